@@ -1,0 +1,339 @@
+#' Draw the random-effects model matrix Z
+#'
+#' A picture of which column of `Z` each row of the data belongs to: rows run from top to bottom as
+#' in the matrix, the columns of one random-effects term stand together under the term's label, and
+#' a cell is filled where the row belongs to the column's level. It is drawn from the codes of the
+#' grouping factors, so that `Z` itself is never built, and a large `Z` is drawn at the resolution
+#' of a screen: the more entries of `Z` fall into one cell of the picture, the darker it is.
+#'
+#' The picture shows structure, not values: every column of a random slope is filled on all rows of
+#' its level, in a lighter tint than the column before it. Terms with few columns next to terms with
+#' many are drawn wider than their share, so that they can be seen; the axis counts the columns of
+#' `Z`.
+#'
+#' @param x A model fitted by [lmm()].
+#' @param which What to draw: `"Z"`.
+#' @param terms Which random-effects terms to draw: positions among the model's terms. All by
+#'   default.
+#' @param levels Levels of the grouping factor of the first term drawn, as positions or as names:
+#'   only their rows are drawn, and of the other terms only the levels that occur in these rows.
+#'   `levels = 1:10` is the close-up of the first ten.
+#' @param rows Rows to draw, as positions among the rows used in the fit; with `levels`, the rows in
+#'   both.
+#' @param main,xlab,ylab Title and axis labels. The default title states the dimension.
+#' @param col Colours, one per term, used again in turn where there are more terms. The default is
+#'   safe for colour-blind readers.
+#' @param resolution The largest number of rows and of columns of the picture's raster; by default
+#'   what the plotting device can show, at most 800 by 800.
+#' @param ... Not used.
+#' @returns What was drawn, invisibly: a list with `dim`, the rows and columns drawn; `rows`, their
+#'   positions; `blocks`, a data frame with one row per term (`label`, `group`, `levels`, `effects`,
+#'   and `first` and `last`, the columns it takes in the picture); and `cells`, a list of integer
+#'   matrices, one per term: how many entries of `Z` fall into each cell of the raster.
+#' @examples
+#' fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
+#' image(fit)
+#' image(fit, levels = 1:10)
+#' @importFrom graphics image
+#' @export
+image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, main = NULL,
+                      xlab = "Column of Z", ylab = "Row", col = NULL, resolution = NULL, ...) {
+  check_image_arguments(which, resolution, ...)
+  if (is.null(resolution)) resolution <- device_resolution()
+  pattern <- z_pattern(x, terms, levels, rows, as.integer(resolution))
+  draw_z_pattern(pattern, main, xlab, ylab, col)
+  pattern$columns <- NULL
+  invisible(pattern)
+}
+
+#' Okabe and Ito's colours, the dark ones first: told apart by colour-blind readers.
+#' @noRd
+image_colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+
+#' @noRd
+check_image_arguments <- function(which, resolution, ...) {
+  if (...length() > 0L) {
+    extra <- ...names()
+    extra <- if (is.null(extra)) "an unnamed argument" else paste0("`", extra, "`", collapse = ", ")
+    ferrolmm_abort(
+      c("x" = paste0("`image()` of an lmm has no argument ", extra, "."),
+        "i" = "See `?image.lmm` for the arguments it has."),
+      class = "argument"
+    )
+  }
+  if (!identical(which, "Z")) {
+    ferrolmm_abort(
+      c("x" = "`which` must be \"Z\".", "i" = "Only the matrix Z can be drawn."),
+      class = "argument"
+    )
+  }
+  ok <- is.null(resolution) ||
+    is.numeric(resolution) && length(resolution) == 2L && isTRUE(all(resolution >= 1))
+  if (!ok) {
+    ferrolmm_abort(
+      c("x" = "`resolution` must be two whole numbers, rows and columns, of at least 1.",
+        "i" = "Leave it out for what the plotting device can show."),
+      class = "argument"
+    )
+  }
+}
+
+#' The cells that the plot region of the device can show: more would be dropped when it is drawn.
+#' @noRd
+device_resolution <- function() {
+  vector_devices <- c("pdf", "postscript", "svg", "cairo_pdf", "cairo_ps", "xfig", "pictex")
+  op <- graphics::par(mar = image_margins(1))
+  on.exit(graphics::par(op))
+  if (names(grDevices::dev.cur()) %in% vector_devices) {
+    return(c(800L, 800L))
+  }
+  pixels <- grDevices::dev.size("px") * graphics::par("pin") / grDevices::dev.size("in")
+  as.integer(pmin(800, pmax(50, rev(pixels))))
+}
+
+#' Margins that leave room for `lines` lines of labels under the title.
+#' @noRd
+image_margins <- function(lines) c(4.1, 4.6, 2.2 + 1.1 * lines, 1.1)
+
+#' The data behind the picture: which rows and columns are drawn, and how many entries of Z fall
+#' into each cell of the raster.
+#' @noRd
+z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = c(800L, 800L)) {
+  n <- length(x$flist[[1L]])
+  terms <- image_positions(terms, length(x$random), "terms", "random-effects terms")
+  rows <- image_positions(rows, n, "rows", "rows")
+  random <- x$random[terms]
+  whole <- is.null(levels)
+  if (!whole) {
+    grouping <- x$flist[[random[[1L]]$factor]]
+    keep <- image_levels(levels, grouping, random[[1L]]$group)
+    rows <- rows[as.integer(grouping)[rows] %in% keep]
+    if (length(rows) == 0L) {
+      ferrolmm_abort(
+        c("x" = "None of the rows in `rows` belongs to one of the levels in `levels`.",
+          "i" = "Leave out one of the two arguments."),
+        class = "argument"
+      )
+    }
+  }
+
+  ## Of each term: the levels drawn, in the order of the factor, and the level of each row among
+  ## them.
+  columns <- lapply(seq_along(random), function(i) {
+    grouping <- x$flist[[random[[i]]$factor]]
+    codes <- as.integer(grouping)[rows]
+    drawn <- if (whole) seq_len(nlevels(grouping)) else sort(unique(codes))
+    list(
+      codes = if (whole) codes else match(codes, drawn),
+      names = levels(grouping)[drawn],
+      effects = length(random[[i]]$cnms)
+    )
+  })
+  n_levels <- vapply(columns, function(z) length(z$names), 0L)
+  effects <- vapply(columns, `[[`, 0L, "effects")
+  width <- n_levels * effects
+  place <- place_blocks(width)
+  raster_columns <- as.integer(round(resolution[2L] * (place$right - place$left)))
+  raster_columns <- pmin(width, pmax(1L, raster_columns))
+  raster_rows <- min(length(rows), resolution[1L])
+  row_bin <- bin_of(seq_along(rows), length(rows), raster_rows)
+
+  last <- cumsum(width)
+  list(
+    dim = c(length(rows), sum(width)),
+    rows = rows,
+    blocks = data.frame(
+      label = vapply(random, `[[`, "", "label"), group = vapply(random, `[[`, "", "group"),
+      levels = n_levels, effects = effects, first = last - width + 1, last = last
+    ),
+    cells = lapply(seq_along(columns), function(i) {
+      z <- columns[[i]]
+      count_cells(z$codes, z$effects, width[i], row_bin, raster_rows, raster_columns[i])
+    }),
+    columns = columns
+  )
+}
+
+#' The cell of `n_bins` equal ones along an axis of length `n` in which position `i` falls.
+#' @noRd
+bin_of <- function(i, n, n_bins) {
+  if (n_bins >= n) i else as.integer(((i - 0.5) * n_bins) %/% n) + 1L
+}
+
+#' Counts the entries of one term's columns of Z in each cell of its raster.
+#' @noRd
+count_cells <- function(codes, effects, width, row_bin, n_rows, n_columns) {
+  counts <- integer(n_rows * n_columns)
+  for (effect in seq_len(effects)) {
+    column_bin <- bin_of((codes - 1L) * effects + effect, width, n_columns)
+    counts <- counts + tabulate((column_bin - 1L) * n_rows + row_bin, n_rows * n_columns)
+  }
+  matrix(counts, n_rows, n_columns)
+}
+
+#' Positions given by the user, checked; all of them where none are given.
+#' @noRd
+image_positions <- function(positions, n, argument, what) {
+  if (is.null(positions)) {
+    return(seq_len(n))
+  }
+  ok <- is.numeric(positions) && length(positions) > 0L && !anyNA(positions) &&
+    all(positions >= 1 & positions <= n & positions == trunc(positions))
+  if (!ok) {
+    ferrolmm_abort(
+      c("x" = paste0("`", argument, "` must be whole numbers from 1 to ", n, "."),
+        "i" = paste0("The model has ", n, " ", what, ".")),
+      class = "argument"
+    )
+  }
+  as.integer(unique(positions))
+}
+
+#' Levels given as positions or names, as positions.
+#' @noRd
+image_levels <- function(levels, grouping, group) {
+  if (is.numeric(levels)) {
+    return(image_positions(levels, nlevels(grouping), "levels", paste0("levels of `", group, "`")))
+  }
+  positions <- match(as.character(levels), levels(grouping))
+  if (length(positions) == 0L || anyNA(positions)) {
+    unknown <- as.character(levels)[is.na(positions)]
+    unknown <- paste0("\"", utils::head(unknown, 3L), "\"", collapse = ", ")
+    ferrolmm_abort(
+      c("x" = paste0("`levels` names what is no level of `", group, "`: ", unknown, "."),
+        "i" = paste0("See `levels(getME(fit, \"flist\")[[\"", group, "\"]])`.")),
+      class = "argument"
+    )
+  }
+  unique(positions)
+}
+
+#' Draws what z_pattern() computed.
+#' @noRd
+draw_z_pattern <- function(pattern, main, xlab, ylab, col) {
+  blocks <- pattern$blocks
+  n <- pattern$dim[1L]
+  if (is.null(main)) main <- sprintf("Z: %d rows, %d columns", n, pattern$dim[2L])
+  if (is.null(col)) col <- image_colours
+  col <- rep_len(col, nrow(blocks))
+  place <- place_blocks(blocks$last - blocks$first + 1)
+
+  ## The room over the picture depends on the lines that the labels need, and these on the width
+  ## of the plot: so measure on an empty page of the same width first.
+  op <- graphics::par(mar = image_margins(1), las = 1L)
+  on.exit(graphics::par(op))
+  graphics::plot.new()
+  graphics::plot.window(c(0, 1), c(0, 1), xaxs = "i")
+  label <- label_blocks(blocks, place)
+  graphics::par(mar = image_margins(max(label$line)), new = TRUE)
+  graphics::plot.new()
+  graphics::plot.window(c(0, 1), c(n + 0.5, 0.5), xaxs = "i", yaxs = "i")
+
+  for (i in seq_len(nrow(blocks))) {
+    draw_block(pattern, i, col[i], place$left[i], place$right[i])
+  }
+  graphics::mtext(
+    label$text, 3L, at = label$at, line = 0.2 + 1.1 * (label$line - 1), cex = 0.9, col = col
+  )
+  ticks <- pretty(c(1, n), 6)
+  ticks <- c(1, ticks[ticks > n / 20 & ticks <= n])
+  graphics::axis(2L, at = ticks, labels = format(ticks, scientific = FALSE, trim = TRUE))
+  graphics::title(main = main, line = 0.7 + 1.1 * max(label$line))
+  graphics::title(xlab = xlab, line = 2.6)
+  graphics::title(ylab = ylab, line = 3.6)
+}
+
+#' Where the blocks stand on an axis from 0 to 1: in proportion to their columns, but each at least
+#' a tenth (or its equal share), with a small gap between them.
+#' @noRd
+place_blocks <- function(width) {
+  n <- length(width)
+  gap <- if (n > 1L) min(0.015, 0.1 / n) else 0
+  share <- width / sum(width)
+  least <- min(0.12, 1 / n)
+  small <- share < least
+  while (any(small) && !all(small)) {
+    rest <- (1 - least * sum(small)) * width[!small] / sum(width[!small])
+    share[small] <- least
+    share[!small] <- rest
+    if (!any(rest < least)) break
+    small <- share <= least
+  }
+  share <- share / sum(share) * (1 - gap * (n - 1L))
+  right <- cumsum(share) + gap * (seq_len(n) - 1L)
+  list(left = right - share, right = right)
+}
+
+#' One term: its raster, the lines between few columns, its frame and its axis.
+#' @noRd
+draw_block <- function(pattern, i, colour, left, right) {
+  n <- pattern$dim[1L]
+  z <- pattern$columns[[i]]
+  cells <- pattern$cells[[i]]
+  width <- length(z$names) * z$effects
+  at <- function(column) left + (right - left) * column / width
+
+  graphics::rasterImage(
+    shade_cells(cells, colour, z$effects, exact = width == ncol(cells)),
+    left, n + 0.5, right, 0.5, interpolate = FALSE
+  )
+  if (width <= 60L) {
+    graphics::segments(at(seq_len(width - 1L)), 0.5, y1 = n + 0.5, col = "grey88", lwd = 0.6)
+  }
+  graphics::rect(left, n + 0.5, right, 0.5, border = "grey40", lwd = 0.8)
+
+  if (length(z$names) <= 30L) {
+    column <- (seq_along(z$names) - 0.5) * z$effects
+    text <- z$names
+  } else {
+    before <- pattern$blocks$first[i] - 1
+    ticks <- pretty(before + c(1, width), max(2L, round(8 * (right - left))))
+    ticks <- unique(c(before + 1, ticks[ticks > before + width / 20 & ticks <= before + width]))
+    column <- ticks - before - 0.5
+    text <- format(ticks, scientific = FALSE, trim = TRUE)
+  }
+  graphics::axis(1L, at = at(column), labels = FALSE, tcl = -0.25, col = NA, col.ticks = "grey40")
+  ## Labels stay under their own block.
+  half <- graphics::strwidth(text, cex = 0.85) / 2
+  fits <- at(column) - half >= left - 0.006 & at(column) + half <= right + 0.006
+  graphics::axis(
+    1L, at = at(column[fits]), labels = text[fits], tick = FALSE, line = -0.6, cex.axis = 0.85
+  )
+}
+
+#' The raster of one term as colours: white where nothing falls, darker where more does. Where
+#' each column of Z has its own cells, the second effect of a level is lighter than the first, and
+#' so on.
+#' @noRd
+shade_cells <- function(cells, colour, effects, exact) {
+  ramp <- grDevices::colorRampPalette(c("white", colour))(101L)
+  strength <- matrix(0, nrow(cells), ncol(cells))
+  filled <- cells > 0L
+  strength[filled] <- 0.35 + 0.65 * sqrt(cells[filled] / max(cells))
+  if (exact && effects > 1L) {
+    tint <- seq(1, 0.45, length.out = effects)
+    strength <- strength * rep(rep_len(tint, ncol(cells)), each = nrow(cells))
+  }
+  grDevices::as.raster(matrix(ramp[1L + round(100 * strength)], nrow(cells)))
+}
+
+#' The terms' labels over their blocks, on as many lines (up to three) as keep them apart.
+#' @noRd
+label_blocks <- function(blocks, place) {
+  size <- ifelse(
+    blocks$effects == 1L, sprintf("%d", blocks$levels),
+    sprintf("%d x %d", blocks$levels, blocks$effects)
+  )
+  text <- sprintf("(%s): %s", blocks$label, size)
+  half <- graphics::strwidth(text, cex = 0.9) / 2
+  ## A label over a narrow block at the edge moves in, so that it is not cut off.
+  at <- pmax(half, pmin((place$left + place$right) / 2, 1 - half))
+  line <- integer(length(text))
+  taken <- rep(-Inf, 3L)
+  for (i in seq_along(text)) {
+    free <- which(taken < at[i] - half[i])
+    line[i] <- if (length(free)) free[1L] else which.min(taken)
+    taken[line[i]] <- at[i] + half[i] + 0.02
+  }
+  data.frame(text = text, at = at, line = line)
+}
