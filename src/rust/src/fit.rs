@@ -1,0 +1,272 @@
+//! Fitting, and what is recomputed from a fit's theta.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine as engine;
+use ferrolmm_engine::{
+    Certificate, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm,
+    Structure,
+};
+
+use crate::condition::{answer, named_list, Failure, Fields};
+use crate::convert::{self, to_doubles, to_integer, Matrix};
+use crate::interrupt;
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let failure = Self::new(error.class(), error.to_string());
+        match error {
+            EngineError::NotFinite { what, row } => failure
+                .with("what", what)
+                // As a double: a row number may exceed R's integers.
+                .with("row", row as f64),
+            EngineError::NoResidualDf { n, rank } => {
+                failure.with("n", n as f64).with("rank", rank as f64)
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// A grouping factor as R hands it over: `list(codes =, n_levels =)`.
+struct FactorArgument {
+    codes: Robj,
+    n_levels: usize,
+}
+
+impl FactorArgument {
+    fn new(value: &Robj) -> Result<Self, Failure> {
+        Ok(Self {
+            codes: convert::field(value, "codes")?,
+            n_levels: convert::count(&convert::field(value, "n_levels")?, "n_levels")?,
+        })
+    }
+
+    fn borrow(&self) -> Result<GroupingFactor<'_>, Failure> {
+        Ok(GroupingFactor {
+            codes: convert::integers(&self.codes, "codes")?,
+            n_levels: self.n_levels,
+        })
+    }
+}
+
+/// A random-effects term as R hands it over: `list(factor =, columns =, structure =)`.
+struct TermArgument {
+    /// 0-based.
+    factor: usize,
+    columns: Vec<Robj>,
+    structure: Structure,
+}
+
+impl TermArgument {
+    fn new(value: &Robj) -> Result<Self, Failure> {
+        let structure = match convert::field(value, "structure")?.as_str() {
+            Some("us") => Structure::Unstructured,
+            Some("diag") => Structure::Diagonal,
+            _ => return Err(Failure::bug("`structure` is neither \"us\" nor \"diag\"")),
+        };
+        Ok(Self {
+            factor: convert::count(&convert::field(value, "factor")?, "factor")?
+                .checked_sub(1)
+                .ok_or_else(|| Failure::bug("`factor` counts from 1"))?,
+            columns: convert::elements(&convert::field(value, "columns")?, "columns")?,
+            structure,
+        })
+    }
+
+    fn borrow(&self) -> Result<RandomTerm<'_>, Failure> {
+        let columns = self.columns.iter().map(|column| {
+            Ok(match convert::doubles_or_null(column, "columns")? {
+                Some(values) => Column::Values(values),
+                None => Column::Constant,
+            })
+        });
+        Ok(RandomTerm {
+            factor: self.factor,
+            columns: columns.collect::<Result<_, Failure>>()?,
+            structure: self.structure,
+        })
+    }
+}
+
+/// The arguments that every entry point here takes.
+struct Arguments {
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Vec<FactorArgument>,
+    terms: Vec<TermArgument>,
+    options: Options,
+}
+
+impl Arguments {
+    fn new([y, x, weights, offset, factors, terms, options]: [Robj; 7]) -> Result<Self, Failure> {
+        let factors = convert::elements(&factors, "factors")?;
+        let terms = convert::elements(&terms, "terms")?;
+        Ok(Self {
+            y,
+            x,
+            weights,
+            offset,
+            factors: factors
+                .iter()
+                .map(FactorArgument::new)
+                .collect::<Result<_, Failure>>()?,
+            terms: terms
+                .iter()
+                .map(TermArgument::new)
+                .collect::<Result<_, Failure>>()?,
+            options: read_options(&options)?,
+        })
+    }
+
+    fn borrow(&self) -> Result<ModelData<'_>, Failure> {
+        Ok(ModelData {
+            y: convert::doubles(&self.y, "y")?,
+            x: convert::doubles(&self.x, "x")?,
+            p: self.x.ncols(),
+            weights: convert::doubles_or_null(&self.weights, "weights")?,
+            offset: convert::doubles_or_null(&self.offset, "offset")?,
+            factors: self
+                .factors
+                .iter()
+                .map(FactorArgument::borrow)
+                .collect::<Result<_, Failure>>()?,
+            terms: self
+                .terms
+                .iter()
+                .map(TermArgument::borrow)
+                .collect::<Result<_, Failure>>()?,
+        })
+    }
+}
+
+fn read_options(value: &Robj) -> Result<Options, Failure> {
+    let field = |name| convert::field(value, name);
+    let number = |name| convert::count(&field(name)?, name);
+    Ok(Options {
+        reml: convert::flag(&field("reml")?, "reml")?,
+        start: convert::doubles_or_null(&field("start")?, "start")?.map(<[f64]>::to_vec),
+        optimize: convert::flag(&field("optimize")?, "optimize")?,
+        max_evaluations: number("max_evaluations")?,
+        tolerance: convert::double(&field("tolerance")?, "tolerance")?,
+        threads: number("threads")?,
+        verbose: number("verbose")?,
+    })
+}
+
+fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
+    let m = certificate.gradient.len();
+    let trace = named_list(vec![
+        ("criterion", to_doubles(&certificate.trace_criterion)),
+        ("max_gradient", to_doubles(&certificate.trace_gradient)),
+    ]);
+    Ok(vec![
+        ("status", certificate.status.name().into()),
+        ("message", certificate.message.as_str().into()),
+        ("max_gradient", certificate.max_gradient.into()),
+        ("min_eigenvalue", certificate.min_eigenvalue.into()),
+        ("gradient", to_doubles(&certificate.gradient)),
+        (
+            "hessian",
+            Matrix::new(&certificate.hessian, m, m).to_robj()?,
+        ),
+        ("hessian_kind", certificate.hessian_kind.name().into()),
+        (
+            "multipliers",
+            convert::to_doubles_or_na(&certificate.multipliers),
+        ),
+        ("rank", convert::to_counts(&certificate.rank)?),
+        ("evaluations", to_integer(certificate.evaluations)?),
+        ("iterations", to_integer(certificate.iterations)?),
+        ("trace", trace),
+    ])
+}
+
+fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
+    let rank = fit.rank;
+    let pivot: Vec<usize> = fit.pivot.iter().map(|&column| column + 1).collect();
+    Ok(vec![
+        ("theta", to_doubles(&fit.theta)),
+        ("beta", convert::to_doubles_or_na(&fit.beta)),
+        ("rank", to_integer(rank)?),
+        ("pivot", convert::to_counts(&pivot)?),
+        ("rx", Matrix::new(&fit.rx, rank, rank).to_robj()?),
+        (
+            "vcov_unscaled",
+            Matrix::new(&fit.vcov_unscaled, rank, rank).to_robj()?,
+        ),
+        ("sigma", fit.sigma.into()),
+        ("criterion", fit.criterion.into()),
+        ("ldL2", fit.ld_l2.into()),
+        ("ldRX2", fit.ld_rx2.into()),
+        ("pwrss", fit.pwrss.into()),
+        ("wrss", fit.wrss.into()),
+        ("ussq", fit.ussq.into()),
+        ("u", to_doubles(&fit.u)),
+        ("b", to_doubles(&fit.b)),
+        ("fitted", to_doubles(&fit.fitted)),
+        ("residuals", to_doubles(&fit.residuals)),
+        (
+            "certificate",
+            named_list(certificate_fields(&fit.certificate)?),
+        ),
+    ])
+}
+
+/// Fits a linear mixed model.
+/// @noRd
+#[extendr]
+fn rs_fit(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let fit = engine::fit(
+            &arguments.borrow()?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        fit_fields(&fit)
+    })
+}
+
+/// Conditional variances of the random effects at `options$start`, relative to sigma^2: for each
+/// term an array k x k x number of levels.
+/// @noRd
+#[extendr]
+fn rs_conditional_variances(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let variances = engine::conditional_variances(
+            &arguments.borrow()?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        let arrays = variances.iter().map(|array| to_doubles(array));
+        Ok(vec![(
+            "variances",
+            List::from_values(arrays.collect::<Vec<Robj>>()).into(),
+        )])
+    })
+}
+
+extendr_module! {
+    mod fit;
+    fn rs_fit;
+    fn rs_conditional_variances;
+}

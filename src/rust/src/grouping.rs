@@ -1,0 +1,60 @@
+//! Coding of grouping variables.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine::grouping::{code_integer, interaction, GroupingError};
+
+use crate::condition::{answer, Failure};
+use crate::convert::{self, Matrix};
+
+impl From<GroupingError> for Failure {
+    fn from(error: GroupingError) -> Self {
+        let class = match error {
+            GroupingError::TooManyLevels => "dimension",
+            _ => "bug",
+        };
+        Self::new(class, error.to_string())
+    }
+}
+
+/// Codes of the interaction of grouping factors, in lexicographic order, first factor slowest.
+/// @noRd
+#[extendr]
+fn rs_interaction(codes: Robj, n_levels: Robj) -> Robj {
+    answer(|| {
+        let columns = convert::elements(&codes, "codes")?;
+        let borrowed = columns
+            .iter()
+            .map(|column| convert::integers(column, "codes"))
+            .collect::<Result<Vec<&[i32]>, Failure>>()?;
+        let counts = convert::integers(&n_levels, "n_levels")?
+            .iter()
+            .map(|&count| convert::to_count(count, "n_levels"))
+            .collect::<Result<Vec<usize>, Failure>>()?;
+        let combined = interaction(&borrowed, &counts)?;
+        let levels = Matrix::new(&combined.levels, combined.n_levels, borrowed.len());
+        Ok(vec![
+            ("codes", convert::to_integers(&combined.codes)),
+            ("levels", levels.to_robj()?),
+            ("n_levels", convert::to_integer(combined.n_levels)?),
+        ])
+    })
+}
+
+/// Codes of an integer grouping variable and its sorted distinct values, without factor().
+/// @noRd
+#[extendr]
+fn rs_code_integer(x: Robj) -> Robj {
+    answer(|| {
+        let coded = code_integer(convert::integers(&x, "x")?)?;
+        Ok(vec![
+            ("codes", convert::to_integers(&coded.codes)),
+            ("values", convert::to_integers(&coded.values)),
+        ])
+    })
+}
+
+extendr_module! {
+    mod grouping;
+    fn rs_interaction;
+    fn rs_code_integer;
+}

@@ -1,0 +1,29 @@
+//! The R binding of the ferrolmm engine.
+//!
+//! It knows R and computes nothing. Each entry point `rs_*` borrows its arguments from R
+//! ([`convert`]), calls the engine, and answers with a named list whose first element is
+//! `ok` ([`condition`]). The only caller is `R/engine.R`, which coerces the arguments
+//! beforehand and raises the classed condition afterwards.
+//!
+//! Three rules hold at this boundary:
+//!
+//! * Errors cross as values. extendr-api 0.9.0 hands the text of an `Err` or a panic to
+//!   `Rf_error` as its *format*, so that a `%` in it would end the R session.
+//! * A panic is a bug of ours: it is caught here, in every entry point, and reported as one.
+//! * No longjmp crosses a Rust frame: the user's interrupt is polled through a C shim
+//!   ([`interrupt`]).
+
+use extendr_api::prelude::*;
+
+mod condition;
+mod convert;
+mod fit;
+mod grouping;
+mod interrupt;
+
+extendr_module! {
+    mod ferrolmm;
+    use condition;
+    use fit;
+    use grouping;
+}
