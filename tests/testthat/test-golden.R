@@ -1,0 +1,74 @@
+## Published numbers, none of them ours: golden/README.md says what the two tables hold.
+
+read_golden <- function(file) {
+  utils::read.csv(test_path("golden", file), na.strings = "", stringsAsFactors = FALSE)
+}
+models <- read_golden("models.csv")
+published <- read_golden("published.csv")
+
+golden_data <- function(model) {
+  found <- new.env()
+  utils::data(list = model$dataset, package = model$package, envir = found)
+  d <- as.data.frame(found[[model$dataset]])
+  for (v in names(d)) if (is.ordered(d[[v]])) d[[v]] <- factor(d[[v]], ordered = FALSE)
+  if (is.na(model$setup)) d else droplevels(eval(str2lang(model$setup), list(d = d)))
+}
+
+## The fit's value of one published number.
+ours <- function(fit, what, group, term, level) {
+  terms <- strsplit(c(term, ""), "~", fixed = TRUE)[[1L]]
+  pair <- rep_len(terms, 2L)
+  switch(what,
+    criterion = if (isREML(fit)) REMLcrit(fit) else deviance(fit),
+    loglik = as.numeric(logLik(fit)),
+    npar = attr(logLik(fit), "df"),
+    aic = AIC(fit),
+    bic = BIC(fit),
+    singular = as.numeric(isSingular(fit)),
+    sigma = sigma(fit),
+    sigma2 = sigma(fit)^2,
+    fixef = fixef(fit)[[term]],
+    se = sqrt(vcov(fit)[term, term]),
+    vcov = vcov(fit)[pair[1L], pair[2L]],
+    var = random_covariance(fit, group, term)[term, term],
+    sd = sqrt(random_covariance(fit, group, term)[term, term]),
+    cor = stats::cov2cor(random_covariance(fit, group, pair)[pair, pair])[1L, 2L],
+    ranef = ranef(fit, condVar = FALSE)[[group]][level, term],
+    condvar = conditional_variance(fit, group, level, pair),
+    stop("no such check: ", what)
+  )
+}
+
+## Of the terms on a group (two, after `||`), the one that has the effects named.
+random_covariance <- function(fit, group, effects) {
+  v <- VarCorr(fit)
+  v <- v[sub("\\.[0-9]+$", "", names(v)) == group]
+  v[[which(vapply(v, function(m) all(effects %in% rownames(m)), NA))]]
+}
+
+conditional_variance <- function(fit, group, level, pair) {
+  modes <- ranef(fit, condVar = TRUE)[[group]]
+  i <- match(pair, names(modes))
+  attr(modes, "postVar")[i[1L], i[2L], match(level, rownames(modes))]
+}
+
+for (i in seq_len(nrow(models))) {
+  model <- models[i, ]
+  test_that(paste("published numbers:", model$model), {
+    skip_if_not_installed(model$package)
+    d <- golden_data(model)
+    fit <- suppressMessages(lmm(stats::as.formula(model$formula), d, REML = model$reml))
+    numbers <- published[published$model == model$model, ]
+    expect_gt(nrow(numbers), 0L)
+    for (j in seq_len(nrow(numbers))) {
+      k <- numbers[j, ]
+      label <- paste(stats::na.omit(c(k$what, k$group, k$term, k$level)), collapse = " ")
+      gap <- abs(ours(fit, k$what, k$group, k$term, k$level) - k$value)
+      expect_lte(gap, k$tolerance, label = paste("gap of", label))
+    }
+  })
+}
+
+test_that("every published number belongs to a model", {
+  expect_true(all(published$model %in% models$model))
+})

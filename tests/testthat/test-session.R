@@ -1,0 +1,114 @@
+## What a fit must not do to the R session around it. The tests that fork, interrupt or start afresh
+## do so in a child process, with a time limit, so that a failure cannot take this one with it.
+
+rscript <- function(code, arguments = character(), timeout = 60, wait = TRUE) {
+  script <- tempfile(fileext = ".R")
+  writeLines(c("suppressPackageStartupMessages(library(ferrolmm))", code), script)
+  libraries <- paste0("R_LIBS=", paste(.libPaths(), collapse = .Platform$path.sep))
+  output <- tempfile(fileext = ".txt")
+  status <- suppressWarnings(system2(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", shQuote(c(script, arguments))),
+    stdout = output, stderr = output, env = libraries, timeout = timeout, wait = wait
+  ))
+  list(status = status, output = output)
+}
+
+## The fields that hold the fit itself: all but the call and the settings.
+numbers_of <- function(fit) fit[setdiff(names(fit), c("call", "control"))]
+
+test_that("a panic in Rust is an R error, and the session lives on", {
+  condition <- expect_error(engine_self_test_panic(), class = "ferrolmm_error_bug")
+  expect_match(conditionMessage(condition), "report")
+  fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
+  expect_identical(fit$certificate$status, "converged")
+})
+
+test_that("one, two and four threads give the same bits", {
+  skip_if_not_installed("lme4")
+  n <- 20000L
+  set.seed(1)
+  d <- data.frame(x = rnorm(n), a = sample.int(300L, n, TRUE), b = sample.int(200L, n, TRUE))
+  d$y <- d$x + rnorm(300)[d$a] * (1 + d$x) + rnorm(200)[d$b] + rnorm(n)
+  fits <- lapply(c(1L, 2L, 4L), function(threads) {
+    lmm(y ~ x + (x | a) + (1 | b), d, control = lmm_control(threads = threads))
+  })
+  expect_identical(numbers_of(fits[[2]]), numbers_of(fits[[1]]))
+  expect_identical(numbers_of(fits[[3]]), numbers_of(fits[[1]]))
+})
+
+test_that("a fit in a forked worker after a fit in the parent does not hang", {
+  skip_on_os("windows")
+  run <- rscript("
+    set.seed(1)
+    n <- 20000L
+    d <- data.frame(x = rnorm(n), a = sample.int(300L, n, TRUE), b = sample.int(200L, n, TRUE))
+    d$y <- d$x + rnorm(300)[d$a] + rnorm(200)[d$b] + rnorm(n)
+    fit <- function(i) lmm(y ~ x + (x | a) + (1 | b), d, control = lmm_control(threads = 2L))
+    parent <- fit(0L)
+    children <- parallel::mclapply(1:2, fit, mc.cores = 2L)
+    stopifnot(
+      identical(children[[1]]$theta, parent$theta), identical(children[[2]]$b, parent$b)
+    )
+    cat('no hang\\n')
+  ")
+  expect_identical(run$status, 0L)
+  expect_match(readLines(run$output), "no hang", all = FALSE)
+})
+
+test_that("a fit saved in one process works in another", {
+  fit <- lmm(mobility ~ Age + Sex + (Sex | doctor), doctors)
+  answers <- function(fit) {
+    list(
+      fixef = fixef(fit), vcov = vcov(fit), varcorr = as.data.frame(VarCorr(fit)),
+      ranef = ranef(fit, condVar = TRUE), fitted = fitted(fit), residuals = residuals(fit),
+      logLik = logLik(fit), z = getME(fit, "Z"), x = model.matrix(fit), lambda = getME(fit, "Lambda"),
+      summary = utils::capture.output(print(summary(fit)))
+    )
+  }
+  stored <- tempfile(fileext = ".rds")
+  answered <- tempfile(fileext = ".rds")
+  saveRDS(fit, stored)
+  run <- rscript(
+    c(
+      paste("answers <-", paste(deparse(answers), collapse = "\n")),
+      "files <- commandArgs(TRUE)",
+      "fit <- readRDS(files[1])",
+      "saveRDS(answers(fit), files[2])"
+    ),
+    c(stored, answered)
+  )
+  expect_identical(run$status, 0L, info = paste(readLines(run$output), collapse = "\n"))
+  expect_equal(readRDS(answered), answers(fit))
+})
+
+test_that("an interrupt ends a fit soon, and the session lives on", {
+  skip_on_cran()
+  skip_on_os("windows")
+  log <- tempfile(fileext = ".txt")
+  rscript("
+    log <- commandArgs(TRUE)
+    tell <- function(...) cat(..., '\\n', file = log, append = TRUE)
+    set.seed(1)
+    n <- 400000L
+    d <- data.frame(a = sample.int(9000L, n, TRUE), b = sample.int(8000L, n, TRUE))
+    d$y <- rnorm(9000)[d$a] + rnorm(8000)[d$b] + rnorm(n)
+    tell('pid', Sys.getpid())
+    ended <- tryCatch(
+      { lmm(y ~ 1 + (1 | a) + (1 | b), d); 'finished' },
+      interrupt = function(e) 'interrupted',
+      ferrolmm_error_interrupted = function(e) 'interrupted'
+    )
+    tell(ended, format(as.numeric(Sys.time()), digits = 15))
+    fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
+    tell('alive', fit$certificate$status)
+  ", log, wait = FALSE, timeout = 0)
+
+  pid <- as.integer(sub("pid ", "", wait_for_line(log, "^pid")))
+  Sys.sleep(1.5)
+  sent <- as.numeric(Sys.time())
+  tools::pskill(pid, tools::SIGINT)
+  ended <- wait_for_line(log, "interrupted|finished")
+  expect_match(ended, "^interrupted")
+  expect_lt(as.numeric(sub("[a-z]+ ", "", ended)) - sent, 5)
+  expect_match(wait_for_line(log, "alive"), "converged")
+})
