@@ -56,24 +56,21 @@ check_image_arguments <- function(which, resolution, ...) {
     extra <- ...names()
     extra <- if (is.null(extra)) "an unnamed argument" else paste0("`", extra, "`", collapse = ", ")
     ferrolmm_abort(
-      c("x" = paste0("`image()` of an lmm has no argument ", extra, "."),
-        "i" = "See `?image.lmm` for the arguments it has."),
-      class = "argument"
+      paste0("`image()` of an lmm has no argument ", extra, "."),
+      class = "argument", i = "See `?image.lmm` for the arguments it has."
     )
   }
   if (!identical(which, "Z")) {
     ferrolmm_abort(
-      c("x" = "`which` must be \"Z\".", "i" = "Only the matrix Z can be drawn."),
-      class = "argument"
+      "`which` must be \"Z\".", class = "argument", i = "Only the matrix Z can be drawn."
     )
   }
   ok <- is.null(resolution) ||
     is.numeric(resolution) && length(resolution) == 2L && isTRUE(all(resolution >= 1))
   if (!ok) {
     ferrolmm_abort(
-      c("x" = "`resolution` must be two whole numbers, rows and columns, of at least 1.",
-        "i" = "Leave it out for what the plotting device can show."),
-      class = "argument"
+      "`resolution` must be two whole numbers, rows and columns, of at least 1.",
+      class = "argument", i = "Leave it out for what the plotting device can show."
     )
   }
 }
@@ -110,9 +107,8 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
     rows <- rows[as.integer(grouping)[rows] %in% keep]
     if (length(rows) == 0L) {
       ferrolmm_abort(
-        c("x" = "None of the rows in `rows` belongs to one of the levels in `levels`.",
-          "i" = "Leave out one of the two arguments."),
-        class = "argument"
+        "None of the rows in `rows` belongs to one of the levels in `levels`.",
+        class = "argument", i = "Leave out one of the two arguments."
       )
     }
   }
@@ -181,9 +177,8 @@ image_positions <- function(positions, n, argument, what) {
     all(positions >= 1 & positions <= n & positions == trunc(positions))
   if (!ok) {
     ferrolmm_abort(
-      c("x" = paste0("`", argument, "` must be whole numbers from 1 to ", n, "."),
-        "i" = paste0("The model has ", n, " ", what, ".")),
-      class = "argument"
+      paste0("`", argument, "` must be whole numbers from 1 to ", n, "."),
+      class = "argument", i = paste0("The model has ", n, " ", what, ".")
     )
   }
   as.integer(unique(positions))
@@ -200,9 +195,8 @@ image_levels <- function(levels, grouping, group) {
     unknown <- as.character(levels)[is.na(positions)]
     unknown <- paste0("\"", utils::head(unknown, 3L), "\"", collapse = ", ")
     ferrolmm_abort(
-      c("x" = paste0("`levels` names what is no level of `", group, "`: ", unknown, "."),
-        "i" = paste0("See `levels(getME(fit, \"flist\")[[\"", group, "\"]])`.")),
-      class = "argument"
+      paste0("`levels` names what is no level of `", group, "`: ", unknown, "."),
+      class = "argument", i = paste0("See `levels(getME(fit, \"flist\")[[\"", group, "\"]])`.")
     )
   }
   unique(positions)
