@@ -1,0 +1,152 @@
+# What the certificate of the optimum says, in words.
+
+#' Tell the user what a fit needs said; silent when nothing is wrong
+#'
+#' @param result the engine's result; `fixed`, `random` what it was fitted from.
+#' @noRd
+report_fit <- function(result, fixed, random) {
+  if (result$rank < ncol(fixed$X)) {
+    inform_rank(result, fixed$names)
+  }
+  certificate <- result$certificate
+  status <- certificate$status
+  if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
+    inform_singular(result$theta, random, certificate$rank)
+  }
+  if (!status %in% c("converged", "singular", "evaluated")) {
+    warn_convergence(certificate, random)
+  }
+}
+
+#' @noRd
+inform_rank <- function(result, names) {
+  dropped <- names[sort(result$pivot[-seq_len(result$rank)])]
+  if (result$rank == 0L) {
+    dropped <- names
+  }
+  ferrolmm_inform(
+    paste0("The fixed-effects model matrix is rank deficient: ", length(dropped), " of ",
+           length(names), " columns dropped."),
+    "rank", dropped = dropped,
+    x = paste0("Dropped: ", quote_names(dropped, 10L),
+               if (length(dropped) == 1L) " is" else " are",
+               " a linear combination of the other columns. The coefficient is NA.")
+  )
+}
+
+#' Relative covariance factors T_t, one k x k lower triangular matrix a term
+#' @noRd
+theta_matrix <- function(theta, terms) {
+  start <- 0L
+  lapply(terms, function(term) {
+    k <- length(term$cnms)
+    if (term$structure == "diag") {
+      factor <- diag(theta[start + seq_len(k)], k)
+      start <<- start + k
+    } else {
+      factor <- matrix(0, k, k)
+      size <- (k * (k + 1L)) %/% 2L
+      factor[lower.tri(factor, diag = TRUE)] <- theta[start + seq_len(size)]
+      start <<- start + size
+    }
+    factor
+  })
+}
+
+#' @noRd
+inform_singular <- function(theta, random, rank) {
+  factors <- theta_matrix(theta, random$terms)
+  facts <- list()
+  for (t in seq_along(factors)) {
+    scale <- vapply(random$design$terms[[t]]$columns, column_scale, 0)
+    facts[[t]] <- boundary_facts(factors[[t]], random$terms[[t]], scale, rank[t])
+  }
+  facts <- unlist(facts)
+  if (length(facts) == 0L) {
+    return(invisible())
+  }
+  ferrolmm_inform(
+    "Singular fit: the optimum is at the boundary of the covariance parameters.",
+    "singular", x = facts, i = "See isSingular(); a simpler random-effects part may serve."
+  )
+}
+
+#' Root mean square of a basis column
+#' @noRd
+column_scale <- function(column) {
+  if (is.null(column)) 1 else sqrt(mean(column^2))
+}
+
+#' What is at the boundary in one term, one sentence a fact
+#'
+#' @param factor T_t; `scale` the size of each basis column, so that `factor * scale` is the
+#'   contribution of each effect to the response, in residual standard deviations.
+#' @param rank rank of the factor by the engine.
+#' @noRd
+boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
+  k <- nrow(factor)
+  if (rank >= k) {
+    return(NULL)
+  }
+  scaled <- factor * scale
+  sd <- sqrt(rowSums(scaled^2))
+  zero <- sd < tolerance * max(1, sd)
+  if (sum(!zero) < rank) {
+    zero <- rank(sd, ties.method = "first") <= k - rank
+  }
+  name <- paste0("`", term$cnms, "`")
+  group <- paste0(" for group `", term$group, "`")
+  facts <- if (any(zero)) {
+    paste0("The variance of ", name[zero], group, " is estimated as zero.")
+  }
+  kept <- which(!zero)
+  if (length(kept) > rank) {
+    facts <- c(facts, correlation_facts(scaled[kept, , drop = FALSE], name[kept], group, rank))
+  }
+  facts
+}
+
+#' @noRd
+correlation_facts <- function(scaled, name, group, rank) {
+  correlation <- stats::cov2cor(tcrossprod(scaled))
+  pairs <- which(
+    lower.tri(correlation) & abs(correlation) > 1 - 1e-5, arr.ind = TRUE
+  )
+  if (nrow(pairs) == 0L) {
+    return(paste0(
+      "The covariance matrix of ", paste(name, collapse = ", "), group, " has rank ", rank,
+      " instead of ", length(name), ": a combination of these effects has no variance."
+    ))
+  }
+  paste0(
+    "The correlation between ", name[pairs[, 2L]], " and ", name[pairs[, 1L]], group,
+    " is estimated as ", sign(correlation[pairs]), "."
+  )
+}
+
+#' @noRd
+warn_convergence <- function(certificate, random) {
+  detail <- if (nzchar(certificate$message)) sentence(certificate$message)
+  groups <- quote_names(unique(names(random$cnms)))
+  text <- switch(certificate$status,
+    "not-identified" = list(
+      "The covariance parameters are not identified by the data.",
+      paste0("Simplify the random effects of ", groups,
+             "; a grouping factor must not be a fixed effect as well.")
+    ),
+    "iteration-limit" = list(
+      "The optimum was not reached within the allowed number of evaluations.",
+      "Raise it with control = lmm_control(max_evaluations = )."
+    ),
+    "interrupted" = list(
+      "The fit was interrupted: the estimates are those of the best point so far.",
+      "Fit again for the optimum."
+    ),
+    list(
+      "The optimum could not be certified.",
+      paste0("Check the random effects of ", groups, ", and compare with other starts (`start`).")
+    )
+  )
+  ferrolmm_warn(text[[1L]], "convergence", x = detail, i = text[[2L]],
+                certificate = certificate)
+}

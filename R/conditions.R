@@ -1,0 +1,120 @@
+#' Conditions raised by ferrolmm
+#'
+#' Every condition has its own class beside a common one, so that a caller can tell them apart
+#' without reading the text:
+#'
+#' | class | raised when |
+#' | --- | --- |
+#' | `ferrolmm_error_formula` | the formula cannot be read as a mixed model |
+#' | `ferrolmm_error_data` | `data` or a variable is missing, of a wrong type or a wrong length |
+#' | `ferrolmm_error_missing` | missing values are left, or leave no complete row |
+#' | `ferrolmm_error_not_finite` | a variable is infinite |
+#' | `ferrolmm_error_response` | the response is no numeric vector, or is constant |
+#' | `ferrolmm_error_predictor` | a predictor cannot be coded (one level, wrong contrasts) |
+#' | `ferrolmm_error_grouping` | a grouping factor has too few or too many levels |
+#' | `ferrolmm_error_weights`, `_offset`, `_subset`, `_start` | that argument is wrong |
+#' | `ferrolmm_error_argument` | another argument is wrong |
+#' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension`, `_interrupted` | by the engine |
+#' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
+#' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
+#' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
+#' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
+#' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
+#' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
+#'
+#' Text is built with [paste0()] and never interpolated: a level may be called `{x}` or `50%`.
+#'
+#' @param message what is wrong, one sentence that names the argument or variable.
+#' @param class last part of the condition's class.
+#' @param x details of what is wrong, `i` what to do; character vectors, one bullet an element.
+#' @param ... fields stored in the condition.
+#' @param call the call shown to the user; by default that of the exported function in use.
+#' @noRd
+ferrolmm_abort <- function(message, class, ..., x = NULL, i = NULL, call = user_call()) {
+  rlang::abort(
+    condition_text(message, x, i), ...,
+    class = c(paste0("ferrolmm_error_", class), "ferrolmm_error"), call = call
+  )
+}
+
+#' @noRd
+ferrolmm_warn <- function(message, class, ..., x = NULL, i = NULL, call = user_call()) {
+  rlang::warn(
+    condition_text(message, x, i), ...,
+    class = c(paste0("ferrolmm_warning_", class), "ferrolmm_warning"), call = call
+  )
+}
+
+#' @noRd
+ferrolmm_inform <- function(message, class, ..., x = NULL, i = NULL) {
+  rlang::inform(
+    condition_text(message, x, i), ...,
+    class = c(paste0("ferrolmm_message_", class), "ferrolmm_message")
+  )
+}
+
+#' A header and its bullets, in the order what is wrong (x), what to do (i)
+#' @noRd
+condition_text <- function(message, x = NULL, i = NULL) {
+  c(
+    message,
+    stats::setNames(x, rep_len("x", length(x))),
+    stats::setNames(i, rep_len("i", length(i)))
+  )
+}
+
+#' The outermost call of a function of this package, without its arguments
+#'
+#' The error then reads "Error in `lmm()`" from whatever depth it comes.
+#' @noRd
+user_call <- function() {
+  home <- topenv(environment(user_call))
+  for (k in seq_len(sys.nframe())) {
+    if (identical(topenv(environment(sys.function(k))), home)) {
+      head <- sys.call(k)[[1L]]
+      return(if (is.symbol(head) || is_call_to(head, "::")) as.call(list(head)) else NULL)
+    }
+  }
+  NULL
+}
+
+#' Is `x` a call to one of the functions named?
+#' @noRd
+is_call_to <- function(x, name) {
+  is.call(x) && is.symbol(x[[1L]]) && as.character(x[[1L]]) %in% name
+}
+
+#' Names in backticks, joined for a sentence, at most `most` of them
+#' @noRd
+quote_names <- function(x, most = 5L) {
+  shown <- paste0("`", utils::head(x, most), "`", collapse = ", ")
+  if (length(x) > most) paste0(shown, " and ", length(x) - most, " more") else shown
+}
+
+#' "1 row", "2 rows"
+#' @noRd
+count_of <- function(n, what) {
+  paste0(format(n, big.mark = ",", scientific = FALSE, trim = TRUE), " ", what,
+         if (n != 1L) "s")
+}
+
+#' A name among `known` that differs little from `name`, as a question; NULL when none is near
+#' @noRd
+did_you_mean <- function(name, known) {
+  known <- known[nzchar(known)]
+  if (length(known) == 0L || length(known) > 1e4) {
+    return(NULL)
+  }
+  distance <- drop(utils::adist(name, known, ignore.case = TRUE))
+  nearest <- which.min(distance)
+  if (distance[nearest] <= max(1, nchar(name) %/% 3)) {
+    paste0("Did you mean `", known[nearest], "`?")
+  }
+}
+
+#' One line of code for a message: long expressions are cut
+#' @noRd
+code_label <- function(x, width = 60L) {
+  text <- paste(deparse(x, width.cutoff = 500L), collapse = " ")
+  if (nchar(text) > width) paste0(substr(text, 1L, width - 3L), "...") else text
+}

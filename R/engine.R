@@ -1,0 +1,85 @@
+# The only callers of the generated rs_*() functions: coerce, call, raise conditions.
+
+#' Fit the model
+#'
+#' @param fixed,random what [build_fixed()] and [build_random()] return.
+#' @param reml,start,control the user's arguments, checked.
+#' @param optimize `FALSE` evaluates the criterion at `start` only.
+#' @returns the engine's result, a plain list
+#' @noRd
+engine_fit <- function(fixed, random, reml, start, control, optimize = TRUE) {
+  engine_value(rs_fit(
+    fixed$y, fixed$X, fixed$weights, fixed$offset,
+    random$design$factors, random$design$terms,
+    engine_options(reml, start, control, optimize)
+  ))
+}
+
+#' @noRd
+engine_options <- function(reml, start, control, optimize) {
+  list(
+    reml = reml, start = start, optimize = optimize,
+    max_evaluations = control$max_evaluations, tolerance = control$tolerance,
+    threads = control$threads, verbose = control$verbose
+  )
+}
+
+#' Conditional variances of the random effects, relative to sigma^2, at `theta`
+#' @returns a list by term of arrays k x k x levels
+#' @noRd
+engine_conditional_variances <- function(y, X, weights, offset, design, theta, reml, control) {
+  engine_value(rs_conditional_variances(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE)
+  ))$variances
+}
+
+#' Codes of an interaction, and the combinations of levels that occur
+#' @noRd
+engine_interaction <- function(codes, n_levels) {
+  engine_value(rs_interaction(codes, n_levels))
+}
+
+#' Codes of an integer vector, and its sorted distinct values
+#' @noRd
+engine_code_integer <- function(x) {
+  engine_value(rs_code_integer(as.integer(x)))
+}
+
+#' A result, or the condition that a failure stands for
+#'
+#' Errors cross the boundary as values (DESIGN, section 6), and get their class and remedy here.
+#' @noRd
+engine_value <- function(result) {
+  if (isTRUE(result$ok)) {
+    return(result)
+  }
+  class <- result$class
+  remedy <- engine_remedies[class]
+  details <- result[setdiff(names(result), c("ok", "class", "message"))]
+  do.call(ferrolmm_abort, c(
+    list(
+      message = sentence(result$message), class = class,
+      i = if (!is.na(remedy)) remedy[[1L]], details = details
+    ),
+    list(call = user_call())
+  ))
+}
+
+#' What a user can do about each kind of failure
+#' @noRd
+engine_remedies <- c(
+  no_residual_df = "Use fewer fixed effects, or more observations.",
+  perfect_fit = "The response is an exact function of the predictors: is that meant?",
+  not_finite = "Look for products of very large predictors, or rescale them.",
+  dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
+  interrupted = NA,
+  bug = "This is a bug in ferrolmm. Please report it with the data and the call."
+)
+
+#' First letter in upper case, a full stop at the end
+#' @noRd
+sentence <- function(x) {
+  x <- paste0(toupper(substr(x, 1L, 1L)), substring(x, 2L))
+  if (grepl("[.!?]$", x)) x else paste0(x, ".")
+}

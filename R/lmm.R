@@ -1,0 +1,114 @@
+#' Fit a linear mixed model
+#'
+#' Fits a linear mixed model by restricted maximum likelihood (REML) or maximum likelihood (ML).
+#' Arguments and formulas are those of `lme4::lmer()`.
+#'
+#' The model is \eqn{y = X\beta + Zb + \epsilon} with
+#' \eqn{b = \Lambda(\theta) u}, \eqn{u \sim N(0, \sigma^2 I)} and
+#' \eqn{\epsilon \sim N(0, \sigma^2 W^{-1})}, in the notation of Bates et al. (2015). The
+#' criterion is minimised over \eqn{\theta} with exact derivatives, and the fit carries a
+#' certificate that it is a minimum: see `summary()`.
+#'
+#' @section Random-effects terms:
+#' \describe{
+#'   \item{`(1 | g)`}{a random intercept for each level of `g`.}
+#'   \item{`(x | g)`, `(1 + x | g)`}{random intercept and slope of `x`, correlated.}
+#'   \item{`(0 + x | g)`}{a random slope without intercept.}
+#'   \item{`(x || g)`}{random effects that are independent: one variance for each column of
+#'     `model.matrix(~ x)`, also where `x` is a factor.}
+#'   \item{`(1 | a/b)`}{`b` nested in `a`: the same as `(1 | a) + (1 | a:b)`.}
+#'   \item{`(1 | a:b)`}{a random intercept for each combination of levels that occurs.}
+#'   \item{`(1 | a*b)`}{`(1 | a) + (1 | b) + (1 | a:b)`.}
+#'   \item{`us(x | g)`, `diag(x | g)`}{the covariance structure by name: unstructured, as
+#'     `(x | g)`; diagonal, as `(x || g)` but kept in one term.}
+#' }
+#' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
+#' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. `.` in the fixed part
+#' stands for all columns of `data` that are neither in the response nor grouping variables. A
+#' random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is dropped with
+#' a warning.
+#'
+#' @section What is reported:
+#' A fit is silent where nothing is wrong. Columns of the fixed effects that are linear
+#' combinations of others are dropped as by [stats::lm()], with a message of class
+#' `ferrolmm_message_rank`. A variance of zero, or a correlation of 1 or -1, gives a message of
+#' class `ferrolmm_message_singular`. Where the certificate of the optimum does not hold, there
+#' is a warning of class `ferrolmm_warning_convergence`. Errors have the class `ferrolmm_error`
+#' and a second one for their kind, such as `ferrolmm_error_data`.
+#'
+#' @param formula (`formula`)\cr two-sided, with random-effects terms in parentheses; or a string
+#'   that holds such a formula.
+#' @param data (`data.frame`, `list` or `environment`)\cr where the variables are; those not found
+#'   there are taken from the environment of the formula.
+#' @param REML (`logical(1)`)\cr restricted maximum likelihood; `FALSE` for maximum likelihood.
+#' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
+#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`.
+#' @param subset (`logical`, row numbers or row names)\cr rows to use. Evaluated in `data`.
+#' @param na.action (`function`)\cr what to do with missing values: [stats::na.omit()] (the
+#'   usual default, from `getOption("na.action")`), [stats::na.exclude()] or [stats::na.fail()].
+#' @param offset (`numeric`)\cr a known part of the mean, added to `offset()` terms of the formula.
+#'   Evaluated in `data`.
+#' @param contrasts (named `list`)\cr contrasts of factors in the fixed part, each a matrix, a
+#'   function or its name.
+#' @param start (`numeric` or `list`)\cr where the optimiser starts: `theta`, or `list(theta = )`.
+#'   Seldom needed.
+#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()].
+#'
+#' @returns An object of class `lmm`: a list that holds among others `coefficients` (fixed
+#'   effects), `theta` (covariance parameters), `sigma`, `frame` (the model frame) and
+#'   `certificate`. Use its methods: `summary()`, [fixef()], [ranef()], [VarCorr()], `vcov()`,
+#'   `fitted()`, `residuals()`, `predict()`, `logLik()`, [getME()].
+#' @references
+#' Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models
+#' using lme4. *Journal of Statistical Software*, 67(1), 1-48. \doi{10.18637/jss.v067.i01}
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)
+#' summary(m)
+#' lmm(distance ~ age * Sex + (age || Subject), data = Orthodont, REML = FALSE)
+#' @export
+lmm <- function(formula, data = NULL, REML = TRUE, # nolint: object_name_linter.
+                weights, subset, na.action, offset, # nolint: object_name_linter.
+                contrasts = NULL, start = NULL, control = lmm_control()) {
+  call <- match.call()
+  given <- c(
+    if (!missing(weights)) list(weights = list(expr = substitute(weights), force = function() weights)),
+    if (!missing(subset)) list(subset = list(expr = substitute(subset), force = function() subset)),
+    if (!missing(offset)) list(offset = list(expr = substitute(offset), force = function() offset))
+  )
+  na_action <- if (missing(na.action)) getOption("na.action") else na.action
+  fit_formula(
+    call, formula, data, check_reml(REML), given, na_action, contrasts, start,
+    check_control(control), parent.frame()
+  )
+}
+
+#' The pipeline: formula, data, design, fit
+#' @noRd
+fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
+                        caller) {
+  model <- parse_formula(formula, data, caller)
+  call$formula <- as_two_sided_formula(formula, caller)
+  frame <- build_frame(model, data, given, na_action, caller)
+  fixed <- build_fixed(model, frame, contrasts)
+  random <- build_random(model, frame)
+  start <- check_start(start, random)
+  result <- engine_fit(fixed, random, reml, start, control)
+  fit <- new_lmm(
+    call = call, formula = model$formula, frame = frame, fixed = fixed, random = random,
+    result = result, control = control, reml = reml
+  )
+  report_fit(result, fixed, random)
+  fit
+}
+
+#' @noRd
+check_reml <- function(reml) {
+  if (is.numeric(reml) && length(reml) == 1L && reml %in% c(0, 1)) {
+    reml <- reml == 1
+  }
+  if (!is.logical(reml) || length(reml) != 1L || is.na(reml)) {
+    ferrolmm_abort("`REML` must be TRUE or FALSE.", "argument")
+  }
+  reml
+}

@@ -1,0 +1,621 @@
+# From the formula's variables and the data to the model frame.
+#
+# Order of the steps, as model.frame(): evaluate every variable on all rows; drop the rows that
+# `subset` or a zero weight drops; then apply na.action. Nothing is copied where no row goes.
+
+#' Build the model frame
+#'
+#' @param model what [parse_formula()] returns.
+#' @param given list of the unevaluated arguments `subset`, `weights` and `offset` (those given),
+#'   each list(expr = , force = function that evaluates the promise).
+#' @param na_action function, its name, or NULL.
+#' @param caller environment from which lmm() was called.
+#' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`.
+#' @noRd
+build_frame <- function(model, data, given, na_action, caller) {
+  check_data(data)
+  terms <- stats::terms.formula(model$frame)
+  expressions <- as.list(attr(terms, "variables"))[-1L]
+  columns <- evaluate_variables(expressions, data, model$env)
+  names(columns) <- variable_names(expressions)
+  n <- NROW(columns[[1L]])
+  for (k in seq_along(columns)) {
+    check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
+  }
+  predvars <- safe_predvars(expressions, columns)
+  for (role in c("weights", "offset")) {
+    if (!is.null(given[[role]])) {
+      value <- evaluate_argument(given[[role]], role, data, model$env, caller)
+      columns[[paste0("(", role, ")")]] <- check_row_argument(value, role, n)
+    }
+  }
+  rows <- used_rows(columns[["(weights)"]], given$subset, data, n, model$env, caller)
+  row_names <- frame_row_names(data, n)
+  if (!is.null(rows)) {
+    columns <- lapply(columns, take_rows, rows)
+    row_names <- take_row_names(row_names, rows)
+    n <- length(rows)
+  }
+  check_any_rows(n, data, rows, given$subset)
+  skip <- leaf_names(model$bars)
+  frame <- drop_missing(columns, row_names, n, na_action, skip)
+  frame <- tidy_factors(frame)
+  attr(terms, "predvars") <- predvars
+  attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
+  attr(frame, "terms") <- terms
+  frame
+}
+
+#' @noRd
+check_data <- function(data) {
+  if (is.null(data) || is.environment(data)) {
+    return(invisible())
+  }
+  if (!is.list(data)) {
+    ferrolmm_abort(
+      paste0("`data` must be a data frame, it is ", describe_value(data), "."), "data",
+      i = if (is.matrix(data)) "Use as.data.frame()." else if (is.character(data)) {
+        "Give the data frame itself, not its name."
+      }
+    )
+  }
+  if (length(data) > 0L && is.data.frame(data) && .row_names_info(data, 2L) == 0L) {
+    ferrolmm_abort("There is no data: `data` has 0 rows.", "data")
+  }
+  if (is.null(names(data)) && length(data) > 0L) {
+    ferrolmm_abort("`data` is a list without names.", "data", i = "Give a data frame.")
+  }
+}
+
+#' Name of each variable as model.frame() gives it: symbols as they are, calls deparsed
+#' @noRd
+variable_names <- function(expressions) {
+  vapply(
+    expressions,
+    function(x) {
+      if (is.symbol(x)) as.character(x) else paste(deparse(x, width.cutoff = 500L), collapse = " ")
+    },
+    ""
+  )
+}
+
+#' Evaluate variables in the data, then in the formula's environment
+#'
+#' One handler for all: the loop's counter tells which variable failed.
+#' @noRd
+evaluate_variables <- function(expressions, data, env) {
+  columns <- vector("list", length(expressions))
+  k <- 0L
+  in_list <- is.list(data)
+  if (in_list && anyDuplicated(names(data))) {
+    check_duplicate_columns(expressions, data)
+  }
+  tryCatch(
+    for (k in seq_along(expressions)) {
+      expression <- expressions[[k]]
+      value <- NULL
+      if (in_list && is.symbol(expression)) {
+        value <- .subset2(data, as.character(expression))
+      }
+      if (is.null(value)) {
+        value <- eval(expression, data, env)
+      }
+      if (!is.null(value)) {
+        columns[[k]] <- value
+      }
+    },
+    error = function(e) abort_variable(e, expressions[[k]], data, env)
+  )
+  columns
+}
+
+#' @noRd
+check_duplicate_columns <- function(expressions, data) {
+  used <- unique(unlist(lapply(expressions, all.vars)))
+  twice <- intersect(used, names(data)[duplicated(names(data))])
+  if (length(twice)) {
+    ferrolmm_abort(
+      paste0("`data` has duplicate columns called ", quote_names(twice), "."), "data",
+      i = "Rename or remove all but one."
+    )
+  }
+}
+
+#' @noRd
+abort_variable <- function(e, expression, data, env) {
+  known <- if (is.environment(data)) ls(data) else names(data)
+  names_used <- all.vars(expression)
+  found <- vapply(
+    names_used,
+    function(v) v %in% known || (!is.environment(data) && exists(v, envir = env)), NA
+  )
+  missing <- names_used[!found]
+  if (length(missing)) {
+    ferrolmm_abort(
+      paste0("Variable ", quote_names(missing), " not found",
+             if (is.null(data)) "." else " in `data` or where the formula was made."),
+      "data", variable = missing,
+      x = if (!is.symbol(expression)) paste0("It is used in `", code_label(expression), "`."),
+      i = did_you_mean(missing[1L], c(known, if (is.null(data)) ls(env)))
+    )
+  }
+  ferrolmm_abort(
+    paste0("`", code_label(expression), "` could not be evaluated."), "data",
+    x = conditionMessage(e)
+  )
+}
+
+#' predvars: each call with what it takes to repeat it on new data (poly(), ns(), scale() ...)
+#' @noRd
+safe_predvars <- function(expressions, columns) {
+  for (k in seq_along(expressions)) {
+    if (is.call(expressions[[k]])) {
+      expressions[[k]] <- stats::makepredictcall(columns[[k]], expressions[[k]])
+    }
+  }
+  as.call(c(quote(list), expressions))
+}
+
+#' Is a variable of a kind and length that a model can use?
+#' @noRd
+check_variable <- function(value, name, n, response) {
+  if (is.numeric(value) || is.factor(value) || is.character(value) || is.logical(value)) {
+    if (is_integer64(value)) {
+      ferrolmm_abort(
+        paste0("Variable `", name, "` is of class integer64."), "data",
+        i = "Convert it with as.numeric(), or with as.character() if it only names groups."
+      )
+    }
+  } else if (is.list(value) || !is.atomic(value) || is.null(value) || is.complex(value) ||
+               is.raw(value)) {
+    abort_variable_type(value, name)
+  }
+  if (NROW(value) != n) {
+    ferrolmm_abort(
+      paste0("Variables differ in length: `", name, "` has length ", NROW(value), ", `",
+             response, "` has length ", n, "."),
+      "data", variable = name
+    )
+  }
+}
+
+#' @noRd
+is_integer64 <- function(value) is.double(value) && inherits(value, "integer64")
+
+#' @noRd
+abort_variable_type <- function(value, name) {
+  hint <- if (inherits(value, "POSIXlt")) {
+    "Convert it with as.POSIXct()."
+  } else if (is.data.frame(value)) {
+    "Use as.matrix() for several columns, or name one column."
+  } else if (is.function(value)) {
+    "No variable of that name was found; is the name right?"
+  } else if (is.complex(value)) {
+    "Use Re(), Im() or Mod()."
+  } else if (is.list(value)) {
+    "Use unlist() or tidyr::unnest() first."
+  }
+  ferrolmm_abort(
+    paste0("Variable `", name, "` cannot be used: it is ", describe_value(value), "."), "data",
+    i = hint, variable = name
+  )
+}
+
+#' @noRd
+describe_value <- function(value) {
+  if (is.null(value)) {
+    "NULL"
+  } else if (is.function(value)) {
+    "a function"
+  } else if (is.data.frame(value)) {
+    "a data frame (a list of columns)"
+  } else if (is.matrix(value)) {
+    paste0("a matrix with ", ncol(value), " columns")
+  } else if (inherits(value, "POSIXlt")) {
+    "of class POSIXlt (a list)"
+  } else if (is.list(value)) {
+    "a list"
+  } else if (is.object(value)) {
+    paste0("of class ", class(value)[1L])
+  } else {
+    paste0("of type ", typeof(value))
+  }
+}
+
+#' Evaluate `weights`, `offset` or `subset` as lm() does: in the data, then where the formula was
+#' made; where that fails, from the place of the call.
+#' @noRd
+evaluate_argument <- function(argument, role, data, env, caller) {
+  first <- tryCatch(eval(argument$expr, data, env), error = identity)
+  if (usable_value(first)) {
+    return(first)
+  }
+  second <- tryCatch(eval(argument$expr, data, caller), error = identity)
+  if (usable_value(second)) {
+    return(second)
+  }
+  third <- tryCatch(argument$force(), error = identity)
+  if (usable_value(third)) {
+    return(third)
+  }
+  if (is.function(first)) {
+    ferrolmm_abort(paste0("`", role, "` is a function, it must be a vector."), role)
+  }
+  missing <- setdiff(all.vars(argument$expr), names(data))
+  ferrolmm_abort(
+    paste0("`", role, "` could not be evaluated: ", conditionMessage(first), "."), role,
+    i = if (length(missing)) did_you_mean(missing[1L], names(data))
+  )
+}
+
+#' @noRd
+usable_value <- function(x) !inherits(x, "error") && !is.function(x)
+
+#' Check `weights` and `offset`: a numeric vector with a value for each row
+#' @noRd
+check_row_argument <- function(value, role, n) {
+  if (is.null(value)) {
+    return(NULL)
+  }
+  if (!is.numeric(value) || is.factor(value) || is_integer64(value)) {
+    ferrolmm_abort(
+      paste0("`", role, "` must be a numeric vector, it is ", describe_value(value), "."), role,
+      i = if (is.character(value) && length(value) == 1L) {
+        paste0("To use the column ", value, " write ", role, " = ", value, ".")
+      }
+    )
+  }
+  if (!is.null(dim(value)) && NCOL(value) != 1L) {
+    ferrolmm_abort(paste0("`", role, "` must be a vector, it is a matrix."), role)
+  }
+  if (length(value) != n) {
+    ferrolmm_abort(
+      paste0("`", role, "` has length ", length(value), ", the data have ", count_of(n, "row"),
+             "."),
+      role
+    )
+  }
+  value <- as.double(value)
+  if (role == "weights") {
+    check_weights(value)
+  }
+  value
+}
+
+#' @noRd
+check_weights <- function(w) {
+  if (any(w < 0, na.rm = TRUE)) {
+    ferrolmm_abort(
+      paste0("`weights` has negative values, the first in row ", which(w < 0)[1L], "."),
+      "weights", i = "Weights are precisions: Var(y) = sigma^2 / weights."
+    )
+  }
+  if (any(w == Inf, na.rm = TRUE)) {
+    ferrolmm_abort(
+      paste0("`weights` is infinite (Inf) in row ", which(w == Inf)[1L], "."), "weights"
+    )
+  }
+}
+
+#' Rows that `subset` and positive weights leave, or NULL for all of them
+#' @noRd
+used_rows <- function(weights, subset, data, n, env, caller) {
+  rows <- NULL
+  if (!is.null(subset)) {
+    value <- evaluate_argument(subset, "subset", data, env, caller)
+    rows <- subset_rows(value, n, data)
+  }
+  if (!is.null(weights)) {
+    zero <- !is.na(weights) & weights == 0
+    if (any(zero)) {
+      rows <- if (is.null(rows)) which(!zero) else rows[!zero[rows]]
+      if (length(rows) == 0L) {
+        ferrolmm_abort("No row is left: all `weights` are zero.", "weights")
+      }
+    }
+  }
+  rows
+}
+
+#' Row numbers from a logical (NA: not used), numeric or character `subset`
+#' @noRd
+subset_rows <- function(value, n, data) {
+  if (is.null(value)) {
+    return(NULL)
+  }
+  if (is.logical(value)) {
+    if (length(value) != n) {
+      ferrolmm_abort(
+        paste0("`subset` has length ", length(value), ", the data have ", count_of(n, "row"),
+               "."),
+        "subset"
+      )
+    }
+    return(if (isTRUE(all(value))) NULL else which(value))
+  }
+  if (is.character(value)) {
+    value <- match(value, if (is.data.frame(data)) row.names(data) else seq_len(n))
+  }
+  if (!is.numeric(value) || is.factor(value)) {
+    ferrolmm_abort(
+      paste0("`subset` must be logical, or numbers or names of rows; it is ",
+             describe_value(value), "."),
+      "subset"
+    )
+  }
+  if (anyNA(value) || any(abs(value) > n) || (any(value < 0) && any(value > 0))) {
+    ferrolmm_abort(
+      paste0("`subset` names rows that do not exist; the data have ", count_of(n, "row"), "."),
+      "subset"
+    )
+  }
+  seq_len(n)[value]
+}
+
+#' @noRd
+check_any_rows <- function(n, data, rows, subset) {
+  if (n > 0L) {
+    return(invisible())
+  }
+  if (!is.null(subset) && !is.null(rows)) {
+    ferrolmm_abort("No row is left: `subset` is true for no row.", "subset")
+  }
+  ferrolmm_abort("There is no data: `data` has 0 rows.", "data")
+}
+
+#' @noRd
+take_rows <- function(x, rows) {
+  if (is.matrix(x)) x[rows, , drop = FALSE] else x[rows]
+}
+
+#' Row names as the data have them, in R's compact form where they are automatic
+#' @noRd
+frame_row_names <- function(data, n) {
+  if (is.data.frame(data) && .row_names_info(data, 2L) == n) {
+    .row_names_info(data, 0L)
+  } else {
+    .set_row_names(n)
+  }
+}
+
+#' @noRd
+take_row_names <- function(row_names, rows) {
+  if (is.integer(row_names) && is.na(row_names[1L])) {
+    kept <- rows
+  } else {
+    kept <- row_names[rows]
+  }
+  if (anyDuplicated(kept)) make.unique(as.character(kept)) else kept
+}
+
+#' Names of the variables that only serve to group: infinite values are levels there
+#' @noRd
+leaf_names <- function(bars) {
+  names <- character()
+  for (bar in bars) {
+    for (group in bar$groups) names <- c(names, variable_names(group$leaves))
+  }
+  names
+}
+
+#' Apply na.action where something is missing, and refuse what is infinite
+#'
+#' One pass over each variable: a sum is finite unless something is missing or infinite (or
+#' overflows, which the second look settles).
+#' @noRd
+drop_missing <- function(columns, row_names, n, na_action, skip) {
+  suspect <- !vapply(columns, all_finite, NA)
+  if (any(suspect)) {
+    missing <- lapply(columns[suspect], is_missing_row)
+    if (any(vapply(missing, any, NA))) {
+      frame <- as_frame(columns, row_names)
+      frame <- handle_missing(frame, na_action, missing)
+    } else {
+      frame <- as_frame(columns, row_names)
+    }
+    check_finite(frame, setdiff(names(columns)[suspect], skip))
+    return(frame)
+  }
+  as_frame(columns, row_names)
+}
+
+#' @noRd
+all_finite <- function(x) {
+  if (!is.double(x)) {
+    return(!anyNA(x))
+  }
+  if (is.object(x)) {
+    x <- unclass(x)
+  }
+  is.finite(sum(x))
+}
+
+#' @noRd
+is_missing_row <- function(x) {
+  missing <- is.na(x)
+  if (is.matrix(missing)) rowSums(missing) > 0 else missing
+}
+
+#' @noRd
+as_frame <- function(columns, row_names) {
+  attr(columns, "row.names") <- row_names
+  class(columns) <- "data.frame"
+  columns
+}
+
+#' @noRd
+handle_missing <- function(frame, na_action, missing) {
+  action <- find_na_action(na_action)
+  known <- match_na_action(action)
+  if (known == "fail" || known == "pass") {
+    abort_missing(missing, known)
+  }
+  if (known == "") {
+    frame <- action(frame)
+    left <- names(frame)[vapply(frame, anyNA, NA)]
+    if (length(left)) {
+      abort_missing(lapply(frame[left], is_missing_row), "left")
+    }
+  } else {
+    frame <- omit_rows(frame, Reduce(`|`, missing), known)
+  }
+  if (.row_names_info(frame, 2L) == 0L) {
+    abort_all_missing(missing)
+  }
+  frame
+}
+
+#' @noRd
+find_na_action <- function(na_action) {
+  if (is.character(na_action) && length(na_action) == 1L) {
+    na_action <- get0(na_action, mode = "function", envir = globalenv())
+  }
+  if (is.null(na_action)) {
+    return(stats::na.pass)
+  }
+  if (!is.function(na_action)) {
+    ferrolmm_abort(
+      "`na.action` must be a function such as na.omit, na.exclude or na.fail.", "argument"
+    )
+  }
+  na_action
+}
+
+#' @noRd
+match_na_action <- function(action) {
+  known <- list(
+    omit = stats::na.omit, exclude = stats::na.exclude, fail = stats::na.fail,
+    pass = stats::na.pass
+  )
+  for (name in names(known)) {
+    if (identical(action, known[[name]])) {
+      return(name)
+    }
+  }
+  ""
+}
+
+#' Drop rows as na.omit() does on a data frame, in one step
+#' @noRd
+omit_rows <- function(frame, drop, kind) {
+  omitted <- which(drop)
+  row_names <- attr(frame, "row.names")
+  names(omitted) <- as.character(row_names[omitted])
+  class(omitted) <- kind
+  rows <- which(!drop)
+  columns <- lapply(unclass(frame), take_rows, rows)
+  frame <- as_frame(columns[names(frame)], row_names[rows])
+  attr(frame, "na.action") <- omitted
+  frame
+}
+
+#' @noRd
+abort_missing <- function(missing, why) {
+  count <- vapply(missing, sum, 0L)
+  count <- count[count > 0L]
+  ferrolmm_abort(
+    switch(why,
+      fail = "There are missing values, and `na.action` is na.fail.",
+      pass = "There are missing values (NA), and `na.action` lets them pass.",
+      left = "There are missing values (NA) left after `na.action`."
+    ),
+    "missing",
+    x = paste0("`", names(count), "`: ", vapply(count, count_of, "", "missing value")),
+    i = "Use na.action = na.omit or na.exclude to leave these rows out."
+  )
+}
+
+#' @noRd
+abort_all_missing <- function(missing) {
+  all_na <- names(missing)[vapply(missing, all, NA)]
+  ferrolmm_abort(
+    "No row without missing values (NA) is left.", "missing",
+    x = if (length(all_na)) {
+      paste0(quote_names(all_na), if (length(all_na) > 1L) " are" else " is",
+             " missing in all rows.")
+    } else {
+      paste0("Variables with missing values: ", quote_names(names(missing)), ".")
+    }
+  )
+}
+
+#' @noRd
+check_finite <- function(frame, names) {
+  for (name in names) {
+    x <- frame[[name]]
+    if (is.double(x) && !all(is.finite(x))) {
+      row <- which(rowSums(!is.finite(as.matrix(x))) > 0)[1L]
+      label <- if (startsWith(name, "(")) gsub("[()]", "", name) else name
+      value <- as.matrix(x)[row, ]
+      value <- value[!is.finite(value)][1L]
+      ferrolmm_abort(
+        paste0("`", label, "` is not finite: it is ", value, " in row ", row, "."), "not_finite",
+        i = "Leave that row out, or correct the variable.", variable = label
+      )
+    }
+  }
+}
+
+#' Character variables become factors, unused levels go
+#' @noRd
+tidy_factors <- function(frame) {
+  for (k in seq_along(frame)) {
+    x <- .subset2(frame, k)
+    if (k > 1L && is.character(x) && is.null(dim(x))) {
+      frame <- set_column(frame, k, character_factor(x))
+    } else if (is.factor(x)) {
+      used <- tabulate(x, nlevels(x)) > 0L
+      if (!all(used)) {
+        frame <- set_column(frame, k, drop_levels(x, used))
+      }
+    }
+  }
+  frame
+}
+
+#' `[[<-.data.frame` without its checks
+#' @noRd
+set_column <- function(frame, k, value) {
+  class <- class(frame)
+  class(frame) <- NULL
+  frame[[k]] <- value
+  class(frame) <- class
+  frame
+}
+
+#' factor(x) for a character vector, sorted as factor() sorts
+#' @noRd
+character_factor <- function(x) {
+  levels <- sort(unique(x))
+  structure(match(x, levels), levels = levels, class = "factor")
+}
+
+#' Remove unused levels; contrasts given as a matrix do not fit any more
+#' @noRd
+drop_levels <- function(x, used) {
+  codes <- cumsum(used)[x]
+  contrasts <- attr(x, "contrasts")
+  y <- structure(codes, levels = levels(x)[used], class = class(x))
+  if (is.character(contrasts) || is.function(contrasts)) {
+    attr(y, "contrasts") <- contrasts
+  }
+  y
+}
+
+#' Class of a variable in the words of terms()'s dataClasses, as stats' .MFclass()
+#' @noRd
+frame_class <- function(x) {
+  if (is.logical(x)) {
+    "logical"
+  } else if (is.factor(x)) {
+    if (is.ordered(x)) "ordered" else "factor"
+  } else if (is.matrix(x) && is.numeric(x)) {
+    paste0("nmatrix.", ncol(x))
+  } else if (is.numeric(x)) {
+    "numeric"
+  } else if (is.character(x)) {
+    "character"
+  } else {
+    "other"
+  }
+}

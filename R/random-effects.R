@@ -1,0 +1,436 @@
+# Random-effects terms: grouping factors as integer codes, basis columns as vectors.
+#
+# Z is never formed. Term t of the model has a grouping factor with J levels and k basis columns;
+# row i of its Z holds the k values of row i in the columns of its level.
+
+#' Everything that the random part of the formula gives
+#'
+#' Terms are in the order of lme4: as written (`||` split into columns, then `/` into factors),
+#' and if the numbers of levels do not already decrease, in reversed increasing order of them.
+#' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, design); see [describe_term()]
+#' @noRd
+build_random <- function(model, frame) {
+  n <- .row_names_info(frame, 2L)
+  groups <- code_groups(model$bars, frame)
+  terms <- list()
+  for (bar in model$bars) {
+    terms <- c(terms, expand_bar(bar, groups, frame))
+  }
+  terms <- drop_duplicate_terms(terms)
+  nl <- vapply(terms, function(term) groups[[term$key]]$n_levels, 0L)
+  order <- term_order(nl)
+  terms <- terms[order]
+  nl <- nl[order]
+  keys <- vapply(terms, function(term) term$key, "")
+  check_groups(groups[unique(keys)], n)
+  check_term_sizes(terms, nl, n)
+  assemble_random(terms, nl, keys, groups)
+}
+
+#' lme4's order of terms
+#' @noRd
+term_order <- function(nl) {
+  if (any(diff(nl) > 0L)) rev(order(nl)) else seq_along(nl)
+}
+
+#' @noRd
+assemble_random <- function(terms, nl, keys, groups) {
+  distinct <- unique(keys)
+  index <- match(keys, distinct)
+  flist <- lapply(groups[distinct], function(group) group$factor)
+  names(flist) <- vapply(groups[distinct], function(group) group$name, "")
+  attr(flist, "assign") <- index
+  columns <- lapply(terms, function(term) term$values)
+  for (t in seq_along(terms)) {
+    terms[[t]]$factor <- index[t]
+    terms[[t]]$group <- names(flist)[index[t]]
+    terms[[t]]$values <- terms[[t]]$key <- NULL
+  }
+  cnms <- lapply(terms, function(term) term$cnms)
+  names(cnms) <- vapply(terms, function(term) term$group, "")
+  list(
+    terms = terms, flist = flist, cnms = cnms, nl = nl,
+    Gp = c(0L, as.integer(cumsum(lengths(cnms) * nl))),
+    lower = unlist(lapply(terms, term_lower)),
+    theta_names = unlist(lapply(terms, term_theta_names)),
+    design = list(
+      factors = lapply(
+        unname(groups[distinct]),
+        function(group) list(codes = group$codes, n_levels = group$n_levels)
+      ),
+      terms = engine_terms(terms, columns)
+    )
+  )
+}
+
+#' Random-effects terms as the engine wants them
+#' @noRd
+engine_terms <- function(terms, columns) {
+  lapply(
+    seq_along(terms),
+    function(t) {
+      list(
+        factor = terms[[t]]$factor, columns = columns[[t]], structure = terms[[t]]$structure
+      )
+    }
+  )
+}
+
+#' The engine's view of the random part, from what a fitted object keeps
+#' @noRd
+random_design <- function(terms, flist, frame) {
+  list(
+    factors = lapply(
+      unname(as.list(flist)),
+      function(f) list(codes = as.integer(f), n_levels = nlevels(f))
+    ),
+    terms = engine_terms(terms, lapply(terms, term_columns, frame))
+  )
+}
+
+# Basis columns --------------------------------------------------------------------------------
+
+#' The terms of one bar: one per column if it is a double bar, and one per grouping factor
+#' @noRd
+expand_bar <- function(bar, groups, frame) {
+  basis <- basis_columns(bar$lhs, frame)
+  k <- length(basis$columns)
+  if (k == 0L) {
+    ferrolmm_abort(
+      paste0("The random-effects term (", code_label(bar$lhs), " | ", bar$groups[[1L]]$name,
+             ") has no random effects."),
+      "formula", i = "Write 1 for a random intercept, or the variable whose effect varies."
+    )
+  }
+  sets <- if (bar$double) as.list(seq_len(k)) else list(seq_len(k))
+  terms <- list()
+  for (set in sets) {
+    for (group in bar$groups) {
+      terms[[length(terms) + 1L]] <- describe_term(bar, basis, set, group, groups)
+    }
+  }
+  terms
+}
+
+#' One random-effects term
+#'
+#' @returns a list: `label` ("Days | Subject"), `group` (name of its grouping factor), `lhs` (the
+#'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
+#'   `cnms`, `structure`, `contrasts` (of factors in `lhs`), `leaves` (variables whose
+#'   interaction is the grouping factor); here also `key` and `values`, which are not kept.
+#' @noRd
+describe_term <- function(bar, basis, set, group, groups) {
+  key <- group_key(group)
+  list(
+    label = paste(term_lhs_label(bar, basis, set), "|", groups[[key]]$name),
+    group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
+    cnms = basis$names[set],
+    structure = if (length(set) == 1L) "us" else bar$structure,
+    contrasts = basis$contrasts, leaves = groups[[key]]$leaves,
+    key = key, values = basis$columns[set]
+  )
+}
+
+#' @noRd
+term_lhs_label <- function(bar, basis, set) {
+  if (!bar$double || length(basis$columns) == 1L) {
+    return(if (is.symbol(bar$lhs)) as.character(bar$lhs) else code_label(bar$lhs, 500L))
+  }
+  name <- basis$names[set]
+  if (name == "(Intercept)") "1" else paste("0 +", name)
+}
+
+#' Columns of model.matrix(~ lhs): the variables themselves where they are plain numbers
+#'
+#' As in lme4 the `contrasts` argument does not apply here; contrasts of the factor itself do.
+#' @returns as [design_columns()]
+#' @noRd
+basis_columns <- function(lhs, frame, contrasts = NULL) {
+  if (is.numeric(lhs) && identical(as.double(lhs), 1)) {
+    return(list(columns = list(NULL), names = "(Intercept)"))
+  }
+  terms <- stats::terms.formula(as.call(list(quote(`~`), lhs)))
+  design_columns(terms, frame, contrasts)
+}
+
+#' The k basis columns of a term on any frame that has its variables
+#' @noRd
+term_columns <- function(term, frame) {
+  basis_columns(term$lhs, frame, term$contrasts)$columns[term$columns]
+}
+
+# Grouping factors -----------------------------------------------------------------------------
+
+#' Interactions of the same variables are the same factor, in whatever order they are written
+#' @noRd
+group_key <- function(group) {
+  if (length(group$leaves) == 1L) {
+    variable_names(group$leaves)
+  } else {
+    paste(sort(variable_names(group$leaves)), collapse = "\r")
+  }
+}
+
+#' Code every distinct grouping factor once
+#' @returns a list by key of list(name, leaves, codes, n_levels, factor)
+#' @noRd
+code_groups <- function(bars, frame) {
+  groups <- list()
+  coded <- list()
+  for (bar in bars) {
+    for (group in bar$groups) {
+      key <- group_key(group)
+      if (is.null(groups[[key]])) {
+        leaves <- variable_names(group$leaves)
+        for (leaf in setdiff(leaves, names(coded))) {
+          coded[[leaf]] <- code_variable(.subset2(frame, leaf), leaf)
+        }
+        groups[[key]] <- c(
+          list(name = group$name, leaves = leaves),
+          interact_codes(coded[leaves])
+        )
+      }
+    }
+  }
+  groups
+}
+
+#' Codes and levels of the interaction of variables of a frame
+#' @noRd
+group_factor <- function(leaves, frame) {
+  coded <- lapply(leaves, function(leaf) code_variable(.subset2(frame, leaf), leaf))
+  interact_codes(coded)[c("codes", "levels")]
+}
+
+#' @noRd
+interact_codes <- function(coded) {
+  if (length(coded) == 1L) {
+    group <- coded[[1L]]
+  } else {
+    crossed <- engine_interaction(
+      lapply(unname(coded), function(x) x$codes),
+      vapply(coded, function(x) length(x$levels), 0L, USE.NAMES = FALSE)
+    )
+    labels <- lapply(
+      seq_along(coded), function(j) coded[[j]]$levels[crossed$levels[, j]]
+    )
+    levels <- do.call(paste, c(labels, sep = ":"))
+    if (anyDuplicated(levels)) {
+      levels <- make.unique(levels, sep = "#")
+    }
+    group <- list(codes = crossed$codes, levels = levels)
+  }
+  if (is.null(group$factor)) {
+    group$factor <- structure(group$codes, levels = group$levels, class = "factor")
+  }
+  group$n_levels <- length(group$levels)
+  group
+}
+
+#' Codes and levels of one grouping variable, with the levels of factor(x)
+#' @noRd
+code_variable <- function(x, name) {
+  if (is.factor(x)) {
+    return(code_factor(x))
+  }
+  if (!is.null(dim(x))) {
+    ferrolmm_abort(
+      paste0("The grouping variable `", name, "` is a matrix."), "grouping",
+      i = "Name one column.", variable = name
+    )
+  }
+  if (is.logical(x)) {
+    return(code_factor(factor(x)))
+  }
+  if (is.object(x) || is.character(x)) {
+    return(code_factor(factor(x)))
+  }
+  if (is.integer(x)) {
+    coded <- engine_code_integer(x)
+    return(list(codes = coded$codes, levels = as.character(coded$values)))
+  }
+  code_double(x)
+}
+
+#' @noRd
+code_factor <- function(x) {
+  levels <- levels(x)
+  if (anyNA(levels)) {
+    levels[is.na(levels)] <- "<NA>"
+    levels <- levels(x) <- make.unique(levels)
+  }
+  list(codes = as.integer(x), levels = levels, factor = x)
+}
+
+#' Whole numbers take the way of integers; the labels are those of the doubles ("1e+05")
+#' @noRd
+code_double <- function(x) {
+  if (all(abs(x) < 2^31) && all(x == (whole <- as.integer(x)))) {
+    coded <- engine_code_integer(whole)
+    values <- as.double(coded$values)
+    codes <- coded$codes
+  } else {
+    values <- sort(unique(x))
+    codes <- match(x, values)
+  }
+  labels <- as.character(values)
+  if (anyDuplicated(labels)) {
+    distinct <- unique(labels)
+    codes <- match(labels, distinct)[codes]
+    labels <- distinct
+  }
+  list(codes = codes, levels = labels)
+}
+
+# Checks ---------------------------------------------------------------------------------------
+
+#' Drop a term that another one on the same grouping factor contains
+#'
+#' The covariance of the containing term takes up that of the contained one, whatever it is: the
+#' likelihood depends only on their sum.
+#' @noRd
+drop_duplicate_terms <- function(terms) {
+  if (length(terms) < 2L || !anyDuplicated(vapply(terms, function(term) term$key, ""))) {
+    return(terms)
+  }
+  drop <- logical(length(terms))
+  for (a in rev(seq_along(terms))) {
+    for (b in seq_along(terms)) {
+      if (a != b && !drop[b] && !drop[a] && is_contained(terms[[a]], terms[[b]], a > b)) {
+        drop[a] <- TRUE
+        warn_duplicate(terms[[a]], terms[[b]])
+      }
+    }
+  }
+  terms[!drop]
+}
+
+#' @noRd
+is_contained <- function(a, b, later) {
+  if (a$key != b$key || !all(a$cnms %in% b$cnms)) {
+    return(FALSE)
+  }
+  if (length(a$cnms) == length(b$cnms) && a$structure == b$structure) {
+    return(later)
+  }
+  b$structure == "us" || a$structure == "diag" || length(a$cnms) == 1L
+}
+
+#' @noRd
+warn_duplicate <- function(a, b) {
+  same <- length(a$cnms) == length(b$cnms)
+  ferrolmm_warn(
+    paste0("Duplicate random-effects term: (", a$label, ") is ",
+           if (same) "the same as (" else "part of (", b$label, "), and is dropped."),
+    "duplicate_term",
+    x = paste0("One variance would be split between two terms, which no data can identify.")
+  )
+}
+
+#' @noRd
+check_groups <- function(groups, n) {
+  for (group in groups) {
+    if (group$n_levels < 2L) {
+      ferrolmm_abort(
+        paste0("Grouping factor `", group$name, "` has only one level",
+               if (group$n_levels) paste0(" (\"", group$levels[1L], "\")"), "."),
+        "grouping", group = group$name,
+        i = "A variance between levels needs at least two; remove the term, or check the data."
+      )
+    }
+  }
+  for (group in groups) {
+    if (group$n_levels >= n) {
+      ferrolmm_abort(
+        paste0("Grouping factor `", group$name, "` has as many levels (", group$n_levels,
+               ") as there are observations (", n, ")."),
+        "grouping", group = group$name,
+        x = "Its variance cannot be told from the residual variance.",
+        i = "The number of levels must be smaller than the number of observations."
+      )
+    }
+  }
+}
+
+#' @noRd
+check_term_sizes <- function(terms, nl, n) {
+  for (t in seq_along(terms)) {
+    k <- length(terms[[t]]$cnms)
+    if (k * nl[t] >= n) {
+      ferrolmm_abort(
+        paste0("The term (", terms[[t]]$label, ") has ", k * nl[t], " random effects for ", n,
+               " observations."),
+        "grouping", group = terms[[t]]$group,
+        x = "Its covariances and the residual variance are not identifiable.",
+        i = paste0(
+          "Use fewer random effects (", nl[t], " levels times ", k, " effects), or more data."
+        )
+      )
+    }
+  }
+}
+
+# Covariance parameters ------------------------------------------------------------------------
+
+#' Lower bounds of a term's theta: 0 on the diagonal of its factor
+#' @noRd
+term_lower <- function(term) {
+  k <- length(term$cnms)
+  if (term$structure == "diag") {
+    return(double(k))
+  }
+  bound <- matrix(-Inf, k, k)
+  diag(bound) <- 0
+  bound[lower.tri(bound, diag = TRUE)]
+}
+
+#' Names of a term's theta, as lme4 has them: "g.x" on the diagonal, "g.y.x" below it
+#' @noRd
+term_theta_names <- function(term) {
+  k <- length(term$cnms)
+  if (k == 1L || term$structure == "diag") {
+    return(paste(term$group, term$cnms, sep = "."))
+  }
+  names <- outer(term$cnms, term$cnms, paste, sep = ".")
+  diag(names) <- term$cnms
+  paste(term$group, names[lower.tri(names, diag = TRUE)], sep = ".")
+}
+
+#' The user's `start` as a plain vector of theta, or NULL
+#' @noRd
+check_start <- function(start, random) {
+  if (is.null(start)) {
+    return(NULL)
+  }
+  if (is.list(start)) {
+    unknown <- setdiff(names(start), c("theta", "par"))
+    if (length(start) != 1L || is.null(names(start)) || length(unknown)) {
+      ferrolmm_abort(
+        "`start` must be a numeric vector or list(theta = ).", "start",
+        x = if (length(unknown)) paste0("It has ", quote_names(unknown), ".")
+      )
+    }
+    start <- start[[1L]]
+  }
+  names <- random$theta_names
+  if (!is.numeric(start) || anyNA(start) || any(is.infinite(start))) {
+    ferrolmm_abort(
+      "`start` must be numeric and finite.", "start",
+      i = paste0("It holds theta: ", quote_names(names, 10L), ".")
+    )
+  }
+  if (length(start) != length(names)) {
+    ferrolmm_abort(
+      paste0("`start` has length ", length(start), ", theta has length ", length(names), "."),
+      "start", i = paste0("Its elements are ", quote_names(names, 10L), ".")
+    )
+  }
+  if (any(start < random$lower)) {
+    ferrolmm_abort(
+      paste0("`start` is negative for ", quote_names(names[start < random$lower]),
+             ", a relative standard deviation."),
+      "start"
+    )
+  }
+  as.double(start)
+}
