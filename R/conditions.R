@@ -58,8 +58,8 @@ ferrolmm_inform <- function(message, class, ..., x = NULL, i = NULL) {
 condition_text <- function(message, x = NULL, i = NULL) {
   c(
     message,
-    stats::setNames(x, rep_len("x", length(x))),
-    stats::setNames(i, rep_len("i", length(i)))
+    stats::setNames(as.character(x), rep_len("x", length(x))),
+    stats::setNames(as.character(i), rep_len("i", length(i)))
   )
 }
 
