@@ -30,7 +30,7 @@ inform_rank <- function(result, names) {
     "rank", dropped = dropped,
     x = paste0("Dropped: ", quote_names(dropped, 10L),
                if (length(dropped) == 1L) " is" else " are",
-               " a linear combination of the other columns. The coefficient is NA.")
+               " numerically a linear combination of the other columns; the coefficient is NA.")
   )
 }
 

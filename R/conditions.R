@@ -48,17 +48,17 @@ ferrolmm_warn <- function(message, class, ..., x = NULL, i = NULL, call = user_c
 #' @noRd
 ferrolmm_inform <- function(message, class, ..., x = NULL, i = NULL) {
   rlang::inform(
-    condition_text(message, x, i), ...,
+    condition_text(message, x, i, bullet = "*"), ...,
     class = c(paste0("ferrolmm_message_", class), "ferrolmm_message")
   )
 }
 
-#' A header and its bullets, in the order what is wrong (x), what to do (i)
+#' A header and its bullets, in the order what is wrong (x; in a message *), what to do (i)
 #' @noRd
-condition_text <- function(message, x = NULL, i = NULL) {
+condition_text <- function(message, x = NULL, i = NULL, bullet = "x") {
   c(
     message,
-    stats::setNames(as.character(x), rep_len("x", length(x))),
+    stats::setNames(as.character(x), rep_len(bullet, length(x))),
     stats::setNames(as.character(i), rep_len("i", length(i)))
   )
 }

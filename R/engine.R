@@ -56,14 +56,11 @@ engine_value <- function(result) {
   }
   class <- result$class
   remedy <- engine_remedies[class]
-  details <- result[setdiff(names(result), c("ok", "class", "message"))]
-  do.call(ferrolmm_abort, c(
-    list(
-      message = sentence(result$message), class = class,
-      i = if (!is.na(remedy)) remedy[[1L]], details = details
-    ),
-    list(call = user_call())
-  ))
+  ferrolmm_abort(
+    sentence(result$message), class,
+    i = if (!is.na(remedy)) remedy[[1L]],
+    details = result[setdiff(names(result), c("ok", "class", "message"))]
+  )
 }
 
 #' What a user can do about each kind of failure

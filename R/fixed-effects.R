@@ -67,6 +67,9 @@ drop_response_terms <- function(terms) {
 
 #' @noRd
 response_vector <- function(y, name) {
+  if (is.double(y) && is.null(attributes(y))) {
+    return(y)
+  }
   columns <- NCOL(y)
   if (length(dim(y)) == 2L && columns != 1L) {
     ferrolmm_abort(
@@ -221,12 +224,18 @@ code_first_factor_fully <- function(pattern, variables, response, frame) {
 #' @noRd
 is_categorical <- function(x) is.factor(x) || is.logical(x)
 
+#' @noRd
+categories <- function(x) if (is.logical(x)) c("FALSE", "TRUE") else levels(x)
+
 #' Contrasts of the categorical variables: as attr(model.matrix(), "contrasts"), and as matrices
 #' @noRd
 contrasts_in_use <- function(variables, response, frame, given) {
   contrasts <- matrices <- list()
-  for (k in setdiff(seq_along(variables), response)) {
+  for (k in seq_along(variables)) {
     x <- .subset2(frame, variables[k])
+    if (k == response) {
+      next
+    }
     if (is_categorical(x)) {
       name <- variables[k]
       coding <- variable_contrasts(x, name, given[[name]])
@@ -246,7 +255,7 @@ contrasts_in_use <- function(variables, response, frame, given) {
 #' Worked out on the levels alone, never on the rows.
 #' @noRd
 variable_contrasts <- function(x, name, given) {
-  levels <- if (is.logical(x)) c("FALSE", "TRUE") else levels(x)
+  levels <- categories(x)
   if (length(levels) < 2L) {
     ferrolmm_abort(
       paste0("The factor `", name, "` has only one level: ",
@@ -284,7 +293,7 @@ code_predictor <- function(x, label, code, contrast_matrix) {
   if (is_categorical(x)) {
     codes <- if (is.logical(x)) x + 1L else as.integer(x)
     if (code == 2L) {
-      levels <- rownames(contrast_matrix)
+      levels <- categories(x)
       columns <- lapply(seq_along(levels), function(l) as.double(codes == l))
       return(list(columns = columns, names = paste0(label, levels)))
     }

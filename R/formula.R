@@ -254,8 +254,15 @@ parse_bar <- function(term) {
 
 #' @noRd
 check_lhs <- function(lhs, bar) {
-  if (is.symbol(lhs) && !identical(lhs, quote(.)) || is.numeric(lhs) && identical(lhs, 1)) {
+  if (is.symbol(lhs) && !identical(lhs, quote(.))) {
     return(invisible())
+  }
+  if (!is.language(lhs) && !(is.numeric(lhs) && lhs %in% c(0, 1))) {
+    ferrolmm_abort(
+      paste0("The left side of (", code_label(bar), ") must be 1 or variables, not ",
+             code_label(lhs), "."),
+      "formula", i = "Write (1 | g) for a random intercept."
+    )
   }
   if ("." %in% all.vars(lhs)) {
     ferrolmm_abort(
@@ -338,7 +345,23 @@ abort_group_operator <- function(x, bar) {
 #' @noRd
 as_variable <- function(x) if (is_call_to(x, "%in%")) call("I", x) else x
 
+#' terms() of a formula without bars; what R cannot read is the user's formula
+#' @noRd
+formula_terms <- function(formula) {
+  tryCatch(
+    stats::terms.formula(formula),
+    error = function(e) {
+      ferrolmm_abort(
+        paste0("`formula` cannot be read: ", code_label(formula), "."), "formula",
+        x = conditionMessage(e)
+      )
+    }
+  )
+}
+
 #' Right side of the formula whose variables are all that the model needs
+#'
+#' Of `a/b` the coarsest factor comes first, so that the variables keep the order of the formula.
 #' @noRd
 frame_side <- function(fixed, bars) {
   side <- if (is.null(fixed)) 1 else fixed
@@ -346,7 +369,7 @@ frame_side <- function(fixed, bars) {
     if (!is.numeric(bar$lhs)) {
       side <- call("+", side, call("(", bar$lhs))
     }
-    for (group in bar$groups) {
+    for (group in rev(bar$groups)) {
       for (leaf in group$leaves) side <- call("+", side, leaf)
     }
   }

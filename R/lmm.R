@@ -71,15 +71,36 @@ lmm <- function(formula, data = NULL, REML = TRUE, # nolint: object_name_linter.
                 weights, subset, na.action, offset, # nolint: object_name_linter.
                 contrasts = NULL, start = NULL, control = lmm_control()) {
   call <- match.call()
-  given <- c(
-    if (!missing(weights)) list(weights = list(expr = substitute(weights), force = function() weights)),
-    if (!missing(subset)) list(subset = list(expr = substitute(subset), force = function() subset)),
-    if (!missing(offset)) list(offset = list(expr = substitute(offset), force = function() offset))
+  given <- list(
+    weights = if (!missing(weights)) unevaluated(substitute(weights), function() weights),
+    subset = if (!missing(subset)) unevaluated(substitute(subset), function() subset),
+    offset = if (!missing(offset)) unevaluated(substitute(offset), function() offset)
   )
-  na_action <- if (missing(na.action)) getOption("na.action") else na.action
+  na_action <- find_na_action(if (missing(na.action)) getOption("na.action") else na.action)
+  check_given(missing(formula), data)
   fit_formula(
     call, formula, data, check_reml(REML), given, na_action, contrasts, start,
     check_control(control), parent.frame()
+  )
+}
+
+#' An argument to evaluate in the data: its expression, and the promise as a last resort
+#' @noRd
+unevaluated <- function(expr, force) list(expr = expr, force = force)
+
+#' Evaluate `data` here, so that an error in it is told as one of `data`
+#' @noRd
+check_given <- function(no_formula, data) {
+  if (no_formula) {
+    ferrolmm_abort(
+      "`formula` is missing.", "formula", i = "Write it as in lmm(y ~ x + (1 | g), data)."
+    )
+  }
+  tryCatch(
+    force(data),
+    error = function(e) {
+      ferrolmm_abort(paste0("`data` could not be evaluated: ", conditionMessage(e), "."), "data")
+    }
   )
 }
 

@@ -8,13 +8,13 @@
 #' @param model what [parse_formula()] returns.
 #' @param given list of the unevaluated arguments `subset`, `weights` and `offset` (those given),
 #'   each list(expr = , force = function that evaluates the promise).
-#' @param na_action function, its name, or NULL.
+#' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`.
 #' @noRd
 build_frame <- function(model, data, given, na_action, caller) {
   check_data(data)
-  terms <- stats::terms.formula(model$frame)
+  terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
   columns <- evaluate_variables(expressions, data, model$env)
   names(columns) <- variable_names(expressions)
@@ -445,13 +445,12 @@ as_frame <- function(columns, row_names) {
 
 #' @noRd
 handle_missing <- function(frame, na_action, missing) {
-  action <- find_na_action(na_action)
-  known <- match_na_action(action)
+  known <- match_na_action(na_action)
   if (known == "fail" || known == "pass") {
     abort_missing(missing, known)
   }
   if (known == "") {
-    frame <- action(frame)
+    frame <- na_action(frame)
     left <- names(frame)[vapply(frame, anyNA, NA)]
     if (length(left)) {
       abort_missing(lapply(frame[left], is_missing_row), "left")
@@ -465,13 +464,14 @@ handle_missing <- function(frame, na_action, missing) {
   frame
 }
 
+#' The `na.action` argument or option as a function; NULL lets missing values pass
 #' @noRd
 find_na_action <- function(na_action) {
-  if (is.character(na_action) && length(na_action) == 1L) {
-    na_action <- get0(na_action, mode = "function", envir = globalenv())
-  }
   if (is.null(na_action)) {
     return(stats::na.pass)
+  }
+  if (is.character(na_action) && length(na_action) == 1L) {
+    na_action <- get0(na_action, mode = "function", envir = globalenv())
   }
   if (!is.function(na_action)) {
     ferrolmm_abort(

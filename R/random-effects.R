@@ -122,7 +122,7 @@ expand_bar <- function(bar, groups, frame) {
 describe_term <- function(bar, basis, set, group, groups) {
   key <- group_key(group)
   list(
-    label = paste(term_lhs_label(bar, basis, set), "|", groups[[key]]$name),
+    label = paste(term_lhs_label(bar, basis, set), "|", formula_label(groups[[key]]$expr)),
     group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
     cnms = basis$names[set],
     structure = if (length(set) == 1L) "us" else bar$structure,
@@ -134,7 +134,7 @@ describe_term <- function(bar, basis, set, group, groups) {
 #' @noRd
 term_lhs_label <- function(bar, basis, set) {
   if (!bar$double || length(basis$columns) == 1L) {
-    return(if (is.symbol(bar$lhs)) as.character(bar$lhs) else code_label(bar$lhs, 500L))
+    return(formula_label(bar$lhs))
   }
   name <- basis$names[set]
   if (name == "(Intercept)") "1" else paste("0 +", name)
@@ -157,6 +157,16 @@ basis_columns <- function(lhs, frame, contrasts = NULL) {
 #' @noRd
 term_columns <- function(term, frame) {
   basis_columns(term$lhs, frame, term$contrasts)$columns[term$columns]
+}
+
+#' Part of a formula as it would be typed
+#' @noRd
+formula_label <- function(x) {
+  if (is.symbol(x)) {
+    name <- as.character(x)
+    return(if (grepl("^[A-Za-z][A-Za-z0-9._]*$", name)) name else paste0("`", name, "`"))
+  }
+  paste(deparse(x, 500L, backtick = TRUE), collapse = " ")
 }
 
 # Grouping factors -----------------------------------------------------------------------------
@@ -186,7 +196,7 @@ code_groups <- function(bars, frame) {
           coded[[leaf]] <- code_variable(.subset2(frame, leaf), leaf)
         }
         groups[[key]] <- c(
-          list(name = group$name, leaves = leaves),
+          list(name = group$name, expr = group$expr, leaves = leaves),
           interact_codes(coded[leaves])
         )
       }
@@ -372,28 +382,33 @@ check_term_sizes <- function(terms, nl, n) {
 
 # Covariance parameters ------------------------------------------------------------------------
 
+#' Row and column in T_t of each element of a term's theta
+#' @noRd
+theta_index <- function(term) {
+  k <- length(term$cnms)
+  if (term$structure == "diag") {
+    return(list(row = seq_len(k), col = seq_len(k)))
+  }
+  list(row = sequence(k:1L, seq_len(k)), col = rep.int(seq_len(k), k:1L))
+}
+
 #' Lower bounds of a term's theta: 0 on the diagonal of its factor
 #' @noRd
 term_lower <- function(term) {
-  k <- length(term$cnms)
-  if (term$structure == "diag") {
-    return(double(k))
-  }
-  bound <- matrix(-Inf, k, k)
-  diag(bound) <- 0
-  bound[lower.tri(bound, diag = TRUE)]
+  index <- theta_index(term)
+  lower <- double(length(index$row))
+  lower[index$row != index$col] <- -Inf
+  lower
 }
 
 #' Names of a term's theta, as lme4 has them: "g.x" on the diagonal, "g.y.x" below it
 #' @noRd
 term_theta_names <- function(term) {
-  k <- length(term$cnms)
-  if (k == 1L || term$structure == "diag") {
-    return(paste(term$group, term$cnms, sep = "."))
-  }
-  names <- outer(term$cnms, term$cnms, paste, sep = ".")
-  diag(names) <- term$cnms
-  paste(term$group, names[lower.tri(names, diag = TRUE)], sep = ".")
+  index <- theta_index(term)
+  names <- term$cnms[index$row]
+  below <- index$row != index$col
+  names[below] <- paste(names[below], term$cnms[index$col[below]], sep = ".")
+  paste(term$group, names, sep = ".")
 }
 
 #' The user's `start` as a plain vector of theta, or NULL
