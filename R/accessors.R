@@ -1,0 +1,179 @@
+# Small accessors of what a fit stores: methods of generics in stats and nlme.
+
+#' Extract the parts of a fitted model
+#'
+#' Methods of the usual generics. `fixef()` gives the fixed effects; `formula()`, `terms()` and
+#' `model.frame()` can be narrowed to the fixed or the random part; `model.matrix()` rebuilds the
+#' model matrix of either.
+#'
+#' @param object,x,formula A model fitted by [lmm()].
+#' @param add.dropped Include coefficients that were dropped for want of rank, as `NA`?
+#' @param fixed.only,random.only Only the fixed, only the random part?
+#' @param type For `model.matrix()`: `"fixed"` (X), `"random"` (Z, sparse) or `"randomListRaw"`
+#'   (the model matrix of each term before it is split by level). For `weights()`: `"prior"`, the
+#'   weights given.
+#' @param ... Not used.
+#' @returns `fixef()`: a named vector. `sigma()`: the residual standard deviation. `formula()`,
+#'   `terms()`, `model.frame()`, `model.matrix()`, `family()`, `weights()`: as their generics say.
+#'   `ngrps()`: the number of levels of each grouping factor. `case.names()` and
+#'   `variable.names()`: the names of the rows and of the columns of X.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' fixef(fit)
+#' sigma(fit)
+#' formula(fit, random.only = TRUE)
+#' head(model.matrix(fit))
+#' ngrps(fit)
+#' @name lmm-accessors
+NULL
+
+#' @rdname lmm-accessors
+#' @importFrom nlme fixef
+#' @method fixef lmm
+#' @export
+fixef.lmm <- function(object, add.dropped = FALSE, ...) { # nolint: object_name_linter.
+  coefficients <- object$coefficients
+  if (add.dropped) coefficients else coefficients[!is.na(coefficients)]
+}
+
+#' @importFrom nlme fixef
+#' @export
+nlme::fixef
+
+#' @rdname lmm-accessors
+#' @importFrom stats sigma
+#' @export
+sigma.lmm <- function(object, ...) {
+  object$sigma
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats formula
+#' @export
+formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE, # nolint: object_name_linter.
+                        ...) {
+  check_one_part(fixed.only, random.only)
+  if (fixed.only) {
+    return(stats::formula(x$terms))
+  }
+  if (random.only) {
+    return(random_formula(x$formula))
+  }
+  x$formula
+}
+
+#' @noRd
+check_one_part <- function(fixed_only, random_only) {
+  if (fixed_only && random_only) {
+    ferrolmm_abort(
+      "`fixed.only` and `random.only` cannot both be TRUE.", "argument",
+      i = "Set both to FALSE to get the whole."
+    )
+  }
+}
+
+#' A formula without its fixed part: the response and the bar terms as they were written
+#' @noRd
+random_formula <- function(formula) {
+  terms <- lapply(split_random(formula[[3L]])$bars, written_bar)
+  formula[[3L]] <- Reduce(function(left, right) call("+", left, right), terms)
+  formula
+}
+
+#' @noRd
+written_bar <- function(term) {
+  wrapper <- names(covariance_structures)[match(term$structure, covariance_structures)]
+  call(if (wrapper == "us") "(" else wrapper, term$bar)
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats terms
+#' @export
+terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE, # nolint: object_name_linter.
+                      ...) {
+  if (missing(fixed.only) && random.only) {
+    fixed.only <- FALSE
+  }
+  check_one_part(fixed.only, random.only)
+  if (fixed.only) {
+    return(x$terms)
+  }
+  if (random.only) {
+    return(stats::terms(parse_formula(random_formula(x$formula), NULL, NULL)$frame))
+  }
+  attr(x$frame, "terms")
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats model.frame
+#' @export
+model.frame.lmm <- function(formula, fixed.only = FALSE, ...) { # nolint: object_name_linter.
+  frame <- formula$frame
+  if (!fixed.only) {
+    return(frame)
+  }
+  columns <- c(variable_columns(formula$terms), "(weights)", "(offset)")
+  narrowed <- frame[names(frame) %in% columns]
+  attr(narrowed, "terms") <- formula$terms
+  attr(narrowed, "na.action") <- attr(frame, "na.action")
+  narrowed
+}
+
+#' The columns of a model frame that a terms object names, the response first
+#' @noRd
+variable_columns <- function(terms) {
+  variable_names(as.list(attr(terms, "variables"))[-1L])
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats model.matrix
+#' @export
+model.matrix.lmm <- function(object, type = c("fixed", "random", "randomListRaw"), ...) {
+  switch(match.arg(type),
+    fixed = fixed_model_matrix(object),
+    random = getME.lmm(object, "Z"),
+    randomListRaw = getME.lmm(object, "mmList")
+  )
+}
+
+#' X with row names, without the aliased columns, with the attributes assign and contrasts
+#' @noRd
+fixed_model_matrix <- function(object) {
+  whole <- fixed_matrix(object$terms, object$frame, object$contrasts)
+  kept <- kept_columns(object)
+  x <- whole[, kept, drop = FALSE]
+  rownames(x) <- row.names(object$frame)
+  attr(x, "assign") <- object$assign[kept]
+  attr(x, "contrasts") <- attr(whole, "contrasts")
+  x
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats family
+#' @export
+family.lmm <- function(object, ...) {
+  stats::gaussian()
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats weights
+#' @export
+weights.lmm <- function(object, type = "prior", ...) {
+  match.arg(type)
+  if (is.null(object$prior.weights)) rep.int(1, nobs.lmm(object)) else object$prior.weights
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats case.names
+#' @export
+case.names.lmm <- function(object, ...) {
+  row.names(object$frame)
+}
+
+#' @rdname lmm-accessors
+#' @importFrom stats variable.names
+#' @export
+variable.names.lmm <- function(object, ...) {
+  names(fixef.lmm(object))
+}

@@ -1,0 +1,317 @@
+#' Extract or build a component of a mixed model
+#'
+#' The window onto the model that 'lme4' agreed on: the same names, the same layout, the same
+#' values. What is not stored (model matrices, the sparse Cholesky factor) is built when asked for.
+#'
+#' | name | what |
+#' | --- | --- |
+#' | `X`, `y`, `mu`, `offset` | model matrix of the fixed effects (estimated columns), response, conditional means, offset |
+#' | `Z`, `Zt`, `Ztlist`, `mmList` | random-effects model matrix, transposed, its rows by effect; model matrices of the terms before they are split by level |
+#' | `theta`, `par`, `lower`, `Tlist`, `ST` | covariance parameters, their bounds, relative covariance factors; the same as unit triangle and scales |
+#' | `Lambda`, `Lambdat`, `Lind`, `A` | relative covariance factor of all effects, transposed, which element of `theta` fills each entry; `A` is `Lambdat Zt` |
+#' | `L`, `RX`, `RZX` | Cholesky factors of the penalised least squares system |
+#' | `u`, `b`, `beta`, `fixef`, `sigma` | spherical and original random effects, fixed effects without and with names, residual standard deviation |
+#' | `flist`, `cnms`, `Gp`, `Tp` | grouping factors, names of effects, where terms start in `b` and in `theta` |
+#' | `REML`, `is_REML`, `devcomp`, `devfun` | number of fixed effects of a REML fit (else 0), the same as logical, components of the criterion, the criterion as a function of `theta` |
+#' | `N`, `n`, `p`, `q`, `m`, `k`, `npar` | rows, rows, fixed effects, random effects, length of `theta`, terms, length of `par` |
+#' | `n_rtrms`, `n_rfacs`, `p_i`, `l_i`, `q_i`, `m_i` | number of terms and of grouping factors; by term: effects of a level, effects, parameters; `l_i`: levels of each grouping factor |
+#'
+#' @param object A model fitted by [lmm()].
+#' @param name The name of a component; several names, or `"ALL"`, give a list.
+#' @param ... Not used.
+#' @returns The component. Sparse matrices are those of the package 'Matrix'.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' getME(fit, "theta")
+#' getME(fit, c("n", "p", "q"))
+#' dim(getME(fit, "Zt"))
+#' @export
+#' @rawNamespace S3method(lme4::getME, lmm)
+getME.lmm <- function(object, name, ...) { # nolint: object_name_linter.
+  check_component_names(name)
+  if (identical(name, "ALL")) {
+    name <- names(me_components)
+  }
+  if (length(name) == 1L) {
+    return(me_components[[name]](object))
+  }
+  lapply(structure(name, names = name), function(one) me_components[[one]](object))
+}
+
+#' @noRd
+check_component_names <- function(name) {
+  known <- c("ALL", names(me_components))
+  if (!is.character(name) || length(name) == 0L) {
+    ferrolmm_abort("`name` must be the name of a component.", "argument",
+                   i = paste0("Components are ", quote_names(known, most = Inf), "."))
+  }
+  unknown <- setdiff(name, known)
+  if (length(unknown) > 0L) {
+    ferrolmm_abort(
+      paste0("`name` names no component: ", quote_names(unknown), "."), "argument",
+      i = c(
+        did_you_mean(unknown[[1L]], known),
+        paste0("Components are ", quote_names(known, most = Inf), ".")
+      )
+    )
+  }
+}
+
+#' Every component by name: a function of the fitted object
+#' @noRd
+me_components <- list(
+  X = function(object) fixed_model_matrix(object),
+  Z = function(object) Matrix::t(build_zt(object)),
+  Zt = function(object) build_zt(object),
+  Ztlist = function(object) split_zt(object),
+  mmList = function(object) raw_model_matrices(object),
+  y = function(object) response_values(object),
+  mu = function(object) object$fitted.values,
+  u = function(object) object$u,
+  b = function(object) methods::new("dgeMatrix", x = object$b, Dim = c(length(object$b), 1L)),
+  Gp = function(object) object$Gp,
+  Tp = function(object) {
+    c(beg__ = 0, structure(cumsum(theta_counts(object)), names = names(object$cnms)))
+  },
+  L = function(object) cholesky_of_system(object),
+  Lambda = function(object) Matrix::t(build_lambdat(object)),
+  Lambdat = function(object) build_lambdat(object),
+  Lind = function(object) lambdat_pattern(object)$parameter,
+  Tlist = function(object) {
+    structure(theta_matrix(object$theta, object$random), names = names(object$cnms))
+  },
+  A = function(object) build_lambdat(object) %*% build_zt(object),
+  RX = function(object) build_rx(object),
+  RZX = function(object) build_rzx(object),
+  sigma = function(object) object$sigma,
+  flist = function(object) object$flist,
+  fixef = function(object) fixef.lmm(object),
+  beta = function(object) object$beta,
+  theta = function(object) object$theta,
+  par = function(object) object$theta,
+  ST = function(object) scale_and_unit_factors(object),
+  REML = function(object) object$devcomp$dims[["REML"]],
+  is_REML = function(object) object$REML,
+  n_rtrms = function(object) length(object$random),
+  n_rfacs = function(object) length(object$flist),
+  N = function(object) nobs.lmm(object),
+  n = function(object) nobs.lmm(object),
+  p = function(object) object$rank,
+  q = function(object) length(object$b),
+  p_i = function(object) by_term(object, lengths(object$cnms)),
+  l_i = function(object) ngrps.lmm(object),
+  q_i = function(object) by_term(object, diff(object$Gp)),
+  k = function(object) length(object$random),
+  m_i = function(object) by_term(object, theta_counts(object)),
+  m = function(object) length(object$theta),
+  npar = function(object) length(object$theta),
+  cnms = function(object) object$cnms,
+  devcomp = function(object) object$devcomp,
+  offset = function(object) {
+    if (is.null(object$offset)) numeric(nobs.lmm(object)) else object$offset
+  },
+  lower = function(object) structure(object$lower, names = names(object$theta)),
+  devfun = function(object) criterion_function(object)
+)
+
+#' @noRd
+theta_counts <- function(object) {
+  vapply(object$random, count_theta, 1)
+}
+
+#' Name one value a term by the terms' labels
+#' @noRd
+by_term <- function(object, values) {
+  structure(as.vector(values), names = vapply(object$random, function(term) term$label, ""))
+}
+
+#' Z', a sparse q x n matrix, without explicit zeros
+#'
+#' Row i of the data has, for each term, its k basis values in the rows of its level. Stacking these
+#' for all terms gives the column of Z' with its row indices in order.
+#' @noRd
+build_zt <- function(object) {
+  design <- random_design(object$random, object$flist, object$frame)
+  n <- nobs.lmm(object)
+  blocks <- Map(
+    function(term, start) zt_block(term, design$factors[[term$factor]]$codes, start, n),
+    design$terms, object$Gp[-length(object$Gp)]
+  )
+  rows <- do.call(rbind, lapply(blocks, `[[`, "rows"))
+  values <- do.call(rbind, lapply(blocks, `[[`, "values"))
+  filled <- values != 0
+  methods::new(
+    "dgCMatrix",
+    i = rows[filled], x = values[filled], p = c(0L, cumsum(as.integer(colSums(filled)))),
+    Dim = c(length(object$b), n),
+    Dimnames = list(effect_levels(object), row.names(object$frame))
+  )
+}
+
+#' Row indices (from 0) and values of one term: k x n each
+#' @noRd
+zt_block <- function(term, codes, start, n) {
+  columns <- lapply(term$columns, function(x) if (is.null(x)) rep.int(1, n) else x)
+  k <- length(columns)
+  first <- as.integer(start) + (codes - 1L) * k
+  list(
+    rows = rep(first, each = k) + matrix(seq_len(k) - 1L, k, n),
+    values = do.call(rbind, columns)
+  )
+}
+
+#' The level of each element of b
+#' @noRd
+effect_levels <- function(object) {
+  unlist(lapply(object$random, function(term) {
+    rep(levels(object$flist[[term$factor]]), each = length(term$cnms))
+  }), use.names = FALSE)
+}
+
+#' Z' by effect: for each column of each term the rows of its levels
+#' @noRd
+split_zt <- function(object) {
+  zt <- build_zt(object)
+  parts <- Map(
+    function(term, group, start, end) {
+      k <- length(term$cnms)
+      rows <- lapply(seq_len(k), function(j) zt[seq.int(start + j, end, by = k), , drop = FALSE])
+      structure(rows, names = paste(group, term$cnms, sep = "."))
+    },
+    object$random, names(object$cnms), object$Gp[-length(object$Gp)], object$Gp[-1L]
+  )
+  do.call(c, unname(parts))
+}
+
+#' Model matrices of the terms' left sides, with row names and assign
+#' @noRd
+raw_model_matrices <- function(object) {
+  matrices <- lapply(object$random, function(term) {
+    whole <- stats::model.matrix(
+      stats::as.formula(call("~", term$lhs)), object$frame,
+      contrasts.arg = term$contrasts
+    )
+    if (ncol(whole) == length(term$columns)) {
+      return(whole)
+    }
+    narrowed <- whole[, term$columns, drop = FALSE]
+    attr(narrowed, "assign") <- attr(whole, "assign")[term$columns]
+    attr(narrowed, "contrasts") <- attr(whole, "contrasts")
+    narrowed
+  })
+  structure(matrices, names = vapply(object$random, function(term) term$label, ""))
+}
+
+#' Pattern of Lambda' (upper triangular, a block a level): row and column indices, and which element
+#' of theta each entry is
+#' @noRd
+lambdat_pattern <- function(object) {
+  first_theta <- cumsum(c(0, theta_counts(object)))
+  first_row <- object$Gp
+  parts <- lapply(seq_along(object$random), function(t) {
+    block <- block_pattern(object$random[[t]])
+    levels <- nlevels(object$flist[[object$random[[t]]$factor]])
+    k <- length(object$random[[t]]$cnms)
+    shift <- first_row[[t]] + rep(seq.int(0L, by = k, length.out = levels), each = nrow(block))
+    list(
+      row = block[, "row"] + shift, column = block[, "column"] + shift,
+      parameter = rep.int(block[, "parameter"] + first_theta[[t]], levels)
+    )
+  })
+  list(
+    row = as.integer(unlist(lapply(parts, `[[`, "row"))),
+    column = as.integer(unlist(lapply(parts, `[[`, "column"))),
+    parameter = as.integer(unlist(lapply(parts, `[[`, "parameter")))
+  )
+}
+
+#' Entries of T' of one term, column by column: row, column, and the parameter's position
+#' @noRd
+block_pattern <- function(term) {
+  k <- length(term$cnms)
+  position <- matrix(0, k, k)
+  diagonal <- term$structure == "diag"
+  filled <- if (diagonal) diag(k) == 1 else lower.tri(position, diag = TRUE)
+  position[filled] <- seq_len(sum(filled))
+  cells <- which(t(filled), arr.ind = TRUE, useNames = FALSE)
+  cbind(row = cells[, 1L], column = cells[, 2L], parameter = t(position)[cells])
+}
+
+#' Lambda', sparse q x q, zeros on the pattern kept
+#' @noRd
+build_lambdat <- function(object) {
+  pattern <- lambdat_pattern(object)
+  q <- length(object$b)
+  methods::new(
+    "dgCMatrix",
+    i = pattern$row - 1L, p = c(0L, cumsum(tabulate(pattern$column, q))),
+    x = unname(object$theta)[pattern$parameter], Dim = c(q, q)
+  )
+}
+
+#' Lambda' Z' W^1/2
+#' @noRd
+weighted_system <- function(object) {
+  system <- build_lambdat(object) %*% build_zt(object)
+  if (is.null(object$prior.weights)) {
+    return(system)
+  }
+  system %*% Matrix::Diagonal(x = sqrt(object$prior.weights))
+}
+
+#' L: LL' = P (Lambda'Z'WZ Lambda + I) P'
+#' @noRd
+cholesky_of_system <- function(object) {
+  Matrix::Cholesky(
+    Matrix::tcrossprod(weighted_system(object)),
+    perm = TRUE, LDL = FALSE, Imult = 1
+  )
+}
+
+#' @noRd
+build_rx <- function(object) {
+  names <- variable.names.lmm(object)
+  matrix(object$rx, length(names), dimnames = list(names, names))
+}
+
+#' RZX = L^-1 P Lambda'Z'W X
+#' @noRd
+build_rzx <- function(object) {
+  factor <- cholesky_of_system(object)
+  x <- fixed_model_matrix(object)
+  if (!is.null(object$prior.weights)) {
+    x <- x * sqrt(object$prior.weights)
+  }
+  cross <- weighted_system(object) %*% x
+  rzx <- Matrix::solve(factor, Matrix::solve(factor, cross, system = "P"), system = "L")
+  matrix(as.vector(rzx), ncol = ncol(x), dimnames = list(NULL, colnames(x)))
+}
+
+#' Factors T_t as scales S (on the diagonal) and a unit lower triangle: T_t = unit S
+#' @noRd
+scale_and_unit_factors <- function(object) {
+  factors <- theta_matrix(object$theta, object$random)
+  structure(
+    lapply(factors, function(factor) {
+      scales <- diag(factor)
+      unit <- factor %*% diag(ifelse(scales == 0, 0, 1 / scales), length(scales))
+      diag(unit) <- scales
+      unit
+    }),
+    names = names(object$cnms)
+  )
+}
+
+#' The criterion that was minimised, as a function of theta
+#' @noRd
+criterion_function <- function(object) {
+  inputs <- engine_inputs(object)
+  reml <- object$REML
+  control <- object$control
+  function(theta) {
+    engine_fit(
+      inputs$fixed, inputs$random, reml, as.double(theta), control, optimize = FALSE
+    )$criterion
+  }
+}

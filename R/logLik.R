@@ -1,0 +1,99 @@
+#' Log-likelihood, criterion and what follows from them
+#'
+#' `logLik()` is the restricted log-likelihood of a fit by REML and the log-likelihood of a fit by
+#' ML. `REML =` asks for the other one, *at the same estimates*: no model is refitted. Its degrees
+#' of freedom count the fixed effects, the covariance parameters and the residual variance.
+#' `deviance()` is minus twice the log-likelihood, `REMLcrit()` minus twice the restricted one.
+#'
+#' 'lme4' warns when `deviance()` is asked of a fit by REML, and gives the REML criterion. Here it
+#' is the deviance at the REML estimates, which is what other packages take it for.
+#'
+#' @param object,fit A model fitted by [lmm()].
+#' @param REML Restricted likelihood? By default what the model was fitted by for `logLik()`, and
+#'   the (unrestricted) likelihood for `deviance()`.
+#' @param scale Not used; there for the generic.
+#' @param k The penalty for a parameter: 2 is AIC.
+#' @param ... Not used.
+#' @returns `logLik()`: an object of class `logLik` with the attributes `df`, `nobs`, `nall` and
+#'   `REML`. `extractAIC()`: the degrees of freedom and the criterion, of the ML fit. The others: a
+#'   number.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' logLik(fit)
+#' logLik(fit, REML = FALSE)
+#' REMLcrit(fit)
+#' AIC(fit)
+#' BIC(fit)
+#' @importFrom stats logLik
+#' @export
+logLik.lmm <- function(object, REML = NULL, ...) { # nolint: object_name_linter.
+  restricted <- if (is.null(REML)) object$REML else REML
+  structure(
+    -criterion_value(object, restricted) / 2,
+    nobs = nobs.lmm(object),
+    nall = nobs.lmm(object),
+    df = count_parameters(object),
+    REML = restricted,
+    class = "logLik"
+  )
+}
+
+#' Minus twice the (restricted) log-likelihood at the estimates
+#'
+#' The stored criterion when it is the one asked for, else from the stored determinants: the
+#' penalised residual sum of squares and log|M| are the same for both.
+#' @noRd
+criterion_value <- function(object, restricted) {
+  if (restricted == object$REML) {
+    return(object$criterion)
+  }
+  cmp <- object$devcomp$cmp
+  n <- nobs.lmm(object)
+  df <- if (restricted) n - object$rank else n
+  log_determinants <- cmp[["ldL2"]] + if (restricted) cmp[["ldRX2"]] else 0
+  log_weights <- if (is.null(object$prior.weights)) 0 else sum(log(object$prior.weights))
+  log_determinants - log_weights + df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
+}
+
+#' Fixed effects, covariance parameters and the residual variance
+#' @noRd
+count_parameters <- function(object) {
+  object$rank + length(object$theta) + 1L
+}
+
+#' @rdname logLik.lmm
+#' @importFrom stats deviance
+#' @export
+deviance.lmm <- function(object, REML = NULL, ...) { # nolint: object_name_linter.
+  criterion_value(object, isTRUE(REML))
+}
+
+#' @rdname logLik.lmm
+#' @export
+REMLcrit.lmm <- function(object, ...) { # nolint: object_name_linter.
+  criterion_value(object, TRUE)
+}
+
+#' @rdname logLik.lmm
+#' @importFrom stats extractAIC
+#' @export
+extractAIC.lmm <- function(fit, scale = 0, k = 2, ...) { # nolint: object_name_linter.
+  likelihood <- logLik.lmm(refitML.lmm(fit))
+  df <- attr(likelihood, "df")
+  c(df, -2 * as.numeric(likelihood) + k * df)
+}
+
+#' @rdname logLik.lmm
+#' @importFrom stats df.residual
+#' @export
+df.residual.lmm <- function(object, ...) {
+  nobs.lmm(object) - count_parameters(object)
+}
+
+#' @rdname logLik.lmm
+#' @importFrom stats nobs
+#' @export
+nobs.lmm <- function(object, ...) {
+  length(object$fitted.values)
+}

@@ -1,0 +1,211 @@
+# New rows for a prediction: evaluated as the fit evaluated its own, checked, missing values handled.
+
+#' @noRd
+check_newdata <- function(newdata) {
+  if (is.data.frame(newdata)) {
+    return(as.data.frame(newdata))
+  }
+  if (is.list(newdata) && length(names(newdata)) == length(newdata)) {
+    return(as.data.frame(newdata, stringsAsFactors = FALSE))
+  }
+  ferrolmm_abort(
+    paste0("`newdata` must be a data frame, it is of class ", class(newdata)[[1L]], "."),
+    "newdata"
+  )
+}
+
+#' Columns of the model frame that a prediction needs
+#' @noRd
+prediction_columns <- function(object, chosen, random_only) {
+  fixed <- if (!random_only) variable_columns(object$terms)[-1L]
+  sides <- lapply(chosen, function(term) {
+    if (is.numeric(term$lhs)) {
+      return(NULL)
+    }
+    variable_columns(stats::terms(stats::as.formula(call("~", term$lhs))))
+  })
+  unique(c(fixed, unlist(sides), unlist(lapply(chosen, `[[`, "leaves"))))
+}
+
+#' Evaluate columns of the model frame for new rows, as the fit evaluated them
+#'
+#' `predvars` of the terms keeps what depends on the data (knots, means) at its value in the fit.
+#' @noRd
+new_frame <- function(object, newdata, columns) {
+  terms <- attr(object$frame, "terms")
+  expressions <- as.list(attr(terms, "predvars"))[-1L]
+  names(expressions) <- variable_columns(terms)
+  values <- lapply(columns, function(name) {
+    new_column(name, expressions[[name]], object, newdata)
+  })
+  structure(
+    values,
+    names = columns, row.names = seq_len(nrow(newdata)), class = "data.frame",
+    terms = terms
+  )
+}
+
+#' One column, checked against the column of the fit
+#' @noRd
+new_column <- function(name, expression, object, newdata) {
+  n <- nobs.lmm(object)
+  check_variables(
+    expression, newdata, environment(object$formula),
+    fitted_rows = setdiff(c(n, n + length(object$na.action)), 1L)
+  )
+  value <- tryCatch(
+    eval(expression, newdata, environment(object$formula)),
+    error = function(e) abort_evaluation("variable", name, newdata, e)
+  )
+  rows <- NROW(value)
+  if (rows == 1L && nrow(newdata) != 1L && is.null(dim(value))) {
+    value <- rep(value, nrow(newdata))
+  } else if (rows != nrow(newdata)) {
+    ferrolmm_abort(
+      paste0("`", name, "` has ", count_of(rows, "value"), " in `newdata`, which has ",
+             count_of(nrow(newdata), "row"), "."),
+      "newdata"
+    )
+  }
+  groups <- unique(unlist(lapply(object$random, `[[`, "leaves")))
+  convert_column(value, object$frame[[name]], name, name %in% groups,
+                 name %in% names(object$xlevels))
+}
+
+#' Variables must be columns of `newdata`, or constants where the formula was written; what has a
+#' value for each row of the fit is no constant
+#' @noRd
+check_variables <- function(expression, newdata, env, fitted_rows) {
+  absent <- setdiff(variables_of(expression), names(newdata))
+  constant <- vapply(absent, function(name) {
+    exists(name, envir = env) && !NROW(get(name, envir = env)) %in% fitted_rows
+  }, NA)
+  absent <- absent[!constant]
+  if (length(absent) > 0L) {
+    ferrolmm_abort(
+      paste0("`newdata` has no column ", quote_names(absent), "."), "newdata",
+      x = "The prediction needs it.",
+      i = did_you_mean(absent[[1L]], names(newdata))
+    )
+  }
+}
+
+#' Variables of an expression: not the names in `pkg::fun` nor after `$`
+#' @noRd
+variables_of <- function(expression) {
+  if (is.name(expression)) {
+    return(as.character(expression))
+  }
+  if (!is.call(expression) || is_call_to(expression, c("::", ":::"))) {
+    return(character())
+  }
+  arguments <- as.list(expression)[-1L]
+  if (is_call_to(expression, c("$", "@"))) {
+    arguments <- arguments[1L]
+  }
+  arguments <- arguments[!vapply(arguments, identical, NA, quote(expr = ))]
+  unique(unlist(lapply(arguments, variables_of)))
+}
+
+#' @noRd
+abort_evaluation <- function(what, name, newdata, error) {
+  ferrolmm_abort(
+    paste0("The ", what, " `", if (is.character(name)) name else code_label(name),
+           "` cannot be evaluated in `newdata`."),
+    "newdata",
+    x = conditionMessage(error)
+  )
+}
+
+#' Give a new column the type that it had in the fit
+#'
+#' A grouping variable is compared by its labels alone; one that is a predictor too keeps the
+#' levels of the fit.
+#' @noRd
+convert_column <- function(value, fitted, name, is_group, is_predictor) {
+  if (is.factor(fitted) || is.character(fitted)) {
+    if (is_group && !is_predictor) {
+      return(value)
+    }
+    return(convert_factor(value, fitted, name))
+  }
+  if (is_group && !is_predictor && !is.numeric(fitted)) {
+    return(value)
+  }
+  if (is.logical(value) && all(is.na(value))) {
+    return(fitted[rep.int(NA_integer_, length(value))])
+  }
+  if (stats::.MFclass(value) != stats::.MFclass(fitted) &&
+        !(is_group && is.atomic(value))) {
+    abort_type(value, fitted, name)
+  }
+  value
+}
+
+#' @noRd
+convert_factor <- function(value, fitted, name) {
+  if (is.logical(value) && all(is.na(value))) {
+    value <- as.character(value)
+  }
+  if (!is.factor(value) && !is.character(value)) {
+    abort_type(value, fitted, name)
+  }
+  known <- levels(as.factor(fitted))
+  labels <- as.character(value)
+  new <- setdiff(labels, c(known, NA))
+  if (length(new) > 0L) {
+    ferrolmm_abort(
+      paste0("`newdata` has new levels of the factor `", name, "`: ", quote_names(new), "."),
+      "newdata",
+      x = "Its effects were not estimated.",
+      i = paste0("Levels of the fit are ", quote_names(known), ".")
+    )
+  }
+  factor(labels, levels = known, ordered = is.ordered(fitted))
+}
+
+#' @noRd
+abort_type <- function(value, fitted, name) {
+  ferrolmm_abort(
+    paste0("`", name, "` is of another type in `newdata` than in the fit."), "newdata",
+    x = paste0("It was ", stats::.MFclass(fitted), " and is ", stats::.MFclass(value), ".")
+  )
+}
+
+# Missing values ----------------------------------------------------------------------------------
+
+#' Rows with a missing value in one of these columns
+#' @noRd
+missing_rows <- function(frame, columns) {
+  missing <- logical(nrow(frame))
+  for (name in columns) {
+    column <- is.na(frame[[name]])
+    missing <- missing | if (is.matrix(column)) rowSums(column) > 0L else column
+  }
+  missing
+}
+
+#' Does this na.action leave rows out?
+#' @noRd
+drops_missing <- function(na_action) {
+  !identical(na_action, stats::na.pass)
+}
+
+#' Rows to leave out, of the class that the na.action gives them; NULL for none
+#' @noRd
+apply_na_action <- function(missing, rows, na_action) {
+  if (!any(missing)) {
+    return(NULL)
+  }
+  indicator <- data.frame(x = ifelse(missing, NA, 0), row.names = rows)
+  attr(na_action(indicator), "na.action")
+}
+
+#' Rows of a frame, its terms kept
+#' @noRd
+keep_rows <- function(frame, rows) {
+  terms <- attr(frame, "terms")
+  frame <- frame[rows, , drop = FALSE]
+  attr(frame, "terms") <- terms
+  frame
+}

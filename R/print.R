@@ -1,0 +1,44 @@
+#' Print a fitted model
+#'
+#' A short account: the call, the criterion, the standard deviations and correlations of the random
+#' effects, the numbers of observations and levels, and the fixed effects. A fit that is singular
+#' or whose optimum is not proved says so in the last lines. See [summary.lmm()] for more.
+#'
+#' @param x A model fitted by [lmm()].
+#' @param digits The number of significant digits.
+#' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both.
+#' @param ... Not used.
+#' @returns `x`, invisibly.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' @export
+print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
+                      ranef.comp = "Std.Dev.", ...) { # nolint: object_name_linter.
+  writeLines(paste0(format_title(x$REML), " ['lmm']"))
+  writeLines(format_call(x$call, x$formula))
+  writeLines(format_criterion(criterion_table(x), 4L))
+  print_random_effects(VarCorr.lmm(x), digits, ranef.comp)
+  writeLines(format_groups(nobs.lmm(x), ngrps.lmm(x)))
+  print_fixed_effects(x$coefficients, digits)
+  if (x$certificate$status != "converged") {
+    writeLines(c(format_certificate(x$certificate), format_findings(x)))
+  }
+  invisible(x)
+}
+
+#' @noRd
+print_random_effects <- function(varcor, digits, comp) {
+  cat("Random effects:\n")
+  print(format_varcorr(varcor, digits, comp), quote = FALSE)
+}
+
+#' @noRd
+print_fixed_effects <- function(coefficients, digits) {
+  if (length(coefficients) == 0L) {
+    cat("No fixed effects\n")
+    return(invisible())
+  }
+  cat("Fixed Effects:\n")
+  print(format(coefficients, digits = digits), print.gap = 2L, quote = FALSE)
+}

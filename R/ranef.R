@@ -1,0 +1,237 @@
+#' Random effects
+#'
+#' The conditional modes of the random effects (the "BLUPs"), and the coefficients of each level:
+#' fixed plus random.
+#'
+#' The terms that share a grouping factor stand side by side in one data frame. With
+#' `condVar = TRUE` each data frame has the attribute `postVar`: the conditional covariance
+#' matrices of the effects of a level given the data and the estimated parameters, an array
+#' `k x k x levels` (a list of them when several terms share the factor). If 'lme4' is loaded, its
+#' `dotplot()` and `qqmath()` methods plot the result.
+#'
+#' @param object A model fitted by [lmm()].
+#' @param condVar Compute the conditional variances too?
+#' @param drop Turn data frames of one column into named vectors?
+#' @param whichel The names of the grouping factors to return.
+#' @param ... Not used.
+#' @returns `ranef()`: a list of class `ranef.lmm`, a data frame for each grouping factor with its
+#'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape.
+#'
+#'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
+#'   (conditional mode) and `condsd` (conditional standard deviation).
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' head(ranef(fit)$Subject)
+#' head(as.data.frame(ranef(fit)))
+#' head(coef(fit)$Subject)
+#' @importFrom nlme ranef
+#' @method ranef lmm
+#' @export
+ranef.lmm <- function(object, condVar = TRUE, drop = FALSE, # nolint: object_name_linter.
+                      whichel = names(object$flist), ...) {
+  check_grouping_names(whichel, object)
+  wanted <- which(names(object$flist) %in% whichel)
+  tables <- lapply(wanted, function(i) modes_table(object, i))
+  names(tables) <- names(object$flist)[wanted]
+  if (condVar) {
+    variances <- conditional_variances(object)
+    for (i in seq_along(wanted)) {
+      attr(tables[[i]], "postVar") <- postvar(variances[terms_of_factor(object, wanted[[i]])])
+    }
+  }
+  if (drop) {
+    tables <- lapply(tables, drop_single_column)
+  }
+  structure(tables, class = c("ranef.lmm", "ranef.mer"))
+}
+
+#' @importFrom nlme ranef
+#' @export
+nlme::ranef
+
+#' @noRd
+check_grouping_names <- function(whichel, object) {
+  known <- names(object$flist)
+  unknown <- setdiff(whichel, known)
+  if (!is.character(whichel) || length(unknown) > 0L) {
+    ferrolmm_abort(
+      "`whichel` must name grouping factors of the model.", "argument",
+      x = if (is.character(whichel)) paste0("There is no ", quote_names(unknown), "."),
+      i = paste0("The model has ", quote_names(known), ".")
+    )
+  }
+}
+
+#' The terms on one grouping factor
+#' @noRd
+terms_of_factor <- function(object, factor) {
+  which(attr(object$flist, "assign") == factor)
+}
+
+#' Conditional modes of one term: levels x effects
+#' @noRd
+term_modes <- function(object, term) {
+  range <- object$Gp[term + 0:1]
+  names <- object$random[[term]]$cnms
+  matrix(
+    object$b[seq.int(range[[1L]] + 1L, range[[2L]])],
+    ncol = length(names), byrow = TRUE, dimnames = list(NULL, names)
+  )
+}
+
+#' Conditional modes of all terms on one grouping factor, as a data frame named by level
+#' @noRd
+modes_table <- function(object, factor) {
+  modes <- lapply(terms_of_factor(object, factor), function(term) term_modes(object, term))
+  data.frame(
+    do.call(cbind, modes),
+    row.names = levels(object$flist[[factor]]), check.names = FALSE
+  )
+}
+
+#' Conditional covariance matrices on the response's scale: one k x k x levels array a term
+#' @noRd
+conditional_variances <- function(object) {
+  inputs <- engine_inputs(object)
+  relative <- engine_conditional_variances(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(object$theta), object$REML, object$control
+  )
+  Map(
+    function(values, term) {
+      k <- length(term$cnms)
+      array(object$sigma^2 * values, c(k, k, length(values) / k^2))
+    },
+    relative, object$random
+  )
+}
+
+#' What 'lme4' calls postVar: an array, or a list of arrays for several terms on one factor
+#' @noRd
+postvar <- function(variances) {
+  if (length(variances) == 1L) variances[[1L]] else variances
+}
+
+#' @noRd
+drop_single_column <- function(table) {
+  if (ncol(table) > 1L) {
+    return(table)
+  }
+  values <- table[[1L]]
+  names(values) <- row.names(table)
+  variances <- attr(table, "postVar")
+  if (!is.null(variances)) {
+    attr(values, "postVar") <- as.vector(variances)
+  }
+  values
+}
+
+#' @param x What `ranef()` or `coef()` returned.
+#' @rdname ranef.lmm
+#' @export
+print.ranef.lmm <- function(x, ...) {
+  has_variances <- vapply(x, function(el) !is.null(attr(el, "postVar")), NA)
+  print(lapply(unclass(x), without_postvar), ...)
+  if (any(has_variances)) {
+    cat("with conditional variances for", paste(dQuote(names(x)[has_variances]), collapse = " "))
+    cat("\n")
+  }
+  invisible(x)
+}
+
+#' @noRd
+without_postvar <- function(el) {
+  attr(el, "postVar") <- NULL
+  el
+}
+
+#' @param row.names,optional Not used; there for the generic.
+#' @rdname ranef.lmm
+#' @export
+as.data.frame.ranef.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  tables <- Map(long_modes, unclass(x), names(x))
+  rows <- do.call(rbind, unname(tables))
+  rownames(rows) <- NULL
+  rows
+}
+
+#' Conditional modes of one grouping factor in long form, levels ordered by their first effect
+#' @noRd
+long_modes <- function(table, group) {
+  if (!is.data.frame(table)) {
+    table <- restore_table(table)
+  }
+  names <- names(table)
+  grp <- row.names(table)
+  long <- data.frame(
+    grpvar = group,
+    term = factor(rep(names, each = nrow(table)), levels = unique(names)),
+    grp = factor(rep.int(grp, length(names)), levels = grp[order(table[[1L]])]),
+    condval = unlist(table, use.names = FALSE)
+  )
+  variances <- attr(table, "postVar")
+  if (!is.null(variances)) {
+    long$condsd <- conditional_sd(variances)
+  }
+  long
+}
+
+#' The data frame that drop = TRUE turned into a vector
+#' @noRd
+restore_table <- function(values) {
+  table <- data.frame(`(Intercept)` = as.vector(values), row.names = names(values),
+                      check.names = FALSE)
+  variances <- attr(values, "postVar")
+  if (!is.null(variances)) {
+    attr(table, "postVar") <- array(variances, c(1L, 1L, length(variances)))
+  }
+  table
+}
+
+#' Conditional standard deviations, effect after effect, from arrays k x k x levels
+#' @noRd
+conditional_sd <- function(variances) {
+  arrays <- if (is.list(variances)) variances else list(variances)
+  diagonals <- lapply(arrays, function(v) {
+    k <- dim(v)[[1L]]
+    flat <- matrix(v, k * k)
+    as.vector(t(flat[seq.int(1L, k * k, by = k + 1L), , drop = FALSE]))
+  })
+  sqrt(unlist(diagonals, use.names = FALSE))
+}
+
+#' @rdname ranef.lmm
+#' @importFrom stats coef
+#' @export
+coef.lmm <- function(object, ...) {
+  fixed <- fixef.lmm(object)
+  alone <- setdiff(unlist(object$cnms), names(fixed))
+  fixed <- c(structure(numeric(length(alone)), names = alone), fixed)
+  tables <- lapply(
+    structure(seq_along(object$flist), names = names(object$flist)),
+    function(i) add_fixed(modes_table(object, i), fixed)
+  )
+  structure(tables, class = c("coef.lmm", "coef.mer"))
+}
+
+#' Fixed plus random effects, a row for each level
+#'
+#' Effects that are random only come first and start from zero, in the tables of all factors, as in
+#' 'lme4'.
+#' @noRd
+add_fixed <- function(modes, fixed) {
+  columns <- lapply(fixed, rep.int, times = nrow(modes))
+  for (i in seq_along(modes)) {
+    name <- names(modes)[[i]]
+    columns[[name]] <- columns[[name]] + modes[[i]]
+  }
+  data.frame(columns, row.names = row.names(modes), check.names = FALSE)
+}
+
+#' @rdname ranef.lmm
+#' @export
+print.coef.lmm <- function(x, ...) {
+  print(unclass(x), ...)
+  invisible(x)
+}

@@ -1,0 +1,46 @@
+#' Principal components of the random effects
+#'
+#' The singular value decomposition of the relative covariance factor of each grouping factor. A
+#' component with a standard deviation of (nearly) zero is a direction in which the model has no
+#' variance to estimate: the random effects are of lower rank than the formula asks for.
+#'
+#' @param x A model fitted by [lmm()].
+#' @param ... Not used.
+#' @returns A list of class `prcomplist` with an object of class `prcomp` for each grouping factor.
+#'   Standard deviations are relative to the residual one.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' summary(rePCA(fit)$Subject)
+#' @export
+#' @rawNamespace S3method(lme4::rePCA, lmm)
+rePCA.lmm <- function(x, ...) { # nolint: object_name_linter.
+  factors <- theta_matrix(x$theta, x$random)
+  components <- lapply(
+    structure(seq_along(x$flist), names = names(x$flist)),
+    function(i) factor_components(factors[terms_of_factor(x, i)])
+  )
+  structure(components, class = "prcomplist")
+}
+
+#' Components of the block diagonal matrix of the factors of the terms on one grouping factor
+#' @noRd
+factor_components <- function(factors) {
+  decomposition <- svd(block_diagonal(factors), nv = 0L)
+  structure(
+    list(sdev = decomposition$d, rotation = decomposition$u, center = FALSE, scale = FALSE),
+    class = "prcomp"
+  )
+}
+
+#' @noRd
+block_diagonal <- function(blocks) {
+  sizes <- vapply(blocks, nrow, 1L)
+  ends <- cumsum(sizes)
+  whole <- matrix(0, sum(sizes), sum(sizes))
+  for (i in seq_along(blocks)) {
+    range <- seq.int(ends[[i]] - sizes[[i]] + 1L, ends[[i]])
+    whole[range, range] <- blocks[[i]]
+  }
+  whole
+}

@@ -1,0 +1,86 @@
+#' Fit the same model again
+#'
+#' `refit()` fits the model to a new response; `refitML()` fits a model that was fitted by REML
+#' again by maximum likelihood. The model frame is reused: nothing is read from the data or the
+#' formula's environment again.
+#'
+#' @param object,x A model fitted by [lmm()].
+#' @param newresp The new response: a numeric vector, or a list or data frame of one (as
+#'   [stats::simulate()] gives), with a value for each used row, or for each row of the data when
+#'   rows with missing values were left out. Without it the model is fitted to its own response.
+#' @param control A new [lmm_control()].
+#' @param ... Not used.
+#' @returns A fitted model.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' fixef(refit(fit, sleepstudy$Reaction + 100))
+#' logLik(refitML(fit))
+#' @export
+#' @rawNamespace S3method(lme4::refit, lmm)
+refit.lmm <- function(object, newresp = NULL, control = object$control, ...) {
+  if (!is.null(newresp)) {
+    object$frame[[1L]] <- check_new_response(newresp, object)
+  }
+  object$control <- control
+  fit_again(object)
+}
+
+#' @rdname refit.lmm
+#' @export
+#' @rawNamespace S3method(lme4::refitML, lmm)
+refitML.lmm <- function(x, ...) { # nolint: object_name_linter.
+  if (!x$REML) {
+    return(x)
+  }
+  x$REML <- FALSE
+  x$call$REML <- FALSE
+  fit_again(x)
+}
+
+#' Run the engine on the model that an object describes, and put the result in its place
+#' @noRd
+fit_again <- function(object) {
+  inputs <- engine_inputs(object)
+  result <- engine_fit(inputs$fixed, inputs$random, object$REML, NULL, object$control)
+  report_fit(result, inputs$fixed, inputs$random)
+  set_result(object, result)
+}
+
+#' A new response as a plain vector of the used rows
+#' @noRd
+check_new_response <- function(newresp, object) {
+  if (is.list(newresp)) {
+    if (length(newresp) != 1L) {
+      ferrolmm_abort(
+        paste0("`newresp` must hold one response, it holds ", length(newresp), "."), "argument",
+        i = "Refit one after the other: lapply(responses, refit, object = fit)."
+      )
+    }
+    newresp <- newresp[[1L]]
+  }
+  n <- nobs.lmm(object)
+  omitted <- object$na.action
+  if (length(omitted) > 0L && length(newresp) == n + length(omitted)) {
+    newresp <- newresp[-omitted]
+  }
+  if (!is.numeric(newresp) && !is.logical(newresp)) {
+    ferrolmm_abort(
+      paste0("`newresp` must be numeric, it is of class ", class(newresp)[[1L]], "."), "argument"
+    )
+  }
+  if (length(newresp) != n) {
+    ferrolmm_abort(
+      paste0("`newresp` has ", count_of(length(newresp), "value"), ", the model ",
+             count_of(n, "row"), "."),
+      "argument"
+    )
+  }
+  if (!all(is.finite(newresp))) {
+    ferrolmm_abort(
+      "`newresp` has values that are missing or infinite.", "argument",
+      i = "Fit the rows that are left with update() or lmm()."
+    )
+  }
+  as.vector(newresp)
+}

@@ -1,0 +1,64 @@
+#' Update and refit a model
+#'
+#' Change the formula or other arguments of the call that fitted a model, and fit again.
+#'
+#' Variables of the original call are looked for where its formula was written, then where
+#' `update()` was called; those of the new arguments where `update()` was called. So a model can be
+#' updated that was fitted in a function from an argument of it.
+#'
+#' @param object A model fitted by [lmm()].
+#' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
+#'   `. ~ . - (Days | Subject) + (1 | Subject)`.
+#' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out.
+#' @param evaluate Fit (`TRUE`) or return the call (`FALSE`)?
+#' @returns A fitted model, or the call.
+#' @examples
+#' data(sleepstudy, package = "lme4")
+#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' update(fit, REML = FALSE)
+#' update(fit, . ~ . - (Days | Subject) + (1 | Subject))
+#' @importFrom stats update
+#' @export
+update.lmm <- function(object, formula., ..., evaluate = TRUE) { # nolint: object_name_linter.
+  changes <- as.list(substitute(list(...)))[-1L]
+  call <- object$call
+  if (!missing(formula.)) {
+    call$formula <- stats::update.formula(object$formula, formula.)
+  }
+  for (name in names(changes)) {
+    call[[name]] <- changes[[name]]
+  }
+  if (!evaluate) {
+    return(call)
+  }
+  eval(call, update_environment(object, call, changes, parent.frame()))
+}
+
+#' Where to evaluate the call: the formula's environment if that knows all variables of the
+#' original arguments, else the caller's; over it, the caller's variables of the new arguments
+#' @noRd
+update_environment <- function(object, call, changes, caller) {
+  home <- environment(object$formula)
+  kept <- setdiff(argument_names(call, c("data", "control", "start", "contrasts", "REML")),
+                  names(changes))
+  needed <- unlist(lapply(as.list(call)[kept], all.vars))
+  known <- vapply(needed, exists, NA, envir = home)
+  base <- if (all(known)) home else caller
+  fresh <- unique(unlist(lapply(changes, all.vars)))
+  if (identical(base, caller) || length(fresh) == 0L) {
+    return(base)
+  }
+  overlay <- new.env(parent = base)
+  for (name in fresh) {
+    if (exists(name, envir = caller)) {
+      assign(name, get(name, envir = caller), envir = overlay)
+    }
+  }
+  overlay
+}
+
+#' Which of these arguments a call has
+#' @noRd
+argument_names <- function(call, among) {
+  intersect(among, names(call))
+}

@@ -1,0 +1,53 @@
+# Sparse matrices are compared as they are (class, pattern, values, names); the factor L by what it
+# is a factor of, since its permutation is not unique.
+same_as_lme4 <- c(
+  "X", "Z", "Zt", "Ztlist", "mmList", "y", "mu", "u", "b", "Gp", "Tp", "Lambda", "Lambdat", "Lind",
+  "Tlist", "A", "RX", "sigma", "flist", "fixef", "beta", "theta", "ST", "REML", "is_REML",
+  "n_rtrms", "n_rfacs", "N", "n", "p", "q", "p_i", "l_i", "k", "m_i", "m", "cnms", "offset",
+  "lower"
+)
+
+for_twins("getME() is lme4's", function(ours, theirs) {
+  # lme4 calls a REML fit without fixed effects no REML fit
+  names <- if (ours$rank == 0) setdiff(same_as_lme4, "is_REML") else same_as_lme4
+  for (name in names) {
+    expect_equal(
+      getME(ours, name), lme4::getME(theirs, name),
+      tolerance = 1e-6, info = name,
+      ignore_attr = if (name == "X") c("msgScaleX", "msgRankdrop", "col.dropped", "contrasts") else character()
+    )
+  }
+})
+
+for_twins("getME(): the parts of the criterion", function(ours, theirs) {
+  parts <- getME(ours, "devcomp")
+  reference <- lme4::getME(theirs, "devcomp")
+  if (ours$rank > 0) {
+    expect_equal(parts$cmp, reference$cmp, tolerance = 1e-7)
+  }
+  expect_equal(parts$dims, reference$dims)
+  expect_equal(getME(ours, "devfun")(ours$theta), ours$criterion, tolerance = 1e-10)
+})
+
+for_twins("getME(): Cholesky factors", function(ours, theirs) {
+  system <- Matrix::tcrossprod(weighted_system(ours)) + Matrix::Diagonal(length(ours$b))
+  l <- as(getME(ours, "L"), "Matrix")
+  p <- as(getME(ours, "L")@perm + 1L, "pMatrix")
+  expect_equal(as.matrix(Matrix::tcrossprod(l)), as.matrix(p %*% system %*% Matrix::t(p)),
+               tolerance = 1e-8)
+  expect_equal(2 * c(Matrix::determinant(getME(ours, "L"))$modulus),
+               getME(ours, "devcomp")$cmp[["ldL2"]], tolerance = 1e-8)
+  expect_equal(crossprod(getME(ours, "RZX")), crossprod(lme4::getME(theirs, "RZX")),
+               tolerance = 1e-6)
+})
+
+test_that("several names give a list, ALL gives everything", {
+  fit <- our_twin("slope")
+  expect_named(getME(fit, c("n", "theta")), c("n", "theta"))
+  expect_named(getME(fit, "ALL"), names(me_components))
+})
+
+test_that("an unknown name is an error that helps", {
+  expect_error(getME(our_twin("slope"), "thta"), "theta", class = "ferrolmm_error_argument")
+  expect_error(getME(our_twin("slope"), 3), "name", class = "ferrolmm_error_argument")
+})

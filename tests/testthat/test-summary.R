@@ -1,0 +1,56 @@
+for_twins("the table of coefficients is lme4's", function(ours, theirs) {
+  table <- coef(summary(ours))
+  expect_identical(colnames(table), c("Estimate", "Std. Error", "t value"))
+  estimated <- !is.na(table[, "Estimate"])
+  if (any(estimated)) {
+    expect_equal(table[estimated, , drop = FALSE], coef(summary(theirs)), tolerance = 1e-6)
+  }
+})
+
+test_that("dropped coefficients keep their row", {
+  table <- coef(summary(our_twin("deficient")))
+  expect_identical(rownames(table), c("(Intercept)", "Days", "I(2 * Days)", "latelate"))
+  expect_true(all(is.na(table["I(2 * Days)", ])))
+})
+
+test_that("the summary has what lme4's has", {
+  s <- summary(our_twin("slope"))
+  expect_named(s$AICtab, "REML")
+  expect_named(summary(our_twin("ml"))$AICtab, c("AIC", "BIC", "logLik", "deviance", "df.resid"))
+  expect_s3_class(s$varcor, "VarCorr.lmm")
+  expect_identical(s$ngrps, c(Subject = 18L))
+  expect_equal(s$residuals, residuals(our_twin("slope"), "pearson", scaled = TRUE))
+})
+
+# Numbers of the certificate depend on the path of the optimiser, and on the machine.
+mask_certificate <- function(lines) {
+  start <- grep("^Certificate", trimws(lines))
+  if (length(start) == 0) {
+    return(lines)
+  }
+  text <- paste(trimws(lines[start:length(lines)]), collapse = " ")
+  c(lines[seq_len(start - 1)], gsub("[0-9.]+(e-?[0-9]+)?", "#", text))
+}
+
+test_that("summaries print as lme4's, with the certificate", {
+  local_reproducible_output(width = 80)
+  expect_snapshot(print(summary(our_twin("slope")), digits = 3), transform = mask_certificate)
+  expect_snapshot(print(summary(our_twin("ml")), digits = 3), transform = mask_certificate)
+  expect_snapshot(
+    print(summary(our_twin("weighted"), correlation = FALSE), digits = 3, show.resids = FALSE),
+    transform = mask_certificate
+  )
+  expect_snapshot(print(summary(our_twin("deficient")), digits = 3), transform = mask_certificate)
+  expect_snapshot(print(summary(our_twin("no_fixed")), digits = 3), transform = mask_certificate)
+})
+
+test_that("correlations of many fixed effects are not shown unless asked for", {
+  local_reproducible_output(width = 80)
+  s <- summary(our_twin("shared_factor"))
+  rlang::local_options(ferrolmm.summary.cor.max = 10)
+  shown <- capture.output(print(s))
+  expect_match(shown, "not shown by default", all = FALSE)
+  expect_match(capture.output(print(s, correlation = TRUE)), "(Intr)", all = FALSE, fixed = TRUE)
+  expect_match(capture.output(print(s, correlation = TRUE, symbolic.cor = TRUE)), "attr(,\"legend\")",
+               all = FALSE, fixed = TRUE)
+})

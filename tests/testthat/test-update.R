@@ -1,0 +1,45 @@
+test_that("arguments and formula can be changed", {
+  sleepstudy <- twin_data()$sleepstudy
+  fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+  expect_false(update(fit, REML = FALSE)$REML)
+  smaller <- update(fit, . ~ . - (Days | Subject) + (1 | Subject))
+  expect_identical(formula(smaller), Reaction ~ Days + (1 | Subject), ignore_attr = TRUE)
+  expect_identical(nobs(update(fit, subset = Days > 2)), 126L)
+  weighted <- update(fit, weights = w)
+  expect_null(update(weighted, weights = NULL)$prior.weights)
+  expect_identical(
+    update(fit, REML = FALSE, evaluate = FALSE),
+    quote(lmm(formula = Reaction ~ Days + (Days | Subject), data = sleepstudy, REML = FALSE)),
+    ignore_formula_env = TRUE, ignore_attr = TRUE
+  )
+})
+
+test_that("a formula in a variable, data in a function", {
+  form <- Reaction ~ Days + (1 | Subject)
+  fit_in_function <- function(d) {
+    part <- d[d$Days < 8, ]
+    lmm(form, part)
+  }
+  update_in_function <- function(d) {
+    fit <- fit_in_function(d)
+    part <- d[d$Days < 8, ]
+    update(fit, . ~ . + I(Days^2))
+  }
+  expect_named(fixef(update_in_function(twin_data()$sleepstudy)),
+               c("(Intercept)", "Days", "I(Days^2)"))
+
+  closed <- function(d) lmm(Reaction ~ Days + (1 | Subject), d)
+  fit <- closed(twin_data()$sleepstudy)
+  d <- "not the data"
+  expect_false(update(fit, REML = FALSE)$REML)
+  other <- twin_data()$sleepstudy[1:100, ]
+  expect_identical(nobs(update(fit, data = other)), 100L)
+})
+
+test_that("drop1() and step() work through update()", {
+  sleepstudy <- twin_data()$sleepstudy
+  fit <- lmm(Reaction ~ Days + (1 | Subject), sleepstudy, REML = FALSE)
+  table <- drop1(fit)
+  expect_identical(rownames(table), c("<none>", "Days"))
+  expect_equal(table$AIC[[1]], AIC(fit))
+})
