@@ -115,8 +115,16 @@ setup_rust_tools() {
   fi
 }
 
+# Debian's packages for the R packages that a field of DESCRIPTION names and R itself lacks.
+r_packages() {
+  sed -n "/^$1:/,/^[A-Z]/p" DESCRIPTION | sed -n 's/^ *\([A-Za-z0-9.]*\)[ ,(].*/\1/p; s/^ *\([A-Za-z0-9.]*\)$/\1/p' |
+    grep -vE '^(base|compiler|graphics|grDevices|grid|methods|parallel|splines|stats|stats4|tools|utils)$' |
+    sed 's/^/r-cran-/' | tr 'A-Z' 'a-z'
+}
+
 setup_r() {
-  apt_need r-base-core r-base-dev r-cran-nlme r-cran-matrix r-cran-cli
+  # shellcheck disable=SC2046 # a list of words
+  apt_need r-base-core r-base-dev $(r_packages Imports)
   version=$(R --version | sed -n 's/^R version \([0-9.]*\).*/\1/p')
   at_least "$version" 4.2 ||
     die "R 4.2 or later is needed, and this system has $version: see https://cloud.r-project.org for newer ones."
