@@ -117,7 +117,7 @@ setup_rust_tools() {
 
 # Debian's packages for the R packages that a field of DESCRIPTION names and R itself lacks.
 r_packages() {
-  sed -n "/^$1:/,/^[A-Z]/p" DESCRIPTION | sed -n 's/^ *\([A-Za-z0-9.]*\)[ ,(].*/\1/p; s/^ *\([A-Za-z0-9.]*\)$/\1/p' |
+  sed -n "/^$1:/,/^[A-Z]/p" DESCRIPTION | sed -n 's/^  *\([A-Za-z0-9.]*\).*/\1/p' |
     grep -vE '^(base|compiler|graphics|grDevices|grid|methods|parallel|splines|stats|stats4|tools|utils)$' |
     sed 's/^/r-cran-/' | tr 'A-Z' 'a-z'
 }
