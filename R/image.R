@@ -271,7 +271,7 @@ draw_block <- function(pattern, i, colour, left, right) {
     shade_cells(cells, colour, z$effects, exact = width == ncol(cells)),
     left, n + 0.5, right, 0.5, interpolate = FALSE
   )
-  if (width <= 60L) {
+  if (width > 1L && width <= 60L) {
     graphics::segments(at(seq_len(width - 1L)), 0.5, y1 = n + 0.5, col = "grey88", lwd = 0.6)
   }
   graphics::rect(left, n + 0.5, right, 0.5, border = "grey40", lwd = 0.8)
