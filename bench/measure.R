@@ -26,11 +26,13 @@ measure <- function(engine, call, criterion, evaluations) {
   invisible(gc(full = TRUE))
   reset_peak()
   before <- memory("VmRSS")
-  seconds <- numeric()
+  seconds <- cpu <- numeric()
   repeat {
-    elapsed <- system.time(fit <- call(), gcFirst = length(seconds) < 3L)[["elapsed"]]
+    time <- system.time(fit <- call(), gcFirst = length(seconds) < 3L)
+    elapsed <- time[["elapsed"]]
     if (length(seconds) == 0L) peak <- memory("VmHWM") - before
     seconds <- c(seconds, elapsed)
+    cpu <- c(cpu, time[["user.self"]] + time[["sys.self"]])
     spent <- sum(seconds)
     if (length(seconds) == 50L || spent > 10 && (length(seconds) >= 3L || elapsed > 30)) break
   }
@@ -40,11 +42,11 @@ measure <- function(engine, call, criterion, evaluations) {
     batches <- vapply(1:5, function(i) {
       system.time(for (j in seq_len(times)) call())[["elapsed"]] / times
     }, 0)
-    seconds <- c(batches, seconds[seconds > 0.05])
+    seconds <- cpu <- batches
   }
   row <- data.frame(
     model = model$model, engine = engine, rows = nrow(d), seconds = min(seconds),
-    runs = length(seconds), criterion = criterion(fit), evaluations = evaluations(fit), peak = peak,
+    cpu = cpu[[which.min(seconds)]], runs = length(seconds), criterion = criterion(fit), evaluations = evaluations(fit), peak = peak,
     threads = as.integer(arguments[[4L]]), blas = basename(extSoftVersion()[["BLAS"]]),
     version = if (engine == "lm") {
       paste("R", getRversion())

@@ -44,6 +44,14 @@ table_of <- function(results) {
       formatC(theirs$criterion, format = "f", digits = 6), show_excess(theirs$criterion, best),
       ours$peak, theirs$peak
     ))
+    for (row in list(ours, theirs)) {
+      if (row$seconds > 1.2 * row$cpu) {
+        cat(sprintf(
+          "%s, %s: %.1f s of wall time for %.1f s of work: the machine was busy, measure again\n",
+          name, row$engine, row$seconds, row$cpu
+        ))
+      }
+    }
     goal <- models$goal[models$model == name]
     if (!is.na(goal)) {
       cat(sprintf("%-11s %6.1f times as fast; goal %g\n", name, theirs$seconds / ours$seconds, goal))
