@@ -1,0 +1,261 @@
+//! The proof of the optimum: gradient, curvature, and on the boundary the Karush-Kuhn-Tucker conditions.
+//!
+//! At a minimum of the criterion over positive semidefinite G, S T = 0 and S is positive semidefinite on the null space of
+//! G, where S = d criterion / dG (the score matrix of [`crate::gradient`]).
+
+use crate::covariance::Parameters;
+use crate::criterion::Criterion;
+use crate::fit::Run;
+use crate::linalg::small;
+use crate::optimize::{Objective, Outcome};
+use crate::result::{Certificate, HessianKind, Status};
+
+/// A standard deviation below this, in units in which the data weigh as much as one residual a level, is zero.
+const ZERO: f64 = 1e-5;
+
+/// A scaled multiplier below minus this says that the criterion still decreases.
+const DESCENT: f64 = 1e-5;
+
+/// Scaled curvature below which the criterion does not notice that a parameter changes by its own size.
+const FLAT: f64 = 1e-6;
+
+/// Multiply-adds up to which the certificate rests on the exact Hessian.
+const EXACT_LIMIT: f64 = 6e10;
+
+/// What holds on the boundary.
+pub(crate) struct Boundary {
+    /// Rank of each term's covariance matrix.
+    pub rank: Vec<usize>,
+    /// Smallest multiplier of each rank-deficient term, NaN for the others.
+    pub multipliers: Vec<f64>,
+    /// A better point off the boundary.
+    pub way_off: Option<(Vec<f64>, f64)>,
+}
+
+/// G of one term split into range and null space.
+struct Split {
+    reduced: Vec<f64>,
+    null: Vec<Vec<f64>>,
+}
+
+/// Replaces covariance matrices that are rank deficient up to rounding by exactly deficient ones, where the criterion does
+/// not mind, and looks at the multipliers there.
+pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
+    let parameters = criterion.parameters;
+    let terms = parameters.structures.len();
+    let splits: Vec<Option<Split>> = (0..terms).map(|t| split(criterion, &outcome.x, t)).collect();
+    let mut boundary = Boundary {
+        rank: parameters.place.iter().map(|p| p.2).collect(),
+        multipliers: vec![f64::NAN; terms],
+        way_off: None,
+    };
+    if splits.iter().all(Option::is_none) {
+        return boundary;
+    }
+    let mut x = outcome.x.clone();
+    for (t, split) in splits.iter().enumerate() {
+        if let Some(split) = split {
+            let own = parameters.structures[t].parameters(&split.reduced);
+            x[parameters.start[t]..parameters.start[t + 1]].copy_from_slice(&own);
+        }
+    }
+    match criterion.value(&x) {
+        Some(value) if value <= outcome.value + 100.0 * criterion.noise(value) => {
+            outcome.value = value;
+            outcome.x = x;
+        }
+        _ => return boundary,
+    }
+    let natural: Vec<f64> = (0..terms).map(|t| natural_variance(criterion, t)).collect();
+    let Some(latest) = criterion.latest() else { return boundary };
+    let score = latest.derivatives.score.clone();
+    let mut steepest: Option<(f64, usize, Vec<f64>)> = None;
+    for (t, split) in splits.iter().enumerate() {
+        let Some(split) = split else { continue };
+        let k = parameters.place[t].2;
+        boundary.rank[t] = k - split.null.len();
+        let (multiplier, direction) = smallest_multiplier(&score[t], k, &split.null);
+        boundary.multipliers[t] = multiplier;
+        let scaled = multiplier * natural[t];
+        if scaled < -DESCENT && steepest.as_ref().is_none_or(|s| scaled < s.0) {
+            steepest = Some((scaled, t, direction));
+        }
+    }
+    if let Some((_, term, direction)) = steepest {
+        boundary.way_off = step_off(criterion, outcome, term, &direction, natural[term]);
+    }
+    boundary
+}
+
+/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis.
+fn natural_variance(criterion: &Criterion<'_>, term: usize) -> f64 {
+    let moments = &criterion.system.moments;
+    moments.factors[criterion.parameters.place[term].0].n_levels as f64 / moments.n as f64
+}
+
+fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
+    let parameters = criterion.parameters;
+    let k = parameters.place[term].2;
+    let t = parameters.term_factor(x, term);
+    let limit = ZERO * ZERO * natural_variance(criterion, term);
+    let mut g = vec![0.0; k * k];
+    small::mul_nt(&t, &t, k, k, k, &mut g);
+    let unit = |i: usize| (0..k).map(|r| f64::from(u8::from(r == i))).collect::<Vec<f64>>();
+    if is_diagonal(parameters, term) {
+        let null: Vec<usize> = (0..k).filter(|&i| g[i * k + i] < limit).collect();
+        if null.is_empty() {
+            return None;
+        }
+        let mut reduced = t;
+        null.iter().for_each(|&i| reduced[i * k + i] = 0.0);
+        return Some(Split { reduced, null: null.into_iter().map(unit).collect() });
+    }
+    let (values, vectors) = small::symmetric_eigen(&g, k);
+    let count = values.iter().filter(|v| **v < limit).count();
+    if count == 0 {
+        return None;
+    }
+    let mut kept = vec![0.0; k * k];
+    for i in count..k {
+        let v = &vectors[i * k..(i + 1) * k];
+        for c in 0..k {
+            for r in 0..k {
+                kept[c * k + r] += values[i] * v[r] * v[c];
+            }
+        }
+    }
+    let reduced = small::semidefinite_cholesky(&kept, k, 1e-11);
+    Some(Split { reduced, null: (0..count).map(|i| vectors[i * k..(i + 1) * k].to_vec()).collect() })
+}
+
+fn is_diagonal(parameters: &Parameters, term: usize) -> bool {
+    parameters.structures[term].entries().iter().all(|(i, j)| i == j)
+}
+
+/// Smallest eigenvalue of N'SN and the direction N v.
+fn smallest_multiplier(score: &[f64], k: usize, null: &[Vec<f64>]) -> (f64, Vec<f64>) {
+    let d = null.len();
+    let mut projected = vec![0.0; d * d];
+    for (a, x) in null.iter().enumerate() {
+        for (b, y) in null.iter().enumerate() {
+            projected[b * d + a] = (0..k).map(|c| y[c] * (0..k).map(|r| x[r] * score[c * k + r]).sum::<f64>()).sum();
+        }
+    }
+    let (values, vectors) = small::symmetric_eigen(&projected, d);
+    let direction = (0..k).map(|r| (0..d).map(|a| null[a][r] * vectors[a]).sum()).collect();
+    (values[0], direction)
+}
+
+/// G + tau^2 v v' with the largest tau of a falling sequence that lowers the criterion.
+fn step_off(
+    criterion: &mut Criterion<'_>,
+    outcome: &Outcome,
+    term: usize,
+    direction: &[f64],
+    natural: f64,
+) -> Option<(Vec<f64>, f64)> {
+    let parameters = criterion.parameters;
+    let k = parameters.place[term].2;
+    let t = parameters.term_factor(&outcome.x, term);
+    let mut variance = natural;
+    for _ in 0..16 {
+        let mut g = vec![0.0; k * k];
+        small::mul_nt(&t, &t, k, k, k, &mut g);
+        for c in 0..k {
+            for r in 0..k {
+                if !is_diagonal(parameters, term) || r == c {
+                    g[c * k + r] += variance * direction[r] * direction[c];
+                }
+            }
+        }
+        let own = parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 1e-14));
+        let mut x = outcome.x.clone();
+        x[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
+        if let Some(value) = criterion.value(&x) {
+            if value < outcome.value {
+                return Some((x, value));
+            }
+        }
+        variance *= 0.25;
+    }
+    None
+}
+
+/// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
+pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
+    let x = &run.outcome.x;
+    let parameters = criterion.parameters;
+    let m = parameters.len();
+    if !criterion.is_at(x) {
+        let _ = criterion.value(x);
+    }
+    let exact = criterion.exact_cost() <= EXACT_LIMIT && run.status != Status::Interrupted;
+    let hessian = if exact { criterion.exact_hessian() } else { None };
+    let kind = if hessian.is_some() { HessianKind::Exact } else { HessianKind::AverageInformation };
+    let scale = criterion.scale(x);
+    let (gradient, hessian) = match criterion.latest() {
+        Some(latest) => {
+            let model = latest.derivatives.model_hessian();
+            (latest.derivatives.gradient.clone(), hessian.unwrap_or(model))
+        }
+        None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
+    };
+    let max_gradient = gradient.iter().zip(&scale).fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
+    // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
+    let free: Vec<usize> = (0..m)
+        .filter(|&a| {
+            let parameter = parameters.list[a];
+            let deficient = run.rank[parameter.term] < parameters.place[parameter.term].2;
+            let k = parameters.place[parameter.term].2;
+            let t = parameters.term_factor(x, parameter.term);
+            !deficient || t[parameter.column * k + parameter.column] != 0.0
+        })
+        .collect();
+    let d = free.len();
+    let scaled: Vec<f64> = (0..d * d)
+        .map(|e| {
+            let (a, b) = (free[e % d], free[e / d]);
+            hessian[b * m + a] * scale[a] * scale[b]
+        })
+        .collect();
+    let min_eigenvalue = if d == 0 { f64::NAN } else { small::symmetric_eigen(&scaled, d).0[0] };
+    let status = match run.status {
+        Status::Converged | Status::Singular if min_eigenvalue < -FLAT => Status::Failed,
+        Status::Converged | Status::Singular if min_eigenvalue.abs() <= FLAT => Status::NotIdentified,
+        other => other,
+    };
+    Certificate {
+        status,
+        message: sentence(status, max_gradient, run.steps_off),
+        max_gradient,
+        min_eigenvalue,
+        gradient,
+        hessian,
+        hessian_kind: kind,
+        multipliers: run.multipliers.clone(),
+        rank: run.rank.clone(),
+        evaluations: criterion.evaluations,
+        iterations: run.outcome.trace_value.len().saturating_sub(1),
+        trace_criterion: run.outcome.trace_value.clone(),
+        trace_gradient: run.outcome.trace_gradient.clone(),
+    }
+}
+
+fn sentence(status: Status, gradient: f64, steps_off: usize) -> String {
+    let text = match status {
+        Status::Converged => "the gradient is zero and the Hessian positive definite".to_owned(),
+        Status::Singular => "the optimum lies on the boundary: the gradient is zero, the Hessian positive definite in the free \
+             directions, and no variance at zero would lower the criterion by growing"
+            .to_owned(),
+        Status::NotIdentified => "the criterion is flat at the optimum: the data do not identify all covariance parameters".to_owned(),
+        Status::IterationLimit => format!("out of evaluations with a scaled gradient of {gradient:.1e}"),
+        Status::Interrupted => "interrupted; this is the best point so far".to_owned(),
+        Status::Failed => format!("no minimum was found; the scaled gradient is {gradient:.1e}"),
+        Status::Evaluated => "evaluated at the given theta, not optimised".to_owned(),
+    };
+    if steps_off > 0 {
+        format!("{text} (stepped off a false boundary point {steps_off} time(s))")
+    } else {
+        text
+    }
+}

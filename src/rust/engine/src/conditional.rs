@@ -1,0 +1,41 @@
+//! Conditional variances of the random effects given the data and the covariance parameters.
+
+use crate::factor::{SchurFactor, SelectedInverse, System};
+use crate::linalg::small;
+use crate::random_basis::TermBasis;
+use crate::schur::Storage;
+
+/// Lambda_j [M^-1]_jj Lambda_j' for each level: k x k x J, relative to sigma^2; `lambda` = B T of the term (k x k).
+#[must_use]
+pub fn term_variances(system: &System, inverse: &SelectedInverse, basis: &TermBasis, lambda: &[f64]) -> Vec<f64> {
+    let k = basis.k;
+    let levels = system.moments.factors[basis.factor].n_levels;
+    let kf = system.moments.factors[basis.factor].k;
+    let mut out = vec![0.0; levels * k * k];
+    let mut work = vec![0.0; if matches!(inverse.r, SchurFactor::Sparse(_)) { system.schur.q2 } else { 0 }];
+    let mut block = vec![0.0; k * k];
+    let mut half = vec![0.0; k * k];
+    for (j, target) in out.chunks_exact_mut(k * k).enumerate() {
+        for c in 0..k {
+            for i in 0..k {
+                let (row, column) = (basis.offset + i, basis.offset + c);
+                block[c * k + i] = if basis.factor == 0 {
+                    inverse.m11[j * kf * kf + column * kf + row]
+                } else {
+                    let start = system.schur.offset[system.schur.node_of[basis.factor][j] as usize];
+                    match (&inverse.r, &system.schur.storage) {
+                        (SchurFactor::Dense(r), _) => r.column(start + column)[start + row],
+                        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                            pattern.scatter_symmetric(values, start + column, &mut work);
+                            work[start + row]
+                        }
+                        (SchurFactor::Sparse(_), Storage::Dense) => f64::NAN,
+                    }
+                };
+            }
+        }
+        small::mul_nn(lambda, &block, k, k, k, &mut half);
+        small::mul_nt(&half, lambda, k, k, k, target);
+    }
+    out
+}

@@ -1,0 +1,174 @@
+//! The profiled REML criterion or deviance as a function of the internal parameters, for the optimiser.
+//!
+//! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
+//! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
+
+use crate::covariance::Parameters;
+use crate::factor::{Factor, SelectedInverse, System};
+use crate::gradient::{derivatives, solve, Derivatives, Solution};
+use crate::hessian;
+use crate::optimize::Objective;
+
+/// The criterion of one model with its latest evaluation.
+pub struct Criterion<'a> {
+    /// What does not change.
+    pub system: &'a System,
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// REML or ML.
+    pub reml: bool,
+    /// b_0 of each factor (internal basis) or empty.
+    pub center: &'a [Vec<f64>],
+    /// -2 log |det Rinv|: takes log|Q'V^-1Q| to log|X'V^-1X|.
+    pub log_det_change: f64,
+    /// Asks whether to stop.
+    pub interrupt: &'a dyn Fn() -> bool,
+    /// Evaluations so far.
+    pub evaluations: usize,
+    /// Factor at the last point.
+    pub factor: Option<Factor>,
+    /// Solution and derivatives at the last point, once asked for.
+    pub latest: Option<Latest>,
+    spare: Option<SelectedInverse>,
+    point: Vec<f64>,
+}
+
+/// What [`Criterion`] knows about its last point.
+pub struct Latest {
+    /// Fixed and random effects.
+    pub solution: Solution,
+    /// Selected inverse.
+    pub inverse: SelectedInverse,
+    /// Gradient and pieces of the Hessian.
+    pub derivatives: Derivatives,
+    /// Exact Hessian, once computed.
+    pub exact: Option<Vec<f64>>,
+}
+
+impl<'a> Criterion<'a> {
+    /// A criterion not evaluated yet.
+    #[must_use]
+    pub fn new(
+        system: &'a System,
+        parameters: &'a Parameters,
+        reml: bool,
+        center: &'a [Vec<f64>],
+        log_det_change: f64,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Self {
+        Self {
+            system, parameters, reml, center, log_det_change, interrupt,
+            evaluations: 0, factor: None, latest: None, spare: None, point: Vec::new(),
+        }
+    }
+
+    /// Whether the last evaluation was at this very point.
+    #[must_use]
+    pub fn is_at(&self, x: &[f64]) -> bool {
+        self.factor.is_some() && self.point == x
+    }
+
+    /// Degrees of freedom in the residual variance: n - p or n.
+    #[must_use]
+    pub fn degrees(&self) -> f64 {
+        let n = self.system.moments.n as f64;
+        if self.reml {
+            n - (self.system.moments.p1 as f64 - 1.0)
+        } else {
+            n
+        }
+    }
+
+    /// The criterion at a factor.
+    #[must_use]
+    pub fn at(&self, factor: &Factor) -> f64 {
+        let degrees = self.degrees();
+        let fixed = if self.reml { factor.log_det_x + self.log_det_change } else { 0.0 };
+        factor.log_det_m + fixed - self.system.moments.sum_log_weights
+            + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
+    }
+
+    /// Solution, selected inverse and derivatives at the last point.
+    pub fn latest(&mut self) -> Option<&mut Latest> {
+        if self.latest.is_none() {
+            let factor = self.factor.as_mut()?;
+            let inverse = factor.selected_inverse(self.system, self.spare.take());
+            let solution = solve(self.system, factor);
+            let derivatives = derivatives(self.system, factor, &inverse, &solution, self.parameters, self.reml);
+            self.latest = Some(Latest { solution, inverse, derivatives, exact: None });
+        }
+        self.latest.as_mut()
+    }
+
+    /// Exact Hessian at the last point, whatever it costs.
+    pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
+        self.latest()?;
+        let factor = self.factor.as_ref()?;
+        let latest = self.latest.as_mut()?;
+        if latest.exact.is_none() {
+            let traces = hessian::traces(
+                self.system, factor, &latest.inverse, &latest.solution, self.parameters, self.reml,
+            );
+            latest.exact = Some(latest.derivatives.exact_hessian(&traces));
+        }
+        latest.exact.clone()
+    }
+
+    /// Operations that the exact Hessian takes.
+    #[must_use]
+    pub fn exact_cost(&self) -> f64 {
+        let p = if self.reml { self.system.moments.p1 - 1 } else { 0 };
+        hessian::cost(self.system, self.parameters, p)
+    }
+}
+
+impl Objective for Criterion<'_> {
+    fn value(&mut self, x: &[f64]) -> Option<f64> {
+        self.evaluations += 1;
+        self.point = x.to_vec();
+        let terms = self.parameters.regular_factors(x);
+        let t = self.parameters.by_factor(&terms);
+        if let Some(latest) = self.latest.take() {
+            self.spare = Some(latest.inverse);
+        }
+        let previous = self.factor.take();
+        self.factor = Factor::new(self.system, t, self.center, previous);
+        self.factor.as_ref().map(|factor| self.at(factor)).filter(|f| f.is_finite())
+    }
+
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>) {
+        let m = self.parameters.len();
+        let cheap = self.exact_cost() <= 2.0 * self.system.schur.work(self.system.k1()) + 2e6;
+        if exact && cheap {
+            if let Some(hessian) = self.exact_hessian() {
+                let gradient = self.latest.as_ref().map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
+                return (gradient, hessian);
+            }
+        }
+        match self.latest() {
+            Some(latest) => (latest.derivatives.gradient.clone(), latest.derivatives.model_hessian()),
+            None => (vec![0.0; m], vec![0.0; m * m]),
+        }
+    }
+
+    fn scale(&self, x: &[f64]) -> Vec<f64> {
+        let n = self.system.moments.n as f64;
+        let mut out = Vec::with_capacity(x.len());
+        for term in 0..self.parameters.structures.len() {
+            let (f, _, k) = self.parameters.place[term];
+            let range = self.parameters.start[term]..self.parameters.start[term + 1];
+            let size = (x[range.clone()].iter().map(|v| v * v).sum::<f64>() / k as f64).sqrt();
+            let natural = 0.3 * (self.system.moments.factors[f].n_levels as f64 / n).sqrt();
+            out.extend(range.map(|_| size.max(natural)));
+        }
+        out
+    }
+
+    fn noise(&self, f: f64) -> f64 {
+        1e-14 * f.abs().max(self.system.moments.n as f64)
+    }
+
+    fn interrupted(&self) -> bool {
+        (self.interrupt)()
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong on user input, as values: the binding turns them into R conditions.
+
+use thiserror::Error;
+
+/// Every way in which a fit can be refused or cut short.
+///
+/// Messages are short facts; the R layer adds the names of variables and the remedy.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Lengths, dimensions or codes that do not fit together.
+    #[error("{0}")]
+    Dimension(String),
+    /// A value that is not finite where a finite one is needed.
+    #[error("{what} holds a value that is not finite (first at row {row})")]
+    NotFinite {
+        /// Which argument.
+        what: &'static str,
+        /// First offending row, counted from 1.
+        row: usize,
+    },
+    /// As many fixed-effects coefficients as observations (or more): no residual degree of freedom.
+    #[error("{n} observations leave no residual degrees of freedom for {rank} fixed-effects coefficients")]
+    NoResidualDf {
+        /// Observations.
+        n: usize,
+        /// Rank of the fixed-effects model matrix.
+        rank: usize,
+    },
+    /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
+    #[error("the model reproduces the response exactly: the residual variance is zero")]
+    PerfectFit,
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl EngineError {
+    /// Machine-readable class, the suffix of the R condition class `ferrolmm_error_<class>`.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Dimension(_) => "dimension",
+            Self::NotFinite { .. } => "not_finite",
+            Self::NoResidualDf { .. } => "no_residual_df",
+            Self::PerfectFit => "perfect_fit",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}

@@ -1,0 +1,733 @@
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I bordered by [Q r], at one set of relative covariance factors T.
+//!
+//! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is
+//! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
+//! blocked form of Bates et al. (2015), eqs. 14-20.
+
+use crate::fixed_basis::accumulate_gram;
+use crate::linalg::dense::{self, Matrix};
+use crate::linalg::small;
+use crate::moments::Moments;
+use crate::parallel::{pieces, split_at_offsets, Workers};
+use crate::schur::{Schur, Source, Storage};
+
+/// Levels of the first factor in one piece of work.
+pub const LEVELS: usize = 1024;
+
+/// Nodes of the Schur complement in one piece of work.
+pub const NODES: usize = 16;
+
+/// Everything that does not change between evaluations.
+#[derive(Debug)]
+pub struct System {
+    /// Cross-products.
+    pub moments: Moments,
+    /// Lists of neighbours.
+    pub schur: Schur,
+    /// Threads.
+    pub workers: Workers,
+}
+
+/// Factor of the Schur complement.
+#[derive(Debug, Clone)]
+pub enum SchurFactor {
+    /// Lower triangle of a dense matrix.
+    Dense(Matrix),
+    /// Values on the pattern.
+    Sparse(Vec<f64>),
+}
+
+/// Rows of a matrix with one row for each random effect, split as the factor is: first factor, then Schur complement.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// q1 x m, row-major.
+    pub first: Vec<f64>,
+    /// q2 x m, row-major.
+    pub rest: Vec<f64>,
+    /// Columns.
+    pub m: usize,
+}
+
+/// The factor and what it borders.
+#[derive(Debug, Clone)]
+pub struct Factor {
+    /// T of each grouping factor (block diagonal over its terms), k x k lower triangular, non-singular.
+    pub t: Vec<Vec<f64>>,
+    /// L_j of each level of the first factor.
+    pub l1: Vec<f64>,
+    /// W_j: k1 values for each effect in the neighbour lists.
+    pub w: Vec<f64>,
+    /// Factor of S.
+    pub s: SchurFactor,
+    /// L^-1 Lambda'Z'[Q r] (RZX and, in the last column, the response).
+    pub rzx: Rows,
+    /// Lower Cholesky factor of [Q r]'V^-1[Q r], p1 x p1.
+    pub lx: Vec<f64>,
+    /// log |M|.
+    pub log_det_m: f64,
+    /// log |Q'V^-1Q|.
+    pub log_det_x: f64,
+    /// Penalised residual sum of squares y'Py.
+    pub pwrss: f64,
+    /// Total sum of squares before anything was taken out of it: the scale on which `pwrss` is accurate.
+    pub total: f64,
+    /// u_0 = T^-1 b_0 of each factor where the response is centred at b_0, else empty.
+    pub shift: Vec<Vec<f64>>,
+    scratch: Scratch,
+}
+
+/// Buffers kept from one evaluation to the next.
+#[derive(Debug, Clone, Default)]
+struct Scratch {
+    inverse: Matrix,
+    dense_w: Vec<f64>,
+    sparse: Vec<f64>,
+}
+
+/// M^-1 as far as the gradient needs it.
+#[derive(Debug, Clone)]
+pub struct SelectedInverse {
+    /// S^-1: dense, or on the pattern of its factor.
+    pub r: SchurFactor,
+    /// Y_j = W_j S^-1 on the neighbours of j, in the order of the incidences: k1 values an effect.
+    pub y: Vec<f64>,
+    /// [M^-1]_jj of each level of the first factor.
+    pub m11: Vec<f64>,
+}
+
+impl System {
+    /// Effects of a level of the first factor.
+    #[must_use]
+    pub fn k1(&self) -> usize {
+        self.moments.factors[0].k
+    }
+
+    /// Number of random effects of the first factor.
+    #[must_use]
+    pub fn q1(&self) -> usize {
+        self.moments.factors[0].n_levels * self.k1()
+    }
+
+    fn block(&self, source: Source) -> &[f64] {
+        let pair = &self.moments.pairs[source.pair as usize];
+        let size = self.moments.factors[pair.f].k * self.moments.factors[pair.g].k;
+        &pair.value[source.entry * size..(source.entry + 1) * size]
+    }
+}
+
+impl Factor {
+    /// Factorises at the given T; `center` holds b_0 per factor (internal basis) or empty vectors. `None` if M is not
+    /// positive definite in floating point or the residual sum of squares vanishes.
+    #[must_use]
+    pub fn new(system: &System, t: Vec<Vec<f64>>, center: &[Vec<f64>], previous: Option<Self>) -> Option<Self> {
+        let (scratch, storage) = match previous {
+            Some(old) => (old.scratch, Some(old.s)),
+            None => (Scratch::default(), None),
+        };
+        let shift = shifts(system, &t, center);
+        let (l1, w, log_det_1) = eliminate_first(system, &t)?;
+        let mut factor = Self {
+            rzx: right_hand_sides(system, &t, &shift),
+            t, l1, w,
+            s: storage.unwrap_or_else(|| empty_storage(&system.schur)),
+            lx: Vec::new(), log_det_m: log_det_1, log_det_x: 0.0, pwrss: 0.0, total: 0.0, shift, scratch,
+        };
+        factor.log_det_m += factor.factorize_schur(system)?;
+        let mut rzx = std::mem::take(&mut factor.rzx);
+        factor.forward(system, &mut rzx);
+        factor.rzx = rzx;
+        factor.border(system)?;
+        Some(factor)
+    }
+
+    /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
+    fn factorize_schur(&mut self, system: &System) -> Option<f64> {
+        let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
+        let mut dense_w = std::mem::take(&mut self.scratch.dense_w);
+        assemble(system, &self.w, &self.w, -1.0, Some(&self.t), &mut dense_w, &mut storage);
+        self.scratch.dense_w = dense_w;
+        let log_det = match (&mut storage, &system.schur.storage) {
+            (SchurFactor::Dense(s), _) => {
+                if s.nrows > 0 && !dense::cholesky(s, &system.workers) {
+                    return None;
+                }
+                (0..s.nrows).map(|i| s.data[i * s.nrows + i].ln()).sum::<f64>()
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                if !pattern.cholesky(values, &mut self.scratch.sparse) {
+                    return None;
+                }
+                (0..pattern.n).map(|j| values[pattern.column_start[j]].ln()).sum::<f64>()
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => return None,
+        };
+        self.s = storage;
+        Some(2.0 * log_det)
+    }
+
+    /// B <- L^-1 B.
+    pub fn forward(&self, system: &System, b: &mut Rows) {
+        let (schur, k1, m) = (&system.schur, system.k1(), b.m);
+        let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
+        system.workers.for_each(parts, |piece, rows| {
+            for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
+                let j = piece * LEVELS + i;
+                small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+            }
+        });
+        if schur.q2 == 0 {
+            return;
+        }
+        let first = &b.first;
+        system.workers.for_each(node_parts(schur, &mut b.rest, m), |piece, rows| {
+            let nodes = node_piece(schur, piece);
+            let base = schur.offset[nodes.start];
+            for v in nodes {
+                for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+                    let j = schur.incidence_level[x] as usize;
+                    let from = &first[j * k1 * m..(j + 1) * k1 * m];
+                    let effect = schur.effect_start[schur.incidence[x]];
+                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                        let row = &mut rows[(schur.offset[v] + a - base) * m..(schur.offset[v] + a - base + 1) * m];
+                        let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
+                        for (c, source) in w.iter().zip(from.chunks_exact(m)) {
+                            row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                        }
+                    }
+                }
+            }
+        });
+        match (&self.s, &schur.storage) {
+            (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, false),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, &mut b.rest, m),
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+    }
+
+    /// B <- L^-T B.
+    pub fn backward(&self, system: &System, b: &mut Rows) {
+        let (schur, k1, m) = (&system.schur, system.k1(), b.m);
+        match (&self.s, &schur.storage) {
+            (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, true),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve_transposed(values, &mut b.rest, m),
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+        let rest = &b.rest;
+        let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
+        system.workers.for_each(parts, |piece, rows| {
+            for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
+                let j = piece * LEVELS + i;
+                for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                    let row = schur.effect_row[e] as usize;
+                    let source = &rest[row * m..(row + 1) * m];
+                    for (c, target) in self.w[e * k1..(e + 1) * k1].iter().zip(block.chunks_exact_mut(m)) {
+                        target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                    }
+                }
+                small::solve_lower_transposed_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+            }
+        });
+    }
+
+    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
+    fn border(&mut self, system: &System) -> Option<()> {
+        let p1 = self.rzx.m;
+        let mut taken = gram(system, &self.rzx);
+        let mut xx = system.moments.xx.clone();
+        let extra: f64 = self.shift.iter().flatten().map(|v| v * v).sum();
+        xx[p1 * p1 - 1] += extra;
+        self.total = xx[p1 * p1 - 1];
+        for j in 0..p1 {
+            for i in j..p1 {
+                xx[j * p1 + i] -= taken[j * p1 + i];
+            }
+        }
+        taken.clear();
+        let positive = if p1 > 48 {
+            let mut matrix = Matrix { data: xx, nrows: p1, ncols: p1 };
+            let positive = dense::cholesky(&mut matrix, &system.workers);
+            xx = matrix.data;
+            positive
+        } else {
+            small::cholesky(&mut xx, p1)
+        };
+        if !positive {
+            return None;
+        }
+        self.pwrss = xx[p1 * p1 - 1].powi(2);
+        self.log_det_x = 2.0 * (0..p1 - 1).map(|j| xx[j * p1 + j].ln()).sum::<f64>();
+        self.lx = xx;
+        Some(())
+    }
+
+    /// M^-1 on the pattern that the gradient needs.
+    #[must_use]
+    pub fn selected_inverse(&mut self, system: &System, reuse: Option<SelectedInverse>) -> SelectedInverse {
+        let schur = &system.schur;
+        let old = reuse.map(|s| s.r);
+        let r = match (&self.s, &schur.storage) {
+            (SchurFactor::Dense(s), _) => {
+                let mut out = if let Some(SchurFactor::Dense(m)) = old { m } else { Matrix::default() };
+                dense::inverse_from_cholesky(s, &mut self.scratch.inverse, &mut out, &system.workers);
+                SchurFactor::Dense(out)
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                let mut out = if let Some(SchurFactor::Sparse(v)) = old { v } else { Vec::new() };
+                pattern.selected_inverse(values, &mut out, &mut self.scratch.sparse);
+                SchurFactor::Sparse(out)
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => SchurFactor::Sparse(Vec::new()),
+        };
+        let y = self.times_inverse(system, &r);
+        let m11 = self.first_blocks(system, &y);
+        SelectedInverse { r, y, m11 }
+    }
+
+    /// Y_j = W_j S^-1 on the neighbours of j.
+    fn times_inverse(&mut self, system: &System, r: &SchurFactor) -> Vec<f64> {
+        let (schur, k1) = (&system.schur, system.k1());
+        let mut y = vec![0.0; schur.effect_row.len() * k1];
+        if schur.q2 == 0 {
+            return y;
+        }
+        if let (true, SchurFactor::Dense(inverse)) = (schur.dense_w, r) {
+            return times_dense(system, &self.w, inverse, &mut self.scratch.dense_w);
+        }
+        let w = &self.w;
+        let offsets = node_borders(schur).iter().map(|&v| schur.y_start[v] * k1).collect::<Vec<_>>();
+        system.workers.for_each(split_at_offsets(&mut y, &offsets), |piece, out| {
+            let nodes = node_piece(schur, piece);
+            let mut work = vec![0.0; if matches!(r, SchurFactor::Sparse(_)) { schur.q2 } else { 0 }];
+            let mut at = 0;
+            for v in nodes {
+                let size = schur.offset[v + 1] - schur.offset[v];
+                for a in 0..size {
+                    let column: &[f64] = match (r, &schur.storage) {
+                        (SchurFactor::Dense(inverse), _) => inverse.column(schur.offset[v] + a),
+                        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                            pattern.scatter_symmetric(values, schur.offset[v] + a, &mut work);
+                            &work
+                        }
+                        (SchurFactor::Sparse(_), Storage::Dense) => &work,
+                    };
+                    for (i, x) in (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate() {
+                        let j = schur.incidence_level[x] as usize;
+                        let range = schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
+                        let target = &mut out[at + (i * size + a) * k1..at + (i * size + a + 1) * k1];
+                        row_times_column(&w[range.start * k1..range.end * k1], &schur.effect_row[range], column, k1, target);
+                    }
+                }
+                at += (schur.incidence_start[v + 1] - schur.incidence_start[v]) * size * k1;
+            }
+        });
+        y
+    }
+
+    /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1.
+    fn first_blocks(&self, system: &System, y: &[f64]) -> Vec<f64> {
+        let (schur, k1) = (&system.schur, system.k1());
+        let mut m11 = vec![0.0; self.l1.len()];
+        let parts: Vec<&mut [f64]> = m11.chunks_mut(LEVELS * k1 * k1).collect();
+        system.workers.for_each(parts, |piece, out| {
+            for (i, block) in out.chunks_exact_mut(k1 * k1).enumerate() {
+                let j = piece * LEVELS + i;
+                (0..k1).for_each(|a| block[a * k1 + a] = 1.0);
+                for at in schur.start[j]..schur.start[j + 1] {
+                    let slot = y_slot(schur, at) * k1;
+                    let effects = schur.effect_start[at]..schur.effect_start[at + 1];
+                    let size = effects.len();
+                    for (w, y) in self.w[effects.start * k1..effects.end * k1]
+                        .chunks_exact(k1)
+                        .zip(y[slot..slot + size * k1].chunks_exact(k1))
+                    {
+                        for (c, yc) in y.iter().enumerate() {
+                            for (a, wa) in w.iter().enumerate() {
+                                block[c * k1 + a] += wa * yc;
+                            }
+                        }
+                    }
+                }
+                let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+                // L^-T B L^-1: columns, then (B symmetric) columns of the transpose
+                for c in 0..k1 {
+                    small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
+                }
+                transpose(block, k1);
+                for c in 0..k1 {
+                    small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
+                }
+            }
+        });
+        m11
+    }
+}
+
+fn transpose(a: &mut [f64], k: usize) {
+    for j in 0..k {
+        for i in j + 1..k {
+            a.swap(j * k + i, i * k + j);
+        }
+    }
+}
+
+/// sum over e of w_e column[row_e], each w_e a k1-vector.
+fn row_times_column(w: &[f64], rows: &[u32], column: &[f64], k1: usize, out: &mut [f64]) {
+    if k1 == 1 {
+        let mut s = 0.0;
+        for (w, &row) in w.iter().zip(rows) {
+            s += w * column[row as usize];
+        }
+        out[0] = s;
+        return;
+    }
+    out.fill(0.0);
+    for (w, &row) in w.chunks_exact(k1).zip(rows) {
+        let c = column[row as usize];
+        out.iter_mut().zip(w).for_each(|(o, w)| *o += w * c);
+    }
+}
+
+/// Place of neighbour `at` in Y, in effects.
+#[must_use]
+pub fn y_slot(schur: &Schur, at: usize) -> usize {
+    let v = schur.neighbour[at] as usize;
+    let size = schur.offset[v + 1] - schur.offset[v];
+    schur.y_start[v] + (schur.incidence_of[at] - schur.incidence_start[v]) * size
+}
+
+fn node_borders(schur: &Schur) -> Vec<usize> {
+    let mut borders: Vec<usize> = (0..schur.nodes()).step_by(NODES).collect();
+    borders.push(schur.nodes());
+    borders
+}
+
+/// Nodes of one piece.
+#[must_use]
+pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
+    piece * NODES..((piece + 1) * NODES).min(schur.nodes())
+}
+
+fn node_parts<'a>(schur: &Schur, rows: &'a mut [f64], m: usize) -> Vec<&'a mut [f64]> {
+    let offsets: Vec<usize> = node_borders(schur).iter().map(|&v| schur.offset[v] * m).collect();
+    split_at_offsets(rows, &offsets)
+}
+
+fn empty_storage(schur: &Schur) -> SchurFactor {
+    match &schur.storage {
+        Storage::Dense => SchurFactor::Dense(Matrix::zeros(schur.q2, schur.q2)),
+        Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
+    }
+}
+
+/// u_0 = T^-1 b_0 for each factor with a centre.
+fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    system
+        .moments
+        .factors
+        .iter()
+        .zip(t)
+        .zip(center)
+        .map(|((f, t), b)| {
+            let mut u = b.clone();
+            for block in u.chunks_exact_mut(f.k) {
+                small::solve_lower(t, f.k, block);
+            }
+            u
+        })
+        .collect()
+}
+
+/// Lambda'Z'[Q r], the last column less u_0.
+fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows {
+    let (moments, schur) = (&system.moments, &system.schur);
+    let m = moments.p1;
+    let mut rows = Rows { first: vec![0.0; system.q1() * m], rest: vec![0.0; schur.q2 * m], m };
+    let scaled = |f: usize, level: usize, out: &mut [f64]| {
+        let k = moments.factors[f].k;
+        let zx = &moments.factors[f].zx[level * k * m..(level + 1) * k * m];
+        for a in 0..k {
+            let row = &mut out[a * m..(a + 1) * m];
+            for b in a..k {
+                let c = t[f][a * k + b];
+                if c != 0.0 {
+                    row.iter_mut().zip(&zx[b * m..(b + 1) * m]).for_each(|(x, y)| *x += c * y);
+                }
+            }
+            if let Some(u) = shift[f].get(level * k + a) {
+                row[m - 1] -= u;
+            }
+        }
+    };
+    let k1 = system.k1();
+    let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
+    system.workers.for_each(parts, |piece, out| {
+        for (i, block) in out.chunks_exact_mut(k1 * m).enumerate() {
+            scaled(0, piece * LEVELS + i, block);
+        }
+    });
+    for (v, &(f, level)) in schur.node.iter().enumerate() {
+        scaled(f, level, &mut rows.rest[schur.offset[v] * m..schur.offset[v + 1] * m]);
+    }
+    rows
+}
+
+/// L_j and W_j of every level of the first factor, and sum of log |D_j|.
+fn eliminate_first(system: &System, t: &[Vec<f64>]) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+    let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
+    let levels = moments.factors[0].n_levels;
+    let mut l1 = vec![0.0; levels * k1 * k1];
+    let mut w = vec![0.0; schur.effect_row.len() * k1];
+    let borders: Vec<usize> = (0..levels).step_by(LEVELS).chain([levels]).collect();
+    let l_offsets: Vec<usize> = borders.iter().map(|&j| j * k1 * k1).collect();
+    let w_offsets: Vec<usize> = borders.iter().map(|&j| schur.effect_start[schur.start[j]] * k1).collect();
+    let mut log_dets = vec![f64::NAN; borders.len() - 1];
+    let parts: Vec<_> = split_at_offsets(&mut l1, &l_offsets)
+        .into_iter()
+        .zip(split_at_offsets(&mut w, &w_offsets))
+        .zip(log_dets.iter_mut())
+        .collect();
+    system.workers.for_each(parts, |piece, ((l, w), log_det)| {
+        *log_det = eliminate_piece(system, t, borders[piece]..borders[piece + 1], l, w);
+    });
+    let total: f64 = log_dets.iter().sum();
+    total.is_finite().then_some((l1, w, total))
+}
+
+fn eliminate_piece(system: &System, t: &[Vec<f64>], levels: std::ops::Range<usize>, l: &mut [f64], w: &mut [f64]) -> f64 {
+    let (schur, k1) = (&system.schur, system.k1());
+    let mut log_det = 0.0;
+    let mut half = vec![0.0; k1 * k1];
+    let mut at_w = 0;
+    for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
+        let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
+        small::mul_nn(zz, &t[0], k1, k1, k1, &mut half);
+        small::mul_tn(&t[0], &half, k1, k1, k1, block);
+        (0..k1).for_each(|a| block[a * k1 + a] += 1.0);
+        if !small::cholesky(block, k1) {
+            return f64::NAN;
+        }
+        log_det += 2.0 * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
+        let mut product = Vec::new();
+        for at in schur.start[j]..schur.start[j + 1] {
+            let v = schur.neighbour[at] as usize;
+            let f = schur.node[v].0;
+            let k = system.moments.factors[f].k;
+            product.resize(k1 * k, 0.0);
+            small::mul_nn(system.block(schur.source[at]), &t[f], k1, k, k, &mut product);
+            let out = &mut w[at_w..at_w + k1 * k];
+            small::mul_tn(&t[0], &product, k1, k1, k, out);
+            for column in out.chunks_exact_mut(k1) {
+                small::solve_lower(block, k1, column);
+            }
+            at_w += k1 * k;
+        }
+    }
+    log_det
+}
+
+/// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j left_j'right_j, lower triangle (the product must be symmetric).
+pub fn assemble(
+    system: &System,
+    left: &[f64],
+    right: &[f64],
+    sign: f64,
+    t: Option<&[Vec<f64>]>,
+    dense_w: &mut Vec<f64>,
+    out: &mut SchurFactor,
+) {
+    let (schur, k1) = (&system.schur, system.k1());
+    if schur.q2 == 0 {
+        return;
+    }
+    let borders = node_borders(schur);
+    match (out, &schur.storage) {
+        (SchurFactor::Dense(s), _) => {
+            let q2 = schur.q2;
+            let offsets: Vec<usize> = borders.iter().map(|&v| schur.offset[v] * q2).collect();
+            let sparse_products = !schur.dense_w;
+            system.workers.for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
+                for v in node_piece(schur, piece) {
+                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                        let at = (schur.offset[v] + a - schur.offset[borders[piece]]) * q2;
+                        let column = &mut columns[at..at + q2];
+                        column.fill(0.0);
+                        if let Some(t) = t {
+                            own_column(system, t, v, a, column);
+                        }
+                        if sparse_products {
+                            subtract_products(schur, left, right, k1, v, a, sign, column);
+                        }
+                    }
+                }
+            });
+            if schur.dense_w {
+                add_dense_products(system, left, right, sign, dense_w, s);
+            }
+        }
+        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+            let offsets: Vec<usize> = borders.iter().map(|&v| pattern.column_start[schur.offset[v]]).collect();
+            system.workers.for_each(split_at_offsets(values, &offsets), |piece, values| {
+                let mut work = vec![0.0; schur.q2];
+                let base = offsets[piece];
+                for v in node_piece(schur, piece) {
+                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                        let j = schur.offset[v] + a;
+                        let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                        for &row in &pattern.row[range.clone()] {
+                            work[row as usize] = 0.0;
+                        }
+                        if let Some(t) = t {
+                            own_column(system, t, v, a, &mut work);
+                        }
+                        subtract_products(schur, left, right, k1, v, a, sign, &mut work);
+                        for (value, &row) in values[range.start - base..range.end - base].iter_mut().zip(&pattern.row[range]) {
+                            *value = work[row as usize];
+                        }
+                    }
+                }
+            });
+        }
+        (SchurFactor::Sparse(_), Storage::Dense) => {}
+    }
+}
+
+/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on.
+fn own_column(system: &System, t: &[Vec<f64>], v: usize, a: usize, column: &mut [f64]) {
+    let schur = &system.schur;
+    let (f, level) = schur.node[v];
+    let k = system.moments.factors[f].k;
+    let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+    // T'(A (T e_a)), with T lower triangular
+    let t_column = &t[f][a * k..(a + 1) * k];
+    let mut half = vec![0.0; k];
+    small::mul_nn(zz, t_column, k, k, 1, &mut half);
+    for row in a..k {
+        let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
+        column[schur.offset[v] + row] = value + if row == a { 1.0 } else { 0.0 };
+    }
+    for at in schur.later_start[v]..schur.later_start[v + 1] {
+        let l = schur.later[at] as usize;
+        let g = schur.node[l].0;
+        let kg = system.moments.factors[g].k;
+        let (source, own_rows) = schur.later_source[at];
+        let block = system.block(source);
+        // (A_lv T_v e_a), then T_l'
+        let mut product = vec![0.0; kg];
+        if own_rows {
+            small::mul_tn(block, t_column, k, kg, 1, &mut product);
+        } else {
+            small::mul_nn(block, t_column, kg, k, 1, &mut product);
+        }
+        for row in 0..kg {
+            column[schur.offset[l] + row] += (row..kg).map(|i| t[g][row * kg + i] * product[i]).sum::<f64>();
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn subtract_products(
+    schur: &Schur,
+    left: &[f64],
+    right: &[f64],
+    k1: usize,
+    v: usize,
+    a: usize,
+    sign: f64,
+    column: &mut [f64],
+) {
+    for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+        let j = schur.incidence_level[x] as usize;
+        let from = schur.effect_start[schur.incidence[x]] + a;
+        let to = schur.effect_start[schur.start[j + 1]];
+        let rows = &schur.effect_row[from..to];
+        let own = &right[from * k1..(from + 1) * k1];
+        if k1 == 1 {
+            let c = sign * own[0];
+            for (l, &row) in left[from..to].iter().zip(rows) {
+                column[row as usize] += c * l;
+            }
+        } else {
+            for (l, &row) in left[from * k1..to * k1].chunks_exact(k1).zip(rows) {
+                let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
+                column[row as usize] += sign * s;
+            }
+        }
+    }
+}
+
+/// W as a full matrix: row-major, one row for each effect of the first factor.
+fn spread(system: &System, w: &[f64], out: &mut [f64]) {
+    let (schur, k1) = (&system.schur, system.k1());
+    out.fill(0.0);
+    let q2 = schur.q2;
+    let parts: Vec<&mut [f64]> = out.chunks_mut(LEVELS * k1 * q2).collect();
+    system.workers.for_each(parts, |piece, rows| {
+        for (i, block) in rows.chunks_exact_mut(k1 * q2).enumerate() {
+            let j = piece * LEVELS + i;
+            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                for a in 0..k1 {
+                    block[a * q2 + schur.effect_row[e] as usize] = w[e * k1 + a];
+                }
+            }
+        }
+    });
+}
+
+fn add_dense_products(system: &System, left: &[f64], right: &[f64], sign: f64, buffer: &mut Vec<f64>, s: &mut Matrix) {
+    let (q1, q2) = (system.q1(), system.schur.q2);
+    let same = std::ptr::eq(left, right);
+    buffer.resize(q1 * q2 * if same { 1 } else { 2 }, 0.0);
+    let (first, second) = buffer.split_at_mut(q1 * q2);
+    spread(system, left, first);
+    if same {
+        dense::add_strips(first, first, q1, q2, sign, s, &system.workers);
+    } else {
+        spread(system, right, second);
+        dense::add_strips(first, second, q1, q2, sign, s, &system.workers);
+    }
+}
+
+/// Y = W S^-1 where W is nearly full: one product by rows, then sorted into the order of the incidences.
+fn times_dense(system: &System, w: &[f64], inverse: &Matrix, buffer: &mut Vec<f64>) -> Vec<f64> {
+    let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
+    buffer.resize(system.q1() * q2, 0.0);
+    spread(system, w, buffer);
+    const ROWS: usize = 256;
+    let mut product = vec![0.0; buffer.len()];
+    let parts: Vec<&mut [f64]> = product.chunks_mut(ROWS * q2).collect();
+    let source = &*buffer;
+    system.workers.for_each(parts, |piece, out| {
+        let m = out.len() / q2;
+        dense::rows_times(&source[piece * ROWS * q2..piece * ROWS * q2 + m * q2], &inverse.data, m, q2, q2, out);
+    });
+    let mut y = vec![0.0; schur.effect_row.len() * k1];
+    for j in 0..schur.start.len() - 1 {
+        for at in schur.start[j]..schur.start[j + 1] {
+            let slot = y_slot(schur, at);
+            for (i, e) in (schur.effect_start[at]..schur.effect_start[at + 1]).enumerate() {
+                for a in 0..k1 {
+                    y[(slot + i) * k1 + a] = product[(j * k1 + a) * q2 + schur.effect_row[e] as usize];
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Lower triangle of B'B for rows of B, m x m.
+#[must_use]
+pub fn gram(system: &System, rows: &Rows) -> Vec<f64> {
+    let m = rows.m;
+    let chunk = LEVELS * system.k1() * m.max(1);
+    let parts: Vec<&[f64]> = rows.first.chunks(chunk).chain(rows.rest.chunks(chunk)).collect();
+    let sums = system.workers.map(parts.len(), |piece| {
+        let mut total = vec![0.0; m * m];
+        accumulate_gram(parts[piece], m, &mut total);
+        total
+    });
+    let mut total = vec![0.0; m * m];
+    for part in sums {
+        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
+    }
+    total
+}

@@ -1,0 +1,431 @@
+//! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
+
+use crate::certificate::{certify, reduce_rank};
+use crate::covariance::Parameters;
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::factor::{Factor, System};
+use crate::fixed_basis::FixedBasis;
+use crate::gradient::{solve, Solution};
+use crate::linalg::small;
+use crate::moments::{Center, Moments};
+use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
+use crate::options::Options;
+use crate::parallel::{pieces, Workers};
+use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
+use crate::raw::{raw_factor, theta_from_raw, RawFactor};
+use crate::result::{Fit, Status};
+use crate::schur::Schur;
+use crate::start::moment_start;
+use crate::terms::ModelData;
+
+/// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
+const RECENTER: f64 = 1e-6;
+
+/// Residual over total sum of squares that is nothing but rounding.
+const PERFECT: f64 = 1e-28;
+
+/// Bases, layout and moments of one model.
+pub(crate) struct Prepared {
+    pub fixed: FixedBasis,
+    pub layout: Vec<FactorLayout>,
+    pub bases: Vec<TermBasis>,
+    pub parameters: Parameters,
+    pub system: System,
+    pub center: Center,
+}
+
+/// Fits a linear mixed model.
+///
+/// `interrupt` is asked between evaluations, on the calling thread; once it says yes the best point so far is returned with
+/// [`Status::Interrupted`].
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn fit(data: &ModelData<'_>, options: &Options, interrupt: &dyn Fn() -> bool) -> Result<Fit, EngineError> {
+    let mut prepared = prepare(data, options)?;
+    let mut theta = start(data, options, &prepared)?;
+    let mut rounds = 0;
+    loop {
+        let center = std::mem::take(&mut prepared.center.b);
+        let log_det = -2.0 * prepared.fixed.log_det_rinv;
+        let mut criterion =
+            Criterion::new(&prepared.system, &prepared.parameters, options.reml, &center, log_det, interrupt);
+        let run = optimum(&mut criterion, &theta, options)?;
+        theta.clone_from(&run.outcome.x);
+        if !criterion.is_at(&theta) {
+            let _ = criterion.value(&theta);
+        }
+        let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        let lost = factor.pwrss < RECENTER * factor.total;
+        if lost && rounds < 3 && run.status != Status::Interrupted {
+            let solution = solve(&prepared.system, factor);
+            let moved = recentre(&prepared, factor, &solution, &center);
+            drop(criterion);
+            let workers = std::mem::replace(&mut prepared.system.workers, Workers::sequential());
+            prepared.system.moments =
+                Moments::new(data, &prepared.fixed, &prepared.layout, &prepared.bases, &moved, &workers);
+            prepared.system.workers = workers;
+            prepared.center = moved;
+            rounds += 1;
+            continue;
+        }
+        let certificate = certify(&mut criterion, &run);
+        let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
+        let solution = match criterion.latest.take() {
+            Some(latest) => latest.solution,
+            None => solve(&prepared.system, &factor),
+        };
+        let value = criterion.at(&factor);
+        drop(criterion);
+        prepared.center.b = center;
+        return Ok(estimates(data, options, &prepared, &theta, &factor, &solution, value, certificate));
+    }
+}
+
+/// Conditional variances of the random effects relative to sigma^2 at `options.start`: for each term k x k x J.
+///
+/// Var(b_j | y) = T [M^-1]_jj T', in the raw basis (Bates et al. 2015, eq. 58).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn conditional_variances(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<Vec<f64>>, EngineError> {
+    let prepared = prepare(data, options)?;
+    if interrupt() {
+        return Err(EngineError::Interrupted);
+    }
+    let theta = start(data, options, &prepared)?;
+    let system = &prepared.system;
+    let t = prepared.parameters.by_factor(&prepared.parameters.regular_factors(&theta));
+    let empty = vec![Vec::new(); prepared.layout.len()];
+    let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
+    let inverse = factor.selected_inverse(system, None);
+    Ok(prepared
+        .bases
+        .iter()
+        .enumerate()
+        .map(|(term, basis)| {
+            let own = prepared.parameters.term_factor(&theta, term);
+            let mut lambda = vec![0.0; basis.k * basis.k];
+            small::mul_nn(&basis.change, &own, basis.k, basis.k, basis.k, &mut lambda);
+            crate::conditional::term_variances(system, &inverse, basis, &lambda)
+        })
+        .collect())
+}
+
+/// Checks the data and takes the moments.
+pub(crate) fn prepare(data: &ModelData<'_>, options: &Options) -> Result<Prepared, EngineError> {
+    data.validate()?;
+    let n = data.n();
+    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
+    let work = n as f64 * (data.p as f64 + 1.0) * (data.p as f64 / 2.0 + 2.0 * columns as f64);
+    let workers = Workers::new(options.threads, work);
+    let fixed = FixedBasis::new(data, &workers);
+    if n <= fixed.rank() {
+        return Err(EngineError::NoResidualDf { n, rank: fixed.rank() });
+    }
+    let (layout, bases) = lay_out(data, &workers);
+    let center = Center { beta: fixed.beta_center.clone(), b: vec![Vec::new(); layout.len()] };
+    let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers);
+    check_residual(data, &moments)?;
+    let schur = Schur::new(&moments);
+    let per_evaluation = schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
+    let workers = if workers.count() > 1 { workers } else { Workers::new(options.threads, 10.0 * per_evaluation) };
+    let parameters = Parameters::new(&layout, &bases);
+    let system = System { moments, schur, workers };
+    Ok(Prepared { fixed, layout, bases, parameters, system, center })
+}
+
+/// Refuses a response that the fixed effects reproduce to rounding.
+fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineError> {
+    let total: f64 = (0..data.n())
+        .map(|i| data.weights.map_or(1.0, |w| w[i]) * (data.y[i] - data.offset.map_or(0.0, |o| o[i])).powi(2))
+        .sum();
+    let residual = moments.xx[moments.p1 * moments.p1 - 1];
+    if residual <= PERFECT * total || residual == 0.0 {
+        return Err(EngineError::PerfectFit);
+    }
+    Ok(())
+}
+
+fn start(data: &ModelData<'_>, options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    let parameters = &prepared.parameters;
+    if let Some(raw) = &options.start {
+        if raw.len() != parameters.len() {
+            return Err(EngineError::Dimension(format!(
+                "start has {} values, the model has {} covariance parameters",
+                raw.len(),
+                parameters.len()
+            )));
+        }
+        if raw.iter().any(|v| !v.is_finite()) {
+            return Err(EngineError::Dimension("start holds a value that is not finite".to_owned()));
+        }
+        return Ok(theta_from_raw(raw, &prepared.bases, parameters));
+    }
+    let _ = data;
+    let tau = moment_start(&prepared.system.moments, &prepared.bases);
+    Ok(parameters.list.iter().map(|a| if a.row == a.column { tau[a.term] } else { 0.0 }).collect())
+}
+
+/// One optimisation and how it ended.
+pub(crate) struct Run {
+    pub outcome: Outcome,
+    pub status: Status,
+    pub multipliers: Vec<f64>,
+    pub rank: Vec<usize>,
+    pub steps_off: usize,
+}
+
+/// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
+/// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
+fn optimum(criterion: &mut Criterion<'_>, theta: &[f64], options: &Options) -> Result<Run, EngineError> {
+    let settings = Settings { tolerance: options.tolerance, max_evaluations: options.max_evaluations };
+    let mut x = theta.to_vec();
+    let mut value = first_value(criterion, &mut x)?;
+    if !options.optimize {
+        let outcome = Outcome {
+            x, value, stop: Stop::Converged, evaluations: 1, trace_value: vec![value], trace_gradient: Vec::new(),
+        };
+        let rank = criterion.parameters.place.iter().map(|p| p.2).collect();
+        let multipliers = vec![f64::NAN; criterion.parameters.place.len()];
+        return Ok(Run { outcome, status: Status::Evaluated, multipliers, rank, steps_off: 0 });
+    }
+    let mut steps_off = 0;
+    let mut trace = (Vec::new(), Vec::new());
+    loop {
+        let mut outcome = minimize(criterion, &x, value, settings);
+        trace.0.append(&mut outcome.trace_value);
+        trace.1.append(&mut outcome.trace_gradient);
+        if !criterion.is_at(&outcome.x) {
+            let _ = criterion.value(&outcome.x);
+        }
+        let boundary = reduce_rank(criterion, &mut outcome);
+        let may_leave = steps_off < 10 && matches!(outcome.stop, Stop::Converged | Stop::Stuck);
+        if let (true, Some((away, lower))) = (may_leave, boundary.way_off) {
+            steps_off += 1;
+            x = away;
+            value = lower;
+            if criterion.value(&x).is_some() {
+                continue;
+            }
+        }
+        let deficient = boundary.rank.iter().zip(&criterion.parameters.place).any(|(r, place)| *r < place.2);
+        let status = match outcome.stop {
+            Stop::Converged if deficient => Status::Singular,
+            Stop::Converged => Status::Converged,
+            Stop::Evaluations => Status::IterationLimit,
+            Stop::Interrupted => Status::Interrupted,
+            Stop::Stuck => Status::Failed,
+        };
+        outcome.trace_value = trace.0;
+        outcome.trace_gradient = trace.1;
+        return Ok(Run { outcome, status, multipliers: boundary.multipliers, rank: boundary.rank, steps_off });
+    }
+}
+
+/// The criterion at the start; a start at which it is not defined is drawn towards zero.
+fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, EngineError> {
+    for _ in 0..20 {
+        if let Some(value) = criterion.value(x) {
+            return Ok(value);
+        }
+        x.iter_mut().for_each(|v| *v *= 0.1);
+    }
+    Err(EngineError::PerfectFit)
+}
+
+/// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.
+fn recentre(prepared: &Prepared, factor: &Factor, solution: &Solution, center: &[Vec<f64>]) -> Center {
+    let beta = coefficients(prepared, &solution.gamma);
+    let system = &prepared.system;
+    let b = (0..prepared.layout.len())
+        .map(|f| {
+            let k = prepared.layout[f].k;
+            let t = &factor.t[f];
+            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4);
+            if !regular {
+                return Vec::new();
+            }
+            let mut b = modes_of_factor(system, solution, f);
+            for block in b.chunks_exact_mut(k) {
+                let u = block.to_vec();
+                small::mul_nn(t, &u, k, k, 1, block);
+            }
+            b
+        })
+        .collect();
+    let _ = center;
+    Center { beta, b }
+}
+
+/// u of one factor, level after level.
+fn modes_of_factor(system: &System, solution: &Solution, f: usize) -> Vec<f64> {
+    if f == 0 {
+        return solution.u.first.clone();
+    }
+    system.schur.node_of[f]
+        .iter()
+        .flat_map(|&v| solution.u.rest[system.schur.offset[v as usize]..system.schur.offset[v as usize + 1]].iter().copied())
+        .collect()
+}
+
+/// beta_0 + Rinv gamma, zero where aliased.
+fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
+    let p = prepared.fixed.p;
+    let mut beta = prepared.center.beta.clone();
+    for (c, value) in gamma.iter().enumerate() {
+        for i in 0..p {
+            beta[i] += prepared.fixed.rinv[c * p + i] * value;
+        }
+    }
+    beta
+}
+
+#[allow(clippy::too_many_arguments)]
+fn estimates(
+    data: &ModelData<'_>,
+    options: &Options,
+    prepared: &Prepared,
+    theta: &[f64],
+    factor: &Factor,
+    solution: &Solution,
+    criterion: f64,
+    certificate: crate::result::Certificate,
+) -> Fit {
+    let fixed = &prepared.fixed;
+    let beta_full = coefficients(prepared, &solution.gamma);
+    let raw: Vec<RawFactor> = prepared
+        .bases
+        .iter()
+        .enumerate()
+        .map(|(t, basis)| raw_factor(basis, &prepared.parameters.term_factor(theta, t)))
+        .collect();
+    let effects: Vec<(Vec<f64>, Vec<f64>)> = prepared
+        .bases
+        .iter()
+        .enumerate()
+        .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
+        .collect();
+    let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
+    let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
+    let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
+    let degrees = data.n() as f64 - if options.reml { fixed.rank() as f64 } else { 0.0 };
+    let mut beta = vec![f64::NAN; fixed.p];
+    fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
+    let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
+    Fit {
+        theta: raw.iter().zip(&prepared.bases).flat_map(|(r, basis)| r.parameters(basis)).collect(),
+        beta,
+        rank: fixed.rank(),
+        pivot: fixed.pivot.clone(),
+        rx,
+        vcov_unscaled,
+        sigma: (factor.pwrss / degrees).sqrt(),
+        criterion,
+        ld_l2: factor.log_det_m,
+        ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,
+        pwrss: factor.pwrss,
+        wrss,
+        ussq: u.iter().map(|v| v * v).sum(),
+        b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
+        u,
+        fitted,
+        residuals,
+        certificate,
+    }
+}
+
+/// u and b of one term in the user's basis.
+fn raw_modes(
+    prepared: &Prepared,
+    factor: &Factor,
+    solution: &Solution,
+    term: usize,
+    basis: &TermBasis,
+    raw: &RawFactor,
+) -> (Vec<f64>, Vec<f64>) {
+    let k = basis.k;
+    let kf = prepared.layout[basis.factor].k;
+    let own: Vec<f64> = (0..k * k).map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]).collect();
+    let mut lambda = vec![0.0; k * k];
+    small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
+    let internal = modes_of_factor(&prepared.system, solution, basis.factor);
+    let levels = internal.len() / kf;
+    let (mut u, mut b) = (Vec::with_capacity(levels * k), Vec::with_capacity(levels * k));
+    let mut value = vec![0.0; k];
+    let _ = term;
+    for level in internal.chunks_exact(kf) {
+        small::mul_nn(&lambda, &level[basis.offset..basis.offset + k], k, k, 1, &mut value);
+        raw.remove_null(&mut value);
+        b.extend_from_slice(&value);
+        u.extend(raw.spherical(&value));
+    }
+    (u, b)
+}
+
+/// offset + X beta + Z b, the residuals, and their weighted sum of squares.
+fn fitted_values(data: &ModelData<'_>, beta: &[f64], b: &[&[f64]], workers: &Workers) -> (Vec<f64>, Vec<f64>, f64) {
+    let n = data.n();
+    const ROWS: usize = 16_384;
+    let mut fitted = vec![0.0; n];
+    let mut residuals = vec![0.0; n];
+    let mut sums = vec![0.0; n.div_ceil(ROWS)];
+    let ranges = pieces(n, ROWS);
+    let parts: Vec<_> = fitted.chunks_mut(ROWS).zip(residuals.chunks_mut(ROWS)).zip(sums.iter_mut()).collect();
+    workers.for_each(parts, |piece, ((fitted, residuals), sum)| {
+        let range = ranges[piece].clone();
+        if let Some(offset) = data.offset {
+            fitted.copy_from_slice(&offset[range.clone()]);
+        }
+        for (j, coefficient) in beta.iter().enumerate() {
+            if *coefficient != 0.0 {
+                let column = &data.x[j * n..(j + 1) * n][range.clone()];
+                fitted.iter_mut().zip(column).for_each(|(f, x)| *f += coefficient * x);
+            }
+        }
+        for (term, b) in data.terms.iter().zip(b) {
+            let k = term.columns.len();
+            let codes = &data.factors[term.factor].codes[range.clone()];
+            for (i, (f, code)) in range.clone().zip(fitted.iter_mut().zip(codes)) {
+                let own = &b[(*code as usize - 1) * k..(*code as usize) * k];
+                for (column, value) in term.columns.iter().zip(own) {
+                    *f += column_value(*column, i) * value;
+                }
+            }
+        }
+        for (i, (r, f)) in range.zip(residuals.iter_mut().zip(fitted.iter())) {
+            *r = data.y[i] - f;
+            *sum += data.weights.map_or(1.0, |w| w[i]) * *r * *r;
+        }
+    });
+    (fitted, residuals, sums.iter().sum())
+}
+
+/// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns.
+fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>) {
+    let r = fixed.rank();
+    let p1 = r + 1;
+    let rinv: Vec<f64> = (0..r * r).map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]]).collect();
+    let lx: Vec<f64> = (0..r * r).map(|e| if e % r >= e / r { factor.lx[(e / r) * p1 + e % r] } else { 0.0 }).collect();
+    // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
+    let li = small::invert_lower(&lx, r);
+    let mut half = vec![0.0; r * r];
+    small::mul_nt(&rinv, &li, r, r, r, &mut half);
+    let mut vcov = vec![0.0; r * r];
+    small::mul_nt(&half, &half, r, r, r, &mut vcov);
+    // RX = Lx' Rinv^-1: the upper triangular inverse through its transpose
+    let transposed: Vec<f64> = (0..r * r).map(|e| rinv[(e % r) * r + e / r]).collect();
+    let lower = small::invert_lower(&transposed, r);
+    let mut rx = vec![0.0; r * r];
+    for c in 0..r {
+        for i in 0..=c {
+            rx[c * r + i] = (i..=c).map(|m| lx[i * r + m] * lower[m * r + c]).sum();
+        }
+    }
+    (rx, vcov)
+}

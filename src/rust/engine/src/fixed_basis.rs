@@ -1,0 +1,343 @@
+//! The fixed effects' own coordinates: rank and pivot of X as `lm()` decides them, and a triangular change of basis that
+//! makes the columns of Q = W^{1/2} X Rinv orthonormal (to rounding), so that nobody ever has to rescale predictors.
+
+use faer::linalg::solvers::Qr;
+use faer::{MatRef, Par};
+
+use crate::linalg::dense;
+use crate::parallel::{pieces, Workers};
+use crate::terms::ModelData;
+
+/// `lm()`'s tolerance: a column whose part orthogonal to the columns before it is shorter than this, relative to its own
+/// length, is aliased (LINPACK dqrdc2).
+const RANK_TOLERANCE: f64 = 1e-7;
+
+/// Smallest squared relative length of an orthogonal part at which cross-products decide the rank safely.
+const SAFE_PIVOT: f64 = 1e-8;
+
+/// Smallest squared relative length at which cross-products may be transformed instead of rows: the loss of
+/// accuracy is machine epsilon over this.
+const TRANSFORM_PIVOT: f64 = 1e-4;
+
+/// Rows handled at once: they stay in the cache.
+const ROWS: usize = 1024;
+
+/// Rows of one piece of work.
+const PIECE: usize = 65_536;
+
+/// Rank, pivot and change of basis of X.
+#[derive(Debug, Clone)]
+pub struct FixedBasis {
+    /// Columns of X.
+    pub p: usize,
+    /// Kept columns, ascending.
+    pub kept: Vec<usize>,
+    /// All columns, kept ones first, then the aliased ones in the order in which they were put aside.
+    pub pivot: Vec<usize>,
+    /// p x r, column-major, rows of aliased columns zero, upper triangular on the kept ones: Q = W^{1/2} X Rinv.
+    pub rinv: Vec<f64>,
+    /// log |Rinv|, of the kept square part.
+    pub log_det_rinv: f64,
+    /// Whether cross-products of X may be transformed by `rinv` afterwards (well conditioned), or rows have to be.
+    pub transform_moments: bool,
+    /// X'WX, p x p, lower triangle valid.
+    pub gram: Vec<f64>,
+    /// Coefficients (p, zero where aliased) about which the response is centred; close to weighted least squares.
+    pub beta_center: Vec<f64>,
+}
+
+impl FixedBasis {
+    /// One pass over the rows.
+    #[must_use]
+    pub fn new(data: &ModelData<'_>, workers: &Workers) -> Self {
+        let p = data.p;
+        let gram = gram_with_response(data, workers);
+        let p1 = p + 1;
+        let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
+        let attempt = limited_pivot_cholesky(&gram, p1, p, &scale);
+        let (kept, pivot, smallest) = match attempt {
+            Some(found) => found,
+            None => {
+                let (kept, pivot) = householder_rank(data);
+                (kept, pivot, 0.0)
+            }
+        };
+        let r = kept.len();
+        let (rinv, log_det_rinv) = if smallest > 0.0 {
+            invert_cholesky_of_gram(&gram, p1, p, &kept)
+        } else {
+            invert_householder(data, p, &kept)
+        };
+        let rhs: Vec<f64> = (0..r)
+            .map(|c| (0..p).map(|i| rinv[c * p + i] * gram[i * p1 + p]).sum())
+            .collect();
+        let mut beta_center = vec![0.0; p];
+        for (c, value) in rhs.iter().enumerate() {
+            for i in 0..p {
+                beta_center[i] += rinv[c * p + i] * value;
+            }
+        }
+        let mut own = vec![0.0; p * p];
+        for j in 0..p {
+            for i in j..p {
+                own[j * p + i] = gram[j * p1 + i];
+            }
+        }
+        let mut basis = Self {
+            p, kept, pivot, rinv, log_det_rinv,
+            transform_moments: smallest >= TRANSFORM_PIVOT,
+            gram: own, beta_center,
+        };
+        basis.mirror_gram();
+        basis
+    }
+
+    /// Rank r of X.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.kept.len()
+    }
+
+    fn mirror_gram(&mut self) {
+        let p = self.p;
+        for j in 0..p {
+            for i in j + 1..p {
+                self.gram[i * p + j] = self.gram[j * p + i];
+            }
+        }
+    }
+}
+
+/// Rows `range` of W^{1/2} X into row-major `out` with `stride` values a row.
+pub fn weighted_rows(data: &ModelData<'_>, range: std::ops::Range<usize>, stride: usize, out: &mut [f64]) {
+    let n = data.n();
+    for j in 0..data.p {
+        let column = &data.x[j * n..(j + 1) * n][range.clone()];
+        for (row, value) in out.chunks_exact_mut(stride).zip(column) {
+            row[j] = *value;
+        }
+    }
+    if let Some(w) = data.weights {
+        for (row, weight) in out.chunks_exact_mut(stride).zip(&w[range]) {
+            let root = weight.sqrt();
+            row[..data.p].iter_mut().for_each(|v| *v *= root);
+        }
+    }
+}
+
+/// (W^{1/2} [X y])'(W^{1/2} [X y]) with y less the offset; (p + 1) x (p + 1), both triangles.
+fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
+    let (n, p1) = (data.n(), data.p + 1);
+    let work = pieces(n, PIECE);
+    let parts = workers.map(work.len(), |piece| {
+        let mut total = vec![0.0; p1 * p1];
+        let mut rows = vec![0.0; ROWS.min(n) * p1];
+        for start in work[piece].clone().step_by(ROWS) {
+            let end = (start + ROWS).min(work[piece].end);
+            let rows = &mut rows[..(end - start) * p1];
+            weighted_rows(data, start..end, p1, rows);
+            for (i, row) in (start..end).zip(rows.chunks_exact_mut(p1)) {
+                let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+                row[p1 - 1] = root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]));
+            }
+            accumulate_gram(rows, p1, &mut total);
+        }
+        total
+    });
+    let mut total = vec![0.0; p1 * p1];
+    for part in parts {
+        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
+    }
+    for j in 0..p1 {
+        for i in j + 1..p1 {
+            total[i * p1 + j] = total[j * p1 + i];
+        }
+    }
+    total
+}
+
+/// Lower triangle of `total` += rows' rows.
+pub fn accumulate_gram(rows: &[f64], width: usize, total: &mut [f64]) {
+    if width > 8 {
+        dense::add_gram(rows, rows.len() / width, width, 1.0, total);
+        return;
+    }
+    for row in rows.chunks_exact(width) {
+        for j in 0..width {
+            let value = row[j];
+            for i in j..width {
+                total[j * width + i] += value * row[i];
+            }
+        }
+    }
+}
+
+/// dqrdc2's limited pivoting on the cross-products: columns that fail the tolerance go to the end. `None` where some
+/// pivot is too small for cross-products to decide (they square the condition number). Returns kept columns, pivot
+/// and the smallest squared relative pivot.
+fn limited_pivot_cholesky(gram: &[f64], ld: usize, p: usize, scale: &[f64]) -> Option<(Vec<usize>, Vec<usize>, f64)> {
+    let mut l: Vec<Vec<f64>> = Vec::with_capacity(p);
+    let mut smallest = 1.0f64;
+    for j in 0..p {
+        if scale[j] == 0.0 {
+            return None;
+        }
+        let mut row = Vec::with_capacity(j + 1);
+        for (i, other) in l.iter().enumerate() {
+            let mut s = gram[i * ld + j] / (scale[i] * scale[j]);
+            for m in 0..i {
+                let other: &Vec<f64> = other;
+                s -= other[m] * row[m];
+            }
+            row.push(s / other[i]);
+        }
+        let d: f64 = 1.0 - row.iter().map(|v: &f64| v * v).sum::<f64>();
+        if d < SAFE_PIVOT {
+            return None;
+        }
+        smallest = smallest.min(d);
+        row.push(d.sqrt());
+        l.push(row);
+    }
+    Some(((0..p).collect(), (0..p).collect(), smallest))
+}
+
+/// R of the QR decomposition of W^{1/2} X (p x p, column-major), by chunks of rows stacked under the R so far.
+fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
+    let (n, p) = (data.n(), data.p);
+    let chunk = ROWS.max(2 * p);
+    let mut r = vec![0.0; p * p];
+    let mut filled = 0;
+    for start in (0..n).step_by(chunk) {
+        let end = (start + chunk).min(n);
+        let rows = filled + end - start;
+        let mut stacked = vec![0.0; rows.max(p) * p];
+        for i in 0..filled {
+            for j in i..p {
+                stacked[i * p + j] = r[j * p + i];
+            }
+        }
+        weighted_rows(data, start..end, p, &mut stacked[filled * p..rows * p]);
+        let total = stacked.len() / p;
+        let qr = Qr::new(MatRef::from_row_major_slice(&stacked, total, p));
+        let factor = qr.R();
+        for j in 0..p {
+            for i in 0..=j {
+                r[j * p + i] = factor[(i, j)];
+            }
+        }
+        filled = p;
+    }
+    let _ = Par::Seq;
+    r
+}
+
+/// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to R (which has the same column
+/// lengths and angles as X).
+fn householder_rank(data: &ModelData<'_>) -> (Vec<usize>, Vec<usize>) {
+    let p = data.p;
+    let mut a = householder_r(data);
+    let mut pivot: Vec<usize> = (0..p).collect();
+    let length = |a: &[f64], c: usize, from: usize| a[c * p + from..(c + 1) * p].iter().map(|v| v * v).sum::<f64>().sqrt();
+    let original: Vec<f64> = (0..p)
+        .map(|c| {
+            let l = length(&a, c, 0);
+            if l == 0.0 {
+                1.0
+            } else {
+                l
+            }
+        })
+        .collect();
+    let mut rank = p;
+    let mut position = 0;
+    while position < rank {
+        while position < rank && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE {
+            let aliased = pivot.remove(position);
+            pivot.push(aliased);
+            rank -= 1;
+        }
+        if position >= rank {
+            break;
+        }
+        reflect(&mut a, p, &pivot, position);
+        position += 1;
+    }
+    let mut kept = pivot[..rank].to_vec();
+    kept.sort_unstable();
+    (kept, pivot)
+}
+
+/// Householder reflection that clears column `pivot[position]` below row `position`, applied to the columns after it.
+fn reflect(a: &mut [f64], p: usize, pivot: &[usize], position: usize) {
+    let column = pivot[position];
+    let mut v: Vec<f64> = a[column * p + position..(column + 1) * p].to_vec();
+    let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if norm == 0.0 {
+        return;
+    }
+    v[0] += norm.copysign(v[0]);
+    let square: f64 = v.iter().map(|x| x * x).sum();
+    for &c in &pivot[position..] {
+        let target = &mut a[c * p + position..(c + 1) * p];
+        let s = 2.0 * target.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>() / square;
+        target.iter_mut().zip(&v).for_each(|(x, y)| *x -= s * y);
+    }
+}
+
+fn invert_cholesky_of_gram(gram: &[f64], ld: usize, p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
+    let r = kept.len();
+    let mut l = vec![0.0; r * r];
+    let scale: Vec<f64> = kept.iter().map(|&j| gram[j * ld + j].sqrt()).collect();
+    for (c, &j) in kept.iter().enumerate() {
+        for (i, &k) in kept.iter().enumerate().skip(c) {
+            l[c * r + i] = gram[j * ld + k] / (scale[c] * scale[i]);
+        }
+    }
+    let positive = crate::linalg::small::cholesky(&mut l, r);
+    debug_assert!(positive);
+    // R = L' diag(scale): row scaling of the inverse
+    let inverse = crate::linalg::small::invert_lower(&l, r);
+    let mut rinv = vec![0.0; p * r];
+    let mut log_det = 0.0;
+    for c in 0..r {
+        log_det += (inverse[c * r + c] / scale[c]).ln();
+        for i in 0..=c {
+            // (L^-T)[i, c] = (L^-1)[c, i]
+            rinv[c * p + kept[i]] = inverse[i * r + c] / scale[i];
+        }
+    }
+    (rinv, log_det)
+}
+
+fn invert_householder(data: &ModelData<'_>, p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
+    let r = kept.len();
+    let full = householder_r(data);
+    // R of the kept columns alone: re-triangularise the kept columns of R.
+    let mut a = vec![0.0; p * p];
+    for &j in kept {
+        a[j * p..(j + 1) * p].copy_from_slice(&full[j * p..(j + 1) * p]);
+    }
+    for position in 0..r {
+        reflect(&mut a, p, kept, position);
+    }
+    let mut rinv = vec![0.0; p * r];
+    let mut log_det = 0.0;
+    for c in 0..r {
+        // solve R x = e_c by back substitution
+        let mut x = vec![0.0; r];
+        for i in (0..=c).rev() {
+            let mut s = if i == c { 1.0 } else { 0.0 };
+            for m in i + 1..=c {
+                s -= a[kept[m] * p + i] * x[m];
+            }
+            x[i] = s / a[kept[i] * p + i];
+        }
+        let sign = x[c].signum();
+        log_det += x[c].abs().ln();
+        for i in 0..=c {
+            rinv[c * p + kept[i]] = sign * x[i];
+        }
+    }
+    (rinv, log_det)
+}

@@ -1,0 +1,529 @@
+//! First derivatives of the criterion and the average-information model of the second.
+//!
+//! With f = (n - p)/q (ML: n/q), q = y'Py and b_j = [Z'Py]_j, the score matrix of a term is
+//! S = sum_j [Z'PZ]_jj - f sum_j b_j b_j' (ML: Z'V^-1Z in the first sum) and d criterion / dT = 2 S T. Johnson & Thompson
+//! (1995, J. Dairy Sci. 78) and Gilmour, Thompson & Cullis (1995, Biometrics 51) give the average information
+//! f y'P V_a P V_b P y; to it the curvature of the Cholesky parameterisation, 2 tr(S E_a E_b'), is added exactly.
+//!
+//! Everything follows from the factor without dividing by a variance twice: Lambda'Z'V^-1Z Lambda = I - M^-1,
+//! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u.
+
+use crate::covariance::Parameters;
+use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
+use crate::linalg::small;
+use crate::schur::Storage;
+
+/// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
+const LARGE: f64 = 1e-3;
+
+/// Fixed effects and random effects at one factor.
+#[derive(Debug, Clone)]
+pub struct Solution {
+    /// Coefficients of Q, beyond the centre.
+    pub gamma: Vec<f64>,
+    /// Spherical conditional modes.
+    pub u: Rows,
+    /// M^-1 Lambda'Z'Q.
+    pub c: Rows,
+    /// The same times Lx^-T: its rows' products are Lambda'Z'V^-1Q (Q'V^-1Q)^-1 Q'V^-1Z Lambda.
+    pub h: Rows,
+}
+
+/// Derivatives at one factor.
+#[derive(Debug, Clone)]
+pub struct Derivatives {
+    /// d criterion / d theta.
+    pub gradient: Vec<f64>,
+    /// Score matrix S of each term, k x k.
+    pub score: Vec<Vec<f64>>,
+    /// f q_a'P q_b, m x m.
+    pub information: Vec<f64>,
+    /// (f/q) (y'P V_a P y)(y'P V_b P y), m x m.
+    pub rank_one: Vec<f64>,
+    /// 2 tr(S E_a E_b'), m x m.
+    pub curvature: Vec<f64>,
+}
+
+impl Derivatives {
+    /// Average information plus curvature: the Hessian model of the optimiser.
+    #[must_use]
+    pub fn model_hessian(&self) -> Vec<f64> {
+        (0..self.information.len()).map(|e| self.information[e] - self.rank_one[e] + self.curvature[e]).collect()
+    }
+
+    /// Exact Hessian, given tr(P V_a P V_b) (ML: of V^-1).
+    #[must_use]
+    pub fn exact_hessian(&self, traces: &[f64]) -> Vec<f64> {
+        (0..self.information.len())
+            .map(|e| 2.0 * self.information[e] - traces[e] - self.rank_one[e] + self.curvature[e])
+            .collect()
+    }
+}
+
+/// Solves for fixed and random effects.
+#[must_use]
+pub fn solve(system: &System, factor: &Factor) -> Solution {
+    let p1 = factor.rzx.m;
+    let p = p1 - 1;
+    let mut all = factor.rzx.clone();
+    factor.backward(system, &mut all);
+    let mut gamma: Vec<f64> = (0..p).map(|c| factor.lx[c * p1 + p]).collect();
+    for i in (0..p).rev() {
+        for m in i + 1..p {
+            gamma[i] -= factor.lx[i * p1 + m] * gamma[m];
+        }
+        gamma[i] /= factor.lx[i * p1 + i];
+    }
+    let split = |rows: &[f64], shift: &dyn Fn(usize) -> f64| {
+        let effects = rows.len() / p1;
+        let (mut c, mut u) = (Vec::with_capacity(effects * p), Vec::with_capacity(effects));
+        for (i, row) in rows.chunks_exact(p1).enumerate() {
+            c.extend_from_slice(&row[..p]);
+            let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
+            u.push(row[p] + shift(i) - fixed);
+        }
+        (c, u)
+    };
+    let first_shift = &factor.shift[0];
+    let (c1, u1) = split(&all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
+    let schur = &system.schur;
+    let mut rest_shift = vec![0.0; schur.q2];
+    for (v, &(f, level)) in schur.node.iter().enumerate() {
+        let k = system.moments.factors[f].k;
+        for a in 0..k {
+            rest_shift[schur.offset[v] + a] = factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
+        }
+    }
+    let (c2, u2) = split(&all.rest, &|i| rest_shift[i]);
+    let c = Rows { first: c1, rest: c2, m: p };
+    let mut h = c.clone();
+    scale_by_lx(factor, &mut h.first, p);
+    scale_by_lx(factor, &mut h.rest, p);
+    Solution { gamma, u: Rows { first: u1, rest: u2, m: 1 }, c, h }
+}
+
+/// Rows x <- x Lx^-T.
+fn scale_by_lx(factor: &Factor, rows: &mut [f64], p: usize) {
+    let p1 = p + 1;
+    if p == 0 {
+        return;
+    }
+    for row in rows.chunks_exact_mut(p) {
+        for a in 0..p {
+            row[a] /= factor.lx[a * p1 + a];
+            let value = row[a];
+            for (x, l) in row[a + 1..].iter_mut().zip(&factor.lx[a * p1 + a + 1..a * p1 + p]) {
+                *x -= value * l;
+            }
+        }
+    }
+}
+
+/// Gradient, scores and average information.
+#[must_use]
+pub fn derivatives(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    parameters: &Parameters,
+    reml: bool,
+) -> Derivatives {
+    let p = factor.rzx.m - 1;
+    let n = system.moments.n as f64;
+    let f = (if reml { n - p as f64 } else { n }) / factor.pwrss;
+    let sums = level_sums(system, factor, inverse, solution, reml);
+    let m = parameters.len();
+    let score: Vec<Vec<f64>> = (0..parameters.structures.len())
+        .map(|term| term_score(system, factor, &sums, parameters, term, f))
+        .collect();
+    let mut gradient = vec![0.0; m];
+    let mut curvature = vec![0.0; m * m];
+    for (a, pa) in parameters.list.iter().enumerate() {
+        let (fa, offset, k) = parameters.place[pa.term];
+        let kf = parameters.factor_k[fa];
+        let s = &score[pa.term];
+        let t = &factor.t[fa];
+        gradient[a] = 2.0 * (0..k).map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i]).sum::<f64>();
+        for (b, pb) in parameters.list.iter().enumerate() {
+            if pa.term == pb.term && pa.column == pb.column {
+                curvature[b * m + a] = 2.0 * s[pb.row * k + pa.row];
+            }
+        }
+    }
+    let (information, slopes) = average_information(system, factor, solution, parameters, f);
+    let scale = f / factor.pwrss;
+    let rank_one = (0..m * m).map(|e| scale * slopes[e % m] * slopes[e / m]).collect();
+    Derivatives { gradient, score, information, rank_one, curvature }
+}
+
+/// kappa_a = T^-1 (E_a T' + T E_a') T^-T of each parameter, on its whole factor (k_f x k_f): V_a = Z Lambda kappa_a Lambda'Z'.
+#[must_use]
+pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Vec<f64>> {
+    parameters
+        .list
+        .iter()
+        .map(|parameter| {
+            let (f, offset, _) = parameters.place[parameter.term];
+            let k = parameters.factor_k[f];
+            // T^-1 E_a has one column, T^-1 e_row
+            let mut column = vec![0.0; k];
+            column[offset + parameter.row] = 1.0;
+            small::solve_lower(&factor.t[f], k, &mut column);
+            let mut kappa = vec![0.0; k * k];
+            for (i, value) in column.iter().enumerate() {
+                kappa[(offset + parameter.column) * k + i] += value;
+                kappa[i * k + offset + parameter.column] += value;
+            }
+            kappa
+        })
+        .collect()
+}
+
+/// Sums over the levels of each factor, k x k.
+#[derive(Debug, Clone)]
+struct LevelSums {
+    /// [A Lambda M^-1]_jj.
+    product: Vec<Vec<f64>>,
+    /// I - [M^-1]_jj.
+    complement: Vec<Vec<f64>>,
+    /// h_j h_j' (REML).
+    fixed: Vec<Vec<f64>>,
+    /// u_j u_j'.
+    modes: Vec<Vec<f64>>,
+}
+
+impl LevelSums {
+    fn zeros(system: &System) -> Self {
+        let blocks: Vec<Vec<f64>> = system.moments.factors.iter().map(|f| vec![0.0; f.k * f.k]).collect();
+        Self { product: blocks.clone(), complement: blocks.clone(), fixed: blocks.clone(), modes: blocks }
+    }
+
+    fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.product, &other.product),
+            (&mut self.complement, &other.complement),
+            (&mut self.fixed, &other.fixed),
+            (&mut self.modes, &other.modes),
+        ];
+        for (total, part) in pairs {
+            for (x, y) in total.iter_mut().flatten().zip(part.iter().flatten()) {
+                *x += y;
+            }
+        }
+    }
+
+    fn add_effects(&mut self, f: usize, k: usize, h: &[f64], u: &[f64], p: usize, reml: bool) {
+        for c in 0..k {
+            for a in 0..k {
+                self.modes[f][c * k + a] += u[a] * u[c];
+                if reml {
+                    let (x, y) = (&h[a * p..(a + 1) * p], &h[c * p..(c + 1) * p]);
+                    self.fixed[f][c * k + a] += x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+                }
+            }
+        }
+    }
+}
+
+fn level_sums(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    reml: bool,
+) -> LevelSums {
+    let levels = system.moments.factors[0].n_levels;
+    let level_pieces = crate::parallel::pieces(levels, LEVELS);
+    let node_pieces = crate::parallel::pieces(system.schur.nodes(), LEVELS);
+    let parts = system.workers.map(level_pieces.len() + node_pieces.len(), |piece| {
+        let mut sums = LevelSums::zeros(system);
+        if piece < level_pieces.len() {
+            first_sums(system, factor, inverse, solution, reml, level_pieces[piece].clone(), &mut sums);
+        } else {
+            node_sums(system, factor, inverse, solution, reml, node_pieces[piece - level_pieces.len()].clone(), &mut sums);
+        }
+        sums
+    });
+    let mut total = LevelSums::zeros(system);
+    parts.iter().for_each(|part| total.add(part));
+    total
+}
+
+fn first_sums(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    reml: bool,
+    levels: std::ops::Range<usize>,
+    sums: &mut LevelSums,
+) {
+    let (schur, moments, k1, p) = (&system.schur, &system.moments, system.k1(), solution.h.m);
+    let square = k1 * k1;
+    let mut half = vec![0.0; square];
+    let mut work = vec![0.0; square];
+    let mut minus = Vec::new();
+    let mut product = Vec::new();
+    for j in levels {
+        let m = &inverse.m11[j * square..(j + 1) * square];
+        let l = &factor.l1[j * square..(j + 1) * square];
+        small::mul_nn(&factor.t[0], m, k1, k1, k1, &mut half);
+        small::mul_nn(&moments.factors[0].zz[j * square..(j + 1) * square], &half, k1, k1, k1, &mut work);
+        add_to(&mut sums.product[0], &work);
+        for (e, value) in sums.complement[0].iter_mut().enumerate() {
+            *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
+        }
+        for at in schur.start[j]..schur.start[j + 1] {
+            let v = schur.neighbour[at] as usize;
+            let g = schur.node[v].0;
+            let kg = moments.factors[g].k;
+            let slot = y_slot(schur, at) * k1;
+            // [M^-1]_jv = -L_j^-T Y_jv, k1 x kg
+            minus.clear();
+            minus.extend_from_slice(&inverse.y[slot..slot + k1 * kg]);
+            for column in minus.chunks_exact_mut(k1) {
+                small::solve_lower_transposed(l, k1, column);
+            }
+            let block = block_of(system, at);
+            // A_jv T_v [M^-1]_vj
+            product.resize(k1 * kg, 0.0);
+            small::mul_nn(block, &factor.t[g], k1, kg, kg, &mut product);
+            small::mul_nt(&product, &minus, k1, kg, k1, &mut work);
+            sums.product[0].iter_mut().zip(&work).for_each(|(x, y)| *x -= y);
+            // A_vj T_1 [M^-1]_jv
+            small::mul_nn(&factor.t[0], &minus, k1, k1, kg, &mut product);
+            let mut own = vec![0.0; kg * kg];
+            small::mul_tn(block, &product, k1, kg, kg, &mut own);
+            sums.product[g].iter_mut().zip(&own).for_each(|(x, y)| *x -= y);
+        }
+        let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
+        sums.add_effects(0, k1, h, &solution.u.first[j * k1..(j + 1) * k1], p, reml);
+    }
+}
+
+fn block_of(system: &System, at: usize) -> &[f64] {
+    let source = system.schur.source[at];
+    let pair = &system.moments.pairs[source.pair as usize];
+    let size = system.moments.factors[pair.f].k * system.moments.factors[pair.g].k;
+    &pair.value[source.entry * size..(source.entry + 1) * size]
+}
+
+fn add_to(total: &mut [f64], part: &[f64]) {
+    total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
+}
+
+fn node_sums(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    reml: bool,
+    nodes: std::ops::Range<usize>,
+    sums: &mut LevelSums,
+) {
+    let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
+    let mut work = vec![0.0; schur.q2];
+    for v in nodes {
+        let (f, level) = schur.node[v];
+        let k = moments.factors[f].k;
+        let range = schur.offset[v]..schur.offset[v + 1];
+        // columns of S^-1 that belong to the node: its own block and those of the later neighbours
+        let mut own = vec![0.0; k * k];
+        let later = schur.later_start[v]..schur.later_start[v + 1];
+        let sizes: Vec<usize> = later.clone().map(|at| moments.factors[schur.node[schur.later[at] as usize].0].k).collect();
+        let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
+        for a in 0..k {
+            let column: &[f64] = match (&inverse.r, &schur.storage) {
+                (SchurFactor::Dense(r), _) => r.column(range.start + a),
+                (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                    pattern.scatter_symmetric(values, range.start + a, &mut work);
+                    &work
+                }
+                (SchurFactor::Sparse(_), Storage::Dense) => &work,
+            };
+            own[a * k..(a + 1) * k].copy_from_slice(&column[range.clone()]);
+            for ((at, block), kg) in later.clone().zip(&mut others).zip(&sizes) {
+                let start = schur.offset[schur.later[at] as usize];
+                block[a * kg..(a + 1) * kg].copy_from_slice(&column[start..start + kg]);
+            }
+        }
+        let mut half = vec![0.0; k * k];
+        let mut product = vec![0.0; k * k];
+        small::mul_nn(&factor.t[f], &own, k, k, k, &mut half);
+        small::mul_nn(&moments.factors[f].zz[level * k * k..(level + 1) * k * k], &half, k, k, k, &mut product);
+        add_to(&mut sums.product[f], &product);
+        for (e, value) in sums.complement[f].iter_mut().enumerate() {
+            *value += f64::from(u8::from(e % k == e / k)) - own[e];
+        }
+        for ((at, block), &kg) in later.zip(&others).zip(&sizes) {
+            later_products(system, factor, (f, k), at, block, kg, sums);
+        }
+        let h = &solution.h.rest[range.start * p..range.end * p];
+        sums.add_effects(f, k, h, &solution.u.rest[range], p, reml);
+    }
+}
+
+/// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.
+fn later_products(
+    system: &System,
+    factor: &Factor,
+    (f, k): (usize, usize),
+    at: usize,
+    inverse: &[f64],
+    kg: usize,
+    sums: &mut LevelSums,
+) {
+    let schur = &system.schur;
+    let g = schur.node[schur.later[at] as usize].0;
+    let (source, own_rows) = schur.later_source[at];
+    let pair = &system.moments.pairs[source.pair as usize];
+    let block = &pair.value[source.entry * k * kg..(source.entry + 1) * k * kg];
+    // a_vl: k x kg
+    let mut a_vl = vec![0.0; k * kg];
+    if own_rows {
+        a_vl.copy_from_slice(block);
+    } else {
+        for i in 0..k {
+            for c in 0..kg {
+                a_vl[c * k + i] = block[i * kg + c];
+            }
+        }
+    }
+    let mut half = vec![0.0; kg * k];
+    let mut product = vec![0.0; k * k];
+    small::mul_nn(&factor.t[g], inverse, kg, kg, k, &mut half);
+    small::mul_nn(&a_vl, &half, k, kg, k, &mut product);
+    add_to(&mut sums.product[f], &product);
+    let mut half = vec![0.0; k * kg];
+    let mut product = vec![0.0; kg * kg];
+    small::mul_nt(&factor.t[f], inverse, k, k, kg, &mut half);
+    small::mul_tn(&a_vl, &half, k, kg, kg, &mut product);
+    add_to(&mut sums.product[g], &product);
+}
+
+/// S of one term from the sums of its factor.
+fn term_score(
+    system: &System,
+    factor: &Factor,
+    sums: &LevelSums,
+    parameters: &Parameters,
+    term: usize,
+    f: f64,
+) -> Vec<f64> {
+    let (g, offset, k) = parameters.place[term];
+    let kf = parameters.factor_k[g];
+    let take = |block: &[f64]| -> Vec<f64> {
+        (0..k * k).map(|e| block[(offset + e / k) * kf + offset + e % k]).collect()
+    };
+    let t = take(&factor.t[g]);
+    let rows_per_level = system.moments.n as f64 / system.moments.factors[g].n_levels as f64;
+    let smallest = (0..k).map(|i| t[i * k + i].powi(2)).fold(f64::INFINITY, f64::min);
+    let mut inner: Vec<f64> = take(&sums.fixed[g]).iter().zip(take(&sums.modes[g])).map(|(h, u)| h + f * u).collect();
+    let mut score = vec![0.0; k * k];
+    if smallest * rows_per_level >= LARGE {
+        // T^-T (sum(I - M^-1) - inner) T^-1
+        for (x, c) in inner.iter_mut().zip(take(&sums.complement[g])) {
+            *x = c - *x;
+        }
+        sandwich(&t, &inner, k, &mut score);
+    } else {
+        // D T^-1 with D = sum A Lambda M^-1
+        sandwich(&t, &inner, k, &mut score);
+        let product = take(&sums.product[g]);
+        // rows of D T^-1: solve T' x = row'
+        let mut direct = vec![0.0; k * k];
+        for i in 0..k {
+            let mut row: Vec<f64> = (0..k).map(|c| product[c * k + i]).collect();
+            small::solve_lower_transposed(&t, k, &mut row);
+            for c in 0..k {
+                direct[c * k + i] = row[c];
+            }
+        }
+        for c in 0..k {
+            for i in 0..k {
+                score[c * k + i] = 0.5 * (direct[c * k + i] + direct[i * k + c]) - score[c * k + i];
+            }
+        }
+    }
+    score
+}
+
+/// out = T^-T B T^-1 for symmetric B.
+fn sandwich(t: &[f64], b: &[f64], k: usize, out: &mut [f64]) {
+    out.copy_from_slice(b);
+    for c in 0..k {
+        small::solve_lower_transposed(t, k, &mut out[c * k..(c + 1) * k]);
+    }
+    for i in 0..k {
+        let mut row: Vec<f64> = (0..k).map(|c| out[c * k + i]).collect();
+        small::solve_lower_transposed(t, k, &mut row);
+        for c in 0..k {
+            out[c * k + i] = row[c];
+        }
+    }
+}
+
+/// f q_a'P q_b = f [k_a'k_b - (L^-1 k_a)'(L^-1 k_b) - (k_a'H)(k_b'H)'] with k_a = kappa_a u, and the slopes y'P V_a P y = u'k_a.
+fn average_information(
+    system: &System,
+    factor: &Factor,
+    solution: &Solution,
+    parameters: &Parameters,
+    f: f64,
+) -> (Vec<f64>, Vec<f64>) {
+    let m = parameters.len();
+    let kappa = kappas(factor, parameters);
+    let mut rows = Rows { first: vec![0.0; solution.u.first.len() * m], rest: vec![0.0; solution.u.rest.len() * m], m };
+    for (a, parameter) in parameters.list.iter().enumerate() {
+        let (g, _, _) = parameters.place[parameter.term];
+        let k = parameters.factor_k[g];
+        if g == 0 {
+            apply_kappa(&kappa[a], k, &solution.u.first, &mut rows.first, m, a);
+        } else {
+            for &v in &system.schur.node_of[g] {
+                let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
+                apply_kappa(&kappa[a], k, &solution.u.rest[range.clone()], &mut rows.rest[range.start * m..range.end * m], m, a);
+            }
+        }
+    }
+    let p = solution.h.m;
+    let mut slopes = vec![0.0; m];
+    let mut fixed = vec![0.0; m * p];
+    for (block, u, h) in [
+        (&rows.first, &solution.u.first, &solution.h.first),
+        (&rows.rest, &solution.u.rest, &solution.h.rest),
+    ] {
+        for (i, row) in block.chunks_exact(m).enumerate() {
+            for (a, value) in row.iter().enumerate() {
+                slopes[a] += value * u[i];
+                if *value != 0.0 {
+                    for (x, y) in fixed[a * p..(a + 1) * p].iter_mut().zip(&h[i * p..(i + 1) * p]) {
+                        *x += value * y;
+                    }
+                }
+            }
+        }
+    }
+    let before = crate::factor::gram(system, &rows);
+    factor.forward(system, &mut rows);
+    let after = crate::factor::gram(system, &rows);
+    let mut information = vec![0.0; m * m];
+    for a in 0..m {
+        for b in a..m {
+            let projected: f64 = fixed[a * p..(a + 1) * p].iter().zip(&fixed[b * p..(b + 1) * p]).map(|(x, y)| x * y).sum();
+            let value = f * (before[a * m + b] - after[a * m + b] - projected);
+            information[a * m + b] = value;
+            information[b * m + a] = value;
+        }
+    }
+    (information, slopes)
+}
+
+fn apply_kappa(kappa: &[f64], k: usize, u: &[f64], rows: &mut [f64], m: usize, a: usize) {
+    for (j, block) in u.chunks_exact(k).enumerate() {
+        for i in 0..k {
+            rows[(j * k + i) * m + a] = (0..k).map(|c| kappa[c * k + i] * block[c]).sum();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Linear mixed models y = X beta + Z b + eps, b = Lambda(theta) u, u ~ N(0, sigma^2 I), eps ~ N(0, sigma^2 W^-1).
+//!
+//! | symbol | name | shape |
+//! |---|---|---|
+//! | X | fixed-effects model matrix | n x p |
+//! | Z | random-effects model matrix, never formed | n x q |
+//! | T_t | relative covariance factor of term t, lower triangular | k_t x k_t |
+//! | Lambda | block diagonal of the T_t, one block a level | q x q |
+//! | M = Lambda'Z'WZ Lambda + I | its Cholesky factor is lme4's L | q x q |
+//! | V = W^-1 + Z Lambda Lambda'Z' | marginal covariance relative to sigma^2, never formed | n x n |
+//! | P = V^-1 - V^-1X(X'V^-1X)^-1X'V^-1 | never formed | n x n |
+//!
+//! Data flows one way: terms -> bases -> moments -> factor -> criterion and derivatives -> optimum -> fit.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![allow(
+    clippy::cast_precision_loss,       // counts become f64; 2^53 rows are out of reach
+    clippy::cast_possible_truncation,  // level codes are i32 and u32 by contract
+    clippy::cast_sign_loss,            // codes are validated to be positive
+    clippy::cast_possible_wrap,
+    clippy::many_single_char_names,    // the field's own symbols
+    clippy::similar_names
+)]
+
+pub mod error;
+pub mod grouping;
+pub mod options;
+pub mod result;
+pub mod terms;
+
+mod certificate;
+mod conditional;
+pub mod covariance;
+pub mod criterion;
+pub mod factor;
+mod fit;
+pub mod fixed_basis;
+pub mod gradient;
+pub mod hessian;
+pub mod linalg;
+pub mod moments;
+pub mod optimize;
+pub mod parallel;
+pub mod random_basis;
+mod raw;
+pub mod schur;
+pub mod start;
+
+pub use error::EngineError;
+pub use fit::{conditional_variances, fit};
+pub use options::Options;
+pub use result::{Certificate, Fit, HessianKind, Status};
+pub use terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};

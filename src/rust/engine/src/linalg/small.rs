@@ -1,0 +1,238 @@
+//! Dense k x k blocks, column-major in slices: k is the number of random effects of one level, mostly 1 to 10.
+
+/// Cholesky factor in place, lower triangle; the strict upper triangle is left alone. `false` if not positive definite.
+#[must_use]
+pub fn cholesky(a: &mut [f64], k: usize) -> bool {
+    for j in 0..k {
+        let mut d = a[j * k + j];
+        for m in 0..j {
+            d -= a[m * k + j] * a[m * k + j];
+        }
+        if d <= 0.0 || !d.is_finite() {
+            return false;
+        }
+        let d = d.sqrt();
+        a[j * k + j] = d;
+        for i in j + 1..k {
+            let mut s = a[j * k + i];
+            for m in 0..j {
+                s -= a[m * k + i] * a[m * k + j];
+            }
+            a[j * k + i] = s / d;
+        }
+    }
+    true
+}
+
+/// x <- L^-1 x for one vector.
+pub fn solve_lower(l: &[f64], k: usize, x: &mut [f64]) {
+    for i in 0..k {
+        let mut s = x[i];
+        for m in 0..i {
+            s -= l[m * k + i] * x[m];
+        }
+        x[i] = s / l[i * k + i];
+    }
+}
+
+/// x <- L^-T x for one vector.
+pub fn solve_lower_transposed(l: &[f64], k: usize, x: &mut [f64]) {
+    for i in (0..k).rev() {
+        let mut s = x[i];
+        for m in i + 1..k {
+            s -= l[i * k + m] * x[m];
+        }
+        x[i] = s / l[i * k + i];
+    }
+}
+
+/// Rows of a k x m block stored row by row: X <- L^-1 X.
+pub fn solve_lower_rows(l: &[f64], k: usize, x: &mut [f64], m: usize) {
+    for i in 0..k {
+        let (done, rest) = x.split_at_mut(i * m);
+        let row = &mut rest[..m];
+        for r in 0..i {
+            let c = l[r * k + i];
+            for (a, b) in row.iter_mut().zip(&done[r * m..(r + 1) * m]) {
+                *a -= c * b;
+            }
+        }
+        let d = 1.0 / l[i * k + i];
+        row.iter_mut().for_each(|a| *a *= d);
+    }
+}
+
+/// Rows of a k x m block stored row by row: X <- L^-T X.
+pub fn solve_lower_transposed_rows(l: &[f64], k: usize, x: &mut [f64], m: usize) {
+    for i in (0..k).rev() {
+        let (head, below) = x.split_at_mut((i + 1) * m);
+        let row = &mut head[i * m..];
+        for r in i + 1..k {
+            let c = l[i * k + r];
+            for (a, b) in row.iter_mut().zip(&below[(r - i - 1) * m..(r - i) * m]) {
+                *a -= c * b;
+            }
+        }
+        let d = 1.0 / l[i * k + i];
+        row.iter_mut().for_each(|a| *a *= d);
+    }
+}
+
+/// out (k x m) = A' B with A (r x k), B (r x m).
+pub fn mul_tn(a: &[f64], b: &[f64], r: usize, k: usize, m: usize, out: &mut [f64]) {
+    for j in 0..m {
+        for i in 0..k {
+            let mut s = 0.0;
+            for t in 0..r {
+                s += a[i * r + t] * b[j * r + t];
+            }
+            out[j * k + i] = s;
+        }
+    }
+}
+
+/// out (k x m) = A B with A (k x r), B (r x m).
+pub fn mul_nn(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64]) {
+    out[..k * m].fill(0.0);
+    for j in 0..m {
+        for t in 0..r {
+            let c = b[j * r + t];
+            for i in 0..k {
+                out[j * k + i] += a[t * k + i] * c;
+            }
+        }
+    }
+}
+
+/// out (k x m) = A B' with A (k x r), B (m x r).
+pub fn mul_nt(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64]) {
+    out[..k * m].fill(0.0);
+    for t in 0..r {
+        for j in 0..m {
+            let c = b[t * m + j];
+            for i in 0..k {
+                out[j * k + i] += a[t * k + i] * c;
+            }
+        }
+    }
+}
+
+/// tr(A B) of two k x k blocks.
+#[must_use]
+pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
+    let mut s = 0.0;
+    for i in 0..k {
+        for j in 0..k {
+            s += a[j * k + i] * b[i * k + j];
+        }
+    }
+    s
+}
+
+/// Inverse of the lower triangular L, strict upper triangle zero.
+#[must_use]
+pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
+    let mut inverse = vec![0.0; k * k];
+    for j in 0..k {
+        inverse[j * k + j] = 1.0;
+        solve_lower(l, k, &mut inverse[j * k..(j + 1) * k]);
+    }
+    inverse
+}
+
+/// (L L')^-1, full symmetric.
+#[must_use]
+pub fn inverse_from_cholesky(l: &[f64], k: usize) -> Vec<f64> {
+    let li = invert_lower(l, k);
+    let mut out = vec![0.0; k * k];
+    mul_tn(&li, &li, k, k, k, &mut out);
+    out
+}
+
+/// Lower factor of a positive semidefinite matrix without pivoting, non-negative diagonal: a pivot below `tolerance` times its
+/// original diagonal entry gives a zero column.
+#[must_use]
+pub fn semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64) -> Vec<f64> {
+    let mut l = vec![0.0; k * k];
+    let largest = (0..k).map(|i| a[i * k + i]).fold(0.0, f64::max);
+    for j in 0..k {
+        let mut d = a[j * k + j];
+        for m in 0..j {
+            d -= l[m * k + j] * l[m * k + j];
+        }
+        if d <= tolerance * a[j * k + j].max(f64::EPSILON * largest) || d <= 0.0 {
+            continue;
+        }
+        let d = d.sqrt();
+        l[j * k + j] = d;
+        for i in j + 1..k {
+            let mut s = a[j * k + i];
+            for m in 0..j {
+                s -= l[m * k + i] * l[m * k + j];
+            }
+            l[j * k + i] = s / d;
+        }
+    }
+    l
+}
+
+/// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix by cyclic Jacobi rotations
+/// (Golub & Van Loan, 4th ed., 8.5): exact to rounding also for graded matrices, and m is small.
+#[must_use]
+pub fn symmetric_eigen(a: &[f64], k: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut a = a.to_vec();
+    let mut v = vec![0.0; k * k];
+    (0..k).for_each(|i| v[i * k + i] = 1.0);
+    for _ in 0..60 {
+        let mut off = 0.0;
+        let mut total = 0.0;
+        for j in 0..k {
+            for i in 0..k {
+                let square = a[j * k + i] * a[j * k + i];
+                total += square;
+                if i != j {
+                    off += square;
+                }
+            }
+        }
+        if off <= 1e-32 * total {
+            break;
+        }
+        for p in 0..k {
+            for q in p + 1..k {
+                rotate(&mut a, &mut v, k, p, q);
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..k).collect();
+    order.sort_by(|&i, &j| a[i * k + i].total_cmp(&a[j * k + j]));
+    let values = order.iter().map(|&i| a[i * k + i]).collect();
+    let vectors = order.iter().flat_map(|&i| v[i * k..(i + 1) * k].to_vec()).collect();
+    (values, vectors)
+}
+
+fn rotate(a: &mut [f64], v: &mut [f64], k: usize, p: usize, q: usize) {
+    let apq = a[q * k + p];
+    if apq == 0.0 {
+        return;
+    }
+    let tau = (a[q * k + q] - a[p * k + p]) / (2.0 * apq);
+    let t = tau.signum() / (tau.abs() + tau.hypot(1.0));
+    let c = 1.0 / t.hypot(1.0);
+    let s = t * c;
+    for i in 0..k {
+        let (x, y) = (a[p * k + i], a[q * k + i]);
+        a[p * k + i] = c * x - s * y;
+        a[q * k + i] = s * x + c * y;
+    }
+    for j in 0..k {
+        let (x, y) = (a[j * k + p], a[j * k + q]);
+        a[j * k + p] = c * x - s * y;
+        a[j * k + q] = s * x + c * y;
+    }
+    for i in 0..k {
+        let (x, y) = (v[p * k + i], v[q * k + i]);
+        v[p * k + i] = c * x - s * y;
+        v[q * k + i] = s * x + c * y;
+    }
+}

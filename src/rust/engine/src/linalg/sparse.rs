@@ -1,0 +1,238 @@
+//! Sparse Cholesky factor of the Schur complement and its selected inverse (Takahashi, Fagan & Chen 1973; Erisman & Tinney
+//! 1975): the entries of the inverse on the pattern of the factor, which contains the pattern of the matrix.
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::sparse::linalg::amd;
+use faer::sparse::SymbolicSparseColMatRef;
+
+/// Fill-reducing order of a symmetric pattern (both triangles given, columns sorted): `perm[new] = old`.
+#[must_use]
+pub fn fill_reducing_order(n: usize, column_start: &[usize], row: &[usize]) -> Vec<usize> {
+    let mut perm = vec![0usize; n];
+    let mut inverse = vec![0usize; n];
+    let pattern = SymbolicSparseColMatRef::new_checked(n, n, column_start, None, row);
+    let mut memory = MemBuffer::new(amd::order_scratch::<usize>(n, row.len()));
+    match amd::order(&mut perm, &mut inverse, pattern, amd::Control::default(), MemStack::new(&mut memory)) {
+        Ok(_) => perm,
+        Err(_) => (0..n).collect(),
+    }
+}
+
+/// Pattern of a Cholesky factor, columns sorted, diagonal first; and the same by rows.
+#[derive(Debug, Clone, Default)]
+pub struct Pattern {
+    /// Order of the matrix.
+    pub n: usize,
+    /// Start of each column.
+    pub column_start: Vec<usize>,
+    /// Row of each entry.
+    pub row: Vec<u32>,
+    /// Start of each row's strictly lower entries.
+    row_start: Vec<usize>,
+    /// Column of each such entry.
+    row_column: Vec<u32>,
+    /// Its position in `row`.
+    row_position: Vec<usize>,
+}
+
+impl Pattern {
+    /// Symbolic factorisation: column j of L holds the rows of column j of A and of the columns whose parent in the
+    /// elimination tree is j (Davis 2006, section 4.1). `below[j]` = sorted rows > j of A.
+    #[must_use]
+    pub fn factorize(below: &[Vec<u32>]) -> Self {
+        let n = below.len();
+        let mut columns: Vec<Vec<u32>> = Vec::with_capacity(n);
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); n];
+        let mut mark = vec![usize::MAX; n];
+        for j in 0..n {
+            let mut rows = Vec::new();
+            mark[j] = j;
+            for &i in &below[j] {
+                if mark[i as usize] != j {
+                    mark[i as usize] = j;
+                    rows.push(i);
+                }
+            }
+            for &child in &children[j] {
+                for &i in &columns[child] {
+                    if mark[i as usize] != j {
+                        mark[i as usize] = j;
+                        rows.push(i);
+                    }
+                }
+            }
+            rows.sort_unstable();
+            if let Some(&parent) = rows.first() {
+                children[parent as usize].push(j);
+            }
+            columns.push(rows);
+        }
+        let mut column_start = vec![0];
+        let mut row = Vec::new();
+        for (j, rows) in columns.iter().enumerate() {
+            row.push(j as u32);
+            row.extend_from_slice(rows);
+            column_start.push(row.len());
+        }
+        Self::with_rows(n, column_start, row)
+    }
+
+    fn with_rows(n: usize, column_start: Vec<usize>, row: Vec<u32>) -> Self {
+        let mut row_start = vec![0usize; n + 1];
+        for j in 0..n {
+            for &i in &row[column_start[j] + 1..column_start[j + 1]] {
+                row_start[i as usize + 1] += 1;
+            }
+        }
+        for i in 0..n {
+            row_start[i + 1] += row_start[i];
+        }
+        let mut next = row_start.clone();
+        let mut row_column = vec![0u32; row.len() - n];
+        let mut row_position = vec![0usize; row.len() - n];
+        for j in 0..n {
+            for position in column_start[j] + 1..column_start[j + 1] {
+                let i = row[position] as usize;
+                row_column[next[i]] = j as u32;
+                row_position[next[i]] = position;
+                next[i] += 1;
+            }
+        }
+        Self { n, column_start, row, row_start, row_column, row_position }
+    }
+
+    /// Entries of the factor.
+    #[must_use]
+    pub fn nnz(&self) -> usize {
+        self.row.len()
+    }
+
+    /// Multiply-adds of one numeric factorisation.
+    #[must_use]
+    pub fn flops(&self) -> f64 {
+        self.column_start.windows(2).map(|w| 0.5 * ((w[1] - w[0]) as f64).powi(2)).sum()
+    }
+
+    /// Numeric factorisation, left-looking: column j of A (on the pattern, in `values`) minus the updates of the columns
+    /// that hold row j. In place; `false` if not positive definite.
+    #[must_use]
+    pub fn cholesky(&self, values: &mut [f64], work: &mut Vec<f64>) -> bool {
+        work.clear();
+        work.resize(self.n, 0.0);
+        for j in 0..self.n {
+            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
+            for position in start..end {
+                work[self.row[position] as usize] = values[position];
+            }
+            for r in self.row_start[j]..self.row_start[j + 1] {
+                let position = self.row_position[r];
+                let last = self.column_start[self.row_column[r] as usize + 1];
+                let factor = values[position];
+                for q in position..last {
+                    work[self.row[q] as usize] -= factor * values[q];
+                }
+            }
+            let d = work[j];
+            if d <= 0.0 || !d.is_finite() {
+                return false;
+            }
+            let d = d.sqrt();
+            values[start] = d;
+            for position in start + 1..end {
+                values[position] = work[self.row[position] as usize] / d;
+            }
+        }
+        true
+    }
+
+    /// Row-major B (n x m) <- L^-1 B.
+    pub fn solve(&self, values: &[f64], b: &mut [f64], m: usize) {
+        for j in 0..self.n {
+            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
+            let (head, tail) = b.split_at_mut((j + 1) * m);
+            let own = &mut head[j * m..];
+            let d = 1.0 / values[start];
+            own.iter_mut().for_each(|v| *v *= d);
+            for position in start + 1..end {
+                let i = self.row[position] as usize - j - 1;
+                let factor = values[position];
+                for (x, y) in tail[i * m..(i + 1) * m].iter_mut().zip(own.iter()) {
+                    *x -= factor * y;
+                }
+            }
+        }
+    }
+
+    /// Row-major B (n x m) <- L^-T B.
+    pub fn solve_transposed(&self, values: &[f64], b: &mut [f64], m: usize) {
+        for j in (0..self.n).rev() {
+            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
+            let (head, tail) = b.split_at_mut((j + 1) * m);
+            let own = &mut head[j * m..];
+            for position in start + 1..end {
+                let i = self.row[position] as usize - j - 1;
+                let factor = values[position];
+                for (x, y) in own.iter_mut().zip(&tail[i * m..(i + 1) * m]) {
+                    *x -= factor * y;
+                }
+            }
+            let d = 1.0 / values[start];
+            own.iter_mut().for_each(|v| *v *= d);
+        }
+    }
+
+    /// Entries of (L L')^-1 on the pattern of L, last column first:
+    /// z_ij = delta_ij / l_jj^2 - sum_{k > j, l_kj != 0} z_ik l_kj / l_jj, for i >= j in the pattern of column j.
+    pub fn selected_inverse(&self, values: &[f64], inverse: &mut Vec<f64>, work: &mut Vec<f64>) {
+        inverse.clear();
+        inverse.resize(self.row.len(), 0.0);
+        work.clear();
+        work.resize(self.n, 0.0);
+        for j in (0..self.n).rev() {
+            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
+            let d = values[start];
+            // work[i] = sum over k of z_ik l_kj for the rows i > j of this column: those pairs (i, k) are all in the pattern
+            for position in start + 1..end {
+                let k = self.row[position] as usize;
+                let factor = values[position];
+                let mut own = start + 1;
+                // z_ik for i >= k stands in column k; its rows contain the rows > k of column j
+                for q in self.column_start[k]..self.column_start[k + 1] {
+                    let i = self.row[q];
+                    while own < end && self.row[own] < i {
+                        own += 1;
+                    }
+                    if own == end {
+                        break;
+                    }
+                    if self.row[own] == i {
+                        let z = inverse[q];
+                        work[i as usize] += z * factor;
+                        if i as usize != k {
+                            work[k] += z * values[own];
+                        }
+                    }
+                }
+            }
+            let mut diagonal = 1.0 / (d * d);
+            for position in start + 1..end {
+                let i = self.row[position] as usize;
+                let z = -work[i] / d;
+                inverse[position] = z;
+                diagonal -= z * values[position] / d;
+                work[i] = 0.0;
+            }
+            inverse[start] = diagonal;
+        }
+    }
+
+    /// Writes column j of the symmetric matrix given on the pattern into `work` (only the entries in the pattern).
+    pub fn scatter_symmetric(&self, values: &[f64], j: usize, work: &mut [f64]) {
+        for position in self.column_start[j]..self.column_start[j + 1] {
+            work[self.row[position] as usize] = values[position];
+        }
+        for r in self.row_start[j]..self.row_start[j + 1] {
+            work[self.row_column[r] as usize] = values[self.row_position[r]];
+        }
+    }
+}

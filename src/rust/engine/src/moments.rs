@@ -1,0 +1,484 @@
+//! Moments: the weighted cross-products of [Z Q r], all that the criterion sees of the rows.
+//!
+//! Q = W^{1/2} X Rinv is the orthonormalised fixed-effects matrix ([`FixedBasis`]); Z holds the whitened basis columns times
+//! W^{1/2} ([`TermBasis`]); r = W^{1/2} (y - offset - X beta_0 - Z b_0) is the response centred at coefficients close to the
+//! solution, so that no residual sum of squares is ever a difference of large numbers.
+
+use std::ops::Range;
+
+use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
+use crate::linalg::dense;
+use crate::parallel::{pieces, Workers};
+use crate::random_basis::{column_value, FactorLayout, TermBasis};
+use crate::terms::{Column, ModelData};
+
+/// Rows handled at once.
+const ROWS: usize = 2048;
+
+/// Rows of one piece of work at least.
+const PIECE: usize = 131_072;
+
+/// Cross-products within one grouping factor.
+#[derive(Debug, Clone)]
+pub struct FactorMoments {
+    /// Levels J.
+    pub n_levels: usize,
+    /// Effects of a level k.
+    pub k: usize,
+    /// Z_j'Z_j: J blocks k x k (symmetric).
+    pub zz: Vec<f64>,
+    /// Z_j'[Q r]: J blocks of k rows with p + 1 values.
+    pub zx: Vec<f64>,
+}
+
+/// Cross-products between the levels of two grouping factors: compressed rows of blocks.
+#[derive(Debug, Clone)]
+pub struct PairMoments {
+    /// First factor (engine's order).
+    pub f: usize,
+    /// Second factor, after the first.
+    pub g: usize,
+    /// For each level of `f` the start of its entries.
+    pub start: Vec<usize>,
+    /// Level of `g` of each entry, ascending within a level of `f`.
+    pub level: Vec<u32>,
+    /// Z_j'Z_l: blocks k_f x k_g, column-major.
+    pub value: Vec<f64>,
+}
+
+/// All cross-products.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// Rows.
+    pub n: usize,
+    /// Rank of X, and one more for the response.
+    pub p1: usize,
+    /// [Q r]'[Q r], symmetric.
+    pub xx: Vec<f64>,
+    /// One for each grouping factor, in elimination order.
+    pub factors: Vec<FactorMoments>,
+    /// Every pair f < g.
+    pub pairs: Vec<PairMoments>,
+    /// sum of log w.
+    pub sum_log_weights: f64,
+}
+
+/// Point about which the response is centred: beta_0 (p, all columns of X) and b_0 (per factor, level after level, internal
+/// basis); the latter only after a first fit of data whose residual variance is tiny.
+#[derive(Debug, Clone)]
+pub struct Center {
+    /// Coefficients of X.
+    pub beta: Vec<f64>,
+    /// Conditional modes of each factor in the internal basis; empty for zero.
+    pub b: Vec<Vec<f64>>,
+}
+
+/// Internal basis columns of one factor for every row, times the root of the weight.
+enum BasisRows {
+    /// The same number in every row.
+    Same(f64),
+    /// k values a row.
+    Rows(Vec<f64>),
+}
+
+impl BasisRows {
+    fn row<'a>(&'a self, i: usize, k: usize) -> &'a [f64] {
+        match self {
+            Self::Same(v) => std::slice::from_ref(v),
+            Self::Rows(z) => &z[i * k..(i + 1) * k],
+        }
+    }
+}
+
+impl Moments {
+    /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors.
+    #[must_use]
+    pub fn new(
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        layout: &[FactorLayout],
+        bases: &[TermBasis],
+        center: &Center,
+        workers: &Workers,
+    ) -> Self {
+        let rows: Vec<BasisRows> = layout.iter().map(|f| basis_rows(data, f, bases, workers)).collect();
+        let (xx, factors) = own_moments(data, fixed, layout, &rows, center, workers);
+        let mut pairs = Vec::new();
+        for f in 0..layout.len() {
+            let order = (layout.len() > f + 1).then(|| LevelOrder::new(data.factors[layout[f].user].codes, layout[f].n_levels));
+            for g in f + 1..layout.len() {
+                if let Some(order) = &order {
+                    pairs.push(pair_moments(data, layout, &rows, (f, g), order, workers));
+                }
+            }
+        }
+        let sum_log_weights = data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum());
+        Self { n: data.n(), p1: fixed.rank() + 1, xx, factors, pairs, sum_log_weights }
+    }
+}
+
+fn basis_rows(data: &ModelData<'_>, factor: &FactorLayout, bases: &[TermBasis], workers: &Workers) -> BasisRows {
+    let k = factor.k;
+    let terms: Vec<usize> = factor.terms.clone();
+    let constant = k == 1 && matches!(data.terms[terms[0]].columns[0], Column::Constant);
+    if constant && data.weights.is_none() {
+        return BasisRows::Same(bases[terms[0]].change[0]);
+    }
+    let mut z = vec![0.0; data.n() * k];
+    let work = pieces(data.n(), PIECE / 2);
+    let parts: Vec<&mut [f64]> = z.chunks_mut(PIECE / 2 * k).collect();
+    workers.for_each(parts, |piece, out| {
+        let mut raw = vec![0.0; k];
+        for (i, row) in work[piece].clone().zip(out.chunks_exact_mut(k)) {
+            let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+            for &t in &terms {
+                let basis = &bases[t];
+                for (value, column) in raw.iter_mut().zip(&data.terms[t].columns) {
+                    *value = root * column_value(*column, i);
+                }
+                for c in 0..basis.k {
+                    row[basis.offset + c] = (0..=c).map(|a| raw[a] * basis.change[c * basis.k + a]).sum();
+                }
+            }
+        }
+    });
+    BasisRows::Rows(z)
+}
+
+/// Sums over one piece of the rows.
+struct Sums {
+    xx: Vec<f64>,
+    zz: Vec<Vec<f64>>,
+    zx: Vec<Vec<f64>>,
+}
+
+/// Number of pieces: a function of the sizes alone, so that results do not depend on threads, and such that the tables of
+/// all pieces together stay small beside the data.
+fn number_of_pieces(n: usize, table: usize) -> usize {
+    let by_rows = (n / PIECE).clamp(1, 8);
+    let by_memory = (2 * n / table.max(1)).max(1);
+    by_rows.min(by_memory)
+}
+
+fn own_moments(
+    data: &ModelData<'_>,
+    fixed: &FixedBasis,
+    layout: &[FactorLayout],
+    rows: &[BasisRows],
+    center: &Center,
+    workers: &Workers,
+) -> (Vec<f64>, Vec<FactorMoments>) {
+    let (n, p, r) = (data.n(), data.p, fixed.rank());
+    // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
+    let width = if fixed.transform_moments { p } else { r } + 1;
+    let table: usize = layout.iter().map(|f| f.n_levels * f.k * (f.k + width)).sum();
+    let count = number_of_pieces(n, table);
+    let work = pieces(n, n.div_ceil(count));
+    let mut parts = workers.map(work.len(), |piece| piece_sums(data, fixed, layout, rows, center, work[piece].clone(), width));
+    let mut total = parts.remove(0);
+    for part in parts {
+        add(&mut total.xx, &part.xx);
+        for f in 0..layout.len() {
+            add(&mut total.zz[f], &part.zz[f]);
+            add(&mut total.zx[f], &part.zx[f]);
+        }
+    }
+    let p1 = r + 1;
+    let xx = finish_xx(fixed, &total.xx, width);
+    let factors = layout
+        .iter()
+        .zip(total.zz)
+        .zip(total.zx)
+        .map(|((f, mut zz), zx)| {
+            mirror_blocks(&mut zz, f.k);
+            let zx = if fixed.transform_moments { transform_rows(fixed, &zx, width) } else { zx };
+            debug_assert_eq!(zx.len(), f.n_levels * f.k * p1);
+            FactorMoments { n_levels: f.n_levels, k: f.k, zz, zx }
+        })
+        .collect();
+    (xx, factors)
+}
+
+fn add(total: &mut [f64], part: &[f64]) {
+    total.iter_mut().zip(part).for_each(|(a, b)| *a += b);
+}
+
+fn mirror_blocks(zz: &mut [f64], k: usize) {
+    for block in zz.chunks_exact_mut(k * k) {
+        for a in 0..k {
+            for b in a + 1..k {
+                block[b * k + a] = block[a * k + b];
+            }
+        }
+    }
+}
+
+/// Rows [x r] of length p + 1 to rows [x Rinv, r].
+fn transform_rows(fixed: &FixedBasis, rows: &[f64], width: usize) -> Vec<f64> {
+    let (p, r) = (fixed.p, fixed.rank());
+    let m = rows.len() / width;
+    let mut out = vec![0.0; m * (r + 1)];
+    if r > 8 {
+        let mut change = vec![0.0; width * (r + 1)];
+        for c in 0..r {
+            change[c * width..c * width + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
+        }
+        change[r * width + p] = 1.0;
+        dense::rows_times(rows, &change, m, width, r + 1, &mut out);
+        return out;
+    }
+    for (row, to) in rows.chunks_exact(width).zip(out.chunks_exact_mut(r + 1)) {
+        for c in 0..r {
+            to[c] = (0..p).map(|i| row[i] * fixed.rinv[c * p + i]).sum();
+        }
+        to[r] = row[p];
+    }
+    out
+}
+
+/// [Q r]'[Q r] from what was accumulated: either just that, or only its last row and column beside X'WX.
+fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize) -> Vec<f64> {
+    let (p, r) = (fixed.p, fixed.rank());
+    let p1 = r + 1;
+    let mut xx = vec![0.0; p1 * p1];
+    if fixed.transform_moments {
+        let mut half = vec![0.0; p * r];
+        for c in 0..r {
+            for i in 0..p {
+                half[c * p + i] = (0..p).map(|m| fixed.gram[m * p + i] * fixed.rinv[c * p + m]).sum();
+            }
+        }
+        for c in 0..r {
+            for d in 0..r {
+                xx[c * p1 + d] = (0..p).map(|i| fixed.rinv[d * p + i] * half[c * p + i]).sum();
+            }
+            xx[c * p1 + r] = (0..p).map(|i| fixed.rinv[c * p + i] * sums[i * width + p]).sum();
+            xx[r * p1 + c] = xx[c * p1 + r];
+        }
+        xx[r * p1 + r] = sums[p * width + p];
+    } else {
+        xx.copy_from_slice(sums);
+        for j in 0..p1 {
+            for i in j + 1..p1 {
+                xx[i * p1 + j] = xx[j * p1 + i];
+            }
+        }
+    }
+    xx
+}
+
+fn piece_sums(
+    data: &ModelData<'_>,
+    fixed: &FixedBasis,
+    layout: &[FactorLayout],
+    basis: &[BasisRows],
+    center: &Center,
+    range: Range<usize>,
+    width: usize,
+) -> Sums {
+    let (p, r) = (data.p, fixed.rank());
+    let mut sums = Sums {
+        xx: vec![0.0; width * width],
+        zz: layout.iter().map(|f| vec![0.0; f.n_levels * f.k * f.k]).collect(),
+        zx: layout.iter().map(|f| vec![0.0; f.n_levels * f.k * width]).collect(),
+    };
+    let block = ROWS.min(range.len());
+    let mut x = vec![0.0; block * (p + 1)];
+    let mut q = if fixed.transform_moments { Vec::new() } else { vec![0.0; block * width] };
+    let mut change = Vec::new();
+    if !fixed.transform_moments {
+        // [X r] -> [Q r]
+        change = vec![0.0; (p + 1) * width];
+        for c in 0..r {
+            change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
+        }
+        change[r * (p + 1) + p] = 1.0;
+    }
+    for start in range.clone().step_by(ROWS) {
+        let end = (start + ROWS).min(range.end);
+        let m = end - start;
+        weighted_rows(data, start..end, p + 1, &mut x[..m * (p + 1)]);
+        centred_response(data, layout, basis, center, start..end, &mut x[..m * (p + 1)]);
+        let rows: &[f64] = if fixed.transform_moments {
+            for row in x[..m * (p + 1)].chunks_exact(p + 1) {
+                let response = row[p];
+                for i in 0..=p {
+                    sums.xx[i * width + p] += row[i] * response;
+                }
+            }
+            &x[..m * (p + 1)]
+        } else {
+            dense::rows_times(&x[..m * (p + 1)], &change, m, p + 1, width, &mut q[..m * width]);
+            accumulate_gram(&q[..m * width], width, &mut sums.xx);
+            &q[..m * width]
+        };
+        for (f, factor) in layout.iter().enumerate() {
+            let codes = &data.factors[factor.user].codes[start..end];
+            accumulate_levels(codes, start, &basis[f], factor.k, rows, width, &mut sums.zz[f], &mut sums.zx[f]);
+        }
+    }
+    sums
+}
+
+/// Puts W^{1/2} (y - offset - X beta_0 - Z b_0) into the last place of each row of W^{1/2} [X .].
+fn centred_response(
+    data: &ModelData<'_>,
+    layout: &[FactorLayout],
+    basis: &[BasisRows],
+    center: &Center,
+    range: Range<usize>,
+    rows: &mut [f64],
+) {
+    let p = data.p;
+    for (i, row) in range.zip(rows.chunks_exact_mut(p + 1)) {
+        let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+        let mut value = root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]));
+        for (x, beta) in row[..p].iter().zip(&center.beta) {
+            value -= x * beta;
+        }
+        for ((factor, z), b) in layout.iter().zip(basis).zip(&center.b) {
+            if !b.is_empty() {
+                let level = data.factors[factor.user].codes[i] as usize - 1;
+                let z = z.row(i, factor.k);
+                value -= z.iter().zip(&b[level * factor.k..]).map(|(a, b)| a * b).sum::<f64>();
+            }
+        }
+        row[p] = value;
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn accumulate_levels(
+    codes: &[i32],
+    first: usize,
+    basis: &BasisRows,
+    k: usize,
+    rows: &[f64],
+    width: usize,
+    zz: &mut [f64],
+    zx: &mut [f64],
+) {
+    if let BasisRows::Same(c) = basis {
+        for (code, row) in codes.iter().zip(rows.chunks_exact(width)) {
+            let j = *code as usize - 1;
+            zz[j] += c * c;
+            for (sum, v) in zx[j * width..(j + 1) * width].iter_mut().zip(row) {
+                *sum += c * v;
+            }
+        }
+        return;
+    }
+    for (i, (code, row)) in codes.iter().zip(rows.chunks_exact(width)).enumerate() {
+        let j = *code as usize - 1;
+        let z = basis.row(first + i, k);
+        let block = &mut zz[j * k * k..(j + 1) * k * k];
+        for a in 0..k {
+            for b in a..k {
+                block[a * k + b] += z[a] * z[b];
+            }
+        }
+        for (a, za) in z.iter().enumerate() {
+            let at = (j * k + a) * width;
+            for (sum, v) in zx[at..at + width].iter_mut().zip(row) {
+                *sum += za * v;
+            }
+        }
+    }
+}
+
+/// Rows ordered by level (counting sort).
+struct LevelOrder {
+    start: Vec<usize>,
+    row: Vec<u32>,
+}
+
+impl LevelOrder {
+    fn new(codes: &[i32], n_levels: usize) -> Self {
+        let mut start = vec![0usize; n_levels + 1];
+        for &c in codes {
+            start[c as usize] += 1;
+        }
+        for j in 0..n_levels {
+            start[j + 1] += start[j];
+        }
+        let mut next = start.clone();
+        let mut row = vec![0u32; codes.len()];
+        for (i, &c) in codes.iter().enumerate() {
+            let slot = &mut next[c as usize - 1];
+            row[*slot] = i as u32;
+            *slot += 1;
+        }
+        Self { start, row }
+    }
+}
+
+fn pair_moments(
+    data: &ModelData<'_>,
+    layout: &[FactorLayout],
+    rows: &[BasisRows],
+    (f, g): (usize, usize),
+    order: &LevelOrder,
+    workers: &Workers,
+) -> PairMoments {
+    let n_levels = layout[f].n_levels;
+    let count = (data.n() / PIECE).clamp(1, 32);
+    let work = pieces(n_levels, n_levels.div_ceil(count));
+    let parts = workers.map(work.len(), |piece| pair_piece(data, layout, rows, (f, g), order, work[piece].clone()));
+    let mut pair = PairMoments { f, g, start: Vec::with_capacity(n_levels + 1), level: Vec::new(), value: Vec::new() };
+    pair.start.push(0);
+    for part in parts {
+        let base = pair.level.len();
+        pair.start.extend(part.start[1..].iter().map(|s| base + s));
+        pair.level.extend_from_slice(&part.level);
+        pair.value.extend_from_slice(&part.value);
+    }
+    pair
+}
+
+fn pair_piece(
+    data: &ModelData<'_>,
+    layout: &[FactorLayout],
+    rows: &[BasisRows],
+    (f, g): (usize, usize),
+    order: &LevelOrder,
+    levels: Range<usize>,
+) -> PairMoments {
+    let (kf, kg) = (layout[f].k, layout[g].k);
+    let size = kf * kg;
+    let codes = data.factors[layout[g].user].codes;
+    let mut slot = vec![u32::MAX; layout[g].n_levels];
+    let mut pair = PairMoments { f, g, start: vec![0], level: Vec::new(), value: Vec::new() };
+    let mut found: Vec<u32> = Vec::new();
+    let mut block: Vec<f64> = Vec::new();
+    for j in levels {
+        found.clear();
+        block.clear();
+        for &i in &order.row[order.start[j]..order.start[j + 1]] {
+            let i = i as usize;
+            let level = codes[i] as u32 - 1;
+            if slot[level as usize] == u32::MAX {
+                slot[level as usize] = found.len() as u32;
+                found.push(level);
+                block.resize(found.len() * size, 0.0);
+            }
+            let at = slot[level as usize] as usize * size;
+            let (zf, zg) = (rows[f].row(i, kf), rows[g].row(i, kg));
+            for (b, vg) in zg.iter().enumerate() {
+                for (a, vf) in zf.iter().enumerate() {
+                    block[at + b * kf + a] += vf * vg;
+                }
+            }
+        }
+        found.sort_unstable();
+        for &level in &found {
+            let at = slot[level as usize] as usize * size;
+            pair.level.push(level);
+            pair.value.extend_from_slice(&block[at..at + size]);
+        }
+        for &level in &found {
+            slot[level as usize] = u32::MAX;
+        }
+        pair.start.push(pair.level.len());
+    }
+    pair
+}

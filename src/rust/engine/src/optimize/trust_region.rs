@@ -1,0 +1,216 @@
+//! Trust-region Newton (Conn, Gould & Toint 2000, chapter 7) with the exact solution of the subproblem from an
+//! eigendecomposition: the number of parameters is small and the function is dear.
+
+use crate::linalg::small::symmetric_eigen;
+
+/// Eigenvalues below this, relative to the largest, count as flat.
+const FLAT: f64 = 1e-10;
+
+/// A function to minimise.
+pub trait Objective {
+    /// Value at `x`; `None` where it is not defined.
+    fn value(&mut self, x: &[f64]) -> Option<f64>;
+    /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`]; `exact` asks for the exact Hessian if
+    /// that is affordable.
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>);
+    /// Natural size of each variable at `x`, positive.
+    fn scale(&self, x: &[f64]) -> Vec<f64>;
+    /// Size of rounding errors in the value `f`.
+    fn noise(&self, f: f64) -> f64;
+    /// Whether to stop now.
+    fn interrupted(&self) -> bool;
+}
+
+/// When to stop.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Half the squared Newton decrement at which the point is optimal.
+    pub tolerance: f64,
+    /// Most evaluations of the value.
+    pub max_evaluations: usize,
+}
+
+/// Why it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The Newton decrement is below the tolerance (or below what rounding allows).
+    Converged,
+    /// Out of evaluations.
+    Evaluations,
+    /// Asked to.
+    Interrupted,
+    /// No step decreases the value although the gradient says there should be one.
+    Stuck,
+}
+
+/// Where it stopped.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The point.
+    pub x: Vec<f64>,
+    /// Its value.
+    pub value: f64,
+    /// Why.
+    pub stop: Stop,
+    /// Evaluations used.
+    pub evaluations: usize,
+    /// Value after each accepted step, start included.
+    pub trace_value: Vec<f64>,
+    /// Largest scaled gradient at those points.
+    pub trace_gradient: Vec<f64>,
+}
+
+/// Local quadratic model in scaled variables, diagonalised.
+struct Model {
+    scale: Vec<f64>,
+    gradient: Vec<f64>,
+    values: Vec<f64>,
+    vectors: Vec<f64>,
+    rotated: Vec<f64>,
+}
+
+impl Model {
+    fn new(scale: Vec<f64>, gradient: &[f64], hessian: &[f64]) -> Self {
+        let m = scale.len();
+        let gradient: Vec<f64> = gradient.iter().zip(&scale).map(|(g, s)| g * s).collect();
+        let scaled: Vec<f64> = (0..m * m).map(|e| hessian[e] * scale[e % m] * scale[e / m]).collect();
+        let (values, vectors) = symmetric_eigen(&scaled, m);
+        let rotated = (0..m).map(|i| (0..m).map(|r| vectors[i * m + r] * gradient[r]).sum()).collect();
+        Self { scale, gradient, values, vectors, rotated }
+    }
+
+    fn floor(&self) -> f64 {
+        FLAT * self.values.iter().fold(1.0, |a: f64, v| a.max(v.abs()))
+    }
+
+    fn max_gradient(&self) -> f64 {
+        self.gradient.iter().fold(0.0, |a, g| a.max(g.abs()))
+    }
+
+    /// Half the squared Newton decrement; infinite at a point with negative curvature.
+    fn decrement(&self) -> f64 {
+        let floor = self.floor();
+        if self.values.iter().any(|v| *v < -10.0 * floor) {
+            return f64::INFINITY;
+        }
+        0.5 * self.values.iter().zip(&self.rotated).map(|(v, g)| g * g / v.max(floor)).sum::<f64>()
+    }
+
+    /// Minimiser of the model within the radius: step in rotated coordinates, and the decrease that it promises.
+    fn step(&self, radius: f64) -> (Vec<f64>, f64) {
+        let floor = self.floor();
+        let lowest = self.values.first().copied().unwrap_or(0.0);
+        let at = |shift: f64| -> Vec<f64> {
+            self.values.iter().zip(&self.rotated).map(|(v, g)| -g / (v + shift).max(floor)).collect()
+        };
+        let length = |step: &[f64]| step.iter().map(|s| s * s).sum::<f64>().sqrt();
+        let mut step = at(0.0);
+        if lowest < floor || length(&step) > radius {
+            // (H + shift) positive definite: bisect on the length, which decreases in the shift
+            let mut low = (-lowest).max(0.0);
+            let norm = self.rotated.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let mut high = low + norm / radius + floor;
+            step = at(high);
+            for _ in 0..200 {
+                let middle = 0.5 * (low + high);
+                let trial = at(middle);
+                if length(&trial) > radius {
+                    low = middle;
+                } else {
+                    high = middle;
+                    step = trial;
+                }
+                if high - low <= 1e-12 * high {
+                    break;
+                }
+            }
+            if lowest < -floor && length(&step) < 0.9 * radius {
+                // the hard case: no gradient along the direction of negative curvature
+                let missing = (radius * radius - length(&step).powi(2)).sqrt();
+                step[0] += if self.rotated[0] > 0.0 { -missing } else { missing };
+            }
+        }
+        let promised = -step
+            .iter()
+            .zip(&self.rotated)
+            .zip(&self.values)
+            .map(|((s, g), v)| s * g + 0.5 * v * s * s)
+            .sum::<f64>();
+        (step, promised)
+    }
+
+    fn move_from(&self, x: &[f64], step: &[f64]) -> Vec<f64> {
+        let m = x.len();
+        (0..m)
+            .map(|r| x[r] + self.scale[r] * (0..m).map(|i| self.vectors[i * m + r] * step[i]).sum::<f64>())
+            .collect()
+    }
+}
+
+/// Minimises from `start`, where `value` is the function's value (as the last evaluation).
+pub fn minimize(objective: &mut dyn Objective, start: &[f64], value: f64, settings: Settings) -> Outcome {
+    let mut out = Outcome {
+        x: start.to_vec(),
+        value,
+        stop: Stop::Evaluations,
+        evaluations: 1,
+        trace_value: vec![value],
+        trace_gradient: Vec::new(),
+    };
+    let mut exact = false;
+    let mut radius = 1.0;
+    let mut last_gradient = f64::INFINITY;
+    loop {
+        let (gradient, hessian) = objective.derivatives(exact);
+        let mut model = Model::new(objective.scale(&out.x), &gradient, &hessian);
+        let mut decrement = model.decrement();
+        if !exact && decrement < 0.5 {
+            // close enough for the exact Hessian to pay
+            exact = true;
+            let (gradient, hessian) = objective.derivatives(true);
+            model = Model::new(objective.scale(&out.x), &gradient, &hessian);
+            decrement = model.decrement();
+        }
+        out.trace_gradient.push(model.max_gradient());
+        let noise = objective.noise(out.value);
+        let at_limit = decrement < noise && model.max_gradient() > 0.3 * last_gradient;
+        if decrement <= settings.tolerance || at_limit {
+            out.stop = Stop::Converged;
+            return out;
+        }
+        last_gradient = model.max_gradient();
+        loop {
+            if objective.interrupted() {
+                out.stop = Stop::Interrupted;
+                return out;
+            }
+            if out.evaluations >= settings.max_evaluations {
+                return out;
+            }
+            let (step, promised) = model.step(radius);
+            let trial = model.move_from(&out.x, &step);
+            let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
+            out.evaluations += 1;
+            let reached = objective.value(&trial);
+            let gain = reached.map_or(f64::NEG_INFINITY, |f| out.value - f);
+            let ratio = if promised <= noise && gain.abs() <= 4.0 * noise { 1.0 } else { gain / promised };
+            if ratio > 0.75 && length > 0.8 * radius {
+                radius *= 3.0;
+            } else if ratio < 0.25 {
+                radius = 0.25 * length.min(radius);
+            }
+            if ratio > 1e-4 {
+                if let Some(f) = reached {
+                    out.x = trial;
+                    out.value = f;
+                    out.trace_value.push(f);
+                    break;
+                }
+            }
+            if radius < 1e-12 {
+                out.stop = if decrement < 1e3 * noise { Stop::Converged } else { Stop::Stuck };
+                return out;
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The random effects' own coordinates: each term's basis columns are rotated and scaled so that their mean cross-product
+//! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
+
+use crate::linalg::small;
+use crate::parallel::{pieces, Workers};
+use crate::terms::{Column, ModelData, Structure};
+
+const PIECE: usize = 65_536;
+
+/// Change of basis of one term: internal columns = columns * `change` (k x k, upper triangular).
+#[derive(Debug, Clone)]
+pub struct TermBasis {
+    /// Number of columns.
+    pub k: usize,
+    /// First column of the term among those of its grouping factor.
+    pub offset: usize,
+    /// Grouping factor, in the engine's order (0 is eliminated).
+    pub factor: usize,
+    /// Covariance structure.
+    pub structure: Structure,
+    /// k x k upper triangular, column-major.
+    pub change: Vec<f64>,
+}
+
+/// Terms of one grouping factor, in the user's numbering.
+#[derive(Debug, Clone)]
+pub struct FactorLayout {
+    /// Index in the user's list.
+    pub user: usize,
+    /// Number of levels.
+    pub n_levels: usize,
+    /// Columns of all its terms together.
+    pub k: usize,
+    /// Its terms.
+    pub terms: Vec<usize>,
+}
+
+/// Bases of all terms and the factors in elimination order: the one with most effects first.
+#[must_use]
+pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, Vec<TermBasis>) {
+    let mut factors: Vec<FactorLayout> = data
+        .factors
+        .iter()
+        .enumerate()
+        .map(|(user, f)| FactorLayout { user, n_levels: f.n_levels, k: 0, terms: Vec::new() })
+        .collect();
+    let mut offsets = Vec::with_capacity(data.terms.len());
+    for (t, term) in data.terms.iter().enumerate() {
+        let factor = &mut factors[term.factor];
+        offsets.push(factor.k);
+        factor.k += term.columns.len();
+        factor.terms.push(t);
+    }
+    factors.retain(|f| f.k > 0);
+    if let Some(first) = (0..factors.len()).max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i))) {
+        let eliminated = factors.remove(first);
+        factors.insert(0, eliminated);
+    }
+    let n = data.n() as f64;
+    let bases = data
+        .terms
+        .iter()
+        .enumerate()
+        .map(|(t, term)| {
+            let k = term.columns.len();
+            let mut mean = cross_product(data, &term.columns, workers);
+            mean.iter_mut().for_each(|v| *v /= n);
+            TermBasis {
+                k,
+                offset: offsets[t],
+                factor: factors.iter().position(|f| f.user == term.factor).unwrap_or(0),
+                structure: term.structure,
+                change: whitening(&mean, k, term.structure),
+            }
+        })
+        .collect();
+    (factors, bases)
+}
+
+/// Z'WZ of one term's columns over all rows, k x k.
+fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers) -> Vec<f64> {
+    let k = columns.len();
+    if k == 1 && matches!(columns[0], Column::Constant) {
+        return vec![data.weights.map_or(data.n() as f64, |w| w.iter().sum())];
+    }
+    let work = pieces(data.n(), PIECE);
+    let parts = workers.map(work.len(), |piece| {
+        let mut total = vec![0.0; k * k];
+        let mut z = vec![0.0; k];
+        for i in work[piece].clone() {
+            let w = data.weights.map_or(1.0, |w| w[i]);
+            for (value, column) in z.iter_mut().zip(columns) {
+                *value = column_value(*column, i);
+            }
+            for a in 0..k {
+                let wa = w * z[a];
+                for b in a..k {
+                    total[a * k + b] += wa * z[b];
+                }
+            }
+        }
+        total
+    });
+    let mut total = vec![0.0; k * k];
+    for part in parts {
+        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
+    }
+    for a in 0..k {
+        for b in a + 1..k {
+            total[b * k + a] = total[a * k + b];
+        }
+    }
+    total
+}
+
+/// Value of a basis column in row `i`.
+#[must_use]
+pub fn column_value(column: Column<'_>, i: usize) -> f64 {
+    match column {
+        Column::Constant => 1.0,
+        Column::Values(v) => v[i],
+    }
+}
+
+/// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases).
+fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
+    let scale: Vec<f64> = (0..k)
+        .map(|i| if mean[i * k + i] > 0.0 { 1.0 / mean[i * k + i].sqrt() } else { 1.0 })
+        .collect();
+    let mut change = vec![0.0; k * k];
+    (0..k).for_each(|i| change[i * k + i] = scale[i]);
+    if structure == Structure::Diagonal || k == 1 {
+        return change;
+    }
+    let mut l: Vec<f64> = (0..k * k).map(|e| mean[e] * scale[e % k] * scale[e / k]).collect();
+    if !small::cholesky(&mut l, k) || (0..k).any(|i| l[i * k + i] < 1e-6) {
+        return change;
+    }
+    // mean = D^-1 L L' D^-1 with D = diag(scale): B = D L^-T
+    let inverse = small::invert_lower(&l, k);
+    for c in 0..k {
+        for i in 0..=c {
+            change[c * k + i] = scale[i] * inverse[i * k + c];
+        }
+    }
+    change
+}

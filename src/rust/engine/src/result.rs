@@ -1,0 +1,133 @@
+//! What a fit returns.
+
+/// How the optimiser ended; every state but the first two means that the certificate does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Interior optimum: gradient zero, Hessian positive definite.
+    Converged,
+    /// Optimum on the boundary: some covariance matrix is rank deficient and the KKT conditions hold.
+    Singular,
+    /// Stationary, but the criterion is flat in some direction: the data do not identify the parameters.
+    NotIdentified,
+    /// Out of evaluations.
+    IterationLimit,
+    /// Stopped by the user; the best point so far is returned.
+    Interrupted,
+    /// No further progress although the gradient is not zero.
+    Failed,
+    /// Only evaluated at the given theta.
+    Evaluated,
+}
+
+impl Status {
+    /// Name used in R.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Singular => "singular",
+            Self::NotIdentified => "not-identified",
+            Self::IterationLimit => "iteration-limit",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+            Self::Evaluated => "evaluated",
+        }
+    }
+}
+
+/// Which Hessian the certificate rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HessianKind {
+    /// Second derivatives of the criterion, in closed form.
+    Exact,
+    /// Average information plus the exact curvature of the parameterisation.
+    AverageInformation,
+}
+
+impl HessianKind {
+    /// Name used in R.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::AverageInformation => "average information",
+        }
+    }
+}
+
+/// Evidence that the reported point is a minimum of the criterion.
+///
+/// Gradient and Hessian are taken with respect to the factors of the covariance matrices of the *whitened* basis
+/// (each term's columns rotated and scaled so that their mean cross-product is the identity), where one unit
+/// means "as large as the residual standard deviation".
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// How the optimiser ended.
+    pub status: Status,
+    /// The same in a sentence.
+    pub message: String,
+    /// Largest absolute entry of the gradient times the size of its parameter.
+    pub max_gradient: f64,
+    /// Smallest eigenvalue of the Hessian (m x m).
+    pub min_eigenvalue: f64,
+    /// Gradient, m values.
+    pub gradient: Vec<f64>,
+    /// Hessian, m x m, column-major.
+    pub hessian: Vec<f64>,
+    /// Which Hessian that is.
+    pub hessian_kind: HessianKind,
+    /// Per term: smallest derivative of the criterion with respect to a variance in the null space of the term's
+    /// covariance matrix (KKT multiplier, has to be >= 0); NaN where the matrix has full rank.
+    pub multipliers: Vec<f64>,
+    /// Per term: numerical rank of its covariance matrix.
+    pub rank: Vec<usize>,
+    /// Evaluations of the criterion.
+    pub evaluations: usize,
+    /// Accepted steps.
+    pub iterations: usize,
+    /// Criterion after each accepted step.
+    pub trace_criterion: Vec<f64>,
+    /// Scaled gradient after each accepted step.
+    pub trace_gradient: Vec<f64>,
+}
+
+/// A fitted model, in the names of Bates et al. (2015), JSS 67(1).
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// Relative covariance parameters, term after term.
+    pub theta: Vec<f64>,
+    /// Fixed effects, p values, NaN where aliased.
+    pub beta: Vec<f64>,
+    /// Rank of X.
+    pub rank: usize,
+    /// Column order of the rank decision, 0-based: kept columns first.
+    pub pivot: Vec<usize>,
+    /// Upper triangular, rank x rank, column-major: RX'RX = X'V^-1 X, kept columns in their original order.
+    pub rx: Vec<f64>,
+    /// (X'V^-1 X)^-1, rank x rank.
+    pub vcov_unscaled: Vec<f64>,
+    /// Residual standard deviation.
+    pub sigma: f64,
+    /// REML criterion or deviance (-2 log-likelihood), all constants included.
+    pub criterion: f64,
+    /// log |Lambda'Z'ZLambda + I|.
+    pub ld_l2: f64,
+    /// log |RX|^2.
+    pub ld_rx2: f64,
+    /// Penalised weighted residual sum of squares.
+    pub pwrss: f64,
+    /// Weighted residual sum of squares.
+    pub wrss: f64,
+    /// Squared length of `u`.
+    pub ussq: f64,
+    /// Spherical conditional modes, term after term, level after level.
+    pub u: Vec<f64>,
+    /// Conditional modes b = Lambda u in the same order.
+    pub b: Vec<f64>,
+    /// Fitted values, n, offset included.
+    pub fitted: Vec<f64>,
+    /// y - fitted.
+    pub residuals: Vec<f64>,
+    /// Evidence for the optimum.
+    pub certificate: Certificate,
+}

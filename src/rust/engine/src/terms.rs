@@ -1,0 +1,151 @@
+//! The data of a model, borrowed from the caller.
+
+use crate::error::EngineError;
+
+/// A grouping factor: one code a row.
+#[derive(Debug, Clone)]
+pub struct GroupingFactor<'a> {
+    /// Level of each row, from 1 to `n_levels`; every level occurs.
+    pub codes: &'a [i32],
+    /// Number of levels J.
+    pub n_levels: usize,
+}
+
+/// One column of a random-effects term's basis.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// The constant 1 (a random intercept).
+    Constant,
+    /// One value a row.
+    Values(&'a [f64]),
+}
+
+/// Covariance structure of one term's random effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Structure {
+    /// Any positive semidefinite matrix; `theta` is the lower triangle of its factor, column by column.
+    Unstructured,
+    /// Independent effects; `theta` is the diagonal of the factor.
+    Diagonal,
+}
+
+/// A random-effects term `(columns | factor)`.
+#[derive(Debug, Clone)]
+pub struct RandomTerm<'a> {
+    /// Index of its grouping factor in [`ModelData::factors`].
+    pub factor: usize,
+    /// Its k basis columns.
+    pub columns: Vec<Column<'a>>,
+    /// Its covariance structure.
+    pub structure: Structure,
+}
+
+/// Everything that defines y = X beta + Z b + eps, with Var(eps) = sigma^2 / w.
+#[derive(Debug, Clone)]
+pub struct ModelData<'a> {
+    /// Response, n values.
+    pub y: &'a [f64],
+    /// Fixed-effects model matrix, n x p, column-major.
+    pub x: &'a [f64],
+    /// Its number of columns.
+    pub p: usize,
+    /// Precision weights, all positive; `None` means 1.
+    pub weights: Option<&'a [f64]>,
+    /// Known part of the mean; `None` means 0.
+    pub offset: Option<&'a [f64]>,
+    /// Distinct grouping factors.
+    pub factors: Vec<GroupingFactor<'a>>,
+    /// Random-effects terms in the order in which `theta` and `b` are reported.
+    pub terms: Vec<RandomTerm<'a>>,
+}
+
+impl ModelData<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.y.len()
+    }
+
+    /// Checks dimensions, codes, weights and finiteness.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`] or [`EngineError::NotFinite`], naming the argument.
+    pub fn validate(&self) -> Result<(), EngineError> {
+        let n = self.n();
+        let dimension = |ok: bool, text: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(EngineError::Dimension(text.to_owned()))
+            }
+        };
+        dimension(n > 0, "there are no observations")?;
+        dimension(
+            self.x.len() == n * self.p,
+            "X must have one row for each observation",
+        )?;
+        finite("the response", self.y, n)?;
+        finite("the fixed-effects model matrix", self.x, n)?;
+        if let Some(w) = self.weights {
+            dimension(
+                w.len() == n,
+                "weights must have one value for each observation",
+            )?;
+            finite("weights", w, n)?;
+            dimension(w.iter().all(|&v| v > 0.0), "weights must be positive")?;
+        }
+        if let Some(o) = self.offset {
+            dimension(
+                o.len() == n,
+                "offset must have one value for each observation",
+            )?;
+            finite("offset", o, n)?;
+        }
+        dimension(!self.terms.is_empty(), "there is no random-effects term")?;
+        for factor in &self.factors {
+            dimension(
+                factor.codes.len() == n,
+                "a grouping factor must have one code for each observation",
+            )?;
+            let limit = i32::try_from(factor.n_levels).unwrap_or(i32::MAX);
+            dimension(
+                factor.codes.iter().all(|&c| c >= 1 && c <= limit),
+                "grouping codes must lie in 1..n_levels",
+            )?;
+        }
+        for term in &self.terms {
+            dimension(
+                term.factor < self.factors.len(),
+                "a term names a grouping factor that is not there",
+            )?;
+            dimension(
+                !term.columns.is_empty(),
+                "a random-effects term has no column",
+            )?;
+            for column in &term.columns {
+                if let Column::Values(v) = column {
+                    dimension(
+                        v.len() == n,
+                        "a basis column must have one value for each observation",
+                    )?;
+                    finite("a random-effects basis column", v, n)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
+    // A sum is finite unless some value is not (or it overflows): one fast pass settles nearly every case.
+    if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+        return Ok(());
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(EngineError::NotFinite {
+            what,
+            row: i % n + 1,
+        }),
+        None => Ok(()),
+    }
+}
