@@ -61,7 +61,8 @@ test_that("a fit saved in one process works in another", {
     list(
       fixef = fixef(fit), vcov = vcov(fit), varcorr = as.data.frame(VarCorr(fit)),
       ranef = ranef(fit, condVar = TRUE), fitted = fitted(fit), residuals = residuals(fit),
-      logLik = logLik(fit), z = getME(fit, "Z"), x = model.matrix(fit), lambda = getME(fit, "Lambda"),
+      logLik = logLik(fit), z = getME(fit, "Z"), x = model.matrix(fit),
+      lambda = getME(fit, "Lambda"),
       summary = utils::capture.output(print(summary(fit)))
     )
   }
