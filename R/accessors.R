@@ -18,8 +18,8 @@
 #'   `ngrps()`: the number of levels of each grouping factor. `case.names()` and
 #'   `variable.names()`: the names of the rows and of the columns of X.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' fixef(fit)
 #' sigma(fit)
 #' formula(fit, random.only = TRUE)
@@ -32,7 +32,7 @@ NULL
 #' @importFrom nlme fixef
 #' @method fixef lmm
 #' @export
-fixef.lmm <- function(object, add.dropped = FALSE, ...) { # nolint: object_name_linter.
+fixef.lmm <- function(object, add.dropped = FALSE, ...) {
   coefficients <- object$coefficients
   if (add.dropped) coefficients else coefficients[!is.na(coefficients)]
 }
@@ -51,7 +51,7 @@ sigma.lmm <- function(object, ...) {
 #' @rdname lmm-accessors
 #' @importFrom stats formula
 #' @export
-formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE, # nolint: object_name_linter.
+formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE,
                         ...) {
   check_one_part(fixed.only, random.only)
   if (fixed.only) {
@@ -90,7 +90,7 @@ written_bar <- function(term) {
 #' @rdname lmm-accessors
 #' @importFrom stats terms
 #' @export
-terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE, # nolint: object_name_linter.
+terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE,
                       ...) {
   if (missing(fixed.only) && random.only) {
     fixed.only <- FALSE
@@ -108,7 +108,7 @@ terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE, # nolint: objec
 #' @rdname lmm-accessors
 #' @importFrom stats model.frame
 #' @export
-model.frame.lmm <- function(formula, fixed.only = FALSE, ...) { # nolint: object_name_linter.
+model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
   frame <- formula$frame
   if (!fixed.only) {
     return(frame)

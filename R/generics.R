@@ -19,8 +19,8 @@
 #'   `ngrps()`: a named vector, the number of levels of each grouping factor. `REMLcrit()`: see
 #'   [logLik.lmm()].
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' isREML(fit)
 #' isSingular(fit)
 #' ngrps(fit)
@@ -42,64 +42,64 @@ hand_over <- function(generic, object, ...) {
 
 #' @rdname lmm-generics
 #' @export
-isREML <- function(x, ...) UseMethod("isREML") # nolint: object_name_linter.
+isREML <- function(x, ...) UseMethod("isREML")
 
 #' @export
-isREML.default <- function(x, ...) hand_over("isREML", x, ...) # nolint: object_name_linter.
+isREML.default <- function(x, ...) hand_over("isREML", x, ...)
 
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isREML, lmm)
-isREML.lmm <- function(x, ...) x$REML # nolint: object_name_linter.
+isREML.lmm <- function(x, ...) x$REML
 
 #' @rdname lmm-generics
 #' @export
-isLMM <- function(x, ...) UseMethod("isLMM") # nolint: object_name_linter.
+isLMM <- function(x, ...) UseMethod("isLMM")
 
 #' @export
-isLMM.default <- function(x, ...) hand_over("isLMM", x, ...) # nolint: object_name_linter.
+isLMM.default <- function(x, ...) hand_over("isLMM", x, ...)
 
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isLMM, lmm)
-isLMM.lmm <- function(x, ...) TRUE # nolint: object_name_linter.
+isLMM.lmm <- function(x, ...) TRUE
 
 #' @rdname lmm-generics
 #' @export
-isGLMM <- function(x, ...) UseMethod("isGLMM") # nolint: object_name_linter.
+isGLMM <- function(x, ...) UseMethod("isGLMM")
 
 #' @export
-isGLMM.default <- function(x, ...) hand_over("isGLMM", x, ...) # nolint: object_name_linter.
+isGLMM.default <- function(x, ...) hand_over("isGLMM", x, ...)
 
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isGLMM, lmm)
-isGLMM.lmm <- function(x, ...) FALSE # nolint: object_name_linter.
+isGLMM.lmm <- function(x, ...) FALSE
 
 #' @rdname lmm-generics
 #' @export
-isNLMM <- function(x, ...) UseMethod("isNLMM") # nolint: object_name_linter.
+isNLMM <- function(x, ...) UseMethod("isNLMM")
 
 #' @export
-isNLMM.default <- function(x, ...) hand_over("isNLMM", x, ...) # nolint: object_name_linter.
+isNLMM.default <- function(x, ...) hand_over("isNLMM", x, ...)
 
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isNLMM, lmm)
-isNLMM.lmm <- function(x, ...) FALSE # nolint: object_name_linter.
+isNLMM.lmm <- function(x, ...) FALSE
 
 #' @rdname lmm-generics
 #' @export
-isSingular <- function(x, tol = 1e-4, ...) UseMethod("isSingular") # nolint: object_name_linter.
+isSingular <- function(x, tol = 1e-4, ...) UseMethod("isSingular")
 
 #' @export
-isSingular.default <- function(x, tol = 1e-4, ...) { # nolint: object_name_linter.
+isSingular.default <- function(x, tol = 1e-4, ...) {
   hand_over("isSingular", x, tol = tol, ...)
 }
 
 #' @rdname lmm-generics
 #' @export
-isSingular.lmm <- function(x, tol = 1e-4, ...) { # nolint: object_name_linter.
+isSingular.lmm <- function(x, tol = 1e-4, ...) {
   any(x$theta[x$lower == 0] < tol)
 }
 
@@ -117,19 +117,19 @@ ngrps.lmm <- function(object, ...) vapply(object$flist, nlevels, 1L)
 
 #' @rdname lmm-generics
 #' @export
-REMLcrit <- function(object, ...) UseMethod("REMLcrit") # nolint: object_name_linter.
+REMLcrit <- function(object, ...) UseMethod("REMLcrit")
 
 #' @export
-REMLcrit.default <- function(object, ...) { # nolint: object_name_linter.
+REMLcrit.default <- function(object, ...) {
   hand_over("REMLcrit", object, ...)
 }
 
 #' @rdname getME.lmm
 #' @export
-getME <- function(object, name, ...) UseMethod("getME") # nolint: object_name_linter.
+getME <- function(object, name, ...) UseMethod("getME")
 
 #' @export
-getME.default <- function(object, name, ...) { # nolint: object_name_linter.
+getME.default <- function(object, name, ...) {
   hand_over("getME", object, name = name, ...)
 }
 
@@ -144,14 +144,14 @@ refit.default <- function(object, newresp, ...) {
 
 #' @rdname refit.lmm
 #' @export
-refitML <- function(x, ...) UseMethod("refitML") # nolint: object_name_linter.
+refitML <- function(x, ...) UseMethod("refitML")
 
 #' @export
-refitML.default <- function(x, ...) hand_over("refitML", x, ...) # nolint: object_name_linter.
+refitML.default <- function(x, ...) hand_over("refitML", x, ...)
 
 #' @rdname rePCA.lmm
 #' @export
-rePCA <- function(x, ...) UseMethod("rePCA") # nolint: object_name_linter.
+rePCA <- function(x, ...) UseMethod("rePCA")
 
 #' @export
-rePCA.default <- function(x, ...) hand_over("rePCA", x, ...) # nolint: object_name_linter.
+rePCA.default <- function(x, ...) hand_over("rePCA", x, ...)

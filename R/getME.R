@@ -3,32 +3,45 @@
 #' The window onto the model that 'lme4' agreed on: the same names, the same layout, the same
 #' values. What is not stored (model matrices, the sparse Cholesky factor) is built when asked for.
 #'
-#' | name | what |
-#' | --- | --- |
-#' | `X`, `y`, `mu`, `offset` | model matrix of the fixed effects (estimated columns), response, conditional means, offset |
-#' | `Z`, `Zt`, `Ztlist`, `mmList` | random-effects model matrix, transposed, its rows by effect; model matrices of the terms before they are split by level |
-#' | `theta`, `par`, `lower`, `Tlist`, `ST` | covariance parameters, their bounds, relative covariance factors; the same as unit triangle and scales |
-#' | `Lambda`, `Lambdat`, `Lind`, `A` | relative covariance factor of all effects, transposed, which element of `theta` fills each entry; `A` is `Lambdat Zt` |
-#' | `L`, `RX`, `RZX` | Cholesky factors of the penalised least squares system |
-#' | `u`, `b`, `beta`, `fixef`, `sigma` | spherical and original random effects, fixed effects without and with names, residual standard deviation |
-#' | `flist`, `cnms`, `Gp`, `Tp` | grouping factors, names of effects, where terms start in `b` and in `theta` |
-#' | `REML`, `is_REML`, `devcomp`, `devfun` | number of fixed effects of a REML fit (else 0), the same as logical, components of the criterion, the criterion as a function of `theta` |
-#' | `N`, `n`, `p`, `q`, `m`, `k`, `npar` | rows, rows, fixed effects, random effects, length of `theta`, terms, length of `par` |
-#' | `n_rtrms`, `n_rfacs`, `p_i`, `l_i`, `q_i`, `m_i` | number of terms and of grouping factors; by term: effects of a level, effects, parameters; `l_i`: levels of each grouping factor |
+#' @section Components:
+#' \describe{
+#'   \item{`X`, `y`, `mu`, `offset`}{the model matrix of the fixed effects (without aliased
+#'     columns), the response, the conditional means, the offset}
+#'   \item{`Z`, `Zt`, `Ztlist`, `mmList`}{the random-effects model matrix, its transpose, the
+#'     rows of the transpose by effect, and the model matrices of the terms before they are split
+#'     by level}
+#'   \item{`theta`, `par`, `lower`, `Tlist`, `ST`}{the covariance parameters (under both names),
+#'     their bounds, the relative covariance factors, and these as scales and unit triangles}
+#'   \item{`Lambda`, `Lambdat`, `Lind`, `A`}{the relative covariance factor of all random effects,
+#'     its transpose, which element of `theta` fills each entry, and `Lambdat Zt`}
+#'   \item{`L`, `RX`, `RZX`}{the Cholesky factors of the penalised least squares system}
+#'   \item{`u`, `b`, `beta`, `fixef`, `sigma`}{spherical and original random effects, fixed
+#'     effects without and with names, the residual standard deviation}
+#'   \item{`flist`, `cnms`, `Gp`, `Tp`}{grouping factors, names of the effects of each term, where
+#'     the terms start in `b` and in `theta`}
+#'   \item{`REML`, `is_REML`, `devcomp`, `devfun`}{the number of fixed effects of a fit by REML
+#'     (0 for ML), the same as `TRUE` or `FALSE`, the components of the criterion, and the
+#'     criterion as a function of `theta`}
+#'   \item{`N`, `n`, `p`, `q`, `m`, `npar`, `k`}{numbers: rows (twice), fixed effects, random
+#'     effects, covariance parameters (twice), terms}
+#'   \item{`n_rtrms`, `n_rfacs`, `l_i`, `p_i`, `q_i`, `m_i`}{numbers: terms, grouping factors,
+#'     levels of each grouping factor; and of each term the effects of a level, all effects, and
+#'     the parameters}
+#' }
 #'
 #' @param object A model fitted by [lmm()].
 #' @param name The name of a component; several names, or `"ALL"`, give a list.
 #' @param ... Not used.
 #' @returns The component. Sparse matrices are those of the package 'Matrix'.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' getME(fit, "theta")
 #' getME(fit, c("n", "p", "q"))
 #' dim(getME(fit, "Zt"))
 #' @export
 #' @rawNamespace S3method(lme4::getME, lmm)
-getME.lmm <- function(object, name, ...) { # nolint: object_name_linter.
+getME.lmm <- function(object, name, ...) {
   check_component_names(name)
   if (identical(name, "ALL")) {
     name <- names(me_components)

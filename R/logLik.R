@@ -18,8 +18,8 @@
 #'   `REML`. `extractAIC()`: the degrees of freedom and the criterion, of the ML fit. The others: a
 #'   number.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' logLik(fit)
 #' logLik(fit, REML = FALSE)
 #' REMLcrit(fit)
@@ -27,7 +27,7 @@
 #' BIC(fit)
 #' @importFrom stats logLik
 #' @export
-logLik.lmm <- function(object, REML = NULL, ...) { # nolint: object_name_linter.
+logLik.lmm <- function(object, REML = NULL, ...) {
   restricted <- if (is.null(REML)) object$REML else REML
   structure(
     -criterion_value(object, restricted) / 2,
@@ -65,20 +65,20 @@ count_parameters <- function(object) {
 #' @rdname logLik.lmm
 #' @importFrom stats deviance
 #' @export
-deviance.lmm <- function(object, REML = NULL, ...) { # nolint: object_name_linter.
+deviance.lmm <- function(object, REML = NULL, ...) {
   criterion_value(object, isTRUE(REML))
 }
 
 #' @rdname logLik.lmm
 #' @export
-REMLcrit.lmm <- function(object, ...) { # nolint: object_name_linter.
+REMLcrit.lmm <- function(object, ...) {
   criterion_value(object, TRUE)
 }
 
 #' @rdname logLik.lmm
 #' @importFrom stats extractAIC
 #' @export
-extractAIC.lmm <- function(fit, scale = 0, k = 2, ...) { # nolint: object_name_linter.
+extractAIC.lmm <- function(fit, scale = 0, k = 2, ...) {
   likelihood <- logLik.lmm(refitML.lmm(fit))
   df <- attr(likelihood, "df")
   c(df, -2 * as.numeric(likelihood) + k * df)

@@ -1,4 +1,5 @@
-# New rows for a prediction: evaluated as the fit evaluated its own, checked, missing values handled.
+# New rows for a prediction: evaluated as the fit evaluated its own, checked, missing values
+# handled.
 
 #' @noRd
 check_newdata <- function(newdata) {
@@ -103,7 +104,7 @@ variables_of <- function(expression) {
   if (is_call_to(expression, c("$", "@"))) {
     arguments <- arguments[1L]
   }
-  arguments <- arguments[!vapply(arguments, identical, NA, quote(expr = ))]
+  arguments <- arguments[vapply(arguments, function(x) is.call(x) || is.name(x) && nzchar(x), NA)]
   unique(unlist(lapply(arguments, variables_of)))
 }
 

@@ -17,19 +17,19 @@
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #' @returns A vector with one number for each row, named by row.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(predict(fit))
-#' new <- data.frame(Days = 10, Subject = c("308", "309", "new"))
+#' new <- data.frame(age = 16, Subject = c("M01", "F01", "new"))
 #' predict(fit, new, re.form = NA)
 #' predict(fit, new, allow.new.levels = TRUE)
 #' predict(fit, new, re.form = ~ (1 | Subject), allow.new.levels = TRUE)
 #' @importFrom stats predict
 #' @export
-predict.lmm <- function(object, newdata = NULL, re.form = NULL, # nolint: object_name_linter.
-                        random.only = FALSE, # nolint: object_name_linter.
-                        allow.new.levels = FALSE, # nolint: object_name_linter.
-                        na.action = stats::na.pass, # nolint: object_name_linter.
+predict.lmm <- function(object, newdata = NULL, re.form = NULL,
+                        random.only = FALSE,
+                        allow.new.levels = FALSE,
+                        na.action = stats::na.pass,
                         type = c("response", "link"), ...) {
   check_predict_dots(...)
   parts <- select_random(object, re.form)

@@ -10,11 +10,11 @@
 #' @param ... Not used.
 #' @returns `x`, invisibly.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' lmm(distance ~ age + (age | Subject), Orthodont)
 #' @export
 print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
-                      ranef.comp = "Std.Dev.", ...) { # nolint: object_name_linter.
+                      ranef.comp = "Std.Dev.", ...) {
   writeLines(paste0(format_title(x$REML), " ['lmm']"))
   writeLines(format_call(x$call, x$formula))
   writeLines(format_criterion(criterion_table(x), 4L))

@@ -20,15 +20,15 @@
 #'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
 #'   (conditional mode) and `condsd` (conditional standard deviation).
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(ranef(fit)$Subject)
 #' head(as.data.frame(ranef(fit)))
 #' head(coef(fit)$Subject)
 #' @importFrom nlme ranef
 #' @method ranef lmm
 #' @export
-ranef.lmm <- function(object, condVar = TRUE, drop = FALSE, # nolint: object_name_linter.
+ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
                       whichel = names(object$flist), ...) {
   check_grouping_names(whichel, object)
   wanted <- which(names(object$flist) %in% whichel)

@@ -9,12 +9,12 @@
 #' @returns A list of class `prcomplist` with an object of class `prcomp` for each grouping factor.
 #'   Standard deviations are relative to the residual one.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' summary(rePCA(fit)$Subject)
 #' @export
 #' @rawNamespace S3method(lme4::rePCA, lmm)
-rePCA.lmm <- function(x, ...) { # nolint: object_name_linter.
+rePCA.lmm <- function(x, ...) {
   factors <- theta_matrix(x$theta, x$random)
   components <- lapply(
     structure(seq_along(x$flist), names = names(x$flist)),

@@ -12,9 +12,9 @@
 #' @param ... Not used.
 #' @returns A fitted model.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
-#' fixef(refit(fit, sleepstudy$Reaction + 100))
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' fixef(refit(fit, Orthodont$distance + 100))
 #' logLik(refitML(fit))
 #' @export
 #' @rawNamespace S3method(lme4::refit, lmm)
@@ -29,7 +29,7 @@ refit.lmm <- function(object, newresp = NULL, control = object$control, ...) {
 #' @rdname refit.lmm
 #' @export
 #' @rawNamespace S3method(lme4::refitML, lmm)
-refitML.lmm <- function(x, ...) { # nolint: object_name_linter.
+refitML.lmm <- function(x, ...) {
   if (!x$REML) {
     return(x)
   }

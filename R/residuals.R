@@ -12,8 +12,8 @@
 #' @returns A vector with one number for each row that was used, named by the rows of the data.
 #'   After `na.action = na.exclude` the rows left out are there, as `NA`.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(fitted(fit))
 #' head(residuals(fit, type = "scaled"))
 #' @importFrom stats residuals

@@ -24,8 +24,8 @@
 #'   columns `Estimate`, `Std. Error` and `t value`), `varcor`, `sigma`, `ngrps`, `residuals`
 #'   (scaled), `vcov`, `AICtab`, `logLik` and `certificate`.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' summary(fit)
 #' coef(summary(fit))
 #' @export
@@ -71,9 +71,9 @@ coefficient_table <- function(object) {
 #' @rdname summary.lmm
 #' @export
 print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), correlation = NULL,
-                              symbolic.cor = FALSE, # nolint: object_name_linter.
-                              ranef.comp = c("Variance", "Std.Dev."), # nolint: object_name_linter.
-                              show.resids = TRUE, ...) { # nolint: object_name_linter.
+                              symbolic.cor = FALSE,
+                              ranef.comp = c("Variance", "Std.Dev."),
+                              show.resids = TRUE, ...) {
   writeLines(paste0(x$methTitle, " ['lmm']"))
   writeLines(c(format_call(x$call, x$formula), ""))
   writeLines(c(format_criterion(x$AICtab, 1L), ""))
@@ -145,7 +145,7 @@ format_correlations <- function(correlations) {
   names <- rownames(correlations)
   p <- length(names)
   text <- matrix(
-    formatC(correlations, digits = 3L, format = "f"), p,
+    format(round(correlations, 3L), nsmall = 3L), p,
     dimnames = list(abbreviate(names, 11L), abbreviate(names, 6L))
   )
   text[!lower.tri(text)] <- ""

@@ -8,18 +8,18 @@
 #'
 #' @param object A model fitted by [lmm()].
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
-#'   `. ~ . - (Days | Subject) + (1 | Subject)`.
+#'   `. ~ . - (x | g) + (1 | g)`.
 #' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out.
 #' @param evaluate Fit (`TRUE`) or return the call (`FALSE`)?
 #' @returns A fitted model, or the call.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' update(fit, REML = FALSE)
-#' update(fit, . ~ . - (Days | Subject) + (1 | Subject))
+#' update(fit, . ~ . - (age | Subject) + (1 | Subject))
 #' @importFrom stats update
 #' @export
-update.lmm <- function(object, formula., ..., evaluate = TRUE) { # nolint: object_name_linter.
+update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   changes <- as.list(substitute(list(...)))[-1L]
   call <- object$call
   if (!missing(formula.)) {

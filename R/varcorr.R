@@ -14,8 +14,8 @@
 #'   `as.data.frame()`: a data frame with the columns `grp`, `var1`, `var2`, `vcov` (variance or
 #'   covariance) and `sdcor` (standard deviation or correlation). The last row is the residual.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' VarCorr(fit)
 #' print(VarCorr(fit), comp = c("Variance", "Std.Dev."))
 #' as.data.frame(VarCorr(fit))

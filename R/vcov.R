@@ -9,8 +9,8 @@
 #' @param ... Not used.
 #' @returns A matrix with the coefficients' names.
 #' @examples
-#' data(sleepstudy, package = "lme4")
-#' fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' vcov(fit)
 #' @importFrom stats vcov
 #' @export

@@ -1,7 +1,7 @@
 # What has to happen when the package is loaded: methods on generics that only some versions of
 # another package have. Stable generics are registered in NAMESPACE.
 
-.onLoad <- function(libname, pkgname) { # nolint: object_name_linter.
+.onLoad <- function(libname, pkgname) {
   when_loaded("lme4", register_lme4)
 }
 

@@ -43,10 +43,14 @@ test_that("the call, also when values stand in it", {
 })
 
 test_that("an ML fit's table, the numbers of levels", {
-  table <- c(AIC = 1763.9393, BIC = 1783.0971, logLik = -875.9697, deviance = 1751.9393, df.resid = 174)
+  table <- c(
+    AIC = 1763.9393, BIC = 1783.0971, logLik = -875.9697, deviance = 1751.9393, df.resid = 174
+  )
   expect_identical(
     format_criterion(table, 1),
     c("   AIC    BIC logLik deviance df.resid", "1763.9 1783.1 -876.0   1751.9      174")
   )
-  expect_identical(format_groups(180L, c(g = 18L, h = 3L)), "Number of obs: 180, groups:  g, 18; h, 3")
+  expect_identical(
+    format_groups(180L, c(g = 18L, h = 3L)), "Number of obs: 180, groups:  g, 18; h, 3"
+  )
 })

@@ -1,4 +1,4 @@
-for_twins("logLik(), deviance() and REMLcrit() are lme4's for both likelihoods", function(ours, theirs) {
+for_twins("logLik(), deviance(), REMLcrit() are lme4's", function(ours, theirs) {
   for (reml in list(NULL, TRUE, FALSE)) {
     likelihood <- logLik(ours, REML = reml)
     reference <- logLik(theirs, REML = reml)

@@ -7,7 +7,7 @@ test_that("missing columns are named", {
 
 test_that("a variable of the fit outside of the data is no substitute for a column", {
   local({
-    Days <- twin_data()$sleepstudy$Days # nolint: object_name_linter.
+    Days <- twin_data()$sleepstudy$Days
     fit <- lmm(Reaction ~ Days + (1 | Subject), twin_data()$sleepstudy)
     expect_error(
       predict(fit, data.frame(Subject = "308")), "Days", class = "ferrolmm_error_newdata"
