@@ -67,8 +67,8 @@
 #' summary(m)
 #' lmm(distance ~ age * Sex + (age || Subject), data = Orthodont, REML = FALSE)
 #' @export
-lmm <- function(formula, data = NULL, REML = TRUE, # nolint: object_name_linter.
-                weights, subset, na.action, offset, # nolint: object_name_linter.
+lmm <- function(formula, data = NULL, REML = TRUE,
+                weights, subset, na.action, offset,
                 contrasts = NULL, start = NULL, control = lmm_control()) {
   call <- match.call()
   given <- list(

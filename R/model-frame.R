@@ -549,7 +549,9 @@ check_finite <- function(frame, names) {
       value <- as.matrix(x)[row, ]
       value <- value[!is.finite(value)][1L]
       ferrolmm_abort(
-        paste0("`", label, "` is not finite: it is ", value, " in row ", row, "."), "not_finite",
+        paste0("`", label, "` is not finite: it is ", value, " in row ",
+               attr(frame, "row.names")[row], "."),
+        "not_finite",
         i = "Leave that row out, or correct the variable.", variable = label
       )
     }

@@ -1,0 +1,4 @@
+library(testthat)
+library(ferrolmm)
+
+test_check("ferrolmm")

@@ -1,0 +1,45 @@
+# The way of lmm() up to the engine: list(model, frame, fixed, random)
+front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = stats::na.omit) {
+  given <- lapply(substitute(list(...))[-1L], function(e) list(expr = e, force = function() NULL))
+  model <- parse_formula(formula, data, parent.frame())
+  frame <- build_frame(model, data, as.list(given), na.action, parent.frame())
+  fixed <- build_fixed(model, frame, contrasts)
+  random <- build_random(model, frame)
+  list(model = model, frame = frame, fixed = fixed, random = random)
+}
+
+# What lme4 makes of the same model, its checks off
+lme4_front_end <- function(formula, data, ...) {
+  off <- lme4::lmerControl(
+    check.rankX = "ignore", check.nobs.vs.nRE = "ignore", check.nobs.vs.nlev = "ignore",
+    check.nlev.gtr.1 = "ignore", check.scaleX = "ignore"
+  )
+  suppressWarnings(suppressMessages(lme4::lFormula(formula, data, ..., control = off)))
+}
+
+# Every part that both have, to the bit
+expect_same_design <- function(formula, data, contrasts = NULL) {
+  theirs <- lme4_front_end(formula, data, contrasts = contrasts)
+  ours <- front_end(formula, data, contrasts = contrasts)
+  info <- paste(deparse(formula), collapse = " ")
+  X <- theirs$X
+  testthat::expect_identical(c(X), c(ours$fixed$X), info = info)
+  testthat::expect_identical(colnames(X), colnames(ours$fixed$X), info = info)
+  testthat::expect_identical(attr(X, "assign"), attr(ours$fixed$X, "assign"), info = info)
+  testthat::expect_identical(
+    unname(as.matrix(theirs$reTrms$Zt)),
+    t(dense_z(ours$random$design, nrow(X))), info = info
+  )
+  for (part in c("cnms", "Gp", "lower", "flist")) {
+    testthat::expect_identical(ours$random[[part]], theirs$reTrms[[part]], info = info)
+  }
+  testthat::expect_identical(names(ours$frame), names(theirs$fr), info = info)
+  testthat::expect_identical(row.names(ours$frame), row.names(theirs$fr), info = info)
+  testthat::expect_identical(
+    ours$fixed$y, as.double(stats::model.response(theirs$fr)), info = info
+  )
+  testthat::expect_identical(
+    random_design(ours$random$terms, ours$random$flist, ours$frame), ours$random$design,
+    info = info
+  )
+}

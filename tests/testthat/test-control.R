@@ -1,0 +1,58 @@
+test_that("options are checked once", {
+  control <- lmm_control(max_evaluations = 50, tolerance = 1e-5, threads = 1, verbose = TRUE)
+  expect_s3_class(control, "lmm_control")
+  expect_identical(
+    unclass(control), list(max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L)
+  )
+  bad <- function(pattern, ...) {
+    expect_error(lmm_control(...), pattern, class = "ferrolmm_error_argument")
+  }
+  bad("`max_evaluations`", max_evaluations = 0)
+  bad("`max_evaluations`", max_evaluations = 1.5)
+  bad("`max_evaluations`", max_evaluations = NA)
+  bad("`max_evaluations`", max_evaluations = Inf)
+  bad("`tolerance`", tolerance = 0)
+  bad("`tolerance`", tolerance = c(1e-3, 1e-4))
+  bad("`threads`", threads = -1)
+  bad("`threads`", threads = "all")
+  bad("`verbose`", verbose = NULL)
+  expect_error(lmm_control(optimizer = "bobyqa"), "unused argument")
+})
+
+test_that("threads: argument, option, environment variable, the engine", {
+  old <- options(ferrolmm.threads = NULL)
+  variables <- c("OMP_THREAD_LIMIT", "_R_CHECK_LIMIT_CORES_")
+  env <- Sys.getenv(variables, NA, names = TRUE)
+  on.exit({
+    options(old)
+    Sys.unsetenv(variables[is.na(env)])
+    for (v in variables[!is.na(env)]) do.call(Sys.setenv, stats::setNames(list(env[[v]]), v))
+  })
+  Sys.unsetenv(variables)
+  threads <- function(...) lmm_control(...)$threads
+  expect_identical(threads(), 0L)
+  Sys.setenv(OMP_THREAD_LIMIT = "3")
+  expect_identical(threads(), 3L)
+  Sys.setenv(OMP_THREAD_LIMIT = "many")
+  expect_identical(threads(), 0L)
+  options(ferrolmm.threads = 5)
+  expect_identical(threads(), 5L)
+  expect_identical(threads(threads = 7), 7L)
+  Sys.setenv(`_R_CHECK_LIMIT_CORES_` = "TRUE")
+  expect_identical(threads(threads = 7), 2L)
+  expect_identical(threads(threads = 0), 2L)
+  expect_identical(threads(threads = 1), 1L)
+  Sys.setenv(`_R_CHECK_LIMIT_CORES_` = "false")
+  expect_identical(threads(threads = 7), 7L)
+})
+
+test_that("options print", {
+  expect_snapshot(lmm_control(threads = 2))
+  expect_snapshot(lmm_control(threads = 2, tolerance = 1e-4, verbose = 1))
+})
+
+test_that("lmm() takes nothing else as control", {
+  expect_error(check_control(list(tolerance = 1)), "lmm_control", class = "ferrolmm_error_argument")
+  expect_error(check_control(structure(list(), class = c("lmerControl", "merControl"))),
+               "leave lmerControl", class = "ferrolmm_error_argument")
+})

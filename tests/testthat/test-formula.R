@@ -1,0 +1,105 @@
+groups_of <- function(formula) {
+  bars <- parse_formula(formula, NULL, globalenv())$bars
+  unlist(lapply(bars, function(bar) vapply(bar$groups, function(g) g$name, "")))
+}
+fixed_of <- function(formula, data = NULL) {
+  deparse(parse_formula(formula, data, globalenv())$fixed[[3L]])
+}
+
+test_that("grouping expressions expand as in lme4", {
+  expect_identical(groups_of(y ~ (1 | g)), "g")
+  expect_identical(groups_of(y ~ (1 | a / b)), c("b:a", "a"))
+  expect_identical(groups_of(y ~ (1 | a / b / c)), c("c:(b:a)", "b:a", "a"))
+  expect_identical(groups_of(y ~ (1 | a:b)), "a:b")
+  expect_identical(groups_of(y ~ (1 | a * b)), c("a", "b", "a:b"))
+  expect_identical(groups_of(y ~ (1 | b %in% a)), "b:a")
+  expect_identical(groups_of(y ~ (1 | b %in% c("u", "v"))), "b %in% c(\"u\", \"v\")")
+  expect_identical(groups_of(y ~ (1 | (g))), "g")
+  expect_identical(groups_of(y ~ (1 | factor(g)) + (x | h)), c("factor(g)", "h"))
+})
+
+test_that("slashes agree with lme4::findbars()", {
+  skip_if_not_installed("lme4")
+  for (f in list(y ~ (1 | a / b), y ~ (1 | a / b / c), y ~ x + (x | a / b), y ~ (1 | a:b))) {
+    theirs <- vapply(lme4::findbars(f), function(bar) deparse(bar[[3L]]), "")
+    expect_identical(groups_of(f), theirs)
+  }
+})
+
+test_that("the fixed part is what is left without the bars", {
+  expect_identical(fixed_of(y ~ (1 | g)), "1")
+  expect_identical(fixed_of(y ~ x + (1 | g) + z), "x + z")
+  expect_identical(fixed_of(y ~ (1 | g) + x), "x")
+  expect_identical(fixed_of(y ~ (1 | g) - 1), "-1")
+  expect_identical(fixed_of(y ~ x + (1 | g) - 1), "x - 1")
+  expect_identical(fixed_of(y ~ (x + z) * w + ((1 | g) + (0 + x | g))), "(x + z) * w")
+  expect_identical(fixed_of(y ~ 0 + (1 | g)), "0")
+  expect_identical(fixed_of(y ~ x + diag(x | g)), "x")
+})
+
+test_that("a bar inside a function is a logical or", {
+  expect_identical(fixed_of(y ~ I(a | b) + (1 | g)), "I(a | b)")
+  expect_identical(fixed_of(y ~ ifelse(a || b, 1, 2) + (1 | g)), "ifelse(a || b, 1, 2)")
+  expect_error(parse_formula(y ~ I(a | b), NULL, globalenv()), class = "ferrolmm_error_formula")
+})
+
+test_that("a dot stands for the columns that are neither response nor grouping variable", {
+  data <- data.frame(y = 1, x = 1, `a b` = 1, g = 1, h = 1, check.names = FALSE)
+  expect_identical(fixed_of(y ~ . + (1 | g / h), data), "(x + `a b`)")
+  expect_identical(fixed_of(log(y) ~ . - x + (x | g) + (1 | h), data), "(x + `a b`) - x")
+  expect_identical(fixed_of(y ~ . + (1 | g), data[c("y", "g")]), "(1)")
+  expect_error(fixed_of(y ~ . + (1 | g)), "data frame", class = "ferrolmm_error_formula")
+  expect_error(fixed_of(y ~ x + (. | g), data), "`.`", class = "ferrolmm_error_formula")
+})
+
+test_that("double bars and structures are kept for the data stage", {
+  bars <- parse_formula(y ~ (x || g) + diag(x | h) + us(1 | i), NULL, globalenv())$bars
+  expect_identical(vapply(bars, function(b) b$double, NA), c(TRUE, FALSE, FALSE))
+  expect_identical(vapply(bars, function(b) b$structure, ""), c("us", "diag", "us"))
+  expect_error(fixed_of(y ~ cs(1 | g)), "cs\\(\\)", class = "ferrolmm_error_formula")
+  expect_error(fixed_of(y ~ us(1 | g, 2)), "us\\(\\)", class = "ferrolmm_error_formula")
+  expect_error(fixed_of(y ~ diag(x || g)), "\\|\\|", class = "ferrolmm_error_formula")
+})
+
+test_that("strings, calls and formulas are formulas", {
+  env <- new.env()
+  model <- parse_formula("y ~ x + (1 | g)", NULL, env)
+  expect_identical(environment(model$formula), env)
+  expect_identical(fixed_of(quote(y ~ x + (1 | g))), "x")
+  local_formula <- local({
+    here <- TRUE
+    y ~ x + (1 | g)
+  })
+  expect_true(environment(parse_formula(local_formula, NULL, env)$fixed)$here)
+})
+
+test_that("what cannot be read says why", {
+  bad <- function(formula, pattern) {
+    expect_error(parse_formula(formula, NULL, globalenv()), pattern,
+                 class = "ferrolmm_error_formula")
+  }
+  bad(42, "formula")
+  bad(NULL, "formula")
+  bad(c("y ~ x", "z"), "formula")
+  bad("y x", "string")
+  bad(data.frame(a = 1), "comes first")
+  bad(~ x + (1 | g), "response")
+  bad(y ~ x, "random-effects term")
+  bad(y ~ x + 1 | g, "parentheses")
+  bad(y ~ x | g, "parentheses")
+  bad(y ~ x + (1 | h) | g, "parentheses")
+  bad(y ~ (1 | g | h), "Two bars")
+  bad(y ~ (1 || g | h), "Two bars")
+  bad(y ~ ((1 | g) | h), "Two bars")
+  bad(y ~ (1 | (g | h)), "Two bars")
+  bad(y ~ x * (1 | g), "only be added")
+  bad(y ~ x:(1 | g), "only be added")
+  bad(y ~ x - (1 | g), "only be added")
+  bad(y ~ x + (1 | g)^2, "only be added")
+  bad(y ~ (1 | g + h), "`g \\+ h`")
+  bad(y ~ (1 | g - h), "cannot be read")
+  bad(y ~ (1 | 1), "must be a variable")
+  bad(y ~ (1 | "g"), "must be a variable")
+  bad(y ~ (2 | g), "left side")
+  bad(y ~ (offset(x) | g), "offset")
+})
