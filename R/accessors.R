@@ -58,9 +58,15 @@ formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE,
     return(stats::formula(x$terms))
   }
   if (random.only) {
-    return(random_formula(x$formula))
+    return(random_formula(full_formula(x)))
   }
-  x$formula
+  full_formula(x)
+}
+
+#' The formula with fixed and random part
+#' @noRd
+full_formula <- function(object) {
+  attr(object$frame, "formula")
 }
 
 #' @noRd
@@ -100,7 +106,7 @@ terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE,
     return(x$terms)
   }
   if (random.only) {
-    return(stats::terms(parse_formula(random_formula(x$formula), NULL, NULL)$frame))
+    return(stats::terms(parse_formula(random_formula(full_formula(x)), NULL, NULL)$frame))
   }
   attr(x$frame, "terms")
 }

@@ -8,7 +8,8 @@
 #   formula         the full formula, with bars; its environment is kept
 #   terms           terms of the fixed part (with response), with predvars and dataClasses
 #   frame           model frame of the used rows: response first, then every variable, then
-#                   "(weights)" and "(offset)"; attributes terms (of all variables) and na.action
+#                   "(weights)" and "(offset)"; attributes terms (of all variables), na.action and
+#                   formula (the full one again: stats::step() overwrites object$formula)
 #   contrasts       of the fixed part, named list or NULL
 #   xlevels         levels of the factors of the fixed part, named list or NULL
 #   assign          integer: which term of `terms` each column of X belongs to
@@ -43,6 +44,7 @@
 #' Build the fitted object from the front end's description and the engine's result
 #' @noRd
 new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) {
+  attr(frame, "formula") <- formula
   object <- list(
     coefficients = structure(result$beta, names = fixed$names),
     call = call,

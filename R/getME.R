@@ -82,7 +82,7 @@ me_components <- list(
   y = function(object) response_values(object),
   mu = function(object) object$fitted.values,
   u = function(object) object$u,
-  b = function(object) methods::new("dgeMatrix", x = object$b, Dim = c(length(object$b), 1L)),
+  b = function(object) new_matrix("dgeMatrix", x = object$b, Dim = c(length(object$b), 1L)),
   Gp = function(object) object$Gp,
   Tp = function(object) {
     c(beg__ = 0, structure(cumsum(theta_counts(object)), names = names(object$cnms)))
@@ -128,6 +128,12 @@ me_components <- list(
   devfun = function(object) criterion_function(object)
 )
 
+#' A matrix of a class of 'Matrix', which is loaded now and not with this package
+#' @noRd
+new_matrix <- function(class, ...) {
+  methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
+}
+
 #' @noRd
 theta_counts <- function(object) {
   vapply(object$random, count_theta, 1)
@@ -154,7 +160,7 @@ build_zt <- function(object) {
   rows <- do.call(rbind, lapply(blocks, `[[`, "rows"))
   values <- do.call(rbind, lapply(blocks, `[[`, "values"))
   filled <- values != 0
-  methods::new(
+  new_matrix(
     "dgCMatrix",
     i = rows[filled], x = values[filled], p = c(0L, cumsum(as.integer(colSums(filled)))),
     Dim = c(length(object$b), n),
@@ -256,7 +262,7 @@ block_pattern <- function(term) {
 build_lambdat <- function(object) {
   pattern <- lambdat_pattern(object)
   q <- length(object$b)
-  methods::new(
+  new_matrix(
     "dgCMatrix",
     i = pattern$row - 1L, p = c(0L, cumsum(tabulate(pattern$column, q))),
     x = unname(object$theta)[pattern$parameter], Dim = c(q, q)

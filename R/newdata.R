@@ -51,11 +51,11 @@ new_frame <- function(object, newdata, columns) {
 new_column <- function(name, expression, object, newdata) {
   n <- nobs.lmm(object)
   check_variables(
-    expression, newdata, environment(object$formula),
+    expression, newdata, environment(full_formula(object)),
     fitted_rows = setdiff(c(n, n + length(object$na.action)), 1L)
   )
   value <- tryCatch(
-    eval(expression, newdata, environment(object$formula)),
+    eval(expression, newdata, environment(full_formula(object))),
     error = function(e) abort_evaluation("variable", name, newdata, e)
   )
   rows <- NROW(value)

@@ -286,7 +286,7 @@ new_offset <- function(object, frame, newdata) {
     return(offset)
   }
   value <- tryCatch(
-    eval(argument, newdata, environment(object$formula)),
+    eval(argument, newdata, environment(full_formula(object))),
     error = function(e) abort_evaluation("offset", argument, newdata, e)
   )
   if (!length(value) %in% c(1L, nrow(newdata))) {

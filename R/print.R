@@ -16,7 +16,7 @@
 print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
                       ranef.comp = "Std.Dev.", ...) {
   writeLines(paste0(format_title(x$REML), " ['lmm']"))
-  writeLines(format_call(x$call, x$formula))
+  writeLines(format_call(x$call, full_formula(x)))
   writeLines(format_criterion(criterion_table(x), 4L))
   print_random_effects(VarCorr.lmm(x), digits, ranef.comp)
   writeLines(format_groups(nobs.lmm(x), ngrps.lmm(x)))

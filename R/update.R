@@ -23,7 +23,7 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   changes <- as.list(substitute(list(...)))[-1L]
   call <- object$call
   if (!missing(formula.)) {
-    call$formula <- stats::update.formula(object$formula, formula.)
+    call$formula <- stats::update.formula(full_formula(object), formula.)
   }
   for (name in names(changes)) {
     call[[name]] <- changes[[name]]
@@ -38,7 +38,7 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
 #' original arguments, else the caller's; over it, the caller's variables of the new arguments
 #' @noRd
 update_environment <- function(object, call, changes, caller) {
-  home <- environment(object$formula)
+  home <- environment(full_formula(object))
   kept <- setdiff(argument_names(call, c("data", "control", "start", "contrasts", "REML")),
                   names(changes))
   needed <- unlist(lapply(as.list(call)[kept], all.vars))

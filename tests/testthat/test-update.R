@@ -42,4 +42,5 @@ test_that("drop1() and step() work through update()", {
   table <- drop1(fit)
   expect_identical(rownames(table), c("<none>", "Days"))
   expect_equal(table$AIC[[1]], AIC(fit))
+  expect_named(fixef(step(fit, trace = 0)), c("(Intercept)", "Days"))
 })
