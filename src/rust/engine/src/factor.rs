@@ -8,7 +8,7 @@ use crate::fixed_basis::accumulate_gram;
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
 use crate::moments::Moments;
-use crate::parallel::{pieces, split_at_offsets, Workers};
+use crate::parallel::{split_at_offsets, Workers};
 use crate::schur::{Schur, Source, Storage};
 
 /// Levels of the first factor in one piece of work.
