@@ -548,9 +548,12 @@ check_finite <- function(frame, names) {
       label <- if (startsWith(name, "(")) gsub("[()]", "", name) else name
       value <- as.matrix(x)[row, ]
       value <- value[!is.finite(value)][1L]
+      name_of_row <- attr(frame, "row.names")[row]
+      if (is.character(name_of_row)) {
+        name_of_row <- paste0("\"", name_of_row, "\"")
+      }
       ferrolmm_abort(
-        paste0("`", label, "` is not finite: it is ", value, " in row ",
-               attr(frame, "row.names")[row], "."),
+        paste0("`", label, "` is not finite: it is ", value, " in row ", name_of_row, "."),
         "not_finite",
         i = "Leave that row out, or correct the variable.", variable = label
       )

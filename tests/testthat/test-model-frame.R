@@ -143,7 +143,7 @@ test_that("sums that overflow are not taken for infinite values", {
 test_that("infinite values count only in the rows that are used, and not in groups", {
   some <- d
   some$x[1] <- -Inf
-  expect_error(frame_of(y ~ x + (1 | g), some), "`x`.*-Inf.*row 1",
+  expect_error(frame_of(y ~ x + (1 | g), some), "`x`.*-Inf in row \"row1\"",
                class = "ferrolmm_error_not_finite")
   expect_identical(nrow(frame_of(y ~ x + (1 | g), some, subset = x > 0)), 7L)
   some$y[1] <- NA
