@@ -184,8 +184,14 @@ wrap_text <- function(text, ...) {
 #' @noRd
 term_boundary <- function(object, t) {
   term <- object$random[[t]]
-  scale <- vapply(term_columns(term, object$frame), column_scale, 0)
   boundary_facts(
-    theta_matrix(object$theta, object$random)[[t]], term, scale, object$certificate$rank[[t]]
+    theta_matrix(object$theta, object$random)[[t]], term, effect_scales(object, t),
+    object$certificate$rank[[t]]
   )
+}
+
+#' Root mean square of each basis column of a term
+#' @noRd
+effect_scales <- function(object, t) {
+  vapply(term_columns(object$random[[t]], object$frame), column_scale, 0)
 }

@@ -10,10 +10,12 @@
 #'
 #' `isSingular()` says whether an estimated covariance matrix of random effects lies on the boundary
 #' of its parameter space: a variance of zero, or effects that are perfectly correlated. The fit is
-#' still the maximum, see the certificate in [summary.lmm()].
+#' still the maximum, see the certificate in [summary.lmm()]. The units of the predictors do not
+#' matter: a slope counts by what it contributes to the response.
 #'
 #' @param object,x A model fitted by [lmm()].
-#' @param tol A diagonal element of a relative covariance factor below it counts as zero.
+#' @param tol A diagonal element of a relative covariance factor, times the root mean square of its
+#'   predictor, below it counts as zero.
 #' @param ... Passed to methods.
 #' @returns `isREML()`, `isLMM()`, `isGLMM()`, `isNLMM()`, `isSingular()`: `TRUE` or `FALSE`.
 #'   `ngrps()`: a named vector, the number of levels of each grouping factor. `REMLcrit()`: see
@@ -100,7 +102,12 @@ isSingular.default <- function(x, tol = 1e-4, ...) {
 #' @rdname lmm-generics
 #' @export
 isSingular.lmm <- function(x, tol = 1e-4, ...) {
-  any(x$theta[x$lower == 0] < tol)
+  if (any(x$certificate$rank < lengths(x$cnms))) {
+    return(TRUE)
+  }
+  diagonals <- lapply(theta_matrix(x$theta, x$random), diag)
+  scales <- lapply(seq_along(x$random), function(t) effect_scales(x, t))
+  any(unlist(diagonals) * unlist(scales) < tol)
 }
 
 #' @rdname lmm-generics
