@@ -13,8 +13,11 @@ rscript <- function(code, arguments = character(), timeout = 60, wait = TRUE) {
   list(status = status, output = output)
 }
 
-## The fields that hold the fit itself: all but the call and the settings.
-numbers_of <- function(fit) fit[setdiff(names(fit), c("call", "control"))]
+## The fields that the engine computes.
+numbers_of <- function(fit) {
+  fit[c("theta", "coefficients", "u", "b", "sigma", "rx", "vcov_unscaled", "fitted.values",
+        "residuals", "criterion", "devcomp", "certificate")]
+}
 
 test_that("a panic in Rust is an R error, and the session lives on", {
   condition <- expect_error(engine_value(rs_self_test_panic()), class = "ferrolmm_error_bug")
@@ -24,11 +27,10 @@ test_that("a panic in Rust is an R error, and the session lives on", {
 })
 
 test_that("one, two and four threads give the same bits", {
-  skip_if_not_installed("lme4")
   n <- 20000L
   set.seed(1)
   d <- data.frame(x = rnorm(n), a = sample.int(300L, n, TRUE), b = sample.int(200L, n, TRUE))
-  d$y <- d$x + rnorm(300)[d$a] * (1 + d$x) + rnorm(200)[d$b] + rnorm(n)
+  d$y <- d$x + rnorm(300)[d$a] + rnorm(300)[d$a] * d$x + rnorm(200)[d$b] + rnorm(n)
   fits <- lapply(c(1L, 2L, 4L), function(threads) {
     lmm(y ~ x + (x | a) + (1 | b), d, control = lmm_control(threads = threads))
   })
@@ -42,7 +44,7 @@ test_that("a fit in a forked worker after a fit in the parent does not hang", {
     set.seed(1)
     n <- 20000L
     d <- data.frame(x = rnorm(n), a = sample.int(300L, n, TRUE), b = sample.int(200L, n, TRUE))
-    d$y <- d$x + rnorm(300)[d$a] + rnorm(200)[d$b] + rnorm(n)
+    d$y <- d$x + rnorm(300)[d$a] + rnorm(300)[d$a] * d$x + rnorm(200)[d$b] + rnorm(n)
     fit <- function(i) lmm(y ~ x + (x | a) + (1 | b), d, control = lmm_control(threads = 2L))
     parent <- fit(0L)
     children <- parallel::mclapply(1:2, fit, mc.cores = 2L)
@@ -56,7 +58,7 @@ test_that("a fit in a forked worker after a fit in the parent does not hang", {
 })
 
 test_that("a fit saved in one process works in another", {
-  fit <- lmm(mobility ~ Age + Sex + (Sex | doctor), doctors)
+  fit <- lmm(distance ~ age * Sex + (age | Subject), nlme::Orthodont)
   answers <- function(fit) {
     list(
       fixef = fixef(fit), vcov = vcov(fit), varcorr = as.data.frame(VarCorr(fit)),
@@ -86,16 +88,17 @@ test_that("an interrupt ends a fit soon, and the session lives on", {
   skip_on_cran()
   skip_on_os("windows")
   log <- tempfile(fileext = ".txt")
+  ## Two crossed factors with thousands of levels: some seconds of dense algebra.
   rscript("
     log <- commandArgs(TRUE)
-    tell <- function(...) cat(..., '\\n', file = log, append = TRUE)
+    tell <- function(...) cat(..., '\n', file = log, append = TRUE)
     set.seed(1)
-    n <- 400000L
-    d <- data.frame(a = sample.int(9000L, n, TRUE), b = sample.int(8000L, n, TRUE))
-    d$y <- rnorm(9000)[d$a] + rnorm(8000)[d$b] + rnorm(n)
+    n <- 150000L
+    d <- data.frame(a = sample.int(5000L, n, TRUE), b = sample.int(4500L, n, TRUE))
+    d$y <- rnorm(5000)[d$a] + rnorm(4500)[d$b] + rnorm(n)
     tell('pid', Sys.getpid())
     ended <- tryCatch(
-      { fit <- lmm(y ~ 1 + (1 | a) + (1 | b), d); fit$certificate$status },
+      suppressWarnings(lmm(y ~ 1 + (1 | a) + (1 | b), d))$certificate$status,
       interrupt = function(e) 'interrupted',
       ferrolmm_error_interrupted = function(e) 'interrupted'
     )
@@ -105,11 +108,13 @@ test_that("an interrupt ends a fit soon, and the session lives on", {
   ", log, wait = FALSE, timeout = 0)
 
   pid <- as.integer(sub("pid ", "", wait_for_line(log, "^pid")))
-  Sys.sleep(1.5)
+  Sys.sleep(0.7)
   sent <- as.numeric(Sys.time())
   tools::pskill(pid, tools::SIGINT)
   ended <- wait_for_line(log, "[.0-9]{9}$", seconds = 300)
+  at <- as.numeric(sub("^[a-z-]+ ", "", ended))
+  if (at < sent) skip("the fit was over before it could be interrupted")
   expect_match(ended, "^interrupted")
-  expect_lt(as.numeric(sub("[a-z]+ ", "", ended)) - sent, 5)
+  expect_lt(at - sent, 5)
   expect_match(wait_for_line(log, "alive"), "converged")
 })
