@@ -1,5 +1,7 @@
 for_twins("logLik(), deviance(), REMLcrit() are lme4's", function(ours, theirs) {
-  for (reml in list(NULL, TRUE, FALSE)) {
+  # without fixed effects lme4 reads memory that it never set when asked for REML
+  restricted <- ours$rank > 0
+  for (reml in list(NULL, FALSE, if (restricted) TRUE)) {
     likelihood <- logLik(ours, REML = reml)
     reference <- logLik(theirs, REML = reml)
     expect_equal(as.numeric(likelihood), as.numeric(reference), tolerance = 1e-9)
@@ -7,7 +9,9 @@ for_twins("logLik(), deviance(), REMLcrit() are lme4's", function(ours, theirs) 
                  attributes(reference)[c("df", "nobs", "nall")])
   }
   expect_equal(deviance(ours), deviance(theirs, REML = FALSE), tolerance = 1e-9)
-  expect_equal(REMLcrit(ours), lme4:::devCrit(theirs, REML = TRUE), tolerance = 1e-9)
+  if (restricted) {
+    expect_equal(REMLcrit(ours), -2 * as.numeric(logLik(theirs, REML = TRUE)), tolerance = 1e-9)
+  }
   expect_equal(AIC(ours), AIC(theirs), tolerance = 1e-9)
   expect_equal(BIC(ours), BIC(theirs), tolerance = 1e-9)
   expect_equal(df.residual(ours), df.residual(theirs))
