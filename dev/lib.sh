@@ -2,6 +2,10 @@
 # machine. Installs what is missing from the system's own archive, nothing else; does nothing where
 # everything is there. Works without a terminal.
 
+# The same messages, sorting and encoding on every machine; Debian has this locale always.
+LC_ALL=C.UTF-8
+export LC_ALL
+
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '\nferrolmm: %s\n' "$*" >&2; exit 1; }
 
