@@ -105,3 +105,56 @@ test_that("messages", {
     predict(fit, re.form = ~ (1 | plate))
   })
 })
+
+# The rows of the fit, given as new rows one half at a time, must get the fitted values again:
+# whatever the formula made of the data has to be made of the new rows too.
+formulas <- list(
+  nested = yield ~ nitro + (1 | Block / Variety),
+  interaction = yield ~ nitro * Variety + (nitro | Block:Variety),
+  factor_slopes = yield ~ Variety + (Variety | Block),
+  independent = yield ~ nitro + (nitro + Variety || Block),
+  diagonal = yield ~ nitro + diag(nitro | Block),
+  expressions = log(yield) ~ exp(nitro) + I(nitro^2) + (1 | factor(code)),
+  number = yield ~ nitro + (1 | code),
+  logical = yield ~ wet + (1 | Block) + (nitro | wet:Block),
+  cuts = yield ~ cut(nitro, c(-1, 0.3, 1)) + (1 | cut(code, c(0, 20, 40, 60))),
+  bases = yield ~ poly(nitro, 2) + splines::ns(code, 3) + (poly(nitro, 1) | Block),
+  scaled = yield ~ scale(nitro) + (scale(nitro) | Block),
+  text = yield ~ label + (1 | label:Block),
+  matrix_column = yield ~ m + (1 | Block),
+  date = yield ~ day + (1 | Block),
+  contrasts = yield ~ C(Variety, contr.sum) + ordered(nitro) + (1 | Block),
+  no_intercept = yield ~ 0 + Variety + nitro:Variety + (0 + Variety | Block),
+  dot = yield ~ . + (1 | Block),
+  offset = yield ~ Variety + offset(log(code)) + (1 | Block)
+)
+for (name in names(formulas)) {
+  test_that(paste("new rows are treated as the rows of the fit:", name), {
+    data <- as.data.frame(nlme::Oats)
+    data$Block <- factor(data$Block, ordered = FALSE)
+    data$code <- as.integer(data$Block) * 10
+    data$wet <- data$code > 30
+    data$label <- as.character(data$Variety)
+    data$day <- as.Date("2024-03-01") + seq_len(72) %% 7
+    if (name == "dot") {
+      data <- data[c("yield", "nitro", "Block", "Variety")]
+    } else {
+      data$m <- cbind(a = data$nitro, b = sqrt(1:72))
+    }
+    fit <- suppressWarnings(suppressMessages(lmm(formulas[[name]], data)))
+    for (half in list(1:36, 37:72, 5)) {
+      rows <- data[half, , drop = FALSE]
+      expect_equal(unname(predict(fit, rows)), unname(fitted(fit))[half])
+      expect_equal(
+        unname(predict(fit, rows, re.form = NA)), unname(predict(fit, re.form = NA))[half]
+      )
+      # text instead of factors will do, but not for C()
+      if (name == "contrasts") {
+        next
+      }
+      factors <- vapply(rows, is.factor, NA)
+      rows[factors] <- lapply(rows[factors], as.character)
+      expect_equal(unname(predict(fit, rows)), unname(fitted(fit))[half])
+    }
+  })
+}
