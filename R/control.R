@@ -4,9 +4,9 @@
 #'
 #' @param max_evaluations (`integer(1)`)\cr largest number of evaluations of the criterion. The
 #'   usual fit takes about ten.
-#' @param tolerance (`numeric(1)`)\cr the optimum is accepted where a further Newton step promises to
-#'   lower the criterion by less than this (half the squared Newton decrement): 1e-12 puts the
-#'   parameters within about a millionth of their standard errors.
+#' @param tolerance (`numeric(1)`)\cr the optimum is accepted where a further Newton step
+#'   promises to lower the criterion by less than this (half the squared Newton decrement): 1e-12
+#'   puts the parameters within about a millionth of their standard errors.
 #' @param threads (`integer(1)` or `NULL`)\cr number of threads; 0 lets the engine decide from
 #'   the machine and the size of the problem. `NULL` takes `getOption("ferrolmm.threads")`, then
 #'   the environment variable `OMP_THREAD_LIMIT`, then 0. The result is the same to the last bit
@@ -90,7 +90,7 @@ format.lmm_control <- function(x, ...) {
   c(
     "Options of lmm():",
     paste0("  evaluations of the criterion: at most ", x$max_evaluations),
-    paste0("  tolerance of the decrement:  ", format(x$tolerance)),
+    paste0("  tolerance of the decrement:   ", format(x$tolerance)),
     paste0("  threads:                      ", threads),
     paste0("  verbose:                      ", x$verbose)
   )

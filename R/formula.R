@@ -1,6 +1,7 @@
 # From a formula to the terms of the model, without data.
 #
-#   response ~ fixed + (lhs | group) + (lhs || group) + structure(lhs | group)
+# A right side is a sum of fixed terms and of bar terms: (lhs | group), (lhs || group), or
+# structure(lhs | group).
 #
 # A bar is a random-effects term only where formula operators lead to it: `I(a | b)` is a logical
 # predictor, as in lm().

@@ -11,7 +11,7 @@
 #' @noRd
 build_random <- function(model, frame) {
   n <- .row_names_info(frame, 2L)
-  groups <- code_groups(model$bars, frame)
+  groups <- mark_partitions(code_groups(model$bars, frame))
   terms <- list()
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
@@ -44,7 +44,7 @@ assemble_random <- function(terms, nl, keys, groups) {
   for (t in seq_along(terms)) {
     terms[[t]]$factor <- index[t]
     terms[[t]]$group <- names(flist)[index[t]]
-    terms[[t]]$values <- terms[[t]]$key <- NULL
+    terms[[t]]$values <- terms[[t]]$key <- terms[[t]]$partition <- NULL
   }
   cnms <- lapply(terms, function(term) term$cnms)
   names(cnms) <- vapply(terms, function(term) term$group, "")
@@ -117,7 +117,8 @@ expand_bar <- function(bar, groups, frame) {
 #' @returns a list: `label` ("Days | Subject"), `group` (name of its grouping factor), `lhs` (the
 #'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
 #'   `cnms`, `structure`, `contrasts` (of factors in `lhs`), `leaves` (variables whose
-#'   interaction is the grouping factor); here also `key` and `values`, which are not kept.
+#'   interaction is the grouping factor); here also `key`, `partition` and `values`, which are
+#'   not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
   key <- group_key(group)
@@ -127,7 +128,7 @@ describe_term <- function(bar, basis, set, group, groups) {
     cnms = basis$names[set],
     structure = if (length(set) == 1L) "us" else bar$structure,
     contrasts = basis$contrasts, leaves = groups[[key]]$leaves,
-    key = key, values = basis$columns[set]
+    key = key, partition = groups[[key]]$partition, values = basis$columns[set]
   )
 }
 
@@ -203,6 +204,39 @@ code_groups <- function(bars, frame) {
     }
   }
   groups
+}
+
+#' Find grouping factors that group the rows alike under another name
+#'
+#' Each group gets `partition`: the key of the first group that is the same up to its labels.
+#' @noRd
+mark_partitions <- function(groups) {
+  keys <- names(groups)
+  for (k in seq_along(groups)) {
+    groups[[k]]$partition <- keys[k]
+    for (before in seq_len(k - 1L)) {
+      if (same_partition(groups[[before]], groups[[k]])) {
+        groups[[k]]$partition <- groups[[before]]$partition
+        break
+      }
+    }
+  }
+  groups
+}
+
+#' Is there a one-to-one map between the levels? A few rows tell most factors apart.
+#' @noRd
+same_partition <- function(a, b) {
+  if (a$n_levels != b$n_levels) {
+    return(FALSE)
+  }
+  maps <- function(rows) {
+    map <- integer(a$n_levels)
+    map[a$codes[rows]] <- b$codes[rows]
+    all(map[a$codes[rows]] == b$codes[rows])
+  }
+  n <- length(a$codes)
+  maps(seq_len(min(n, 100L))) && maps(seq_len(n))
 }
 
 #' Codes and levels of the interaction of variables of a frame
@@ -300,7 +334,7 @@ code_double <- function(x) {
 #' likelihood depends only on their sum.
 #' @noRd
 drop_duplicate_terms <- function(terms) {
-  if (length(terms) < 2L || !anyDuplicated(vapply(terms, function(term) term$key, ""))) {
+  if (length(terms) < 2L || !anyDuplicated(vapply(terms, function(term) term$partition, ""))) {
     return(terms)
   }
   drop <- logical(length(terms))
@@ -317,7 +351,7 @@ drop_duplicate_terms <- function(terms) {
 
 #' @noRd
 is_contained <- function(a, b, later) {
-  if (a$key != b$key || !all(a$cnms %in% b$cnms)) {
+  if (a$partition != b$partition || !all(a$cnms %in% b$cnms)) {
     return(FALSE)
   }
   if (length(a$cnms) == length(b$cnms) && a$structure == b$structure) {
@@ -333,7 +367,12 @@ warn_duplicate <- function(a, b) {
     paste0("Duplicate random-effects term: (", a$label, ") is ",
            if (same) "the same as (" else "part of (", b$label, "), and is dropped."),
     "duplicate_term",
-    x = paste0("One variance would be split between two terms, which no data can identify.")
+    x = c(
+      if (a$key != b$key) {
+        paste0("`", a$group, "` and `", b$group, "` group the rows in the same way.")
+      },
+      "One variance would be split between two terms, which no data can identify."
+    )
   )
 }
 

@@ -55,7 +55,8 @@ test_that("lengths that differ are named", {
   short <- 1:7
   fails(lmm(y ~ short + (1 | g), d), "data", "`short` has length 7, `y` has length 40")
   fails(lmm(y ~ x + (1 | short), d), "data", "`short`")
-  fails(lmm(y ~ x + (T | g), d), "data", "`T` has length 1")
+  constant <- 2
+  fails(lmm(y ~ x + (constant | g), d), "data", "`constant` has length 1")
   fails(lmm(y ~ x + (1 | g), c(as.list(d), list(z = 1)), weights = z), "weights", "length 1")
 })
 

@@ -145,6 +145,14 @@ test_that("a term that another contains is dropped with a warning", {
   dropped(y ~ x + (x | g) + (1 | h) + (1 | g), c("x | g", "1 | h"))
   dropped(y ~ x + (x || g) + (1 | g), c("1 | g", "0 + x | g"))
   dropped(y ~ x + (x | g) + diag(x | g), "x | g")
+  d$same <- factor(d$g, labels = c("v", "u", "z", "y", "x"))
+  dropped(y ~ x + (1 | g) + (1 | same), "1 | g")
+  expect_warning(front_end(y ~ x + (1 | g) + (1 | same), d), "`same` and `g` group the rows")
+  dropped(y ~ x + (1 | same) + (x | g), "x | g")
+  d$other <- d$g
+  d$other[39] <- 1
+  expect_no_warning(front_end(y ~ x + (1 | g) + (1 | other), d))
+  expect_no_warning(front_end(y ~ x + (1 | g) + (0 + x | same), d))
   expect_no_warning(front_end(y ~ x + (1 | g) + (0 + x | g) + (1 | h), d))
 })
 
