@@ -75,10 +75,11 @@ format_groups <- function(nobs, ngrps) {
 #' Variances and correlations as a character matrix, a row for each effect
 #'
 #' @param comp "Std.Dev.", "Variance" or both; the first letters will do.
-#' @param corr correlations or covariances in the last columns?
+#' @param corr correlations or covariances in the last columns? NULL: what goes with `comp`.
 #' @noRd
-format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = any(comp == "Std.Dev.")) {
+format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = NULL) {
   comp <- match.arg(comp, c("Std.Dev.", "Variance"), several.ok = TRUE)
+  corr <- if (is.null(corr)) "Std.Dev." %in% comp else corr
   sizes <- vapply(x, nrow, 1L)
   sd <- c(unlist(lapply(x, attr, "stddev"), use.names = FALSE), attr(x, "sc"))
   columns <- list(Std.Dev. = format(sd, digits = digits), Variance = format(sd^2, digits = digits))
@@ -107,6 +108,8 @@ format_pairs <- function(x, sizes, corr, digits) {
     text
   })
   cells <- rbind(do.call(rbind, unname(blocks)), "")
+  filled <- nzchar(cells)
+  cells[filled] <- formatC(cells[filled], width = max(nchar(cells)))
   colnames(cells) <- c(if (corr) "Corr" else "Cov", character(width - 1L))
   cells
 }
@@ -126,7 +129,7 @@ format_certificate <- function(certificate) {
   verdict <- switch(certificate$status,
     converged = "optimum proved",
     singular = "optimum proved, at the boundary: singular fit",
-    `not-identified` = "NOT unique: the data do not identify all covariance parameters",
+    `not-identified` = "NOT proved: the data do not identify all covariance parameters",
     `iteration-limit` = "NOT proved: stopped at the limit of evaluations",
     interrupted = "NOT proved: interrupted",
     evaluated = "none, evaluated at the given theta",
@@ -167,8 +170,7 @@ format_findings <- function(object) {
     which(certificate$rank < lengths(object$cnms)),
     function(t) term_boundary(object, t)
   ))
-  problem <- if (!certificate$status %in% c("converged", "singular", "evaluated") &&
-                   nzchar(certificate$message)) {
+  problem <- if (certificate$status == "failed" && nzchar(certificate$message)) {
     sentence(certificate$message)
   }
   findings <- paste("*", c(facts, problem), recycle0 = TRUE)

@@ -111,12 +111,12 @@ varcorr_rows <- function(v, group, order) {
 
 #' @param digits The number of significant digits to print.
 #' @param comp What to print: `"Std.Dev."`, `"Variance"` or both.
-#' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) beside them? Correlations go
-#'   with standard deviations.
+#' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) beside them? By default
+#'   correlations if `comp` has standard deviations.
 #' @rdname VarCorr.lmm
 #' @export
 print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = "Std.Dev.",
-                              corr = any(comp == "Std.Dev."), ...) {
+                              corr = NULL, ...) {
   print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
   invisible(x)
 }

@@ -26,6 +26,16 @@ test_that("sigma = scales the matrices", {
   expect_equal(c(relative$Subject) * sigma(fit)^2, c(VarCorr(fit)$Subject))
 })
 
+test_that("correlations are aligned whatever their sign", {
+  v <- VarCorr(our_twin("slope"))
+  three <- term_covariance(matrix(c(1, 0.5, -0.4, 0, 1, 0.2, 0, 0, 1), 3), 2, letters[1:3])
+  v$Subject <- three
+  expect_identical(
+    unname(format_varcorr(v, 4)[, 4:5]),
+    cbind(c("", " 0.45", "-0.37", ""), c("", "", " 0.00", ""))
+  )
+})
+
 test_that("a zero variance has no correlation", {
   v <- term_covariance(matrix(c(1, 0.5, 0, 0), 2), 2, c("a", "b"))
   expect_equal(attr(v, "correlation")[2, 1], 1)
@@ -42,5 +52,6 @@ test_that("VarCorr() prints standard deviations, variances, correlations, covari
     print(VarCorr(fit), digits = 3, comp = c("Variance", "Std.Dev."))
     print(VarCorr(fit), digits = 3, comp = "Variance")
     print(VarCorr(our_twin("shared_factor")), digits = 2)
+    print(VarCorr(our_twin("factor_slope"), sigma = 1), digits = 3, comp = "Var", corr = TRUE)
   })
 })
