@@ -19,8 +19,8 @@ const DESCENT: f64 = 1e-5;
 /// Scaled curvature below which the criterion does not notice that a parameter changes by its own size.
 const FLAT: f64 = 1e-6;
 
-/// Multiply-adds up to which the certificate rests on the exact Hessian.
-const EXACT_LIMIT: f64 = 6e10;
+/// Multiply-adds (at the speed of sparse ones) up to which the certificate rests on the exact Hessian.
+const EXACT_LIMIT: f64 = 3e9;
 
 /// What holds on the boundary.
 pub(crate) struct Boundary {

@@ -138,7 +138,7 @@ impl Objective for Criterion<'_> {
 
     fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>) {
         let m = self.parameters.len();
-        let cheap = self.exact_cost() <= 2.0 * self.system.schur.work(self.system.k1()) + 2e6;
+        let cheap = self.exact_cost() <= 0.5 * self.system.schur.work(self.system.k1()) + 1e6;
         if exact && cheap {
             if let Some(hessian) = self.exact_hessian() {
                 let gradient = self.latest.as_ref().map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());

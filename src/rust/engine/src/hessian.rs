@@ -10,9 +10,9 @@ use crate::factor::{assemble, Factor, SchurFactor, SelectedInverse, System, LEVE
 use crate::gradient::{kappas, Solution};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
-use crate::schur::Storage;
+use crate::schur::{Storage, DENSE_ADVANTAGE};
 
-/// Multiply-adds that [`traces`] would take; infinite where it would need too much memory.
+/// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
 #[must_use]
 pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     let order = (system.schur.q2 + p) as f64;
@@ -20,8 +20,12 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     if order > 6000.0 || first * order * order > 2e8 {
         return f64::INFINITY;
     }
-    let rows = system.q1() as f64;
-    first * order.powi(3) + first * rows * (p as f64).powi(2) + 10.0 * order * order
+    let product = match &system.schur.storage {
+        Storage::Dense => order.powi(3) / DENSE_ADVANTAGE,
+        Storage::Sparse(pattern) => 2.0 * order * (pattern.nnz() as f64 + p as f64 * order),
+    };
+    let rows = system.q1() as f64 * (p as f64).powi(2);
+    first * (product + rows + system.schur.pair_work(system.k1())) + 10.0 * order * order
 }
 
 /// tr(P V_a P V_b) for all pairs of parameters, m x m.
@@ -42,7 +46,7 @@ pub fn traces(
     let first: Vec<usize> = (0..m).filter(|&a| in_first(a)).collect();
     let products: Vec<Matrix> = first
         .iter()
-        .map(|&a| dense::multiply(&r, &phi(system, factor, &kappa[a], fixed), &system.workers))
+        .map(|&a| phi(system, factor, &kappa[a], fixed).times(&r, system))
         .collect();
     let own = first_traces(system, factor, inverse, solution, &kappa, &first, fixed);
     let mut out = vec![0.0; m * m];
@@ -124,11 +128,10 @@ fn bordered_inverse(system: &System, factor: &Factor, inverse: &SelectedInverse,
 }
 
 /// Phi_a = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T and W_j = [W_2j, W_Xj].
-fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Matrix {
+fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
     let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
     let levels = system.moments.factors[0].n_levels;
     let p1 = factor.rzx.m;
-    let order = q2 + p;
     let mut kw = vec![0.0; factor.w.len()];
     let mut kx = vec![0.0; levels * k1 * p];
     let mut x = vec![0.0; levels * k1 * p];
@@ -155,43 +158,99 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Matrix {
             }
         }
     }
-    let mut out = Matrix::zeros(order, order);
-    if q2 > 0 {
-        let mut storage = SchurFactor::Dense(Matrix::zeros(q2, q2));
-        assemble(system, &factor.w, &kw, 1.0, None, &mut Vec::new(), &mut storage);
-        if let SchurFactor::Dense(mut s) = storage {
-            s.symmetrize_from_lower();
-            for j in 0..q2 {
-                out.data[j * order..j * order + q2].copy_from_slice(s.column(j));
-            }
-        }
-        for j in 0..levels {
-            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
-                let row = schur.effect_row[e] as usize;
-                for i in 0..k1 {
-                    let w = factor.w[e * k1 + i];
-                    for a in 0..p {
-                        out.data[(q2 + a) * order + row] += w * kx[(j * k1 + i) * p + a];
-                    }
+    let mut rest = if matches!(schur.storage, Storage::Dense) {
+        SchurFactor::Dense(Matrix::zeros(q2, q2))
+    } else {
+        SchurFactor::Sparse(vec![0.0; factor_entries(schur)])
+    };
+    assemble(system, &factor.w, &kw, 1.0, None, &mut Vec::new(), &mut rest);
+    if let SchurFactor::Dense(s) = &mut rest {
+        s.symmetrize_from_lower();
+    }
+    let mut border = vec![0.0; q2 * p];
+    for j in 0..levels {
+        for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+            let row = schur.effect_row[e] as usize;
+            for i in 0..k1 {
+                let w = factor.w[e * k1 + i];
+                for a in 0..p {
+                    border[a * q2 + row] += w * kx[(j * k1 + i) * p + a];
                 }
             }
         }
-        for a in 0..p {
-            for i in 0..q2 {
-                out.data[i * order + q2 + a] = out.data[(q2 + a) * order + i];
-            }
-        }
     }
+    let mut fixed = vec![0.0; p * p];
     if p > 0 {
-        let mut xx = vec![0.0; p * p];
-        dense::add_transposed_product(&x, &kx, levels * k1, p, p, 1.0, &mut xx);
-        for a in 0..p {
-            for b in 0..p {
-                out.data[(q2 + a) * order + q2 + b] = xx[a * p + b];
+        dense::add_transposed_product(&x, &kx, levels * k1, p, p, 1.0, &mut fixed);
+    }
+    Phi { rest, border, fixed, p }
+}
+
+fn factor_entries(schur: &crate::schur::Schur) -> usize {
+    match &schur.storage {
+        Storage::Sparse(pattern) => pattern.nnz(),
+        Storage::Dense => 0,
+    }
+}
+
+/// Phi_a: nodes (dense, or on the pattern of the factor), their border with Q, and Q itself.
+struct Phi {
+    rest: SchurFactor,
+    border: Vec<f64>,
+    fixed: Vec<f64>,
+    p: usize,
+}
+
+impl Phi {
+    /// Phi R for a symmetric R of the bordered order.
+    fn times(&self, r: &Matrix, system: &System) -> Matrix {
+        let (q2, p) = (system.schur.q2, self.p);
+        let order = q2 + p;
+        if let SchurFactor::Dense(s) = &self.rest {
+            let mut full = Matrix::zeros(order, order);
+            for j in 0..q2 {
+                full.data[j * order..j * order + q2].copy_from_slice(s.column(j));
+                for a in 0..p {
+                    full.data[j * order + q2 + a] = self.border[a * q2 + j];
+                }
+            }
+            for a in 0..p {
+                full.data[(q2 + a) * order..(q2 + a) * order + q2].copy_from_slice(&self.border[a * q2..(a + 1) * q2]);
+                full.data[(q2 + a) * order + q2..(q2 + a + 1) * order].copy_from_slice(&self.fixed[a * p..(a + 1) * p]);
+            }
+            return dense::multiply(&full, r, &system.workers);
+        }
+        let mut out = Matrix::zeros(order, order);
+        let columns: Vec<&mut [f64]> = out.data.chunks_mut(order).collect();
+        system.workers.for_each(columns, |j, column| self.sparse_column(system, r.column(j), column));
+        out
+    }
+
+    fn sparse_column(&self, system: &System, x: &[f64], out: &mut [f64]) {
+        let (q2, p) = (system.schur.q2, self.p);
+        if let (SchurFactor::Sparse(values), Storage::Sparse(pattern)) = (&self.rest, &system.schur.storage) {
+            for c in 0..q2 {
+                let start = pattern.column_start[c];
+                let mut own = values[start] * x[c];
+                for position in start + 1..pattern.column_start[c + 1] {
+                    let row = pattern.row[position] as usize;
+                    own += values[position] * x[row];
+                    out[row] += values[position] * x[c];
+                }
+                out[c] += own;
             }
         }
+        for a in 0..p {
+            let border = &self.border[a * q2..(a + 1) * q2];
+            let value = x[q2 + a];
+            let mut own = 0.0;
+            for ((o, b), x) in out[..q2].iter_mut().zip(border).zip(x) {
+                *o += b * value;
+                own += b * x;
+            }
+            out[q2 + a] += own + (0..p).map(|b| self.fixed[b * p + a] * x[q2 + b]).sum::<f64>();
+        }
     }
-    out
 }
 
 fn trace_of_product(a: &Matrix, b: &Matrix) -> f64 {
@@ -251,11 +310,10 @@ fn first_traces(
     total
 }
 
-/// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b).
+/// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Phi_a Rbar.
 fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, parameters: &Parameters, kappa: &[f64], b: usize) -> f64 {
     let g = parameters.place[parameters.list[b].term].0;
     let k = parameters.factor_k[g];
-    let order = r.nrows;
     let mut sum = 0.0;
     for &v in &system.schur.node_of[g] {
         let start = system.schur.offset[v as usize];
@@ -263,10 +321,8 @@ fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, parameters: &Param
             for c in 0..k {
                 let weight = kappa[i * k + c];
                 if weight != 0.0 {
-                    let value: f64 = (0..order)
-                        .map(|l| product.data[l * order + start + i] * r.data[(start + c) * order + l])
-                        .sum();
-                    sum += weight * value;
+                    let (x, y) = (product.column(start + i), r.column(start + c));
+                    sum += weight * x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::moments::Moments;
 const SMALL: usize = 160;
 
 /// Multiply-adds of the dense kernels for one of the sparse ones, as measured.
-const DENSE_ADVANTAGE: f64 = 25.0;
+pub const DENSE_ADVANTAGE: f64 = 25.0;
 
 /// Where a block of cross-products stands.
 #[derive(Debug, Clone, Copy)]
@@ -148,16 +148,22 @@ impl Schur {
     /// Multiply-adds of one evaluation with its gradient, roughly.
     #[must_use]
     pub fn work(&self, k1: usize) -> f64 {
+        let factor = match &self.storage {
+            Storage::Dense => (self.q2 as f64).powi(3) / DENSE_ADVANTAGE,
+            Storage::Sparse(pattern) => 3.0 * pattern.flops(),
+        };
+        2.0 * self.pair_work(k1) + factor
+    }
+
+    /// Multiply-adds of one pass over all pairs of neighbours.
+    #[must_use]
+    pub fn pair_work(&self, k1: usize) -> f64 {
         let pairs: f64 = self
             .start
             .windows(2)
             .map(|w| ((self.effect_start[w[1]] - self.effect_start[w[0]]) as f64).powi(2))
             .sum();
-        let factor = match &self.storage {
-            Storage::Dense => (self.q2 as f64).powi(3) / DENSE_ADVANTAGE,
-            Storage::Sparse(pattern) => 3.0 * pattern.flops(),
-        };
-        2.0 * pairs * k1 as f64 + factor
+        pairs * k1 as f64 / if self.dense_w { DENSE_ADVANTAGE } else { 1.0 }
     }
 }
 

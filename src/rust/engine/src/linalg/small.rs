@@ -80,38 +80,84 @@ pub fn solve_lower_transposed_rows(l: &[f64], k: usize, x: &mut [f64], m: usize)
 
 /// out (k x m) = A' B with A (r x k), B (r x m).
 pub fn mul_tn(a: &[f64], b: &[f64], r: usize, k: usize, m: usize, out: &mut [f64]) {
-    for j in 0..m {
-        for i in 0..k {
-            let mut s = 0.0;
-            for t in 0..r {
-                s += a[i * r + t] * b[j * r + t];
+    match (k, r) {
+        (1, 1) => fixed_tn::<1>(a, b, m, out),
+        (2, 2) => fixed_tn::<2>(a, b, m, out),
+        (3, 3) => fixed_tn::<3>(a, b, m, out),
+        (4, 4) => fixed_tn::<4>(a, b, m, out),
+        _ => {
+            for j in 0..m {
+                for i in 0..k {
+                    let mut s = 0.0;
+                    for t in 0..r {
+                        s += a[i * r + t] * b[j * r + t];
+                    }
+                    out[j * k + i] = s;
+                }
             }
-            out[j * k + i] = s;
+        }
+    }
+}
+
+/// [`mul_tn`] of square A, unrolled.
+fn fixed_tn<const K: usize>(a: &[f64], b: &[f64], m: usize, out: &mut [f64]) {
+    let mut columns = [[0.0; K]; K];
+    for (column, source) in columns.iter_mut().zip(a.chunks_exact(K)) {
+        column.copy_from_slice(source);
+    }
+    for (target, source) in out.chunks_exact_mut(K).zip(b.chunks_exact(K)).take(m) {
+        for (value, column) in target.iter_mut().zip(&columns) {
+            *value = (0..K).map(|t| column[t] * source[t]).sum();
         }
     }
 }
 
 /// out (k x m) = A B with A (k x r), B (r x m).
 pub fn mul_nn(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64]) {
-    out[..k * m].fill(0.0);
-    for j in 0..m {
-        for t in 0..r {
-            let c = b[j * r + t];
-            for i in 0..k {
-                out[j * k + i] += a[t * k + i] * c;
+    match (k, r) {
+        (1, 1) => fixed_nn::<1>(a, b, m, out),
+        (2, 2) => fixed_nn::<2>(a, b, m, out),
+        (3, 3) => fixed_nn::<3>(a, b, m, out),
+        (4, 4) => fixed_nn::<4>(a, b, m, out),
+        _ => {
+            out[..k * m].fill(0.0);
+            for j in 0..m {
+                for t in 0..r {
+                    let c = b[j * r + t];
+                    for i in 0..k {
+                        out[j * k + i] += a[t * k + i] * c;
+                    }
+                }
             }
         }
     }
 }
 
+/// [`mul_nn`] of square A, unrolled.
+fn fixed_nn<const K: usize>(a: &[f64], b: &[f64], m: usize, out: &mut [f64]) {
+    let mut columns = [[0.0; K]; K];
+    for (column, source) in columns.iter_mut().zip(a.chunks_exact(K)) {
+        column.copy_from_slice(source);
+    }
+    for (target, source) in out.chunks_exact_mut(K).zip(b.chunks_exact(K)).take(m) {
+        let mut sum = [0.0; K];
+        for (column, c) in columns.iter().zip(source) {
+            for (value, x) in sum.iter_mut().zip(column) {
+                *value += x * c;
+            }
+        }
+        target.copy_from_slice(&sum);
+    }
+}
+
 /// out (k x m) = A B' with A (k x r), B (m x r).
 pub fn mul_nt(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64]) {
-    out[..k * m].fill(0.0);
-    for t in 0..r {
-        for j in 0..m {
-            let c = b[t * m + j];
-            for i in 0..k {
-                out[j * k + i] += a[t * k + i] * c;
+    let out = &mut out[..k * m];
+    out.fill(0.0);
+    for (left, right) in a.chunks_exact(k).zip(b.chunks_exact(m)).take(r) {
+        for (target, c) in out.chunks_exact_mut(k).zip(right) {
+            for (value, x) in target.iter_mut().zip(left) {
+                *value += x * c;
             }
         }
     }
