@@ -15,8 +15,8 @@
 #' @param ... Not used.
 #' @returns `fixef()`: a named vector. `sigma()`: the residual standard deviation. `formula()`,
 #'   `terms()`, `model.frame()`, `model.matrix()`, `family()`, `weights()`: as their generics say.
-#'   `ngrps()`: the number of levels of each grouping factor. `case.names()` and
-#'   `variable.names()`: the names of the rows and of the columns of X.
+#'   `ngrps()`: the number of levels of each grouping factor. `case.names()`, `variable.names()` and
+#'   `labels()`: the names of the rows, of the columns of X, and of the terms of the fixed part.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -182,4 +182,10 @@ case.names.lmm <- function(object, ...) {
 #' @export
 variable.names.lmm <- function(object, ...) {
   names(fixef.lmm(object))
+}
+
+#' @rdname lmm-accessors
+#' @export
+labels.lmm <- function(object, ...) {
+  attr(object$terms, "term.labels")
 }

@@ -49,7 +49,8 @@ test_that("weights are 1 when none were given", {
   expect_identical(weights(our_twin("slope")), rep(1, 180))
 })
 
-test_that("names of cases and the family", {
+test_that("names of cases and of terms, and the family", {
+  expect_identical(labels(our_twin("deficient")), c("Days", "I(2 * Days)", "late"))
   fit <- our_twin("missing")
   expect_identical(case.names(fit), setdiff(as.character(1:180), c("3", "50", "120")))
   expect_identical(family(fit)$family, "gaussian")
