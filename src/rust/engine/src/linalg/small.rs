@@ -154,6 +154,9 @@ fn fixed_nn<const K: usize>(a: &[f64], b: &[f64], m: usize, out: &mut [f64]) {
 pub fn mul_nt(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64]) {
     let out = &mut out[..k * m];
     out.fill(0.0);
+    if out.is_empty() {
+        return;
+    }
     for (left, right) in a.chunks_exact(k).zip(b.chunks_exact(m)).take(r) {
         for (target, c) in out.chunks_exact_mut(k).zip(right) {
             for (value, x) in target.iter_mut().zip(left) {
