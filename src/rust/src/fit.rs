@@ -252,7 +252,11 @@ fn rs_conditional_variances(
 ) -> Robj {
     answer(|| {
         let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
-        let variances = engine::conditional_variances(&arguments.borrow()?, &arguments.options, &interrupt::pending)?;
+        let variances = engine::conditional_variances(
+            &arguments.borrow()?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
         let arrays = variances.iter().map(|array| to_doubles(array));
         Ok(vec![(
             "variances",

@@ -138,13 +138,16 @@ fn check(codes: &[&[i32]], n_levels: &[usize]) -> Result<(), GroupingError> {
     Ok(())
 }
 
+/// A code for each row, and the pair that each code stands for.
+type Combined = (Vec<i32>, Vec<(i32, i32)>);
+
 /// New codes for the pairs (left, right) that occur, ordered by left, then right; and the pairs.
 fn combine(
     left: &[i32],
     n_left: usize,
     right: &[i32],
     n_right: usize,
-) -> Result<(Vec<i32>, Vec<(i32, i32)>), GroupingError> {
+) -> Result<Combined, GroupingError> {
     match n_left.checked_mul(n_right) {
         Some(keys) if table_is_cheap(keys, left.len()) => {
             combine_by_table(left, right, n_right, keys)
@@ -158,7 +161,7 @@ fn combine_by_table(
     right: &[i32],
     n_right: usize,
     keys: usize,
-) -> Result<(Vec<i32>, Vec<(i32, i32)>), GroupingError> {
+) -> Result<Combined, GroupingError> {
     let key = |l: i32, r: i32| index(l) * n_right + index(r);
     let mut level = vec![0_i32; keys];
     for (&l, &r) in left.iter().zip(right) {
@@ -184,7 +187,7 @@ fn combine_by_sorting(
     n_left: usize,
     right: &[i32],
     n_right: usize,
-) -> Result<(Vec<i32>, Vec<(i32, i32)>), GroupingError> {
+) -> Result<Combined, GroupingError> {
     let by_right = counting_sort(0..left.len(), n_right, |row| index(right[row]));
     let order = counting_sort(by_right.into_iter(), n_left, |row| index(left[row]));
     let mut codes = vec![0; left.len()];
