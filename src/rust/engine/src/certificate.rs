@@ -189,7 +189,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let exact = criterion.exact_cost() <= EXACT_LIMIT && run.status != Status::Interrupted;
+    let exact = criterion.exact_cost() <= EXACT_LIMIT;
     let hessian = if exact { criterion.exact_hessian() } else { None };
     let kind = if hessian.is_some() { HessianKind::Exact } else { HessianKind::AverageInformation };
     let scale = criterion.scale(x);
@@ -249,7 +249,6 @@ fn sentence(status: Status, gradient: f64, steps_off: usize) -> String {
             .to_owned(),
         Status::NotIdentified => "the criterion is flat at the optimum: the data do not identify all covariance parameters".to_owned(),
         Status::IterationLimit => format!("out of evaluations with a scaled gradient of {gradient:.1e}"),
-        Status::Interrupted => "interrupted; this is the best point so far".to_owned(),
         Status::Failed => format!("no minimum was found; the scaled gradient is {gradient:.1e}"),
         Status::Evaluated => "evaluated at the given theta, not optimised".to_owned(),
     };

@@ -11,7 +11,7 @@ use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
-use crate::parallel::{pieces, Workers};
+use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, theta_from_raw, RawFactor};
 use crate::result::{Fit, Status};
@@ -21,6 +21,9 @@ use crate::terms::ModelData;
 
 /// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
 const RECENTER: f64 = 1e-6;
+
+/// Rows from which single steps may take long enough to be interrupted within.
+const LONG: usize = 20_000;
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -37,13 +40,22 @@ pub(crate) struct Prepared {
 
 /// Fits a linear mixed model.
 ///
-/// `interrupt` is asked between evaluations, on the calling thread; once it says yes the best point so far is returned with
-/// [`Status::Interrupted`].
+/// `interrupt` is asked on the calling thread, every few milliseconds; once it says yes the fit ends with
+/// [`EngineError::Interrupted`].
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn fit(data: &ModelData<'_>, options: &Options, interrupt: &dyn Fn() -> bool) -> Result<Fit, EngineError> {
-    let mut prepared = prepare(data, options)?;
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| fit_here(data, options, stop, interrupt))
+}
+
+fn fit_here(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Fit, EngineError> {
+    let mut prepared = prepare(data, options, stop)?;
     let mut theta = start(data, options, &prepared)?;
     let mut rounds = 0;
     loop {
@@ -58,7 +70,7 @@ pub fn fit(data: &ModelData<'_>, options: &Options, interrupt: &dyn Fn() -> bool
         }
         let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
         let lost = factor.pwrss < RECENTER * factor.total;
-        if lost && rounds < 3 && run.status != Status::Interrupted {
+        if lost && rounds < 3 {
             let solution = solve(&prepared.system, factor);
             let moved = recentre(&prepared, factor, &solution, &center);
             drop(criterion);
@@ -94,10 +106,11 @@ pub fn conditional_variances(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    let prepared = prepare(data, options)?;
-    if interrupt() {
-        return Err(EngineError::Interrupted);
-    }
+    interruptible(data.n() >= LONG, interrupt, |stop, _| variances_here(data, options, stop))
+}
+
+fn variances_here(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Vec<Vec<f64>>, EngineError> {
+    let prepared = prepare(data, options, stop)?;
     let theta = start(data, options, &prepared)?;
     let system = &prepared.system;
     let t = prepared.parameters.by_factor(&prepared.parameters.regular_factors(&theta));
@@ -118,12 +131,12 @@ pub fn conditional_variances(
 }
 
 /// Checks the data and takes the moments.
-pub(crate) fn prepare(data: &ModelData<'_>, options: &Options) -> Result<Prepared, EngineError> {
+pub(crate) fn prepare(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Prepared, EngineError> {
     data.validate()?;
     let n = data.n();
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
     let work = n as f64 * (data.p as f64 + 1.0) * (data.p as f64 / 2.0 + 2.0 * columns as f64);
-    let workers = Workers::new(options.threads, work);
+    let workers = Workers::new(options.threads, work, stop);
     let fixed = FixedBasis::new(data, &workers);
     if n <= fixed.rank() {
         return Err(EngineError::NoResidualDf { n, rank: fixed.rank() });
@@ -134,7 +147,7 @@ pub(crate) fn prepare(data: &ModelData<'_>, options: &Options) -> Result<Prepare
     check_residual(data, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation = schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
-    let workers = if workers.count() > 1 { workers } else { Workers::new(options.threads, 10.0 * per_evaluation) };
+    let workers = if workers.count() > 1 { workers } else { Workers::new(options.threads, 10.0 * per_evaluation, stop) };
     let parameters = Parameters::new(&layout, &bases);
     let system = System { moments, schur, workers };
     Ok(Prepared { fixed, layout, bases, parameters, system, center })
@@ -219,7 +232,7 @@ fn optimum(criterion: &mut Criterion<'_>, theta: &[f64], options: &Options) -> R
             Stop::Converged if deficient => Status::Singular,
             Stop::Converged => Status::Converged,
             Stop::Evaluations => Status::IterationLimit,
-            Stop::Interrupted => Status::Interrupted,
+            Stop::Interrupted => return Err(EngineError::Interrupted),
             Stop::Stuck => Status::Failed,
         };
         outcome.trace_value = trace.0;

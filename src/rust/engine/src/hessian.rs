@@ -46,7 +46,7 @@ pub fn traces(
     let first: Vec<usize> = (0..m).filter(|&a| in_first(a)).collect();
     let products: Vec<Matrix> = first
         .iter()
-        .map(|&a| phi(system, factor, &kappa[a], fixed).times(&r, system))
+        .map(|&a| phi(system, factor, &kappa[a], fixed).after(&r, system))
         .collect();
     let own = first_traces(system, factor, inverse, solution, &kappa, &first, fixed);
     let mut out = vec![0.0; m * m];
@@ -202,60 +202,46 @@ struct Phi {
 }
 
 impl Phi {
-    /// Phi R for a symmetric R of the bordered order.
-    fn times(&self, r: &Matrix, system: &System) -> Matrix {
+    /// R Phi for a symmetric R of the bordered order.
+    fn after(&self, r: &Matrix, system: &System) -> Matrix {
         let (q2, p) = (system.schur.q2, self.p);
         let order = q2 + p;
-        if let SchurFactor::Dense(s) = &self.rest {
-            let mut full = Matrix::zeros(order, order);
-            for j in 0..q2 {
-                full.data[j * order..j * order + q2].copy_from_slice(s.column(j));
-                for a in 0..p {
-                    full.data[j * order + q2 + a] = self.border[a * q2 + j];
-                }
-            }
-            for a in 0..p {
-                full.data[(q2 + a) * order..(q2 + a) * order + q2].copy_from_slice(&self.border[a * q2..(a + 1) * q2]);
-                full.data[(q2 + a) * order + q2..(q2 + a + 1) * order].copy_from_slice(&self.fixed[a * p..(a + 1) * p]);
-            }
-            return dense::multiply(&full, r, &system.workers);
-        }
         let mut out = Matrix::zeros(order, order);
-        let columns: Vec<&mut [f64]> = out.data.chunks_mut(order).collect();
-        system.workers.for_each(columns, |j, column| self.sparse_column(system, r.column(j), column));
+        match (&self.rest, &system.schur.storage) {
+            (SchurFactor::Dense(s), _) => dense::add_product(&mut out, 0..q2, r, 0..q2, &s.data, &system.workers),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                let columns: Vec<&mut [f64]> = out.data[..q2 * order].chunks_mut(order).collect();
+                system.workers.for_each(columns, |j, column| {
+                    pattern.for_each_symmetric(values, j, |i, value| {
+                        if value != 0.0 {
+                            column.iter_mut().zip(r.column(i)).for_each(|(x, y)| *x += value * y);
+                        }
+                    });
+                });
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+        let transposed: Vec<f64> = (0..q2 * p).map(|e| self.border[(e % p.max(1)) * q2 + e / p.max(1)]).collect();
+        dense::add_product(&mut out, 0..q2, r, q2..order, &transposed, &system.workers);
+        dense::add_product(&mut out, q2..order, r, 0..q2, &self.border, &system.workers);
+        dense::add_product(&mut out, q2..order, r, q2..order, &self.fixed, &system.workers);
         out
-    }
-
-    fn sparse_column(&self, system: &System, x: &[f64], out: &mut [f64]) {
-        let (q2, p) = (system.schur.q2, self.p);
-        if let (SchurFactor::Sparse(values), Storage::Sparse(pattern)) = (&self.rest, &system.schur.storage) {
-            for c in 0..q2 {
-                let start = pattern.column_start[c];
-                let mut own = values[start] * x[c];
-                for position in start + 1..pattern.column_start[c + 1] {
-                    let row = pattern.row[position] as usize;
-                    own += values[position] * x[row];
-                    out[row] += values[position] * x[c];
-                }
-                out[c] += own;
-            }
-        }
-        for a in 0..p {
-            let border = &self.border[a * q2..(a + 1) * q2];
-            let value = x[q2 + a];
-            let mut own = 0.0;
-            for ((o, b), x) in out[..q2].iter_mut().zip(border).zip(x) {
-                *o += b * value;
-                own += b * x;
-            }
-            out[q2 + a] += own + (0..p).map(|b| self.fixed[b * p + a] * x[q2 + b]).sum::<f64>();
-        }
     }
 }
 
+/// tr(A B), by tiles: one of the two is read across its columns.
 fn trace_of_product(a: &Matrix, b: &Matrix) -> f64 {
+    const TILE: usize = 32;
     let n = a.nrows;
-    (0..n).map(|j| (0..n).map(|i| a.data[j * n + i] * b.data[i * n + j]).sum::<f64>()).sum()
+    let mut sum = 0.0;
+    for jt in (0..n).step_by(TILE) {
+        for it in (0..n).step_by(TILE) {
+            for j in jt..(jt + TILE).min(n) {
+                sum += (it..(it + TILE).min(n)).map(|i| a.data[j * n + i] * b.data[i * n + j]).sum::<f64>();
+            }
+        }
+    }
+    sum
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.
@@ -310,21 +296,20 @@ fn first_traces(
     total
 }
 
-/// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Phi_a Rbar.
+/// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Rbar Phi_a.
 fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, parameters: &Parameters, kappa: &[f64], b: usize) -> f64 {
     let g = parameters.place[parameters.list[b].term].0;
     let k = parameters.factor_k[g];
+    let starts: Vec<usize> = system.schur.node_of[g].iter().map(|&v| system.schur.offset[v as usize]).collect();
+    let entries: Vec<(usize, usize, f64)> = (0..k * k)
+        .filter(|&e| kappa[e] != 0.0)
+        .map(|e| (e / k, e % k, kappa[e]))
+        .collect();
     let mut sum = 0.0;
-    for &v in &system.schur.node_of[g] {
-        let start = system.schur.offset[v as usize];
-        for i in 0..k {
-            for c in 0..k {
-                let weight = kappa[i * k + c];
-                if weight != 0.0 {
-                    let (x, y) = (product.column(start + i), r.column(start + c));
-                    sum += weight * x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-                }
-            }
+    for l in 0..r.nrows {
+        let (x, y) = (product.column(l), r.column(l));
+        for &(i, c, weight) in &entries {
+            sum += weight * starts.iter().map(|start| x[start + i] * y[start + c]).sum::<f64>();
         }
     }
     sum

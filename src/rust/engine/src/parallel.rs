@@ -4,34 +4,110 @@
 //! (`parallel::mclapply`). Work is cut into pieces whose number does not depend on the number of threads, and results
 //! come back in order, so the same bits follow from any number of threads.
 
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::Duration;
+
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::error::EngineError;
+
 /// Work (in elementary operations) below which starting threads costs more than it saves.
 const WORTH_THREADS: f64 = 3.0e6;
+
+/// How often the calling thread asks whether the user wants to stop, while another one works.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// Set once the user wants to stop; every piece of work looks at it first.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+/// What a stopped piece of work unwinds with (no panic: no message, no hook).
+struct Stopped;
+
+impl StopFlag {
+    /// Asks all work under this flag to stop.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the current work if it was asked to.
+    pub fn check(&self) {
+        if self.is_set() {
+            resume_unwind(Box::new(Stopped));
+        }
+    }
+}
+
+/// Runs `work` so that `interrupt`, asked on the calling thread, can end it: inline (`work` then asks between
+/// evaluations) or, where single steps may be long, on a thread of its own, left at the next piece of work.
+///
+/// # Errors
+/// [`EngineError::Interrupted`], or what `work` returns.
+pub fn interruptible<T: Send>(
+    long: bool,
+    interrupt: &dyn Fn() -> bool,
+    work: impl Fn(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Sync,
+) -> Result<T, EngineError> {
+    let stop = StopFlag::default();
+    if !long {
+        return work(&stop, interrupt);
+    }
+    let outcome = std::thread::scope(|scope| {
+        let (done, finished) = channel();
+        let (stop, work) = (&stop, &work);
+        let handle = scope.spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(stop, &|| stop.is_set())));
+            // the receiver may have gone: nothing to tell then
+            let _ = done.send(());
+            outcome
+        });
+        while let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(ASK_EVERY) {
+            if interrupt() {
+                stop.set();
+            }
+        }
+        handle.join().unwrap_or_else(Err)
+    });
+    match outcome {
+        Ok(result) => result,
+        Err(payload) if payload.is::<Stopped>() => Err(EngineError::Interrupted),
+        Err(payload) => resume_unwind(payload),
+    }
+}
 
 /// Threads of one engine call; none where the work is small.
 #[derive(Debug)]
 pub struct Workers {
     pool: Option<ThreadPool>,
+    stop: StopFlag,
 }
 
 impl Workers {
     /// `threads` as the user asked (0: all cores), `work` an estimate of the operations to come.
     #[must_use]
-    pub fn new(threads: usize, work: f64) -> Self {
+    pub fn new(threads: usize, work: f64, stop: &StopFlag) -> Self {
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let wanted = if threads == 0 { available } else { threads };
         if wanted <= 1 || work < WORTH_THREADS {
-            return Self { pool: None };
+            return Self { pool: None, stop: stop.clone() };
         }
-        Self { pool: ThreadPoolBuilder::new().num_threads(wanted).build().ok() }
+        Self { pool: ThreadPoolBuilder::new().num_threads(wanted).build().ok(), stop: stop.clone() }
     }
 
     /// No threads.
     #[must_use]
     pub fn sequential() -> Self {
-        Self { pool: None }
+        Self { pool: None, stop: StopFlag::default() }
     }
 
     /// Number of threads that work.
@@ -42,6 +118,10 @@ impl Workers {
 
     /// `f(0), ..., f(n - 1)`, in order.
     pub fn map<T: Send>(&self, n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+        let f = |i| {
+            self.stop.check();
+            f(i)
+        };
         match &self.pool {
             Some(pool) if n > 1 => pool.install(|| (0..n).into_par_iter().map(f).collect()),
             _ => (0..n).map(f).collect(),
@@ -50,6 +130,10 @@ impl Workers {
 
     /// Calls `f(i, piece)` for each piece of a partition of some output.
     pub fn for_each<P: Send>(&self, pieces: Vec<P>, f: impl Fn(usize, P) + Sync + Send) {
+        let f = |i, piece| {
+            self.stop.check();
+            f(i, piece);
+        };
         match &self.pool {
             Some(pool) if pieces.len() > 1 => {
                 pool.install(|| pieces.into_par_iter().enumerate().for_each(|(i, piece)| f(i, piece)));

@@ -11,8 +11,6 @@ pub enum Status {
     NotIdentified,
     /// Out of evaluations.
     IterationLimit,
-    /// Stopped by the user; the best point so far is returned.
-    Interrupted,
     /// No further progress although the gradient is not zero.
     Failed,
     /// Only evaluated at the given theta.
@@ -28,7 +26,6 @@ impl Status {
             Self::Singular => "singular",
             Self::NotIdentified => "not-identified",
             Self::IterationLimit => "iteration-limit",
-            Self::Interrupted => "interrupted",
             Self::Failed => "failed",
             Self::Evaluated => "evaluated",
         }

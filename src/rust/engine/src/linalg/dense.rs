@@ -9,6 +9,8 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
+use std::ops::Range;
+
 use crate::parallel::Workers;
 
 /// Order of the tiles in which threads work.
@@ -70,7 +72,7 @@ impl Matrix {
 #[must_use]
 pub fn cholesky(a: &mut Matrix, workers: &Workers) -> bool {
     let n = a.nrows;
-    if workers.count() == 1 || n < 2 * TILE {
+    if n < 2 * TILE {
         return cholesky_sequential(a.view_mut());
     }
     let mut start = 0;
@@ -198,16 +200,19 @@ pub fn add_strips(a: &[f64], b: &[f64], m: usize, n: usize, alpha: f64, s: &mut 
     });
 }
 
-/// A B for square column-major matrices, by strips of columns.
-#[must_use]
-pub fn multiply(a: &Matrix, b: &Matrix, workers: &Workers) -> Matrix {
-    let mut out = Matrix::zeros(a.nrows, b.ncols);
-    let strips = tile_rows(b.ncols);
-    workers.for_each(split_columns(out.view_mut(), &strips), |i, strip| {
-        let (from, to) = strips[i];
-        matmul(strip, Accum::Replace, a.view(), b.view().subcols(from, to - from), 1.0, Par::Seq);
+/// Columns `to` of `out` += A[, from] B, B column-major with as many rows as `from` has columns; by strips of columns.
+pub fn add_product(out: &mut Matrix, to: Range<usize>, a: &Matrix, from: Range<usize>, b: &[f64], workers: &Workers) {
+    if to.is_empty() || from.is_empty() {
+        return;
+    }
+    let strips = tile_rows(to.len());
+    let left = a.view().subcols(from.start, from.len());
+    let right = MatRef::from_column_major_slice(b, from.len(), to.len());
+    let target = out.view_mut().subcols_mut(to.start, to.len());
+    workers.for_each(split_columns(target, &strips), |i, strip| {
+        let (first, end) = strips[i];
+        matmul(strip, Accum::Add, left, right.subcols(first, end - first), 1.0, Par::Seq);
     });
-    out
 }
 
 fn cholesky_sequential(a: MatMut<'_, f64>) -> bool {

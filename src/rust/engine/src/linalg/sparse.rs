@@ -226,13 +226,18 @@ impl Pattern {
         }
     }
 
-    /// Writes column j of the symmetric matrix given on the pattern into `work` (only the entries in the pattern).
-    pub fn scatter_symmetric(&self, values: &[f64], j: usize, work: &mut [f64]) {
+    /// Calls `f(row, value)` for each entry of column j of the symmetric matrix given on the pattern.
+    pub fn for_each_symmetric(&self, values: &[f64], j: usize, mut f: impl FnMut(usize, f64)) {
         for position in self.column_start[j]..self.column_start[j + 1] {
-            work[self.row[position] as usize] = values[position];
+            f(self.row[position] as usize, values[position]);
         }
         for r in self.row_start[j]..self.row_start[j + 1] {
-            work[self.row_column[r] as usize] = values[self.row_position[r]];
+            f(self.row_column[r] as usize, values[self.row_position[r]]);
         }
+    }
+
+    /// Writes column j of the symmetric matrix given on the pattern into `work` (only the entries in the pattern).
+    pub fn scatter_symmetric(&self, values: &[f64], j: usize, work: &mut [f64]) {
+        self.for_each_symmetric(values, j, |row, value| work[row] = value);
     }
 }
