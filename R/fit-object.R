@@ -45,8 +45,7 @@
 #' @noRd
 new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) {
   attr(frame, "formula") <- formula
-  object <- list(
-    coefficients = structure(result$beta, names = fixed$names),
+  model <- list(
     call = call,
     formula = formula,
     terms = fixed$terms,
@@ -59,44 +58,55 @@ new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) 
     cnms = random$cnms,
     Gp = random$Gp,
     lower = random$lower,
-    theta = structure(result$theta, names = random$theta_names),
     prior.weights = fixed$weights,
     offset = fixed$offset,
     na.action = attr(frame, "na.action"),
     REML = reml,
     control = control
   )
+  object <- c(estimates(result, fixed$names, random$theta_names, reml, length(random$cnms)), model)
   class(object) <- "lmm"
-  set_result(object, result)
+  object
 }
 
-#' Put the engine's result into an object that describes the model
+#' Put a new result into a fitted object
 #' @noRd
 set_result <- function(object, result) {
-  object$coefficients[] <- result$beta
-  object$beta <- result$beta[!is.na(result$beta)]
-  object$rank <- result$rank
-  object$pivot <- result$pivot
-  object$theta[] <- result$theta
-  object$u <- result$u
-  object$b <- result$b
-  object$sigma <- result$sigma
-  object$rx <- result$rx
-  object$vcov_unscaled <- result$vcov_unscaled
-  object$fitted.values <- result$fitted
-  object$residuals <- result$residuals
-  object$criterion <- result$criterion
-  object$devcomp <- new_devcomp(object, result)
-  object$certificate <- result$certificate
+  fields <- estimates(
+    result, names(object$coefficients), names(object$theta), object$REML, length(object$cnms)
+  )
+  object[names(fields)] <- fields
   object
+}
+
+#' The elements of a fitted object that come from the engine
+#' @noRd
+estimates <- function(result, names, theta_names, reml, n_terms) {
+  beta <- result$beta
+  list(
+    coefficients = `names<-`(beta, names),
+    rank = result$rank,
+    pivot = result$pivot,
+    theta = `names<-`(result$theta, theta_names),
+    beta = if (result$rank < length(beta)) beta[!is.na(beta)] else beta,
+    u = result$u,
+    b = result$b,
+    sigma = result$sigma,
+    rx = result$rx,
+    vcov_unscaled = result$vcov_unscaled,
+    fitted.values = result$fitted,
+    residuals = result$residuals,
+    criterion = result$criterion,
+    devcomp = new_devcomp(result, reml, n_terms),
+    certificate = result$certificate
+  )
 }
 
 #' The criterion's components and the model's dimensions, named as in 'lme4'
 #' @noRd
-new_devcomp <- function(object, result) {
+new_devcomp <- function(result, reml, n_terms) {
   n <- length(result$fitted)
   p <- result$rank
-  reml <- object$REML
   list(
     cmp = c(
       ldL2 = result$ldL2, ldRX2 = result$ldRX2, wrss = result$wrss, ussq = result$ussq,
@@ -106,7 +116,7 @@ new_devcomp <- function(object, result) {
     ),
     dims = c(
       N = n, n = n, p = p, nmp = n - p, q = length(result$b), nth = length(result$theta),
-      useSc = 1L, reTrms = length(object$cnms), spFe = 0L, REML = if (reml) p else 0L,
+      useSc = 1L, reTrms = n_terms, spFe = 0L, REML = if (reml) p else 0L,
       GLMM = 0L, NLMM = 0L
     )
   )
