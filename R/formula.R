@@ -36,7 +36,7 @@ parse_formula <- function(formula, data, env) {
   }
   bars <- lapply(parts$bars, parse_bar)
   if ("." %in% all.vars(formula[[3L]])) {
-    return(parse_formula(expand_dot(formula, parts$fixed, bars, data), data, env))
+    return(parse_formula(expand_dot(formula, data), data, env))
   }
   fixed <- frame <- formula
   fixed[[3L]] <- if (is.null(parts$fixed)) 1 else parts$fixed
@@ -377,9 +377,9 @@ frame_side <- function(fixed, bars) {
   side
 }
 
-#' Replace `.` by the columns of `data` that are neither response nor grouping variable
+#' Replace `.` by the columns of `data` that are not in the response, as lm() and lme4 do
 #' @noRd
-expand_dot <- function(formula, fixed, bars, data) {
+expand_dot <- function(formula, data) {
   if (!is.list(data)) {
     ferrolmm_abort(
       "`.` in `formula` needs a data frame as `data`.", "formula",
@@ -387,9 +387,6 @@ expand_dot <- function(formula, fixed, bars, data) {
     )
   }
   taken <- all.vars(formula[[2L]])
-  for (bar in bars) {
-    for (group in bar$groups) taken <- c(taken, all.vars(group$expr))
-  }
   columns <- lapply(setdiff(names(data), taken), as.name)
   side <- if (length(columns)) Reduce(function(a, b) call("+", a, b), columns) else 1
   side <- call("(", side)

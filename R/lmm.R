@@ -24,9 +24,9 @@
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
 #' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. `.` in the fixed part
-#' stands for all columns of `data` that are neither in the response nor grouping variables. A
-#' random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is dropped with
-#' a warning.
+#' stands for all columns of `data` that are not in the response, grouping variables included, as
+#' in lme4. A random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is
+#' dropped with a warning.
 #'
 #' @section What is reported:
 #' A fit is silent where nothing is wrong. Columns of the fixed effects that are linear

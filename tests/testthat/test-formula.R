@@ -43,11 +43,13 @@ test_that("a bar inside a function is a logical or", {
   expect_error(parse_formula(y ~ I(a | b), NULL, globalenv()), class = "ferrolmm_error_formula")
 })
 
-test_that("a dot stands for the columns that are neither response nor grouping variable", {
+test_that("a dot stands for the columns that are not in the response", {
   data <- data.frame(y = 1, x = 1, `a b` = 1, g = 1, h = 1, check.names = FALSE)
-  expect_identical(fixed_of(y ~ . + (1 | g / h), data), "(x + `a b`)")
-  expect_identical(fixed_of(log(y) ~ . - x + (x | g) + (1 | h), data), "(x + `a b`) - x")
-  expect_identical(fixed_of(y ~ . + (1 | g), data[c("y", "g")]), "(1)")
+  expect_identical(fixed_of(y ~ . + (1 | g / h), data), "(x + `a b` + g + h)")
+  expect_identical(
+    fixed_of(log(y) ~ . - x + (x | g) + (1 | h), data), "(x + `a b` + g + h) - x"
+  )
+  expect_identical(fixed_of(y ~ . + (1 | g), data["y"]), "(1)")
   expect_error(fixed_of(y ~ . + (1 | g)), "data frame", class = "ferrolmm_error_formula")
   expect_error(fixed_of(y ~ x + (. | g), data), "`.`", class = "ferrolmm_error_formula")
 })

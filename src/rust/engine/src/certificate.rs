@@ -43,7 +43,9 @@ struct Split {
 pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();
-    let splits: Vec<Option<Split>> = (0..terms).map(|t| split(criterion, &outcome.x, t)).collect();
+    let splits: Vec<Option<Split>> = (0..terms)
+        .map(|t| split(criterion, &outcome.x, t))
+        .collect();
     let mut boundary = Boundary {
         rank: parameters.place.iter().map(|p| p.2).collect(),
         multipliers: vec![f64::NAN; terms],
@@ -67,7 +69,9 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
         _ => return boundary,
     }
     let natural: Vec<f64> = (0..terms).map(|t| natural_variance(criterion, t)).collect();
-    let Some(latest) = criterion.latest() else { return boundary };
+    let Some(latest) = criterion.latest() else {
+        return boundary;
+    };
     let score = latest.derivatives.score.clone();
     let mut steepest: Option<(f64, usize, Vec<f64>)> = None;
     for (t, split) in splits.iter().enumerate() {
@@ -100,7 +104,11 @@ fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
     let limit = ZERO * ZERO * natural_variance(criterion, term);
     let mut g = vec![0.0; k * k];
     small::mul_nt(&t, &t, k, k, k, &mut g);
-    let unit = |i: usize| (0..k).map(|r| f64::from(u8::from(r == i))).collect::<Vec<f64>>();
+    let unit = |i: usize| {
+        (0..k)
+            .map(|r| f64::from(u8::from(r == i)))
+            .collect::<Vec<f64>>()
+    };
     if is_diagonal(parameters, term) {
         let null: Vec<usize> = (0..k).filter(|&i| g[i * k + i] < limit).collect();
         if null.is_empty() {
@@ -108,7 +116,10 @@ fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
         }
         let mut reduced = t;
         null.iter().for_each(|&i| reduced[i * k + i] = 0.0);
-        return Some(Split { reduced, null: null.into_iter().map(unit).collect() });
+        return Some(Split {
+            reduced,
+            null: null.into_iter().map(unit).collect(),
+        });
     }
     let (values, vectors) = small::symmetric_eigen(&g, k);
     let count = values.iter().filter(|v| **v < limit).count();
@@ -125,11 +136,19 @@ fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
         }
     }
     let reduced = small::semidefinite_cholesky(&kept, k, 1e-11);
-    Some(Split { reduced, null: (0..count).map(|i| vectors[i * k..(i + 1) * k].to_vec()).collect() })
+    Some(Split {
+        reduced,
+        null: (0..count)
+            .map(|i| vectors[i * k..(i + 1) * k].to_vec())
+            .collect(),
+    })
 }
 
 fn is_diagonal(parameters: &Parameters, term: usize) -> bool {
-    parameters.structures[term].entries().iter().all(|(i, j)| i == j)
+    parameters.structures[term]
+        .entries()
+        .iter()
+        .all(|(i, j)| i == j)
 }
 
 /// Smallest eigenvalue of N'SN and the direction N v.
@@ -138,11 +157,15 @@ fn smallest_multiplier(score: &[f64], k: usize, null: &[Vec<f64>]) -> (f64, Vec<
     let mut projected = vec![0.0; d * d];
     for (a, x) in null.iter().enumerate() {
         for (b, y) in null.iter().enumerate() {
-            projected[b * d + a] = (0..k).map(|c| y[c] * (0..k).map(|r| x[r] * score[c * k + r]).sum::<f64>()).sum();
+            projected[b * d + a] = (0..k)
+                .map(|c| y[c] * (0..k).map(|r| x[r] * score[c * k + r]).sum::<f64>())
+                .sum();
         }
     }
     let (values, vectors) = small::symmetric_eigen(&projected, d);
-    let direction = (0..k).map(|r| (0..d).map(|a| null[a][r] * vectors[a]).sum()).collect();
+    let direction = (0..k)
+        .map(|r| (0..d).map(|a| null[a][r] * vectors[a]).sum())
+        .collect();
     (values[0], direction)
 }
 
@@ -168,7 +191,8 @@ fn step_off(
                 }
             }
         }
-        let own = parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 1e-14));
+        let own =
+            parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 1e-14));
         let mut x = outcome.x.clone();
         x[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
         if let Some(value) = criterion.value(&x) {
@@ -190,17 +214,31 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
         let _ = criterion.value(x);
     }
     let exact = criterion.exact_cost() <= EXACT_LIMIT;
-    let hessian = if exact { criterion.exact_hessian() } else { None };
-    let kind = if hessian.is_some() { HessianKind::Exact } else { HessianKind::AverageInformation };
+    let hessian = if exact {
+        criterion.exact_hessian()
+    } else {
+        None
+    };
+    let kind = if hessian.is_some() {
+        HessianKind::Exact
+    } else {
+        HessianKind::AverageInformation
+    };
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {
             let model = latest.derivatives.model_hessian();
-            (latest.derivatives.gradient.clone(), hessian.unwrap_or(model))
+            (
+                latest.derivatives.gradient.clone(),
+                hessian.unwrap_or(model),
+            )
         }
         None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
     };
-    let max_gradient = gradient.iter().zip(&scale).fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
+    let max_gradient = gradient
+        .iter()
+        .zip(&scale)
+        .fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
     let free: Vec<usize> = (0..m)
         .filter(|&a| {
@@ -218,10 +256,16 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
             hessian[b * m + a] * scale[a] * scale[b]
         })
         .collect();
-    let min_eigenvalue = if d == 0 { f64::NAN } else { small::symmetric_eigen(&scaled, d).0[0] };
+    let min_eigenvalue = if d == 0 {
+        f64::NAN
+    } else {
+        small::symmetric_eigen(&scaled, d).0[0]
+    };
     let status = match run.status {
         Status::Converged | Status::Singular if min_eigenvalue < -FLAT => Status::Failed,
-        Status::Converged | Status::Singular if min_eigenvalue.abs() <= FLAT => Status::NotIdentified,
+        Status::Converged | Status::Singular if min_eigenvalue.abs() <= FLAT => {
+            Status::NotIdentified
+        }
         other => other,
     };
     Certificate {

@@ -7,12 +7,24 @@ use crate::schur::Storage;
 
 /// Lambda_j [M^-1]_jj Lambda_j' for each level: k x k x J, relative to sigma^2; `lambda` = B T of the term (k x k).
 #[must_use]
-pub fn term_variances(system: &System, inverse: &SelectedInverse, basis: &TermBasis, lambda: &[f64]) -> Vec<f64> {
+pub fn term_variances(
+    system: &System,
+    inverse: &SelectedInverse,
+    basis: &TermBasis,
+    lambda: &[f64],
+) -> Vec<f64> {
     let k = basis.k;
     let levels = system.moments.factors[basis.factor].n_levels;
     let kf = system.moments.factors[basis.factor].k;
     let mut out = vec![0.0; levels * k * k];
-    let mut work = vec![0.0; if matches!(inverse.r, SchurFactor::Sparse(_)) { system.schur.q2 } else { 0 }];
+    let mut work = vec![
+        0.0;
+        if matches!(inverse.r, SchurFactor::Sparse(_)) {
+            system.schur.q2
+        } else {
+            0
+        }
+    ];
     let mut block = vec![0.0; k * k];
     let mut half = vec![0.0; k * k];
     for (j, target) in out.chunks_exact_mut(k * k).enumerate() {

@@ -57,8 +57,17 @@ impl<'a> Criterion<'a> {
         interrupt: &'a dyn Fn() -> bool,
     ) -> Self {
         Self {
-            system, parameters, reml, center, log_det_change, interrupt,
-            evaluations: 0, factor: None, latest: None, spare: None, point: Vec::new(),
+            system,
+            parameters,
+            reml,
+            center,
+            log_det_change,
+            interrupt,
+            evaluations: 0,
+            factor: None,
+            latest: None,
+            spare: None,
+            point: Vec::new(),
         }
     }
 
@@ -83,7 +92,11 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub fn at(&self, factor: &Factor) -> f64 {
         let degrees = self.degrees();
-        let fixed = if self.reml { factor.log_det_x + self.log_det_change } else { 0.0 };
+        let fixed = if self.reml {
+            factor.log_det_x + self.log_det_change
+        } else {
+            0.0
+        };
         factor.log_det_m + fixed - self.system.moments.sum_log_weights
             + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
     }
@@ -94,8 +107,20 @@ impl<'a> Criterion<'a> {
             let factor = self.factor.as_mut()?;
             let inverse = factor.selected_inverse(self.system, self.spare.take());
             let solution = solve(self.system, factor);
-            let derivatives = derivatives(self.system, factor, &inverse, &solution, self.parameters, self.reml);
-            self.latest = Some(Latest { solution, inverse, derivatives, exact: None });
+            let derivatives = derivatives(
+                self.system,
+                factor,
+                &inverse,
+                &solution,
+                self.parameters,
+                self.reml,
+            );
+            self.latest = Some(Latest {
+                solution,
+                inverse,
+                derivatives,
+                exact: None,
+            });
         }
         self.latest.as_mut()
     }
@@ -107,7 +132,12 @@ impl<'a> Criterion<'a> {
         let latest = self.latest.as_mut()?;
         if latest.exact.is_none() {
             let traces = hessian::traces(
-                self.system, factor, &latest.inverse, &latest.solution, self.parameters, self.reml,
+                self.system,
+                factor,
+                &latest.inverse,
+                &latest.solution,
+                self.parameters,
+                self.reml,
             );
             latest.exact = Some(latest.derivatives.exact_hessian(&traces));
         }
@@ -117,7 +147,11 @@ impl<'a> Criterion<'a> {
     /// Operations that the exact Hessian takes.
     #[must_use]
     pub fn exact_cost(&self) -> f64 {
-        let p = if self.reml { self.system.moments.p1 - 1 } else { 0 };
+        let p = if self.reml {
+            self.system.moments.p1 - 1
+        } else {
+            0
+        };
         hessian::cost(self.system, self.parameters, p)
     }
 }
@@ -133,7 +167,10 @@ impl Objective for Criterion<'_> {
         }
         let previous = self.factor.take();
         self.factor = Factor::new(self.system, t, self.center, previous);
-        self.factor.as_ref().map(|factor| self.at(factor)).filter(|f| f.is_finite())
+        self.factor
+            .as_ref()
+            .map(|factor| self.at(factor))
+            .filter(|f| f.is_finite())
     }
 
     fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>) {
@@ -141,12 +178,18 @@ impl Objective for Criterion<'_> {
         let cheap = self.exact_cost() <= 0.5 * self.system.schur.work(self.system.k1()) + 1e6;
         if exact && cheap {
             if let Some(hessian) = self.exact_hessian() {
-                let gradient = self.latest.as_ref().map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
+                let gradient = self
+                    .latest
+                    .as_ref()
+                    .map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
                 return (gradient, hessian);
             }
         }
         match self.latest() {
-            Some(latest) => (latest.derivatives.gradient.clone(), latest.derivatives.model_hessian()),
+            Some(latest) => (
+                latest.derivatives.gradient.clone(),
+                latest.derivatives.model_hessian(),
+            ),
             None => (vec![0.0; m], vec![0.0; m * m]),
         }
     }

@@ -119,7 +119,12 @@ impl Factor {
     /// Factorises at the given T; `center` holds b_0 per factor (internal basis) or empty vectors. `None` if M is not
     /// positive definite in floating point or the residual sum of squares vanishes.
     #[must_use]
-    pub fn new(system: &System, t: Vec<Vec<f64>>, center: &[Vec<f64>], previous: Option<Self>) -> Option<Self> {
+    pub fn new(
+        system: &System,
+        t: Vec<Vec<f64>>,
+        center: &[Vec<f64>],
+        previous: Option<Self>,
+    ) -> Option<Self> {
         let (scratch, storage) = match previous {
             Some(old) => (old.scratch, Some(old.s)),
             None => (Scratch::default(), None),
@@ -128,9 +133,17 @@ impl Factor {
         let (l1, w, log_det_1) = eliminate_first(system, &t)?;
         let mut factor = Self {
             rzx: right_hand_sides(system, &t, &shift),
-            t, l1, w,
+            t,
+            l1,
+            w,
             s: storage.unwrap_or_else(|| empty_storage(&system.schur)),
-            lx: Vec::new(), log_det_m: log_det_1, log_det_x: 0.0, pwrss: 0.0, total: 0.0, shift, scratch,
+            lx: Vec::new(),
+            log_det_m: log_det_1,
+            log_det_x: 0.0,
+            pwrss: 0.0,
+            total: 0.0,
+            shift,
+            scratch,
         };
         factor.log_det_m += factor.factorize_schur(system)?;
         let mut rzx = std::mem::take(&mut factor.rzx);
@@ -144,20 +157,32 @@ impl Factor {
     fn factorize_schur(&mut self, system: &System) -> Option<f64> {
         let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
         let mut dense_w = std::mem::take(&mut self.scratch.dense_w);
-        assemble(system, &self.w, &self.w, -1.0, Some(&self.t), &mut dense_w, &mut storage);
+        assemble(
+            system,
+            &self.w,
+            &self.w,
+            -1.0,
+            Some(&self.t),
+            &mut dense_w,
+            &mut storage,
+        );
         self.scratch.dense_w = dense_w;
         let log_det = match (&mut storage, &system.schur.storage) {
             (SchurFactor::Dense(s), _) => {
                 if s.nrows > 0 && !dense::cholesky(s, &system.workers) {
                     return None;
                 }
-                (0..s.nrows).map(|i| s.data[i * s.nrows + i].ln()).sum::<f64>()
+                (0..s.nrows)
+                    .map(|i| s.data[i * s.nrows + i].ln())
+                    .sum::<f64>()
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                 if !pattern.cholesky(values, &mut self.scratch.sparse) {
                     return None;
                 }
-                (0..pattern.n).map(|j| values[pattern.column_start[j]].ln()).sum::<f64>()
+                (0..pattern.n)
+                    .map(|j| values[pattern.column_start[j]].ln())
+                    .sum::<f64>()
             }
             (SchurFactor::Sparse(_), Storage::Dense) => return None,
         };
@@ -179,27 +204,32 @@ impl Factor {
             return;
         }
         let first = &b.first;
-        system.workers.for_each(node_parts(schur, &mut b.rest, m), |piece, rows| {
-            let nodes = node_piece(schur, piece);
-            let base = schur.offset[nodes.start];
-            for v in nodes {
-                for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
-                    let j = schur.incidence_level[x] as usize;
-                    let from = &first[j * k1 * m..(j + 1) * k1 * m];
-                    let effect = schur.effect_start[schur.incidence[x]];
-                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                        let row = &mut rows[(schur.offset[v] + a - base) * m..(schur.offset[v] + a - base + 1) * m];
-                        let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
-                        for (c, source) in w.iter().zip(from.chunks_exact(m)) {
-                            row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+        system
+            .workers
+            .for_each(node_parts(schur, &mut b.rest, m), |piece, rows| {
+                let nodes = node_piece(schur, piece);
+                let base = schur.offset[nodes.start];
+                for v in nodes {
+                    for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+                        let j = schur.incidence_level[x] as usize;
+                        let from = &first[j * k1 * m..(j + 1) * k1 * m];
+                        let effect = schur.effect_start[schur.incidence[x]];
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let row = &mut rows[(schur.offset[v] + a - base) * m
+                                ..(schur.offset[v] + a - base + 1) * m];
+                            let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
+                            for (c, source) in w.iter().zip(from.chunks_exact(m)) {
+                                row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                            }
                         }
                     }
                 }
-            }
-        });
+            });
         match (&self.s, &schur.storage) {
             (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, false),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, &mut b.rest, m),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                pattern.solve(values, &mut b.rest, m)
+            }
             (SchurFactor::Sparse(_), Storage::Dense) => {}
         }
     }
@@ -209,7 +239,9 @@ impl Factor {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
         match (&self.s, &schur.storage) {
             (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, true),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve_transposed(values, &mut b.rest, m),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                pattern.solve_transposed(values, &mut b.rest, m)
+            }
             (SchurFactor::Sparse(_), Storage::Dense) => {}
         }
         let rest = &b.rest;
@@ -217,14 +249,23 @@ impl Factor {
         system.workers.for_each(parts, |piece, rows| {
             for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
                 let j = piece * LEVELS + i;
-                for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]]
+                {
                     let row = schur.effect_row[e] as usize;
                     let source = &rest[row * m..(row + 1) * m];
-                    for (c, target) in self.w[e * k1..(e + 1) * k1].iter().zip(block.chunks_exact_mut(m)) {
+                    for (c, target) in self.w[e * k1..(e + 1) * k1]
+                        .iter()
+                        .zip(block.chunks_exact_mut(m))
+                    {
                         target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
                     }
                 }
-                small::solve_lower_transposed_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+                small::solve_lower_transposed_rows(
+                    &self.l1[j * k1 * k1..(j + 1) * k1 * k1],
+                    k1,
+                    block,
+                    m,
+                );
             }
         });
     }
@@ -244,7 +285,11 @@ impl Factor {
         }
         taken.clear();
         let positive = if p1 > 48 {
-            let mut matrix = Matrix { data: xx, nrows: p1, ncols: p1 };
+            let mut matrix = Matrix {
+                data: xx,
+                nrows: p1,
+                ncols: p1,
+            };
             let positive = dense::cholesky(&mut matrix, &system.workers);
             xx = matrix.data;
             positive
@@ -262,17 +307,34 @@ impl Factor {
 
     /// M^-1 on the pattern that the gradient needs.
     #[must_use]
-    pub fn selected_inverse(&mut self, system: &System, reuse: Option<SelectedInverse>) -> SelectedInverse {
+    pub fn selected_inverse(
+        &mut self,
+        system: &System,
+        reuse: Option<SelectedInverse>,
+    ) -> SelectedInverse {
         let schur = &system.schur;
         let old = reuse.map(|s| s.r);
         let r = match (&self.s, &schur.storage) {
             (SchurFactor::Dense(s), _) => {
-                let mut out = if let Some(SchurFactor::Dense(m)) = old { m } else { Matrix::default() };
-                dense::inverse_from_cholesky(s, &mut self.scratch.inverse, &mut out, &system.workers);
+                let mut out = if let Some(SchurFactor::Dense(m)) = old {
+                    m
+                } else {
+                    Matrix::default()
+                };
+                dense::inverse_from_cholesky(
+                    s,
+                    &mut self.scratch.inverse,
+                    &mut out,
+                    &system.workers,
+                );
                 SchurFactor::Dense(out)
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                let mut out = if let Some(SchurFactor::Sparse(v)) = old { v } else { Vec::new() };
+                let mut out = if let Some(SchurFactor::Sparse(v)) = old {
+                    v
+                } else {
+                    Vec::new()
+                };
                 pattern.selected_inverse(values, &mut out, &mut self.scratch.sparse);
                 SchurFactor::Sparse(out)
             }
@@ -294,32 +356,54 @@ impl Factor {
             return times_dense(system, &self.w, inverse, &mut self.scratch.dense_w);
         }
         let w = &self.w;
-        let offsets = node_borders(schur).iter().map(|&v| schur.y_start[v] * k1).collect::<Vec<_>>();
-        system.workers.for_each(split_at_offsets(&mut y, &offsets), |piece, out| {
-            let nodes = node_piece(schur, piece);
-            let mut work = vec![0.0; if matches!(r, SchurFactor::Sparse(_)) { schur.q2 } else { 0 }];
-            let mut at = 0;
-            for v in nodes {
-                let size = schur.offset[v + 1] - schur.offset[v];
-                for a in 0..size {
-                    let column: &[f64] = match (r, &schur.storage) {
-                        (SchurFactor::Dense(inverse), _) => inverse.column(schur.offset[v] + a),
-                        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                            pattern.scatter_symmetric(values, schur.offset[v] + a, &mut work);
-                            &work
-                        }
-                        (SchurFactor::Sparse(_), Storage::Dense) => &work,
-                    };
-                    for (i, x) in (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate() {
-                        let j = schur.incidence_level[x] as usize;
-                        let range = schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
-                        let target = &mut out[at + (i * size + a) * k1..at + (i * size + a + 1) * k1];
-                        row_times_column(&w[range.start * k1..range.end * k1], &schur.effect_row[range], column, k1, target);
+        let offsets = node_borders(schur)
+            .iter()
+            .map(|&v| schur.y_start[v] * k1)
+            .collect::<Vec<_>>();
+        system
+            .workers
+            .for_each(split_at_offsets(&mut y, &offsets), |piece, out| {
+                let nodes = node_piece(schur, piece);
+                let mut work = vec![
+                    0.0;
+                    if matches!(r, SchurFactor::Sparse(_)) {
+                        schur.q2
+                    } else {
+                        0
                     }
+                ];
+                let mut at = 0;
+                for v in nodes {
+                    let size = schur.offset[v + 1] - schur.offset[v];
+                    for a in 0..size {
+                        let column: &[f64] = match (r, &schur.storage) {
+                            (SchurFactor::Dense(inverse), _) => inverse.column(schur.offset[v] + a),
+                            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                                pattern.scatter_symmetric(values, schur.offset[v] + a, &mut work);
+                                &work
+                            }
+                            (SchurFactor::Sparse(_), Storage::Dense) => &work,
+                        };
+                        for (i, x) in
+                            (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate()
+                        {
+                            let j = schur.incidence_level[x] as usize;
+                            let range = schur.effect_start[schur.start[j]]
+                                ..schur.effect_start[schur.start[j + 1]];
+                            let target =
+                                &mut out[at + (i * size + a) * k1..at + (i * size + a + 1) * k1];
+                            row_times_column(
+                                &w[range.start * k1..range.end * k1],
+                                &schur.effect_row[range],
+                                column,
+                                k1,
+                                target,
+                            );
+                        }
+                    }
+                    at += (schur.incidence_start[v + 1] - schur.incidence_start[v]) * size * k1;
                 }
-                at += (schur.incidence_start[v + 1] - schur.incidence_start[v]) * size * k1;
-            }
-        });
+            });
         y
     }
 
@@ -408,7 +492,10 @@ pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
 }
 
 fn node_parts<'a>(schur: &Schur, rows: &'a mut [f64], m: usize) -> Vec<&'a mut [f64]> {
-    let offsets: Vec<usize> = node_borders(schur).iter().map(|&v| schur.offset[v] * m).collect();
+    let offsets: Vec<usize> = node_borders(schur)
+        .iter()
+        .map(|&v| schur.offset[v] * m)
+        .collect();
     split_at_offsets(rows, &offsets)
 }
 
@@ -441,7 +528,11 @@ fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>>
 fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows {
     let (moments, schur) = (&system.moments, &system.schur);
     let m = moments.p1;
-    let mut rows = Rows { first: vec![0.0; system.q1() * m], rest: vec![0.0; schur.q2 * m], m };
+    let mut rows = Rows {
+        first: vec![0.0; system.q1() * m],
+        rest: vec![0.0; schur.q2 * m],
+        m,
+    };
     let scaled = |f: usize, level: usize, out: &mut [f64]| {
         let k = moments.factors[f].k;
         let zx = &moments.factors[f].zx[level * k * m..(level + 1) * k * m];
@@ -450,7 +541,9 @@ fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows
             for b in a..k {
                 let c = t[f][a * k + b];
                 if c != 0.0 {
-                    row.iter_mut().zip(&zx[b * m..(b + 1) * m]).for_each(|(x, y)| *x += c * y);
+                    row.iter_mut()
+                        .zip(&zx[b * m..(b + 1) * m])
+                        .for_each(|(x, y)| *x += c * y);
                 }
             }
             if let Some(u) = shift[f].get(level * k + a) {
@@ -466,7 +559,11 @@ fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows
         }
     });
     for (v, &(f, level)) in schur.node.iter().enumerate() {
-        scaled(f, level, &mut rows.rest[schur.offset[v] * m..schur.offset[v + 1] * m]);
+        scaled(
+            f,
+            level,
+            &mut rows.rest[schur.offset[v] * m..schur.offset[v + 1] * m],
+        );
     }
     rows
 }
@@ -479,7 +576,10 @@ fn eliminate_first(system: &System, t: &[Vec<f64>]) -> Option<(Vec<f64>, Vec<f64
     let mut w = vec![0.0; schur.effect_row.len() * k1];
     let borders: Vec<usize> = (0..levels).step_by(LEVELS).chain([levels]).collect();
     let l_offsets: Vec<usize> = borders.iter().map(|&j| j * k1 * k1).collect();
-    let w_offsets: Vec<usize> = borders.iter().map(|&j| schur.effect_start[schur.start[j]] * k1).collect();
+    let w_offsets: Vec<usize> = borders
+        .iter()
+        .map(|&j| schur.effect_start[schur.start[j]] * k1)
+        .collect();
     let mut log_dets = vec![f64::NAN; borders.len() - 1];
     let parts: Vec<_> = split_at_offsets(&mut l1, &l_offsets)
         .into_iter()
@@ -493,7 +593,13 @@ fn eliminate_first(system: &System, t: &[Vec<f64>]) -> Option<(Vec<f64>, Vec<f64
     total.is_finite().then_some((l1, w, total))
 }
 
-fn eliminate_piece(system: &System, t: &[Vec<f64>], levels: std::ops::Range<usize>, l: &mut [f64], w: &mut [f64]) -> f64 {
+fn eliminate_piece(
+    system: &System,
+    t: &[Vec<f64>],
+    levels: std::ops::Range<usize>,
+    l: &mut [f64],
+    w: &mut [f64],
+) -> f64 {
     let (schur, k1) = (&system.schur, system.k1());
     let mut log_det = 0.0;
     let mut half = vec![0.0; k1 * k1];
@@ -513,7 +619,14 @@ fn eliminate_piece(system: &System, t: &[Vec<f64>], levels: std::ops::Range<usiz
             let f = schur.node[v].0;
             let k = system.moments.factors[f].k;
             product.resize(k1 * k, 0.0);
-            small::mul_nn(system.block(schur.source[at]), &t[f], k1, k, k, &mut product);
+            small::mul_nn(
+                system.block(schur.source[at]),
+                &t[f],
+                k1,
+                k,
+                k,
+                &mut product,
+            );
             let out = &mut w[at_w..at_w + k1 * k];
             small::mul_tn(&t[0], &product, k1, k1, k, out);
             for column in out.chunks_exact_mut(k1) {
@@ -545,47 +658,57 @@ pub fn assemble(
             let q2 = schur.q2;
             let offsets: Vec<usize> = borders.iter().map(|&v| schur.offset[v] * q2).collect();
             let sparse_products = !schur.dense_w;
-            system.workers.for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
-                for v in node_piece(schur, piece) {
-                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                        let at = (schur.offset[v] + a - schur.offset[borders[piece]]) * q2;
-                        let column = &mut columns[at..at + q2];
-                        column.fill(0.0);
-                        if let Some(t) = t {
-                            own_column(system, t, v, a, column);
-                        }
-                        if sparse_products {
-                            subtract_products(schur, left, right, k1, v, a, sign, column);
+            system
+                .workers
+                .for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
+                    for v in node_piece(schur, piece) {
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let at = (schur.offset[v] + a - schur.offset[borders[piece]]) * q2;
+                            let column = &mut columns[at..at + q2];
+                            column.fill(0.0);
+                            if let Some(t) = t {
+                                own_column(system, t, v, a, column);
+                            }
+                            if sparse_products {
+                                subtract_products(schur, left, right, k1, v, a, sign, column);
+                            }
                         }
                     }
-                }
-            });
+                });
             if schur.dense_w {
                 add_dense_products(system, left, right, sign, dense_w, s);
             }
         }
         (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-            let offsets: Vec<usize> = borders.iter().map(|&v| pattern.column_start[schur.offset[v]]).collect();
-            system.workers.for_each(split_at_offsets(values, &offsets), |piece, values| {
-                let mut work = vec![0.0; schur.q2];
-                let base = offsets[piece];
-                for v in node_piece(schur, piece) {
-                    for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                        let j = schur.offset[v] + a;
-                        let range = pattern.column_start[j]..pattern.column_start[j + 1];
-                        for &row in &pattern.row[range.clone()] {
-                            work[row as usize] = 0.0;
-                        }
-                        if let Some(t) = t {
-                            own_column(system, t, v, a, &mut work);
-                        }
-                        subtract_products(schur, left, right, k1, v, a, sign, &mut work);
-                        for (value, &row) in values[range.start - base..range.end - base].iter_mut().zip(&pattern.row[range]) {
-                            *value = work[row as usize];
+            let offsets: Vec<usize> = borders
+                .iter()
+                .map(|&v| pattern.column_start[schur.offset[v]])
+                .collect();
+            system
+                .workers
+                .for_each(split_at_offsets(values, &offsets), |piece, values| {
+                    let mut work = vec![0.0; schur.q2];
+                    let base = offsets[piece];
+                    for v in node_piece(schur, piece) {
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let j = schur.offset[v] + a;
+                            let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                            for &row in &pattern.row[range.clone()] {
+                                work[row as usize] = 0.0;
+                            }
+                            if let Some(t) = t {
+                                own_column(system, t, v, a, &mut work);
+                            }
+                            subtract_products(schur, left, right, k1, v, a, sign, &mut work);
+                            for (value, &row) in values[range.start - base..range.end - base]
+                                .iter_mut()
+                                .zip(&pattern.row[range])
+                            {
+                                *value = work[row as usize];
+                            }
                         }
                     }
-                }
-            });
+                });
         }
         (SchurFactor::Sparse(_), Storage::Dense) => {}
     }
@@ -619,7 +742,9 @@ fn own_column(system: &System, t: &[Vec<f64>], v: usize, a: usize, column: &mut 
             small::mul_nn(block, t_column, kg, k, 1, &mut product);
         }
         for row in 0..kg {
-            column[schur.offset[l] + row] += (row..kg).map(|i| t[g][row * kg + i] * product[i]).sum::<f64>();
+            column[schur.offset[l] + row] += (row..kg)
+                .map(|i| t[g][row * kg + i] * product[i])
+                .sum::<f64>();
         }
     }
 }
@@ -673,7 +798,14 @@ fn spread(system: &System, w: &[f64], out: &mut [f64]) {
     });
 }
 
-fn add_dense_products(system: &System, left: &[f64], right: &[f64], sign: f64, buffer: &mut Vec<f64>, s: &mut Matrix) {
+fn add_dense_products(
+    system: &System,
+    left: &[f64],
+    right: &[f64],
+    sign: f64,
+    buffer: &mut Vec<f64>,
+    s: &mut Matrix,
+) {
     let (q1, q2) = (system.q1(), system.schur.q2);
     let same = std::ptr::eq(left, right);
     buffer.resize(q1 * q2 * if same { 1 } else { 2 }, 0.0);
@@ -698,7 +830,14 @@ fn times_dense(system: &System, w: &[f64], inverse: &Matrix, buffer: &mut Vec<f6
     let source = &*buffer;
     system.workers.for_each(parts, |piece, out| {
         let m = out.len() / q2;
-        dense::rows_times(&source[piece * ROWS * q2..piece * ROWS * q2 + m * q2], &inverse.data, m, q2, q2, out);
+        dense::rows_times(
+            &source[piece * ROWS * q2..piece * ROWS * q2 + m * q2],
+            &inverse.data,
+            m,
+            q2,
+            q2,
+            out,
+        );
     });
     let mut y = vec![0.0; schur.effect_row.len() * k1];
     for j in 0..schur.start.len() - 1 {
@@ -706,7 +845,8 @@ fn times_dense(system: &System, w: &[f64], inverse: &Matrix, buffer: &mut Vec<f6
             let slot = y_slot(schur, at);
             for (i, e) in (schur.effect_start[at]..schur.effect_start[at + 1]).enumerate() {
                 for a in 0..k1 {
-                    y[(slot + i) * k1 + a] = product[(j * k1 + a) * q2 + schur.effect_row[e] as usize];
+                    y[(slot + i) * k1 + a] =
+                        product[(j * k1 + a) * q2 + schur.effect_row[e] as usize];
                 }
             }
         }
@@ -719,7 +859,11 @@ fn times_dense(system: &System, w: &[f64], inverse: &Matrix, buffer: &mut Vec<f6
 pub fn gram(system: &System, rows: &Rows) -> Vec<f64> {
     let m = rows.m;
     let chunk = LEVELS * system.k1() * m.max(1);
-    let parts: Vec<&[f64]> = rows.first.chunks(chunk).chain(rows.rest.chunks(chunk)).collect();
+    let parts: Vec<&[f64]> = rows
+        .first
+        .chunks(chunk)
+        .chain(rows.rest.chunks(chunk))
+        .collect();
     let sums = system.workers.map(parts.len(), |piece| {
         let mut total = vec![0.0; m * m];
         accumulate_gram(parts[piece], m, &mut total);

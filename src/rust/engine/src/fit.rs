@@ -22,6 +22,10 @@ use crate::terms::ModelData;
 /// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
 const RECENTER: f64 = 1e-6;
 
+/// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
+/// response.
+const EXACT: f64 = 1e-22;
+
 /// Rows from which single steps may take long enough to be interrupted within.
 const LONG: usize = 20_000;
 
@@ -45,8 +49,41 @@ pub(crate) struct Prepared {
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn fit(data: &ModelData<'_>, options: &Options, interrupt: &dyn Fn() -> bool) -> Result<Fit, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| fit_here(data, options, stop, interrupt))
+pub fn fit(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Fit, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        fit_in_units(data, options, stop, interrupt)
+    })
+}
+
+/// Response magnitudes whose squares neither overflow nor underflow.
+const SAFE_MAGNITUDE: std::ops::Range<f64> = 1e-100..1e100;
+
+/// Fits with the response in units in which its squares are ordinary numbers.
+fn fit_in_units(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Fit, EngineError> {
+    let largest = (0..data.n()).fold(0.0f64, |a, i| {
+        a.max((data.y[i] - data.offset.map_or(0.0, |o| o[i])).abs())
+    });
+    if largest == 0.0 || !largest.is_finite() || SAFE_MAGNITUDE.contains(&largest) {
+        return fit_here(data, options, stop, interrupt);
+    }
+    let y: Vec<f64> = data.y.iter().map(|v| v / largest).collect();
+    let offset: Option<Vec<f64>> = data.offset.map(|o| o.iter().map(|v| v / largest).collect());
+    let scaled = ModelData {
+        y: &y,
+        offset: offset.as_deref(),
+        ..data.clone()
+    };
+    fit_here(&scaled, options, stop, interrupt)
+        .map(|fit| fit.with_response_times(largest, data.n(), options.reml))
 }
 
 fn fit_here(
@@ -57,26 +94,42 @@ fn fit_here(
 ) -> Result<Fit, EngineError> {
     let mut prepared = prepare(data, options, stop)?;
     let mut theta = start(data, options, &prepared)?;
+    let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
         let log_det = -2.0 * prepared.fixed.log_det_rinv;
-        let mut criterion =
-            Criterion::new(&prepared.system, &prepared.parameters, options.reml, &center, log_det, interrupt);
+        let mut criterion = Criterion::new(
+            &prepared.system,
+            &prepared.parameters,
+            options.reml,
+            &center,
+            log_det,
+            interrupt,
+        );
         let run = optimum(&mut criterion, &theta, options)?;
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
         }
         let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        if factor.pwrss <= EXACT * residual {
+            return Err(EngineError::PerfectFit);
+        }
         let lost = factor.pwrss < RECENTER * factor.total;
         if lost && rounds < 3 {
             let solution = solve(&prepared.system, factor);
             let moved = recentre(&prepared, factor, &solution, &center);
             drop(criterion);
             let workers = std::mem::replace(&mut prepared.system.workers, Workers::sequential());
-            prepared.system.moments =
-                Moments::new(data, &prepared.fixed, &prepared.layout, &prepared.bases, &moved, &workers);
+            prepared.system.moments = Moments::new(
+                data,
+                &prepared.fixed,
+                &prepared.layout,
+                &prepared.bases,
+                &moved,
+                &workers,
+            );
             prepared.system.workers = workers;
             prepared.center = moved;
             rounds += 1;
@@ -91,7 +144,16 @@ fn fit_here(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
-        return Ok(estimates(data, options, &prepared, &theta, &factor, &solution, value, certificate));
+        return Ok(estimates(
+            data,
+            options,
+            &prepared,
+            &theta,
+            &factor,
+            &solution,
+            value,
+            certificate,
+        ));
     }
 }
 
@@ -106,14 +168,22 @@ pub fn conditional_variances(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, _| variances_here(data, options, stop))
+    interruptible(data.n() >= LONG, interrupt, |stop, _| {
+        variances_here(data, options, stop)
+    })
 }
 
-fn variances_here(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Vec<Vec<f64>>, EngineError> {
+fn variances_here(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+) -> Result<Vec<Vec<f64>>, EngineError> {
     let prepared = prepare(data, options, stop)?;
     let theta = start(data, options, &prepared)?;
     let system = &prepared.system;
-    let t = prepared.parameters.by_factor(&prepared.parameters.regular_factors(&theta));
+    let t = prepared
+        .parameters
+        .by_factor(&prepared.parameters.regular_factors(&theta));
     let empty = vec![Vec::new(); prepared.layout.len()];
     let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
     let inverse = factor.selected_inverse(system, None);
@@ -122,16 +192,30 @@ fn variances_here(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> R
         .iter()
         .enumerate()
         .map(|(term, basis)| {
-            let own = prepared.parameters.term_factor(&theta, term);
-            let mut lambda = vec![0.0; basis.k * basis.k];
-            small::mul_nn(&basis.change, &own, basis.k, basis.k, basis.k, &mut lambda);
+            let k = basis.k;
+            // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
+            let kf = prepared.layout[basis.factor].k;
+            let t = &factor.t[basis.factor];
+            let own: Vec<f64> = (0..k * k)
+                .map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k])
+                .collect();
+            let mut lambda = vec![0.0; k * k];
+            small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
+            let raw = raw_factor(basis, &prepared.parameters.term_factor(&theta, term));
+            for column in lambda.chunks_exact_mut(k) {
+                raw.remove_null(column);
+            }
             crate::conditional::term_variances(system, &inverse, basis, &lambda)
         })
         .collect())
 }
 
 /// Checks the data and takes the moments.
-pub(crate) fn prepare(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Prepared, EngineError> {
+pub(crate) fn prepare(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+) -> Result<Prepared, EngineError> {
     data.validate()?;
     let n = data.n();
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
@@ -139,24 +223,49 @@ pub(crate) fn prepare(data: &ModelData<'_>, options: &Options, stop: &StopFlag) 
     let workers = Workers::new(options.threads, work, stop);
     let fixed = FixedBasis::new(data, &workers);
     if n <= fixed.rank() {
-        return Err(EngineError::NoResidualDf { n, rank: fixed.rank() });
+        return Err(EngineError::NoResidualDf {
+            n,
+            rank: fixed.rank(),
+        });
     }
     let (layout, bases) = lay_out(data, &workers);
-    let center = Center { beta: fixed.beta_center.clone(), b: vec![Vec::new(); layout.len()] };
+    let center = Center {
+        beta: fixed.beta_center.clone(),
+        b: vec![Vec::new(); layout.len()],
+    };
     let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers);
     check_residual(data, &moments)?;
     let schur = Schur::new(&moments);
-    let per_evaluation = schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
-    let workers = if workers.count() > 1 { workers } else { Workers::new(options.threads, 10.0 * per_evaluation, stop) };
+    let per_evaluation =
+        schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
+    let workers = if workers.count() > 1 {
+        workers
+    } else {
+        Workers::new(options.threads, 10.0 * per_evaluation, stop)
+    };
     let parameters = Parameters::new(&layout, &bases);
-    let system = System { moments, schur, workers };
-    Ok(Prepared { fixed, layout, bases, parameters, system, center })
+    let system = System {
+        moments,
+        schur,
+        workers,
+    };
+    Ok(Prepared {
+        fixed,
+        layout,
+        bases,
+        parameters,
+        system,
+        center,
+    })
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
 fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineError> {
     let total: f64 = (0..data.n())
-        .map(|i| data.weights.map_or(1.0, |w| w[i]) * (data.y[i] - data.offset.map_or(0.0, |o| o[i])).powi(2))
+        .map(|i| {
+            data.weights.map_or(1.0, |w| w[i])
+                * (data.y[i] - data.offset.map_or(0.0, |o| o[i])).powi(2)
+        })
         .sum();
     let residual = moments.xx[moments.p1 * moments.p1 - 1];
     if residual <= PERFECT * total || residual == 0.0 {
@@ -165,7 +274,11 @@ fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineE
     Ok(())
 }
 
-fn start(data: &ModelData<'_>, options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+fn start(
+    data: &ModelData<'_>,
+    options: &Options,
+    prepared: &Prepared,
+) -> Result<Vec<f64>, EngineError> {
     let parameters = &prepared.parameters;
     if let Some(raw) = &options.start {
         if raw.len() != parameters.len() {
@@ -176,13 +289,19 @@ fn start(data: &ModelData<'_>, options: &Options, prepared: &Prepared) -> Result
             )));
         }
         if raw.iter().any(|v| !v.is_finite()) {
-            return Err(EngineError::Dimension("start holds a value that is not finite".to_owned()));
+            return Err(EngineError::Dimension(
+                "start holds a value that is not finite".to_owned(),
+            ));
         }
         return Ok(theta_from_raw(raw, &prepared.bases, parameters));
     }
     let _ = data;
     let tau = moment_start(&prepared.system.moments, &prepared.bases);
-    Ok(parameters.list.iter().map(|a| if a.row == a.column { tau[a.term] } else { 0.0 }).collect())
+    Ok(parameters
+        .list
+        .iter()
+        .map(|a| if a.row == a.column { tau[a.term] } else { 0.0 })
+        .collect())
 }
 
 /// One optimisation and how it ended.
@@ -196,17 +315,35 @@ pub(crate) struct Run {
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
 /// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
-fn optimum(criterion: &mut Criterion<'_>, theta: &[f64], options: &Options) -> Result<Run, EngineError> {
-    let settings = Settings { tolerance: options.tolerance, max_evaluations: options.max_evaluations };
+fn optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let settings = Settings {
+        tolerance: options.tolerance,
+        max_evaluations: options.max_evaluations,
+    };
     let mut x = theta.to_vec();
     let mut value = first_value(criterion, &mut x)?;
     if !options.optimize {
         let outcome = Outcome {
-            x, value, stop: Stop::Converged, evaluations: 1, trace_value: vec![value], trace_gradient: Vec::new(),
+            x,
+            value,
+            stop: Stop::Converged,
+            evaluations: 1,
+            trace_value: vec![value],
+            trace_gradient: Vec::new(),
         };
         let rank = criterion.parameters.place.iter().map(|p| p.2).collect();
         let multipliers = vec![f64::NAN; criterion.parameters.place.len()];
-        return Ok(Run { outcome, status: Status::Evaluated, multipliers, rank, steps_off: 0 });
+        return Ok(Run {
+            outcome,
+            status: Status::Evaluated,
+            multipliers,
+            rank,
+            steps_off: 0,
+        });
     }
     let mut steps_off = 0;
     let mut trace = (Vec::new(), Vec::new());
@@ -227,7 +364,11 @@ fn optimum(criterion: &mut Criterion<'_>, theta: &[f64], options: &Options) -> R
                 continue;
             }
         }
-        let deficient = boundary.rank.iter().zip(&criterion.parameters.place).any(|(r, place)| *r < place.2);
+        let deficient = boundary
+            .rank
+            .iter()
+            .zip(&criterion.parameters.place)
+            .any(|(r, place)| *r < place.2);
         let status = match outcome.stop {
             Stop::Converged if deficient => Status::Singular,
             Stop::Converged => Status::Converged,
@@ -237,7 +378,13 @@ fn optimum(criterion: &mut Criterion<'_>, theta: &[f64], options: &Options) -> R
         };
         outcome.trace_value = trace.0;
         outcome.trace_gradient = trace.1;
-        return Ok(Run { outcome, status, multipliers: boundary.multipliers, rank: boundary.rank, steps_off });
+        return Ok(Run {
+            outcome,
+            status,
+            multipliers: boundary.multipliers,
+            rank: boundary.rank,
+            steps_off,
+        });
     }
 }
 
@@ -253,7 +400,12 @@ fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, Engi
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.
-fn recentre(prepared: &Prepared, factor: &Factor, solution: &Solution, center: &[Vec<f64>]) -> Center {
+fn recentre(
+    prepared: &Prepared,
+    factor: &Factor,
+    solution: &Solution,
+    center: &[Vec<f64>],
+) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;
     let b = (0..prepared.layout.len())
@@ -283,7 +435,11 @@ fn modes_of_factor(system: &System, solution: &Solution, f: usize) -> Vec<f64> {
     }
     system.schur.node_of[f]
         .iter()
-        .flat_map(|&v| solution.u.rest[system.schur.offset[v as usize]..system.schur.offset[v as usize + 1]].iter().copied())
+        .flat_map(|&v| {
+            solution.u.rest[system.schur.offset[v as usize]..system.schur.offset[v as usize + 1]]
+                .iter()
+                .copied()
+        })
         .collect()
 }
 
@@ -327,12 +483,21 @@ fn estimates(
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
-    let degrees = data.n() as f64 - if options.reml { fixed.rank() as f64 } else { 0.0 };
+    let degrees = data.n() as f64
+        - if options.reml {
+            fixed.rank() as f64
+        } else {
+            0.0
+        };
     let mut beta = vec![f64::NAN; fixed.p];
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
     Fit {
-        theta: raw.iter().zip(&prepared.bases).flat_map(|(r, basis)| r.parameters(basis)).collect(),
+        theta: raw
+            .iter()
+            .zip(&prepared.bases)
+            .flat_map(|(r, basis)| r.parameters(basis))
+            .collect(),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),
@@ -364,16 +529,28 @@ fn raw_modes(
 ) -> (Vec<f64>, Vec<f64>) {
     let k = basis.k;
     let kf = prepared.layout[basis.factor].k;
-    let own: Vec<f64> = (0..k * k).map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]).collect();
+    let own: Vec<f64> = (0..k * k)
+        .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
+        .collect();
     let mut lambda = vec![0.0; k * k];
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
     let internal = modes_of_factor(&prepared.system, solution, basis.factor);
     let levels = internal.len() / kf;
-    let (mut u, mut b) = (Vec::with_capacity(levels * k), Vec::with_capacity(levels * k));
+    let (mut u, mut b) = (
+        Vec::with_capacity(levels * k),
+        Vec::with_capacity(levels * k),
+    );
     let mut value = vec![0.0; k];
     let _ = term;
     for level in internal.chunks_exact(kf) {
-        small::mul_nn(&lambda, &level[basis.offset..basis.offset + k], k, k, 1, &mut value);
+        small::mul_nn(
+            &lambda,
+            &level[basis.offset..basis.offset + k],
+            k,
+            k,
+            1,
+            &mut value,
+        );
         raw.remove_null(&mut value);
         b.extend_from_slice(&value);
         u.extend(raw.spherical(&value));
@@ -382,14 +559,23 @@ fn raw_modes(
 }
 
 /// offset + X beta + Z b, the residuals, and their weighted sum of squares.
-fn fitted_values(data: &ModelData<'_>, beta: &[f64], b: &[&[f64]], workers: &Workers) -> (Vec<f64>, Vec<f64>, f64) {
+fn fitted_values(
+    data: &ModelData<'_>,
+    beta: &[f64],
+    b: &[&[f64]],
+    workers: &Workers,
+) -> (Vec<f64>, Vec<f64>, f64) {
     let n = data.n();
     const ROWS: usize = 16_384;
     let mut fitted = vec![0.0; n];
     let mut residuals = vec![0.0; n];
     let mut sums = vec![0.0; n.div_ceil(ROWS)];
     let ranges = pieces(n, ROWS);
-    let parts: Vec<_> = fitted.chunks_mut(ROWS).zip(residuals.chunks_mut(ROWS)).zip(sums.iter_mut()).collect();
+    let parts: Vec<_> = fitted
+        .chunks_mut(ROWS)
+        .zip(residuals.chunks_mut(ROWS))
+        .zip(sums.iter_mut())
+        .collect();
     workers.for_each(parts, |piece, ((fitted, residuals), sum)| {
         let range = ranges[piece].clone();
         if let Some(offset) = data.offset {
@@ -398,7 +584,10 @@ fn fitted_values(data: &ModelData<'_>, beta: &[f64], b: &[&[f64]], workers: &Wor
         for (j, coefficient) in beta.iter().enumerate() {
             if *coefficient != 0.0 {
                 let column = &data.x[j * n..(j + 1) * n][range.clone()];
-                fitted.iter_mut().zip(column).for_each(|(f, x)| *f += coefficient * x);
+                fitted
+                    .iter_mut()
+                    .zip(column)
+                    .for_each(|(f, x)| *f += coefficient * x);
             }
         }
         for (term, b) in data.terms.iter().zip(b) {
@@ -423,8 +612,18 @@ fn fitted_values(data: &ModelData<'_>, beta: &[f64], b: &[&[f64]], workers: &Wor
 fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>) {
     let r = fixed.rank();
     let p1 = r + 1;
-    let rinv: Vec<f64> = (0..r * r).map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]]).collect();
-    let lx: Vec<f64> = (0..r * r).map(|e| if e % r >= e / r { factor.lx[(e / r) * p1 + e % r] } else { 0.0 }).collect();
+    let rinv: Vec<f64> = (0..r * r)
+        .map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]])
+        .collect();
+    let lx: Vec<f64> = (0..r * r)
+        .map(|e| {
+            if e % r >= e / r {
+                factor.lx[(e / r) * p1 + e % r]
+            } else {
+                0.0
+            }
+        })
+        .collect();
     // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
     let li = small::invert_lower(&lx, r);
     let mut half = vec![0.0; r * r];

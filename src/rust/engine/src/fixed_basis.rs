@@ -84,9 +84,14 @@ impl FixedBasis {
             }
         }
         let mut basis = Self {
-            p, kept, pivot, rinv, log_det_rinv,
+            p,
+            kept,
+            pivot,
+            rinv,
+            log_det_rinv,
             transform_moments: smallest >= TRANSFORM_PIVOT,
-            gram: own, beta_center,
+            gram: own,
+            beta_center,
         };
         basis.mirror_gram();
         basis
@@ -109,7 +114,12 @@ impl FixedBasis {
 }
 
 /// Rows `range` of W^{1/2} X into row-major `out` with `stride` values a row.
-pub fn weighted_rows(data: &ModelData<'_>, range: std::ops::Range<usize>, stride: usize, out: &mut [f64]) {
+pub fn weighted_rows(
+    data: &ModelData<'_>,
+    range: std::ops::Range<usize>,
+    stride: usize,
+    out: &mut [f64],
+) {
     let n = data.n();
     for j in 0..data.p {
         let column = &data.x[j * n..(j + 1) * n][range.clone()];
@@ -175,7 +185,12 @@ pub fn accumulate_gram(rows: &[f64], width: usize, total: &mut [f64]) {
 /// dqrdc2's limited pivoting on the cross-products: columns that fail the tolerance go to the end. `None` where some
 /// pivot is too small for cross-products to decide (they square the condition number). Returns kept columns, pivot
 /// and the smallest squared relative pivot.
-fn limited_pivot_cholesky(gram: &[f64], ld: usize, p: usize, scale: &[f64]) -> Option<(Vec<usize>, Vec<usize>, f64)> {
+fn limited_pivot_cholesky(
+    gram: &[f64],
+    ld: usize,
+    p: usize,
+    scale: &[f64],
+) -> Option<(Vec<usize>, Vec<usize>, f64)> {
     let mut l: Vec<Vec<f64>> = Vec::with_capacity(p);
     let mut smallest = 1.0f64;
     for j in 0..p {
@@ -238,7 +253,13 @@ fn householder_rank(data: &ModelData<'_>) -> (Vec<usize>, Vec<usize>) {
     let p = data.p;
     let mut a = householder_r(data);
     let mut pivot: Vec<usize> = (0..p).collect();
-    let length = |a: &[f64], c: usize, from: usize| a[c * p + from..(c + 1) * p].iter().map(|v| v * v).sum::<f64>().sqrt();
+    let length = |a: &[f64], c: usize, from: usize| {
+        a[c * p + from..(c + 1) * p]
+            .iter()
+            .map(|v| v * v)
+            .sum::<f64>()
+            .sqrt()
+    };
     let original: Vec<f64> = (0..p)
         .map(|c| {
             let l = length(&a, c, 0);
@@ -252,7 +273,9 @@ fn householder_rank(data: &ModelData<'_>) -> (Vec<usize>, Vec<usize>) {
     let mut rank = p;
     let mut position = 0;
     while position < rank {
-        while position < rank && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE {
+        while position < rank
+            && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE
+        {
             let aliased = pivot.remove(position);
             pivot.push(aliased);
             rank -= 1;

@@ -48,7 +48,9 @@ impl Derivatives {
     /// Average information plus curvature: the Hessian model of the optimiser.
     #[must_use]
     pub fn model_hessian(&self) -> Vec<f64> {
-        (0..self.information.len()).map(|e| self.information[e] - self.rank_one[e] + self.curvature[e]).collect()
+        (0..self.information.len())
+            .map(|e| self.information[e] - self.rank_one[e] + self.curvature[e])
+            .collect()
     }
 
     /// Exact Hessian, given tr(P V_a P V_b) (ML: of V^-1).
@@ -91,15 +93,29 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
     for (v, &(f, level)) in schur.node.iter().enumerate() {
         let k = system.moments.factors[f].k;
         for a in 0..k {
-            rest_shift[schur.offset[v] + a] = factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
+            rest_shift[schur.offset[v] + a] =
+                factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
         }
     }
     let (c2, u2) = split(&all.rest, &|i| rest_shift[i]);
-    let c = Rows { first: c1, rest: c2, m: p };
+    let c = Rows {
+        first: c1,
+        rest: c2,
+        m: p,
+    };
     let mut h = c.clone();
     scale_by_lx(factor, &mut h.first, p);
     scale_by_lx(factor, &mut h.rest, p);
-    Solution { gamma, u: Rows { first: u1, rest: u2, m: 1 }, c, h }
+    Solution {
+        gamma,
+        u: Rows {
+            first: u1,
+            rest: u2,
+            m: 1,
+        },
+        c,
+        h,
+    }
 }
 
 /// Rows x <- x Lx^-T.
@@ -112,7 +128,10 @@ fn scale_by_lx(factor: &Factor, rows: &mut [f64], p: usize) {
         for a in 0..p {
             row[a] /= factor.lx[a * p1 + a];
             let value = row[a];
-            for (x, l) in row[a + 1..].iter_mut().zip(&factor.lx[a * p1 + a + 1..a * p1 + p]) {
+            for (x, l) in row[a + 1..]
+                .iter_mut()
+                .zip(&factor.lx[a * p1 + a + 1..a * p1 + p])
+            {
                 *x -= value * l;
             }
         }
@@ -144,7 +163,10 @@ pub fn derivatives(
         let kf = parameters.factor_k[fa];
         let s = &score[pa.term];
         let t = &factor.t[fa];
-        gradient[a] = 2.0 * (0..k).map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i]).sum::<f64>();
+        gradient[a] = 2.0
+            * (0..k)
+                .map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i])
+                .sum::<f64>();
         for (b, pb) in parameters.list.iter().enumerate() {
             if pa.term == pb.term && pa.column == pb.column {
                 curvature[b * m + a] = 2.0 * s[pb.row * k + pa.row];
@@ -153,8 +175,16 @@ pub fn derivatives(
     }
     let (information, slopes) = average_information(system, factor, solution, parameters, f);
     let scale = f / factor.pwrss;
-    let rank_one = (0..m * m).map(|e| scale * slopes[e % m] * slopes[e / m]).collect();
-    Derivatives { gradient, score, information, rank_one, curvature }
+    let rank_one = (0..m * m)
+        .map(|e| scale * slopes[e % m] * slopes[e / m])
+        .collect();
+    Derivatives {
+        gradient,
+        score,
+        information,
+        rank_one,
+        curvature,
+    }
 }
 
 /// kappa_a = T^-1 (E_a T' + T E_a') T^-T of each parameter, on its whole factor (k_f x k_f): V_a = Z Lambda kappa_a Lambda'Z'.
@@ -195,8 +225,18 @@ struct LevelSums {
 
 impl LevelSums {
     fn zeros(system: &System) -> Self {
-        let blocks: Vec<Vec<f64>> = system.moments.factors.iter().map(|f| vec![0.0; f.k * f.k]).collect();
-        Self { product: blocks.clone(), complement: blocks.clone(), fixed: blocks.clone(), modes: blocks }
+        let blocks: Vec<Vec<f64>> = system
+            .moments
+            .factors
+            .iter()
+            .map(|f| vec![0.0; f.k * f.k])
+            .collect();
+        Self {
+            product: blocks.clone(),
+            complement: blocks.clone(),
+            fixed: blocks.clone(),
+            modes: blocks,
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -236,15 +276,33 @@ fn level_sums(
     let levels = system.moments.factors[0].n_levels;
     let level_pieces = crate::parallel::pieces(levels, LEVELS);
     let node_pieces = crate::parallel::pieces(system.schur.nodes(), LEVELS);
-    let parts = system.workers.map(level_pieces.len() + node_pieces.len(), |piece| {
-        let mut sums = LevelSums::zeros(system);
-        if piece < level_pieces.len() {
-            first_sums(system, factor, inverse, solution, reml, level_pieces[piece].clone(), &mut sums);
-        } else {
-            node_sums(system, factor, inverse, solution, reml, node_pieces[piece - level_pieces.len()].clone(), &mut sums);
-        }
-        sums
-    });
+    let parts = system
+        .workers
+        .map(level_pieces.len() + node_pieces.len(), |piece| {
+            let mut sums = LevelSums::zeros(system);
+            if piece < level_pieces.len() {
+                first_sums(
+                    system,
+                    factor,
+                    inverse,
+                    solution,
+                    reml,
+                    level_pieces[piece].clone(),
+                    &mut sums,
+                );
+            } else {
+                node_sums(
+                    system,
+                    factor,
+                    inverse,
+                    solution,
+                    reml,
+                    node_pieces[piece - level_pieces.len()].clone(),
+                    &mut sums,
+                );
+            }
+            sums
+        });
     let mut total = LevelSums::zeros(system);
     parts.iter().for_each(|part| total.add(part));
     total
@@ -269,7 +327,14 @@ fn first_sums(
         let m = &inverse.m11[j * square..(j + 1) * square];
         let l = &factor.l1[j * square..(j + 1) * square];
         small::mul_nn(&factor.t[0], m, k1, k1, k1, &mut half);
-        small::mul_nn(&moments.factors[0].zz[j * square..(j + 1) * square], &half, k1, k1, k1, &mut work);
+        small::mul_nn(
+            &moments.factors[0].zz[j * square..(j + 1) * square],
+            &half,
+            k1,
+            k1,
+            k1,
+            &mut work,
+        );
         add_to(&mut sums.product[0], &work);
         for (e, value) in sums.complement[0].iter_mut().enumerate() {
             *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
@@ -290,12 +355,18 @@ fn first_sums(
             product.resize(k1 * kg, 0.0);
             small::mul_nn(block, &factor.t[g], k1, kg, kg, &mut product);
             small::mul_nt(&product, &minus, k1, kg, k1, &mut work);
-            sums.product[0].iter_mut().zip(&work).for_each(|(x, y)| *x -= y);
+            sums.product[0]
+                .iter_mut()
+                .zip(&work)
+                .for_each(|(x, y)| *x -= y);
             // A_vj T_1 [M^-1]_jv
             small::mul_nn(&factor.t[0], &minus, k1, k1, kg, &mut product);
             let mut own = vec![0.0; kg * kg];
             small::mul_tn(block, &product, k1, kg, kg, &mut own);
-            sums.product[g].iter_mut().zip(&own).for_each(|(x, y)| *x -= y);
+            sums.product[g]
+                .iter_mut()
+                .zip(&own)
+                .for_each(|(x, y)| *x -= y);
         }
         let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
         sums.add_effects(0, k1, h, &solution.u.first[j * k1..(j + 1) * k1], p, reml);
@@ -331,7 +402,10 @@ fn node_sums(
         // columns of S^-1 that belong to the node: its own block and those of the later neighbours
         let mut own = vec![0.0; k * k];
         let later = schur.later_start[v]..schur.later_start[v + 1];
-        let sizes: Vec<usize> = later.clone().map(|at| moments.factors[schur.node[schur.later[at] as usize].0].k).collect();
+        let sizes: Vec<usize> = later
+            .clone()
+            .map(|at| moments.factors[schur.node[schur.later[at] as usize].0].k)
+            .collect();
         let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
         for a in 0..k {
             let column: &[f64] = match (&inverse.r, &schur.storage) {
@@ -351,7 +425,14 @@ fn node_sums(
         let mut half = vec![0.0; k * k];
         let mut product = vec![0.0; k * k];
         small::mul_nn(&factor.t[f], &own, k, k, k, &mut half);
-        small::mul_nn(&moments.factors[f].zz[level * k * k..(level + 1) * k * k], &half, k, k, k, &mut product);
+        small::mul_nn(
+            &moments.factors[f].zz[level * k * k..(level + 1) * k * k],
+            &half,
+            k,
+            k,
+            k,
+            &mut product,
+        );
         add_to(&mut sums.product[f], &product);
         for (e, value) in sums.complement[f].iter_mut().enumerate() {
             *value += f64::from(u8::from(e % k == e / k)) - own[e];
@@ -414,12 +495,20 @@ fn term_score(
     let (g, offset, k) = parameters.place[term];
     let kf = parameters.factor_k[g];
     let take = |block: &[f64]| -> Vec<f64> {
-        (0..k * k).map(|e| block[(offset + e / k) * kf + offset + e % k]).collect()
+        (0..k * k)
+            .map(|e| block[(offset + e / k) * kf + offset + e % k])
+            .collect()
     };
     let t = take(&factor.t[g]);
     let rows_per_level = system.moments.n as f64 / system.moments.factors[g].n_levels as f64;
-    let smallest = (0..k).map(|i| t[i * k + i].powi(2)).fold(f64::INFINITY, f64::min);
-    let mut inner: Vec<f64> = take(&sums.fixed[g]).iter().zip(take(&sums.modes[g])).map(|(h, u)| h + f * u).collect();
+    let smallest = (0..k)
+        .map(|i| t[i * k + i].powi(2))
+        .fold(f64::INFINITY, f64::min);
+    let mut inner: Vec<f64> = take(&sums.fixed[g])
+        .iter()
+        .zip(take(&sums.modes[g]))
+        .map(|(h, u)| h + f * u)
+        .collect();
     let mut score = vec![0.0; k * k];
     if smallest * rows_per_level >= LARGE {
         // T^-T (sum(I - M^-1) - inner) T^-1
@@ -474,7 +563,11 @@ fn average_information(
 ) -> (Vec<f64>, Vec<f64>) {
     let m = parameters.len();
     let kappa = kappas(factor, parameters);
-    let mut rows = Rows { first: vec![0.0; solution.u.first.len() * m], rest: vec![0.0; solution.u.rest.len() * m], m };
+    let mut rows = Rows {
+        first: vec![0.0; solution.u.first.len() * m],
+        rest: vec![0.0; solution.u.rest.len() * m],
+        m,
+    };
     for (a, parameter) in parameters.list.iter().enumerate() {
         let (g, _, _) = parameters.place[parameter.term];
         let k = parameters.factor_k[g];
@@ -483,7 +576,14 @@ fn average_information(
         } else {
             for &v in &system.schur.node_of[g] {
                 let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
-                apply_kappa(&kappa[a], k, &solution.u.rest[range.clone()], &mut rows.rest[range.start * m..range.end * m], m, a);
+                apply_kappa(
+                    &kappa[a],
+                    k,
+                    &solution.u.rest[range.clone()],
+                    &mut rows.rest[range.start * m..range.end * m],
+                    m,
+                    a,
+                );
             }
         }
     }
@@ -498,7 +598,10 @@ fn average_information(
             for (a, value) in row.iter().enumerate() {
                 slopes[a] += value * u[i];
                 if *value != 0.0 {
-                    for (x, y) in fixed[a * p..(a + 1) * p].iter_mut().zip(&h[i * p..(i + 1) * p]) {
+                    for (x, y) in fixed[a * p..(a + 1) * p]
+                        .iter_mut()
+                        .zip(&h[i * p..(i + 1) * p])
+                    {
                         *x += value * y;
                     }
                 }
@@ -511,7 +614,11 @@ fn average_information(
     let mut information = vec![0.0; m * m];
     for a in 0..m {
         for b in a..m {
-            let projected: f64 = fixed[a * p..(a + 1) * p].iter().zip(&fixed[b * p..(b + 1) * p]).map(|(x, y)| x * y).sum();
+            let projected: f64 = fixed[a * p..(a + 1) * p]
+                .iter()
+                .zip(&fixed[b * p..(b + 1) * p])
+                .map(|(x, y)| x * y)
+                .sum();
             let value = f * (before[a * m + b] - after[a * m + b] - projected);
             information[a * m + b] = value;
             information[b * m + a] = value;

@@ -16,7 +16,11 @@ use crate::schur::{Storage, DENSE_ADVANTAGE};
 #[must_use]
 pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     let order = (system.schur.q2 + p) as f64;
-    let first = parameters.list.iter().filter(|a| parameters.place[a.term].0 == 0).count() as f64;
+    let first = parameters
+        .list
+        .iter()
+        .filter(|a| parameters.place[a.term].0 == 0)
+        .count() as f64;
     if order > 6000.0 || first * order * order > 2e8 {
         return f64::INFINITY;
     }
@@ -56,10 +60,18 @@ pub fn traces(
     };
     for (i, &a) in first.iter().enumerate() {
         for (j, &b) in first.iter().enumerate().skip(i) {
-            set(a, b, own[i * first.len() + j] + trace_of_product(&products[i], &products[j]));
+            set(
+                a,
+                b,
+                own[i * first.len() + j] + trace_of_product(&products[i], &products[j]),
+            );
         }
         for b in (0..m).filter(|&b| !in_first(b)) {
-            set(a, b, mixed_trace(system, &products[i], &r, parameters, &kappa[b], b));
+            set(
+                a,
+                b,
+                mixed_trace(system, &products[i], &r, parameters, &kappa[b], b),
+            );
         }
     }
     for f in 1..parameters.factor_k.len() {
@@ -73,7 +85,13 @@ pub fn traces(
 }
 
 /// Inverse of the Schur complement bordered by Q: [S^-1 + H H', -H Lx^-1; ., (Lx Lx')^-1].
-fn bordered_inverse(system: &System, factor: &Factor, inverse: &SelectedInverse, solution: &Solution, p: usize) -> Matrix {
+fn bordered_inverse(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    p: usize,
+) -> Matrix {
     let q2 = system.schur.q2;
     let order = q2 + p;
     let mut r = Matrix::zeros(order, order);
@@ -84,13 +102,16 @@ fn bordered_inverse(system: &System, factor: &Factor, inverse: &SelectedInverse,
             }
         }
         SchurFactor::Sparse(_) => {
-            if let (SchurFactor::Sparse(values), Storage::Sparse(pattern)) = (&factor.s, &system.schur.storage) {
+            if let (SchurFactor::Sparse(values), Storage::Sparse(pattern)) =
+                (&factor.s, &system.schur.storage)
+            {
                 let mut identity = vec![0.0; q2 * q2];
                 (0..q2).for_each(|i| identity[i * q2 + i] = 1.0);
                 pattern.solve(values, &mut identity, q2);
                 pattern.solve_transposed(values, &mut identity, q2);
                 for j in 0..q2 {
-                    r.data[j * order..j * order + q2].copy_from_slice(&identity[j * q2..(j + 1) * q2]);
+                    r.data[j * order..j * order + q2]
+                        .copy_from_slice(&identity[j * q2..(j + 1) * q2]);
                 }
             }
         }
@@ -101,15 +122,30 @@ fn bordered_inverse(system: &System, factor: &Factor, inverse: &SelectedInverse,
     let h = &solution.h.rest;
     if q2 > 0 {
         let mut outer = Matrix::zeros(q2, q2);
-        let transposed: Vec<f64> = (0..p).flat_map(|a| (0..q2).map(move |i| h[i * p + a])).collect();
-        dense::add_strips(&transposed, &transposed, p, q2, 1.0, &mut outer, &system.workers);
+        let transposed: Vec<f64> = (0..p)
+            .flat_map(|a| (0..q2).map(move |i| h[i * p + a]))
+            .collect();
+        dense::add_strips(
+            &transposed,
+            &transposed,
+            p,
+            q2,
+            1.0,
+            &mut outer,
+            &system.workers,
+        );
         outer.symmetrize_from_lower();
         for j in 0..q2 {
-            r.data[j * order..j * order + q2].iter_mut().zip(outer.column(j)).for_each(|(x, y)| *x += y);
+            r.data[j * order..j * order + q2]
+                .iter_mut()
+                .zip(outer.column(j))
+                .for_each(|(x, y)| *x += y);
         }
     }
     let p1 = p + 1;
-    let lx: Vec<f64> = (0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]).collect();
+    let lx: Vec<f64> = (0..p * p)
+        .map(|e| factor.lx[(e / p) * p1 + e % p])
+        .collect();
     let li = small::invert_lower(&lx, p);
     for i in 0..q2 {
         for a in 0..p {
@@ -121,7 +157,8 @@ fn bordered_inverse(system: &System, factor: &Factor, inverse: &SelectedInverse,
     }
     for a in 0..p {
         for b in 0..p {
-            r.data[(q2 + a) * order + q2 + b] = (a.max(b)..p).map(|c| li[a * p + c] * li[b * p + c]).sum();
+            r.data[(q2 + a) * order + q2 + b] =
+                (a.max(b)..p).map(|c| li[a * p + c] * li[b * p + c]).sum();
         }
     }
     r
@@ -149,12 +186,21 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
             }
         }
         for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
-            small::mul_nn(&k, &factor.w[e * k1..(e + 1) * k1], k1, k1, 1, &mut kw[e * k1..(e + 1) * k1]);
+            small::mul_nn(
+                &k,
+                &factor.w[e * k1..(e + 1) * k1],
+                k1,
+                k1,
+                1,
+                &mut kw[e * k1..(e + 1) * k1],
+            );
         }
         for a in 0..p {
             for i in 0..k1 {
                 x[(j * k1 + i) * p + a] = factor.rzx.first[(j * k1 + i) * p1 + a];
-                kx[(j * k1 + i) * p + a] = (0..k1).map(|c| k[c * k1 + i] * factor.rzx.first[(j * k1 + c) * p1 + a]).sum();
+                kx[(j * k1 + i) * p + a] = (0..k1)
+                    .map(|c| k[c * k1 + i] * factor.rzx.first[(j * k1 + c) * p1 + a])
+                    .sum();
             }
         }
     }
@@ -163,7 +209,15 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
     } else {
         SchurFactor::Sparse(vec![0.0; factor_entries(schur)])
     };
-    assemble(system, &factor.w, &kw, 1.0, None, &mut Vec::new(), &mut rest);
+    assemble(
+        system,
+        &factor.w,
+        &kw,
+        1.0,
+        None,
+        &mut Vec::new(),
+        &mut rest,
+    );
     if let SchurFactor::Dense(s) = &mut rest {
         s.symmetrize_from_lower();
     }
@@ -183,7 +237,12 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
     if p > 0 {
         dense::add_transposed_product(&x, &kx, levels * k1, p, p, 1.0, &mut fixed);
     }
-    Phi { rest, border, fixed, p }
+    Phi {
+        rest,
+        border,
+        fixed,
+        p,
+    }
 }
 
 fn factor_entries(schur: &crate::schur::Schur) -> usize {
@@ -208,23 +267,37 @@ impl Phi {
         let order = q2 + p;
         let mut out = Matrix::zeros(order, order);
         match (&self.rest, &system.schur.storage) {
-            (SchurFactor::Dense(s), _) => dense::add_product(&mut out, 0..q2, r, 0..q2, &s.data, &system.workers),
+            (SchurFactor::Dense(s), _) => {
+                dense::add_product(&mut out, 0..q2, r, 0..q2, &s.data, &system.workers)
+            }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                 let columns: Vec<&mut [f64]> = out.data[..q2 * order].chunks_mut(order).collect();
                 system.workers.for_each(columns, |j, column| {
                     pattern.for_each_symmetric(values, j, |i, value| {
                         if value != 0.0 {
-                            column.iter_mut().zip(r.column(i)).for_each(|(x, y)| *x += value * y);
+                            column
+                                .iter_mut()
+                                .zip(r.column(i))
+                                .for_each(|(x, y)| *x += value * y);
                         }
                     });
                 });
             }
             (SchurFactor::Sparse(_), Storage::Dense) => {}
         }
-        let transposed: Vec<f64> = (0..q2 * p).map(|e| self.border[(e % p.max(1)) * q2 + e / p.max(1)]).collect();
+        let transposed: Vec<f64> = (0..q2 * p)
+            .map(|e| self.border[(e % p.max(1)) * q2 + e / p.max(1)])
+            .collect();
         dense::add_product(&mut out, 0..q2, r, q2..order, &transposed, &system.workers);
         dense::add_product(&mut out, q2..order, r, 0..q2, &self.border, &system.workers);
-        dense::add_product(&mut out, q2..order, r, q2..order, &self.fixed, &system.workers);
+        dense::add_product(
+            &mut out,
+            q2..order,
+            r,
+            q2..order,
+            &self.fixed,
+            &system.workers,
+        );
         out
     }
 }
@@ -237,7 +310,9 @@ fn trace_of_product(a: &Matrix, b: &Matrix) -> f64 {
     for jt in (0..n).step_by(TILE) {
         for it in (0..n).step_by(TILE) {
             for j in jt..(jt + TILE).min(n) {
-                sum += (it..(it + TILE).min(n)).map(|i| a.data[j * n + i] * b.data[i * n + j]).sum::<f64>();
+                sum += (it..(it + TILE).min(n))
+                    .map(|i| a.data[j * n + i] * b.data[i * n + j])
+                    .sum::<f64>();
             }
         }
     }
@@ -265,11 +340,16 @@ fn first_traces(
         let mut right = vec![vec![0.0; square]; count];
         for j in work[piece].clone() {
             let d = small::inverse_from_cholesky(&factor.l1[j * square..(j + 1) * square], k1);
-            let mut g: Vec<f64> = (0..square).map(|e| inverse.m11[j * square + e] - d[e]).collect();
+            let mut g: Vec<f64> = (0..square)
+                .map(|e| inverse.m11[j * square + e] - d[e])
+                .collect();
             let h = &solution.h.first;
             for c in 0..k1 {
                 for i in 0..k1 {
-                    let (x, y) = (&h[(j * k1 + i) * solution.h.m..], &h[(j * k1 + c) * solution.h.m..]);
+                    let (x, y) = (
+                        &h[(j * k1 + i) * solution.h.m..],
+                        &h[(j * k1 + c) * solution.h.m..],
+                    );
                     g[c * k1 + i] += (0..p).map(|a| x[a] * y[a]).sum::<f64>();
                 }
             }
@@ -297,10 +377,20 @@ fn first_traces(
 }
 
 /// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Rbar Phi_a.
-fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, parameters: &Parameters, kappa: &[f64], b: usize) -> f64 {
+fn mixed_trace(
+    system: &System,
+    product: &Matrix,
+    r: &Matrix,
+    parameters: &Parameters,
+    kappa: &[f64],
+    b: usize,
+) -> f64 {
     let g = parameters.place[parameters.list[b].term].0;
     let k = parameters.factor_k[g];
-    let starts: Vec<usize> = system.schur.node_of[g].iter().map(|&v| system.schur.offset[v as usize]).collect();
+    let starts: Vec<usize> = system.schur.node_of[g]
+        .iter()
+        .map(|&v| system.schur.offset[v as usize])
+        .collect();
     let entries: Vec<(usize, usize, f64)> = (0..k * k)
         .filter(|&e| kappa[e] != 0.0)
         .map(|e| (e / k, e % k, kappa[e]))
@@ -309,7 +399,11 @@ fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, parameters: &Param
     for l in 0..r.nrows {
         let (x, y) = (product.column(l), r.column(l));
         for &(i, c, weight) in &entries {
-            sum += weight * starts.iter().map(|start| x[start + i] * y[start + c]).sum::<f64>();
+            sum += weight
+                * starts
+                    .iter()
+                    .map(|start| x[start + i] * y[start + c])
+                    .sum::<f64>();
         }
     }
     sum
@@ -326,7 +420,9 @@ fn node_traces(
 ) -> Vec<(usize, usize, f64)> {
     let schur = &system.schur;
     let own = |factor: usize| -> Vec<usize> {
-        (0..parameters.len()).filter(|&a| parameters.place[parameters.list[a].term].0 == factor).collect()
+        (0..parameters.len())
+            .filter(|&a| parameters.place[parameters.list[a].term].0 == factor)
+            .collect()
     };
     let (of_f, of_g) = (own(f), own(g));
     let (kf, kg) = (parameters.factor_k[f], parameters.factor_k[g]);
@@ -353,7 +449,8 @@ fn node_traces(
             for (j, &b) in of_g.iter().enumerate() {
                 small::mul_nn(&kappa[b], &block, kg, kg, kf, &mut left);
                 for (i, x) in right.iter().enumerate() {
-                    sums[i * of_g.len() + j] += x.iter().zip(&left).map(|(x, y)| x * y).sum::<f64>();
+                    sums[i * of_g.len() + j] +=
+                        x.iter().zip(&left).map(|(x, y)| x * y).sum::<f64>();
                 }
             }
         }

@@ -82,7 +82,7 @@ enum BasisRows {
 }
 
 impl BasisRows {
-    fn row<'a>(&'a self, i: usize, k: usize) -> &'a [f64] {
+    fn row(&self, i: usize, k: usize) -> &[f64] {
         match self {
             Self::Same(v) => std::slice::from_ref(v),
             Self::Rows(z) => &z[i * k..(i + 1) * k],
@@ -101,11 +101,15 @@ impl Moments {
         center: &Center,
         workers: &Workers,
     ) -> Self {
-        let rows: Vec<BasisRows> = layout.iter().map(|f| basis_rows(data, f, bases, workers)).collect();
+        let rows: Vec<BasisRows> = layout
+            .iter()
+            .map(|f| basis_rows(data, f, bases, workers))
+            .collect();
         let (xx, factors) = own_moments(data, fixed, layout, &rows, center, workers);
         let mut pairs = Vec::new();
         for f in 0..layout.len() {
-            let order = (layout.len() > f + 1).then(|| LevelOrder::new(data.factors[layout[f].user].codes, layout[f].n_levels));
+            let order = (layout.len() > f + 1)
+                .then(|| LevelOrder::new(data.factors[layout[f].user].codes, layout[f].n_levels));
             for g in f + 1..layout.len() {
                 if let Some(order) = &order {
                     pairs.push(pair_moments(data, layout, &rows, (f, g), order, workers));
@@ -113,11 +117,23 @@ impl Moments {
             }
         }
         let sum_log_weights = data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum());
-        Self { n: data.n(), p1: fixed.rank() + 1, xx, factors, pairs, sum_log_weights }
+        Self {
+            n: data.n(),
+            p1: fixed.rank() + 1,
+            xx,
+            factors,
+            pairs,
+            sum_log_weights,
+        }
     }
 }
 
-fn basis_rows(data: &ModelData<'_>, factor: &FactorLayout, bases: &[TermBasis], workers: &Workers) -> BasisRows {
+fn basis_rows(
+    data: &ModelData<'_>,
+    factor: &FactorLayout,
+    bases: &[TermBasis],
+    workers: &Workers,
+) -> BasisRows {
     let k = factor.k;
     let terms: Vec<usize> = factor.terms.clone();
     let constant = k == 1 && matches!(data.terms[terms[0]].columns[0], Column::Constant);
@@ -137,7 +153,9 @@ fn basis_rows(data: &ModelData<'_>, factor: &FactorLayout, bases: &[TermBasis], 
                     *value = root * column_value(*column, i);
                 }
                 for c in 0..basis.k {
-                    row[basis.offset + c] = (0..=c).map(|a| raw[a] * basis.change[c * basis.k + a]).sum();
+                    row[basis.offset + c] = (0..=c)
+                        .map(|a| raw[a] * basis.change[c * basis.k + a])
+                        .sum();
                 }
             }
         }
@@ -171,10 +189,23 @@ fn own_moments(
     let (n, p, r) = (data.n(), data.p, fixed.rank());
     // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
     let width = if fixed.transform_moments { p } else { r } + 1;
-    let table: usize = layout.iter().map(|f| f.n_levels * f.k * (f.k + width)).sum();
+    let table: usize = layout
+        .iter()
+        .map(|f| f.n_levels * f.k * (f.k + width))
+        .sum();
     let count = number_of_pieces(n, table);
     let work = pieces(n, n.div_ceil(count));
-    let mut parts = workers.map(work.len(), |piece| piece_sums(data, fixed, layout, rows, center, work[piece].clone(), width));
+    let mut parts = workers.map(work.len(), |piece| {
+        piece_sums(
+            data,
+            fixed,
+            layout,
+            rows,
+            center,
+            work[piece].clone(),
+            width,
+        )
+    });
     let mut total = parts.remove(0);
     for part in parts {
         add(&mut total.xx, &part.xx);
@@ -191,9 +222,18 @@ fn own_moments(
         .zip(total.zx)
         .map(|((f, mut zz), zx)| {
             mirror_blocks(&mut zz, f.k);
-            let zx = if fixed.transform_moments { transform_rows(fixed, &zx, width) } else { zx };
+            let zx = if fixed.transform_moments {
+                transform_rows(fixed, &zx, width)
+            } else {
+                zx
+            };
             debug_assert_eq!(zx.len(), f.n_levels * f.k * p1);
-            FactorMoments { n_levels: f.n_levels, k: f.k, zz, zx }
+            FactorMoments {
+                n_levels: f.n_levels,
+                k: f.k,
+                zz,
+                zx,
+            }
         })
         .collect();
     (xx, factors)
@@ -245,14 +285,20 @@ fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize) -> Vec<f64> {
         let mut half = vec![0.0; p * r];
         for c in 0..r {
             for i in 0..p {
-                half[c * p + i] = (0..p).map(|m| fixed.gram[m * p + i] * fixed.rinv[c * p + m]).sum();
+                half[c * p + i] = (0..p)
+                    .map(|m| fixed.gram[m * p + i] * fixed.rinv[c * p + m])
+                    .sum();
             }
         }
         for c in 0..r {
             for d in 0..r {
-                xx[c * p1 + d] = (0..p).map(|i| fixed.rinv[d * p + i] * half[c * p + i]).sum();
+                xx[c * p1 + d] = (0..p)
+                    .map(|i| fixed.rinv[d * p + i] * half[c * p + i])
+                    .sum();
             }
-            xx[c * p1 + r] = (0..p).map(|i| fixed.rinv[c * p + i] * sums[i * width + p]).sum();
+            xx[c * p1 + r] = (0..p)
+                .map(|i| fixed.rinv[c * p + i] * sums[i * width + p])
+                .sum();
             xx[r * p1 + c] = xx[c * p1 + r];
         }
         xx[r * p1 + r] = sums[p * width + p];
@@ -279,12 +325,22 @@ fn piece_sums(
     let (p, r) = (data.p, fixed.rank());
     let mut sums = Sums {
         xx: vec![0.0; width * width],
-        zz: layout.iter().map(|f| vec![0.0; f.n_levels * f.k * f.k]).collect(),
-        zx: layout.iter().map(|f| vec![0.0; f.n_levels * f.k * width]).collect(),
+        zz: layout
+            .iter()
+            .map(|f| vec![0.0; f.n_levels * f.k * f.k])
+            .collect(),
+        zx: layout
+            .iter()
+            .map(|f| vec![0.0; f.n_levels * f.k * width])
+            .collect(),
     };
     let block = ROWS.min(range.len());
     let mut x = vec![0.0; block * (p + 1)];
-    let mut q = if fixed.transform_moments { Vec::new() } else { vec![0.0; block * width] };
+    let mut q = if fixed.transform_moments {
+        Vec::new()
+    } else {
+        vec![0.0; block * width]
+    };
     let mut change = Vec::new();
     if !fixed.transform_moments {
         // [X r] -> [Q r]
@@ -298,7 +354,14 @@ fn piece_sums(
         let end = (start + ROWS).min(range.end);
         let m = end - start;
         weighted_rows(data, start..end, p + 1, &mut x[..m * (p + 1)]);
-        centred_response(data, layout, basis, center, start..end, &mut x[..m * (p + 1)]);
+        centred_response(
+            data,
+            layout,
+            basis,
+            center,
+            start..end,
+            &mut x[..m * (p + 1)],
+        );
         let rows: &[f64] = if fixed.transform_moments {
             for row in x[..m * (p + 1)].chunks_exact(p + 1) {
                 let response = row[p];
@@ -308,13 +371,29 @@ fn piece_sums(
             }
             &x[..m * (p + 1)]
         } else {
-            dense::rows_times(&x[..m * (p + 1)], &change, m, p + 1, width, &mut q[..m * width]);
+            dense::rows_times(
+                &x[..m * (p + 1)],
+                &change,
+                m,
+                p + 1,
+                width,
+                &mut q[..m * width],
+            );
             accumulate_gram(&q[..m * width], width, &mut sums.xx);
             &q[..m * width]
         };
         for (f, factor) in layout.iter().enumerate() {
             let codes = &data.factors[factor.user].codes[start..end];
-            accumulate_levels(codes, start, &basis[f], factor.k, rows, width, &mut sums.zz[f], &mut sums.zx[f]);
+            accumulate_levels(
+                codes,
+                start,
+                &basis[f],
+                factor.k,
+                rows,
+                width,
+                &mut sums.zz[f],
+                &mut sums.zx[f],
+            );
         }
     }
     sums
@@ -340,7 +419,11 @@ fn centred_response(
             if !b.is_empty() {
                 let level = data.factors[factor.user].codes[i] as usize - 1;
                 let z = z.row(i, factor.k);
-                value -= z.iter().zip(&b[level * factor.k..]).map(|(a, b)| a * b).sum::<f64>();
+                value -= z
+                    .iter()
+                    .zip(&b[level * factor.k..])
+                    .map(|(a, b)| a * b)
+                    .sum::<f64>();
             }
         }
         row[p] = value;
@@ -423,8 +506,16 @@ fn pair_moments(
     let n_levels = layout[f].n_levels;
     let count = (data.n() / PIECE).clamp(1, 32);
     let work = pieces(n_levels, n_levels.div_ceil(count));
-    let parts = workers.map(work.len(), |piece| pair_piece(data, layout, rows, (f, g), order, work[piece].clone()));
-    let mut pair = PairMoments { f, g, start: Vec::with_capacity(n_levels + 1), level: Vec::new(), value: Vec::new() };
+    let parts = workers.map(work.len(), |piece| {
+        pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
+    });
+    let mut pair = PairMoments {
+        f,
+        g,
+        start: Vec::with_capacity(n_levels + 1),
+        level: Vec::new(),
+        value: Vec::new(),
+    };
     pair.start.push(0);
     for part in parts {
         let base = pair.level.len();
@@ -447,7 +538,13 @@ fn pair_piece(
     let size = kf * kg;
     let codes = data.factors[layout[g].user].codes;
     let mut slot = vec![u32::MAX; layout[g].n_levels];
-    let mut pair = PairMoments { f, g, start: vec![0], level: Vec::new(), value: Vec::new() };
+    let mut pair = PairMoments {
+        f,
+        g,
+        start: vec![0],
+        level: Vec::new(),
+        value: Vec::new(),
+    };
     let mut found: Vec<u32> = Vec::new();
     let mut block: Vec<f64> = Vec::new();
     for j in levels {

@@ -99,21 +99,32 @@ impl Workers {
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let wanted = if threads == 0 { available } else { threads };
         if wanted <= 1 || work < WORTH_THREADS {
-            return Self { pool: None, stop: stop.clone() };
+            return Self {
+                pool: None,
+                stop: stop.clone(),
+            };
         }
-        Self { pool: ThreadPoolBuilder::new().num_threads(wanted).build().ok(), stop: stop.clone() }
+        Self {
+            pool: ThreadPoolBuilder::new().num_threads(wanted).build().ok(),
+            stop: stop.clone(),
+        }
     }
 
     /// No threads.
     #[must_use]
     pub fn sequential() -> Self {
-        Self { pool: None, stop: StopFlag::default() }
+        Self {
+            pool: None,
+            stop: StopFlag::default(),
+        }
     }
 
     /// Number of threads that work.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.pool
+            .as_ref()
+            .map_or(1, ThreadPool::current_num_threads)
     }
 
     /// `f(0), ..., f(n - 1)`, in order.
@@ -136,9 +147,17 @@ impl Workers {
         };
         match &self.pool {
             Some(pool) if pieces.len() > 1 => {
-                pool.install(|| pieces.into_par_iter().enumerate().for_each(|(i, piece)| f(i, piece)));
+                pool.install(|| {
+                    pieces
+                        .into_par_iter()
+                        .enumerate()
+                        .for_each(|(i, piece)| f(i, piece))
+                });
             }
-            _ => pieces.into_iter().enumerate().for_each(|(i, piece)| f(i, piece)),
+            _ => pieces
+                .into_iter()
+                .enumerate()
+                .for_each(|(i, piece)| f(i, piece)),
         }
     }
 }
@@ -146,7 +165,10 @@ impl Workers {
 /// Cuts `0..n` into pieces of `size` (the last one shorter).
 #[must_use]
 pub fn pieces(n: usize, size: usize) -> Vec<std::ops::Range<usize>> {
-    (0..n).step_by(size.max(1)).map(|start| start..(start + size).min(n)).collect()
+    (0..n)
+        .step_by(size.max(1))
+        .map(|start| start..(start + size).min(n))
+        .collect()
 }
 
 /// Cuts a slice at the given increasing positions, which start with 0 and end with its length.

@@ -42,7 +42,12 @@ pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, V
         .factors
         .iter()
         .enumerate()
-        .map(|(user, f)| FactorLayout { user, n_levels: f.n_levels, k: 0, terms: Vec::new() })
+        .map(|(user, f)| FactorLayout {
+            user,
+            n_levels: f.n_levels,
+            k: 0,
+            terms: Vec::new(),
+        })
         .collect();
     let mut offsets = Vec::with_capacity(data.terms.len());
     for (t, term) in data.terms.iter().enumerate() {
@@ -52,7 +57,9 @@ pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, V
         factor.terms.push(t);
     }
     factors.retain(|f| f.k > 0);
-    if let Some(first) = (0..factors.len()).max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i))) {
+    if let Some(first) = (0..factors.len())
+        .max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i)))
+    {
         let eliminated = factors.remove(first);
         factors.insert(0, eliminated);
     }
@@ -68,7 +75,10 @@ pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, V
             TermBasis {
                 k,
                 offset: offsets[t],
-                factor: factors.iter().position(|f| f.user == term.factor).unwrap_or(0),
+                factor: factors
+                    .iter()
+                    .position(|f| f.user == term.factor)
+                    .unwrap_or(0),
                 structure: term.structure,
                 change: whitening(&mean, k, term.structure),
             }
@@ -125,14 +135,22 @@ pub fn column_value(column: Column<'_>, i: usize) -> f64 {
 /// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases).
 fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
     let scale: Vec<f64> = (0..k)
-        .map(|i| if mean[i * k + i] > 0.0 { 1.0 / mean[i * k + i].sqrt() } else { 1.0 })
+        .map(|i| {
+            if mean[i * k + i] > 0.0 {
+                1.0 / mean[i * k + i].sqrt()
+            } else {
+                1.0
+            }
+        })
         .collect();
     let mut change = vec![0.0; k * k];
     (0..k).for_each(|i| change[i * k + i] = scale[i]);
     if structure == Structure::Diagonal || k == 1 {
         return change;
     }
-    let mut l: Vec<f64> = (0..k * k).map(|e| mean[e] * scale[e % k] * scale[e / k]).collect();
+    let mut l: Vec<f64> = (0..k * k)
+        .map(|e| mean[e] * scale[e % k] * scale[e / k])
+        .collect();
     if !small::cholesky(&mut l, k) || (0..k).any(|i| l[i * k + i] < 1e-6) {
         return change;
     }

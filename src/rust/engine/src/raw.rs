@@ -5,6 +5,9 @@ use crate::linalg::small;
 use crate::random_basis::TermBasis;
 use crate::terms::Structure;
 
+/// Share of a row that is nothing but rounding.
+const ROUNDING: f64 = 1e-13;
+
 /// Relative covariance factor of one term in the user's basis.
 #[derive(Debug, Clone)]
 pub(crate) struct RawFactor {
@@ -22,19 +25,30 @@ pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
         product.iter_mut().for_each(|v| *v = v.abs());
         return RawFactor { k, t: product };
     }
-    let deficient = (0..k).any(|i| t[i * k + i] == 0.0);
-    let t = if deficient {
-        let mut g = vec![0.0; k * k];
-        small::mul_nt(&product, &product, k, k, k, &mut g);
-        small::semidefinite_cholesky(&g, k, 1e-12)
-    } else {
-        lower_factor(&product, k)
-    };
+    let size = row_sizes(&basis.change, t, k);
+    let t = lower_factor(&product, k, &size);
     RawFactor { k, t }
 }
 
-/// L with L L' = M M' and positive diagonal: transposed R of the QR decomposition of M' (Gram-Schmidt on the rows of M, twice).
-fn lower_factor(m: &[f64], k: usize) -> Vec<f64> {
+/// Lengths of the rows of |A| |B|: what rounding in the rows of A B is relative to.
+fn row_sizes(a: &[f64], b: &[f64], k: usize) -> Vec<f64> {
+    let absolute = |m: &[f64]| m.iter().map(|v| v.abs()).collect::<Vec<f64>>();
+    let mut product = vec![0.0; k * k];
+    small::mul_nn(&absolute(a), &absolute(b), k, k, k, &mut product);
+    (0..k)
+        .map(|i| {
+            (0..k)
+                .map(|c| product[c * k + i].powi(2))
+                .sum::<f64>()
+                .sqrt()
+        })
+        .collect()
+}
+
+/// L with L L' = M M' and non-negative diagonal: transposed R of the QR decomposition of M' (Gram-Schmidt on the rows of
+/// M, twice). What is left of a row after the rows before it and is no more than rounding relative to `size` is nothing:
+/// a zero column of L, never a direction made of rounding errors.
+fn lower_factor(m: &[f64], k: usize, size: &[f64]) -> Vec<f64> {
     let mut l = vec![0.0; k * k];
     let mut q: Vec<Vec<f64>> = Vec::with_capacity(k);
     for i in 0..k {
@@ -47,9 +61,11 @@ fn lower_factor(m: &[f64], k: usize) -> Vec<f64> {
             }
         }
         let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-        l[i * k + i] = length;
-        if length > 0.0 {
+        if length > ROUNDING * size[i] {
+            l[i * k + i] = length;
             row.iter_mut().for_each(|v| *v /= length);
+        } else {
+            row.fill(0.0);
         }
         q.push(row);
     }
@@ -88,23 +104,29 @@ impl RawFactor {
 }
 
 /// Internal parameters from the user's theta: T_internal = factor of B^-1 T T' B^-T.
-pub(crate) fn theta_from_raw(raw: &[f64], bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
+pub(crate) fn theta_from_raw(
+    raw: &[f64],
+    bases: &[TermBasis],
+    parameters: &Parameters,
+) -> Vec<f64> {
     let mut out = Vec::with_capacity(raw.len());
     for (term, basis) in bases.iter().enumerate() {
         let k = basis.k;
         let structure = &parameters.structures[term];
         let t = structure.factor(&raw[parameters.start[term]..parameters.start[term + 1]]);
-        // columns of B^-1 T by back substitution in the upper triangular B
-        let mut product = t;
-        for c in 0..k {
-            for i in (0..k).rev() {
-                for m in i + 1..k {
-                    product[c * k + i] -= basis.change[m * k + i] * product[c * k + m];
-                }
-                product[c * k + i] /= basis.change[i * k + i];
-            }
-        }
-        let t = if basis.structure == Structure::Diagonal { product } else { lower_factor(&product, k) };
+        // B^-1 through the transpose of the upper triangular B
+        let transposed: Vec<f64> = (0..k * k)
+            .map(|e| basis.change[(e % k) * k + e / k])
+            .collect();
+        let lower = small::invert_lower(&transposed, k);
+        let inverse: Vec<f64> = (0..k * k).map(|e| lower[(e % k) * k + e / k]).collect();
+        let mut product = vec![0.0; k * k];
+        small::mul_nn(&inverse, &t, k, k, k, &mut product);
+        let t = if basis.structure == Structure::Diagonal {
+            product
+        } else {
+            lower_factor(&product, k, &row_sizes(&inverse, &t, k))
+        };
         out.extend(structure.parameters(&t));
     }
     out

@@ -128,3 +128,26 @@ pub struct Fit {
     /// Evidence for the optimum.
     pub certificate: Certificate,
 }
+
+impl Fit {
+    /// The fit of `factor` times the response (and offset): theta, RX and the certificate do not change.
+    #[must_use]
+    pub fn with_response_times(mut self, factor: f64, n: usize, reml: bool) -> Self {
+        for values in [
+            &mut self.beta,
+            &mut self.u,
+            &mut self.b,
+            &mut self.fitted,
+            &mut self.residuals,
+        ] {
+            values.iter_mut().for_each(|v| *v *= factor);
+        }
+        self.sigma *= factor;
+        for square in [&mut self.pwrss, &mut self.wrss, &mut self.ussq] {
+            *square *= factor * factor;
+        }
+        let degrees = n as f64 - if reml { self.rank as f64 } else { 0.0 };
+        self.criterion += 2.0 * degrees * factor.ln();
+        self
+    }
+}

@@ -92,7 +92,13 @@ impl Schur {
         Self::ordered(moments, &natural, raw, &order, storage)
     }
 
-    fn ordered(moments: &Moments, natural: &[(usize, usize)], raw: Raw, order: &[usize], storage: Storage) -> Self {
+    fn ordered(
+        moments: &Moments,
+        natural: &[(usize, usize)],
+        raw: Raw,
+        order: &[usize],
+        storage: Storage,
+    ) -> Self {
         let nodes = natural.len();
         let node: Vec<(usize, usize)> = order.iter().map(|&v| natural[v]).collect();
         let mut position = vec![0u32; nodes];
@@ -123,19 +129,38 @@ impl Schur {
             effect_row.extend((offset[v]..offset[v + 1]).map(|e| e as u32));
             effect_start.push(effect_row.len());
         }
-        let (incidence_start, incidence_level, incidence, incidence_of) = incidences(&raw.start, &neighbour, nodes);
+        let (incidence_start, incidence_level, incidence, incidence_of) =
+            incidences(&raw.start, &neighbour, nodes);
         let (later_start, later, later_source) = later_neighbours(moments, &node_of, nodes);
         let mut y_start = vec![0];
         for v in 0..nodes {
-            let effects = (incidence_start[v + 1] - incidence_start[v]) * (offset[v + 1] - offset[v]);
+            let effects =
+                (incidence_start[v + 1] - incidence_start[v]) * (offset[v + 1] - offset[v]);
             y_start.push(y_start[v] + effects);
         }
         let q2 = offset[nodes];
         let rows = moments.factors[0].n_levels;
         let dense_w = q2 > 0 && effect_row.len() as f64 > 0.25 * rows as f64 * q2 as f64;
         Self {
-            q2, node, node_of, offset, start: raw.start, neighbour, source, effect_start, effect_row,
-            incidence_start, incidence_level, incidence, incidence_of, y_start, later_start, later, later_source, storage, dense_w,
+            q2,
+            node,
+            node_of,
+            offset,
+            start: raw.start,
+            neighbour,
+            source,
+            effect_start,
+            effect_row,
+            incidence_start,
+            incidence_level,
+            incidence,
+            incidence_of,
+            y_start,
+            later_start,
+            later,
+            later_source,
+            storage,
+            dense_w,
         }
     }
 
@@ -168,7 +193,9 @@ impl Schur {
 }
 
 fn natural_nodes(moments: &Moments) -> Vec<(usize, usize)> {
-    (1..moments.factors.len()).flat_map(|f| (0..moments.factors[f].n_levels).map(move |j| (f, j))).collect()
+    (1..moments.factors.len())
+        .flat_map(|f| (0..moments.factors[f].n_levels).map(move |j| (f, j)))
+        .collect()
 }
 
 fn first_nodes(moments: &Moments) -> Vec<usize> {
@@ -181,15 +208,28 @@ fn first_nodes(moments: &Moments) -> Vec<usize> {
 
 fn neighbours_of_first(moments: &Moments, natural: &[(usize, usize)]) -> Raw {
     let first = first_nodes(moments);
-    let mut raw = Raw { start: vec![0], item: Vec::new() };
-    let pairs: Vec<(usize, &crate::moments::PairMoments)> =
-        moments.pairs.iter().enumerate().filter(|(_, pair)| pair.f == 0).collect();
+    let mut raw = Raw {
+        start: vec![0],
+        item: Vec::new(),
+    };
+    let pairs: Vec<(usize, &crate::moments::PairMoments)> = moments
+        .pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| pair.f == 0)
+        .collect();
     for j in 0..moments.factors[0].n_levels {
         if !natural.is_empty() {
             for &(at, pair) in &pairs {
                 for entry in pair.start[j]..pair.start[j + 1] {
                     let v = first[pair.g] + pair.level[entry] as usize;
-                    raw.item.push((v as u32, Source { pair: at as u32, entry }));
+                    raw.item.push((
+                        v as u32,
+                        Source {
+                            pair: at as u32,
+                            entry,
+                        },
+                    ));
                 }
             }
         }
@@ -229,12 +269,20 @@ type Later = (Vec<usize>, Vec<u32>, Vec<(Source, bool)>);
 /// Blocks of cross-products among the nodes themselves: for each node those with a later one.
 fn later_neighbours(moments: &Moments, node_of: &[Vec<u32>], nodes: usize) -> Later {
     let mut lists: Vec<Vec<(u32, Source, bool)>> = vec![Vec::new(); nodes];
-    for (at, pair) in moments.pairs.iter().enumerate().filter(|(_, pair)| pair.f > 0) {
+    for (at, pair) in moments
+        .pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| pair.f > 0)
+    {
         for j in 0..pair.start.len() - 1 {
             let v = node_of[pair.f][j];
             for entry in pair.start[j]..pair.start[j + 1] {
                 let l = node_of[pair.g][pair.level[entry] as usize];
-                let source = Source { pair: at as u32, entry };
+                let source = Source {
+                    pair: at as u32,
+                    entry,
+                };
                 if v < l {
                     lists[v as usize].push((l, source, true));
                 } else {
@@ -265,7 +313,11 @@ fn choose_storage(
 ) -> (Vec<usize>, Storage) {
     let nodes = natural.len();
     let identity: Vec<usize> = (0..nodes).collect();
-    let cliques: f64 = raw.start.windows(2).map(|w| ((w[1] - w[0]) as f64).powi(2)).sum();
+    let cliques: f64 = raw
+        .start
+        .windows(2)
+        .map(|w| ((w[1] - w[0]) as f64).powi(2))
+        .sum();
     if q2 <= SMALL || cliques > 0.5 * (nodes as f64).powi(2) {
         return (identity, Storage::Dense);
     }
@@ -333,10 +385,16 @@ fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) ->
     }
     let mut below: Vec<Vec<u32>> = Vec::with_capacity(offset[nodes]);
     for (new, &old) in order.iter().enumerate() {
-        let mut later: Vec<usize> = adjacency[old].iter().map(|&l| position[l]).filter(|&l| l > new).collect();
+        let mut later: Vec<usize> = adjacency[old]
+            .iter()
+            .map(|&l| position[l])
+            .filter(|&l| l > new)
+            .collect();
         later.sort_unstable();
         for a in 0..sizes[old] {
-            let mut rows: Vec<u32> = (offset[new] + a + 1..offset[new + 1]).map(|e| e as u32).collect();
+            let mut rows: Vec<u32> = (offset[new] + a + 1..offset[new + 1])
+                .map(|e| e as u32)
+                .collect();
             for &l in &later {
                 rows.extend((offset[l]..offset[l + 1]).map(|e| e as u32));
             }

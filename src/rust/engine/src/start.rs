@@ -38,8 +38,12 @@ pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
         }
     }
     // scale to a correlation-like matrix and add a little to the diagonal, so that confounded terms share
-    let scale: Vec<f64> = (0..order).map(|i| lhs[i * order + i].max(f64::MIN_POSITIVE).sqrt()).collect();
-    let mut a: Vec<f64> = (0..order * order).map(|e| lhs[e] / (scale[e % order] * scale[e / order])).collect();
+    let scale: Vec<f64> = (0..order)
+        .map(|i| lhs[i * order + i].max(f64::MIN_POSITIVE).sqrt())
+        .collect();
+    let mut a: Vec<f64> = (0..order * order)
+        .map(|e| lhs[e] / (scale[e % order] * scale[e / order]))
+        .collect();
     (0..order).for_each(|i| a[i * order + i] += 1e-3);
     let mut x: Vec<f64> = rhs.iter().zip(&scale).map(|(r, s)| r / s).collect();
     if small::cholesky(&mut a, order) {
@@ -69,7 +73,9 @@ fn squared_length(moments: &Moments, t: &TermBasis, s: &TermBasis) -> f64 {
         return factor
             .zz
             .chunks_exact(k * k)
-            .map(|block| sum_of_squares(block, k, t.offset..t.offset + t.k, s.offset..s.offset + s.k))
+            .map(|block| {
+                sum_of_squares(block, k, t.offset..t.offset + t.k, s.offset..s.offset + s.k)
+            })
             .sum();
     }
     let (f, g) = if t.factor < s.factor { (t, s) } else { (s, t) };
@@ -81,12 +87,26 @@ fn squared_length(moments: &Moments, t: &TermBasis, s: &TermBasis) -> f64 {
             let (kf, kg) = (moments.factors[pair.f].k, moments.factors[pair.g].k);
             pair.value
                 .chunks_exact(kf * kg)
-                .map(|block| sum_of_squares(block, kf, f.offset..f.offset + f.k, g.offset..g.offset + g.k))
+                .map(|block| {
+                    sum_of_squares(
+                        block,
+                        kf,
+                        f.offset..f.offset + f.k,
+                        g.offset..g.offset + g.k,
+                    )
+                })
                 .sum::<f64>()
         })
         .sum()
 }
 
-fn sum_of_squares(block: &[f64], ld: usize, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> f64 {
-    columns.map(|c| rows.clone().map(|r| block[c * ld + r].powi(2)).sum::<f64>()).sum()
+fn sum_of_squares(
+    block: &[f64],
+    ld: usize,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+) -> f64 {
+    columns
+        .map(|c| rows.clone().map(|r| block[c * ld + r].powi(2)).sum::<f64>())
+        .sum()
 }

@@ -31,7 +31,10 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Parameters of T.
     fn parameters(&self, t: &[f64]) -> Vec<f64> {
         let k = self.k();
-        self.entries().into_iter().map(|(i, j)| t[j * k + i]).collect()
+        self.entries()
+            .into_iter()
+            .map(|(i, j)| t[j * k + i])
+            .collect()
     }
 }
 
@@ -82,7 +85,12 @@ impl Parameters {
         let mut start = vec![0];
         let mut list = Vec::new();
         for (term, structure) in structures.iter().enumerate() {
-            list.extend(structure.entries().into_iter().map(|(row, column)| Parameter { term, row, column }));
+            list.extend(
+                structure
+                    .entries()
+                    .into_iter()
+                    .map(|(row, column)| Parameter { term, row, column }),
+            );
             start.push(list.len());
         }
         Self {
@@ -115,7 +123,9 @@ impl Parameters {
     /// T of each term, safe to divide by (see [`FLOOR`]).
     #[must_use]
     pub fn regular_factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
-        (0..self.structures.len()).map(|term| regularize(self.term_factor(theta, term), self.place[term].2)).collect()
+        (0..self.structures.len())
+            .map(|term| regularize(self.term_factor(theta, term), self.place[term].2))
+            .collect()
     }
 
     /// Block-diagonal T of each grouping factor.

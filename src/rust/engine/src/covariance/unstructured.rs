@@ -15,6 +15,8 @@ impl Covariance for Unstructured {
     }
 
     fn entries(&self) -> Vec<(usize, usize)> {
-        (0..self.k).flat_map(|j| (j..self.k).map(move |i| (i, j))).collect()
+        (0..self.k)
+            .flat_map(|j| (j..self.k).map(move |i| (i, j)))
+            .collect()
     }
 }

@@ -4,8 +4,8 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
@@ -31,7 +31,11 @@ impl Matrix {
     /// All zero.
     #[must_use]
     pub fn zeros(nrows: usize, ncols: usize) -> Self {
-        Self { data: vec![0.0; nrows * ncols], nrows, ncols }
+        Self {
+            data: vec![0.0; nrows * ncols],
+            nrows,
+            ncols,
+        }
     }
 
     /// Column `j`.
@@ -78,7 +82,9 @@ pub fn cholesky(a: &mut Matrix, workers: &Workers) -> bool {
     let mut start = 0;
     while start < n {
         let width = TILE.min(n - start);
-        let trailing = a.view_mut().submatrix_mut(start, start, n - start, n - start);
+        let trailing = a
+            .view_mut()
+            .submatrix_mut(start, start, n - start, n - start);
         let (mut diagonal, _, mut panel, mut rest) = trailing.split_at_mut(width, width);
         if !cholesky_sequential(diagonal.as_mut()) {
             return false;
@@ -96,10 +102,24 @@ pub fn cholesky(a: &mut Matrix, workers: &Workers) -> bool {
             let (top, bottom) = below.split_at_row_mut(to - from);
             let own = panel.subrows(from, to - from);
             triangular::matmul(
-                top, BlockStructure::TriangularLower, Accum::Add,
-                own, BlockStructure::Rectangular, own.transpose(), BlockStructure::Rectangular, -1.0, Par::Seq,
+                top,
+                BlockStructure::TriangularLower,
+                Accum::Add,
+                own,
+                BlockStructure::Rectangular,
+                own.transpose(),
+                BlockStructure::Rectangular,
+                -1.0,
+                Par::Seq,
             );
-            matmul(bottom, Accum::Add, panel.subrows(to, panel.nrows() - to), own.transpose(), -1.0, Par::Seq);
+            matmul(
+                bottom,
+                Accum::Add,
+                panel.subrows(to, panel.nrows() - to),
+                own.transpose(),
+                -1.0,
+                Par::Seq,
+            );
         });
         start += width;
     }
@@ -107,7 +127,12 @@ pub fn cholesky(a: &mut Matrix, workers: &Workers) -> bool {
 }
 
 /// (L L')^-1 into `out`, full symmetric, from the lower triangle of `l`: L^-1 by columns of tiles, then L^-T L^-1.
-pub fn inverse_from_cholesky(l: &Matrix, scratch: &mut Matrix, out: &mut Matrix, workers: &Workers) {
+pub fn inverse_from_cholesky(
+    l: &Matrix,
+    scratch: &mut Matrix,
+    out: &mut Matrix,
+    workers: &Workers,
+) {
     let n = l.nrows;
     if n == 0 {
         return;
@@ -123,10 +148,23 @@ pub fn inverse_from_cholesky(l: &Matrix, scratch: &mut Matrix, out: &mut Matrix,
         let (mut top, mut bottom) = below.split_at_row_mut(to - from);
         top.as_mut().fill(0.0);
         triangular_inverse::invert_lower_triangular(
-            top.as_mut(), factor.submatrix(from, from, to - from, to - from), Par::Seq,
+            top.as_mut(),
+            factor.submatrix(from, from, to - from, to - from),
+            Par::Seq,
         );
-        matmul(bottom.as_mut(), Accum::Replace, factor.submatrix(to, from, n - to, to - from), top.as_ref(), -1.0, Par::Seq);
-        triangular_solve::solve_lower_triangular_in_place(factor.submatrix(to, to, n - to, n - to), bottom, Par::Seq);
+        matmul(
+            bottom.as_mut(),
+            Accum::Replace,
+            factor.submatrix(to, from, n - to, to - from),
+            top.as_ref(),
+            -1.0,
+            Par::Seq,
+        );
+        triangular_solve::solve_lower_triangular_in_place(
+            factor.submatrix(to, to, n - to, n - to),
+            bottom,
+            Par::Seq,
+        );
     });
     out.data.resize(n * n, 0.0);
     (out.nrows, out.ncols) = (n, n);
@@ -137,13 +175,23 @@ pub fn inverse_from_cholesky(l: &Matrix, scratch: &mut Matrix, out: &mut Matrix,
         for &(r, s) in strips.iter().filter(|t| t.0 >= from) {
             let mut tile = strip.as_mut().submatrix_mut(r, 0, s - r, to - from);
             triangular::matmul(
-                tile.as_mut(), BlockStructure::Rectangular, Accum::Replace,
-                inverse.submatrix(r, r, s - r, s - r).transpose(), BlockStructure::TriangularUpper,
-                inverse.submatrix(r, from, s - r, to - from), BlockStructure::Rectangular, 1.0, Par::Seq,
+                tile.as_mut(),
+                BlockStructure::Rectangular,
+                Accum::Replace,
+                inverse.submatrix(r, r, s - r, s - r).transpose(),
+                BlockStructure::TriangularUpper,
+                inverse.submatrix(r, from, s - r, to - from),
+                BlockStructure::Rectangular,
+                1.0,
+                Par::Seq,
             );
             matmul(
-                tile, Accum::Add, inverse.submatrix(s, r, n - s, s - r).transpose(),
-                inverse.submatrix(s, from, n - s, to - from), 1.0, Par::Seq,
+                tile,
+                Accum::Add,
+                inverse.submatrix(s, r, n - s, s - r).transpose(),
+                inverse.submatrix(s, from, n - s, to - from),
+                1.0,
+                Par::Seq,
             );
         }
     });
@@ -151,26 +199,52 @@ pub fn inverse_from_cholesky(l: &Matrix, scratch: &mut Matrix, out: &mut Matrix,
 }
 
 /// C += alpha A' B for row-major A (m x r) and B (m x c) into column-major `out` (r x c).
-pub fn add_transposed_product(a: &[f64], b: &[f64], m: usize, r: usize, c: usize, alpha: f64, out: &mut [f64]) {
+pub fn add_transposed_product(
+    a: &[f64],
+    b: &[f64],
+    m: usize,
+    r: usize,
+    c: usize,
+    alpha: f64,
+    out: &mut [f64],
+) {
     let a = MatRef::from_row_major_slice(a, m, r);
     let b = MatRef::from_row_major_slice(b, m, c);
-    matmul(MatMut::from_column_major_slice_mut(out, r, c), Accum::Add, a.transpose(), b, alpha, Par::Seq);
+    matmul(
+        MatMut::from_column_major_slice_mut(out, r, c),
+        Accum::Add,
+        a.transpose(),
+        b,
+        alpha,
+        Par::Seq,
+    );
 }
 
 /// Lower triangle of C += alpha A'A for row-major A (m x r) into column-major `out` (r x r).
 pub fn add_gram(a: &[f64], m: usize, r: usize, alpha: f64, out: &mut [f64]) {
     let a = MatRef::from_row_major_slice(a, m, r);
     triangular::matmul(
-        MatMut::from_column_major_slice_mut(out, r, r), BlockStructure::TriangularLower, Accum::Add,
-        a.transpose(), BlockStructure::Rectangular, a, BlockStructure::Rectangular, alpha, Par::Seq,
+        MatMut::from_column_major_slice_mut(out, r, r),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        a.transpose(),
+        BlockStructure::Rectangular,
+        a,
+        BlockStructure::Rectangular,
+        alpha,
+        Par::Seq,
     );
 }
 
 /// out (row-major m x c) = A B with row-major A (m x r) and column-major B (r x c).
 pub fn rows_times(a: &[f64], b: &[f64], m: usize, r: usize, c: usize, out: &mut [f64]) {
     matmul(
-        MatMut::from_row_major_slice_mut(out, m, c), Accum::Replace,
-        MatRef::from_row_major_slice(a, m, r), MatRef::from_column_major_slice(b, r, c), 1.0, Par::Seq,
+        MatMut::from_row_major_slice_mut(out, m, c),
+        Accum::Replace,
+        MatRef::from_row_major_slice(a, m, r),
+        MatRef::from_column_major_slice(b, r, c),
+        1.0,
+        Par::Seq,
     );
 }
 
@@ -188,20 +262,45 @@ pub fn solve_rows(l: &Matrix, b: &mut [f64], m: usize, transposed: bool) {
 }
 
 /// Lower triangle of S += alpha A'B (which must be symmetric) for row-major A and B (m x n), by strips of columns.
-pub fn add_strips(a: &[f64], b: &[f64], m: usize, n: usize, alpha: f64, s: &mut Matrix, workers: &Workers) {
+pub fn add_strips(
+    a: &[f64],
+    b: &[f64],
+    m: usize,
+    n: usize,
+    alpha: f64,
+    s: &mut Matrix,
+    workers: &Workers,
+) {
     let a = MatRef::from_row_major_slice(a, m, n);
     let b = MatRef::from_row_major_slice(b, m, n);
     let width = (n / 8).clamp(16, TILE);
-    let strips: Vec<(usize, usize)> = (0..n).step_by(width).map(|from| (from, (from + width).min(n))).collect();
+    let strips: Vec<(usize, usize)> = (0..n)
+        .step_by(width)
+        .map(|from| (from, (from + width).min(n)))
+        .collect();
     workers.for_each(split_columns(s.view_mut(), &strips), |i, strip| {
         let (from, to) = strips[i];
         let target = strip.submatrix_mut(from, 0, n - from, to - from);
-        matmul(target, Accum::Add, a.subcols(from, n - from).transpose(), b.subcols(from, to - from), alpha, Par::Seq);
+        matmul(
+            target,
+            Accum::Add,
+            a.subcols(from, n - from).transpose(),
+            b.subcols(from, to - from),
+            alpha,
+            Par::Seq,
+        );
     });
 }
 
 /// Columns `to` of `out` += A[, from] B, B column-major with as many rows as `from` has columns; by strips of columns.
-pub fn add_product(out: &mut Matrix, to: Range<usize>, a: &Matrix, from: Range<usize>, b: &[f64], workers: &Workers) {
+pub fn add_product(
+    out: &mut Matrix,
+    to: Range<usize>,
+    a: &Matrix,
+    from: Range<usize>,
+    b: &[f64],
+    workers: &Workers,
+) {
     if to.is_empty() || from.is_empty() {
         return;
     }
@@ -211,20 +310,41 @@ pub fn add_product(out: &mut Matrix, to: Range<usize>, a: &Matrix, from: Range<u
     let target = out.view_mut().subcols_mut(to.start, to.len());
     workers.for_each(split_columns(target, &strips), |i, strip| {
         let (first, end) = strips[i];
-        matmul(strip, Accum::Add, left, right.subcols(first, end - first), 1.0, Par::Seq);
+        matmul(
+            strip,
+            Accum::Add,
+            left,
+            right.subcols(first, end - first),
+            1.0,
+            Par::Seq,
+        );
     });
 }
 
 fn cholesky_sequential(a: MatMut<'_, f64>) -> bool {
     let n = a.nrows();
     let params = Spec::default();
-    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(n, Par::Seq, params));
+    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(
+        n,
+        Par::Seq,
+        params,
+    ));
     let regularization = llt::factor::LltRegularization::default();
-    llt::factor::cholesky_in_place(a, regularization, Par::Seq, MemStack::new(&mut memory), params).is_ok()
+    llt::factor::cholesky_in_place(
+        a,
+        regularization,
+        Par::Seq,
+        MemStack::new(&mut memory),
+        params,
+    )
+    .is_ok()
 }
 
 fn tile_rows(n: usize) -> Vec<(usize, usize)> {
-    (0..n).step_by(TILE).map(|from| (from, (from + TILE).min(n))).collect()
+    (0..n)
+        .step_by(TILE)
+        .map(|from| (from, (from + TILE).min(n)))
+        .collect()
 }
 
 fn split_columns<'a>(mut a: MatMut<'a, f64>, tiles: &[(usize, usize)]) -> Vec<MatMut<'a, f64>> {

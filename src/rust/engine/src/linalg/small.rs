@@ -256,7 +256,10 @@ pub fn symmetric_eigen(a: &[f64], k: usize) -> (Vec<f64>, Vec<f64>) {
     let mut order: Vec<usize> = (0..k).collect();
     order.sort_by(|&i, &j| a[i * k + i].total_cmp(&a[j * k + j]));
     let values = order.iter().map(|&i| a[i * k + i]).collect();
-    let vectors = order.iter().flat_map(|&i| v[i * k..(i + 1) * k].to_vec()).collect();
+    let vectors = order
+        .iter()
+        .flat_map(|&i| v[i * k..(i + 1) * k].to_vec())
+        .collect();
     (values, vectors)
 }
 

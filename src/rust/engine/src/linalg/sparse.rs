@@ -12,7 +12,13 @@ pub fn fill_reducing_order(n: usize, column_start: &[usize], row: &[usize]) -> V
     let mut inverse = vec![0usize; n];
     let pattern = SymbolicSparseColMatRef::new_checked(n, n, column_start, None, row);
     let mut memory = MemBuffer::new(amd::order_scratch::<usize>(n, row.len()));
-    match amd::order(&mut perm, &mut inverse, pattern, amd::Control::default(), MemStack::new(&mut memory)) {
+    match amd::order(
+        &mut perm,
+        &mut inverse,
+        pattern,
+        amd::Control::default(),
+        MemStack::new(&mut memory),
+    ) {
         Ok(_) => perm,
         Err(_) => (0..n).collect(),
     }
@@ -98,7 +104,14 @@ impl Pattern {
                 next[i] += 1;
             }
         }
-        Self { n, column_start, row, row_start, row_column, row_position }
+        Self {
+            n,
+            column_start,
+            row,
+            row_start,
+            row_column,
+            row_position,
+        }
     }
 
     /// Entries of the factor.
@@ -110,7 +123,10 @@ impl Pattern {
     /// Multiply-adds of one numeric factorisation.
     #[must_use]
     pub fn flops(&self) -> f64 {
-        self.column_start.windows(2).map(|w| 0.5 * ((w[1] - w[0]) as f64).powi(2)).sum()
+        self.column_start
+            .windows(2)
+            .map(|w| 0.5 * ((w[1] - w[0]) as f64).powi(2))
+            .sum()
     }
 
     /// Numeric factorisation, left-looking: column j of A (on the pattern, in `values`) minus the updates of the columns

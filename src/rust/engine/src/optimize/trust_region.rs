@@ -73,10 +73,20 @@ impl Model {
     fn new(scale: Vec<f64>, gradient: &[f64], hessian: &[f64]) -> Self {
         let m = scale.len();
         let gradient: Vec<f64> = gradient.iter().zip(&scale).map(|(g, s)| g * s).collect();
-        let scaled: Vec<f64> = (0..m * m).map(|e| hessian[e] * scale[e % m] * scale[e / m]).collect();
+        let scaled: Vec<f64> = (0..m * m)
+            .map(|e| hessian[e] * scale[e % m] * scale[e / m])
+            .collect();
         let (values, vectors) = symmetric_eigen(&scaled, m);
-        let rotated = (0..m).map(|i| (0..m).map(|r| vectors[i * m + r] * gradient[r]).sum()).collect();
-        Self { scale, gradient, values, vectors, rotated }
+        let rotated = (0..m)
+            .map(|i| (0..m).map(|r| vectors[i * m + r] * gradient[r]).sum())
+            .collect();
+        Self {
+            scale,
+            gradient,
+            values,
+            vectors,
+            rotated,
+        }
     }
 
     fn floor(&self) -> f64 {
@@ -93,7 +103,12 @@ impl Model {
         if self.values.iter().any(|v| *v < -10.0 * floor) {
             return f64::INFINITY;
         }
-        0.5 * self.values.iter().zip(&self.rotated).map(|(v, g)| g * g / v.max(floor)).sum::<f64>()
+        0.5 * self
+            .values
+            .iter()
+            .zip(&self.rotated)
+            .map(|(v, g)| g * g / v.max(floor))
+            .sum::<f64>()
     }
 
     /// Minimiser of the model within the radius: step in rotated coordinates, and the decrease that it promises.
@@ -101,7 +116,11 @@ impl Model {
         let floor = self.floor();
         let lowest = self.values.first().copied().unwrap_or(0.0);
         let at = |shift: f64| -> Vec<f64> {
-            self.values.iter().zip(&self.rotated).map(|(v, g)| -g / (v + shift).max(floor)).collect()
+            self.values
+                .iter()
+                .zip(&self.rotated)
+                .map(|(v, g)| -g / (v + shift).max(floor))
+                .collect()
         };
         let length = |step: &[f64]| step.iter().map(|s| s * s).sum::<f64>().sqrt();
         let mut step = at(0.0);
@@ -127,7 +146,11 @@ impl Model {
             if lowest < -floor && length(&step) < 0.9 * radius {
                 // the hard case: no gradient along the direction of negative curvature
                 let missing = (radius * radius - length(&step).powi(2)).sqrt();
-                step[0] += if self.rotated[0] > 0.0 { -missing } else { missing };
+                step[0] += if self.rotated[0] > 0.0 {
+                    -missing
+                } else {
+                    missing
+                };
             }
         }
         let promised = -step
@@ -142,13 +165,23 @@ impl Model {
     fn move_from(&self, x: &[f64], step: &[f64]) -> Vec<f64> {
         let m = x.len();
         (0..m)
-            .map(|r| x[r] + self.scale[r] * (0..m).map(|i| self.vectors[i * m + r] * step[i]).sum::<f64>())
+            .map(|r| {
+                x[r] + self.scale[r]
+                    * (0..m)
+                        .map(|i| self.vectors[i * m + r] * step[i])
+                        .sum::<f64>()
+            })
             .collect()
     }
 }
 
 /// Minimises from `start`, where `value` is the function's value (as the last evaluation).
-pub fn minimize(objective: &mut dyn Objective, start: &[f64], value: f64, settings: Settings) -> Outcome {
+pub fn minimize(
+    objective: &mut dyn Objective,
+    start: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
     let mut out = Outcome {
         x: start.to_vec(),
         value,
@@ -193,7 +226,11 @@ pub fn minimize(objective: &mut dyn Objective, start: &[f64], value: f64, settin
             out.evaluations += 1;
             let reached = objective.value(&trial);
             let gain = reached.map_or(f64::NEG_INFINITY, |f| out.value - f);
-            let ratio = if promised <= noise && gain.abs() <= 4.0 * noise { 1.0 } else { gain / promised };
+            let ratio = if promised <= noise && gain.abs() <= 4.0 * noise {
+                1.0
+            } else {
+                gain / promised
+            };
             if ratio > 0.75 && length > 0.8 * radius {
                 radius *= 3.0;
             } else if ratio < 0.25 {
@@ -208,7 +245,11 @@ pub fn minimize(objective: &mut dyn Objective, start: &[f64], value: f64, settin
                 }
             }
             if radius < 1e-12 {
-                out.stop = if decrement < 1e3 * noise { Stop::Converged } else { Stop::Stuck };
+                out.stop = if decrement < 1e3 * noise {
+                    Stop::Converged
+                } else {
+                    Stop::Stuck
+                };
                 return out;
             }
         }
