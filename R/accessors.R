@@ -167,7 +167,8 @@ family.lmm <- function(object, ...) {
 #' @export
 weights.lmm <- function(object, type = "prior", ...) {
   match.arg(type)
-  if (is.null(object$prior.weights)) rep.int(1, nobs.lmm(object)) else object$prior.weights
+  values <- object$prior.weights
+  stats::naresid(object$na.action, if (is.null(values)) rep.int(1, nobs.lmm(object)) else values)
 }
 
 #' @rdname lmm-accessors

@@ -24,8 +24,12 @@ register_lme4 <- function() {
   }
 }
 
+#' Does a function dispatch by S3, itself or as the default of an S4 generic?
 #' @noRd
 is_s3_generic <- function(name, namespace) {
   f <- get0(name, namespace, mode = "function", inherits = FALSE)
+  if (methods::is(f, "genericFunction")) {
+    f <- f@default
+  }
   !is.null(f) && "UseMethod" %in% all.names(body(f))
 }

@@ -1,4 +1,6 @@
 for_twins("logLik(), deviance(), REMLcrit() are lme4's", function(ours, theirs) {
+  # lme4 2.1 has no likelihood of the other kind after na.exclude: it sums padded weights
+  skip_if(is.na(deviance(theirs, REML = FALSE)), "lme4's deviance is NA")
   # without fixed effects lme4 reads memory that it never set when asked for REML
   restricted <- ours$rank > 0
   for (reml in list(NULL, FALSE, if (restricted) TRUE)) {
