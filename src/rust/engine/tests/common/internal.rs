@@ -1,0 +1,65 @@
+//! The engine's own pieces put together as `fit()` does, so that tests can look at the criterion in internal coordinates.
+
+use super::Model;
+use ferrolmm_engine::covariance::Parameters;
+use ferrolmm_engine::criterion::Criterion;
+use ferrolmm_engine::factor::System;
+use ferrolmm_engine::fixed_basis::FixedBasis;
+use ferrolmm_engine::moments::{Center, Moments};
+use ferrolmm_engine::parallel::Workers;
+use ferrolmm_engine::random_basis::{lay_out, FactorLayout, TermBasis};
+use ferrolmm_engine::schur::Schur;
+
+pub struct Prepared {
+    pub fixed: FixedBasis,
+    pub layout: Vec<FactorLayout>,
+    pub bases: Vec<TermBasis>,
+    pub parameters: Parameters,
+    pub system: System,
+    pub center: Center,
+}
+
+impl Prepared {
+    /// Centred at least squares, as the first round of a fit.
+    pub fn new(model: &Model) -> Self {
+        Self::centred(model, |fixed, layout| Center {
+            beta: fixed.beta_center.clone(),
+            b: vec![Vec::new(); layout.len()],
+        })
+    }
+
+    pub fn centred(model: &Model, center: impl Fn(&FixedBasis, &[FactorLayout]) -> Center) -> Self {
+        let data = model.data();
+        let workers = Workers::sequential();
+        let fixed = FixedBasis::new(&data, &workers);
+        let (layout, bases) = lay_out(&data, &workers);
+        let center = center(&fixed, &layout);
+        let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers);
+        let schur = Schur::new(&moments);
+        let parameters = Parameters::new(&layout, &bases);
+        let system = System {
+            moments,
+            schur,
+            workers,
+        };
+        Self {
+            fixed,
+            layout,
+            bases,
+            parameters,
+            system,
+            center,
+        }
+    }
+
+    pub fn criterion(&self, reml: bool) -> Criterion<'_> {
+        Criterion::new(
+            &self.system,
+            &self.parameters,
+            reml,
+            &self.center.b,
+            -2.0 * self.fixed.log_det_rinv,
+            &|| false,
+        )
+    }
+}
