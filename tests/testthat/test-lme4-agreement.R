@@ -79,10 +79,30 @@ agrees("Penicillin, ML", diameter ~ 1 + (1 | plate) + (1 | sample), "Penicillin"
 agrees("ScotsSec", attain ~ verbal * sex + (1 | primary) + (1 | second), "ScotsSec", "mlmRev")
 agrees("Chem97", score ~ gcsecnt + (1 | lea / school), "Chem97", "mlmRev")
 agrees("egsingle", math ~ year * size + (year | childid) + (1 | schoolid), "egsingle", "mlmRev")
-agrees("InstEval, crossed with slopes", y ~ service + (1 | s) + (service | d) + (1 | dept),
+agrees("InstEval, crossed", y ~ service + (1 | s) + (1 | d) + (1 | dept:service),
   "InstEval", "lme4",
-  prepare = function(d) droplevels(d[as.integer(d$s) <= 200L, ])
+  prepare = function(d) droplevels(d[as.integer(d$s) <= 400L, ])
 )
+
+test_that("lower than lme4: all effects of two factors random, in subjects and in items", {
+  skip_if_not_installed("lme4")
+  set.seed(1)
+  d <- expand.grid(item = 1:16, subj = 1:60)
+  cell <- (d$item + d$subj) %% 4
+  d$a <- c(-0.5, -0.5, 0.5, 0.5)[cell + 1]
+  d$b <- c(-0.5, 0.5, -0.5, 0.5)[cell + 1]
+  x <- cbind(1, d$a, d$b, d$a * d$b)
+  subjects <- matrix(rnorm(4 * 60), 60) %*% diag(c(120, 40, 35, 45))
+  items <- matrix(rnorm(4 * 16), 16) %*% diag(c(60, 25, 30, 20))
+  d$y <- 600 + rowSums(x * subjects[d$subj, ]) + rowSums(x * items[d$item, ]) +
+    rnorm(nrow(d), 0, 200)
+  ## lme4 1.1-31 stops 0.92 above the optimum, without a word about convergence.
+  fit <- expect_agrees(
+    y ~ a * b + (1 + a * b | subj) + (1 + a * b | item), d,
+    lower = utils::packageVersion("lme4") == "1.1.31"
+  )
+  expect_true(isSingular(fit))
+})
 
 # Weights, offsets, contrasts, rank ----------------------------------------------------------------
 agrees("cbpp, weights", incidence / size ~ period + (1 | herd), "cbpp", "lme4",
