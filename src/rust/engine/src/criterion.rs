@@ -5,7 +5,7 @@
 
 use crate::covariance::Parameters;
 use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{derivatives, solve, Derivatives, Solution};
+use crate::gradient::{derivatives, kappas, solve, Derivatives, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
 
@@ -136,7 +136,7 @@ impl<'a> Criterion<'a> {
                 factor,
                 &latest.inverse,
                 &latest.solution,
-                self.parameters,
+                &kappas(factor, self.parameters),
                 self.reml,
             );
             latest.exact = Some(latest.derivatives.exact_hessian(&traces));

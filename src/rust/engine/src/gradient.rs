@@ -187,9 +187,18 @@ pub fn derivatives(
     }
 }
 
-/// kappa_a = T^-1 (E_a T' + T E_a') T^-T of each parameter, on its whole factor (k_f x k_f): V_a = Z Lambda kappa_a Lambda'Z'.
+/// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on one factor.
+#[derive(Debug, Clone)]
+pub struct Direction {
+    /// Grouping factor (engine's order).
+    pub factor: usize,
+    /// kappa, k_f x k_f.
+    pub kappa: Vec<f64>,
+}
+
+/// kappa_a = T^-1 (E_a T' + T E_a') T^-T of each parameter: V_a = Z Lambda kappa_a Lambda'Z'.
 #[must_use]
-pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Vec<f64>> {
+pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Direction> {
     parameters
         .list
         .iter()
@@ -205,9 +214,64 @@ pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Vec<f64>> {
                 kappa[(offset + parameter.column) * k + i] += value;
                 kappa[i * k + offset + parameter.column] += value;
             }
-            kappa
+            Direction { factor: f, kappa }
         })
         .collect()
+}
+
+/// Row by row kappa_a x for each direction a and each of the c columns of `x`: a matrix of m c columns, direction by direction.
+#[must_use]
+pub fn apply_directions(system: &System, directions: &[Direction], x: &Rows) -> Rows {
+    let m = directions.len() * x.m;
+    let mut rows = Rows {
+        first: vec![0.0; x.first.len() / x.m.max(1) * m],
+        rest: vec![0.0; x.rest.len() / x.m.max(1) * m],
+        m,
+    };
+    for (a, direction) in directions.iter().enumerate() {
+        let k = system.moments.factors[direction.factor].k;
+        let place = Place { k, columns: x.m, m, first: a * x.m };
+        if direction.factor == 0 {
+            place.apply(&direction.kappa, &x.first, &mut rows.first);
+        } else {
+            for &v in &system.schur.node_of[direction.factor] {
+                let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
+                place.apply(
+                    &direction.kappa,
+                    &x.rest[range.start * x.m..range.end * x.m],
+                    &mut rows.rest[range.start * m..range.end * m],
+                );
+            }
+        }
+    }
+    rows
+}
+
+/// Where the columns of one direction stand.
+struct Place {
+    k: usize,
+    columns: usize,
+    m: usize,
+    first: usize,
+}
+
+impl Place {
+    /// kappa times each level's k x c block of `x`, into columns `first..` of `rows`.
+    fn apply(&self, kappa: &[f64], x: &[f64], rows: &mut [f64]) {
+        let (k, columns) = (self.k, self.columns);
+        for (source, target) in x.chunks_exact(k * columns).zip(rows.chunks_exact_mut(k * self.m)) {
+            for i in 0..k {
+                let out = &mut target[i * self.m + self.first..i * self.m + self.first + columns];
+                for c in 0..k {
+                    let weight = kappa[c * k + i];
+                    if weight != 0.0 {
+                        let from = &source[c * columns..(c + 1) * columns];
+                        out.iter_mut().zip(from).for_each(|(o, v)| *o += weight * v);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Sums over the levels of each factor, k x k.
@@ -562,31 +626,7 @@ fn average_information(
     f: f64,
 ) -> (Vec<f64>, Vec<f64>) {
     let m = parameters.len();
-    let kappa = kappas(factor, parameters);
-    let mut rows = Rows {
-        first: vec![0.0; solution.u.first.len() * m],
-        rest: vec![0.0; solution.u.rest.len() * m],
-        m,
-    };
-    for (a, parameter) in parameters.list.iter().enumerate() {
-        let (g, _, _) = parameters.place[parameter.term];
-        let k = parameters.factor_k[g];
-        if g == 0 {
-            apply_kappa(&kappa[a], k, &solution.u.first, &mut rows.first, m, a);
-        } else {
-            for &v in &system.schur.node_of[g] {
-                let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
-                apply_kappa(
-                    &kappa[a],
-                    k,
-                    &solution.u.rest[range.clone()],
-                    &mut rows.rest[range.start * m..range.end * m],
-                    m,
-                    a,
-                );
-            }
-        }
-    }
+    let mut rows = apply_directions(system, &kappas(factor, parameters), &solution.u);
     let p = solution.h.m;
     let mut slopes = vec![0.0; m];
     let mut fixed = vec![0.0; m * p];
@@ -625,12 +665,4 @@ fn average_information(
         }
     }
     (information, slopes)
-}
-
-fn apply_kappa(kappa: &[f64], k: usize, u: &[f64], rows: &mut [f64], m: usize, a: usize) {
-    for (j, block) in u.chunks_exact(k).enumerate() {
-        for i in 0..k {
-            rows[(j * k + i) * m + a] = (0..k).map(|c| kappa[c * k + i] * block[c]).sum();
-        }
-    }
 }

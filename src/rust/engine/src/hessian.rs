@@ -7,7 +7,7 @@
 
 use crate::covariance::Parameters;
 use crate::factor::{assemble, Factor, SchurFactor, SelectedInverse, System, LEVELS};
-use crate::gradient::{kappas, Solution};
+use crate::gradient::{Direction, Solution};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
 use crate::schur::{Storage, DENSE_ADVANTAGE};
@@ -32,27 +32,26 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     first * (product + rows + system.schur.pair_work(system.k1())) + 10.0 * order * order
 }
 
-/// tr(P V_a P V_b) for all pairs of parameters, m x m.
+/// tr(P V_a P V_b) (`reml`; else of V^-1) for all pairs of directions, m x m.
 #[must_use]
 pub fn traces(
     system: &System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
-    parameters: &Parameters,
+    directions: &[Direction],
     reml: bool,
 ) -> Vec<f64> {
-    let m = parameters.len();
-    let kappa = kappas(factor, parameters);
+    let m = directions.len();
     let fixed = if reml { solution.h.m } else { 0 };
     let r = bordered_inverse(system, factor, inverse, solution, fixed);
-    let in_first = |a: usize| parameters.place[parameters.list[a].term].0 == 0;
-    let first: Vec<usize> = (0..m).filter(|&a| in_first(a)).collect();
+    let of = |f: usize| -> Vec<usize> { (0..m).filter(|&a| directions[a].factor == f).collect() };
+    let first = of(0);
     let products: Vec<Matrix> = first
         .iter()
-        .map(|&a| phi(system, factor, &kappa[a], fixed).after(&r, system))
+        .map(|&a| phi(system, factor, &directions[a].kappa, fixed).after(&r, system))
         .collect();
-    let own = first_traces(system, factor, inverse, solution, &kappa, &first, fixed);
+    let own = first_traces(system, factor, inverse, solution, directions, &first, fixed);
     let mut out = vec![0.0; m * m];
     let mut set = |a: usize, b: usize, value: f64| {
         out[b * m + a] = value;
@@ -60,23 +59,15 @@ pub fn traces(
     };
     for (i, &a) in first.iter().enumerate() {
         for (j, &b) in first.iter().enumerate().skip(i) {
-            set(
-                a,
-                b,
-                own[i * first.len() + j] + trace_of_product(&products[i], &products[j]),
-            );
+            set(a, b, own[i * first.len() + j] + trace_of_product(&products[i], &products[j]));
         }
-        for b in (0..m).filter(|&b| !in_first(b)) {
-            set(
-                a,
-                b,
-                mixed_trace(system, &products[i], &r, parameters, &kappa[b], b),
-            );
+        for b in (0..m).filter(|&b| directions[b].factor != 0) {
+            set(a, b, mixed_trace(system, &products[i], &r, &directions[b]));
         }
     }
-    for f in 1..parameters.factor_k.len() {
-        for g in f..parameters.factor_k.len() {
-            for (a, b, value) in node_traces(system, &r, parameters, &kappa, f, g) {
+    for f in 1..system.moments.factors.len() {
+        for g in f..system.moments.factors.len() {
+            for (a, b, value) in node_traces(system, &r, directions, (f, of(f)), (g, of(g))) {
                 set(a, b, value);
             }
         }
@@ -325,7 +316,7 @@ fn first_traces(
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
-    kappa: &[Vec<f64>],
+    directions: &[Direction],
     first: &[usize],
     p: usize,
 ) -> Vec<f64> {
@@ -357,8 +348,8 @@ fn first_traces(
                 n[e] = f64::from(u8::from(e % k1 == e / k1)) - d[e] - g[e];
             }
             for (i, &a) in first.iter().enumerate() {
-                small::mul_nn(&n, &kappa[a], k1, k1, k1, &mut left[i]);
-                small::mul_nn(&g, &kappa[a], k1, k1, k1, &mut right[i]);
+                small::mul_nn(&n, &directions[a].kappa, k1, k1, k1, &mut left[i]);
+                small::mul_nn(&g, &directions[a].kappa, k1, k1, k1, &mut right[i]);
             }
             for i in 0..count {
                 for l in i..count {
@@ -377,16 +368,9 @@ fn first_traces(
 }
 
 /// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Rbar Phi_a.
-fn mixed_trace(
-    system: &System,
-    product: &Matrix,
-    r: &Matrix,
-    parameters: &Parameters,
-    kappa: &[f64],
-    b: usize,
-) -> f64 {
-    let g = parameters.place[parameters.list[b].term].0;
-    let k = parameters.factor_k[g];
+fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, direction: &Direction) -> f64 {
+    let (g, kappa) = (direction.factor, &direction.kappa);
+    let k = system.moments.factors[g].k;
     let starts: Vec<usize> = system.schur.node_of[g]
         .iter()
         .map(|&v| system.schur.offset[v as usize])
@@ -413,19 +397,15 @@ fn mixed_trace(
 fn node_traces(
     system: &System,
     r: &Matrix,
-    parameters: &Parameters,
-    kappa: &[Vec<f64>],
-    f: usize,
-    g: usize,
+    directions: &[Direction],
+    (f, of_f): (usize, Vec<usize>),
+    (g, of_g): (usize, Vec<usize>),
 ) -> Vec<(usize, usize, f64)> {
     let schur = &system.schur;
-    let own = |factor: usize| -> Vec<usize> {
-        (0..parameters.len())
-            .filter(|&a| parameters.place[parameters.list[a].term].0 == factor)
-            .collect()
-    };
-    let (of_f, of_g) = (own(f), own(g));
-    let (kf, kg) = (parameters.factor_k[f], parameters.factor_k[g]);
+    let (kf, kg) = (system.moments.factors[f].k, system.moments.factors[g].k);
+    if of_f.is_empty() || of_g.is_empty() {
+        return Vec::new();
+    }
     let order = r.nrows;
     let nodes = &schur.node_of[f];
     let parts = system.workers.map(nodes.len(), |i| {
@@ -444,10 +424,10 @@ fn node_traces(
                 }
             }
             for (x, &a) in right.iter_mut().zip(&of_f) {
-                small::mul_nn(&block, &kappa[a], kg, kf, kf, x);
+                small::mul_nn(&block, &directions[a].kappa, kg, kf, kf, x);
             }
             for (j, &b) in of_g.iter().enumerate() {
-                small::mul_nn(&kappa[b], &block, kg, kg, kf, &mut left);
+                small::mul_nn(&directions[b].kappa, &block, kg, kg, kf, &mut left);
                 for (i, x) in right.iter().enumerate() {
                     sums[i * of_g.len() + j] +=
                         x.iter().zip(&left).map(|(x, y)| x * y).sum::<f64>();
