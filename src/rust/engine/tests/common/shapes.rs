@@ -529,3 +529,42 @@ pub fn sparse_crossed() -> Model {
         .random_intercept(2)
         .response(0.8)
 }
+
+/// A random small model with an intercept and two covariates, for property tests.
+pub fn random(seed: u64) -> Model {
+    let mut rng = Rng::new(seed ^ 0xABCD);
+    let n = 70 + rng.below(60);
+    let spread = rng.between(0.5, 1.5);
+    let (a, b) = (8 + rng.below(8), 5 + rng.below(6));
+    let mut builder = Builder::new("random", n, seed).intercept().covariates(2);
+    if rng.below(3) == 0 {
+        builder = builder.weighted();
+    }
+    if rng.below(3) == 0 {
+        builder = builder.shifted();
+    }
+    match rng.below(6) {
+        0 => builder.factor(a).random_intercept(0),
+        1 => builder.skewed_factor(a).random_slopes(0, 1),
+        2 => builder
+            .factor(a)
+            .factor(b)
+            .random_slopes(0, 1)
+            .random_intercept(1),
+        3 => builder
+            .factor(b)
+            .nested_in(0, 3)
+            .random_intercept(1)
+            .random_intercept(0),
+        4 => builder
+            .factor(a)
+            .factor(b)
+            .random_slopes(0, 1)
+            .random_slopes(1, 1),
+        _ => builder
+            .factor(a)
+            .random_intercept(0)
+            .random_slope_only(0),
+    }
+    .response(spread)
+}
