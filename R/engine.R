@@ -34,6 +34,44 @@ engine_conditional_variances <- function(y, X, weights, offset, design, theta, r
   ))$variances
 }
 
+#' What Satterthwaite's degrees of freedom need, at `theta`
+#'
+#' @returns `covariance` of psi = (internal theta, sigma^2), s x s; `vcov_gradient`, r * r * s, the
+#'   derivatives of vcov() of the kept coefficients with respect to psi; `jacobian` from psi to the
+#'   variance components gamma (lower triangles of each term's G, column by column, then sigma^2)
+#' @noRd
+engine_satterthwaite <- function(y, X, weights, offset, design, theta, reml, control) {
+  engine_value(rs_satterthwaite(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE)
+  ))
+}
+
+#' Kenward and Roger's adjustment at `theta`, relative to sigma^2
+#'
+#' @returns `unadjusted` and `adjusted` covariance matrices of the kept coefficients (r * r); `w`
+#'   (s x s) and `derivatives` Phi P_i Phi (r * r * s) for the degrees of freedom
+#' @noRd
+engine_kenward_roger <- function(y, X, weights, offset, design, theta, reml, control) {
+  engine_value(rs_kenward_roger(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE)
+  ))
+}
+
+#' Prediction error variances of new rows at `theta`, relative to sigma^2
+#'
+#' @param rows list(n, x (n x p), codes (list by factor, 0 for none of the known levels), terms (list
+#'   by term of lists of columns, NULL for a term left out)).
+#' @noRd
+engine_prediction_variances <- function(y, X, weights, offset, design, theta, reml, control,
+                                        rows) {
+  engine_value(rs_prediction_variances(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE), rows
+  ))$variances
+}
+
 #' Codes of an interaction, and the combinations of levels that occur
 #' @noRd
 engine_interaction <- function(codes, n_levels) {

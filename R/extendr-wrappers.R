@@ -23,4 +23,18 @@ rs_interaction <- function(codes, n_levels) .Call(wrap__rs_interaction, codes, n
 #' @noRd
 rs_code_integer <- function(x) .Call(wrap__rs_code_integer, x)
 
+#' What Satterthwaite's degrees of freedom need at `options$start`.
+#' @noRd
+rs_satterthwaite <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_satterthwaite, y, x, weights, offset, factors, terms, options)
+
+#' Kenward and Roger's adjustment at `options$start`.
+#' @noRd
+rs_kenward_roger <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_kenward_roger, y, x, weights, offset, factors, terms, options)
+
+#' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
+#' `list(n =, x =, codes =, terms =)`, codes 0 where a row has none of the known levels, an element of
+#' terms NULL where the term is left out.
+#' @noRd
+rs_prediction_variances <- function(y, x, weights, offset, factors, terms, options, rows) .Call(wrap__rs_prediction_variances, y, x, weights, offset, factors, terms, options, rows)
+
 # nolint end

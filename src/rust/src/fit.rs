@@ -88,19 +88,23 @@ impl TermArgument {
     }
 }
 
-/// The arguments that every entry point here takes.
-struct Arguments {
+/// The arguments that every entry point takes that starts from the rows.
+pub struct Arguments {
     y: Robj,
     x: Robj,
     weights: Robj,
     offset: Robj,
     factors: Vec<FactorArgument>,
     terms: Vec<TermArgument>,
-    options: Options,
+    /// What the user chose.
+    pub options: Options,
 }
 
 impl Arguments {
-    fn new([y, x, weights, offset, factors, terms, options]: [Robj; 7]) -> Result<Self, Failure> {
+    /// Reads what R handed over; the vectors stay R's.
+    pub fn new(
+        [y, x, weights, offset, factors, terms, options]: [Robj; 7],
+    ) -> Result<Self, Failure> {
         let factors = convert::elements(&factors, "factors")?;
         let terms = convert::elements(&terms, "terms")?;
         Ok(Self {
@@ -120,7 +124,8 @@ impl Arguments {
         })
     }
 
-    fn borrow(&self) -> Result<ModelData<'_>, Failure> {
+    /// The engine's view of them.
+    pub fn borrow(&self) -> Result<ModelData<'_>, Failure> {
         Ok(ModelData {
             y: convert::doubles(&self.y, "y")?,
             x: convert::doubles(&self.x, "x")?,

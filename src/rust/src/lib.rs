@@ -19,6 +19,7 @@ mod condition;
 mod convert;
 mod fit;
 mod grouping;
+mod inference;
 mod interrupt;
 
 extendr_module! {
@@ -26,4 +27,5 @@ extendr_module! {
     use condition;
     use fit;
     use grouping;
+    use inference;
 }

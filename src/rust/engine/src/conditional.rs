@@ -51,3 +51,34 @@ pub fn term_variances(
     }
     out
 }
+
+/// Sum over the levels of each factor of I - [M^-1]_jj.
+#[must_use]
+pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec<f64>>> {
+    let mut out = Vec::with_capacity(system.moments.factors.len());
+    for (f, factor) in system.moments.factors.iter().enumerate() {
+        let k = factor.k;
+        let mut sum = vec![0.0; k * k];
+        (0..k).for_each(|i| sum[i * k + i] = factor.n_levels as f64);
+        for j in 0..factor.n_levels {
+            for c in 0..k {
+                for i in 0..k {
+                    sum[c * k + i] -= if f == 0 {
+                        inverse.m11[j * k * k + c * k + i]
+                    } else {
+                        let start = system.schur.offset[system.schur.node_of[f][j] as usize];
+                        match (&inverse.r, &system.schur.storage) {
+                            (SchurFactor::Dense(r), _) => r.column(start + c)[start + i],
+                            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                                pattern.entry(values, start + i, start + c)?
+                            }
+                            (SchurFactor::Sparse(_), Storage::Dense) => return None,
+                        }
+                    };
+                }
+            }
+        }
+        out.push(sum);
+    }
+    Some(out)
+}

@@ -193,6 +193,9 @@ impl Factor {
     /// B <- L^-1 B.
     pub fn forward(&self, system: &System, b: &mut Rows) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
+        if m == 0 {
+            return;
+        }
         let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
         system.workers.for_each(parts, |piece, rows| {
             for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {

@@ -93,7 +93,7 @@ fn fit_here(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
     let mut prepared = prepare(data, options, stop)?;
-    let mut theta = start(data, options, &prepared)?;
+    let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
     loop {
@@ -179,7 +179,7 @@ fn variances_here(
     stop: &StopFlag,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
     let prepared = prepare(data, options, stop)?;
-    let theta = start(data, options, &prepared)?;
+    let theta = start(options, &prepared)?;
     let system = &prepared.system;
     let t = prepared
         .parameters
@@ -274,11 +274,7 @@ fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineE
     Ok(())
 }
 
-fn start(
-    data: &ModelData<'_>,
-    options: &Options,
-    prepared: &Prepared,
-) -> Result<Vec<f64>, EngineError> {
+fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
     let parameters = &prepared.parameters;
     if let Some(raw) = &options.start {
         if raw.len() != parameters.len() {
@@ -295,13 +291,20 @@ fn start(
         }
         return Ok(theta_from_raw(raw, &prepared.bases, parameters));
     }
-    let _ = data;
     let tau = moment_start(&prepared.system.moments, &prepared.bases);
     Ok(parameters
         .list
         .iter()
         .map(|a| if a.row == a.column { tau[a.term] } else { 0.0 })
         .collect())
+}
+
+/// Internal parameters at the raw theta that the caller must give.
+pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    if options.start.is_none() {
+        return Err(EngineError::Dimension("theta is missing".to_owned()));
+    }
+    start(options, prepared)
 }
 
 /// One optimisation and how it ended.

@@ -42,6 +42,8 @@ pub struct Derivatives {
     pub rank_one: Vec<f64>,
     /// 2 tr(S E_a E_b'), m x m.
     pub curvature: Vec<f64>,
+    /// y'P V_a P y.
+    pub slopes: Vec<f64>,
 }
 
 impl Derivatives {
@@ -184,6 +186,7 @@ pub fn derivatives(
         information,
         rank_one,
         curvature,
+        slopes,
     }
 }
 
@@ -230,7 +233,12 @@ pub fn apply_directions(system: &System, directions: &[Direction], x: &Rows) -> 
     };
     for (a, direction) in directions.iter().enumerate() {
         let k = system.moments.factors[direction.factor].k;
-        let place = Place { k, columns: x.m, m, first: a * x.m };
+        let place = Place {
+            k,
+            columns: x.m,
+            m,
+            first: a * x.m,
+        };
         if direction.factor == 0 {
             place.apply(&direction.kappa, &x.first, &mut rows.first);
         } else {
@@ -259,7 +267,10 @@ impl Place {
     /// kappa times each level's k x c block of `x`, into columns `first..` of `rows`.
     fn apply(&self, kappa: &[f64], x: &[f64], rows: &mut [f64]) {
         let (k, columns) = (self.k, self.columns);
-        for (source, target) in x.chunks_exact(k * columns).zip(rows.chunks_exact_mut(k * self.m)) {
+        for (source, target) in x
+            .chunks_exact(k * columns)
+            .zip(rows.chunks_exact_mut(k * self.m))
+        {
             for i in 0..k {
                 let out = &mut target[i * self.m + self.first..i * self.m + self.first + columns];
                 for c in 0..k {

@@ -59,7 +59,11 @@ pub fn traces(
     };
     for (i, &a) in first.iter().enumerate() {
         for (j, &b) in first.iter().enumerate().skip(i) {
-            set(a, b, own[i * first.len() + j] + trace_of_product(&products[i], &products[j]));
+            set(
+                a,
+                b,
+                own[i * first.len() + j] + trace_of_product(&products[i], &products[j]),
+            );
         }
         for b in (0..m).filter(|&b| directions[b].factor != 0) {
             set(a, b, mixed_trace(system, &products[i], &r, &directions[b]));

@@ -38,6 +38,7 @@ mod fit;
 pub mod fixed_basis;
 pub mod gradient;
 pub mod hessian;
+pub mod inference;
 pub mod linalg;
 pub mod moments;
 pub mod optimize;

@@ -252,6 +252,15 @@ impl Pattern {
         }
     }
 
+    /// Entry (i, j) of the symmetric matrix given on the pattern, if it is in the pattern.
+    #[must_use]
+    pub fn entry(&self, values: &[f64], i: usize, j: usize) -> Option<f64> {
+        let (row, column) = (i.max(j), i.min(j));
+        let range = self.column_start[column]..self.column_start[column + 1];
+        let at = self.row[range.clone()].binary_search(&(row as u32)).ok()?;
+        Some(values[range.start + at])
+    }
+
     /// Writes column j of the symmetric matrix given on the pattern into `work` (only the entries in the pattern).
     pub fn scatter_symmetric(&self, values: &[f64], j: usize, work: &mut [f64]) {
         self.for_each_symmetric(values, j, |row, value| work[row] = value);

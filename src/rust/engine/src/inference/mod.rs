@@ -1,0 +1,149 @@
+//! Inference at the optimum: everything from solves with the factor, nothing of order n x n.
+
+mod kenward_roger;
+mod prediction;
+mod satterthwaite;
+
+use crate::covariance::Parameters;
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::fit::{prepare, raw_start, Prepared};
+use crate::linalg::small;
+use crate::options::Options;
+use crate::parallel::{interruptible, StopFlag};
+use crate::terms::ModelData;
+
+pub use kenward_roger::KenwardRoger;
+pub use prediction::NewRows;
+pub use satterthwaite::Satterthwaite;
+
+/// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
+const LONG: usize = 20_000;
+
+/// Smallest standard deviation, relative to the natural one, at which Kenward-Roger's derivatives with respect to
+/// variances are taken: they exist at zero, but dividing by it loses digits.
+const REGULAR: f64 = 1e-4;
+
+/// Derivatives of the covariance matrix of the fixed effects, and the covariance matrix of the variance parameters, at
+/// `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn satterthwaite(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Satterthwaite, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        let prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        satterthwaite::derivatives(&prepared, &mut criterion, &theta).ok_or(EngineError::PerfectFit)
+    })
+}
+
+/// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
+/// `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn kenward_roger(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<KenwardRoger, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        let prepared = prepare(data, options, stop)?;
+        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        kenward_roger::adjustment(&prepared, &mut criterion).ok_or(EngineError::PerfectFit)
+    })
+}
+
+/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn prediction_variances(
+    data: &ModelData<'_>,
+    rows: &NewRows<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<f64>, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
+        rows.validate(data)?;
+        let prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        prediction::variances(data, &prepared, &mut criterion, rows).ok_or(EngineError::PerfectFit)
+    })
+}
+
+fn evaluated<'a>(
+    prepared: &'a Prepared,
+    options: &Options,
+    theta: &[f64],
+    interrupt: &'a dyn Fn() -> bool,
+) -> Result<Criterion<'a>, EngineError> {
+    let log_det = -2.0 * prepared.fixed.log_det_rinv;
+    let (system, parameters) = (&prepared.system, &prepared.parameters);
+    let mut criterion = Criterion::new(
+        system,
+        parameters,
+        options.reml,
+        &prepared.center.b,
+        log_det,
+        interrupt,
+    );
+    use crate::optimize::Objective;
+    criterion
+        .value(theta)
+        .map(|_| ())
+        .ok_or(EngineError::PerfectFit)?;
+    Ok(criterion)
+}
+
+/// Internal parameters with covariance matrices bounded away from singularity.
+fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
+    let parameters: &Parameters = &prepared.parameters;
+    let moments = &prepared.system.moments;
+    let mut out = Vec::with_capacity(theta.len());
+    for (term, &(factor, _, k)) in parameters.place.iter().enumerate() {
+        let natural = (moments.factors[factor].n_levels as f64 / moments.n as f64).sqrt();
+        let floor = REGULAR * natural;
+        let t = parameters.term_factor(theta, term);
+        if (0..k).all(|i| t[i * k + i].abs() >= floor) {
+            out.extend_from_slice(&theta[parameters.start[term]..parameters.start[term + 1]]);
+            continue;
+        }
+        let mut g = vec![0.0; k * k];
+        small::mul_nt(&t, &t, k, k, k, &mut g);
+        (0..k).for_each(|i| g[i * k + i] += floor * floor);
+        out.extend(
+            parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 0.0)),
+        );
+    }
+    out
+}
+
+/// Rinv A Rinv' for a symmetric r x r matrix in the basis Q: the same in the basis of the kept columns of X.
+fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
+    let fixed = &prepared.fixed;
+    let r = fixed.rank();
+    let rinv: Vec<f64> = (0..r * r)
+        .map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]])
+        .collect();
+    let mut half = vec![0.0; r * r];
+    let mut out = vec![0.0; r * r];
+    if r > 0 {
+        small::mul_nn(&rinv, a, r, r, r, &mut half);
+        small::mul_nt(&half, &rinv, r, r, r, &mut out);
+    }
+    out
+}
+
+/// (Q'V^-1Q)^-1, r x r.
+fn fixed_covariance(lx: &[f64], r: usize) -> Vec<f64> {
+    let lower: Vec<f64> = (0..r * r).map(|e| lx[(e / r) * (r + 1) + e % r]).collect();
+    small::inverse_from_cholesky(&lower, r)
+}

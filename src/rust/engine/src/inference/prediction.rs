@@ -1,0 +1,327 @@
+//! Prediction error variances (Henderson 1975, Biometrics 31): for a row (x, z),
+//! Var(x'beta-hat + z'b-hat - x'beta - z'b) / sigma^2 = s'M^-1 s + d'(Q'V^-1Q)^-1 d, with s = Lambda'z and
+//! d = x Rinv - C's, C = M^-1 Lambda'Z'Q.
+//!
+//! s touches one level of each grouping factor, so that only the blocks of M^-1 for those levels are needed; for rows of the
+//! data they are all in the selected inverse.
+
+use super::fixed_covariance;
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System};
+use crate::fit::Prepared;
+use crate::gradient::Solution;
+use crate::linalg::small;
+use crate::parallel::pieces;
+use crate::random_basis::column_value;
+use crate::schur::Storage;
+use crate::terms::{Column, ModelData};
+
+/// Rows in one piece of work.
+const ROWS: usize = 512;
+
+/// Rows to predict for.
+#[derive(Debug, Clone)]
+pub struct NewRows<'a> {
+    /// Number of rows.
+    pub n: usize,
+    /// n x p, column-major, all columns of X.
+    pub x: &'a [f64],
+    /// For each grouping factor of the model the level of each row from 1; 0 where the row has none of the known levels.
+    pub codes: Vec<&'a [i32]>,
+    /// Basis columns of each term; `None` leaves the term out.
+    pub terms: Vec<Option<Vec<Column<'a>>>>,
+}
+
+impl NewRows<'_> {
+    /// Checks dimensions and codes against the model.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`].
+    pub fn validate(&self, data: &ModelData<'_>) -> Result<(), EngineError> {
+        let dimension = |ok: bool, text: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(EngineError::Dimension(text.to_owned()))
+            }
+        };
+        dimension(
+            self.x.len() == self.n * data.p,
+            "X of the new rows must have a column for each one of the model",
+        )?;
+        dimension(
+            self.codes.len() == data.factors.len(),
+            "new rows need codes for each grouping factor",
+        )?;
+        dimension(
+            self.terms.len() == data.terms.len(),
+            "new rows need columns for each term",
+        )?;
+        for (codes, factor) in self.codes.iter().zip(&data.factors) {
+            let limit = i32::try_from(factor.n_levels).unwrap_or(i32::MAX);
+            dimension(codes.len() == self.n, "new rows need one code each")?;
+            dimension(
+                codes.iter().all(|&c| (0..=limit).contains(&c)),
+                "codes of new rows must lie in 0..n_levels",
+            )?;
+        }
+        for (columns, term) in self.terms.iter().zip(&data.terms) {
+            let Some(columns) = columns else { continue };
+            dimension(
+                columns.len() == term.columns.len(),
+                "new rows need the columns of the term",
+            )?;
+            for column in columns {
+                if let Column::Values(v) = column {
+                    dimension(
+                        v.len() == self.n,
+                        "a basis column needs one value for each new row",
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What every row needs.
+struct Context<'a> {
+    system: &'a System,
+    factor: &'a Factor,
+    inverse: &'a SelectedInverse,
+    solution: &'a Solution,
+    prepared: &'a Prepared,
+    /// (B T)' of each term, k x k.
+    lambda: Vec<Vec<f64>>,
+    /// Factors in the user's numbering.
+    user: Vec<usize>,
+    /// (Q'V^-1Q)^-1.
+    fixed: Vec<f64>,
+}
+
+/// One level of one factor in a row, and its part of s.
+struct Block {
+    /// Engine's number of the factor.
+    factor: usize,
+    level: usize,
+    s: Vec<f64>,
+}
+
+pub(super) fn variances(
+    data: &ModelData<'_>,
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    rows: &NewRows<'_>,
+) -> Option<Vec<f64>> {
+    criterion.latest()?;
+    let factor = criterion.factor.as_ref()?;
+    let latest = criterion.latest.as_ref()?;
+    let lambda = prepared
+        .bases
+        .iter()
+        .map(|basis| {
+            let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
+            let own: Vec<f64> = (0..k * k)
+                .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
+                .collect();
+            let mut lambda = vec![0.0; k * k];
+            small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
+            lambda
+        })
+        .collect();
+    let context = Context {
+        system: &prepared.system,
+        factor,
+        inverse: &latest.inverse,
+        solution: &latest.solution,
+        prepared,
+        lambda,
+        user: prepared.layout.iter().map(|f| f.user).collect(),
+        fixed: fixed_covariance(&factor.lx, latest.solution.c.m),
+    };
+    let work = pieces(rows.n, ROWS);
+    let parts = prepared.system.workers.map(work.len(), |piece| {
+        work[piece]
+            .clone()
+            .map(|i| context.variance(data, rows, i))
+            .collect::<Vec<f64>>()
+    });
+    Some(parts.concat())
+}
+
+impl Context<'_> {
+    fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> f64 {
+        let blocks = self.blocks(rows, i);
+        let r = self.solution.c.m;
+        let mut d: Vec<f64> = (0..r)
+            .map(|c| {
+                (0..data.p)
+                    .map(|j| rows.x[j * rows.n + i] * self.prepared.fixed.rinv[c * data.p + j])
+                    .sum()
+            })
+            .collect();
+        for block in &blocks {
+            let c = self.rows_of(&self.solution.c, block);
+            for (row, s) in c.chunks_exact(r.max(1)).zip(&block.s) {
+                d.iter_mut().zip(row).for_each(|(d, c)| *d -= s * c);
+            }
+        }
+        let fixed: f64 = (0..r)
+            .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
+            .sum();
+        fixed
+            + self
+                .quadratic(&blocks)
+                .unwrap_or_else(|| self.solved(&blocks))
+    }
+
+    /// Levels that the row touches, with s = (B T)'z.
+    fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Block> {
+        let mut blocks = Vec::with_capacity(self.user.len());
+        for (f, &user) in self.user.iter().enumerate() {
+            let code = rows.codes[user][i];
+            if code == 0 {
+                continue;
+            }
+            let mut s = vec![0.0; self.prepared.parameters.factor_k[f]];
+            for &t in &self.prepared.layout[f].terms {
+                let Some(columns) = &rows.terms[t] else {
+                    continue;
+                };
+                let basis = &self.prepared.bases[t];
+                for (c, value) in s[basis.offset..basis.offset + basis.k]
+                    .iter_mut()
+                    .enumerate()
+                {
+                    *value = columns
+                        .iter()
+                        .enumerate()
+                        .map(|(a, column)| {
+                            self.lambda[t][c * basis.k + a] * column_value(*column, i)
+                        })
+                        .sum();
+                }
+            }
+            blocks.push(Block {
+                factor: f,
+                level: code as usize - 1,
+                s,
+            });
+        }
+        blocks
+    }
+
+    /// Rows of a matrix with one row for each random effect.
+    fn rows_of<'b>(&self, rows: &'b Rows, block: &Block) -> &'b [f64] {
+        let (k, m) = (block.s.len(), rows.m);
+        if block.factor == 0 {
+            return &rows.first[block.level * k * m..(block.level + 1) * k * m];
+        }
+        let start = self.start(block);
+        &rows.rest[start * m..(start + k) * m]
+    }
+
+    fn start(&self, block: &Block) -> usize {
+        let node = self.system.schur.node_of[block.factor][block.level] as usize;
+        self.system.schur.offset[node]
+    }
+
+    /// s'M^-1 s from blocks of the selected inverse; `None` where an entry is not in its pattern.
+    fn quadratic(&self, blocks: &[Block]) -> Option<f64> {
+        let mut sum = 0.0;
+        for (i, a) in blocks.iter().enumerate() {
+            for b in &blocks[i..] {
+                let value = match (a.factor, b.factor) {
+                    (0, 0) => {
+                        let k = a.s.len();
+                        let m = &self.inverse.m11[a.level * k * k..(a.level + 1) * k * k];
+                        bilinear(&a.s, &b.s, |i, j| Some(m[j * k + i]))?
+                    }
+                    (0, _) => -self.mixed(a, b)?,
+                    _ => {
+                        let (p, q) = (self.start(a), self.start(b));
+                        bilinear(&a.s, &b.s, |i, j| self.entry(p + i, q + j))?
+                    }
+                };
+                sum += if std::ptr::eq(a, b) {
+                    value
+                } else {
+                    2.0 * value
+                };
+            }
+        }
+        Some(sum)
+    }
+
+    /// (L_j^-1 s_a)' W_j S^-1 s_b, of which minus is s_a'[M^-1]_jv s_b.
+    fn mixed(&self, a: &Block, b: &Block) -> Option<f64> {
+        let (schur, k1) = (&self.system.schur, a.s.len());
+        let mut left = a.s.clone();
+        small::solve_lower(
+            &self.factor.l1[a.level * k1 * k1..(a.level + 1) * k1 * k1],
+            k1,
+            &mut left,
+        );
+        let node = schur.node_of[b.factor][b.level];
+        let neighbours = &schur.neighbour[schur.start[a.level]..schur.start[a.level + 1]];
+        if let Ok(at) = neighbours.binary_search(&node) {
+            let slot = y_slot(schur, schur.start[a.level] + at) * k1;
+            return bilinear(&left, &b.s, |i, j| Some(self.inverse.y[slot + j * k1 + i]));
+        }
+        let start = self.start(b);
+        let effects =
+            schur.effect_start[schur.start[a.level]]..schur.effect_start[schur.start[a.level + 1]];
+        let mut sum = 0.0;
+        for e in effects {
+            let weight: f64 = left
+                .iter()
+                .zip(&self.factor.w[e * k1..(e + 1) * k1])
+                .map(|(x, y)| x * y)
+                .sum();
+            for (j, s) in b.s.iter().enumerate() {
+                sum += weight * s * self.entry(schur.effect_row[e] as usize, start + j)?;
+            }
+        }
+        Some(sum)
+    }
+
+    /// Entry of S^-1.
+    fn entry(&self, i: usize, j: usize) -> Option<f64> {
+        match (&self.inverse.r, &self.system.schur.storage) {
+            (SchurFactor::Dense(r), _) => Some(r.column(j)[i]),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.entry(values, i, j),
+            (SchurFactor::Sparse(_), Storage::Dense) => None,
+        }
+    }
+
+    /// s'M^-1 s = |L^-1 s|^2.
+    fn solved(&self, blocks: &[Block]) -> f64 {
+        let mut rows = Rows {
+            first: vec![0.0; self.system.q1()],
+            rest: vec![0.0; self.system.schur.q2],
+            m: 1,
+        };
+        for block in blocks {
+            if block.factor == 0 {
+                let k = block.s.len();
+                rows.first[block.level * k..(block.level + 1) * k].copy_from_slice(&block.s);
+            } else {
+                let start = self.start(block);
+                rows.rest[start..start + block.s.len()].copy_from_slice(&block.s);
+            }
+        }
+        self.factor.forward(self.system, &mut rows);
+        rows.first.iter().chain(&rows.rest).map(|v| v * v).sum()
+    }
+}
+
+fn bilinear(a: &[f64], b: &[f64], entry: impl Fn(usize, usize) -> Option<f64>) -> Option<f64> {
+    let mut sum = 0.0;
+    for (i, x) in a.iter().enumerate() {
+        for (j, y) in b.iter().enumerate() {
+            sum += x * y * entry(i, j)?;
+        }
+    }
+    Some(sum)
+}

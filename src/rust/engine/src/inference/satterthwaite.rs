@@ -1,0 +1,179 @@
+//! What Satterthwaite's degrees of freedom need (Giesbrecht & Burns 1985; Fai & Cornelius 1996; Kuznetsova, Brockhoff &
+//! Christensen 2017, JSS 82(13), eq. 5): df = 2 (l'C l)^2 / (g'A g), g_a = l' (dC/dpsi_a) l, with C the covariance matrix of the
+//! fixed effects and A that of the variance parameters psi = (theta, sigma^2), twice the inverse of the Hessian of the
+//! (unprofiled) criterion.
+
+use super::{fixed_covariance, to_user_basis};
+use crate::criterion::Criterion;
+use crate::factor::Rows;
+use crate::fit::Prepared;
+use crate::gradient::{apply_directions, kappas};
+use crate::linalg::small;
+
+/// Eigenvalues of the scaled Hessian below this carry no information.
+const FLAT: f64 = 1e-9;
+
+/// Derivatives at one point; psi = (internal theta, sigma^2), s = m + 1 of them.
+#[derive(Debug, Clone)]
+pub struct Satterthwaite {
+    /// Asymptotic covariance matrix of psi, s x s.
+    pub covariance: Vec<f64>,
+    /// dC/dpsi_a of the kept coefficients, r x r for each a, at the given sigma^2.
+    pub vcov_gradient: Vec<f64>,
+    /// d gamma / d psi: gamma = (lower triangle of each term's G in the user's basis, sigma^2), one row each, column-major.
+    pub jacobian: Vec<f64>,
+    /// Number of rows of `jacobian`.
+    pub components: usize,
+    /// sigma^2 there.
+    pub sigma2: f64,
+}
+
+/// At the point where the criterion was evaluated, with sigma^2 = q / (n - p) (ML: q / n).
+pub(super) fn derivatives(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+) -> Option<Satterthwaite> {
+    let hessian = full_hessian(criterion)?;
+    let degrees = criterion.degrees();
+    let scale = criterion_scale(criterion, theta);
+    let factor = criterion.factor.as_ref()?;
+    let sigma2 = factor.pwrss / degrees;
+    let m = theta.len();
+    let s = m + 1;
+    let covariance = invert_hessian(&hessian, &scale, sigma2, s);
+    let latest = criterion.latest.as_ref()?;
+    let r = latest.solution.c.m;
+    let system = &prepared.system;
+    let directions = kappas(factor, &prepared.parameters);
+    let c = &latest.solution.c;
+    let base = fixed_covariance(&factor.lx, r);
+    let mut vcov_gradient = Vec::with_capacity(s * r * r);
+    for direction in &directions {
+        // dC = sigma^2 C0 (sum_j c_j' kappa c_j) C0
+        let kc = apply_directions(system, std::slice::from_ref(direction), c);
+        let inner = cross(c, &kc, r);
+        vcov_gradient.extend(
+            to_user_basis(prepared, &sandwich(&base, &inner, r))
+                .iter()
+                .map(|v| v * sigma2),
+        );
+    }
+    vcov_gradient.extend(to_user_basis(prepared, &base));
+    let (jacobian, components) = jacobian(prepared, theta, sigma2);
+    Some(Satterthwaite {
+        covariance,
+        vcov_gradient,
+        jacobian,
+        components,
+        sigma2,
+    })
+}
+
+fn criterion_scale(criterion: &Criterion<'_>, theta: &[f64]) -> Vec<f64> {
+    use crate::optimize::Objective;
+    criterion.scale(theta)
+}
+
+/// Hessian of log|M| + log|X'V^-1X| + (n - p) log sigma^2 + q / sigma^2 in (theta, sigma^2).
+fn full_hessian(criterion: &mut Criterion<'_>) -> Option<Vec<f64>> {
+    let profiled = criterion.exact_hessian()?;
+    let degrees = criterion.degrees();
+    let pwrss = criterion.factor.as_ref()?.pwrss;
+    let sigma2 = pwrss / degrees;
+    let latest = criterion.latest.as_ref()?;
+    let m = latest.derivatives.gradient.len();
+    let s = m + 1;
+    let mut full = vec![0.0; s * s];
+    // slope_a = y'P V_a P y: rank_one = (f / q) slope slope'
+    let slopes = &latest.derivatives.slopes;
+    for a in 0..m {
+        for b in 0..m {
+            full[b * s + a] = profiled[b * m + a] + latest.derivatives.rank_one[b * m + a];
+        }
+        full[m * s + a] = slopes[a] / (sigma2 * sigma2);
+        full[a * s + m] = full[m * s + a];
+    }
+    full[m * s + m] = degrees / (sigma2 * sigma2);
+    Some(full)
+}
+
+/// 2 H^-1 by the eigenvalues of the scaled Hessian; directions without information (parameters on the boundary, or not
+/// identified) are left out.
+fn invert_hessian(hessian: &[f64], scale: &[f64], sigma2: f64, s: usize) -> Vec<f64> {
+    let size = |a: usize| if a + 1 == s { sigma2 } else { scale[a] };
+    let scaled: Vec<f64> = (0..s * s)
+        .map(|e| hessian[e] * size(e % s) * size(e / s))
+        .collect();
+    let (values, vectors) = small::symmetric_eigen(&scaled, s);
+    let limit = FLAT * values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+    let mut out = vec![0.0; s * s];
+    for (i, value) in values.iter().enumerate().filter(|(_, v)| **v > limit) {
+        let v = &vectors[i * s..(i + 1) * s];
+        for b in 0..s {
+            for a in 0..s {
+                out[b * s + a] += 2.0 * v[a] * v[b] / value * size(a) * size(b);
+            }
+        }
+    }
+    out
+}
+
+/// A'B for matrices with r columns and one row for each random effect.
+pub(super) fn cross(a: &Rows, b: &Rows, r: usize) -> Vec<f64> {
+    let mut out = vec![0.0; r * r];
+    for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
+        if r > 0 && !x.is_empty() {
+            crate::linalg::dense::add_transposed_product(x, y, x.len() / r, r, r, 1.0, &mut out);
+        }
+    }
+    out
+}
+
+/// B A B for symmetric r x r matrices.
+pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
+    let mut half = vec![0.0; r * r];
+    let mut out = vec![0.0; r * r];
+    if r > 0 {
+        small::mul_nn(b, a, r, r, r, &mut half);
+        small::mul_nn(&half, b, r, r, r, &mut out);
+    }
+    out
+}
+
+/// dG = sigma^2 B (E_a T' + T E_a') B' and dG = G / sigma^2 of each term.
+fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize) {
+    let parameters = &prepared.parameters;
+    let s = theta.len() + 1;
+    let mut rows: Vec<Vec<f64>> = Vec::new();
+    for (term, basis) in prepared.bases.iter().enumerate() {
+        let k = basis.k;
+        let t = parameters.term_factor(theta, term);
+        let mut lambda = vec![0.0; k * k];
+        small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
+        for j in 0..k {
+            for i in j..k {
+                let mut row = vec![0.0; s];
+                for a in parameters.start[term]..parameters.start[term + 1] {
+                    let parameter = parameters.list[a];
+                    let b = |i: usize| basis.change[parameter.row * k + i];
+                    let l = |i: usize| lambda[parameter.column * k + i];
+                    row[a] = sigma2 * (b(i) * l(j) + l(i) * b(j));
+                }
+                row[s - 1] = (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum();
+                rows.push(row);
+            }
+        }
+    }
+    let mut last = vec![0.0; s];
+    last[s - 1] = 1.0;
+    rows.push(last);
+    let components = rows.len();
+    let mut out = vec![0.0; components * s];
+    for (i, row) in rows.iter().enumerate() {
+        for (a, value) in row.iter().enumerate() {
+            out[a * components + i] = *value;
+        }
+    }
+    (out, components)
+}
