@@ -93,6 +93,10 @@ engine_value <- function(result) {
     return(result)
   }
   class <- result$class
+  if (class == "interrupted") {
+    # what the user asked for is no error: the way out that Ctrl-C takes everywhere in R
+    rlang::interrupt()
+  }
   remedy <- engine_remedies[class]
   ferrolmm_abort(
     sentence(result$message), class,
@@ -108,7 +112,6 @@ engine_remedies <- c(
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   not_finite = "Look for products of very large predictors, or rescale them.",
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
-  interrupted = NA,
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."
 )
 

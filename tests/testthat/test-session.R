@@ -99,8 +99,7 @@ test_that("an interrupt ends a fit soon, and the session lives on", {
     tell('pid', Sys.getpid())
     ended <- tryCatch(
       suppressWarnings(lmm(y ~ 1 + (1 | a) + (1 | b), d))$certificate$status,
-      interrupt = function(e) 'interrupted',
-      ferrolmm_error_interrupted = function(e) 'interrupted'
+      interrupt = function(e) 'interrupted'
     )
     tell(ended, format(as.numeric(Sys.time()), digits = 15))
     fit <- lmm(mobility ~ Age + (1 | doctor), doctors)

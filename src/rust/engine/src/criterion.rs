@@ -3,7 +3,7 @@
 //! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
 //! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
 
-use crate::covariance::Parameters;
+use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, Derivatives, Solution};
 use crate::hessian;
@@ -128,6 +128,11 @@ impl<'a> Criterion<'a> {
     /// Exact Hessian at the last point, whatever it costs.
     pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
         self.latest()?;
+        if self.latest.as_ref()?.exact.is_none() {
+            if let Some(exact) = self.coarse_hessian() {
+                self.latest.as_mut()?.exact = Some(exact);
+            }
+        }
         let factor = self.factor.as_ref()?;
         let latest = self.latest.as_mut()?;
         if latest.exact.is_none() {
@@ -142,6 +147,46 @@ impl<'a> Criterion<'a> {
             latest.exact = Some(latest.derivatives.exact_hessian(&traces));
         }
         latest.exact.clone()
+    }
+
+    /// Exact Hessian where some T is nearly singular: from the factor at a slightly larger G (see [`COARSE`]).
+    fn coarse_hessian(&self) -> Option<Vec<f64>> {
+        let parameters = self.parameters;
+        let regular = parameters.regular_factors(&self.point);
+        let moments = &self.system.moments;
+        let coarse = parameters.factors_above(&self.point, |term| {
+            let levels = moments.factors[parameters.place[term].0].n_levels as f64;
+            FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
+        });
+        if coarse == regular {
+            return None;
+        }
+        let t = parameters.by_factor(&coarse);
+        let mut factor = Factor::new(self.system, t, self.center, None)?;
+        let own: Vec<Vec<f64>> = (0..parameters.structures.len())
+            .map(|term| parameters.term_factor(&self.point, term))
+            .collect();
+        factor.actual = Some(parameters.by_factor(&own));
+        let inverse = factor.selected_inverse(self.system, None);
+        let solution = solve(self.system, &factor);
+        let directions = kappas(&factor, parameters);
+        let traces = hessian::traces(
+            self.system,
+            &factor,
+            &inverse,
+            &solution,
+            &directions,
+            self.reml,
+        );
+        let derivatives = derivatives(
+            self.system,
+            &factor,
+            &inverse,
+            &solution,
+            parameters,
+            self.reml,
+        );
+        Some(derivatives.exact_hessian(&traces))
     }
 
     /// Operations that the exact Hessian takes.

@@ -73,6 +73,9 @@ pub struct Factor {
     pub total: f64,
     /// u_0 = T^-1 b_0 of each factor where the response is centred at b_0, else empty.
     pub shift: Vec<Vec<f64>>,
+    /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
+    /// [`crate::covariance::COARSE`]).
+    pub actual: Option<Vec<Vec<f64>>>,
     scratch: Scratch,
 }
 
@@ -143,6 +146,7 @@ impl Factor {
             pwrss: 0.0,
             total: 0.0,
             shift,
+            actual: None,
             scratch,
         };
         factor.log_det_m += factor.factorize_schur(system)?;

@@ -144,7 +144,7 @@ fn fit_here(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
-        return Ok(estimates(
+        let fit = estimates(
             data,
             options,
             &prepared,
@@ -153,7 +153,12 @@ fn fit_here(
             &solution,
             value,
             certificate,
-        ));
+        );
+        // the random effects take up all there is: only rounding keeps the criterion from falling for ever
+        if options.optimize && fit.wrss <= EXACT * residual {
+            return Err(EngineError::PerfectFit);
+        }
+        return Ok(fit);
     }
 }
 

@@ -208,14 +208,24 @@ pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Direction> {
         .map(|parameter| {
             let (f, offset, _) = parameters.place[parameter.term];
             let k = parameters.factor_k[f];
-            // T^-1 E_a has one column, T^-1 e_row
-            let mut column = vec![0.0; k];
-            column[offset + parameter.row] = 1.0;
-            small::solve_lower(&factor.t[f], k, &mut column);
+            // x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another
+            let mut x = vec![0.0; k];
+            x[offset + parameter.row] = 1.0;
+            small::solve_lower(&factor.t[f], k, &mut x);
+            let mut y = vec![0.0; k];
+            match &factor.actual {
+                Some(actual) => {
+                    let at = offset + parameter.column;
+                    y.copy_from_slice(&actual[f][at * k..(at + 1) * k]);
+                    small::solve_lower(&factor.t[f], k, &mut y);
+                }
+                None => y[offset + parameter.column] = 1.0,
+            }
             let mut kappa = vec![0.0; k * k];
-            for (i, value) in column.iter().enumerate() {
-                kappa[(offset + parameter.column) * k + i] += value;
-                kappa[i * k + offset + parameter.column] += value;
+            for c in 0..k {
+                for i in 0..k {
+                    kappa[c * k + i] = x[i] * y[c] + y[i] * x[c];
+                }
             }
             Direction { factor: f, kappa }
         })

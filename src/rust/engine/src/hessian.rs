@@ -10,6 +10,7 @@ use crate::factor::{assemble, Factor, SchurFactor, SelectedInverse, System, LEVE
 use crate::gradient::{Direction, Solution};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
+use crate::parallel::Workers;
 use crate::schur::{Storage, DENSE_ADVANTAGE};
 
 /// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
@@ -62,7 +63,8 @@ pub fn traces(
             set(
                 a,
                 b,
-                own[i * first.len() + j] + trace_of_product(&products[i], &products[j]),
+                own[i * first.len() + j]
+                    + trace_of_product(&products[i], &products[j], &system.workers),
             );
         }
         for b in (0..m).filter(|&b| directions[b].factor != 0) {
@@ -298,20 +300,22 @@ impl Phi {
 }
 
 /// tr(A B), by tiles: one of the two is read across its columns.
-fn trace_of_product(a: &Matrix, b: &Matrix) -> f64 {
+fn trace_of_product(a: &Matrix, b: &Matrix, workers: &Workers) -> f64 {
     const TILE: usize = 32;
     let n = a.nrows;
-    let mut sum = 0.0;
-    for jt in (0..n).step_by(TILE) {
+    let strips = workers.map(n.div_ceil(TILE), |strip| {
+        let columns = strip * TILE..((strip + 1) * TILE).min(n);
+        let mut sum = 0.0;
         for it in (0..n).step_by(TILE) {
-            for j in jt..(jt + TILE).min(n) {
+            for j in columns.clone() {
                 sum += (it..(it + TILE).min(n))
                     .map(|i| a.data[j * n + i] * b.data[i * n + j])
                     .sum::<f64>();
             }
         }
-    }
-    sum
+        sum
+    });
+    strips.iter().sum()
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.

@@ -51,6 +51,11 @@ pub fn covariance(structure: Structure, k: usize) -> Box<dyn Covariance> {
 /// by `FLOOR`^2 tr(S) (the criterion is smooth in G), less than rounding does.
 pub const FLOOR: f64 = 1e-7;
 
+/// The same for second derivatives, relative to the standard deviation at which an effect weighs as much as the residuals
+/// of its level: they divide by T twice, so that rounding in them is machine epsilon over `COARSE`^2, about the
+/// `COARSE`^2 by which they move.
+pub const COARSE: f64 = 3e-5;
+
 /// One scalar parameter: an entry of one term's T.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
@@ -124,7 +129,27 @@ impl Parameters {
     #[must_use]
     pub fn regular_factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
         (0..self.structures.len())
-            .map(|term| regularize(self.term_factor(theta, term), self.place[term].2))
+            .map(|term| regularize(self.term_factor(theta, term), self.place[term].2, FLOOR))
+            .collect()
+    }
+
+    /// T of each term, or that of G + floor^2 I where T^-1 has entries above 1 / floor.
+    #[must_use]
+    pub fn factors_above(&self, theta: &[f64], floor: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
+        (0..self.structures.len())
+            .map(|term| {
+                let k = self.place[term].2;
+                let (t, floor) = (self.term_factor(theta, term), floor(term));
+                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR)
+                    && small::invert_lower(&t, k)
+                        .iter()
+                        .all(|v| v.abs() * floor <= 1.0);
+                if safe {
+                    t
+                } else {
+                    add_to_variances(&t, k, floor)
+                }
+            })
             .collect()
     }
 
@@ -144,18 +169,18 @@ impl Parameters {
     }
 }
 
-fn regularize(t: Vec<f64>, k: usize) -> Vec<f64> {
-    if (0..k).all(|i| t[i * k + i].abs() >= FLOOR) {
+fn regularize(t: Vec<f64>, k: usize, floor: f64) -> Vec<f64> {
+    if (0..k).all(|i| t[i * k + i].abs() >= floor) {
         return t;
     }
     let mut g = vec![0.0; k * k];
     small::mul_nt(&t, &t, k, k, k, &mut g);
-    (0..k).for_each(|i| g[i * k + i] += FLOOR * FLOOR);
+    (0..k).for_each(|i| g[i * k + i] += floor * floor);
     let mut l = small::semidefinite_cholesky(&g, k, 0.0);
     for i in 0..k {
         // cancellation may still have left less than was added
-        if l[i * k + i] < 0.5 * FLOOR {
-            l[i * k + i] = FLOOR;
+        if l[i * k + i] < 0.5 * floor {
+            l[i * k + i] = floor;
         }
     }
     l
