@@ -72,6 +72,19 @@ engine_prediction_variances <- function(y, X, weights, offset, design, theta, re
   ))$variances
 }
 
+#' The same model for each column of `responses` (n x m)
+#'
+#' @returns theta (matrix, a column a response), beta, standard_error and ddf (p * m), sigma, criterion,
+#'   status and evaluations (m); NA for a response that could not be fitted
+#' @noRd
+engine_fit_many <- function(y, X, weights, offset, design, responses, reml, control,
+                            satterthwaite = FALSE, start = NULL) {
+  engine_value(rs_fit_many(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, start, control, optimize = TRUE), responses, satterthwaite
+  ))
+}
+
 #' Codes of an interaction, and the combinations of levels that occur
 #' @noRd
 engine_interaction <- function(codes, n_levels) {

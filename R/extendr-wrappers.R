@@ -37,4 +37,9 @@ rs_kenward_roger <- function(y, x, weights, offset, factors, terms, options) .Ca
 #' @noRd
 rs_prediction_variances <- function(y, x, weights, offset, factors, terms, options, rows) .Call(wrap__rs_prediction_variances, y, x, weights, offset, factors, terms, options, rows)
 
+#' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
+#' freedom of each coefficient.
+#' @noRd
+rs_fit_many <- function(y, x, weights, offset, factors, terms, options, responses, satterthwaite) .Call(wrap__rs_fit_many, y, x, weights, offset, factors, terms, options, responses, satterthwaite)
+
 # nolint end

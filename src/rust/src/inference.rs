@@ -1,7 +1,7 @@
 //! Inference at a fit's theta.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::inference::{self, NewRows};
+use ferrolmm_engine::inference::{self, Deletion, NewRows, Update};
 use ferrolmm_engine::Column;
 
 use crate::condition::{answer, Failure};
@@ -141,8 +141,121 @@ fn rs_prediction_variances(
     })
 }
 
+/// Leverages of the rows at `options$start`, relative to sigma^2, and the changes in the fixed effects (rank x n) that follow
+/// from them.
+/// @noRd
+#[extendr]
+fn rs_leverages(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let found = inference::leverages(
+            &arguments.borrow()?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        let n = found.variances.len();
+        Ok(vec![
+            ("variances", to_doubles(&found.variances)),
+            (
+                "fixed",
+                Matrix::new(&found.fixed, found.fixed.len() / n.max(1), n).to_robj()?,
+            ),
+        ])
+    })
+}
+
+/// Estimates without each of `sets` (a list of row numbers from 1), from `options$start`. `update` is "none", "one-step" or
+/// "exact". A column for each set; NA where the rows left do not determine the fixed effects.
+/// @noRd
+#[extendr]
+#[allow(clippy::too_many_arguments)]
+fn rs_deletions(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+    sets: Robj,
+    update: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let data = arguments.borrow()?;
+        let rows = convert::elements(&sets, "sets")?
+            .iter()
+            .map(|set| {
+                convert::integers(set, "sets")?
+                    .iter()
+                    .map(|&row| {
+                        convert::to_count(row, "sets")?
+                            .checked_sub(1)
+                            .ok_or_else(|| Failure::bug("rows count from 1"))
+                    })
+                    .collect::<Result<Vec<usize>, Failure>>()
+            })
+            .collect::<Result<Vec<Vec<usize>>, Failure>>()?;
+        let update = match update.as_str() {
+            Some("none") => Update::None,
+            Some("one-step") => Update::Step,
+            Some("exact") => Update::Exact,
+            _ => return Err(Failure::bug("`update` is not known")),
+        };
+        let found = inference::deletions(
+            &data,
+            &rows,
+            update,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        let (sets, m) = (
+            found.len(),
+            arguments.options.start.as_ref().map_or(0, Vec::len),
+        );
+        let r2 = found.iter().flatten().map(|d| d.vcov_unscaled.len()).max();
+        let gather = |size: usize, values: fn(&Deletion) -> &[f64]| {
+            let missing = vec![f64::NAN; size];
+            let all: Vec<f64> = found
+                .iter()
+                .flat_map(|d| d.as_ref().map_or(&missing[..], values).iter().copied())
+                .collect();
+            let mut matrix = Matrix::new(&all, size, sets).to_robj()?;
+            for value in matrix.as_real_slice_mut().into_iter().flatten() {
+                if value.is_nan() {
+                    *value = f64::na();
+                }
+            }
+            Ok::<Robj, Failure>(matrix)
+        };
+        Ok(vec![
+            ("theta", gather(m, |d| &d.theta)?),
+            ("beta", gather(data.p, |d| &d.beta)?),
+            (
+                "vcov_unscaled",
+                gather(r2.unwrap_or(0), |d| &d.vcov_unscaled)?,
+            ),
+            ("sigma", gather(1, |d| std::slice::from_ref(&d.sigma))?),
+            (
+                "criterion",
+                gather(1, |d| std::slice::from_ref(&d.criterion))?,
+            ),
+        ])
+    })
+}
+
 extendr_module! {
     mod inference;
+    fn rs_leverages;
+    fn rs_deletions;
     fn rs_satterthwaite;
     fn rs_kenward_roger;
     fn rs_prediction_variances;

@@ -21,6 +21,7 @@ mod fit;
 mod grouping;
 mod inference;
 mod interrupt;
+mod many;
 
 extendr_module! {
     mod ferrolmm;
@@ -28,4 +29,5 @@ extendr_module! {
     use fit;
     use grouping;
     use inference;
+    use many;
 }

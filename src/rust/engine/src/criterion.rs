@@ -163,10 +163,7 @@ impl<'a> Criterion<'a> {
         }
         let t = parameters.by_factor(&coarse);
         let mut factor = Factor::new(self.system, t, self.center, None)?;
-        let own: Vec<Vec<f64>> = (0..parameters.structures.len())
-            .map(|term| parameters.term_factor(&self.point, term))
-            .collect();
-        factor.actual = Some(parameters.by_factor(&own));
+        factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
         let inverse = factor.selected_inverse(self.system, None);
         let solution = solve(self.system, &factor);
         let directions = kappas(&factor, parameters);
@@ -201,17 +198,30 @@ impl<'a> Criterion<'a> {
     }
 }
 
+/// T of each term as it is.
+fn own_factors(parameters: &Parameters, theta: &[f64]) -> Vec<Vec<f64>> {
+    (0..parameters.structures.len())
+        .map(|term| parameters.term_factor(theta, term))
+        .collect()
+}
+
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
         self.evaluations += 1;
         self.point = x.to_vec();
-        let terms = self.parameters.regular_factors(x);
-        let t = self.parameters.by_factor(&terms);
+        let parameters = self.parameters;
+        let terms = parameters.regular_factors(x);
+        let own = own_factors(parameters, x);
+        let actual = (own != terms).then(|| parameters.by_factor(&own));
+        let t = parameters.by_factor(&terms);
         if let Some(latest) = self.latest.take() {
             self.spare = Some(latest.inverse);
         }
         let previous = self.factor.take();
         self.factor = Factor::new(self.system, t, self.center, previous);
+        if let Some(factor) = &mut self.factor {
+            factor.actual = actual;
+        }
         self.factor
             .as_ref()
             .map(|factor| self.at(factor))

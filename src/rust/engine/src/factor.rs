@@ -4,6 +4,8 @@
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
 //! blocked form of Bates et al. (2015), eqs. 14-20.
 
+use std::sync::Arc;
+
 use crate::fixed_basis::accumulate_gram;
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
@@ -23,7 +25,7 @@ pub struct System {
     /// Cross-products.
     pub moments: Moments,
     /// Lists of neighbours.
-    pub schur: Schur,
+    pub schur: Arc<Schur>,
     /// Threads.
     pub workers: Workers,
 }

@@ -1,5 +1,7 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
+use std::sync::Arc;
+
 use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
@@ -7,6 +9,7 @@ use crate::error::EngineError;
 use crate::factor::{Factor, System};
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
+use crate::inference::Satterthwaite;
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
@@ -40,6 +43,24 @@ pub(crate) struct Prepared {
     pub parameters: Parameters,
     pub system: System,
     pub center: Center,
+}
+
+impl Prepared {
+    /// A copy for another response, without threads of its own.
+    pub fn share(&self) -> Self {
+        Self {
+            fixed: self.fixed.clone(),
+            layout: self.layout.clone(),
+            bases: self.bases.clone(),
+            parameters: Parameters::new(&self.layout, &self.bases),
+            system: System {
+                moments: self.system.moments.clone(),
+                schur: Arc::clone(&self.system.schur),
+                workers: Workers::sequential(),
+            },
+            center: self.center.clone(),
+        }
+    }
 }
 
 /// Fits a linear mixed model.
@@ -92,7 +113,18 @@ fn fit_here(
     stop: &StopFlag,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    let mut prepared = prepare(data, options, stop)?;
+    let prepared = prepare(data, options, stop)?;
+    fit_prepared(data, options, prepared, false, interrupt).map(|(fit, _)| fit)
+}
+
+/// From the moments to the fit; with `inference` also what Satterthwaite's degrees of freedom need.
+pub(crate) fn fit_prepared(
+    data: &ModelData<'_>,
+    options: &Options,
+    mut prepared: Prepared,
+    inference: bool,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
@@ -136,6 +168,11 @@ fn fit_here(
             continue;
         }
         let certificate = certify(&mut criterion, &run);
+        let satterthwaite = if inference {
+            crate::inference::at_point(&prepared, &mut criterion, &theta)
+        } else {
+            None
+        };
         let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
         let solution = match criterion.latest.take() {
             Some(latest) => latest.solution,
@@ -158,7 +195,7 @@ fn fit_here(
         if options.optimize && fit.wrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
         }
-        return Ok(fit);
+        return Ok((fit, satterthwaite));
     }
 }
 
@@ -251,7 +288,7 @@ pub(crate) fn prepare(
     let parameters = Parameters::new(&layout, &bases);
     let system = System {
         moments,
-        schur,
+        schur: Arc::new(schur),
         workers,
     };
     Ok(Prepared {
@@ -323,7 +360,7 @@ pub(crate) struct Run {
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
 /// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
-fn optimum(
+pub(crate) fn optimum(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
     options: &Options,
@@ -452,7 +489,7 @@ fn modes_of_factor(system: &System, solution: &Solution, f: usize) -> Vec<f64> {
 }
 
 /// beta_0 + Rinv gamma, zero where aliased.
-fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
+pub(crate) fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
     let p = prepared.fixed.p;
     let mut beta = prepared.center.beta.clone();
     for (c, value) in gamma.iter().enumerate() {

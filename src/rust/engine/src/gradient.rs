@@ -164,7 +164,7 @@ pub fn derivatives(
         let (fa, offset, k) = parameters.place[pa.term];
         let kf = parameters.factor_k[fa];
         let s = &score[pa.term];
-        let t = &factor.t[fa];
+        let t = factor.actual.as_ref().map_or(&factor.t[fa], |t| &t[fa]);
         gradient[a] = 2.0
             * (0..k)
                 .map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i])

@@ -40,6 +40,7 @@ pub mod gradient;
 pub mod hessian;
 pub mod inference;
 pub mod linalg;
+pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;

@@ -54,7 +54,7 @@ pub const FLOOR: f64 = 1e-7;
 /// The same for second derivatives, relative to the standard deviation at which an effect weighs as much as the residuals
 /// of its level: they divide by T twice, so that rounding in them is machine epsilon over `COARSE`^2, about the
 /// `COARSE`^2 by which they move.
-pub const COARSE: f64 = 3e-5;
+pub const COARSE: f64 = 5e-5;
 
 /// One scalar parameter: an entry of one term's T.
 #[derive(Debug, Clone, Copy)]
@@ -128,9 +128,7 @@ impl Parameters {
     /// T of each term, safe to divide by (see [`FLOOR`]).
     #[must_use]
     pub fn regular_factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
-        (0..self.structures.len())
-            .map(|term| regularize(self.term_factor(theta, term), self.place[term].2, FLOOR))
-            .collect()
+        self.factors_above(theta, |_| FLOOR)
     }
 
     /// T of each term, or that of G + floor^2 I where T^-1 has entries above 1 / floor.
@@ -169,12 +167,10 @@ impl Parameters {
     }
 }
 
-fn regularize(t: Vec<f64>, k: usize, floor: f64) -> Vec<f64> {
-    if (0..k).all(|i| t[i * k + i].abs() >= floor) {
-        return t;
-    }
+/// Factor of T T' + floor^2 I.
+fn add_to_variances(t: &[f64], k: usize, floor: f64) -> Vec<f64> {
     let mut g = vec![0.0; k * k];
-    small::mul_nt(&t, &t, k, k, k, &mut g);
+    small::mul_nt(t, t, k, k, k, &mut g);
     (0..k).for_each(|i| g[i * k + i] += floor * floor);
     let mut l = small::semidefinite_cholesky(&g, k, 0.0);
     for i in 0..k {

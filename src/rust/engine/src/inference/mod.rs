@@ -1,5 +1,6 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n.
 
+mod influence;
 mod kenward_roger;
 mod prediction;
 mod satterthwaite;
@@ -13,8 +14,9 @@ use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::terms::ModelData;
 
+pub use influence::{Deletion, Update};
 pub use kenward_roger::KenwardRoger;
-pub use prediction::NewRows;
+pub use prediction::{Leverages, NewRows};
 pub use satterthwaite::Satterthwaite;
 
 /// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
@@ -76,6 +78,59 @@ pub fn prediction_variances(
         let theta = raw_start(options, &prepared)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         prediction::variances(data, &prepared, &mut criterion, rows).ok_or(EngineError::PerfectFit)
+    })
+}
+
+/// Satterthwaite's derivatives at the point where the criterion was evaluated last.
+pub(crate) fn at_point(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+) -> Option<Satterthwaite> {
+    satterthwaite::derivatives(prepared, criterion, theta)
+}
+
+/// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn leverages(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Leverages, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
+        let prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        prediction::leverages(data, &prepared, &mut criterion).ok_or(EngineError::PerfectFit)
+    })
+}
+
+/// Estimates without each of `sets` of rows (from 0), starting from `options.start` (raw theta); `None` where the rows left do
+/// not determine the fixed effects.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn deletions(
+    data: &ModelData<'_>,
+    sets: &[Vec<usize>],
+    update: Update,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<Option<Deletion>>, EngineError> {
+    if sets.iter().flatten().any(|&i| i >= data.n()) {
+        return Err(EngineError::Dimension(
+            "rows to delete must be rows of the data".to_owned(),
+        ));
+    }
+    let long = data.n().saturating_mul(sets.len()) >= LONG;
+    interruptible(long, interrupt, |stop: &StopFlag, _| {
+        let prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        Ok(influence::deletions(
+            data, &prepared, &theta, sets, update, options, stop,
+        ))
     })
 }
 

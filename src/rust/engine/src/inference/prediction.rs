@@ -108,50 +108,115 @@ struct Block {
     s: Vec<f64>,
 }
 
+/// For every row of the data, relative to sigma^2.
+#[derive(Debug, Clone)]
+pub struct Leverages {
+    /// t'C^-1 t: the prediction error variance of the row's conditional mean; times the weight it is the leverage.
+    pub variances: Vec<f64>,
+    /// Fixed part of C^-1 t for each row (r values, kept columns): times w e / (1 - w t'C^-1 t) what the row adds to the
+    /// coefficients.
+    pub fixed: Vec<f64>,
+}
+
 pub(super) fn variances(
     data: &ModelData<'_>,
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
     rows: &NewRows<'_>,
 ) -> Option<Vec<f64>> {
-    criterion.latest()?;
-    let factor = criterion.factor.as_ref()?;
-    let latest = criterion.latest.as_ref()?;
-    let lambda = prepared
-        .bases
-        .iter()
-        .map(|basis| {
-            let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
-            let own: Vec<f64> = (0..k * k)
-                .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
-                .collect();
-            let mut lambda = vec![0.0; k * k];
-            small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-            lambda
-        })
-        .collect();
-    let context = Context {
-        system: &prepared.system,
-        factor,
-        inverse: &latest.inverse,
-        solution: &latest.solution,
-        prepared,
-        lambda,
-        user: prepared.layout.iter().map(|f| f.user).collect(),
-        fixed: fixed_covariance(&factor.lx, latest.solution.c.m),
-    };
+    let context = Context::new(prepared, criterion)?;
     let work = pieces(rows.n, ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {
         work[piece]
             .clone()
-            .map(|i| context.variance(data, rows, i))
+            .map(|i| context.variance(data, rows, i).0)
             .collect::<Vec<f64>>()
     });
     Some(parts.concat())
 }
 
+/// The same for the rows of the data, with what they add to the fixed effects.
+pub(super) fn leverages(
+    data: &ModelData<'_>,
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+) -> Option<Leverages> {
+    let rows = NewRows {
+        n: data.n(),
+        x: data.x,
+        codes: data.factors.iter().map(|f| f.codes).collect(),
+        terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
+    };
+    let context = Context::new(prepared, criterion)?;
+    let (r, fixed) = (context.solution.c.m, &prepared.fixed);
+    let work = pieces(rows.n, ROWS);
+    let parts = prepared.system.workers.map(work.len(), |piece| {
+        let mut out = Leverages {
+            variances: Vec::with_capacity(ROWS),
+            fixed: Vec::with_capacity(ROWS * r),
+        };
+        for i in work[piece].clone() {
+            let (variance, d) = context.variance(data, &rows, i);
+            let gamma: Vec<f64> = (0..r)
+                .map(|a| (0..r).map(|b| context.fixed[b * r + a] * d[b]).sum())
+                .collect();
+            out.variances.push(variance);
+            out.fixed.extend(fixed.kept.iter().map(|&j| {
+                (0..r)
+                    .map(|c| fixed.rinv[c * data.p + j] * gamma[c])
+                    .sum::<f64>()
+            }));
+        }
+        out
+    });
+    let mut all = Leverages {
+        variances: Vec::with_capacity(rows.n),
+        fixed: Vec::with_capacity(rows.n * r),
+    };
+    for part in parts {
+        all.variances.extend(part.variances);
+        all.fixed.extend(part.fixed);
+    }
+    Some(all)
+}
+
+impl<'a> Context<'a> {
+    /// At the point where the criterion was evaluated.
+    fn new(prepared: &'a Prepared, criterion: &'a mut Criterion<'_>) -> Option<Self> {
+        criterion.latest()?;
+        let factor = criterion.factor.as_ref()?;
+        let latest = criterion.latest.as_ref()?;
+        let lambda = prepared
+            .bases
+            .iter()
+            .map(|basis| {
+                let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
+                let own: Vec<f64> = (0..k * k)
+                    .map(|e| {
+                        factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]
+                    })
+                    .collect();
+                let mut lambda = vec![0.0; k * k];
+                small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
+                lambda
+            })
+            .collect();
+        Some(Self {
+            system: &prepared.system,
+            factor,
+            inverse: &latest.inverse,
+            solution: &latest.solution,
+            prepared,
+            lambda,
+            user: prepared.layout.iter().map(|f| f.user).collect(),
+            fixed: fixed_covariance(&factor.lx, latest.solution.c.m),
+        })
+    }
+}
+
 impl Context<'_> {
-    fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> f64 {
+    /// The variance, and d.
+    fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
         let blocks = self.blocks(rows, i);
         let r = self.solution.c.m;
         let mut d: Vec<f64> = (0..r)
@@ -170,10 +235,10 @@ impl Context<'_> {
         let fixed: f64 = (0..r)
             .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
             .sum();
-        fixed
-            + self
-                .quadratic(&blocks)
-                .unwrap_or_else(|| self.solved(&blocks))
+        let random = self
+            .quadratic(&blocks)
+            .unwrap_or_else(|| self.solved(&blocks));
+        (fixed + random, d)
     }
 
     /// Levels that the row touches, with s = (B T)'z.

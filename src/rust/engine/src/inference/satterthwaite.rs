@@ -28,6 +28,27 @@ pub struct Satterthwaite {
     pub sigma2: f64,
 }
 
+impl Satterthwaite {
+    /// Degrees of freedom of kept coefficient `c` of `r`.
+    #[must_use]
+    pub fn ddf(&self, c: usize, r: usize) -> f64 {
+        let s = self.vcov_gradient.len() / (r * r).max(1);
+        let g: Vec<f64> = (0..s)
+            .map(|a| self.vcov_gradient[a * r * r + c * r + c])
+            .collect();
+        // dC/dsigma^2 = C / sigma^2
+        let variance = g[s - 1] * self.sigma2;
+        let spread: f64 = (0..s)
+            .map(|a| {
+                g[a] * (0..s)
+                    .map(|b| self.covariance[b * s + a] * g[b])
+                    .sum::<f64>()
+            })
+            .sum();
+        2.0 * variance * variance / spread
+    }
+}
+
 /// At the point where the criterion was evaluated, with sigma^2 = q / (n - p) (ML: q / n).
 pub(super) fn derivatives(
     prepared: &Prepared,

@@ -1,0 +1,320 @@
+//! Case deletion: estimates without a set of rows, for many sets.
+//!
+//! The rows of a set are taken out of the moments; levels that lose all their rows stay, with moments of zero, and drop out
+//! of every sum. On what is left the criterion is evaluated at the estimate from all rows, which gives the exact estimates
+//! of the fixed effects and of sigma at that theta (Christensen, Pearson & Johnson 1992, Technometrics 34); a Newton step
+//! with the exact gradient and Hessian of the reduced criterion updates theta (Pregibon 1981, Ann. Stat. 9; Demidenko &
+//! Stukel 2005, Stat. Med. 24), and the optimiser replaces the step where the exact refit is wanted.
+//!
+//! For single rows at given theta the estimates follow without any of that: with C the coefficient matrix of the
+//! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by
+//! -C^-1 t w e / (1 - h).
+
+use super::to_user_basis;
+use crate::criterion::Criterion;
+use crate::factor::System;
+use crate::fit::{coefficients, optimum, Prepared};
+use crate::gradient::solve;
+use crate::linalg::small;
+use crate::moments::Moments;
+use crate::optimize::Objective;
+use crate::options::Options;
+use crate::parallel::{pieces, StopFlag, Workers};
+use crate::random_basis::column_value;
+use crate::raw::raw_factor;
+use crate::terms::ModelData;
+
+/// Sets in one piece of work: they share the copies of what is modified.
+const SETS: usize = 16;
+
+/// Information left on a direction of the fixed effects, relative to that of all rows, below which it is none.
+const DEFICIENT: f64 = 1e-10;
+
+/// Eigenvalues of the scaled Hessian below this share of the largest one carry no information.
+const FLAT: f64 = 1e-9;
+
+/// What happens to theta when rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// It stays.
+    None,
+    /// One Newton step.
+    Step,
+    /// Optimised again.
+    Exact,
+}
+
+/// Estimates without one set of rows.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// Raw theta.
+    pub theta: Vec<f64>,
+    /// Coefficients of X (p), NaN where aliased.
+    pub beta: Vec<f64>,
+    /// (X'V^-1X)^-1 of the rows left, kept columns, r x r.
+    pub vcov_unscaled: Vec<f64>,
+    /// Residual standard deviation.
+    pub sigma: f64,
+    /// The criterion there.
+    pub criterion: f64,
+}
+
+/// Estimates without each of `sets`; `None` where the rows left do not determine the fixed effects.
+pub(super) fn deletions(
+    data: &ModelData<'_>,
+    prepared: &Prepared,
+    theta: &[f64],
+    sets: &[Vec<usize>],
+    update: Update,
+    options: &Options,
+    stop: &StopFlag,
+) -> Vec<Option<Deletion>> {
+    let original = &prepared.system.moments;
+    let size = original.factors.iter().map(|f| f.zx.len()).sum::<usize>() + original.xx.len();
+    let evaluations = if update == Update::Exact { 30.0 } else { 10.0 };
+    let each = prepared.system.schur.work(prepared.system.k1()) + (size * original.p1) as f64;
+    let workers = Workers::new(
+        options.threads,
+        evaluations * each * sets.len() as f64,
+        stop,
+    );
+    let options = Options {
+        optimize: true,
+        ..options.clone()
+    };
+    let work = pieces(sets.len(), SETS);
+    let parts = workers.map(work.len(), |piece| {
+        let mut system = System {
+            moments: original.clone(),
+            schur: prepared.system.schur.clone(),
+            workers: Workers::sequential(),
+        };
+        work[piece]
+            .clone()
+            .map(|s| {
+                stop.check();
+                restore(&mut system.moments, original);
+                remove(data, prepared, &mut system.moments, &sets[s]);
+                without(prepared, &system, theta, update, &options, stop)
+            })
+            .collect::<Vec<_>>()
+    });
+    parts.into_iter().flatten().collect()
+}
+
+/// The moments of all rows again, into memory that is there.
+fn restore(moments: &mut Moments, original: &Moments) {
+    moments.n = original.n;
+    moments.sum_log_weights = original.sum_log_weights;
+    moments.xx.copy_from_slice(&original.xx);
+    for (factor, from) in moments.factors.iter_mut().zip(&original.factors) {
+        factor.zz.copy_from_slice(&from.zz);
+        factor.zx.copy_from_slice(&from.zx);
+    }
+    for (pair, from) in moments.pairs.iter_mut().zip(&original.pairs) {
+        pair.value.copy_from_slice(&from.value);
+    }
+}
+
+/// Takes rows out of the moments.
+fn remove(data: &ModelData<'_>, prepared: &Prepared, moments: &mut Moments, set: &[usize]) {
+    let p1 = moments.p1;
+    for &i in set {
+        let v = fixed_row(data, prepared, i);
+        let z = random_row(data, prepared, i);
+        let level: Vec<usize> = prepared
+            .layout
+            .iter()
+            .map(|f| data.factors[f.user].codes[i] as usize - 1)
+            .collect();
+        subtract_product(&mut moments.xx, &v, &v);
+        for (f, factor) in moments.factors.iter_mut().enumerate() {
+            let (k, j) = (factor.k, level[f]);
+            subtract_product(&mut factor.zz[j * k * k..(j + 1) * k * k], &z[f], &z[f]);
+            subtract_product(&mut factor.zx[j * k * p1..(j + 1) * k * p1], &v, &z[f]);
+        }
+        for pair in &mut moments.pairs {
+            let range = pair.start[level[pair.f]]..pair.start[level[pair.f] + 1];
+            if let Ok(at) = pair.level[range.clone()].binary_search(&(level[pair.g] as u32)) {
+                let (left, right) = (&z[pair.f], &z[pair.g]);
+                let block = left.len() * right.len();
+                let entry = range.start + at;
+                subtract_product(
+                    &mut pair.value[entry * block..(entry + 1) * block],
+                    left,
+                    right,
+                );
+            }
+        }
+        moments.sum_log_weights -= data.weights.map_or(0.0, |w| w[i].ln());
+    }
+    moments.n -= set.len();
+}
+
+/// A -= x y', column-major.
+fn subtract_product(a: &mut [f64], x: &[f64], y: &[f64]) {
+    for (column, b) in a.chunks_exact_mut(x.len()).zip(y) {
+        column.iter_mut().zip(x).for_each(|(a, x)| *a -= x * b);
+    }
+}
+
+/// One row of [Q r].
+fn fixed_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<f64> {
+    let (n, p, fixed) = (data.n(), data.p, &prepared.fixed);
+    let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+    let mut row: Vec<f64> = (0..fixed.rank())
+        .map(|c| {
+            root * (0..p)
+                .map(|j| data.x[j * n + i] * fixed.rinv[c * p + j])
+                .sum::<f64>()
+        })
+        .collect();
+    let mean: f64 = (0..p)
+        .map(|j| data.x[j * n + i] * prepared.center.beta[j])
+        .sum();
+    row.push(root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]) - mean));
+    row
+}
+
+/// One row of Z: the internal basis columns of each factor.
+fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f64>> {
+    let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+    prepared
+        .layout
+        .iter()
+        .map(|factor| {
+            let mut row = vec![0.0; factor.k];
+            for &t in &factor.terms {
+                let basis = &prepared.bases[t];
+                for c in 0..basis.k {
+                    row[basis.offset + c] = root
+                        * (0..=c)
+                            .map(|a| {
+                                column_value(data.terms[t].columns[a], i)
+                                    * basis.change[c * basis.k + a]
+                            })
+                            .sum::<f64>();
+                }
+            }
+            row
+        })
+        .collect()
+}
+
+/// Do the rows left determine the fixed effects? Q'Q of all rows is the identity.
+fn determined(moments: &Moments) -> bool {
+    let (p1, r) = (moments.p1, moments.p1 - 1);
+    let mut qq: Vec<f64> = (0..r * r)
+        .map(|e| moments.xx[(e / r) * p1 + e % r])
+        .collect();
+    moments.n > r
+        && (r == 0
+            || (small::cholesky(&mut qq, r)
+                && (0..r).all(|i| qq[i * r + i] * qq[i * r + i] > DEFICIENT)))
+}
+
+/// Estimates from the moments that are left.
+fn without(
+    prepared: &Prepared,
+    system: &System,
+    theta: &[f64],
+    update: Update,
+    options: &Options,
+    stop: &StopFlag,
+) -> Option<Deletion> {
+    if !determined(&system.moments) {
+        return None;
+    }
+    let stopped = || stop.is_set();
+    let mut criterion = Criterion::new(
+        system,
+        &prepared.parameters,
+        options.reml,
+        &prepared.center.b,
+        -2.0 * prepared.fixed.log_det_rinv,
+        &stopped,
+    );
+    let mut x = theta.to_vec();
+    let value = criterion.value(&x)?;
+    match update {
+        Update::None => {}
+        Update::Step => x = newton_step(&mut criterion, &x, value)?,
+        Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
+    }
+    if !criterion.is_at(&x) {
+        criterion.value(&x)?;
+    }
+    let degrees = criterion.degrees();
+    let factor = criterion.factor.as_ref()?;
+    let solution = solve(system, factor);
+    let all = coefficients(prepared, &solution.gamma);
+    let mut beta = vec![f64::NAN; all.len()];
+    prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
+    let covariance = super::fixed_covariance(&factor.lx, solution.c.m);
+    let raw = prepared.bases.iter().enumerate().flat_map(|(t, basis)| {
+        raw_factor(basis, &prepared.parameters.term_factor(&x, t)).parameters(basis)
+    });
+    Some(Deletion {
+        theta: raw.collect(),
+        beta,
+        vcov_unscaled: to_user_basis(prepared, &covariance),
+        sigma: (factor.pwrss / degrees).sqrt(),
+        criterion: criterion.at(factor),
+    })
+}
+
+/// One Newton step: at most as long as theta itself in the units of [`Objective::scale`], variances not below zero, halved
+/// while it does not lower the criterion. Directions in which the criterion is not convex are followed downhill.
+fn newton_step(criterion: &mut Criterion<'_>, x: &[f64], value: f64) -> Option<Vec<f64>> {
+    let m = x.len();
+    let hessian = criterion.exact_hessian()?;
+    let scale = criterion.scale(x);
+    let gradient: Vec<f64> = criterion
+        .latest()?
+        .derivatives
+        .gradient
+        .iter()
+        .zip(&scale)
+        .map(|(g, s)| g * s)
+        .collect();
+    let scaled: Vec<f64> = (0..m * m)
+        .map(|e| hessian[e] * scale[e % m] * scale[e / m])
+        .collect();
+    let (values, vectors) = small::symmetric_eigen(&scaled, m);
+    let limit = FLAT * values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+    let mut step = vec![0.0; m];
+    for (vector, value) in vectors.chunks_exact(m.max(1)).zip(&values) {
+        if value.abs() > limit {
+            let slope: f64 = vector.iter().zip(&gradient).map(|(v, g)| v * g).sum();
+            step.iter_mut()
+                .zip(vector)
+                .for_each(|(s, v)| *s -= slope / value.abs() * v);
+        }
+    }
+    let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
+    let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
+    for _ in 0..10 {
+        let trial: Vec<f64> = criterion
+            .parameters
+            .list
+            .iter()
+            .enumerate()
+            .map(|(a, parameter)| {
+                let moved = x[a] + factor * step[a] * scale[a];
+                if parameter.row == parameter.column {
+                    moved.max(0.0)
+                } else {
+                    moved
+                }
+            })
+            .collect();
+        if criterion
+            .value(&trial)
+            .is_some_and(|reached| reached <= value)
+        {
+            return Some(trial);
+        }
+        factor *= 0.5;
+    }
+    Some(x.to_vec())
+}

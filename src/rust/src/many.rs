@@ -1,0 +1,59 @@
+//! One model, many responses.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine::many;
+
+use crate::condition::answer;
+use crate::convert::{self, to_doubles, Matrix};
+use crate::fit::Arguments;
+use crate::interrupt;
+
+/// Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
+/// freedom of each coefficient.
+/// @noRd
+#[extendr]
+#[allow(clippy::too_many_arguments)]
+fn rs_fit_many(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+    responses: Robj,
+    satterthwaite: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let data = arguments.borrow()?;
+        let found = many::fit_many(
+            &data,
+            convert::doubles(&responses, "responses")?,
+            convert::flag(&satterthwaite, "satterthwaite")?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        let m = found.sigma.len();
+        let columns = |values: &[f64]| -> Robj { convert::to_doubles_or_na(values) };
+        let status: Vec<&str> = found.status.iter().map(|status| status.name()).collect();
+        Ok(vec![
+            (
+                "theta",
+                Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj()?,
+            ),
+            ("beta", columns(&found.beta)),
+            ("standard_error", columns(&found.standard_error)),
+            ("ddf", columns(&found.ddf)),
+            ("sigma", to_doubles(&found.sigma)),
+            ("criterion", to_doubles(&found.criterion)),
+            ("status", status.into()),
+            ("evaluations", convert::to_counts(&found.evaluations)?),
+        ])
+    })
+}
+
+extendr_module! {
+    mod many;
+    fn rs_fit_many;
+}
