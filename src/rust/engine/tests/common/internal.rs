@@ -39,7 +39,7 @@ impl Prepared {
         let parameters = Parameters::new(&layout, &bases);
         let system = System {
             moments,
-            schur,
+            schur: schur.into(),
             workers,
         };
         Self {

@@ -561,10 +561,7 @@ pub fn random(seed: u64) -> Model {
             .factor(b)
             .random_slopes(0, 1)
             .random_slopes(1, 1),
-        _ => builder
-            .factor(a)
-            .random_intercept(0)
-            .random_slope_only(0),
+        _ => builder.factor(a).random_intercept(0).random_slope_only(0),
     }
     .response(spread)
 }
