@@ -85,6 +85,46 @@ engine_fit_many <- function(y, X, weights, offset, design, responses, reml, cont
   ))
 }
 
+#' Leverages of the rows of the fit at `theta`
+#'
+#' @returns `variances` (n), prediction error variances relative to sigma^2; `fixed` (rank x n): times
+#'   w e / (1 - w variance) what each row adds to the fixed effects
+#' @noRd
+engine_leverages <- function(y, X, weights, offset, design, theta, reml, control) {
+  engine_value(rs_leverages(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE)
+  ))
+}
+
+#' Estimates without each of some sets of rows, starting from `theta`
+#'
+#' @param sets list of row numbers.
+#' @param update what happens to theta: "none", "one-step" (a Newton step) or "exact".
+#' @returns theta, beta, vcov_unscaled, sigma and criterion: matrices with a column for each set, NA
+#'   where the rows left do not determine the fixed effects
+#' @noRd
+engine_deletions <- function(y, X, weights, offset, design, theta, reml, control, sets, update) {
+  engine_value(rs_deletions(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = TRUE), sets, update
+  ))
+}
+
+#' Profiles of standard deviations, correlations and sigma
+#'
+#' @param which integers, in the order of theta (a standard deviation for a diagonal entry, a
+#'   correlation for another), sigma last.
+#' @returns a list by element of `which`: which, value, zeta, parameters (all of them in rows, a
+#'   column a point)
+#' @noRd
+engine_profile <- function(y, X, weights, offset, design, theta, reml, control, which, cutoff) {
+  engine_value(rs_profile(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, theta, control, optimize = FALSE), as.integer(which), cutoff
+  ))$profiles
+}
+
 #' Codes of an interaction, and the combinations of levels that occur
 #' @noRd
 engine_interaction <- function(codes, n_levels) {

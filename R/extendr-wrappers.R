@@ -23,6 +23,16 @@ rs_interaction <- function(codes, n_levels) .Call(wrap__rs_interaction, codes, n
 #' @noRd
 rs_code_integer <- function(x) .Call(wrap__rs_code_integer, x)
 
+#' Leverages of the rows at `options$start`, relative to sigma^2, and the changes in the fixed effects (rank x n) that follow
+#' from them.
+#' @noRd
+rs_leverages <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_leverages, y, x, weights, offset, factors, terms, options)
+
+#' Estimates without each of `sets` (a list of row numbers from 1), from `options$start`. `update` is "none", "one-step" or
+#' "exact". A column for each set; NA where the rows left do not determine the fixed effects.
+#' @noRd
+rs_deletions <- function(y, x, weights, offset, factors, terms, options, sets, update) .Call(wrap__rs_deletions, y, x, weights, offset, factors, terms, options, sets, update)
+
 #' What Satterthwaite's degrees of freedom need at `options$start`.
 #' @noRd
 rs_satterthwaite <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_satterthwaite, y, x, weights, offset, factors, terms, options)
@@ -41,5 +51,10 @@ rs_prediction_variances <- function(y, x, weights, offset, factors, terms, optio
 #' freedom of each coefficient.
 #' @noRd
 rs_fit_many <- function(y, x, weights, offset, factors, terms, options, responses, satterthwaite) .Call(wrap__rs_fit_many, y, x, weights, offset, factors, terms, options, responses, satterthwaite)
+
+#' Profiles the standard deviations, correlations and sigma numbered `which` (from 1, in the order of
+#' theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
+#' @noRd
+rs_profile <- function(y, x, weights, offset, factors, terms, options, which, cutoff) .Call(wrap__rs_profile, y, x, weights, offset, factors, terms, options, which, cutoff)
 
 # nolint end

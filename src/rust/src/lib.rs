@@ -22,6 +22,7 @@ mod grouping;
 mod inference;
 mod interrupt;
 mod many;
+mod profile;
 
 extendr_module! {
     mod ferrolmm;
@@ -30,4 +31,5 @@ extendr_module! {
     use grouping;
     use inference;
     use many;
+    use profile;
 }

@@ -23,6 +23,8 @@ pub struct Criterion<'a> {
     pub log_det_change: f64,
     /// Asks whether to stop.
     pub interrupt: &'a dyn Fn() -> bool,
+    /// 1 / sigma^2 at which derivatives are taken; `None` profiles it out.
+    pub precision: Option<f64>,
     /// Evaluations so far.
     pub evaluations: usize,
     /// Factor at the last point.
@@ -63,6 +65,7 @@ impl<'a> Criterion<'a> {
             center,
             log_det_change,
             interrupt,
+            precision: None,
             evaluations: 0,
             factor: None,
             latest: None,
@@ -101,9 +104,17 @@ impl<'a> Criterion<'a> {
             + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
     }
 
+    /// 1 / sigma^2 at the last point.
+    #[must_use]
+    pub fn precision(&self) -> Option<f64> {
+        let factor = self.factor.as_ref()?;
+        Some(self.precision.unwrap_or(self.degrees() / factor.pwrss))
+    }
+
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
+            let precision = self.precision()?;
             let factor = self.factor.as_mut()?;
             let inverse = factor.selected_inverse(self.system, self.spare.take());
             let solution = solve(self.system, factor);
@@ -114,6 +125,7 @@ impl<'a> Criterion<'a> {
                 &solution,
                 self.parameters,
                 self.reml,
+                precision,
             );
             self.latest = Some(Latest {
                 solution,
@@ -182,6 +194,7 @@ impl<'a> Criterion<'a> {
             &solution,
             parameters,
             self.reml,
+            self.precision.unwrap_or(self.degrees() / factor.pwrss),
         );
         Some(derivatives.exact_hessian(&traces))
     }
@@ -263,7 +276,12 @@ impl Objective for Criterion<'_> {
     }
 
     fn noise(&self, f: f64) -> f64 {
-        1e-14 * f.abs().max(self.system.moments.n as f64)
+        // Q'V^-1Q = Q'Q - RZX'RZX, with Q'Q = I: what is left of a column is known to machine epsilon
+        let fixed: f64 = self.factor.as_ref().map_or(0.0, |factor| {
+            let p1 = factor.rzx.m;
+            (0..p1 - 1).map(|j| factor.lx[j * p1 + j].powi(-2)).sum()
+        });
+        1e-14 * f.abs().max(self.system.moments.n as f64) + 2.0 * f64::EPSILON * fixed
     }
 
     fn interrupted(&self) -> bool {

@@ -140,7 +140,8 @@ fn scale_by_lx(factor: &Factor, rows: &mut [f64], p: usize) {
     }
 }
 
-/// Gradient, scores and average information.
+/// Gradient, scores and average information, at residual precision `f` = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma
+/// is profiled out.
 #[must_use]
 pub fn derivatives(
     system: &System,
@@ -149,10 +150,8 @@ pub fn derivatives(
     solution: &Solution,
     parameters: &Parameters,
     reml: bool,
+    f: f64,
 ) -> Derivatives {
-    let p = factor.rzx.m - 1;
-    let n = system.moments.n as f64;
-    let f = (if reml { n - p as f64 } else { n }) / factor.pwrss;
     let sums = level_sums(system, factor, inverse, solution, reml);
     let m = parameters.len();
     let score: Vec<Vec<f64>> = (0..parameters.structures.len())
@@ -164,7 +163,14 @@ pub fn derivatives(
         let (fa, offset, k) = parameters.place[pa.term];
         let kf = parameters.factor_k[fa];
         let s = &score[pa.term];
-        let t = factor.actual.as_ref().map_or(&factor.t[fa], |t| &t[fa]);
+        // a column of zeros keeps the trace that regularisation gives it: it shows the way off a saddle
+        let at = offset + pa.column;
+        let t = match &factor.actual {
+            Some(actual) if actual[fa][at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0) => {
+                &actual[fa]
+            }
+            _ => &factor.t[fa],
+        };
         gradient[a] = 2.0
             * (0..k)
                 .map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i])

@@ -3,6 +3,7 @@
 mod influence;
 mod kenward_roger;
 mod prediction;
+mod profile;
 mod satterthwaite;
 
 use crate::covariance::Parameters;
@@ -17,6 +18,7 @@ use crate::terms::ModelData;
 pub use influence::{Deletion, Update};
 pub use kenward_roger::KenwardRoger;
 pub use prediction::{Leverages, NewRows};
+pub use profile::{ProfilePoint, Target};
 pub use satterthwaite::Satterthwaite;
 
 /// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
@@ -78,6 +80,47 @@ pub fn prediction_variances(
         let theta = raw_start(options, &prepared)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         prediction::variances(data, &prepared, &mut criterion, rows).ok_or(EngineError::PerfectFit)
+    })
+}
+
+/// Profile of each standard deviation, correlation and of sigma at `options.start` (raw theta, the optimum), to |zeta| =
+/// `cutoff`; `which` counts from 0 in the order of theta, sigma last.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn profile(
+    data: &ModelData<'_>,
+    which: &[usize],
+    cutoff: f64,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        let prepared = prepare(data, options, stop)?;
+        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        let minimum = criterion.at(factor);
+        let mut optimum = theta;
+        optimum.push((factor.pwrss / criterion.degrees()).ln());
+        let targets = profile::targets(&prepared);
+        let mut surface = profile::Surface {
+            prepared: &prepared,
+            criterion: &mut criterion,
+            minimum,
+            optimum,
+        };
+        let mut out = Vec::new();
+        for &index in which {
+            let target = *targets.get(index).ok_or_else(|| {
+                EngineError::Dimension("there is no such parameter to profile".to_owned())
+            })?;
+            out.push((index, surface.profile(target, cutoff)));
+        }
+        if interrupt() {
+            return Err(EngineError::Interrupted);
+        }
+        Ok(out)
     })
 }
 

@@ -225,6 +225,38 @@ pub fn semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64) -> Vec<f64> {
     l
 }
 
+/// Solves A x = b for several right-hand sides in place, by Gaussian elimination with partial pivoting. `false` if A is singular.
+#[must_use]
+pub fn solve_general(a: &[f64], rhs: &mut [&mut [f64]], n: usize) -> bool {
+    let mut a = a.to_vec();
+    for c in 0..n {
+        let pivot = (c..n)
+            .max_by(|&i, &j| a[c * n + i].abs().total_cmp(&a[c * n + j].abs()))
+            .unwrap_or(c);
+        if a[c * n + pivot] == 0.0 || !a[c * n + pivot].is_finite() {
+            return false;
+        }
+        if pivot != c {
+            (0..n).for_each(|j| a.swap(j * n + c, j * n + pivot));
+            rhs.iter_mut().for_each(|b| b.swap(c, pivot));
+        }
+        for i in c + 1..n {
+            let factor = a[c * n + i] / a[c * n + c];
+            if factor != 0.0 {
+                (c..n).for_each(|j| a[j * n + i] -= factor * a[j * n + c]);
+                rhs.iter_mut().for_each(|b| b[i] -= factor * b[c]);
+            }
+        }
+    }
+    for b in rhs.iter_mut() {
+        for i in (0..n).rev() {
+            let s: f64 = (i + 1..n).map(|j| a[j * n + i] * b[j]).sum();
+            b[i] = (b[i] - s) / a[i * n + i];
+        }
+    }
+    true
+}
+
 /// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix by cyclic Jacobi rotations
 /// (Golub & Van Loan, 4th ed., 8.5): exact to rounding also for graded matrices, and m is small.
 #[must_use]

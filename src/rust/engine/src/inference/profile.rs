@@ -1,0 +1,353 @@
+//! Profiles of the criterion in standard deviations and correlations: for each of them the minimum over everything else along
+//! a grid of its values (Bates & Watts 1988, chapter 6; Bates et al. 2015, section 5.1), REML for a REML fit.
+//!
+//! Unprofiled in sigma the criterion is D(theta, tau) = log|M| + log|X'V^-1X| + (n - p) tau + q e^-tau + const with tau = log sigma^2
+//! (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a standard
+//! deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
+//! Hessian of D, from a first-order prediction along the path.
+
+use crate::criterion::Criterion;
+use crate::fit::Prepared;
+use crate::linalg::small;
+use crate::optimize::Objective;
+
+/// Most Newton steps to one point.
+const STEPS: usize = 25;
+
+/// Most points in one direction.
+const POINTS: usize = 40;
+
+/// Wanted distance of neighbouring points in zeta.
+const SPACING: f64 = 0.4;
+
+/// What is profiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Standard deviation of effect `i` of a term.
+    Deviation(usize, usize),
+    /// Correlation of effects `i` > `j` of a term.
+    Correlation(usize, usize, usize),
+    /// Residual standard deviation.
+    Sigma,
+}
+
+/// One point of a profile: the value of the target, the signed root of the change in the criterion, and all standard
+/// deviations, correlations and sigma there.
+#[derive(Debug, Clone)]
+pub struct ProfilePoint {
+    /// Value of the target on its natural scale.
+    pub value: f64,
+    /// sign(value - estimate) sqrt(D - D_min).
+    pub zeta: f64,
+    /// Every parameter on its natural scale, in the order of [`targets`].
+    pub parameters: Vec<f64>,
+}
+
+/// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle), then
+/// sigma.
+#[must_use]
+pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
+    let mut out = Vec::new();
+    for (term, structure) in prepared.parameters.structures.iter().enumerate() {
+        out.extend(structure.entries().into_iter().map(|(i, j)| {
+            if i == j {
+                Target::Deviation(term, i)
+            } else {
+                Target::Correlation(term, i, j)
+            }
+        }));
+    }
+    out.push(Target::Sigma);
+    out
+}
+
+/// D and what its minimisation needs, around one fit.
+pub(super) struct Surface<'a, 'b> {
+    pub prepared: &'a Prepared,
+    pub criterion: &'a mut Criterion<'b>,
+    /// D at the optimum.
+    pub minimum: f64,
+    /// (theta, tau) there.
+    pub optimum: Vec<f64>,
+}
+
+/// D with gradient and Hessian at a point.
+struct Local {
+    value: f64,
+    gradient: Vec<f64>,
+    hessian: Vec<f64>,
+}
+
+/// A converged point of the path.
+struct Solved {
+    psi: Vec<f64>,
+    value: f64,
+    /// d psi / d s along the path.
+    tangent: Vec<f64>,
+    /// Curvature of D along it.
+    curvature: f64,
+}
+
+impl Surface<'_, '_> {
+    /// Both arms of the profile of one target, sorted by its value, the estimate included.
+    pub fn profile(&mut self, target: Target, cutoff: f64) -> Vec<ProfilePoint> {
+        let start = self.natural(target, &self.optimum.clone());
+        let mut points = vec![ProfilePoint {
+            value: start,
+            zeta: 0.0,
+            parameters: self.all(&self.optimum.clone()),
+        }];
+        for direction in [-1.0, 1.0] {
+            let mut arm = self.arm(target, direction, cutoff);
+            points.append(&mut arm);
+        }
+        points.sort_by(|a, b| a.value.total_cmp(&b.value));
+        points
+    }
+
+    fn arm(&mut self, target: Target, direction: f64, cutoff: f64) -> Vec<ProfilePoint> {
+        let mut points = Vec::new();
+        let origin = self.scaled(target, &self.optimum.clone());
+        let Some(mut at) = self.constrained(target, origin, self.optimum.clone()) else {
+            return points;
+        };
+        let mut s = origin;
+        let mut zeta = 0.0f64;
+        // D rises by half the curvature times the square
+        let mut step = SPACING / (0.5 * at.curvature).sqrt();
+        if !step.is_finite() || step <= 0.0 {
+            step = 0.1;
+        }
+        for _ in 0..POINTS {
+            if self.criterion.interrupted() {
+                break;
+            }
+            step = step.min(1.5);
+            let next = s + direction * step;
+            let predicted: Vec<f64> = at
+                .psi
+                .iter()
+                .zip(&at.tangent)
+                .map(|(p, t)| p + t * (next - s))
+                .collect();
+            let found = self.constrained(target, next, predicted).filter(|found| {
+                let rise = found.value - self.minimum;
+                rise > -1e-6 && (rise.max(0.0).sqrt() - zeta) < 3.0
+            });
+            let Some(found) = found else {
+                step *= 0.25;
+                if step < 1e-3 {
+                    break;
+                }
+                continue;
+            };
+            let reached = (found.value - self.minimum).max(0.0).sqrt();
+            let gained = (reached - zeta).abs();
+            points.push(ProfilePoint {
+                value: unscale(target, next),
+                zeta: direction * reached,
+                parameters: self.all(&found.psi),
+            });
+            step *= (SPACING / gained.max(0.05)).clamp(0.3, 3.0);
+            (at, s, zeta) = (found, next, reached);
+            if zeta > cutoff || at_end(target, s) || gained < 1e-5 {
+                break;
+            }
+        }
+        points
+    }
+
+    /// Minimum of D on the surface scaled(target) = c, from a first guess.
+    fn constrained(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
+        let mut psi = guess;
+        let size = psi.len();
+        let mut multiplier = 0.0;
+        for round in 0..STEPS {
+            let local = self.local(&psi)?;
+            let gap = c - self.scaled(target, &psi);
+            let (slope, bend) = self.constraint(target, &psi);
+            if round == 0 {
+                // least-squares multiplier
+                let square: f64 = slope.iter().map(|v| v * v).sum();
+                multiplier = -slope
+                    .iter()
+                    .zip(&local.gradient)
+                    .map(|(a, b)| a * b)
+                    .sum::<f64>()
+                    / square;
+            }
+            let order = size + 1;
+            let mut matrix = vec![0.0; order * order];
+            let mut rhs = vec![0.0; order];
+            for a in 0..size {
+                for b in 0..size {
+                    matrix[b * order + a] =
+                        local.hessian[b * size + a] + multiplier * bend[b * size + a];
+                }
+                matrix[size * order + a] = slope[a];
+                matrix[a * order + size] = slope[a];
+                rhs[a] = -local.gradient[a];
+            }
+            rhs[size] = gap;
+            let mut tangent = vec![0.0; order];
+            tangent[size] = 1.0;
+            let solution = small::solve_general(
+                &matrix,
+                &mut [rhs.as_mut_slice(), tangent.as_mut_slice()],
+                order,
+            );
+            if !solution {
+                return None;
+            }
+            let length = self.relative_length(&psi, &rhs[..size]);
+            let shrink = if length > 1.0 { 1.0 / length } else { 1.0 };
+            psi.iter_mut()
+                .zip(&rhs[..size])
+                .for_each(|(p, d)| *p += shrink * d);
+            multiplier = (1.0 - shrink) * multiplier + shrink * rhs[size];
+            if length < 1e-7 {
+                let value = self.value(&psi)?;
+                // along the path dD/ds = -multiplier, and the last unknown of the tangent is its change
+                return Some(Solved {
+                    psi,
+                    value,
+                    curvature: -tangent[size],
+                    tangent: tangent[..size].to_vec(),
+                });
+            }
+        }
+        None
+    }
+
+    /// Length of a step relative to the sizes of the parameters.
+    fn relative_length(&self, psi: &[f64], step: &[f64]) -> f64 {
+        let m = psi.len() - 1;
+        let scale = self.criterion.scale(&psi[..m]);
+        let theta: f64 = step[..m]
+            .iter()
+            .zip(&scale)
+            .map(|(d, s)| (d / s).powi(2))
+            .sum();
+        (theta + step[m] * step[m]).sqrt()
+    }
+
+    fn value(&mut self, psi: &[f64]) -> Option<f64> {
+        let m = psi.len() - 1;
+        let tau = psi[m];
+        self.criterion.precision = Some((-tau).exp());
+        self.criterion.value(&psi[..m])?;
+        let factor = self.criterion.factor.as_ref()?;
+        let degrees = self.criterion.degrees();
+        let profiled = self.criterion.at(factor);
+        // the profiled criterion has (n - p)(1 + log(q / (n - p))) where D has (n - p) tau + q e^-tau
+        let sigma2 = factor.pwrss / degrees;
+        Some(profiled + degrees * (tau - sigma2.ln() - 1.0) + factor.pwrss * (-tau).exp())
+    }
+
+    fn local(&mut self, psi: &[f64]) -> Option<Local> {
+        let m = psi.len() - 1;
+        let size = m + 1;
+        let value = self.value(psi)?;
+        let precision = (-psi[m]).exp();
+        let exact = self.criterion.exact_hessian()?;
+        let degrees = self.criterion.degrees();
+        let pwrss = self.criterion.factor.as_ref()?.pwrss;
+        let latest = self.criterion.latest()?;
+        let derivatives = &latest.derivatives;
+        let mut gradient = derivatives.gradient.clone();
+        gradient.push(degrees - pwrss * precision);
+        let mut hessian = vec![0.0; size * size];
+        for a in 0..m {
+            for b in 0..m {
+                hessian[b * size + a] = exact[b * m + a] + derivatives.rank_one[b * m + a];
+            }
+            hessian[m * size + a] = precision * derivatives.slopes[a];
+            hessian[a * size + m] = hessian[m * size + a];
+        }
+        hessian[m * size + m] = pwrss * precision;
+        Some(Local {
+            value,
+            gradient,
+            hessian,
+        })
+        .filter(|local| local.value.is_finite())
+    }
+
+    /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
+    fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let steps: Vec<f64> = psi.iter().map(|p| 1e-4 * p.abs().max(1e-3)).collect();
+        let at = |moves: &[(usize, f64)]| {
+            let mut x = psi.to_vec();
+            moves.iter().for_each(|&(a, d)| x[a] += d);
+            self.scaled(target, &x)
+        };
+        let center = at(&[]);
+        let mut slope = vec![0.0; size];
+        let mut bend = vec![0.0; size * size];
+        for a in 0..size {
+            let (up, down) = (at(&[(a, steps[a])]), at(&[(a, -steps[a])]));
+            slope[a] = (up - down) / (2.0 * steps[a]);
+            bend[a * size + a] = (up - 2.0 * center + down) / (steps[a] * steps[a]);
+            for b in 0..a {
+                let (x, y) = (steps[a], steps[b]);
+                let mixed = at(&[(a, x), (b, y)]) - at(&[(a, x), (b, -y)]) - at(&[(a, -x), (b, y)])
+                    + at(&[(a, -x), (b, -y)]);
+                bend[b * size + a] = mixed / (4.0 * x * y);
+                bend[a * size + b] = bend[b * size + a];
+            }
+        }
+        (slope, bend)
+    }
+
+    fn all(&self, psi: &[f64]) -> Vec<f64> {
+        targets(self.prepared)
+            .into_iter()
+            .map(|target| self.natural(target, psi))
+            .collect()
+    }
+
+    fn natural(&self, target: Target, psi: &[f64]) -> f64 {
+        unscale(target, self.scaled(target, psi))
+    }
+
+    /// log of a standard deviation, Fisher's z of a correlation.
+    fn scaled(&self, target: Target, psi: &[f64]) -> f64 {
+        let tau = psi[psi.len() - 1];
+        let covariance = |term: usize, i: usize, j: usize| -> f64 {
+            let basis = &self.prepared.bases[term];
+            let k = basis.k;
+            let t = self
+                .prepared
+                .parameters
+                .term_factor(&psi[..psi.len() - 1], term);
+            let mut lambda = vec![0.0; k * k];
+            small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
+            (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum()
+        };
+        match target {
+            Target::Sigma => 0.5 * tau,
+            Target::Deviation(term, i) => {
+                0.5 * (tau + covariance(term, i, i).max(f64::MIN_POSITIVE).ln())
+            }
+            Target::Correlation(term, i, j) => {
+                let product = covariance(term, i, i) * covariance(term, j, j);
+                (covariance(term, i, j) / product.max(f64::MIN_POSITIVE).sqrt())
+                    .clamp(-1.0, 1.0)
+                    .atanh()
+            }
+        }
+    }
+}
+
+fn unscale(target: Target, s: f64) -> f64 {
+    match target {
+        Target::Correlation(..) => s.tanh(),
+        _ => s.exp(),
+    }
+}
+
+/// Where going on along a correlation tells nothing more.
+fn at_end(target: Target, s: f64) -> bool {
+    matches!(target, Target::Correlation(..)) && s.abs() > 8.0
+}
