@@ -178,7 +178,12 @@ fn dense_products() {
             .iter()
             .map(|v| -v)
             .collect();
-        close("strips", &lower(&strips.data, r), &lower(&expected, r), 1e-13);
+        close(
+            "strips",
+            &lower(&strips.data, r),
+            &lower(&expected, r),
+            1e-13,
+        );
     }
 }
 
@@ -220,7 +225,14 @@ fn on_pattern(rng: &mut Rng, below: &[Vec<u32>], pattern: &Pattern) -> (Vec<f64>
 #[test]
 fn sparse_factor_solves_and_selected_inverse() {
     let mut rng = Rng::new(503);
-    for (n, per_column) in [(1, 0.0), (2, 2.0), (10, 0.0), (40, 1.5), (90, 3.0), (60, 60.0)] {
+    for (n, per_column) in [
+        (1, 0.0),
+        (2, 2.0),
+        (10, 0.0),
+        (40, 1.5),
+        (90, 3.0),
+        (60, 60.0),
+    ] {
         let below = random_pattern(&mut rng, n, per_column);
         let pattern = Pattern::factorize(&below);
         assert_eq!(pattern.n, n);
@@ -255,13 +267,21 @@ fn sparse_factor_solves_and_selected_inverse() {
             1e-12,
         );
         let inverse = small::inverse_from_cholesky(&expected, n);
-        close("A^-1 A", &product(&inverse, &a, n, n, n), &identity(n), 1e-12);
+        close(
+            "A^-1 A",
+            &product(&inverse, &a, n, n, n),
+            &identity(n),
+            1e-12,
+        );
         let mut selected = Vec::new();
         pattern.selected_inverse(&values, &mut selected, &mut work);
         for j in 0..n {
             for at in pattern.column_start[j]..pattern.column_start[j + 1] {
                 let i = pattern.row[at] as usize;
-                assert!((selected[at] - inverse[j * n + i]).abs() < 1e-12, "[{i}, {j}]");
+                assert!(
+                    (selected[at] - inverse[j * n + i]).abs() < 1e-12,
+                    "[{i}, {j}]"
+                );
             }
             let mut column = vec![0.0; n];
             pattern.scatter_symmetric(&selected, j, &mut column);
@@ -343,7 +363,12 @@ fn small_products_and_solves() {
             1e-14,
         );
         let inverse = small::inverse_from_cholesky(&l, k);
-        close("A A^-1", &product(&a, &inverse, k, k, k), &identity(k), 1e-13);
+        close(
+            "A A^-1",
+            &product(&a, &inverse, k, k, k),
+            &identity(k),
+            1e-13,
+        );
         let b = rng.normals(4 * k);
         for (transpose, op) in [(false, l.clone()), (true, transposed(&l, k))] {
             let mut x = b.clone();
@@ -364,8 +389,15 @@ fn small_products_and_solves() {
             close("rows", &transposed(&rows, 4), &x, 1e-13);
         }
         let other = rng.normals(k * k);
-        let trace: f64 = (0..k).map(|i| product(&a, &other, k, k, k)[i * k + i]).sum();
-        close("trace", &[small::trace_product(&a, &other, k)], &[trace], 1e-13);
+        let trace: f64 = (0..k)
+            .map(|i| product(&a, &other, k, k, k)[i * k + i])
+            .sum();
+        close(
+            "trace",
+            &[small::trace_product(&a, &other, k)],
+            &[trace],
+            1e-13,
+        );
         let mut bad = a.clone();
         bad[k * k - 1] = -1.0;
         assert!(!small::cholesky(&mut bad, k));
