@@ -9,6 +9,9 @@ use crate::gradient::{derivatives, kappas, solve, Derivatives, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
 
+/// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
+const DIFFERENCE: f64 = 1e-4;
+
 /// The criterion of one model with its latest evaluation.
 pub struct Criterion<'a> {
     /// What does not change.
@@ -197,6 +200,37 @@ impl<'a> Criterion<'a> {
             self.precision.unwrap_or(self.degrees() / factor.pwrss),
         );
         Some(derivatives.exact_hessian(&traces))
+    }
+
+    /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
+    /// at `theta`.
+    pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
+        if self.exact_cost().is_finite() {
+            return self.exact_hessian();
+        }
+        let m = theta.len();
+        let scale = self.scale(theta);
+        let mut hessian = vec![0.0; m * m];
+        for a in 0..m {
+            let step = DIFFERENCE * scale[a];
+            let mut gradients = Vec::with_capacity(2);
+            for sign in [1.0, -1.0] {
+                let mut x = theta.to_vec();
+                x[a] += sign * step;
+                self.value(&x)?;
+                gradients.push(self.latest()?.derivatives.gradient.clone());
+            }
+            for b in 0..m {
+                hessian[a * m + b] = (gradients[0][b] - gradients[1][b]) / (2.0 * step);
+            }
+        }
+        self.value(theta)?;
+        self.latest()?;
+        Some(
+            (0..m * m)
+                .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
+                .collect(),
+        )
     }
 
     /// Operations that the exact Hessian takes.

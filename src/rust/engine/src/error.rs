@@ -30,6 +30,14 @@ pub enum EngineError {
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
+    /// The exact computation would take more memory than is sensible.
+    #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
+    TooLarge {
+        /// Order of the matrix.
+        order: usize,
+        /// Memory of the few copies that it takes.
+        gigabytes: f64,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -44,6 +52,7 @@ impl EngineError {
             Self::NotFinite { .. } => "not_finite",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
+            Self::TooLarge { .. } => "too_large",
             Self::Interrupted => "interrupted",
         }
     }

@@ -60,6 +60,11 @@ pub fn kenward_roger(
         let prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        if !criterion.exact_cost().is_finite() {
+            let order = prepared.system.schur.q2 + prepared.fixed.rank();
+            let gigabytes = 4.0 * 8e-9 * (order as f64).powi(2);
+            return Err(EngineError::TooLarge { order, gigabytes });
+        }
         kenward_roger::adjustment(&prepared, &mut criterion).ok_or(EngineError::PerfectFit)
     })
 }

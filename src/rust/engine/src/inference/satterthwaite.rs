@@ -55,7 +55,7 @@ pub(super) fn derivatives(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
 ) -> Option<Satterthwaite> {
-    let hessian = full_hessian(criterion)?;
+    let hessian = full_hessian(criterion, theta)?;
     let degrees = criterion.degrees();
     let scale = criterion_scale(criterion, theta);
     let factor = criterion.factor.as_ref()?;
@@ -97,8 +97,8 @@ fn criterion_scale(criterion: &Criterion<'_>, theta: &[f64]) -> Vec<f64> {
 }
 
 /// Hessian of log|M| + log|X'V^-1X| + (n - p) log sigma^2 + q / sigma^2 in (theta, sigma^2).
-fn full_hessian(criterion: &mut Criterion<'_>) -> Option<Vec<f64>> {
-    let profiled = criterion.exact_hessian()?;
+fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>> {
+    let profiled = criterion.hessian(theta)?;
     let degrees = criterion.degrees();
     let pwrss = criterion.factor.as_ref()?.pwrss;
     let sigma2 = pwrss / degrees;
