@@ -24,8 +24,8 @@ pub use satterthwaite::Satterthwaite;
 /// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
 const LONG: usize = 20_000;
 
-/// Smallest standard deviation, relative to the natural one, at which Kenward-Roger's derivatives with respect to
-/// variances are taken: they exist at zero, but dividing by it loses digits.
+/// Smallest standard deviation, relative to the natural one, at which derivatives with respect to variances are
+/// taken: they exist at zero, but dividing by it loses digits.
 const REGULAR: f64 = 1e-4;
 
 /// Derivatives of the covariance matrix of the fixed effects, and the covariance matrix of the variance parameters, at
@@ -40,7 +40,7 @@ pub fn satterthwaite(
 ) -> Result<Satterthwaite, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
-        let theta = raw_start(options, &prepared)?;
+        let theta = regular(&raw_start(options, &prepared)?, &prepared);
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         satterthwaite::derivatives(&prepared, &mut criterion, &theta).ok_or(EngineError::PerfectFit)
     })
@@ -135,7 +135,15 @@ pub(crate) fn at_point(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
 ) -> Option<Satterthwaite> {
-    satterthwaite::derivatives(prepared, criterion, theta)
+    use crate::optimize::Objective;
+    let safe = regular(theta, prepared);
+    if safe == theta {
+        return satterthwaite::derivatives(prepared, criterion, theta);
+    }
+    criterion.value(&safe)?;
+    let found = satterthwaite::derivatives(prepared, criterion, &safe);
+    criterion.value(theta)?;
+    found
 }
 
 /// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start` (raw theta).

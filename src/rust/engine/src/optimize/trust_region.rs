@@ -6,6 +6,9 @@ use crate::linalg::small::symmetric_eigen;
 /// Eigenvalues below this, relative to the largest, count as flat.
 const FLAT: f64 = 1e-10;
 
+/// Share of the model's slope at the edge of the region that is made up along a direction of negative curvature.
+const SADDLE: f64 = 0.05;
+
 /// A function to minimise.
 pub trait Objective {
     /// Value at `x`; `None` where it is not defined.
@@ -115,10 +118,16 @@ impl Model {
     fn step(&self, radius: f64) -> (Vec<f64>, f64) {
         let floor = self.floor();
         let lowest = self.values.first().copied().unwrap_or(0.0);
+        // At a saddle the gradient says nothing about the way down (the "hard case"): a little of it is made up there.
+        let mut gradient = self.rotated.clone();
+        let least = SADDLE * lowest.abs() * radius;
+        if lowest < -floor && gradient[0].abs() < least {
+            gradient[0] = least.copysign(gradient[0]);
+        }
         let at = |shift: f64| -> Vec<f64> {
             self.values
                 .iter()
-                .zip(&self.rotated)
+                .zip(&gradient)
                 .map(|(v, g)| -g / (v + shift).max(floor))
                 .collect()
         };
@@ -127,7 +136,7 @@ impl Model {
         if lowest < floor || length(&step) > radius {
             // (H + shift) positive definite: bisect on the length, which decreases in the shift
             let mut low = (-lowest).max(0.0);
-            let norm = self.rotated.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             let mut high = low + norm / radius + floor;
             step = at(high);
             for _ in 0..200 {
@@ -142,15 +151,6 @@ impl Model {
                 if high - low <= 1e-12 * high {
                     break;
                 }
-            }
-            if lowest < -floor && length(&step) < 0.9 * radius {
-                // the hard case: no gradient along the direction of negative curvature
-                let missing = (radius * radius - length(&step).powi(2)).sqrt();
-                step[0] += if self.rotated[0] > 0.0 {
-                    -missing
-                } else {
-                    missing
-                };
             }
         }
         let promised = -step
