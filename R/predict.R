@@ -14,8 +14,34 @@
 #' @param na.action What to do with rows with missing values in the variables needed: `na.pass`
 #'   predicts `NA`, `na.omit` leaves them out, `na.exclude` puts `NA` back, `na.fail` is an error.
 #' @param type Not used: link and response are the same in a linear mixed model.
+#' @param se.fit Standard errors too?
+#' @param interval `"confidence"`: an interval for the conditional mean of the row. `"prediction"`:
+#'   one for a new observation of it.
+#' @param level The intervals' level.
+#' @param ddf Degrees of freedom of the intervals: Satterthwaite's for each row, or infinite.
+#' @param weights Prior weights of the observations that prediction intervals are for: one number, or
+#'   one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
-#' @returns A vector with one number for each row, named by row.
+#'
+#' @section Standard errors:
+#' Write a prediction as \eqn{x'\hat\beta + z'\hat b}, \eqn{z} with zeros for the random effects that
+#' `re.form` leaves out. Its standard error is that of \eqn{x'\hat\beta + z'\hat b - x'\beta - z'b}
+#' (Henderson, 1975), the estimated variance parameters taken as known:
+#' - for the population, the root of \eqn{x'Cx}, with \eqn{C} = `vcov(object)`;
+#' - for levels that the fit has seen, that of Henderson's prediction error variance, which adds the
+#'   uncertainty of \eqn{\hat b} and its covariance with \eqn{\hat\beta};
+#' - for a new level, that of \eqn{x'Cx + z'Gz}: a level about which nothing is known varies with the
+#'   whole covariance matrix \eqn{G} of its random effects.
+#'
+#' A prediction interval adds \eqn{\sigma^2 / w}. Limits are quantiles of t, with
+#' degrees of freedom by Satterthwaite's approximation to the row's variance,
+#' \eqn{2 v^2 / Var(\hat v)}, at least 1. They need the variance at a few values of each variance
+#' parameter; `ddf = "asymptotic"`, normal quantiles, saves that.
+#' @references
+#' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
+#' *Biometrics*, 31, 423-447.
+#' @returns A vector with one number for each row, named by row; with `interval`, a matrix of columns
+#'   `fit`, `lwr` and `upr`. With `se.fit = TRUE` a list of these as `fit`, and `se.fit`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -24,24 +50,40 @@
 #' predict(fit, new, re.form = NA)
 #' predict(fit, new, allow.new.levels = TRUE)
 #' predict(fit, new, re.form = ~ (1 | Subject), allow.new.levels = TRUE)
+#' predict(fit, new, allow.new.levels = TRUE, interval = "prediction")
 #' @importFrom stats predict
 #' @export
 predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         random.only = FALSE,
                         allow.new.levels = FALSE,
                         na.action = stats::na.pass,
-                        type = c("response", "link"), ...) {
+                        type = c("response", "link"),
+                        se.fit = FALSE,
+                        interval = c("none", "confidence", "prediction"),
+                        level = 0.95, ddf = c("Satterthwaite", "asymptotic"),
+                        weights = NULL, ...) {
   check_predict_dots(...)
+  interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
+  check_flag(se.fit, "se.fit")
   parts <- select_random(object, re.form)
-  if (is.null(newdata)) {
-    omitted <- object$na.action
-    if (!missing(na.action) && !is.null(omitted)) {
-      class(omitted) <- class(attr(match.fun(na.action)(NA), "na.action"))
-    }
-    values <- name_rows(predict_training(object, parts, random.only), object)
-    return(stats::napredict(omitted, values))
+  rows <- if (is.null(newdata)) {
+    training_rows(object, parts, if (missing(na.action)) NULL else match.fun(na.action))
+  } else {
+    new_rows(object, newdata, parts, random.only, allow.new.levels, match.fun(na.action))
   }
-  predict_new(object, newdata, parts, random.only, allow.new.levels, match.fun(na.action))
+  values <- predicted_values(object, rows, parts, random.only)
+  names(values) <- rows$names
+  if (!se.fit && interval == "none") {
+    return(stats::napredict(rows$omitted, values))
+  }
+  target <- list(
+    rows = rows, parts = parts, random_only = random.only,
+    noise = if (interval == "prediction") noise_variances(object, rows, weights)
+  )
+  predict_uncertain(
+    object, values, target, se.fit, interval, check_level(level),
+    match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
+  )
 }
 
 #' @noRd
@@ -174,20 +216,39 @@ merge_selected <- function(parts) {
 
 # Values ------------------------------------------------------------------------------------------
 
-#' Predictions for the rows of the fit. What is stored is used: fixed part = fitted - random part
+#' The rows of the fit
+#'
+#' @param na_action the user's function, NULL for that of the fit.
+#' @returns list(fitted (are they those of the fit?), frame, codes (of each part's grouping factor, NA
+#'   for an unknown level), offset, names, omitted (for napredict()), given (rows that the user gave))
 #' @noRd
-predict_training <- function(object, parts, random_only) {
+training_rows <- function(object, parts, na_action) {
+  omitted <- object$na.action
+  if (!is.null(na_action) && !is.null(omitted)) {
+    class(omitted) <- class(attr(na_action(NA), "na.action"))
+  }
+  list(
+    fitted = TRUE, frame = object$frame,
+    codes = lapply(parts, function(part) {
+      as.integer(object$flist[[object$random[[part$term]]$factor]])
+    }),
+    offset = object$offset, names = row.names(object$frame), omitted = omitted
+  )
+}
+
+#' Predicted values. For the rows of the fit what is stored is used
+#' @noRd
+predicted_values <- function(object, rows, parts, random_only) {
   everything <- length(parts) == length(object$random) &&
     all(lengths(lapply(parts, `[[`, "effects")) == lengths(object$cnms))
-  if (everything && !random_only) {
+  if (rows$fitted && everything && !random_only) {
     return(object$fitted.values)
   }
-  random <- numeric(nobs.lmm(object))
-  for (part in parts) {
-    codes <- as.integer(object$flist[[object$random[[part$term]]$factor]])
-    random <- random + random_part(object, part, object$frame, codes)
+  values <- numeric(.row_names_info(rows$frame, 2L))
+  for (i in seq_along(parts)) {
+    values <- values + random_part(object, parts[[i]], rows$frame, rows$codes[[i]])
   }
-  if (random_only) random else random + fixed_part(object, object$frame, object$offset)
+  if (random_only) values else values + fixed_part(object, rows$frame, rows$offset)
 }
 
 #' X beta + offset
@@ -214,10 +275,11 @@ random_part <- function(object, part, frame, codes) {
   values
 }
 
-#' Predictions for new rows
+#' New rows: as [training_rows()], with what was left out because of missing values
 #' @noRd
-predict_new <- function(object, newdata, parts, random_only, allow_new_levels, na_action) {
+new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action) {
   newdata <- check_newdata(newdata)
+  given <- nrow(newdata)
   chosen <- object$random[vapply(parts, `[[`, 1L, "term")]
   frame <- new_frame(object, newdata, prediction_columns(object, chosen, random_only))
   groups <- unique(unlist(lapply(chosen, `[[`, "leaves")))
@@ -230,16 +292,14 @@ predict_new <- function(object, newdata, parts, random_only, allow_new_levels, n
     frame <- keep_rows(frame, -omitted)
     newdata <- newdata[-omitted, , drop = FALSE]
   }
-  values <- numeric(nrow(frame))
-  for (part in parts) {
-    codes <- new_codes(object, object$random[[part$term]], frame, allow_new_levels)
-    values <- values + random_part(object, part, frame, codes)
-  }
-  if (!random_only) {
-    values <- values + fixed_part(object, frame, new_offset(object, frame, newdata))
-  }
-  names(values) <- row.names(newdata)
-  stats::napredict(omitted, values)
+  list(
+    fitted = FALSE, frame = frame,
+    codes = lapply(parts, function(part) {
+      new_codes(object, object$random[[part$term]], frame, allow_new_levels)
+    }),
+    offset = if (!random_only) new_offset(object, frame, newdata),
+    names = row.names(newdata), omitted = omitted, given = given
+  )
 }
 
 #' Codes of the levels of a term's grouping factor in new rows; NA for a level that is new
@@ -298,4 +358,225 @@ new_offset <- function(object, frame, newdata) {
     )
   }
   offset + value
+}
+
+# Uncertainty -------------------------------------------------------------------------------------
+
+#' Standard errors and intervals around predicted values
+#'
+#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` is the residual
+#'   variance relative to sigma^2 of each row, NULL for a conditional mean.
+#' @noRd
+predict_uncertain <- function(object, values, target, se_fit, interval, level, ddf) {
+  relative <- function(theta, noise) {
+    variances <- target_variances(object, target, theta)
+    if (noise && !is.null(target$noise)) variances + target$noise else variances
+  }
+  means <- relative(unname(object$theta), noise = FALSE)
+  means[is.na(values)] <- NA
+  fit <- values
+  if (interval != "none") {
+    variances <- object$sigma^2 * if (is.null(target$noise)) means else means + target$noise
+    df <- if (ddf == "Satterthwaite") {
+      variance_df(object, variances, function(theta) relative(theta, noise = TRUE))
+    } else {
+      Inf
+    }
+    half <- stats::qt((1 + level) / 2, df) * sqrt(variances)
+    fit <- cbind(fit = values, lwr = values - half, upr = values + half)
+  }
+  omitted <- target$rows$omitted
+  fit <- stats::napredict(omitted, fit)
+  if (!se_fit) {
+    return(fit)
+  }
+  se <- object$sigma * sqrt(means)
+  names(se) <- names(values)
+  list(fit = fit, se.fit = stats::napredict(omitted, se))
+}
+
+#' Prediction error variances of the target's rows at a theta, relative to sigma^2
+#' @noRd
+target_variances <- function(object, target, theta) {
+  rows <- target$rows
+  n <- length(rows$names)
+  design <- target_design(object, target, n)
+  inputs <- engine_inputs(object)
+  known <- engine_prediction_variances(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, theta, object$REML, object$control, design
+  )
+  known + new_level_variances(object, target, design$terms, theta)
+}
+
+#' The rows as the engine takes them
+#' @noRd
+target_design <- function(object, target, n) {
+  rows <- target$rows
+  x <- if (target$random_only) {
+    matrix(0, n, length(object$coefficients))
+  } else {
+    fixed_matrix(object$terms, rows$frame, object$contrasts)
+  }
+  codes <- rep(list(integer(n)), length(object$flist))
+  terms <- vector("list", length(object$random))
+  for (i in seq_along(target$parts)) {
+    part <- target$parts[[i]]
+    known <- rows$codes[[i]]
+    known[is.na(known)] <- 0L
+    codes[[object$random[[part$term]]$factor]] <- known
+    columns <- term_columns(object$random[[part$term]], rows$frame)
+    left_out <- setdiff(seq_along(columns), part$effects)
+    columns[left_out] <- list(numeric(n))
+    terms[[part$term]] <- lapply(columns, function(column) {
+      if (is.null(column)) NULL else as.double(column)
+    })
+  }
+  list(n = n, x = x, codes = codes, terms = terms)
+}
+
+#' z'Gz of the levels that are not known, relative to sigma^2
+#' @noRd
+new_level_variances <- function(object, target, terms, theta) {
+  variances <- numeric(length(target$rows$names))
+  for (i in seq_along(target$parts)) {
+    term <- target$parts[[i]]$term
+    new <- which(is.na(target$rows$codes[[i]]))
+    if (length(new) > 0L) {
+      factor <- theta_matrix(theta, object$random)[[term]]
+      z <- vapply(terms[[term]], function(column) {
+        if (is.null(column)) rep.int(1, length(new)) else column[new]
+      }, numeric(length(new)))
+      z <- matrix(z, length(new))
+      variances[new] <- variances[new] + rowSums((z %*% factor)^2)
+    }
+  }
+  variances
+}
+
+#' Residual variances of new observations relative to sigma^2: 1 / weight
+#' @noRd
+noise_variances <- function(object, rows, weights) {
+  n <- length(rows$names)
+  if (is.null(weights)) {
+    own <- if (rows$fitted) object$prior.weights
+    return(if (is.null(own)) rep.int(1, n) else 1 / own)
+  }
+  if (!is.numeric(weights) || anyNA(weights) || any(weights <= 0)) {
+    ferrolmm_abort("`weights` must be positive numbers.", "argument")
+  }
+  left_out <- rows$omitted
+  if (length(left_out) > 0L && length(weights) == n + length(left_out)) {
+    weights <- weights[-left_out]
+  }
+  if (!length(weights) %in% c(1L, n)) {
+    ferrolmm_abort(
+      paste0("`weights` has ", count_of(length(weights), "value"), ", the prediction ",
+             count_of(n, "row"), "."),
+      "argument"
+    )
+  }
+  rep_len(1 / weights, n)
+}
+
+#' Satterthwaite's degrees of freedom of estimated variances: 2 v^2 / Var(v-hat), at least 1
+#'
+#' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, sigma^2) and g the derivatives of v:
+#' v / sigma^2 for sigma^2, central differences for theta.
+#'
+#' @param variances at the estimates; `relative` a function of theta that returns them relative to
+#'   sigma^2.
+#' @noRd
+variance_df <- function(object, variances, relative) {
+  theta <- unname(object$theta)
+  covariance <- raw_covariance(object)
+  sigma2 <- object$sigma^2
+  steps <- 1e-4 * pmax(abs(theta), sqrt(diag(covariance))[seq_along(theta)])
+  gradient <- vapply(seq_along(theta), function(a) {
+    if (steps[[a]] == 0) {
+      return(numeric(length(variances)))
+    }
+    sigma2 * (relative(replace(theta, a, theta[[a]] + steps[[a]])) -
+                relative(replace(theta, a, theta[[a]] - steps[[a]]))) / (2 * steps[[a]])
+  }, numeric(length(variances)))
+  gradient <- cbind(matrix(gradient, length(variances)), variances / sigma2)
+  pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
+}
+
+#' Covariance matrix of (theta, sigma^2), theta as the user sees it
+#'
+#' From that of the variance components gamma = (lower triangles of each G, sigma^2), by the
+#' generalised inverse of d gamma / d (theta, sigma^2); directions without information (a variance of
+#' zero) have no variance.
+#' @noRd
+raw_covariance <- function(object) {
+  inputs <- engine_inputs(object)
+  found <- engine_satterthwaite(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(object$theta), object$REML, object$control
+  )
+  inverse <- generalised_inverse(components_jacobian(object))
+  root <- inverse %*% found$jacobian
+  root %*% found$covariance %*% t(root)
+}
+
+#' d gamma / d (theta, sigma^2)
+#' @noRd
+components_jacobian <- function(object) {
+  theta <- unname(object$theta)
+  sigma2 <- object$sigma^2
+  lower <- function(factors) {
+    unlist(lapply(factors, function(g) g[lower.tri(g, diag = TRUE)]))
+  }
+  factors <- theta_matrix(theta, object$random)
+  columns <- lapply(seq_along(theta), function(a) {
+    unit <- theta_matrix(replace(numeric(length(theta)), a, 1), object$random)
+    lower(Map(function(t, e) sigma2 * (tcrossprod(e, t) + tcrossprod(t, e)), factors, unit))
+  })
+  whole <- cbind(do.call(cbind, columns), lower(lapply(factors, tcrossprod)))
+  rbind(whole, c(numeric(length(theta)), 1))
+}
+
+#' Moore and Penrose's inverse
+#' @noRd
+generalised_inverse <- function(a) {
+  # columns to one scale: units must not decide what counts as zero
+  scale <- sqrt(colSums(a^2))
+  scale[scale == 0] <- 1
+  parts <- svd(a / rep(scale, each = nrow(a)))
+  keep <- parts$d > 1e-8 * max(parts$d)
+  inverse <- parts$v[, keep, drop = FALSE] %*% (t(parts$u[, keep, drop = FALSE]) / parts$d[keep])
+  inverse / scale
+}
+
+# Checks ------------------------------------------------------------------------------------------
+
+#' One of some choices, or the default when the argument was not given
+#' @noRd
+match_choice <- function(value, name, choices) {
+  if (identical(value, choices)) {
+    return(choices[[1L]])
+  }
+  found <- if (is.character(value) && length(value) == 1L) pmatch(value, choices) else NA
+  if (is.na(found)) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be one of ", quote_names(choices), "."), "argument"
+    )
+  }
+  choices[[found]]
+}
+
+#' @noRd
+check_flag <- function(value, name) {
+  if (!is.logical(value) || length(value) != 1L || is.na(value)) {
+    ferrolmm_abort(paste0("`", name, "` must be TRUE or FALSE."), "argument")
+  }
+}
+
+#' @noRd
+check_level <- function(level) {
+  if (!is.numeric(level) || length(level) != 1L || is.na(level) || level <= 0 || level >= 1) {
+    ferrolmm_abort("`level` must be a number between 0 and 1.", "argument")
+  }
+  level
 }

@@ -6,22 +6,51 @@
 #' @param object A model fitted by [lmm()].
 #' @param type The type of residual. `"response"` (and `"working"`): observed minus fitted.
 #'   `"pearson"` (and `"deviance"`): times the square root of the prior weight. `"scaled"`: Pearson
-#'   residuals divided by the residual standard deviation.
+#'   residuals divided by the residual standard deviation. `"marginal"`: observed minus
+#'   \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
 #' @param scaled Divide by the residual standard deviation?
 #' @param ... Not used.
+#' @details
+#' Standardised residuals are divided by their own estimated standard deviation (Santos Nobre and
+#' Singer, 2007). With \eqn{h_i} the leverage of [hatvalues.lmm()], \eqn{w_i} the prior weight,
+#' \eqn{G} the covariance matrix of the random effects and \eqn{C} = `vcov(object)`,
+#' \deqn{Var(e_i) = \sigma^2 (1 - h_i) / w_i}
+#' for the conditional residual \eqn{e_i = y_i - x_i'\hat\beta - z_i'\hat b}, and
+#' \deqn{Var(r_i) = \sigma^2 / w_i + z_i'Gz_i - x_i'Cx_i}
+#' for the marginal one, \eqn{r_i = y_i - x_i'\hat\beta}. `rstandard()` gives the standardised
+#' conditional residuals. `rstudent()` puts into each the \eqn{\sigma} that is estimated without its
+#' row (at the same relative variance parameters), which makes it the residual to compare with a t
+#' distribution.
 #' @returns A vector with one number for each row that was used, named by the rows of the data.
 #'   After `na.action = na.exclude` the rows left out are there, as `NA`.
+#' @references
+#' Santos Nobre, J. and Singer, J. M. (2007). Residual analysis for linear mixed models.
+#' *Biometrical Journal*, 49, 863-875.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(fitted(fit))
 #' head(residuals(fit, type = "scaled"))
+#' head(rstudent(fit))
 #' @importFrom stats residuals
 #' @export
 residuals.lmm <- function(object,
-                          type = c("response", "pearson", "scaled", "working", "deviance"),
+                          type = c(
+                            "response", "pearson", "scaled", "working", "deviance", "marginal",
+                            "std_conditional", "std_marginal"
+                          ),
                           scaled = FALSE, ...) {
   type <- match.arg(type)
+  if (type %in% c("marginal", "std_conditional", "std_marginal")) {
+    values <- switch(type,
+      marginal = if (scaled) marginal_residuals(object) / object$sigma else {
+        marginal_residuals(object)
+      },
+      std_conditional = standardised_conditional(object),
+      std_marginal = standardised_marginal(object)
+    )
+    return(stats::naresid(object$na.action, name_rows(values, object)))
+  }
   values <- object$residuals
   if (type %in% c("pearson", "deviance", "scaled") && !is.null(object$prior.weights)) {
     values <- values * sqrt(object$prior.weights)
@@ -30,6 +59,79 @@ residuals.lmm <- function(object,
     values <- values / object$sigma
   }
   stats::naresid(object$na.action, name_rows(values, object))
+}
+
+#' Response minus X beta and offset
+#' @noRd
+marginal_residuals <- function(object) {
+  response_values(object) - fixed_part(object, object$frame, object$offset)
+}
+
+#' Conditional residuals over their standard deviations; 0/0 where a row determines its own fit
+#' @noRd
+standardised_conditional <- function(object, sigma = object$sigma,
+                                     hat = training_leverages(object)$hat) {
+  values <- object$residuals * sqrt(weights_or_one(object)) / (sigma * sqrt(pmax(1 - hat, 0)))
+  values[hat > 1 - 1e-10] <- NaN
+  values
+}
+
+#' Marginal residuals over their standard deviations
+#' @noRd
+standardised_marginal <- function(object) {
+  x <- fixed_matrix(object$terms, object$frame, object$contrasts)
+  x <- x[, kept_columns(object), drop = FALSE]
+  relative <- 1 / weights_or_one(object) + random_variances(object) -
+    rowSums((x %*% object$vcov_unscaled) * x)
+  marginal_residuals(object) / (object$sigma * sqrt(relative))
+}
+
+#' z'Gz of the rows of the fit, relative to sigma^2
+#' @noRd
+random_variances <- function(object) {
+  factors <- theta_matrix(unname(object$theta), object$random)
+  variances <- numeric(nobs.lmm(object))
+  for (t in seq_along(factors)) {
+    columns <- term_columns(object$random[[t]], object$frame)
+    for (j in seq_along(columns)) {
+      # the j-th entry of T'z
+      entry <- 0
+      for (i in which(factors[[t]][, j] != 0)) {
+        entry <- entry + factors[[t]][i, j] * if (is.null(columns[[i]])) 1 else columns[[i]]
+      }
+      variances <- variances + entry^2
+    }
+  }
+  variances
+}
+
+#' @rdname residuals.lmm
+#' @param model A model fitted by [lmm()].
+#' @importFrom stats rstandard
+#' @export
+rstandard.lmm <- function(model, ...) {
+  residuals.lmm(model, "std_conditional")
+}
+
+#' @rdname residuals.lmm
+#' @importFrom stats rstudent
+#' @export
+rstudent.lmm <- function(model, ...) {
+  hat <- training_leverages(model)$hat
+  values <- standardised_conditional(model, deletion_sigma(model, hat), hat)
+  stats::naresid(model$na.action, name_rows(values, model))
+}
+
+#' The residual standard deviation without each row, theta as it is
+#'
+#' Deleting row i lowers the penalised residual sum of squares by w e^2 / (1 - h), as in a linear
+#' model.
+#' @noRd
+deletion_sigma <- function(object, hat) {
+  degrees <- nobs.lmm(object) - if (object$REML) object$rank else 0L
+  squares <- weights_or_one(object) * object$residuals^2 / (1 - hat)
+  left <- object$devcomp$cmp[["pwrss"]] - squares
+  sqrt(pmax(left, 0) / (degrees - 1))
 }
 
 #' @rdname residuals.lmm

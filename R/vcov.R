@@ -1,27 +1,41 @@
 #' Covariance matrix of the fixed effects
 #'
-#' `sigma^2 (X'V^-1 X)^-1`, at the estimated variance parameters.
+#' `sigma^2 (X'V^-1 X)^-1`, at the estimated variance parameters. That takes the parameters as known:
+#' `adjusted = TRUE` adds the correction of Kenward and Roger (1997) for small samples, see [ddf].
 #'
 #' @param object A model fitted by [lmm()], or its summary.
 #' @param complete Pad coefficients that were dropped for want of rank with `NA`, as `vcov()` does
 #'   for [lm()]?
 #' @param correlation Add the correlation matrix as the attribute `correlation`?
+#' @param full The joint covariance matrix of \eqn{\hat\beta} and \eqn{\hat b - b}? Random effects come
+#'   after the fixed effects, in the order of `getME(object, "b")`, and are named
+#'   `group.level.effect`. It is a dense matrix: models with more than 10,000 effects are refused, as
+#'   [predict.lmm()] has the standard errors of any combination of effects without it.
+#' @param adjusted The covariance matrix of Kenward and Roger? A fit by ML is then fitted again by
+#'   REML, with a message.
 #' @param ... Not used.
 #' @returns A matrix with the coefficients' names.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' vcov(fit)
+#' vcov(fit, adjusted = TRUE)
 #' @importFrom stats vcov
 #' @export
-vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, ...) {
+vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
+                     adjusted = FALSE, ...) {
+  if (full) {
+    return(with_correlation(joint_covariance(object), correlation))
+  }
   names <- names(object$coefficients)
   kept <- kept_columns(object)
-  variance <- object$sigma^2 * object$vcov_unscaled
-  dimnames(variance) <- list(names[kept], names[kept])
-  if (correlation) {
-    attr(variance, "correlation") <- correlation_of(variance)
+  if (adjusted) {
+    variance <- adjusted_variance(object)
+  } else {
+    variance <- object$sigma^2 * object$vcov_unscaled
+    dimnames(variance) <- list(names[kept], names[kept])
   }
+  variance <- with_correlation(variance, correlation)
   if (complete && length(kept) < length(names)) {
     padded <- matrix(NA_real_, length(names), length(names), dimnames = list(names, names))
     padded[kept, kept] <- variance
@@ -34,6 +48,58 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, ...) {
 #' @export
 vcov.summary.lmm <- function(object, ...) {
   object$vcov
+}
+
+#' @noRd
+with_correlation <- function(variance, correlation) {
+  if (correlation) {
+    attr(variance, "correlation") <- correlation_of(variance)
+  }
+  variance
+}
+
+#' Covariance matrix of (beta-hat, b-hat - b)
+#'
+#' The inverse of the coefficient matrix of Henderson's mixed-model equations times sigma^2, by
+#' blocks: with A = Lambda M^-1 Lambda'Z'WX and C = vcov, they are C, -AC and
+#' sigma^2 Lambda M^-1 Lambda' + A C A'. Zero for random effects whose variance is zero.
+#' @noRd
+joint_covariance <- function(object) {
+  size <- object$rank + length(object$b)
+  if (size > 10000) {
+    ferrolmm_abort(
+      paste0("The joint covariance matrix of ", count_of(size, "effect"), " is too large."),
+      "argument",
+      i = "predict(se.fit = TRUE) and ranef(condVar = TRUE) give the parts that are needed."
+    )
+  }
+  fixed <- vcov.lmm(object)
+  factor <- cholesky_of_system(object)
+  lambda_t <- getME.lmm(object, "Lambdat")
+  x <- fixed_model_matrix(object) * sqrt(weights_or_one(object))
+  inverse <- Matrix::crossprod(lambda_t, Matrix::solve(factor, lambda_t, system = "A"))
+  moves <- Matrix::crossprod(
+    lambda_t, Matrix::solve(factor, weighted_system(object) %*% x, system = "A")
+  )
+  moves <- matrix(as.numeric(moves), ncol = ncol(x))
+  cross <- -moves %*% fixed
+  random <- object$sigma^2 * as.matrix(inverse) - cross %*% t(moves)
+  joint <- rbind(cbind(fixed, t(cross)), cbind(cross, random))
+  names <- c(rownames(fixed), effect_names(object))
+  dimnames(joint) <- list(names, names)
+  (joint + t(joint)) / 2
+}
+
+#' Names of the random effects in the order of b
+#' @noRd
+effect_names <- function(object) {
+  unlist(lapply(object$random, function(term) {
+    labels <- levels(object$flist[[term$factor]])
+    paste(
+      names(object$flist)[[term$factor]], rep(labels, each = length(term$cnms)), term$cnms,
+      sep = "."
+    )
+  }))
 }
 
 #' Correlations of a covariance matrix; also when it has no rows

@@ -3,6 +3,8 @@
 
 .onLoad <- function(libname, pkgname) {
   when_loaded("lme4", register_lme4)
+  when_loaded("lmerTest", register_lmertest)
+  when_loaded("performance", register_performance)
 }
 
 #' Do something now if a package is loaded, and whenever it is loaded later
@@ -21,6 +23,26 @@ register_lme4 <- function() {
   namespace <- asNamespace("lme4")
   if (is_s3_generic("isSingular", namespace)) {
     registerS3method("isSingular", "lmm", isSingular.lmm, envir = namespace)
+  }
+}
+
+#' Its default for r2() is one minus a ratio of sums of squares, which is no R2 of a mixed model
+#' @noRd
+register_performance <- function() {
+  namespace <- asNamespace("performance")
+  if (is_s3_generic("r2", namespace)) {
+    registerS3method("r2", "lmm", r2.lmm, envir = namespace)
+  }
+}
+
+#' @noRd
+register_lmertest <- function() {
+  namespace <- asNamespace("lmerTest")
+  methods <- list(contest = contest.lmm, contest1D = contest1D.lmm, contestMD = contestMD.lmm)
+  for (generic in names(methods)) {
+    if (is_s3_generic(generic, namespace)) {
+      registerS3method(generic, "lmm", methods[[generic]], envir = namespace)
+    }
   }
 }
 

@@ -3,8 +3,9 @@
 //! The rows of a set are taken out of the moments; levels that lose all their rows stay, with moments of zero, and drop out
 //! of every sum. On what is left the criterion is evaluated at the estimate from all rows, which gives the exact estimates
 //! of the fixed effects and of sigma at that theta (Christensen, Pearson & Johnson 1992, Technometrics 34); a Newton step
-//! with the exact gradient and Hessian of the reduced criterion updates theta (Pregibon 1981, Ann. Stat. 9; Demidenko &
-//! Stukel 2005, Stat. Med. 24), and the optimiser replaces the step where the exact refit is wanted.
+//! with the exact gradient and Hessian of the reduced criterion, corrected by the gradient where it leads, updates theta
+//! (Pregibon 1981, Ann. Stat. 9; Demidenko & Stukel 2005, Stat. Med. 24), and the optimiser replaces the step where the exact
+//! refit is wanted.
 //!
 //! For single rows at given theta the estimates follow without any of that: with C the coefficient matrix of the
 //! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by
@@ -33,12 +34,21 @@ const DEFICIENT: f64 = 1e-10;
 /// Eigenvalues of the scaled Hessian below this share of the largest one carry no information.
 const FLAT: f64 = 1e-9;
 
+/// Corrections of the Newton step.
+const CORRECTIONS: usize = 2;
+
+/// A step that lowers the criterion by less than this changes theta by a few hundredths of its standard error.
+const SMALL: f64 = 1e-3;
+
+/// A correction that lowers it by less is not made.
+const NEGLIGIBLE: f64 = 1e-7;
+
 /// What happens to theta when rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {
     /// It stays.
     None,
-    /// One Newton step.
+    /// One Newton step and its corrections.
     Step,
     /// Optimised again.
     Exact,
@@ -82,6 +92,11 @@ pub(super) fn deletions(
         optimize: true,
         ..options.clone()
     };
+    let whole = if update == Update::Step {
+        whole_curvature(prepared, theta, &options, stop)
+    } else {
+        None
+    };
     let work = pieces(sets.len(), SETS);
     let parts = workers.map(work.len(), |piece| {
         let mut system = System {
@@ -95,7 +110,14 @@ pub(super) fn deletions(
                 stop.check();
                 restore(&mut system.moments, original);
                 remove(data, prepared, &mut system.moments, &sets[s]);
-                without(prepared, &system, theta, update, &options, stop)
+                without(
+                    prepared,
+                    &system,
+                    theta,
+                    (update, whole.as_ref()),
+                    &options,
+                    stop,
+                )
             })
             .collect::<Vec<_>>()
     });
@@ -213,12 +235,41 @@ fn determined(moments: &Moments) -> bool {
                 && (0..r).all(|i| qq[i * r + i] * qq[i * r + i] > DEFICIENT)))
 }
 
+fn criterion_of<'a>(
+    prepared: &'a Prepared,
+    system: &'a System,
+    options: &Options,
+    stopped: &'a dyn Fn() -> bool,
+) -> Criterion<'a> {
+    Criterion::new(
+        system,
+        &prepared.parameters,
+        options.reml,
+        &prepared.center.b,
+        -2.0 * prepared.fixed.log_det_rinv,
+        stopped,
+    )
+}
+
+/// The Hessian of all rows at theta.
+fn whole_curvature(
+    prepared: &Prepared,
+    theta: &[f64],
+    options: &Options,
+    stop: &StopFlag,
+) -> Option<Curvature> {
+    let stopped = || stop.is_set();
+    let mut criterion = criterion_of(prepared, &prepared.system, options, &stopped);
+    criterion.value(theta)?;
+    Curvature::new(&mut criterion, theta)
+}
+
 /// Estimates from the moments that are left.
 fn without(
     prepared: &Prepared,
     system: &System,
     theta: &[f64],
-    update: Update,
+    (update, whole): (Update, Option<&Curvature>),
     options: &Options,
     stop: &StopFlag,
 ) -> Option<Deletion> {
@@ -226,19 +277,12 @@ fn without(
         return None;
     }
     let stopped = || stop.is_set();
-    let mut criterion = Criterion::new(
-        system,
-        &prepared.parameters,
-        options.reml,
-        &prepared.center.b,
-        -2.0 * prepared.fixed.log_det_rinv,
-        &stopped,
-    );
+    let mut criterion = criterion_of(prepared, system, options, &stopped);
     let mut x = theta.to_vec();
     let value = criterion.value(&x)?;
     match update {
         Update::None => {}
-        Update::Step => x = newton_step(&mut criterion, &x, value)?,
+        Update::Step => x = newton_step(&mut criterion, &x, value, whole)?,
         Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
     }
     if !criterion.is_at(&x) {
@@ -263,58 +307,137 @@ fn without(
     })
 }
 
-/// One Newton step: at most as long as theta itself in the units of [`Objective::scale`], variances not below zero, halved
-/// while it does not lower the criterion. Directions in which the criterion is not convex are followed downhill.
-fn newton_step(criterion: &mut Criterion<'_>, x: &[f64], value: f64) -> Option<Vec<f64>> {
-    let m = x.len();
-    let hessian = criterion.exact_hessian()?;
-    let scale = criterion.scale(x);
-    let gradient: Vec<f64> = criterion
-        .latest()?
-        .derivatives
-        .gradient
-        .iter()
-        .zip(&scale)
-        .map(|(g, s)| g * s)
-        .collect();
-    let scaled: Vec<f64> = (0..m * m)
-        .map(|e| hessian[e] * scale[e % m] * scale[e / m])
-        .collect();
-    let (values, vectors) = small::symmetric_eigen(&scaled, m);
-    let limit = FLAT * values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-    let mut step = vec![0.0; m];
-    for (vector, value) in vectors.chunks_exact(m.max(1)).zip(&values) {
-        if value.abs() > limit {
-            let slope: f64 = vector.iter().zip(&gradient).map(|(v, g)| v * g).sum();
+/// One Newton step, and corrections with the same Hessian by the gradient where it leads: the step's error is of the order of
+/// the square of the change in theta, and each correction takes that one order further. Where the step promises little the
+/// Hessian of all rows does, and there is nothing to correct.
+fn newton_step(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    value: f64,
+    whole: Option<&Curvature>,
+) -> Option<Vec<f64>> {
+    if let Some(whole) = whole {
+        if whole.promise(&whole.slopes(criterion)?) < SMALL {
+            return whole.descend(criterion, x, value).map(|(to, _)| to);
+        }
+    }
+    let model = Curvature::new(criterion, x)?;
+    let (mut x, mut value) = (x.to_vec(), value);
+    for _ in 0..=CORRECTIONS {
+        let (to, reached) = model.descend(criterion, &x, value)?;
+        if reached == value {
+            break;
+        }
+        if !criterion.is_at(&to) {
+            criterion.value(&to)?;
+        }
+        (x, value) = (to, reached);
+        if model.promise(&model.slopes(criterion)?) < NEGLIGIBLE {
+            break;
+        }
+    }
+    Some(x)
+}
+
+/// A scaled Hessian by its eigenvalues and eigenvectors.
+struct Curvature {
+    values: Vec<f64>,
+    vectors: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Curvature {
+    /// At the point where the criterion was evaluated.
+    fn new(criterion: &mut Criterion<'_>, x: &[f64]) -> Option<Self> {
+        let m = x.len();
+        let hessian = criterion.exact_hessian()?;
+        let scale = criterion.scale(x);
+        let scaled: Vec<f64> = (0..m * m)
+            .map(|e| hessian[e] * scale[e % m] * scale[e / m])
+            .collect();
+        let (values, vectors) = small::symmetric_eigen(&scaled, m);
+        Some(Self {
+            values,
+            vectors,
+            scale,
+        })
+    }
+
+    /// Slope of the criterion along each eigenvector, where it was evaluated; zero along those without curvature.
+    fn slopes(&self, criterion: &mut Criterion<'_>) -> Option<Vec<f64>> {
+        let gradient = &criterion.latest()?.derivatives.gradient;
+        let limit = FLAT * self.values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        Some(
+            self.vectors
+                .chunks_exact(self.scale.len().max(1))
+                .zip(&self.values)
+                .map(|(vector, value)| {
+                    if value.abs() > limit {
+                        vector
+                            .iter()
+                            .zip(gradient)
+                            .zip(&self.scale)
+                            .map(|((v, g), s)| v * g * s)
+                            .sum()
+                    } else {
+                        0.0
+                    }
+                })
+                .collect(),
+        )
+    }
+
+    /// Decrease that the Newton step promises.
+    fn promise(&self, slopes: &[f64]) -> f64 {
+        let lost = slopes.iter().zip(&self.values).filter(|(s, _)| **s != 0.0);
+        0.5 * lost.map(|(s, v)| s * s / v.abs()).sum::<f64>()
+    }
+
+    /// A step downhill from the point where the criterion was evaluated: at most as long as theta itself in the units of
+    /// [`Objective::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
+    /// criterion is not convex are followed downhill. Returns where it leads, and the value there.
+    fn descend(
+        &self,
+        criterion: &mut Criterion<'_>,
+        x: &[f64],
+        value: f64,
+    ) -> Option<(Vec<f64>, f64)> {
+        let m = x.len();
+        let slopes = self.slopes(criterion)?;
+        let mut step = vec![0.0; m];
+        for ((vector, value), slope) in self
+            .vectors
+            .chunks_exact(m.max(1))
+            .zip(&self.values)
+            .zip(&slopes)
+            .filter(|(_, slope)| **slope != 0.0)
+        {
             step.iter_mut()
                 .zip(vector)
                 .for_each(|(s, v)| *s -= slope / value.abs() * v);
         }
-    }
-    let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
-    let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
-    for _ in 0..10 {
-        let trial: Vec<f64> = criterion
-            .parameters
-            .list
-            .iter()
-            .enumerate()
-            .map(|(a, parameter)| {
-                let moved = x[a] + factor * step[a] * scale[a];
-                if parameter.row == parameter.column {
-                    moved.max(0.0)
-                } else {
-                    moved
-                }
-            })
-            .collect();
-        if criterion
-            .value(&trial)
-            .is_some_and(|reached| reached <= value)
-        {
-            return Some(trial);
+        let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
+        let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
+        for _ in 0..10 {
+            let trial: Vec<f64> = criterion
+                .parameters
+                .list
+                .iter()
+                .enumerate()
+                .map(|(a, parameter)| {
+                    let moved = x[a] + factor * step[a] * self.scale[a];
+                    if parameter.row == parameter.column {
+                        moved.max(0.0)
+                    } else {
+                        moved
+                    }
+                })
+                .collect();
+            if let Some(reached) = criterion.value(&trial).filter(|reached| *reached < value) {
+                return Some((trial, reached));
+            }
+            factor *= 0.5;
         }
-        factor *= 0.5;
+        Some((x.to_vec(), value))
     }
-    Some(x.to_vec())
 }

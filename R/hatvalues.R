@@ -1,0 +1,44 @@
+#' Leverages
+#'
+#' The diagonal of the matrix that turns responses into fitted values (conditional means), at the
+#' estimated variance parameters: \eqn{h_i = w_i \, PEV_i / \sigma^2}, where \eqn{PEV_i} is
+#' Henderson's prediction error variance of the row's conditional mean. Their sum is the effective
+#' number of parameters of Hodges and Sargent (2001).
+#'
+#' @param model A model fitted by [lmm()].
+#' @param ... Not used.
+#' @returns A vector with one number for each row that was used, named by the rows of the data.
+#' @references
+#' Hodges, J. S. and Sargent, D. J. (2001). Counting degrees of freedom in hierarchical and other
+#' richly-parameterised models. *Biometrika*, 88, 367-379.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' sum(hatvalues(fit))
+#' @importFrom stats hatvalues
+#' @export
+hatvalues.lmm <- function(model, ...) {
+  values <- training_leverages(model)$hat
+  stats::naresid(model$na.action, name_rows(values, model))
+}
+
+#' Leverages of the rows of the fit, and how each moves the fixed effects
+#'
+#' @returns list(hat = n, pev = prediction error variances relative to sigma^2, fixed = rank x n)
+#' @noRd
+training_leverages <- function(object) {
+  inputs <- engine_inputs(object)
+  found <- engine_leverages(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(object$theta), object$REML, object$control
+  )
+  weights <- object$prior.weights
+  pev <- found$variances
+  list(hat = if (is.null(weights)) pev else weights * pev, pev = pev, fixed = found$fixed)
+}
+
+#' The prior weights, 1 where there are none
+#' @noRd
+weights_or_one <- function(object) {
+  if (is.null(object$prior.weights)) 1 else object$prior.weights
+}

@@ -1,0 +1,297 @@
+#' Influence of observations and of groups
+#'
+#' What the estimates become when an observation, or all observations of a level of a grouping
+#' factor, are left out: without fitting the model again, or by fitting it again.
+#'
+#' @details
+#' `influence()` takes the rows of each set out of the sufficient statistics of the fit; no set of
+#' rows is visited twice and the data are not looked up again. On what is left, `update` says what
+#' becomes of the relative variance parameters \eqn{\theta}:
+#' - `"one-step"`: one Newton step from the estimate of all rows, with the exact gradient and Hessian
+#'   of the criterion of the remaining rows (Pregibon, 1981), corrected by the gradient where it leads;
+#'   where the step is small, with the Hessian of all rows;
+#' - `"none"`: they stay, which is case deletion as in Christensen, Pearson and Johnson (1992);
+#' - `"exact"`: they are optimised again, to the tolerance of the fit.
+#'
+#' Fixed effects and \eqn{\sigma} are exact for the \eqn{\theta} that results. Where the remaining rows
+#' do not determine a fixed effect (its only group is deleted) the results are `NA`.
+#'
+#' For a fit, `cooks.distance()`, `dfbeta()` and `dfbetas()` give the deletion of single observations
+#' with `update = "none"`, in closed form from the leverages \eqn{h_i}: with \eqn{t_i} the row of
+#' Henderson's equations and \eqn{e_i} the conditional residual, \eqn{\hat\beta} changes by the fixed
+#' part of \eqn{M^{-1} t_i w_i e_i / (1 - h_i)}. That takes a moment for any number of rows. For the
+#' result of `influence()` they use its deletions.
+#'
+#' `dfbeta()` is \eqn{\hat\beta - \hat\beta_{(i)}}, as in stats; 'lme4' has the opposite sign.
+#' `dfbetas()` divides it by the standard errors without the set, \eqn{\sigma_{(i)}} times
+#' the root of the diagonal of \eqn{(X'V^{-1}X)^{-1}}. Cook's distance is
+#' \eqn{(\hat\beta - \hat\beta_{(i)})' C^{-1} (\hat\beta - \hat\beta_{(i)}) / p} with
+#' \eqn{C} = `vcov(fit)`. (In 'lme4' that of a fit is computed from the leverage of the conditional
+#' mean as if the random effects were fixed, and that of deletions is multiplied by
+#' \eqn{1 - p / m} for \eqn{m} sets.)
+#'
+#' @param model A model fitted by [lmm()], or for the methods of `influence.lmm` what `influence()`
+#'   returns.
+#' @param groups What to delete: `NULL`, each observation; the name of a grouping factor of the model
+#'   or of a variable in its model frame, each of its levels; or a vector with a value for each row
+#'   that was used, each of its values.
+#' @param update What becomes of the variance parameters: see the details.
+#' @param ... Not used.
+#' @returns An object of class `influence.lmm`, a list with a row or element for each deletion:
+#'   `coefficients` (matrix of fixed effects), `theta` (matrix), `sigma`, `vcov_unscaled` (array,
+#'   times \eqn{\sigma^2} the covariance matrix of the fixed effects) and `criterion`, and of the whole
+#'   data `estimate`, a list of the same. `as.data.frame()` makes a table of changes: `deleted`,
+#'   `cooks.distance`, `mdffits`, `covratio`, the changes in fixed effects (`dfbetas.`) and the
+#'   standard deviations and correlations without the set.
+#'
+#'   `cooks.distance()`: a named vector. `dfbeta()`, `dfbetas()`: a matrix with a row for each
+#'   deletion.
+#' @references
+#' Christensen, R., Pearson, L. M. and Johnson, W. (1992). Case-deletion diagnostics for mixed
+#' models. *Technometrics*, 34, 38-45.
+#'
+#' Demidenko, E. and Stukel, T. A. (2005). Influence analysis for linear mixed-effects models.
+#' *Statistics in Medicine*, 24, 893-909.
+#'
+#' Pregibon, D. (1981). Logistic regression diagnostics. *Annals of Statistics*, 9, 705-724.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' head(sort(cooks.distance(fit), decreasing = TRUE))
+#' without <- influence(fit, groups = "Subject")
+#' head(as.data.frame(without))
+#' @importFrom stats influence
+#' @export
+influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "exact"), ...) {
+  update <- match_choice(update, "update", c("one-step", "none", "exact"))
+  sets <- deletion_sets(model, groups)
+  inputs <- engine_inputs(model)
+  found <- engine_deletions(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(model$theta), model$REML, model$control,
+    unname(sets$rows), update
+  )
+  new_influence(model, found, sets, update)
+}
+
+#' Which rows to delete together: list(name = of what is deleted, rows = named list of row numbers)
+#' @noRd
+deletion_sets <- function(object, groups) {
+  n <- nobs.lmm(object)
+  if (is.null(groups)) {
+    rows <- as.list(seq_len(n))
+    names(rows) <- row.names(object$frame)
+    return(list(name = "observation", rows = rows))
+  }
+  name <- "groups"
+  if (is.character(groups) && length(groups) == 1L && n > 1L) {
+    name <- groups
+    factor <- which(vapply(names(object$flist), same_interaction, NA, name))
+    groups <- if (length(factor) > 0L) object$flist[[factor[[1L]]]] else object$frame[[name]]
+    if (is.null(groups)) {
+      known <- c(names(object$flist), names(object$frame)[-1L])
+      ferrolmm_abort(
+        paste0("`groups` names nothing that the model knows: `", name, "`."), "argument",
+        i = c(did_you_mean(name, known),
+              paste0("Grouping factors of the model: ", quote_names(names(object$flist)), "."))
+      )
+    }
+  }
+  if (length(groups) != n || !is.atomic(groups)) {
+    ferrolmm_abort(
+      paste0("`groups` must be a name, or have a value for each of the ", count_of(n, "row"), "."),
+      "argument"
+    )
+  }
+  rows <- split(seq_len(n), groups, drop = TRUE)
+  if (length(rows) < 2L) {
+    ferrolmm_abort("`groups` has one level only: deleting it leaves nothing.", "argument")
+  }
+  list(name = name, rows = rows)
+}
+
+#' @noRd
+new_influence <- function(model, found, sets, update) {
+  kept <- kept_columns(model)
+  names <- names(sets$rows)
+  r <- model$rank
+  structure(
+    list(
+      name = sets$name,
+      update = update,
+      size = lengths(sets$rows, use.names = FALSE),
+      coefficients = matrix(
+        t(found$beta[kept, , drop = FALSE]), length(names), length(kept),
+        dimnames = list(names, names(model$coefficients)[kept])
+      ),
+      theta = matrix(
+        t(found$theta), length(names), length(model$theta),
+        dimnames = list(names, names(model$theta))
+      ),
+      sigma = stats::setNames(as.vector(found$sigma), names),
+      vcov_unscaled = array(found$vcov_unscaled, c(r, r, length(names))),
+      criterion = stats::setNames(as.vector(found$criterion), names),
+      estimate = list(
+        coefficients = fixef.lmm(model), theta = model$theta, sigma = model$sigma,
+        vcov_unscaled = model$vcov_unscaled, criterion = model$criterion
+      ),
+      random = model$random
+    ),
+    class = "influence.lmm"
+  )
+}
+
+#' @export
+print.influence.lmm <- function(x, n = 6L, ...) {
+  cat(
+    "Deletion of each ", x$name, " (", nrow(x$coefficients), "), variance parameters: ",
+    switch(x$update,
+      `one-step` = "one Newton step", none = "as in the fit", exact = "optimised again"
+    ), "\n\n",
+    sep = ""
+  )
+  distance <- cooks.distance.influence.lmm(x)
+  largest <- utils::head(order(distance, decreasing = TRUE), n)
+  cat("Largest Cook's distances and their DFBETAS:\n")
+  print(
+    cbind(`Cook's D` = distance, dfbetas.influence.lmm(x))[largest, , drop = FALSE],
+    digits = 3L
+  )
+  invisible(x)
+}
+
+#' @rdname influence.lmm
+#' @importFrom stats cooks.distance
+#' @export
+cooks.distance.influence.lmm <- function(model, ...) {
+  change <- dfbeta.influence.lmm(model)
+  covariance <- model$estimate$sigma^2 * model$estimate$vcov_unscaled
+  quadratic_by_row(change, covariance) / ncol(change)
+}
+
+#' @rdname influence.lmm
+#' @importFrom stats dfbeta
+#' @export
+dfbeta.influence.lmm <- function(model, ...) {
+  change <- model$coefficients
+  change[] <- rep(model$estimate$coefficients, each = nrow(change)) - change
+  change
+}
+
+#' @rdname influence.lmm
+#' @importFrom stats dfbetas
+#' @export
+dfbetas.influence.lmm <- function(model, ...) {
+  r <- ncol(model$coefficients)
+  unscaled <- matrix(model$vcov_unscaled, r * r)[(seq_len(r) - 1L) * r + seq_len(r), , drop = FALSE]
+  dfbeta.influence.lmm(model) / (model$sigma * sqrt(t(unscaled)))
+}
+
+#' x' S^-1 x for each row of a matrix
+#' @noRd
+quadratic_by_row <- function(x, covariance) {
+  if (ncol(x) == 0L) {
+    return(stats::setNames(numeric(nrow(x)), rownames(x)))
+  }
+  white <- backsolve(chol(covariance), t(x), transpose = TRUE)
+  stats::setNames(colSums(white^2), rownames(x))
+}
+
+#' @rdname influence.lmm
+#' @param x,row.names,optional Arguments of [as.data.frame()].
+#' @export
+as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  change <- dfbeta.influence.lmm(x)
+  r <- ncol(change)
+  full <- determinant(x$estimate$sigma^2 * x$estimate$vcov_unscaled)$modulus
+  sets <- seq_len(nrow(change))
+  each <- vapply(sets, function(i) {
+    covariance <- x$sigma[[i]]^2 * matrix(x$vcov_unscaled[, , i], r)
+    if (r == 0L || anyNA(covariance)) {
+      return(c(NA_real_, NA_real_))
+    }
+    c(
+      sum(change[i, ] * solve(covariance, change[i, ])) / r,
+      exp(determinant(covariance)$modulus - full)
+    )
+  }, numeric(2L))
+  table <- data.frame(
+    deleted = rownames(change), size = x$size,
+    cooks.distance = unname(cooks.distance.influence.lmm(x)),
+    mdffits = each[1L, ], covratio = each[2L, ],
+    unclass(dfbetas.influence.lmm(x)), components_without(x),
+    check.names = FALSE, row.names = NULL
+  )
+  names(table)[5L + seq_len(r)] <- paste0("dfbetas.", colnames(change))
+  if (!is.null(row.names)) {
+    rownames(table) <- row.names
+  }
+  table
+}
+
+#' Standard deviations and correlations of the random effects without each set
+#' @noRd
+components_without <- function(x) {
+  names <- unlist(lapply(x$random, function(term) {
+    labels <- t(outer(term$cnms, term$cnms, paste, sep = "."))
+    correlated <- length(term$cnms) > 1L && term$structure != "diag"
+    c(
+      paste0("sd_", term$cnms, "|", term$group),
+      if (correlated) paste0("cor_", labels[lower.tri(labels)], "|", term$group)
+    )
+  }))
+  values <- vapply(seq_len(nrow(x$theta)), function(i) {
+    if (anyNA(x$theta[i, ])) {
+      return(rep.int(NA_real_, length(names)))
+    }
+    factors <- theta_matrix(unname(x$theta[i, ]), x$random)
+    unlist(Map(function(factor, term) {
+      g <- x$sigma[[i]]^2 * tcrossprod(factor)
+      sd <- sqrt(diag(g))
+      correlation <- g / outer(sd, sd)
+      c(sd, if (term$structure != "diag") correlation[lower.tri(g)])
+    }, factors, x$random))
+  }, numeric(length(names)))
+  table <- t(matrix(values, length(names)))
+  colnames(table) <- names
+  cbind(table, sigma = unname(x$sigma))
+}
+
+# Single observations at given theta --------------------------------------------------------------
+
+#' beta-hat minus that without each row, with what it is made of
+#' @noRd
+closed_form_deletion <- function(object) {
+  leverages <- training_leverages(object)
+  weight <- weights_or_one(object) * object$residuals / (1 - leverages$hat)
+  # a row that alone determines an effect
+  weight[leverages$hat > 1 - 1e-10] <- NA
+  change <- t(leverages$fixed) * weight
+  dimnames(change) <- list(row.names(object$frame), variable.names.lmm(object))
+  list(change = change, hat = leverages$hat, fixed = t(leverages$fixed))
+}
+
+#' @rdname influence.lmm
+#' @export
+cooks.distance.lmm <- function(model, ...) {
+  change <- closed_form_deletion(model)$change
+  values <- quadratic_by_row(change, vcov.lmm(model)) / ncol(change)
+  stats::naresid(model$na.action, values)
+}
+
+#' @rdname influence.lmm
+#' @export
+dfbeta.lmm <- function(model, ...) {
+  stats::naresid(model$na.action, closed_form_deletion(model)$change)
+}
+
+#' @rdname influence.lmm
+#' @export
+dfbetas.lmm <- function(model, ...) {
+  parts <- closed_form_deletion(model)
+  # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
+  added <- parts$fixed^2 * weights_or_one(model) / (1 - parts$hat)
+  diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
+  values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
+  stats::naresid(model$na.action, values)
+}

@@ -1,0 +1,89 @@
+#' Explained variance and intraclass correlation
+#'
+#' `r_squared()`: the shares of the variance that the fixed effects explain (marginal) and that fixed
+#' and random effects explain together (conditional), after Nakagawa and Schielzeth (2013).
+#' `intraclass()`: the shares of the random effects in the variance that the fixed effects do not
+#' explain, by grouping factor.
+#'
+#' @details
+#' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}), \eqn{V_r} the
+#' mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson, 2014), and
+#' \eqn{V_e} the mean of \eqn{\sigma^2 / w},
+#' \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) / (V_f + V_r + V_e).}
+#' The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)}; `adjusted`
+#' is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An offset is no part of
+#' \eqn{V_f}.
+#'
+#' With 'performance' loaded, its `r2()` gives the same numbers.
+#' @param object A model fitted by [lmm()].
+#' @returns `r_squared()`: a named vector, `marginal` and `conditional`. `intraclass()`: a data frame
+#'   with columns `group` (the grouping factors, then all together as `(all)`), `adjusted` and
+#'   `unadjusted`.
+#' @references
+#' Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for obtaining R2 from
+#' generalized linear mixed-effects models. *Methods in Ecology and Evolution*, 4, 133-142.
+#'
+#' Johnson, P. C. D. (2014). Extension of Nakagawa and Schielzeth's R2GLMM to random slopes models.
+#' *Methods in Ecology and Evolution*, 5, 944-946.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' r_squared(fit)
+#' intraclass(fit)
+#' @export
+r_squared <- function(object) {
+  parts <- variance_parts(object)
+  total <- parts$fixed + sum(parts$random) + parts$residual
+  c(marginal = parts$fixed, conditional = parts$fixed + sum(parts$random)) / total
+}
+
+#' @rdname r_squared
+#' @export
+intraclass <- function(object) {
+  parts <- variance_parts(object)
+  random <- c(parts$random, `(all)` = sum(parts$random))
+  below <- sum(parts$random) + parts$residual
+  data.frame(
+    group = names(random), adjusted = unname(random) / below,
+    unadjusted = unname(random) / (below + parts$fixed)
+  )
+}
+
+#' Variances over the rows: of the fixed part, mean z'Gz by grouping factor, mean sigma^2 / w
+#' @noRd
+variance_parts <- function(object) {
+  if (!inherits(object, "lmm")) {
+    ferrolmm_abort(
+      paste0("`object` must be a model fitted by lmm(), it is of class ", class(object)[[1L]], "."),
+      "argument"
+    )
+  }
+  fixed <- fixed_part(object, object$frame, NULL)
+  factors <- theta_matrix(unname(object$theta), object$random)
+  by_term <- vapply(seq_along(factors), function(t) {
+    columns <- term_columns(object$random[[t]], object$frame)
+    z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
+    products <- outer(seq_along(z), seq_along(z), Vectorize(function(i, j) mean(z[[i]] * z[[j]])))
+    sum(products * tcrossprod(factors[[t]]))
+  }, 0)
+  factor <- vapply(object$random, `[[`, 1L, "factor")
+  random <- vapply(seq_along(object$flist), function(f) sum(by_term[factor == f]), 0)
+  list(
+    fixed = stats::var(fixed),
+    random = stats::setNames(object$sigma^2 * random, names(object$flist)),
+    residual = object$sigma^2 * mean(1 / weights_or_one(object))
+  )
+}
+
+#' Method for performance::r2(), registered when that package is loaded
+#' @noRd
+r2.lmm <- function(model, ...) {
+  values <- r_squared(model)
+  structure(
+    list(
+      R2_conditional = c(`Conditional R2` = values[["conditional"]]),
+      R2_marginal = c(`Marginal R2` = values[["marginal"]])
+    ),
+    class = c("r2_nakagawa", "list"), model_type = "Linear"
+  )
+}

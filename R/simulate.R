@@ -1,0 +1,175 @@
+#' Simulate responses from a fitted model
+#'
+#' @details
+#' Random effects are drawn anew from their estimated distribution, residuals with variance
+#' \eqn{\sigma^2 / w}. With `re.form` (or `use.u = TRUE`) random effects are kept at their
+#' conditional modes instead: `NULL`, all of them; `~ (1 | g)`, these, while the others are drawn.
+#' Simulations from one seed do not depend on `nsim`: the first column is always the same.
+#'
+#' @param object A model fitted by [lmm()].
+#' @param nsim Number of simulations.
+#' @param seed A seed for [set.seed()]; the generator's state is restored afterwards. `NULL` goes on
+#'   from the current state.
+#' @param use.u Keep the random effects of the fit? The same as `re.form = NULL`.
+#' @param re.form The random effects to keep: `NA` or `~0`, none; `NULL`, all; a formula, as for
+#'   [predict.lmm()].
+#' @param newdata A data frame to simulate for. By default the rows of the fit.
+#' @param allow.new.levels Levels that the fit has not seen, where random effects are kept: drawn
+#'   anew (`TRUE`) or an error (`FALSE`)? Levels of effects that are drawn anyway may be new.
+#' @param na.action What to do with missing values in `newdata`.
+#' @param weights Prior weights for `newdata`: one number, or one for each row. 1 by default.
+#' @param ... Not used; any other argument is an error.
+#' @returns A data frame with a column for each simulation, and the attribute `seed`.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' responses <- simulate(fit, nsim = 2, seed = 1)
+#' head(responses)
+#' fixef(refit(fit, responses[[1]]))
+#' @importFrom stats simulate
+#' @export
+simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form = NA,
+                         newdata = NULL, allow.new.levels = FALSE, na.action = stats::na.pass,
+                         weights = NULL, ...) {
+  check_simulate(nsim, use.u, missing(re.form), ...names(), ...length())
+  state <- random_state(seed)
+  if (!is.null(state$before)) {
+    on.exit(assign(".Random.seed", state$before, envir = globalenv()))
+  }
+  kept <- select_random(object, if (use.u) NULL else re.form)
+  rows <- if (is.null(newdata)) {
+    training_rows(object, kept, NULL)
+  } else {
+    simulation_rows(object, newdata, kept, allow.new.levels, match.fun(na.action))
+  }
+  means <- predicted_values(object, rows, kept, random_only = FALSE)
+  drawn <- drawn_terms(object, rows, kept)
+  deviation <- object$sigma * sqrt(noise_variances(object, rows, weights))
+  columns <- lapply(seq_len(nsim), function(i) {
+    values <- means
+    for (term in drawn) {
+      values <- values + draw_term(object$sigma, term)
+    }
+    stats::napredict(rows$omitted, values + stats::rnorm(length(values), sd = deviation))
+  })
+  names(columns) <- paste0("sim_", seq_len(nsim))
+  all_names <- names(stats::napredict(rows$omitted, stats::setNames(means, rows$names)))
+  structure(columns, class = "data.frame", row.names = all_names, seed = state$seed)
+}
+
+#' @noRd
+check_simulate <- function(nsim, use_u, default_re, dots, n_dots) {
+  if (n_dots > 0L) {
+    ferrolmm_abort(
+      paste0("`simulate()` of an lmm has no argument ",
+             if (any(nzchar(dots))) quote_names(dots) else "without a name here", "."),
+      "argument", i = "Its arguments are described in ?simulate.lmm."
+    )
+  }
+  if (!is.numeric(nsim) || length(nsim) != 1L || is.na(nsim) || nsim < 1) {
+    ferrolmm_abort("`nsim` must be a positive whole number.", "argument")
+  }
+  check_flag(use_u, "use.u")
+  if (use_u && !default_re) {
+    ferrolmm_abort("`use.u` and `re.form` cannot both be given.", "argument")
+  }
+}
+
+#' Set the generator as stats::simulate() does
+#'
+#' @returns list(seed = the attribute of the result, before = the state to restore, NULL for none)
+#' @noRd
+random_state <- function(seed) {
+  if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) {
+    stats::runif(1)
+  }
+  before <- get(".Random.seed", envir = globalenv())
+  if (is.null(seed)) {
+    return(list(seed = before))
+  }
+  set.seed(seed)
+  list(seed = structure(seed, kind = as.list(RNGkind())), before = before)
+}
+
+#' New rows; the grouping factors of random effects that are drawn have to be there too
+#' @noRd
+simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) {
+  rows <- new_rows(object, newdata, kept, FALSE, allow_new_levels, na_action)
+  used <- check_newdata(newdata)
+  if (length(rows$omitted) > 0L) {
+    used <- used[-rows$omitted, , drop = FALSE]
+  }
+  rows$frame <- structure(
+    new_frame(object, used, prediction_columns(object, object$random, FALSE)),
+    row.names = seq_along(rows$names)
+  )
+  rows
+}
+
+#' Random effects to draw: list(factor = T of the term, columns, codes of levels, n_levels, active)
+#'
+#' Of a term that is kept only the levels that are not known are drawn (`active` rows).
+#' @noRd
+drawn_terms <- function(object, rows, kept) {
+  factors <- theta_matrix(unname(object$theta), object$random)
+  kept_term <- vapply(kept, `[[`, 1L, "term")
+  drawn <- lapply(seq_along(object$random), function(t) {
+    term <- object$random[[t]]
+    at <- match(t, kept_term)
+    known <- if (!is.na(at)) rows$codes[[at]]
+    if (!is.na(at)) {
+      check_whole_term(kept[[at]], term)
+      if (!anyNA(known)) {
+        return(NULL)
+      }
+    }
+    codes <- simulation_codes(object, term, rows)
+    list(
+      factor = factors[[t]], columns = term_columns(term, rows$frame), codes = codes,
+      n_levels = max(codes, 0L), active = if (is.na(at)) 1 else is.na(known)
+    )
+  })
+  drawn[lengths(drawn) > 0L]
+}
+
+#' @noRd
+check_whole_term <- function(part, term) {
+  if (length(part$effects) < length(term$cnms)) {
+    ferrolmm_abort(
+      paste0("`re.form` keeps only some of the effects of (", term$label, ")."), "argument",
+      i = "Keep all of them, or none: they are correlated."
+    )
+  }
+}
+
+#' Codes of a term's levels in the rows, new levels and missing ones included
+#' @noRd
+simulation_codes <- function(object, term, rows) {
+  if (rows$fitted) {
+    return(as.integer(object$flist[[term$factor]]))
+  }
+  codes <- new_codes(object, term, rows$frame, allow_new_levels = TRUE)
+  labels <- do.call(paste, c(unname(lapply(rows$frame[term$leaves], as.character)), sep = ":"))
+  labels[missing_rows(rows$frame, term$leaves)] <- NA
+  new <- is.na(codes)
+  n_known <- nlevels(object$flist[[term$factor]])
+  unseen <- unique(labels[new & !is.na(labels)])
+  codes[new] <- n_known + match(labels[new], unseen)
+  # a missing level is one of its own
+  unnamed <- which(is.na(codes))
+  codes[unnamed] <- n_known + length(unseen) + seq_along(unnamed)
+  codes
+}
+
+#' One draw of a term's contribution to the rows
+#' @noRd
+draw_term <- function(sigma, term) {
+  k <- nrow(term$factor)
+  b <- sigma * term$factor %*% matrix(stats::rnorm(k * term$n_levels), k)
+  values <- numeric(length(term$codes))
+  for (j in seq_len(k)) {
+    effect <- b[j, term$codes]
+    values <- values + if (is.null(term$columns[[j]])) effect else effect * term$columns[[j]]
+  }
+  values * term$active
+}
