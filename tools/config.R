@@ -49,6 +49,9 @@ cargo_flags <- c(
 values <- c(
   TARGET_DIR = target_dir,
   LIB_DIR = paste(c(target_dir, if (nzchar(target)) target, profile_dir), collapse = "/"),
+  # Debug information and symbol names are a third of the library: most of it comes with Rust's
+  # precompiled standard library. Apple's linker knows -S only.
+  STRIP = if (Sys.info()[["sysname"]] == "Darwin") "-Wl,-S" else "-Wl,-s",
   CARGO_FLAGS = paste(cargo_flags, collapse = " "),
   OFFLINE = if (offline) "true" else "false",
   # make cannot know whether Rust sources have changed; cargo can.
@@ -61,7 +64,12 @@ text <- readLines(template)
 for (name in names(values)) {
   text <- gsub(paste0("@", name, "@"), values[[name]], text, fixed = TRUE)
 }
+makevars <- sub("\\.in$", "", template)
+# make sees files, not flags: another profile needs another link.
+if (!file.exists(makevars) || !identical(readLines(makevars), text)) {
+  unlink(paste0("src/ferrolmm", .Platform$dynlib.ext))
+}
 # Binary mode: make on Windows wants lines that end in \n.
-connection <- file(sub("\\.in$", "", template), "wb")
+connection <- file(makevars, "wb")
 writeLines(text, connection)
 close(connection)
