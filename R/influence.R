@@ -7,20 +7,20 @@
 #' `influence()` takes the rows of each set out of the sufficient statistics of the fit; no set of
 #' rows is visited twice and the data are not looked up again. On what is left, `update` says what
 #' becomes of the relative variance parameters \eqn{\theta}:
-#' - `"one-step"`: one Newton step from the estimate of all rows, with the exact gradient and Hessian
-#'   of the criterion of the remaining rows (Pregibon, 1981), corrected by the gradient where it leads;
-#'   where the step is small, with the Hessian of all rows;
+#' - `"one-step"`: one Newton step from the estimate of all rows, with the exact gradient and
+#'   Hessian of the criterion of the remaining rows (Pregibon, 1981), corrected by the gradient
+#'   where it leads; where the step is small, with the Hessian of all rows;
 #' - `"none"`: they stay, which is case deletion as in Christensen, Pearson and Johnson (1992);
 #' - `"exact"`: they are optimised again, to the tolerance of the fit.
 #'
-#' Fixed effects and \eqn{\sigma} are exact for the \eqn{\theta} that results. Where the remaining rows
-#' do not determine a fixed effect (its only group is deleted) the results are `NA`.
+#' Fixed effects and \eqn{\sigma} are exact for the \eqn{\theta} that results. Where the remaining
+#' rows do not determine a fixed effect (its only group is deleted) the results are `NA`.
 #'
-#' For a fit, `cooks.distance()`, `dfbeta()` and `dfbetas()` give the deletion of single observations
-#' with `update = "none"`, in closed form from the leverages \eqn{h_i}: with \eqn{t_i} the row of
-#' Henderson's equations and \eqn{e_i} the conditional residual, \eqn{\hat\beta} changes by the fixed
-#' part of \eqn{M^{-1} t_i w_i e_i / (1 - h_i)}. That takes a moment for any number of rows. For the
-#' result of `influence()` they use its deletions.
+#' For a fit, `cooks.distance()`, `dfbeta()` and `dfbetas()` give the deletion of single
+#' observations with `update = "none"`, in closed form from the leverages \eqn{h_i}: with \eqn{t_i}
+#' the row of Henderson's equations and \eqn{e_i} the conditional residual, \eqn{\hat\beta} changes
+#' by the fixed part of \eqn{M^{-1} t_i w_i e_i / (1 - h_i)}. That takes a moment for any number of
+#' rows. For the result of `influence()` they use its deletions.
 #'
 #' `dfbeta()` is \eqn{\hat\beta - \hat\beta_{(i)}}, as in stats; 'lme4' has the opposite sign.
 #' `dfbetas()` divides it by the standard errors without the set, \eqn{\sigma_{(i)}} times
@@ -32,17 +32,17 @@
 #'
 #' @param model A model fitted by [lmm()], or for the methods of `influence.lmm` what `influence()`
 #'   returns.
-#' @param groups What to delete: `NULL`, each observation; the name of a grouping factor of the model
-#'   or of a variable in its model frame, each of its levels; or a vector with a value for each row
-#'   that was used, each of its values.
+#' @param groups What to delete: `NULL`, each observation; the name of a grouping factor of the
+#'   model or of a variable in its model frame, each of its levels; or a vector with a value for
+#'   each row that was used, each of its values.
 #' @param update What becomes of the variance parameters: see the details.
 #' @param ... Not used.
 #' @returns An object of class `influence.lmm`, a list with a row or element for each deletion:
 #'   `coefficients` (matrix of fixed effects), `theta` (matrix), `sigma`, `vcov_unscaled` (array,
-#'   times \eqn{\sigma^2} the covariance matrix of the fixed effects) and `criterion`, and of the whole
-#'   data `estimate`, a list of the same. `as.data.frame()` makes a table of changes: `deleted`,
-#'   `cooks.distance`, `mdffits`, `covratio`, the changes in fixed effects (`dfbetas.`) and the
-#'   standard deviations and correlations without the set.
+#'   times \eqn{\sigma^2} the covariance matrix of the fixed effects) and `criterion`, and of the
+#'   whole data `estimate`, a list of the same. `as.data.frame()` makes a table of changes:
+#'   `deleted`, `cooks.distance`, `mdffits`, `covratio`, the changes in fixed effects (`dfbetas.`)
+#'   and the standard deviations and correlations without the set.
 #'
 #'   `cooks.distance()`: a named vector. `dfbeta()`, `dfbetas()`: a matrix with a row for each
 #'   deletion.

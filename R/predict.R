@@ -19,19 +19,19 @@
 #'   one for a new observation of it.
 #' @param level The intervals' level.
 #' @param ddf Degrees of freedom of the intervals: Satterthwaite's for each row, or infinite.
-#' @param weights Prior weights of the observations that prediction intervals are for: one number, or
-#'   one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
+#' @param weights Prior weights of the observations that prediction intervals are for: one number,
+#'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #'
 #' @section Standard errors:
-#' Write a prediction as \eqn{x'\hat\beta + z'\hat b}, \eqn{z} with zeros for the random effects that
-#' `re.form` leaves out. Its standard error is that of \eqn{x'\hat\beta + z'\hat b - x'\beta - z'b}
-#' (Henderson, 1975), the estimated variance parameters taken as known:
+#' Write a prediction as \eqn{x'\hat\beta + z'\hat b}, \eqn{z} with zeros for the random effects
+#' that `re.form` leaves out. Its standard error is that of \eqn{x'\hat\beta + z'\hat b - x'\beta -
+#' z'b} (Henderson, 1975), the estimated variance parameters taken as known:
 #' - for the population, the root of \eqn{x'Cx}, with \eqn{C} = `vcov(object)`;
 #' - for levels that the fit has seen, that of Henderson's prediction error variance, which adds the
 #'   uncertainty of \eqn{\hat b} and its covariance with \eqn{\hat\beta};
-#' - for a new level, that of \eqn{x'Cx + z'Gz}: a level about which nothing is known varies with the
-#'   whole covariance matrix \eqn{G} of its random effects.
+#' - for a new level, that of \eqn{x'Cx + z'Gz}: a level about which nothing is known varies with
+#'   the whole covariance matrix \eqn{G} of its random effects.
 #'
 #' A prediction interval adds \eqn{\sigma^2 / w}. Limits are quantiles of t, with
 #' degrees of freedom by Satterthwaite's approximation to the row's variance,
@@ -40,8 +40,8 @@
 #' @references
 #' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
 #' *Biometrics*, 31, 423-447.
-#' @returns A vector with one number for each row, named by row; with `interval`, a matrix of columns
-#'   `fit`, `lwr` and `upr`. With `se.fit = TRUE` a list of these as `fit`, and `se.fit`.
+#' @returns A vector with one number for each row, named by row; with `interval`, a matrix of
+#'   columns `fit`, `lwr` and `upr`. With `se.fit = TRUE` a list of these as `fit`, and `se.fit`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -219,8 +219,8 @@ merge_selected <- function(parts) {
 #' The rows of the fit
 #'
 #' @param na_action the user's function, NULL for that of the fit.
-#' @returns list(fitted (are they those of the fit?), frame, codes (of each part's grouping factor, NA
-#'   for an unknown level), offset, names, omitted (for napredict()), given (rows that the user gave))
+#' @returns list(fitted (are they those of the fit?), frame, codes (of each part's grouping factor,
+#'   NA for an unknown level), offset, names, omitted (for napredict()))
 #' @noRd
 training_rows <- function(object, parts, na_action) {
   omitted <- object$na.action
@@ -279,7 +279,6 @@ random_part <- function(object, part, frame, codes) {
 #' @noRd
 new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action) {
   newdata <- check_newdata(newdata)
-  given <- nrow(newdata)
   chosen <- object$random[vapply(parts, `[[`, 1L, "term")]
   frame <- new_frame(object, newdata, prediction_columns(object, chosen, random_only))
   groups <- unique(unlist(lapply(chosen, `[[`, "leaves")))
@@ -298,7 +297,7 @@ new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_a
       new_codes(object, object$random[[part$term]], frame, allow_new_levels)
     }),
     offset = if (!random_only) new_offset(object, frame, newdata),
-    names = row.names(newdata), omitted = omitted, given = given
+    names = row.names(newdata), omitted = omitted
   )
 }
 
@@ -499,15 +498,17 @@ variance_df <- function(object, variances, relative) {
     sigma2 * (relative(replace(theta, a, theta[[a]] + steps[[a]])) -
                 relative(replace(theta, a, theta[[a]] - steps[[a]]))) / (2 * steps[[a]])
   }, numeric(length(variances)))
-  gradient <- cbind(matrix(gradient, length(variances)), variances / sigma2)
+  gradient <- cbind(
+    matrix(gradient, length(variances), length(theta)), variances / sigma2
+  )
   pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
 }
 
 #' Covariance matrix of (theta, sigma^2), theta as the user sees it
 #'
 #' From that of the variance components gamma = (lower triangles of each G, sigma^2), by the
-#' generalised inverse of d gamma / d (theta, sigma^2); directions without information (a variance of
-#' zero) have no variance.
+#' generalised inverse of d gamma / d (theta, sigma^2); directions without information (a variance
+#' of zero) have no variance.
 #' @noRd
 raw_covariance <- function(object) {
   inputs <- engine_inputs(object)

@@ -1,23 +1,24 @@
 #' Explained variance and intraclass correlation
 #'
-#' `r_squared()`: the shares of the variance that the fixed effects explain (marginal) and that fixed
-#' and random effects explain together (conditional), after Nakagawa and Schielzeth (2013).
+#' `r_squared()`: the shares of the variance that the fixed effects explain (marginal) and that
+#' fixed and random effects explain together (conditional), after Nakagawa and Schielzeth (2013).
 #' `intraclass()`: the shares of the random effects in the variance that the fixed effects do not
 #' explain, by grouping factor.
 #'
 #' @details
-#' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}), \eqn{V_r} the
-#' mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson, 2014), and
+#' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}), \eqn{V_r}
+#' the mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson, 2014), and
 #' \eqn{V_e} the mean of \eqn{\sigma^2 / w},
 #' \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) / (V_f + V_r + V_e).}
-#' The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)}; `adjusted`
-#' is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An offset is no part of
+#' The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)};
+#' `adjusted` is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An offset is no
+#' part of
 #' \eqn{V_f}.
 #'
 #' With 'performance' loaded, its `r2()` gives the same numbers.
 #' @param object A model fitted by [lmm()].
-#' @returns `r_squared()`: a named vector, `marginal` and `conditional`. `intraclass()`: a data frame
-#'   with columns `group` (the grouping factors, then all together as `(all)`), `adjusted` and
+#' @returns `r_squared()`: a named vector, `marginal` and `conditional`. `intraclass()`: a data
+#'   frame with columns `group` (the grouping factors, then all together as `(all)`), `adjusted` and
 #'   `unadjusted`.
 #' @references
 #' Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for obtaining R2 from

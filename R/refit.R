@@ -4,13 +4,19 @@
 #' again by maximum likelihood. The model frame is reused: nothing is read from the data or the
 #' formula's environment again.
 #'
+#' A matrix or data frame of several responses is fitted in one go and in parallel: what depends on
+#' the predictors only is computed once. The result holds the estimates alone, see [lmm_many]. A
+#' response with missing values is not fitted; its results are `NA`, with a message.
+#'
 #' @param object,x A model fitted by [lmm()].
 #' @param newresp The new response: a numeric vector, or a list or data frame of one (as
 #'   [stats::simulate()] gives), with a value for each used row, or for each row of the data when
-#'   rows with missing values were left out. Without it the model is fitted to its own response.
+#'   rows with missing values were left out. Without it the model is fitted to its own response. A
+#'   matrix or data frame with more than one column holds a response in each.
 #' @param control A new [lmm_control()].
+#' @param ddf For many responses: `"Satterthwaite"` degrees of freedom, or `"none"`, a little faster.
 #' @param ... Not used.
-#' @returns A fitted model.
+#' @returns A fitted model; for many responses an object of class [lmm_many].
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -18,11 +24,18 @@
 #' logLik(refitML(fit))
 #' @export
 #' @rawNamespace S3method(lme4::refit, lmm)
-refit.lmm <- function(object, newresp = NULL, control = object$control, ...) {
+refit.lmm <- function(object, newresp = NULL, control = object$control,
+                      ddf = c("Satterthwaite", "none"), ...) {
+  if ((is.matrix(newresp) || is.data.frame(newresp)) && ncol(newresp) > 1L) {
+    return(refit_many(object, newresp, control, match.arg(ddf)))
+  }
   if (!is.null(newresp)) {
     object$frame[[1L]] <- check_new_response(newresp, object)
   }
-  object$control <- control
+  if (!is.null(control)) {
+    # lme4::bootMer() passes NULL
+    object$control <- check_control(control)
+  }
   fit_again(object)
 }
 
@@ -54,7 +67,7 @@ check_new_response <- function(newresp, object) {
     if (length(newresp) != 1L) {
       ferrolmm_abort(
         paste0("`newresp` must hold one response, it holds ", length(newresp), "."), "argument",
-        i = "Refit one after the other: lapply(responses, refit, object = fit)."
+        i = "Several responses are the columns of a matrix or data frame."
       )
     }
     newresp <- newresp[[1L]]

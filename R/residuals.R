@@ -43,9 +43,7 @@ residuals.lmm <- function(object,
   type <- match.arg(type)
   if (type %in% c("marginal", "std_conditional", "std_marginal")) {
     values <- switch(type,
-      marginal = if (scaled) marginal_residuals(object) / object$sigma else {
-        marginal_residuals(object)
-      },
+      marginal = marginal_residuals(object) / if (scaled) object$sigma else 1,
       std_conditional = standardised_conditional(object),
       std_marginal = standardised_marginal(object)
     )

@@ -1,16 +1,17 @@
 #' Covariance matrix of the fixed effects
 #'
-#' `sigma^2 (X'V^-1 X)^-1`, at the estimated variance parameters. That takes the parameters as known:
-#' `adjusted = TRUE` adds the correction of Kenward and Roger (1997) for small samples, see [ddf].
+#' `sigma^2 (X'V^-1 X)^-1`, at the estimated variance parameters. That takes the parameters as
+#' known: `adjusted = TRUE` adds the correction of Kenward and Roger (1997) for small samples, see
+#' [ddf].
 #'
 #' @param object A model fitted by [lmm()], or its summary.
 #' @param complete Pad coefficients that were dropped for want of rank with `NA`, as `vcov()` does
 #'   for [lm()]?
 #' @param correlation Add the correlation matrix as the attribute `correlation`?
-#' @param full The joint covariance matrix of \eqn{\hat\beta} and \eqn{\hat b - b}? Random effects come
-#'   after the fixed effects, in the order of `getME(object, "b")`, and are named
-#'   `group.level.effect`. It is a dense matrix: models with more than 10,000 effects are refused, as
-#'   [predict.lmm()] has the standard errors of any combination of effects without it.
+#' @param full The joint covariance matrix of \eqn{\hat\beta} and \eqn{\hat b - b}? Random effects
+#'   come after the fixed effects, in the order of `getME(object, "b")`, and are named
+#'   `group.level.effect`. It is a dense matrix: models with more than 10,000 effects are refused,
+#'   as [predict.lmm()] has the standard errors of any combination of effects without it.
 #' @param adjusted The covariance matrix of Kenward and Roger? A fit by ML is then fitted again by
 #'   REML, with a message.
 #' @param ... Not used.
@@ -81,7 +82,7 @@ joint_covariance <- function(object) {
   moves <- Matrix::crossprod(
     lambda_t, Matrix::solve(factor, weighted_system(object) %*% x, system = "A")
   )
-  moves <- matrix(as.numeric(moves), ncol = ncol(x))
+  moves <- matrix(as.numeric(moves), length(object$b), ncol(x))
   cross <- -moves %*% fixed
   random <- object$sigma^2 * as.matrix(inverse) - cross %*% t(moves)
   joint <- rbind(cbind(fixed, t(cross)), cbind(cross, random))

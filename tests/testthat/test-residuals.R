@@ -21,3 +21,31 @@ test_that("na.exclude puts the rows back", {
 test_that("an unknown type is an error", {
   expect_error(residuals(our_twin("slope"), type = "partial"), "type|arg")
 })
+
+for (name in names(twin_calls)) {
+  test_that(paste0("standardised residuals by their covariance matrices, densely: ", name), {
+    fit <- our_twin(name)
+    model <- dense_model(fit)
+    v <- model$v
+    inverse <- solve(v)
+    c <- if (model$p > 0) {
+      model$x %*% solve(crossprod(model$x, inverse %*% model$x), t(model$x))
+    } else {
+      0 * v
+    }
+    p <- inverse - inverse %*% c %*% inverse
+    used <- function(type) unname(na.omit(as.vector(residuals(fit, type))))
+    marginal <- model$e - if (model$p > 0) drop(model$x %*% fixef(fit)) else 0
+    expect_equal(used("marginal"), marginal, ignore_attr = TRUE)
+    expect_equal(
+      used("std_marginal"), marginal / (sigma(fit) * sqrt(diag(v - c))), ignore_attr = TRUE
+    )
+    r <- diag(1 / model$w)
+    conditional <- drop(r %*% p %*% model$e)
+    expect_equal(
+      used("std_conditional"), conditional / (sigma(fit) * sqrt(diag(r %*% p %*% r))),
+      ignore_attr = TRUE
+    )
+    expect_identical(rstandard(fit), residuals(fit, "std_conditional"))
+  })
+}

@@ -25,3 +25,35 @@ test_that("the summary has it too", {
   fit <- our_twin("slope")
   expect_identical(vcov(summary(fit)), vcov(fit))
 })
+
+test_that("adjusted = gives Kenward and Roger's matrix", {
+  fit <- our_twin("deficient")
+  adjusted <- vcov(fit, adjusted = TRUE)
+  expect_identical(dimnames(adjusted), dimnames(vcov(fit)))
+  expect_equal(
+    sqrt(diag(adjusted)),
+    coef(summary(fit, ddf = "Kenward-Roger"))[rownames(adjusted), "Std. Error"]
+  )
+  expect_identical(dim(vcov(fit, adjusted = TRUE, complete = TRUE)), c(4L, 4L))
+})
+
+for (name in c("slope", "crossed", "shared_factor", "weighted", "deficient", "no_fixed")) {
+  test_that(paste0("the joint covariance matrix is the inverse of Henderson's: ", name), {
+    fit <- our_twin(name)
+    model <- dense_model(fit)
+    p <- model$p
+    to_b <- diag(nrow(model$inverse))
+    to_b[p + seq_len(ncol(model$lambda)), p + seq_len(ncol(model$lambda))] <- model$lambda
+    expected <- sigma(fit)^2 * to_b %*% model$inverse %*% t(to_b)
+    joint <- vcov(fit, full = TRUE)
+    expect_equal(unname(joint), expected)
+    expect_identical(joint, t(joint))
+    expect_identical(rownames(joint)[seq_len(p)], rownames(vcov(fit))[seq_len(p)])
+  })
+}
+
+test_that("a joint covariance matrix that is too large is refused", {
+  fit <- our_twin("slope")
+  fit$b <- numeric(20000)
+  expect_error(vcov(fit, full = TRUE), "too large", class = "ferrolmm_error_argument")
+})

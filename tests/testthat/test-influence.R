@@ -1,0 +1,175 @@
+for (name in c("slope", "ml", "crossed", "shared_factor", "weighted", "offset", "deficient",
+               "double_bar")) {
+  test_that(paste0("deletion at given theta is generalised least squares on the rest: ", name), {
+    fit <- our_twin(name)
+    model <- dense_model(fit)
+    found <- influence(fit, update = "none")
+    for (i in c(1, 7, 55, 90)) {
+      rest <- dense_gls(model, -i, fit$REML)
+      expect_equal(unname(found$coefficients[i, ]), rest$beta)
+      expect_equal(found$sigma[[i]], rest$sigma)
+      expect_equal(matrix(found$vcov_unscaled[, , i], model$p), rest$unscaled)
+    }
+    # closed form from the leverages
+    expect_equal(dfbeta(fit), dfbeta(found))
+    expect_equal(dfbetas(fit), dfbetas(found))
+    expect_equal(cooks.distance(fit), cooks.distance(found))
+    # and the externally studentised residual
+    hat <- hatvalues(fit)
+    expect_equal(
+      rstudent(fit), residuals(fit, "pearson") / (found$sigma * sqrt(1 - hat))
+    )
+  })
+}
+
+test_that("groups are deleted whole", {
+  fit <- our_twin("slope")
+  model <- dense_model(fit)
+  found <- influence(fit, "Subject", update = "none")
+  expect_identical(rownames(found$coefficients), levels(fit$flist$Subject))
+  expect_identical(found$size, rep(10L, 18))
+  for (g in c("308", "335")) {
+    rest <- dense_gls(model, fit$flist$Subject != g)
+    expect_equal(unname(found$coefficients[g, ]), rest$beta)
+    expect_equal(found$sigma[[g]], rest$sigma)
+  }
+  # any vector will do
+  same <- influence(fit, as.character(fit$flist$Subject), update = "none")
+  expect_equal(same$coefficients, found$coefficients)
+  fit <- our_twin("shared_factor")
+  expect_identical(nrow(influence(fit, "replicate:recipe", update = "none")$coefficients), 45L)
+})
+
+correlations <- function(fit, groups) {
+  one <- as.data.frame(influence(fit, groups))
+  exact <- as.data.frame(influence(fit, groups, update = "exact"))
+  vapply(setdiff(names(one), c("deleted", "size")), function(column) {
+    stats::cor(one[[column]], exact[[column]])
+  }, 0)
+}
+
+test_that("one step is close to the exact refit", {
+  slope <- our_twin("slope")
+  crossed <- our_twin("crossed")
+  expect_gt(min(correlations(slope, NULL)), 0.999)
+  expect_gt(min(correlations(slope, "Subject")), 0.99)
+  expect_gt(min(correlations(crossed, NULL)), 0.999)
+  expect_gt(min(correlations(crossed, "plate")), 0.99)
+  expect_gt(min(correlations(crossed, "sample")), 0.99)
+})
+
+test_that("the exact refit is lmm() on the rest", {
+  data <- twin_data()
+  expect_refit <- function(fit, groups, data, values) {
+    found <- influence(fit, groups, update = "exact")
+    for (value in values) {
+      rest <- suppressMessages(lmm(formula(fit), data[data[[groups]] != value, ]))
+      expect_equal(
+        unname(found$coefficients[value, ]), fixef(rest), tolerance = 1e-6,
+        ignore_attr = TRUE
+      )
+      expect_equal(found$sigma[[value]], sigma(rest), tolerance = 1e-6)
+      expect_equal(unname(found$theta[value, ]), unname(rest$theta), tolerance = 1e-4)
+      expect_equal(found$criterion[[value]], rest$criterion)
+    }
+  }
+  expect_refit(our_twin("slope"), "Subject", data$sleepstudy, c("308", "335", "372"))
+  expect_refit(our_twin("crossed"), "sample", data$Penicillin, c("A", "F"))
+  expect_refit(our_twin("crossed"), "plate", data$Penicillin, c("a", "p"))
+})
+
+test_that("a crossed design of its own: one step against refits by lmm()", {
+  set.seed(42)
+  data <- expand.grid(item = factor(1:12), person = factor(1:20))
+  data <- data[sample(nrow(data), 180), ]
+  data$x <- rnorm(180)
+  data$y <- data$x + rnorm(12)[data$item] + rnorm(20)[data$person] + rnorm(180)
+  fit <- lmm(y ~ x + (1 | item) + (1 | person), data)
+  one <- influence(fit, "item")
+  refits <- lapply(levels(data$item), function(g) {
+    lmm(y ~ x + (1 | item) + (1 | person), data[data$item != g, ])
+  })
+  beta <- t(vapply(refits, fixef, numeric(2)))
+  theta <- t(vapply(refits, function(fit) unname(getME(fit, "theta")), numeric(2)))
+  for (j in 1:2) {
+    expect_gt(cor(one$coefficients[, j], beta[, j]), 0.999)
+    expect_gt(cor(one$theta[, j], theta[, j]), 0.99)
+  }
+  expect_gt(cor(one$sigma, vapply(refits, sigma, 0)), 0.99)
+})
+
+test_that("lme4's refits say the same", {
+  skip_if_not_installed("lme4")
+  data <- twin_data()$sleepstudy
+  theirs <- lme4::lmer(Reaction ~ Days + (Days | Subject), data)
+  theirs <- suppressMessages(suppressWarnings(
+    stats::influence(theirs, groups = "Subject", data = data)
+  ))
+  ours <- influence(our_twin("slope"), "Subject", update = "exact")
+  expect_equal(unname(dfbeta(ours)), -unname(stats::dfbeta(theirs)), tolerance = 1e-3)
+})
+
+test_that("Cook's distance, MDFFITS and the covariance ratio are what they are", {
+  fit <- our_twin("slope")
+  found <- influence(fit, "Subject")
+  table <- as.data.frame(found)
+  change <- fixef(fit) - found$coefficients[2, ]
+  covariance <- found$sigma[[2]]^2 * found$vcov_unscaled[, , 2]
+  expect_equal(table$cooks.distance[2], sum(change * solve(vcov(fit), change)) / 2)
+  expect_equal(table$mdffits[2], sum(change * solve(covariance, change)) / 2)
+  expect_equal(table$covratio[2], det(covariance) / det(vcov(fit)))
+  expect_equal(
+    unlist(table[2, c("dfbetas.(Intercept)", "dfbetas.Days")], use.names = FALSE),
+    unname(change / sqrt(diag(covariance)))
+  )
+  expect_identical(rownames(as.data.frame(found, row.names = table$deleted)), table$deleted)
+})
+
+test_that("data that were an argument of a function are not looked up", {
+  fit_it <- function(d) lmm(Reaction ~ Days + (1 | Subject), d)
+  fit <- fit_it(twin_data()$sleepstudy)
+  expect_s3_class(influence(fit, "Subject", update = "exact"), "influence.lmm")
+})
+
+test_that("a group that alone determines an effect leaves NA", {
+  data <- twin_data()$sleepstudy
+  data$first <- as.numeric(data$Subject == "308")
+  fit <- lmm(Reaction ~ Days + first + (Days || Subject), data)
+  found <- influence(fit, "Subject")
+  expect_true(all(is.na(found$coefficients["308", ])))
+  expect_false(anyNA(found$coefficients[-1, ]))
+  expect_true(is.na(cooks.distance(found)[["308"]]))
+  expect_identical(nrow(as.data.frame(found)), 18L)
+})
+
+test_that("na.exclude pads the deletion of single rows", {
+  fit <- our_twin("missing")
+  expect_length(cooks.distance(fit), 180)
+  expect_identical(dim(dfbetas(fit)), c(180L, 2L))
+  expect_identical(unname(which(is.na(rstudent(fit)))), c(3L, 50L, 120L))
+})
+
+test_that("the result does not depend on the number of threads", {
+  one <- influence(lmm(
+    Reaction ~ Days + (Days | Subject), twin_data()$sleepstudy,
+    control = lmm_control(threads = 1)
+  ))
+  two <- influence(lmm(
+    Reaction ~ Days + (Days | Subject), twin_data()$sleepstudy,
+    control = lmm_control(threads = 2)
+  ))
+  expect_identical(one$theta, two$theta)
+  expect_identical(one$coefficients, two$coefficients)
+})
+
+test_that("wrong arguments are named", {
+  fit <- our_twin("slope")
+  expect_error(influence(fit, "subject"), "Did you mean `Subject`", class = "ferrolmm_error")
+  expect_error(influence(fit, 1:3), "180", class = "ferrolmm_error_argument")
+  expect_error(influence(fit, rep(1, 180)), "one level", class = "ferrolmm_error_argument")
+  expect_error(influence(fit, update = "all"), "update", class = "ferrolmm_error_argument")
+})
+
+test_that("print() shows the largest", {
+  expect_output(print(influence(our_twin("slope"), "Subject")), "each Subject \\(18\\)")
+})
