@@ -22,6 +22,12 @@ const FLAT: f64 = 1e-6;
 /// Multiply-adds (at the speed of sparse ones) up to which the certificate rests on the exact Hessian.
 const EXACT_LIMIT: f64 = 3e9;
 
+/// Operations up to which differences of the gradient are taken for it.
+const DIFFERENCES_LIMIT: f64 = 5e8;
+
+/// Operations at which nothing else is considered.
+const CHEAP: f64 = 1e7;
+
 /// What holds on the boundary.
 pub(crate) struct Boundary {
     /// Rank of each term's covariance matrix.
@@ -205,6 +211,28 @@ fn step_off(
     None
 }
 
+/// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
+/// than the fit, none.
+fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, HessianKind) {
+    let exact = criterion.exact_cost();
+    let differences = x.len() as f64 * criterion.evaluation_cost();
+    let evaluations = criterion.evaluations;
+    let hessian = if exact <= EXACT_LIMIT && exact <= differences.max(CHEAP) {
+        return (criterion.exact_hessian(), HessianKind::Exact);
+    } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
+        criterion.differenced_hessian(x, false)
+    } else {
+        None
+    };
+    criterion.evaluations = evaluations;
+    let kind = if hessian.is_some() {
+        HessianKind::Differenced
+    } else {
+        HessianKind::AverageInformation
+    };
+    (hessian, kind)
+}
+
 /// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
 pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     let x = &run.outcome.x;
@@ -213,17 +241,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let exact = criterion.exact_cost() <= EXACT_LIMIT;
-    let hessian = if exact {
-        criterion.exact_hessian()
-    } else {
-        None
-    };
-    let kind = if hessian.is_some() {
-        HessianKind::Exact
-    } else {
-        HessianKind::AverageInformation
-    };
+    let (hessian, kind) = curvature(criterion, x);
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {

@@ -208,20 +208,31 @@ impl<'a> Criterion<'a> {
         if self.exact_cost().is_finite() {
             return self.exact_hessian();
         }
+        self.differenced_hessian(theta, true)
+    }
+
+    /// Differences of the exact gradient, central or forward; the criterion is left evaluated at `theta`.
+    pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
         let scale = self.scale(theta);
+        let own = self.latest()?.derivatives.gradient.clone();
         let mut hessian = vec![0.0; m * m];
         for a in 0..m {
             let step = DIFFERENCE * scale[a];
-            let mut gradients = Vec::with_capacity(2);
-            for sign in [1.0, -1.0] {
+            let mut at = |move_by: f64| -> Option<Vec<f64>> {
                 let mut x = theta.to_vec();
-                x[a] += sign * step;
+                x[a] += move_by;
                 self.value(&x)?;
-                gradients.push(self.latest()?.derivatives.gradient.clone());
-            }
+                Some(self.latest()?.derivatives.gradient.clone())
+            };
+            let up = at(step)?;
+            let (down, width) = if central {
+                (at(-step)?, 2.0 * step)
+            } else {
+                (own.clone(), step)
+            };
             for b in 0..m {
-                hessian[a * m + b] = (gradients[0][b] - gradients[1][b]) / (2.0 * step);
+                hessian[a * m + b] = (up[b] - down[b]) / width;
             }
         }
         self.value(theta)?;
@@ -231,6 +242,14 @@ impl<'a> Criterion<'a> {
                 .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
                 .collect(),
         )
+    }
+
+    /// Operations of one evaluation with its derivatives.
+    #[must_use]
+    pub fn evaluation_cost(&self) -> f64 {
+        let system = self.system;
+        let rows = (system.q1() + system.schur.q2) as f64;
+        system.schur.work(system.k1()) + 3.0 * rows * (system.moments.p1 as f64).powi(2)
     }
 
     /// Operations that the exact Hessian takes.

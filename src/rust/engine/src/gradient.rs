@@ -106,8 +106,8 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
         m: p,
     };
     let mut h = c.clone();
-    scale_by_lx(factor, &mut h.first, p);
-    scale_by_lx(factor, &mut h.rest, p);
+    scale_by_lx(system, factor, &mut h.first, p);
+    scale_by_lx(system, factor, &mut h.rest, p);
     Solution {
         gamma,
         u: Rows {
@@ -121,23 +121,26 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
 }
 
 /// Rows x <- x Lx^-T.
-fn scale_by_lx(factor: &Factor, rows: &mut [f64], p: usize) {
+fn scale_by_lx(system: &System, factor: &Factor, rows: &mut [f64], p: usize) {
     let p1 = p + 1;
     if p == 0 {
         return;
     }
-    for row in rows.chunks_exact_mut(p) {
-        for a in 0..p {
-            row[a] /= factor.lx[a * p1 + a];
-            let value = row[a];
-            for (x, l) in row[a + 1..]
-                .iter_mut()
-                .zip(&factor.lx[a * p1 + a + 1..a * p1 + p])
-            {
-                *x -= value * l;
+    let inverse: Vec<f64> = (0..p).map(|a| 1.0 / factor.lx[a * p1 + a]).collect();
+    let parts: Vec<&mut [f64]> = rows.chunks_mut(LEVELS * p).collect();
+    system.workers.for_each(parts, |_, part| {
+        for row in part.chunks_exact_mut(p) {
+            for a in 0..p {
+                let value = row[a] * inverse[a];
+                row[a] = value;
+                let below = &factor.lx[a * p1 + a + 1..a * p1 + p];
+                row[a + 1..]
+                    .iter_mut()
+                    .zip(below)
+                    .for_each(|(x, l)| *x -= value * l);
             }
         }
-    }
+    });
 }
 
 /// Gradient, scores and average information, at residual precision `f` = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma
@@ -283,6 +286,9 @@ impl Place {
     /// kappa times each level's k x c block of `x`, into columns `first..` of `rows`.
     fn apply(&self, kappa: &[f64], x: &[f64], rows: &mut [f64]) {
         let (k, columns) = (self.k, self.columns);
+        if columns == 0 {
+            return;
+        }
         for (source, target) in x
             .chunks_exact(k * columns)
             .zip(rows.chunks_exact_mut(k * self.m))

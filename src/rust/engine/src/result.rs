@@ -37,7 +37,9 @@ impl Status {
 pub enum HessianKind {
     /// Second derivatives of the criterion, in closed form.
     Exact,
-    /// Average information plus the exact curvature of the parameterisation.
+    /// Differences of the exact gradient.
+    Differenced,
+    /// Average information plus the exact curvature of the parameterisation: positive definite by construction, so no proof.
     AverageInformation,
 }
 
@@ -47,6 +49,7 @@ impl HessianKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Differenced => "differenced gradient",
             Self::AverageInformation => "average information",
         }
     }

@@ -318,16 +318,16 @@ fn newton_step(
 ) -> Option<Vec<f64>> {
     if let Some(whole) = whole {
         if whole.promise(&whole.slopes(criterion)?) < SMALL {
-            return whole.descend(criterion, x, value).map(|(to, _)| to);
+            let step = whole.descend(criterion, x, value);
+            return Some(step.map_or_else(|| x.to_vec(), |(to, _)| to));
         }
     }
     let model = Curvature::new(criterion, x)?;
     let (mut x, mut value) = (x.to_vec(), value);
     for _ in 0..=CORRECTIONS {
-        let (to, reached) = model.descend(criterion, &x, value)?;
-        if reached == value {
+        let Some((to, reached)) = model.descend(criterion, &x, value) else {
             break;
-        }
+        };
         if !criterion.is_at(&to) {
             criterion.value(&to)?;
         }
@@ -395,7 +395,7 @@ impl Curvature {
 
     /// A step downhill from the point where the criterion was evaluated: at most as long as theta itself in the units of
     /// [`Objective::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
-    /// criterion is not convex are followed downhill. Returns where it leads, and the value there.
+    /// criterion is not convex are followed downhill. Where it leads and the value there; `None` if it does not lower the criterion.
     fn descend(
         &self,
         criterion: &mut Criterion<'_>,
@@ -438,6 +438,6 @@ impl Curvature {
             }
             factor *= 0.5;
         }
-        Some((x.to_vec(), value))
+        None
     }
 }

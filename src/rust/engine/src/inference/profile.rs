@@ -132,10 +132,10 @@ impl Surface<'_, '_> {
                 .collect();
             let found = self.constrained(target, next, predicted).filter(|found| {
                 let rise = found.value - self.minimum;
-                rise > -1e-6 && (rise.max(0.0).sqrt() - zeta) < 3.0
+                rise > -1e-6 && (rise.max(0.0).sqrt() - zeta) < 2.0 * SPACING
             });
             let Some(found) = found else {
-                step *= 0.25;
+                step *= 0.4;
                 if step < 1e-3 {
                     break;
                 }
