@@ -29,17 +29,19 @@
 #' @name lmm-generics
 NULL
 
-#' Call 'lme4's function of the same name for an object that is not ours
+#' Call another package's function of the same name for an object that is not ours
 #' @noRd
-hand_over <- function(generic, object, ...) {
-  if (!isNamespaceLoaded("lme4")) {
+hand_over <- function(generic, object, ..., package = "lme4") {
+  if (!isNamespaceLoaded(package)) {
     ferrolmm_abort(
       paste0("`", generic, "()` has no method for an object of class ", class(object)[[1L]], "."),
       "argument",
-      i = "It is for models fitted by lmm() and, when lme4 is loaded, for its models too."
+      i = paste0("It is for models fitted by lmm() and, when ", package,
+                 " is loaded, for its models too.")
     )
   }
-  getExportedValue("lme4", generic)(object, ...)
+  ## Called in that package's namespace: from here its generic would find our default method.
+  do.call(generic, list(object, ...), quote = TRUE, envir = asNamespace(package))
 }
 
 #' @rdname lmm-generics

@@ -1,8 +1,9 @@
 #' Summarise a fitted model
 #'
-#' The layout is that of 'lme4': scaled residuals, variances and correlations of the random
-#' effects, fixed effects with standard errors and t values, and their correlations. Coefficients
-#' that were dropped for want of rank keep their row, as `NA`. Then comes the certificate.
+#' The layout is that of 'lme4' and 'lmerTest': scaled residuals, variances and correlations of the
+#' random effects, fixed effects with standard errors and t tests, and their correlations.
+#' Coefficients that were dropped for want of rank keep their row, as `NA`. Then comes the
+#' certificate.
 #'
 #' @section Certificate:
 #' Every fit carries the proof that it is an optimum, in `fit$certificate`. The summary gives its
@@ -14,6 +15,8 @@
 #' @param object A model fitted by [lmm()].
 #' @param correlation Print the correlations of the fixed effects? By default when there are at most
 #'   20 (option `ferrolmm.summary.cor.max`).
+#' @param ddf The method for the degrees of freedom of the t tests, see [ddf]. `"none"` leaves them
+#'   out, `"Kenward-Roger"` also adjusts the standard errors.
 #' @param x What `summary()` returned.
 #' @param digits The number of significant digits.
 #' @param symbolic.cor Print the correlations as symbols, see [stats::symnum()]?
@@ -21,15 +24,19 @@
 #' @param show.resids Print the quantiles of the scaled residuals?
 #' @param ... Not used.
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
-#'   columns `Estimate`, `Std. Error` and `t value`), `varcor`, `sigma`, `ngrps`, `residuals`
-#'   (scaled), `vcov`, `AICtab`, `logLik` and `certificate`.
+#'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`
+#'   without `df` for the normal approximation; no `df` and no p-value for `"none"`), `ddf`,
+#'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' summary(fit)
 #' coef(summary(fit))
+#' coef(summary(fit, ddf = "Kenward-Roger"))
 #' @export
-summary.lmm <- function(object, correlation = NULL, ...) {
+summary.lmm <- function(object, correlation = NULL,
+                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+  inference <- ddf_for(object, match_ddf(ddf))
   structure(
     list(
       methTitle = format_title(object$REML),
@@ -39,9 +46,10 @@ summary.lmm <- function(object, correlation = NULL, ...) {
       isREML = object$REML,
       nobs = nobs.lmm(object),
       ngrps = ngrps.lmm(object),
-      coefficients = coefficient_table(object),
+      coefficients = coefficient_table(inference),
+      ddf = inference$method,
       sigma = object$sigma,
-      vcov = vcov.lmm(object),
+      vcov = inference$variance,
       varcor = VarCorr.lmm(object),
       logLik = logLik.lmm(object),
       AICtab = criterion_table(object),
@@ -55,17 +63,22 @@ summary.lmm <- function(object, correlation = NULL, ...) {
   )
 }
 
-#' Estimates, standard errors and t values; NA where a coefficient is aliased
+#' Estimates, standard errors and tests; NA where a coefficient is aliased
 #' @noRd
-coefficient_table <- function(object) {
-  estimate <- object$coefficients
-  error <- rep.int(NA_real_, length(estimate))
-  error[kept_columns(object)] <- object$sigma * sqrt(diag(object$vcov_unscaled))
-  matrix(
-    c(estimate, error, estimate / error),
-    ncol = 3L,
-    dimnames = list(names(estimate), c("Estimate", "Std. Error", "t value"))
+coefficient_table <- function(inference) {
+  kept <- kept_columns(inference$object)
+  names <- names(inference$object$coefficients)
+  tests <- as.matrix(test_rows(inference, diag(length(kept))))
+  columns <- switch(inference$method,
+    asymptotic = c("Estimate" = 1L, "Std. Error" = 2L, "z value" = 4L, "Pr(>|z|)" = 5L),
+    none = c("Estimate" = 1L, "Std. Error" = 2L, "t value" = 4L),
+    c("Estimate" = 1L, "Std. Error" = 2L, "df" = 3L, "t value" = 4L, "Pr(>|t|)" = 5L)
   )
+  table <- matrix(
+    NA_real_, length(names), length(columns), dimnames = list(names, names(columns))
+  )
+  table[kept, ] <- tests[, columns]
+  table
 }
 
 #' @rdname summary.lmm
@@ -74,7 +87,8 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
                               symbolic.cor = FALSE,
                               ranef.comp = c("Variance", "Std.Dev."),
                               show.resids = TRUE, ...) {
-  writeLines(paste0(x$methTitle, " ['lmm']"))
+  tests <- if (nrow(x$coefficients) > 0L) format_test_title(x$ddf)
+  writeLines(wrap_text(paste0(x$methTitle, tests, " ['lmm']"), exdent = 2L))
   writeLines(c(format_call(x$call, x$formula), ""))
   writeLines(c(format_criterion(x$AICtab, 1L), ""))
   if (show.resids) {
@@ -87,6 +101,11 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   print_correlations(x$vcov, correlation, symbolic.cor)
   writeLines(c("", format_certificate(x$certificate), x$findings))
   invisible(x)
+}
+
+#' @noRd
+format_test_title <- function(method) {
+  describe_ddf(method, if (method == "asymptotic") ". z-tests use " else ". t-tests use ")
 }
 
 #' Five quantiles of the scaled residuals
@@ -111,7 +130,11 @@ print_coefficients <- function(coefficients, digits) {
     cat(" (", dropped, " not defined because of singularities)", sep = "")
   }
   cat("\n")
-  stats::printCoefmat(coefficients, digits = digits, na.print = "NA")
+  tested <- grepl("^Pr", colnames(coefficients)[[ncol(coefficients)]])
+  stats::printCoefmat(
+    coefficients, digits = digits, na.print = "NA", cs.ind = 1:2,
+    tst.ind = grep("value$", colnames(coefficients)), has.Pvalue = tested, P.values = tested
+  )
 }
 
 #' Correlations of the fixed effects: when asked for, or when few enough

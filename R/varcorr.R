@@ -6,6 +6,8 @@
 #' @param x A model fitted by [lmm()]; for the methods, what `VarCorr()` returned.
 #' @param sigma The residual standard deviation to scale the matrices by. Without it the estimated
 #'   one is used; `sigma = 1` gives the covariances relative to the residual variance.
+#' @param se Compute standard errors too? They cost about as much as Satterthwaite's method, and
+#'   as.data.frame() shows them.
 #' @param ... For `print()`, passed to [print.default()]; otherwise not used.
 #' @returns `VarCorr()`: a list of class `VarCorr.lmm` with one covariance matrix a term, each with
 #'   the attributes `stddev` and `correlation`; the attribute `sc` of the list is the residual
@@ -13,16 +15,30 @@
 #'
 #'   `as.data.frame()`: a data frame with the columns `grp`, `var1`, `var2`, `vcov` (variance or
 #'   covariance) and `sdcor` (standard deviation or correlation). The last row is the residual.
+#'   After `VarCorr(x, se = TRUE)` also `se.vcov`, `se.sdcor`, and `conf.low` and `conf.high`, the
+#'   limits of `sdcor`.
+#'
+#' @section Standard errors:
+#' They are those of the asymptotic normal distribution: from the exact Hessian of the criterion
+#' that was maximised, carried over to each parameter by its derivatives. Limits are symmetric on
+#' the scale of the logarithm for standard deviations, on Fisher's scale for correlations. At the
+#' boundary of the parameter space that distribution does not hold: a variance of zero and the
+#' correlations of a singular covariance matrix have `NA`, and the attribute `note` of the data
+#' frame says so.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' VarCorr(fit)
 #' print(VarCorr(fit), comp = c("Variance", "Std.Dev."))
 #' as.data.frame(VarCorr(fit))
+#' as.data.frame(VarCorr(fit, se = TRUE))
 #' @importFrom nlme VarCorr
 #' @method VarCorr lmm
 #' @export
-VarCorr.lmm <- function(x, sigma = 1, ...) {
+VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
+  if (se && !missing(sigma)) {
+    ferrolmm_abort("`se` is for the estimated `sigma`: leave `sigma` out.", "argument")
+  }
   sigma <- if (missing(sigma)) x$sigma else sigma
   factors <- theta_matrix(x$theta, x$random)
   matrices <- Map(
@@ -34,6 +50,7 @@ VarCorr.lmm <- function(x, sigma = 1, ...) {
     names = term_names(x),
     sc = sigma,
     useSc = TRUE,
+    uncertainty = if (se) varcorr_uncertainty(x),
     class = c("VarCorr.lmm", "VarCorr.merMod")
   )
 }
@@ -73,10 +90,12 @@ term_names <- function(object) {
 #' @param row.names,optional Not used; there for the generic.
 #' @param order `"cov.last"`: the variances of a term, then its covariances; `"lower.tri"`: the
 #'   order of the lower triangle, column by column (that of `theta`).
+#' @param conf.level The level of the intervals.
 #' @rdname VarCorr.lmm
 #' @export
 as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
-                                      order = c("cov.last", "lower.tri"), ...) {
+                                      order = c("cov.last", "lower.tri"),
+                                      conf.level = 0.95, ...) {
   order <- match.arg(order)
   tables <- Map(function(v, group) varcorr_rows(v, group, order), x, names(x))
   sigma <- attr(x, "sc")
@@ -85,6 +104,24 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
   )
   rows <- do.call(rbind, c(unname(tables), list(residual)))
   rownames(rows) <- NULL
+  uncertainty <- attr(x, "uncertainty")
+  if (is.null(uncertainty)) {
+    return(rows)
+  }
+  check_level(conf.level)
+  add_uncertainty(rows, uncertainty, conf.level)
+}
+
+#' @noRd
+add_uncertainty <- function(rows, uncertainty, level) {
+  key <- function(table) paste(table$grp, table$var1, table$var2, sep = "\r")
+  from <- match(key(rows), key(uncertainty))
+  rows$se.vcov <- uncertainty$se.vcov[from]
+  rows$se.sdcor <- uncertainty$se.sdcor[from]
+  limits <- sdcor_limits(rows$sdcor, rows$se.sdcor, !is.na(rows$var2), level)
+  rows$conf.low <- limits[, 1L]
+  rows$conf.high <- limits[, 2L]
+  attr(rows, "note") <- attr(uncertainty, "note")
   rows
 }
 
@@ -107,6 +144,104 @@ varcorr_rows <- function(v, group, order) {
     vcov = v[cells],
     sdcor = sdcor[cells]
   )
+}
+
+# Standard errors ----------------------------------------------------------------------------------
+
+#' The estimated parameters of the random effects, a row for each, in the order of theta
+#'
+#' @returns a data frame with the columns term, grp, i and j (row and column in the term's
+#'   covariance matrix), var1, var2
+#' @noRd
+varcorr_cells <- function(object) {
+  groups <- term_names(object)
+  cells <- Map(function(term, t) {
+    k <- length(term$cnms)
+    below <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+    if (term$structure == "diag") {
+      below <- below[below[, 1L] == below[, 2L], , drop = FALSE]
+    }
+    data.frame(
+      term = t, grp = groups[[t]], i = below[, 1L], j = below[, 2L], var1 = term$cnms[below[, 2L]],
+      var2 = ifelse(below[, 1L] == below[, 2L], NA_character_, term$cnms[below[, 1L]])
+    )
+  }, object$random, seq_along(object$random))
+  do.call(rbind, cells)
+}
+
+#' Standard errors of variances and covariances, standard deviations and correlations
+#'
+#' @returns varcorr_cells() and a row for the residual, with vcov, sdcor, se.vcov and se.sdcor; the
+#'   attribute `note` says why some are NA
+#' @noRd
+varcorr_uncertainty <- function(object) {
+  pieces <- engine_inference(engine_satterthwaite, object)
+  gamma <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
+  vc <- VarCorr.lmm(object)
+  cells <- varcorr_cells(object)
+  sizes <- lengths(object$cnms)
+  starts <- cumsum(c(0L, sizes * (sizes + 1L) / 2L))
+  rows <- lapply(seq_len(nrow(cells)), function(c) {
+    t <- cells$term[[c]]
+    here <- starts[[t]] + seq_len(starts[[t + 1L]] - starts[[t]])
+    cell_uncertainty(vc[[t]], cells$i[[c]], cells$j[[c]], gamma[here, here, drop = FALSE])
+  })
+  residual <- gamma[nrow(gamma), ncol(gamma)]
+  sigma <- object$sigma
+  values <- rbind(
+    do.call(rbind, rows), c(sigma^2, sigma, sqrt(residual), sqrt(residual) / (2 * sigma))
+  )
+  colnames(values) <- c("vcov", "sdcor", "se.vcov", "se.sdcor")
+  cells[nrow(cells) + 1L, "grp"] <- "Residual"
+  hide_boundary(cbind(cells, values), object)
+}
+
+#' Value and standard errors of one variance or covariance, by the delta method
+#'
+#' @param gamma covariance matrix of the lower triangle of `v`.
+#' @noRd
+cell_uncertainty <- function(v, i, j, gamma) {
+  k <- nrow(v)
+  position <- matrix(0L, k, k)
+  position[lower.tri(position, diag = TRUE)] <- seq_len(k * (k + 1L) / 2L)
+  own <- position[i, j]
+  se <- sqrt(gamma[own, own])
+  sd <- attr(v, "stddev")
+  if (i == j) {
+    return(c(v[i, i], sd[[i]], se, se / (2 * sd[[i]])))
+  }
+  rho <- v[i, j] / (sd[[i]] * sd[[j]])
+  used <- c(own, position[i, i], position[j, j])
+  slope <- c(1 / (sd[[i]] * sd[[j]]), -rho / (2 * v[i, i]), -rho / (2 * v[j, j]))
+  spread <- drop(slope %*% gamma[used, used] %*% slope)
+  c(v[i, j], rho, se, sqrt(max(spread, 0)))
+}
+
+#' No standard errors where the normal approximation does not hold
+#' @noRd
+hide_boundary <- function(table, object) {
+  factors <- theta_matrix(object$theta, object$random)
+  singular <- object$certificate$rank < lengths(object$cnms)
+  identified <- object$certificate$status != "not-identified"
+  zero <- Map(
+    function(factor, t) sqrt(rowSums(factor^2)) * effect_scales(object, t) < 1e-5,
+    factors, seq_along(factors)
+  )
+  hidden <- vapply(seq_len(nrow(table)), function(c) {
+    t <- table$term[[c]]
+    if (is.na(t)) {
+      return(!identified)
+    }
+    pair <- table$i[[c]] != table$j[[c]]
+    !identified || pair && singular[[t]] || any(zero[[t]][c(table$i[[c]], table$j[[c]])])
+  }, NA)
+  table[hidden, c("se.vcov", "se.sdcor")] <- NA_real_
+  attr(table, "note") <- if (!identified) {
+    "The covariance parameters are not identified: no standard errors."
+  } else if (any(hidden)) {
+    "Parameters at their boundary have no standard error."
+  }
+  table
 }
 
 #' @param digits The number of significant digits to print.

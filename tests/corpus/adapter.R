@@ -65,10 +65,35 @@ adapter <- local({
     predict(m, newdata = newdata, re.form = re_form, allow.new.levels = allow_new)
   }
 
+  tests_of_coefficients <- function(m, ddf) {
+    table <- coef(summary(m, ddf = ddf))
+    data.frame(
+      name = rownames(table), estimate = table[, "Estimate"], se = table[, "Std. Error"],
+      df = table[, "df"], t = table[, "t value"], p = table[, "Pr(>|t|)"]
+    )
+  }
+
+  tests_of_terms <- function(m, type, ddf) {
+    table <- anova(m, type = type, ddf = ddf)
+    data.frame(
+      term = rownames(table), numdf = table$NumDF, dendf = table$DenDF, F = table[["F value"]],
+      p = table[["Pr(>F)"]]
+    )
+  }
+
+  test_of_contrast <- function(m, L, ddf) {
+    test <- contest(m, L, ddf = ddf)
+    list(
+      F = test[["F value"]], numdf = test$NumDF, dendf = test$DenDF, p = test[["Pr(>F)"]]
+    )
+  }
+
   list(
     name = "ferrolmm",
     version = paste(as.character(utils::packageVersion("ferrolmm")), R.version.string),
-    supports = c("lmm", "weights", "offset", "predict", "condvar"),
+    supports = c(
+      "lmm", "weights", "offset", "predict", "condvar", "satterthwaite", "kenward-roger", "anova"
+    ),
     FIT = ferrolmm::lmm,
     PREDICT = function(...) predict(...),
     fit = fit,
@@ -87,6 +112,9 @@ adapter <- local({
     condvar = conditional_variances,
     fitted = function(m) as.numeric(fitted(m)),
     resid = function(m) as.numeric(resid(m)),
-    predict = predict_at
+    predict = predict_at,
+    coeftest = tests_of_coefficients,
+    anova = tests_of_terms,
+    contest = test_of_contrast
   )
 })

@@ -1,5 +1,5 @@
 for_twins("the table of coefficients is lme4's", function(ours, theirs) {
-  table <- coef(summary(ours))
+  table <- coef(summary(ours, ddf = "none"))
   expect_identical(colnames(table), c("Estimate", "Std. Error", "t value"))
   estimated <- !is.na(table[, "Estimate"])
   if (any(estimated)) {
@@ -42,6 +42,19 @@ test_that("summaries print as lme4's, with the certificate", {
   )
   expect_snapshot(print(summary(our_twin("deficient")), digits = 3), transform = mask_certificate)
   expect_snapshot(print(summary(our_twin("no_fixed")), digits = 3), transform = mask_certificate)
+})
+
+test_that("each method for the degrees of freedom has its table", {
+  local_reproducible_output(width = 80)
+  print_tests <- function(ddf) {
+    lines <- capture.output(print(summary(our_twin("deficient"), ddf = ddf), digits = 3))
+    writeLines(lines[c(1, grep("^Fixed effects", lines):(grep("^Correlation", lines) - 2))])
+  }
+  expect_snapshot({
+    print_tests("Kenward-Roger")
+    print_tests("asymptotic")
+    print_tests("none")
+  })
 })
 
 test_that("correlations of many fixed effects are not shown unless asked for", {

@@ -55,3 +55,49 @@ test_that("VarCorr() prints standard deviations, variances, correlations, covari
     print(VarCorr(our_twin("factor_slope"), sigma = 1), digits = 3, comp = "Var", corr = TRUE)
   })
 })
+
+test_that("standard errors are those of an n x n computation", {
+  data <- twin_data()$sleepstudy
+  data <- droplevels(data[data$Subject %in% levels(data$Subject)[1:9], ])
+  fit <- lmm(Reaction ~ Days + (Days | Subject), data)
+  table <- as.data.frame(VarCorr(fit, se = TRUE), order = "lower.tri")
+  expect_equal(
+    table$se.vcov, sqrt(diag(brute_inference(fit)$asymptotic)), tolerance = 1e-5
+  )
+  expect_equal(table$se.sdcor[1], table$se.vcov[1] / (2 * table$sdcor[1]))
+  expect_equal(table$conf.low[4], table$sdcor[4]^2 / table$conf.high[4])
+  cov_last <- as.data.frame(VarCorr(fit, se = TRUE))
+  expect_equal(cov_last$se.sdcor, table$se.sdcor[c(1, 3, 2, 4)])
+  wide <- as.data.frame(VarCorr(fit, se = TRUE), conf.level = 0.99)
+  expect_true(all(wide$conf.low < cov_last$conf.low & wide$conf.high > cov_last$conf.high))
+  expect_null(attr(table, "note"))
+  expect_error(VarCorr(fit, sigma = 1, se = TRUE), class = "ferrolmm_error_argument")
+})
+
+test_that("a standard error of a correlation is that of its definition", {
+  fit <- our_twin("slope")
+  pieces <- engine_inference(engine_satterthwaite, fit)
+  gamma <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
+  v <- VarCorr(fit)$Subject[c(1, 2, 4)]
+  rho <- function(v) v[2] / sqrt(v[1] * v[3])
+  slope <- vapply(1:3, function(i) {
+    h <- replace(numeric(3), i, 1e-4 * abs(v[i]))
+    (rho(v + h) - rho(v - h)) / (2 * sum(h))
+  }, 0)
+  table <- as.data.frame(VarCorr(fit, se = TRUE))
+  expect_equal(table$se.sdcor[3], sqrt(drop(slope %*% gamma[1:3, 1:3] %*% slope)), tolerance = 1e-6)
+})
+
+test_that("parameters at the boundary have no standard errors, and a note says so", {
+  set.seed(6)
+  data <- data.frame(g = gl(10, 6), x = rep(1:6, 10))
+  b <- rnorm(10)
+  data$y <- b[data$g] * (1 + 0.5 * data$x) + rnorm(60, 0, 0.3)
+  data$y <- data$y + 0.05 * rnorm(60)
+  fit <- suppressMessages(lmm(y ~ x + (x | g), data))
+  skip_if_not(isSingular(fit), "the simulated fit is not singular")
+  table <- as.data.frame(VarCorr(fit, se = TRUE))
+  expect_true(is.na(table$se.sdcor[3]))
+  expect_true(all(is.finite(table$se.sdcor[c(1, 2, 4)])))
+  expect_match(attr(table, "note"), "boundary")
+})

@@ -48,7 +48,9 @@ for (name in c("slope", "crossed", "shared_factor", "weighted", "deficient", "no
     joint <- vcov(fit, full = TRUE)
     expect_equal(unname(joint), expected)
     expect_identical(joint, t(joint))
-    expect_identical(rownames(joint)[seq_len(p)], rownames(vcov(fit))[seq_len(p)])
+    expect_identical(
+      rownames(joint)[seq_len(p)], as.character(rownames(vcov(fit)))
+    )
   })
 }
 

@@ -1,0 +1,129 @@
+#' Confidence intervals of the parameters
+#'
+#' Intervals of the fixed effects and of the standard deviations and correlations of the random
+#' effects.
+#'
+#' @section Wald intervals:
+#' Of a fixed effect: the estimate and a quantile of t, with the degrees of freedom of `ddf`, times
+#' the standard error. Of a standard deviation: symmetric on the scale of its logarithm, which keeps
+#' the limits positive. Of a correlation: symmetric on Fisher's scale, the inverse hyperbolic
+#' tangent. Their standard errors are from the exact Hessian of the criterion, see
+#' [VarCorr.lmm()]. A parameter at its boundary (a variance of zero, a correlation of one) has no
+#' standard error, and its limits are `NA`.
+#'
+#' @param object A model fitted by [lmm()].
+#' @param parm The parameters: names, positions, or `"beta_"` for the fixed effects and `"theta_"`
+#'   for the rest. By default all.
+#' @param level The confidence level.
+#' @param method The method, `"Wald"`.
+#' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf].
+#' @param oldNames Call the parameters of the random effects `.sig01`, `.sig02`, ... and `.sigma`,
+#'   as 'lme4' does? Otherwise `sd_(Intercept)|Subject`, `cor_age.(Intercept)|Subject`, ... and
+#'   `sigma`.
+#' @param ... Not used.
+#' @returns A matrix with a row for each parameter and a column for each limit.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' confint(fit)
+#' confint(fit, parm = "theta_", oldNames = FALSE)
+#' @importFrom stats confint
+#' @export
+confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
+                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                        oldNames = TRUE, ...) {
+  check_level(level)
+  method <- match_interval_method(method)
+  names <- parameter_names(object, oldNames)
+  wanted <- if (missing(parm)) seq_along(names) else which_parameters(parm, names, object)
+  limits <- switch(method, Wald = wald_limits(object, level, match_ddf(ddf), wanted))
+  probabilities <- c((1 - level) / 2, (1 + level) / 2)
+  dimnames(limits) <- list(
+    names, paste(format(100 * probabilities, trim = TRUE, scientific = FALSE, digits = 3L), "%")
+  )
+  limits[wanted, , drop = FALSE]
+}
+
+#' Add a method here and in confint.lmm()'s switch
+#' @noRd
+match_interval_method <- function(method, known = "Wald") {
+  if (!is.character(method) || length(method) != 1L || !method %in% known) {
+    ferrolmm_abort(paste0("`method` must be ", quote_names(known), "."), "argument")
+  }
+  method
+}
+
+#' Names of all parameters, those of the random effects first
+#' @noRd
+parameter_names <- function(object, old) {
+  cells <- varcorr_cells(object)
+  sizes <- nrow(cells)
+  random <- if (old) {
+    c(sprintf(".sig%02d", seq_len(sizes)), ".sigma")
+  } else {
+    pair <- !is.na(cells$var2)
+    groups <- names(object$cnms)[cells$term]
+    c(
+      paste0(ifelse(pair, paste0("cor_", cells$var2, "."), "sd_"), cells$var1, "|", groups),
+      "sigma"
+    )
+  }
+  c(random, names(object$coefficients))
+}
+
+#' @noRd
+which_parameters <- function(parm, names, object) {
+  n_random <- length(names) - length(object$coefficients)
+  if (identical(parm, "theta_")) {
+    return(seq_len(n_random))
+  }
+  if (identical(parm, "beta_")) {
+    return(n_random + seq_along(object$coefficients))
+  }
+  found <- if (is.character(parm)) match(parm, names) else seq_along(names)[parm]
+  if (anyNA(found)) {
+    unknown <- if (is.character(parm)) {
+      paste("names", quote_names(parm[is.na(found)]))
+    } else {
+      "points beyond the last parameter"
+    }
+    ferrolmm_abort(
+      paste0("`parm` ", unknown, "."), "argument",
+      i = paste0("The parameters are ", quote_names(names, 10L), ".")
+    )
+  }
+  found
+}
+
+#' @noRd
+wald_limits <- function(object, level, method, wanted) {
+  p <- length(object$coefficients)
+  n_random <- sum(vapply(object$random, count_theta, 1)) + 1L
+  limits <- matrix(NA_real_, n_random + p, 2L)
+  if (any(wanted <= n_random)) {
+    table <- varcorr_uncertainty(object)
+    limits[seq_len(n_random), ] <- sdcor_limits(
+      table$sdcor, table$se.sdcor, !is.na(table$var2), level
+    )
+  }
+  if (any(wanted > n_random)) {
+    inference <- ddf_for(object, method)
+    tests <- test_rows(inference, diag(object$rank))
+    half <- t_quantile(level, tests$df) * tests$se
+    limits[n_random + kept_columns(object), ] <- cbind(tests$estimate - half, tests$estimate + half)
+  }
+  limits
+}
+
+#' Limits of standard deviations on the log scale, of correlations on Fisher's
+#' @noRd
+sdcor_limits <- function(value, se, is_correlation, level) {
+  z <- stats::qnorm((1 + level) / 2)
+  limits <- matrix(NA_real_, length(value), 2L)
+  known <- !is.na(se)
+  sd <- known & !is_correlation
+  limits[sd, ] <- value[sd] * exp(outer(z * se[sd] / value[sd], c(-1, 1)))
+  cor <- known & is_correlation
+  limits[cor, ] <- tanh(atanh(value[cor]) + outer(z * se[cor] / (1 - value[cor]^2), c(-1, 1)))
+  limits
+}

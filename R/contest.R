@@ -1,0 +1,334 @@
+#' Test linear hypotheses of the fixed effects
+#'
+#' Tests `L %*% beta = rhs`: all rows together by an F test, or each row by a t test with its
+#' estimate and confidence interval.
+#'
+#' Rows of `L` that are linear combinations of others do no harm: the F test has as many numerator
+#' degrees of freedom as there are independent rows. Hypotheses that contradict each other are an
+#' error.
+#'
+#' With 'lmerTest' loaded, `contest()` also works for its models, and its functions `contest()`,
+#' `contest1D()` and `contestMD()` for models of [lmm()].
+#'
+#' @param model A model fitted by [lmm()].
+#' @param L The hypotheses: a matrix with a row for each and a column for each coefficient (or for
+#'   each one that was not dropped for want of rank), a vector for one of them, or a matrix or
+#'   vector whose names are some of the coefficients; or a character vector of equations in the
+#'   coefficients, such as `"age = 1"` or `"2 * a - b"`, which without `=` are tested against zero.
+#'   A list of those gives a row of the result for each of its elements.
+#' @param rhs The right-hand sides, one or as many as rows. Equations have their own.
+#' @param joint Test the rows together (`TRUE`) or each by itself?
+#' @param confint Add confidence limits, when the rows are tested each by itself?
+#' @param level The confidence level.
+#' @param ddf The method for the degrees of freedom, see [ddf].
+#' @param ... Passed to methods.
+#' @returns A data frame. Joint: one row with the columns `Sum Sq`, `Mean Sq`, `NumDF`, `DenDF`,
+#'   `F value` and `Pr(>F)`. Row by row: `Estimate`, `Std. Error`, `df`, `t value`, `lower`, `upper`
+#'   and `Pr(>|t|)`.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
+#' contest(fit, c(0, 1, 0, 0))
+#' contest(fit, c("age = 1", "`age:SexFemale` = 0"))
+#' contest(fit, c(girls = "age + age:SexFemale", boys = "age"), joint = FALSE)
+#' @export
+contest <- function(model, L, ...) UseMethod("contest")
+
+#' @export
+contest.default <- function(model, L, ...) {
+  hand_over("contest", model, L = L, ..., package = "lmerTest")
+}
+
+#' @rdname contest
+#' @export
+contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level = 0.95,
+                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+  inference <- ddf_for(model, match_ddf(ddf))
+  check_level(level)
+  sets <- if (is.list(L) && !is.data.frame(L)) L else list(L)
+  tables <- lapply(sets, function(L) {
+    hypotheses <- contrast_matrix(L, rhs, inference$object)
+    if (joint) {
+      check_contradiction(hypotheses, inference)
+      test_joint(inference, hypotheses$L, hypotheses$rhs)
+    } else {
+      row_table(inference, hypotheses, confint, level)
+    }
+  })
+  do.call(rbind, tables)
+}
+
+#' @noRd
+contest1D.lmm <- function(model, L, rhs = 0,
+                          ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                          confint = FALSE, level = 0.95, ...) {
+  contest.lmm(model, L, rhs, joint = FALSE, confint = confint, level = level, ddf = match_ddf(ddf))
+}
+
+#' @noRd
+contestMD.lmm <- function(model, L, rhs = 0,
+                          ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+  contest.lmm(model, L, rhs, joint = TRUE, ddf = match_ddf(ddf))
+}
+
+#' @noRd
+row_table <- function(inference, hypotheses, confint, level) {
+  tests <- test_rows(inference, hypotheses$L, hypotheses$rhs)
+  table <- data.frame(
+    Estimate = tests$estimate, "Std. Error" = tests$se, df = tests$df,
+    "t value" = tests$statistic, check.names = FALSE
+  )
+  if (confint) {
+    half <- t_quantile(level, tests$df) * tests$se
+    table$lower <- tests$estimate - half
+    table$upper <- tests$estimate + half
+  }
+  table[["Pr(>|t|)"]] <- tests$p
+  names <- rownames(hypotheses$L)
+  if (!is.null(names)) {
+    rownames(table) <- make.unique(names)
+  }
+  table
+}
+
+#' Half the width of an interval in standard errors; the normal quantile where `df` is not known
+#' @noRd
+t_quantile <- function(level, df) {
+  stats::qt((1 + level) / 2, ifelse(is.na(df), Inf, df))
+}
+
+#' @noRd
+check_level <- function(level) {
+  if (!is.numeric(level) || length(level) != 1L || is.na(level) || level <= 0 || level >= 1) {
+    ferrolmm_abort("`level` must be a number between 0 and 1.", "argument")
+  }
+}
+
+# Hypotheses -------------------------------------------------------------------------------------
+
+#' What a user gives as L, as a matrix with a column for each kept coefficient
+#'
+#' @returns list(L, rhs), `rhs` as long as L has rows
+#' @noRd
+contrast_matrix <- function(L, rhs, object) {
+  if (is.character(L)) {
+    equations <- read_equations(L, names(object$coefficients))
+    L <- equations$L
+    rhs <- equations$rhs
+  } else {
+    L <- full_contrasts(L, object)
+  }
+  if (!is.numeric(rhs) || anyNA(rhs) || !length(rhs) %in% c(1L, nrow(L))) {
+    ferrolmm_abort(
+      paste0("`rhs` must be one number, or one for each of the ", count_of(nrow(L), "row"),
+             " of `L`."),
+      "argument"
+    )
+  }
+  list(L = drop_aliased(L, object), rhs = rep_len(rhs, nrow(L)))
+}
+
+#' @noRd
+full_contrasts <- function(L, object) {
+  if (is.data.frame(L)) {
+    L <- as.matrix(L)
+  }
+  if (!is.numeric(L) || !all(is.finite(L)) || length(dim(L)) > 2L) {
+    ferrolmm_abort(
+      "`L` must be a numeric matrix or vector without missing values, or equations.", "argument",
+      i = "For instance contest(fit, \"x = 0\")."
+    )
+  }
+  if (is.null(dim(L))) {
+    L <- matrix(L, 1L, dimnames = list(NULL, names(L)))
+  }
+  known <- names(object$coefficients)
+  kept <- kept_columns(object)
+  p <- length(known)
+  named <- !is.null(colnames(L))
+  if (!named && ncol(L) == p || named && identical(colnames(L), known)) {
+    return(L)
+  }
+  columns <- if (named) match(colnames(L), known) else if (ncol(L) == length(kept)) kept
+  if (is.null(columns)) {
+    ferrolmm_abort(
+      paste0("`L` has ", count_of(ncol(L), "column"), ", the model has ",
+             count_of(p, "coefficient"), "."),
+      "argument", i = "Give a column for each coefficient, or name the columns."
+    )
+  }
+  if (anyNA(columns)) {
+    unknown <- colnames(L)[is.na(columns)]
+    if (ncol(L) == p) {
+      return(unname(L))
+    }
+    abort_unknown_coefficient(unknown, known)
+  }
+  full <- matrix(0, nrow(L), p, dimnames = list(rownames(L), NULL))
+  full[, columns] <- L
+  full
+}
+
+#' @noRd
+abort_unknown_coefficient <- function(unknown, known) {
+  ferrolmm_abort(
+    paste0("There is no coefficient ", quote_names(unknown), "."), "argument",
+    i = c(did_you_mean(unknown[[1L]], known),
+          paste0("The model has ", quote_names(known, 8L), "."))
+  )
+}
+
+#' Leave out the columns of dropped coefficients, after checking that nothing is asked of them that
+#' the data cannot tell
+#' @noRd
+drop_aliased <- function(L, object) {
+  kept <- kept_columns(object)
+  dropped <- setdiff(seq_len(ncol(L)), kept)
+  rows <- which(rowSums(L[, dropped, drop = FALSE] != 0) > 0)
+  if (length(rows) > 0L) {
+    x <- fixed_matrix(object$terms, object$frame, object$contrasts)
+    combination <- qr.coef(qr(x[, kept, drop = FALSE]), x[, dropped, drop = FALSE])
+    implied <- L[rows, kept, drop = FALSE] %*% combination
+    given <- L[rows, dropped, drop = FALSE]
+    if (any(abs(given - implied) > 1e-6 * pmax(1, abs(implied)))) {
+      ferrolmm_abort(
+        "`L` asks for a combination of coefficients that cannot be estimated.", "argument",
+        x = paste0("Dropped for want of rank: ",
+                   quote_names(names(object$coefficients)[dropped]), "."),
+        rows = rows
+      )
+    }
+  }
+  L[, kept, drop = FALSE]
+}
+
+#' @noRd
+check_contradiction <- function(hypotheses, inference) {
+  L <- hypotheses$L
+  rows <- independent_rows(L, inference$variance)
+  others <- setdiff(seq_len(nrow(L)), rows)
+  if (length(others) == 0L || all(hypotheses$rhs == 0)) {
+    return(invisible())
+  }
+  implied <- numeric(length(others))
+  if (length(rows) > 0L) {
+    weights <- qr.coef(qr(t(L[rows, , drop = FALSE])), t(L[others, , drop = FALSE]))
+    implied <- drop(crossprod(weights, hypotheses$rhs[rows]))
+  }
+  scale <- 1e-7 * max(1, abs(hypotheses$rhs))
+  wrong <- others[abs(hypotheses$rhs[others] - implied) > scale]
+  if (length(wrong) > 0L) {
+    ferrolmm_abort(
+      "The hypotheses contradict each other.", "argument",
+      x = paste0("Row ", wrong[[1L]], " of `L` follows from other rows, with another value in ",
+                 "`rhs`.")
+    )
+  }
+}
+
+# Equations ----------------------------------------------------------------------------------------
+
+#' Equations that are linear in the coefficients, as a matrix and a right-hand side
+#'
+#' Names of coefficients stand for themselves, in backticks or not; the longest match first, so that
+#' `a:b` is not read as `a`.
+#' @noRd
+read_equations <- function(text, known) {
+  p <- length(known)
+  L <- matrix(0, length(text), p)
+  rhs <- numeric(length(text))
+  for (i in seq_along(text)) {
+    sides <- strsplit(text[[i]], "=", fixed = TRUE)[[1L]]
+    if (length(sides) > 2L) {
+      abort_equation(text[[i]], "it has more than one `=`")
+    }
+    linear <- lapply(sides, read_linear, known = known, text = text[[i]])
+    whole <- if (length(linear) == 2L) linear[[1L]] - linear[[2L]] else linear[[1L]]
+    L[i, ] <- whole[-1L]
+    rhs[[i]] <- -whole[[1L]]
+  }
+  given <- if (is.null(names(text))) character(length(text)) else names(text)
+  rownames(L) <- ifelse(nzchar(given), given, text)
+  list(L = L, rhs = rhs)
+}
+
+#' Constant and coefficients of one side of an equation
+#' @noRd
+read_linear <- function(side, known, text) {
+  expression <- parse_side(side, known, text)
+  p <- length(known)
+  value <- function(beta) {
+    values <- c(as.list(beta), allowed_operators)
+    names(values) <- c(placeholder(seq_len(p)), names(allowed_operators))
+    result <- tryCatch(
+      eval(expression, values, emptyenv()),
+      error = function(e) abort_equation(text, conditionMessage(e))
+    )
+    if (!is.numeric(result) || length(result) != 1L || is.na(result)) {
+      abort_equation(text, "it has no value")
+    }
+    result
+  }
+  constant <- value(numeric(p))
+  slopes <- vapply(seq_len(p), function(j) value(as.numeric(seq_len(p) == j)) - constant, 0)
+  trial <- seq_len(p) + 0.5
+  if (abs(value(trial) - constant - sum(slopes * trial)) > 1e-8 * (1 + sum(abs(slopes * trial)))) {
+    abort_equation(text, "it is not linear in the coefficients")
+  }
+  c(constant, slopes)
+}
+
+allowed_operators <- list(
+  "+" = `+`, "-" = `-`, "*" = `*`, "/" = `/`, "(" = `(`, "^" = `^`
+)
+
+placeholder <- function(j) sprintf("..b%d", j)
+
+#' @noRd
+parse_side <- function(side, known, text) {
+  marked <- gsub("`", "", side, fixed = TRUE)
+  for (j in order(nchar(known), decreasing = TRUE)) {
+    marked <- replace_name(marked, known[[j]], paste0("\r", j, "\r"))
+  }
+  marked <- gsub("\r([0-9]+)\r", " ..b\\1 ", marked)
+  expression <- tryCatch(
+    parse(text = marked, keep.source = FALSE),
+    error = function(e) abort_equation(text, "it cannot be read")
+  )
+  if (length(expression) != 1L) {
+    abort_equation(text, "it cannot be read")
+  }
+  unknown <- setdiff(all.vars(expression[[1L]]), placeholder(seq_along(known)))
+  if (length(unknown) > 0L) {
+    abort_unknown_coefficient(unknown, known)
+  }
+  expression[[1L]]
+}
+
+#' Replace a name where it stands alone: not as a part of a longer name or number
+#' @noRd
+replace_name <- function(text, name, mark) {
+  found <- gregexpr(name, text, fixed = TRUE)[[1L]]
+  if (found[[1L]] < 0L) {
+    return(text)
+  }
+  for (at in rev(found)) {
+    end <- at + nchar(name)
+    before <- substr(text, at - 1L, at - 1L)
+    after <- substr(text, end, end)
+    joins <- grepl("[A-Za-z0-9._\r]", before) && grepl("^[A-Za-z0-9._]", name) ||
+      grepl("[A-Za-z0-9._\r]", after) && grepl("[A-Za-z0-9._]$", name)
+    if (!joins) {
+      text <- paste0(substr(text, 1L, at - 1L), mark, substring(text, end))
+    }
+  }
+  text
+}
+
+#' @noRd
+abort_equation <- function(text, why) {
+  ferrolmm_abort(
+    paste0("The hypothesis \"", text, "\" is no linear equation: ", why, "."), "argument",
+    i = "Write it as in \"2 * a - b = 1\", with names of coefficients."
+  )
+}

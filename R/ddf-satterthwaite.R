@@ -1,0 +1,68 @@
+#' Inference by Satterthwaite's method
+#'
+#' A row l of L has variance v = l'Cl, whose gradient with respect to the variance parameters psi is
+#' g; the degrees of freedom are 2 v^2 / (g' A g), A the asymptotic covariance matrix of psi.
+#' @noRd
+satterthwaite <- function(object) {
+  pieces <- engine_inference(engine_satterthwaite, object)
+  variance <- vcov.lmm(object)
+  r <- nrow(variance)
+  s <- nrow(pieces$covariance)
+  gradients <- array(pieces$vcov_gradient, c(r, r, s))
+  single <- function(L) {
+    v <- rowSums((L %*% variance) * L)
+    slopes <- vapply(
+      seq_len(s),
+      function(a) rowSums((L %*% matrix(gradients[, , a], r)) * L), double(nrow(L))
+    )
+    slopes <- matrix(slopes, nrow(L))
+    2 * v^2 / rowSums((slopes %*% pieces$covariance) * slopes)
+  }
+  list(
+    method = "Satterthwaite", object = object, beta = object$beta, variance = variance,
+    single = single,
+    joint = function(L, estimate) fai_cornelius(L, estimate, variance, single)
+  )
+}
+
+#' The F statistic as a mean of independent squared t statistics, one an eigenvector of L C L'
+#' @noRd
+fai_cornelius <- function(L, estimate, variance, single) {
+  rank <- length(independent_rows(L, variance))
+  directions <- eigen_directions(L %*% variance %*% t(L), rank)
+  rotated <- crossprod(directions, L)
+  squares <- drop(crossprod(directions, estimate))^2 / rowSums((rotated %*% variance) * rotated)
+  list(
+    statistic = mean(squares), unscaled = mean(squares), numdf = rank,
+    dendf = pooled_ddf(single(rotated))
+  )
+}
+
+#' The eigenvectors of the `rank` largest eigenvalues
+#'
+#' Rows of very different sizes hide each other: they are brought to one size when needed.
+#' @noRd
+eigen_directions <- function(v, rank) {
+  parts <- eigen(v, symmetric = TRUE)
+  if (parts$values[[rank]] > 1e-10 * parts$values[[1L]]) {
+    return(parts$vectors[, seq_len(rank), drop = FALSE])
+  }
+  size <- sqrt(diag(v))
+  size[size == 0] <- 1
+  parts <- eigen(v / outer(size, size), symmetric = TRUE)
+  parts$vectors[, seq_len(rank), drop = FALSE] / size
+}
+
+#' Degrees of freedom nu for which the mean of q squared t variables, with degrees of freedom `df`,
+#' has the expectation nu / (nu - 2) of an F variable
+#' @noRd
+pooled_ddf <- function(df) {
+  if (anyNA(df) || all(is.infinite(df)) || diff(range(df)) < 1e-8) {
+    return(mean(df))
+  }
+  if (any(df <= 2)) {
+    return(2)
+  }
+  excess <- sum(ifelse(is.finite(df), 2 / (df - 2), 0))
+  2 * (length(df) + excess) / excess
+}

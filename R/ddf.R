@@ -1,0 +1,189 @@
+# Degrees of freedom: one way for all tests of fixed effects.
+#
+# summary(), anova(), drop1(), contest() and confint() ask ddf_for() once for a method, and hand
+# what it returns to test_rows() (one row of L at a time) or test_joint() (all rows together). L
+# always has a column for each *kept* coefficient; contrast_matrix() in contest.R makes such an L of
+# what a user gives.
+
+#' Methods for the degrees of freedom of tests of fixed effects
+#'
+#' The argument `ddf` of [summary.lmm()], [anova.lmm()], [contest()], [drop1.lmm()] and
+#' [confint.lmm()] says how the uncertainty about the variance parameters is taken into account:
+#'
+#' - `"Satterthwaite"`: t and F statistics of the estimated covariance matrix. The degrees of
+#'   freedom match the variance of `l'Cl`, from the exact Hessian of the criterion. For several rows
+#'   the F statistic has the degrees of freedom of Fai and Cornelius (1996).
+#' - `"Kenward-Roger"`: the covariance matrix is corrected for its bias in small samples, F
+#'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
+#'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
+#'   tests are those of that fit.
+#' - `"asymptotic"`: the normal distribution, and F with infinitely many degrees of freedom.
+#' - `"none"`: the statistics alone, as 'lme4' has it; `"lme4"` is understood too.
+#'
+#' Names can be abbreviated, and case does not matter. Both methods work from factors of the
+#' mixed-model equations: no matrix of the size of the data is built, whatever that size is.
+#' @references
+#' Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of multiple degree of freedom
+#' hypotheses in generalized least squares analyses of unbalanced split-plot experiments. *Journal
+#' of Statistical Computation and Simulation*, 54(4), 363-378.
+#'
+#' Giesbrecht, F. G. and Burns, J. C. (1985). Two-stage analysis based on a mixed model:
+#' large-sample asymptotic theory and small-sample simulation results. *Biometrics*, 41(2), 477-486.
+#'
+#' Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from restricted
+#' maximum likelihood. *Biometrics*, 53(3), 983-997.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
+#' anova(fit)
+#' anova(fit, ddf = "Kenward-Roger")
+#' @name ddf
+NULL
+
+ddf_methods <- c("Satterthwaite", "Kenward-Roger", "asymptotic", "none")
+
+#' One of `ddf_methods`, from the start of its name in any case
+#' @noRd
+match_ddf <- function(ddf) {
+  if (missing(ddf) || identical(ddf, ddf_methods)) {
+    return(ddf_methods[[1L]])
+  }
+  known <- c(tolower(ddf_methods), "lme4")
+  found <- if (is.character(ddf) && length(ddf) == 1L) pmatch(tolower(ddf), known) else NA
+  if (is.na(found)) {
+    given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))
+    ferrolmm_abort(
+      paste0("`ddf` must be one of ", quote_names(ddf_methods), given, "."), "argument"
+    )
+  }
+  c(ddf_methods, "none")[[found]]
+}
+
+#' The inference that a method makes of a fit
+#'
+#' @param method one of `ddf_methods`.
+#' @returns a list with `method`; `object`, the fit that is tested; `beta` and `variance` of the
+#'   kept coefficients (adjusted by Kenward-Roger); `single(L)`, degrees of freedom of each row; and
+#'   `joint(L, estimate)`, list(statistic, unscaled, numdf, dendf) of the hypothesis that
+#'   `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the statistic before Kenward and
+#'   Roger's scaling
+#' @noRd
+ddf_for <- function(object, method) {
+  if (object$rank == 0L) {
+    return(fixed_ddf(object, method, NA_real_))
+  }
+  switch(method,
+    Satterthwaite = satterthwaite(object),
+    `Kenward-Roger` = kenward_roger(object),
+    asymptotic = fixed_ddf(object, method, Inf),
+    none = fixed_ddf(object, method, NA_real_)
+  )
+}
+
+#' Inference that takes the variance parameters as known
+#' @noRd
+fixed_ddf <- function(object, method, ddf) {
+  variance <- vcov.lmm(object)
+  list(
+    method = method, object = object, beta = object$beta, variance = variance,
+    single = function(L) rep.int(ddf, nrow(L)),
+    joint = function(L, estimate) {
+      wald <- wald_statistic(L, estimate, variance)
+      f <- wald$value / wald$rank
+      list(statistic = f, unscaled = f, numdf = wald$rank, dendf = ddf)
+    }
+  )
+}
+
+#' Call one of the engine's inference functions on a fit
+#' @noRd
+engine_inference <- function(engine, object) {
+  inputs <- engine_inputs(object)
+  engine(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(object$theta), object$REML, object$control
+  )
+}
+
+#' Quadratic form of `estimate` in the inverse of L C L', and the rank of L
+#' @noRd
+wald_statistic <- function(L, estimate, variance) {
+  rows <- independent_rows(L, variance)
+  if (length(rows) == 0L) {
+    return(list(value = NA_real_, rank = 0L))
+  }
+  L <- L[rows, , drop = FALSE]
+  root <- chol(L %*% variance %*% t(L))
+  list(value = sum(backsolve(root, estimate[rows], transpose = TRUE)^2), rank = length(rows))
+}
+
+#' A largest set of linearly independent rows of L, each column in units of its standard error
+#' @noRd
+independent_rows <- function(L, variance) {
+  scaled <- t(L) * sqrt(diag(variance))
+  size <- sqrt(colSums(scaled^2))
+  used <- which(size > 0)
+  if (length(used) == 0L) {
+    return(integer())
+  }
+  decomposed <- qr(scaled[, used, drop = FALSE] / rep(size[used], each = nrow(scaled)))
+  sort(used[decomposed$pivot[seq_len(decomposed$rank)]])
+}
+
+#' Test each row of L by itself
+#'
+#' @returns a data frame with the columns estimate, se, df, statistic, p
+#' @noRd
+test_rows <- function(inference, L, rhs = 0) {
+  estimate <- drop(L %*% inference$beta) - rhs
+  se <- sqrt(pmax(rowSums((L %*% inference$variance) * L), 0))
+  se[rowSums(L != 0) == 0] <- NA_real_
+  df <- if (nrow(L) > 0L) inference$single(L) else double()
+  df[is.na(se)] <- NA_real_
+  statistic <- estimate / se
+  data.frame(
+    estimate = estimate + rhs, se = se, df = df, statistic = statistic,
+    p = 2 * stats::pt(abs(statistic), df, lower.tail = FALSE)
+  )
+}
+
+#' Test all rows of L together
+#'
+#' @returns a data frame of one row with the columns of anova()
+#' @noRd
+test_joint <- function(inference, L, rhs = 0) {
+  result <- if (nrow(L) == 0L || all(L == 0)) {
+    list(statistic = NA_real_, unscaled = NA_real_, numdf = 0L, dendf = NA_real_)
+  } else {
+    inference$joint(L, drop(L %*% inference$beta) - rhs)
+  }
+  mean_square <- result$unscaled * inference$object$sigma^2
+  data.frame(
+    "Sum Sq" = mean_square * result$numdf, "Mean Sq" = mean_square, NumDF = result$numdf,
+    DenDF = result$dendf, "F value" = result$statistic,
+    "Pr(>F)" = stats::pf(result$statistic, result$numdf, result$dendf, lower.tail = FALSE),
+    check.names = FALSE
+  )
+}
+
+#' Several joint tests as the rows of the table that anova() shows
+#'
+#' @param contrasts named list of matrices.
+#' @noRd
+f_table <- function(inference, contrasts) {
+  tests <- lapply(unname(contrasts), function(L) test_joint(inference, L))
+  none <- test_joint(inference, matrix(0, 0L, 0L))[0L, ]
+  table <- do.call(rbind, c(list(none), tests))
+  row.names(table) <- names(contrasts)
+  if (inference$method == "none") table[c(1:3, 5L)] else table
+}
+
+#' "<before> Satterthwaite's method", for headings; nothing for "none"
+#' @noRd
+describe_ddf <- function(method, before) {
+  switch(method,
+    asymptotic = paste0(before, "the normal approximation"),
+    none = "",
+    paste0(before, method, "'s method")
+  )
+}

@@ -1,0 +1,132 @@
+#' Test what each term adds to a model
+#'
+#' For each term of the fixed part that can be left out without breaking marginality: what is lost
+#' without it. By an F test of the coefficients that the smaller model lacks, for which nothing is
+#' fitted, or by fitting the smaller models by ML.
+#'
+#' @param object A model fitted by [lmm()].
+#' @param scope The terms to leave out, as a formula or as a character vector. By default those
+#'   that are contained in no other term.
+#' @param ddf The method for the degrees of freedom of the F tests, see [ddf].
+#' @param test `"F"`, the default; `"Chisq"` for likelihood-ratio tests; `"none"` for a table of AIC
+#'   only. With `k` but without `test`, as [stats::step()] calls it, `"none"`.
+#' @param k The penalty for a parameter in AIC.
+#' @param ... Not used.
+#' @returns A data frame of class `anova`. For F tests the columns of [anova.lmm()], otherwise
+#'   `Df`, `AIC` and, for `"Chisq"`, `LRT` and `Pr(>Chi)`; the first row is the whole model.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)
+#' drop1(fit)
+#' drop1(fit, test = "Chisq")
+#' @importFrom stats drop1
+#' @export
+drop1.lmm <- function(object, scope,
+                      ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                      test = c("F", "Chisq", "none"), k = 2, ...) {
+  test <- if (missing(test) && !missing(k)) "none" else match.arg(test)
+  scope <- if (missing(scope)) {
+    stats::drop.scope(object$terms)
+  } else {
+    check_scope(scope, labels.lmm(object))
+  }
+  if (test != "F") {
+    return(drop1_refitted(object, scope, test, k))
+  }
+  method <- match_ddf(ddf)
+  inference <- ddf_for(object, method)
+  x <- fixed_model_matrix(object)
+  contrasts <- lapply(scope, function(label) reduction_contrasts(object, x, label))
+  names(contrasts) <- scope
+  structure(
+    f_table(inference, contrasts),
+    heading = c(
+      paste0("Single term deletions", describe_ddf(method, " with ")),
+      paste0("Model: ", code_label(plain_formula(object), 500L))
+    ),
+    class = c("anova", "data.frame")
+  )
+}
+
+#' @noRd
+check_scope <- function(scope, labels) {
+  if (inherits(scope, "formula")) {
+    known <- stats::as.formula(paste("~", paste(c("1", labels), collapse = " + ")))
+    scope <- attr(stats::terms(stats::update.formula(known, scope)), "term.labels")
+  }
+  unknown <- setdiff(scope, labels)
+  if (!is.character(scope) || length(unknown) > 0L) {
+    ferrolmm_abort(
+      paste0("`scope` names ", quote_names(unknown), ", which is no term of the fixed part."),
+      "argument", i = did_you_mean(unknown[[1L]], labels)
+    )
+  }
+  scope
+}
+
+#' The fixed formula without one term, its offset() terms kept
+#' @noRd
+formula_without <- function(object, label) {
+  formula <- stats::formula(object$terms)
+  minus <- stats::as.formula(paste(". ~ . -", label), env = environment(formula))
+  stats::update.formula(formula, minus)
+}
+
+#' The variables of a formula as the columns of a model frame are named
+#' @noRd
+all_variables <- function(formula) {
+  variable_names(as.list(attr(stats::terms(formula), "variables"))[-1L])
+}
+
+#' The functions of the coefficients that are zero in the model without a term
+#'
+#' With X B the model matrix of the smaller model, they are the orthogonal complement of B.
+#' @noRd
+reduction_contrasts <- function(object, x, label) {
+  smaller <- fixed_terms(formula_without(object, label), object$frame)
+  x0 <- fixed_matrix(smaller, object$frame, object$contrasts)
+  if (ncol(x0) == 0L) {
+    return(diag(ncol(x)))
+  }
+  map <- qr.coef(qr(x, tol = 1e-12), x0)
+  map[abs(map) < 1e-10] <- 0
+  decomposed <- qr(map)
+  complement <- qr.Q(decomposed, complete = TRUE)[, -seq_len(decomposed$rank), drop = FALSE]
+  t(complement)
+}
+
+#' @noRd
+drop1_refitted <- function(object, scope, test, k) {
+  if (object$REML) {
+    ferrolmm_inform(
+      "Refitting the model by ML, as the models differ in their fixed parts.", "refit"
+    )
+    object <- refitML.lmm(object)
+  }
+  inputs <- engine_inputs(object)
+  smaller <- lapply(scope, function(label) {
+    formula <- formula_without(object, label)
+    contrasts <- object$contrasts[names(object$contrasts) %in% all_variables(formula)]
+    fixed <- build_fixed(list(fixed = formula), object$frame, contrasts)
+    result <- engine_fit(fixed, inputs$random, FALSE, NULL, object$control)
+    c(result$rank + length(result$theta) + 1, result$criterion)
+  })
+  found <- rbind(
+    c(count_parameters(object), object$criterion), do.call(rbind, smaller)
+  )
+  table <- data.frame(
+    Df = c(NA, found[1L, 1L] - found[-1L, 1L]), AIC = found[, 2L] + k * found[, 1L],
+    row.names = c("<none>", scope)
+  )
+  if (test == "Chisq") {
+    table$LRT <- c(NA, pmax(found[-1L, 2L] - found[1L, 2L], 0))
+    table[["Pr(>Chi)"]] <- stats::pchisq(table$LRT, table$Df, lower.tail = FALSE)
+  }
+  structure(
+    table,
+    heading = c(
+      "Single term deletions", paste0("Model: ", code_label(plain_formula(object), 500L))
+    ),
+    class = c("anova", "data.frame")
+  )
+}

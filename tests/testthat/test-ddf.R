@@ -1,0 +1,182 @@
+## Crossed, nested, with slopes, weighted and by ML: n of at most 100.
+small_fits <- function() {
+  set.seed(11)
+  crossed <- expand.grid(a = factor(1:6), b = factor(1:5), rep = 1:3)
+  crossed$x <- rnorm(nrow(crossed))
+  crossed$f <- factor(sample(c("u", "v", "w"), nrow(crossed), TRUE))
+  crossed$y <- rnorm(6)[crossed$a] + rnorm(5)[crossed$b] + 0.3 * crossed$x + rnorm(nrow(crossed))
+  crossed$w <- runif(nrow(crossed), 0.5, 2)
+  nested <- expand.grid(obs = 1:3, class = factor(1:4), school = factor(1:8))
+  nested$x <- rnorm(nrow(nested))
+  nested$treated <- factor(ifelse(as.integer(nested$school) > 4, "yes", "no"))
+  nested$y <- rnorm(8)[nested$school] + rnorm(32)[nested$school:nested$class] +
+    (0.5 + rnorm(8, 0, 0.6)[nested$school]) * nested$x + rnorm(nrow(nested))
+  list(
+    crossed = lmm(y ~ x + f + (1 | a) + (1 | b), crossed),
+    weighted = lmm(y ~ x * f + offset(x / 2) + (1 | a) + (1 | b), crossed, weights = w),
+    ml = lmm(y ~ x + f + (1 | a) + (1 | b), crossed, REML = FALSE),
+    nested = lmm(y ~ x + treated + (1 | school / class), nested),
+    slope = lmm(y ~ x * treated + (x | school) + (1 | school:class), nested)
+  )
+}
+
+test_that("Satterthwaite's degrees of freedom are those of an n x n computation", {
+  for (fit in small_fits()) {
+    brute <- brute_inference(fit)
+    ours <- ddf_for(fit, "Satterthwaite")
+    L <- rbind(diag(fit$rank), 1, c(1, -1, numeric(fit$rank - 2L)))
+    expected <- apply(L, 1L, brute$satterthwaite)
+    expect_equal(ours$single(L), expected, tolerance = 1e-5)
+  }
+})
+
+test_that("Kenward-Roger's variances and degrees of freedom are those of an n x n computation", {
+  fits <- small_fits()
+  for (fit in fits[names(fits) != "ml"]) {
+    brute <- brute_inference(fit)
+    ours <- ddf_for(fit, "Kenward-Roger")
+    expect_equal(unname(ours$variance), unname(brute$adjusted), tolerance = 1e-7)
+    L <- rbind(diag(fit$rank), 1, c(1, -1, numeric(fit$rank - 2L)))
+    expect_equal(ours$single(L), apply(L, 1L, brute$kenward_roger), tolerance = 1e-7)
+  }
+})
+
+lmertest_twin <- function(name) {
+  suppressMessages(lmerTest::as_lmerModLmerTest(lme4_twin(name)))
+}
+
+# Twins whose models lmerTest can handle at a given theta
+tested_twins <- setdiff(names(twin_calls), "no_fixed")
+
+test_that("t tests are lmerTest's", {
+  skip_if_not_installed("lmerTest")
+  for (name in tested_twins) {
+    theirs <- coef(summary(lmertest_twin(name)))
+    ours <- coef(summary(our_twin(name)))
+    ours <- ours[!is.na(ours[, "Estimate"]), , drop = FALSE]
+    expect_identical(dimnames(ours), dimnames(theirs), info = name)
+    expect_equal(ours[, c(1, 2, 4)], theirs[, c(1, 2, 4)], tolerance = 1e-6, info = name)
+    expect_equal(ours[, "df"], theirs[, "df"], tolerance = 1e-4, info = name)
+    expect_equal(ours[, 5], theirs[, 5], tolerance = 1e-3, info = name)
+  }
+})
+
+test_that("Kenward and Roger's t tests are pbkrtest's", {
+  skip_if_not_installed("lmerTest")
+  skip_if_not_installed("pbkrtest")
+  # pbkrtest takes all weights as one: the n x n computation above has them
+  for (name in setdiff(tested_twins, c("ml", "weighted"))) {
+    theirs <- coef(summary(lmertest_twin(name), ddf = "Kenward-Roger"))
+    ours <- coef(summary(our_twin(name), ddf = "Kenward-Roger"))
+    ours <- ours[!is.na(ours[, "Estimate"]), , drop = FALSE]
+    expect_equal(ours[, 1:4], theirs[, 1:4], tolerance = 1e-6, info = name)
+  }
+})
+
+test_that("joint tests of several rows are lmerTest's", {
+  skip_if_not_installed("lmerTest")
+  skip_if_not_installed("pbkrtest")
+  columns <- c("Sum Sq", "Mean Sq", "NumDF", "DenDF", "F value", "Pr(>F)")
+  for (name in c("slope", "shared_factor", "weighted", "poly", "deficient")) {
+    theirs <- lmertest_twin(name)
+    ours <- our_twin(name)
+    L <- diag(length(lme4::fixef(theirs)))[-1L, , drop = FALSE]
+    for (ddf in c("Satterthwaite", if (name != "weighted") "Kenward-Roger")) {
+      expect_equal(
+        unlist(contest(ours, L, ddf = ddf)[columns]),
+        unlist(lmerTest::contestMD(theirs, L, ddf = ddf)[columns]),
+        tolerance = 2e-5, info = paste(name, ddf)
+      )
+    }
+  }
+})
+
+test_that("a variance at zero does no harm", {
+  set.seed(3)
+  data <- data.frame(g = gl(8, 5), x = rnorm(40), y = rnorm(40))
+  data$x <- data$x - ave(data$x, data$g)
+  data$y <- data$x + data$y - ave(data$y, data$g)
+  fit <- suppressMessages(lmm(y ~ x + (1 | g), data))
+  expect_true(isSingular(fit))
+  table <- coef(summary(fit))
+  expect_true(all(is.finite(table)))
+  linear <- coef(summary(lm(y ~ x, data)))
+  expect_equal(table[, c(1, 2, 4)], linear[, 1:3], tolerance = 1e-7)
+  expect_equal(unname(table[, "df"]), c(38, 38), tolerance = 1e-6)
+  expect_true(all(is.finite(coef(summary(fit, ddf = "Kenward-Roger")))))
+})
+
+test_that("a boundary fit has pbkrtest's Kenward-Roger tests", {
+  skip_if_not_installed("lme4")
+  skip_if_not_installed("pbkrtest")
+  set.seed(4)
+  data <- data.frame(g = gl(8, 5), h = gl(5, 1, 40), x = rnorm(40))
+  data$y <- rnorm(40) + data$x + rnorm(5)[data$h]
+  data$y <- data$y - ave(data$y, data$g)
+  fit <- suppressMessages(lmm(y ~ x + (1 | g) + (1 | h), data))
+  expect_true(isSingular(fit))
+  theirs <- suppressMessages(lme4::lmer(
+    y ~ x + (1 | g) + (1 | h), data, start = unname(fit$theta),
+    control = lme4::lmerControl(optimizer = NULL, calc.derivs = FALSE)
+  ))
+  expect_equal(
+    unname(vcov(fit, adjusted = TRUE)), unname(as.matrix(pbkrtest::vcovAdj(theirs))),
+    tolerance = 1e-6, ignore_attr = TRUE
+  )
+  expect_equal(
+    ddf_for(fit, "Kenward-Roger")$single(rbind(c(0, 1))),
+    pbkrtest::get_Lb_ddf(theirs, c(0, 1)), tolerance = 1e-5
+  )
+})
+
+test_that("an ML fit is tested by Kenward-Roger after a refit by REML", {
+  fit <- our_twin("ml")
+  expect_message(
+    table <- coef(summary(fit, ddf = "Kenward-Roger")), class = "ferrolmm_message_refit"
+  )
+  expect_equal(table, coef(summary(our_twin("slope"), ddf = "Kenward-Roger")), tolerance = 1e-6)
+})
+
+test_that("methods are known by the start of their names, in any case", {
+  expect_identical(match_ddf(ddf_methods), "Satterthwaite")
+  expect_identical(match_ddf("kenward-roger"), "Kenward-Roger")
+  expect_identical(match_ddf("Asym"), "asymptotic")
+  expect_identical(match_ddf("lme4"), "none")
+  expect_error(match_ddf("bayes"), class = "ferrolmm_error_argument")
+  expect_error(match_ddf(NA), class = "ferrolmm_error_argument")
+  expect_error(match_ddf(c("none", "asymptotic")), class = "ferrolmm_error_argument")
+  expect_error(summary(our_twin("slope"), ddf = 3), "`ddf` must be one of")
+})
+
+test_that("pooled degrees of freedom are those of Fai and Cornelius", {
+  expect_equal(pooled_ddf(7), 7)
+  expect_equal(pooled_ddf(c(7, 7)), 7)
+  e <- 10 / 8 + 20 / 18
+  expect_equal(pooled_ddf(c(10, 20)), 2 * e / (e - 2))
+  expect_equal(pooled_ddf(c(10, 1.5)), 2)
+  expect_equal(pooled_ddf(c(Inf, Inf)), Inf)
+  expect_equal(pooled_ddf(c(10, Inf)), 2 * (10 / 8 + 1) / (10 / 8 - 1))
+})
+
+test_that("Kenward and Roger's F is exact for one mean of a balanced design", {
+  # A balanced one-way layout: F of three means equal, 2 and 9 degrees of freedom
+  set.seed(8)
+  data <- data.frame(batch = gl(12, 4), treatment = gl(3, 16))
+  data$y <- rnorm(12, 0, 2)[data$batch] + rnorm(48)
+  fit <- lmm(y ~ treatment + (1 | batch), data)
+  means <- aggregate(y ~ batch + treatment, data, mean)
+  expected <- anova(lm(y ~ treatment, means))
+  for (ddf in c("Satterthwaite", "Kenward-Roger")) {
+    table <- anova(fit, ddf = ddf)
+    expect_equal(table$DenDF, 9, tolerance = 1e-6)
+    expect_equal(table[["F value"]], expected[["F value"]][1], tolerance = 1e-7)
+  }
+})
+
+test_that("the normal approximation has z tests", {
+  table <- coef(summary(our_twin("slope"), ddf = "asymptotic"))
+  expect_identical(colnames(table), c("Estimate", "Std. Error", "z value", "Pr(>|z|)"))
+  expect_equal(table[, 4], 2 * pnorm(-abs(table[, 3])))
+  joint <- contest(our_twin("slope"), diag(2), ddf = "asymptotic")
+  expect_equal(joint[["Pr(>F)"]], pchisq(2 * joint[["F value"]], 2, lower.tail = FALSE))
+})
