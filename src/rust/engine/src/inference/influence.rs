@@ -395,7 +395,8 @@ impl Curvature {
 
     /// A step downhill from the point where the criterion was evaluated: at most as long as theta itself in the units of
     /// [`Objective::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
-    /// criterion is not convex are followed downhill. Where it leads and the value there; `None` if it does not lower the criterion.
+    /// criterion is not convex are followed downhill. Where it leads and the value there; `None` if it does not lower the
+    /// criterion.
     fn descend(
         &self,
         criterion: &mut Criterion<'_>,
