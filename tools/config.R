@@ -49,9 +49,6 @@ cargo_flags <- c(
 values <- c(
   TARGET_DIR = target_dir,
   LIB_DIR = paste(c(target_dir, if (nzchar(target)) target, profile_dir), collapse = "/"),
-  # Debug information and symbol names are a third of the library: most of it comes with Rust's
-  # precompiled standard library. Apple's linker knows -S only.
-  STRIP = if (Sys.info()[["sysname"]] == "Darwin") "-Wl,-S" else "-Wl,-s",
   CARGO_FLAGS = paste(cargo_flags, collapse = " "),
   OFFLINE = if (offline) "true" else "false",
   # make cannot know whether Rust sources have changed; cargo can.
