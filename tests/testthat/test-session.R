@@ -60,6 +60,9 @@ test_that("a fit in a forked worker after a fit in the parent does not hang", {
 test_that("a fit saved in one process works in another", {
   fit <- lmm(distance ~ age * Sex + (age | Subject), nlme::Orthodont)
   answers <- function(fit) {
+    # The legend of the stars has other quotes in a test
+    old <- options(show.signif.stars = FALSE)
+    on.exit(options(old))
     list(
       fixef = fixef(fit), vcov = vcov(fit), varcorr = as.data.frame(VarCorr(fit)),
       ranef = ranef(fit, condVar = TRUE), fitted = fitted(fit), residuals = residuals(fit),
