@@ -11,15 +11,23 @@
 #' [VarCorr.lmm()]. A parameter at its boundary (a variance of zero, a correlation of one) has no
 #' standard error, and its limits are `NA`.
 #'
+#' @section Other intervals:
+#' `method = "profile"` gives the parameter values at which the root of the change in the criterion,
+#' REML for a fit by REML, is at the normal quantile; see [profile.lmm()], also for what is done
+#' about fixed effects. They respect the boundary: a limit is exactly zero where the likelihood has
+#' not fallen enough there. `method = "boot"` gives intervals from a parametric [bootstrap()].
+#'
 #' @param object A model fitted by [lmm()].
 #' @param parm The parameters: names, positions, or `"beta_"` for the fixed effects and `"theta_"`
 #'   for the rest. By default all.
 #' @param level The confidence level.
-#' @param method The method, `"Wald"`.
+#' @param method The method, `"Wald"`, `"profile"` or `"boot"`.
 #' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf].
 #' @param oldNames Call the parameters of the random effects `.sig01`, `.sig02`, ... and `.sigma`,
 #'   as 'lme4' does? Otherwise `sd_(Intercept)|Subject`, `cor_age.(Intercept)|Subject`, ... and
 #'   `sigma`.
+#' @param nsim,seed,boot.type For `"boot"`: the number of replicates, the seed, and the kind of
+#'   interval, see [bootstrap()].
 #' @param ... Not used.
 #' @returns A matrix with a row for each parameter and a column for each limit.
 #' @examples
@@ -27,16 +35,22 @@
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' confint(fit)
 #' confint(fit, parm = "theta_", oldNames = FALSE)
+#' confint(fit, parm = "theta_", method = "profile")
 #' @importFrom stats confint
 #' @export
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                         ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
-                        oldNames = TRUE, ...) {
+                        oldNames = TRUE, nsim = 500L, seed = NULL,
+                        boot.type = c("perc", "basic", "norm"), ...) {
   check_level(level)
   method <- match_interval_method(method)
   names <- parameter_names(object, oldNames)
   wanted <- if (missing(parm)) seq_along(names) else which_parameters(parm, names, object)
-  limits <- switch(method, Wald = wald_limits(object, level, match_ddf(ddf), wanted))
+  limits <- switch(method,
+    Wald = wald_limits(object, level, match_ddf(ddf), wanted),
+    profile = profile_confidence(object, level, wanted),
+    boot = bootstrap_confidence(object, level, nsim, seed, match.arg(boot.type))
+  )
   probabilities <- c((1 - level) / 2, (1 + level) / 2)
   dimnames(limits) <- list(
     names, paste(format(100 * probabilities, trim = TRUE, scientific = FALSE, digits = 3L), "%")
@@ -46,9 +60,9 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
 
 #' Add a method here and in confint.lmm()'s switch
 #' @noRd
-match_interval_method <- function(method, known = "Wald") {
+match_interval_method <- function(method, known = c("Wald", "profile", "boot")) {
   if (!is.character(method) || length(method) != 1L || !method %in% known) {
-    ferrolmm_abort(paste0("`method` must be ", quote_names(known), "."), "argument")
+    ferrolmm_abort(paste0("`method` must be one of ", quote_names(known), "."), "argument")
   }
   method
 }

@@ -14,7 +14,8 @@
 #'   rows with missing values were left out. Without it the model is fitted to its own response. A
 #'   matrix or data frame with more than one column holds a response in each.
 #' @param control A new [lmm_control()].
-#' @param ddf For many responses: `"Satterthwaite"` degrees of freedom, or `"none"`, a little faster.
+#' @param ddf For many responses: `"Satterthwaite"` degrees of freedom, or `"none"`, a little
+#'   faster.
 #' @param ... Not used.
 #' @returns A fitted model; for many responses an object of class [lmm_many].
 #' @examples

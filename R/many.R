@@ -1,0 +1,195 @@
+# One model, many responses: what refit() does with a matrix, and what profiles, the bootstrap and
+# its likelihood ratio test are made of.
+
+#' Fit the model that `inputs` describes to each column of `responses`
+#'
+#' @returns theta, beta, standard_error, ddf: matrices with a column for each response; sigma,
+#'   criterion, status, evaluations
+#' @noRd
+fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE) {
+  X <- inputs$fixed$X
+  storage.mode(responses) <- "double"
+  fits <- engine_fit_many(
+    inputs$fixed$y, X, inputs$fixed$weights, inputs$fixed$offset, inputs$random$design,
+    responses, reml, control, satterthwaite
+  )
+  for (name in c("beta", "standard_error", "ddf")) {
+    fits[[name]] <- matrix(fits[[name]], ncol(X), ncol(responses))
+  }
+  fits
+}
+
+#' As many responses as take about 100 MB
+#' @noRd
+batch_size <- function(object) {
+  max(1L, as.integer(1e7 / nobs.lmm(object)))
+}
+
+#' An expression without the messages of its fits; warnings are kept
+#' @noRd
+quietly <- function(expr) {
+  withCallingHandlers(
+    expr,
+    ferrolmm_message = function(m) invokeRestart("muffleMessage")
+  )
+}
+
+#' Fits of one model to many responses
+#'
+#' What [refit()] returns for a matrix or data frame of several responses.
+#'
+#' @param object,x Fits of many responses.
+#' @param ... For `print()`, passed to [print.default()]; otherwise not used.
+#' @returns `coef()`: a matrix of the fixed effects with a row for each response.
+#'   `as.data.frame()`: a data frame with a row for each fixed effect of each response, and the
+#'   columns `response`, `term`, `estimate`, `std.error`, `df`, `statistic`, `p.value`; with
+#'   `effects = "ran_pars"` the columns `response`, `term`, `estimate` of the standard deviations
+#'   and correlations.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (1 | Subject), Orthodont)
+#' many <- refit(fit, simulate(fit, nsim = 5, seed = 1))
+#' many
+#' coef(many)
+#' head(as.data.frame(many))
+#' @name lmm_many
+NULL
+
+#' Check the responses, and fit
+#' @noRd
+refit_many <- function(object, responses, control, ddf) {
+  responses <- check_many_responses(responses, object)
+  names <- colnames(responses)
+  missing <- colSums(!is.finite(responses)) > 0
+  inputs <- engine_inputs(object)
+  fits <- fit_responses(inputs, responses, object$REML, control, ddf == "Satterthwaite")
+  if (any(missing)) {
+    ferrolmm_inform(
+      paste0(count_of(sum(missing), "response"), " of ", length(missing),
+             " with missing or infinite values: no fit, the results are NA."),
+      "missing",
+      i = "Fit the rows that are left with update() or lmm()."
+    )
+    fits$status[missing] <- "missing"
+  }
+  new_lmm_many(object, fits, names, control, ddf)
+}
+
+#' @noRd
+new_lmm_many <- function(object, fits, names, control, ddf) {
+  labelled <- function(values, rows) `dimnames<-`(values, list(rows, names))
+  coefficients <- names(object$coefficients)
+  statistic <- fits$beta / fits$standard_error
+  structure(
+    list(
+      coefficients = labelled(fits$beta, coefficients),
+      se = labelled(fits$standard_error, coefficients),
+      df = labelled(fits$ddf, coefficients),
+      statistic = labelled(statistic, coefficients),
+      p.value = labelled(
+        2 * stats::pt(abs(statistic), fits$ddf, lower.tail = FALSE), coefficients
+      ),
+      sdcor = labelled(
+        theta_to_sdcor(fits$theta, fits$sigma, object$random),
+        parameter_names(object, FALSE)[seq_len(nrow(fits$theta) + 1L)]
+      ),
+      theta = labelled(fits$theta, names(object$theta)),
+      sigma = stats::setNames(fits$sigma, names),
+      criterion = stats::setNames(fits$criterion, names),
+      status = stats::setNames(fits$status, names),
+      REML = object$REML, ddf = ddf, formula = full_formula(object), nobs = nobs.lmm(object)
+    ),
+    class = "lmm_many"
+  )
+}
+
+#' A matrix of the used rows with a name for each response
+#' @noRd
+check_many_responses <- function(responses, object) {
+  if (is.data.frame(responses)) {
+    numeric <- vapply(responses, function(y) is.numeric(y) || is.logical(y), NA)
+    if (!all(numeric)) {
+      ferrolmm_abort(
+        paste0("Responses must be numeric: not so ", quote_names(names(responses)[!numeric]), "."),
+        "argument"
+      )
+    }
+    responses <- as.matrix(responses)
+  }
+  if (!is.numeric(responses) && !is.logical(responses)) {
+    ferrolmm_abort("`newresp` must be a numeric matrix.", "argument")
+  }
+  n <- nobs.lmm(object)
+  omitted <- object$na.action
+  if (length(omitted) > 0L && nrow(responses) == n + length(omitted)) {
+    responses <- responses[-omitted, , drop = FALSE]
+  }
+  if (nrow(responses) != n) {
+    ferrolmm_abort(
+      paste0("`newresp` has ", count_of(nrow(responses), "row"), ", the model ", n, "."),
+      "argument",
+      i = "Each response is a column."
+    )
+  }
+  if (is.null(colnames(responses))) {
+    colnames(responses) <- paste0("y", seq_len(ncol(responses)))
+  }
+  responses
+}
+
+#' @rdname lmm_many
+#' @importFrom stats coef
+#' @export
+coef.lmm_many <- function(object, ...) {
+  t(object$coefficients)
+}
+
+#' @param row.names,optional Not used; there for the generic.
+#' @param effects `"fixed"`, or `"ran_pars"` for standard deviations and correlations.
+#' @rdname lmm_many
+#' @export
+as.data.frame.lmm_many <- function(x, row.names = NULL, optional = FALSE,
+                                   effects = c("fixed", "ran_pars"), ...) {
+  effects <- match.arg(effects)
+  values <- if (effects == "fixed") x$coefficients else x$sdcor
+  table <- data.frame(
+    response = rep(names(x$sigma), each = nrow(values)),
+    term = rep.int(rownames(values), ncol(values)),
+    estimate = as.vector(values)
+  )
+  if (effects == "fixed") {
+    table$std.error <- as.vector(x$se)
+    table$df <- as.vector(x$df)
+    table$statistic <- as.vector(x$statistic)
+    table$p.value <- as.vector(x$p.value)
+  }
+  table
+}
+
+#' @param digits The number of significant digits to print.
+#' @param n The number of responses to print.
+#' @rdname lmm_many
+#' @export
+print.lmm_many <- function(x, digits = 4L, n = 6L, ...) {
+  m <- length(x$sigma)
+  cat(count_of(m, "fit"), " by ", if (x$REML) "REML" else "ML", " of ",
+      code_label(x$formula[-2L]), ", ", count_of(x$nobs, "row"), " each\n", sep = "")
+  cat(describe_statuses(x$status), "\n\n", sep = "")
+  shown <- seq_len(min(n, m))
+  table <- cbind(
+    t(x$coefficients[, shown, drop = FALSE]), t(x$sdcor[, shown, drop = FALSE])
+  )
+  print(table, digits = digits, ...)
+  if (m > n) {
+    cat("... and ", count_of(m - n, "more response"), "\n", sep = "")
+  }
+  invisible(x)
+}
+
+#' "converged 95, singular 5"
+#' @noRd
+describe_statuses <- function(status) {
+  counts <- table(factor(status, unique(c("converged", "singular", status))))
+  counts <- counts[counts > 0L]
+  paste(names(counts), counts, collapse = ", ")
+}

@@ -1,0 +1,429 @@
+#' Profile the likelihood
+#'
+#' How the criterion rises as one parameter moves away from its estimate and all others are fitted
+#' again. The profile of a parameter is kept as `zeta`, the signed root of the change in the
+#' criterion: if the estimate were normally distributed with a known variance it would be a straight
+#' line.
+#'
+#' @details
+#' Standard deviations, correlations and sigma are profiled in the criterion that was fitted: REML
+#' for a fit by REML (where 'lme4' fits by ML first). Fixed effects have a likelihood only under ML:
+#' those of a fit by REML are profiled around the ML fit of the same model, as in 'lme4'. Use
+#' `refitML()` first to have all parameters profiled in one criterion.
+#'
+#' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
+#' cutoff, the profile ends in that point and so does the confidence interval.
+#'
+#' @param fitted A model fitted by [lmm()].
+#' @param which The parameters: `"theta_"` (standard deviations, correlations and sigma), `"beta_"`
+#'   (fixed effects), names (with or without `signames`), or numbers in the order of the variance
+#'   parameters, sigma, and the fixed effects. By default all.
+#' @param alphamax The profile goes as far as needed for joint confidence regions of level
+#'   `1 - alphamax` of all parameters.
+#' @param signames Names `.sig01`, `.sig02`, ..., `.sigma` as in 'lme4' (`TRUE`), or
+#'   `sd_(Intercept)|Subject` and so on?
+#' @param cutoff The largest absolute `zeta`, instead of `alphamax`.
+#' @param ... Not used; any other argument is an error.
+#' @returns A data frame of class `profile.lmm`: `.zeta`; a column for each parameter of the model,
+#'   its value when `.par`, a factor, is the one that moves. There are methods for [confint()],
+#'   [plot()], [print()] and [as.data.frame()].
+#' @references
+#' Bates, D. M. and Watts, D. G. (1988). *Nonlinear Regression Analysis and Its Applications*.
+#' Wiley.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' profiled <- profile(fit, "theta_")
+#' confint(profiled)
+#' plot(profiled)
+#' @importFrom stats profile
+#' @export
+profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, cutoff = NULL,
+                        ...) {
+  if (...length() > 0L) {
+    ferrolmm_abort(
+      "`profile()` of an lmm has no argument beside those in ?profile.lmm.", "argument",
+      x = if (any(nzchar(...names()))) paste0("Given: ", quote_names(...names()), ".")
+    )
+  }
+  check_flag(signames, "signames")
+  names <- parameter_names(fitted, signames)
+  chosen <- match_parameters(which, fitted)
+  cutoff <- profile_cutoff(cutoff, alphamax, length(fitted$theta) + 1L + fitted$rank)
+  n_variance <- length(fitted$theta) + 1L
+  paths <- c(
+    profile_variance(fitted, chosen[chosen <= n_variance], cutoff),
+    profile_fixed(fitted, chosen[chosen > n_variance] - n_variance, cutoff)
+  )
+  new_profile(paths, chosen, names, fitted, cutoff, signames)
+}
+
+#' Row and column of each parameter of a term in its covariance factor
+#' @noRd
+theta_entries <- function(term) {
+  k <- length(term$cnms)
+  if (term$structure == "diag") {
+    return(cbind(seq_len(k), seq_len(k)))
+  }
+  which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+}
+
+#' Standard deviations, correlations and sigma for columns of theta
+#'
+#' @param theta matrix, a column for each set of parameters; `sigma` has an entry for each.
+#' @returns a matrix with a row more than `theta`; the correlation with an effect of no variance is
+#'   NA
+#' @noRd
+theta_to_sdcor <- function(theta, sigma, random) {
+  at <- 0L
+  out <- rbind(theta, sigma)
+  for (term in random) {
+    entries <- theta_entries(term)
+    here <- at + seq_len(nrow(entries))
+    values <- theta[here, , drop = FALSE]
+    k <- length(term$cnms)
+    row <- function(i, j) {
+      found <- which(entries[, 1L] == i & entries[, 2L] == j)
+      if (length(found) == 0L) 0 else values[found, ]
+    }
+    product <- function(i, j) {
+      Reduce(`+`, lapply(seq_len(min(i, j)), function(l) row(i, l) * row(j, l)))
+    }
+    size <- lapply(seq_len(k), function(i) sqrt(product(i, i)))
+    for (e in seq_along(here)) {
+      i <- entries[e, 1L]
+      j <- entries[e, 2L]
+      out[here[[e]], ] <- if (i == j) sigma * size[[i]] else product(i, j) / (size[[i]] * size[[j]])
+    }
+    at <- at + length(here)
+  }
+  dimnames(out) <- NULL
+  out[is.nan(out)] <- NA
+  out
+}
+
+#' The theta of standard deviations, correlations and sigma
+#' @noRd
+sdcor_to_theta <- function(sdcor, random) {
+  sigma <- sdcor[[length(sdcor)]]
+  at <- 0L
+  by_term <- lapply(random, function(term) {
+    entries <- theta_entries(term)
+    values <- sdcor[at + seq_len(nrow(entries))]
+    at <<- at + nrow(entries)
+    k <- length(term$cnms)
+    factor <- diag(k)
+    factor[entries] <- values
+    sd <- diag(factor)
+    diag(factor) <- 1
+    for (j in seq_len(k)) {
+      before <- seq_len(j - 1L)
+      for (i in j:k) {
+        rest <- factor[i, j] - sum(factor[i, before] * factor[j, before])
+        factor[i, j] <- if (i == j) {
+          sqrt(max(rest, 0))
+        } else if (factor[j, j] > 0) {
+          rest / factor[j, j]
+        } else {
+          0
+        }
+      }
+    }
+    (factor * sd / sigma)[entries]
+  })
+  unlist(by_term)
+}
+
+#' Numbers of the parameters that `which` asks for, sorted; those that are aliased are left out
+#' @noRd
+match_parameters <- function(which, object) {
+  old <- parameter_names(object, TRUE)
+  n_variance <- length(object$theta) + 1L
+  identified <- c(seq_len(n_variance), n_variance + unname(kept_columns(object)))
+  if (is.null(which)) {
+    return(identified)
+  }
+  if (is.character(which)) {
+    groups <- list(theta_ = seq_len(n_variance), beta_ = seq_along(old)[-seq_len(n_variance)])
+    new <- parameter_names(object, FALSE)
+    chosen <- lapply(which, function(name) {
+      c(groups[[name]], base::which(old == name | new == name))
+    })
+    unknown <- which[lengths(chosen) == 0L & !which %in% names(groups)]
+    if (length(unknown) > 0L) {
+      ferrolmm_abort(
+        paste0("The model has no parameter ", quote_names(unknown), "."), "argument",
+        i = paste0("Its parameters are ", quote_names(new, 10L), ".")
+      )
+    }
+    return(intersect(identified, unlist(chosen)))
+  }
+  numbers <- seq_along(old)
+  valid <- is.numeric(which) && !anyNA(which) && all(abs(which) %in% numbers) &&
+    (all(which > 0) || all(which < 0))
+  if (!valid) {
+    ferrolmm_abort(
+      paste0("The parameters must be names or numbers from 1 to ", length(old), "."), "argument"
+    )
+  }
+  intersect(identified, numbers[which])
+}
+
+#' @noRd
+profile_cutoff <- function(cutoff, alphamax, n_parameters) {
+  if (is.null(cutoff)) {
+    if (!is.numeric(alphamax) || length(alphamax) != 1L || is.na(alphamax) || alphamax <= 0 ||
+          alphamax >= 1) {
+      ferrolmm_abort("`alphamax` must be a number between 0 and 1.", "argument")
+    }
+    return(sqrt(stats::qchisq(1 - alphamax, n_parameters)))
+  }
+  if (!is.numeric(cutoff) || length(cutoff) != 1L || !is.finite(cutoff) || cutoff <= 0) {
+    ferrolmm_abort("`cutoff` must be a positive number.", "argument")
+  }
+  as.double(cutoff)
+}
+
+#' Profiles of variance parameters
+#'
+#' @returns a list by element of `which` of list(zeta, parameters: a row for each parameter of the
+#'   model, a column for each point)
+#' @noRd
+profile_variance <- function(object, which, cutoff) {
+  if (length(which) == 0L) {
+    return(list())
+  }
+  inputs <- engine_inputs(object)
+  found <- engine_profile(
+    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
+    inputs$random$design, unname(object$theta), object$REML, object$control, which, cutoff
+  )
+  estimate <- drop(theta_to_sdcor(matrix(object$theta), object$sigma, object$random))
+  correlation <- correlation_parameters(object)
+  lapply(found, function(path) {
+    at <- path$which
+    ends <- if (at > length(object$theta)) {
+      c(-Inf, Inf)
+    } else if (correlation[[at]]) {
+      c(-1, 1)
+    } else {
+      c(0, Inf)
+    }
+    path <- reach_ends(path, estimate, ends, cutoff)
+    beta <- vapply(seq_along(path$zeta), function(i) {
+      evaluated <- engine_fit(
+        inputs$fixed, inputs$random, object$REML,
+        sdcor_to_theta(path$parameters[, i], object$random), object$control, optimize = FALSE
+      )
+      evaluated$beta
+    }, unname(object$coefficients))
+    list(zeta = path$zeta, parameters = rbind(
+      path$parameters, matrix(beta, ncol = length(path$zeta))
+    ))
+  })
+}
+
+#' Which variance parameters are correlations? Sigma is not among them.
+#' @noRd
+correlation_parameters <- function(object) {
+  unlist(lapply(object$random, function(term) {
+    entries <- theta_entries(term)
+    entries[, 1L] != entries[, 2L]
+  }))
+}
+
+#' Let a path start at the estimate and end in the boundary of the parameter where it comes there
+#'
+#' The engine follows the logarithm of a standard deviation and Fisher's z of a correlation, so it
+#' comes as near to the boundary as it pleases, but never into it.
+#' @noRd
+reach_ends <- function(path, estimate, ends, cutoff) {
+  at <- path$which
+  value <- path$value
+  zeta <- path$zeta
+  parameters <- path$parameters
+  center <- which(zeta == 0 & value == value[which.min(abs(value - estimate[[at]]))])[[1L]]
+  parameters[, center] <- estimate
+  value[center] <- estimate[[at]]
+  on_lower <- value[center] - ends[[1L]] < 1e-8
+  on_upper <- ends[[2L]] - value[center] < 1e-8
+  kept <- (value > value[center] & zeta > 0 & !on_upper) |
+    (value < value[center] & zeta < 0 & !on_lower)
+  kept[center] <- TRUE
+  value <- value[kept]
+  zeta <- zeta[kept]
+  parameters <- parameters[, kept, drop = FALSE]
+  for (side in 1:2) {
+    end <- ends[[side]]
+    if (!is.finite(end) || (side == 1L && on_lower) || (side == 2L && on_upper)) {
+      next
+    }
+    order <- if (side == 1L) 1:2 else length(zeta) - 0:1
+    if (length(zeta) < 2L || abs(zeta[order[[1L]]]) >= cutoff ||
+          abs(diff(zeta[order])) > 0.05 || sign(zeta[order[[1L]]]) != 2 * side - 3) {
+      next
+    }
+    # the criterion is smooth in the square of a standard deviation, and in a correlation
+    distance <- abs(value[order] - end)^(if (end == 0) 2 else 1)
+    share <- distance[[1L]] / (distance[[2L]] - distance[[1L]])
+    last <- zeta[order[[1L]]] + share * (zeta[order[[1L]]] - zeta[order[[2L]]])
+    boundary <- parameters[, order[[1L]]]
+    boundary[[at]] <- end
+    if (side == 1L) {
+      value <- c(end, value)
+      zeta <- c(last, zeta)
+      parameters <- cbind(boundary, parameters, deparse.level = 0L)
+    } else {
+      value <- c(value, end)
+      zeta <- c(zeta, last)
+      parameters <- cbind(parameters, boundary, deparse.level = 0L)
+    }
+  }
+  list(zeta = zeta, parameters = parameters)
+}
+
+#' Profiles of fixed effects, by ML
+#'
+#' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
+#' one model to many responses.
+#' @noRd
+profile_fixed <- function(object, which, cutoff) {
+  if (length(which) == 0L) {
+    return(list())
+  }
+  fit <- quietly(refitML.lmm(object))
+  inputs <- engine_inputs(fit)
+  whole <- inputs$fixed$X
+  se <- sqrt(diag(vcov.lmm(fit, complete = TRUE)))
+  lapply(which, function(j) {
+    column <- whole[, j]
+    inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
+    refitted <- function(delta) {
+      fit_responses(
+        inputs, inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta), FALSE, fit$control
+      )
+    }
+    fixed_path(fit, j, se[[j]], refitted, cutoff)
+  })
+}
+
+#' Points at both sides of the estimate until zeta reaches the cutoff
+#' @noRd
+fixed_path <- function(fit, j, se, refitted, cutoff) {
+  spacing <- 0.4
+  size <- spacing * seq_len(ceiling(cutoff / spacing))
+  others <- setdiff(kept_columns(fit), j)
+  batch <- batch_size(fit)
+  delta <- 0
+  zeta <- 0
+  parameters <- matrix(
+    c(theta_to_sdcor(matrix(fit$theta), fit$sigma, fit$random), fit$coefficients)
+  )
+  for (round in 1:8) {
+    open <- c(-1, 1)[c(min(zeta) > -cutoff, max(zeta) < cutoff)]
+    if (length(open) == 0L) {
+      break
+    }
+    steps <- se * c(outer(size, open))
+    for (part in split(steps, (seq_along(steps) - 1L) %/% batch)) {
+      fits <- refitted(part)
+      change <- fits$criterion - fit$criterion
+      good <- which(is.finite(change))
+      beta <- matrix(NA_real_, length(fit$coefficients), length(good))
+      beta[others, ] <- fits$beta[, good]
+      beta[j, ] <- fit$coefficients[[j]] + part[good]
+      points <- theta_to_sdcor(fits$theta[, good, drop = FALSE], fits$sigma[good], fit$random)
+      delta <- c(delta, part[good])
+      zeta <- c(zeta, sign(part[good]) * sqrt(pmax(change[good], 0)))
+      parameters <- cbind(parameters, rbind(points, beta))
+    }
+    size <- max(size) * c(1.1, 1.25, 1.4, 1.6, 1.8)
+  }
+  order <- order(delta)
+  list(zeta = zeta[order], parameters = parameters[, order, drop = FALSE])
+}
+
+#' @noRd
+new_profile <- function(paths, chosen, names, object, cutoff, signames) {
+  lengths <- vapply(paths, function(path) length(path$zeta), 1L)
+  parameters <- do.call(cbind, lapply(paths, `[[`, "parameters"))
+  values <- c(
+    list(.zeta = unlist(lapply(paths, `[[`, "zeta"))),
+    lapply(stats::setNames(seq_along(names), names), function(i) parameters[i, ]),
+    list(.par = factor(rep.int(names[chosen], lengths), levels = names[chosen]))
+  )
+  structure(
+    values,
+    class = c("profile.lmm", "data.frame"), row.names = seq_len(sum(lengths)),
+    cutoff = cutoff, REML = object$REML, signames = signames,
+    parameters = list(old = parameter_names(object, TRUE), new = parameter_names(object, FALSE)),
+    n_variance = length(object$theta) + 1L,
+    ends = profile_ends(object)
+  )
+}
+
+#' The boundary of each parameter
+#' @noRd
+profile_ends <- function(object) {
+  correlation <- c(correlation_parameters(object), FALSE)
+  p <- length(object$coefficients)
+  cbind(
+    lower = c(ifelse(correlation, -1, 0), rep.int(-Inf, p)),
+    upper = c(ifelse(correlation, 1, Inf), rep.int(Inf, p))
+  )
+}
+
+#' @param x What `profile()` returned.
+#' @param row.names,optional Not used; there for the generic.
+#' @rdname profile.lmm
+#' @export
+as.data.frame.profile.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  structure(
+    lapply(stats::setNames(seq_along(names(x)), names(x)), function(i) x[[i]]),
+    class = "data.frame", row.names = seq_along(x[[".zeta"]])
+  )
+}
+
+#' @param digits The number of significant digits to print.
+#' @rdname profile.lmm
+#' @export
+print.profile.lmm <- function(x, digits = 4L, ...) {
+  cat("Profile of ", describe_profile(x), "\n\n", sep = "")
+  paths <- profile_paths(x)
+  table <- data.frame(
+    points = vapply(paths, function(path) length(path$zeta), 1L),
+    from = vapply(paths, function(path) path$value[[1L]], 1),
+    estimate = vapply(paths, function(path) path$value[path$zeta == 0][[1L]], 1),
+    to = vapply(paths, function(path) path$value[[length(path$value)]], 1),
+    "zeta from" = vapply(paths, function(path) path$zeta[[1L]], 1),
+    "zeta to" = vapply(paths, function(path) path$zeta[[length(path$zeta)]], 1),
+    row.names = names(paths), check.names = FALSE
+  )
+  print(table, digits = digits)
+  invisible(x)
+}
+
+#' @noRd
+describe_profile <- function(x) {
+  moved <- match(levels(x[[".par"]]), names(x)) - 1L
+  variance <- any(moved <= attr(x, "n_variance"))
+  fixed <- any(moved > attr(x, "n_variance"))
+  if (!attr(x, "REML")) {
+    "the deviance (ML)"
+  } else if (variance && fixed) {
+    "the REML criterion; fixed effects: of the deviance (ML)"
+  } else if (variance) {
+    "the REML criterion"
+  } else {
+    "the deviance (ML)"
+  }
+}
+
+#' Value and zeta of each parameter that was profiled
+#' @noRd
+profile_paths <- function(x) {
+  by <- split(seq_along(x[[".zeta"]]), x[[".par"]])
+  lapply(stats::setNames(names(by), names(by)), function(name) {
+    list(value = x[[name]][by[[name]]], zeta = x[[".zeta"]][by[[name]]])
+  })
+}

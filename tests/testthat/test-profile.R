@@ -1,0 +1,173 @@
+small_sleep <- function() {
+  droplevels(twin_data()$sleepstudy[1:60, ])
+}
+
+test_that("ML profile intervals are those that lme4 prints", {
+  # lme4 1.1-31, confint(lmer(Reaction ~ Days + (Days | Subject), sleepstudy, REML = FALSE))
+  expected <- rbind(
+    c(14.3815, 37.7160), c(-0.4815, 0.6850), c(3.8012, 8.7534), c(22.8983, 28.8580),
+    c(237.6807, 265.1295), c(7.3587, 13.5759)
+  )
+  ours <- confint(profile(our_twin("ml")))
+  expect_equal(unname(ours), expected, tolerance = 1e-5)
+  expect_identical(rownames(ours), c(".sig01", ".sig02", ".sig03", ".sigma", "(Intercept)", "Days"))
+  expect_identical(colnames(ours), c("2.5 %", "97.5 %"))
+})
+
+test_that("ML profile intervals agree with lme4, also at a variance of zero", {
+  skip_if_not_installed("lme4")
+  e <- new.env()
+  utils::data(list = c("Pastes", "Penicillin", "Dyestuff2"), package = "lme4", envir = e)
+  models <- list(
+    Pastes = strength ~ 1 + (1 | batch / cask),
+    Penicillin = diameter ~ 1 + (1 | plate) + (1 | sample),
+    Dyestuff2 = Yield ~ 1 + (1 | Batch)
+  )
+  for (name in names(models)) {
+    theirs <- suppressWarnings(suppressMessages(
+      confint(lme4::lmer(models[[name]], e[[name]], REML = FALSE), quiet = TRUE)
+    ))
+    fit <- suppressMessages(lmm(models[[name]], e[[name]], REML = FALSE))
+    ours <- confint(profile(fit))
+    expect_equal(ours, theirs, tolerance = 1e-3, info = name)
+    expect_identical(ours == 0, theirs == 0, info = name)
+  }
+})
+
+test_that("a REML profile is the REML criterion with the parameter fixed", {
+  fit <- lmm(Reaction ~ Days + (Days | Subject), small_sleep())
+  profiled <- profile(fit, "theta_")
+  expect_s3_class(profiled, c("profile.lmm", "data.frame"))
+  for (number in 1:4) {
+    rows <- which(as.integer(profiled$.par) == number)
+    inner <- rows[abs(profiled$.zeta[rows]) > 0.5 & abs(profiled$.zeta[rows]) < 2.2]
+    for (row in inner[c(1, length(inner))]) {
+      value <- profiled[[number + 1]][[row]]
+      rise <- brute_rise(fit, number, value, correlated = TRUE)
+      expect_equal(profiled$.zeta[[row]]^2, rise, tolerance = 1e-5, info = paste(number, value))
+    }
+  }
+  # and it is not the profile of the ML fit
+  expect_gt(confint(profiled)[[".sig01", 2]], 1.1 * confint(profile(refitML(fit)))[[".sig01", 2]])
+})
+
+test_that("the interval ends where the profile reaches the quantile, also between points", {
+  e <- new.env()
+  utils::data("Dyestuff", package = "lme4", envir = e)
+  fit <- lmm(Yield ~ 1 + (1 | Batch), e$Dyestuff)
+  limits <- confint(profile(fit, "theta_"), level = 0.9)
+  for (i in 1:2) {
+    for (side in 1:2) {
+      expect_equal(brute_rise(fit, i, limits[i, side]), qnorm(0.95)^2, tolerance = 2e-3)
+    }
+  }
+})
+
+test_that("fixed effects are profiled by ML, around the ML fit", {
+  fit <- our_twin("weighted")
+  profiled <- profile(fit, "Days")
+  ml <- refitML(fit)
+  expect_equal(range(profiled$Days[profiled$.zeta == 0]), rep(fixef(ml)[["Days"]], 2))
+  rows <- c(2, 6, nrow(profiled) - 3)
+  for (row in rows) {
+    at <- profiled$Days[[row]]
+    sleepstudy <- twin_data()$sleepstudy
+    anew <- lmm(
+      Reaction ~ 1 + (Days | Subject), sleepstudy, weights = w, offset = at * Days, REML = FALSE
+    )
+    expect_equal(profiled$.zeta[[row]]^2, deviance(anew) - deviance(ml), tolerance = 1e-6)
+    expect_equal(profiled[["(Intercept)"]][[row]], fixef(anew)[[1]], tolerance = 1e-6)
+    expect_equal(profiled$.sigma[[row]], sigma(anew), tolerance = 1e-6)
+  }
+  expect_output(print(profiled), "deviance")
+})
+
+test_that("along the profile of a variance parameter the fixed effects are those of the others", {
+  fit <- our_twin("missing")
+  profiled <- profile(fit, ".sigma")
+  row <- 4
+  theta <- c(profiled$.sig01[row], profiled$.sig03[row] * profiled$.sig02[row],
+             profiled$.sig03[row] * sqrt(1 - profiled$.sig02[row]^2)) / profiled$.sigma[row]
+  inputs <- engine_inputs(fit)
+  dense <- brute_force(theta, inputs$fixed$y, inputs$fixed$X, inputs$random$design)
+  expect_equal(c(profiled[["(Intercept)"]][row], profiled$Days[row]), dense$beta, tolerance = 1e-7)
+})
+
+test_that("paths end in the boundary, and intervals there", {
+  set.seed(3)
+  data <- data.frame(g = gl(8, 5), x = rep(1:5, 8))
+  data$y <- 5 + data$x + rep(rnorm(8), each = 5) + rnorm(40)
+  fit <- lmm(y ~ x + (x | g), data)
+  limits <- confint(profile(fit, "theta_"))
+  expect_identical(limits[[".sig01", 1]], 0)
+  expect_identical(limits[[".sig02", 2]], 1)
+  expect_identical(limits[[".sig03", 1]], 0)
+  expect_true(all(is.finite(limits)))
+  # without the slope's variance its correlation is gone too: the rise at zero is known exactly
+  profiled <- profile(fit, ".sig03")
+  without <- lmm(y ~ x + (1 | g), data)
+  expect_equal(profiled$.zeta[[1]]^2, REMLcrit(without) - REMLcrit(fit), tolerance = 0.01)
+  expect_identical(profiled$.sig03[[1]], 0)
+})
+
+test_that("where a profile stops short of the level a limit is NA, with a warning", {
+  profiled <- profile(our_twin("crossed"), ".sigma", cutoff = 1.5)
+  expect_warning(
+    limits <- confint(profiled, level = 0.999), "level 0.999", class = "ferrolmm_warning_profile"
+  )
+  expect_true(all(is.na(limits)))
+})
+
+test_that("aliased coefficients have no profile", {
+  fit <- our_twin("deficient")
+  profiled <- profile(fit)
+  expect_false("I(2 * Days)" %in% levels(profiled$.par))
+  expect_identical(nlevels(profiled$.par), 5L)
+  expect_equal(
+    confint(profiled)["Days", ],
+    confint(profile(suppressMessages(
+      lmm(Reaction ~ Days + late + (1 | Subject), twin_data()$sleepstudy)
+    )))["Days", ]
+  )
+})
+
+test_that("parameters are chosen by group, name and number", {
+  fit <- our_twin("slope")
+  picked <- function(...) levels(profile(fit, ..., cutoff = 0.5)$.par)
+  expect_identical(picked("theta_"), c(".sig01", ".sig02", ".sig03", ".sigma"))
+  expect_identical(picked("beta_"), c("(Intercept)", "Days"))
+  expect_identical(picked(c("Days", ".sigma")), c(".sigma", "Days"))
+  expect_identical(picked(5), "(Intercept)")
+  expect_identical(picked(-(1:5)), "Days")
+  expect_identical(picked("sd_Days|Subject"), ".sig03")
+  expect_identical(picked(1:2, signames = FALSE),
+                   c("sd_(Intercept)|Subject", "cor_Days.(Intercept)|Subject"))
+  expect_identical(rownames(confint(profile(fit, "theta_", cutoff = 2.1), "sigma")), ".sigma")
+  expect_error(profile(fit, "age"), "`age`", class = "ferrolmm_error_argument")
+  expect_error(profile(fit, 7), "1 to 6", class = "ferrolmm_error_argument")
+  expect_error(profile(fit, alphamax = 2), "alphamax", class = "ferrolmm_error_argument")
+  expect_error(profile(fit, cutoff = -1), "cutoff", class = "ferrolmm_error_argument")
+  expect_error(profile(fit, maxpts = 3), "`maxpts`", class = "ferrolmm_error_argument")
+  expect_error(confint(profile(fit, 1, cutoff = 2.1), "Days"), "not profiled",
+               class = "ferrolmm_error_argument")
+})
+
+test_that("theta and standard deviations with correlations are the same parameters", {
+  for (name in c("slope", "shared_factor", "factor_slope", "double_bar")) {
+    fit <- our_twin(name)
+    sdcor <- theta_to_sdcor(matrix(fit$theta), fit$sigma, fit$random)
+    expect_equal(drop(sdcor), as.data.frame(VarCorr(fit), order = "lower.tri")$sdcor, info = name)
+    expect_equal(sdcor_to_theta(drop(sdcor), fit$random), unname(fit$theta), info = name)
+  }
+})
+
+test_that("print() and as.data.frame() of a profile", {
+  profiled <- profile(our_twin("slope"))
+  expect_output(print(profiled), "REML criterion; fixed effects: of the deviance")
+  table <- as.data.frame(profiled)
+  expect_identical(class(table), "data.frame")
+  expect_named(table, c(".zeta", ".sig01", ".sig02", ".sig03", ".sigma", "(Intercept)", "Days",
+                        ".par"))
+  expect_false(anyNA(table))
+  expect_false(is.unsorted(table$.zeta[table$.par == ".sig01"]))
+})
