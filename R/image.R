@@ -1,4 +1,4 @@
-#' Draw the random-effects model matrix Z
+#' Draw the random-effects model matrix Z, the factor Lambda or the factor L
 #'
 #' A picture of which column of `Z` each row of the data belongs to: rows run from top to bottom as
 #' in the matrix, the columns of one random-effects term stand together under the term's label, and
@@ -11,15 +11,21 @@
 #' many are drawn wider than their share, so that they can be seen; the axis counts the columns of
 #' `Z`.
 #'
+#' `which = "Lambda"` draws the relative covariance factor of all random effects, lower triangular
+#' with a small triangle for each level. `which = "L"` draws the sparse Cholesky factor of the
+#' equations \eqn{\Lambda'Z'WZ\Lambda + I} that are solved for the random effects, with the terms in
+#' the order of the model; entries that the equations do not have (fill-in) are in another colour,
+#' and the title counts them.
+#'
 #' @param x A model fitted by [lmm()].
-#' @param which What to draw: `"Z"`.
-#' @param terms Which random-effects terms to draw: positions among the model's terms. All by
-#'   default.
-#' @param levels Levels of the grouping factor of the first term drawn, as positions or as names:
-#'   only their rows are drawn, and of the other terms only the levels that occur in these rows.
-#'   `levels = 1:10` is the close-up of the first ten.
-#' @param rows Rows to draw, as positions among the rows used in the fit; with `levels`, the rows in
-#'   both.
+#' @param which What to draw: `"Z"`, `"Lambda"` or `"L"`.
+#' @param terms For `"Z"`: which random-effects terms to draw, as positions among the model's terms.
+#'   All by default.
+#' @param levels For `"Z"`: levels of the grouping factor of the first term drawn, as positions or
+#'   as names. Only their rows are drawn, and of the other terms only the levels that occur in these
+#'   rows. `levels = 1:10` is the close-up of the first ten.
+#' @param rows For `"Z"`: rows to draw, as positions among the rows used in the fit; with `levels`,
+#'   the rows in both.
 #' @param main,xlab,ylab Title and axis labels. The default title states the dimension.
 #' @param col Colours, one per term, used again in turn where there are more terms. The default is
 #'   safe for colour-blind readers.
@@ -29,17 +35,33 @@
 #' @returns What was drawn, invisibly: a list with `dim`, the rows and columns drawn; `rows`, their
 #'   positions; `blocks`, a data frame with one row per term (`label`, `group`, `levels`, `effects`,
 #'   and `first` and `last`, the columns it takes in the picture); and `cells`, a list of integer
-#'   matrices, one per term: how many entries of `Z` fall into each cell of the raster.
+#'   matrices, one per term: how many entries of `Z` fall into each cell of the raster. For
+#'   `"Lambda"` and `"L"`: `dim`, `blocks` and `entries`, the number of all entries and of those
+#'   that are fill-in.
 #' @examples
 #' fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
 #' image(fit)
 #' image(fit, levels = 1:10)
+#'
+#' data(Oats, package = "nlme")
+#' split_plot <- lmm(yield ~ nitro + (1 | Block/Variety), as.data.frame(Oats))
+#' image(split_plot, "L")
 #' @importFrom graphics image
 #' @export
 image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, main = NULL,
-                      xlab = "Column of Z", ylab = "Row", col = NULL, resolution = NULL, ...) {
-  check_image_arguments(which, resolution, ...)
+                      xlab = NULL, ylab = NULL, col = NULL, resolution = NULL, ...) {
+  which <- check_image_arguments(which, resolution, ...)
   if (is.null(resolution)) resolution <- device_resolution()
+  if (which != "Z") {
+    if (!is.null(terms) || !is.null(levels) || !is.null(rows)) {
+      ferrolmm_abort(
+        "`terms`, `levels` and `rows` are for the picture of Z only.", class = "argument"
+      )
+    }
+    pattern <- square_pattern(x, which)
+    draw_square_pattern(pattern, main, xlab, ylab, col, resolution)
+    return(invisible(pattern[c("dim", "blocks", "entries")]))
+  }
   pattern <- z_pattern(x, terms, levels, rows, as.integer(resolution))
   draw_z_pattern(pattern, main, xlab, ylab, col)
   pattern$columns <- NULL
@@ -60,11 +82,7 @@ check_image_arguments <- function(which, resolution, ...) {
       class = "argument", i = "See `?image.lmm` for the arguments it has."
     )
   }
-  if (!identical(which, "Z")) {
-    ferrolmm_abort(
-      "`which` must be \"Z\".", class = "argument", i = "Only the matrix Z can be drawn."
-    )
-  }
+  which <- match_choice(which, "which", c("Z", "Lambda", "L"))
   ok <- is.null(resolution) ||
     is.numeric(resolution) && length(resolution) == 2L && isTRUE(all(resolution >= 1))
   if (!ok) {
@@ -73,6 +91,7 @@ check_image_arguments <- function(which, resolution, ...) {
       class = "argument", i = "Leave it out for what the plotting device can show."
     )
   }
+  which
 }
 
 #' The cells that the plot region of the device can show: more would be dropped when it is drawn.
@@ -233,8 +252,8 @@ draw_z_pattern <- function(pattern, main, xlab, ylab, col) {
   ticks <- c(1, ticks[ticks > n / 20 & ticks <= n])
   graphics::axis(2L, at = ticks, labels = format(ticks, scientific = FALSE, trim = TRUE))
   graphics::title(main = main, line = 0.7 + 1.1 * max(label$line))
-  graphics::title(xlab = xlab, line = 2.6)
-  graphics::title(ylab = ylab, line = 3.6)
+  graphics::title(xlab = if (is.null(xlab)) "Column of Z" else xlab, line = 2.6)
+  graphics::title(ylab = if (is.null(ylab)) "Row" else ylab, line = 3.6)
 }
 
 #' Where the blocks stand on an axis from 0 to 1: in proportion to their columns, but each at least

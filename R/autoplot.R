@@ -1,0 +1,214 @@
+# Pictures by 'ggplot2', registered on its generic when it is loaded (NAMESPACE).
+
+#' Pictures by 'ggplot2'
+#'
+#' The pictures of [plot.lmm()], [plot.ranef.lmm()] and [plot.lmm_pooling()] as 'ggplot2' objects,
+#' to be changed and combined as such. Needs the package 'ggplot2'.
+#'
+#' @param object A model fitted by [lmm()], or what [ranef()] or [pooling()] returned.
+#' @param which Which of the four panels of [plot.lmm()].
+#' @param level,order As in [plot.ranef.lmm()].
+#' @param type,terms As in [plot.lmm_pooling()]; only `"shrinkage"`.
+#' @param ... Not used.
+#' @returns An object of class `ggplot`.
+#' @examplesIf requireNamespace("ggplot2", quietly = TRUE)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' ggplot2::autoplot(fit)
+#' ggplot2::autoplot(ranef(fit))
+#' ggplot2::autoplot(pooling(fit))
+#' @name autoplot.lmm
+NULL
+
+#' @rdname autoplot.lmm
+#' @rawNamespace S3method(ggplot2::autoplot, lmm)
+autoplot.lmm <- function(object, which = 1:4, ...) {
+  check_ggplot2()
+  if (!is.numeric(which) || length(which) == 0L || !all(which %in% 1:4)) {
+    ferrolmm_abort("`which` must be numbers from 1 to 4.", "argument")
+  }
+  panels <- diagnostic_panels(object)[sort(unique(which))]
+  d <- do.call(rbind, panels)
+  d$panel <- factor(d$panel, levels = unique(d$panel))
+  .data <- rlang::.data
+  n <- max(table(d$panel))
+  style <- point_style(n)
+  reference <- unique(d[!is.na(d$slope), c("panel", "slope")])
+  smooth <- do.call(rbind, lapply(panels, smooth_panel))
+  picture <- ggplot2::ggplot(d, ggplot2::aes(x = .data$x, y = .data$y)) +
+    ggplot2::geom_abline(
+      data = reference, ggplot2::aes(slope = .data$slope, intercept = 0), colour = "grey60"
+    ) +
+    ggplot2::geom_point(
+      ggplot2::aes(colour = .data$effect), size = 1.6 * style$cex,
+      alpha = if (n > 500L) 0.35 else 0.75
+    ) +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free") +
+    ggplot2::scale_colour_manual(
+      values = effect_colours(d$effect), breaks = setdiff(d$effect, "residual")
+    ) +
+    ggplot2::labs(x = NULL, y = NULL, colour = NULL) +
+    ggplot2::theme_bw() +
+    ggplot2::theme(legend.position = "bottom", panel.grid.minor = ggplot2::element_blank())
+  if (!is.null(smooth)) {
+    smooth$panel <- factor(smooth$panel, levels = levels(d$panel))
+    picture <- picture +
+      ggplot2::geom_line(data = smooth, colour = image_colours[[2L]], linewidth = 0.8)
+  }
+  picture
+}
+
+#' @noRd
+check_ggplot2 <- function() {
+  if (!requireNamespace("ggplot2", quietly = TRUE)) {
+    ferrolmm_abort(
+      "autoplot() needs the package ggplot2.", "argument",
+      i = "install.packages(\"ggplot2\"), or plot() for base graphics."
+    )
+  }
+}
+
+#' Points of the four panels: list of data frames with panel, effect, x, y, slope (of the line)
+#' @noRd
+diagnostic_panels <- function(object) {
+  d <- residual_data(object)
+  panel <- function(name, x, y, slope, effect = "residual") {
+    data.frame(panel = name, effect = effect, x = x, y = y, slope = slope)
+  }
+  quantiles <- function(name, z, effect) {
+    shown <- thin_quantiles(length(z))
+    panel(name, normal_scores(z)[shown], sort(z)[shown], 1, effect)
+  }
+  samples <- random_samples(object)
+  samples <- samples[vapply(samples, function(z) all(is.finite(z)), NA)]
+  random <- Map(function(z, effect) {
+    quantiles("Normal quantiles: random effects", z, effect)
+  }, samples, names(samples))
+  list(
+    panel("Residuals and fitted values", d$fitted, d$residual, 0),
+    panel("Scale-location", d$fitted, sqrt(abs(d$standardised)), NA_real_),
+    quantiles("Normal quantiles: residuals", d$standardised, "residual"),
+    do.call(rbind, unname(random))
+  )
+}
+
+#' @noRd
+smooth_panel <- function(panel) {
+  if (is.null(panel) || isTRUE(panel$slope[[1L]] == 1)) {
+    return(NULL)
+  }
+  line <- stats::lowess(panel$x, panel$y)
+  data.frame(panel = panel$panel[[1L]], x = line$x, y = line$y)
+}
+
+#' @noRd
+effect_colours <- function(effect) {
+  effects <- unique(effect)
+  stats::setNames(rep_len(image_colours, length(effects)), effects)
+}
+
+#' @rdname autoplot.lmm
+#' @rawNamespace S3method(ggplot2::autoplot, ranef.lmm)
+autoplot.ranef.lmm <- function(object, level = 0.95, order = c("each", "first", "levels"), ...) {
+  check_ggplot2()
+  d <- caterpillar_data(object, level, match_choice(order, "order", c("each", "first", "levels")))
+  d$panel <- paste0(d$grpvar, ": ", d$term)
+  d$panel <- factor(d$panel, levels = unique(d$panel))
+  d$zero <- ifelse(!is.na(d$lower) & (d$lower > 0 | d$upper < 0), "excluded", "included")
+  .data <- rlang::.data
+  many <- max(table(d$panel)) > 60L
+  ## Few levels are named on the axis: a panel's own levels, in its own order.
+  key <- paste(d$panel, d$grp, sep = "\r")
+  d$place <- if (many) d$rank else factor(key, levels = key[order(d$panel, d$rank)])
+  picture <- ggplot2::ggplot(d, ggplot2::aes(x = .data$condval, y = .data$place)) +
+    ggplot2::geom_vline(xintercept = 0, colour = "grey60")
+  if (!all(is.na(d$lower))) {
+    picture <- picture +
+      ggplot2::geom_segment(
+        ggplot2::aes(
+          x = .data$lower, xend = .data$upper, yend = .data$place, colour = .data$zero
+        ),
+        linewidth = if (many) 0.3 else 0.7
+      )
+  }
+  picture <- picture +
+    ggplot2::geom_point(size = if (many) 0.4 else 1.4) +
+    ggplot2::scale_colour_manual(
+      values = c(excluded = image_colours[[1L]], included = "grey55")
+    ) +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free") +
+    ggplot2::labs(x = NULL, y = if (many) "level, in order", colour = "zero") +
+    ggplot2::theme_bw() +
+    ggplot2::theme(panel.grid.minor = ggplot2::element_blank(), legend.position = "bottom")
+  if (many) {
+    return(picture + ggplot2::scale_y_continuous(breaks = NULL))
+  }
+  picture + ggplot2::scale_y_discrete(labels = function(key) sub("^.*\r", "", key))
+}
+
+#' @rdname autoplot.lmm
+#' @rawNamespace S3method(ggplot2::autoplot, lmm_pooling)
+autoplot.lmm_pooling <- function(object, type = "shrinkage", terms = NULL, ...) {
+  check_ggplot2()
+  match_choice(type, "type", "shrinkage")
+  terms <- shrinkage_terms(object, terms)
+  moves <- if (length(terms) == 2L) moves_two(object, terms) else moves_one(object, terms)
+  d <- moves$data
+  .data <- rlang::.data
+  many <- nrow(d) > 60L
+  size <- if (many) 0.8 else 1.8
+  arrow <- ggplot2::arrow(length = ggplot2::unit(if (many) 0.03 else 0.07, "inches"))
+  picture <- ggplot2::ggplot(d[!is.na(d$x) & !is.na(d$y), ], ggplot2::aes(x = .data$x, y = .data$y))
+  if (length(terms) == 1L) {
+    picture <- picture + ggplot2::geom_hline(yintercept = moves$population[[1L]])
+  }
+  picture <- picture +
+    ggplot2::geom_segment(
+      ggplot2::aes(xend = .data$xend, yend = .data$yend), colour = "grey50", arrow = arrow,
+      linewidth = if (many) 0.25 else 0.4
+    ) +
+    ggplot2::geom_point(ggplot2::aes(colour = "group alone"), shape = 1L, size = size) +
+    ggplot2::geom_point(
+      ggplot2::aes(x = .data$xend, y = .data$yend, colour = "partially pooled"), size = size
+    ) +
+    ggplot2::scale_colour_manual(
+      values = c(
+        "group alone" = pooling_colours[["alone"]],
+        "partially pooled" = pooling_colours[["partial"]]
+      )
+    ) +
+    ggplot2::labs(x = moves$xlab, y = moves$ylab, colour = NULL) +
+    ggplot2::theme_bw() +
+    ggplot2::theme(panel.grid.minor = ggplot2::element_blank(), legend.position = "bottom")
+  if (length(terms) == 2L) {
+    picture <- picture + ggplot2::annotate(
+      "point", x = moves$population[[1L]], y = moves$population[[2L]], shape = 23L, size = 3,
+      fill = "white", stroke = 1
+    )
+  }
+  picture
+}
+
+#' @noRd
+moves_two <- function(x, terms) {
+  one <- x$groups[x$groups$term == terms[[1L]], ]
+  two <- x$groups[x$groups$term == terms[[2L]], ]
+  list(
+    data = data.frame(x = one$alone, y = two$alone, xend = one$partial, yend = two$partial),
+    population = c(one$population[[1L]], two$population[[1L]]), xlab = terms[[1L]],
+    ylab = terms[[2L]]
+  )
+}
+
+#' @noRd
+moves_one <- function(x, term) {
+  d <- x$groups[x$groups$term == term, ]
+  sizes <- length(unique(d$n)) >= 5L
+  d <- d[order(d$n, d$alone), ]
+  at <- if (sizes) spread_within(d$n) else rank(d$alone, ties.method = "first")
+  list(
+    data = data.frame(x = at, y = d$alone, xend = at, yend = d$partial),
+    population = d$population[[1L]], ylab = term,
+    xlab = if (sizes) paste("Rows per level of", x$group) else paste0(x$group, ", in order")
+  )
+}

@@ -1,0 +1,380 @@
+# Within and between parts of a predictor as a term of the formula.
+#
+# within_between() returns a matrix of class "within_between"; makepredictcall() puts the means of
+# the training data into `predvars`, as stats does for poly() and scale().
+
+#' Within-group and between-group parts of a predictor
+#'
+#' For use in a model formula. The effect of a predictor among the members of one group and its
+#' effect among the means of groups are different things, and can have different signs.
+#' `within_between(x, g)` stands for two columns: `x` minus the mean of its group (*within*) and
+#' that mean (*between*). The difference of the two coefficients is called the contextual effect.
+#'
+#' @section Several grouping factors:
+#' \describe{
+#'   \item{`within_between(x, a:b)`}{the groups are the combinations of `a` and `b` that occur.}
+#'   \item{`within_between(x, a/b)`}{`b` nested in `a`. Three columns: `x` minus the mean of its
+#'     `a:b`; that mean minus the mean of its `a`; the mean of its `a`.}
+#'   \item{`within_between(x, a + b)`}{crossed factors. `x` is split by the additive least-squares
+#'     fit of `a` and `b`: the column of `a` holds the adjusted means of its levels (the plain means
+#'     where the data are balanced), that of `b` likewise, and what is left is the within part.}
+#' }
+#'
+#' @section New data: The group means of the data that the model was fitted to are stored with the
+#' fit, and [predict()][predict.lmm] uses them: a prediction for one row does not depend on which
+#' other rows are predicted with it. For a group that was not in the data there is no such mean. By
+#' default that is an error; with `new = "mean"` the mean of the group's rows in `newdata` is taken,
+#' which is right when `newdata` holds the group's members. Means are those of all rows of `data` in
+#' which `x` is there: as for `poly()` and `scale()`, rows that `subset` or a missing value in
+#' another variable leaves out still count.
+#'
+#' @param x A numeric predictor.
+#' @param g The grouping factor; `a:b`, `a/b` or `a + b` for several, see below.
+#' @param part `"both"` parts; or only `"within"`, for a random slope such as
+#'   `(within_between(x, g, "within") | g)`; or only `"between"`.
+#' @param new What to do for groups that the fit has not seen: `"error"`, or take the `"mean"` of
+#'   their rows in the new data.
+#' @param means Means from an earlier call. Filled in by `predict()`; not for direct use.
+#' @returns A numeric matrix of class `within_between` with the columns `within` and `between`
+#'   (several grouping factors: `between_a`, `between_b`), and the attribute `means`.
+#' @seealso [plot_within_between()] for the picture of both slopes.
+#' @examples
+#' ## Patients of a doctor who come later in the day are served worse; doctors whose patients come
+#' ## late are the popular ones.
+#' set.seed(8)
+#' d <- data.frame(doctor = factor(rep(1:12, each = 15)))
+#' popular <- rnorm(12, 12, 2)
+#' d$hour <- popular[d$doctor] + rnorm(180)
+#' d$score <- 2 + popular[d$doctor] - 0.8 * (d$hour - popular[d$doctor]) + rnorm(180)
+#'
+#' fit <- lmm(score ~ within_between(hour, doctor) + (1 | doctor), d)
+#' fixef(fit)
+#' plot_within_between(fit)
+#'
+#' ## One number for both is a compromise that describes neither:
+#' fixef(lmm(score ~ hour + (1 | doctor), d))
+#'
+#' ## The doctors' means in the data are remembered.
+#' predict(fit, data.frame(hour = c(10, 12), doctor = "3"))
+#' @export
+within_between <- function(x, g, part = c("both", "within", "between"),
+                           new = c("error", "mean"), means = NULL) {
+  part <- match.arg(part)
+  new <- match.arg(new)
+  if (!is.numeric(x) && !is.logical(x) || !is.null(dim(x))) {
+    ferrolmm_abort(
+      paste0("within_between() needs a numeric vector, `", code_label(substitute(x)), "` is ",
+             describe_value(x), "."),
+      "predictor"
+    )
+  }
+  design <- grouping_design(substitute(g))
+  keys <- lapply(design$leaves, grouping_keys, env = parent.frame(), n = length(x))
+  x <- as.double(x)
+  if (is.null(means)) {
+    means <- if (design$kind == "crossed") additive_means(x, keys) else nested_means(x, keys)
+  }
+  values <- lapply(seq_along(keys), function(k) {
+    look_up_means(means$levels[[k]], keys[[k]], x, new, design$names[[k]])
+  })
+  parts <- split_parts(x, values, design$kind, means$centre)
+  names <- if (length(keys) == 1L) "between" else paste0("between_", rev(design$names))
+  colnames(parts) <- c("within", names)
+  keep <- switch(part, both = TRUE, within = 1L, between = -1L)
+  structure(
+    parts[, keep, drop = FALSE], means = means, class = c("within_between", "matrix")
+  )
+}
+
+#' What the second argument of within_between() stands for
+#'
+#' @returns list(kind = "nested" or "crossed", leaves = for each grouping factor, finest first, the
+#'   expressions whose interaction it is, names)
+#' @noRd
+grouping_design <- function(g) {
+  if (is_call_to(g, "+") && length(g) == 3L) {
+    sides <- list()
+    while (is_call_to(g, "+") && length(g) == 3L) {
+      sides <- c(list(g[[3L]]), sides)
+      g <- g[[2L]]
+    }
+    sides <- rev(c(list(g), sides))
+    groups <- lapply(sides, function(side) one_group(side))
+    return(list(
+      kind = "crossed", leaves = lapply(groups, `[[`, "leaves"),
+      names = vapply(groups, `[[`, "", "name")
+    ))
+  }
+  groups <- expand_group(g, call("|", 1, g))
+  leaves <- lapply(groups, `[[`, "leaves")
+  finest <- vapply(leaves, function(leaf) code_label(leaf[[1L]]), "")
+  list(kind = "nested", leaves = leaves, names = finest)
+}
+
+#' @noRd
+one_group <- function(g) {
+  groups <- expand_group(g, call("|", 1, g))
+  if (length(groups) != 1L) {
+    ferrolmm_abort(
+      paste0("within_between() cannot mix crossed and nested factors: ", code_label(g), "."),
+      "formula", i = "Use two terms, within_between(x, a/b) and within_between(x, c, \"between\")."
+    )
+  }
+  groups[[1L]]
+}
+
+#' The group of each row, as text; NA where a variable is missing
+#' @noRd
+grouping_keys <- function(leaves, env, n) {
+  labels <- lapply(leaves, function(leaf) {
+    value <- eval(leaf, env)
+    if (!is.atomic(value) || length(value) != n) {
+      ferrolmm_abort(
+        paste0("The grouping factor `", code_label(leaf), "` of within_between() has ",
+               count_of(length(value), "value"), ", the predictor has ", n, "."),
+        "grouping"
+      )
+    }
+    as.factor(value)
+  })
+  if (length(labels) == 1L) {
+    return(labels[[1L]])
+  }
+  missing <- Reduce(`|`, lapply(labels, is.na))
+  keys <- do.call(paste, c(lapply(labels, as.character), sep = ":"))
+  keys[missing] <- NA
+  as.factor(keys)
+}
+
+#' @noRd
+level_means <- function(x, key) {
+  there <- !is.na(x) & !is.na(key)
+  codes <- as.integer(key)[there]
+  n <- tabulate(codes, nlevels(key))
+  sums <- numeric(nlevels(key))
+  totals <- rowsum(x[there], codes)
+  sums[as.integer(rownames(totals))] <- totals
+  stats::setNames(sums / n, levels(key))[n > 0L]
+}
+
+#' @noRd
+nested_means <- function(x, keys) {
+  list(levels = lapply(keys, function(key) level_means(x, key)), centre = 0)
+}
+
+#' Adjusted means of crossed factors: effects of the additive least-squares fit, by going round the
+#' factors until nothing changes
+#' @noRd
+additive_means <- function(x, keys) {
+  there <- !is.na(x) & !Reduce(`|`, lapply(keys, is.na))
+  codes <- lapply(keys, function(key) droplevels(key[there]))
+  centre <- mean(x[there])
+  rest <- x[there] - centre
+  scale <- sqrt(mean(rest^2))
+  effects <- lapply(codes, function(code) numeric(nlevels(code)))
+  for (round in seq_len(10000L)) {
+    largest <- 0
+    for (k in seq_along(codes)) {
+      step <- unname(level_means(rest, codes[[k]]))
+      effects[[k]] <- effects[[k]] + step
+      rest <- rest - step[as.integer(codes[[k]])]
+      largest <- max(largest, abs(step))
+    }
+    if (largest <= 1e-12 * scale) break
+  }
+  levels <- Map(function(effect, code) {
+    effect <- effect - mean(effect[as.integer(code)])
+    stats::setNames(centre + effect, levels(code))
+  }, effects, codes)
+  list(levels = levels, centre = centre)
+}
+
+#' The stored mean of each row's group; groups without one as `new` says
+#' @noRd
+look_up_means <- function(means, key, x, new, name) {
+  values <- unname(means[levels(key)])[as.integer(key)]
+  unknown <- is.na(values) & !is.na(key) & !is.na(x)
+  if (any(unknown)) {
+    levels <- unique(as.character(key[unknown]))
+    if (new == "error") {
+      ferrolmm_abort(
+        paste0("within_between() knows no mean of the new level ", quote_names(levels), " of `",
+               name, "`."),
+        "newdata",
+        i = "within_between(x, g, new = \"mean\") in the formula takes the mean in `newdata`."
+      )
+    }
+    own <- level_means(x, droplevels(key[unknown])[match(seq_along(x), which(unknown))])
+    values[unknown] <- own[as.character(key[unknown])]
+  }
+  values
+}
+
+#' Columns that add up to `x` (crossed: to x plus a constant)
+#' @noRd
+split_parts <- function(x, values, kind, centre) {
+  if (kind == "crossed") {
+    within <- x - Reduce(`+`, values) + (length(values) - 1L) * centre
+    return(do.call(cbind, c(list(within), unname(rev(values)))))
+  }
+  k <- length(values)
+  between <- lapply(rev(seq_len(k)), function(i) {
+    if (i == k) values[[i]] else values[[i]] - values[[i + 1L]]
+  })
+  do.call(cbind, c(list(x - values[[1L]]), between))
+}
+
+#' @importFrom stats makepredictcall
+#' @export
+makepredictcall.within_between <- function(var, call) {
+  head <- call[[1L]]
+  if (is_call_to(call, "within_between") || is.call(head) &&
+        identical(head[[length(head)]], quote(within_between))) {
+    call$means <- attr(var, "means")
+  }
+  call
+}
+
+# The picture -------------------------------------------------------------------------------------
+
+#' Picture of a within and a between slope
+#'
+#' Draws the two effects of a predictor that is in the model as [within_between()]: through the mean
+#' of each group a line with the within slope, and through the means of the groups one line with the
+#' between slope. Responses are adjusted to the average of all other predictors.
+#'
+#' @param object A model fitted by [lmm()] with a term `within_between(x, g)`.
+#' @param term Which of these terms to draw, by position among them.
+#' @param main,xlab,ylab Title and axis labels.
+#' @param ... Further graphical parameters for the points, such as `cex`.
+#' @returns Invisibly, a data frame with the rows `within`, `between` and `difference` (between
+#'   minus within, the contextual effect) and the columns `estimate` and `std.error`.
+#' @examples
+#' set.seed(8)
+#' d <- data.frame(doctor = factor(rep(1:12, each = 15)))
+#' popular <- rnorm(12, 12, 2)
+#' d$hour <- popular[d$doctor] + rnorm(180)
+#' d$score <- 2 + popular[d$doctor] - 0.8 * (d$hour - popular[d$doctor]) + rnorm(180)
+#' fit <- lmm(score ~ within_between(hour, doctor) + (1 | doctor), d)
+#' slopes <- plot_within_between(fit)
+#' slopes
+#' @export
+plot_within_between <- function(object, term = 1L, main = NULL, xlab = NULL, ylab = NULL, ...) {
+  check_lmm(object, "plot_within_between")
+  found <- within_between_terms(object)
+  if (!is.numeric(term) || length(term) != 1L || !term %in% seq_along(found)) {
+    ferrolmm_abort(
+      if (length(found) == 0L) {
+        "The model has no term within_between(x, g) with both parts."
+      } else {
+        paste0("`term` must be a whole number from 1 to ", length(found), ".")
+      },
+      "argument", i = "See ?within_between."
+    )
+  }
+  chosen <- found[[term]]
+  slopes <- within_between_slopes(object, chosen)
+  d <- within_between_data(object, chosen)
+  draw_within_between(
+    d, slopes,
+    main = if (is.null(main)) "Within and between slopes" else main,
+    xlab = if (is.null(xlab)) code_label(chosen$call[[2L]]) else xlab,
+    ylab = if (is.null(ylab)) paste0(names(object$frame)[[1L]], " (adjusted)") else ylab, ...
+  )
+  invisible(slopes)
+}
+
+#' @noRd
+check_lmm <- function(object, what) {
+  if (!inherits(object, "lmm")) {
+    ferrolmm_abort(
+      paste0("`", what, "()` needs a model fitted by lmm(), not an object of class ",
+             class(object)[[1L]], "."),
+      "argument"
+    )
+  }
+}
+
+#' Terms with one within and one between column: list of list(call, name, columns)
+#' @noRd
+within_between_terms <- function(object) {
+  calls <- as.list(attr(object$terms, "variables"))[-1L]
+  names <- variable_names(calls)
+  found <- Map(function(call, name) {
+    columns <- match(paste0(name, c("within", "between")), names(object$coefficients))
+    kept <- !anyNA(columns) && !anyNA(object$coefficients[columns])
+    if (is.call(call) && kept) list(call = call, name = name, columns = columns)
+  }, calls, names)
+  unname(found[!vapply(found, is.null, NA)])
+}
+
+#' @noRd
+within_between_slopes <- function(object, chosen) {
+  at <- match(names(object$coefficients)[chosen$columns], names(fixef.lmm(object)))
+  weights <- rbind(within = c(1, 0), between = c(0, 1), difference = c(-1, 1))
+  covariance <- as.matrix(vcov.lmm(object))[at, at]
+  data.frame(
+    estimate = drop(weights %*% fixef.lmm(object)[at]),
+    std.error = sqrt(rowSums((weights %*% covariance) * weights))
+  )
+}
+
+#' What is drawn: of each row its adjusted response and group mean; of each group its line
+#' @noRd
+within_between_data <- function(object, chosen) {
+  x <- object$frame[[chosen$name]]
+  within <- as.double(x[, 1L])
+  between <- as.double(x[, 2L])
+  slopes <- object$coefficients[chosen$columns]
+  fixed <- fixed_part(object, object$frame, object$offset)
+  random <- object$fitted.values - fixed
+  part <- slopes[[1L]] * within + slopes[[2L]] * between
+  level <- mean(fixed - part)
+  group <- match(between, unique(between))
+  means <- unique(between)
+  lines <- data.frame(
+    mean = means,
+    level = level + slopes[[2L]] * means + drop(rowsum(random, group)) / tabulate(group),
+    low = means + tapply(within, group, min), high = means + tapply(within, group, max)
+  )
+  list(
+    x = within + between, y = level + part + random + object$residuals,
+    group = group, lines = lines, level = level
+  )
+}
+
+#' @noRd
+draw_within_between <- function(d, slopes, main, xlab, ylab, ...) {
+  lines <- d$lines
+  op <- graphics::par(mar = c(4.1, 4.3, 4.1, 1.1), las = 1L)
+  on.exit(graphics::par(op))
+  graphics::plot(range(d$x), range(d$y), type = "n", xlab = xlab, ylab = ylab)
+  point <- grDevices::adjustcolor("grey55", max(0.08, min(0.7, 600 / length(d$x))))
+  graphics::points(d$x, d$y, pch = 16L, col = point, ...)
+  slope <- slopes["within", "estimate"]
+  graphics::segments(
+    lines$low, lines$level + slope * (lines$low - lines$mean),
+    lines$high, lines$level + slope * (lines$high - lines$mean),
+    col = grDevices::adjustcolor(image_colours[[1L]], max(0.25, min(1, 60 / nrow(lines)))),
+    lwd = if (nrow(lines) > 60L) 1 else 2
+  )
+  ends <- range(lines$mean)
+  line <- d$level + slopes["between", "estimate"] * ends
+  many <- nrow(lines) > 60L
+  if (!many) graphics::lines(ends, line, col = image_colours[[2L]], lwd = 3)
+  graphics::points(
+    lines$mean, lines$level, pch = 21L, bg = "white", col = image_colours[[2L]],
+    cex = if (many) 0.5 else 1.1, lwd = if (many) 0.8 else 1.5
+  )
+  if (many) graphics::lines(ends, line, col = image_colours[[2L]], lwd = 3)
+  text <- sprintf(
+    "%s %s (s.e. %s)", c("within", "between"),
+    format(slopes$estimate[1:2], digits = 3L), format(slopes$std.error[1:2], digits = 2L)
+  )
+  usr <- graphics::par("usr")
+  graphics::legend(
+    usr[[1L]], usr[[4L]], text, col = image_colours[1:2], lwd = c(2, 3), horiz = TRUE, bty = "n",
+    xpd = NA, yjust = 0, xjust = 0, cex = 0.9, seg.len = 1.5, x.intersp = 0.6
+  )
+  graphics::title(main = main, line = 2.2)
+}

@@ -1,0 +1,33 @@
+data(Orthodont, package = "nlme")
+effects <- ranef(lmm(distance ~ age + (age | Subject), Orthodont))
+
+test_that("intervals are those of the conditional standard deviations", {
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  before <- graphics::par("mar", "las", "mfrow")
+  d <- plot(effects, level = 0.9)
+  expect_identical(graphics::par("mar", "las", "mfrow"), before)
+  expect_equal(d$upper - d$condval, qnorm(0.95) * d$condsd)
+  expect_equal(d$condval - d$lower, qnorm(0.95) * d$condsd)
+})
+
+test_that("the order is that of each panel, of the first effect or of the levels", {
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  each <- plot(effects)
+  age <- each[each$term == "age", ]
+  expect_identical(order(age$rank), order(age$condval))
+  first <- plot(effects, order = "first")
+  expect_identical(first$rank[first$term == "age"], first$rank[first$term == "(Intercept)"])
+  given <- plot(effects, order = "levels")
+  expect_identical(given$rank[given$term == "age"], 1:27)
+})
+
+test_that("without variances, and with dropped columns, points are drawn", {
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
+  expect_true(all(is.na(plot(ranef(fit, condVar = FALSE))$lower)))
+  expect_identical(nrow(plot(ranef(fit, drop = TRUE), order = "levels")), 407L)
+  expect_error(plot(effects, level = 2), class = "ferrolmm_error_argument")
+})
