@@ -121,7 +121,7 @@ profile_confidence <- function(object, level, wanted) {
     # a little further than the level, so that the limits are interpolated
     cutoff <- 1.1 * stats::qnorm((1 + level) / 2)
     limits[chosen, ] <- confint.profile.lmm(
-      profile.lmm(object, chosen, signames = FALSE, cutoff = cutoff), level = level
+      profile_of(object, chosen, cutoff, signames = FALSE, coefficients = FALSE), level = level
     )
   }
   limits

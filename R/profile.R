@@ -47,15 +47,23 @@ profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, 
     )
   }
   check_flag(signames, "signames")
-  names <- parameter_names(fitted, signames)
   chosen <- match_parameters(which, fitted)
   cutoff <- profile_cutoff(cutoff, alphamax, length(fitted$theta) + 1L + fitted$rank)
-  n_variance <- length(fitted$theta) + 1L
+  profile_of(fitted, chosen, cutoff, signames)
+}
+
+#' Profiles of parameters by number
+#'
+#' @param coefficients find the fixed effects along the profiles of variance parameters?
+#'   Intervals do not need them.
+#' @noRd
+profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
+  n_variance <- length(object$theta) + 1L
   paths <- c(
-    profile_variance(fitted, chosen[chosen <= n_variance], cutoff),
-    profile_fixed(fitted, chosen[chosen > n_variance] - n_variance, cutoff)
+    profile_variance(object, chosen[chosen <= n_variance], cutoff, coefficients),
+    profile_fixed(object, chosen[chosen > n_variance] - n_variance, cutoff)
   )
-  new_profile(paths, chosen, names, fitted, cutoff, signames)
+  new_profile(paths, chosen, parameter_names(object, signames), object, cutoff, signames)
 }
 
 #' Row and column of each parameter of a term in its covariance factor
@@ -189,7 +197,7 @@ profile_cutoff <- function(cutoff, alphamax, n_parameters) {
 #' @returns a list by element of `which` of list(zeta, parameters: a row for each parameter of the
 #'   model, a column for each point)
 #' @noRd
-profile_variance <- function(object, which, cutoff) {
+profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
   if (length(which) == 0L) {
     return(list())
   }
@@ -210,17 +218,25 @@ profile_variance <- function(object, which, cutoff) {
       c(0, Inf)
     }
     path <- reach_ends(path, estimate, ends, cutoff)
-    beta <- vapply(seq_along(path$zeta), function(i) {
-      evaluated <- engine_fit(
-        inputs$fixed, inputs$random, object$REML,
-        sdcor_to_theta(path$parameters[, i], object$random), object$control, optimize = FALSE
-      )
-      evaluated$beta
-    }, unname(object$coefficients))
-    list(zeta = path$zeta, parameters = rbind(
-      path$parameters, matrix(beta, ncol = length(path$zeta))
-    ))
+    beta <- if (coefficients) {
+      coefficients_along(object, inputs, path$parameters)
+    } else {
+      matrix(NA_real_, length(object$coefficients), length(path$zeta))
+    }
+    list(zeta = path$zeta, parameters = rbind(path$parameters, beta))
   })
+}
+
+#' Fixed effects at given variance parameters, one column each
+#' @noRd
+coefficients_along <- function(object, inputs, parameters) {
+  beta <- vapply(seq_len(ncol(parameters)), function(i) {
+    theta <- sdcor_to_theta(parameters[, i], object$random)
+    engine_fit(
+      inputs$fixed, inputs$random, object$REML, theta, object$control, optimize = FALSE
+    )$beta
+  }, unname(object$coefficients))
+  matrix(beta, ncol = ncol(parameters))
 }
 
 #' Which variance parameters are correlations? Sigma is not among them.
