@@ -47,7 +47,7 @@ equation_pen <- function(format, values, digits) {
 #' 1e-05 as a power of ten
 #' @noRd
 latex_number <- function(number) {
-  function(x) sub("e([-+])0*([0-9]+)$", " \\\\times 10^{\\1\\2}", sub("e[+]", "e", number(x)))
+  function(x) sub("e(-?)[+]?0*([0-9]+)$", " \\\\times 10^{\\1\\2}", number(x))
 }
 
 #' @noRd

@@ -130,7 +130,8 @@ draw_quantiles <- function(z, main, name, labels, ...) {
   expected <- normal_scores(z)
   shown <- thin_quantiles(n)
   graphics::plot(
-    range(expected) * 1.08, range(z), type = "n", xlab = "Normal quantile",
+    room_for_labels(expected, name(utils::head(rev(order(abs(z))), labels))), range(z), type = "n",
+    xlab = "Normal quantile",
     ylab = "Standardised", main = paste0("Normal quantiles: ", tolower(main)), font.main = 1L,
     cex.main = 1.1
   )
@@ -139,6 +140,14 @@ draw_quantiles <- function(z, main, name, labels, ...) {
   position <- integer(n)
   position[order] <- seq_len(n)
   label_tails(expected[position], z, name, labels)
+}
+
+#' Limits that leave room for labels on both sides
+#' @noRd
+room_for_labels <- function(x, text) {
+  width <- (max(0L, nchar(text)) + 1) * 0.75 * graphics::par("cin")[[1L]] * graphics::par("cex")
+  share <- min(0.2, 0.8 * width / graphics::par("pin")[[1L]])
+  range(x) + c(-1, 1) * share / (1 - 2 * share) * diff(range(x))
 }
 
 #' Names of the largest values, on the side of the curve where no points are
