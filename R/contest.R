@@ -97,13 +97,6 @@ t_quantile <- function(level, df) {
   stats::qt((1 + level) / 2, ifelse(is.na(df), Inf, df))
 }
 
-#' @noRd
-check_level <- function(level) {
-  if (!is.numeric(level) || length(level) != 1L || is.na(level) || level <= 0 || level >= 1) {
-    ferrolmm_abort("`level` must be a number between 0 and 1.", "argument")
-  }
-}
-
 # Hypotheses -------------------------------------------------------------------------------------
 
 #' What a user gives as L, as a matrix with a column for each kept coefficient
