@@ -4,7 +4,10 @@
 #'
 #' @param result the engine's result; `fixed`, `random` what it was fitted from.
 #' @noRd
-report_fit <- function(result, fixed, random) {
+report_fit <- function(result, fixed, random, control) {
+  if (control$verbose > 0L) {
+    inform_trace(result$certificate)
+  }
   if (result$rank < ncol(fixed$X)) {
     inform_rank(result, fixed$names)
   }
@@ -149,4 +152,21 @@ warn_convergence <- function(certificate, random) {
   )
   ferrolmm_warn(text[[1L]], "convergence", x = detail, i = text[[2L]],
                 certificate = certificate)
+}
+
+#' The way of the optimiser
+#' @noRd
+inform_trace <- function(certificate) {
+  trace <- certificate$trace
+  gradient <- c(trace$max_gradient, rep(NA, length(trace$criterion)))[seq_along(trace$criterion)]
+  lines <- sprintf(
+    "%4d  criterion %.6f  scaled gradient %.1e", seq_along(trace$criterion) - 1L, trace$criterion,
+    gradient
+  )
+  ferrolmm_inform(
+    paste(c(
+      paste0("Optimiser: ", certificate$evaluations, " evaluations, ", certificate$status, "."), lines
+    ), collapse = "\n"),
+    "trace"
+  )
 }

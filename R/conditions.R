@@ -22,6 +22,7 @@
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
+#' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
 #'
 #' Text is built with [paste0()] and never interpolated: a level may be called `{x}` or `50%`.

@@ -20,7 +20,7 @@ engine_options <- function(reml, start, control, optimize) {
   list(
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
-    threads = control$threads, verbose = control$verbose
+    threads = control$threads
   )
 }
 
@@ -61,8 +61,8 @@ engine_kenward_roger <- function(y, X, weights, offset, design, theta, reml, con
 
 #' Prediction error variances of new rows at `theta`, relative to sigma^2
 #'
-#' @param rows list(n, x (n x p), codes (list by factor, 0 for none of the known levels), terms (list
-#'   by term of lists of columns, NULL for a term left out)).
+#' @param rows list(n, x (n x p), codes (list by factor, 0 for none of the known levels), terms
+#'   (list by term of lists of columns, NULL for a term left out)).
 #' @noRd
 engine_prediction_variances <- function(y, X, weights, offset, design, theta, reml, control,
                                         rows) {
@@ -74,8 +74,8 @@ engine_prediction_variances <- function(y, X, weights, offset, design, theta, re
 
 #' The same model for each column of `responses` (n x m)
 #'
-#' @returns theta (matrix, a column a response), beta, standard_error and ddf (p * m), sigma, criterion,
-#'   status and evaluations (m); NA for a response that could not be fitted
+#' @returns theta (matrix, a column a response), beta, standard_error and ddf (p * m), sigma,
+#'   criterion, status and evaluations (m); NA for a response that could not be fitted
 #' @noRd
 engine_fit_many <- function(y, X, weights, offset, design, responses, reml, control,
                             satterthwaite = FALSE, start = NULL) {
@@ -87,8 +87,8 @@ engine_fit_many <- function(y, X, weights, offset, design, responses, reml, cont
 
 #' Leverages of the rows of the fit at `theta`
 #'
-#' @returns `variances` (n), prediction error variances relative to sigma^2; `fixed` (rank x n): times
-#'   w e / (1 - w variance) what each row adds to the fixed effects
+#' @returns `variances` (n), prediction error variances relative to sigma^2; `fixed` (rank x n):
+#'   times w e / (1 - w variance) what each row adds to the fixed effects
 #' @noRd
 engine_leverages <- function(y, X, weights, offset, design, theta, reml, control) {
   engine_value(rs_leverages(

@@ -119,7 +119,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     call = call, formula = model$formula, frame = frame, fixed = fixed, random = random,
     result = result, control = control, reml = reml
   )
-  report_fit(result, fixed, random)
+  report_fit(result, fixed, random, control)
   fit
 }
 

@@ -57,7 +57,7 @@ refitML.lmm <- function(x, ...) {
 fit_again <- function(object) {
   inputs <- engine_inputs(object)
   result <- engine_fit(inputs$fixed, inputs$random, object$REML, NULL, object$control)
-  report_fit(result, inputs$fixed, inputs$random)
+  report_fit(result, inputs$fixed, inputs$random, object$control)
   set_result(object, result)
 }
 

@@ -45,14 +45,14 @@ test_that("reports: silence, rank, singular, convergence", {
       certificate = list(status = status, message = "the gradient is 3", rank = term_rank)
     )
   }
-  expect_silent(report_fit(result(), fixed, random))
-  expect_silent(report_fit(result("evaluated"), fixed, random))
-  expect_message(report_fit(result(rank = 2L), fixed, random), "`b`",
+  expect_silent(report_fit(result(), fixed, random, lmm_control()))
+  expect_silent(report_fit(result("evaluated"), fixed, random, lmm_control()))
+  expect_message(report_fit(result(rank = 2L), fixed, random, lmm_control()), "`b`",
                  class = "ferrolmm_message_rank")
-  expect_message(report_fit(result("singular", term_rank = 0L), fixed, random),
+  expect_message(report_fit(result("singular", term_rank = 0L), fixed, random, lmm_control()),
                  "variance of `\\(Intercept\\)`", class = "ferrolmm_message_singular")
   for (status in c("not-identified", "iteration-limit", "interrupted", "failed")) {
-    expect_warning(report_fit(result(status), fixed, random), "The gradient is 3",
+    expect_warning(report_fit(result(status), fixed, random, lmm_control()), "The gradient is 3",
                    class = "ferrolmm_warning_convergence")
   }
 })

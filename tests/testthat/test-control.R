@@ -56,3 +56,11 @@ test_that("lmm() takes nothing else as control", {
   expect_error(check_control(structure(list(), class = c("lmerControl", "merControl"))),
                "leave lmerControl", class = "ferrolmm_error_argument")
 })
+
+test_that("verbose shows the way of the optimiser", {
+  expect_message(
+    fit <- lmm(distance ~ age + (1 | Subject), nlme::Orthodont, control = lmm_control(verbose = 1)),
+    "criterion 4[0-9]+\\.[0-9]+  scaled gradient", class = "ferrolmm_message_trace"
+  )
+  expect_identical(fit$control$verbose, 1L)
+})

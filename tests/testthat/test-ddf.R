@@ -41,6 +41,21 @@ test_that("Kenward-Roger's variances and degrees of freedom are those of an n x 
   }
 })
 
+test_that("Kenward-Roger is right at n = 300, crossed and nested", {
+  set.seed(300)
+  crossed <- data.frame(a = gl(30, 10), b = factor(sample(25, 300, TRUE)), x = rnorm(300))
+  crossed$y <- rnorm(30)[crossed$a] + rnorm(25)[crossed$b] + rnorm(300)
+  nested <- data.frame(g = gl(10, 30), h = gl(50, 6), x = rnorm(300))
+  nested$y <- rnorm(10)[nested$g] + rnorm(50)[nested$h] + rnorm(300)
+  fits <- list(lmm(y ~ x + (1 | a) + (1 | b), crossed), lmm(y ~ x + (1 | g / h), nested))
+  for (fit in fits) {
+    brute <- brute_inference(fit)
+    ours <- ddf_for(fit, "Kenward-Roger")
+    expect_equal(unname(ours$variance), unname(brute$adjusted), tolerance = 1e-7)
+    expect_equal(ours$single(diag(2)), apply(diag(2), 1L, brute$kenward_roger), tolerance = 1e-7)
+  }
+})
+
 lmertest_twin <- function(name) {
   suppressMessages(lmerTest::as_lmerModLmerTest(lme4_twin(name)))
 }

@@ -156,7 +156,6 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
         max_evaluations: number("max_evaluations")?,
         tolerance: convert::double(&field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
-        verbose: number("verbose")?,
     })
 }
 

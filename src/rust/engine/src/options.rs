@@ -16,8 +16,6 @@ pub struct Options {
     pub tolerance: f64,
     /// Threads; 0 decides by the amount of work and the machine.
     pub threads: usize,
-    /// 0 is silent.
-    pub verbose: usize,
 }
 
 impl Default for Options {
@@ -29,7 +27,6 @@ impl Default for Options {
             max_evaluations: 500,
             tolerance: 1e-12,
             threads: 0,
-            verbose: 0,
         }
     }
 }

@@ -1,0 +1,64 @@
+# Pictures of deletion diagnostics.
+
+#' Picture of what deletions change
+#'
+#' One panel a statistic, one line a deletion in the order of the data: Cook's distance, and the
+#' standardised change in each fixed effect (`dfbetas`). The largest are named and drawn in
+#' colour.
+#'
+#' @param x What [influence()][influence.lmm] returned.
+#' @param which The panels: `"cook"` and names of fixed effects. By default Cook's distance and
+#'   the fixed effects, as far as there is room (six panels).
+#' @param id.n The number of deletions to name in each panel.
+#' @param ... Not used.
+#' @returns The data drawn, invisibly: `as.data.frame(x)`.
+#' @examples
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
+#' plot(influence(fit, groups = "Subject"))
+#' @export
+plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
+  values <- cbind(cook = cooks.distance.influence.lmm(x), dfbetas.influence.lmm(x))
+  if (is.null(which)) {
+    which <- utils::head(colnames(values), 6L)
+  }
+  unknown <- setdiff(which, colnames(values))
+  if (length(unknown)) {
+    ferrolmm_abort(
+      paste0("There is no ", quote_names(unknown[[1L]]), " to draw."), "argument",
+      i = paste0("Panels are ", quote_names(colnames(values)), ".")
+    )
+  }
+  n <- length(which)
+  columns <- if (n < 3L) 1L else 2L
+  op <- graphics::par(mfrow = c(ceiling(n / columns), columns), mar = c(3, 4, 2, 1), las = 1L,
+                      mgp = c(2.6, 0.7, 0))
+  on.exit(graphics::par(op))
+  for (name in which) {
+    draw_deletions(values[, name], name, id.n)
+  }
+  invisible(as.data.frame(x))
+}
+
+#' One panel: a line for each deletion, the largest in colour and named
+#' @noRd
+draw_deletions <- function(values, name, id.n) {
+  label <- if (name == "cook") "Cook's distance" else paste("Change in", name, "(standard errors)")
+  size <- abs(values)
+  size[!is.finite(size)] <- -Inf
+  named <- utils::head(order(-size), id.n)
+  colours <- rep("#0072B2", length(values))
+  colours[named] <- "#D55E00"
+  finite <- values[is.finite(values)]
+  range <- if (length(finite)) range(0, finite) else c(0, 1)
+  range <- range + c(if (range[[1L]] < 0) -0.1 else 0, 0.1) * diff(range)
+  graphics::plot(
+    values, type = "h", col = colours, xlab = "", ylab = "", main = label, cex.main = 0.95,
+    font.main = 1L, ylim = range
+  )
+  graphics::abline(h = 0, col = "grey60")
+  graphics::text(
+    named, values[named], names(values)[named], pos = ifelse(values[named] < 0, 1L, 3L),
+    cex = 0.75, xpd = NA, col = "#D55E00"
+  )
+}
