@@ -165,7 +165,8 @@ inform_trace <- function(certificate) {
   )
   ferrolmm_inform(
     paste(c(
-      paste0("Optimiser: ", certificate$evaluations, " evaluations, ", certificate$status, "."), lines
+      paste0("Optimiser: ", certificate$evaluations, " evaluations, ", certificate$status, "."),
+      lines
     ), collapse = "\n"),
     "trace"
   )

@@ -11,8 +11,8 @@
 #'   the machine and the size of the problem. `NULL` takes `getOption("ferrolmm.threads")`, then
 #'   the environment variable `OMP_THREAD_LIMIT`, then 0. The result is the same to the last bit
 #'   for any number of threads. Never more than 2 under `R CMD check`.
-#' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the largest
-#'   scaled gradient after each accepted step of the optimiser (a message of class
+#' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
+#'   largest scaled gradient after each accepted step of the optimiser (a message of class
 #'   `ferrolmm_message_trace`).
 #' @returns An object of class `lmm_control`, a list of the arguments.
 #' @seealso [lmm()]
