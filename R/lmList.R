@@ -11,7 +11,8 @@
 #' their predictors do not vary, are left `NA` as a whole. A group with as many rows as coefficients
 #' has estimates, but no standard errors. Weights and offset of the model are used.
 #'
-#' @param object A model fitted by [lmm()]; for the methods of `lmList.lmm` what `lmList()` returned.
+#' @param object A model fitted by [lmm()]; for the methods of `lmList.lmm` what `lmList()`
+#'   returned.
 #' @param level Which grouping factor, by name or by position in the model. The default is the
 #'   first.
 #' @param data,subset,na.action,pool,warn.lm Not used; there for the generic.
