@@ -57,8 +57,22 @@ draw_deletions <- function(values, name, id.n) {
     font.main = 1L, ylim = range
   )
   graphics::abline(h = 0, col = "grey60")
+  named <- apart(named, values, 0.05 * length(values))
   graphics::text(
     named, values[named], names(values)[named], pos = ifelse(values[named] < 0, 1L, 3L),
     cex = 0.75, xpd = NA, col = "#D55E00"
   )
+}
+
+#' Those of the places, the largest first, whose names do not run into one before
+#' @noRd
+apart <- function(places, values, distance) {
+  kept <- integer()
+  for (place in places) {
+    near <- abs(kept - place) < distance & sign(values[kept]) == sign(values[[place]])
+    if (!any(near)) {
+      kept <- c(kept, place)
+    }
+  }
+  kept
 }

@@ -13,3 +13,9 @@ test_that("the picture of deletions shows what as.data.frame() says", {
   grDevices::dev.off()
   expect_gt(file.size(file), 1000)
 })
+
+test_that("names that would run into each other are left out, the larger one stays", {
+  values <- c(1, -5, 4, 3, rep(0, 10), 2)
+  expect_identical(apart(c(2L, 3L, 4L, 15L), values, 2), c(2L, 3L, 15L))
+  expect_identical(apart(c(2L, 3L, 4L, 15L), values, 0.5), c(2L, 3L, 4L, 15L))
+})
