@@ -129,15 +129,15 @@ autoplot.ranef.lmm <- function(object, level = 0.95, order = c("each", "first", 
           x = .data$lower, xend = .data$upper, yend = .data$place, colour = .data$zero
         ),
         linewidth = if (many) 0.3 else 0.7
+      ) +
+      ggplot2::scale_colour_manual(
+        name = "zero", values = c(excluded = image_colours[[1L]], included = "grey55")
       )
   }
   picture <- picture +
     ggplot2::geom_point(size = if (many) 0.4 else 1.4) +
-    ggplot2::scale_colour_manual(
-      values = c(excluded = image_colours[[1L]], included = "grey55")
-    ) +
     ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free") +
-    ggplot2::labs(x = NULL, y = if (many) "level, in order", colour = "zero") +
+    ggplot2::labs(x = NULL, y = if (many) "level, in order") +
     ggplot2::theme_bw() +
     ggplot2::theme(panel.grid.minor = ggplot2::element_blank(), legend.position = "bottom")
   if (many) {

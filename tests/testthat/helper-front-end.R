@@ -17,6 +17,13 @@ lme4_front_end <- function(formula, data, ...) {
   suppressWarnings(suppressMessages(lme4::lFormula(formula, data, ..., control = off)))
 }
 
+without_brackets <- function(x) {
+  if (!is.null(names(x)) && utils::packageVersion("lme4") >= "2.0") {
+    names(x) <- gsub("[()]", "", names(x))
+  }
+  x
+}
+
 # Every part that both have, to the bit
 expect_same_design <- function(formula, data, contrasts = NULL) {
   theirs <- lme4_front_end(formula, data, contrasts = contrasts)
@@ -31,7 +38,10 @@ expect_same_design <- function(formula, data, contrasts = NULL) {
     t(dense_z(ours$random$design, nrow(X))), info = info
   )
   for (part in c("cnms", "Gp", "lower", "flist")) {
-    testthat::expect_identical(ours$random[[part]], theirs$reTrms[[part]], info = info)
+    # lme4 1.x names the grouping factor of (1 | a/b/c) c:(b:a), 2.x c:b:a
+    testthat::expect_identical(
+      without_brackets(ours$random[[part]]), without_brackets(theirs$reTrms[[part]]), info = info
+    )
   }
   testthat::expect_identical(names(ours$frame), names(theirs$fr), info = info)
   testthat::expect_identical(row.names(ours$frame), row.names(theirs$fr), info = info)

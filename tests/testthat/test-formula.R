@@ -22,7 +22,8 @@ test_that("slashes agree with lme4::findbars()", {
   skip_if_not_installed("lme4")
   for (f in list(y ~ (1 | a / b), y ~ (1 | a / b / c), y ~ x + (x | a / b), y ~ (1 | a:b))) {
     theirs <- vapply(lme4::findbars(f), function(bar) deparse(bar[[3L]]), "")
-    expect_identical(groups_of(f), theirs)
+    # lme4 1.x writes c:(b:a), 2.x c:b:a
+    expect_identical(gsub("[()]", "", groups_of(f)), gsub("[()]", "", theirs))
   }
 })
 
