@@ -78,10 +78,10 @@ engine_prediction_variances <- function(y, X, weights, offset, design, theta, re
 #'   criterion, status and evaluations (m); NA for a response that could not be fitted
 #' @noRd
 engine_fit_many <- function(y, X, weights, offset, design, responses, reml, control,
-                            satterthwaite = FALSE, start = NULL) {
+                            satterthwaite = FALSE, start = NULL, optimize = TRUE) {
   engine_value(rs_fit_many(
     y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, start, control, optimize = TRUE), responses, satterthwaite
+    engine_options(reml, start, control, optimize), responses, satterthwaite
   ))
 }
 
@@ -123,6 +123,37 @@ engine_profile <- function(y, X, weights, offset, design, theta, reml, control, 
     y, X, weights, offset, design$factors, design$terms,
     engine_options(reml, theta, control, optimize = FALSE), as.integer(which), cutoff
   ))$profiles
+}
+
+#' Eigenvalues of Z'P_0Z (`restricted`) and Z'V_0^-1Z (`marginal`) of the `term`-th term, which has
+#' one effect and variance zero in `theta`; and `residual_df`
+#' @noRd
+engine_variance_spectrum <- function(y, X, weights, offset, design, theta, control, term) {
+  engine_value(rs_variance_spectrum(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(TRUE, theta, control, optimize = FALSE), as.integer(term)
+  ))
+}
+
+#' Operations that one fit takes, roughly
+#' @noRd
+engine_work_of_fit <- function(y, X, weights, offset, design, reml, control) {
+  engine_value(rs_work_of_fit(
+    y, X, weights, offset, design$factors, design$terms,
+    engine_options(reml, NULL, control, optimize = FALSE)
+  ))$work
+}
+
+#' Draws of the likelihood ratio of one variance
+#'
+#' @param restricted,marginal list(values, times): distinct eigenvalues, and how often they occur.
+#' @param draws a column for each draw: chi-squared variables with `restricted$times` degrees of
+#'   freedom, and one for what is left.
+#' @noRd
+engine_likelihood_ratio_draws <- function(restricted, marginal, degrees, draws, threads) {
+  engine_value(rs_likelihood_ratio_draws(
+    restricted, marginal, as.double(degrees), draws, as.integer(threads)
+  ))$statistics
 }
 
 #' Codes of an interaction, and the combinations of levels that occur

@@ -57,4 +57,16 @@ rs_fit_many <- function(y, x, weights, offset, factors, terms, options, response
 #' @noRd
 rs_profile <- function(y, x, weights, offset, factors, terms, options, which, cutoff) .Call(wrap__rs_profile, y, x, weights, offset, factors, terms, options, which, cutoff)
 
+#' Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
+#' @noRd
+rs_variance_spectrum <- function(y, x, weights, offset, factors, terms, options, term) .Call(wrap__rs_variance_spectrum, y, x, weights, offset, factors, terms, options, term)
+
+#' Operations that one fit takes, roughly.
+#' @noRd
+rs_work_of_fit <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_work_of_fit, y, x, weights, offset, factors, terms, options)
+
+#' Draws of the likelihood ratio from chi-squared variables: `restricted` and `marginal` are `list(values =, times =)`.
+#' @noRd
+rs_likelihood_ratio_draws <- function(restricted, marginal, degrees, draws, threads) .Call(wrap__rs_likelihood_ratio_draws, restricted, marginal, degrees, draws, threads)
+
 # nolint end

@@ -1,10 +1,10 @@
 #!/usr/bin/env Rscript
 # Does what the intervals and tests promise hold? Simulates from known models and counts.
-#   Rscript bench/coverage.R [replicates]          default 2000; a minute or two
+#   Rscript bench/coverage.R [replicates]          default 2000; half an hour
 # 1. Coverage of 95% intervals of predict(): a known level, a new level, the population, and a new
 #    observation of a known level.
-# 2. Null size at 5% of ranova() (boundary-corrected and naive) and of Kenward-Roger and Satterthwaite
-#    F tests in a small sample.
+# 2. Null size at 5% of ranova() (finite-sample, limit, naive) in several small designs.
+# 3. Null size at 5% of Kenward-Roger and Satterthwaite F tests in several small designs.
 suppressPackageStartupMessages(library(ferrolmm))
 replicates <- as.integer(c(commandArgs(TRUE), 2000)[1])
 set.seed(20261123)
@@ -49,24 +49,58 @@ report("known level, a new observation (\"prediction\")", covered[2, ], 0.95)
 report("new level, its mean", covered[3, ], 0.95)
 report("population", covered[4, ], 0.95)
 
-# 12 groups of 5: is the random intercept needed? is the between-group treatment?
-small <- data.frame(g = factor(rep(1:12, each = 5)), x = rep(1:5, 12))
-small$treatment <- factor(rep(c("a", "b", "c"), each = 20))
-sizes <- replicate(replicates, {
-  small$y <- 1 + rnorm(60)
-  none <- suppressMessages(lmm(y ~ x + (1 | g), small))
-  boundary <- suppressMessages(ranova(none))
-  small$y <- 1 + rnorm(12)[small$g] + rnorm(60)
-  some <- suppressMessages(lmm(y ~ treatment + x + (1 | g), small))
-  p <- function(ddf) anova(some, ddf = ddf)["treatment", "Pr(>F)"]
-  drop <- nrow(boundary)
-  c(
-    boundary[drop, "Pr(>Chibarsq)"], boundary[drop, "Pr(>Chisq)"],
-    p("Kenward-Roger"), p("Satterthwaite")
-  )
-})
-cat("\nRejections at 5% under the null, 12 groups of 5,", replicates, "data sets\n")
-report("ranova(), boundary-corrected", sizes[1, ] < 0.05, 0.05)
-report("ranova(), naive chi-square", sizes[2, ] < 0.05, 0.05)
-report("anova(), between-group F, Kenward-Roger", sizes[3, ] < 0.05, 0.05)
-report("anova(), between-group F, Satterthwaite", sizes[4, ] < 0.05, 0.05)
+# Small samples: is a variance needed? is the between-group treatment?
+rates <- function(name, hits, wanted = 0.05) {
+  for (which in rownames(hits)) report(paste0(name, which), hits[which, ], wanted)
+}
+try_ranova <- function(name, design, formula, truth, row, nsim, ...) {
+  rates(paste0(name, ": "), replicate(replicates, {
+    design$y <- truth(design)
+    fit <- suppressMessages(lmm(formula, design, ...))
+    # 199 bootstrap replicates have level 5% exactly, and take a fifth of the time
+    reduce <- is.null(row)
+    table <- suppressMessages(ranova(fit, !reduce, nsim = nsim, seed = NULL))
+    p <- unlist(table[if (reduce) 2L else row, c("Pr(>LRT)", "Pr(>Chibarsq)", "Pr(>Chisq)")])
+    stats::setNames(p <= 0.05, c("finite", "limit", "naive"))
+  }))
+}
+cat("\nranova(): rejections at 5% under the hypothesis,", replicates, "data sets\n")
+even <- data.frame(g = gl(12, 5), x = rep(1:5, 12))
+uneven <- data.frame(g = factor(rep(1:8, c(2, 3, 4, 5, 6, 8, 10, 12))))
+uneven$x <- sin(seq_len(nrow(uneven)))
+nested <- data.frame(g = gl(8, 6), x = rep(1:6, 8), h = gl(24, 2))
+crossed <- expand.grid(g = gl(10, 1), h = gl(6, 1))
+crossed$x <- cos(seq_len(60))
+noise <- function(d) stats::rnorm(nrow(d))
+effect <- function(f) stats::rnorm(nlevels(f))[f]
+try_ranova("intercept, 12 groups of 5, REML", even, y ~ x + (1 | g), noise, 2L, 9999L)
+try_ranova("intercept, 12 groups of 5, ML", even, y ~ x + (1 | g), noise, 2L, 9999L, REML = FALSE)
+try_ranova("intercept, 8 groups of 2 to 12", uneven, y ~ x + (1 | g), noise, 2L, 9999L)
+try_ranova("slope, 12 groups of 5", even, y ~ x + (x | g), function(d) effect(d$g) + noise(d),
+           2L, 199L)
+try_ranova("term of two effects, 12 groups of 5", even, y ~ x + (x | g), noise, NULL, 199L)
+try_ranova("upper of two nested, 8 x 3 x 2", nested, y ~ 1 + (1 | g) + (1 | h),
+           function(d) effect(d$h) + noise(d), "(1 | g)", 199L)
+try_ranova("one of two crossed, 10 x 6", crossed, y ~ x + (1 | g) + (1 | h),
+           function(d) effect(d$g) + noise(d), "(1 | h)", 199L)
+
+try_f <- function(name, design, formula, truth, row) {
+  rates(paste0(name, ": "), replicate(replicates, {
+    design$y <- truth(design)
+    fit <- suppressMessages(lmm(formula, design))
+    p <- function(ddf) anova(fit, ddf = ddf)[row, "Pr(>F)"] <= 0.05
+    c("Kenward-Roger" = p("Kenward-Roger"), Satterthwaite = p("Satterthwaite"))
+  }))
+}
+cat("\nF tests: rejections at 5% under the hypothesis,", replicates, "data sets\n")
+even$treatment <- factor(rep(c("a", "b", "c"), each = 20))
+uneven$treatment <- factor(c("a", "b")[1L + as.integer(uneven$g) %% 2L])
+try_f("between groups, 12 of 5", even, y ~ treatment + x + (1 | g),
+      function(d) effect(d$g) + noise(d), "treatment")
+try_f("between groups, 8 of 2 to 12", uneven, y ~ treatment + x + (1 | g),
+      function(d) effect(d$g) + noise(d), "treatment")
+try_f("slope that varies, 12 groups of 5", even, y ~ x + (x | g),
+      function(d) effect(d$g) + 0.5 * effect(d$g) * d$x + noise(d), "x")
+crossed$treatment <- factor(c("a", "b")[1L + as.integer(crossed$g) %% 2L])
+try_f("crossed, 10 x 6", crossed, y ~ treatment + (1 | g) + (1 | h),
+      function(d) effect(d$g) + effect(d$h) + noise(d), "treatment")

@@ -23,6 +23,7 @@ mod inference;
 mod interrupt;
 mod many;
 mod profile;
+mod rlrt;
 
 extendr_module! {
     mod ferrolmm;
@@ -32,4 +33,5 @@ extendr_module! {
     use inference;
     use many;
     use profile;
+    use rlrt;
 }

@@ -4,6 +4,7 @@ mod influence;
 mod kenward_roger;
 mod prediction;
 mod profile;
+mod rlrt;
 mod satterthwaite;
 
 use crate::covariance::Parameters;
@@ -19,6 +20,7 @@ pub use influence::{Deletion, Update};
 pub use kenward_roger::KenwardRoger;
 pub use prediction::{Leverages, NewRows};
 pub use profile::{ProfilePoint, Target};
+pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};
 pub use satterthwaite::Satterthwaite;
 
 /// Rows from which an inference runs on a thread of its own, so that it can be interrupted.

@@ -2,8 +2,10 @@
 //!
 //! Threads work on disjoint tiles whose borders depend on the size alone, so the bits do not depend on their number.
 
+use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
+use faer::linalg::evd;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::{triangular_inverse, triangular_solve};
@@ -319,6 +321,30 @@ pub fn add_product(
             Par::Seq,
         );
     });
+}
+
+/// Eigenvalues of a symmetric matrix, ascending, from its lower triangle. `None` where it is not finite.
+#[must_use]
+pub fn symmetric_eigenvalues(a: &Matrix) -> Option<Vec<f64>> {
+    let n = a.nrows;
+    let params = Spec::default();
+    let mut memory = MemBuffer::new(evd::self_adjoint_evd_scratch::<f64>(
+        n,
+        evd::ComputeEigenvectors::No,
+        Par::Seq,
+        params,
+    ));
+    let mut values = vec![0.0; n];
+    evd::self_adjoint_evd(
+        a.view(),
+        DiagMut::from_slice_mut(&mut values),
+        None,
+        Par::Seq,
+        MemStack::new(&mut memory),
+        params,
+    )
+    .ok()?;
+    values.iter().all(|v| v.is_finite()).then_some(values)
 }
 
 fn cholesky_sequential(a: MatMut<'_, f64>) -> bool {

@@ -1,0 +1,106 @@
+//! Finite-sample null distribution of the likelihood ratio of one variance.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine::inference::{self, Multiset};
+
+use crate::condition::{answer, Failure};
+use crate::convert::{self, to_doubles, to_integer};
+use crate::fit::Arguments;
+use crate::interrupt;
+
+/// Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
+/// @noRd
+#[extendr]
+#[allow(clippy::too_many_arguments)]
+fn rs_variance_spectrum(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+    term: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let term = convert::count(&term, "term")?
+            .checked_sub(1)
+            .ok_or_else(|| Failure::bug("`term` counts from 1"))?;
+        let found = inference::variance_spectrum(
+            &arguments.borrow()?,
+            term,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        Ok(vec![
+            ("restricted", to_doubles(&found.restricted)),
+            ("marginal", to_doubles(&found.marginal)),
+            ("residual_df", to_integer(found.residual_df)?),
+        ])
+    })
+}
+
+/// Operations that one fit takes, roughly.
+/// @noRd
+#[extendr]
+fn rs_work_of_fit(
+    y: Robj,
+    x: Robj,
+    weights: Robj,
+    offset: Robj,
+    factors: Robj,
+    terms: Robj,
+    options: Robj,
+) -> Robj {
+    answer(|| {
+        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let work = inference::work_of_fit(
+            &arguments.borrow()?,
+            &arguments.options,
+            &interrupt::pending,
+        )?;
+        Ok(vec![("work", work.into())])
+    })
+}
+
+/// Draws of the likelihood ratio from chi-squared variables: `restricted` and `marginal` are `list(values =, times =)`.
+/// @noRd
+#[extendr]
+fn rs_likelihood_ratio_draws(
+    restricted: Robj,
+    marginal: Robj,
+    degrees: Robj,
+    draws: Robj,
+    threads: Robj,
+) -> Robj {
+    answer(|| {
+        let fields = [&restricted, &restricted, &marginal, &marginal]
+            .into_iter()
+            .zip(["values", "times", "values", "times"])
+            .map(|(list, name)| convert::field(list, name))
+            .collect::<Result<Vec<Robj>, Failure>>()?;
+        let multiset = |at: usize| -> Result<Multiset<'_>, Failure> {
+            Ok(Multiset {
+                values: convert::doubles(&fields[at], "values")?,
+                times: convert::doubles(&fields[at + 1], "times")?,
+            })
+        };
+        let found = inference::likelihood_ratio_draws(
+            multiset(0)?,
+            multiset(2)?,
+            convert::double(&degrees, "degrees")?,
+            convert::doubles(&draws, "draws")?,
+            convert::count(&threads, "threads")?,
+            &interrupt::pending,
+        )?;
+        Ok(vec![("statistics", to_doubles(&found))])
+    })
+}
+
+extendr_module! {
+    mod rlrt;
+    fn rs_variance_spectrum;
+    fn rs_work_of_fit;
+    fn rs_likelihood_ratio_draws;
+}
