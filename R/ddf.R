@@ -97,11 +97,10 @@ fixed_ddf <- function(object, method, ddf) {
 
 #' Call one of the engine's inference functions on a fit
 #' @noRd
-engine_inference <- function(engine, object) {
+engine_inference <- function(engine, object, ...) {
   inputs <- engine_inputs(object)
   engine(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
+    engine_model(inputs$fixed, inputs$random), unname(object$theta), object$REML, object$control, ...
   )
 }
 

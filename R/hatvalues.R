@@ -27,11 +27,7 @@ hatvalues.lmm <- function(model, ...) {
 #' @returns list(hat = n, pev = prediction error variances relative to sigma^2, fixed = rank x n)
 #' @noRd
 training_leverages <- function(object) {
-  inputs <- engine_inputs(object)
-  found <- engine_leverages(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
-  )
+  found <- engine_inference(engine_leverages, object)
   weights <- object$prior.weights
   pev <- found$variances
   list(hat = if (is.null(weights)) pev else weights * pev, pev = pev, fixed = found$fixed)

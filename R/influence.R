@@ -65,12 +65,7 @@
 influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "exact"), ...) {
   update <- match_choice(update, "update", c("one-step", "none", "exact"))
   sets <- deletion_sets(model, groups)
-  inputs <- engine_inputs(model)
-  found <- engine_deletions(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(model$theta), model$REML, model$control,
-    unname(sets$rows), update
-  )
+  found <- engine_inference(engine_deletions, model, unname(sets$rows), update)
   new_influence(model, found, sets, update)
 }
 

@@ -10,8 +10,7 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
   X <- inputs$fixed$X
   storage.mode(responses) <- "double"
   fits <- engine_fit_many(
-    inputs$fixed$y, X, inputs$fixed$weights, inputs$fixed$offset, inputs$random$design,
-    responses, reml, control, satterthwaite
+    engine_model(inputs$fixed, inputs$random), responses, reml, control, satterthwaite
   )
   for (name in c("beta", "standard_error", "ddf")) {
     fits[[name]] <- matrix(fits[[name]], ncol(X), ncol(responses))

@@ -402,8 +402,7 @@ target_variances <- function(object, target, theta) {
   design <- target_design(object, target, n)
   inputs <- engine_inputs(object)
   known <- engine_prediction_variances(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, theta, object$REML, object$control, design
+    engine_model(inputs$fixed, inputs$random), theta, object$REML, object$control, design
   )
   known + new_level_variances(object, target, design$terms, theta)
 }
@@ -511,11 +510,7 @@ variance_df <- function(object, variances, relative) {
 #' of zero) have no variance.
 #' @noRd
 raw_covariance <- function(object) {
-  inputs <- engine_inputs(object)
-  found <- engine_satterthwaite(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
-  )
+  found <- engine_inference(engine_satterthwaite, object)
   inverse <- generalised_inverse(components_jacobian(object))
   root <- inverse %*% found$jacobian
   root %*% found$covariance %*% t(root)

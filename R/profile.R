@@ -202,10 +202,7 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
     return(list())
   }
   inputs <- engine_inputs(object)
-  found <- engine_profile(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control, which, cutoff
-  )
+  found <- engine_inference(engine_profile, object, which, cutoff)
   estimate <- drop(theta_to_sdcor(matrix(object$theta), object$sigma, object$random))
   correlation <- correlation_parameters(object)
   lapply(found, function(path) {

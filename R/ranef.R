@@ -93,11 +93,7 @@ modes_table <- function(object, factor) {
 #' Conditional covariance matrices on the response's scale: one k x k x levels array a term
 #' @noRd
 conditional_variances <- function(object) {
-  inputs <- engine_inputs(object)
-  relative <- engine_conditional_variances(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
-  )
+  relative <- engine_inference(engine_conditional_variances, object)
   Map(
     function(values, term) {
       k <- length(term$cnms)

@@ -88,7 +88,8 @@ impl TermArgument {
     }
 }
 
-/// The arguments that every entry point takes that starts from the rows.
+/// The arguments that every entry point takes that starts from the rows: `model`, a list of y, X, weights, offset, factors
+/// and terms, and `options`.
 pub struct Arguments {
     y: Robj,
     x: Robj,
@@ -102,16 +103,15 @@ pub struct Arguments {
 
 impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
-    pub fn new(
-        [y, x, weights, offset, factors, terms, options]: [Robj; 7],
-    ) -> Result<Self, Failure> {
-        let factors = convert::elements(&factors, "factors")?;
-        let terms = convert::elements(&terms, "terms")?;
+    pub fn new(model: &Robj, options: &Robj) -> Result<Self, Failure> {
+        let field = |name| convert::field(model, name);
+        let factors = convert::elements(&field("factors")?, "factors")?;
+        let terms = convert::elements(&field("terms")?, "terms")?;
         Ok(Self {
-            y,
-            x,
-            weights,
-            offset,
+            y: field("y")?,
+            x: field("X")?,
+            weights: field("weights")?,
+            offset: field("offset")?,
             factors: factors
                 .iter()
                 .map(FactorArgument::new)
@@ -120,7 +120,7 @@ impl Arguments {
                 .iter()
                 .map(TermArgument::new)
                 .collect::<Result<_, Failure>>()?,
-            options: read_options(&options)?,
+            options: read_options(options)?,
         })
     }
 
@@ -221,17 +221,9 @@ fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
 /// Fits a linear mixed model.
 /// @noRd
 #[extendr]
-fn rs_fit(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let fit = engine::fit(
             &arguments.borrow()?,
             &arguments.options,
@@ -245,17 +237,9 @@ fn rs_fit(
 /// term an array k x k x number of levels.
 /// @noRd
 #[extendr]
-fn rs_conditional_variances(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_conditional_variances(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let variances = engine::conditional_variances(
             &arguments.borrow()?,
             &arguments.options,
