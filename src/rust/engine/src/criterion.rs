@@ -5,7 +5,7 @@
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{derivatives, kappas, solve, Derivatives, Solution};
+use crate::gradient::{derivatives, kappas, solve, Derivatives, Point, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
 
@@ -126,9 +126,12 @@ impl<'a> Criterion<'a> {
                 factor,
                 &inverse,
                 &solution,
-                self.parameters,
-                self.reml,
-                precision,
+                Point {
+                    parameters: self.parameters,
+                    theta: &self.point,
+                    reml: self.reml,
+                    precision,
+                },
             );
             self.latest = Some(Latest {
                 solution,
@@ -156,7 +159,7 @@ impl<'a> Criterion<'a> {
                 factor,
                 &latest.inverse,
                 &latest.solution,
-                &kappas(factor, self.parameters),
+                &kappas(factor, self.parameters, &self.point),
                 self.reml,
             );
             latest.exact = Some(latest.derivatives.exact_hessian(&traces));
@@ -181,7 +184,7 @@ impl<'a> Criterion<'a> {
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
         let inverse = factor.selected_inverse(self.system, None);
         let solution = solve(self.system, &factor);
-        let directions = kappas(&factor, parameters);
+        let directions = kappas(&factor, parameters, &self.point);
         let traces = hessian::traces(
             self.system,
             &factor,
@@ -195,9 +198,12 @@ impl<'a> Criterion<'a> {
             &factor,
             &inverse,
             &solution,
-            parameters,
-            self.reml,
-            self.precision.unwrap_or(self.degrees() / factor.pwrss),
+            Point {
+                parameters,
+                theta: &self.point,
+                reml: self.reml,
+                precision: self.precision.unwrap_or(self.degrees() / factor.pwrss),
+            },
         );
         Some(derivatives.exact_hessian(&traces))
     }
@@ -319,11 +325,10 @@ impl Objective for Criterion<'_> {
         let n = self.system.moments.n as f64;
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
-            let (f, _, k) = self.parameters.place[term];
-            let range = self.parameters.start[term]..self.parameters.start[term + 1];
-            let size = (x[range.clone()].iter().map(|v| v * v).sum::<f64>() / k as f64).sqrt();
+            let f = self.parameters.place[term].0;
             let natural = 0.3 * (self.system.moments.factors[f].n_levels as f64 / n).sqrt();
-            out.extend(range.map(|_| size.max(natural)));
+            let own = self.parameters.of_term(x, term);
+            out.extend(self.parameters.structures[term].scale(own, natural));
         }
         out
     }

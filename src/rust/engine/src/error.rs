@@ -30,6 +30,14 @@ pub enum EngineError {
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
+    /// A known covariance or precision matrix of levels is not positive definite.
+    #[error(
+        "the known covariance or precision matrix of a grouping factor is not positive definite"
+    )]
+    NotPositiveDefinite {
+        /// Which grouping factor (from 0, in the caller's order).
+        factor: Option<usize>,
+    },
     /// The exact computation would take more memory than is sensible.
     #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
     TooLarge {
@@ -52,6 +60,7 @@ impl EngineError {
             Self::NotFinite { .. } => "not_finite",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
+            Self::NotPositiveDefinite { .. } => "not_positive_definite",
             Self::TooLarge { .. } => "too_large",
             Self::Interrupted => "interrupted",
         }

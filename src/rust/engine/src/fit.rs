@@ -16,7 +16,7 @@ use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
-use crate::raw::{raw_factor, theta_from_raw, RawFactor};
+use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
@@ -161,7 +161,7 @@ pub(crate) fn fit_prepared(
                 &prepared.bases,
                 &moved,
                 &workers,
-            );
+            )?;
             prepared.system.workers = workers;
             prepared.center = moved;
             rounds += 1;
@@ -270,12 +270,16 @@ pub(crate) fn prepare(
             rank: fixed.rank(),
         });
     }
-    let (layout, bases) = lay_out(data, &workers);
+    let independent = |factor: &FactorLayout| {
+        let user = factor.user.map(|user| &data.factors[user]);
+        user.is_some_and(|user| user.precision.is_none())
+    };
+    let (layout, bases) = lay_out(data, independent, &workers);
     let center = Center {
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
-    let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers);
+    let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers)?;
     check_residual(data, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation =
@@ -331,13 +335,16 @@ fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError
                 "start holds a value that is not finite".to_owned(),
             ));
         }
-        return Ok(theta_from_raw(raw, &prepared.bases, parameters));
+        return theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
+            EngineError::Dimension("start holds impossible correlations".to_owned())
+        });
     }
     let tau = moment_start(&prepared.system.moments, &prepared.bases);
     Ok(parameters
-        .list
+        .structures
         .iter()
-        .map(|a| if a.row == a.column { tau[a.term] } else { 0.0 })
+        .zip(tau)
+        .flat_map(|(structure, tau)| structure.start(tau))
         .collect())
 }
 
@@ -457,7 +464,8 @@ fn recentre(
         .map(|f| {
             let k = prepared.layout[f].k;
             let t = &factor.t[f];
-            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4);
+            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4)
+                && prepared.system.moments.factors[f].prior.is_empty();
             if !regular {
                 return Vec::new();
             }
@@ -538,11 +546,7 @@ fn estimates(
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
     Fit {
-        theta: raw
-            .iter()
-            .zip(&prepared.bases)
-            .flat_map(|(r, basis)| r.parameters(basis))
-            .collect(),
+        theta: raw_theta(prepared, theta),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),
@@ -561,6 +565,14 @@ fn estimates(
         residuals,
         certificate,
     }
+}
+
+/// theta as the user sees it.
+pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    let bases = prepared.bases.iter().enumerate();
+    bases
+        .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))
+        .collect()
 }
 
 /// u and b of one term in the user's basis.

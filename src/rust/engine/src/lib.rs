@@ -44,6 +44,7 @@ pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;
+mod prior;
 pub mod random_basis;
 mod raw;
 pub mod schur;
@@ -53,4 +54,6 @@ pub use error::EngineError;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
-pub use terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+pub use terms::{
+    Column, CorrelationKind, GroupingFactor, ModelData, Precision, RandomTerm, Structure,
+};

@@ -200,7 +200,8 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
             row[p1 - 1] = 0.0;
         }
         let mut z = vec![0.0; factor.k];
-        for (i, value) in r.iter().enumerate() {
+        let codes = factor.codes(data);
+        for (i, value) in r.iter().enumerate().take(codes.len()) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
             for &t in &factor.terms {
                 let basis = &shared.bases[t];
@@ -213,7 +214,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
                         .sum();
                 }
             }
-            let level = data.factors[factor.user].codes[i] as usize - 1;
+            let level = codes[i] as usize - 1;
             for (a, za) in z.iter().enumerate() {
                 own.zx[(level * factor.k + a) * p1 + p1 - 1] += za * value;
             }

@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use crate::error::EngineError;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::parallel::{pieces, Workers};
+use crate::prior::prior;
 use crate::random_basis::{column_value, FactorLayout, TermBasis};
 use crate::terms::{Column, ModelData};
 
@@ -29,14 +31,16 @@ pub struct FactorMoments {
     pub zz: Vec<f64>,
     /// Z_j'[Q r]: J blocks of k rows with p + 1 values.
     pub zx: Vec<f64>,
+    /// Diagonal of the known precision matrix of the levels; empty where levels are independent.
+    pub prior: Vec<f64>,
 }
 
-/// Cross-products between the levels of two grouping factors: compressed rows of blocks.
+/// Cross-products between the levels of two grouping factors, or (above the diagonal) of one: compressed rows of blocks.
 #[derive(Debug, Clone)]
 pub struct PairMoments {
     /// First factor (engine's order).
     pub f: usize,
-    /// Second factor, after the first.
+    /// Second factor, after the first or the same.
     pub g: usize,
     /// For each level of `f` the start of its entries.
     pub start: Vec<usize>,
@@ -44,6 +48,8 @@ pub struct PairMoments {
     pub level: Vec<u32>,
     /// Z_j'Z_l: blocks k_f x k_g, column-major.
     pub value: Vec<f64>,
+    /// Entries of the known precision matrix of the levels (f = g only); empty for none.
+    pub prior: Vec<f64>,
 }
 
 /// All cross-products.
@@ -57,10 +63,12 @@ pub struct Moments {
     pub xx: Vec<f64>,
     /// One for each grouping factor, in elimination order.
     pub factors: Vec<FactorMoments>,
-    /// Every pair f < g.
+    /// Every pair f < g, and those within a factor whose levels are not independent.
     pub pairs: Vec<PairMoments>,
     /// sum of log w.
     pub sum_log_weights: f64,
+    /// log |Q (x) I| of the known precision matrices.
+    pub log_det_prior: f64,
 }
 
 /// Point about which the response is centred: beta_0 (p, all columns of X) and b_0 (per factor, level after level, internal
@@ -92,7 +100,9 @@ impl BasisRows {
 
 impl Moments {
     /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`EngineError::NotPositiveDefinite`] where a known precision matrix is not.
     pub fn new(
         data: &ModelData<'_>,
         fixed: &FixedBasis,
@@ -100,7 +110,7 @@ impl Moments {
         bases: &[TermBasis],
         center: &Center,
         workers: &Workers,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
         let rows: Vec<BasisRows> = layout
             .iter()
             .map(|f| basis_rows(data, f, bases, workers))
@@ -109,7 +119,7 @@ impl Moments {
         let mut pairs = Vec::new();
         for f in 0..layout.len() {
             let order = (layout.len() > f + 1)
-                .then(|| LevelOrder::new(data.factors[layout[f].user].codes, layout[f].n_levels));
+                .then(|| LevelOrder::new(layout[f].codes(data), layout[f].n_levels));
             for g in f + 1..layout.len() {
                 if let Some(order) = &order {
                     pairs.push(pair_moments(data, layout, &rows, (f, g), order, workers));
@@ -117,14 +127,38 @@ impl Moments {
             }
         }
         let sum_log_weights = data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum());
-        Self {
+        let mut moments = Self {
             n: data.n(),
             p1: fixed.rank() + 1,
             xx,
             factors,
             pairs,
             sum_log_weights,
+            log_det_prior: 0.0,
+        };
+        moments.add_priors(data, layout)?;
+        Ok(moments)
+    }
+
+    /// Takes the known precision matrices of the levels in.
+    fn add_priors(
+        &mut self,
+        data: &ModelData<'_>,
+        layout: &[FactorLayout],
+    ) -> Result<(), EngineError> {
+        for (f, factor) in layout.iter().enumerate() {
+            let precision = factor.user.and_then(|user| data.factors[user].precision);
+            if let Some(precision) = precision {
+                let prior =
+                    prior(&precision, f, factor.k).ok_or(EngineError::NotPositiveDefinite {
+                        factor: factor.user,
+                    })?;
+                self.factors[f].prior = prior.diagonal;
+                self.log_det_prior += factor.k as f64 * prior.log_det;
+                self.pairs.push(prior.pair);
+            }
         }
+        Ok(())
     }
 }
 
@@ -136,6 +170,9 @@ fn basis_rows(
 ) -> BasisRows {
     let k = factor.k;
     let terms: Vec<usize> = factor.terms.clone();
+    if terms.is_empty() {
+        return BasisRows::Same(1.0);
+    }
     let constant = k == 1 && matches!(data.terms[terms[0]].columns[0], Column::Constant);
     if constant && data.weights.is_none() {
         return BasisRows::Same(bases[terms[0]].change[0]);
@@ -233,6 +270,7 @@ fn own_moments(
                 k: f.k,
                 zz,
                 zx,
+                prior: Vec::new(),
             }
         })
         .collect();
@@ -383,7 +421,9 @@ fn piece_sums(
             &q[..m * width]
         };
         for (f, factor) in layout.iter().enumerate() {
-            let codes = &data.factors[factor.user].codes[start..end];
+            let Some(codes) = factor.codes(data).get(start..end) else {
+                continue;
+            };
             accumulate_levels(
                 codes,
                 start,
@@ -417,7 +457,7 @@ fn centred_response(
         }
         for ((factor, z), b) in layout.iter().zip(basis).zip(&center.b) {
             if !b.is_empty() {
-                let level = data.factors[factor.user].codes[i] as usize - 1;
+                let level = factor.codes(data)[i] as usize - 1;
                 let z = z.row(i, factor.k);
                 value -= z
                     .iter()
@@ -515,6 +555,7 @@ fn pair_moments(
         start: Vec::with_capacity(n_levels + 1),
         level: Vec::new(),
         value: Vec::new(),
+        prior: Vec::new(),
     };
     pair.start.push(0);
     for part in parts {
@@ -536,7 +577,7 @@ fn pair_piece(
 ) -> PairMoments {
     let (kf, kg) = (layout[f].k, layout[g].k);
     let size = kf * kg;
-    let codes = data.factors[layout[g].user].codes;
+    let codes = layout[g].codes(data);
     let mut slot = vec![u32::MAX; layout[g].n_levels];
     let mut pair = PairMoments {
         f,
@@ -544,6 +585,7 @@ fn pair_piece(
         start: vec![0],
         level: Vec::new(),
         value: Vec::new(),
+        prior: Vec::new(),
     };
     let mut found: Vec<u32> = Vec::new();
     let mut block: Vec<f64> = Vec::new();

@@ -5,10 +5,44 @@ use crate::error::EngineError;
 /// A grouping factor: one code a row.
 #[derive(Debug, Clone)]
 pub struct GroupingFactor<'a> {
-    /// Level of each row, from 1 to `n_levels`; every level occurs.
+    /// Level of each row, from 1 to `n_levels`; every level occurs, unless a precision matrix names more.
     pub codes: &'a [i32],
     /// Number of levels J.
     pub n_levels: usize,
+    /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
+    pub precision: Option<Precision<'a>>,
+}
+
+/// A symmetric positive definite matrix in compressed columns, both triangles: Var(b) = sigma^2 Q^-1 (x) T T'.
+#[derive(Debug, Clone, Copy)]
+pub struct Precision<'a> {
+    /// Start of each column, J + 1 values from 0.
+    pub start: &'a [i32],
+    /// Row of each entry from 0, ascending within a column.
+    pub row: &'a [i32],
+    /// Its value.
+    pub value: &'a [f64],
+}
+
+impl Precision<'_> {
+    fn validate(&self, levels: usize) -> Result<(), EngineError> {
+        let limit = i32::try_from(levels).unwrap_or(i32::MAX);
+        let nnz = self.value.len() as i64;
+        let ok = self.start.len() == levels + 1
+            && self.start.first() == Some(&0)
+            && self.start.windows(2).all(|w| w[0] <= w[1])
+            && self.start.last().map(|v| i64::from(*v)) == Some(nnz)
+            && self.row.len() == self.value.len()
+            && self.row.iter().all(|r| (0..limit).contains(r))
+            && self.value.iter().all(|v| v.is_finite());
+        if ok {
+            Ok(())
+        } else {
+            Err(EngineError::Dimension(
+                "a precision matrix must be square with a row for each level".to_owned(),
+            ))
+        }
+    }
 }
 
 /// One column of a random-effects term's basis.
@@ -27,6 +61,40 @@ pub enum Structure {
     Unstructured,
     /// Independent effects; `theta` is the diagonal of the factor.
     Diagonal,
+    /// Independent effects with the same variance; `theta` is one relative standard deviation.
+    Identity,
+    /// Effects with a correlation structure; `theta` are relative standard deviations, then correlations.
+    Correlated {
+        /// Structure of the correlations.
+        correlation: CorrelationKind,
+        /// Whether all effects have the same variance.
+        homogeneous: bool,
+    },
+}
+
+impl Structure {
+    /// Whether the columns of a term may be mixed without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_rotation(self) -> bool {
+        self == Self::Unstructured
+    }
+
+    /// Whether the columns of a term may be scaled one by one without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_scaling(self) -> bool {
+        matches!(self, Self::Unstructured | Self::Diagonal)
+    }
+}
+
+/// Correlation structure of the effects of a level, in the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorrelationKind {
+    /// One correlation for all pairs.
+    CompoundSymmetric,
+    /// rho to the power of the distance.
+    Autoregressive,
+    /// A correlation for each distance.
+    Toeplitz,
 }
 
 /// A random-effects term `(columns | factor)`.
@@ -112,6 +180,9 @@ impl ModelData<'_> {
                 factor.codes.iter().all(|&c| c >= 1 && c <= limit),
                 "grouping codes must lie in 1..n_levels",
             )?;
+            if let Some(precision) = &factor.precision {
+                precision.validate(factor.n_levels)?;
+            }
         }
         for term in &self.terms {
             dimension(

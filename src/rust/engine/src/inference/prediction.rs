@@ -95,7 +95,7 @@ struct Context<'a> {
     /// (B T)' of each term, k x k.
     lambda: Vec<Vec<f64>>,
     /// Factors in the user's numbering.
-    user: Vec<usize>,
+    user: Vec<Option<usize>>,
     /// (Q'V^-1Q)^-1.
     fixed: Vec<f64>,
 }
@@ -245,7 +245,7 @@ impl Context<'_> {
     fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Block> {
         let mut blocks = Vec::with_capacity(self.user.len());
         for (f, &user) in self.user.iter().enumerate() {
-            let code = rows.codes[user][i];
+            let code = user.map_or(0, |user| rows.codes[user][i]);
             if code == 0 {
                 continue;
             }
