@@ -151,6 +151,7 @@ impl Model {
                     structure: term.structure,
                 })
                 .collect(),
+            residual: None,
         }
     }
 
