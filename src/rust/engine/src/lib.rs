@@ -46,6 +46,7 @@ pub mod optimize;
 pub mod parallel;
 pub mod random_basis;
 mod raw;
+pub mod residual;
 pub mod schur;
 pub mod start;
 
@@ -53,4 +54,7 @@ pub use error::EngineError;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
-pub use terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+pub use terms::{
+    Column, Correlation, GroupingFactor, Metric, ModelData, RandomTerm, ResidualStructure, Scale,
+    SpatialKind, Structure,
+};

@@ -397,10 +397,7 @@ mod tests {
             HyperDual::variable(x, 1.0, 0.0),
             HyperDual::variable(y, 0.0, 1.0),
         );
-        let same = everything(
-            HyperDual::variable(x, 1.0, 1.0),
-            HyperDual::constant(y),
-        );
+        let same = everything(HyperDual::variable(x, 1.0, 1.0), HyperDual::constant(y));
         let h = 1e-4;
         let first = |f: &dyn Fn(f64) -> f64| {
             (8.0 * (f(h) - f(-h)) - (f(2.0 * h) - f(-2.0 * h))) / (12.0 * h)
@@ -419,7 +416,10 @@ mod tests {
         let zero = HyperDual::variable(0.0, 1.0, 1.0);
         for (n, a, ab) in [(0, 0.0, 0.0), (1, 1.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0)] {
             let p = zero.powi(n);
-            assert!((p.a - a).abs() < 1e-300 && (p.ab - ab).abs() < 1e-300, "{n}");
+            assert!(
+                (p.a - a).abs() < 1e-300 && (p.ab - ab).abs() < 1e-300,
+                "{n}"
+            );
         }
     }
 
