@@ -69,9 +69,14 @@
 #' @export
 lmm <- function(formula, data = NULL, REML = TRUE,
                 weights, subset, na.action, offset,
-                contrasts = NULL, start = NULL, control = lmm_control()) {
+                contrasts = NULL, start = NULL, control = lmm_control(),
+                correlation = NULL, residual = NULL) {
   call <- match.call()
   given <- list(
+    correlation = if (!missing(correlation)) {
+      unevaluated(substitute(correlation), function() correlation)
+    },
+    residual = if (!missing(residual)) unevaluated(substitute(residual), function() residual),
     weights = if (!missing(weights)) unevaluated(substitute(weights), function() weights),
     subset = if (!missing(subset)) unevaluated(substitute(subset), function() subset),
     offset = if (!missing(offset)) unevaluated(substitute(offset), function() offset)
@@ -108,19 +113,102 @@ check_given <- function(no_formula, data) {
 #' @noRd
 fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
                         caller) {
-  model <- parse_formula(formula, data, caller)
-  call$formula <- as_two_sided_formula(formula, caller)
-  frame <- build_frame(model, data, given, na_action, caller)
+  formula <- as_two_sided_formula(formula, caller)
+  spec <- read_residual(given, data, environment(formula), caller)
+  if (spec_has_variances(spec)) {
+    given$weights <- NULL
+  }
+  model <- parse_formula(formula, data, caller, spec)
+  model$bars <- find_known(model$bars, data, model$env, caller)
+  call$formula <- formula
+  frame <- build_frame(model, data, given, na_action, caller, group_columns(spec))
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
-  start <- check_start(start, random)
-  result <- engine_fit(fixed, random, reml, start, control)
+  residual <- build_residual(spec, frame, random)
+  fixed$weights <- residual_weights(residual, frame, fixed$weights)
+  start <- check_start(start, random, residual)
+  check_constraints(control, c(random$theta_names, residual$names))
+  found <- fit_design(fixed, random, residual, frame, reml, start, control)
   fit <- new_lmm(
-    call = call, formula = model$formula, frame = frame, fixed = fixed, random = random,
-    result = result, control = control, reml = reml
+    call = call, formula = model$formula, frame = found$frame, fixed = fixed, random = random,
+    residual = residual, result = found$result, control = control, reml = reml
   )
-  report_fit(result, fixed, random, control)
+  report_fit(found$result, fixed, random, control, residual)
   fit
+}
+
+#' Do the weights of the call hold a variance function?
+#' @noRd
+spec_has_variances <- function(spec) {
+  !is.null(spec) && spec$source != "residual" && length(spec$scales) + length(spec$fixed) > 0L
+}
+
+#' Columns that only group rows, where infinite values are levels
+#' @noRd
+group_columns <- function(spec) {
+  variable_names(c(
+    spec$correlation$group, unlist(lapply(spec$scales, `[[`, "stratum"), recursive = FALSE)
+  ))
+}
+
+#' Fit; where a variance function depends on the fitted values, again and again until they settle
+#'
+#' As in nlme: the criterion is that of the variances as they are at the last fitted values.
+#' @returns list(result, frame), the frame with the column "(fitted)" if there is such a function
+#' @noRd
+fit_design <- function(fixed, random, residual, frame, reml, start, control) {
+  names <- c(random$theta_names, residual$names)
+  control <- resolve_constraints(control, names)
+  fit_at <- function(residual, start) {
+    model <- engine_model(fixed, random, residual_design(residual, frame))
+    engine_fit(model, reml, start, control)
+  }
+  if (!depends_on_fitted(residual)) {
+    return(list(result = fit_at(residual, start), frame = frame))
+  }
+  result <- if (is.null(frame[["(fitted)"]])) {
+    fit_at(without_fitted(residual), NULL)
+  } else {
+    list(fitted = frame[["(fitted)"]], criterion = Inf)
+  }
+  for (round in seq_len(100L)) {
+    before <- result
+    for (scale in residual$scales) {
+      if (scale$fitted) check_scale_covariate(scale, before$fitted, "the fitted values")
+    }
+    frame[["(fitted)"]] <- as.double(before$fitted)
+    result <- fit_at(residual, start)
+    start <- c(result$theta, result$phi)
+    size <- max(abs(result$fitted), .Machine$double.xmin)
+    settled <- max(abs(result$fitted - before$fitted)) < 1e-9 * size
+    if (settled) {
+      return(list(result = result, frame = frame))
+    }
+  }
+  ferrolmm_warn(
+    "The fitted values that the variance function depends on did not settle in 100 fits.",
+    "convergence", x = paste0(
+      "The largest change in the last one was ",
+      format(max(abs(result$fitted - before$fitted)), digits = 2L), "."
+    ),
+    i = "Use a variable as covariate: varPower(form = ~ x)."
+  )
+  list(result = result, frame = frame)
+}
+
+#' The structure without the variance functions of fitted values, for the first fit
+#' @noRd
+without_fitted <- function(residual) {
+  sizes <- vapply(residual$scales, count_scale_parameters, 1L)
+  n_correlation <- length(residual$names) - sum(sizes)
+  owner <- c(integer(n_correlation), rep.int(seq_along(sizes), sizes))
+  dropped <- which(vapply(residual$scales, `[[`, NA, "fitted"))
+  kept <- !owner %in% dropped
+  residual$scales <- residual$scales[-dropped]
+  for (name in c("names", "start", "held")) {
+    residual[[name]] <- residual[[name]][kept]
+  }
+  residual
 }
 
 #' @noRd
