@@ -157,6 +157,12 @@ by_term <- function(object, values) {
 build_zt <- function(object) {
   design <- random_design(object$random, object$flist, object$frame, object$precision)
   n <- nobs.lmm(object)
+  if (length(object$random) == 0L) {
+    return(new_matrix(
+      "dgCMatrix", p = integer(n + 1L), Dim = c(0L, n),
+      Dimnames = list(character(), row.names(object$frame))
+    ))
+  }
   blocks <- Map(
     function(term, start) zt_block(term, design$factors[[term$factor]]$codes, start, n),
     design$terms, object$Gp[-length(object$Gp)]

@@ -427,10 +427,8 @@ read_variance <- function(object, class, type, parts) {
   }
   if (type == "constpower") {
     value <- list(const = exp(unlist(object$const)), power = unlist(object$power))
-    fixed <- list(
-      const = exp(attr(object$const, "fixed")), power = attr(object$power, "fixed")
-    )
-    fixed <- lapply(fixed, function(x) if (length(x)) x)
+    const <- attr(object$const, "fixed")
+    fixed <- list(const = if (length(const)) exp(const), power = attr(object$power, "fixed"))
     default <- length(value$const) + length(value$power) == 0L
   } else {
     value <- unclass(object)
