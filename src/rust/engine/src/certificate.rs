@@ -98,7 +98,7 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
 
 /// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis.
 fn natural_variance(criterion: &Criterion<'_>, term: usize) -> f64 {
-    let moments = &criterion.system.moments;
+    let moments = &criterion.system().moments;
     moments.factors[criterion.parameters.place[term].0].n_levels as f64 / moments.n as f64
 }
 
@@ -187,7 +187,9 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
     let free: Vec<usize> = (0..m)
         .filter(|&a| {
-            let parameter = &parameters.list[a];
+            let Some(parameter) = parameters.list.get(a) else {
+                return true;
+            };
             let term = parameter.term;
             let deficient = run.rank[term] < parameters.place[term].2;
             let own = parameters.of_term(x, term);

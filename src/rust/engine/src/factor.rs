@@ -27,7 +27,7 @@ pub struct System {
     /// Lists of neighbours.
     pub schur: Arc<Schur>,
     /// Threads.
-    pub workers: Workers,
+    pub workers: Arc<Workers>,
 }
 
 /// Factor of the Schur complement.

@@ -11,9 +11,13 @@
 
 use crate::covariance::Parameters;
 use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
+use crate::inverse_entries::InverseEntries;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::prior;
+use crate::products::{products, ResidualColumns};
+use crate::residual_rows::ResidualPart;
+use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::schur::Storage;
 
 /// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
@@ -159,15 +163,24 @@ pub struct Point<'a> {
     pub precision: f64,
 }
 
-/// Gradient, scores and average information at one point.
+/// The residual structure at one point.
+pub(crate) struct AtResidual<'a> {
+    pub part: &'a ResidualPart,
+    pub point: ResidualPoint<'a>,
+    pub rows: &'a ResidualSolution,
+}
+
+/// Gradient, scores and average information at one point; `None` where an entry of M^-1 that a residual structure needs is not
+/// known.
 #[must_use]
-pub fn derivatives(
+pub(crate) fn derivatives(
     system: &System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
     point: Point<'_>,
-) -> Derivatives {
+    residual: Option<&AtResidual<'_>>,
+) -> Option<Derivatives> {
     let Point {
         parameters,
         theta,
@@ -180,7 +193,7 @@ pub fn derivatives(
     let score: Vec<Vec<f64>> = (0..parameters.structures.len())
         .map(|term| term_score(system, factor, &sums, parameters, term, f))
         .collect();
-    let mut gradient = vec![0.0; m];
+    let mut gradient = vec![0.0; parameters.list.len()];
     let mut curvature = vec![0.0; m * m];
     for (a, pa) in parameters.list.iter().enumerate() {
         let k = parameters.place[pa.term].2;
@@ -205,19 +218,30 @@ pub fn derivatives(
             };
         }
     }
-    let (information, slopes) = average_information(system, factor, solution, point);
+    if let Some(at) = residual {
+        let entries = InverseEntries {
+            system,
+            factor,
+            inverse,
+        };
+        gradient.extend(
+            at.part
+                .gradient(entries, &at.point, at.rows, reml, point.precision)?,
+        );
+    }
+    let (information, slopes) = average_information(system, factor, solution, point, residual);
     let scale = f / factor.pwrss;
     let rank_one = (0..m * m)
         .map(|e| scale * slopes[e % m] * slopes[e / m])
         .collect();
-    Derivatives {
+    Some(Derivatives {
         gradient,
         score,
         information,
         rank_one,
         curvature,
         slopes,
-    }
+    })
 }
 
 /// Rows of the entries of two parameters that stand in the same column of T.
@@ -808,80 +832,45 @@ fn sandwich(t: &[f64], b: &[f64], k: usize, out: &mut [f64]) {
     }
 }
 
-/// f q_a'P q_b = f [k_a'k_b - (L^-1 k_a)'(L^-1 k_b) - (k_a'H)(k_b'H)'] with k_a = kappa_a u, and the slopes y'P V_a P y = u'k_a;
-/// with a known precision matrix P k_a stands for k_a in all but one place of each product.
+/// f q_a'P q_b and the slopes y'P V_a P y.
 fn average_information(
     system: &System,
     factor: &Factor,
     solution: &Solution,
     point: Point<'_>,
+    residual: Option<&AtResidual<'_>>,
 ) -> (Vec<f64>, Vec<f64>) {
-    let (parameters, f) = (point.parameters, point.precision);
-    let m = parameters.len();
-    let mut rows = apply_directions(
+    let directions = kappas(factor, point.parameters, point.theta);
+    let response = residual.map(|at| at.rows.response());
+    let columns = residual
+        .zip(response.as_ref())
+        .map(|(at, e)| ResidualColumns {
+            part: at.part,
+            point: &at.point,
+            e,
+        });
+    let found = products(
         system,
-        &kappas(factor, parameters, point.theta),
+        factor,
+        &solution.h,
+        &directions,
         &solution.u,
+        columns.as_ref(),
     );
-    let before = match prior::times(system, &rows) {
-        Some(weighted) => {
-            let product = lower_product(&weighted, &rows);
-            rows = weighted;
-            product
-        }
-        None => crate::factor::gram(system, &rows),
-    };
-    let p = solution.h.m;
-    let mut slopes = vec![0.0; m];
-    let mut fixed = vec![0.0; m * p];
-    for (block, u, h) in [
-        (&rows.first, &solution.u.first, &solution.h.first),
-        (&rows.rest, &solution.u.rest, &solution.h.rest),
-    ] {
-        for (i, row) in block.chunks_exact(m).enumerate() {
-            for (a, value) in row.iter().enumerate() {
-                slopes[a] += value * u[i];
-                if *value != 0.0 {
-                    for (x, y) in fixed[a * p..(a + 1) * p]
-                        .iter_mut()
-                        .zip(&h[i * p..(i + 1) * p])
-                    {
-                        *x += value * y;
-                    }
-                }
-            }
-        }
-    }
-    factor.forward(system, &mut rows);
-    let after = crate::factor::gram(system, &rows);
+    let (m, p) = (found.width, solution.h.m);
     let mut information = vec![0.0; m * m];
     for a in 0..m {
         for b in a..m {
-            let projected: f64 = fixed[a * p..(a + 1) * p]
+            let projected: f64 = found.fixed[a * p..(a + 1) * p]
                 .iter()
-                .zip(&fixed[b * p..(b + 1) * p])
+                .zip(&found.fixed[b * p..(b + 1) * p])
                 .map(|(x, y)| x * y)
                 .sum();
-            let value = f * (before[a * m + b] - after[a * m + b] - projected);
+            let value = point.precision * (found.double[a * m + b] - projected);
             information[a * m + b] = value;
             information[b * m + a] = value;
         }
     }
+    let slopes = found.single.iter().map(|block| block[0]).collect();
     (information, slopes)
-}
-
-/// Lower triangle of A'B for rows of A and B whose product is symmetric, m x m.
-fn lower_product(a: &Rows, b: &Rows) -> Vec<f64> {
-    let m = a.m;
-    let mut out = vec![0.0; m * m];
-    for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
-        for (x, y) in x.chunks_exact(m).zip(y.chunks_exact(m)) {
-            for j in 0..m {
-                for i in j..m {
-                    out[j * m + i] += x[i] * y[j];
-                }
-            }
-        }
-    }
-    out
 }

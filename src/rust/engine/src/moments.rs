@@ -11,7 +11,7 @@ use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::parallel::{pieces, Workers};
 use crate::prior::prior;
-use crate::random_basis::{column_value, FactorLayout, TermBasis};
+use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::{Column, ModelData};
 
 /// Rows handled at once.
@@ -140,8 +140,18 @@ impl Moments {
         Ok(moments)
     }
 
+    /// The same known precision matrices of the levels as other moments of the model have.
+    pub(crate) fn take_priors(&mut self, other: &Self) {
+        for (own, from) in self.factors.iter_mut().zip(&other.factors) {
+            own.prior.clone_from(&from.prior);
+        }
+        let known = other.pairs.iter().filter(|pair| !pair.prior.is_empty());
+        self.pairs.extend(known.cloned());
+        self.log_det_prior = other.log_det_prior;
+    }
+
     /// Takes the known precision matrices of the levels in.
-    fn add_priors(
+    pub(crate) fn add_priors(
         &mut self,
         data: &ModelData<'_>,
         layout: &[FactorLayout],
@@ -181,19 +191,10 @@ fn basis_rows(
     let work = pieces(data.n(), PIECE / 2);
     let parts: Vec<&mut [f64]> = z.chunks_mut(PIECE / 2 * k).collect();
     workers.for_each(parts, |piece, out| {
-        let mut raw = vec![0.0; k];
         for (i, row) in work[piece].clone().zip(out.chunks_exact_mut(k)) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
             for &t in &terms {
-                let basis = &bases[t];
-                for (value, column) in raw.iter_mut().zip(&data.terms[t].columns) {
-                    *value = root * column_value(*column, i);
-                }
-                for c in 0..basis.k {
-                    row[basis.offset + c] = (0..=c)
-                        .map(|a| raw[a] * basis.change[c * basis.k + a])
-                        .sum();
-                }
+                bases[t].add_row(&data.terms[t].columns, i, root, row);
             }
         }
     });
@@ -509,14 +510,42 @@ fn accumulate_levels(
     }
 }
 
+impl PairMoments {
+    /// No level yet.
+    pub(crate) fn empty(f: usize, g: usize) -> Self {
+        Self {
+            f,
+            g,
+            start: vec![0],
+            level: Vec::new(),
+            value: Vec::new(),
+            prior: Vec::new(),
+        }
+    }
+
+    /// The levels of `part` after the own ones.
+    pub(crate) fn append(&mut self, part: &Self) {
+        let base = self.level.len();
+        self.start.extend(part.start[1..].iter().map(|s| base + s));
+        self.level.extend_from_slice(&part.level);
+        self.value.extend_from_slice(&part.value);
+    }
+}
+
 /// Rows ordered by level (counting sort).
-struct LevelOrder {
+#[derive(Debug, Clone)]
+pub(crate) struct LevelOrder {
     start: Vec<usize>,
     row: Vec<u32>,
 }
 
 impl LevelOrder {
-    fn new(codes: &[i32], n_levels: usize) -> Self {
+    /// Rows of one level.
+    pub(crate) fn rows(&self, level: usize) -> &[u32] {
+        &self.row[self.start[level]..self.start[level + 1]]
+    }
+
+    pub(crate) fn new(codes: &[i32], n_levels: usize) -> Self {
         let mut start = vec![0usize; n_levels + 1];
         for &c in codes {
             start[c as usize] += 1;
@@ -549,21 +578,8 @@ fn pair_moments(
     let parts = workers.map(work.len(), |piece| {
         pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
     });
-    let mut pair = PairMoments {
-        f,
-        g,
-        start: Vec::with_capacity(n_levels + 1),
-        level: Vec::new(),
-        value: Vec::new(),
-        prior: Vec::new(),
-    };
-    pair.start.push(0);
-    for part in parts {
-        let base = pair.level.len();
-        pair.start.extend(part.start[1..].iter().map(|s| base + s));
-        pair.level.extend_from_slice(&part.level);
-        pair.value.extend_from_slice(&part.value);
-    }
+    let mut pair = PairMoments::empty(f, g);
+    parts.iter().for_each(|part| pair.append(part));
     pair
 }
 
@@ -579,20 +595,13 @@ fn pair_piece(
     let size = kf * kg;
     let codes = layout[g].codes(data);
     let mut slot = vec![u32::MAX; layout[g].n_levels];
-    let mut pair = PairMoments {
-        f,
-        g,
-        start: vec![0],
-        level: Vec::new(),
-        value: Vec::new(),
-        prior: Vec::new(),
-    };
+    let mut pair = PairMoments::empty(f, g);
     let mut found: Vec<u32> = Vec::new();
     let mut block: Vec<f64> = Vec::new();
     for j in levels {
         found.clear();
         block.clear();
-        for &i in &order.row[order.start[j]..order.start[j + 1]] {
+        for &i in order.rows(j) {
             let i = i as usize;
             let level = codes[i] as u32 - 1;
             if slot[level as usize] == u32::MAX {

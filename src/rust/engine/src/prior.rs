@@ -21,14 +21,7 @@ pub(crate) struct Prior {
 pub(crate) fn prior(precision: &Precision<'_>, f: usize, k: usize) -> Option<Prior> {
     let levels = precision.start.len() - 1;
     let mut diagonal = vec![0.0; levels];
-    let mut pair = PairMoments {
-        f,
-        g: f,
-        start: vec![0],
-        level: Vec::new(),
-        value: Vec::new(),
-        prior: Vec::new(),
-    };
+    let mut pair = PairMoments::empty(f, f);
     for j in 0..levels {
         for at in precision.start[j] as usize..precision.start[j + 1] as usize {
             let l = precision.row[at] as usize;

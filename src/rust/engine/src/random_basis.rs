@@ -23,6 +23,15 @@ pub struct TermBasis {
 }
 
 impl TermBasis {
+    /// Puts row `i` of the internal columns, times `root`, into the places of the term among the `k` columns of its factor.
+    pub(crate) fn add_row(&self, columns: &[Column<'_>], i: usize, root: f64, row: &mut [f64]) {
+        for c in 0..self.k {
+            row[self.offset + c] = (0..=c)
+                .map(|a| root * column_value(columns[a], i) * self.change[c * self.k + a])
+                .sum();
+        }
+    }
+
     /// B G B': a covariance matrix of the internal effects as one of the user's.
     #[must_use]
     pub fn to_user(&self, g: &[f64]) -> Vec<f64> {

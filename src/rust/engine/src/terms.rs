@@ -108,6 +108,144 @@ pub struct RandomTerm<'a> {
     pub structure: Structure,
 }
 
+/// Parametric family of a spatial correlation h(distance / range).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpatialKind {
+    /// exp(-s).
+    Exponential,
+    /// exp(-s^2).
+    Gaussian,
+    /// 1 - s below 1, else 0. Positive definite in one dimension only.
+    Linear,
+    /// 1 / (1 + s^2).
+    RationalQuadratic,
+    /// 1 - 1.5 s + 0.5 s^3 below 1, else 0. Positive definite in up to three dimensions.
+    Spherical,
+}
+
+/// Distance between two points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Root of the sum of squares.
+    Euclidean,
+    /// Sum of absolute differences.
+    Manhattan,
+    /// Largest absolute difference.
+    Maximum,
+}
+
+/// Correlation of the residuals of one group.
+#[derive(Debug, Clone)]
+pub enum Correlation<'a> {
+    /// rho^lag of integer times, -1 < rho < 1.
+    Ar1 {
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// rho^lag of any times, 0 < rho < 1.
+    Car1 {
+        /// Time of each row.
+        time: &'a [f64],
+    },
+    /// Autocorrelations of an ARMA(p, q) process.
+    Arma {
+        /// Autoregressive order.
+        p: usize,
+        /// Moving-average order.
+        q: usize,
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// The same correlation for any two rows.
+    CompoundSymmetric,
+    /// A correlation for each pair of visits.
+    Unstructured {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A correlation for each difference of visits.
+    Toeplitz {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// First-order ante-dependence: a correlation for each pair of neighbouring visits, products of them in between.
+    AnteDependence {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A decreasing function of distance.
+    Spatial {
+        /// Which function.
+        kind: SpatialKind,
+        /// Whether it jumps at distance 0.
+        nugget: bool,
+        /// Coordinates of each row, one slice a dimension.
+        coordinates: Vec<&'a [f64]>,
+        /// Distance.
+        metric: Metric,
+    },
+}
+
+/// Standard deviation of a row relative to sigma, a factor of it.
+#[derive(Debug, Clone)]
+pub enum Scale<'a> {
+    /// One value a stratum, 1 for the first.
+    Ident {
+        /// Stratum of each row, from 1.
+        stratum: &'a [i32],
+        /// Number of strata.
+        strata: usize,
+    },
+    /// |v|^delta.
+    Power {
+        /// v of each row, nowhere 0.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// exp(delta v).
+    Exponential {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// c + |v|^delta.
+    ConstantPower {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one c and one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+}
+
+/// Var(eps) = sigma^2 R: R = D C D in each group of rows (times the weights, see [`crate::residual`]), groups independent.
+#[derive(Debug, Clone)]
+pub struct ResidualStructure<'a> {
+    /// Groups within which rows are correlated; `None`: all rows are one group.
+    pub groups: Option<GroupingFactor<'a>>,
+    /// C; `None`: the identity.
+    pub correlation: Option<Correlation<'a>>,
+    /// Factors of the diagonal of D.
+    pub scales: Vec<Scale<'a>>,
+    /// Starting values of the natural parameters, correlation first; NaN, or none at all: the engine chooses.
+    pub start: Vec<f64>,
+    /// Which parameters stay at their start; may be empty.
+    pub held: Vec<bool>,
+}
+
 /// Everything that defines y = X beta + Z b + eps, with Var(eps) = sigma^2 / w.
 #[derive(Debug, Clone)]
 pub struct ModelData<'a> {
@@ -125,6 +263,8 @@ pub struct ModelData<'a> {
     pub factors: Vec<GroupingFactor<'a>>,
     /// Random-effects terms in the order in which `theta` and `b` are reported.
     pub terms: Vec<RandomTerm<'a>>,
+    /// Structure of R beyond the weights; `None`: R = W^-1.
+    pub residual: Option<ResidualStructure<'a>>,
 }
 
 impl ModelData<'_> {
@@ -169,7 +309,10 @@ impl ModelData<'_> {
             )?;
             finite("offset", o, n)?;
         }
-        dimension(!self.terms.is_empty(), "there is no random-effects term")?;
+        dimension(
+            !self.terms.is_empty() || self.residual.is_some(),
+            "there is no random-effects term",
+        )?;
         for factor in &self.factors {
             dimension(
                 factor.codes.len() == n,
@@ -207,7 +350,7 @@ impl ModelData<'_> {
     }
 }
 
-fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
+pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
     // A sum is finite unless some value is not (or it overflows): one fast pass settles nearly every case.
     if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
         return Ok(());

@@ -117,7 +117,7 @@ pub struct Parameter {
     pub entries: Vec<(usize, usize)>,
 }
 
-/// The parameters of all terms.
+/// The parameters of all terms, and how many residual ones there are.
 #[derive(Debug)]
 pub struct Parameters {
     /// Structure of each term.
@@ -130,12 +130,14 @@ pub struct Parameters {
     pub list: Vec<Parameter>,
     /// Effects of a level of each factor.
     pub factor_k: Vec<usize>,
+    /// Number of residual parameters, which follow those of the terms.
+    pub residual: usize,
 }
 
 impl Parameters {
     /// Parameters of these terms.
     #[must_use]
-    pub fn new(layout: &[FactorLayout], bases: &[TermBasis]) -> Self {
+    pub fn new(layout: &[FactorLayout], bases: &[TermBasis], residual: usize) -> Self {
         let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
         let mut start = vec![0];
         let mut list = Vec::new();
@@ -154,19 +156,26 @@ impl Parameters {
             start,
             list,
             factor_k: layout.iter().map(|f| f.k).collect(),
+            residual,
         }
     }
 
     /// Number of parameters m.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.residual
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
+    }
+
+    /// The residual parameters.
+    #[must_use]
+    pub fn of_residual<'a>(&self, theta: &'a [f64]) -> &'a [f64] {
+        &theta[self.list.len()..]
     }
 
     /// Parameters of one term.

@@ -14,14 +14,13 @@
 use super::to_user_basis;
 use crate::criterion::Criterion;
 use crate::factor::System;
-use crate::fit::{coefficients, optimum, raw_theta, Prepared};
+use crate::fit::{coefficients, natural_phi, optimum, raw_theta, Prepared};
 use crate::gradient::solve;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
-use crate::random_basis::column_value;
 use crate::terms::ModelData;
 
 /// Sets in one piece of work: they share the copies of what is modified.
@@ -101,7 +100,7 @@ pub(super) fn deletions(
         let mut system = System {
             moments: original.clone(),
             schur: prepared.system.schur.clone(),
-            workers: Workers::sequential(),
+            workers: Workers::sequential().into(),
         };
         work[piece]
             .clone()
@@ -209,16 +208,7 @@ fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f6
         .map(|factor| {
             let mut row = vec![0.0; factor.k];
             for &t in &factor.terms {
-                let basis = &prepared.bases[t];
-                for c in 0..basis.k {
-                    row[basis.offset + c] = root
-                        * (0..=c)
-                            .map(|a| {
-                                column_value(data.terms[t].columns[a], i)
-                                    * basis.change[c * basis.k + a]
-                            })
-                            .sum::<f64>();
-                }
+                prepared.bases[t].add_row(&data.terms[t].columns, i, root, &mut row);
             }
             row
         })
@@ -298,7 +288,7 @@ fn without(
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = super::fixed_covariance(&factor.lx, solution.c.m);
     Some(Deletion {
-        theta: raw_theta(prepared, &x),
+        theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
         sigma: (factor.pwrss / degrees).sqrt(),

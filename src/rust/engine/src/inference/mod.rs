@@ -196,16 +196,7 @@ fn evaluated<'a>(
     theta: &[f64],
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
-    let log_det = -2.0 * prepared.fixed.log_det_rinv;
-    let (system, parameters) = (&prepared.system, &prepared.parameters);
-    let mut criterion = Criterion::new(
-        system,
-        parameters,
-        options.reml,
-        &prepared.center.b,
-        log_det,
-        interrupt,
-    );
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
     use crate::optimize::Objective;
     criterion
         .value(theta)
@@ -230,6 +221,7 @@ fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
             out.extend(parameters.structures[term].inflated(own, floor * floor));
         }
     }
+    out.extend_from_slice(parameters.of_residual(theta));
     out
 }
 

@@ -266,7 +266,7 @@ impl Surface<'_, '_> {
         let size = m + 1;
         let value = self.value(psi)?;
         let precision = (-psi[m]).exp();
-        let exact = self.criterion.exact_hessian()?;
+        let own = self.criterion.unprofiled_hessian()?;
         let degrees = self.criterion.degrees();
         let pwrss = self.criterion.factor.as_ref()?.pwrss;
         let latest = self.criterion.latest()?;
@@ -276,7 +276,7 @@ impl Surface<'_, '_> {
         let mut hessian = vec![0.0; size * size];
         for a in 0..m {
             for b in 0..m {
-                hessian[b * size + a] = exact[b * m + a] + derivatives.rank_one[b * m + a];
+                hessian[b * size + a] = own[b * m + a];
             }
             hessian[m * size + a] = precision * derivatives.slopes[a];
             hessian[a * size + m] = hessian[m * size + a];

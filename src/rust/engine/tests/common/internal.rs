@@ -36,11 +36,11 @@ impl Prepared {
         let center = center(&fixed, &layout);
         let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers).unwrap();
         let schur = Schur::new(&moments);
-        let parameters = Parameters::new(&layout, &bases);
+        let parameters = Parameters::new(&layout, &bases, 0);
         let system = System {
             moments,
             schur: schur.into(),
-            workers,
+            workers: workers.into(),
         };
         Self {
             fixed,

@@ -5,6 +5,7 @@
 
 pub mod brute;
 pub mod internal;
+pub mod residual;
 pub mod shapes;
 
 use ferrolmm_engine::{
@@ -151,6 +152,7 @@ impl Model {
                     structure: term.structure,
                 })
                 .collect(),
+            residual: None,
         }
     }
 
