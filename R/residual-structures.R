@@ -97,14 +97,16 @@ read_residual <- function(given, data, env, caller) {
   spec
 }
 
+#' @noRd
+constructor_names <- c(
+  names(nlme_correlations), "corSpatial", "varIdent", "varPower", "varExp", "varConstPower",
+  "varFixed", "varComb", "varConstProp"
+)
+
 #' nlme's constructors, found also where nlme is not attached
 #' @noRd
 nlme_environment <- function(parent) {
-  names <- c(
-    names(nlme_correlations), "corSpatial", "varIdent", "varPower", "varExp", "varConstPower",
-    "varFixed", "varComb", "varConstProp"
-  )
-  names <- intersect(names, getNamespaceExports("nlme"))
+  names <- intersect(constructor_names, getNamespaceExports("nlme"))
   list2env(mget(names, envir = asNamespace("nlme")), parent = parent)
 }
 
@@ -113,8 +115,10 @@ evaluate_constructor <- function(argument, role, caller) {
   tryCatch(
     eval(argument$expr, nlme_environment(caller)),
     error = function(e) {
+      head <- if (is.call(argument$expr)) code_label(argument$expr[[1L]])
       ferrolmm_abort(
-        paste0("`", role, "` could not be evaluated: ", conditionMessage(e), "."), "residual"
+        paste0("`", role, "` could not be evaluated: ", conditionMessage(e), "."), "residual",
+        i = if (!is.null(head)) did_you_mean(head, constructor_names)
       )
     }
   )
