@@ -2,35 +2,43 @@
 
 #' Fit the model
 #'
-#' @param fixed,random what [build_fixed()] and [build_random()] return.
+#' @param model what [engine_model()] returns.
 #' @param reml,start,control the user's arguments, checked.
 #' @param optimize `FALSE` evaluates the criterion at `start` only.
 #' @returns the engine's result, a plain list
 #' @noRd
-engine_fit <- function(fixed, random, reml, start, control, optimize = TRUE) {
-  engine_value(rs_fit(
-    engine_model(fixed, random), engine_options(reml, start, control, optimize)
-  ))
+engine_fit <- function(model, reml, start, control, optimize = TRUE) {
+  engine_value(rs_fit(model, engine_options(reml, start, control, optimize)))
 }
 
 #' The model as every entry point of the engine takes it
 #'
-#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms), the last
-#'   two as [build_random()] describes them
+#' @param fixed,random what [build_fixed()] and [build_random()] return.
+#' @param residual what [residual_design()] returns.
+#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms,
+#'   residual), as [build_random()] and [residual_design()] describe the last three
 #' @noRd
-engine_model <- function(fixed, random) {
+engine_model <- function(fixed, random, residual = NULL) {
   list(
     y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
-    factors = random$design$factors, terms = random$design$terms
+    factors = random$design$factors, terms = random$design$terms, residual = residual
   )
 }
 
+#' The model of a fit, or of what [engine_inputs()] made of one
+#' @noRd
+model_of <- function(inputs) engine_model(inputs$fixed, inputs$random, inputs$residual)
+
+#' @param start c(theta, phi), or NULL.
+#' @param control with `hold` and `tie` as [resolve_constraints()] makes them.
 #' @noRd
 engine_options <- function(reml, start, control, optimize) {
+  constrained <- isTRUE(control$resolved)
   list(
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
-    threads = control$threads
+    threads = control$threads, sigma = control$sigma,
+    hold = if (constrained) control$hold, tie = if (constrained) control$tie
   )
 }
 
