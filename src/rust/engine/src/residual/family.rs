@@ -176,6 +176,29 @@ impl Family {
         }
     }
 
+    /// Marks the natural parameters on which the correlation of rows at `x` and `y` depends.
+    pub fn mark(&self, x: &[f64], y: &[f64], seen: &mut [bool]) {
+        let pair = || {
+            let (a, b) = (x[0].min(y[0]) as usize, x[0].max(y[0]) as usize);
+            (a - 1, b - 1)
+        };
+        match *self {
+            Self::Unstructured { visits } => {
+                let (j, i) = pair();
+                seen[unstructured::index(i, j, visits)] = true;
+            }
+            Self::Toeplitz { .. } => {
+                let (j, i) = pair();
+                seen[i - j - 1] = true;
+            }
+            Self::AnteDependence { .. } => {
+                let (j, i) = pair();
+                seen[j..i].fill(true);
+            }
+            _ => seen.fill(true),
+        }
+    }
+
     /// Whether each natural parameter belongs to one internal parameter, so that any of them can be held.
     pub fn is_separate(&self) -> bool {
         !matches!(

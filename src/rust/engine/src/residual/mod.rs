@@ -232,6 +232,39 @@ impl Residual {
         &self.held
     }
 
+    /// Natural parameters that no row, or no two rows of a group, depend on: a pair of visits that no group has, a stratum
+    /// without rows. The criterion says nothing about them.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.len()];
+        if let Some(family) = self.family {
+            // one pair of rows is as good as any where all parameters depend on all pairs
+            let neighbours = family.is_markov() || family.is_separate();
+            for pattern in &self.layout.patterns {
+                for t in pattern.places.clone().skip(1) {
+                    let first = if neighbours {
+                        t - 1
+                    } else {
+                        pattern.places.start
+                    };
+                    for s in first..t {
+                        let (x, y) = (self.layout.point(s), self.layout.point(t));
+                        family.mark(x, y, &mut seen[..self.first[0]]);
+                    }
+                }
+            }
+        }
+        for (k, scale) in self.scales.iter().enumerate() {
+            let own = &mut seen[self.own(k)];
+            for place in 0..self.layout.order.len() {
+                for touched in scale.touched(place).into_iter().flatten() {
+                    own[touched] = true;
+                }
+            }
+        }
+        (0..seen.len()).filter(|&a| !seen[a]).collect()
+    }
+
     /// Parameters of scale `k` among all.
     fn own(&self, k: usize) -> Range<usize> {
         self.first[k]..self.first[k + 1]
