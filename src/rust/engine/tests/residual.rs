@@ -885,6 +885,38 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(class(&long, time.len()), "long_residual_group");
 }
 
+/// Far out along any parameter, a point is either refused or has finite derivatives.
+#[test]
+fn extreme_parameters_are_refused_or_finite() {
+    let workers = Workers::sequential();
+    for mut case in cases() {
+        // an empty group does no harm
+        case.groups += 1;
+        let residual = case.residual();
+        let n = case.n();
+        let e = Rng::new(5).normals(n);
+        for a in 0..residual.len() {
+            for value in [
+                -1e300, -1e4, -400.0, -250.0, -40.0, -1.57, 0.0, 1.57, 40.0, 250.0, 400.0, 1e4,
+                1e300,
+            ] {
+                let mut phi = residual.start();
+                phi[a] = value;
+                let Some(whitening) = residual.at(&phi) else {
+                    continue;
+                };
+                let omega: Vec<Vec<f64>> = (0..residual.patterns())
+                    .map(|p| vec![0.0; whitening.slots(p)])
+                    .collect();
+                let mut all = residual.contract(&phi, &whitening, &omega, &vec![0.0; n]);
+                all.push(whitening.log_det);
+                all.extend(whitening.times(&residual, &e, 1, &workers));
+                assert!(all.iter().all(|v| v.is_finite()), "{} {phi:?}", case.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn parameters_without_data_are_named() {
     // visits 1 2 3 and 2 4 of four: no pair 1 4, no pair 3 4, no lag 3

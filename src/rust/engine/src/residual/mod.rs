@@ -60,6 +60,9 @@ const PLACES: usize = 8192;
 /// Patterns that one piece of work covers.
 const PATTERNS: usize = 16;
 
+/// Inverse scales whose squares, times anything, are numbers.
+const SCALES: Range<f64> = 1e-130..1e130;
+
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
 
@@ -334,7 +337,11 @@ impl Residual {
         let blocks = match self.family {
             None => vec![Block::Identity(1)],
             Some(family) => {
-                let law = family.law(&phi[..self.first[0]], self.layout.lags);
+                let own = &phi[..self.first[0]];
+                if !family.is_representable(own) {
+                    return None;
+                }
+                let law = family.law(own, self.layout.lags);
                 let patterns = &self.layout.patterns;
                 let inner = Workers::sequential();
                 let few = patterns.len() <= PATTERNS;
@@ -379,7 +386,7 @@ impl Residual {
                 log_det += 2.0 * sum;
                 inverse_scale.extend(values);
             }
-            if !inverse_scale.iter().all(|&v| v > 0.0 && v.is_finite()) {
+            if !inverse_scale.iter().all(|v| SCALES.contains(v)) {
                 return None;
             }
         }
