@@ -48,8 +48,14 @@ struct Split {
 pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();
+    let restriction = criterion.restriction;
     let splits: Vec<Option<Split>> = (0..terms)
-        .map(|t| split(criterion, &outcome.x, t))
+        .map(|t| {
+            let restricted = restriction.is_some_and(|r| r.touches(parameters, t));
+            (!restricted)
+                .then(|| split(criterion, &outcome.x, t))
+                .flatten()
+        })
         .collect();
     let mut boundary = Boundary {
         rank: parameters.place.iter().map(|p| p.2).collect(),
@@ -180,13 +186,21 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
         }
         None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
     };
-    let max_gradient = gradient
+    let (own_gradient, own_hessian, own_scale) = match criterion.restriction {
+        None => (gradient.clone(), hessian.clone(), scale),
+        Some(r) => (r.gradient(&gradient), r.hessian(&hessian), r.scale(&scale)),
+    };
+    let max_gradient = own_gradient
         .iter()
-        .zip(&scale)
+        .zip(&own_scale)
         .fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
-    let free: Vec<usize> = (0..m)
+    let variables = own_scale.len();
+    let free: Vec<usize> = (0..variables)
         .filter(|&a| {
+            if criterion.restriction.is_some() {
+                return true;
+            }
             let Some(parameter) = parameters.list.get(a) else {
                 return true;
             };
@@ -200,7 +214,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     let scaled: Vec<f64> = (0..d * d)
         .map(|e| {
             let (a, b) = (free[e % d], free[e / d]);
-            hessian[b * m + a] * scale[a] * scale[b]
+            own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
         })
         .collect();
     let min_eigenvalue = if d == 0 {

@@ -11,6 +11,7 @@ use crate::optimize::Objective;
 use crate::residual::Whitening;
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
+use crate::restriction::Restriction;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -53,7 +54,10 @@ pub struct Criterion<'a> {
     pub factor: Option<Factor>,
     /// Solution and derivatives at the last point, once asked for.
     pub latest: Option<Latest>,
+    /// Which parameters are held or tied.
+    pub(crate) restriction: Option<&'a Restriction>,
     residual: Option<&'a ResidualPart>,
+    known_sigma2: Option<f64>,
     at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
@@ -102,7 +106,9 @@ impl<'a> Criterion<'a> {
             evaluations: 0,
             factor: None,
             latest: None,
+            restriction: None,
             residual: None,
+            known_sigma2: None,
             at_residual: None,
             spare: None,
             point: Vec::new(),
@@ -114,6 +120,26 @@ impl<'a> Criterion<'a> {
     pub(crate) fn with_residual(mut self, residual: Option<&'a ResidualPart>) -> Self {
         self.residual = residual;
         self
+    }
+
+    /// The same with parameters that are held or tied.
+    #[must_use]
+    pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
+        self.restriction = restriction;
+        self
+    }
+
+    /// The same with a known residual variance.
+    #[must_use]
+    pub(crate) fn with_sigma2(mut self, sigma2: Option<f64>) -> Self {
+        self.known_sigma2 = sigma2;
+        self
+    }
+
+    /// The residual variance where it is known.
+    #[must_use]
+    pub(crate) fn known_sigma2(&self) -> Option<f64> {
+        self.known_sigma2
     }
 
     /// Cross-products at the last point.
@@ -192,15 +218,24 @@ impl<'a> Criterion<'a> {
         } else {
             0.0
         };
-        factor.log_det_m + fixed - self.system().moments.sum_log_weights
-            + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
+        let tau = 2.0 * std::f64::consts::PI;
+        let of_sigma = match self.known_sigma2 {
+            Some(sigma2) => degrees * (tau * sigma2).ln() + factor.pwrss / sigma2,
+            None => degrees * (1.0 + (tau * factor.pwrss / degrees).ln()),
+        };
+        factor.log_det_m + fixed - self.system().moments.sum_log_weights + of_sigma
     }
 
     /// 1 / sigma^2 at the last point.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
         let factor = self.factor.as_ref()?;
-        Some(self.precision.unwrap_or(self.degrees() / factor.pwrss))
+        let known = self.known_sigma2.map(f64::recip);
+        Some(
+            self.precision
+                .or(known)
+                .unwrap_or(self.degrees() / factor.pwrss),
+        )
     }
 
     /// Solution, selected inverse and derivatives at the last point.
@@ -219,6 +254,7 @@ impl<'a> Criterion<'a> {
                 theta: &self.point,
                 reml: self.reml,
                 precision,
+                profiled: self.known_sigma2.is_none(),
             };
             let state = self.residual.zip(self.at_residual.as_ref());
             let rows = state.map(|(part, _)| part.solution(system, factor, &solution));
@@ -335,7 +371,11 @@ impl<'a> Criterion<'a> {
                 parameters,
                 theta: &self.point,
                 reml: self.reml,
-                precision: self.precision.unwrap_or(self.degrees() / factor.pwrss),
+                precision: self
+                    .precision
+                    .or(self.known_sigma2.map(f64::recip))
+                    .unwrap_or(self.degrees() / factor.pwrss),
+                profiled: self.known_sigma2.is_none(),
             },
             None,
         )?;

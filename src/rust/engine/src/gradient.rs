@@ -161,6 +161,8 @@ pub struct Point<'a> {
     pub reml: bool,
     /// f = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma is profiled out.
     pub precision: f64,
+    /// Whether sigma is profiled out; else it is known.
+    pub profiled: bool,
 }
 
 /// The residual structure at one point.
@@ -186,6 +188,7 @@ pub(crate) fn derivatives(
         theta,
         reml,
         precision: f,
+        profiled,
     } = point;
     let prior = PriorTimes::new(system, solution);
     let sums = level_sums(system, factor, inverse, solution, &prior, reml);
@@ -230,7 +233,7 @@ pub(crate) fn derivatives(
         );
     }
     let (information, slopes) = average_information(system, factor, solution, point, residual);
-    let scale = f / factor.pwrss;
+    let scale = if profiled { f / factor.pwrss } else { 0.0 };
     let rank_one = (0..m * m)
         .map(|e| scale * slopes[e % m] * slopes[e / m])
         .collect();
