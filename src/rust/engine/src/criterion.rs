@@ -452,7 +452,7 @@ impl Objective for Criterion<'_> {
             .filter(|f| f.is_finite())
     }
 
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>) {
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
         let m = self.parameters.len();
         let cheap = self.exact_cost() <= 0.5 * self.base.schur.work(self.base.k1()) + 1e6;
         if exact && cheap {
@@ -461,15 +461,16 @@ impl Objective for Criterion<'_> {
                     .latest
                     .as_ref()
                     .map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
-                return (gradient, hessian);
+                return (gradient, hessian, true);
             }
         }
         match self.latest() {
             Some(latest) => (
                 latest.derivatives.gradient.clone(),
                 latest.derivatives.model_hessian(),
+                false,
             ),
-            None => (vec![0.0; m], vec![0.0; m * m]),
+            None => (vec![0.0; m], vec![0.0; m * m], false),
         }
     }
 

@@ -60,11 +60,6 @@ pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
 pub use terms::{
-<<<<<<< HEAD
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
     ResidualStructure, Scale, SpatialKind, Structure,
-=======
-    Column, Correlation, GroupingFactor, Metric, ModelData, RandomTerm, ResidualStructure, Scale,
-    SpatialKind, Structure,
->>>>>>> helper-c
 };

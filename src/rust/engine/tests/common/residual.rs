@@ -214,6 +214,7 @@ impl Case {
             .collect();
         ResidualStructure {
             groups: Some(GroupingFactor {
+                precision: None,
                 codes: &self.codes,
                 n_levels: self.groups,
             }),
