@@ -897,7 +897,8 @@ residual_design <- function(residual, frame) {
         type = correlation$type,
         position = residual_positions(correlation, frame, groups$codes),
         n_positions = correlation$n_positions,
-        p = as.integer(correlation$p), q = as.integer(correlation$q),
+        p = if (correlation$type == "arma") as.integer(correlation$p),
+        q = if (correlation$type == "arma") as.integer(correlation$q),
         nugget = correlation$nugget, metric = correlation$metric
       )
     },
