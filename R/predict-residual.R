@@ -1,10 +1,10 @@
 # Prediction of new observations that are correlated with those of the fit: predict(residual.cor =
 # TRUE).
 #
-# Relative to sigma^2, with A = R^-1/2 Z Lambda and M = A'A + I: for a row with predictors x, z whose
-# residual has the covariances r with those of the fit, the best linear unbiased prediction adds
-# r'R^-1 e to x'beta + z'b, e the conditional residuals; its error has the variance
-#   z'Gz + d^2 - c'V^-1 c + (x - X'V^-1 c)' C (x - X'V^-1 c),   c = Z G z + r.
+# Relative to sigma^2, with A = R^-1/2 Z Lambda and M = A'A + I: for a row with predictors x, z
+# whose residual has the covariances r with those of the fit, the best linear unbiased prediction
+# adds r'R^-1 e to x'beta + z'b, e the conditional residuals; its error has the variance z'Gz + d^2
+# - c'V^-1 c + (x - X'V^-1 c)' C (x - X'V^-1 c),   c = Z G z + r.
 
 #' Residuals of new rows that those of their group predict
 #'
@@ -22,8 +22,8 @@ predicted_residuals <- function(object, rows) {
   )
 }
 
-#' The residual structure of new rows: codes of the groups of the fit (NA: another group), positions,
-#' standard deviations
+#' The residual structure of new rows: codes of the groups of the fit (NA: another group),
+#' positions, standard deviations
 #' @noRd
 new_residual_design <- function(object, rows) {
   residual <- object$residual

@@ -43,12 +43,13 @@
 #' parameter; `ddf = "asymptotic"`, normal quantiles, saves that.
 #' @section Correlated residuals:
 #' With a residual structure such as `corAR1()` the observed rows of a group tell something of the
-#' residuals of its other rows: `residual.cor = TRUE` adds \eqn{r'R^{-1}e} to the prediction, \eqn{e}
-#' the residuals of the group and \eqn{r} the covariances with them of the new one. This is the best
-#' linear unbiased prediction of the observation (kriging, for spatial structures), so the
+#' residuals of its other rows: `residual.cor = TRUE` adds \eqn{r'R^{-1}e} to the prediction,
+#' \eqn{e} the residuals of the group and \eqn{r} the covariances with them of the new one. This is
+#' the best linear unbiased prediction of the observation (kriging, for spatial structures), so the
 #' standard error is that of a new observation, and `interval = "prediction"` the only interval. New
-#' rows are correlated with those of the fit, not with each other. Where positions in a group are the
-#' order of rows, new rows follow those of the fit. Groups that are new have no observed residuals.
+#' rows are correlated with those of the fit, not with each other. Where positions in a group are
+#' the order of rows, new rows follow those of the fit. Groups that are new have no observed
+#' residuals.
 #' @references
 #' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
 #' *Biometrics*, 31, 423-447.
@@ -393,8 +394,8 @@ new_offset <- function(object, frame, newdata) {
 
 #' Standard errors and intervals around predicted values
 #'
-#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` gives the residual
-#'   variance relative to sigma^2 of each row at a phi, NULL for a conditional mean.
+#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` gives the
+#'   residual variance relative to sigma^2 of each row at a phi, NULL for a conditional mean.
 #' @noRd
 predict_uncertain <- function(object, values, target, se_fit, interval, level, ddf) {
   relative <- function(theta, noise) {
@@ -546,8 +547,8 @@ precision_variances <- function(rows, weights, n) {
 #' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, phi, sigma^2) and g the derivatives of
 #' v: v / sigma^2 for sigma^2, central differences for theta and phi.
 #'
-#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them relative to
-#'   sigma^2.
+#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them
+#'   relative to sigma^2.
 #' @noRd
 variance_df <- function(object, variances, relative) {
   theta <- theta_of(object)
@@ -570,8 +571,8 @@ variance_df <- function(object, variances, relative) {
 #' Covariance matrix of (theta, phi, sigma^2), theta as the user sees it
 #'
 #' From that of the variance components gamma = (lower triangles of each G, phi, sigma^2), by the
-#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a variance
-#' of zero) have no variance.
+#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a
+#' variance of zero) have no variance.
 #' @noRd
 raw_covariance <- function(object) {
   found <- engine_inference(engine_satterthwaite, object)

@@ -70,8 +70,8 @@ read_residual <- function(given, data, env, caller) {
              ") cannot both be given."),
       "residual",
       i = paste0(
-        "Write correlation = and weights =; or a structure with a variance for each visit, such as ",
-        "csh() or ar1h()."
+        "Write correlation = and weights =; or a structure with a variance for each visit, ",
+        "such as csh() or ar1h()."
       )
     )
   }

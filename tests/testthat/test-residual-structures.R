@@ -78,14 +78,14 @@ test_that("groups: those of the form, else the innermost of the random effects, 
   expect_identical(end(distance ~ 1, correlation = corAR1())$group, character())
   expect_identical(end(distance ~ (1 | Subject), correlation = corAR1())$group, "Subject")
   expect_identical(
-    sort(end(distance ~ (1 | Sex/Subject), correlation = corAR1())$group), c("Sex", "Subject")
+    sort(end(distance ~ (1 | Sex / Subject), correlation = corAR1())$group), c("Sex", "Subject")
   )
   expect_error(
     end(distance ~ (1 | Subject) + (1 | visit), correlation = corAR1()), "not nested",
     class = "ferrolmm_error_residual"
   )
   design <- front_end(
-    distance ~ 1, d, correlation = corCompSymm(form = ~ 1 | Sex/Subject)
+    distance ~ 1, d, correlation = corCompSymm(form = ~ 1 | Sex / Subject)
   )$design
   expect_identical(design$groups$n_levels, 27L)
 })
@@ -182,9 +182,9 @@ test_that("what cannot be read or does not fit says why", {
   bad("nugget = TRUE", data = twice, correlation = corExp(form = ~ age | Subject))
   bad("form = ~ time \\| subject", correlation = corAR1(form = ~ age))
   bad("corCAR1\\(form = ~ half \\| Subject\\)", correlation = corAR1(form = ~ half | Subject))
-  bad("more than one row", correlation = corAR1(form = ~ 1 | Subject/age))
+  bad("more than one row", correlation = corAR1(form = ~ 1 | Subject / age))
   bad("Did you mean `us`", residual = ~ un(visit | Subject))
-  bad("Sex:Subject", residual = ~ us(visit | Sex/Subject))
+  bad("Sex:Subject", residual = ~ us(visit | Sex / Subject))
   bad("visit variable", residual = ~ us(1 | Subject))
   bad("us\\(visit \\| subject\\)", residual = ~ us(visit))
   bad("argument `correlation`", residual = nlme::corAR1(form = ~ 1 | Subject))
