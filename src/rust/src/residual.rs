@@ -61,17 +61,25 @@ impl CorrelationArgument {
                 _ => return Err(Failure::bug("`metric` is not known")),
             },
         };
+        let kind = text(value, "type")?;
+        let order = |name| {
+            if kind == "arma" {
+                convert::count(&convert::field(value, name)?, name)
+            } else {
+                Ok(0)
+            }
+        };
         Ok(Self {
-            kind: text(value, "type")?,
             position,
             positions: optional_count(value, "n_positions")?,
-            p: optional_count(value, "p")?,
-            q: optional_count(value, "q")?,
+            p: order("p")?,
+            q: order("q")?,
             nugget: match convert::optional_field(value, "nugget") {
                 Some(nugget) => convert::flag(&nugget, "nugget")?,
                 None => false,
             },
             metric,
+            kind,
         })
     }
 

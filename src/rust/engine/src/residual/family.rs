@@ -10,6 +10,9 @@ use crate::error::EngineError;
 use crate::linalg::hyperdual::Scalar;
 use crate::terms::{Correlation, Metric, SpatialKind};
 
+/// Ranges from exp(-300) to exp(300).
+const LARGEST_LOG: f64 = 300.0;
+
 /// A correlation structure with its dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Family {
@@ -173,6 +176,37 @@ impl Family {
             }
             Self::Arma { .. } | Self::Toeplitz { .. } => Ok(span as usize),
             _ => Ok(0),
+        }
+    }
+
+    /// Whether numbers stay finite at these parameters: a logarithmic range must not leave what squares of it can reach.
+    pub fn is_representable(&self, x: &[f64]) -> bool {
+        match self {
+            Self::Car1 | Self::Spatial { .. } => x[0].abs() < LARGEST_LOG,
+            _ => true,
+        }
+    }
+
+    /// Marks the natural parameters on which the correlation of rows at `x` and `y` depends.
+    pub fn mark(&self, x: &[f64], y: &[f64], seen: &mut [bool]) {
+        let pair = || {
+            let (a, b) = (x[0].min(y[0]) as usize, x[0].max(y[0]) as usize);
+            (a - 1, b - 1)
+        };
+        match *self {
+            Self::Unstructured { visits } => {
+                let (j, i) = pair();
+                seen[unstructured::index(i, j, visits)] = true;
+            }
+            Self::Toeplitz { .. } => {
+                let (j, i) = pair();
+                seen[i - j - 1] = true;
+            }
+            Self::AnteDependence { .. } => {
+                let (j, i) = pair();
+                seen[j..i].fill(true);
+            }
+            _ => seen.fill(true),
         }
     }
 

@@ -60,6 +60,9 @@ const PLACES: usize = 8192;
 /// Patterns that one piece of work covers.
 const PATTERNS: usize = 16;
 
+/// Inverse scales whose squares, times anything, are numbers.
+const SCALES: Range<f64> = 1e-130..1e130;
+
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
 
@@ -232,6 +235,39 @@ impl Residual {
         &self.held
     }
 
+    /// Natural parameters that no row, or no two rows of a group, depend on: a pair of visits that no group has, a stratum
+    /// without rows. The criterion says nothing about them.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.len()];
+        if let Some(family) = self.family {
+            // one pair of rows is as good as any where all parameters depend on all pairs
+            let neighbours = family.is_markov() || family.is_separate();
+            for pattern in &self.layout.patterns {
+                for t in pattern.places.clone().skip(1) {
+                    let first = if neighbours {
+                        t - 1
+                    } else {
+                        pattern.places.start
+                    };
+                    for s in first..t {
+                        let (x, y) = (self.layout.point(s), self.layout.point(t));
+                        family.mark(x, y, &mut seen[..self.first[0]]);
+                    }
+                }
+            }
+        }
+        for (k, scale) in self.scales.iter().enumerate() {
+            let own = &mut seen[self.own(k)];
+            for place in 0..self.layout.order.len() {
+                for touched in scale.touched(place).into_iter().flatten() {
+                    own[touched] = true;
+                }
+            }
+        }
+        (0..seen.len()).filter(|&a| !seen[a]).collect()
+    }
+
     /// Parameters of scale `k` among all.
     fn own(&self, k: usize) -> Range<usize> {
         self.first[k]..self.first[k + 1]
@@ -301,7 +337,11 @@ impl Residual {
         let blocks = match self.family {
             None => vec![Block::Identity(1)],
             Some(family) => {
-                let law = family.law(&phi[..self.first[0]], self.layout.lags);
+                let own = &phi[..self.first[0]];
+                if !family.is_representable(own) {
+                    return None;
+                }
+                let law = family.law(own, self.layout.lags);
                 let patterns = &self.layout.patterns;
                 let inner = Workers::sequential();
                 let few = patterns.len() <= PATTERNS;
@@ -346,7 +386,7 @@ impl Residual {
                 log_det += 2.0 * sum;
                 inverse_scale.extend(values);
             }
-            if !inverse_scale.iter().all(|&v| v > 0.0 && v.is_finite()) {
+            if !inverse_scale.iter().all(|v| SCALES.contains(v)) {
                 return None;
             }
         }

@@ -8,7 +8,7 @@ use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
 
 /// Index of the correlation of visits i > j: the lower triangle, column by column.
-fn index(i: usize, j: usize, visits: usize) -> usize {
+pub(super) fn index(i: usize, j: usize, visits: usize) -> usize {
     j * visits - j * (j + 1) / 2 + i - j - 1
 }
 

@@ -230,6 +230,22 @@ impl Case {
             .unwrap_or_else(|e| panic!("{}: {e:?}", self.name))
     }
 
+    /// These rows alone.
+    pub fn subset(&self, rows: &[usize]) -> Self {
+        fn pick<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&i| values[i]).collect()
+        }
+        Self {
+            codes: pick(&self.codes, rows),
+            time: pick(&self.time, rows),
+            real: pick(&self.real, rows),
+            coordinates: self.coordinates.iter().map(|c| pick(c, rows)).collect(),
+            covariate: pick(&self.covariate, rows),
+            strata: self.strata.iter().map(|s| pick(s, rows)).collect(),
+            ..self.clone()
+        }
+    }
+
     fn point(&self, row: usize, dimensions: usize) -> Vec<f64> {
         (0..dimensions).map(|d| self.coordinates[d][row]).collect()
     }
@@ -270,8 +286,22 @@ impl Case {
         nearest
     }
 
+    /// Correlation of rows i and j if they were of one group; same positions are different rows to laws that allow them.
+    pub fn between(&self, natural: &[f64], i: usize, j: usize) -> f64 {
+        let tied = match self.law {
+            Law::Car1 => self.real[i].to_bits() == self.real[j].to_bits(),
+            Law::CompoundSymmetric | Law::Spatial { .. } | Law::Independent => false,
+            _ => self.time[i] == self.time[j],
+        };
+        if tied {
+            1.0
+        } else {
+            self.correlation(natural, i, j)
+        }
+    }
+
     /// Correlation of rows i and j of one group.
-    fn correlation(&self, natural: &[f64], i: usize, j: usize) -> f64 {
+    pub fn correlation(&self, natural: &[f64], i: usize, j: usize) -> f64 {
         let lag = (self.time[i] - self.time[j]).unsigned_abs() as usize;
         let pair = {
             let (a, b) = (self.time[i] as usize, self.time[j] as usize);
@@ -315,7 +345,7 @@ impl Case {
         }
     }
 
-    fn scale(&self, natural: &[f64], row: usize) -> f64 {
+    pub fn scale(&self, natural: &[f64], row: usize) -> f64 {
         let scales: usize = self.scalings.iter().map(Scaling::len).sum();
         let mut first = natural.len() - scales;
         let mut d = 1.0;
