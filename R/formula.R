@@ -219,8 +219,8 @@ check_homogeneous <- function(hom, name, entry, term) {
   if (is.null(hom)) {
     return(entry$hom)
   }
-  if (identical(hom, quote(T)) || identical(hom, quote(F))) {
-    hom <- identical(hom, quote(T))
+  if (is.symbol(hom) && as.character(hom) %in% c("T", "F")) {
+    hom <- as.character(hom) == "T"
   }
   if (!is.logical(hom) || length(hom) != 1L || is.na(hom)) {
     ferrolmm_abort(
