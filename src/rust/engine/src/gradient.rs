@@ -506,7 +506,16 @@ fn node_sums(
         let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
         for a in 0..k {
             let column: &[f64] = match (&inverse.r, &schur.storage) {
-                (SchurFactor::Dense(r), _) => r.column(range.start + a),
+                (SchurFactor::Dense(r), _) => {
+                    let others = later.clone().zip(&sizes).flat_map(|(at, kg)| {
+                        let start = schur.offset[schur.later[at] as usize];
+                        start..start + kg
+                    });
+                    for row in range.clone().chain(others) {
+                        work[row] = r.entry(row, range.start + a);
+                    }
+                    &work
+                }
                 (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                     pattern.scatter_symmetric(values, range.start + a, &mut work);
                     &work
