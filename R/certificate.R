@@ -41,19 +41,22 @@ inform_rank <- function(result, names) {
 #' @noRd
 theta_matrix <- function(theta, terms) {
   start <- 0L
-  lapply(terms, function(term) {
+  factors <- stats::setNames(vector("list", length(terms)), names(terms))
+  for (t in seq_along(terms)) {
+    term <- terms[[t]]
     k <- length(term$cnms)
     if (term$structure == "diag") {
       factor <- diag(theta[start + seq_len(k)], k)
-      start <<- start + k
+      start <- start + k
     } else {
       factor <- matrix(0, k, k)
       size <- (k * (k + 1L)) %/% 2L
       factor[lower.tri(factor, diag = TRUE)] <- theta[start + seq_len(size)]
-      start <<- start + size
+      start <- start + size
     }
-    factor
-  })
+    factors[[t]] <- factor
+  }
+  factors
 }
 
 #' @noRd

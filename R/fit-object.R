@@ -168,9 +168,9 @@ validate_lmm <- function(object) {
     "`Gp` counts levels times effects" = identical(as.double(diff(object$Gp)),
                                                    as.double(sizes * levels)),
     "`b` and `u` have q entries" = length(object$b) == q && length(object$u) == q,
-    "`theta` and `lower` match the terms" =
-      length(object$theta) == sum(vapply(object$random, count_theta, 1)) &&
-        length(object$lower) == length(object$theta),
+    "`theta` matches the terms" =
+      length(object$theta) == sum(vapply(object$random, count_theta, 1)),
+    "`lower` matches `theta`" = length(object$lower) == length(object$theta),
     "variances are not negative" = all(object$theta >= object$lower),
     "`vcov_unscaled` is rank x rank" = identical(dim(object$vcov_unscaled), rep(object$rank, 2L))
   )

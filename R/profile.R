@@ -115,10 +115,12 @@ theta_to_sdcor <- function(theta, sigma, random) {
 sdcor_to_theta <- function(sdcor, random) {
   sigma <- sdcor[[length(sdcor)]]
   at <- 0L
-  by_term <- lapply(random, function(term) {
+  by_term <- vector("list", length(random))
+  for (t in seq_along(random)) {
+    term <- random[[t]]
     entries <- theta_entries(term)
     values <- sdcor[at + seq_len(nrow(entries))]
-    at <<- at + nrow(entries)
+    at <- at + nrow(entries)
     k <- length(term$cnms)
     factor <- diag(k)
     factor[entries] <- values
@@ -137,8 +139,8 @@ sdcor_to_theta <- function(sdcor, random) {
         }
       }
     }
-    (factor * sd / sigma)[entries]
-  })
+    by_term[[t]] <- (factor * sd / sigma)[entries]
+  }
   unlist(by_term)
 }
 
