@@ -353,8 +353,8 @@ check_same_data <- function(models, names) {
 compared_data <- function(model) {
   frame <- stats::model.frame(model)
   y <- as.double(frame[[1L]])
-  weights <- if (inherits(model, "lmm")) model$prior.weights else stats::weights(model)
-  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)"))]
+  weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)
+  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)", "(fitted)"))]
   list(y = y, weights = if (is.null(weights)) 1 else weights, frame = frame)
 }
 

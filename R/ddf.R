@@ -97,12 +97,16 @@ fixed_ddf <- function(object, method, ddf) {
 
 #' Call one of the engine's inference functions on a fit
 #' @noRd
-engine_inference <- function(engine, object) {
-  inputs <- engine_inputs(object)
+engine_inference <- function(engine, object, ...) {
   engine(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
+    model_of(engine_inputs(object)), theta_of(object), object$REML, engine_control(object), ...
   )
+}
+
+#' The control of a fit with its constraints by position
+#' @noRd
+engine_control <- function(object, control = object$control) {
+  resolve_constraints(control, names(c(object$theta, object$phi)))
 }
 
 #' Quadratic form of `estimate` in the inverse of L C L', and the rank of L

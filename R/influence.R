@@ -65,12 +65,8 @@
 influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "exact"), ...) {
   update <- match_choice(update, "update", c("one-step", "none", "exact"))
   sets <- deletion_sets(model, groups)
-  inputs <- engine_inputs(model)
-  found <- engine_deletions(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(model$theta), model$REML, model$control,
-    unname(sets$rows), update
-  )
+  check_deletable(model, sets)
+  found <- engine_inference(engine_deletions, model, unname(sets$rows), update)
   new_influence(model, found, sets, update)
 }
 
@@ -108,6 +104,29 @@ deletion_sets <- function(object, groups) {
     ferrolmm_abort("`groups` has one level only: deleting it leaves nothing.", "argument")
   }
   list(name = name, rows = rows)
+}
+
+#' With correlated residuals whole residual groups can be deleted
+#' @noRd
+check_deletable <- function(object, sets) {
+  if (!has_correlation(object)) {
+    return(invisible())
+  }
+  codes <- residual_groups(object$residual$correlation, object$frame)$codes
+  sizes <- tabulate(codes)
+  whole <- vapply(sets$rows, function(rows) {
+    here <- tabulate(codes[rows], length(sizes))
+    all(here == 0L | here == sizes)
+  }, NA)
+  if (!all(whole)) {
+    ferrolmm_abort(
+      "Only whole groups of correlated residuals can be deleted.", "residual",
+      x = paste0("The model has ", describe_residual_term(object$residual), "."),
+      i = if (length(object$residual$correlation$group) == 1L) {
+        paste0("As in influence(fit, groups = \"", object$residual$correlation$group, "\").")
+      }
+    )
+  }
 }
 
 #' @noRd
@@ -232,14 +251,14 @@ as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, .
 #' Standard deviations and correlations of the random effects without each set
 #' @noRd
 components_without <- function(x) {
-  names <- unlist(lapply(x$random, function(term) {
+  names <- as.character(unlist(lapply(x$random, function(term) {
     labels <- t(outer(term$cnms, term$cnms, paste, sep = "."))
     correlated <- length(term$cnms) > 1L && term$structure != "diag"
     c(
       paste0("sd_", term$cnms, "|", term$group),
       if (correlated) paste0("cor_", labels[lower.tri(labels)], "|", term$group)
     )
-  }))
+  })))
   values <- vapply(seq_len(nrow(x$theta)), function(i) {
     if (anyNA(x$theta[i, ])) {
       return(rep.int(NA_real_, length(names)))
@@ -263,7 +282,7 @@ components_without <- function(x) {
 #' @noRd
 closed_form_deletion <- function(object) {
   leverages <- training_leverages(object)
-  weight <- weights_or_one(object) * object$residuals / (1 - leverages$hat)
+  weight <- object$residuals / residual_variances(object) / (1 - leverages$hat)
   # a row that alone determines an effect
   weight[leverages$hat > 1 - 1e-10] <- NA
   change <- t(leverages$fixed) * weight
@@ -290,7 +309,7 @@ dfbeta.lmm <- function(model, ...) {
 dfbetas.lmm <- function(model, ...) {
   parts <- closed_form_deletion(model)
   # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
-  added <- parts$fixed^2 * weights_or_one(model) / (1 - parts$hat)
+  added <- parts$fixed^2 / residual_variances(model) / (1 - parts$hat)
   diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
   values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
   stats::naresid(model$na.action, values)

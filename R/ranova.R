@@ -84,19 +84,24 @@ term_reductions <- function(model, t, reduce) {
   bar <- paste0("(", term$label, ")")
   if (length(lhs) == 0L) {
     return(list(list(
-      label = bar, term = t, design = NULL, kept = 0L, dropped = k, structure = term$structure
+      label = bar, term = t, design = NULL, kept = 0L, dropped = k, structure = term$structure,
+      left = 0L, lost = count_theta(term)
     )))
   }
   unname(Map(function(side, name) {
     columns <- basis_columns(side, model$frame, term$contrasts)$columns
     kept <- length(columns)
+    smaller <- term
+    smaller$cnms <- character(kept)
+    smaller$structure <- if (kept == 1L) "us" else term$structure
+    smaller$hom <- kept > 1L && isTRUE(term$hom)
+    left <- count_theta(smaller)
     list(
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
       design = list(
-        factor = term$factor, columns = columns,
-        structure = if (kept == 1L) "us" else term$structure
+        factor = term$factor, columns = columns, structure = smaller$structure, hom = smaller$hom
       ),
-      structure = term$structure
+      structure = term$structure, left = left, lost = count_theta(term) - left
     )
   }, lhs, names(lhs)))
 }
@@ -136,7 +141,7 @@ reduced_sides <- function(term, frame) {
 reduced_fit <- function(model, inputs, reduction) {
   design <- inputs$random$design
   design$terms[[reduction$term]] <- reduction$design
-  if (length(design$terms) == 0L) {
+  if (length(design$terms) == 0L && !has_residual(model)) {
     return(c(model$rank + 1, criterion_without_random(model, inputs$fixed)))
   }
   used <- sort(unique(vapply(design$terms, function(term) term$factor, 1L)))
@@ -145,10 +150,12 @@ reduced_fit <- function(model, inputs, reduction) {
     term$factor <- match(term$factor, used)
     term
   })
-  result <- engine_fit(
-    inputs$fixed, list(design = design), model$REML, NULL, model$control
-  )
-  c(result$rank + length(result$theta) + 1, result$criterion)
+  model_without <- engine_model(inputs$fixed, list(design = design), inputs$residual)
+  control <- model$control
+  control$hold <- control$tie <- NULL
+  result <- engine_fit(model_without, model$REML, NULL, resolve_constraints(control, NULL))
+  lost <- count_theta(model$random[[reduction$term]]) - reduction$left
+  c(count_parameters(model) - lost, result$criterion)
 }
 
 #' Minus twice the (restricted) log-likelihood of the linear model of the fixed part
@@ -173,6 +180,10 @@ criterion_without_random <- function(model, fixed) {
 mixture_p <- function(statistic, reduction) {
   d <- reduction$dropped
   correlated <- reduction$structure == "us"
+  if (!reduction$structure %in% c("us", "diag")) {
+    # with the variances go correlations that then mean nothing: no simple mixture
+    return(NA_real_)
+  }
   weights <- if (correlated) cone_weights(d) else stats::dbinom(0:d, d, 0.5)
   df <- seq_along(weights) - 1L
   if (correlated) {

@@ -49,7 +49,7 @@ expect_same_design <- function(formula, data, contrasts = NULL) {
     ours$fixed$y, as.double(stats::model.response(theirs$fr)), info = info
   )
   testthat::expect_identical(
-    random_design(ours$random$terms, ours$random$flist, ours$frame), ours$random$design,
+    random_design(ours$random$terms, ours$random$flist, ours$frame, ours$random$precision), ours$random$design,
     info = info
   )
 }

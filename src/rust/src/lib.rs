@@ -23,6 +23,7 @@ mod inference;
 mod interrupt;
 mod many;
 mod profile;
+mod residual;
 
 extendr_module! {
     mod ferrolmm;

@@ -1,4 +1,4 @@
-//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I bordered by [Q r], at one set of relative covariance factors T.
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision Q in the place of I where there is one) bordered by [Q r], at one set of relative covariance factors T.
 //!
 //! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
@@ -28,7 +28,7 @@ pub struct System {
     /// Lists of neighbours.
     pub schur: Arc<Schur>,
     /// Threads.
-    pub workers: Workers,
+    pub workers: Arc<Workers>,
 }
 
 /// Factor of the Schur complement.
@@ -144,7 +144,7 @@ impl Factor {
             w,
             s: storage.unwrap_or_else(|| empty_storage(&system.schur)),
             lx: Vec::new(),
-            log_det_m: log_det_1,
+            log_det_m: log_det_1 - system.moments.log_det_prior,
             log_det_x: 0.0,
             pwrss: 0.0,
             total: 0.0,
@@ -738,8 +738,10 @@ fn own_column(
     small::mul_nn(zz, t_column, k, k, 1, &mut half);
     for row in a..k {
         let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
-        column[schur.offset[v] + row - first] = value + if row == a { 1.0 } else { 0.0 };
+        column[schur.offset[v] + row - first] = value;
     }
+    let prior = &system.moments.factors[f].prior;
+    column[schur.offset[v] + a - first] += prior.get(level).copied().unwrap_or(1.0);
     for at in schur.later_start[v]..schur.later_start[v + 1] {
         let l = schur.later[at] as usize;
         let g = schur.node[l].0;
@@ -757,6 +759,10 @@ fn own_column(
             column[schur.offset[l] + row - first] += (row..kg)
                 .map(|i| t[g][row * kg + i] * product[i])
                 .sum::<f64>();
+        }
+        let prior = &system.moments.pairs[source.pair as usize].prior;
+        if let Some(q) = prior.get(source.entry) {
+            column[schur.offset[l] + a] += q;
         }
     }
 }

@@ -16,7 +16,9 @@ use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
-use crate::raw::{raw_factor, theta_from_raw, RawFactor};
+use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
+use crate::residual::Residual;
+use crate::residual_rows::{ResidualPart, ResidualRows};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
@@ -43,6 +45,7 @@ pub(crate) struct Prepared {
     pub parameters: Parameters,
     pub system: System,
     pub center: Center,
+    pub residual: Option<ResidualPart>,
 }
 
 impl Prepared {
@@ -52,14 +55,70 @@ impl Prepared {
             fixed: self.fixed.clone(),
             layout: self.layout.clone(),
             bases: self.bases.clone(),
-            parameters: Parameters::new(&self.layout, &self.bases),
+            parameters: Parameters::new(&self.layout, &self.bases, self.parameters.residual),
             system: System {
                 moments: self.system.moments.clone(),
                 schur: Arc::clone(&self.system.schur),
-                workers: Workers::sequential(),
+                workers: Workers::sequential().into(),
             },
             center: self.center.clone(),
+            residual: self.residual.clone(),
         }
+    }
+
+    /// The criterion of this model, not evaluated yet.
+    pub fn criterion<'a>(
+        &'a self,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Criterion<'a> {
+        Criterion::new(
+            &self.system,
+            &self.parameters,
+            reml,
+            center,
+            -2.0 * self.fixed.log_det_rinv,
+            interrupt,
+        )
+        .with_residual(self.residual.as_ref())
+    }
+
+    /// Centres the response elsewhere and takes the cross-products again, at these parameters.
+    fn recentre(
+        &mut self,
+        data: &ModelData<'_>,
+        moved: Center,
+        theta: &[f64],
+    ) -> Result<(), EngineError> {
+        let workers = Arc::clone(&self.system.workers);
+        if let Some(part) = &mut self.residual {
+            part.rows = ResidualRows::new(
+                data,
+                &self.fixed,
+                &self.layout,
+                &self.bases,
+                &moved,
+                &part.model,
+            );
+            let phi = self.parameters.of_residual(theta);
+            let whitening = part
+                .model
+                .at_with(phi, &workers)
+                .ok_or(EngineError::PerfectFit)?;
+            self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
+        } else {
+            self.system.moments = Moments::new(
+                data,
+                &self.fixed,
+                &self.layout,
+                &self.bases,
+                &moved,
+                &workers,
+            )?;
+        }
+        self.center = moved;
+        Ok(())
     }
 }
 
@@ -130,15 +189,7 @@ pub(crate) fn fit_prepared(
     let mut rounds = 0;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
-        let log_det = -2.0 * prepared.fixed.log_det_rinv;
-        let mut criterion = Criterion::new(
-            &prepared.system,
-            &prepared.parameters,
-            options.reml,
-            &center,
-            log_det,
-            interrupt,
-        );
+        let mut criterion = prepared.criterion(&center, options.reml, interrupt);
         let run = optimum(&mut criterion, &theta, options)?;
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
@@ -150,20 +201,10 @@ pub(crate) fn fit_prepared(
         }
         let lost = factor.pwrss < RECENTER * factor.total;
         if lost && rounds < 3 {
-            let solution = solve(&prepared.system, factor);
-            let moved = recentre(&prepared, factor, &solution, &center);
+            let solution = solve(criterion.system(), factor);
+            let moved = new_center(&prepared, factor, &solution);
             drop(criterion);
-            let workers = std::mem::replace(&mut prepared.system.workers, Workers::sequential());
-            prepared.system.moments = Moments::new(
-                data,
-                &prepared.fixed,
-                &prepared.layout,
-                &prepared.bases,
-                &moved,
-                &workers,
-            );
-            prepared.system.workers = workers;
-            prepared.center = moved;
+            prepared.recentre(data, moved, &theta)?;
             rounds += 1;
             continue;
         }
@@ -176,7 +217,7 @@ pub(crate) fn fit_prepared(
         let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
         let solution = match criterion.latest.take() {
             Some(latest) => latest.solution,
-            None => solve(&prepared.system, &factor),
+            None => solve(criterion.system(), &factor),
         };
         let value = criterion.at(&factor);
         drop(criterion);
@@ -270,12 +311,41 @@ pub(crate) fn prepare(
             rank: fixed.rank(),
         });
     }
-    let (layout, bases) = lay_out(data, &workers);
+    let residual = data
+        .residual
+        .as_ref()
+        .map(|structure| Residual::new(structure, n))
+        .transpose()?;
+    let independent = |factor: &FactorLayout| {
+        let user = factor.user.map(|user| &data.factors[user]);
+        let whole = || {
+            residual
+                .as_ref()
+                .is_none_or(|r| contains(factor.codes(data), r))
+        };
+        user.is_some_and(|user| user.precision.is_none()) && whole()
+    };
+    let (layout, bases) = lay_out(data, independent, &workers);
     let center = Center {
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
-    let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers);
+    let (moments, residual) = match residual {
+        None => (
+            Moments::new(data, &fixed, &layout, &bases, &center, &workers)?,
+            None,
+        ),
+        Some(model) => {
+            let rows = ResidualRows::new(data, &fixed, &layout, &bases, &center, &model);
+            let part = ResidualPart {
+                model,
+                rows,
+                layout: layout.clone(),
+            };
+            let moments = first_moments(data, options, &part, &layout, &workers)?;
+            (moments, Some(part))
+        }
+    };
     check_residual(data, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation =
@@ -285,11 +355,12 @@ pub(crate) fn prepare(
     } else {
         Workers::new(options.threads, 10.0 * per_evaluation, stop)
     };
-    let parameters = Parameters::new(&layout, &bases);
+    let residual_parameters = residual.as_ref().map_or(0, |part| part.model.len());
+    let parameters = Parameters::new(&layout, &bases, residual_parameters);
     let system = System {
         moments,
         schur: Arc::new(schur),
-        workers,
+        workers: workers.into(),
     };
     Ok(Prepared {
         fixed,
@@ -298,7 +369,50 @@ pub(crate) fn prepare(
         parameters,
         system,
         center,
+        residual,
     })
+}
+
+/// Does each residual group lie within one level?
+fn contains(codes: &[i32], residual: &Residual) -> bool {
+    let order = residual.order();
+    (0..residual.groups()).all(|g| {
+        let mut rows = order[residual.group(g)].iter();
+        let first = rows.next().map(|&row| codes[row as usize]);
+        rows.all(|&row| Some(codes[row as usize]) == first)
+    })
+}
+
+/// The cross-products at the residual parameters to start from.
+fn first_moments(
+    data: &ModelData<'_>,
+    options: &Options,
+    part: &ResidualPart,
+    layout: &[FactorLayout],
+    workers: &Workers,
+) -> Result<Moments, EngineError> {
+    let phi = residual_start(options, &part.model)?;
+    let whitening = part.model.at_with(&phi, workers).ok_or_else(|| {
+        EngineError::ResidualStart(
+            "the residual parameters give no positive definite matrix".to_owned(),
+        )
+    })?;
+    let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
+    moments.add_priors(data, layout)?;
+    Ok(moments)
+}
+
+/// Internal residual parameters at the end of the user's start, or those of the structure.
+fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, EngineError> {
+    let Some(raw) = &options.start else {
+        return Ok(model.start());
+    };
+    let natural = raw.len().checked_sub(model.len()).map(|at| &raw[at..]);
+    natural
+        .and_then(|natural| model.internal(natural))
+        .ok_or_else(|| {
+            EngineError::ResidualStart("impossible values of the residual parameters".to_owned())
+        })
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
@@ -331,13 +445,20 @@ fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError
                 "start holds a value that is not finite".to_owned(),
             ));
         }
-        return Ok(theta_from_raw(raw, &prepared.bases, parameters));
+        let mut theta = theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
+            EngineError::Dimension("start holds impossible correlations".to_owned())
+        })?;
+        if let Some(part) = &prepared.residual {
+            theta.extend(residual_start(options, &part.model)?);
+        }
+        return Ok(theta);
     }
     let tau = moment_start(&prepared.system.moments, &prepared.bases);
-    Ok(parameters
-        .list
-        .iter()
-        .map(|a| if a.row == a.column { tau[a.term] } else { 0.0 })
+    let of_terms = parameters.structures.iter().zip(tau);
+    let of_residual = prepared.residual.iter().flat_map(|part| part.model.start());
+    Ok(of_terms
+        .flat_map(|(structure, tau)| structure.start(tau))
+        .chain(of_residual)
         .collect())
 }
 
@@ -445,19 +566,15 @@ fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, Engi
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.
-fn recentre(
-    prepared: &Prepared,
-    factor: &Factor,
-    solution: &Solution,
-    center: &[Vec<f64>],
-) -> Center {
+fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;
     let b = (0..prepared.layout.len())
         .map(|f| {
             let k = prepared.layout[f].k;
             let t = &factor.t[f];
-            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4);
+            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4)
+                && prepared.system.moments.factors[f].prior.is_empty();
             if !regular {
                 return Vec::new();
             }
@@ -469,7 +586,6 @@ fn recentre(
             b
         })
         .collect();
-    let _ = center;
     Center { beta, b }
 }
 
@@ -528,6 +644,17 @@ fn estimates(
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
+    let ussq = match crate::prior::times(&prepared.system, &solution.u) {
+        Some(weighted) => {
+            inner(&weighted.rest, &solution.u.rest) + inner(&weighted.first, &solution.u.first)
+        }
+        None => inner(&u, &u),
+    };
+    let wrss = if prepared.residual.is_some() {
+        factor.pwrss - ussq
+    } else {
+        wrss
+    };
     let degrees = data.n() as f64
         - if options.reml {
             fixed.rank() as f64
@@ -538,11 +665,8 @@ fn estimates(
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
     Fit {
-        theta: raw
-            .iter()
-            .zip(&prepared.bases)
-            .flat_map(|(r, basis)| r.parameters(basis))
-            .collect(),
+        theta: raw_theta(prepared, theta),
+        phi: natural_phi(prepared, theta),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),
@@ -554,13 +678,32 @@ fn estimates(
         ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,
         pwrss: factor.pwrss,
         wrss,
-        ussq: u.iter().map(|v| v * v).sum(),
+        ussq,
         b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
         u,
         fitted,
         residuals,
         certificate,
     }
+}
+
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// theta as the user sees it.
+pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    let bases = prepared.bases.iter().enumerate();
+    bases
+        .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))
+        .collect()
+}
+
+/// Residual parameters as the user sees them.
+pub(crate) fn natural_phi(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    prepared.residual.as_ref().map_or_else(Vec::new, |part| {
+        part.model.natural(prepared.parameters.of_residual(theta))
+    })
 }
 
 /// u and b of one term in the user's basis.

@@ -19,6 +19,10 @@ use crate::schur::{Storage, DENSE_ADVANTAGE};
 /// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
 #[must_use]
 pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
+    if system.moments.pairs.iter().any(|pair| pair.f == pair.g) {
+        // the sums below are over independent levels
+        return f64::INFINITY;
+    }
     let order = (system.schur.q2 + p) as f64;
     let first = parameters
         .list

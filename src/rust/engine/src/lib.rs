@@ -39,13 +39,19 @@ pub mod fixed_basis;
 pub mod gradient;
 pub mod hessian;
 pub mod inference;
+mod inverse_entries;
 pub mod linalg;
 pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;
+mod prior;
+mod products;
 pub mod random_basis;
 mod raw;
+pub mod residual;
+mod residual_rows;
+mod residual_score;
 pub mod schur;
 pub mod start;
 
@@ -53,4 +59,7 @@ pub use error::EngineError;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
-pub use terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+pub use terms::{
+    Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
+    ResidualStructure, Scale, SpatialKind, Structure,
+};

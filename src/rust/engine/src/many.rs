@@ -7,7 +7,6 @@ use crate::fixed_basis::weighted_rows;
 use crate::moments::Moments;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag, Workers};
-use crate::random_basis::column_value;
 use crate::result::Status;
 use crate::terms::ModelData;
 
@@ -131,7 +130,15 @@ fn one(
         return None;
     }
     let own = ModelData { y, ..data.clone() };
-    let prepared = with_response(&own, shared);
+    let prepared = if shared.residual.is_some() {
+        let sequential = Options {
+            threads: 1,
+            ..options.clone()
+        };
+        prepare(&own, &sequential, stop).ok()?
+    } else {
+        with_response(&own, shared)
+    };
     let kept = prepared.fixed.kept.clone();
     let (fit, inference) =
         fit_prepared(&own, options, prepared, satterthwaite, &|| stop.is_set()).ok()?;
@@ -143,7 +150,7 @@ fn one(
         ddf[j] = inference.as_ref().map_or(f64::NAN, |s| s.ddf(c, r));
     }
     Some(OneResponse {
-        theta: fit.theta,
+        theta: [fit.theta, fit.phi].concat(),
         beta: fit.beta,
         standard_error,
         ddf,
@@ -200,20 +207,13 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
             row[p1 - 1] = 0.0;
         }
         let mut z = vec![0.0; factor.k];
-        for (i, value) in r.iter().enumerate() {
+        let codes = factor.codes(data);
+        for (i, value) in r.iter().enumerate().take(codes.len()) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
             for &t in &factor.terms {
-                let basis = &shared.bases[t];
-                for c in 0..basis.k {
-                    z[basis.offset + c] = (0..=c)
-                        .map(|a| {
-                            root * column_value(data.terms[t].columns[a], i)
-                                * basis.change[c * basis.k + a]
-                        })
-                        .sum();
-                }
+                shared.bases[t].add_row(&data.terms[t].columns, i, root, &mut z);
             }
-            let level = data.factors[factor.user].codes[i] as usize - 1;
+            let level = codes[i] as usize - 1;
             for (a, za) in z.iter().enumerate() {
                 own.zx[(level * factor.k + a) * p1 + p1 - 1] += za * value;
             }

@@ -31,7 +31,7 @@ fn point(prepared: &Prepared, rng: &mut Rng, size: f64) -> Vec<f64> {
         .list
         .iter()
         .map(|a| {
-            if a.row == a.column {
+            if a.entries[0].0 == a.entries[0].1 {
                 size * rng.between(0.5, 1.5)
             } else {
                 size * rng.between(-0.8, 0.8)
@@ -173,7 +173,7 @@ fn derivatives_with_one_small_direction() {
             }
             let mut x = point(&prepared, &mut rng, 0.7);
             for (value, a) in x.iter_mut().zip(list) {
-                if a.row == a.column && a.row > 0 {
+                if a.entries[0].0 == a.entries[0].1 && a.entries[0].0 > 0 {
                     *value *= small;
                 }
             }
@@ -206,7 +206,7 @@ fn derivatives_at_rank_deficient_factors() {
             let mut x = point(&prepared, &mut rng, 0.7);
             let mut free = Vec::new();
             for (at, a) in list.iter().enumerate() {
-                if Some(a.term) == widest && a.column > 0 {
+                if Some(a.term) == widest && a.entries[0].1 > 0 {
                     x[at] = 0.0;
                 } else {
                     free.push(at);

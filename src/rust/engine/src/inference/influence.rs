@@ -14,15 +14,13 @@
 use super::to_user_basis;
 use crate::criterion::Criterion;
 use crate::factor::System;
-use crate::fit::{coefficients, optimum, Prepared};
+use crate::fit::{coefficients, natural_phi, optimum, raw_theta, Prepared};
 use crate::gradient::solve;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
-use crate::random_basis::column_value;
-use crate::raw::raw_factor;
 use crate::terms::ModelData;
 
 /// Sets in one piece of work: they share the copies of what is modified.
@@ -102,7 +100,7 @@ pub(super) fn deletions(
         let mut system = System {
             moments: original.clone(),
             schur: prepared.system.schur.clone(),
-            workers: Workers::sequential(),
+            workers: Workers::sequential().into(),
         };
         work[piece]
             .clone()
@@ -147,15 +145,18 @@ fn remove(data: &ModelData<'_>, prepared: &Prepared, moments: &mut Moments, set:
         let level: Vec<usize> = prepared
             .layout
             .iter()
-            .map(|f| data.factors[f.user].codes[i] as usize - 1)
+            .map(|f| f.codes(data).get(i).map_or(0, |code| *code as usize - 1))
             .collect();
         subtract_product(&mut moments.xx, &v, &v);
         for (f, factor) in moments.factors.iter_mut().enumerate() {
+            if factor.n_levels == 0 {
+                continue;
+            }
             let (k, j) = (factor.k, level[f]);
             subtract_product(&mut factor.zz[j * k * k..(j + 1) * k * k], &z[f], &z[f]);
             subtract_product(&mut factor.zx[j * k * p1..(j + 1) * k * p1], &v, &z[f]);
         }
-        for pair in &mut moments.pairs {
+        for pair in moments.pairs.iter_mut().filter(|pair| pair.f != pair.g) {
             let range = pair.start[level[pair.f]]..pair.start[level[pair.f] + 1];
             if let Ok(at) = pair.level[range.clone()].binary_search(&(level[pair.g] as u32)) {
                 let (left, right) = (&z[pair.f], &z[pair.g]);
@@ -207,16 +208,7 @@ fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f6
         .map(|factor| {
             let mut row = vec![0.0; factor.k];
             for &t in &factor.terms {
-                let basis = &prepared.bases[t];
-                for c in 0..basis.k {
-                    row[basis.offset + c] = root
-                        * (0..=c)
-                            .map(|a| {
-                                column_value(data.terms[t].columns[a], i)
-                                    * basis.change[c * basis.k + a]
-                            })
-                            .sum::<f64>();
-                }
+                prepared.bases[t].add_row(&data.terms[t].columns, i, root, &mut row);
             }
             row
         })
@@ -295,11 +287,8 @@ fn without(
     let mut beta = vec![f64::NAN; all.len()];
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = super::fixed_covariance(&factor.lx, solution.c.m);
-    let raw = prepared.bases.iter().enumerate().flat_map(|(t, basis)| {
-        raw_factor(basis, &prepared.parameters.term_factor(&x, t)).parameters(basis)
-    });
     Some(Deletion {
-        theta: raw.collect(),
+        theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
         sigma: (factor.pwrss / degrees).sqrt(),
@@ -427,7 +416,7 @@ impl Curvature {
                 .enumerate()
                 .map(|(a, parameter)| {
                     let moved = x[a] + factor * step[a] * self.scale[a];
-                    if parameter.row == parameter.column {
+                    if parameter.entries.first().is_some_and(|e| e.0 == e.1) {
                         moved.max(0.0)
                     } else {
                         moved

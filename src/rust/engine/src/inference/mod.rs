@@ -196,16 +196,7 @@ fn evaluated<'a>(
     theta: &[f64],
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
-    let log_det = -2.0 * prepared.fixed.log_det_rinv;
-    let (system, parameters) = (&prepared.system, &prepared.parameters);
-    let mut criterion = Criterion::new(
-        system,
-        parameters,
-        options.reml,
-        &prepared.center.b,
-        log_det,
-        interrupt,
-    );
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
     use crate::optimize::Objective;
     criterion
         .value(theta)
@@ -223,17 +214,14 @@ fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
         let natural = (moments.factors[factor].n_levels as f64 / moments.n as f64).sqrt();
         let floor = REGULAR * natural;
         let t = parameters.term_factor(theta, term);
+        let own = parameters.of_term(theta, term);
         if (0..k).all(|i| t[i * k + i].abs() >= floor) {
-            out.extend_from_slice(&theta[parameters.start[term]..parameters.start[term + 1]]);
-            continue;
+            out.extend_from_slice(own);
+        } else {
+            out.extend(parameters.structures[term].inflated(own, floor * floor));
         }
-        let mut g = vec![0.0; k * k];
-        small::mul_nt(&t, &t, k, k, k, &mut g);
-        (0..k).for_each(|i| g[i * k + i] += floor * floor);
-        out.extend(
-            parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 0.0)),
-        );
     }
+    out.extend_from_slice(parameters.of_residual(theta));
     out
 }
 

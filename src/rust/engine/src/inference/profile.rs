@@ -10,6 +10,7 @@ use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
 use crate::optimize::Objective;
+use crate::terms::Structure;
 
 /// Most Newton steps to one point.
 const STEPS: usize = 25;
@@ -48,17 +49,33 @@ pub struct ProfilePoint {
 #[must_use]
 pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
     let mut out = Vec::new();
-    for (term, structure) in prepared.parameters.structures.iter().enumerate() {
-        out.extend(structure.entries().into_iter().map(|(i, j)| {
-            if i == j {
-                Target::Deviation(term, i)
-            } else {
-                Target::Correlation(term, i, j)
-            }
-        }));
+    for parameter in &prepared.parameters.list {
+        let term = parameter.term;
+        out.push(match parameter.entries.first() {
+            Some(&(i, j)) if i == j => Target::Deviation(term, i),
+            Some(&(i, j)) => Target::Correlation(term, i, j),
+            None => structured_target(prepared, term, parameter.index),
+        });
     }
     out.push(Target::Sigma);
     out
+}
+
+/// What the parameters of a structure with correlations stand for: its standard deviations, then a correlation of the first
+/// effect with a later one.
+fn structured_target(prepared: &Prepared, term: usize, index: usize) -> Target {
+    let k = prepared.bases[term].k;
+    let deviations = match prepared.bases[term].structure {
+        Structure::Correlated {
+            homogeneous: false, ..
+        } => k,
+        _ => 1,
+    };
+    if index < deviations {
+        Target::Deviation(term, index)
+    } else {
+        Target::Correlation(term, index - deviations + 1, 0)
+    }
 }
 
 /// D and what its minimisation needs, around one fit.
@@ -249,7 +266,7 @@ impl Surface<'_, '_> {
         let size = m + 1;
         let value = self.value(psi)?;
         let precision = (-psi[m]).exp();
-        let exact = self.criterion.exact_hessian()?;
+        let own = self.criterion.unprofiled_hessian()?;
         let degrees = self.criterion.degrees();
         let pwrss = self.criterion.factor.as_ref()?.pwrss;
         let latest = self.criterion.latest()?;
@@ -259,7 +276,7 @@ impl Surface<'_, '_> {
         let mut hessian = vec![0.0; size * size];
         for a in 0..m {
             for b in 0..m {
-                hessian[b * size + a] = exact[b * m + a] + derivatives.rank_one[b * m + a];
+                hessian[b * size + a] = own[b * m + a];
             }
             hessian[m * size + a] = precision * derivatives.slopes[a];
             hessian[a * size + m] = hessian[m * size + a];

@@ -66,7 +66,7 @@ pub(super) fn derivatives(
     let latest = criterion.latest.as_ref()?;
     let r = latest.solution.c.m;
     let system = &prepared.system;
-    let directions = kappas(factor, &prepared.parameters);
+    let directions = kappas(factor, &prepared.parameters, theta);
     let c = &latest.solution.c;
     let base = fixed_covariance(&factor.lx, r);
     let mut vcov_gradient = Vec::with_capacity(s * r * r);
@@ -162,7 +162,7 @@ pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
     out
 }
 
-/// dG = sigma^2 B (E_a T' + T E_a') B' and dG = G / sigma^2 of each term.
+/// dG = sigma^2 B G_a B' and dG = G / sigma^2 of each term.
 fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize) {
     let parameters = &prepared.parameters;
     let s = theta.len() + 1;
@@ -172,14 +172,14 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
         let t = parameters.term_factor(theta, term);
         let mut lambda = vec![0.0; k * k];
         small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
+        let own: Vec<Vec<f64>> = (parameters.start[term]..parameters.start[term + 1])
+            .map(|a| basis.to_user(&parameters.derivative(theta, a)))
+            .collect();
         for j in 0..k {
             for i in j..k {
                 let mut row = vec![0.0; s];
-                for a in parameters.start[term]..parameters.start[term + 1] {
-                    let parameter = parameters.list[a];
-                    let b = |i: usize| basis.change[parameter.row * k + i];
-                    let l = |i: usize| lambda[parameter.column * k + i];
-                    row[a] = sigma2 * (b(i) * l(j) + l(i) * b(j));
+                for (a, slope) in own.iter().enumerate() {
+                    row[parameters.start[term] + a] = sigma2 * slope[j * k + i];
                 }
                 row[s - 1] = (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum();
                 rows.push(row);

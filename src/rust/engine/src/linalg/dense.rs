@@ -5,7 +5,31 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::triangular_solve;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
+
+/// A dense matrix, column-major.
+#[derive(Debug, Clone, Default)]
+pub struct Matrix {
+    /// Entries, column after column.
+    pub data: Vec<f64>,
+    /// Rows.
+    pub nrows: usize,
+    /// Columns.
+    pub ncols: usize,
+}
+
+impl Matrix {
+    /// All zero.
+    #[must_use]
+    pub fn zeros(nrows: usize, ncols: usize) -> Self {
+        Self {
+            data: vec![0.0; nrows * ncols],
+            nrows,
+            ncols,
+        }
+    }
+}
 
 /// Cholesky factor in place of a column-major matrix, in its lower triangle (the other is neither read nor written). `false`
 /// if not positive definite.
@@ -75,6 +99,20 @@ pub fn rows_times(a: &[f64], b: &[f64], m: usize, r: usize, c: usize, out: &mut 
         1.0,
         Par::Seq,
     );
+}
+
+/// B <- L^-1 B or, with `transposed`, L^-T B, for row-major B (n x m) and the lower triangle of `l`.
+pub fn solve_rows(l: &Matrix, b: &mut [f64], m: usize, transposed: bool) {
+    if l.nrows == 0 || m == 0 {
+        return;
+    }
+    let factor = MatRef::from_column_major_slice(&l.data, l.nrows, l.ncols);
+    let rhs = MatMut::from_row_major_slice_mut(b, l.nrows, m);
+    if transposed {
+        triangular_solve::solve_upper_triangular_in_place(factor.transpose(), rhs, Par::Seq);
+    } else {
+        triangular_solve::solve_lower_triangular_in_place(factor, rhs, Par::Seq);
+    }
 }
 
 /// Cholesky factor in the lower triangle; `false` if not positive definite.

@@ -116,6 +116,26 @@ impl Triangle {
         Self::with_layout(Arc::new(Layout::new(offset)))
     }
 
+    /// The lower triangle of a square column-major matrix.
+    #[must_use]
+    pub fn of_square(square: &[f64], n: usize) -> Self {
+        let mut out = Self::zeros(&(0..=n).collect::<Vec<_>>());
+        for j in 0..n {
+            let at = out.layout.column_start(j) + j - out.layout.first_row(j);
+            out.data[at..at + n - j].copy_from_slice(&square[j * n + j..(j + 1) * n]);
+        }
+        out
+    }
+
+    /// Into the lower triangle of a square column-major matrix.
+    pub fn into_square(&self, square: &mut [f64]) {
+        let n = self.order();
+        for j in 0..n {
+            let at = self.layout.column_start(j) + j - self.layout.first_row(j);
+            square[j * n + j..(j + 1) * n].copy_from_slice(&self.data[at..at + n - j]);
+        }
+    }
+
     /// All zero, in the same places as another.
     #[must_use]
     pub fn with_layout(layout: Arc<Layout>) -> Self {
