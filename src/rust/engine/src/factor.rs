@@ -90,8 +90,14 @@ struct Scratch {
     sparse: Vec<f64>,
 }
 
+impl Default for SchurFactor {
+    fn default() -> Self {
+        Self::Sparse(Vec::new())
+    }
+}
+
 /// M^-1 as far as the gradient needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SelectedInverse {
     /// S^-1: dense, or on the pattern of its factor.
     pub r: SchurFactor,
@@ -132,7 +138,12 @@ impl Factor {
         previous: Option<Self>,
     ) -> Option<Self> {
         let (scratch, storage) = match previous {
-            Some(old) => (old.scratch, Some(old.s)),
+            Some(old) => {
+                // one that was given up has no room
+                let given_up =
+                    matches!(&old.s, SchurFactor::Dense(s) if s.order() != system.schur.q2);
+                (old.scratch, (!given_up).then_some(old.s))
+            }
             None => (Scratch::default(), None),
         };
         let shift = shifts(system, &t, center);
@@ -203,6 +214,16 @@ impl Factor {
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, b, m),
             (SchurFactor::Sparse(_), Storage::Dense) => {}
         }
+    }
+
+    /// Gives away the factor of a dense complement and all buffers: solves are not possible afterwards, determinants and
+    /// solutions already found stay.
+    pub fn give_up_complement(&mut self) -> Option<Triangle> {
+        self.scratch = Scratch::default();
+        if let SchurFactor::Dense(s) = &mut self.s {
+            return Some(std::mem::take(s));
+        }
+        None
     }
 
     /// B <- L^-1 B.

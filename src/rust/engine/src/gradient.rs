@@ -85,18 +85,21 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
         }
         gamma[i] /= factor.lx[i * p1 + i];
     }
-    let split = |rows: &[f64], shift: &dyn Fn(usize) -> f64| {
+    let split = |mut rows: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
         let effects = rows.len() / p1;
-        let (mut c, mut u) = (Vec::with_capacity(effects * p), Vec::with_capacity(effects));
-        for (i, row) in rows.chunks_exact(p1).enumerate() {
-            c.extend_from_slice(&row[..p]);
+        let mut u = Vec::with_capacity(effects);
+        for i in 0..effects {
+            let row = &rows[i * p1..(i + 1) * p1];
             let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
             u.push(row[p] + shift(i) - fixed);
+            // the rows of c stay where they are, moved together
+            rows.copy_within(i * p1..i * p1 + p, i * p);
         }
-        (c, u)
+        rows.truncate(effects * p);
+        (rows, u)
     };
     let first_shift = &factor.shift[0];
-    let (c1, u1) = split(&all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
+    let (c1, u1) = split(all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
     let schur = &system.schur;
     let mut rest_shift = vec![0.0; schur.q2];
     for (v, &(f, level)) in schur.node.iter().enumerate() {
@@ -106,7 +109,7 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
                 factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
         }
     }
-    let (c2, u2) = split(&all.rest, &|i| rest_shift[i]);
+    let (c2, u2) = split(all.rest, &|i| rest_shift[i]);
     let c = Rows {
         first: c1,
         rest: c2,

@@ -53,21 +53,59 @@ pub fn traces(
     directions: &[Direction],
     reml: bool,
 ) -> Vec<f64> {
+    let images = images(system, factor, solution, directions, reml);
+    let parts = (inverse, solution, images.as_slice());
+    traces_from(system, factor, parts, directions, reml, None)
+}
+
+/// As [`traces`], but the factor of a dense complement gives its place to the products: it is gone afterwards.
+#[must_use]
+pub fn traces_in_place(
+    system: &System,
+    factor: &mut Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    directions: &[Direction],
+    reml: bool,
+) -> Vec<f64> {
+    let images = images(system, factor, solution, directions, reml);
+    let room = factor.give_up_complement();
+    let parts = (inverse, solution, images.as_slice());
+    traces_from(system, factor, parts, directions, reml, room)
+}
+
+fn images(
+    system: &System,
+    factor: &Factor,
+    solution: &Solution,
+    directions: &[Direction],
+    reml: bool,
+) -> Vec<Image> {
+    if !reml || solution.h.m == 0 {
+        return Vec::new();
+    }
+    directions
+        .iter()
+        .filter(|direction| direction.factor == 0)
+        .map(|direction| Image::new(system, factor, solution, direction))
+        .collect()
+}
+
+fn traces_from(
+    system: &System,
+    factor: &Factor,
+    (inverse, solution, images): (&SelectedInverse, &Solution, &[Image]),
+    directions: &[Direction],
+    reml: bool,
+    room: Option<Triangle>,
+) -> Vec<f64> {
     let m = directions.len();
     let p = if reml { solution.h.m } else { 0 };
     let of = |f: usize| -> Vec<usize> { (0..m).filter(|&a| directions[a].factor == f).collect() };
     let first = of(0);
     let own = first_traces(system, factor, inverse, solution, directions, &first, p);
-    let images: Vec<Image> = if p == 0 {
-        Vec::new()
-    } else {
-        first
-            .iter()
-            .map(|&a| Image::new(system, factor, solution, &directions[a]))
-            .collect()
-    };
     let r = Complement::new(system, factor, inverse);
-    let products = products(system, factor, &r, directions, &first);
+    let products = products(system, factor, &r, directions, &first, room);
     let count = first.len();
     let mut out = vec![0.0; m * m];
     let mut set = |a: usize, b: usize, value: f64| {
@@ -317,11 +355,12 @@ fn products(
     r: &Complement<'_>,
     directions: &[Direction],
     first: &[usize],
+    mut room: Option<Triangle>,
 ) -> Products {
     let (m, count) = (directions.len(), first.len());
     let phis: Vec<SchurFactor> = first
         .iter()
-        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa))
+        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa, room.take()))
         .collect();
     let others: Vec<usize> = (0..m).filter(|&b| directions[b].factor != 0).collect();
     let mut tiles: Vec<(usize, usize)> = Vec::new();
@@ -388,7 +427,13 @@ fn products(
 }
 
 /// [Phi_a]_S = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is.
-fn phi(system: &System, factor: &Factor, layout: &Arc<Layout>, kappa: &[f64]) -> SchurFactor {
+fn phi(
+    system: &System,
+    factor: &Factor,
+    layout: &Arc<Layout>,
+    kappa: &[f64],
+    room: Option<Triangle>,
+) -> SchurFactor {
     let (schur, k1) = (&system.schur, system.k1());
     let mut kw = vec![0.0; factor.w.len()];
     for j in 0..system.moments.factors[0].n_levels {
@@ -416,7 +461,9 @@ fn phi(system: &System, factor: &Factor, layout: &Arc<Layout>, kappa: &[f64]) ->
         }
     }
     let mut rest = match &schur.storage {
-        Storage::Dense => SchurFactor::Dense(Triangle::with_layout(Arc::clone(layout))),
+        Storage::Dense => {
+            SchurFactor::Dense(room.unwrap_or_else(|| Triangle::with_layout(Arc::clone(layout))))
+        }
         Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     };
     let mut spread = Vec::new();
