@@ -146,12 +146,21 @@ fn step_off(
 
 /// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
 /// than the fit, none.
-fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, HessianKind) {
+fn curvature(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    last: bool,
+) -> (Option<Vec<f64>>, HessianKind) {
     let exact = criterion.exact_cost();
     let differences = x.len() as f64 * criterion.evaluation_cost();
     let evaluations = criterion.evaluations;
     let hessian = if exact <= EXACT_LIMIT && exact <= differences.max(CHEAP) {
-        return (criterion.exact_hessian(), HessianKind::Exact);
+        let hessian = if last {
+            criterion.last_hessian()
+        } else {
+            criterion.exact_hessian()
+        };
+        return (hessian, HessianKind::Exact);
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {
@@ -166,15 +175,16 @@ fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, Hes
     (hessian, kind)
 }
 
-/// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
-pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
+/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum; where nothing else than its values is
+/// wanted afterwards (`last`), perhaps without its factor.
+pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> Certificate {
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
     let m = parameters.len();
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let (hessian, kind) = curvature(criterion, x);
+    let (hessian, kind) = curvature(criterion, x, last);
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {

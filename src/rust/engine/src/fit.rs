@@ -216,7 +216,7 @@ pub(crate) fn fit_prepared(
             rounds += 1;
             continue;
         }
-        let certificate = certify(&mut criterion, &run);
+        let certificate = certify(&mut criterion, &run, !inference);
         let satterthwaite = if inference {
             crate::inference::at_point(&prepared, &mut criterion, &theta)
         } else {
