@@ -66,6 +66,17 @@ const SCALES: Range<f64> = 1e-130..1e130;
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
 
+/// What kind of number a natural parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Between -1 and 1.
+    Correlation,
+    /// Above 0.
+    Positive,
+    /// Any number.
+    Real,
+}
+
 /// A residual structure with everything that does not depend on its parameters.
 #[derive(Debug, Clone)]
 pub struct Residual {
@@ -298,6 +309,20 @@ impl Residual {
             natural.extend(scale.natural(&phi[self.own(k)]));
         }
         natural
+    }
+
+    /// What kind of number each natural parameter is.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = match self.family {
+            Some(Family::Spatial { .. }) => vec![Kind::Positive; 1],
+            Some(Family::Arma { .. }) => vec![Kind::Real; self.first[0]],
+            _ => vec![Kind::Correlation; self.first[0]],
+        };
+        // the nugget
+        kinds.resize(self.first[0], Kind::Correlation);
+        kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
+        kinds
     }
 
     /// Natural parameters with derivatives.

@@ -89,6 +89,20 @@ fn check(parts: &Parts<'_>, n: usize) -> Result<(), EngineError> {
 }
 
 impl Term {
+    /// What kind of number each natural parameter is.
+    pub fn kinds(&self) -> Vec<super::Kind> {
+        use super::Kind::{Positive, Real};
+        match self.kind {
+            Kind::Ident => vec![Positive; self.len()],
+            Kind::Power | Kind::Exponential => vec![Real; self.len()],
+            Kind::ConstantPower => {
+                let mut kinds = vec![Positive; self.strata];
+                kinds.resize(self.len(), Real);
+                kinds
+            }
+        }
+    }
+
     pub fn new(scale: &Scale<'_>, order: &[u32]) -> Result<Self, EngineError> {
         let parts = parts(scale);
         check(&parts, order.len())?;
