@@ -57,6 +57,8 @@ pub mod schur;
 pub mod start;
 
 pub use error::EngineError;
+#[doc(hidden)]
+pub use fit::at_internal;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
