@@ -41,7 +41,9 @@
 #' @importFrom stats anova
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I"),
-                      ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                      ddf = c(
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                      ),
                       refit = TRUE, model.names = NULL) {
   others <- list(...)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))

@@ -41,7 +41,9 @@
 #' @importFrom stats confint
 #' @export
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
-                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                        ddf = c(
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                        ),
                         oldNames = TRUE, nsim = 500L, seed = NULL,
                         boot.type = c("perc", "basic", "norm"), ...) {
   check_level(level)

@@ -22,7 +22,9 @@
 #' @importFrom stats drop1
 #' @export
 drop1.lmm <- function(object, scope,
-                      ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                      ddf = c(
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                      ),
                       test = c("F", "Chisq", "none"), k = 2, ...) {
   test <- if (missing(test) && !missing(k)) "none" else match.arg(test)
   scope <- if (missing(scope)) {

@@ -65,12 +65,13 @@ engine_satterthwaite <- function(model, theta, reml, control) {
 
 #' Kenward and Roger's adjustment at `theta`, relative to sigma^2
 #'
+#' @param linear without the second derivatives of V?
 #' @returns `unadjusted` and `adjusted` covariance matrices of the kept coefficients (r * r); `w`
 #'   (s x s) and `derivatives` Phi P_i Phi (r * r * s) for the degrees of freedom
 #' @noRd
-engine_kenward_roger <- function(model, theta, reml, control) {
+engine_kenward_roger <- function(model, theta, reml, control, linear = FALSE) {
   engine_value(rs_kenward_roger(
-    model, engine_options(reml, theta, control, optimize = FALSE)
+    model, engine_options(reml, theta, control, optimize = FALSE), linear
   ))
 }
 
@@ -173,6 +174,7 @@ engine_remedies <- c(
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   not_finite = "Look for products of very large predictors, or rescale them.",
+  restriction = "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and corARMA(), cannot.",
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

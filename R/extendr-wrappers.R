@@ -37,9 +37,9 @@ rs_deletions <- function(model, options, sets, update) .Call(wrap__rs_deletions,
 #' @noRd
 rs_satterthwaite <- function(model, options) .Call(wrap__rs_satterthwaite, model, options)
 
-#' Kenward and Roger's adjustment at `options$start`.
+#' Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
 #' @noRd
-rs_kenward_roger <- function(model, options) .Call(wrap__rs_kenward_roger, model, options)
+rs_kenward_roger <- function(model, options, linear) .Call(wrap__rs_kenward_roger, model, options, linear)
 
 #' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
 #' `list(n =, x =, codes =, terms =)`, codes 0 where a row has none of the known levels, an element of

@@ -186,9 +186,8 @@ validate_lmm <- function(object) {
     "`Gp` counts levels times effects" = identical(as.double(diff(object$Gp)),
                                                    as.double(sizes * levels)),
     "`b` and `u` have q entries" = length(object$b) == q && length(object$u) == q,
-    "`theta` and `lower` match the terms" =
-      length(object$theta) == sum(theta_counts(object)) &&
-        length(object$lower) == length(object$theta),
+    "`theta` matches the terms" = length(object$theta) == sum(theta_counts(object)),
+    "`lower` matches `theta`" = length(object$lower) == length(object$theta),
     "`phi` matches the residual structure" =
       identical(names(object$phi), as.character(object$residual$names)),
     "`precision` is parallel to `flist`" = length(object$precision) == length(object$flist),

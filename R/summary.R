@@ -37,7 +37,9 @@
 #' coef(summary(fit, ddf = "Kenward-Roger"))
 #' @export
 summary.lmm <- function(object, correlation = NULL,
-                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+                        ddf = c(
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                        ), ...) {
   inference <- ddf_for(object, match_ddf(ddf))
   structure(
     list(

@@ -35,6 +35,9 @@ impl From<EngineError> for Failure {
                 .with("first", first as f64)
                 .with("second", second as f64),
             EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
+            EngineError::Restriction { parameter } => {
+                failure.with("parameter", parameter as f64 + 1.0)
+            }
             EngineError::ZeroCovariate { row } => failure.with("row", row as f64),
             _ => failure,
         }
@@ -210,6 +213,20 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
         max_evaluations: number("max_evaluations")?,
         tolerance: convert::double(&field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
+        sigma: convert::optional_field(value, "sigma")
+            .map(|sigma| convert::double(&sigma, "sigma"))
+            .transpose()?,
+        hold: match convert::optional_field(value, "hold") {
+            Some(hold) => convert::doubles(&hold, "hold")?.to_vec(),
+            None => Vec::new(),
+        },
+        tie: match convert::optional_field(value, "tie") {
+            Some(tie) => convert::integers(&tie, "tie")?
+                .iter()
+                .map(|&set| convert::to_count(set, "tie"))
+                .collect::<Result<_, Failure>>()?,
+            None => Vec::new(),
+        },
     })
 }
 

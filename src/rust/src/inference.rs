@@ -36,14 +36,15 @@ fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
     })
 }
 
-/// Kenward and Roger's adjustment at `options$start`.
+/// Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
 /// @noRd
 #[extendr]
-fn rs_kenward_roger(model: Robj, options: Robj) -> Robj {
+fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
     answer(|| {
         let arguments = Arguments::new(&model, &options)?;
         let found = inference::kenward_roger(
             &arguments.borrow()?,
+            convert::flag(&linear, "linear")?,
             &arguments.options,
             &interrupt::pending,
         )?;

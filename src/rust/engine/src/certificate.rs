@@ -48,8 +48,14 @@ struct Split {
 pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();
+    let restriction = criterion.restriction;
     let splits: Vec<Option<Split>> = (0..terms)
-        .map(|t| split(criterion, &outcome.x, t))
+        .map(|t| {
+            let restricted = restriction.is_some_and(|r| r.touches(parameters, t));
+            (!restricted)
+                .then(|| split(criterion, &outcome.x, t))
+                .flatten()
+        })
         .collect();
     let mut boundary = Boundary {
         rank: parameters.place.iter().map(|p| p.2).collect(),
@@ -140,12 +146,21 @@ fn step_off(
 
 /// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
 /// than the fit, none.
-fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, HessianKind) {
+fn curvature(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    last: bool,
+) -> (Option<Vec<f64>>, HessianKind) {
     let exact = criterion.exact_cost();
     let differences = x.len() as f64 * criterion.evaluation_cost();
     let evaluations = criterion.evaluations;
     let hessian = if exact <= EXACT_LIMIT && exact <= differences.max(CHEAP) {
-        return (criterion.exact_hessian(), HessianKind::Exact);
+        let hessian = if last {
+            criterion.last_hessian()
+        } else {
+            criterion.exact_hessian()
+        };
+        return (hessian, HessianKind::Exact);
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {
@@ -160,15 +175,16 @@ fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, Hes
     (hessian, kind)
 }
 
-/// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
-pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
+/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum; where nothing else than its values is
+/// wanted afterwards (`last`), perhaps without its factor.
+pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> Certificate {
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
     let m = parameters.len();
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let (hessian, kind) = curvature(criterion, x);
+    let (hessian, kind) = curvature(criterion, x, last);
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {
@@ -180,13 +196,21 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
         }
         None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
     };
-    let max_gradient = gradient
+    let (own_gradient, own_hessian, own_scale) = match criterion.restriction {
+        None => (gradient.clone(), hessian.clone(), scale),
+        Some(r) => (r.gradient(&gradient), r.hessian(&hessian), r.scale(&scale)),
+    };
+    let max_gradient = own_gradient
         .iter()
-        .zip(&scale)
+        .zip(&own_scale)
         .fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
-    let free: Vec<usize> = (0..m)
+    let variables = own_scale.len();
+    let free: Vec<usize> = (0..variables)
         .filter(|&a| {
+            if criterion.restriction.is_some() {
+                return true;
+            }
             let Some(parameter) = parameters.list.get(a) else {
                 return true;
             };
@@ -200,7 +224,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
     let scaled: Vec<f64> = (0..d * d)
         .map(|e| {
             let (a, b) = (free[e % d], free[e / d]);
-            hessian[b * m + a] * scale[a] * scale[b]
+            own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
         })
         .collect();
     let min_eigenvalue = if d == 0 {

@@ -11,6 +11,7 @@ use crate::optimize::Objective;
 use crate::residual::Whitening;
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
+use crate::restriction::Restriction;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -53,7 +54,10 @@ pub struct Criterion<'a> {
     pub factor: Option<Factor>,
     /// Solution and derivatives at the last point, once asked for.
     pub latest: Option<Latest>,
+    /// Which parameters are held or tied.
+    pub(crate) restriction: Option<&'a Restriction>,
     residual: Option<&'a ResidualPart>,
+    known_sigma2: Option<f64>,
     at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
@@ -102,7 +106,9 @@ impl<'a> Criterion<'a> {
             evaluations: 0,
             factor: None,
             latest: None,
+            restriction: None,
             residual: None,
+            known_sigma2: None,
             at_residual: None,
             spare: None,
             point: Vec::new(),
@@ -114,6 +120,26 @@ impl<'a> Criterion<'a> {
     pub(crate) fn with_residual(mut self, residual: Option<&'a ResidualPart>) -> Self {
         self.residual = residual;
         self
+    }
+
+    /// The same with parameters that are held or tied.
+    #[must_use]
+    pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
+        self.restriction = restriction;
+        self
+    }
+
+    /// The same with a known residual variance.
+    #[must_use]
+    pub(crate) fn with_sigma2(mut self, sigma2: Option<f64>) -> Self {
+        self.known_sigma2 = sigma2;
+        self
+    }
+
+    /// The residual variance where it is known.
+    #[must_use]
+    pub(crate) fn known_sigma2(&self) -> Option<f64> {
+        self.known_sigma2
     }
 
     /// Cross-products at the last point.
@@ -192,15 +218,24 @@ impl<'a> Criterion<'a> {
         } else {
             0.0
         };
-        factor.log_det_m + fixed - self.system().moments.sum_log_weights
-            + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
+        let tau = 2.0 * std::f64::consts::PI;
+        let of_sigma = match self.known_sigma2 {
+            Some(sigma2) => degrees * (tau * sigma2).ln() + factor.pwrss / sigma2,
+            None => degrees * (1.0 + (tau * factor.pwrss / degrees).ln()),
+        };
+        factor.log_det_m + fixed - self.system().moments.sum_log_weights + of_sigma
     }
 
     /// 1 / sigma^2 at the last point.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
         let factor = self.factor.as_ref()?;
-        Some(self.precision.unwrap_or(self.degrees() / factor.pwrss))
+        let known = self.known_sigma2.map(f64::recip);
+        Some(
+            self.precision
+                .or(known)
+                .unwrap_or(self.degrees() / factor.pwrss),
+        )
     }
 
     /// Solution, selected inverse and derivatives at the last point.
@@ -219,6 +254,7 @@ impl<'a> Criterion<'a> {
                 theta: &self.point,
                 reml: self.reml,
                 precision,
+                profiled: self.known_sigma2.is_none(),
             };
             let state = self.residual.zip(self.at_residual.as_ref());
             let rows = state.map(|(part, _)| part.solution(system, factor, &solution));
@@ -254,6 +290,16 @@ impl<'a> Criterion<'a> {
     /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
     /// gradient.
     pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
+        self.exact_hessian_and(false)
+    }
+
+    /// The same as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
+    /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
+    pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
+        self.exact_hessian_and(true)
+    }
+
+    fn exact_hessian_and(&mut self, last: bool) -> Option<Vec<f64>> {
         self.latest()?;
         if !self.is_plain() {
             if self.latest.as_ref()?.exact.is_none() {
@@ -264,24 +310,47 @@ impl<'a> Criterion<'a> {
             return self.latest.as_ref()?.exact.clone();
         }
         if self.latest.as_ref()?.exact.is_none() {
-            if let Some(exact) = self.coarse_hessian() {
-                self.latest.as_mut()?.exact = Some(exact);
+            let coarse = self.coarse_factors();
+            let mut found = None;
+            if let Some(coarse) = coarse {
+                if last {
+                    let _ = self.factor.as_mut()?.give_up_complement();
+                    self.latest.as_mut()?.inverse = SelectedInverse::default();
+                }
+                found = self.coarse_hessian(&coarse);
+                if last {
+                    self.point.clear();
+                    self.latest.as_mut()?.exact.clone_from(&found);
+                    return found;
+                }
+            }
+            let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
+            latest.exact = if found.is_some() {
+                found
+            } else {
+                let directions = kappas(factor, self.parameters, &self.point);
+                let (inverse, solution) = (&mut latest.inverse, &latest.solution);
+                let traces = if last {
+                    inverse.y = Vec::new();
+                    let base = self.base;
+                    hessian::traces_in_place(
+                        base,
+                        factor,
+                        inverse,
+                        solution,
+                        &directions,
+                        self.reml,
+                    )
+                } else {
+                    hessian::traces(self.base, factor, inverse, solution, &directions, self.reml)
+                };
+                Some(latest.derivatives.exact_hessian(&traces))
+            };
+            if last {
+                self.point.clear();
             }
         }
-        let factor = self.factor.as_ref()?;
-        let latest = self.latest.as_mut()?;
-        if latest.exact.is_none() {
-            let traces = hessian::traces(
-                self.base,
-                factor,
-                &latest.inverse,
-                &latest.solution,
-                &kappas(factor, self.parameters, &self.point),
-                self.reml,
-            );
-            latest.exact = Some(latest.derivatives.exact_hessian(&traces));
-        }
-        latest.exact.clone()
+        self.latest.as_ref()?.exact.clone()
     }
 
     /// Hessian in theta at fixed sigma^2 of the criterion in which sigma^2 is a parameter of its own.
@@ -300,8 +369,8 @@ impl<'a> Criterion<'a> {
         self.residual.is_none() && !self.base.moments.pairs.iter().any(|pair| pair.f == pair.g)
     }
 
-    /// Exact Hessian where some T is nearly singular: from the factor at a slightly larger G (see [`COARSE`]).
-    fn coarse_hessian(&self) -> Option<Vec<f64>> {
+    /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
+    fn coarse_factors(&self) -> Option<Vec<Vec<f64>>> {
         let parameters = self.parameters;
         let regular = parameters.regular_factors(&self.point);
         let moments = &self.base.moments;
@@ -309,23 +378,17 @@ impl<'a> Criterion<'a> {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
             FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
         });
-        if coarse == regular {
-            return None;
-        }
-        let t = parameters.by_factor(&coarse);
+        (coarse != regular).then_some(coarse)
+    }
+
+    /// Exact Hessian from the factor at T of a slightly larger G.
+    fn coarse_hessian(&self, coarse: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let parameters = self.parameters;
+        let t = parameters.by_factor(coarse);
         let mut factor = Factor::new(self.base, t, self.center, None)?;
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
         let inverse = factor.selected_inverse(self.base, None);
         let solution = solve(self.base, &factor);
-        let directions = kappas(&factor, parameters, &self.point);
-        let traces = hessian::traces(
-            self.base,
-            &factor,
-            &inverse,
-            &solution,
-            &directions,
-            self.reml,
-        );
         let derivatives = derivatives(
             self.base,
             &factor,
@@ -335,10 +398,23 @@ impl<'a> Criterion<'a> {
                 parameters,
                 theta: &self.point,
                 reml: self.reml,
-                precision: self.precision.unwrap_or(self.degrees() / factor.pwrss),
+                precision: self
+                    .precision
+                    .or(self.known_sigma2.map(f64::recip))
+                    .unwrap_or(self.degrees() / factor.pwrss),
+                profiled: self.known_sigma2.is_none(),
             },
             None,
         )?;
+        let directions = kappas(&factor, parameters, &self.point);
+        let traces = hessian::traces_in_place(
+            self.base,
+            &mut factor,
+            &inverse,
+            &solution,
+            &directions,
+            self.reml,
+        );
         Some(derivatives.exact_hessian(&traces))
     }
 
@@ -439,7 +515,10 @@ impl Objective for Criterion<'_> {
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
         if let Some(latest) = self.latest.take() {
-            self.spare = Some(latest.inverse);
+            self.spare = Some(SelectedInverse {
+                r: latest.inverse.r,
+                ..SelectedInverse::default()
+            });
         }
         let previous = self.factor.take();
         self.factor = Factor::new(self.system(), t, self.center, previous);

@@ -38,6 +38,12 @@ pub enum EngineError {
         /// Which grouping factor (from 0, in the caller's order).
         factor: Option<usize>,
     },
+    /// A parameter that cannot be held or tied on its own.
+    #[error("covariance parameter {} cannot be held or tied on its own", parameter + 1)]
+    Restriction {
+        /// Index in (theta, phi), from 0.
+        parameter: usize,
+    },
     /// The exact computation would take more memory than is sensible.
     #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
     TooLarge {
@@ -93,6 +99,7 @@ impl EngineError {
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
             Self::NotPositiveDefinite { .. } => "not_positive_definite",
+            Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",
             Self::DuplicatePosition { .. } => "duplicate_position",
             Self::ResidualStart(_) => "residual_start",

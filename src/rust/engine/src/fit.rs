@@ -19,6 +19,7 @@ use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
 use crate::residual_rows::{ResidualPart, ResidualRows};
+use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
@@ -46,6 +47,9 @@ pub(crate) struct Prepared {
     pub system: System,
     pub center: Center,
     pub residual: Option<ResidualPart>,
+    pub restriction: Option<Restriction>,
+    /// Known residual variance.
+    pub sigma2: Option<f64>,
 }
 
 impl Prepared {
@@ -63,6 +67,8 @@ impl Prepared {
             },
             center: self.center.clone(),
             residual: self.residual.clone(),
+            restriction: self.restriction.clone(),
+            sigma2: self.sigma2,
         }
     }
 
@@ -82,6 +88,8 @@ impl Prepared {
             interrupt,
         )
         .with_residual(self.residual.as_ref())
+        .with_restriction(self.restriction.as_ref())
+        .with_sigma2(self.sigma2)
     }
 
     /// Centres the response elsewhere and takes the cross-products again, at these parameters.
@@ -208,7 +216,7 @@ pub(crate) fn fit_prepared(
             rounds += 1;
             continue;
         }
-        let certificate = certify(&mut criterion, &run);
+        let certificate = certify(&mut criterion, &run, !inference);
         let satterthwaite = if inference {
             crate::inference::at_point(&prepared, &mut criterion, &theta)
         } else {
@@ -325,7 +333,12 @@ pub(crate) fn prepare(
         };
         user.is_some_and(|user| user.precision.is_none()) && whole()
     };
-    let (layout, bases) = lay_out(data, independent, &workers);
+    let (layout, bases) = lay_out(
+        data,
+        independent,
+        &restricted_terms(data, options),
+        &workers,
+    );
     let center = Center {
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
@@ -362,7 +375,7 @@ pub(crate) fn prepare(
         schur: Arc::new(schur),
         workers: workers.into(),
     };
-    Ok(Prepared {
+    let mut prepared = Prepared {
         fixed,
         layout,
         bases,
@@ -370,7 +383,19 @@ pub(crate) fn prepare(
         system,
         center,
         residual,
-    })
+        restriction: None,
+        sigma2: options.sigma.map(|sigma| sigma * sigma),
+    };
+    let own = start(options, &prepared)?;
+    prepared.restriction = restriction(
+        data,
+        options,
+        &prepared.parameters,
+        &prepared.bases,
+        prepared.residual.as_ref(),
+        &own,
+    )?;
+    Ok(prepared)
 }
 
 /// Does each residual group lie within one level?
@@ -430,7 +455,27 @@ fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineE
     Ok(())
 }
 
+/// Where to start; held parameters have their values there.
 fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    let theta = free_start(options, prepared)?;
+    if options.hold.iter().all(|value| value.is_nan()) || options.start.is_some() {
+        return Ok(theta);
+    }
+    // held values in the user's coordinates, then back
+    let mut natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
+    for (value, held) in natural.iter_mut().zip(&options.hold) {
+        if !held.is_nan() {
+            *value = *held;
+        }
+    }
+    let options = Options {
+        start: Some(natural),
+        ..options.clone()
+    };
+    free_start(&options, prepared)
+}
+
+fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
     let parameters = &prepared.parameters;
     if let Some(raw) = &options.start {
         if raw.len() != parameters.len() {
@@ -514,7 +559,7 @@ pub(crate) fn optimum(
     let mut steps_off = 0;
     let mut trace = (Vec::new(), Vec::new());
     loop {
-        let mut outcome = minimize(criterion, &x, value, settings);
+        let mut outcome = minimize_free(criterion, &x, value, settings);
         trace.0.append(&mut outcome.trace_value);
         trace.1.append(&mut outcome.trace_gradient);
         if !criterion.is_at(&outcome.x) {
@@ -554,6 +599,26 @@ pub(crate) fn optimum(
     }
 }
 
+/// Minimises over the parameters that are not held or tied.
+fn minimize_free(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
+    let Some(restriction) = criterion.restriction else {
+        return minimize(criterion, x, value, settings);
+    };
+    let z = restriction.variables_at(x);
+    let mut restricted = Restricted {
+        criterion,
+        restriction,
+    };
+    let mut outcome = minimize(&mut restricted, &z, value, settings);
+    outcome.x = restriction.expand(&outcome.x);
+    outcome
+}
+
 /// The criterion at the start; a start at which it is not defined is drawn towards zero.
 fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, EngineError> {
     for _ in 0..20 {
@@ -561,6 +626,10 @@ fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, Engi
             return Ok(value);
         }
         x.iter_mut().for_each(|v| *v *= 0.1);
+        if let Some(restriction) = criterion.restriction {
+            let free = restriction.expand(&restriction.variables_at(x));
+            x.copy_from_slice(&free);
+        }
     }
     Err(EngineError::PerfectFit)
 }
@@ -672,7 +741,7 @@ fn estimates(
         pivot: fixed.pivot.clone(),
         rx,
         vcov_unscaled,
-        sigma: (factor.pwrss / degrees).sqrt(),
+        sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion,
         ld_l2: factor.log_det_m,
         ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,

@@ -52,6 +52,7 @@ mod raw;
 pub mod residual;
 mod residual_rows;
 mod residual_score;
+mod restriction;
 pub mod schur;
 pub mod start;
 

@@ -82,6 +82,27 @@ pub(crate) fn products(
     products
 }
 
+/// A'V^-1 V_a V^-1 A alone, c x c for each direction, those of terms first.
+pub(crate) fn single_products(
+    system: &System,
+    directions: &[Direction],
+    modes: &Rows,
+    residual: Option<&ResidualColumns<'_>>,
+) -> Vec<Vec<f64>> {
+    let mut out = Vec::new();
+    for direction in directions {
+        let mut rows = apply_directions(system, std::slice::from_ref(direction), modes);
+        if let Some(weighted) = prior::times(system, &rows) {
+            rows = weighted;
+        }
+        out.append(&mut singles(modes, &rows, 1));
+    }
+    if let Some(columns) = residual {
+        out.extend(columns.part.single_products(columns, system, modes.m));
+    }
+    out
+}
+
 impl Products {
     /// Makes room for `more` columns whose own products are `block` (lower triangle).
     fn widen(&mut self, block: &[f64], more: usize) {
@@ -148,7 +169,7 @@ fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
 fn beside(a: &Rows, b: &Rows) -> Rows {
     let m = a.m + b.m;
     let join = |x: &[f64], y: &[f64]| -> Vec<f64> {
-        let rows = if b.m > 0 { y.len() / b.m } else { 0 };
+        let rows = y.len().checked_div(b.m).unwrap_or(0);
         let mut out = Vec::with_capacity(rows * m);
         for i in 0..rows {
             out.extend_from_slice(&x[i * a.m..(i + 1) * a.m]);

@@ -77,11 +77,12 @@ impl FactorLayout {
 }
 
 /// Bases of all terms and the factors in elimination order: the one with most effects first, of those that may be (whose
-/// levels are independent given all else).
+/// levels are independent given all else). The columns of `unmixed` terms are only scaled.
 #[must_use]
 pub fn lay_out(
     data: &ModelData<'_>,
     may_be_first: impl Fn(&FactorLayout) -> bool,
+    unmixed: &[bool],
     workers: &Workers,
 ) -> (Vec<FactorLayout>, Vec<TermBasis>) {
     let mut factors: Vec<FactorLayout> = data
@@ -125,7 +126,7 @@ pub fn lay_out(
                     .position(|f| f.user == Some(term.factor))
                     .unwrap_or(0),
                 structure: term.structure,
-                change: whitening(&mean, k, term.structure),
+                change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
             }
         })
         .collect();
@@ -179,7 +180,7 @@ pub fn column_value(column: Column<'_>, i: usize) -> f64 {
 
 /// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases), or
 /// a multiple of the identity (structures that tie the columns' variances or correlations).
-fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
+fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec<f64> {
     let scale: Vec<f64> = (0..k)
         .map(|i| {
             if mean[i * k + i] > 0.0 {
@@ -204,7 +205,7 @@ fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
         (0..k).for_each(|i| change[i * k + i] = common);
         return change;
     }
-    if !structure.is_closed_under_rotation() {
+    if unmixed || !structure.is_closed_under_rotation() {
         return change;
     }
     let mut l: Vec<f64> = (0..k * k)

@@ -193,6 +193,31 @@ impl ResidualPart {
         ))
     }
 
+    /// E'S_a of each residual parameter, c x c.
+    pub fn single_products(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        c: usize,
+    ) -> Vec<Vec<f64>> {
+        let (model, point) = (&self.model, columns.point);
+        (0..model.len())
+            .map(|a| {
+                let s = model.derivative_times(
+                    point.phi,
+                    point.whitening,
+                    a,
+                    columns.e,
+                    c,
+                    &system.workers,
+                );
+                let mut out = vec![0.0; c * c];
+                add_products(columns.e, &s, self.rows.n(), c, c, &mut out);
+                out
+            })
+            .collect()
+    }
+
     /// The directions of the residual parameters.
     pub fn directions(
         &self,

@@ -235,6 +235,19 @@ impl Covariance for Correlated {
         out
     }
 
+    fn variances(&self) -> usize {
+        self.deviations()
+    }
+
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        let d = self.deviations();
+        let g = self.matrix(theta);
+        let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
+        let rho = self.by_lag(&theta[d..]);
+        out.extend(&rho[..self.correlations()]);
+        out
+    }
+
     fn is_null(&self, theta: &[f64], _: usize) -> bool {
         theta[0] == 0.0
     }

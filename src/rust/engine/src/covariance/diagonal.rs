@@ -1,6 +1,7 @@
 //! Independent effects, with variances of their own or with a common one.
 
 use super::{linear, Covariance};
+use crate::linalg::hyperdual::HyperDual;
 
 /// Parameters are the diagonal of T: relative standard deviations.
 #[derive(Debug)]
@@ -84,6 +85,10 @@ impl Covariance for Diagonal {
         linear::scale(self.k, theta, natural)
     }
 
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        theta.iter().map(|t| *t * *t).collect()
+    }
+
     fn is_null(&self, theta: &[f64], a: usize) -> bool {
         theta[a] == 0.0
     }
@@ -142,6 +147,10 @@ impl Covariance for Identity {
 
     fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64> {
         vec![theta[0].abs().max(natural)]
+    }
+
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        vec![theta[0] * theta[0]]
     }
 
     fn is_null(&self, theta: &[f64], _: usize) -> bool {

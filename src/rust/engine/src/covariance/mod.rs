@@ -8,6 +8,7 @@ mod correlated;
 mod diagonal;
 mod unstructured;
 
+use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::Structure;
@@ -70,6 +71,15 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// then correlations. Linear structures are their own natural scale and do not come here.
     fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
         theta.iter().map(|v| v * scale).collect()
+    }
+
+    /// Variance components as SAS has them, relative to sigma^2, with their derivatives: covariances where G is linear in them,
+    /// else variances, then correlations. As many as parameters.
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual>;
+
+    /// How many of the components are variances or covariances; the others are correlations.
+    fn variances(&self) -> usize {
+        self.len()
     }
 
     /// The way back; `None` where the values are not possible.
@@ -271,6 +281,7 @@ fn add_to_variances(t: &[f64], k: usize, floor: f64) -> Vec<f64> {
 /// What linear structures share: everything follows from which entries of T the parameters are.
 pub(crate) mod linear {
     use super::small;
+    use crate::linalg::hyperdual::Scalar;
 
     /// T of a linear structure.
     pub fn factor(k: usize, entries: &[Vec<(usize, usize)>], theta: &[f64]) -> Vec<f64> {
@@ -291,6 +302,30 @@ pub(crate) mod linear {
             }
         }
         g
+    }
+
+    /// Entry (i, j) of T T'.
+    pub fn component<S: Scalar>(
+        k: usize,
+        entries: &[Vec<(usize, usize)>],
+        theta: &[S],
+        i: usize,
+        j: usize,
+    ) -> S {
+        let entry = |row: usize, column: usize| {
+            let mut found = S::constant(0.0);
+            for (places, value) in entries.iter().zip(theta) {
+                if places.contains(&(row, column)) {
+                    found = *value;
+                }
+            }
+            found
+        };
+        let mut sum = S::constant(0.0);
+        for c in 0..k {
+            sum += entry(i, c) * entry(j, c);
+        }
+        sum
     }
 
     /// d2G = E_a E_b' + E_b E_a'.

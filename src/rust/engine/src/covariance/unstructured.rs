@@ -1,6 +1,7 @@
 //! Any positive semidefinite covariance matrix.
 
 use super::{linear, Covariance};
+use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 
 /// Parameters are the lower triangle of T, column by column (lme4's theta).
@@ -105,6 +106,14 @@ impl Covariance for Unstructured {
 
     fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64> {
         linear::scale(self.k, theta, natural)
+    }
+
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        let entries = self.entries();
+        entries
+            .iter()
+            .map(|e| linear::component(self.k, &entries, theta, e[0].0, e[0].1))
+            .collect()
     }
 
     fn is_null(&self, theta: &[f64], a: usize) -> bool {

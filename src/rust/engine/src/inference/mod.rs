@@ -2,6 +2,7 @@
 
 mod influence;
 mod kenward_roger;
+mod kenward_roger_general;
 mod prediction;
 mod profile;
 mod satterthwaite;
@@ -47,12 +48,13 @@ pub fn satterthwaite(
 }
 
 /// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
-/// `options.start` (raw theta).
+/// `options.start` (raw theta); `linear` leaves the second derivatives of V out, which only structures with correlations have.
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn kenward_roger(
     data: &ModelData<'_>,
+    linear: bool,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<KenwardRoger, EngineError> {
@@ -60,6 +62,11 @@ pub fn kenward_roger(
         let prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        if !kenward_roger_general::is_linear(&prepared) {
+            let found =
+                kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
+            return found.ok_or(EngineError::PerfectFit);
+        }
         if !criterion.exact_cost().is_finite() {
             let order = prepared.system.schur.q2 + prepared.fixed.rank();
             let gigabytes = 4.0 * 8e-9 * (order as f64).powi(2);

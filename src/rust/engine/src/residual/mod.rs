@@ -300,6 +300,11 @@ impl Residual {
         natural
     }
 
+    /// Natural parameters with derivatives.
+    pub(crate) fn natural_hyper(&self, phi: &[HyperDual]) -> Vec<HyperDual> {
+        self.natural_of(phi)
+    }
+
     /// Natural parameters, those that users see.
     #[must_use]
     pub fn natural(&self, phi: &[f64]) -> Vec<f64> {

@@ -32,7 +32,7 @@ impl Prepared {
         let data = model.data();
         let workers = Workers::sequential();
         let fixed = FixedBasis::new(&data, &workers);
-        let (layout, bases) = lay_out(&data, |factor| factor.user.is_some(), &workers);
+        let (layout, bases) = lay_out(&data, |factor| factor.user.is_some(), &[], &workers);
         let center = center(&fixed, &layout);
         let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers).unwrap();
         let schur = Schur::new(&moments);
