@@ -29,6 +29,7 @@ pub mod options;
 pub mod result;
 pub mod terms;
 
+mod centred;
 mod certificate;
 mod conditional;
 pub mod covariance;
