@@ -445,14 +445,12 @@ impl Curvature {
         let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
         let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
         for _ in 0..10 {
-            let trial: Vec<f64> = criterion
-                .parameters
-                .list
-                .iter()
-                .enumerate()
-                .map(|(a, parameter)| {
+            let trial: Vec<f64> = (0..m)
+                .map(|a| {
                     let moved = x[a] + factor * step[a] * self.scale[a];
-                    if parameter.entries.first().is_some_and(|e| e.0 == e.1) {
+                    let parameter = criterion.parameters.list.get(a);
+                    let entry = parameter.and_then(|parameter| parameter.entries.first());
+                    if entry.is_some_and(|e| e.0 == e.1) {
                         moved.max(0.0)
                     } else {
                         moved
