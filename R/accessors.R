@@ -82,15 +82,13 @@ check_one_part <- function(fixed_only, random_only) {
 #' A formula without its fixed part: the response and the bar terms as they were written
 #' @noRd
 random_formula <- function(formula) {
-  terms <- lapply(split_random(formula[[3L]])$bars, written_bar)
-  formula[[3L]] <- Reduce(function(left, right) call("+", left, right), terms)
+  terms <- lapply(split_random(formula[[3L]])$bars, `[[`, "call")
+  formula[[3L]] <- if (length(terms)) {
+    Reduce(function(left, right) call("+", left, right), terms)
+  } else {
+    1
+  }
   formula
-}
-
-#' @noRd
-written_bar <- function(term) {
-  wrapper <- names(covariance_structures)[match(term$structure, covariance_structures)]
-  call(if (wrapper == "us") "(" else wrapper, term$bar)
 }
 
 #' @rdname lmm-accessors
@@ -106,7 +104,9 @@ terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE,
     return(x$terms)
   }
   if (random.only) {
-    return(stats::terms(parse_formula(random_formula(full_formula(x)), NULL, NULL)$frame))
+    return(stats::terms(
+      parse_formula(random_formula(full_formula(x)), NULL, NULL, residual = list())$frame
+    ))
   }
   attr(x$frame, "terms")
 }
@@ -119,7 +119,7 @@ model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
   if (!fixed.only) {
     return(frame)
   }
-  columns <- c(variable_columns(formula$terms), "(weights)", "(offset)")
+  columns <- c(variable_columns(formula$terms), "(weights)", "(offset)", "(fitted)")
   narrowed <- frame[names(frame) %in% columns]
   attr(narrowed, "terms") <- formula$terms
   attr(narrowed, "na.action") <- attr(frame, "na.action")

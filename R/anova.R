@@ -41,7 +41,10 @@
 #' @importFrom stats anova
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I"),
-                      ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                      ddf = c(
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                        "asymptotic", "none"
+                      ),
                       refit = TRUE, model.names = NULL) {
   others <- list(...)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
@@ -353,8 +356,8 @@ check_same_data <- function(models, names) {
 compared_data <- function(model) {
   frame <- stats::model.frame(model)
   y <- as.double(frame[[1L]])
-  weights <- if (inherits(model, "lmm")) model$prior.weights else stats::weights(model)
-  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)"))]
+  weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)
+  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)", "(fitted)"))]
   list(y = y, weights = if (is.null(weights)) 1 else weights, frame = frame)
 }
 

@@ -97,19 +97,16 @@ simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)
 bootstrap_estimates <- function(object, nsim, use_u, control) {
   inputs <- engine_inputs(object)
   names <- c(parameter_names(object, TRUE), "criterion")
-  kept <- c(rep.int(TRUE, length(object$theta) + 1L), !is.na(object$coefficients), TRUE)
+  kept <- c(rep.int(TRUE, count_variance(object)), !is.na(object$coefficients), TRUE)
   batches <- simulate_batches(object, nsim, use_u, function(responses) {
     fits <- fit_responses(inputs, responses, object$REML, control)
     values <- rbind(
-      theta_to_sdcor(fits$theta, fits$sigma, object$random), fits$beta, fits$criterion
+      theta_to_sdcor(fits$theta, fits$sigma, object$random, fits$phi), fits$beta, fits$criterion
     )
     values[, !fits$status %in% c("converged", "singular")] <- NA
     list(values = t(values[kept, , drop = FALSE]), status = fits$status)
   })
-  t0 <- c(
-    theta_to_sdcor(matrix(object$theta), object$sigma, object$random), object$coefficients,
-    object$criterion
-  )
+  t0 <- c(natural_parameters(object), object$coefficients, object$criterion)
   t <- do.call(rbind, lapply(batches, `[[`, "values"))
   colnames(t) <- names[kept]
   list(

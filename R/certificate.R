@@ -2,9 +2,9 @@
 
 #' Tell the user what a fit needs said; silent when nothing is wrong
 #'
-#' @param result the engine's result; `fixed`, `random` what it was fitted from.
+#' @param result the engine's result; `fixed`, `random`, `residual` what it was fitted from.
 #' @noRd
-report_fit <- function(result, fixed, random, control) {
+report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (control$verbose > 0L) {
     inform_trace(result$certificate)
   }
@@ -17,7 +17,7 @@ report_fit <- function(result, fixed, random, control) {
     inform_singular(result$theta, random, certificate$rank)
   }
   if (!status %in% c("converged", "singular", "evaluated")) {
-    warn_convergence(certificate, random)
+    warn_convergence(certificate, random, residual)
   }
 }
 
@@ -35,25 +35,6 @@ inform_rank <- function(result, names) {
                if (length(dropped) == 1L) " is" else " are",
                " numerically a linear combination of the other columns; the coefficient is NA.")
   )
-}
-
-#' Relative covariance factors T_t, one k x k lower triangular matrix a term
-#' @noRd
-theta_matrix <- function(theta, terms) {
-  start <- 0L
-  lapply(terms, function(term) {
-    k <- length(term$cnms)
-    if (term$structure == "diag") {
-      factor <- diag(theta[start + seq_len(k)], k)
-      start <<- start + k
-    } else {
-      factor <- matrix(0, k, k)
-      size <- (k * (k + 1L)) %/% 2L
-      factor[lower.tri(factor, diag = TRUE)] <- theta[start + seq_len(size)]
-      start <<- start + size
-    }
-    factor
-  })
 }
 
 #' @noRd
@@ -128,13 +109,19 @@ correlation_facts <- function(scaled, name, group, rank) {
 }
 
 #' @noRd
-warn_convergence <- function(certificate, random) {
+warn_convergence <- function(certificate, random, residual) {
   detail <- if (nzchar(certificate$message)) sentence(certificate$message)
-  groups <- quote_names(unique(names(random$cnms)))
+  groups <- c(
+    if (length(random$cnms)) {
+      paste0("the random effects of ", quote_names(unique(names(random$cnms))))
+    },
+    if (length(residual$names)) "the residual structure"
+  )
+  groups <- paste(groups, collapse = " or ")
   text <- switch(certificate$status,
     "not-identified" = list(
       "The covariance parameters are not identified by the data.",
-      paste0("Simplify the random effects of ", groups,
+      paste0("Simplify ", groups,
              "; a grouping factor must not be a fixed effect as well.")
     ),
     "iteration-limit" = list(
@@ -147,7 +134,7 @@ warn_convergence <- function(certificate, random) {
     ),
     list(
       "The optimum could not be certified.",
-      paste0("Check the random effects of ", groups, ", and compare with other starts (`start`).")
+      paste0("Check ", groups, ", and compare with other starts (`start`).")
     )
   )
   ferrolmm_warn(text[[1L]], "convergence", x = detail, i = text[[2L]],

@@ -13,11 +13,14 @@
 #' | `ferrolmm_error_predictor` | a predictor cannot be coded (one level, wrong contrasts) |
 #' | `ferrolmm_error_grouping` | a grouping factor has too few or too many levels |
 #' | `ferrolmm_error_weights`, `_offset`, `_subset`, `_start` | that argument is wrong |
+#' | `ferrolmm_error_residual` | the residual structure is wrong, or not for this statistic |
+#' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension`, `_interrupted` | by the engine |
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
+#' | `ferrolmm_warning_identifiable` | random effects and residual structure say the same thing |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |

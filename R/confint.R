@@ -7,7 +7,9 @@
 #' Of a fixed effect: the estimate and a quantile of t, with the degrees of freedom of `ddf`, times
 #' the standard error. Of a standard deviation: symmetric on the scale of its logarithm, which keeps
 #' the limits positive. Of a correlation: symmetric on Fisher's scale, the inverse hyperbolic
-#' tangent. Their standard errors are from the exact Hessian of the criterion, see
+#' tangent. Parameters of a residual structure, `residual.rho` and so on: as correlations or
+#' standard deviations where they are such (ranges and ratios of standard deviations are positive),
+#' else symmetric. Their standard errors are from the exact Hessian of the criterion, see
 #' [VarCorr.lmm()]. A parameter at its boundary (a variance of zero, a correlation of one) has no
 #' standard error, and its limits are `NA`.
 #'
@@ -39,7 +41,10 @@
 #' @importFrom stats confint
 #' @export
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
-                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                        ddf = c(
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
+                        ),
                         oldNames = TRUE, nsim = 500L, seed = NULL,
                         boot.type = c("perc", "basic", "norm"), ...) {
   check_level(level)
@@ -67,22 +72,15 @@ match_interval_method <- function(method, known = c("Wald", "profile", "boot")) 
   method
 }
 
-#' Names of all parameters, those of the random effects first
+#' Names of all parameters: of the random effects, of the residual structure, sigma, fixed effects
 #' @noRd
 parameter_names <- function(object, old) {
-  cells <- varcorr_cells(object)
-  sizes <- nrow(cells)
   random <- if (old) {
-    c(sprintf(".sig%02d", seq_len(sizes)), ".sigma")
+    sprintf(".sig%02d", seq_along(object$theta))
   } else {
-    pair <- !is.na(cells$var2)
-    groups <- names(object$cnms)[cells$term]
-    c(
-      paste0(ifelse(pair, paste0("cor_", cells$var2, "."), "sd_"), cells$var1, "|", groups),
-      "sigma"
-    )
+    unlist(Map(term_parameter_names, object$random, names(object$cnms)), use.names = FALSE)
   }
-  c(random, names(object$coefficients))
+  c(random, names(object$phi), if (old) ".sigma" else "sigma", names(object$coefficients))
 }
 
 #' @noRd
@@ -112,12 +110,12 @@ which_parameters <- function(parm, names, object) {
 #' @noRd
 wald_limits <- function(object, level, method, wanted) {
   p <- length(object$coefficients)
-  n_random <- sum(vapply(object$random, count_theta, 1)) + 1L
+  n_random <- count_variance(object)
   limits <- matrix(NA_real_, n_random + p, 2L)
   if (any(wanted <= n_random)) {
     table <- varcorr_uncertainty(object)
-    limits[seq_len(n_random), ] <- sdcor_limits(
-      table$sdcor, table$se.sdcor, !is.na(table$var2), level
+    limits[seq_len(n_random), ] <- parameter_limits(
+      table$sdcor, table$se.sdcor, table$kind, level
     )
   }
   if (any(wanted > n_random)) {
@@ -129,15 +127,27 @@ wald_limits <- function(object, level, method, wanted) {
   limits
 }
 
-#' Limits of standard deviations on the log scale, of correlations on Fisher's
+#' Limits of parameters by their kind
+#'
+#' @param kind "positive": symmetric on the log scale; "correlation": on Fisher's; "unit", between 0
+#'   and 1: on the logistic one; "real": as they are.
 #' @noRd
-sdcor_limits <- function(value, se, is_correlation, level) {
+parameter_limits <- function(value, se, kind, level) {
   z <- stats::qnorm((1 + level) / 2)
   limits <- matrix(NA_real_, length(value), 2L)
-  known <- !is.na(se)
-  sd <- known & !is_correlation
-  limits[sd, ] <- value[sd] * exp(outer(z * se[sd] / value[sd], c(-1, 1)))
-  cor <- known & is_correlation
-  limits[cor, ] <- tanh(atanh(value[cor]) + outer(z * se[cor] / (1 - value[cor]^2), c(-1, 1)))
+  scales <- list(
+    positive = list(to = log, back = exp, slope = function(v) 1 / v),
+    correlation = list(to = atanh, back = tanh, slope = function(v) 1 / (1 - v^2)),
+    unit = list(
+      to = stats::qlogis, back = stats::plogis, slope = function(v) 1 / (v * (1 - v))
+    ),
+    real = list(to = identity, back = identity, slope = function(v) rep.int(1, length(v)))
+  )
+  for (name in names(scales)) {
+    at <- !is.na(se) & kind == name
+    scale <- scales[[name]]
+    v <- value[at]
+    limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))
+  }
   limits
 }

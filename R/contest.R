@@ -42,7 +42,10 @@ contest.default <- function(model, L, ...) {
 #' @rdname contest
 #' @export
 contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level = 0.95,
-                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+                        ddf = c(
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
+                        ), ...) {
   inference <- ddf_for(model, match_ddf(ddf))
   check_level(level)
   sets <- if (is.list(L) && !is.data.frame(L)) L else list(L)
@@ -60,14 +63,20 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
 
 #' @noRd
 contest1D.lmm <- function(model, L, rhs = 0,
-                          ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                          ddf = c(
+                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                            "asymptotic", "none"
+                          ),
                           confint = FALSE, level = 0.95, ...) {
   contest.lmm(model, L, rhs, joint = FALSE, confint = confint, level = level, ddf = match_ddf(ddf))
 }
 
 #' @noRd
 contestMD.lmm <- function(model, L, rhs = 0,
-                          ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+                          ddf = c(
+                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                            "asymptotic", "none"
+                          ), ...) {
   contest.lmm(model, L, rhs, joint = TRUE, ddf = match_ddf(ddf))
 }
 

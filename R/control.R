@@ -14,21 +14,157 @@
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
 #'   `ferrolmm_message_trace`).
+#' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is
+#'   estimated.
+#' @param hold (named `numeric`)\cr variance parameters that are not estimated, and their values, by
+#'   the names that `getME(fit, "theta")` and `fit$phi` have: `c("residual.rho" = 0.3)`. Those of
+#'   the random effects are relative to sigma, as there. They do not count as parameters.
+#' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
+#'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
 #' @returns An object of class `lmm_control`, a list of the arguments.
 #' @seealso [lmm()]
 #' @examples
 #' lmm_control(threads = 1)
 #' @export
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
-                        verbose = 0L) {
+                        verbose = 0L, sigma = NULL, hold = NULL, tie = NULL) {
   control <- list(
     max_evaluations = check_count(max_evaluations, "max_evaluations", 1L),
     tolerance = check_tolerance(tolerance),
     threads = choose_threads(threads),
-    verbose = check_count(if (is.logical(verbose)) as.integer(verbose) else verbose, "verbose", 0L)
+    verbose = check_count(if (is.logical(verbose)) as.integer(verbose) else verbose, "verbose", 0L),
+    sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie)
   )
   class(control) <- "lmm_control"
   control
+}
+
+#' @noRd
+check_known_sigma <- function(sigma) {
+  if (is.null(sigma)) {
+    return(NULL)
+  }
+  if (!is.numeric(sigma) || length(sigma) != 1L || !is.finite(sigma) || sigma <= 0) {
+    ferrolmm_abort("`sigma` must be a positive number, or NULL.", "argument")
+  }
+  as.double(sigma)
+}
+
+#' @noRd
+check_hold <- function(hold) {
+  if (length(hold) == 0L) {
+    return(NULL)
+  }
+  if (is.list(hold)) {
+    hold <- unlist(hold)
+  }
+  if (!is.numeric(hold) || !all(is.finite(hold))) {
+    ferrolmm_abort("`hold` must be numbers.", "argument",
+                   i = "As in hold = c(\"residual.rho\" = 0.3).")
+  }
+  if (is.null(names(hold)) || !all(nzchar(names(hold))) || anyDuplicated(names(hold))) {
+    ferrolmm_abort(
+      "`hold` must name each parameter once.", "argument",
+      i = "Names are those of getME(fit, \"theta\") and of fit$phi."
+    )
+  }
+  stats::setNames(as.double(hold), names(hold))
+}
+
+#' @noRd
+check_tie <- function(tie) {
+  if (length(tie) == 0L) {
+    return(NULL)
+  }
+  if (is.character(tie)) {
+    tie <- list(tie)
+  }
+  good <- is.list(tie) && all(vapply(tie, function(set) is.character(set) && length(set) > 1L, NA))
+  if (!good) {
+    ferrolmm_abort(
+      "`tie` must be a list of sets of names, each of two or more.", "argument",
+      i = "As in tie = list(c(\"a.(Intercept)\", \"b.(Intercept)\"))."
+    )
+  }
+  if (anyDuplicated(unlist(tie))) {
+    ferrolmm_abort(
+      paste0("`tie` names ", quote_names(unique(unlist(tie)[duplicated(unlist(tie))])), " twice."),
+      "argument"
+    )
+  }
+  unname(tie)
+}
+
+#' Are the names in `hold` and `tie` those of parameters?
+#' @noRd
+check_constraints <- function(control, names) {
+  for (role in c("hold", "tie")) {
+    given <- if (role == "hold") names(control$hold) else unlist(control$tie)
+    unknown <- setdiff(given, names)
+    if (length(unknown) > 0L) {
+      ferrolmm_abort(
+        paste0("`", role, "` names no parameter of the model: ", quote_names(unknown), "."),
+        "argument",
+        i = c(
+          did_you_mean(unknown[[1L]], names),
+          if (length(names)) paste0("Its parameters are ", quote_names(names, 12L), ".") else
+            "The model has no variance parameter beside sigma."
+        )
+      )
+    }
+    twice <- intersect(given, names[duplicated(names)])
+    if (length(twice) > 0L) {
+      ferrolmm_abort(
+        paste0("`", role, "`: more than one parameter is called ", quote_names(twice), "."),
+        "argument"
+      )
+    }
+  }
+  both <- intersect(names(control$hold), unlist(control$tie))
+  if (length(both) > 0L) {
+    ferrolmm_abort(
+      paste0("A parameter cannot be held and tied: ", quote_names(both), "."), "argument",
+      i = "Hold all parameters of the set at the value."
+    )
+  }
+}
+
+#' `hold` and `tie` by position, as the engine takes them; names that the model has not are left out
+#'
+#' @param names of theta and phi.
+#' @noRd
+resolve_constraints <- function(control, names) {
+  if (isTRUE(control$resolved)) {
+    return(control)
+  }
+  at <- match(names, names(control$hold))
+  hold <- if (any(!is.na(at))) unname(control$hold)[at]
+  tie <- NULL
+  if (length(control$tie) > 0L) {
+    tie <- seq_along(names)
+    for (set in control$tie) {
+      own <- which(names %in% set)
+      tie[own] <- own[1L]
+    }
+    if (!anyDuplicated(tie)) {
+      tie <- NULL
+    }
+  }
+  control["hold"] <- list(hold)
+  control["tie"] <- list(tie)
+  control$resolved <- TRUE
+  control
+}
+
+#' The number of parameters that constraints leave free, of those with these names
+#' @noRd
+count_free <- function(control, names, held = logical(length(names))) {
+  resolved <- resolve_constraints(control, names)
+  if (!is.null(resolved$hold)) {
+    held <- held | !is.na(resolved$hold)
+  }
+  sets <- if (is.null(resolved$tie)) seq_along(names) else resolved$tie
+  length(unique(sets[!held]))
 }
 
 #' @noRd
@@ -94,6 +230,15 @@ format.lmm_control <- function(x, ...) {
     paste0("  evaluations of the criterion: at most ", x$max_evaluations),
     paste0("  tolerance of the decrement:   ", format(x$tolerance)),
     paste0("  threads:                      ", threads),
-    paste0("  verbose:                      ", x$verbose)
+    paste0("  verbose:                      ", x$verbose),
+    if (!is.null(x$sigma)) paste0("  residual standard deviation:  ", format(x$sigma)),
+    if (!is.null(x$hold)) {
+      paste0("  held:                         ",
+             paste(names(x$hold), "=", format(x$hold, trim = TRUE), collapse = ", "))
+    },
+    if (!is.null(x$tie)) {
+      paste0("  tied:                         ",
+             paste(vapply(x$tie, paste, "", collapse = " = "), collapse = "; "))
+    }
   )
 }

@@ -2,9 +2,9 @@
 #'
 #' Everything here is relative to sigma^2, except `variance`.
 #' @noRd
-kenward_roger <- function(object) {
+kenward_roger <- function(object, linear = FALSE) {
   object <- refit_reml(object)
-  pieces <- engine_inference(engine_kenward_roger, object)
+  pieces <- engine_inference(engine_kenward_roger, object, linear)
   r <- object$rank
   s <- nrow(pieces$w)
   unadjusted <- matrix(pieces$unadjusted, r, r)
@@ -14,7 +14,8 @@ kenward_roger <- function(object) {
   dimnames(variance) <- list(names, names)
   traces <- function(L) kenward_roger_traces(L, unadjusted, derivatives, pieces$w)
   list(
-    method = "Kenward-Roger", object = object, beta = object$beta, variance = variance,
+    method = if (linear) "Kenward-Roger-linear" else "Kenward-Roger", object = object,
+    beta = object$beta, variance = variance,
     single = function(L) {
       first <- vapply(seq_len(nrow(L)), function(i) traces(L[i, , drop = FALSE])[[1L]], 0)
       2 / first

@@ -16,7 +16,9 @@ satterthwaite <- function(object) {
       function(a) rowSums((L %*% matrix(gradients[, , a], r)) * L), double(nrow(L))
     )
     slopes <- matrix(slopes, nrow(L))
-    2 * v^2 / rowSums((slopes %*% pieces$covariance) * slopes)
+    ddf <- 2 * v^2 / rowSums((slopes %*% pieces$covariance) * slopes)
+    # a variance that is known, but for rounding
+    ifelse(ddf > 1e10, Inf, ddf)
   }
   list(
     method = "Satterthwaite", object = object, beta = object$beta, variance = variance,

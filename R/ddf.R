@@ -17,6 +17,15 @@
 #'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
 #'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
 #'   tests are those of that fit.
+#'   Where the covariance matrix of the data is linear in variances and covariances (unstructured
+#'   and diagonal random effects, independent residuals), the covariance matrix of the variance
+#'   parameters is the inverse of their expected information, as in 'pbkrtest'; for the other
+#'   structures of random effects and residuals it is that of the observed information, as in SAS
+#'   and 'mmrm', with variances, covariances and correlations as parameters.
+#' - `"Kenward-Roger-linear"`: the same without the second derivatives of the covariance matrix,
+#'   which makes a difference only where it is not linear in its parameters (SAS:
+#'   `DDFM=KR(FIRSTORDER)`; 'mmrm': `"Kenward-Roger-Linear"`). It does not depend on how the
+#'   structure is parameterised.
 #' - `"asymptotic"`: the normal distribution, and F with infinitely many degrees of freedom.
 #' - `"none"`: the statistics alone, as 'lme4' has it; `"lme4"` is understood too.
 #'
@@ -40,7 +49,9 @@
 #' @name ddf
 NULL
 
-ddf_methods <- c("Satterthwaite", "Kenward-Roger", "asymptotic", "none")
+ddf_methods <- c(
+  "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+)
 
 #' One of `ddf_methods`, from the start of its name in any case
 #' @noRd
@@ -49,7 +60,11 @@ match_ddf <- function(ddf) {
     return(ddf_methods[[1L]])
   }
   known <- c(tolower(ddf_methods), "lme4")
-  found <- if (is.character(ddf) && length(ddf) == 1L) pmatch(tolower(ddf), known) else NA
+  found <- NA
+  if (is.character(ddf) && length(ddf) == 1L && !is.na(ddf) && nzchar(ddf)) {
+    # "kenward" is the first of the two
+    found <- which(startsWith(known, tolower(ddf)))[1L]
+  }
   if (is.na(found)) {
     given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))
     ferrolmm_abort(
@@ -75,6 +90,7 @@ ddf_for <- function(object, method) {
   switch(method,
     Satterthwaite = satterthwaite(object),
     `Kenward-Roger` = kenward_roger(object),
+    `Kenward-Roger-linear` = kenward_roger(object, linear = TRUE),
     asymptotic = fixed_ddf(object, method, Inf),
     none = fixed_ddf(object, method, NA_real_)
   )
@@ -97,12 +113,16 @@ fixed_ddf <- function(object, method, ddf) {
 
 #' Call one of the engine's inference functions on a fit
 #' @noRd
-engine_inference <- function(engine, object) {
-  inputs <- engine_inputs(object)
+engine_inference <- function(engine, object, ...) {
   engine(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
+    model_of(engine_inputs(object)), theta_of(object), object$REML, engine_control(object), ...
   )
+}
+
+#' The control of a fit with its constraints by position
+#' @noRd
+engine_control <- function(object, control = object$control) {
+  resolve_constraints(control, names(c(object$theta, object$phi)))
 }
 
 #' Quadratic form of `estimate` in the inverse of L C L', and the rank of L

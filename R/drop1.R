@@ -22,7 +22,10 @@
 #' @importFrom stats drop1
 #' @export
 drop1.lmm <- function(object, scope,
-                      ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"),
+                      ddf = c(
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                        "asymptotic", "none"
+                      ),
                       test = c("F", "Chisq", "none"), k = 2, ...) {
   test <- if (missing(test) && !missing(k)) "none" else match.arg(test)
   scope <- if (missing(scope)) {
@@ -108,8 +111,11 @@ drop1_refitted <- function(object, scope, test, k) {
     formula <- formula_without(object, label)
     contrasts <- object$contrasts[names(object$contrasts) %in% all_variables(formula)]
     fixed <- build_fixed(list(fixed = formula), object$frame, contrasts)
-    result <- engine_fit(fixed, inputs$random, FALSE, NULL, object$control)
-    c(result$rank + length(result$theta) + 1, result$criterion)
+    fixed$weights <- inputs$fixed$weights
+    result <- engine_fit(
+      engine_model(fixed, inputs$random, inputs$residual), FALSE, NULL, engine_control(object)
+    )
+    c(result$rank + count_covariance(object), result$criterion)
   })
   found <- rbind(
     c(count_parameters(object), object$criterion), do.call(rbind, smaller)

@@ -2,35 +2,52 @@
 
 #' Fit the model
 #'
-#' @param fixed,random what [build_fixed()] and [build_random()] return.
+#' @param model what [engine_model()] returns.
 #' @param reml,start,control the user's arguments, checked.
 #' @param optimize `FALSE` evaluates the criterion at `start` only.
 #' @returns the engine's result, a plain list
 #' @noRd
-engine_fit <- function(fixed, random, reml, start, control, optimize = TRUE) {
-  engine_value(rs_fit(
-    fixed$y, fixed$X, fixed$weights, fixed$offset,
-    random$design$factors, random$design$terms,
-    engine_options(reml, start, control, optimize)
-  ))
+engine_fit <- function(model, reml, start, control, optimize = TRUE) {
+  engine_value(rs_fit(model, engine_options(reml, start, control, optimize)))
 }
 
+#' The model as every entry point of the engine takes it
+#'
+#' @param fixed,random what [build_fixed()] and [build_random()] return.
+#' @param residual what [residual_design()] returns.
+#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms,
+#'   residual), as [build_random()] and [residual_design()] describe the last three
+#' @noRd
+engine_model <- function(fixed, random, residual = NULL) {
+  list(
+    y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
+    factors = random$design$factors, terms = random$design$terms, residual = residual
+  )
+}
+
+#' The model of a fit, or of what [engine_inputs()] made of one
+#' @noRd
+model_of <- function(inputs) engine_model(inputs$fixed, inputs$random, inputs$residual)
+
+#' @param start c(theta, phi), or NULL.
+#' @param control with `hold` and `tie` as [resolve_constraints()] makes them.
 #' @noRd
 engine_options <- function(reml, start, control, optimize) {
+  constrained <- isTRUE(control$resolved)
   list(
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
-    threads = control$threads
+    threads = control$threads, sigma = control$sigma,
+    hold = if (constrained) control$hold, tie = if (constrained) control$tie
   )
 }
 
 #' Conditional variances of the random effects, relative to sigma^2, at `theta`
 #' @returns a list by term of arrays k x k x levels
 #' @noRd
-engine_conditional_variances <- function(y, X, weights, offset, design, theta, reml, control) {
+engine_conditional_variances <- function(model, theta, reml, control) {
   engine_value(rs_conditional_variances(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE)
+    model, engine_options(reml, theta, control, optimize = FALSE)
   ))$variances
 }
 
@@ -40,22 +57,21 @@ engine_conditional_variances <- function(y, X, weights, offset, design, theta, r
 #'   derivatives of vcov() of the kept coefficients with respect to psi; `jacobian` from psi to the
 #'   variance components gamma (lower triangles of each term's G, column by column, then sigma^2)
 #' @noRd
-engine_satterthwaite <- function(y, X, weights, offset, design, theta, reml, control) {
+engine_satterthwaite <- function(model, theta, reml, control) {
   engine_value(rs_satterthwaite(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE)
+    model, engine_options(reml, theta, control, optimize = FALSE)
   ))
 }
 
 #' Kenward and Roger's adjustment at `theta`, relative to sigma^2
 #'
+#' @param linear without the second derivatives of V?
 #' @returns `unadjusted` and `adjusted` covariance matrices of the kept coefficients (r * r); `w`
 #'   (s x s) and `derivatives` Phi P_i Phi (r * r * s) for the degrees of freedom
 #' @noRd
-engine_kenward_roger <- function(y, X, weights, offset, design, theta, reml, control) {
+engine_kenward_roger <- function(model, theta, reml, control, linear = FALSE) {
   engine_value(rs_kenward_roger(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE)
+    model, engine_options(reml, theta, control, optimize = FALSE), linear
   ))
 }
 
@@ -64,11 +80,9 @@ engine_kenward_roger <- function(y, X, weights, offset, design, theta, reml, con
 #' @param rows list(n, x (n x p), codes (list by factor, 0 for none of the known levels), terms
 #'   (list by term of lists of columns, NULL for a term left out)).
 #' @noRd
-engine_prediction_variances <- function(y, X, weights, offset, design, theta, reml, control,
-                                        rows) {
+engine_prediction_variances <- function(model, theta, reml, control, rows) {
   engine_value(rs_prediction_variances(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE), rows
+    model, engine_options(reml, theta, control, optimize = FALSE), rows
   ))$variances
 }
 
@@ -77,11 +91,10 @@ engine_prediction_variances <- function(y, X, weights, offset, design, theta, re
 #' @returns theta (matrix, a column a response), beta, standard_error and ddf (p * m), sigma,
 #'   criterion, status and evaluations (m); NA for a response that could not be fitted
 #' @noRd
-engine_fit_many <- function(y, X, weights, offset, design, responses, reml, control,
-                            satterthwaite = FALSE, start = NULL, optimize = TRUE) {
+engine_fit_many <- function(model, responses, reml, control, satterthwaite = FALSE,
+                            start = NULL, optimize = TRUE) {
   engine_value(rs_fit_many(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, start, control, optimize), responses, satterthwaite
+    model, engine_options(reml, start, control, optimize), responses, satterthwaite
   ))
 }
 
@@ -90,10 +103,9 @@ engine_fit_many <- function(y, X, weights, offset, design, responses, reml, cont
 #' @returns `variances` (n), prediction error variances relative to sigma^2; `fixed` (rank x n):
 #'   times w e / (1 - w variance) what each row adds to the fixed effects
 #' @noRd
-engine_leverages <- function(y, X, weights, offset, design, theta, reml, control) {
+engine_leverages <- function(model, theta, reml, control) {
   engine_value(rs_leverages(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE)
+    model, engine_options(reml, theta, control, optimize = FALSE)
   ))
 }
 
@@ -104,10 +116,9 @@ engine_leverages <- function(y, X, weights, offset, design, theta, reml, control
 #' @returns theta, beta, vcov_unscaled, sigma and criterion: matrices with a column for each set, NA
 #'   where the rows left do not determine the fixed effects
 #' @noRd
-engine_deletions <- function(y, X, weights, offset, design, theta, reml, control, sets, update) {
+engine_deletions <- function(model, theta, reml, control, sets, update) {
   engine_value(rs_deletions(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = TRUE), sets, update
+    model, engine_options(reml, theta, control, optimize = TRUE), sets, update
   ))
 }
 
@@ -118,29 +129,26 @@ engine_deletions <- function(y, X, weights, offset, design, theta, reml, control
 #' @returns a list by element of `which`: which, value, zeta, parameters (all of them in rows, a
 #'   column a point)
 #' @noRd
-engine_profile <- function(y, X, weights, offset, design, theta, reml, control, which, cutoff) {
+engine_profile <- function(model, theta, reml, control, which, cutoff) {
   engine_value(rs_profile(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, theta, control, optimize = FALSE), as.integer(which), cutoff
+    model, engine_options(reml, theta, control, optimize = FALSE), as.integer(which), cutoff
   ))$profiles
 }
 
 #' Eigenvalues of Z'P_0Z (`restricted`) and Z'V_0^-1Z (`marginal`) of the `term`-th term, which has
 #' one effect and variance zero in `theta`; and `residual_df`
 #' @noRd
-engine_variance_spectrum <- function(y, X, weights, offset, design, theta, control, term) {
+engine_variance_spectrum <- function(model, theta, control, term) {
   engine_value(rs_variance_spectrum(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(TRUE, theta, control, optimize = FALSE), as.integer(term)
+    model, engine_options(TRUE, theta, control, optimize = FALSE), as.integer(term)
   ))
 }
 
 #' Operations that one fit takes, roughly
 #' @noRd
-engine_work_of_fit <- function(y, X, weights, offset, design, reml, control) {
+engine_work_of_fit <- function(model, reml, control) {
   engine_value(rs_work_of_fit(
-    y, X, weights, offset, design$factors, design$terms,
-    engine_options(reml, NULL, control, optimize = FALSE)
+    model, engine_options(reml, NULL, control, optimize = FALSE)
   ))$work
 }
 
@@ -195,6 +203,10 @@ engine_remedies <- c(
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   not_finite = "Look for products of very large predictors, or rescale them.",
+  restriction = paste(
+    "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and",
+    "corARMA(), cannot."
+  ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

@@ -4,6 +4,7 @@
 #' @noRd
 greek_letters <- c(
   beta = "\u03b2", gamma = "\u03b3", pi = "\u03c0", psi = "\u03c8", kappa = "\u03ba",
+  delta = "\u03b4", phi = "\u03c6", nu = "\u03bd",
   rho = "\u03c1", sigma = "\u03c3", epsilon = "\u03b5", theta = "\u03b8", Lambda = "\u039b"
 )
 
@@ -85,7 +86,10 @@ group_index <- function(model, group) {
 #' @noRd
 coefficient_symbol <- function(model, keys, level, pen) {
   names <- c("gamma", "beta", "pi", "psi", "kappa", "rho")
-  levels <- max(model$groups$level)
+  levels <- top_level(model)
+  if (levels == 1L) {
+    names <- "beta"
+  }
   index <- if (level < levels) level_index(model, level + 1L) else ""
   digits <- coefficient_digits(model, keys[seq_len(level)])
   pen$greek(names[[levels - level + 1L]], join_index(digits, index))
@@ -187,10 +191,17 @@ write_statement <- function(text, pen) {
 #' @noRd
 gap <- function(pen) if (pen$format == "text") ""
 
+#' The number of levels, that of the rows included
+#' @noRd
+top_level <- function(model) max(1L, model$groups$level)
+
 #' The levels style
 #' @noRd
 level_lines <- function(model, pen) {
-  last <- max(model$groups$level)
+  last <- top_level(model)
+  if (last == 1L) {
+    return(mixed_lines(model, pen))
+  }
   lines <- c(write_heading(paste0("Level 1 (", count_of(model$n, "row"), ")"), pen),
              level_one(model, pen))
   for (level in seq.int(2L, last)) {
@@ -237,7 +248,7 @@ effect_with <- function(model, keys) {
 #' The equations of one level above the first: one for each coefficient of the level below
 #' @noRd
 upper_level <- function(model, level, pen) {
-  last <- max(model$groups$level)
+  last <- top_level(model)
   lines <- character()
   for (parent in key_paths(model, level - 1L)) {
     children <- model$places[[paste(c(level, parent), collapse = "\r")]]
@@ -278,7 +289,7 @@ key_paths <- function(model, level) {
 #' The mixed style
 #' @noRd
 mixed_lines <- function(model, pen) {
-  last <- max(model$groups$level)
+  last <- top_level(model)
   fixed <- lapply(model$fixed, function(effect) {
     addend(
       coefficient_symbol(model, effect$keys, last, pen), write_parts(model, effect$parts, pen), pen,
@@ -301,8 +312,8 @@ mixed_lines <- function(model, pen) {
 #' @noRd
 index_lines <- function(model, pen) {
   groups <- paste0(model$groups$index, ": ", model$groups$name, " (", model$groups$levels, ")",
-                   collapse = ", ")
-  text <- paste0("Indices: i: row, ", groups)
+                   recycle0 = TRUE)
+  text <- paste0("Indices: ", paste(c("i: row", groups), collapse = ", "))
   dropped <- if (length(model$dropped) > 0L) {
     paste0("Dropped, a linear combination of others: ", paste(model$dropped, collapse = ", "))
   }
@@ -319,10 +330,14 @@ index_lines <- function(model, pen) {
 #' @noRd
 distribution_lines <- function(model, pen) {
   blocks <- unlist(lapply(seq_len(nrow(model$groups)), function(g) group_lines(model, g, pen)))
-  c(blocks, write_statement(
-    paste0(residual_symbol(model, pen), pen$approx, "N(0, ", residual_variance(model, pen), ")"),
-    pen
-  ))
+  c(
+    blocks,
+    write_statement(
+      paste0(residual_symbol(model, pen), pen$approx, "N(0, ", residual_variance(model, pen), ")"),
+      pen
+    ),
+    residual_statements(model, pen)
+  )
 }
 
 #' @noRd
@@ -332,7 +347,7 @@ residual_variance <- function(model, pen) {
     index <- row_index(model)
     pen$letter("w", if (pen$format == "text") paste0("_", index) else index)
   }
-  paste(c(variance, weight), collapse = " / ")
+  paste(c(scaled_variance(variance, model, pen), weight), collapse = " / ")
 }
 
 #' @noRd
@@ -392,6 +407,9 @@ covariance_cells <- function(model, effects, pen) {
 covariance_symbol <- function(model, a, b, pen) {
   letter <- model$groups$letter[[a$group]]
   plain <- pen$greek("sigma")
+  if (!is.null(a$term_structure)) {
+    return(structured_symbol(letter, a, b, pen))
+  }
   if (a$position == b$position) {
     index <- paste0(letter, a$sub)
     plain <- paste0(plain, pen$square)
@@ -400,6 +418,33 @@ covariance_symbol <- function(model, a, b, pen) {
     index <- paste0(letter, a$sub, if (wide) ",", b$sub)
   }
   if (pen$format == "latex") paste0(plain, "_{", index, "}") else paste0(plain, "_", index)
+}
+
+#' A cell of a structured covariance matrix: rho^lag and two standard deviations
+#' @noRd
+structured_symbol <- function(letter, a, b, pen) {
+  latex <- pen$format == "latex"
+  index <- function(symbol, at) {
+    if (latex) paste0(symbol, "_{", at, "}") else paste0(symbol, "_", at)
+  }
+  hom <- isTRUE(a$term_structure$hom)
+  own <- function(effect) paste0(letter, if (!hom) effect$sub)
+  sigma <- pen$greek("sigma")
+  if (a$position == b$position || hom) {
+    spread <- index(paste0(sigma, pen$square), own(a))
+  } else {
+    spread <- paste(index(sigma, own(a)), index(sigma, own(b)))
+  }
+  if (a$position == b$position) {
+    return(spread)
+  }
+  lag <- abs(a$position - b$position)
+  type <- a$term_structure$structure
+  rho <- index(pen$greek("rho"), if (type == "toep") paste0(letter, lag) else letter)
+  if (type == "ar1" && lag > 1L) {
+    rho <- if (latex) paste0(rho, "^{", lag, "}") else paste0(rho, "^", lag)
+  }
+  paste(rho, spread)
 }
 
 #' @noRd
@@ -421,6 +466,13 @@ write_matrix <- function(name, cells, pen) {
 #' @noRd
 matrix_lines <- function(object, model, sizes, pen) {
   rows <- sizes$table
+  if (nrow(model$groups) == 0L) {
+    return(c(
+      write_heading("All of the data", pen), fixed_size_strings(rows, pen), gap(pen),
+      residual_side(model, sizes, pen),
+      if (pen$values) c(gap(pen), value_lines(model, pen))
+    ))
+  }
   all <- size_strings(rows, "rows", "columns", "", pen)
   one <- size_strings(rows, "group_rows", "group_columns", model$groups$index[[sizes$group]], pen)
   group <- paste0(
@@ -433,6 +485,24 @@ matrix_lines <- function(object, model, sizes, pen) {
     random_side(model, sizes, pen), gap(pen),
     residual_side(model, sizes, pen),
     if (pen$values) c(gap(pen), value_lines(model, pen))
+  )
+}
+
+#' "y = X beta + eps" and the size of each, without random effects
+#' @noRd
+fixed_size_strings <- function(table, pen) {
+  symbols <- c("y", "X", pen$greek("beta"), pen$greek("epsilon"))
+  size <- paste0(table$rows, pen$by, table$columns)[1:4]
+  if (pen$format == "latex") {
+    under <- paste0("\\underset{", size, "}{", symbols, "}")
+    return(paste0(
+      under[[1L]], " &= ", under[[2L]], " \\, ", under[[3L]], " + ", under[[4L]], " \\\\"
+    ))
+  }
+  meaning <- c("response", "predictors", "fixed effects", "residuals")
+  c(
+    paste0("  y = X ", symbols[[3L]], " + ", symbols[[4L]]),
+    paste0("    ", format(symbols), "  ", format(size, justify = "right"), "  ", meaning)
   )
 }
 
@@ -508,6 +578,9 @@ random_side <- function(model, sizes, pen) {
 #' @noRd
 count_elements <- function(effects) {
   k <- length(effects)
+  if (!is.null(effects[[1L]]$term_structure)) {
+    return(effects[[1L]]$term_structure$count)
+  }
   if (effects[[1L]]$structure == "diag") k else k * (k + 1) / 2
 }
 
@@ -517,6 +590,12 @@ structure_words <- function(effects) {
   terms <- split(effects, vapply(effects, `[[`, 1L, "term"))
   k <- length(effects)
   count <- sum(vapply(terms, count_elements, 1))
+  named <- effects[[1L]]$term_structure
+  if (!is.null(named) && length(terms) == 1L) {
+    return(paste0(
+      named$words, ", ", count_of(count, "parameter"), " (full: ", k * (k + 1) / 2, ")"
+    ))
+  }
   if (count == k * (k + 1) / 2) {
     return(paste0(
       if (k == 1L) "one variance" else "unstructured", ", q(q+1)/2 = ",
@@ -535,7 +614,7 @@ residual_side <- function(model, sizes, pen) {
   n <- sizes$table$rows[[1L]]
   latex <- pen$format == "latex"
   square <- paste0(pen$greek("sigma"), pen$square)
-  r <- if (model$weighted) paste0(square, " W", pen$inverse) else paste0(square, " I")
+  r <- residual_formula(model, square, pen)
   mean <- paste0("X", if (latex) "", pen$greek("beta"))
   given <- if (latex) " \\mid " else " | "
   size <- paste0(", ", pen$label("R: "), n, pen$by, n)
@@ -545,14 +624,25 @@ residual_side <- function(model, sizes, pen) {
     if (model$weighted) {
       write_statement(paste0("W = ", pen$label("diagonal matrix of the weights")), pen)
     },
+    residual_statements(model, pen),
+    residual_matrix_lines(model$object, model, pen),
     gap(pen),
-    write_heading("The response, given the random effects and on the whole", pen),
-    write_statement(
-      paste0("(y", given, pen$greek("beta"), ", u)", pen$approx, "N(", mean, " + Zu, R)"), pen
-    ),
-    write_statement(
-      paste0("y", pen$approx, "N(", mean, ", V), V = Z G Z", pen$transpose, " + R"), pen
-    )
+    if (nrow(model$groups) == 0L) {
+      c(
+        write_heading("The response", pen),
+        write_statement(paste0("y", pen$approx, "N(", mean, ", R)"), pen)
+      )
+    } else {
+      c(
+        write_heading("The response, given the random effects and on the whole", pen),
+        write_statement(
+          paste0("(y", given, pen$greek("beta"), ", u)", pen$approx, "N(", mean, " + Zu, R)"), pen
+        ),
+        write_statement(
+          paste0("y", pen$approx, "N(", mean, ", V), V = Z G Z", pen$transpose, " + R"), pen
+        )
+      )
+    }
   )
 }
 

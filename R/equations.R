@@ -17,6 +17,9 @@
 #'   and for one group, and the distributions of \eqn{u} and \eqn{\epsilon}: `G`, its structure and
 #'   the number of its distinct elements, and `R`.
 #'
+#' A residual structure is written below the distributions: variance functions \eqn{d} and the
+#' correlation of two rows of a group. The matrix style shows `R` of the largest group.
+#'
 #' Each column of a factor's contrasts is a predictor of its own, under the name that its
 #' coefficient has.
 #'
@@ -105,9 +108,10 @@ describe_model <- function(object) {
     response = names(object$frame)[[1L]], n = nobs.lmm(object), groups = groups$table,
     nested = groups$nested, offset = offset_labels(object),
     weighted = !is.null(object$prior.weights),
-    dropped = names(object$coefficients)[is.na(object$coefficients)], sigma = object$sigma
+    dropped = names(object$coefficients)[is.na(object$coefficients)], sigma = object$sigma,
+    residual = object$residual, phi = object$phi, object = object
   )
-  levels <- max(model$groups$level)
+  levels <- top_level(model)
   if (levels > 6L) {
     ferrolmm_abort("equations() can write up to five nested grouping factors.", "argument")
   }
@@ -122,7 +126,7 @@ describe_groups <- function(object) {
   sizes <- ngrps.lmm(object)
   order <- order(-sizes)
   codes <- lapply(unname(object$flist)[order], as.integer)
-  nested <- all(vapply(seq_len(length(codes) - 1L), function(k) {
+  nested <- all(vapply(seq_len(max(length(codes) - 1L, 0L)), function(k) {
     is_constant_within(codes[[k + 1L]], codes[[k]])
   }, NA))
   level <- if (nested) seq_along(codes) + 1L else rep.int(2L, length(codes))
@@ -181,7 +185,13 @@ random_effects_of <- function(object, groups) {
       for (k in seq_along(term$cnms)) {
         effects[[length(effects) + 1L]] <- list(
           name = term$cnms[[k]], group = g, term = t, position = k, parts = parts[[k]],
-          structure = term$structure, estimate = covariance[[k, k]], covariance = covariance[k, ]
+          structure = term$structure, estimate = covariance[[k, k]], covariance = covariance[k, ],
+          term_structure = if (is_structured(term)) {
+            list(
+              structure = term$structure, hom = isTRUE(term$hom), count = count_theta(term),
+              words = describe_structure(term)
+            )
+          }
         )
       }
     }
@@ -253,7 +263,7 @@ part_level <- function(values, groups) {
 #' digits are the places of its keys among those seen; the intercept has 0.
 #' @noRd
 number_effects <- function(model) {
-  levels <- max(model$groups$level)
+  levels <- top_level(model)
   keys_of <- function(parts) {
     vapply(seq_len(levels), function(l) {
       paste(vapply(parts_at(parts, l), `[[`, "", "label"), collapse = ":")
@@ -333,7 +343,7 @@ unique_digits <- function(digits, group) {
 #' Table of the symbols and what they stand for
 #' @noRd
 model_symbols <- function(model, pen) {
-  last <- max(model$groups$level)
+  last <- top_level(model)
   table <- function(effects, kind, symbol, group) {
     data.frame(
       symbol = vapply(effects, symbol, ""), kind = rep.int(kind, length(effects)),
@@ -358,6 +368,13 @@ model_symbols <- function(model, pen) {
 #' Sizes of all matrices, for all rows and for the rows of one group
 #' @noRd
 matrix_sizes <- function(object, model, group) {
+  if (nrow(model$groups) == 0L) {
+    return(list(table = data.frame(
+      symbol = c("y", "X", "beta", "epsilon", "R"),
+      rows = c(model$n, model$n, object$rank, model$n, model$n),
+      columns = c(1, object$rank, 1, 1, model$n)
+    )))
+  }
   g <- if (model$nested) nrow(model$groups) else which(model$groups$factor == 1L)
   factor <- object$flist[[model$groups$factor[[g]]]]
   level <- if (length(group) == 1L) image_levels(group, factor, model$groups$name[[g]])

@@ -8,12 +8,12 @@ rs_self_test_panic <- function() .Call(wrap__rs_self_test_panic)
 
 #' Fits a linear mixed model.
 #' @noRd
-rs_fit <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_fit, y, x, weights, offset, factors, terms, options)
+rs_fit <- function(model, options) .Call(wrap__rs_fit, model, options)
 
 #' Conditional variances of the random effects at `options$start`, relative to sigma^2: for each
 #' term an array k x k x number of levels.
 #' @noRd
-rs_conditional_variances <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_conditional_variances, y, x, weights, offset, factors, terms, options)
+rs_conditional_variances <- function(model, options) .Call(wrap__rs_conditional_variances, model, options)
 
 #' Codes of the interaction of grouping factors, in lexicographic order, first factor slowest.
 #' @noRd
@@ -26,36 +26,36 @@ rs_code_integer <- function(x) .Call(wrap__rs_code_integer, x)
 #' Leverages of the rows at `options$start`, relative to sigma^2, and the changes in the fixed effects (rank x n) that follow
 #' from them.
 #' @noRd
-rs_leverages <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_leverages, y, x, weights, offset, factors, terms, options)
+rs_leverages <- function(model, options) .Call(wrap__rs_leverages, model, options)
 
 #' Estimates without each of `sets` (a list of row numbers from 1), from `options$start`. `update` is "none", "one-step" or
 #' "exact". A column for each set; NA where the rows left do not determine the fixed effects.
 #' @noRd
-rs_deletions <- function(y, x, weights, offset, factors, terms, options, sets, update) .Call(wrap__rs_deletions, y, x, weights, offset, factors, terms, options, sets, update)
+rs_deletions <- function(model, options, sets, update) .Call(wrap__rs_deletions, model, options, sets, update)
 
 #' What Satterthwaite's degrees of freedom need at `options$start`.
 #' @noRd
-rs_satterthwaite <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_satterthwaite, y, x, weights, offset, factors, terms, options)
+rs_satterthwaite <- function(model, options) .Call(wrap__rs_satterthwaite, model, options)
 
-#' Kenward and Roger's adjustment at `options$start`.
+#' Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
 #' @noRd
-rs_kenward_roger <- function(y, x, weights, offset, factors, terms, options) .Call(wrap__rs_kenward_roger, y, x, weights, offset, factors, terms, options)
+rs_kenward_roger <- function(model, options, linear) .Call(wrap__rs_kenward_roger, model, options, linear)
 
 #' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
 #' `list(n =, x =, codes =, terms =)`, codes 0 where a row has none of the known levels, an element of
 #' terms NULL where the term is left out.
 #' @noRd
-rs_prediction_variances <- function(y, x, weights, offset, factors, terms, options, rows) .Call(wrap__rs_prediction_variances, y, x, weights, offset, factors, terms, options, rows)
+rs_prediction_variances <- function(model, options, rows) .Call(wrap__rs_prediction_variances, model, options, rows)
 
 #' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
 #' freedom of each coefficient.
 #' @noRd
-rs_fit_many <- function(y, x, weights, offset, factors, terms, options, responses, satterthwaite) .Call(wrap__rs_fit_many, y, x, weights, offset, factors, terms, options, responses, satterthwaite)
+rs_fit_many <- function(model, options, responses, satterthwaite) .Call(wrap__rs_fit_many, model, options, responses, satterthwaite)
 
 #' Profiles the standard deviations, correlations and sigma numbered `which` (from 1, in the order of
 #' theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 #' @noRd
-rs_profile <- function(y, x, weights, offset, factors, terms, options, which, cutoff) .Call(wrap__rs_profile, y, x, weights, offset, factors, terms, options, which, cutoff)
+rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, model, options, which, cutoff)
 
 #' Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
 #' @noRd

@@ -8,20 +8,26 @@
 #   formula         the full formula, with bars; its environment is kept
 #   terms           terms of the fixed part (with response), with predvars and dataClasses
 #   frame           model frame of the used rows: response first, then every variable, then
-#                   "(weights)" and "(offset)"; attributes terms (of all variables), na.action and
-#                   formula (the full one again: stats::step() overwrites object$formula)
+#                   "(weights)" and "(offset)", "(fitted)" where a variance function depends on the
+#                   fitted values (those that it was evaluated at); attributes terms (of all
+#                   variables), na.action and formula (the full one again: stats::step() overwrites
+#                   object$formula)
 #   contrasts       of the fixed part, named list or NULL
 #   xlevels         levels of the factors of the fixed part, named list or NULL
 #   assign          integer: which term of `terms` each column of X belongs to
 #   random          list, one descriptor per random-effects term, in the order of theta: label,
-#                   group, lhs, columns, factor (index into flist), cnms, structure, contrasts,
-#                   leaves
-#   flist           named list of the distinct grouping factors, used levels only; "assign" says
-#                   which of them each term has
+#                   group, lhs, columns, factor (index into flist), cnms, structure, hom, known,
+#                   contrasts, leaves
+#   flist           named list of the distinct grouping factors, used levels only (all levels of
+#                   a known precision matrix); "assign" says which of them each term has
+#   precision       list parallel to flist: known precision matrix of the levels, as
+#                   list(start, row, value), or NULL
+#   residual        structure of the residuals: what build_residual() returns, or NULL
 #   cnms            names of the effects of each term, named by grouping factor
 #   Gp              where the effects of each term start in b: 0, ..., q
-#   lower           lower bounds of theta: 0 for variances, -Inf for the rest
-#   prior.weights   precision weights (n) or NULL
+#   lower           lower bounds of theta: 0 for standard deviations, -1 for the correlations of a
+#                   structure, -Inf for elements of a factor below its diagonal
+#   prior.weights   precision weights (n), those of varFixed() included, or NULL
 #   offset          offset (n), of the formula and the argument together, or NULL
 #   na.action       rows left out because of missing values, or NULL
 #   REML            was the restricted likelihood maximised?
@@ -29,7 +35,9 @@
 # The estimates
 #   coefficients    fixed effects, named, NA where a column of X is aliased
 #   rank, pivot     rank of X; its columns in the engine's order, kept ones first
-#   theta           parameters of the relative covariance factors, named as in 'lme4'
+#   theta           parameters of the relative covariances of the random effects, named as in
+#                   'lme4'; see R/covariance-structures.R
+#   phi             parameters of the residual structure on their natural scales, named
 #   beta            fixed effects without the aliased ones
 #   u, b            spherical and original random effects (q): by term, level, effect
 #   sigma           residual standard deviation
@@ -43,7 +51,7 @@
 
 #' Build the fitted object from the front end's description and the engine's result
 #' @noRd
-new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) {
+new_lmm <- function(call, formula, frame, fixed, random, residual, result, control, reml) {
   attr(frame, "formula") <- formula
   model <- list(
     call = call,
@@ -55,6 +63,8 @@ new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) 
     assign = fixed$assign,
     random = random$terms,
     flist = random$flist,
+    precision = random$precision,
+    residual = residual,
     cnms = random$cnms,
     Gp = random$Gp,
     lower = random$lower,
@@ -64,7 +74,10 @@ new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) 
     REML = reml,
     control = control
   )
-  object <- c(estimates(result, fixed$names, random$theta_names, reml, length(random$cnms)), model)
+  estimates <- estimates(
+    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms)
+  )
+  object <- c(estimates, model)
   class(object) <- "lmm"
   object
 }
@@ -73,7 +86,8 @@ new_lmm <- function(call, formula, frame, fixed, random, result, control, reml) 
 #' @noRd
 set_result <- function(object, result) {
   fields <- estimates(
-    result, names(object$coefficients), names(object$theta), object$REML, length(object$cnms)
+    result, names(object$coefficients), names(object$theta), names(object$phi), object$REML,
+    length(object$cnms)
   )
   object[names(fields)] <- fields
   object
@@ -81,13 +95,14 @@ set_result <- function(object, result) {
 
 #' The elements of a fitted object that come from the engine
 #' @noRd
-estimates <- function(result, names, theta_names, reml, n_terms) {
+estimates <- function(result, names, theta_names, phi_names, reml, n_terms) {
   beta <- result$beta
   list(
     coefficients = `names<-`(beta, names),
     rank = result$rank,
     pivot = result$pivot,
-    theta = `names<-`(result$theta, theta_names),
+    theta = `names<-`(as.double(result$theta), as.character(theta_names)),
+    phi = `names<-`(as.double(result$phi), as.character(phi_names)),
     beta = if (result$rank < length(beta)) beta[!is.na(beta)] else beta,
     u = result$u,
     b = result$b,
@@ -136,8 +151,11 @@ engine_inputs <- function(object) {
     random = list(
       terms = object$random,
       cnms = object$cnms,
-      design = random_design(object$random, object$flist, object$frame)
-    )
+      theta_names = names(object$theta),
+      design = random_design(object$random, object$flist, object$frame, object$precision)
+    ),
+    residual = residual_design(object$residual, object$frame),
+    residual_names = names(object$phi)
   )
 }
 
@@ -168,9 +186,11 @@ validate_lmm <- function(object) {
     "`Gp` counts levels times effects" = identical(as.double(diff(object$Gp)),
                                                    as.double(sizes * levels)),
     "`b` and `u` have q entries" = length(object$b) == q && length(object$u) == q,
-    "`theta` and `lower` match the terms" =
-      length(object$theta) == sum(vapply(object$random, count_theta, 1)) &&
-        length(object$lower) == length(object$theta),
+    "`theta` matches the terms" = length(object$theta) == sum(theta_counts(object)),
+    "`lower` matches `theta`" = length(object$lower) == length(object$theta),
+    "`phi` matches the residual structure" =
+      identical(names(object$phi), as.character(object$residual$names)),
+    "`precision` is parallel to `flist`" = length(object$precision) == length(object$flist),
     "variances are not negative" = all(object$theta >= object$lower),
     "`vcov_unscaled` is rank x rank" = identical(dim(object$vcov_unscaled), rep(object$rank, 2L))
   )

@@ -6,41 +6,53 @@
 # A bar is a random-effects term only where formula operators lead to it: `I(a | b)` is a logical
 # predictor, as in lm().
 
-#' Covariance structures that can be written around a bar term, and what the engine calls them
+#' Covariance structures that can be written around a bar term: what the engine calls them, and
+#' whether they are homogeneous (one variance) unless `hom =` says otherwise
 #'
-#' Adding a structure means adding a line here.
+#' Defaults are those of lme4 2.x, where it has the structure, and of glmmTMB. Adding a structure
+#' means adding a line here, its parameters in R/covariance-structures.R, and the engine's file.
 #' @noRd
-covariance_structures <- c(us = "us", diag = "diag")
+covariance_structures <- list(
+  us = list(structure = "us", hom = FALSE),
+  diag = list(structure = "diag", hom = FALSE),
+  homdiag = list(structure = "diag", hom = TRUE),
+  cs = list(structure = "cs", hom = FALSE),
+  homcs = list(structure = "cs", hom = TRUE),
+  ar1 = list(structure = "ar1", hom = TRUE),
+  hetar1 = list(structure = "ar1", hom = FALSE),
+  toep = list(structure = "toep", hom = FALSE),
+  homtoep = list(structure = "toep", hom = TRUE)
+)
 
 #' Structures of other packages, named in the error that they are not available here
 #' @noRd
-foreign_structures <- c(
-  "cs", "homcs", "ar1", "hetar1", "toep", "homtoep", "homdiag", "ou", "exp", "gau", "mat", "rr",
-  "propto", "equalto"
-)
+foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un", "csh", "ar1h",
+                        "toeph", "ad", "adh", "sp_exp", "sp_gau")
 
 #' Read a mixed-model formula
 #'
 #' @param formula a two-sided formula, or a string that holds one.
 #' @param data where `.` takes its columns from.
 #' @param env environment of a formula that has none (a string).
+#' @param residual what [read_residual()] returns: the variables of the residual structure become
+#'   part of the frame, and the formula needs no random effects. NULL for independent residuals.
 #' @returns a list with `formula` (full, `.` expanded), `fixed` (response and fixed part),
 #'   `frame` (response and all variables, bars replaced by `+`), `bars` (one element per bar
-#'   term: `lhs`, `groups`, `double`, `structure`) and `env`.
+#'   term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`) and `env`.
 #' @noRd
-parse_formula <- function(formula, data, env) {
+parse_formula <- function(formula, data, env, residual = NULL) {
   formula <- as_two_sided_formula(formula, env)
   parts <- split_random(formula[[3L]])
-  if (length(parts$bars) == 0L) {
+  if (length(parts$bars) == 0L && is.null(residual)) {
     abort_no_random(formula)
   }
   bars <- lapply(parts$bars, parse_bar)
   if ("." %in% all.vars(formula[[3L]])) {
-    return(parse_formula(expand_dot(formula, data), data, env))
+    return(parse_formula(expand_dot(formula, data), data, env, residual))
   }
   fixed <- frame <- formula
   fixed[[3L]] <- if (is.null(parts$fixed)) 1 else parts$fixed
-  frame[[3L]] <- frame_side(parts$fixed, bars)
+  frame[[3L]] <- frame_side(parts$fixed, bars, residual$variables)
   list(
     formula = formula, fixed = fixed, frame = frame, bars = bars,
     env = environment(formula)
@@ -98,7 +110,11 @@ abort_no_random <- function(formula) {
     "`formula` has no random-effects term.", "formula",
     i = c(
       "Add one in parentheses, as in (1 | g) for a random intercept of each level of g.",
-      "A model without random effects is fitted by lm(), or by nlme::gls()."
+      paste0(
+        "A model without random effects needs a structure of its residuals, as in ",
+        "residual = ~ us(visit | subject) or correlation = corAR1(form = ~ time | subject); ",
+        "with independent residuals it is fitted by lm()."
+      )
     )
   )
 }
@@ -117,8 +133,8 @@ split_random <- function(x) {
   if (is_call_to(x, "(")) {
     return(split_parenthesis(x))
   }
-  if (is_call_to(x, c(names(covariance_structures), foreign_structures)) &&
-    length(x) >= 2L && is_bar(x[[2L]])) {
+  structured <- is_call_to(x, c(names(covariance_structures), foreign_structures))
+  if (structured && length(x) >= 2L && is_bar(x[[2L]])) {
     return(list(fixed = NULL, bars = list(structured_bar(x))))
   }
   if (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
@@ -134,7 +150,8 @@ split_random <- function(x) {
 split_parenthesis <- function(x) {
   inner <- x[[2L]]
   if (is_bar(inner)) {
-    return(list(fixed = NULL, bars = list(list(bar = inner, structure = "us"))))
+    plain <- list(bar = inner, structure = "us", hom = FALSE, known = NULL, call = x)
+    return(list(fixed = NULL, bars = list(plain)))
   }
   parts <- split_random(inner)
   if (length(parts$bars) == 0L) {
@@ -143,23 +160,87 @@ split_parenthesis <- function(x) {
   parts
 }
 
+#' A bar term inside a structure: us(x | g), cs(0 + x | g, hom = TRUE), us(1 | g, cov = K)
 #' @noRd
 structured_bar <- function(x) {
   name <- as.character(x[[1L]])
   if (!name %in% names(covariance_structures)) {
+    abort_structure(name, x)
+  }
+  entry <- covariance_structures[[name]]
+  arguments <- as.list(x)[-(1:2)]
+  names <- names(arguments)
+  if (is.null(names)) {
+    names <- rep_len("", length(arguments))
+  }
+  known <- c("hom", "cov", "prec")
+  if (!all(names %in% known)) {
+    unknown <- setdiff(names, c(known, ""))
     ferrolmm_abort(
-      paste0("The covariance structure ", name, "() is not available."), "formula",
+      paste0("The covariance structure ", name, "() takes a term and the arguments ",
+             quote_names(known), ", by name."),
+      "formula",
       x = paste0("In the term ", code_label(x), "."),
-      i = paste0("Structures are ", quote_names(paste0(names(covariance_structures), "()")), ".")
+      i = if (length(unknown)) did_you_mean(unknown[1L], known)
     )
   }
-  if (length(x) > 2L) {
+  if (anyDuplicated(names) || all(c("cov", "prec") %in% names)) {
     ferrolmm_abort(
-      paste0("The covariance structure ", name, "() takes a term and nothing else."), "formula",
+      paste0(name, "() takes one of `cov` and `prec`, and each argument once."), "formula",
       x = paste0("In the term ", code_label(x), ".")
     )
   }
-  list(bar = x[[2L]], structure = covariance_structures[[name]])
+  kind <- intersect(c("cov", "prec"), names)
+  list(
+    bar = x[[2L]], structure = entry$structure,
+    hom = check_homogeneous(arguments$hom, name, entry, x),
+    known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]), call = x
+  )
+}
+
+#' @noRd
+abort_structure <- function(name, x) {
+  residual <- name %in% names(residual_structures)
+  ferrolmm_abort(
+    paste0("The covariance structure ", name, "() is not available for random effects."), "formula",
+    x = paste0("In the term ", code_label(x), "."),
+    i = c(
+      paste0("Structures are ", quote_names(paste0(names(covariance_structures), "()"), 12L), "."),
+      if (residual) {
+        paste0("A structure of the residuals is an argument: residual = ~ ", code_label(x), ".")
+      }
+    )
+  )
+}
+
+#' The `hom` argument of a structure, which has to be TRUE or FALSE as it is written
+#' @noRd
+check_homogeneous <- function(hom, name, entry, term) {
+  if (is.null(hom)) {
+    return(entry$hom)
+  }
+  if (is.symbol(hom) && as.character(hom) %in% c("T", "F")) {
+    hom <- as.character(hom) == "T"
+  }
+  if (!is.logical(hom) || length(hom) != 1L || is.na(hom)) {
+    ferrolmm_abort(
+      paste0("`hom` of ", name, "() must be TRUE or FALSE."), "formula",
+      x = paste0("In the term ", code_label(term), ".")
+    )
+  }
+  named <- startsWith(name, "hom") || startsWith(name, "het")
+  if (entry$structure == "us" && hom || named && hom != entry$hom) {
+    ferrolmm_abort(
+      if (named) {
+        paste0("`hom = ", hom, "` contradicts the name of ", name, "().")
+      } else {
+        "us() cannot be homogeneous: it has a variance for each effect."
+      },
+      "formula", x = paste0("In the term ", code_label(term), "."),
+      i = "One variance and one correlation for all effects: cs(x | g, hom = TRUE)."
+    )
+  }
+  hom
 }
 
 #' @noRd
@@ -247,9 +328,17 @@ parse_bar <- function(term) {
     )
   }
   check_lhs(lhs, bar)
+  groups <- expand_group(bar[[3L]], bar)
+  if (!is.null(term$known) && length(groups) > 1L) {
+    ferrolmm_abort(
+      paste0("A term with `", term$known$kind, "` needs one grouping factor, ",
+             code_label(bar[[3L]]), " stands for ", length(groups), "."),
+      "formula", x = paste0("In the term ", code_label(term$call), ".")
+    )
+  }
   list(
-    lhs = lhs, double = double, structure = term$structure,
-    groups = expand_group(bar[[3L]], bar)
+    lhs = lhs, double = double, structure = term$structure, hom = term$hom, known = term$known,
+    groups = groups
   )
 }
 
@@ -363,8 +452,9 @@ formula_terms <- function(formula) {
 #' Right side of the formula whose variables are all that the model needs
 #'
 #' Of `a/b` the coarsest factor comes first, so that the variables keep the order of the formula.
+#' @param others further variables, of the residual structure.
 #' @noRd
-frame_side <- function(fixed, bars) {
+frame_side <- function(fixed, bars, others = NULL) {
   side <- if (is.null(fixed)) 1 else fixed
   for (bar in bars) {
     if (!is.numeric(bar$lhs)) {
@@ -373,6 +463,9 @@ frame_side <- function(fixed, bars) {
     for (group in rev(bar$groups)) {
       for (leaf in group$leaves) side <- call("+", side, leaf)
     }
+  }
+  for (variable in others) {
+    side <- call("+", side, variable)
   }
   side
 }

@@ -109,6 +109,9 @@ isSingular.lmm <- function(x, tol = 1e-4, ...) {
   }
   diagonals <- lapply(theta_matrix(x$theta, x$random), diag)
   scales <- lapply(seq_along(x$random), function(t) effect_scales(x, t))
+  if (length(diagonals) == 0L) {
+    return(FALSE)
+  }
   any(unlist(diagonals) * unlist(scales) < tol)
 }
 

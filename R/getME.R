@@ -21,7 +21,9 @@
 #'     the terms start in `b` and in `theta`}
 #'   \item{`REML`, `is_REML`, `devcomp`, `devfun`}{the number of fixed effects of a fit by REML
 #'     (0 for ML), the same as `TRUE` or `FALSE`, the components of the criterion, and the
-#'     criterion as a function of `theta`}
+#'     criterion as a function of `theta` (or of `theta` and `phi` in one vector)}
+#'   \item{`R`, `phi`}{the covariance matrix of the residuals of all rows (sparse), and the
+#'     parameters of the residual structure}
 #'   \item{`N`, `n`, `p`, `q`, `m`, `npar`, `k`}{numbers: rows (twice), fixed effects, random
 #'     effects, covariance parameters (twice), terms}
 #'   \item{`n_rtrms`, `n_rfacs`, `l_i`, `p_i`, `q_i`, `m_i`}{numbers: terms, grouping factors,
@@ -125,6 +127,8 @@ me_components <- list(
     if (is.null(object$offset)) numeric(nobs.lmm(object)) else object$offset
   },
   lower = function(object) structure(object$lower, names = names(object$theta)),
+  R = function(object) whole_residual_covariance(object),
+  phi = function(object) object$phi,
   devfun = function(object) criterion_function(object)
 )
 
@@ -136,7 +140,7 @@ new_matrix <- function(class, ...) {
 
 #' @noRd
 theta_counts <- function(object) {
-  vapply(object$random, count_theta, 1)
+  vapply(object$random, count_theta, 1L)
 }
 
 #' Name one value a term by the terms' labels
@@ -151,8 +155,14 @@ by_term <- function(object, values) {
 #' for all terms gives the column of Z' with its row indices in order.
 #' @noRd
 build_zt <- function(object) {
-  design <- random_design(object$random, object$flist, object$frame)
+  design <- random_design(object$random, object$flist, object$frame, object$precision)
   n <- nobs.lmm(object)
+  if (length(object$random) == 0L) {
+    return(new_matrix(
+      "dgCMatrix", p = integer(n + 1L), Dim = c(0L, n),
+      Dimnames = list(character(), row.names(object$frame))
+    ))
+  }
   blocks <- Map(
     function(term, start) zt_block(term, design$factors[[term$factor]]$codes, start, n),
     design$terms, object$Gp[-length(object$Gp)]
@@ -226,6 +236,7 @@ raw_model_matrices <- function(object) {
 #' of theta each entry is
 #' @noRd
 lambdat_pattern <- function(object) {
+  need_factor_theta(object)
   first_theta <- cumsum(c(0, theta_counts(object)))
   first_row <- object$Gp
   parts <- lapply(seq_along(object$random), function(t) {
@@ -260,6 +271,9 @@ block_pattern <- function(term) {
 #' Lambda', sparse q x q, zeros on the pattern kept
 #' @noRd
 build_lambdat <- function(object) {
+  if (has_known(object) || any(vapply(object$random, is_structured, NA))) {
+    return(structured_lambdat(object))
+  }
   pattern <- lambdat_pattern(object)
   q <- length(object$b)
   new_matrix(
@@ -269,14 +283,60 @@ build_lambdat <- function(object) {
   )
 }
 
-#' Lambda' Z' W^1/2
+#' Is theta of a term something else than entries of its covariance factor?
+#' @noRd
+is_structured <- function(term) {
+  isTRUE(term$hom) || !term$structure %in% c("us", "diag")
+}
+
+#' @noRd
+need_factor_theta <- function(object) {
+  if (has_known(object) || any(vapply(object$random, is_structured, NA))) {
+    ferrolmm_abort(
+      "`Lind` is defined where theta holds the entries of the covariance factors.", "argument",
+      i = "Not so with structures such as cs() and ar1(), or known matrices of levels."
+    )
+  }
+}
+
+#' Lambda' where terms have structures or levels have known matrices: for each term the transpose
+#' of (root of the covariance of levels) x T
+#' @noRd
+structured_lambdat <- function(object) {
+  factors <- theta_matrix(object$theta, object$random)
+  blocks <- Map(function(factor, term) {
+    covariance <- level_covariance(object, term$factor)
+    levels <- if (is.null(covariance)) {
+      Matrix::Diagonal(nlevels(object$flist[[term$factor]]))
+    } else {
+      chol(covariance)
+    }
+    Matrix::kronecker(levels, t(factor))
+  }, factors, object$random)
+  methods::as(methods::as(Matrix::bdiag(blocks), "generalMatrix"), "CsparseMatrix")
+}
+
+#' Lambda' Z' R^-1/2
 #' @noRd
 weighted_system <- function(object) {
   system <- build_lambdat(object) %*% build_zt(object)
-  if (is.null(object$prior.weights)) {
+  if (is.null(object$prior.weights) && !has_residual(object)) {
     return(system)
   }
-  system %*% Matrix::Diagonal(x = sqrt(object$prior.weights))
+  Matrix::tcrossprod(system, whitening_matrix(object))
+}
+
+#' R^-1/2 times a matrix with a row for each row of the fit
+#' @noRd
+whiten_rows <- function(object, x) {
+  x <- x / sqrt(residual_variances(object))
+  if (!has_correlation(object)) {
+    return(x)
+  }
+  by_block(
+    object$residual, object$phi, training_design(object), x,
+    function(x, root) forwardsolve(root, x)
+  )
 }
 
 #' L: LL' = P (Lambda'Z'WZ Lambda + I) P'
@@ -298,10 +358,7 @@ build_rx <- function(object) {
 #' @noRd
 build_rzx <- function(object) {
   factor <- cholesky_of_system(object)
-  x <- fixed_model_matrix(object)
-  if (!is.null(object$prior.weights)) {
-    x <- x * sqrt(object$prior.weights)
-  }
+  x <- whiten_rows(object, fixed_model_matrix(object))
   cross <- weighted_system(object) %*% x
   rzx <- Matrix::solve(factor, Matrix::solve(factor, cross, system = "P"), system = "L")
   matrix(as.vector(rzx), ncol = ncol(x), dimnames = list(NULL, colnames(x)))
@@ -325,12 +382,15 @@ scale_and_unit_factors <- function(object) {
 #' The criterion that was minimised, as a function of theta
 #' @noRd
 criterion_function <- function(object) {
-  inputs <- engine_inputs(object)
+  model <- model_of(engine_inputs(object))
   reml <- object$REML
-  control <- object$control
+  control <- engine_control(object)
+  phi <- unname(object$phi)
   function(theta) {
-    engine_fit(
-      inputs$fixed, inputs$random, reml, as.double(theta), control, optimize = FALSE
-    )$criterion
+    theta <- as.double(theta)
+    if (length(theta) == length(object$theta)) {
+      theta <- c(theta, phi)
+    }
+    engine_fit(model, reml, theta, control, optimize = FALSE)$criterion
   }
 }

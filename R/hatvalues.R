@@ -1,9 +1,10 @@
 #' Leverages
 #'
 #' The diagonal of the matrix that turns responses into fitted values (conditional means), at the
-#' estimated variance parameters: \eqn{h_i = w_i \, PEV_i / \sigma^2}, where \eqn{PEV_i} is
-#' Henderson's prediction error variance of the row's conditional mean. Their sum is the effective
-#' number of parameters of Hodges and Sargent (2001).
+#' estimated variance parameters: \eqn{h_i = w_i \, PEV_i / \sigma^2} (with a variance function
+#' \eqn{w_i / d_i^2} in place of \eqn{w_i}; not defined for correlated residuals), where \eqn{PEV_i}
+#' is Henderson's prediction error variance of the row's conditional mean. Their sum is the
+#' effective number of parameters of Hodges and Sargent (2001).
 #'
 #' @param model A model fitted by [lmm()].
 #' @param ... Not used.
@@ -27,14 +28,22 @@ hatvalues.lmm <- function(model, ...) {
 #' @returns list(hat = n, pev = prediction error variances relative to sigma^2, fixed = rank x n)
 #' @noRd
 training_leverages <- function(object) {
-  inputs <- engine_inputs(object)
-  found <- engine_leverages(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
+  need_independent(
+    object, "The leverage of a row",
+    "residuals(type = \"normalized\") are defined; influence(groups = ) deletes whole groups."
   )
-  weights <- object$prior.weights
+  found <- engine_inference(engine_leverages, object)
   pev <- found$variances
-  list(hat = if (is.null(weights)) pev else weights * pev, pev = pev, fixed = found$fixed)
+  list(hat = pev / residual_variances(object), pev = pev, fixed = found$fixed)
+}
+
+#' Reciprocal residual variances relative to sigma^2, NULL where they are all 1
+#' @noRd
+precision_weights <- function(object) {
+  if (is.null(object$prior.weights) && !has_residual(object)) {
+    return(NULL)
+  }
+  1 / residual_variances(object)
 }
 
 #' The prior weights, 1 where there are none

@@ -65,12 +65,8 @@
 influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "exact"), ...) {
   update <- match_choice(update, "update", c("one-step", "none", "exact"))
   sets <- deletion_sets(model, groups)
-  inputs <- engine_inputs(model)
-  found <- engine_deletions(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(model$theta), model$REML, model$control,
-    unname(sets$rows), update
-  )
+  check_deletable(model, sets)
+  found <- engine_inference(engine_deletions, model, unname(sets$rows), update)
   new_influence(model, found, sets, update)
 }
 
@@ -110,6 +106,29 @@ deletion_sets <- function(object, groups) {
   list(name = name, rows = rows)
 }
 
+#' With correlated residuals whole residual groups can be deleted
+#' @noRd
+check_deletable <- function(object, sets) {
+  if (!has_correlation(object)) {
+    return(invisible())
+  }
+  codes <- residual_groups(object$residual$correlation, object$frame)$codes
+  sizes <- tabulate(codes)
+  whole <- vapply(sets$rows, function(rows) {
+    here <- tabulate(codes[rows], length(sizes))
+    all(here == 0L | here == sizes)
+  }, NA)
+  if (!all(whole)) {
+    ferrolmm_abort(
+      "Only whole groups of correlated residuals can be deleted.", "residual",
+      x = paste0("The model has ", describe_residual_term(object$residual), "."),
+      i = if (length(object$residual$correlation$group) == 1L) {
+        paste0("As in influence(fit, groups = \"", object$residual$correlation$group, "\").")
+      }
+    )
+  }
+}
+
 #' @noRd
 new_influence <- function(model, found, sets, update) {
   kept <- kept_columns(model)
@@ -124,20 +143,28 @@ new_influence <- function(model, found, sets, update) {
         t(found$beta[kept, , drop = FALSE]), length(names), length(kept),
         dimnames = list(names, names(model$coefficients)[kept])
       ),
-      theta = matrix(
-        t(found$theta), length(names), length(model$theta),
-        dimnames = list(names, names(model$theta))
-      ),
+      theta = variance_rows(found, names, names(model$theta), 0L),
+      phi = variance_rows(found, names, names(model$phi), length(model$theta)),
       sigma = stats::setNames(as.vector(found$sigma), names),
       vcov_unscaled = array(found$vcov_unscaled, c(r, r, length(names))),
       criterion = stats::setNames(as.vector(found$criterion), names),
       estimate = list(
-        coefficients = fixef.lmm(model), theta = model$theta, sigma = model$sigma,
+        coefficients = fixef.lmm(model), theta = model$theta, phi = model$phi, sigma = model$sigma,
         vcov_unscaled = model$vcov_unscaled, criterion = model$criterion
       ),
       random = model$random
     ),
     class = "influence.lmm"
+  )
+}
+
+#' theta or phi without each set, one row each: the rows of `found$theta` after the first `before`
+#' @noRd
+variance_rows <- function(found, sets, names, before) {
+  rows <- before + seq_along(names)
+  matrix(
+    t(found$theta[rows, , drop = FALSE]), length(sets), length(names),
+    dimnames = list(sets, as.character(names))
   )
 }
 
@@ -229,32 +256,20 @@ as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, .
   table
 }
 
-#' Standard deviations and correlations of the random effects without each set
+#' Standard deviations, correlations and residual parameters without each set
+#'
+#' Correlations are in the order of the lower triangle, after the standard deviations of their term.
 #' @noRd
 components_without <- function(x) {
-  names <- unlist(lapply(x$random, function(term) {
-    labels <- t(outer(term$cnms, term$cnms, paste, sep = "."))
-    correlated <- length(term$cnms) > 1L && term$structure != "diag"
-    c(
-      paste0("sd_", term$cnms, "|", term$group),
-      if (correlated) paste0("cor_", labels[lower.tri(labels)], "|", term$group)
-    )
-  }))
-  values <- vapply(seq_len(nrow(x$theta)), function(i) {
-    if (anyNA(x$theta[i, ])) {
-      return(rep.int(NA_real_, length(names)))
-    }
-    factors <- theta_matrix(unname(x$theta[i, ]), x$random)
-    unlist(Map(function(factor, term) {
-      g <- x$sigma[[i]]^2 * tcrossprod(factor)
-      sd <- sqrt(diag(g))
-      correlation <- g / outer(sd, sd)
-      c(sd, if (term$structure != "diag") correlation[lower.tri(g)])
-    }, factors, x$random))
-  }, numeric(length(names)))
-  table <- t(matrix(values, length(names)))
-  colnames(table) <- names
-  cbind(table, sigma = unname(x$sigma))
+  by_term <- lapply(x$random, function(term) term_parameter_names(term, term$group))
+  names <- as.character(unlist(by_term))
+  order <- order(rep.int(seq_along(by_term), lengths(by_term)), startsWith(names, "cor_"))
+  values <- theta_to_sdcor(t(x$theta), x$sigma, x$random, t(x$phi))
+  names <- c(names[order], colnames(x$phi), "sigma")
+  order <- c(order, length(order) + seq_len(ncol(x$phi) + 1L))
+  table <- t(matrix(values, ncol = length(x$sigma))[order, , drop = FALSE])
+  dimnames(table) <- list(NULL, names)
+  table
 }
 
 # Single observations at given theta --------------------------------------------------------------
@@ -263,7 +278,7 @@ components_without <- function(x) {
 #' @noRd
 closed_form_deletion <- function(object) {
   leverages <- training_leverages(object)
-  weight <- weights_or_one(object) * object$residuals / (1 - leverages$hat)
+  weight <- object$residuals / residual_variances(object) / (1 - leverages$hat)
   # a row that alone determines an effect
   weight[leverages$hat > 1 - 1e-10] <- NA
   change <- t(leverages$fixed) * weight
@@ -290,7 +305,7 @@ dfbeta.lmm <- function(model, ...) {
 dfbetas.lmm <- function(model, ...) {
   parts <- closed_form_deletion(model)
   # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
-  added <- parts$fixed^2 * weights_or_one(model) / (1 - parts$hat)
+  added <- parts$fixed^2 / residual_variances(model) / (1 - parts$hat)
   diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
   values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
   stats::naresid(model$na.action, values)

@@ -36,7 +36,7 @@ lmList.lmm <- function(object, data, level = 1L, subset, na.action, pool = TRUE,
   inputs <- engine_inputs(object)$fixed
   X <- inputs$X[, !is.na(object$coefficients), drop = FALSE]
   fit_each_group(
-    X, fixed_response(inputs), object$prior.weights, object$flist[[group]],
+    X, fixed_response(inputs), precision_weights(object), object$flist[[group]],
     names(object$flist)[[group]]
   )
 }

@@ -1,13 +1,15 @@
 #' Fit a linear mixed model
 #'
 #' Fits a linear mixed model by restricted maximum likelihood (REML) or maximum likelihood (ML).
-#' Arguments and formulas are those of `lme4::lmer()`.
+#' Arguments and formulas are those of `lme4::lmer()`; residuals may be correlated and have
+#' different variances, as in `nlme::lme()` and `nlme::gls()`.
 #'
 #' The model is \eqn{y = X\beta + Zb + \epsilon} with
 #' \eqn{b = \Lambda(\theta) u}, \eqn{u \sim N(0, \sigma^2 I)} and
-#' \eqn{\epsilon \sim N(0, \sigma^2 W^{-1})}, in the notation of Bates et al. (2015). The
-#' criterion is minimised over \eqn{\theta} with exact derivatives, and the fit carries a
-#' certificate that it is a minimum: see `summary()`.
+#' \eqn{\epsilon \sim N(0, \sigma^2 R(\phi))}, in the notation of Bates et al. (2015). Without a
+#' residual structure \eqn{R = W^{-1}}, \eqn{W} the `weights`. The
+#' criterion is minimised over \eqn{\theta} and \eqn{\phi} with exact derivatives, and the fit
+#' carries a certificate that it is a minimum: see `summary()`.
 #'
 #' @section Random-effects terms:
 #' \describe{
@@ -19,14 +21,88 @@
 #'   \item{`(1 | a/b)`}{`b` nested in `a`: the same as `(1 | a) + (1 | a:b)`.}
 #'   \item{`(1 | a:b)`}{a random intercept for each combination of levels that occurs.}
 #'   \item{`(1 | a*b)`}{`(1 | a) + (1 | b) + (1 | a:b)`.}
-#'   \item{`us(x | g)`, `diag(x | g)`}{the covariance structure by name: unstructured, as
-#'     `(x | g)`; diagonal, as `(x || g)` but kept in one term.}
+#'   \item{`us(x | g)`, `diag(x | g)`, `cs(x | g)`, ...}{the covariance structure by name, see the
+#'     next section.}
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
 #' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. `.` in the fixed part
 #' stands for all columns of `data` that are not in the response, grouping variables included, as
 #' in lme4. A random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is
 #' dropped with a warning.
+#'
+#' @section Covariance structures of random effects:
+#' The covariance matrix of the k random effects of a level, spelt as in 'lme4' 2.x and 'glmmTMB':
+#'
+#' | term | structure | parameters |
+#' | --- | --- | --- |
+#' | `us(x \| g)`, `(x \| g)` | unstructured | k(k+1)/2 |
+#' | `diag(x \| g)` | independent, own variances | k |
+#' | `diag(x \| g, hom = TRUE)`, `homdiag()` | independent, one variance | 1 |
+#' | `cs(x \| g)` | one correlation, own variances | k + 1 |
+#' | `cs(x \| g, hom = TRUE)`, `homcs()` | compound symmetry | 2 |
+#' | `ar1(0 + f \| g)` | first-order autoregressive, one variance | 2 |
+#' | `ar1(0 + f \| g, hom = FALSE)`, `hetar1()` | the same, own variances | k + 1 |
+#' | `toep(0 + f \| g)` | a correlation for each lag, own variances | 2k - 1 |
+#' | `toep(0 + f \| g, hom = TRUE)`, `homtoep()` | the same, one variance | k |
+#'
+#' In `ar1()` and `toep()` the lag of two effects is how far apart they stand among the columns of
+#' `model.matrix(~ 0 + f)`: levels of `f` in their order.
+#'
+#' Levels of a grouping factor are independent unless their covariance matrix is given: `us(1 | id,
+#' cov = K)` for a covariance matrix, as of the additive relationship of animals, and `us(1 | id,
+#' prec = Q)` for its inverse. `K` and `Q` are symmetric, dense or sparse ('Matrix'), with dimnames
+#' that are matched to the levels of `id`. The covariance matrix of the random effects is then the
+#' Kronecker product of `K` and that of the effects of one level. Of `K` the levels that occur are
+#' used. All of the levels of `Q` stay in the model, also those without rows (ancestors in a
+#' pedigree): [ranef()] predicts them. Beside a term with a known matrix another one on the same
+#' variable, `us(1 | id, cov = K) + (1 | id)`, is a factor of its own.
+#'
+#' @section Residual structures:
+#' The residuals of one group are N(0, \eqn{\sigma^2 W^{-1/2} D C D W^{-1/2}}), those of different
+#' groups independent; \eqn{C} is a correlation matrix, \eqn{D} a diagonal matrix of standard
+#' deviations relative to \eqn{\sigma}, \eqn{W} the precision weights. There are two spellings. A
+#' model with a residual structure needs no random effects: it is then what `nlme::gls()` or an MMRM
+#' fits.
+#'
+#' * As in 'nlme': `correlation =` gives \eqn{C}, by [nlme::corAR1()], [nlme::corCAR1()],
+#'   [nlme::corARMA()], [nlme::corCompSymm()], [nlme::corSymm()], [nlme::corExp()],
+#'   [nlme::corGaus()], [nlme::corLin()], [nlme::corRatio()] or [nlme::corSpher()]; `weights =`
+#'   gives \eqn{D}, by [nlme::varIdent()], [nlme::varPower()], [nlme::varExp()],
+#'   [nlme::varConstPower()], [nlme::varFixed()] or [nlme::varComb()]. 'nlme' need not be attached.
+#'   In `form = ~ t | g`, `g` are the groups (`a/b` and `a:b` are their interaction) and `t` is the
+#'   position in the group: in `form = ~ 1 | g` the order of the rows. The groups may be finer than
+#'   those of the random effects, the same, coarser or crossed with them. Where `form` names no
+#'   groups they are the innermost groups of the random effects; without random effects all rows are
+#'   one group.
+#'   `fixed = TRUE` holds parameters at their values.
+#' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`,
+#'   `ad`, `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`,
+#'   `sp_gau()`. `us` and those that end in h have a standard deviation for each visit, relative to
+#'   that of the first. A visit that is a factor counts by its levels; for `ar1` whole numbers count
+#'   as they are.
+#'
+#' | structure | parameters, as in `fit$phi` | internal, unconstrained |
+#' | --- | --- | --- |
+#' | corAR1, `ar1` | `rho` in (-1, 1) | rho = sin x |
+#' | corCAR1 | `rho` in (0, 1), correlation rho^\|t - s\| | logistic |
+#' | corARMA | `ar1`, ..., `ma1`, ..., as [stats::arima()] | partial autocorrelations, sin x each |
+#' | corCompSymm, `cs` | `rho` in (-1/(m-1), 1), m rows in a group | lo + (1 - lo)(1 + sin x)/2 |
+#' | corSymm, `us` | `cor(2,1)`, `cor(3,1)`, ... | rows (x, 1)/norm of a triangular root |
+#' | `toep` | `rho1`, ..., by lag | partial autocorrelations, sin x each |
+#' | `ad` | `cor(2,1)`, `cor(3,2)`, ... of neighbours; others are their products | sin x each |
+#' | corExp, ... | `range`; `nugget` in (0, 1): correlations times 1 - nugget | log; (1 + sin x)/2 |
+#' | varIdent | `sd.ratio s` of stratum s to the first (that of the first row) | log |
+#' | varPower | `power`: d = \|v\|^power | as it is |
+#' | varExp | `exp`: d = exp(exp v) | as it is |
+#' | varConstPower | `const` > 0, `power`: d = const + \|v\|^power | log; as it is |
+#'
+#' Names begin with `residual.`; parameters of strata have the stratum behind them. Variances that
+#' depend on the fitted values (`varPower()` and others without a variable in `form`) are fitted by
+#' turns, as in 'nlme', until the fitted values settle; standard errors and profiles take the fitted
+#' values in the variance function as given.
+#'
+#' A random-effects term that says the same as the residual structure, as `(1 | g)` beside
+#' `corCompSymm(form = ~ 1 | g)`, gives a warning of class `ferrolmm_warning_identifiable`.
 #'
 #' @section What is reported:
 #' A fit is silent where nothing is wrong. Columns of the fixed effects that are linear
@@ -42,7 +118,8 @@
 #'   there are taken from the environment of the formula.
 #' @param REML (`logical(1)`)\cr restricted maximum likelihood; `FALSE` for maximum likelihood.
 #' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
-#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`.
+#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`. Or
+#'   a variance function of 'nlme', see below.
 #' @param subset (`logical`, row numbers or row names)\cr rows to use. Evaluated in `data`.
 #' @param na.action (`function`)\cr what to do with missing values: [stats::na.omit()] (the
 #'   usual default, from `getOption("na.action")`), [stats::na.exclude()] or [stats::na.fail()].
@@ -50,14 +127,20 @@
 #'   Evaluated in `data`.
 #' @param contrasts (named `list`)\cr contrasts of factors in the fixed part, each a matrix, a
 #'   function or its name.
-#' @param start (`numeric` or `list`)\cr where the optimiser starts: `theta`, or `list(theta = )`.
-#'   Seldom needed.
-#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()].
+#' @param start (`numeric` or `list`)\cr where the optimiser starts: `theta`, or `list(theta = )`;
+#'   with a residual structure `list(theta = , phi = )`. Seldom needed.
+#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()]: known residual
+#'   standard deviation, parameters that are held or tied.
+#' @param correlation (`corStruct`)\cr correlations of residuals, by a constructor of 'nlme', see
+#'   below.
+#' @param residual (`formula`)\cr structure of the residuals, such as `~ us(visit | subject)`, see
+#'   below. Instead of `correlation`.
 #'
 #' @returns An object of class `lmm`: a list that holds among others `coefficients` (fixed
-#'   effects), `theta` (covariance parameters), `sigma`, `frame` (the model frame) and
-#'   `certificate`. Use its methods: `summary()`, [fixef()], [ranef()], [VarCorr()], `vcov()`,
-#'   `fitted()`, `residuals()`, `predict()`, `logLik()`, [getME()].
+#'   effects), `theta` (covariance parameters), `phi` (parameters of the residual structure),
+#'   `sigma`, `frame` (the model frame) and `certificate`. Use its methods: `summary()`, [fixef()],
+#'   [ranef()], [VarCorr()], `vcov()`, `fitted()`, `residuals()`, `predict()`, `logLik()`,
+#'   [getME()].
 #' @references
 #' Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models
 #' using lme4. *Journal of Statistical Software*, 67(1), 1-48. \doi{10.18637/jss.v067.i01}
@@ -66,12 +149,22 @@
 #' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)
 #' summary(m)
 #' lmm(distance ~ age * Sex + (age || Subject), data = Orthodont, REML = FALSE)
+#'
+#' ## structures of the residuals: a variance for each sex, correlations along time
+#' lmm(distance ~ age * Sex + (1 | Subject), Orthodont, weights = varIdent(form = ~ 1 | Sex))
+#' lmm(distance ~ age * Sex, Orthodont, correlation = corAR1(form = ~ 1 | Subject))
+#' lmm(distance ~ age * Sex, Orthodont, residual = ~ us(age | Subject))
 #' @export
 lmm <- function(formula, data = NULL, REML = TRUE,
                 weights, subset, na.action, offset,
-                contrasts = NULL, start = NULL, control = lmm_control()) {
+                contrasts = NULL, start = NULL, control = lmm_control(),
+                correlation = NULL, residual = NULL) {
   call <- match.call()
   given <- list(
+    correlation = if (!missing(correlation)) {
+      unevaluated(substitute(correlation), function() correlation)
+    },
+    residual = if (!missing(residual)) unevaluated(substitute(residual), function() residual),
     weights = if (!missing(weights)) unevaluated(substitute(weights), function() weights),
     subset = if (!missing(subset)) unevaluated(substitute(subset), function() subset),
     offset = if (!missing(offset)) unevaluated(substitute(offset), function() offset)
@@ -108,19 +201,102 @@ check_given <- function(no_formula, data) {
 #' @noRd
 fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
                         caller) {
-  model <- parse_formula(formula, data, caller)
-  call$formula <- as_two_sided_formula(formula, caller)
-  frame <- build_frame(model, data, given, na_action, caller)
+  formula <- as_two_sided_formula(formula, caller)
+  spec <- read_residual(given, data, environment(formula), caller)
+  if (spec_has_variances(spec)) {
+    given$weights <- NULL
+  }
+  model <- parse_formula(formula, data, caller, spec)
+  model$bars <- find_known(model$bars, data, model$env, caller)
+  call$formula <- formula
+  frame <- build_frame(model, data, given, na_action, caller, group_columns(spec))
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
-  start <- check_start(start, random)
-  result <- engine_fit(fixed, random, reml, start, control)
+  residual <- build_residual(spec, frame, random)
+  fixed$weights <- residual_weights(residual, frame, fixed$weights)
+  start <- check_start(start, random, residual)
+  check_constraints(control, c(random$theta_names, residual$names))
+  found <- fit_design(fixed, random, residual, frame, reml, start, control)
   fit <- new_lmm(
-    call = call, formula = model$formula, frame = frame, fixed = fixed, random = random,
-    result = result, control = control, reml = reml
+    call = call, formula = model$formula, frame = found$frame, fixed = fixed, random = random,
+    residual = residual, result = found$result, control = control, reml = reml
   )
-  report_fit(result, fixed, random, control)
+  report_fit(found$result, fixed, random, control, residual)
   fit
+}
+
+#' Do the weights of the call hold a variance function?
+#' @noRd
+spec_has_variances <- function(spec) {
+  !is.null(spec) && spec$source != "residual" && length(spec$scales) + length(spec$fixed) > 0L
+}
+
+#' Columns that only group rows, where infinite values are levels
+#' @noRd
+group_columns <- function(spec) {
+  variable_names(c(
+    spec$correlation$group, unlist(lapply(spec$scales, `[[`, "stratum"), recursive = FALSE)
+  ))
+}
+
+#' Fit; where a variance function depends on the fitted values, again and again until they settle
+#'
+#' As in nlme: the criterion is that of the variances as they are at the last fitted values.
+#' @returns list(result, frame), the frame with the column "(fitted)" if there is such a function
+#' @noRd
+fit_design <- function(fixed, random, residual, frame, reml, start, control) {
+  names <- c(random$theta_names, residual$names)
+  control <- resolve_constraints(control, names)
+  fit_at <- function(residual, start) {
+    model <- engine_model(fixed, random, residual_design(residual, frame))
+    engine_fit(model, reml, start, control)
+  }
+  if (!depends_on_fitted(residual)) {
+    return(list(result = fit_at(residual, start), frame = frame))
+  }
+  result <- if (is.null(frame[["(fitted)"]])) {
+    fit_at(without_fitted(residual), NULL)
+  } else {
+    list(fitted = frame[["(fitted)"]], criterion = Inf)
+  }
+  for (round in seq_len(100L)) {
+    before <- result
+    for (scale in residual$scales) {
+      if (scale$fitted) check_scale_covariate(scale, before$fitted, "the fitted values")
+    }
+    frame[["(fitted)"]] <- as.double(before$fitted)
+    result <- fit_at(residual, start)
+    start <- c(result$theta, result$phi)
+    size <- max(abs(result$fitted), .Machine$double.xmin)
+    settled <- max(abs(result$fitted - before$fitted)) < 1e-9 * size
+    if (settled) {
+      return(list(result = result, frame = frame))
+    }
+  }
+  ferrolmm_warn(
+    "The fitted values that the variance function depends on did not settle in 100 fits.",
+    "convergence", x = paste0(
+      "The largest change in the last one was ",
+      format(max(abs(result$fitted - before$fitted)), digits = 2L), "."
+    ),
+    i = "Use a variable as covariate: varPower(form = ~ x)."
+  )
+  list(result = result, frame = frame)
+}
+
+#' The structure without the variance functions of fitted values, for the first fit
+#' @noRd
+without_fitted <- function(residual) {
+  sizes <- vapply(residual$scales, count_scale_parameters, 1L)
+  n_correlation <- length(residual$names) - sum(sizes)
+  owner <- c(integer(n_correlation), rep.int(seq_along(sizes), sizes))
+  dropped <- which(vapply(residual$scales, `[[`, NA, "fitted"))
+  kept <- !owner %in% dropped
+  residual$scales <- residual$scales[-dropped]
+  for (name in c("names", "start", "held")) {
+    residual[[name]] <- residual[[name]][kept]
+  }
+  residual
 }
 
 #' @noRd

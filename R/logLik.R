@@ -2,7 +2,8 @@
 #'
 #' `logLik()` is the restricted log-likelihood of a fit by REML and the log-likelihood of a fit by
 #' ML. `REML =` asks for the other one, *at the same estimates*: no model is refitted. Its degrees
-#' of freedom count the fixed effects, the covariance parameters and the residual variance.
+#' of freedom count the fixed effects, the parameters of the random effects and of the residual
+#' structure, and the residual variance: those that were estimated, a tied set once.
 #' `deviance()` is minus twice the log-likelihood, `REMLcrit()` minus twice the restricted one.
 #'
 #' 'lme4' warns when `deviance()` is asked of a fit by REML, and gives the REML criterion. Here it
@@ -53,13 +54,45 @@ criterion_value <- function(object, restricted) {
   df <- if (restricted) n - object$rank else n
   log_determinants <- cmp[["ldL2"]] + if (restricted) cmp[["ldRX2"]] else 0
   log_weights <- if (is.null(object$prior.weights)) 0 else sum(log(object$prior.weights))
-  log_determinants - log_weights + df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
+  spread <- if (is.null(object$control$sigma)) {
+    df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
+  } else {
+    df * log(2 * pi * object$sigma^2) + cmp[["pwrss"]] / object$sigma^2
+  }
+  log_determinants - log_weights + residual_determinant(object) + spread
 }
 
-#' Fixed effects, covariance parameters and the residual variance
+#' log |R| of the residual structure, weights apart
+#' @noRd
+residual_determinant <- function(object) {
+  if (!has_residual(object)) {
+    return(0)
+  }
+  # from the criterion that was maximised, whose other parts are known
+  cmp <- object$devcomp$cmp
+  df <- nobs.lmm(object) - if (object$REML) object$rank else 0L
+  spread <- if (is.null(object$control$sigma)) {
+    df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
+  } else {
+    df * log(2 * pi * object$sigma^2) + cmp[["pwrss"]] / object$sigma^2
+  }
+  weights <- object$prior.weights
+  object$criterion - spread - cmp[["ldL2"]] - (if (object$REML) cmp[["ldRX2"]] else 0) +
+    if (is.null(weights)) 0 else sum(log(weights))
+}
+
+#' Fixed effects and covariance parameters
 #' @noRd
 count_parameters <- function(object) {
-  object$rank + length(object$theta) + 1L
+  object$rank + count_covariance(object)
+}
+
+#' Parameters of the random effects and of the residuals that were estimated, and sigma
+#' @noRd
+count_covariance <- function(object) {
+  names <- names(c(object$theta, object$phi))
+  held <- c(logical(length(object$theta)), as.logical(object$residual$held))
+  count_free(object$control, names, held) + is.null(object$control$sigma)
 }
 
 #' @rdname logLik.lmm

@@ -9,9 +9,9 @@
 fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE) {
   X <- inputs$fixed$X
   storage.mode(responses) <- "double"
+  names <- c(inputs$random$theta_names, inputs$residual_names)
   fits <- engine_fit_many(
-    inputs$fixed$y, X, inputs$fixed$weights, inputs$fixed$offset, inputs$random$design,
-    responses, reml, control, satterthwaite
+    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite
   )
   for (name in c("beta", "standard_error", "ddf")) {
     fits[[name]] <- matrix(fits[[name]], ncol(X), ncol(responses))
@@ -90,10 +90,11 @@ new_lmm_many <- function(object, fits, names, control, ddf) {
         2 * stats::pt(abs(statistic), fits$ddf, lower.tail = FALSE), coefficients
       ),
       sdcor = labelled(
-        theta_to_sdcor(fits$theta, fits$sigma, object$random),
-        parameter_names(object, FALSE)[seq_len(nrow(fits$theta) + 1L)]
+        theta_to_sdcor(fits$theta, fits$sigma, object$random, fits$phi),
+        parameter_names(object, FALSE)[seq_len(count_variance(object))]
       ),
       theta = labelled(fits$theta, names(object$theta)),
+      phi = if (has_residual(object)) labelled(fits$phi, names(object$phi)),
       sigma = stats::setNames(fits$sigma, names),
       criterion = stats::setNames(fits$criterion, names),
       status = stats::setNames(fits$status, names),

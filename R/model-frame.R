@@ -10,9 +10,10 @@
 #'   each list(expr = , force = function that evaluates the promise).
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
+#' @param grouping further columns that only group rows.
 #' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`.
 #' @noRd
-build_frame <- function(model, data, given, na_action, caller) {
+build_frame <- function(model, data, given, na_action, caller, grouping = NULL) {
   check_data(data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
@@ -37,7 +38,7 @@ build_frame <- function(model, data, given, na_action, caller) {
     n <- length(rows)
   }
   check_any_rows(n, data, rows, given$subset)
-  skip <- leaf_names(model$bars)
+  skip <- c(leaf_names(model$bars), grouping)
   frame <- drop_missing(columns, row_names, n, na_action, skip)
   frame <- tidy_factors(frame)
   attr(terms, "predvars") <- predvars

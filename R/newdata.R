@@ -68,9 +68,14 @@ new_column <- function(name, expression, object, newdata) {
       "newdata"
     )
   }
-  groups <- unique(unlist(lapply(object$random, `[[`, "leaves")))
-  convert_column(value, object$frame[[name]], name, name %in% groups,
-                 name %in% names(object$xlevels))
+  groups <- c(
+    unlist(lapply(object$random, `[[`, "leaves")), object$residual$correlation$group
+  )
+  strata <- unlist(lapply(object$residual$scales, `[[`, "stratum"))
+  convert_column(
+    value, object$frame[[name]], name, name %in% groups,
+    name %in% c(names(object$xlevels), strata, object$residual$correlation$covariates)
+  )
 }
 
 #' Variables must be columns of `newdata`, or constants where the formula was written; what has a

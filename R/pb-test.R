@@ -94,6 +94,13 @@ check_nested <- function(large, small) {
       i = "Rows with missing values may differ: fit both models to the rows that both can use."
     )
   }
+  for (model in list(large, small)) {
+    if (depends_on_fitted(model$residual)) {
+      ferrolmm_abort(
+        "pb_test() needs variances that do not depend on the fitted values.", "argument"
+      )
+    }
+  }
   same <- identical(large$prior.weights, small$prior.weights) &&
     identical(large$offset, small$offset)
   if (!same) {

@@ -62,10 +62,7 @@ diagnostic_layout <- function(n) {
 
 #' @noRd
 residual_data <- function(object) {
-  residual <- object$residuals
-  if (!is.null(object$prior.weights)) {
-    residual <- residual * sqrt(object$prior.weights)
-  }
+  residual <- object$residuals / sqrt(residual_variances(object))
   list(
     fitted = object$fitted.values, residual = residual, standardised = residual / object$sigma,
     name = function(i) row.names(object$frame[i, 1L, drop = FALSE])

@@ -45,13 +45,14 @@
 #' @export
 pooling <- function(object, group = 1L) {
   check_lmm(object, "pooling")
+  need_independent(object, "pooling()")
   factor <- choose_group(object, group, "group")
   inputs <- engine_inputs(object)$fixed
   kept <- !is.na(object$coefficients)
   X <- inputs$X[, kept, drop = FALSE]
   y <- fixed_response(inputs)
   grouping <- object$flist[[factor]]
-  weights <- object$prior.weights
+  weights <- precision_weights(object)
   complete <- fit_one_group(X, y, weights)
   means <- group_means(cbind(y, X), weights, grouping)
   aggregate <- fit_one_group(means$values[, -1L, drop = FALSE], means$values[, 1L], means$weights)
@@ -120,9 +121,11 @@ shrinkage_table <- function(object, factor) {
   }, numeric(length(codes)))
   own <- rowSums(design * partial[codes, , drop = FALSE]) + object$residuals
   colnames(design) <- names
-  alone <- fit_each_group(design, own, object$prior.weights, grouping, names(object$flist)[factor])
+  alone <- fit_each_group(
+    design, own, precision_weights(object), grouping, names(object$flist)[factor]
+  )
   variances <- unlist(lapply(VarCorr.lmm(object)[terms], function(v) diag(as.matrix(v))))
-  sampling <- sampling_variances(design, object$prior.weights, grouping) * object$sigma^2
+  sampling <- sampling_variances(design, precision_weights(object), grouping) * object$sigma^2
   between <- rep(variances, each = nrow(modes))
   j <- length(names)
   data.frame(

@@ -21,6 +21,8 @@
 #' @param ddf Degrees of freedom of the intervals: Satterthwaite's for each row, or infinite.
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
+#' @param residual.cor For correlated residuals: predict new observations in groups of which there
+#'   are observations already, see below?
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #'
 #' @section Standard errors:
@@ -33,10 +35,21 @@
 #' - for a new level, that of \eqn{x'Cx + z'Gz}: a level about which nothing is known varies with
 #'   the whole covariance matrix \eqn{G} of its random effects.
 #'
-#' A prediction interval adds \eqn{\sigma^2 / w}. Limits are quantiles of t, with
+#' A prediction interval adds the residual variance, \eqn{\sigma^2 / w} (times \eqn{d^2}, with a
+#' variance function): it is for an observation whose residual is not correlated with those of the
+#' fit. Limits are quantiles of t, with
 #' degrees of freedom by Satterthwaite's approximation to the row's variance,
 #' \eqn{2 v^2 / Var(\hat v)}, at least 1. They need the variance at a few values of each variance
 #' parameter; `ddf = "asymptotic"`, normal quantiles, saves that.
+#' @section Correlated residuals:
+#' With a residual structure such as `corAR1()` the observed rows of a group tell something of the
+#' residuals of its other rows: `residual.cor = TRUE` adds \eqn{r'R^{-1}e} to the prediction,
+#' \eqn{e} the residuals of the group and \eqn{r} the covariances with them of the new one. This is
+#' the best linear unbiased prediction of the observation (kriging, for spatial structures), so the
+#' standard error is that of a new observation, and `interval = "prediction"` the only interval. New
+#' rows are correlated with those of the fit, not with each other. Where positions in a group are
+#' the order of rows, new rows follow those of the fit. Groups that are new have no observed
+#' residuals.
 #' @references
 #' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
 #' *Biometrics*, 31, 423-447.
@@ -61,24 +74,40 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         se.fit = FALSE,
                         interval = c("none", "confidence", "prediction"),
                         level = 0.95, ddf = c("Satterthwaite", "asymptotic"),
-                        weights = NULL, ...) {
+                        weights = NULL, residual.cor = FALSE, ...) {
   check_predict_dots(...)
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
+  check_flag(residual.cor, "residual.cor")
   parts <- select_random(object, re.form)
+  if (residual.cor) {
+    check_residual_prediction(object, newdata, parts, random.only, interval)
+  }
+  observation <- residual.cor || interval == "prediction"
   rows <- if (is.null(newdata)) {
     training_rows(object, parts, if (missing(na.action)) NULL else match.fun(na.action))
   } else {
-    new_rows(object, newdata, parts, random.only, allow.new.levels, match.fun(na.action))
+    new_rows(
+      object, newdata, parts, random.only, allow.new.levels, match.fun(na.action),
+      if (observation) {
+        residual_columns(object$residual, if (residual.cor) "all" else "scales")
+      }
+    )
   }
   values <- predicted_values(object, rows, parts, random.only)
+  means <- values
+  noise <- if (observation) function(phi) noise_variances(object, rows, weights, means, phi)
+  if (residual.cor) {
+    spread <- sqrt(noise(unname(object$phi)))
+    values <- values + spread * predicted_residuals(object, rows)$values
+  }
   names(values) <- rows$names
   if (!se.fit && interval == "none") {
     return(stats::napredict(rows$omitted, values))
   }
   target <- list(
-    rows = rows, parts = parts, random_only = random.only,
-    noise = if (interval == "prediction") noise_variances(object, rows, weights)
+    rows = rows, parts = parts, random_only = random.only, noise = noise,
+    correlated = residual.cor
   )
   predict_uncertain(
     object, values, target, se.fit, interval, check_level(level),
@@ -277,11 +306,13 @@ random_part <- function(object, part, frame, codes) {
 
 #' New rows: as [training_rows()], with what was left out because of missing values
 #' @noRd
-new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action) {
+new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action,
+                     others = NULL) {
   newdata <- check_newdata(newdata)
   chosen <- object$random[vapply(parts, `[[`, 1L, "term")]
-  frame <- new_frame(object, newdata, prediction_columns(object, chosen, random_only))
-  groups <- unique(unlist(lapply(chosen, `[[`, "leaves")))
+  columns <- unique(c(prediction_columns(object, chosen, random_only), others))
+  frame <- new_frame(object, newdata, columns)
+  groups <- unique(as.character(unlist(lapply(chosen, `[[`, "leaves"))))
   missing <- missing_rows(frame, setdiff(names(frame), groups))
   if (drops_missing(na_action)) {
     missing <- missing | missing_rows(frame, groups)
@@ -363,19 +394,30 @@ new_offset <- function(object, frame, newdata) {
 
 #' Standard errors and intervals around predicted values
 #'
-#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` is the residual
-#'   variance relative to sigma^2 of each row, NULL for a conditional mean.
+#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` gives the
+#'   residual variance relative to sigma^2 of each row at a phi, NULL for a conditional mean.
 #' @noRd
 predict_uncertain <- function(object, values, target, se_fit, interval, level, ddf) {
   relative <- function(theta, noise) {
+    if (target$correlated) {
+      return(correlated_variances(object, target, theta))
+    }
     variances <- target_variances(object, target, theta)
-    if (noise && !is.null(target$noise)) variances + target$noise else variances
+    if (noise && !is.null(target$noise)) {
+      variances + target$noise(theta[length(object$theta) + seq_along(object$phi)])
+    } else {
+      variances
+    }
   }
-  means <- relative(unname(object$theta), noise = FALSE)
+  means <- relative(theta_of(object), noise = FALSE)
   means[is.na(values)] <- NA
   fit <- values
   if (interval != "none") {
-    variances <- object$sigma^2 * if (is.null(target$noise)) means else means + target$noise
+    variances <- object$sigma^2 * if (is.null(target$noise) || target$correlated) {
+      means
+    } else {
+      means + target$noise(unname(object$phi))
+    }
     df <- if (ddf == "Satterthwaite") {
       variance_df(object, variances, function(theta) relative(theta, noise = TRUE))
     } else {
@@ -400,10 +442,8 @@ target_variances <- function(object, target, theta) {
   rows <- target$rows
   n <- length(rows$names)
   design <- target_design(object, target, n)
-  inputs <- engine_inputs(object)
   known <- engine_prediction_variances(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, theta, object$REML, object$control, design
+    model_of(engine_inputs(object)), theta, object$REML, engine_control(object), design
   )
   known + new_level_variances(object, target, design$terms, theta)
 }
@@ -453,13 +493,37 @@ new_level_variances <- function(object, target, terms, theta) {
   variances
 }
 
-#' Residual variances of new observations relative to sigma^2: 1 / weight
+#' Residual variances of new observations relative to sigma^2: d^2 / weight
+#'
+#' @param means predictions of the rows, for variances that depend on them.
 #' @noRd
-noise_variances <- function(object, rows, weights) {
+noise_variances <- function(object, rows, weights, means, phi = object$phi) {
   n <- length(rows$names)
+  if (rows$fitted && is.null(weights)) {
+    return(residual_variances(object, phi) + numeric(n))
+  }
+  if (is.null(object$residual)) {
+    return(precision_variances(rows, weights, n))
+  }
+  frame <- frame_with_fitted(object, rows, means)
+  weights <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
+  scale_values(object$residual, phi, residual_design(object$residual, frame), n)^2 / weights
+}
+
+#' The frame of rows with the fitted values that variances depend on
+#' @noRd
+frame_with_fitted <- function(object, rows, means) {
+  frame <- rows$frame
+  if (depends_on_fitted(object$residual) && !rows$fitted) {
+    frame[["(fitted)"]] <- unname(means)
+  }
+  frame
+}
+
+#' @noRd
+precision_variances <- function(rows, weights, n) {
   if (is.null(weights)) {
-    own <- if (rows$fitted) object$prior.weights
-    return(if (is.null(own)) rep.int(1, n) else 1 / own)
+    return(rep.int(1, n))
   }
   if (!is.numeric(weights) || anyNA(weights) || any(weights <= 0)) {
     ferrolmm_abort("`weights` must be positive numbers.", "argument")
@@ -480,14 +544,14 @@ noise_variances <- function(object, rows, weights) {
 
 #' Satterthwaite's degrees of freedom of estimated variances: 2 v^2 / Var(v-hat), at least 1
 #'
-#' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, sigma^2) and g the derivatives of v:
-#' v / sigma^2 for sigma^2, central differences for theta.
+#' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, phi, sigma^2) and g the derivatives of
+#' v: v / sigma^2 for sigma^2, central differences for theta and phi.
 #'
-#' @param variances at the estimates; `relative` a function of theta that returns them relative to
-#'   sigma^2.
+#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them
+#'   relative to sigma^2.
 #' @noRd
 variance_df <- function(object, variances, relative) {
-  theta <- unname(object$theta)
+  theta <- theta_of(object)
   covariance <- raw_covariance(object)
   sigma2 <- object$sigma^2
   steps <- 1e-4 * pmax(abs(theta), sqrt(diag(covariance))[seq_along(theta)])
@@ -504,38 +568,54 @@ variance_df <- function(object, variances, relative) {
   pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
 }
 
-#' Covariance matrix of (theta, sigma^2), theta as the user sees it
+#' Covariance matrix of (theta, phi, sigma^2), theta as the user sees it
 #'
-#' From that of the variance components gamma = (lower triangles of each G, sigma^2), by the
-#' generalised inverse of d gamma / d (theta, sigma^2); directions without information (a variance
-#' of zero) have no variance.
+#' From that of the variance components gamma = (lower triangles of each G, phi, sigma^2), by the
+#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a
+#' variance of zero) have no variance.
 #' @noRd
 raw_covariance <- function(object) {
-  inputs <- engine_inputs(object)
-  found <- engine_satterthwaite(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
-  )
+  found <- engine_inference(engine_satterthwaite, object)
   inverse <- generalised_inverse(components_jacobian(object))
   root <- inverse %*% found$jacobian
   root %*% found$covariance %*% t(root)
 }
 
-#' d gamma / d (theta, sigma^2)
+#' d gamma / d (theta, phi, sigma^2)
 #' @noRd
 components_jacobian <- function(object) {
   theta <- unname(object$theta)
   sigma2 <- object$sigma^2
+  n_phi <- length(object$phi)
   lower <- function(factors) {
-    unlist(lapply(factors, function(g) g[lower.tri(g, diag = TRUE)]))
+    as.double(unlist(lapply(factors, function(g) g[lower.tri(g, diag = TRUE)])))
   }
+  owner <- rep.int(seq_along(object$random), theta_counts(object))
   factors <- theta_matrix(theta, object$random)
   columns <- lapply(seq_along(theta), function(a) {
+    if (is_natural(object$random[[owner[[a]]]])) {
+      return(difference_column(theta, a, sigma2, object$random, lower))
+    }
     unit <- theta_matrix(replace(numeric(length(theta)), a, 1), object$random)
+    unit[-owner[[a]]] <- lapply(unit[-owner[[a]]], function(t) 0 * t)
     lower(Map(function(t, e) sigma2 * (tcrossprod(e, t) + tcrossprod(t, e)), factors, unit))
   })
-  whole <- cbind(do.call(cbind, columns), lower(lapply(factors, tcrossprod)))
-  rbind(whole, c(numeric(length(theta)), 1))
+  last <- lower(lapply(factors, tcrossprod))
+  whole <- cbind(
+    matrix(as.double(unlist(columns)), length(last)), matrix(0, length(last), n_phi), last
+  )
+  rbind(whole, cbind(matrix(0, n_phi + 1L, length(theta)), diag(n_phi + 1L)))
+}
+
+#' Central difference of the covariance matrices, where theta are standard deviations and
+#' correlations
+#' @noRd
+difference_column <- function(theta, a, sigma2, random, lower) {
+  step <- 1e-5 * max(abs(theta[[a]]), 1e-3)
+  at <- function(value) {
+    lower(lapply(theta_matrix(replace(theta, a, value), random), tcrossprod))
+  }
+  sigma2 * (at(theta[[a]] + step) - at(theta[[a]] - step)) / (2 * step)
 }
 
 #' Moore and Penrose's inverse

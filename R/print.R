@@ -15,10 +15,11 @@
 #' @export
 print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
                       ranef.comp = "Std.Dev.", ...) {
-  writeLines(paste0(format_title(x$REML), " ['lmm']"))
+  writeLines(paste0(format_title(x$REML, length(x$random) > 0L), " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
   writeLines(format_criterion(criterion_table(x), 4L))
   print_random_effects(VarCorr.lmm(x), digits, ranef.comp)
+  writeLines(as.character(format_residual(x, digits)))
   writeLines(format_groups(nobs.lmm(x), ngrps.lmm(x)))
   print_fixed_effects(x$coefficients, digits)
   if (x$certificate$status != "converged") {
@@ -29,8 +30,15 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
 
 #' @noRd
 print_random_effects <- function(varcor, digits, comp) {
+  if (length(varcor) == 0L) {
+    writeLines(
+      paste0("Residual standard deviation: ", format(attr(varcor, "sc"), digits = digits))
+    )
+    return(invisible())
+  }
   cat("Random effects:\n")
   print(format_varcorr(varcor, digits, comp), quote = FALSE)
+  writeLines(as.character(attr(varcor, "notes")))
 }
 
 #' @noRd

@@ -48,7 +48,7 @@ profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, 
   }
   check_flag(signames, "signames")
   chosen <- match_parameters(which, fitted)
-  cutoff <- profile_cutoff(cutoff, alphamax, length(fitted$theta) + 1L + fitted$rank)
+  cutoff <- profile_cutoff(cutoff, alphamax, count_variance(fitted) + fitted$rank)
   profile_of(fitted, chosen, cutoff, signames)
 }
 
@@ -58,7 +58,7 @@ profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, 
 #'   Intervals do not need them.
 #' @noRd
 profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
-  n_variance <- length(object$theta) + 1L
+  n_variance <- count_variance(object)
   paths <- c(
     profile_variance(object, chosen[chosen <= n_variance], cutoff, coefficients),
     profile_fixed(object, chosen[chosen > n_variance] - n_variance, cutoff)
@@ -66,87 +66,33 @@ profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
   new_profile(paths, chosen, parameter_names(object, signames), object, cutoff, signames)
 }
 
-#' Row and column of each parameter of a term in its covariance factor
+#' Standard deviations, correlations, phi and sigma of a fit
 #' @noRd
-theta_entries <- function(term) {
-  k <- length(term$cnms)
-  if (term$structure == "diag") {
-    return(cbind(seq_len(k), seq_len(k)))
-  }
-  which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+natural_parameters <- function(object) {
+  drop(theta_to_sdcor(matrix(object$theta), object$sigma, object$random, object$phi))
 }
 
-#' Standard deviations, correlations and sigma for columns of theta
-#'
-#' @param theta matrix, a column for each set of parameters; `sigma` has an entry for each.
-#' @returns a matrix with a row more than `theta`; the correlation with an effect of no variance is
-#'   NA
+#' The number of variance parameters, sigma included
 #' @noRd
-theta_to_sdcor <- function(theta, sigma, random) {
-  at <- 0L
-  out <- rbind(theta, sigma)
-  for (term in random) {
-    entries <- theta_entries(term)
-    here <- at + seq_len(nrow(entries))
-    values <- theta[here, , drop = FALSE]
-    k <- length(term$cnms)
-    row <- function(i, j) {
-      found <- which(entries[, 1L] == i & entries[, 2L] == j)
-      if (length(found) == 0L) 0 else values[found, ]
-    }
-    product <- function(i, j) {
-      Reduce(`+`, lapply(seq_len(min(i, j)), function(l) row(i, l) * row(j, l)))
-    }
-    size <- lapply(seq_len(k), function(i) sqrt(product(i, i)))
-    for (e in seq_along(here)) {
-      i <- entries[e, 1L]
-      j <- entries[e, 2L]
-      out[here[[e]], ] <- if (i == j) sigma * size[[i]] else product(i, j) / (size[[i]] * size[[j]])
-    }
-    at <- at + length(here)
-  }
-  dimnames(out) <- NULL
-  out[is.nan(out)] <- NA
-  out
-}
+count_variance <- function(object) length(object$theta) + length(object$phi) + 1L
 
-#' The theta of standard deviations, correlations and sigma
+#' Where the profile of each variance parameter can end; sigma does not
 #' @noRd
-sdcor_to_theta <- function(sdcor, random) {
-  sigma <- sdcor[[length(sdcor)]]
-  at <- 0L
-  by_term <- lapply(random, function(term) {
-    entries <- theta_entries(term)
-    values <- sdcor[at + seq_len(nrow(entries))]
-    at <<- at + nrow(entries)
-    k <- length(term$cnms)
-    factor <- diag(k)
-    factor[entries] <- values
-    sd <- diag(factor)
-    diag(factor) <- 1
-    for (j in seq_len(k)) {
-      before <- seq_len(j - 1L)
-      for (i in j:k) {
-        rest <- factor[i, j] - sum(factor[i, before] * factor[j, before])
-        factor[i, j] <- if (i == j) {
-          sqrt(max(rest, 0))
-        } else if (factor[j, j] > 0) {
-          rest / factor[j, j]
-        } else {
-          0
-        }
-      }
-    }
-    (factor * sd / sigma)[entries]
-  })
-  unlist(by_term)
+variance_ends <- function(object) {
+  correlation <- correlation_parameters(object$random)
+  lowest <- ifelse(object$lower == -Inf, -1, object$lower)
+  kinds <- phi_kinds(object$residual)
+  cbind(
+    c(lowest, ifelse(kinds == "correlation", -1, ifelse(kinds == "positive", 0, -Inf)), -Inf),
+    c(ifelse(correlation, 1, Inf), ifelse(kinds == "correlation", 1, Inf), Inf)
+  )
 }
 
 #' Numbers of the parameters that `which` asks for, sorted; those that are aliased are left out
 #' @noRd
 match_parameters <- function(which, object) {
   old <- parameter_names(object, TRUE)
-  n_variance <- length(object$theta) + 1L
+  n_variance <- count_variance(object)
   identified <- c(seq_len(n_variance), n_variance + unname(kept_columns(object)))
   if (is.null(which)) {
     return(identified)
@@ -202,22 +148,11 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
     return(list())
   }
   inputs <- engine_inputs(object)
-  found <- engine_profile(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control, which, cutoff
-  )
-  estimate <- drop(theta_to_sdcor(matrix(object$theta), object$sigma, object$random))
-  correlation <- correlation_parameters(object)
+  found <- engine_inference(engine_profile, object, which, cutoff)
+  estimate <- natural_parameters(object)
+  limits <- variance_ends(object)
   lapply(found, function(path) {
-    at <- path$which
-    ends <- if (at > length(object$theta)) {
-      c(-Inf, Inf)
-    } else if (correlation[[at]]) {
-      c(-1, 1)
-    } else {
-      c(0, Inf)
-    }
-    path <- reach_ends(path, estimate, ends, cutoff)
+    path <- reach_ends(path, estimate, limits[path$which, ], cutoff)
     beta <- if (coefficients) {
       coefficients_along(object, inputs, path$parameters)
     } else {
@@ -233,19 +168,10 @@ coefficients_along <- function(object, inputs, parameters) {
   beta <- vapply(seq_len(ncol(parameters)), function(i) {
     theta <- sdcor_to_theta(parameters[, i], object$random)
     engine_fit(
-      inputs$fixed, inputs$random, object$REML, theta, object$control, optimize = FALSE
+      model_of(inputs), object$REML, theta, engine_control(object), optimize = FALSE
     )$beta
   }, unname(object$coefficients))
   matrix(beta, ncol = ncol(parameters))
-}
-
-#' Which variance parameters are correlations? Sigma is not among them.
-#' @noRd
-correlation_parameters <- function(object) {
-  unlist(lapply(object$random, function(term) {
-    entries <- theta_entries(term)
-    entries[, 1L] != entries[, 2L]
-  }))
 }
 
 #' Let a path start at the estimate and end in the boundary of the parameter where it comes there
@@ -333,7 +259,7 @@ fixed_path <- function(fit, j, se, refitted, cutoff) {
   delta <- 0
   zeta <- 0
   parameters <- matrix(
-    c(theta_to_sdcor(matrix(fit$theta), fit$sigma, fit$random), fit$coefficients)
+    c(natural_parameters(fit), fit$coefficients)
   )
   for (round in 1:8) {
     open <- c(-1, 1)[c(min(zeta) > -cutoff, max(zeta) < cutoff)]
@@ -348,7 +274,10 @@ fixed_path <- function(fit, j, se, refitted, cutoff) {
       beta <- matrix(NA_real_, length(fit$coefficients), length(good))
       beta[others, ] <- fits$beta[, good]
       beta[j, ] <- fit$coefficients[[j]] + part[good]
-      points <- theta_to_sdcor(fits$theta[, good, drop = FALSE], fits$sigma[good], fit$random)
+      points <- theta_to_sdcor(
+        fits$theta[, good, drop = FALSE], fits$sigma[good], fit$random,
+        fits$phi[, good, drop = FALSE]
+      )
       delta <- c(delta, part[good])
       zeta <- c(zeta, sign(part[good]) * sqrt(pmax(change[good], 0)))
       parameters <- cbind(parameters, rbind(points, beta))
@@ -373,7 +302,7 @@ new_profile <- function(paths, chosen, names, object, cutoff, signames) {
     class = c("profile.lmm", "data.frame"), row.names = seq_len(sum(lengths)),
     cutoff = cutoff, REML = object$REML, signames = signames,
     parameters = list(old = parameter_names(object, TRUE), new = parameter_names(object, FALSE)),
-    n_variance = length(object$theta) + 1L,
+    n_variance = count_variance(object),
     ends = profile_ends(object)
   )
 }
@@ -381,12 +310,10 @@ new_profile <- function(paths, chosen, names, object, cutoff, signames) {
 #' The boundary of each parameter
 #' @noRd
 profile_ends <- function(object) {
-  correlation <- c(correlation_parameters(object), FALSE)
+  ends <- variance_ends(object)
+  ends[nrow(ends), 1L] <- 0
   p <- length(object$coefficients)
-  cbind(
-    lower = c(ifelse(correlation, -1, 0), rep.int(-Inf, p)),
-    upper = c(ifelse(correlation, 1, Inf), rep.int(Inf, p))
-  )
+  cbind(lower = c(ends[, 1L], rep.int(-Inf, p)), upper = c(ends[, 2L], rep.int(Inf, p)))
 }
 
 #' @param x What `profile()` returned.

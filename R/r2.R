@@ -8,9 +8,9 @@
 #' @details
 #' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}), \eqn{V_r}
 #' the mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson, 2014), and
-#' \eqn{V_e} the mean of \eqn{\sigma^2 / w},
-#' \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) / (V_f + V_r + V_e).}
-#' The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)};
+#' \eqn{V_e} the mean of the residual variances, \eqn{\sigma^2 / w} (times \eqn{d^2}, with a
+#' variance function), \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) / (V_f + V_r
+#' + V_e).} The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)};
 #' `adjusted` is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An offset is no
 #' part of
 #' \eqn{V_f}.
@@ -64,7 +64,15 @@ variance_parts <- function(object) {
   by_term <- vapply(seq_along(factors), function(t) {
     columns <- term_columns(object$random[[t]], object$frame)
     z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
-    products <- outer(seq_along(z), seq_along(z), Vectorize(function(i, j) mean(z[[i]] * z[[j]])))
+    own <- object$random[[t]]$factor
+    level <- if (length(object$random[[t]]$known)) {
+      level_variances(object, own)[as.integer(object$flist[[own]])]
+    } else {
+      1
+    }
+    products <- outer(
+      seq_along(z), seq_along(z), Vectorize(function(i, j) mean(level * z[[i]] * z[[j]]))
+    )
     sum(products * tcrossprod(factors[[t]]))
   }, 0)
   factor <- vapply(object$random, `[[`, 1L, "factor")
@@ -72,7 +80,7 @@ variance_parts <- function(object) {
   list(
     fixed = stats::var(fixed),
     random = stats::setNames(object$sigma^2 * random, names(object$flist)),
-    residual = object$sigma^2 * mean(1 / weights_or_one(object))
+    residual = object$sigma^2 * mean(residual_variances(object))
   )
 }
 

@@ -11,12 +11,13 @@
 #' @noRd
 build_random <- function(model, frame) {
   n <- .row_names_info(frame, 2L)
-  groups <- mark_partitions(code_groups(model$bars, frame))
+  groups <- name_groups(mark_partitions(code_groups(model$bars, frame)))
   terms <- list()
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
   }
   terms <- drop_duplicate_terms(terms)
+  lapply(terms, check_structure)
   nl <- vapply(terms, function(term) groups[[term$key]]$n_levels, 0L)
   order <- term_order(nl)
   terms <- terms[order]
@@ -40,6 +41,7 @@ assemble_random <- function(terms, nl, keys, groups) {
   flist <- lapply(groups[distinct], function(group) group$factor)
   names(flist) <- vapply(groups[distinct], function(group) group$name, "")
   attr(flist, "assign") <- index
+  precision <- lapply(unname(groups[distinct]), function(group) group$precision)
   columns <- lapply(terms, function(term) term$values)
   for (t in seq_along(terms)) {
     terms[[t]]$factor <- index[t]
@@ -51,16 +53,25 @@ assemble_random <- function(terms, nl, keys, groups) {
   list(
     terms = terms, flist = flist, cnms = cnms, nl = nl,
     Gp = c(0L, as.integer(cumsum(lengths(cnms) * nl))),
-    lower = unlist(lapply(terms, term_lower)),
-    theta_names = unlist(lapply(terms, term_theta_names)),
+    lower = as.double(unlist(lapply(terms, term_lower))),
+    theta_names = as.character(unlist(lapply(terms, term_theta_names))),
+    precision = precision,
     design = list(
-      factors = lapply(
-        unname(groups[distinct]),
-        function(group) list(codes = group$codes, n_levels = group$n_levels)
-      ),
-      terms = engine_terms(terms, columns)
+      factors = engine_factors(flist, precision), terms = engine_terms(terms, columns)
     )
   )
+}
+
+#' Grouping factors as the engine wants them
+#'
+#' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
+#'   levels.
+#' @noRd
+engine_factors <- function(flist, precision) {
+  lapply(seq_along(flist), function(f) {
+    factor <- flist[[f]]
+    list(codes = as.integer(factor), n_levels = nlevels(factor), precision = precision[[f]])
+  })
 }
 
 #' Random-effects terms as the engine wants them
@@ -70,7 +81,8 @@ engine_terms <- function(terms, columns) {
     seq_along(terms),
     function(t) {
       list(
-        factor = terms[[t]]$factor, columns = columns[[t]], structure = terms[[t]]$structure
+        factor = terms[[t]]$factor, columns = columns[[t]], structure = terms[[t]]$structure,
+        hom = isTRUE(terms[[t]]$hom)
       )
     }
   )
@@ -78,12 +90,9 @@ engine_terms <- function(terms, columns) {
 
 #' The engine's view of the random part, from what a fitted object keeps
 #' @noRd
-random_design <- function(terms, flist, frame) {
+random_design <- function(terms, flist, frame, precision) {
   list(
-    factors = lapply(
-      unname(as.list(flist)),
-      function(f) list(codes = as.integer(f), n_levels = nlevels(f))
-    ),
+    factors = engine_factors(flist, precision),
     terms = engine_terms(terms, lapply(terms, term_columns, frame))
   )
 }
@@ -116,17 +125,20 @@ expand_bar <- function(bar, groups, frame) {
 #'
 #' @returns a list: `label` ("Days | Subject"), `group` (name of its grouping factor), `lhs` (the
 #'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
-#'   `cnms`, `structure`, `contrasts` (of factors in `lhs`), `leaves` (variables whose
+#'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
+#'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `leaves` (variables whose
 #'   interaction is the grouping factor); here also `key`, `partition` and `values`, which are
 #'   not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
-  key <- group_key(group)
+  key <- group_key(group, bar$known)
+  alone <- length(set) == 1L
   list(
     label = paste(term_lhs_label(bar, basis, set), "|", formula_label(groups[[key]]$expr)),
     group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
     cnms = basis$names[set],
-    structure = if (length(set) == 1L) "us" else bar$structure,
+    structure = if (alone) "us" else bar$structure, hom = !alone && isTRUE(bar$hom),
+    known = bar$known[c("kind", "label")],
     contrasts = basis$contrasts, leaves = groups[[key]]$leaves,
     key = key, partition = groups[[key]]$partition, values = basis$columns[set]
   )
@@ -172,14 +184,12 @@ formula_label <- function(x) {
 
 # Grouping factors -----------------------------------------------------------------------------
 
-#' Interactions of the same variables are the same factor, in whatever order they are written
+#' Interactions of the same variables are the same factor, in whatever order they are written; with
+#' a known matrix of its levels a factor is one of its own
 #' @noRd
-group_key <- function(group) {
-  if (length(group$leaves) == 1L) {
-    variable_names(group$leaves)
-  } else {
-    paste(sort(variable_names(group$leaves)), collapse = "\r")
-  }
+group_key <- function(group, known = NULL) {
+  key <- paste(sort(variable_names(group$leaves)), collapse = "\r")
+  if (is.null(known)) key else paste(key, known$kind, known$label, sep = "\n")
 }
 
 #' Code every distinct grouping factor once
@@ -190,17 +200,33 @@ code_groups <- function(bars, frame) {
   coded <- list()
   for (bar in bars) {
     for (group in bar$groups) {
-      key <- group_key(group)
+      key <- group_key(group, bar$known)
       if (is.null(groups[[key]])) {
         leaves <- variable_names(group$leaves)
         for (leaf in setdiff(leaves, names(coded))) {
           coded[[leaf]] <- code_variable(.subset2(frame, leaf), leaf)
         }
+        crossed <- interact_codes(coded[leaves])
+        if (!is.null(bar$known)) {
+          crossed <- apply_known(crossed, bar$known, group$name)
+        }
         groups[[key]] <- c(
-          list(name = group$name, expr = group$expr, leaves = leaves),
-          interact_codes(coded[leaves])
+          list(name = group$name, expr = group$expr, leaves = leaves, known = bar$known$label),
+          crossed
         )
       }
+    }
+  }
+  groups
+}
+
+#' Tell a factor with a known matrix from one on the same variables: "id[A]" beside "id"
+#' @noRd
+name_groups <- function(groups) {
+  names <- vapply(groups, `[[`, "", "name")
+  for (k in seq_along(groups)) {
+    if (!is.null(groups[[k]]$known) && sum(names == names[[k]]) > 1L) {
+      groups[[k]]$name <- paste0(names[[k]], "[", groups[[k]]$known, "]")
     }
   }
   groups
@@ -227,7 +253,7 @@ mark_partitions <- function(groups) {
 #' Is there a one-to-one map between the levels? A few rows tell most factors apart.
 #' @noRd
 same_partition <- function(a, b) {
-  if (a$n_levels != b$n_levels) {
+  if (a$n_levels != b$n_levels || !is.null(a$precision) || !is.null(b$precision)) {
     return(FALSE)
   }
   maps <- function(rows) {
@@ -354,10 +380,11 @@ is_contained <- function(a, b, later) {
   if (a$partition != b$partition || !all(a$cnms %in% b$cnms)) {
     return(FALSE)
   }
-  if (length(a$cnms) == length(b$cnms) && a$structure == b$structure) {
+  if (length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom) {
     return(later)
   }
-  b$structure == "us" || a$structure == "diag" || length(a$cnms) == 1L
+  b$structure == "us" || a$structure == "diag" && !b$hom ||
+    length(a$cnms) == 1L && (!b$hom || length(b$cnms) == 1L)
 }
 
 #' @noRd
@@ -378,6 +405,7 @@ warn_duplicate <- function(a, b) {
 
 #' @noRd
 check_groups <- function(groups, n) {
+  groups <- groups[vapply(groups, function(group) is.null(group$precision), NA)]
   for (group in groups) {
     if (group$n_levels < 2L) {
       ferrolmm_abort(
@@ -401,11 +429,28 @@ check_groups <- function(groups, n) {
   }
 }
 
+#' A structure along an order needs effects that have one
+#' @noRd
+check_structure <- function(term) {
+  if (term$structure %in% c("ar1", "toep") && "(Intercept)" %in% term$cnms) {
+    ferrolmm_warn(
+      paste0("The term (", term$label, ") has the structure ", term$structure,
+             "() and an intercept among its effects: ", quote_names(term$cnms), "."),
+      "formula",
+      x = "The correlation of two effects depends on how far apart they stand in this order.",
+      i = paste0("An effect for each level of a factor: ", term$structure, "(0 + time | ",
+                 term$group, ").")
+    )
+  }
+}
+
 #' @noRd
 check_term_sizes <- function(terms, nl, n) {
   for (t in seq_along(terms)) {
     k <- length(terms[[t]]$cnms)
-    if (k * nl[t] >= n) {
+    # a structure ties the effects together, a known matrix the levels
+    tied <- terms[[t]]$structure %in% c("cs", "ar1", "toep") || length(terms[[t]]$known)
+    if (k * nl[t] >= n && !tied) {
       ferrolmm_abort(
         paste0("The term (", terms[[t]]$label, ") has ", k * nl[t], " random effects for ", n,
                " observations."),
@@ -419,70 +464,46 @@ check_term_sizes <- function(terms, nl, n) {
   }
 }
 
-# Covariance parameters ------------------------------------------------------------------------
-
-#' Row and column in T_t of each element of a term's theta
+#' The user's `start` as a plain vector of theta and phi, or NULL
 #' @noRd
-theta_index <- function(term) {
-  k <- length(term$cnms)
-  if (term$structure == "diag") {
-    return(list(row = seq_len(k), col = seq_len(k)))
-  }
-  list(row = sequence(k:1L, seq_len(k)), col = rep.int(seq_len(k), k:1L))
-}
-
-#' Lower bounds of a term's theta: 0 on the diagonal of its factor
-#' @noRd
-term_lower <- function(term) {
-  index <- theta_index(term)
-  lower <- double(length(index$row))
-  lower[index$row != index$col] <- -Inf
-  lower
-}
-
-#' Names of a term's theta, as lme4 has them: "g.x" on the diagonal, "g.y.x" below it
-#' @noRd
-term_theta_names <- function(term) {
-  index <- theta_index(term)
-  names <- term$cnms[index$row]
-  below <- index$row != index$col
-  names[below] <- paste(names[below], term$cnms[index$col[below]], sep = ".")
-  paste(term$group, names, sep = ".")
-}
-
-#' The user's `start` as a plain vector of theta, or NULL
-#' @noRd
-check_start <- function(start, random) {
+check_start <- function(start, random, residual = NULL) {
   if (is.null(start)) {
     return(NULL)
   }
+  names <- c(random$theta_names, residual$names)
   if (is.list(start)) {
-    unknown <- setdiff(names(start), c("theta", "par"))
-    if (length(start) != 1L || is.null(names(start)) || length(unknown)) {
+    unknown <- setdiff(names(start), c("theta", "par", "phi"))
+    if (is.null(names(start)) || length(unknown) || anyDuplicated(names(start)) ||
+          all(c("theta", "par") %in% names(start))) {
       ferrolmm_abort(
         "`start` must be a numeric vector or list(theta = ).", "start",
         x = if (length(unknown)) paste0("It has ", quote_names(unknown), ".")
       )
     }
-    start <- start[[1L]]
+    start <- c(start[["theta"]], start[["par"]], start[["phi"]])
   }
-  names <- random$theta_names
   if (!is.numeric(start) || anyNA(start) || any(is.infinite(start))) {
     ferrolmm_abort(
       "`start` must be numeric and finite.", "start",
-      i = paste0("It holds theta: ", quote_names(names, 10L), ".")
+      i = paste0("It holds ", if (length(residual$names)) "theta and phi: " else "theta: ",
+                 quote_names(names, 10L), ".")
     )
   }
   if (length(start) != length(names)) {
     ferrolmm_abort(
-      paste0("`start` has length ", length(start), ", theta has length ", length(names), "."),
+      paste0("`start` has length ", length(start), ", theta ",
+             if (length(residual$names)) "and phi together have" else "has", " length ",
+             length(names), "."),
       "start", i = paste0("Its elements are ", quote_names(names, 10L), ".")
     )
   }
-  if (any(start < random$lower)) {
+  theta <- start[seq_along(random$lower)]
+  below <- theta < random$lower
+  if (any(below)) {
     ferrolmm_abort(
-      paste0("`start` is negative for ", quote_names(names[start < random$lower]),
-             ", a relative standard deviation."),
+      paste0("`start` is ", if (all(random$lower[below] == 0)) "negative" else "out of bounds",
+             " for ", quote_names(random$theta_names[below]), ", a relative standard deviation",
+             if (any(random$lower[below] < 0)) " or a correlation", "."),
       "start"
     )
   }

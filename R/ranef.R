@@ -15,7 +15,8 @@
 #' @param whichel The names of the grouping factors to return.
 #' @param ... Not used.
 #' @returns `ranef()`: a list of class `ranef.lmm`, a data frame for each grouping factor with its
-#'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape.
+#'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape; for a model
+#'   without random effects, the fixed effects.
 #'
 #'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
 #'   (conditional mode) and `condsd` (conditional standard deviation).
@@ -93,11 +94,7 @@ modes_table <- function(object, factor) {
 #' Conditional covariance matrices on the response's scale: one k x k x levels array a term
 #' @noRd
 conditional_variances <- function(object) {
-  inputs <- engine_inputs(object)
-  relative <- engine_conditional_variances(
-    inputs$fixed$y, inputs$fixed$X, inputs$fixed$weights, inputs$fixed$offset,
-    inputs$random$design, unname(object$theta), object$REML, object$control
-  )
+  relative <- engine_inference(engine_conditional_variances, object)
   Map(
     function(values, term) {
       k <- length(term$cnms)
@@ -205,6 +202,9 @@ conditional_sd <- function(variances) {
 #' @importFrom stats coef
 #' @export
 coef.lmm <- function(object, ...) {
+  if (length(object$random) == 0L) {
+    return(fixef.lmm(object))
+  }
   fixed <- fixef.lmm(object)
   alone <- setdiff(unlist(object$cnms), names(fixed))
   fixed <- c(structure(numeric(length(alone)), names = alone), fixed)

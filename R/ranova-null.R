@@ -22,8 +22,10 @@ finite_null <- function(model, inputs, reduction, smaller, ratio, nsim) {
   alone <- length(smaller$design$terms) == 0L
   scalar <- reduction$kept == 0L && reduction$dropped == 1L
   levels <- inputs$random$design$factors[[term$factor]]$n_levels
-  spectral <- scalar && levels <= spectrum_levels
-  bootstrap <- !(alone && spectral) && affordable(model, inputs, nsim)
+  free <- is.null(model$residual) && is.null(model$control$sigma) &&
+    is.null(model$control$hold) && is.null(model$control$tie)
+  spectral <- free && scalar && levels <= spectrum_levels && !has_known(model)
+  bootstrap <- free && !(alone && spectral) && affordable(model, inputs, nsim)
   if (!bootstrap && !spectral) {
     return(list(p = mixture_p(ratio, reduction), how = "limit"))
   }
@@ -48,7 +50,7 @@ simulated_p <- function(ratio, statistics, reduction) {
   # equal but for rounding counts as equal
   exceeding <- sum(statistics >= ratio - 1e-8 * (1 + ratio))
   p <- (1 + exceeding) / (1 + n)
-  if (n < 1000L || exceeding >= 10L) {
+  if (n < 1000L || exceeding >= 10L || is.na(mixture_p(ratio, reduction))) {
     return(p)
   }
   rank <- ceiling(n / 100)
@@ -74,10 +76,8 @@ response_seed <- function(y) {
 #' Does a bootstrap take no more than some seconds?  An `nsim` of the user's is always done.
 #' @noRd
 affordable <- function(model, inputs, nsim) {
-  fixed <- inputs$fixed
-  !is.null(nsim) || 1000 * engine_work_of_fit(
-    fixed$y, fixed$X, fixed$weights, fixed$offset, inputs$random$design, model$REML, model$control
-  ) <= bootstrap_work
+  !is.null(nsim) ||
+    1000 * engine_work_of_fit(model_of(inputs), model$REML, model$control) <= bootstrap_work
 }
 
 #' Likelihood ratios of responses that are simulated from the smaller model
@@ -112,10 +112,9 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
 #' The criterion of the linear model of the fixed part: that of the mixed model where theta is zero
 #' @noRd
 criteria_without_random <- function(model, inputs, responses) {
-  fixed <- inputs$fixed
   engine_fit_many(
-    fixed$y, fixed$X, fixed$weights, fixed$offset, inputs$random$design, responses, model$REML,
-    model$control, start = numeric(length(model$theta)), optimize = FALSE
+    model_of(inputs), responses, model$REML, model$control, start = numeric(length(model$theta)),
+    optimize = FALSE
   )
 }
 
@@ -123,13 +122,15 @@ criteria_without_random <- function(model, inputs, responses) {
 #' @noRd
 draws_of_design <- function(design, theta) {
   described <- lapply(design$terms, function(term) {
-    list(cnms = seq_along(term$columns), structure = term$structure)
+    list(cnms = seq_along(term$columns), structure = term$structure, hom = term$hom)
   })
   Map(function(term, factor) {
     grouping <- design$factors[[term$factor]]
+    covariance <- known_covariance(grouping$precision)
     list(
       factor = factor, columns = term$columns, codes = grouping$codes,
-      n_levels = grouping$n_levels, active = 1
+      n_levels = grouping$n_levels, active = 1,
+      root = if (!is.null(covariance)) chol(covariance)
     )
   }, design$terms, theta_matrix(theta, described))
 }
@@ -137,20 +138,16 @@ draws_of_design <- function(design, theta) {
 #' Draws of the likelihood ratio of one variance from its spectrum
 #' @noRd
 spectral_ratios <- function(model, inputs, reduction, smaller, nsim) {
-  fixed <- inputs$fixed
   # the term's own parameter is zero, the others are those of the smaller model
   theta <- append(smaller$theta, 0, after = first_parameter(model, reduction$term) - 1L)
-  spectrum <- engine_variance_spectrum(
-    fixed$y, fixed$X, fixed$weights, fixed$offset, inputs$random$design, theta, model$control,
-    reduction$term
-  )
+  spectrum <- engine_variance_spectrum(model_of(inputs), theta, model$control, reduction$term)
   restricted <- distinct_values(spectrum$restricted)
   marginal <- if (model$REML) restricted else distinct_values(spectrum$marginal)
   df <- c(restricted$times, spectrum$residual_df - sum(restricted$times))
   if (is.null(nsim)) {
     nsim <- as.integer(min(max(2e7 / length(df), 1e4), 1e5))
   }
-  degrees <- if (model$REML) spectrum$residual_df else length(fixed$y)
+  degrees <- if (model$REML) spectrum$residual_df else length(inputs$fixed$y)
   size <- max(1L, as.integer(draw_batch / length(df)))
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   unlist(lapply(sizes[sizes > 0L], function(count) {
@@ -162,7 +159,7 @@ spectral_ratios <- function(model, inputs, reduction, smaller, nsim) {
 #' Place of a term's first parameter in theta
 #' @noRd
 first_parameter <- function(model, term) {
-  sizes <- vapply(model$random, function(term) nrow(theta_entries(term)), 1L)
+  sizes <- vapply(model$random, count_theta, 1)
   1L + sum(sizes[seq_len(term - 1L)])
 }
 

@@ -31,7 +31,8 @@
 #'   estimation of the other variances.
 #' * *Approximate*, where that would take long and one variance of at most 2000 levels is tested: the
 #'   spectral representation with the other variances known (Greven and others 2008).
-#' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %.
+#' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %. So
+#'   too where residuals have a structure, sigma is given, or parameters are held or tied.
 #'
 #' All but the last are by simulation, with p = (1 + k) / (1 + nsim) where k draws reach the
 #' statistic. Where fewer than ten of at least 1000 do, the tail is that of the limit, stretched so
@@ -197,19 +198,24 @@ term_reductions <- function(model, t, reduce) {
   bar <- paste0("(", term$label, ")")
   if (length(lhs) == 0L) {
     return(list(list(
-      label = bar, term = t, design = NULL, kept = 0L, dropped = k, structure = term$structure
+      label = bar, term = t, design = NULL, kept = 0L, dropped = k, structure = term$structure,
+      left = 0L, lost = count_theta(term)
     )))
   }
   unname(Map(function(side, name) {
     columns <- basis_columns(side, model$frame, term$contrasts)$columns
     kept <- length(columns)
+    smaller <- term
+    smaller$cnms <- character(kept)
+    smaller$structure <- if (kept == 1L) "us" else term$structure
+    smaller$hom <- kept > 1L && isTRUE(term$hom)
+    left <- count_theta(smaller)
     list(
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
       design = list(
-        factor = term$factor, columns = columns,
-        structure = if (kept == 1L) "us" else term$structure
+        factor = term$factor, columns = columns, structure = smaller$structure, hom = smaller$hom
       ),
-      structure = term$structure
+      structure = term$structure, left = left, lost = count_theta(term) - left
     )
   }, lhs, names(lhs)))
 }
@@ -252,7 +258,7 @@ reduced_sides <- function(term, frame) {
 reduced_fit <- function(model, inputs, reduction) {
   design <- inputs$random$design
   design$terms[[reduction$term]] <- reduction$design
-  if (length(design$terms) == 0L) {
+  if (length(design$terms) == 0L && !has_residual(model)) {
     fit <- criteria_without_random(model, inputs, as.matrix(inputs$fixed$y))
     return(list(
       npar = model$rank + 1, criterion = fit$criterion, theta = double(), design = design
@@ -264,12 +270,14 @@ reduced_fit <- function(model, inputs, reduction) {
     term$factor <- match(term$factor, used)
     term
   })
-  result <- engine_fit(
-    inputs$fixed, list(design = design), model$REML, NULL, model$control
-  )
+  model_without <- engine_model(inputs$fixed, list(design = design), inputs$residual)
+  control <- model$control
+  control$hold <- control$tie <- NULL
+  result <- engine_fit(model_without, model$REML, NULL, resolve_constraints(control, NULL))
+  lost <- count_theta(model$random[[reduction$term]]) - reduction$left
   list(
-    npar = result$rank + length(result$theta) + 1, criterion = result$criterion,
-    theta = result$theta, design = design
+    npar = count_parameters(model) - lost, criterion = result$criterion, theta = result$theta,
+    design = design
   )
 }
 
@@ -280,6 +288,10 @@ reduced_fit <- function(model, inputs, reduction) {
 mixture_p <- function(statistic, reduction) {
   d <- reduction$dropped
   correlated <- reduction$structure == "us"
+  if (!reduction$structure %in% c("us", "diag")) {
+    # with the variances go correlations that then mean nothing: no simple mixture
+    return(NA_real_)
+  }
   weights <- if (correlated) cone_weights(d) else stats::dbinom(0:d, d, 0.5)
   df <- seq_along(weights) - 1L
   if (correlated) {

@@ -56,9 +56,12 @@ refitML.lmm <- function(x, ...) {
 #' @noRd
 fit_again <- function(object) {
   inputs <- engine_inputs(object)
-  result <- engine_fit(inputs$fixed, inputs$random, object$REML, NULL, object$control)
-  report_fit(result, inputs$fixed, inputs$random, object$control)
-  set_result(object, result)
+  found <- fit_design(
+    inputs$fixed, inputs$random, object$residual, object$frame, object$REML, NULL, object$control
+  )
+  report_fit(found$result, inputs$fixed, inputs$random, object$control, object$residual)
+  object$frame <- found$frame
+  set_result(object, found$result)
 }
 
 #' A new response as a plain vector of the used rows

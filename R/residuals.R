@@ -5,9 +5,11 @@
 #'
 #' @param object A model fitted by [lmm()].
 #' @param type The type of residual. `"response"` (and `"working"`): observed minus fitted.
-#'   `"pearson"` (and `"deviance"`): times the square root of the prior weight. `"scaled"`: Pearson
-#'   residuals divided by the residual standard deviation. `"marginal"`: observed minus
-#'   \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
+#'   `"pearson"` (and `"deviance"`): times the square root of the prior weight, divided by the
+#'   variance function. `"scaled"`: Pearson residuals divided by the residual standard deviation.
+#'   `"normalized"`: scaled residuals with their estimated correlations taken out: \eqn{L^{-1}}
+#'   times those of a residual group, \eqn{LL'} their correlation matrix. `"marginal"`: observed
+#'   minus \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
 #' @param scaled Divide by the residual standard deviation?
 #' @param ... Not used.
 #' @details
@@ -37,12 +39,13 @@
 residuals.lmm <- function(object,
                           type = c(
                             "response", "pearson", "scaled", "working", "deviance", "marginal",
-                            "std_conditional", "std_marginal"
+                            "std_conditional", "std_marginal", "normalized"
                           ),
                           scaled = FALSE, ...) {
   type <- match.arg(type)
-  if (type %in% c("marginal", "std_conditional", "std_marginal")) {
+  if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
     values <- switch(type,
+      normalized = normalized_residuals(object),
       marginal = marginal_residuals(object) / if (scaled) object$sigma else 1,
       std_conditional = standardised_conditional(object),
       std_marginal = standardised_marginal(object)
@@ -50,8 +53,8 @@ residuals.lmm <- function(object,
     return(stats::naresid(object$na.action, name_rows(values, object)))
   }
   values <- object$residuals
-  if (type %in% c("pearson", "deviance", "scaled") && !is.null(object$prior.weights)) {
-    values <- values * sqrt(object$prior.weights)
+  if (type %in% c("pearson", "deviance", "scaled")) {
+    values <- values / sqrt(residual_variances(object))
   }
   if (type == "scaled" || scaled) {
     values <- values / object$sigma
@@ -69,7 +72,7 @@ marginal_residuals <- function(object) {
 #' @noRd
 standardised_conditional <- function(object, sigma = object$sigma,
                                      hat = training_leverages(object)$hat) {
-  values <- object$residuals * sqrt(weights_or_one(object)) / (sigma * sqrt(pmax(1 - hat, 0)))
+  values <- object$residuals / (sigma * sqrt(residual_variances(object) * pmax(1 - hat, 0)))
   values[hat > 1 - 1e-10] <- NaN
   values
 }
@@ -79,7 +82,7 @@ standardised_conditional <- function(object, sigma = object$sigma,
 standardised_marginal <- function(object) {
   x <- fixed_matrix(object$terms, object$frame, object$contrasts)
   x <- x[, kept_columns(object), drop = FALSE]
-  relative <- 1 / weights_or_one(object) + random_variances(object) -
+  relative <- residual_variances(object) + random_variances(object) -
     rowSums((x %*% object$vcov_unscaled) * x)
   marginal_residuals(object) / (object$sigma * sqrt(relative))
 }
@@ -90,6 +93,8 @@ random_variances <- function(object) {
   factors <- theta_matrix(unname(object$theta), object$random)
   variances <- numeric(nobs.lmm(object))
   for (t in seq_along(factors)) {
+    factor <- object$random[[t]]$factor
+    level <- level_variances(object, factor)[as.integer(object$flist[[factor]])]
     columns <- term_columns(object$random[[t]], object$frame)
     for (j in seq_along(columns)) {
       # the j-th entry of T'z
@@ -97,7 +102,7 @@ random_variances <- function(object) {
       for (i in which(factors[[t]][, j] != 0)) {
         entry <- entry + factors[[t]][i, j] * if (is.null(columns[[i]])) 1 else columns[[i]]
       }
-      variances <- variances + entry^2
+      variances <- variances + level * entry^2
     }
   }
   variances
@@ -127,7 +132,7 @@ rstudent.lmm <- function(model, ...) {
 #' @noRd
 deletion_sigma <- function(object, hat) {
   degrees <- nobs.lmm(object) - if (object$REML) object$rank else 0L
-  squares <- weights_or_one(object) * object$residuals^2 / (1 - hat)
+  squares <- object$residuals^2 / residual_variances(object) / (1 - hat)
   left <- object$devcomp$cmp[["pwrss"]] - squares
   sqrt(pmax(left, 0) / (degrees - 1))
 }

@@ -2,9 +2,11 @@
 #'
 #' @details
 #' Random effects are drawn anew from their estimated distribution, residuals with variance
-#' \eqn{\sigma^2 / w}. With `re.form` (or `use.u = TRUE`) random effects are kept at their
-#' conditional modes instead: `NULL`, all of them; `~ (1 | g)`, these, while the others are drawn.
-#' Simulations from one seed do not depend on `nsim`: the first column is always the same.
+#' \eqn{\sigma^2 / w}, or with the covariance matrix that the residual structure gives (rows of
+#' `newdata` are correlated among each other, not with the rows of the fit). With `re.form` (or
+#' `use.u = TRUE`) random effects are kept at their conditional modes instead: `NULL`, all of them;
+#' `~ (1 | g)`, these, while the others are drawn. Simulations from one seed do not depend on
+#' `nsim`: the first column is always the same.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param nsim Number of simulations.
@@ -44,13 +46,13 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   }
   means <- predicted_values(object, rows, kept, random_only = FALSE)
   drawn <- drawn_terms(object, rows, kept)
-  deviation <- object$sigma * sqrt(noise_variances(object, rows, weights))
+  noise <- noise_drawer(object, rows, weights, means)
   columns <- lapply(seq_len(nsim), function(i) {
     values <- means
     for (term in drawn) {
       values <- values + draw_term(object$sigma, term)
     }
-    stats::napredict(rows$omitted, values + stats::rnorm(length(values), sd = deviation))
+    stats::napredict(rows$omitted, values + noise())
   })
   names(columns) <- paste0("sim_", seq_len(nsim))
   all_names <- names(stats::napredict(rows$omitted, stats::setNames(means, rows$names)))
@@ -100,7 +102,10 @@ simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) 
     used <- used[-rows$omitted, , drop = FALSE]
   }
   rows$frame <- structure(
-    new_frame(object, used, prediction_columns(object, object$random, FALSE)),
+    new_frame(
+      object, used,
+      unique(c(prediction_columns(object, object$random, FALSE), residual_columns(object$residual)))
+    ),
     row.names = seq_along(rows$names)
   )
   rows
@@ -124,9 +129,11 @@ drawn_terms <- function(object, rows, kept) {
       }
     }
     codes <- simulation_codes(object, term, rows)
+    covariance <- level_covariance(object, term$factor)
     list(
       factor = factors[[t]], columns = term_columns(term, rows$frame), codes = codes,
-      n_levels = max(codes, 0L), active = if (is.na(at)) 1 else is.na(known)
+      n_levels = max(codes, nrow(covariance), 0L), active = if (is.na(at)) 1 else is.na(known),
+      root = if (!is.null(covariance)) chol(covariance)
     )
   })
   drawn[lengths(drawn) > 0L]
@@ -161,11 +168,56 @@ simulation_codes <- function(object, term, rows) {
   codes
 }
 
+#' A function that draws residuals of the rows
+#' @noRd
+noise_drawer <- function(object, rows, weights, means) {
+  n <- length(rows$names)
+  deviation <- object$sigma * sqrt(noise_variances(object, rows, weights, means))
+  if (!has_correlation(object)) {
+    return(function() stats::rnorm(n, sd = deviation))
+  }
+  design <- residual_design(object$residual, frame_with_fitted(object, rows, means))
+  check_new_positions(object, rows, design)
+  function() {
+    z <- by_block(
+      object$residual, object$phi, design, matrix(stats::rnorm(n)), function(x, root) root %*% x
+    )
+    deviation * drop(z)
+  }
+}
+
+#' Rows of new data must have their place in their residual group, once
+#' @noRd
+check_new_positions <- function(object, rows, design) {
+  if (rows$fitted) {
+    return(invisible())
+  }
+  correlation <- object$residual$correlation
+  position <- design$correlation$position
+  if (anyNA(unlist(position)) || anyNA(design$groups$codes) ||
+        any(unlist(position) > correlation$n_positions)) {
+    ferrolmm_abort(
+      paste0("`newdata` has rows without a place in ", describe_residual_term(object$residual),
+             "."),
+      "newdata",
+      i = if (!is.null(correlation$visits)) {
+        paste0("Visits are ", quote_names(correlation$visits, 10L), ".")
+      }
+    )
+  }
+  check_positions(correlation, rows$frame)
+}
+
 #' One draw of a term's contribution to the rows
 #' @noRd
 draw_term <- function(sigma, term) {
   k <- nrow(term$factor)
-  b <- sigma * term$factor %*% matrix(stats::rnorm(k * term$n_levels), k)
+  z <- matrix(stats::rnorm(k * term$n_levels), k)
+  if (!is.null(term$root)) {
+    known <- seq_len(ncol(term$root))
+    z[, known] <- z[, known, drop = FALSE] %*% term$root
+  }
+  b <- sigma * term$factor %*% z
   values <- numeric(length(term$codes))
   for (j in seq_len(k)) {
     effect <- b[j, term$codes]

@@ -26,7 +26,9 @@
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
 #'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`
 #'   without `df` for the normal approximation; no `df` and no p-value for `"none"`), `ddf`,
-#'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`.
+#'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`;
+#'   with a residual structure `residual`, a matrix of its parameters, their standard errors and
+#'   intervals.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -35,11 +37,14 @@
 #' coef(summary(fit, ddf = "Kenward-Roger"))
 #' @export
 summary.lmm <- function(object, correlation = NULL,
-                        ddf = c("Satterthwaite", "Kenward-Roger", "asymptotic", "none"), ...) {
+                        ddf = c(
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
+                        ), ...) {
   inference <- ddf_for(object, match_ddf(ddf))
   structure(
     list(
-      methTitle = format_title(object$REML),
+      methTitle = format_title(object$REML, length(object$random) > 0L),
       objClass = class(object),
       call = object$call,
       formula = full_formula(object),
@@ -55,11 +60,30 @@ summary.lmm <- function(object, correlation = NULL,
       AICtab = criterion_table(object),
       devcomp = object$devcomp,
       residuals = residuals.lmm(object, type = "scaled"),
+      residual = residual_table(object),
+      residual_lines = format_residual(object, max(3L, getOption("digits") - 3L)),
       correlation = correlation,
       certificate = object$certificate,
       findings = format_findings(object)
     ),
     class = "summary.lmm"
+  )
+}
+
+#' Parameters of the residual structure with standard errors and intervals; NULL without one
+#' @noRd
+residual_table <- function(object, level = 0.95) {
+  if (!has_residual(object)) {
+    return(NULL)
+  }
+  table <- varcorr_uncertainty(object)
+  table <- table[table$grp == "residual", ]
+  limits <- parameter_limits(table$sdcor, table$se.sdcor, table$kind, level)
+  matrix(
+    c(table$sdcor, table$se.sdcor, limits), ncol = 4L,
+    dimnames = list(
+      sub("^residual[.]", "", table$var1), c("Estimate", "Std. Error", percent_names(level))
+    )
   )
 }
 
@@ -95,6 +119,10 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
     print_scaled_residuals(x$residuals, digits)
   }
   print_random_effects(x$varcor, digits, ranef.comp)
+  writeLines(as.character(x$residual_lines))
+  if (!is.null(x$residual)) {
+    print(x$residual, digits = digits, na.print = "")
+  }
   writeLines(format_groups(x$nobs, x$ngrps))
   print_coefficients(x$coefficients, digits)
   correlation <- if (is.null(correlation)) x$correlation else correlation

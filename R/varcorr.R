@@ -18,13 +18,20 @@
 #'   After `VarCorr(x, se = TRUE)` also `se.vcov`, `se.sdcor`, and `conf.low` and `conf.high`, the
 #'   limits of `sdcor`.
 #'
+#' @section Structures:
+#' The matrices are full matrices whatever the structure. Terms that are neither unstructured nor
+#' diagonal have the attribute `structure`, its name, and are printed with it: a correlation that
+#' all pairs share once, with the name of the structure behind it, correlations by lag in a column.
+#' The parameters of the residual structure are in the attribute `residual`, a data frame with the
+#' columns `parameter`, `estimate` and, after `se = TRUE`, `std.error`.
+#'
 #' @section Standard errors:
 #' They are those of the asymptotic normal distribution: from the exact Hessian of the criterion
 #' that was maximised, carried over to each parameter by its derivatives. Limits are symmetric on
-#' the scale of the logarithm for standard deviations, on Fisher's scale for correlations. At the
-#' boundary of the parameter space that distribution does not hold: a variance of zero and the
-#' correlations of a singular covariance matrix have `NA`, and the attribute `note` of the data
-#' frame says so.
+#' the scale of the logarithm for standard deviations (and other parameters that are positive), on
+#' Fisher's scale for correlations, on the logistic scale between 0 and 1. At the boundary of the
+#' parameter space that distribution does not hold: a variance of zero and the correlations of a
+#' singular covariance matrix have `NA`, and the attribute `note` of the data frame says so.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -42,15 +49,18 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
   sigma <- if (missing(sigma)) x$sigma else sigma
   factors <- theta_matrix(x$theta, x$random)
   matrices <- Map(
-    function(factor, term) term_covariance(factor, sigma, term$cnms),
+    function(factor, term) term_covariance(factor, sigma, term$cnms, structure_label(term)),
     factors, x$random
   )
+  uncertainty <- if (se) varcorr_uncertainty(x, varcorr_cells(x, all = TRUE))
   structure(
     matrices,
     names = term_names(x),
     sc = sigma,
     useSc = TRUE,
-    uncertainty = if (se) varcorr_uncertainty(x),
+    uncertainty = uncertainty,
+    residual = if (has_residual(x)) residual_parameters(x, uncertainty),
+    notes = structure_notes(x),
     class = c("VarCorr.lmm", "VarCorr.merMod")
   )
 }
@@ -59,9 +69,29 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
 #' @export
 nlme::VarCorr
 
+#' Parameters of the residual structure: a row each
+#' @noRd
+residual_parameters <- function(object, uncertainty = NULL) {
+  table <- data.frame(parameter = names(object$phi), estimate = unname(object$phi))
+  if (!is.null(uncertainty)) {
+    from <- match(table$parameter, uncertainty$var1[uncertainty$grp == "residual"])
+    table$std.error <- uncertainty$se.sdcor[uncertainty$grp == "residual"][from]
+  }
+  table
+}
+
+#' What is known of the structure of terms beside their covariance matrix: "id: covariance ... A"
+#' @noRd
+structure_notes <- function(object) {
+  names <- term_names(object)
+  unlist(Map(function(term, name) {
+    if (length(term$known)) paste0(name, ": ", describe_structure(term))
+  }, object$random, names), use.names = FALSE)
+}
+
 #' Covariance matrix sigma^2 T T' of one term, with its standard deviations and correlations
 #' @noRd
-term_covariance <- function(factor, sigma, names) {
+term_covariance <- function(factor, sigma, names, structure = NULL) {
   covariance <- sigma^2 * tcrossprod(factor)
   stddev <- abs(sigma) * sqrt(rowSums(factor^2))
   correlation <- tcrossprod(factor / sqrt(rowSums(factor^2)))
@@ -70,15 +100,17 @@ term_covariance <- function(factor, sigma, names) {
   structure(
     covariance,
     stddev = structure(stddev, names = names),
-    correlation = correlation
+    correlation = correlation,
+    structure = structure
   )
 }
 
-#' The number of covariance parameters that a term has
+#' Name of a structure as VarCorr() has it: NULL for unstructured and diagonal terms
 #' @noRd
-count_theta <- function(term) {
-  k <- length(term$cnms)
-  if (term$structure == "diag") k else k * (k + 1L) / 2L
+structure_label <- function(term) {
+  if (is_structured(term) && length(term$cnms) > 1L) {
+    paste0(if (isTRUE(term$hom)) "hom ", term$structure)
+  }
 }
 
 #' Names of the terms by grouping factor: g, g.1, ... when several share one
@@ -118,7 +150,9 @@ add_uncertainty <- function(rows, uncertainty, level) {
   from <- match(key(rows), key(uncertainty))
   rows$se.vcov <- uncertainty$se.vcov[from]
   rows$se.sdcor <- uncertainty$se.sdcor[from]
-  limits <- sdcor_limits(rows$sdcor, rows$se.sdcor, !is.na(rows$var2), level)
+  limits <- parameter_limits(
+    rows$sdcor, rows$se.sdcor, ifelse(is.na(rows$var2), "positive", "correlation"), level
+  )
   rows$conf.low <- limits[, 1L]
   rows$conf.high <- limits[, 2L]
   attr(rows, "note") <- attr(uncertainty, "note")
@@ -150,35 +184,46 @@ varcorr_rows <- function(v, group, order) {
 
 #' The estimated parameters of the random effects, a row for each, in the order of theta
 #'
+#' @param all all cells of each covariance matrix that are not zero, instead of one a parameter?
 #' @returns a data frame with the columns term, grp, i and j (row and column in the term's
 #'   covariance matrix), var1, var2
 #' @noRd
-varcorr_cells <- function(object) {
+varcorr_cells <- function(object, all = FALSE) {
   groups <- term_names(object)
   cells <- Map(function(term, t) {
     k <- length(term$cnms)
-    below <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+    at <- if (all) {
+      which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+    } else {
+      theta_entries(term)
+    }
     if (term$structure == "diag") {
-      below <- below[below[, 1L] == below[, 2L], , drop = FALSE]
+      at <- at[at[, 1L] == at[, 2L], , drop = FALSE]
     }
     data.frame(
-      term = t, grp = groups[[t]], i = below[, 1L], j = below[, 2L], var1 = term$cnms[below[, 2L]],
-      var2 = ifelse(below[, 1L] == below[, 2L], NA_character_, term$cnms[below[, 1L]])
+      term = rep.int(t, nrow(at)), grp = rep.int(groups[[t]], nrow(at)), i = at[, 1L],
+      j = at[, 2L], var1 = term$cnms[at[, 2L]],
+      var2 = ifelse(at[, 1L] == at[, 2L], NA_character_, term$cnms[at[, 1L]])
     )
   }, object$random, seq_along(object$random))
-  do.call(rbind, cells)
+  empty <- data.frame(
+    term = integer(), grp = character(), i = integer(), j = integer(), var1 = character(),
+    var2 = character()
+  )
+  do.call(rbind, c(list(empty), unname(cells)))
 }
 
 #' Standard errors of variances and covariances, standard deviations and correlations
 #'
-#' @returns varcorr_cells() and a row for the residual, with vcov, sdcor, se.vcov and se.sdcor; the
+#' @param cells what varcorr_cells() returns.
+#' @returns the cells, a row for each element of phi (grp "residual"), and one for sigma, with vcov,
+#'   sdcor, se.vcov, se.sdcor and `kind` (how limits are found, see [parameter_limits()]); the
 #'   attribute `note` says why some are NA
 #' @noRd
-varcorr_uncertainty <- function(object) {
+varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
   pieces <- engine_inference(engine_satterthwaite, object)
   gamma <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
   vc <- VarCorr.lmm(object)
-  cells <- varcorr_cells(object)
   sizes <- lengths(object$cnms)
   starts <- cumsum(c(0L, sizes * (sizes + 1L) / 2L))
   rows <- lapply(seq_len(nrow(cells)), function(c) {
@@ -186,14 +231,25 @@ varcorr_uncertainty <- function(object) {
     here <- starts[[t]] + seq_len(starts[[t + 1L]] - starts[[t]])
     cell_uncertainty(vc[[t]], cells$i[[c]], cells$j[[c]], gamma[here, here, drop = FALSE])
   })
-  residual <- gamma[nrow(gamma), ncol(gamma)]
+  n_phi <- length(object$phi)
+  at_phi <- starts[[length(starts)]] + seq_len(n_phi)
+  phi_se <- sqrt(diag(gamma)[at_phi])
+  residual <- sqrt(gamma[nrow(gamma), ncol(gamma)])
   sigma <- object$sigma
   values <- rbind(
-    do.call(rbind, rows), c(sigma^2, sigma, sqrt(residual), sqrt(residual) / (2 * sigma))
+    do.call(rbind, rows),
+    cbind(rep.int(NA_real_, n_phi), unname(object$phi), rep.int(NA_real_, n_phi), phi_se),
+    c(sigma^2, sigma, residual, residual / (2 * sigma))
   )
-  colnames(values) <- c("vcov", "sdcor", "se.vcov", "se.sdcor")
-  cells[nrow(cells) + 1L, "grp"] <- "Residual"
-  hide_boundary(cbind(cells, values), object)
+  dimnames(values) <- list(NULL, c("vcov", "sdcor", "se.vcov", "se.sdcor"))
+  kind <- c(
+    ifelse(is.na(cells$var2), "positive", "correlation"), phi_kinds(object$residual), "positive"
+  )
+  others <- data.frame(
+    term = NA_integer_, grp = c(rep.int("residual", n_phi), "Residual"), i = NA_integer_,
+    j = NA_integer_, var1 = c(names(object$phi), NA), var2 = NA_character_
+  )
+  hide_boundary(cbind(rbind(cells, others), values, kind = kind), object)
 }
 
 #' Value and standard errors of one variance or covariance, by the delta method
@@ -230,7 +286,10 @@ hide_boundary <- function(table, object) {
   hidden <- vapply(seq_len(nrow(table)), function(c) {
     t <- table$term[[c]]
     if (is.na(t)) {
-      return(!identified)
+      return(!identified || isTRUE(table$se.sdcor[[c]] == 0))
+    }
+    if (isTRUE(table$se.sdcor[[c]] == 0)) {
+      return(TRUE)
     }
     pair <- table$i[[c]] != table$j[[c]]
     !identified || pair && singular[[t]] || any(zero[[t]][c(table$i[[c]], table$j[[c]])])
@@ -253,5 +312,11 @@ hide_boundary <- function(table, object) {
 print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = "Std.Dev.",
                               corr = NULL, ...) {
   print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
+  writeLines(as.character(attr(x, "notes")))
+  residual <- attr(x, "residual")
+  if (!is.null(residual)) {
+    cat("Residual structure:\n")
+    print(residual, digits = digits, row.names = FALSE)
+  }
   invisible(x)
 }

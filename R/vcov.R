@@ -77,7 +77,7 @@ joint_covariance <- function(object) {
   fixed <- vcov.lmm(object)
   factor <- cholesky_of_system(object)
   lambda_t <- getME.lmm(object, "Lambdat")
-  x <- fixed_model_matrix(object) * sqrt(weights_or_one(object))
+  x <- whiten_rows(object, fixed_model_matrix(object))
   inverse <- Matrix::crossprod(lambda_t, Matrix::solve(factor, lambda_t, system = "A"))
   moves <- Matrix::crossprod(
     lambda_t, Matrix::solve(factor, weighted_system(object) %*% x, system = "A")

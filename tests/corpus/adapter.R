@@ -18,10 +18,61 @@ adapter <- local({
     if (!is.null(spec$weights)) call$weights <- quote(.w)
     if (!is.null(spec$offset)) call$offset <- quote(.off)
     if (!is.null(spec$contrasts)) call$contrasts <- as.list(spec$contrasts)
+    call$correlation <- correlation_call(spec$rside$cor)
+    if (!is.null(spec$rside$var)) call$weights <- variance_call(spec$rside$var)
     ## In the global environment, where later calls (predict, update, model.matrix) look for it
     ## again.
     assign(".corpus_data", data, envir = globalenv())
-    eval(call, globalenv())
+    m <- eval(call, globalenv())
+    attr(m, "rside") <- spec$rside
+    m
+  }
+
+  ## Structures of the residuals under nlme's names.
+  correlation_call <- function(cor) {
+    if (is.null(cor)) return(NULL)
+    name <- c(
+      ar1 = "corAR1", car1 = "corCAR1", cs = "corCompSymm", un = "corSymm", arma = "corARMA",
+      exp = "corExp", gaus = "corGaus", lin = "corLin", ratio = "corRatio", spher = "corSpher"
+    )[[cor$type]]
+    call <- as.call(list(as.name(name), form = stats::as.formula(cor$form, globalenv())))
+    for (extra in intersect(names(cor), c("p", "q", "nugget", "value", "fixed", "metric"))) {
+      call[[extra]] <- unlist(cor[[extra]])
+    }
+    call
+  }
+
+  variance_call <- function(var) {
+    name <- c(
+      ident = "varIdent", power = "varPower", exp = "varExp", constpower = "varConstPower",
+      fixed = "varFixed"
+    )[[var$type]]
+    form <- stats::as.formula(var$form, globalenv())
+    if (name == "varFixed") return(as.call(list(as.name(name), form)))
+    call <- as.call(list(as.name(name), form = form))
+    if (!is.null(var$fixed)) call$fixed <- unlist(var$fixed)
+    call
+  }
+
+  ## Parameters of the residual structure, and R of the subject that the case names.
+  residual_side <- function(m) {
+    phi <- m$phi
+    type <- m$residual$correlation$type
+    names <- sub("^residual[.]", "", names(phi))
+    names <- sub("^sd[.]ratio ", "ratio:", names)
+    if (!is.null(type) && type %in% c("ar1", "car1")) names[names == "rho"] <- "phi"
+    names <- sub("^cor\\((.*),(.*)\\)$", "cor[\\2,\\1]", names)
+    out <- stats::setNames(unname(phi), names)
+    subject <- attr(m, "rside")$R_for
+    if (!is.null(subject)) {
+      R <- nlme::getVarCov(m, individuals = as.character(subject$id), type = "conditional")[[1L]]
+      C <- stats::cov2cor(R)
+      for (i in seq_len(nrow(R))) {
+        for (j in seq_len(i)) out[sprintf("R[%d,%d]", i, j)] <- R[i, j]
+        for (j in seq_len(i - 1L)) out[sprintf("cor[%d,%d]", j, i)] <- C[i, j]
+      }
+    }
+    out
   }
 
   ## One element per random-effects term: its group and its covariance matrix.
@@ -92,7 +143,8 @@ adapter <- local({
     name = "ferrolmm",
     version = paste(as.character(utils::packageVersion("ferrolmm")), R.version.string),
     supports = c(
-      "lmm", "weights", "offset", "predict", "condvar", "satterthwaite", "kenward-roger", "anova"
+      "lmm", "weights", "offset", "predict", "condvar", "satterthwaite", "kenward-roger", "anova",
+      "gstruct", "rside"
     ),
     FIT = ferrolmm::lmm,
     PREDICT = function(...) predict(...),
@@ -115,6 +167,7 @@ adapter <- local({
     predict = predict_at,
     coeftest = tests_of_coefficients,
     anova = tests_of_terms,
-    contest = test_of_contrast
+    contest = test_of_contrast,
+    rside = residual_side
   )
 })

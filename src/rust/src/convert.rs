@@ -83,6 +83,11 @@ pub fn field(value: &Robj, name: &str) -> Result<Robj, Failure> {
         .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
 }
 
+/// The element of a list that has the given name; `None` where there is none, or it is NULL.
+pub fn optional_field(value: &Robj, name: &str) -> Option<Robj> {
+    field(value, name).ok().filter(|element| !element.is_null())
+}
+
 /// Doubles as an R vector.
 pub fn to_doubles(values: &[f64]) -> Robj {
     let mut vector = Robj::alloc_vector(SEXPTYPE::REALSXP, values.len());

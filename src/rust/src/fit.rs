@@ -3,13 +3,14 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm,
-    Structure,
+    Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
+    Precision, RandomTerm, Structure,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
 use crate::convert::{self, to_doubles, to_integer, Matrix};
 use crate::interrupt;
+use crate::residual::ResidualArgument;
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
@@ -22,15 +23,33 @@ impl From<EngineError> for Failure {
             EngineError::NoResidualDf { n, rank } => {
                 failure.with("n", n as f64).with("rank", rank as f64)
             }
+            EngineError::NotPositiveDefinite { factor } => {
+                failure.with("factor", factor.map_or(f64::NAN, |f| f as f64 + 1.0))
+            }
+            EngineError::DuplicatePosition {
+                group,
+                first,
+                second,
+            } => failure
+                .with("group", group as f64)
+                .with("first", first as f64)
+                .with("second", second as f64),
+            EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
+            EngineError::Restriction { parameter } => {
+                failure.with("parameter", parameter as f64 + 1.0)
+            }
+            EngineError::ZeroCovariate { row } => failure.with("row", row as f64),
             _ => failure,
         }
     }
 }
 
-/// A grouping factor as R hands it over: `list(codes =, n_levels =)`.
+/// A grouping factor as R hands it over: `list(codes =, n_levels =, precision =)`, the last one NULL or a symmetric matrix in
+/// compressed columns, `list(start =, row =, value =)`.
 struct FactorArgument {
     codes: Robj,
     n_levels: usize,
+    precision: Option<[Robj; 3]>,
 }
 
 impl FactorArgument {
@@ -38,18 +57,35 @@ impl FactorArgument {
         Ok(Self {
             codes: convert::field(value, "codes")?,
             n_levels: convert::count(&convert::field(value, "n_levels")?, "n_levels")?,
+            precision: match convert::optional_field(value, "precision") {
+                None => None,
+                Some(matrix) => Some([
+                    convert::field(&matrix, "start")?,
+                    convert::field(&matrix, "row")?,
+                    convert::field(&matrix, "value")?,
+                ]),
+            },
         })
     }
 
     fn borrow(&self) -> Result<GroupingFactor<'_>, Failure> {
+        let precision = match &self.precision {
+            None => None,
+            Some([start, row, value]) => Some(Precision {
+                start: convert::integers(start, "start")?,
+                row: convert::integers(row, "row")?,
+                value: convert::doubles(value, "value")?,
+            }),
+        };
         Ok(GroupingFactor {
             codes: convert::integers(&self.codes, "codes")?,
             n_levels: self.n_levels,
+            precision,
         })
     }
 }
 
-/// A random-effects term as R hands it over: `list(factor =, columns =, structure =)`.
+/// A random-effects term as R hands it over: `list(factor =, columns =, structure =, hom =)`.
 struct TermArgument {
     /// 0-based.
     factor: usize,
@@ -59,10 +95,22 @@ struct TermArgument {
 
 impl TermArgument {
     fn new(value: &Robj) -> Result<Self, Failure> {
+        let homogeneous = match convert::optional_field(value, "hom") {
+            Some(hom) => convert::flag(&hom, "hom")?,
+            None => false,
+        };
+        let correlated = |correlation| Structure::Correlated {
+            correlation,
+            homogeneous,
+        };
         let structure = match convert::field(value, "structure")?.as_str() {
             Some("us") => Structure::Unstructured,
+            Some("diag") if homogeneous => Structure::Identity,
             Some("diag") => Structure::Diagonal,
-            _ => return Err(Failure::bug("`structure` is neither \"us\" nor \"diag\"")),
+            Some("cs") => correlated(CorrelationKind::CompoundSymmetric),
+            Some("ar1") => correlated(CorrelationKind::Autoregressive),
+            Some("toep") => correlated(CorrelationKind::Toeplitz),
+            _ => return Err(Failure::bug("`structure` is not known")),
         };
         Ok(Self {
             factor: convert::count(&convert::field(value, "factor")?, "factor")?
@@ -88,7 +136,8 @@ impl TermArgument {
     }
 }
 
-/// The arguments that every entry point takes that starts from the rows.
+/// The arguments that every entry point takes that starts from the rows: `model`, a list of y, X, weights, offset, factors,
+/// terms and residual, and `options`.
 pub struct Arguments {
     y: Robj,
     x: Robj,
@@ -96,22 +145,22 @@ pub struct Arguments {
     offset: Robj,
     factors: Vec<FactorArgument>,
     terms: Vec<TermArgument>,
+    residual: Option<ResidualArgument>,
     /// What the user chose.
     pub options: Options,
 }
 
 impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
-    pub fn new(
-        [y, x, weights, offset, factors, terms, options]: [Robj; 7],
-    ) -> Result<Self, Failure> {
-        let factors = convert::elements(&factors, "factors")?;
-        let terms = convert::elements(&terms, "terms")?;
+    pub fn new(model: &Robj, options: &Robj) -> Result<Self, Failure> {
+        let field = |name| convert::field(model, name);
+        let factors = convert::elements(&field("factors")?, "factors")?;
+        let terms = convert::elements(&field("terms")?, "terms")?;
         Ok(Self {
-            y,
-            x,
-            weights,
-            offset,
+            y: field("y")?,
+            x: field("X")?,
+            weights: field("weights")?,
+            offset: field("offset")?,
             factors: factors
                 .iter()
                 .map(FactorArgument::new)
@@ -120,7 +169,10 @@ impl Arguments {
                 .iter()
                 .map(TermArgument::new)
                 .collect::<Result<_, Failure>>()?,
-            options: read_options(&options)?,
+            residual: convert::optional_field(model, "residual")
+                .map(|value| ResidualArgument::new(&value))
+                .transpose()?,
+            options: read_options(options)?,
         })
     }
 
@@ -142,6 +194,11 @@ impl Arguments {
                 .iter()
                 .map(TermArgument::borrow)
                 .collect::<Result<_, Failure>>()?,
+            residual: self
+                .residual
+                .as_ref()
+                .map(ResidualArgument::borrow)
+                .transpose()?,
         })
     }
 }
@@ -156,6 +213,20 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
         max_evaluations: number("max_evaluations")?,
         tolerance: convert::double(&field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
+        sigma: convert::optional_field(value, "sigma")
+            .map(|sigma| convert::double(&sigma, "sigma"))
+            .transpose()?,
+        hold: match convert::optional_field(value, "hold") {
+            Some(hold) => convert::doubles(&hold, "hold")?.to_vec(),
+            None => Vec::new(),
+        },
+        tie: match convert::optional_field(value, "tie") {
+            Some(tie) => convert::integers(&tie, "tie")?
+                .iter()
+                .map(|&set| convert::to_count(set, "tie"))
+                .collect::<Result<_, Failure>>()?,
+            None => Vec::new(),
+        },
     })
 }
 
@@ -192,6 +263,7 @@ fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
     let pivot: Vec<usize> = fit.pivot.iter().map(|&column| column + 1).collect();
     Ok(vec![
         ("theta", to_doubles(&fit.theta)),
+        ("phi", to_doubles(&fit.phi)),
         ("beta", convert::to_doubles_or_na(&fit.beta)),
         ("rank", to_integer(rank)?),
         ("pivot", convert::to_counts(&pivot)?),
@@ -221,17 +293,9 @@ fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
 /// Fits a linear mixed model.
 /// @noRd
 #[extendr]
-fn rs_fit(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let fit = engine::fit(
             &arguments.borrow()?,
             &arguments.options,
@@ -245,17 +309,9 @@ fn rs_fit(
 /// term an array k x k x number of levels.
 /// @noRd
 #[extendr]
-fn rs_conditional_variances(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_conditional_variances(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let variances = engine::conditional_variances(
             &arguments.borrow()?,
             &arguments.options,

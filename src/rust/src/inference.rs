@@ -12,17 +12,9 @@ use crate::interrupt;
 /// What Satterthwaite's degrees of freedom need at `options$start`.
 /// @noRd
 #[extendr]
-fn rs_satterthwaite(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let found = inference::satterthwaite(
             &arguments.borrow()?,
             &arguments.options,
@@ -44,22 +36,15 @@ fn rs_satterthwaite(
     })
 }
 
-/// Kenward and Roger's adjustment at `options$start`.
+/// Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
 /// @noRd
 #[extendr]
-fn rs_kenward_roger(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let found = inference::kenward_roger(
             &arguments.borrow()?,
+            convert::flag(&linear, "linear")?,
             &arguments.options,
             &interrupt::pending,
         )?;
@@ -79,19 +64,9 @@ fn rs_kenward_roger(
 /// terms NULL where the term is left out.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
-fn rs_prediction_variances(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-    rows: Robj,
-) -> Robj {
+fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let new_x = convert::field(&rows, "x")?;
         let codes = convert::elements(&convert::field(&rows, "codes")?, "codes")?;
         let columns = convert::elements(&convert::field(&rows, "terms")?, "terms")?
@@ -145,17 +120,9 @@ fn rs_prediction_variances(
 /// from them.
 /// @noRd
 #[extendr]
-fn rs_leverages(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_leverages(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let found = inference::leverages(
             &arguments.borrow()?,
             &arguments.options,
@@ -176,20 +143,9 @@ fn rs_leverages(
 /// "exact". A column for each set; NA where the rows left do not determine the fixed effects.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
-fn rs_deletions(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-    sets: Robj,
-    update: Robj,
-) -> Robj {
+fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let data = arguments.borrow()?;
         let rows = convert::elements(&sets, "sets")?
             .iter()

@@ -23,6 +23,7 @@ mod inference;
 mod interrupt;
 mod many;
 mod profile;
+mod residual;
 mod rlrt;
 
 extendr_module! {

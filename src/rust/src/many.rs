@@ -12,20 +12,9 @@ use crate::interrupt;
 /// freedom of each coefficient.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
-fn rs_fit_many(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-    responses: Robj,
-    satterthwaite: Robj,
-) -> Robj {
+fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let data = arguments.borrow()?;
         let found = many::fit_many(
             &data,
@@ -41,6 +30,10 @@ fn rs_fit_many(
             (
                 "theta",
                 Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj()?,
+            ),
+            (
+                "phi",
+                Matrix::new(&found.phi, found.phi.len() / m.max(1), m).to_robj()?,
             ),
             ("beta", columns(&found.beta)),
             ("standard_error", columns(&found.standard_error)),

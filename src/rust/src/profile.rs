@@ -12,20 +12,9 @@ use crate::interrupt;
 /// theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
-fn rs_profile(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-    which: Robj,
-    cutoff: Robj,
-) -> Robj {
+fn rs_profile(model: Robj, options: Robj, which: Robj, cutoff: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let which = convert::integers(&which, "which")?
             .iter()
             .map(|&index| {

@@ -11,19 +11,9 @@ use crate::interrupt;
 /// Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
 /// @noRd
 #[extendr]
-#[allow(clippy::too_many_arguments)]
-fn rs_variance_spectrum(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-    term: Robj,
-) -> Robj {
+fn rs_variance_spectrum(model: Robj, options: Robj, term: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let term = convert::count(&term, "term")?
             .checked_sub(1)
             .ok_or_else(|| Failure::bug("`term` counts from 1"))?;
@@ -44,17 +34,9 @@ fn rs_variance_spectrum(
 /// Operations that one fit takes, roughly.
 /// @noRd
 #[extendr]
-fn rs_work_of_fit(
-    y: Robj,
-    x: Robj,
-    weights: Robj,
-    offset: Robj,
-    factors: Robj,
-    terms: Robj,
-    options: Robj,
-) -> Robj {
+fn rs_work_of_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new([y, x, weights, offset, factors, terms, options])?;
+        let arguments = Arguments::new(&model, &options)?;
         let work = inference::work_of_fit(
             &arguments.borrow()?,
             &arguments.options,

@@ -3,7 +3,6 @@
 //! At a minimum of the criterion over positive semidefinite G, S T = 0 and S is positive semidefinite on the null space of
 //! G, where S = d criterion / dG (the score matrix of [`crate::gradient`]).
 
-use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::fit::Run;
 use crate::linalg::small;
@@ -38,7 +37,7 @@ pub(crate) struct Boundary {
     pub way_off: Option<(Vec<f64>, f64)>,
 }
 
-/// G of one term split into range and null space.
+/// Parameters of one term with the smallest variances exactly zero, and the null space of G there.
 struct Split {
     reduced: Vec<f64>,
     null: Vec<Vec<f64>>,
@@ -49,8 +48,14 @@ struct Split {
 pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();
+    let restriction = criterion.restriction;
     let splits: Vec<Option<Split>> = (0..terms)
-        .map(|t| split(criterion, &outcome.x, t))
+        .map(|t| {
+            let restricted = restriction.is_some_and(|r| r.touches(parameters, t));
+            (!restricted)
+                .then(|| split(criterion, &outcome.x, t))
+                .flatten()
+        })
         .collect();
     let mut boundary = Boundary {
         rank: parameters.place.iter().map(|p| p.2).collect(),
@@ -63,8 +68,7 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
     let mut x = outcome.x.clone();
     for (t, split) in splits.iter().enumerate() {
         if let Some(split) = split {
-            let own = parameters.structures[t].parameters(&split.reduced);
-            x[parameters.start[t]..parameters.start[t + 1]].copy_from_slice(&own);
+            x[parameters.start[t]..parameters.start[t + 1]].copy_from_slice(&split.reduced);
         }
     }
     match criterion.value(&x) {
@@ -74,7 +78,9 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
         }
         _ => return boundary,
     }
-    let natural: Vec<f64> = (0..terms).map(|t| natural_variance(criterion, t)).collect();
+    let natural: Vec<f64> = (0..terms)
+        .map(|t| natural_variance(criterion, t, &outcome.x))
+        .collect();
     let Some(latest) = criterion.latest() else {
         return boundary;
     };
@@ -84,7 +90,8 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
         let Some(split) = split else { continue };
         let k = parameters.place[t].2;
         boundary.rank[t] = k - split.null.len();
-        let (multiplier, direction) = smallest_multiplier(&score[t], k, &split.null);
+        let (multiplier, direction) =
+            parameters.structures[t].multiplier(&split.reduced, &score[t], &split.null);
         boundary.multipliers[t] = multiplier;
         let scaled = multiplier * natural[t];
         if scaled < -DESCENT && steepest.as_ref().is_none_or(|s| scaled < s.0) {
@@ -97,82 +104,20 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
     boundary
 }
 
-/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis.
-fn natural_variance(criterion: &Criterion<'_>, term: usize) -> f64 {
-    let moments = &criterion.system.moments;
-    moments.factors[criterion.parameters.place[term].0].n_levels as f64 / moments.n as f64
+/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis, times the
+/// square of the rows' mean standard deviation.
+fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &[f64]) -> f64 {
+    let moments = &criterion.system().moments;
+    criterion.unit(x).powi(2) * moments.factors[criterion.parameters.place[term].0].n_levels as f64
+        / moments.n as f64
 }
 
 fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
     let parameters = criterion.parameters;
-    let k = parameters.place[term].2;
-    let t = parameters.term_factor(x, term);
-    let limit = ZERO * ZERO * natural_variance(criterion, term);
-    let mut g = vec![0.0; k * k];
-    small::mul_nt(&t, &t, k, k, k, &mut g);
-    let unit = |i: usize| {
-        (0..k)
-            .map(|r| f64::from(u8::from(r == i)))
-            .collect::<Vec<f64>>()
-    };
-    if is_diagonal(parameters, term) {
-        let null: Vec<usize> = (0..k).filter(|&i| g[i * k + i] < limit).collect();
-        if null.is_empty() {
-            return None;
-        }
-        let mut reduced = t;
-        null.iter().for_each(|&i| reduced[i * k + i] = 0.0);
-        return Some(Split {
-            reduced,
-            null: null.into_iter().map(unit).collect(),
-        });
-    }
-    let (values, vectors) = small::symmetric_eigen(&g, k);
-    let count = values.iter().filter(|v| **v < limit).count();
-    if count == 0 {
-        return None;
-    }
-    let mut kept = vec![0.0; k * k];
-    for i in count..k {
-        let v = &vectors[i * k..(i + 1) * k];
-        for c in 0..k {
-            for r in 0..k {
-                kept[c * k + r] += values[i] * v[r] * v[c];
-            }
-        }
-    }
-    let reduced = small::semidefinite_cholesky(&kept, k, 1e-11);
-    Some(Split {
-        reduced,
-        null: (0..count)
-            .map(|i| vectors[i * k..(i + 1) * k].to_vec())
-            .collect(),
-    })
-}
-
-fn is_diagonal(parameters: &Parameters, term: usize) -> bool {
-    parameters.structures[term]
-        .entries()
-        .iter()
-        .all(|(i, j)| i == j)
-}
-
-/// Smallest eigenvalue of N'SN and the direction N v.
-fn smallest_multiplier(score: &[f64], k: usize, null: &[Vec<f64>]) -> (f64, Vec<f64>) {
-    let d = null.len();
-    let mut projected = vec![0.0; d * d];
-    for (a, x) in null.iter().enumerate() {
-        for (b, y) in null.iter().enumerate() {
-            projected[b * d + a] = (0..k)
-                .map(|c| y[c] * (0..k).map(|r| x[r] * score[c * k + r]).sum::<f64>())
-                .sum();
-        }
-    }
-    let (values, vectors) = small::symmetric_eigen(&projected, d);
-    let direction = (0..k)
-        .map(|r| (0..d).map(|a| null[a][r] * vectors[a]).sum())
-        .collect();
-    (values[0], direction)
+    let limit = ZERO * ZERO * natural_variance(criterion, term, x);
+    let (reduced, null) =
+        parameters.structures[term].reduced(parameters.of_term(x, term), limit)?;
+    Some(Split { reduced, null })
 }
 
 /// G + tau^2 v v' with the largest tau of a falling sequence that lowers the criterion.
@@ -184,21 +129,13 @@ fn step_off(
     natural: f64,
 ) -> Option<(Vec<f64>, f64)> {
     let parameters = criterion.parameters;
-    let k = parameters.place[term].2;
-    let t = parameters.term_factor(&outcome.x, term);
     let mut variance = natural;
     for _ in 0..16 {
-        let mut g = vec![0.0; k * k];
-        small::mul_nt(&t, &t, k, k, k, &mut g);
-        for c in 0..k {
-            for r in 0..k {
-                if !is_diagonal(parameters, term) || r == c {
-                    g[c * k + r] += variance * direction[r] * direction[c];
-                }
-            }
-        }
-        let own =
-            parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 1e-14));
+        let own = parameters.structures[term].with_variance(
+            parameters.of_term(&outcome.x, term),
+            direction,
+            variance,
+        );
         let mut x = outcome.x.clone();
         x[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
         if let Some(value) = criterion.value(&x) {
@@ -213,12 +150,21 @@ fn step_off(
 
 /// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
 /// than the fit, none.
-fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, HessianKind) {
+fn curvature(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    last: bool,
+) -> (Option<Vec<f64>>, HessianKind) {
     let exact = criterion.exact_cost();
     let differences = x.len() as f64 * criterion.evaluation_cost();
     let evaluations = criterion.evaluations;
     let hessian = if exact <= EXACT_LIMIT && exact <= differences.max(CHEAP) {
-        return (criterion.exact_hessian(), HessianKind::Exact);
+        let hessian = if last {
+            criterion.last_hessian()
+        } else {
+            criterion.exact_hessian()
+        };
+        return (hessian, HessianKind::Exact);
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {
@@ -233,15 +179,16 @@ fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, Hes
     (hessian, kind)
 }
 
-/// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
-pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
+/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum; where nothing else than its values is
+/// wanted afterwards (`last`), perhaps without its factor.
+pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> Certificate {
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
     let m = parameters.len();
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let (hessian, kind) = curvature(criterion, x);
+    let (hessian, kind) = curvature(criterion, x, last);
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {
@@ -253,25 +200,35 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
         }
         None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
     };
-    let max_gradient = gradient
+    let (own_gradient, own_hessian, own_scale) = match criterion.restriction {
+        None => (gradient.clone(), hessian.clone(), scale),
+        Some(r) => (r.gradient(&gradient), r.hessian(&hessian), r.scale(&scale)),
+    };
+    let max_gradient = own_gradient
         .iter()
-        .zip(&scale)
+        .zip(&own_scale)
         .fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
-    let free: Vec<usize> = (0..m)
+    let variables = own_scale.len();
+    let free: Vec<usize> = (0..variables)
         .filter(|&a| {
-            let parameter = parameters.list[a];
-            let deficient = run.rank[parameter.term] < parameters.place[parameter.term].2;
-            let k = parameters.place[parameter.term].2;
-            let t = parameters.term_factor(x, parameter.term);
-            !deficient || t[parameter.column * k + parameter.column] != 0.0
+            if criterion.restriction.is_some() {
+                return true;
+            }
+            let Some(parameter) = parameters.list.get(a) else {
+                return true;
+            };
+            let term = parameter.term;
+            let deficient = run.rank[term] < parameters.place[term].2;
+            let own = parameters.of_term(x, term);
+            !deficient || !parameters.structures[term].is_null(own, parameter.index)
         })
         .collect();
     let d = free.len();
     let scaled: Vec<f64> = (0..d * d)
         .map(|e| {
             let (a, b) = (free[e % d], free[e / d]);
-            hessian[b * m + a] * scale[a] * scale[b]
+            own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
         })
         .collect();
     let min_eigenvalue = if d == 0 {

@@ -5,17 +5,37 @@
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{derivatives, kappas, solve, Derivatives, Solution};
+use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
+use crate::residual::{Residual, Whitening};
+use crate::residual_rows::ResidualPart;
+use crate::residual_score::{ResidualPoint, ResidualSolution};
+use crate::restriction::Restriction;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
 
+/// The same for [`FOUR_POINTS`], whose error is its fourth power.
+const WIDE_DIFFERENCE: f64 = 2e-3;
+
+/// Size of a residual parameter, all of them on logarithmic, angular or similar scales.
+const RESIDUAL_SCALE: f64 = 0.5;
+
+/// Steps and weights of differences.
+const FORWARD: [(f64, f64); 2] = [(1.0, 1.0), (0.0, -1.0)];
+const CENTRAL: [(f64, f64); 2] = [(1.0, 0.5), (-1.0, -0.5)];
+const FOUR_POINTS: [(f64, f64); 4] = [
+    (1.0, 2.0 / 3.0),
+    (-1.0, -2.0 / 3.0),
+    (2.0, -1.0 / 12.0),
+    (-2.0, 1.0 / 12.0),
+];
+
 /// The criterion of one model with its latest evaluation.
 pub struct Criterion<'a> {
-    /// What does not change.
-    pub system: &'a System,
+    /// What does not change unless there is a residual structure.
+    base: &'a System,
     /// The parameters.
     pub parameters: &'a Parameters,
     /// REML or ML.
@@ -34,8 +54,20 @@ pub struct Criterion<'a> {
     pub factor: Option<Factor>,
     /// Solution and derivatives at the last point, once asked for.
     pub latest: Option<Latest>,
+    /// Which parameters are held or tied.
+    pub(crate) restriction: Option<&'a Restriction>,
+    residual: Option<&'a ResidualPart>,
+    known_sigma2: Option<f64>,
+    at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
+}
+
+/// The cross-products at the last residual parameters.
+struct ResidualState {
+    phi: Vec<f64>,
+    whitening: Whitening,
+    system: System,
 }
 
 /// What [`Criterion`] knows about its last point.
@@ -46,6 +78,8 @@ pub struct Latest {
     pub inverse: SelectedInverse,
     /// Gradient and pieces of the Hessian.
     pub derivatives: Derivatives,
+    /// Rows at the solution, where there is a residual structure.
+    pub(crate) rows: Option<ResidualSolution>,
     /// Exact Hessian, once computed.
     pub exact: Option<Vec<f64>>,
 }
@@ -62,7 +96,7 @@ impl<'a> Criterion<'a> {
         interrupt: &'a dyn Fn() -> bool,
     ) -> Self {
         Self {
-            system,
+            base: system,
             parameters,
             reml,
             center,
@@ -72,9 +106,106 @@ impl<'a> Criterion<'a> {
             evaluations: 0,
             factor: None,
             latest: None,
+            restriction: None,
+            residual: None,
+            known_sigma2: None,
+            at_residual: None,
             spare: None,
             point: Vec::new(),
         }
+    }
+
+    /// The same with a residual structure.
+    #[must_use]
+    pub(crate) fn with_residual(mut self, residual: Option<&'a ResidualPart>) -> Self {
+        self.residual = residual;
+        self
+    }
+
+    /// The same with parameters that are held or tied.
+    #[must_use]
+    pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
+        self.restriction = restriction;
+        self
+    }
+
+    /// The same with a known residual variance.
+    #[must_use]
+    pub(crate) fn with_sigma2(mut self, sigma2: Option<f64>) -> Self {
+        self.known_sigma2 = sigma2;
+        self
+    }
+
+    /// The residual variance where it is known.
+    #[must_use]
+    pub(crate) fn known_sigma2(&self) -> Option<f64> {
+        self.known_sigma2
+    }
+
+    /// Cross-products at the last point.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        self.at_residual
+            .as_ref()
+            .map_or(self.base, |state| &state.system)
+    }
+
+    /// The residual structure at the last point.
+    #[must_use]
+    pub(crate) fn residual(&self) -> Option<(&'a ResidualPart, ResidualPoint<'_>)> {
+        let state = self.at_residual.as_ref()?;
+        Some((
+            self.residual?,
+            ResidualPoint {
+                phi: &state.phi,
+                whitening: &state.whitening,
+            },
+        ))
+    }
+
+    /// Takes the cross-products at these residual parameters.
+    fn move_residual(&mut self, x: &[f64]) -> Option<()> {
+        let Some(part) = self.residual else {
+            return Some(());
+        };
+        let phi = self.parameters.of_residual(x);
+        if self.at_residual.as_ref().is_some_and(|s| s.phi == phi) {
+            return Some(());
+        }
+        let whitening = part.model.at_with(phi, &self.base.workers)?;
+        let moments = part.moments(&whitening, &self.base.moments, &self.base.workers);
+        self.at_residual = Some(ResidualState {
+            phi: phi.to_vec(),
+            whitening,
+            system: System {
+                moments,
+                schur: self.base.schur.clone(),
+                workers: self.base.workers.clone(),
+            },
+        });
+        Some(())
+    }
+
+    /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
+    #[must_use]
+    pub(crate) fn unit(&self, x: &[f64]) -> f64 {
+        self.residual.map_or(1.0, |part| {
+            let phi = self.parameters.of_residual(x);
+            part.model.mean_log_scale(phi).exp()
+        })
+    }
+
+    /// The variance functions, if there are any.
+    #[must_use]
+    pub(crate) fn scales(&self) -> Option<&'a Residual> {
+        let model = &self.residual?.model;
+        model.has_scales().then_some(model)
+    }
+
+    /// Whether second derivatives in closed form are there: levels must be independent, and so must be rows.
+    #[must_use]
+    pub fn has_exact_hessian(&self) -> bool {
+        self.exact_cost().is_finite()
     }
 
     /// Whether the last evaluation was at this very point.
@@ -86,9 +217,9 @@ impl<'a> Criterion<'a> {
     /// Degrees of freedom in the residual variance: n - p or n.
     #[must_use]
     pub fn degrees(&self) -> f64 {
-        let n = self.system.moments.n as f64;
+        let n = self.system().moments.n as f64;
         if self.reml {
-            n - (self.system.moments.p1 as f64 - 1.0)
+            n - (self.system().moments.p1 as f64 - 1.0)
         } else {
             n
         }
@@ -103,101 +234,202 @@ impl<'a> Criterion<'a> {
         } else {
             0.0
         };
-        factor.log_det_m + fixed - self.system.moments.sum_log_weights
-            + degrees * (1.0 + (2.0 * std::f64::consts::PI * factor.pwrss / degrees).ln())
+        let tau = 2.0 * std::f64::consts::PI;
+        let of_sigma = match self.known_sigma2 {
+            Some(sigma2) => degrees * (tau * sigma2).ln() + factor.pwrss / sigma2,
+            None => degrees * (1.0 + (tau * factor.pwrss / degrees).ln()),
+        };
+        factor.log_det_m + fixed - self.system().moments.sum_log_weights + of_sigma
     }
 
     /// 1 / sigma^2 at the last point.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
         let factor = self.factor.as_ref()?;
-        Some(self.precision.unwrap_or(self.degrees() / factor.pwrss))
+        let known = self.known_sigma2.map(f64::recip);
+        Some(
+            self.precision
+                .or(known)
+                .unwrap_or(self.degrees() / factor.pwrss),
+        )
     }
 
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
             let precision = self.precision()?;
+            let system = self
+                .at_residual
+                .as_ref()
+                .map_or(self.base, |state| &state.system);
             let factor = self.factor.as_mut()?;
-            let inverse = factor.selected_inverse(self.system, self.spare.take());
-            let solution = solve(self.system, factor);
+            let inverse = factor.selected_inverse(system, self.spare.take());
+            let solution = solve(system, factor);
+            let point = Point {
+                parameters: self.parameters,
+                theta: &self.point,
+                reml: self.reml,
+                precision,
+                profiled: self.known_sigma2.is_none(),
+            };
+            let state = self.residual.zip(self.at_residual.as_ref());
+            let rows = state.map(|(part, _)| part.solution(system, factor, &solution));
+            let at_residual = state
+                .zip(rows.as_ref())
+                .map(|((part, state), rows)| AtResidual {
+                    part,
+                    point: ResidualPoint {
+                        phi: &state.phi,
+                        whitening: &state.whitening,
+                    },
+                    rows,
+                });
             let derivatives = derivatives(
-                self.system,
+                system,
                 factor,
                 &inverse,
                 &solution,
-                self.parameters,
-                self.reml,
-                precision,
-            );
+                point,
+                at_residual.as_ref(),
+            )?;
             self.latest = Some(Latest {
                 solution,
                 inverse,
                 derivatives,
+                rows,
                 exact: None,
             });
         }
         self.latest.as_mut()
     }
 
-    /// Exact Hessian at the last point, whatever it costs.
+    /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
+    /// gradient.
     pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
-        self.latest()?;
-        if self.latest.as_ref()?.exact.is_none() {
-            if let Some(exact) = self.coarse_hessian() {
-                self.latest.as_mut()?.exact = Some(exact);
-            }
-        }
-        let factor = self.factor.as_ref()?;
-        let latest = self.latest.as_mut()?;
-        if latest.exact.is_none() {
-            let traces = hessian::traces(
-                self.system,
-                factor,
-                &latest.inverse,
-                &latest.solution,
-                &kappas(factor, self.parameters),
-                self.reml,
-            );
-            latest.exact = Some(latest.derivatives.exact_hessian(&traces));
-        }
-        latest.exact.clone()
+        self.exact_hessian_and(false)
     }
 
-    /// Exact Hessian where some T is nearly singular: from the factor at a slightly larger G (see [`COARSE`]).
-    fn coarse_hessian(&self) -> Option<Vec<f64>> {
+    /// The same as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
+    /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
+    pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
+        self.exact_hessian_and(true)
+    }
+
+    fn exact_hessian_and(&mut self, last: bool) -> Option<Vec<f64>> {
+        self.latest()?;
+        if !self.is_plain() {
+            if self.latest.as_ref()?.exact.is_none() {
+                let point = self.point.clone();
+                let found = self.differenced_hessian(&point, true)?;
+                self.latest()?.exact = Some(found);
+            }
+            return self.latest.as_ref()?.exact.clone();
+        }
+        if self.latest.as_ref()?.exact.is_none() {
+            let coarse = self.coarse_factors();
+            let mut found = None;
+            if let Some(coarse) = coarse {
+                if last {
+                    let _ = self.factor.as_mut()?.give_up_complement();
+                    self.latest.as_mut()?.inverse = SelectedInverse::default();
+                }
+                found = self.coarse_hessian(&coarse);
+                if last {
+                    self.point.clear();
+                    self.latest.as_mut()?.exact.clone_from(&found);
+                    return found;
+                }
+            }
+            let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
+            latest.exact = if found.is_some() {
+                found
+            } else {
+                let directions = kappas(factor, self.parameters, &self.point);
+                let (inverse, solution) = (&mut latest.inverse, &latest.solution);
+                let traces = if last {
+                    inverse.y = Vec::new();
+                    let base = self.base;
+                    hessian::traces_in_place(
+                        base,
+                        factor,
+                        inverse,
+                        solution,
+                        &directions,
+                        self.reml,
+                    )
+                } else {
+                    hessian::traces(self.base, factor, inverse, solution, &directions, self.reml)
+                };
+                Some(latest.derivatives.exact_hessian(&traces))
+            };
+            if last {
+                self.point.clear();
+            }
+        }
+        self.latest.as_ref()?.exact.clone()
+    }
+
+    /// Hessian in theta at fixed sigma^2 of the criterion in which sigma^2 is a parameter of its own.
+    pub fn unprofiled_hessian(&mut self) -> Option<Vec<f64>> {
+        let mut hessian = self.exact_hessian()?;
+        // differences at fixed sigma^2 are these already
+        if self.is_plain() || self.precision.is_none() {
+            let rank_one = &self.latest()?.derivatives.rank_one;
+            hessian.iter_mut().zip(rank_one).for_each(|(h, r)| *h += r);
+        }
+        Some(hessian)
+    }
+
+    /// Are levels independent, and rows too?
+    fn is_plain(&self) -> bool {
+        self.residual.is_none() && !self.base.moments.pairs.iter().any(|pair| pair.f == pair.g)
+    }
+
+    /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
+    fn coarse_factors(&self) -> Option<Vec<Vec<f64>>> {
         let parameters = self.parameters;
-        let regular = parameters.regular_factors(&self.point);
-        let moments = &self.system.moments;
+        let regular = parameters.regular_factors(&self.point, self.unit(&self.point));
+        let moments = &self.base.moments;
         let coarse = parameters.factors_above(&self.point, |term| {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
             FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
         });
-        if coarse == regular {
-            return None;
-        }
-        let t = parameters.by_factor(&coarse);
-        let mut factor = Factor::new(self.system, t, self.center, None)?;
+        (coarse != regular).then_some(coarse)
+    }
+
+    /// Exact Hessian from the factor at T of a slightly larger G.
+    fn coarse_hessian(&self, coarse: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let parameters = self.parameters;
+        let t = parameters.by_factor(coarse);
+        let mut factor = Factor::new(self.base, t, self.center, None)?;
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
-        let inverse = factor.selected_inverse(self.system, None);
-        let solution = solve(self.system, &factor);
-        let directions = kappas(&factor, parameters);
-        let traces = hessian::traces(
-            self.system,
+        let inverse = factor.selected_inverse(self.base, None);
+        let solution = solve(self.base, &factor);
+        let derivatives = derivatives(
+            self.base,
             &factor,
+            &inverse,
+            &solution,
+            Point {
+                parameters,
+                theta: &self.point,
+                reml: self.reml,
+                precision: self
+                    .precision
+                    .or(self.known_sigma2.map(f64::recip))
+                    .unwrap_or(self.degrees() / factor.pwrss),
+                profiled: self.known_sigma2.is_none(),
+            },
+            None,
+        )?;
+        let directions = kappas(&factor, parameters, &self.point);
+        let traces = hessian::traces_in_place(
+            self.base,
+            &mut factor,
             &inverse,
             &solution,
             &directions,
             self.reml,
-        );
-        let derivatives = derivatives(
-            self.system,
-            &factor,
-            &inverse,
-            &solution,
-            parameters,
-            self.reml,
-            self.precision.unwrap_or(self.degrees() / factor.pwrss),
         );
         Some(derivatives.exact_hessian(&traces))
     }
@@ -205,34 +437,46 @@ impl<'a> Criterion<'a> {
     /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
     /// at `theta`.
     pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
-        if self.exact_cost().is_finite() {
+        if self.has_exact_hessian() || !self.is_plain() {
             return self.exact_hessian();
         }
         self.differenced_hessian(theta, true)
     }
 
-    /// Differences of the exact gradient, central or forward; the criterion is left evaluated at `theta`.
+    /// Differences of the exact gradient, central or forward; `None` where the criterion is not defined all around. It is
+    /// left evaluated at `theta`.
     pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
+        let hessian = self.differences(theta, central);
+        if !self.is_at(theta) {
+            let _ = self.value(theta);
+        }
+        hessian
+    }
+
+    fn differences(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
         let scale = self.scale(theta);
         let own = self.latest()?.derivatives.gradient.clone();
+        let (weights, size): (&[(f64, f64)], f64) = match (central, self.is_plain()) {
+            (false, true) => (&FORWARD, DIFFERENCE),
+            (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
+            _ => (&CENTRAL, DIFFERENCE),
+        };
         let mut hessian = vec![0.0; m * m];
         for a in 0..m {
-            let step = DIFFERENCE * scale[a];
-            let mut at = |move_by: f64| -> Option<Vec<f64>> {
-                let mut x = theta.to_vec();
-                x[a] += move_by;
-                self.value(&x)?;
-                Some(self.latest()?.derivatives.gradient.clone())
-            };
-            let up = at(step)?;
-            let (down, width) = if central {
-                (at(-step)?, 2.0 * step)
-            } else {
-                (own.clone(), step)
-            };
-            for b in 0..m {
-                hessian[a * m + b] = (up[b] - down[b]) / width;
+            let step = size * scale[a];
+            for &(move_by, weight) in weights {
+                let gradient = if move_by == 0.0 {
+                    own.clone()
+                } else {
+                    let mut x = theta.to_vec();
+                    x[a] += move_by * step;
+                    self.value(&x)?;
+                    self.latest()?.derivatives.gradient.clone()
+                };
+                for b in 0..m {
+                    hessian[a * m + b] += weight * gradient[b] / step;
+                }
             }
         }
         self.value(theta)?;
@@ -247,20 +491,30 @@ impl<'a> Criterion<'a> {
     /// Operations of one evaluation with its derivatives.
     #[must_use]
     pub fn evaluation_cost(&self) -> f64 {
-        let system = self.system;
+        let system = self.base;
         let rows = (system.q1() + system.schur.q2) as f64;
-        system.schur.work(system.k1()) + 3.0 * rows * (system.moments.p1 as f64).powi(2)
+        let p1 = system.moments.p1 as f64;
+        // with a residual structure all rows are gone through again
+        let again = if self.residual.is_some() {
+            system.moments.n as f64 * (p1 + 4.0) * (p1 + 8.0)
+        } else {
+            0.0
+        };
+        system.schur.work(system.k1()) + 3.0 * rows * p1.powi(2) + again
     }
 
     /// Operations that the exact Hessian takes.
     #[must_use]
     pub fn exact_cost(&self) -> f64 {
+        if !self.is_plain() {
+            return f64::INFINITY;
+        }
         let p = if self.reml {
-            self.system.moments.p1 - 1
+            self.base.moments.p1 - 1
         } else {
             0
         };
-        hessian::cost(self.system, self.parameters, p)
+        hessian::cost(self.base, self.parameters, p)
     }
 }
 
@@ -276,15 +530,23 @@ impl Objective for Criterion<'_> {
         self.evaluations += 1;
         self.point = x.to_vec();
         let parameters = self.parameters;
-        let terms = parameters.regular_factors(x);
+        if self.move_residual(x).is_none() {
+            self.factor = None;
+            self.latest = None;
+            return None;
+        }
+        let terms = parameters.regular_factors(x, self.unit(x));
         let own = own_factors(parameters, x);
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
         if let Some(latest) = self.latest.take() {
-            self.spare = Some(latest.inverse);
+            self.spare = Some(SelectedInverse {
+                r: latest.inverse.r,
+                ..SelectedInverse::default()
+            });
         }
         let previous = self.factor.take();
-        self.factor = Factor::new(self.system, t, self.center, previous);
+        self.factor = Factor::new(self.system(), t, self.center, previous);
         if let Some(factor) = &mut self.factor {
             factor.actual = actual;
         }
@@ -294,37 +556,40 @@ impl Objective for Criterion<'_> {
             .filter(|f| f.is_finite())
     }
 
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>) {
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
         let m = self.parameters.len();
-        let cheap = self.exact_cost() <= 0.5 * self.system.schur.work(self.system.k1()) + 1e6;
+        let cheap = self.exact_cost() <= 0.5 * self.base.schur.work(self.base.k1()) + 1e6;
         if exact && cheap {
             if let Some(hessian) = self.exact_hessian() {
                 let gradient = self
                     .latest
                     .as_ref()
                     .map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
-                return (gradient, hessian);
+                return (gradient, hessian, true);
             }
         }
         match self.latest() {
             Some(latest) => (
                 latest.derivatives.gradient.clone(),
                 latest.derivatives.model_hessian(),
+                false,
             ),
-            None => (vec![0.0; m], vec![0.0; m * m]),
+            None => (vec![0.0; m], vec![0.0; m * m], false),
         }
     }
 
     fn scale(&self, x: &[f64]) -> Vec<f64> {
-        let n = self.system.moments.n as f64;
+        let n = self.system().moments.n as f64;
+        let unit = self.unit(x);
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
-            let (f, _, k) = self.parameters.place[term];
-            let range = self.parameters.start[term]..self.parameters.start[term + 1];
-            let size = (x[range.clone()].iter().map(|v| v * v).sum::<f64>() / k as f64).sqrt();
-            let natural = 0.3 * (self.system.moments.factors[f].n_levels as f64 / n).sqrt();
-            out.extend(range.map(|_| size.max(natural)));
+            let f = self.parameters.place[term].0;
+            let natural =
+                0.3 * unit * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
+            let own = self.parameters.of_term(x, term);
+            out.extend(self.parameters.structures[term].scale(own, natural));
         }
+        out.resize(x.len(), RESIDUAL_SCALE);
         out
     }
 
@@ -334,7 +599,7 @@ impl Objective for Criterion<'_> {
             let p1 = factor.rzx.m;
             (0..p1 - 1).map(|j| factor.lx[j * p1 + j].powi(-2)).sum()
         });
-        1e-14 * f.abs().max(self.system.moments.n as f64) + 2.0 * f64::EPSILON * fixed
+        1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
     }
 
     fn interrupted(&self) -> bool {

@@ -30,6 +30,20 @@ pub enum EngineError {
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
+    /// A known covariance or precision matrix of levels is not positive definite.
+    #[error(
+        "the known covariance or precision matrix of a grouping factor is not positive definite"
+    )]
+    NotPositiveDefinite {
+        /// Which grouping factor (from 0, in the caller's order).
+        factor: Option<usize>,
+    },
+    /// A parameter that cannot be held or tied on its own.
+    #[error("covariance parameter {} cannot be held or tied on its own", parameter + 1)]
+    Restriction {
+        /// Index in (theta, phi), from 0.
+        parameter: usize,
+    },
     /// The exact computation would take more memory than is sensible.
     #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
     TooLarge {
@@ -37,6 +51,38 @@ pub enum EngineError {
         order: usize,
         /// Memory of the few copies that it takes.
         gigabytes: f64,
+    },
+    /// Two rows of a residual group at one position: they would have correlation 1.
+    #[error("rows {first} and {second} of residual group {group} are at the same position")]
+    DuplicatePosition {
+        /// Residual group, counted from 1.
+        group: usize,
+        /// First of the two rows, counted from 1.
+        first: usize,
+        /// Second of the two rows.
+        second: usize,
+    },
+    /// Starting or held values of the residual structure outside of its parameter space.
+    #[error("{0}")]
+    ResidualStart(String),
+    /// No two rows share a residual group: there is nothing to estimate a correlation from.
+    #[error("every residual group has a single row: its correlation cannot be estimated")]
+    SingleRowGroups,
+    /// A residual group whose dense correlation matrix would take more memory than is sensible.
+    #[error("residual group {group} has {rows} rows: their correlation matrix needs about {gigabytes:.0} GB")]
+    LongResidualGroup {
+        /// Residual group, counted from 1.
+        group: usize,
+        /// Its rows.
+        rows: usize,
+        /// Memory of the few copies that it takes.
+        gigabytes: f64,
+    },
+    /// A variance covariate of 0 where a power of it is a standard deviation.
+    #[error("the variance covariate is 0 at row {row}: no power of it is a standard deviation")]
+    ZeroCovariate {
+        /// First offending row, counted from 1.
+        row: usize,
     },
     /// The user asked to stop.
     #[error("interrupted")]
@@ -52,7 +98,14 @@ impl EngineError {
             Self::NotFinite { .. } => "not_finite",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
+            Self::NotPositiveDefinite { .. } => "not_positive_definite",
+            Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",
+            Self::DuplicatePosition { .. } => "duplicate_position",
+            Self::ResidualStart(_) => "residual_start",
+            Self::SingleRowGroups => "single_row_groups",
+            Self::LongResidualGroup { .. } => "long_residual_group",
+            Self::ZeroCovariate { .. } => "zero_covariate",
             Self::Interrupted => "interrupted",
         }
     }

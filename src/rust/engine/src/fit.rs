@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
@@ -16,7 +17,10 @@ use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
-use crate::raw::{raw_factor, theta_from_raw, RawFactor};
+use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
+use crate::residual::Residual;
+use crate::residual_rows::{ResidualPart, ResidualRows};
+use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
@@ -43,23 +47,106 @@ pub(crate) struct Prepared {
     pub parameters: Parameters,
     pub system: System,
     pub center: Center,
+    pub residual: Option<ResidualPart>,
+    pub restriction: Option<Restriction>,
+    /// Known residual variance.
+    pub sigma2: Option<f64>,
 }
 
 impl Prepared {
+    /// The rows' mean standard deviation relative to sigma.
+    fn unit(&self, theta: &[f64]) -> f64 {
+        self.residual.as_ref().map_or(1.0, |part| {
+            let phi = self.parameters.of_residual(theta);
+            part.model.mean_log_scale(phi).exp()
+        })
+    }
+
     /// A copy for another response, without threads of its own.
     pub fn share(&self) -> Self {
         Self {
             fixed: self.fixed.clone(),
             layout: self.layout.clone(),
             bases: self.bases.clone(),
-            parameters: Parameters::new(&self.layout, &self.bases),
+            parameters: Parameters::new(&self.layout, &self.bases, self.parameters.residual),
             system: System {
                 moments: self.system.moments.clone(),
                 schur: Arc::clone(&self.system.schur),
-                workers: Workers::sequential(),
+                workers: Workers::sequential().into(),
             },
             center: self.center.clone(),
+            residual: self.residual.clone(),
+            restriction: self.restriction.clone(),
+            sigma2: self.sigma2,
         }
+    }
+
+    /// The criterion of this model, not evaluated yet.
+    pub fn criterion<'a>(
+        &'a self,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Criterion<'a> {
+        self.criterion_of(&self.system, center, reml, interrupt)
+    }
+
+    /// The same with other cross-products.
+    pub fn criterion_of<'a>(
+        &'a self,
+        system: &'a System,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Criterion<'a> {
+        Criterion::new(
+            system,
+            &self.parameters,
+            reml,
+            center,
+            -2.0 * self.fixed.log_det_rinv,
+            interrupt,
+        )
+        .with_residual(self.residual.as_ref())
+        .with_restriction(self.restriction.as_ref())
+        .with_sigma2(self.sigma2)
+    }
+
+    /// Centres the response elsewhere and takes the cross-products again, at these parameters.
+    fn recentre(
+        &mut self,
+        data: &ModelData<'_>,
+        moved: Center,
+        theta: &[f64],
+    ) -> Result<(), EngineError> {
+        let workers = Arc::clone(&self.system.workers);
+        if let Some(part) = &mut self.residual {
+            part.rows = ResidualRows::new(
+                data,
+                &self.fixed,
+                &self.layout,
+                &self.bases,
+                &moved,
+                &part.model,
+            );
+            let phi = self.parameters.of_residual(theta);
+            let whitening = part
+                .model
+                .at_with(phi, &workers)
+                .ok_or(EngineError::PerfectFit)?;
+            self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
+        } else {
+            self.system.moments = Moments::new(
+                data,
+                &self.fixed,
+                &self.layout,
+                &self.bases,
+                &moved,
+                &workers,
+            )?;
+        }
+        self.center = moved;
+        Ok(())
     }
 }
 
@@ -130,16 +217,13 @@ pub(crate) fn fit_prepared(
     let mut rounds = 0;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
-        let log_det = -2.0 * prepared.fixed.log_det_rinv;
-        let mut criterion = Criterion::new(
-            &prepared.system,
-            &prepared.parameters,
-            options.reml,
-            &center,
-            log_det,
-            interrupt,
-        );
-        let run = optimum(&mut criterion, &theta, options)?;
+        let mut criterion = prepared.criterion(&center, options.reml, interrupt);
+        let starts = if rounds == 0 && options.start.is_none() {
+            further_starts(&prepared)
+        } else {
+            (Vec::new(), 0)
+        };
+        let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
@@ -150,24 +234,14 @@ pub(crate) fn fit_prepared(
         }
         let lost = factor.pwrss < RECENTER * factor.total;
         if lost && rounds < 3 {
-            let solution = solve(&prepared.system, factor);
-            let moved = recentre(&prepared, factor, &solution, &center);
+            let solution = solve(criterion.system(), factor);
+            let moved = new_center(&prepared, factor, &solution);
             drop(criterion);
-            let workers = std::mem::replace(&mut prepared.system.workers, Workers::sequential());
-            prepared.system.moments = Moments::new(
-                data,
-                &prepared.fixed,
-                &prepared.layout,
-                &prepared.bases,
-                &moved,
-                &workers,
-            );
-            prepared.system.workers = workers;
-            prepared.center = moved;
+            prepared.recentre(data, moved, &theta)?;
             rounds += 1;
             continue;
         }
-        let certificate = certify(&mut criterion, &run);
+        let certificate = certify(&mut criterion, &run, !inference);
         let satterthwaite = if inference {
             crate::inference::at_point(&prepared, &mut criterion, &theta)
         } else {
@@ -176,7 +250,7 @@ pub(crate) fn fit_prepared(
         let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
         let solution = match criterion.latest.take() {
             Some(latest) => latest.solution,
-            None => solve(&prepared.system, &factor),
+            None => solve(criterion.system(), &factor),
         };
         let value = criterion.at(&factor);
         drop(criterion);
@@ -223,9 +297,11 @@ fn variances_here(
     let prepared = prepare(data, options, stop)?;
     let theta = start(options, &prepared)?;
     let system = &prepared.system;
-    let t = prepared
-        .parameters
-        .by_factor(&prepared.parameters.regular_factors(&theta));
+    let t = prepared.parameters.by_factor(
+        &prepared
+            .parameters
+            .regular_factors(&theta, prepared.unit(&theta)),
+    );
     let empty = vec![Vec::new(); prepared.layout.len()];
     let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
     let inverse = factor.selected_inverse(system, None);
@@ -270,12 +346,46 @@ pub(crate) fn prepare(
             rank: fixed.rank(),
         });
     }
-    let (layout, bases) = lay_out(data, &workers);
+    let residual = data
+        .residual
+        .as_ref()
+        .map(|structure| Residual::new(structure, n))
+        .transpose()?;
+    let independent = |factor: &FactorLayout| {
+        let user = factor.user.map(|user| &data.factors[user]);
+        let whole = || {
+            residual
+                .as_ref()
+                .is_none_or(|r| contains(factor.codes(data), r))
+        };
+        user.is_some_and(|user| user.precision.is_none()) && whole()
+    };
+    let (layout, bases) = lay_out(
+        data,
+        independent,
+        &restricted_terms(data, options),
+        &workers,
+    );
     let center = Center {
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
-    let moments = Moments::new(data, &fixed, &layout, &bases, &center, &workers);
+    let (moments, residual) = match residual {
+        None => (
+            Moments::new(data, &fixed, &layout, &bases, &center, &workers)?,
+            None,
+        ),
+        Some(model) => {
+            let rows = ResidualRows::new(data, &fixed, &layout, &bases, &center, &model);
+            let part = ResidualPart {
+                model,
+                rows,
+                layout: layout.clone(),
+            };
+            let moments = first_moments(data, options, &part, &layout, &workers)?;
+            (moments, Some(part))
+        }
+    };
     check_residual(data, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation =
@@ -285,20 +395,76 @@ pub(crate) fn prepare(
     } else {
         Workers::new(options.threads, 10.0 * per_evaluation, stop)
     };
-    let parameters = Parameters::new(&layout, &bases);
+    let residual_parameters = residual.as_ref().map_or(0, |part| part.model.len());
+    let parameters = Parameters::new(&layout, &bases, residual_parameters);
     let system = System {
         moments,
         schur: Arc::new(schur),
-        workers,
+        workers: workers.into(),
     };
-    Ok(Prepared {
+    let mut prepared = Prepared {
         fixed,
         layout,
         bases,
         parameters,
         system,
         center,
+        residual,
+        restriction: None,
+        sigma2: options.sigma.map(|sigma| sigma * sigma),
+    };
+    let own = start(options, &prepared)?;
+    prepared.restriction = restriction(
+        data,
+        options,
+        &prepared.parameters,
+        &prepared.bases,
+        prepared.residual.as_ref(),
+        &own,
+    )?;
+    Ok(prepared)
+}
+
+/// Does each residual group lie within one level?
+fn contains(codes: &[i32], residual: &Residual) -> bool {
+    let order = residual.order();
+    (0..residual.groups()).all(|g| {
+        let mut rows = order[residual.group(g)].iter();
+        let first = rows.next().map(|&row| codes[row as usize]);
+        rows.all(|&row| Some(codes[row as usize]) == first)
     })
+}
+
+/// The cross-products at the residual parameters to start from.
+fn first_moments(
+    data: &ModelData<'_>,
+    options: &Options,
+    part: &ResidualPart,
+    layout: &[FactorLayout],
+    workers: &Workers,
+) -> Result<Moments, EngineError> {
+    let phi = residual_start(options, &part.model)?;
+    let whitening = part.model.at_with(&phi, workers).ok_or_else(|| {
+        EngineError::ResidualStart(
+            "the residual parameters give no positive definite matrix".to_owned(),
+        )
+    })?;
+    let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
+    moments.add_priors(data, layout)?;
+    Ok(moments)
+}
+
+/// Internal residual parameters at the end of the user's start, or those of the structure.
+fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, EngineError> {
+    let Some(raw) = &options.start else {
+        return Ok(model.start());
+    };
+    let natural = raw.len().checked_sub(model.len()).map(|at| &raw[at..]);
+    natural
+        .and_then(|natural| model.internal(natural))
+        .ok_or_else(|| {
+            EngineError::ResidualStart("impossible values of the residual parameters".to_owned())
+        })
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
@@ -316,7 +482,27 @@ fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineE
     Ok(())
 }
 
+/// Where to start; held parameters have their values there.
 fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    let theta = free_start(options, prepared)?;
+    if options.hold.iter().all(|value| value.is_nan()) || options.start.is_some() {
+        return Ok(theta);
+    }
+    // held values in the user's coordinates, then back
+    let mut natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
+    for (value, held) in natural.iter_mut().zip(&options.hold) {
+        if !held.is_nan() {
+            *value = *held;
+        }
+    }
+    let options = Options {
+        start: Some(natural),
+        ..options.clone()
+    };
+    free_start(&options, prepared)
+}
+
+fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
     let parameters = &prepared.parameters;
     if let Some(raw) = &options.start {
         if raw.len() != parameters.len() {
@@ -331,14 +517,26 @@ fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError
                 "start holds a value that is not finite".to_owned(),
             ));
         }
-        return Ok(theta_from_raw(raw, &prepared.bases, parameters));
+        let mut theta = theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
+            EngineError::Dimension("start holds impossible correlations".to_owned())
+        })?;
+        if let Some(part) = &prepared.residual {
+            theta.extend(residual_start(options, &part.model)?);
+        }
+        return Ok(theta);
     }
-    let tau = moment_start(&prepared.system.moments, &prepared.bases);
-    Ok(parameters
-        .list
-        .iter()
-        .map(|a| if a.row == a.column { tau[a.term] } else { 0.0 })
-        .collect())
+    let mut theta = term_start(&prepared.system.moments, &prepared.bases, parameters);
+    theta.extend(prepared.residual.iter().flat_map(|part| part.model.start()));
+    Ok(theta)
+}
+
+/// Where the parameters of the terms start.
+fn term_start(moments: &Moments, bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
+    let tau = moment_start(moments, bases);
+    let of_terms = parameters.structures.iter().zip(tau);
+    of_terms
+        .flat_map(|(structure, tau)| structure.start(tau))
+        .collect()
 }
 
 /// Internal parameters at the raw theta that the caller must give.
@@ -349,6 +547,25 @@ pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f6
     start(options, prepared)
 }
 
+/// Criterion and gradient in internal coordinates, for tests: at `x`, or where a fit would start; with the point.
+#[doc(hidden)]
+#[must_use]
+pub fn at_internal(
+    data: &ModelData<'_>,
+    options: &Options,
+    x: Option<&[f64]>,
+) -> Option<(Vec<f64>, f64, Vec<f64>)> {
+    let prepared = prepare(data, options, &StopFlag::default()).ok()?;
+    let x = match x {
+        Some(x) => x.to_vec(),
+        None => start(options, &prepared).ok()?,
+    };
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, &|| false);
+    let value = criterion.value(&x)?;
+    let gradient = criterion.latest()?.derivatives.gradient.clone();
+    Some((x, value, gradient))
+}
+
 /// One optimisation and how it ended.
 pub(crate) struct Run {
     pub outcome: Outcome,
@@ -356,6 +573,58 @@ pub(crate) struct Run {
     pub multipliers: Vec<f64>,
     pub rank: Vec<usize>,
     pub steps_off: usize,
+}
+
+/// The residual parameters of a spatial correlation that are tried besides the usual start.
+fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
+    let residual = prepared.residual.as_ref();
+    residual.map_or_else(Default::default, |part| part.model.further_starts())
+}
+
+/// The lowest of the optima from `theta` and from the `worth` best of `starts`, residual parameters to take the place of its own.
+fn best_optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    bases: &[TermBasis],
+    (starts, worth): &(Vec<Vec<f64>>, usize),
+    options: &Options,
+) -> Result<Run, EngineError> {
+    if starts.is_empty() || !options.optimize || criterion.restriction.is_some() {
+        return optimum(criterion, theta, options);
+    }
+    let mut points = Vec::new();
+    for phi in starts {
+        let point = |criterion: &mut Criterion<'_>, of_terms: &[f64]| {
+            let x = [of_terms, phi].concat();
+            criterion.value(&x).map(|value| (value, x))
+        };
+        let terms = criterion.parameters.list.len();
+        let Some(usual) = point(criterion, &theta[..terms]) else {
+            continue;
+        };
+        // the variance components that go with this correlation
+        let own = term_start(&criterion.system().moments, bases, criterion.parameters);
+        let better = point(criterion, &own).filter(|own| own.0 < usual.0);
+        points.push(better.unwrap_or(usual));
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points.truncate(*worth);
+    let mut best = optimum(criterion, theta, options);
+    for (_, x) in points {
+        let other = optimum(criterion, &x, options);
+        if matches!(other, Err(EngineError::Interrupted)) {
+            return other;
+        }
+        let Ok(run) = other else { continue };
+        let better = best.as_ref().map_or(true, |b| {
+            let gain = b.outcome.value - run.outcome.value;
+            gain > criterion.noise(run.outcome.value) || (gain >= 0.0 && b.status == Status::Failed)
+        });
+        if better {
+            best = Ok(run);
+        }
+    }
+    best
 }
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
@@ -393,7 +662,7 @@ pub(crate) fn optimum(
     let mut steps_off = 0;
     let mut trace = (Vec::new(), Vec::new());
     loop {
-        let mut outcome = minimize(criterion, &x, value, settings);
+        let mut outcome = minimize_free(criterion, &x, value, settings);
         trace.0.append(&mut outcome.trace_value);
         trace.1.append(&mut outcome.trace_gradient);
         if !criterion.is_at(&outcome.x) {
@@ -433,6 +702,33 @@ pub(crate) fn optimum(
     }
 }
 
+/// Minimises over the parameters that are not held or tied.
+fn minimize_free(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
+    let Some(restriction) = criterion.restriction else {
+        let Some(model) = criterion.scales() else {
+            return minimize(criterion, x, value, settings);
+        };
+        let mut centred = Centred::new(criterion, model).at(x);
+        let z = centred.variables_at(x);
+        let mut outcome = minimize(&mut centred, &z, value, settings);
+        outcome.x = centred.expand(&outcome.x);
+        return outcome;
+    };
+    let z = restriction.variables_at(x);
+    let mut restricted = Restricted {
+        criterion,
+        restriction,
+    };
+    let mut outcome = minimize(&mut restricted, &z, value, settings);
+    outcome.x = restriction.expand(&outcome.x);
+    outcome
+}
+
 /// The criterion at the start; a start at which it is not defined is drawn towards zero.
 fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, EngineError> {
     for _ in 0..20 {
@@ -440,24 +736,24 @@ fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, Engi
             return Ok(value);
         }
         x.iter_mut().for_each(|v| *v *= 0.1);
+        if let Some(restriction) = criterion.restriction {
+            let free = restriction.expand(&restriction.variables_at(x));
+            x.copy_from_slice(&free);
+        }
     }
     Err(EngineError::PerfectFit)
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.
-fn recentre(
-    prepared: &Prepared,
-    factor: &Factor,
-    solution: &Solution,
-    center: &[Vec<f64>],
-) -> Center {
+fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;
     let b = (0..prepared.layout.len())
         .map(|f| {
             let k = prepared.layout[f].k;
             let t = &factor.t[f];
-            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4);
+            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4)
+                && prepared.system.moments.factors[f].prior.is_empty();
             if !regular {
                 return Vec::new();
             }
@@ -469,7 +765,6 @@ fn recentre(
             b
         })
         .collect();
-    let _ = center;
     Center { beta, b }
 }
 
@@ -528,6 +823,17 @@ fn estimates(
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
+    let ussq = match crate::prior::times(&prepared.system, &solution.u) {
+        Some(weighted) => {
+            inner(&weighted.rest, &solution.u.rest) + inner(&weighted.first, &solution.u.first)
+        }
+        None => inner(&u, &u),
+    };
+    let wrss = if prepared.residual.is_some() {
+        factor.pwrss - ussq
+    } else {
+        wrss
+    };
     let degrees = data.n() as f64
         - if options.reml {
             fixed.rank() as f64
@@ -538,29 +844,45 @@ fn estimates(
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
     Fit {
-        theta: raw
-            .iter()
-            .zip(&prepared.bases)
-            .flat_map(|(r, basis)| r.parameters(basis))
-            .collect(),
+        theta: raw_theta(prepared, theta),
+        phi: natural_phi(prepared, theta),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),
         rx,
         vcov_unscaled,
-        sigma: (factor.pwrss / degrees).sqrt(),
+        sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion,
         ld_l2: factor.log_det_m,
         ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,
         pwrss: factor.pwrss,
         wrss,
-        ussq: u.iter().map(|v| v * v).sum(),
+        ussq,
         b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
         u,
         fitted,
         residuals,
         certificate,
     }
+}
+
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// theta as the user sees it.
+pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    let bases = prepared.bases.iter().enumerate();
+    bases
+        .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))
+        .collect()
+}
+
+/// Residual parameters as the user sees them.
+pub(crate) fn natural_phi(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    prepared.residual.as_ref().map_or_else(Vec::new, |part| {
+        part.model.natural(prepared.parameters.of_residual(theta))
+    })
 }
 
 /// u and b of one term in the user's basis.

@@ -6,11 +6,18 @@
 //! f y'P V_a P V_b P y; to it the curvature of the Cholesky parameterisation, 2 tr(S E_a E_b'), is added exactly.
 //!
 //! Everything follows from the factor without dividing by a variance twice: Lambda'Z'V^-1Z Lambda = I - M^-1,
-//! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u.
+//! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
+//! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
 use crate::covariance::Parameters;
 use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
+use crate::inverse_entries::InverseEntries;
 use crate::linalg::small;
+use crate::moments::Moments;
+use crate::prior;
+use crate::products::{products, ResidualColumns};
+use crate::residual_rows::ResidualPart;
+use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::schur::Storage;
 
 /// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
@@ -78,18 +85,21 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
         }
         gamma[i] /= factor.lx[i * p1 + i];
     }
-    let split = |rows: &[f64], shift: &dyn Fn(usize) -> f64| {
+    let split = |mut rows: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
         let effects = rows.len() / p1;
-        let (mut c, mut u) = (Vec::with_capacity(effects * p), Vec::with_capacity(effects));
-        for (i, row) in rows.chunks_exact(p1).enumerate() {
-            c.extend_from_slice(&row[..p]);
+        let mut u = Vec::with_capacity(effects);
+        for i in 0..effects {
+            let row = &rows[i * p1..(i + 1) * p1];
             let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
             u.push(row[p] + shift(i) - fixed);
+            // the rows of c stay where they are, moved together
+            rows.copy_within(i * p1..i * p1 + p, i * p);
         }
-        (c, u)
+        rows.truncate(effects * p);
+        (rows, u)
     };
     let first_shift = &factor.shift[0];
-    let (c1, u1) = split(&all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
+    let (c1, u1) = split(all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
     let schur = &system.schur;
     let mut rest_shift = vec![0.0; schur.q2];
     for (v, &(f, level)) in schur.node.iter().enumerate() {
@@ -99,7 +109,7 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
                 factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
         }
     }
-    let (c2, u2) = split(&all.rest, &|i| rest_shift[i]);
+    let (c2, u2) = split(all.rest, &|i| rest_shift[i]);
     let c = Rows {
         first: c1,
         rest: c2,
@@ -143,60 +153,132 @@ fn scale_by_lx(system: &System, factor: &Factor, rows: &mut [f64], p: usize) {
     });
 }
 
-/// Gradient, scores and average information, at residual precision `f` = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma
-/// is profiled out.
+/// Where derivatives are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Point<'a> {
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// Their values (internal scale).
+    pub theta: &'a [f64],
+    /// REML or ML.
+    pub reml: bool,
+    /// f = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma is profiled out.
+    pub precision: f64,
+    /// Whether sigma is profiled out; else it is known.
+    pub profiled: bool,
+}
+
+/// The residual structure at one point.
+pub(crate) struct AtResidual<'a> {
+    pub part: &'a ResidualPart,
+    pub point: ResidualPoint<'a>,
+    pub rows: &'a ResidualSolution,
+}
+
+/// Gradient, scores and average information at one point; `None` where an entry of M^-1 that a residual structure needs is not
+/// known.
 #[must_use]
-pub fn derivatives(
+pub(crate) fn derivatives(
     system: &System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
-    parameters: &Parameters,
-    reml: bool,
-    f: f64,
-) -> Derivatives {
-    let sums = level_sums(system, factor, inverse, solution, reml);
+    point: Point<'_>,
+    residual: Option<&AtResidual<'_>>,
+) -> Option<Derivatives> {
+    let Point {
+        parameters,
+        theta,
+        reml,
+        precision: f,
+        profiled,
+    } = point;
+    let prior = PriorTimes::new(system, solution);
+    let sums = level_sums(system, factor, inverse, solution, &prior, reml);
     let m = parameters.len();
     let score: Vec<Vec<f64>> = (0..parameters.structures.len())
         .map(|term| term_score(system, factor, &sums, parameters, term, f))
         .collect();
-    let mut gradient = vec![0.0; m];
+    let mut gradient = vec![0.0; parameters.list.len()];
     let mut curvature = vec![0.0; m * m];
     for (a, pa) in parameters.list.iter().enumerate() {
-        let (fa, offset, k) = parameters.place[pa.term];
-        let kf = parameters.factor_k[fa];
+        let k = parameters.place[pa.term].2;
         let s = &score[pa.term];
-        // a column of zeros keeps the trace that regularisation gives it: it shows the way off a saddle
-        let at = offset + pa.column;
-        let t = match &factor.actual {
-            Some(actual) if actual[fa][at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0) => {
-                &actual[fa]
-            }
-            _ => &factor.t[fa],
+        gradient[a] = if pa.entries.is_empty() {
+            small::trace_product(s, &parameters.derivative(theta, a), k)
+        } else {
+            let slope =
+                |&(row, column)| slope_in_entry(factor, parameters, pa.term, s, row, column);
+            pa.entries.iter().map(slope).sum()
         };
-        gradient[a] = 2.0
-            * (0..k)
-                .map(|i| s[i * k + pa.row] * t[(offset + pa.column) * kf + offset + i])
-                .sum::<f64>();
         for (b, pb) in parameters.list.iter().enumerate() {
-            if pa.term == pb.term && pa.column == pb.column {
-                curvature[b * m + a] = 2.0 * s[pb.row * k + pa.row];
-            }
+            curvature[b * m + a] = if !pa.entries.is_empty() && pa.term == pb.term {
+                // tr(S (E_a E_b' + E_b E_a'))
+                2.0 * pairs_in_one_column(&pa.entries, &pb.entries)
+                    .map(|(x, y)| s[y * k + x])
+                    .sum::<f64>()
+            } else {
+                parameters
+                    .second(theta, a, b)
+                    .map_or(0.0, |second| small::trace_product(s, &second, k))
+            };
         }
     }
-    let (information, slopes) = average_information(system, factor, solution, parameters, f);
-    let scale = f / factor.pwrss;
+    if let Some(at) = residual {
+        let entries = InverseEntries {
+            system,
+            factor,
+            inverse,
+        };
+        gradient.extend(
+            at.part
+                .gradient(entries, &at.point, at.rows, reml, point.precision)?,
+        );
+    }
+    let (information, slopes) = average_information(system, factor, solution, point, residual);
+    let scale = if profiled { f / factor.pwrss } else { 0.0 };
     let rank_one = (0..m * m)
         .map(|e| scale * slopes[e % m] * slopes[e / m])
         .collect();
-    Derivatives {
+    Some(Derivatives {
         gradient,
         score,
         information,
         rank_one,
         curvature,
         slopes,
-    }
+    })
+}
+
+/// Rows of the entries of two parameters that stand in the same column of T.
+fn pairs_in_one_column<'a>(
+    a: &'a [(usize, usize)],
+    b: &'a [(usize, usize)],
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    a.iter()
+        .flat_map(move |x| b.iter().filter(|y| y.1 == x.1).map(|y| (x.0, y.0)))
+}
+
+/// 2 [S T]_(row, column): derivative in an entry of T.
+fn slope_in_entry(
+    factor: &Factor,
+    parameters: &Parameters,
+    term: usize,
+    score: &[f64],
+    row: usize,
+    column: usize,
+) -> f64 {
+    let (f, offset, k) = parameters.place[term];
+    let kf = parameters.factor_k[f];
+    let at = offset + column;
+    // a column of zeros keeps the trace that regularisation gives it: it shows the way off a saddle
+    let t = match &factor.actual {
+        Some(actual) if actual[f][at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0) => &actual[f],
+        _ => &factor.t[f],
+    };
+    2.0 * (0..k)
+        .map(|i| score[i * k + row] * t[at * kf + offset + i])
+        .sum::<f64>()
 }
 
 /// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on one factor.
@@ -208,37 +290,75 @@ pub struct Direction {
     pub kappa: Vec<f64>,
 }
 
-/// kappa_a = T^-1 (E_a T' + T E_a') T^-T of each parameter: V_a = Z Lambda kappa_a Lambda'Z'.
+/// kappa_a = T^-1 G_a T^-T of each parameter: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is an entry of T,
+/// G_a = E_a T' + T E_a', and nothing is divided by T twice.
 #[must_use]
-pub fn kappas(factor: &Factor, parameters: &Parameters) -> Vec<Direction> {
+pub fn kappas(factor: &Factor, parameters: &Parameters, theta: &[f64]) -> Vec<Direction> {
     parameters
         .list
         .iter()
-        .map(|parameter| {
-            let (f, offset, _) = parameters.place[parameter.term];
+        .enumerate()
+        .map(|(a, parameter)| {
+            let (f, offset, own) = parameters.place[parameter.term];
             let k = parameters.factor_k[f];
-            // x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another
-            let mut x = vec![0.0; k];
-            x[offset + parameter.row] = 1.0;
-            small::solve_lower(&factor.t[f], k, &mut x);
-            let mut y = vec![0.0; k];
-            match &factor.actual {
-                Some(actual) => {
-                    let at = offset + parameter.column;
-                    y.copy_from_slice(&actual[f][at * k..(at + 1) * k]);
-                    small::solve_lower(&factor.t[f], k, &mut y);
-                }
-                None => y[offset + parameter.column] = 1.0,
-            }
             let mut kappa = vec![0.0; k * k];
-            for c in 0..k {
-                for i in 0..k {
-                    kappa[c * k + i] = x[i] * y[c] + y[i] * x[c];
+            for &(row, column) in &parameter.entries {
+                add_entry(factor, (f, k), offset + row, offset + column, &mut kappa);
+            }
+            if parameter.entries.is_empty() {
+                let g = parameters.derivative(theta, a);
+                for c in 0..own {
+                    for i in 0..own {
+                        kappa[(offset + c) * k + offset + i] = g[c * own + i];
+                    }
                 }
+                kappa = divided(&factor.t[f], k, &kappa);
             }
             Direction { factor: f, kappa }
         })
         .collect()
+}
+
+/// x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another.
+fn add_entry(
+    factor: &Factor,
+    (f, k): (usize, usize),
+    row: usize,
+    column: usize,
+    kappa: &mut [f64],
+) {
+    let mut x = vec![0.0; k];
+    x[row] = 1.0;
+    small::solve_lower(&factor.t[f], k, &mut x);
+    let mut y = vec![0.0; k];
+    match &factor.actual {
+        Some(actual) => {
+            y.copy_from_slice(&actual[f][column * k..(column + 1) * k]);
+            small::solve_lower(&factor.t[f], k, &mut y);
+        }
+        None => y[column] = 1.0,
+    }
+    for c in 0..k {
+        for i in 0..k {
+            kappa[c * k + i] += x[i] * y[c] + y[i] * x[c];
+        }
+    }
+}
+
+/// T^-1 G T^-T for symmetric G.
+pub(crate) fn divided(t: &[f64], k: usize, g: &[f64]) -> Vec<f64> {
+    let mut out = g.to_vec();
+    for _ in 0..2 {
+        for column in out.chunks_exact_mut(k) {
+            small::solve_lower(t, k, column);
+        }
+        for c in 0..k {
+            for i in c + 1..k {
+                out.swap(c * k + i, i * k + c);
+            }
+        }
+    }
+    out
 }
 
 /// Row by row kappa_a x for each direction a and each of the c columns of `x`: a matrix of m c columns, direction by direction.
@@ -307,16 +427,39 @@ impl Place {
     }
 }
 
+/// P u and P h; `None` where P is the identity.
+struct PriorTimes {
+    u: Option<Rows>,
+    h: Option<Rows>,
+}
+
+impl PriorTimes {
+    fn new(system: &System, solution: &Solution) -> Self {
+        Self {
+            u: prior::times(system, &solution.u),
+            h: prior::times(system, &solution.h),
+        }
+    }
+
+    fn u<'a>(&'a self, solution: &'a Solution) -> &'a Rows {
+        self.u.as_ref().unwrap_or(&solution.u)
+    }
+
+    fn h<'a>(&'a self, solution: &'a Solution) -> &'a Rows {
+        self.h.as_ref().unwrap_or(&solution.h)
+    }
+}
+
 /// Sums over the levels of each factor, k x k.
 #[derive(Debug, Clone)]
 struct LevelSums {
     /// [A Lambda M^-1]_jj.
     product: Vec<Vec<f64>>,
-    /// I - [M^-1]_jj.
+    /// I - [P M^-1]_jj.
     complement: Vec<Vec<f64>>,
-    /// h_j h_j' (REML).
+    /// h_j [P h]_j' (REML).
     fixed: Vec<Vec<f64>>,
-    /// u_j u_j'.
+    /// u_j [P u]_j'.
     modes: Vec<Vec<f64>>,
 }
 
@@ -336,6 +479,26 @@ impl LevelSums {
         }
     }
 
+    /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
+    fn symmetrize(&mut self, moments: &Moments) {
+        for (f, factor) in moments
+            .factors
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| !f.prior.is_empty())
+        {
+            let k = factor.k;
+            for block in [&mut self.fixed[f], &mut self.modes[f]] {
+                for c in 0..k {
+                    for a in c + 1..k {
+                        let mean = 0.5 * (block[c * k + a] + block[a * k + c]);
+                        (block[c * k + a], block[a * k + c]) = (mean, mean);
+                    }
+                }
+            }
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         let pairs = [
             (&mut self.product, &other.product),
@@ -350,12 +513,14 @@ impl LevelSums {
         }
     }
 
-    fn add_effects(&mut self, f: usize, k: usize, h: &[f64], u: &[f64], p: usize, reml: bool) {
+    /// u and h of one level, and the same times P.
+    fn add_effects(&mut self, f: usize, k: usize, h: [&[f64]; 2], u: [&[f64]; 2], reml: bool) {
+        let p = h[0].len() / k;
         for c in 0..k {
             for a in 0..k {
-                self.modes[f][c * k + a] += u[a] * u[c];
+                self.modes[f][c * k + a] += u[0][a] * u[1][c];
                 if reml {
-                    let (x, y) = (&h[a * p..(a + 1) * p], &h[c * p..(c + 1) * p]);
+                    let (x, y) = (&h[0][a * p..(a + 1) * p], &h[1][c * p..(c + 1) * p]);
                     self.fixed[f][c * k + a] += x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
                 }
             }
@@ -368,6 +533,7 @@ fn level_sums(
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
+    prior: &PriorTimes,
     reml: bool,
 ) -> LevelSums {
     let levels = system.moments.factors[0].n_levels;
@@ -393,6 +559,7 @@ fn level_sums(
                     factor,
                     inverse,
                     solution,
+                    prior,
                     reml,
                     node_pieces[piece - level_pieces.len()].clone(),
                     &mut sums,
@@ -402,6 +569,7 @@ fn level_sums(
         });
     let mut total = LevelSums::zeros(system);
     parts.iter().for_each(|part| total.add(part));
+    total.symmetrize(&system.moments);
     total
 }
 
@@ -466,7 +634,8 @@ fn first_sums(
                 .for_each(|(x, y)| *x -= y);
         }
         let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
-        sums.add_effects(0, k1, h, &solution.u.first[j * k1..(j + 1) * k1], p, reml);
+        let u = &solution.u.first[j * k1..(j + 1) * k1];
+        sums.add_effects(0, k1, [h, h], [u, u], reml);
     }
 }
 
@@ -481,11 +650,13 @@ fn add_to(total: &mut [f64], part: &[f64]) {
     total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
 }
 
+#[allow(clippy::too_many_arguments)]
 fn node_sums(
     system: &System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
+    prior: &PriorTimes,
     reml: bool,
     nodes: std::ops::Range<usize>,
     sums: &mut LevelSums,
@@ -506,7 +677,16 @@ fn node_sums(
         let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
         for a in 0..k {
             let column: &[f64] = match (&inverse.r, &schur.storage) {
-                (SchurFactor::Dense(r), _) => r.column(range.start + a),
+                (SchurFactor::Dense(r), _) => {
+                    let others = later.clone().zip(&sizes).flat_map(|(at, kg)| {
+                        let start = schur.offset[schur.later[at] as usize];
+                        start..start + kg
+                    });
+                    for row in range.clone().chain(others) {
+                        work[row] = r.entry(row, range.start + a);
+                    }
+                    &work
+                }
                 (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                     pattern.scatter_symmetric(values, range.start + a, &mut work);
                     &work
@@ -531,14 +711,22 @@ fn node_sums(
             &mut product,
         );
         add_to(&mut sums.product[f], &product);
+        let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
         for (e, value) in sums.complement[f].iter_mut().enumerate() {
-            *value += f64::from(u8::from(e % k == e / k)) - own[e];
+            *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
         }
         for ((at, block), &kg) in later.zip(&others).zip(&sizes) {
             later_products(system, factor, (f, k), at, block, kg, sums);
         }
-        let h = &solution.h.rest[range.start * p..range.end * p];
-        sums.add_effects(f, k, h, &solution.u.rest[range], p, reml);
+        let at = range.start * p..range.end * p;
+        let (ph, pu) = (prior.h(solution), prior.u(solution));
+        sums.add_effects(
+            f,
+            k,
+            [&solution.h.rest[at.clone()], &ph.rest[at]],
+            [&solution.u.rest[range.clone()], &pu.rest[range]],
+            reml,
+        );
     }
 }
 
@@ -556,6 +744,15 @@ fn later_products(
     let g = schur.node[schur.later[at] as usize].0;
     let (source, own_rows) = schur.later_source[at];
     let pair = &system.moments.pairs[source.pair as usize];
+    if let Some(q) = pair.prior.get(source.entry) {
+        // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
+        for c in 0..k {
+            for i in 0..k {
+                sums.complement[f][c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
+            }
+        }
+        return;
+    }
     let block = &pair.value[source.entry * k * kg..(source.entry + 1) * k * kg];
     // a_vl: k x kg
     let mut a_vl = vec![0.0; k * kg];
@@ -650,52 +847,45 @@ fn sandwich(t: &[f64], b: &[f64], k: usize, out: &mut [f64]) {
     }
 }
 
-/// f q_a'P q_b = f [k_a'k_b - (L^-1 k_a)'(L^-1 k_b) - (k_a'H)(k_b'H)'] with k_a = kappa_a u, and the slopes y'P V_a P y = u'k_a.
+/// f q_a'P q_b and the slopes y'P V_a P y.
 fn average_information(
     system: &System,
     factor: &Factor,
     solution: &Solution,
-    parameters: &Parameters,
-    f: f64,
+    point: Point<'_>,
+    residual: Option<&AtResidual<'_>>,
 ) -> (Vec<f64>, Vec<f64>) {
-    let m = parameters.len();
-    let mut rows = apply_directions(system, &kappas(factor, parameters), &solution.u);
-    let p = solution.h.m;
-    let mut slopes = vec![0.0; m];
-    let mut fixed = vec![0.0; m * p];
-    for (block, u, h) in [
-        (&rows.first, &solution.u.first, &solution.h.first),
-        (&rows.rest, &solution.u.rest, &solution.h.rest),
-    ] {
-        for (i, row) in block.chunks_exact(m).enumerate() {
-            for (a, value) in row.iter().enumerate() {
-                slopes[a] += value * u[i];
-                if *value != 0.0 {
-                    for (x, y) in fixed[a * p..(a + 1) * p]
-                        .iter_mut()
-                        .zip(&h[i * p..(i + 1) * p])
-                    {
-                        *x += value * y;
-                    }
-                }
-            }
-        }
-    }
-    let before = crate::factor::gram(system, &rows);
-    factor.forward(system, &mut rows);
-    let after = crate::factor::gram(system, &rows);
+    let directions = kappas(factor, point.parameters, point.theta);
+    let response = residual.map(|at| at.rows.response());
+    let columns = residual
+        .zip(response.as_ref())
+        .map(|(at, e)| ResidualColumns {
+            part: at.part,
+            point: &at.point,
+            e,
+        });
+    let found = products(
+        system,
+        factor,
+        &solution.h,
+        &directions,
+        &solution.u,
+        columns.as_ref(),
+    );
+    let (m, p) = (found.width, solution.h.m);
     let mut information = vec![0.0; m * m];
     for a in 0..m {
         for b in a..m {
-            let projected: f64 = fixed[a * p..(a + 1) * p]
+            let projected: f64 = found.fixed[a * p..(a + 1) * p]
                 .iter()
-                .zip(&fixed[b * p..(b + 1) * p])
+                .zip(&found.fixed[b * p..(b + 1) * p])
                 .map(|(x, y)| x * y)
                 .sum();
-            let value = f * (before[a * m + b] - after[a * m + b] - projected);
+            let value = point.precision * (found.double[a * m + b] - projected);
             information[a * m + b] = value;
             information[b * m + a] = value;
         }
     }
+    let slopes = found.single.iter().map(|block| block[0]).collect();
     (information, slopes)
 }

@@ -29,6 +29,7 @@ pub mod options;
 pub mod result;
 pub mod terms;
 
+mod centred;
 mod certificate;
 mod conditional;
 pub mod covariance;
@@ -39,18 +40,31 @@ pub mod fixed_basis;
 pub mod gradient;
 pub mod hessian;
 pub mod inference;
+mod inverse_entries;
 pub mod linalg;
 pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;
+mod prior;
+mod products;
 pub mod random_basis;
 mod raw;
+pub mod residual;
+mod residual_rows;
+mod residual_score;
+mod restriction;
 pub mod schur;
 pub mod start;
+mod subset;
 
 pub use error::EngineError;
+#[doc(hidden)]
+pub use fit::at_internal;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};
-pub use terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+pub use terms::{
+    Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
+    ResidualStructure, Scale, SpatialKind, Structure,
+};

@@ -7,7 +7,6 @@ use crate::fixed_basis::weighted_rows;
 use crate::moments::Moments;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag, Workers};
-use crate::random_basis::column_value;
 use crate::result::Status;
 use crate::terms::ModelData;
 
@@ -16,6 +15,8 @@ use crate::terms::ModelData;
 pub struct ManyFits {
     /// Covariance parameters, one column of theta for each response.
     pub theta: Vec<f64>,
+    /// Residual parameters, one column of phi for each response.
+    pub phi: Vec<f64>,
     /// Fixed effects, p x m, NaN where aliased.
     pub beta: Vec<f64>,
     /// Their standard errors, p x m.
@@ -79,11 +80,12 @@ fn many_here(
         )
     });
     let mut out = ManyFits::default();
-    let (p, m) = (data.p, shared.parameters.len());
+    let (p, m) = (data.p, shared.parameters.list.len());
     for fit in fits {
         match fit {
             Some(fit) => {
                 out.theta.extend(fit.theta);
+                out.phi.extend(fit.phi);
                 out.beta.extend(fit.beta);
                 out.standard_error.extend(fit.standard_error);
                 out.ddf.extend(fit.ddf);
@@ -94,6 +96,8 @@ fn many_here(
             }
             None => {
                 out.theta.extend(std::iter::repeat_n(f64::NAN, m));
+                let residual = shared.parameters.residual;
+                out.phi.extend(std::iter::repeat_n(f64::NAN, residual));
                 for column in [&mut out.beta, &mut out.standard_error, &mut out.ddf] {
                     column.extend(std::iter::repeat_n(f64::NAN, p));
                 }
@@ -110,6 +114,7 @@ fn many_here(
 /// What is kept of one fit.
 struct OneResponse {
     theta: Vec<f64>,
+    phi: Vec<f64>,
     beta: Vec<f64>,
     standard_error: Vec<f64>,
     ddf: Vec<f64>,
@@ -131,7 +136,15 @@ fn one(
         return None;
     }
     let own = ModelData { y, ..data.clone() };
-    let prepared = with_response(&own, shared);
+    let prepared = if shared.residual.is_some() {
+        let sequential = Options {
+            threads: 1,
+            ..options.clone()
+        };
+        prepare(&own, &sequential, stop).ok()?
+    } else {
+        with_response(&own, shared)
+    };
     let kept = prepared.fixed.kept.clone();
     let (fit, inference) =
         fit_prepared(&own, options, prepared, satterthwaite, &|| stop.is_set()).ok()?;
@@ -144,6 +157,7 @@ fn one(
     }
     Some(OneResponse {
         theta: fit.theta,
+        phi: fit.phi,
         beta: fit.beta,
         standard_error,
         ddf,
@@ -200,20 +214,13 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
             row[p1 - 1] = 0.0;
         }
         let mut z = vec![0.0; factor.k];
-        for (i, value) in r.iter().enumerate() {
+        let codes = factor.codes(data);
+        for (i, value) in r.iter().enumerate().take(codes.len()) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
             for &t in &factor.terms {
-                let basis = &shared.bases[t];
-                for c in 0..basis.k {
-                    z[basis.offset + c] = (0..=c)
-                        .map(|a| {
-                            root * column_value(data.terms[t].columns[a], i)
-                                * basis.change[c * basis.k + a]
-                        })
-                        .sum();
-                }
+                shared.bases[t].add_row(&data.terms[t].columns, i, root, &mut z);
             }
-            let level = data.factors[factor.user].codes[i] as usize - 1;
+            let level = codes[i] as usize - 1;
             for (a, za) in z.iter().enumerate() {
                 own.zx[(level * factor.k + a) * p1 + p1 - 1] += za * value;
             }

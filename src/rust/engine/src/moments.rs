@@ -6,10 +6,12 @@
 
 use std::ops::Range;
 
+use crate::error::EngineError;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::parallel::{pieces, Workers};
-use crate::random_basis::{column_value, FactorLayout, TermBasis};
+use crate::prior::prior;
+use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::{Column, ModelData};
 
 /// Rows handled at once.
@@ -29,14 +31,16 @@ pub struct FactorMoments {
     pub zz: Vec<f64>,
     /// Z_j'[Q r]: J blocks of k rows with p + 1 values.
     pub zx: Vec<f64>,
+    /// Diagonal of the known precision matrix of the levels; empty where levels are independent.
+    pub prior: Vec<f64>,
 }
 
-/// Cross-products between the levels of two grouping factors: compressed rows of blocks.
+/// Cross-products between the levels of two grouping factors, or (above the diagonal) of one: compressed rows of blocks.
 #[derive(Debug, Clone)]
 pub struct PairMoments {
     /// First factor (engine's order).
     pub f: usize,
-    /// Second factor, after the first.
+    /// Second factor, after the first or the same.
     pub g: usize,
     /// For each level of `f` the start of its entries.
     pub start: Vec<usize>,
@@ -44,6 +48,8 @@ pub struct PairMoments {
     pub level: Vec<u32>,
     /// Z_j'Z_l: blocks k_f x k_g, column-major.
     pub value: Vec<f64>,
+    /// Entries of the known precision matrix of the levels (f = g only); empty for none.
+    pub prior: Vec<f64>,
 }
 
 /// All cross-products.
@@ -57,10 +63,12 @@ pub struct Moments {
     pub xx: Vec<f64>,
     /// One for each grouping factor, in elimination order.
     pub factors: Vec<FactorMoments>,
-    /// Every pair f < g.
+    /// Every pair f < g, and those within a factor whose levels are not independent.
     pub pairs: Vec<PairMoments>,
     /// sum of log w.
     pub sum_log_weights: f64,
+    /// log |Q (x) I| of the known precision matrices.
+    pub log_det_prior: f64,
 }
 
 /// Point about which the response is centred: beta_0 (p, all columns of X) and b_0 (per factor, level after level, internal
@@ -92,7 +100,9 @@ impl BasisRows {
 
 impl Moments {
     /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`EngineError::NotPositiveDefinite`] where a known precision matrix is not.
     pub fn new(
         data: &ModelData<'_>,
         fixed: &FixedBasis,
@@ -100,7 +110,7 @@ impl Moments {
         bases: &[TermBasis],
         center: &Center,
         workers: &Workers,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
         let rows: Vec<BasisRows> = layout
             .iter()
             .map(|f| basis_rows(data, f, bases, workers))
@@ -109,7 +119,7 @@ impl Moments {
         let mut pairs = Vec::new();
         for f in 0..layout.len() {
             let order = (layout.len() > f + 1)
-                .then(|| LevelOrder::new(data.factors[layout[f].user].codes, layout[f].n_levels));
+                .then(|| LevelOrder::new(layout[f].codes(data), layout[f].n_levels));
             for g in f + 1..layout.len() {
                 if let Some(order) = &order {
                     pairs.push(pair_moments(data, layout, &rows, (f, g), order, workers));
@@ -117,14 +127,48 @@ impl Moments {
             }
         }
         let sum_log_weights = data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum());
-        Self {
+        let mut moments = Self {
             n: data.n(),
             p1: fixed.rank() + 1,
             xx,
             factors,
             pairs,
             sum_log_weights,
+            log_det_prior: 0.0,
+        };
+        moments.add_priors(data, layout)?;
+        Ok(moments)
+    }
+
+    /// The same known precision matrices of the levels as other moments of the model have.
+    pub(crate) fn take_priors(&mut self, other: &Self) {
+        for (own, from) in self.factors.iter_mut().zip(&other.factors) {
+            own.prior.clone_from(&from.prior);
         }
+        let known = other.pairs.iter().filter(|pair| !pair.prior.is_empty());
+        self.pairs.extend(known.cloned());
+        self.log_det_prior = other.log_det_prior;
+    }
+
+    /// Takes the known precision matrices of the levels in.
+    pub(crate) fn add_priors(
+        &mut self,
+        data: &ModelData<'_>,
+        layout: &[FactorLayout],
+    ) -> Result<(), EngineError> {
+        for (f, factor) in layout.iter().enumerate() {
+            let precision = factor.user.and_then(|user| data.factors[user].precision);
+            if let Some(precision) = precision {
+                let prior =
+                    prior(&precision, f, factor.k).ok_or(EngineError::NotPositiveDefinite {
+                        factor: factor.user,
+                    })?;
+                self.factors[f].prior = prior.diagonal;
+                self.log_det_prior += factor.k as f64 * prior.log_det;
+                self.pairs.push(prior.pair);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -136,6 +180,9 @@ fn basis_rows(
 ) -> BasisRows {
     let k = factor.k;
     let terms: Vec<usize> = factor.terms.clone();
+    if terms.is_empty() {
+        return BasisRows::Same(1.0);
+    }
     let constant = k == 1 && matches!(data.terms[terms[0]].columns[0], Column::Constant);
     if constant && data.weights.is_none() {
         return BasisRows::Same(bases[terms[0]].change[0]);
@@ -144,19 +191,10 @@ fn basis_rows(
     let work = pieces(data.n(), PIECE / 2);
     let parts: Vec<&mut [f64]> = z.chunks_mut(PIECE / 2 * k).collect();
     workers.for_each(parts, |piece, out| {
-        let mut raw = vec![0.0; k];
         for (i, row) in work[piece].clone().zip(out.chunks_exact_mut(k)) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
             for &t in &terms {
-                let basis = &bases[t];
-                for (value, column) in raw.iter_mut().zip(&data.terms[t].columns) {
-                    *value = root * column_value(*column, i);
-                }
-                for c in 0..basis.k {
-                    row[basis.offset + c] = (0..=c)
-                        .map(|a| raw[a] * basis.change[c * basis.k + a])
-                        .sum();
-                }
+                bases[t].add_row(&data.terms[t].columns, i, root, row);
             }
         }
     });
@@ -233,6 +271,7 @@ fn own_moments(
                 k: f.k,
                 zz,
                 zx,
+                prior: Vec::new(),
             }
         })
         .collect();
@@ -383,7 +422,9 @@ fn piece_sums(
             &q[..m * width]
         };
         for (f, factor) in layout.iter().enumerate() {
-            let codes = &data.factors[factor.user].codes[start..end];
+            let Some(codes) = factor.codes(data).get(start..end) else {
+                continue;
+            };
             accumulate_levels(
                 codes,
                 start,
@@ -417,7 +458,7 @@ fn centred_response(
         }
         for ((factor, z), b) in layout.iter().zip(basis).zip(&center.b) {
             if !b.is_empty() {
-                let level = data.factors[factor.user].codes[i] as usize - 1;
+                let level = factor.codes(data)[i] as usize - 1;
                 let z = z.row(i, factor.k);
                 value -= z
                     .iter()
@@ -469,14 +510,42 @@ fn accumulate_levels(
     }
 }
 
+impl PairMoments {
+    /// No level yet.
+    pub(crate) fn empty(f: usize, g: usize) -> Self {
+        Self {
+            f,
+            g,
+            start: vec![0],
+            level: Vec::new(),
+            value: Vec::new(),
+            prior: Vec::new(),
+        }
+    }
+
+    /// The levels of `part` after the own ones.
+    pub(crate) fn append(&mut self, part: &Self) {
+        let base = self.level.len();
+        self.start.extend(part.start[1..].iter().map(|s| base + s));
+        self.level.extend_from_slice(&part.level);
+        self.value.extend_from_slice(&part.value);
+    }
+}
+
 /// Rows ordered by level (counting sort).
-struct LevelOrder {
+#[derive(Debug, Clone)]
+pub(crate) struct LevelOrder {
     start: Vec<usize>,
     row: Vec<u32>,
 }
 
 impl LevelOrder {
-    fn new(codes: &[i32], n_levels: usize) -> Self {
+    /// Rows of one level.
+    pub(crate) fn rows(&self, level: usize) -> &[u32] {
+        &self.row[self.start[level]..self.start[level + 1]]
+    }
+
+    pub(crate) fn new(codes: &[i32], n_levels: usize) -> Self {
         let mut start = vec![0usize; n_levels + 1];
         for &c in codes {
             start[c as usize] += 1;
@@ -509,20 +578,8 @@ fn pair_moments(
     let parts = workers.map(work.len(), |piece| {
         pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
     });
-    let mut pair = PairMoments {
-        f,
-        g,
-        start: Vec::with_capacity(n_levels + 1),
-        level: Vec::new(),
-        value: Vec::new(),
-    };
-    pair.start.push(0);
-    for part in parts {
-        let base = pair.level.len();
-        pair.start.extend(part.start[1..].iter().map(|s| base + s));
-        pair.level.extend_from_slice(&part.level);
-        pair.value.extend_from_slice(&part.value);
-    }
+    let mut pair = PairMoments::empty(f, g);
+    parts.iter().for_each(|part| pair.append(part));
     pair
 }
 
@@ -536,21 +593,15 @@ fn pair_piece(
 ) -> PairMoments {
     let (kf, kg) = (layout[f].k, layout[g].k);
     let size = kf * kg;
-    let codes = data.factors[layout[g].user].codes;
+    let codes = layout[g].codes(data);
     let mut slot = vec![u32::MAX; layout[g].n_levels];
-    let mut pair = PairMoments {
-        f,
-        g,
-        start: vec![0],
-        level: Vec::new(),
-        value: Vec::new(),
-    };
+    let mut pair = PairMoments::empty(f, g);
     let mut found: Vec<u32> = Vec::new();
     let mut block: Vec<f64> = Vec::new();
     for j in levels {
         found.clear();
         block.clear();
-        for &i in &order.row[order.start[j]..order.start[j + 1]] {
+        for &i in order.rows(j) {
             let i = i as usize;
             let level = codes[i] as u32 - 1;
             if slot[level as usize] == u32::MAX {

@@ -14,6 +14,12 @@ pub struct Options {
     /// The fit has converged when half the squared Newton decrement (the decrease of the criterion
     /// that a further Newton step promises) is below this (default 1e-12).
     pub tolerance: f64,
+    /// Known residual standard deviation; `None` estimates it.
+    pub sigma: Option<f64>,
+    /// Natural values (theta, then phi) of parameters that are held; NaN where free. May be empty.
+    pub hold: Vec<f64>,
+    /// Parameters with the same number are tied. May be empty.
+    pub tie: Vec<usize>,
     /// Threads; 0 decides by the amount of work and the machine.
     pub threads: usize,
 }
@@ -26,6 +32,9 @@ impl Default for Options {
             optimize: true,
             max_evaluations: 500,
             tolerance: 1e-12,
+            sigma: None,
+            hold: Vec::new(),
+            tie: Vec::new(),
             threads: 0,
         }
     }

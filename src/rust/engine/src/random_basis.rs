@@ -22,11 +22,34 @@ pub struct TermBasis {
     pub change: Vec<f64>,
 }
 
+impl TermBasis {
+    /// Puts row `i` of the internal columns, times `root`, into the places of the term among the `k` columns of its factor.
+    pub(crate) fn add_row(&self, columns: &[Column<'_>], i: usize, root: f64, row: &mut [f64]) {
+        for c in 0..self.k {
+            row[self.offset + c] = (0..=c)
+                .map(|a| root * column_value(columns[a], i) * self.change[c * self.k + a])
+                .sum();
+        }
+    }
+
+    /// B G B': a covariance matrix of the internal effects as one of the user's.
+    #[must_use]
+    pub fn to_user(&self, g: &[f64]) -> Vec<f64> {
+        let k = self.k;
+        let mut half = vec![0.0; k * k];
+        let mut out = vec![0.0; k * k];
+        small::mul_nn(&self.change, g, k, k, k, &mut half);
+        small::mul_nt(&half, &self.change, k, k, k, &mut out);
+        out
+    }
+}
+
 /// Terms of one grouping factor, in the user's numbering.
 #[derive(Debug, Clone)]
 pub struct FactorLayout {
-    /// Index in the user's list.
-    pub user: usize,
+    /// Index in the user's list; `None` for the empty factor that stands first where no factor can be eliminated level by
+    /// level.
+    pub user: Option<usize>,
     /// Number of levels.
     pub n_levels: usize,
     /// Columns of all its terms together.
@@ -35,15 +58,39 @@ pub struct FactorLayout {
     pub terms: Vec<usize>,
 }
 
-/// Bases of all terms and the factors in elimination order: the one with most effects first.
+impl FactorLayout {
+    /// A factor without levels.
+    fn empty() -> Self {
+        Self {
+            user: None,
+            n_levels: 0,
+            k: 1,
+            terms: Vec::new(),
+        }
+    }
+
+    /// Level of each row from 1; none for the empty factor.
+    #[must_use]
+    pub fn codes<'a>(&self, data: &ModelData<'a>) -> &'a [i32] {
+        self.user.map_or(&[], |user| data.factors[user].codes)
+    }
+}
+
+/// Bases of all terms and the factors in elimination order: the one with most effects first, of those that may be (whose
+/// levels are independent given all else). The columns of `unmixed` terms are only scaled.
 #[must_use]
-pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, Vec<TermBasis>) {
+pub fn lay_out(
+    data: &ModelData<'_>,
+    may_be_first: impl Fn(&FactorLayout) -> bool,
+    unmixed: &[bool],
+    workers: &Workers,
+) -> (Vec<FactorLayout>, Vec<TermBasis>) {
     let mut factors: Vec<FactorLayout> = data
         .factors
         .iter()
         .enumerate()
         .map(|(user, f)| FactorLayout {
-            user,
+            user: Some(user),
             n_levels: f.n_levels,
             k: 0,
             terms: Vec::new(),
@@ -57,12 +104,11 @@ pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, V
         factor.terms.push(t);
     }
     factors.retain(|f| f.k > 0);
-    if let Some(first) = (0..factors.len())
+    let eliminated = (0..factors.len())
+        .filter(|&i| may_be_first(&factors[i]))
         .max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i)))
-    {
-        let eliminated = factors.remove(first);
-        factors.insert(0, eliminated);
-    }
+        .map_or_else(FactorLayout::empty, |first| factors.remove(first));
+    factors.insert(0, eliminated);
     let n = data.n() as f64;
     let bases = data
         .terms
@@ -77,10 +123,10 @@ pub fn lay_out(data: &ModelData<'_>, workers: &Workers) -> (Vec<FactorLayout>, V
                 offset: offsets[t],
                 factor: factors
                     .iter()
-                    .position(|f| f.user == term.factor)
+                    .position(|f| f.user == Some(term.factor))
                     .unwrap_or(0),
                 structure: term.structure,
-                change: whitening(&mean, k, term.structure),
+                change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
             }
         })
         .collect();
@@ -132,8 +178,9 @@ pub fn column_value(column: Column<'_>, i: usize) -> f64 {
     }
 }
 
-/// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases).
-fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
+/// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases), or
+/// a multiple of the identity (structures that tie the columns' variances or correlations).
+fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec<f64> {
     let scale: Vec<f64> = (0..k)
         .map(|i| {
             if mean[i * k + i] > 0.0 {
@@ -145,7 +192,20 @@ fn whitening(mean: &[f64], k: usize, structure: Structure) -> Vec<f64> {
         .collect();
     let mut change = vec![0.0; k * k];
     (0..k).for_each(|i| change[i * k + i] = scale[i]);
-    if structure == Structure::Diagonal || k == 1 {
+    if k == 1 {
+        return change;
+    }
+    if !structure.is_closed_under_scaling() {
+        let trace: f64 = (0..k).map(|i| mean[i * k + i]).sum();
+        let common = if trace > 0.0 {
+            (k as f64 / trace).sqrt()
+        } else {
+            1.0
+        };
+        (0..k).for_each(|i| change[i * k + i] = common);
+        return change;
+    }
+    if unmixed || !structure.is_closed_under_rotation() {
         return change;
     }
     let mut l: Vec<f64> = (0..k * k)

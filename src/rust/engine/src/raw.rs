@@ -1,6 +1,6 @@
 //! Between the internal (whitened) basis of a term and the user's: G = B T T' B' sigma^2.
 
-use crate::covariance::Parameters;
+use crate::covariance::{Parameter, Parameters};
 use crate::linalg::small;
 use crate::random_basis::TermBasis;
 use crate::terms::Structure;
@@ -23,6 +23,15 @@ pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
     small::mul_nn(&basis.change, t, k, k, k, &mut product);
     if basis.structure == Structure::Diagonal {
         product.iter_mut().for_each(|v| *v = v.abs());
+        return RawFactor { k, t: product };
+    }
+    if !basis.structure.is_closed_under_scaling() && k > 1 {
+        // a positive multiple of T, but for signs
+        for (c, column) in product.chunks_exact_mut(k).enumerate() {
+            if column[c] < 0.0 {
+                column.iter_mut().for_each(|v| *v = -*v);
+            }
+        }
         return RawFactor { k, t: product };
     }
     let size = row_sizes(&basis.change, t, k);
@@ -72,12 +81,38 @@ fn lower_factor(m: &[f64], k: usize, size: &[f64]) -> Vec<f64> {
     l
 }
 
-impl RawFactor {
-    /// theta of this term.
-    pub fn parameters(&self, basis: &TermBasis) -> Vec<f64> {
-        crate::covariance::covariance(basis.structure, self.k).parameters(&self.t)
+/// theta of one term as the user sees it.
+pub(crate) fn raw_parameters(
+    basis: &TermBasis,
+    parameters: &Parameters,
+    theta: &[f64],
+    term: usize,
+) -> Vec<f64> {
+    let structure = &parameters.structures[term];
+    if !basis.structure.is_closed_under_scaling() && basis.k > 1 {
+        return structure.natural(parameters.of_term(theta, term), basis.change[0]);
     }
+    let t = raw_factor(basis, &parameters.term_factor(theta, term)).t;
+    entries_of(
+        &parameters.list[parameters.start[term]..parameters.start[term + 1]],
+        &t,
+        basis.k,
+    )
+}
 
+/// The entries of T that the parameters of a linear structure are.
+fn entries_of(list: &[Parameter], t: &[f64], k: usize) -> Vec<f64> {
+    list.iter()
+        .map(|parameter| {
+            parameter
+                .entries
+                .first()
+                .map_or(f64::NAN, |&(i, j)| t[j * k + i])
+        })
+        .collect()
+}
+
+impl RawFactor {
     /// u with T u = b, zero in the null space.
     pub fn spherical(&self, b: &[f64]) -> Vec<f64> {
         let k = self.k;
@@ -103,16 +138,21 @@ impl RawFactor {
     }
 }
 
-/// Internal parameters from the user's theta: T_internal = factor of B^-1 T T' B^-T.
+/// Internal parameters from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such covariance
+/// matrix.
 pub(crate) fn theta_from_raw(
     raw: &[f64],
     bases: &[TermBasis],
     parameters: &Parameters,
-) -> Vec<f64> {
+) -> Option<Vec<f64>> {
     let mut out = Vec::with_capacity(raw.len());
     for (term, basis) in bases.iter().enumerate() {
         let k = basis.k;
         let structure = &parameters.structures[term];
+        if !basis.structure.is_closed_under_scaling() && k > 1 {
+            out.extend(structure.internal(parameters.of_term(raw, term), basis.change[0])?);
+            continue;
+        }
         let t = structure.factor(&raw[parameters.start[term]..parameters.start[term + 1]]);
         // B^-1 through the transpose of the upper triangular B
         let transposed: Vec<f64> = (0..k * k)
@@ -127,7 +167,8 @@ pub(crate) fn theta_from_raw(
         } else {
             lower_factor(&product, k, &row_sizes(&inverse, &t, k))
         };
-        out.extend(structure.parameters(&t));
+        let own = &parameters.list[parameters.start[term]..parameters.start[term + 1]];
+        out.extend(entries_of(own, &t, k));
     }
-    out
+    Some(out)
 }

@@ -96,6 +96,8 @@ pub struct Certificate {
 pub struct Fit {
     /// Relative covariance parameters, term after term.
     pub theta: Vec<f64>,
+    /// Residual parameters on their natural scale.
+    pub phi: Vec<f64>,
     /// Fixed effects, p values, NaN where aliased.
     pub beta: Vec<f64>,
     /// Rank of X.

@@ -5,10 +5,44 @@ use crate::error::EngineError;
 /// A grouping factor: one code a row.
 #[derive(Debug, Clone)]
 pub struct GroupingFactor<'a> {
-    /// Level of each row, from 1 to `n_levels`; every level occurs.
+    /// Level of each row, from 1 to `n_levels`; every level occurs, unless a precision matrix names more.
     pub codes: &'a [i32],
     /// Number of levels J.
     pub n_levels: usize,
+    /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
+    pub precision: Option<Precision<'a>>,
+}
+
+/// A symmetric positive definite matrix in compressed columns, both triangles: Var(b) = sigma^2 Q^-1 (x) T T'.
+#[derive(Debug, Clone, Copy)]
+pub struct Precision<'a> {
+    /// Start of each column, J + 1 values from 0.
+    pub start: &'a [i32],
+    /// Row of each entry from 0, ascending within a column.
+    pub row: &'a [i32],
+    /// Its value.
+    pub value: &'a [f64],
+}
+
+impl Precision<'_> {
+    fn validate(&self, levels: usize) -> Result<(), EngineError> {
+        let limit = i32::try_from(levels).unwrap_or(i32::MAX);
+        let nnz = self.value.len() as i64;
+        let ok = self.start.len() == levels + 1
+            && self.start.first() == Some(&0)
+            && self.start.windows(2).all(|w| w[0] <= w[1])
+            && self.start.last().map(|v| i64::from(*v)) == Some(nnz)
+            && self.row.len() == self.value.len()
+            && self.row.iter().all(|r| (0..limit).contains(r))
+            && self.value.iter().all(|v| v.is_finite());
+        if ok {
+            Ok(())
+        } else {
+            Err(EngineError::Dimension(
+                "a precision matrix must be square with a row for each level".to_owned(),
+            ))
+        }
+    }
 }
 
 /// One column of a random-effects term's basis.
@@ -27,6 +61,40 @@ pub enum Structure {
     Unstructured,
     /// Independent effects; `theta` is the diagonal of the factor.
     Diagonal,
+    /// Independent effects with the same variance; `theta` is one relative standard deviation.
+    Identity,
+    /// Effects with a correlation structure; `theta` are relative standard deviations, then correlations.
+    Correlated {
+        /// Structure of the correlations.
+        correlation: CorrelationKind,
+        /// Whether all effects have the same variance.
+        homogeneous: bool,
+    },
+}
+
+impl Structure {
+    /// Whether the columns of a term may be mixed without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_rotation(self) -> bool {
+        self == Self::Unstructured
+    }
+
+    /// Whether the columns of a term may be scaled one by one without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_scaling(self) -> bool {
+        matches!(self, Self::Unstructured | Self::Diagonal)
+    }
+}
+
+/// Correlation structure of the effects of a level, in the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorrelationKind {
+    /// One correlation for all pairs.
+    CompoundSymmetric,
+    /// rho to the power of the distance.
+    Autoregressive,
+    /// A correlation for each distance.
+    Toeplitz,
 }
 
 /// A random-effects term `(columns | factor)`.
@@ -38,6 +106,144 @@ pub struct RandomTerm<'a> {
     pub columns: Vec<Column<'a>>,
     /// Its covariance structure.
     pub structure: Structure,
+}
+
+/// Parametric family of a spatial correlation h(distance / range).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpatialKind {
+    /// exp(-s).
+    Exponential,
+    /// exp(-s^2).
+    Gaussian,
+    /// 1 - s below 1, else 0. Positive definite in one dimension only.
+    Linear,
+    /// 1 / (1 + s^2).
+    RationalQuadratic,
+    /// 1 - 1.5 s + 0.5 s^3 below 1, else 0. Positive definite in up to three dimensions.
+    Spherical,
+}
+
+/// Distance between two points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Root of the sum of squares.
+    Euclidean,
+    /// Sum of absolute differences.
+    Manhattan,
+    /// Largest absolute difference.
+    Maximum,
+}
+
+/// Correlation of the residuals of one group.
+#[derive(Debug, Clone)]
+pub enum Correlation<'a> {
+    /// rho^lag of integer times, -1 < rho < 1.
+    Ar1 {
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// rho^lag of any times, 0 < rho < 1.
+    Car1 {
+        /// Time of each row.
+        time: &'a [f64],
+    },
+    /// Autocorrelations of an ARMA(p, q) process.
+    Arma {
+        /// Autoregressive order.
+        p: usize,
+        /// Moving-average order.
+        q: usize,
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// The same correlation for any two rows.
+    CompoundSymmetric,
+    /// A correlation for each pair of visits.
+    Unstructured {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A correlation for each difference of visits.
+    Toeplitz {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// First-order ante-dependence: a correlation for each pair of neighbouring visits, products of them in between.
+    AnteDependence {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A decreasing function of distance.
+    Spatial {
+        /// Which function.
+        kind: SpatialKind,
+        /// Whether it jumps at distance 0.
+        nugget: bool,
+        /// Coordinates of each row, one slice a dimension.
+        coordinates: Vec<&'a [f64]>,
+        /// Distance.
+        metric: Metric,
+    },
+}
+
+/// Standard deviation of a row relative to sigma, a factor of it.
+#[derive(Debug, Clone)]
+pub enum Scale<'a> {
+    /// One value a stratum, 1 for the first.
+    Ident {
+        /// Stratum of each row, from 1.
+        stratum: &'a [i32],
+        /// Number of strata.
+        strata: usize,
+    },
+    /// |v|^delta.
+    Power {
+        /// v of each row, nowhere 0.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// exp(delta v).
+    Exponential {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// c + |v|^delta.
+    ConstantPower {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one c and one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+}
+
+/// Var(eps) = sigma^2 R: R = D C D in each group of rows (times the weights, see [`crate::residual`]), groups independent.
+#[derive(Debug, Clone)]
+pub struct ResidualStructure<'a> {
+    /// Groups within which rows are correlated; `None`: all rows are one group.
+    pub groups: Option<GroupingFactor<'a>>,
+    /// C; `None`: the identity.
+    pub correlation: Option<Correlation<'a>>,
+    /// Factors of the diagonal of D.
+    pub scales: Vec<Scale<'a>>,
+    /// Starting values of the natural parameters, correlation first; NaN, or none at all: the engine chooses.
+    pub start: Vec<f64>,
+    /// Which parameters stay at their start; may be empty.
+    pub held: Vec<bool>,
 }
 
 /// Everything that defines y = X beta + Z b + eps, with Var(eps) = sigma^2 / w.
@@ -57,6 +263,8 @@ pub struct ModelData<'a> {
     pub factors: Vec<GroupingFactor<'a>>,
     /// Random-effects terms in the order in which `theta` and `b` are reported.
     pub terms: Vec<RandomTerm<'a>>,
+    /// Structure of R beyond the weights; `None`: R = W^-1.
+    pub residual: Option<ResidualStructure<'a>>,
 }
 
 impl ModelData<'_> {
@@ -101,7 +309,10 @@ impl ModelData<'_> {
             )?;
             finite("offset", o, n)?;
         }
-        dimension(!self.terms.is_empty(), "there is no random-effects term")?;
+        dimension(
+            !self.terms.is_empty() || self.residual.is_some(),
+            "there is no random-effects term",
+        )?;
         for factor in &self.factors {
             dimension(
                 factor.codes.len() == n,
@@ -112,6 +323,9 @@ impl ModelData<'_> {
                 factor.codes.iter().all(|&c| c >= 1 && c <= limit),
                 "grouping codes must lie in 1..n_levels",
             )?;
+            if let Some(precision) = &factor.precision {
+                precision.validate(factor.n_levels)?;
+            }
         }
         for term in &self.terms {
             dimension(
@@ -136,7 +350,7 @@ impl ModelData<'_> {
     }
 }
 
-fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
+pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
     // A sum is finite unless some value is not (or it overflows): one fast pass settles nearly every case.
     if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
         return Ok(());

@@ -31,7 +31,7 @@ fn point(prepared: &Prepared, rng: &mut Rng, size: f64) -> Vec<f64> {
         .list
         .iter()
         .map(|a| {
-            if a.row == a.column {
+            if a.entries[0].0 == a.entries[0].1 {
                 size * rng.between(0.5, 1.5)
             } else {
                 size * rng.between(-0.8, 0.8)
@@ -141,6 +141,31 @@ fn derivatives_at_random_points() {
     }
 }
 
+/// A dense complement of several strips.
+#[test]
+fn derivatives_with_a_large_complement() {
+    let mut rng = Rng::new(207);
+    let model = shapes::strips();
+    let prepared = Prepared::new(&model);
+    for reml in [true, false] {
+        let x = point(&prepared, &mut rng, 0.7);
+        check(&model, &prepared, &x, reml, 1e-6);
+        // the last Hessian is the same, and the criterion can go on from there
+        let mut criterion = prepared.criterion(reml);
+        let value = criterion.value(&x).unwrap();
+        let exact = criterion.exact_hessian().unwrap();
+        assert!(criterion.is_at(&x));
+        criterion.value(&x).unwrap();
+        let last = criterion.last_hessian().unwrap();
+        assert!(exact == last);
+        assert!(!criterion.is_at(&x));
+        assert_eq!(criterion.value(&x).unwrap().to_bits(), value.to_bits());
+        let gradient = criterion.latest().unwrap().derivatives.gradient.clone();
+        let mut fresh = prepared.criterion(reml);
+        assert!(gradient == self::gradient(&mut fresh, &x));
+    }
+}
+
 #[test]
 fn derivatives_near_zero() {
     let mut rng = Rng::new(201);
@@ -173,7 +198,7 @@ fn derivatives_with_one_small_direction() {
             }
             let mut x = point(&prepared, &mut rng, 0.7);
             for (value, a) in x.iter_mut().zip(list) {
-                if a.row == a.column && a.row > 0 {
+                if a.entries[0].0 == a.entries[0].1 && a.entries[0].0 > 0 {
                     *value *= small;
                 }
             }
@@ -206,7 +231,7 @@ fn derivatives_at_rank_deficient_factors() {
             let mut x = point(&prepared, &mut rng, 0.7);
             let mut free = Vec::new();
             for (at, a) in list.iter().enumerate() {
-                if Some(a.term) == widest && a.column > 0 {
+                if Some(a.term) == widest && a.entries[0].1 > 0 {
                     x[at] = 0.0;
                 } else {
                     free.push(at);

@@ -1,40 +1,90 @@
 //! Covariance structures of random-effects terms: maps from parameters to the relative covariance factor T of one level
 //! (k x k, lower triangular, T T' = G / sigma^2).
+//!
+//! A structure is *linear* where each parameter is an entry (or several) of T; the derivatives then never divide by T. The
+//! others give G and its derivatives.
 
+mod correlated;
 mod diagonal;
 mod unstructured;
 
+use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::Structure;
 
-pub use diagonal::Diagonal;
+pub use correlated::Correlated;
+pub use diagonal::{Diagonal, Identity};
 pub use unstructured::Unstructured;
 
-/// A covariance structure whose factor is linear in its parameters.
+/// A covariance structure.
 pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Effects of a level.
     fn k(&self) -> usize;
-    /// Row and column of T that each parameter is.
-    fn entries(&self) -> Vec<(usize, usize)>;
 
-    /// T at these parameters.
-    fn factor(&self, theta: &[f64]) -> Vec<f64> {
-        let k = self.k();
-        let mut t = vec![0.0; k * k];
-        for ((i, j), value) in self.entries().into_iter().zip(theta) {
-            t[j * k + i] = *value;
-        }
-        t
+    /// Number of parameters.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// Parameters of T.
-    fn parameters(&self, t: &[f64]) -> Vec<f64> {
-        let k = self.k();
-        self.entries()
-            .into_iter()
-            .map(|(i, j)| t[j * k + i])
-            .collect()
+    /// Rows and columns of T that each parameter is; `None` where T is not linear in the parameters.
+    fn linear(&self) -> Option<Vec<Vec<(usize, usize)>>>;
+
+    /// T at these parameters.
+    fn factor(&self, theta: &[f64]) -> Vec<f64>;
+
+    /// dG / d theta_a, k x k.
+    fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64>;
+
+    /// d2G / d theta_a d theta_b, k x k.
+    fn second(&self, theta: &[f64], a: usize, b: usize) -> Vec<f64>;
+
+    /// Parameters at T = tau I or, for correlated effects, close to it.
+    fn start(&self, tau: f64) -> Vec<f64>;
+
+    /// Parameters with variances below `limit` exactly zero, and an orthonormal basis of the null space of G there; `None` if
+    /// G has full rank.
+    fn reduced(&self, theta: &[f64], limit: f64) -> Option<(Vec<f64>, Vec<Vec<f64>>)>;
+
+    /// Smallest derivative of the criterion, whose score matrix is `score`, with respect to a variance in the null space of G,
+    /// and its direction.
+    fn multiplier(&self, _: &[f64], score: &[f64], null: &[Vec<f64>]) -> (f64, Vec<f64>) {
+        linear::smallest_multiplier(score, self.k(), null)
+    }
+
+    /// Parameters with variance added to G along `direction`, as far as the structure allows.
+    fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64>;
+
+    /// Parameters with `variance` added to each variance.
+    fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64>;
+
+    /// Size of each parameter, below which changes do not matter: at least `natural` for standard deviations.
+    fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64>;
+
+    /// Whether a parameter is without effect at these parameters (that of a variance of zero).
+    fn is_null(&self, theta: &[f64], a: usize) -> bool;
+
+    /// Parameters as the user sees them, for effects whose columns were multiplied by `scale`: relative standard deviations,
+    /// then correlations. Linear structures are their own natural scale and do not come here.
+    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
+        theta.iter().map(|v| v * scale).collect()
+    }
+
+    /// Variance components as SAS has them, relative to sigma^2, with their derivatives: covariances where G is linear in them,
+    /// else variances, then correlations. As many as parameters.
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual>;
+
+    /// How many of the components are variances or covariances; the others are correlations.
+    fn variances(&self) -> usize {
+        self.len()
+    }
+
+    /// The way back; `None` where the values are not possible.
+    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
+        Some(natural.iter().map(|v| v / scale).collect())
     }
 }
 
@@ -42,8 +92,18 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
 #[must_use]
 pub fn covariance(structure: Structure, k: usize) -> Box<dyn Covariance> {
     match structure {
+        _ if k == 1 => Box::new(Unstructured { k }),
         Structure::Unstructured => Box::new(Unstructured { k }),
         Structure::Diagonal => Box::new(Diagonal { k }),
+        Structure::Identity => Box::new(Identity { k }),
+        Structure::Correlated {
+            correlation,
+            homogeneous,
+        } => Box::new(Correlated {
+            k,
+            correlation,
+            homogeneous,
+        }),
     }
 }
 
@@ -56,18 +116,18 @@ pub const FLOOR: f64 = 1e-7;
 /// `COARSE`^2 by which they move.
 pub const COARSE: f64 = 5e-5;
 
-/// One scalar parameter: an entry of one term's T.
-#[derive(Debug, Clone, Copy)]
+/// One scalar parameter of one term.
+#[derive(Debug, Clone)]
 pub struct Parameter {
     /// Term.
     pub term: usize,
-    /// Row of T.
-    pub row: usize,
-    /// Column of T.
-    pub column: usize,
+    /// Which of the term's parameters.
+    pub index: usize,
+    /// Rows and columns of T that it is; empty where T is not linear in it.
+    pub entries: Vec<(usize, usize)>,
 }
 
-/// The parameters of all terms.
+/// The parameters of all terms, and how many residual ones there are.
 #[derive(Debug)]
 pub struct Parameters {
     /// Structure of each term.
@@ -80,22 +140,24 @@ pub struct Parameters {
     pub list: Vec<Parameter>,
     /// Effects of a level of each factor.
     pub factor_k: Vec<usize>,
+    /// Number of residual parameters, which follow those of the terms.
+    pub residual: usize,
 }
 
 impl Parameters {
     /// Parameters of these terms.
     #[must_use]
-    pub fn new(layout: &[FactorLayout], bases: &[TermBasis]) -> Self {
+    pub fn new(layout: &[FactorLayout], bases: &[TermBasis], residual: usize) -> Self {
         let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
         let mut start = vec![0];
         let mut list = Vec::new();
         for (term, structure) in structures.iter().enumerate() {
-            list.extend(
-                structure
-                    .entries()
-                    .into_iter()
-                    .map(|(row, column)| Parameter { term, row, column }),
-            );
+            let entries = structure.linear().unwrap_or_default();
+            list.extend((0..structure.len()).map(|index| Parameter {
+                term,
+                index,
+                entries: entries.get(index).cloned().unwrap_or_default(),
+            }));
             start.push(list.len());
         }
         Self {
@@ -104,31 +166,65 @@ impl Parameters {
             start,
             list,
             factor_k: layout.iter().map(|f| f.k).collect(),
+            residual,
         }
     }
 
     /// Number of parameters m.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.residual
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
+    }
+
+    /// The residual parameters.
+    #[must_use]
+    pub fn of_residual<'a>(&self, theta: &'a [f64]) -> &'a [f64] {
+        &theta[self.list.len()..]
+    }
+
+    /// Parameters of one term.
+    #[must_use]
+    pub fn of_term<'a>(&self, theta: &'a [f64], term: usize) -> &'a [f64] {
+        &theta[self.start[term]..self.start[term + 1]]
     }
 
     /// T of one term.
     #[must_use]
     pub fn term_factor(&self, theta: &[f64], term: usize) -> Vec<f64> {
-        self.structures[term].factor(&theta[self.start[term]..self.start[term + 1]])
+        self.structures[term].factor(self.of_term(theta, term))
     }
 
-    /// T of each term, safe to divide by (see [`FLOOR`]).
+    /// dG / d theta_a of the term that parameter `a` belongs to, k x k.
     #[must_use]
-    pub fn regular_factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
-        self.factors_above(theta, |_| FLOOR)
+    pub fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
+        let Parameter { term, index, .. } = self.list[a];
+        self.structures[term].derivative(self.of_term(theta, term), index)
+    }
+
+    /// d2G / d theta_a d theta_b, k x k; `None` for parameters of different terms.
+    #[must_use]
+    pub fn second(&self, theta: &[f64], a: usize, b: usize) -> Option<Vec<f64>> {
+        let (x, y) = (&self.list[a], &self.list[b]);
+        (x.term == y.term)
+            .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
+    }
+
+    /// T of each term, safe to divide by (see [`FLOOR`]), where the rows' mean standard deviation relative to sigma is `unit`.
+    #[must_use]
+    pub fn regular_factors(&self, theta: &[f64], unit: f64) -> Vec<Vec<f64>> {
+        self.factors_above(theta, |_| FLOOR * unit)
+    }
+
+    /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.
+    #[must_use]
+    pub fn is_deviation(&self, a: usize) -> bool {
+        !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
     /// T of each term, or that of G + floor^2 I where T^-1 has entries above 1 / floor.
@@ -138,7 +234,7 @@ impl Parameters {
             .map(|term| {
                 let k = self.place[term].2;
                 let (t, floor) = (self.term_factor(theta, term), floor(term));
-                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR)
+                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor))
                     && small::invert_lower(&t, k)
                         .iter()
                         .all(|v| v.abs() * floor <= 1.0);
@@ -163,6 +259,12 @@ impl Parameters {
                 }
             }
         }
+        // the empty factor has no term, but its T is divided by
+        for (f, t) in out.iter_mut().enumerate() {
+            if self.place.iter().all(|place| place.0 != f) {
+                t[0] = 1.0;
+            }
+        }
         out
     }
 }
@@ -180,4 +282,108 @@ fn add_to_variances(t: &[f64], k: usize, floor: f64) -> Vec<f64> {
         }
     }
     l
+}
+
+/// What linear structures share: everything follows from which entries of T the parameters are.
+pub(crate) mod linear {
+    use super::small;
+    use crate::linalg::hyperdual::Scalar;
+
+    /// T of a linear structure.
+    pub fn factor(k: usize, entries: &[Vec<(usize, usize)>], theta: &[f64]) -> Vec<f64> {
+        let mut t = vec![0.0; k * k];
+        for (places, value) in entries.iter().zip(theta) {
+            places.iter().for_each(|&(i, j)| t[j * k + i] = *value);
+        }
+        t
+    }
+
+    /// dG = E T' + T E'.
+    pub fn derivative(k: usize, entries: &[(usize, usize)], t: &[f64]) -> Vec<f64> {
+        let mut g = vec![0.0; k * k];
+        for &(row, column) in entries {
+            for i in 0..k {
+                g[i * k + row] += t[column * k + i];
+                g[row * k + i] += t[column * k + i];
+            }
+        }
+        g
+    }
+
+    /// Entry (i, j) of T T'.
+    pub fn component<S: Scalar>(
+        k: usize,
+        entries: &[Vec<(usize, usize)>],
+        theta: &[S],
+        i: usize,
+        j: usize,
+    ) -> S {
+        let entry = |row: usize, column: usize| {
+            let mut found = S::constant(0.0);
+            for (places, value) in entries.iter().zip(theta) {
+                if places.contains(&(row, column)) {
+                    found = *value;
+                }
+            }
+            found
+        };
+        let mut sum = S::constant(0.0);
+        for c in 0..k {
+            sum += entry(i, c) * entry(j, c);
+        }
+        sum
+    }
+
+    /// d2G = E_a E_b' + E_b E_a'.
+    pub fn second(k: usize, a: &[(usize, usize)], b: &[(usize, usize)]) -> Vec<f64> {
+        let mut g = vec![0.0; k * k];
+        for x in a {
+            for y in b.iter().filter(|y| y.1 == x.1) {
+                g[y.0 * k + x.0] += 1.0;
+                g[x.0 * k + y.0] += 1.0;
+            }
+        }
+        g
+    }
+
+    /// All parameters of a term are as large as its standard deviations.
+    pub fn scale(k: usize, theta: &[f64], natural: f64) -> Vec<f64> {
+        let size = (theta.iter().map(|v| v * v).sum::<f64>() / k as f64).sqrt();
+        vec![size.max(natural); theta.len()]
+    }
+
+    /// T + tau^2 v v' for any T.
+    pub fn with_variance(t: &[f64], k: usize, direction: &[f64], variance: f64) -> Vec<f64> {
+        let mut g = vec![0.0; k * k];
+        small::mul_nt(t, t, k, k, k, &mut g);
+        for c in 0..k {
+            for r in 0..k {
+                g[c * k + r] += variance * direction[r] * direction[c];
+            }
+        }
+        small::semidefinite_cholesky(&g, k, 1e-14)
+    }
+
+    /// Smallest eigenvalue of N'SN and the direction N v.
+    pub fn smallest_multiplier(score: &[f64], k: usize, null: &[Vec<f64>]) -> (f64, Vec<f64>) {
+        let d = null.len();
+        let mut projected = vec![0.0; d * d];
+        for (a, x) in null.iter().enumerate() {
+            for (b, y) in null.iter().enumerate() {
+                projected[b * d + a] = (0..k)
+                    .map(|c| y[c] * (0..k).map(|r| x[r] * score[c * k + r]).sum::<f64>())
+                    .sum();
+            }
+        }
+        let (values, vectors) = small::symmetric_eigen(&projected, d);
+        let direction = (0..k)
+            .map(|r| (0..d).map(|a| null[a][r] * vectors[a]).sum())
+            .collect();
+        (values[0], direction)
+    }
+
+    /// The i-th unit vector.
+    pub fn unit(k: usize, i: usize) -> Vec<f64> {
+        (0..k).map(|r| f64::from(u8::from(r == i))).collect()
+    }
 }

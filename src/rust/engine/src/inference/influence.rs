@@ -14,15 +14,15 @@
 use super::to_user_basis;
 use crate::criterion::Criterion;
 use crate::factor::System;
-use crate::fit::{coefficients, optimum, Prepared};
+use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
+use crate::fixed_basis::FixedBasis;
 use crate::gradient::solve;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
-use crate::random_basis::column_value;
-use crate::raw::raw_factor;
+use crate::subset::Subset;
 use crate::terms::ModelData;
 
 /// Sets in one piece of work: they share the copies of what is modified.
@@ -97,12 +97,18 @@ pub(super) fn deletions(
     } else {
         None
     };
+    if prepared.residual.is_some() {
+        return workers.map(sets.len(), |s| {
+            stop.check();
+            without_rows(data, &sets[s], update, &options, stop)
+        });
+    }
     let work = pieces(sets.len(), SETS);
     let parts = workers.map(work.len(), |piece| {
         let mut system = System {
             moments: original.clone(),
             schur: prepared.system.schur.clone(),
-            workers: Workers::sequential(),
+            workers: Workers::sequential().into(),
         };
         work[piece]
             .clone()
@@ -122,6 +128,39 @@ pub(super) fn deletions(
             .collect::<Vec<_>>()
     });
     parts.into_iter().flatten().collect()
+}
+
+/// Estimates without some rows where residuals have a structure: the rows that are left are a model of their own.
+fn without_rows(
+    data: &ModelData<'_>,
+    set: &[usize],
+    update: Update,
+    options: &Options,
+    stop: &StopFlag,
+) -> Option<Deletion> {
+    let mut gone = vec![false; data.n()];
+    set.iter().for_each(|&i| gone[i] = true);
+    let keep: Vec<usize> = (0..data.n()).filter(|&i| !gone[i]).collect();
+    let subset = Subset::new(data, &keep);
+    let options = Options {
+        threads: 1,
+        ..options.clone()
+    };
+    let own = subset.data();
+    let prepared = prepare(&own, &options, stop).ok()?;
+    // fewer fixed effects are another model
+    if prepared.fixed.rank() < FixedBasis::new(data, &Workers::sequential()).rank() {
+        return None;
+    }
+    let start = raw_start(&options, &prepared).ok()?;
+    without(
+        &prepared,
+        &prepared.system,
+        &start,
+        (update, None),
+        &options,
+        stop,
+    )
 }
 
 /// The moments of all rows again, into memory that is there.
@@ -147,15 +186,18 @@ fn remove(data: &ModelData<'_>, prepared: &Prepared, moments: &mut Moments, set:
         let level: Vec<usize> = prepared
             .layout
             .iter()
-            .map(|f| data.factors[f.user].codes[i] as usize - 1)
+            .map(|f| f.codes(data).get(i).map_or(0, |code| *code as usize - 1))
             .collect();
         subtract_product(&mut moments.xx, &v, &v);
         for (f, factor) in moments.factors.iter_mut().enumerate() {
+            if factor.n_levels == 0 {
+                continue;
+            }
             let (k, j) = (factor.k, level[f]);
             subtract_product(&mut factor.zz[j * k * k..(j + 1) * k * k], &z[f], &z[f]);
             subtract_product(&mut factor.zx[j * k * p1..(j + 1) * k * p1], &v, &z[f]);
         }
-        for pair in &mut moments.pairs {
+        for pair in moments.pairs.iter_mut().filter(|pair| pair.f != pair.g) {
             let range = pair.start[level[pair.f]]..pair.start[level[pair.f] + 1];
             if let Ok(at) = pair.level[range.clone()].binary_search(&(level[pair.g] as u32)) {
                 let (left, right) = (&z[pair.f], &z[pair.g]);
@@ -207,16 +249,7 @@ fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f6
         .map(|factor| {
             let mut row = vec![0.0; factor.k];
             for &t in &factor.terms {
-                let basis = &prepared.bases[t];
-                for c in 0..basis.k {
-                    row[basis.offset + c] = root
-                        * (0..=c)
-                            .map(|a| {
-                                column_value(data.terms[t].columns[a], i)
-                                    * basis.change[c * basis.k + a]
-                            })
-                            .sum::<f64>();
-                }
+                prepared.bases[t].add_row(&data.terms[t].columns, i, root, &mut row);
             }
             row
         })
@@ -241,14 +274,7 @@ fn criterion_of<'a>(
     options: &Options,
     stopped: &'a dyn Fn() -> bool,
 ) -> Criterion<'a> {
-    Criterion::new(
-        system,
-        &prepared.parameters,
-        options.reml,
-        &prepared.center.b,
-        -2.0 * prepared.fixed.log_det_rinv,
-        stopped,
-    )
+    prepared.criterion_of(system, &prepared.center.b, options.reml, stopped)
 }
 
 /// The Hessian of all rows at theta.
@@ -282,27 +308,26 @@ fn without(
     let value = criterion.value(&x)?;
     match update {
         Update::None => {}
-        Update::Step => x = newton_step(&mut criterion, &x, value, whole)?,
-        Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
+        Update::Step if prepared.restriction.is_none() => {
+            x = newton_step(&mut criterion, &x, value, whole)?;
+        }
+        Update::Step | Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
     }
     if !criterion.is_at(&x) {
         criterion.value(&x)?;
     }
     let degrees = criterion.degrees();
     let factor = criterion.factor.as_ref()?;
-    let solution = solve(system, factor);
+    let solution = solve(criterion.system(), factor);
     let all = coefficients(prepared, &solution.gamma);
     let mut beta = vec![f64::NAN; all.len()];
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = super::fixed_covariance(&factor.lx, solution.c.m);
-    let raw = prepared.bases.iter().enumerate().flat_map(|(t, basis)| {
-        raw_factor(basis, &prepared.parameters.term_factor(&x, t)).parameters(basis)
-    });
     Some(Deletion {
-        theta: raw.collect(),
+        theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
-        sigma: (factor.pwrss / degrees).sqrt(),
+        sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion: criterion.at(factor),
     })
 }
@@ -420,14 +445,12 @@ impl Curvature {
         let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
         let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
         for _ in 0..10 {
-            let trial: Vec<f64> = criterion
-                .parameters
-                .list
-                .iter()
-                .enumerate()
-                .map(|(a, parameter)| {
+            let trial: Vec<f64> = (0..m)
+                .map(|a| {
                     let moved = x[a] + factor * step[a] * self.scale[a];
-                    if parameter.row == parameter.column {
+                    let parameter = criterion.parameters.list.get(a);
+                    let entry = parameter.and_then(|parameter| parameter.entries.first());
+                    if entry.is_some_and(|e| e.0 == e.1) {
                         moved.max(0.0)
                     } else {
                         moved

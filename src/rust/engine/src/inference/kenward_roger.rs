@@ -204,8 +204,11 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
             x
         };
         let columns: Vec<Vec<f64>> = (0..k).map(inverse).collect();
-        let entries = parameters.structures[term].entries();
-        for (i, j) in entries {
+        let own = parameters.start[term]..parameters.start[term + 1];
+        let entries = parameters.list[own]
+            .iter()
+            .filter_map(|parameter| parameter.entries.first());
+        for &(i, j) in entries {
             let mut kappa = vec![0.0; kf * kf];
             for a in 0..k {
                 for b in 0..k {

@@ -2,6 +2,7 @@
 
 mod influence;
 mod kenward_roger;
+mod kenward_roger_general;
 mod prediction;
 mod profile;
 mod rlrt;
@@ -49,12 +50,13 @@ pub fn satterthwaite(
 }
 
 /// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
-/// `options.start` (raw theta).
+/// `options.start` (raw theta); `linear` leaves the second derivatives of V out, which only structures with correlations have.
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn kenward_roger(
     data: &ModelData<'_>,
+    linear: bool,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<KenwardRoger, EngineError> {
@@ -62,9 +64,15 @@ pub fn kenward_roger(
         let prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        if !kenward_roger_general::is_linear(&prepared) {
+            let found =
+                kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
+            return found.ok_or(EngineError::PerfectFit);
+        }
         if !criterion.exact_cost().is_finite() {
             let order = prepared.system.schur.q2 + prepared.fixed.rank();
-            let gigabytes = 4.0 * 8e-9 * (order as f64).powi(2);
+            // the factor, its inverse and the products: triangles
+            let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
             return Err(EngineError::TooLarge { order, gigabytes });
         }
         kenward_roger::adjustment(&prepared, &mut criterion).ok_or(EngineError::PerfectFit)
@@ -198,16 +206,7 @@ fn evaluated<'a>(
     theta: &[f64],
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
-    let log_det = -2.0 * prepared.fixed.log_det_rinv;
-    let (system, parameters) = (&prepared.system, &prepared.parameters);
-    let mut criterion = Criterion::new(
-        system,
-        parameters,
-        options.reml,
-        &prepared.center.b,
-        log_det,
-        interrupt,
-    );
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
     use crate::optimize::Objective;
     criterion
         .value(theta)
@@ -225,17 +224,14 @@ fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
         let natural = (moments.factors[factor].n_levels as f64 / moments.n as f64).sqrt();
         let floor = REGULAR * natural;
         let t = parameters.term_factor(theta, term);
+        let own = parameters.of_term(theta, term);
         if (0..k).all(|i| t[i * k + i].abs() >= floor) {
-            out.extend_from_slice(&theta[parameters.start[term]..parameters.start[term + 1]]);
-            continue;
+            out.extend_from_slice(own);
+        } else {
+            out.extend(parameters.structures[term].inflated(own, floor * floor));
         }
-        let mut g = vec![0.0; k * k];
-        small::mul_nt(&t, &t, k, k, k, &mut g);
-        (0..k).for_each(|i| g[i * k + i] += floor * floor);
-        out.extend(
-            parameters.structures[term].parameters(&small::semidefinite_cholesky(&g, k, 0.0)),
-        );
     }
+    out.extend_from_slice(parameters.of_residual(theta));
     out
 }
 

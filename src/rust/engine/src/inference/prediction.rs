@@ -8,13 +8,13 @@
 use super::fixed_covariance;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
-use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System};
+use crate::factor::{Factor, Rows, SelectedInverse, System};
 use crate::fit::Prepared;
 use crate::gradient::Solution;
+use crate::inverse_entries::{Effects, InverseEntries};
 use crate::linalg::small;
 use crate::parallel::pieces;
 use crate::random_basis::column_value;
-use crate::schur::Storage;
 use crate::terms::{Column, ModelData};
 
 /// Rows in one piece of work.
@@ -95,17 +95,9 @@ struct Context<'a> {
     /// (B T)' of each term, k x k.
     lambda: Vec<Vec<f64>>,
     /// Factors in the user's numbering.
-    user: Vec<usize>,
+    user: Vec<Option<usize>>,
     /// (Q'V^-1Q)^-1.
     fixed: Vec<f64>,
-}
-
-/// One level of one factor in a row, and its part of s.
-struct Block {
-    /// Engine's number of the factor.
-    factor: usize,
-    level: usize,
-    s: Vec<f64>,
 }
 
 /// For every row of the data, relative to sigma^2.
@@ -242,10 +234,10 @@ impl Context<'_> {
     }
 
     /// Levels that the row touches, with s = (B T)'z.
-    fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Block> {
+    fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Effects> {
         let mut blocks = Vec::with_capacity(self.user.len());
         for (f, &user) in self.user.iter().enumerate() {
-            let code = rows.codes[user][i];
+            let code = user.map_or(0, |user| rows.codes[user][i]);
             if code == 0 {
                 continue;
             }
@@ -268,100 +260,44 @@ impl Context<'_> {
                         .sum();
                 }
             }
-            blocks.push(Block {
-                factor: f,
-                level: code as usize - 1,
-                s,
-            });
+            blocks.push(self.entries().effects(f, code as usize - 1, s));
         }
         blocks
     }
 
     /// Rows of a matrix with one row for each random effect.
-    fn rows_of<'b>(&self, rows: &'b Rows, block: &Block) -> &'b [f64] {
+    fn rows_of<'b>(&self, rows: &'b Rows, block: &Effects) -> &'b [f64] {
         let (k, m) = (block.s.len(), rows.m);
         if block.factor == 0 {
             return &rows.first[block.level * k * m..(block.level + 1) * k * m];
         }
-        let start = self.start(block);
+        let start = self.entries().start(block);
         &rows.rest[start * m..(start + k) * m]
     }
 
-    fn start(&self, block: &Block) -> usize {
-        let node = self.system.schur.node_of[block.factor][block.level] as usize;
-        self.system.schur.offset[node]
+    fn entries(&self) -> InverseEntries<'_> {
+        InverseEntries {
+            system: self.system,
+            factor: self.factor,
+            inverse: self.inverse,
+        }
     }
 
     /// s'M^-1 s from blocks of the selected inverse; `None` where an entry is not in its pattern.
-    fn quadratic(&self, blocks: &[Block]) -> Option<f64> {
+    fn quadratic(&self, blocks: &[Effects]) -> Option<f64> {
+        let entries = self.entries();
         let mut sum = 0.0;
         for (i, a) in blocks.iter().enumerate() {
-            for b in &blocks[i..] {
-                let value = match (a.factor, b.factor) {
-                    (0, 0) => {
-                        let k = a.s.len();
-                        let m = &self.inverse.m11[a.level * k * k..(a.level + 1) * k * k];
-                        bilinear(&a.s, &b.s, |i, j| Some(m[j * k + i]))?
-                    }
-                    (0, _) => -self.mixed(a, b)?,
-                    _ => {
-                        let (p, q) = (self.start(a), self.start(b));
-                        bilinear(&a.s, &b.s, |i, j| self.entry(p + i, q + j))?
-                    }
-                };
-                sum += if std::ptr::eq(a, b) {
-                    value
-                } else {
-                    2.0 * value
-                };
+            sum += entries.bilinear(a, a)?;
+            for b in &blocks[i + 1..] {
+                sum += 2.0 * entries.bilinear(a, b)?;
             }
         }
         Some(sum)
-    }
-
-    /// (L_j^-1 s_a)' W_j S^-1 s_b, of which minus is s_a'[M^-1]_jv s_b.
-    fn mixed(&self, a: &Block, b: &Block) -> Option<f64> {
-        let (schur, k1) = (&self.system.schur, a.s.len());
-        let mut left = a.s.clone();
-        small::solve_lower(
-            &self.factor.l1[a.level * k1 * k1..(a.level + 1) * k1 * k1],
-            k1,
-            &mut left,
-        );
-        let node = schur.node_of[b.factor][b.level];
-        let neighbours = &schur.neighbour[schur.start[a.level]..schur.start[a.level + 1]];
-        if let Ok(at) = neighbours.binary_search(&node) {
-            let slot = y_slot(schur, schur.start[a.level] + at) * k1;
-            return bilinear(&left, &b.s, |i, j| Some(self.inverse.y[slot + j * k1 + i]));
-        }
-        let start = self.start(b);
-        let effects =
-            schur.effect_start[schur.start[a.level]]..schur.effect_start[schur.start[a.level + 1]];
-        let mut sum = 0.0;
-        for e in effects {
-            let weight: f64 = left
-                .iter()
-                .zip(&self.factor.w[e * k1..(e + 1) * k1])
-                .map(|(x, y)| x * y)
-                .sum();
-            for (j, s) in b.s.iter().enumerate() {
-                sum += weight * s * self.entry(schur.effect_row[e] as usize, start + j)?;
-            }
-        }
-        Some(sum)
-    }
-
-    /// Entry of S^-1.
-    fn entry(&self, i: usize, j: usize) -> Option<f64> {
-        match (&self.inverse.r, &self.system.schur.storage) {
-            (SchurFactor::Dense(r), _) => Some(r.column(j)[i]),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.entry(values, i, j),
-            (SchurFactor::Sparse(_), Storage::Dense) => None,
-        }
     }
 
     /// s'M^-1 s = |L^-1 s|^2.
-    fn solved(&self, blocks: &[Block]) -> f64 {
+    fn solved(&self, blocks: &[Effects]) -> f64 {
         let mut rows = Rows {
             first: vec![0.0; self.system.q1()],
             rest: vec![0.0; self.system.schur.q2],
@@ -372,21 +308,11 @@ impl Context<'_> {
                 let k = block.s.len();
                 rows.first[block.level * k..(block.level + 1) * k].copy_from_slice(&block.s);
             } else {
-                let start = self.start(block);
+                let start = self.entries().start(block);
                 rows.rest[start..start + block.s.len()].copy_from_slice(&block.s);
             }
         }
         self.factor.forward(self.system, &mut rows);
         rows.first.iter().chain(&rows.rest).map(|v| v * v).sum()
     }
-}
-
-fn bilinear(a: &[f64], b: &[f64], entry: impl Fn(usize, usize) -> Option<f64>) -> Option<f64> {
-    let mut sum = 0.0;
-    for (i, x) in a.iter().enumerate() {
-        for (j, y) in b.iter().enumerate() {
-            sum += x * y * entry(i, j)?;
-        }
-    }
-    Some(sum)
 }

@@ -10,6 +10,8 @@ use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
 use crate::optimize::Objective;
+use crate::residual::Kind;
+use crate::terms::Structure;
 
 /// Most Newton steps to one point.
 const STEPS: usize = 25;
@@ -27,6 +29,8 @@ pub enum Target {
     Deviation(usize, usize),
     /// Correlation of effects `i` > `j` of a term.
     Correlation(usize, usize, usize),
+    /// A natural residual parameter.
+    Residual(usize, Kind),
     /// Residual standard deviation.
     Sigma,
 }
@@ -44,21 +48,41 @@ pub struct ProfilePoint {
 }
 
 /// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle), then
-/// sigma.
+/// the residual parameters, then sigma.
 #[must_use]
 pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
     let mut out = Vec::new();
-    for (term, structure) in prepared.parameters.structures.iter().enumerate() {
-        out.extend(structure.entries().into_iter().map(|(i, j)| {
-            if i == j {
-                Target::Deviation(term, i)
-            } else {
-                Target::Correlation(term, i, j)
-            }
-        }));
+    for parameter in &prepared.parameters.list {
+        let term = parameter.term;
+        out.push(match parameter.entries.first() {
+            Some(&(i, j)) if i == j => Target::Deviation(term, i),
+            Some(&(i, j)) => Target::Correlation(term, i, j),
+            None => structured_target(prepared, term, parameter.index),
+        });
+    }
+    if let Some(part) = &prepared.residual {
+        let kinds = part.model.kinds().into_iter().enumerate();
+        out.extend(kinds.map(|(i, kind)| Target::Residual(i, kind)));
     }
     out.push(Target::Sigma);
     out
+}
+
+/// What the parameters of a structure with correlations stand for: its standard deviations, then a correlation of the first
+/// effect with a later one.
+fn structured_target(prepared: &Prepared, term: usize, index: usize) -> Target {
+    let k = prepared.bases[term].k;
+    let deviations = match prepared.bases[term].structure {
+        Structure::Correlated {
+            homogeneous: false, ..
+        } => k,
+        _ => 1,
+    };
+    if index < deviations {
+        Target::Deviation(term, index)
+    } else {
+        Target::Correlation(term, index - deviations + 1, 0)
+    }
 }
 
 /// D and what its minimisation needs, around one fit.
@@ -249,7 +273,7 @@ impl Surface<'_, '_> {
         let size = m + 1;
         let value = self.value(psi)?;
         let precision = (-psi[m]).exp();
-        let exact = self.criterion.exact_hessian()?;
+        let own = self.criterion.unprofiled_hessian()?;
         let degrees = self.criterion.degrees();
         let pwrss = self.criterion.factor.as_ref()?.pwrss;
         let latest = self.criterion.latest()?;
@@ -259,7 +283,7 @@ impl Surface<'_, '_> {
         let mut hessian = vec![0.0; size * size];
         for a in 0..m {
             for b in 0..m {
-                hessian[b * size + a] = exact[b * m + a] + derivatives.rank_one[b * m + a];
+                hessian[b * size + a] = own[b * m + a];
             }
             hessian[m * size + a] = precision * derivatives.slopes[a];
             hessian[a * size + m] = hessian[m * size + a];
@@ -327,6 +351,17 @@ impl Surface<'_, '_> {
         };
         match target {
             Target::Sigma => 0.5 * tau,
+            Target::Residual(i, kind) => {
+                let value = self.prepared.residual.as_ref().map_or(f64::NAN, |part| {
+                    let phi = self.prepared.parameters.of_residual(&psi[..psi.len() - 1]);
+                    part.model.natural(phi)[i]
+                });
+                match kind {
+                    Kind::Correlation => value.clamp(-1.0, 1.0).atanh(),
+                    Kind::Positive => value.max(f64::MIN_POSITIVE).ln(),
+                    Kind::Real => value,
+                }
+            }
             Target::Deviation(term, i) => {
                 0.5 * (tau + covariance(term, i, i).max(f64::MIN_POSITIVE).ln())
             }
@@ -342,12 +377,16 @@ impl Surface<'_, '_> {
 
 fn unscale(target: Target, s: f64) -> f64 {
     match target {
-        Target::Correlation(..) => s.tanh(),
+        Target::Correlation(..) | Target::Residual(_, Kind::Correlation) => s.tanh(),
+        Target::Residual(_, Kind::Real) => s,
         _ => s.exp(),
     }
 }
 
 /// Where going on along a correlation tells nothing more.
 fn at_end(target: Target, s: f64) -> bool {
-    matches!(target, Target::Correlation(..)) && s.abs() > 8.0
+    matches!(
+        target,
+        Target::Correlation(..) | Target::Residual(_, Kind::Correlation)
+    ) && s.abs() > 8.0
 }

@@ -74,6 +74,11 @@ pub fn variance_spectrum(
             "the spectrum is that of a term with one effect".to_owned(),
         ));
     }
+    if data.residual.is_some() || data.factors.iter().any(|f| f.precision.is_some()) {
+        return Err(EngineError::Dimension(
+            "the spectrum needs independent residuals and levels".to_owned(),
+        ));
+    }
     interruptible(true, interrupt, |stop: &StopFlag, interrupt| {
         let prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;

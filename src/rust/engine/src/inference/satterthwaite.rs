@@ -7,8 +7,10 @@ use super::{fixed_covariance, to_user_basis};
 use crate::criterion::Criterion;
 use crate::factor::Rows;
 use crate::fit::Prepared;
-use crate::gradient::{apply_directions, kappas};
+use crate::gradient::kappas;
 use crate::linalg::small;
+use crate::products::{single_products, ResidualColumns};
+use crate::residual_score::ResidualSolution;
 
 /// Eigenvalues of the scaled Hessian below this carry no information.
 const FLAT: f64 = 1e-9;
@@ -20,7 +22,8 @@ pub struct Satterthwaite {
     pub covariance: Vec<f64>,
     /// dC/dpsi_a of the kept coefficients, r x r for each a, at the given sigma^2.
     pub vcov_gradient: Vec<f64>,
-    /// d gamma / d psi: gamma = (lower triangle of each term's G in the user's basis, sigma^2), one row each, column-major.
+    /// d gamma / d psi: gamma = (lower triangle of each term's G in the user's basis, natural residual parameters, sigma^2),
+    /// one row each, column-major.
     pub jacobian: Vec<f64>,
     /// Number of rows of `jacobian`.
     pub components: usize,
@@ -56,29 +59,35 @@ pub(super) fn derivatives(
     theta: &[f64],
 ) -> Option<Satterthwaite> {
     let hessian = full_hessian(criterion, theta)?;
-    let degrees = criterion.degrees();
-    let scale = criterion_scale(criterion, theta);
+    let sigma2 = criterion.precision()?.recip();
+    let (m, s) = (theta.len(), theta.len() + 1);
+    let covariance = covariance(criterion, &hessian, theta, sigma2);
     let factor = criterion.factor.as_ref()?;
-    let sigma2 = factor.pwrss / degrees;
-    let m = theta.len();
-    let s = m + 1;
-    let covariance = invert_hessian(&hessian, &scale, sigma2, s);
     let latest = criterion.latest.as_ref()?;
-    let r = latest.solution.c.m;
-    let system = &prepared.system;
-    let directions = kappas(factor, &prepared.parameters);
-    let c = &latest.solution.c;
+    let r = latest.solution.h.m;
+    let directions = kappas(factor, &prepared.parameters, theta);
+    let lower: Vec<f64> = (0..r * r)
+        .map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)])
+        .collect();
+    let inverse = small::invert_lower(&lower, r);
+    let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
+    let residual = criterion.residual();
+    let columns = residual
+        .as_ref()
+        .zip(fixed.as_ref())
+        .map(|((part, point), e)| ResidualColumns { part, point, e });
+    let inner = single_products(
+        criterion.system(),
+        &directions,
+        &latest.solution.h,
+        columns.as_ref(),
+    );
     let base = fixed_covariance(&factor.lx, r);
     let mut vcov_gradient = Vec::with_capacity(s * r * r);
-    for direction in &directions {
-        // dC = sigma^2 C0 (sum_j c_j' kappa c_j) C0
-        let kc = apply_directions(system, std::slice::from_ref(direction), c);
-        let inner = cross(c, &kc, r);
-        vcov_gradient.extend(
-            to_user_basis(prepared, &sandwich(&base, &inner, r))
-                .iter()
-                .map(|v| v * sigma2),
-        );
+    for block in &inner[..m] {
+        // dC = sigma^2 Lx^-T (H~'V_a-part H~) Lx^-1
+        let slope = congruence(&inverse, block, r);
+        vcov_gradient.extend(to_user_basis(prepared, &slope).iter().map(|v| v * sigma2));
     }
     vcov_gradient.extend(to_user_basis(prepared, &base));
     let (jacobian, components) = jacobian(prepared, theta, sigma2);
@@ -91,17 +100,82 @@ pub(super) fn derivatives(
     })
 }
 
+/// L' B L for a symmetric r x r matrix.
+pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
+    let mut half = vec![0.0; r * r];
+    let mut out = vec![0.0; r * r];
+    if r > 0 {
+        small::mul_nn(b, l, r, r, r, &mut half);
+        small::mul_tn(l, &half, r, r, r, &mut out);
+    }
+    out
+}
+
+/// Asymptotic covariance matrix of (theta, sigma^2): zero for what is held or known.
+pub(super) fn covariance(
+    criterion: &Criterion<'_>,
+    hessian: &[f64],
+    theta: &[f64],
+    sigma2: f64,
+) -> Vec<f64> {
+    let (m, s) = (theta.len(), theta.len() + 1);
+    let mut scale = criterion_scale(criterion, theta);
+    scale.push(sigma2);
+    let known = criterion.known_sigma2().is_some();
+    if criterion.restriction.is_none() && !known {
+        return invert_hessian(hessian, &scale, s);
+    }
+    // free variables, then sigma^2
+    let of_theta = |e: usize| hessian[(e / m) * s + e % m];
+    let block: Vec<f64> = (0..m * m).map(of_theta).collect();
+    let mixed: Vec<f64> = (0..m).map(|a| hessian[m * s + a]).collect();
+    let (block, mixed, mut scale, d) = match criterion.restriction {
+        None => (block, mixed, scale[..m].to_vec(), m),
+        Some(r) => (
+            r.hessian(&block),
+            r.gradient(&mixed),
+            r.scale(&scale[..m]),
+            r.variables(),
+        ),
+    };
+    let order = if known { d } else { d + 1 };
+    let mut own = vec![0.0; order * order];
+    for b in 0..d {
+        for a in 0..d {
+            own[b * order + a] = block[b * d + a];
+        }
+        if !known {
+            own[d * order + b] = mixed[b];
+            own[b * order + d] = mixed[b];
+        }
+    }
+    if !known {
+        own[d * order + d] = hessian[m * s + m];
+        scale.push(sigma2);
+    }
+    let inverse = invert_hessian(&own, &scale, order);
+    let mut padded = vec![0.0; (d + 1) * (d + 1)];
+    for b in 0..order {
+        for a in 0..order {
+            padded[b * (d + 1) + a] = inverse[b * order + a];
+        }
+    }
+    match criterion.restriction {
+        None => padded,
+        Some(r) => r.covariance(&padded, 1),
+    }
+}
+
 fn criterion_scale(criterion: &Criterion<'_>, theta: &[f64]) -> Vec<f64> {
     use crate::optimize::Objective;
     criterion.scale(theta)
 }
 
 /// Hessian of log|M| + log|X'V^-1X| + (n - p) log sigma^2 + q / sigma^2 in (theta, sigma^2).
-fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>> {
+pub(super) fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>> {
     let profiled = criterion.hessian(theta)?;
     let degrees = criterion.degrees();
-    let pwrss = criterion.factor.as_ref()?.pwrss;
-    let sigma2 = pwrss / degrees;
+    let sigma2 = criterion.precision()?.recip();
     let latest = criterion.latest.as_ref()?;
     let m = latest.derivatives.gradient.len();
     let s = m + 1;
@@ -121,8 +195,8 @@ fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>
 
 /// 2 H^-1 by the eigenvalues of the scaled Hessian; directions without information (parameters on the boundary, or not
 /// identified) are left out.
-fn invert_hessian(hessian: &[f64], scale: &[f64], sigma2: f64, s: usize) -> Vec<f64> {
-    let size = |a: usize| if a + 1 == s { sigma2 } else { scale[a] };
+fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
+    let size = |a: usize| scale[a];
     let scaled: Vec<f64> = (0..s * s)
         .map(|e| hessian[e] * size(e % s) * size(e / s))
         .collect();
@@ -162,7 +236,7 @@ pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
     out
 }
 
-/// dG = sigma^2 B (E_a T' + T E_a') B' and dG = G / sigma^2 of each term.
+/// dG = sigma^2 B G_a B' and dG = G / sigma^2 of each term.
 fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize) {
     let parameters = &prepared.parameters;
     let s = theta.len() + 1;
@@ -172,18 +246,29 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
         let t = parameters.term_factor(theta, term);
         let mut lambda = vec![0.0; k * k];
         small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
+        let own: Vec<Vec<f64>> = (parameters.start[term]..parameters.start[term + 1])
+            .map(|a| basis.to_user(&parameters.derivative(theta, a)))
+            .collect();
         for j in 0..k {
             for i in j..k {
                 let mut row = vec![0.0; s];
-                for a in parameters.start[term]..parameters.start[term + 1] {
-                    let parameter = parameters.list[a];
-                    let b = |i: usize| basis.change[parameter.row * k + i];
-                    let l = |i: usize| lambda[parameter.column * k + i];
-                    row[a] = sigma2 * (b(i) * l(j) + l(i) * b(j));
+                for (a, slope) in own.iter().enumerate() {
+                    row[parameters.start[term] + a] = sigma2 * slope[j * k + i];
                 }
                 row[s - 1] = (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum();
                 rows.push(row);
             }
+        }
+    }
+    if let Some(part) = &prepared.residual {
+        let phi = parameters.of_residual(theta);
+        let (own, first) = (part.model.natural_jacobian(phi), theta.len() - phi.len());
+        for i in 0..phi.len() {
+            let mut row = vec![0.0; s];
+            for a in 0..phi.len() {
+                row[first + a] = own[a * phi.len() + i];
+            }
+            rows.push(row);
         }
     }
     let mut last = vec![0.0; s];

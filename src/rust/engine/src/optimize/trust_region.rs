@@ -1,10 +1,17 @@
 //! Trust-region Newton (Conn, Gould & Toint 2000, chapter 7) with the exact solution of the subproblem from an
 //! eigendecomposition: the number of parameters is small and the function is dear.
+//!
+//! Where the Hessian is only a model of it, what the model misses is learnt from the change of the gradient along each step,
+//! by the symmetric rank-one update (Dennis, Gay & Welsch 1981, ACM Trans. Math. Softw. 7, with the update of Conn, Gould &
+//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same.
 
 use crate::linalg::small::symmetric_eigen;
 
 /// Eigenvalues below this, relative to the largest, count as flat.
 const FLAT: f64 = 1e-10;
+
+/// Smallest cosine between a step and what the model misses along it at which the rank-one update is safe.
+const SAFE_UPDATE: f64 = 1e-6;
 
 /// Share of the model's slope at the edge of the region that is made up along a direction of negative curvature.
 const SADDLE: f64 = 0.05;
@@ -13,9 +20,9 @@ const SADDLE: f64 = 0.05;
 pub trait Objective {
     /// Value at `x`; `None` where it is not defined.
     fn value(&mut self, x: &[f64]) -> Option<f64>;
-    /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`]; `exact` asks for the exact Hessian if
-    /// that is affordable.
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>);
+    /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact;
+    /// `exact` asks for it if that is affordable.
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool);
     /// Natural size of each variable at `x`, positive.
     fn scale(&self, x: &[f64]) -> Vec<f64>;
     /// Size of rounding errors in the value `f`.
@@ -175,6 +182,67 @@ impl Model {
     }
 }
 
+/// What a model of the Hessian misses.
+struct Secant {
+    /// m x m.
+    missing: Vec<f64>,
+    /// Point and gradient before the step.
+    before: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Secant {
+    fn new(m: usize) -> Self {
+        Self {
+            missing: vec![0.0; m * m],
+            before: None,
+        }
+    }
+
+    /// The model with what was learnt; learns from the step that led to `x`.
+    fn corrected(
+        &mut self,
+        x: &[f64],
+        gradient: &[f64],
+        model: Vec<f64>,
+        scale: &[f64],
+    ) -> Vec<f64> {
+        let m = x.len();
+        if let Some((from, old)) = &self.before {
+            // in scaled variables
+            let step: Vec<f64> = (0..m).map(|i| (x[i] - from[i]) / scale[i]).collect();
+            let gap: Vec<f64> = (0..m)
+                .map(|i| {
+                    let known: f64 = (0..m)
+                        .map(|j| {
+                            (model[j * m + i] + self.missing[j * m + i])
+                                * scale[i]
+                                * scale[j]
+                                * step[j]
+                        })
+                        .sum();
+                    (gradient[i] - old[i]) * scale[i] - known
+                })
+                .collect();
+            let product: f64 = gap.iter().zip(&step).map(|(g, s)| g * s).sum();
+            let length = |v: &[f64]| v.iter().map(|a| a * a).sum::<f64>().sqrt();
+            if product.abs() > SAFE_UPDATE * length(&gap) * length(&step) {
+                for j in 0..m {
+                    for i in 0..m {
+                        self.missing[j * m + i] +=
+                            gap[i] * gap[j] / (product * scale[i] * scale[j]);
+                    }
+                }
+            }
+        }
+        self.before = Some((x.to_vec(), gradient.to_vec()));
+        model
+            .iter()
+            .zip(&self.missing)
+            .map(|(a, b)| a + b)
+            .collect()
+    }
+}
+
 /// Minimises from `start`, where `value` is the function's value (as the last evaluation).
 pub fn minimize(
     objective: &mut dyn Objective,
@@ -193,16 +261,24 @@ pub fn minimize(
     let mut exact = false;
     let mut radius = 1.0;
     let mut last_gradient = f64::INFINITY;
+    let mut secant = Secant::new(start.len());
     loop {
-        let (gradient, hessian) = objective.derivatives(exact);
-        let mut model = Model::new(objective.scale(&out.x), &gradient, &hessian);
+        let scale = objective.scale(&out.x);
+        let (gradient, hessian, is_exact) = objective.derivatives(exact);
+        let hessian = if is_exact {
+            hessian
+        } else {
+            secant.corrected(&out.x, &gradient, hessian, &scale)
+        };
+        let mut model = Model::new(scale, &gradient, &hessian);
         let mut decrement = model.decrement();
         if !exact && decrement < 0.5 {
             // close enough for the exact Hessian to pay
             exact = true;
-            let (gradient, hessian) = objective.derivatives(true);
-            model = Model::new(objective.scale(&out.x), &gradient, &hessian);
-            decrement = model.decrement();
+            if let (gradient, hessian, true) = objective.derivatives(true) {
+                model = Model::new(objective.scale(&out.x), &gradient, &hessian);
+                decrement = model.decrement();
+            }
         }
         out.trace_gradient.push(model.max_gradient());
         let noise = objective.noise(out.value);

@@ -32,15 +32,15 @@ impl Prepared {
         let data = model.data();
         let workers = Workers::sequential();
         let fixed = FixedBasis::new(&data, &workers);
-        let (layout, bases) = lay_out(&data, &workers);
+        let (layout, bases) = lay_out(&data, |factor| factor.user.is_some(), &[], &workers);
         let center = center(&fixed, &layout);
-        let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers);
+        let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers).unwrap();
         let schur = Schur::new(&moments);
-        let parameters = Parameters::new(&layout, &bases);
+        let parameters = Parameters::new(&layout, &bases, 0);
         let system = System {
             moments,
             schur: schur.into(),
-            workers,
+            workers: workers.into(),
         };
         Self {
             fixed,

@@ -5,6 +5,7 @@
 
 pub mod brute;
 pub mod internal;
+pub mod residual;
 pub mod shapes;
 
 use ferrolmm_engine::{
@@ -78,6 +79,9 @@ impl Term {
         match self.structure {
             Structure::Unstructured => self.k() * (self.k() + 1) / 2,
             Structure::Diagonal => self.k(),
+            Structure::Identity | Structure::Correlated { .. } => {
+                panic!("not a shape of these tests")
+            }
         }
     }
 
@@ -87,6 +91,9 @@ impl Term {
         match self.structure {
             Structure::Unstructured => (0..k).flat_map(|j| (j..k).map(move |i| (i, j))).collect(),
             Structure::Diagonal => (0..k).map(|i| (i, i)).collect(),
+            Structure::Identity | Structure::Correlated { .. } => {
+                panic!("not a shape of these tests")
+            }
         }
     }
 
@@ -127,6 +134,7 @@ impl Model {
                 .factors
                 .iter()
                 .map(|(codes, n_levels)| GroupingFactor {
+                    precision: None,
                     codes,
                     n_levels: *n_levels,
                 })
@@ -144,6 +152,7 @@ impl Model {
                     structure: term.structure,
                 })
                 .collect(),
+            residual: None,
         }
     }
 

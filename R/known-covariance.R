@@ -1,0 +1,191 @@
+# Known covariance or precision matrices of the levels of a grouping factor: us(1 | id, cov = K).
+#
+# The engine takes the precision, the whole symmetric matrix in compressed columns. It is part of
+# the fitted object (`precision`, a list parallel to `flist`): the matrix itself is not looked up
+# again.
+
+#' Evaluate the matrices that bar terms name: in the data, where the formula was made, where lmm()
+#' was called
+#' @noRd
+find_known <- function(bars, data, env, caller) {
+  lapply(bars, function(bar) {
+    if (is.null(bar$known)) {
+      return(bar)
+    }
+    value <- tryCatch(
+      eval(bar$known$expr, if (is.environment(data)) data else as.list(data), env),
+      error = function(e) tryCatch(eval(bar$known$expr, caller), error = identity)
+    )
+    label <- code_label(bar$known$expr)
+    if (inherits(value, "error")) {
+      ferrolmm_abort(
+        paste0("`", bar$known$kind, " = ", label, "` could not be evaluated: ",
+               conditionMessage(value), "."),
+        "known"
+      )
+    }
+    bar$known$label <- label
+    bar$known$matrix <- check_known(value, bar$known$kind, label)
+    bar
+  })
+}
+
+#' A symmetric matrix with the same names on both sides
+#' @noRd
+check_known <- function(x, kind, label) {
+  what <- paste0("`", kind, " = ", label, "`")
+  if (is.data.frame(x) || !(is.matrix(x) || inherits(x, "Matrix"))) {
+    ferrolmm_abort(
+      paste0(what, " must be a matrix, it is ", describe_value(x), "."), "known"
+    )
+  }
+  if (nrow(x) != ncol(x)) {
+    ferrolmm_abort(paste0(what, " must be square, it is ", nrow(x), " x ", ncol(x), "."), "known")
+  }
+  names <- if (is.null(rownames(x))) colnames(x) else rownames(x)
+  if (is.null(names)) {
+    ferrolmm_abort(
+      paste0(what, " has no dimnames: its rows cannot be matched to levels."), "known",
+      i = "Set rownames() and colnames() to the levels of the grouping factor."
+    )
+  }
+  if (!is.null(rownames(x)) && !is.null(colnames(x)) && !identical(rownames(x), colnames(x))) {
+    ferrolmm_abort(paste0(what, " has other row names than column names."), "known")
+  }
+  if (anyDuplicated(names)) {
+    ferrolmm_abort(
+      paste0(what, " has a name twice: ", quote_names(unique(names[duplicated(names)])), "."),
+      "known"
+    )
+  }
+  x <- methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
+  if (!is.numeric(x@x)) {
+    ferrolmm_abort(paste0(what, " must be numeric."), "known")
+  }
+  if (!all(is.finite(x@x))) {
+    ferrolmm_abort(paste0(what, " has values that are missing or infinite."), "known")
+  }
+  asymmetric <- abs(x - Matrix::t(x))
+  if (max(asymmetric, 0) > 1e-8 * max(abs(x@x), 0)) {
+    ferrolmm_abort(
+      paste0(what, " is not symmetric."), "known",
+      i = "Rounding apart: (K + t(K)) / 2 makes a matrix symmetric."
+    )
+  }
+  x <- (x + Matrix::t(x)) / 2
+  dimnames(x) <- list(names, names)
+  x
+}
+
+#' Code a grouping factor whose levels have a known matrix
+#'
+#' Of a covariance matrix the levels of the data are taken, and inverted; of a precision matrix all
+#' levels stay, also those without rows.
+#' @param group what [interact_codes()] returns.
+#' @returns group with codes, levels, n_levels and factor as the matrix has them, and `precision`
+#' @noRd
+apply_known <- function(group, known, name) {
+  what <- paste0("`", known$kind, " = ", known$label, "`")
+  names <- rownames(known$matrix)
+  absent <- setdiff(group$levels, names)
+  if (length(absent) > 0L) {
+    ferrolmm_abort(
+      paste0(what, " has no row for ", count_of(length(absent), "level"), " of `", name, "`: ",
+             quote_names(absent), "."),
+      "known",
+      x = if (length(absent) == length(group$levels)) {
+        paste0("Its names are ", quote_names(names, 3L), ": none of them is a level.")
+      },
+      i = "Its dimnames are matched to the levels of the grouping factor."
+    )
+  }
+  levels <- if (known$kind == "cov") group$levels else names
+  matrix <- known$matrix[levels, levels, drop = FALSE]
+  if (known$kind == "cov") {
+    precision <- invert_covariance(matrix, what)
+  } else {
+    check_definite(matrix, what)
+    precision <- matrix
+  }
+  codes <- match(group$levels, levels)[group$codes]
+  group$codes <- codes
+  group$levels <- levels
+  group$n_levels <- length(levels)
+  group$factor <- structure(codes, levels = levels, class = "factor")
+  group$precision <- list(
+    start = precision@p, row = precision@i, value = as.double(precision@x)
+  )
+  group
+}
+
+#' @noRd
+check_definite <- function(matrix, what) {
+  symmetric <- methods::as(Matrix::forceSymmetric(matrix), "CsparseMatrix")
+  tryCatch(
+    withCallingHandlers(
+      Matrix::Cholesky(symmetric, perm = TRUE, LDL = FALSE),
+      warning = function(w) stop(conditionMessage(w), call. = FALSE)
+    ),
+    error = function(e) {
+      ferrolmm_abort(
+        paste0(what, " is not positive definite."), "known",
+        i = c(
+          "Clones or duplicated levels make a covariance matrix singular: give them one level.",
+          "Rounding apart: add a small number to the diagonal."
+        )
+      )
+    }
+  )
+}
+
+#' The inverse as a general sparse matrix, without what is rounding only
+#' @noRd
+invert_covariance <- function(matrix, what) {
+  factor <- check_definite(matrix, what)
+  inverse <- methods::as(
+    methods::as(Matrix::solve(factor, system = "A"), "generalMatrix"), "CsparseMatrix"
+  )
+  inverse <- (inverse + Matrix::t(inverse)) / 2
+  size <- sqrt(Matrix::diag(inverse))
+  columns <- rep.int(seq_along(size), diff(inverse@p))
+  negligible <- abs(inverse@x) < 1e-13 * size[inverse@i + 1L] * size[columns]
+  inverse@x[negligible] <- 0
+  Matrix::drop0(inverse)
+}
+
+#' A stored precision as a sparse matrix; NULL for independent levels
+#' @noRd
+precision_matrix <- function(precision, levels = NULL) {
+  if (is.null(precision)) {
+    return(NULL)
+  }
+  n <- length(precision$start) - 1L
+  new_matrix(
+    "dgCMatrix", i = precision$row, p = precision$start, x = precision$value, Dim = c(n, n),
+    Dimnames = list(levels, levels)
+  )
+}
+
+#' Covariance of the levels of a grouping factor, dense; NULL where they are independent
+#' @noRd
+level_covariance <- function(object, factor) {
+  known_covariance(object$precision[[factor]])
+}
+
+#' The inverse of a known precision matrix, NULL for none
+#' @noRd
+known_covariance <- function(precision) {
+  precision <- precision_matrix(precision)
+  if (!is.null(precision)) as.matrix(Matrix::solve(Matrix::forceSymmetric(precision)))
+}
+
+#' Variances of the levels of a grouping factor, 1 where they are independent
+#' @noRd
+level_variances <- function(object, factor) {
+  covariance <- level_covariance(object, factor)
+  if (is.null(covariance)) rep.int(1, nlevels(object$flist[[factor]])) else diag(covariance)
+}
+
+#' Does a fit have a grouping factor with a known matrix?
+#' @noRd
+has_known <- function(object) any(lengths(object$precision) > 0L)

@@ -1,0 +1,383 @@
+//! Effects with a correlation structure: G = D C D, C of few parameters.
+//!
+//! | parameter | natural scale | internal, unconstrained |
+//! |---|---|---|
+//! | common relative standard deviation | s | x, s = abs(x) (G is even in it) |
+//! | own relative standard deviations | s_1, ..., s_k | x, r_2, ..., r_k: s_i = abs(x) exp(r_i), r_1 = 0 |
+//! | compound symmetry: one correlation | -1/(k - 1) < rho < 1 | rho = lo + (1 - lo)(1 + sin y)/2 |
+//! | autoregression of order 1: C_ij = rho^abs(i - j) | -1 < rho < 1 | rho = sin y |
+//! | Toeplitz: C_ij = rho_abs(i - j) | positive definite | partial autocorrelations sin y_1, ..., sin y_(k-1) |
+//!
+//! The sine makes a correlation at its boundary an ordinary smooth minimum, as a variance of zero is in x. Partial
+//! autocorrelations in (-1, 1) are exactly the positive definite Toeplitz matrices (Barndorff-Nielsen & Schou 1973, J.
+//! Multivariate Anal. 3).
+
+use super::{linear, Covariance};
+use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::linalg::small;
+use crate::terms::CorrelationKind;
+
+/// Correlation to start from.
+const START: f64 = 0.2;
+
+/// G = D C D.
+#[derive(Debug)]
+pub struct Correlated {
+    /// Effects of a level.
+    pub k: usize,
+    /// Structure of C.
+    pub correlation: CorrelationKind,
+    /// Whether all effects have the same variance.
+    pub homogeneous: bool,
+}
+
+impl Correlated {
+    fn deviations(&self) -> usize {
+        if self.homogeneous {
+            1
+        } else {
+            self.k
+        }
+    }
+
+    fn correlations(&self) -> usize {
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric | CorrelationKind::Autoregressive => 1,
+            CorrelationKind::Toeplitz => self.k - 1,
+        }
+    }
+
+    /// Smallest correlation of compound symmetry.
+    fn lowest(&self) -> f64 {
+        -1.0 / (self.k as f64 - 1.0)
+    }
+
+    /// Correlations of effects at distance 1, 2, ..., k - 1.
+    fn by_lag<S: Scalar>(&self, y: &[S]) -> Vec<S> {
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                let rho = (y[0].sin() + 1.0) * (0.5 * (1.0 - low)) + low;
+                vec![rho; self.k - 1]
+            }
+            CorrelationKind::Autoregressive => {
+                let rho = y[0].sin();
+                let mut out = vec![rho];
+                for lag in 1..self.k - 1 {
+                    out.push(out[lag - 1] * rho);
+                }
+                out
+            }
+            CorrelationKind::Toeplitz => {
+                let partial: Vec<S> = y.iter().map(|v| v.sin()).collect();
+                autocorrelations(&partial)
+            }
+        }
+    }
+
+    fn matrix<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
+        let k = self.k;
+        let rho = self.by_lag(&theta[self.deviations()..]);
+        let mut deviation = vec![theta[0]; k];
+        if !self.homogeneous {
+            for i in 1..k {
+                deviation[i] = theta[0] * theta[i].exp();
+            }
+        }
+        (0..k * k)
+            .map(|e| {
+                let (i, j) = (e % k, e / k);
+                let product = deviation[i] * deviation[j];
+                if i == j {
+                    product
+                } else {
+                    product * rho[i.abs_diff(j) - 1]
+                }
+            })
+            .collect()
+    }
+
+    fn hyper(&self, theta: &[f64], a: usize, b: usize) -> Vec<HyperDual> {
+        self.matrix(&HyperDual::seeded(theta, a, b))
+    }
+}
+
+/// Autocorrelations rho_1, ..., rho_m from the partial ones (Durbin & Levinson's recursion).
+pub(crate) fn autocorrelations<S: Scalar>(partial: &[S]) -> Vec<S> {
+    let mut rho: Vec<S> = Vec::with_capacity(partial.len());
+    let mut phi: Vec<S> = Vec::with_capacity(partial.len());
+    let mut variance = S::constant(1.0);
+    for (n, &p) in partial.iter().enumerate() {
+        let mut next = p * variance;
+        for (j, f) in phi.iter().enumerate() {
+            next += *f * rho[n - 1 - j];
+        }
+        rho.push(next);
+        let before = phi.clone();
+        for j in 0..n {
+            phi[j] -= p * before[n - 1 - j];
+        }
+        phi.push(p);
+        variance *= -(p * p) + 1.0;
+    }
+    rho
+}
+
+/// Partial autocorrelations from rho_1, ..., rho_m; `None` where the Toeplitz matrix is not positive semidefinite.
+pub(crate) fn partial_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
+    let mut partial: Vec<f64> = Vec::with_capacity(rho.len());
+    let mut phi: Vec<f64> = Vec::with_capacity(rho.len());
+    let mut variance = 1.0;
+    for n in 0..rho.len() {
+        let predicted: f64 = phi
+            .iter()
+            .enumerate()
+            .map(|(j, f)| f * rho[n - 1 - j])
+            .sum();
+        let p = if variance > 0.0 {
+            (rho[n] - predicted) / variance
+        } else {
+            0.0
+        };
+        if !(-1.0..=1.0).contains(&p) {
+            return None;
+        }
+        let before = phi.clone();
+        for j in 0..n {
+            phi[j] -= p * before[n - 1 - j];
+        }
+        phi.push(p);
+        partial.push(p);
+        variance *= 1.0 - p * p;
+    }
+    Some(partial)
+}
+
+impl Covariance for Correlated {
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn len(&self) -> usize {
+        self.deviations() + self.correlations()
+    }
+
+    fn linear(&self) -> Option<Vec<Vec<(usize, usize)>>> {
+        None
+    }
+
+    fn factor(&self, theta: &[f64]) -> Vec<f64> {
+        small::semidefinite_cholesky(&self.matrix(theta), self.k, 1e-14)
+    }
+
+    fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
+        self.hyper(theta, a, a).iter().map(|v| v.a).collect()
+    }
+
+    fn second(&self, theta: &[f64], a: usize, b: usize) -> Vec<f64> {
+        self.hyper(theta, a, b).iter().map(|v| v.ab).collect()
+    }
+
+    fn start(&self, tau: f64) -> Vec<f64> {
+        let mut theta = vec![0.0; self.len()];
+        theta[0] = tau;
+        theta[self.deviations()] = match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                (2.0 * (START - low) / (1.0 - low) - 1.0).asin()
+            }
+            CorrelationKind::Autoregressive | CorrelationKind::Toeplitz => START.asin(),
+        };
+        theta
+    }
+
+    fn reduced(&self, theta: &[f64], limit: f64) -> Option<(Vec<f64>, Vec<Vec<f64>>)> {
+        let k = self.k;
+        let g = self.matrix(theta);
+        if (0..k).all(|i| g[i * k + i] < limit) {
+            let mut zero = theta.to_vec();
+            zero[0] = 0.0;
+            return Some((zero, (0..k).map(|i| linear::unit(k, i)).collect()));
+        }
+        let (values, vectors) = small::symmetric_eigen(&g, k);
+        let null: Vec<Vec<f64>> = (0..k)
+            .filter(|&i| values[i] < limit)
+            .map(|i| vectors[i * k..(i + 1) * k].to_vec())
+            .collect();
+        (!null.is_empty()).then(|| (theta.to_vec(), null))
+    }
+
+    fn multiplier(&self, theta: &[f64], score: &[f64], _: &[Vec<f64>]) -> (f64, Vec<f64>) {
+        let k = self.k;
+        let mut unit = theta.to_vec();
+        if unit[0] != 0.0 {
+            // a correlation at its end: the sine makes it an ordinary minimum
+            return (f64::NAN, vec![0.0; k]);
+        }
+        unit[0] = 1.0;
+        let along = small::trace_product(score, &self.matrix(&unit), k) / k as f64;
+        (along, vec![1.0; k])
+    }
+
+    fn with_variance(&self, theta: &[f64], _: &[f64], variance: f64) -> Vec<f64> {
+        let mut out = theta.to_vec();
+        out[0] = (theta[0].powi(2) + variance).sqrt();
+        out
+    }
+
+    fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {
+        self.with_variance(theta, &[], variance)
+    }
+
+    fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64> {
+        let mut out = vec![0.5; self.len()];
+        out[0] = theta[0].abs().max(natural);
+        out
+    }
+
+    fn variances(&self) -> usize {
+        self.deviations()
+    }
+
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        let d = self.deviations();
+        let g = self.matrix(theta);
+        let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
+        let rho = self.by_lag(&theta[d..]);
+        out.extend(&rho[..self.correlations()]);
+        out
+    }
+
+    fn is_null(&self, theta: &[f64], _: usize) -> bool {
+        theta[0] == 0.0
+    }
+
+    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
+        let d = self.deviations();
+        let first = theta[0].abs() * scale;
+        let mut out = vec![first];
+        out.extend(theta[1..d].iter().map(|r| first * r.exp()));
+        let rho = self.by_lag(&theta[d..]);
+        out.extend(&rho[..self.correlations()]);
+        out
+    }
+
+    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
+        let d = self.deviations();
+        let (deviations, rho) = natural.split_at(d);
+        if deviations.iter().any(|s| *s < 0.0) || rho.iter().any(|r| r.abs() > 1.0) {
+            return None;
+        }
+        let largest = deviations.iter().fold(0.0f64, |a, s| a.max(*s));
+        // a single zero has no logarithm; one this small is none
+        let floor = largest * 1e-8;
+        let mut out = vec![deviations[0].max(floor) / scale];
+        out.extend(deviations[1..].iter().map(|s| {
+            if largest == 0.0 {
+                0.0
+            } else {
+                (s.max(floor) / deviations[0].max(floor)).ln()
+            }
+        }));
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                let y = 2.0 * (rho[0] - low) / (1.0 - low) - 1.0;
+                if y < -1.0 - 1e-12 {
+                    return None;
+                }
+                out.push(y.clamp(-1.0, 1.0).asin());
+            }
+            CorrelationKind::Autoregressive => out.push(rho[0].asin()),
+            CorrelationKind::Toeplitz => {
+                out.extend(partial_autocorrelations(rho)?.iter().map(|p| p.asin()));
+            }
+        }
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn structures() -> Vec<Correlated> {
+        let mut out = Vec::new();
+        for correlation in [
+            CorrelationKind::CompoundSymmetric,
+            CorrelationKind::Autoregressive,
+            CorrelationKind::Toeplitz,
+        ] {
+            for homogeneous in [true, false] {
+                for k in 2..5 {
+                    out.push(Correlated {
+                        k,
+                        correlation,
+                        homogeneous,
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    fn point(structure: &Correlated) -> Vec<f64> {
+        (0..structure.len())
+            .map(|i| 0.7 - 0.31 * i as f64 + 0.04 * (i * i) as f64)
+            .collect()
+    }
+
+    #[test]
+    fn derivatives_are_those_of_g() {
+        for s in structures() {
+            let theta = point(&s);
+            let g = |x: &[f64]| s.matrix(x);
+            for a in 0..s.len() {
+                let h = 1e-5;
+                let mut up = theta.clone();
+                let mut down = theta.clone();
+                up[a] += h;
+                down[a] -= h;
+                let first = s.derivative(&theta, a);
+                for e in 0..s.k * s.k {
+                    let difference = (g(&up)[e] - g(&down)[e]) / (2.0 * h);
+                    assert!((first[e] - difference).abs() < 1e-8, "{s:?} {a} {e}");
+                }
+                for b in 0..s.len() {
+                    let second = s.second(&theta, a, b);
+                    let (x, y) = (s.derivative(&up, b), s.derivative(&down, b));
+                    for e in 0..s.k * s.k {
+                        let difference = (x[e] - y[e]) / (2.0 * h);
+                        assert!((second[e] - difference).abs() < 1e-8, "{s:?} {a} {b} {e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn natural_and_internal_are_inverse() {
+        for s in structures() {
+            let theta = point(&s);
+            let natural = s.natural(&theta, 2.5);
+            let back = s.internal(&natural, 2.5).expect("possible values");
+            for (x, y) in s.matrix(&theta).iter().zip(s.matrix(&back)) {
+                assert!((x - y).abs() < 1e-12, "{s:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn t_is_the_factor_of_g() {
+        for s in structures() {
+            let theta = point(&s);
+            let t = s.factor(&theta);
+            let mut g = vec![0.0; s.k * s.k];
+            small::mul_nt(&t, &t, s.k, s.k, s.k, &mut g);
+            for (x, y) in g.iter().zip(s.matrix(&theta)) {
+                assert!((x - y).abs() < 1e-12, "{s:?}");
+            }
+        }
+    }
+}

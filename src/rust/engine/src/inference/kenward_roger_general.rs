@@ -1,0 +1,261 @@
+//! Kenward & Roger's adjustment where V is not linear in the parameters, levels have a known precision matrix, rows are
+//! correlated, or parameters are held or tied.
+//!
+//! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
+//! correlations of the others; natural residual parameters; sigma^2) and W is the inverse of the observed information, as in
+//! SAS (PROC MIXED, DDFM=KR) and mmrm; for linear V with expected information see [`super::kenward_roger`]. Kenward & Roger
+//! (1997, Biometrics 53), eq. 6: Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with
+//! R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear variant (SAS: FIRSTORDER) leaves R out.
+//!
+//! All but R are tensors: sums over i and j are the same in the internal parameters psi = (theta, phi, tau), tau = sigma^2 over
+//! its estimate. For R, sum_ij W_ij R_ij = sum_ab W_ab (R_ab - sum_i B_i d2nu_i/dpsi_a dpsi_b) with W and R of psi on the right
+//! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
+//! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
+
+use super::kenward_roger::KenwardRoger;
+use super::satterthwaite::{congruence, covariance, full_hessian};
+use super::to_user_basis;
+use crate::covariance::Parameters;
+use crate::criterion::Criterion;
+use crate::fit::Prepared;
+use crate::gradient::{divided, kappas, Direction};
+use crate::linalg::hyperdual::HyperDual;
+use crate::linalg::small;
+use crate::products::{products, single_products, ResidualColumns};
+use crate::residual_score::ResidualSolution;
+
+/// Whether V is linear in its components and nothing else stands in the way of expected information.
+pub(super) fn is_linear(prepared: &Prepared) -> bool {
+    let parameters = &prepared.parameters;
+    let plain = parameters
+        .list
+        .iter()
+        .all(|parameter| parameter.entries.len() == 1);
+    let coupled = prepared.system.moments.pairs.iter().any(|p| p.f == p.g);
+    plain
+        && !coupled
+        && prepared.residual.is_none()
+        && prepared.restriction.is_none()
+        && prepared.sigma2.is_none()
+}
+
+pub(super) fn adjustment(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    linear: bool,
+) -> Option<KenwardRoger> {
+    let hessian = full_hessian(criterion, theta)?;
+    let sigma2 = criterion.precision()?.recip();
+    let (m, s) = (theta.len(), theta.len() + 1);
+    // tau = sigma^2 / estimate
+    let mut w = covariance(criterion, &hessian, theta, sigma2);
+    for a in 0..s {
+        w[m * s + a] /= sigma2;
+        w[a * s + m] /= sigma2;
+    }
+    let factor = criterion.factor.as_ref()?;
+    let latest = criterion.latest.as_ref()?;
+    let h = &latest.solution.h;
+    let r = h.m;
+    let directions = kappas(factor, &prepared.parameters, theta);
+    let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
+    let residual = criterion.residual();
+    let columns = residual
+        .as_ref()
+        .zip(fixed.as_ref())
+        .map(|((part, point), e)| ResidualColumns { part, point, e });
+    let found = products(
+        criterion.system(),
+        factor,
+        h,
+        &directions,
+        h,
+        columns.as_ref(),
+    );
+    let mut b = found.single;
+    let identity: Vec<f64> = (0..r * r)
+        .map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1))))
+        .collect();
+    b.push(identity.clone());
+    let q = |i: usize, j: usize| -> Vec<f64> {
+        if i == m || j == m {
+            return b[i.min(j)].clone();
+        }
+        (0..r * r)
+            .map(|e| {
+                let (x, y) = (i * r + e % r, j * r + e / r);
+                found.double[x.min(y) * found.width + x.max(y)]
+            })
+            .collect()
+    };
+    let mut correction = vec![0.0; r * r];
+    for i in 0..s {
+        for j in 0..s {
+            let weight = w[j * s + i];
+            if weight == 0.0 || r == 0 {
+                continue;
+            }
+            let mut product = vec![0.0; r * r];
+            small::mul_nn(&b[i], &b[j], r, r, r, &mut product);
+            for ((c, q), p) in correction.iter_mut().zip(q(i, j)).zip(product) {
+                *c += weight * (q - p);
+            }
+        }
+    }
+    if !linear {
+        let second = Second {
+            prepared,
+            criterion,
+            theta,
+            columns: columns.as_ref(),
+        };
+        let curvature = second.contracted(&w, &b)?;
+        correction
+            .iter_mut()
+            .zip(curvature)
+            .for_each(|(c, v)| *c -= 0.25 * v);
+    }
+    let lower: Vec<f64> = (0..r * r)
+        .map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)])
+        .collect();
+    let inverse = small::invert_lower(&lower, r);
+    let in_user_basis = |a: &[f64]| to_user_basis(prepared, &congruence(&inverse, a, r));
+    let adjusted: Vec<f64> = (0..r * r)
+        .map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r])
+        .collect();
+    Some(KenwardRoger {
+        unadjusted: in_user_basis(&identity),
+        adjusted: in_user_basis(&adjusted),
+        w,
+        derivatives: b
+            .iter()
+            .flat_map(|block| in_user_basis(block).into_iter().map(|v| -v))
+            .collect(),
+        components: s,
+    })
+}
+
+/// Second derivatives of V.
+struct Second<'a, 'b> {
+    prepared: &'a Prepared,
+    criterion: &'a Criterion<'b>,
+    theta: &'a [f64],
+    columns: Option<&'a ResidualColumns<'a>>,
+}
+
+impl Second<'_, '_> {
+    /// sum_ij W_ij R_ij over the natural parameters.
+    fn contracted(&self, w: &[f64], b: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let m = self.theta.len();
+        let s = m + 1;
+        let r = self.criterion.latest.as_ref()?.solution.h.m;
+        let mut out = vec![0.0; r * r];
+        // gradient and curvature of the natural parameters
+        let mut jacobian = vec![0.0; s * s];
+        let mut bend = vec![0.0; s];
+        for a in 0..s {
+            for c in a..s {
+                let natural = self.natural(a, c);
+                let weight = if a == c { 1.0 } else { 2.0 } * w[c * s + a];
+                for (i, value) in natural.iter().enumerate() {
+                    bend[i] += weight * value.ab;
+                    if a == c {
+                        jacobian[a * s + i] = value.a;
+                    }
+                }
+                if weight != 0.0 {
+                    for (x, y) in out.iter_mut().zip(self.block(a, c, b)?) {
+                        *x += weight * y;
+                    }
+                }
+            }
+        }
+        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend
+        let mut x = bend;
+        if !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
+            return None;
+        }
+        for (block, x) in b.iter().zip(&x) {
+            out.iter_mut().zip(block).for_each(|(o, v)| *o -= x * v);
+        }
+        Some(out)
+    }
+
+    /// nu with derivatives along psi_a and psi_c.
+    fn natural(&self, a: usize, c: usize) -> Vec<HyperDual> {
+        let m = self.theta.len();
+        let mut psi = self.theta.to_vec();
+        psi.push(1.0);
+        let psi = HyperDual::seeded(&psi, a, c);
+        let (theta, tau) = (&psi[..m], psi[m]);
+        let parameters: &Parameters = &self.prepared.parameters;
+        let mut out = Vec::with_capacity(m + 1);
+        for (term, structure) in parameters.structures.iter().enumerate() {
+            let own = &theta[parameters.start[term]..parameters.start[term + 1]];
+            let variances = structure.variances();
+            let components = structure.components(own).into_iter().enumerate();
+            out.extend(components.map(|(i, v)| if i < variances { v * tau } else { v }));
+        }
+        if let Some(part) = &self.prepared.residual {
+            out.extend(part.model.natural_hyper(&theta[parameters.list.len()..]));
+        }
+        out.push(tau);
+        out
+    }
+
+    /// H~'V^-1 (d2V / dpsi_a dpsi_c) V^-1 H~.
+    fn block(&self, a: usize, c: usize, b: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let m = self.theta.len();
+        let latest = self.criterion.latest.as_ref()?;
+        let r = latest.solution.h.m;
+        if c == m {
+            // V = tau V_1
+            return Some(if a == m {
+                vec![0.0; r * r]
+            } else {
+                b[a].clone()
+            });
+        }
+        let parameters = &self.prepared.parameters;
+        let terms = parameters.list.len();
+        if a >= terms {
+            let columns = self.columns?;
+            return Some(columns.part.model.second_form(
+                columns.point.phi,
+                columns.point.whitening,
+                a - terms,
+                c - terms,
+                columns.e,
+                r,
+                &self.criterion.system().workers,
+            ));
+        }
+        if c >= terms {
+            return Some(vec![0.0; r * r]);
+        }
+        let Some(second) = parameters.second(self.theta, a, c) else {
+            return Some(vec![0.0; r * r]);
+        };
+        let factor = self.criterion.factor.as_ref()?;
+        let (f, offset, k) = parameters.place[parameters.list[a].term];
+        let kf = parameters.factor_k[f];
+        let mut kappa = vec![0.0; kf * kf];
+        for j in 0..k {
+            for i in 0..k {
+                kappa[(offset + j) * kf + offset + i] = second[j * k + i];
+            }
+        }
+        let direction = Direction {
+            factor: f,
+            kappa: divided(&factor.t[f], kf, &kappa),
+        };
+        single_products(
+            self.criterion.system(),
+            std::slice::from_ref(&direction),
+            &latest.solution.h,
+            None,
+        )
+        .pop()
+    }
+}

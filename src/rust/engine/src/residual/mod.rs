@@ -1,0 +1,519 @@
+//! Residual (R-side) structures: eps ~ N(0, sigma^2 R), R = D C D in each residual group, groups independent.
+//!
+//! D = diag(d_i) holds the variance functions, C the correlations, both as in Pinheiro & Bates (2000), chapter 5. Precision
+//! weights are the caller's: a model with weights W has W^-1/2 R W^-1/2.
+//!
+//! Rows are handled in the order of [`Residual::order`]: groups one after another, by position within each. Groups with the
+//! same positions (for stationary structures: with the same gaps) share one correlation matrix, a *pattern*. C^-1 is kept
+//! by pattern: tridiagonal for AR(1), its continuous-time form, the exponential in one dimension and ante-dependence; two
+//! numbers for compound symmetry; dense otherwise.
+//!
+//! | structure | natural parameters | internal parameters x |
+//! |---|---|---|
+//! | AR(1) | rho | rho = sin x |
+//! | continuous-time AR(1) | rho | log of the range -1 / log rho |
+//! | ARMA(p, q) | coefficients, signs of `stats::arima` | partial autocorrelations sin x of either polynomial |
+//! | compound symmetry | rho | lo + (1 - lo)(1 + sin x) / 2, lo = -1 / (m - 1) |
+//! | unstructured | correlations, lower triangle by columns | rows (x_i1, ..., 1) / norm of the Cholesky factor |
+//! | Toeplitz | autocorrelations | partial autocorrelations sin x |
+//! | ante-dependence | neighbouring correlations | each sin x |
+//! | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
+//! | ident | d_s / d_1, s = 2, ... | log |
+//! | power | delta | delta |
+//! | exponential | delta | delta times the covariate's standard deviation |
+//! | constant and power | constants, then powers | log constants, powers |
+//!
+//! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
+
+mod arma;
+mod block;
+mod change;
+mod compound;
+mod derivatives;
+mod family;
+mod layout;
+mod markov;
+mod prediction;
+mod scale;
+mod spatial;
+mod toeplitz;
+mod unstructured;
+mod whitening;
+
+use std::ops::Range;
+
+use block::Block;
+use family::Family;
+use layout::Layout;
+
+use crate::error::EngineError;
+use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::parallel::{pieces, Workers};
+use crate::terms::{ResidualStructure, SpatialKind};
+
+pub use prediction::{CrossCorrelation, NewRows};
+pub use whitening::Whitening;
+
+/// Places that one piece of work covers.
+const PLACES: usize = 8192;
+
+/// Patterns that one piece of work covers.
+const PATTERNS: usize = 16;
+
+/// Inverse scales whose squares, times anything, are numbers.
+const SCALES: Range<f64> = 1e-130..1e130;
+
+/// Halvings of a spatial range in search of a positive definite start.
+const HALVINGS: usize = 60;
+
+/// What kind of number a natural parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Between -1 and 1.
+    Correlation,
+    /// Above 0.
+    Positive,
+    /// Any number.
+    Real,
+}
+
+/// Ranges among the further starts.
+const RANGES: usize = 6;
+
+/// A residual structure with everything that does not depend on its parameters.
+#[derive(Debug, Clone)]
+pub struct Residual {
+    layout: Layout,
+    family: Option<Family>,
+    scales: Vec<scale::Term>,
+    /// First parameter of each scale, and the end.
+    first: Vec<usize>,
+    start: Vec<f64>,
+    held: Vec<bool>,
+}
+
+impl Residual {
+    /// Checks and sorts the structure of `n` rows.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`], [`EngineError::NotFinite`], [`EngineError::DuplicatePosition`],
+    /// [`EngineError::SingleRowGroups`], [`EngineError::LongResidualGroup`], [`EngineError::ZeroCovariate`] or
+    /// [`EngineError::ResidualStart`].
+    pub fn new(structure: &ResidualStructure<'_>, n: usize) -> Result<Self, EngineError> {
+        let (layout, family) = match &structure.correlation {
+            None => (Layout::independent(n), None),
+            Some(correlation) => {
+                let (layout, family) = Layout::new(structure, correlation, n)?;
+                (layout, Some(family))
+            }
+        };
+        let scales = structure
+            .scales
+            .iter()
+            .map(|scale| scale::Term::new(scale, &layout.order))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut first = vec![family.map_or(0, |f| f.len())];
+        for scale in &scales {
+            first.push(first[first.len() - 1] + scale.len());
+        }
+        let mut residual = Self {
+            layout,
+            family,
+            scales,
+            first,
+            start: Vec::new(),
+            held: structure.held.clone(),
+        };
+        residual.choose_start(&structure.start)?;
+        Ok(residual)
+    }
+
+    fn choose_start(&mut self, given: &[f64]) -> Result<(), EngineError> {
+        let refuse = |text: &str| Err(EngineError::ResidualStart(text.to_owned()));
+        let m = self.len();
+        if !given.is_empty() && given.len() != m {
+            return refuse("starting values must be as many as the residual parameters");
+        }
+        if self.held.is_empty() {
+            self.held = vec![false; m];
+        }
+        if self.held.len() != m {
+            return refuse("`held` must be as long as the residual parameters");
+        }
+        let correlations = &self.held[..self.first[0]];
+        let all_held = correlations.iter().all(|&h| h);
+        let separate = self.family.is_none_or(|f| f.is_separate());
+        if !separate && !all_held && correlations.iter().any(|&h| h) {
+            return refuse("the correlations of this structure can only be held all together");
+        }
+        if !all_held && self.layout.patterns.iter().all(|p| p.m() < 2) {
+            return Err(EngineError::SingleRowGroups);
+        }
+        let mut natural = match self.family {
+            Some(family) => family.start(self.layout.typical_distance(family)),
+            None => Vec::new(),
+        };
+        natural.extend(self.scales.iter().flat_map(scale::Term::start));
+        for (value, &given) in natural.iter_mut().zip(given) {
+            if !given.is_nan() {
+                *value = given;
+            }
+        }
+        let chosen = given.first().is_none_or(|v| v.is_nan());
+        let halvings = match self.family {
+            Some(Family::Spatial { .. }) if chosen => HALVINGS,
+            _ => 0,
+        };
+        for _ in 0..=halvings {
+            match self.internal(&natural) {
+                None => break,
+                Some(phi) if self.at(&phi).is_some() => {
+                    self.start = phi;
+                    return Ok(());
+                }
+                Some(_) => natural[0] *= 0.5,
+            }
+        }
+        refuse("the starting values of the residual structure give no positive definite matrix")
+    }
+
+    /// Number of parameters phi: those of the correlation, then those of each scale.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first[self.scales.len()]
+    }
+
+    /// Whether there is no parameter.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of correlation parameters.
+    #[must_use]
+    pub fn correlations(&self) -> usize {
+        self.first[0]
+    }
+
+    /// Rows (from 0) by group, by position within the group (in space and without positions: in their own order).
+    #[must_use]
+    pub fn order(&self) -> &[u32] {
+        &self.layout.order
+    }
+
+    /// Number of groups; without correlation each row is one.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.layout.groups()
+    }
+
+    /// Places of a group in [`Self::order`].
+    #[must_use]
+    pub fn group(&self, g: usize) -> Range<usize> {
+        self.layout.group(g)
+    }
+
+    /// Pattern of a group.
+    #[must_use]
+    pub fn pattern_of(&self, g: usize) -> usize {
+        self.layout.pattern_of[g] as usize
+    }
+
+    /// Number of patterns.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.layout.patterns.len()
+    }
+
+    /// Number of groups with this pattern.
+    #[must_use]
+    pub fn count(&self, pattern: usize) -> usize {
+        self.layout.patterns[pattern].count
+    }
+
+    /// Rows of one group with this pattern.
+    #[must_use]
+    pub fn rows(&self, pattern: usize) -> usize {
+        self.layout.patterns[pattern].m()
+    }
+
+    /// Internal parameters to start from.
+    #[must_use]
+    pub fn start(&self) -> Vec<f64> {
+        self.start.clone()
+    }
+
+    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
+    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
+    ///
+    /// The second value says how many of them are worth an optimisation, the best ones.
+    #[must_use]
+    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
+            return (Vec::new(), 0);
+        };
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        let (true, Some((low, high))) = (free, self.layout.distances()) else {
+            return (Vec::new(), 0);
+        };
+        let worth = match kind {
+            SpatialKind::Linear | SpatialKind::Spherical => usize::MAX,
+            _ if nugget => 3,
+            _ => 1,
+        };
+        let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
+        let steps = RANGES.saturating_sub(1).max(1) as f64;
+        let starts = (0..RANGES)
+            .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
+            .filter_map(|(step, value)| {
+                let distance = low * (high / low).powf(step as f64 / steps);
+                let mut natural = self.natural(&self.start);
+                natural[0] = spatial::half_range(kind, distance);
+                if nugget {
+                    natural[1] = value;
+                }
+                self.internal(&natural)
+            })
+            .collect();
+        (starts, worth)
+    }
+
+    /// Which parameters stay where they start.
+    #[must_use]
+    pub fn held(&self) -> &[bool] {
+        &self.held
+    }
+
+    /// Natural parameters that no row, or no two rows of a group, depend on: a pair of visits that no group has, a stratum
+    /// without rows. The criterion says nothing about them.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.len()];
+        if let Some(family) = self.family {
+            // one pair of rows is as good as any where all parameters depend on all pairs
+            let neighbours = family.is_markov() || family.is_separate();
+            for pattern in &self.layout.patterns {
+                for t in pattern.places.clone().skip(1) {
+                    let first = if neighbours {
+                        t - 1
+                    } else {
+                        pattern.places.start
+                    };
+                    for s in first..t {
+                        let (x, y) = (self.layout.point(s), self.layout.point(t));
+                        family.mark(x, y, &mut seen[..self.first[0]]);
+                    }
+                }
+            }
+        }
+        for (k, scale) in self.scales.iter().enumerate() {
+            let own = &mut seen[self.own(k)];
+            for place in 0..self.layout.order.len() {
+                for touched in scale.touched(place).into_iter().flatten() {
+                    own[touched] = true;
+                }
+            }
+        }
+        (0..seen.len()).filter(|&a| !seen[a]).collect()
+    }
+
+    /// Parameters of scale `k` among all.
+    fn own(&self, k: usize) -> Range<usize> {
+        self.first[k]..self.first[k + 1]
+    }
+
+    /// Internal parameters of natural ones; `None` outside of the parameter space.
+    #[must_use]
+    pub fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        if natural.len() != self.len() || natural.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let mut phi = match self.family {
+            Some(family) => family.internal(&natural[..self.first[0]])?,
+            None => Vec::new(),
+        };
+        for (k, scale) in self.scales.iter().enumerate() {
+            phi.extend(scale.internal(&natural[self.own(k)])?);
+        }
+        Some(phi)
+    }
+
+    fn natural_of<S: Scalar>(&self, phi: &[S]) -> Vec<S> {
+        let mut natural = match self.family {
+            Some(family) => family.natural(&phi[..self.first[0]]),
+            None => Vec::new(),
+        };
+        for (k, scale) in self.scales.iter().enumerate() {
+            natural.extend(scale.natural(&phi[self.own(k)]));
+        }
+        natural
+    }
+
+    /// What kind of number each natural parameter is.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = match self.family {
+            Some(Family::Spatial { .. }) => vec![Kind::Positive; 1],
+            Some(Family::Arma { .. }) => vec![Kind::Real; self.first[0]],
+            _ => vec![Kind::Correlation; self.first[0]],
+        };
+        // the nugget
+        kinds.resize(self.first[0], Kind::Correlation);
+        kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
+        kinds
+    }
+
+    /// Natural parameters with derivatives.
+    pub(crate) fn natural_hyper(&self, phi: &[HyperDual]) -> Vec<HyperDual> {
+        self.natural_of(phi)
+    }
+
+    /// Natural parameters, those that users see.
+    #[must_use]
+    pub fn natural(&self, phi: &[f64]) -> Vec<f64> {
+        self.natural_of(phi)
+    }
+
+    /// d natural_i / d phi_a, column-major.
+    #[must_use]
+    pub fn natural_jacobian(&self, phi: &[f64]) -> Vec<f64> {
+        (0..phi.len())
+            .flat_map(|a| self.natural_of(&HyperDual::seeded(phi, a, a)))
+            .map(|v| v.a)
+            .collect()
+    }
+
+    /// d2 natural_i / d phi_a d phi_b.
+    #[must_use]
+    pub fn natural_second(&self, phi: &[f64], a: usize, b: usize) -> Vec<f64> {
+        let natural = self.natural_of(&HyperDual::seeded(phi, a, b));
+        natural.into_iter().map(|v| v.ab).collect()
+    }
+
+    /// R^-1 at these internal parameters; `None` where R is not positive definite or not finite.
+    #[must_use]
+    pub fn at(&self, phi: &[f64]) -> Option<Whitening> {
+        self.at_with(phi, &Workers::sequential())
+    }
+
+    /// [`Self::at`] by several threads.
+    #[must_use]
+    pub fn at_with(&self, phi: &[f64], workers: &Workers) -> Option<Whitening> {
+        if phi.len() != self.len() || phi.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let blocks = match self.family {
+            None => vec![Block::Identity(1)],
+            Some(family) => {
+                let own = &phi[..self.first[0]];
+                if !family.is_representable(own) {
+                    return None;
+                }
+                let law = family.law(own, self.layout.lags);
+                let patterns = &self.layout.patterns;
+                let inner = Workers::sequential();
+                let few = patterns.len() <= PATTERNS;
+                let parts = workers.map(patterns.len().div_ceil(PATTERNS), |piece| {
+                    // threads go inside a few large patterns, or to many small ones
+                    let workers = if few { workers } else { &inner };
+                    patterns[piece * PATTERNS..]
+                        .iter()
+                        .take(PATTERNS)
+                        .map(|pattern| Block::new(&law, &self.layout, pattern, workers))
+                        .collect::<Option<Vec<_>>>()
+                });
+                let mut blocks = Vec::with_capacity(patterns.len());
+                for part in parts {
+                    blocks.extend(part?);
+                }
+                blocks
+            }
+        };
+        let mut log_det = 0.0;
+        for (block, pattern) in blocks.iter().zip(&self.layout.patterns) {
+            log_det += pattern.count as f64 * block.log_det();
+        }
+        let mut inverse_scale = Vec::new();
+        if !self.scales.is_empty() {
+            let n = self.layout.order.len();
+            let places = pieces(n, PLACES);
+            let parts = workers.map(places.len(), |piece| {
+                let mut sum = 0.0;
+                let values: Vec<f64> = places[piece]
+                    .clone()
+                    .map(|place| {
+                        let log = self.log_scale(phi, place);
+                        sum += log;
+                        (-log).exp()
+                    })
+                    .collect();
+                (sum, values)
+            });
+            inverse_scale.reserve_exact(n);
+            for (sum, values) in parts {
+                log_det += 2.0 * sum;
+                inverse_scale.extend(values);
+            }
+            if !inverse_scale.iter().all(|v| SCALES.contains(v)) {
+                return None;
+            }
+        }
+        log_det.is_finite().then_some(Whitening {
+            log_det,
+            inverse_scale,
+            blocks,
+        })
+    }
+
+    /// Mean of log d over the rows.
+    ///
+    /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
+    /// by orders of magnitude with delta where the variances of the rows hardly do.
+    #[must_use]
+    pub fn mean_log_scale(&self, phi: &[f64]) -> f64 {
+        if self.scales.is_empty() {
+            return 0.0;
+        }
+        let n = self.layout.order.len();
+        let sum: f64 = (0..n).map(|place| self.log_scale(phi, place)).sum();
+        sum / n as f64
+    }
+
+    /// [`Self::mean_log_scale`] with its gradient and Hessian.
+    #[must_use]
+    pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+        let m = self.len();
+        let n = self.layout.order.len();
+        let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
+        for (k, scale) in self.scales.iter().enumerate() {
+            let mut total = scale::Total {
+                value: 0.0,
+                gradient: &mut gradient,
+                hessian: &mut hessian,
+                first: self.first[k],
+                parameters: m,
+            };
+            scale.add_total(&phi[self.own(k)], n, &mut total);
+            value += total.value;
+        }
+        let mean = |v: &mut f64| *v /= n as f64;
+        mean(&mut value);
+        gradient.iter_mut().for_each(mean);
+        hessian.iter_mut().for_each(mean);
+        (value, gradient, hessian)
+    }
+
+    /// Whether there are variance functions.
+    #[must_use]
+    pub fn has_scales(&self) -> bool {
+        !self.scales.is_empty()
+    }
+
+    /// log d of a place.
+    fn log_scale(&self, phi: &[f64], place: usize) -> f64 {
+        let scales = self.scales.iter().enumerate();
+        scales
+            .map(|(k, scale)| scale.log_at(&phi[self.own(k)], place))
+            .sum()
+    }
+}

@@ -1,0 +1,195 @@
+//! R^-1 at one point, and products with it.
+
+use super::block::Block;
+use super::Residual;
+use crate::parallel::{split_at_offsets, Workers};
+
+/// R = D C D at one point: C^-1 of each pattern and D^-1.
+#[derive(Debug, Clone)]
+pub struct Whitening {
+    /// log|R| over all rows, without the weights.
+    pub log_det: f64,
+    /// 1 / d_i of each place in [`Residual::order`]; empty: all 1.
+    pub inverse_scale: Vec<f64>,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// How rows are scaled before or after a product with C or its relatives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Nothing,
+    InverseScale,
+    Scale,
+}
+
+impl Whitening {
+    /// Number of super-diagonals of C^-1: 0 for independent rows, 1 where it is tridiagonal, else m - 1.
+    #[must_use]
+    pub fn band(&self, pattern: usize) -> usize {
+        self.blocks[pattern].band()
+    }
+
+    /// C^-1\[s, t\], in scaled coordinates (of D^-1 rows), for s <= t <= s + band.
+    #[must_use]
+    pub fn entry(&self, pattern: usize, s: usize, t: usize) -> f64 {
+        self.blocks[pattern].entry(s, t)
+    }
+
+    /// The diagonal and the off-diagonal entry of C^-1 where they are all it has (compound symmetry): A'C^-1B =
+    /// (diagonal - off) A'B + off (A'1)(B'1)', without pairs of rows.
+    #[must_use]
+    pub fn rank_one(&self, pattern: usize) -> Option<(f64, f64)> {
+        match &self.blocks[pattern] {
+            Block::RankOne(block) => Some((block.alpha - block.beta, -block.beta)),
+            _ => None,
+        }
+    }
+
+    /// Length of a pattern's part of Omega in [`Residual::contract`]: m (band + 1), or 2 for [`Self::rank_one`] patterns.
+    #[must_use]
+    pub fn slots(&self, pattern: usize) -> usize {
+        let block = &self.blocks[pattern];
+        match block {
+            Block::RankOne(_) => 2,
+            _ => block.m() * (block.band() + 1),
+        }
+    }
+
+    /// Where Omega\[s, t\], s <= t <= s + band, lies in a pattern's part, except for [`Self::rank_one`] patterns.
+    #[must_use]
+    pub fn slot(&self, pattern: usize, s: usize, t: usize) -> usize {
+        s * (self.blocks[pattern].band() + 1) + t - s
+    }
+
+    /// R^-1 times rows in [`Residual::order`], row-major with `c` columns.
+    #[must_use]
+    pub fn inverse_times(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+    ) -> Vec<f64> {
+        let f = |block: &Block, x: &mut [f64], _: &mut Vec<f64>| block.inverse_times(x, c);
+        self.apply(
+            residual,
+            rows,
+            c,
+            workers,
+            (By::InverseScale, By::InverseScale),
+            f,
+        )
+    }
+
+    /// R times rows.
+    #[must_use]
+    pub fn times(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+    ) -> Vec<f64> {
+        let f = |block: &Block, x: &mut [f64], scratch: &mut Vec<f64>| block.times(x, c, scratch);
+        self.apply(residual, rows, c, workers, (By::Scale, By::Scale), f)
+    }
+
+    /// U times rows, U'U = R^-1, U lower triangular in each group: each row less its best prediction from the rows before
+    /// it in the group, standardised. Residuals become normalised residuals (Pinheiro & Bates, 2000, 5.3.4).
+    #[must_use]
+    pub fn whiten(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+    ) -> Vec<f64> {
+        let f = |block: &Block, x: &mut [f64], _: &mut Vec<f64>| block.whiten(x, c);
+        self.apply(
+            residual,
+            rows,
+            c,
+            workers,
+            (By::InverseScale, By::Nothing),
+            f,
+        )
+    }
+
+    /// U^-1 times rows, the inverse of [`Self::whiten`]: independent standard normal rows get variance R.
+    #[must_use]
+    pub fn color(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+    ) -> Vec<f64> {
+        let f = |block: &Block, x: &mut [f64], _: &mut Vec<f64>| block.color(x, c);
+        self.apply(residual, rows, c, workers, (By::Nothing, By::Scale), f)
+    }
+
+    /// Scales the rows of one group, which starts at `place`.
+    fn scale(&self, place: usize, x: &mut [f64], c: usize, by: By) {
+        if by == By::Nothing || self.inverse_scale.is_empty() {
+            return;
+        }
+        for (row, &inverse) in x.chunks_exact_mut(c).zip(&self.inverse_scale[place..]) {
+            let factor = if by == By::Scale {
+                1.0 / inverse
+            } else {
+                inverse
+            };
+            row.iter_mut().for_each(|v| *v *= factor);
+        }
+    }
+
+    /// x <- D^-1 x for rows of one group.
+    pub(super) fn scale_down(&self, place: usize, x: &mut [f64], c: usize) {
+        self.scale(place, x, c, By::InverseScale);
+    }
+
+    fn apply(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+        (before, after): (By, By),
+        f: impl Fn(&Block, &mut [f64], &mut Vec<f64>) + Sync + Send,
+    ) -> Vec<f64> {
+        self.each_group(residual, rows, c, workers, |g, x, scratch| {
+            let place = residual.layout.offsets[g];
+            self.scale(place, x, c, before);
+            f(&self.blocks[residual.pattern_of(g)], x, scratch);
+            self.scale(place, x, c, after);
+        })
+    }
+
+    /// A copy of the rows, those of each group changed by `f`.
+    pub(super) fn each_group(
+        &self,
+        residual: &Residual,
+        rows: &[f64],
+        c: usize,
+        workers: &Workers,
+        f: impl Fn(usize, &mut [f64], &mut Vec<f64>) + Sync + Send,
+    ) -> Vec<f64> {
+        let mut out = rows.to_vec();
+        if c == 0 {
+            return out;
+        }
+        let layout = &residual.layout;
+        let mut borders: Vec<usize> = vec![0];
+        borders.extend(layout.pieces.iter().map(|p| layout.offsets[p.end] * c));
+        let parts = split_at_offsets(&mut out, &borders);
+        workers.for_each(parts, |piece, mut part| {
+            let mut scratch = Vec::new();
+            for g in layout.pieces[piece].clone() {
+                let (own, rest) = part.split_at_mut(layout.group(g).len() * c);
+                f(g, own, &mut scratch);
+                part = rest;
+            }
+        });
+        out
+    }
+}

@@ -1,0 +1,282 @@
+//! Covariance parameters that are held at a value or tied to each other.
+//!
+//! The internal parameters are x = x_0 + A z with free variables z: a held parameter has a row of zeros in A, tied ones have
+//! their only entry in the same column. The gradient in z is A'g, the Hessian A'HA, and an asymptotic covariance matrix of z
+//! becomes A C A' for x.
+
+use crate::covariance::Parameters;
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::optimize::Objective;
+use crate::options::Options;
+use crate::random_basis::TermBasis;
+use crate::residual_rows::ResidualPart;
+use crate::terms::{ModelData, Structure};
+
+/// What each parameter is: held, or a multiple of a variable.
+#[derive(Debug, Clone)]
+pub(crate) struct Restriction {
+    /// Variable and ratio of each parameter; `None`: held.
+    place: Vec<Option<(usize, f64)>>,
+    /// Values of the held ones.
+    base: Vec<f64>,
+    variables: usize,
+}
+
+impl Restriction {
+    /// Number of free variables.
+    pub fn variables(&self) -> usize {
+        self.variables
+    }
+
+    /// x of z.
+    pub fn expand(&self, z: &[f64]) -> Vec<f64> {
+        self.place
+            .iter()
+            .zip(&self.base)
+            .map(|(place, base)| place.map_or(*base, |(v, ratio)| ratio * z[v]))
+            .collect()
+    }
+
+    /// z of an x (of the first parameter of each variable).
+    pub fn variables_at(&self, x: &[f64]) -> Vec<f64> {
+        let mut z = vec![f64::NAN; self.variables];
+        for (place, value) in self.place.iter().zip(x) {
+            if let Some((v, ratio)) = place {
+                if z[*v].is_nan() {
+                    z[*v] = value / ratio;
+                }
+            }
+        }
+        z
+    }
+
+    /// A'g.
+    pub fn gradient(&self, g: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; self.variables];
+        for (place, value) in self.place.iter().zip(g) {
+            if let Some((v, ratio)) = place {
+                out[*v] += ratio * value;
+            }
+        }
+        out
+    }
+
+    /// A'HA.
+    pub fn hessian(&self, h: &[f64]) -> Vec<f64> {
+        let (m, d) = (self.place.len(), self.variables);
+        let mut out = vec![0.0; d * d];
+        for (j, b) in self.place.iter().enumerate() {
+            for (i, a) in self.place.iter().enumerate() {
+                if let (Some((v, x)), Some((w, y))) = (a, b) {
+                    out[w * d + v] += x * y * h[j * m + i];
+                }
+            }
+        }
+        out
+    }
+
+    /// A C A' for a covariance matrix of (z, further variables) of order d + `more`.
+    pub fn covariance(&self, c: &[f64], more: usize) -> Vec<f64> {
+        let (m, d) = (self.place.len(), self.variables);
+        let place = |a: usize| -> Option<(usize, f64)> {
+            if a < m {
+                self.place[a]
+            } else {
+                Some((d + a - m, 1.0))
+            }
+        };
+        let (small, large) = (d + more, m + more);
+        let mut out = vec![0.0; large * large];
+        for b in 0..large {
+            for a in 0..large {
+                if let (Some((v, x)), Some((w, y))) = (place(a), place(b)) {
+                    out[b * large + a] = x * y * c[w * small + v];
+                }
+            }
+        }
+        out
+    }
+
+    /// Size of each variable: of its smallest parameter.
+    pub fn scale(&self, scale: &[f64]) -> Vec<f64> {
+        let mut out = vec![f64::INFINITY; self.variables];
+        for (place, s) in self.place.iter().zip(scale) {
+            if let Some((v, ratio)) = place {
+                out[*v] = out[*v].min(s / ratio.abs());
+            }
+        }
+        out
+    }
+
+    /// Whether any parameter of a term is held or tied.
+    pub fn touches(&self, parameters: &Parameters, term: usize) -> bool {
+        (parameters.start[term]..parameters.start[term + 1]).any(|a| self.is_restricted(a))
+    }
+
+    fn is_restricted(&self, a: usize) -> bool {
+        match self.place[a] {
+            None => true,
+            Some((v, _)) => {
+                let others = self.place.iter().enumerate();
+                others
+                    .filter(|(b, _)| *b != a)
+                    .any(|(_, place)| place.is_some_and(|(w, _)| w == v))
+            }
+        }
+    }
+}
+
+/// A criterion in its free variables.
+pub(crate) struct Restricted<'a, 'b> {
+    pub criterion: &'a mut Criterion<'b>,
+    pub restriction: &'a Restriction,
+}
+
+impl Objective for Restricted<'_, '_> {
+    fn value(&mut self, z: &[f64]) -> Option<f64> {
+        self.criterion.value(&self.restriction.expand(z))
+    }
+
+    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
+        let (gradient, hessian, is_exact) = self.criterion.derivatives(exact);
+        (
+            self.restriction.gradient(&gradient),
+            self.restriction.hessian(&hessian),
+            is_exact,
+        )
+    }
+
+    fn scale(&self, z: &[f64]) -> Vec<f64> {
+        let x = self.restriction.expand(z);
+        self.restriction.scale(&self.criterion.scale(&x))
+    }
+
+    fn noise(&self, f: f64) -> f64 {
+        self.criterion.noise(f)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.criterion.interrupted()
+    }
+}
+
+/// Terms with a parameter that is held or tied: their bases must not mix columns.
+pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<bool> {
+    let mut at = 0;
+    data.terms
+        .iter()
+        .map(|term| {
+            let k = term.columns.len();
+            let own = at..at + crate::covariance::covariance(term.structure, k).len();
+            at = own.end;
+            own.clone().any(|a| {
+                options.hold.get(a).is_some_and(|v| !v.is_nan())
+                    || options.tie.get(a).is_some_and(|set| {
+                        options.tie.iter().filter(|other| *other == set).count() > 1
+                    })
+            })
+        })
+        .collect()
+}
+
+/// The restriction that the options ask for; `start` are internal parameters at which held ones have their values.
+pub(crate) fn restriction(
+    data: &ModelData<'_>,
+    options: &Options,
+    parameters: &Parameters,
+    bases: &[TermBasis],
+    residual: Option<&ResidualPart>,
+    start: &[f64],
+) -> Result<Option<Restriction>, EngineError> {
+    let m = parameters.len();
+    let terms = parameters.list.len();
+    let held = |a: usize| {
+        options.hold.get(a).is_some_and(|v| !v.is_nan())
+            || (a >= terms && residual.is_some_and(|part| part.model.held()[a - terms]))
+    };
+    let set = |a: usize| options.tie.get(a).copied();
+    let tied = |a: usize| set(a).is_some() && (0..m).any(|b| b != a && set(b) == set(a));
+    if !(0..m).any(|a| held(a) || tied(a)) {
+        return Ok(None);
+    }
+    let mut place: Vec<Option<(usize, f64)>> = Vec::with_capacity(m);
+    let mut of_set: Vec<(usize, usize, f64)> = Vec::new();
+    let mut variables = 0;
+    for a in 0..m {
+        if held(a) {
+            if !separable(data, parameters, a) {
+                return Err(EngineError::Restriction { parameter: a });
+            }
+            place.push(None);
+            continue;
+        }
+        // natural = unit * internal
+        let unit = unit(data, parameters, bases, a);
+        let known = of_set.iter().find(|(s, _, _)| set(a) == Some(*s));
+        if let (true, Some(&(_, variable, first))) = (tied(a), known) {
+            place.push(Some((variable, first / unit)));
+            continue;
+        }
+        if tied(a) {
+            if !separable(data, parameters, a) {
+                return Err(EngineError::Restriction { parameter: a });
+            }
+            of_set.push((set(a).unwrap_or(a), variables, unit));
+        }
+        place.push(Some((variables, 1.0)));
+        variables += 1;
+    }
+    Ok(Some(Restriction {
+        place,
+        base: start.to_vec(),
+        variables,
+    }))
+}
+
+/// Whether a natural parameter is a function of its own internal one alone.
+fn separable(data: &ModelData<'_>, parameters: &Parameters, a: usize) -> bool {
+    let Some(parameter) = parameters.list.get(a) else {
+        return true;
+    };
+    match data.terms[parameter.term].structure {
+        Structure::Correlated {
+            homogeneous,
+            correlation,
+        } if parameters.place[parameter.term].2 > 1 => {
+            let k = parameters.place[parameter.term].2;
+            let deviations = if homogeneous { 1 } else { k };
+            if parameter.index < deviations {
+                homogeneous
+            } else {
+                correlation != crate::terms::CorrelationKind::Toeplitz || k == 2
+            }
+        }
+        _ => true,
+    }
+}
+
+/// Natural over internal value of a standard deviation or factor entry; 1 for the others.
+fn unit(data: &ModelData<'_>, parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
+    let Some(parameter) = parameters.list.get(a) else {
+        return 1.0;
+    };
+    let basis = &bases[parameter.term];
+    match parameter.entries.first() {
+        Some(&(row, _)) => basis.change[row * basis.k + row],
+        None => {
+            let homogeneous = matches!(
+                data.terms[parameter.term].structure,
+                Structure::Correlated {
+                    homogeneous: true,
+                    ..
+                }
+            );
+            if homogeneous && parameter.index == 0 {
+                basis.change[0]
+            } else {
+                1.0
+            }
+        }
+    }
+}

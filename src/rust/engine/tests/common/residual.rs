@@ -1,0 +1,446 @@
+//! Residual structures that own their data, and their dense matrices from the textbook formulas.
+
+use ferrolmm_engine::residual::Residual;
+use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
+
+use super::Rng;
+
+/// A correlation structure.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Law {
+    Independent,
+    Ar1,
+    Car1,
+    Arma {
+        p: usize,
+        q: usize,
+    },
+    CompoundSymmetric,
+    Unstructured {
+        visits: usize,
+    },
+    Toeplitz {
+        visits: usize,
+    },
+    AnteDependence {
+        visits: usize,
+    },
+    Spatial {
+        kind: SpatialKind,
+        nugget: bool,
+        dimensions: usize,
+        metric: Metric,
+    },
+}
+
+/// A variance function.
+#[derive(Debug, Clone)]
+pub enum Scaling {
+    Ident { strata: usize },
+    Power { strata: usize },
+    Exponential { strata: usize },
+    ConstantPower { strata: usize },
+}
+
+impl Scaling {
+    fn strata(&self) -> usize {
+        match *self {
+            Self::Ident { strata }
+            | Self::Power { strata }
+            | Self::Exponential { strata }
+            | Self::ConstantPower { strata } => strata,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match *self {
+            Self::Ident { strata } => strata - 1,
+            Self::Power { strata } | Self::Exponential { strata } => strata,
+            Self::ConstantPower { strata } => 2 * strata,
+        }
+    }
+}
+
+/// Rows with everything that some structure needs.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub name: String,
+    pub law: Law,
+    pub scalings: Vec<Scaling>,
+    pub groups: usize,
+    pub codes: Vec<i32>,
+    /// Whole times 1 to `visits`, different within a group.
+    pub time: Vec<i32>,
+    /// Any times.
+    pub real: Vec<f64>,
+    pub coordinates: Vec<Vec<f64>>,
+    pub covariate: Vec<f64>,
+    /// One vector of codes for each scaling.
+    pub strata: Vec<Vec<i32>>,
+    pub start: Vec<f64>,
+    pub held: Vec<bool>,
+}
+
+impl Case {
+    /// Groups of 1 to `visits` rows in mixed order; half of the groups have the positions of another.
+    pub fn new(law: Law, scalings: Vec<Scaling>, groups: usize, visits: usize, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut rows: Vec<(i32, i32, f64, [f64; 3])> = Vec::new();
+        let mut previous: Vec<(i32, f64, [f64; 3])> = Vec::new();
+        for g in 0..groups {
+            if g % 2 == 0 {
+                let m = if g == 0 {
+                    visits
+                } else if g == 2 {
+                    1
+                } else {
+                    1 + rng.below(visits)
+                };
+                let mut times: Vec<usize> = rng.order(visits)[..m].to_vec();
+                times.sort_unstable();
+                previous = times
+                    .into_iter()
+                    .map(|t| {
+                        let real = t as f64 * 0.7 + rng.between(0.0, 0.5);
+                        let point = [real, rng.between(0.0, 3.0), rng.between(0.0, 3.0)];
+                        (t as i32 + 1, real, point)
+                    })
+                    .collect();
+            }
+            rows.extend(previous.iter().map(|&(t, r, p)| (g as i32 + 1, t, r, p)));
+        }
+        let rows: Vec<_> = rng.order(rows.len()).into_iter().map(|i| rows[i]).collect();
+        let n = rows.len();
+        let strata = scalings
+            .iter()
+            .map(|s| {
+                (0..n)
+                    .map(|i| {
+                        let s = s.strata();
+                        1 + if i < s { i as i32 } else { rng.below(s) as i32 }
+                    })
+                    .collect()
+            })
+            .collect();
+        Self {
+            name: format!("{law:?} {scalings:?}"),
+            law,
+            scalings,
+            groups,
+            codes: rows.iter().map(|r| r.0).collect(),
+            time: rows.iter().map(|r| r.1).collect(),
+            real: rows.iter().map(|r| r.2).collect(),
+            coordinates: (0..3)
+                .map(|d| rows.iter().map(|r| r.3[d]).collect())
+                .collect(),
+            covariate: (0..n)
+                .map(|i| rng.between(0.5, 4.0) * if i % 5 == 0 { -1.0 } else { 1.0 })
+                .collect(),
+            strata,
+            start: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    pub fn n(&self) -> usize {
+        self.codes.len()
+    }
+
+    pub fn structure(&self) -> ResidualStructure<'_> {
+        let time = &self.time;
+        let correlation = match self.law {
+            Law::Independent => None,
+            Law::Ar1 => Some(Correlation::Ar1 { time }),
+            Law::Car1 => Some(Correlation::Car1 { time: &self.real }),
+            Law::Arma { p, q } => Some(Correlation::Arma { p, q, time }),
+            Law::CompoundSymmetric => Some(Correlation::CompoundSymmetric),
+            Law::Unstructured { visits } => Some(Correlation::Unstructured {
+                visit: time,
+                visits,
+            }),
+            Law::Toeplitz { visits } => Some(Correlation::Toeplitz {
+                visit: time,
+                visits,
+            }),
+            Law::AnteDependence { visits } => Some(Correlation::AnteDependence {
+                visit: time,
+                visits,
+            }),
+            Law::Spatial {
+                kind,
+                nugget,
+                dimensions,
+                metric,
+            } => Some(Correlation::Spatial {
+                kind,
+                nugget,
+                coordinates: self.coordinates[..dimensions]
+                    .iter()
+                    .map(Vec::as_slice)
+                    .collect(),
+                metric,
+            }),
+        };
+        let scales = self
+            .scalings
+            .iter()
+            .zip(&self.strata)
+            .map(|(scaling, codes)| {
+                let covariate = self.covariate.as_slice();
+                let strata = scaling.strata();
+                let stratum = (strata > 1).then_some(codes.as_slice());
+                match scaling {
+                    Scaling::Ident { .. } => Scale::Ident {
+                        stratum: codes,
+                        strata,
+                    },
+                    Scaling::Power { .. } => Scale::Power {
+                        covariate,
+                        stratum,
+                        strata,
+                    },
+                    Scaling::Exponential { .. } => Scale::Exponential {
+                        covariate,
+                        stratum,
+                        strata,
+                    },
+                    Scaling::ConstantPower { .. } => Scale::ConstantPower {
+                        covariate,
+                        stratum,
+                        strata,
+                    },
+                }
+            })
+            .collect();
+        ResidualStructure {
+            groups: Some(GroupingFactor {
+                precision: None,
+                codes: &self.codes,
+                n_levels: self.groups,
+            }),
+            correlation,
+            scales,
+            start: self.start.clone(),
+            held: self.held.clone(),
+        }
+    }
+
+    pub fn residual(&self) -> Residual {
+        Residual::new(&self.structure(), self.n())
+            .unwrap_or_else(|e| panic!("{}: {e:?}", self.name))
+    }
+
+    /// These rows alone.
+    pub fn subset(&self, rows: &[usize]) -> Self {
+        fn pick<T: Copy>(values: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&i| values[i]).collect()
+        }
+        Self {
+            codes: pick(&self.codes, rows),
+            time: pick(&self.time, rows),
+            real: pick(&self.real, rows),
+            coordinates: self.coordinates.iter().map(|c| pick(c, rows)).collect(),
+            covariate: pick(&self.covariate, rows),
+            strata: self.strata.iter().map(|s| pick(s, rows)).collect(),
+            ..self.clone()
+        }
+    }
+
+    fn point(&self, row: usize, dimensions: usize) -> Vec<f64> {
+        (0..dimensions).map(|d| self.coordinates[d][row]).collect()
+    }
+
+    fn distance(&self, i: usize, j: usize) -> f64 {
+        let Law::Spatial {
+            dimensions, metric, ..
+        } = self.law
+        else {
+            return 0.0;
+        };
+        let (x, y) = (self.point(i, dimensions), self.point(j, dimensions));
+        let gaps = x.iter().zip(&y).map(|(a, b)| (a - b).abs());
+        match metric {
+            Metric::Euclidean => gaps.map(|g| g * g).sum::<f64>().sqrt(),
+            Metric::Manhattan => gaps.sum(),
+            Metric::Maximum => gaps.fold(0.0, f64::max),
+        }
+    }
+
+    /// How far distances are from the range, where linear and spherical correlations have kinks; relative.
+    pub fn kinks(&self, natural: &[f64]) -> f64 {
+        let mut nearest = f64::INFINITY;
+        if let Law::Spatial {
+            kind: SpatialKind::Linear | SpatialKind::Spherical,
+            ..
+        } = self.law
+        {
+            for i in 0..self.n() {
+                for j in 0..i {
+                    if self.codes[i] == self.codes[j] {
+                        let s = self.distance(i, j) / natural[0];
+                        nearest = nearest.min((s - 1.0).abs());
+                    }
+                }
+            }
+        }
+        nearest
+    }
+
+    /// Correlation of rows i and j if they were of one group; same positions are different rows to laws that allow them.
+    pub fn between(&self, natural: &[f64], i: usize, j: usize) -> f64 {
+        let tied = match self.law {
+            Law::Car1 => self.real[i].to_bits() == self.real[j].to_bits(),
+            Law::CompoundSymmetric | Law::Spatial { .. } | Law::Independent => false,
+            _ => self.time[i] == self.time[j],
+        };
+        if tied {
+            1.0
+        } else {
+            self.correlation(natural, i, j)
+        }
+    }
+
+    /// Correlation of rows i and j of one group.
+    pub fn correlation(&self, natural: &[f64], i: usize, j: usize) -> f64 {
+        let lag = (self.time[i] - self.time[j]).unsigned_abs() as usize;
+        let pair = {
+            let (a, b) = (self.time[i] as usize, self.time[j] as usize);
+            (a.min(b) - 1, a.max(b) - 1)
+        };
+        if i == j {
+            return 1.0;
+        }
+        match self.law {
+            Law::Independent => 0.0,
+            Law::Ar1 => natural[0].powi(lag as i32),
+            Law::Car1 => natural[0].powf((self.real[i] - self.real[j]).abs()),
+            Law::Arma { p, q } => arma_autocorrelation(natural, p, q, lag),
+            Law::CompoundSymmetric => natural[0],
+            Law::Unstructured { visits } => {
+                let mut k = 0;
+                for column in 0..visits {
+                    for row in column + 1..visits {
+                        if (column, row) == pair {
+                            return natural[k];
+                        }
+                        k += 1;
+                    }
+                }
+                panic!("no such pair");
+            }
+            Law::Toeplitz { .. } => natural[lag - 1],
+            Law::AnteDependence { .. } => natural[pair.0..pair.1].iter().product(),
+            Law::Spatial { kind, nugget, .. } => {
+                let s = self.distance(i, j) / natural[0];
+                let value = match kind {
+                    SpatialKind::Exponential => (-s).exp(),
+                    SpatialKind::Gaussian => (-s * s).exp(),
+                    SpatialKind::Linear => (1.0 - s).max(0.0),
+                    SpatialKind::RationalQuadratic => 1.0 / (1.0 + s * s),
+                    SpatialKind::Spherical if s < 1.0 => 1.0 - 1.5 * s + 0.5 * s.powi(3),
+                    SpatialKind::Spherical => 0.0,
+                };
+                value * if nugget { 1.0 - natural[1] } else { 1.0 }
+            }
+        }
+    }
+
+    pub fn scale(&self, natural: &[f64], row: usize) -> f64 {
+        let scales: usize = self.scalings.iter().map(Scaling::len).sum();
+        let mut first = natural.len() - scales;
+        let mut d = 1.0;
+        for (scaling, codes) in self.scalings.iter().zip(&self.strata) {
+            let v = self.covariate[row];
+            let s = codes[row] as usize - 1;
+            let own = &natural[first..first + scaling.len()];
+            d *= match *scaling {
+                Scaling::Ident { .. } if s == 0 => 1.0,
+                Scaling::Ident { .. } => own[s - 1],
+                Scaling::Power { .. } => v.abs().powf(own[s]),
+                Scaling::Exponential { .. } => (own[s] * v).exp(),
+                Scaling::ConstantPower { strata } => own[s] + v.abs().powf(own[strata + s]),
+            };
+            first += scaling.len();
+        }
+        d
+    }
+
+    /// R, n x n, rows in the order of `residual`.
+    pub fn dense(&self, residual: &Residual, natural: &[f64]) -> Vec<f64> {
+        let n = self.n();
+        let mut r = vec![0.0; n * n];
+        for s in 0..n {
+            for t in 0..n {
+                let (i, j) = (residual.order()[s] as usize, residual.order()[t] as usize);
+                if i == j || (self.codes[i] == self.codes[j] && self.law != Law::Independent) {
+                    r[s * n + t] = self.correlation(natural, i, j)
+                        * self.scale(natural, i)
+                        * self.scale(natural, j);
+                }
+            }
+        }
+        r
+    }
+}
+
+/// From the first 400 coefficients of the infinite moving average.
+fn arma_autocorrelation(natural: &[f64], p: usize, q: usize, lag: usize) -> f64 {
+    let mut psi = vec![0.0; 400];
+    for k in 0..psi.len() {
+        let mut value = if k == 0 {
+            1.0
+        } else if k <= q {
+            natural[p + k - 1]
+        } else {
+            0.0
+        };
+        for j in 1..=p.min(k) {
+            value += natural[j - 1] * psi[k - j];
+        }
+        psi[k] = value;
+    }
+    let covariance = |lag: usize| -> f64 { psi.iter().zip(&psi[lag..]).map(|(a, b)| a * b).sum() };
+    covariance(lag) / covariance(0)
+}
+
+/// Lower Cholesky factor, row-major.
+pub fn factor(a: &[f64], n: usize) -> Option<Vec<f64>> {
+    let mut l = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let s: f64 = (0..j).map(|k| l[i * n + k] * l[j * n + k]).sum();
+            let value = a[i * n + j] - s;
+            if i == j {
+                if value <= 0.0 || value.is_nan() {
+                    return None;
+                }
+                l[i * n + i] = value.sqrt();
+            } else {
+                l[i * n + j] = value / l[j * n + j];
+            }
+        }
+    }
+    Some(l)
+}
+
+/// Inverse of a positive definite matrix.
+pub fn dense_inverse(a: &[f64], n: usize) -> Option<Vec<f64>> {
+    let l = factor(a, n)?;
+    let mut inverse = vec![0.0; n * n];
+    for column in 0..n {
+        let mut x = vec![0.0; n];
+        x[column] = 1.0;
+        for i in 0..n {
+            let s: f64 = (0..i).map(|k| l[i * n + k] * x[k]).sum();
+            x[i] = (x[i] - s) / l[i * n + i];
+        }
+        for i in (0..n).rev() {
+            let s: f64 = (i + 1..n).map(|k| l[k * n + i] * x[k]).sum();
+            x[i] = (x[i] - s) / l[i * n + i];
+        }
+        for i in 0..n {
+            inverse[i * n + column] = x[i];
+        }
+    }
+    Some(inverse)
+}

@@ -1,0 +1,259 @@
+//! Residual structures as R hands them over; the format is described in `R/residual-structures.R`.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
+
+use crate::condition::Failure;
+use crate::convert;
+
+/// `list(groups =, correlation =, scales =, start =, held =)`.
+pub struct ResidualArgument {
+    groups: Option<(Robj, usize)>,
+    correlation: Option<CorrelationArgument>,
+    scales: Vec<ScaleArgument>,
+    start: Vec<f64>,
+    held: Vec<bool>,
+}
+
+/// `list(type =, position =, ...)`.
+struct CorrelationArgument {
+    kind: String,
+    position: Vec<Robj>,
+    positions: usize,
+    p: usize,
+    q: usize,
+    nugget: bool,
+    metric: Metric,
+}
+
+/// `list(type =, covariate =, stratum =, n_strata =)`.
+struct ScaleArgument {
+    kind: String,
+    covariate: Option<Robj>,
+    stratum: Option<Robj>,
+    strata: usize,
+}
+
+fn text(value: &Robj, name: &str) -> Result<String, Failure> {
+    convert::field(value, name)?
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::bug(format!("internal argument `{name}` is not a string")))
+}
+
+fn optional_count(value: &Robj, name: &str) -> Result<usize, Failure> {
+    convert::optional_field(value, name).map_or(Ok(0), |count| convert::count(&count, name))
+}
+
+impl CorrelationArgument {
+    fn new(value: &Robj) -> Result<Self, Failure> {
+        let position = match convert::optional_field(value, "position") {
+            None => Vec::new(),
+            Some(position) if position.is_list() => convert::elements(&position, "position")?,
+            Some(position) => vec![position],
+        };
+        let metric = match convert::optional_field(value, "metric") {
+            None => Metric::Euclidean,
+            Some(metric) => match metric.as_str() {
+                Some("euclidean") => Metric::Euclidean,
+                Some("manhattan") => Metric::Manhattan,
+                Some("maximum") => Metric::Maximum,
+                _ => return Err(Failure::bug("`metric` is not known")),
+            },
+        };
+        let kind = text(value, "type")?;
+        let order = |name| {
+            if kind == "arma" {
+                convert::count(&convert::field(value, name)?, name)
+            } else {
+                Ok(0)
+            }
+        };
+        Ok(Self {
+            position,
+            positions: optional_count(value, "n_positions")?,
+            p: order("p")?,
+            q: order("q")?,
+            nugget: match convert::optional_field(value, "nugget") {
+                Some(nugget) => convert::flag(&nugget, "nugget")?,
+                None => false,
+            },
+            metric,
+            kind,
+        })
+    }
+
+    fn single(&self) -> Result<&Robj, Failure> {
+        self.position
+            .first()
+            .ok_or_else(|| Failure::bug("a correlation structure lacks `position`"))
+    }
+
+    fn times(&self) -> Result<&[i32], Failure> {
+        convert::integers(self.single()?, "position")
+    }
+
+    fn spatial(&self, kind: SpatialKind) -> Result<Correlation<'_>, Failure> {
+        let coordinates = self.position.iter();
+        Ok(Correlation::Spatial {
+            kind,
+            nugget: self.nugget,
+            coordinates: coordinates
+                .map(|c| convert::doubles(c, "position"))
+                .collect::<Result<_, Failure>>()?,
+            metric: self.metric,
+        })
+    }
+
+    fn borrow(&self) -> Result<Correlation<'_>, Failure> {
+        let visits = self.positions;
+        Ok(match self.kind.as_str() {
+            "ar1" => Correlation::Ar1 {
+                time: self.times()?,
+            },
+            "car1" => Correlation::Car1 {
+                time: convert::doubles(self.single()?, "position")?,
+            },
+            "arma" => Correlation::Arma {
+                p: self.p,
+                q: self.q,
+                time: self.times()?,
+            },
+            "cs" => Correlation::CompoundSymmetric,
+            "us" => Correlation::Unstructured {
+                visit: self.times()?,
+                visits,
+            },
+            "toep" => Correlation::Toeplitz {
+                visit: self.times()?,
+                visits,
+            },
+            "ante" => Correlation::AnteDependence {
+                visit: self.times()?,
+                visits,
+            },
+            "exp" => self.spatial(SpatialKind::Exponential)?,
+            "gaus" => self.spatial(SpatialKind::Gaussian)?,
+            "lin" => self.spatial(SpatialKind::Linear)?,
+            "ratio" => self.spatial(SpatialKind::RationalQuadratic)?,
+            "spher" => self.spatial(SpatialKind::Spherical)?,
+            _ => return Err(Failure::bug("the type of a correlation is not known")),
+        })
+    }
+}
+
+impl ScaleArgument {
+    fn new(value: &Robj) -> Result<Self, Failure> {
+        Ok(Self {
+            kind: text(value, "type")?,
+            covariate: convert::optional_field(value, "covariate"),
+            stratum: convert::optional_field(value, "stratum"),
+            strata: optional_count(value, "n_strata")?,
+        })
+    }
+
+    fn borrow(&self) -> Result<Scale<'_>, Failure> {
+        let stratum = match &self.stratum {
+            Some(stratum) => Some(convert::integers(stratum, "stratum")?),
+            None => None,
+        };
+        let covariate = || match &self.covariate {
+            Some(covariate) => convert::doubles(covariate, "covariate"),
+            None => Err(Failure::bug("a variance function lacks `covariate`")),
+        };
+        let strata = self.strata;
+        Ok(match self.kind.as_str() {
+            "ident" => Scale::Ident {
+                stratum: stratum
+                    .ok_or_else(|| Failure::bug("a variance function lacks `stratum`"))?,
+                strata,
+            },
+            "power" => Scale::Power {
+                covariate: covariate()?,
+                stratum,
+                strata,
+            },
+            "exp" => Scale::Exponential {
+                covariate: covariate()?,
+                stratum,
+                strata,
+            },
+            "constpower" => Scale::ConstantPower {
+                covariate: covariate()?,
+                stratum,
+                strata,
+            },
+            _ => return Err(Failure::bug("the type of a variance function is not known")),
+        })
+    }
+}
+
+impl ResidualArgument {
+    /// Reads what R handed over; the vectors stay R's.
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
+        let groups = match convert::optional_field(value, "groups") {
+            None => None,
+            Some(groups) => Some((
+                convert::field(&groups, "codes")?,
+                convert::count(&convert::field(&groups, "n_levels")?, "n_levels")?,
+            )),
+        };
+        let scales = match convert::optional_field(value, "scales") {
+            None => Vec::new(),
+            Some(scales) => convert::elements(&scales, "scales")?,
+        };
+        let held = match convert::optional_field(value, "held") {
+            None => Vec::new(),
+            Some(held) => held
+                .as_logical_slice()
+                .ok_or_else(|| Failure::bug("`held` is not logical"))?
+                .iter()
+                .map(|flag| flag.is_true())
+                .collect(),
+        };
+        let start = match convert::optional_field(value, "start") {
+            None => Vec::new(),
+            // NA is a NaN: the engine chooses
+            Some(start) => convert::doubles(&start, "start")?.to_vec(),
+        };
+        Ok(Self {
+            groups,
+            correlation: convert::optional_field(value, "correlation")
+                .map(|correlation| CorrelationArgument::new(&correlation))
+                .transpose()?,
+            scales: scales
+                .iter()
+                .map(ScaleArgument::new)
+                .collect::<Result<_, Failure>>()?,
+            start,
+            held,
+        })
+    }
+
+    /// The engine's view of it.
+    pub fn borrow(&self) -> Result<ResidualStructure<'_>, Failure> {
+        let groups = match &self.groups {
+            None => None,
+            Some((codes, n_levels)) => Some(GroupingFactor {
+                codes: convert::integers(codes, "codes")?,
+                n_levels: *n_levels,
+                precision: None,
+            }),
+        };
+        Ok(ResidualStructure {
+            groups,
+            correlation: self
+                .correlation
+                .as_ref()
+                .map(CorrelationArgument::borrow)
+                .transpose()?,
+            scales: self
+                .scales
+                .iter()
+                .map(ScaleArgument::borrow)
+                .collect::<Result<_, Failure>>()?,
+            start: self.start.clone(),
+            held: self.held.clone(),
+        })
+    }
+}
