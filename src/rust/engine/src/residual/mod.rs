@@ -363,9 +363,52 @@ impl Residual {
         kinds
     }
 
-    /// Natural parameters with derivatives.
-    pub(crate) fn natural_hyper(&self, phi: &[HyperDual]) -> Vec<HyperDual> {
-        self.natural_of(phi)
+    /// Variance components as SAS has them, where sigma^2 is `tau`: covariances where R is free or one variance and
+    /// covariances make it up (UN, CS, TOEP), variances of strata instead of ratios, otherwise natural parameters.
+    pub(crate) fn components(&self, phi: &[HyperDual], tau: HyperDual) -> Vec<HyperDual> {
+        let mut out = self.natural_of(phi);
+        let correlations = self.first[0];
+        let own_variances = match self.scales.as_slice() {
+            [] => false,
+            [scale] => scale.is_ident(),
+            _ => return out,
+        };
+        match self.family {
+            Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
+                if self.scales.is_empty() =>
+            {
+                out.iter_mut().for_each(|rho| *rho = *rho * tau);
+            }
+            Some(Family::Unstructured { visits })
+                if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
+            {
+                let deviation = |visit: usize| match visit.checked_sub(1) {
+                    Some(ratio) if own_variances => out[correlations + ratio],
+                    _ => HyperDual::constant(1.0),
+                };
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| (i, j)));
+                let covariances: Vec<HyperDual> = pairs
+                    .zip(&out)
+                    .map(|((i, j), &rho)| rho * deviation(i) * deviation(j) * tau)
+                    .collect();
+                out[..correlations].copy_from_slice(&covariances);
+            }
+            _ => {}
+        }
+        if own_variances {
+            out[correlations..]
+                .iter_mut()
+                .for_each(|ratio| *ratio = ratio.square() * tau);
+        }
+        out
+    }
+
+    /// Whether the strata of the only variance function are the visits.
+    fn strata_are_visits(&self, visits: usize) -> bool {
+        let scale = &self.scales[0];
+        scale.len() + 1 == visits
+            && (0..self.layout.order.len())
+                .all(|place| scale.stratum(place) as f64 + 1.0 == self.layout.point(place)[0])
     }
 
     /// Natural parameters, those that users see.
