@@ -35,7 +35,7 @@ brute_model <- function(y, X, variance) {
 }
 
 # -2 log-likelihood, restricted or not, with nothing profiled out
-brute_criterion <- function(model, nu, reml = TRUE) {
+brute_structures_criterion <- function(model, nu, reml = TRUE) {
   root <- chol(model$variance(nu))
   x <- backsolve(root, model$X, transpose = TRUE)
   y <- backsolve(root, model$y, transpose = TRUE)

@@ -44,7 +44,9 @@ test_that("crossed random effects and AR(1): estimates and inference at n = 300"
   model <- crossed_ar1_model(d, model.matrix(~ x + group, d))
   v <- VarCorr(fit)
   nu <- c(v$id[1], v$item[1], fit$phi[[1]], sigma(fit)^2)
-  expect_equal(-2 * as.numeric(logLik(fit)), brute_criterion(model, nu), tolerance = 1e-10)
+  expect_equal(
+    -2 * as.numeric(logLik(fit)), brute_structures_criterion(model, nu), tolerance = 1e-10
+  )
   hessian <- brute_hessian(model, nu)
   step <- solve(hessian, brute_gradient(model, nu))
   expect_lt(max(abs(step) / sqrt(2 * diag(solve(hessian)))), 1e-5)
@@ -172,7 +174,8 @@ test_that("Kenward-Roger and Satterthwaite for each structure of the residuals",
   for (s in spec) {
     random <- isTRUE(s$random)
     formula <- if (random) y ~ arm * visit + (1 | id) else y ~ arm * visit
-    arguments <- c(list(formula, d), s[intersect(names(s), c("residual", "correlation", "weights"))])
+    given <- intersect(names(s), c("residual", "correlation", "weights"))
+    arguments <- c(list(formula, d), s[given])
     fit <- do.call(lmm, arguments)
     label <- deparse(s[[1L]])[[1L]]
     expect_identical(fit$certificate$status, "converged", label = label)
@@ -182,7 +185,9 @@ test_that("Kenward-Roger and Satterthwaite for each structure of the residuals",
     own <- if (is.null(s$nu)) c(fit$phi, sigma(fit)^2) else s$nu(fit$phi, sigma(fit)^2)
     nu <- c(if (random) VarCorr(fit)$id[1], unname(own))
     brute <- brute_structure_inference(model, nu)
-    expect_equal(-2 * as.numeric(logLik(fit)), brute_criterion(model, nu), tolerance = 1e-9)
+    expect_equal(
+      -2 * as.numeric(logLik(fit)), brute_structures_criterion(model, nu), tolerance = 1e-9
+    )
     l <- c(0, 1, 0, 2)
     expect_equal(
       contest(fit, l, joint = FALSE)[["df"]], brute$satterthwaite(l), tolerance = 1e-4,

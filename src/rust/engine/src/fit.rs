@@ -88,8 +88,19 @@ impl Prepared {
         reml: bool,
         interrupt: &'a dyn Fn() -> bool,
     ) -> Criterion<'a> {
+        self.criterion_of(&self.system, center, reml, interrupt)
+    }
+
+    /// The same with other cross-products.
+    pub fn criterion_of<'a>(
+        &'a self,
+        system: &'a System,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Criterion<'a> {
         Criterion::new(
-            &self.system,
+            system,
             &self.parameters,
             reml,
             center,

@@ -56,6 +56,7 @@ mod residual_score;
 mod restriction;
 pub mod schur;
 pub mod start;
+mod subset;
 
 pub use error::EngineError;
 #[doc(hidden)]
