@@ -39,6 +39,9 @@ const LONG: usize = 20_000;
 /// Standard deviations of random effects at a second attempt, relative to the first.
 const SMALLER: f64 = 0.3;
 
+/// The same, larger.
+const LARGER: f64 = 3.0;
+
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
 
@@ -631,27 +634,29 @@ fn second_attempt(
         Ok(run) => matches!(run.status, Status::Failed | Status::IterationLimit),
         Err(error) => !matches!(error, EngineError::Interrupted),
     };
-    let phi = criterion.residual_model().and_then(Residual::second_start);
-    let (true, Some(phi)) = (failed, phi) else {
-        return first;
-    };
     let parameters = criterion.parameters;
     let terms = parameters.list.len();
-    let smaller: Vec<f64> = (0..terms)
-        .map(|a| {
-            let factor = if parameters.is_deviation(a) {
-                SMALLER
+    if !failed {
+        return first;
+    }
+    let (own, phi) = theta.split_at(terms);
+    let times = |factor: f64| -> Vec<f64> {
+        let scaled = |a| {
+            if parameters.is_deviation(a) {
+                factor
             } else {
                 1.0
-            };
-            factor * theta[a]
-        })
-        .collect();
-    let mut others = vec![[&theta[..terms], &phi].concat()];
-    if terms > 0 {
-        others.push([smaller.as_slice(), &phi].concat());
-        others.push([smaller.as_slice(), &theta[terms..]].concat());
+            }
+        };
+        (0..terms).map(|a| scaled(a) * own[a]).collect()
+    };
+    let mut others = Vec::new();
+    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
+        others.push([own, &stronger].concat());
+        others.push([times(SMALLER).as_slice(), &stronger].concat());
     }
+    others.push([times(SMALLER).as_slice(), phi].concat());
+    others.push([times(LARGER).as_slice(), phi].concat());
     lowest(criterion, first, others, options)
 }
 

@@ -439,7 +439,7 @@ impl Residual {
             Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
                 if self.scales.is_empty() =>
             {
-                out.iter_mut().for_each(|rho| *rho = *rho * tau);
+                out.iter_mut().for_each(|rho| *rho *= tau);
             }
             Some(Family::Unstructured { visits })
                 if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
@@ -470,7 +470,7 @@ impl Residual {
         let scale = &self.scales[0];
         scale.len() + 1 == visits
             && (0..self.layout.order.len())
-                .all(|place| scale.stratum(place) as f64 + 1.0 == self.layout.point(place)[0])
+                .all(|place| scale.stratum(place) + 1 == self.layout.point(place)[0] as usize)
     }
 
     /// Natural parameters, those that users see.
