@@ -20,6 +20,9 @@ use crate::terms::CorrelationKind;
 /// Correlation to start from.
 const START: f64 = 0.2;
 
+/// Rounding of correlations that are possible.
+const EDGE: f64 = 1e-8;
+
 /// Deviation next to the largest one on the way off a G of zero.
 const SMALL_RATIO: f64 = 0.05;
 
@@ -172,14 +175,16 @@ pub(crate) fn partial_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
             .enumerate()
             .map(|(j, f)| f * rho[n - 1 - j])
             .sum();
-        let p = if variance > 0.0 {
-            (rho[n] - predicted) / variance
+        // at the edge of what is possible rounding may be on the wrong side, and what comes after is without effect
+        let gap = rho[n] - predicted;
+        if gap.is_nan() || gap.abs() > variance + EDGE {
+            return None;
+        }
+        let p = if variance > EDGE * EDGE {
+            (gap / variance).clamp(-1.0, 1.0)
         } else {
             0.0
         };
-        if !(-1.0..=1.0).contains(&p) {
-            return None;
-        }
         let before = phi.clone();
         for j in 0..n {
             phi[j] -= p * before[n - 1 - j];
@@ -441,5 +446,21 @@ mod tests {
                 assert!((x - y).abs() < 1e-12, "{s:?}");
             }
         }
+    }
+
+    #[test]
+    fn correlations_at_the_edge_are_possible() {
+        for partial in [
+            vec![0.3, 1.0, 0.4, -0.2],
+            vec![1.0, 0.5, 0.1, 0.7],
+            vec![0.9, 0.99, -1.0, 0.3],
+        ] {
+            let rho = autocorrelations(&partial);
+            let back = partial_autocorrelations(&rho).expect("possible correlations");
+            for (a, b) in autocorrelations(&back).iter().zip(&rho) {
+                assert!((a - b).abs() < 1e-7);
+            }
+        }
+        assert!(partial_autocorrelations(&[0.9, -0.9]).is_none());
     }
 }
