@@ -195,6 +195,12 @@ impl<'a> Criterion<'a> {
         })
     }
 
+    /// The residual structure.
+    #[must_use]
+    pub(crate) fn residual_model(&self) -> Option<&'a Residual> {
+        self.residual.map(|part| &part.model)
+    }
+
     /// The variance functions, if there are any.
     #[must_use]
     pub(crate) fn scales(&self) -> Option<&'a Residual> {

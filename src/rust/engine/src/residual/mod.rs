@@ -77,6 +77,12 @@ pub enum Kind {
     Real,
 }
 
+/// Correlation of neighbours at the second start.
+const SECOND: f64 = 0.65;
+
+/// A range next to the smallest distance.
+const JUST_ABOVE: f64 = 1.3;
+
 /// Ranges among the further starts.
 const RANGES: usize = 6;
 
@@ -249,10 +255,13 @@ impl Residual {
     /// The second value says how many of them are worth an optimisation, the best ones.
     #[must_use]
     pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        if let (true, Some(Family::Arma { p, q })) = (free, self.family) {
+            return (self.mixed_starts(p, q), 2);
+        }
         let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
             return (Vec::new(), 0);
         };
-        let free = !self.held[..self.first[0]].iter().any(|&held| held);
         let (true, Some((low, high))) = (free, self.layout.distances()) else {
             return (Vec::new(), 0);
         };
@@ -263,12 +272,18 @@ impl Residual {
         };
         let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
         let steps = RANGES.saturating_sub(1).max(1) as f64;
-        let starts = (0..RANGES)
+        let kinked = worth == usize::MAX;
+        let starts = (0..RANGES + usize::from(kinked))
             .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
             .filter_map(|(step, value)| {
                 let distance = low * (high / low).powf(step as f64 / steps);
                 let mut natural = self.natural(&self.start);
-                natural[0] = spatial::half_range(kind, distance);
+                natural[0] = if step < RANGES {
+                    spatial::half_range(kind, distance)
+                } else {
+                    // hardly any pair is correlated
+                    JUST_ABOVE * low
+                };
                 if nugget {
                     natural[1] = value;
                 }
@@ -276,6 +291,53 @@ impl Residual {
             })
             .collect();
         (starts, worth)
+    }
+
+    /// Autoregression and moving average of either sign: along the line where they cancel the criterion is the same, and there
+    /// may be a minimum on both sides of it.
+    fn mixed_starts(&self, p: usize, q: usize) -> Vec<Vec<f64>> {
+        if p == 0 || q == 0 {
+            return Vec::new();
+        }
+        [(0.6, -0.4), (-0.6, 0.4), (0.6, 0.4), (-0.6, -0.4)]
+            .iter()
+            .map(|&(ar, ma): &(f64, f64)| {
+                let mut x = self.start.clone();
+                x[..p + q].fill(0.0);
+                x[0] = ar.asin();
+                // the moving average's sign is that of its inverse
+                x[p] = -ma.asin();
+                x
+            })
+            .collect()
+    }
+
+    /// Stronger correlations than those of the usual start, for a second attempt.
+    #[must_use]
+    pub fn second_start(&self) -> Option<Vec<f64>> {
+        if self.held.iter().any(|&held| held) {
+            return None;
+        }
+        let mut natural = self.natural(&self.start);
+        match self.family? {
+            Family::Ar1 | Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
+                natural[..self.first[0]].fill(SECOND);
+            }
+            Family::Toeplitz { .. } => {
+                for (lag, rho) in natural[..self.first[0]].iter_mut().enumerate() {
+                    *rho = SECOND.powi(lag as i32 + 1);
+                }
+            }
+            Family::Unstructured { visits } => {
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| i - j));
+                for (rho, lag) in natural.iter_mut().zip(pairs) {
+                    *rho = SECOND.powi(lag as i32);
+                }
+            }
+            Family::Car1 => natural[0] = natural[0].powf(0.3),
+            Family::Arma { .. } | Family::Spatial { .. } => return None,
+        }
+        self.internal(&natural)
     }
 
     /// Which parameters stay where they start.
@@ -363,9 +425,52 @@ impl Residual {
         kinds
     }
 
-    /// Natural parameters with derivatives.
-    pub(crate) fn natural_hyper(&self, phi: &[HyperDual]) -> Vec<HyperDual> {
-        self.natural_of(phi)
+    /// Variance components as SAS has them, where sigma^2 is `tau`: covariances where R is free or one variance and
+    /// covariances make it up (UN, CS, TOEP), variances of strata instead of ratios, otherwise natural parameters.
+    pub(crate) fn components(&self, phi: &[HyperDual], tau: HyperDual) -> Vec<HyperDual> {
+        let mut out = self.natural_of(phi);
+        let correlations = self.first[0];
+        let own_variances = match self.scales.as_slice() {
+            [] => false,
+            [scale] => scale.is_ident(),
+            _ => return out,
+        };
+        match self.family {
+            Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
+                if self.scales.is_empty() =>
+            {
+                out.iter_mut().for_each(|rho| *rho *= tau);
+            }
+            Some(Family::Unstructured { visits })
+                if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
+            {
+                let deviation = |visit: usize| match visit.checked_sub(1) {
+                    Some(ratio) if own_variances => out[correlations + ratio],
+                    _ => HyperDual::constant(1.0),
+                };
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| (i, j)));
+                let covariances: Vec<HyperDual> = pairs
+                    .zip(&out)
+                    .map(|((i, j), &rho)| rho * deviation(i) * deviation(j) * tau)
+                    .collect();
+                out[..correlations].copy_from_slice(&covariances);
+            }
+            _ => {}
+        }
+        if own_variances {
+            out[correlations..]
+                .iter_mut()
+                .for_each(|ratio| *ratio = ratio.square() * tau);
+        }
+        out
+    }
+
+    /// Whether the strata of the only variance function are the visits.
+    fn strata_are_visits(&self, visits: usize) -> bool {
+        let scale = &self.scales[0];
+        scale.len() + 1 == visits
+            && (0..self.layout.order.len())
+                .all(|place| scale.stratum(place) + 1 == self.layout.point(place)[0] as usize)
     }
 
     /// Natural parameters, those that users see.

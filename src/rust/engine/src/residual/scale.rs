@@ -211,7 +211,13 @@ impl Term {
         }
     }
 
-    fn stratum(&self, place: usize) -> usize {
+    /// Whether each stratum has its own standard deviation.
+    pub fn is_ident(&self) -> bool {
+        self.kind == Kind::Ident
+    }
+
+    /// Stratum of a place, from 0.
+    pub fn stratum(&self, place: usize) -> usize {
         self.stratum.get(place).map_or(0, |&s| s as usize)
     }
 
