@@ -30,6 +30,7 @@ pub mod result;
 pub mod terms;
 
 mod certificate;
+mod condense;
 mod conditional;
 pub mod covariance;
 pub mod criterion;

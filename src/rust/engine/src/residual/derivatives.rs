@@ -111,7 +111,7 @@ impl Residual {
             let parts = workers.map(pieces.len(), |piece| {
                 let mut part = vec![0.0; self.len() - first];
                 for place in pieces[piece].clone() {
-                    let weight = 2.0 * (1.0 - row_diagonal[place]);
+                    let weight = 2.0 * (self.times_of(place) - row_diagonal[place]);
                     for (k, scale) in self.scales.iter().enumerate() {
                         let own = self.own(k);
                         let target = &mut part[own.start - first..own.end - first];

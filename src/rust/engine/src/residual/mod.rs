@@ -28,6 +28,7 @@
 mod arma;
 mod block;
 mod change;
+mod classes;
 mod compound;
 mod derivatives;
 mod family;
@@ -51,6 +52,7 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
 use crate::terms::ResidualStructure;
 
+pub(crate) use classes::Stand;
 pub use prediction::{CrossCorrelation, NewRows};
 pub use whitening::Whitening;
 
@@ -72,6 +74,8 @@ pub struct Residual {
     layout: Layout,
     family: Option<Family>,
     scales: Vec<scale::Term>,
+    /// For how many rows each place stands; empty: for one.
+    times: Vec<f64>,
     /// First parameter of each scale, and the end.
     first: Vec<usize>,
     start: Vec<f64>,
@@ -106,6 +110,7 @@ impl Residual {
             layout,
             family,
             scales,
+            times: Vec::new(),
             first,
             start: Vec::new(),
             held: structure.held.clone(),
@@ -211,7 +216,7 @@ impl Residual {
         self.layout.patterns.len()
     }
 
-    /// Number of groups with this pattern.
+    /// Number of groups with this pattern, all those counted that others stand for.
     #[must_use]
     pub fn count(&self, pattern: usize) -> usize {
         self.layout.patterns[pattern].count
@@ -380,7 +385,7 @@ impl Residual {
                     .clone()
                     .map(|place| {
                         let log = self.log_scale(phi, place);
-                        sum += log;
+                        sum += self.times_of(place) * log;
                         (-log).exp()
                     })
                     .collect();
@@ -400,6 +405,11 @@ impl Residual {
             inverse_scale,
             blocks,
         })
+    }
+
+    /// Number of rows that a place stands for.
+    fn times_of(&self, place: usize) -> f64 {
+        self.times.get(place).copied().unwrap_or(1.0)
     }
 
     /// log d of a place.

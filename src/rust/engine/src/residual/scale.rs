@@ -131,6 +131,27 @@ impl Term {
         Ok(term)
     }
 
+    /// The same function of the rows at these places.
+    pub fn at_places(&self, places: &[usize]) -> Self {
+        let pick = |v: &Vec<f64>| places.iter().filter_map(|&i| v.get(i).copied()).collect();
+        Self {
+            kind: self.kind,
+            strata: self.strata,
+            stratum: places
+                .iter()
+                .filter_map(|&i| self.stratum.get(i).copied())
+                .collect(),
+            value: pick(&self.value),
+            unit: self.unit,
+        }
+    }
+
+    /// Adds what d depends on at this place: equal for places with the same d at all parameters.
+    pub fn mark(&self, place: usize, key: &mut Vec<u64>) {
+        key.extend(self.stratum.get(place).map(|&s| u64::from(s)));
+        key.extend(self.value.get(place).map(|v| v.to_bits()));
+    }
+
     pub fn len(&self) -> usize {
         match self.kind {
             Kind::Ident => self.strata.saturating_sub(1),
