@@ -13,8 +13,7 @@
 #' | `ferrolmm_error_predictor` | a predictor cannot be coded (one level, wrong contrasts) |
 #' | `ferrolmm_error_grouping` | a grouping factor has too few or too many levels |
 #' | `ferrolmm_error_weights`, `_offset`, `_subset`, `_start` | that argument is wrong |
-#' | `ferrolmm_error_residual` | the residual structure cannot be read or does not fit the data, or |
-#' | | a statistic is not defined with it |
+#' | `ferrolmm_error_residual` | the residual structure is wrong, or not for this statistic |
 #' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension`, `_interrupted` | by the engine |

@@ -17,8 +17,8 @@
 #' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is
 #'   estimated.
 #' @param hold (named `numeric`)\cr variance parameters that are not estimated, and their values, by
-#'   the names that `getME(fit, "theta")` and `fit$phi` have: `c("residual.rho" = 0.3)`. Those of the
-#'   random effects are relative to sigma, as there. They do not count as parameters.
+#'   the names that `getME(fit, "theta")` and `fit$phi` have: `c("residual.rho" = 0.3)`. Those of
+#'   the random effects are relative to sigma, as there. They do not count as parameters.
 #' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
 #'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
 #' @returns An object of class `lmm_control`, a list of the arguments.

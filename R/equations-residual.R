@@ -46,9 +46,11 @@ scale_statement <- function(scale, par, s, model, pen) {
     if (latex) paste0(base, "^{", exponent, "}") else paste0(base, "^", exponent)
   }
   if (scale$type == "ident") {
-    value <- if (pen$values) c("1", vapply(par, pen$number, "")) else {
-      c("1", vapply(seq_along(par) + 1L, function(l) pen$greek("delta", subscript(l, pen)), ""))
-    }
+    value <- c("1", if (pen$values) {
+      vapply(par, pen$number, "")
+    } else {
+      vapply(seq_along(par) + 1L, function(l) pen$greek("delta", subscript(l, pen)), "")
+    })
     list <- paste0(value, pen$label(paste0(" for ", scale$levels)), collapse = ", ")
     return(paste0(symbol, " = ", list, pen$label(paste0(" (", strata, ")"))))
   }
@@ -129,9 +131,10 @@ correlation_statement <- function(correlation, par, pen) {
   if (is.null(values)) {
     return(statement)
   }
-  c(statement, if (latex) pen$label(values) else {
-    paste0("  ", strwrap(values, getOption("width") - 6L))
-  })
+  c(
+    statement,
+    if (latex) pen$label(values) else paste0("  ", strwrap(values, getOption("width") - 6L))
+  )
 }
 
 #' @noRd

@@ -9,8 +9,9 @@
 #   terms           terms of the fixed part (with response), with predvars and dataClasses
 #   frame           model frame of the used rows: response first, then every variable, then
 #                   "(weights)" and "(offset)", "(fitted)" where a variance function depends on the
-#                   fitted values (those that it was evaluated at); attributes terms (of all variables), na.action and
-#                   formula (the full one again: stats::step() overwrites object$formula)
+#                   fitted values (those that it was evaluated at); attributes terms (of all
+#                   variables), na.action and formula (the full one again: stats::step() overwrites
+#                   object$formula)
 #   contrasts       of the fixed part, named list or NULL
 #   xlevels         levels of the factors of the fixed part, named list or NULL
 #   assign          integer: which term of `terms` each column of X belongs to
@@ -185,9 +186,8 @@ validate_lmm <- function(object) {
     "`Gp` counts levels times effects" = identical(as.double(diff(object$Gp)),
                                                    as.double(sizes * levels)),
     "`b` and `u` have q entries" = length(object$b) == q && length(object$u) == q,
-    "`theta` and `lower` match the terms" =
-      length(object$theta) == sum(theta_counts(object)) &&
-        length(object$lower) == length(object$theta),
+    "`theta` matches the terms" = length(object$theta) == sum(theta_counts(object)),
+    "`lower` matches `theta`" = length(object$lower) == length(object$theta),
     "`phi` matches the residual structure" =
       identical(names(object$phi), as.character(object$residual$names)),
     "`precision` is parallel to `flist`" = length(object$precision) == length(object$flist),

@@ -308,8 +308,7 @@ certificate_facts <- function(certificate) {
     if (length(multipliers) > 0L) {
       paste("smallest multiplier", format_magnitude(min(multipliers)))
     },
-    paste(certificate$evaluations, if (certificate$evaluations == 1L) "evaluation" else
-      "evaluations")
+    paste0(certificate$evaluations, " evaluation", if (certificate$evaluations != 1L) "s")
   )
 }
 

@@ -133,8 +133,8 @@ split_random <- function(x) {
   if (is_call_to(x, "(")) {
     return(split_parenthesis(x))
   }
-  if (is_call_to(x, c(names(covariance_structures), foreign_structures)) &&
-    length(x) >= 2L && is_bar(x[[2L]])) {
+  structured <- is_call_to(x, c(names(covariance_structures), foreign_structures))
+  if (structured && length(x) >= 2L && is_bar(x[[2L]])) {
     return(list(fixed = NULL, bars = list(structured_bar(x))))
   }
   if (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
@@ -219,8 +219,8 @@ check_homogeneous <- function(hom, name, entry, term) {
   if (is.null(hom)) {
     return(entry$hom)
   }
-  if (identical(hom, quote(T)) || identical(hom, quote(F))) {
-    hom <- identical(hom, quote(T))
+  if (is.symbol(hom) && as.character(hom) %in% c("T", "F")) {
+    hom <- as.character(hom) == "T"
   }
   if (!is.logical(hom) || length(hom) != 1L || is.na(hom)) {
     ferrolmm_abort(

@@ -320,13 +320,10 @@ structured_lambdat <- function(object) {
 #' @noRd
 weighted_system <- function(object) {
   system <- build_lambdat(object) %*% build_zt(object)
-  if (has_correlation(object)) {
-    return(Matrix::t(whiten_rows(object, as.matrix(Matrix::t(system)))))
-  }
   if (is.null(object$prior.weights) && !has_residual(object)) {
     return(system)
   }
-  system %*% Matrix::Diagonal(x = 1 / sqrt(residual_variances(object)))
+  Matrix::tcrossprod(system, whitening_matrix(object))
 }
 
 #' R^-1/2 times a matrix with a row for each row of the fit

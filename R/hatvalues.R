@@ -2,9 +2,9 @@
 #'
 #' The diagonal of the matrix that turns responses into fitted values (conditional means), at the
 #' estimated variance parameters: \eqn{h_i = w_i \, PEV_i / \sigma^2} (with a variance function
-#' \eqn{w_i / d_i^2} in place of \eqn{w_i}; not defined for correlated residuals), where \eqn{PEV_i} is
-#' Henderson's prediction error variance of the row's conditional mean. Their sum is the effective
-#' number of parameters of Hodges and Sargent (2001).
+#' \eqn{w_i / d_i^2} in place of \eqn{w_i}; not defined for correlated residuals), where \eqn{PEV_i}
+#' is Henderson's prediction error variance of the row's conditional mean. Their sum is the
+#' effective number of parameters of Hodges and Sargent (2001).
 #'
 #' @param model A model fitted by [lmm()].
 #' @param ... Not used.

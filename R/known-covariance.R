@@ -1,7 +1,8 @@
 # Known covariance or precision matrices of the levels of a grouping factor: us(1 | id, cov = K).
 #
-# The engine takes the precision, the whole symmetric matrix in compressed columns. It is part of the
-# fitted object (`precision`, a list parallel to `flist`): the matrix itself is not looked up again.
+# The engine takes the precision, the whole symmetric matrix in compressed columns. It is part of
+# the fitted object (`precision`, a list parallel to `flist`): the matrix itself is not looked up
+# again.
 
 #' Evaluate the matrices that bar terms name: in the data, where the formula was made, where lmm()
 #' was called
@@ -100,9 +101,11 @@ apply_known <- function(group, known, name) {
   }
   levels <- if (known$kind == "cov") group$levels else names
   matrix <- known$matrix[levels, levels, drop = FALSE]
-  precision <- if (known$kind == "cov") invert_covariance(matrix, what) else {
+  if (known$kind == "cov") {
+    precision <- invert_covariance(matrix, what)
+  } else {
     check_definite(matrix, what)
-    matrix
+    precision <- matrix
   }
   codes <- match(group$levels, levels)[group$codes]
   group$codes <- codes

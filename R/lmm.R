@@ -1,8 +1,8 @@
 #' Fit a linear mixed model
 #'
 #' Fits a linear mixed model by restricted maximum likelihood (REML) or maximum likelihood (ML).
-#' Arguments and formulas are those of `lme4::lmer()`; residuals may be correlated and have different
-#' variances, as in `nlme::lme()` and `nlme::gls()`.
+#' Arguments and formulas are those of `lme4::lmer()`; residuals may be correlated and have
+#' different variances, as in `nlme::lme()` and `nlme::gls()`.
 #'
 #' The model is \eqn{y = X\beta + Zb + \epsilon} with
 #' \eqn{b = \Lambda(\theta) u}, \eqn{u \sim N(0, \sigma^2 I)} and
@@ -66,25 +66,27 @@
 #'
 #' * As in 'nlme': `correlation =` gives \eqn{C}, by [nlme::corAR1()], [nlme::corCAR1()],
 #'   [nlme::corARMA()], [nlme::corCompSymm()], [nlme::corSymm()], [nlme::corExp()],
-#'   [nlme::corGaus()], [nlme::corLin()], [nlme::corRatio()] or [nlme::corSpher()]; `weights =` gives
-#'   \eqn{D}, by [nlme::varIdent()], [nlme::varPower()], [nlme::varExp()], [nlme::varConstPower()],
-#'   [nlme::varFixed()] or [nlme::varComb()]. 'nlme' need not be attached. In `form = ~ t | g`, `g`
-#'   are the groups (`a/b` and `a:b` are their interaction) and `t` is the position in the group: in
-#'   `form = ~ 1 | g` the order of the rows. The groups may be finer than those of the random
-#'   effects, the same, coarser or crossed with them. Where `form` names no groups they are the
-#'   innermost groups of the random effects; without random effects all rows are one group.
+#'   [nlme::corGaus()], [nlme::corLin()], [nlme::corRatio()] or [nlme::corSpher()]; `weights =`
+#'   gives \eqn{D}, by [nlme::varIdent()], [nlme::varPower()], [nlme::varExp()],
+#'   [nlme::varConstPower()], [nlme::varFixed()] or [nlme::varComb()]. 'nlme' need not be attached.
+#'   In `form = ~ t | g`, `g` are the groups (`a/b` and `a:b` are their interaction) and `t` is the
+#'   position in the group: in `form = ~ 1 | g` the order of the rows. The groups may be finer than
+#'   those of the random effects, the same, coarser or crossed with them. Where `form` names no
+#'   groups they are the innermost groups of the random effects; without random effects all rows are
+#'   one group.
 #'   `fixed = TRUE` holds parameters at their values.
-#' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`, `ad`,
-#'   `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`, `sp_gau()`. `us` and
-#'   those that end in h have a standard deviation for each visit, relative to that of the first. A
-#'   visit that is a factor counts by its levels; for `ar1` whole numbers count as they are.
+#' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`,
+#'   `ad`, `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`,
+#'   `sp_gau()`. `us` and those that end in h have a standard deviation for each visit, relative to
+#'   that of the first. A visit that is a factor counts by its levels; for `ar1` whole numbers count
+#'   as they are.
 #'
 #' | structure | parameters, as in `fit$phi` | internal, unconstrained |
 #' | --- | --- | --- |
 #' | corAR1, `ar1` | `rho` in (-1, 1) | rho = sin x |
 #' | corCAR1 | `rho` in (0, 1), correlation rho^\|t - s\| | logistic |
-#' | corARMA | `ar1`, ..., `ma1`, ..., signs of [stats::arima()] | partial autocorrelations, sin x each |
-#' | corCompSymm, `cs` | `rho` in (-1/(m-1), 1), m the size of the largest group | lo + (1 - lo)(1 + sin x)/2 |
+#' | corARMA | `ar1`, ..., `ma1`, ..., as [stats::arima()] | partial autocorrelations, sin x each |
+#' | corCompSymm, `cs` | `rho` in (-1/(m-1), 1), m rows in a group | lo + (1 - lo)(1 + sin x)/2 |
 #' | corSymm, `us` | `cor(2,1)`, `cor(3,1)`, ... | rows (x, 1)/norm of a triangular root |
 #' | `toep` | `rho1`, ..., by lag | partial autocorrelations, sin x each |
 #' | `ad` | `cor(2,1)`, `cor(3,2)`, ... of neighbours; others are their products | sin x each |
@@ -116,8 +118,8 @@
 #'   there are taken from the environment of the formula.
 #' @param REML (`logical(1)`)\cr restricted maximum likelihood; `FALSE` for maximum likelihood.
 #' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
-#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`. Or a
-#'   variance function of 'nlme', see below.
+#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`. Or
+#'   a variance function of 'nlme', see below.
 #' @param subset (`logical`, row numbers or row names)\cr rows to use. Evaluated in `data`.
 #' @param na.action (`function`)\cr what to do with missing values: [stats::na.omit()] (the
 #'   usual default, from `getOption("na.action")`), [stats::na.exclude()] or [stats::na.fail()].
@@ -127,8 +129,8 @@
 #'   function or its name.
 #' @param start (`numeric` or `list`)\cr where the optimiser starts: `theta`, or `list(theta = )`;
 #'   with a residual structure `list(theta = , phi = )`. Seldom needed.
-#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()]: known residual standard
-#'   deviation, parameters that are held or tied.
+#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()]: known residual
+#'   standard deviation, parameters that are held or tied.
 #' @param correlation (`corStruct`)\cr correlations of residuals, by a constructor of 'nlme', see
 #'   below.
 #' @param residual (`formula`)\cr structure of the residuals, such as `~ us(visit | subject)`, see
@@ -136,8 +138,9 @@
 #'
 #' @returns An object of class `lmm`: a list that holds among others `coefficients` (fixed
 #'   effects), `theta` (covariance parameters), `phi` (parameters of the residual structure),
-#'   `sigma`, `frame` (the model frame) and `certificate`. Use its methods: `summary()`, [fixef()], [ranef()], [VarCorr()], `vcov()`,
-#'   `fitted()`, `residuals()`, `predict()`, `logLik()`, [getME()].
+#'   `sigma`, `frame` (the model frame) and `certificate`. Use its methods: `summary()`, [fixef()],
+#'   [ranef()], [VarCorr()], `vcov()`, `fitted()`, `residuals()`, `predict()`, `logLik()`,
+#'   [getME()].
 #' @references
 #' Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models
 #' using lme4. *Journal of Statistical Software*, 67(1), 1-48. \doi{10.18637/jss.v067.i01}

@@ -121,7 +121,9 @@ shrinkage_table <- function(object, factor) {
   }, numeric(length(codes)))
   own <- rowSums(design * partial[codes, , drop = FALSE]) + object$residuals
   colnames(design) <- names
-  alone <- fit_each_group(design, own, precision_weights(object), grouping, names(object$flist)[factor])
+  alone <- fit_each_group(
+    design, own, precision_weights(object), grouping, names(object$flist)[factor]
+  )
   variances <- unlist(lapply(VarCorr.lmm(object)[terms], function(v) diag(as.matrix(v))))
   sampling <- sampling_variances(design, precision_weights(object), grouping) * object$sigma^2
   between <- rep(variances, each = nrow(modes))

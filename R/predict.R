@@ -21,6 +21,8 @@
 #' @param ddf Degrees of freedom of the intervals: Satterthwaite's for each row, or infinite.
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
+#' @param residual.cor For correlated residuals: predict new observations in groups of which there
+#'   are observations already, see below?
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #'
 #' @section Standard errors:
@@ -39,6 +41,15 @@
 #' degrees of freedom by Satterthwaite's approximation to the row's variance,
 #' \eqn{2 v^2 / Var(\hat v)}, at least 1. They need the variance at a few values of each variance
 #' parameter; `ddf = "asymptotic"`, normal quantiles, saves that.
+#' @section Correlated residuals:
+#' With a residual structure such as `corAR1()` the observed rows of a group tell something of the
+#' residuals of its other rows: `residual.cor = TRUE` adds \eqn{r'R^{-1}e} to the prediction,
+#' \eqn{e} the residuals of the group and \eqn{r} the covariances with them of the new one. This is
+#' the best linear unbiased prediction of the observation (kriging, for spatial structures), so the
+#' standard error is that of a new observation, and `interval = "prediction"` the only interval. New
+#' rows are correlated with those of the fit, not with each other. Where positions in a group are
+#' the order of rows, new rows follow those of the fit. Groups that are new have no observed
+#' residuals.
 #' @references
 #' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
 #' *Biometrics*, 31, 423-447.
@@ -63,29 +74,40 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         se.fit = FALSE,
                         interval = c("none", "confidence", "prediction"),
                         level = 0.95, ddf = c("Satterthwaite", "asymptotic"),
-                        weights = NULL, ...) {
+                        weights = NULL, residual.cor = FALSE, ...) {
   check_predict_dots(...)
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
+  check_flag(residual.cor, "residual.cor")
   parts <- select_random(object, re.form)
+  if (residual.cor) {
+    check_residual_prediction(object, newdata, parts, random.only, interval)
+  }
+  observation <- residual.cor || interval == "prediction"
   rows <- if (is.null(newdata)) {
     training_rows(object, parts, if (missing(na.action)) NULL else match.fun(na.action))
   } else {
     new_rows(
       object, newdata, parts, random.only, allow.new.levels, match.fun(na.action),
-      if (interval == "prediction") residual_columns(object$residual, "scales")
+      if (observation) {
+        residual_columns(object$residual, if (residual.cor) "all" else "scales")
+      }
     )
   }
   values <- predicted_values(object, rows, parts, random.only)
+  means <- values
+  noise <- if (observation) function(phi) noise_variances(object, rows, weights, means, phi)
+  if (residual.cor) {
+    spread <- sqrt(noise(unname(object$phi)))
+    values <- values + spread * predicted_residuals(object, rows)$values
+  }
   names(values) <- rows$names
   if (!se.fit && interval == "none") {
     return(stats::napredict(rows$omitted, values))
   }
   target <- list(
-    rows = rows, parts = parts, random_only = random.only,
-    noise = if (interval == "prediction") {
-      function(phi) noise_variances(object, rows, weights, values, phi)
-    }
+    rows = rows, parts = parts, random_only = random.only, noise = noise,
+    correlated = residual.cor
   )
   predict_uncertain(
     object, values, target, se.fit, interval, check_level(level),
@@ -372,11 +394,14 @@ new_offset <- function(object, frame, newdata) {
 
 #' Standard errors and intervals around predicted values
 #'
-#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` gives the residual
-#'   variance relative to sigma^2 of each row at a phi, NULL for a conditional mean.
+#' @param target list(rows, parts, random_only, noise): what is predicted; `noise` gives the
+#'   residual variance relative to sigma^2 of each row at a phi, NULL for a conditional mean.
 #' @noRd
 predict_uncertain <- function(object, values, target, se_fit, interval, level, ddf) {
   relative <- function(theta, noise) {
+    if (target$correlated) {
+      return(correlated_variances(object, target, theta))
+    }
     variances <- target_variances(object, target, theta)
     if (noise && !is.null(target$noise)) {
       variances + target$noise(theta[length(object$theta) + seq_along(object$phi)])
@@ -388,8 +413,11 @@ predict_uncertain <- function(object, values, target, se_fit, interval, level, d
   means[is.na(values)] <- NA
   fit <- values
   if (interval != "none") {
-    variances <- object$sigma^2 *
-      if (is.null(target$noise)) means else means + target$noise(unname(object$phi))
+    variances <- object$sigma^2 * if (is.null(target$noise) || target$correlated) {
+      means
+    } else {
+      means + target$noise(unname(object$phi))
+    }
     df <- if (ddf == "Satterthwaite") {
       variance_df(object, variances, function(theta) relative(theta, noise = TRUE))
     } else {
@@ -519,8 +547,8 @@ precision_variances <- function(rows, weights, n) {
 #' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, phi, sigma^2) and g the derivatives of
 #' v: v / sigma^2 for sigma^2, central differences for theta and phi.
 #'
-#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them relative to
-#'   sigma^2.
+#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them
+#'   relative to sigma^2.
 #' @noRd
 variance_df <- function(object, variances, relative) {
   theta <- theta_of(object)
@@ -543,8 +571,8 @@ variance_df <- function(object, variances, relative) {
 #' Covariance matrix of (theta, phi, sigma^2), theta as the user sees it
 #'
 #' From that of the variance components gamma = (lower triangles of each G, phi, sigma^2), by the
-#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a variance
-#' of zero) have no variance.
+#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a
+#' variance of zero) have no variance.
 #' @noRd
 raw_covariance <- function(object) {
   found <- engine_inference(engine_satterthwaite, object)

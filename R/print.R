@@ -31,7 +31,9 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
 #' @noRd
 print_random_effects <- function(varcor, digits, comp) {
   if (length(varcor) == 0L) {
-    cat("Residual standard deviation: ", format(attr(varcor, "sc"), digits = digits), "\n", sep = "")
+    writeLines(
+      paste0("Residual standard deviation: ", format(attr(varcor, "sc"), digits = digits))
+    )
     return(invisible())
   }
   cat("Random effects:\n")

@@ -64,7 +64,8 @@ assemble_random <- function(terms, nl, keys, groups) {
 
 #' Grouping factors as the engine wants them
 #'
-#' @param precision list parallel to `flist` of list(start, row, value), NULL for independent levels.
+#' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
+#'   levels.
 #' @noRd
 engine_factors <- function(flist, precision) {
   lapply(seq_along(flist), function(f) {

@@ -15,8 +15,8 @@
 #' @param whichel The names of the grouping factors to return.
 #' @param ... Not used.
 #' @returns `ranef()`: a list of class `ranef.lmm`, a data frame for each grouping factor with its
-#'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape; for a model without
-#'   random effects, the fixed effects.
+#'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape; for a model
+#'   without random effects, the fixed effects.
 #'
 #'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
 #'   (conditional mode) and `condsd` (conditional standard deviation).

@@ -87,7 +87,8 @@ position_correlation <- function(correlation, par, position, n) {
 
 #' @noRd
 spatial_correlation <- function(correlation, par, position) {
-  distance <- as.matrix(stats::dist(do.call(cbind, position), method = correlation$metric)) / par[1L]
+  apart <- stats::dist(do.call(cbind, position), method = correlation$metric)
+  distance <- as.matrix(apart) / par[1L]
   inside <- distance < 1
   value <- switch(correlation$type,
     exp = exp(-distance), gaus = exp(-distance^2), lin = inside * (1 - distance),

@@ -70,8 +70,8 @@ read_residual <- function(given, data, env, caller) {
              ") cannot both be given."),
       "residual",
       i = paste0(
-        "Write correlation = and weights =; or a structure with a variance for each visit, such as ",
-        "csh() or ar1h()."
+        "Write correlation = and weights =; or a structure with a variance for each visit, ",
+        "such as csh() or ar1h()."
       )
     )
   }
@@ -897,7 +897,8 @@ residual_design <- function(residual, frame) {
         type = correlation$type,
         position = residual_positions(correlation, frame, groups$codes),
         n_positions = correlation$n_positions,
-        p = as.integer(correlation$p), q = as.integer(correlation$q),
+        p = if (correlation$type == "arma") as.integer(correlation$p),
+        q = if (correlation$type == "arma") as.integer(correlation$q),
         nugget = correlation$nugget, metric = correlation$metric
       )
     },

@@ -3,9 +3,10 @@
 #' @details
 #' Random effects are drawn anew from their estimated distribution, residuals with variance
 #' \eqn{\sigma^2 / w}, or with the covariance matrix that the residual structure gives (rows of
-#' `newdata` are correlated among each other, not with the rows of the fit). With `re.form` (or `use.u = TRUE`) random effects are kept at their
-#' conditional modes instead: `NULL`, all of them; `~ (1 | g)`, these, while the others are drawn.
-#' Simulations from one seed do not depend on `nsim`: the first column is always the same.
+#' `newdata` are correlated among each other, not with the rows of the fit). With `re.form` (or
+#' `use.u = TRUE`) random effects are kept at their conditional modes instead: `NULL`, all of them;
+#' `~ (1 | g)`, these, while the others are drawn. Simulations from one seed do not depend on
+#' `nsim`: the first column is always the same.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param nsim Number of simulations.

@@ -29,9 +29,9 @@
 #' They are those of the asymptotic normal distribution: from the exact Hessian of the criterion
 #' that was maximised, carried over to each parameter by its derivatives. Limits are symmetric on
 #' the scale of the logarithm for standard deviations (and other parameters that are positive), on
-#' Fisher's scale for correlations, on the logistic scale between 0 and 1. At the boundary of the parameter space that distribution does not hold: a variance of zero and the
-#' correlations of a singular covariance matrix have `NA`, and the attribute `note` of the data
-#' frame says so.
+#' Fisher's scale for correlations, on the logistic scale between 0 and 1. At the boundary of the
+#' parameter space that distribution does not hold: a variance of zero and the correlations of a
+#' singular covariance matrix have `NA`, and the attribute `note` of the data frame says so.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -1,11 +1,20 @@
 # The way of lmm() up to the engine: list(model, frame, fixed, random)
 front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = stats::na.omit) {
   given <- lapply(substitute(list(...))[-1L], function(e) list(expr = e, force = function() NULL))
-  model <- parse_formula(formula, data, parent.frame())
-  frame <- build_frame(model, data, as.list(given), na.action, parent.frame())
+  given <- as.list(given)
+  caller <- parent.frame()
+  spec <- read_residual(given, data, environment(formula), caller)
+  if (spec_has_variances(spec)) given$weights <- NULL
+  model <- parse_formula(formula, data, caller, spec)
+  model$bars <- find_known(model$bars, data, model$env, caller)
+  frame <- build_frame(model, data, given, na.action, caller, group_columns(spec))
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
-  list(model = model, frame = frame, fixed = fixed, random = random)
+  residual <- build_residual(spec, frame, random)
+  list(
+    model = model, frame = frame, fixed = fixed, random = random, residual = residual,
+    design = residual_design(residual, frame)
+  )
 }
 
 # What lme4 makes of the same model, its checks off
@@ -49,7 +58,9 @@ expect_same_design <- function(formula, data, contrasts = NULL) {
     ours$fixed$y, as.double(stats::model.response(theirs$fr)), info = info
   )
   testthat::expect_identical(
-    random_design(ours$random$terms, ours$random$flist, ours$frame, ours$random$precision), ours$random$design,
-    info = info
+    random_design(
+      ours$random$terms, ours$random$flist, ours$frame, ours$random$precision
+    ),
+    ours$random$design, info = info
   )
 }

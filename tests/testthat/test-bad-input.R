@@ -124,18 +124,22 @@ test_that("degenerate data", {
 
 test_that("each message reads well", {
   local_reproducible_output()
-  expect_snapshot(error = TRUE, {
-    lmm(y ~ Xx + (1 | g), d)
-    lmm(y ~ x, d)
-    lmm(y ~ x + 1 | g, d)
-    lmm(y ~ x + (1 | g + x), d)
-    lmm(log(x - 1) ~ y + (1 | g), d)
-    lmm(y ~ x + (1 | g), transform(d, g = 1))
-    lmm(y ~ x + (x | g), d, subset = x < 3)
-    lmm(y ~ x + (x | g), d, start = 1)
-    lmm(y ~ x + (1 | g), d, weights = 1:3)
-    lmm(y ~ x + (1 | g), transform(d, y = 1))
-    lmm(y ~ x + (1 | g), transform(d, x = NA))
+  ## testthat's own picture of an error changes with its version
+  said <- function(call) {
+    tryCatch(call, error = function(e) cat(class(e)[[1L]], conditionMessage(e), sep = "\n"))
+  }
+  expect_snapshot({
+    said(lmm(y ~ Xx + (1 | g), d))
+    said(lmm(y ~ x, d))
+    said(lmm(y ~ x + 1 | g, d))
+    said(lmm(y ~ x + (1 | g + x), d))
+    said(lmm(log(x - 1) ~ y + (1 | g), d))
+    said(lmm(y ~ x + (1 | g), transform(d, g = 1)))
+    said(lmm(y ~ x + (x | g), d, subset = x < 3))
+    said(lmm(y ~ x + (x | g), d, start = 1))
+    said(lmm(y ~ x + (1 | g), d, weights = 1:3))
+    said(lmm(y ~ x + (1 | g), transform(d, y = 1)))
+    said(lmm(y ~ x + (1 | g), transform(d, x = NA)))
   })
 })
 

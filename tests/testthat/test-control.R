@@ -2,7 +2,11 @@ test_that("options are checked once", {
   control <- lmm_control(max_evaluations = 50, tolerance = 1e-5, threads = 1, verbose = TRUE)
   expect_s3_class(control, "lmm_control")
   expect_identical(
-    unclass(control), list(max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L)
+    unclass(control),
+    list(
+      max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L, sigma = NULL,
+      hold = NULL, tie = NULL
+    )
   )
   bad <- function(pattern, ...) {
     expect_error(lmm_control(...), pattern, class = "ferrolmm_error_argument")
@@ -16,6 +20,13 @@ test_that("options are checked once", {
   bad("`threads`", threads = -1)
   bad("`threads`", threads = "all")
   bad("`verbose`", verbose = NULL)
+  bad("`sigma`", sigma = 0)
+  bad("`sigma`", sigma = c(1, 2))
+  bad("`hold` must name", hold = 0.3)
+  bad("`hold` must name", hold = c(a = 1, a = 2))
+  bad("`hold` must be numbers", hold = c(a = "1"))
+  bad("`tie` must be", tie = "a")
+  bad("twice", tie = list(c("a", "b"), c("b", "c")))
   expect_error(lmm_control(optimizer = "bobyqa"), "unused argument")
 })
 
@@ -63,4 +74,28 @@ test_that("verbose shows the way of the optimiser", {
     "criterion 4[0-9]+\\.[0-9]+  scaled gradient", class = "ferrolmm_message_trace"
   )
   expect_identical(fit$control$verbose, 1L)
+})
+
+test_that("constraints by name become constraints by position", {
+  control <- lmm_control(hold = c(b = 2, z = 5), tie = list(c("a", "d")))
+  names <- c("a", "b", "c", "d")
+  resolved <- resolve_constraints(control, names)
+  expect_identical(resolved$hold, c(NA, 2, NA, NA))
+  expect_identical(resolved$tie, c(1L, 2L, 3L, 1L))
+  expect_identical(resolve_constraints(resolved, names), resolved)
+  expect_identical(count_free(control, names), 2L)
+  expect_identical(count_free(control, names, c(FALSE, FALSE, TRUE, FALSE)), 1L)
+  expect_identical(count_free(lmm_control(), names), 4L)
+  plain <- resolve_constraints(lmm_control(), names)
+  expect_null(plain$hold)
+  expect_null(plain$tie)
+  expect_error(check_constraints(control, names), "`z`", class = "ferrolmm_error_argument")
+  expect_error(
+    check_constraints(lmm_control(hold = c(a = 1), tie = list(c("a", "b"))), names),
+    "held and tied", class = "ferrolmm_error_argument"
+  )
+  expect_error(
+    check_constraints(lmm_control(hold = c(a = 1)), c("a", "a")), "more than one",
+    class = "ferrolmm_error_argument"
+  )
 })

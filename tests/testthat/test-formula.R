@@ -59,7 +59,7 @@ test_that("double bars and structures are kept for the data stage", {
   bars <- parse_formula(y ~ (x || g) + diag(x | h) + us(1 | i), NULL, globalenv())$bars
   expect_identical(vapply(bars, function(b) b$double, NA), c(TRUE, FALSE, FALSE))
   expect_identical(vapply(bars, function(b) b$structure, ""), c("us", "diag", "us"))
-  expect_error(fixed_of(y ~ cs(1 | g)), "cs\\(\\)", class = "ferrolmm_error_formula")
+  expect_error(fixed_of(y ~ rr(1 | g)), "rr\\(\\)", class = "ferrolmm_error_formula")
   expect_error(fixed_of(y ~ us(1 | g, 2)), "us\\(\\)", class = "ferrolmm_error_formula")
   expect_error(fixed_of(y ~ diag(x || g)), "\\|\\|", class = "ferrolmm_error_formula")
 })
@@ -105,4 +105,46 @@ test_that("what cannot be read says why", {
   bad(y ~ (1 | "g"), "must be a variable")
   bad(y ~ (2 | g), "left side")
   bad(y ~ (offset(x) | g), "offset")
+})
+
+test_that("structures have lme4's and glmmTMB's names and defaults", {
+  bar <- function(formula) parse_formula(formula, NULL, globalenv())$bars[[1L]]
+  found <- function(formula) bar(formula)[c("structure", "hom")]
+  expect_identical(found(y ~ us(x | g)), list(structure = "us", hom = FALSE))
+  expect_identical(found(y ~ (x | g)), list(structure = "us", hom = FALSE))
+  expect_identical(found(y ~ cs(x | g)), list(structure = "cs", hom = FALSE))
+  expect_identical(found(y ~ cs(x | g, hom = TRUE)), list(structure = "cs", hom = TRUE))
+  expect_identical(found(y ~ homcs(x | g)), list(structure = "cs", hom = TRUE))
+  expect_identical(found(y ~ ar1(0 + x | g)), list(structure = "ar1", hom = TRUE))
+  expect_identical(found(y ~ ar1(0 + x | g, hom = FALSE)), list(structure = "ar1", hom = FALSE))
+  expect_identical(found(y ~ hetar1(0 + x | g)), list(structure = "ar1", hom = FALSE))
+  expect_identical(found(y ~ diag(x | g)), list(structure = "diag", hom = FALSE))
+  expect_identical(found(y ~ homdiag(x | g)), list(structure = "diag", hom = TRUE))
+  expect_identical(found(y ~ toep(0 + x | g)), list(structure = "toep", hom = FALSE))
+  expect_identical(found(y ~ homtoep(0 + x | g)), list(structure = "toep", hom = TRUE))
+  known <- bar(y ~ us(1 | g, cov = K + 1))$known
+  expect_identical(known, list(kind = "cov", expr = quote(K + 1)))
+  expect_identical(bar(y ~ us(1 | g, prec = Q))$known$kind, "prec")
+})
+
+test_that("arguments of a structure that make no sense are told", {
+  bad <- function(formula, pattern) {
+    expect_error(
+      parse_formula(formula, NULL, globalenv()), pattern, class = "ferrolmm_error_formula"
+    )
+  }
+  bad(y ~ cs(x | g, homo = TRUE), "Did you mean `hom`")
+  bad(y ~ cs(x | g, hom = 2), "`hom` of cs")
+  bad(y ~ us(x | g, hom = TRUE), "cannot be homogeneous")
+  bad(y ~ homcs(x | g, hom = FALSE), "contradicts")
+  bad(y ~ us(1 | g, cov = K, prec = Q), "one of `cov` and `prec`")
+  bad(y ~ us(1 | a / b, cov = K), "one grouping factor")
+  bad(y ~ csh(x | g), "residual = ~ csh")
+  bad(y ~ x, "residual = ~ us\\(visit")
+})
+
+test_that("a residual structure needs no random effects, and brings its variables", {
+  model <- parse_formula(y ~ x, NULL, globalenv(), list(variables = list(quote(t), quote(g))))
+  expect_identical(model$frame, y ~ x + t + g, ignore_formula_env = TRUE)
+  expect_length(model$bars, 0L)
 })

@@ -86,13 +86,14 @@ test_that("subset takes logical, numeric and character values", {
 test_that("a na.action of the user's own is called", {
   some <- d
   some$x[2] <- NA
-  calls <- 0L
+  calls <- new.env()
+  calls$count <- 0L
   own <- function(object, ...) {
-    calls <<- calls + 1L
+    calls$count <- calls$count + 1L
     stats::na.omit(object)
   }
   expect_identical(nrow(frame_of(y ~ x + (1 | g), some, na.action = own)), 7L)
-  expect_identical(calls, 1L)
+  expect_identical(calls$count, 1L)
   expect_error(
     frame_of(y ~ x + (1 | g), some, na.action = identity), "`x`: 1 missing value",
     class = "ferrolmm_error_missing"

@@ -31,6 +31,10 @@ fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj)
                 "theta",
                 Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj()?,
             ),
+            (
+                "phi",
+                Matrix::new(&found.phi, found.phi.len() / m.max(1), m).to_robj()?,
+            ),
             ("beta", columns(&found.beta)),
             ("standard_error", columns(&found.standard_error)),
             ("ddf", columns(&found.ddf)),

@@ -78,7 +78,9 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
         }
         _ => return boundary,
     }
-    let natural: Vec<f64> = (0..terms).map(|t| natural_variance(criterion, t)).collect();
+    let natural: Vec<f64> = (0..terms)
+        .map(|t| natural_variance(criterion, t, &outcome.x))
+        .collect();
     let Some(latest) = criterion.latest() else {
         return boundary;
     };
@@ -102,15 +104,17 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
     boundary
 }
 
-/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis.
-fn natural_variance(criterion: &Criterion<'_>, term: usize) -> f64 {
+/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis, times the
+/// square of the rows' mean standard deviation.
+fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &[f64]) -> f64 {
     let moments = &criterion.system().moments;
-    moments.factors[criterion.parameters.place[term].0].n_levels as f64 / moments.n as f64
+    criterion.unit(x).powi(2) * moments.factors[criterion.parameters.place[term].0].n_levels as f64
+        / moments.n as f64
 }
 
 fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
     let parameters = criterion.parameters;
-    let limit = ZERO * ZERO * natural_variance(criterion, term);
+    let limit = ZERO * ZERO * natural_variance(criterion, term, x);
     let (reduced, null) =
         parameters.structures[term].reduced(parameters.of_term(x, term), limit)?;
     Some(Split { reduced, null })
@@ -146,12 +150,21 @@ fn step_off(
 
 /// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
 /// than the fit, none.
-fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, HessianKind) {
+fn curvature(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    last: bool,
+) -> (Option<Vec<f64>>, HessianKind) {
     let exact = criterion.exact_cost();
     let differences = x.len() as f64 * criterion.evaluation_cost();
     let evaluations = criterion.evaluations;
     let hessian = if exact <= EXACT_LIMIT && exact <= differences.max(CHEAP) {
-        return (criterion.exact_hessian(), HessianKind::Exact);
+        let hessian = if last {
+            criterion.last_hessian()
+        } else {
+            criterion.exact_hessian()
+        };
+        return (hessian, HessianKind::Exact);
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {
@@ -166,15 +179,16 @@ fn curvature(criterion: &mut Criterion<'_>, x: &[f64]) -> (Option<Vec<f64>>, Hes
     (hessian, kind)
 }
 
-/// The certificate at the end of a run; leaves the criterion evaluated at the optimum.
-pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run) -> Certificate {
+/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum; where nothing else than its values is
+/// wanted afterwards (`last`), perhaps without its factor.
+pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> Certificate {
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
     let m = parameters.len();
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let (hessian, kind) = curvature(criterion, x);
+    let (hessian, kind) = curvature(criterion, x, last);
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {

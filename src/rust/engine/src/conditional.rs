@@ -36,7 +36,7 @@ pub fn term_variances(
                 } else {
                     let start = system.schur.offset[system.schur.node_of[basis.factor][j] as usize];
                     match (&inverse.r, &system.schur.storage) {
-                        (SchurFactor::Dense(r), _) => r.column(start + column)[start + row],
+                        (SchurFactor::Dense(r), _) => r.entry(start + row, start + column),
                         (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                             pattern.scatter_symmetric(values, start + column, &mut work);
                             work[start + row]
@@ -68,7 +68,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
                     } else {
                         let start = system.schur.offset[system.schur.node_of[f][j] as usize];
                         match (&inverse.r, &system.schur.storage) {
-                            (SchurFactor::Dense(r), _) => r.column(start + c)[start + i],
+                            (SchurFactor::Dense(r), _) => r.entry(start + i, start + c),
                             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                                 pattern.entry(values, start + i, start + c)?
                             }

@@ -8,7 +8,7 @@ use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
-use crate::residual::Whitening;
+use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
@@ -186,6 +186,22 @@ impl<'a> Criterion<'a> {
         Some(())
     }
 
+    /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
+    #[must_use]
+    pub(crate) fn unit(&self, x: &[f64]) -> f64 {
+        self.residual.map_or(1.0, |part| {
+            let phi = self.parameters.of_residual(x);
+            part.model.mean_log_scale(phi).exp()
+        })
+    }
+
+    /// The variance functions, if there are any.
+    #[must_use]
+    pub(crate) fn scales(&self) -> Option<&'a Residual> {
+        let model = &self.residual?.model;
+        model.has_scales().then_some(model)
+    }
+
     /// Whether second derivatives in closed form are there: levels must be independent, and so must be rows.
     #[must_use]
     pub fn has_exact_hessian(&self) -> bool {
@@ -290,6 +306,16 @@ impl<'a> Criterion<'a> {
     /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
     /// gradient.
     pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
+        self.exact_hessian_and(false)
+    }
+
+    /// The same as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
+    /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
+    pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
+        self.exact_hessian_and(true)
+    }
+
+    fn exact_hessian_and(&mut self, last: bool) -> Option<Vec<f64>> {
         self.latest()?;
         if !self.is_plain() {
             if self.latest.as_ref()?.exact.is_none() {
@@ -300,24 +326,47 @@ impl<'a> Criterion<'a> {
             return self.latest.as_ref()?.exact.clone();
         }
         if self.latest.as_ref()?.exact.is_none() {
-            if let Some(exact) = self.coarse_hessian() {
-                self.latest.as_mut()?.exact = Some(exact);
+            let coarse = self.coarse_factors();
+            let mut found = None;
+            if let Some(coarse) = coarse {
+                if last {
+                    let _ = self.factor.as_mut()?.give_up_complement();
+                    self.latest.as_mut()?.inverse = SelectedInverse::default();
+                }
+                found = self.coarse_hessian(&coarse);
+                if last {
+                    self.point.clear();
+                    self.latest.as_mut()?.exact.clone_from(&found);
+                    return found;
+                }
+            }
+            let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
+            latest.exact = if found.is_some() {
+                found
+            } else {
+                let directions = kappas(factor, self.parameters, &self.point);
+                let (inverse, solution) = (&mut latest.inverse, &latest.solution);
+                let traces = if last {
+                    inverse.y = Vec::new();
+                    let base = self.base;
+                    hessian::traces_in_place(
+                        base,
+                        factor,
+                        inverse,
+                        solution,
+                        &directions,
+                        self.reml,
+                    )
+                } else {
+                    hessian::traces(self.base, factor, inverse, solution, &directions, self.reml)
+                };
+                Some(latest.derivatives.exact_hessian(&traces))
+            };
+            if last {
+                self.point.clear();
             }
         }
-        let factor = self.factor.as_ref()?;
-        let latest = self.latest.as_mut()?;
-        if latest.exact.is_none() {
-            let traces = hessian::traces(
-                self.base,
-                factor,
-                &latest.inverse,
-                &latest.solution,
-                &kappas(factor, self.parameters, &self.point),
-                self.reml,
-            );
-            latest.exact = Some(latest.derivatives.exact_hessian(&traces));
-        }
-        latest.exact.clone()
+        self.latest.as_ref()?.exact.clone()
     }
 
     /// Hessian in theta at fixed sigma^2 of the criterion in which sigma^2 is a parameter of its own.
@@ -336,32 +385,26 @@ impl<'a> Criterion<'a> {
         self.residual.is_none() && !self.base.moments.pairs.iter().any(|pair| pair.f == pair.g)
     }
 
-    /// Exact Hessian where some T is nearly singular: from the factor at a slightly larger G (see [`COARSE`]).
-    fn coarse_hessian(&self) -> Option<Vec<f64>> {
+    /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
+    fn coarse_factors(&self) -> Option<Vec<Vec<f64>>> {
         let parameters = self.parameters;
-        let regular = parameters.regular_factors(&self.point);
+        let regular = parameters.regular_factors(&self.point, self.unit(&self.point));
         let moments = &self.base.moments;
         let coarse = parameters.factors_above(&self.point, |term| {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
             FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
         });
-        if coarse == regular {
-            return None;
-        }
-        let t = parameters.by_factor(&coarse);
+        (coarse != regular).then_some(coarse)
+    }
+
+    /// Exact Hessian from the factor at T of a slightly larger G.
+    fn coarse_hessian(&self, coarse: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let parameters = self.parameters;
+        let t = parameters.by_factor(coarse);
         let mut factor = Factor::new(self.base, t, self.center, None)?;
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
         let inverse = factor.selected_inverse(self.base, None);
         let solution = solve(self.base, &factor);
-        let directions = kappas(&factor, parameters, &self.point);
-        let traces = hessian::traces(
-            self.base,
-            &factor,
-            &inverse,
-            &solution,
-            &directions,
-            self.reml,
-        );
         let derivatives = derivatives(
             self.base,
             &factor,
@@ -379,6 +422,15 @@ impl<'a> Criterion<'a> {
             },
             None,
         )?;
+        let directions = kappas(&factor, parameters, &self.point);
+        let traces = hessian::traces_in_place(
+            self.base,
+            &mut factor,
+            &inverse,
+            &solution,
+            &directions,
+            self.reml,
+        );
         Some(derivatives.exact_hessian(&traces))
     }
 
@@ -391,8 +443,17 @@ impl<'a> Criterion<'a> {
         self.differenced_hessian(theta, true)
     }
 
-    /// Differences of the exact gradient, central or forward; the criterion is left evaluated at `theta`.
+    /// Differences of the exact gradient, central or forward; `None` where the criterion is not defined all around. It is
+    /// left evaluated at `theta`.
     pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
+        let hessian = self.differences(theta, central);
+        if !self.is_at(theta) {
+            let _ = self.value(theta);
+        }
+        hessian
+    }
+
+    fn differences(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
         let scale = self.scale(theta);
         let own = self.latest()?.derivatives.gradient.clone();
@@ -472,12 +533,15 @@ impl Objective for Criterion<'_> {
             self.latest = None;
             return None;
         }
-        let terms = parameters.regular_factors(x);
+        let terms = parameters.regular_factors(x, self.unit(x));
         let own = own_factors(parameters, x);
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
         if let Some(latest) = self.latest.take() {
-            self.spare = Some(latest.inverse);
+            self.spare = Some(SelectedInverse {
+                r: latest.inverse.r,
+                ..SelectedInverse::default()
+            });
         }
         let previous = self.factor.take();
         self.factor = Factor::new(self.system(), t, self.center, previous);
@@ -514,10 +578,12 @@ impl Objective for Criterion<'_> {
 
     fn scale(&self, x: &[f64]) -> Vec<f64> {
         let n = self.system().moments.n as f64;
+        let unit = self.unit(x);
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
             let f = self.parameters.place[term].0;
-            let natural = 0.3 * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
+            let natural =
+                0.3 * unit * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
             let own = self.parameters.of_term(x, term);
             out.extend(self.parameters.structures[term].scale(own, natural));
         }

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use crate::fixed_basis::accumulate_gram;
-use crate::linalg::dense::{self, Matrix};
+use crate::linalg::dense;
 use crate::linalg::small;
+use crate::linalg::triangle::Triangle;
 use crate::moments::Moments;
 use crate::parallel::{split_at_offsets, Workers};
 use crate::schur::{Schur, Source, Storage};
@@ -34,7 +35,7 @@ pub struct System {
 #[derive(Debug, Clone)]
 pub enum SchurFactor {
     /// Lower triangle of a dense matrix.
-    Dense(Matrix),
+    Dense(Triangle),
     /// Values on the pattern.
     Sparse(Vec<f64>),
 }
@@ -84,13 +85,19 @@ pub struct Factor {
 /// Buffers kept from one evaluation to the next.
 #[derive(Debug, Clone, Default)]
 struct Scratch {
-    inverse: Matrix,
-    dense_w: Vec<f64>,
+    strip: Vec<f64>,
+    spread: Vec<f64>,
     sparse: Vec<f64>,
 }
 
+impl Default for SchurFactor {
+    fn default() -> Self {
+        Self::Sparse(Vec::new())
+    }
+}
+
 /// M^-1 as far as the gradient needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SelectedInverse {
     /// S^-1: dense, or on the pattern of its factor.
     pub r: SchurFactor,
@@ -131,7 +138,12 @@ impl Factor {
         previous: Option<Self>,
     ) -> Option<Self> {
         let (scratch, storage) = match previous {
-            Some(old) => (old.scratch, Some(old.s)),
+            Some(old) => {
+                // one that was given up has no room
+                let given_up =
+                    matches!(&old.s, SchurFactor::Dense(s) if s.order() != system.schur.q2);
+                (old.scratch, (!given_up).then_some(old.s))
+            }
             None => (Scratch::default(), None),
         };
         let shift = shifts(system, &t, center);
@@ -162,25 +174,21 @@ impl Factor {
     /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
     fn factorize_schur(&mut self, system: &System) -> Option<f64> {
         let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
-        let mut dense_w = std::mem::take(&mut self.scratch.dense_w);
         assemble(
             system,
             &self.w,
             &self.w,
             -1.0,
             Some(&self.t),
-            &mut dense_w,
+            &mut self.scratch.spread,
             &mut storage,
         );
-        self.scratch.dense_w = dense_w;
         let log_det = match (&mut storage, &system.schur.storage) {
             (SchurFactor::Dense(s), _) => {
-                if s.nrows > 0 && !dense::cholesky(s, &system.workers) {
+                if !s.cholesky(&system.workers) {
                     return None;
                 }
-                (0..s.nrows)
-                    .map(|i| s.data[i * s.nrows + i].ln())
-                    .sum::<f64>()
+                s.log_diagonal()
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                 if !pattern.cholesky(values, &mut self.scratch.sparse) {
@@ -194,6 +202,28 @@ impl Factor {
         };
         self.s = storage;
         Some(2.0 * log_det)
+    }
+
+    /// Row-major B (q2 x m) <- L_S^-1 B or, with `transposed`, L_S^-T B, for the factor of the Schur complement.
+    pub fn solve_complement(&self, system: &System, b: &mut [f64], m: usize, transposed: bool) {
+        match (&self.s, &system.schur.storage) {
+            (SchurFactor::Dense(s), _) => s.solve_rows(b, m, transposed),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) if transposed => {
+                pattern.solve_transposed(values, b, m);
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, b, m),
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+    }
+
+    /// Gives away the factor of a dense complement and all buffers: solves are not possible afterwards, determinants and
+    /// solutions already found stay.
+    pub fn give_up_complement(&mut self) -> Option<Triangle> {
+        self.scratch = Scratch::default();
+        if let SchurFactor::Dense(s) = &mut self.s {
+            return Some(std::mem::take(s));
+        }
+        None
     }
 
     /// B <- L^-1 B.
@@ -234,25 +264,13 @@ impl Factor {
                     }
                 }
             });
-        match (&self.s, &schur.storage) {
-            (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, false),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                pattern.solve(values, &mut b.rest, m)
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => {}
-        }
+        self.solve_complement(system, &mut b.rest, m, false);
     }
 
     /// B <- L^-T B.
     pub fn backward(&self, system: &System, b: &mut Rows) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
-        match (&self.s, &schur.storage) {
-            (SchurFactor::Dense(s), _) => dense::solve_rows(s, &mut b.rest, m, true),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                pattern.solve_transposed(values, &mut b.rest, m)
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => {}
-        }
+        self.solve_complement(system, &mut b.rest, m, true);
         let rest = &b.rest;
         let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
         system.workers.for_each(parts, |piece, rows| {
@@ -294,14 +312,7 @@ impl Factor {
         }
         taken.clear();
         let positive = if p1 > 48 {
-            let mut matrix = Matrix {
-                data: xx,
-                nrows: p1,
-                ncols: p1,
-            };
-            let positive = dense::cholesky(&mut matrix, &system.workers);
-            xx = matrix.data;
-            positive
+            dense::cholesky(&mut xx, p1)
         } else {
             small::cholesky(&mut xx, p1)
         };
@@ -328,14 +339,9 @@ impl Factor {
                 let mut out = if let Some(SchurFactor::Dense(m)) = old {
                     m
                 } else {
-                    Matrix::default()
+                    Triangle::default()
                 };
-                dense::inverse_from_cholesky(
-                    s,
-                    &mut self.scratch.inverse,
-                    &mut out,
-                    &system.workers,
-                );
+                s.inverse_of_product(&mut self.scratch.strip, &mut out, &system.workers);
                 SchurFactor::Dense(out)
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
@@ -362,7 +368,7 @@ impl Factor {
             return y;
         }
         if let (true, SchurFactor::Dense(inverse)) = (schur.dense_w, r) {
-            return times_dense(system, &self.w, inverse, &mut self.scratch.dense_w);
+            return times_dense(system, &self.w, inverse);
         }
         let w = &self.w;
         let offsets = node_borders(schur)
@@ -373,20 +379,24 @@ impl Factor {
             .workers
             .for_each(split_at_offsets(&mut y, &offsets), |piece, out| {
                 let nodes = node_piece(schur, piece);
-                let mut work = vec![
-                    0.0;
-                    if matches!(r, SchurFactor::Sparse(_)) {
-                        schur.q2
-                    } else {
-                        0
+                let columns = schur.offset[nodes.start]..schur.offset[nodes.end];
+                let mut work = match r {
+                    SchurFactor::Dense(inverse) => {
+                        let mut work = vec![0.0; schur.q2 * columns.len()];
+                        inverse.gather(columns.clone(), &mut work);
+                        work
                     }
-                ];
+                    SchurFactor::Sparse(_) => vec![0.0; schur.q2],
+                };
                 let mut at = 0;
                 for v in nodes {
                     let size = schur.offset[v + 1] - schur.offset[v];
                     for a in 0..size {
                         let column: &[f64] = match (r, &schur.storage) {
-                            (SchurFactor::Dense(inverse), _) => inverse.column(schur.offset[v] + a),
+                            (SchurFactor::Dense(_), _) => {
+                                let c = schur.offset[v] + a - columns.start;
+                                &work[c * schur.q2..(c + 1) * schur.q2]
+                            }
                             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                                 pattern.scatter_symmetric(values, schur.offset[v] + a, &mut work);
                                 &work
@@ -510,7 +520,7 @@ fn node_parts<'a>(schur: &Schur, rows: &'a mut [f64], m: usize) -> Vec<&'a mut [
 
 fn empty_storage(schur: &Schur) -> SchurFactor {
     match &schur.storage {
-        Storage::Dense => SchurFactor::Dense(Matrix::zeros(schur.q2, schur.q2)),
+        Storage::Dense => SchurFactor::Dense(Triangle::zeros(&schur.offset)),
         Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     }
 }
@@ -654,7 +664,7 @@ pub fn assemble(
     right: &[f64],
     sign: f64,
     t: Option<&[Vec<f64>]>,
-    dense_w: &mut Vec<f64>,
+    spread: &mut Vec<f64>,
     out: &mut SchurFactor,
 ) {
     let (schur, k1) = (&system.schur, system.k1());
@@ -664,28 +674,35 @@ pub fn assemble(
     let borders = node_borders(schur);
     match (out, &schur.storage) {
         (SchurFactor::Dense(s), _) => {
-            let q2 = schur.q2;
-            let offsets: Vec<usize> = borders.iter().map(|&v| schur.offset[v] * q2).collect();
+            let layout = Arc::clone(&s.layout);
+            let offsets: Vec<usize> = borders
+                .iter()
+                .map(|&v| layout.column_start(schur.offset[v]))
+                .collect();
             let sparse_products = !schur.dense_w;
             system
                 .workers
                 .for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
                     for v in node_piece(schur, piece) {
                         for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                            let at = (schur.offset[v] + a - schur.offset[borders[piece]]) * q2;
-                            let column = &mut columns[at..at + q2];
+                            let j = schur.offset[v] + a;
+                            let first = layout.first_row(j);
+                            let at = layout.column_start(j) - offsets[piece];
+                            let column = &mut columns[at..at + schur.q2 - first];
                             column.fill(0.0);
                             if let Some(t) = t {
-                                own_column(system, t, v, a, column);
+                                own_column(system, t, v, a, first, column);
                             }
                             if sparse_products {
-                                subtract_products(schur, left, right, k1, v, a, sign, column);
+                                subtract_products(
+                                    schur, left, right, k1, v, a, sign, first, column,
+                                );
                             }
                         }
                     }
                 });
             if schur.dense_w {
-                add_dense_products(system, left, right, sign, dense_w, s);
+                add_dense_products(system, left, right, sign, spread, s);
             }
         }
         (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
@@ -706,9 +723,9 @@ pub fn assemble(
                                 work[row as usize] = 0.0;
                             }
                             if let Some(t) = t {
-                                own_column(system, t, v, a, &mut work);
+                                own_column(system, t, v, a, 0, &mut work);
                             }
-                            subtract_products(schur, left, right, k1, v, a, sign, &mut work);
+                            subtract_products(schur, left, right, k1, v, a, sign, 0, &mut work);
                             for (value, &row) in values[range.start - base..range.end - base]
                                 .iter_mut()
                                 .zip(&pattern.row[range])
@@ -723,8 +740,15 @@ pub fn assemble(
     }
 }
 
-/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on.
-fn own_column(system: &System, t: &[Vec<f64>], v: usize, a: usize, column: &mut [f64]) {
+/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`.
+fn own_column(
+    system: &System,
+    t: &[Vec<f64>],
+    v: usize,
+    a: usize,
+    first: usize,
+    column: &mut [f64],
+) {
     let schur = &system.schur;
     let (f, level) = schur.node[v];
     let k = system.moments.factors[f].k;
@@ -735,10 +759,10 @@ fn own_column(system: &System, t: &[Vec<f64>], v: usize, a: usize, column: &mut 
     small::mul_nn(zz, t_column, k, k, 1, &mut half);
     for row in a..k {
         let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
-        column[schur.offset[v] + row] = value;
+        column[schur.offset[v] + row - first] = value;
     }
     let prior = &system.moments.factors[f].prior;
-    column[schur.offset[v] + a] += prior.get(level).copied().unwrap_or(1.0);
+    column[schur.offset[v] + a - first] += prior.get(level).copied().unwrap_or(1.0);
     for at in schur.later_start[v]..schur.later_start[v + 1] {
         let l = schur.later[at] as usize;
         let g = schur.node[l].0;
@@ -753,7 +777,7 @@ fn own_column(system: &System, t: &[Vec<f64>], v: usize, a: usize, column: &mut 
             small::mul_nn(block, t_column, kg, k, 1, &mut product);
         }
         for row in 0..kg {
-            column[schur.offset[l] + row] += (row..kg)
+            column[schur.offset[l] + row - first] += (row..kg)
                 .map(|i| t[g][row * kg + i] * product[i])
                 .sum::<f64>();
         }
@@ -773,6 +797,7 @@ fn subtract_products(
     v: usize,
     a: usize,
     sign: f64,
+    first: usize,
     column: &mut [f64],
 ) {
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
@@ -784,33 +809,37 @@ fn subtract_products(
         if k1 == 1 {
             let c = sign * own[0];
             for (l, &row) in left[from..to].iter().zip(rows) {
-                column[row as usize] += c * l;
+                column[row as usize - first] += c * l;
             }
         } else {
             for (l, &row) in left[from * k1..to * k1].chunks_exact(k1).zip(rows) {
                 let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
-                column[row as usize] += sign * s;
+                column[row as usize - first] += sign * s;
             }
         }
     }
 }
 
-/// W as a full matrix: row-major, one row for each effect of the first factor.
-fn spread(system: &System, w: &[f64], out: &mut [f64]) {
-    let (schur, k1) = (&system.schur, system.k1());
+/// Rows of W that are spread out at once.
+const SPREAD: usize = 256;
+
+/// Levels of the first factor whose rows are spread out at once, piece by piece.
+fn spread_pieces(system: &System) -> Vec<std::ops::Range<usize>> {
+    let levels = system.moments.factors[0].n_levels;
+    crate::parallel::pieces(levels, (SPREAD / system.k1()).max(1))
+}
+
+/// The rows of W of some levels as a full matrix: row-major, one row for each effect of the first factor.
+fn spread(system: &System, w: &[f64], levels: std::ops::Range<usize>, out: &mut [f64]) {
+    let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
     out.fill(0.0);
-    let q2 = schur.q2;
-    let parts: Vec<&mut [f64]> = out.chunks_mut(LEVELS * k1 * q2).collect();
-    system.workers.for_each(parts, |piece, rows| {
-        for (i, block) in rows.chunks_exact_mut(k1 * q2).enumerate() {
-            let j = piece * LEVELS + i;
-            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
-                for a in 0..k1 {
-                    block[a * q2 + schur.effect_row[e] as usize] = w[e * k1 + a];
-                }
+    for (j, block) in levels.zip(out.chunks_exact_mut(k1 * q2)) {
+        for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+            for a in 0..k1 {
+                block[a * q2 + schur.effect_row[e] as usize] = w[e * k1 + a];
             }
         }
-    });
+    }
 }
 
 fn add_dense_products(
@@ -819,49 +848,49 @@ fn add_dense_products(
     right: &[f64],
     sign: f64,
     buffer: &mut Vec<f64>,
-    s: &mut Matrix,
+    s: &mut Triangle,
 ) {
-    let (q1, q2) = (system.q1(), system.schur.q2);
+    let row = system.k1() * system.schur.q2;
     let same = std::ptr::eq(left, right);
-    buffer.resize(q1 * q2 * if same { 1 } else { 2 }, 0.0);
-    let (first, second) = buffer.split_at_mut(q1 * q2);
-    spread(system, left, first);
-    if same {
-        dense::add_strips(first, first, q1, q2, sign, s, &system.workers);
-    } else {
-        spread(system, right, second);
-        dense::add_strips(first, second, q1, q2, sign, s, &system.workers);
+    for levels in spread_pieces(system) {
+        let (m, size) = (levels.len() * system.k1(), levels.len() * row);
+        buffer.resize(buffer.len().max(size * if same { 1 } else { 2 }), 0.0);
+        let (first, second) = buffer.split_at_mut(size);
+        spread(system, left, levels.clone(), first);
+        let second = if same {
+            &*first
+        } else {
+            spread(system, right, levels, &mut second[..size]);
+            &second[..size]
+        };
+        s.add_product_of_rows(first, second, m, sign, &system.workers);
     }
 }
 
-/// Y = W S^-1 where W is nearly full: one product by rows, then sorted into the order of the incidences.
-fn times_dense(system: &System, w: &[f64], inverse: &Matrix, buffer: &mut Vec<f64>) -> Vec<f64> {
+/// Y = W S^-1 where W is nearly full: products of some rows at a time, sorted into the order of the incidences.
+fn times_dense(system: &System, w: &[f64], inverse: &Triangle) -> Vec<f64> {
     let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
-    buffer.resize(system.q1() * q2, 0.0);
-    spread(system, w, buffer);
-    const ROWS: usize = 256;
-    let mut product = vec![0.0; buffer.len()];
-    let parts: Vec<&mut [f64]> = product.chunks_mut(ROWS * q2).collect();
-    let source = &*buffer;
-    system.workers.for_each(parts, |piece, out| {
-        let m = out.len() / q2;
-        dense::rows_times(
-            &source[piece * ROWS * q2..piece * ROWS * q2 + m * q2],
-            &inverse.data,
-            m,
-            q2,
-            q2,
-            out,
-        );
-    });
     let mut y = vec![0.0; schur.effect_row.len() * k1];
-    for j in 0..schur.start.len() - 1 {
-        for at in schur.start[j]..schur.start[j + 1] {
-            let slot = y_slot(schur, at);
-            for (i, e) in (schur.effect_start[at]..schur.effect_start[at + 1]).enumerate() {
-                for a in 0..k1 {
-                    y[(slot + i) * k1 + a] =
-                        product[(j * k1 + a) * q2 + schur.effect_row[e] as usize];
+    // as many pieces at a time as there are threads: each is the same whatever stands beside it
+    for batch in spread_pieces(system).chunks(system.workers.count()) {
+        let products = system.workers.map(batch.len(), |piece| {
+            let levels = batch[piece].clone();
+            let m = levels.len() * k1;
+            let mut rows = vec![0.0; m * q2];
+            spread(system, w, levels, &mut rows);
+            let mut product = vec![0.0; m * q2];
+            inverse.rows_times(&rows, m, &mut product);
+            product
+        });
+        for (levels, product) in batch.iter().zip(products) {
+            for (j, rows) in levels.clone().zip(product.chunks_exact(k1 * q2)) {
+                for at in schur.start[j]..schur.start[j + 1] {
+                    let slot = y_slot(schur, at);
+                    for (i, e) in (schur.effect_start[at]..schur.effect_start[at + 1]).enumerate() {
+                        for a in 0..k1 {
+                            y[(slot + i) * k1 + a] = rows[a * q2 + schur.effect_row[e] as usize];
+                        }
+                    }
                 }
             }
         }

@@ -85,18 +85,21 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
         }
         gamma[i] /= factor.lx[i * p1 + i];
     }
-    let split = |rows: &[f64], shift: &dyn Fn(usize) -> f64| {
+    let split = |mut rows: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
         let effects = rows.len() / p1;
-        let (mut c, mut u) = (Vec::with_capacity(effects * p), Vec::with_capacity(effects));
-        for (i, row) in rows.chunks_exact(p1).enumerate() {
-            c.extend_from_slice(&row[..p]);
+        let mut u = Vec::with_capacity(effects);
+        for i in 0..effects {
+            let row = &rows[i * p1..(i + 1) * p1];
             let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
             u.push(row[p] + shift(i) - fixed);
+            // the rows of c stay where they are, moved together
+            rows.copy_within(i * p1..i * p1 + p, i * p);
         }
-        (c, u)
+        rows.truncate(effects * p);
+        (rows, u)
     };
     let first_shift = &factor.shift[0];
-    let (c1, u1) = split(&all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
+    let (c1, u1) = split(all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
     let schur = &system.schur;
     let mut rest_shift = vec![0.0; schur.q2];
     for (v, &(f, level)) in schur.node.iter().enumerate() {
@@ -106,7 +109,7 @@ pub fn solve(system: &System, factor: &Factor) -> Solution {
                 factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
         }
     }
-    let (c2, u2) = split(&all.rest, &|i| rest_shift[i]);
+    let (c2, u2) = split(all.rest, &|i| rest_shift[i]);
     let c = Rows {
         first: c1,
         rest: c2,
@@ -674,7 +677,16 @@ fn node_sums(
         let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
         for a in 0..k {
             let column: &[f64] = match (&inverse.r, &schur.storage) {
-                (SchurFactor::Dense(r), _) => r.column(range.start + a),
+                (SchurFactor::Dense(r), _) => {
+                    let others = later.clone().zip(&sizes).flat_map(|(at, kg)| {
+                        let start = schur.offset[schur.later[at] as usize];
+                        start..start + kg
+                    });
+                    for row in range.clone().chain(others) {
+                        work[row] = r.entry(row, range.start + a);
+                    }
+                    &work
+                }
                 (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
                     pattern.scatter_symmetric(values, range.start + a, &mut work);
                     &work

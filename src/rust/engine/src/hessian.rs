@@ -5,12 +5,15 @@
 //! enter through N_jl = delta_jl (I - D_j^-1) - F_j'Rbar F_l, F_j' = L_j^-T [W_j, W_Xj], so that the J^2 pairs collapse into
 //! Phi_a = sum_j F_j kappa_a F_j' and tr(Rbar Phi_a Rbar Phi_b): nothing of order q x q is formed for them.
 
+use std::sync::Arc;
+
 use crate::covariance::Parameters;
-use crate::factor::{assemble, Factor, SchurFactor, SelectedInverse, System, LEVELS};
-use crate::gradient::{Direction, Solution};
-use crate::linalg::dense::{self, Matrix};
-use crate::linalg::small;
-use crate::parallel::Workers;
+use crate::factor::{assemble, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
+use crate::gradient::{apply_directions, Direction, Solution};
+use crate::linalg::sparse::Pattern;
+use crate::linalg::triangle::{Layout, Triangle};
+use crate::linalg::{dense, small};
+use crate::parallel::split_at_offsets;
 use crate::schur::{Storage, DENSE_ADVANTAGE};
 
 /// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
@@ -38,6 +41,9 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
 }
 
 /// tr(P V_a P V_b) (`reml`; else of V^-1) for all pairs of directions, m x m.
+///
+/// Rbar = S^-1 + G G' with G = [H; -Lx^-T] is not formed: with V_a = L_S^-1 [Phi_a G]_S and M_a = G'Phi_a G,
+/// tr(Rbar Phi_a Rbar Phi_b) = tr(S^-1 Phi_a S^-1 Phi_b) + 2 tr(V_a'V_b) + tr(M_a M_b).
 #[must_use]
 pub fn traces(
     system: &System,
@@ -47,16 +53,60 @@ pub fn traces(
     directions: &[Direction],
     reml: bool,
 ) -> Vec<f64> {
+    let images = images(system, factor, solution, directions, reml);
+    let parts = (inverse, solution, images.as_slice());
+    traces_from(system, factor, parts, directions, reml, None)
+}
+
+/// As [`traces`], but the factor of a dense complement gives its place to the products: it is gone afterwards.
+#[must_use]
+pub fn traces_in_place(
+    system: &System,
+    factor: &mut Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    directions: &[Direction],
+    reml: bool,
+) -> Vec<f64> {
+    let images = images(system, factor, solution, directions, reml);
+    let room = factor.give_up_complement();
+    let parts = (inverse, solution, images.as_slice());
+    traces_from(system, factor, parts, directions, reml, room)
+}
+
+fn images(
+    system: &System,
+    factor: &Factor,
+    solution: &Solution,
+    directions: &[Direction],
+    reml: bool,
+) -> Vec<Image> {
+    if !reml || solution.h.m == 0 {
+        return Vec::new();
+    }
+    directions
+        .iter()
+        .filter(|direction| direction.factor == 0)
+        .map(|direction| Image::new(system, factor, solution, direction))
+        .collect()
+}
+
+fn traces_from(
+    system: &System,
+    factor: &Factor,
+    (inverse, solution, images): (&SelectedInverse, &Solution, &[Image]),
+    directions: &[Direction],
+    reml: bool,
+    room: Option<Triangle>,
+) -> Vec<f64> {
     let m = directions.len();
-    let fixed = if reml { solution.h.m } else { 0 };
-    let r = bordered_inverse(system, factor, inverse, solution, fixed);
+    let p = if reml { solution.h.m } else { 0 };
     let of = |f: usize| -> Vec<usize> { (0..m).filter(|&a| directions[a].factor == f).collect() };
     let first = of(0);
-    let products: Vec<Matrix> = first
-        .iter()
-        .map(|&a| phi(system, factor, &directions[a].kappa, fixed).after(&r, system))
-        .collect();
-    let own = first_traces(system, factor, inverse, solution, directions, &first, fixed);
+    let own = first_traces(system, factor, inverse, solution, directions, &first, p);
+    let r = Complement::new(system, factor, inverse);
+    let products = products(system, factor, &r, directions, &first, room);
+    let count = first.len();
     let mut out = vec![0.0; m * m];
     let mut set = |a: usize, b: usize, value: f64| {
         out[b * m + a] = value;
@@ -64,20 +114,34 @@ pub fn traces(
     };
     for (i, &a) in first.iter().enumerate() {
         for (j, &b) in first.iter().enumerate().skip(i) {
-            set(
-                a,
-                b,
-                own[i * first.len() + j]
-                    + trace_of_product(&products[i], &products[j], &system.workers),
-            );
+            let fixed = match (images.get(i), images.get(j)) {
+                (Some(x), Some(y)) => {
+                    2.0 * dot(&x.half, &y.half) + small::trace_product(&x.inner, &y.inner, p)
+                }
+                _ => 0.0,
+            };
+            let at = i * count + j;
+            set(a, b, own[at] + products.pairs[at] + fixed);
         }
-        for b in (0..m).filter(|&b| directions[b].factor != 0) {
-            set(a, b, mixed_trace(system, &products[i], &r, &directions[b]));
+    }
+    for b in (0..m).filter(|&b| directions[b].factor != 0) {
+        let turned = (p > 0).then(|| turned(system, solution, &directions[b]));
+        for (i, &a) in first.iter().enumerate() {
+            // tr(K_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
+            let fixed = match (images.get(i), &turned) {
+                (Some(x), Some((kh, hkh))) => {
+                    2.0 * dot(kh, &x.solved) + small::trace_product(&x.inner, hkh, p)
+                }
+                _ => 0.0,
+            };
+            set(a, b, products.mixed[i * m + b] + fixed);
         }
     }
     for f in 1..system.moments.factors.len() {
         for g in f..system.moments.factors.len() {
-            for (a, b, value) in node_traces(system, &r, directions, (f, of(f)), (g, of(g))) {
+            for (a, b, value) in
+                node_traces(&r, &solution.h.rest, p, directions, (f, of(f)), (g, of(g)))
+            {
                 set(a, b, value);
             }
         }
@@ -85,95 +149,294 @@ pub fn traces(
     out
 }
 
-/// Inverse of the Schur complement bordered by Q: [S^-1 + H H', -H Lx^-1; ., (Lx Lx')^-1].
-fn bordered_inverse(
-    system: &System,
-    factor: &Factor,
-    inverse: &SelectedInverse,
-    solution: &Solution,
-    p: usize,
-) -> Matrix {
-    let q2 = system.schur.q2;
-    let order = q2 + p;
-    let mut r = Matrix::zeros(order, order);
-    match &inverse.r {
-        SchurFactor::Dense(s) => {
-            for j in 0..q2 {
-                r.data[j * order..j * order + q2].copy_from_slice(s.column(j));
-            }
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// Phi_a G for one direction of the first factor, all from F_j'G = -L_j'h_j.
+struct Image {
+    /// V_a = L_S^-1 [Phi_a G]_S, q2 x p.
+    half: Vec<f64>,
+    /// S^-1 [Phi_a G]_S.
+    solved: Vec<f64>,
+    /// M_a = G'Phi_a G, p x p.
+    inner: Vec<f64>,
+}
+
+impl Image {
+    fn new(system: &System, factor: &Factor, solution: &Solution, direction: &Direction) -> Self {
+        let h = &solution.h;
+        let p = h.m;
+        let mut rows = apply_directions(system, std::slice::from_ref(direction), h);
+        let mut inner = vec![0.0; p * p];
+        let effects = h.first.len() / p;
+        dense::add_transposed_product(&h.first, &rows.first, effects, p, p, 1.0, &mut inner);
+        factor.forward(system, &mut rows);
+        let half = rows.rest;
+        let mut solved = half.clone();
+        factor.solve_complement(system, &mut solved, p, true);
+        Self {
+            half,
+            solved,
+            inner,
         }
-        SchurFactor::Sparse(_) => {
-            if let (SchurFactor::Sparse(values), Storage::Sparse(pattern)) =
-                (&factor.s, &system.schur.storage)
-            {
-                let mut identity = vec![0.0; q2 * q2];
-                (0..q2).for_each(|i| identity[i * q2 + i] = 1.0);
-                pattern.solve(values, &mut identity, q2);
-                pattern.solve_transposed(values, &mut identity, q2);
-                for j in 0..q2 {
-                    r.data[j * order..j * order + q2]
-                        .copy_from_slice(&identity[j * q2..(j + 1) * q2]);
+    }
+}
+
+/// K_b H (q2 x p) and H'K_b H (p x p) for a direction of another factor than the first.
+fn turned(system: &System, solution: &Solution, direction: &Direction) -> (Vec<f64>, Vec<f64>) {
+    let p = solution.h.m;
+    let h = Rows {
+        first: Vec::new(),
+        rest: solution.h.rest.clone(),
+        m: p,
+    };
+    let kh = apply_directions(system, std::slice::from_ref(direction), &h).rest;
+    let mut hkh = vec![0.0; p * p];
+    let q2 = system.schur.q2;
+    dense::add_transposed_product(&h.rest, &kh, q2, p, p, 1.0, &mut hkh);
+    (kh, hkh)
+}
+
+/// All of S^-1, in tiles.
+struct Complement<'a> {
+    system: &'a System,
+    layout: Arc<Layout>,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
+    /// As the gradient needed it.
+    Dense(&'a Triangle),
+    /// Column-major, computed from the sparse factor; and the pattern of the latter.
+    Sparse(Vec<f64>, &'a Pattern),
+}
+
+impl<'a> Complement<'a> {
+    fn new(system: &'a System, factor: &Factor, inverse: &'a SelectedInverse) -> Self {
+        if let SchurFactor::Dense(r) = &inverse.r {
+            return Self {
+                system,
+                layout: Arc::clone(&r.layout),
+                values: Values::Dense(r),
+            };
+        }
+        let layout = Arc::new(Layout::new(&system.schur.offset));
+        let n = layout.order();
+        let (SchurFactor::Sparse(l), Storage::Sparse(pattern)) = (&factor.s, &system.schur.storage)
+        else {
+            unreachable!("a dense complement has a dense inverse")
+        };
+        let mut values = vec![0.0; n * n];
+        let offsets: Vec<usize> = (0..layout.strips())
+            .map(|s| layout.columns(s).start * n)
+            .chain([n * n])
+            .collect();
+        system
+            .workers
+            .for_each(split_at_offsets(&mut values, &offsets), |s, strip| {
+                let columns = layout.columns(s);
+                let width = columns.len();
+                let mut rows = vec![0.0; n * width];
+                (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
+                pattern.solve(l, &mut rows, width);
+                pattern.solve_transposed(l, &mut rows, width);
+                for (i, row) in rows.chunks_exact(width).enumerate() {
+                    for (c, value) in row.iter().enumerate() {
+                        strip[c * n + i] = *value;
+                    }
+                }
+            });
+        Self {
+            system,
+            layout,
+            values: Values::Sparse(values, pattern),
+        }
+    }
+
+    /// Tile (i, j), column-major.
+    fn tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        match &self.values {
+            Values::Dense(r) => r.copy_tile((i, j), out),
+            Values::Sparse(r, _) => {
+                let (n, rows) = (self.layout.order(), self.layout.columns(i));
+                for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+                    column.copy_from_slice(&r[l * n + rows.start..l * n + rows.end]);
                 }
             }
         }
     }
-    if p == 0 {
-        return r;
-    }
-    let h = &solution.h.rest;
-    if q2 > 0 {
-        let mut outer = Matrix::zeros(q2, q2);
-        let transposed: Vec<f64> = (0..p)
-            .flat_map(|a| (0..q2).map(move |i| h[i * p + a]))
-            .collect();
-        dense::add_strips(
-            &transposed,
-            &transposed,
-            p,
-            q2,
-            1.0,
-            &mut outer,
-            &system.workers,
-        );
-        outer.symmetrize_from_lower();
-        for j in 0..q2 {
-            r.data[j * order..j * order + q2]
-                .iter_mut()
-                .zip(outer.column(j))
-                .for_each(|(x, y)| *x += y);
+
+    /// Tile (i, j), i >= j, of S^-1 Phi and of Phi S^-1.
+    fn times(
+        &self,
+        phi: &SchurFactor,
+        (i, j): (usize, usize),
+        left: &mut [f64],
+        right: &mut [f64],
+    ) {
+        let (rows, columns) = (self.layout.columns(i), self.layout.columns(j));
+        match (phi, &self.values) {
+            (SchurFactor::Dense(phi), Values::Dense(r)) => {
+                r.tile_of_product(phi, (i, j), left);
+                if i > j {
+                    phi.tile_of_product(r, (i, j), right);
+                    return;
+                }
+            }
+            (SchurFactor::Sparse(phi), Values::Sparse(r, pattern)) => {
+                let n = self.layout.order();
+                left.fill(0.0);
+                for (column, out) in columns.clone().zip(left.chunks_exact_mut(rows.len())) {
+                    pattern.for_each_symmetric(phi, column, |l, value| {
+                        if value != 0.0 {
+                            add_scaled(value, &r[l * n + rows.start..l * n + rows.end], out);
+                        }
+                    });
+                }
+                if i > j {
+                    let mut mirrored = vec![0.0; rows.len() * columns.len()];
+                    for (row, out) in rows.clone().zip(mirrored.chunks_exact_mut(columns.len())) {
+                        pattern.for_each_symmetric(phi, row, |l, value| {
+                            if value != 0.0 {
+                                let own = &r[l * n + columns.start..l * n + columns.end];
+                                add_scaled(value, own, out);
+                            }
+                        });
+                    }
+                    transpose(&mirrored, columns.len(), right);
+                    return;
+                }
+            }
+            _ => {}
         }
+        transpose(left, rows.len(), right);
     }
-    let p1 = p + 1;
-    let lx: Vec<f64> = (0..p * p)
-        .map(|e| factor.lx[(e / p) * p1 + e % p])
-        .collect();
-    let li = small::invert_lower(&lx, p);
-    for i in 0..q2 {
-        for a in 0..p {
-            // -(H Lx^-1)[i, a]
-            let value: f64 = -(a..p).map(|b| h[i * p + b] * li[a * p + b]).sum::<f64>();
-            r.data[(q2 + a) * order + i] = value;
-            r.data[i * order + q2 + a] = value;
-        }
+
+    /// Nodes of factor `g` in strip `s`, as first effects counted from the strip's own.
+    fn nodes(&self, s: usize, g: usize) -> Vec<usize> {
+        let schur = &self.system.schur;
+        let columns = self.layout.columns(s);
+        let from = schur.offset.partition_point(|&e| e < columns.start);
+        let to = schur.offset.partition_point(|&e| e < columns.end);
+        (from..to)
+            .filter(|&v| schur.node[v].0 == g)
+            .map(|v| schur.offset[v] - columns.start)
+            .collect()
     }
-    for a in 0..p {
-        for b in 0..p {
-            r.data[(q2 + a) * order + q2 + b] =
-                (a.max(b)..p).map(|c| li[a * p + c] * li[b * p + c]).sum();
-        }
-    }
-    r
 }
 
-/// Phi_a = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T and W_j = [W_2j, W_Xj].
-fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
-    let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
-    let levels = system.moments.factors[0].n_levels;
-    let p1 = factor.rzx.m;
+fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
+    out.iter_mut().zip(x).for_each(|(o, v)| *o += value * v);
+}
+
+/// The transpose of a column-major matrix with so many rows.
+fn transpose(a: &[f64], rows: usize, out: &mut [f64]) {
+    let columns = a.len() / rows.max(1);
+    for (j, column) in a.chunks_exact(rows.max(1)).enumerate() {
+        for (i, value) in column.iter().enumerate() {
+            out[i * columns + j] = *value;
+        }
+    }
+}
+
+/// What the products S^-1 Phi_a are needed for.
+struct Products {
+    /// tr(S^-1 Phi_a S^-1 Phi_b) for pairs of directions of the first factor.
+    pairs: Vec<f64>,
+    /// sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1]_vv kappa_b): a direction of the first factor by any other.
+    mixed: Vec<f64>,
+}
+
+/// Tile by tile, of which none is kept: tile (i, j) of A = S^-1 Phi meets tile (j, i), which is that of A' = Phi S^-1 turned.
+fn products(
+    system: &System,
+    factor: &Factor,
+    r: &Complement<'_>,
+    directions: &[Direction],
+    first: &[usize],
+    mut room: Option<Triangle>,
+) -> Products {
+    let (m, count) = (directions.len(), first.len());
+    let phis: Vec<SchurFactor> = first
+        .iter()
+        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa, room.take()))
+        .collect();
+    let others: Vec<usize> = (0..m).filter(|&b| directions[b].factor != 0).collect();
+    let mut tiles: Vec<(usize, usize)> = Vec::new();
+    if count > 0 {
+        for i in 0..r.layout.strips() {
+            tiles.extend((0..=i).map(|j| (i, j)));
+        }
+    }
+    let parts = system.workers.map(tiles.len(), |piece| {
+        let (i, j) = tiles[piece];
+        let (rows, columns) = (r.layout.columns(i).len(), r.layout.columns(j).len());
+        let size = rows * columns;
+        let mut left = vec![vec![0.0; size]; count];
+        let mut right = vec![vec![0.0; size]; count];
+        for (a, phi) in phis.iter().enumerate() {
+            r.times(phi, (i, j), &mut left[a], &mut right[a]);
+        }
+        let mut pairs = vec![0.0; count * count];
+        for a in 0..count {
+            for b in a..count {
+                pairs[a * count + b] = dot(&left[a], &right[b]);
+                if i > j {
+                    pairs[a * count + b] += dot(&right[a], &left[b]);
+                }
+            }
+        }
+        let mut mixed = vec![0.0; count * m];
+        let mut own = vec![0.0; if others.is_empty() { 0 } else { size }];
+        if !others.is_empty() {
+            r.tile((i, j), &mut own);
+        }
+        for &b in &others {
+            let (g, kappa) = (directions[b].factor, &directions[b].kappa);
+            let k = system.moments.factors[g].k;
+            let (above, beside) = (r.nodes(i, g), r.nodes(j, g));
+            for e in (0..k * k).filter(|&e| kappa[e] != 0.0) {
+                let (x, y) = (e % k, e / k);
+                for a in 0..count {
+                    let mut sum = 0.0;
+                    for (p, q) in left[a].chunks_exact(rows).zip(own.chunks_exact(rows)) {
+                        sum += above.iter().map(|v| p[v + x] * q[v + y]).sum::<f64>();
+                    }
+                    if i > j {
+                        for v in &beside {
+                            let p = &right[a][(v + x) * rows..(v + x + 1) * rows];
+                            sum += dot(p, &own[(v + y) * rows..(v + y + 1) * rows]);
+                        }
+                    }
+                    mixed[a * m + b] += kappa[e] * sum;
+                }
+            }
+        }
+        (pairs, mixed)
+    });
+    let mut total = Products {
+        pairs: vec![0.0; count * count],
+        mixed: vec![0.0; count * m],
+    };
+    for (pairs, mixed) in parts {
+        add_scaled(1.0, &pairs, &mut total.pairs);
+        add_scaled(1.0, &mixed, &mut total.mixed);
+    }
+    total
+}
+
+/// [Phi_a]_S = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is.
+fn phi(
+    system: &System,
+    factor: &Factor,
+    layout: &Arc<Layout>,
+    kappa: &[f64],
+    room: Option<Triangle>,
+) -> SchurFactor {
+    let (schur, k1) = (&system.schur, system.k1());
     let mut kw = vec![0.0; factor.w.len()];
-    let mut kx = vec![0.0; levels * k1 * p];
-    let mut x = vec![0.0; levels * k1 * p];
-    for j in 0..levels {
+    for j in 0..system.moments.factors[0].n_levels {
         let l = &factor.l1[j * k1 * k1..(j + 1) * k1 * k1];
         let mut k = kappa.to_vec();
         for _ in 0..2 {
@@ -196,130 +459,19 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], p: usize) -> Phi {
                 &mut kw[e * k1..(e + 1) * k1],
             );
         }
-        for a in 0..p {
-            for i in 0..k1 {
-                x[(j * k1 + i) * p + a] = factor.rzx.first[(j * k1 + i) * p1 + a];
-                kx[(j * k1 + i) * p + a] = (0..k1)
-                    .map(|c| k[c * k1 + i] * factor.rzx.first[(j * k1 + c) * p1 + a])
-                    .sum();
-            }
-        }
     }
-    let mut rest = if matches!(schur.storage, Storage::Dense) {
-        SchurFactor::Dense(Matrix::zeros(q2, q2))
-    } else {
-        SchurFactor::Sparse(vec![0.0; factor_entries(schur)])
+    let mut rest = match &schur.storage {
+        Storage::Dense => {
+            SchurFactor::Dense(room.unwrap_or_else(|| Triangle::with_layout(Arc::clone(layout))))
+        }
+        Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     };
-    assemble(
-        system,
-        &factor.w,
-        &kw,
-        1.0,
-        None,
-        &mut Vec::new(),
-        &mut rest,
-    );
+    let mut spread = Vec::new();
+    assemble(system, &factor.w, &kw, 1.0, None, &mut spread, &mut rest);
     if let SchurFactor::Dense(s) = &mut rest {
-        s.symmetrize_from_lower();
+        s.mirror();
     }
-    let mut border = vec![0.0; q2 * p];
-    for j in 0..levels {
-        for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
-            let row = schur.effect_row[e] as usize;
-            for i in 0..k1 {
-                let w = factor.w[e * k1 + i];
-                for a in 0..p {
-                    border[a * q2 + row] += w * kx[(j * k1 + i) * p + a];
-                }
-            }
-        }
-    }
-    let mut fixed = vec![0.0; p * p];
-    if p > 0 {
-        dense::add_transposed_product(&x, &kx, levels * k1, p, p, 1.0, &mut fixed);
-    }
-    Phi {
-        rest,
-        border,
-        fixed,
-        p,
-    }
-}
-
-fn factor_entries(schur: &crate::schur::Schur) -> usize {
-    match &schur.storage {
-        Storage::Sparse(pattern) => pattern.nnz(),
-        Storage::Dense => 0,
-    }
-}
-
-/// Phi_a: nodes (dense, or on the pattern of the factor), their border with Q, and Q itself.
-struct Phi {
-    rest: SchurFactor,
-    border: Vec<f64>,
-    fixed: Vec<f64>,
-    p: usize,
-}
-
-impl Phi {
-    /// R Phi for a symmetric R of the bordered order.
-    fn after(&self, r: &Matrix, system: &System) -> Matrix {
-        let (q2, p) = (system.schur.q2, self.p);
-        let order = q2 + p;
-        let mut out = Matrix::zeros(order, order);
-        match (&self.rest, &system.schur.storage) {
-            (SchurFactor::Dense(s), _) => {
-                dense::add_product(&mut out, 0..q2, r, 0..q2, &s.data, &system.workers)
-            }
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                let columns: Vec<&mut [f64]> = out.data[..q2 * order].chunks_mut(order).collect();
-                system.workers.for_each(columns, |j, column| {
-                    pattern.for_each_symmetric(values, j, |i, value| {
-                        if value != 0.0 {
-                            column
-                                .iter_mut()
-                                .zip(r.column(i))
-                                .for_each(|(x, y)| *x += value * y);
-                        }
-                    });
-                });
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => {}
-        }
-        let transposed: Vec<f64> = (0..q2 * p)
-            .map(|e| self.border[(e % p.max(1)) * q2 + e / p.max(1)])
-            .collect();
-        dense::add_product(&mut out, 0..q2, r, q2..order, &transposed, &system.workers);
-        dense::add_product(&mut out, q2..order, r, 0..q2, &self.border, &system.workers);
-        dense::add_product(
-            &mut out,
-            q2..order,
-            r,
-            q2..order,
-            &self.fixed,
-            &system.workers,
-        );
-        out
-    }
-}
-
-/// tr(A B), by tiles: one of the two is read across its columns.
-fn trace_of_product(a: &Matrix, b: &Matrix, workers: &Workers) -> f64 {
-    const TILE: usize = 32;
-    let n = a.nrows;
-    let strips = workers.map(n.div_ceil(TILE), |strip| {
-        let columns = strip * TILE..((strip + 1) * TILE).min(n);
-        let mut sum = 0.0;
-        for it in (0..n).step_by(TILE) {
-            for j in columns.clone() {
-                sum += (it..(it + TILE).min(n))
-                    .map(|i| a.data[j * n + i] * b.data[i * n + j])
-                    .sum::<f64>();
-            }
-        }
-        sum
-    });
-    strips.iter().sum()
+    rest
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.
@@ -379,83 +531,87 @@ fn first_traces(
     total
 }
 
-/// sum over the nodes v of b's factor of tr([Rbar Phi_a Rbar]_vv kappa_b), from Rbar Phi_a.
-fn mixed_trace(system: &System, product: &Matrix, r: &Matrix, direction: &Direction) -> f64 {
-    let (g, kappa) = (direction.factor, &direction.kappa);
-    let k = system.moments.factors[g].k;
-    let starts: Vec<usize> = system.schur.node_of[g]
-        .iter()
-        .map(|&v| system.schur.offset[v as usize])
-        .collect();
-    let entries: Vec<(usize, usize, f64)> = (0..k * k)
-        .filter(|&e| kappa[e] != 0.0)
-        .map(|e| (e / k, e % k, kappa[e]))
-        .collect();
-    let mut sum = 0.0;
-    for l in 0..r.nrows {
-        let (x, y) = (product.column(l), r.column(l));
-        for &(i, c, weight) in &entries {
-            sum += weight
-                * starts
-                    .iter()
-                    .map(|start| x[start + i] * y[start + c])
-                    .sum::<f64>();
-        }
-    }
-    sum
-}
-
-/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - Rbar.
+/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - S^-1 - H H'.
 fn node_traces(
-    system: &System,
-    r: &Matrix,
+    r: &Complement<'_>,
+    h: &[f64],
+    p: usize,
     directions: &[Direction],
     (f, of_f): (usize, Vec<usize>),
     (g, of_g): (usize, Vec<usize>),
 ) -> Vec<(usize, usize, f64)> {
-    let schur = &system.schur;
-    let (kf, kg) = (system.moments.factors[f].k, system.moments.factors[g].k);
-    if of_f.is_empty() || of_g.is_empty() {
+    let factors = &r.system.moments.factors;
+    let (kf, kg) = (factors[f].k, factors[g].k);
+    let (count_f, count_g) = (of_f.len(), of_g.len());
+    if count_f == 0 || count_g == 0 {
         return Vec::new();
     }
-    let order = r.nrows;
-    let nodes = &schur.node_of[f];
-    let parts = system.workers.map(nodes.len(), |i| {
-        let v = nodes[i] as usize;
-        let mut sums = vec![0.0; of_f.len() * of_g.len()];
+    // within one factor, tile (j, i) gives what (i, j) gives with a and b exchanged
+    let strips = r.layout.strips();
+    let tiles: Vec<(usize, usize)> = (0..strips * strips)
+        .map(|e| (e / strips, e % strips))
+        .filter(|&(i, j)| f != g || i >= j)
+        .collect();
+    let parts = r.system.workers.map(tiles.len(), |piece| {
+        let (i, j) = tiles[piece];
+        let (rows, columns) = (r.layout.columns(i), r.layout.columns(j));
+        let mut sums = vec![0.0; count_f * count_g];
+        let (from, to) = (r.nodes(j, f), r.nodes(i, g));
+        if from.is_empty() || to.is_empty() {
+            return sums;
+        }
+        let height = rows.len();
+        let mut n = vec![0.0; height * columns.len()];
+        r.tile((i, j), &mut n);
+        if p > 0 {
+            let (left, right) = (
+                &h[rows.start * p..rows.end * p],
+                &h[columns.start * p..columns.end * p],
+            );
+            dense::add_outer(left, right, p, &mut n);
+        }
+        n.iter_mut().for_each(|v| *v = -*v);
+        if i == j {
+            (0..height).for_each(|e| n[e * height + e] += 1.0);
+        }
         let mut block = vec![0.0; kg * kf];
-        let mut right = vec![vec![0.0; kg * kf]; of_f.len()];
+        let mut right = vec![vec![0.0; kg * kf]; count_f];
         let mut left = vec![0.0; kg * kf];
-        for &l in &schur.node_of[g] {
-            let l = l as usize;
-            for c in 0..kf {
-                for row in 0..kg {
-                    let (at_row, at_column) = (schur.offset[l] + row, schur.offset[v] + c);
-                    let identity = f64::from(u8::from(at_row == at_column));
-                    block[c * kg + row] = identity - r.data[at_column * order + at_row];
+        for &v in &from {
+            for &l in &to {
+                for c in 0..kf {
+                    let at = (v + c) * height + l;
+                    block[c * kg..(c + 1) * kg].copy_from_slice(&n[at..at + kg]);
+                }
+                for (x, &a) in right.iter_mut().zip(&of_f) {
+                    small::mul_nn(&block, &directions[a].kappa, kg, kf, kf, x);
+                }
+                for (y, &b) in of_g.iter().enumerate() {
+                    small::mul_nn(&directions[b].kappa, &block, kg, kg, kf, &mut left);
+                    for (x, product) in right.iter().enumerate() {
+                        sums[x * count_g + y] += dot(product, &left);
+                    }
                 }
             }
-            for (x, &a) in right.iter_mut().zip(&of_f) {
-                small::mul_nn(&block, &directions[a].kappa, kg, kf, kf, x);
-            }
-            for (j, &b) in of_g.iter().enumerate() {
-                small::mul_nn(&directions[b].kappa, &block, kg, kg, kf, &mut left);
-                for (i, x) in right.iter().enumerate() {
-                    sums[i * of_g.len() + j] +=
-                        x.iter().zip(&left).map(|(x, y)| x * y).sum::<f64>();
+        }
+        if f == g && i > j {
+            let once = sums.clone();
+            for x in 0..count_f {
+                for y in 0..count_g {
+                    sums[x * count_g + y] += once[y * count_g + x];
                 }
             }
         }
         sums
     });
-    let mut total = vec![0.0; of_f.len() * of_g.len()];
+    let mut total = vec![0.0; count_f * count_g];
     for part in parts {
-        total.iter_mut().zip(&part).for_each(|(x, y)| *x += y);
+        add_scaled(1.0, &part, &mut total);
     }
     let mut out = Vec::new();
     for (i, &a) in of_f.iter().enumerate() {
         for (j, &b) in of_g.iter().enumerate() {
-            out.push((a, b, total[i * of_g.len() + j]));
+            out.push((a, b, total[i * count_g + j]));
         }
     }
     out

@@ -98,7 +98,7 @@ impl InverseEntries<'_> {
     /// Entry of S^-1.
     fn entry(&self, i: usize, j: usize) -> Option<f64> {
         match (&self.inverse.r, &self.system.schur.storage) {
-            (SchurFactor::Dense(r), _) => Some(r.column(j)[i]),
+            (SchurFactor::Dense(r), _) => Some(r.entry(i, j)),
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.entry(values, i, j),
             (SchurFactor::Sparse(_), Storage::Dense) => None,
         }

@@ -29,6 +29,7 @@ pub mod options;
 pub mod result;
 pub mod terms;
 
+mod centred;
 mod certificate;
 mod condense;
 mod conditional;
@@ -56,8 +57,11 @@ mod residual_score;
 mod restriction;
 pub mod schur;
 pub mod start;
+mod subset;
 
 pub use error::EngineError;
+#[doc(hidden)]
+pub use fit::at_internal;
 pub use fit::{conditional_variances, fit};
 pub use options::Options;
 pub use result::{Certificate, Fit, HessianKind, Status};

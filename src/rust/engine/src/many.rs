@@ -15,6 +15,8 @@ use crate::terms::ModelData;
 pub struct ManyFits {
     /// Covariance parameters, one column of theta for each response.
     pub theta: Vec<f64>,
+    /// Residual parameters, one column of phi for each response.
+    pub phi: Vec<f64>,
     /// Fixed effects, p x m, NaN where aliased.
     pub beta: Vec<f64>,
     /// Their standard errors, p x m.
@@ -78,11 +80,12 @@ fn many_here(
         )
     });
     let mut out = ManyFits::default();
-    let (p, m) = (data.p, shared.parameters.len());
+    let (p, m) = (data.p, shared.parameters.list.len());
     for fit in fits {
         match fit {
             Some(fit) => {
                 out.theta.extend(fit.theta);
+                out.phi.extend(fit.phi);
                 out.beta.extend(fit.beta);
                 out.standard_error.extend(fit.standard_error);
                 out.ddf.extend(fit.ddf);
@@ -93,6 +96,8 @@ fn many_here(
             }
             None => {
                 out.theta.extend(std::iter::repeat_n(f64::NAN, m));
+                let residual = shared.parameters.residual;
+                out.phi.extend(std::iter::repeat_n(f64::NAN, residual));
                 for column in [&mut out.beta, &mut out.standard_error, &mut out.ddf] {
                     column.extend(std::iter::repeat_n(f64::NAN, p));
                 }
@@ -109,6 +114,7 @@ fn many_here(
 /// What is kept of one fit.
 struct OneResponse {
     theta: Vec<f64>,
+    phi: Vec<f64>,
     beta: Vec<f64>,
     standard_error: Vec<f64>,
     ddf: Vec<f64>,
@@ -150,7 +156,8 @@ fn one(
         ddf[j] = inference.as_ref().map_or(f64::NAN, |s| s.ddf(c, r));
     }
     Some(OneResponse {
-        theta: [fit.theta, fit.phi].concat(),
+        theta: fit.theta,
+        phi: fit.phi,
         beta: fit.beta,
         standard_error,
         ddf,

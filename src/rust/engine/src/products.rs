@@ -169,7 +169,7 @@ fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
 fn beside(a: &Rows, b: &Rows) -> Rows {
     let m = a.m + b.m;
     let join = |x: &[f64], y: &[f64]| -> Vec<f64> {
-        let rows = if b.m > 0 { y.len() / b.m } else { 0 };
+        let rows = y.len().checked_div(b.m).unwrap_or(0);
         let mut out = Vec::with_capacity(rows * m);
         for i in 0..rows {
             out.extend_from_slice(&x[i * a.m..(i + 1) * a.m]);

@@ -141,6 +141,31 @@ fn derivatives_at_random_points() {
     }
 }
 
+/// A dense complement of several strips.
+#[test]
+fn derivatives_with_a_large_complement() {
+    let mut rng = Rng::new(207);
+    let model = shapes::strips();
+    let prepared = Prepared::new(&model);
+    for reml in [true, false] {
+        let x = point(&prepared, &mut rng, 0.7);
+        check(&model, &prepared, &x, reml, 1e-6);
+        // the last Hessian is the same, and the criterion can go on from there
+        let mut criterion = prepared.criterion(reml);
+        let value = criterion.value(&x).unwrap();
+        let exact = criterion.exact_hessian().unwrap();
+        assert!(criterion.is_at(&x));
+        criterion.value(&x).unwrap();
+        let last = criterion.last_hessian().unwrap();
+        assert!(exact == last);
+        assert!(!criterion.is_at(&x));
+        assert_eq!(criterion.value(&x).unwrap().to_bits(), value.to_bits());
+        let gradient = criterion.latest().unwrap().derivatives.gradient.clone();
+        let mut fresh = prepared.criterion(reml);
+        assert!(gradient == self::gradient(&mut fresh, &x));
+    }
+}
+
 #[test]
 fn derivatives_near_zero() {
     let mut rng = Rng::new(201);

@@ -5,9 +5,9 @@
 mod common;
 
 use common::{close, Rng};
-use ferrolmm_engine::linalg::dense::{self, Matrix};
-use ferrolmm_engine::linalg::small;
 use ferrolmm_engine::linalg::sparse::{fill_reducing_order, Pattern};
+use ferrolmm_engine::linalg::triangle::Triangle;
+use ferrolmm_engine::linalg::{dense, small};
 use ferrolmm_engine::parallel::{StopFlag, Workers};
 
 fn two_workers() -> Workers {
@@ -66,24 +66,48 @@ fn positive_definite(rng: &mut Rng, n: usize) -> Vec<f64> {
     a
 }
 
+/// Starts of groups of one to three columns, and the order.
+fn groups(rng: &mut Rng, n: usize) -> Vec<usize> {
+    let mut offset = vec![0];
+    while offset[offset.len() - 1] < n {
+        let next = offset[offset.len() - 1] + 1 + (3.0 * rng.uniform()) as usize;
+        offset.push(next.min(n));
+    }
+    offset
+}
+
+/// The lower triangle of a column-major matrix; the places above the diagonal hold NaN.
+fn triangle_of(a: &[f64], offset: &[usize]) -> Triangle {
+    let mut t = Triangle::zeros(offset);
+    let n = t.order();
+    t.data.fill(f64::NAN);
+    for j in 0..n {
+        let at = t.layout.column_start(j) + j - t.layout.first_row(j);
+        t.data[at..at + n - j].copy_from_slice(&a[j * n + j..(j + 1) * n]);
+    }
+    t
+}
+
+/// All of a symmetric matrix, entry by entry.
+fn whole(t: &Triangle) -> Vec<f64> {
+    let n = t.order();
+    (0..n * n).map(|e| t.entry(e % n, e / n)).collect()
+}
+
+const ORDERS: [usize; 13] = [1, 2, 31, 32, 33, 191, 192, 193, 194, 384, 385, 500, 700];
+
 #[test]
-fn dense_cholesky_and_inverse() {
+fn triangle_cholesky_and_inverse() {
     let mut rng = Rng::new(500);
-    for n in [1, 2, 31, 32, 33, 191, 192, 193, 384, 500, 700] {
+    for n in ORDERS {
         let a = positive_definite(&mut rng, n);
+        let offset = groups(&mut rng, n);
         let mut bits: Vec<Vec<u64>> = Vec::new();
         for workers in [Workers::sequential(), two_workers()] {
-            let mut l = Matrix {
-                data: a.clone(),
-                nrows: n,
-                ncols: n,
-            };
             // only the lower triangle may be read
-            for j in 0..n {
-                l.data[j * n..j * n + j].fill(f64::NAN);
-            }
-            assert!(dense::cholesky(&mut l, &workers), "{n}");
-            let factor = lower(&l.data, n);
+            let mut l = triangle_of(&a, &offset);
+            assert!(l.cholesky(&workers), "{n}");
+            let factor = lower(&whole(&l), n);
             // L L' x = A x for a few x, which is enough and cheap
             let x = rng.clone().normals(3 * n);
             let back = product(
@@ -94,20 +118,21 @@ fn dense_cholesky_and_inverse() {
                 3,
             );
             close("L L'", &back, &product(&a, &x, n, n, 3), 1e-12);
-            let (mut scratch, mut inverse) = (Matrix::default(), Matrix::default());
-            dense::inverse_from_cholesky(&l, &mut scratch, &mut inverse, &workers);
-            let unit = product(&inverse.data, &product(&a, &x, n, n, 3), n, n, 3);
+            let log: f64 = (0..n).map(|j| factor[j * n + j].ln()).sum();
+            close("log diagonal", &[l.log_diagonal()], &[log], 1e-13);
+            let (mut scratch, mut r) = (Vec::new(), Triangle::default());
+            l.inverse_of_product(&mut scratch, &mut r, &workers);
+            let inverse = whole(&r);
+            let unit = product(&inverse, &product(&a, &x, n, n, 3), n, n, 3);
             close("A^-1 A x", &unit, &x, 1e-11);
-            close(
-                "symmetry",
-                &inverse.data,
-                &transposed(&inverse.data, n),
-                1e-15,
-            );
+            // once more where another inverse has been
+            let before = r.data.clone();
+            l.inverse_of_product(&mut scratch, &mut r, &workers);
+            assert!(before == r.data, "{n}: what stood there matters");
             for transpose in [false, true] {
                 // rows of B are the unknowns
                 let mut b = transposed(&x, n);
-                dense::solve_rows(&l, &mut b, 3, transpose);
+                l.solve_rows(&mut b, 3, transpose);
                 let op = if transpose {
                     transposed(&factor, n)
                 } else {
@@ -116,31 +141,78 @@ fn dense_cholesky_and_inverse() {
                 let solved = transposed(&b, 3);
                 close("solve", &product(&op, &solved, n, n, 3), &x, 1e-12);
             }
-            bits.push(
-                factor
-                    .iter()
-                    .chain(&inverse.data)
-                    .map(|v| v.to_bits())
-                    .collect(),
-            );
+            bits.push(factor.iter().chain(&r.data).map(|v| v.to_bits()).collect());
         }
         assert!(bits[0] == bits[1], "{n}: the number of threads matters");
     }
 }
 
 #[test]
-fn dense_cholesky_refuses_an_indefinite_matrix() {
+fn triangle_refuses_an_indefinite_matrix() {
     let mut rng = Rng::new(501);
     for (n, bad) in [(3, 1), (250, 249), (500, 10), (500, 450)] {
         for workers in [Workers::sequential(), two_workers()] {
             let mut a = positive_definite(&mut rng, n);
             a[bad * n + bad] = -1.0;
-            let mut matrix = Matrix {
-                data: a,
-                nrows: n,
-                ncols: n,
-            };
-            assert!(!dense::cholesky(&mut matrix, &workers));
+            let offset = groups(&mut rng, n);
+            assert!(!triangle_of(&a, &offset).cholesky(&workers));
+        }
+    }
+}
+
+#[test]
+fn triangle_columns_tiles_and_products() {
+    let mut rng = Rng::new(503);
+    for n in ORDERS {
+        let offset = groups(&mut rng, n);
+        let matrix = |rng: &mut Rng| {
+            let a = positive_definite(rng, n);
+            let mut t = triangle_of(&a, &offset);
+            t.mirror();
+            (a, t)
+        };
+        let ((a, s), (b, t)) = (matrix(&mut rng), matrix(&mut rng));
+        assert!(whole(&s) == a);
+        for columns in [0..n, n / 2..n.min(n / 2 + 17), n - 1..n] {
+            let mut out = vec![f64::NAN; n * columns.len()];
+            s.gather(columns.clone(), &mut out);
+            assert!(
+                out == a[columns.start * n..columns.end * n],
+                "{n}: columns {columns:?}"
+            );
+        }
+        let m = 5;
+        let rows = rng.normals(m * n);
+        let mut out = vec![f64::NAN; m * n];
+        s.rows_times(&rows, m, &mut out);
+        let expected = product(&transposed(&rows, n), &a, m, n, n);
+        close("rows", &transposed(&out, n), &expected, 1e-12);
+        let mut added = s.clone();
+        added.add_product_of_rows(&rows, &rows, m, -0.5, &two_workers());
+        let gram = product(&rows, &transposed(&rows, n), n, m, n);
+        let expected: Vec<f64> = a.iter().zip(&gram).map(|(x, g)| x - 0.5 * g).collect();
+        close("A'A", &whole(&added), &expected, 1e-12);
+        let all = if n <= 200 || n == 500 {
+            product(&a, &b, n, n, n)
+        } else {
+            Vec::new()
+        };
+        for i in 0..s.layout.strips() {
+            for j in 0..s.layout.strips() {
+                let (r, c) = (s.layout.columns(i), s.layout.columns(j));
+                let of = |whole: &[f64]| -> Vec<f64> {
+                    c.clone()
+                        .flat_map(|c| whole[c * n + r.start..c * n + r.end].to_vec())
+                        .collect()
+                };
+                let mut tile = vec![f64::NAN; r.len() * c.len()];
+                s.copy_tile((i, j), &mut tile);
+                assert!(tile == of(&a), "{n}: tile {i}, {j}");
+                if i >= j && !all.is_empty() {
+                    s.tile_of_product(&t, (i, j), &mut tile);
+                    close("tile of a product", &tile, &of(&all), 1e-12);
+                }
+            }
         }
     }
 }
@@ -172,18 +244,27 @@ fn dense_products() {
         dense::rows_times(&a, &b, m, r, c, &mut out);
         let expected = product(&transposed(&a, r), &b, m, r, c);
         close("A B", &transposed(&out, c), &expected, 1e-13);
-        let mut strips = Matrix::zeros(r, r);
-        dense::add_strips(&a, &a, m, r, -1.0, &mut strips, &two_workers());
-        let expected: Vec<f64> = product(&a, &transposed(&a, r), r, m, r)
+        let (left, right) = (rng.normals(r * m), rng.normals(c * m));
+        let mut out = rng.normals(r * c);
+        let before = out.clone();
+        dense::add_outer(&left, &right, m, &mut out);
+        let expected: Vec<f64> = product(&transposed(&left, m), &right, r, m, c)
             .iter()
-            .map(|v| -v)
+            .zip(&before)
+            .map(|(p, b)| b + p)
             .collect();
-        close(
-            "strips",
-            &lower(&strips.data, r),
-            &lower(&expected, r),
-            1e-13,
-        );
+        close("A B'", &out, &expected, 1e-13);
+        let a = positive_definite(&mut rng, r);
+        let mut l = a.clone();
+        for j in 0..r {
+            l[j * r..j * r + j].fill(f64::NAN);
+        }
+        assert!(dense::cholesky(&mut l, r));
+        let l = lower(&l, r);
+        close("L L'", &product(&l, &transposed(&l, r), r, r, r), &a, 1e-13);
+        let mut bad = a.clone();
+        bad[r * r - 1] = -1.0;
+        assert!(!dense::cholesky(&mut bad, r));
     }
 }
 

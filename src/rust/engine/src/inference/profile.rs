@@ -10,6 +10,7 @@ use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
 use crate::optimize::Objective;
+use crate::residual::Kind;
 use crate::terms::Structure;
 
 /// Most Newton steps to one point.
@@ -28,6 +29,8 @@ pub enum Target {
     Deviation(usize, usize),
     /// Correlation of effects `i` > `j` of a term.
     Correlation(usize, usize, usize),
+    /// A natural residual parameter.
+    Residual(usize, Kind),
     /// Residual standard deviation.
     Sigma,
 }
@@ -45,7 +48,7 @@ pub struct ProfilePoint {
 }
 
 /// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle), then
-/// sigma.
+/// the residual parameters, then sigma.
 #[must_use]
 pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
     let mut out = Vec::new();
@@ -56,6 +59,10 @@ pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
             Some(&(i, j)) => Target::Correlation(term, i, j),
             None => structured_target(prepared, term, parameter.index),
         });
+    }
+    if let Some(part) = &prepared.residual {
+        let kinds = part.model.kinds().into_iter().enumerate();
+        out.extend(kinds.map(|(i, kind)| Target::Residual(i, kind)));
     }
     out.push(Target::Sigma);
     out
@@ -344,6 +351,17 @@ impl Surface<'_, '_> {
         };
         match target {
             Target::Sigma => 0.5 * tau,
+            Target::Residual(i, kind) => {
+                let value = self.prepared.residual.as_ref().map_or(f64::NAN, |part| {
+                    let phi = self.prepared.parameters.of_residual(&psi[..psi.len() - 1]);
+                    part.model.natural(phi)[i]
+                });
+                match kind {
+                    Kind::Correlation => value.clamp(-1.0, 1.0).atanh(),
+                    Kind::Positive => value.max(f64::MIN_POSITIVE).ln(),
+                    Kind::Real => value,
+                }
+            }
             Target::Deviation(term, i) => {
                 0.5 * (tau + covariance(term, i, i).max(f64::MIN_POSITIVE).ln())
             }
@@ -359,12 +377,16 @@ impl Surface<'_, '_> {
 
 fn unscale(target: Target, s: f64) -> f64 {
     match target {
-        Target::Correlation(..) => s.tanh(),
+        Target::Correlation(..) | Target::Residual(_, Kind::Correlation) => s.tanh(),
+        Target::Residual(_, Kind::Real) => s,
         _ => s.exp(),
     }
 }
 
 /// Where going on along a correlation tells nothing more.
 fn at_end(target: Target, s: f64) -> bool {
-    matches!(target, Target::Correlation(..)) && s.abs() > 8.0
+    matches!(
+        target,
+        Target::Correlation(..) | Target::Residual(_, Kind::Correlation)
+    ) && s.abs() > 8.0
 }

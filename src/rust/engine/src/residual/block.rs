@@ -7,6 +7,7 @@ use super::markov::Tridiagonal;
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
+use crate::linalg::triangle::Triangle;
 use crate::parallel::Workers;
 
 /// Order up to which plain loops beat the blocked kernels.
@@ -171,10 +172,15 @@ impl Dense {
             inverse.data = small::inverse_from_cholesky(&c.data, m);
             (inverse.nrows, inverse.ncols) = (m, m);
         } else {
-            if !dense::cholesky(&mut c, workers) {
+            let mut l = Triangle::of_square(&c.data, m);
+            if !l.cholesky(workers) {
                 return None;
             }
-            dense::inverse_from_cholesky(&c, &mut Matrix::default(), &mut inverse, workers);
+            let mut r = Triangle::default();
+            l.inverse_of_product(&mut Vec::new(), &mut r, workers);
+            l.into_square(&mut c.data);
+            inverse = Matrix::zeros(m, m);
+            r.gather(0..m, &mut inverse.data);
         }
         let log_det = 2.0 * (0..m).map(|i| c.data[i * m + i].ln()).sum::<f64>();
         let finite = log_det.is_finite() && (0..m).all(|i| inverse.data[i * m + i].is_finite());

@@ -50,7 +50,7 @@ use layout::Layout;
 use crate::error::EngineError;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
-use crate::terms::ResidualStructure;
+use crate::terms::{ResidualStructure, SpatialKind};
 
 pub(crate) use classes::Stand;
 pub use prediction::{CrossCorrelation, NewRows};
@@ -67,6 +67,20 @@ const SCALES: Range<f64> = 1e-130..1e130;
 
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
+
+/// What kind of number a natural parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Between -1 and 1.
+    Correlation,
+    /// Above 0.
+    Positive,
+    /// Any number.
+    Real,
+}
+
+/// Ranges among the further starts.
+const RANGES: usize = 6;
 
 /// A residual structure with everything that does not depend on its parameters.
 #[derive(Debug, Clone)]
@@ -234,6 +248,41 @@ impl Residual {
         self.start.clone()
     }
 
+    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
+    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
+    ///
+    /// The second value says how many of them are worth an optimisation, the best ones.
+    #[must_use]
+    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
+            return (Vec::new(), 0);
+        };
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        let (true, Some((low, high))) = (free, self.layout.distances()) else {
+            return (Vec::new(), 0);
+        };
+        let worth = match kind {
+            SpatialKind::Linear | SpatialKind::Spherical => usize::MAX,
+            _ if nugget => 3,
+            _ => 1,
+        };
+        let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
+        let steps = RANGES.saturating_sub(1).max(1) as f64;
+        let starts = (0..RANGES)
+            .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
+            .filter_map(|(step, value)| {
+                let distance = low * (high / low).powf(step as f64 / steps);
+                let mut natural = self.natural(&self.start);
+                natural[0] = spatial::half_range(kind, distance);
+                if nugget {
+                    natural[1] = value;
+                }
+                self.internal(&natural)
+            })
+            .collect();
+        (starts, worth)
+    }
+
     /// Which parameters stay where they start.
     #[must_use]
     pub fn held(&self) -> &[bool] {
@@ -303,6 +352,20 @@ impl Residual {
             natural.extend(scale.natural(&phi[self.own(k)]));
         }
         natural
+    }
+
+    /// What kind of number each natural parameter is.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = match self.family {
+            Some(Family::Spatial { .. }) => vec![Kind::Positive; 1],
+            Some(Family::Arma { .. }) => vec![Kind::Real; self.first[0]],
+            _ => vec![Kind::Correlation; self.first[0]],
+        };
+        // the nugget
+        kinds.resize(self.first[0], Kind::Correlation);
+        kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
+        kinds
     }
 
     /// Natural parameters with derivatives.
@@ -410,6 +473,62 @@ impl Residual {
     /// Number of rows that a place stands for.
     fn times_of(&self, place: usize) -> f64 {
         self.times.get(place).copied().unwrap_or(1.0)
+    }
+
+    /// Mean of log d over the rows.
+    ///
+    /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
+    /// by orders of magnitude with delta where the variances of the rows hardly do.
+    #[must_use]
+    pub fn mean_log_scale(&self, phi: &[f64]) -> f64 {
+        if self.scales.is_empty() {
+            return 0.0;
+        }
+        let places = 0..self.layout.order.len();
+        let sum: f64 = places
+            .map(|place| self.times_of(place) * self.log_scale(phi, place))
+            .sum();
+        sum / self.observations()
+    }
+
+    /// [`Self::mean_log_scale`] with its gradient and Hessian.
+    #[must_use]
+    pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+        let (m, n) = (self.len(), self.observations());
+        let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
+        for (k, scale) in self.scales.iter().enumerate() {
+            let mut total = scale::Total {
+                value: 0.0,
+                gradient: &mut gradient,
+                hessian: &mut hessian,
+                first: self.first[k],
+                parameters: m,
+            };
+            for place in 0..self.layout.order.len() {
+                scale.add_total(&phi[self.own(k)], place, self.times_of(place), &mut total);
+            }
+            value += total.value;
+        }
+        let mean = |v: &mut f64| *v /= n;
+        mean(&mut value);
+        gradient.iter_mut().for_each(mean);
+        hessian.iter_mut().for_each(mean);
+        (value, gradient, hessian)
+    }
+
+    /// Whether there are variance functions.
+    #[must_use]
+    pub fn has_scales(&self) -> bool {
+        !self.scales.is_empty()
+    }
+
+    /// Number of rows of the data.
+    fn observations(&self) -> f64 {
+        if self.times.is_empty() {
+            self.layout.order.len() as f64
+        } else {
+            self.times.iter().sum()
+        }
     }
 
     /// log d of a place.

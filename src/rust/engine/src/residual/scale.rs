@@ -28,6 +28,16 @@ pub(super) struct Term {
     unit: f64,
 }
 
+/// Where [`Term::add_total`] adds: derivatives are those with respect to all residual parameters.
+pub(super) struct Total<'a> {
+    pub value: f64,
+    pub gradient: &'a mut [f64],
+    pub hessian: &'a mut [f64],
+    /// The term's first parameter among all.
+    pub first: usize,
+    pub parameters: usize,
+}
+
 /// What a scale holds, whichever it is.
 struct Parts<'a> {
     kind: Kind,
@@ -89,6 +99,20 @@ fn check(parts: &Parts<'_>, n: usize) -> Result<(), EngineError> {
 }
 
 impl Term {
+    /// What kind of number each natural parameter is.
+    pub fn kinds(&self) -> Vec<super::Kind> {
+        use super::Kind::{Positive, Real};
+        match self.kind {
+            Kind::Ident => vec![Positive; self.len()],
+            Kind::Power | Kind::Exponential => vec![Real; self.len()],
+            Kind::ConstantPower => {
+                let mut kinds = vec![Positive; self.strata];
+                kinds.resize(self.len(), Real);
+                kinds
+            }
+        }
+    }
+
     pub fn new(scale: &Scale<'_>, order: &[u32]) -> Result<Self, EngineError> {
         let parts = parts(scale);
         check(&parts, order.len())?;
@@ -263,6 +287,27 @@ impl Term {
             })
         });
         self.log(own, place)
+    }
+
+    /// Adds log d of a place, so many times, to `sum`, with its first and second derivatives with respect to the term's
+    /// parameters.
+    pub fn add_total(&self, x: &[f64], place: usize, times: f64, sum: &mut Total<'_>) {
+        let m = sum.parameters;
+        let [first, second] = self.touched(place);
+        let Some(first) = first else { return };
+        let pair = self.slopes(x, first, second.unwrap_or(first), place);
+        sum.value += times * pair.v;
+        sum.gradient[sum.first + first] += times * pair.a;
+        if let Some(second) = second {
+            sum.gradient[sum.first + second] += times * pair.b;
+            for (a, b) in [(first, first), (second, second)] {
+                let own = self.slopes(x, a, b, place).ab;
+                sum.hessian[(sum.first + b) * m + sum.first + a] += times * own;
+            }
+            for (a, b) in [(first, second), (second, first)] {
+                sum.hessian[(sum.first + b) * m + sum.first + a] += times * pair.ab;
+            }
+        }
     }
 
     /// Adds `weight` d log d / dx to `gradient`.

@@ -462,6 +462,18 @@ pub fn dense_w() -> Model {
         .response(0.7)
 }
 
+/// A dense complement of several strips, both factors with two effects a level.
+pub fn strips() -> Model {
+    Builder::new("dense complement of order 420", 900, 27)
+        .intercept()
+        .covariates(2)
+        .factor(230)
+        .factor(210)
+        .random_slopes(0, 1)
+        .random_slopes(1, 1)
+        .response(0.7)
+}
+
 /// A complement of order above 160 that is too full for sparse storage.
 pub fn wide_schur() -> Model {
     Builder::new("dense complement of order 170", 400, 25)

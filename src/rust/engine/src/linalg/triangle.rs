@@ -1,0 +1,533 @@
+//! Lower triangles of large symmetric or triangular matrices in half the memory: strips of columns, each from its diagonal
+//! tile down. Cholesky factor, solves, inverse and products, all by strips.
+//!
+//! Threads work on disjoint tiles whose borders do not depend on their number, so neither do the bits.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::{triangular_inverse, triangular_solve};
+use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::linalg::dense::cholesky_in_place;
+use crate::parallel::{split_at_offsets, Workers};
+
+/// Columns of a strip, at most (but for a node with more effects).
+const TILE: usize = 96;
+
+/// Where the strips stand.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// First column of each strip, and the order of the matrix.
+    border: Vec<usize>,
+    /// Where each strip starts among the values, and their number.
+    start: Vec<usize>,
+    /// Strip of each column.
+    strip: Vec<u32>,
+}
+
+impl Layout {
+    /// Strips for a matrix whose columns come in indivisible groups that start at `offset` (last: the order).
+    #[must_use]
+    pub fn new(offset: &[usize]) -> Self {
+        let n = offset.last().copied().unwrap_or(0);
+        let mut border = vec![0];
+        let mut from = 0;
+        for pair in offset.windows(2) {
+            if pair[1] - from > TILE && pair[0] > from {
+                border.push(pair[0]);
+                from = pair[0];
+            }
+        }
+        if n > 0 {
+            border.push(n);
+        }
+        let mut start = vec![0];
+        let mut strip = Vec::with_capacity(n);
+        for (s, pair) in border.windows(2).enumerate() {
+            start.push(start[s] + (n - pair[0]) * (pair[1] - pair[0]));
+            strip.resize(pair[1], s as u32);
+        }
+        Self {
+            border,
+            start,
+            strip,
+        }
+    }
+
+    /// Order of the matrix.
+    #[must_use]
+    pub fn order(&self) -> usize {
+        self.strip.len()
+    }
+
+    /// Number of strips.
+    #[must_use]
+    pub fn strips(&self) -> usize {
+        self.border.len() - 1
+    }
+
+    /// Columns of strip `s`.
+    #[must_use]
+    pub fn columns(&self, s: usize) -> Range<usize> {
+        self.border[s]..self.border[s + 1]
+    }
+
+    /// Strips with their columns.
+    fn tiles(&self) -> Vec<Range<usize>> {
+        (0..self.strips()).map(|s| self.columns(s)).collect()
+    }
+
+    /// Where column `j` (or, at the order, the end) stands among the values.
+    #[must_use]
+    pub fn column_start(&self, j: usize) -> usize {
+        match self.strip.get(j) {
+            Some(&s) => {
+                let from = self.border[s as usize];
+                self.start[s as usize] + (j - from) * (self.order() - from)
+            }
+            None => self.start[self.strips()],
+        }
+    }
+
+    /// First row that is stored of column `j`.
+    #[must_use]
+    pub fn first_row(&self, j: usize) -> usize {
+        self.border[self.strip[j] as usize]
+    }
+}
+
+/// A lower triangle. The diagonal tiles are whole: above the diagonal they hold the mirror image where the matrix is
+/// symmetric ([`Triangle::mirror`]), nothing that counts where it is triangular.
+#[derive(Debug, Clone, Default)]
+pub struct Triangle {
+    /// Where the strips stand.
+    pub layout: Arc<Layout>,
+    /// Values, strip after strip, each column-major.
+    pub data: Vec<f64>,
+}
+
+impl Triangle {
+    /// All zero; `offset` as in [`Layout::new`].
+    #[must_use]
+    pub fn zeros(offset: &[usize]) -> Self {
+        Self::with_layout(Arc::new(Layout::new(offset)))
+    }
+
+    /// The lower triangle of a square column-major matrix.
+    #[must_use]
+    pub fn of_square(square: &[f64], n: usize) -> Self {
+        let mut out = Self::zeros(&(0..=n).collect::<Vec<_>>());
+        for j in 0..n {
+            let at = out.layout.column_start(j) + j - out.layout.first_row(j);
+            out.data[at..at + n - j].copy_from_slice(&square[j * n + j..(j + 1) * n]);
+        }
+        out
+    }
+
+    /// Into the lower triangle of a square column-major matrix.
+    pub fn into_square(&self, square: &mut [f64]) {
+        let n = self.order();
+        for j in 0..n {
+            let at = self.layout.column_start(j) + j - self.layout.first_row(j);
+            square[j * n + j..(j + 1) * n].copy_from_slice(&self.data[at..at + n - j]);
+        }
+    }
+
+    /// All zero, in the same places as another.
+    #[must_use]
+    pub fn with_layout(layout: Arc<Layout>) -> Self {
+        let data = vec![0.0; layout.column_start(layout.order())];
+        Self { layout, data }
+    }
+
+    /// Order of the matrix.
+    #[must_use]
+    pub fn order(&self) -> usize {
+        self.layout.order()
+    }
+
+    /// Entry (i, j) of the symmetric matrix.
+    #[must_use]
+    pub fn entry(&self, i: usize, j: usize) -> f64 {
+        let (row, column) = (i.max(j), i.min(j));
+        self.data[self.layout.column_start(column) + row - self.layout.first_row(column)]
+    }
+
+    /// Strip `s`: rows from its first column on.
+    fn strip(&self, s: usize) -> MatRef<'_, f64> {
+        let columns = self.layout.columns(s);
+        MatRef::from_column_major_slice(
+            &self.data[self.layout.start[s]..self.layout.start[s + 1]],
+            self.order() - columns.start,
+            columns.len(),
+        )
+    }
+
+    /// Rows `rows` (a strip's columns, or a range that starts with them) of strip `s`, at or below its diagonal tile.
+    fn part(&self, s: usize, rows: Range<usize>) -> MatRef<'_, f64> {
+        let from = self.layout.border[s];
+        self.strip(s).subrows(rows.start - from, rows.len())
+    }
+
+    /// All strips for writing.
+    fn strips_mut(&mut self) -> Vec<MatMut<'_, f64>> {
+        let layout = &self.layout;
+        split_at_offsets(&mut self.data, &layout.start)
+            .into_iter()
+            .enumerate()
+            .map(|(s, values)| {
+                let columns = layout.columns(s);
+                MatMut::from_column_major_slice_mut(
+                    values,
+                    layout.order() - columns.start,
+                    columns.len(),
+                )
+            })
+            .collect()
+    }
+
+    /// Tile (i, j) of the symmetric matrix.
+    fn tile(&self, i: usize, j: usize) -> MatRef<'_, f64> {
+        if i >= j {
+            self.part(j, self.layout.columns(i))
+        } else {
+            self.part(i, self.layout.columns(j)).transpose()
+        }
+    }
+
+    /// Tile (i, j) of the symmetric matrix, column-major.
+    pub fn copy_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        let tile = self.tile(i, j);
+        MatMut::from_column_major_slice_mut(out, tile.nrows(), tile.ncols()).copy_from(tile);
+    }
+
+    /// Makes the diagonal tiles symmetric.
+    pub fn mirror(&mut self) {
+        for mut strip in self.strips_mut() {
+            mirror(strip.as_mut());
+        }
+    }
+
+    /// Full columns of the symmetric matrix, column-major.
+    pub fn gather(&self, columns: Range<usize>, out: &mut [f64]) {
+        let n = self.order();
+        for (j, column) in columns.clone().zip(out.chunks_exact_mut(n.max(1))) {
+            let first = self.layout.first_row(j);
+            let at = self.layout.column_start(j);
+            column[first..].copy_from_slice(&self.data[at..at + n - first]);
+        }
+        // above the diagonal tile: rows of the strips to the left
+        for s in 0..self.layout.strips() {
+            let own = self.layout.columns(s);
+            let from = columns.start.max(own.end);
+            if from >= columns.end {
+                break;
+            }
+            for (i, stored) in own
+                .clone()
+                .zip(self.data[self.layout.start[s]..].chunks_exact(n - own.start))
+            {
+                let row = &stored[from - own.start..columns.end - own.start];
+                for (c, value) in row.iter().enumerate() {
+                    out[(from - columns.start + c) * n + i] = *value;
+                }
+            }
+        }
+    }
+
+    /// Cholesky factor in place, from the lower triangle. `false` if not positive definite. Right-looking by strips: factor,
+    /// panel solve, symmetric update.
+    #[must_use]
+    pub fn cholesky(&mut self, workers: &Workers) -> bool {
+        let layout = Arc::clone(&self.layout);
+        let tiles = layout.tiles();
+        let mut strips = self.strips_mut();
+        for s in 0..tiles.len() {
+            let (done, later) = strips.split_at_mut(s + 1);
+            let (mut diagonal, mut panel) = done[s].as_mut().split_at_row_mut(tiles[s].len());
+            if !cholesky_in_place(diagonal.as_mut()) {
+                return false;
+            }
+            let l = diagonal.as_ref();
+            workers.for_each(split_rows(panel.as_mut(), &tiles[s + 1..]), |_, tile| {
+                // X L' = B, that is L X' = B'
+                triangular_solve::solve_lower_triangular_in_place(
+                    l,
+                    tile.transpose_mut(),
+                    Par::Seq,
+                );
+            });
+            let panel = panel.as_ref();
+            let first = tiles[s].end;
+            let targets: Vec<MatMut<'_, f64>> = later.iter_mut().map(|m| m.as_mut()).collect();
+            workers.for_each(targets, |i, strip| {
+                let columns = &tiles[s + 1 + i];
+                let (top, bottom) = strip.split_at_row_mut(columns.len());
+                let own = panel.subrows(columns.start - first, columns.len());
+                triangular::matmul(
+                    top,
+                    BlockStructure::TriangularLower,
+                    Accum::Add,
+                    own,
+                    BlockStructure::Rectangular,
+                    own.transpose(),
+                    BlockStructure::Rectangular,
+                    -1.0,
+                    Par::Seq,
+                );
+                matmul(
+                    bottom,
+                    Accum::Add,
+                    panel.subrows(columns.end - first, layout.order() - columns.end),
+                    own.transpose(),
+                    -1.0,
+                    Par::Seq,
+                );
+            });
+        }
+        true
+    }
+
+    /// Logarithms of the diagonal, summed.
+    #[must_use]
+    pub fn log_diagonal(&self) -> f64 {
+        (0..self.order()).map(|j| self.entry(j, j).ln()).sum()
+    }
+
+    /// B <- L^-1 B or, with `transposed`, L^-T B, for row-major B (order x m).
+    pub fn solve_rows(&self, b: &mut [f64], m: usize, transposed: bool) {
+        let n = self.order();
+        if n == 0 || m == 0 {
+            return;
+        }
+        let mut b = MatMut::from_row_major_slice_mut(b, n, m);
+        let count = self.layout.strips();
+        for step in 0..count {
+            let s = if transposed { count - 1 - step } else { step };
+            let columns = self.layout.columns(s);
+            let (own, below) = b
+                .as_mut()
+                .subrows_mut(columns.start, n - columns.start)
+                .split_at_row_mut(columns.len());
+            let mut own = own;
+            let (l, panel) = self.strip(s).split_at_row(columns.len());
+            if transposed {
+                matmul(
+                    own.as_mut(),
+                    Accum::Add,
+                    panel.transpose(),
+                    below.as_ref(),
+                    -1.0,
+                    Par::Seq,
+                );
+                triangular_solve::solve_upper_triangular_in_place(l.transpose(), own, Par::Seq);
+            } else {
+                triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);
+                matmul(below, Accum::Add, panel, own.as_ref(), -1.0, Par::Seq);
+            }
+        }
+    }
+
+    /// (L L')^-1 of this factor L into `out` (symmetric). First L^-1, strip by strip; then L^-T L^-1, strip after strip in
+    /// place, which needs a copy of one strip only.
+    pub fn inverse_of_product(&self, scratch: &mut Vec<f64>, out: &mut Self, workers: &Workers) {
+        let n = self.order();
+        if !Arc::ptr_eq(&out.layout, &self.layout) {
+            out.layout = Arc::clone(&self.layout);
+        }
+        out.data.resize(self.data.len(), 0.0);
+        let tiles = self.layout.tiles();
+        let mut strips = out.strips_mut();
+        let targets: Vec<MatMut<'_, f64>> = strips.iter_mut().map(|m| m.as_mut()).collect();
+        workers.for_each(targets, |s, strip| {
+            let (mut top, mut below) = strip.split_at_row_mut(tiles[s].len());
+            top.as_mut().fill(0.0);
+            let (l, panel) = self.strip(s).split_at_row(tiles[s].len());
+            triangular_inverse::invert_lower_triangular(top.as_mut(), l, Par::Seq);
+            matmul(
+                below.as_mut(),
+                Accum::Replace,
+                panel,
+                top.as_ref(),
+                -1.0,
+                Par::Seq,
+            );
+            for (t, tile) in tiles.iter().enumerate().skip(s + 1) {
+                let (mut own, rest) = below.split_at_row_mut(tile.len());
+                let (l, panel) = self.strip(t).split_at_row(tile.len());
+                triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);
+                below = rest;
+                matmul(
+                    below.as_mut(),
+                    Accum::Add,
+                    panel,
+                    own.as_ref(),
+                    -1.0,
+                    Par::Seq,
+                );
+            }
+        });
+        for s in 0..tiles.len() {
+            let (done, later) = strips.split_at_mut(s + 1);
+            let width = tiles[s].len();
+            let height = n - tiles[s].start;
+            scratch.resize((height * width).max(scratch.len()), 0.0);
+            let mut copy =
+                MatMut::from_column_major_slice_mut(&mut scratch[..height * width], height, width);
+            copy.copy_from(done[s].as_ref());
+            let copy = copy.as_ref();
+            let later: Vec<MatRef<'_, f64>> = later.iter().map(|m| m.as_ref()).collect();
+            // tile t of this strip: sum over rows m >= t of (L^-1)[m, t]' (L^-1)[m, s]
+            workers.for_each(split_rows(done[s].as_mut(), &tiles[s..]), |i, mut tile| {
+                let rows = &tiles[s + i];
+                let left = if i == 0 { copy } else { later[i - 1] };
+                let right = copy.subrows(rows.start - tiles[s].start, n - rows.start);
+                let (top, below) = left.split_at_row(rows.len());
+                triangular::matmul(
+                    tile.as_mut(),
+                    BlockStructure::Rectangular,
+                    Accum::Replace,
+                    top.transpose(),
+                    BlockStructure::TriangularUpper,
+                    right.subrows(0, rows.len()),
+                    BlockStructure::Rectangular,
+                    1.0,
+                    Par::Seq,
+                );
+                matmul(
+                    tile.as_mut(),
+                    Accum::Add,
+                    below.transpose(),
+                    right.subrows(rows.len(), n - rows.end),
+                    1.0,
+                    Par::Seq,
+                );
+                if i == 0 {
+                    mirror(tile);
+                }
+            });
+        }
+    }
+
+    /// Lower triangle of S += alpha A'B (which must be symmetric) for row-major A and B (m x order).
+    pub fn add_product_of_rows(
+        &mut self,
+        a: &[f64],
+        b: &[f64],
+        m: usize,
+        alpha: f64,
+        workers: &Workers,
+    ) {
+        let n = self.order();
+        let a = MatRef::from_row_major_slice(a, m, n);
+        let b = MatRef::from_row_major_slice(b, m, n);
+        let width = (n / 8).clamp(16, TILE);
+        let mut parts: Vec<(usize, MatMut<'_, f64>)> = Vec::new();
+        for (strip, columns) in self.strips_mut_with_columns() {
+            let mut rest = strip;
+            let mut from = columns.start;
+            while from < columns.end {
+                let (own, later) = rest.split_at_col_mut(width.min(columns.end - from));
+                let end = from + own.ncols();
+                parts.push((from, own.split_at_row_mut(from - columns.start).1));
+                rest = later;
+                from = end;
+            }
+        }
+        workers.for_each(parts, |_, (from, target)| {
+            let width = target.ncols();
+            matmul(
+                target,
+                Accum::Add,
+                a.subcols(from, n - from).transpose(),
+                b.subcols(from, width),
+                alpha,
+                Par::Seq,
+            );
+        });
+    }
+
+    fn strips_mut_with_columns(&mut self) -> Vec<(MatMut<'_, f64>, Range<usize>)> {
+        let tiles = self.layout.tiles();
+        self.strips_mut().into_iter().zip(tiles).collect()
+    }
+
+    /// out (row-major m x order) = A S for row-major A (m x order) and this symmetric S.
+    pub fn rows_times(&self, a: &[f64], m: usize, out: &mut [f64]) {
+        let n = self.order();
+        let a = MatRef::from_row_major_slice(a, m, n);
+        out.fill(0.0);
+        let mut out = MatMut::from_row_major_slice_mut(out, m, n);
+        for s in 0..self.layout.strips() {
+            let columns = self.layout.columns(s);
+            let (own, right) = out
+                .as_mut()
+                .subcols_mut(columns.start, n - columns.start)
+                .split_at_col_mut(columns.len());
+            matmul(
+                own,
+                Accum::Add,
+                a.subcols(columns.start, n - columns.start),
+                self.strip(s),
+                1.0,
+                Par::Seq,
+            );
+            matmul(
+                right,
+                Accum::Add,
+                a.subcols(columns.start, columns.len()),
+                self.part(s, columns.end..n).transpose(),
+                1.0,
+                Par::Seq,
+            );
+        }
+    }
+
+    /// Tile (i, j), i >= j, of the product of two symmetric matrices of the same layout, column-major.
+    pub fn tile_of_product(&self, other: &Self, (i, j): (usize, usize), out: &mut [f64]) {
+        let n = self.order();
+        let (rows, columns) = (self.layout.columns(i), self.layout.columns(j));
+        let mut out = MatMut::from_column_major_slice_mut(out, rows.len(), columns.len());
+        // beyond row tile i both are stored as they are needed
+        matmul(
+            out.as_mut(),
+            Accum::Replace,
+            self.part(i, rows.end..n).transpose(),
+            other.part(j, rows.end..n),
+            1.0,
+            Par::Seq,
+        );
+        for t in 0..=i {
+            matmul(
+                out.as_mut(),
+                Accum::Add,
+                self.tile(i, t),
+                other.tile(t, j),
+                1.0,
+                Par::Seq,
+            );
+        }
+    }
+}
+
+/// Copies the lower triangle of the topmost square onto its upper.
+fn mirror(mut a: MatMut<'_, f64>) {
+    for j in 0..a.ncols() {
+        for i in j + 1..a.ncols() {
+            a[(j, i)] = a[(i, j)];
+        }
+    }
+}
+
+fn split_rows<'a>(mut a: MatMut<'a, f64>, tiles: &[Range<usize>]) -> Vec<MatMut<'a, f64>> {
+    let mut parts = Vec::with_capacity(tiles.len());
+    for tile in tiles {
+        let (head, tail) = a.split_at_row_mut(tile.len());
+        parts.push(head);
+        a = tail;
+    }
+    parts
+}

@@ -1,0 +1,132 @@
+animals <- function() {
+  d <- data.frame(id = rep(c("c", "a", "b", "d"), c(3, 2, 2, 3)), x = 1:10)
+  d$y <- c(1.2, 0.7, 3.1, 2.2, 4.1, 1.5, 2.7, 0.3, 1.1, 2.9)
+  d
+}
+
+relationship <- function(names = c("a", "b", "c", "d", "e")) {
+  K <- diag(length(names)) + 0.25
+  dimnames(K) <- list(names, names)
+  K
+}
+
+test_that("of a covariance matrix the levels that occur are inverted, of a precision all stay", {
+  d <- animals()
+  K <- relationship()
+  random <- front_end(y ~ x + us(1 | id, cov = K), d)$random
+  factor <- random$design$factors[[1L]]
+  expect_identical(levels(random$flist$id), c("a", "b", "c", "d"))
+  precision <- precision_matrix(factor$precision)
+  expect_equal(
+    unname(as.matrix(precision)), unname(solve(K[1:4, 1:4])), tolerance = 1e-12
+  )
+  expect_identical(length(factor$precision$start), 5L)
+  Q <- solve(relationship(c("e", "d", "c", "b", "a")))
+  random <- front_end(y ~ x + us(1 | id, prec = Q), d)$random
+  factor <- random$design$factors[[1L]]
+  expect_identical(levels(random$flist$id), c("e", "d", "c", "b", "a"))
+  expect_identical(factor$n_levels, 5L)
+  expect_identical(as.character(random$flist$id), d$id)
+  expect_equal(as.matrix(precision_matrix(factor$precision)), unname(Q), tolerance = 1e-12)
+  expect_identical(random$Gp, c(0L, 5L))
+})
+
+test_that("sparse matrices stay sparse", {
+  d <- animals()
+  Q <- Matrix::bandSparse(4, k = 0:1, diagonals = list(rep(2, 4), rep(-0.9, 3)), symmetric = TRUE)
+  dimnames(Q) <- list(c("a", "b", "c", "d"), c("a", "b", "c", "d"))
+  factor <- front_end(y ~ x + us(1 | id, prec = Q), d)$random$design$factors[[1L]]
+  expect_length(factor$precision$value, 10L)
+  # an AR(1) covariance matrix has a tridiagonal inverse
+  K <- 0.5^abs(outer(1:4, 1:4, `-`))
+  dimnames(K) <- dimnames(Q)
+  factor <- front_end(y ~ x + us(1 | id, cov = K), d)$random$design$factors[[1L]]
+  expect_length(factor$precision$value, 10L)
+})
+
+test_that("a factor with a known matrix is one of its own", {
+  d <- animals()
+  d <- rbind(d, d)
+  K <- relationship()
+  random <- front_end(y ~ x + us(1 | id, cov = K) + (1 | id), d)$random
+  expect_identical(sort(names(random$flist)), c("id", "id[K]"))
+  expect_identical(lengths(lapply(random$design$factors, `[[`, "precision")) > 0,
+                   names(random$flist) == "id[K]")
+  expect_identical(anyDuplicated(random$theta_names), 0L)
+  # a plain factor with as many levels as rows is refused, one with a known matrix is not
+  one <- data.frame(id = letters[1:4], y = c(1, 3, 2, 5))
+  expect_silent(front_end(y ~ us(1 | id, cov = K), one))
+})
+
+test_that("matrices that do not fit say why", {
+  d <- animals()
+  K <- relationship()
+  bad <- function(expr, pattern) {
+    formula <- eval(substitute(y ~ x + us(1 | id, cov = m), list(m = substitute(expr))))
+    expect_error(front_end(formula, d), pattern, class = "ferrolmm_error_known")
+  }
+  bad(unname(K), "no dimnames")
+  bad(K[-3, -3], "1 level of `id`: `c`")
+  bad(K[, -1], "square")
+  bad(`dimnames<-`(K, list(1:5, 1:5)), "none of them is a level")
+  bad(`dimnames<-`(K, list(letters[1:5], letters[5:1])), "other row names")
+  bad(`dimnames<-`(K, list(rep("a", 5), rep("a", 5))), "twice")
+  bad(replace(K, 2, 0.9), "not symmetric")
+  bad(K - 1.3, "not positive definite")
+  bad(replace(K, 1, NA), "missing or infinite")
+  bad("K", "must be a matrix")
+  bad(no_such_matrix, "could not be evaluated")
+})
+
+test_that("fits with known matrices are those of the dense model", {
+  set.seed(5)
+  n_levels <- 12L
+  id <- factor(rep(seq_len(n_levels), each = 4L))
+  K <- 0.6^abs(outer(seq_len(n_levels), seq_len(n_levels), `-`))
+  dimnames(K) <- list(levels(id), levels(id))
+  d <- data.frame(id = id, x = stats::rnorm(48))
+  d$y <- d$x + drop(t(chol(K)) %*% stats::rnorm(n_levels))[id] + stats::rnorm(48)
+  fit <- lmm(y ~ x + us(1 | id, cov = K), d)
+  z <- stats::model.matrix(~ 0 + id, d)
+  x <- cbind(1, d$x)
+  criterion <- function(theta) {
+    v <- diag(48) + theta^2 * z %*% K %*% t(z)
+    root <- chol(v)
+    xw <- backsolve(root, x, transpose = TRUE)
+    yw <- backsolve(root, d$y, transpose = TRUE)
+    rss <- sum(qr.resid(qr(xw), yw)^2)
+    2 * sum(log(diag(root))) + 2 * sum(log(abs(diag(qr.R(qr(xw)))))) +
+      46 * (1 + log(2 * pi * rss / 46))
+  }
+  best <- stats::optimize(criterion, c(0.1, 5), tol = 1e-9)
+  expect_equal(REMLcrit(fit), best$objective, tolerance = 1e-9)
+  expect_equal(unname(fit$theta), best$minimum, tolerance = 1e-4)
+  Q <- solve(K)
+  Q <- (Q + t(Q)) / 2
+  same <- lmm(y ~ x + us(1 | id, prec = Q), d)
+  expect_equal(same$criterion, fit$criterion, tolerance = 1e-10)
+  expect_equal(ranef(same, condVar = FALSE)$id, ranef(fit, condVar = FALSE)$id, tolerance = 1e-5)
+  expect_output(print(fit), "covariance of the levels K")
+  expect_equal(
+    unname(as.matrix(Matrix::crossprod(getME(fit, "Lambdat")))), unname(fit$theta^2 * K)
+  )
+  draws <- simulate(fit, nsim = 600, seed = 2)
+  found <- stats::cov(t(as.matrix(draws[c(1, 5, 9), ])))
+  expect_equal(
+    found[1, 2:3] / (fit$theta * sigma(fit))^2, c(0.6, 0.36), tolerance = 0.25, ignore_attr = TRUE
+  )
+})
+
+test_that("levels without rows are predicted from their relatives", {
+  d <- animals()
+  d <- rbind(d, transform(d, y = y + c(0.5, -0.5)))
+  K <- relationship()
+  Q <- solve(K)
+  fit <- lmm(y ~ x + us(1 | id, prec = Q), d)
+  modes <- ranef(fit, condVar = FALSE)$id
+  expect_identical(row.names(modes), c("a", "b", "c", "d", "e"))
+  # E(b_e | b of the others) = K_eo K_oo^-1 b_o
+  expect_equal(
+    modes["e", 1], drop(K["e", 1:4] %*% solve(K[1:4, 1:4], modes[1:4, 1])), tolerance = 1e-6
+  )
+})

@@ -1,0 +1,410 @@
+orthodont <- function() {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  d$visit <- factor(paste0("V", d$age), levels = paste0("V", c(8, 10, 12, 14)))
+  d
+}
+
+# Reading ------------------------------------------------------------------------------------------
+
+test_that("both spellings give one description", {
+  d <- orthodont()
+  structure <- front_end(distance ~ age, d, residual = ~ us(visit | Subject))
+  nlme <- front_end(
+    distance ~ age, d, correlation = corSymm(form = ~ visit | Subject),
+    weights = varIdent(form = ~ 1 | visit)
+  )
+  expect_identical(structure$design, nlme$design)
+  expect_identical(structure$residual$names, nlme$residual$names)
+  bare <- front_end(distance ~ age, d, residual = us(visit | Subject))
+  expect_identical(bare$design, structure$design)
+  expect_identical(
+    structure$residual$names,
+    c(
+      "residual.cor(2,1)", "residual.cor(3,1)", "residual.cor(4,1)", "residual.cor(3,2)",
+      "residual.cor(4,2)", "residual.cor(4,3)", "residual.sd.ratio V10", "residual.sd.ratio V12",
+      "residual.sd.ratio V14"
+    )
+  )
+  design <- structure$design
+  expect_identical(design$correlation$type, "us")
+  expect_identical(design$correlation$n_positions, 4L)
+  expect_identical(design$correlation$position, as.integer(d$visit))
+  expect_identical(design$groups$n_levels, 27L)
+  expect_identical(design$scales[[1L]]$stratum, as.integer(d$visit))
+  expect_true(all(is.na(design$start)))
+  expect_false(any(design$held))
+})
+
+test_that("each name of mmrm is its structure", {
+  d <- orthodont()
+  read <- function(formula) {
+    residual <- front_end(distance ~ 1, d, residual = eval(formula))$residual
+    c(residual$correlation$type, length(residual$scales))
+  }
+  types <- c(
+    us = "us", ad = "ante", adh = "ante", toep = "toep", toeph = "toep", ar1 = "ar1", ar1h = "ar1",
+    cs = "cs", csh = "cs"
+  )
+  for (name in names(types)) {
+    formula <- stats::as.formula(paste0("~ ", name, "(visit | Subject)"))
+    found <- eval(bquote(front_end(distance ~ 1, d, residual = .(formula))))$residual
+    expect_identical(found$correlation$type, types[[name]])
+    expect_length(found$scales, as.integer(name == "us" || endsWith(name, "h")))
+  }
+  found <- front_end(distance ~ 1, d, residual = ~ sp_exp(age, age^2 | Subject))
+  expect_identical(found$residual$correlation$type, "exp")
+  expect_identical(found$design$correlation$position, list(d$age, d$age^2))
+})
+
+test_that("times: whole numbers, levels, the order of rows", {
+  d <- orthodont()
+  position <- function(...) front_end(distance ~ 1, d, ...)$design$correlation$position
+  expect_identical(position(correlation = corAR1(form = ~ age | Subject)), as.integer(d$age))
+  expect_identical(position(residual = ~ ar1(visit | Subject)), as.integer(d$visit))
+  expect_identical(
+    position(correlation = corAR1(form = ~ 1 | Subject)), rep(1:4, 27)
+  )
+  expect_identical(position(correlation = corCAR1(form = ~ age / 2 | Subject)), d$age / 2)
+  expect_identical(
+    position(correlation = corExp(form = ~ age | Subject)), list(as.double(d$age))
+  )
+  expect_null(position(correlation = corCompSymm(form = ~ 1 | Subject)))
+})
+
+test_that("groups: those of the form, else the innermost of the random effects, else all rows", {
+  d <- orthodont()
+  end <- function(formula, ...) front_end(formula, d, ...)$residual$correlation
+  expect_identical(end(distance ~ 1, correlation = corAR1())$group, character())
+  expect_identical(end(distance ~ (1 | Subject), correlation = corAR1())$group, "Subject")
+  expect_identical(
+    sort(end(distance ~ (1 | Sex / Subject), correlation = corAR1())$group), c("Sex", "Subject")
+  )
+  expect_error(
+    end(distance ~ (1 | Subject) + (1 | visit), correlation = corAR1()), "not nested",
+    class = "ferrolmm_error_residual"
+  )
+  design <- front_end(
+    distance ~ 1, d, correlation = corCompSymm(form = ~ 1 | Sex / Subject)
+  )$design
+  expect_identical(design$groups$n_levels, 27L)
+})
+
+test_that("values and fixed parameters of constructors", {
+  d <- orthodont()
+  design <- function(...) front_end(distance ~ 1, d, ...)$design
+  one <- design(correlation = corAR1(0.4, form = ~ 1 | Subject, fixed = TRUE))
+  expect_equal(one$start, 0.4)
+  expect_true(one$held)
+  expect_identical(design(correlation = corAR1(form = ~ 1 | Subject))$start, NA_real_)
+  expect_equal(design(correlation = corCAR1(0.7, form = ~ age | Subject))$start, 0.7)
+  expect_equal(
+    design(correlation = corExp(c(2, 0.1), form = ~ age | Subject, nugget = TRUE))$start, c(2, 0.1)
+  )
+  expect_equal(
+    design(correlation = corExp(2, form = ~ age | Subject, nugget = TRUE))$start, c(2, NA)
+  )
+  sex <- design(weights = varIdent(c(Male = 2), form = ~ 1 | Sex))
+  expect_equal(sex$start, 2)
+  # the level without a value is the reference
+  expect_identical(sex$scales[[1L]]$stratum, ifelse(d$Sex == "Male", 2L, 1L))
+  sex <- design(weights = varPower(form = ~ age | Sex, fixed = c(Female = 0.5)))
+  expect_equal(sex$start, c(NA, 0.5))
+  expect_identical(sex$held, c(FALSE, TRUE))
+  both <- design(weights = varConstPower(form = ~ age, fixed = list(power = 0.5)))
+  expect_equal(both$start, c(NA, 0.5))
+  expect_identical(both$held, c(FALSE, TRUE))
+})
+
+test_that("varFixed() is a precision weight, in combinations too", {
+  d <- orthodont()
+  end <- front_end(
+    distance ~ 1, d, weights = varComb(varIdent(form = ~ 1 | Sex), varFixed(~ age))
+  )
+  expect_identical(end$residual$fixed, "age")
+  expect_length(end$residual$scales, 1L)
+  expect_equal(residual_weights(end$residual, end$frame, NULL), 1 / d$age)
+  expect_equal(residual_weights(end$residual, end$frame, rep(2, 108)), 2 / d$age)
+  end <- front_end(distance ~ (1 | Subject), d, weights = ~ age)
+  expect_null(end$design)
+  expect_error(
+    front_end(distance ~ 1, d, weights = varFixed(~ I(age - 8))), "positive",
+    class = "ferrolmm_error_residual"
+  )
+})
+
+test_that("numbers are weights as before, also when they are called var...", {
+  d <- orthodont()
+  d$variance <- d$age
+  end <- front_end(distance ~ (1 | Subject), d, weights = variance)
+  expect_null(end$residual)
+  expect_identical(end$fixed$weights, d$age)
+  expect_null(front_end(distance ~ (1 | Subject), d, weights = 1 / age)$residual)
+})
+
+test_that("missing values in the variables of the structure leave the row out", {
+  d <- orthodont()
+  d$visit[5] <- NA
+  end <- front_end(distance ~ 1, d, residual = ~ us(visit | Subject))
+  expect_identical(nrow(end$frame), 107L)
+  expect_length(end$design$correlation$position, 107L)
+  d$w <- d$age
+  d$w[7] <- NA
+  expect_identical(nrow(front_end(distance ~ 1, d, weights = varPower(form = ~ w))$frame), 107L)
+})
+
+test_that("kinds of parameters", {
+  d <- orthodont()
+  kinds <- function(...) phi_kinds(front_end(distance ~ 1, d, ...)$residual)
+  expect_identical(kinds(correlation = corAR1(form = ~ 1 | Subject)), "correlation")
+  expect_identical(kinds(correlation = corCAR1(form = ~ age | Subject)), "unit")
+  expect_identical(
+    kinds(
+      correlation = corGaus(form = ~ age | Subject, nugget = TRUE),
+      weights = varConstPower(form = ~ age | Sex)
+    ),
+    c("positive", "unit", "positive", "positive", "real", "real")
+  )
+})
+
+# Bad input ----------------------------------------------------------------------------------------
+
+test_that("what cannot be read or does not fit says why", {
+  d <- orthodont()
+  d$half <- d$age / 3
+  twice <- rbind(d, d[3, ])
+  bad <- function(pattern, ..., data = d, formula = distance ~ age) {
+    expect_error(front_end(formula, data, ...), pattern, class = "ferrolmm_error_residual")
+  }
+  bad("age = 12 occurs more than once in `Subject` M01", data = twice,
+      correlation = corAR1(form = ~ age | Subject))
+  bad("V12 occurs more than once", data = twice, residual = ~ us(visit | Subject))
+  bad("nugget = TRUE", data = twice, correlation = corExp(form = ~ age | Subject))
+  bad("form = ~ time \\| subject", correlation = corAR1(form = ~ age))
+  bad("corCAR1\\(form = ~ half \\| Subject\\)", correlation = corAR1(form = ~ half | Subject))
+  bad("more than one row", correlation = corAR1(form = ~ 1 | Subject / age))
+  bad("Did you mean `us`", residual = ~ un(visit | Subject))
+  bad("Sex:Subject", residual = ~ us(visit | Sex / Subject))
+  bad("visit variable", residual = ~ us(1 | Subject))
+  bad("us\\(visit \\| subject\\)", residual = ~ us(visit))
+  bad("argument `correlation`", residual = nlme::corAR1(form = ~ 1 | Subject))
+  bad("argument `residual`", correlation = ~ us(visit | Subject))
+  bad("give one", correlation = corAR1(form = ~ 1 | Subject), residual = ~ us(visit | Subject))
+  bad("varIdent", weights = varIdent(form = ~ 1 | Sex), residual = ~ us(visit | Subject))
+  bad("changes nothing", weights = varIdent(form = ~ 1))
+  bad("zero in 27 rows", weights = varPower(form = ~ I(age - 8)))
+  bad("resid", weights = varPower(form = ~ resid(.)))
+  bad("no level of `Sex`", weights = varIdent(c(X = 2), form = ~ 1 | Sex))
+  bad("one stratum", data = d[d$Sex == "Male", ], weights = varIdent(form = ~ 1 | Sex))
+  bad("number as covariate", weights = varPower(form = ~ visit))
+  bad("Did you mean `corAR1`", correlation = corAR2(form = ~ 1 | Subject))
+  bad("no value", correlation = corSymm(form = ~ visit | Subject, fixed = TRUE))
+  bad("1 value for 6 parameters", correlation = corSymm(0.3, form = ~ visit | Subject))
+  bad("is a factor", correlation = corCAR1(form = ~ visit | Subject))
+  expect_error(
+    front_end(distance ~ age, d, correlation = corAR1(form = ~ 1 | Subjct)), "Did you mean",
+    class = "ferrolmm_error_data"
+  )
+  expect_error(
+    front_end(distance ~ age, d), "residual = ~ us", class = "ferrolmm_error_formula"
+  )
+})
+
+test_that("a nugget lets rows share a place, and a group of one row is a group", {
+  d <- orthodont()
+  twice <- rbind(d, d[3, ])
+  expect_silent(
+    front_end(distance ~ 1, twice, correlation = corExp(form = ~ age | Subject, nugget = TRUE))
+  )
+  end <- front_end(distance ~ 1, d[-(2:4), ], correlation = corAR1(form = ~ age | Subject))
+  expect_identical(length(residual_blocks(end$residual, end$design)), 26L)
+})
+
+test_that("what random effects and residuals both say is told", {
+  d <- orthodont()
+  told <- function(formula, pair, ...) {
+    expect_warning(
+      front_end(formula, d, ...), pair, class = "ferrolmm_warning_identifiable"
+    )
+  }
+  told(distance ~ (1 | Subject), "\\(1 \\| Subject\\).*corCompSymm\\(~ 1 \\| Subject\\)",
+       correlation = corCompSymm(form = ~ 1 | Subject))
+  told(distance ~ (1 | Subject), "us\\(visit \\| Subject\\)", residual = ~ us(visit | Subject))
+  told(distance ~ (age | Subject), "\\(age \\| Subject\\)", residual = ~ us(visit | Subject))
+  told(distance ~ (1 | Subject), "toep", residual = ~ toep(visit | Subject))
+  told(distance ~ ar1(0 + visit | Subject), "ar1", residual = ~ ar1(visit | Subject))
+  expect_silent(
+    front_end(distance ~ (1 | Subject), d, correlation = corAR1(form = ~ 1 | Subject))
+  )
+  expect_silent(front_end(distance ~ (1 | visit), d, residual = ~ us(visit | Subject)))
+  expect_silent(front_end(distance ~ (1 | Sex), d, residual = ~ cs(visit | Subject)))
+})
+
+# Fits ---------------------------------------------------------------------------------------------
+
+# Our fit is nlme's: log-likelihood (ours may be higher), degrees of freedom, fixed effects, their
+# standard errors, sigma
+expect_same_fit <- function(ours, theirs, tolerance = 1e-5, better = FALSE) {
+  difference <- as.numeric(logLik(ours)) - as.numeric(logLik(theirs))
+  if (better) expect_gt(difference, -1e-6) else expect_lt(abs(difference), 1e-6)
+  expect_identical(attr(logLik(ours), "df"), as.integer(attr(logLik(theirs), "df")))
+  beta <- if (inherits(theirs, "gls")) stats::coef(theirs) else nlme::fixef(theirs)
+  expect_equal(fixef(ours), beta, tolerance = tolerance)
+  if (!better) {
+    expect_equal(sigma(ours), stats::sigma(theirs), tolerance = 10 * tolerance)
+    expect_equal(
+      sqrt(diag(as.matrix(vcov(ours)))), sqrt(diag(as.matrix(stats::vcov(theirs)))),
+      tolerance = 10 * tolerance
+    )
+  }
+}
+
+test_that("models without random effects are those of gls()", {
+  d <- orthodont()
+  gls <- nlme::gls
+  f <- distance ~ age * Sex
+  expect_same_fit(
+    lmm(f, d, correlation = corAR1(form = ~ 1 | Subject)),
+    gls(f, d, correlation = nlme::corAR1(form = ~ 1 | Subject))
+  )
+  expect_same_fit(
+    lmm(f, d, correlation = corCAR1(form = ~ age | Subject), weights = varExp(form = ~ age | Sex)),
+    gls(
+      f, d, correlation = nlme::corCAR1(form = ~ age | Subject),
+      weights = nlme::varExp(form = ~ age | Sex)
+    )
+  )
+  expect_same_fit(
+    lmm(f, d, residual = ~ us(visit | Subject)),
+    gls(
+      f, d, correlation = nlme::corSymm(form = ~ 1 | Subject),
+      weights = nlme::varIdent(form = ~ 1 | visit)
+    ),
+    tolerance = 1e-4
+  )
+  expect_same_fit(
+    lmm(f, d, correlation = corARMA(form = ~ 1 | Subject, p = 1, q = 1)),
+    gls(f, d, correlation = nlme::corARMA(form = ~ 1 | Subject, p = 1, q = 1)), tolerance = 1e-4
+  )
+  expect_same_fit(
+    lmm(f, d, weights = varComb(varIdent(form = ~ 1 | Sex), varFixed(~ age))),
+    gls(
+      f, d,
+      weights = nlme::varComb(nlme::varIdent(form = ~ 1 | Sex), nlme::varFixed(~ age))
+    )
+  )
+})
+
+test_that("models with random effects are those of lme()", {
+  d <- orthodont()
+  lme <- nlme::lme
+  f <- distance ~ age * Sex
+  expect_same_fit(
+    lmm(distance ~ age * Sex + (age | Subject), d, weights = varIdent(form = ~ 1 | Sex)),
+    lme(f, d, ~ age | Subject, weights = nlme::varIdent(form = ~ 1 | Sex))
+  )
+  expect_same_fit(
+    lmm(distance ~ age * Sex + (1 | Subject), d, correlation = corAR1()),
+    lme(f, d, ~ 1 | Subject, correlation = nlme::corAR1())
+  )
+  data(BodyWeight, package = "nlme", envir = environment())
+  rats <- as.data.frame(BodyWeight)
+  expect_same_fit(
+    lmm(
+      weight ~ Time * Diet + (Time | Rat), rats, weights = varPower(form = ~ Time),
+      correlation = corExp(form = ~ Time | Rat)
+    ),
+    lme(
+      weight ~ Time * Diet, rats, ~ Time | Rat, weights = nlme::varPower(form = ~ Time),
+      correlation = nlme::corExp(form = ~ Time | Rat)
+    ),
+    tolerance = 1e-4, better = TRUE
+  )
+  data(Ovary, package = "nlme", envir = environment())
+  mares <- as.data.frame(Ovary)
+  expect_same_fit(
+    lmm(
+      follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time) + (1 | Mare), mares,
+      correlation = corARMA(p = 1, q = 1)
+    ),
+    lme(
+      follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time), mares, ~ 1 | Mare,
+      correlation = nlme::corARMA(p = 1, q = 1)
+    ),
+    tolerance = 1e-3, better = TRUE
+  )
+})
+
+test_that("variances of the fitted values: a fixed point", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varPower())
+  d$at <- unname(fitted(fit))
+  again <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varPower(form = ~ at))
+  expect_equal(logLik(again), logLik(fit), tolerance = 1e-8, ignore_attr = TRUE)
+  expect_equal(unname(again$phi), unname(fit$phi), tolerance = 1e-5)
+  expect_equal(unname(fitted(again)), d$at, tolerance = 1e-7)
+  theirs <- nlme::lme(
+    distance ~ age * Sex, d, ~ 1 | Subject, weights = nlme::varPower()
+  )
+  # nlme stops its turns earlier
+  expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(theirs)), tolerance = 1e-5)
+  expect_equal(fit$frame[["(fitted)"]], d$at, tolerance = 1e-7)
+  expect_error(
+    lmm(I(distance - mean(distance)) ~ 0 + (1 | Subject), d, weights = varExp(form = ~ resid(.))),
+    "resid", class = "ferrolmm_error_residual"
+  )
+})
+
+test_that("order of rows, missing visits and single rows do not matter", {
+  d <- orthodont()
+  set.seed(7)
+  fit <- lmm(distance ~ age, d, residual = ~ ar1(visit | Subject))
+  shuffled <- lmm(distance ~ age, d[sample(nrow(d)), ], residual = ~ ar1(visit | Subject))
+  expect_equal(logLik(fit), logLik(shuffled), tolerance = 1e-9)
+  expect_equal(fit$phi, shuffled$phi, tolerance = 1e-6)
+  holes <- d[-c(2, 7, 8, 9, 14, 15, 30), ]
+  ours <- lmm(distance ~ age, holes, residual = ~ us(visit | Subject))
+  theirs <- nlme::gls(
+    distance ~ age, holes, correlation = nlme::corSymm(form = ~ as.integer(visit) | Subject),
+    weights = nlme::varIdent(form = ~ 1 | visit)
+  )
+  expect_same_fit(ours, theirs, tolerance = 1e-4)
+  expect_silent(validate_lmm(ours))
+})
+
+test_that("update(), refit(), simulate() keep the structure", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex, d, residual = ~ us(visit | Subject))
+  smaller <- update(fit, residual = ~ cs(visit | Subject))
+  expect_identical(names(smaller$phi), "residual.rho")
+  table <- anova(smaller, fit)
+  expect_identical(table$Df[[2L]], 8L, ignore_attr = TRUE)
+  again <- refit(fit, d$distance)
+  expect_equal(again$phi, fit$phi, tolerance = 1e-6)
+  moved <- refit(fit, d$distance + 10)
+  expect_equal(moved$phi, fit$phi, tolerance = 1e-5)
+  responses <- simulate(fit, nsim = 400, seed = 3)
+  rows <- which(d$Subject == "M01")
+  expect_equal(
+    unname(stats::cov(t(as.matrix(responses[rows, ])))),
+    unname(nlme::getVarCov(fit, "M01")[[1L]]), tolerance = 0.15
+  )
+  expect_error(cooks.distance(fit), "correlated", class = "ferrolmm_error_residual")
+  expect_error(hatvalues(fit), "correlated", class = "ferrolmm_error_residual")
+  expect_error(influence(fit), "whole groups", ignore.case = TRUE,
+               class = "ferrolmm_error_residual")
+})
+
+test_that("nlme need not be attached, and structures can come from variables", {
+  d <- orthodont()
+  structure <- nlme::corAR1(form = ~ 1 | Subject)
+  f <- function(how) lmm(distance ~ age, d, correlation = how)
+  expect_equal(f(structure)$phi, lmm(distance ~ age, d, correlation = structure)$phi)
+  v <- nlme::varIdent(form = ~ 1 | Sex)
+  expect_identical(
+    names(lmm(distance ~ age, d, weights = v)$phi), "residual.sd.ratio Female"
+  )
+  shape <- ~ cs(visit | Subject)
+  expect_identical(names(lmm(distance ~ age, d, residual = shape)$phi), "residual.rho")
+  expect_null(lmm(distance ~ (1 | Subject), d, correlation = NULL, residual = NULL)$residual)
+})
