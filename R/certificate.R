@@ -72,6 +72,13 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
   if (rank >= k) {
     return(NULL)
   }
+  if (is_structured(term) && all(factor[, 1L] != 0)) {
+    return(paste0(
+      "The ", describe_structure(term), " of ", quote_names(term$cnms, 4L), " for group `",
+      term$group, "` is at its boundary: the covariance matrix has rank ", rank, " instead of ", k,
+      "."
+    ))
+  }
   scaled <- factor * scale
   sd <- sqrt(rowSums(scaled^2))
   zero <- sd < tolerance * max(1, sd)

@@ -507,7 +507,9 @@ noise_variances <- function(object, rows, weights, means, phi = object$phi) {
   }
   frame <- frame_with_fitted(object, rows, means)
   weights <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
-  scale_values(object$residual, phi, residual_design(object$residual, frame), n)^2 / weights
+  variances <- object$residual
+  variances["correlation"] <- list(NULL)
+  scale_values(object$residual, phi, residual_design(variances, frame), n)^2 / weights
 }
 
 #' The frame of rows with the fitted values that variances depend on

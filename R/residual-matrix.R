@@ -192,12 +192,13 @@ need_independent <- function(object, what, remedy = NULL) {
   }
 }
 
+#' Refuse what is about random effects where there are none
 #' @noRd
-need_plain <- function(object, what, remedy = NULL) {
-  if (has_residual(object)) {
+need_random <- function(object, what) {
+  if (length(object$random) == 0L) {
     ferrolmm_abort(
-      paste0(what, " is not available for a model with a residual structure."), "residual",
-      i = remedy
+      paste0(what, " needs a model with random effects."), "argument",
+      x = "This one has a residual structure alone."
     )
   }
 }

@@ -650,7 +650,8 @@ check_positions <- function(correlation, frame) {
   groups <- residual_groups(correlation, frame)
   position <- residual_positions(correlation, frame, groups$codes)
   key <- if (is.list(position)) do.call(paste, position) else position
-  twice <- anyDuplicated(data.frame(groups$codes, key))
+  key <- match(key, unique(key))
+  twice <- anyDuplicated(groups$codes + (key - 1) * length(groups$levels))
   if (twice > 0L) {
     values <- vapply(correlation$covariates, function(name) {
       paste0(name, " = ", format(frame[[name]][twice]))
