@@ -105,6 +105,27 @@ impl ResidualPart {
         Self::new(data, fixed, &self.layout, bases, center, model, workers)
     }
 
+    /// The same with all rows, where there are fewer.
+    pub fn with_all_rows<'a>(
+        &'a self,
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        bases: &[TermBasis],
+        center: &Center,
+    ) -> Cow<'a, Self> {
+        match &self.whole {
+            None => Cow::Borrowed(self),
+            Some(model) => Cow::Owned(Self::of_all_rows(
+                data,
+                fixed,
+                &self.layout,
+                bases,
+                center,
+                model.clone(),
+            )),
+        }
+    }
+
     /// The structure of all rows of the data.
     pub fn whole(&self) -> &Residual {
         self.whole.as_ref().unwrap_or(&self.model)

@@ -81,6 +81,11 @@ impl Whitening {
         )
     }
 
+    /// x <- C^-1 x for the rows of one group with this pattern, row-major with `c` columns.
+    pub fn solve_correlation(&self, pattern: usize, x: &mut [f64], c: usize) {
+        self.blocks[pattern].inverse_times(x, c);
+    }
+
     /// R times rows.
     #[must_use]
     pub fn times(
