@@ -834,6 +834,10 @@ fn estimates(
     Fit {
         theta: raw_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
+        unseen: prepared
+            .residual
+            .as_ref()
+            .map_or_else(Vec::new, |part| part.whole().unseen()),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),

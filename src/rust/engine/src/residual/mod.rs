@@ -25,6 +25,7 @@
 //!
 //! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
 
+mod apply;
 mod arma;
 mod block;
 mod change;
@@ -52,6 +53,7 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
 use crate::terms::{ResidualStructure, SpatialKind};
 
+pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
 pub use prediction::{CrossCorrelation, NewRows};
 pub use whitening::Whitening;
