@@ -719,15 +719,15 @@ mod tests {
     }
 
     impl Trial {
-        fn data(&self, correlation: Correlation<'static>) -> ModelData<'_> {
-            let correlation = match correlation {
+        fn data(&self, correlation: Option<Correlation<'static>>) -> ModelData<'_> {
+            let correlation = correlation.map(|kind| match kind {
                 Correlation::Unstructured { .. } => Correlation::Unstructured {
                     visit: &self.visit,
                     visits: 4,
                 },
                 Correlation::Ar1 { .. } => Correlation::Ar1 { time: &self.visit },
                 other => other,
-            };
+            });
             ModelData {
                 y: &self.y,
                 x: &self.x,
@@ -742,7 +742,7 @@ mod tests {
                         n_levels: self.subjects,
                         precision: None,
                     }),
-                    correlation: Some(correlation),
+                    correlation,
                     scales: vec![Scale::Ident {
                         stratum: &self.stratum,
                         strata: self.stratum.iter().copied().max().unwrap_or(1) as usize,
@@ -788,9 +788,10 @@ mod tests {
     fn fewer_groups_give_the_same_fit() {
         let (visit, time) = (&[][..], &[][..]);
         let kinds = [
-            Correlation::Unstructured { visit, visits: 4 },
-            Correlation::Ar1 { time },
-            Correlation::CompoundSymmetric,
+            Some(Correlation::Unstructured { visit, visits: 4 }),
+            Some(Correlation::Ar1 { time }),
+            Some(Correlation::CompoundSymmetric),
+            None,
         ];
         for by_arm in [false, true] {
             let trial = trial(900, by_arm);
@@ -847,7 +848,7 @@ mod tests {
     #[test]
     fn rows_with_random_effects_stay() {
         let trial = trial(200, false);
-        let mut data = trial.data(Correlation::CompoundSymmetric);
+        let mut data = trial.data(Some(Correlation::CompoundSymmetric));
         let codes: Vec<i32> = (0..data.n() as i32).map(|i| i % 7 + 1).collect();
         data.factors = vec![GroupingFactor {
             codes: &codes,

@@ -410,7 +410,7 @@ impl Residual {
             return None;
         }
         let blocks = match self.family {
-            None => vec![Block::Identity(1)],
+            None => vec![Block::Identity(1); self.layout.patterns.len()],
             Some(family) => {
                 let own = &phi[..self.first[0]];
                 if !family.is_representable(own) {
