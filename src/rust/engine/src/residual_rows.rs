@@ -472,6 +472,12 @@ impl Neighbours<'_> {
         let pattern = self.residual.pattern_of(g);
         let band = self.whitening.band(pattern);
         let own = s - places.start;
+        if let Some(row) = self.whitening.row(pattern, own) {
+            for (t, &entry) in places.zip(row) {
+                f(t, entry);
+            }
+            return;
+        }
         let (low, high) = (own.saturating_sub(band), (own + band + 1).min(places.len()));
         for t in low..high {
             // a zero may be none at another R, where the same blocks are needed
@@ -594,6 +600,10 @@ impl<'a> Coupling<'a> {
                         *at = found.len() as u32;
                         found.push(level);
                         block.resize(found.len() * size, 0.0);
+                    }
+                    if let ([l], [r]) = (left, right) {
+                        block[*at as usize] += weight * l * r;
+                        return;
                     }
                     let out = &mut block[*at as usize * size..(*at as usize + 1) * size];
                     for (column, r) in out.chunks_exact_mut(kf).zip(right) {
