@@ -331,7 +331,7 @@ weighted_system <- function(object) {
   if (is.null(object$prior.weights) && !has_residual(object)) {
     return(system)
   }
-  Matrix::tcrossprod(system, whitening_matrix(object))
+  Matrix::tcrossprod(system, residual_root(object, "whiten"))
 }
 
 #' R^-1/2 times a matrix with a row for each row of the fit
@@ -341,10 +341,7 @@ whiten_rows <- function(object, x) {
   if (!has_correlation(object)) {
     return(x)
   }
-  by_block(
-    object$residual, object$phi, training_design(object), x,
-    function(x, root) forwardsolve(root, x)
-  )
+  correlation_times(object, training_design(object), x, "whiten")
 }
 
 #' L: LL' = P (Lambda'Z'WZ Lambda + I) P'

@@ -33,4 +33,5 @@ extendr_module! {
     use inference;
     use many;
     use profile;
+    use residual;
 }

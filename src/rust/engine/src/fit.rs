@@ -19,7 +19,7 @@ use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
-use crate::residual_rows::{ResidualPart, ResidualRows};
+use crate::residual_rows::ResidualPart;
 use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
@@ -127,14 +127,7 @@ impl Prepared {
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {
-            part.rows = ResidualRows::new(
-                data,
-                &self.fixed,
-                &self.layout,
-                &self.bases,
-                &moved,
-                &part.model,
-            );
+            *part = part.recentred(data, &self.fixed, &self.bases, &moved, &workers);
             let phi = self.parameters.of_residual(theta);
             let whitening = part
                 .model
@@ -382,12 +375,7 @@ pub(crate) fn prepare(
             None,
         ),
         Some(model) => {
-            let rows = ResidualRows::new(data, &fixed, &layout, &bases, &center, &model);
-            let part = ResidualPart {
-                model,
-                rows,
-                layout: layout.clone(),
-            };
+            let part = ResidualPart::new(data, &fixed, &layout, &bases, &center, model, &workers);
             let moments = first_moments(data, options, &part, &layout, &workers)?;
             (moments, Some(part))
         }
@@ -903,6 +891,10 @@ fn estimates(
     Fit {
         theta: raw_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
+        unseen: prepared
+            .residual
+            .as_ref()
+            .map_or_else(Vec::new, |part| part.whole().unseen()),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),

@@ -25,9 +25,11 @@
 //!
 //! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
 
+mod apply;
 mod arma;
 mod block;
 mod change;
+mod classes;
 mod compound;
 mod derivatives;
 mod family;
@@ -51,6 +53,8 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
 use crate::terms::{ResidualStructure, SpatialKind};
 
+pub use apply::{apply_to_rows, Apply, RowsToApply};
+pub(crate) use classes::Stand;
 pub use prediction::{CrossCorrelation, NewRows};
 pub use whitening::Whitening;
 
@@ -92,6 +96,8 @@ pub struct Residual {
     layout: Layout,
     family: Option<Family>,
     scales: Vec<scale::Term>,
+    /// For how many rows each place stands; empty: for one.
+    times: Vec<f64>,
     /// First parameter of each scale, and the end.
     first: Vec<usize>,
     start: Vec<f64>,
@@ -126,6 +132,7 @@ impl Residual {
             layout,
             family,
             scales,
+            times: Vec::new(),
             first,
             start: Vec::new(),
             held: structure.held.clone(),
@@ -231,7 +238,7 @@ impl Residual {
         self.layout.patterns.len()
     }
 
-    /// Number of groups with this pattern.
+    /// Number of groups with this pattern, all those counted that others stand for.
     #[must_use]
     pub fn count(&self, pattern: usize) -> usize {
         self.layout.patterns[pattern].count
@@ -508,7 +515,7 @@ impl Residual {
             return None;
         }
         let blocks = match self.family {
-            None => vec![Block::Identity(1)],
+            None => vec![Block::Identity(1); self.layout.patterns.len()],
             Some(family) => {
                 let own = &phi[..self.first[0]];
                 if !family.is_representable(own) {
@@ -548,7 +555,7 @@ impl Residual {
                     .clone()
                     .map(|place| {
                         let log = self.log_scale(phi, place);
-                        sum += log;
+                        sum += self.times_of(place) * log;
                         (-log).exp()
                     })
                     .collect();
@@ -570,6 +577,11 @@ impl Residual {
         })
     }
 
+    /// Number of rows that a place stands for.
+    fn times_of(&self, place: usize) -> f64 {
+        self.times.get(place).copied().unwrap_or(1.0)
+    }
+
     /// Mean of log d over the rows.
     ///
     /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
@@ -579,16 +591,17 @@ impl Residual {
         if self.scales.is_empty() {
             return 0.0;
         }
-        let n = self.layout.order.len();
-        let sum: f64 = (0..n).map(|place| self.log_scale(phi, place)).sum();
-        sum / n as f64
+        let places = 0..self.layout.order.len();
+        let sum: f64 = places
+            .map(|place| self.times_of(place) * self.log_scale(phi, place))
+            .sum();
+        sum / self.observations()
     }
 
     /// [`Self::mean_log_scale`] with its gradient and Hessian.
     #[must_use]
     pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
-        let m = self.len();
-        let n = self.layout.order.len();
+        let (m, n) = (self.len(), self.observations());
         let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
         for (k, scale) in self.scales.iter().enumerate() {
             let mut total = scale::Total {
@@ -598,10 +611,12 @@ impl Residual {
                 first: self.first[k],
                 parameters: m,
             };
-            scale.add_total(&phi[self.own(k)], n, &mut total);
+            for place in 0..self.layout.order.len() {
+                scale.add_total(&phi[self.own(k)], place, self.times_of(place), &mut total);
+            }
             value += total.value;
         }
-        let mean = |v: &mut f64| *v /= n as f64;
+        let mean = |v: &mut f64| *v /= n;
         mean(&mut value);
         gradient.iter_mut().for_each(mean);
         hessian.iter_mut().for_each(mean);
@@ -612,6 +627,15 @@ impl Residual {
     #[must_use]
     pub fn has_scales(&self) -> bool {
         !self.scales.is_empty()
+    }
+
+    /// Number of rows of the data.
+    fn observations(&self) -> f64 {
+        if self.times.is_empty() {
+            self.layout.order.len() as f64
+        } else {
+            self.times.iter().sum()
+        }
     }
 
     /// log d of a place.
