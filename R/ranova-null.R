@@ -15,42 +15,53 @@ draw_batch <- 4e6
 #' p-value of a likelihood ratio in finite samples
 #'
 #' @param smaller what [reduced_fit()] returned for `reduction`
-#' @returns list(p, how): `how` is "exact", "bootstrap", "approximate" or "limit"
+#' @param df parameters that the reduction takes away: none where all of them are held
+#' @returns list(p, how): `how` is "exact", "bootstrap", "approximate", "limit", or NA for none
 #' @noRd
-finite_null <- function(model, inputs, reduction, smaller, ratio, nsim) {
-  term <- inputs$random$design$terms[[reduction$term]]
-  alone <- length(smaller$design$terms) == 0L
-  scalar <- reduction$kept == 0L && reduction$dropped == 1L
-  levels <- inputs$random$design$factors[[term$factor]]$n_levels
-  free <- is.null(model$residual) && is.null(model$control$sigma) &&
-    is.null(model$control$hold) && is.null(model$control$tie)
-  spectral <- free && scalar && levels <= spectrum_levels && !has_known(model)
-  bootstrap <- free && !(alone && spectral) && affordable(model, inputs, nsim)
-  if (!bootstrap && !spectral) {
-    return(list(p = mixture_p(ratio, reduction), how = "limit"))
+finite_null <- function(model, inputs, reduction, smaller, ratio, df, nsim) {
+  limit <- list(p = limit_p(model, reduction, ratio, df), how = "limit")
+  if (is.na(limit$p)) {
+    limit$how <- NA_character_
   }
-  statistics <- if (bootstrap) {
-    bootstrap_ratios(model, inputs, smaller, if (is.null(nsim)) 1000L else nsim)
+  if (df == 0L || depends_on_fitted(model$residual)) {
+    return(limit)
+  }
+  alone <- is.null(smaller$inputs)
+  spectral <- has_spectrum(model, inputs, reduction)
+  if (!(alone && spectral) && affordable(model, inputs, nsim)) {
+    how <- if (alone && !has_constraints(model)) "exact" else "bootstrap"
+    statistics <- bootstrap_ratios(model, inputs, smaller, if (is.null(nsim)) 1000L else nsim)
+  } else if (spectral) {
+    how <- if (alone) "exact" else "approximate"
+    statistics <- spectral_ratios(model, inputs, reduction, smaller, nsim)
   } else {
-    spectral_ratios(model, inputs, reduction, smaller, nsim)
+    return(limit)
   }
-  list(
-    p = simulated_p(ratio, statistics[!is.na(statistics)], reduction),
-    how = if (!alone && bootstrap) "bootstrap" else if (alone) "exact" else "approximate"
-  )
+  tail <- function(statistic) limit_p(model, reduction, statistic, df)
+  list(p = simulated_p(ratio, statistics[!is.na(statistics)], tail), how = how)
+}
+
+#' Is one variance tested, in a model to which the theory of the spectrum applies?
+#' @noRd
+has_spectrum <- function(model, inputs, reduction) {
+  factor <- inputs$random$design$terms[[reduction$term]]$factor
+  reduction$kept == 0L && reduction$dropped == 1L && is.null(inputs$residual) &&
+    !has_constraints(model) && !has_known(model) &&
+    inputs$random$design$factors[[factor]]$n_levels <= spectrum_levels
 }
 
 #' p-value of a statistic by simulated ones
 #'
 #' Where fewer than ten of at least 1000 reach it, the tail is that of the limit, stretched so that
 #' the two agree at the upper hundredth (the scale of Greven and others 2008, section 3).
+#' @param tail function: the limit's p-value of a statistic
 #' @noRd
-simulated_p <- function(ratio, statistics, reduction) {
+simulated_p <- function(ratio, statistics, tail) {
   n <- length(statistics)
   # equal but for rounding counts as equal
   exceeding <- sum(statistics >= ratio - 1e-8 * (1 + ratio))
   p <- (1 + exceeding) / (1 + n)
-  if (n < 1000L || exceeding >= 10L || is.na(mixture_p(ratio, reduction))) {
+  if (n < 1000L || exceeding >= 10L || is.na(tail(ratio))) {
     return(p)
   }
   rank <- ceiling(n / 100)
@@ -58,12 +69,12 @@ simulated_p <- function(ratio, statistics, reduction) {
   if (anchor < 1e-6) {
     return(p)
   }
-  excess <- function(scale) log(mixture_p(anchor / scale, reduction) * n / rank)
+  excess <- function(scale) log(tail(anchor / scale) * n / rank)
   if (excess(0.1) > 0 || excess(10) < 0) {
     return(p)
   }
   scale <- stats::uniroot(excess, c(0.1, 10), tol = 1e-10)$root
-  min(mixture_p(ratio / scale, reduction), 10 / n)
+  min(tail(ratio / scale), 10 / n)
 }
 
 #' A seed that is a function of the response
@@ -82,31 +93,46 @@ affordable <- function(model, inputs, nsim) {
 
 #' Likelihood ratios of responses that are simulated from the smaller model
 #'
-#' They do not depend on the fixed effects and on sigma, which are 0 and 1.
+#' They do not depend on the fixed effects, which are 0, nor on sigma where it is estimated.
 #' @noRd
 bootstrap_ratios <- function(model, inputs, smaller, nsim) {
   n <- length(inputs$fixed$y)
-  noise <- if (is.null(inputs$fixed$weights)) 1 else 1 / sqrt(inputs$fixed$weights)
+  sigma <- if (is.null(model$control$sigma)) 1 else model$control$sigma
   known <- if (is.null(inputs$fixed$offset)) 0 else inputs$fixed$offset
-  drawn <- draws_of_design(smaller$design, smaller$theta)
-  reduced <- list(fixed = inputs$fixed, random = list(design = smaller$design))
+  drawn <- if (!is.null(smaller$inputs)) {
+    draws_of_design(smaller$inputs$random$design, smaller$theta)
+  }
   good <- c("converged", "singular", "evaluated")
   size <- max(1L, as.integer(1e7 / n))
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   unlist(lapply(sizes[sizes > 0L], function(count) {
+    noise <- residual_draws(inputs, smaller$phi, count, model$control$threads)
     responses <- vapply(seq_len(count), function(i) {
-      Reduce(`+`, lapply(drawn, draw_term, sigma = 1), known + noise * stats::rnorm(n))
+      Reduce(`+`, lapply(drawn, draw_term, sigma = sigma), known + sigma * noise[, i])
     }, double(n))
     large <- fit_responses(inputs, responses, model$REML, model$control)
-    small <- if (length(drawn) > 0L) {
-      fit_responses(reduced, responses, model$REML, model$control)
-    } else {
+    small <- if (is.null(smaller$inputs)) {
       criteria_without_random(model, inputs, responses)
+    } else {
+      fit_responses(smaller$inputs, responses, model$REML, model$control)
     }
     ratio <- pmax(small$criterion - large$criterion, 0)
     ratio[!large$status %in% good | !small$status %in% good] <- NA
     ratio
   }))
+}
+
+#' Draws of N(0, R), a column each
+#' @noRd
+residual_draws <- function(inputs, phi, count, threads) {
+  n <- length(inputs$fixed$y)
+  noise <- matrix(stats::rnorm(n * count), n)
+  if (!is.null(inputs$residual)) {
+    return(engine_residual_rows(
+      inputs$residual, inputs$fixed$weights, phi, noise, "color", threads
+    ))
+  }
+  if (is.null(inputs$fixed$weights)) noise else noise / sqrt(inputs$fixed$weights)
 }
 
 #' The criterion of the linear model of the fixed part: that of the mixed model where theta is zero

@@ -21,22 +21,26 @@
 #'   time. This p-value keeps its level, and is the one to report.
 #'
 #' @section Distribution in finite samples:
-#' Under the hypothesis it does not depend on the fixed effects and the residual variance.
+#' Under the hypothesis it does not depend on the fixed effects, nor on the residual variance.
 #'
 #' * *Exact*, where no random effects are left: for one variance by the spectral representation of
 #'   Crainiceanu and Ruppert (2004), from the eigenvalues of Z'(I - H)Z, with `nsim` (10 000 to
 #'   100 000) draws; for several effects of a term by simulation, as below.
-#' * *Parametric bootstrap*, where some are left: `nsim` (1000) responses are simulated from the
-#'   estimates of the smaller model, and both models are fitted to each. It takes account of the
-#'   estimation of the other variances.
+#' * *Parametric bootstrap*, where other variances or a residual structure are left: `nsim` (1000)
+#'   responses are simulated from the estimates of the smaller model, and both models are fitted to
+#'   each. It takes account of the estimation of the other parameters.
 #' * *Approximate*, where that would take long and one variance of at most 2000 levels is tested: the
 #'   spectral representation with the other variances known (Greven and others 2008).
 #' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %. So
-#'   too where residuals have a structure, sigma is given, or parameters are held or tied.
+#'   too where the variance of a residual depends on its fitted value.
 #'
 #' All but the last are by simulation, with p = (1 + k) / (1 + nsim) where k draws reach the
 #' statistic. Where fewer than ten of at least 1000 do, the tail is that of the limit, stretched so
 #' that the two agree at the upper hundredth of the draws. What was used stands above the table.
+#'
+#' The limit is `NA` for terms whose effects have a structure other than `us()` and `diag()`, and
+#' where `lmm_control()` holds or ties parameters of the term; the bootstrap goes on. Parameters that
+#' both models have are held and tied in both. A term whose parameters are all held is not tested.
 #'
 #' @param model A model fitted by [lmm()].
 #' @param reduce.terms Leave out one slope at a time, where a term has any (`TRUE`), or whole terms
@@ -51,7 +55,7 @@
 #' @param ... Passed to methods.
 #' @returns A data frame of class `anova` with the columns `npar`, `logLik`, `AIC`, `LRT`, `Df`,
 #'   `Pr(>Chisq)` (naive), `Pr(>Chibarsq)` and `Pr(>LRT)`; the first row is the model itself. The
-#'   attribute `how` says for each row how `Pr(>LRT)` was found.
+#'   attribute `how` says for each tested term how `Pr(>LRT)` was found.
 #' @references
 #' Crainiceanu, C. M. and Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one
 #' variance component. *Journal of the Royal Statistical Society B*, 66(1), 165-185.
@@ -92,6 +96,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   if (!is.null(nsim)) {
     nsim <- check_count(nsim, "nsim", 1L)
   }
+  need_random(model, "ranova()")
   inputs <- engine_inputs(model)
   reductions <- do.call(c, lapply(
     seq_along(model$random), function(t) term_reductions(model, t, reduce.terms)
@@ -103,8 +108,11 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   df <- c(NA, npar[[1L]] - npar[-1L])
   table <- data.frame(
     npar = npar, logLik = -criterion / 2, AIC = criterion + 2 * npar, LRT = ratio, Df = df,
-    "Pr(>Chisq)" = stats::pchisq(ratio, df, lower.tail = FALSE),
-    "Pr(>Chibarsq)" = c(NA, unlist(Map(mixture_p, ratio[-1L], reductions))),
+    "Pr(>Chisq)" = ifelse(df > 0, stats::pchisq(ratio, df, lower.tail = FALSE), NA),
+    "Pr(>Chibarsq)" = c(NA, mapply(
+      function(reduction, ratio, df) limit_p(model, reduction, ratio, df),
+      reductions, ratio[-1L], df[-1L]
+    )),
     check.names = FALSE,
     row.names = make.unique(c("<none>", vapply(reductions, function(x) x$label, "")))
   )
@@ -115,9 +123,9 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     if (!is.null(state$before)) {
       on.exit(assign(".Random.seed", state$before, envir = globalenv()))
     }
-    found <- Map(function(reduction, smaller, ratio) {
-      finite_null(model, inputs, reduction, smaller, ratio, nsim)
-    }, reductions, smaller, ratio[-1L])
+    found <- Map(function(reduction, smaller, ratio, df) {
+      finite_null(model, inputs, reduction, smaller, ratio, df, nsim)
+    }, reductions, smaller, ratio[-1L], df[-1L])
     table[["Pr(>LRT)"]] <- c(NA, vapply(found, `[[`, 1, "p"))
     how <- stats::setNames(vapply(found, `[[`, "", "how"), rownames(table)[-1L])
   }
@@ -126,7 +134,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     heading = c(
       "ANOVA-like table for random effects: single term deletions",
       paste0("Model: ", code_label(plain_formula(model), 500L)),
-      if (!is.null(how)) paste0("Pr(>LRT): ", describe_null(how))
+      if (!all(is.na(how))) paste0("Pr(>LRT): ", describe_null(how))
     ),
     how = how,
     class = c("ranova.lmm", "anova", "data.frame")
@@ -141,33 +149,54 @@ print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
   cat(attr(x, "heading"), "", sep = "\n")
   p <- grep("^Pr\\(", names(x))
   shown <- vapply(seq_along(x), function(i) {
-    value <- x[[i]]
-    text <- if (i %in% p) {
-      format.pval(value, max(1L, digits - 2L), eps = 1e-15, na.form = "")
-    } else if (names(x)[[i]] %in% c("logLik", "AIC")) {
-      format(round(value, 2L), nsmall = 2L)
-    } else {
-      format(zapsmall(value, digits), digits = digits)
-    }
-    ifelse(is.na(value), "", text)
+    format_ranova_column(x[[i]], names(x)[[i]], i %in% p, digits)
   }, character(nrow(x)))
   shown <- matrix(shown, nrow(x), dimnames = list(rownames(x), names(x)))
-  last <- x[[p[[length(p)]]]]
   stars <- isTRUE(getOption("show.signif.stars"))
   if (stars) {
-    tested <- !is.na(last)
-    marks <- stats::symnum(
-      last[tested], corr = FALSE, na = "", cutpoints = c(0, 0.001, 0.01, 0.05, 0.1, 1),
-      symbols = c("***", "**", "*", ".", " ")
-    )
-    shown <- cbind(shown, "")
-    shown[tested, ncol(shown)] <- format(as.vector(marks))
+    marks <- significance_marks(x[[max(p)]])
+    shown <- cbind(shown, format(marks))
+  }
+  # terms go below where they leave no room for the numbers
+  numbers <- sum(pmax(nchar(colnames(shown)), apply(nchar(shown), 2L, max)) + 1L)
+  below <- max(nchar(rownames(shown))) + numbers >= getOption("width")
+  tested <- seq_len(nrow(x))[-1L]
+  if (below) {
+    rownames(shown)[tested] <- paste0("[", tested - 1L, "]")
   }
   print.default(shown, quote = FALSE, right = TRUE)
+  if (below) {
+    cat("---\n", paste0("[", tested - 1L, "] without ", rownames(x)[tested], "\n"), sep = "")
+  }
   if (stars) {
     cat("---\nSignif. codes:  ", attr(marks, "legend"), "\n", sep = "")
   }
   invisible(x)
+}
+
+#' @noRd
+format_ranova_column <- function(value, name, is_p, digits) {
+  text <- if (is_p) {
+    format.pval(value, max(1L, digits - 2L), eps = 1e-15, na.form = "")
+  } else if (name %in% c("logLik", "AIC")) {
+    format(round(value, 2L), nsmall = 2L)
+  } else {
+    format(zapsmall(value, digits), digits = digits)
+  }
+  ifelse(is.na(value), "", text)
+}
+
+#' Stars, none for a p-value that is missing
+#' @noRd
+significance_marks <- function(p) {
+  known <- !is.na(p)
+  found <- stats::symnum(
+    p[known], corr = FALSE, na = FALSE, cutpoints = c(0, 0.001, 0.01, 0.05, 0.1, 1),
+    symbols = c("***", "**", "*", ".", " ")
+  )
+  marks <- character(length(p))
+  marks[known] <- found
+  structure(marks, legend = attr(found, "legend"))
 }
 
 #' "exact", or for each row where they differ
@@ -177,6 +206,7 @@ describe_null <- function(how) {
     exact = "exact null distribution", bootstrap = "parametric bootstrap",
     approximate = "other variances taken as known", limit = "limit for many groups"
   )
+  how <- how[!is.na(how)]
   kinds <- unique(unname(how))
   if (length(kinds) == 1L) {
     return(words[[kinds]])
@@ -189,7 +219,8 @@ describe_null <- function(how) {
 #' The smaller models that a term gives
 #'
 #' @returns list of lists: `label`; `term`; `design`, what replaces the term in the engine's design,
-#'   NULL for nothing; `kept` and `dropped`, numbers of effects; `structure`
+#'   NULL for nothing, and `smaller`, its description; `kept` and `dropped`, numbers of effects;
+#'   `structure`, that of the term
 #' @noRd
 term_reductions <- function(model, t, reduce) {
   term <- model$random[[t]]
@@ -198,24 +229,24 @@ term_reductions <- function(model, t, reduce) {
   bar <- paste0("(", term$label, ")")
   if (length(lhs) == 0L) {
     return(list(list(
-      label = bar, term = t, design = NULL, kept = 0L, dropped = k, structure = term$structure,
-      left = 0L, lost = count_theta(term)
+      label = bar, term = t, design = NULL, smaller = NULL, kept = 0L, dropped = k,
+      structure = term$structure
     )))
   }
   unname(Map(function(side, name) {
-    columns <- basis_columns(side, model$frame, term$contrasts)$columns
-    kept <- length(columns)
+    basis <- basis_columns(side, model$frame, term$contrasts)
+    kept <- length(basis$columns)
     smaller <- term
-    smaller$cnms <- character(kept)
+    smaller$cnms <- basis$names
     smaller$structure <- if (kept == 1L) "us" else term$structure
     smaller$hom <- kept > 1L && isTRUE(term$hom)
-    left <- count_theta(smaller)
     list(
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
       design = list(
-        factor = term$factor, columns = columns, structure = smaller$structure, hom = smaller$hom
+        factor = term$factor, columns = basis$columns, structure = smaller$structure,
+        hom = smaller$hom
       ),
-      structure = term$structure, left = left, lost = count_theta(term) - left
+      smaller = smaller, structure = term$structure
     )
   }, lhs, names(lhs)))
 }
@@ -252,36 +283,49 @@ reduced_sides <- function(term, frame) {
 
 #' The model that a reduction leaves
 #'
-#' @returns list: `npar`, `criterion`, `theta`, `design` (for the engine; without terms where no
-#'   random effects are left)
+#' Parameters that it shares with the larger model are held or tied as there.
+#' @returns list: `npar`, `criterion`, `theta`, `phi`, and `inputs` as [engine_inputs()] returns
+#'   them; NULL for `inputs` where neither random effects nor residual parameters are left
 #' @noRd
 reduced_fit <- function(model, inputs, reduction) {
+  terms <- model$random
+  terms[[reduction$term]] <- reduction$smaller
+  names <- as.character(unlist(lapply(terms, term_theta_names)))
+  held <- c(logical(length(names)), as.logical(model$residual$held))
+  npar <- model$rank + count_free(model$control, c(names, inputs$residual_names), held) +
+    is.null(model$control$sigma)
+  if (length(terms) == 0L && is.null(inputs$residual)) {
+    fit <- criteria_without_random(model, inputs, as.matrix(inputs$fixed$y))
+    return(list(npar = npar, criterion = fit$criterion))
+  }
   design <- inputs$random$design
   design$terms[[reduction$term]] <- reduction$design
-  if (length(design$terms) == 0L && !has_residual(model)) {
-    fit <- criteria_without_random(model, inputs, as.matrix(inputs$fixed$y))
-    return(list(
-      npar = model$rank + 1, criterion = fit$criterion, theta = double(), design = design
-    ))
-  }
   used <- sort(unique(vapply(design$terms, function(term) term$factor, 1L)))
   design$factors <- design$factors[used]
   design$terms <- lapply(design$terms, function(term) {
     term$factor <- match(term$factor, used)
     term
   })
-  model_without <- engine_model(inputs$fixed, list(design = design), inputs$residual)
-  control <- model$control
-  control$hold <- control$tie <- NULL
-  result <- engine_fit(model_without, model$REML, NULL, resolve_constraints(control, NULL))
-  lost <- count_theta(model$random[[reduction$term]]) - reduction$left
+  inputs$random <- list(theta_names = names, design = design)
+  control <- resolve_constraints(model$control, c(names, inputs$residual_names))
+  result <- engine_fit(model_of(inputs), model$REML, NULL, control)
   list(
-    npar = count_parameters(model) - lost, criterion = result$criterion, theta = result$theta,
-    design = design
+    npar = npar, criterion = result$criterion, theta = result$theta, phi = result$phi,
+    inputs = inputs
   )
 }
 
 # Mixtures of chi-squared distributions ------------------------------------------------------------
+
+#' p-value of a likelihood ratio in the limit; NA where constraints of the term leave no simple one
+#'
+#' @param df parameters that the reduction takes away
+#' @noRd
+limit_p <- function(model, reduction, statistic, df) {
+  term <- model$random[[reduction$term]]
+  left <- if (!is.null(reduction$smaller)) count_theta(reduction$smaller) else 0
+  if (df == count_theta(term) - left) mixture_p(statistic, reduction) else NA_real_
+}
 
 #' p-value of a likelihood ratio for leaving out effects of a term
 #' @noRd

@@ -1,13 +1,14 @@
 #!/usr/bin/env Rscript
 # Does what the intervals and tests promise hold? Simulates from known models and counts.
-#   Rscript bench/coverage.R [replicates]          default 2000; half an hour
+#   Rscript bench/coverage.R [replicates] [parts]  default 2000, all three parts; half an hour
 # 1. Coverage of 95% intervals of predict(): a known level, a new level, the population, and a new
 #    observation of a known level.
 # 2. Null size at 5% of ranova() (finite-sample, limit, naive) in several small designs.
 # 3. Null size at 5% of Kenward-Roger and Satterthwaite F tests in several small designs.
 suppressPackageStartupMessages(library(ferrolmm))
 replicates <- as.integer(c(commandArgs(TRUE), 2000)[1])
-set.seed(20261123)
+parts <- as.integer(commandArgs(TRUE)[-1])
+if (length(parts) == 0L) parts <- 1:3
 RNGkind("Mersenne-Twister", "Inversion", "Rejection")
 
 report <- function(name, hits, wanted) {
@@ -17,72 +18,95 @@ report <- function(name, hits, wanted) {
               name, 100 * rate, 100 * wanted, 100 * error))
 }
 
-# 60 subjects, 8 visits, correlated intercepts and slopes
-subjects <- 60L
-design <- data.frame(
-  id = factor(rep(seq_len(subjects), each = 8L)), x = rep(seq(0, 3.5, 0.5), subjects)
-)
-root <- chol(matrix(c(1, 0.3, 0.3, 0.5), 2))
-inside <- function(interval, truth) interval[, "lwr"] <= truth & truth <= interval[, "upr"]
-covered <- replicate(replicates, {
-  b <- matrix(rnorm(2 * subjects), subjects) %*% root
-  mean <- 2 + 0.7 * design$x + b[design$id, 1] + b[design$id, 2] * design$x
-  design$y <- mean + rnorm(nrow(design))
-  fit <- suppressMessages(lmm(y ~ x + (x | id), design))
-  at <- data.frame(id = "7", x = 2)
-  new <- data.frame(id = "new", x = 2)
-  known_truth <- 2 + 0.7 * 2 + b[7, 1] + b[7, 2] * 2
-  b_new <- rnorm(2) %*% root
-  c(
-    inside(predict(fit, at, interval = "confidence"), known_truth),
-    inside(predict(fit, at, interval = "prediction"), known_truth + rnorm(1)),
-    inside(
-      predict(fit, new, interval = "confidence", allow.new.levels = TRUE),
-      2 + 0.7 * 2 + b_new[1] + b_new[2] * 2
-    ),
-    inside(predict(fit, at, re.form = NA, interval = "confidence"), 2 + 0.7 * 2)
+coverage <- function() {
+  # 60 subjects, 8 visits, correlated intercepts and slopes
+  subjects <- 60L
+  design <- data.frame(
+    id = factor(rep(seq_len(subjects), each = 8L)), x = rep(seq(0, 3.5, 0.5), subjects)
   )
-})
-cat("Coverage of 95% intervals, 60 subjects x 8 visits, random slopes,", replicates, "data sets\n")
-report("known level, its mean (interval = \"confidence\")", covered[1, ], 0.95)
-report("known level, a new observation (\"prediction\")", covered[2, ], 0.95)
-report("new level, its mean", covered[3, ], 0.95)
-report("population", covered[4, ], 0.95)
+  root <- chol(matrix(c(1, 0.3, 0.3, 0.5), 2))
+  inside <- function(interval, truth) interval[, "lwr"] <= truth & truth <= interval[, "upr"]
+  covered <- replicate(replicates, {
+    b <- matrix(rnorm(2 * subjects), subjects) %*% root
+    mean <- 2 + 0.7 * design$x + b[design$id, 1] + b[design$id, 2] * design$x
+    design$y <- mean + rnorm(nrow(design))
+    fit <- suppressMessages(lmm(y ~ x + (x | id), design))
+    at <- data.frame(id = "7", x = 2)
+    new <- data.frame(id = "new", x = 2)
+    known_truth <- 2 + 0.7 * 2 + b[7, 1] + b[7, 2] * 2
+    b_new <- rnorm(2) %*% root
+    c(
+      inside(predict(fit, at, interval = "confidence"), known_truth),
+      inside(predict(fit, at, interval = "prediction"), known_truth + rnorm(1)),
+      inside(
+        predict(fit, new, interval = "confidence", allow.new.levels = TRUE),
+        2 + 0.7 * 2 + b_new[1] + b_new[2] * 2
+      ),
+      inside(predict(fit, at, re.form = NA, interval = "confidence"), 2 + 0.7 * 2)
+    )
+  })
+  cat("Coverage of 95% intervals, 60 subjects x 8 visits, random slopes,", replicates, "data sets\n")
+  report("known level, its mean (interval = \"confidence\")", covered[1, ], 0.95)
+  report("known level, a new observation (\"prediction\")", covered[2, ], 0.95)
+  report("new level, its mean", covered[3, ], 0.95)
+  report("population", covered[4, ], 0.95)
+}
 
 # Small samples: is a variance needed? is the between-group treatment?
 rates <- function(name, hits, wanted = 0.05) {
   for (which in rownames(hits)) report(paste0(name, which), hits[which, ], wanted)
 }
 try_ranova <- function(name, design, formula, truth, row, nsim, ...) {
-  rates(paste0(name, ": "), replicate(replicates, {
+  # replicate() would have dots of its own
+  rates(paste0(name, ": "), sapply(seq_len(replicates), function(i) {
     design$y <- truth(design)
     fit <- suppressMessages(lmm(formula, design, ...))
     # 199 bootstrap replicates have level 5% exactly, and take a fifth of the time
-    reduce <- is.null(row)
-    table <- suppressMessages(ranova(fit, !reduce, nsim = nsim, seed = NULL))
-    p <- unlist(table[if (reduce) 2L else row, c("Pr(>LRT)", "Pr(>Chibarsq)", "Pr(>Chisq)")])
+    whole <- is.null(row)
+    table <- suppressMessages(ranova(fit, !whole, nsim = nsim, seed = NULL))
+    p <- unlist(table[if (whole) 2L else row, c("Pr(>LRT)", "Pr(>Chibarsq)", "Pr(>Chisq)")])
     stats::setNames(p <= 0.05, c("finite", "limit", "naive"))
   }))
 }
-cat("\nranova(): rejections at 5% under the hypothesis,", replicates, "data sets\n")
 even <- data.frame(g = gl(12, 5), x = rep(1:5, 12))
+even$treatment <- factor(rep(c("a", "b", "c"), each = 20))
+few <- data.frame(g = gl(6, 5), x = rep(1:5, 6))
+ten <- data.frame(g = gl(10, 5), x = rep(0:4, 10))
 uneven <- data.frame(g = factor(rep(1:8, c(2, 3, 4, 5, 6, 8, 10, 12))))
 uneven$x <- sin(seq_len(nrow(uneven)))
+uneven$treatment <- factor(c("a", "b")[1L + as.integer(uneven$g) %% 2L])
 nested <- data.frame(g = gl(8, 6), x = rep(1:6, 8), h = gl(24, 2))
 crossed <- expand.grid(g = gl(10, 1), h = gl(6, 1))
 crossed$x <- cos(seq_len(60))
+crossed$treatment <- factor(c("a", "b")[1L + as.integer(crossed$g) %% 2L])
 noise <- function(d) stats::rnorm(nrow(d))
 effect <- function(f) stats::rnorm(nlevels(f))[f]
-try_ranova("intercept, 12 groups of 5, REML", even, y ~ x + (1 | g), noise, 2L, 9999L)
-try_ranova("intercept, 12 groups of 5, ML", even, y ~ x + (1 | g), noise, 2L, 9999L, REML = FALSE)
-try_ranova("intercept, 8 groups of 2 to 12", uneven, y ~ x + (1 | g), noise, 2L, 9999L)
-try_ranova("slope, 12 groups of 5", even, y ~ x + (x | g), function(d) effect(d$g) + noise(d),
-           2L, 199L)
-try_ranova("term of two effects, 12 groups of 5", even, y ~ x + (x | g), noise, NULL, 199L)
-try_ranova("upper of two nested, 8 x 3 x 2", nested, y ~ 1 + (1 | g) + (1 | h),
-           function(d) effect(d$h) + noise(d), "(1 | g)", 199L)
-try_ranova("one of two crossed, 10 x 6", crossed, y ~ x + (1 | g) + (1 | h),
-           function(d) effect(d$g) + noise(d), "(1 | h)", 199L)
+# residuals of AR(1) with correlation 0.5 within each g
+serial <- function(d) {
+  draw <- function(n) {
+    shocks <- rnorm(n, sd = sqrt(c(1, rep(0.75, n - 1))))
+    as.numeric(stats::filter(shocks, 0.5, "recursive"))
+  }
+  unlist(lapply(table(d$g), draw))
+}
+
+ranova_sizes <- function() {
+  cat("\nranova(): rejections at 5% under the hypothesis,", replicates, "data sets\n")
+  try_ranova("intercept, 6 groups of 5, REML", few, y ~ x + (1 | g), noise, 2L, 9999L)
+  try_ranova("intercept, 6 groups of 5, ML", few, y ~ x + (1 | g), noise, 2L, 9999L, REML = FALSE)
+  try_ranova("intercept, 12 groups of 5, REML", even, y ~ x + (1 | g), noise, 2L, 9999L)
+  try_ranova("intercept, 8 groups of 2 to 12", uneven, y ~ x + (1 | g), noise, 2L, 9999L)
+  intercepts <- function(d) effect(d$g) + noise(d)
+  try_ranova("independent slope, 10 groups of 5", ten, y ~ x + (x || g), intercepts, 3L, 199L)
+  try_ranova("slope of (x | g), 10 groups of 5", ten, y ~ x + (x | g), intercepts, 2L, 199L)
+  try_ranova("both effects of (x | g), 12 groups of 5", even, y ~ x + (x | g), noise, NULL, 199L)
+  try_ranova("upper of two nested, 8 x 3 x 2", nested, y ~ 1 + (1 | g) + (1 | h),
+             function(d) effect(d$h) + noise(d), "(1 | g)", 199L)
+  try_ranova("one of two crossed, 10 x 6", crossed, y ~ x + (1 | g) + (1 | h), intercepts,
+             "(1 | h)", 199L)
+  try_ranova("intercept beside AR(1), 12 groups of 5", even, y ~ x + (1 | g), serial, 2L, 199L,
+             correlation = nlme::corAR1(form = ~ 1 | g))
+}
 
 try_f <- function(name, design, formula, truth, row) {
   rates(paste0(name, ": "), replicate(replicates, {
@@ -92,15 +116,20 @@ try_f <- function(name, design, formula, truth, row) {
     c("Kenward-Roger" = p("Kenward-Roger"), Satterthwaite = p("Satterthwaite"))
   }))
 }
-cat("\nF tests: rejections at 5% under the hypothesis,", replicates, "data sets\n")
-even$treatment <- factor(rep(c("a", "b", "c"), each = 20))
-uneven$treatment <- factor(c("a", "b")[1L + as.integer(uneven$g) %% 2L])
-try_f("between groups, 12 of 5", even, y ~ treatment + x + (1 | g),
-      function(d) effect(d$g) + noise(d), "treatment")
-try_f("between groups, 8 of 2 to 12", uneven, y ~ treatment + x + (1 | g),
-      function(d) effect(d$g) + noise(d), "treatment")
-try_f("slope that varies, 12 groups of 5", even, y ~ x + (x | g),
-      function(d) effect(d$g) + 0.5 * effect(d$g) * d$x + noise(d), "x")
-crossed$treatment <- factor(c("a", "b")[1L + as.integer(crossed$g) %% 2L])
-try_f("crossed, 10 x 6", crossed, y ~ treatment + (1 | g) + (1 | h),
-      function(d) effect(d$g) + effect(d$h) + noise(d), "treatment")
+f_sizes <- function() {
+  cat("\nF tests: rejections at 5% under the hypothesis,", replicates, "data sets\n")
+  try_f("between groups, 12 of 5", even, y ~ treatment + x + (1 | g),
+        function(d) effect(d$g) + noise(d), "treatment")
+  try_f("between groups, 8 of 2 to 12", uneven, y ~ treatment + x + (1 | g),
+        function(d) effect(d$g) + noise(d), "treatment")
+  try_f("slope that varies, 12 groups of 5", even, y ~ x + (x | g),
+        function(d) effect(d$g) + 0.5 * effect(d$g) * d$x + noise(d), "x")
+  try_f("crossed, 10 x 6", crossed, y ~ treatment + (1 | g) + (1 | h),
+        function(d) effect(d$g) + effect(d$h) + noise(d), "treatment")
+}
+
+# each part has its own numbers, whichever others run
+for (part in parts) {
+  set.seed(20261123 + part)
+  list(coverage, ranova_sizes, f_sizes)[[part]]()
+}
