@@ -207,15 +207,12 @@ reach_ends <- function(path, estimate, ends, cutoff) {
     if (!is.finite(end) || (side == 1L && on_lower) || (side == 2L && on_upper)) {
       next
     }
-    order <- if (side == 1L) 1:2 else length(zeta) - 0:1
+    order <- if (side == 1L) seq_along(zeta) else rev(seq_along(zeta))
     if (length(zeta) < 2L || abs(zeta[order[[1L]]]) >= cutoff ||
-          abs(diff(zeta[order])) > 0.05 || sign(zeta[order[[1L]]]) != 2 * side - 3) {
+          abs(diff(zeta[order[1:2]])) > 0.05 || sign(zeta[order[[1L]]]) != 2 * side - 3) {
       next
     }
-    # the criterion is smooth in the square of a standard deviation, and in a correlation
-    distance <- abs(value[order] - end)^(if (end == 0) 2 else 1)
-    share <- distance[[1L]] / (distance[[2L]] - distance[[1L]])
-    last <- zeta[order[[1L]]] + share * (zeta[order[[1L]]] - zeta[order[[2L]]])
+    last <- value_at_zero(abs(value[order] - end), zeta[order])
     boundary <- parameters[, order[[1L]]]
     boundary[[at]] <- end
     if (side == 1L) {
@@ -229,6 +226,24 @@ reach_ends <- function(path, estimate, ends, cutoff) {
     }
   }
   list(zeta = zeta, parameters = parameters)
+}
+
+#' Value at x = 0 of the parabola through the first point, one about twice and one four times as far
+#'
+#' Zeta is smooth in a standard deviation and in a correlation up to their ends. Points that are
+#' nearer to each other would tell of rounding.
+#' @param x distances, increasing
+#' @noRd
+value_at_zero <- function(x, y) {
+  second <- which(x >= 2 * x[[1L]])[1L]
+  third <- which(x >= 2 * x[[second]])[1L]
+  at <- c(1L, second, third)
+  at <- at[!is.na(at)]
+  if (length(at) < 3L) at <- seq_len(min(3L, length(x)))
+  # Lagrange's form
+  sum(vapply(seq_along(at), function(i) {
+    y[[at[[i]]]] * prod(x[at[-i]] / (x[at[-i]] - x[[at[[i]]]]))
+  }, 1))
 }
 
 #' Profiles of fixed effects, by ML

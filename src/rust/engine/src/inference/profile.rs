@@ -10,6 +10,7 @@ use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
 use crate::optimize::Objective;
+use crate::raw::{raw_factor, raw_parameters, theta_from_raw};
 use crate::residual::Kind;
 use crate::terms::Structure;
 
@@ -21,6 +22,9 @@ const POINTS: usize = 40;
 
 /// Wanted distance of neighbouring points in zeta.
 const SPACING: f64 = 0.4;
+
+/// Share of an effect's standard deviation that the effects before it do not explain, where correlations count as 1.
+const NEARLY_SINGULAR: f64 = 1e-3;
 
 /// What is profiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +158,7 @@ impl Surface<'_, '_> {
                 .zip(&at.tangent)
                 .map(|(p, t)| p + t * (next - s))
                 .collect();
-            let found = self.constrained(target, next, predicted).filter(|found| {
+            let found = self.on_lower_arc(target, next, predicted).filter(|found| {
                 let rise = found.value - self.minimum;
                 rise > -1e-6 && (rise.max(0.0).sqrt() - zeta) < 2.0 * SPACING
             });
@@ -179,6 +183,60 @@ impl Surface<'_, '_> {
             }
         }
         points
+    }
+
+    /// The lower of two minima where the surface has two parts. With correlations of 1 or -1 the row of Lambda that a
+    /// standard deviation is the length of can only be stretched: the surface is two points, one for either sign of the
+    /// correlations, and the path from the estimate may come to the wrong one.
+    fn on_lower_arc(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
+        let found = self.constrained(target, c, guess);
+        let mirrored = found
+            .as_ref()
+            .and_then(|found| self.mirrored(target, &found.psi))
+            .and_then(|psi| self.constrained(target, c, psi));
+        match (found, mirrored) {
+            (Some(a), Some(b)) => Some(if b.value < a.value { b } else { a }),
+            (found, _) => found,
+        }
+    }
+
+    /// (theta, tau) with the correlations of the effect of `target` of the other sign; `None` unless its term is nearly
+    /// singular.
+    fn mirrored(&self, target: Target, psi: &[f64]) -> Option<Vec<f64>> {
+        let Target::Deviation(term, i) = target else {
+            return None;
+        };
+        let (bases, parameters) = (&self.prepared.bases, &self.prepared.parameters);
+        let k = bases[term].k;
+        if bases[term].structure != Structure::Unstructured || k < 2 {
+            return None;
+        }
+        let theta = &psi[..psi.len() - 1];
+        let factor = raw_factor(&bases[term], &parameters.term_factor(theta, term)).t;
+        let singular = (0..k).any(|j| {
+            let size: f64 = (0..=j).map(|c| factor[c * k + j].powi(2)).sum();
+            factor[j * k + j] <= NEARLY_SINGULAR * size.sqrt()
+        });
+        if !singular {
+            return None;
+        }
+        let mut raw: Vec<f64> = (0..bases.len())
+            .flat_map(|t| raw_parameters(&bases[t], parameters, theta, t))
+            .collect();
+        let own = parameters.start[term]..parameters.start[term + 1];
+        // the row, and the column below it, so that the diagonal stays positive
+        for (value, parameter) in raw[own.clone()]
+            .iter_mut()
+            .zip(&parameters.list[own.clone()])
+        {
+            if parameter.entries.iter().any(|&(a, b)| (a == i) != (b == i)) {
+                *value = -*value;
+            }
+        }
+        let turned = theta_from_raw(&raw, bases, parameters)?;
+        let mut out = psi.to_vec();
+        out[own.clone()].copy_from_slice(&turned[own]);
+        Some(out)
     }
 
     /// Minimum of D on the surface scaled(target) = c, from a first guess.
@@ -297,8 +355,122 @@ impl Surface<'_, '_> {
         .filter(|local| local.value.is_finite())
     }
 
-    /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
+    /// Gradient and Hessian of the scaled target.
     fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        match target {
+            Target::Sigma => {
+                let size = psi.len();
+                let mut slope = vec![0.0; size];
+                slope[size - 1] = 0.5;
+                (slope, vec![0.0; size * size])
+            }
+            Target::Deviation(term, i) => self.deviation_slopes(psi, term, i),
+            Target::Correlation(term, i, j) => self.correlation_slopes(psi, term, i, j),
+            Target::Residual(..) => self.differences(target, psi),
+        }
+    }
+
+    /// s = (tau + log v) / 2: s_a = v_a / 2v, s_ab = (v_ab / v - v_a v_b / v^2) / 2.
+    fn deviation_slopes(&self, psi: &[f64], term: usize, i: usize) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let (mut slope, mut bend) = self.log_slopes(psi, term, i);
+        slope.iter_mut().chain(&mut bend).for_each(|v| *v *= 0.5);
+        slope[size - 1] = 0.5;
+        (slope, bend)
+    }
+
+    /// s = atanh r with r = c / sqrt(v w): with p = log v w and d = sqrt(v w),
+    /// r_a = c_a / d - r p_a / 2, r_ab = c_ab / d - (c_a p_b / d + r_b p_a + r p_ab) / 2, and
+    /// s_a = r_a / (1 - r^2), s_ab = r_ab / (1 - r^2) + 2 r r_a r_b / (1 - r^2)^2.
+    fn correlation_slopes(
+        &self,
+        psi: &[f64],
+        term: usize,
+        i: usize,
+        j: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let product = self.covariance(psi, term, i, i) * self.covariance(psi, term, j, j);
+        let d = product.max(f64::MIN_POSITIVE).sqrt();
+        let r = (self.covariance(psi, term, i, j) / d).clamp(-1.0, 1.0);
+        let left = (1.0 - r * r).max(f64::EPSILON);
+        let (mut p, mut p2) = self.log_slopes(psi, term, i);
+        let (other, other2) = self.log_slopes(psi, term, j);
+        p.iter_mut().zip(&other).for_each(|(x, y)| *x += y);
+        p2.iter_mut().zip(&other2).for_each(|(x, y)| *x += y);
+        let (c, c2) = self.covariance_slopes(psi, term, i, j);
+        let slope: Vec<f64> = (0..size).map(|a| c[a] / d - 0.5 * r * p[a]).collect();
+        let mut bend = vec![0.0; size * size];
+        for b in 0..size {
+            for a in 0..size {
+                let e = b * size + a;
+                let second = c2[e] / d - 0.5 * (c[a] / d * p[b] + slope[b] * p[a] + r * p2[e]);
+                bend[e] = second / left + 2.0 * r * slope[a] * slope[b] / (left * left);
+            }
+        }
+        (slope.iter().map(|v| v / left).collect(), bend)
+    }
+
+    /// Gradient and Hessian of log v, v the variance of effect `i` of a term relative to sigma^2.
+    fn log_slopes(&self, psi: &[f64], term: usize, i: usize) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let v = self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE);
+        let (mut slope, mut bend) = self.covariance_slopes(psi, term, i, i);
+        slope.iter_mut().for_each(|x| *x /= v);
+        for b in 0..size {
+            for a in 0..size {
+                bend[b * size + a] = bend[b * size + a] / v - slope[a] * slope[b];
+            }
+        }
+        (slope, bend)
+    }
+
+    /// Gradient and Hessian of a covariance of a term, relative to sigma^2: those of B G B'.
+    fn covariance_slopes(
+        &self,
+        psi: &[f64],
+        term: usize,
+        i: usize,
+        j: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let (size, theta) = (psi.len(), &psi[..psi.len() - 1]);
+        let (basis, parameters) = (&self.prepared.bases[term], &self.prepared.parameters);
+        let k = basis.k;
+        let cell = |g: &[f64]| -> f64 {
+            (0..k * k)
+                .map(|e| {
+                    let (a, b) = (e % k, e / k);
+                    basis.change[a * k + i] * g[e] * basis.change[b * k + j]
+                })
+                .sum()
+        };
+        let own = parameters.start[term]..parameters.start[term + 1];
+        let mut slope = vec![0.0; size];
+        let mut bend = vec![0.0; size * size];
+        for a in own.clone() {
+            slope[a] = cell(&parameters.derivative(theta, a));
+            for b in own.clone() {
+                bend[b * size + a] = parameters.second(theta, a, b).map_or(0.0, |g| cell(&g));
+            }
+        }
+        (slope, bend)
+    }
+
+    /// Covariance of effects `i` and `j` of a term, relative to sigma^2.
+    fn covariance(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+        let basis = &self.prepared.bases[term];
+        let k = basis.k;
+        let t = self
+            .prepared
+            .parameters
+            .term_factor(&psi[..psi.len() - 1], term);
+        let mut lambda = vec![0.0; k * k];
+        small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
+        (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum()
+    }
+
+    /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
+    fn differences(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let size = psi.len();
         let steps: Vec<f64> = psi.iter().map(|p| 1e-4 * p.abs().max(1e-3)).collect();
         let at = |moves: &[(usize, f64)]| {
@@ -338,17 +510,6 @@ impl Surface<'_, '_> {
     /// log of a standard deviation, Fisher's z of a correlation.
     fn scaled(&self, target: Target, psi: &[f64]) -> f64 {
         let tau = psi[psi.len() - 1];
-        let covariance = |term: usize, i: usize, j: usize| -> f64 {
-            let basis = &self.prepared.bases[term];
-            let k = basis.k;
-            let t = self
-                .prepared
-                .parameters
-                .term_factor(&psi[..psi.len() - 1], term);
-            let mut lambda = vec![0.0; k * k];
-            small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
-            (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum()
-        };
         match target {
             Target::Sigma => 0.5 * tau,
             Target::Residual(i, kind) => {
@@ -363,11 +524,11 @@ impl Surface<'_, '_> {
                 }
             }
             Target::Deviation(term, i) => {
-                0.5 * (tau + covariance(term, i, i).max(f64::MIN_POSITIVE).ln())
+                0.5 * (tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
             }
             Target::Correlation(term, i, j) => {
-                let product = covariance(term, i, i) * covariance(term, j, j);
-                (covariance(term, i, j) / product.max(f64::MIN_POSITIVE).sqrt())
+                let product = self.covariance(psi, term, i, i) * self.covariance(psi, term, j, j);
+                (self.covariance(psi, term, i, j) / product.max(f64::MIN_POSITIVE).sqrt())
                     .clamp(-1.0, 1.0)
                     .atanh()
             }
