@@ -2,11 +2,16 @@
 
 #' Pictures by 'ggplot2'
 #'
-#' The pictures of [plot.lmm()], [plot.ranef.lmm()] and [plot.lmm_pooling()] as 'ggplot2' objects,
-#' to be changed and combined as such. Needs the package 'ggplot2'.
+#' The pictures of [plot.lmm()], [plot.ranef.lmm()], [plot.lmm_pooling()], [plot.profile.lmm()] and
+#' [plot.influence.lmm()] as 'ggplot2' objects, to be changed and combined as such. Needs the package
+#' 'ggplot2'.
 #'
-#' @param object A model fitted by [lmm()], or what [ranef()] or [pooling()] returned.
-#' @param which Which of the four panels of [plot.lmm()].
+#' @param object A model fitted by [lmm()], or what [ranef()], [pooling()], [profile()] or
+#'   [influence()] returned.
+#' @param which Which of the four panels of [plot.lmm()]; names of panels as in
+#'   [plot.influence.lmm()].
+#' @param parm,levels,absolute As in [plot.profile.lmm()].
+#' @param id.n The number of deletions to name in each panel.
 #' @param level,order As in [plot.ranef.lmm()].
 #' @param type,terms As in [plot.lmm_pooling()]; only `"shrinkage"`.
 #' @param ... Not used.
@@ -17,6 +22,8 @@
 #' ggplot2::autoplot(fit)
 #' ggplot2::autoplot(ranef(fit))
 #' ggplot2::autoplot(pooling(fit))
+#' ggplot2::autoplot(profile(fit, "theta_"))
+#' ggplot2::autoplot(influence(fit, groups = "Subject"))
 #' @name autoplot.lmm
 NULL
 
@@ -211,4 +218,94 @@ moves_one <- function(x, term) {
     population = d$population[[1L]], ylab = term,
     xlab = if (sizes) paste("Rows per level of", x$group) else paste0(x$group, ", in order")
   )
+}
+
+#' @rdname autoplot.lmm
+#' @rawNamespace S3method(ggplot2::autoplot, profile.lmm)
+autoplot.profile.lmm <- function(object, parm = NULL, levels = c(0.5, 0.8, 0.95, 0.99),
+                                 absolute = FALSE, ...) {
+  check_ggplot2()
+  check_flag(absolute, "absolute")
+  for (level in levels) {
+    check_level(level)
+  }
+  panels <- profile_panels(object, parm)
+  paths <- lapply(panels, function(panel) dense_path(panel$path))
+  lines <- bind_panels(Map(function(path, panel) {
+    data.frame(x = path$value, y = if (absolute) abs(path$zeta) else path$zeta)
+  }, paths, panels))
+  limits <- bind_panels(lapply(panels, function(panel) {
+    do.call(rbind, lapply(levels, function(level) {
+      ends <- profile_limits(panel$path, stats::qnorm((1 + level) / 2), panel$ends)
+      data.frame(x = ends, level = level)
+    }))
+  }))
+  limits$y <- height_on_lines(limits, lines)
+  estimates <- bind_panels(lapply(panels, function(panel) {
+    data.frame(x = panel$path$value[panel$path$zeta == 0][[1L]], y = 0)
+  }))
+  .data <- rlang::.data
+  ggplot2::ggplot(lines, ggplot2::aes(x = .data$x, y = .data$y)) +
+    ggplot2::geom_hline(yintercept = 0, colour = "grey60") +
+    ggplot2::geom_segment(
+      data = limits[!is.na(limits$y), ], ggplot2::aes(xend = .data$x, yend = 0),
+      colour = image_colours[[1L]], linetype = "22"
+    ) +
+    ggplot2::geom_line(linewidth = 0.8) +
+    ggplot2::geom_point(data = estimates, colour = image_colours[[2L]], size = 1.8) +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_x") +
+    ggplot2::labs(x = NULL, y = if (absolute) "|zeta|" else "zeta") +
+    ggplot2::theme_bw() +
+    ggplot2::theme(panel.grid.minor = ggplot2::element_blank())
+}
+
+#' One data frame of those of the panels, with `panel` in their order
+#' @noRd
+bind_panels <- function(tables) {
+  panel <- rep(names(tables), vapply(tables, nrow, 1L))
+  d <- do.call(rbind, unname(tables))
+  d$panel <- factor(panel, levels = names(tables))
+  d
+}
+
+#' @noRd
+height_on_lines <- function(points, lines) {
+  vapply(seq_len(nrow(points)), function(i) {
+    line <- lines[lines$panel == points$panel[[i]], ]
+    stats::approx(line$x, line$y, points$x[[i]], ties = "ordered")$y
+  }, 1)
+}
+
+#' @rdname autoplot.lmm
+#' @rawNamespace S3method(ggplot2::autoplot, influence.lmm)
+autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
+  check_ggplot2()
+  panels <- influence_panels(object, which)
+  d <- bind_panels(lapply(panels, function(values) {
+    named <- largest_deletions(values, id.n)
+    shown <- seq_along(values) %in% apart(named, values, 0.08 * length(values))
+    data.frame(
+      x = seq_along(values), y = values, large = seq_along(values) %in% named,
+      label = ifelse(shown, names(values), NA)
+    )
+  }))
+  .data <- rlang::.data
+  ggplot2::ggplot(d[is.finite(d$y), ], ggplot2::aes(x = .data$x, y = .data$y)) +
+    ggplot2::geom_hline(yintercept = 0, colour = "grey60") +
+    ggplot2::geom_segment(
+      ggplot2::aes(xend = .data$x, yend = 0, colour = .data$large), show.legend = FALSE
+    ) +
+    ggplot2::geom_text(
+      data = d[is.finite(d$y) & !is.na(d$label), ],
+      ggplot2::aes(label = .data$label, vjust = ifelse(.data$y < 0, 1.3, -0.5)), size = 3,
+      colour = image_colours[[2L]]
+    ) +
+    ggplot2::scale_colour_manual(
+      values = c("TRUE" = image_colours[[2L]], "FALSE" = image_colours[[1L]])
+    ) +
+    ggplot2::scale_y_continuous(expand = ggplot2::expansion(mult = 0.12)) +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_y") +
+    ggplot2::labs(x = "deletion, in the order of the data", y = NULL) +
+    ggplot2::theme_bw() +
+    ggplot2::theme(panel.grid.minor = ggplot2::element_blank())
 }

@@ -18,6 +18,21 @@
 #' plot(influence(fit, groups = "Subject"))
 #' @export
 plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
+  panels <- influence_panels(x, which)
+  n <- length(panels)
+  columns <- if (n < 3L) 1L else 2L
+  op <- graphics::par(mfrow = c(ceiling(n / columns), columns), mar = c(3, 4, 2, 1), las = 1L,
+                      mgp = c(2.6, 0.7, 0))
+  on.exit(graphics::par(op))
+  for (title in names(panels)) {
+    draw_deletions(panels[[title]], title, id.n)
+  }
+  invisible(as.data.frame(x))
+}
+
+#' What the panels show: a list by title of a value for each deletion
+#' @noRd
+influence_panels <- function(x, which) {
   values <- cbind(cook = cooks.distance.influence.lmm(x), dfbetas.influence.lmm(x))
   if (is.null(which)) {
     which <- utils::head(colnames(values), 6L)
@@ -29,31 +44,24 @@ plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
       i = paste0("Panels are ", quote_names(colnames(values)), ".")
     )
   }
-  n <- length(which)
-  columns <- if (n < 3L) 1L else 2L
-  op <- graphics::par(mfrow = c(ceiling(n / columns), columns), mar = c(3, 4, 2, 1), las = 1L,
-                      mgp = c(2.6, 0.7, 0))
-  on.exit(graphics::par(op))
-  for (name in which) {
-    draw_deletions(values[, name], name, id.n)
-  }
-  invisible(as.data.frame(x))
+  panels <- lapply(which, function(name) values[, name])
+  names(panels) <- ifelse(
+    which == "cook", "Cook's distance", paste("Change in", which, "(standard errors)")
+  )
+  panels
 }
 
 #' One panel: a line for each deletion, the largest in colour and named
 #' @noRd
-draw_deletions <- function(values, name, id.n) {
-  label <- if (name == "cook") "Cook's distance" else paste("Change in", name, "(standard errors)")
-  size <- abs(values)
-  size[!is.finite(size)] <- -Inf
-  named <- utils::head(order(-size), id.n)
+draw_deletions <- function(values, title, id.n) {
+  named <- largest_deletions(values, id.n)
   colours <- rep("#0072B2", length(values))
   colours[named] <- "#D55E00"
   finite <- values[is.finite(values)]
   range <- if (length(finite)) range(0, finite) else c(0, 1)
   range <- range + c(if (range[[1L]] < 0) -0.1 else 0, 0.1) * diff(range)
   graphics::plot(
-    values, type = "h", col = colours, xlab = "", ylab = "", main = label, cex.main = 0.95,
+    values, type = "h", col = colours, xlab = "", ylab = "", main = title, cex.main = 0.95,
     font.main = 1L, ylim = range
   )
   graphics::abline(h = 0, col = "grey60")
@@ -62,6 +70,14 @@ draw_deletions <- function(values, name, id.n) {
     named, values[named], names(values)[named], pos = ifelse(values[named] < 0, 1L, 3L),
     cex = 0.75, xpd = NA, col = "#D55E00"
   )
+}
+
+#' Places of the deletions that change most
+#' @noRd
+largest_deletions <- function(values, n) {
+  size <- abs(values)
+  size[!is.finite(size)] <- -Inf
+  utils::head(order(-size), n)
 }
 
 #' Those of the places, the largest first, whose names do not run into one before

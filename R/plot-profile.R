@@ -21,29 +21,34 @@
 #' plot(profile(fit, "theta_"), absolute = TRUE)
 #' @export
 plot.profile.lmm <- function(x, parm = NULL, levels = c(0.5, 0.8, 0.95, 0.99), absolute = FALSE,
-                             mfrow = grDevices::n2mfrow(length(paths)), xlab = NULL,
+                             mfrow = grDevices::n2mfrow(length(panels)), xlab = NULL,
                              ylab = if (absolute) expression(group("|", zeta, "|")) else
                                expression(zeta), ...) {
   check_flag(absolute, "absolute")
   for (level in levels) {
     check_level(level)
   }
-  paths <- profile_paths(x)
-  if (!is.null(parm)) {
-    paths <- paths[match_profiled(parm, x, names(paths))]
-  }
-  labels <- rep_len(if (is.null(xlab)) names(paths) else xlab, length(paths))
-  numbers <- match(names(paths), names(x)) - 1L
+  panels <- profile_panels(x, parm)
+  labels <- rep_len(if (is.null(xlab)) names(panels) else xlab, length(panels))
   if (!is.null(mfrow)) {
     old <- graphics::par(mfrow = mfrow, mar = c(4, 4, 1, 1), mgp = c(2.3, 0.7, 0))
     on.exit(graphics::par(old))
   }
-  for (i in seq_along(paths)) {
-    plot_path(
-      paths[[i]], levels, absolute, attr(x, "ends")[numbers[[i]], ], labels[[i]], ylab, ...
-    )
+  for (i in seq_along(panels)) {
+    plot_path(panels[[i]]$path, levels, absolute, panels[[i]]$ends, labels[[i]], ylab, ...)
   }
   invisible(x)
+}
+
+#' What the panels show: a list by parameter of list(path, ends)
+#' @noRd
+profile_panels <- function(x, parm) {
+  paths <- profile_paths(x)
+  if (!is.null(parm)) {
+    paths <- paths[match_profiled(parm, x, names(paths))]
+  }
+  ends <- attr(x, "ends")[match(names(paths), names(x)) - 1L, , drop = FALSE]
+  Map(function(path, i) list(path = path, ends = ends[i, ]), paths, seq_along(paths))
 }
 
 #' @noRd

@@ -44,6 +44,9 @@ plot.ranef.lmm <- function(x, level = 0.95, order = c("each", "first", "levels")
 #' @noRd
 caterpillar_data <- function(x, level, order) {
   check_level(level)
+  if (length(x) == 0L) {
+    ferrolmm_abort("There are no random effects to draw: the model has none.", "argument")
+  }
   d <- as.data.frame.ranef.lmm(x)
   z <- stats::qnorm((1 + level) / 2)
   sd <- if (is.null(d$condsd)) NA_real_ else d$condsd

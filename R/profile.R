@@ -387,7 +387,7 @@ describe_profile <- function(x) {
 #' Value and zeta of each parameter that was profiled
 #' @noRd
 profile_paths <- function(x) {
-  by <- split(seq_along(x[[".zeta"]]), x[[".par"]])
+  by <- split(seq_along(x[[".zeta"]]), x[[".par"]], drop = TRUE)
   lapply(stats::setNames(names(by), names(by)), function(name) {
     list(value = x[[name]][by[[name]]], zeta = x[[".zeta"]][by[[name]]])
   })
