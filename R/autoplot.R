@@ -29,11 +29,9 @@ NULL
 
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, lmm)
-autoplot.lmm <- function(object, which = 1:4, ...) {
+autoplot.lmm <- function(object, which = NULL, ...) {
   check_ggplot2()
-  if (!is.numeric(which) || length(which) == 0L || !all(which %in% 1:4)) {
-    ferrolmm_abort("`which` must be numbers from 1 to 4.", "argument")
-  }
+  which <- choose_pictures(object, which)
   panels <- diagnostic_panels(object)[sort(unique(which))]
   d <- do.call(rbind, panels)
   d$panel <- factor(d$panel, levels = unique(d$panel))
@@ -50,11 +48,14 @@ autoplot.lmm <- function(object, which = 1:4, ...) {
       ggplot2::aes(colour = .data$effect), size = 1.6 * style$cex,
       alpha = if (n > 500L) 0.35 else 0.75
     ) +
-    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free") +
+    ggplot2::facet_wrap(
+      ggplot2::vars(.data$panel), scales = "free", ncol = if (length(panels) > 1L) 2L
+    ) +
     ggplot2::scale_colour_manual(
       values = effect_colours(d$effect), breaks = setdiff(d$effect, "residual")
     ) +
     ggplot2::labs(x = NULL, y = NULL, colour = NULL) +
+    large_keys() +
     ggplot2::theme_bw() +
     ggplot2::theme(legend.position = "bottom", panel.grid.minor = ggplot2::element_blank())
   if (!is.null(smooth)) {
@@ -63,6 +64,12 @@ autoplot.lmm <- function(object, which = 1:4, ...) {
       ggplot2::geom_line(data = smooth, colour = image_colours[[2L]], linewidth = 0.8)
   }
   picture
+}
+
+#' Keys of a legend that can be seen where the points are small and light
+#' @noRd
+large_keys <- function() {
+  ggplot2::guides(colour = ggplot2::guide_legend(override.aes = list(size = 2.5, alpha = 1)))
 }
 
 #' @noRd
@@ -185,12 +192,13 @@ autoplot.lmm_pooling <- function(object, type = "shrinkage", terms = NULL, ...) 
       )
     ) +
     ggplot2::labs(x = moves$xlab, y = moves$ylab, colour = NULL) +
+    large_keys() +
     ggplot2::theme_bw() +
     ggplot2::theme(panel.grid.minor = ggplot2::element_blank(), legend.position = "bottom")
   if (length(terms) == 2L) {
     picture <- picture + ggplot2::annotate(
-      "point", x = moves$population[[1L]], y = moves$population[[2L]], shape = 23L, size = 3,
-      fill = "white", stroke = 1
+      "point", x = moves$population[[1L]], y = moves$population[[2L]], shape = 23L,
+      size = if (many) 2 else 3, fill = "white", stroke = 1
     )
   }
   picture
@@ -289,6 +297,11 @@ autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
       label = ifelse(shown, names(values), NA)
     )
   }))
+  # the height of names, so that they are within their panel
+  room <- d[is.finite(d$y) & !is.na(d$label), ]
+  room$y <- room$y + 0.12 * sign(room$y) * stats::ave(room$y, room$panel, FUN = function(y) {
+    max(c(y, 0)) - min(c(y, 0))
+  })
   .data <- rlang::.data
   ggplot2::ggplot(d[is.finite(d$y), ], ggplot2::aes(x = .data$x, y = .data$y)) +
     ggplot2::geom_hline(yintercept = 0, colour = "grey60") +
@@ -303,8 +316,10 @@ autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
     ggplot2::scale_colour_manual(
       values = c("TRUE" = image_colours[[2L]], "FALSE" = image_colours[[1L]])
     ) +
-    ggplot2::scale_y_continuous(expand = ggplot2::expansion(mult = 0.12)) +
-    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_y") +
+    ggplot2::geom_blank(data = room) +
+    ggplot2::facet_wrap(
+      ggplot2::vars(.data$panel), scales = "free_y", ncol = if (length(panels) < 3L) 1L else 2L
+    ) +
     ggplot2::labs(x = "deletion, in the order of the data", y = NULL) +
     ggplot2::theme_bw() +
     ggplot2::theme(panel.grid.minor = ggplot2::element_blank())

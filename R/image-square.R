@@ -138,7 +138,8 @@ draw_square_block <- function(pattern, a, b, place, col, resolution) {
 square_axis <- function(block, left, right) {
   width <- block$last - block$first + 1L
   ticks <- pretty(c(block$first, block$last), max(2L, round(6 * (right - left))))
-  ticks <- ticks[ticks > block$first + width / 6 & ticks <= block$last]
+  # none so near to the first row that their labels could touch
+  ticks <- ticks[ticks > block$first + 0.6 * diff(ticks)[[1L]] & ticks <= block$last]
   ticks <- unique(c(block$first, ticks))
   at <- left + (right - left) * (ticks - block$first + 0.5) / width
   text <- format(ticks, scientific = FALSE, trim = TRUE)

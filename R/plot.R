@@ -13,7 +13,8 @@
 #' The three largest are labelled by row name. Many points are drawn lighter.
 #'
 #' @param x A model fitted by [lmm()].
-#' @param which Which pictures: a subset of `1:4`.
+#' @param which Which pictures: a subset of `1:4`. By default all; the first three where the model has
+#'   no random effects.
 #' @param labels How many of the largest residuals to label.
 #' @param ... Further graphical parameters for the points, such as `pch`, `cex` or `col`.
 #' @returns `x`, invisibly.
@@ -23,13 +24,8 @@
 #' plot(fit)
 #' plot(fit, which = 4)
 #' @export
-plot.lmm <- function(x, which = 1:4, labels = 3L, ...) {
-  if (!is.numeric(which) || length(which) == 0L || !all(which %in% 1:4)) {
-    ferrolmm_abort(
-      "`which` must be numbers from 1 to 4.", "argument",
-      i = "1 residuals and fitted values, 2 scale-location, 3 and 4 normal quantiles."
-    )
-  }
+plot.lmm <- function(x, which = NULL, labels = 3L, ...) {
+  which <- choose_pictures(x, which)
   if (!is.numeric(labels) || length(labels) != 1L || is.na(labels) || labels < 0) {
     ferrolmm_abort("`labels` must be a number.", "argument")
   }
@@ -48,6 +44,24 @@ plot.lmm <- function(x, which = 1:4, labels = 3L, ...) {
     )
   }
   invisible(x)
+}
+
+#' Numbers of the pictures of a fit; without random effects there is no fourth
+#' @noRd
+choose_pictures <- function(object, which) {
+  if (is.null(which)) {
+    return(if (length(object$random) > 0L) 1:4 else 1:3)
+  }
+  if (!is.numeric(which) || length(which) == 0L || !all(which %in% 1:4)) {
+    ferrolmm_abort(
+      "`which` must be numbers from 1 to 4.", "argument",
+      i = "1 residuals and fitted values, 2 scale-location, 3 and 4 normal quantiles."
+    )
+  }
+  if (4 %in% which) {
+    need_random(object, "The picture of random effects (`which = 4`)")
+  }
+  which
 }
 
 #' Rows and columns of the page, unless the user has set some
@@ -206,9 +220,6 @@ draw_random_quantiles <- function(object, ...) {
     do.call(
       draw_cloud, c(list(normal_scores(z)[shown], z[shown]), style)
     )
-  }
-  if (length(samples) == 0L) {
-    return(invisible())
   }
   text <- names(samples)
   text[!drawn] <- paste(text[!drawn], "(all zero)")

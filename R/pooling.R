@@ -323,7 +323,8 @@ draw_shrinkage_two <- function(x, terms, labels, main) {
                      col = pooling_colours[["partial"]])
   }
   graphics::points(
-    one$population[[1L]], two$population[[1L]], pch = 23L, cex = 1.6, bg = "white", lwd = 2
+    one$population[[1L]], two$population[[1L]], pch = 23L, bg = "white", lwd = 2,
+    cex = if (sum(there) > 60L) 1 else 1.6
   )
   if (labels) {
     label_apart(one$alone, two$alone, as.character(one$group))
@@ -417,8 +418,9 @@ label_apart <- function(x, y, text, cex = 0.7) {
 #' @noRd
 shrinkage_legend <- function(line) {
   usr <- graphics::par("usr")
+  text <- c("group alone", "partially pooled", "population")
   graphics::legend(
-    usr[[1L]], usr[[4L]], c("group alone", "partially pooled", "population"),
+    usr[[1L]], usr[[4L]], text, text.width = 1.15 * max(graphics::strwidth(text, cex = 0.9)),
     col = pooling_colours, pch = c(1L, 16L, if (line) NA else 23L), lty = c(0, 0, line),
     lwd = c(1, 1, 2), horiz = TRUE, bty = "n", xpd = NA, yjust = 0, xjust = 0, cex = 0.9,
     seg.len = 1.2, x.intersp = 0.7

@@ -148,6 +148,11 @@ without_postvar <- function(el) {
 #' @export
 as.data.frame.ranef.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
   tables <- Map(long_modes, unclass(x), names(x))
+  if (length(tables) == 0L) {
+    return(data.frame(
+      grpvar = character(), term = factor(), grp = factor(), condval = double()
+    ))
+  }
   rows <- do.call(rbind, unname(tables))
   rownames(rows) <- NULL
   rows
