@@ -11,7 +11,7 @@ greek_letters <- c(
 #' The functions that write one kind of output
 #'
 #' @returns list(format, values, number(x), greek(name, sub), letter(name, sub), variable(label,
-#'   index), square(symbol), times, approx, transpose)
+#'   index), square(symbol), times, approx, transpose, inverse, exp, comma)
 #' @noRd
 equation_pen <- function(format, values, digits) {
   number <- function(x) trimws(formatC(x, digits = digits, format = "g"))
@@ -23,11 +23,12 @@ equation_pen <- function(format, values, digits) {
         sub(if (name == "epsilon") "\\varepsilon" else paste0("\\", name), index)
       },
       letter = function(name, index = "") sub(name, index),
-      variable = function(label, index) paste0("\\text{", latex_escape(label), "}_{", index, "}"),
+      variable = function(label, index) {
+        paste0("\\text{", latex_escape(bare(label)), "}_{", index, "}")
+      },
       label = function(text) paste0("\\text{", latex_escape(text), "}"),
       square = "^2", times = " \\times ", by = " \\times ", approx = " \\sim ",
-      transpose = "^\\top",
-      inverse = "^{-1}"
+      transpose = "^\\top", inverse = "^{-1}", exp = "\\exp", comma = ",\\ "
     ))
   }
   unicode <- isTRUE(l10n_info()[["UTF-8"]])
@@ -37,11 +38,11 @@ equation_pen <- function(format, values, digits) {
       paste0(if (unicode) greek_letters[[name]] else name, index)
     },
     letter = function(name, index = "") paste0(name, index),
-    variable = function(label, index) paste0(label, "_", index),
+    variable = function(label, index) paste0(bare(label), "_", index),
     label = function(text) text,
     square = if (unicode) "\u00b2" else "^2", times = if (unicode) " \u00d7 " else " * ",
     by = " x ", approx = " ~ ", transpose = "'",
-    inverse = if (unicode) "\u207b\u00b9" else "^-1"
+    inverse = if (unicode) "\u207b\u00b9" else "^-1", exp = "exp", comma = ", "
   )
 }
 
@@ -51,13 +52,32 @@ latex_number <- function(number) {
   function(x) sub("e(-?)[+]?0*([0-9]+)$", " \\\\times 10^{\\1\\2}", number(x))
 }
 
+#' A name that needs backticks in R, without them
+#' @noRd
+bare <- function(label) gsub("`", "", label, fixed = TRUE)
+
+#' What LaTeX needs instead of characters that have a meaning there, or another shape
+#' @noRd
+latex_characters <- c(
+  "\\" = "\\textbackslash{}", "#" = "\\#", "$" = "\\$", "%" = "\\%", "&" = "\\&", "_" = "\\_",
+  "{" = "\\{", "}" = "\\}", "^" = "\\textasciicircum{}", "~" = "\\textasciitilde{}",
+  "<" = "\\textless{}", ">" = "\\textgreater{}", "|" = "\\textbar{}"
+)
+
 #' @noRd
 latex_escape <- function(text) {
-  text <- gsub("\\", "\\textbackslash ", text, fixed = TRUE)
-  text <- gsub("([#$%&_{}])", "\\\\\\1", text, perl = TRUE)
-  text <- gsub("\\textbackslash ", "\\textbackslash{}", text, fixed = TRUE)
-  text <- gsub("^", "\\^{}", text, fixed = TRUE)
-  gsub("~", "\\~{}", text, fixed = TRUE)
+  vapply(strsplit(as.character(text), ""), function(characters) {
+    special <- characters %in% names(latex_characters)
+    characters[special] <- latex_characters[characters[special]]
+    paste(characters, collapse = "")
+  }, "")
+}
+
+#' Characters that a piece of LaTeX takes on the page, roughly
+#' @noRd
+printed_width <- function(latex) {
+  plain <- gsub("\\\\(text|underset)", "", latex)
+  nchar(gsub("[{}_^\\\\,& ]", "", gsub("\\\\[a-zA-Z]+", "x", plain)))
 }
 
 # Symbols -----------------------------------------------------------------------------------------
@@ -150,24 +170,21 @@ write_equation <- function(left, addends, pen) {
   pieces <- paste(signs, bodies)
   pieces[[1L]] <- if (signs[[1L]] == "-") paste0("-", bodies[[1L]]) else bodies[[1L]]
   if (pen$format == "latex") {
-    rows <- split(pieces, (seq_along(pieces) - 1L) %/% 5L)
-    rows <- vapply(rows, paste, "", collapse = " ")
-    rows[-1L] <- paste0("&\\quad ", rows[-1L])
-    rows[[1L]] <- paste0(left, " &= ", rows[[1L]])
-    return(paste0(unname(rows), " \\\\"))
+    lines <- fill_lines(paste0(left, " &= "), pieces, 65L, "&\\quad ", printed_width)
+    return(paste0(lines, " \\\\"))
   }
   fill_lines(paste0("  ", left, " = "), pieces)
 }
 
 #' Pieces one after another; a new line, indented as far as the first, before one that would not fit
+#' @param size function: the width of text.
 #' @noRd
-fill_lines <- function(start, pieces) {
-  width <- getOption("width")
+fill_lines <- function(start, pieces, width = getOption("width"),
+                       indent = strrep(" ", min(nchar(start), 20L)), size = nchar) {
   lines <- paste0(start, pieces[[1L]])
-  indent <- strrep(" ", min(nchar(start), 20L))
   for (piece in pieces[-1L]) {
     last <- length(lines)
-    if (nchar(lines[[last]]) + 1L + nchar(piece) <= width) {
+    if (size(lines[[last]]) + 1L + size(piece) <= width) {
       lines[[last]] <- paste(lines[[last]], piece)
     } else {
       lines <- c(lines, paste0(indent, piece))
@@ -496,7 +513,7 @@ fixed_size_strings <- function(table, pen) {
   if (pen$format == "latex") {
     under <- paste0("\\underset{", size, "}{", symbols, "}")
     return(paste0(
-      under[[1L]], " &= ", under[[2L]], " \\, ", under[[3L]], " + ", under[[4L]], " \\\\"
+      under[[1L]], " &= ", under[[2L]], " \\; ", under[[3L]], " + ", under[[4L]], " \\\\"
     ))
   }
   meaning <- c("response", "predictors", "fixed effects", "residuals")
@@ -523,7 +540,7 @@ size_strings <- function(table, rows, columns, index, pen) {
   if (pen$format == "latex") {
     under <- paste0("\\underset{", size, "}{", symbols, "}")
     return(paste0(
-      under[[1L]], " &= ", under[[2L]], " \\, ", under[[3L]], " + ", under[[4L]], " \\, ",
+      under[[1L]], " &= ", under[[2L]], " \\; ", under[[3L]], " + ", under[[4L]], " \\; ",
       under[[5L]], " + ", under[[6L]], " \\\\"
     ))
   }
@@ -544,7 +561,7 @@ random_side <- function(model, sizes, pen) {
   lines <- c(
     write_heading("Random effects", pen),
     write_statement(
-      paste0("u", pen$approx, "N(0, G), ", pen$label("G: "), q, pen$by, q,
+      paste0("u", pen$approx, "N(0, G)", pen$comma, pen$label("G: "), q, pen$by, q,
              pen$label(", block diagonal")),
       pen
     )
@@ -568,7 +585,7 @@ random_side <- function(model, sizes, pen) {
   }, 1))
   square <- paste0(pen$greek("sigma"), pen$square)
   factor <- paste0(
-    "G = ", square, " ", pen$greek("Lambda"), " ", pen$greek("Lambda"), pen$transpose, ", ",
+    "G = ", square, " ", pen$greek("Lambda"), " ", pen$greek("Lambda"), pen$transpose, pen$comma,
     pen$greek("Lambda"), pen$label(" lower triangular, made of the "), count,
     pen$label(if (count == 1) " element of " else " elements of "), pen$greek("theta")
   )
@@ -617,10 +634,10 @@ residual_side <- function(model, sizes, pen) {
   r <- residual_formula(model, square, pen)
   mean <- paste0("X", if (latex) "", pen$greek("beta"))
   given <- if (latex) " \\mid " else " | "
-  size <- paste0(", ", pen$label("R: "), n, pen$by, n)
+  size <- paste0(pen$comma, pen$label("R: "), n, pen$by, n)
   c(
     write_heading("Residuals", pen),
-    write_statement(paste0(pen$greek("epsilon"), pen$approx, "N(0, R), R = ", r, size), pen),
+    write_statement(paste0(pen$greek("epsilon"), pen$approx, "N(0, R)", pen$comma, "R = ", r, size), pen),
     if (model$weighted) {
       write_statement(paste0("W = ", pen$label("diagonal matrix of the weights")), pen)
     },
@@ -639,7 +656,10 @@ residual_side <- function(model, sizes, pen) {
           paste0("(y", given, pen$greek("beta"), ", u)", pen$approx, "N(", mean, " + Zu, R)"), pen
         ),
         write_statement(
-          paste0("y", pen$approx, "N(", mean, ", V), V = Z G Z", pen$transpose, " + R"), pen
+          paste0(
+            "y", pen$approx, "N(", mean, ", V)", pen$comma, "V = Z G Z", pen$transpose, " + R"
+          ),
+          pen
         )
       )
     }

@@ -51,7 +51,7 @@ scale_statement <- function(scale, par, s, model, pen) {
     } else {
       vapply(seq_along(par) + 1L, function(l) pen$greek("delta", subscript(l, pen)), "")
     })
-    list <- paste0(value, pen$label(paste0(" for ", scale$levels)), collapse = ", ")
+    list <- paste0(value, pen$label(paste0(" for ", scale$levels)), collapse = pen$comma)
     return(paste0(symbol, " = ", list, pen$label(paste0(" (", strata, ")"))))
   }
   n <- max(1L, length(scale$levels))
@@ -61,7 +61,7 @@ scale_statement <- function(scale, par, s, model, pen) {
   }
   body <- switch(scale$type,
     power = power(paste0("|", covariate, "|"), coefficient("delta", par)),
-    exp = paste0("exp(", coefficient("delta", par), " ", covariate, ")"),
+    exp = paste0(pen$exp, "(", coefficient("delta", par), " ", covariate, ")"),
     constpower = paste0(
       coefficient("kappa", par[seq_len(n)]), " + ",
       power(paste0("|", covariate, "|"), coefficient("delta", par[n + seq_len(n)]))
@@ -105,7 +105,7 @@ correlation_statement <- function(correlation, par, pen) {
     ),
     arma = pen$label(paste0("that of an ARMA(", correlation$p, ", ", correlation$q,
                             ") process at lag |s-t|")),
-    spatial_statement(correlation, one, power)
+    spatial_statement(correlation, one, power, pen)
   )
   what <- if (correlation$type %in% spatial_types) {
     paste0(", h: distance of two rows in ", position_words(correlation))
@@ -138,11 +138,11 @@ correlation_statement <- function(correlation, par, pen) {
 }
 
 #' @noRd
-spatial_statement <- function(correlation, one, power) {
+spatial_statement <- function(correlation, one, power, pen) {
   ratio <- paste0("h/", one("phi"))
   body <- switch(correlation$type,
-    exp = paste0("exp(-", ratio, ")"),
-    gaus = paste0("exp(-", power(paste0("(", ratio, ")"), "2"), ")"),
+    exp = paste0(pen$exp, "(-", ratio, ")"),
+    gaus = paste0(pen$exp, "(-", power(paste0("(", ratio, ")"), "2"), ")"),
     lin = paste0("1 - ", ratio),
     ratio = paste0("1/(1 + ", power(paste0("(", ratio, ")"), "2"), ")"),
     spher = paste0("1 - 1.5 ", ratio, " + 0.5 ", power(paste0("(", ratio, ")"), "3"))
