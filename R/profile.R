@@ -236,7 +236,7 @@ reach_ends <- function(path, estimate, ends, cutoff) {
 #' @noRd
 value_at_zero <- function(x, y) {
   second <- which(x >= 2 * x[[1L]])[1L]
-  third <- which(x >= 2 * x[[second]])[1L]
+  third <- which(x >= 2 * x[second])[1L]
   at <- c(1L, second, third)
   at <- at[!is.na(at)]
   if (length(at) < 3L) at <- seq_len(min(3L, length(x)))
@@ -358,7 +358,7 @@ print.profile.lmm <- function(x, digits = 4L, ...) {
   table <- data.frame(
     points = vapply(paths, function(path) length(path$zeta), 1L),
     from = vapply(paths, function(path) path$value[[1L]], 1),
-    estimate = vapply(paths, function(path) path$value[path$zeta == 0][[1L]], 1),
+    estimate = vapply(paths, function(path) path$value[path$zeta == 0][1L], 1),
     to = vapply(paths, function(path) path$value[[length(path$value)]], 1),
     "zeta from" = vapply(paths, function(path) path$zeta[[1L]], 1),
     "zeta to" = vapply(paths, function(path) path$zeta[[length(path$zeta)]], 1),

@@ -31,14 +31,20 @@ brute_rise <- function(fit, number, value, correlated = FALSE) {
   estimates <- as.data.frame(VarCorr(fit), order = "lower.tri")$sdcor
   is_correlation <- correlated & seq_along(estimates) == 2
   inputs <- engine_inputs(fit)
-  free <- log(pmax(estimates, 0.1))
-  free[is_correlation] <- atanh(estimates[is_correlation])
-  free <- free[-number]
   objective <- function(v) {
     parameters <- estimates
     parameters[-number] <- ifelse(is_correlation[-number], tanh(v), exp(v))
     parameters[number] <- value
     brute_criterion(parameters, fit, inputs, correlated)
   }
-  nlminb(free, objective, control = list(rel.tol = 1e-13))$objective - fit$criterion
+  # a correlation that is free may end at either side
+  free <- log(pmax(estimates, 0.1))
+  starts <- lapply(if (correlated && number != 2) c(-1, 1) else 1, function(sign) {
+    free[is_correlation] <- sign * atanh(estimates[is_correlation])
+    free[-number]
+  })
+  found <- vapply(starts, function(start) {
+    nlminb(start, objective, control = list(rel.tol = 1e-13))$objective
+  }, 1)
+  min(found) - fit$criterion
 }

@@ -1,7 +1,24 @@
 test_that("special characters of LaTeX are escaped", {
   expect_identical(latex_escape("a_b%c&d"), "a\\_b\\%c\\&d")
-  expect_identical(latex_escape("I(x^2)"), "I(x\\^{}2)")
-  expect_identical(latex_escape("a\\b{c}~"), "a\\textbackslash{}b\\{c\\}\\~{}")
+  expect_identical(latex_escape("I(x^2)"), "I(x\\textasciicircum{}2)")
+  expect_identical(latex_escape("a\\b{c}~"), "a\\textbackslash{}b\\{c\\}\\textasciitilde{}")
+  expect_identical(
+    latex_escape(c("a<b", "|b|>", "plain")),
+    c("a\\textless{}b", "\\textbar{}b\\textbar{}\\textgreater{}", "plain")
+  )
+})
+
+test_that("LaTeX equations break where the printed line would be too wide, names have no backticks", {
+  data <- twin_data()$sleepstudy
+  data$`odd_name%` <- data$Days^2
+  fit <- lmm(Reaction ~ Days + `odd_name%` + sin(Days) + cos(Days) + (1 | Subject), data)
+  lines <- unclass(equations(fit, "mixed", "latex"))$lines
+  equation <- lines[grepl("\\\\gamma|\\\\quad", lines)]
+  expect_gt(length(equation), 1)
+  expect_true(all(printed_width(equation) <= 66))
+  expect_true(any(grepl("\\text{odd\\_name\\%}", equation, fixed = TRUE)))
+  short <- unclass(equations(our_twin("ml"), "mixed", "latex"))$lines
+  expect_false(any(grepl("\\quad", short, fixed = TRUE)))
 })
 
 test_that("numbers are written for their output", {

@@ -30,3 +30,17 @@ test_that("effects with a variance of zero are not drawn, but named", {
   on.exit(grDevices::dev.off())
   expect_silent(plot(flat))
 })
+
+test_that("a model without random effects has three pictures", {
+  fit <- lmm(distance ~ age, Orthodont, residual = ~ us(factor(age) | Subject))
+  expect_identical(choose_pictures(fit, NULL), 1:3)
+  expect_identical(choose_pictures(growth, NULL), 1:4)
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  expect_identical(plot(fit), fit)
+  expect_error(plot(fit, which = 4), "random effects", class = "ferrolmm_error_argument")
+  expect_error(plot(ranef(fit)), "no random effects", class = "ferrolmm_error_argument")
+  none <- as.data.frame(ranef(fit))
+  expect_identical(nrow(none), 0L)
+  expect_named(none, names(as.data.frame(ranef(growth, condVar = FALSE))))
+})

@@ -51,6 +51,39 @@ test_that("a REML profile is the REML criterion with the parameter fixed", {
   expect_gt(confint(profiled)[[".sig01", 2]], 1.1 * confint(profile(refitML(fit)))[[".sig01", 2]])
 })
 
+test_that("near a standard deviation of zero the profile is the lower of its two arcs", {
+  # the correlation goes to 1 or -1 there, and the minimum is at one of them only
+  fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  profiled <- profile(fit, c(".sig01", ".sig03"))
+  for (name in c(".sig01", ".sig03")) {
+    rows <- which(profiled$.par == name)
+    zeta <- profiled$.zeta[rows]
+    expect_true(all(diff(zeta) > 0), info = name)
+    value <- profiled[[name]][rows]
+    expect_identical(value[[1]], 0)
+    small <- rows[value > 0 & value < 0.15 * max(value[zeta == 0])]
+    expect_gt(length(small), 5)
+    for (row in small[c(1, length(small) - 1, length(small))]) {
+      number <- match(name, names(profiled)) - 1
+      rise <- brute_rise(fit, number, profiled[[name]][[row]], correlated = TRUE)
+      expect_equal(profiled$.zeta[[row]]^2, rise, tolerance = 1e-5, info = paste(name, row))
+    }
+    # in the boundary itself: the limit of the points before
+    expect_equal(zeta[[1]], zeta[[2]], tolerance = 1e-4)
+  }
+})
+
+test_that("a parabola through the ends of a path finds its boundary", {
+  x <- c(0.1, 0.11, 0.25, 0.6, 3)
+  expect_equal(value_at_zero(x, 2 - 3 * x + x^2), 2)
+  expect_equal(value_at_zero(x[1:2], 2 - 3 * x[1:2]), 2)
+})
+
+test_that("a part of a profile prints", {
+  profiled <- profile(our_twin("ml"), c(".sig01", ".sigma"))
+  expect_output(print(utils::head(profiled, 5)), ".sig01", fixed = TRUE)
+})
+
 test_that("the interval ends where the profile reaches the quantile, also between points", {
   e <- new.env()
   utils::data("Dyestuff", package = "lme4", envir = e)

@@ -5,7 +5,7 @@ test_that("tables are lmerTest's, with the p-value at the boundary beside", {
     ours <- as.data.frame(suppressMessages(ranova(lmm(formula, data), ...)))
     theirs <- suppressWarnings(suppressMessages(eval(bquote(lmerTest::lmer(.(formula), .(data))))))
     reference <- as.data.frame(suppressMessages(lmerTest::ranova(theirs, ...)))
-    expect_named(ours, c(names(reference), "Pr(>Chibarsq)"))
+    expect_named(ours, c(names(reference), "Pr(>Chibarsq)", "Pr(>LRT)"))
     expect_identical(rownames(ours), rownames(reference))
     expect_equal(ours[c("npar", "Df")], reference[c("npar", "Df")], ignore_attr = TRUE)
     expect_equal(ours[c("logLik", "AIC")], reference[c("logLik", "AIC")], tolerance = 1e-7)
