@@ -58,10 +58,8 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
   }
   if (any(is_model)) {
     if (is.null(model.names)) {
-      written <- as.list(substitute(list(...)))[-1L][is_model]
-      model.names <- vapply(
-        c(substitute(object), written), code_label, "", width = 30L, USE.NAMES = FALSE
-      )
+      others_written <- as.list(substitute(list(...)))[-1L][is_model]
+      model.names <- written_names(c(substitute(object), others_written))
     }
     return(compare_models(c(list(object), unname(others[is_model])), model.names, refit))
   }
@@ -73,6 +71,15 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
     f_table(inference, term_contrasts(inference$object, type)),
     heading = heading, class = c("anova", "data.frame")
   )
+}
+
+#' Models by the names of the call; "model 2" for one that is written out there
+#' @noRd
+written_names <- function(written) {
+  names <- vapply(written, code_label, "", width = 500L, USE.NAMES = FALSE)
+  long <- nchar(names) > 20L
+  names[long] <- paste("model", which(long))
+  names
 }
 
 #' @noRd

@@ -79,14 +79,20 @@ pooling <- function(object, group = 1L) {
 }
 
 #' Means of columns over the rows of each group, weighted; without weights every group counts once
+#'
+#' A mean that is nothing but rounding, as of deviations from group means, is zero.
 #' @noRd
 group_means <- function(values, weights, grouping) {
   codes <- as.integer(grouping)
-  if (is.null(weights)) {
-    return(list(values = rowsum(values, codes) / tabulate(codes), weights = NULL))
+  total <- if (!is.null(weights)) drop(rowsum(weights, codes))
+  means <- if (is.null(weights)) {
+    rowsum(values, codes) / tabulate(codes)
+  } else {
+    rowsum(values * weights, codes) / total
   }
-  total <- drop(rowsum(weights, codes))
-  list(values = rowsum(values * weights, codes) / total, weights = total)
+  size <- apply(abs(values), 2L, max)
+  means[abs(means) < 1e-12 * rep(size, each = nrow(means))] <- 0
+  list(values = means, weights = total)
 }
 
 #' @noRd

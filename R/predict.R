@@ -78,6 +78,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_predict_dots(...)
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
+  check_level(level)
   check_flag(residual.cor, "residual.cor")
   parts <- select_random(object, re.form)
   if (residual.cor) {
@@ -109,7 +110,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
     return(stats::napredict(rows$omitted, values))
   }
   predict_uncertain(
-    object, values, target, se.fit, interval, check_level(level),
+    object, values, target, se.fit, interval, level,
     match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
   )
 }

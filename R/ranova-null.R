@@ -2,7 +2,7 @@
 
 #' Most operations of a bootstrap that ranova() starts of its own accord: some seconds
 #' @noRd
-bootstrap_work <- 1e9
+bootstrap_work <- 5e8
 
 #' Most levels of a term whose spectrum is computed; beyond, the limit is right (see ?ranova)
 #' @noRd

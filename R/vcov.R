@@ -25,6 +25,10 @@
 #' @export
 vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
                      adjusted = FALSE, ...) {
+  check_flag(complete, "complete")
+  check_flag(correlation, "correlation")
+  check_flag(full, "full")
+  check_flag(adjusted, "adjusted")
   if (full) {
     return(with_correlation(joint_covariance(object), correlation))
   }
