@@ -45,7 +45,7 @@ residuals.lmm <- function(object,
                             "std_conditional", "std_marginal", "normalized"
                           ),
                           scaled = FALSE, ...) {
-  type <- match_choice(type, "type", eval(formals()$type))
+  type <- match_choice(type, "type", eval(formals(residuals.lmm)$type))
   if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
     values <- switch(type,
       normalized = normalized_residuals(object),

@@ -193,6 +193,8 @@ test_that("names of models can be given; other objects are refused", {
   fit <- lmm(Reaction ~ Days + (1 | Subject), data)
   table <- anova(fit, our_twin("slope"), model.names = c("one", "two"))
   expect_identical(rownames(table), c("one", "two"))
+  written <- anova(fit, lmm(Reaction ~ Days + (Days | Subject), data))
+  expect_identical(rownames(written), c("fit", "model 2"))
   expect_error(anova(fit, fit, model.names = "one"), class = "ferrolmm_error_argument")
   expect_error(anova(fit, "fit"), "class character", class = "ferrolmm_error_argument")
 })

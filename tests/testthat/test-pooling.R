@@ -45,6 +45,14 @@ test_that("crossed factors are taken one at a time", {
   expect_error(pooling(fit, "batch"), class = "ferrolmm_error_argument")
 })
 
+test_that("what is constant on average has no coefficient in the aggregate", {
+  fit <- lmm(mobility ~ within_between(Age, doctor) + (1 | doctor), doctors)
+  means <- stats::aggregate(cbind(mobility, Age) ~ doctor, doctors, mean)
+  found <- pooling(fit)$coefficients$aggregate
+  expect_true(is.na(found[[2]]))
+  expect_equal(found[-2], unname(coef(lm(mobility ~ Age, means))))
+})
+
 test_that("pictures are drawn and leave par() alone", {
   grDevices::pdf(NULL)
   on.exit(grDevices::dev.off())

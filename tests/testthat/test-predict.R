@@ -296,6 +296,7 @@ test_that("wrong arguments of the uncertainty are named", {
   expect_error(
     predict(fit, interval = "confidence", level = 95), "level", class = "ferrolmm_error_argument"
   )
+  expect_error(predict(fit, level = 2), "level", class = "ferrolmm_error_argument")
   expect_error(
     predict(fit, interval = "confidence", ddf = "containment"), "ddf",
     class = "ferrolmm_error_argument"

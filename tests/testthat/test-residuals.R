@@ -49,3 +49,10 @@ for (name in names(twin_calls)) {
     expect_identical(rstandard(fit), residuals(fit, "std_conditional"))
   })
 }
+
+test_that("unknown types of residuals are refused, abbreviations are known", {
+  fit <- our_twin("slope")
+  expect_error(residuals(fit, "zz"), "pearson", class = "ferrolmm_error_argument")
+  expect_identical(residuals(fit, "pears"), residuals(fit, "pearson"))
+  expect_identical(residuals(fit), residuals(fit, "response"))
+})

@@ -59,3 +59,11 @@ test_that("a joint covariance matrix that is too large is refused", {
   fit$b <- numeric(20000)
   expect_error(vcov(fit, full = TRUE), "too large", class = "ferrolmm_error_argument")
 })
+
+test_that("switches are TRUE or FALSE", {
+  fit <- our_twin("slope")
+  for (argument in c("complete", "correlation", "full", "adjusted")) {
+    arguments <- c(list(fit), stats::setNames(list(1), argument))
+    expect_error(do.call(vcov, arguments), argument, class = "ferrolmm_error_argument")
+  }
+})
