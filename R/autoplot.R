@@ -3,8 +3,8 @@
 #' Pictures by 'ggplot2'
 #'
 #' The pictures of [plot.lmm()], [plot.ranef.lmm()], [plot.lmm_pooling()], [plot.profile.lmm()] and
-#' [plot.influence.lmm()] as 'ggplot2' objects, to be changed and combined as such. Needs the package
-#' 'ggplot2'.
+#' [plot.influence.lmm()] as 'ggplot2' objects, to be changed and combined as such. Needs the
+#' package 'ggplot2'.
 #'
 #' @param object A model fitted by [lmm()], or what [ranef()], [pooling()], [profile()] or
 #'   [influence()] returned.

@@ -637,7 +637,9 @@ residual_side <- function(model, sizes, pen) {
   size <- paste0(pen$comma, pen$label("R: "), n, pen$by, n)
   c(
     write_heading("Residuals", pen),
-    write_statement(paste0(pen$greek("epsilon"), pen$approx, "N(0, R)", pen$comma, "R = ", r, size), pen),
+    write_statement(
+      paste0(pen$greek("epsilon"), pen$approx, "N(0, R)", pen$comma, "R = ", r, size), pen
+    ),
     if (model$weighted) {
       write_statement(paste0("W = ", pen$label("diagonal matrix of the weights")), pen)
     },

@@ -13,8 +13,8 @@
 #' The three largest are labelled by row name. Many points are drawn lighter.
 #'
 #' @param x A model fitted by [lmm()].
-#' @param which Which pictures: a subset of `1:4`. By default all; the first three where the model has
-#'   no random effects.
+#' @param which Which pictures: a subset of `1:4`. By default all, or the first three where the
+#'   model has no random effects.
 #' @param labels How many of the largest residuals to label.
 #' @param ... Further graphical parameters for the points, such as `pch`, `cex` or `col`.
 #' @returns `x`, invisibly.

@@ -29,8 +29,8 @@
 #' * *Parametric bootstrap*, where other variances or a residual structure are left: `nsim` (1000)
 #'   responses are simulated from the estimates of the smaller model, and both models are fitted to
 #'   each. It takes account of the estimation of the other parameters.
-#' * *Approximate*, where that would take long and one variance of at most 2000 levels is tested: the
-#'   spectral representation with the other variances known (Greven and others 2008).
+#' * *Approximate*, where that would take long and one variance of at most 2000 levels is tested:
+#'   the spectral representation with the other variances known (Greven and others 2008).
 #' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %. So
 #'   too where the variance of a residual depends on its fitted value.
 #'
@@ -39,8 +39,9 @@
 #' that the two agree at the upper hundredth of the draws. What was used stands above the table.
 #'
 #' The limit is `NA` for terms whose effects have a structure other than `us()` and `diag()`, and
-#' where `lmm_control()` holds or ties parameters of the term; the bootstrap goes on. Parameters that
-#' both models have are held and tied in both. A term whose parameters are all held is not tested.
+#' where `lmm_control()` holds or ties parameters of the term; the bootstrap goes on. Parameters
+#' that both models have are held and tied in both. A term whose parameters are all held is not
+#' tested.
 #'
 #' @param model A model fitted by [lmm()].
 #' @param reduce.terms Leave out one slope at a time, where a term has any (`TRUE`), or whole terms

@@ -8,7 +8,7 @@ test_that("special characters of LaTeX are escaped", {
   )
 })
 
-test_that("LaTeX equations break where the printed line would be too wide, names have no backticks", {
+test_that("LaTeX breaks lines that would be too wide, names have no backticks", {
   data <- twin_data()$sleepstudy
   data$`odd_name%` <- data$Days^2
   fit <- lmm(Reaction ~ Days + `odd_name%` + sin(Days) + cos(Days) + (1 | Subject), data)

@@ -86,7 +86,7 @@ test_that("how the p-values were found is told, for each term", {
   expect_identical(unname(attr(ranova(large, nsim = 2L), "how")), "bootstrap")
 })
 
-test_that("beside a residual structure the smaller model keeps it, in the table and the bootstrap", {
+test_that("the smaller model keeps the residual structure, in the table and the bootstrap", {
   data <- twin_data()$sleepstudy
   ar1 <- nlme::corAR1(form = ~ Days | Subject)
   fit <- lmm(Reaction ~ Days + (1 | Subject), data, correlation = ar1)
