@@ -11,6 +11,7 @@ use crate::factor::{Factor, System};
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
+use crate::kink;
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
@@ -224,6 +225,15 @@ pub(crate) fn fit_prepared(
         };
         let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
         theta.clone_from(&run.outcome.x);
+        if options.optimize {
+            if let Some((held, at_kink)) = kink::restriction_at(&mut criterion, &theta) {
+                drop(criterion);
+                theta = at_kink;
+                prepared.restriction = Some(held);
+                prepared.center.b = center;
+                continue;
+            }
+        }
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
         }
