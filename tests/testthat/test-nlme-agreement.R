@@ -3,8 +3,8 @@
 # The log-likelihood is nlme's to 1e-6 or higher; estimates and standard errors are nlme's to 1e-5,
 # and beyond that to the distance at which nlme has stopped: where its log-likelihood is lower by d,
 # its estimates are about sqrt(2 d) standard errors (up to ten times the estimate) from the optimum.
-# Cases where nlme stops at another point, with a lower log-likelihood, say by how much (`gain`, REML
-# and ML); where that is more than a little, test_dense() evaluates ours from its definition.
+# Cases where nlme stops at another point, with a lower log-likelihood, say by how much (`gain`,
+# REML and ML); where that is more than a little, test_dense() evaluates ours from its definition.
 
 lme_tight <- nlme::lmeControl(
   maxIter = 500, msMaxIter = 1000, msMaxEval = 4000, niterEM = 50, tolerance = 1e-10,
