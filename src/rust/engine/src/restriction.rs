@@ -64,6 +64,21 @@ impl Restriction {
         self.variables
     }
 
+    /// The same for (x, further), one more parameter that is free or not.
+    pub fn with_another(&self, value: f64, free: bool) -> Self {
+        let mut out = self.clone();
+        out.place.push(free.then_some((self.variables, 1.0)));
+        out.base.push(value);
+        out.variables += usize::from(free);
+        out
+    }
+
+    /// A dz: the step of x that goes with one of z.
+    pub fn step(&self, dz: &[f64]) -> Vec<f64> {
+        let along = |place: &Option<(usize, f64)>| place.map_or(0.0, |(v, ratio)| ratio * dz[v]);
+        self.place.iter().map(along).collect()
+    }
+
     /// x of z.
     pub fn expand(&self, z: &[f64]) -> Vec<f64> {
         self.place
