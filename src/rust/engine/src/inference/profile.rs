@@ -4,7 +4,8 @@
 //! Unprofiled in sigma the criterion is D(theta, tau) = log|M| + log|X'V^-1X| + (n - p) tau + q e^-tau + const with tau = log sigma^2
 //! (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a standard
 //! deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
-//! Hessian of D, from a first-order prediction along the path.
+//! Hessian of D, from a first-order prediction along the path. Parameters that are held or tied, and a known sigma, are what
+//! they are all along ([`crate::restriction`]): the equations are those of the free variables.
 
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
@@ -12,6 +13,7 @@ use crate::linalg::small;
 use crate::optimize::Objective;
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw};
 use crate::residual::Kind;
+use crate::restriction::Restriction;
 use crate::terms::Structure;
 
 /// Most Newton steps to one point.
@@ -97,9 +99,11 @@ pub(super) struct Surface<'a, 'b> {
     pub minimum: f64,
     /// (theta, tau) there.
     pub optimum: Vec<f64>,
+    /// What of (theta, tau) may move.
+    pub restriction: Restriction,
 }
 
-/// D with gradient and Hessian at a point.
+/// D with gradient and Hessian in the free variables at a point.
 struct Local {
     value: f64,
     gradient: Vec<f64>,
@@ -117,7 +121,8 @@ struct Solved {
 }
 
 impl Surface<'_, '_> {
-    /// Both arms of the profile of one target, sorted by its value, the estimate included.
+    /// Both arms of the profile of one target, sorted by its value, the estimate included: it alone where the target does
+    /// not move.
     pub fn profile(&mut self, target: Target, cutoff: f64) -> Vec<ProfilePoint> {
         let start = self.natural(target, &self.optimum.clone());
         let mut points = vec![ProfilePoint {
@@ -208,7 +213,9 @@ impl Surface<'_, '_> {
         };
         let (bases, parameters) = (&self.prepared.bases, &self.prepared.parameters);
         let k = bases[term].k;
-        if bases[term].structure != Structure::Unstructured || k < 2 {
+        let own = parameters.start[term]..parameters.start[term + 1];
+        let held = self.restriction.touches(parameters, term);
+        if bases[term].structure != Structure::Unstructured || k < 2 || held {
             return None;
         }
         let theta = &psi[..psi.len() - 1];
@@ -223,7 +230,6 @@ impl Surface<'_, '_> {
         let mut raw: Vec<f64> = (0..bases.len())
             .flat_map(|t| raw_parameters(&bases[t], parameters, theta, t))
             .collect();
-        let own = parameters.start[term]..parameters.start[term + 1];
         // the row, and the column below it, so that the diagonal stays positive
         for (value, parameter) in raw[own.clone()]
             .iter_mut()
@@ -242,7 +248,7 @@ impl Surface<'_, '_> {
     /// Minimum of D on the surface scaled(target) = c, from a first guess.
     fn constrained(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
         let mut psi = guess;
-        let size = psi.len();
+        let size = self.restriction.variables();
         let mut multiplier = 0.0;
         for round in 0..STEPS {
             let local = self.local(&psi)?;
@@ -251,6 +257,9 @@ impl Surface<'_, '_> {
             if round == 0 {
                 // least-squares multiplier
                 let square: f64 = slope.iter().map(|v| v * v).sum();
+                if square == 0.0 {
+                    return None;
+                }
                 multiplier = -slope
                     .iter()
                     .zip(&local.gradient)
@@ -281,10 +290,11 @@ impl Surface<'_, '_> {
             if !solution {
                 return None;
             }
-            let length = self.relative_length(&psi, &rhs[..size]);
+            let step = self.restriction.step(&rhs[..size]);
+            let length = self.relative_length(&psi, &step);
             let shrink = if length > 1.0 { 1.0 / length } else { 1.0 };
             psi.iter_mut()
-                .zip(&rhs[..size])
+                .zip(&step)
                 .for_each(|(p, d)| *p += shrink * d);
             multiplier = (1.0 - shrink) * multiplier + shrink * rhs[size];
             if length < 1e-7 {
@@ -294,7 +304,7 @@ impl Surface<'_, '_> {
                     psi,
                     value,
                     curvature: -tangent[size],
-                    tangent: tangent[..size].to_vec(),
+                    tangent: self.restriction.step(&tangent[..size]),
                 });
             }
         }
@@ -321,6 +331,9 @@ impl Surface<'_, '_> {
         let factor = self.criterion.factor.as_ref()?;
         let degrees = self.criterion.degrees();
         let profiled = self.criterion.at(factor);
+        if self.criterion.known_sigma2().is_some() {
+            return Some(profiled);
+        }
         // the profiled criterion has (n - p)(1 + log(q / (n - p))) where D has (n - p) tau + q e^-tau
         let sigma2 = factor.pwrss / degrees;
         Some(profiled + degrees * (tau - sigma2.ln() - 1.0) + factor.pwrss * (-tau).exp())
@@ -349,14 +362,23 @@ impl Surface<'_, '_> {
         hessian[m * size + m] = pwrss * precision;
         Some(Local {
             value,
-            gradient,
-            hessian,
+            gradient: self.restriction.gradient(&gradient),
+            hessian: self.restriction.hessian(&hessian),
         })
         .filter(|local| local.value.is_finite())
     }
 
-    /// Gradient and Hessian of the scaled target.
+    /// Gradient and Hessian of the scaled target in the free variables.
     fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let (slope, bend) = self.slopes(target, psi);
+        (
+            self.restriction.gradient(&slope),
+            self.restriction.hessian(&bend),
+        )
+    }
+
+    /// Gradient and Hessian of the scaled target.
+    fn slopes(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
         match target {
             Target::Sigma => {
                 let size = psi.len();
