@@ -15,7 +15,9 @@
 #' left out; those that are tied move together.
 #'
 #' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
-#' cutoff, the profile ends in that point and so does the confidence interval.
+#' cutoff, the profile ends in that point and so does the confidence interval. The profile of a
+#' correlation keeps to the path from the estimate: where the criterion rises by more than leaving
+#' out one of its two variances costs, any correlation would do with that variance at zero.
 #'
 #' @param fitted A model fitted by [lmm()].
 #' @param which The parameters: `"theta_"` (standard deviations, correlations and sigma), `"beta_"`
