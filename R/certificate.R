@@ -8,7 +8,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (control$verbose > 0L) {
     inform_trace(result$certificate)
   }
-  if (result$rank < ncol(fixed$X)) {
+  if (result$rank < length(fixed$names)) {
     inform_rank(result, fixed$names)
   }
   certificate <- result$certificate
@@ -127,6 +127,10 @@ warn_convergence <- function(certificate, random, residual) {
     "iteration-limit" = list(
       "The optimum was not reached within the allowed number of evaluations.",
       "Raise it with control = lmm_control(max_evaluations = )."
+    ),
+    "time-limit" = list(
+      "The optimum was not reached within the time limit: the estimates are those of the best point.",
+      "Raise it with control = lmm_control(time_limit = )."
     ),
     "interrupted" = list(
       "The fit was interrupted: the estimates are those of the best point so far.",

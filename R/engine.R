@@ -15,7 +15,7 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #'
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
-#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms,
+#' @returns list(y (n), X (columns, see [design_columns()]), weights (n or NULL), offset (n or NULL), factors, terms,
 #'   residual), as [build_random()] and [residual_design()] describe the last three
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
@@ -38,7 +38,8 @@ engine_options <- function(reml, start, control, optimize) {
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, sigma = control$sigma,
-    hold = if (constrained) control$hold, tie = if (constrained) control$tie
+    hold = if (constrained) control$hold, tie = if (constrained) control$tie,
+    time_limit = if (optimize) control$time_limit, progress = if (optimize) progress_after(control)
   )
 }
 

@@ -143,7 +143,7 @@ engine_inputs <- function(object) {
   list(
     fixed = list(
       y = response_values(object),
-      X = fixed_matrix(object$terms, object$frame, object$contrasts),
+      X = design_columns(object$terms, object$frame, object$contrasts, coded = TRUE)$columns,
       names = names(object$coefficients),
       weights = object$prior.weights,
       offset = object$offset

@@ -7,14 +7,13 @@
 #'   criterion, status, evaluations
 #' @noRd
 fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE) {
-  X <- inputs$fixed$X
   storage.mode(responses) <- "double"
   names <- c(inputs$random$theta_names, inputs$residual_names)
   fits <- engine_fit_many(
     model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite
   )
   for (name in c("beta", "standard_error", "ddf")) {
-    fits[[name]] <- matrix(fits[[name]], ncol(X), ncol(responses))
+    fits[[name]] <- matrix(fits[[name]], length(inputs$fixed$X), ncol(responses))
   }
   fits
 }

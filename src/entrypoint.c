@@ -1,5 +1,12 @@
-/* All the C there is: R's way into the Rust library, and a poll for the user's interrupt. */
+/* All the C there is: R's way into the Rust library, a poll for the user's interrupt, a line on R's
+   stderr, and a hint about memory. */
+#include <stddef.h>
+#ifdef __linux__
+#include <stdint.h>
+#include <sys/mman.h>
+#endif
 #include <Rinternals.h>
+#include <R_ext/Print.h>
 #include <R_ext/Rdynload.h>
 #include <R_ext/Utils.h>
 
@@ -23,4 +30,26 @@ static void check_interrupt(void *unused)
 int ferrolmm_interrupt_pending(void)
 {
     return R_ToplevelExec(check_interrupt, NULL) == FALSE;
+}
+
+/* Shows text where R shows messages. */
+void ferrolmm_show(const char *text)
+{
+    REprintf("%s", text);
+}
+
+/* A hint that memory about to be written will be used as a whole: the system may back it by large
+   pages, which takes a sixth of the time of small ones. Contents and addresses stay. */
+void ferrolmm_large_pages(void *start, size_t bytes)
+{
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = 4096;
+    const uintptr_t from = ((uintptr_t) start + page - 1) / page * page;
+    const uintptr_t to = ((uintptr_t) start + bytes) / page * page;
+    if (from < to)
+        (void) madvise((void *) from, to - from, MADV_HUGEPAGE);
+#else
+    (void) start;
+    (void) bytes;
+#endif
 }

@@ -42,6 +42,9 @@ pub struct FixedBasis {
     pub transform_moments: bool,
     /// X'WX, p x p, lower triangle valid.
     pub gram: Vec<f64>,
+    /// Weighted sum of squares of the response less the offset.
+    pub total: f64,
+
     /// Coefficients (p, zero where aliased) about which the response is centred; close to weighted least squares.
     pub beta_center: Vec<f64>,
 }
@@ -50,11 +53,16 @@ impl FixedBasis {
     /// One pass over the rows.
     #[must_use]
     pub fn new(data: &ModelData<'_>, workers: &Workers) -> Self {
+        Self::from_gram(data, &gram_with_response(data, workers))
+    }
+
+    /// From what [`gram_with_response`] returns.
+    #[must_use]
+    pub fn from_gram(data: &ModelData<'_>, gram: &[f64]) -> Self {
         let p = data.p;
-        let gram = gram_with_response(data, workers);
         let p1 = p + 1;
         let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
-        let attempt = limited_pivot_cholesky(&gram, p1, p, &scale);
+        let attempt = limited_pivot_cholesky(gram, p1, p, &scale);
         let (kept, pivot, smallest) = match attempt {
             Some(found) => found,
             None => {
@@ -64,7 +72,7 @@ impl FixedBasis {
         };
         let r = kept.len();
         let (rinv, log_det_rinv) = if smallest > 0.0 {
-            invert_cholesky_of_gram(&gram, p1, p, &kept)
+            invert_cholesky_of_gram(gram, p1, p, &kept)
         } else {
             invert_householder(data, p, &kept)
         };
@@ -91,6 +99,7 @@ impl FixedBasis {
             log_det_rinv,
             transform_moments: smallest >= TRANSFORM_PIVOT,
             gram: own,
+            total: gram[p1 * p1 - 1],
             beta_center,
         };
         basis.mirror_gram();
@@ -120,12 +129,10 @@ pub fn weighted_rows(
     stride: usize,
     out: &mut [f64],
 ) {
-    let n = data.n();
-    for j in 0..data.p {
-        let column = &data.x[j * n..(j + 1) * n][range.clone()];
-        for (row, value) in out.chunks_exact_mut(stride).zip(column) {
-            row[j] = *value;
-        }
+    for (j, column) in data.x.iter().enumerate() {
+        column.visit(range.clone(), out.chunks_exact_mut(stride), |row, value| {
+            row[j] = value;
+        });
     }
     if let Some(w) = data.weights {
         for (row, weight) in out.chunks_exact_mut(stride).zip(&w[range]) {
@@ -136,7 +143,8 @@ pub fn weighted_rows(
 }
 
 /// (W^{1/2} [X y])'(W^{1/2} [X y]) with y less the offset; (p + 1) x (p + 1), both triangles.
-fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
+#[must_use]
+pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
     let (n, p1) = (data.n(), data.p + 1);
     let work = pieces(n, PIECE);
     let parts = workers.map(work.len(), |piece| {

@@ -26,6 +26,7 @@
 pub mod error;
 pub mod grouping;
 pub mod options;
+pub mod progress;
 pub mod result;
 pub mod terms;
 
@@ -57,8 +58,9 @@ pub mod schur;
 pub mod start;
 
 pub use error::EngineError;
-pub use fit::{conditional_variances, fit};
+pub use fit::{conditional_variances, fit, fit_into, RowResults};
 pub use options::Options;
+pub use progress::Progress;
 pub use result::{Certificate, Fit, HessianKind, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,

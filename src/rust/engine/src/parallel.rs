@@ -56,7 +56,7 @@ impl StopFlag {
 pub fn interruptible<T: Send>(
     long: bool,
     interrupt: &dyn Fn() -> bool,
-    work: impl Fn(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Sync,
+    work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
 ) -> Result<T, EngineError> {
     let stop = StopFlag::default();
     if !long {
@@ -64,7 +64,7 @@ pub fn interruptible<T: Send>(
     }
     let outcome = std::thread::scope(|scope| {
         let (done, finished) = channel();
-        let (stop, work) = (&stop, &work);
+        let stop = &stop;
         let handle = scope.spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| work(stop, &|| stop.is_set())));
             // the receiver may have gone: nothing to tell then

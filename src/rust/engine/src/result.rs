@@ -11,6 +11,8 @@ pub enum Status {
     NotIdentified,
     /// Out of evaluations.
     IterationLimit,
+    /// Out of time.
+    TimeLimit,
     /// No further progress although the gradient is not zero.
     Failed,
     /// Only evaluated at the given theta.
@@ -26,6 +28,7 @@ impl Status {
             Self::Singular => "singular",
             Self::NotIdentified => "not-identified",
             Self::IterationLimit => "iteration-limit",
+            Self::TimeLimit => "time-limit",
             Self::Failed => "failed",
             Self::Evaluated => "evaluated",
         }

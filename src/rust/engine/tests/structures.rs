@@ -63,7 +63,7 @@ impl Owned {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             y: &self.y,
-            x: &self.x,
+            x: Column::of_matrix(&self.x, self.n()),
             p: self.p,
             weights: self.weights.as_deref(),
             offset: None,
