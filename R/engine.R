@@ -148,6 +148,13 @@ engine_code_integer <- function(x) {
   engine_value(rs_code_integer(as.integer(x)))
 }
 
+#' Whether double and integer columns have missing or infinite values, and factors levels without
+#' rows
+#' @noRd
+engine_scan <- function(columns, threads) {
+  engine_value(rs_scan(unname(columns), threads))
+}
+
 #' A result, or the condition that a failure stands for
 #'
 #' Errors cross the boundary as values (DESIGN, section 6), and get their class and remedy here.

@@ -57,4 +57,8 @@ rs_fit_many <- function(model, options, responses, satterthwaite) .Call(wrap__rs
 #' @noRd
 rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, model, options, which, cutoff)
 
+#' For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
+#' @noRd
+rs_scan <- function(columns, threads) .Call(wrap__rs_scan, columns, threads)
+
 # nolint end

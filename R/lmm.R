@@ -209,7 +209,9 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   model <- parse_formula(formula, data, caller, spec)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula
-  frame <- build_frame(model, data, given, na_action, caller, group_columns(spec))
+  frame <- build_frame(
+    model, data, given, na_action, caller, group_columns(spec), control$threads
+  )
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
   residual <- build_residual(spec, frame, random)

@@ -110,8 +110,8 @@ check_nested <- function(large, small) {
     ferrolmm_abort("`large` must have more parameters than `small`.", "argument",
                    i = "Is their order right?")
   }
-  x_large <- fixed_matrix(large$terms, large$frame, large$contrasts)
-  x_small <- fixed_matrix(small$terms, small$frame, small$contrasts)
+  x_large <- engine_inputs(large)$fixed$X
+  x_small <- engine_inputs(small)$fixed$X
   rest <- qr.resid(qr(x_large), x_small)
   if (any(colSums(rest^2) > 1e-12 * colSums(x_small^2))) {
     ferrolmm_abort(

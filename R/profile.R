@@ -238,8 +238,8 @@ profile_fixed <- function(object, which, cutoff) {
   whole <- inputs$fixed$X
   se <- sqrt(diag(vcov.lmm(fit, complete = TRUE)))
   lapply(which, function(j) {
-    column <- drop(columns_matrix(whole[j], length(inputs$fixed$y)))
-    inputs$fixed$X <- whole[setdiff(kept_columns(fit), j)]
+    column <- whole[, j]
+    inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
     refitted <- function(delta) {
       fit_responses(
         inputs, inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta), FALSE, fit$control

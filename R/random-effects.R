@@ -57,7 +57,7 @@ assemble_random <- function(terms, nl, keys, groups) {
     theta_names = as.character(unlist(lapply(terms, term_theta_names))),
     precision = precision,
     design = list(
-      factors = engine_factors(flist, precision), terms = engine_terms(terms, columns)
+      factors = engine_factors(flist, precision, TRUE), terms = engine_terms(terms, columns)
     )
   )
 }
@@ -66,12 +66,13 @@ assemble_random <- function(terms, nl, keys, groups) {
 #'
 #' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
 #'   levels.
+#' @param in_place hand over the factor itself: the engine reads its codes where they are
 #' @noRd
-engine_factors <- function(flist, precision) {
+engine_factors <- function(flist, precision, in_place) {
   lapply(seq_along(flist), function(f) {
     factor <- flist[[f]]
-    # the engine reads a factor's codes in place
-    list(codes = factor, n_levels = nlevels(factor), precision = precision[[f]])
+    codes <- if (in_place) factor else as.integer(factor)
+    list(codes = codes, n_levels = nlevels(factor), precision = precision[[f]])
   })
 }
 
@@ -90,11 +91,13 @@ engine_terms <- function(terms, columns) {
 }
 
 #' The engine's view of the random part, from what a fitted object keeps
+#'
+#' @param in_place as the engine reads it best, or as plain vectors?
 #' @noRd
-random_design <- function(terms, flist, frame, precision) {
+random_design <- function(terms, flist, frame, precision, in_place = FALSE) {
   list(
-    factors = engine_factors(flist, precision),
-    terms = engine_terms(terms, lapply(terms, term_columns, frame, coded = TRUE))
+    factors = engine_factors(flist, precision, in_place),
+    terms = engine_terms(terms, lapply(terms, term_columns, frame, coded = in_place))
   )
 }
 

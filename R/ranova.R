@@ -163,7 +163,7 @@ reduced_fit <- function(model, inputs, reduction) {
 criterion_without_random <- function(model, fixed) {
   root <- if (is.null(fixed$weights)) 1 else sqrt(fixed$weights)
   y <- if (is.null(fixed$offset)) fixed$y else fixed$y - fixed$offset
-  x <- columns_matrix(fixed$X[kept_columns(model)], length(fixed$y))
+  x <- fixed$X[, kept_columns(model), drop = FALSE]
   decomposed <- qr(root * x, tol = 1e-12)
   rss <- if (ncol(x) > 0L) sum(qr.resid(decomposed, root * y)^2) else sum((root * y)^2)
   n <- length(y)

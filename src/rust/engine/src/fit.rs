@@ -7,7 +7,7 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::factor::{Factor, System};
-use crate::fixed_basis::{gram_with_response, FixedBasis};
+use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
 use crate::linalg::small;
@@ -911,7 +911,7 @@ fn fitted_values(
     workers: &Workers,
 ) -> f64 {
     let n = data.n();
-    const ROWS: usize = 16_384;
+    const ROWS: usize = 2048;
     let RowResults { fitted, residuals } = rows;
     let mut sums = vec![0.0; n.div_ceil(ROWS)];
     let ranges = pieces(n, ROWS);
@@ -926,9 +926,9 @@ fn fitted_values(
             Some(offset) => fitted.copy_from_slice(&offset[range.clone()]),
             None => fitted.fill(0.0),
         }
-        for (j, coefficient) in beta.iter().enumerate() {
+        for (column, coefficient) in data.x.iter().zip(beta) {
             if *coefficient != 0.0 {
-                data.x[j].visit(range.clone(), fitted.iter_mut(), |f, x| {
+                column.visit(range.clone(), fitted.iter_mut(), |f, x| {
                     *f += coefficient * x;
                 });
             }
@@ -936,17 +936,23 @@ fn fitted_values(
         for (term, b) in data.terms.iter().zip(b) {
             let k = term.columns.len();
             let codes = &data.factors[term.factor].codes[range.clone()];
-            for (i, (f, code)) in range.clone().zip(fitted.iter_mut().zip(codes)) {
-                let own = &b[(*code as usize - 1) * k..(*code as usize) * k];
-                for (column, value) in term.columns.iter().zip(own) {
-                    *f += column.at(i) * value;
-                }
+            for (a, column) in term.columns.iter().enumerate() {
+                let targets = fitted.iter_mut().zip(codes);
+                column.visit(range.clone(), targets, |(f, code), z| {
+                    *f += z * b[(*code as usize - 1) * k + a];
+                });
             }
         }
-        for (i, (r, f)) in range.zip(residuals.iter_mut().zip(fitted.iter())) {
-            *r = data.y[i] - f;
-            *sum += data.weights.map_or(1.0, |w| w[i]) * *r * *r;
+        let y = &data.y[range.clone()];
+        for (r, (y, f)) in residuals.iter_mut().zip(y.iter().zip(fitted.iter())) {
+            *r = y - f;
         }
+        *sum = match data.weights {
+            None => dot(residuals, residuals),
+            Some(w) => (residuals.iter().zip(&w[range]))
+                .map(|(r, w)| w * r * r)
+                .sum(),
+        };
     });
     sums.iter().sum()
 }

@@ -28,6 +28,7 @@ pub mod grouping;
 pub mod options;
 pub mod progress;
 pub mod result;
+pub mod scan;
 pub mod terms;
 
 mod certificate;

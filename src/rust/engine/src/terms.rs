@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::EngineError;
+use crate::scan::all_finite;
 
 /// A grouping factor: one code a row.
 #[derive(Debug, Clone)]
@@ -434,8 +435,7 @@ impl ModelData<'_> {
 }
 
 pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
-    // A sum is finite unless some value is not (or it overflows): one fast pass settles nearly every case.
-    if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+    if all_finite(values) {
         return Ok(());
     }
     match values.iter().position(|v| !v.is_finite()) {
