@@ -69,3 +69,36 @@ test_that("structures in words", {
   known <- c(term("us", 1), list(known = list(kind = "cov", label = "A")))
   expect_identical(describe_structure(known), "covariance of the levels A")
 })
+
+test_that("compound symmetry is a variance between and one within, Toeplitz contains AR(1)", {
+  data(Machines, package = "nlme", envir = environment())
+  machines <- as.data.frame(Machines)
+  fit <- lmm(score ~ Machine + cs(0 + Machine | Worker, hom = TRUE), machines)
+  sum <- lmm(score ~ Machine + (1 | Worker) + (1 | Worker:Machine), machines)
+  expect_equal(logLik(fit), logLik(sum), tolerance = 1e-9)
+  v <- VarCorr(sum)
+  expect_equal(
+    unname(attr(VarCorr(fit)$Worker, "stddev")[[1L]]^2), v$Worker[[1L]] + v[["Worker:Machine"]][[1L]],
+    tolerance = 1e-5
+  )
+  expect_equal(fixef(fit), fixef(sum), tolerance = 1e-6)
+  one <- lmm(score ~ Machine + ar1(0 + Machine | Worker), machines)
+  more <- lmm(score ~ Machine + homtoep(0 + Machine | Worker), machines)
+  free <- lmm(score ~ Machine + (0 + Machine | Worker), machines)
+  expect_gte(as.numeric(logLik(more)), as.numeric(logLik(one)) - 1e-6)
+  expect_gte(as.numeric(logLik(free)), as.numeric(logLik(more)) - 1e-6)
+  expect_identical(attr(logLik(one), "df"), 6L)
+  expect_identical(names(one$theta), c("Worker.sd", "Worker.rho"))
+  expect_silent(validate_lmm(one))
+  expect_silent(validate_lmm(more))
+  printed <- capture.output(print(VarCorr(one)))
+  expect_match(printed, "(ar1)", fixed = TRUE, all = FALSE)
+  expect_identical(nrow(as.data.frame(VarCorr(one))), 7L)
+  covariance <- as.matrix(VarCorr(one)$Worker)
+  lambda <- getME(one, "Lambdat")
+  expect_equal(
+    as.matrix(Matrix::crossprod(lambda))[1:3, 1:3], unname(covariance) / sigma(one)^2,
+    ignore_attr = TRUE
+  )
+  expect_error(getME(one, "Lind"), "Lind", class = "ferrolmm_error_argument")
+})

@@ -77,3 +77,56 @@ test_that("matrices that do not fit say why", {
   bad("K", "must be a matrix")
   bad(no_such_matrix, "could not be evaluated")
 })
+
+test_that("fits with known matrices are those of the dense model", {
+  set.seed(5)
+  n_levels <- 12L
+  id <- factor(rep(seq_len(n_levels), each = 4L))
+  K <- 0.6^abs(outer(seq_len(n_levels), seq_len(n_levels), `-`))
+  dimnames(K) <- list(levels(id), levels(id))
+  d <- data.frame(id = id, x = stats::rnorm(48))
+  d$y <- d$x + drop(t(chol(K)) %*% stats::rnorm(n_levels))[id] + stats::rnorm(48)
+  fit <- lmm(y ~ x + us(1 | id, cov = K), d)
+  z <- stats::model.matrix(~ 0 + id, d)
+  x <- cbind(1, d$x)
+  criterion <- function(theta) {
+    v <- diag(48) + theta^2 * z %*% K %*% t(z)
+    root <- chol(v)
+    xw <- backsolve(root, x, transpose = TRUE)
+    yw <- backsolve(root, d$y, transpose = TRUE)
+    rss <- sum(qr.resid(qr(xw), yw)^2)
+    2 * sum(log(diag(root))) + 2 * sum(log(abs(diag(qr.R(qr(xw)))))) +
+      46 * (1 + log(2 * pi * rss / 46))
+  }
+  best <- stats::optimize(criterion, c(0.1, 5), tol = 1e-9)
+  expect_equal(REMLcrit(fit), best$objective, tolerance = 1e-9)
+  expect_equal(unname(fit$theta), best$minimum, tolerance = 1e-4)
+  Q <- solve(K)
+  Q <- (Q + t(Q)) / 2
+  same <- lmm(y ~ x + us(1 | id, prec = Q), d)
+  expect_equal(same$criterion, fit$criterion, tolerance = 1e-10)
+  expect_equal(ranef(same, condVar = FALSE)$id, ranef(fit, condVar = FALSE)$id, tolerance = 1e-5)
+  expect_output(print(fit), "covariance of the levels K")
+  expect_equal(
+    unname(as.matrix(Matrix::crossprod(getME(fit, "Lambdat")))), unname(fit$theta^2 * K)
+  )
+  draws <- simulate(fit, nsim = 600, seed = 2)
+  found <- stats::cov(t(as.matrix(draws[c(1, 5, 9), ])))
+  expect_equal(
+    found[1, 2:3] / (fit$theta * sigma(fit))^2, c(0.6, 0.36), tolerance = 0.25, ignore_attr = TRUE
+  )
+})
+
+test_that("levels without rows are predicted from their relatives", {
+  d <- animals()
+  d <- rbind(d, transform(d, y = y + c(0.5, -0.5)))
+  K <- relationship()
+  Q <- solve(K)
+  fit <- lmm(y ~ x + us(1 | id, prec = Q), d)
+  modes <- ranef(fit, condVar = FALSE)$id
+  expect_identical(row.names(modes), c("a", "b", "c", "d", "e"))
+  # E(b_e | b of the others) = K_eo K_oo^-1 b_o
+  expect_equal(
+    modes["e", 1], drop(K["e", 1:4] %*% solve(K[1:4, 1:4], modes[1:4, 1])), tolerance = 1e-6
+  )
+})

@@ -239,3 +239,172 @@ test_that("what random effects and residuals both say is told", {
   expect_silent(front_end(distance ~ (1 | visit), d, residual = ~ us(visit | Subject)))
   expect_silent(front_end(distance ~ (1 | Sex), d, residual = ~ cs(visit | Subject)))
 })
+
+# Fits ---------------------------------------------------------------------------------------------
+
+# Our fit is nlme's: log-likelihood (ours may be higher), degrees of freedom, fixed effects, their
+# standard errors, sigma
+expect_same_fit <- function(ours, theirs, tolerance = 1e-5, better = FALSE) {
+  difference <- as.numeric(logLik(ours)) - as.numeric(logLik(theirs))
+  if (better) expect_gt(difference, -1e-6) else expect_lt(abs(difference), 1e-6)
+  expect_identical(attr(logLik(ours), "df"), as.integer(attr(logLik(theirs), "df")))
+  beta <- if (inherits(theirs, "gls")) stats::coef(theirs) else nlme::fixef(theirs)
+  expect_equal(fixef(ours), beta, tolerance = tolerance)
+  if (!better) {
+    expect_equal(sigma(ours), stats::sigma(theirs), tolerance = 10 * tolerance)
+    expect_equal(
+      sqrt(diag(as.matrix(vcov(ours)))), sqrt(diag(as.matrix(stats::vcov(theirs)))),
+      tolerance = 10 * tolerance
+    )
+  }
+}
+
+test_that("models without random effects are those of gls()", {
+  d <- orthodont()
+  gls <- nlme::gls
+  f <- distance ~ age * Sex
+  expect_same_fit(
+    lmm(f, d, correlation = corAR1(form = ~ 1 | Subject)),
+    gls(f, d, correlation = nlme::corAR1(form = ~ 1 | Subject))
+  )
+  expect_same_fit(
+    lmm(f, d, correlation = corCAR1(form = ~ age | Subject), weights = varExp(form = ~ age | Sex)),
+    gls(
+      f, d, correlation = nlme::corCAR1(form = ~ age | Subject),
+      weights = nlme::varExp(form = ~ age | Sex)
+    )
+  )
+  expect_same_fit(
+    lmm(f, d, residual = ~ us(visit | Subject)),
+    gls(
+      f, d, correlation = nlme::corSymm(form = ~ 1 | Subject),
+      weights = nlme::varIdent(form = ~ 1 | visit)
+    ),
+    tolerance = 1e-4
+  )
+  expect_same_fit(
+    lmm(f, d, correlation = corARMA(form = ~ 1 | Subject, p = 1, q = 1)),
+    gls(f, d, correlation = nlme::corARMA(form = ~ 1 | Subject, p = 1, q = 1)), tolerance = 1e-4
+  )
+  expect_same_fit(
+    lmm(f, d, weights = varComb(varIdent(form = ~ 1 | Sex), varFixed(~ age))),
+    gls(
+      f, d,
+      weights = nlme::varComb(nlme::varIdent(form = ~ 1 | Sex), nlme::varFixed(~ age))
+    )
+  )
+})
+
+test_that("models with random effects are those of lme()", {
+  d <- orthodont()
+  lme <- nlme::lme
+  f <- distance ~ age * Sex
+  expect_same_fit(
+    lmm(distance ~ age * Sex + (age | Subject), d, weights = varIdent(form = ~ 1 | Sex)),
+    lme(f, d, ~ age | Subject, weights = nlme::varIdent(form = ~ 1 | Sex))
+  )
+  expect_same_fit(
+    lmm(distance ~ age * Sex + (1 | Subject), d, correlation = corAR1()),
+    lme(f, d, ~ 1 | Subject, correlation = nlme::corAR1())
+  )
+  data(BodyWeight, package = "nlme", envir = environment())
+  rats <- as.data.frame(BodyWeight)
+  expect_same_fit(
+    lmm(
+      weight ~ Time * Diet + (Time | Rat), rats, weights = varPower(form = ~ Time),
+      correlation = corExp(form = ~ Time | Rat)
+    ),
+    lme(
+      weight ~ Time * Diet, rats, ~ Time | Rat, weights = nlme::varPower(form = ~ Time),
+      correlation = nlme::corExp(form = ~ Time | Rat)
+    ),
+    tolerance = 1e-4, better = TRUE
+  )
+  data(Ovary, package = "nlme", envir = environment())
+  mares <- as.data.frame(Ovary)
+  expect_same_fit(
+    lmm(
+      follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time) + (1 | Mare), mares,
+      correlation = corARMA(p = 1, q = 1)
+    ),
+    lme(
+      follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time), mares, ~ 1 | Mare,
+      correlation = nlme::corARMA(p = 1, q = 1)
+    ),
+    tolerance = 1e-3, better = TRUE
+  )
+})
+
+test_that("variances of the fitted values: a fixed point", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varPower())
+  d$at <- unname(fitted(fit))
+  again <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varPower(form = ~ at))
+  expect_equal(logLik(again), logLik(fit), tolerance = 1e-8, ignore_attr = TRUE)
+  expect_equal(unname(again$phi), unname(fit$phi), tolerance = 1e-5)
+  expect_equal(unname(fitted(again)), d$at, tolerance = 1e-7)
+  theirs <- nlme::lme(
+    distance ~ age * Sex, d, ~ 1 | Subject, weights = nlme::varPower()
+  )
+  # nlme stops its turns earlier
+  expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(theirs)), tolerance = 1e-5)
+  expect_equal(fit$frame[["(fitted)"]], d$at, tolerance = 1e-7)
+  expect_error(
+    lmm(I(distance - mean(distance)) ~ 0 + (1 | Subject), d, weights = varExp(form = ~ resid(.))),
+    "resid", class = "ferrolmm_error_residual"
+  )
+})
+
+test_that("order of rows, missing visits and single rows do not matter", {
+  d <- orthodont()
+  set.seed(7)
+  fit <- lmm(distance ~ age, d, residual = ~ ar1(visit | Subject))
+  shuffled <- lmm(distance ~ age, d[sample(nrow(d)), ], residual = ~ ar1(visit | Subject))
+  expect_equal(logLik(fit), logLik(shuffled), tolerance = 1e-9)
+  expect_equal(fit$phi, shuffled$phi, tolerance = 1e-6)
+  holes <- d[-c(2, 7, 8, 9, 14, 15, 30), ]
+  ours <- lmm(distance ~ age, holes, residual = ~ us(visit | Subject))
+  theirs <- nlme::gls(
+    distance ~ age, holes, correlation = nlme::corSymm(form = ~ as.integer(visit) | Subject),
+    weights = nlme::varIdent(form = ~ 1 | visit)
+  )
+  expect_same_fit(ours, theirs, tolerance = 1e-4)
+  expect_silent(validate_lmm(ours))
+})
+
+test_that("update(), refit(), simulate() keep the structure", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex, d, residual = ~ us(visit | Subject))
+  smaller <- update(fit, residual = ~ cs(visit | Subject))
+  expect_identical(names(smaller$phi), "residual.rho")
+  table <- anova(smaller, fit)
+  expect_identical(table$Df[[2L]], 8L, ignore_attr = TRUE)
+  again <- refit(fit, d$distance)
+  expect_equal(again$phi, fit$phi, tolerance = 1e-6)
+  moved <- refit(fit, d$distance + 10)
+  expect_equal(moved$phi, fit$phi, tolerance = 1e-5)
+  responses <- simulate(fit, nsim = 400, seed = 3)
+  rows <- which(d$Subject == "M01")
+  expect_equal(
+    unname(stats::cov(t(as.matrix(responses[rows, ])))),
+    unname(nlme::getVarCov(fit, "M01")[[1L]]), tolerance = 0.15
+  )
+  expect_error(cooks.distance(fit), "correlated", class = "ferrolmm_error_residual")
+  expect_error(hatvalues(fit), "correlated", class = "ferrolmm_error_residual")
+  expect_error(influence(fit), "whole groups", ignore.case = TRUE,
+               class = "ferrolmm_error_residual")
+})
+
+test_that("nlme need not be attached, and structures can come from variables", {
+  d <- orthodont()
+  structure <- nlme::corAR1(form = ~ 1 | Subject)
+  f <- function(how) lmm(distance ~ age, d, correlation = how)
+  expect_equal(f(structure)$phi, lmm(distance ~ age, d, correlation = structure)$phi)
+  v <- nlme::varIdent(form = ~ 1 | Sex)
+  expect_identical(
+    names(lmm(distance ~ age, d, weights = v)$phi), "residual.sd.ratio Female"
+  )
+  shape <- ~ cs(visit | Subject)
+  expect_identical(names(lmm(distance ~ age, d, residual = shape)$phi), "residual.rho")
+  expect_null(lmm(distance ~ (1 | Subject), d, correlation = NULL, residual = NULL)$residual)
+})

@@ -600,6 +600,25 @@ pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f6
     start(options, prepared)
 }
 
+/// Criterion and gradient in internal coordinates, for tests: at `x`, or where a fit would start; with the point.
+#[doc(hidden)]
+#[must_use]
+pub fn at_internal(
+    data: &ModelData<'_>,
+    options: &Options,
+    x: Option<&[f64]>,
+) -> Option<(Vec<f64>, f64, Vec<f64>)> {
+    let prepared = prepare(data, options, &StopFlag::default()).ok()?;
+    let x = match x {
+        Some(x) => x.to_vec(),
+        None => start(options, &prepared).ok()?,
+    };
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, &|| false);
+    let value = criterion.value(&x)?;
+    let gradient = criterion.latest()?.derivatives.gradient.clone();
+    Some((x, value, gradient))
+}
+
 /// One optimisation and how it ended.
 pub(crate) struct Run {
     pub outcome: Outcome,

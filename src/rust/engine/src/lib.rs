@@ -59,6 +59,8 @@ pub mod schur;
 pub mod start;
 
 pub use error::EngineError;
+#[doc(hidden)]
+pub use fit::at_internal;
 pub use fit::{conditional_variances, fit, fit_into, RowResults};
 pub use options::Options;
 pub use progress::Progress;

@@ -8,8 +8,8 @@ mod common;
 use common::brute::{backward, cholesky, forward};
 use common::{close, near, Rng};
 use ferrolmm_engine::{
-    fit, Column, Correlation, CorrelationKind, Fit, GroupingFactor, Metric, ModelData, Options,
-    Precision, RandomTerm, ResidualStructure, Scale, SpatialKind, Status, Structure,
+    at_internal, fit, Column, Correlation, CorrelationKind, Fit, GroupingFactor, Metric, ModelData,
+    Options, Precision, RandomTerm, ResidualStructure, Scale, SpatialKind, Status, Structure,
 };
 
 const REML: [bool; 2] = [true, false];
@@ -387,10 +387,47 @@ fn simulate(model: &mut Owned, theta: &[f64]) {
         .collect();
 }
 
-/// Draws a response, compares with V at theta, and looks at the optimum.
+/// The gradient in internal coordinates against six-point differences of the criterion, away from the start.
+fn gradient_is_right(model: &Owned, reml: bool) {
+    let options = Options {
+        reml,
+        threads: 1,
+        ..Options::default()
+    };
+    let data = model.data();
+    let at = |x: &[f64]| at_internal(&data, &options, Some(x)).expect("defined");
+    let (mut x, _, _) = at_internal(&data, &options, None).expect("defined");
+    for (a, value) in x.iter_mut().enumerate() {
+        *value += 0.1 - 0.03 * (a % 5) as f64;
+    }
+    let (_, value, gradient) = at(&x);
+    let size = gradient.iter().fold(1.0f64, |m, g| m.max(g.abs()));
+    for a in 0..x.len() {
+        let step = 2e-3;
+        let mut difference = 0.0;
+        for (i, weight) in [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0].iter().enumerate() {
+            for sign in [1.0, -1.0] {
+                let mut moved = x.clone();
+                moved[a] += sign * (i as f64 + 1.0) * step;
+                difference += sign * weight * (at(&moved).1 - value) / step;
+            }
+        }
+        assert!(
+            (difference - gradient[a]).abs() < 1e-8 * size,
+            "{}: gradient {a} is {}, differences say {difference}",
+            model.name,
+            gradient[a]
+        );
+    }
+}
+
+/// Draws a response, compares with V at theta, and looks at the gradient and the optimum.
 fn holds(model: &mut Owned, theta: &[f64], reml: &[bool]) {
     simulate(model, theta);
     same_as_dense(model, theta);
+    for &reml in reml {
+        gradient_is_right(model, reml);
+    }
     for &reml in reml {
         is_optimal(model, reml);
     }
@@ -771,4 +808,100 @@ fn large_groups_and_many_levels_take_the_sparse_path() {
     holds(&mut model, &[0.7], &[true]);
     model.terms = vec![intercept(0), intercept(1)];
     holds(&mut model, &[0.7, 0.5], &[true]);
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let mut model = base("threads", 41, 900, 8);
+    model.residual = Box::new(|m| {
+        let mut structure = correlated(m, Correlation::Ar1 { time: &m.time });
+        structure.scales = vec![Scale::Ident {
+            stratum: &m.stratum,
+            strata: 3,
+        }];
+        Some(structure)
+    });
+    model.terms = vec![intercept(0), intercept(1)];
+    let bits = |threads: usize| -> Vec<u64> {
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
+        let found = fit(&model.data(), &options, &|| false).expect("a fit");
+        [
+            found.theta,
+            found.phi,
+            found.beta,
+            found.b,
+            found.fitted,
+            vec![found.criterion, found.sigma],
+            found.certificate.gradient,
+        ]
+        .concat()
+        .iter()
+        .map(|v| v.to_bits())
+        .collect()
+    };
+    let one = bits(1);
+    assert!(one == bits(2));
+    assert!(one == bits(4));
+}
+
+#[test]
+fn held_and_tied_parameters() {
+    let mut model = base("held and tied", 51, 40, 6);
+    model.residual = Box::new(|m| Some(correlated(m, Correlation::Ar1 { time: &m.time })));
+    model.r = by_group(
+        |m, phi, i, j| phi[0].powi(m.time[i].abs_diff(m.time[j]) as i32),
+        |_, _, _| 1.0,
+    );
+    model.phi = vec![0.4];
+    let x = model.x[model.n()..].to_vec();
+    model.terms = vec![intercept(0), intercept(1)];
+    model.terms[0].columns.push(Some(x));
+    simulate(&mut model, &[0.7, 0.2, 0.5, 0.6]);
+    let fitted = |hold: Vec<f64>, tie: Vec<usize>, sigma: Option<f64>| {
+        let options = Options {
+            hold,
+            tie,
+            sigma,
+            ..Options::default()
+        };
+        fit(&model.data(), &options, &|| false).expect("a fit")
+    };
+    let nan = f64::NAN;
+    // one factor entry and the correlation held
+    let held = fitted(vec![nan, 0.25, nan, nan, 0.3], Vec::new(), None);
+    assert_eq!(held.certificate.status, Status::Converged);
+    near("held", held.theta[1], 0.25, 1e-12);
+    near("held", held.phi[0], 0.3, 1e-12);
+    let value = |theta: &[f64], phi: &[f64]| {
+        dense(&model, theta, phi, true).map_or(f64::INFINITY, |d| d.criterion)
+    };
+    near("held", held.criterion, value(&held.theta, &held.phi), 1e-10);
+    for a in [0, 2, 3] {
+        for step in [1e-3, -1e-3] {
+            let mut moved = held.theta.clone();
+            moved[a] += step;
+            assert!(value(&moved, &held.phi) > held.criterion, "held {a} {step}");
+        }
+    }
+    // the intercepts' standard deviation of subjects tied to that of items
+    let tied = fitted(Vec::new(), vec![1, 2, 3, 1, 4], None);
+    near("tied", tied.theta[0], tied.theta[3], 1e-12);
+    for step in [1e-3, -1e-3] {
+        let mut moved = tied.theta.clone();
+        moved[0] += step;
+        moved[3] += step;
+        assert!(value(&moved, &tied.phi) > tied.criterion, "tied {step}");
+    }
+    let free = fitted(Vec::new(), Vec::new(), None);
+    assert!(free.criterion < tied.criterion && free.criterion < held.criterion);
+    // the estimate of sigma, known, changes nothing but the criterion's constant
+    let known = fitted(Vec::new(), Vec::new(), Some(free.sigma));
+    near("known sigma", known.criterion, free.criterion, 1e-10);
+    close("known sigma", &known.theta, &free.theta, 1e-6);
+    let other = fitted(Vec::new(), Vec::new(), Some(1.2 * free.sigma));
+    near("known sigma", other.sigma, 1.2 * free.sigma, 1e-14);
+    assert!(other.criterion > free.criterion);
 }
