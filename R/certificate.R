@@ -58,7 +58,7 @@ inform_singular <- function(theta, random, rank) {
 #' Root mean square of a basis column
 #' @noRd
 column_scale <- function(column) {
-  if (is.null(column)) 1 else sqrt(mean(column^2))
+  if (is.null(column)) 1 else sqrt(mean(column_values(column)^2))
 }
 
 #' What is at the boundary in one term, one sentence a fact

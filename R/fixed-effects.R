@@ -302,7 +302,7 @@ variable_contrasts <- function(x, name, given) {
   )
 }
 
-#' Columns of one variable; those of a factor as list(codes, values)
+#' Columns of one variable, those of a factor as list(codes, values)
 #' @noRd
 code_predictor <- function(x, label, code, contrast_matrix) {
   if (is_categorical(x)) {

@@ -419,7 +419,7 @@ look_at_columns <- function(columns, n, threads) {
   }
   complete <- all_used <- rep.int(TRUE, length(columns))
   names(complete) <- names(columns)
-  by_engine <- vapply(columns, function(x) is.double(x) || is.integer(x), NA)
+  by_engine <- vapply(columns, typeof, "") %in% c("double", "integer")
   complete[!by_engine] <- vapply(columns[!by_engine], all_finite, NA)
   found <- engine_scan(columns[by_engine], threads)
   complete[by_engine] <- found$complete

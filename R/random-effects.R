@@ -275,7 +275,8 @@ same_partition <- function(a, b) {
 #' @noRd
 group_factor <- function(leaves, frame) {
   coded <- lapply(leaves, function(leaf) code_variable(.subset2(frame, leaf), leaf))
-  interact_codes(coded)[c("codes", "levels")]
+  group <- interact_codes(coded)
+  list(codes = as.integer(group$codes), levels = group$levels)
 }
 
 #' @noRd
@@ -304,6 +305,8 @@ interact_codes <- function(coded) {
 }
 
 #' Codes and levels of one grouping variable, with the levels of factor(x)
+#'
+#' The codes of a factor are the factor itself: nothing is copied.
 #' @noRd
 code_variable <- function(x, name) {
   if (is.factor(x)) {

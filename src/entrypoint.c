@@ -1,10 +1,5 @@
-/* All the C there is: R's way into the Rust library, a poll for the user's interrupt, a line on R's
-   stderr, and a hint about memory. */
-#include <stddef.h>
-#ifdef __linux__
-#include <stdint.h>
-#include <sys/mman.h>
-#endif
+/* All the C there is: R's way into the Rust library, a poll for the user's interrupt, and a line on
+   R's stderr. */
 #include <Rinternals.h>
 #include <R_ext/Print.h>
 #include <R_ext/Rdynload.h>
@@ -36,20 +31,4 @@ int ferrolmm_interrupt_pending(void)
 void ferrolmm_show(const char *text)
 {
     REprintf("%s", text);
-}
-
-/* A hint that memory about to be written will be used as a whole: the system may back it by large
-   pages, which takes a sixth of the time of small ones. Contents and addresses stay. */
-void ferrolmm_large_pages(void *start, size_t bytes)
-{
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const uintptr_t page = 4096;
-    const uintptr_t from = ((uintptr_t) start + page - 1) / page * page;
-    const uintptr_t to = ((uintptr_t) start + bytes) / page * page;
-    if (from < to)
-        (void) madvise((void *) from, to - from, MADV_HUGEPAGE);
-#else
-    (void) start;
-    (void) bytes;
-#endif
 }

@@ -88,24 +88,9 @@ pub fn optional_field(value: &Robj, name: &str) -> Option<Robj> {
     field(value, name).ok().filter(|element| !element.is_null())
 }
 
-extern "C" {
-    /// In `entrypoint.c`: asks the system for large pages, where there are any.
-    fn ferrolmm_large_pages(start: *mut std::ffi::c_void, bytes: usize);
-}
-
-/// Length from which a vector is worth a word to the system about its memory.
-const LARGE: usize = 1 << 20;
-
 /// A double vector to be written to, every element of it.
 pub fn new_doubles(n: usize) -> Robj {
-    let mut vector = Robj::alloc_vector(SEXPTYPE::REALSXP, n);
-    if n >= LARGE {
-        if let Some(target) = vector.as_real_slice_mut() {
-            // SAFETY: a hint about the memory of this very vector; contents and addresses stay.
-            unsafe { ferrolmm_large_pages(target.as_mut_ptr().cast(), size_of_val(target)) };
-        }
-    }
-    vector
+    Robj::alloc_vector(SEXPTYPE::REALSXP, n)
 }
 
 /// The elements of a new vector.

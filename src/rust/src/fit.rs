@@ -152,7 +152,7 @@ impl MatrixArgument {
                         "internal argument `X` has the wrong number of rows",
                     ));
                 }
-                Ok(Column::of_matrix(values, n))
+                Ok(Column::of_matrix(values, n, x.ncols()))
             }
             Self::Columns(columns) => columns.iter().map(ColumnArgument::borrow).collect(),
         }

@@ -65,10 +65,12 @@ pub enum Column<'a> {
 }
 
 impl<'a> Column<'a> {
-    /// The columns of a column-major matrix of n rows.
+    /// The p columns of a column-major matrix of n rows.
     #[must_use]
-    pub fn of_matrix(x: &'a [f64], n: usize) -> Vec<Self> {
-        x.chunks_exact(n.max(1)).map(Self::Values).collect()
+    pub fn of_matrix(x: &'a [f64], n: usize, p: usize) -> Vec<Self> {
+        (0..p)
+            .map(|j| Self::Values(&x[j * n..(j + 1) * n]))
+            .collect()
     }
 
     /// Value in row `i`.

@@ -63,7 +63,7 @@ impl Owned {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             y: &self.y,
-            x: Column::of_matrix(&self.x, self.n()),
+            x: Column::of_matrix(&self.x, self.n(), self.p),
             p: self.p,
             weights: self.weights.as_deref(),
             offset: None,
