@@ -42,7 +42,8 @@
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I"),
                       ddf = c(
-                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                        "asymptotic", "none"
                       ),
                       refit = TRUE, model.names = NULL) {
   others <- list(...)

@@ -42,7 +42,8 @@
 #' @export
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                         ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
                         ),
                         oldNames = TRUE, nsim = 500L, seed = NULL,
                         boot.type = c("perc", "basic", "norm"), ...) {

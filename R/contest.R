@@ -43,7 +43,8 @@ contest.default <- function(model, L, ...) {
 #' @export
 contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level = 0.95,
                         ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
                         ), ...) {
   inference <- ddf_for(model, match_ddf(ddf))
   check_level(level)
@@ -63,7 +64,8 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
 #' @noRd
 contest1D.lmm <- function(model, L, rhs = 0,
                           ddf = c(
-                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                            "asymptotic", "none"
                           ),
                           confint = FALSE, level = 0.95, ...) {
   contest.lmm(model, L, rhs, joint = FALSE, confint = confint, level = level, ddf = match_ddf(ddf))
@@ -72,7 +74,8 @@ contest1D.lmm <- function(model, L, rhs = 0,
 #' @noRd
 contestMD.lmm <- function(model, L, rhs = 0,
                           ddf = c(
-                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                            "asymptotic", "none"
                           ), ...) {
   contest.lmm(model, L, rhs, joint = TRUE, ddf = match_ddf(ddf))
 }

@@ -23,7 +23,8 @@
 #' @export
 drop1.lmm <- function(object, scope,
                       ddf = c(
-                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                        "asymptotic", "none"
                       ),
                       test = c("F", "Chisq", "none"), k = 2, ...) {
   test <- if (missing(test) && !missing(k)) "none" else match.arg(test)

@@ -182,7 +182,10 @@ engine_remedies <- c(
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   not_finite = "Look for products of very large predictors, or rescale them.",
-  restriction = "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and corARMA(), cannot.",
+  restriction = paste(
+    "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and",
+    "corARMA(), cannot."
+  ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

@@ -143,20 +143,28 @@ new_influence <- function(model, found, sets, update) {
         t(found$beta[kept, , drop = FALSE]), length(names), length(kept),
         dimnames = list(names, names(model$coefficients)[kept])
       ),
-      theta = matrix(
-        t(found$theta), length(names), length(model$theta),
-        dimnames = list(names, names(model$theta))
-      ),
+      theta = variance_rows(found, names, names(model$theta), 0L),
+      phi = variance_rows(found, names, names(model$phi), length(model$theta)),
       sigma = stats::setNames(as.vector(found$sigma), names),
       vcov_unscaled = array(found$vcov_unscaled, c(r, r, length(names))),
       criterion = stats::setNames(as.vector(found$criterion), names),
       estimate = list(
-        coefficients = fixef.lmm(model), theta = model$theta, sigma = model$sigma,
+        coefficients = fixef.lmm(model), theta = model$theta, phi = model$phi, sigma = model$sigma,
         vcov_unscaled = model$vcov_unscaled, criterion = model$criterion
       ),
       random = model$random
     ),
     class = "influence.lmm"
+  )
+}
+
+#' theta or phi without each set, one row each: the rows of `found$theta` after the first `before`
+#' @noRd
+variance_rows <- function(found, sets, names, before) {
+  rows <- before + seq_along(names)
+  matrix(
+    t(found$theta[rows, , drop = FALSE]), length(sets), length(names),
+    dimnames = list(sets, as.character(names))
   )
 }
 
@@ -248,32 +256,20 @@ as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, .
   table
 }
 
-#' Standard deviations and correlations of the random effects without each set
+#' Standard deviations, correlations and residual parameters without each set
+#'
+#' Correlations are in the order of the lower triangle, after the standard deviations of their term.
 #' @noRd
 components_without <- function(x) {
-  names <- as.character(unlist(lapply(x$random, function(term) {
-    labels <- t(outer(term$cnms, term$cnms, paste, sep = "."))
-    correlated <- length(term$cnms) > 1L && term$structure != "diag"
-    c(
-      paste0("sd_", term$cnms, "|", term$group),
-      if (correlated) paste0("cor_", labels[lower.tri(labels)], "|", term$group)
-    )
-  })))
-  values <- vapply(seq_len(nrow(x$theta)), function(i) {
-    if (anyNA(x$theta[i, ])) {
-      return(rep.int(NA_real_, length(names)))
-    }
-    factors <- theta_matrix(unname(x$theta[i, ]), x$random)
-    unlist(Map(function(factor, term) {
-      g <- x$sigma[[i]]^2 * tcrossprod(factor)
-      sd <- sqrt(diag(g))
-      correlation <- g / outer(sd, sd)
-      c(sd, if (term$structure != "diag") correlation[lower.tri(g)])
-    }, factors, x$random))
-  }, numeric(length(names)))
-  table <- t(matrix(values, length(names)))
-  colnames(table) <- names
-  cbind(table, sigma = unname(x$sigma))
+  by_term <- lapply(x$random, function(term) term_parameter_names(term, term$group))
+  names <- as.character(unlist(by_term))
+  order <- order(rep.int(seq_along(by_term), lengths(by_term)), startsWith(names, "cor_"))
+  values <- theta_to_sdcor(t(x$theta), x$sigma, x$random, t(x$phi))
+  names <- c(names[order], colnames(x$phi), "sigma")
+  order <- c(order, length(order) + seq_len(ncol(x$phi) + 1L))
+  table <- t(matrix(values, ncol = length(x$sigma))[order, , drop = FALSE])
+  dimnames(table) <- list(NULL, names)
+  table
 }
 
 # Single observations at given theta --------------------------------------------------------------

@@ -38,7 +38,8 @@
 #' @export
 summary.lmm <- function(object, correlation = NULL,
                         ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
+                          "asymptotic", "none"
                         ), ...) {
   inference <- ddf_for(object, match_ddf(ddf))
   structure(

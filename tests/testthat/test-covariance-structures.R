@@ -78,7 +78,8 @@ test_that("compound symmetry is a variance between and one within, Toeplitz cont
   expect_equal(logLik(fit), logLik(sum), tolerance = 1e-9)
   v <- VarCorr(sum)
   expect_equal(
-    unname(attr(VarCorr(fit)$Worker, "stddev")[[1L]]^2), v$Worker[[1L]] + v[["Worker:Machine"]][[1L]],
+    unname(attr(VarCorr(fit)$Worker, "stddev")[[1L]]^2),
+    v$Worker[[1L]] + v[["Worker:Machine"]][[1L]],
     tolerance = 1e-5
   )
   expect_equal(fixef(fit), fixef(sum), tolerance = 1e-6)

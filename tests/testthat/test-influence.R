@@ -173,3 +173,23 @@ test_that("wrong arguments are named", {
 test_that("print() shows the largest", {
   expect_output(print(influence(our_twin("slope"), "Subject")), "each Subject \\(18\\)")
 })
+
+test_that("groups of correlated residuals are deleted as a fit without them has it", {
+  data <- as.data.frame(nlme::Orthodont)
+  data$Subject <- factor(data$Subject, ordered = FALSE)
+  fit <- lmm(distance ~ age + Sex, data, correlation = nlme::corAR1(form = ~ 1 | Subject))
+  found <- influence(fit, groups = "Subject", update = "exact")
+  fit_phi <- function(fit) fit$phi[[1L]]
+  none <- influence(fit, groups = "Subject", update = "none")
+  step <- influence(fit, groups = "Subject")
+  for (subject in c("M01", "F10")) {
+    without <- update(fit, subset = Subject != subject)
+    expect_equal(found$coefficients[subject, ], fixef(without), tolerance = 1e-5)
+    expect_equal(found$phi[[subject, 1L]], fit_phi(without), tolerance = 1e-4)
+  }
+  expect_gt(cor(cooks.distance(found), cooks.distance(step)), 0.99)
+  expect_gt(cor(cooks.distance(found), cooks.distance(none)), 0.95)
+  variances <- lmm(distance ~ age + (1 | Subject), data, weights = nlme::varIdent(form = ~ 1 | Sex))
+  exact <- influence(variances, update = "exact")
+  expect_gt(cor(cooks.distance(influence(variances)), cooks.distance(exact)), 0.99)
+})

@@ -78,7 +78,9 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
         }
         _ => return boundary,
     }
-    let natural: Vec<f64> = (0..terms).map(|t| natural_variance(criterion, t)).collect();
+    let natural: Vec<f64> = (0..terms)
+        .map(|t| natural_variance(criterion, t, &outcome.x))
+        .collect();
     let Some(latest) = criterion.latest() else {
         return boundary;
     };
@@ -102,15 +104,17 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
     boundary
 }
 
-/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis.
-fn natural_variance(criterion: &Criterion<'_>, term: usize) -> f64 {
+/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis, times the
+/// square of the rows' mean standard deviation.
+fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &[f64]) -> f64 {
     let moments = &criterion.system().moments;
-    moments.factors[criterion.parameters.place[term].0].n_levels as f64 / moments.n as f64
+    criterion.unit(x).powi(2) * moments.factors[criterion.parameters.place[term].0].n_levels as f64
+        / moments.n as f64
 }
 
 fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
     let parameters = criterion.parameters;
-    let limit = ZERO * ZERO * natural_variance(criterion, term);
+    let limit = ZERO * ZERO * natural_variance(criterion, term, x);
     let (reduced, null) =
         parameters.structures[term].reduced(parameters.of_term(x, term), limit)?;
     Some(Split { reduced, null })

@@ -13,7 +13,7 @@ use crate::hessian;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::progress::Progress;
-use crate::residual::Whitening;
+use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
@@ -203,6 +203,22 @@ impl<'a> Criterion<'a> {
         Some(())
     }
 
+    /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
+    #[must_use]
+    pub(crate) fn unit(&self, x: &[f64]) -> f64 {
+        self.residual.map_or(1.0, |part| {
+            let phi = self.parameters.of_residual(x);
+            part.model.mean_log_scale(phi).exp()
+        })
+    }
+
+    /// The variance functions, if there are any.
+    #[must_use]
+    pub(crate) fn scales(&self) -> Option<&'a Residual> {
+        let model = &self.residual?.model;
+        model.has_scales().then_some(model)
+    }
+
     /// Whether second derivatives in closed form are there: levels must be independent, and so must be rows.
     #[must_use]
     pub fn has_exact_hessian(&self) -> bool {
@@ -389,7 +405,7 @@ impl<'a> Criterion<'a> {
     /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
     fn coarse_factors(&self) -> Option<Vec<Vec<f64>>> {
         let parameters = self.parameters;
-        let regular = parameters.regular_factors(&self.point);
+        let regular = parameters.regular_factors(&self.point, self.unit(&self.point));
         let moments = &self.base.moments;
         let coarse = parameters.factors_above(&self.point, |term| {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
@@ -444,8 +460,17 @@ impl<'a> Criterion<'a> {
         self.differenced_hessian(theta, true)
     }
 
-    /// Differences of the exact gradient, central or forward; the criterion is left evaluated at `theta`.
+    /// Differences of the exact gradient, central or forward; `None` where the criterion is not defined all around. It is
+    /// left evaluated at `theta`.
     pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
+        let hessian = self.differences(theta, central);
+        if !self.is_at(theta) {
+            let _ = self.value(theta);
+        }
+        hessian
+    }
+
+    fn differences(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
         let scale = self.scale(theta);
         let own = self.latest()?.derivatives.gradient.clone();
@@ -527,7 +552,7 @@ impl Objective for Criterion<'_> {
             self.latest = None;
             return None;
         }
-        let terms = parameters.regular_factors(x);
+        let terms = parameters.regular_factors(x, self.unit(x));
         let own = own_factors(parameters, x);
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
@@ -572,10 +597,12 @@ impl Objective for Criterion<'_> {
 
     fn scale(&self, x: &[f64]) -> Vec<f64> {
         let n = self.system().moments.n as f64;
+        let unit = self.unit(x);
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
             let f = self.parameters.place[term].0;
-            let natural = 0.3 * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
+            let natural =
+                0.3 * unit * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
             let own = self.parameters.of_term(x, term);
             out.extend(self.parameters.structures[term].scale(own, natural));
         }

@@ -821,7 +821,7 @@ fn subtract_products(
 }
 
 /// Rows of W that are spread out at once.
-const SPREAD: usize = 512;
+const SPREAD: usize = 256;
 
 /// Levels of the first factor whose rows are spread out at once, piece by piece.
 fn spread_pieces(system: &System) -> Vec<std::ops::Range<usize>> {
@@ -871,7 +871,8 @@ fn add_dense_products(
 fn times_dense(system: &System, w: &[f64], inverse: &Triangle) -> Vec<f64> {
     let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
     let mut y = vec![0.0; schur.effect_row.len() * k1];
-    for batch in spread_pieces(system).chunks(4) {
+    // as many pieces at a time as there are threads: each is the same whatever stands beside it
+    for batch in spread_pieces(system).chunks(system.workers.count()) {
         let products = system.workers.map(batch.len(), |piece| {
             let levels = batch[piece].clone();
             let m = levels.len() * k1;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
@@ -53,6 +54,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The rows' mean standard deviation relative to sigma.
+    fn unit(&self, theta: &[f64]) -> f64 {
+        self.residual.as_ref().map_or(1.0, |part| {
+            let phi = self.parameters.of_residual(theta);
+            part.model.mean_log_scale(phi).exp()
+        })
+    }
+
     /// A copy for another response, without threads of its own.
     pub fn share(&self) -> Self {
         Self {
@@ -79,8 +88,19 @@ impl Prepared {
         reml: bool,
         interrupt: &'a dyn Fn() -> bool,
     ) -> Criterion<'a> {
+        self.criterion_of(&self.system, center, reml, interrupt)
+    }
+
+    /// The same with other cross-products.
+    pub fn criterion_of<'a>(
+        &'a self,
+        system: &'a System,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        interrupt: &'a dyn Fn() -> bool,
+    ) -> Criterion<'a> {
         Criterion::new(
-            &self.system,
+            system,
             &self.parameters,
             reml,
             center,
@@ -259,7 +279,12 @@ pub(crate) fn fit_prepared(
         let mut criterion = prepared
             .criterion(&center, options.reml, interrupt)
             .with_clock(options);
-        let run = optimum(&mut criterion, &theta, options)?;
+        let starts = if rounds == 0 && options.start.is_none() {
+            further_starts(&prepared)
+        } else {
+            (Vec::new(), 0)
+        };
+        let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
@@ -334,9 +359,11 @@ fn variances_here(
     let prepared = prepare(data, options, stop)?;
     let theta = start(options, &prepared)?;
     let system = &prepared.system;
-    let t = prepared
-        .parameters
-        .by_factor(&prepared.parameters.regular_factors(&theta));
+    let t = prepared.parameters.by_factor(
+        &prepared
+            .parameters
+            .regular_factors(&theta, prepared.unit(&theta)),
+    );
     let empty = vec![Vec::new(); prepared.layout.len()];
     let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
     let inverse = factor.selected_inverse(system, None);
@@ -583,13 +610,18 @@ fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, Engine
         }
         return Ok(theta);
     }
-    let tau = moment_start(&prepared.system.moments, &prepared.bases);
+    let mut theta = term_start(&prepared.system.moments, &prepared.bases, parameters);
+    theta.extend(prepared.residual.iter().flat_map(|part| part.model.start()));
+    Ok(theta)
+}
+
+/// Where the parameters of the terms start.
+fn term_start(moments: &Moments, bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
+    let tau = moment_start(moments, bases);
     let of_terms = parameters.structures.iter().zip(tau);
-    let of_residual = prepared.residual.iter().flat_map(|part| part.model.start());
-    Ok(of_terms
+    of_terms
         .flat_map(|(structure, tau)| structure.start(tau))
-        .chain(of_residual)
-        .collect())
+        .collect()
 }
 
 /// Internal parameters at the raw theta that the caller must give.
@@ -626,6 +658,61 @@ pub(crate) struct Run {
     pub multipliers: Vec<f64>,
     pub rank: Vec<usize>,
     pub steps_off: usize,
+}
+
+/// The residual parameters of a spatial correlation that are tried besides the usual start.
+fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
+    let residual = prepared.residual.as_ref();
+    residual.map_or_else(Default::default, |part| part.model.further_starts())
+}
+
+/// The lowest of the optima from `theta` and from the `worth` best of `starts`, residual parameters to take the place of its own.
+fn best_optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    bases: &[TermBasis],
+    (starts, worth): &(Vec<Vec<f64>>, usize),
+    options: &Options,
+) -> Result<Run, EngineError> {
+    if starts.is_empty() || !options.optimize || criterion.restriction.is_some() {
+        return optimum(criterion, theta, options);
+    }
+    let mut points = Vec::new();
+    for phi in starts {
+        let point = |criterion: &mut Criterion<'_>, of_terms: &[f64]| {
+            let x = [of_terms, phi].concat();
+            criterion.value(&x).map(|value| (value, x))
+        };
+        let terms = criterion.parameters.list.len();
+        let Some(usual) = point(criterion, &theta[..terms]) else {
+            continue;
+        };
+        // the variance components that go with this correlation
+        let own = term_start(&criterion.system().moments, bases, criterion.parameters);
+        let better = point(criterion, &own).filter(|own| own.0 < usual.0);
+        points.push(better.unwrap_or(usual));
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points.truncate(*worth);
+    let mut best = optimum(criterion, theta, options);
+    for (_, x) in points {
+        if criterion.out_of_time() {
+            break;
+        }
+        let other = optimum(criterion, &x, options);
+        if matches!(other, Err(EngineError::Interrupted)) {
+            return other;
+        }
+        let Ok(run) = other else { continue };
+        let better = best.as_ref().map_or(true, |b| {
+            let gain = b.outcome.value - run.outcome.value;
+            gain > criterion.noise(run.outcome.value) || (gain >= 0.0 && b.status == Status::Failed)
+        });
+        if better {
+            best = Ok(run);
+        }
+    }
+    best
 }
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
@@ -712,7 +799,14 @@ fn minimize_free(
     settings: Settings,
 ) -> Outcome {
     let Some(restriction) = criterion.restriction else {
-        return minimize(criterion, x, value, settings);
+        let Some(model) = criterion.scales() else {
+            return minimize(criterion, x, value, settings);
+        };
+        let mut centred = Centred::new(criterion, model).at(x);
+        let z = centred.variables_at(x);
+        let mut outcome = minimize(&mut centred, &z, value, settings);
+        outcome.x = centred.expand(&outcome.x);
+        return outcome;
     };
     let z = restriction.variables_at(x);
     let mut restricted = Restricted {

@@ -31,6 +31,7 @@ pub mod result;
 pub mod scan;
 pub mod terms;
 
+mod centred;
 mod certificate;
 mod conditional;
 pub mod covariance;
@@ -57,6 +58,7 @@ mod residual_score;
 mod restriction;
 pub mod schur;
 pub mod start;
+mod subset;
 
 pub use error::EngineError;
 #[doc(hidden)]

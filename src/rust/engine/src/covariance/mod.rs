@@ -215,10 +215,16 @@ impl Parameters {
             .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
     }
 
-    /// T of each term, safe to divide by (see [`FLOOR`]).
+    /// T of each term, safe to divide by (see [`FLOOR`]), where the rows' mean standard deviation relative to sigma is `unit`.
     #[must_use]
-    pub fn regular_factors(&self, theta: &[f64]) -> Vec<Vec<f64>> {
-        self.factors_above(theta, |_| FLOOR)
+    pub fn regular_factors(&self, theta: &[f64], unit: f64) -> Vec<Vec<f64>> {
+        self.factors_above(theta, |_| FLOOR * unit)
+    }
+
+    /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.
+    #[must_use]
+    pub fn is_deviation(&self, a: usize) -> bool {
+        !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
     /// T of each term, or that of G + floor^2 I where T^-1 has entries above 1 / floor.
@@ -228,7 +234,7 @@ impl Parameters {
             .map(|term| {
                 let k = self.place[term].2;
                 let (t, floor) = (self.term_factor(theta, term), floor(term));
-                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR)
+                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor))
                     && small::invert_lower(&t, k)
                         .iter()
                         .all(|v| v.abs() * floor <= 1.0);

@@ -14,13 +14,15 @@
 use super::to_user_basis;
 use crate::criterion::Criterion;
 use crate::factor::System;
-use crate::fit::{coefficients, natural_phi, optimum, raw_theta, Prepared};
+use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
+use crate::fixed_basis::FixedBasis;
 use crate::gradient::solve;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
+use crate::subset::Subset;
 use crate::terms::ModelData;
 
 /// Sets in one piece of work: they share the copies of what is modified.
@@ -95,6 +97,12 @@ pub(super) fn deletions(
     } else {
         None
     };
+    if prepared.residual.is_some() {
+        return workers.map(sets.len(), |s| {
+            stop.check();
+            without_rows(data, &sets[s], update, &options, stop)
+        });
+    }
     let work = pieces(sets.len(), SETS);
     let parts = workers.map(work.len(), |piece| {
         let mut system = System {
@@ -120,6 +128,39 @@ pub(super) fn deletions(
             .collect::<Vec<_>>()
     });
     parts.into_iter().flatten().collect()
+}
+
+/// Estimates without some rows where residuals have a structure: the rows that are left are a model of their own.
+fn without_rows(
+    data: &ModelData<'_>,
+    set: &[usize],
+    update: Update,
+    options: &Options,
+    stop: &StopFlag,
+) -> Option<Deletion> {
+    let mut gone = vec![false; data.n()];
+    set.iter().for_each(|&i| gone[i] = true);
+    let keep: Vec<usize> = (0..data.n()).filter(|&i| !gone[i]).collect();
+    let subset = Subset::new(data, &keep);
+    let options = Options {
+        threads: 1,
+        ..options.clone()
+    };
+    let own = subset.data();
+    let prepared = prepare(&own, &options, stop).ok()?;
+    // fewer fixed effects are another model
+    if prepared.fixed.rank() < FixedBasis::new(data, &Workers::sequential()).rank() {
+        return None;
+    }
+    let start = raw_start(&options, &prepared).ok()?;
+    without(
+        &prepared,
+        &prepared.system,
+        &start,
+        (update, None),
+        &options,
+        stop,
+    )
 }
 
 /// The moments of all rows again, into memory that is there.
@@ -233,14 +274,7 @@ fn criterion_of<'a>(
     options: &Options,
     stopped: &'a dyn Fn() -> bool,
 ) -> Criterion<'a> {
-    Criterion::new(
-        system,
-        &prepared.parameters,
-        options.reml,
-        &prepared.center.b,
-        -2.0 * prepared.fixed.log_det_rinv,
-        stopped,
-    )
+    prepared.criterion_of(system, &prepared.center.b, options.reml, stopped)
 }
 
 /// The Hessian of all rows at theta.
@@ -274,15 +308,17 @@ fn without(
     let value = criterion.value(&x)?;
     match update {
         Update::None => {}
-        Update::Step => x = newton_step(&mut criterion, &x, value, whole)?,
-        Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
+        Update::Step if prepared.restriction.is_none() => {
+            x = newton_step(&mut criterion, &x, value, whole)?;
+        }
+        Update::Step | Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
     }
     if !criterion.is_at(&x) {
         criterion.value(&x)?;
     }
     let degrees = criterion.degrees();
     let factor = criterion.factor.as_ref()?;
-    let solution = solve(system, factor);
+    let solution = solve(criterion.system(), factor);
     let all = coefficients(prepared, &solution.gamma);
     let mut beta = vec![f64::NAN; all.len()];
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
@@ -291,7 +327,7 @@ fn without(
         theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
-        sigma: (factor.pwrss / degrees).sqrt(),
+        sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion: criterion.at(factor),
     })
 }
@@ -409,14 +445,12 @@ impl Curvature {
         let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
         let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
         for _ in 0..10 {
-            let trial: Vec<f64> = criterion
-                .parameters
-                .list
-                .iter()
-                .enumerate()
-                .map(|(a, parameter)| {
+            let trial: Vec<f64> = (0..m)
+                .map(|a| {
                     let moved = x[a] + factor * step[a] * self.scale[a];
-                    if parameter.entries.first().is_some_and(|e| e.0 == e.1) {
+                    let parameter = criterion.parameters.list.get(a);
+                    let entry = parameter.and_then(|parameter| parameter.entries.first());
+                    if entry.is_some_and(|e| e.0 == e.1) {
                         moved.max(0.0)
                     } else {
                         moved

@@ -69,7 +69,8 @@ pub fn kenward_roger(
         }
         if !criterion.exact_cost().is_finite() {
             let order = prepared.system.schur.q2 + prepared.fixed.rank();
-            let gigabytes = 4.0 * 8e-9 * (order as f64).powi(2);
+            // the factor, its inverse and the products: triangles
+            let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
             return Err(EngineError::TooLarge { order, gigabytes });
         }
         kenward_roger::adjustment(&prepared, &mut criterion).ok_or(EngineError::PerfectFit)

@@ -15,7 +15,7 @@ use crate::linalg::dense::cholesky_in_place;
 use crate::parallel::{split_at_offsets, Workers};
 
 /// Columns of a strip, at most (but for a node with more effects).
-const TILE: usize = 192;
+const TILE: usize = 96;
 
 /// Where the strips stand.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -300,6 +300,16 @@ impl Layout {
         *gaps.select_nth_unstable_by(middle, f64::total_cmp).1
     }
 
+    /// Smallest positive and largest distance within a group, where distances are kept.
+    pub fn distances(&self) -> Option<(f64, f64)> {
+        let all = self.patterns.iter().flat_map(|pattern| &pattern.distances);
+        let positive = all.filter(|d| **d > 0.0);
+        let span = positive.fold((f64::INFINITY, 0.0f64), |(low, high), &d| {
+            (low.min(d), high.max(d))
+        });
+        (span.1 > 0.0).then_some(span)
+    }
+
     fn cut(&mut self) {
         let mut first = 0;
         for g in 0..self.groups() {

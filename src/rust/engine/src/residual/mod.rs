@@ -49,7 +49,7 @@ use layout::Layout;
 use crate::error::EngineError;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
-use crate::terms::ResidualStructure;
+use crate::terms::{ResidualStructure, SpatialKind};
 
 pub use prediction::{CrossCorrelation, NewRows};
 pub use whitening::Whitening;
@@ -76,6 +76,9 @@ pub enum Kind {
     /// Any number.
     Real,
 }
+
+/// Ranges among the further starts.
+const RANGES: usize = 6;
 
 /// A residual structure with everything that does not depend on its parameters.
 #[derive(Debug, Clone)]
@@ -238,6 +241,41 @@ impl Residual {
     #[must_use]
     pub fn start(&self) -> Vec<f64> {
         self.start.clone()
+    }
+
+    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
+    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
+    ///
+    /// The second value says how many of them are worth an optimisation, the best ones.
+    #[must_use]
+    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
+            return (Vec::new(), 0);
+        };
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        let (true, Some((low, high))) = (free, self.layout.distances()) else {
+            return (Vec::new(), 0);
+        };
+        let worth = match kind {
+            SpatialKind::Linear | SpatialKind::Spherical => usize::MAX,
+            _ if nugget => 3,
+            _ => 1,
+        };
+        let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
+        let steps = RANGES.saturating_sub(1).max(1) as f64;
+        let starts = (0..RANGES)
+            .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
+            .filter_map(|(step, value)| {
+                let distance = low * (high / low).powf(step as f64 / steps);
+                let mut natural = self.natural(&self.start);
+                natural[0] = spatial::half_range(kind, distance);
+                if nugget {
+                    natural[1] = value;
+                }
+                self.internal(&natural)
+            })
+            .collect();
+        (starts, worth)
     }
 
     /// Which parameters stay where they start.
@@ -425,6 +463,50 @@ impl Residual {
             inverse_scale,
             blocks,
         })
+    }
+
+    /// Mean of log d over the rows.
+    ///
+    /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
+    /// by orders of magnitude with delta where the variances of the rows hardly do.
+    #[must_use]
+    pub fn mean_log_scale(&self, phi: &[f64]) -> f64 {
+        if self.scales.is_empty() {
+            return 0.0;
+        }
+        let n = self.layout.order.len();
+        let sum: f64 = (0..n).map(|place| self.log_scale(phi, place)).sum();
+        sum / n as f64
+    }
+
+    /// [`Self::mean_log_scale`] with its gradient and Hessian.
+    #[must_use]
+    pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+        let m = self.len();
+        let n = self.layout.order.len();
+        let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
+        for (k, scale) in self.scales.iter().enumerate() {
+            let mut total = scale::Total {
+                value: 0.0,
+                gradient: &mut gradient,
+                hessian: &mut hessian,
+                first: self.first[k],
+                parameters: m,
+            };
+            scale.add_total(&phi[self.own(k)], n, &mut total);
+            value += total.value;
+        }
+        let mean = |v: &mut f64| *v /= n as f64;
+        mean(&mut value);
+        gradient.iter_mut().for_each(mean);
+        hessian.iter_mut().for_each(mean);
+        (value, gradient, hessian)
+    }
+
+    /// Whether there are variance functions.
+    #[must_use]
+    pub fn has_scales(&self) -> bool {
+        !self.scales.is_empty()
     }
 
     /// log d of a place.

@@ -28,6 +28,16 @@ pub(super) struct Term {
     unit: f64,
 }
 
+/// Where [`Term::add_total`] adds: derivatives are those with respect to all residual parameters.
+pub(super) struct Total<'a> {
+    pub value: f64,
+    pub gradient: &'a mut [f64],
+    pub hessian: &'a mut [f64],
+    /// The term's first parameter among all.
+    pub first: usize,
+    pub parameters: usize,
+}
+
 /// What a scale holds, whichever it is.
 struct Parts<'a> {
     kind: Kind,
@@ -256,6 +266,29 @@ impl Term {
             })
         });
         self.log(own, place)
+    }
+
+    /// Adds log d of all places to `sum`, with its first and second derivatives with respect to the term's parameters.
+    pub fn add_total(&self, x: &[f64], places: usize, sum: &mut Total<'_>) {
+        let m = sum.parameters;
+        for place in 0..places {
+            let touched = self.touched(place);
+            let [first, second] = touched;
+            let Some(first) = first else { continue };
+            let pair = self.slopes(x, first, second.unwrap_or(first), place);
+            sum.value += pair.v;
+            sum.gradient[sum.first + first] += pair.a;
+            if let Some(second) = second {
+                sum.gradient[sum.first + second] += pair.b;
+                for (a, b) in [(first, first), (second, second)] {
+                    let own = self.slopes(x, a, b, place).ab;
+                    sum.hessian[(sum.first + b) * m + sum.first + a] += own;
+                }
+                for (a, b) in [(first, second), (second, first)] {
+                    sum.hessian[(sum.first + b) * m + sum.first + a] += pair.ab;
+                }
+            }
+        }
     }
 
     /// Adds `weight` d log d / dx to `gradient`.
