@@ -364,6 +364,8 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
         ("b", to_doubles(&fit.b)),
         ("fitted", fitted),
         ("residuals", residuals),
+        // not kept in the fit: for bench/
+        ("optimizer_seconds", fit.optimizer_seconds.into()),
         (
             "certificate",
             named_list(certificate_fields(&fit.certificate)?),

@@ -1,6 +1,7 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
@@ -274,8 +275,10 @@ pub(crate) fn fit_prepared(
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
+    let mut optimizing = Duration::ZERO;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
+        let clock = Instant::now();
         let mut criterion = prepared
             .criterion(&center, options.reml, interrupt)
             .with_clock(options);
@@ -285,6 +288,7 @@ pub(crate) fn fit_prepared(
             (Vec::new(), 0)
         };
         let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
+        optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
@@ -316,7 +320,7 @@ pub(crate) fn fit_prepared(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
-        let fit = estimates(
+        let mut fit = estimates(
             data,
             options,
             &prepared,
@@ -327,6 +331,7 @@ pub(crate) fn fit_prepared(
             certificate,
             rows,
         );
+        fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
         if options.optimize && fit.wrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
@@ -952,6 +957,7 @@ fn estimates(
         u,
         fitted: Vec::new(),
         residuals: Vec::new(),
+        optimizer_seconds: 0.0,
         certificate,
     }
 }

@@ -133,6 +133,8 @@ pub struct Fit {
     pub fitted: Vec<f64>,
     /// y - fitted.
     pub residuals: Vec<f64>,
+    /// Time from the first evaluation of the criterion to the optimum.
+    pub optimizer_seconds: f64,
     /// Evidence for the optimum.
     pub certificate: Certificate,
 }
