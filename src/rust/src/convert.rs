@@ -76,10 +76,14 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
 
 /// The element of a list that has the given name.
 pub fn field(value: &Robj, name: &str) -> Result<Robj, Failure> {
+    // by position: every element that is looked at costs a protection
+    let place = value
+        .names()
+        .and_then(|mut names| names.position(|key| key == name));
     value
         .as_list()
-        .and_then(|list| list.iter().find(|(key, _)| *key == name))
-        .map(|(_, element)| element)
+        .zip(place)
+        .and_then(|(list, place)| list.elt(place).ok())
         .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
 }
 

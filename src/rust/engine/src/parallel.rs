@@ -96,9 +96,14 @@ impl Workers {
     /// `threads` as the user asked (0: all cores), `work` an estimate of the operations to come.
     #[must_use]
     pub fn new(threads: usize, work: f64, stop: &StopFlag) -> Self {
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let wanted = if threads == 0 { available } else { threads };
-        if wanted <= 1 || work < WORTH_THREADS {
+        // asked last: the system reads files to count its cores
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        let wanted = match threads {
+            _ if work < WORTH_THREADS => 1,
+            0 => available(),
+            some => some,
+        };
+        if wanted <= 1 {
             return Self {
                 pool: None,
                 stop: stop.clone(),
