@@ -407,7 +407,7 @@ leaf_names <- function(bars) {
 
 #' Rows from which the engine looks at columns faster than R
 #' @noRd
-many_rows <- 20000L
+many_rows <- 2000L
 
 #' Is nothing missing or infinite in a column, and has each level of a factor a row?
 #'
