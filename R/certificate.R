@@ -129,7 +129,7 @@ warn_convergence <- function(certificate, random, residual) {
       "Raise it with control = lmm_control(max_evaluations = )."
     ),
     "time-limit" = list(
-      "The optimum was not reached within the time limit: the estimates are those of the best point.",
+      "The optimum was not reached within the time limit: these are the estimates so far.",
       "Raise it with control = lmm_control(time_limit = )."
     ),
     "interrupted" = list(

@@ -15,8 +15,9 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #'
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
-#' @returns list(y (n), X (columns, see [design_columns()]), weights (n or NULL), offset (n or NULL), factors, terms,
-#'   residual), as [build_random()] and [residual_design()] describe the last three
+#' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
+#'   offset (n or NULL), factors, terms, residual), as [build_random()] and [residual_design()]
+#'   describe the last three
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
   list(

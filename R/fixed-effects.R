@@ -1,8 +1,8 @@
 # The fixed-effects model matrix X, the response, weights and offset.
 #
-# X is that of model.matrix() to the bit (values, column names, `assign`, `contrasts`), but column by
-# column: the engine reads numeric variables and the codes of factors where the model frame has them,
-# so that a fit writes no matrix at all. Only who asks for X gets one.
+# X is that of model.matrix() to the bit (values, column names, `assign`, `contrasts`), but column
+# by column: the engine reads numeric variables and the codes of factors where the model frame has
+# them, so that a fit writes no matrix at all. Only who asks for X gets one.
 
 #' Everything that the fixed part of the formula gives
 #'
@@ -309,9 +309,9 @@ code_predictor <- function(x, label, code, contrast_matrix) {
     codes <- if (is.logical(x)) x + 1L else x
     if (code == 2L) {
       levels <- categories(x)
-      columns <- lapply(
-        seq_along(levels), function(l) list(codes = codes, values = as.double(seq_along(levels) == l))
-      )
+      columns <- lapply(seq_along(levels), function(l) {
+        list(codes = codes, values = as.double(seq_along(levels) == l))
+      })
       return(list(columns = columns, names = paste0(label, levels)))
     }
     suffix <- colnames(contrast_matrix)

@@ -19,7 +19,8 @@ front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = s
   in_place <- random$design
   random$design <- random_design(random$terms, random$flist, frame, random$precision)
   list(
-    model = model, in_place = in_place, frame = frame, fixed = fixed, random = random, residual = residual,
+    model = model, in_place = in_place, frame = frame, fixed = fixed, random = random,
+    residual = residual,
     design = residual_design(residual, frame)
   )
 }
