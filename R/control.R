@@ -185,6 +185,14 @@ resolve_constraints <- function(control, names) {
   control
 }
 
+#' Is a variance parameter of a fit held or tied, or sigma known?
+#' @noRd
+has_constraints <- function(object) {
+  control <- engine_control(object)
+  any(object$residual$held) || !is.null(control$hold) || !is.null(control$tie) ||
+    !is.null(control$sigma)
+}
+
 #' The number of parameters that constraints leave free, of those with these names
 #' @noRd
 count_free <- function(control, names, held = logical(length(names))) {

@@ -251,7 +251,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
   control <- resolve_constraints(control, names)
   fit_at <- function(residual, start) {
     model <- engine_model(fixed, random, residual_design(residual, frame))
-    engine_fit(model, reml, start, control)
+    with_names(engine_fit(model, reml, start, control), residual, frame, random)
   }
   if (!depends_on_fitted(residual)) {
     return(list(result = fit_at(residual, start), frame = frame))

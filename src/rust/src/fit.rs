@@ -341,13 +341,14 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
 
 fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failure> {
     let rank = fit.rank;
-    let pivot: Vec<usize> = fit.pivot.iter().map(|&column| column + 1).collect();
+    let from_one = |values: &[usize]| -> Vec<usize> { values.iter().map(|v| v + 1).collect() };
     Ok(vec![
         ("theta", to_doubles(&fit.theta)),
         ("phi", to_doubles(&fit.phi)),
         ("beta", convert::to_doubles_or_na(&fit.beta)),
         ("rank", to_integer(rank)?),
-        ("pivot", convert::to_counts(&pivot)?),
+        ("unseen", convert::to_counts(&from_one(&fit.unseen))?),
+        ("pivot", convert::to_counts(&from_one(&fit.pivot))?),
         ("rx", Matrix::new(&fit.rx, rank, rank).to_robj()?),
         (
             "vcov_unscaled",

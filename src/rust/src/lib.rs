@@ -34,5 +34,6 @@ extendr_module! {
     use inference;
     use many;
     use profile;
+    use residual;
     use scan;
 }

@@ -212,6 +212,12 @@ impl<'a> Criterion<'a> {
         })
     }
 
+    /// The residual structure.
+    #[must_use]
+    pub(crate) fn residual_model(&self) -> Option<&'a Residual> {
+        self.residual.map(|part| &part.model)
+    }
+
     /// The variance functions, if there are any.
     #[must_use]
     pub(crate) fn scales(&self) -> Option<&'a Residual> {
@@ -512,11 +518,9 @@ impl<'a> Criterion<'a> {
         let rows = (system.q1() + system.schur.q2) as f64;
         let p1 = system.moments.p1 as f64;
         // with a residual structure all rows are gone through again
-        let again = if self.residual.is_some() {
-            system.moments.n as f64 * (p1 + 4.0) * (p1 + 8.0)
-        } else {
-            0.0
-        };
+        let again = self
+            .residual
+            .map_or(0.0, |part| part.rows.n() as f64 * (p1 + 4.0) * (p1 + 8.0));
         system.schur.work(system.k1()) + 3.0 * rows * p1.powi(2) + again
     }
 

@@ -20,7 +20,7 @@ use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
-use crate::residual_rows::{ResidualPart, ResidualRows};
+use crate::residual_rows::ResidualPart;
 use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
@@ -36,6 +36,12 @@ const EXACT: f64 = 1e-22;
 
 /// Rows from which single steps may take long enough to be interrupted within.
 const LONG: usize = 20_000;
+
+/// Standard deviations of random effects at a second attempt, relative to the first.
+const SMALLER: f64 = 0.3;
+
+/// The same, larger.
+const LARGER: f64 = 3.0;
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -122,14 +128,7 @@ impl Prepared {
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {
-            part.rows = ResidualRows::new(
-                data,
-                &self.fixed,
-                &self.layout,
-                &self.bases,
-                &moved,
-                &part.model,
-            );
+            *part = part.recentred(data, &self.fixed, &self.bases, &moved, &workers);
             let phi = self.parameters.of_residual(theta);
             let whitening = part
                 .model
@@ -468,12 +467,7 @@ fn prepare_from(
             None,
         ),
         Some(model) => {
-            let rows = ResidualRows::new(data, &fixed, &layout, &bases, &center, &model);
-            let part = ResidualPart {
-                model,
-                rows,
-                layout: layout.clone(),
-            };
+            let part = ResidualPart::new(data, &fixed, &layout, &bases, &center, model, &workers);
             let moments = first_moments(data, options, &part, &layout, &workers)?;
             (moments, Some(part))
         }
@@ -679,8 +673,11 @@ fn best_optimum(
     (starts, worth): &(Vec<Vec<f64>>, usize),
     options: &Options,
 ) -> Result<Run, EngineError> {
-    if starts.is_empty() || !options.optimize || criterion.restriction.is_some() {
+    if !options.optimize || criterion.restriction.is_some() || options.start.is_some() {
         return optimum(criterion, theta, options);
+    }
+    if starts.is_empty() {
+        return second_attempt(criterion, theta, options);
     }
     let mut points = Vec::new();
     for phi in starts {
@@ -699,8 +696,56 @@ fn best_optimum(
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points.truncate(*worth);
-    let mut best = optimum(criterion, theta, options);
-    for (_, x) in points {
+    let best = optimum(criterion, theta, options);
+    let others = points.into_iter().map(|(_, x)| x).collect();
+    lowest(criterion, best, others, options)
+}
+
+/// The optimum from `theta`; where that fails, the lowest of those from further starts.
+fn second_attempt(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let first = optimum(criterion, theta, options);
+    let failed = match &first {
+        Ok(run) => matches!(run.status, Status::Failed | Status::IterationLimit),
+        Err(error) => !matches!(error, EngineError::Interrupted),
+    };
+    let parameters = criterion.parameters;
+    let terms = parameters.list.len();
+    if !failed {
+        return first;
+    }
+    let (own, phi) = theta.split_at(terms);
+    let times = |factor: f64| -> Vec<f64> {
+        let scaled = |a| {
+            if parameters.is_deviation(a) {
+                factor
+            } else {
+                1.0
+            }
+        };
+        (0..terms).map(|a| scaled(a) * own[a]).collect()
+    };
+    let mut others = Vec::new();
+    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
+        others.push([own, &stronger].concat());
+        others.push([times(SMALLER).as_slice(), &stronger].concat());
+    }
+    others.push([times(SMALLER).as_slice(), phi].concat());
+    others.push([times(LARGER).as_slice(), phi].concat());
+    lowest(criterion, first, others, options)
+}
+
+/// The lowest of `best` and the optima from `others`.
+fn lowest(
+    criterion: &mut Criterion<'_>,
+    mut best: Result<Run, EngineError>,
+    others: Vec<Vec<f64>>,
+    options: &Options,
+) -> Result<Run, EngineError> {
+    for x in others {
         if criterion.out_of_time() {
             break;
         }
@@ -941,6 +986,10 @@ fn estimates(
     Fit {
         theta: raw_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
+        unseen: prepared
+            .residual
+            .as_ref()
+            .map_or_else(Vec::new, |part| part.whole().unseen()),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),

@@ -33,6 +33,7 @@ pub mod terms;
 
 mod centred;
 mod certificate;
+mod condense;
 mod conditional;
 pub mod covariance;
 pub mod criterion;

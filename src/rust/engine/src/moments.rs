@@ -701,8 +701,10 @@ fn pair_moments(
     let parts = workers.map(work.len(), |piece| {
         pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
     });
-    let mut pair = PairMoments::empty(f, g);
-    parts.iter().for_each(|part| pair.append(part));
+    // the first goes on as it is, each other one ends once it is taken over
+    let mut parts = parts.into_iter();
+    let mut pair = parts.next().unwrap_or_else(|| PairMoments::empty(f, g));
+    parts.for_each(|part| pair.append(&part));
     pair
 }
 

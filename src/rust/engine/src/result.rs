@@ -101,6 +101,8 @@ pub struct Fit {
     pub theta: Vec<f64>,
     /// Residual parameters on their natural scale.
     pub phi: Vec<f64>,
+    /// Elements of `phi` (from 0) that no row, or no two rows of a residual group, depend on: they are not identified.
+    pub unseen: Vec<usize>,
     /// Fixed effects, p values, NaN where aliased.
     pub beta: Vec<f64>,
     /// Rank of X.
