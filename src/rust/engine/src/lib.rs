@@ -44,6 +44,7 @@ pub mod gradient;
 pub mod hessian;
 pub mod inference;
 mod inverse_entries;
+mod kink;
 pub mod linalg;
 pub mod many;
 pub mod moments;
