@@ -8,7 +8,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (control$verbose > 0L) {
     inform_trace(result$certificate)
   }
-  if (result$rank < ncol(fixed$X)) {
+  if (result$rank < length(fixed$names)) {
     inform_rank(result, fixed$names)
   }
   certificate <- result$certificate
@@ -63,7 +63,7 @@ inform_singular <- function(theta, random, rank) {
 #' Root mean square of a basis column
 #' @noRd
 column_scale <- function(column) {
-  if (is.null(column)) 1 else sqrt(mean(column^2))
+  if (is.null(column)) 1 else sqrt(mean(column_values(column)^2))
 }
 
 #' What is at the boundary in one term, one sentence a fact
@@ -141,6 +141,10 @@ warn_convergence <- function(certificate, random, residual) {
     "iteration-limit" = list(
       "The optimum was not reached within the allowed number of evaluations.",
       "Raise it with control = lmm_control(max_evaluations = )."
+    ),
+    "time-limit" = list(
+      "The optimum was not reached within the time limit: these are the estimates so far.",
+      "Raise it with control = lmm_control(time_limit = )."
     ),
     "interrupted" = list(
       "The fit was interrupted: the estimates are those of the best point so far.",

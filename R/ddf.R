@@ -117,7 +117,8 @@ fixed_ddf <- function(object, method, ddf) {
 #' @noRd
 engine_inference <- function(engine, object, ...) {
   engine(
-    model_of(engine_inputs(object)), theta_of(object), object$REML, engine_control(object), ...
+    model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), object$REML,
+    engine_control(object), ...
   )
 }
 

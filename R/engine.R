@@ -15,8 +15,9 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #'
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
-#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms,
-#'   residual), as [build_random()] and [residual_design()] describe the last three
+#' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
+#'   offset (n or NULL), factors, terms, residual), as [build_random()] and [residual_design()]
+#'   describe the last three
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
   list(
@@ -38,7 +39,8 @@ engine_options <- function(reml, start, control, optimize) {
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, sigma = control$sigma,
-    hold = if (constrained) control$hold, tie = if (constrained) control$tie
+    hold = if (constrained) control$hold, tie = if (constrained) control$tie,
+    time_limit = if (optimize) control$time_limit, progress = if (optimize) progress_after(control)
   )
 }
 
@@ -200,6 +202,13 @@ engine_interaction <- function(codes, n_levels) {
 #' @noRd
 engine_code_integer <- function(x) {
   engine_value(rs_code_integer(as.integer(x)))
+}
+
+#' Whether double and integer columns have missing or infinite values, and factors levels without
+#' rows
+#' @noRd
+engine_scan <- function(columns, threads) {
+  engine_value(rs_scan(unname(columns), threads))
 }
 
 #' A result, or the condition that a failure stands for

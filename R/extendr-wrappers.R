@@ -76,4 +76,8 @@ rs_work_of_fit <- function(model, options) .Call(wrap__rs_work_of_fit, model, op
 #' @noRd
 rs_likelihood_ratio_draws <- function(restricted, marginal, degrees, draws, threads) .Call(wrap__rs_likelihood_ratio_draws, restricted, marginal, degrees, draws, threads)
 
+#' For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
+#' @noRd
+rs_scan <- function(columns, threads) .Call(wrap__rs_scan, columns, threads)
+
 # nolint end

@@ -54,7 +54,7 @@ correlated_design <- function(object, target, weights, means) {
 correlated_predictions <- function(object, target, theta) {
   design <- target$design
   found <- engine_residual_predictions(
-    model_of(engine_inputs(object)), theta, object$REML, engine_control(object),
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML, engine_control(object),
     design[setdiff(names(design), "unknown")]
   )
   values <- found$residual_means

@@ -443,7 +443,8 @@ target_variances <- function(object, target, theta) {
   n <- length(rows$names)
   design <- target_design(object, target, n)
   known <- engine_prediction_variances(
-    model_of(engine_inputs(object)), theta, object$REML, engine_control(object), design
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML, engine_control(object),
+    design
   )
   known + new_level_variances(object, target, design$terms, theta)
 }

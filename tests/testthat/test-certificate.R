@@ -51,7 +51,7 @@ test_that("reports: silence, rank, singular, convergence", {
                  class = "ferrolmm_message_rank")
   expect_message(report_fit(result("singular", term_rank = 0L), fixed, random, lmm_control()),
                  "variance of `\\(Intercept\\)`", class = "ferrolmm_message_singular")
-  for (status in c("not-identified", "iteration-limit", "interrupted", "failed")) {
+  for (status in c("not-identified", "iteration-limit", "time-limit", "interrupted", "failed")) {
     expect_warning(report_fit(result(status), fixed, random, lmm_control()), "The gradient is 3",
                    class = "ferrolmm_warning_convergence")
   }

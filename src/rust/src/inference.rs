@@ -6,7 +6,7 @@ use ferrolmm_engine::Column;
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix};
-use crate::fit::Arguments;
+use crate::fit::{Arguments, ColumnArgument, MatrixArgument};
 use crate::interrupt;
 use crate::residual::ResidualArgument;
 
@@ -69,7 +69,8 @@ fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
 fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     answer(|| {
         let arguments = Arguments::new(&model, &options)?;
-        let new_x = convert::field(&rows, "x")?;
+        let new_x = MatrixArgument::new(convert::field(&rows, "x")?)?;
+        let n = convert::count(&convert::field(&rows, "n")?, "n")?;
         let codes = convert::elements(&convert::field(&rows, "codes")?, "codes")?;
         let columns = convert::elements(&convert::field(&rows, "terms")?, "terms")?
             .iter()
@@ -77,10 +78,10 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                 if term.is_null() {
                     Ok(None)
                 } else {
-                    convert::elements(term, "terms").map(Some)
+                    ColumnArgument::all(term, "terms").map(Some)
                 }
             })
-            .collect::<Result<Vec<Option<Vec<Robj>>>, Failure>>()?;
+            .collect::<Result<Vec<Option<Vec<ColumnArgument>>>, Failure>>()?;
         let terms = columns
             .iter()
             .map(|term| {
@@ -88,12 +89,7 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                     .map(|columns| {
                         columns
                             .iter()
-                            .map(|column| {
-                                Ok(match convert::doubles_or_null(column, "columns")? {
-                                    Some(values) => Column::Values(values),
-                                    None => Column::Constant,
-                                })
-                            })
+                            .map(ColumnArgument::borrow)
                             .collect::<Result<Vec<Column<'_>>, Failure>>()
                     })
                     .transpose()
@@ -104,8 +100,8 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
             .transpose()?;
         let weights = convert::optional_field(&rows, "weights");
         let rows = NewRows {
-            n: convert::count(&convert::field(&rows, "n")?, "n")?,
-            x: convert::doubles(&new_x, "x")?,
+            n,
+            x: new_x.borrow(n)?,
             codes: codes
                 .iter()
                 .map(|codes| convert::integers(codes, "codes"))

@@ -25,6 +25,7 @@ mod many;
 mod profile;
 mod residual;
 mod rlrt;
+mod scan;
 
 extendr_module! {
     mod ferrolmm;
@@ -36,4 +37,5 @@ extendr_module! {
     use profile;
     use residual;
     use rlrt;
+    use scan;
 }

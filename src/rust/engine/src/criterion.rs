@@ -3,11 +3,16 @@
 //! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
 //! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
 use crate::optimize::Objective;
+use crate::options::Options;
+use crate::progress::Progress;
 use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
@@ -56,6 +61,8 @@ pub struct Criterion<'a> {
     pub latest: Option<Latest>,
     /// Which parameters are held or tied.
     pub(crate) restriction: Option<&'a Restriction>,
+    deadline: Option<Instant>,
+    progress: Option<Arc<Progress>>,
     residual: Option<&'a ResidualPart>,
     known_sigma2: Option<f64>,
     at_residual: Option<ResidualState>,
@@ -107,6 +114,8 @@ impl<'a> Criterion<'a> {
             factor: None,
             latest: None,
             restriction: None,
+            deadline: None,
+            progress: None,
             residual: None,
             known_sigma2: None,
             at_residual: None,
@@ -126,6 +135,14 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
         self.restriction = restriction;
+        self
+    }
+
+    /// The same for a fit that has only so much time, and tells how far it is.
+    #[must_use]
+    pub(crate) fn with_clock(mut self, options: &Options) -> Self {
+        self.deadline = options.deadline;
+        self.progress.clone_from(&options.progress);
         self
     }
 
@@ -608,5 +625,16 @@ impl Objective for Criterion<'_> {
 
     fn interrupted(&self) -> bool {
         (self.interrupt)()
+    }
+
+    fn out_of_time(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn report(&self, value: f64, gradient: f64) {
+        if let Some(progress) = &self.progress {
+            progress.set(self.evaluations, value, gradient);
+        }
     }
 }

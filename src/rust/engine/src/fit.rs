@@ -1,6 +1,7 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
@@ -8,7 +9,7 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::factor::{Factor, System};
-use crate::fixed_basis::FixedBasis;
+use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
 use crate::kink;
@@ -17,7 +18,7 @@ use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
-use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
+use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
 use crate::residual_rows::ResidualPart;
@@ -162,10 +163,52 @@ pub fn fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        fit_in_units(data, options, stop, interrupt)
+    let mut fitted = vec![0.0; data.n()];
+    let mut residuals = vec![0.0; data.n()];
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    let fit = fit_into(data, options, interrupt, rows)?;
+    Ok(Fit {
+        fitted,
+        residuals,
+        ..fit
     })
 }
+
+/// Where what a fit has for each row goes.
+#[derive(Debug)]
+pub struct RowResults<'a> {
+    /// Fitted values, offset included.
+    pub fitted: &'a mut [f64],
+    /// y - fitted.
+    pub residuals: &'a mut [f64],
+}
+
+/// The same as [`fit`], with fitted values and residuals written where the caller wants them: [`Fit::fitted`] and
+/// [`Fit::residuals`] are empty.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn fit_into(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+    rows: RowResults<'_>,
+) -> Result<Fit, EngineError> {
+    if rows.fitted.len() != data.n() || rows.residuals.len() != data.n() {
+        return Err(EngineError::Dimension(
+            "fitted values and residuals need a place for each row".to_owned(),
+        ));
+    }
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        fit_in_units(data, options, rows, stop, interrupt)
+    })
+}
+
+/// Sums of squares of the response that are far from over- and underflow.
+const SAFE_SQUARE: std::ops::Range<f64> = 1e-190..1e190;
 
 /// Response magnitudes whose squares neither overflow nor underflow.
 const SAFE_MAGNITUDE: std::ops::Range<f64> = 1e-100..1e100;
@@ -174,14 +217,19 @@ const SAFE_MAGNITUDE: std::ops::Range<f64> = 1e-100..1e100;
 fn fit_in_units(
     data: &ModelData<'_>,
     options: &Options,
+    rows: RowResults<'_>,
     stop: &StopFlag,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
+    let begun = begin(data, options, stop)?;
+    if SAFE_SQUARE.contains(&begun.fixed.total) {
+        return fit_here(data, options, begun, rows, stop, interrupt);
+    }
     let largest = (0..data.n()).fold(0.0f64, |a, i| {
         a.max((data.y[i] - data.offset.map_or(0.0, |o| o[i])).abs())
     });
     if largest == 0.0 || !largest.is_finite() || SAFE_MAGNITUDE.contains(&largest) {
-        return fit_here(data, options, stop, interrupt);
+        return fit_here(data, options, begun, rows, stop, interrupt);
     }
     let y: Vec<f64> = data.y.iter().map(|v| v / largest).collect();
     let offset: Option<Vec<f64>> = data.offset.map(|o| o.iter().map(|v| v / largest).collect());
@@ -190,18 +238,29 @@ fn fit_in_units(
         offset: offset.as_deref(),
         ..data.clone()
     };
-    fit_here(&scaled, options, stop, interrupt)
-        .map(|fit| fit.with_response_times(largest, data.n(), options.reml))
+    let begun = begin(&scaled, options, stop)?;
+    let RowResults { fitted, residuals } = rows;
+    let here = RowResults {
+        fitted: &mut *fitted,
+        residuals: &mut *residuals,
+    };
+    let fit = fit_here(&scaled, options, begun, here, stop, interrupt)?;
+    for value in fitted.iter_mut().chain(residuals) {
+        *value *= largest;
+    }
+    Ok(fit.with_response_times(largest, data.n(), options.reml))
 }
 
 fn fit_here(
     data: &ModelData<'_>,
     options: &Options,
+    begun: Begun,
+    rows: RowResults<'_>,
     stop: &StopFlag,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    let prepared = prepare(data, options, stop)?;
-    fit_prepared(data, options, prepared, false, interrupt).map(|(fit, _)| fit)
+    let prepared = prepare_from(data, options, begun, stop)?;
+    fit_prepared(data, options, prepared, rows, false, interrupt).map(|(fit, _)| fit)
 }
 
 /// From the moments to the fit; with `inference` also what Satterthwaite's degrees of freedom need.
@@ -209,21 +268,27 @@ pub(crate) fn fit_prepared(
     data: &ModelData<'_>,
     options: &Options,
     mut prepared: Prepared,
+    rows: RowResults<'_>,
     inference: bool,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
+    let mut optimizing = Duration::ZERO;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
-        let mut criterion = prepared.criterion(&center, options.reml, interrupt);
+        let clock = Instant::now();
+        let mut criterion = prepared
+            .criterion(&center, options.reml, interrupt)
+            .with_clock(options);
         let starts = if rounds == 0 && options.start.is_none() {
             further_starts(&prepared)
         } else {
             (Vec::new(), 0)
         };
         let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
+        optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
         if options.optimize {
             if let Some((held, at_kink)) = kink::restriction_at(&mut criterion, &theta) {
@@ -264,7 +329,7 @@ pub(crate) fn fit_prepared(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
-        let fit = estimates(
+        let mut fit = estimates(
             data,
             options,
             &prepared,
@@ -273,7 +338,9 @@ pub(crate) fn fit_prepared(
             &solution,
             value,
             certificate,
+            rows,
         );
+        fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
         if options.optimize && fit.wrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
@@ -337,18 +404,43 @@ fn variances_here(
         .collect())
 }
 
+/// What the first pass over the rows gives.
+struct Begun {
+    workers: Workers,
+    fixed: FixedBasis,
+}
+
+/// Checks the data and takes the cross-products of X and the response.
+fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Begun, EngineError> {
+    data.validate()?;
+    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
+    let (n, p) = (data.n() as f64, data.p as f64);
+    let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
+    let workers = Workers::new(options.threads, work, stop);
+    let gram = gram_with_response(data, &workers);
+    if !gram.iter().all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    let fixed = FixedBasis::from_gram(data, &gram);
+    Ok(Begun { workers, fixed })
+}
+
 /// Checks the data and takes the moments.
 pub(crate) fn prepare(
     data: &ModelData<'_>,
     options: &Options,
     stop: &StopFlag,
 ) -> Result<Prepared, EngineError> {
-    data.validate()?;
+    prepare_from(data, options, begin(data, options, stop)?, stop)
+}
+
+fn prepare_from(
+    data: &ModelData<'_>,
+    options: &Options,
+    Begun { workers, fixed }: Begun,
+    stop: &StopFlag,
+) -> Result<Prepared, EngineError> {
     let n = data.n();
-    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
-    let work = n as f64 * (data.p as f64 + 1.0) * (data.p as f64 / 2.0 + 2.0 * columns as f64);
-    let workers = Workers::new(options.threads, work, stop);
-    let fixed = FixedBasis::new(data, &workers);
     if n <= fixed.rank() {
         return Err(EngineError::NoResidualDf {
             n,
@@ -390,7 +482,11 @@ pub(crate) fn prepare(
             (moments, Some(part))
         }
     };
-    check_residual(data, &moments)?;
+    let mut squares = moments.factors.iter().flat_map(|factor| &factor.zz);
+    if !squares.all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    check_residual(fixed.total, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
@@ -472,13 +568,7 @@ fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, Engin
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
-fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineError> {
-    let total: f64 = (0..data.n())
-        .map(|i| {
-            data.weights.map_or(1.0, |w| w[i])
-                * (data.y[i] - data.offset.map_or(0.0, |o| o[i])).powi(2)
-        })
-        .sum();
+fn check_residual(total: f64, moments: &Moments) -> Result<(), EngineError> {
     let residual = moments.xx[moments.p1 * moments.p1 - 1];
     if residual <= PERFECT * total || residual == 0.0 {
         return Err(EngineError::PerfectFit);
@@ -666,6 +756,9 @@ fn lowest(
     options: &Options,
 ) -> Result<Run, EngineError> {
     for x in others {
+        if criterion.out_of_time() {
+            break;
+        }
         let other = optimum(criterion, &x, options);
         if matches!(other, Err(EngineError::Interrupted)) {
             return other;
@@ -742,6 +835,7 @@ pub(crate) fn optimum(
             Stop::Converged if deficient => Status::Singular,
             Stop::Converged => Status::Converged,
             Stop::Evaluations => Status::IterationLimit,
+            Stop::Time => Status::TimeLimit,
             Stop::Interrupted => return Err(EngineError::Interrupted),
             Stop::Stuck => Status::Failed,
         };
@@ -864,6 +958,7 @@ fn estimates(
     solution: &Solution,
     criterion: f64,
     certificate: crate::result::Certificate,
+    rows: RowResults<'_>,
 ) -> Fit {
     let fixed = &prepared.fixed;
     let beta_full = coefficients(prepared, &solution.gamma);
@@ -880,7 +975,7 @@ fn estimates(
         .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
         .collect();
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
-    let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
+    let wrss = fitted_values(data, &beta_full, &b, rows, &prepared.system.workers);
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
     let ussq = match crate::prior::times(&prepared.system, &solution.u) {
         Some(weighted) => {
@@ -923,8 +1018,9 @@ fn estimates(
         ussq,
         b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
         u,
-        fitted,
-        residuals,
+        fitted: Vec::new(),
+        residuals: Vec::new(),
+        optimizer_seconds: 0.0,
         certificate,
     }
 }
@@ -988,17 +1084,17 @@ fn raw_modes(
     (u, b)
 }
 
-/// offset + X beta + Z b, the residuals, and their weighted sum of squares.
+/// offset + X beta + Z b and the residuals into `rows`; their weighted sum of squares.
 fn fitted_values(
     data: &ModelData<'_>,
     beta: &[f64],
     b: &[&[f64]],
+    rows: RowResults<'_>,
     workers: &Workers,
-) -> (Vec<f64>, Vec<f64>, f64) {
+) -> f64 {
     let n = data.n();
-    const ROWS: usize = 16_384;
-    let mut fitted = vec![0.0; n];
-    let mut residuals = vec![0.0; n];
+    const ROWS: usize = 2048;
+    let RowResults { fitted, residuals } = rows;
     let mut sums = vec![0.0; n.div_ceil(ROWS)];
     let ranges = pieces(n, ROWS);
     let parts: Vec<_> = fitted
@@ -1008,34 +1104,39 @@ fn fitted_values(
         .collect();
     workers.for_each(parts, |piece, ((fitted, residuals), sum)| {
         let range = ranges[piece].clone();
-        if let Some(offset) = data.offset {
-            fitted.copy_from_slice(&offset[range.clone()]);
+        match data.offset {
+            Some(offset) => fitted.copy_from_slice(&offset[range.clone()]),
+            None => fitted.fill(0.0),
         }
-        for (j, coefficient) in beta.iter().enumerate() {
+        for (column, coefficient) in data.x.iter().zip(beta) {
             if *coefficient != 0.0 {
-                let column = &data.x[j * n..(j + 1) * n][range.clone()];
-                fitted
-                    .iter_mut()
-                    .zip(column)
-                    .for_each(|(f, x)| *f += coefficient * x);
+                column.visit(range.clone(), fitted.iter_mut(), |f, x| {
+                    *f += coefficient * x;
+                });
             }
         }
         for (term, b) in data.terms.iter().zip(b) {
             let k = term.columns.len();
             let codes = &data.factors[term.factor].codes[range.clone()];
-            for (i, (f, code)) in range.clone().zip(fitted.iter_mut().zip(codes)) {
-                let own = &b[(*code as usize - 1) * k..(*code as usize) * k];
-                for (column, value) in term.columns.iter().zip(own) {
-                    *f += column_value(*column, i) * value;
-                }
+            for (a, column) in term.columns.iter().enumerate() {
+                let targets = fitted.iter_mut().zip(codes);
+                column.visit(range.clone(), targets, |(f, code), z| {
+                    *f += z * b[(*code as usize - 1) * k + a];
+                });
             }
         }
-        for (i, (r, f)) in range.zip(residuals.iter_mut().zip(fitted.iter())) {
-            *r = data.y[i] - f;
-            *sum += data.weights.map_or(1.0, |w| w[i]) * *r * *r;
+        let y = &data.y[range.clone()];
+        for (r, (y, f)) in residuals.iter_mut().zip(y.iter().zip(fitted.iter())) {
+            *r = y - f;
         }
+        *sum = match data.weights {
+            None => dot(residuals, residuals),
+            Some(w) => (residuals.iter().zip(&w[range]))
+                .map(|(r, w)| w * r * r)
+                .sum(),
+        };
     });
-    (fitted, residuals, sums.iter().sum())
+    sums.iter().sum()
 }
 
 /// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns.

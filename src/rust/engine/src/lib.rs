@@ -26,7 +26,9 @@
 pub mod error;
 pub mod grouping;
 pub mod options;
+pub mod progress;
 pub mod result;
+pub mod scan;
 pub mod terms;
 
 mod centred;
@@ -63,8 +65,9 @@ mod subset;
 pub use error::EngineError;
 #[doc(hidden)]
 pub use fit::at_internal;
-pub use fit::{conditional_variances, fit};
+pub use fit::{conditional_variances, fit, fit_into, RowResults};
 pub use options::Options;
+pub use progress::Progress;
 pub use result::{Certificate, Fit, HessianKind, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,

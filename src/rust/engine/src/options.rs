@@ -1,5 +1,10 @@
 //! What the user may choose about the fit.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::progress::Progress;
+
 /// Settings of one fit; [`Options::default`] is REML, optimised from a moment-based start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +25,10 @@ pub struct Options {
     pub hold: Vec<f64>,
     /// Parameters with the same number are tied. May be empty.
     pub tie: Vec<usize>,
+    /// When to stop with the best point so far; `None`: never.
+    pub deadline: Option<Instant>,
+    /// Where to tell how far the optimiser has come.
+    pub progress: Option<Arc<Progress>>,
     /// Threads; 0 decides by the amount of work and the machine.
     pub threads: usize,
 }
@@ -35,6 +44,8 @@ impl Default for Options {
             sigma: None,
             hold: Vec::new(),
             tie: Vec::new(),
+            deadline: None,
+            progress: None,
             threads: 0,
         }
     }

@@ -661,12 +661,12 @@ fn level_sums(level: &[u32], z: &[f64], k: usize, places: Range<usize>) -> Vec<L
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fit::{fit_prepared, prepare, Prepared};
+    use crate::fit::{fit_prepared, prepare, Prepared, RowResults};
     use crate::inference::{self, Satterthwaite};
     use crate::options::Options;
     use crate::parallel::StopFlag;
     use crate::result::Fit;
-    use crate::terms::{Correlation, GroupingFactor, ResidualStructure, Scale};
+    use crate::terms::{Column, Correlation, GroupingFactor, ResidualStructure, Scale};
 
     /// Subjects with up to four visits, in two arms; the predictors are badly conditioned.
     struct Trial {
@@ -740,7 +740,7 @@ mod tests {
             });
             ModelData {
                 y: &self.y,
-                x: &self.x,
+                x: Column::of_matrix(&self.x, self.y.len(), P),
                 p: P,
                 weights: Some(&self.weights),
                 offset: None,
@@ -782,7 +782,18 @@ mod tests {
             of_all_rows(data, &mut prepared);
         }
         let rows = prepared.residual.as_ref().expect("a structure").rows.n();
-        let (fit, s) = fit_prepared(data, options, prepared, true, &|| false).expect("fitted");
+        let (mut fitted, mut residuals) = (vec![0.0; data.n()], vec![0.0; data.n()]);
+        let places = RowResults {
+            fitted: &mut fitted,
+            residuals: &mut residuals,
+        };
+        let (fit, s) =
+            fit_prepared(data, options, prepared, places, true, &|| false).expect("fitted");
+        let fit = Fit {
+            fitted,
+            residuals,
+            ..fit
+        };
         (fit, s.expect("inference"), rows)
     }
 
@@ -867,7 +878,7 @@ mod tests {
         }];
         data.terms = vec![crate::terms::RandomTerm {
             factor: 0,
-            columns: vec![crate::terms::Column::Constant],
+            columns: vec![Column::Constant],
             structure: crate::terms::Structure::Unstructured,
         }];
         let prepared = prepare(&data, &Options::default(), &StopFlag::default()).expect("prepared");

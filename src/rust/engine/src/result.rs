@@ -11,6 +11,8 @@ pub enum Status {
     NotIdentified,
     /// Out of evaluations.
     IterationLimit,
+    /// Out of time.
+    TimeLimit,
     /// No further progress although the gradient is not zero.
     Failed,
     /// Only evaluated at the given theta.
@@ -26,6 +28,7 @@ impl Status {
             Self::Singular => "singular",
             Self::NotIdentified => "not-identified",
             Self::IterationLimit => "iteration-limit",
+            Self::TimeLimit => "time-limit",
             Self::Failed => "failed",
             Self::Evaluated => "evaluated",
         }
@@ -132,6 +135,8 @@ pub struct Fit {
     pub fitted: Vec<f64>,
     /// y - fitted.
     pub residuals: Vec<f64>,
+    /// Time from the first evaluation of the criterion to the optimum.
+    pub optimizer_seconds: f64,
     /// Evidence for the optimum.
     pub certificate: Certificate,
 }

@@ -64,7 +64,7 @@ impl Owned {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             y: &self.y,
-            x: &self.x,
+            x: Column::of_matrix(&self.x, self.n(), self.p),
             p: self.p,
             weights: self.weights.as_deref(),
             offset: None,
@@ -871,7 +871,7 @@ fn predicts_as_dense(all: &Owned, observed: &Owned, keep: &[usize], theta: &[f64
     let data = rows.data();
     let new_rows = NewRows {
         n: new.len(),
-        x: &rows.x,
+        x: Column::of_matrix(&rows.x, new.len(), p),
         codes: rows.factors.iter().map(|f| f.0.as_slice()).collect(),
         terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
         residual: (all.residual)(&rows).map(|structure| NewResiduals {

@@ -16,7 +16,6 @@ use crate::gradient::Solution;
 use crate::inverse_entries::{Effects, InverseEntries};
 use crate::linalg::small;
 use crate::parallel::pieces;
-use crate::random_basis::column_value;
 use crate::terms::{Column, ModelData};
 
 /// Rows in one piece of work.
@@ -33,8 +32,8 @@ type Block = (usize, usize, Vec<f64>);
 pub struct NewRows<'a> {
     /// Number of rows.
     pub n: usize,
-    /// n x p, column-major, all columns of X.
-    pub x: &'a [f64],
+    /// All columns of X.
+    pub x: Vec<Column<'a>>,
     /// For each grouping factor of the model the level of each row from 1; 0 where the row has none of the known levels.
     pub codes: Vec<&'a [i32]>,
     /// Basis columns of each term; `None` leaves the term out.
@@ -68,7 +67,7 @@ impl NewRows<'_> {
             }
         };
         dimension(
-            self.x.len() == self.n * data.p,
+            self.x.len() == data.p && self.x.iter().all(|column| column.fits(self.n)),
             "X of the new rows must have a column for each one of the model",
         )?;
         dimension(
@@ -94,12 +93,10 @@ impl NewRows<'_> {
                 "new rows need the columns of the term",
             )?;
             for column in columns {
-                if let Column::Values(v) = column {
-                    dimension(
-                        v.len() == self.n,
-                        "a basis column needs one value for each new row",
-                    )?;
-                }
+                dimension(
+                    column.fits(self.n),
+                    "a basis column needs one value for each new row",
+                )?;
             }
         }
         if let Some(residual) = &self.residual {
@@ -167,7 +164,7 @@ pub(super) fn leverages(
 ) -> Option<Leverages> {
     let rows = NewRows {
         n: data.n(),
-        x: data.x,
+        x: data.x.clone(),
         codes: data.factors.iter().map(|f| f.codes).collect(),
         terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
         residual: None,
@@ -292,7 +289,7 @@ impl Context<'_> {
         let mut d: Vec<f64> = (0..r)
             .map(|c| {
                 (0..data.p)
-                    .map(|j| rows.x[j * rows.n + i] * self.prepared.fixed.rinv[c * data.p + j])
+                    .map(|j| rows.x[j].at(i) * self.prepared.fixed.rinv[c * data.p + j])
                     .sum()
             })
             .collect();
@@ -344,9 +341,7 @@ impl Context<'_> {
                     *value = columns
                         .iter()
                         .enumerate()
-                        .map(|(a, column)| {
-                            self.lambda[t][c * basis.k + a] * column_value(*column, i)
-                        })
+                        .map(|(a, column)| self.lambda[t][c * basis.k + a] * column.at(i))
                         .sum();
                 }
             }
