@@ -136,3 +136,19 @@ test_that("own variances of a structure may be zero, the first one too", {
   }
   expect_equal(attr(VarCorr(fit)$g, "correlation")[2L, 1L], -1 / 3, tolerance = 1e-9)
 })
+
+test_that("a correlation with an effect of no variance leaves a fit singular, not in doubt", {
+  data <- twin_data()$sleepstudy
+  fit <- lmm(Reaction ~ Days + cs(Days | Subject), data)
+  set.seed(1)
+  responses <- replicate(30, 26 * rnorm(18)[data$Subject] + 30 * rnorm(180))
+  many <- refit(fit, responses)
+  flat <- many$theta[2, ] == 0
+  expect_gt(sum(flat), 1)
+  expect_true(all(many$status[flat] == "singular"))
+  data$y <- responses[, which(flat)[[1]]]
+  expect_message(one <- lmm(y ~ Days + cs(Days | Subject), data), "estimated as zero")
+  expect_identical(one$certificate$status, "singular")
+  without <- lmm(y ~ Days + (1 | Subject), data)
+  expect_equal(REMLcrit(one), REMLcrit(without), tolerance = 1e-9)
+})

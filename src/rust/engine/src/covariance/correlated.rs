@@ -363,8 +363,10 @@ impl Covariance for Correlated {
         out
     }
 
-    fn is_null(&self, theta: &[f64], _: usize) -> bool {
-        theta[0] == 0.0
+    /// Correlations mean nothing where fewer than two effects vary.
+    fn is_null(&self, theta: &[f64], a: usize) -> bool {
+        let varying = self.sds(theta).iter().filter(|s| **s != 0.0).count();
+        varying == 0 || a >= self.deviations() && varying < 2
     }
 
     fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
