@@ -1,7 +1,7 @@
 #!/usr/bin/env Rscript
 # Are the parameters of each structure recovered, and do their 95 % Wald intervals cover them?
-#   Rscript bench/coverage-structures.R [replicates]     default 1000; a few minutes
-# 40 subjects, 5 visits (uneven times for car1 and exp), one in ten rows missing. sigma is known beside
+#   Rscript bench/coverage-structures.R [replicates [subjects]]     default 1000 and 40; a few minutes
+# 5 visits (uneven times for car1 and exp), one in ten rows missing. sigma is known beside
 # cs and toep on the G side: with a free residual variance they are not identified. For each structure:
 # fixed effects with the degrees of freedom of Satterthwaite and of Kenward and Roger, and every
 # parameter of the structure, on the scale that confint() uses. Writes the table for README.md to
@@ -10,9 +10,10 @@ suppressPackageStartupMessages({
   library(nlme)
   library(ferrolmm)
 })
-replicates <- as.integer(c(commandArgs(TRUE), 1000)[1])
+given <- as.integer(commandArgs(TRUE))
+replicates <- if (length(given) > 0L) given[[1L]] else 1000L
+subjects <- if (length(given) > 1L) given[[2L]] else 40L
 RNGkind("Mersenne-Twister", "Inversion", "Rejection")
-subjects <- 40L
 visits <- 5L
 design <- expand.grid(visit = seq_len(visits), id = factor(seq_len(subjects)))
 design$arm <- factor(c("a", "b")[1L + as.integer(design$id) %% 2L])
@@ -143,7 +144,8 @@ run <- function(case, name) {
 table <- lapply(names(cases), function(name) run(cases[[name]], name))
 cat(
   sprintf(
-    "%d data sets each; Monte-Carlo error of one coverage %.1f %%.", replicates,
+    "%d data sets of %d subjects each; Monte-Carlo error of one coverage %.1f %%.", replicates,
+    subjects,
     100 * sqrt(0.05 * 0.95 / replicates)
   ), "",
   paste(
