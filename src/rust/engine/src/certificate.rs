@@ -24,6 +24,9 @@ const EXACT_LIMIT: f64 = 3e9;
 /// Operations up to which differences of the gradient are taken for it.
 const DIFFERENCES_LIMIT: f64 = 5e8;
 
+/// Operations up to which they are taken of an estimated gradient.
+const ESTIMATES_LIMIT: f64 = 5e9;
+
 /// Operations at which nothing else is considered.
 const CHEAP: f64 = 1e7;
 
@@ -165,6 +168,8 @@ fn curvature(
             criterion.exact_hessian()
         };
         return (hessian, HessianKind::Exact);
+    } else if criterion.estimator.is_some() && differences > ESTIMATES_LIMIT {
+        None
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {

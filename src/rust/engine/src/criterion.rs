@@ -7,6 +7,7 @@ use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
+use crate::iterative::Estimator;
 use crate::optimize::Objective;
 use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
@@ -58,6 +59,8 @@ pub struct Criterion<'a> {
     pub(crate) restriction: Option<&'a Restriction>,
     residual: Option<&'a ResidualPart>,
     known_sigma2: Option<f64>,
+    /// Stands in for the factor of the complement where there is one.
+    pub(crate) estimator: Option<Estimator>,
     at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
@@ -82,6 +85,13 @@ pub struct Latest {
     pub(crate) rows: Option<ResidualSolution>,
     /// Exact Hessian, once computed.
     pub exact: Option<Vec<f64>>,
+}
+
+/// An estimator with its last evaluation.
+pub(crate) struct Estimated {
+    estimator: Estimator,
+    factor: Factor,
+    latest: Latest,
 }
 
 impl<'a> Criterion<'a> {
@@ -109,6 +119,7 @@ impl<'a> Criterion<'a> {
             restriction: None,
             residual: None,
             known_sigma2: None,
+            estimator: None,
             at_residual: None,
             spare: None,
             point: Vec::new(),
@@ -254,6 +265,45 @@ impl<'a> Criterion<'a> {
         )
     }
 
+    /// From here on by factorisation; nothing is evaluated then. Returns what was there.
+    pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
+        self.spare = None;
+        Some(Estimated {
+            estimator: self.estimator.take()?,
+            factor: self.factor.take()?,
+            latest: self.latest.take()?,
+        })
+    }
+
+    /// From here on by estimates again, with criterion and gradient at the last point as they are now.
+    pub(crate) fn anchor(&mut self, estimated: Estimated) -> Option<()> {
+        let Estimated {
+            mut estimator,
+            mut factor,
+            mut latest,
+        } = estimated;
+        let exact = self.at(self.factor.as_ref()?) - self.at(&factor);
+        let own = &mut latest.derivatives.gradient;
+        let slopes = &self.latest()?.derivatives.gradient;
+        let errors: Vec<f64> = slopes.iter().zip(own.iter()).map(|(x, y)| x - y).collect();
+        own.clone_from(slopes);
+        factor.log_det_m += exact;
+        estimator.anchor_at(&self.point, exact, errors);
+        self.spare = None;
+        self.estimator = Some(estimator);
+        self.factor = Some(factor);
+        self.latest = Some(latest);
+        Some(())
+    }
+
+    /// Fixed and random effects at the last point.
+    pub(crate) fn solution(&mut self) -> Option<Solution> {
+        if self.estimator.is_some() {
+            return Some(self.latest()?.solution.clone());
+        }
+        Some(solve(self.system(), self.factor.as_ref()?))
+    }
+
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
@@ -262,6 +312,25 @@ impl<'a> Criterion<'a> {
                 .at_residual
                 .as_ref()
                 .map_or(self.base, |state| &state.system);
+            if let Some(estimator) = &mut self.estimator {
+                let point = Point {
+                    parameters: self.parameters,
+                    theta: &self.point,
+                    reml: self.reml,
+                    precision,
+                    profiled: self.known_sigma2.is_none(),
+                };
+                let factor = self.factor.as_ref()?;
+                let (solution, derivatives) = estimator.derivatives(system, factor, point)?;
+                self.latest = Some(Latest {
+                    solution,
+                    inverse: SelectedInverse::default(),
+                    derivatives,
+                    rows: None,
+                    exact: None,
+                });
+                return self.latest.as_mut();
+            }
             let factor = self.factor.as_mut()?;
             let inverse = factor.selected_inverse(system, self.spare.take());
             let solution = solve(system, factor);
@@ -462,6 +531,9 @@ impl<'a> Criterion<'a> {
             (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
             _ => (&CENTRAL, DIFFERENCE),
         };
+        // estimates are put back instead of made again
+        let aside = self.estimator.as_mut().map(Estimator::set_aside);
+        let kept = aside.map(|aside| (aside, self.factor.take(), self.latest.take()));
         let mut hessian = vec![0.0; m * m];
         for a in 0..m {
             let step = size * scale[a];
@@ -479,8 +551,17 @@ impl<'a> Criterion<'a> {
                 }
             }
         }
-        self.value(theta)?;
-        self.latest()?;
+        match (kept, &mut self.estimator) {
+            (Some((aside, factor, latest)), Some(estimator)) => {
+                estimator.put_back(aside);
+                (self.factor, self.latest) = (factor, latest);
+                self.point = theta.to_vec();
+            }
+            _ => {
+                self.value(theta)?;
+                self.latest()?;
+            }
+        }
         Some(
             (0..m * m)
                 .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
@@ -492,6 +573,9 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub fn evaluation_cost(&self) -> f64 {
         let system = self.base;
+        if let Some(estimator) = &self.estimator {
+            return estimator.work(system);
+        }
         let rows = (system.q1() + system.schur.q2) as f64;
         let p1 = system.moments.p1 as f64;
         // with a residual structure all rows are gone through again
@@ -506,7 +590,7 @@ impl<'a> Criterion<'a> {
     /// Operations that the exact Hessian takes.
     #[must_use]
     pub fn exact_cost(&self) -> f64 {
-        if !self.is_plain() {
+        if !self.is_plain() || self.estimator.is_some() {
             return f64::INFINITY;
         }
         let p = if self.reml {
@@ -546,7 +630,10 @@ impl Objective for Criterion<'_> {
             });
         }
         let previous = self.factor.take();
-        self.factor = Factor::new(self.system(), t, self.center, previous);
+        self.factor = match &mut self.estimator {
+            Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
+            None => Factor::new(self.system(), t, self.center, previous),
+        };
         if let Some(factor) = &mut self.factor {
             factor.actual = actual;
         }
@@ -599,7 +686,9 @@ impl Objective for Criterion<'_> {
             let p1 = factor.rzx.m;
             (0..p1 - 1).map(|j| factor.lx[j * p1 + j].powi(-2)).sum()
         });
-        1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
+        let estimator = self.estimator.as_ref().filter(|_| self.factor.is_some());
+        let chance = estimator.map_or(0.0, |e| e.value_error(&self.point));
+        chance + 1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
     }
 
     fn interrupted(&self) -> bool {

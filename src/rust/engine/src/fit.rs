@@ -11,6 +11,7 @@ use crate::factor::{Factor, System};
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
+use crate::iterative::{Estimator, Plan};
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
@@ -223,7 +224,14 @@ pub(crate) fn fit_prepared(
         } else {
             (Vec::new(), 0)
         };
-        let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
+        let run = match Plan::new(&prepared, options) {
+            Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
+            Plan::Iterative => {
+                criterion.estimator = Some(Estimator::new(&prepared.system));
+                optimum(&mut criterion, &theta, options)?
+            }
+            Plan::Walk => walk(&mut criterion, &theta, options)?,
+        };
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
@@ -234,7 +242,8 @@ pub(crate) fn fit_prepared(
         }
         let lost = factor.pwrss < RECENTER * factor.total;
         if lost && rounds < 3 {
-            let solution = solve(criterion.system(), factor);
+            let solution = criterion.solution().ok_or(EngineError::PerfectFit)?;
+            let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
             let moved = new_center(&prepared, factor, &solution);
             drop(criterion);
             prepared.recentre(data, moved, &theta)?;
@@ -575,6 +584,72 @@ pub(crate) struct Run {
     pub steps_off: usize,
 }
 
+/// Factorisations of a walk after which the rest is done by them alone.
+const ANCHORS: usize = 2;
+
+/// To the optimum of the estimated criterion, where the exact one and its gradient are taken, and from there with the
+/// estimates that agree with them. What these do not reach is left to factorisations.
+fn walk(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    criterion.estimator = Some(Estimator::new(criterion.system()));
+    let mut run = match optimum(criterion, theta, options) {
+        Err(EngineError::PerfectFit) => {
+            criterion.estimator = None;
+            return optimum(criterion, theta, options);
+        }
+        run => run?,
+    };
+    for _ in 0..ANCHORS {
+        let x = run.outcome.x.clone();
+        if run.status != Status::Converged || !evaluated(criterion, &x) {
+            break;
+        }
+        let Some(estimated) = criterion.give_up_estimator() else {
+            break;
+        };
+        if !evaluated(criterion, &x) || criterion.anchor(estimated).is_none() {
+            break;
+        }
+        let before = run.outcome;
+        run = optimum(criterion, &x, options)?;
+        run.follow(before);
+        if run.status == Status::Converged && precise(criterion, &run.outcome.x, options) {
+            return Ok(run);
+        }
+    }
+    let _ = criterion.give_up_estimator();
+    let before = run.outcome;
+    run = optimum(criterion, &before.x.clone(), options)?;
+    run.follow(before);
+    Ok(run)
+}
+
+/// Evaluates the criterion and its derivatives, unless they are known.
+fn evaluated(criterion: &mut Criterion<'_>, x: &[f64]) -> bool {
+    (criterion.is_at(x) || criterion.value(x).is_some()) && criterion.latest().is_some()
+}
+
+/// Whether chance moves the optimum by no more than the optimiser's tolerance.
+fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool {
+    if !evaluated(criterion, x) {
+        return false;
+    }
+    let (Some(latest), Some(estimator)) = (&criterion.latest, &criterion.estimator) else {
+        return false;
+    };
+    let m = x.len();
+    let mut hessian = latest.derivatives.model_hessian();
+    if !small::cholesky(&mut hessian, m) {
+        return false;
+    }
+    // half the squared decrement, on average
+    let inverse = small::inverse_from_cholesky(&hessian, m);
+    0.5 * small::trace_product(&inverse, &estimator.gradient_covariance(), m) <= options.tolerance
+}
+
 /// The residual parameters of a spatial correlation that are tried besides the usual start.
 fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
     let residual = prepared.residual.as_ref();
@@ -625,6 +700,18 @@ fn best_optimum(
         }
     }
     best
+}
+
+impl Run {
+    /// Puts the trace of what came before in front.
+    fn follow(&mut self, walked: Outcome) {
+        for (own, before) in [
+            (&mut self.outcome.trace_value, walked.trace_value),
+            (&mut self.outcome.trace_gradient, walked.trace_gradient),
+        ] {
+            own.splice(0..0, before);
+        }
+    }
 }
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
@@ -731,6 +818,9 @@ fn minimize_free(
 
 /// The criterion at the start; a start at which it is not defined is drawn towards zero.
 fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, EngineError> {
+    if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
+        return Ok(criterion.at(factor));
+    }
     for _ in 0..20 {
         if let Some(value) = criterion.value(x) {
             return Ok(value);

@@ -41,6 +41,7 @@ pub mod gradient;
 pub mod hessian;
 pub mod inference;
 mod inverse_entries;
+pub mod iterative;
 pub mod linalg;
 pub mod many;
 pub mod moments;
@@ -62,7 +63,7 @@ pub use error::EngineError;
 #[doc(hidden)]
 pub use fit::at_internal;
 pub use fit::{conditional_variances, fit};
-pub use options::Options;
+pub use options::{Options, Solver};
 pub use result::{Certificate, Fit, HessianKind, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,

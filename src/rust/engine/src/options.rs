@@ -1,5 +1,17 @@
 //! What the user may choose about the fit.
 
+/// How the criterion is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Solver {
+    /// By factorisation; where that takes long, from close to the optimum on; where it is not possible, by iteration alone.
+    #[default]
+    Auto,
+    /// By factorisation, always.
+    Exact,
+    /// By conjugate gradients and random vectors.
+    Iterative,
+}
+
 /// Settings of one fit; [`Options::default`] is REML, optimised from a moment-based start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +32,8 @@ pub struct Options {
     pub hold: Vec<f64>,
     /// Parameters with the same number are tied. May be empty.
     pub tie: Vec<usize>,
+    /// How the criterion is evaluated.
+    pub solver: Solver,
     /// Threads; 0 decides by the amount of work and the machine.
     pub threads: usize,
 }
@@ -35,6 +49,7 @@ impl Default for Options {
             sigma: None,
             hold: Vec::new(),
             tie: Vec::new(),
+            solver: Solver::Auto,
             threads: 0,
         }
     }

@@ -329,12 +329,10 @@ fn choose_storage(
         column_start.push(row.len());
     }
     let order = fill_reducing_order(nodes, &column_start, &row);
-    let pattern = effect_pattern(&adjacency, &order, sizes);
     let dense = (q2 as f64).powi(3) / 3.0;
-    if pattern.flops() * DENSE_ADVANTAGE < dense {
-        (order, Storage::Sparse(pattern))
-    } else {
-        (identity, Storage::Dense)
+    match effect_pattern(&adjacency, &order, sizes, dense / DENSE_ADVANTAGE) {
+        Some(pattern) => (order, Storage::Sparse(pattern)),
+        None => (identity, Storage::Dense),
     }
 }
 
@@ -374,8 +372,13 @@ fn node_graph(moments: &Moments, raw: &Raw, nodes: usize) -> Vec<Vec<usize>> {
     adjacency
 }
 
-/// Pattern of the factor of the complement, effect by effect.
-fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) -> Pattern {
+/// Pattern of the factor of the complement, effect by effect; `None` if it takes more multiply-adds than `limit`.
+fn effect_pattern(
+    adjacency: &[Vec<usize>],
+    order: &[usize],
+    sizes: &[usize],
+    limit: f64,
+) -> Option<Pattern> {
     let nodes = order.len();
     let mut position = vec![0; nodes];
     let mut offset = vec![0];
@@ -401,5 +404,5 @@ fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) ->
             below.push(rows);
         }
     }
-    Pattern::factorize(&below)
+    Pattern::factorize_within(&below, limit)
 }
