@@ -13,6 +13,7 @@ use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
+use crate::result::Path;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -61,6 +62,8 @@ pub struct Criterion<'a> {
     known_sigma2: Option<f64>,
     /// Stands in for the factor of the complement where there is one.
     pub(crate) estimator: Option<Estimator>,
+    /// Where the last evaluations come from.
+    pub(crate) path: Path,
     at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
@@ -120,6 +123,7 @@ impl<'a> Criterion<'a> {
             residual: None,
             known_sigma2: None,
             estimator: None,
+            path: Path::Exact,
             at_residual: None,
             spare: None,
             point: Vec::new(),
@@ -265,9 +269,26 @@ impl<'a> Criterion<'a> {
         )
     }
 
+    /// From here on by iteration and random vectors.
+    pub(crate) fn estimate(&mut self) {
+        self.path = Path::Iterative;
+        self.estimator = Some(Estimator::new(self.base));
+    }
+
+    /// Leaves less to chance from here on, if that is possible; nothing is evaluated then.
+    pub(crate) fn refine(&mut self) -> bool {
+        let base = self.base;
+        let refined = self.estimator.as_mut().is_some_and(|e| e.refine(base));
+        if refined {
+            (self.factor, self.latest) = (None, None);
+        }
+        refined
+    }
+
     /// From here on by factorisation; nothing is evaluated then. Returns what was there.
     pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
         self.spare = None;
+        self.path = Path::Exact;
         Some(Estimated {
             estimator: self.estimator.take()?,
             factor: self.factor.take()?,
@@ -275,21 +296,29 @@ impl<'a> Criterion<'a> {
         })
     }
 
-    /// From here on by estimates again, with criterion and gradient at the last point as they are now.
-    pub(crate) fn anchor(&mut self, estimated: Estimated) -> Option<()> {
+    /// From here on by estimates again, with the criterion and perhaps its gradient at the last point as they are now.
+    pub(crate) fn anchor(&mut self, estimated: Estimated, with_gradient: bool) -> Option<()> {
         let Estimated {
             mut estimator,
             mut factor,
             mut latest,
         } = estimated;
         let exact = self.at(self.factor.as_ref()?) - self.at(&factor);
-        let own = &mut latest.derivatives.gradient;
-        let slopes = &self.latest()?.derivatives.gradient;
-        let errors: Vec<f64> = slopes.iter().zip(own.iter()).map(|(x, y)| x - y).collect();
-        own.clone_from(slopes);
+        let mut errors = Vec::new();
+        if with_gradient {
+            let own = &mut latest.derivatives.gradient;
+            let slopes = &self.latest()?.derivatives.gradient;
+            errors.extend(slopes.iter().zip(own.iter()).map(|(x, y)| x - y));
+            own.clone_from(slopes);
+        }
         factor.log_det_m += exact;
         estimator.anchor_at(&self.point, exact, errors);
         self.spare = None;
+        self.path = if with_gradient {
+            Path::Anchored
+        } else {
+            Path::ExactValue
+        };
         self.estimator = Some(estimator);
         self.factor = Some(factor);
         self.latest = Some(latest);

@@ -11,7 +11,7 @@ use crate::factor::{Factor, System};
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
-use crate::iterative::{Estimator, Plan};
+use crate::iterative::Plan;
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
@@ -226,11 +226,7 @@ pub(crate) fn fit_prepared(
         };
         let run = match Plan::new(&prepared, options) {
             Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
-            Plan::Iterative => {
-                criterion.estimator = Some(Estimator::new(&prepared.system));
-                optimum(&mut criterion, &theta, options)?
-            }
-            Plan::Walk => walk(&mut criterion, &theta, options)?,
+            plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
         };
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
@@ -250,7 +246,9 @@ pub(crate) fn fit_prepared(
             rounds += 1;
             continue;
         }
-        let certificate = certify(&mut criterion, &run, !inference);
+        let mut certificate = certify(&mut criterion, &run, !inference);
+        certificate.monte_carlo.theta =
+            raw_errors(&prepared, &theta, &certificate.monte_carlo.theta);
         let satterthwaite = if inference {
             crate::inference::at_point(&prepared, &mut criterion, &theta)
         } else {
@@ -587,21 +585,52 @@ pub(crate) struct Run {
 /// Factorisations of a walk after which the rest is done by them alone.
 const ANCHORS: usize = 2;
 
-/// To the optimum of the estimated criterion, where the exact one and its gradient are taken, and from there with the
-/// estimates that agree with them. What these do not reach is left to factorisations.
-fn walk(
+/// Where estimates lead, and what is left of the way by factorisation. What the estimates do not reach is left to it.
+fn estimated_optimum(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
     options: &Options,
+    plan: Plan,
 ) -> Result<Run, EngineError> {
-    criterion.estimator = Some(Estimator::new(criterion.system()));
+    criterion.estimate();
     let mut run = match optimum(criterion, theta, options) {
-        Err(EngineError::PerfectFit) => {
-            criterion.estimator = None;
+        Err(EngineError::PerfectFit) if plan == Plan::Walk => {
+            let _ = criterion.give_up_estimator();
             return optimum(criterion, theta, options);
         }
         run => run?,
     };
+    match plan {
+        Plan::Walk => anchored_optimum(criterion, run, options),
+        Plan::Value => {
+            let x = run.outcome.x.clone();
+            if evaluated(criterion, &x) {
+                if let Some(estimated) = criterion.give_up_estimator() {
+                    if criterion.value(&x).is_none() || criterion.anchor(estimated, false).is_none()
+                    {
+                        return Err(EngineError::PerfectFit);
+                    }
+                    run.outcome.value = first_value(criterion, &mut x.clone())?;
+                }
+            }
+            Ok(run)
+        }
+        Plan::Exact | Plan::Iterative => {
+            if options.optimize && criterion.refine() {
+                run = continued(criterion, run, options)?;
+            }
+            Ok(run)
+        }
+    }
+}
+
+/// The exact criterion and its gradient are taken at the optimum of the estimates; from there with estimates that agree with
+/// them.
+fn anchored_optimum(
+    criterion: &mut Criterion<'_>,
+    mut run: Run,
+    options: &Options,
+) -> Result<Run, EngineError> {
     for _ in 0..ANCHORS {
         let x = run.outcome.x.clone();
         if run.status != Status::Converged || !evaluated(criterion, &x) {
@@ -610,21 +639,59 @@ fn walk(
         let Some(estimated) = criterion.give_up_estimator() else {
             break;
         };
-        if !evaluated(criterion, &x) || criterion.anchor(estimated).is_none() {
+        if !evaluated(criterion, &x) || criterion.anchor(estimated, true).is_none() {
             break;
         }
-        let before = run.outcome;
-        run = optimum(criterion, &x, options)?;
-        run.follow(before);
+        run = continued(criterion, run, options)?;
         if run.status == Status::Converged && precise(criterion, &run.outcome.x, options) {
             return Ok(run);
         }
     }
     let _ = criterion.give_up_estimator();
-    let before = run.outcome;
-    run = optimum(criterion, &before.x.clone(), options)?;
-    run.follow(before);
+    continued(criterion, run, options)
+}
+
+/// Minimises again from the end of a run.
+fn continued(
+    criterion: &mut Criterion<'_>,
+    before: Run,
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let mut run = optimum(criterion, &before.outcome.x, options)?;
+    run.follow(before.outcome);
     Ok(run)
+}
+
+/// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
+fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
+    let m = prepared.parameters.list.len();
+    if covariance.len() != m * m || covariance.iter().all(|v| *v == 0.0) {
+        return vec![0.0; m];
+    }
+    let at = |a: usize, step: f64| {
+        let mut x = theta.to_vec();
+        x[a] += step;
+        raw_theta(prepared, &x)
+    };
+    let slopes: Vec<Vec<f64>> = (0..m)
+        .map(|a| {
+            let step = 1e-6 * theta[a].abs().max(1e-3);
+            let (up, down) = (at(a, step), at(a, -step));
+            let pairs = up.iter().zip(&down);
+            pairs.map(|(x, y)| (x - y) / (2.0 * step)).collect()
+        })
+        .collect();
+    (0..m)
+        .map(|i| {
+            let mut sum = 0.0;
+            for a in 0..m {
+                for b in 0..m {
+                    sum += slopes[a][i] * covariance[b * m + a] * slopes[b][i];
+                }
+            }
+            sum.sqrt()
+        })
+        .collect()
 }
 
 /// Evaluates the criterion and its derivatives, unless they are known.

@@ -64,7 +64,7 @@ pub use error::EngineError;
 pub use fit::at_internal;
 pub use fit::{conditional_variances, fit};
 pub use options::{Options, Solver};
-pub use result::{Certificate, Fit, HessianKind, Status};
+pub use result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
     ResidualStructure, Scale, SpatialKind, Structure,

@@ -47,8 +47,11 @@ const DATA: f64 = 1e-11;
 /// Relative residual of solutions for the average information.
 const INFORMATION: f64 = 1e-8;
 
-/// Work on all pairs of neighbours, relative to the rest, above which tr(E^2) is left to chance as well.
-const PAIRS: f64 = 30.0;
+/// Work on all pairs of neighbours, relative to the rest, up to which tr(E^2) is not left to chance on the way.
+const PAIRS: f64 = 1.0;
+
+/// The same at the end of a fit that has nothing but estimates.
+const LAST_PAIRS: f64 = 30.0;
 
 /// Bytes of a factor and its inverse, relative to the memory of the machine, up to which they are computed at all.
 const MEMORY: f64 = 0.4;
@@ -57,10 +60,19 @@ const MEMORY: f64 = 0.4;
 const SOME_MEMORY: f64 = 8e9;
 
 /// Multiply-adds of a factor and its inverse up to which they are computed without being asked for.
-const LONG: f64 = 4e13;
+const LONG: f64 = 1e13;
+
+/// The same for the factor alone, which is a third of it.
+const VERY_LONG: f64 = 4e13;
 
 /// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
 const SHORT: f64 = 3e8;
+
+/// Iterations, with all else that an evaluation takes.
+const ITERATIONS: f64 = 15.0;
+
+/// Multiply-adds of eight vectors at a time for one of scattered numbers, as measured.
+const SCATTERED: f64 = 5.0;
 
 /// How a fit goes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +81,8 @@ pub(crate) enum Plan {
     Exact,
     /// Iteration until close to the optimum, then factorisations.
     Walk,
+    /// Iteration to the optimum, where the criterion is taken from a factorisation.
+    Value,
     /// Iteration only.
     Iterative,
 }
@@ -101,10 +115,13 @@ impl Plan {
                 3.0 * pattern.flops() * DENSE_ADVANTAGE,
             ),
         };
-        if bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || products > LONG {
+        if bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || products > VERY_LONG {
             return Self::Iterative;
         }
-        let iterative = 15.0 * iteration_work(system) + schur.pair_work(k1);
+        if products > LONG {
+            return Self::Value;
+        }
+        let iterative = ITERATIONS * iteration_work(system);
         let exact = schur.work(k1);
         if optimize && exact > SHORT && exact > 3.0 * iterative {
             Self::Walk
@@ -112,6 +129,11 @@ impl Plan {
             Self::Exact
         }
     }
+}
+
+/// Multiply-adds over all pairs of neighbours, relative to one evaluation without them.
+fn pairs_work(system: &System) -> f64 {
+    SCATTERED * system.schur.pair_work(system.k1()) / (ITERATIONS * iteration_work(system))
 }
 
 /// Multiply-adds of one iteration with all vectors.
@@ -142,6 +164,7 @@ struct Draws {
 struct Anchor {
     theta: Vec<f64>,
     value: f64,
+    /// Empty where only the criterion is known.
     gradient: Vec<f64>,
     draws: Draws,
 }
@@ -186,32 +209,20 @@ impl Estimator {
     pub fn with_seed(system: &System, seed: u64) -> Self {
         let q2 = system.schur.q2;
         let signs = (0..GROUPS)
-            .map(|group| {
-                (0..q2)
-                    .map(|row| {
-                        let bits = mix(mix(seed ^ ((group as u64) << 48)) ^ row as u64);
-                        let mut lane = [1.0; LANES];
-                        for (i, value) in lane.iter_mut().enumerate() {
-                            if bits >> i & 1 == 1 {
-                                *value = -1.0;
-                            }
-                        }
-                        lane
-                    })
-                    .collect()
-            })
+            .map(|group| signs(q2, seed ^ ((group as u64) << 48)))
             .collect();
         Self {
             signs,
             leading: Vec::new(),
-            with_pairs: system.schur.pair_work(system.k1()) <= PAIRS * iteration_work(system),
+            with_pairs: pairs_work(system) <= PAIRS,
             state: None,
             anchor: None,
             draws: Draws::default(),
         }
     }
 
-    /// Takes the errors of the last evaluation, at `theta`, for known: `value` and `gradient` are exact less estimated.
+    /// Takes the errors of the last evaluation, at `theta`, for known: `value` and `gradient` (empty: not known) are exact less
+    /// estimated.
     pub(crate) fn anchor_at(&mut self, theta: &[f64], value: f64, gradient: Vec<f64>) {
         self.anchor = Some(Anchor {
             theta: theta.to_vec(),
@@ -252,11 +263,18 @@ impl Estimator {
     #[must_use]
     pub(crate) fn work(&self, system: &System) -> f64 {
         let pairs = if self.with_pairs {
-            system.schur.pair_work(system.k1())
+            pairs_work(system)
         } else {
             0.0
         };
-        15.0 * iteration_work(system) + pairs
+        ITERATIONS * iteration_work(system) * (1.0 + pairs)
+    }
+
+    /// Leaves less to chance from the next evaluation on; `false` where that is so already or would take too long.
+    pub(crate) fn refine(&mut self, system: &System) -> bool {
+        let refined = !self.with_pairs && pairs_work(system) <= LAST_PAIRS;
+        self.with_pairs |= refined;
+        refined
     }
 
     /// Number of random vectors.
@@ -272,7 +290,12 @@ impl Estimator {
             None => self.draws.value.clone(),
             Some(anchor) => (0..self.draws.value.len())
                 .map(|i| {
-                    let slope: f64 = anchor.draws.gradient[i]
+                    let known = if anchor.gradient.is_empty() {
+                        &[]
+                    } else {
+                        anchor.draws.gradient[i].as_slice()
+                    };
+                    let slope: f64 = known
                         .iter()
                         .zip(theta.iter().zip(&anchor.theta))
                         .map(|(g, (x, y))| g * (x - y))
@@ -294,11 +317,11 @@ impl Estimator {
             .iter()
             .enumerate()
             .map(|(i, g)| match &self.anchor {
-                None => g.clone(),
-                Some(anchor) => {
+                Some(anchor) if !anchor.gradient.is_empty() => {
                     let known = &anchor.draws.gradient[i];
                     g.iter().zip(known).map(|(x, y)| x - y).collect()
                 }
+                _ => g.clone(),
             })
             .collect();
         let n = parts.len() as f64;
@@ -435,8 +458,8 @@ impl Estimator {
     fn leading_vectors(&mut self, operator: &Operator, system: &System) -> Vec<Lane> {
         if self.leading.is_empty() {
             let schur = &system.schur;
-            // each column of each factor in turn, then signs
-            let mut x = self.signs[0].clone();
+            // each column of each factor in turn, then signs: others, else the random vectors would not be independent of Q
+            let mut x = signs(schur.q2, 0);
             let mut lane = 0;
             for (f, factor) in system.moments.factors.iter().enumerate().skip(1) {
                 for a in 0..factor.k {
@@ -664,6 +687,17 @@ fn orthonormal(x: &[Lane]) -> Vec<Lane> {
     q
 }
 
+/// Random signs.
+fn signs(n: usize, seed: u64) -> Vec<Lane> {
+    let own = mix(seed);
+    (0..n as u64)
+        .map(|row| {
+            let bits = mix(own ^ row);
+            std::array::from_fn(|i| if bits >> i & 1 == 1 { 1.0 } else { -1.0 })
+        })
+        .collect()
+}
+
 /// Steele, Lea & Flood (2014), SplitMix64's finaliser.
 fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -671,3 +705,6 @@ fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests;
