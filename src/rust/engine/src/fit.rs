@@ -209,9 +209,22 @@ fn fit_here(
 pub(crate) fn fit_prepared(
     data: &ModelData<'_>,
     options: &Options,
+    prepared: Prepared,
+    inference: bool,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
+    let plan = Plan::new(&prepared, options);
+    fit_planned(data, options, prepared, inference, interrupt, plan)
+}
+
+/// The same as planned.
+pub(crate) fn fit_planned(
+    data: &ModelData<'_>,
+    options: &Options,
     mut prepared: Prepared,
     inference: bool,
     interrupt: &dyn Fn() -> bool,
+    plan: Plan,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
@@ -224,7 +237,7 @@ pub(crate) fn fit_prepared(
         } else {
             (Vec::new(), 0)
         };
-        let run = match Plan::new(&prepared, options) {
+        let run = match plan {
             Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
             plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
         };
@@ -585,6 +598,9 @@ pub(crate) struct Run {
 /// Factorisations of a walk after which the rest is done by them alone.
 const ANCHORS: usize = 2;
 
+/// Monte-Carlo standard error of a criterion that counts as exact.
+const CHANCE: f64 = 1e-8;
+
 /// Where estimates lead, and what is left of the way by factorisation. What the estimates do not reach is left to it.
 fn estimated_optimum(
     criterion: &mut Criterion<'_>,
@@ -699,7 +715,7 @@ fn evaluated(criterion: &mut Criterion<'_>, x: &[f64]) -> bool {
     (criterion.is_at(x) || criterion.value(x).is_some()) && criterion.latest().is_some()
 }
 
-/// Whether chance moves the optimum by no more than the optimiser's tolerance.
+/// Whether chance moves the optimum by no more than the optimiser's tolerance, and the criterion by nothing that counts.
 fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool {
     if !evaluated(criterion, x) {
         return false;
@@ -707,6 +723,9 @@ fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool 
     let (Some(latest), Some(estimator)) = (&criterion.latest, &criterion.estimator) else {
         return false;
     };
+    if estimator.value_error(x) > CHANCE {
+        return false;
+    }
     let m = x.len();
     let mut hessian = latest.derivatives.model_hessian();
     if !small::cholesky(&mut hessian, m) {

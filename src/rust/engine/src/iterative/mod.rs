@@ -222,8 +222,15 @@ impl Estimator {
     }
 
     /// Takes the errors of the last evaluation, at `theta`, for known: `value` and `gradient` (empty: not known) are exact less
-    /// estimated.
-    pub(crate) fn anchor_at(&mut self, theta: &[f64], value: f64, gradient: Vec<f64>) {
+    /// estimated, beyond what an earlier anchor corrected.
+    pub(crate) fn anchor_at(&mut self, theta: &[f64], value: f64, mut gradient: Vec<f64>) {
+        let value = value + self.correction(theta);
+        if let Some(earlier) = &self.anchor {
+            gradient
+                .iter_mut()
+                .zip(&earlier.gradient)
+                .for_each(|(x, y)| *x += y);
+        }
         self.anchor = Some(Anchor {
             theta: theta.to_vec(),
             value,

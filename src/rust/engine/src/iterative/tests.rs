@@ -3,7 +3,7 @@ use crate::criterion::Criterion;
 use crate::fit::{fit, prepare};
 use crate::optimize::Objective;
 use crate::parallel::StopFlag;
-use crate::result::Fit;
+use crate::result::{Fit, Path};
 use crate::terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
 
 /// Uniform numbers in (-1, 1).
@@ -180,4 +180,153 @@ fn estimates_are_unbiased_uneven() {
 fn estimates_are_unbiased_slopes_three_factors() {
     Example::new(6000, &[300, 120, 60], true, 2.0).compare(0..40, true);
     Example::new(6000, &[300, 120, 60], true, 2.0).compare(0..40, false);
+}
+
+/// Differences of theta in standard errors, from the certificate's Hessian.
+fn distance(a: &Fit, b: &Fit) -> f64 {
+    let m = a.theta.len();
+    let h = &a.certificate.hessian;
+    (0..m)
+        .map(|i| (a.theta[i] - b.theta[i]).abs() * h[i * m + i].sqrt())
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn estimated_fits_come_close_to_exact_ones() {
+    for example in [
+        Example::new(6000, &[400, 300], false, 1.0),
+        Example::new(6000, &[900, 500], false, 3.0),
+        Example::new(8000, &[300, 200, 100], true, 1.5),
+    ] {
+        let exact = example.fit(Solver::Exact, 1);
+        let own = example.fit(Solver::Iterative, 1);
+        let chance = &own.certificate.monte_carlo;
+        assert_eq!(own.certificate.path, Path::Iterative);
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(chance.vectors == 16 && chance.criterion > 0.0);
+        let error = own.criterion - exact.criterion;
+        assert!(
+            error.abs() < 5.0 * chance.criterion + 1e-6,
+            "{error} {}",
+            chance.criterion
+        );
+        assert!(distance(&exact, &own) < 0.05, "{}", distance(&exact, &own));
+        for ((x, y), s) in own.theta.iter().zip(&exact.theta).zip(&chance.theta) {
+            assert!((x - y).abs() < 6.0 * s + 1e-6, "{x} {y} {s}");
+        }
+        for (x, y) in [
+            (&own.beta, &exact.beta),
+            (&own.u, &exact.u),
+            (&own.rx, &exact.rx),
+        ] {
+            for (x, y) in x.iter().zip(y) {
+                assert!((x - y).abs() < 1e-2 * (0.1 + y.abs()), "{x} {y}");
+            }
+        }
+    }
+}
+
+/// A fit as by cost, but with estimates on the way whatever the cost.
+fn walked(example: &Example, plan: Plan) -> Fit {
+    let data = example.data();
+    let options = Options::default();
+    let prepared = prepare(&data, &options, &StopFlag::default()).unwrap();
+    crate::fit::fit_planned(&data, &options, prepared, false, &|| false, plan)
+        .unwrap()
+        .0
+}
+
+#[test]
+fn anchored_fits_are_exact() {
+    for example in [
+        Example::new(6000, &[400, 300], false, 1.0),
+        Example::new(6000, &[900, 500], false, 3.0),
+        Example::new(8000, &[300, 200, 100], true, 1.5),
+    ] {
+        let exact = example.fit(Solver::Exact, 1);
+        let own = walked(&example, Plan::Walk);
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(
+            (own.criterion - exact.criterion).abs() < 1e-7,
+            "{}",
+            own.criterion - exact.criterion
+        );
+        assert!(distance(&exact, &own) < 1e-5, "{}", distance(&exact, &own));
+        for (x, y) in [
+            (&own.beta, &exact.beta),
+            (&own.u, &exact.u),
+            (&own.rx, &exact.rx),
+        ] {
+            for (x, y) in x.iter().zip(y) {
+                assert!((x - y).abs() < 1e-5 * (0.1 + y.abs()), "{x} {y}");
+            }
+        }
+        let value = walked(&example, Plan::Value);
+        assert_eq!(value.certificate.path, Path::ExactValue);
+        let error = value.criterion - exact.criterion;
+        assert!(error > -1e-7 && error < 1e-3, "{error}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_estimates() {
+    let example = Example::new(60_000, &[4000, 3000], false, 2.0);
+    let fits: Vec<Fit> = [1, 2, 4]
+        .into_iter()
+        .map(|threads| example.fit(Solver::Iterative, threads))
+        .collect();
+    for other in &fits[1..] {
+        assert!(fits[0].criterion.to_bits() == other.criterion.to_bits());
+        assert_eq!(fits[0].theta, other.theta);
+        assert_eq!(fits[0].u, other.u);
+        assert_eq!(fits[0].certificate.hessian, other.certificate.hessian);
+        assert_eq!(
+            fits[0].certificate.monte_carlo.theta,
+            other.certificate.monte_carlo.theta
+        );
+    }
+}
+
+#[test]
+fn variances_of_zero_and_one_dominant_level() {
+    // no effects of the second factor, whose variance is zero then with this seed; most rows in one level of it
+    let mut example = Example::new(5000, &[300, 200], false, 1.0);
+    let mut u = Uniform(7);
+    for i in 0..5000 {
+        if i >= 200 && u.next() > -0.6 {
+            example.codes[1][i] = 7;
+        }
+        example.y[i] = f64::from(example.codes[0][i] % 7) + u.next() + u.next();
+    }
+    let exact = example.fit(Solver::Exact, 1);
+    for own in [
+        example.fit(Solver::Iterative, 1),
+        walked(&example, Plan::Walk),
+    ] {
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(
+            (own.criterion - exact.criterion).abs() < 0.01,
+            "{} {}",
+            own.criterion,
+            exact.criterion
+        );
+        for (x, y) in own.theta.iter().zip(&exact.theta) {
+            assert!((x - y).abs() < 1e-3, "{x} {y}");
+        }
+    }
+    assert!(exact.theta[1] == 0.0, "{:?}", exact.theta);
+}
+
+#[test]
+fn a_walk_can_be_interrupted() {
+    let example = Example::new(60_000, &[4000, 3000], false, 2.0);
+    let options = Options {
+        solver: Solver::Iterative,
+        ..Options::default()
+    };
+    let result = fit(&example.data(), &options, &|| true);
+    assert!(matches!(
+        result,
+        Err(crate::error::EngineError::Interrupted)
+    ));
 }
