@@ -305,12 +305,28 @@ refit_compared <- function(models, reml, same_fixed, refit) {
 
 #' @noRd
 comparison_heading <- function(models, names, reml, same_fixed) {
-  formulas <- vapply(models, function(model) code_label(plain_formula(model), 500L), "")
+  formulas <- vapply(models, function(model) {
+    paste0(code_label(plain_formula(model), 500L), structure_suffix(model))
+  }, "")
   c(
     paste0("Models fitted by ", if (reml) "REML" else "maximum likelihood",
            if (same_fixed) "; p-values of variances are conservative, see ranova()"),
     paste0(names, ": ", formulas)
   )
+}
+
+#' "; correlation = corAR1(...)" and the like, to tell models apart that share a formula
+#' @noRd
+structure_suffix <- function(model) {
+  if (!inherits(model, "lmm") || is.null(model$residual)) {
+    return("")
+  }
+  parts <- as.list(model$call)[c("correlation", "weights", "residual")]
+  parts <- parts[lengths(parts) > 0L]
+  labels <- vapply(parts, function(part) {
+    if (is.language(part)) code_label(part) else class(part)[[1L]]
+  }, "")
+  paste0("; ", names(parts), " = ", labels, collapse = "")
 }
 
 #' @noRd

@@ -95,7 +95,7 @@ simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)
 #' The estimates of all parameters of each replicate
 #' @noRd
 bootstrap_estimates <- function(object, nsim, use_u, control) {
-  inputs <- engine_inputs(object)
+  inputs <- engine_inputs(object, in_place = TRUE)
   names <- c(parameter_names(object, TRUE), "criterion")
   kept <- c(rep.int(TRUE, count_variance(object)), !is.na(object$coefficients), TRUE)
   batches <- simulate_batches(object, nsim, use_u, function(responses) {

@@ -8,7 +8,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (control$verbose > 0L) {
     inform_trace(result$certificate)
   }
-  if (result$rank < ncol(fixed$X)) {
+  if (result$rank < length(fixed$names)) {
     inform_rank(result, fixed$names)
   }
   certificate <- result$certificate
@@ -16,7 +16,12 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
     inform_singular(result$theta, random, certificate$rank)
   }
-  if (!status %in% c("converged", "singular", "evaluated")) {
+  unseen <- setdiff(result$unseen, which(as.logical(residual$held)))
+  if (length(unseen) > 0L) {
+    warn_unseen(unseen, residual)
+  }
+  explained <- length(unseen) > 0L && status == "not-identified"
+  if (!status %in% c("converged", "singular", "evaluated") && !explained) {
     warn_convergence(certificate, random, residual)
   }
 }
@@ -58,7 +63,7 @@ inform_singular <- function(theta, random, rank) {
 #' Root mean square of a basis column
 #' @noRd
 column_scale <- function(column) {
-  if (is.null(column)) 1 else sqrt(mean(column^2))
+  if (is.null(column)) 1 else sqrt(mean(column_values(column)^2))
 }
 
 #' What is at the boundary in one term, one sentence a fact
@@ -71,6 +76,13 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
   k <- nrow(factor)
   if (rank >= k) {
     return(NULL)
+  }
+  if (is_structured(term) && all(factor[, 1L] != 0)) {
+    return(paste0(
+      "The ", describe_structure(term), " of ", quote_names(term$cnms, 4L), " for group `",
+      term$group, "` is at its boundary: the covariance matrix has rank ", rank, " instead of ", k,
+      "."
+    ))
   }
   scaled <- factor * scale
   sd <- sqrt(rowSums(scaled^2))
@@ -128,6 +140,10 @@ warn_convergence <- function(certificate, random, residual) {
       "The optimum was not reached within the allowed number of evaluations.",
       "Raise it with control = lmm_control(max_evaluations = )."
     ),
+    "time-limit" = list(
+      "The optimum was not reached within the time limit: these are the estimates so far.",
+      "Raise it with control = lmm_control(time_limit = )."
+    ),
     "interrupted" = list(
       "The fit was interrupted: the estimates are those of the best point so far.",
       "Fit again for the optimum."
@@ -139,6 +155,37 @@ warn_convergence <- function(certificate, random, residual) {
   )
   ferrolmm_warn(text[[1L]], "convergence", x = detail, i = text[[2L]],
                 certificate = certificate)
+}
+
+#' Residual parameters that no two rows of a group depend on
+#'
+#' @param unseen their indices in phi.
+#' @noRd
+warn_unseen <- function(unseen, residual) {
+  names <- residual$names[unseen]
+  correlation <- residual$correlation
+  facts <- if (identical(correlation$type, "us")) {
+    pairs <- which(lower.tri(diag(correlation$n_positions)), arr.ind = TRUE)[unseen, , drop = FALSE]
+    visits <- correlation$visits
+    paste0(
+      "No `", correlation$group_label, "` has both ", visits[pairs[, 2L]], " and ",
+      visits[pairs[, 1L]], ": nothing tells of ", names, "."
+    )
+  } else {
+    paste0("No two rows of a group tell anything of ", names, ".")
+  }
+  ferrolmm_warn(
+    paste0(
+      count_of(length(names), "parameter"), " of the residual structure ",
+      if (length(names) == 1L) "is" else "are", " not identified by the data."
+    ),
+    "identifiable",
+    x = c(
+      utils::head(facts, 5L), if (length(facts) > 5L) paste("And", length(facts) - 5L, "more.")
+    ),
+    i = "Use a structure with fewer parameters, such as toep() or ar1h(), or merge visits.",
+    parameters = names
+  )
 }
 
 #' The way of the optimiser

@@ -13,7 +13,13 @@
 #'   for any number of threads. Never more than 2 under `R CMD check`.
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
-#'   `ferrolmm_message_trace`).
+#'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows on stderr how far it is
+#'   (evaluations, criterion, largest scaled gradient), in interactive sessions and where `verbose`
+#'   is 1; `options(ferrolmm.progress = FALSE)` never, a number: after so many seconds.
+#' @param time_limit (`numeric(1)`)\cr seconds after which the optimiser stops where it is, with a
+#'   warning: estimates are those of the best point so far, with the status `"time-limit"` in place
+#'   of a certificate. Asked between evaluations of the criterion: a fit takes at least the time of
+#'   the first one. `NULL`: no limit.
 #' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is
 #'   estimated.
 #' @param hold (named `numeric`)\cr variance parameters that are not estimated, and their values, by
@@ -27,16 +33,39 @@
 #' lmm_control(threads = 1)
 #' @export
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
-                        verbose = 0L, sigma = NULL, hold = NULL, tie = NULL) {
+                        verbose = 0L, time_limit = NULL, sigma = NULL, hold = NULL, tie = NULL) {
   control <- list(
     max_evaluations = check_count(max_evaluations, "max_evaluations", 1L),
     tolerance = check_tolerance(tolerance),
     threads = choose_threads(threads),
     verbose = check_count(if (is.logical(verbose)) as.integer(verbose) else verbose, "verbose", 0L),
+    time_limit = check_time_limit(time_limit),
     sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie)
   )
   class(control) <- "lmm_control"
   control
+}
+
+#' @noRd
+check_time_limit <- function(time_limit) {
+  if (is.null(time_limit) || identical(time_limit, Inf)) {
+    return(NULL)
+  }
+  if (!is.numeric(time_limit) || length(time_limit) != 1L || is.na(time_limit) ||
+        time_limit <= 0) {
+    ferrolmm_abort("`time_limit` must be a positive number of seconds, or NULL.", "argument")
+  }
+  as.double(time_limit)
+}
+
+#' Seconds until a fit shows how far it is, or NULL: not at all
+#' @noRd
+progress_after <- function(control) {
+  after <- getOption("ferrolmm.progress")
+  if (is.numeric(after) && length(after) == 1L && isTRUE(after >= 0)) {
+    return(as.double(after))
+  }
+  if (!isFALSE(after) && (isTRUE(after) || interactive() || control$verbose > 0L)) 2
 }
 
 #' @noRd
@@ -156,6 +185,14 @@ resolve_constraints <- function(control, names) {
   control
 }
 
+#' Is a variance parameter of a fit held or tied, or sigma known?
+#' @noRd
+has_constraints <- function(object) {
+  control <- engine_control(object)
+  any(object$residual$held) || !is.null(control$hold) || !is.null(control$tie) ||
+    !is.null(control$sigma)
+}
+
 #' The number of parameters that constraints leave free, of those with these names
 #' @noRd
 count_free <- function(control, names, held = logical(length(names))) {
@@ -231,6 +268,7 @@ format.lmm_control <- function(x, ...) {
     paste0("  tolerance of the decrement:   ", format(x$tolerance)),
     paste0("  threads:                      ", threads),
     paste0("  verbose:                      ", x$verbose),
+    if (!is.null(x$time_limit)) paste0("  time limit:                   ", x$time_limit, " s"),
     if (!is.null(x$sigma)) paste0("  residual standard deviation:  ", format(x$sigma)),
     if (!is.null(x$hold)) {
       paste0("  held:                         ",

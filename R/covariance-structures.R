@@ -224,13 +224,12 @@ factor_to_sdcor <- function(values, sigma, term) {
 #' @noRd
 sdcor_to_theta <- function(sdcor, random) {
   sigma <- sdcor[[length(sdcor)]]
-  at <- 0L
-  by_term <- lapply(random, function(term) {
-    size <- count_theta(term)
-    values <- sdcor[at + seq_len(size)]
-    at <<- at + size
+  sizes <- vapply(random, count_theta, 1)
+  at <- sum(sizes)
+  parts <- split(sdcor[seq_len(at)], rep(seq_along(random), sizes))
+  by_term <- Map(function(term, values) {
     if (is_natural(term)) {
-      is_sd <- seq_len(size) <= count_sd(term)
+      is_sd <- seq_along(values) <= count_sd(term)
       values[is_sd] <- values[is_sd] / sigma
       return(values)
     }
@@ -240,7 +239,7 @@ sdcor_to_theta <- function(sdcor, random) {
     sd <- diag(correlation)
     diag(correlation) <- 1
     (lower_root(correlation) * sd / sigma)[entries]
-  })
+  }, random, parts)
   c(unlist(by_term), sdcor[at + seq_len(length(sdcor) - at - 1L)])
 }
 

@@ -21,7 +21,9 @@
 #'   and diagonal random effects, independent residuals), the covariance matrix of the variance
 #'   parameters is the inverse of their expected information, as in 'pbkrtest'; for the other
 #'   structures of random effects and residuals it is that of the observed information, as in SAS
-#'   and 'mmrm', with variances, covariances and correlations as parameters.
+#'   and 'mmrm'. The parameters are those of SAS: covariances for unstructured, Toeplitz and
+#'   compound symmetric residuals, otherwise variances, correlations, ranges and powers. ('mmrm'
+#'   takes others for unstructured residuals: there `"Kenward-Roger-Linear"` is this method.)
 #' - `"Kenward-Roger-linear"`: the same without the second derivatives of the covariance matrix,
 #'   which makes a difference only where it is not linear in its parameters (SAS:
 #'   `DDFM=KR(FIRSTORDER)`; 'mmrm': `"Kenward-Roger-Linear"`). It does not depend on how the
@@ -115,7 +117,8 @@ fixed_ddf <- function(object, method, ddf) {
 #' @noRd
 engine_inference <- function(engine, object, ...) {
   engine(
-    model_of(engine_inputs(object)), theta_of(object), object$REML, engine_control(object), ...
+    model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), object$REML,
+    engine_control(object), ...
   )
 }
 

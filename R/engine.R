@@ -15,8 +15,9 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #'
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
-#' @returns list(y (n), X (n x p), weights (n or NULL), offset (n or NULL), factors, terms,
-#'   residual), as [build_random()] and [residual_design()] describe the last three
+#' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
+#'   offset (n or NULL), factors, terms, residual), as [build_random()] and [residual_design()]
+#'   describe the last three
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
   list(
@@ -38,7 +39,8 @@ engine_options <- function(reml, start, control, optimize) {
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, sigma = control$sigma,
-    hold = if (constrained) control$hold, tie = if (constrained) control$tie
+    hold = if (constrained) control$hold, tie = if (constrained) control$tie,
+    time_limit = if (optimize) control$time_limit, progress = if (optimize) progress_after(control)
   )
 }
 
@@ -84,6 +86,32 @@ engine_prediction_variances <- function(model, theta, reml, control, rows) {
   engine_value(rs_prediction_variances(
     model, engine_options(reml, theta, control, optimize = FALSE), rows
   ))$variances
+}
+
+#' Predictions of new observations whose residuals are correlated with those of the fit
+#'
+#' @param rows as for [engine_prediction_variances()], with `residual`, the structure of the new
+#'   rows as [residual_design()] returns it (codes of groups 0 for another group), and `weights`.
+#' @returns `residual_means`; `variances` and `residual_variances`, relative to sigma^2, whose sum
+#'   is the prediction error variance of a new observation
+#' @noRd
+engine_residual_predictions <- function(model, theta, reml, control, rows) {
+  engine_value(rs_prediction_variances(
+    model, engine_options(reml, theta, control, optimize = FALSE), rows
+  ))
+}
+
+#' R, or a root of it, times a matrix with a row for each row of the data
+#'
+#' @param residual what [residual_design()] returns for these rows, or NULL; `weights` precision
+#'   weights or NULL; `phi` natural parameters of `residual`.
+#' @param what "whiten" (U with U'U = R^-1, lower triangular in each group by position), "color"
+#'   (U^-1), "times" (R) or "inverse" (R^-1).
+#' @noRd
+engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0L) {
+  rows <- as.matrix(rows)
+  storage.mode(rows) <- "double"
+  engine_value(rs_residual_rows(residual, weights, as.double(phi), rows, what, threads))$rows
 }
 
 #' The same model for each column of `responses` (n x m)
@@ -147,6 +175,13 @@ engine_code_integer <- function(x) {
   engine_value(rs_code_integer(as.integer(x)))
 }
 
+#' Whether double and integer columns have missing or infinite values, and factors levels without
+#' rows
+#' @noRd
+engine_scan <- function(columns, threads) {
+  engine_value(rs_scan(unname(columns), threads))
+}
+
 #' A result, or the condition that a failure stands for
 #'
 #' Errors cross the boundary as values (DESIGN, section 6), and get their class and remedy here.
@@ -174,6 +209,21 @@ engine_remedies <- c(
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   not_finite = "Look for products of very large predictors, or rescale them.",
+  not_positive_definite = paste(
+    "Covariance matrices of levels must have positive eigenvalues: are some levels the same twice,",
+    "or is the matrix rounded?"
+  ),
+  duplicate_position = "Name groups in which each position occurs once, or use nugget = TRUE.",
+  residual_start = paste(
+    "Give values that are correlations, standard deviations and ranges, or leave them out: the",
+    "engine finds its own."
+  ),
+  single_row_groups = "Name larger groups after the bar, or leave the correlation out.",
+  long_residual_group = paste(
+    "Name smaller groups after the bar. corAR1(), corCAR1() and corCompSymm() need no matrix,",
+    "whatever the size of a group."
+  ),
+  zero_covariate = "Use varConstPower() or varExp().",
   restriction = paste(
     "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and",
     "corARMA(), cannot."

@@ -231,7 +231,7 @@ column_parts <- function(terms, frame, contrasts, groups) {
       coded <- code_predictor(variable, labels[[i]], pattern[i, j], used$matrices[[variables[i]]])
       parts <- Map(
         function(values, label) c(list(label = label), part_level(values, groups)),
-        coded$columns, coded$names
+        lapply(coded$columns, column_values), coded$names
       )
       block <- unlist(
         lapply(parts, function(part) lapply(block, function(before) c(before, list(part)))),

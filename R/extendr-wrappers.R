@@ -42,8 +42,9 @@ rs_satterthwaite <- function(model, options) .Call(wrap__rs_satterthwaite, model
 rs_kenward_roger <- function(model, options, linear) .Call(wrap__rs_kenward_roger, model, options, linear)
 
 #' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
-#' `list(n =, x =, codes =, terms =)`, codes 0 where a row has none of the known levels, an element of
-#' terms NULL where the term is left out.
+#' `list(n =, x =, codes =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
+#' levels, an element of terms NULL where the term is left out. With `residual`, the structure of the new
+#' rows as that of the model's (codes of groups 0 for others), their residuals are predicted too.
 #' @noRd
 rs_prediction_variances <- function(model, options, rows) .Call(wrap__rs_prediction_variances, model, options, rows)
 
@@ -56,5 +57,15 @@ rs_fit_many <- function(model, options, responses, satterthwaite) .Call(wrap__rs
 #' theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 #' @noRd
 rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, model, options, which, cutoff)
+
+#' A product of `rows` (n x c, in the order of the data) with R = W^-1/2 D C D W^-1/2 at the natural parameters `phi`, or
+#' with a root of it: `what` is "whiten" (U, U'U = R^-1), "color" (U^-1), "times" (R) or "inverse". `residual` is the
+#' structure of these rows or NULL, `weights` W or NULL.
+#' @noRd
+rs_residual_rows <- function(residual, weights, phi, rows, what, threads) .Call(wrap__rs_residual_rows, residual, weights, phi, rows, what, threads)
+
+#' For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
+#' @noRd
+rs_scan <- function(columns, threads) .Call(wrap__rs_scan, columns, threads)
 
 # nolint end

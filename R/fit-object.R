@@ -138,12 +138,19 @@ new_devcomp <- function(result, reml, n_terms) {
 }
 
 #' What the engine needs to see the model again, as engine_fit() takes it
+#'
+#' @param in_place with X as columns and grouping factors as they are, which copies nothing; for who
+#'   only hands them over. Otherwise X is a matrix, and codes and columns are plain vectors.
 #' @noRd
-engine_inputs <- function(object) {
+engine_inputs <- function(object, in_place = FALSE) {
   list(
     fixed = list(
       y = response_values(object),
-      X = fixed_matrix(object$terms, object$frame, object$contrasts),
+      X = if (in_place) {
+        design_columns(object$terms, object$frame, object$contrasts, coded = TRUE)$columns
+      } else {
+        fixed_matrix(object$terms, object$frame, object$contrasts)
+      },
       names = names(object$coefficients),
       weights = object$prior.weights,
       offset = object$offset
@@ -152,7 +159,9 @@ engine_inputs <- function(object) {
       terms = object$random,
       cnms = object$cnms,
       theta_names = names(object$theta),
-      design = random_design(object$random, object$flist, object$frame, object$precision)
+      design = random_design(
+        object$random, object$flist, object$frame, object$precision, in_place
+      )
     ),
     residual = residual_design(object$residual, object$frame),
     residual_names = names(object$phi)

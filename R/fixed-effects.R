@@ -1,14 +1,15 @@
 # The fixed-effects model matrix X, the response, weights and offset.
 #
-# X is that of model.matrix() to the bit (values, column names, `assign`, `contrasts`), but is
-# built column by column: model.matrix() makes a character row name for each row, which at 10^6
-# rows takes longer than the fit.
+# X is that of model.matrix() to the bit (values, column names, `assign`, `contrasts`), but column
+# by column: the engine reads numeric variables and the codes of factors where the model frame has
+# them, so that a fit writes no matrix at all. Only who asks for X gets one.
 
 #' Everything that the fixed part of the formula gives
 #'
 #' @param model what [parse_formula()] returns; `frame` the model frame.
 #' @param contrasts the user's `contrasts` argument.
-#' @returns list(terms, X, names, assign, contrasts, xlevels, y, weights, offset)
+#' @returns list(terms, X, names, assign, contrasts, xlevels, y, weights, offset), X as the columns
+#'   of [design_columns()]
 #' @noRd
 build_fixed <- function(model, frame, contrasts) {
   terms <- fixed_terms(model$fixed, frame)
@@ -17,11 +18,11 @@ build_fixed <- function(model, frame, contrasts) {
   offset <- total_offset(terms, frame)
   check_constant(y, offset, response)
   check_contrasts_argument(contrasts, terms)
-  X <- fixed_matrix(terms, frame, contrasts)
+  design <- design_columns(terms, frame, contrasts, coded = TRUE)
   weights <- .subset2(frame, "(weights)")
   list(
-    terms = terms, X = X, names = colnames(X), assign = attr(X, "assign"),
-    contrasts = attr(X, "contrasts"), xlevels = factor_levels(terms, frame),
+    terms = terms, X = design$columns, names = design$names, assign = design$assign,
+    contrasts = design$contrasts, xlevels = factor_levels(terms, frame),
     y = y, weights = weights, offset = offset
   )
 }
@@ -103,13 +104,11 @@ total_offset <- function(terms, frame) {
 
 #' @noRd
 check_constant <- function(y, offset, name) {
-  if (!is.null(offset)) {
-    y <- y - offset
-  }
   n <- length(y)
-  if (n > 1L && y[1L] == y[n] && all(y == y[1L])) {
+  at <- function(i) if (is.null(offset)) y[i] else y[i] - offset[i]
+  if (n > 1L && at(1L) == at(n) && all(at(seq_len(n)) == at(1L))) {
     ferrolmm_abort(
-      paste0("The response `", name, "` is constant: it is ", signif(y[1L], 6L), " in all ",
+      paste0("The response `", name, "` is constant: it is ", signif(at(1L), 6L), " in all ",
              count_of(n, "row"), if (!is.null(offset)) ", after the offset", "."),
       "response", i = "There is no variation to explain."
     )
@@ -154,16 +153,28 @@ factor_levels <- function(terms, frame) {
 fixed_matrix <- function(terms, frame, contrasts = NULL) {
   design <- design_columns(terms, frame, contrasts)
   n <- .row_names_info(frame, 2L)
-  columns <- design$columns
-  for (k in which(vapply(columns, is.null, NA))) {
-    columns[[k]] <- rep.int(1, n)
-  }
-  X <- if (length(columns)) unlist(columns, use.names = FALSE) else double()
-  dim(X) <- c(n, length(columns))
+  X <- columns_matrix(design$columns, n)
   dimnames(X) <- list(NULL, design$names)
   attr(X, "assign") <- design$assign
   attr(X, "contrasts") <- design$contrasts
   X
+}
+
+#' Columns as [design_columns()] returns them, as a matrix
+#' @noRd
+columns_matrix <- function(columns, n) {
+  for (k in seq_along(columns)) {
+    columns[[k]] <- if (is.null(columns[[k]])) rep.int(1, n) else column_values(columns[[k]])
+  }
+  X <- if (length(columns)) unlist(columns, use.names = FALSE) else double()
+  dim(X) <- c(n, length(columns))
+  X
+}
+
+#' A column's values, a double each row
+#' @noRd
+column_values <- function(column) {
+  if (is.list(column)) column$values[column$codes] else column
 }
 
 #' Columns that a terms object stands for
@@ -172,9 +183,10 @@ fixed_matrix <- function(terms, frame, contrasts = NULL) {
 #' the `factors` matrix codes a factor by its contrasts, entry 2 by an indicator per level; the
 #' columns of an interaction are all products, those of its first variable running fastest.
 #'
+#' @param coded leave the columns of a factor as list(codes, values), a value for each level?
 #' @returns list(columns = list of doubles (NULL is the constant 1), names, assign, contrasts)
 #' @noRd
-design_columns <- function(terms, frame, contrasts = NULL) {
+design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE) {
   pattern <- attr(terms, "factors")
   expressions <- as.list(attr(terms, "variables"))[-1L]
   variables <- variable_names(expressions)
@@ -193,8 +205,11 @@ design_columns <- function(terms, frame, contrasts = NULL) {
       block <- NULL
       for (i in which(pattern[, j] > 0L)) {
         variable <- .subset2(frame, variables[i])
-        coded <- code_predictor(variable, labels[i], pattern[i, j], used$matrices[[variables[i]]])
-        block <- if (is.null(block)) coded else multiply_columns(block, coded)
+        own <- code_predictor(variable, labels[i], pattern[i, j], used$matrices[[variables[i]]])
+        block <- if (is.null(block)) own else multiply_columns(block, own)
+      }
+      if (!coded) {
+        block$columns <- lapply(block$columns, column_values)
       }
       columns <- c(columns, block$columns)
       names <- c(names, block$names)
@@ -287,14 +302,16 @@ variable_contrasts <- function(x, name, given) {
   )
 }
 
-#' Columns of one variable
+#' Columns of one variable, those of a factor as list(codes, values)
 #' @noRd
 code_predictor <- function(x, label, code, contrast_matrix) {
   if (is_categorical(x)) {
-    codes <- if (is.logical(x)) x + 1L else as.integer(x)
+    codes <- if (is.logical(x)) x + 1L else x
     if (code == 2L) {
       levels <- categories(x)
-      columns <- lapply(seq_along(levels), function(l) as.double(codes == l))
+      columns <- lapply(seq_along(levels), function(l) {
+        list(codes = codes, values = as.double(seq_along(levels) == l))
+      })
       return(list(columns = columns, names = paste0(label, levels)))
     }
     suffix <- colnames(contrast_matrix)
@@ -302,7 +319,7 @@ code_predictor <- function(x, label, code, contrast_matrix) {
       suffix <- seq_len(ncol(contrast_matrix))
     }
     columns <- lapply(seq_len(ncol(contrast_matrix)), function(l) {
-      as.double(contrast_matrix[, l])[codes]
+      list(codes = codes, values = as.double(contrast_matrix[, l]))
     })
     return(list(columns = columns, names = paste0(label, suffix)))
   }
@@ -339,8 +356,9 @@ code_matrix <- function(x, label) {
 #' @noRd
 multiply_columns <- function(a, b) {
   columns <- list()
-  for (right in b$columns) {
-    for (left in a$columns) columns[[length(columns) + 1L]] <- left * right
+  lefts <- lapply(a$columns, column_values)
+  for (right in lapply(b$columns, column_values)) {
+    for (left in lefts) columns[[length(columns) + 1L]] <- left * right
   }
   list(
     columns = columns,

@@ -289,6 +289,7 @@ format_certificate <- function(certificate) {
     singular = "optimum proved, at the boundary: singular fit",
     `not-identified` = "NOT proved: the data do not identify all covariance parameters",
     `iteration-limit` = "NOT proved: stopped at the limit of evaluations",
+    `time-limit` = "NOT proved: stopped at the time limit",
     interrupted = "NOT proved: interrupted",
     evaluated = "none, evaluated at the given theta",
     "NOT proved"

@@ -51,6 +51,9 @@ getME.lmm <- function(object, name, ...) {
   if (length(name) == 1L) {
     return(me_components[[name]](object))
   }
+  if (length(name) == length(me_components) && !has_factor_theta(object)) {
+    name <- setdiff(name, "Lind")
+  }
   lapply(structure(name, names = name), function(one) me_components[[one]](object))
 }
 
@@ -271,7 +274,7 @@ block_pattern <- function(term) {
 #' Lambda', sparse q x q, zeros on the pattern kept
 #' @noRd
 build_lambdat <- function(object) {
-  if (has_known(object) || any(vapply(object$random, is_structured, NA))) {
+  if (!has_factor_theta(object)) {
     return(structured_lambdat(object))
   }
   pattern <- lambdat_pattern(object)
@@ -290,8 +293,13 @@ is_structured <- function(term) {
 }
 
 #' @noRd
+has_factor_theta <- function(object) {
+  !has_known(object) && !any(vapply(object$random, is_structured, NA))
+}
+
+#' @noRd
 need_factor_theta <- function(object) {
-  if (has_known(object) || any(vapply(object$random, is_structured, NA))) {
+  if (!has_factor_theta(object)) {
     ferrolmm_abort(
       "`Lind` is defined where theta holds the entries of the covariance factors.", "argument",
       i = "Not so with structures such as cs() and ar1(), or known matrices of levels."
@@ -323,7 +331,7 @@ weighted_system <- function(object) {
   if (is.null(object$prior.weights) && !has_residual(object)) {
     return(system)
   }
-  Matrix::tcrossprod(system, whitening_matrix(object))
+  Matrix::tcrossprod(system, residual_root(object, "whiten"))
 }
 
 #' R^-1/2 times a matrix with a row for each row of the fit
@@ -333,10 +341,7 @@ whiten_rows <- function(object, x) {
   if (!has_correlation(object)) {
     return(x)
   }
-  by_block(
-    object$residual, object$phi, training_design(object), x,
-    function(x, root) forwardsolve(root, x)
-  )
+  correlation_times(object, training_design(object), x, "whiten")
 }
 
 #' L: LL' = P (Lambda'Z'WZ Lambda + I) P'
@@ -382,7 +387,7 @@ scale_and_unit_factors <- function(object) {
 #' The criterion that was minimised, as a function of theta
 #' @noRd
 criterion_function <- function(object) {
-  model <- model_of(engine_inputs(object))
+  model <- model_of(engine_inputs(object, in_place = TRUE))
   reml <- object$REML
   control <- engine_control(object)
   phi <- unname(object$phi)

@@ -51,6 +51,7 @@
 image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, main = NULL,
                       xlab = NULL, ylab = NULL, col = NULL, resolution = NULL, ...) {
   which <- check_image_arguments(which, resolution, ...)
+  need_random(x, "image()")
   if (is.null(resolution)) resolution <- device_resolution()
   if (which != "Z") {
     if (!is.null(terms) || !is.null(levels) || !is.null(rows)) {

@@ -32,6 +32,7 @@
 #' @method lmList lmm
 #' @export
 lmList.lmm <- function(object, data, level = 1L, subset, na.action, pool = TRUE, warn.lm = TRUE) {
+  need_random(object, "lmList()")
   group <- choose_group(object, level, "level")
   inputs <- engine_inputs(object)$fixed
   X <- inputs$X[, !is.na(object$coefficients), drop = FALSE]

@@ -209,7 +209,9 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   model <- parse_formula(formula, data, caller, spec)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula
-  frame <- build_frame(model, data, given, na_action, caller, group_columns(spec))
+  frame <- build_frame(
+    model, data, given, na_action, caller, group_columns(spec), control$threads
+  )
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
   residual <- build_residual(spec, frame, random)
@@ -249,7 +251,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
   control <- resolve_constraints(control, names)
   fit_at <- function(residual, start) {
     model <- engine_model(fixed, random, residual_design(residual, frame))
-    engine_fit(model, reml, start, control)
+    with_names(engine_fit(model, reml, start, control), residual, frame, random)
   }
   if (!depends_on_fitted(residual)) {
     return(list(result = fit_at(residual, start), frame = frame))

@@ -7,14 +7,16 @@
 #'   criterion, status, evaluations
 #' @noRd
 fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE) {
-  X <- inputs$fixed$X
-  storage.mode(responses) <- "double"
+  p <- if (is.list(inputs$fixed$X)) length(inputs$fixed$X) else ncol(inputs$fixed$X)
+  if (!is.double(responses)) {
+    storage.mode(responses) <- "double"
+  }
   names <- c(inputs$random$theta_names, inputs$residual_names)
   fits <- engine_fit_many(
     model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite
   )
   for (name in c("beta", "standard_error", "ddf")) {
-    fits[[name]] <- matrix(fits[[name]], ncol(X), ncol(responses))
+    fits[[name]] <- matrix(fits[[name]], p, ncol(responses))
   }
   fits
 }
@@ -61,7 +63,7 @@ refit_many <- function(object, responses, control, ddf) {
   responses <- check_many_responses(responses, object)
   names <- colnames(responses)
   missing <- colSums(!is.finite(responses)) > 0
-  inputs <- engine_inputs(object)
+  inputs <- engine_inputs(object, in_place = TRUE)
   fits <- fit_responses(inputs, responses, object$REML, control, ddf == "Satterthwaite")
   if (any(missing)) {
     ferrolmm_inform(

@@ -11,9 +11,11 @@
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
+#' @param threads for the look at the columns.
 #' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`.
 #' @noRd
-build_frame <- function(model, data, given, na_action, caller, grouping = NULL) {
+build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
+                        threads = 1L) {
   check_data(data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
@@ -39,8 +41,9 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL) 
   }
   check_any_rows(n, data, rows, given$subset)
   skip <- c(leaf_names(model$bars), grouping)
-  frame <- drop_missing(columns, row_names, n, na_action, skip)
-  frame <- tidy_factors(frame)
+  facts <- look_at_columns(columns, n, threads)
+  frame <- drop_missing(columns, row_names, n, na_action, skip, facts$complete)
+  frame <- tidy_factors(frame, if (all(facts$complete)) facts$all_used)
   attr(terms, "predvars") <- predvars
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
   attr(frame, "terms") <- terms
@@ -285,6 +288,9 @@ check_row_argument <- function(value, role, n) {
 
 #' @noRd
 check_weights <- function(w) {
+  if (isTRUE(min(w) >= 0 && max(w) < Inf)) {
+    return(invisible())
+  }
   if (any(w < 0, na.rm = TRUE)) {
     ferrolmm_abort(
       paste0("`weights` has negative values, the first in row ", which(w < 0)[1L], "."),
@@ -306,7 +312,7 @@ used_rows <- function(weights, subset, data, n, env, caller) {
     value <- evaluate_argument(subset, "subset", data, env, caller)
     rows <- subset_rows(value, n, data)
   }
-  if (!is.null(weights)) {
+  if (!is.null(weights) && !isTRUE(min(weights) > 0)) {
     zero <- !is.na(weights) & weights == 0
     if (any(zero)) {
       rows <- if (is.null(rows)) which(!zero) else rows[!zero[rows]]
@@ -399,13 +405,32 @@ leaf_names <- function(bars) {
   names
 }
 
-#' Apply na.action where something is missing, and refuse what is infinite
-#'
-#' One pass over each variable: a sum is finite unless something is missing or infinite (or
-#' overflows, which the second look settles).
+#' Rows from which the engine looks at columns faster than R
 #' @noRd
-drop_missing <- function(columns, row_names, n, na_action, skip) {
-  suspect <- !vapply(columns, all_finite, NA)
+many_rows <- 2000L
+
+#' Is nothing missing or infinite in a column, and has each level of a factor a row?
+#'
+#' @returns list(complete, all_used), logical; `all_used` NULL where nobody looked
+#' @noRd
+look_at_columns <- function(columns, n, threads) {
+  if (n < many_rows) {
+    return(list(complete = vapply(columns, all_finite, NA), all_used = NULL))
+  }
+  complete <- all_used <- rep.int(TRUE, length(columns))
+  names(complete) <- names(columns)
+  by_engine <- vapply(columns, typeof, "") %in% c("double", "integer")
+  complete[!by_engine] <- vapply(columns[!by_engine], all_finite, NA)
+  found <- engine_scan(columns[by_engine], threads)
+  complete[by_engine] <- found$complete
+  all_used[by_engine] <- found$all_used
+  list(complete = complete, all_used = all_used)
+}
+
+#' Apply na.action where something is missing, and refuse what is infinite
+#' @noRd
+drop_missing <- function(columns, row_names, n, na_action, skip, complete) {
+  suspect <- !complete
   if (any(suspect)) {
     missing <- lapply(columns[suspect], is_missing_row)
     if (any(vapply(missing, any, NA))) {
@@ -420,6 +445,8 @@ drop_missing <- function(columns, row_names, n, na_action, skip) {
   as_frame(columns, row_names)
 }
 
+#' A sum is finite unless something is missing or infinite (or it overflows, which a second look
+#' settles)
 #' @noRd
 all_finite <- function(x) {
   if (!is.double(x)) {
@@ -563,13 +590,15 @@ check_finite <- function(frame, names) {
 }
 
 #' Character variables become factors, unused levels go
+#'
+#' @param all_used for each column whether all its levels have rows; NULL: not known yet.
 #' @noRd
-tidy_factors <- function(frame) {
+tidy_factors <- function(frame, all_used = NULL) {
   for (k in seq_along(frame)) {
     x <- .subset2(frame, k)
     if (k > 1L && is.character(x) && is.null(dim(x))) {
       frame <- set_column(frame, k, character_factor(x))
-    } else if (is.factor(x)) {
+    } else if (is.factor(x) && !isTRUE(all_used[k])) {
       used <- tabulate(x, nlevels(x)) > 0L
       if (!all(used)) {
         frame <- set_column(frame, k, drop_levels(x, used))

@@ -207,6 +207,9 @@ draw_random_quantiles <- function(object, ...) {
       draw_cloud, c(list(normal_scores(z)[shown], z[shown]), style)
     )
   }
+  if (length(samples) == 0L) {
+    return(invisible())
+  }
   text <- names(samples)
   text[!drawn] <- paste(text[!drawn], "(all zero)")
   graphics::legend(

@@ -96,19 +96,18 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   }
   values <- predicted_values(object, rows, parts, random.only)
   means <- values
-  noise <- if (observation) function(phi) noise_variances(object, rows, weights, means, phi)
+  target <- list(
+    rows = rows, parts = parts, random_only = random.only, correlated = residual.cor,
+    noise = if (observation) function(phi) noise_variances(object, rows, weights, means, phi)
+  )
   if (residual.cor) {
-    spread <- sqrt(noise(unname(object$phi)))
-    values <- values + spread * predicted_residuals(object, rows)$values
+    target$design <- correlated_design(object, target, weights, means)
+    values <- values + correlated_predictions(object, target, theta_of(object))$values
   }
   names(values) <- rows$names
   if (!se.fit && interval == "none") {
     return(stats::napredict(rows$omitted, values))
   }
-  target <- list(
-    rows = rows, parts = parts, random_only = random.only, noise = noise,
-    correlated = residual.cor
-  )
   predict_uncertain(
     object, values, target, se.fit, interval, check_level(level),
     match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
@@ -400,7 +399,7 @@ new_offset <- function(object, frame, newdata) {
 predict_uncertain <- function(object, values, target, se_fit, interval, level, ddf) {
   relative <- function(theta, noise) {
     if (target$correlated) {
-      return(correlated_variances(object, target, theta))
+      return(correlated_predictions(object, target, theta)$variances)
     }
     variances <- target_variances(object, target, theta)
     if (noise && !is.null(target$noise)) {
@@ -443,7 +442,8 @@ target_variances <- function(object, target, theta) {
   n <- length(rows$names)
   design <- target_design(object, target, n)
   known <- engine_prediction_variances(
-    model_of(engine_inputs(object)), theta, object$REML, engine_control(object), design
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML, engine_control(object),
+    design
   )
   known + new_level_variances(object, target, design$terms, theta)
 }
@@ -507,7 +507,9 @@ noise_variances <- function(object, rows, weights, means, phi = object$phi) {
   }
   frame <- frame_with_fitted(object, rows, means)
   weights <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
-  scale_values(object$residual, phi, residual_design(object$residual, frame), n)^2 / weights
+  variances <- object$residual
+  variances["correlation"] <- list(NULL)
+  scale_values(object$residual, phi, residual_design(variances, frame), n)^2 / weights
 }
 
 #' The frame of rows with the fitted values that variances depend on

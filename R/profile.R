@@ -147,6 +147,13 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
   if (length(which) == 0L) {
     return(list())
   }
+  if (has_constraints(object)) {
+    ferrolmm_abort(
+      paste0("Variance parameters are not profiled where some are held or tied, ",
+             "or sigma is known."),
+      "argument", i = "Fixed effects are: which = \"beta_\"."
+    )
+  }
   inputs <- engine_inputs(object)
   found <- engine_inference(engine_profile, object, which, cutoff)
   estimate <- natural_parameters(object)

@@ -57,7 +57,7 @@ assemble_random <- function(terms, nl, keys, groups) {
     theta_names = as.character(unlist(lapply(terms, term_theta_names))),
     precision = precision,
     design = list(
-      factors = engine_factors(flist, precision), terms = engine_terms(terms, columns)
+      factors = engine_factors(flist, precision, TRUE), terms = engine_terms(terms, columns)
     )
   )
 }
@@ -66,11 +66,13 @@ assemble_random <- function(terms, nl, keys, groups) {
 #'
 #' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
 #'   levels.
+#' @param in_place hand over the factor itself: the engine reads its codes where they are
 #' @noRd
-engine_factors <- function(flist, precision) {
+engine_factors <- function(flist, precision, in_place) {
   lapply(seq_along(flist), function(f) {
     factor <- flist[[f]]
-    list(codes = as.integer(factor), n_levels = nlevels(factor), precision = precision[[f]])
+    codes <- if (in_place) factor else as.integer(factor)
+    list(codes = codes, n_levels = nlevels(factor), precision = precision[[f]])
   })
 }
 
@@ -89,11 +91,13 @@ engine_terms <- function(terms, columns) {
 }
 
 #' The engine's view of the random part, from what a fitted object keeps
+#'
+#' @param in_place as the engine reads it best, or as plain vectors?
 #' @noRd
-random_design <- function(terms, flist, frame, precision) {
+random_design <- function(terms, flist, frame, precision, in_place = FALSE) {
   list(
-    factors = engine_factors(flist, precision),
-    terms = engine_terms(terms, lapply(terms, term_columns, frame))
+    factors = engine_factors(flist, precision, in_place),
+    terms = engine_terms(terms, lapply(terms, term_columns, frame, coded = in_place))
   )
 }
 
@@ -102,7 +106,7 @@ random_design <- function(terms, flist, frame, precision) {
 #' The terms of one bar: one per column if it is a double bar, and one per grouping factor
 #' @noRd
 expand_bar <- function(bar, groups, frame) {
-  basis <- basis_columns(bar$lhs, frame)
+  basis <- basis_columns(bar$lhs, frame, coded = TRUE)
   k <- length(basis$columns)
   if (k == 0L) {
     ferrolmm_abort(
@@ -158,18 +162,18 @@ term_lhs_label <- function(bar, basis, set) {
 #' As in lme4 the `contrasts` argument does not apply here; contrasts of the factor itself do.
 #' @returns as [design_columns()]
 #' @noRd
-basis_columns <- function(lhs, frame, contrasts = NULL) {
+basis_columns <- function(lhs, frame, contrasts = NULL, coded = FALSE) {
   if (is.numeric(lhs) && identical(as.double(lhs), 1)) {
     return(list(columns = list(NULL), names = "(Intercept)"))
   }
   terms <- stats::terms.formula(as.call(list(quote(`~`), lhs)))
-  design_columns(terms, frame, contrasts)
+  design_columns(terms, frame, contrasts, coded)
 }
 
 #' The k basis columns of a term on any frame that has its variables
 #' @noRd
-term_columns <- function(term, frame) {
-  basis_columns(term$lhs, frame, term$contrasts)$columns[term$columns]
+term_columns <- function(term, frame, coded = FALSE) {
+  basis_columns(term$lhs, frame, term$contrasts, coded)$columns[term$columns]
 }
 
 #' Part of a formula as it would be typed
@@ -257,9 +261,11 @@ same_partition <- function(a, b) {
     return(FALSE)
   }
   maps <- function(rows) {
+    from <- as.integer(a$codes[rows])
+    to <- as.integer(b$codes[rows])
     map <- integer(a$n_levels)
-    map[a$codes[rows]] <- b$codes[rows]
-    all(map[a$codes[rows]] == b$codes[rows])
+    map[from] <- to
+    all(map[from] == to)
   }
   n <- length(a$codes)
   maps(seq_len(min(n, 100L))) && maps(seq_len(n))
@@ -269,7 +275,8 @@ same_partition <- function(a, b) {
 #' @noRd
 group_factor <- function(leaves, frame) {
   coded <- lapply(leaves, function(leaf) code_variable(.subset2(frame, leaf), leaf))
-  interact_codes(coded)[c("codes", "levels")]
+  group <- interact_codes(coded)
+  list(codes = as.integer(group$codes), levels = group$levels)
 }
 
 #' @noRd
@@ -298,6 +305,8 @@ interact_codes <- function(coded) {
 }
 
 #' Codes and levels of one grouping variable, with the levels of factor(x)
+#'
+#' The codes of a factor are the factor itself: nothing is copied.
 #' @noRd
 code_variable <- function(x, name) {
   if (is.factor(x)) {
@@ -310,7 +319,8 @@ code_variable <- function(x, name) {
     )
   }
   if (is.logical(x)) {
-    return(code_factor(factor(x)))
+    coded <- engine_code_integer(x + 0L)
+    return(list(codes = coded$codes, levels = c("FALSE", "TRUE")[coded$values + 1L]))
   }
   if (is.object(x) || is.character(x)) {
     return(code_factor(factor(x)))
@@ -329,7 +339,7 @@ code_factor <- function(x) {
     levels[is.na(levels)] <- "<NA>"
     levels <- levels(x) <- make.unique(levels)
   }
-  list(codes = as.integer(x), levels = levels, factor = x)
+  list(codes = x, levels = levels, factor = x)
 }
 
 #' Whole numbers take the way of integers; the labels are those of the doubles ("1e+05")

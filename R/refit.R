@@ -55,7 +55,7 @@ refitML.lmm <- function(x, ...) {
 #' Run the engine on the model that an object describes, and put the result in its place
 #' @noRd
 fit_again <- function(object) {
-  inputs <- engine_inputs(object)
+  inputs <- engine_inputs(object, in_place = TRUE)
   found <- fit_design(
     inputs$fixed, inputs$random, object$residual, object$frame, object$REML, NULL, object$control
   )

@@ -1,5 +1,5 @@
-# R of a fitted model, group by group: variances, correlations, roots. What the engine does for the
-# fit in closed form is done here for the one group, or the rows, that a user asks about.
+# R of a fitted model: variances, correlations, roots. Products with all rows are the engine's; a
+# correlation matrix is formed here for the one group, or the rows, that a user asks about.
 
 #' phi by structure
 #'
@@ -98,47 +98,50 @@ spatial_correlation <- function(correlation, par, position) {
   if (correlation$nugget) value * (1 - par[2L]) else value
 }
 
-#' Rows of each group, groups of one row left out; ordered by position where there is an order
-#' @noRd
-residual_blocks <- function(residual, design) {
-  if (is.null(residual$correlation)) {
-    return(list())
-  }
-  codes <- design$groups$codes
-  position <- design$correlation$position
-  order <- if (is.null(position) || is.list(position)) {
-    order(codes)
-  } else {
-    order(codes, position)
-  }
-  blocks <- split(order, codes[order])
-  unname(blocks[lengths(blocks) > 1L])
-}
-
 #' @noRd
 take_position <- function(position, rows) {
   if (is.list(position)) lapply(position, function(x) x[rows]) else position[rows]
 }
 
-#' Apply `use(values of a block, lower root of its correlation matrix)` to each block of a matrix
+#' C, or a root of it, times a matrix with a row for each row of the data
 #'
-#' Blocks with the same positions share the root.
+#' @param design what [residual_design()] makes of the rows; `what` as for [engine_residual_rows()].
 #' @noRd
-by_block <- function(residual, phi, design, values, use) {
-  par <- split_phi(residual, phi)$correlation
-  position <- design$correlation$position
-  known <- new.env()
-  for (rows in residual_blocks(residual, design)) {
-    here <- take_position(position, rows)
-    key <- paste(c(length(rows), unlist(here)), collapse = " ")
-    root <- known[[key]]
-    if (is.null(root)) {
-      root <- t(chol(position_correlation(residual$correlation, par, here, length(rows))))
-      assign(key, root, envir = known)
-    }
-    values[rows, ] <- use(values[rows, , drop = FALSE], root)
+correlation_times <- function(object, design, x, what) {
+  design$scales <- list()
+  par <- split_phi(object$residual, object$phi)$correlation
+  engine_residual_rows(design, NULL, par, x, what, object$control$threads)
+}
+
+#' R, or a root of it, of the rows of a fit as a sparse matrix, relative to sigma^2
+#'
+#' From the product with the indicators of the first rows of all groups, of the second rows, ...
+#' @noRd
+residual_root <- function(object, what) {
+  n <- nobs.lmm(object)
+  sd <- sqrt(residual_variances(object))
+  scale <- if (what == "times") sd else 1 / sd
+  if (!has_correlation(object)) {
+    return(Matrix::Diagonal(x = if (what == "times") scale^2 else scale))
   }
-  values
+  design <- training_design(object)
+  codes <- design$groups$codes
+  sorted <- order(codes)
+  place <- integer(n)
+  place[sorted] <- sequence(rle(codes[sorted])$lengths)
+  indicators <- matrix(0, n, max(place))
+  indicators[cbind(seq_len(n), place)] <- if (what == "times") 1 else scale
+  blocks <- correlation_times(object, design, indicators, what)
+  at <- which(blocks != 0, arr.ind = TRUE)
+  partner <- matrix(NA_integer_, max(codes), max(place))
+  partner[cbind(codes, place)] <- seq_len(n)
+  i <- unname(at[, 1L])
+  j <- partner[cbind(codes[i], at[, 2L])]
+  x <- blocks[at]
+  if (what == "times") {
+    x <- x * scale[i] * scale[j]
+  }
+  Matrix::sparseMatrix(i = i, j = j, x = x, dims = c(n, n))
 }
 
 #' Parameters of the fit for the engine: theta, then phi
@@ -175,10 +178,7 @@ normalized_residuals <- function(object, values = object$residuals) {
   if (!has_correlation(object)) {
     return(scaled)
   }
-  drop(by_block(
-    object$residual, object$phi, training_design(object), matrix(scaled),
-    function(x, root) forwardsolve(root, x)
-  ))
+  drop(correlation_times(object, training_design(object), scaled, "whiten"))
 }
 
 #' Refuse what is defined for independent residuals only
@@ -192,12 +192,13 @@ need_independent <- function(object, what, remedy = NULL) {
   }
 }
 
+#' Refuse what is about random effects where there are none
 #' @noRd
-need_plain <- function(object, what, remedy = NULL) {
-  if (has_residual(object)) {
+need_random <- function(object, what) {
+  if (length(object$random) == 0L) {
     ferrolmm_abort(
-      paste0(what, " is not available for a model with a residual structure."), "residual",
-      i = remedy
+      paste0(what, " needs a model with random effects."), "argument",
+      x = "This one has a residual structure alone."
     )
   }
 }
@@ -229,38 +230,10 @@ residual_covariance <- function(object, rows) {
 #' R of all rows, sparse, times sigma^2
 #' @noRd
 whole_residual_covariance <- function(object) {
-  n <- nobs.lmm(object)
-  variance <- object$sigma^2 * residual_variances(object)
+  value <- object$sigma^2 * residual_root(object, "times")
   names <- row.names(object$frame)
-  if (!has_correlation(object)) {
-    value <- Matrix::Diagonal(x = variance)
-    dimnames(value) <- list(names, names)
-    return(value)
-  }
-  design <- training_design(object)
-  blocks <- residual_blocks(object$residual, design)
-  alone <- setdiff(seq_len(n), unlist(blocks))
-  pieces <- lapply(blocks, function(rows) {
-    list(
-      i = rep(rows, length(rows)), j = rep(rows, each = length(rows)),
-      x = as.vector(residual_covariance_block(object, design, rows, variance))
-    )
-  })
-  pieces <- c(pieces, list(list(i = alone, j = alone, x = variance[alone])))
-  part <- function(name) unlist(lapply(pieces, `[[`, name))
-  Matrix::sparseMatrix(
-    i = part("i"), j = part("j"), x = part("x"), dims = c(n, n), dimnames = list(names, names)
-  )
-}
-
-#' @noRd
-residual_covariance_block <- function(object, design, rows, variance) {
-  par <- split_phi(object$residual, object$phi)$correlation
-  sd <- sqrt(variance[rows])
-  outer(sd, sd) * position_correlation(
-    object$residual$correlation, par, take_position(design$correlation$position, rows),
-    length(rows)
-  )
+  dimnames(value) <- list(names, names)
+  value
 }
 
 # getVarCov() --------------------------------------------------------------------------------------

@@ -650,7 +650,8 @@ check_positions <- function(correlation, frame) {
   groups <- residual_groups(correlation, frame)
   position <- residual_positions(correlation, frame, groups$codes)
   key <- if (is.list(position)) do.call(paste, position) else position
-  twice <- anyDuplicated(data.frame(groups$codes, key))
+  key <- match(key, unique(key))
+  twice <- anyDuplicated(groups$codes + (key - 1) * length(groups$levels))
   if (twice > 0L) {
     values <- vapply(correlation$covariates, function(name) {
       paste0(name, " = ", format(frame[[name]][twice]))
@@ -929,9 +930,13 @@ scale_design <- function(scale, frame) {
 
 #' Columns of the model frame that the structure needs
 #'
-#' @param what "all", or "scales" for the variances alone.
+#' @param what "all"; "scales" for the variances alone; "covariates" for the numbers that they
+#'   depend on.
 #' @noRd
 residual_columns <- function(residual, what = "all") {
+  if (what == "covariates") {
+    return(as.character(unlist(lapply(residual$scales, `[[`, "covariate"))))
+  }
   scales <- unlist(lapply(residual$scales, function(s) c(s$covariate, s$stratum)))
   correlation <- c(residual$correlation$covariates, residual$correlation$group)
   unique(as.character(c(scales, residual$fixed, if (what == "all") correlation)))

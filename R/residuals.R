@@ -8,7 +8,10 @@
 #'   `"pearson"` (and `"deviance"`): times the square root of the prior weight, divided by the
 #'   variance function. `"scaled"`: Pearson residuals divided by the residual standard deviation.
 #'   `"normalized"`: scaled residuals with their estimated correlations taken out: \eqn{L^{-1}}
-#'   times those of a residual group, \eqn{LL'} their correlation matrix. `"marginal"`: observed
+#'   times those of a residual group in the order of their positions, \eqn{LL'} their correlation
+#'   matrix, \eqn{L} lower triangular. Each is what its own row adds to the rows before it, over its
+#'   standard deviation. (For `corCompSymm()` 'nlme' has the mean of the group and contrasts
+#'   instead, which belong to no row; their sum of squares is the same.) `"marginal"`: observed
 #'   minus \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
 #' @param scaled Divide by the residual standard deviation?
 #' @param ... Not used.

@@ -179,9 +179,7 @@ noise_drawer <- function(object, rows, weights, means) {
   design <- residual_design(object$residual, frame_with_fitted(object, rows, means))
   check_new_positions(object, rows, design)
   function() {
-    z <- by_block(
-      object$residual, object$phi, design, matrix(stats::rnorm(n)), function(x, root) root %*% x
-    )
+    z <- correlation_times(object, design, stats::rnorm(n), "color")
     deviation * drop(z)
   }
 }

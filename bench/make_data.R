@@ -9,7 +9,28 @@ RNGkind("Mersenne-Twister", "Inversion", "Rejection")
 ## A factor from integer codes: the levels are the sorted codes that occur, with a letter in front.
 coded <- function(codes, letter) {
   values <- sort(unique(codes))
-  factor(paste0(letter, codes), levels = paste0(letter, values))
+  structure(match(codes, values), levels = paste0(letter, values), class = "factor")
+}
+
+## Ratings of items by users, each pair once, both with degrees that follow power laws.
+ratings <- function(n, users, items, seed) {
+  set.seed(seed)
+  weight_user <- sample((seq_len(users) + 50)^-0.7)
+  weight_item <- sample((seq_len(items) + 20)^-0.9)
+  key <- numeric()
+  while (length(key) < n) {
+    m <- ceiling(1.3 * (n - length(key)) + 1000)
+    user <- sample.int(users, m, TRUE, weight_user)
+    item <- sample.int(items, m, TRUE, weight_item)
+    key <- unique(c(key, (user - 1) * items + item))
+  }
+  key <- sample(key, n)
+  user <- as.integer((key - 1) %/% items) + 1L
+  item <- as.integer((key - 1) %% items) + 1L
+  x <- rnorm(n)
+  y <- 3.5 + 0.1 * x + rnorm(users, 0, 0.45)[user] + rnorm(items, 0, 0.5)[item] +
+    rnorm(n, 0, 0.85)
+  data.frame(y = y, x = x, user = coded(user, "u"), item = coded(item, "i"))
 }
 
 ## A factor that has lost its order and its unused levels.
@@ -94,6 +115,30 @@ make <- list(
     y <- 2 + 0.7 * x + intercept[g] + slope[g] * x + rnorm(1000000L, 0, 2)
     data.frame(y = y, x = x, g = coded(g, "g"))
   },
+
+  ## A random intercept: 1e7 rows, 1e5 groups.
+  int1e7 = function() {
+    set.seed(2)
+    g <- sample.int(100000L, 10000000L, TRUE)
+    x1 <- rnorm(10000000L)
+    x2 <- runif(10000000L)
+    y <- 1 + 0.5 * x1 - x2 + rnorm(100000L)[g] + rnorm(10000000L, 0, 2)
+    data.frame(y = y, x1 = x1, x2 = x2, g = coded(g, "g"))
+  },
+
+  ## Two crossed factors of 2e4 and 5e3 levels, 1e6 rows.
+  cross1e6 = function() {
+    set.seed(3)
+    a <- sample.int(20000L, 1000000L, TRUE)
+    b <- sample.int(5000L, 1000000L, TRUE)
+    x <- rnorm(1000000L)
+    y <- 3 + 0.3 * x + rnorm(20000L, 0, 1)[a] + rnorm(5000L, 0, 0.7)[b] + rnorm(1000000L, 0, 1.5)
+    data.frame(y = y, x = x, a = coded(a, "a"), b = coded(b, "b"))
+  },
+
+  ## Ratings as in MovieLens, 1e6 and 1e7 of them.
+  ml1e6 = function() ratings(1000000L, 60000L, 20000L, 4),
+  ml1e7 = function() ratings(10000000L, 70000L, 10700L, 5),
 
   ## 400 subjects by 60 items in a Latin square; two factors within both, all effects random in both.
   maximal = function() {

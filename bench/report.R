@@ -1,82 +1,169 @@
-## Rscript report.R --list [MODEL ...]      prints MODEL=DATA for each model to measure
-## Rscript report.R FOLDER [--readme]       writes bench/results.md from FOLDER/results.csv
+## Rscript report.R --list [--quick] [MODEL ...]   prints MODEL=DATA for each model to measure
+## Rscript report.R FOLDER [--readme]              writes bench/results.md and bench/scaling.png
+##                                                 from what is in FOLDER
 
 arguments <- commandArgs(TRUE)
 file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
-here <- dirname(normalizePath(file))
-models <- utils::read.csv(file.path(here, "models.csv"))
+source(file.path(dirname(file), "common.R"))
+here <- script_folder()
+models <- read_models(here)
 
-list_models <- function(wanted) {
+list_models <- function(wanted, quick) {
   unknown <- setdiff(wanted, models$model)
   if (length(unknown)) stop("no such model: ", paste(unknown, collapse = ", "))
-  chosen <- models[if (length(wanted)) match(wanted, models$model) else models$default, ]
-  cat(paste0(chosen$model, "=", chosen$data), sep = "\n")
+  chosen <- if (length(wanted)) match(wanted, models$model) else
+    which(if (quick) models$quick else models$default)
+  cat(paste0(models$model[chosen], "=", models$data[chosen]), sep = "\n")
 }
 
-show_seconds <- function(s) {
-  if (is.na(s)) "" else if (s < 0.1) sprintf("%.2f ms", 1000 * s) else sprintf("%.2f s", s)
+## Results: the last row of each model and engine.
+read_results <- function(folder) {
+  results <- utils::read.csv(file.path(folder, "results.csv"))
+  results[!duplicated(results[c("model", "engine")], fromLast = TRUE), ]
 }
 
-## How far a criterion is above the lower of the two, in words.
-show_excess <- function(criterion, best) {
-  excess <- criterion - best
-  if (is.na(excess)) "" else if (excess < 5e-7) "" else sprintf(" (+%.2g)", excess)
+## How far a criterion is above the lowest, in words.
+show_excess <- function(excess) {
+  if (is.na(excess) || excess < 5e-7) "" else sprintf(" (+%.2g)", excess)
 }
 
 table_of <- function(results) {
-  last <- function(model, engine) {
-    row <- results[results$model == model & results$engine == engine, ]
-    if (nrow(row)) row[nrow(row), ] else NULL
-  }
-  lines <- character()
-  for (name in models$model) {
-    ours <- last(name, "ferrolmm")
-    theirs <- last(name, "lme4")
-    lm <- last(name, "lm")
-    if (is.null(ours) || is.null(theirs)) next
-    best <- min(ours$criterion, theirs$criterion)
-    lines <- c(lines, sprintf(
-      "| %s (%s rows) | %s | %s | **%.0f** | %s | %s%s | %s%s | %.0f / %.0f MB |",
-      name, format(ours$rows, big.mark = " "), show_seconds(ours$seconds),
-      show_seconds(theirs$seconds), theirs$seconds / ours$seconds,
-      if (is.null(lm)) "" else show_seconds(lm$seconds),
-      formatC(ours$criterion, format = "f", digits = 6), show_excess(ours$criterion, best),
-      formatC(theirs$criterion, format = "f", digits = 6), show_excess(theirs$criterion, best),
-      ours$peak, theirs$peak
-    ))
-    for (row in list(ours, theirs)) {
-      if (row$seconds > 1.2 * row$cpu) {
-        cat(sprintf(
-          "%s, %s: %.1f s of wall time for %.1f s of work: the machine was busy, measure again\n",
-          name, row$engine, row$seconds, row$cpu
-        ))
+  peers <- intersect(setdiff(engines, c("ferrolmm", "lm")), results$engine)
+  lines <- vapply(intersect(models$model, results$model), function(name) {
+    of <- function(engine) results[results$model == name & results$engine == engine, ]
+    best <- min(results$criterion[results$model == name], na.rm = TRUE)
+    ours <- of("ferrolmm")
+    if (nrow(ours) == 0L) {
+      return(NA_character_)
+    }
+    cell <- function(engine) {
+      row <- of(engine)
+      if (nrow(row) == 0L) {
+        return("")
       }
+      if (is.na(row$seconds)) {
+        return(sprintf("over %.0f s", row$cpu))
+      }
+      times <- row$seconds / ours$seconds
+      paste0(
+        show_seconds(row$seconds), sprintf(if (times >= 10) ", x%.0f" else ", x%.1f", times),
+        show_excess(row$criterion - best)
+      )
     }
-    goal <- models$goal[models$model == name]
-    if (!is.na(goal)) {
-      cat(sprintf("%-11s %6.1f times as fast; goal %g\n", name, theirs$seconds / ours$seconds, goal))
+    memory <- c(ours$peak, vapply(peers, function(peer) c(of(peer)$peak, NA)[1L], 0))
+    memory <- ifelse(is.na(memory), "-", sprintf("%.0f", memory))
+    paste0("| ", paste(c(
+      sprintf("%s (%s rows)", name, format(ours$rows, big.mark = " ", scientific = FALSE)),
+      paste0("**", show_seconds(ours$seconds), "**",
+             show_excess(ours$criterion - best)),
+      cell("lm"), vapply(peers, cell, ""), paste(memory, collapse = " / ")
+    ), collapse = " | "), " |")
+  }, "")
+  header <- c("model", "lmm()", "lm(), fixed effects alone", peers,
+              paste0("MB above the data: lmm() / ", paste(peers, collapse = " / ")))
+  c(
+    paste0("| ", paste(header, collapse = " | "), " |"),
+    paste0("|", strrep("---|", length(header))), stats::na.omit(unname(lines))
+  )
+}
+
+warn_busy <- function(results) {
+  busy <- which(!is.na(results$seconds) & results$seconds > 1.2 * results$cpu)
+  for (k in busy) {
+    cat(sprintf(
+      "%s, %s: %.3g s of wall time for %.3g s of work: the machine was busy, measure again\n",
+      results$model[k], results$engine[k], results$seconds[k], results$cpu[k]
+    ))
+  }
+  for (name in models$model[!is.na(models$goal)]) {
+    seconds <- function(engine) results$seconds[results$model == name & results$engine == engine]
+    times <- seconds("lme4") / seconds("ferrolmm")
+    if (length(times) == 1L && !is.na(times)) {
+      cat(sprintf("%-11s %6.1f times as fast as lme4; goal %g\n", name, times,
+                  models$goal[models$model == name]))
     }
   }
-  c(
-    paste(
-      "| model | lmm() | lmer() | times as fast | lm() without the random effects |",
-      "REML criterion, lmm() | lmer() | memory above the data, lmm() / lmer() |"
-    ),
-    "|---|---|---|---|---|---|---|---|", lines
-  )
 }
 
 provenance <- function(results) {
   last <- function(engine, field) utils::tail(results[[field]][results$engine == engine], 1L)
-  cpu <- grep("^model name", readLines("/proc/cpuinfo"), value = TRUE)
+  peers <- intersect(setdiff(engines, c("ferrolmm", "lm")), results$engine)
+  versions <- vapply(peers, function(peer) paste(peer, last(peer, "version")), "")
   sprintf(
     paste(
-      "Whole calls, least of several runs in one R session; ferrolmm %s with %s threads, lme4 %s",
-      "with %s, R %s, %s, %d cores, %s. (+x): so much above the lower of the two criteria."
+      "Whole calls with default settings (REML), each package in a process of its own: seconds of wall",
+      "time, least of several runs; xN: N times the time of lmm(); (+e): the criterion is e above the",
+      "lowest; memory: highest resident size during the first call less that before it. ferrolmm %s",
+      "with %s threads, %s, %s, R %s, %s, %d cores, %s."
     ),
-    last("ferrolmm", "version"), last("ferrolmm", "threads"), last("lme4", "version"),
-    last("lme4", "blas"), getRversion(), sub("^.*: ", "", cpu[[1L]]), parallel::detectCores(),
-    format(Sys.Date())
+    last("ferrolmm", "version"), last("ferrolmm", "threads"), paste(versions, collapse = ", "),
+    last("lme4", "blas"), getRversion(), cpu_name(), parallel::detectCores(), format(Sys.Date())
+  )
+}
+
+## Slopes of log cost against log size over the upper half of the sizes, where the cost is not overhead.
+exponent <- function(size, cost) {
+  upper <- size >= stats::median(size)
+  unname(stats::coef(stats::lm(log(cost[upper]) ~ log(size[upper])))[[2L]])
+}
+
+## The plot, and its exponents as a table.
+scaling <- function(folder) {
+  file <- file.path(folder, "scaling.csv")
+  if (!file.exists(file)) {
+    return(NULL)
+  }
+  points <- utils::read.csv(file)
+  what <- c(n = "rows n (J = 1 000, p = 2)", J = "levels J (n = 1e6, p = 2)",
+            p = "columns p (n = 1e5, J = 1 000)")
+  grDevices::png(file.path(here, "scaling.png"), 1500, 520, res = 130)
+  on.exit(grDevices::dev.off())
+  graphics::par(mfrow = c(1, 3), mar = c(4, 4.2, 2, 1), las = 1, cex = 0.9)
+  lines <- character()
+  for (by in names(what)) {
+    rows <- points[points$against == by, ]
+    size <- rows[[by]]
+    cost <- 1000 * cbind(rows$whole, rows$evaluation)
+    graphics::matplot(
+      size, cost, log = "xy", type = "b", pch = c(19, 1), lty = 1, col = c("#1b6ca8", "#c0504d"),
+      xlab = what[[by]], ylab = "ms", ylim = range(points$whole, points$evaluation) * 1000
+    )
+    slopes <- apply(cost, 2L, function(cost) exponent(size, cost))
+    graphics::legend(
+      "topleft", bty = "n", pch = c(19, 1), lty = 1, col = c("#1b6ca8", "#c0504d"),
+      legend = sprintf(c("whole call, exponent %.2f", "one evaluation, exponent %.2f"), slopes)
+    )
+    lines <- c(lines, sprintf(
+      "| %s | %s to %s | %s to %s | %.2f | %s to %s | %.2f |", what[[by]],
+      format(min(size)), format(max(size)), show_seconds(rows$whole[1L]),
+      show_seconds(rows$whole[nrow(rows)]), slopes[[1L]], show_seconds(rows$evaluation[1L]),
+      show_seconds(rows$evaluation[nrow(rows)]), slopes[[2L]]
+    ))
+  }
+  c(
+    "", "## Cost against size", "",
+    paste(
+      "`y ~ x1 + ... + xp + (x1 | g)`, g with J levels. One evaluation: criterion, gradient and Hessian,",
+      "by the engine's clock; after the moments no row is looked at again, so it does not depend on n.",
+      "Exponents are slopes of the logarithms over the upper half of the sizes."
+    ),
+    "", "| against | from, to | whole call | exponent | one evaluation | exponent |",
+    "|---|---|---|---|---|---|", lines, "", "![](scaling.png)"
+  )
+}
+
+determinism <- function(folder) {
+  file <- file.path(folder, "hashes.csv")
+  if (!file.exists(file)) {
+    return(NULL)
+  }
+  hashes <- utils::read.csv(file)
+  c(
+    "", "## The same bits for any number of threads", "",
+    "MD5 of all estimates (coefficients, theta, random effects, fitted values, certificate, ...), for",
+    "1, 2 and 4 threads:", "",
+    sprintf("- %s: %s%s", hashes$model, hashes$hash,
+            ifelse(hashes$same, ", equal", ", **not equal**"))
   )
 }
 
@@ -90,12 +177,16 @@ insert_in_readme <- function(lines) {
 }
 
 if (arguments[[1L]] == "--list") {
-  list_models(arguments[-1L])
+  list_models(setdiff(arguments[-1L], "--quick"), "--quick" %in% arguments)
 } else {
-  results <- utils::read.csv(file.path(arguments[[1L]], "results.csv"))
-  lines <- c(table_of(results), "", provenance(results))
-  writeLines(c("# lmm() against lmer(), as measured by bench/run", "", lines),
-             file.path(here, "results.md"))
+  folder <- arguments[[1L]]
+  results <- read_results(folder)
+  table <- c(table_of(results), "", provenance(results))
+  warn_busy(results)
+  lines <- c(
+    "# lmm() against others, as measured by bench/run", "", table, scaling(folder), determinism(folder)
+  )
+  writeLines(lines, file.path(here, "results.md"))
   cat(lines, sep = "\n")
-  if ("--readme" %in% arguments) insert_in_readme(lines)
+  if ("--readme" %in% arguments) insert_in_readme(table)
 }

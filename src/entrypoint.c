@@ -1,5 +1,7 @@
-/* All the C there is: R's way into the Rust library, and a poll for the user's interrupt. */
+/* All the C there is: R's way into the Rust library, a poll for the user's interrupt, and a line on
+   R's stderr. */
 #include <Rinternals.h>
+#include <R_ext/Print.h>
 #include <R_ext/Rdynload.h>
 #include <R_ext/Utils.h>
 
@@ -23,4 +25,10 @@ static void check_interrupt(void *unused)
 int ferrolmm_interrupt_pending(void)
 {
     return R_ToplevelExec(check_interrupt, NULL) == FALSE;
+}
+
+/* Shows text where R shows messages. */
+void ferrolmm_show(const char *text)
+{
+    REprintf("%s", text);
 }

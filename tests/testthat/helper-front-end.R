@@ -11,8 +11,16 @@ front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = s
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame)
   residual <- build_residual(spec, frame, random)
+  # what the engine reads in place, as plain matrix and vectors
+  fixed$X <- structure(
+    columns_matrix(fixed$X, .row_names_info(frame, 2L)), dimnames = list(NULL, fixed$names),
+    assign = fixed$assign, contrasts = fixed$contrasts
+  )
+  in_place <- random$design
+  random$design <- random_design(random$terms, random$flist, frame, random$precision)
   list(
-    model = model, frame = frame, fixed = fixed, random = random, residual = residual,
+    model = model, in_place = in_place, frame = frame, fixed = fixed, random = random,
+    residual = residual,
     design = residual_design(residual, frame)
   )
 }
@@ -59,8 +67,8 @@ expect_same_design <- function(formula, data, contrasts = NULL) {
   )
   testthat::expect_identical(
     random_design(
-      ours$random$terms, ours$random$flist, ours$frame, ours$random$precision
+      ours$random$terms, ours$random$flist, ours$frame, ours$random$precision, in_place = TRUE
     ),
-    ours$random$design, info = info
+    ours$in_place, info = info
   )
 }

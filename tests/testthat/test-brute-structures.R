@@ -92,8 +92,8 @@ test_that("the standard errors of variance parameters are those of the observed 
   }
 })
 
-# V of a model without random effects or with one random intercept: natural parameters are
-# (g, phi, sigma^2), R(phi) written out here
+# V(nu) written out here, in the parameters that SAS has: covariances for UN, CS and TOEP (V is
+# linear in them), variances of visits and strata, sigma^2; else correlations, ranges and powers
 test_that("Kenward-Roger and Satterthwaite for each structure of the residuals", {
   set.seed(5)
   d <- data.frame(id = factor(rep(1:14, each = 4)), visit = rep(1:4, 14), v = runif(56, 1, 3))
@@ -105,42 +105,70 @@ test_that("Kenward-Roger and Satterthwaite for each structure of the residuals",
   lag <- abs(outer(d$visit, d$visit, "-"))
   gap <- abs(outer(d$t, d$t, "-"))
   zero <- function(m) ifelse(same, m, 0)
-  pair <- function(phi) {
-    c <- diag(4)
-    c[lower.tri(c)] <- phi
+  pair <- function(diagonal, below) {
+    c <- diag(diagonal)
+    c[lower.tri(c)] <- below
     c[upper.tri(c)] <- t(c)[upper.tri(c)]
-    c[d$visit, d$visit]
+    zero(c[d$visit, d$visit])
   }
   chain <- function(phi) {
     outer(d$visit, d$visit, Vectorize(function(a, b) {
       prod(phi[seq_len(3) >= min(a, b) & seq_len(3) < max(a, b)])
     }))
   }
-  by_visit <- function(c, ratio) zero(c) * outer(c(1, ratio)[d$visit], c(1, ratio)[d$visit])
+  times <- function(sd, m) zero(m) * outer(sd, sd)
+  # natural parameters of a fit to nu: phi and sigma^2 as they are, unless said otherwise
+  lower <- which(lower.tri(diag(4)), arr.ind = TRUE)
   X <- model.matrix(~ arm * visit, d)
   spec <- list(
-    list(residual = ~ ar1(visit | id), r = function(phi) zero(phi^lag)),
-    list(correlation = nlme::corCAR1(form = ~ t | id), r = function(phi) zero(phi^gap)),
-    list(residual = ~ cs(visit | id), r = function(phi) zero(ifelse(lag == 0, 1, phi))),
-    list(residual = ~ us(visit | id), r = function(phi) by_visit(pair(phi[1:6]), phi[7:9])),
-    list(residual = ~ csh(visit | id), r = function(phi) {
-      by_visit(ifelse(lag == 0, 1, phi[1]), phi[2:4])
-    }),
-    list(residual = ~ toep(visit | id), r = function(phi) {
-      zero(matrix(c(1, phi)[lag + 1], nrow(lag)))
-    }),
-    list(residual = ~ ad(visit | id), r = function(phi) zero(chain(phi))),
-    list(correlation = nlme::corExp(form = ~ t | id), r = function(phi) zero(exp(-gap / phi))),
-    list(weights = nlme::varPower(form = ~ v), random = TRUE, r = function(phi) {
-      diag(d$v^(2 * phi))
-    }),
-    list(weights = nlme::varIdent(form = ~ 1 | arm), random = TRUE, r = function(phi) {
-      ratio <- ifelse(d$arm == d$arm[1], 1, phi)
-      diag(ratio^2)
-    }),
+    list(residual = ~ ar1(visit | id), v = function(nu) nu[2] * zero(nu[1]^lag)),
+    list(correlation = nlme::corCAR1(form = ~ t | id), v = function(nu) nu[2] * zero(nu[1]^gap)),
+    list(
+      residual = ~ cs(visit | id), nu = function(phi, s2) c(phi * s2, s2),
+      v = function(nu) zero(ifelse(lag == 0, nu[2], nu[1]))
+    ),
+    list(
+      residual = ~ us(visit | id),
+      nu = function(phi, s2) {
+        sd <- c(1, phi[7:9])
+        c(s2 * phi[1:6] * sd[lower[, 1]] * sd[lower[, 2]], s2 * phi[7:9]^2, s2)
+      },
+      v = function(nu) pair(nu[c(10, 7:9)], nu[1:6])
+    ),
+    list(
+      correlation = nlme::corSymm(form = ~ visit | id),
+      nu = function(phi, s2) c(s2 * phi, s2), v = function(nu) pair(rep(nu[7], 4), nu[1:6])
+    ),
+    list(
+      residual = ~ csh(visit | id), nu = function(phi, s2) c(phi[1], s2 * phi[2:4]^2, s2),
+      v = function(nu) times(sqrt(nu[c(5, 2:4)])[d$visit], ifelse(lag == 0, 1, nu[1]))
+    ),
+    list(
+      residual = ~ toep(visit | id), nu = function(phi, s2) c(phi * s2, s2),
+      v = function(nu) zero(matrix(nu[c(4, 1:3)][lag + 1], nrow(lag)))
+    ),
+    list(
+      residual = ~ toeph(visit | id), nu = function(phi, s2) c(phi[1:3], s2 * phi[4:6]^2, s2),
+      v = function(nu) {
+        times(sqrt(nu[c(7, 4:6)])[d$visit], matrix(c(1, nu[1:3])[lag + 1], nrow(lag)))
+      }
+    ),
+    list(residual = ~ ad(visit | id), v = function(nu) nu[4] * zero(chain(nu[1:3]))),
+    list(
+      correlation = nlme::corExp(form = ~ t | id), v = function(nu) nu[2] * zero(exp(-gap / nu[1]))
+    ),
+    list(
+      weights = nlme::varPower(form = ~ v), random = TRUE,
+      v = function(nu) nu[2] * diag(d$v^(2 * nu[1]))
+    ),
+    list(
+      weights = nlme::varIdent(form = ~ 1 | arm), random = TRUE,
+      nu = function(phi, s2) c(s2 * phi^2, s2),
+      v = function(nu) diag(ifelse(d$arm == d$arm[1], nu[2], nu[1]))
+    ),
     list(
       correlation = nlme::corAR1(form = ~ visit | id), weights = nlme::varExp(form = ~ v),
-      r = function(phi) outer(exp(phi[2] * d$v), exp(phi[2] * d$v)) * zero(phi[1]^lag)
+      v = function(nu) nu[3] * times(exp(nu[2] * d$v), nu[1]^lag)
     )
   )
   for (s in spec) {
@@ -149,14 +177,13 @@ test_that("Kenward-Roger and Satterthwaite for each structure of the residuals",
     given <- intersect(names(s), c("residual", "correlation", "weights"))
     arguments <- c(list(formula, d), s[given])
     fit <- do.call(lmm, arguments)
-    label <- deparse(s$r)[[2L]]
+    label <- deparse(s[[1L]])[[1L]]
     expect_identical(fit$certificate$status, "converged", label = label)
-    m <- length(fit$phi)
     model <- brute_model(d$y, X, function(nu) {
-      own <- if (random) nu[1] * (same + 0) else 0
-      own + nu[length(nu)] * s$r(nu[random + seq_len(m)])
+      if (random) nu[1] * same + s$v(nu[-1]) else s$v(nu)
     })
-    nu <- c(if (random) VarCorr(fit)$id[1], unname(fit$phi), sigma(fit)^2)
+    own <- if (is.null(s$nu)) c(fit$phi, sigma(fit)^2) else s$nu(fit$phi, sigma(fit)^2)
+    nu <- c(if (random) VarCorr(fit)$id[1], unname(own))
     brute <- brute_structure_inference(model, nu)
     expect_equal(
       -2 * as.numeric(logLik(fit)), brute_structures_criterion(model, nu), tolerance = 1e-9

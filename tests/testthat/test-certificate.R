@@ -51,8 +51,26 @@ test_that("reports: silence, rank, singular, convergence", {
                  class = "ferrolmm_message_rank")
   expect_message(report_fit(result("singular", term_rank = 0L), fixed, random, lmm_control()),
                  "variance of `\\(Intercept\\)`", class = "ferrolmm_message_singular")
-  for (status in c("not-identified", "iteration-limit", "interrupted", "failed")) {
+  for (status in c("not-identified", "iteration-limit", "time-limit", "interrupted", "failed")) {
     expect_warning(report_fit(result(status), fixed, random, lmm_control()), "The gradient is 3",
                    class = "ferrolmm_warning_convergence")
   }
+})
+
+test_that("residual parameters that no group tells of are named", {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  odd <- as.integer(d$Subject) %% 2 == 1
+  d <- d[!(d$age == 14 & odd) & !(d$age == 8 & !odd), ]
+  expect_warning(
+    fit <- lmm(distance ~ age, d, residual = ~ us(age | Subject)), "has both 8 and 14",
+    class = "ferrolmm_warning_identifiable"
+  )
+  condition <- tryCatch(
+    lmm(distance ~ age, d, residual = ~ us(age | Subject)), warning = function(w) w
+  )
+  expect_identical(condition$parameters, "residual.cor(4,1)")
+  # the fixed effects do not depend on it
+  expect_true(all(is.finite(vcov(fit))))
+  expect_silent(lmm(distance ~ age, d, residual = ~ ar1h(age | Subject)))
 })

@@ -4,8 +4,8 @@ test_that("options are checked once", {
   expect_identical(
     unclass(control),
     list(
-      max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L, sigma = NULL,
-      hold = NULL, tie = NULL
+      max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L,
+      time_limit = NULL, sigma = NULL, hold = NULL, tie = NULL
     )
   )
   bad <- function(pattern, ...) {
@@ -20,6 +20,9 @@ test_that("options are checked once", {
   bad("`threads`", threads = -1)
   bad("`threads`", threads = "all")
   bad("`verbose`", verbose = NULL)
+  bad("`time_limit`", time_limit = 0)
+  bad("`time_limit`", time_limit = "1 s")
+  expect_null(lmm_control(time_limit = Inf)$time_limit)
   bad("`sigma`", sigma = 0)
   bad("`sigma`", sigma = c(1, 2))
   bad("`hold` must name", hold = 0.3)
@@ -98,4 +101,53 @@ test_that("constraints by name become constraints by position", {
     check_constraints(lmm_control(hold = c(a = 1)), c("a", "a")), "more than one",
     class = "ferrolmm_error_argument"
   )
+})
+
+test_that("out of time, the best point so far is returned and said not to be the optimum", {
+  # a nanosecond: over before the first evaluation is
+  soon <- lmm_control(time_limit = 1e-9)
+  expect_warning(
+    fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont, control = soon),
+    "time limit", class = "ferrolmm_warning_convergence"
+  )
+  expect_identical(fit$certificate$status, "time-limit")
+  expect_identical(fit$certificate$evaluations, 1L)
+  expect_match(format_certificate(fit$certificate)[1L], "NOT proved: stopped at the time limit")
+  expect_match(paste(format(soon), collapse = "\n"), "time limit: +1e-09 s")
+  best <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  expect_gt(fit$criterion, best$criterion)
+  # a limit that is not reached changes nothing
+  late <- lmm(distance ~ age + (age | Subject), nlme::Orthodont,
+              control = lmm_control(time_limit = 1e4))
+  expect_identical(late$theta, best$theta)
+  expect_identical(late$certificate, best$certificate)
+})
+
+test_that("a long fit shows how far it is, where somebody looks", {
+  old <- options(ferrolmm.progress = NULL)
+  on.exit(options(old))
+  expect_identical(progress_after(lmm_control(verbose = 1)), 2)
+  expect_identical(progress_after(lmm_control()), if (interactive()) 2)
+  options(ferrolmm.progress = FALSE)
+  expect_null(progress_after(lmm_control(verbose = 1)))
+  shown <- function() {
+    file <- tempfile()
+    connection <- file(file, "w")
+    sink(connection, type = "message")
+    on.exit(unlink(file))
+    tryCatch(
+      lmm(distance ~ age + (age | Subject), nlme::Orthodont),
+      finally = {
+        sink(type = "message")
+        close(connection)
+      }
+    )
+    paste(readLines(file, warn = FALSE), collapse = "\n")
+  }
+  expect_identical(shown(), "")
+  options(ferrolmm.progress = 0)
+  text <- shown()
+  expect_match(text, "lmm\\(\\): 0 s, [0-9]+ evaluations?, criterion [0-9.]+, scaled gradient")
+  # and leaves nothing behind
+  expect_match(text, "\n +$")
 })

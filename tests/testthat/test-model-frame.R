@@ -153,3 +153,110 @@ test_that("infinite values count only in the rows that are used, and not in grou
   some$k <- rep(c(1, Inf), 4)
   expect_identical(front_end(y ~ x + (1 | k), some)$random$flist$k, factor(some$k))
 })
+
+varied <- function(n) {
+  set.seed(n)
+  pick <- function(x) sample(x, n, TRUE)
+  v <- data.frame(
+    y = rnorm(n), x = rnorm(n), z = rpois(n, 3), l = pick(c(TRUE, FALSE)), c = pick(letters[1:4]),
+    f = factor(pick(c("a", "b", "c")), levels = c("a", "b", "no", "c")),
+    o = ordered(pick(1:4)), day = as.Date("2024-01-01") + pick(1:50), w = pick(c(0.5, 1, 2)),
+    k = pick(0:20), g = factor(pick(1:9), levels = 10:1)
+  )
+  v$m <- matrix(rnorm(2 * n), n, dimnames = list(NULL, c("u", "v")))
+  v$named <- structure(rnorm(n), names = paste0("n", seq_len(n)))
+  v
+}
+
+test_that("few rows and many, in place or copied: what is built is what R builds, to the bit", {
+  sides <- list(
+    ~1, ~x, ~ x + z, ~ f, ~ 0 + f, ~ 0 + x, ~ x + f + o + l + c, ~ x * f, ~ f:o, ~ m + day,
+    ~ I(x^2) + log(z + 1), ~ poly(w, 2) + splines::ns(k, 3), ~ named + x:l, ~ C(f, contr.sum) * x,
+    ~ scale(k) + offset(w) + cut(z, 2)
+  )
+  for (n in c(60L, many_rows + 1L)) {
+    whole <- varied(n)
+    holes <- whole
+    holes$x[c(2, 9)] <- NA
+    holes$f[holes$f == "c"] <- NA
+    holes$c[7] <- NA
+    holes$z[n] <- NA
+    for (data in list(whole, holes)) {
+      for (side in if (n < 100L) sides else sides[c(1, 4, 7, 9, 12, 14, 15)]) {
+        formula <- stats::as.formula(call("~", quote(y), side[[2L]]))
+        mixed <- stats::as.formula(call("~", quote(y), call("+", side[[2L]], quote((1 | g)))))
+        with_group <- stats::as.formula(call("~", quote(y), call("+", side[[2L]], quote(g))))
+        info <- paste(deparse(side), n)
+        if (anyNA(data$x)) {
+          ours <- front_end(mixed, data, subset = k < 20, weights = w)
+          theirs <- suppressWarnings(eval(bquote(stats::model.frame(
+            .(with_group), data, subset = k < 20, weights = w, drop.unused.levels = TRUE
+          ))))
+        } else {
+          ours <- front_end(mixed, data, weights = w)
+          # contrasts by C() are dropped with an unused level
+          theirs <- suppressWarnings(eval(bquote(stats::model.frame(
+            .(with_group), data, weights = w, drop.unused.levels = TRUE
+          ))))
+        }
+        for (name in names(ours$frame)) {
+          reference <- theirs[[name]]
+          if (is.character(reference)) {
+            # what model.matrix() makes of it
+            reference <- factor(reference)
+          }
+          own <- ours$frame[[name]]
+          if (is.matrix(own) && anyNA(data$x)) {
+            # model.frame() loses attributes such as those of poly() where rows go
+            expect_identical(c(own), c(reference), info = info)
+          } else {
+            expect_identical(own, reference, info = info)
+          }
+        }
+        expect_identical(row.names(ours$frame), row.names(theirs), info = info)
+        expect_identical(attr(ours$frame, "na.action"), attr(theirs, "na.action"), info = info)
+        expect_identical(
+          attr(attr(ours$frame, "terms"), "predvars"), attr(attr(theirs, "terms"), "predvars"),
+          info = info
+        )
+        # of the fixed part alone, on the same rows
+        theirs <- if (anyNA(data$x)) {
+          suppressWarnings(eval(bquote(stats::model.frame(
+            .(formula), data, subset = as.integer(row.names(ours$frame)), drop.unused.levels = TRUE
+          ))))
+        } else {
+          suppressWarnings(stats::model.frame(formula, data, drop.unused.levels = TRUE))
+        }
+        X <- stats::model.matrix(formula, theirs)
+        expect_identical(c(ours$fixed$X), c(X), info = info)
+        expect_identical(ours$fixed$names, colnames(X), info = info)
+        expect_identical(ours$fixed$assign, attr(X, "assign"), info = info)
+        expect_identical(ours$fixed$contrasts, attr(X, "contrasts"), info = info)
+        levels <- stats::.getXlevels(stats::terms(theirs), theirs)
+        expect_identical(ours$fixed$xlevels, if (length(levels)) levels, info = info)
+      }
+    }
+  }
+})
+
+test_that("the engine sees in columns what R sees", {
+  v <- varied(500L)
+  v$i <- v$z
+  v$i[3] <- NA
+  v$inf <- replace(v$x, 500L, Inf)
+  v$nan <- replace(v$x, 17L, NaN)
+  v$hole <- replace(v$m, 900L, NA)
+  v$fna <- replace(v$f, 5L, NA)
+  v$na_level <- addNA(v$fna)
+  v$lna <- replace(v$l, 5L, NA)
+  v$cna <- replace(v$c, 5L, NA)
+  columns <- unclass(v)
+  attr(columns, "row.names") <- NULL
+  few <- look_at_columns(columns, 500L, 1L)
+  for (threads in 0:2) {
+    many <- look_at_columns(columns, many_rows, threads)
+    expect_identical(many$complete, few$complete)
+    used <- vapply(columns, function(x) !is.factor(x) || all(tabulate(x, nlevels(x)) > 0L), NA)
+    expect_identical(many$all_used, unname(used))
+  }
+})

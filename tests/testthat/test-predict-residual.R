@@ -70,3 +70,45 @@ test_that("groups that are new have no residuals; what makes no sense is refused
   expect_error(predict(visits, new, residual.cor = TRUE), "without a place",
                class = "ferrolmm_error_newdata")
 })
+
+test_that("weights, many groups and rows with missing values", {
+  set.seed(8)
+  d <- data.frame(id = factor(rep(1:40, each = 3)), visit = factor(rep(1:3, 40)))
+  d$age <- stats::rnorm(120)
+  d$w <- stats::runif(120) + 0.5
+  d$distance <- d$age + as.vector(t(chol(0.5 + diag(3))) %*% matrix(stats::rnorm(120), 3))
+  held_out <- c(2, 6, 40, 100)
+  # the groups of the fit are replaced by fewer that stand for them
+  fit <- lmm(distance ~ age, d[-held_out, ], residual = ~ us(visit | id))
+  expect_best_prediction(fit, d, held_out)
+
+  weighted <- lmm(
+    distance ~ age + (1 | id), d[-held_out, ], weights = w,
+    correlation = corAR1(form = ~ as.integer(visit) | id)
+  )
+  new <- d[held_out, ]
+  found <- predict(weighted, new, residual.cor = TRUE, se.fit = TRUE, weights = new$w)
+  rho <- weighted$phi[[1L]]
+  for (k in seq_along(held_out)) {
+    rows <- setdiff(which(d$id == d$id[[held_out[[k]]]]), held_out)
+    lag <- function(a, b) abs(outer(as.integer(d$visit[a]), as.integer(d$visit[b]), `-`))
+    e <- residuals(weighted)[as.character(rows)] * sqrt(d$w[rows])
+    gain <- drop(rho^lag(held_out[[k]], rows) %*% solve(rho^lag(rows, rows), e))
+    plain <- predict(weighted, new[k, ])
+    expect_equal(unname(found$fit[[k]] - plain[[1L]]), gain / sqrt(new$w[[k]]))
+  }
+  # an observation that the fit has is known
+  known <- predict(
+    weighted, d[1:3, ], residual.cor = TRUE, se.fit = TRUE, weights = d$w[1:3]
+  )
+  expect_equal(unname(known$fit[c(1, 3)]), d$distance[c(1, 3)])
+  expect_lt(max(known$se.fit[c(1, 3)]), 1e-6)
+
+  powers <- lmm(
+    distance ~ 1, transform(d, v = abs(age) + 1), weights = varPower(form = ~ v),
+    correlation = corCAR1(form = ~ as.integer(visit) | id)
+  )
+  new <- data.frame(v = c(1, NA, 2), visit = factor(1:3), id = factor(c(1, 1, 99)))
+  values <- predict(powers, new, residual.cor = TRUE, interval = "prediction")
+  expect_identical(is.na(values[, "lwr"]), c(`1` = FALSE, `2` = TRUE, `3` = FALSE))
+})

@@ -105,22 +105,75 @@ test_that("variance functions are nlme's", {
   )
 })
 
-test_that("by_block() whitens group by group, rows in any order", {
+test_that("the engine whitens group by group, rows in any order", {
   d <- orthodont()
   set.seed(4)
   d <- d[sample(nrow(d), 90), ]
-  end <- front_end(distance ~ age, d, correlation = nlme::corCAR1(0.6, ~ age | Subject))
+  end <- front_end(
+    distance ~ age, d, correlation = nlme::corCAR1(0.6, ~ age | Subject),
+    weights = nlme::varPower(0.5, ~ age)
+  )
   z <- stats::rnorm(90)
+  w <- stats::runif(90) + 0.5
   whole <- diag(90)
   for (rows in split(seq_len(90), end$design$groups$codes)) {
     whole[rows, rows] <- 0.6^abs(outer(d$age[rows], d$age[rows], `-`))
   }
-  white <- by_block(
-    end$residual, 0.6, end$design, matrix(z), function(x, root) forwardsolve(root, x)
-  )
+  sd <- d$age^0.5 / sqrt(w)
+  whole <- whole * outer(sd, sd)
+  apply <- function(x, what) engine_residual_rows(end$design, w, c(0.6, 0.5), x, what)
+  white <- apply(z, "whiten")
+  expect_identical(dim(white), c(90L, 1L))
   expect_equal(sum(white^2), drop(z %*% solve(whole, z)))
-  coloured <- by_block(end$residual, 0.6, end$design, white, function(x, root) root %*% x)
-  expect_equal(drop(coloured), z)
+  expect_equal(drop(apply(white, "color")), z)
+  expect_equal(apply(cbind(z, 1), "times"), unname(whole %*% cbind(z, 1)))
+  expect_equal(apply(cbind(z, 1), "inverse"), unname(solve(whole, cbind(z, 1))))
+  # without a structure there are weights
+  expect_equal(drop(engine_residual_rows(NULL, w, NULL, z, "whiten")), z * sqrt(w))
+  expect_error(
+    engine_residual_rows(end$design, w, c(1.5, 0.5), z, "whiten"), "positive definite",
+    class = "ferrolmm_error_residual_start"
+  )
+})
+
+test_that("roots of R are sparse matrices of the rows", {
+  d <- orthodont()[c(5:108, 1, 3), ]
+  for (fit in list(
+    lmm(distance ~ age, d, correlation = corAR1(form = ~ 1 | Subject)),
+    lmm(distance ~ age, d, residual = ~ us(age | Subject)),
+    lmm(distance ~ age + (1 | Subject), d, weights = varIdent(form = ~ 1 | Sex))
+  )) {
+    whole <- as.matrix(getME(fit, "R")) / sigma(fit)^2
+    root <- as.matrix(residual_root(fit, "whiten"))
+    expect_equal(unname(root %*% whole %*% t(root)), diag(nrow(d)))
+    rows <- which(d$Subject == "M01")
+    expect_equal(
+      unname(whole[rows, rows]), unname(residual_covariance(fit, rows)) / sigma(fit)^2
+    )
+  }
+})
+
+test_that("normalized residuals of compound symmetry are row by row", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex, d, correlation = corCompSymm(form = ~ 1 | Subject))
+  rows <- which(d$Subject == "M01")
+  rho <- fit$phi[[1L]]
+  r <- residuals(fit)[rows] / sigma(fit)
+  by_row <- vapply(seq_along(r), function(i) {
+    before <- seq_len(i - 1L)
+    predicted <- rho * sum(r[before]) / (1 + (i - 2) * rho)
+    unname(r[[i]] - predicted) / sqrt(1 - rho^2 * (i - 1) / (1 + (i - 2) * rho))
+  }, 0)
+  expect_equal(unname(residuals(fit, "normalized")[rows]), by_row)
+  # nlme has the mean of the group and contrasts instead: of the same length
+  theirs <- nlme::gls(
+    distance ~ age * Sex, d, correlation = nlme::corCompSymm(form = ~ 1 | Subject)
+  )
+  squares <- function(x) as.vector(tapply(x^2, d$Subject, sum))
+  expect_equal(
+    squares(residuals(fit, "normalized")), squares(residuals(theirs, "normalized")),
+    tolerance = 1e-4
+  )
 })
 
 test_that("getVarCov() and normalized residuals are nlme's", {

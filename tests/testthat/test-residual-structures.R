@@ -217,7 +217,7 @@ test_that("a nugget lets rows share a place, and a group of one row is a group",
     front_end(distance ~ 1, twice, correlation = corExp(form = ~ age | Subject, nugget = TRUE))
   )
   end <- front_end(distance ~ 1, d[-(2:4), ], correlation = corAR1(form = ~ age | Subject))
-  expect_identical(length(residual_blocks(end$residual, end$design)), 26L)
+  expect_identical(sort(tabulate(end$design$groups$codes))[1:2], c(1L, 4L))
 })
 
 test_that("what random effects and residuals both say is told", {
@@ -407,4 +407,94 @@ test_that("nlme need not be attached, and structures can come from variables", {
   shape <- ~ cs(visit | Subject)
   expect_identical(names(lmm(distance ~ age, d, residual = shape)$phi), "residual.rho")
   expect_null(lmm(distance ~ (1 | Subject), d, correlation = NULL, residual = NULL)$residual)
+})
+
+test_that("intervals of the parameters are nlme's", {
+  d <- orthodont()
+  ours <- lmm(distance ~ age * Sex, d, residual = ~ us(age | Subject))
+  theirs <- nlme::intervals(nlme::gls(
+    distance ~ age * Sex, d, correlation = nlme::corSymm(form = ~ 1 | Subject),
+    weights = nlme::varIdent(form = ~ 1 | age)
+  ))
+  expected <- rbind(theirs$corStruct, theirs$varStruct)[, c("lower", "upper")]
+  expected <- rbind(expected, theirs$sigma[c("lower", "upper")])
+  # nlme's Hessian is a finite difference
+  expect_equal(
+    unname(confint(ours, "theta_", oldNames = FALSE)), unname(expected), tolerance = 5e-3
+  )
+  shown <- summary(ours)$residual
+  expect_identical(rownames(shown), sub("residual.", "", names(ours$phi), fixed = TRUE))
+  expect_equal(unname(shown[, 1L]), unname(ours$phi))
+  expect_output(print(summary(ours)), "sd.ratio 10")
+  table <- attr(VarCorr(ours, se = TRUE), "residual")
+  expect_equal(table$std.error, unname(shown[, "Std. Error"]))
+})
+
+test_that("profiles, bootstrap and many responses have phi", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varIdent(form = ~ 1 | Sex))
+  wald <- confint(fit, "theta_", oldNames = FALSE)
+  profiled <- confint(fit, "theta_", method = "profile", oldNames = FALSE)
+  expect_identical(rownames(profiled), rownames(wald))
+  expect_equal(profiled, wald, tolerance = 0.1)
+  # where zeta is the normal quantile the criterion has risen by its square
+  at <- profiled["residual.sd.ratio Female", 2L]
+  held <- update(fit, control = lmm_control(hold = c("residual.sd.ratio Female" = at)))
+  expect_equal(held$criterion - fit$criterion, stats::qnorm(0.975)^2, tolerance = 1e-3)
+  replicates <- bootstrap(fit, 20, seed = 1)
+  expect_true("residual.sd.ratio Female" %in% names(replicates$t0))
+  responses <- simulate(fit, 3, seed = 2)
+  many <- refit(fit, responses)
+  expect_equal(
+    many$phi[, 2L], refit(fit, responses[[2L]])$phi, tolerance = 1e-4, ignore_attr = TRUE
+  )
+  expect_true("residual.sd.ratio Female" %in% rownames(many$sdcor))
+})
+
+test_that("parameters can be held or tied, sigma known", {
+  d <- orthodont()
+  held <- lmm(
+    distance ~ age, d, correlation = corAR1(form = ~ 1 | Subject),
+    control = lmm_control(hold = c(residual.rho = 0.5))
+  )
+  fixed <- lmm(
+    distance ~ age, d, correlation = corAR1(0.5, form = ~ 1 | Subject, fixed = TRUE)
+  )
+  theirs <- nlme::gls(
+    distance ~ age, d, correlation = nlme::corAR1(0.5, form = ~ 1 | Subject, fixed = TRUE)
+  )
+  expect_same_fit(held, theirs)
+  expect_same_fit(fixed, theirs)
+  expect_identical(unname(is.na(confint(held, "theta_")[, 1L])), c(TRUE, FALSE))
+  expect_output(print(held), "(held)", fixed = TRUE)
+  expect_error(confint(held, "theta_", method = "profile"), "held",
+               class = "ferrolmm_error_argument")
+  known <- lmm(distance ~ age + (1 | Subject), d, control = lmm_control(sigma = 1.5))
+  expect_identical(sigma(known), 1.5)
+  expect_identical(attr(logLik(known), "df"), 3L)
+  # a known sigma as a held parameter would be: the criterion over the other ones
+  free <- lmm(distance ~ age + (1 | Subject), d)
+  same <- lmm(distance ~ age + (1 | Subject), d, control = lmm_control(sigma = sigma(free)))
+  expect_equal(same$theta, free$theta, tolerance = 1e-5)
+  expect_equal(logLik(same), logLik(free), tolerance = 1e-9, ignore_attr = TRUE)
+  expect_error(
+    lmm(distance ~ age + (1 | Subject), d, control = lmm_control(hold = c(rho = 0.2))),
+    "Its parameters are `Subject.(Intercept)`", fixed = TRUE, class = "ferrolmm_error_argument"
+  )
+})
+
+test_that("leverages and deletions with a variance function", {
+  d <- orthodont()
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d, weights = varIdent(form = ~ 1 | Sex))
+  r <- as.matrix(getME(fit, "R")) / sigma(fit)^2
+  v <- r + unname(fit$theta)^2 * tcrossprod(as.matrix(getME(fit, "Z")))
+  x <- getME(fit, "X")
+  inverse <- solve(v)
+  p <- inverse - inverse %*% x %*% solve(t(x) %*% inverse %*% x, t(x) %*% inverse)
+  expect_equal(unname(hatvalues(fit)), unname(diag(diag(108) - r %*% p)))
+  without <- lmm(
+    distance ~ age * Sex + (1 | Subject), d[-5, ], weights = varIdent(form = ~ 1 | Sex),
+    control = lmm_control(hold = c(fit$theta, fit$phi))
+  )
+  expect_equal(dfbeta(fit)[5, ], fixef(fit) - fixef(without), tolerance = 1e-6)
 })

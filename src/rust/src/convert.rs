@@ -76,16 +76,32 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
 
 /// The element of a list that has the given name.
 pub fn field(value: &Robj, name: &str) -> Result<Robj, Failure> {
+    // by position: every element that is looked at costs a protection
+    let place = value
+        .names()
+        .and_then(|mut names| names.position(|key| key == name));
     value
         .as_list()
-        .and_then(|list| list.iter().find(|(key, _)| *key == name))
-        .map(|(_, element)| element)
+        .zip(place)
+        .and_then(|(list, place)| list.elt(place).ok())
         .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
 }
 
 /// The element of a list that has the given name; `None` where there is none, or it is NULL.
 pub fn optional_field(value: &Robj, name: &str) -> Option<Robj> {
     field(value, name).ok().filter(|element| !element.is_null())
+}
+
+/// A double vector to be written to, every element of it.
+pub fn new_doubles(n: usize) -> Robj {
+    Robj::alloc_vector(SEXPTYPE::REALSXP, n)
+}
+
+/// The elements of a new vector.
+pub fn doubles_mut(vector: &mut Robj) -> Result<&mut [f64], Failure> {
+    vector
+        .as_real_slice_mut()
+        .ok_or_else(|| Failure::bug("a new vector is no double vector"))
 }
 
 /// Doubles as an R vector.

@@ -1,15 +1,17 @@
 //! Fitting, and what is recomputed from a fit's theta.
 
+use std::time::{Duration, Instant};
+
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
-    Precision, RandomTerm, Structure,
+    Precision, RandomTerm, RowResults, Structure,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
 use crate::convert::{self, to_doubles, to_integer, Matrix};
-use crate::interrupt;
+use crate::interrupt::{self, Display};
 use crate::residual::ResidualArgument;
 
 impl From<EngineError> for Failure {
@@ -85,11 +87,83 @@ impl FactorArgument {
     }
 }
 
+/// A column as R hands it over: NULL for the constant, a double vector, or `list(codes =, values =)`.
+pub enum ColumnArgument {
+    Constant,
+    Values(Robj),
+    Coded(Robj, Robj),
+}
+
+impl ColumnArgument {
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
+        Ok(if value.is_null() {
+            Self::Constant
+        } else if value.is_list() {
+            Self::Coded(
+                convert::field(value, "codes")?,
+                convert::field(value, "values")?,
+            )
+        } else {
+            Self::Values(value.clone())
+        })
+    }
+
+    /// The columns of a list.
+    pub fn all(value: &Robj, name: &str) -> Result<Vec<Self>, Failure> {
+        convert::elements(value, name)?
+            .iter()
+            .map(Self::new)
+            .collect()
+    }
+
+    pub fn borrow(&self) -> Result<Column<'_>, Failure> {
+        Ok(match self {
+            Self::Constant => Column::Constant,
+            Self::Values(values) => Column::Values(convert::doubles(values, "columns")?),
+            Self::Coded(codes, values) => Column::Coded {
+                codes: convert::integers(codes, "codes")?,
+                values: convert::doubles(values, "values")?,
+            },
+        })
+    }
+}
+
+/// X as R hands it over: a matrix, or a list of columns.
+pub enum MatrixArgument {
+    Matrix(Robj),
+    Columns(Vec<ColumnArgument>),
+}
+
+impl MatrixArgument {
+    pub fn new(value: Robj) -> Result<Self, Failure> {
+        if value.is_list() {
+            ColumnArgument::all(&value, "X").map(Self::Columns)
+        } else {
+            Ok(Self::Matrix(value))
+        }
+    }
+
+    pub fn borrow(&self, n: usize) -> Result<Vec<Column<'_>>, Failure> {
+        match self {
+            Self::Matrix(x) => {
+                let values = convert::doubles(x, "X")?;
+                if values.len() != n * x.ncols() {
+                    return Err(Failure::bug(
+                        "internal argument `X` has the wrong number of rows",
+                    ));
+                }
+                Ok(Column::of_matrix(values, n, x.ncols()))
+            }
+            Self::Columns(columns) => columns.iter().map(ColumnArgument::borrow).collect(),
+        }
+    }
+}
+
 /// A random-effects term as R hands it over: `list(factor =, columns =, structure =, hom =)`.
 struct TermArgument {
     /// 0-based.
     factor: usize,
-    columns: Vec<Robj>,
+    columns: Vec<ColumnArgument>,
     structure: Structure,
 }
 
@@ -116,21 +190,19 @@ impl TermArgument {
             factor: convert::count(&convert::field(value, "factor")?, "factor")?
                 .checked_sub(1)
                 .ok_or_else(|| Failure::bug("`factor` counts from 1"))?,
-            columns: convert::elements(&convert::field(value, "columns")?, "columns")?,
+            columns: ColumnArgument::all(&convert::field(value, "columns")?, "columns")?,
             structure,
         })
     }
 
     fn borrow(&self) -> Result<RandomTerm<'_>, Failure> {
-        let columns = self.columns.iter().map(|column| {
-            Ok(match convert::doubles_or_null(column, "columns")? {
-                Some(values) => Column::Values(values),
-                None => Column::Constant,
-            })
-        });
         Ok(RandomTerm {
             factor: self.factor,
-            columns: columns.collect::<Result<_, Failure>>()?,
+            columns: self
+                .columns
+                .iter()
+                .map(ColumnArgument::borrow)
+                .collect::<Result<_, Failure>>()?,
             structure: self.structure,
         })
     }
@@ -140,7 +212,7 @@ impl TermArgument {
 /// terms and residual, and `options`.
 pub struct Arguments {
     y: Robj,
-    x: Robj,
+    x: MatrixArgument,
     weights: Robj,
     offset: Robj,
     factors: Vec<FactorArgument>,
@@ -158,7 +230,7 @@ impl Arguments {
         let terms = convert::elements(&field("terms")?, "terms")?;
         Ok(Self {
             y: field("y")?,
-            x: field("X")?,
+            x: MatrixArgument::new(field("X")?)?,
             weights: field("weights")?,
             offset: field("offset")?,
             factors: factors
@@ -178,10 +250,12 @@ impl Arguments {
 
     /// The engine's view of them.
     pub fn borrow(&self) -> Result<ModelData<'_>, Failure> {
+        let y = convert::doubles(&self.y, "y")?;
+        let x = self.x.borrow(y.len())?;
         Ok(ModelData {
-            y: convert::doubles(&self.y, "y")?,
-            x: convert::doubles(&self.x, "x")?,
-            p: self.x.ncols(),
+            y,
+            p: x.len(),
+            x,
             weights: convert::doubles_or_null(&self.weights, "weights")?,
             offset: convert::doubles_or_null(&self.offset, "offset")?,
             factors: self
@@ -220,6 +294,13 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
             Some(hold) => convert::doubles(&hold, "hold")?.to_vec(),
             None => Vec::new(),
         },
+        deadline: convert::optional_field(value, "time_limit")
+            .map(|seconds| convert::double(&seconds, "time_limit"))
+            .transpose()?
+            .and_then(|seconds| {
+                Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+            }),
+        progress: None,
         tie: match convert::optional_field(value, "tie") {
             Some(tie) => convert::integers(&tie, "tie")?
                 .iter()
@@ -258,15 +339,16 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
     ])
 }
 
-fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
+fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failure> {
     let rank = fit.rank;
-    let pivot: Vec<usize> = fit.pivot.iter().map(|&column| column + 1).collect();
+    let from_one = |values: &[usize]| -> Vec<usize> { values.iter().map(|v| v + 1).collect() };
     Ok(vec![
         ("theta", to_doubles(&fit.theta)),
         ("phi", to_doubles(&fit.phi)),
         ("beta", convert::to_doubles_or_na(&fit.beta)),
         ("rank", to_integer(rank)?),
-        ("pivot", convert::to_counts(&pivot)?),
+        ("unseen", convert::to_counts(&from_one(&fit.unseen))?),
+        ("pivot", convert::to_counts(&from_one(&fit.pivot))?),
         ("rx", Matrix::new(&fit.rx, rank, rank).to_robj()?),
         (
             "vcov_unscaled",
@@ -281,8 +363,10 @@ fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
         ("ussq", fit.ussq.into()),
         ("u", to_doubles(&fit.u)),
         ("b", to_doubles(&fit.b)),
-        ("fitted", to_doubles(&fit.fitted)),
-        ("residuals", to_doubles(&fit.residuals)),
+        ("fitted", fitted),
+        ("residuals", residuals),
+        // not kept in the fit: for bench/
+        ("optimizer_seconds", fit.optimizer_seconds.into()),
         (
             "certificate",
             named_list(certificate_fields(&fit.certificate)?),
@@ -295,13 +379,20 @@ fn fit_fields(fit: &Fit) -> Result<Fields, Failure> {
 #[extendr]
 fn rs_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
-        let fit = engine::fit(
-            &arguments.borrow()?,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
-        fit_fields(&fit)
+        let mut arguments = Arguments::new(&model, &options)?;
+        let display = Display::new(convert::optional_field(&options, "progress"))?;
+        arguments.options.progress = display.progress();
+        let data = arguments.borrow()?;
+        // R's own vectors, so that nothing of the length of the data is copied
+        let mut fitted = convert::new_doubles(data.n());
+        let mut residuals = convert::new_doubles(data.n());
+        let rows = RowResults {
+            fitted: convert::doubles_mut(&mut fitted)?,
+            residuals: convert::doubles_mut(&mut residuals)?,
+        };
+        let fit = engine::fit_into(&data, &arguments.options, &|| display.poll(), rows)?;
+        drop(display);
+        fit_fields(&fit, fitted, residuals)
     })
 }
 

@@ -1,13 +1,14 @@
 //! Inference at a fit's theta.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::inference::{self, Deletion, NewRows, Update};
+use ferrolmm_engine::inference::{self, Deletion, NewResiduals, NewRows, Update};
 use ferrolmm_engine::Column;
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix};
-use crate::fit::Arguments;
+use crate::fit::{Arguments, ColumnArgument, MatrixArgument};
 use crate::interrupt;
+use crate::residual::ResidualArgument;
 
 /// What Satterthwaite's degrees of freedom need at `options$start`.
 /// @noRd
@@ -60,14 +61,16 @@ fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
 }
 
 /// Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
-/// `list(n =, x =, codes =, terms =)`, codes 0 where a row has none of the known levels, an element of
-/// terms NULL where the term is left out.
+/// `list(n =, x =, codes =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
+/// levels, an element of terms NULL where the term is left out. With `residual`, the structure of the new
+/// rows as that of the model's (codes of groups 0 for others), their residuals are predicted too.
 /// @noRd
 #[extendr]
 fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     answer(|| {
         let arguments = Arguments::new(&model, &options)?;
-        let new_x = convert::field(&rows, "x")?;
+        let new_x = MatrixArgument::new(convert::field(&rows, "x")?)?;
+        let n = convert::count(&convert::field(&rows, "n")?, "n")?;
         let codes = convert::elements(&convert::field(&rows, "codes")?, "codes")?;
         let columns = convert::elements(&convert::field(&rows, "terms")?, "terms")?
             .iter()
@@ -75,10 +78,10 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                 if term.is_null() {
                     Ok(None)
                 } else {
-                    convert::elements(term, "terms").map(Some)
+                    ColumnArgument::all(term, "terms").map(Some)
                 }
             })
-            .collect::<Result<Vec<Option<Vec<Robj>>>, Failure>>()?;
+            .collect::<Result<Vec<Option<Vec<ColumnArgument>>>, Failure>>()?;
         let terms = columns
             .iter()
             .map(|term| {
@@ -86,25 +89,34 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                     .map(|columns| {
                         columns
                             .iter()
-                            .map(|column| {
-                                Ok(match convert::doubles_or_null(column, "columns")? {
-                                    Some(values) => Column::Values(values),
-                                    None => Column::Constant,
-                                })
-                            })
+                            .map(ColumnArgument::borrow)
                             .collect::<Result<Vec<Column<'_>>, Failure>>()
                     })
                     .transpose()
             })
             .collect::<Result<_, Failure>>()?;
+        let residual = convert::optional_field(&rows, "residual")
+            .map(|value| ResidualArgument::new(&value))
+            .transpose()?;
+        let weights = convert::optional_field(&rows, "weights");
         let rows = NewRows {
-            n: convert::count(&convert::field(&rows, "n")?, "n")?,
-            x: convert::doubles(&new_x, "x")?,
+            n,
+            x: new_x.borrow(n)?,
             codes: codes
                 .iter()
                 .map(|codes| convert::integers(codes, "codes"))
                 .collect::<Result<_, Failure>>()?,
             terms,
+            residual: match &residual {
+                None => None,
+                Some(residual) => Some(NewResiduals {
+                    structure: residual.borrow()?,
+                    weights: match &weights {
+                        None => None,
+                        Some(weights) => Some(convert::doubles(weights, "weights")?),
+                    },
+                }),
+            },
         };
         let found = inference::prediction_variances(
             &arguments.borrow()?,
@@ -112,7 +124,11 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
             &arguments.options,
             &interrupt::pending,
         )?;
-        Ok(vec![("variances", to_doubles(&found))])
+        Ok(vec![
+            ("variances", to_doubles(&found.variances)),
+            ("residual_means", to_doubles(&found.residual_means)),
+            ("residual_variances", to_doubles(&found.residual_variances)),
+        ])
     })
 }
 

@@ -24,6 +24,7 @@ mod interrupt;
 mod many;
 mod profile;
 mod residual;
+mod scan;
 
 extendr_module! {
     mod ferrolmm;
@@ -33,4 +34,6 @@ extendr_module! {
     use inference;
     use many;
     use profile;
+    use residual;
+    use scan;
 }

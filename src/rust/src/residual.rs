@@ -1,10 +1,12 @@
 //! Residual structures as R hands them over; the format is described in `R/residual-structures.R`.
 
 use extendr_api::prelude::*;
+use ferrolmm_engine::residual::{apply_to_rows, Apply, RowsToApply};
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
-use crate::condition::Failure;
-use crate::convert;
+use crate::condition::{answer, Failure};
+use crate::convert::{self, Matrix};
+use crate::interrupt;
 
 /// `list(groups =, correlation =, scales =, start =, held =)`.
 pub struct ResidualArgument {
@@ -256,4 +258,51 @@ impl ResidualArgument {
             held: self.held.clone(),
         })
     }
+}
+
+/// A product of `rows` (n x c, in the order of the data) with R = W^-1/2 D C D W^-1/2 at the natural parameters `phi`, or
+/// with a root of it: `what` is "whiten" (U, U'U = R^-1), "color" (U^-1), "times" (R) or "inverse". `residual` is the
+/// structure of these rows or NULL, `weights` W or NULL.
+/// @noRd
+#[extendr]
+fn rs_residual_rows(
+    residual: Robj,
+    weights: Robj,
+    phi: Robj,
+    rows: Robj,
+    what: Robj,
+    threads: Robj,
+) -> Robj {
+    answer(|| {
+        let structure = if residual.is_null() {
+            None
+        } else {
+            Some(ResidualArgument::new(&residual)?)
+        };
+        let what = match what.as_str() {
+            Some("whiten") => Apply::Whiten,
+            Some("color") => Apply::Color,
+            Some("times") => Apply::Times,
+            Some("inverse") => Apply::Inverse,
+            _ => return Err(Failure::bug("`what` is not known")),
+        };
+        let given = RowsToApply {
+            rows: convert::doubles(&rows, "rows")?,
+            structure: structure
+                .as_ref()
+                .map(ResidualArgument::borrow)
+                .transpose()?,
+            weights: convert::doubles_or_null(&weights, "weights")?,
+            phi: convert::doubles(&phi, "phi")?,
+        };
+        let (n, c) = (rows.nrows(), rows.ncols());
+        let threads = convert::count(&threads, "threads")?;
+        let found = apply_to_rows(&given, n, what, threads, &interrupt::pending)?;
+        Ok(vec![("rows", Matrix::new(&found, n, c).to_robj()?)])
+    })
+}
+
+extendr_module! {
+    mod residual;
+    fn rs_residual_rows;
 }

@@ -193,7 +193,11 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
-    let (hessian, kind) = curvature(criterion, x, last);
+    let (hessian, kind) = if run.status == Status::TimeLimit {
+        (None, HessianKind::AverageInformation)
+    } else {
+        curvature(criterion, x, last)
+    };
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {
@@ -305,6 +309,7 @@ fn sentence(status: Status, gradient: f64, steps_off: usize) -> String {
             .to_owned(),
         Status::NotIdentified => "the criterion is flat at the optimum: the data do not identify all covariance parameters".to_owned(),
         Status::IterationLimit => format!("out of evaluations with a scaled gradient of {gradient:.1e}"),
+        Status::TimeLimit => format!("out of time with a scaled gradient of {gradient:.1e}"),
         Status::Failed => format!("no minimum was found; the scaled gradient is {gradient:.1e}"),
         Status::Evaluated => "evaluated at the given theta, not optimised".to_owned(),
     };

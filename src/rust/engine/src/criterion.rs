@@ -3,12 +3,17 @@
 //! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
 //! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
 use crate::iterative::Estimator;
 use crate::optimize::Objective;
+use crate::options::Options;
+use crate::progress::Progress;
 use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
@@ -58,6 +63,8 @@ pub struct Criterion<'a> {
     pub latest: Option<Latest>,
     /// Which parameters are held or tied.
     pub(crate) restriction: Option<&'a Restriction>,
+    deadline: Option<Instant>,
+    progress: Option<Arc<Progress>>,
     residual: Option<&'a ResidualPart>,
     known_sigma2: Option<f64>,
     /// Stands in for the factor of the complement where there is one.
@@ -120,6 +127,8 @@ impl<'a> Criterion<'a> {
             factor: None,
             latest: None,
             restriction: None,
+            deadline: None,
+            progress: None,
             residual: None,
             known_sigma2: None,
             estimator: None,
@@ -141,6 +150,14 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
         self.restriction = restriction;
+        self
+    }
+
+    /// The same for a fit that has only so much time, and tells how far it is.
+    #[must_use]
+    pub(crate) fn with_clock(mut self, options: &Options) -> Self {
+        self.deadline = options.deadline;
+        self.progress.clone_from(&options.progress);
         self
     }
 
@@ -208,6 +225,12 @@ impl<'a> Criterion<'a> {
             let phi = self.parameters.of_residual(x);
             part.model.mean_log_scale(phi).exp()
         })
+    }
+
+    /// The residual structure.
+    #[must_use]
+    pub(crate) fn residual_model(&self) -> Option<&'a Residual> {
+        self.residual.map(|part| &part.model)
     }
 
     /// The variance functions, if there are any.
@@ -608,11 +631,9 @@ impl<'a> Criterion<'a> {
         let rows = (system.q1() + system.schur.q2) as f64;
         let p1 = system.moments.p1 as f64;
         // with a residual structure all rows are gone through again
-        let again = if self.residual.is_some() {
-            system.moments.n as f64 * (p1 + 4.0) * (p1 + 8.0)
-        } else {
-            0.0
-        };
+        let again = self
+            .residual
+            .map_or(0.0, |part| part.rows.n() as f64 * (p1 + 4.0) * (p1 + 8.0));
         system.schur.work(system.k1()) + 3.0 * rows * p1.powi(2) + again
     }
 
@@ -722,5 +743,16 @@ impl Objective for Criterion<'_> {
 
     fn interrupted(&self) -> bool {
         (self.interrupt)()
+    }
+
+    fn out_of_time(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn report(&self, value: f64, gradient: f64) {
+        if let Some(progress) = &self.progress {
+            progress.set(self.evaluations, value, gradient);
+        }
     }
 }

@@ -201,7 +201,7 @@ impl Factor {
         assemble(
             system,
             &self.w,
-            &self.w,
+            None,
             -1.0,
             Some(&self.t),
             &mut self.scratch.spread,
@@ -688,11 +688,12 @@ fn eliminate_piece(
     log_det
 }
 
-/// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j left_j'right_j, lower triangle (the product must be symmetric).
+/// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j W_j'K_j W_j, lower triangle; K_j, symmetric k1 x k1
+/// blocks, is `middle`, or the identity.
 pub fn assemble(
     system: &System,
-    left: &[f64],
-    right: &[f64],
+    w: &[f64],
+    middle: Option<&[f64]>,
     sign: f64,
     t: Option<&[Vec<f64>]>,
     spread: &mut Vec<f64>,
@@ -725,15 +726,13 @@ pub fn assemble(
                                 own_column(system, t, v, a, first, column);
                             }
                             if sparse_products {
-                                subtract_products(
-                                    schur, left, right, k1, v, a, sign, first, column,
-                                );
+                                subtract_products(schur, w, middle, k1, v, a, sign, first, column);
                             }
                         }
                     }
                 });
             if schur.dense_w {
-                add_dense_products(system, left, right, sign, spread, s);
+                add_dense_products(system, w, middle, sign, spread, s);
             }
         }
         (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
@@ -756,7 +755,7 @@ pub fn assemble(
                             if let Some(t) = t {
                                 own_column(system, t, v, a, 0, &mut work);
                             }
-                            subtract_products(schur, left, right, k1, v, a, sign, 0, &mut work);
+                            subtract_products(schur, w, middle, k1, v, a, sign, 0, &mut work);
                             for (value, &row) in values[range.start - base..range.end - base]
                                 .iter_mut()
                                 .zip(&pattern.row[range])
@@ -822,8 +821,8 @@ fn own_column(
 #[allow(clippy::too_many_arguments)]
 fn subtract_products(
     schur: &Schur,
-    left: &[f64],
-    right: &[f64],
+    w: &[f64],
+    middle: Option<&[f64]>,
     k1: usize,
     v: usize,
     a: usize,
@@ -831,19 +830,25 @@ fn subtract_products(
     first: usize,
     column: &mut [f64],
 ) {
+    let mut turned = vec![0.0; k1];
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
         let j = schur.incidence_level[x] as usize;
         let from = schur.effect_start[schur.incidence[x]] + a;
         let to = schur.effect_start[schur.start[j + 1]];
         let rows = &schur.effect_row[from..to];
-        let own = &right[from * k1..(from + 1) * k1];
+        let mut own = &w[from * k1..(from + 1) * k1];
+        if let Some(middle) = middle {
+            let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
+            small::mul_nn(k, own, k1, k1, 1, &mut turned);
+            own = &turned;
+        }
         if k1 == 1 {
             let c = sign * own[0];
-            for (l, &row) in left[from..to].iter().zip(rows) {
+            for (l, &row) in w[from..to].iter().zip(rows) {
                 column[row as usize - first] += c * l;
             }
         } else {
-            for (l, &row) in left[from * k1..to * k1].chunks_exact(k1).zip(rows) {
+            for (l, &row) in w[from * k1..to * k1].chunks_exact(k1).zip(rows) {
                 let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
                 column[row as usize - first] += sign * s;
             }
@@ -875,26 +880,34 @@ fn spread(system: &System, w: &[f64], levels: std::ops::Range<usize>, out: &mut 
 
 fn add_dense_products(
     system: &System,
-    left: &[f64],
-    right: &[f64],
+    w: &[f64],
+    middle: Option<&[f64]>,
     sign: f64,
     buffer: &mut Vec<f64>,
     s: &mut Triangle,
 ) {
-    let row = system.k1() * system.schur.q2;
-    let same = std::ptr::eq(left, right);
+    let (k1, q2) = (system.k1(), system.schur.q2);
     for levels in spread_pieces(system) {
-        let (m, size) = (levels.len() * system.k1(), levels.len() * row);
-        buffer.resize(buffer.len().max(size * if same { 1 } else { 2 }), 0.0);
-        let (first, second) = buffer.split_at_mut(size);
-        spread(system, left, levels.clone(), first);
-        let second = if same {
-            &*first
+        let (m, size) = (levels.len() * k1, levels.len() * k1 * q2);
+        let needed = if middle.is_some() { 2 * size } else { size };
+        buffer.resize(buffer.len().max(needed), 0.0);
+        let (rows, other) = buffer.split_at_mut(size);
+        spread(system, w, levels.clone(), rows);
+        let right = if let Some(middle) = middle {
+            let other = &mut other[..size];
+            for ((j, from), to) in levels
+                .zip(rows.chunks_exact(k1 * q2))
+                .zip(other.chunks_exact_mut(k1 * q2))
+            {
+                // row-major blocks: the columns of the transpose
+                let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
+                small::mul_nn(from, k, q2, k1, k1, to);
+            }
+            &*other
         } else {
-            spread(system, right, levels, &mut second[..size]);
-            &second[..size]
+            &*rows
         };
-        s.add_product_of_rows(first, second, m, sign, &system.workers);
+        s.add_product_of_rows(rows, right, m, sign, &system.workers);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
@@ -8,19 +9,19 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::factor::{Factor, System};
-use crate::fixed_basis::FixedBasis;
+use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
-use crate::iterative::Plan;
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
-use crate::random_basis::{column_value, lay_out, FactorLayout, TermBasis};
+use crate::plan::{estimated_optimum, Plan};
+use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
-use crate::residual_rows::{ResidualPart, ResidualRows};
+use crate::residual_rows::ResidualPart;
 use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
@@ -36,6 +37,12 @@ const EXACT: f64 = 1e-22;
 
 /// Rows from which single steps may take long enough to be interrupted within.
 const LONG: usize = 20_000;
+
+/// Standard deviations of random effects at a second attempt, relative to the first.
+const SMALLER: f64 = 0.3;
+
+/// The same, larger.
+const LARGER: f64 = 3.0;
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -122,14 +129,7 @@ impl Prepared {
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {
-            part.rows = ResidualRows::new(
-                data,
-                &self.fixed,
-                &self.layout,
-                &self.bases,
-                &moved,
-                &part.model,
-            );
+            *part = part.recentred(data, &self.fixed, &self.bases, &moved, &workers);
             let phi = self.parameters.of_residual(theta);
             let whitening = part
                 .model
@@ -163,10 +163,52 @@ pub fn fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        fit_in_units(data, options, stop, interrupt)
+    let mut fitted = vec![0.0; data.n()];
+    let mut residuals = vec![0.0; data.n()];
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    let fit = fit_into(data, options, interrupt, rows)?;
+    Ok(Fit {
+        fitted,
+        residuals,
+        ..fit
     })
 }
+
+/// Where what a fit has for each row goes.
+#[derive(Debug)]
+pub struct RowResults<'a> {
+    /// Fitted values, offset included.
+    pub fitted: &'a mut [f64],
+    /// y - fitted.
+    pub residuals: &'a mut [f64],
+}
+
+/// The same as [`fit`], with fitted values and residuals written where the caller wants them: [`Fit::fitted`] and
+/// [`Fit::residuals`] are empty.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn fit_into(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+    rows: RowResults<'_>,
+) -> Result<Fit, EngineError> {
+    if rows.fitted.len() != data.n() || rows.residuals.len() != data.n() {
+        return Err(EngineError::Dimension(
+            "fitted values and residuals need a place for each row".to_owned(),
+        ));
+    }
+    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+        fit_in_units(data, options, rows, stop, interrupt)
+    })
+}
+
+/// Sums of squares of the response that are far from over- and underflow.
+const SAFE_SQUARE: std::ops::Range<f64> = 1e-190..1e190;
 
 /// Response magnitudes whose squares neither overflow nor underflow.
 const SAFE_MAGNITUDE: std::ops::Range<f64> = 1e-100..1e100;
@@ -175,14 +217,19 @@ const SAFE_MAGNITUDE: std::ops::Range<f64> = 1e-100..1e100;
 fn fit_in_units(
     data: &ModelData<'_>,
     options: &Options,
+    rows: RowResults<'_>,
     stop: &StopFlag,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
+    let begun = begin(data, options, stop)?;
+    if SAFE_SQUARE.contains(&begun.fixed.total) {
+        return fit_here(data, options, begun, rows, stop, interrupt);
+    }
     let largest = (0..data.n()).fold(0.0f64, |a, i| {
         a.max((data.y[i] - data.offset.map_or(0.0, |o| o[i])).abs())
     });
     if largest == 0.0 || !largest.is_finite() || SAFE_MAGNITUDE.contains(&largest) {
-        return fit_here(data, options, stop, interrupt);
+        return fit_here(data, options, begun, rows, stop, interrupt);
     }
     let y: Vec<f64> = data.y.iter().map(|v| v / largest).collect();
     let offset: Option<Vec<f64>> = data.offset.map(|o| o.iter().map(|v| v / largest).collect());
@@ -191,18 +238,29 @@ fn fit_in_units(
         offset: offset.as_deref(),
         ..data.clone()
     };
-    fit_here(&scaled, options, stop, interrupt)
-        .map(|fit| fit.with_response_times(largest, data.n(), options.reml))
+    let begun = begin(&scaled, options, stop)?;
+    let RowResults { fitted, residuals } = rows;
+    let here = RowResults {
+        fitted: &mut *fitted,
+        residuals: &mut *residuals,
+    };
+    let fit = fit_here(&scaled, options, begun, here, stop, interrupt)?;
+    for value in fitted.iter_mut().chain(residuals) {
+        *value *= largest;
+    }
+    Ok(fit.with_response_times(largest, data.n(), options.reml))
 }
 
 fn fit_here(
     data: &ModelData<'_>,
     options: &Options,
+    begun: Begun,
+    rows: RowResults<'_>,
     stop: &StopFlag,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    let prepared = prepare(data, options, stop)?;
-    fit_prepared(data, options, prepared, false, interrupt).map(|(fit, _)| fit)
+    let prepared = prepare_from(data, options, begun, stop)?;
+    fit_prepared(data, options, prepared, rows, false, interrupt).map(|(fit, _)| fit)
 }
 
 /// From the moments to the fit; with `inference` also what Satterthwaite's degrees of freedom need.
@@ -210,11 +268,12 @@ pub(crate) fn fit_prepared(
     data: &ModelData<'_>,
     options: &Options,
     prepared: Prepared,
+    rows: RowResults<'_>,
     inference: bool,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let plan = Plan::new(&prepared, options);
-    fit_planned(data, options, prepared, inference, interrupt, plan)
+    fit_planned(data, options, prepared, plan, rows, inference, interrupt)
 }
 
 /// The same as planned.
@@ -222,16 +281,21 @@ pub(crate) fn fit_planned(
     data: &ModelData<'_>,
     options: &Options,
     mut prepared: Prepared,
+    plan: Plan,
+    rows: RowResults<'_>,
     inference: bool,
     interrupt: &dyn Fn() -> bool,
-    plan: Plan,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
+    let mut optimizing = Duration::ZERO;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
-        let mut criterion = prepared.criterion(&center, options.reml, interrupt);
+        let clock = Instant::now();
+        let mut criterion = prepared
+            .criterion(&center, options.reml, interrupt)
+            .with_clock(options);
         let starts = if rounds == 0 && options.start.is_none() {
             further_starts(&prepared)
         } else {
@@ -241,6 +305,7 @@ pub(crate) fn fit_planned(
             Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
             plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
         };
+        optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
@@ -275,7 +340,7 @@ pub(crate) fn fit_planned(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
-        let fit = estimates(
+        let mut fit = estimates(
             data,
             options,
             &prepared,
@@ -284,7 +349,9 @@ pub(crate) fn fit_planned(
             &solution,
             value,
             certificate,
+            rows,
         );
+        fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
         if options.optimize && fit.wrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
@@ -348,18 +415,43 @@ fn variances_here(
         .collect())
 }
 
+/// What the first pass over the rows gives.
+struct Begun {
+    workers: Workers,
+    fixed: FixedBasis,
+}
+
+/// Checks the data and takes the cross-products of X and the response.
+fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Begun, EngineError> {
+    data.validate()?;
+    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
+    let (n, p) = (data.n() as f64, data.p as f64);
+    let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
+    let workers = Workers::new(options.threads, work, stop);
+    let gram = gram_with_response(data, &workers);
+    if !gram.iter().all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    let fixed = FixedBasis::from_gram(data, &gram);
+    Ok(Begun { workers, fixed })
+}
+
 /// Checks the data and takes the moments.
 pub(crate) fn prepare(
     data: &ModelData<'_>,
     options: &Options,
     stop: &StopFlag,
 ) -> Result<Prepared, EngineError> {
-    data.validate()?;
+    prepare_from(data, options, begin(data, options, stop)?, stop)
+}
+
+fn prepare_from(
+    data: &ModelData<'_>,
+    options: &Options,
+    Begun { workers, fixed }: Begun,
+    stop: &StopFlag,
+) -> Result<Prepared, EngineError> {
     let n = data.n();
-    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
-    let work = n as f64 * (data.p as f64 + 1.0) * (data.p as f64 / 2.0 + 2.0 * columns as f64);
-    let workers = Workers::new(options.threads, work, stop);
-    let fixed = FixedBasis::new(data, &workers);
     if n <= fixed.rank() {
         return Err(EngineError::NoResidualDf {
             n,
@@ -396,17 +488,16 @@ pub(crate) fn prepare(
             None,
         ),
         Some(model) => {
-            let rows = ResidualRows::new(data, &fixed, &layout, &bases, &center, &model);
-            let part = ResidualPart {
-                model,
-                rows,
-                layout: layout.clone(),
-            };
+            let part = ResidualPart::new(data, &fixed, &layout, &bases, &center, model, &workers);
             let moments = first_moments(data, options, &part, &layout, &workers)?;
             (moments, Some(part))
         }
     };
-    check_residual(data, &moments)?;
+    let mut squares = moments.factors.iter().flat_map(|factor| &factor.zz);
+    if !squares.all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    check_residual(fixed.total, &moments)?;
     let schur = Schur::new(&moments);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
@@ -488,13 +579,7 @@ fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, Engin
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
-fn check_residual(data: &ModelData<'_>, moments: &Moments) -> Result<(), EngineError> {
-    let total: f64 = (0..data.n())
-        .map(|i| {
-            data.weights.map_or(1.0, |w| w[i])
-                * (data.y[i] - data.offset.map_or(0.0, |o| o[i])).powi(2)
-        })
-        .sum();
+fn check_residual(total: f64, moments: &Moments) -> Result<(), EngineError> {
     let residual = moments.xx[moments.p1 * moments.p1 - 1];
     if residual <= PERFECT * total || residual == 0.0 {
         return Err(EngineError::PerfectFit);
@@ -595,89 +680,6 @@ pub(crate) struct Run {
     pub steps_off: usize,
 }
 
-/// Factorisations of a walk after which the rest is done by them alone.
-const ANCHORS: usize = 2;
-
-/// Monte-Carlo standard error of a criterion that counts as exact.
-const CHANCE: f64 = 1e-8;
-
-/// Where estimates lead, and what is left of the way by factorisation. What the estimates do not reach is left to it.
-fn estimated_optimum(
-    criterion: &mut Criterion<'_>,
-    theta: &[f64],
-    options: &Options,
-    plan: Plan,
-) -> Result<Run, EngineError> {
-    criterion.estimate();
-    let mut run = match optimum(criterion, theta, options) {
-        Err(EngineError::PerfectFit) if plan == Plan::Walk => {
-            let _ = criterion.give_up_estimator();
-            return optimum(criterion, theta, options);
-        }
-        run => run?,
-    };
-    match plan {
-        Plan::Walk => anchored_optimum(criterion, run, options),
-        Plan::Value => {
-            let x = run.outcome.x.clone();
-            if evaluated(criterion, &x) {
-                if let Some(estimated) = criterion.give_up_estimator() {
-                    if criterion.value(&x).is_none() || criterion.anchor(estimated, false).is_none()
-                    {
-                        return Err(EngineError::PerfectFit);
-                    }
-                    run.outcome.value = first_value(criterion, &mut x.clone())?;
-                }
-            }
-            Ok(run)
-        }
-        Plan::Exact | Plan::Iterative => {
-            if options.optimize && criterion.refine() {
-                run = continued(criterion, run, options)?;
-            }
-            Ok(run)
-        }
-    }
-}
-
-/// The exact criterion and its gradient are taken at the optimum of the estimates; from there with estimates that agree with
-/// them.
-fn anchored_optimum(
-    criterion: &mut Criterion<'_>,
-    mut run: Run,
-    options: &Options,
-) -> Result<Run, EngineError> {
-    for _ in 0..ANCHORS {
-        let x = run.outcome.x.clone();
-        if run.status != Status::Converged || !evaluated(criterion, &x) {
-            break;
-        }
-        let Some(estimated) = criterion.give_up_estimator() else {
-            break;
-        };
-        if !evaluated(criterion, &x) || criterion.anchor(estimated, true).is_none() {
-            break;
-        }
-        run = continued(criterion, run, options)?;
-        if run.status == Status::Converged && precise(criterion, &run.outcome.x, options) {
-            return Ok(run);
-        }
-    }
-    let _ = criterion.give_up_estimator();
-    continued(criterion, run, options)
-}
-
-/// Minimises again from the end of a run.
-fn continued(
-    criterion: &mut Criterion<'_>,
-    before: Run,
-    options: &Options,
-) -> Result<Run, EngineError> {
-    let mut run = optimum(criterion, &before.outcome.x, options)?;
-    run.follow(before.outcome);
-    Ok(run)
-}
-
 /// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
 fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
     let m = prepared.parameters.list.len();
@@ -710,32 +712,6 @@ fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64
         .collect()
 }
 
-/// Evaluates the criterion and its derivatives, unless they are known.
-fn evaluated(criterion: &mut Criterion<'_>, x: &[f64]) -> bool {
-    (criterion.is_at(x) || criterion.value(x).is_some()) && criterion.latest().is_some()
-}
-
-/// Whether chance moves the optimum by no more than the optimiser's tolerance, and the criterion by nothing that counts.
-fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool {
-    if !evaluated(criterion, x) {
-        return false;
-    }
-    let (Some(latest), Some(estimator)) = (&criterion.latest, &criterion.estimator) else {
-        return false;
-    };
-    if estimator.value_error(x) > CHANCE {
-        return false;
-    }
-    let m = x.len();
-    let mut hessian = latest.derivatives.model_hessian();
-    if !small::cholesky(&mut hessian, m) {
-        return false;
-    }
-    // half the squared decrement, on average
-    let inverse = small::inverse_from_cholesky(&hessian, m);
-    0.5 * small::trace_product(&inverse, &estimator.gradient_covariance(), m) <= options.tolerance
-}
-
 /// The residual parameters of a spatial correlation that are tried besides the usual start.
 fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
     let residual = prepared.residual.as_ref();
@@ -750,8 +726,11 @@ fn best_optimum(
     (starts, worth): &(Vec<Vec<f64>>, usize),
     options: &Options,
 ) -> Result<Run, EngineError> {
-    if starts.is_empty() || !options.optimize || criterion.restriction.is_some() {
+    if !options.optimize || criterion.restriction.is_some() || options.start.is_some() {
         return optimum(criterion, theta, options);
+    }
+    if starts.is_empty() {
+        return second_attempt(criterion, theta, options);
     }
     let mut points = Vec::new();
     for phi in starts {
@@ -770,8 +749,59 @@ fn best_optimum(
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points.truncate(*worth);
-    let mut best = optimum(criterion, theta, options);
-    for (_, x) in points {
+    let best = optimum(criterion, theta, options);
+    let others = points.into_iter().map(|(_, x)| x).collect();
+    lowest(criterion, best, others, options)
+}
+
+/// The optimum from `theta`; where that fails, the lowest of those from further starts.
+fn second_attempt(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let first = optimum(criterion, theta, options);
+    let failed = match &first {
+        Ok(run) => matches!(run.status, Status::Failed | Status::IterationLimit),
+        Err(error) => !matches!(error, EngineError::Interrupted),
+    };
+    let parameters = criterion.parameters;
+    let terms = parameters.list.len();
+    if !failed {
+        return first;
+    }
+    let (own, phi) = theta.split_at(terms);
+    let times = |factor: f64| -> Vec<f64> {
+        let scaled = |a| {
+            if parameters.is_deviation(a) {
+                factor
+            } else {
+                1.0
+            }
+        };
+        (0..terms).map(|a| scaled(a) * own[a]).collect()
+    };
+    let mut others = Vec::new();
+    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
+        others.push([own, &stronger].concat());
+        others.push([times(SMALLER).as_slice(), &stronger].concat());
+    }
+    others.push([times(SMALLER).as_slice(), phi].concat());
+    others.push([times(LARGER).as_slice(), phi].concat());
+    lowest(criterion, first, others, options)
+}
+
+/// The lowest of `best` and the optima from `others`.
+fn lowest(
+    criterion: &mut Criterion<'_>,
+    mut best: Result<Run, EngineError>,
+    others: Vec<Vec<f64>>,
+    options: &Options,
+) -> Result<Run, EngineError> {
+    for x in others {
+        if criterion.out_of_time() {
+            break;
+        }
         let other = optimum(criterion, &x, options);
         if matches!(other, Err(EngineError::Interrupted)) {
             return other;
@@ -790,7 +820,7 @@ fn best_optimum(
 
 impl Run {
     /// Puts the trace of what came before in front.
-    fn follow(&mut self, walked: Outcome) {
+    pub(crate) fn follow(&mut self, walked: Outcome) {
         for (own, before) in [
             (&mut self.outcome.trace_value, walked.trace_value),
             (&mut self.outcome.trace_gradient, walked.trace_gradient),
@@ -860,6 +890,7 @@ pub(crate) fn optimum(
             Stop::Converged if deficient => Status::Singular,
             Stop::Converged => Status::Converged,
             Stop::Evaluations => Status::IterationLimit,
+            Stop::Time => Status::TimeLimit,
             Stop::Interrupted => return Err(EngineError::Interrupted),
             Stop::Stuck => Status::Failed,
         };
@@ -981,6 +1012,7 @@ fn estimates(
     solution: &Solution,
     criterion: f64,
     certificate: crate::result::Certificate,
+    rows: RowResults<'_>,
 ) -> Fit {
     let fixed = &prepared.fixed;
     let beta_full = coefficients(prepared, &solution.gamma);
@@ -997,7 +1029,7 @@ fn estimates(
         .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
         .collect();
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
-    let (fitted, residuals, wrss) = fitted_values(data, &beta_full, &b, &prepared.system.workers);
+    let wrss = fitted_values(data, &beta_full, &b, rows, &prepared.system.workers);
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
     let ussq = match crate::prior::times(&prepared.system, &solution.u) {
         Some(weighted) => {
@@ -1022,6 +1054,10 @@ fn estimates(
     Fit {
         theta: raw_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
+        unseen: prepared
+            .residual
+            .as_ref()
+            .map_or_else(Vec::new, |part| part.whole().unseen()),
         beta,
         rank: fixed.rank(),
         pivot: fixed.pivot.clone(),
@@ -1036,8 +1072,9 @@ fn estimates(
         ussq,
         b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
         u,
-        fitted,
-        residuals,
+        fitted: Vec::new(),
+        residuals: Vec::new(),
+        optimizer_seconds: 0.0,
         certificate,
     }
 }
@@ -1101,17 +1138,17 @@ fn raw_modes(
     (u, b)
 }
 
-/// offset + X beta + Z b, the residuals, and their weighted sum of squares.
+/// offset + X beta + Z b and the residuals into `rows`; their weighted sum of squares.
 fn fitted_values(
     data: &ModelData<'_>,
     beta: &[f64],
     b: &[&[f64]],
+    rows: RowResults<'_>,
     workers: &Workers,
-) -> (Vec<f64>, Vec<f64>, f64) {
+) -> f64 {
     let n = data.n();
-    const ROWS: usize = 16_384;
-    let mut fitted = vec![0.0; n];
-    let mut residuals = vec![0.0; n];
+    const ROWS: usize = 2048;
+    let RowResults { fitted, residuals } = rows;
     let mut sums = vec![0.0; n.div_ceil(ROWS)];
     let ranges = pieces(n, ROWS);
     let parts: Vec<_> = fitted
@@ -1121,34 +1158,39 @@ fn fitted_values(
         .collect();
     workers.for_each(parts, |piece, ((fitted, residuals), sum)| {
         let range = ranges[piece].clone();
-        if let Some(offset) = data.offset {
-            fitted.copy_from_slice(&offset[range.clone()]);
+        match data.offset {
+            Some(offset) => fitted.copy_from_slice(&offset[range.clone()]),
+            None => fitted.fill(0.0),
         }
-        for (j, coefficient) in beta.iter().enumerate() {
+        for (column, coefficient) in data.x.iter().zip(beta) {
             if *coefficient != 0.0 {
-                let column = &data.x[j * n..(j + 1) * n][range.clone()];
-                fitted
-                    .iter_mut()
-                    .zip(column)
-                    .for_each(|(f, x)| *f += coefficient * x);
+                column.visit(range.clone(), fitted.iter_mut(), |f, x| {
+                    *f += coefficient * x;
+                });
             }
         }
         for (term, b) in data.terms.iter().zip(b) {
             let k = term.columns.len();
             let codes = &data.factors[term.factor].codes[range.clone()];
-            for (i, (f, code)) in range.clone().zip(fitted.iter_mut().zip(codes)) {
-                let own = &b[(*code as usize - 1) * k..(*code as usize) * k];
-                for (column, value) in term.columns.iter().zip(own) {
-                    *f += column_value(*column, i) * value;
-                }
+            for (a, column) in term.columns.iter().enumerate() {
+                let targets = fitted.iter_mut().zip(codes);
+                column.visit(range.clone(), targets, |(f, code), z| {
+                    *f += z * b[(*code as usize - 1) * k + a];
+                });
             }
         }
-        for (i, (r, f)) in range.zip(residuals.iter_mut().zip(fitted.iter())) {
-            *r = data.y[i] - f;
-            *sum += data.weights.map_or(1.0, |w| w[i]) * *r * *r;
+        let y = &data.y[range.clone()];
+        for (r, (y, f)) in residuals.iter_mut().zip(y.iter().zip(fitted.iter())) {
+            *r = y - f;
         }
+        *sum = match data.weights {
+            None => dot(residuals, residuals),
+            Some(w) => (residuals.iter().zip(&w[range]))
+                .map(|(r, w)| w * r * r)
+                .sum(),
+        };
     });
-    (fitted, residuals, sums.iter().sum())
+    sums.iter().sum()
 }
 
 /// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns.

@@ -1,12 +1,14 @@
 //! The fixed effects' own coordinates: rank and pivot of X as `lm()` decides them, and a triangular change of basis that
 //! makes the columns of Q = W^{1/2} X Rinv orthonormal (to rounding), so that nobody ever has to rescale predictors.
 
+use std::ops::Range;
+
 use faer::linalg::solvers::Qr;
 use faer::{MatRef, Par};
 
 use crate::linalg::dense;
 use crate::parallel::{pieces, Workers};
-use crate::terms::ModelData;
+use crate::terms::{Column, ModelData};
 
 /// `lm()`'s tolerance: a column whose part orthogonal to the columns before it is shorter than this, relative to its own
 /// length, is aliased (LINPACK dqrdc2).
@@ -20,7 +22,10 @@ const SAFE_PIVOT: f64 = 1e-8;
 const TRANSFORM_PIVOT: f64 = 1e-4;
 
 /// Rows handled at once: they stay in the cache.
-const ROWS: usize = 1024;
+const ROWS: usize = 512;
+
+/// Columns up to which plain loops are faster than a matrix product.
+const FEW: usize = 8;
 
 /// Rows of one piece of work.
 const PIECE: usize = 65_536;
@@ -42,6 +47,9 @@ pub struct FixedBasis {
     pub transform_moments: bool,
     /// X'WX, p x p, lower triangle valid.
     pub gram: Vec<f64>,
+    /// Weighted sum of squares of the response less the offset.
+    pub total: f64,
+
     /// Coefficients (p, zero where aliased) about which the response is centred; close to weighted least squares.
     pub beta_center: Vec<f64>,
 }
@@ -50,11 +58,16 @@ impl FixedBasis {
     /// One pass over the rows.
     #[must_use]
     pub fn new(data: &ModelData<'_>, workers: &Workers) -> Self {
+        Self::from_gram(data, &gram_with_response(data, workers))
+    }
+
+    /// From what [`gram_with_response`] returns.
+    #[must_use]
+    pub fn from_gram(data: &ModelData<'_>, gram: &[f64]) -> Self {
         let p = data.p;
-        let gram = gram_with_response(data, workers);
         let p1 = p + 1;
         let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
-        let attempt = limited_pivot_cholesky(&gram, p1, p, &scale);
+        let attempt = limited_pivot_cholesky(gram, p1, p, &scale);
         let (kept, pivot, smallest) = match attempt {
             Some(found) => found,
             None => {
@@ -64,7 +77,7 @@ impl FixedBasis {
         };
         let r = kept.len();
         let (rinv, log_det_rinv) = if smallest > 0.0 {
-            invert_cholesky_of_gram(&gram, p1, p, &kept)
+            invert_cholesky_of_gram(gram, p1, p, &kept)
         } else {
             invert_householder(data, p, &kept)
         };
@@ -91,6 +104,7 @@ impl FixedBasis {
             log_det_rinv,
             transform_moments: smallest >= TRANSFORM_PIVOT,
             gram: own,
+            total: gram[p1 * p1 - 1],
             beta_center,
         };
         basis.mirror_gram();
@@ -114,18 +128,11 @@ impl FixedBasis {
 }
 
 /// Rows `range` of W^{1/2} X into row-major `out` with `stride` values a row.
-pub fn weighted_rows(
-    data: &ModelData<'_>,
-    range: std::ops::Range<usize>,
-    stride: usize,
-    out: &mut [f64],
-) {
-    let n = data.n();
-    for j in 0..data.p {
-        let column = &data.x[j * n..(j + 1) * n][range.clone()];
-        for (row, value) in out.chunks_exact_mut(stride).zip(column) {
-            row[j] = *value;
-        }
+pub fn weighted_rows(data: &ModelData<'_>, range: Range<usize>, stride: usize, out: &mut [f64]) {
+    for (j, column) in data.x.iter().enumerate() {
+        column.visit(range.clone(), out.chunks_exact_mut(stride), |row, value| {
+            row[j] = value;
+        });
     }
     if let Some(w) = data.weights {
         for (row, weight) in out.chunks_exact_mut(stride).zip(&w[range]) {
@@ -135,22 +142,31 @@ pub fn weighted_rows(
     }
 }
 
-/// (W^{1/2} [X y])'(W^{1/2} [X y]) with y less the offset; (p + 1) x (p + 1), both triangles.
-fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
+/// (W^{1/2} [X y])'(W^{1/2} [X y]) with y less the offset; (p + 1) x (p + 1), both triangles. A block of rows at a time,
+/// column by column.
+#[must_use]
+pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
     let (n, p1) = (data.n(), data.p + 1);
     let work = pieces(n, PIECE);
     let parts = workers.map(work.len(), |piece| {
         let mut total = vec![0.0; p1 * p1];
-        let mut rows = vec![0.0; ROWS.min(n) * p1];
+        let mut block = vec![0.0; ROWS.min(n) * p1];
         for start in work[piece].clone().step_by(ROWS) {
-            let end = (start + ROWS).min(work[piece].end);
-            let rows = &mut rows[..(end - start) * p1];
-            weighted_rows(data, start..end, p1, rows);
-            for (i, row) in (start..end).zip(rows.chunks_exact_mut(p1)) {
-                let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-                row[p1 - 1] = root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]));
+            let range = start..(start + ROWS).min(work[piece].end);
+            let m = range.len();
+            let block = &mut block[..m * p1];
+            weighted_columns(data, range, block);
+            if p1 > FEW {
+                dense::add_gram_of_columns(block, m, p1, &mut total);
+            } else {
+                for j in 0..p1 {
+                    let (column, rest) = block[j * m..].split_at(m);
+                    total[j * p1 + j] += dot(column, column);
+                    for (i, other) in (j + 1..p1).zip(rest.chunks_exact(m)) {
+                        total[j * p1 + i] += dot(column, other);
+                    }
+                }
             }
-            accumulate_gram(rows, p1, &mut total);
         }
         total
     });
@@ -166,9 +182,52 @@ fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
     total
 }
 
+/// Rows `range` of W^{1/2} [X y], y less the offset, into `out`, column after column.
+fn weighted_columns(data: &ModelData<'_>, range: Range<usize>, out: &mut [f64]) {
+    let m = range.len();
+    let (x, y) = out.split_at_mut(m * data.p);
+    for (column, to) in data.x.iter().zip(x.chunks_exact_mut(m)) {
+        match column {
+            Column::Values(v) => to.copy_from_slice(&v[range.clone()]),
+            _ => column.visit(range.clone(), to.iter_mut(), |to, value| *to = value),
+        }
+    }
+    y.copy_from_slice(&data.y[range.clone()]);
+    if let Some(offset) = data.offset {
+        y.iter_mut()
+            .zip(&offset[range.clone()])
+            .for_each(|(y, o)| *y -= o);
+    }
+    if let Some(w) = data.weights {
+        let roots: Vec<f64> = w[range].iter().map(|w| w.sqrt()).collect();
+        for column in out.chunks_exact_mut(m) {
+            column
+                .iter_mut()
+                .zip(&roots)
+                .for_each(|(v, root)| *v *= root);
+        }
+    }
+}
+
+/// Inner product in lanes: the same on every machine, and vectorised.
+#[must_use]
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest = a.remainder().iter().zip(b.remainder());
+    let rest: f64 = rest.map(|(x, y)| x * y).sum();
+    for (x, y) in a.zip(b) {
+        for l in 0..8 {
+            lanes[l] += x[l] * y[l];
+        }
+    }
+    let half: [f64; 4] = std::array::from_fn(|l| lanes[l] + lanes[l + 4]);
+    (half[0] + half[2]) + (half[1] + half[3]) + rest
+}
+
 /// Lower triangle of `total` += rows' rows.
 pub fn accumulate_gram(rows: &[f64], width: usize, total: &mut [f64]) {
-    if width > 8 {
+    if width > FEW {
         dense::add_gram(rows, rows.len() / width, width, 1.0, total);
         return;
     }

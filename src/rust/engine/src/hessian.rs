@@ -435,10 +435,12 @@ fn phi(
     room: Option<Triangle>,
 ) -> SchurFactor {
     let (schur, k1) = (&system.schur, system.k1());
-    let mut kw = vec![0.0; factor.w.len()];
-    for j in 0..system.moments.factors[0].n_levels {
-        let l = &factor.l1[j * k1 * k1..(j + 1) * k1 * k1];
-        let mut k = kappa.to_vec();
+    let mut middle = vec![0.0; factor.l1.len()];
+    for (k, l) in middle
+        .chunks_exact_mut(k1 * k1)
+        .zip(factor.l1.chunks_exact(k1 * k1))
+    {
+        k.copy_from_slice(kappa);
         for _ in 0..2 {
             for c in 0..k1 {
                 small::solve_lower(l, k1, &mut k[c * k1..(c + 1) * k1]);
@@ -449,16 +451,6 @@ fn phi(
                 }
             }
         }
-        for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
-            small::mul_nn(
-                &k,
-                &factor.w[e * k1..(e + 1) * k1],
-                k1,
-                k1,
-                1,
-                &mut kw[e * k1..(e + 1) * k1],
-            );
-        }
     }
     let mut rest = match &schur.storage {
         Storage::Dense => {
@@ -467,7 +459,8 @@ fn phi(
         Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     };
     let mut spread = Vec::new();
-    assemble(system, &factor.w, &kw, 1.0, None, &mut spread, &mut rest);
+    let (w, middle) = (&factor.w, Some(middle.as_slice()));
+    assemble(system, w, middle, 1.0, None, &mut spread, &mut rest);
     if let SchurFactor::Dense(s) = &mut rest {
         s.mirror();
     }

@@ -26,11 +26,14 @@
 pub mod error;
 pub mod grouping;
 pub mod options;
+pub mod progress;
 pub mod result;
+pub mod scan;
 pub mod terms;
 
 mod centred;
 mod certificate;
+mod condense;
 mod conditional;
 pub mod covariance;
 pub mod criterion;
@@ -47,6 +50,7 @@ pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;
+mod plan;
 mod prior;
 mod products;
 pub mod random_basis;
@@ -62,8 +66,9 @@ mod subset;
 pub use error::EngineError;
 #[doc(hidden)]
 pub use fit::at_internal;
-pub use fit::{conditional_variances, fit};
+pub use fit::{conditional_variances, fit, fit_into, RowResults};
 pub use options::{Options, Solver};
+pub use progress::Progress;
 pub use result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,

@@ -2,7 +2,7 @@
 //! fitted in parallel.
 
 use crate::error::EngineError;
-use crate::fit::{fit_prepared, prepare, Prepared};
+use crate::fit::{fit_prepared, prepare, Prepared, RowResults};
 use crate::fixed_basis::weighted_rows;
 use crate::moments::Moments;
 use crate::options::Options;
@@ -146,8 +146,14 @@ fn one(
         with_response(&own, shared)
     };
     let kept = prepared.fixed.kept.clone();
+    let (mut fitted, mut residuals) = (vec![0.0; y.len()], vec![0.0; y.len()]);
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    let stopped = || stop.is_set();
     let (fit, inference) =
-        fit_prepared(&own, options, prepared, satterthwaite, &|| stop.is_set()).ok()?;
+        fit_prepared(&own, options, prepared, rows, satterthwaite, &stopped).ok()?;
     let r = kept.len();
     let mut standard_error = vec![f64::NAN; data.p];
     let mut ddf = vec![f64::NAN; data.p];

@@ -14,8 +14,8 @@ use crate::prior::prior;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::{Column, ModelData};
 
-/// Rows handled at once.
-const ROWS: usize = 2048;
+/// Numbers handled at once: they stay in the cache.
+const BLOCK: usize = 8192;
 
 /// Rows of one piece of work at least.
 const PIECE: usize = 131_072;
@@ -85,6 +85,8 @@ pub struct Center {
 enum BasisRows {
     /// The same number in every row.
     Same(f64),
+    /// k values a row, made where they are needed.
+    Passing,
     /// k values a row.
     Rows(Vec<f64>),
 }
@@ -93,6 +95,7 @@ impl BasisRows {
     fn row(&self, i: usize, k: usize) -> &[f64] {
         match self {
             Self::Same(v) => std::slice::from_ref(v),
+            Self::Passing => &[],
             Self::Rows(z) => &z[i * k..(i + 1) * k],
         }
     }
@@ -113,9 +116,17 @@ impl Moments {
     ) -> Result<Self, EngineError> {
         let rows: Vec<BasisRows> = layout
             .iter()
-            .map(|f| basis_rows(data, f, bases, workers))
+            .map(|f| basis_rows(data, f, bases, layout.len() > 1, workers))
             .collect();
-        let (xx, factors) = own_moments(data, fixed, layout, &rows, center, workers);
+        let model = Rows {
+            data,
+            fixed,
+            layout,
+            bases,
+            basis: &rows,
+            center,
+        };
+        let (xx, factors) = own_moments(&model, workers);
         let mut pairs = Vec::new();
         for f in 0..layout.len() {
             let order = (layout.len() > f + 1)
@@ -172,33 +183,81 @@ impl Moments {
     }
 }
 
+/// What the rows of a model are made of.
+struct Rows<'a> {
+    data: &'a ModelData<'a>,
+    fixed: &'a FixedBasis,
+    layout: &'a [FactorLayout],
+    bases: &'a [TermBasis],
+    basis: &'a [BasisRows],
+    center: &'a Center,
+}
+
+/// Basis columns of a factor; kept for all rows where pairs of factors look at them in another order.
 fn basis_rows(
     data: &ModelData<'_>,
     factor: &FactorLayout,
     bases: &[TermBasis],
+    keep: bool,
     workers: &Workers,
 ) -> BasisRows {
     let k = factor.k;
-    let terms: Vec<usize> = factor.terms.clone();
-    if terms.is_empty() {
+    let Some(&first) = factor.terms.first() else {
         return BasisRows::Same(1.0);
-    }
-    let constant = k == 1 && matches!(data.terms[terms[0]].columns[0], Column::Constant);
+    };
+    let constant = k == 1 && matches!(data.terms[first].columns[0], Column::Constant);
     if constant && data.weights.is_none() {
-        return BasisRows::Same(bases[terms[0]].change[0]);
+        return BasisRows::Same(bases[first].change[0]);
+    }
+    if !keep {
+        return BasisRows::Passing;
     }
     let mut z = vec![0.0; data.n() * k];
     let work = pieces(data.n(), PIECE / 2);
     let parts: Vec<&mut [f64]> = z.chunks_mut(PIECE / 2 * k).collect();
     workers.for_each(parts, |piece, out| {
-        for (i, row) in work[piece].clone().zip(out.chunks_exact_mut(k)) {
-            let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-            for &t in &terms {
-                bases[t].add_row(&data.terms[t].columns, i, root, row);
-            }
-        }
+        fill_basis(data, factor, bases, work[piece].clone(), out);
     });
     BasisRows::Rows(z)
+}
+
+/// Basis columns of one factor in the rows `range`, k values a row.
+fn fill_basis(
+    data: &ModelData<'_>,
+    factor: &FactorLayout,
+    bases: &[TermBasis],
+    range: Range<usize>,
+    out: &mut [f64],
+) {
+    for &t in &factor.terms {
+        let (basis, columns) = (&bases[t], &data.terms[t].columns);
+        for (c, column) in columns.iter().enumerate() {
+            let at = basis.offset + c;
+            column.visit(range.clone(), out.chunks_exact_mut(factor.k), |row, z| {
+                row[at] = z;
+            });
+        }
+        let (own, k) = (basis.offset..basis.offset + basis.k, basis.k);
+        if k == 1 {
+            let change = basis.change[0];
+            out.chunks_exact_mut(factor.k)
+                .for_each(|row| row[own.start] *= change);
+        } else {
+            for row in out.chunks_exact_mut(factor.k) {
+                let row = &mut row[own.clone()];
+                // upper triangular: from the last column on, in place
+                for c in (0..k).rev() {
+                    row[c] = (0..=c).map(|a| row[a] * basis.change[c * k + a]).sum();
+                }
+            }
+        }
+    }
+    if let Some(w) = data.weights {
+        for (row, w) in out.chunks_exact_mut(factor.k).zip(&w[range]) {
+            let root = w.sqrt();
+            row.iter_mut().for_each(|v| *v *= root);
+        }
+    }
 }
 
 /// Sums over one piece of the rows.
@@ -216,14 +275,13 @@ fn number_of_pieces(n: usize, table: usize) -> usize {
     by_rows.min(by_memory)
 }
 
-fn own_moments(
-    data: &ModelData<'_>,
-    fixed: &FixedBasis,
-    layout: &[FactorLayout],
-    rows: &[BasisRows],
-    center: &Center,
-    workers: &Workers,
-) -> (Vec<f64>, Vec<FactorMoments>) {
+fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMoments>) {
+    let Rows {
+        data,
+        fixed,
+        layout,
+        ..
+    } = *model;
     let (n, p, r) = (data.n(), data.p, fixed.rank());
     // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
     let width = if fixed.transform_moments { p } else { r } + 1;
@@ -234,15 +292,7 @@ fn own_moments(
     let count = number_of_pieces(n, table);
     let work = pieces(n, n.div_ceil(count));
     let mut parts = workers.map(work.len(), |piece| {
-        piece_sums(
-            data,
-            fixed,
-            layout,
-            rows,
-            center,
-            work[piece].clone(),
-            width,
-        )
+        piece_sums(model, work[piece].clone(), width)
     });
     let mut total = parts.remove(0);
     for part in parts {
@@ -352,15 +402,14 @@ fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize) -> Vec<f64> {
     xx
 }
 
-fn piece_sums(
-    data: &ModelData<'_>,
-    fixed: &FixedBasis,
-    layout: &[FactorLayout],
-    basis: &[BasisRows],
-    center: &Center,
-    range: Range<usize>,
-    width: usize,
-) -> Sums {
+fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
+    let Rows {
+        data,
+        fixed,
+        layout,
+        basis,
+        ..
+    } = *model;
     let (p, r) = (data.p, fixed.rank());
     let mut sums = Sums {
         xx: vec![0.0; width * width],
@@ -373,138 +422,212 @@ fn piece_sums(
             .map(|f| vec![0.0; f.n_levels * f.k * width])
             .collect(),
     };
-    let block = ROWS.min(range.len());
-    let mut x = vec![0.0; block * (p + 1)];
-    let mut q = if fixed.transform_moments {
-        Vec::new()
-    } else {
-        vec![0.0; block * width]
-    };
+    let size = (BLOCK / (p + 1)).clamp(32, 1024).min(range.len());
+    let mut x = vec![0.0; size * (p + 1)];
+    let mut z: Vec<Vec<f64>> = (layout.iter().zip(basis))
+        .map(|(factor, basis)| match basis {
+            BasisRows::Passing => vec![0.0; size * factor.k],
+            _ => Vec::new(),
+        })
+        .collect();
+    let mut q = Vec::new();
     let mut change = Vec::new();
     if !fixed.transform_moments {
         // [X r] -> [Q r]
+        q = vec![0.0; size * width];
         change = vec![0.0; (p + 1) * width];
         for c in 0..r {
             change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
         }
         change[r * (p + 1) + p] = 1.0;
     }
-    for start in range.clone().step_by(ROWS) {
-        let end = (start + ROWS).min(range.end);
-        let m = end - start;
-        weighted_rows(data, start..end, p + 1, &mut x[..m * (p + 1)]);
-        centred_response(
-            data,
-            layout,
-            basis,
-            center,
-            start..end,
-            &mut x[..m * (p + 1)],
-        );
+    let mut with_response = vec![0.0; p + 1];
+    for start in range.clone().step_by(size) {
+        let block = start..(start + size).min(range.end);
+        let m = block.len();
+        let x = &mut x[..m * (p + 1)];
+        weighted_rows(data, block.clone(), p + 1, x);
+        for (f, z) in z.iter_mut().enumerate().filter(|(_, z)| !z.is_empty()) {
+            let z = &mut z[..m * layout[f].k];
+            fill_basis(data, &layout[f], model.bases, block.clone(), z);
+        }
+        centred_response(model, &z, block.clone(), x);
         let rows: &[f64] = if fixed.transform_moments {
-            for row in x[..m * (p + 1)].chunks_exact(p + 1) {
+            for row in x.chunks_exact(p + 1) {
                 let response = row[p];
-                for i in 0..=p {
-                    sums.xx[i * width + p] += row[i] * response;
+                for (sum, v) in with_response.iter_mut().zip(row) {
+                    *sum += v * response;
                 }
             }
-            &x[..m * (p + 1)]
+            x
         } else {
-            dense::rows_times(
-                &x[..m * (p + 1)],
-                &change,
-                m,
-                p + 1,
-                width,
-                &mut q[..m * width],
-            );
-            accumulate_gram(&q[..m * width], width, &mut sums.xx);
-            &q[..m * width]
+            let q = &mut q[..m * width];
+            dense::rows_times(x, &change, m, p + 1, width, q);
+            accumulate_gram(q, width, &mut sums.xx);
+            q
         };
         for (f, factor) in layout.iter().enumerate() {
-            let Some(codes) = factor.codes(data).get(start..end) else {
+            let Some(codes) = factor.codes(data).get(block.clone()) else {
                 continue;
             };
-            accumulate_levels(
-                codes,
-                start,
-                &basis[f],
-                factor.k,
-                rows,
-                width,
-                &mut sums.zz[f],
-                &mut sums.zx[f],
-            );
+            let (zz, zx) = (&mut sums.zz[f], &mut sums.zx[f]);
+            match &basis[f] {
+                BasisRows::Same(_) => add_same(codes, rows, width, zz, zx),
+                BasisRows::Passing => add_levels(codes, &z[f], factor.k, rows, width, zz, zx),
+                BasisRows::Rows(z) => {
+                    let z = &z[block.start * factor.k..block.end * factor.k];
+                    add_levels(codes, z, factor.k, rows, width, zz, zx);
+                }
+            }
+        }
+    }
+    if fixed.transform_moments {
+        for (i, sum) in with_response.iter().enumerate() {
+            sums.xx[i * width + p] += sum;
+        }
+    }
+    for (f, basis) in basis.iter().enumerate() {
+        if let BasisRows::Same(c) = basis {
+            sums.zz[f].iter_mut().for_each(|v| *v *= c * c);
+            sums.zx[f].iter_mut().for_each(|v| *v *= c);
         }
     }
     sums
 }
 
-/// Puts W^{1/2} (y - offset - X beta_0 - Z b_0) into the last place of each row of W^{1/2} [X .].
-fn centred_response(
-    data: &ModelData<'_>,
-    layout: &[FactorLayout],
-    basis: &[BasisRows],
-    center: &Center,
-    range: Range<usize>,
-    rows: &mut [f64],
-) {
+/// Puts W^{1/2} (y - offset - X beta_0 - Z b_0) into the last place of each row of W^{1/2} [X .]; `z`: basis columns of the
+/// factors for which they are made in passing.
+fn centred_response(model: &Rows<'_>, z: &[Vec<f64>], range: Range<usize>, rows: &mut [f64]) {
+    let Rows {
+        data,
+        layout,
+        basis,
+        center,
+        ..
+    } = *model;
     let p = data.p;
-    for (i, row) in range.zip(rows.chunks_exact_mut(p + 1)) {
-        let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-        let mut value = root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]));
-        for (x, beta) in row[..p].iter().zip(&center.beta) {
-            value -= x * beta;
+    for (row, y) in rows.chunks_exact_mut(p + 1).zip(&data.y[range.clone()]) {
+        row[p] = *y;
+    }
+    if let Some(offset) = data.offset {
+        for (row, o) in rows.chunks_exact_mut(p + 1).zip(&offset[range.clone()]) {
+            row[p] -= o;
         }
-        for ((factor, z), b) in layout.iter().zip(basis).zip(&center.b) {
-            if !b.is_empty() {
-                let level = factor.codes(data)[i] as usize - 1;
-                let z = z.row(i, factor.k);
-                value -= z
-                    .iter()
-                    .zip(&b[level * factor.k..])
-                    .map(|(a, b)| a * b)
-                    .sum::<f64>();
-            }
+    }
+    if let Some(w) = data.weights {
+        for (row, w) in rows.chunks_exact_mut(p + 1).zip(&w[range.clone()]) {
+            row[p] *= w.sqrt();
         }
-        row[p] = value;
+    }
+    for row in rows.chunks_exact_mut(p + 1) {
+        let mean: f64 = row[..p].iter().zip(&center.beta).map(|(x, b)| x * b).sum();
+        row[p] -= mean;
+    }
+    for (f, b) in center.b.iter().enumerate().filter(|(_, b)| !b.is_empty()) {
+        let k = layout[f].k;
+        let codes = &layout[f].codes(data)[range.clone()];
+        for (i, (row, code)) in rows.chunks_exact_mut(p + 1).zip(codes).enumerate() {
+            let z = match &basis[f] {
+                BasisRows::Passing => &z[f][i * k..(i + 1) * k],
+                kept => kept.row(range.start + i, k),
+            };
+            let own = &b[(*code as usize - 1) * k..];
+            row[p] -= z.iter().zip(own).map(|(a, b)| a * b).sum::<f64>();
+        }
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn accumulate_levels(
+/// Sums of the rows of each level, and how many there are; times the basis afterwards.
+fn add_same(codes: &[i32], rows: &[f64], width: usize, zz: &mut [f64], zx: &mut [f64]) {
+    fn of_width<const W: usize>(codes: &[i32], rows: &[f64], zz: &mut [f64], zx: &mut [f64]) {
+        for (code, row) in codes.iter().zip(rows.chunks_exact(W)) {
+            let j = *code as usize - 1;
+            zz[j] += 1.0;
+            let sums = &mut zx[j * W..(j + 1) * W];
+            for a in 0..W {
+                sums[a] += row[a];
+            }
+        }
+    }
+    match width {
+        1 => of_width::<1>(codes, rows, zz, zx),
+        2 => of_width::<2>(codes, rows, zz, zx),
+        3 => of_width::<3>(codes, rows, zz, zx),
+        4 => of_width::<4>(codes, rows, zz, zx),
+        5 => of_width::<5>(codes, rows, zz, zx),
+        6 => of_width::<6>(codes, rows, zz, zx),
+        7 => of_width::<7>(codes, rows, zz, zx),
+        8 => of_width::<8>(codes, rows, zz, zx),
+        _ => {
+            for (code, row) in codes.iter().zip(rows.chunks_exact(width)) {
+                let j = *code as usize - 1;
+                zz[j] += 1.0;
+                let sums = &mut zx[j * width..(j + 1) * width];
+                sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+            }
+        }
+    }
+}
+
+/// Lower triangles of z z' and z [x r] of the rows of each level.
+fn add_levels(
     codes: &[i32],
-    first: usize,
-    basis: &BasisRows,
+    z: &[f64],
     k: usize,
     rows: &[f64],
     width: usize,
     zz: &mut [f64],
     zx: &mut [f64],
 ) {
-    if let BasisRows::Same(c) = basis {
-        for (code, row) in codes.iter().zip(rows.chunks_exact(width)) {
+    fn of_shape<const K: usize, const W: usize>(
+        codes: &[i32],
+        z: &[f64],
+        rows: &[f64],
+        zz: &mut [f64],
+        zx: &mut [f64],
+    ) {
+        let rows = z.chunks_exact(K).zip(rows.chunks_exact(W));
+        for (code, (z, row)) in codes.iter().zip(rows) {
             let j = *code as usize - 1;
-            zz[j] += c * c;
-            for (sum, v) in zx[j * width..(j + 1) * width].iter_mut().zip(row) {
-                *sum += c * v;
+            let squares = &mut zz[j * K * K..(j + 1) * K * K];
+            for a in 0..K {
+                for b in a..K {
+                    squares[a * K + b] += z[a] * z[b];
+                }
+            }
+            let sums = &mut zx[j * K * W..(j + 1) * K * W];
+            for a in 0..K {
+                for c in 0..W {
+                    sums[a * W + c] += z[a] * row[c];
+                }
             }
         }
-        return;
     }
-    for (i, (code, row)) in codes.iter().zip(rows.chunks_exact(width)).enumerate() {
-        let j = *code as usize - 1;
-        let z = basis.row(first + i, k);
-        let block = &mut zz[j * k * k..(j + 1) * k * k];
-        for a in 0..k {
-            for b in a..k {
-                block[a * k + b] += z[a] * z[b];
-            }
-        }
-        for (a, za) in z.iter().enumerate() {
-            let at = (j * k + a) * width;
-            for (sum, v) in zx[at..at + width].iter_mut().zip(row) {
-                *sum += za * v;
+    match (k, width) {
+        (1, 2) => of_shape::<1, 2>(codes, z, rows, zz, zx),
+        (1, 3) => of_shape::<1, 3>(codes, z, rows, zz, zx),
+        (1, 4) => of_shape::<1, 4>(codes, z, rows, zz, zx),
+        (2, 2) => of_shape::<2, 2>(codes, z, rows, zz, zx),
+        (2, 3) => of_shape::<2, 3>(codes, z, rows, zz, zx),
+        (2, 4) => of_shape::<2, 4>(codes, z, rows, zz, zx),
+        (2, 5) => of_shape::<2, 5>(codes, z, rows, zz, zx),
+        (3, 4) => of_shape::<3, 4>(codes, z, rows, zz, zx),
+        (3, 5) => of_shape::<3, 5>(codes, z, rows, zz, zx),
+        (4, 5) => of_shape::<4, 5>(codes, z, rows, zz, zx),
+        _ => {
+            let rows = z.chunks_exact(k).zip(rows.chunks_exact(width));
+            for (code, (z, row)) in codes.iter().zip(rows) {
+                let j = *code as usize - 1;
+                let squares = &mut zz[j * k * k..(j + 1) * k * k];
+                for a in 0..k {
+                    for b in a..k {
+                        squares[a * k + b] += z[a] * z[b];
+                    }
+                }
+                let sums = zx[j * k * width..(j + 1) * k * width].chunks_exact_mut(width);
+                for (sums, za) in sums.zip(z) {
+                    sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += za * v);
+                }
             }
         }
     }
@@ -578,8 +701,10 @@ fn pair_moments(
     let parts = workers.map(work.len(), |piece| {
         pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
     });
-    let mut pair = PairMoments::empty(f, g);
-    parts.iter().for_each(|part| pair.append(part));
+    // the first goes on as it is, each other one ends once it is taken over
+    let mut parts = parts.into_iter();
+    let mut pair = parts.next().unwrap_or_else(|| PairMoments::empty(f, g));
+    parts.for_each(|part| pair.append(&part));
     pair
 }
 

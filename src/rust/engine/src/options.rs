@@ -1,5 +1,10 @@
 //! What the user may choose about the fit.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::progress::Progress;
+
 /// How the criterion is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Solver {
@@ -34,6 +39,10 @@ pub struct Options {
     pub tie: Vec<usize>,
     /// How the criterion is evaluated.
     pub solver: Solver,
+    /// When to stop with the best point so far; `None`: never.
+    pub deadline: Option<Instant>,
+    /// Where to tell how far the optimiser has come.
+    pub progress: Option<Arc<Progress>>,
     /// Threads; 0 decides by the amount of work and the machine.
     pub threads: usize,
 }
@@ -50,6 +59,8 @@ impl Default for Options {
             hold: Vec::new(),
             tie: Vec::new(),
             solver: Solver::Auto,
+            deadline: None,
+            progress: None,
             threads: 0,
         }
     }

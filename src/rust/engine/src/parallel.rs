@@ -56,7 +56,7 @@ impl StopFlag {
 pub fn interruptible<T: Send>(
     long: bool,
     interrupt: &dyn Fn() -> bool,
-    work: impl Fn(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Sync,
+    work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
 ) -> Result<T, EngineError> {
     let stop = StopFlag::default();
     if !long {
@@ -64,7 +64,7 @@ pub fn interruptible<T: Send>(
     }
     let outcome = std::thread::scope(|scope| {
         let (done, finished) = channel();
-        let (stop, work) = (&stop, &work);
+        let stop = &stop;
         let handle = scope.spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| work(stop, &|| stop.is_set())));
             // the receiver may have gone: nothing to tell then
@@ -96,9 +96,14 @@ impl Workers {
     /// `threads` as the user asked (0: all cores), `work` an estimate of the operations to come.
     #[must_use]
     pub fn new(threads: usize, work: f64, stop: &StopFlag) -> Self {
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let wanted = if threads == 0 { available } else { threads };
-        if wanted <= 1 || work < WORTH_THREADS {
+        // asked last: the system reads files to count its cores
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        let wanted = match threads {
+            _ if work < WORTH_THREADS => 1,
+            0 => available(),
+            some => some,
+        };
+        if wanted <= 1 {
             return Self {
                 pool: None,
                 stop: stop.clone(),

@@ -27,7 +27,7 @@ impl TermBasis {
     pub(crate) fn add_row(&self, columns: &[Column<'_>], i: usize, root: f64, row: &mut [f64]) {
         for c in 0..self.k {
             row[self.offset + c] = (0..=c)
-                .map(|a| root * column_value(columns[a], i) * self.change[c * self.k + a])
+                .map(|a| root * columns[a].at(i) * self.change[c * self.k + a])
                 .sum();
         }
     }
@@ -146,7 +146,7 @@ fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers
         for i in work[piece].clone() {
             let w = data.weights.map_or(1.0, |w| w[i]);
             for (value, column) in z.iter_mut().zip(columns) {
-                *value = column_value(*column, i);
+                *value = column.at(i);
             }
             for a in 0..k {
                 let wa = w * z[a];
@@ -167,15 +167,6 @@ fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers
         }
     }
     total
-}
-
-/// Value of a basis column in row `i`.
-#[must_use]
-pub fn column_value(column: Column<'_>, i: usize) -> f64 {
-    match column {
-        Column::Constant => 1.0,
-        Column::Values(v) => v[i],
-    }
 }
 
 /// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases), or

@@ -7,13 +7,21 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::condense::condense;
 use crate::fixed_basis::{weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::moments::{Center, FactorMoments, LevelOrder, Moments, PairMoments};
 use crate::parallel::{pieces, Workers};
 use crate::random_basis::{FactorLayout, TermBasis};
-use crate::residual::{Residual, Whitening};
+use crate::residual::{Residual, Stand, Whitening};
 use crate::terms::ModelData;
+
+/// Least number of groups with one R for which fewer are sought.
+const MANY: usize = 16;
+
+/// Groups that are replaced by fewer at a time, for each row and column of a group: where the new ones are more than half as
+/// many, evaluations with them are not cheap enough to pay for finding them.
+const BLOCK: usize = 16;
 
 /// Rows of one piece of work.
 const PIECE: usize = 16_384;
@@ -36,17 +44,138 @@ pub(crate) struct ResidualRows {
     pub group: Vec<u32>,
     by_level: Vec<LevelOrder>,
     sum_log_weights: f64,
+    /// Rows of the data, for which these may stand.
+    observations: usize,
 }
 
 /// A residual structure and the rows that it applies to.
+///
+/// Without random effects the groups with one R are replaced by as few as have the same sum of cross-products of their rows
+/// (see [`crate::residual::Residual::classes`]), so that no evaluation depends on the number of subjects.
 #[derive(Debug, Clone)]
 pub(crate) struct ResidualPart {
     pub model: Residual,
     pub rows: ResidualRows,
     pub layout: Vec<FactorLayout>,
+    /// The structure of all rows, where `model` is that of fewer.
+    whole: Option<Residual>,
 }
 
 impl ResidualPart {
+    pub fn new(
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        layout: &[FactorLayout],
+        bases: &[TermBasis],
+        center: &Center,
+        model: Residual,
+        workers: &Workers,
+    ) -> Self {
+        let part = Self::of_all_rows(data, fixed, layout, bases, center, model);
+        part.condensed(workers).unwrap_or(part)
+    }
+
+    /// The rows as they are.
+    pub fn of_all_rows(
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        layout: &[FactorLayout],
+        bases: &[TermBasis],
+        center: &Center,
+        model: Residual,
+    ) -> Self {
+        Self {
+            rows: ResidualRows::new(data, fixed, layout, bases, center, &model),
+            model,
+            layout: layout.to_vec(),
+            whole: None,
+        }
+    }
+
+    /// The same model with its response centred elsewhere.
+    pub fn recentred(
+        &self,
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        bases: &[TermBasis],
+        center: &Center,
+        workers: &Workers,
+    ) -> Self {
+        let model = self.whole().clone();
+        Self::new(data, fixed, &self.layout, bases, center, model, workers)
+    }
+
+    /// The same with all rows, where there are fewer.
+    pub fn with_all_rows<'a>(
+        &'a self,
+        data: &ModelData<'_>,
+        fixed: &FixedBasis,
+        bases: &[TermBasis],
+        center: &Center,
+    ) -> Cow<'a, Self> {
+        match &self.whole {
+            None => Cow::Borrowed(self),
+            Some(model) => Cow::Owned(Self::of_all_rows(
+                data,
+                fixed,
+                &self.layout,
+                bases,
+                center,
+                model.clone(),
+            )),
+        }
+    }
+
+    /// The structure of all rows of the data.
+    pub fn whole(&self) -> &Residual {
+        self.whole.as_ref().unwrap_or(&self.model)
+    }
+
+    /// Fewer groups; `None` where there are random effects, or no groups enough with one R.
+    fn condensed(&self, workers: &Workers) -> Option<Self> {
+        if self.layout.iter().any(|factor| factor.n_levels > 0) {
+            return None;
+        }
+        let (model, rows) = (&self.model, &self.rows);
+        let p1 = rows.p1;
+        let own = |g: u32| {
+            let places = model.group(g as usize);
+            &rows.x[places.start * p1..places.end * p1]
+        };
+        let mut stands = Vec::new();
+        let mut x = Vec::new();
+        for class in model.classes()? {
+            let first = *class.first()?;
+            let m = model.group(first as usize).len();
+            let mut here: Vec<f64> = class.iter().flat_map(|&g| own(g)).copied().collect();
+            if class.len() >= MANY && m > 0 {
+                if let Some(few) = condense(&here, m * p1, BLOCK * (m + p1), workers) {
+                    here = few;
+                }
+            }
+            stands.push(Stand {
+                like: first as usize,
+                groups: if m == 0 {
+                    class.len()
+                } else {
+                    here.len() / (m * p1)
+                },
+                count: class.len(),
+            });
+            x.extend(here);
+        }
+        if 2 * x.len() > rows.x.len() {
+            return None;
+        }
+        let few = model.over(&stands);
+        Some(Self {
+            rows: rows.with_rows(x, &few),
+            model: few,
+            layout: self.layout.clone(),
+            whole: Some(model.clone()),
+        })
+    }
+
     /// All cross-products at one R; what does not depend on R is taken from those at another.
     pub fn moments(&self, whitening: &Whitening, other: &Moments, workers: &Workers) -> Moments {
         let mut moments = self
@@ -106,18 +235,29 @@ impl ResidualRows {
                 LevelOrder::new(&codes, factor.n_levels)
             })
             .collect();
-        let mut group = vec![0; n];
-        for g in 0..residual.groups() {
-            group[residual.group(g)].fill(g as u32);
-        }
         Self {
             p1,
             x,
             z,
             level,
-            group,
+            group: group_of_places(residual),
             by_level,
             sum_log_weights: data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum()),
+            observations: n,
+        }
+    }
+
+    /// Other rows \[Q r\] that stand for these, which have no random effects.
+    fn with_rows(&self, x: Vec<f64>, residual: &Residual) -> Self {
+        Self {
+            p1: self.p1,
+            x,
+            z: self.z.clone(),
+            level: self.level.clone(),
+            group: group_of_places(residual),
+            by_level: self.by_level.clone(),
+            sum_log_weights: self.sum_log_weights,
+            observations: self.observations,
         }
     }
 
@@ -186,7 +326,7 @@ impl ResidualRows {
             }
         }
         Moments {
-            n: self.n(),
+            n: self.observations,
             p1: self.p1,
             xx: self.products(&weighted, workers),
             factors,
@@ -251,6 +391,12 @@ impl ResidualRows {
         });
         out
     }
+}
+
+fn group_of_places(residual: &Residual) -> Vec<u32> {
+    (0..residual.groups())
+        .flat_map(|g| residual.group(g).map(move |_| g as u32))
+        .collect()
 }
 
 /// Rows of [Q r] by place, r not yet centred at random effects.
@@ -326,6 +472,12 @@ impl Neighbours<'_> {
         let pattern = self.residual.pattern_of(g);
         let band = self.whitening.band(pattern);
         let own = s - places.start;
+        if let Some(row) = self.whitening.row(pattern, own) {
+            for (t, &entry) in places.zip(row) {
+                f(t, entry);
+            }
+            return;
+        }
         let (low, high) = (own.saturating_sub(band), (own + band + 1).min(places.len()));
         for t in low..high {
             // a zero may be none at another R, where the same blocks are needed
@@ -449,6 +601,10 @@ impl<'a> Coupling<'a> {
                         found.push(level);
                         block.resize(found.len() * size, 0.0);
                     }
+                    if let ([l], [r]) = (left, right) {
+                        block[*at as usize] += weight * l * r;
+                        return;
+                    }
                     let out = &mut block[*at as usize * size..(*at as usize + 1) * size];
                     for (column, r) in out.chunks_exact_mut(kf).zip(right) {
                         let weight = weight * r;
@@ -500,4 +656,232 @@ fn level_sums(level: &[u32], z: &[f64], k: usize, places: Range<usize>) -> Vec<L
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::{fit_prepared, prepare, Prepared, RowResults};
+    use crate::inference::{self, Satterthwaite};
+    use crate::options::Options;
+    use crate::parallel::StopFlag;
+    use crate::result::Fit;
+    use crate::terms::{Column, Correlation, GroupingFactor, ResidualStructure, Scale};
+
+    /// Subjects with up to four visits, in two arms; the predictors are badly conditioned.
+    struct Trial {
+        y: Vec<f64>,
+        x: Vec<f64>,
+        weights: Vec<f64>,
+        subject: Vec<i32>,
+        visit: Vec<i32>,
+        stratum: Vec<i32>,
+        subjects: usize,
+    }
+
+    const P: usize = 5;
+
+    fn trial(subjects: usize, by_arm: bool) -> Trial {
+        let mut seed = 7u64;
+        let mut uniform = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 11) as f64 / (1u64 << 53) as f64
+        };
+        let mut normal = move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+        let mut out = Trial {
+            y: Vec::new(),
+            x: Vec::new(),
+            weights: Vec::new(),
+            subject: Vec::new(),
+            visit: Vec::new(),
+            stratum: Vec::new(),
+            subjects,
+        };
+        let mut rows: Vec<[f64; P]> = Vec::new();
+        for s in 0..subjects {
+            let arm = s % 2;
+            let (level, baseline) = (normal(), normal());
+            for v in 1..=4 {
+                if normal() > 1.5 {
+                    continue;
+                }
+                let time = f64::from(v) + 2000.0;
+                rows.push([
+                    1.0,
+                    arm as f64,
+                    time,
+                    time * time,
+                    1e4 + 1e-2 * baseline * f64::from(v),
+                ]);
+                let noise = 0.7 * level + normal() * (1.0 + 0.3 * f64::from(v));
+                out.y.push(3.0 + 0.5 * arm as f64 + noise);
+                out.weights.push(1.0 + f64::from(v % 2));
+                out.subject.push(s as i32 + 1);
+                out.visit.push(v);
+                out.stratum
+                    .push(if by_arm { v + 4 * arm as i32 } else { v });
+            }
+        }
+        out.x = (0..P)
+            .flat_map(|j| rows.iter().map(move |r| r[j]).collect::<Vec<_>>())
+            .collect();
+        out
+    }
+
+    impl Trial {
+        fn data(&self, correlation: Option<Correlation<'static>>) -> ModelData<'_> {
+            let correlation = correlation.map(|kind| match kind {
+                Correlation::Unstructured { .. } => Correlation::Unstructured {
+                    visit: &self.visit,
+                    visits: 4,
+                },
+                Correlation::Ar1 { .. } => Correlation::Ar1 { time: &self.visit },
+                other => other,
+            });
+            ModelData {
+                y: &self.y,
+                x: Column::of_matrix(&self.x, self.y.len(), P),
+                p: P,
+                weights: Some(&self.weights),
+                offset: None,
+                factors: Vec::new(),
+                terms: Vec::new(),
+                residual: Some(ResidualStructure {
+                    groups: Some(GroupingFactor {
+                        codes: &self.subject,
+                        n_levels: self.subjects,
+                        precision: None,
+                    }),
+                    correlation,
+                    scales: vec![Scale::Ident {
+                        stratum: &self.stratum,
+                        strata: self.stratum.iter().copied().max().unwrap_or(1) as usize,
+                    }],
+                    start: Vec::new(),
+                    held: Vec::new(),
+                }),
+            }
+        }
+    }
+
+    fn of_all_rows(data: &ModelData<'_>, prepared: &mut Prepared) {
+        let part = ResidualPart::of_all_rows(
+            data,
+            &prepared.fixed,
+            &prepared.layout,
+            &prepared.bases,
+            &prepared.center,
+            Residual::new(data.residual.as_ref().expect("a structure"), data.n()).expect("valid"),
+        );
+        prepared.residual = Some(part);
+    }
+
+    fn fits(data: &ModelData<'_>, options: &Options, whole: bool) -> (Fit, Satterthwaite, usize) {
+        let mut prepared = prepare(data, options, &StopFlag::default()).expect("prepared");
+        if whole {
+            of_all_rows(data, &mut prepared);
+        }
+        let rows = prepared.residual.as_ref().expect("a structure").rows.n();
+        let (mut fitted, mut residuals) = (vec![0.0; data.n()], vec![0.0; data.n()]);
+        let places = RowResults {
+            fitted: &mut fitted,
+            residuals: &mut residuals,
+        };
+        let (fit, s) =
+            fit_prepared(data, options, prepared, places, true, &|| false).expect("fitted");
+        let fit = Fit {
+            fitted,
+            residuals,
+            ..fit
+        };
+        (fit, s.expect("inference"), rows)
+    }
+
+    fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
+        assert_eq!(a.len(), b.len(), "{what}");
+        let size = a.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        for (x, y) in a.iter().zip(b) {
+            assert!((x - y).abs() <= tolerance * size, "{what}: {x} {y}");
+        }
+    }
+
+    #[test]
+    fn fewer_groups_give_the_same_fit() {
+        let (visit, time) = (&[][..], &[][..]);
+        let kinds = [
+            Some(Correlation::Unstructured { visit, visits: 4 }),
+            Some(Correlation::Ar1 { time }),
+            Some(Correlation::CompoundSymmetric),
+            None,
+        ];
+        for by_arm in [false, true] {
+            let trial = trial(900, by_arm);
+            for kind in &kinds {
+                for reml in [true, false] {
+                    let data = trial.data(kind.clone());
+                    let options = Options {
+                        reml,
+                        tolerance: 1e-12,
+                        threads: 1,
+                        ..Options::default()
+                    };
+                    let (all, s, rows) = fits(&data, &options, true);
+                    assert_eq!(rows, data.n());
+                    let (few, t, rows) = fits(&data, &options, false);
+                    assert!(rows < data.n() / 2, "{rows}");
+                    near("criterion", &[all.criterion], &[few.criterion], 1e-12);
+                    near("phi", &all.phi, &few.phi, 1e-8);
+                    near("sigma", &[all.sigma], &[few.sigma], 1e-8);
+                    near("vcov", &all.vcov_unscaled, &few.vcov_unscaled, 1e-7);
+                    near("fitted", &all.fitted, &few.fitted, 1e-9);
+                    near("covariance", &s.covariance, &t.covariance, 1e-5);
+                    // at one point nothing but rounding is left
+                    let at = Options {
+                        start: Some(few.phi.clone()),
+                        optimize: false,
+                        ..options.clone()
+                    };
+                    let (all, s, _) = fits(&data, &at, true);
+                    let (few, t, _) = fits(&data, &at, false);
+                    near("criterion", &[all.criterion], &[few.criterion], 1e-13);
+                    near("wrss", &[all.wrss], &[few.wrss], 1e-11);
+                    near("vcov", &all.vcov_unscaled, &few.vcov_unscaled, 1e-10);
+                    near("fitted", &all.fitted, &few.fitted, 1e-10);
+                    near("beta", &all.beta, &few.beta, 1e-10);
+                    near("gradient", &s.vcov_gradient, &t.vcov_gradient, 1e-9);
+                    let threads = Options {
+                        threads: 4,
+                        ..options.clone()
+                    };
+                    let (other, ..) = fits(&data, &threads, false);
+                    let (one, ..) = fits(&data, &options, false);
+                    assert_eq!(one.phi, other.phi);
+                    assert_eq!(one.criterion.to_bits(), other.criterion.to_bits());
+                    if reml {
+                        let kr = inference::kenward_roger(&data, false, &at, &|| false);
+                        assert!(kr.is_ok_and(|kr| kr.adjusted.iter().all(|v| v.is_finite())));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_with_random_effects_stay() {
+        let trial = trial(200, false);
+        let mut data = trial.data(Some(Correlation::CompoundSymmetric));
+        let codes: Vec<i32> = (0..data.n() as i32).map(|i| i % 7 + 1).collect();
+        data.factors = vec![GroupingFactor {
+            codes: &codes,
+            n_levels: 7,
+            precision: None,
+        }];
+        data.terms = vec![crate::terms::RandomTerm {
+            factor: 0,
+            columns: vec![Column::Constant],
+            structure: crate::terms::Structure::Unstructured,
+        }];
+        let prepared = prepare(&data, &Options::default(), &StopFlag::default()).expect("prepared");
+        assert_eq!(prepared.residual.expect("a structure").rows.n(), data.n());
+    }
 }

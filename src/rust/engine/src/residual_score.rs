@@ -5,9 +5,11 @@
 //! d criterion / d phi_a = tr(S R_a) = d log|R| + tr(d(R^-1)_a Omega): the counterpart of tr(S_t G_a) of a random-effects term.
 //! Only the entries of Omega where R^-1 has any are needed, and they only need M^-1 where levels occur together in a group.
 
+use std::ops::Range;
+
 use crate::factor::{Factor, Rows, System};
 use crate::gradient::Solution;
-use crate::inverse_entries::{Effects, InverseEntries};
+use crate::inverse_entries::{InverseEntries, LocalInverse};
 use crate::linalg::small;
 use crate::parallel::pieces;
 use crate::products::ResidualColumns;
@@ -168,8 +170,9 @@ impl ResidualPart {
                 omega: (0..model.patterns()).map(|_| Vec::new()).collect(),
                 diagonal: Vec::new(),
             };
+            let mut group = Group::default();
             for g in work[piece].clone() {
-                score.add_group(g, &mut sums)?;
+                score.add_group(g, &mut group, &mut sums)?;
             }
             Some(sums)
         });
@@ -200,21 +203,24 @@ impl ResidualPart {
         system: &System,
         c: usize,
     ) -> Vec<Vec<f64>> {
-        let (model, point) = (&self.model, columns.point);
-        (0..model.len())
-            .map(|a| {
-                let s = model.derivative_times(
-                    point.phi,
-                    point.whitening,
-                    a,
-                    columns.e,
-                    c,
-                    &system.workers,
-                );
-                let mut out = vec![0.0; c * c];
-                add_products(columns.e, &s, self.rows.n(), c, c, &mut out);
-                out
-            })
+        let all = self.derivatives(columns, system, c);
+        self.singles(columns.e, &all, c)
+    }
+
+    /// R^-1 R_a R^-1 E for every residual parameter, side by side.
+    fn derivatives(&self, columns: &ResidualColumns<'_>, system: &System, c: usize) -> Vec<f64> {
+        let point = columns.point;
+        self.model
+            .derivatives_times(point.phi, point.whitening, columns.e, c, &system.workers)
+    }
+
+    /// E'S_a for each a from the S_a side by side.
+    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<Vec<f64>> {
+        let width = self.model.len() * c;
+        let mut out = vec![0.0; c * width];
+        add_products(e, all, self.rows.n(), c, width, &mut out);
+        (0..self.model.len())
+            .map(|a| out[a * c * c..(a + 1) * c * c].to_vec())
             .collect()
     }
 
@@ -229,28 +235,12 @@ impl ResidualPart {
         let (model, rows, point) = (&self.model, &self.rows, columns.point);
         let workers = &system.workers;
         let (n, m) = (rows.n(), model.len());
-        let s: Vec<Vec<f64>> = (0..m)
-            .map(|a| model.derivative_times(point.phi, point.whitening, a, columns.e, c, workers))
-            .collect();
         let width = m * c;
-        // S side by side, n x mc
-        let mut all = vec![0.0; n * width];
-        for (a, s) in s.iter().enumerate() {
-            for (row, own) in all.chunks_exact_mut(width).zip(s.chunks_exact(c)) {
-                row[a * c..(a + 1) * c].copy_from_slice(own);
-            }
-        }
+        let all = self.derivatives(columns, system, c);
         let weighted = point.whitening.times(model, &all, width, workers);
         let mut own = vec![0.0; width * width];
         add_products(&all, &weighted, n, width, width, &mut own);
-        let single = s
-            .iter()
-            .map(|s| {
-                let mut out = vec![0.0; c * c];
-                add_products(columns.e, s, n, c, c, &mut out);
-                out
-            })
-            .collect();
+        let single = self.singles(columns.e, &all, c);
         ResidualDirections {
             rows: self.minus_lambda_z(system, factor, &all, width),
             own,
@@ -341,62 +331,160 @@ struct Score<'a> {
     precision: f64,
 }
 
-/// What one row, or a sum of rows, contributes.
-struct Point {
-    effects: Vec<Effects>,
+/// What the rows of one group contribute, row after row; its memory serves one group after another.
+#[derive(Default)]
+struct Group {
+    /// Factors, and spherical effects of all of them in a row.
+    factors: usize,
+    width: usize,
+    /// Coefficients of each row's effects, factor after factor.
+    s: Vec<f64>,
+    /// For each row its node of each factor.
+    node: Vec<u32>,
+    /// [X~ Lx^-T, e] divided by D.
     columns: Vec<f64>,
+    inverse: LocalInverse,
+    /// Distinct levels of the group, ascending; sums over the rows.
+    nodes: Vec<(usize, usize)>,
+    total: Vec<f64>,
+    total_columns: Vec<f64>,
+    /// M^-1 times the effects of one row.
+    product: Vec<f64>,
+}
+
+impl Group {
+    /// Nodes and effects of a row.
+    fn effects(&self, i: usize) -> impl Iterator<Item = (usize, &[f64])> {
+        let mut from = i * self.width;
+        let nodes = &self.node[i * self.factors..(i + 1) * self.factors];
+        nodes.iter().map(move |&node| {
+            let node = node as usize;
+            let k = self.inverse.start(node + 1) - self.inverse.start(node);
+            from += k;
+            (node, &self.s[from - k..from])
+        })
+    }
+
+    /// Takes M^-1 times the effects of a row.
+    fn multiply(&mut self, i: usize) {
+        let mut product = std::mem::take(&mut self.product);
+        self.inverse.times(self.effects(i), &mut product);
+        self.product = product;
+    }
+
+    /// The effects of a row times what [`Self::multiply`] took.
+    fn inner(&self, i: usize) -> f64 {
+        self.effects(i)
+            .map(|(node, s)| {
+                let own = self.product[self.inverse.start(node)..].iter();
+                own.zip(s).map(|(x, y)| x * y).sum::<f64>()
+            })
+            .sum()
+    }
+
+    fn row(&self, i: usize) -> &[f64] {
+        let p1 = self.total_columns.len();
+        &self.columns[i * p1..(i + 1) * p1]
+    }
 }
 
 impl Score<'_> {
-    fn point(&self, place: usize) -> Point {
-        let part = self.part;
-        let scale = self
-            .whitening
-            .inverse_scale
-            .get(place)
-            .copied()
-            .unwrap_or(1.0);
-        let mut effects = Vec::with_capacity(part.layout.len());
-        for (f, factor) in part.layout.iter().enumerate() {
-            let Some(&level) = part.rows.level[f].get(place) else {
-                continue;
-            };
-            let k = factor.k;
-            let z = &part.rows.z[f][place * k..(place + 1) * k];
-            let t = &self.entries.factor.t[f];
-            let s = (0..k)
-                .map(|c| scale * (c..k).map(|i| t[c * k + i] * z[i]).sum::<f64>())
-                .collect();
-            effects.push(self.entries.effects(f, level as usize, s));
+    /// Factors that have levels.
+    fn factors(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.part.layout.len()).filter(|&f| self.part.layout[f].n_levels > 0)
+    }
+
+    fn k(&self, f: usize) -> usize {
+        self.part.layout[f].k
+    }
+
+    fn read(&self, group: &mut Group, places: Range<usize>) {
+        let (part, p1) = (self.part, self.rows.p1);
+        group.factors = self.factors().count();
+        group.width = self.factors().map(|f| self.k(f)).sum();
+        group.nodes.clear();
+        for f in self.factors() {
+            let level = &part.rows.level[f][places.clone()];
+            group.nodes.extend(level.iter().map(|&l| (f, l as usize)));
         }
-        let p1 = self.rows.p1;
-        let columns = self.rows.columns[place * p1..(place + 1) * p1]
-            .iter()
-            .map(|v| scale * v)
-            .collect();
-        Point { effects, columns }
+        group.nodes.sort_unstable();
+        group.nodes.dedup();
+        group.inverse.reset(&group.nodes, |f| self.k(f));
+        group.s.clear();
+        group.node.clear();
+        group.columns.clear();
+        group.total_columns.resize(p1, 0.0);
+        for place in places {
+            let scale = self.whitening.inverse_scale.get(place);
+            let scale = scale.copied().unwrap_or(1.0);
+            for f in self.factors() {
+                let (k, t) = (self.k(f), &self.entries.factor.t[f]);
+                let z = &part.rows.z[f][place * k..(place + 1) * k];
+                for c in 0..k {
+                    let sum: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
+                    group.s.push(scale * sum);
+                }
+                let own = (f, part.rows.level[f][place] as usize);
+                let node = group.nodes.partition_point(|node| *node < own);
+                group.node.push(node as u32);
+            }
+            let columns = &self.rows.columns[place * p1..(place + 1) * p1];
+            group.columns.extend(columns.iter().map(|v| scale * v));
+        }
     }
 
     /// One entry of Omega.
-    fn entry(&self, a: &Point, b: &Point) -> Option<f64> {
+    fn entry(&self, group: &mut Group, i: usize, j: usize) -> Option<f64> {
+        let (width, p1) = (group.width, self.rows.p1);
+        let factors = group.factors;
         let mut sum = 0.0;
-        for x in &a.effects {
-            for y in &b.effects {
-                sum += self.entries.bilinear(x, y)?;
+        let mut u = i * width;
+        for (a, f) in self.factors().enumerate() {
+            let x = group.node[i * factors + a] as usize;
+            let mut v = j * width;
+            for (b, g) in self.factors().enumerate() {
+                let y = group.node[j * factors + b] as usize;
+                let (left, right) = (&group.s[u..u + self.k(f)], &group.s[v..v + self.k(g)]);
+                sum += group.inverse.form(&self.entries, x, y, left, right)?;
+                v += self.k(g);
             }
+            u += self.k(f);
         }
-        let p = self.rows.p1 - 1;
-        if self.reml {
-            sum += a.columns[..p]
-                .iter()
-                .zip(&b.columns[..p])
-                .map(|(x, y)| x * y)
-                .sum::<f64>();
-        }
-        Some(sum + self.precision * a.columns[p] * b.columns[p])
+        let row = |i: usize| &group.columns[i * p1..(i + 1) * p1];
+        Some(sum + self.of_columns(row(i), row(j)))
     }
 
-    fn add_group(&self, g: usize, sums: &mut Sums) -> Option<()> {
+    fn of_columns(&self, a: &[f64], b: &[f64]) -> f64 {
+        let p = a.len() - 1;
+        let fixed: f64 = if self.reml {
+            a[..p].iter().zip(&b[..p]).map(|(x, y)| x * y).sum()
+        } else {
+            0.0
+        };
+        fixed + self.precision * a[p] * b[p]
+    }
+
+    /// The entry of a row and the sum of all rows.
+    fn entry_of_total(&self, group: &mut Group, i: usize) -> Option<f64> {
+        let (width, p1) = (group.width, self.rows.p1);
+        let factors = group.factors;
+        let mut sum = 0.0;
+        let mut u = i * width;
+        for (a, f) in self.factors().enumerate() {
+            let x = group.node[i * factors + a] as usize;
+            for y in 0..group.inverse.nodes() {
+                let at = group.inverse.start(y);
+                let left = &group.s[u..u + self.k(f)];
+                let right = &group.total[at..at + self.k(group.nodes[y].0)];
+                sum += group.inverse.form(&self.entries, x, y, left, right)?;
+            }
+            u += self.k(f);
+        }
+        let row = &group.columns[i * p1..(i + 1) * p1];
+        Some(sum + self.of_columns(row, &group.total_columns))
+    }
+
+    fn add_group(&self, g: usize, group: &mut Group, sums: &mut Sums) -> Option<()> {
         let places = self.part.model.group(g);
         let pattern = self.part.model.pattern_of(g);
         let omega = &mut sums.omega[pattern];
@@ -405,14 +493,22 @@ impl Score<'_> {
         let first = sums.diagonal.len();
         sums.diagonal.resize(first + m, 0.0);
         let diagonal = &mut sums.diagonal[first..];
-        let points: Vec<Point> = places.map(|place| self.point(place)).collect();
+        self.read(group, places);
         if let Some((own, off)) = self.whitening.rank_one(pattern) {
-            return self.add_exchangeable(&points, (own, off), omega, diagonal);
+            return self.add_exchangeable(group, (own, off), omega, diagonal);
         }
         let band = self.whitening.band(pattern);
+        let filled = band + 1 >= m && group.inverse.fill(&self.entries)?;
         for s in 0..m {
+            if filled {
+                group.multiply(s);
+            }
             for t in s..(s + band + 1).min(m) {
-                let value = self.entry(&points[s], &points[t])?;
+                let value = if filled {
+                    group.inner(t) + self.of_columns(group.row(s), group.row(t))
+                } else {
+                    self.entry(group, s, t)?
+                };
                 omega[self.whitening.slot(pattern, s, t)] += value;
                 let weight = self.whitening.entry(pattern, s, t);
                 diagonal[s] += weight * value;
@@ -427,14 +523,25 @@ impl Score<'_> {
     /// Trace and sum of Omega, without its pairs.
     fn add_exchangeable(
         &self,
-        points: &[Point],
+        group: &mut Group,
         (own, off): (f64, f64),
         omega: &mut [f64],
         diagonal: &mut [f64],
     ) -> Option<()> {
-        let total = self.sum(points);
-        for (point, diagonal) in points.iter().zip(diagonal) {
-            let (one, all) = (self.entry(point, point)?, self.entry(point, &total)?);
+        self.add_up(group);
+        let filled = group.inverse.fill(&self.entries)?;
+        for (i, diagonal) in diagonal.iter_mut().enumerate() {
+            let (one, all) = if filled {
+                group.multiply(i);
+                let product = group.product.iter();
+                let sum: f64 = product.zip(&group.total).map(|(x, y)| x * y).sum();
+                (
+                    group.inner(i) + self.of_columns(group.row(i), group.row(i)),
+                    sum + self.of_columns(group.row(i), &group.total_columns),
+                )
+            } else {
+                (self.entry(group, i, i)?, self.entry_of_total(group, i)?)
+            };
             omega[0] += one;
             omega[1] += all;
             *diagonal = (own - off) * one + off * all;
@@ -442,33 +549,29 @@ impl Score<'_> {
         Some(())
     }
 
-    /// Sum of points, level by level.
-    fn sum(&self, points: &[Point]) -> Point {
-        let mut effects: Vec<(usize, usize, Vec<f64>)> = Vec::new();
-        let mut columns = vec![0.0; self.rows.p1];
-        for point in points {
-            columns
-                .iter_mut()
-                .zip(&point.columns)
-                .for_each(|(x, y)| *x += y);
-            for effect in &point.effects {
-                effects.push((effect.factor, effect.level, effect.s.clone()));
-            }
+    /// Sums of the rows, level by level.
+    fn add_up(&self, group: &mut Group) {
+        let p1 = self.rows.p1;
+        let nodes = group.inverse.nodes();
+        group.total.clear();
+        group.total.resize(group.inverse.start(nodes), 0.0);
+        group.total_columns.clear();
+        group.total_columns.resize(p1, 0.0);
+        for row in group.columns.chunks_exact(p1) {
+            let sums = group.total_columns.iter_mut();
+            sums.zip(row).for_each(|(x, y)| *x += y);
         }
-        effects.sort_by_key(|effect| (effect.0, effect.1));
-        effects.dedup_by(|next, kept| {
-            let same = (next.0, next.1) == (kept.0, kept.1);
-            if same {
-                kept.2.iter_mut().zip(&next.2).for_each(|(x, y)| *x += y);
+        let mut nodes = group.node.iter();
+        for row in group.s.chunks_exact(group.width.max(1)) {
+            let mut from = 0;
+            for f in self.factors() {
+                let Some(&node) = nodes.next() else { return };
+                let at = group.inverse.start(node as usize);
+                let own = &row[from..from + self.k(f)];
+                let sums = group.total[at..].iter_mut();
+                sums.zip(own).for_each(|(x, y)| *x += y);
+                from += self.k(f);
             }
-            same
-        });
-        Point {
-            effects: effects
-                .into_iter()
-                .map(|(f, level, s)| self.entries.effects(f, level, s))
-                .collect(),
-            columns,
         }
     }
 }

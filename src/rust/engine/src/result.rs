@@ -11,6 +11,8 @@ pub enum Status {
     NotIdentified,
     /// Out of evaluations.
     IterationLimit,
+    /// Out of time.
+    TimeLimit,
     /// No further progress although the gradient is not zero.
     Failed,
     /// Only evaluated at the given theta.
@@ -26,6 +28,7 @@ impl Status {
             Self::Singular => "singular",
             Self::NotIdentified => "not-identified",
             Self::IterationLimit => "iteration-limit",
+            Self::TimeLimit => "time-limit",
             Self::Failed => "failed",
             Self::Evaluated => "evaluated",
         }
@@ -140,6 +143,8 @@ pub struct Fit {
     pub theta: Vec<f64>,
     /// Residual parameters on their natural scale.
     pub phi: Vec<f64>,
+    /// Elements of `phi` (from 0) that no row, or no two rows of a residual group, depend on: they are not identified.
+    pub unseen: Vec<usize>,
     /// Fixed effects, p values, NaN where aliased.
     pub beta: Vec<f64>,
     /// Rank of X.
@@ -172,6 +177,8 @@ pub struct Fit {
     pub fitted: Vec<f64>,
     /// y - fitted.
     pub residuals: Vec<f64>,
+    /// Time from the first evaluation of the criterion to the optimum.
+    pub optimizer_seconds: f64,
     /// Evidence for the optimum.
     pub certificate: Certificate,
 }

@@ -21,24 +21,26 @@ struct Shelf<'a> {
 /// What becomes of the vectors of a model: they are copied, or taken from the shelf.
 trait Visitor<'a> {
     fn doubles(&mut self, values: &[f64]) -> &'a [f64];
+    fn coded(&mut self, column: Column<'_>) -> &'a [f64];
     fn integers(&mut self, values: &[i32]) -> &'a [i32];
 }
 
 struct Copier<'c> {
     keep: &'c [usize],
-    n: usize,
     doubles: &'c mut Vec<Vec<f64>>,
     integers: &'c mut Vec<Vec<i32>>,
 }
 
 impl Visitor<'static> for Copier<'_> {
     fn doubles(&mut self, values: &[f64]) -> &'static [f64] {
-        let columns = values.chunks_exact(self.n.max(1));
-        self.doubles.push(
-            columns
-                .flat_map(|column| self.keep.iter().map(move |&i| column[i]))
-                .collect(),
-        );
+        self.doubles
+            .push(self.keep.iter().map(|&i| values[i]).collect());
+        &[]
+    }
+
+    fn coded(&mut self, column: Column<'_>) -> &'static [f64] {
+        self.doubles
+            .push(self.keep.iter().map(|&i| column.at(i)).collect());
         &[]
     }
 
@@ -54,6 +56,10 @@ impl<'a> Visitor<'a> for Shelf<'a> {
         self.doubles.next().map_or(&[], |v| v.as_slice())
     }
 
+    fn coded(&mut self, _: Column<'_>) -> &'a [f64] {
+        self.doubles(&[])
+    }
+
     fn integers(&mut self, _: &[i32]) -> &'a [i32] {
         self.integers.next().map_or(&[], |v| v.as_slice())
     }
@@ -63,7 +69,7 @@ impl<'a> Visitor<'a> for Shelf<'a> {
 fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<'a> {
     ModelData {
         y: visitor.doubles(data.y),
-        x: visitor.doubles(data.x),
+        x: columns(&data.x, visitor),
         p: data.p,
         weights: data.weights.map(|w| visitor.doubles(w)),
         offset: data.offset.map(|o| visitor.doubles(o)),
@@ -81,19 +87,23 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
             .iter()
             .map(|term| RandomTerm {
                 factor: term.factor,
-                columns: term
-                    .columns
-                    .iter()
-                    .map(|column| match column {
-                        Column::Constant => Column::Constant,
-                        Column::Values(v) => Column::Values(visitor.doubles(v)),
-                    })
-                    .collect(),
+                columns: columns(&term.columns, visitor),
                 structure: term.structure,
             })
             .collect(),
         residual: data.residual.as_ref().map(|r| residual(r, visitor)),
     }
+}
+
+fn columns<'a>(columns: &[Column<'_>], visitor: &mut impl Visitor<'a>) -> Vec<Column<'a>> {
+    columns
+        .iter()
+        .map(|column| match column {
+            Column::Constant => Column::Constant,
+            Column::Values(v) => Column::Values(visitor.doubles(v)),
+            Column::Coded { .. } => Column::Values(visitor.coded(*column)),
+        })
+        .collect()
 }
 
 fn residual<'a>(
@@ -192,7 +202,6 @@ impl<'a> Subset<'a> {
             from,
             &mut Copier {
                 keep,
-                n: from.n(),
                 doubles: &mut doubles,
                 integers: &mut integers,
             },

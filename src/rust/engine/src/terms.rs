@@ -1,6 +1,9 @@
 //! The data of a model, borrowed from the caller.
 
+use std::ops::Range;
+
 use crate::error::EngineError;
+use crate::scan::all_finite;
 
 /// A grouping factor: one code a row.
 #[derive(Debug, Clone)]
@@ -45,13 +48,77 @@ impl Precision<'_> {
     }
 }
 
-/// One column of a random-effects term's basis.
+/// One column of X or of a random-effects term's basis, read where the caller has it.
 #[derive(Debug, Clone, Copy)]
 pub enum Column<'a> {
-    /// The constant 1 (a random intercept).
+    /// The constant 1 (an intercept).
     Constant,
     /// One value a row.
     Values(&'a [f64]),
+    /// One value a category, as of the contrasts of a factor: row i has `values[codes[i] - 1]`.
+    Coded {
+        /// Category of each row, from 1.
+        codes: &'a [i32],
+        /// Value of each category.
+        values: &'a [f64],
+    },
+}
+
+impl<'a> Column<'a> {
+    /// The p columns of a column-major matrix of n rows.
+    #[must_use]
+    pub fn of_matrix(x: &'a [f64], n: usize, p: usize) -> Vec<Self> {
+        (0..p)
+            .map(|j| Self::Values(&x[j * n..(j + 1) * n]))
+            .collect()
+    }
+
+    /// Value in row `i`.
+    #[must_use]
+    pub fn at(self, i: usize) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Values(v) => v[i],
+            Self::Coded { codes, values } => values[codes[i] as usize - 1],
+        }
+    }
+
+    /// Calls `f` with each of `targets` and the value of its row, from row `range.start` on.
+    #[inline(always)]
+    pub fn visit<T>(
+        self,
+        range: Range<usize>,
+        targets: impl Iterator<Item = T>,
+        mut f: impl FnMut(T, f64),
+    ) {
+        match self {
+            Self::Constant => targets.for_each(|target| f(target, 1.0)),
+            Self::Values(v) => targets.zip(&v[range]).for_each(|(target, x)| f(target, *x)),
+            Self::Coded { codes, values } => targets
+                .zip(&codes[range])
+                .for_each(|(target, code)| f(target, values[*code as usize - 1])),
+        }
+    }
+
+    /// Has the column a value for each of `n` rows, and each category one?
+    pub(crate) fn fits(self, n: usize) -> bool {
+        match self {
+            Self::Constant => true,
+            Self::Values(v) => v.len() == n,
+            Self::Coded { codes, values } => {
+                codes.len() == n && codes_within(codes, 1, values.len())
+            }
+        }
+    }
+}
+
+/// Whether all codes lie in `least..=most`.
+pub(crate) fn codes_within(codes: &[i32], least: i32, most: usize) -> bool {
+    let limit = i32::try_from(most).unwrap_or(i32::MAX);
+    // without a branch, so that it is vectorised
+    codes
+        .iter()
+        .fold(true, |ok, &c| ok & (c >= least) & (c <= limit))
 }
 
 /// Covariance structure of one term's random effects.
@@ -251,9 +318,9 @@ pub struct ResidualStructure<'a> {
 pub struct ModelData<'a> {
     /// Response, n values.
     pub y: &'a [f64],
-    /// Fixed-effects model matrix, n x p, column-major.
-    pub x: &'a [f64],
-    /// Its number of columns.
+    /// Columns of the fixed-effects model matrix X.
+    pub x: Vec<Column<'a>>,
+    /// Their number.
     pub p: usize,
     /// Precision weights, all positive; `None` means 1.
     pub weights: Option<&'a [f64]>,
@@ -274,7 +341,8 @@ impl ModelData<'_> {
         self.y.len()
     }
 
-    /// Checks dimensions, codes, weights and finiteness.
+    /// Checks dimensions, codes and weights. Whether response and columns are finite shows in their cross-products;
+    /// [`Self::check_finite`] then finds out where.
     ///
     /// # Errors
     /// [`EngineError::Dimension`] or [`EngineError::NotFinite`], naming the argument.
@@ -289,11 +357,9 @@ impl ModelData<'_> {
         };
         dimension(n > 0, "there are no observations")?;
         dimension(
-            self.x.len() == n * self.p,
+            self.x.len() == self.p && self.x.iter().all(|column| column.fits(n)),
             "X must have one row for each observation",
         )?;
-        finite("the response", self.y, n)?;
-        finite("the fixed-effects model matrix", self.x, n)?;
         if let Some(w) = self.weights {
             dimension(
                 w.len() == n,
@@ -318,9 +384,8 @@ impl ModelData<'_> {
                 factor.codes.len() == n,
                 "a grouping factor must have one code for each observation",
             )?;
-            let limit = i32::try_from(factor.n_levels).unwrap_or(i32::MAX);
             dimension(
-                factor.codes.iter().all(|&c| c >= 1 && c <= limit),
+                codes_within(factor.codes, 1, factor.n_levels),
                 "grouping codes must lie in 1..n_levels",
             )?;
             if let Some(precision) = &factor.precision {
@@ -336,23 +401,43 @@ impl ModelData<'_> {
                 !term.columns.is_empty(),
                 "a random-effects term has no column",
             )?;
-            for column in &term.columns {
-                if let Column::Values(v) = column {
-                    dimension(
-                        v.len() == n,
-                        "a basis column must have one value for each observation",
-                    )?;
-                    finite("a random-effects basis column", v, n)?;
-                }
-            }
+            dimension(
+                term.columns.iter().all(|column| column.fits(n)),
+                "a basis column must have one value for each observation",
+            )?;
         }
         Ok(())
+    }
+
+    /// Looks for values of the response and the columns that are not finite.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFinite`], naming the argument and the row.
+    pub fn check_finite(&self) -> Result<(), EngineError> {
+        let n = self.n();
+        finite("the response", self.y, n)?;
+        let columns = |what: &'static str, columns: &[Column<'_>]| {
+            columns.iter().try_for_each(|column| match column {
+                Column::Constant => Ok(()),
+                Column::Values(v) => finite(what, v, n),
+                Column::Coded { codes, values } => {
+                    let bad = |code: &i32| !values[*code as usize - 1].is_finite();
+                    match codes.iter().position(bad) {
+                        Some(i) => Err(EngineError::NotFinite { what, row: i + 1 }),
+                        None => Ok(()),
+                    }
+                }
+            })
+        };
+        columns("the fixed-effects model matrix", &self.x)?;
+        self.terms
+            .iter()
+            .try_for_each(|term| columns("a random-effects basis column", &term.columns))
     }
 }
 
 pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
-    // A sum is finite unless some value is not (or it overflows): one fast pass settles nearly every case.
-    if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+    if all_finite(values) {
         return Ok(());
     }
     match values.iter().position(|v| !v.is_finite()) {

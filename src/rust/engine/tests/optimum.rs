@@ -620,3 +620,77 @@ fn evaluations_may_run_out() {
         Brute::new(&model, &fit.theta, true).unwrap().criterion >= model.fitted(true).criterion
     );
 }
+
+#[test]
+fn time_may_run_out() {
+    let model = shapes::one_slope();
+    let progress = std::sync::Arc::new(ferrolmm_engine::Progress::default());
+    let fit = model
+        .fit(&Options {
+            deadline: Some(std::time::Instant::now()),
+            progress: Some(progress.clone()),
+            ..Options::default()
+        })
+        .unwrap();
+    assert_eq!(fit.certificate.status, Status::TimeLimit);
+    assert_eq!(fit.certificate.evaluations, 1);
+    assert!(fit.criterion > model.fitted(true).criterion);
+    assert!((Brute::new(&model, &fit.theta, true).unwrap().criterion - fit.criterion).abs() < 1e-6);
+    let (evaluations, criterion, gradient) = progress.get().unwrap();
+    assert_eq!(evaluations, 1);
+    assert!((criterion - fit.criterion).abs() < 1e-9 && gradient > 0.0);
+}
+
+#[test]
+fn columns_by_category_are_those_by_row() {
+    // a slope that is constant within two categories, in X and in the random effects, with and without weights
+    for weighted in [false, true] {
+        let mut model = shapes::one_slope();
+        let n = model.n();
+        let codes: Vec<i32> = (0..n).map(|i| (i * i % 3) as i32 + 1).collect();
+        let values = [-0.5, 2.0, 0.25];
+        let column: Vec<f64> = codes.iter().map(|&c| values[c as usize - 1]).collect();
+        if weighted {
+            model.weights = Some((0..n).map(|i| 0.5 + (i % 5) as f64).collect());
+        }
+        let mut by_row = model.data();
+        by_row.x.push(ferrolmm_engine::Column::Values(&column));
+        by_row.p += 1;
+        by_row.terms[0].columns[1] = ferrolmm_engine::Column::Values(&column);
+        let mut by_category = by_row.clone();
+        let coded = ferrolmm_engine::Column::Coded {
+            codes: &codes,
+            values: &values,
+        };
+        *by_category.x.last_mut().unwrap() = coded;
+        by_category.terms[0].columns[1] = coded;
+        let fits = [by_row, by_category]
+            .map(|data| ferrolmm_engine::fit(&data, &Options::default(), &|| false).unwrap());
+        assert_eq!(fits[0].theta, fits[1].theta);
+        assert_eq!(fits[0].beta, fits[1].beta);
+        assert_eq!(fits[0].fitted, fits[1].fitted);
+        assert!(fits[0].criterion.to_bits() == fits[1].criterion.to_bits());
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_found() {
+    let model = shapes::one_slope();
+    let n = model.n();
+    let at = |what: &str, row: usize| {
+        let text = format!("{what} holds a value that is not finite (first at row {row})");
+        move |error: EngineError| assert_eq!(error.to_string(), text)
+    };
+    let fit = |model: &Model| model.fit(&Options::default()).unwrap_err();
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut changed = model.clone();
+        changed.y[n - 1] = bad;
+        at("the response", n)(fit(&changed));
+        let mut changed = model.clone();
+        changed.x[n + 2] = bad;
+        at("the fixed-effects model matrix", 3)(fit(&changed));
+        let mut changed = model.clone();
+        changed.terms[0].columns[1].as_mut().unwrap()[4] = bad;
+        at("a random-effects basis column", 5)(fit(&changed));
+    }
+}

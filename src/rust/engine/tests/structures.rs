@@ -7,6 +7,7 @@ mod common;
 
 use common::brute::{backward, cholesky, forward};
 use common::{close, near, Rng};
+use ferrolmm_engine::inference::{prediction_variances, NewResiduals, NewRows};
 use ferrolmm_engine::{
     at_internal, fit, Column, Correlation, CorrelationKind, Fit, GroupingFactor, Metric, ModelData,
     Options, Precision, RandomTerm, ResidualStructure, Scale, SpatialKind, Status, Structure,
@@ -63,7 +64,7 @@ impl Owned {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             y: &self.y,
-            x: &self.x,
+            x: Column::of_matrix(&self.x, self.n(), self.p),
             p: self.p,
             weights: self.weights.as_deref(),
             offset: None,
@@ -141,6 +142,37 @@ impl Owned {
             }
         }
         v
+    }
+}
+
+impl Owned {
+    /// These rows only.
+    fn take(&mut self, keep: &[usize]) {
+        fn pick<T: Copy>(values: &mut Vec<T>, n: usize, keep: &[usize]) {
+            let columns = values.chunks_exact(n);
+            *values = columns
+                .flat_map(|column| keep.iter().map(move |&i| column[i]))
+                .collect();
+        }
+        let n = self.n();
+        for v in [
+            &mut self.y,
+            &mut self.x,
+            &mut self.when,
+            &mut self.covariate,
+        ] {
+            pick(v, n, keep);
+        }
+        for v in [&mut self.time, &mut self.stratum, &mut self.group] {
+            pick(v, n, keep);
+        }
+        let columns = self.terms.iter_mut().flat_map(|t| t.columns.iter_mut());
+        for v in self.weights.iter_mut().chain(columns.flatten()) {
+            pick(v, n, keep);
+        }
+        for (codes, ..) in &mut self.factors {
+            pick(codes, n, keep);
+        }
     }
 }
 
@@ -788,6 +820,125 @@ fn residual_structures() {
         model.factors[0].2 = Some(chain(levels, &mut rng));
         model.terms = vec![intercept(0), intercept(1)];
         same_as_dense(&model, &[0.8, 0.6]);
+    }
+}
+
+/// New observations of groups that the fit knows, against V_*o V_oo^-1 (y - X beta) and its error variance.
+fn predicts_as_dense(all: &Owned, observed: &Owned, keep: &[usize], theta: &[f64]) {
+    let (n, p) = (all.n(), all.p);
+    let new: Vec<usize> = (0..n).filter(|i| !keep.contains(i)).collect();
+    let v = all.v(theta, &all.phi);
+    let m = keep.len();
+    let own: Vec<f64> = (0..m * m)
+        .map(|e| v[keep[e / m] * n + keep[e % m]])
+        .collect();
+    let l = cholesky(&own, m).expect("positive definite");
+    let by_hand = dense(observed, theta, &all.phi, true).expect("positive definite");
+    let x = |i: usize, j: usize| all.x[j * n + i];
+    let fit = at(observed, theta, &all.phi, true);
+
+    // the engine's rows
+    let mut rows = Owned {
+        residual: Box::new(|_| None),
+        r: Box::new(|_, _| Vec::new()),
+        ..base("new", 1, 1, 1)
+    };
+    rows.y.clone_from(&all.y);
+    rows.x.clone_from(&all.x);
+    rows.p = p;
+    rows.weights.clone_from(&all.weights);
+    rows.time.clone_from(&all.time);
+    rows.when.clone_from(&all.when);
+    rows.covariate.clone_from(&all.covariate);
+    rows.stratum.clone_from(&all.stratum);
+    rows.group.clone_from(&all.group);
+    rows.groups = all.groups;
+    rows.factors = all
+        .factors
+        .iter()
+        .map(|f| (f.0.clone(), f.1, None))
+        .collect();
+    rows.terms = all
+        .terms
+        .iter()
+        .map(|t| Term {
+            factor: t.factor,
+            columns: t.columns.clone(),
+            structure: t.structure,
+        })
+        .collect();
+    rows.take(&new);
+    let data = rows.data();
+    let new_rows = NewRows {
+        n: new.len(),
+        x: Column::of_matrix(&rows.x, new.len(), p),
+        codes: rows.factors.iter().map(|f| f.0.as_slice()).collect(),
+        terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
+        residual: (all.residual)(&rows).map(|structure| NewResiduals {
+            structure,
+            weights: rows.weights.as_deref(),
+        }),
+    };
+    let options = Options {
+        start: Some([theta, &all.phi].concat()),
+        optimize: false,
+        ..Options::default()
+    };
+    let found = prediction_variances(&observed.data(), &new_rows, &options, &|| false)
+        .unwrap_or_else(|e| panic!("{}: {e}", all.name));
+    for (a, &i) in new.iter().enumerate() {
+        let mut gain: Vec<f64> = keep.iter().map(|&j| v[i * n + j]).collect();
+        forward(&l, m, &mut gain);
+        let known: f64 = gain.iter().map(|v| v * v).sum();
+        backward(&l, m, &mut gain);
+        let mut mean: f64 = (0..p).map(|j| x(i, j) * by_hand.beta[j]).sum();
+        let mut rest: Vec<f64> = (0..p).map(|j| x(i, j)).collect();
+        for (&k, g) in keep.iter().zip(&gain) {
+            mean += g * (all.y[k] - (0..p).map(|j| x(k, j) * by_hand.beta[j]).sum::<f64>());
+            rest.iter_mut()
+                .enumerate()
+                .for_each(|(j, r)| *r -= g * x(k, j));
+        }
+        let fixed: f64 = (0..p * p)
+            .map(|e| rest[e / p] * by_hand.vcov[e] * rest[e % p])
+            .sum();
+        let variance = v[i * n + i] - known + fixed;
+        let mut value = found.residual_means[a];
+        value += (0..p).map(|j| x(i, j) * fit.beta[j]).sum::<f64>();
+        let mut first = 0;
+        for term in &all.terms {
+            let (k, (codes, levels, _)) = (term.columns.len(), &all.factors[term.factor]);
+            let b = &fit.b[first + (codes[i] as usize - 1) * k..];
+            for (column, b) in term.columns.iter().zip(b) {
+                value += column.as_ref().map_or(1.0, |z| z[i]) * b;
+            }
+            first += k * levels;
+        }
+        near(&format!("{}: prediction", all.name), value, mean, 1e-9);
+        let total = found.variances[a] + found.residual_variances[a];
+        near(&format!("{}: variance", all.name), total, variance, 1e-9);
+    }
+}
+
+#[test]
+fn new_observations_of_known_groups() {
+    let terms: [fn() -> Vec<Term>; 3] = [
+        Vec::new,
+        || vec![intercept(1)],
+        || vec![intercept(0), intercept(1)],
+    ];
+    for build in terms {
+        for (all, mut observed) in residual_models().into_iter().zip(residual_models()) {
+            let (mut all, theta) = (all, [0.8, 0.6]);
+            let theta = &theta[..build().len()];
+            all.terms = build();
+            simulate(&mut all, theta);
+            observed.terms = build();
+            observed.y.clone_from(&all.y);
+            let keep: Vec<usize> = (0..all.n()).filter(|i| i % 7 != 3).collect();
+            observed.take(&keep);
+            predicts_as_dense(&all, &observed, &keep, theta);
+        }
     }
 }
 

@@ -20,6 +20,12 @@ use crate::terms::CorrelationKind;
 /// Correlation to start from.
 const START: f64 = 0.2;
 
+/// Rounding of correlations that are possible.
+const EDGE: f64 = 1e-8;
+
+/// Deviation next to the largest one on the way off a G of zero.
+const SMALL_RATIO: f64 = 0.05;
+
 /// G = D C D.
 #[derive(Debug)]
 pub struct Correlated {
@@ -45,6 +51,41 @@ impl Correlated {
             CorrelationKind::CompoundSymmetric | CorrelationKind::Autoregressive => 1,
             CorrelationKind::Toeplitz => self.k - 1,
         }
+    }
+
+    /// Internal correlation parameters: those at hand, and strong and moderate ones of either sign.
+    fn correlations_to_try(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let mut out = vec![theta[self.deviations()..].to_vec()];
+        for first in [-1.3, -0.5, 0.5, 1.3] {
+            let mut y = vec![0.0; self.correlations()];
+            y[0] = first;
+            out.push(y);
+        }
+        out
+    }
+
+    /// Logarithms of the ratios of deviations along which a small G may lower the criterion most: all the same, one effect
+    /// alone, and the smallest eigenvector of the score times C, entry by entry.
+    fn deviations_to_try(&self, unit: &[f64], score: &[f64]) -> Vec<Vec<f64>> {
+        if self.homogeneous {
+            return vec![Vec::new()];
+        }
+        let k = self.k;
+        let mut equal = unit.to_vec();
+        equal[1..k].fill(0.0);
+        let c = self.matrix(&equal);
+        let product: Vec<f64> = (0..k * k).map(|e| score[e] * c[e]).collect();
+        let (_, vectors) = small::symmetric_eigen(&product, k);
+        let mut directions = vec![vec![1.0; k], vectors[..k].to_vec()];
+        directions.extend((0..k).map(|i| linear::unit(k, i)));
+        directions
+            .iter()
+            .map(|v| {
+                let largest = v.iter().fold(0.0f64, |a, x| a.max(x.abs()));
+                let log = |x: f64| (x.abs() / largest).max(SMALL_RATIO).ln();
+                (1..k).map(|i| log(v[i]) - log(v[0])).collect()
+            })
+            .collect()
     }
 
     /// Smallest correlation of compound symmetry.
@@ -134,14 +175,16 @@ pub(crate) fn partial_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
             .enumerate()
             .map(|(j, f)| f * rho[n - 1 - j])
             .sum();
-        let p = if variance > 0.0 {
-            (rho[n] - predicted) / variance
+        // at the edge of what is possible rounding may be on the wrong side, and what comes after is without effect
+        let gap = rho[n] - predicted;
+        if gap.is_nan() || gap.abs() > variance + EDGE {
+            return None;
+        }
+        let p = if variance > EDGE * EDGE {
+            (gap / variance).clamp(-1.0, 1.0)
         } else {
             0.0
         };
-        if !(-1.0..=1.0).contains(&p) {
-            return None;
-        }
         let before = phi.clone();
         for j in 0..n {
             phi[j] -= p * before[n - 1 - j];
@@ -214,13 +257,37 @@ impl Covariance for Correlated {
             // a correlation at its end: the sine makes it an ordinary minimum
             return (f64::NAN, vec![0.0; k]);
         }
+        // G = 0 leaves the ratios of the deviations and C open: the way off is looked for over them
+        let slope = |unit: &[f64]| {
+            let g = self.matrix(unit);
+            let trace: f64 = (0..k).map(|i| g[i * k + i]).sum();
+            small::trace_product(score, &g, k) / trace
+        };
         unit[0] = 1.0;
-        let along = small::trace_product(score, &self.matrix(&unit), k) / k as f64;
-        (along, vec![1.0; k])
+        let mut best = (slope(&unit), unit);
+        for correlations in self.correlations_to_try(theta) {
+            let mut unit = vec![0.0; self.len()];
+            unit[0] = 1.0;
+            unit[self.deviations()..].copy_from_slice(&correlations);
+            for deviations in self.deviations_to_try(&unit, score) {
+                unit[1..self.deviations()].copy_from_slice(&deviations);
+                let along = slope(&unit);
+                if along < best.0 {
+                    best = (along, unit.clone());
+                }
+            }
+        }
+        best
     }
 
-    fn with_variance(&self, theta: &[f64], _: &[f64], variance: f64) -> Vec<f64> {
-        let mut out = theta.to_vec();
+    fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64> {
+        // a direction from `multiplier` is a whole set of parameters
+        let from = if direction.len() == theta.len() && theta[0] == 0.0 {
+            direction
+        } else {
+            theta
+        };
+        let mut out = from.to_vec();
         out[0] = (theta[0].powi(2) + variance).sqrt();
         out
     }
@@ -379,5 +446,21 @@ mod tests {
                 assert!((x - y).abs() < 1e-12, "{s:?}");
             }
         }
+    }
+
+    #[test]
+    fn correlations_at_the_edge_are_possible() {
+        for partial in [
+            vec![0.3, 1.0, 0.4, -0.2],
+            vec![1.0, 0.5, 0.1, 0.7],
+            vec![0.9, 0.99, -1.0, 0.3],
+        ] {
+            let rho = autocorrelations(&partial);
+            let back = partial_autocorrelations(&rho).expect("possible correlations");
+            for (a, b) in autocorrelations(&back).iter().zip(&rho) {
+                assert!((a - b).abs() < 1e-7);
+            }
+        }
+        assert!(partial_autocorrelations(&[0.9, -0.9]).is_none());
     }
 }

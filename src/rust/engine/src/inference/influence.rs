@@ -224,17 +224,17 @@ fn subtract_product(a: &mut [f64], x: &[f64], y: &[f64]) {
 
 /// One row of [Q r].
 fn fixed_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<f64> {
-    let (n, p, fixed) = (data.n(), data.p, &prepared.fixed);
+    let (p, fixed) = (data.p, &prepared.fixed);
     let root = data.weights.map_or(1.0, |w| w[i].sqrt());
     let mut row: Vec<f64> = (0..fixed.rank())
         .map(|c| {
             root * (0..p)
-                .map(|j| data.x[j * n + i] * fixed.rinv[c * p + j])
+                .map(|j| data.x[j].at(i) * fixed.rinv[c * p + j])
                 .sum::<f64>()
         })
         .collect();
     let mean: f64 = (0..p)
-        .map(|j| data.x[j * n + i] * prepared.center.beta[j])
+        .map(|j| data.x[j].at(i) * prepared.center.beta[j])
         .sum();
     row.push(root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]) - mean));
     row

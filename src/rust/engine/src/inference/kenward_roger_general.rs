@@ -2,7 +2,8 @@
 //! correlated, or parameters are held or tied.
 //!
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
-//! correlations of the others; natural residual parameters; sigma^2) and W is the inverse of the observed information, as in
+//! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
+//! residual parameters; sigma^2) and W is the inverse of the observed information, as in
 //! SAS (PROC MIXED, DDFM=KR) and mmrm; for linear V with expected information see [`super::kenward_roger`]. Kenward & Roger
 //! (1997, Biometrics 53), eq. 6: Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with
 //! R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear variant (SAS: FIRSTORDER) leaves R out.
@@ -198,7 +199,7 @@ impl Second<'_, '_> {
             out.extend(components.map(|(i, v)| if i < variances { v * tau } else { v }));
         }
         if let Some(part) = &self.prepared.residual {
-            out.extend(part.model.natural_hyper(&theta[parameters.list.len()..]));
+            out.extend(part.model.components(&theta[parameters.list.len()..], tau));
         }
         out.push(tau);
         out

@@ -1,5 +1,6 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n.
 
+mod correlated;
 mod influence;
 mod kenward_roger;
 mod kenward_roger_general;
@@ -16,9 +17,10 @@ use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::terms::ModelData;
 
+pub use correlated::NewResiduals;
 pub use influence::{Deletion, Update};
 pub use kenward_roger::KenwardRoger;
-pub use prediction::{Leverages, NewRows};
+pub use prediction::{Leverages, NewRows, Predictions};
 pub use profile::{ProfilePoint, Target};
 pub use satterthwaite::Satterthwaite;
 
@@ -77,7 +79,8 @@ pub fn kenward_roger(
     })
 }
 
-/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start` (raw theta).
+/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start` (raw theta); with
+/// their residual structure, predictions of their residuals too.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -86,13 +89,13 @@ pub fn prediction_variances(
     rows: &NewRows<'_>,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
-) -> Result<Vec<f64>, EngineError> {
+) -> Result<Predictions, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
         rows.validate(data)?;
         let prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        prediction::variances(data, &prepared, &mut criterion, rows).ok_or(EngineError::PerfectFit)
+        prediction::variances(data, &prepared, &mut criterion, rows, &theta)
     })
 }
 

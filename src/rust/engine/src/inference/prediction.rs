@@ -2,9 +2,11 @@
 //! Var(x'beta-hat + z'b-hat - x'beta - z'b) / sigma^2 = s'M^-1 s + d'(Q'V^-1Q)^-1 d, with s = Lambda'z and
 //! d = x Rinv - C's, C = M^-1 Lambda'Z'Q.
 //!
-//! s touches one level of each grouping factor, so that only the blocks of M^-1 for those levels are needed; for rows of the
+//! s touches one level of each grouping factor (those of the row's residual group as well where [`super::correlated`] predicts
+//! its residual), so that only the blocks of M^-1 for those levels are needed; for rows of the
 //! data they are all in the selected inverse.
 
+use super::correlated::{self, NewResiduals};
 use super::fixed_covariance;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
@@ -14,23 +16,41 @@ use crate::gradient::Solution;
 use crate::inverse_entries::{Effects, InverseEntries};
 use crate::linalg::small;
 use crate::parallel::pieces;
-use crate::random_basis::column_value;
 use crate::terms::{Column, ModelData};
 
 /// Rows in one piece of work.
 const ROWS: usize = 512;
+
+/// Levels of a row up to which pairs of them are looked up.
+const BLOCKS: usize = 48;
+
+/// Factor, level, and the coefficients of its spherical effects.
+type Block = (usize, usize, Vec<f64>);
 
 /// Rows to predict for.
 #[derive(Debug, Clone)]
 pub struct NewRows<'a> {
     /// Number of rows.
     pub n: usize,
-    /// n x p, column-major, all columns of X.
-    pub x: &'a [f64],
+    /// All columns of X.
+    pub x: Vec<Column<'a>>,
     /// For each grouping factor of the model the level of each row from 1; 0 where the row has none of the known levels.
     pub codes: Vec<&'a [i32]>,
     /// Basis columns of each term; `None` leaves the term out.
     pub terms: Vec<Option<Vec<Column<'a>>>>,
+    /// Where the residuals of the rows are to be predicted from those of their groups: their structure.
+    pub residual: Option<NewResiduals<'a>>,
+}
+
+/// Predictions of rows, as far as they are not sums of coefficients; variances relative to sigma^2.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    /// Prediction error variances of x'beta + z'b; with residuals, of the part of a new observation that is not its own noise.
+    pub variances: Vec<f64>,
+    /// Predicted residuals; empty where none were asked for.
+    pub residual_means: Vec<f64>,
+    /// What a new observation adds to the variance; empty likewise.
+    pub residual_variances: Vec<f64>,
 }
 
 impl NewRows<'_> {
@@ -47,7 +67,7 @@ impl NewRows<'_> {
             }
         };
         dimension(
-            self.x.len() == self.n * data.p,
+            self.x.len() == data.p && self.x.iter().all(|column| column.fits(self.n)),
             "X of the new rows must have a column for each one of the model",
         )?;
         dimension(
@@ -73,25 +93,26 @@ impl NewRows<'_> {
                 "new rows need the columns of the term",
             )?;
             for column in columns {
-                if let Column::Values(v) = column {
-                    dimension(
-                        v.len() == self.n,
-                        "a basis column needs one value for each new row",
-                    )?;
-                }
+                dimension(
+                    column.fits(self.n),
+                    "a basis column needs one value for each new row",
+                )?;
             }
+        }
+        if let Some(residual) = &self.residual {
+            residual.validate(data, self.n)?;
         }
         Ok(())
     }
 }
 
 /// What every row needs.
-struct Context<'a> {
+pub(super) struct Context<'a> {
     system: &'a System,
-    factor: &'a Factor,
+    pub factor: &'a Factor,
     inverse: &'a SelectedInverse,
-    solution: &'a Solution,
-    prepared: &'a Prepared,
+    pub solution: &'a Solution,
+    pub prepared: &'a Prepared,
     /// (B T)' of each term, k x k.
     lambda: Vec<Vec<f64>>,
     /// Factors in the user's numbering.
@@ -115,8 +136,12 @@ pub(super) fn variances(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
     rows: &NewRows<'_>,
-) -> Option<Vec<f64>> {
-    let context = Context::new(prepared, criterion)?;
+    theta: &[f64],
+) -> Result<Predictions, EngineError> {
+    let context = Context::new(prepared, criterion).ok_or(EngineError::PerfectFit)?;
+    if let Some(residual) = &rows.residual {
+        return correlated::predictions(&context, data, rows, residual, theta);
+    }
     let work = pieces(rows.n, ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {
         work[piece]
@@ -124,7 +149,11 @@ pub(super) fn variances(
             .map(|i| context.variance(data, rows, i).0)
             .collect::<Vec<f64>>()
     });
-    Some(parts.concat())
+    Ok(Predictions {
+        variances: parts.concat(),
+        residual_means: Vec::new(),
+        residual_variances: Vec::new(),
+    })
 }
 
 /// The same for the rows of the data, with what they add to the fixed effects.
@@ -135,9 +164,10 @@ pub(super) fn leverages(
 ) -> Option<Leverages> {
     let rows = NewRows {
         n: data.n(),
-        x: data.x,
+        x: data.x.clone(),
         codes: data.factors.iter().map(|f| f.codes).collect(),
         terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
+        residual: None,
     };
     let context = Context::new(prepared, criterion)?;
     let (r, fixed) = (context.solution.c.m, &prepared.fixed);
@@ -208,33 +238,90 @@ impl<'a> Context<'a> {
 
 impl Context<'_> {
     /// The variance, and d.
-    fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
-        let blocks = self.blocks(rows, i);
+    pub fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
+        let blocks = self.with_solved(self.blocks(rows, i));
+        let d = self.fixed_part(data, rows, i, &blocks);
+        let r = d.len();
+        let fixed: f64 = (0..r)
+            .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
+            .sum();
+        (fixed + self.random_part(&blocks), d)
+    }
+
+    /// The variance less what the row's group says of it: with `less` added to s, and `v` taken from Lx^-1 d.
+    pub fn variance_less(
+        &self,
+        data: &ModelData<'_>,
+        rows: &NewRows<'_>,
+        i: usize,
+        less: Vec<Block>,
+        v: &[f64],
+    ) -> f64 {
+        let own = self.blocks(rows, i);
+        let mut d = self.fixed_part(data, rows, i, &self.with_solved(own.clone()));
+        let (r, p1) = (d.len(), v.len() + 1);
+        for a in 0..r {
+            d[a] /= self.factor.lx[a * p1 + a];
+            for b in a + 1..r {
+                d[b] -= d[a] * self.factor.lx[a * p1 + b];
+            }
+        }
+        let fixed: f64 = d.iter().zip(v).map(|(d, v)| (d - v).powi(2)).sum();
+        let mut blocks = less;
+        for (factor, level, s) in own {
+            match blocks.iter_mut().find(|b| (b.0, b.1) == (factor, level)) {
+                Some(block) => block.2.iter_mut().zip(&s).for_each(|(x, y)| *x += y),
+                None => blocks.push((factor, level, s)),
+            }
+        }
+        fixed + self.random_part(&self.with_solved(blocks))
+    }
+
+    /// d = Rinv'x - C's.
+    fn fixed_part(
+        &self,
+        data: &ModelData<'_>,
+        rows: &NewRows<'_>,
+        i: usize,
+        blocks: &[Effects],
+    ) -> Vec<f64> {
         let r = self.solution.c.m;
         let mut d: Vec<f64> = (0..r)
             .map(|c| {
                 (0..data.p)
-                    .map(|j| rows.x[j * rows.n + i] * self.prepared.fixed.rinv[c * data.p + j])
+                    .map(|j| rows.x[j].at(i) * self.prepared.fixed.rinv[c * data.p + j])
                     .sum()
             })
             .collect();
-        for block in &blocks {
+        for block in blocks {
             let c = self.rows_of(&self.solution.c, block);
             for (row, s) in c.chunks_exact(r.max(1)).zip(&block.s) {
                 d.iter_mut().zip(row).for_each(|(d, c)| *d -= s * c);
             }
         }
-        let fixed: f64 = (0..r)
-            .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
-            .sum();
-        let random = self
-            .quadratic(&blocks)
-            .unwrap_or_else(|| self.solved(&blocks));
-        (fixed + random, d)
+        d
+    }
+
+    /// s'M^-1 s.
+    fn random_part(&self, blocks: &[Effects]) -> f64 {
+        let few = if blocks.len() <= BLOCKS {
+            self.quadratic(blocks)
+        } else {
+            None
+        };
+        few.unwrap_or_else(|| self.solved(blocks))
+    }
+
+    fn with_solved(&self, blocks: Vec<Block>) -> Vec<Effects> {
+        let entries = self.entries();
+        blocks
+            .into_iter()
+            .map(|(factor, level, s)| entries.effects(factor, level, s))
+            .collect()
     }
 
     /// Levels that the row touches, with s = (B T)'z.
-    fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Effects> {
+    fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Block> {
         let mut blocks = Vec::with_capacity(self.user.len());
         for (f, &user) in self.user.iter().enumerate() {
             let code = user.map_or(0, |user| rows.codes[user][i]);
@@ -254,13 +341,11 @@ impl Context<'_> {
                     *value = columns
                         .iter()
                         .enumerate()
-                        .map(|(a, column)| {
-                            self.lambda[t][c * basis.k + a] * column_value(*column, i)
-                        })
+                        .map(|(a, column)| self.lambda[t][c * basis.k + a] * column.at(i))
                         .sum();
                 }
             }
-            blocks.push(self.entries().effects(f, code as usize - 1, s));
+            blocks.push((f, code as usize - 1, s));
         }
         blocks
     }

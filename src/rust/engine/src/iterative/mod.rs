@@ -21,15 +21,12 @@ pub mod pcg;
 
 use crate::covariance::Parameters;
 use crate::factor::{gram, right_hand_sides, shifts, Factor, Rows, System};
-use crate::fit::Prepared;
 use crate::gradient::{
     apply_directions, assemble_derivatives, information, kappas, solution_of, term_slopes,
     Derivatives, LevelSums, Point, Solution,
 };
 use crate::linalg::small;
-use crate::options::{Options, Solver};
 use crate::products::{cross, singles, Products};
-use crate::schur::{Storage, DENSE_ADVANTAGE};
 use operator::{lanes, Lane, Operator, LANES};
 
 /// Random sign vectors, in groups of [`LANES`].
@@ -53,101 +50,26 @@ const PAIRS: f64 = 1.0;
 /// The same at the end of a fit that has nothing but estimates.
 const LAST_PAIRS: f64 = 30.0;
 
-/// Bytes of a factor and its inverse, relative to the memory of the machine, up to which they are computed at all.
-const MEMORY: f64 = 0.4;
-
-/// Memory where it is not known.
-const SOME_MEMORY: f64 = 8e9;
-
-/// Multiply-adds of a factor and its inverse up to which they are computed without being asked for.
-const LONG: f64 = 1e13;
-
-/// The same for the factor alone, which is a third of it.
-const VERY_LONG: f64 = 4e13;
-
-/// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
-const SHORT: f64 = 3e8;
-
 /// Iterations, with all else that an evaluation takes.
 const ITERATIONS: f64 = 15.0;
 
 /// Multiply-adds of eight vectors at a time for one of scattered numbers, as measured.
 const SCATTERED: f64 = 5.0;
 
-/// How a fit goes about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plan {
-    /// Factorisations only.
-    Exact,
-    /// Iteration until close to the optimum, then factorisations.
-    Walk,
-    /// Iteration to the optimum, where the criterion is taken from a factorisation.
-    Value,
-    /// Iteration only.
-    Iterative,
-}
-
-impl Plan {
-    /// What the user wants, else by cost.
-    pub fn new(prepared: &Prepared, options: &Options) -> Self {
-        let system = &prepared.system;
-        let plain = prepared.residual.is_none()
-            && prepared.restriction.is_none()
-            && system.schur.q2 > 0
-            && system.moments.factors.iter().all(|f| f.prior.is_empty());
-        match options.solver {
-            _ if !plain => Self::Exact,
-            Solver::Exact => Self::Exact,
-            Solver::Iterative => Self::Iterative,
-            Solver::Auto => Self::by_cost(system, options.optimize),
-        }
-    }
-
-    fn by_cost(system: &System, optimize: bool) -> Self {
-        let (schur, k1) = (&system.schur, system.k1());
-        let (bytes, products) = match &schur.storage {
-            Storage::Dense => {
-                let q2 = schur.q2 as f64;
-                (8.0 * q2.powi(2), q2.powi(3))
-            }
-            Storage::Sparse(pattern) => (
-                16.0 * pattern.nnz() as f64,
-                3.0 * pattern.flops() * DENSE_ADVANTAGE,
-            ),
-        };
-        if bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || products > VERY_LONG {
-            return Self::Iterative;
-        }
-        if products > LONG {
-            return Self::Value;
-        }
-        let iterative = ITERATIONS * iteration_work(system);
-        let exact = schur.work(k1);
-        if optimize && exact > SHORT && exact > 3.0 * iterative {
-            Self::Walk
-        } else {
-            Self::Exact
-        }
-    }
-}
-
 /// Multiply-adds over all pairs of neighbours, relative to one evaluation without them.
 fn pairs_work(system: &System) -> f64 {
-    SCATTERED * system.schur.pair_work(system.k1()) / (ITERATIONS * iteration_work(system))
+    SCATTERED * system.schur.pair_work(system.k1()) / evaluation_work(system)
+}
+
+/// Multiply-adds of one evaluation, without the pairs of neighbours.
+pub(crate) fn evaluation_work(system: &System) -> f64 {
+    ITERATIONS * iteration_work(system)
 }
 
 /// Multiply-adds of one iteration with all vectors.
 fn iteration_work(system: &System) -> f64 {
     let entries = (system.schur.effect_row.len() * system.k1()) as f64;
     2.0 * entries * ((GROUPS + 1) * LANES) as f64
-}
-
-/// Memory of the machine in bytes, where that is easily found.
-fn memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(1024.0 * kilobytes)
 }
 
 /// What each random vector says about the criterion and its gradient at one point.
@@ -274,7 +196,7 @@ impl Estimator {
         } else {
             0.0
         };
-        ITERATIONS * iteration_work(system) * (1.0 + pairs)
+        evaluation_work(system) * (1.0 + pairs)
     }
 
     /// Leaves less to chance from the next evaluation on; `false` where that is so already or would take too long.

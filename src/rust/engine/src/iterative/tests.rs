@@ -1,8 +1,9 @@
 use super::*;
-use crate::criterion::Criterion;
-use crate::fit::{fit, prepare};
+use crate::fit::{fit, fit_planned, prepare, RowResults};
 use crate::optimize::Objective;
+use crate::options::{Options, Solver};
 use crate::parallel::StopFlag;
+use crate::plan::Plan;
 use crate::result::{Fit, Path};
 use crate::terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
 
@@ -28,7 +29,6 @@ struct Example {
     codes: Vec<Vec<i32>>,
     levels: Vec<usize>,
     slope: bool,
-    skew: f64,
 }
 
 impl Example {
@@ -60,15 +60,13 @@ impl Example {
             codes,
             levels: levels.to_vec(),
             slope,
-            skew,
         }
     }
 
     fn data(&self) -> ModelData<'_> {
-        let _ = self.skew;
         ModelData {
             y: &self.y,
-            x: &self.x,
+            x: Column::of_matrix(&self.x, self.y.len(), 2),
             p: 2,
             weights: None,
             offset: None,
@@ -231,7 +229,12 @@ fn walked(example: &Example, plan: Plan) -> Fit {
     let data = example.data();
     let options = Options::default();
     let prepared = prepare(&data, &options, &StopFlag::default()).unwrap();
-    crate::fit::fit_planned(&data, &options, prepared, false, &|| false, plan)
+    let (mut fitted, mut residuals) = (vec![0.0; data.n()], vec![0.0; data.n()]);
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    fit_planned(&data, &options, prepared, plan, rows, false, &|| false)
         .unwrap()
         .0
 }

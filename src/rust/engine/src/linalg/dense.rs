@@ -89,6 +89,22 @@ pub fn add_gram(a: &[f64], m: usize, r: usize, alpha: f64, out: &mut [f64]) {
     );
 }
 
+/// Lower triangle of C += A'A for column-major A (m x r) into column-major `out` (r x r).
+pub fn add_gram_of_columns(a: &[f64], m: usize, r: usize, out: &mut [f64]) {
+    let a = MatRef::from_column_major_slice(a, m, r);
+    triangular::matmul(
+        MatMut::from_column_major_slice_mut(out, r, r),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        a.transpose(),
+        BlockStructure::Rectangular,
+        a,
+        BlockStructure::Rectangular,
+        1.0,
+        Par::Seq,
+    );
+}
+
 /// out (row-major m x c) = A B with row-major A (m x r) and column-major B (r x c).
 pub fn rows_times(a: &[f64], b: &[f64], m: usize, r: usize, c: usize, out: &mut [f64]) {
     matmul(

@@ -27,11 +27,14 @@ pub fn cholesky(a: &mut [f64], k: usize) -> bool {
 /// x <- L^-1 x for one vector.
 pub fn solve_lower(l: &[f64], k: usize, x: &mut [f64]) {
     for i in 0..k {
-        let mut s = x[i];
-        for m in 0..i {
-            s -= l[m * k + i] * x[m];
-        }
-        x[i] = s / l[i * k + i];
+        let (head, below) = x.split_at_mut(i + 1);
+        let value = head[i] / l[i * k + i];
+        head[i] = value;
+        let column = &l[i * k + i + 1..(i + 1) * k];
+        below
+            .iter_mut()
+            .zip(column)
+            .for_each(|(x, l)| *x -= l * value);
     }
 }
 

@@ -30,6 +30,12 @@ pub trait Objective {
     fn noise(&self, f: f64) -> f64;
     /// Whether to stop now.
     fn interrupted(&self) -> bool;
+    /// Whether to stop with the best point so far.
+    fn out_of_time(&self) -> bool {
+        false
+    }
+    /// Told after each accepted step: value and largest scaled gradient.
+    fn report(&self, _value: f64, _gradient: f64) {}
 }
 
 /// When to stop.
@@ -48,6 +54,8 @@ pub enum Stop {
     Converged,
     /// Out of evaluations.
     Evaluations,
+    /// Out of time.
+    Time,
     /// Asked to.
     Interrupted,
     /// No step decreases the value although the gradient says there should be one.
@@ -289,6 +297,7 @@ pub fn minimize(
             }
         }
         out.trace_gradient.push(model.max_gradient());
+        objective.report(out.value, model.max_gradient());
         let noise = objective.noise(out.value);
         let at_limit = decrement < noise && model.max_gradient() > 0.3 * last_gradient;
         if decrement <= settings.tolerance || at_limit {
@@ -302,6 +311,10 @@ pub fn minimize(
                 return out;
             }
             if out.evaluations >= settings.max_evaluations {
+                return out;
+            }
+            if objective.out_of_time() {
+                out.stop = Stop::Time;
                 return out;
             }
             let (step, promised) = model.step(radius);

@@ -196,6 +196,10 @@ impl Dense {
         let m = self.l.nrows;
         if m > SMALL {
             dense::solve_rows(&self.l, x, c, transposed);
+        } else if c == 1 && transposed {
+            small::solve_lower_transposed(&self.l.data, m, x);
+        } else if c == 1 {
+            small::solve_lower(&self.l.data, m, x);
         } else if transposed {
             small::solve_lower_transposed_rows(&self.l.data, m, x, c);
         } else {

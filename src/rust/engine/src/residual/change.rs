@@ -49,6 +49,11 @@ impl Change {
         }
     }
 
+    /// Is it one of C^-1?
+    pub fn is_of_inverse(&self) -> bool {
+        matches!(self, Self::Inverse(_))
+    }
+
     /// x <- C_a x where C_a is at hand.
     pub fn times(&self, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
         match self {

@@ -111,7 +111,7 @@ impl Residual {
             let parts = workers.map(pieces.len(), |piece| {
                 let mut part = vec![0.0; self.len() - first];
                 for place in pieces[piece].clone() {
-                    let weight = 2.0 * (1.0 - row_diagonal[place]);
+                    let weight = 2.0 * (self.times_of(place) - row_diagonal[place]);
                     for (k, scale) in self.scales.iter().enumerate() {
                         let own = self.own(k);
                         let target = &mut part[own.start - first..own.end - first];
@@ -168,6 +168,76 @@ impl Residual {
                 }
             }
             whitening.scale_down(place, x, c);
+        })
+    }
+
+    /// [`Self::derivative_times`] for every a, side by side: len() c columns. What does not depend on a is done once.
+    #[must_use]
+    pub fn derivatives_times(
+        &self,
+        phi: &[f64],
+        whitening: &Whitening,
+        e: &[f64],
+        c: usize,
+        workers: &Workers,
+    ) -> Vec<f64> {
+        let (first, width) = (self.first[0], self.len() * c);
+        let changes: Vec<Vec<[Change; 1]>> = (0..first)
+            .map(|a| self.changes(phi, (a, usize::MAX), [|v| v.a], workers))
+            .collect();
+        let owners: Vec<Owner> = (0..self.len()).map(|a| self.owner(a)).collect();
+        whitening.fill_groups(self, width, workers, |g, out, scratch| {
+            let (places, pattern) = (self.group(g), self.pattern_of(g));
+            let block = &whitening.blocks[pattern];
+            let mut x = e[places.start * c..places.end * c].to_vec();
+            whitening.scale_down(places.start, &mut x, c);
+            let mut inverse = x.clone();
+            block.inverse_times(&mut inverse, c);
+            let rate = |k: usize, own: usize, i: usize| {
+                let slopes = self.scales[k].slopes(&phi[self.own(k)], own, own, places.start + i);
+                slopes.a
+            };
+            let put = |out: &mut [f64], a: usize, values: &[f64]| {
+                for (row, own) in out.chunks_exact_mut(width).zip(values.chunks_exact(c)) {
+                    row[a * c..(a + 1) * c].copy_from_slice(own);
+                }
+            };
+            // what C^-1 is still to be taken of: C_a C^-1 x and E_a x
+            for (a, &owner) in owners.iter().enumerate() {
+                let mut own = match owner {
+                    Owner::Correlation => inverse.clone(),
+                    Owner::Scale(..) => x.clone(),
+                };
+                match owner {
+                    Owner::Correlation => changes[a][pattern][0].times(&mut own, c, scratch),
+                    Owner::Scale(k, parameter) => {
+                        scale_rows(&mut own, c, |i| rate(k, parameter, i))
+                    }
+                }
+                put(out, a, &own);
+            }
+            block.inverse_times(out, width);
+            for (a, &owner) in owners.iter().enumerate() {
+                match owner {
+                    Owner::Correlation => {
+                        let change = &changes[a][pattern][0];
+                        if change.is_of_inverse() {
+                            let mut own = x.clone();
+                            change.sandwich(block, &mut own, c, scratch);
+                            put(out, a, &own);
+                        }
+                    }
+                    Owner::Scale(k, parameter) => {
+                        let mut own = inverse.clone();
+                        scale_rows(&mut own, c, |i| rate(k, parameter, i));
+                        for (row, own) in out.chunks_exact_mut(width).zip(own.chunks_exact(c)) {
+                            let target = row[a * c..(a + 1) * c].iter_mut();
+                            target.zip(own).for_each(|(x, y)| *x += y);
+                        }
+                    }
+                }
+            }
+            whitening.scale_down(places.start, out, width);
         })
     }
 
@@ -287,6 +357,14 @@ impl Residual {
         (0..c * c)
             .map(|e| half[e] + half[(e % c) * c + e / c])
             .collect()
+    }
+}
+
+/// Row i times `rate(i)`.
+fn scale_rows(x: &mut [f64], c: usize, rate: impl Fn(usize) -> f64) {
+    for (i, row) in x.chunks_exact_mut(c).enumerate() {
+        let rate = rate(i);
+        row.iter_mut().for_each(|v| *v *= rate);
     }
 }
 

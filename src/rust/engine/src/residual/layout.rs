@@ -19,7 +19,7 @@ const MEMORY: f64 = 16.0;
 pub(super) struct Pattern {
     /// Places of its first group, which stands for all.
     pub places: Range<usize>,
-    /// Number of groups.
+    /// Number of groups that have it, also of those that others stand for.
     pub count: usize,
     /// Distances of its rows, for s < t at t (t - 1) / 2 + s; only where the law needs them.
     pub distances: Vec<f64>,
@@ -310,7 +310,8 @@ impl Layout {
         (span.1 > 0.0).then_some(span)
     }
 
-    fn cut(&mut self) {
+    /// Groups into pieces of work.
+    pub fn cut(&mut self) {
         let mut first = 0;
         for g in 0..self.groups() {
             if self.offsets[g + 1] - self.offsets[first] >= PIECE || g + 1 == self.groups() {

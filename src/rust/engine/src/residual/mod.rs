@@ -25,9 +25,11 @@
 //!
 //! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
 
+mod apply;
 mod arma;
 mod block;
 mod change;
+mod classes;
 mod compound;
 mod derivatives;
 mod family;
@@ -51,6 +53,8 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::parallel::{pieces, Workers};
 use crate::terms::{ResidualStructure, SpatialKind};
 
+pub use apply::{apply_to_rows, Apply, RowsToApply};
+pub(crate) use classes::Stand;
 pub use prediction::{CrossCorrelation, NewRows};
 pub use whitening::Whitening;
 
@@ -77,6 +81,12 @@ pub enum Kind {
     Real,
 }
 
+/// Correlation of neighbours at the second start.
+const SECOND: f64 = 0.65;
+
+/// A range next to the smallest distance.
+const JUST_ABOVE: f64 = 1.3;
+
 /// Ranges among the further starts.
 const RANGES: usize = 6;
 
@@ -86,6 +96,8 @@ pub struct Residual {
     layout: Layout,
     family: Option<Family>,
     scales: Vec<scale::Term>,
+    /// For how many rows each place stands; empty: for one.
+    times: Vec<f64>,
     /// First parameter of each scale, and the end.
     first: Vec<usize>,
     start: Vec<f64>,
@@ -120,6 +132,7 @@ impl Residual {
             layout,
             family,
             scales,
+            times: Vec::new(),
             first,
             start: Vec::new(),
             held: structure.held.clone(),
@@ -225,7 +238,7 @@ impl Residual {
         self.layout.patterns.len()
     }
 
-    /// Number of groups with this pattern.
+    /// Number of groups with this pattern, all those counted that others stand for.
     #[must_use]
     pub fn count(&self, pattern: usize) -> usize {
         self.layout.patterns[pattern].count
@@ -249,10 +262,13 @@ impl Residual {
     /// The second value says how many of them are worth an optimisation, the best ones.
     #[must_use]
     pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        if let (true, Some(Family::Arma { p, q })) = (free, self.family) {
+            return (self.mixed_starts(p, q), 2);
+        }
         let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
             return (Vec::new(), 0);
         };
-        let free = !self.held[..self.first[0]].iter().any(|&held| held);
         let (true, Some((low, high))) = (free, self.layout.distances()) else {
             return (Vec::new(), 0);
         };
@@ -263,12 +279,18 @@ impl Residual {
         };
         let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
         let steps = RANGES.saturating_sub(1).max(1) as f64;
-        let starts = (0..RANGES)
+        let kinked = worth == usize::MAX;
+        let starts = (0..RANGES + usize::from(kinked))
             .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
             .filter_map(|(step, value)| {
                 let distance = low * (high / low).powf(step as f64 / steps);
                 let mut natural = self.natural(&self.start);
-                natural[0] = spatial::half_range(kind, distance);
+                natural[0] = if step < RANGES {
+                    spatial::half_range(kind, distance)
+                } else {
+                    // hardly any pair is correlated
+                    JUST_ABOVE * low
+                };
                 if nugget {
                     natural[1] = value;
                 }
@@ -276,6 +298,53 @@ impl Residual {
             })
             .collect();
         (starts, worth)
+    }
+
+    /// Autoregression and moving average of either sign: along the line where they cancel the criterion is the same, and there
+    /// may be a minimum on both sides of it.
+    fn mixed_starts(&self, p: usize, q: usize) -> Vec<Vec<f64>> {
+        if p == 0 || q == 0 {
+            return Vec::new();
+        }
+        [(0.6, -0.4), (-0.6, 0.4), (0.6, 0.4), (-0.6, -0.4)]
+            .iter()
+            .map(|&(ar, ma): &(f64, f64)| {
+                let mut x = self.start.clone();
+                x[..p + q].fill(0.0);
+                x[0] = ar.asin();
+                // the moving average's sign is that of its inverse
+                x[p] = -ma.asin();
+                x
+            })
+            .collect()
+    }
+
+    /// Stronger correlations than those of the usual start, for a second attempt.
+    #[must_use]
+    pub fn second_start(&self) -> Option<Vec<f64>> {
+        if self.held.iter().any(|&held| held) {
+            return None;
+        }
+        let mut natural = self.natural(&self.start);
+        match self.family? {
+            Family::Ar1 | Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
+                natural[..self.first[0]].fill(SECOND);
+            }
+            Family::Toeplitz { .. } => {
+                for (lag, rho) in natural[..self.first[0]].iter_mut().enumerate() {
+                    *rho = SECOND.powi(lag as i32 + 1);
+                }
+            }
+            Family::Unstructured { visits } => {
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| i - j));
+                for (rho, lag) in natural.iter_mut().zip(pairs) {
+                    *rho = SECOND.powi(lag as i32);
+                }
+            }
+            Family::Car1 => natural[0] = natural[0].powf(0.3),
+            Family::Arma { .. } | Family::Spatial { .. } => return None,
+        }
+        self.internal(&natural)
     }
 
     /// Which parameters stay where they start.
@@ -363,9 +432,52 @@ impl Residual {
         kinds
     }
 
-    /// Natural parameters with derivatives.
-    pub(crate) fn natural_hyper(&self, phi: &[HyperDual]) -> Vec<HyperDual> {
-        self.natural_of(phi)
+    /// Variance components as SAS has them, where sigma^2 is `tau`: covariances where R is free or one variance and
+    /// covariances make it up (UN, CS, TOEP), variances of strata instead of ratios, otherwise natural parameters.
+    pub(crate) fn components(&self, phi: &[HyperDual], tau: HyperDual) -> Vec<HyperDual> {
+        let mut out = self.natural_of(phi);
+        let correlations = self.first[0];
+        let own_variances = match self.scales.as_slice() {
+            [] => false,
+            [scale] => scale.is_ident(),
+            _ => return out,
+        };
+        match self.family {
+            Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
+                if self.scales.is_empty() =>
+            {
+                out.iter_mut().for_each(|rho| *rho *= tau);
+            }
+            Some(Family::Unstructured { visits })
+                if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
+            {
+                let deviation = |visit: usize| match visit.checked_sub(1) {
+                    Some(ratio) if own_variances => out[correlations + ratio],
+                    _ => HyperDual::constant(1.0),
+                };
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| (i, j)));
+                let covariances: Vec<HyperDual> = pairs
+                    .zip(&out)
+                    .map(|((i, j), &rho)| rho * deviation(i) * deviation(j) * tau)
+                    .collect();
+                out[..correlations].copy_from_slice(&covariances);
+            }
+            _ => {}
+        }
+        if own_variances {
+            out[correlations..]
+                .iter_mut()
+                .for_each(|ratio| *ratio = ratio.square() * tau);
+        }
+        out
+    }
+
+    /// Whether the strata of the only variance function are the visits.
+    fn strata_are_visits(&self, visits: usize) -> bool {
+        let scale = &self.scales[0];
+        scale.len() + 1 == visits
+            && (0..self.layout.order.len())
+                .all(|place| scale.stratum(place) + 1 == self.layout.point(place)[0] as usize)
     }
 
     /// Natural parameters, those that users see.
@@ -403,7 +515,7 @@ impl Residual {
             return None;
         }
         let blocks = match self.family {
-            None => vec![Block::Identity(1)],
+            None => vec![Block::Identity(1); self.layout.patterns.len()],
             Some(family) => {
                 let own = &phi[..self.first[0]];
                 if !family.is_representable(own) {
@@ -443,7 +555,7 @@ impl Residual {
                     .clone()
                     .map(|place| {
                         let log = self.log_scale(phi, place);
-                        sum += log;
+                        sum += self.times_of(place) * log;
                         (-log).exp()
                     })
                     .collect();
@@ -465,6 +577,11 @@ impl Residual {
         })
     }
 
+    /// Number of rows that a place stands for.
+    fn times_of(&self, place: usize) -> f64 {
+        self.times.get(place).copied().unwrap_or(1.0)
+    }
+
     /// Mean of log d over the rows.
     ///
     /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
@@ -474,16 +591,17 @@ impl Residual {
         if self.scales.is_empty() {
             return 0.0;
         }
-        let n = self.layout.order.len();
-        let sum: f64 = (0..n).map(|place| self.log_scale(phi, place)).sum();
-        sum / n as f64
+        let places = 0..self.layout.order.len();
+        let sum: f64 = places
+            .map(|place| self.times_of(place) * self.log_scale(phi, place))
+            .sum();
+        sum / self.observations()
     }
 
     /// [`Self::mean_log_scale`] with its gradient and Hessian.
     #[must_use]
     pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
-        let m = self.len();
-        let n = self.layout.order.len();
+        let (m, n) = (self.len(), self.observations());
         let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
         for (k, scale) in self.scales.iter().enumerate() {
             let mut total = scale::Total {
@@ -493,10 +611,12 @@ impl Residual {
                 first: self.first[k],
                 parameters: m,
             };
-            scale.add_total(&phi[self.own(k)], n, &mut total);
+            for place in 0..self.layout.order.len() {
+                scale.add_total(&phi[self.own(k)], place, self.times_of(place), &mut total);
+            }
             value += total.value;
         }
-        let mean = |v: &mut f64| *v /= n as f64;
+        let mean = |v: &mut f64| *v /= n;
         mean(&mut value);
         gradient.iter_mut().for_each(mean);
         hessian.iter_mut().for_each(mean);
@@ -507,6 +627,15 @@ impl Residual {
     #[must_use]
     pub fn has_scales(&self) -> bool {
         !self.scales.is_empty()
+    }
+
+    /// Number of rows of the data.
+    fn observations(&self) -> f64 {
+        if self.times.is_empty() {
+            self.layout.order.len() as f64
+        } else {
+            self.times.iter().sum()
+        }
     }
 
     /// log d of a place.

@@ -155,6 +155,27 @@ impl Term {
         Ok(term)
     }
 
+    /// The same function of the rows at these places.
+    pub fn at_places(&self, places: &[usize]) -> Self {
+        let pick = |v: &Vec<f64>| places.iter().filter_map(|&i| v.get(i).copied()).collect();
+        Self {
+            kind: self.kind,
+            strata: self.strata,
+            stratum: places
+                .iter()
+                .filter_map(|&i| self.stratum.get(i).copied())
+                .collect(),
+            value: pick(&self.value),
+            unit: self.unit,
+        }
+    }
+
+    /// Adds what d depends on at this place: equal for places with the same d at all parameters.
+    pub fn mark(&self, place: usize, key: &mut Vec<u64>) {
+        key.extend(self.stratum.get(place).map(|&s| u64::from(s)));
+        key.extend(self.value.get(place).map(|v| v.to_bits()));
+    }
+
     pub fn len(&self) -> usize {
         match self.kind {
             Kind::Ident => self.strata.saturating_sub(1),
@@ -211,7 +232,13 @@ impl Term {
         }
     }
 
-    fn stratum(&self, place: usize) -> usize {
+    /// Whether each stratum has its own standard deviation.
+    pub fn is_ident(&self) -> bool {
+        self.kind == Kind::Ident
+    }
+
+    /// Stratum of a place, from 0.
+    pub fn stratum(&self, place: usize) -> usize {
         self.stratum.get(place).map_or(0, |&s| s as usize)
     }
 
@@ -268,25 +295,23 @@ impl Term {
         self.log(own, place)
     }
 
-    /// Adds log d of all places to `sum`, with its first and second derivatives with respect to the term's parameters.
-    pub fn add_total(&self, x: &[f64], places: usize, sum: &mut Total<'_>) {
+    /// Adds log d of a place, so many times, to `sum`, with its first and second derivatives with respect to the term's
+    /// parameters.
+    pub fn add_total(&self, x: &[f64], place: usize, times: f64, sum: &mut Total<'_>) {
         let m = sum.parameters;
-        for place in 0..places {
-            let touched = self.touched(place);
-            let [first, second] = touched;
-            let Some(first) = first else { continue };
-            let pair = self.slopes(x, first, second.unwrap_or(first), place);
-            sum.value += pair.v;
-            sum.gradient[sum.first + first] += pair.a;
-            if let Some(second) = second {
-                sum.gradient[sum.first + second] += pair.b;
-                for (a, b) in [(first, first), (second, second)] {
-                    let own = self.slopes(x, a, b, place).ab;
-                    sum.hessian[(sum.first + b) * m + sum.first + a] += own;
-                }
-                for (a, b) in [(first, second), (second, first)] {
-                    sum.hessian[(sum.first + b) * m + sum.first + a] += pair.ab;
-                }
+        let [first, second] = self.touched(place);
+        let Some(first) = first else { return };
+        let pair = self.slopes(x, first, second.unwrap_or(first), place);
+        sum.value += times * pair.v;
+        sum.gradient[sum.first + first] += times * pair.a;
+        if let Some(second) = second {
+            sum.gradient[sum.first + second] += times * pair.b;
+            for (a, b) in [(first, first), (second, second)] {
+                let own = self.slopes(x, a, b, place).ab;
+                sum.hessian[(sum.first + b) * m + sum.first + a] += times * own;
+            }
+            for (a, b) in [(first, second), (second, first)] {
+                sum.hessian[(sum.first + b) * m + sum.first + a] += times * pair.ab;
             }
         }
     }

@@ -35,6 +35,18 @@ impl Whitening {
         self.blocks[pattern].entry(s, t)
     }
 
+    /// Row s of C^-1 where all of it is stored.
+    #[must_use]
+    pub fn row(&self, pattern: usize, s: usize) -> Option<&[f64]> {
+        match &self.blocks[pattern] {
+            Block::Dense(block) => {
+                let m = block.inverse.nrows;
+                Some(&block.inverse.data[s * m..(s + 1) * m])
+            }
+            _ => None,
+        }
+    }
+
     /// The diagonal and the off-diagonal entry of C^-1 where they are all it has (compound symmetry): A'C^-1B =
     /// (diagonal - off) A'B + off (A'1)(B'1)', without pairs of rows.
     #[must_use]
@@ -79,6 +91,11 @@ impl Whitening {
             (By::InverseScale, By::InverseScale),
             f,
         )
+    }
+
+    /// x <- C^-1 x for the rows of one group with this pattern, row-major with `c` columns.
+    pub fn solve_correlation(&self, pattern: usize, x: &mut [f64], c: usize) {
+        self.blocks[pattern].inverse_times(x, c);
     }
 
     /// R times rows.
@@ -175,13 +192,38 @@ impl Whitening {
         f: impl Fn(usize, &mut [f64], &mut Vec<f64>) + Sync + Send,
     ) -> Vec<f64> {
         let mut out = rows.to_vec();
+        self.change_groups(residual, &mut out, c, workers, f);
+        out
+    }
+
+    /// Rows of `c` columns, those of each group written by `f`.
+    pub(super) fn fill_groups(
+        &self,
+        residual: &Residual,
+        c: usize,
+        workers: &Workers,
+        f: impl Fn(usize, &mut [f64], &mut Vec<f64>) + Sync + Send,
+    ) -> Vec<f64> {
+        let mut out = vec![0.0; residual.layout.order.len() * c];
+        self.change_groups(residual, &mut out, c, workers, f);
+        out
+    }
+
+    fn change_groups(
+        &self,
+        residual: &Residual,
+        out: &mut [f64],
+        c: usize,
+        workers: &Workers,
+        f: impl Fn(usize, &mut [f64], &mut Vec<f64>) + Sync + Send,
+    ) {
         if c == 0 {
-            return out;
+            return;
         }
         let layout = &residual.layout;
         let mut borders: Vec<usize> = vec![0];
         borders.extend(layout.pieces.iter().map(|p| layout.offsets[p.end] * c));
-        let parts = split_at_offsets(&mut out, &borders);
+        let parts = split_at_offsets(out, &borders);
         workers.for_each(parts, |piece, mut part| {
             let mut scratch = Vec::new();
             for g in layout.pieces[piece].clone() {
@@ -190,6 +232,5 @@ impl Whitening {
                 part = rest;
             }
         });
-        out
     }
 }

@@ -126,7 +126,7 @@ impl Model {
     pub fn data(&self) -> ModelData<'_> {
         ModelData {
             y: &self.y,
-            x: &self.x,
+            x: Column::of_matrix(&self.x, self.n(), self.p),
             p: self.p,
             weights: self.weights.as_deref(),
             offset: self.offset.as_deref(),

@@ -1,0 +1,56 @@
+# The engine's errors about rows and groups, told by the names that the user gave them.
+
+#' Evaluate; an error of the engine that has the number of a group or a row gets its name
+#' @noRd
+with_names <- function(expr, residual, frame, random) {
+  tryCatch(expr, ferrolmm_error = function(error) {
+    fact <- named_fact(error, residual, frame, random)
+    if (!is.null(fact)) {
+      error$body <- condition_text(NULL, fact, engine_remedies[[error_class(error)]])
+    }
+    rlang::cnd_signal(error)
+  })
+}
+
+#' The last part of the class of an error
+#' @noRd
+error_class <- function(error) {
+  sub("^ferrolmm_error_", "", class(error)[[1L]])
+}
+
+#' What the engine's numbers stand for, a sentence; NULL where they stand for nothing
+#' @noRd
+named_fact <- function(error, residual, frame, random) {
+  details <- error$details
+  correlation <- residual$correlation
+  group <- function() {
+    groups <- residual_groups(correlation, frame)
+    paste0(
+      "That is ", if (length(correlation$group)) paste0("`", correlation$group_label, "` "),
+      groups$levels[[details$group]]
+    )
+  }
+  row_name <- function(i) row.names(frame)[[i]]
+  switch(error_class(error),
+    long_residual_group = paste0(group(), "."),
+    duplicate_position = paste0(
+      group(), ", rows ", row_name(details$first), " and ", row_name(details$second),
+      " of the data."
+    ),
+    single_row_groups = if (length(correlation$group)) {
+      paste0("Groups are the levels of `", correlation$group_label, "`.")
+    },
+    zero_covariate = paste0(
+      "That is row ", row_name(details$row), " of the data",
+      if (length(residual_columns(residual, "covariates"))) {
+        paste0(" (", quote_names(residual_columns(residual, "covariates")), ")")
+      }, "."
+    ),
+    not_positive_definite = if (is.finite(details$factor)) {
+      paste0("It is that of `", names(random$flist)[[details$factor]], "`.")
+    },
+    residual_start = if (length(residual$names)) {
+      paste0("Parameters are ", quote_names(residual$names, 8L), ".")
+    }
+  )
+}

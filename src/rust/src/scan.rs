@@ -1,0 +1,44 @@
+//! A look at columns before they become a model.
+
+use extendr_api::prelude::*;
+use ferrolmm_engine::scan::{scan, Raw};
+
+use crate::condition::{answer, Failure};
+use crate::convert;
+
+/// For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
+/// @noRd
+#[extendr]
+fn rs_scan(columns: Robj, threads: Robj) -> Robj {
+    answer(|| {
+        let columns = convert::elements(&columns, "columns")?;
+        let raw = columns
+            .iter()
+            .map(|column| {
+                if let Some(values) = column.as_real_slice() {
+                    return Ok(Raw::Doubles(values));
+                }
+                let values = convert::integers(column, "columns")?;
+                let levels = column
+                    .get_attrib("levels")
+                    .filter(|_| column.inherits("factor"));
+                Ok(match levels {
+                    Some(levels) => Raw::Categories(values, levels.len()),
+                    None => Raw::Integers(values),
+                })
+            })
+            .collect::<Result<Vec<Raw<'_>>, Failure>>()?;
+        let found = scan(&raw, convert::count(&threads, "threads")?);
+        let complete: Vec<bool> = found.iter().map(|finding| finding.complete).collect();
+        let all_used: Vec<bool> = found.iter().map(|finding| finding.all_used).collect();
+        Ok(vec![
+            ("complete", complete.into()),
+            ("all_used", all_used.into()),
+        ])
+    })
+}
+
+extendr_module! {
+    mod scan;
+    fn rs_scan;
+}
