@@ -44,6 +44,7 @@ ranova.default <- function(model, ...) {
 #' @rdname ranova
 #' @export
 ranova.lmm <- function(model, reduce.terms = TRUE, ...) {
+  warn_monte_carlo(list(model, model))
   inputs <- engine_inputs(model)
   reductions <- do.call(c, lapply(
     seq_along(model$random), function(t) term_reductions(model, t, reduce.terms)

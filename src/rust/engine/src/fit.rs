@@ -17,7 +17,7 @@ use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
-use crate::plan::{estimated_optimum, Plan};
+use crate::plan::{estimated_optimum, require_factor, Plan};
 use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
@@ -384,6 +384,7 @@ fn variances_here(
     let prepared = prepare(data, options, stop)?;
     let theta = start(options, &prepared)?;
     let system = &prepared.system;
+    require_factor(system, options)?;
     let t = prepared.parameters.by_factor(
         &prepared
             .parameters

@@ -17,10 +17,10 @@ const MEMORY: f64 = 0.4;
 /// Memory where it is not known.
 const SOME_MEMORY: f64 = 8e9;
 
-/// Multiply-adds of a factor and its inverse up to which they are computed without being asked for.
-const LONG: f64 = 1e13;
+/// Operations of a factor and its inverse up to which they are computed without being asked for.
+const LONG: f64 = 3e12;
 
-/// The same for the factor alone, which is a third of it.
+/// The same up to which at least the factor is, which is a third of it.
 const VERY_LONG: f64 = 4e13;
 
 /// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
@@ -62,30 +62,49 @@ impl Plan {
     }
 
     fn by_cost(system: &System, optimize: bool) -> Self {
-        let (schur, k1) = (&system.schur, system.k1());
-        let (bytes, products) = match &schur.storage {
-            Storage::Dense => {
-                let q2 = schur.q2 as f64;
-                (8.0 * q2.powi(2), q2.powi(3))
-            }
-            Storage::Sparse(pattern) => (
-                16.0 * pattern.nnz() as f64,
-                3.0 * pattern.flops() * DENSE_ADVANTAGE,
-            ),
-        };
-        if bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || products > VERY_LONG {
+        if out_of_reach(system) {
             return Self::Iterative;
         }
-        if products > LONG {
+        if size(system).1 > LONG {
             return Self::Value;
         }
-        let exact = schur.work(k1);
+        let exact = system.schur.work(system.k1());
         if optimize && exact > SHORT && exact > 3.0 * evaluation_work(system) {
             Self::Walk
         } else {
             Self::Exact
         }
     }
+}
+
+/// Bytes of the factor of the complement with its inverse, and operations.
+fn size(system: &System) -> (f64, f64) {
+    match &system.schur.storage {
+        Storage::Dense => {
+            let q2 = system.schur.q2 as f64;
+            (8.0 * q2.powi(2), q2.powi(3))
+        }
+        Storage::Sparse(pattern) => (
+            16.0 * pattern.nnz() as f64,
+            6.0 * pattern.flops() * DENSE_ADVANTAGE,
+        ),
+    }
+}
+
+fn out_of_reach(system: &System) -> bool {
+    let (bytes, operations) = size(system);
+    bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || operations > VERY_LONG
+}
+
+/// Refuses what needs a factor that is not to be computed without being asked for.
+pub(crate) fn require_factor(system: &System, options: &Options) -> Result<(), EngineError> {
+    if options.solver == Solver::Exact || !out_of_reach(system) {
+        return Ok(());
+    }
+    Err(EngineError::Factor {
+        order: system.schur.q2,
+        gigabytes: 1e-9 * size(system).0,
+    })
 }
 
 /// Memory of the machine in bytes, where that is easily found.
