@@ -343,6 +343,7 @@ impl Operator {
             let mut column = vec![0.0; schur.q2];
             let mut total = vec![0.0; k1 * k1 + 1];
             for v in work[piece].clone() {
+                system.workers.check();
                 for a in 0..schur.offset[v + 1] - schur.offset[v] {
                     self.column_below(schur, k1, v, a, &mut column);
                     self.column_products(schur, k1, v, a, &column, &mut total);

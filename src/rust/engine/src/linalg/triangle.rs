@@ -364,6 +364,7 @@ impl Triangle {
                 Par::Seq,
             );
             for (t, tile) in tiles.iter().enumerate().skip(s + 1) {
+                workers.check();
                 let (mut own, rest) = below.split_at_row_mut(tile.len());
                 let (l, panel) = self.strip(t).split_at_row(tile.len());
                 triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);
