@@ -178,8 +178,15 @@ lmm <- function(formula, data = NULL, REML = TRUE,
 }
 
 #' An argument to evaluate in the data: its expression, and the promise as a last resort
+#'
+#' @param force a function that evaluates the promise.
+#' @returns list(expr, value = a function: what the promise gives, or the error that ended it). The
+#'   promise is evaluated once, when asked for: R warns where one that failed is forced again.
 #' @noRd
-unevaluated <- function(expr, force) list(expr = expr, force = force)
+unevaluated <- function(expr, force) {
+  delayedAssign("outcome", tryCatch(force(), error = identity))
+  list(expr = expr, value = function() outcome)
+}
 
 #' Evaluate `data` here, so that an error in it is told as one of `data`
 #' @noRd

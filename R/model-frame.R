@@ -7,7 +7,7 @@
 #'
 #' @param model what [parse_formula()] returns.
 #' @param given list of the unevaluated arguments `subset`, `weights` and `offset` (those given),
-#'   each list(expr = , force = function that evaluates the promise).
+#'   as [unevaluated()] makes them.
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
@@ -238,7 +238,7 @@ evaluate_argument <- function(argument, role, data, env, caller) {
   if (usable_value(second)) {
     return(second)
   }
-  third <- tryCatch(argument$force(), error = identity)
+  third <- argument$value()
   if (usable_value(third)) {
     return(third)
   }

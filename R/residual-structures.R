@@ -143,7 +143,7 @@ variance_function <- function(argument, data, env, caller) {
   } else if (is.symbol(expr) && !as.character(expr) %in% names(data)) {
     value <- tryCatch(eval(expr, caller), error = function(e) NULL)
     if (is.null(value)) {
-      value <- tryCatch(argument$force(), error = function(e) NULL)
+      value <- argument$value()
     }
   } else {
     value <- expr

@@ -86,7 +86,7 @@ test_that("weights and offset", {
   fails(lmm(y ~ x + (1 | g), d, weights = g), "weights", "class factor")
   fails(lmm(y ~ x + (1 | g), d, weights = x > 2), "weights", "type logical")
   fails(lmm(y ~ x + (1 | g), d, weights = 0 * x), "weights", "zero")
-  fails(lmm(y ~ x + (1 | g), d, weights = ww), "weights", "ww")
+  expect_no_warning(fails(lmm(y ~ x + (1 | g), d, weights = ww), "weights", "ww"))
   fails(lmm(y ~ x + (1 | g), d, weights = cbind(x, x)), "weights", "matrix")
   fails(lmm(y ~ x + (1 | g), d, offset = 1:3), "offset", "length 3")
   fails(lmm(y ~ x + (1 | g), d, offset = "x"), "offset", "offset = x")
