@@ -286,7 +286,7 @@ format_scale <- function(scale, par, held, digits) {
 format_certificate <- function(certificate) {
   estimated <- identical(certificate$path, "iterative")
   verdict <- switch(certificate$status,
-    converged = paste0("optimum proved", if (estimated) " of the estimated criterion"),
+    converged = if (estimated) "optimum of the estimated criterion proved" else "optimum proved",
     singular = "optimum proved, at the boundary: singular fit",
     `not-identified` = "NOT proved: the data do not identify all covariance parameters",
     `iteration-limit` = "NOT proved: stopped at the limit of evaluations",
