@@ -206,6 +206,12 @@ impl Estimator {
         refined
     }
 
+    /// Size of the criterion's jumps from point to point: the quadratures' errors.
+    #[must_use]
+    pub fn noise(&self, system: &System) -> f64 {
+        SIGNS * SIGNS * system.schur.q2 as f64
+    }
+
     /// Number of random vectors.
     #[must_use]
     pub fn vectors(&self) -> usize {

@@ -3,16 +3,15 @@
 //!
 //! Where the Hessian is only a model of it, what the model misses is learnt from the change of the gradient along each step,
 //! by the symmetric rank-one update (Dennis, Gay & Welsch 1981, ACM Trans. Math. Softw. 7, with the update of Conn, Gould &
-//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Where what is missing stands across the step,
-//! that update would be many times as large as it, and Powell's symmetric one (1970) takes its place.
+//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same.
 
 use crate::linalg::small::symmetric_eigen;
 
 /// Eigenvalues below this, relative to the largest, count as flat.
 const FLAT: f64 = 1e-10;
 
-/// Smallest cosine between a step and what the model misses along it at which the rank-one update is taken.
-const SAFE_UPDATE: f64 = 0.2;
+/// Smallest cosine between a step and what the model misses along it at which the rank-one update is safe.
+const SAFE_UPDATE: f64 = 1e-6;
 
 /// Share of the model's slope at the edge of the region that is made up along a direction of negative curvature.
 const SADDLE: f64 = 0.05;
@@ -234,18 +233,11 @@ impl Secant {
                 .collect();
             let product: f64 = gap.iter().zip(&step).map(|(g, s)| g * s).sum();
             let length = |v: &[f64]| v.iter().map(|a| a * a).sum::<f64>().sqrt();
-            let rank_one = product.abs() > SAFE_UPDATE * length(&gap) * length(&step);
-            let square = length(&step).powi(2);
-            if square > 0.0 {
+            if product.abs() > SAFE_UPDATE * length(&gap) * length(&step) {
                 for j in 0..m {
                     for i in 0..m {
-                        let change = if rank_one {
-                            gap[i] * gap[j] / product
-                        } else {
-                            (gap[i] * step[j] + step[i] * gap[j]) / square
-                                - product * step[i] * step[j] / (square * square)
-                        };
-                        self.missing[j * m + i] += change / (scale[i] * scale[j]);
+                        self.missing[j * m + i] +=
+                            gap[i] * gap[j] / (product * scale[i] * scale[j]);
                     }
                 }
             }
