@@ -739,7 +739,9 @@ impl Objective for Criterion<'_> {
         let estimator = self.estimator.as_ref().filter(|_| self.factor.is_some());
         // the random vectors stay the same: what is left is where iterations end
         let iterations = estimator.map_or(0.0, |e| e.noise(self.base));
-        iterations + 1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
+        iterations
+            + 1e-14 * f.abs().max(self.system().moments.n as f64)
+            + 2.0 * f64::EPSILON * fixed
     }
 
     fn interrupted(&self) -> bool {

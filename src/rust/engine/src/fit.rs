@@ -499,7 +499,7 @@ fn prepare_from(
         data.check_finite()?;
     }
     check_residual(fixed.total, &moments)?;
-    let schur = Schur::new(&moments);
+    let schur = Schur::unless_stopped(&moments, stop);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
     let workers = if workers.count() > 1 {
