@@ -120,9 +120,9 @@ profile_confidence <- function(object, level, wanted) {
   if (length(chosen) > 0L) {
     # a little further than the level, so that the limits are interpolated
     cutoff <- 1.1 * stats::qnorm((1 + level) / 2)
-    limits[chosen, ] <- confint.profile.lmm(
-      profile_of(object, chosen, cutoff, signames = FALSE, coefficients = FALSE), level = level
-    )
+    profiled <- profile_of(object, chosen, cutoff, signames = FALSE, coefficients = FALSE)
+    moved <- match(levels(profiled[[".par"]]), parameter_names(object, FALSE))
+    limits[moved, ] <- confint.profile.lmm(profiled, level = level)
   }
   limits
 }

@@ -11,6 +11,9 @@
 #' those of a fit by REML are profiled around the ML fit of the same model, as in 'lme4'. Use
 #' `refitML()` first to have all parameters profiled in one criterion.
 #'
+#' Parameters that are held, and a known sigma (see [lmm_control()]), stay where they are and are left
+#' out; those that are tied move together.
+#'
 #' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
 #' cutoff, the profile ends in that point and so does the confidence interval.
 #'
@@ -63,7 +66,15 @@ profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
     profile_variance(object, chosen[chosen <= n_variance], cutoff, coefficients),
     profile_fixed(object, chosen[chosen > n_variance] - n_variance, cutoff)
   )
-  new_profile(paths, chosen, parameter_names(object, signames), object, cutoff, signames)
+  moved <- lengths(paths) > 0L
+  if (!any(moved)) {
+    ferrolmm_abort(
+      "There is nothing to profile: the parameters that were asked for are held.", "argument"
+    )
+  }
+  new_profile(
+    paths[moved], chosen[moved], parameter_names(object, signames), object, cutoff, signames
+  )
 }
 
 #' Standard deviations, correlations, phi and sigma of a fit
@@ -141,24 +152,21 @@ profile_cutoff <- function(cutoff, alphamax, n_parameters) {
 #' Profiles of variance parameters
 #'
 #' @returns a list by element of `which` of list(zeta, parameters: a row for each parameter of the
-#'   model, a column for each point)
+#'   model, a column for each point), NULL for a parameter that does not move
 #' @noRd
 profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
   if (length(which) == 0L) {
     return(list())
   }
-  if (has_constraints(object)) {
-    ferrolmm_abort(
-      paste0("Variance parameters are not profiled where some are held or tied, ",
-             "or sigma is known."),
-      "argument", i = "Fixed effects are: which = \"beta_\"."
-    )
-  }
   inputs <- engine_inputs(object)
+  constrained <- has_constraints(object)
   found <- engine_inference(engine_profile, object, which, cutoff)
   estimate <- natural_parameters(object)
   limits <- variance_ends(object)
   lapply(found, function(path) {
+    if (constrained && length(path$zeta) == 1L) {
+      return(NULL)
+    }
     path <- reach_ends(path, estimate, limits[path$which, ], cutoff)
     beta <- if (coefficients) {
       coefficients_along(object, inputs, path$parameters)

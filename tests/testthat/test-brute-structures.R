@@ -93,7 +93,7 @@ test_that("the standard errors of variance parameters are those of the observed 
 })
 
 # V(nu) written out here, in the parameters that SAS has: covariances for UN, CS and TOEP (V is
-# linear in them), variances of visits and strata, sigma^2; else correlations, ranges and powers
+# linear in them), variances of visits and strata; else correlations, ranges, powers, then sigma^2
 test_that("Kenward-Roger and Satterthwaite for each structure of the residuals", {
   set.seed(5)
   d <- data.frame(id = factor(rep(1:14, each = 4)), visit = rep(1:4, 14), v = runif(56, 1, 3))

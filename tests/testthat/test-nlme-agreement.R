@@ -81,14 +81,13 @@ expect_nlme <- function(fixed, data, bars = NULL, random = NULL, correlation = N
     deparse1(fixed), bars, class(correlation)[1L], class(weights)[1L],
     if (isTRUE(attr(correlation, "nugget"))) "nugget"
   ), collapse = " ")
-  formula <- if (is.null(bars)) {
-    fixed
-  } else {
-    stats::as.formula(paste(deparse1(fixed), "+", bars), environment(fixed))
+  formula <- fixed
+  if (!is.null(bars)) {
+    formula <- stats::as.formula(paste(deparse1(fixed), "+", bars), environment(fixed))
   }
   for (reml in c(TRUE, FALSE)) {
     theirs <- nlme_fit(fixed, data, random, correlation, weights, if (reml) "REML" else "ML")
-    # messages of singular fits, warnings of kinks: their status is tested
+    # messages of singular fits: their status is tested
     ours <- suppressWarnings(suppressMessages(do.call(lmm, c(
       list(formula, data, REML = reml),
       if (!is.null(correlation)) list(correlation = correlation),
@@ -163,12 +162,34 @@ test_that("BodyWeight: spatial correlations in time beside random slopes, varian
   rats(nlme::corSpher(10, form = at))
   rats(nlme::corLin(10, form = at))
   rats(nlme::corSpher(c(10, 0.1), form = at, nugget = TRUE))
-  # the optimum is where the range is one of the distances: the log-likelihood has a kink there
-  rats(
-    nlme::corLin(c(10, 0.1), form = at, nugget = TRUE), gain = c(3.24, 3.14), status = "failed"
-  )
+  rats(nlme::corLin(c(10, 0.1), form = at, nugget = TRUE), gain = c(3.24, 3.14))
   rats(weights = nlme::varPower(form = ~ Time))
   rats(weights = nlme::varIdent(form = ~ 1 | Diet))
+})
+
+test_that("an optimum at a kink of corLin() is certified by the slopes beside it", {
+  d <- nlme_data("BodyWeight")
+  fit_at <- function(range, ...) {
+    linear <- nlme::corLin(c(range, 0.1), form = ~ Time | Rat, nugget = TRUE)
+    lmm(weight ~ Time * Diet + (Time | Rat), d, correlation = linear, ...)
+  }
+  fit <- fit_at(10)
+  expect_equal(fit$phi[["residual.range"]], 42, tolerance = 1e-12)
+  expect_identical(fit$certificate$status, "converged")
+  expect_match(fit$certificate$message, "kink")
+  # the profiled criterion beside the kink
+  held <- function(range) {
+    REMLcrit(fit_at(10, control = lmm_control(hold = c("residual.range" = range))))
+  }
+  step <- 1e-3
+  slopes <- c(
+    REMLcrit(fit) - held(42 * exp(-step)), held(42 * exp(step)) - REMLcrit(fit)
+  ) / step
+  expect_equal(slopes, c(-33.30, 1.40), tolerance = 0.02)
+  expect_equal(held(42), REMLcrit(fit), tolerance = 1e-9)
+  # inference at the kink takes the range as known
+  expect_identical(is.na(confint(fit)["residual.range", ]), c("2.5 %" = TRUE, "97.5 %" = TRUE))
+  expect_false(anyNA(coef(summary(fit))))
 })
 
 test_that("Orthodont: unstructured, compound symmetric, variances of strata", {

@@ -171,3 +171,46 @@ test_that("print() and as.data.frame() of a profile", {
   expect_false(anyNA(table))
   expect_false(is.unsorted(table$.zeta[table$.par == ".sig01"]))
 })
+
+test_that("profiles with parameters held or tied, or sigma known", {
+  data <- as.data.frame(nlme::Orthodont)
+  data$f <- factor(data$age)
+  both <- c("Subject.(Intercept)", "f.(Intercept)")
+  crossed <- function(...) {
+    lmm(distance ~ age * Sex + (1 | Subject) + (1 | f), data, control = lmm_control(...))
+  }
+  # without the tie, the second standard deviation is zero
+  tied <- crossed(tie = list(both))
+  expect_identical(tied$certificate$status, "converged")
+  at <- function(theta, ...) REMLcrit(crossed(hold = stats::setNames(c(theta, theta), both), ...))
+  best <- stats::optimize(at, c(0.5, 2), tol = 1e-9)
+  expect_equal(REMLcrit(tied), best$objective, tolerance = 1e-10)
+  expect_equal(unname(getME(tied, "theta")), rep(best$minimum, 2), tolerance = 1e-5)
+  # against the minimum over sigma at a given standard deviation
+  profiled <- profile(tied, "theta_", cutoff = 2.2)
+  expect_identical(levels(profiled$.par), c(".sig01", ".sig02", ".sigma"))
+  expect_equal(
+    profiled$.zeta[profiled$.par == ".sig01"], profiled$.zeta[profiled$.par == ".sig02"],
+    tolerance = 1e-6
+  )
+  for (i in c(1L, 4L)) {
+    sd <- profiled$.sig01[[i]]
+    lowest <- stats::optimize(
+      function(s) at(sd / exp(s), sigma = exp(s)), log(c(0.5, 4)), tol = 1e-8
+    )$objective
+    expect_equal(profiled$.zeta[[i]]^2, lowest - REMLcrit(tied), tolerance = 1e-5)
+  }
+
+  held <- lmm(
+    distance ~ age * Sex + (1 | Subject), data,
+    correlation = nlme::corAR1(0.2, form = ~ 1 | Subject, fixed = TRUE)
+  )
+  limits <- confint(held, parm = "theta_", method = "profile")
+  expect_identical(unname(is.na(limits[, 1L])), c(FALSE, TRUE, FALSE))
+  expect_error(profile(held, "residual.rho"), "held", class = "ferrolmm_error_argument")
+
+  known <- lmm(distance ~ age * Sex + (age | Subject), data, control = lmm_control(sigma = 1.3))
+  limits <- confint(known, parm = "theta_", method = "profile")
+  expect_identical(unname(is.na(limits[, 1L])), c(FALSE, FALSE, FALSE, TRUE))
+  expect_gt(limits[3L, 2L], as.data.frame(VarCorr(known))$sdcor[[2L]])
+})

@@ -467,8 +467,14 @@ test_that("parameters can be held or tied, sigma known", {
   expect_same_fit(fixed, theirs)
   expect_identical(unname(is.na(confint(held, "theta_")[, 1L])), c(TRUE, FALSE))
   expect_output(print(held), "(held)", fixed = TRUE)
-  expect_error(confint(held, "theta_", method = "profile"), "held",
-               class = "ferrolmm_error_argument")
+  # R is known: the criterion is df (log(s^2) + sigma^2 / s^2) but for a constant
+  limits <- confint(held, "theta_", method = "profile")
+  expect_identical(unname(is.na(limits[, 1L])), c(TRUE, FALSE))
+  ratio <- sigma(held)^2 / limits[2L, ]^2
+  expect_equal(
+    unname((nobs(held) - 2) * (ratio - 1 - log(ratio))), rep(stats::qnorm(0.975)^2, 2L),
+    tolerance = 1e-4
+  )
   known <- lmm(distance ~ age + (1 | Subject), d, control = lmm_control(sigma = 1.5))
   expect_identical(sigma(known), 1.5)
   expect_identical(attr(logLik(known), "df"), 3L)

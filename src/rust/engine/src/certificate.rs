@@ -5,8 +5,10 @@
 
 use crate::criterion::Criterion;
 use crate::fit::Run;
+use crate::kink::{self, Slopes};
 use crate::linalg::small;
 use crate::optimize::{Objective, Outcome};
+use crate::restriction::Restriction;
 use crate::result::{Certificate, HessianKind, MonteCarlo, Status};
 
 /// A standard deviation below this, in units in which the data weigh as much as one residual a level, is zero.
@@ -17,6 +19,9 @@ const DESCENT: f64 = 1e-5;
 
 /// Scaled curvature below which the criterion does not notice that a parameter changes by its own size.
 const FLAT: f64 = 1e-6;
+
+/// Decrease of the criterion that a Newton step may still promise at an optimum.
+const WORTH: f64 = 1e-6;
 
 /// Multiply-adds (at the speed of sparse ones) up to which the certificate rests on the exact Hessian.
 const EXACT_LIMIT: f64 = 3e9;
@@ -245,8 +250,17 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     } else {
         small::symmetric_eigen(&scaled, d).0[0]
     };
+    let promised = decrement(&own_gradient, &own_scale, &free, &scaled);
+    let slopes = criterion
+        .restriction
+        .and_then(Restriction::kink)
+        .map(|at| kink::slopes(criterion, x, at));
+    let descends = promised > WORTH.max(1e3 * criterion.noise(run.outcome.value))
+        || slopes.is_some_and(|slopes| !slopes.is_some_and(Slopes::rise));
     let status = match run.status {
-        Status::Converged | Status::Singular if min_eigenvalue < -FLAT => Status::Failed,
+        Status::Converged | Status::Singular if min_eigenvalue < -FLAT || descends => {
+            Status::Failed
+        }
         Status::Converged | Status::Singular if min_eigenvalue.abs() <= FLAT => {
             Status::NotIdentified
         }
@@ -256,7 +270,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         path: criterion.path,
         monte_carlo: monte_carlo(criterion, x, &hessian),
         status,
-        message: sentence(status, max_gradient, run.steps_off),
+        message: sentence(status, max_gradient, run.steps_off, slopes.flatten()),
         max_gradient,
         min_eigenvalue,
         gradient,
@@ -301,7 +315,25 @@ fn monte_carlo(criterion: &Criterion<'_>, x: &[f64], hessian: &[f64]) -> MonteCa
     }
 }
 
-fn sentence(status: Status, gradient: f64, steps_off: usize) -> String {
+/// What a Newton step promises: half the squared Newton decrement, in the units of the criterion.
+fn decrement(gradient: &[f64], scale: &[f64], free: &[usize], scaled: &[f64]) -> f64 {
+    let d = free.len();
+    if d == 0 {
+        return 0.0;
+    }
+    let (values, vectors) = small::symmetric_eigen(scaled, d);
+    let floor = FLAT * values.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
+    let along = |i: usize| -> f64 {
+        (0..d)
+            .map(|r| vectors[i * d + r] * gradient[free[r]] * scale[free[r]])
+            .sum()
+    };
+    (0..d)
+        .map(|i| 0.5 * along(i).powi(2) / values[i].max(floor))
+        .sum()
+}
+
+fn sentence(status: Status, gradient: f64, steps_off: usize, slopes: Option<Slopes>) -> String {
     let text = match status {
         Status::Converged => "the gradient is zero and the Hessian positive definite".to_owned(),
         Status::Singular => "the optimum lies on the boundary: the gradient is zero, the Hessian positive definite in the free \
@@ -313,7 +345,13 @@ fn sentence(status: Status, gradient: f64, steps_off: usize) -> String {
         Status::Failed => format!("no minimum was found; the scaled gradient is {gradient:.1e}"),
         Status::Evaluated => "evaluated at the given theta, not optimised".to_owned(),
     };
-    if steps_off > 0 {
+    if let (Status::Converged | Status::Singular, Some(slopes)) = (status, slopes) {
+        format!(
+            "{text}; the range of the linear correlation is one of the distances, where the criterion has a kink, and \
+             the slopes beside it are {:.2} and {:.2}",
+            slopes.left, slopes.right
+        )
+    } else if steps_off > 0 {
         format!("{text} (stepped off a false boundary point {steps_off} time(s))")
     } else {
         text

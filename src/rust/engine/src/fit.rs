@@ -12,6 +12,7 @@ use crate::factor::{Factor, System};
 use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
+use crate::kink;
 use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
@@ -307,6 +308,15 @@ pub(crate) fn fit_planned(
         };
         optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
+        if options.optimize {
+            if let Some((held, at_kink)) = kink::restriction_at(&mut criterion, &theta) {
+                drop(criterion);
+                theta = at_kink;
+                prepared.restriction = Some(held);
+                prepared.center.b = center;
+                continue;
+            }
+        }
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
         }
@@ -842,7 +852,7 @@ pub(crate) fn optimum(
         tolerance: options.tolerance,
         max_evaluations: options.max_evaluations,
     };
-    let mut x = theta.to_vec();
+    let mut x = allowed(criterion, theta);
     let mut value = first_value(criterion, &mut x)?;
     if !options.optimize {
         let outcome = Outcome {
@@ -935,7 +945,7 @@ fn minimize_free(
 }
 
 /// The criterion at the start; a start at which it is not defined is drawn towards zero.
-fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, EngineError> {
+fn first_value(criterion: &mut Criterion<'_>, x: &mut Vec<f64>) -> Result<f64, EngineError> {
     if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
         return Ok(criterion.at(factor));
     }
@@ -944,12 +954,16 @@ fn first_value(criterion: &mut Criterion<'_>, x: &mut [f64]) -> Result<f64, Engi
             return Ok(value);
         }
         x.iter_mut().for_each(|v| *v *= 0.1);
-        if let Some(restriction) = criterion.restriction {
-            let free = restriction.expand(&restriction.variables_at(x));
-            x.copy_from_slice(&free);
-        }
+        *x = allowed(criterion, x);
     }
     Err(EngineError::PerfectFit)
+}
+
+/// The nearest point at which held and tied parameters have their values.
+fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
+    criterion
+        .restriction
+        .map_or_else(|| x.to_vec(), |r| r.expand(&r.variables_at(x)))
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.

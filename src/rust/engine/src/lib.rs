@@ -45,6 +45,7 @@ pub mod hessian;
 pub mod inference;
 mod inverse_entries;
 pub mod iterative;
+mod kink;
 pub mod linalg;
 pub mod many;
 pub mod moments;

@@ -7,6 +7,7 @@
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
+use crate::kink::{self, Kink};
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::random_basis::TermBasis;
@@ -21,12 +22,61 @@ pub(crate) struct Restriction {
     /// Values of the held ones.
     base: Vec<f64>,
     variables: usize,
+    /// The held parameter that is at a kink of the criterion.
+    kink: Option<usize>,
 }
 
 impl Restriction {
+    /// All of `x` are free.
+    pub fn none(x: &[f64]) -> Self {
+        Self {
+            place: (0..x.len()).map(|a| Some((a, 1.0))).collect(),
+            base: x.to_vec(),
+            variables: x.len(),
+            kink: None,
+        }
+    }
+
+    /// The same with one more parameter held, at a kink; `None` where it is held or tied already.
+    pub fn held_at(mut self, (a, value): Kink) -> Option<Self> {
+        if self.is_restricted(a) {
+            return None;
+        }
+        let (own, _) = self.place[a].take()?;
+        for (v, _) in self.place.iter_mut().flatten() {
+            if *v > own {
+                *v -= 1;
+            }
+        }
+        self.base[a] = value;
+        self.variables -= 1;
+        self.kink = Some(a);
+        Some(self)
+    }
+
+    /// The parameter that is held because the criterion has a kink there.
+    pub fn kink(&self) -> Option<usize> {
+        self.kink
+    }
+
     /// Number of free variables.
     pub fn variables(&self) -> usize {
         self.variables
+    }
+
+    /// The same for (x, further), one more parameter that is free or not.
+    pub fn with_another(&self, value: f64, free: bool) -> Self {
+        let mut out = self.clone();
+        out.place.push(free.then_some((self.variables, 1.0)));
+        out.base.push(value);
+        out.variables += usize::from(free);
+        out
+    }
+
+    /// A dz: the step of x that goes with one of z.
+    pub fn step(&self, dz: &[f64]) -> Vec<f64> {
+        let along = |place: &Option<(usize, f64)>| place.map_or(0.0, |(v, ratio)| ratio * dz[v]);
+        self.place.iter().map(along).collect()
     }
 
     /// x of z.
@@ -203,10 +253,15 @@ pub(crate) fn restriction(
         options.hold.get(a).is_some_and(|v| !v.is_nan())
             || (a >= terms && residual.is_some_and(|part| part.model.held()[a - terms]))
     };
+    // derivatives at a given point do not exist in the direction of a kink
+    let at_kink = residual
+        .filter(|_| !options.optimize)
+        .and_then(|part| kink::given(terms, part.model.kink(&start[terms..]), start))
+        .filter(|&(a, _)| !held(a));
     let set = |a: usize| options.tie.get(a).copied();
     let tied = |a: usize| set(a).is_some() && (0..m).any(|b| b != a && set(b) == set(a));
     if !(0..m).any(|a| held(a) || tied(a)) {
-        return Ok(None);
+        return Ok(at_kink.and_then(|kink| Restriction::none(start).held_at(kink)));
     }
     let mut place: Vec<Option<(usize, f64)>> = Vec::with_capacity(m);
     let mut of_set: Vec<(usize, usize, f64)> = Vec::new();
@@ -235,11 +290,16 @@ pub(crate) fn restriction(
         place.push(Some((variables, 1.0)));
         variables += 1;
     }
-    Ok(Some(Restriction {
+    let restriction = Restriction {
         place,
         base: start.to_vec(),
         variables,
-    }))
+        kink: None,
+    };
+    Ok(match at_kink {
+        Some(kink) => restriction.clone().held_at(kink).or(Some(restriction)),
+        None => Some(restriction),
+    })
 }
 
 /// Whether a natural parameter is a function of its own internal one alone.

@@ -16,6 +16,7 @@ use crate::linalg::small;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::plan::{require_factor, Plan};
+use crate::restriction::Restriction;
 use crate::terms::ModelData;
 
 pub use correlated::NewResiduals;
@@ -112,7 +113,7 @@ pub fn prediction_variances(
 }
 
 /// Profile of each standard deviation, correlation and of sigma at `options.start` (raw theta, the optimum), to |zeta| =
-/// `cutoff`; `which` counts from 0 in the order of theta, sigma last.
+/// `cutoff`; `which` counts from 0 in the order of theta, sigma last. What is held or known has its estimate alone.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -129,14 +130,22 @@ pub fn profile(
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
         let minimum = criterion.at(factor);
+        let known = criterion.known_sigma2();
+        let tau = known.unwrap_or(factor.pwrss / criterion.degrees()).ln();
+        let restriction = match criterion.restriction {
+            Some(r) => r.clone(),
+            None => Restriction::none(&theta),
+        }
+        .with_another(tau, known.is_none());
         let mut optimum = theta;
-        optimum.push((factor.pwrss / criterion.degrees()).ln());
+        optimum.push(tau);
         let targets = profile::targets(&prepared);
         let mut surface = profile::Surface {
             prepared: &prepared,
             criterion: &mut criterion,
             minimum,
             optimum,
+            restriction,
         };
         let mut out = Vec::new();
         for &index in which {

@@ -4,13 +4,15 @@
 //! Unprofiled in sigma the criterion is D(theta, tau) = log|M| + log|X'V^-1X| + (n - p) tau + q e^-tau + const with tau = log sigma^2
 //! (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a standard
 //! deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
-//! Hessian of D, from a first-order prediction along the path.
+//! Hessian of D, from a first-order prediction along the path. Parameters that are held or tied, and a known sigma, are what
+//! they are all along ([`crate::restriction`]): the equations are those of the free variables.
 
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
 use crate::optimize::Objective;
 use crate::residual::Kind;
+use crate::restriction::Restriction;
 use crate::terms::Structure;
 
 /// Most Newton steps to one point.
@@ -93,9 +95,11 @@ pub(super) struct Surface<'a, 'b> {
     pub minimum: f64,
     /// (theta, tau) there.
     pub optimum: Vec<f64>,
+    /// What of (theta, tau) may move.
+    pub restriction: Restriction,
 }
 
-/// D with gradient and Hessian at a point.
+/// D with gradient and Hessian in the free variables at a point.
 struct Local {
     value: f64,
     gradient: Vec<f64>,
@@ -113,7 +117,8 @@ struct Solved {
 }
 
 impl Surface<'_, '_> {
-    /// Both arms of the profile of one target, sorted by its value, the estimate included.
+    /// Both arms of the profile of one target, sorted by its value, the estimate included: it alone where the target does
+    /// not move.
     pub fn profile(&mut self, target: Target, cutoff: f64) -> Vec<ProfilePoint> {
         let start = self.natural(target, &self.optimum.clone());
         let mut points = vec![ProfilePoint {
@@ -184,7 +189,7 @@ impl Surface<'_, '_> {
     /// Minimum of D on the surface scaled(target) = c, from a first guess.
     fn constrained(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
         let mut psi = guess;
-        let size = psi.len();
+        let size = self.restriction.variables();
         let mut multiplier = 0.0;
         for round in 0..STEPS {
             let local = self.local(&psi)?;
@@ -193,6 +198,9 @@ impl Surface<'_, '_> {
             if round == 0 {
                 // least-squares multiplier
                 let square: f64 = slope.iter().map(|v| v * v).sum();
+                if square == 0.0 {
+                    return None;
+                }
                 multiplier = -slope
                     .iter()
                     .zip(&local.gradient)
@@ -223,10 +231,11 @@ impl Surface<'_, '_> {
             if !solution {
                 return None;
             }
-            let length = self.relative_length(&psi, &rhs[..size]);
+            let step = self.restriction.step(&rhs[..size]);
+            let length = self.relative_length(&psi, &step);
             let shrink = if length > 1.0 { 1.0 / length } else { 1.0 };
             psi.iter_mut()
-                .zip(&rhs[..size])
+                .zip(&step)
                 .for_each(|(p, d)| *p += shrink * d);
             multiplier = (1.0 - shrink) * multiplier + shrink * rhs[size];
             if length < 1e-7 {
@@ -236,7 +245,7 @@ impl Surface<'_, '_> {
                     psi,
                     value,
                     curvature: -tangent[size],
-                    tangent: tangent[..size].to_vec(),
+                    tangent: self.restriction.step(&tangent[..size]),
                 });
             }
         }
@@ -263,6 +272,9 @@ impl Surface<'_, '_> {
         let factor = self.criterion.factor.as_ref()?;
         let degrees = self.criterion.degrees();
         let profiled = self.criterion.at(factor);
+        if self.criterion.known_sigma2().is_some() {
+            return Some(profiled);
+        }
         // the profiled criterion has (n - p)(1 + log(q / (n - p))) where D has (n - p) tau + q e^-tau
         let sigma2 = factor.pwrss / degrees;
         Some(profiled + degrees * (tau - sigma2.ln() - 1.0) + factor.pwrss * (-tau).exp())
@@ -291,13 +303,13 @@ impl Surface<'_, '_> {
         hessian[m * size + m] = pwrss * precision;
         Some(Local {
             value,
-            gradient,
-            hessian,
+            gradient: self.restriction.gradient(&gradient),
+            hessian: self.restriction.hessian(&hessian),
         })
         .filter(|local| local.value.is_finite())
     }
 
-    /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
+    /// Gradient and Hessian of the scaled target in the free variables, by central differences of a function of a few numbers.
     fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let size = psi.len();
         let steps: Vec<f64> = psi.iter().map(|p| 1e-4 * p.abs().max(1e-3)).collect();
@@ -321,7 +333,10 @@ impl Surface<'_, '_> {
                 bend[a * size + b] = bend[b * size + a];
             }
         }
-        (slope, bend)
+        (
+            self.restriction.gradient(&slope),
+            self.restriction.hessian(&bend),
+        )
     }
 
     fn all(&self, psi: &[f64]) -> Vec<f64> {

@@ -300,6 +300,26 @@ impl Residual {
         (starts, worth)
     }
 
+    /// The log range nearest to that of `phi` at which a linear correlation ends just at some distance between rows: the
+    /// criterion has a kink in the first parameter there. `None` for other structures and for a range that is held.
+    pub(crate) fn kink(&self, phi: &[f64]) -> Option<f64> {
+        let linear = matches!(
+            self.family,
+            Some(Family::Spatial {
+                kind: SpatialKind::Linear,
+                ..
+            })
+        );
+        if !linear || self.held[0] {
+            return None;
+        }
+        let distances = self.layout.patterns.iter().flat_map(|p| &p.distances);
+        distances
+            .filter(|d| **d > 0.0)
+            .map(|d| d.ln())
+            .min_by(|a, b| (a - phi[0]).abs().total_cmp(&(b - phi[0]).abs()))
+    }
+
     /// Autoregression and moving average of either sign: along the line where they cancel the criterion is the same, and there
     /// may be a minimum on both sides of it.
     fn mixed_starts(&self, p: usize, q: usize) -> Vec<Vec<f64>> {
