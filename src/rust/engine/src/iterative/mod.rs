@@ -206,13 +206,6 @@ impl Estimator {
         refined
     }
 
-    /// Size of the criterion's jumps from point to point, where iterations end earlier or later: as measured, less than a
-    /// hundredth of the squared residuals.
-    #[must_use]
-    pub fn noise(&self, system: &System) -> f64 {
-        0.01 * SIGNS * SIGNS * system.schur.q2 as f64
-    }
-
     /// Number of random vectors.
     #[must_use]
     pub fn vectors(&self) -> usize {
