@@ -141,13 +141,6 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
   if (rank >= k) {
     return(NULL)
   }
-  if (is_structured(term) && all(factor[, 1L] != 0)) {
-    return(paste0(
-      "The ", describe_structure(term), " of ", quote_names(term$cnms, 4L), " for group `",
-      term$group, "` is at its boundary: the covariance matrix has rank ", rank, " instead of ", k,
-      "."
-    ))
-  }
   scaled <- factor * scale
   sd <- sqrt(rowSums(scaled^2))
   zero <- sd < tolerance * max(1, sd)
@@ -161,7 +154,16 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
   }
   kept <- which(!zero)
   if (length(kept) > rank) {
-    facts <- c(facts, correlation_facts(scaled[kept, , drop = FALSE], name[kept], group, rank))
+    more <- if (is_natural(term)) {
+      paste0(
+        "The ", structure_name(term), " correlation", group, " is at its boundary: ",
+        "the covariance matrix of ", quote_names(term$cnms[kept], 4L), " has rank ", rank,
+        " instead of ", length(kept), "."
+      )
+    } else {
+      correlation_facts(scaled[kept, , drop = FALSE], name[kept], group, rank)
+    }
+    facts <- c(facts, more)
   }
   facts
 }

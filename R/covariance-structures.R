@@ -150,17 +150,17 @@ term_factor <- function(theta, term) {
   sd * lower_root(structure_correlation(term$structure, theta[-seq_len(n_sd)], k))
 }
 
+#' theta of each term
+#' @noRd
+split_theta <- function(theta, terms) {
+  sizes <- vapply(terms, count_theta, 1L)
+  unname(split(unname(theta), factor(rep.int(seq_along(terms), sizes), seq_along(terms))))
+}
+
 #' Relative covariance factors T_t, one k x k lower triangular matrix a term
 #' @noRd
 theta_matrix <- function(theta, terms) {
-  theta <- unname(theta)
-  start <- 0L
-  lapply(terms, function(term) {
-    size <- count_theta(term)
-    factor <- term_factor(theta[start + seq_len(size)], term)
-    start <<- start + size
-    factor
-  })
+  unname(Map(term_factor, split_theta(theta, terms), terms))
 }
 
 #' Which elements of theta are correlations where they are shown on natural scales?
@@ -261,20 +261,25 @@ term_parameter_names <- function(term, group) {
   paste0(names, "|", group)
 }
 
+#' @noRd
+structure_name <- function(term) {
+  c(
+    us = "unstructured", diag = "diagonal", cs = "compound symmetry", ar1 = "AR(1)",
+    toep = "Toeplitz"
+  )[[term$structure]]
+}
+
 #' A structure in words, for prints: NULL for the usual ones
 #' @noRd
 describe_structure <- function(term) {
   if (term$structure %in% c("us", "diag") && !isTRUE(term$hom) && is.null(term$known)) {
     return(NULL)
   }
-  words <- c(
-    us = "unstructured", diag = "diagonal", cs = "compound symmetry", ar1 = "AR(1)",
-    toep = "Toeplitz"
-  )[[term$structure]]
   paste0(
     if (length(term$cnms) > 1L) {
       paste0(
-        words, if (isTRUE(term$hom)) ", one variance" else if (is_natural(term)) ", own variances"
+        structure_name(term),
+        if (isTRUE(term$hom)) ", one variance" else if (is_natural(term)) ", own variances"
       )
     },
     if (!is.null(term$known)) {

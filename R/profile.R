@@ -11,8 +11,8 @@
 #' those of a fit by REML are profiled around the ML fit of the same model, as in 'lme4'. Use
 #' `refitML()` first to have all parameters profiled in one criterion.
 #'
-#' Parameters that are held, and a known sigma (see [lmm_control()]), stay where they are and are left
-#' out; those that are tied move together.
+#' Parameters that are held, and a known sigma (see [lmm_control()]), stay where they are and are
+#' left out; those that are tied move together.
 #'
 #' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
 #' cutoff, the profile ends in that point and so does the confidence interval.

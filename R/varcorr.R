@@ -47,10 +47,9 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     ferrolmm_abort("`se` is for the estimated `sigma`: leave `sigma` out.", "argument")
   }
   sigma <- if (missing(sigma)) x$sigma else sigma
-  factors <- theta_matrix(x$theta, x$random)
   matrices <- Map(
-    function(factor, term) term_covariance(factor, sigma, term$cnms, structure_label(term)),
-    factors, x$random
+    function(theta, term) term_covariance(theta, term, sigma),
+    split_theta(x$theta, x$random), x$random
   )
   uncertainty <- if (se) varcorr_uncertainty(x, varcorr_cells(x, all = TRUE))
   structure(
@@ -90,18 +89,25 @@ structure_notes <- function(object) {
 }
 
 #' Covariance matrix sigma^2 T T' of one term, with its standard deviations and correlations
+#'
+#' An effect of no variance has no correlations, unless a structure says what they would be.
 #' @noRd
-term_covariance <- function(factor, sigma, names, structure = NULL) {
+term_covariance <- function(theta, term, sigma) {
+  factor <- term_factor(theta, term)
   covariance <- sigma^2 * tcrossprod(factor)
-  stddev <- abs(sigma) * sqrt(rowSums(factor^2))
-  correlation <- tcrossprod(factor / sqrt(rowSums(factor^2)))
+  relative <- sqrt(rowSums(factor^2))
+  correlation <- if (is_natural(term)) {
+    structure_correlation(term$structure, theta[-seq_len(count_sd(term))], length(term$cnms))
+  } else {
+    tcrossprod(factor / relative)
+  }
   diag(correlation) <- 1
-  dimnames(covariance) <- dimnames(correlation) <- list(names, names)
+  dimnames(covariance) <- dimnames(correlation) <- list(term$cnms, term$cnms)
   structure(
     covariance,
-    stddev = structure(stddev, names = names),
+    stddev = structure(abs(sigma) * relative, names = term$cnms),
     correlation = correlation,
-    structure = structure
+    structure = structure_label(term)
   )
 }
 

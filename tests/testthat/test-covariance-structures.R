@@ -103,3 +103,36 @@ test_that("compound symmetry is a variance between and one within, Toeplitz cont
   )
   expect_error(getME(one, "Lind"), "Lind", class = "ferrolmm_error_argument")
 })
+
+test_that("own variances of a structure may be zero, the first one too", {
+  set.seed(1)
+  d <- data.frame(g = factor(rep(1:20, each = 8)), v = factor(rep(1:4, 40)))
+  d$y <- rnorm(160)
+  expect_message(
+    fit <- lmm(y ~ v + cs(0 + v | g), d), "variance of `v1` for group `g` is estimated as zero",
+    class = "ferrolmm_message_singular"
+  )
+  expect_identical(fit$certificate$status, "singular")
+  expect_lt(fit$certificate$evaluations, 40)
+  expect_identical(fit$theta[[1L]], 0)
+  # the criterion from its definition
+  x <- model.matrix(fit)
+  indicators <- diag(4)[as.integer(d$v), ]
+  crit <- function(theta) {
+    g <- tcrossprod(term_factor(theta, fit$random[[1L]]))
+    v <- diag(160) + outer(d$g, d$g, "==") * (indicators %*% g %*% t(indicators))
+    information <- crossprod(x, solve(v, x))
+    r <- d$y - x %*% solve(information, crossprod(x, solve(v, d$y)))
+    log_det <- function(a) as.numeric(determinant(a)$modulus)
+    log_det(v) + log_det(information) + 156 * (1 + log(2 * pi * sum(r * solve(v, r)) / 156))
+  }
+  expect_equal(crit(fit$theta), REMLcrit(fit), tolerance = 1e-9)
+  for (a in 1:4) {
+    for (step in c(1e-3, if (fit$theta[[a]] > 0) -1e-3)) {
+      moved <- fit$theta
+      moved[[a]] <- moved[[a]] + step
+      expect_gt(crit(moved), REMLcrit(fit))
+    }
+  }
+  expect_equal(attr(VarCorr(fit)$g, "correlation")[2L, 1L], -1 / 3, tolerance = 1e-9)
+})

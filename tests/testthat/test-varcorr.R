@@ -28,7 +28,8 @@ test_that("sigma = scales the matrices", {
 
 test_that("correlations are aligned whatever their sign", {
   v <- VarCorr(our_twin("slope"))
-  three <- term_covariance(matrix(c(1, 0.5, -0.4, 0, 1, 0.2, 0, 0, 1), 3), 2, letters[1:3])
+  term <- list(structure = "us", cnms = letters[1:3])
+  three <- term_covariance(c(1, 0.5, -0.4, 1, 0.2, 1), term, 2)
   v$Subject <- three
   expect_identical(
     unname(format_varcorr(v, 4)[, 4:5]),
@@ -37,9 +38,10 @@ test_that("correlations are aligned whatever their sign", {
 })
 
 test_that("a zero variance has no correlation", {
-  v <- term_covariance(matrix(c(1, 0.5, 0, 0), 2), 2, c("a", "b"))
+  term <- list(structure = "us", cnms = c("a", "b"))
+  v <- term_covariance(c(1, 0.5, 0), term, 2)
   expect_equal(attr(v, "correlation")[2, 1], 1)
-  v <- term_covariance(matrix(c(0, 0, 0, 1), 2), 2, c("a", "b"))
+  v <- term_covariance(c(0, 0, 1), term, 2)
   expect_equal(attr(v, "correlation")[2, 1], NaN)
   expect_equal(unname(attr(v, "stddev")), c(0, 2))
 })

@@ -3,12 +3,14 @@
 //! | parameter | natural scale | internal, unconstrained |
 //! |---|---|---|
 //! | common relative standard deviation | s | x, s = abs(x) (G is even in it) |
-//! | own relative standard deviations | s_1, ..., s_k | x, r_2, ..., r_k: s_i = abs(x) exp(r_i), r_1 = 0 |
+//! | own relative standard deviations | s_1, ..., s_k | x, r_2, ..., r_k: s_i = abs(x) v_i^2, v on the unit sphere |
 //! | compound symmetry: one correlation | -1/(k - 1) < rho < 1 | rho = lo + (1 - lo)(1 + sin y)/2 |
 //! | autoregression of order 1: C_ij = rho^abs(i - j) | -1 < rho < 1 | rho = sin y |
 //! | Toeplitz: C_ij = rho_abs(i - j) | positive definite | partial autocorrelations sin y_1, ..., sin y_(k-1) |
 //!
-//! The sine makes a correlation at its boundary an ordinary smooth minimum, as a variance of zero is in x. Partial
+//! v = (2 - d, 2 r_2, ..., 2 r_k) / d, d = 1 + sum r_i^2, is the stereographic projection: abs(x) is the sum of the
+//! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
+//! square does a share of zero, and a variance of zero is one in x. Partial
 //! autocorrelations in (-1, 1) are exactly the positive definite Toeplitz matrices (Barndorff-Nielsen & Schou 1973, J.
 //! Multivariate Anal. 3).
 
@@ -64,7 +66,7 @@ impl Correlated {
         out
     }
 
-    /// Logarithms of the ratios of deviations along which a small G may lower the criterion most: all the same, one effect
+    /// Internal shares of deviations along which a small G may lower the criterion most: all the same, one effect
     /// alone, and the smallest eigenvector of the score times C, entry by entry.
     fn deviations_to_try(&self, unit: &[f64], score: &[f64]) -> Vec<Vec<f64>> {
         if self.homogeneous {
@@ -72,7 +74,8 @@ impl Correlated {
         }
         let k = self.k;
         let mut equal = unit.to_vec();
-        equal[1..k].fill(0.0);
+        equal[0] = k as f64;
+        equal[1..k].copy_from_slice(&shares(&vec![1.0; k]));
         let c = self.matrix(&equal);
         let product: Vec<f64> = (0..k * k).map(|e| score[e] * c[e]).collect();
         let (_, vectors) = small::symmetric_eigen(&product, k);
@@ -82,10 +85,25 @@ impl Correlated {
             .iter()
             .map(|v| {
                 let largest = v.iter().fold(0.0f64, |a, x| a.max(x.abs()));
-                let log = |x: f64| (x.abs() / largest).max(SMALL_RATIO).ln();
-                (1..k).map(|i| log(v[i]) - log(v[0])).collect()
+                let safe: Vec<f64> = v
+                    .iter()
+                    .map(|x| (x.abs() / largest).max(SMALL_RATIO))
+                    .collect();
+                shares(&safe)
             })
             .collect()
+    }
+
+    /// Standard deviations.
+    fn sds<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
+        if self.homogeneous {
+            return vec![theta[0]; self.k];
+        }
+        let r = &theta[1..self.k];
+        let d = r.iter().fold(S::constant(1.0), |d, r| d + r.square());
+        let first = ((-d + 2.0) / d).square() * theta[0];
+        let others = r.iter().map(|r| (*r * 2.0 / d).square() * theta[0]);
+        std::iter::once(first).chain(others).collect()
     }
 
     /// Smallest correlation of compound symmetry.
@@ -119,12 +137,7 @@ impl Correlated {
     fn matrix<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
         let k = self.k;
         let rho = self.by_lag(&theta[self.deviations()..]);
-        let mut deviation = vec![theta[0]; k];
-        if !self.homogeneous {
-            for i in 1..k {
-                deviation[i] = theta[0] * theta[i].exp();
-            }
-        }
+        let deviation = self.sds(theta);
         (0..k * k)
             .map(|e| {
                 let (i, j) = (e % k, e / k);
@@ -141,6 +154,18 @@ impl Correlated {
     fn hyper(&self, theta: &[f64], a: usize, b: usize) -> Vec<HyperDual> {
         self.matrix(&HyperDual::seeded(theta, a, b))
     }
+}
+
+/// r_2, ..., r_k of standard deviations.
+fn shares(deviations: &[f64]) -> Vec<f64> {
+    let total: f64 = deviations.iter().sum();
+    let equal = 1.0 / deviations.len() as f64;
+    let v = |s: f64| if total > 0.0 { s / total } else { equal }.sqrt();
+    let first = v(deviations[0]);
+    deviations[1..]
+        .iter()
+        .map(|s| v(*s) / (1.0 + first))
+        .collect()
 }
 
 /// Autocorrelations rho_1, ..., rho_m from the partial ones (Durbin & Levinson's recursion).
@@ -223,7 +248,9 @@ impl Covariance for Correlated {
 
     fn start(&self, tau: f64) -> Vec<f64> {
         let mut theta = vec![0.0; self.len()];
-        theta[0] = tau;
+        let deviations = vec![tau; self.deviations()];
+        theta[0] = deviations.iter().sum();
+        theta[1..self.deviations()].copy_from_slice(&shares(&deviations));
         theta[self.deviations()] = match self.correlation {
             CorrelationKind::CompoundSymmetric => {
                 let low = self.lowest();
@@ -242,12 +269,25 @@ impl Covariance for Correlated {
             zero[0] = 0.0;
             return Some((zero, (0..k).map(|i| linear::unit(k, i)).collect()));
         }
+        let mut theta = theta.to_vec();
+        if !self.homogeneous {
+            // a share of zero up to rounding
+            let mut deviations = self.sds(&theta);
+            let small = |s: &f64| s * s < limit;
+            if deviations.iter().any(small) {
+                deviations.iter_mut().for_each(|s| {
+                    *s = if small(s) { 0.0 } else { s.abs() };
+                });
+                theta[0] = deviations.iter().sum();
+                theta[1..k].copy_from_slice(&shares(&deviations));
+            }
+        }
         let (values, vectors) = small::symmetric_eigen(&g, k);
         let null: Vec<Vec<f64>> = (0..k)
             .filter(|&i| values[i] < limit)
             .map(|i| vectors[i * k..(i + 1) * k].to_vec())
             .collect();
-        (!null.is_empty()).then(|| (theta.to_vec(), null))
+        (!null.is_empty()).then_some((theta, null))
     }
 
     fn multiplier(&self, theta: &[f64], score: &[f64], _: &[Vec<f64>]) -> (f64, Vec<f64>) {
@@ -288,12 +328,20 @@ impl Covariance for Correlated {
             theta
         };
         let mut out = from.to_vec();
-        out[0] = (theta[0].powi(2) + variance).sqrt();
+        let equal = self.deviations() as f64;
+        out[0] = (theta[0].powi(2) + equal * equal * variance).sqrt();
         out
     }
 
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {
-        self.with_variance(theta, &[], variance)
+        let deviations: Vec<f64> = self.sds(theta)[..self.deviations()]
+            .iter()
+            .map(|s| (s * s + variance).sqrt())
+            .collect();
+        let mut out = theta.to_vec();
+        out[0] = deviations.iter().sum();
+        out[1..self.deviations()].copy_from_slice(&shares(&deviations));
+        out
     }
 
     fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64> {
@@ -321,9 +369,8 @@ impl Covariance for Correlated {
 
     fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
         let d = self.deviations();
-        let first = theta[0].abs() * scale;
-        let mut out = vec![first];
-        out.extend(theta[1..d].iter().map(|r| first * r.exp()));
+        let deviations = self.sds(theta);
+        let mut out: Vec<f64> = deviations[..d].iter().map(|s| s.abs() * scale).collect();
         let rho = self.by_lag(&theta[d..]);
         out.extend(&rho[..self.correlations()]);
         out
@@ -335,17 +382,8 @@ impl Covariance for Correlated {
         if deviations.iter().any(|s| *s < 0.0) || rho.iter().any(|r| r.abs() > 1.0) {
             return None;
         }
-        let largest = deviations.iter().fold(0.0f64, |a, s| a.max(*s));
-        // a single zero has no logarithm; one this small is none
-        let floor = largest * 1e-8;
-        let mut out = vec![deviations[0].max(floor) / scale];
-        out.extend(deviations[1..].iter().map(|s| {
-            if largest == 0.0 {
-                0.0
-            } else {
-                (s.max(floor) / deviations[0].max(floor)).ln()
-            }
-        }));
+        let mut out = vec![deviations.iter().sum::<f64>() / scale];
+        out.extend(shares(deviations));
         match self.correlation {
             CorrelationKind::CompoundSymmetric => {
                 let low = self.lowest();
