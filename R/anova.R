@@ -17,6 +17,9 @@
 #' A term none of whose coefficients can be estimated has no degrees of freedom.
 #'
 #' @section Likelihood ratios:
+#' Where a likelihood is an estimate (see `solver` in [lmm_control()]) the comparison warns of its
+#' Monte-Carlo error.
+#'
 #' Restricted likelihoods compare only between models with the same fixed part. Where the fixed
 #' parts differ, models fitted by REML are fitted again by ML, with a message of class
 #' `ferrolmm_message_refit`. p-values of variances, whose null value is on the boundary, are too
@@ -271,7 +274,10 @@ compare_models <- function(models, names, refit) {
     models <- refit_compared(models, reml, same_fixed, refit)
     reml[] <- FALSE
   }
-  likelihoods <- lapply(models, stats::logLik)
+  warn_monte_carlo(models)
+  likelihoods <- lapply(models, function(model) {
+    if (inherits(model, "lmm")) log_likelihood(model) else stats::logLik(model)
+  })
   npar <- vapply(likelihoods, function(l) as.integer(attr(l, "df")), 1L)
   order <- order(npar)
   loglik <- vapply(likelihoods, as.numeric, 0)[order]

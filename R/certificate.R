@@ -12,6 +12,9 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
     inform_rank(result, fixed$names)
   }
   certificate <- result$certificate
+  if (identical(control$solver, "auto") && is_estimated(certificate)) {
+    inform_solver(certificate)
+  }
   status <- certificate$status
   if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
     inform_singular(result$theta, random, certificate$rank)
@@ -24,6 +27,67 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (!status %in% c("converged", "singular", "evaluated") && !explained) {
     warn_convergence(certificate, random, residual)
   }
+}
+
+#' Does a fit, or part of its way, rest on conjugate gradients and random vectors?
+#' @noRd
+is_estimated <- function(certificate) {
+  !is.null(certificate$path) && certificate$path != "exact"
+}
+
+#' @noRd
+inform_solver <- function(certificate) {
+  ferrolmm_inform(
+    paste0("A large crossed problem: ", switch(certificate$path,
+      "iterative, then exact" =
+        "fitted by conjugate gradients, and exactly close to the optimum.",
+      "iterative, exact criterion" =
+        "fitted by conjugate gradients; the criterion is exact.",
+      "fitted by conjugate gradients; the criterion is an estimate."
+    )),
+    "solver", certificate = certificate,
+    i = paste0(sentence(monte_carlo_errors(certificate)), " See `solver` in lmm_control().")
+  )
+}
+
+#' What chance leaves uncertain, in words
+#' @noRd
+monte_carlo_errors <- function(certificate) {
+  chance <- certificate$monte_carlo
+  theta <- chance$theta
+  paste0(
+    "Monte-Carlo standard error of the criterion ", format_magnitude(chance$criterion),
+    if (length(theta)) paste0(", of theta ", if (length(theta) > 1L) "at most ",
+                              format_magnitude(max(theta)))
+  )
+}
+
+#' Standard error of the criterion where it is an estimate, else 0
+#' @noRd
+criterion_error <- function(object) {
+  certificate <- object$certificate
+  if (identical(certificate$path, "iterative")) certificate$monte_carlo$criterion else 0
+}
+
+#' Warn that likelihoods carry the error of estimated criteria
+#'
+#' @param objects fits by lmm(), and others that are passed over.
+#' @noRd
+warn_monte_carlo <- function(objects) {
+  errors <- vapply(objects, criterion_error, 0)
+  if (all(errors == 0)) {
+    return(invisible())
+  }
+  ferrolmm_warn(
+    paste0(
+      if (length(errors) > 1L) "A comparison of likelihoods" else "The log-likelihood",
+      " carries Monte-Carlo error: the standard error of ",
+      if (length(errors) > 1L) "a ratio (Chisq) is up to " else "-2 logLik is ",
+      format_magnitude(sqrt(sum(errors^2))), "."
+    ),
+    "monte_carlo", errors = errors,
+    i = "Fit with control = lmm_control(solver = \"exact\") for the exact one."
+  )
 }
 
 #' @noRd

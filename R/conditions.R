@@ -26,6 +26,9 @@
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
+#' | `ferrolmm_error_factor` | a factorisation is too large to be done without being asked for |
+#' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
+#' | `ferrolmm_message_solver` | a large crossed problem is fitted by conjugate gradients |
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
 #'
 #' Text is built with [paste0()] and never interpolated: a level may be called `{x}` or `50%`.

@@ -38,7 +38,7 @@ engine_options <- function(reml, start, control, optimize) {
   list(
     reml = reml, start = start, optimize = optimize,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
-    threads = control$threads, sigma = control$sigma,
+    threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,
     time_limit = if (optimize) control$time_limit, progress = if (optimize) progress_after(control)
   )
@@ -258,6 +258,10 @@ engine_remedies <- c(
     "corARMA(), cannot."
   ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
+  factor = paste(
+    "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
+    "takes."
+  ),
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."
 )

@@ -45,7 +45,7 @@ criterion_table <- function(object) {
   if (object$REML) {
     return(c(REML = object$criterion))
   }
-  likelihood <- logLik.lmm(object)
+  likelihood <- log_likelihood(object)
   c(
     AIC = stats::AIC(likelihood), BIC = stats::BIC(likelihood),
     logLik = as.numeric(likelihood), deviance = object$criterion,
@@ -284,8 +284,9 @@ format_scale <- function(scale, par, held, digits) {
 #' The certificate in one sentence: what the optimum is known to be, and by which numbers
 #' @noRd
 format_certificate <- function(certificate) {
+  estimated <- identical(certificate$path, "iterative")
   verdict <- switch(certificate$status,
-    converged = "optimum proved",
+    converged = if (estimated) "optimum of the estimated criterion proved" else "optimum proved",
     singular = "optimum proved, at the boundary: singular fit",
     `not-identified` = "NOT proved: the data do not identify all covariance parameters",
     `iteration-limit` = "NOT proved: stopped at the limit of evaluations",
@@ -295,7 +296,20 @@ format_certificate <- function(certificate) {
     "NOT proved"
   )
   facts <- paste(certificate_facts(certificate), collapse = ", ")
-  wrap_text(paste0("Certificate: ", verdict, " (", facts, ")"), exdent = 2L)
+  c(
+    wrap_text(paste0("Certificate: ", verdict, " (", facts, ")"), exdent = 2L),
+    if (is_estimated(certificate)) format_solver(certificate)
+  )
+}
+
+#' How the criterion was evaluated and what chance leaves uncertain
+#' @noRd
+format_solver <- function(certificate) {
+  wrap_text(
+    paste0("Solver: ", certificate$path, ", ", certificate$monte_carlo$vectors,
+           " random vectors (", monte_carlo_errors(certificate), ")"),
+    exdent = 2L
+  )
 }
 
 #' @noRd

@@ -37,7 +37,7 @@ coeftest.lmm <- function(x, vcov. = NULL, df = NULL, ddf = "Satterthwaite", ...)
     } else {
       "t test of coefficients"
     },
-    df = inference$single(diag(nrow(table))), nobs = nobs.lmm(x), logLik = logLik.lmm(x)
+    df = inference$single(diag(nrow(table))), nobs = nobs.lmm(x), logLik = log_likelihood(x)
   )
 }
 

@@ -6,6 +6,9 @@
 #' structure, and the residual variance: those that were estimated, a tied set once.
 #' `deviance()` is minus twice the log-likelihood, `REMLcrit()` minus twice the restricted one.
 #'
+#' Where no factorisation was possible (see `solver` in [lmm_control()]) the likelihood is an
+#' estimate, and `logLik()` warns of its Monte-Carlo error (`ferrolmm_warning_monte_carlo`).
+#'
 #' 'lme4' warns when `deviance()` is asked of a fit by REML, and gives the REML criterion. Here it
 #' is the deviance at the REML estimates, which is what other packages take it for.
 #'
@@ -29,6 +32,13 @@
 #' @importFrom stats logLik
 #' @export
 logLik.lmm <- function(object, REML = NULL, ...) {
+  warn_monte_carlo(list(object))
+  log_likelihood(object, REML)
+}
+
+#' The same without a warning about Monte-Carlo error
+#' @noRd
+log_likelihood <- function(object, REML = NULL) {
   restricted <- if (is.null(REML)) object$REML else REML
   structure(
     -criterion_value(object, restricted) / 2,

@@ -24,6 +24,8 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
   print_fixed_effects(x$coefficients, digits)
   if (x$certificate$status != "converged") {
     writeLines(c(format_certificate(x$certificate), format_findings(x)))
+  } else if (is_estimated(x$certificate)) {
+    writeLines(format_solver(x$certificate))
   }
   invisible(x)
 }

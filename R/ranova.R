@@ -98,6 +98,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     nsim <- check_count(nsim, "nsim", 1L)
   }
   need_random(model, "ranova()")
+  warn_monte_carlo(list(model, model))
   inputs <- engine_inputs(model)
   reductions <- do.call(c, lapply(
     seq_along(model$random), function(t) term_reductions(model, t, reduce.terms)

@@ -19,6 +19,11 @@ model_formulas <- function(model) {
   )
 }
 
+## `solver` of lmm_control() for a model; models that name one are for lmm() alone.
+model_solver <- function(model) {
+  if (is.na(model$solver)) "auto" else model$solver
+}
+
 append_row <- function(row, file) {
   utils::write.table(
     row, file, append = file.exists(file), col.names = !file.exists(file), sep = ",",

@@ -24,7 +24,8 @@ for (name in arguments[-1L]) {
   d <- readRDS(file.path(folder, paste0(model$data, ".rds")))
   hashes <- vapply(c(1L, 2L, 4L), function(threads) {
     hash(suppressMessages(
-      lmm(model_formulas(model)$full, d, control = lmm_control(threads = threads))
+      lmm(model_formulas(model)$full, d,
+          control = lmm_control(threads = threads, solver = model_solver(model)))
     ))
   }, "")
   same <- length(unique(hashes)) == 1L

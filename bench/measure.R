@@ -16,7 +16,8 @@ quick <- "--quick" %in% arguments
 options(ferrolmm.threads = threads)
 quiet <- function(expr) suppressMessages(suppressWarnings(expr))
 
-takes_it <- switch(engine, lm = model$lm, nlme = !is.na(model$nlme), TRUE)
+takes_it <- switch(engine, lm = model$lm, nlme = !is.na(model$nlme), TRUE) &&
+  (engine == "ferrolmm" || is.na(model$solver))
 if (!takes_it || !requireNamespace(if (engine == "lm") "stats" else engine, quietly = TRUE)) {
   quit(status = 0)
 }
@@ -27,7 +28,9 @@ random <- if (!is.na(model$nlme)) stats::as.formula(model$nlme, env = globalenv(
 ## fit(fixed, full, random, data), minus twice the restricted log-likelihood, evaluations
 peers <- list(
   ferrolmm = list(
-    fit = function(fixed, full, random, data) ferrolmm::lmm(full, data),
+    fit = function(fixed, full, random, data) {
+      ferrolmm::lmm(full, data, control = ferrolmm::lmm_control(solver = model_solver(model)))
+    },
     criterion = function(m) m$criterion, evaluations = function(m) m$certificate$evaluations
   ),
   lm = list(

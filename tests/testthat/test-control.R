@@ -5,7 +5,7 @@ test_that("options are checked once", {
     unclass(control),
     list(
       max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L,
-      time_limit = NULL, sigma = NULL, hold = NULL, tie = NULL
+      time_limit = NULL, solver = "auto", sigma = NULL, hold = NULL, tie = NULL
     )
   )
   bad <- function(pattern, ...) {
@@ -23,6 +23,9 @@ test_that("options are checked once", {
   bad("`time_limit`", time_limit = 0)
   bad("`time_limit`", time_limit = "1 s")
   expect_null(lmm_control(time_limit = Inf)$time_limit)
+  bad("`solver`", solver = "itertive")
+  bad("`solver`", solver = NA)
+  expect_identical(lmm_control(solver = "iterative")$solver, "iterative")
   bad("`sigma`", sigma = 0)
   bad("`sigma`", sigma = c(1, 2))
   bad("`hold` must name", hold = 0.3)
@@ -62,7 +65,7 @@ test_that("threads: argument, option, environment variable, the engine", {
 
 test_that("options print", {
   expect_snapshot(lmm_control(threads = 2))
-  expect_snapshot(lmm_control(threads = 2, tolerance = 1e-4, verbose = 1))
+  expect_snapshot(lmm_control(threads = 2, tolerance = 1e-4, verbose = 1, solver = "exact"))
 })
 
 test_that("lmm() takes nothing else as control", {

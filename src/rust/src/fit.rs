@@ -6,7 +6,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
-    Precision, RandomTerm, RowResults, Structure,
+    Precision, RandomTerm, RowResults, Solver, Structure,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -287,6 +287,10 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
         max_evaluations: number("max_evaluations")?,
         tolerance: convert::double(&field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
+        solver: match convert::optional_field(value, "solver") {
+            Some(solver) => read_solver(&solver)?,
+            None => Solver::Auto,
+        },
         sigma: convert::optional_field(value, "sigma")
             .map(|sigma| convert::double(&sigma, "sigma"))
             .transpose()?,
@@ -311,14 +315,31 @@ fn read_options(value: &Robj) -> Result<Options, Failure> {
     })
 }
 
+fn read_solver(value: &Robj) -> Result<Solver, Failure> {
+    match value.as_str() {
+        Some("auto") => Ok(Solver::Auto),
+        Some("exact") => Ok(Solver::Exact),
+        Some("iterative") => Ok(Solver::Iterative),
+        _ => Err(Failure::bug("`solver` is not one of the known ones")),
+    }
+}
+
 fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
     let m = certificate.gradient.len();
     let trace = named_list(vec![
         ("criterion", to_doubles(&certificate.trace_criterion)),
         ("max_gradient", to_doubles(&certificate.trace_gradient)),
     ]);
+    let chance = &certificate.monte_carlo;
+    let monte_carlo = named_list(vec![
+        ("vectors", to_integer(chance.vectors)?),
+        ("criterion", chance.criterion.into()),
+        ("theta", to_doubles(&chance.theta)),
+    ]);
     Ok(vec![
         ("status", certificate.status.name().into()),
+        ("path", certificate.path.name().into()),
+        ("monte_carlo", monte_carlo),
         ("message", certificate.message.as_str().into()),
         ("max_gradient", certificate.max_gradient.into()),
         ("min_eigenvalue", certificate.min_eigenvalue.into()),

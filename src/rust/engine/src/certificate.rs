@@ -9,7 +9,7 @@ use crate::kink::{self, Slopes};
 use crate::linalg::small;
 use crate::optimize::{Objective, Outcome};
 use crate::restriction::Restriction;
-use crate::result::{Certificate, HessianKind, Status};
+use crate::result::{Certificate, HessianKind, MonteCarlo, Status};
 
 /// A standard deviation below this, in units in which the data weigh as much as one residual a level, is zero.
 const ZERO: f64 = 1e-5;
@@ -28,6 +28,9 @@ const EXACT_LIMIT: f64 = 3e9;
 
 /// Operations up to which differences of the gradient are taken for it.
 const DIFFERENCES_LIMIT: f64 = 5e8;
+
+/// Operations up to which they are taken of an estimated gradient.
+const ESTIMATES_LIMIT: f64 = 5e9;
 
 /// Operations at which nothing else is considered.
 const CHEAP: f64 = 1e7;
@@ -170,6 +173,8 @@ fn curvature(
             criterion.exact_hessian()
         };
         return (hessian, HessianKind::Exact);
+    } else if criterion.estimator.is_some() && differences > ESTIMATES_LIMIT {
+        None
     } else if differences <= DIFFERENCES_LIMIT || 2 * x.len() <= evaluations {
         criterion.differenced_hessian(x, false)
     } else {
@@ -262,6 +267,8 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         other => other,
     };
     Certificate {
+        path: criterion.path,
+        monte_carlo: monte_carlo(criterion, x, &hessian),
         status,
         message: sentence(status, max_gradient, run.steps_off, slopes.flatten()),
         max_gradient,
@@ -275,6 +282,36 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         iterations: run.outcome.trace_value.len().saturating_sub(1),
         trace_criterion: run.outcome.trace_value.clone(),
         trace_gradient: run.outcome.trace_gradient.clone(),
+    }
+}
+
+/// Standard errors by the delta method: those of theta, in internal coordinates, are the roots of the diagonal of H^-1 C H^-1, C
+/// the covariance matrix of the gradient.
+fn monte_carlo(criterion: &Criterion<'_>, x: &[f64], hessian: &[f64]) -> MonteCarlo {
+    let m = x.len();
+    let Some(estimator) = &criterion.estimator else {
+        return MonteCarlo {
+            vectors: 0,
+            criterion: 0.0,
+            theta: vec![0.0; m],
+        };
+    };
+    let covariance = estimator.gradient_covariance();
+    let mut factor = hessian.to_vec();
+    let theta = if small::cholesky(&mut factor, m) && covariance.len() == m * m {
+        let inverse = small::inverse_from_cholesky(&factor, m);
+        let mut half = vec![0.0; m * m];
+        let mut out = vec![0.0; m * m];
+        small::mul_nn(&inverse, &covariance, m, m, m, &mut half);
+        small::mul_nn(&half, &inverse, m, m, m, &mut out);
+        out
+    } else {
+        vec![f64::NAN; m * m]
+    };
+    MonteCarlo {
+        vectors: estimator.vectors(),
+        criterion: estimator.value_error(x),
+        theta,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
 use crate::hessian;
+use crate::iterative::Estimator;
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::progress::Progress;
@@ -17,6 +18,7 @@ use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
+use crate::result::Path;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -65,6 +67,10 @@ pub struct Criterion<'a> {
     progress: Option<Arc<Progress>>,
     residual: Option<&'a ResidualPart>,
     known_sigma2: Option<f64>,
+    /// Stands in for the factor of the complement where there is one.
+    pub(crate) estimator: Option<Estimator>,
+    /// Where the last evaluations come from.
+    pub(crate) path: Path,
     at_residual: Option<ResidualState>,
     spare: Option<SelectedInverse>,
     point: Vec<f64>,
@@ -89,6 +95,13 @@ pub struct Latest {
     pub(crate) rows: Option<ResidualSolution>,
     /// Exact Hessian, once computed.
     pub exact: Option<Vec<f64>>,
+}
+
+/// An estimator with its last evaluation.
+pub(crate) struct Estimated {
+    estimator: Estimator,
+    factor: Factor,
+    latest: Latest,
 }
 
 impl<'a> Criterion<'a> {
@@ -118,6 +131,8 @@ impl<'a> Criterion<'a> {
             progress: None,
             residual: None,
             known_sigma2: None,
+            estimator: None,
+            path: Path::Exact,
             at_residual: None,
             spare: None,
             point: Vec::new(),
@@ -277,6 +292,70 @@ impl<'a> Criterion<'a> {
         )
     }
 
+    /// From here on by iteration and random vectors.
+    pub(crate) fn estimate(&mut self) {
+        self.path = Path::Iterative;
+        self.estimator = Some(Estimator::new(self.base));
+    }
+
+    /// Leaves less to chance from here on, if that is possible; nothing is evaluated then.
+    pub(crate) fn refine(&mut self) -> bool {
+        let base = self.base;
+        let refined = self.estimator.as_mut().is_some_and(|e| e.refine(base));
+        if refined {
+            (self.factor, self.latest) = (None, None);
+        }
+        refined
+    }
+
+    /// From here on by factorisation; nothing is evaluated then. Returns what was there.
+    pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
+        self.spare = None;
+        self.path = Path::Exact;
+        Some(Estimated {
+            estimator: self.estimator.take()?,
+            factor: self.factor.take()?,
+            latest: self.latest.take()?,
+        })
+    }
+
+    /// From here on by estimates again, with the criterion and perhaps its gradient at the last point as they are now.
+    pub(crate) fn anchor(&mut self, estimated: Estimated, with_gradient: bool) -> Option<()> {
+        let Estimated {
+            mut estimator,
+            mut factor,
+            mut latest,
+        } = estimated;
+        let exact = self.at(self.factor.as_ref()?) - self.at(&factor);
+        let mut errors = Vec::new();
+        if with_gradient {
+            let own = &mut latest.derivatives.gradient;
+            let slopes = &self.latest()?.derivatives.gradient;
+            errors.extend(slopes.iter().zip(own.iter()).map(|(x, y)| x - y));
+            own.clone_from(slopes);
+        }
+        factor.log_det_m += exact;
+        estimator.anchor_at(&self.point, exact, errors);
+        self.spare = None;
+        self.path = if with_gradient {
+            Path::Anchored
+        } else {
+            Path::ExactValue
+        };
+        self.estimator = Some(estimator);
+        self.factor = Some(factor);
+        self.latest = Some(latest);
+        Some(())
+    }
+
+    /// Fixed and random effects at the last point.
+    pub(crate) fn solution(&mut self) -> Option<Solution> {
+        if self.estimator.is_some() {
+            return Some(self.latest()?.solution.clone());
+        }
+        Some(solve(self.system(), self.factor.as_ref()?))
+    }
+
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
@@ -285,6 +364,25 @@ impl<'a> Criterion<'a> {
                 .at_residual
                 .as_ref()
                 .map_or(self.base, |state| &state.system);
+            if let Some(estimator) = &mut self.estimator {
+                let point = Point {
+                    parameters: self.parameters,
+                    theta: &self.point,
+                    reml: self.reml,
+                    precision,
+                    profiled: self.known_sigma2.is_none(),
+                };
+                let factor = self.factor.as_ref()?;
+                let (solution, derivatives) = estimator.derivatives(system, factor, point)?;
+                self.latest = Some(Latest {
+                    solution,
+                    inverse: SelectedInverse::default(),
+                    derivatives,
+                    rows: None,
+                    exact: None,
+                });
+                return self.latest.as_mut();
+            }
             let factor = self.factor.as_mut()?;
             let inverse = factor.selected_inverse(system, self.spare.take());
             let solution = solve(system, factor);
@@ -485,6 +583,9 @@ impl<'a> Criterion<'a> {
             (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
             _ => (&CENTRAL, DIFFERENCE),
         };
+        // estimates are put back instead of made again
+        let aside = self.estimator.as_mut().map(Estimator::set_aside);
+        let kept = aside.map(|aside| (aside, self.factor.take(), self.latest.take()));
         let mut hessian = vec![0.0; m * m];
         for a in 0..m {
             let step = size * scale[a];
@@ -502,8 +603,17 @@ impl<'a> Criterion<'a> {
                 }
             }
         }
-        self.value(theta)?;
-        self.latest()?;
+        match (kept, &mut self.estimator) {
+            (Some((aside, factor, latest)), Some(estimator)) => {
+                estimator.put_back(aside);
+                (self.factor, self.latest) = (factor, latest);
+                self.point = theta.to_vec();
+            }
+            _ => {
+                self.value(theta)?;
+                self.latest()?;
+            }
+        }
         Some(
             (0..m * m)
                 .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
@@ -515,6 +625,9 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub fn evaluation_cost(&self) -> f64 {
         let system = self.base;
+        if let Some(estimator) = &self.estimator {
+            return estimator.work(system);
+        }
         let rows = (system.q1() + system.schur.q2) as f64;
         let p1 = system.moments.p1 as f64;
         // with a residual structure all rows are gone through again
@@ -527,7 +640,7 @@ impl<'a> Criterion<'a> {
     /// Operations that the exact Hessian takes.
     #[must_use]
     pub fn exact_cost(&self) -> f64 {
-        if !self.is_plain() {
+        if !self.is_plain() || self.estimator.is_some() {
             return f64::INFINITY;
         }
         let p = if self.reml {
@@ -567,7 +680,10 @@ impl Objective for Criterion<'_> {
             });
         }
         let previous = self.factor.take();
-        self.factor = Factor::new(self.system(), t, self.center, previous);
+        self.factor = match &mut self.estimator {
+            Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
+            None => Factor::new(self.system(), t, self.center, previous),
+        };
         if let Some(factor) = &mut self.factor {
             factor.actual = actual;
         }
@@ -620,6 +736,7 @@ impl Objective for Criterion<'_> {
             let p1 = factor.rzx.m;
             (0..p1 - 1).map(|j| factor.lx[j * p1 + j].powi(-2)).sum()
         });
+        // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
         1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
     }
 

@@ -52,6 +52,14 @@ pub enum EngineError {
         /// Memory of the few copies that it takes.
         gigabytes: f64,
     },
+    /// A factorisation too large to be done without being asked for.
+    #[error("this needs a factor of the mixed-model equations: of order {order} after the largest factor is eliminated, about {gigabytes:.0} GB")]
+    Factor {
+        /// Order of what is left after the first grouping factor is eliminated.
+        order: usize,
+        /// Memory of the factor and its inverse.
+        gigabytes: f64,
+    },
     /// Two rows of a residual group at one position: they would have correlation 1.
     #[error("rows {first} and {second} of residual group {group} are at the same position")]
     DuplicatePosition {
@@ -101,6 +109,7 @@ impl EngineError {
             Self::NotPositiveDefinite { .. } => "not_positive_definite",
             Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",
+            Self::Factor { .. } => "factor",
             Self::DuplicatePosition { .. } => "duplicate_position",
             Self::ResidualStart(_) => "residual_start",
             Self::SingleRowGroups => "single_row_groups",

@@ -120,7 +120,7 @@ impl System {
         self.moments.factors[0].n_levels * self.k1()
     }
 
-    fn block(&self, source: Source) -> &[f64] {
+    pub(crate) fn block(&self, source: Source) -> &[f64] {
         let pair = &self.moments.pairs[source.pair as usize];
         let size = self.moments.factors[pair.f].k * self.moments.factors[pair.g].k;
         &pair.value[source.entry * size..(source.entry + 1) * size]
@@ -169,6 +169,30 @@ impl Factor {
         factor.rzx = rzx;
         factor.border(system)?;
         Some(factor)
+    }
+
+    /// What is left where the complement is not factorised: no solves, `rzx` without rows; determinants are to be set.
+    pub(crate) fn without_complement(
+        t: Vec<Vec<f64>>,
+        l1: Vec<f64>,
+        rzx: Rows,
+        shift: Vec<Vec<f64>>,
+    ) -> Self {
+        Self {
+            rzx,
+            t,
+            l1,
+            w: Vec::new(),
+            s: SchurFactor::default(),
+            lx: Vec::new(),
+            log_det_m: 0.0,
+            log_det_x: 0.0,
+            pwrss: 0.0,
+            total: 0.0,
+            shift,
+            actual: None,
+            scratch: Scratch::default(),
+        }
     }
 
     /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
@@ -299,8 +323,13 @@ impl Factor {
 
     /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
     fn border(&mut self, system: &System) -> Option<()> {
+        let taken = gram(system, &self.rzx);
+        self.border_with(system, &taken)
+    }
+
+    /// The same with `taken` = [Q r]'Z Lambda M^-1 Lambda'Z'[Q r], lower triangle.
+    pub(crate) fn border_with(&mut self, system: &System, taken: &[f64]) -> Option<()> {
         let p1 = self.rzx.m;
-        let mut taken = gram(system, &self.rzx);
         let mut xx = system.moments.xx.clone();
         let extra: f64 = self.shift.iter().flatten().map(|v| v * v).sum();
         xx[p1 * p1 - 1] += extra;
@@ -310,7 +339,6 @@ impl Factor {
                 xx[j * p1 + i] -= taken[j * p1 + i];
             }
         }
-        taken.clear();
         let positive = if p1 > 48 {
             dense::cholesky(&mut xx, p1)
         } else {
@@ -526,7 +554,7 @@ fn empty_storage(schur: &Schur) -> SchurFactor {
 }
 
 /// u_0 = T^-1 b_0 for each factor with a centre.
-fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>> {
+pub(crate) fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>> {
     system
         .moments
         .factors
@@ -544,7 +572,7 @@ fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>>
 }
 
 /// Lambda'Z'[Q r], the last column less u_0.
-fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows {
+pub(crate) fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows {
     let (moments, schur) = (&system.moments, &system.schur);
     let m = moments.p1;
     let mut rows = Rows {
@@ -588,7 +616,10 @@ fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows
 }
 
 /// L_j and W_j of every level of the first factor, and sum of log |D_j|.
-fn eliminate_first(system: &System, t: &[Vec<f64>]) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+pub(crate) fn eliminate_first(
+    system: &System,
+    t: &[Vec<f64>],
+) -> Option<(Vec<f64>, Vec<f64>, f64)> {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let levels = moments.factors[0].n_levels;
     let mut l1 = vec![0.0; levels * k1 * k1];

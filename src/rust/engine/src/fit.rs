@@ -18,6 +18,7 @@ use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
+use crate::plan::{estimated_optimum, require_factor, Plan};
 use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
 use crate::residual::Residual;
@@ -267,7 +268,21 @@ fn fit_here(
 pub(crate) fn fit_prepared(
     data: &ModelData<'_>,
     options: &Options,
+    prepared: Prepared,
+    rows: RowResults<'_>,
+    inference: bool,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
+    let plan = Plan::new(&prepared, options);
+    fit_planned(data, options, prepared, plan, rows, inference, interrupt)
+}
+
+/// The same as planned.
+pub(crate) fn fit_planned(
+    data: &ModelData<'_>,
+    options: &Options,
     mut prepared: Prepared,
+    plan: Plan,
     rows: RowResults<'_>,
     inference: bool,
     interrupt: &dyn Fn() -> bool,
@@ -287,7 +302,10 @@ pub(crate) fn fit_prepared(
         } else {
             (Vec::new(), 0)
         };
-        let run = best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?;
+        let run = match plan {
+            Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
+            plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
+        };
         optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
         if options.optimize {
@@ -308,14 +326,17 @@ pub(crate) fn fit_prepared(
         }
         let lost = factor.pwrss < RECENTER * factor.total;
         if lost && rounds < 3 {
-            let solution = solve(criterion.system(), factor);
+            let solution = criterion.solution().ok_or(EngineError::PerfectFit)?;
+            let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
             let moved = new_center(&prepared, factor, &solution);
             drop(criterion);
             prepared.recentre(data, moved, &theta)?;
             rounds += 1;
             continue;
         }
-        let certificate = certify(&mut criterion, &run, !inference);
+        let mut certificate = certify(&mut criterion, &run, !inference);
+        certificate.monte_carlo.theta =
+            raw_errors(&prepared, &theta, &certificate.monte_carlo.theta);
         let satterthwaite = if inference {
             crate::inference::at_point(&prepared, &mut criterion, &theta)
         } else {
@@ -373,6 +394,7 @@ fn variances_here(
     let prepared = prepare(data, options, stop)?;
     let theta = start(options, &prepared)?;
     let system = &prepared.system;
+    require_factor(system, options)?;
     let t = prepared.parameters.by_factor(
         &prepared
             .parameters
@@ -487,7 +509,7 @@ fn prepare_from(
         data.check_finite()?;
     }
     check_residual(fixed.total, &moments)?;
-    let schur = Schur::new(&moments);
+    let schur = Schur::unless_stopped(&moments, stop);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
     let workers = if workers.count() > 1 {
@@ -669,6 +691,38 @@ pub(crate) struct Run {
     pub steps_off: usize,
 }
 
+/// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
+fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
+    let m = prepared.parameters.list.len();
+    if covariance.len() != m * m || covariance.iter().all(|v| *v == 0.0) {
+        return vec![0.0; m];
+    }
+    let at = |a: usize, step: f64| {
+        let mut x = theta.to_vec();
+        x[a] += step;
+        raw_theta(prepared, &x)
+    };
+    let slopes: Vec<Vec<f64>> = (0..m)
+        .map(|a| {
+            let step = 1e-6 * theta[a].abs().max(1e-3);
+            let (up, down) = (at(a, step), at(a, -step));
+            let pairs = up.iter().zip(&down);
+            pairs.map(|(x, y)| (x - y) / (2.0 * step)).collect()
+        })
+        .collect();
+    (0..m)
+        .map(|i| {
+            let mut sum = 0.0;
+            for a in 0..m {
+                for b in 0..m {
+                    sum += slopes[a][i] * covariance[b * m + a] * slopes[b][i];
+                }
+            }
+            sum.sqrt()
+        })
+        .collect()
+}
+
 /// The residual parameters of a spatial correlation that are tried besides the usual start.
 fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
     let residual = prepared.residual.as_ref();
@@ -773,6 +827,18 @@ fn lowest(
         }
     }
     best
+}
+
+impl Run {
+    /// Puts the trace of what came before in front.
+    pub(crate) fn follow(&mut self, walked: Outcome) {
+        for (own, before) in [
+            (&mut self.outcome.trace_value, walked.trace_value),
+            (&mut self.outcome.trace_gradient, walked.trace_gradient),
+        ] {
+            own.splice(0..0, before);
+        }
+    }
 }
 
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
@@ -880,6 +946,9 @@ fn minimize_free(
 
 /// The criterion at the start; a start at which it is not defined is drawn towards zero.
 fn first_value(criterion: &mut Criterion<'_>, x: &mut Vec<f64>) -> Result<f64, EngineError> {
+    if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
+        return Ok(criterion.at(factor));
+    }
     for _ in 0..20 {
         if let Some(value) = criterion.value(x) {
             return Ok(value);

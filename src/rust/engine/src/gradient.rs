@@ -15,7 +15,7 @@ use crate::inverse_entries::InverseEntries;
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::prior;
-use crate::products::{products, ResidualColumns};
+use crate::products::{products, Products, ResidualColumns};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::schur::Storage;
@@ -74,10 +74,16 @@ impl Derivatives {
 /// Solves for fixed and random effects.
 #[must_use]
 pub fn solve(system: &System, factor: &Factor) -> Solution {
-    let p1 = factor.rzx.m;
-    let p = p1 - 1;
     let mut all = factor.rzx.clone();
     factor.backward(system, &mut all);
+    solution_of(system, factor, all)
+}
+
+/// The same from `all` = M^-1 Lambda'Z'[Q r].
+#[must_use]
+pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows) -> Solution {
+    let p1 = factor.rzx.m;
+    let p = p1 - 1;
     let mut gamma: Vec<f64> = (0..p).map(|c| factor.lx[c * p1 + p]).collect();
     for i in (0..p).rev() {
         for m in i + 1..p {
@@ -186,31 +192,46 @@ pub(crate) fn derivatives(
     point: Point<'_>,
     residual: Option<&AtResidual<'_>>,
 ) -> Option<Derivatives> {
-    let Point {
-        parameters,
-        theta,
-        reml,
-        precision: f,
-        profiled,
-    } = point;
     let prior = PriorTimes::new(system, solution);
-    let sums = level_sums(system, factor, inverse, solution, &prior, reml);
+    let sums = level_sums(system, factor, inverse, solution, &prior, point.reml);
+    let of_residual = match residual {
+        None => None,
+        Some(at) => {
+            let entries = InverseEntries {
+                system,
+                factor,
+                inverse,
+            };
+            Some(
+                at.part
+                    .gradient(entries, &at.point, at.rows, point.reml, point.precision)?,
+            )
+        }
+    };
+    let average = average_information(system, factor, solution, point, residual);
+    let mut found = assemble_derivatives(system, factor, &sums, point, average);
+    found.gradient.extend(of_residual.into_iter().flatten());
+    Some(found)
+}
+
+/// Derivatives in the parameters of the terms from the sums over levels, with the average information and slopes of all.
+pub(crate) fn assemble_derivatives(
+    system: &System,
+    factor: &Factor,
+    sums: &LevelSums,
+    point: Point<'_>,
+    (information, slopes): (Vec<f64>, Vec<f64>),
+) -> Derivatives {
+    let (parameters, theta, f) = (point.parameters, point.theta, point.precision);
     let m = parameters.len();
     let score: Vec<Vec<f64>> = (0..parameters.structures.len())
-        .map(|term| term_score(system, factor, &sums, parameters, term, f))
+        .map(|term| term_score(system, factor, sums, parameters, term, f))
         .collect();
-    let mut gradient = vec![0.0; parameters.list.len()];
+    let gradient = term_slopes(factor, parameters, theta, &score);
     let mut curvature = vec![0.0; m * m];
     for (a, pa) in parameters.list.iter().enumerate() {
         let k = parameters.place[pa.term].2;
         let s = &score[pa.term];
-        gradient[a] = if pa.entries.is_empty() {
-            small::trace_product(s, &parameters.derivative(theta, a), k)
-        } else {
-            let slope =
-                |&(row, column)| slope_in_entry(factor, parameters, pa.term, s, row, column);
-            pa.entries.iter().map(slope).sum()
-        };
         for (b, pb) in parameters.list.iter().enumerate() {
             curvature[b * m + a] = if !pa.entries.is_empty() && pa.term == pb.term {
                 // tr(S (E_a E_b' + E_b E_a'))
@@ -224,30 +245,41 @@ pub(crate) fn derivatives(
             };
         }
     }
-    if let Some(at) = residual {
-        let entries = InverseEntries {
-            system,
-            factor,
-            inverse,
-        };
-        gradient.extend(
-            at.part
-                .gradient(entries, &at.point, at.rows, reml, point.precision)?,
-        );
-    }
-    let (information, slopes) = average_information(system, factor, solution, point, residual);
-    let scale = if profiled { f / factor.pwrss } else { 0.0 };
+    let scale = if point.profiled {
+        f / factor.pwrss
+    } else {
+        0.0
+    };
     let rank_one = (0..m * m)
         .map(|e| scale * slopes[e % m] * slopes[e / m])
         .collect();
-    Some(Derivatives {
+    Derivatives {
         gradient,
         score,
         information,
         rank_one,
         curvature,
         slopes,
-    })
+    }
+}
+
+/// Slopes in the parameters of the terms, from each term's score matrix.
+pub(crate) fn term_slopes(
+    factor: &Factor,
+    parameters: &Parameters,
+    theta: &[f64],
+    score: &[Vec<f64>],
+) -> Vec<f64> {
+    let slope = |(a, pa): (usize, &crate::covariance::Parameter)| {
+        let s = &score[pa.term];
+        if pa.entries.is_empty() {
+            let k = parameters.place[pa.term].2;
+            return small::trace_product(s, &parameters.derivative(theta, a), k);
+        }
+        let in_entry = |&(row, column)| slope_in_entry(factor, parameters, pa.term, s, row, column);
+        pa.entries.iter().map(in_entry).sum()
+    };
+    parameters.list.iter().enumerate().map(slope).collect()
 }
 
 /// Rows of the entries of two parameters that stand in the same column of T.
@@ -452,11 +484,11 @@ impl PriorTimes {
 
 /// Sums over the levels of each factor, k x k.
 #[derive(Debug, Clone)]
-struct LevelSums {
+pub(crate) struct LevelSums {
     /// [A Lambda M^-1]_jj.
-    product: Vec<Vec<f64>>,
+    pub product: Vec<Vec<f64>>,
     /// I - [P M^-1]_jj.
-    complement: Vec<Vec<f64>>,
+    pub complement: Vec<Vec<f64>>,
     /// h_j [P h]_j' (REML).
     fixed: Vec<Vec<f64>>,
     /// u_j [P u]_j'.
@@ -477,6 +509,25 @@ impl LevelSums {
             fixed: blocks.clone(),
             modes: blocks,
         }
+    }
+
+    /// The sums of u and h alone, where levels are independent.
+    pub fn of_effects(system: &System, solution: &Solution, reml: bool) -> Self {
+        let mut sums = Self::zeros(system);
+        let (h, u, p) = (&solution.h, &solution.u, solution.h.m);
+        let mut add = |f: usize, k: usize, h: &[f64], u: &[f64]| {
+            sums.add_effects(f, k, [h, h], [u, u], reml);
+        };
+        let k = system.k1();
+        for (j, u) in u.first.chunks_exact(k).enumerate() {
+            add(0, k, &h.first[j * k * p..(j + 1) * k * p], u);
+        }
+        for (v, &(f, _)) in system.schur.node.iter().enumerate() {
+            let range = system.schur.offset[v]..system.schur.offset[v + 1];
+            let own = &h.rest[range.start * p..range.end * p];
+            add(f, range.len(), own, &u.rest[range]);
+        }
+        sums
     }
 
     /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
@@ -872,7 +923,12 @@ fn average_information(
         &solution.u,
         columns.as_ref(),
     );
-    let (m, p) = (found.width, solution.h.m);
+    information(&found, solution.h.m, point.precision)
+}
+
+/// f q_a'P q_b and y'P V_a P y from the products of directions with u.
+pub(crate) fn information(found: &Products, p: usize, precision: f64) -> (Vec<f64>, Vec<f64>) {
+    let m = found.width;
     let mut information = vec![0.0; m * m];
     for a in 0..m {
         for b in a..m {
@@ -881,7 +937,7 @@ fn average_information(
                 .zip(&found.fixed[b * p..(b + 1) * p])
                 .map(|(x, y)| x * y)
                 .sum();
-            let value = point.precision * (found.double[a * m + b] - projected);
+            let value = precision * (found.double[a * m + b] - projected);
             information[a * m + b] = value;
             information[b * m + a] = value;
         }

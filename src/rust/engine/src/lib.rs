@@ -44,12 +44,14 @@ pub mod gradient;
 pub mod hessian;
 pub mod inference;
 mod inverse_entries;
+pub mod iterative;
 mod kink;
 pub mod linalg;
 pub mod many;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;
+mod plan;
 mod prior;
 mod products;
 pub mod random_basis;
@@ -66,9 +68,9 @@ pub use error::EngineError;
 #[doc(hidden)]
 pub use fit::at_internal;
 pub use fit::{conditional_variances, fit, fit_into, RowResults};
-pub use options::Options;
+pub use options::{Options, Solver};
 pub use progress::Progress;
-pub use result::{Certificate, Fit, HessianKind, Status};
+pub use result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use terms::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
     ResidualStructure, Scale, SpatialKind, Structure,

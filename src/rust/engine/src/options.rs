@@ -5,6 +5,18 @@ use std::time::Instant;
 
 use crate::progress::Progress;
 
+/// How the criterion is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Solver {
+    /// By factorisation; where that takes long, from close to the optimum on; where it is not possible, by iteration alone.
+    #[default]
+    Auto,
+    /// By factorisation, always.
+    Exact,
+    /// By conjugate gradients and random vectors.
+    Iterative,
+}
+
 /// Settings of one fit; [`Options::default`] is REML, optimised from a moment-based start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -25,6 +37,8 @@ pub struct Options {
     pub hold: Vec<f64>,
     /// Parameters with the same number are tied. May be empty.
     pub tie: Vec<usize>,
+    /// How the criterion is evaluated.
+    pub solver: Solver,
     /// When to stop with the best point so far; `None`: never.
     pub deadline: Option<Instant>,
     /// Where to tell how far the optimiser has come.
@@ -44,6 +58,7 @@ impl Default for Options {
             sigma: None,
             hold: Vec::new(),
             tie: Vec::new(),
+            solver: Solver::Auto,
             deadline: None,
             progress: None,
             threads: 0,

@@ -132,6 +132,11 @@ impl Workers {
             .map_or(1, ThreadPool::current_num_threads)
     }
 
+    /// Leaves a long piece of work if the user wants to stop.
+    pub fn check(&self) {
+        self.stop.check();
+    }
+
     /// `f(0), ..., f(n - 1)`, in order.
     pub fn map<T: Send>(&self, n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
         let f = |i| {

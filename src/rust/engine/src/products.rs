@@ -121,7 +121,7 @@ impl Products {
 }
 
 /// m'r_a for each direction, c x c.
-fn singles(modes: &Rows, rows: &Rows, directions: usize) -> Vec<Vec<f64>> {
+pub(crate) fn singles(modes: &Rows, rows: &Rows, directions: usize) -> Vec<Vec<f64>> {
     let (c, m) = (modes.m, rows.m);
     let mut out = vec![vec![0.0; c * c]; directions];
     for (x, y) in [(&modes.first, &rows.first), (&modes.rest, &rows.rest)] {
@@ -144,7 +144,7 @@ fn singles(modes: &Rows, rows: &Rows, directions: usize) -> Vec<Vec<f64>> {
 }
 
 /// H'R, p x m, column-major.
-fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
+pub(crate) fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
     let (p, m) = (h.m, rows.m);
     let mut out = vec![0.0; p * m];
     if p == 0 || m == 0 {

@@ -58,6 +58,44 @@ impl HessianKind {
     }
 }
 
+/// Where criterion, gradient and estimates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Factorisations.
+    Exact,
+    /// Conjugate gradients and random vectors, corrected by the exact criterion and gradient close to the optimum: exact but
+    /// for what chance makes of the last step.
+    Anchored,
+    /// Conjugate gradients and random vectors; the criterion from a factorisation.
+    ExactValue,
+    /// Conjugate gradients and random vectors.
+    Iterative,
+}
+
+impl Path {
+    /// Name used in R.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Anchored => "iterative, then exact",
+            Self::ExactValue => "iterative, exact criterion",
+            Self::Iterative => "iterative",
+        }
+    }
+}
+
+/// What random vectors leave uncertain.
+#[derive(Debug, Clone)]
+pub struct MonteCarlo {
+    /// Their number; 0 without any.
+    pub vectors: usize,
+    /// Standard error of the criterion.
+    pub criterion: f64,
+    /// Standard error of each value of theta, in the user's coordinates.
+    pub theta: Vec<f64>,
+}
+
 /// Evidence that the reported point is a minimum of the criterion.
 ///
 /// Gradient and Hessian are taken with respect to the factors of the covariance matrices of the *whitened* basis
@@ -79,6 +117,10 @@ pub struct Certificate {
     pub hessian: Vec<f64>,
     /// Which Hessian that is.
     pub hessian_kind: HessianKind,
+    /// Where criterion and gradient come from.
+    pub path: Path,
+    /// What chance leaves uncertain.
+    pub monte_carlo: MonteCarlo,
     /// Per term: smallest derivative of the criterion with respect to a variance in the null space of the term's
     /// covariance matrix (KKT multiplier, has to be >= 0); NaN where the matrix has full rank.
     pub multipliers: Vec<f64>,

@@ -6,6 +6,7 @@
 
 use crate::linalg::sparse::{fill_reducing_order, Pattern};
 use crate::moments::Moments;
+use crate::parallel::StopFlag;
 
 /// Up to this order the complement is dense without further thought.
 const SMALL: usize = 160;
@@ -84,11 +85,17 @@ impl Schur {
     /// Makes the lists.
     #[must_use]
     pub fn new(moments: &Moments) -> Self {
+        Self::unless_stopped(moments, &StopFlag::default())
+    }
+
+    /// The same, left where the user wants to stop.
+    #[must_use]
+    pub fn unless_stopped(moments: &Moments, stop: &StopFlag) -> Self {
         let natural = natural_nodes(moments);
         let raw = neighbours_of_first(moments, &natural);
         let sizes: Vec<usize> = natural.iter().map(|&(f, _)| moments.factors[f].k).collect();
         let q2: usize = sizes.iter().sum();
-        let (order, storage) = choose_storage(moments, &natural, &raw, &sizes, q2);
+        let (order, storage) = choose_storage(moments, &natural, &raw, &sizes, q2, stop);
         Self::ordered(moments, &natural, raw, &order, storage)
     }
 
@@ -310,6 +317,7 @@ fn choose_storage(
     raw: &Raw,
     sizes: &[usize],
     q2: usize,
+    stop: &StopFlag,
 ) -> (Vec<usize>, Storage) {
     let nodes = natural.len();
     let identity: Vec<usize> = (0..nodes).collect();
@@ -321,30 +329,30 @@ fn choose_storage(
     if q2 <= SMALL || cliques > 0.5 * (nodes as f64).powi(2) {
         return (identity, Storage::Dense);
     }
-    let adjacency = node_graph(moments, raw, nodes);
+    let adjacency = node_graph(moments, raw, nodes, stop);
     let mut column_start = vec![0];
     let mut row = Vec::new();
     for list in &adjacency {
         row.extend_from_slice(list);
         column_start.push(row.len());
     }
+    stop.check();
     let order = fill_reducing_order(nodes, &column_start, &row);
-    let pattern = effect_pattern(&adjacency, &order, sizes);
     let dense = (q2 as f64).powi(3) / 3.0;
-    if pattern.flops() * DENSE_ADVANTAGE < dense {
-        (order, Storage::Sparse(pattern))
-    } else {
-        (identity, Storage::Dense)
+    match effect_pattern(&adjacency, &order, sizes, dense / DENSE_ADVANTAGE, stop) {
+        Some(pattern) => (order, Storage::Sparse(pattern)),
+        None => (identity, Storage::Dense),
     }
 }
 
 /// Neighbours of each node in the complement (both directions, itself excluded), sorted.
-fn node_graph(moments: &Moments, raw: &Raw, nodes: usize) -> Vec<Vec<usize>> {
+fn node_graph(moments: &Moments, raw: &Raw, nodes: usize, stop: &StopFlag) -> Vec<Vec<usize>> {
     let neighbour: Vec<u32> = raw.item.iter().map(|item| item.0).collect();
     let (start, level, _, _) = incidences(&raw.start, &neighbour, nodes);
     let mut adjacency: Vec<Vec<usize>> = Vec::with_capacity(nodes);
     let mut mark = vec![usize::MAX; nodes];
     for v in 0..nodes {
+        stop.check();
         let mut list = Vec::new();
         mark[v] = v;
         for &j in &level[start[v]..start[v + 1]] {
@@ -374,8 +382,14 @@ fn node_graph(moments: &Moments, raw: &Raw, nodes: usize) -> Vec<Vec<usize>> {
     adjacency
 }
 
-/// Pattern of the factor of the complement, effect by effect.
-fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) -> Pattern {
+/// Pattern of the factor of the complement, effect by effect; `None` if it takes more multiply-adds than `limit`.
+fn effect_pattern(
+    adjacency: &[Vec<usize>],
+    order: &[usize],
+    sizes: &[usize],
+    limit: f64,
+    stop: &StopFlag,
+) -> Option<Pattern> {
     let nodes = order.len();
     let mut position = vec![0; nodes];
     let mut offset = vec![0];
@@ -385,6 +399,7 @@ fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) ->
     }
     let mut below: Vec<Vec<u32>> = Vec::with_capacity(offset[nodes]);
     for (new, &old) in order.iter().enumerate() {
+        stop.check();
         let mut later: Vec<usize> = adjacency[old]
             .iter()
             .map(|&l| position[l])
@@ -401,5 +416,5 @@ fn effect_pattern(adjacency: &[Vec<usize>], order: &[usize], sizes: &[usize]) ->
             below.push(rows);
         }
     }
-    Pattern::factorize(&below)
+    Pattern::factorize_within(&below, limit, stop)
 }

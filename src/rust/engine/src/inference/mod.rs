@@ -16,6 +16,7 @@ use crate::fit::{prepare, raw_start, Prepared};
 use crate::linalg::small;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
+use crate::plan::{require_factor, Plan};
 use crate::restriction::Restriction;
 use crate::terms::ModelData;
 
@@ -47,7 +48,18 @@ pub fn satterthwaite(
     interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
-        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        let plan = Plan::new(
+            &prepared,
+            &Options {
+                optimize: true,
+                ..options.clone()
+            },
+        );
+        let mut criterion = if plan == Plan::Exact {
+            evaluated(&prepared, options, &theta, interrupt)?
+        } else {
+            estimated(&prepared, options, &theta, interrupt)?
+        };
         satterthwaite::derivatives(&prepared, &mut criterion, &theta).ok_or(EngineError::PerfectFit)
     })
 }
@@ -205,6 +217,7 @@ pub fn deletions(
     let long = data.n().saturating_mul(sets.len()) >= LONG;
     interruptible(long, interrupt, |stop: &StopFlag, _| {
         let prepared = prepare(data, options, stop)?;
+        require_factor(&prepared.system, options)?;
         let theta = raw_start(options, &prepared)?;
         Ok(influence::deletions(
             data, &prepared, &theta, sets, update, options, stop,
@@ -218,13 +231,29 @@ fn evaluated<'a>(
     theta: &[f64],
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
+    require_factor(&prepared.system, options)?;
+    let criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
+    at(criterion, theta)
+}
+
+/// The same by conjugate gradients, for what needs no more than solutions and derivatives.
+fn estimated<'a>(
+    prepared: &'a Prepared,
+    options: &Options,
+    theta: &[f64],
+    interrupt: &'a dyn Fn() -> bool,
+) -> Result<Criterion<'a>, EngineError> {
     let mut criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
+    criterion.estimate();
+    at(criterion, theta)
+}
+
+fn at<'a>(mut criterion: Criterion<'a>, theta: &[f64]) -> Result<Criterion<'a>, EngineError> {
     use crate::optimize::Objective;
-    criterion
-        .value(theta)
-        .map(|_| ())
-        .ok_or(EngineError::PerfectFit)?;
-    Ok(criterion)
+    match criterion.value(theta) {
+        Some(_) => Ok(criterion),
+        None => Err(EngineError::PerfectFit),
+    }
 }
 
 /// Internal parameters with covariance matrices bounded away from singularity.

@@ -6,3 +6,10 @@ pub mod hyperdual;
 pub mod small;
 pub mod sparse;
 pub mod triangle;
+
+/// Runs `f`, which has to be marked `#[inline(always)]` with all that it calls, compiled for the widest vectors that this machine
+/// has. Sums keep their order: no product is fused with a sum.
+#[inline(always)]
+pub fn wide<R>(f: impl FnOnce() -> R) -> R {
+    faer::traits::pulp::Arch::new().dispatch(f)
+}

@@ -5,6 +5,8 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::sparse::linalg::amd;
 use faer::sparse::SymbolicSparseColMatRef;
 
+use crate::parallel::StopFlag;
+
 /// Fill-reducing order of a symmetric pattern (both triangles given, columns sorted): `perm[new] = old`.
 #[must_use]
 pub fn fill_reducing_order(n: usize, column_start: &[usize], row: &[usize]) -> Vec<usize> {
@@ -46,11 +48,22 @@ impl Pattern {
     /// elimination tree is j (Davis 2006, section 4.1). `below[j]` = sorted rows > j of A.
     #[must_use]
     pub fn factorize(below: &[Vec<u32>]) -> Self {
+        let all = f64::INFINITY;
+        Self::factorize_within(below, all, &StopFlag::default())
+            .unwrap_or_else(|| Self::with_rows(0, vec![0], Vec::new()))
+    }
+
+    /// The same, given up once the numeric factorisation is sure to take more multiply-adds than `limit`: a column with c
+    /// entries leaves a full triangle of order c.
+    #[must_use]
+    pub fn factorize_within(below: &[Vec<u32>], limit: f64, stop: &StopFlag) -> Option<Self> {
         let n = below.len();
+        let mut flops = 0.0;
         let mut columns: Vec<Vec<u32>> = Vec::with_capacity(n);
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); n];
         let mut mark = vec![usize::MAX; n];
         for j in 0..n {
+            stop.check();
             let mut rows = Vec::new();
             mark[j] = j;
             for &i in &below[j] {
@@ -67,6 +80,11 @@ impl Pattern {
                     }
                 }
             }
+            let count = rows.len() as f64;
+            flops += 0.5 * (count + 1.0).powi(2);
+            if flops + count.powi(3) / 6.0 > limit {
+                return None;
+            }
             rows.sort_unstable();
             if let Some(&parent) = rows.first() {
                 children[parent as usize].push(j);
@@ -80,7 +98,7 @@ impl Pattern {
             row.extend_from_slice(rows);
             column_start.push(row.len());
         }
-        Self::with_rows(n, column_start, row)
+        Some(Self::with_rows(n, column_start, row))
     }
 
     fn with_rows(n: usize, column_start: Vec<usize>, row: Vec<u32>) -> Self {

@@ -17,6 +17,13 @@ use crate::parallel::{split_at_offsets, Workers};
 /// Columns of a strip, at most (but for a node with more effects).
 const TILE: usize = 96;
 
+/// The same from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest by a strip
+/// reads and writes all of it.
+const WIDE_TILE: usize = 192;
+
+/// Order from which strips are wide.
+const LARGE: usize = 3000;
+
 /// Where the strips stand.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -33,10 +40,11 @@ impl Layout {
     #[must_use]
     pub fn new(offset: &[usize]) -> Self {
         let n = offset.last().copied().unwrap_or(0);
+        let tile = if n < LARGE { TILE } else { WIDE_TILE };
         let mut border = vec![0];
         let mut from = 0;
         for pair in offset.windows(2) {
-            if pair[1] - from > TILE && pair[0] > from {
+            if pair[1] - from > tile && pair[0] > from {
                 border.push(pair[0]);
                 from = pair[0];
             }
@@ -356,6 +364,7 @@ impl Triangle {
                 Par::Seq,
             );
             for (t, tile) in tiles.iter().enumerate().skip(s + 1) {
+                workers.check();
                 let (mut own, rest) = below.split_at_row_mut(tile.len());
                 let (l, panel) = self.strip(t).split_at_row(tile.len());
                 triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);

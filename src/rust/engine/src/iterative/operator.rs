@@ -1,0 +1,773 @@
+//! The Schur complement as an operator, never formed: S = P^{1/2} (I - E) P^{T/2} with P its block diagonal and
+//! E = W~'W~ - C - O, where W~_j = W_j L_v^-T, C is the block diagonal of W~'W~ (so that E has none) and O holds what nodes of
+//! different factors have in common beyond the eliminated factor.
+//!
+//! Vectors come eight at a time, side by side in one cache line: an entry of W~ is read once for all of them.
+
+use std::ops::Range;
+
+use crate::factor::{eliminate_first, Rows, System, LEVELS};
+use crate::linalg::{small, wide};
+use crate::parallel::{pieces, split_at_offsets};
+use crate::schur::Schur;
+
+/// Vectors side by side.
+pub const LANES: usize = 8;
+
+/// One entry of each of them.
+pub type Lane = [f64; LANES];
+
+/// Nodes in one piece of work.
+const NODES: usize = 64;
+
+/// Blocks of S between nodes of different factors, in both directions.
+#[derive(Debug)]
+struct Others {
+    /// Start of each node's list.
+    start: Vec<usize>,
+    /// The other node.
+    node: Vec<u32>,
+    /// L_v^-1 T_v'A_vl T_l L_l^-T, k_v x k_l, column-major.
+    value: Vec<Vec<f64>>,
+}
+
+/// I - E at one T.
+#[derive(Debug)]
+pub struct Operator {
+    /// L_j of each level of the first factor.
+    pub l1: Vec<f64>,
+    /// W~ level by level.
+    w: Vec<f64>,
+    /// The same node by node, in the order of the incidences.
+    by_node: Vec<f64>,
+    /// Where the block of each node stands.
+    block: Vec<usize>,
+    /// L_v: P_v = L_v L_v'.
+    p: Vec<f64>,
+    /// C_v.
+    own: Vec<f64>,
+    others: Others,
+    /// log |D| of the first factor.
+    pub log_det_first: f64,
+    /// log |P|.
+    pub log_det_p: f64,
+    /// For each factor T^-T sum_v (I - P_v^-1), k x k; that of the first one: sum_j A_jj T D_j^-1.
+    pub complement: Vec<Vec<f64>>,
+}
+
+impl Operator {
+    /// The operator at T; `None` where M is not positive definite in floating point.
+    #[must_use]
+    pub fn new(system: &System, t: &[Vec<f64>]) -> Option<Self> {
+        let (l1, mut w, log_det_first) = eliminate_first(system, t)?;
+        let (schur, k1) = (&system.schur, system.k1());
+        let mut block = vec![0];
+        for pair in schur.offset.windows(2) {
+            block.push(block[block.len() - 1] + (pair[1] - pair[0]).pow(2));
+        }
+        let mut by_node = vec![0.0; w.len()];
+        let pieces = pieces(schur.nodes(), NODES);
+        let ends: Vec<usize> = pieces.iter().map(|p| p.end).collect();
+        let cut = |at: &dyn Fn(usize) -> usize| -> Vec<usize> {
+            std::iter::once(0)
+                .chain(ends.iter().map(|&v| at(v)))
+                .collect()
+        };
+        let mut p = vec![0.0; block[schur.nodes()]];
+        let mut own = p.clone();
+        let parts: Vec<_> = split_at_offsets(&mut by_node, &cut(&|v| schur.y_start[v] * k1))
+            .into_iter()
+            .zip(split_at_offsets(&mut p, &cut(&|v| block[v])))
+            .zip(split_at_offsets(&mut own, &cut(&|v| block[v])))
+            .zip(&pieces)
+            .collect();
+        let mut sums: Vec<Option<NodeSums>> = vec![None; parts.len()];
+        let parts: Vec<_> = parts.into_iter().zip(sums.iter_mut()).collect();
+        system
+            .workers
+            .for_each(parts, |_, ((((by_node, p), own), nodes), sums)| {
+                *sums = scale_nodes(system, t, &w, nodes.clone(), by_node, p, own);
+            });
+        let mut complement: Vec<Vec<f64>> = t.iter().map(|t| vec![0.0; t.len()]).collect();
+        let mut log_det_p = 0.0;
+        for part in sums {
+            let part = part?;
+            log_det_p += part.log_det;
+            for (total, block) in complement.iter_mut().zip(&part.complement) {
+                total.iter_mut().zip(block).for_each(|(x, y)| *x += y);
+            }
+        }
+        complement[0] = first_complement(system, t, &l1);
+        // back to the order of the levels
+        let borders: Vec<usize> = (0..system.moments.factors[0].n_levels)
+            .step_by(LEVELS)
+            .chain([system.moments.factors[0].n_levels])
+            .collect();
+        let offsets: Vec<usize> = borders
+            .iter()
+            .map(|&j| schur.effect_start[schur.start[j]] * k1)
+            .collect();
+        system
+            .workers
+            .for_each(split_at_offsets(&mut w, &offsets), |piece, out| {
+                let mut at = 0;
+                for entry in schur.start[borders[piece]]..schur.start[borders[piece + 1]] {
+                    let size = (schur.effect_start[entry + 1] - schur.effect_start[entry]) * k1;
+                    let slot = crate::factor::y_slot(schur, entry) * k1;
+                    out[at..at + size].copy_from_slice(&by_node[slot..slot + size]);
+                    at += size;
+                }
+            });
+        let others = others(system, t, &block, &p);
+        Some(Self {
+            l1,
+            w,
+            by_node,
+            block,
+            p,
+            own,
+            others,
+            log_det_first,
+            log_det_p,
+            complement,
+        })
+    }
+
+    /// L_v of one node.
+    #[must_use]
+    pub fn node_factor(&self, v: usize) -> &[f64] {
+        &self.p[self.block[v]..self.block[v + 1]]
+    }
+
+    /// z = W~ x.
+    pub fn times(&self, system: &System, x: &[Lane], z: &mut [Lane]) {
+        let (schur, k1) = (&system.schur, system.k1());
+        let parts: Vec<&mut [Lane]> = z.chunks_mut(LEVELS * k1).collect();
+        system.workers.for_each(parts, |piece, out| {
+            wide(
+                #[inline(always)]
+                || {
+                    for (i, block) in out.chunks_exact_mut(k1).enumerate() {
+                        self.level_rows(schur, k1, piece * LEVELS + i, x, block);
+                    }
+                },
+            );
+        });
+    }
+
+    /// Rows of W~ x of one level.
+    #[inline(always)]
+    fn level_rows(&self, schur: &Schur, k1: usize, j: usize, x: &[Lane], out: &mut [Lane]) {
+        let range = schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
+        let w = &self.w[range.start * k1..range.end * k1];
+        let rows = &schur.effect_row[range];
+        if k1 == 1 {
+            out[0] = weighted_sum(w, rows, x);
+            return;
+        }
+        out.fill([0.0; LANES]);
+        for (w, &row) in w.chunks_exact(k1).zip(rows) {
+            let x = &x[row as usize];
+            for (target, w) in out.iter_mut().zip(w) {
+                add(target, *w, x);
+            }
+        }
+    }
+
+    /// out = W~'z.
+    pub fn transposed_times(&self, system: &System, z: &[Lane], out: &mut [Lane]) {
+        self.for_each_node(
+            system,
+            out,
+            #[inline(always)]
+            |v, k, out| {
+                self.gather(system, v, k, z, out);
+            },
+        );
+    }
+
+    /// out = E x, where z is W~ x.
+    pub fn off_diagonal(&self, system: &System, x: &[Lane], z: &[Lane], out: &mut [Lane]) {
+        let offset = &system.schur.offset;
+        self.for_each_node(
+            system,
+            out,
+            #[inline(always)]
+            |v, k, out| {
+                self.gather(system, v, k, z, out);
+                let own = &self.own[self.block[v]..self.block[v + 1]];
+                subtract(out, own, k, &x[offset[v]..offset[v + 1]]);
+                if !self.others.node.is_empty() {
+                    for at in self.others.start[v]..self.others.start[v + 1] {
+                        let l = self.others.node[at] as usize;
+                        subtract(out, &self.others.value[at], k, &x[offset[l]..offset[l + 1]]);
+                    }
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn for_each_node(
+        &self,
+        system: &System,
+        out: &mut [Lane],
+        f: impl Fn(usize, usize, &mut [Lane]) + Sync + Send,
+    ) {
+        let schur = &system.schur;
+        let work = pieces(schur.nodes(), NODES);
+        let offsets: Vec<usize> = std::iter::once(0)
+            .chain(work.iter().map(|nodes| schur.offset[nodes.end]))
+            .collect();
+        system
+            .workers
+            .for_each(split_at_offsets(out, &offsets), |piece, out| {
+                wide(
+                    #[inline(always)]
+                    || {
+                        let mut rest = out;
+                        for v in work[piece].clone() {
+                            let k = schur.offset[v + 1] - schur.offset[v];
+                            let (own, later) = rest.split_at_mut(k);
+                            f(v, k, own);
+                            rest = later;
+                        }
+                    },
+                );
+            });
+    }
+
+    /// Rows of W~'z of one node.
+    #[inline(always)]
+    fn gather(&self, system: &System, v: usize, k: usize, z: &[Lane], out: &mut [Lane]) {
+        let (schur, k1) = (&system.schur, system.k1());
+        let levels = &schur.incidence_level[schur.incidence_start[v]..schur.incidence_start[v + 1]];
+        let w = &self.by_node[schur.y_start[v] * k1..schur.y_start[v + 1] * k1];
+        if k == 1 && k1 == 1 {
+            out[0] = weighted_sum(w, levels, z);
+            return;
+        }
+        for (a, target) in out.iter_mut().enumerate() {
+            let mut sum = [0.0; LANES];
+            for (w, &j) in w.chunks_exact(k * k1).zip(levels) {
+                for c in 0..k1 {
+                    add(&mut sum, w[a * k1 + c], &z[j as usize * k1 + c]);
+                }
+            }
+            *target = sum;
+        }
+    }
+
+    /// Row-major rows (q2 x m) <- L_P^-1 rows or, with `transposed`, L_P^-T rows.
+    pub fn scale(&self, system: &System, rows: &mut [f64], m: usize, transposed: bool) {
+        for (v, pair) in system.schur.offset.windows(2).enumerate() {
+            let (k, block) = (pair[1] - pair[0], &mut rows[pair[0] * m..pair[1] * m]);
+            if transposed {
+                small::solve_lower_transposed_rows(self.node_factor(v), k, block, m);
+            } else {
+                small::solve_lower_rows(self.node_factor(v), k, block, m);
+            }
+        }
+    }
+
+    /// x <- L_P'x.
+    pub fn unscale(&self, system: &System, x: &mut [Lane]) {
+        for (v, pair) in system.schur.offset.windows(2).enumerate() {
+            let (k, l) = (pair[1] - pair[0], self.node_factor(v));
+            let old = x[pair[0]..pair[1]].to_vec();
+            for a in 0..k {
+                let mut sum = [0.0; LANES];
+                (a..k).for_each(|i| add(&mut sum, l[a * k + i], &old[i]));
+                x[pair[0] + a] = sum;
+            }
+        }
+    }
+
+    /// B <- L^-1 B as far as the first factor goes, and the other rows less W'B: (L_1^-1 B_1, L_P^-1 (B_2 - W'L_1^-1 B_1)).
+    pub fn forward(&self, system: &System, rows: &mut Rows) {
+        let (k1, m) = (system.k1(), rows.m);
+        if m == 0 {
+            return;
+        }
+        let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
+        system.workers.for_each(parts, |piece, part| {
+            for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
+                let j = piece * LEVELS + i;
+                small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+            }
+        });
+        self.scale(system, &mut rows.rest, m, false);
+        let mut product = vec![[0.0; LANES]; system.schur.q2];
+        for from in (0..m).step_by(LANES) {
+            self.transposed_times(system, &lanes(&rows.first, m, from), &mut product);
+            let width = LANES.min(m - from);
+            for (row, lane) in rows.rest.chunks_exact_mut(m).zip(&product) {
+                let row = &mut row[from..from + width];
+                row.iter_mut().zip(lane).for_each(|(x, y)| *x -= y);
+            }
+        }
+    }
+
+    /// The way back from (L_1^-1 B_1, (I - E)^-1 ...) to M^-1 B.
+    pub fn backward(&self, system: &System, rows: &mut Rows) {
+        let (k1, m) = (system.k1(), rows.m);
+        if m == 0 {
+            return;
+        }
+        let mut product = vec![[0.0; LANES]; system.q1()];
+        for from in (0..m).step_by(LANES) {
+            self.times(system, &lanes(&rows.rest, m, from), &mut product);
+            let width = LANES.min(m - from);
+            for (row, lane) in rows.first.chunks_exact_mut(m).zip(&product) {
+                let row = &mut row[from..from + width];
+                row.iter_mut().zip(lane).for_each(|(x, y)| *x -= y);
+            }
+        }
+        let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
+        system.workers.for_each(parts, |piece, part| {
+            for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
+                let j = piece * LEVELS + i;
+                let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+                small::solve_lower_transposed_rows(l, k1, block, m);
+            }
+        });
+        self.scale(system, &mut rows.rest, m, true);
+    }
+
+    /// tr(E^2) and sum_j L_j^-T W~_j E W~_j' L_j^-1, k1 x k1: the only quantities that need all pairs of neighbours.
+    #[must_use]
+    pub fn pair_sums(&self, system: &System) -> (f64, Vec<f64>) {
+        let (schur, k1) = (&system.schur, system.k1());
+        let work = pieces(schur.nodes(), NODES);
+        let parts = system.workers.map(work.len(), |piece| {
+            let mut column = vec![0.0; schur.q2];
+            let mut total = vec![0.0; k1 * k1 + 1];
+            for v in work[piece].clone() {
+                system.workers.check();
+                for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                    self.column_below(schur, k1, v, a, &mut column);
+                    self.column_products(schur, k1, v, a, &column, &mut total);
+                    self.clear_column(schur, v, &mut column);
+                }
+            }
+            total
+        });
+        let mut total = vec![0.0; k1 * k1 + 1];
+        for part in parts {
+            total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
+        }
+        // rows below stand for those beside as well
+        let first = (0..k1 * k1)
+            .map(|e| total[e] + total[(e % k1) * k1 + e / k1])
+            .collect();
+        (2.0 * total[k1 * k1], first)
+    }
+
+    /// Entries of E below the diagonal block of node v, in the column of its effect a.
+    fn column_below(&self, schur: &Schur, k1: usize, v: usize, a: usize, column: &mut [f64]) {
+        let k = schur.offset[v + 1] - schur.offset[v];
+        for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+            let from = schur.effect_start[schur.incidence[x]];
+            let to = schur.effect_start[schur.start[schur.incidence_level[x] as usize + 1]];
+            let own = &self.w[(from + a) * k1..(from + a + 1) * k1];
+            let rows = &schur.effect_row[from + k..to];
+            if k1 == 1 {
+                for (w, &row) in self.w[from + k..to].iter().zip(rows) {
+                    column[row as usize] += own[0] * w;
+                }
+            } else {
+                for (w, &row) in self.w[(from + k) * k1..to * k1].chunks_exact(k1).zip(rows) {
+                    column[row as usize] += w.iter().zip(own).map(|(x, y)| x * y).sum::<f64>();
+                }
+            }
+        }
+        if !self.others.node.is_empty() {
+            for at in self.others.start[v]..self.others.start[v + 1] {
+                let l = self.others.node[at] as usize;
+                if l > v {
+                    for (i, row) in (schur.offset[l]..schur.offset[l + 1]).enumerate() {
+                        column[row] -= self.others.value[at][i * k + a];
+                    }
+                }
+            }
+        }
+    }
+
+    fn column_products(
+        &self,
+        schur: &Schur,
+        k1: usize,
+        v: usize,
+        a: usize,
+        column: &[f64],
+        total: &mut [f64],
+    ) {
+        let k = schur.offset[v + 1] - schur.offset[v];
+        let mut sum = vec![0.0; k1];
+        let mut own = vec![0.0; k1];
+        for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+            let j = schur.incidence_level[x] as usize;
+            let from = schur.effect_start[schur.incidence[x]];
+            let to = schur.effect_start[schur.start[j + 1]];
+            let rows = &schur.effect_row[from + k..to];
+            own.copy_from_slice(&self.w[(from + a) * k1..(from + a + 1) * k1]);
+            if k1 == 1 {
+                sum[0] = self.w[from + k..to]
+                    .iter()
+                    .zip(rows)
+                    .map(|(w, &row)| w * column[row as usize])
+                    .sum();
+            } else {
+                sum.fill(0.0);
+                for (w, &row) in self.w[(from + k) * k1..to * k1].chunks_exact(k1).zip(rows) {
+                    let e = column[row as usize];
+                    sum.iter_mut().zip(w).for_each(|(s, w)| *s += w * e);
+                }
+            }
+            total[k1 * k1] += sum.iter().zip(&own).map(|(x, y)| x * y).sum::<f64>();
+            let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+            small::solve_lower_transposed(l, k1, &mut sum);
+            small::solve_lower_transposed(l, k1, &mut own);
+            for (c, y) in own.iter().enumerate() {
+                for (i, x) in sum.iter().enumerate() {
+                    total[c * k1 + i] += x * y;
+                }
+            }
+        }
+        if !self.others.node.is_empty() {
+            for at in self.others.start[v]..self.others.start[v + 1] {
+                let l = self.others.node[at] as usize;
+                if l > v {
+                    for (i, row) in (schur.offset[l]..schur.offset[l + 1]).enumerate() {
+                        total[k1 * k1] -= self.others.value[at][i * k + a] * column[row];
+                    }
+                }
+            }
+        }
+    }
+
+    fn clear_column(&self, schur: &Schur, v: usize, column: &mut [f64]) {
+        let touched: usize = (schur.incidence_start[v]..schur.incidence_start[v + 1])
+            .map(|x| {
+                schur.effect_start[schur.start[schur.incidence_level[x] as usize + 1]]
+                    - schur.effect_start[schur.incidence[x]]
+            })
+            .sum();
+        if 4 * touched > schur.q2 || !self.others.node.is_empty() {
+            column[schur.offset[v]..].fill(0.0);
+            return;
+        }
+        for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+            let from = schur.effect_start[schur.incidence[x]];
+            let to = schur.effect_start[schur.start[schur.incidence_level[x] as usize + 1]];
+            for &row in &schur.effect_row[from..to] {
+                column[row as usize] = 0.0;
+            }
+        }
+    }
+
+    /// sum_j L_j^-T W~_j W~_j' L_j^-1, k1 x k1.
+    #[must_use]
+    pub fn first_products(&self, system: &System) -> Vec<f64> {
+        let (schur, k1) = (&system.schur, system.k1());
+        let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
+        let parts = system.workers.map(levels.len(), |piece| {
+            let mut total = vec![0.0; k1 * k1];
+            let mut row = vec![0.0; k1];
+            for j in levels[piece].clone() {
+                let range =
+                    schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
+                for w in self.w[range.start * k1..range.end * k1].chunks_exact(k1) {
+                    row.copy_from_slice(w);
+                    let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+                    small::solve_lower_transposed(l, k1, &mut row);
+                    for (c, y) in row.iter().enumerate() {
+                        for (i, x) in row.iter().enumerate() {
+                            total[c * k1 + i] += x * y;
+                        }
+                    }
+                }
+            }
+            total
+        });
+        let mut total = vec![0.0; k1 * k1];
+        for part in parts {
+            total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
+        }
+        total
+    }
+
+    /// For each lane sum_j L_j^-T (W~_j x)(W~_j y)'L_j^-1, where the products with W~ are given: k1 x k1 lanes.
+    #[must_use]
+    pub fn first_outer(&self, system: &System, x: &[Lane], y: &[Lane]) -> Vec<Lane> {
+        let k1 = system.k1();
+        let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
+        let parts = system.workers.map(levels.len(), |piece| {
+            let mut total = vec![[0.0; LANES]; k1 * k1];
+            let (mut a, mut b) = (vec![0.0; k1 * LANES], vec![0.0; k1 * LANES]);
+            for j in levels[piece].clone() {
+                let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+                for (to, from) in [(&mut a, x), (&mut b, y)] {
+                    for (row, lane) in to.chunks_exact_mut(LANES).zip(&from[j * k1..(j + 1) * k1]) {
+                        row.copy_from_slice(lane);
+                    }
+                    small::solve_lower_transposed_rows(l, k1, to, LANES);
+                }
+                outer(&a, &b, k1, &mut total);
+            }
+            total
+        });
+        sum_lanes(parts, k1 * k1)
+    }
+
+    /// For each factor and lane sum_v L_v^-T x_v y_v' L_v^-1, k x k lanes; nothing for the first factor.
+    #[must_use]
+    pub fn rest_outer(&self, system: &System, x: &[Lane], y: &[Lane]) -> Vec<Vec<Lane>> {
+        let (schur, moments) = (&system.schur, &system.moments);
+        let mut total: Vec<Vec<Lane>> = moments
+            .factors
+            .iter()
+            .map(|f| vec![[0.0; LANES]; f.k * f.k])
+            .collect();
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (v, &(f, _)) in schur.node.iter().enumerate() {
+            let k = moments.factors[f].k;
+            for (to, from) in [(&mut a, x), (&mut b, y)] {
+                to.clear();
+                from[schur.offset[v]..schur.offset[v + 1]]
+                    .iter()
+                    .for_each(|lane| to.extend_from_slice(lane));
+                small::solve_lower_transposed_rows(self.node_factor(v), k, to, LANES);
+            }
+            outer(&a, &b, k, &mut total[f]);
+        }
+        total
+    }
+}
+
+/// total[c k + i] += a_i b_c for row-major a and b (k x LANES).
+fn outer(a: &[f64], b: &[f64], k: usize, total: &mut [Lane]) {
+    for c in 0..k {
+        for i in 0..k {
+            let (x, y) = (
+                &a[i * LANES..(i + 1) * LANES],
+                &b[c * LANES..(c + 1) * LANES],
+            );
+            for ((t, x), y) in total[c * k + i].iter_mut().zip(x).zip(y) {
+                *t += x * y;
+            }
+        }
+    }
+}
+
+fn sum_lanes(parts: Vec<Vec<Lane>>, n: usize) -> Vec<Lane> {
+    let mut total = vec![[0.0; LANES]; n];
+    for part in parts {
+        for (x, y) in total.iter_mut().zip(&part) {
+            add(x, 1.0, y);
+        }
+    }
+    total
+}
+
+/// sum += w x.
+#[inline(always)]
+fn add(sum: &mut Lane, w: f64, x: &Lane) {
+    for (s, x) in sum.iter_mut().zip(x) {
+        *s += w * x;
+    }
+}
+
+/// sum of w x[row].
+#[inline(always)]
+fn weighted_sum(w: &[f64], rows: &[u32], x: &[Lane]) -> Lane {
+    let mut sum = [0.0; LANES];
+    for (w, &row) in w.iter().zip(rows) {
+        add(&mut sum, *w, &x[row as usize]);
+    }
+    sum
+}
+
+/// out -= B x for a block of k rows, column-major.
+#[inline(always)]
+fn subtract(out: &mut [Lane], b: &[f64], k: usize, x: &[Lane]) {
+    for (column, x) in b.chunks_exact(k).zip(x) {
+        for (target, b) in out.iter_mut().zip(column) {
+            add(target, -b, x);
+        }
+    }
+}
+
+/// Columns `from..` of row-major rows, with zeros where there are none.
+#[must_use]
+pub fn lanes(rows: &[f64], m: usize, from: usize) -> Vec<Lane> {
+    let width = LANES.min(m - from);
+    rows.chunks_exact(m)
+        .map(|row| {
+            let mut lane = [0.0; LANES];
+            lane[..width].copy_from_slice(&row[from..from + width]);
+            lane
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone)]
+struct NodeSums {
+    log_det: f64,
+    complement: Vec<Vec<f64>>,
+}
+
+/// P_v, its factor, W~ and C_v of some nodes.
+fn scale_nodes(
+    system: &System,
+    t: &[Vec<f64>],
+    w: &[f64],
+    nodes: Range<usize>,
+    by_node: &mut [f64],
+    p: &mut [f64],
+    own: &mut [f64],
+) -> Option<NodeSums> {
+    let (schur, k1) = (&system.schur, system.k1());
+    let mut sums = NodeSums {
+        log_det: 0.0,
+        complement: t.iter().map(|t| vec![0.0; t.len()]).collect(),
+    };
+    let (mut at_w, mut at_block) = (0, 0);
+    for v in nodes {
+        let (f, level) = schur.node[v];
+        let k = system.moments.factors[f].k;
+        let count = schur.incidence_start[v + 1] - schur.incidence_start[v];
+        let rows = &mut by_node[at_w..at_w + count * k * k1];
+        for (i, x) in (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate() {
+            let from = schur.effect_start[schur.incidence[x]] * k1;
+            rows[i * k * k1..(i + 1) * k * k1].copy_from_slice(&w[from..from + k * k1]);
+        }
+        // N_v = T'A_vv T - sum_j W_jv'W_jv, P_v = I + N_v
+        let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+        let mut half = vec![0.0; k * k];
+        let mut n = vec![0.0; k * k];
+        small::mul_nn(zz, &t[f], k, k, k, &mut half);
+        small::mul_tn(&t[f], &half, k, k, k, &mut n);
+        for w in rows.chunks_exact(k * k1) {
+            for c in 0..k {
+                for a in 0..k {
+                    n[c * k + a] -= (0..k1).map(|i| w[a * k1 + i] * w[c * k1 + i]).sum::<f64>();
+                }
+            }
+        }
+        let l = &mut p[at_block..at_block + k * k];
+        l.copy_from_slice(&n);
+        (0..k).for_each(|a| l[a * k + a] += 1.0);
+        if !small::cholesky(l, k) {
+            return None;
+        }
+        sums.log_det += 2.0 * (0..k).map(|a| l[a * k + a].ln()).sum::<f64>();
+        // P^-1 N, then T^-T N P^-1
+        for c in 0..k {
+            let column = &mut n[c * k..(c + 1) * k];
+            small::solve_lower(l, k, column);
+            small::solve_lower_transposed(l, k, column);
+        }
+        for i in 0..k {
+            // entry (c, i) of N P^-1 is entry (i, c) of P^-1 N
+            let mut column: Vec<f64> = (0..k).map(|c| n[c * k + i]).collect();
+            small::solve_lower_transposed(&t[f], k, &mut column);
+            for (x, y) in sums.complement[f][i * k..(i + 1) * k]
+                .iter_mut()
+                .zip(&column)
+            {
+                *x += y;
+            }
+        }
+        // W~_jv = W_jv L_v^-T: rows of W~' = L_v^-1 W'
+        let c_block = &mut own[at_block..at_block + k * k];
+        for w in rows.chunks_exact_mut(k * k1) {
+            small::solve_lower_rows(l, k, w, k1);
+            for c in 0..k {
+                for a in 0..k {
+                    c_block[c * k + a] +=
+                        (0..k1).map(|i| w[a * k1 + i] * w[c * k1 + i]).sum::<f64>();
+                }
+            }
+        }
+        at_w += count * k * k1;
+        at_block += k * k;
+    }
+    Some(sums)
+}
+
+/// sum_j A_jj T D_j^-1.
+fn first_complement(system: &System, t: &[Vec<f64>], l1: &[f64]) -> Vec<f64> {
+    let (k, factor) = (system.k1(), &system.moments.factors[0]);
+    let mut total = vec![0.0; k * k];
+    let mut product = vec![0.0; k * k];
+    for (a, l) in factor.zz.chunks_exact(k * k).zip(l1.chunks_exact(k * k)) {
+        small::mul_nn(a, &t[0], k, k, k, &mut product);
+        for i in 0..k {
+            let mut row: Vec<f64> = (0..k).map(|c| product[c * k + i]).collect();
+            small::solve_lower(l, k, &mut row);
+            small::solve_lower_transposed(l, k, &mut row);
+            (0..k).for_each(|c| total[c * k + i] += row[c]);
+        }
+    }
+    total
+}
+
+fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others {
+    let (schur, moments) = (&system.schur, &system.moments);
+    let nodes = schur.nodes();
+    let mut start = vec![0; nodes + 1];
+    if schur.later.is_empty() {
+        return Others {
+            start,
+            node: Vec::new(),
+            value: Vec::new(),
+        };
+    }
+    for v in 0..nodes {
+        start[v + 1] += schur.later_start[v + 1] - schur.later_start[v];
+        for &l in &schur.later[schur.later_start[v]..schur.later_start[v + 1]] {
+            start[l as usize + 1] += 1;
+        }
+    }
+    (0..nodes).for_each(|v| start[v + 1] += start[v]);
+    let mut next = start.clone();
+    let mut node = vec![0; start[nodes]];
+    let mut value = vec![Vec::new(); start[nodes]];
+    for v in 0..nodes {
+        let f = schur.node[v].0;
+        let k = moments.factors[f].k;
+        for at in schur.later_start[v]..schur.later_start[v + 1] {
+            let l = schur.later[at] as usize;
+            let g = schur.node[l].0;
+            let kg = moments.factors[g].k;
+            let (source, own_rows) = schur.later_source[at];
+            let stored = system.block(source);
+            // L_v^-1 T_v' A_vl T_l L_l^-T, rows of v
+            let a: Vec<f64> = (0..k * kg)
+                .map(|e| {
+                    if own_rows {
+                        stored[e]
+                    } else {
+                        stored[(e % k) * kg + e / k]
+                    }
+                })
+                .collect();
+            let mut half = vec![0.0; k * kg];
+            let mut s = vec![0.0; k * kg];
+            small::mul_nn(&a, &t[g], k, kg, kg, &mut half);
+            small::mul_tn(&t[f], &half, k, k, kg, &mut s);
+            for column in s.chunks_exact_mut(k) {
+                small::solve_lower(&p[block[v]..block[v + 1]], k, column);
+            }
+            // column-major k x kg read row by row is its transpose: L_l^-1 times it
+            small::solve_lower_rows(&p[block[l]..block[l + 1]], kg, &mut s, k);
+            let transposed = (0..k * kg).map(|e| s[(e % kg) * k + e / kg]).collect();
+            (node[next[v]], node[next[l]]) = (l as u32, v as u32);
+            (value[next[v]], value[next[l]]) = (s, transposed);
+            next[v] += 1;
+            next[l] += 1;
+        }
+    }
+    Others { start, node, value }
+}

@@ -1,0 +1,328 @@
+use super::*;
+use crate::fit::{fit, fit_planned, prepare, RowResults};
+use crate::optimize::Objective;
+use crate::options::{Options, Solver};
+use crate::parallel::StopFlag;
+use crate::plan::Plan;
+use crate::result::{Fit, Path};
+use crate::terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+
+/// Uniform numbers in (-1, 1).
+struct Uniform(u64);
+
+impl Uniform {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(1);
+        (mix(self.0 << 7) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
+    fn level(&mut self, n: usize, skew: f64) -> usize {
+        let u = (0.5 * (self.next() + 1.0)).powf(skew);
+        ((u * n as f64) as usize).min(n - 1)
+    }
+}
+
+/// Crossed factors with the given numbers of levels; the first has a random slope where `slope`, the second too.
+struct Example {
+    y: Vec<f64>,
+    x: Vec<f64>,
+    codes: Vec<Vec<i32>>,
+    levels: Vec<usize>,
+    slope: bool,
+}
+
+impl Example {
+    fn new(n: usize, levels: &[usize], slope: bool, skew: f64) -> Self {
+        let mut u = Uniform(levels.iter().sum::<usize>() as u64);
+        let effects: Vec<Vec<[f64; 2]>> = levels
+            .iter()
+            .map(|&l| (0..l).map(|_| [u.next(), 0.5 * u.next()]).collect())
+            .collect();
+        let mut codes = vec![Vec::new(); levels.len()];
+        let (mut x, mut y) = (vec![1.0; n], Vec::new());
+        for i in 0..n {
+            let z = u.next();
+            let mut mean = 1.0 + z;
+            for (f, &l) in levels.iter().enumerate() {
+                let level = if i < l { i } else { u.level(l, skew) };
+                codes[f].push(level as i32 + 1);
+                mean += effects[f][level][0];
+                if slope && f < 2 {
+                    mean += z * effects[f][level][1];
+                }
+            }
+            x.push(z);
+            y.push(mean + u.next() + u.next());
+        }
+        Self {
+            y,
+            x,
+            codes,
+            levels: levels.to_vec(),
+            slope,
+        }
+    }
+
+    fn data(&self) -> ModelData<'_> {
+        ModelData {
+            y: &self.y,
+            x: Column::of_matrix(&self.x, self.y.len(), 2),
+            p: 2,
+            weights: None,
+            offset: None,
+            factors: self
+                .codes
+                .iter()
+                .zip(&self.levels)
+                .map(|(codes, &n_levels)| GroupingFactor {
+                    codes,
+                    n_levels,
+                    precision: None,
+                })
+                .collect(),
+            terms: (0..self.levels.len())
+                .map(|factor| RandomTerm {
+                    factor,
+                    columns: if self.slope && factor < 2 {
+                        vec![Column::Constant, Column::Values(&self.x[self.y.len()..])]
+                    } else {
+                        vec![Column::Constant]
+                    },
+                    structure: Structure::Unstructured,
+                })
+                .collect(),
+            residual: None,
+        }
+    }
+
+    fn fit(&self, solver: Solver, threads: usize) -> Fit {
+        let options = Options {
+            solver,
+            threads,
+            ..Options::default()
+        };
+        fit(&self.data(), &options, &|| false).unwrap()
+    }
+
+    /// Criterion and gradient at T = 0.4 I (with 0.1 below), and of each of some estimators with their standard errors.
+    fn compare(&self, seeds: std::ops::Range<u64>, pairs: bool) {
+        let data = self.data();
+        let prepared = prepare(&data, &Options::default(), &StopFlag::default()).unwrap();
+        let center = vec![Vec::new(); prepared.layout.len()];
+        let theta: Vec<f64> = prepared
+            .parameters
+            .list
+            .iter()
+            .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
+            .collect();
+        let never = || false;
+        let mut exact = prepared.criterion(&center, true, &never);
+        let value = exact.value(&theta).unwrap();
+        let gradient = exact.latest().unwrap().derivatives.gradient.clone();
+        let information = exact.latest().unwrap().derivatives.information.clone();
+        let m = theta.len();
+        let mut sums = vec![(0.0, 0.0); m + 1];
+        for seed in seeds {
+            let mut criterion = prepared.criterion(&center, true, &never);
+            let mut estimator = Estimator::with_seed(&prepared.system, seed);
+            estimator.with_pairs = pairs;
+            criterion.estimator = Some(estimator);
+            let own = criterion.value(&theta).unwrap();
+            let latest = criterion.latest().unwrap();
+            let slopes = latest.derivatives.gradient.clone();
+            for (a, b) in latest.derivatives.information.iter().zip(&information) {
+                assert!((a - b).abs() < 1e-6 * (1.0 + b.abs()), "{a} {b}");
+            }
+            let estimator = criterion.estimator.as_ref().unwrap();
+            let covariance = estimator.gradient_covariance();
+            sums[m].0 += own - value;
+            sums[m].1 += estimator.value_error(&theta).powi(2);
+            for a in 0..m {
+                sums[a].0 += slopes[a] - gradient[a];
+                sums[a].1 += covariance[a * m + a];
+            }
+        }
+        for (i, (error, variance)) in sums.iter().enumerate() {
+            assert!(
+                error.abs() < 4.0 * variance.sqrt() + 1e-6 * value.abs().sqrt(),
+                "{i}: {error} {}",
+                variance.sqrt()
+            );
+        }
+    }
+}
+
+#[test]
+fn estimates_are_unbiased_two_factors() {
+    Example::new(4000, &[300, 120], false, 1.0).compare(0..40, true);
+}
+
+#[test]
+fn estimates_are_unbiased_without_pairs() {
+    Example::new(4000, &[300, 120], false, 1.0).compare(0..40, false);
+}
+
+#[test]
+fn estimates_are_unbiased_uneven() {
+    Example::new(4000, &[600, 400], false, 3.0).compare(0..40, true);
+}
+
+#[test]
+fn estimates_are_unbiased_slopes_three_factors() {
+    Example::new(6000, &[300, 120, 60], true, 2.0).compare(0..40, true);
+    Example::new(6000, &[300, 120, 60], true, 2.0).compare(0..40, false);
+}
+
+/// Differences of theta in standard errors, from the certificate's Hessian.
+fn distance(a: &Fit, b: &Fit) -> f64 {
+    let m = a.theta.len();
+    let h = &a.certificate.hessian;
+    (0..m)
+        .map(|i| (a.theta[i] - b.theta[i]).abs() * h[i * m + i].sqrt())
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn estimated_fits_come_close_to_exact_ones() {
+    for example in [
+        Example::new(6000, &[400, 300], false, 1.0),
+        Example::new(6000, &[900, 500], false, 3.0),
+        Example::new(8000, &[300, 200, 100], true, 1.5),
+    ] {
+        let exact = example.fit(Solver::Exact, 1);
+        let own = example.fit(Solver::Iterative, 1);
+        let chance = &own.certificate.monte_carlo;
+        assert_eq!(own.certificate.path, Path::Iterative);
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(chance.vectors == 16 && chance.criterion > 0.0);
+        let error = own.criterion - exact.criterion;
+        assert!(
+            error.abs() < 5.0 * chance.criterion + 1e-6,
+            "{error} {}",
+            chance.criterion
+        );
+        assert!(distance(&exact, &own) < 0.05, "{}", distance(&exact, &own));
+        for ((x, y), s) in own.theta.iter().zip(&exact.theta).zip(&chance.theta) {
+            assert!((x - y).abs() < 6.0 * s + 1e-6, "{x} {y} {s}");
+        }
+        for (x, y) in [
+            (&own.beta, &exact.beta),
+            (&own.u, &exact.u),
+            (&own.rx, &exact.rx),
+        ] {
+            for (x, y) in x.iter().zip(y) {
+                assert!((x - y).abs() < 1e-2 * (0.1 + y.abs()), "{x} {y}");
+            }
+        }
+    }
+}
+
+/// A fit as by cost, but with estimates on the way whatever the cost.
+fn walked(example: &Example, plan: Plan) -> Fit {
+    let data = example.data();
+    let options = Options::default();
+    let prepared = prepare(&data, &options, &StopFlag::default()).unwrap();
+    let (mut fitted, mut residuals) = (vec![0.0; data.n()], vec![0.0; data.n()]);
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    fit_planned(&data, &options, prepared, plan, rows, false, &|| false)
+        .unwrap()
+        .0
+}
+
+#[test]
+fn anchored_fits_are_exact() {
+    for example in [
+        Example::new(6000, &[400, 300], false, 1.0),
+        Example::new(6000, &[900, 500], false, 3.0),
+        Example::new(8000, &[300, 200, 100], true, 1.5),
+    ] {
+        let exact = example.fit(Solver::Exact, 1);
+        let own = walked(&example, Plan::Walk);
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(
+            (own.criterion - exact.criterion).abs() < 1e-7,
+            "{}",
+            own.criterion - exact.criterion
+        );
+        assert!(distance(&exact, &own) < 1e-5, "{}", distance(&exact, &own));
+        for (x, y) in [
+            (&own.beta, &exact.beta),
+            (&own.u, &exact.u),
+            (&own.rx, &exact.rx),
+        ] {
+            for (x, y) in x.iter().zip(y) {
+                assert!((x - y).abs() < 1e-5 * (0.1 + y.abs()), "{x} {y}");
+            }
+        }
+        let value = walked(&example, Plan::Value);
+        assert_eq!(value.certificate.path, Path::ExactValue);
+        let error = value.criterion - exact.criterion;
+        assert!(error > -1e-7 && error < 1e-3, "{error}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_estimates() {
+    let example = Example::new(60_000, &[4000, 3000], false, 2.0);
+    let fits: Vec<Fit> = [1, 2, 4]
+        .into_iter()
+        .map(|threads| example.fit(Solver::Iterative, threads))
+        .collect();
+    for other in &fits[1..] {
+        assert!(fits[0].criterion.to_bits() == other.criterion.to_bits());
+        assert_eq!(fits[0].theta, other.theta);
+        assert_eq!(fits[0].u, other.u);
+        assert_eq!(fits[0].certificate.hessian, other.certificate.hessian);
+        assert_eq!(
+            fits[0].certificate.monte_carlo.theta,
+            other.certificate.monte_carlo.theta
+        );
+    }
+}
+
+#[test]
+fn variances_of_zero_and_one_dominant_level() {
+    // no effects of the second factor, whose variance is zero then with this seed; most rows in one level of it
+    let mut example = Example::new(5000, &[300, 200], false, 1.0);
+    let mut u = Uniform(7);
+    for i in 0..5000 {
+        if i >= 200 && u.next() > -0.6 {
+            example.codes[1][i] = 7;
+        }
+        example.y[i] = f64::from(example.codes[0][i] % 7) + u.next() + u.next();
+    }
+    let exact = example.fit(Solver::Exact, 1);
+    for own in [
+        example.fit(Solver::Iterative, 1),
+        walked(&example, Plan::Walk),
+    ] {
+        assert_eq!(own.certificate.status, exact.certificate.status);
+        assert!(
+            (own.criterion - exact.criterion).abs() < 0.01,
+            "{} {}",
+            own.criterion,
+            exact.criterion
+        );
+        for (x, y) in own.theta.iter().zip(&exact.theta) {
+            assert!((x - y).abs() < 1e-3, "{x} {y}");
+        }
+    }
+    assert!(exact.theta[1] == 0.0, "{:?}", exact.theta);
+}
+
+#[test]
+fn a_walk_can_be_interrupted() {
+    let example = Example::new(60_000, &[4000, 3000], false, 2.0);
+    let options = Options {
+        solver: Solver::Iterative,
+        ..Options::default()
+    };
+    let result = fit(&example.data(), &options, &|| true);
+    assert!(matches!(
+        result,
+        Err(crate::error::EngineError::Interrupted)
+    ));
+}
