@@ -55,6 +55,9 @@ inform_solver <- function(certificate) {
 monte_carlo_errors <- function(certificate) {
   chance <- certificate$monte_carlo
   theta <- chance$theta
+  if (isTRUE(all(c(chance$criterion, theta) == 0))) {
+    return("no Monte-Carlo error is left")
+  }
   paste0(
     "Monte-Carlo standard error of the criterion ", format_magnitude(chance$criterion),
     if (length(theta)) paste0(", of theta ", if (length(theta) > 1L) "at most ",

@@ -116,6 +116,10 @@ impl Objective for Centred<'_, '_> {
         (gradient, hessian, is_exact)
     }
 
+    fn learns(&self) -> bool {
+        self.criterion.learns()
+    }
+
     fn scale(&self, z: &[f64]) -> Vec<f64> {
         let unit = self.unit(z);
         let scale = self.criterion.scale(&self.expand(z));

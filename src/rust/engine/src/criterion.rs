@@ -715,6 +715,14 @@ impl Objective for Criterion<'_> {
         }
     }
 
+    /// Average information misses what bends in the parameters of correlations.
+    fn learns(&self) -> bool {
+        let structures = &self.parameters.structures;
+        self.residual.is_some()
+            || self.estimator.is_some()
+            || structures.iter().any(|s| s.linear().is_none())
+    }
+
     fn scale(&self, x: &[f64]) -> Vec<f64> {
         let n = self.system().moments.n as f64;
         let unit = self.unit(x);

@@ -26,6 +26,12 @@ const VERY_LONG: f64 = 4e13;
 /// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
 const SHORT: f64 = 3e8;
 
+/// Operations of a factor and its inverse below which it is not worth walking around them.
+const MODERATE: f64 = 3e10;
+
+/// Evaluations of a walk by estimates after which the rest is done by factorisations.
+const STEPS: usize = 40;
+
 /// Factorisations of a walk after which the rest is done by them alone.
 const ANCHORS: usize = 2;
 
@@ -69,7 +75,8 @@ impl Plan {
             return Self::Value;
         }
         let exact = system.schur.work(system.k1());
-        if optimize && exact > SHORT && exact > 3.0 * evaluation_work(system) {
+        let long = exact > SHORT && size(system).1 > MODERATE;
+        if optimize && long && exact > 3.0 * evaluation_work(system) {
             Self::Walk
         } else {
             Self::Exact
@@ -124,7 +131,11 @@ pub(crate) fn estimated_optimum(
     plan: Plan,
 ) -> Result<Run, EngineError> {
     criterion.estimate();
-    let run = match optimum(criterion, theta, options) {
+    let steps = match plan {
+        Plan::Walk => short(options),
+        _ => options.clone(),
+    };
+    let run = match optimum(criterion, theta, &steps) {
         Err(EngineError::PerfectFit) if plan == Plan::Walk => {
             let _ = criterion.give_up_estimator();
             return optimum(criterion, theta, options);
@@ -179,7 +190,7 @@ fn anchored_optimum(
         if !evaluated(criterion, &x) || criterion.anchor(estimated, true).is_none() {
             break;
         }
-        run = continued(criterion, run, options)?;
+        run = continued(criterion, run, &short(options))?;
         let done = run.status == Status::Converged && precise(criterion, &run.outcome.x, options);
         if done || run.status == Status::TimeLimit {
             return Ok(run);
@@ -187,6 +198,14 @@ fn anchored_optimum(
     }
     let _ = criterion.give_up_estimator();
     continued(criterion, run, options)
+}
+
+/// Options of a walk that leaves what takes it long to factorisations.
+fn short(options: &Options) -> Options {
+    Options {
+        max_evaluations: options.max_evaluations.min(STEPS),
+        ..options.clone()
+    }
 }
 
 /// Minimises again from the end of a run.

@@ -197,6 +197,10 @@ impl Objective for Restricted<'_, '_> {
         )
     }
 
+    fn learns(&self) -> bool {
+        self.criterion.learns()
+    }
+
     fn scale(&self, z: &[f64]) -> Vec<f64> {
         let x = self.restriction.expand(z);
         self.restriction.scale(&self.criterion.scale(&x))

@@ -23,6 +23,9 @@ pub trait Objective {
     /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact;
     /// `exact` asks for it if that is affordable.
     fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool);
+    /// Whether what a Hessian that is not exact misses is worth learning from the steps: a good model of it is better left
+    /// alone while steps are long.
+    fn learns(&self) -> bool;
     /// Natural size of each variable at `x`, positive.
     fn scale(&self, x: &[f64]) -> Vec<f64>;
     /// Size of rounding errors in the value `f`.
@@ -273,7 +276,7 @@ pub fn minimize(
     loop {
         let scale = objective.scale(&out.x);
         let (gradient, hessian, is_exact) = objective.derivatives(exact);
-        let hessian = if is_exact {
+        let hessian = if is_exact || !objective.learns() {
             hessian
         } else {
             secant.corrected(&out.x, &gradient, hessian, &scale)
