@@ -364,14 +364,14 @@ impl<'a> Criterion<'a> {
                 .at_residual
                 .as_ref()
                 .map_or(self.base, |state| &state.system);
+            let point = Point {
+                parameters: self.parameters,
+                theta: &self.point,
+                reml: self.reml,
+                precision,
+                profiled: self.known_sigma2.is_none(),
+            };
             if let Some(estimator) = &mut self.estimator {
-                let point = Point {
-                    parameters: self.parameters,
-                    theta: &self.point,
-                    reml: self.reml,
-                    precision,
-                    profiled: self.known_sigma2.is_none(),
-                };
                 let factor = self.factor.as_ref()?;
                 let (solution, derivatives) = estimator.derivatives(system, factor, point)?;
                 self.latest = Some(Latest {
@@ -386,13 +386,6 @@ impl<'a> Criterion<'a> {
             let factor = self.factor.as_mut()?;
             let inverse = factor.selected_inverse(system, self.spare.take());
             let solution = solve(system, factor);
-            let point = Point {
-                parameters: self.parameters,
-                theta: &self.point,
-                reml: self.reml,
-                precision,
-                profiled: self.known_sigma2.is_none(),
-            };
             let state = self.residual.zip(self.at_residual.as_ref());
             let rows = state.map(|(part, _)| part.solution(system, factor, &solution));
             let at_residual = state

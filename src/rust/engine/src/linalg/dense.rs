@@ -77,7 +77,16 @@ pub fn add_outer(a: &[f64], b: &[f64], m: usize, out: &mut [f64]) {
 
 /// Lower triangle of C += alpha A'A for row-major A (m x r) into column-major `out` (r x r).
 pub fn add_gram(a: &[f64], m: usize, r: usize, alpha: f64, out: &mut [f64]) {
-    let a = MatRef::from_row_major_slice(a, m, r);
+    add_gram_of(MatRef::from_row_major_slice(a, m, r), alpha, out);
+}
+
+/// Lower triangle of C += A'A for column-major A (m x r) into column-major `out` (r x r).
+pub fn add_gram_of_columns(a: &[f64], m: usize, r: usize, out: &mut [f64]) {
+    add_gram_of(MatRef::from_column_major_slice(a, m, r), 1.0, out);
+}
+
+fn add_gram_of(a: MatRef<'_, f64>, alpha: f64, out: &mut [f64]) {
+    let r = a.ncols();
     triangular::matmul(
         MatMut::from_column_major_slice_mut(out, r, r),
         BlockStructure::TriangularLower,
@@ -87,22 +96,6 @@ pub fn add_gram(a: &[f64], m: usize, r: usize, alpha: f64, out: &mut [f64]) {
         a,
         BlockStructure::Rectangular,
         alpha,
-        Par::Seq,
-    );
-}
-
-/// Lower triangle of C += A'A for column-major A (m x r) into column-major `out` (r x r).
-pub fn add_gram_of_columns(a: &[f64], m: usize, r: usize, out: &mut [f64]) {
-    let a = MatRef::from_column_major_slice(a, m, r);
-    triangular::matmul(
-        MatMut::from_column_major_slice_mut(out, r, r),
-        BlockStructure::TriangularLower,
-        Accum::Add,
-        a.transpose(),
-        BlockStructure::Rectangular,
-        a,
-        BlockStructure::Rectangular,
-        1.0,
         Par::Seq,
     );
 }
