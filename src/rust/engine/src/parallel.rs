@@ -46,6 +46,45 @@ impl StopFlag {
             resume_unwind(Box::new(Stopped));
         }
     }
+
+    /// A piece of work that cannot look at this flag (a library's): done on a thread of its own, which is left to itself
+    /// once the user wants to stop.
+    pub fn wait_for<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, finished) = channel();
+        let handle = std::thread::spawn(move || {
+            // nobody may be waiting any more
+            let _ = done.send(work());
+        });
+        loop {
+            match finished.recv_timeout(ASK_EVERY) {
+                Ok(value) => return value,
+                Err(RecvTimeoutError::Timeout) => self.check(),
+                Err(RecvTimeoutError::Disconnected) => match handle.join() {
+                    Err(payload) => resume_unwind(payload),
+                    Ok(()) => unreachable!("the work sends its value before it ends"),
+                },
+            }
+        }
+    }
+}
+
+/// Bytes from which giving memory back to the system takes long enough to be felt (about 0.07 s for 1 GB).
+const SLOW_TO_FREE: usize = 1 << 28;
+
+/// Drops large values on a thread of their own: nobody has to wait until the system has taken their pages back.
+pub fn drop_later(mut values: Vec<f64>) {
+    if size_of_val(values.as_slice()) < SLOW_TO_FREE {
+        return;
+    }
+    let free = move || {
+        // Nobody else can map or unmap memory while the system takes back one piece, and Linux shrinks in place.
+        while cfg!(target_os = "linux") && size_of_val(values.as_slice()) > SLOW_TO_FREE / 16 {
+            values.truncate(values.len() - values.len().min(SLOW_TO_FREE / 128));
+            values.shrink_to_fit();
+        }
+    };
+    // without a thread the closure, and the values with it, is dropped here
+    let _ = std::thread::Builder::new().spawn(free);
 }
 
 /// Runs `work` so that `interrupt`, asked on the calling thread, can end it: inline (`work` then asks between
@@ -191,4 +230,38 @@ pub fn split_at_offsets<'a, T>(mut slice: &'a mut [T], offsets: &[usize]) -> Vec
         slice = tail;
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::{drop_later, interruptible, StopFlag, SLOW_TO_FREE};
+    use crate::error::EngineError;
+
+    #[test]
+    fn work_that_cannot_stop_is_waited_for_or_left() {
+        assert_eq!(StopFlag::default().wait_for(|| 7), 7);
+        // the work would last until this test ends
+        let (release, held) = channel::<()>();
+        let outcome = interruptible(true, &|| true, |stop, _| {
+            stop.wait_for(move || held.recv().is_err());
+            Ok(())
+        });
+        assert!(matches!(outcome, Err(EngineError::Interrupted)));
+        drop(release);
+    }
+
+    #[test]
+    #[should_panic(expected = "the work's own")]
+    fn a_panic_of_the_work_comes_through() {
+        StopFlag::default().wait_for(|| panic!("the work's own"));
+    }
+
+    #[test]
+    fn large_values_are_dropped_elsewhere() {
+        // never touched: the system has given no page for them yet
+        drop_later(vec![0.0; SLOW_TO_FREE / size_of::<f64>() + 1]);
+        drop_later(Vec::new());
+    }
 }

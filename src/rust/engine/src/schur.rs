@@ -336,8 +336,7 @@ fn choose_storage(
         row.extend_from_slice(list);
         column_start.push(row.len());
     }
-    stop.check();
-    let order = fill_reducing_order(nodes, &column_start, &row);
+    let order = stop.wait_for(move || fill_reducing_order(nodes, &column_start, &row));
     let dense = (q2 as f64).powi(3) / 3.0;
     match effect_pattern(&adjacency, &order, sizes, dense / DENSE_ADVANTAGE, stop) {
         Some(pattern) => (order, Storage::Sparse(pattern)),
@@ -349,35 +348,37 @@ fn choose_storage(
 fn node_graph(moments: &Moments, raw: &Raw, nodes: usize, stop: &StopFlag) -> Vec<Vec<usize>> {
     let neighbour: Vec<u32> = raw.item.iter().map(|item| item.0).collect();
     let (start, level, _, _) = incidences(&raw.start, &neighbour, nodes);
-    let mut adjacency: Vec<Vec<usize>> = Vec::with_capacity(nodes);
-    let mut mark = vec![usize::MAX; nodes];
-    for v in 0..nodes {
-        stop.check();
-        let mut list = Vec::new();
-        mark[v] = v;
-        for &j in &level[start[v]..start[v + 1]] {
-            for &l in &neighbour[raw.start[j as usize]..raw.start[j as usize + 1]] {
-                if mark[l as usize] != v {
-                    mark[l as usize] = v;
-                    list.push(l as usize);
-                }
-            }
-        }
-        adjacency.push(list);
-    }
     let first = first_nodes(moments);
+    let mut direct: Vec<Vec<usize>> = vec![Vec::new(); nodes];
     for pair in moments.pairs.iter().filter(|pair| pair.f > 0) {
         for j in 0..pair.start.len() - 1 {
             for &level in &pair.level[pair.start[j]..pair.start[j + 1]] {
                 let (a, b) = (first[pair.f] + j, first[pair.g] + level as usize);
-                adjacency[a].push(b);
-                adjacency[b].push(a);
+                direct[a].push(b);
+                direct[b].push(a);
             }
         }
     }
-    for list in &mut adjacency {
-        list.sort_unstable();
-        list.dedup();
+    // each node is told to its neighbours, in order: their lists come out sorted
+    let mut adjacency: Vec<Vec<usize>> = vec![Vec::new(); nodes];
+    let mut mark = vec![usize::MAX; nodes];
+    for v in 0..nodes {
+        stop.check();
+        mark[v] = v;
+        let mut tell = |l: usize| {
+            if mark[l] != v {
+                mark[l] = v;
+                adjacency[l].push(v);
+            }
+        };
+        for &j in &level[start[v]..start[v + 1]] {
+            for &l in &neighbour[raw.start[j as usize]..raw.start[j as usize + 1]] {
+                tell(l as usize);
+            }
+        }
+        for &l in &direct[v] {
+            tell(l);
+        }
     }
     adjacency
 }

@@ -12,7 +12,7 @@ use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::linalg::dense::cholesky_in_place;
-use crate::parallel::{split_at_offsets, Workers};
+use crate::parallel::{drop_later, pieces, split_at_offsets, Workers};
 
 /// Columns of a strip, at most (but for a node with more effects).
 const TILE: usize = 96;
@@ -20,6 +20,9 @@ const TILE: usize = 96;
 /// The same from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest by a strip
 /// reads and writes all of it.
 const WIDE_TILE: usize = 192;
+
+/// Rows of a product with a strip between two looks at the stop flag: about 10 ms with wide strips.
+const ROWS_AT_ONCE: usize = 4096;
 
 /// Order from which strips are wide.
 const LARGE: usize = 3000;
@@ -115,6 +118,12 @@ pub struct Triangle {
     pub layout: Arc<Layout>,
     /// Values, strip after strip, each column-major.
     pub data: Vec<f64>,
+}
+
+impl Drop for Triangle {
+    fn drop(&mut self) {
+        drop_later(std::mem::take(&mut self.data));
+    }
 }
 
 impl Triangle {
@@ -286,13 +295,11 @@ impl Triangle {
                     -1.0,
                     Par::Seq,
                 );
-                matmul(
+                subtract_product(
                     bottom,
-                    Accum::Add,
                     panel.subrows(columns.end - first, layout.order() - columns.end),
                     own.transpose(),
-                    -1.0,
-                    Par::Seq,
+                    workers,
                 );
             });
         }
@@ -364,19 +371,11 @@ impl Triangle {
                 Par::Seq,
             );
             for (t, tile) in tiles.iter().enumerate().skip(s + 1) {
-                workers.check();
                 let (mut own, rest) = below.split_at_row_mut(tile.len());
                 let (l, panel) = self.strip(t).split_at_row(tile.len());
                 triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);
                 below = rest;
-                matmul(
-                    below.as_mut(),
-                    Accum::Add,
-                    panel,
-                    own.as_ref(),
-                    -1.0,
-                    Par::Seq,
-                );
+                subtract_product(below.as_mut(), panel, own.as_ref(), workers);
             }
         });
         for s in 0..tiles.len() {
@@ -406,14 +405,17 @@ impl Triangle {
                     1.0,
                     Par::Seq,
                 );
-                matmul(
-                    tile.as_mut(),
-                    Accum::Add,
-                    below.transpose(),
-                    right.subrows(rows.len(), n - rows.end),
-                    1.0,
-                    Par::Seq,
-                );
+                for inner in pieces(n - rows.end, ROWS_AT_ONCE) {
+                    workers.check();
+                    matmul(
+                        tile.as_mut(),
+                        Accum::Add,
+                        below.subrows(inner.start, inner.len()).transpose(),
+                        right.subrows(rows.len() + inner.start, inner.len()),
+                        1.0,
+                        Par::Seq,
+                    );
+                }
                 if i == 0 {
                     mirror(tile);
                 }
@@ -519,6 +521,26 @@ impl Triangle {
                 Par::Seq,
             );
         }
+    }
+}
+
+/// C -= A B, by pieces of rows between which the user can stop it.
+fn subtract_product(
+    mut c: MatMut<'_, f64>,
+    a: MatRef<'_, f64>,
+    b: MatRef<'_, f64>,
+    workers: &Workers,
+) {
+    for rows in pieces(c.nrows(), ROWS_AT_ONCE) {
+        workers.check();
+        matmul(
+            c.as_mut().subrows_mut(rows.start, rows.len()),
+            Accum::Add,
+            a.subrows(rows.start, rows.len()),
+            b,
+            -1.0,
+            Par::Seq,
+        );
     }
 }
 
