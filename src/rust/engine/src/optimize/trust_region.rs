@@ -23,8 +23,8 @@ pub trait Objective {
     /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact;
     /// `exact` asks for it if that is affordable.
     fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool);
-    /// Whether what a Hessian that is not exact misses is worth learning from the steps: a good model of it is better left
-    /// alone while steps are long.
+    /// Whether what a Hessian that is not exact misses is worth learning from long steps too: a good model of it is better
+    /// left alone until they are short.
     fn learns(&self) -> bool;
     /// Natural size of each variable at `x`, positive.
     fn scale(&self, x: &[f64]) -> Vec<f64>;
@@ -209,16 +209,17 @@ impl Secant {
         }
     }
 
-    /// The model with what was learnt; learns from the step that led to `x`.
+    /// The model with what was learnt; learns from the step that led to `x` if asked to.
     fn corrected(
         &mut self,
         x: &[f64],
         gradient: &[f64],
         model: Vec<f64>,
         scale: &[f64],
+        learn: bool,
     ) -> Vec<f64> {
         let m = x.len();
-        if let Some((from, old)) = &self.before {
+        if let Some((from, old)) = self.before.as_ref().filter(|_| learn) {
             // in scaled variables
             let step: Vec<f64> = (0..m).map(|i| (x[i] - from[i]) / scale[i]).collect();
             let gap: Vec<f64> = (0..m)
@@ -276,10 +277,11 @@ pub fn minimize(
     loop {
         let scale = objective.scale(&out.x);
         let (gradient, hessian, is_exact) = objective.derivatives(exact);
-        let hessian = if is_exact || !objective.learns() {
+        let hessian = if is_exact {
             hessian
         } else {
-            secant.corrected(&out.x, &gradient, hessian, &scale)
+            let learn = exact || objective.learns();
+            secant.corrected(&out.x, &gradient, hessian, &scale, learn)
         };
         let mut model = Model::new(scale, &gradient, &hessian);
         let mut decrement = model.decrement();
