@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{derivatives, kappas, solve, AtResidual, Derivatives, Point, Solution};
+use crate::gradient::{
+    derivatives, kappas, slopes, solve, AtResidual, Derivatives, Point, Solution,
+};
 use crate::hessian;
 use crate::iterative::Estimator;
 use crate::optimize::Objective;
@@ -72,7 +74,7 @@ pub struct Criterion<'a> {
     /// Where the last evaluations come from.
     pub(crate) path: Path,
     at_residual: Option<ResidualState>,
-    spare: Option<SelectedInverse>,
+    spare: Spare,
     point: Vec<f64>,
 }
 
@@ -95,6 +97,20 @@ pub struct Latest {
     pub(crate) rows: Option<ResidualSolution>,
     /// Exact Hessian, once computed.
     pub exact: Option<Vec<f64>>,
+}
+
+/// Room of an earlier point's.
+#[derive(Default)]
+struct Spare {
+    inverse: SelectedInverse,
+    solution: Solution,
+}
+
+/// What derivatives at the last point are made of.
+struct Solved {
+    inverse: SelectedInverse,
+    solution: Solution,
+    rows: Option<ResidualSolution>,
 }
 
 /// An estimator with its last evaluation.
@@ -134,7 +150,7 @@ impl<'a> Criterion<'a> {
             estimator: None,
             path: Path::Exact,
             at_residual: None,
-            spare: None,
+            spare: Spare::default(),
             point: Vec::new(),
         }
     }
@@ -310,7 +326,7 @@ impl<'a> Criterion<'a> {
 
     /// From here on by factorisation; nothing is evaluated then. Returns what was there.
     pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
-        self.spare = None;
+        self.spare = Spare::default();
         self.path = Path::Exact;
         Some(Estimated {
             estimator: self.estimator.take()?,
@@ -336,7 +352,7 @@ impl<'a> Criterion<'a> {
         }
         factor.log_det_m += exact;
         estimator.anchor_at(&self.point, exact, errors);
-        self.spare = None;
+        self.spare = Spare::default();
         self.path = if with_gradient {
             Path::Anchored
         } else {
@@ -353,68 +369,112 @@ impl<'a> Criterion<'a> {
         if self.estimator.is_some() {
             return Some(self.latest()?.solution.clone());
         }
-        Some(solve(self.system(), self.factor.as_ref()?))
+        Some(solve(
+            self.system(),
+            self.factor.as_ref()?,
+            Solution::default(),
+        ))
     }
 
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
-            let precision = self.precision()?;
-            let system = self
-                .at_residual
-                .as_ref()
-                .map_or(self.base, |state| &state.system);
-            let point = Point {
-                parameters: self.parameters,
-                theta: &self.point,
-                reml: self.reml,
-                precision,
-                profiled: self.known_sigma2.is_none(),
-            };
-            if let Some(estimator) = &mut self.estimator {
-                let factor = self.factor.as_ref()?;
-                let (solution, derivatives) = estimator.derivatives(system, factor, point)?;
-                self.latest = Some(Latest {
-                    solution,
-                    inverse: SelectedInverse::default(),
-                    derivatives,
-                    rows: None,
-                    exact: None,
-                });
-                return self.latest.as_mut();
-            }
-            let factor = self.factor.as_mut()?;
-            let inverse = factor.selected_inverse(system, self.spare.take());
-            let solution = solve(system, factor);
-            let state = self.residual.zip(self.at_residual.as_ref());
-            let rows = state.map(|(part, _)| part.solution(system, factor, &solution));
-            let at_residual = state
-                .zip(rows.as_ref())
-                .map(|((part, state), rows)| AtResidual {
-                    part,
-                    point: ResidualPoint {
-                        phi: &state.phi,
-                        whitening: &state.whitening,
-                    },
-                    rows,
-                });
-            let derivatives = derivatives(
-                system,
-                factor,
-                &inverse,
-                &solution,
-                point,
-                at_residual.as_ref(),
-            )?;
-            self.latest = Some(Latest {
-                solution,
-                inverse,
-                derivatives,
-                rows,
-                exact: None,
+            self.latest = Some(match self.estimator.take() {
+                Some(mut estimator) => {
+                    let found = self.estimated(&mut estimator);
+                    self.estimator = Some(estimator);
+                    found?
+                }
+                None => self.exact()?,
             });
         }
         self.latest.as_mut()
+    }
+
+    fn estimated(&self, estimator: &mut Estimator) -> Option<Latest> {
+        let (solution, derivatives) =
+            estimator.derivatives(self.base, self.factor.as_ref()?, self.here()?)?;
+        Some(Latest {
+            solution,
+            inverse: SelectedInverse::default(),
+            derivatives,
+            rows: None,
+            exact: None,
+        })
+    }
+
+    fn exact(&mut self) -> Option<Latest> {
+        let solved = self.solved()?;
+        let derivatives = derivatives(
+            self.system(),
+            self.factor.as_ref()?,
+            &solved.inverse,
+            &solved.solution,
+            self.here()?,
+            self.at_residual_rows(&solved).as_ref(),
+        )?;
+        Some(Latest {
+            solution: solved.solution,
+            inverse: solved.inverse,
+            derivatives,
+            rows: solved.rows,
+            exact: None,
+        })
+    }
+
+    /// The gradient at the last point; nothing is found for the Hessian.
+    fn gradient(&mut self) -> Option<Vec<f64>> {
+        if self.estimator.is_some() || self.latest.is_some() {
+            return Some(self.latest()?.derivatives.gradient.clone());
+        }
+        let solved = self.solved()?;
+        let found = slopes(
+            self.system(),
+            self.factor.as_ref()?,
+            &solved.inverse,
+            &solved.solution,
+            self.here()?,
+            self.at_residual_rows(&solved).as_ref(),
+        )?;
+        self.spare = Spare {
+            inverse: solved.inverse,
+            solution: solved.solution,
+        };
+        Some(found.gradient)
+    }
+
+    fn solved(&mut self) -> Option<Solved> {
+        let state = self.at_residual.as_ref();
+        let system = state.map_or(self.base, |state| &state.system);
+        let factor = self.factor.as_mut()?;
+        let spare = std::mem::take(&mut self.spare);
+        let inverse = factor.selected_inverse(system, spare.inverse);
+        let solution = solve(system, factor, spare.solution);
+        let rows = self
+            .residual
+            .map(|part| part.solution(system, factor, &solution));
+        Some(Solved {
+            inverse,
+            solution,
+            rows,
+        })
+    }
+
+    /// The last point, for derivatives.
+    fn here(&self) -> Option<Point<'_>> {
+        Some(Point {
+            parameters: self.parameters,
+            theta: &self.point,
+            reml: self.reml,
+            precision: self.precision()?,
+            profiled: self.known_sigma2.is_none(),
+        })
+    }
+
+    fn at_residual_rows<'b>(&'b self, solved: &'b Solved) -> Option<AtResidual<'b>> {
+        let (part, point) = self.residual()?;
+        let rows = solved.rows.as_ref()?;
+        Some(AtResidual { part, point, rows })
     }
 
     /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
@@ -517,8 +577,8 @@ impl<'a> Criterion<'a> {
         let t = parameters.by_factor(coarse);
         let mut factor = Factor::new(self.base, t, self.center, None)?;
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
-        let inverse = factor.selected_inverse(self.base, None);
-        let solution = solve(self.base, &factor);
+        let inverse = factor.selected_inverse(self.base, SelectedInverse::default());
+        let solution = solve(self.base, &factor, Solution::default());
         let derivatives = derivatives(
             self.base,
             &factor,
@@ -589,7 +649,7 @@ impl<'a> Criterion<'a> {
                     let mut x = theta.to_vec();
                     x[a] += move_by * step;
                     self.value(&x)?;
-                    self.latest()?.derivatives.gradient.clone()
+                    self.gradient()?
                 };
                 for b in 0..m {
                     hessian[a * m + b] += weight * gradient[b] / step;
@@ -667,10 +727,10 @@ impl Objective for Criterion<'_> {
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
         if let Some(latest) = self.latest.take() {
-            self.spare = Some(SelectedInverse {
-                r: latest.inverse.r,
-                ..SelectedInverse::default()
-            });
+            self.spare = Spare {
+                inverse: latest.inverse,
+                solution: latest.solution,
+            };
         }
         let previous = self.factor.take();
         self.factor = match &mut self.estimator {

@@ -52,7 +52,7 @@ pub struct Rows {
 }
 
 /// The factor and what it borders.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Factor {
     /// T of each grouping factor (block diagonal over its terms), k x k lower triangular, non-singular.
     pub t: Vec<Vec<f64>>,
@@ -137,23 +137,24 @@ impl Factor {
         center: &[Vec<f64>],
         previous: Option<Self>,
     ) -> Option<Self> {
-        let (scratch, storage) = match previous {
-            Some(old) => {
-                // one that was given up has no room
-                let given_up =
-                    matches!(&old.s, SchurFactor::Dense(s) if s.order() != system.schur.q2);
-                (old.scratch, (!given_up).then_some(old.s))
-            }
-            None => (Scratch::default(), None),
+        let old = previous.unwrap_or_default();
+        // one that was given up has no room
+        let has_room = match &old.s {
+            SchurFactor::Dense(s) => s.order() == system.schur.q2,
+            SchurFactor::Sparse(values) => !values.is_empty(),
         };
         let shift = shifts(system, &t, center);
-        let (l1, w, log_det_1) = eliminate_first(system, &t)?;
+        let (l1, w, log_det_1) = eliminate_first(system, &t, old.l1, old.w)?;
         let mut factor = Self {
-            rzx: right_hand_sides(system, &t, &shift),
+            rzx: right_hand_sides(system, &t, &shift, old.rzx),
             t,
             l1,
             w,
-            s: storage.unwrap_or_else(|| empty_storage(&system.schur)),
+            s: if has_room {
+                old.s
+            } else {
+                empty_storage(&system.schur)
+            },
             lx: Vec::new(),
             log_det_m: log_det_1 - system.moments.log_det_prior,
             log_det_x: 0.0,
@@ -161,7 +162,7 @@ impl Factor {
             total: 0.0,
             shift,
             actual: None,
-            scratch,
+            scratch: old.scratch,
         };
         factor.log_det_m += factor.factorize_schur(system)?;
         let mut rzx = std::mem::take(&mut factor.rzx);
@@ -353,18 +354,13 @@ impl Factor {
         Some(())
     }
 
-    /// M^-1 on the pattern that the gradient needs.
+    /// M^-1 on the pattern that the gradient needs, in the room of an old one.
     #[must_use]
-    pub fn selected_inverse(
-        &mut self,
-        system: &System,
-        reuse: Option<SelectedInverse>,
-    ) -> SelectedInverse {
+    pub fn selected_inverse(&mut self, system: &System, old: SelectedInverse) -> SelectedInverse {
         let schur = &system.schur;
-        let old = reuse.map(|s| s.r);
         let r = match (&self.s, &schur.storage) {
             (SchurFactor::Dense(s), _) => {
-                let mut out = if let Some(SchurFactor::Dense(m)) = old {
+                let mut out = if let SchurFactor::Dense(m) = old.r {
                     m
                 } else {
                     Triangle::default()
@@ -373,7 +369,7 @@ impl Factor {
                 SchurFactor::Dense(out)
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                let mut out = if let Some(SchurFactor::Sparse(v)) = old {
+                let mut out = if let SchurFactor::Sparse(v) = old.r {
                     v
                 } else {
                     Vec::new()
@@ -383,20 +379,22 @@ impl Factor {
             }
             (SchurFactor::Sparse(_), Storage::Dense) => SchurFactor::Sparse(Vec::new()),
         };
-        let y = self.times_inverse(system, &r);
-        let m11 = self.first_blocks(system, &y);
+        let y = self.times_inverse(system, &r, old.y);
+        let m11 = self.first_blocks(system, &y, old.m11);
         SelectedInverse { r, y, m11 }
     }
 
-    /// Y_j = W_j S^-1 on the neighbours of j.
-    fn times_inverse(&mut self, system: &System, r: &SchurFactor) -> Vec<f64> {
+    /// Y_j = W_j S^-1 on the neighbours of j, in the room of `y`.
+    fn times_inverse(&self, system: &System, r: &SchurFactor, mut y: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
-        let mut y = vec![0.0; schur.effect_row.len() * k1];
+        // each value is written
+        y.resize(schur.effect_row.len() * k1, 0.0);
         if schur.q2 == 0 {
             return y;
         }
         if let (true, SchurFactor::Dense(inverse)) = (schur.dense_w, r) {
-            return times_dense(system, &self.w, inverse);
+            times_dense(system, &self.w, inverse, &mut y);
+            return y;
         }
         let w = &self.w;
         let offsets = node_borders(schur)
@@ -454,10 +452,11 @@ impl Factor {
         y
     }
 
-    /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1.
-    fn first_blocks(&self, system: &System, y: &[f64]) -> Vec<f64> {
+    /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1, in the room of `m11`.
+    fn first_blocks(&self, system: &System, y: &[f64], mut m11: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
-        let mut m11 = vec![0.0; self.l1.len()];
+        m11.clear();
+        m11.resize(self.l1.len(), 0.0);
         let parts: Vec<&mut [f64]> = m11.chunks_mut(LEVELS * k1 * k1).collect();
         system.workers.for_each(parts, |piece, out| {
             for (i, block) in out.chunks_exact_mut(k1 * k1).enumerate() {
@@ -571,15 +570,20 @@ pub(crate) fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Ve
         .collect()
 }
 
-/// Lambda'Z'[Q r], the last column less u_0.
-pub(crate) fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64>]) -> Rows {
+/// Lambda'Z'[Q r], the last column less u_0, in the room of `rows`.
+pub(crate) fn right_hand_sides(
+    system: &System,
+    t: &[Vec<f64>],
+    shift: &[Vec<f64>],
+    mut rows: Rows,
+) -> Rows {
     let (moments, schur) = (&system.moments, &system.schur);
     let m = moments.p1;
-    let mut rows = Rows {
-        first: vec![0.0; system.q1() * m],
-        rest: vec![0.0; schur.q2 * m],
-        m,
-    };
+    rows.m = m;
+    for (part, len) in [(&mut rows.first, system.q1()), (&mut rows.rest, schur.q2)] {
+        part.clear();
+        part.resize(len * m, 0.0);
+    }
     let scaled = |f: usize, level: usize, out: &mut [f64]| {
         let k = moments.factors[f].k;
         let zx = &moments.factors[f].zx[level * k * m..(level + 1) * k * m];
@@ -615,15 +619,18 @@ pub(crate) fn right_hand_sides(system: &System, t: &[Vec<f64>], shift: &[Vec<f64
     rows
 }
 
-/// L_j and W_j of every level of the first factor, and sum of log |D_j|.
+/// L_j and W_j of every level of the first factor, in the room of `l1` and `w`, and sum of log |D_j|.
 pub(crate) fn eliminate_first(
     system: &System,
     t: &[Vec<f64>],
+    mut l1: Vec<f64>,
+    mut w: Vec<f64>,
 ) -> Option<(Vec<f64>, Vec<f64>, f64)> {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let levels = moments.factors[0].n_levels;
-    let mut l1 = vec![0.0; levels * k1 * k1];
-    let mut w = vec![0.0; schur.effect_row.len() * k1];
+    // each value is written
+    l1.resize(levels * k1 * k1, 0.0);
+    w.resize(schur.effect_row.len() * k1, 0.0);
     let borders: Vec<usize> = (0..levels).step_by(LEVELS).chain([levels]).collect();
     let l_offsets: Vec<usize> = borders.iter().map(|&j| j * k1 * k1).collect();
     let w_offsets: Vec<usize> = borders
@@ -653,6 +660,7 @@ fn eliminate_piece(
     let (schur, k1) = (&system.schur, system.k1());
     let mut log_det = 0.0;
     let mut half = vec![0.0; k1 * k1];
+    let mut product = Vec::new();
     let mut at_w = 0;
     for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
         let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
@@ -663,7 +671,6 @@ fn eliminate_piece(
             return f64::NAN;
         }
         log_det += 2.0 * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
-        let mut product = Vec::new();
         for at in schur.start[j]..schur.start[j + 1] {
             let v = schur.neighbour[at] as usize;
             let f = schur.node[v].0;
@@ -699,7 +706,7 @@ pub fn assemble(
     spread: &mut Vec<f64>,
     out: &mut SchurFactor,
 ) {
-    let (schur, k1) = (&system.schur, system.k1());
+    let schur = &system.schur;
     if schur.q2 == 0 {
         return;
     }
@@ -715,6 +722,7 @@ pub fn assemble(
             system
                 .workers
                 .for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
+                    let mut rooms = Rooms::default();
                     for v in node_piece(schur, piece) {
                         for a in 0..schur.offset[v + 1] - schur.offset[v] {
                             let j = schur.offset[v] + a;
@@ -723,10 +731,11 @@ pub fn assemble(
                             let column = &mut columns[at..at + schur.q2 - first];
                             column.fill(0.0);
                             if let Some(t) = t {
-                                own_column(system, t, v, a, first, column);
+                                own_column(system, t, (v, a), first, &mut rooms, column);
                             }
                             if sparse_products {
-                                subtract_products(schur, w, middle, k1, v, a, sign, first, column);
+                                let products = (w, middle, sign);
+                                add_products(system, products, (v, a), first, &mut rooms, column);
                             }
                         }
                     }
@@ -744,6 +753,7 @@ pub fn assemble(
                 .workers
                 .for_each(split_at_offsets(values, &offsets), |piece, values| {
                     let mut work = vec![0.0; schur.q2];
+                    let mut rooms = Rooms::default();
                     let base = offsets[piece];
                     for v in node_piece(schur, piece) {
                         for a in 0..schur.offset[v + 1] - schur.offset[v] {
@@ -753,9 +763,10 @@ pub fn assemble(
                                 work[row as usize] = 0.0;
                             }
                             if let Some(t) = t {
-                                own_column(system, t, v, a, 0, &mut work);
+                                own_column(system, t, (v, a), 0, &mut rooms, &mut work);
                             }
-                            subtract_products(schur, w, middle, k1, v, a, sign, 0, &mut work);
+                            let products = (w, middle, sign);
+                            add_products(system, products, (v, a), 0, &mut rooms, &mut work);
                             for (value, &row) in values[range.start - base..range.end - base]
                                 .iter_mut()
                                 .zip(&pattern.row[range])
@@ -770,13 +781,20 @@ pub fn assemble(
     }
 }
 
+/// Room for what a column is made of.
+#[derive(Default)]
+struct Rooms {
+    half: Vec<f64>,
+    product: Vec<f64>,
+}
+
 /// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`.
 fn own_column(
     system: &System,
     t: &[Vec<f64>],
-    v: usize,
-    a: usize,
+    (v, a): (usize, usize),
     first: usize,
+    Rooms { half, product }: &mut Rooms,
     column: &mut [f64],
 ) {
     let schur = &system.schur;
@@ -785,8 +803,8 @@ fn own_column(
     let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
     // T'(A (T e_a)), with T lower triangular
     let t_column = &t[f][a * k..(a + 1) * k];
-    let mut half = vec![0.0; k];
-    small::mul_nn(zz, t_column, k, k, 1, &mut half);
+    half.resize(k, 0.0);
+    small::mul_nn(zz, t_column, k, k, 1, half);
     for row in a..k {
         let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
         column[schur.offset[v] + row - first] = value;
@@ -800,11 +818,11 @@ fn own_column(
         let (source, own_rows) = schur.later_source[at];
         let block = system.block(source);
         // (A_lv T_v e_a), then T_l'
-        let mut product = vec![0.0; kg];
+        product.resize(kg, 0.0);
         if own_rows {
-            small::mul_tn(block, t_column, k, kg, 1, &mut product);
+            small::mul_tn(block, t_column, k, kg, 1, product);
         } else {
-            small::mul_nn(block, t_column, kg, k, 1, &mut product);
+            small::mul_nn(block, t_column, kg, k, 1, product);
         }
         for row in 0..kg {
             column[schur.offset[l] + row - first] += (row..kg)
@@ -818,19 +836,18 @@ fn own_column(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn subtract_products(
-    schur: &Schur,
-    w: &[f64],
-    middle: Option<&[f64]>,
-    k1: usize,
-    v: usize,
-    a: usize,
-    sign: f64,
+/// Adds the same column of sign * sum_j W_j'K_j W_j (see [`assemble`]).
+fn add_products(
+    system: &System,
+    (w, middle, sign): (&[f64], Option<&[f64]>, f64),
+    (v, a): (usize, usize),
     first: usize,
+    rooms: &mut Rooms,
     column: &mut [f64],
 ) {
-    let mut turned = vec![0.0; k1];
+    let (schur, k1) = (&system.schur, system.k1());
+    let turned = &mut rooms.half;
+    turned.resize(k1, 0.0);
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
         let j = schur.incidence_level[x] as usize;
         let from = schur.effect_start[schur.incidence[x]] + a;
@@ -839,8 +856,8 @@ fn subtract_products(
         let mut own = &w[from * k1..(from + 1) * k1];
         if let Some(middle) = middle {
             let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
-            small::mul_nn(k, own, k1, k1, 1, &mut turned);
-            own = &turned;
+            small::mul_nn(k, own, k1, k1, 1, turned);
+            own = turned;
         }
         if k1 == 1 {
             let c = sign * own[0];
@@ -912,9 +929,8 @@ fn add_dense_products(
 }
 
 /// Y = W S^-1 where W is nearly full: products of some rows at a time, sorted into the order of the incidences.
-fn times_dense(system: &System, w: &[f64], inverse: &Triangle) -> Vec<f64> {
+fn times_dense(system: &System, w: &[f64], inverse: &Triangle, y: &mut [f64]) {
     let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
-    let mut y = vec![0.0; schur.effect_row.len() * k1];
     // as many pieces at a time as there are threads: each is the same whatever stands beside it
     for batch in spread_pieces(system).chunks(system.workers.count()) {
         let products = system.workers.map(batch.len(), |piece| {
@@ -939,7 +955,6 @@ fn times_dense(system: &System, w: &[f64], inverse: &Triangle) -> Vec<f64> {
             }
         }
     }
-    y
 }
 
 /// Lower triangle of B'B for rows of B, m x m.

@@ -8,7 +8,7 @@ use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
-use crate::factor::{Factor, System};
+use crate::factor::{Factor, SelectedInverse, System};
 use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
@@ -345,7 +345,7 @@ pub(crate) fn fit_planned(
         let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
         let solution = match criterion.latest.take() {
             Some(latest) => latest.solution,
-            None => solve(criterion.system(), &factor),
+            None => solve(criterion.system(), &factor, Solution::default()),
         };
         let value = criterion.at(&factor);
         drop(criterion);
@@ -402,7 +402,7 @@ fn variances_here(
     );
     let empty = vec![Vec::new(); prepared.layout.len()];
     let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
-    let inverse = factor.selected_inverse(system, None);
+    let inverse = factor.selected_inverse(system, SelectedInverse::default());
     Ok(prepared
         .bases
         .iter()

@@ -24,7 +24,7 @@ use crate::schur::Storage;
 const LARGE: f64 = 1e-3;
 
 /// Fixed effects and random effects at one factor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Solution {
     /// Coefficients of Q, beyond the centre.
     pub gamma: Vec<f64>,
@@ -71,17 +71,20 @@ impl Derivatives {
     }
 }
 
-/// Solves for fixed and random effects.
+/// Solves for fixed and random effects, in the room of another solution.
 #[must_use]
-pub fn solve(system: &System, factor: &Factor) -> Solution {
-    let mut all = factor.rzx.clone();
+pub fn solve(system: &System, factor: &Factor, mut room: Solution) -> Solution {
+    let mut all = std::mem::take(&mut room.c);
+    all.first.clone_from(&factor.rzx.first);
+    all.rest.clone_from(&factor.rzx.rest);
+    all.m = factor.rzx.m;
     factor.backward(system, &mut all);
-    solution_of(system, factor, all)
+    solution_of(system, factor, all, room)
 }
 
 /// The same from `all` = M^-1 Lambda'Z'[Q r].
 #[must_use]
-pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows) -> Solution {
+pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Solution) -> Solution {
     let p1 = factor.rzx.m;
     let p = p1 - 1;
     let mut gamma: Vec<f64> = (0..p).map(|c| factor.lx[c * p1 + p]).collect();
@@ -91,9 +94,9 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows) -> Soluti
         }
         gamma[i] /= factor.lx[i * p1 + i];
     }
-    let split = |mut rows: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
+    let split = |mut rows: Vec<f64>, mut u: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
         let effects = rows.len() / p1;
-        let mut u = Vec::with_capacity(effects);
+        u.clear();
         for i in 0..effects {
             let row = &rows[i * p1..(i + 1) * p1];
             let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
@@ -105,7 +108,9 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows) -> Soluti
         (rows, u)
     };
     let first_shift = &factor.shift[0];
-    let (c1, u1) = split(all.first, &|i| first_shift.get(i).copied().unwrap_or(0.0));
+    let (c1, u1) = split(all.first, room.u.first, &|i| {
+        first_shift.get(i).copied().unwrap_or(0.0)
+    });
     let schur = &system.schur;
     let mut rest_shift = vec![0.0; schur.q2];
     for (v, &(f, level)) in schur.node.iter().enumerate() {
@@ -115,13 +120,16 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows) -> Soluti
                 factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
         }
     }
-    let (c2, u2) = split(all.rest, &|i| rest_shift[i]);
+    let (c2, u2) = split(all.rest, room.u.rest, &|i| rest_shift[i]);
     let c = Rows {
         first: c1,
         rest: c2,
         m: p,
     };
-    let mut h = c.clone();
+    let mut h = room.h;
+    h.first.clone_from(&c.first);
+    h.rest.clone_from(&c.rest);
+    h.m = p;
     scale_by_lx(system, factor, &mut h.first, p);
     scale_by_lx(system, factor, &mut h.rest, p);
     Solution {
@@ -181,6 +189,14 @@ pub(crate) struct AtResidual<'a> {
     pub rows: &'a ResidualSolution,
 }
 
+/// First derivatives at one factor.
+pub(crate) struct Slopes {
+    /// d criterion / d theta.
+    pub gradient: Vec<f64>,
+    /// Score matrix S of each term, k x k.
+    pub score: Vec<Vec<f64>>,
+}
+
 /// Gradient, scores and average information at one point; `None` where an entry of M^-1 that a residual structure needs is not
 /// known.
 #[must_use]
@@ -192,42 +208,64 @@ pub(crate) fn derivatives(
     point: Point<'_>,
     residual: Option<&AtResidual<'_>>,
 ) -> Option<Derivatives> {
-    let prior = PriorTimes::new(system, solution);
-    let sums = level_sums(system, factor, inverse, solution, &prior, point.reml);
-    let of_residual = match residual {
-        None => None,
-        Some(at) => {
-            let entries = InverseEntries {
-                system,
-                factor,
-                inverse,
-            };
-            Some(
-                at.part
-                    .gradient(entries, &at.point, at.rows, point.reml, point.precision)?,
-            )
-        }
-    };
+    let slopes = slopes(system, factor, inverse, solution, point, residual)?;
     let average = average_information(system, factor, solution, point, residual);
-    let mut found = assemble_derivatives(system, factor, &sums, point, average);
-    found.gradient.extend(of_residual.into_iter().flatten());
+    Some(with_curvature(factor, slopes, point, average))
+}
+
+/// Gradient and scores at one point; `None` as for [`derivatives`].
+#[must_use]
+pub(crate) fn slopes(
+    system: &System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    point: Point<'_>,
+    residual: Option<&AtResidual<'_>>,
+) -> Option<Slopes> {
+    let prior = PriorTimes::new(system, solution);
+    let sums = level_sums(system, factor, inverse, solution, &prior, point);
+    let mut found = slopes_of_terms(system, factor, &sums, point);
+    if let Some(at) = residual {
+        let entries = InverseEntries {
+            system,
+            factor,
+            inverse,
+        };
+        let of_residual =
+            at.part
+                .gradient(entries, &at.point, at.rows, point.reml, point.precision)?;
+        found.gradient.extend(of_residual);
+    }
     Some(found)
 }
 
-/// Derivatives in the parameters of the terms from the sums over levels, with the average information and slopes of all.
-pub(crate) fn assemble_derivatives(
+/// Slopes in the parameters of the terms from the sums over levels.
+pub(crate) fn slopes_of_terms(
     system: &System,
     factor: &Factor,
     sums: &LevelSums,
+    point: Point<'_>,
+) -> Slopes {
+    let parameters = point.parameters;
+    let score: Vec<Vec<f64>> = (0..parameters.structures.len())
+        .map(|term| term_score(system, factor, sums, parameters, term, point.precision))
+        .collect();
+    Slopes {
+        gradient: term_slopes(factor, parameters, point.theta, &score),
+        score,
+    }
+}
+
+/// Derivatives from the slopes and the average information with y'P V_a P y, of all parameters.
+pub(crate) fn with_curvature(
+    factor: &Factor,
+    Slopes { gradient, score }: Slopes,
     point: Point<'_>,
     (information, slopes): (Vec<f64>, Vec<f64>),
 ) -> Derivatives {
     let (parameters, theta, f) = (point.parameters, point.theta, point.precision);
     let m = parameters.len();
-    let score: Vec<Vec<f64>> = (0..parameters.structures.len())
-        .map(|term| term_score(system, factor, sums, parameters, term, f))
-        .collect();
-    let gradient = term_slopes(factor, parameters, theta, &score);
     let mut curvature = vec![0.0; m * m];
     for (a, pa) in parameters.list.iter().enumerate() {
         let k = parameters.place[pa.term].2;
@@ -485,7 +523,7 @@ impl PriorTimes {
 /// Sums over the levels of each factor, k x k.
 #[derive(Debug, Clone)]
 pub(crate) struct LevelSums {
-    /// [A Lambda M^-1]_jj.
+    /// [A Lambda M^-1]_jj, where [`is_large`] is not true of all terms of the factor.
     pub product: Vec<Vec<f64>>,
     /// I - [P M^-1]_jj.
     pub complement: Vec<Vec<f64>>,
@@ -585,8 +623,22 @@ fn level_sums(
     inverse: &SelectedInverse,
     solution: &Solution,
     prior: &PriorTimes,
-    reml: bool,
+    point: Point<'_>,
 ) -> LevelSums {
+    let parameters = point.parameters;
+    let mut near_zero = vec![false; system.moments.factors.len()];
+    for term in 0..parameters.structures.len() {
+        near_zero[parameters.place[term].0] |= !is_large(system, factor, parameters, term);
+    }
+    let pass = Pass {
+        system,
+        factor,
+        inverse,
+        solution,
+        prior,
+        reml: point.reml,
+        near_zero,
+    };
     let levels = system.moments.factors[0].n_levels;
     let level_pieces = crate::parallel::pieces(levels, LEVELS);
     let node_pieces = crate::parallel::pieces(system.schur.nodes(), LEVELS);
@@ -595,26 +647,10 @@ fn level_sums(
         .map(level_pieces.len() + node_pieces.len(), |piece| {
             let mut sums = LevelSums::zeros(system);
             if piece < level_pieces.len() {
-                first_sums(
-                    system,
-                    factor,
-                    inverse,
-                    solution,
-                    reml,
-                    level_pieces[piece].clone(),
-                    &mut sums,
-                );
+                pass.first_sums(level_pieces[piece].clone(), &mut sums);
             } else {
-                node_sums(
-                    system,
-                    factor,
-                    inverse,
-                    solution,
-                    prior,
-                    reml,
-                    node_pieces[piece - level_pieces.len()].clone(),
-                    &mut sums,
-                );
+                let nodes = node_pieces[piece - level_pieces.len()].clone();
+                pass.node_sums(nodes, &mut sums);
             }
             sums
         });
@@ -624,208 +660,246 @@ fn level_sums(
     total
 }
 
-fn first_sums(
-    system: &System,
-    factor: &Factor,
-    inverse: &SelectedInverse,
-    solution: &Solution,
+/// One pass over all levels.
+struct Pass<'a> {
+    system: &'a System,
+    factor: &'a Factor,
+    inverse: &'a SelectedInverse,
+    solution: &'a Solution,
+    prior: &'a PriorTimes,
     reml: bool,
-    levels: std::ops::Range<usize>,
-    sums: &mut LevelSums,
-) {
-    let (schur, moments, k1, p) = (&system.schur, &system.moments, system.k1(), solution.h.m);
-    let square = k1 * k1;
-    let mut half = vec![0.0; square];
-    let mut work = vec![0.0; square];
-    let mut minus = Vec::new();
-    let mut product = Vec::new();
-    for j in levels {
-        let m = &inverse.m11[j * square..(j + 1) * square];
-        let l = &factor.l1[j * square..(j + 1) * square];
-        small::mul_nn(&factor.t[0], m, k1, k1, k1, &mut half);
-        small::mul_nn(
-            &moments.factors[0].zz[j * square..(j + 1) * square],
-            &half,
-            k1,
-            k1,
-            k1,
-            &mut work,
-        );
-        add_to(&mut sums.product[0], &work);
-        for (e, value) in sums.complement[0].iter_mut().enumerate() {
-            *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
-        }
-        for at in schur.start[j]..schur.start[j + 1] {
-            let v = schur.neighbour[at] as usize;
-            let g = schur.node[v].0;
-            let kg = moments.factors[g].k;
-            let slot = y_slot(schur, at) * k1;
-            // [M^-1]_jv = -L_j^-T Y_jv, k1 x kg
-            minus.clear();
-            minus.extend_from_slice(&inverse.y[slot..slot + k1 * kg]);
-            for column in minus.chunks_exact_mut(k1) {
-                small::solve_lower_transposed(l, k1, column);
-            }
-            let block = block_of(system, at);
-            // A_jv T_v [M^-1]_vj
-            product.resize(k1 * kg, 0.0);
-            small::mul_nn(block, &factor.t[g], k1, kg, kg, &mut product);
-            small::mul_nt(&product, &minus, k1, kg, k1, &mut work);
-            sums.product[0]
-                .iter_mut()
-                .zip(&work)
-                .for_each(|(x, y)| *x -= y);
-            // A_vj T_1 [M^-1]_jv
-            small::mul_nn(&factor.t[0], &minus, k1, k1, kg, &mut product);
-            let mut own = vec![0.0; kg * kg];
-            small::mul_tn(block, &product, k1, kg, kg, &mut own);
-            sums.product[g]
-                .iter_mut()
-                .zip(&own)
-                .for_each(|(x, y)| *x -= y);
-        }
-        let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
-        let u = &solution.u.first[j * k1..(j + 1) * k1];
-        sums.add_effects(0, k1, [h, h], [u, u], reml);
+    /// Factors with a term whose score is taken from [`LevelSums::product`], which is found for no other.
+    near_zero: Vec<bool>,
+}
+
+/// Room for the blocks of one level.
+#[derive(Default)]
+struct Blocks {
+    half: Vec<f64>,
+    product: Vec<f64>,
+    turned: Vec<f64>,
+}
+
+impl Blocks {
+    /// total += sign A B C, with A (k x r), B (r x m) and C (m x k).
+    fn add_product(
+        &mut self,
+        [a, b, c]: [&[f64]; 3],
+        [k, r, m]: [usize; 3],
+        sign: f64,
+        total: &mut [f64],
+    ) {
+        self.half.resize(r * k, 0.0);
+        self.product.resize(k * k, 0.0);
+        small::mul_nn(b, c, r, m, k, &mut self.half);
+        small::mul_nn(a, &self.half, k, r, k, &mut self.product);
+        total
+            .iter_mut()
+            .zip(&self.product)
+            .for_each(|(x, y)| *x += sign * y);
     }
 }
 
-fn block_of(system: &System, at: usize) -> &[f64] {
-    let source = system.schur.source[at];
-    let pair = &system.moments.pairs[source.pair as usize];
-    let size = system.moments.factors[pair.f].k * system.moments.factors[pair.g].k;
-    &pair.value[source.entry * size..(source.entry + 1) * size]
-}
-
-fn add_to(total: &mut [f64], part: &[f64]) {
-    total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
-}
-
-#[allow(clippy::too_many_arguments)]
-fn node_sums(
-    system: &System,
-    factor: &Factor,
-    inverse: &SelectedInverse,
-    solution: &Solution,
-    prior: &PriorTimes,
-    reml: bool,
-    nodes: std::ops::Range<usize>,
-    sums: &mut LevelSums,
-) {
-    let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
-    let mut work = vec![0.0; schur.q2];
-    for v in nodes {
-        let (f, level) = schur.node[v];
-        let k = moments.factors[f].k;
-        let range = schur.offset[v]..schur.offset[v + 1];
-        // columns of S^-1 that belong to the node: its own block and those of the later neighbours
-        let mut own = vec![0.0; k * k];
-        let later = schur.later_start[v]..schur.later_start[v + 1];
-        let sizes: Vec<usize> = later
-            .clone()
-            .map(|at| moments.factors[schur.node[schur.later[at] as usize].0].k)
-            .collect();
-        let mut others: Vec<Vec<f64>> = sizes.iter().map(|kg| vec![0.0; kg * k]).collect();
-        for a in 0..k {
-            let column: &[f64] = match (&inverse.r, &schur.storage) {
-                (SchurFactor::Dense(r), _) => {
-                    let others = later.clone().zip(&sizes).flat_map(|(at, kg)| {
-                        let start = schur.offset[schur.later[at] as usize];
-                        start..start + kg
-                    });
-                    for row in range.clone().chain(others) {
-                        work[row] = r.entry(row, range.start + a);
-                    }
-                    &work
+impl Pass<'_> {
+    fn first_sums(&self, levels: std::ops::Range<usize>, sums: &mut LevelSums) {
+        let (system, solution) = (self.system, self.solution);
+        let (schur, k1, p) = (&system.schur, system.k1(), solution.h.m);
+        let square = k1 * k1;
+        let with_neighbours = self.near_zero.contains(&true);
+        let mut blocks = Blocks::default();
+        let mut minus = Vec::new();
+        for j in levels {
+            let m = &self.inverse.m11[j * square..(j + 1) * square];
+            for (e, value) in sums.complement[0].iter_mut().enumerate() {
+                *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
+            }
+            if self.near_zero[0] {
+                let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
+                let parts = [zz, &self.factor.t[0], m];
+                blocks.add_product(parts, [k1; 3], 1.0, &mut sums.product[0]);
+            }
+            if with_neighbours {
+                for at in schur.start[j]..schur.start[j + 1] {
+                    self.neighbour_products(j, at, &mut minus, &mut blocks, sums);
                 }
-                (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                    pattern.scatter_symmetric(values, range.start + a, &mut work);
-                    &work
-                }
-                (SchurFactor::Sparse(_), Storage::Dense) => &work,
-            };
-            own[a * k..(a + 1) * k].copy_from_slice(&column[range.clone()]);
-            for ((at, block), kg) in later.clone().zip(&mut others).zip(&sizes) {
-                let start = schur.offset[schur.later[at] as usize];
-                block[a * kg..(a + 1) * kg].copy_from_slice(&column[start..start + kg]);
             }
+            let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
+            let u = &solution.u.first[j * k1..(j + 1) * k1];
+            sums.add_effects(0, k1, [h, h], [u, u], self.reml);
         }
-        let mut half = vec![0.0; k * k];
-        let mut product = vec![0.0; k * k];
-        small::mul_nn(&factor.t[f], &own, k, k, k, &mut half);
-        small::mul_nn(
-            &moments.factors[f].zz[level * k * k..(level + 1) * k * k],
-            &half,
-            k,
-            k,
-            k,
-            &mut product,
-        );
-        add_to(&mut sums.product[f], &product);
-        let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
-        for (e, value) in sums.complement[f].iter_mut().enumerate() {
-            *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
+    }
+
+    /// A_jv T_v [M^-1]_vj into the sum of the first factor and A_vj T_1 [M^-1]_jv into that of v's, v the neighbour `at` of
+    /// level j; [M^-1]_jv = -L_j^-T Y_jv.
+    fn neighbour_products(
+        &self,
+        j: usize,
+        at: usize,
+        minus: &mut Vec<f64>,
+        blocks: &mut Blocks,
+        sums: &mut LevelSums,
+    ) {
+        let (system, schur, k1) = (self.system, &self.system.schur, self.system.k1());
+        let g = schur.node[schur.neighbour[at] as usize].0;
+        if !(self.near_zero[0] || self.near_zero[g]) {
+            return;
         }
-        for ((at, block), &kg) in later.zip(&others).zip(&sizes) {
-            later_products(system, factor, (f, k), at, block, kg, sums);
+        let kg = system.moments.factors[g].k;
+        let l = &self.factor.l1[j * k1 * k1..(j + 1) * k1 * k1];
+        let slot = y_slot(schur, at) * k1;
+        minus.clear();
+        minus.extend_from_slice(&self.inverse.y[slot..slot + k1 * kg]);
+        for column in minus.chunks_exact_mut(k1) {
+            small::solve_lower_transposed(l, k1, column);
         }
-        let at = range.start * p..range.end * p;
-        let (ph, pu) = (prior.h(solution), prior.u(solution));
-        sums.add_effects(
-            f,
-            k,
-            [&solution.h.rest[at.clone()], &ph.rest[at]],
-            [&solution.u.rest[range.clone()], &pu.rest[range]],
-            reml,
-        );
+        let block = system.block(schur.source[at]);
+        if self.near_zero[0] {
+            let mut other = std::mem::take(&mut blocks.turned);
+            transpose_into(minus, k1, &mut other);
+            let parts = [block, &self.factor.t[g], other.as_slice()];
+            blocks.add_product(parts, [k1, kg, kg], -1.0, &mut sums.product[0]);
+            blocks.turned = other;
+        }
+        if self.near_zero[g] {
+            let mut other = std::mem::take(&mut blocks.turned);
+            transpose_into(block, k1, &mut other);
+            let parts = [other.as_slice(), &self.factor.t[0], minus.as_slice()];
+            blocks.add_product(parts, [kg, k1, k1], -1.0, &mut sums.product[g]);
+            blocks.turned = other;
+        }
+    }
+
+    fn node_sums(&self, nodes: std::ops::Range<usize>, sums: &mut LevelSums) {
+        let (system, factor, solution) = (self.system, self.factor, self.solution);
+        let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
+        let (ph, pu) = (self.prior.h(solution), self.prior.u(solution));
+        let mut column = vec![0.0; schur.q2];
+        let mut blocks = Blocks::default();
+        let mut own = Vec::new();
+        let mut others: Vec<Vec<f64>> = Vec::new();
+        for v in nodes {
+            let (f, level) = schur.node[v];
+            let k = moments.factors[f].k;
+            let range = schur.offset[v]..schur.offset[v + 1];
+            // columns of S^-1 that belong to the node: its own block and those of the later neighbours
+            own.resize(k * k, 0.0);
+            let later = schur.later_start[v]..schur.later_start[v + 1];
+            others.resize_with(later.len(), Vec::new);
+            for a in 0..k {
+                self.inverse_column(v, range.start + a, &mut column);
+                own[a * k..(a + 1) * k].copy_from_slice(&column[range.clone()]);
+                for (at, block) in later.clone().zip(&mut others) {
+                    let l = schur.later[at] as usize;
+                    let rows = schur.offset[l]..schur.offset[l + 1];
+                    block.resize(rows.len() * k, 0.0);
+                    block[a * rows.len()..(a + 1) * rows.len()].copy_from_slice(&column[rows]);
+                }
+            }
+            if self.near_zero[f] {
+                let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+                let parts = [zz, &factor.t[f], own.as_slice()];
+                blocks.add_product(parts, [k; 3], 1.0, &mut sums.product[f]);
+            }
+            let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
+            for (e, value) in sums.complement[f].iter_mut().enumerate() {
+                *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
+            }
+            for (at, block) in later.zip(&others) {
+                self.later_products((f, k), at, block, &mut blocks, sums);
+            }
+            let at = range.start * p..range.end * p;
+            sums.add_effects(
+                f,
+                k,
+                [&solution.h.rest[at.clone()], &ph.rest[at]],
+                [&solution.u.rest[range.clone()], &pu.rest[range]],
+                self.reml,
+            );
+        }
+    }
+
+    /// Column `j`, of node `v`, of S^-1: rows of the node and of its later neighbours, at least.
+    fn inverse_column(&self, v: usize, j: usize, out: &mut [f64]) {
+        let schur = &self.system.schur;
+        match (&self.inverse.r, &schur.storage) {
+            (SchurFactor::Dense(r), _) => {
+                let later = schur.later_start[v]..schur.later_start[v + 1];
+                let nodes = later.map(|at| schur.later[at] as usize).chain([v]);
+                for row in nodes.flat_map(|l| schur.offset[l]..schur.offset[l + 1]) {
+                    out[row] = r.entry(row, j);
+                }
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                pattern.scatter_symmetric(values, j, out);
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+    }
+
+    /// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.
+    fn later_products(
+        &self,
+        (f, k): (usize, usize),
+        at: usize,
+        inverse: &[f64],
+        blocks: &mut Blocks,
+        sums: &mut LevelSums,
+    ) {
+        let (system, factor, schur) = (self.system, self.factor, &self.system.schur);
+        let g = schur.node[schur.later[at] as usize].0;
+        let kg = system.moments.factors[g].k;
+        let (source, own_rows) = schur.later_source[at];
+        let pair = &system.moments.pairs[source.pair as usize];
+        if let Some(q) = pair.prior.get(source.entry) {
+            // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
+            for c in 0..k {
+                for i in 0..k {
+                    sums.complement[f][c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
+                }
+            }
+            return;
+        }
+        if !(self.near_zero[f] || self.near_zero[g]) {
+            return;
+        }
+        let block = system.block(source);
+        let mut turned = std::mem::take(&mut blocks.turned);
+        transpose_into(block, if own_rows { k } else { kg }, &mut turned);
+        // k x kg and kg x k
+        let (a_vl, a_lv): (&[f64], &[f64]) = if own_rows {
+            (block, &turned)
+        } else {
+            (&turned, block)
+        };
+        if self.near_zero[f] {
+            let parts = [a_vl, &factor.t[g], inverse];
+            blocks.add_product(parts, [k, kg, kg], 1.0, &mut sums.product[f]);
+        }
+        if self.near_zero[g] {
+            let mut transposed = Vec::with_capacity(inverse.len());
+            transpose_into(inverse, kg, &mut transposed);
+            let parts = [a_lv, &factor.t[f], transposed.as_slice()];
+            blocks.add_product(parts, [kg, k, k], 1.0, &mut sums.product[g]);
+        }
+        blocks.turned = turned;
     }
 }
 
-/// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.
-fn later_products(
-    system: &System,
-    factor: &Factor,
-    (f, k): (usize, usize),
-    at: usize,
-    inverse: &[f64],
-    kg: usize,
-    sums: &mut LevelSums,
-) {
-    let schur = &system.schur;
-    let g = schur.node[schur.later[at] as usize].0;
-    let (source, own_rows) = schur.later_source[at];
-    let pair = &system.moments.pairs[source.pair as usize];
-    if let Some(q) = pair.prior.get(source.entry) {
-        // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
-        for c in 0..k {
-            for i in 0..k {
-                sums.complement[f][c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
-            }
-        }
-        return;
-    }
-    let block = &pair.value[source.entry * k * kg..(source.entry + 1) * k * kg];
-    // a_vl: k x kg
-    let mut a_vl = vec![0.0; k * kg];
-    if own_rows {
-        a_vl.copy_from_slice(block);
-    } else {
-        for i in 0..k {
-            for c in 0..kg {
-                a_vl[c * k + i] = block[i * kg + c];
-            }
-        }
-    }
-    let mut half = vec![0.0; kg * k];
-    let mut product = vec![0.0; k * k];
-    small::mul_nn(&factor.t[g], inverse, kg, kg, k, &mut half);
-    small::mul_nn(&a_vl, &half, k, kg, k, &mut product);
-    add_to(&mut sums.product[f], &product);
-    let mut half = vec![0.0; k * kg];
-    let mut product = vec![0.0; kg * kg];
-    small::mul_nt(&factor.t[f], inverse, k, k, kg, &mut half);
-    small::mul_tn(&a_vl, &half, k, kg, kg, &mut product);
-    add_to(&mut sums.product[g], &product);
+/// The transpose of a column-major matrix with so many rows.
+fn transpose_into(a: &[f64], rows: usize, out: &mut Vec<f64>) {
+    out.clear();
+    out.extend((0..rows).flat_map(|i| a[i..].iter().step_by(rows.max(1))));
+}
+
+/// Whether 1 - M^-1 keeps enough digits for a term.
+fn is_large(system: &System, factor: &Factor, parameters: &Parameters, term: usize) -> bool {
+    let (g, offset, k) = parameters.place[term];
+    let kf = parameters.factor_k[g];
+    let rows_per_level = system.moments.n as f64 / system.moments.factors[g].n_levels as f64;
+    let smallest = (offset..offset + k)
+        .map(|i| factor.t[g][i * kf + i].powi(2))
+        .fold(f64::INFINITY, f64::min);
+    smallest * rows_per_level >= LARGE
 }
 
 /// S of one term from the sums of its factor.
@@ -845,17 +919,13 @@ fn term_score(
             .collect()
     };
     let t = take(&factor.t[g]);
-    let rows_per_level = system.moments.n as f64 / system.moments.factors[g].n_levels as f64;
-    let smallest = (0..k)
-        .map(|i| t[i * k + i].powi(2))
-        .fold(f64::INFINITY, f64::min);
     let mut inner: Vec<f64> = take(&sums.fixed[g])
         .iter()
         .zip(take(&sums.modes[g]))
         .map(|(h, u)| h + f * u)
         .collect();
     let mut score = vec![0.0; k * k];
-    if smallest * rows_per_level >= LARGE {
+    if is_large(system, factor, parameters, term) {
         // T^-T (sum(I - M^-1) - inner) T^-1
         for (x, c) in inner.iter_mut().zip(take(&sums.complement[g])) {
             *x = c - *x;

@@ -484,13 +484,17 @@ fn first_traces(
     let parts = system.workers.map(work.len(), |piece| {
         let mut sums = vec![0.0; count * count];
         let mut n = vec![0.0; square];
+        let mut d = vec![0.0; square];
+        let mut g = vec![0.0; square];
+        let mut room = vec![0.0; square];
         let mut left = vec![vec![0.0; square]; count];
         let mut right = vec![vec![0.0; square]; count];
         for j in work[piece].clone() {
-            let d = small::inverse_from_cholesky(&factor.l1[j * square..(j + 1) * square], k1);
-            let mut g: Vec<f64> = (0..square)
-                .map(|e| inverse.m11[j * square + e] - d[e])
-                .collect();
+            let own = j * square..(j + 1) * square;
+            small::invert_product(&factor.l1[own.clone()], k1, &mut room, &mut d);
+            for (g, (m, d)) in g.iter_mut().zip(inverse.m11[own].iter().zip(&d)) {
+                *g = m - d;
+            }
             let h = &solution.h.first;
             for c in 0..k1 {
                 for i in 0..k1 {

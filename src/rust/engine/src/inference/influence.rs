@@ -16,7 +16,7 @@ use crate::criterion::Criterion;
 use crate::factor::System;
 use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
 use crate::fixed_basis::FixedBasis;
-use crate::gradient::solve;
+use crate::gradient::{solve, Solution};
 use crate::linalg::small;
 use crate::moments::Moments;
 use crate::optimize::Objective;
@@ -318,7 +318,7 @@ fn without(
     }
     let degrees = criterion.degrees();
     let factor = criterion.factor.as_ref()?;
-    let solution = solve(criterion.system(), factor);
+    let solution = solve(criterion.system(), factor, Solution::default());
     let all = coefficients(prepared, &solution.gamma);
     let mut beta = vec![f64::NAN; all.len()];
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);

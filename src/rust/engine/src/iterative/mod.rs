@@ -22,8 +22,8 @@ pub mod pcg;
 use crate::covariance::Parameters;
 use crate::factor::{gram, right_hand_sides, shifts, Factor, Rows, System};
 use crate::gradient::{
-    apply_directions, assemble_derivatives, information, kappas, solution_of, term_slopes,
-    Derivatives, LevelSums, Point, Solution,
+    apply_directions, information, kappas, slopes_of_terms, solution_of, term_slopes,
+    with_curvature, Derivatives, LevelSums, Point, Solution,
 };
 use crate::linalg::small;
 use crate::products::{cross, singles, Products};
@@ -279,7 +279,7 @@ impl Estimator {
         self.state = None;
         let operator = Operator::new(system, &t)?;
         let shift = shifts(system, &t, center);
-        let mut all = right_hand_sides(system, &t, &shift);
+        let mut all = right_hand_sides(system, &t, &shift, Rows::default());
         let m = all.m;
         operator.forward(system, &mut all);
         let taken = self.solve(&operator, system, &mut all, DATA);
@@ -429,7 +429,7 @@ impl Estimator {
         point: Point<'_>,
     ) -> Option<(Solution, Derivatives)> {
         let state = self.state.as_ref()?;
-        let solution = solution_of(system, factor, state.all.clone());
+        let solution = solution_of(system, factor, state.all.clone(), Solution::default());
         let mut sums = LevelSums::of_effects(system, &solution, point.reml);
         let draws = logarithm_sums(system, &factor.t, state, self.with_pairs, &mut sums);
         let directions = kappas(factor, point.parameters, point.theta);
@@ -450,7 +450,8 @@ impl Estimator {
                 .for_each(|(x, y)| *x -= y);
         }
         let average = information(&found, solution.h.m, point.precision);
-        let mut derivatives = assemble_derivatives(system, factor, &sums, point, average);
+        let slopes = slopes_of_terms(system, factor, &sums, point);
+        let mut derivatives = with_curvature(factor, slopes, point, average);
         if let Some(anchor) = &self.anchor {
             let gradient = derivatives.gradient.iter_mut();
             gradient.zip(&anchor.gradient).for_each(|(x, y)| *x += y);

@@ -185,20 +185,30 @@ pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
 #[must_use]
 pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
     let mut inverse = vec![0.0; k * k];
-    for j in 0..k {
-        inverse[j * k + j] = 1.0;
-        solve_lower(l, k, &mut inverse[j * k..(j + 1) * k]);
-    }
+    invert_lower_into(l, k, &mut inverse);
     inverse
+}
+
+fn invert_lower_into(l: &[f64], k: usize, out: &mut [f64]) {
+    out.fill(0.0);
+    for j in 0..k {
+        out[j * k + j] = 1.0;
+        solve_lower(l, k, &mut out[j * k..(j + 1) * k]);
+    }
 }
 
 /// (L L')^-1, full symmetric.
 #[must_use]
 pub fn inverse_from_cholesky(l: &[f64], k: usize) -> Vec<f64> {
-    let li = invert_lower(l, k);
     let mut out = vec![0.0; k * k];
-    mul_tn(&li, &li, k, k, k, &mut out);
+    invert_product(l, k, &mut vec![0.0; k * k], &mut out);
     out
+}
+
+/// The same into `out`; `room` becomes L^-1.
+pub fn invert_product(l: &[f64], k: usize, room: &mut [f64], out: &mut [f64]) {
+    invert_lower_into(l, k, room);
+    mul_tn(room, room, k, k, k, out);
 }
 
 /// Lower factor of a positive semidefinite matrix without pivoting, non-negative diagonal: a pivot below `tolerance` times its
