@@ -21,6 +21,7 @@ use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
 use crate::result::Path;
+use crate::schur::Storage;
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -30,6 +31,9 @@ const WIDE_DIFFERENCE: f64 = 2e-3;
 
 /// Size of a residual parameter, all of them on logarithmic, angular or similar scales.
 const RESIDUAL_SCALE: f64 = 0.5;
+
+/// Numbers that a factor at another point may take beside the one at hand (32 MB).
+const ROOM_BESIDE: usize = 1 << 22;
 
 /// Steps and weights of differences.
 const FORWARD: [(f64, f64); 2] = [(1.0, 1.0), (0.0, -1.0)];
@@ -636,25 +640,87 @@ impl<'a> Criterion<'a> {
             (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
             _ => (&CENTRAL, DIFFERENCE),
         };
+        let moved: Vec<(usize, f64, f64)> = (0..m)
+            .flat_map(|a| weights.iter().map(move |&(by, weight)| (a, by, weight)))
+            .filter(|&(_, by, _)| by != 0.0)
+            .collect();
+        let points: Vec<Vec<f64>> = moved
+            .iter()
+            .map(|&(a, by, _)| {
+                let mut x = theta.to_vec();
+                x[a] += by * size * scale[a];
+                x
+            })
+            .collect();
+        let gradients = if self.has_room_beside() {
+            self.gradients_beside(&points)?
+        } else {
+            self.gradients(theta, &points)?
+        };
+        let mut hessian = vec![0.0; m * m];
+        for (&(a, _, weight), gradient) in moved.iter().zip(&gradients) {
+            for b in 0..m {
+                hessian[a * m + b] += weight * gradient[b] / (size * scale[a]);
+            }
+        }
+        // what weighs on the point itself
+        for &(_, weight) in weights.iter().filter(|(by, _)| *by == 0.0) {
+            for e in 0..m * m {
+                hessian[e] += weight * own[e % m] / (size * scale[e / m]);
+            }
+        }
+        Some(
+            (0..m * m)
+                .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
+                .collect(),
+        )
+    }
+
+    /// Whether other points may have factors of their own at the same time.
+    fn has_room_beside(&self) -> bool {
+        let system = self.base;
+        let complement = match &system.schur.storage {
+            Storage::Dense => system.schur.q2.pow(2),
+            Storage::Sparse(pattern) => 2 * pattern.nnz(),
+        };
+        let rows = (system.q1() + system.schur.q2) * 4 * system.moments.p1;
+        let blocks = 2 * system.schur.effect_row.len() * system.k1();
+        let data = self.residual.map_or(0, |part| part.rows.n());
+        self.estimator.is_none() && complement + rows + blocks + data <= ROOM_BESIDE
+    }
+
+    /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
+    fn gradients_beside(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+        self.evaluations += points.len();
+        let (base, parameters, center) = (self.base, self.parameters, self.center);
+        let (reml, change) = (self.reml, self.log_det_change);
+        let (residual, sigma2, precision) = (self.residual, self.known_sigma2, self.precision);
+        let share = points.len().div_ceil(base.workers.count()).max(1);
+        let shares: Vec<&[Vec<f64>]> = points.chunks(share).collect();
+        let found = base.workers.map(shares.len(), |i| {
+            let mut beside = Criterion::new(base, parameters, reml, center, change, &|| false)
+                .with_residual(residual)
+                .with_sigma2(sigma2);
+            beside.precision = precision;
+            let mut at = |x: &Vec<f64>| {
+                beside.value(x)?;
+                beside.gradient()
+            };
+            shares[i].iter().map(&mut at).collect::<Option<Vec<_>>>()
+        });
+        let found: Option<Vec<Vec<Vec<f64>>>> = found.into_iter().collect();
+        Some(found?.into_iter().flatten().collect())
+    }
+
+    /// The same one after the other in the place of the factor at `theta`, which is found again.
+    fn gradients(&mut self, theta: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         // estimates are put back instead of made again
         let aside = self.estimator.as_mut().map(Estimator::set_aside);
         let kept = aside.map(|aside| (aside, self.factor.take(), self.latest.take()));
-        let mut hessian = vec![0.0; m * m];
-        for a in 0..m {
-            let step = size * scale[a];
-            for &(move_by, weight) in weights {
-                let gradient = if move_by == 0.0 {
-                    own.clone()
-                } else {
-                    let mut x = theta.to_vec();
-                    x[a] += move_by * step;
-                    self.value(&x)?;
-                    self.gradient()?
-                };
-                for b in 0..m {
-                    hessian[a * m + b] += weight * gradient[b] / step;
-                }
-            }
+        let mut gradients = Vec::with_capacity(points.len());
+        for x in points {
+            self.value(x)?;
+            gradients.push(self.gradient()?);
         }
         match (kept, &mut self.estimator) {
             (Some((aside, factor, latest)), Some(estimator)) => {
@@ -667,11 +733,7 @@ impl<'a> Criterion<'a> {
                 self.latest()?;
             }
         }
-        Some(
-            (0..m * m)
-                .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
-                .collect(),
-        )
+        Some(gradients)
     }
 
     /// Operations of one evaluation with its derivatives.

@@ -12,7 +12,7 @@
 use crate::covariance::Parameters;
 use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
 use crate::inverse_entries::InverseEntries;
-use crate::linalg::small;
+use crate::linalg::{dense, small};
 use crate::moments::Moments;
 use crate::prior;
 use crate::products::{products, Products, ResidualColumns};
@@ -127,11 +127,9 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Sol
         m: p,
     };
     let mut h = room.h;
-    h.first.clone_from(&c.first);
-    h.rest.clone_from(&c.rest);
     h.m = p;
-    scale_by_lx(system, factor, &mut h.first, p);
-    scale_by_lx(system, factor, &mut h.rest, p);
+    times_inverse_lx(system, factor, &c.first, p, &mut h.first);
+    times_inverse_lx(system, factor, &c.rest, p, &mut h.rest);
     Solution {
         gamma,
         u: Rows {
@@ -144,26 +142,24 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Sol
     }
 }
 
-/// Rows x <- x Lx^-T.
-fn scale_by_lx(system: &System, factor: &Factor, rows: &mut [f64], p: usize) {
-    let p1 = p + 1;
+/// Rows of C times Lx^-T, in the room of `out`.
+fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, out: &mut Vec<f64>) {
+    out.resize(rows.len(), 0.0);
     if p == 0 {
         return;
     }
-    let inverse: Vec<f64> = (0..p).map(|a| 1.0 / factor.lx[a * p1 + a]).collect();
-    let parts: Vec<&mut [f64]> = rows.chunks_mut(LEVELS * p).collect();
-    system.workers.for_each(parts, |_, part| {
-        for row in part.chunks_exact_mut(p) {
-            for a in 0..p {
-                let value = row[a] * inverse[a];
-                row[a] = value;
-                let below = &factor.lx[a * p1 + a + 1..a * p1 + p];
-                row[a + 1..]
-                    .iter_mut()
-                    .zip(below)
-                    .for_each(|(x, l)| *x -= value * l);
-            }
-        }
+    let p1 = p + 1;
+    let lower: Vec<f64> = (0..p)
+        .flat_map(|c| factor.lx[c * p1..c * p1 + p].iter().copied())
+        .collect();
+    let inverse = small::invert_lower(&lower, p);
+    let mut transposed = Vec::with_capacity(p * p);
+    transpose_into(&inverse, p, &mut transposed);
+    let parts: Vec<&mut [f64]> = out.chunks_mut(LEVELS * p).collect();
+    system.workers.for_each(parts, |piece, out| {
+        let from = piece * LEVELS * p;
+        let rows = &rows[from..from + out.len()];
+        dense::rows_times(rows, &transposed, out.len() / p, p, p, out);
     });
 }
 
