@@ -571,6 +571,22 @@ fn node_traces(
         if i == j {
             (0..height).for_each(|e| n[e * height + e] += 1.0);
         }
+        if kf == 1 && kg == 1 {
+            // all kappas are numbers
+            let square: f64 = from
+                .iter()
+                .map(|&v| &n[v * height..(v + 1) * height])
+                .map(|column| to.iter().map(|&l| column[l].powi(2)).sum::<f64>())
+                .sum();
+            for (x, &a) in of_f.iter().enumerate() {
+                for (y, &b) in of_g.iter().enumerate() {
+                    let both = if f == g && i > j { 2.0 } else { 1.0 };
+                    sums[x * count_g + y] =
+                        both * square * directions[a].kappa[0] * directions[b].kappa[0];
+                }
+            }
+            return sums;
+        }
         let mut block = vec![0.0; kg * kf];
         let mut right = vec![vec![0.0; kg * kf]; count_f];
         let mut left = vec![0.0; kg * kf];

@@ -9,7 +9,10 @@ use crate::moments::Moments;
 use crate::parallel::StopFlag;
 
 /// Up to this order the complement is dense without further thought.
-const SMALL: usize = 160;
+const SMALL: usize = 16;
+
+/// Entries of a graph whose fill-reducing order takes no time worth stopping.
+const SHORT_ORDER: usize = 100_000;
 
 /// Multiply-adds of the dense kernels for one of the sparse ones, as measured.
 pub const DENSE_ADVANTAGE: f64 = 25.0;
@@ -324,7 +327,8 @@ fn choose_storage(
     let cliques: f64 = raw
         .start
         .windows(2)
-        .map(|w| ((w[1] - w[0]) as f64).powi(2))
+        .map(|w| (w[1] - w[0]) as f64)
+        .map(|neighbours| neighbours * (neighbours - 1.0))
         .sum();
     if q2 <= SMALL || cliques > 0.5 * (nodes as f64).powi(2) {
         return (identity, Storage::Dense);
@@ -336,7 +340,11 @@ fn choose_storage(
         row.extend_from_slice(list);
         column_start.push(row.len());
     }
-    let order = stop.wait_for(move || fill_reducing_order(nodes, &column_start, &row));
+    let order = if row.len() < SHORT_ORDER {
+        fill_reducing_order(nodes, &column_start, &row)
+    } else {
+        stop.wait_for(move || fill_reducing_order(nodes, &column_start, &row))
+    };
     let dense = (q2 as f64).powi(3) / 3.0;
     match effect_pattern(&adjacency, &order, sizes, dense / DENSE_ADVANTAGE, stop) {
         Some(pattern) => (order, Storage::Sparse(pattern)),
