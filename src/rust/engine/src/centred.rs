@@ -6,7 +6,7 @@
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
 use crate::criterion::Criterion;
-use crate::optimize::Objective;
+use crate::optimize::{Objective, Wanted};
 use crate::residual::Residual;
 
 /// A criterion in (c, phi).
@@ -72,8 +72,8 @@ impl Objective for Centred<'_, '_> {
         self.criterion.value(&self.x)
     }
 
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
-        let (g, h, is_exact) = self.criterion.derivatives(exact);
+    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
+        let (g, h, is_exact) = self.criterion.derivatives(wanted);
         let m = g.len();
         let (log_unit, slope, curvature) =
             self.model.mean_log_scale_derivatives(&self.x[self.terms..]);

@@ -13,7 +13,7 @@ use crate::gradient::{
 };
 use crate::hessian;
 use crate::iterative::Estimator;
-use crate::optimize::Objective;
+use crate::optimize::{Objective, Wanted};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::residual::{Residual, Whitening};
@@ -31,6 +31,9 @@ const WIDE_DIFFERENCE: f64 = 2e-3;
 
 /// Size of a residual parameter, all of them on logarithmic, angular or similar scales.
 const RESIDUAL_SCALE: f64 = 0.5;
+
+/// Operations that an exact Hessian may take in any case where nothing else helps.
+const AFFORDABLE: f64 = 1e6;
 
 /// Numbers that a factor at another point may take beside the one at hand (32 MB).
 const ROOM_BESIDE: usize = 1 << 22;
@@ -808,10 +811,14 @@ impl Objective for Criterion<'_> {
             .filter(|f| f.is_finite())
     }
 
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
+    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
         let m = self.parameters.len();
-        let cheap = self.exact_cost() <= 0.5 * self.base.schur.work(self.base.k1()) + 1e6;
-        if exact && cheap {
+        let limit = match wanted {
+            Wanted::Model => f64::NEG_INFINITY,
+            Wanted::Cheap => 0.5 * self.evaluation_cost(),
+            Wanted::Exact => 0.5 * self.evaluation_cost() + AFFORDABLE,
+        };
+        if self.exact_cost() <= limit {
             if let Some(hessian) = self.exact_hessian() {
                 let gradient = self
                     .latest

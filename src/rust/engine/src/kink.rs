@@ -7,7 +7,7 @@
 //! the others do, as that of a change point, and inference takes it as known.
 
 use crate::criterion::Criterion;
-use crate::optimize::Objective;
+use crate::optimize::{Objective, Wanted};
 use crate::restriction::Restriction;
 
 /// Distance in log range within which the minimum may be at the kink.
@@ -73,11 +73,11 @@ pub(crate) fn slopes(criterion: &mut Criterion<'_>, x: &[f64], at: usize) -> Opt
         let mut moved = x.to_vec();
         moved[at] += step;
         criterion.value(&moved)?;
-        Some(criterion.derivatives(false).0[at])
+        Some(criterion.derivatives(Wanted::Model).0[at])
     };
     let left = beside(-BESIDE)?;
     let right = beside(BESIDE)?;
     criterion.value(x)?;
-    let _ = criterion.derivatives(false);
+    let _ = criterion.derivatives(Wanted::Model);
     Some(Slopes { left, right })
 }

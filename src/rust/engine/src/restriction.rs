@@ -8,7 +8,7 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::kink::{self, Kink};
-use crate::optimize::Objective;
+use crate::optimize::{Objective, Wanted};
 use crate::options::Options;
 use crate::random_basis::TermBasis;
 use crate::residual_rows::ResidualPart;
@@ -188,8 +188,8 @@ impl Objective for Restricted<'_, '_> {
         self.criterion.value(&self.restriction.expand(z))
     }
 
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool) {
-        let (gradient, hessian, is_exact) = self.criterion.derivatives(exact);
+    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
+        let (gradient, hessian, is_exact) = self.criterion.derivatives(wanted);
         (
             self.restriction.gradient(&gradient),
             self.restriction.hessian(&hessian),

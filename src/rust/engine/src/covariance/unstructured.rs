@@ -81,7 +81,18 @@ impl Covariance for Unstructured {
                 }
             }
         }
-        let null = (0..count)
+        // an effect whose variance is zero has no covariances
+        for zero in 0..k {
+            if kept[zero * k + zero] < limit {
+                for i in 0..k {
+                    kept[zero * k + i] = 0.0;
+                    kept[i * k + zero] = 0.0;
+                }
+            }
+        }
+        let (values, vectors) = small::symmetric_eigen(&kept, k);
+        let null = (0..k)
+            .filter(|&i| values[i] < limit)
             .map(|i| vectors[i * k..(i + 1) * k].to_vec())
             .collect();
         Some((

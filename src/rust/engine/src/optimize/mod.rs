@@ -2,4 +2,4 @@
 
 mod trust_region;
 
-pub use trust_region::{minimize, Objective, Outcome, Settings, Stop};
+pub use trust_region::{minimize, Objective, Outcome, Settings, Stop, Wanted};

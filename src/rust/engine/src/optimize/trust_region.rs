@@ -16,13 +16,29 @@ const SAFE_UPDATE: f64 = 1e-6;
 /// Share of the model's slope at the edge of the region that is made up along a direction of negative curvature.
 const SADDLE: f64 = 0.05;
 
+/// Decrement (half the squared Newton decrement) from which on a point is close: steps are short, and an exact Hessian pays.
+const CLOSE: f64 = 0.5;
+
+/// Share of the decrement that a step with a Hessian that is not exact may leave, close to the minimum.
+const SLOW: f64 = 0.1;
+
+/// Which Hessian is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A model.
+    Model,
+    /// The exact one if it costs less than the steps that it saves.
+    Cheap,
+    /// The exact one if it is affordable: steps with the model get nowhere.
+    Exact,
+}
+
 /// A function to minimise.
 pub trait Objective {
     /// Value at `x`; `None` where it is not defined.
     fn value(&mut self, x: &[f64]) -> Option<f64>;
-    /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact;
-    /// `exact` asks for it if that is affordable.
-    fn derivatives(&mut self, exact: bool) -> (Vec<f64>, Vec<f64>, bool);
+    /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact.
+    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool);
     /// Whether what a Hessian that is not exact misses is worth learning from long steps too: a good model of it is better
     /// left alone until they are short.
     fn learns(&self) -> bool;
@@ -270,28 +286,36 @@ pub fn minimize(
         trace_value: vec![value],
         trace_gradient: Vec::new(),
     };
-    let mut exact = false;
+    let mut wanted = Wanted::Model;
     let mut radius = 1.0;
+    let mut last_decrement = f64::INFINITY;
     let mut last_gradient = f64::INFINITY;
     let mut secant = Secant::new(start.len());
     loop {
         let scale = objective.scale(&out.x);
-        let (gradient, hessian, is_exact) = objective.derivatives(exact);
+        let (gradient, hessian, is_exact) = objective.derivatives(wanted);
         let hessian = if is_exact {
             hessian
         } else {
-            let learn = exact || objective.learns();
+            let learn = wanted != Wanted::Model || objective.learns();
             secant.corrected(&out.x, &gradient, hessian, &scale, learn)
         };
         let mut model = Model::new(scale, &gradient, &hessian);
         let mut decrement = model.decrement();
-        if !exact && decrement < 0.5 {
-            // close enough for the exact Hessian to pay
-            exact = true;
-            if let (gradient, hessian, true) = objective.derivatives(true) {
+        let more = match wanted {
+            Wanted::Model if decrement < CLOSE => Wanted::Cheap,
+            Wanted::Cheap if !is_exact && decrement > SLOW * last_decrement => Wanted::Exact,
+            as_before => as_before,
+        };
+        if more != wanted {
+            wanted = more;
+            if let (gradient, hessian, true) = objective.derivatives(wanted) {
                 model = Model::new(objective.scale(&out.x), &gradient, &hessian);
                 decrement = model.decrement();
             }
+        }
+        if wanted != Wanted::Model {
+            last_decrement = decrement;
         }
         out.trace_gradient.push(model.max_gradient());
         objective.report(out.value, model.max_gradient());
