@@ -212,7 +212,7 @@ check_constraints <- function(control, names) {
 #' @param names of theta and phi.
 #' @noRd
 resolve_constraints <- function(control, names) {
-  if (isTRUE(control$resolved)) {
+  if (isTRUE(control$resolved) || (is.null(control$hold) && is.null(control$tie))) {
     return(control)
   }
   at <- match(names, names(control$hold))

@@ -31,7 +31,7 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
     return(refit_many(object, newresp, control, match.arg(ddf)))
   }
   if (!is.null(newresp)) {
-    object$frame[[1L]] <- check_new_response(newresp, object)
+    object$frame <- set_column(object$frame, 1L, check_new_response(newresp, object))
   }
   if (!is.null(control)) {
     # lme4::bootMer() passes NULL
@@ -55,11 +55,12 @@ refitML.lmm <- function(x, ...) {
 #' Run the engine on the model that an object describes, and put the result in its place
 #' @noRd
 fit_again <- function(object) {
-  inputs <- engine_inputs(object, in_place = TRUE)
+  fixed <- fixed_inputs(object, in_place = TRUE)
+  random <- random_inputs(object, in_place = TRUE)
   found <- fit_design(
-    inputs$fixed, inputs$random, object$residual, object$frame, object$REML, NULL, object$control
+    fixed, random, object$residual, object$frame, object$REML, NULL, object$control
   )
-  report_fit(found$result, inputs$fixed, inputs$random, object$control, object$residual)
+  report_fit(found$result, fixed, random, object$control, object$residual)
   object$frame <- found$frame
   set_result(object, found$result)
 }

@@ -74,22 +74,32 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
         .ok_or_else(|| wrong(name, "a list", value))
 }
 
-/// The element of a list that has the given name.
-pub fn field(value: &Robj, name: &str) -> Result<Robj, Failure> {
-    // by position: every element that is looked at costs a protection
-    let place = value
-        .names()
-        .and_then(|mut names| names.position(|key| key == name));
-    value
-        .as_list()
-        .zip(place)
-        .and_then(|(list, place)| list.elt(place).ok())
-        .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
-}
+/// A named list, taken apart once: every look at an element costs a protection.
+///
+/// The names are R's own strings: they live as long as the list, which is an argument of the call or an element of one.
+pub struct Named(Vec<(&'static str, Robj)>);
 
-/// The element of a list that has the given name; `None` where there is none, or it is NULL.
-pub fn optional_field(value: &Robj, name: &str) -> Option<Robj> {
-    field(value, name).ok().filter(|element| !element.is_null())
+impl Named {
+    /// Reads the list `value`, which a failure calls `name`.
+    pub fn new(value: &Robj, name: &str) -> Result<Self, Failure> {
+        let list = value
+            .as_list()
+            .ok_or_else(|| wrong(name, "a list", value))?;
+        Ok(Self(list.iter().collect()))
+    }
+
+    /// The element that has the given name.
+    pub fn field(&self, name: &str) -> Result<&Robj, Failure> {
+        let found = self.0.iter().find(|(key, _)| *key == name);
+        found
+            .map(|(_, element)| element)
+            .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
+    }
+
+    /// The element that has the given name; `None` where there is none, or it is NULL.
+    pub fn optional(&self, name: &str) -> Option<&Robj> {
+        self.field(name).ok().filter(|element| !element.is_null())
+    }
 }
 
 /// A double vector to be written to, every element of it.
