@@ -74,10 +74,13 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
         .ok_or_else(|| wrong(name, "a list", value))
 }
 
-/// A named list, taken apart once: every look at an element costs a protection.
-///
-/// The names are R's own strings: they live as long as the list, which is an argument of the call or an element of one.
-pub struct Named(Vec<(&'static str, Robj)>);
+/// A named list whose names are read once, and whose elements are looked at where they are: a protection takes as long as
+/// some hundred operations.
+pub struct Named {
+    list: List,
+    /// R's own strings, which live as long as the list.
+    names: Vec<&'static str>,
+}
 
 impl Named {
     /// Reads the list `value`, which a failure calls `name`.
@@ -85,14 +88,15 @@ impl Named {
         let list = value
             .as_list()
             .ok_or_else(|| wrong(name, "a list", value))?;
-        Ok(Self(list.iter().collect()))
+        let names = list.names().map(Iterator::collect).unwrap_or_default();
+        Ok(Self { list, names })
     }
 
     /// The element that has the given name.
     pub fn field(&self, name: &str) -> Result<&Robj, Failure> {
-        let found = self.0.iter().find(|(key, _)| *key == name);
-        found
-            .map(|(_, element)| element)
+        let place = self.names.iter().position(|key| *key == name);
+        place
+            .and_then(|place| self.list.as_slice().get(place))
             .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
     }
 
