@@ -14,9 +14,8 @@ crossed_fit <- function(solver, ...) {
 
 ## One level of `a` meets all 35 000 of `b`: their complement is dense, and too large to be
 ## factorised without being asked for.
-large_data <- function() {
+large_data <- function(q = 35000L) {
   set.seed(2)
-  q <- 35000L
   a <- c(rep(1L, q), 1L + seq_len(q))
   b <- rep(seq_len(q), 2L)
   y <- 1 + rnorm(q + 1L)[a] + rnorm(q)[b] + 0.5 * rnorm(2L * q)
@@ -105,6 +104,21 @@ test_that("what cannot be factorised is estimated, and says what cannot be had",
   needs(anova(fit, ddf = "Kenward-Roger"))
   needs(hatvalues(fit))
   needs(profile(fit))
+})
+
+test_that("a factor that does not fit in memory is refused before it is begun", {
+  # only Linux says what memory there is
+  skip_if_not(file.exists("/proc/meminfo"))
+  # 1.3 TB
+  d <- large_data(400000L)
+  model <- function(...) lmm(y ~ 1 + (1 | a) + (1 | b), d, control = lmm_control(...))
+  refused <- expect_error(model(solver = "exact"), class = "ferrolmm_error_memory")
+  expect_equal(refused$details$needed, 1280)
+  expect_lt(refused$details$available, 1280)
+  expect_match(conditionMessage(refused), "order 400000 .* needs 1280.0 GB .* GB of memory are")
+  expect_match(conditionMessage(refused), "solver = \"iterative\"", fixed = TRUE)
+  # nor can what is asked for without a choice, where there is no other way
+  expect_error(model(hold = c("a.(Intercept)" = 1)), class = "ferrolmm_error_memory")
 })
 
 test_that("out of time, the estimates so far are kept", {

@@ -36,6 +36,9 @@ impl From<EngineError> for Failure {
                 .with("group", group as f64)
                 .with("first", first as f64)
                 .with("second", second as f64),
+            EngineError::Memory {
+                needed, available, ..
+            } => failure.with("needed", needed).with("available", available),
             EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
             EngineError::Restriction { parameter } => {
                 failure.with("parameter", parameter as f64 + 1.0)
