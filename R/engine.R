@@ -267,7 +267,7 @@ engine_remedies <- c(
   ),
   factor = paste(
     "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
-    "takes."
+    "takes, if there is memory for it."
   ),
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

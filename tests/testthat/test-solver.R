@@ -129,4 +129,30 @@ test_that("out of time, the estimates so far are kept", {
   )
   expect_identical(fit$certificate$status, "time-limit")
   expect_identical(fit$certificate$path, "iterative")
+  expect_identical(fit$criterion, min(fit$certificate$trace$criterion))
+  expect_match(format_certificate(fit$certificate)[1L], "NOT proved: stopped at the time limit")
+})
+
+test_that("an iterative fit shows how far it is, whatever thread it works on", {
+  skip_on_cran()
+  old <- options(ferrolmm.progress = 0)
+  on.exit(options(old))
+  line <- "lmm\\(\\): [0-9]+ s, ([0-9]+) evaluations?, criterion [0-9.]+, scaled gradient [0-9.e-]+"
+  # the second one takes long enough for the line to be written several times, from another thread
+  for (size in list(list(6000L, c(400L, 300L)), list(200000L, c(60000L, 50000L)))) {
+    d <- crossed_data(size[[1L]], size[[2L]])
+    text <- shown_on_stderr(
+      fit <- lmm(y ~ x + (1 | a) + (1 | b), d, control = lmm_control(solver = "iterative"))
+    )
+    expect_identical(fit$certificate$path, "iterative")
+    lines <- strsplit(text, "\n")[[1L]]
+    lines <- lines[nzchar(trimws(lines))]
+    expect_match(lines, paste0(line, "|lmm\\(\\): [0-9]+ s, preparing"))
+    counts <- as.integer(sub(paste0(line, ".*"), "\\1", grep(line, lines, value = TRUE)))
+    expect_gt(length(counts), 0L)
+    expect_false(is.unsorted(counts))
+    expect_lte(max(counts), fit$certificate$evaluations)
+    # and leaves nothing behind
+    expect_match(text, "\n +\n$")
+  }
 })
