@@ -56,8 +56,8 @@
 #'   profiles, deletions, leverages) is an error; with `solver = "exact"` it is computed, whatever
 #'   it takes. Satterthwaite's degrees of freedom come from the estimated Hessian.
 #'
-#' `solver = "exact"` is an error (of class `ferrolmm_error_memory`) where the factor does not fit in
-#' the memory that is available, as far as the system tells (Linux does).
+#' `solver = "exact"` is an error (of class `ferrolmm_error_memory`) where the factor does not fit
+#' in the memory that is available, as far as the system tells (Linux does).
 #'
 #' Models with one grouping factor, with known covariance matrices of levels, with a residual
 #' structure, or with `hold` or `tie` are always fitted by factorisation.
