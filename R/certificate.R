@@ -19,7 +19,10 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
     inform_singular(result$theta, random, certificate$rank)
   }
-  unseen <- setdiff(result$unseen, which(as.logical(residual$held)))
+  unseen <- result$unseen
+  if (length(unseen) > 0L) {
+    unseen <- unseen[!residual$held[unseen]]
+  }
   if (length(unseen) > 0L) {
     warn_unseen(unseen, residual)
   }

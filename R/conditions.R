@@ -27,6 +27,7 @@
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
 #' | `ferrolmm_error_factor` | a factorisation is too large to be done without being asked for |
+#' | `ferrolmm_error_memory` | a factorisation that was asked for does not fit in memory |
 #' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
 #' | `ferrolmm_message_solver` | a large crossed problem is fitted by conjugate gradients |
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |

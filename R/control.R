@@ -56,6 +56,9 @@
 #'   profiles, deletions, leverages) is an error; with `solver = "exact"` it is computed, whatever
 #'   it takes. Satterthwaite's degrees of freedom come from the estimated Hessian.
 #'
+#' `solver = "exact"` is an error (of class `ferrolmm_error_memory`) where the factor does not fit
+#' in the memory that is available, as far as the system tells (Linux does).
+#'
 #' Models with one grouping factor, with known covariance matrices of levels, with a residual
 #' structure, or with `hold` or `tie` are always fitted by factorisation.
 #' @returns An object of class `lmm_control`, a list of the arguments.
@@ -212,7 +215,7 @@ check_constraints <- function(control, names) {
 #' @param names of theta and phi.
 #' @noRd
 resolve_constraints <- function(control, names) {
-  if (isTRUE(control$resolved)) {
+  if (isTRUE(control$resolved) || (is.null(control$hold) && is.null(control$tie))) {
     return(control)
   }
   at <- match(names, names(control$hold))

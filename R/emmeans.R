@@ -7,6 +7,10 @@
 #' With `mode = "kenward-roger"` the covariance matrix is the adjusted one. Models of any size have
 #' their degrees of freedom.
 #'
+#' A reference grid has no groups: in [within_between()] each of its rows is one of a group with an
+#' average mean. Marginal means are those of an average group, then, and the slope that
+#' `emmeans::emtrends()` gives in such a predictor is the one within groups.
+#'
 #' @param object A model fitted by [lmm()].
 #' @param data The data, where they cannot be found again.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
@@ -32,6 +36,8 @@ recover_data.lmm <- function(object, data = NULL, ...) {
 #' @rawNamespace S3method(emmeans::emm_basis, lmm)
 emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov., ...) {
   inference <- ddf_for(object, match_ddf(mode))
+  # the values that the grid has for grouping factors are means of their numbers, not groups
+  trms <- of_average_groups(trms)
   frame <- stats::model.frame(trms, grid, na.action = stats::na.pass, xlev = xlev)
   x <- stats::model.matrix(trms, frame, contrasts.arg = object$contrasts)
   kept <- kept_columns(object)

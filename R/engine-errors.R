@@ -3,7 +3,7 @@
 #' Evaluate; an error of the engine that has the number of a group or a row gets its name
 #' @noRd
 with_names <- function(expr, residual, frame, random) {
-  tryCatch(expr, ferrolmm_error = function(error) {
+  withCallingHandlers(expr, ferrolmm_error = function(error) {
     fact <- named_fact(error, residual, frame, random)
     if (!is.null(fact)) {
       error$body <- condition_text(NULL, fact, engine_remedies[[error_class(error)]])

@@ -260,9 +260,14 @@ engine_remedies <- c(
     "corARMA(), cannot."
   ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
+  memory = paste(
+    "Use control = lmm_control(solver = \"iterative\"), or \"auto\": both go without that factor.",
+    "A model with known covariance matrices, a residual structure, `hold` or `tie` cannot: it",
+    "takes fewer levels, or more memory."
+  ),
   factor = paste(
     "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
-    "takes."
+    "takes, if there is memory for it."
   ),
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

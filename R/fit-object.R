@@ -144,34 +144,46 @@ new_devcomp <- function(result, reml, n_terms) {
 #' @noRd
 engine_inputs <- function(object, in_place = FALSE) {
   list(
-    fixed = list(
-      y = response_values(object),
-      X = if (in_place) {
-        design_columns(object$terms, object$frame, object$contrasts, coded = TRUE)$columns
-      } else {
-        fixed_matrix(object$terms, object$frame, object$contrasts)
-      },
-      names = names(object$coefficients),
-      weights = object$prior.weights,
-      offset = object$offset
-    ),
-    random = list(
-      terms = object$random,
-      cnms = object$cnms,
-      theta_names = names(object$theta),
-      design = random_design(
-        object$random, object$flist, object$frame, object$precision, in_place
-      )
-    ),
+    fixed = fixed_inputs(object, in_place),
+    random = random_inputs(object, in_place),
     residual = residual_design(object$residual, object$frame),
     residual_names = names(object$phi)
+  )
+}
+
+#' What of the fixed part the engine needs to see, and the names of the coefficients
+#' @noRd
+fixed_inputs <- function(object, in_place) {
+  list(
+    y = response_values(object),
+    X = if (in_place) {
+      design_columns(object$terms, object$frame, object$contrasts, coded = TRUE)$columns
+    } else {
+      fixed_matrix(object$terms, object$frame, object$contrasts)
+    },
+    names = names(object$coefficients),
+    weights = object$prior.weights,
+    offset = object$offset
+  )
+}
+
+#' The same of the random part
+#' @noRd
+random_inputs <- function(object, in_place) {
+  list(
+    terms = object$random,
+    cnms = object$cnms,
+    theta_names = names(object$theta),
+    design = random_design(
+      object$random, object$flist, object$frame, object$precision, in_place
+    )
   )
 }
 
 #' The response of the used rows, as plain numbers
 #' @noRd
 response_values <- function(object) {
-  as.double(object$frame[[1L]])
+  as.double(.subset2(object$frame, 1L))
 }
 
 #' Check that an object is what this file says; for tests and for objects from elsewhere

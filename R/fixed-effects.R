@@ -188,8 +188,7 @@ column_values <- function(column) {
 #' @noRd
 design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE) {
   pattern <- attr(terms, "factors")
-  expressions <- as.list(attr(terms, "variables"))[-1L]
-  variables <- variable_names(expressions)
+  variables <- variable_names(attr(terms, "variables")[-1L])
   intercept <- attr(terms, "intercept") == 1L
   columns <- if (intercept) list(NULL) else list()
   names <- if (intercept) "(Intercept)"
@@ -198,6 +197,8 @@ design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE) {
   used <- contrasts_in_use(variables, response, frame, contrasts)
   if (length(pattern) > 0L) {
     labels <- rownames(pattern)
+    # entries are looked at one by one: without names that is faster
+    dimnames(pattern) <- NULL
     if (!intercept) {
       pattern <- code_first_factor_fully(pattern, variables, response, frame)
     }
@@ -237,7 +238,7 @@ code_first_factor_fully <- function(pattern, variables, response, frame) {
 }
 
 #' @noRd
-is_categorical <- function(x) is.factor(x) || is.logical(x)
+is_categorical <- function(x) is.logical(x) || inherits(x, "factor")
 
 #' @noRd
 categories <- function(x) if (is.logical(x)) c("FALSE", "TRUE") else levels(x)
@@ -247,10 +248,10 @@ categories <- function(x) if (is.logical(x)) c("FALSE", "TRUE") else levels(x)
 contrasts_in_use <- function(variables, response, frame, given) {
   contrasts <- matrices <- list()
   for (k in seq_along(variables)) {
-    x <- .subset2(frame, variables[k])
     if (k == response) {
       next
     }
+    x <- .subset2(frame, variables[k])
     if (is_categorical(x)) {
       name <- variables[k]
       coding <- variable_contrasts(x, name, given[[name]])

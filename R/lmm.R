@@ -255,7 +255,7 @@ group_columns <- function(spec) {
 #' @noRd
 fit_design <- function(fixed, random, residual, frame, reml, start, control) {
   names <- c(random$theta_names, residual$names)
-  control <- resolve_constraints(control, names)
+  control <- resolve_constraints(unclass(control), names)
   fit_at <- function(residual, start) {
     model <- engine_model(fixed, random, residual_design(residual, frame))
     with_names(engine_fit(model, reml, start, control), residual, frame, random)

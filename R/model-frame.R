@@ -74,13 +74,16 @@ check_data <- function(data) {
 #' Name of each variable as model.frame() gives it: symbols as they are, calls deparsed
 #' @noRd
 variable_names <- function(expressions) {
-  vapply(
-    expressions,
-    function(x) {
-      if (is.symbol(x)) as.character(x) else paste(deparse(x, width.cutoff = 500L), collapse = " ")
-    },
-    ""
-  )
+  names <- character(length(expressions))
+  for (k in seq_along(expressions)) {
+    x <- expressions[[k]]
+    names[[k]] <- if (is.symbol(x)) {
+      as.character(x)
+    } else {
+      paste(deparse(x, width.cutoff = 500L), collapse = " ")
+    }
+  }
+  names
 }
 
 #' Evaluate variables in the data, then in the formula's environment

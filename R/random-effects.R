@@ -72,7 +72,7 @@ engine_factors <- function(flist, precision, in_place) {
   lapply(seq_along(flist), function(f) {
     factor <- flist[[f]]
     codes <- if (in_place) factor else as.integer(factor)
-    list(codes = codes, n_levels = nlevels(factor), precision = precision[[f]])
+    list(codes = codes, n_levels = length(attr(factor, "levels")), precision = precision[[f]])
   })
 }
 
@@ -82,9 +82,10 @@ engine_terms <- function(terms, columns) {
   lapply(
     seq_along(terms),
     function(t) {
+      term <- terms[[t]]
       list(
-        factor = terms[[t]]$factor, columns = columns[[t]], structure = terms[[t]]$structure,
-        hom = isTRUE(terms[[t]]$hom)
+        factor = term$factor, columns = columns[[t]], structure = term$structure,
+        hom = isTRUE(term$hom)
       )
     }
   )

@@ -30,14 +30,16 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
   if ((is.matrix(newresp) || is.data.frame(newresp)) && ncol(newresp) > 1L) {
     return(refit_many(object, newresp, control, match.arg(ddf)))
   }
+  # plain lists: for an element of an object R looks for a method each time
+  model <- unclass(object)
   if (!is.null(newresp)) {
-    object$frame[[1L]] <- check_new_response(newresp, object)
+    model$frame <- set_column(model$frame, 1L, check_new_response(newresp, model))
   }
   if (!is.null(control)) {
     # lme4::bootMer() passes NULL
-    object$control <- check_control(control)
+    model$control <- check_control(control)
   }
-  fit_again(object)
+  fit_again(model)
 }
 
 #' @rdname refit.lmm
@@ -47,21 +49,26 @@ refitML.lmm <- function(x, ...) {
   if (!x$REML) {
     return(x)
   }
-  x$REML <- FALSE
-  x$call$REML <- FALSE
-  fit_again(x)
+  model <- unclass(x)
+  model$REML <- FALSE
+  model$call$REML <- FALSE
+  fit_again(model)
 }
 
-#' Run the engine on the model that an object describes, and put the result in its place
+#' Run the engine on the model that the elements of a fit describe, and put the result in its place
+#'
+#' @param model a fit without its class.
 #' @noRd
-fit_again <- function(object) {
-  inputs <- engine_inputs(object, in_place = TRUE)
-  found <- fit_design(
-    inputs$fixed, inputs$random, object$residual, object$frame, object$REML, NULL, object$control
-  )
-  report_fit(found$result, inputs$fixed, inputs$random, object$control, object$residual)
-  object$frame <- found$frame
-  set_result(object, found$result)
+fit_again <- function(model) {
+  control <- unclass(model$control)
+  fixed <- fixed_inputs(model, in_place = TRUE)
+  random <- random_inputs(model, in_place = TRUE)
+  found <- fit_design(fixed, random, model$residual, model$frame, model$REML, NULL, control)
+  report_fit(found$result, fixed, random, control, model$residual)
+  model$frame <- found$frame
+  model <- set_result(model, found$result)
+  class(model) <- "lmm"
+  model
 }
 
 #' A new response as a plain vector of the used rows

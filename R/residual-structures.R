@@ -945,7 +945,12 @@ residual_columns <- function(residual, what = "all") {
 #' Does a variance function depend on the fitted values?
 #' @noRd
 depends_on_fitted <- function(residual) {
-  any(vapply(residual$scales, function(s) isTRUE(s$fitted), NA))
+  for (scale in residual$scales) {
+    if (isTRUE(scale$fitted)) {
+      return(TRUE)
+    }
+  }
+  FALSE
 }
 
 #' Precision weights with the known variances of varFixed() in them

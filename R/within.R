@@ -24,7 +24,8 @@
 #' fit, and [predict()][predict.lmm] uses them: a prediction for one row does not depend on which
 #' other rows are predicted with it. For a group that was not in the data there is no such mean. By
 #' default that is an error; with `new = "mean"` the mean of the group's rows in `newdata` is taken,
-#' which is right when `newdata` holds the group's members. Means are those of all rows of `data` in
+#' which is right when `newdata` holds the group's members; with `new = "average"` the group is taken
+#' for an average one, whose mean is that of all rows of the data of the fit. Means are those of all rows of `data` in
 #' which `x` is there: as for `poly()` and `scale()`, rows that `subset` or a missing value in
 #' another variable leaves out still count.
 #'
@@ -32,8 +33,8 @@
 #' @param g The grouping factor; `a:b`, `a/b` or `a + b` for several, see below.
 #' @param part `"both"` parts; or only `"within"`, for a random slope such as
 #'   `(within_between(x, g, "within") | g)`; or only `"between"`.
-#' @param new What to do for groups that the fit has not seen: `"error"`, or take the `"mean"` of
-#'   their rows in the new data.
+#' @param new What to do for groups that the fit has not seen: `"error"`, take the `"mean"` of
+#'   their rows in the new data, or the `"average"` of the groups of the fit, weighted by their rows.
 #' @param means Means from an earlier call. Filled in by `predict()`; not for direct use.
 #' @returns A numeric matrix of class `within_between` with the columns `within` and `between`
 #'   (several grouping factors: `between_a`, `between_b`), and the attribute `means`.
@@ -58,7 +59,7 @@
 #' predict(fit, data.frame(hour = c(10, 12), doctor = "3"))
 #' @export
 within_between <- function(x, g, part = c("both", "within", "between"),
-                           new = c("error", "mean"), means = NULL) {
+                           new = c("error", "mean", "average"), means = NULL) {
   part <- match.arg(part)
   new <- match.arg(new)
   if (!is.numeric(x) && !is.logical(x) || !is.null(dim(x))) {
@@ -75,7 +76,7 @@ within_between <- function(x, g, part = c("both", "within", "between"),
     means <- if (design$kind == "crossed") additive_means(x, keys) else nested_means(x, keys)
   }
   values <- lapply(seq_along(keys), function(k) {
-    look_up_means(means$levels[[k]], keys[[k]], x, new, design$names[[k]])
+    look_up_means(means, k, keys[[k]], x, new, design$names[[k]])
   })
   parts <- split_parts(x, values, design$kind, means$centre)
   names <- if (length(keys) == 1L) "between" else paste0("between_", rev(design$names))
@@ -159,7 +160,10 @@ level_means <- function(x, key) {
 
 #' @noRd
 nested_means <- function(x, keys) {
-  list(levels = lapply(keys, function(key) level_means(x, key)), centre = 0)
+  there <- !is.na(x) & !Reduce(`|`, lapply(keys, is.na))
+  list(
+    levels = lapply(keys, function(key) level_means(x, key)), centre = 0, average = mean(x[there])
+  )
 }
 
 #' Adjusted means of crossed factors: effects of the additive least-squares fit, by going round the
@@ -186,13 +190,13 @@ additive_means <- function(x, keys) {
     effect <- effect - mean(effect[as.integer(code)])
     stats::setNames(centre + effect, levels(code))
   }, effects, codes)
-  list(levels = levels, centre = centre)
+  list(levels = levels, centre = centre, average = centre)
 }
 
-#' The stored mean of each row's group; groups without one as `new` says
+#' The stored mean of each row's group by the k-th factor; groups without one as `new` says
 #' @noRd
-look_up_means <- function(means, key, x, new, name) {
-  values <- unname(means[levels(key)])[as.integer(key)]
+look_up_means <- function(means, k, key, x, new, name) {
+  values <- unname(means$levels[[k]][levels(key)])[as.integer(key)]
   unknown <- is.na(values) & !is.na(key) & !is.na(x)
   if (any(unknown)) {
     levels <- unique(as.character(key[unknown]))
@@ -201,8 +205,15 @@ look_up_means <- function(means, key, x, new, name) {
         paste0("within_between() knows no mean of the new level ", quote_names(levels), " of `",
                name, "`."),
         "newdata",
-        i = "within_between(x, g, new = \"mean\") in the formula takes the mean in `newdata`."
+        i = paste(
+          "within_between(x, g, new = \"mean\") in the formula takes the mean in `newdata`,",
+          "new = \"average\" that of the groups of the fit."
+        )
       )
+    }
+    if (new == "average") {
+      values[unknown] <- means$average
+      return(values)
     }
     own <- level_means(x, droplevels(key[unknown])[match(seq_along(x), which(unknown))])
     values[unknown] <- own[as.character(key[unknown])]
@@ -233,6 +244,25 @@ makepredictcall.within_between <- function(var, call) {
     call$means <- attr(var, "means")
   }
   call
+}
+
+#' The same terms for rows of average groups, whatever group they name
+#'
+#' @param terms terms of a fit, with `predvars`.
+#' @noRd
+of_average_groups <- function(terms) {
+  predvars <- attr(terms, "predvars")
+  for (k in seq_along(predvars)) {
+    call <- predvars[[k]]
+    # makepredictcall() has put means into the calls of within_between() only
+    if (is.call(call) && is.list(call$means) && !is.null(call$means$average)) {
+      call$means$levels <- lapply(call$means$levels, `[`, 0L)
+      call$new <- "average"
+      predvars[[k]] <- call
+    }
+  }
+  attr(terms, "predvars") <- predvars
+  terms
 }
 
 # The picture -------------------------------------------------------------------------------------

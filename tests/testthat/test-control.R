@@ -133,24 +133,11 @@ test_that("a long fit shows how far it is, where somebody looks", {
   expect_identical(progress_after(lmm_control()), if (interactive()) 2)
   options(ferrolmm.progress = FALSE)
   expect_null(progress_after(lmm_control(verbose = 1)))
-  shown <- function() {
-    file <- tempfile()
-    connection <- file(file, "w")
-    sink(connection, type = "message")
-    on.exit(unlink(file))
-    tryCatch(
-      lmm(distance ~ age + (age | Subject), nlme::Orthodont),
-      finally = {
-        sink(type = "message")
-        close(connection)
-      }
-    )
-    paste(readLines(file, warn = FALSE), collapse = "\n")
-  }
+  shown <- function() shown_on_stderr(lmm(distance ~ age + (age | Subject), nlme::Orthodont))
   expect_identical(shown(), "")
   options(ferrolmm.progress = 0)
   text <- shown()
   expect_match(text, "lmm\\(\\): 0 s, [0-9]+ evaluations?, criterion [0-9.]+, scaled gradient")
   # and leaves nothing behind
-  expect_match(text, "\n +$")
+  expect_match(text, "\n +\n$")
 })

@@ -39,3 +39,23 @@ test_that("transformations, trends, weights and another covariance matrix are un
   wide <- suppressMessages(as.data.frame(emmeans::emmeans(fit, "late", vcov. = 4 * vcov(fit))))
   expect_equal(wide$SE, 2 * means$SE)
 })
+
+test_that("in a reference grid groups are average ones, whatever the grouping factor is", {
+  skip_if_not_installed("emmeans")
+  set.seed(8)
+  # 13 groups: the mean of their numbers, 7, is one of them
+  d <- data.frame(group = rep(1:13, each = 12), sex = factor(rep(c("f", "m"), 78)))
+  level <- rnorm(13, 12, 2)
+  d$x <- level[d$group] + rnorm(156)
+  d$y <- 2 + level[d$group] - 0.8 * (d$x - level[d$group]) + (d$sex == "m") + rnorm(156)
+  d$named <- factor(letters[d$group])
+  fit <- lmm(y ~ sex + within_between(x, group) + (1 | group), d)
+  means <- as.data.frame(emmeans::emmeans(fit, "sex"))
+  row <- rbind(c(1, 0, 0, mean(d$x)), c(1, 1, 0, mean(d$x)))
+  expect_equal(means$emmean, drop(row %*% fixef(fit)))
+  expect_equal(means$SE, unname(sqrt(diag(row %*% as.matrix(vcov(fit)) %*% t(row)))))
+  slopes <- as.data.frame(emmeans::emtrends(fit, "sex", var = "x"))
+  expect_equal(slopes$x.trend, rep(fixef(fit)[["within_between(x, group)within"]], 2L))
+  named <- lmm(y ~ sex + within_between(x, named) + (1 | named), d)
+  expect_equal(as.data.frame(emmeans::emmeans(named, "sex")), means, ignore_attr = TRUE)
+})

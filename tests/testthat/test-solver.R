@@ -14,9 +14,8 @@ crossed_fit <- function(solver, ...) {
 
 ## One level of `a` meets all 35 000 of `b`: their complement is dense, and too large to be
 ## factorised without being asked for.
-large_data <- function() {
+large_data <- function(q = 35000L) {
   set.seed(2)
-  q <- 35000L
   a <- c(rep(1L, q), 1L + seq_len(q))
   b <- rep(seq_len(q), 2L)
   y <- 1 + rnorm(q + 1L)[a] + rnorm(q)[b] + 0.5 * rnorm(2L * q)
@@ -107,6 +106,21 @@ test_that("what cannot be factorised is estimated, and says what cannot be had",
   needs(profile(fit))
 })
 
+test_that("a factor that does not fit in memory is refused before it is begun", {
+  # only Linux says what memory there is
+  skip_if_not(file.exists("/proc/meminfo"))
+  # 1.3 TB
+  d <- large_data(400000L)
+  model <- function(...) lmm(y ~ 1 + (1 | a) + (1 | b), d, control = lmm_control(...))
+  refused <- expect_error(model(solver = "exact"), class = "ferrolmm_error_memory")
+  expect_equal(refused$details$needed, 1280)
+  expect_lt(refused$details$available, 1280)
+  expect_match(conditionMessage(refused), "order 400000 .* needs 1280.0 GB .* GB of memory are")
+  expect_match(conditionMessage(refused), "solver = \"iterative\"", fixed = TRUE)
+  # nor can what is asked for without a choice, where there is no other way
+  expect_error(model(hold = c("a.(Intercept)" = 1)), class = "ferrolmm_error_memory")
+})
+
 test_that("out of time, the estimates so far are kept", {
   expect_warning(
     fit <- lmm(y ~ x + (1 | a) + (1 | b), crossed_data(),
@@ -115,4 +129,30 @@ test_that("out of time, the estimates so far are kept", {
   )
   expect_identical(fit$certificate$status, "time-limit")
   expect_identical(fit$certificate$path, "iterative")
+  expect_identical(fit$criterion, min(fit$certificate$trace$criterion))
+  expect_match(format_certificate(fit$certificate)[1L], "NOT proved: stopped at the time limit")
+})
+
+test_that("an iterative fit shows how far it is, whatever thread it works on", {
+  skip_on_cran()
+  old <- options(ferrolmm.progress = 0)
+  on.exit(options(old))
+  line <- "lmm\\(\\): [0-9]+ s, ([0-9]+) evaluations?, criterion [0-9.]+, scaled gradient [0-9.e-]+"
+  # the second one takes long enough for the line to be written several times, from another thread
+  for (size in list(list(6000L, c(400L, 300L)), list(200000L, c(60000L, 50000L)))) {
+    d <- crossed_data(size[[1L]], size[[2L]])
+    text <- shown_on_stderr(
+      fit <- lmm(y ~ x + (1 | a) + (1 | b), d, control = lmm_control(solver = "iterative"))
+    )
+    expect_identical(fit$certificate$path, "iterative")
+    lines <- strsplit(text, "\n")[[1L]]
+    lines <- lines[nzchar(trimws(lines))]
+    expect_match(lines, paste0(line, "|lmm\\(\\): [0-9]+ s, preparing"))
+    counts <- as.integer(sub(paste0(line, ".*"), "\\1", grep(line, lines, value = TRUE)))
+    expect_gt(length(counts), 0L)
+    expect_false(is.unsorted(counts))
+    expect_lte(max(counts), fit$certificate$evaluations)
+    # and leaves nothing behind
+    expect_match(text, "\n +\n$")
+  }
 })

@@ -51,6 +51,30 @@ test_that("a new group is an error, or has the mean of its new rows", {
     unname(predict(fit, new, re.form = NA)),
     sum(fixef(fit)[c(1, 3)] * c(1, 12)) + fixef(fit)[[2]] * c(-2, 2)
   )
+  fit <- lmm(score ~ within_between(hour, doctor, new = "average") + (1 | doctor), simulated)
+  average <- mean(simulated$hour)
+  expect_equal(
+    unname(predict(fit, new, re.form = NA)),
+    sum(fixef(fit)[c(1, 3)] * c(1, average)) + fixef(fit)[[2]] * (c(10, 14) - average)
+  )
+})
+
+test_that("an average group of nested or crossed factors has the mean of all rows", {
+  new <- data.frame(hour = 11, doctor = "new", clinic = "new", nurse = "new")
+  average <- mean(simulated$hour)
+  fit <- lmm(score ~ within_between(hour, clinic / doctor, new = "average") + (1 | doctor),
+             simulated)
+  # within, between clinics, between the doctors of a clinic
+  expect_match(names(fixef(fit))[4L], "between_clinic:doctor|between_doctor")
+  expect_equal(
+    unname(predict(fit, new, re.form = NA)), sum(c(1, 11 - average, average, 0) * fixef(fit))
+  )
+  fit <- lmm(score ~ within_between(hour, doctor + nurse, new = "average") + (1 | doctor),
+             simulated)
+  expect_equal(
+    unname(predict(fit, new, re.form = NA)),
+    sum(c(1, 11 - average, average, average) * fixef(fit))
+  )
 })
 
 test_that("nested groups give a part for each level, crossed ones the additive fit", {

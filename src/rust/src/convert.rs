@@ -74,22 +74,36 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
         .ok_or_else(|| wrong(name, "a list", value))
 }
 
-/// The element of a list that has the given name.
-pub fn field(value: &Robj, name: &str) -> Result<Robj, Failure> {
-    // by position: every element that is looked at costs a protection
-    let place = value
-        .names()
-        .and_then(|mut names| names.position(|key| key == name));
-    value
-        .as_list()
-        .zip(place)
-        .and_then(|(list, place)| list.elt(place).ok())
-        .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
+/// A named list whose names are read once, and whose elements are looked at where they are: a protection takes as long as
+/// some hundred operations.
+pub struct Named {
+    list: List,
+    /// R's own strings, which live as long as the list.
+    names: Vec<&'static str>,
 }
 
-/// The element of a list that has the given name; `None` where there is none, or it is NULL.
-pub fn optional_field(value: &Robj, name: &str) -> Option<Robj> {
-    field(value, name).ok().filter(|element| !element.is_null())
+impl Named {
+    /// Reads the list `value`, which a failure calls `name`.
+    pub fn new(value: &Robj, name: &str) -> Result<Self, Failure> {
+        let list = value
+            .as_list()
+            .ok_or_else(|| wrong(name, "a list", value))?;
+        let names = list.names().map(Iterator::collect).unwrap_or_default();
+        Ok(Self { list, names })
+    }
+
+    /// The element that has the given name.
+    pub fn field(&self, name: &str) -> Result<&Robj, Failure> {
+        let place = self.names.iter().position(|key| *key == name);
+        place
+            .and_then(|place| self.list.as_slice().get(place))
+            .ok_or_else(|| Failure::bug(format!("internal argument lacks `{name}`")))
+    }
+
+    /// The element that has the given name; `None` where there is none, or it is NULL.
+    pub fn optional(&self, name: &str) -> Option<&Robj> {
+        self.field(name).ok().filter(|element| !element.is_null())
+    }
 }
 
 /// A double vector to be written to, every element of it.

@@ -10,7 +10,7 @@ use ferrolmm_engine::{
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
-use crate::convert::{self, to_doubles, to_integer, Matrix};
+use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
 use crate::interrupt::{self, Display};
 use crate::residual::ResidualArgument;
 
@@ -36,6 +36,9 @@ impl From<EngineError> for Failure {
                 .with("group", group as f64)
                 .with("first", first as f64)
                 .with("second", second as f64),
+            EngineError::Memory {
+                needed, available, ..
+            } => failure.with("needed", needed).with("available", available),
             EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
             EngineError::Restriction { parameter } => {
                 failure.with("parameter", parameter as f64 + 1.0)
@@ -56,16 +59,20 @@ struct FactorArgument {
 
 impl FactorArgument {
     fn new(value: &Robj) -> Result<Self, Failure> {
+        let given = Named::new(value, "factors")?;
         Ok(Self {
-            codes: convert::field(value, "codes")?,
-            n_levels: convert::count(&convert::field(value, "n_levels")?, "n_levels")?,
-            precision: match convert::optional_field(value, "precision") {
+            codes: given.field("codes")?.clone(),
+            n_levels: convert::count(given.field("n_levels")?, "n_levels")?,
+            precision: match given.optional("precision") {
                 None => None,
-                Some(matrix) => Some([
-                    convert::field(&matrix, "start")?,
-                    convert::field(&matrix, "row")?,
-                    convert::field(&matrix, "value")?,
-                ]),
+                Some(matrix) => {
+                    let matrix = Named::new(matrix, "precision")?;
+                    Some([
+                        matrix.field("start")?.clone(),
+                        matrix.field("row")?.clone(),
+                        matrix.field("value")?.clone(),
+                    ])
+                }
             },
         })
     }
@@ -99,9 +106,10 @@ impl ColumnArgument {
         Ok(if value.is_null() {
             Self::Constant
         } else if value.is_list() {
+            let coded = Named::new(value, "columns")?;
             Self::Coded(
-                convert::field(value, "codes")?,
-                convert::field(value, "values")?,
+                coded.field("codes")?.clone(),
+                coded.field("values")?.clone(),
             )
         } else {
             Self::Values(value.clone())
@@ -135,11 +143,11 @@ pub enum MatrixArgument {
 }
 
 impl MatrixArgument {
-    pub fn new(value: Robj) -> Result<Self, Failure> {
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
         if value.is_list() {
-            ColumnArgument::all(&value, "X").map(Self::Columns)
+            ColumnArgument::all(value, "X").map(Self::Columns)
         } else {
-            Ok(Self::Matrix(value))
+            Ok(Self::Matrix(value.clone()))
         }
     }
 
@@ -169,15 +177,16 @@ struct TermArgument {
 
 impl TermArgument {
     fn new(value: &Robj) -> Result<Self, Failure> {
-        let homogeneous = match convert::optional_field(value, "hom") {
-            Some(hom) => convert::flag(&hom, "hom")?,
+        let given = Named::new(value, "terms")?;
+        let homogeneous = match given.optional("hom") {
+            Some(hom) => convert::flag(hom, "hom")?,
             None => false,
         };
         let correlated = |correlation| Structure::Correlated {
             correlation,
             homogeneous,
         };
-        let structure = match convert::field(value, "structure")?.as_str() {
+        let structure = match given.field("structure")?.as_str() {
             Some("us") => Structure::Unstructured,
             Some("diag") if homogeneous => Structure::Identity,
             Some("diag") => Structure::Diagonal,
@@ -187,10 +196,10 @@ impl TermArgument {
             _ => return Err(Failure::bug("`structure` is not known")),
         };
         Ok(Self {
-            factor: convert::count(&convert::field(value, "factor")?, "factor")?
+            factor: convert::count(given.field("factor")?, "factor")?
                 .checked_sub(1)
                 .ok_or_else(|| Failure::bug("`factor` counts from 1"))?,
-            columns: ColumnArgument::all(&convert::field(value, "columns")?, "columns")?,
+            columns: ColumnArgument::all(given.field("columns")?, "columns")?,
             structure,
         })
     }
@@ -220,19 +229,22 @@ pub struct Arguments {
     residual: Option<ResidualArgument>,
     /// What the user chose.
     pub options: Options,
+    /// Seconds after which to show how far the engine is, or `None`: never.
+    pub progress: Option<f64>,
 }
 
 impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
     pub fn new(model: &Robj, options: &Robj) -> Result<Self, Failure> {
-        let field = |name| convert::field(model, name);
-        let factors = convert::elements(&field("factors")?, "factors")?;
-        let terms = convert::elements(&field("terms")?, "terms")?;
+        let given = Named::new(model, "model")?;
+        let chosen = Named::new(options, "options")?;
+        let factors = convert::elements(given.field("factors")?, "factors")?;
+        let terms = convert::elements(given.field("terms")?, "terms")?;
         Ok(Self {
-            y: field("y")?,
-            x: MatrixArgument::new(field("X")?)?,
-            weights: field("weights")?,
-            offset: field("offset")?,
+            y: given.field("y")?.clone(),
+            x: MatrixArgument::new(given.field("X")?)?,
+            weights: given.field("weights")?.clone(),
+            offset: given.field("offset")?.clone(),
             factors: factors
                 .iter()
                 .map(FactorArgument::new)
@@ -241,10 +253,15 @@ impl Arguments {
                 .iter()
                 .map(TermArgument::new)
                 .collect::<Result<_, Failure>>()?,
-            residual: convert::optional_field(model, "residual")
-                .map(|value| ResidualArgument::new(&value))
+            residual: given
+                .optional("residual")
+                .map(ResidualArgument::new)
                 .transpose()?,
-            options: read_options(options)?,
+            options: read_options(&chosen)?,
+            progress: chosen
+                .optional("progress")
+                .map(|seconds| convert::double(seconds, "progress"))
+                .transpose()?,
         })
     }
 
@@ -277,36 +294,37 @@ impl Arguments {
     }
 }
 
-fn read_options(value: &Robj) -> Result<Options, Failure> {
-    let field = |name| convert::field(value, name);
-    let number = |name| convert::count(&field(name)?, name);
+fn read_options(given: &Named) -> Result<Options, Failure> {
+    let number = |name| convert::count(given.field(name)?, name);
     Ok(Options {
-        reml: convert::flag(&field("reml")?, "reml")?,
-        start: convert::doubles_or_null(&field("start")?, "start")?.map(<[f64]>::to_vec),
-        optimize: convert::flag(&field("optimize")?, "optimize")?,
+        reml: convert::flag(given.field("reml")?, "reml")?,
+        start: convert::doubles_or_null(given.field("start")?, "start")?.map(<[f64]>::to_vec),
+        optimize: convert::flag(given.field("optimize")?, "optimize")?,
         max_evaluations: number("max_evaluations")?,
-        tolerance: convert::double(&field("tolerance")?, "tolerance")?,
+        tolerance: convert::double(given.field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
-        solver: match convert::optional_field(value, "solver") {
-            Some(solver) => read_solver(&solver)?,
+        solver: match given.optional("solver") {
+            Some(solver) => read_solver(solver)?,
             None => Solver::Auto,
         },
-        sigma: convert::optional_field(value, "sigma")
-            .map(|sigma| convert::double(&sigma, "sigma"))
+        sigma: given
+            .optional("sigma")
+            .map(|sigma| convert::double(sigma, "sigma"))
             .transpose()?,
-        hold: match convert::optional_field(value, "hold") {
-            Some(hold) => convert::doubles(&hold, "hold")?.to_vec(),
+        hold: match given.optional("hold") {
+            Some(hold) => convert::doubles(hold, "hold")?.to_vec(),
             None => Vec::new(),
         },
-        deadline: convert::optional_field(value, "time_limit")
-            .map(|seconds| convert::double(&seconds, "time_limit"))
+        deadline: given
+            .optional("time_limit")
+            .map(|seconds| convert::double(seconds, "time_limit"))
             .transpose()?
             .and_then(|seconds| {
                 Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
             }),
         progress: None,
-        tie: match convert::optional_field(value, "tie") {
-            Some(tie) => convert::integers(&tie, "tie")?
+        tie: match given.optional("tie") {
+            Some(tie) => convert::integers(tie, "tie")?
                 .iter()
                 .map(|&set| convert::to_count(set, "tie"))
                 .collect::<Result<_, Failure>>()?,
@@ -401,7 +419,7 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
 fn rs_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
         let mut arguments = Arguments::new(&model, &options)?;
-        let display = Display::new(convert::optional_field(&options, "progress"))?;
+        let display = Display::new(arguments.progress);
         arguments.options.progress = display.progress();
         let data = arguments.borrow()?;
         // R's own vectors, so that nothing of the length of the data is copied

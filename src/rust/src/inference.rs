@@ -5,7 +5,7 @@ use ferrolmm_engine::inference::{self, Deletion, NewResiduals, NewRows, Update};
 use ferrolmm_engine::Column;
 
 use crate::condition::{answer, Failure};
-use crate::convert::{self, to_doubles, to_integer, Matrix};
+use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
 use crate::fit::{Arguments, ColumnArgument, MatrixArgument};
 use crate::interrupt;
 use crate::residual::ResidualArgument;
@@ -69,10 +69,11 @@ fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
 fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     answer(|| {
         let arguments = Arguments::new(&model, &options)?;
-        let new_x = MatrixArgument::new(convert::field(&rows, "x")?)?;
-        let n = convert::count(&convert::field(&rows, "n")?, "n")?;
-        let codes = convert::elements(&convert::field(&rows, "codes")?, "codes")?;
-        let columns = convert::elements(&convert::field(&rows, "terms")?, "terms")?
+        let given = Named::new(&rows, "rows")?;
+        let new_x = MatrixArgument::new(given.field("x")?)?;
+        let n = convert::count(given.field("n")?, "n")?;
+        let codes = convert::elements(given.field("codes")?, "codes")?;
+        let columns = convert::elements(given.field("terms")?, "terms")?
             .iter()
             .map(|term| {
                 if term.is_null() {
@@ -95,10 +96,11 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                     .transpose()
             })
             .collect::<Result<_, Failure>>()?;
-        let residual = convert::optional_field(&rows, "residual")
-            .map(|value| ResidualArgument::new(&value))
+        let residual = given
+            .optional("residual")
+            .map(ResidualArgument::new)
             .transpose()?;
-        let weights = convert::optional_field(&rows, "weights");
+        let weights = given.optional("weights");
         let rows = NewRows {
             n,
             x: new_x.borrow(n)?,
@@ -111,7 +113,7 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                 None => None,
                 Some(residual) => Some(NewResiduals {
                     structure: residual.borrow()?,
-                    weights: match &weights {
+                    weights: match weights {
                         None => None,
                         Some(weights) => Some(convert::doubles(weights, "weights")?),
                     },

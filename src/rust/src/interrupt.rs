@@ -5,11 +5,7 @@ use std::ffi::{c_char, c_int, CString};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extendr_api::prelude::*;
 use ferrolmm_engine::Progress;
-
-use crate::condition::Failure;
-use crate::convert;
 
 extern "C" {
     /// In `entrypoint.c`: `REprintf("%s")`.
@@ -39,17 +35,14 @@ pub struct Display {
 
 impl Display {
     /// `after`: seconds until the line appears; `None`: never.
-    pub fn new(after: Option<Robj>) -> Result<Self, Failure> {
-        let after = after
-            .map(|seconds| convert::double(&seconds, "progress"))
-            .transpose()?
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Self {
+    pub fn new(after: Option<f64>) -> Self {
+        let after = after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Self {
             progress: after.map(|_| Arc::default()),
             start: Instant::now(),
             next: Cell::new(after.unwrap_or_default()),
             width: Cell::new(0),
-        })
+        }
     }
 
     /// Where the engine tells how far it is.

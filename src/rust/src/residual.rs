@@ -5,7 +5,7 @@ use ferrolmm_engine::residual::{apply_to_rows, Apply, RowsToApply};
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use crate::condition::{answer, Failure};
-use crate::convert::{self, Matrix};
+use crate::convert::{self, Matrix, Named};
 use crate::interrupt;
 
 /// `list(groups =, correlation =, scales =, start =, held =)`.
@@ -36,25 +36,29 @@ struct ScaleArgument {
     strata: usize,
 }
 
-fn text(value: &Robj, name: &str) -> Result<String, Failure> {
-    convert::field(value, name)?
+fn text(given: &Named, name: &str) -> Result<String, Failure> {
+    given
+        .field(name)?
         .as_str()
         .map(str::to_owned)
         .ok_or_else(|| Failure::bug(format!("internal argument `{name}` is not a string")))
 }
 
-fn optional_count(value: &Robj, name: &str) -> Result<usize, Failure> {
-    convert::optional_field(value, name).map_or(Ok(0), |count| convert::count(&count, name))
+fn optional_count(given: &Named, name: &str) -> Result<usize, Failure> {
+    given
+        .optional(name)
+        .map_or(Ok(0), |count| convert::count(count, name))
 }
 
 impl CorrelationArgument {
     fn new(value: &Robj) -> Result<Self, Failure> {
-        let position = match convert::optional_field(value, "position") {
+        let given = Named::new(value, "correlation")?;
+        let position = match given.optional("position") {
             None => Vec::new(),
-            Some(position) if position.is_list() => convert::elements(&position, "position")?,
-            Some(position) => vec![position],
+            Some(position) if position.is_list() => convert::elements(position, "position")?,
+            Some(position) => vec![position.clone()],
         };
-        let metric = match convert::optional_field(value, "metric") {
+        let metric = match given.optional("metric") {
             None => Metric::Euclidean,
             Some(metric) => match metric.as_str() {
                 Some("euclidean") => Metric::Euclidean,
@@ -63,21 +67,21 @@ impl CorrelationArgument {
                 _ => return Err(Failure::bug("`metric` is not known")),
             },
         };
-        let kind = text(value, "type")?;
+        let kind = text(&given, "type")?;
         let order = |name| {
             if kind == "arma" {
-                convert::count(&convert::field(value, name)?, name)
+                convert::count(given.field(name)?, name)
             } else {
                 Ok(0)
             }
         };
         Ok(Self {
             position,
-            positions: optional_count(value, "n_positions")?,
+            positions: optional_count(&given, "n_positions")?,
             p: order("p")?,
             q: order("q")?,
-            nugget: match convert::optional_field(value, "nugget") {
-                Some(nugget) => convert::flag(&nugget, "nugget")?,
+            nugget: match given.optional("nugget") {
+                Some(nugget) => convert::flag(nugget, "nugget")?,
                 None => false,
             },
             metric,
@@ -146,11 +150,12 @@ impl CorrelationArgument {
 
 impl ScaleArgument {
     fn new(value: &Robj) -> Result<Self, Failure> {
+        let given = Named::new(value, "scales")?;
         Ok(Self {
-            kind: text(value, "type")?,
-            covariate: convert::optional_field(value, "covariate"),
-            stratum: convert::optional_field(value, "stratum"),
-            strata: optional_count(value, "n_strata")?,
+            kind: text(&given, "type")?,
+            covariate: given.optional("covariate").cloned(),
+            stratum: given.optional("stratum").cloned(),
+            strata: optional_count(&given, "n_strata")?,
         })
     }
 
@@ -193,18 +198,22 @@ impl ScaleArgument {
 impl ResidualArgument {
     /// Reads what R handed over; the vectors stay R's.
     pub fn new(value: &Robj) -> Result<Self, Failure> {
-        let groups = match convert::optional_field(value, "groups") {
+        let given = Named::new(value, "residual")?;
+        let groups = match given.optional("groups") {
             None => None,
-            Some(groups) => Some((
-                convert::field(&groups, "codes")?,
-                convert::count(&convert::field(&groups, "n_levels")?, "n_levels")?,
-            )),
+            Some(groups) => {
+                let groups = Named::new(groups, "groups")?;
+                Some((
+                    groups.field("codes")?.clone(),
+                    convert::count(groups.field("n_levels")?, "n_levels")?,
+                ))
+            }
         };
-        let scales = match convert::optional_field(value, "scales") {
+        let scales = match given.optional("scales") {
             None => Vec::new(),
-            Some(scales) => convert::elements(&scales, "scales")?,
+            Some(scales) => convert::elements(scales, "scales")?,
         };
-        let held = match convert::optional_field(value, "held") {
+        let held = match given.optional("held") {
             None => Vec::new(),
             Some(held) => held
                 .as_logical_slice()
@@ -213,15 +222,16 @@ impl ResidualArgument {
                 .map(|flag| flag.is_true())
                 .collect(),
         };
-        let start = match convert::optional_field(value, "start") {
+        let start = match given.optional("start") {
             None => Vec::new(),
             // NA is a NaN: the engine chooses
-            Some(start) => convert::doubles(&start, "start")?.to_vec(),
+            Some(start) => convert::doubles(start, "start")?.to_vec(),
         };
         Ok(Self {
             groups,
-            correlation: convert::optional_field(value, "correlation")
-                .map(|correlation| CorrelationArgument::new(&correlation))
+            correlation: given
+                .optional("correlation")
+                .map(CorrelationArgument::new)
                 .transpose()?,
             scales: scales
                 .iter()

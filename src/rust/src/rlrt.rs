@@ -4,7 +4,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine::inference::{self, Multiset};
 
 use crate::condition::{answer, Failure};
-use crate::convert::{self, to_doubles, to_integer};
+use crate::convert::{self, to_doubles, to_integer, Named};
 use crate::fit::Arguments;
 use crate::interrupt;
 
@@ -46,6 +46,13 @@ fn rs_work_of_fit(model: Robj, options: Robj) -> Robj {
     })
 }
 
+fn multiset(given: &Named) -> Result<Multiset<'_>, Failure> {
+    Ok(Multiset {
+        values: convert::doubles(given.field("values")?, "values")?,
+        times: convert::doubles(given.field("times")?, "times")?,
+    })
+}
+
 /// Draws of the likelihood ratio from chi-squared variables: `restricted` and `marginal` are `list(values =, times =)`.
 /// @noRd
 #[extendr]
@@ -57,20 +64,11 @@ fn rs_likelihood_ratio_draws(
     threads: Robj,
 ) -> Robj {
     answer(|| {
-        let fields = [&restricted, &restricted, &marginal, &marginal]
-            .into_iter()
-            .zip(["values", "times", "values", "times"])
-            .map(|(list, name)| convert::field(list, name))
-            .collect::<Result<Vec<Robj>, Failure>>()?;
-        let multiset = |at: usize| -> Result<Multiset<'_>, Failure> {
-            Ok(Multiset {
-                values: convert::doubles(&fields[at], "values")?,
-                times: convert::doubles(&fields[at + 1], "times")?,
-            })
-        };
+        let restricted = Named::new(&restricted, "restricted")?;
+        let marginal = Named::new(&marginal, "marginal")?;
         let found = inference::likelihood_ratio_draws(
-            multiset(0)?,
-            multiset(2)?,
+            multiset(&restricted)?,
+            multiset(&marginal)?,
             convert::double(&degrees, "degrees")?,
             convert::doubles(&draws, "draws")?,
             convert::count(&threads, "threads")?,

@@ -60,6 +60,16 @@ pub enum EngineError {
         /// Memory of the factor and its inverse.
         gigabytes: f64,
     },
+    /// A factorisation that was asked for, or without which there is no way, and that does not fit in memory.
+    #[error("the factor of the mixed-model equations, of order {order} after the largest grouping factor is eliminated, needs {needed:.1} GB with its inverse, and {available:.1} GB of memory are available")]
+    Memory {
+        /// Order of what is left after the first grouping factor is eliminated.
+        order: usize,
+        /// Gigabytes of the factor and its inverse.
+        needed: f64,
+        /// Gigabytes that can be had.
+        available: f64,
+    },
     /// Two rows of a residual group at one position: they would have correlation 1.
     #[error("rows {first} and {second} of residual group {group} are at the same position")]
     DuplicatePosition {
@@ -110,6 +120,7 @@ impl EngineError {
             Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",
             Self::Factor { .. } => "factor",
+            Self::Memory { .. } => "memory",
             Self::DuplicatePosition { .. } => "duplicate_position",
             Self::ResidualStart(_) => "residual_start",
             Self::SingleRowGroups => "single_row_groups",

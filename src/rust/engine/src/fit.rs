@@ -273,7 +273,7 @@ pub(crate) fn fit_prepared(
     inference: bool,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
-    let plan = Plan::new(&prepared, options);
+    let plan = Plan::new(&prepared, options)?;
     fit_planned(data, options, prepared, plan, rows, inference, interrupt)
 }
 

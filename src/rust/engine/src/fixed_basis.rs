@@ -227,17 +227,35 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Lower triangle of `total` += rows' rows.
 pub fn accumulate_gram(rows: &[f64], width: usize, total: &mut [f64]) {
-    if width > FEW {
-        dense::add_gram(rows, rows.len() / width, width, 1.0, total);
-        return;
+    match width {
+        0 => {}
+        1 => few_columns::<1>(rows, total),
+        2 => few_columns::<2>(rows, total),
+        3 => few_columns::<3>(rows, total),
+        4 => few_columns::<4>(rows, total),
+        5 => few_columns::<5>(rows, total),
+        6 => few_columns::<6>(rows, total),
+        7 => few_columns::<7>(rows, total),
+        FEW => few_columns::<FEW>(rows, total),
+        _ => dense::add_gram(rows, rows.len() / width, width, 1.0, total),
     }
-    for row in rows.chunks_exact(width) {
-        for j in 0..width {
-            let value = row[j];
-            for i in j..width {
-                total[j * width + i] += value * row[i];
+}
+
+/// [`accumulate_gram`] of `W` columns, unrolled.
+fn few_columns<const W: usize>(rows: &[f64], total: &mut [f64]) {
+    let mut sums = [[0.0; W]; W];
+    for (sum, column) in sums.iter_mut().zip(total.chunks_exact(W)) {
+        sum.copy_from_slice(column);
+    }
+    for row in rows.chunks_exact(W) {
+        for j in 0..W {
+            for i in j..W {
+                sums[j][i] += row[j] * row[i];
             }
         }
+    }
+    for (sum, column) in sums.iter().zip(total.chunks_exact_mut(W)) {
+        column.copy_from_slice(sum);
     }
 }
 

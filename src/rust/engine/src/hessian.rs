@@ -171,7 +171,9 @@ impl Image {
         let mut inner = vec![0.0; p * p];
         let effects = h.first.len() / p;
         dense::add_transposed_product(&h.first, &rows.first, effects, p, p, 1.0, &mut inner);
-        factor.forward(system, &mut rows);
+        if system.schur.q2 > 0 {
+            factor.forward(system, &mut rows);
+        }
         let half = rows.rest;
         let mut solved = half.clone();
         factor.solve_complement(system, &mut solved, p, true);
@@ -358,10 +360,6 @@ fn products(
     mut room: Option<Triangle>,
 ) -> Products {
     let (m, count) = (directions.len(), first.len());
-    let phis: Vec<SchurFactor> = first
-        .iter()
-        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa, room.take()))
-        .collect();
     let others: Vec<usize> = (0..m).filter(|&b| directions[b].factor != 0).collect();
     let mut tiles: Vec<(usize, usize)> = Vec::new();
     if count > 0 {
@@ -369,6 +367,17 @@ fn products(
             tiles.extend((0..=i).map(|j| (i, j)));
         }
     }
+    let mut total = Products {
+        pairs: vec![0.0; count * count],
+        mixed: vec![0.0; count * m],
+    };
+    if tiles.is_empty() {
+        return total;
+    }
+    let phis: Vec<SchurFactor> = first
+        .iter()
+        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa, room.take()))
+        .collect();
     let parts = system.workers.map(tiles.len(), |piece| {
         let (i, j) = tiles[piece];
         let (rows, columns) = (r.layout.columns(i).len(), r.layout.columns(j).len());
@@ -415,10 +424,6 @@ fn products(
         }
         (pairs, mixed)
     });
-    let mut total = Products {
-        pairs: vec![0.0; count * count],
-        mixed: vec![0.0; count * m],
-    };
     for (pairs, mixed) in parts {
         add_scaled(1.0, &pairs, &mut total.pairs);
         add_scaled(1.0, &mixed, &mut total.mixed);
@@ -483,15 +488,12 @@ fn first_traces(
     let work = crate::parallel::pieces(system.moments.factors[0].n_levels, LEVELS);
     let parts = system.workers.map(work.len(), |piece| {
         let mut sums = vec![0.0; count * count];
-        let mut n = vec![0.0; square];
-        let mut d = vec![0.0; square];
-        let mut g = vec![0.0; square];
-        let mut room = vec![0.0; square];
+        let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| vec![0.0; square]);
         let mut left = vec![vec![0.0; square]; count];
         let mut right = vec![vec![0.0; square]; count];
         for j in work[piece].clone() {
             let own = j * square..(j + 1) * square;
-            small::invert_product(&factor.l1[own.clone()], k1, &mut room, &mut d);
+            small::write_inverse_from_cholesky(&factor.l1[own.clone()], k1, &mut half, &mut d);
             for (g, (m, d)) in g.iter_mut().zip(inverse.m11[own].iter().zip(&d)) {
                 *g = m - d;
             }

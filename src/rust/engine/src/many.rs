@@ -2,11 +2,12 @@
 //! fitted in parallel.
 
 use crate::error::EngineError;
-use crate::fit::{fit_prepared, prepare, Prepared, RowResults};
+use crate::fit::{fit_planned, prepare, Prepared, RowResults};
 use crate::fixed_basis::weighted_rows;
 use crate::moments::Moments;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag, Workers};
+use crate::plan::Plan;
 use crate::result::Status;
 use crate::terms::ModelData;
 
@@ -66,6 +67,7 @@ fn many_here(
     let n = data.n();
     let count = responses.len() / n;
     let shared = prepare(data, options, stop)?;
+    let plan = Plan::new(&shared, options)?;
     let per_fit =
         20.0 * (n as f64 * (data.p + 2) as f64 + shared.system.schur.work(shared.system.k1()));
     let workers = Workers::new(options.threads, per_fit * count as f64, stop);
@@ -76,7 +78,7 @@ fn many_here(
             satterthwaite,
             options,
             stop,
-            &shared,
+            (&shared, plan),
         )
     });
     let mut out = ManyFits::default();
@@ -130,7 +132,7 @@ fn one(
     satterthwaite: bool,
     options: &Options,
     stop: &StopFlag,
-    shared: &Prepared,
+    (shared, plan): (&Prepared, Plan),
 ) -> Option<OneResponse> {
     if y.iter().any(|v| !v.is_finite()) {
         return None;
@@ -153,7 +155,7 @@ fn one(
     };
     let stopped = || stop.is_set();
     let (fit, inference) =
-        fit_prepared(&own, options, prepared, rows, satterthwaite, &stopped).ok()?;
+        fit_planned(&own, options, prepared, plan, rows, satterthwaite, &stopped).ok()?;
     let r = kept.len();
     let mut standard_error = vec![f64::NAN; data.p];
     let mut ddf = vec![f64::NAN; data.p];

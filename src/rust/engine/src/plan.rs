@@ -6,6 +6,7 @@ use crate::factor::System;
 use crate::fit::{optimum, Prepared, Run};
 use crate::iterative::evaluation_work;
 use crate::linalg::small;
+use crate::memory;
 use crate::optimize::Objective;
 use crate::options::{Options, Solver};
 use crate::result::Status;
@@ -16,6 +17,9 @@ const MEMORY: f64 = 0.4;
 
 /// Memory where it is not known.
 const SOME_MEMORY: f64 = 8e9;
+
+/// Bytes that every machine has: nobody needs to ask.
+const LITTLE_MEMORY: f64 = 1e8;
 
 /// Operations of a factor and its inverse up to which they are computed without being asked for.
 const LONG: f64 = 3e12;
@@ -53,17 +57,19 @@ pub(crate) enum Plan {
 
 impl Plan {
     /// What the user wants, else by cost.
-    pub fn new(prepared: &Prepared, options: &Options) -> Self {
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] where there is no other way than a factor that does not fit in memory.
+    pub fn new(prepared: &Prepared, options: &Options) -> Result<Self, EngineError> {
         let system = &prepared.system;
         let plain = prepared.residual.is_none()
             && prepared.restriction.is_none()
             && system.schur.q2 > 0
             && system.moments.factors.iter().all(|f| f.prior.is_empty());
         match options.solver {
-            _ if !plain => Self::Exact,
-            Solver::Exact => Self::Exact,
-            Solver::Iterative => Self::Iterative,
-            Solver::Auto => Self::by_cost(system, options.optimize),
+            Solver::Iterative if plain => Ok(Self::Iterative),
+            Solver::Auto if plain => Ok(Self::by_cost(system, options.optimize)),
+            _ => require_memory(system, memory::available).map(|()| Self::Exact),
         }
     }
 
@@ -100,26 +106,41 @@ fn size(system: &System) -> (f64, f64) {
 
 fn out_of_reach(system: &System) -> bool {
     let (bytes, operations) = size(system);
-    bytes > MEMORY * memory().unwrap_or(SOME_MEMORY) || operations > VERY_LONG
+    let too_large = || bytes > MEMORY * memory::of_machine().unwrap_or(SOME_MEMORY);
+    operations > VERY_LONG || (bytes > LITTLE_MEMORY && too_large())
 }
 
-/// Refuses what needs a factor that is not to be computed without being asked for.
+/// Refuses a factor that does not fit in what memory there is, before any of it is taken: the system would end the process.
+fn require_memory(
+    system: &System,
+    available: impl FnOnce() -> Option<f64>,
+) -> Result<(), EngineError> {
+    let needed = size(system).0;
+    if needed <= LITTLE_MEMORY {
+        return Ok(());
+    }
+    match available() {
+        Some(available) if needed > available => Err(EngineError::Memory {
+            order: system.schur.q2,
+            needed: 1e-9 * needed,
+            available: 1e-9 * available,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what needs a factor that is not to be computed without being asked for, or that there is no room for.
 pub(crate) fn require_factor(system: &System, options: &Options) -> Result<(), EngineError> {
-    if options.solver == Solver::Exact || !out_of_reach(system) {
+    if options.solver == Solver::Exact {
+        return require_memory(system, memory::available);
+    }
+    if !out_of_reach(system) {
         return Ok(());
     }
     Err(EngineError::Factor {
         order: system.schur.q2,
         gigabytes: 1e-9 * size(system).0,
     })
-}
-
-/// Memory of the machine in bytes, where that is easily found.
-fn memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(1024.0 * kilobytes)
 }
 
 /// Where estimates lead, and what is left of the way by factorisation. What the estimates do not reach is left to it, but for
@@ -243,4 +264,97 @@ fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool 
     // half the squared decrement, on average
     let inverse = small::inverse_from_cholesky(&hessian, m);
     0.5 * small::trace_product(&inverse, &estimator.gradient_covariance(), m) <= options.tolerance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{require_memory, size, Plan};
+    use crate::error::EngineError;
+    use crate::fit::prepare;
+    use crate::memory;
+    use crate::options::{Options, Solver};
+    use crate::parallel::StopFlag;
+    use crate::terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
+
+    /// Two crossed factors of `q + 1` and `q` levels; one of the first meets all of the second.
+    fn with_crossed<T>(q: i32, check: impl FnOnce(&ModelData<'_>) -> T) -> T {
+        let first: Vec<i32> = (0..q).map(|_| 1).chain(2..q + 2).collect();
+        let second: Vec<i32> = (1..=q).chain(1..=q).collect();
+        let y: Vec<f64> = (0..2 * q).map(|i| f64::from(i % 997)).collect();
+        let factor = |codes, n_levels| GroupingFactor {
+            codes,
+            n_levels,
+            precision: None,
+        };
+        let term = |factor| RandomTerm {
+            factor,
+            columns: vec![Column::Constant],
+            structure: Structure::Unstructured,
+        };
+        check(&ModelData {
+            y: &y,
+            x: vec![Column::Constant],
+            p: 1,
+            weights: None,
+            offset: None,
+            factors: vec![factor(&first, q as usize + 1), factor(&second, q as usize)],
+            terms: vec![term(0), term(1)],
+            residual: None,
+        })
+    }
+
+    #[test]
+    fn a_factor_that_does_not_fit_in_memory_is_refused() {
+        with_crossed(5000, |data| {
+            let prepared = prepare(data, &Options::default(), &StopFlag::default()).unwrap();
+            let system = &prepared.system;
+            assert_eq!(size(system).0, 8.0 * 5000.0 * 5000.0);
+            let refused = require_memory(system, || Some(1.5e8)).unwrap_err();
+            let EngineError::Memory {
+                order,
+                needed,
+                available,
+            } = refused
+            else {
+                panic!("{refused}")
+            };
+            assert_eq!(order, 5000);
+            assert!((needed - 0.2).abs() < 1e-12 && (available - 0.15).abs() < 1e-12);
+            assert_eq!(require_memory(system, || Some(2e8)), Ok(()));
+            assert_eq!(require_memory(system, || None), Ok(()));
+        });
+        // what every machine has is not asked for
+        with_crossed(100, |data| {
+            let prepared = prepare(data, &Options::default(), &StopFlag::default()).unwrap();
+            let asked = require_memory(&prepared.system, || panic!("asked"));
+            assert_eq!(asked, Ok(()));
+        });
+    }
+
+    #[test]
+    fn only_a_solver_that_needs_the_factor_asks_for_memory() {
+        // 8e12 bytes for the factor: more than there is on any machine that runs this, and nothing of that size is made
+        with_crossed(1_000_000, |data| {
+            for (solver, plan) in [
+                (Solver::Auto, Some(Plan::Iterative)),
+                (Solver::Iterative, Some(Plan::Iterative)),
+                (Solver::Exact, None),
+            ] {
+                let options = Options {
+                    solver,
+                    ..Options::default()
+                };
+                let prepared = prepare(data, &options, &StopFlag::default()).unwrap();
+                match (Plan::new(&prepared, &options), plan) {
+                    (Ok(found), Some(plan)) => assert_eq!(found, plan),
+                    (Err(EngineError::Memory { needed, .. }), None) => {
+                        assert!((needed - 8000.0).abs() < 1e-6)
+                    }
+                    // a system that does not tell what memory it has
+                    (Ok(Plan::Exact), None) if memory::available().is_none() => {}
+                    (found, _) => panic!("{solver:?}: {found:?}"),
+                }
+            }
+        });
+    }
 }

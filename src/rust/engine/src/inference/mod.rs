@@ -54,7 +54,7 @@ pub fn satterthwaite(
                 optimize: true,
                 ..options.clone()
             },
-        );
+        )?;
         let mut criterion = if plan == Plan::Exact {
             evaluated(&prepared, options, &theta, interrupt)?
         } else {

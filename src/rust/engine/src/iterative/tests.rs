@@ -1,10 +1,14 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::fit::{fit, fit_planned, prepare, RowResults};
 use crate::optimize::Objective;
 use crate::options::{Options, Solver};
 use crate::parallel::StopFlag;
 use crate::plan::Plan;
-use crate::result::{Fit, Path};
+use crate::progress::Progress;
+use crate::result::{Fit, Path, Status};
 use crate::terms::{Column, GroupingFactor, ModelData, RandomTerm, Structure};
 
 /// Uniform numbers in (-1, 1).
@@ -325,4 +329,53 @@ fn a_walk_can_be_interrupted() {
         result,
         Err(crate::error::EngineError::Interrupted)
     ));
+}
+
+#[test]
+fn out_of_time_the_best_point_so_far_is_told() {
+    let example = Example::new(6000, &[400, 300], false, 1.0);
+    let best = example.fit(Solver::Iterative, 1);
+    assert_eq!(best.certificate.status, Status::Converged);
+    let enough = 3;
+    assert!(best.certificate.evaluations > enough);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let progress = Arc::new(Progress::default());
+    let options = Options {
+        solver: Solver::Iterative,
+        threads: 1,
+        deadline: Some(deadline),
+        progress: Some(Arc::clone(&progress)),
+        ..Options::default()
+    };
+    // asked between evaluations: after so many of them the time is up
+    let late = || {
+        if progress.get().is_some_and(|(count, ..)| count >= enough) {
+            std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        }
+        false
+    };
+    let own = fit(&example.data(), &options, &late).unwrap();
+    let certificate = &own.certificate;
+    assert_eq!(certificate.status, Status::TimeLimit);
+    assert_eq!(certificate.path, Path::Iterative);
+    assert_eq!(certificate.evaluations, enough);
+    let lowest = certificate
+        .trace_criterion
+        .iter()
+        .fold(f64::INFINITY, |a, v| a.min(*v));
+    assert!(own.criterion.to_bits() == lowest.to_bits());
+    assert!(own.criterion < certificate.trace_criterion[0]);
+    // the estimates are those of this point
+    let there = Options {
+        solver: Solver::Iterative,
+        start: Some(own.theta.clone()),
+        optimize: false,
+        ..Options::default()
+    };
+    let again = fit(&example.data(), &there, &|| false).unwrap();
+    assert!((again.criterion - own.criterion).abs() < 1e-8 * own.criterion);
+    assert!((again.sigma - own.sigma).abs() < 1e-8 * own.sigma);
+    for (x, y) in again.u.iter().zip(&own.u) {
+        assert!((x - y).abs() < 1e-6, "{x} {y}");
+    }
 }

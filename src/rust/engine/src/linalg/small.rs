@@ -185,30 +185,32 @@ pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
 #[must_use]
 pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
     let mut inverse = vec![0.0; k * k];
-    invert_lower_into(l, k, &mut inverse);
+    write_inverse_of_lower(l, k, &mut inverse);
     inverse
 }
 
-fn invert_lower_into(l: &[f64], k: usize, out: &mut [f64]) {
-    out.fill(0.0);
+/// The same into `inverse`.
+fn write_inverse_of_lower(l: &[f64], k: usize, inverse: &mut [f64]) {
+    inverse.fill(0.0);
     for j in 0..k {
-        out[j * k + j] = 1.0;
-        solve_lower(l, k, &mut out[j * k..(j + 1) * k]);
+        inverse[j * k + j] = 1.0;
+        solve_lower(l, k, &mut inverse[j * k..(j + 1) * k]);
     }
 }
 
 /// (L L')^-1, full symmetric.
 #[must_use]
 pub fn inverse_from_cholesky(l: &[f64], k: usize) -> Vec<f64> {
+    let mut li = vec![0.0; k * k];
     let mut out = vec![0.0; k * k];
-    invert_product(l, k, &mut vec![0.0; k * k], &mut out);
+    write_inverse_from_cholesky(l, k, &mut li, &mut out);
     out
 }
 
-/// The same into `out`; `room` becomes L^-1.
-pub fn invert_product(l: &[f64], k: usize, room: &mut [f64], out: &mut [f64]) {
-    invert_lower_into(l, k, room);
-    mul_tn(room, room, k, k, k, out);
+/// The same into `out`, with L^-1 in `li`: for one level after the other.
+pub fn write_inverse_from_cholesky(l: &[f64], k: usize, li: &mut [f64], out: &mut [f64]) {
+    write_inverse_of_lower(l, k, li);
+    mul_tn(li, li, k, k, k, out);
 }
 
 /// Lower factor of a positive semidefinite matrix without pivoting, non-negative diagonal: a pivot below `tolerance` times its
