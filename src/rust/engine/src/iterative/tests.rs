@@ -326,3 +326,51 @@ fn a_walk_can_be_interrupted() {
         Err(crate::error::EngineError::Interrupted)
     ));
 }
+
+#[test]
+fn measure() {
+    for (name, example) in [
+        ("k1 even", Example::new(4000, &[300, 120], false, 1.0)),
+        ("k1 skew", Example::new(6000, &[600, 400], false, 3.0)),
+        ("k1 three", Example::new(6000, &[300, 120, 60], false, 2.0)),
+        ("k2", Example::new(6000, &[300, 120], true, 1.0)),
+        ("k2 skew", Example::new(6000, &[300, 200], true, 2.0)),
+        ("k2 three", Example::new(6000, &[300, 120, 60], true, 2.0)),
+    ] {
+        let data = example.data();
+        let prepared = prepare(&data, &Options::default(), &StopFlag::default()).unwrap();
+        let center = vec![Vec::new(); prepared.layout.len()];
+        let theta: Vec<f64> = (prepared.parameters.list.iter())
+            .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
+            .collect();
+        let never = || false;
+        let m = theta.len();
+        let mut exact = prepared.criterion(&center, true, &never);
+        exact.value(&theta).unwrap();
+        let scale = exact.scale(&theta);
+        let truth = exact.latest().unwrap().derivatives.gradient.clone();
+        let mut criterion = prepared.criterion(&center, true, &never);
+        criterion.estimate();
+        let value = criterion.value(&theta).unwrap();
+        let gradient = criterion.latest().unwrap().derivatives.gradient.clone();
+        let covariance = criterion.estimator.as_ref().unwrap().gradient_covariance();
+        println!("== {name} q2 {} value {value}", prepared.system.schur.q2);
+        for a in 0..m {
+            let h = 1e-2 * scale[a];
+            let mut at = |x: f64| {
+                let mut t = theta.clone();
+                t[a] += x * h;
+                criterion.value(&t).unwrap()
+            };
+            let d = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * h);
+            println!(
+                "{a}: scaled: exact {:+.6} estimate {:+.6} differences {:+.6} se {:.6} gap {:+.2e}",
+                truth[a] * scale[a],
+                gradient[a] * scale[a],
+                d * scale[a],
+                covariance[a * m + a].sqrt() * scale[a],
+                (gradient[a] - d) * scale[a]
+            );
+        }
+    }
+}
