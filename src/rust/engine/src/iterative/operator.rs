@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::factor::{eliminate_first, Rows, System, LEVELS};
+use crate::fixed_basis::dot;
 use crate::linalg::{small, wide};
 use crate::parallel::{pieces, split_at_offsets};
 use crate::schur::Schur;
@@ -392,44 +393,31 @@ impl Operator {
     /// Adds to the diagonal blocks of E^2 what the columns of node v, below its own block, contribute to it and to the nodes
     /// below; the columns are zero afterwards.
     fn add_squares(&self, schur: &Schur, v: usize, columns: &mut [Vec<f64>], squares: &mut [f64]) {
-        let k = columns.len();
-        let mut add = |l: usize| {
-            let rows = schur.offset[l]..schur.offset[l + 1];
-            if columns
-                .iter()
-                .all(|c| c[rows.clone()].iter().all(|x| *x == 0.0))
-            {
-                return;
-            }
-            let kl = rows.len();
-            let above = &mut squares[self.block[v]..self.block[v + 1]];
-            for (b, y) in columns.iter().enumerate() {
-                for (a, x) in columns.iter().enumerate() {
-                    let products = x[rows.clone()].iter().zip(&y[rows.clone()]);
-                    above[b * k + a] += products.map(|(x, y)| x * y).sum::<f64>();
-                }
-            }
-            let below = &mut squares[self.block[l]..self.block[l + 1]];
-            for column in columns.iter_mut() {
-                let column = &mut column[rows.clone()];
-                for c in 0..kl {
-                    for i in 0..kl {
-                        below[c * kl + i] += column[i] * column[c];
-                    }
-                }
-                column.fill(0.0);
-            }
-        };
-        let incidences = schur.incidence_start[v]..schur.incidence_start[v + 1];
         let later =
             |x: usize| schur.incidence[x] + 1..schur.start[schur.incidence_level[x] as usize + 1];
+        let incidences = schur.incidence_start[v]..schur.incidence_start[v + 1];
         let touched: usize = incidences.clone().map(|x| later(x).len()).sum();
         if 4 * touched > schur.nodes() || !self.others.node.is_empty() {
-            (v + 1..schur.nodes()).for_each(add);
-        } else {
-            incidences
-                .flat_map(later)
-                .for_each(|entry| add(schur.neighbour[entry] as usize));
+            let rows = schur.offset[v + 1]..schur.q2;
+            add_products(columns, rows.clone(), &mut squares[self.block[v]..]);
+            for column in columns {
+                for l in v + 1..schur.nodes() {
+                    let own = &column[schur.offset[l]..schur.offset[l + 1]];
+                    add_square(own, &mut squares[self.block[l]..]);
+                }
+                column[rows.clone()].fill(0.0);
+            }
+            return;
+        }
+        for entry in incidences.flat_map(later) {
+            let l = schur.neighbour[entry] as usize;
+            let rows = schur.offset[l]..schur.offset[l + 1];
+            add_products(columns, rows.clone(), &mut squares[self.block[v]..]);
+            for column in columns.iter_mut() {
+                add_square(&column[rows.clone()], &mut squares[self.block[l]..]);
+                // the next level may lead here again
+                column[rows.clone()].fill(0.0);
+            }
         }
     }
 
@@ -619,6 +607,22 @@ impl Operator {
     #[must_use]
     pub fn block_starts(&self) -> &[usize] {
         &self.block
+    }
+}
+
+/// out += C'C for some rows of the columns C.
+fn add_products(columns: &[Vec<f64>], rows: Range<usize>, out: &mut [f64]) {
+    for (b, y) in columns.iter().enumerate() {
+        for (a, x) in columns.iter().enumerate() {
+            out[b * columns.len() + a] += dot(&x[rows.clone()], &y[rows.clone()]);
+        }
+    }
+}
+
+/// out += x x'.
+fn add_square(x: &[f64], out: &mut [f64]) {
+    for (column, y) in out.chunks_exact_mut(x.len()).zip(x) {
+        column.iter_mut().zip(x).for_each(|(out, x)| *out += x * y);
     }
 }
 
