@@ -167,4 +167,38 @@ mod tests {
         assert!((quadrature(&t, |_| 1.0) - 1.0).abs() < 1e-14);
         assert!((quadrature(&t, |x| x) - 2.0).abs() < 1e-14);
     }
+
+    #[test]
+    fn derivative_of_a_small_matrix_is_that_of_its_quadrature() {
+        let matrix = |step: f64| {
+            let mut t = Tridiagonal::default();
+            t.push(2.0 + 0.3 * step, 0.5 - 0.2 * step);
+            t.push(1.5 - 0.1 * step, 0.25 + 0.4 * step);
+            t.push(1.0 + 0.7 * step, 0.0);
+            t
+        };
+        let divided = |x: f64, y: f64| {
+            if (x - y).abs() < 1e-12 {
+                1.0 / x
+            } else {
+                (x / y).ln() / (x - y)
+            }
+        };
+        let at = |step: f64| quadrature(&matrix(step), f64::ln);
+        let found: f64 = derivative(&matrix(0.0), divided)
+            .iter()
+            .map(|term| {
+                let x = &term.x;
+                let own = 0.3 * x[0] * x[0] - 0.1 * x[1] * x[1] + 0.7 * x[2] * x[2];
+                term.weight * (own + 2.0 * (0.4 * x[1] * x[2] - 0.2 * x[0] * x[1]))
+            })
+            .sum();
+        let h = 1e-3;
+        let expected = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+        assert!((found - expected).abs() < 1e-10, "{found} {expected}");
+        for term in derivative(&matrix(0.0), divided) {
+            let first = 2.0 * term.x[0] + 0.5 * term.x[1];
+            assert!((term.ax[0] - first).abs() < 1e-14 && term.ax.len() == 4);
+        }
+    }
 }

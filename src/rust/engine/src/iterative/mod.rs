@@ -52,10 +52,10 @@ const PAIRS: f64 = 1.0;
 const LAST_PAIRS: f64 = 30.0;
 
 /// Iterations, with all else that an evaluation takes.
-const ITERATIONS: f64 = 15.0;
+const ITERATIONS: f64 = 20.0;
 
 /// Multiply-adds of eight vectors at a time for one of scattered numbers, as measured.
-const SCATTERED: f64 = 5.0;
+const SCATTERED: f64 = 6.5;
 
 /// Multiply-adds over all pairs of neighbours, relative to one evaluation without them.
 fn pairs_work(system: &System) -> f64 {
@@ -81,8 +81,8 @@ struct Draws {
 }
 
 /// A point at which criterion and gradient are known from a factorisation. Elsewhere the estimates are corrected by their
-/// errors there: with the same random vectors, what is left is of the second order in the distance for the criterion, of
-/// the first for the gradient.
+/// errors there: with the same random vectors, and a gradient that is the derivative of the criterion, what is left is of the
+/// second order in the distance for the criterion, of the first for the gradient.
 #[derive(Debug, Clone)]
 struct Anchor {
     theta: Vec<f64>,
