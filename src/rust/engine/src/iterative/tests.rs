@@ -343,7 +343,7 @@ impl Slopes {
     }
 
     /// The gradient against differences of the criterion at points near and far from `theta`, where it is anchored if `anchored`,
-    /// in units in which the data weigh as much as one residual a level. Gradients of thousands are known to 1e-6 of their size.
+    /// per size of a parameter. Estimates of the gradient that are not its derivative are off by 1e-4 to 3e-2.
     fn check(self, anchored: bool) {
         let example = self.example();
         let data = example.data();
@@ -384,7 +384,7 @@ impl Slopes {
                 let found = scale[a] * four_points(&mut criterion, &point, a, 3e-3 * scale[a]);
                 let gap = (scale[a] * gradient[a] - found).abs();
                 assert!(
-                    gap < 2e-6 * found.abs().max(1.0),
+                    gap < 5e-6,
                     "{away}, {a}: {} {found}",
                     scale[a] * gradient[a]
                 );
