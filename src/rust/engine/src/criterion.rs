@@ -35,8 +35,8 @@ const RESIDUAL_SCALE: f64 = 0.5;
 /// Operations that an exact Hessian may take in any case where nothing else helps.
 const AFFORDABLE: f64 = 1e6;
 
-/// Numbers that a factor at another point may take beside the one at hand (32 MB).
-const ROOM_BESIDE: usize = 1 << 22;
+/// Numbers that factors at other points may take, all together, beside the one at hand (64 MB).
+const ROOM_BESIDE: usize = 1 << 23;
 
 /// Steps and weights of differences.
 const FORWARD: [(f64, f64); 2] = [(1.0, 1.0), (0.0, -1.0)];
@@ -686,10 +686,16 @@ impl<'a> Criterion<'a> {
             Storage::Dense => system.schur.q2.pow(2),
             Storage::Sparse(pattern) => 2 * pattern.nnz(),
         };
-        let rows = (system.q1() + system.schur.q2) * 4 * system.moments.p1;
-        let blocks = 2 * system.schur.effect_row.len() * system.k1();
-        let data = self.residual.map_or(0, |part| part.rows.n());
-        self.estimator.is_none() && complement + rows + blocks + data <= ROOM_BESIDE
+        let (moments, k1) = (&system.moments, system.k1());
+        let rows = (system.q1() + system.schur.q2) * 4 * moments.p1;
+        let blocks = 2 * k1 * (system.schur.effect_row.len() + system.q1());
+        // weighted rows of X, y and Z and cross-products of their own
+        let effects: usize = moments.factors.iter().map(|factor| factor.k).sum();
+        let data = self.residual.map_or(0, |part| {
+            part.rows.n() * (2 * moments.p1 + effects) + moments.numbers()
+        });
+        let each = complement + rows + blocks + data;
+        self.estimator.is_none() && each * system.workers.count() <= ROOM_BESIDE
     }
 
     /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
@@ -791,7 +797,9 @@ impl Objective for Criterion<'_> {
         let own = own_factors(parameters, x);
         let actual = (own != terms).then(|| parameters.by_factor(&own));
         let t = parameters.by_factor(&terms);
-        if let Some(latest) = self.latest.take() {
+        let latest = self.latest.take();
+        // estimates take no room
+        if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
             self.spare = Spare {
                 inverse: latest.inverse,
                 solution: latest.solution,
@@ -837,12 +845,11 @@ impl Objective for Criterion<'_> {
         }
     }
 
-    /// Average information misses what bends in the parameters of correlations.
+    /// Average information misses what bends in the parameters of correlations. Estimates say nothing else about it than
+    /// factorisations do: with what they learn from long steps walks take twice as many.
     fn learns(&self) -> bool {
         let structures = &self.parameters.structures;
-        self.residual.is_some()
-            || self.estimator.is_some()
-            || structures.iter().any(|s| s.linear().is_none())
+        self.residual.is_some() || structures.iter().any(|s| s.linear().is_none())
     }
 
     fn scale(&self, x: &[f64]) -> Vec<f64> {

@@ -71,6 +71,16 @@ pub struct Moments {
     pub log_det_prior: f64,
 }
 
+impl Moments {
+    /// How many numbers there are.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        let factors = self.factors.iter().map(|f| f.zz.len() + f.zx.len());
+        let pairs = self.pairs.iter().map(|pair| pair.value.len());
+        factors.chain(pairs).sum()
+    }
+}
+
 /// Point about which the response is centred: beta_0 (p, all columns of X) and b_0 (per factor, level after level, internal
 /// basis); the latter only after a first fit of data whose residual variance is tiny.
 #[derive(Debug, Clone)]

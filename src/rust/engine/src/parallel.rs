@@ -7,7 +7,7 @@
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -47,14 +47,24 @@ impl StopFlag {
         }
     }
 
-    /// A piece of work that cannot look at this flag (a library's): done on a thread of its own, which is left to itself
-    /// once the user wants to stop.
+    /// A piece of work that cannot look at this flag (a library's): done on a thread of its own, which is left to itself,
+    /// with what it holds, once the user wants to stop. Where no thread can be had it is done here.
     pub fn wait_for<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, finished) = channel();
-        let handle = std::thread::spawn(move || {
-            // nobody may be waiting any more
-            let _ = done.send(work());
+        let work = Arc::new(Mutex::new(Some(work)));
+        let given = Arc::clone(&work);
+        let take = |work: &Mutex<Option<_>>| work.lock().ok().and_then(|mut own| own.take());
+        let started = std::thread::Builder::new().spawn(move || {
+            if let Some(work) = take(&given) {
+                // nobody may be waiting any more
+                let _ = done.send(work());
+            }
         });
+        let Ok(handle) = started else {
+            return take(&work)
+                .map(|work| work())
+                .unwrap_or_else(|| unreachable!("nobody else has taken the work"));
+        };
         loop {
             match finished.recv_timeout(ASK_EVERY) {
                 Ok(value) => return value,
@@ -236,7 +246,7 @@ pub fn split_at_offsets<'a, T>(mut slice: &'a mut [T], offsets: &[usize]) -> Vec
 mod tests {
     use std::sync::mpsc::channel;
 
-    use super::{drop_later, interruptible, StopFlag, SLOW_TO_FREE};
+    use super::{interruptible, StopFlag};
     use crate::error::EngineError;
 
     #[test]
@@ -256,12 +266,5 @@ mod tests {
     #[should_panic(expected = "the work's own")]
     fn a_panic_of_the_work_comes_through() {
         StopFlag::default().wait_for(|| panic!("the work's own"));
-    }
-
-    #[test]
-    fn large_values_are_dropped_elsewhere() {
-        // never touched: the system has given no page for them yet
-        drop_later(vec![0.0; SLOW_TO_FREE / size_of::<f64>() + 1]);
-        drop_later(Vec::new());
     }
 }

@@ -67,6 +67,15 @@ impl Covariance for Unstructured {
         let t = self.factor(theta);
         let mut g = vec![0.0; k * k];
         small::mul_nt(&t, &t, k, k, k, &mut g);
+        // an effect whose variance is zero has no covariances
+        for zero in 0..k {
+            if g[zero * k + zero] < limit {
+                for i in 0..k {
+                    g[zero * k + i] = 0.0;
+                    g[i * k + zero] = 0.0;
+                }
+            }
+        }
         let (values, vectors) = small::symmetric_eigen(&g, k);
         let count = values.iter().filter(|v| **v < limit).count();
         if count == 0 {
@@ -81,18 +90,7 @@ impl Covariance for Unstructured {
                 }
             }
         }
-        // an effect whose variance is zero has no covariances
-        for zero in 0..k {
-            if kept[zero * k + zero] < limit {
-                for i in 0..k {
-                    kept[zero * k + i] = 0.0;
-                    kept[i * k + zero] = 0.0;
-                }
-            }
-        }
-        let (values, vectors) = small::symmetric_eigen(&kept, k);
-        let null = (0..k)
-            .filter(|&i| values[i] < limit)
+        let null = (0..count)
             .map(|i| vectors[i * k..(i + 1) * k].to_vec())
             .collect();
         Some((
@@ -131,5 +129,25 @@ impl Covariance for Unstructured {
         let k = self.k;
         let column = self.entries()[a][0].1;
         self.factor(theta)[column * k + column] == 0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unstructured;
+    use crate::covariance::Covariance;
+
+    #[test]
+    fn a_variance_that_is_zero_takes_its_covariances_along() {
+        let structure = Unstructured { k: 2 };
+        // T of G = [1e-18, -1e-9; -1e-9, 4]
+        let theta = structure.parameters(&[1e-9, -1.0, 0.0, 3f64.sqrt()]);
+        let (reduced, null) = structure.reduced(&theta, 1e-10).unwrap();
+        assert_eq!(structure.factor(&reduced)[..2], [0.0, 0.0]);
+        assert!((structure.factor(&reduced)[3] - 2.0).abs() < 1e-12);
+        assert_eq!(null.len(), 1);
+        assert!((null[0][0].abs() - 1.0).abs() < 1e-12 && null[0][1].abs() < 1e-12);
+        // nothing to reduce
+        assert!(structure.reduced(&theta, 1e-20).is_none());
     }
 }

@@ -10,10 +10,11 @@
 //! about (1/sqrt(d_1) + 1/sqrt(d_2))^2 beyond its leading eigenvector, d the observations of a level, and g(e) is about
 //! -e^3/3: little is left to chance.
 //!
-//! The derivatives follow from the same vectors: (I - E)^-1 = I + E + E (I - E)^-1 E, the first two exactly and the third as
-//! the mean of v u' with u = E r and v = E (I - E)^-1 r. Average information takes solutions only.
+//! The gradient is the derivative of this estimate ([`logarithm_sums`]), not an estimate of its own, as the mean of r'g'(E)dE r
+//! would be: E and dE do not commute, r'g(E)r changes by something else, and an optimiser that goes down the one never finds a
+//! zero of the other. It is also the more precise one. Average information takes solutions only.
 //!
-//! The signs are the same in every evaluation, so that the criterion is a smooth function of the parameters.
+//! Signs and Q are the same in every evaluation, so that the criterion is a smooth function of the parameters.
 
 pub mod lanczos;
 pub mod operator;
@@ -27,7 +28,7 @@ use crate::gradient::{
 };
 use crate::linalg::small;
 use crate::products::{cross, singles, Products};
-use operator::{lanes, Lane, Operator, LANES};
+use operator::{lanes, Lane, Operator, PairSums, LANES};
 
 /// Random sign vectors, in groups of [`LANES`].
 const GROUPS: usize = 2;
@@ -51,10 +52,10 @@ const PAIRS: f64 = 1.0;
 const LAST_PAIRS: f64 = 30.0;
 
 /// Iterations, with all else that an evaluation takes.
-const ITERATIONS: f64 = 15.0;
+const ITERATIONS: f64 = 20.0;
 
 /// Multiply-adds of eight vectors at a time for one of scattered numbers, as measured.
-const SCATTERED: f64 = 5.0;
+const SCATTERED: f64 = 6.5;
 
 /// Multiply-adds over all pairs of neighbours, relative to one evaluation without them.
 fn pairs_work(system: &System) -> f64 {
@@ -80,8 +81,8 @@ struct Draws {
 }
 
 /// A point at which criterion and gradient are known from a factorisation. Elsewhere the estimates are corrected by their
-/// errors there: with the same random vectors, what is left is of the second order in the distance for the criterion, of
-/// the first for the gradient.
+/// errors there: with the same random vectors, and a gradient that is the derivative of the criterion, what is left is of the
+/// second order in the distance for the criterion, of the first for the gradient.
 #[derive(Debug, Clone)]
 struct Anchor {
     theta: Vec<f64>,
@@ -93,9 +94,9 @@ struct Anchor {
 
 /// Evaluates log|M|, solutions and derivatives by conjugate gradients and random vectors.
 pub struct Estimator {
-    signs: Vec<Vec<Lane>>,
-    /// L_P^-T Q, once found.
-    leading: Vec<Lane>,
+    seed: u64,
+    /// Q and, group by group, (I - QQ')r, once found.
+    starts: Vec<Vec<Lane>>,
     with_pairs: bool,
     state: Option<State>,
     anchor: Option<Anchor>,
@@ -113,10 +114,9 @@ struct State {
     operator: Operator,
     /// M^-1 Lambda'Z'[Q r].
     all: Rows,
-    /// v and u of the leading eigenvectors, then of the random vectors.
-    pairs: Vec<(Vec<Lane>, Vec<Lane>)>,
-    /// sum_j L_j^-T W~_j E W~_j'L_j^-1.
-    first: Vec<f64>,
+    /// Of the leading eigenvectors, then of the random vectors.
+    runs: Vec<pcg::Run>,
+    pairs: Option<PairSums>,
 }
 
 impl Estimator {
@@ -129,13 +129,9 @@ impl Estimator {
     /// The same with other random vectors.
     #[must_use]
     pub fn with_seed(system: &System, seed: u64) -> Self {
-        let q2 = system.schur.q2;
-        let signs = (0..GROUPS)
-            .map(|group| signs(q2, seed ^ ((group as u64) << 48)))
-            .collect();
         Self {
-            signs,
-            leading: Vec::new(),
+            seed,
+            starts: Vec::new(),
             with_pairs: pairs_work(system) <= PAIRS,
             state: None,
             anchor: None,
@@ -209,7 +205,7 @@ impl Estimator {
     /// Number of random vectors.
     #[must_use]
     pub fn vectors(&self) -> usize {
-        self.signs.len() * LANES
+        GROUPS * LANES
     }
 
     /// Monte-Carlo standard error of the criterion at `theta`, the last point.
@@ -284,31 +280,17 @@ impl Estimator {
         operator.forward(system, &mut all);
         let taken = self.solve(&operator, system, &mut all, DATA);
         operator.backward(system, &mut all);
-        let q = self.leading_vectors(&operator, system);
-        let mut starts = vec![q];
-        for signs in &self.signs {
-            starts.push(project(signs, &starts[0]));
+        if self.starts.is_empty() {
+            self.starts = starts(&operator, system, self.seed);
         }
-        let runs = system.workers.map(starts.len(), |i| {
-            pcg::run(&operator, system, &starts[i], SIGNS)
+        let runs = system.workers.map(self.starts.len(), |i| {
+            pcg::run(&operator, system, &self.starts[i], SIGNS, true)
         });
-        let with_pairs = self.with_pairs;
-        let (square, first) = if with_pairs {
-            operator.pair_sums(system)
-        } else {
-            (0.0, vec![0.0; system.k1().pow(2)])
-        };
-        let rest = |x: f64| {
-            let e = 1.0 - x;
-            if !with_pairs {
-                x.ln() + e
-            } else if e.abs() < 1e-3 {
-                // log(1 - e) + e + e^2/2 without cancellation
-                -e.powi(3) * (1.0 / 3.0 + e * (0.25 + e * (0.2 + e / 6.0)))
-            } else {
-                x.ln() + e + 0.5 * e * e
-            }
-        };
+        let pairs = self.with_pairs.then(|| operator.pair_sums(system));
+        let square = pairs
+            .as_ref()
+            .map_or(0.0, |pairs| operator.trace(system, &pairs.squares));
+        let rest = |x: f64| remainder(x, self.with_pairs);
         let exact: f64 = (0..LANES).map(|i| runs[0].quadrature(i, rest)).sum();
         let draws: Vec<f64> = runs[1..]
             .iter()
@@ -323,11 +305,6 @@ impl Estimator {
             value: draws,
             gradient: Vec::new(),
         };
-        let pairs = runs
-            .into_iter()
-            .zip(starts)
-            .map(|(run, start)| (run.v, if with_pairs { run.u } else { start }))
-            .collect();
         let empty = Rows {
             m,
             ..Rows::default()
@@ -338,8 +315,8 @@ impl Estimator {
         self.state = Some(State {
             operator,
             all,
+            runs,
             pairs,
-            first,
         });
         log_det_m.is_finite().then_some(factor)
     }
@@ -383,44 +360,6 @@ impl Estimator {
         product
     }
 
-    /// Orthonormal vectors near the leading eigenvectors of E: those of the first point, carried along.
-    fn leading_vectors(&mut self, operator: &Operator, system: &System) -> Vec<Lane> {
-        if self.leading.is_empty() {
-            let schur = &system.schur;
-            // each column of each factor in turn, then signs: others, else the random vectors would not be independent of Q
-            let mut x = signs(schur.q2, 0);
-            let mut lane = 0;
-            for (f, factor) in system.moments.factors.iter().enumerate().skip(1) {
-                for a in 0..factor.k {
-                    if lane == LANES / 2 {
-                        break;
-                    }
-                    for (v, &(g, _)) in schur.node.iter().enumerate() {
-                        for row in schur.offset[v]..schur.offset[v + 1] {
-                            let own = g == f && row - schur.offset[v] == a;
-                            x[row][lane] = f64::from(u8::from(own));
-                        }
-                    }
-                    lane += 1;
-                }
-            }
-            operator.unscale(system, &mut x);
-            let mut z = vec![[0.0; LANES]; system.q1()];
-            for _ in 0..POWERS {
-                let q = orthonormal(&x);
-                operator.times(system, &q, &mut z);
-                operator.off_diagonal(system, &q, &z, &mut x);
-            }
-            // as coefficients: Q = L_P' x
-            let mut rows: Vec<f64> = orthonormal(&x).concat();
-            operator.scale(system, &mut rows, LANES, true);
-            self.leading = lanes(&rows, LANES, 0);
-        }
-        let mut q = self.leading.clone();
-        operator.unscale(system, &mut q);
-        orthonormal(&q)
-    }
-
     /// Solution and derivatives at the point of the last evaluation.
     pub fn derivatives(
         &mut self,
@@ -431,7 +370,7 @@ impl Estimator {
         let state = self.state.as_ref()?;
         let solution = solution_of(system, factor, state.all.clone(), Solution::default());
         let mut sums = LevelSums::of_effects(system, &solution, point.reml);
-        let draws = logarithm_sums(system, &factor.t, state, self.with_pairs, &mut sums);
+        let draws = logarithm_sums(system, &factor.t, state, &mut sums);
         let directions = kappas(factor, point.parameters, point.theta);
         let mut rows = apply_directions(system, &directions, &solution.u);
         let mut found = Products {
@@ -464,34 +403,98 @@ impl Estimator {
     }
 }
 
-/// Adds d log|M| to the sums over levels; returns what each random vector contributed, T^-T times its own sums.
+/// log(1 - e) + e, with all pairs + e^2/2, at x = 1 - e.
+fn remainder(x: f64, with_pairs: bool) -> f64 {
+    let e = 1.0 - x;
+    if !with_pairs {
+        x.ln() + e
+    } else if e.abs() < 1e-3 {
+        // without cancellation
+        -e.powi(3) * (1.0 / 3.0 + e * (0.25 + e * (0.2 + e / 6.0)))
+    } else {
+        x.ln() + e + 0.5 * e * e
+    }
+}
+
+/// (f(x) - f(y)) / (x - y) of [`remainder`].
+fn divided(x: f64, y: f64, with_pairs: bool) -> f64 {
+    let gap = (x - y) / y;
+    let log = if gap == 0.0 {
+        1.0 / y
+    } else {
+        gap.ln_1p() / (gap * y)
+    };
+    let square = if with_pairs { 1.0 - 0.5 * (x + y) } else { 0.0 };
+    log - 1.0 - square
+}
+
+/// Q, orthonormal vectors near the leading eigenvectors of E, and (I - QQ')r for the random signs r.
+fn starts(operator: &Operator, system: &System, seed: u64) -> Vec<Vec<Lane>> {
+    let q = leading_vectors(operator, system);
+    let others = (0..GROUPS).map(|group| {
+        let signs = signs(system.schur.q2, seed ^ ((group as u64) << 48));
+        project(&signs, &q)
+    });
+    std::iter::once(q.clone()).chain(others).collect()
+}
+
+/// Orthonormal vectors near the leading eigenvectors of E.
+fn leading_vectors(operator: &Operator, system: &System) -> Vec<Lane> {
+    let schur = &system.schur;
+    // each column of each factor in turn, then signs: others, else the random vectors would not be independent of Q
+    let mut x = signs(schur.q2, 0);
+    let mut lane = 0;
+    for (f, factor) in system.moments.factors.iter().enumerate().skip(1) {
+        for a in 0..factor.k {
+            if lane == LANES / 2 {
+                break;
+            }
+            for (v, &(g, _)) in schur.node.iter().enumerate() {
+                for row in schur.offset[v]..schur.offset[v + 1] {
+                    let own = g == f && row - schur.offset[v] == a;
+                    x[row][lane] = f64::from(u8::from(own));
+                }
+            }
+            lane += 1;
+        }
+    }
+    operator.unscale(system, &mut x);
+    let mut z = vec![[0.0; LANES]; system.q1()];
+    for _ in 0..POWERS {
+        let q = orthonormal(&x);
+        operator.times(system, &q, &mut z);
+        operator.off_diagonal(system, &q, &z, &mut x);
+    }
+    orthonormal(&x)
+}
+
+/// Adds the derivative of log|M| to the sums over levels; returns what each random vector contributed, T^-T times its own sums.
+///
+/// It is the derivative of the estimate itself. S changes by dS = d(L_P)(I - E)L_P' + ..., so that with dL_P = L_P F, F_v the lower
+/// half of L_v^-1 dP_v L_v^-T (its diagonal halved), d(I - E) = L_P^-1 dS L_P^-T - F (I - E) - (I - E) F'. Of that follow
+///
+///   d log|P|        = sum_v tr(L_v^-T L_v^-1 dP_v),
+///   d (-tr(E^2)/2)  = tr(E L_P^-1 dS L_P^-T) + sum_v tr(L_v^-T [E^2]_vv L_v^-1 dP_v),
+///   u'd(I - E) u    = x'dS x - sum_v tr(L_v^-T K_v L_v^-1 dP_v),  x = L_P^-T u,
+///
+/// where K_v is symmetric with the lower triangle of u_v [(I - E) u]_v'; the derivative of r'g(E)r is a sum of the third
+/// ([`lanczos::derivative`]). Each is 2 tr(dT'B) with B = T^-T times sums over levels, since (T'AT) X = M X - X:
+/// x'dS x takes X = (-L_1^-T W~u, x), where M X = (0, Sx), and tr(N dP_v) takes P_v - I and -L_j^-T W_jv N W_jv' L_j^-1. Only the
+/// lower triangle of T^-1 dT is there, so B may be replaced by T^-T times the symmetric matrix with the lower triangle of T'B.
 fn logarithm_sums(
     system: &System,
     t: &[Vec<f64>],
     state: &State,
-    with_pairs: bool,
     sums: &mut LevelSums,
 ) -> Vec<Vec<Vec<f64>>> {
     let (operator, moments) = (&state.operator, &system.moments);
     let mut total = operator.complement.clone();
-    // what is known of (I - E)^-1: I and, with all pairs, E
-    let mut known = operator.first_products(system);
-    if with_pairs {
-        known
-            .iter_mut()
-            .zip(&state.first)
-            .for_each(|(x, y)| *x += y);
+    if let Some(pairs) = &state.pairs {
+        take(&t[0], &pairs.first, &mut total[0]);
     }
-    take(&t[0], &known, &mut total[0]);
-    let parts = system.workers.map(state.pairs.len(), |group| {
-        let (v, u) = &state.pairs[group];
-        let mut wv = vec![[0.0; LANES]; system.q1()];
-        let mut wu = wv.clone();
-        operator.times(system, v, &mut wv);
-        operator.times(system, u, &mut wu);
-        let mut outer = operator.rest_outer(system, v, u);
-        outer[0] = operator.first_outer(system, &wv, &wu);
-        outer
+    let parts = system.workers.map(state.runs.len(), |group| {
+        let squares = state.pairs.as_ref().map(|pairs| pairs.squares.as_slice());
+        quadrature_sums(system, operator, &state.runs[group], squares, group == 0)
     });
     let mut draws = Vec::new();
     for (group, outer) in parts.iter().enumerate() {
@@ -505,7 +508,7 @@ fn logarithm_sums(
             for (f, block) in outer.iter().enumerate() {
                 let k = moments.factors[f].k;
                 let symmetric: Vec<f64> = (0..k * k)
-                    .map(|e| 0.5 * (block[e][lane] + block[(e % k) * k + e / k][lane]))
+                    .map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane])
                     .collect();
                 let mut part = vec![0.0; k * k];
                 take(&t[f], &symmetric, &mut part);
@@ -527,6 +530,77 @@ fn logarithm_sums(
         sums.product[f] = block;
     }
     draws
+}
+
+/// -T'B of each factor for the derivatives of r'g(E)r, lane by lane; in the first lane, if `known`, also what log|P| and tr(E^2)
+/// say of P.
+fn quadrature_sums(
+    system: &System,
+    operator: &Operator,
+    run: &pcg::Run,
+    squares: Option<&[f64]>,
+    known: bool,
+) -> Vec<Vec<Lane>> {
+    let (k1, entries) = (system.k1(), operator.block_entries());
+    // u u' and (I - E)u u' of each node
+    let mut outer = vec![[0.0; LANES]; entries];
+    let mut moved = outer.clone();
+    let mut first = vec![[0.0; LANES]; k1 * k1];
+    let mut w = vec![[0.0; LANES]; system.q1()];
+    run.derivatives(
+        |x, y| divided(x, y, squares.is_some()),
+        |direction| {
+            let signed = |rows: &[Lane]| -> Vec<Lane> {
+                let times = |row: &Lane| std::array::from_fn(|i| direction.sign[i] * row[i]);
+                rows.iter().map(times).collect()
+            };
+            let x = signed(&direction.x);
+            operator.add_outer(system, &x, &direction.x, &mut outer);
+            operator.add_outer(system, &direction.ax, &x, &mut moved);
+            operator.times(system, &direction.x, &mut w);
+            let own = operator.first_outer(system, &signed(&w), &w);
+            for (total, own) in first.iter_mut().zip(&own) {
+                total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
+            }
+        },
+    );
+    // K_v, whose upper triangle is that of (I - E)u u'
+    let mut of_p = vec![[0.0; LANES]; entries];
+    for pair in operator.block_starts().windows(2) {
+        let k = (pair[1] - pair[0]).isqrt();
+        for e in 0..k * k {
+            let (low, high) = ((e % k).min(e / k), (e % k).max(e / k));
+            let entry = moved[pair[0] + high * k + low];
+            let at = pair[0] + e;
+            for i in 0..LANES {
+                of_p[at][i] = -entry[i];
+            }
+        }
+    }
+    for ((moved, outer), of_p) in moved.iter_mut().zip(&mut outer).zip(&of_p) {
+        for i in 0..LANES {
+            moved[i] += of_p[i];
+            outer[i] += of_p[i];
+        }
+    }
+    if known {
+        if let Some(squares) = squares {
+            for ((of_p, outer), square) in of_p.iter_mut().zip(&mut outer).zip(squares) {
+                of_p[0] += square;
+                outer[0] += square;
+            }
+        }
+        for pair in operator.block_starts().windows(2) {
+            let k = (pair[1] - pair[0]).isqrt();
+            (0..k).for_each(|a| of_p[pair[0] + a * k + a][0] += 1.0);
+        }
+    }
+    let mut out = operator.rest_weighted(system, &outer, &moved);
+    out[0] = operator.first_weighted(system, &of_p);
+    for (total, own) in out[0].iter_mut().zip(&first) {
+        total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
+    }
+    out
 }
 
 /// out -= T^-T B.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::factor::{eliminate_first, Rows, System, LEVELS};
+use crate::fixed_basis::dot;
 use crate::linalg::{small, wide};
 use crate::parallel::{pieces, split_at_offsets};
 use crate::schur::Schur;
@@ -16,6 +17,9 @@ pub const LANES: usize = 8;
 
 /// One entry of each of them.
 pub type Lane = [f64; LANES];
+
+/// Shares of the work on all pairs of neighbours, each of them nodes from all over.
+const SHARES: usize = 16;
 
 /// Nodes in one piece of work.
 const NODES: usize = 64;
@@ -29,6 +33,15 @@ struct Others {
     node: Vec<u32>,
     /// L_v^-1 T_v'A_vl T_l L_l^-T, k_v x k_l, column-major.
     value: Vec<Vec<f64>>,
+}
+
+/// What needs all pairs of neighbours.
+#[derive(Debug, Default)]
+pub struct PairSums {
+    /// sum_j L_j^-T W~_j E W~_j' L_j^-1, k1 x k1.
+    pub first: Vec<f64>,
+    /// Diagonal blocks of E^2, which stand as those of P do.
+    pub squares: Vec<f64>,
 }
 
 /// I - E at one T.
@@ -334,33 +347,78 @@ impl Operator {
         self.scale(system, &mut rows.rest, m, true);
     }
 
-    /// tr(E^2) and sum_j L_j^-T W~_j E W~_j' L_j^-1, k1 x k1: the only quantities that need all pairs of neighbours.
+    /// What needs all pairs of neighbours.
     #[must_use]
-    pub fn pair_sums(&self, system: &System) -> (f64, Vec<f64>) {
+    pub fn pair_sums(&self, system: &System) -> PairSums {
         let (schur, k1) = (&system.schur, system.k1());
-        let work = pieces(schur.nodes(), NODES);
-        let parts = system.workers.map(work.len(), |piece| {
-            let mut column = vec![0.0; schur.q2];
-            let mut total = vec![0.0; k1 * k1 + 1];
-            for v in work[piece].clone() {
+        let parts = system.workers.map(SHARES.min(schur.nodes()), |share| {
+            let mut columns: Vec<Vec<f64>> = Vec::new();
+            let mut first = vec![0.0; k1 * k1];
+            let mut squares = vec![0.0; self.own.len()];
+            for v in (share..schur.nodes()).step_by(SHARES) {
                 system.workers.check();
-                for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                    self.column_below(schur, k1, v, a, &mut column);
-                    self.column_products(schur, k1, v, a, &column, &mut total);
-                    self.clear_column(schur, v, &mut column);
+                let k = schur.offset[v + 1] - schur.offset[v];
+                columns.resize_with(k.max(columns.len()), || vec![0.0; schur.q2]);
+                for (a, column) in columns[..k].iter_mut().enumerate() {
+                    self.column_below(schur, k1, v, a, column);
+                    self.column_products(schur, k1, v, a, column, &mut first);
                 }
+                self.add_squares(schur, v, &mut columns[..k], &mut squares);
             }
-            total
+            (first, squares)
         });
-        let mut total = vec![0.0; k1 * k1 + 1];
-        for part in parts {
-            total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
+        let mut total = vec![0.0; k1 * k1];
+        let mut squares = vec![0.0; self.own.len()];
+        for (first, own) in parts {
+            total.iter_mut().zip(first).for_each(|(x, y)| *x += y);
+            squares.iter_mut().zip(own).for_each(|(x, y)| *x += y);
         }
         // rows below stand for those beside as well
         let first = (0..k1 * k1)
             .map(|e| total[e] + total[(e % k1) * k1 + e / k1])
             .collect();
-        (2.0 * total[k1 * k1], first)
+        PairSums { first, squares }
+    }
+
+    /// tr of blocks that stand as those of P do.
+    #[must_use]
+    pub fn trace(&self, system: &System, blocks: &[f64]) -> f64 {
+        let sizes = system.schur.offset.windows(2).map(|pair| pair[1] - pair[0]);
+        let diagonals = sizes.zip(&self.block);
+        diagonals
+            .map(|(k, &at)| (0..k).map(|a| blocks[at + a * k + a]).sum::<f64>())
+            .sum()
+    }
+
+    /// Adds to the diagonal blocks of E^2 what the columns of node v, below its own block, contribute to it and to the nodes
+    /// below; the columns are zero afterwards.
+    fn add_squares(&self, schur: &Schur, v: usize, columns: &mut [Vec<f64>], squares: &mut [f64]) {
+        let later =
+            |x: usize| schur.incidence[x] + 1..schur.start[schur.incidence_level[x] as usize + 1];
+        let incidences = schur.incidence_start[v]..schur.incidence_start[v + 1];
+        let touched: usize = incidences.clone().map(|x| later(x).len()).sum();
+        if 4 * touched > schur.nodes() || !self.others.node.is_empty() {
+            let rows = schur.offset[v + 1]..schur.q2;
+            add_products(columns, rows.clone(), &mut squares[self.block[v]..]);
+            for column in columns {
+                for l in v + 1..schur.nodes() {
+                    let own = &column[schur.offset[l]..schur.offset[l + 1]];
+                    add_square(own, &mut squares[self.block[l]..]);
+                }
+                column[rows.clone()].fill(0.0);
+            }
+            return;
+        }
+        for entry in incidences.flat_map(later) {
+            let l = schur.neighbour[entry] as usize;
+            let rows = schur.offset[l]..schur.offset[l + 1];
+            add_products(columns, rows.clone(), &mut squares[self.block[v]..]);
+            for column in columns.iter_mut() {
+                add_square(&column[rows.clone()], &mut squares[self.block[l]..]);
+                // the next level may lead here again
+                column[rows.clone()].fill(0.0);
+            }
+        }
     }
 
     /// Entries of E below the diagonal block of node v, in the column of its effect a.
@@ -424,7 +482,6 @@ impl Operator {
                     sum.iter_mut().zip(w).for_each(|(s, w)| *s += w * e);
                 }
             }
-            total[k1 * k1] += sum.iter().zip(&own).map(|(x, y)| x * y).sum::<f64>();
             let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
             small::solve_lower_transposed(l, k1, &mut sum);
             small::solve_lower_transposed(l, k1, &mut own);
@@ -434,67 +491,32 @@ impl Operator {
                 }
             }
         }
-        if !self.others.node.is_empty() {
-            for at in self.others.start[v]..self.others.start[v + 1] {
-                let l = self.others.node[at] as usize;
-                if l > v {
-                    for (i, row) in (schur.offset[l]..schur.offset[l + 1]).enumerate() {
-                        total[k1 * k1] -= self.others.value[at][i * k + a] * column[row];
-                    }
-                }
-            }
-        }
     }
 
-    fn clear_column(&self, schur: &Schur, v: usize, column: &mut [f64]) {
-        let touched: usize = (schur.incidence_start[v]..schur.incidence_start[v + 1])
-            .map(|x| {
-                schur.effect_start[schur.start[schur.incidence_level[x] as usize + 1]]
-                    - schur.effect_start[schur.incidence[x]]
-            })
-            .sum();
-        if 4 * touched > schur.q2 || !self.others.node.is_empty() {
-            column[schur.offset[v]..].fill(0.0);
-            return;
-        }
-        for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
-            let from = schur.effect_start[schur.incidence[x]];
-            let to = schur.effect_start[schur.start[schur.incidence_level[x] as usize + 1]];
-            for &row in &schur.effect_row[from..to] {
-                column[row as usize] = 0.0;
-            }
-        }
-    }
-
-    /// sum_j L_j^-T W~_j W~_j' L_j^-1, k1 x k1.
+    /// For each lane sum_j L_j^-T (sum_v W~_jv B_v W~_jv') L_j^-1 for symmetric blocks B that stand as those of P do: k1 x k1
+    /// lanes.
     #[must_use]
-    pub fn first_products(&self, system: &System) -> Vec<f64> {
+    pub fn first_weighted(&self, system: &System, blocks: &[Lane]) -> Vec<Lane> {
         let (schur, k1) = (&system.schur, system.k1());
         let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
         let parts = system.workers.map(levels.len(), |piece| {
-            let mut total = vec![0.0; k1 * k1];
-            let mut row = vec![0.0; k1];
+            let mut total = vec![[0.0; LANES]; k1 * k1];
+            let mut own = total.clone();
             for j in levels[piece].clone() {
-                let range =
-                    schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
-                for w in self.w[range.start * k1..range.end * k1].chunks_exact(k1) {
-                    row.copy_from_slice(w);
-                    let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
-                    small::solve_lower_transposed(l, k1, &mut row);
-                    for (c, y) in row.iter().enumerate() {
-                        for (i, x) in row.iter().enumerate() {
-                            total[c * k1 + i] += x * y;
-                        }
-                    }
+                own.fill([0.0; LANES]);
+                for entry in schur.start[j]..schur.start[j + 1] {
+                    let v = schur.neighbour[entry] as usize;
+                    let range = schur.effect_start[entry]..schur.effect_start[entry + 1];
+                    let w = &self.w[range.start * k1..range.end * k1];
+                    let block = &blocks[self.block[v]..self.block[v + 1]];
+                    add_weighted(w, range.len(), k1, block, &mut own);
                 }
+                divide_both(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, &mut own);
+                total.iter_mut().zip(&own).for_each(|(x, y)| add(x, 1.0, y));
             }
             total
         });
-        let mut total = vec![0.0; k1 * k1];
-        for part in parts {
-            total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
-        }
-        total
+        sum_lanes(parts, k1 * k1)
     }
 
     /// For each lane sum_j L_j^-T (W~_j x)(W~_j y)'L_j^-1, where the products with W~ are given: k1 x k1 lanes.
@@ -520,28 +542,127 @@ impl Operator {
         sum_lanes(parts, k1 * k1)
     }
 
-    /// For each factor and lane sum_v L_v^-T x_v y_v' L_v^-1, k x k lanes; nothing for the first factor.
+    /// Adds x_v y_v' of each node, lane by lane, to blocks that stand as those of P do.
+    pub fn add_outer(&self, system: &System, x: &[Lane], y: &[Lane], blocks: &mut [Lane]) {
+        for (v, pair) in system.schur.offset.windows(2).enumerate() {
+            let k = pair[1] - pair[0];
+            let block = &mut blocks[self.block[v]..self.block[v + 1]];
+            for (column, y) in block.chunks_exact_mut(k).zip(&y[pair[0]..pair[1]]) {
+                for (target, x) in column.iter_mut().zip(&x[pair[0]..pair[1]]) {
+                    for ((t, x), y) in target.iter_mut().zip(x).zip(y) {
+                        *t += x * y;
+                    }
+                }
+            }
+        }
+    }
+
+    /// For each factor and lane sum_v (L_v^-T B_v - L_v N_v) L_v^-1, k x k lanes, for symmetric B and any N; nothing for the
+    /// first factor.
     #[must_use]
-    pub fn rest_outer(&self, system: &System, x: &[Lane], y: &[Lane]) -> Vec<Vec<Lane>> {
+    pub fn rest_weighted(&self, system: &System, b: &[Lane], n: &[Lane]) -> Vec<Vec<Lane>> {
         let (schur, moments) = (&system.schur, &system.moments);
         let mut total: Vec<Vec<Lane>> = moments
             .factors
             .iter()
             .map(|f| vec![[0.0; LANES]; f.k * f.k])
             .collect();
-        let (mut a, mut b) = (Vec::new(), Vec::new());
         for (v, &(f, _)) in schur.node.iter().enumerate() {
-            let k = moments.factors[f].k;
-            for (to, from) in [(&mut a, x), (&mut b, y)] {
-                to.clear();
-                from[schur.offset[v]..schur.offset[v + 1]]
-                    .iter()
-                    .for_each(|lane| to.extend_from_slice(lane));
-                small::solve_lower_transposed_rows(self.node_factor(v), k, to, LANES);
+            let (k, l) = (moments.factors[f].k, self.node_factor(v));
+            let range = self.block[v]..self.block[v + 1];
+            let mut own = b[range.clone()].to_vec();
+            divide_both(l, k, &mut own);
+            total[f]
+                .iter_mut()
+                .zip(&own)
+                .for_each(|(x, y)| add(x, 1.0, y));
+            // L^-T (L N)', whose transpose is L N L^-1
+            own.fill([0.0; LANES]);
+            for c in 0..k {
+                for i in 0..k {
+                    (0..=i).for_each(|m| {
+                        add(
+                            &mut own[i * k + c],
+                            l[m * k + i],
+                            &n[range.start + c * k + m],
+                        );
+                    });
+                }
             }
-            outer(&a, &b, k, &mut total[f]);
+            divide(l, k, &mut own);
+            for c in 0..k {
+                (0..k).for_each(|i| add(&mut total[f][c * k + i], -1.0, &own[i * k + c]));
+            }
         }
         total
+    }
+
+    /// Number of entries of blocks that stand as those of P do.
+    #[must_use]
+    pub fn block_entries(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Start of the block of each node among them, and the end.
+    #[must_use]
+    pub fn block_starts(&self) -> &[usize] {
+        &self.block
+    }
+}
+
+/// out += C'C for some rows of the columns C.
+fn add_products(columns: &[Vec<f64>], rows: Range<usize>, out: &mut [f64]) {
+    for (b, y) in columns.iter().enumerate() {
+        for (a, x) in columns.iter().enumerate() {
+            out[b * columns.len() + a] += dot(&x[rows.clone()], &y[rows.clone()]);
+        }
+    }
+}
+
+/// out += x x'.
+fn add_square(x: &[f64], out: &mut [f64]) {
+    for (column, y) in out.chunks_exact_mut(x.len()).zip(x) {
+        column.iter_mut().zip(x).for_each(|(out, x)| *out += x * y);
+    }
+}
+
+/// own += W B W' for one level's k1 x k block W = `w` and lanes of k x k blocks B.
+fn add_weighted(w: &[f64], k: usize, k1: usize, b: &[Lane], own: &mut [Lane]) {
+    for c in 0..k {
+        for a in 0..k {
+            for j in 0..k1 {
+                for i in 0..k1 {
+                    add(
+                        &mut own[j * k1 + i],
+                        w[a * k1 + i] * w[c * k1 + j],
+                        &b[c * k + a],
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// B <- L^-T B for column-major lanes.
+fn divide(l: &[f64], k: usize, b: &mut [Lane]) {
+    for column in b.chunks_exact_mut(k) {
+        for i in (0..k).rev() {
+            let mut x = column[i];
+            (i + 1..k).for_each(|m| add(&mut x, -l[i * k + m], &column[m]));
+            column[i] = x.map(|x| x / l[i * k + i]);
+        }
+    }
+}
+
+/// B <- L^-T B L^-1 for symmetric column-major lanes.
+fn divide_both(l: &[f64], k: usize, b: &mut [Lane]) {
+    for _ in 0..2 {
+        divide(l, k, b);
+        for c in 0..k {
+            for i in c + 1..k {
+                b.swap(c * k + i, i * k + c);
+            }
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Where the Hessian is only a model of it, what the model misses is learnt from the change of the gradient along each step,
 //! by the symmetric rank-one update (Dennis, Gay & Welsch 1981, ACM Trans. Math. Softw. 7, with the update of Conn, Gould &
-//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same.
+//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
+//! ([`Objective::learns`]), short ones near the minimum any model.
 
 use crate::linalg::small::symmetric_eigen;
 
@@ -16,8 +17,11 @@ const SAFE_UPDATE: f64 = 1e-6;
 /// Share of the model's slope at the edge of the region that is made up along a direction of negative curvature.
 const SADDLE: f64 = 0.05;
 
-/// Decrement (half the squared Newton decrement) from which on a point is close: steps are short, and an exact Hessian pays.
+/// Decrement (half the squared Newton decrement) below which a point is close: an exact Hessian pays.
 const CLOSE: f64 = 0.5;
+
+/// Decrement below which steps are short enough to teach any model what it misses.
+const SHORT: f64 = 1e-3;
 
 /// Share of the decrement that a step with a Hessian that is not exact may leave, close to the minimum.
 const SLOW: f64 = 0.1;
@@ -130,16 +134,22 @@ impl Model {
         FLAT * self.values.iter().fold(1.0, |a: f64, v| a.max(v.abs()))
     }
 
+    /// Whether there is a direction of negative curvature.
+    fn bends_down(&self) -> bool {
+        let floor = self.floor();
+        self.values.iter().any(|v| *v < -10.0 * floor)
+    }
+
     fn max_gradient(&self) -> f64 {
         self.gradient.iter().fold(0.0, |a, g| a.max(g.abs()))
     }
 
     /// Half the squared Newton decrement; infinite at a point with negative curvature.
     fn decrement(&self) -> f64 {
-        let floor = self.floor();
-        if self.values.iter().any(|v| *v < -10.0 * floor) {
+        if self.bends_down() {
             return f64::INFINITY;
         }
+        let floor = self.floor();
         0.5 * self
             .values
             .iter()
@@ -225,15 +235,34 @@ impl Secant {
         }
     }
 
-    /// The model with what was learnt; learns from the step that led to `x` if asked to.
-    fn corrected(
+    /// The model with what was learnt; learns from the step that led to `x` if asked to. What makes a model with positive
+    /// curvature lose it is forgotten.
+    fn model(
         &mut self,
         x: &[f64],
         gradient: &[f64],
-        model: Vec<f64>,
-        scale: &[f64],
+        hessian: &[f64],
+        scale: Vec<f64>,
         learn: bool,
-    ) -> Vec<f64> {
+    ) -> Model {
+        self.learn(x, gradient, hessian, &scale, learn);
+        let corrected: Vec<f64> = hessian
+            .iter()
+            .zip(&self.missing)
+            .map(|(a, b)| a + b)
+            .collect();
+        let model = Model::new(scale, gradient, &corrected);
+        if model.bends_down() && self.missing.iter().any(|v| *v != 0.0) {
+            let plain = Model::new(model.scale.clone(), gradient, hessian);
+            if !plain.bends_down() {
+                self.missing.fill(0.0);
+                return plain;
+            }
+        }
+        model
+    }
+
+    fn learn(&mut self, x: &[f64], gradient: &[f64], model: &[f64], scale: &[f64], learn: bool) {
         let m = x.len();
         if let Some((from, old)) = self.before.as_ref().filter(|_| learn) {
             // in scaled variables
@@ -263,11 +292,6 @@ impl Secant {
             }
         }
         self.before = Some((x.to_vec(), gradient.to_vec()));
-        model
-            .iter()
-            .zip(&self.missing)
-            .map(|(a, b)| a + b)
-            .collect()
     }
 }
 
@@ -289,18 +313,18 @@ pub fn minimize(
     let mut wanted = Wanted::Model;
     let mut radius = 1.0;
     let mut last_decrement = f64::INFINITY;
+    let mut last_finite = f64::INFINITY;
     let mut last_gradient = f64::INFINITY;
     let mut secant = Secant::new(start.len());
     loop {
         let scale = objective.scale(&out.x);
         let (gradient, hessian, is_exact) = objective.derivatives(wanted);
-        let hessian = if is_exact {
-            hessian
+        let mut model = if is_exact {
+            Model::new(scale, &gradient, &hessian)
         } else {
-            let learn = wanted != Wanted::Model || objective.learns();
-            secant.corrected(&out.x, &gradient, hessian, &scale, learn)
+            let learn = objective.learns() || last_finite < SHORT;
+            secant.model(&out.x, &gradient, &hessian, scale, learn)
         };
-        let mut model = Model::new(scale, &gradient, &hessian);
         let mut decrement = model.decrement();
         let more = match wanted {
             Wanted::Model if decrement < CLOSE => Wanted::Cheap,
@@ -310,12 +334,15 @@ pub fn minimize(
         if more != wanted {
             wanted = more;
             if let (gradient, hessian, true) = objective.derivatives(wanted) {
-                model = Model::new(objective.scale(&out.x), &gradient, &hessian);
+                model = Model::new(model.scale, &gradient, &hessian);
                 decrement = model.decrement();
             }
         }
         if wanted != Wanted::Model {
             last_decrement = decrement;
+        }
+        if decrement.is_finite() {
+            last_finite = decrement;
         }
         out.trace_gradient.push(model.max_gradient());
         objective.report(out.value, model.max_gradient());
