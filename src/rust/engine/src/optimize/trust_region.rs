@@ -21,7 +21,7 @@ const SADDLE: f64 = 0.05;
 const CLOSE: f64 = 0.5;
 
 /// Decrement below which steps are short enough to teach any model what it misses.
-const SHORT: f64 = 1e-3;
+const SHORT: f64 = 1e-2;
 
 /// Share of the decrement that a step with a Hessian that is not exact may leave, close to the minimum.
 const SLOW: f64 = 0.1;
