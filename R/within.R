@@ -24,17 +24,18 @@
 #' fit, and [predict()][predict.lmm] uses them: a prediction for one row does not depend on which
 #' other rows are predicted with it. For a group that was not in the data there is no such mean. By
 #' default that is an error; with `new = "mean"` the mean of the group's rows in `newdata` is taken,
-#' which is right when `newdata` holds the group's members; with `new = "average"` the group is taken
-#' for an average one, whose mean is that of all rows of the data of the fit. Means are those of all rows of `data` in
-#' which `x` is there: as for `poly()` and `scale()`, rows that `subset` or a missing value in
-#' another variable leaves out still count.
+#' which is right when `newdata` holds the group's members; with `new = "average"` the group is
+#' taken for an average one, whose mean is that of all rows of the data of the fit. Means are those
+#' of all rows of `data` in which `x` is there: as for `poly()` and `scale()`, rows that `subset` or
+#' a missing value in another variable leaves out still count.
 #'
 #' @param x A numeric predictor.
 #' @param g The grouping factor; `a:b`, `a/b` or `a + b` for several, see below.
 #' @param part `"both"` parts; or only `"within"`, for a random slope such as
 #'   `(within_between(x, g, "within") | g)`; or only `"between"`.
 #' @param new What to do for groups that the fit has not seen: `"error"`, take the `"mean"` of
-#'   their rows in the new data, or the `"average"` of the groups of the fit, weighted by their rows.
+#'   their rows in the new data, or the `"average"` of the groups of the fit, weighted by their
+#'   rows.
 #' @param means Means from an earlier call. Filled in by `predict()`; not for direct use.
 #' @returns A numeric matrix of class `within_between` with the columns `within` and `between`
 #'   (several grouping factors: `between_a`, `between_b`), and the attribute `means`.

@@ -235,24 +235,16 @@ impl Secant {
         }
     }
 
-    /// The model with what was learnt; learns from the step that led to `x` if asked to. What makes a model with positive
-    /// curvature lose it is forgotten.
-    fn model(
-        &mut self,
-        x: &[f64],
-        gradient: &[f64],
-        hessian: &[f64],
-        scale: Vec<f64>,
-        learn: bool,
-    ) -> Model {
-        self.learn(x, gradient, hessian, &scale, learn);
+    /// The model with what was learnt. A `good` one that bends down for nothing but that is better off without: it is
+    /// forgotten.
+    fn model(&mut self, gradient: &[f64], hessian: &[f64], scale: Vec<f64>, good: bool) -> Model {
         let corrected: Vec<f64> = hessian
             .iter()
             .zip(&self.missing)
             .map(|(a, b)| a + b)
             .collect();
         let model = Model::new(scale, gradient, &corrected);
-        if model.bends_down() && self.missing.iter().any(|v| *v != 0.0) {
+        if good && model.bends_down() && self.missing.iter().any(|v| *v != 0.0) {
             let plain = Model::new(model.scale.clone(), gradient, hessian);
             if !plain.bends_down() {
                 self.missing.fill(0.0);
@@ -262,9 +254,10 @@ impl Secant {
         model
     }
 
-    fn learn(&mut self, x: &[f64], gradient: &[f64], model: &[f64], scale: &[f64], learn: bool) {
+    /// Learns from the step that led to `x`.
+    fn learn(&mut self, x: &[f64], gradient: &[f64], model: &[f64], scale: &[f64]) {
         let m = x.len();
-        if let Some((from, old)) = self.before.as_ref().filter(|_| learn) {
+        if let Some((from, old)) = &self.before {
             // in scaled variables
             let step: Vec<f64> = (0..m).map(|i| (x[i] - from[i]) / scale[i]).collect();
             let gap: Vec<f64> = (0..m)
@@ -291,7 +284,6 @@ impl Secant {
                 }
             }
         }
-        self.before = Some((x.to_vec(), gradient.to_vec()));
     }
 }
 
@@ -322,8 +314,12 @@ pub fn minimize(
         let mut model = if is_exact {
             Model::new(scale, &gradient, &hessian)
         } else {
-            let learn = objective.learns() || last_finite < SHORT;
-            secant.model(&out.x, &gradient, &hessian, scale, learn)
+            let learns = objective.learns();
+            if learns || last_finite < SHORT {
+                secant.learn(&out.x, &gradient, &hessian, &scale);
+            }
+            secant.before = Some((out.x.clone(), gradient.clone()));
+            secant.model(&gradient, &hessian, scale, !learns)
         };
         let mut decrement = model.decrement();
         let more = match wanted {
