@@ -91,7 +91,7 @@ user_call <- function() {
 #' Is `x` a call to one of the functions named?
 #' @noRd
 is_call_to <- function(x, name) {
-  is.call(x) && is.symbol(x[[1L]]) && as.character(x[[1L]]) %in% name
+  is.call(x) && is.symbol(x[[1L]]) && any(as.character(x[[1L]]) == name)
 }
 
 #' Names in backticks, joined for a sentence, at most `most` of them

@@ -127,6 +127,12 @@ is_bar <- function(x) is_call_to(x, c("|", "||"))
 #' @returns list(fixed = expression or NULL, bars = list of lists with `bar` and `structure`)
 #' @noRd
 split_random <- function(x) {
+  if (!is.call(x)) {
+    return(list(fixed = x, bars = NULL))
+  }
+  if (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
+    return(split_sum(x))
+  }
   if (is_bar(x)) {
     abort_bare_bar(x)
   }
@@ -136,9 +142,6 @@ split_random <- function(x) {
   structured <- is_call_to(x, c(names(covariance_structures), foreign_structures))
   if (structured && length(x) >= 2L && is_bar(x[[2L]])) {
     return(list(fixed = NULL, bars = list(structured_bar(x))))
-  }
-  if (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
-    return(split_sum(x))
   }
   if (contains_bar(x)) {
     abort_bar_operator(x)
