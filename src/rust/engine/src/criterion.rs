@@ -8,9 +8,7 @@ use std::time::Instant;
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{
-    derivatives, kappas, slopes, solve, AtResidual, Derivatives, Point, Solution,
-};
+use crate::gradient::{kappas, solve, AtResidual, Derivatives, Here, Point, Solution};
 use crate::hessian;
 use crate::iterative::Estimator;
 use crate::optimize::{Objective, Wanted};
@@ -400,7 +398,7 @@ impl<'a> Criterion<'a> {
 
     fn estimated(&self, estimator: &mut Estimator) -> Option<Latest> {
         let (solution, derivatives) =
-            estimator.derivatives(self.base, self.factor.as_ref()?, self.here()?)?;
+            estimator.derivatives(self.base, self.factor.as_ref()?, self.point_here()?)?;
         Some(Latest {
             solution,
             inverse: SelectedInverse::default(),
@@ -412,14 +410,7 @@ impl<'a> Criterion<'a> {
 
     fn exact(&mut self) -> Option<Latest> {
         let solved = self.solved()?;
-        let derivatives = derivatives(
-            self.system(),
-            self.factor.as_ref()?,
-            &solved.inverse,
-            &solved.solution,
-            self.here()?,
-            self.at_residual_rows(&solved).as_ref(),
-        )?;
+        let derivatives = self.here(&solved)?.derivatives()?;
         Some(Latest {
             solution: solved.solution,
             inverse: solved.inverse,
@@ -435,14 +426,7 @@ impl<'a> Criterion<'a> {
             return Some(self.latest()?.derivatives.gradient.clone());
         }
         let solved = self.solved()?;
-        let found = slopes(
-            self.system(),
-            self.factor.as_ref()?,
-            &solved.inverse,
-            &solved.solution,
-            self.here()?,
-            self.at_residual_rows(&solved).as_ref(),
-        )?;
+        let found = self.here(&solved)?.slopes()?;
         self.spare = Spare {
             inverse: solved.inverse,
             solution: solved.solution,
@@ -468,7 +452,7 @@ impl<'a> Criterion<'a> {
     }
 
     /// The last point, for derivatives.
-    fn here(&self) -> Option<Point<'_>> {
+    fn point_here(&self) -> Option<Point<'_>> {
         Some(Point {
             parameters: self.parameters,
             theta: &self.point,
@@ -478,10 +462,16 @@ impl<'a> Criterion<'a> {
         })
     }
 
-    fn at_residual_rows<'b>(&'b self, solved: &'b Solved) -> Option<AtResidual<'b>> {
-        let (part, point) = self.residual()?;
-        let rows = solved.rows.as_ref()?;
-        Some(AtResidual { part, point, rows })
+    fn here<'b>(&'b self, solved: &'b Solved) -> Option<Here<'b>> {
+        let residual = self.residual().zip(solved.rows.as_ref());
+        Some(Here {
+            system: self.system(),
+            factor: self.factor.as_ref()?,
+            inverse: &solved.inverse,
+            solution: &solved.solution,
+            point: self.point_here()?,
+            residual: residual.map(|((part, point), rows)| AtResidual { part, point, rows }),
+        })
     }
 
     /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
@@ -586,12 +576,12 @@ impl<'a> Criterion<'a> {
         factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
         let inverse = factor.selected_inverse(self.base, SelectedInverse::default());
         let solution = solve(self.base, &factor, Solution::default());
-        let derivatives = derivatives(
-            self.base,
-            &factor,
-            &inverse,
-            &solution,
-            Point {
+        let here = Here {
+            system: self.base,
+            factor: &factor,
+            inverse: &inverse,
+            solution: &solution,
+            point: Point {
                 parameters,
                 theta: &self.point,
                 reml: self.reml,
@@ -601,8 +591,9 @@ impl<'a> Criterion<'a> {
                     .unwrap_or(self.degrees() / factor.pwrss),
                 profiled: self.known_sigma2.is_none(),
             },
-            None,
-        )?;
+            residual: None,
+        };
+        let derivatives = here.derivatives()?;
         let directions = kappas(&factor, parameters, &self.point);
         let traces = hessian::traces_in_place(
             self.base,

@@ -193,47 +193,51 @@ pub(crate) struct Slopes {
     pub score: Vec<Vec<f64>>,
 }
 
-/// Gradient, scores and average information at one point; `None` where an entry of M^-1 that a residual structure needs is not
-/// known.
-#[must_use]
-pub(crate) fn derivatives(
-    system: &System,
-    factor: &Factor,
-    inverse: &SelectedInverse,
-    solution: &Solution,
-    point: Point<'_>,
-    residual: Option<&AtResidual<'_>>,
-) -> Option<Derivatives> {
-    let slopes = slopes(system, factor, inverse, solution, point, residual)?;
-    let average = average_information(system, factor, solution, point, residual);
-    Some(with_curvature(factor, slopes, point, average))
+/// All that derivatives at one point are made of.
+pub(crate) struct Here<'a> {
+    pub system: &'a System,
+    pub factor: &'a Factor,
+    pub inverse: &'a SelectedInverse,
+    pub solution: &'a Solution,
+    pub point: Point<'a>,
+    pub residual: Option<AtResidual<'a>>,
 }
 
-/// Gradient and scores at one point; `None` as for [`derivatives`].
-#[must_use]
-pub(crate) fn slopes(
-    system: &System,
-    factor: &Factor,
-    inverse: &SelectedInverse,
-    solution: &Solution,
-    point: Point<'_>,
-    residual: Option<&AtResidual<'_>>,
-) -> Option<Slopes> {
-    let prior = PriorTimes::new(system, solution);
-    let sums = level_sums(system, factor, inverse, solution, &prior, point);
-    let mut found = slopes_of_terms(system, factor, &sums, point);
-    if let Some(at) = residual {
-        let entries = InverseEntries {
-            system,
-            factor,
-            inverse,
-        };
-        let of_residual =
-            at.part
-                .gradient(entries, &at.point, at.rows, point.reml, point.precision)?;
-        found.gradient.extend(of_residual);
+impl Here<'_> {
+    /// Gradient, scores and average information; `None` where an entry of M^-1 that a residual structure needs is not known.
+    #[must_use]
+    pub fn derivatives(&self) -> Option<Derivatives> {
+        let slopes = self.slopes()?;
+        let average = average_information(
+            self.system,
+            self.factor,
+            self.solution,
+            self.point,
+            self.residual.as_ref(),
+        );
+        Some(with_curvature(self.factor, slopes, self.point, average))
     }
-    Some(found)
+
+    /// Gradient and scores; `None` as for [`Self::derivatives`].
+    #[must_use]
+    pub fn slopes(&self) -> Option<Slopes> {
+        let (system, factor, inverse, point) = (self.system, self.factor, self.inverse, self.point);
+        let prior = PriorTimes::new(system, self.solution);
+        let sums = level_sums(system, factor, inverse, self.solution, &prior, point);
+        let mut found = slopes_of_terms(system, factor, &sums, point);
+        if let Some(at) = &self.residual {
+            let entries = InverseEntries {
+                system,
+                factor,
+                inverse,
+            };
+            let of_residual =
+                at.part
+                    .gradient(entries, &at.point, at.rows, point.reml, point.precision)?;
+            found.gradient.extend(of_residual);
+        }
+        Some(found)
+    }
 }
 
 /// Slopes in the parameters of the terms from the sums over levels.

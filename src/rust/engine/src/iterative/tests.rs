@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::criterion::Criterion;
-use crate::fit::{fit, fit_planned, prepare, RowResults};
+use crate::fit::{fit, fit_planned, prepare, Prepared, RowResults};
 use crate::optimize::Objective;
 use crate::options::{Options, Solver};
 use crate::parallel::StopFlag;
@@ -402,11 +402,7 @@ impl Slopes {
         let data = example.data();
         let prepared = prepare(&data, &Options::default(), &StopFlag::default()).unwrap();
         let center = vec![Vec::new(); prepared.layout.len()];
-        let list = &prepared.parameters.list;
-        let theta: Vec<f64> = list
-            .iter()
-            .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
-            .collect();
+        let theta = anchor_point(&prepared);
         let never = || false;
         let mut criterion = prepared.criterion(&center, true, &never);
         let mut estimator = Estimator::new(&prepared.system);
@@ -444,6 +440,14 @@ impl Slopes {
             }
         }
     }
+}
+
+/// Standard deviations of 0.4 sigma, little correlation.
+fn anchor_point(prepared: &Prepared) -> Vec<f64> {
+    let list = &prepared.parameters.list;
+    list.iter()
+        .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
+        .collect()
 }
 
 /// Derivative of the criterion in parameter `a` by differences, whose error is the fourth power of the step.
@@ -486,11 +490,7 @@ fn anchored_errors_grow_with_the_square_of_the_distance() {
         let data = example.data();
         let prepared = prepare(&data, &Options::default(), &StopFlag::default()).unwrap();
         let center = vec![Vec::new(); prepared.layout.len()];
-        let list = &prepared.parameters.list;
-        let theta: Vec<f64> = list
-            .iter()
-            .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
-            .collect();
+        let theta = anchor_point(&prepared);
         let never = || false;
         let mut exact = prepared.criterion(&center, true, &never);
         let mut own = prepared.criterion(&center, true, &never);
