@@ -206,7 +206,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     let scale = criterion.scale(x);
     let (gradient, hessian) = match criterion.latest() {
         Some(latest) => {
-            let model = latest.derivatives.model_hessian();
+            let model = latest.derivatives.model_hessian().collect();
             (
                 latest.derivatives.gradient.clone(),
                 hessian.unwrap_or(model),

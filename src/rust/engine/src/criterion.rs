@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
-use crate::factor::{Factor, SelectedInverse, System};
-use crate::gradient::{kappas, solve, AtResidual, Derivatives, Here, Point, Solution};
+use crate::factor::{Factor, SchurFactor, SelectedInverse, System};
+use crate::gradient::{solve, AtResidual, Derivatives, Here, Point, Solution};
 use crate::hessian;
 use crate::iterative::Estimator;
 use crate::optimize::{Objective, Wanted};
@@ -109,6 +109,20 @@ pub struct Latest {
 struct Spare {
     inverse: SelectedInverse,
     solution: Solution,
+    derivatives: Derivatives,
+    exact: Vec<f64>,
+    t: Vec<Vec<f64>>,
+    phis: Vec<SchurFactor>,
+    coarse: Beside,
+}
+
+/// Room of another point's, beside the last one.
+#[derive(Default)]
+struct Beside {
+    factor: Factor,
+    inverse: SelectedInverse,
+    solution: Solution,
+    derivatives: Derivatives,
 }
 
 /// What derivatives at the last point are made of.
@@ -410,7 +424,8 @@ impl<'a> Criterion<'a> {
 
     fn exact(&mut self) -> Option<Latest> {
         let solved = self.solved()?;
-        let derivatives = self.here(&solved)?.derivatives()?;
+        let room = std::mem::take(&mut self.spare.derivatives);
+        let derivatives = self.here(&solved)?.derivatives(room)?;
         Some(Latest {
             solution: solved.solution,
             inverse: solved.inverse,
@@ -426,11 +441,11 @@ impl<'a> Criterion<'a> {
             return Some(self.latest()?.derivatives.gradient.clone());
         }
         let solved = self.solved()?;
-        let found = self.here(&solved)?.slopes()?;
-        self.spare = Spare {
-            inverse: solved.inverse,
-            solution: solved.solution,
-        };
+        let room = self.spare.derivatives.take_slopes();
+        let found = self.here(&solved)?.slopes(room)?;
+        self.spare.derivatives.score = found.score;
+        self.spare.inverse = solved.inverse;
+        self.spare.solution = solved.solution;
         Some(found.gradient)
     }
 
@@ -438,9 +453,9 @@ impl<'a> Criterion<'a> {
         let state = self.at_residual.as_ref();
         let system = state.map_or(self.base, |state| &state.system);
         let factor = self.factor.as_mut()?;
-        let spare = std::mem::take(&mut self.spare);
-        let inverse = factor.selected_inverse(system, spare.inverse);
-        let solution = solve(system, factor, spare.solution);
+        let spare = &mut self.spare;
+        let inverse = factor.selected_inverse(system, std::mem::take(&mut spare.inverse));
+        let solution = solve(system, factor, std::mem::take(&mut spare.solution));
         let rows = self
             .residual
             .map(|part| part.solution(system, factor, &solution));
@@ -487,57 +502,57 @@ impl<'a> Criterion<'a> {
     }
 
     fn exact_hessian_and(&mut self, last: bool) -> Option<Vec<f64>> {
-        self.latest()?;
-        if !self.is_plain() {
-            if self.latest.as_ref()?.exact.is_none() {
-                let point = self.point.clone();
-                let found = self.differenced_hessian(&point, true)?;
-                self.latest()?.exact = Some(found);
-            }
-            return self.latest.as_ref()?.exact.clone();
-        }
-        if self.latest.as_ref()?.exact.is_none() {
-            let coarse = self.coarse_factors();
-            let mut found = None;
-            if let Some(coarse) = coarse {
-                if last {
-                    let _ = self.factor.as_mut()?.give_up_complement();
-                    self.latest.as_mut()?.inverse = SelectedInverse::default();
-                }
-                found = self.coarse_hessian(&coarse);
-                if last {
-                    self.point.clear();
-                    self.latest.as_mut()?.exact.clone_from(&found);
-                    return found;
-                }
-            }
-            let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
-            latest.exact = if found.is_some() {
-                found
-            } else {
-                let directions = kappas(factor, self.parameters, &self.point);
-                let (inverse, solution) = (&mut latest.inverse, &latest.solution);
-                let traces = if last {
-                    inverse.y = Vec::new();
-                    let base = self.base;
-                    hessian::traces_in_place(
-                        base,
-                        factor,
-                        inverse,
-                        solution,
-                        &directions,
-                        self.reml,
-                    )
-                } else {
-                    hessian::traces(self.base, factor, inverse, solution, &directions, self.reml)
-                };
-                Some(latest.derivatives.exact_hessian(&traces))
-            };
-            if last {
-                self.point.clear();
-            }
-        }
+        self.find_exact(last)?;
         self.latest.as_ref()?.exact.clone()
+    }
+
+    /// Sees to it that [`Latest::exact`] is there.
+    fn find_exact(&mut self, last: bool) -> Option<()> {
+        if self.latest()?.exact.is_some() {
+            return Some(());
+        }
+        if !self.is_plain() {
+            let point = self.point.clone();
+            let found = self.differenced_hessian(&point, true)?;
+            self.latest()?.exact = Some(found);
+            return Some(());
+        }
+        let coarse = self.coarse_factors();
+        if last && coarse.is_some() {
+            let _ = self.factor.as_mut()?.give_up_complement();
+            self.latest.as_mut()?.inverse = SelectedInverse::default();
+        }
+        let found = match coarse {
+            Some(coarse) if last => self.coarse_hessian(coarse, true),
+            Some(coarse) => self
+                .coarse_hessian(coarse, false)
+                .or_else(|| self.own_hessian(false)),
+            None => self.own_hessian(last),
+        };
+        if last {
+            self.point.clear();
+        }
+        self.latest.as_mut()?.exact = Some(found?);
+        Some(())
+    }
+
+    /// Exact Hessian from the last point's own factor.
+    fn own_hessian(&mut self, last: bool) -> Option<Vec<f64>> {
+        let (base, reml) = (self.base, self.reml);
+        let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
+        let (inverse, solution) = (&mut latest.inverse, &latest.solution);
+        let directions = &latest.derivatives.directions;
+        let phis = &mut self.spare.phis;
+        let traces = if last {
+            inverse.y = Vec::new();
+            hessian::traces_in_place(base, factor, inverse, solution, directions, reml, phis)
+        } else {
+            hessian::traces(base, factor, inverse, solution, directions, reml, phis)
+        };
+        let mut exact = std::mem::take(&mut self.spare.exact);
+        exact.clear();
+        exact.extend(latest.derivatives.exact_hessian(&traces));
+        Some(exact)
     }
 
     /// Hessian in theta at fixed sigma^2 of the criterion in which sigma^2 is a parameter of its own.
@@ -557,34 +572,41 @@ impl<'a> Criterion<'a> {
     }
 
     /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
-    fn coarse_factors(&self) -> Option<Vec<Vec<f64>>> {
+    fn coarse_factors(&mut self) -> Option<Vec<Vec<f64>>> {
         let parameters = self.parameters;
-        let regular = parameters.regular_factors(&self.point, self.unit(&self.point));
-        let moments = &self.base.moments;
-        let coarse = parameters.factors_above(&self.point, |term| {
+        let (moments, workers) = (&self.base.moments, &self.base.workers);
+        let floor = |term: usize| {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
             FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
-        });
-        (coarse != regular).then_some(coarse)
+        };
+        let room = std::mem::take(&mut self.spare.coarse.factor.t);
+        let (coarse, _) = parameters.factors_above(&self.point, floor, workers, room);
+        if coarse == self.factor.as_ref()?.t {
+            self.spare.coarse.factor.t = coarse;
+            return None;
+        }
+        Some(coarse)
     }
 
     /// Exact Hessian from the factor at T of a slightly larger G.
-    fn coarse_hessian(&self, coarse: &[Vec<f64>]) -> Option<Vec<f64>> {
-        let parameters = self.parameters;
-        let t = parameters.by_factor(coarse);
-        let mut factor = Factor::new(self.base, t, self.center, None)?;
-        factor.actual = Some(parameters.by_factor(&own_factors(parameters, &self.point)));
-        let inverse = factor.selected_inverse(self.base, SelectedInverse::default());
-        let solution = solve(self.base, &factor, Solution::default());
+    fn coarse_hessian(&mut self, coarse: Vec<Vec<f64>>, last: bool) -> Option<Vec<f64>> {
+        let (system, parameters, reml) = (self.base, self.parameters, self.reml);
+        let room = std::mem::take(&mut self.spare.coarse);
+        let mut old = room.factor;
+        let actual = old.actual.take().unwrap_or_default();
+        let mut factor = Factor::new(system, coarse, self.center, old)?;
+        factor.actual = Some(parameters.factors(&self.point, actual));
+        let inverse = factor.selected_inverse(system, room.inverse);
+        let solution = solve(system, &factor, room.solution);
         let here = Here {
-            system: self.base,
+            system,
             factor: &factor,
             inverse: &inverse,
             solution: &solution,
             point: Point {
                 parameters,
                 theta: &self.point,
-                reml: self.reml,
+                reml,
                 precision: self
                     .precision
                     .or(self.known_sigma2.map(f64::recip))
@@ -593,17 +615,26 @@ impl<'a> Criterion<'a> {
             },
             residual: None,
         };
-        let derivatives = here.derivatives()?;
-        let directions = kappas(&factor, parameters, &self.point);
-        let traces = hessian::traces_in_place(
-            self.base,
-            &mut factor,
-            &inverse,
-            &solution,
-            &directions,
-            self.reml,
-        );
-        Some(derivatives.exact_hessian(&traces))
+        let derivatives = here.derivatives(room.derivatives)?;
+        let (directions, phis) = (&derivatives.directions, &mut self.spare.phis);
+        let traces = if last {
+            let factor = &mut factor;
+            hessian::traces_in_place(system, factor, &inverse, &solution, directions, reml, phis)
+        } else {
+            hessian::traces(system, &factor, &inverse, &solution, directions, reml, phis)
+        };
+        let mut exact = std::mem::take(&mut self.spare.exact);
+        exact.clear();
+        exact.extend(derivatives.exact_hessian(&traces));
+        if !last {
+            self.spare.coarse = Beside {
+                factor,
+                inverse,
+                solution,
+                derivatives,
+            };
+        }
+        Some(exact)
     }
 
     /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
@@ -767,36 +798,35 @@ impl<'a> Criterion<'a> {
     }
 }
 
-/// T of each term as it is.
-fn own_factors(parameters: &Parameters, theta: &[f64]) -> Vec<Vec<f64>> {
-    (0..parameters.structures.len())
-        .map(|term| parameters.term_factor(theta, term))
-        .collect()
-}
-
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
         self.evaluations += 1;
-        self.point = x.to_vec();
+        self.point.clear();
+        self.point.extend_from_slice(x);
         let parameters = self.parameters;
         if self.move_residual(x).is_none() {
             self.factor = None;
             self.latest = None;
             return None;
         }
-        let terms = parameters.regular_factors(x, self.unit(x));
-        let own = own_factors(parameters, x);
-        let actual = (own != terms).then(|| parameters.by_factor(&own));
-        let t = parameters.by_factor(&terms);
+        let mut previous = self.factor.take().unwrap_or_default();
+        let room = std::mem::take(&mut previous.t);
+        let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, room);
+        let actual = changed.then(|| {
+            let kept = || std::mem::take(&mut self.spare.t);
+            parameters.factors(x, previous.actual.take().unwrap_or_else(kept))
+        });
         let latest = self.latest.take();
         // estimates take no room
         if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
-            self.spare = Spare {
-                inverse: latest.inverse,
-                solution: latest.solution,
-            };
+            let spare = &mut self.spare;
+            spare.inverse = latest.inverse;
+            spare.solution = latest.solution;
+            spare.derivatives = latest.derivatives;
+            if let Some(exact) = latest.exact {
+                spare.exact = exact;
+            }
         }
-        let previous = self.factor.take();
         self.factor = match &mut self.estimator {
             Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
             None => Factor::new(self.system(), t, self.center, previous),
@@ -818,18 +848,15 @@ impl Objective for Criterion<'_> {
             Wanted::Exact => 0.5 * self.evaluation_cost() + AFFORDABLE,
         };
         if self.exact_cost() <= limit {
-            if let Some(hessian) = self.exact_hessian() {
-                let gradient = self
-                    .latest
-                    .as_ref()
-                    .map_or_else(|| vec![0.0; m], |l| l.derivatives.gradient.clone());
-                return (gradient, hessian, true);
+            let found = self.find_exact(false).and(self.latest.as_ref());
+            if let Some((latest, hessian)) = found.and_then(|l| Some((l, l.exact.as_ref()?))) {
+                return (latest.derivatives.gradient.clone(), hessian.clone(), true);
             }
         }
         match self.latest() {
             Some(latest) => (
                 latest.derivatives.gradient.clone(),
-                latest.derivatives.model_hessian(),
+                latest.derivatives.model_hessian().collect(),
                 false,
             ),
             None => (vec![0.0; m], vec![0.0; m * m], false),

@@ -4,6 +4,7 @@
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
 //! blocked form of Bates et al. (2015), eqs. 14-20.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::fixed_basis::accumulate_gram;
@@ -11,7 +12,9 @@ use crate::linalg::dense;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::moments::Moments;
-use crate::parallel::{split_at_offsets, Workers};
+use crate::parallel::{piece, Workers};
+use crate::parts::{chunks, cut};
+use crate::room::Room;
 use crate::schur::{Schur, Source, Storage};
 
 /// Levels of the first factor in one piece of work.
@@ -42,11 +45,11 @@ pub enum SchurFactor {
 
 /// Rows of a matrix with one row for each random effect, split as the factor is: first factor, then Schur complement.
 #[derive(Debug, Clone, Default)]
-pub struct Rows {
+pub struct Rows<V = Vec<f64>> {
     /// q1 x m, row-major.
-    pub first: Vec<f64>,
+    pub first: V,
     /// q2 x m, row-major.
-    pub rest: Vec<f64>,
+    pub rest: V,
     /// Columns.
     pub m: usize,
 }
@@ -79,15 +82,6 @@ pub struct Factor {
     /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::covariance::COARSE`]).
     pub actual: Option<Vec<Vec<f64>>>,
-    scratch: Scratch,
-}
-
-/// Buffers kept from one evaluation to the next.
-#[derive(Debug, Clone, Default)]
-struct Scratch {
-    strip: Vec<f64>,
-    spread: Vec<f64>,
-    sparse: Vec<f64>,
 }
 
 impl Default for SchurFactor {
@@ -120,6 +114,11 @@ impl System {
         self.moments.factors[0].n_levels * self.k1()
     }
 
+    /// Effects of a level of any factor, at most.
+    pub(crate) fn most_effects(&self) -> usize {
+        self.moments.factors.iter().map(|f| f.k).max().unwrap_or(0)
+    }
+
     pub(crate) fn block(&self, source: Source) -> &[f64] {
         let pair = &self.moments.pairs[source.pair as usize];
         let size = self.moments.factors[pair.f].k * self.moments.factors[pair.g].k;
@@ -128,22 +127,16 @@ impl System {
 }
 
 impl Factor {
-    /// Factorises at the given T; `center` holds b_0 per factor (internal basis) or empty vectors. `None` if M is not
-    /// positive definite in floating point or the residual sum of squares vanishes.
+    /// Factorises at the given T, in the room of an old factor; `center` holds b_0 per factor (internal basis) or empty vectors.
+    /// `None` if M is not positive definite in floating point or the residual sum of squares vanishes.
     #[must_use]
-    pub fn new(
-        system: &System,
-        t: Vec<Vec<f64>>,
-        center: &[Vec<f64>],
-        previous: Option<Self>,
-    ) -> Option<Self> {
-        let old = previous.unwrap_or_default();
+    pub fn new(system: &System, t: Vec<Vec<f64>>, center: &[Vec<f64>], old: Self) -> Option<Self> {
         // one that was given up has no room
         let has_room = match &old.s {
             SchurFactor::Dense(s) => s.order() == system.schur.q2,
             SchurFactor::Sparse(values) => !values.is_empty(),
         };
-        let shift = shifts(system, &t, center);
+        let shift = shifts(system, &t, center, old.shift);
         let (l1, w, log_det_1) = eliminate_first(system, &t, old.l1, old.w)?;
         let mut factor = Self {
             rzx: right_hand_sides(system, &t, &shift, old.rzx),
@@ -155,14 +148,13 @@ impl Factor {
             } else {
                 empty_storage(&system.schur)
             },
-            lx: Vec::new(),
+            lx: old.lx,
             log_det_m: log_det_1 - system.moments.log_det_prior,
             log_det_x: 0.0,
             pwrss: 0.0,
             total: 0.0,
             shift,
             actual: None,
-            scratch: old.scratch,
         };
         factor.log_det_m += factor.factorize_schur(system)?;
         let mut rzx = std::mem::take(&mut factor.rzx);
@@ -192,22 +184,13 @@ impl Factor {
             total: 0.0,
             shift,
             actual: None,
-            scratch: Scratch::default(),
         }
     }
 
     /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
     fn factorize_schur(&mut self, system: &System) -> Option<f64> {
         let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
-        assemble(
-            system,
-            &self.w,
-            None,
-            -1.0,
-            Some(&self.t),
-            &mut self.scratch.spread,
-            &mut storage,
-        );
+        assemble(system, &self.w, None, -1.0, Some(&self.t), &mut storage);
         let log_det = match (&mut storage, &system.schur.storage) {
             (SchurFactor::Dense(s), _) => {
                 if !s.cholesky(&system.workers) {
@@ -216,7 +199,7 @@ impl Factor {
                 s.log_diagonal()
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                if !pattern.cholesky(values, &mut self.scratch.sparse) {
+                if !pattern.cholesky(values, &mut system.workers.room(pattern.n)) {
                     return None;
                 }
                 (0..pattern.n)
@@ -241,10 +224,9 @@ impl Factor {
         }
     }
 
-    /// Gives away the factor of a dense complement and all buffers: solves are not possible afterwards, determinants and
-    /// solutions already found stay.
+    /// Gives away the factor of a dense complement: solves are not possible afterwards, determinants and solutions already
+    /// found stay.
     pub fn give_up_complement(&mut self) -> Option<Triangle> {
-        self.scratch = Scratch::default();
         if let SchurFactor::Dense(s) = &mut self.s {
             return Some(std::mem::take(s));
         }
@@ -252,25 +234,28 @@ impl Factor {
     }
 
     /// B <- L^-1 B.
-    pub fn forward(&self, system: &System, b: &mut Rows) {
+    pub fn forward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
         if m == 0 {
             return;
         }
-        let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
-        system.workers.for_each(parts, |piece, rows| {
-            for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
-                let j = piece * LEVELS + i;
-                small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
-            }
-        });
+        let parts = chunks(&mut b.first, LEVELS * k1 * m);
+        system
+            .workers
+            .for_each(level_pieces(system), parts, |piece, rows| {
+                for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
+                    let j = piece * LEVELS + i;
+                    small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+                }
+            });
         if schur.q2 == 0 {
             return;
         }
-        let first = &b.first;
+        let first = &*b.first;
+        let parts = cut(&mut b.rest, |i| schur.offset[first_node(schur, i)] * m);
         system
             .workers
-            .for_each(node_parts(schur, &mut b.rest, m), |piece, rows| {
+            .for_each(node_pieces(schur), parts, |piece, rows| {
                 let nodes = node_piece(schur, piece);
                 let base = schur.offset[nodes.start];
                 for v in nodes {
@@ -293,33 +278,39 @@ impl Factor {
     }
 
     /// B <- L^-T B.
-    pub fn backward(&self, system: &System, b: &mut Rows) {
+    pub fn backward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
         self.solve_complement(system, &mut b.rest, m, true);
-        let rest = &b.rest;
-        let parts: Vec<&mut [f64]> = b.first.chunks_mut(LEVELS * k1 * m.max(1)).collect();
-        system.workers.for_each(parts, |piece, rows| {
-            for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
-                let j = piece * LEVELS + i;
-                for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]]
-                {
-                    let row = schur.effect_row[e] as usize;
-                    let source = &rest[row * m..(row + 1) * m];
-                    for (c, target) in self.w[e * k1..(e + 1) * k1]
-                        .iter()
-                        .zip(block.chunks_exact_mut(m))
+        let rest = &*b.rest;
+        if m == 0 {
+            return;
+        }
+        let parts = chunks(&mut b.first, LEVELS * k1 * m);
+        system
+            .workers
+            .for_each(level_pieces(system), parts, |piece, rows| {
+                for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
+                    let j = piece * LEVELS + i;
+                    for e in
+                        schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]]
                     {
-                        target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                        let row = schur.effect_row[e] as usize;
+                        let source = &rest[row * m..(row + 1) * m];
+                        for (c, target) in self.w[e * k1..(e + 1) * k1]
+                            .iter()
+                            .zip(block.chunks_exact_mut(m))
+                        {
+                            target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                        }
                     }
+                    small::solve_lower_transposed_rows(
+                        &self.l1[j * k1 * k1..(j + 1) * k1 * k1],
+                        k1,
+                        block,
+                        m,
+                    );
                 }
-                small::solve_lower_transposed_rows(
-                    &self.l1[j * k1 * k1..(j + 1) * k1 * k1],
-                    k1,
-                    block,
-                    m,
-                );
-            }
-        });
+            });
     }
 
     /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
@@ -331,7 +322,8 @@ impl Factor {
     /// The same with `taken` = [Q r]'Z Lambda M^-1 Lambda'Z'[Q r], lower triangle.
     pub(crate) fn border_with(&mut self, system: &System, taken: &[f64]) -> Option<()> {
         let p1 = self.rzx.m;
-        let mut xx = system.moments.xx.clone();
+        let mut xx = std::mem::take(&mut self.lx);
+        xx.clone_from(&system.moments.xx);
         let extra: f64 = self.shift.iter().flatten().map(|v| v * v).sum();
         xx[p1 * p1 - 1] += extra;
         self.total = xx[p1 * p1 - 1];
@@ -365,7 +357,7 @@ impl Factor {
                 } else {
                     Triangle::default()
                 };
-                s.inverse_of_product(&mut self.scratch.strip, &mut out, &system.workers);
+                s.inverse_of_product(&mut out, &system.workers);
                 SchurFactor::Dense(out)
             }
             (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
@@ -374,7 +366,7 @@ impl Factor {
                 } else {
                     Vec::new()
                 };
-                pattern.selected_inverse(values, &mut out, &mut self.scratch.sparse);
+                pattern.selected_inverse(values, &mut out, &mut system.workers.room(pattern.n));
                 SchurFactor::Sparse(out)
             }
             (SchurFactor::Sparse(_), Storage::Dense) => SchurFactor::Sparse(Vec::new()),
@@ -397,22 +389,19 @@ impl Factor {
             return y;
         }
         let w = &self.w;
-        let offsets = node_borders(schur)
-            .iter()
-            .map(|&v| schur.y_start[v] * k1)
-            .collect::<Vec<_>>();
+        let parts = cut(&mut y, |i| schur.y_start[first_node(schur, i)] * k1);
         system
             .workers
-            .for_each(split_at_offsets(&mut y, &offsets), |piece, out| {
+            .for_each(node_pieces(schur), parts, |piece, out| {
                 let nodes = node_piece(schur, piece);
                 let columns = schur.offset[nodes.start]..schur.offset[nodes.end];
                 let mut work = match r {
                     SchurFactor::Dense(inverse) => {
-                        let mut work = vec![0.0; schur.q2 * columns.len()];
+                        let mut work = system.workers.room(schur.q2 * columns.len());
                         inverse.gather(columns.clone(), &mut work);
                         work
                     }
-                    SchurFactor::Sparse(_) => vec![0.0; schur.q2],
+                    SchurFactor::Sparse(_) => system.workers.room(schur.q2),
                 };
                 let mut at = 0;
                 for v in nodes {
@@ -457,37 +446,39 @@ impl Factor {
         let (schur, k1) = (&system.schur, system.k1());
         m11.clear();
         m11.resize(self.l1.len(), 0.0);
-        let parts: Vec<&mut [f64]> = m11.chunks_mut(LEVELS * k1 * k1).collect();
-        system.workers.for_each(parts, |piece, out| {
-            for (i, block) in out.chunks_exact_mut(k1 * k1).enumerate() {
-                let j = piece * LEVELS + i;
-                (0..k1).for_each(|a| block[a * k1 + a] = 1.0);
-                for at in schur.start[j]..schur.start[j + 1] {
-                    let slot = y_slot(schur, at) * k1;
-                    let effects = schur.effect_start[at]..schur.effect_start[at + 1];
-                    let size = effects.len();
-                    for (w, y) in self.w[effects.start * k1..effects.end * k1]
-                        .chunks_exact(k1)
-                        .zip(y[slot..slot + size * k1].chunks_exact(k1))
-                    {
-                        for (c, yc) in y.iter().enumerate() {
-                            for (a, wa) in w.iter().enumerate() {
-                                block[c * k1 + a] += wa * yc;
+        let parts = chunks(&mut m11, LEVELS * k1 * k1);
+        system
+            .workers
+            .for_each(level_pieces(system), parts, |piece, out| {
+                for (i, block) in out.chunks_exact_mut(k1 * k1).enumerate() {
+                    let j = piece * LEVELS + i;
+                    (0..k1).for_each(|a| block[a * k1 + a] = 1.0);
+                    for at in schur.start[j]..schur.start[j + 1] {
+                        let slot = y_slot(schur, at) * k1;
+                        let effects = schur.effect_start[at]..schur.effect_start[at + 1];
+                        let size = effects.len();
+                        for (w, y) in self.w[effects.start * k1..effects.end * k1]
+                            .chunks_exact(k1)
+                            .zip(y[slot..slot + size * k1].chunks_exact(k1))
+                        {
+                            for (c, yc) in y.iter().enumerate() {
+                                for (a, wa) in w.iter().enumerate() {
+                                    block[c * k1 + a] += wa * yc;
+                                }
                             }
                         }
                     }
+                    let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+                    // L^-T B L^-1: columns, then (B symmetric) columns of the transpose
+                    for c in 0..k1 {
+                        small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
+                    }
+                    transpose(block, k1);
+                    for c in 0..k1 {
+                        small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
+                    }
                 }
-                let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
-                // L^-T B L^-1: columns, then (B symmetric) columns of the transpose
-                for c in 0..k1 {
-                    small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
-                }
-                transpose(block, k1);
-                for c in 0..k1 {
-                    small::solve_lower_transposed(l, k1, &mut block[c * k1..(c + 1) * k1]);
-                }
-            }
-        });
+            });
         m11
     }
 }
@@ -525,49 +516,52 @@ pub fn y_slot(schur: &Schur, at: usize) -> usize {
     schur.y_start[v] + (schur.incidence_of[at] - schur.incidence_start[v]) * size
 }
 
-fn node_borders(schur: &Schur) -> Vec<usize> {
-    let mut borders: Vec<usize> = (0..schur.nodes()).step_by(NODES).collect();
-    borders.push(schur.nodes());
-    borders
+/// Pieces of work over the levels of the first factor.
+fn level_pieces(system: &System) -> usize {
+    system.moments.factors[0].n_levels.div_ceil(LEVELS)
+}
+
+/// Pieces of work over the nodes.
+fn node_pieces(schur: &Schur) -> usize {
+    schur.nodes().div_ceil(NODES)
+}
+
+/// First node of a piece, or, after the last one, their number.
+fn first_node(schur: &Schur, piece: usize) -> usize {
+    node_piece(schur, piece).start
 }
 
 /// Nodes of one piece.
 #[must_use]
 pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
-    piece * NODES..((piece + 1) * NODES).min(schur.nodes())
-}
-
-fn node_parts<'a>(schur: &Schur, rows: &'a mut [f64], m: usize) -> Vec<&'a mut [f64]> {
-    let offsets: Vec<usize> = node_borders(schur)
-        .iter()
-        .map(|&v| schur.offset[v] * m)
-        .collect();
-    split_at_offsets(rows, &offsets)
+    crate::parallel::piece(schur.nodes(), NODES, piece)
 }
 
 fn empty_storage(schur: &Schur) -> SchurFactor {
     match &schur.storage {
-        Storage::Dense => SchurFactor::Dense(Triangle::zeros(&schur.offset)),
+        Storage::Dense => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
         Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     }
 }
 
-/// u_0 = T^-1 b_0 for each factor with a centre.
-pub(crate) fn shifts(system: &System, t: &[Vec<f64>], center: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    system
-        .moments
-        .factors
-        .iter()
-        .zip(t)
-        .zip(center)
-        .map(|((f, t), b)| {
-            let mut u = b.clone();
-            for block in u.chunks_exact_mut(f.k) {
-                small::solve_lower(t, f.k, block);
-            }
-            u
-        })
-        .collect()
+/// u_0 = T^-1 b_0 for each factor with a centre, in the room of `shift`.
+pub(crate) fn shifts(
+    system: &System,
+    t: &[Vec<f64>],
+    center: &[Vec<f64>],
+    mut shift: Vec<Vec<f64>>,
+) -> Vec<Vec<f64>> {
+    shift.resize_with(center.len(), Vec::new);
+    for (u, (b, (f, t))) in shift
+        .iter_mut()
+        .zip(center.iter().zip(system.moments.factors.iter().zip(t)))
+    {
+        u.clone_from(b);
+        for block in u.chunks_exact_mut(f.k) {
+            small::solve_lower(t, f.k, block);
+        }
+    }
+    shift
 }
 
 /// Lambda'Z'[Q r], the last column less u_0, in the room of `rows`.
@@ -603,12 +597,14 @@ pub(crate) fn right_hand_sides(
         }
     };
     let k1 = system.k1();
-    let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
-    system.workers.for_each(parts, |piece, out| {
-        for (i, block) in out.chunks_exact_mut(k1 * m).enumerate() {
-            scaled(0, piece * LEVELS + i, block);
-        }
-    });
+    let parts = chunks(&mut rows.first, LEVELS * k1 * m);
+    system
+        .workers
+        .for_each(level_pieces(system), parts, |piece, out| {
+            for (i, block) in out.chunks_exact_mut(k1 * m).enumerate() {
+                scaled(0, piece * LEVELS + i, block);
+            }
+        });
     for (v, &(f, level)) in schur.node.iter().enumerate() {
         scaled(
             f,
@@ -631,22 +627,21 @@ pub(crate) fn eliminate_first(
     // each value is written
     l1.resize(levels * k1 * k1, 0.0);
     w.resize(schur.effect_row.len() * k1, 0.0);
-    let borders: Vec<usize> = (0..levels).step_by(LEVELS).chain([levels]).collect();
-    let l_offsets: Vec<usize> = borders.iter().map(|&j| j * k1 * k1).collect();
-    let w_offsets: Vec<usize> = borders
-        .iter()
-        .map(|&j| schur.effect_start[schur.start[j]] * k1)
-        .collect();
-    let mut log_dets = vec![f64::NAN; borders.len() - 1];
-    let parts: Vec<_> = split_at_offsets(&mut l1, &l_offsets)
-        .into_iter()
-        .zip(split_at_offsets(&mut w, &w_offsets))
-        .zip(log_dets.iter_mut())
-        .collect();
-    system.workers.for_each(parts, |piece, ((l, w), log_det)| {
-        *log_det = eliminate_piece(system, t, borders[piece]..borders[piece + 1], l, w);
-    });
+    let border = |i: usize| (i * LEVELS).min(levels);
+    let count = level_pieces(system);
+    let mut log_dets = system.workers.room(count);
+    let parts = (
+        cut(&mut l1, |i| border(i) * k1 * k1),
+        cut(&mut w, |i| schur.effect_start[schur.start[border(i)]] * k1),
+        chunks(&mut log_dets, 1),
+    );
+    system
+        .workers
+        .for_each(count, parts, |piece, (l, w, log_det)| {
+            log_det[0] = eliminate_piece(system, t, border(piece)..border(piece + 1), l, w);
+        });
     let total: f64 = log_dets.iter().sum();
+    drop(log_dets);
     total.is_finite().then_some((l1, w, total))
 }
 
@@ -659,8 +654,8 @@ fn eliminate_piece(
 ) -> f64 {
     let (schur, k1) = (&system.schur, system.k1());
     let mut log_det = 0.0;
-    let mut half = vec![0.0; k1 * k1];
-    let mut product = Vec::new();
+    let mut half = system.workers.room(k1 * k1);
+    let mut room = system.workers.room(k1 * system.most_effects());
     let mut at_w = 0;
     for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
         let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
@@ -675,17 +670,10 @@ fn eliminate_piece(
             let v = schur.neighbour[at] as usize;
             let f = schur.node[v].0;
             let k = system.moments.factors[f].k;
-            product.resize(k1 * k, 0.0);
-            small::mul_nn(
-                system.block(schur.source[at]),
-                &t[f],
-                k1,
-                k,
-                k,
-                &mut product,
-            );
+            let product = &mut room[..k1 * k];
+            small::mul_nn(system.block(schur.source[at]), &t[f], k1, k, k, product);
             let out = &mut w[at_w..at_w + k1 * k];
-            small::mul_tn(&t[0], &product, k1, k1, k, out);
+            small::mul_tn(&t[0], product, k1, k1, k, out);
             for column in out.chunks_exact_mut(k1) {
                 small::solve_lower(block, k1, column);
             }
@@ -703,58 +691,52 @@ pub fn assemble(
     middle: Option<&[f64]>,
     sign: f64,
     t: Option<&[Vec<f64>]>,
-    spread: &mut Vec<f64>,
     out: &mut SchurFactor,
 ) {
     let schur = &system.schur;
     if schur.q2 == 0 {
         return;
     }
-    let borders = node_borders(schur);
+    let count = node_pieces(schur);
+    let most = system.most_effects();
     match (out, &schur.storage) {
         (SchurFactor::Dense(s), _) => {
             let layout = Arc::clone(&s.layout);
-            let offsets: Vec<usize> = borders
-                .iter()
-                .map(|&v| layout.column_start(schur.offset[v]))
-                .collect();
+            let start = |i| layout.column_start(schur.offset[first_node(schur, i)]);
             let sparse_products = !schur.dense_w;
             system
                 .workers
-                .for_each(split_at_offsets(&mut s.data, &offsets), |piece, columns| {
-                    let mut rooms = Rooms::default();
+                .for_each(count, cut(&mut s.data, start), |piece, columns| {
+                    let mut room = system.workers.room(2 * most);
                     for v in node_piece(schur, piece) {
                         for a in 0..schur.offset[v + 1] - schur.offset[v] {
                             let j = schur.offset[v] + a;
                             let first = layout.first_row(j);
-                            let at = layout.column_start(j) - offsets[piece];
+                            let at = layout.column_start(j) - start(piece);
                             let column = &mut columns[at..at + schur.q2 - first];
                             column.fill(0.0);
                             if let Some(t) = t {
-                                own_column(system, t, (v, a), first, &mut rooms, column);
+                                own_column(system, t, (v, a), first, &mut room, column);
                             }
                             if sparse_products {
                                 let products = (w, middle, sign);
-                                add_products(system, products, (v, a), first, &mut rooms, column);
+                                add_products(system, products, (v, a), first, &mut room, column);
                             }
                         }
                     }
                 });
             if schur.dense_w {
-                add_dense_products(system, w, middle, sign, spread, s);
+                add_dense_products(system, w, middle, sign, s);
             }
         }
         (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-            let offsets: Vec<usize> = borders
-                .iter()
-                .map(|&v| pattern.column_start[schur.offset[v]])
-                .collect();
+            let start = |i| pattern.column_start[schur.offset[first_node(schur, i)]];
             system
                 .workers
-                .for_each(split_at_offsets(values, &offsets), |piece, values| {
-                    let mut work = vec![0.0; schur.q2];
-                    let mut rooms = Rooms::default();
-                    let base = offsets[piece];
+                .for_each(count, cut(values, start), |piece, values| {
+                    let mut work = system.workers.room(schur.q2);
+                    let mut room = system.workers.room(2 * most);
+                    let base = start(piece);
                     for v in node_piece(schur, piece) {
                         for a in 0..schur.offset[v + 1] - schur.offset[v] {
                             let j = schur.offset[v] + a;
@@ -763,10 +745,10 @@ pub fn assemble(
                                 work[row as usize] = 0.0;
                             }
                             if let Some(t) = t {
-                                own_column(system, t, (v, a), 0, &mut rooms, &mut work);
+                                own_column(system, t, (v, a), 0, &mut room, &mut work);
                             }
                             let products = (w, middle, sign);
-                            add_products(system, products, (v, a), 0, &mut rooms, &mut work);
+                            add_products(system, products, (v, a), 0, &mut room, &mut work);
                             for (value, &row) in values[range.start - base..range.end - base]
                                 .iter_mut()
                                 .zip(&pattern.row[range])
@@ -781,20 +763,14 @@ pub fn assemble(
     }
 }
 
-/// Room for what a column is made of.
-#[derive(Default)]
-struct Rooms {
-    half: Vec<f64>,
-    product: Vec<f64>,
-}
-
-/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`.
+/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`, `room` holds two
+/// vectors of the most effects.
 fn own_column(
     system: &System,
     t: &[Vec<f64>],
     (v, a): (usize, usize),
     first: usize,
-    Rooms { half, product }: &mut Rooms,
+    room: &mut [f64],
     column: &mut [f64],
 ) {
     let schur = &system.schur;
@@ -803,7 +779,8 @@ fn own_column(
     let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
     // T'(A (T e_a)), with T lower triangular
     let t_column = &t[f][a * k..(a + 1) * k];
-    half.resize(k, 0.0);
+    let (half, product) = room.split_at_mut(room.len() / 2);
+    let half = &mut half[..k];
     small::mul_nn(zz, t_column, k, k, 1, half);
     for row in a..k {
         let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
@@ -818,7 +795,7 @@ fn own_column(
         let (source, own_rows) = schur.later_source[at];
         let block = system.block(source);
         // (A_lv T_v e_a), then T_l'
-        product.resize(kg, 0.0);
+        let product = &mut product[..kg];
         if own_rows {
             small::mul_tn(block, t_column, k, kg, 1, product);
         } else {
@@ -842,12 +819,11 @@ fn add_products(
     (w, middle, sign): (&[f64], Option<&[f64]>, f64),
     (v, a): (usize, usize),
     first: usize,
-    rooms: &mut Rooms,
+    room: &mut [f64],
     column: &mut [f64],
 ) {
     let (schur, k1) = (&system.schur, system.k1());
-    let turned = &mut rooms.half;
-    turned.resize(k1, 0.0);
+    let turned = &mut room[..k1];
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
         let j = schur.incidence_level[x] as usize;
         let from = schur.effect_start[schur.incidence[x]] + a;
@@ -876,10 +852,10 @@ fn add_products(
 /// Rows of W that are spread out at once.
 const SPREAD: usize = 256;
 
-/// Levels of the first factor whose rows are spread out at once, piece by piece.
-fn spread_pieces(system: &System) -> Vec<std::ops::Range<usize>> {
-    let levels = system.moments.factors[0].n_levels;
-    crate::parallel::pieces(levels, (SPREAD / system.k1()).max(1))
+/// Levels of the first factor whose rows are spread out at once, and how often.
+fn spread_pieces(system: &System) -> (usize, usize) {
+    let size = (SPREAD / system.k1()).max(1);
+    (size, system.moments.factors[0].n_levels.div_ceil(size))
 }
 
 /// The rows of W of some levels as a full matrix: row-major, one row for each effect of the first factor.
@@ -900,18 +876,19 @@ fn add_dense_products(
     w: &[f64],
     middle: Option<&[f64]>,
     sign: f64,
-    buffer: &mut Vec<f64>,
     s: &mut Triangle,
 ) {
     let (k1, q2) = (system.k1(), system.schur.q2);
-    for levels in spread_pieces(system) {
-        let (m, size) = (levels.len() * k1, levels.len() * k1 * q2);
-        let needed = if middle.is_some() { 2 * size } else { size };
-        buffer.resize(buffer.len().max(needed), 0.0);
-        let (rows, other) = buffer.split_at_mut(size);
+    let (size, count) = spread_pieces(system);
+    let mut rows = system.workers.room(size * k1 * q2);
+    let mut other = system.workers.room(middle.map_or(0, |_| rows.len()));
+    for i in 0..count {
+        let levels = piece(system.moments.factors[0].n_levels, size, i);
+        let m = levels.len() * k1;
+        let rows = &mut rows[..m * q2];
         spread(system, w, levels.clone(), rows);
         let right = if let Some(middle) = middle {
-            let other = &mut other[..size];
+            let other = &mut other[..m * q2];
             for ((j, from), to) in levels
                 .zip(rows.chunks_exact(k1 * q2))
                 .zip(other.chunks_exact_mut(k1 * q2))
@@ -931,19 +908,24 @@ fn add_dense_products(
 /// Y = W S^-1 where W is nearly full: products of some rows at a time, sorted into the order of the incidences.
 fn times_dense(system: &System, w: &[f64], inverse: &Triangle, y: &mut [f64]) {
     let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
+    let workers = &system.workers;
+    let (size, count) = spread_pieces(system);
+    let levels = |i: usize| piece(system.moments.factors[0].n_levels, size, i);
+    let each = size * k1 * q2;
+    let mut products = workers.room(each * workers.count().min(count));
     // as many pieces at a time as there are threads: each is the same whatever stands beside it
-    for batch in spread_pieces(system).chunks(system.workers.count()) {
-        let products = system.workers.map(batch.len(), |piece| {
-            let levels = batch[piece].clone();
+    for from in (0..count).step_by(workers.count()) {
+        let batch = workers.count().min(count - from);
+        let parts = chunks(&mut products[..batch * each], each);
+        workers.for_each(batch, parts, |i, product| {
+            let levels = levels(from + i);
             let m = levels.len() * k1;
-            let mut rows = vec![0.0; m * q2];
+            let mut rows = workers.room(m * q2);
             spread(system, w, levels, &mut rows);
-            let mut product = vec![0.0; m * q2];
-            inverse.rows_times(&rows, m, &mut product);
-            product
+            inverse.rows_times(&rows, m, &mut product[..m * q2]);
         });
-        for (levels, product) in batch.iter().zip(products) {
-            for (j, rows) in levels.clone().zip(product.chunks_exact(k1 * q2)) {
+        for (i, product) in products.chunks_exact(each).take(batch).enumerate() {
+            for (j, rows) in levels(from + i).zip(product.chunks_exact(k1 * q2)) {
                 for at in schur.start[j]..schur.start[j + 1] {
                     let slot = y_slot(schur, at);
                     for (i, e) in (schur.effect_start[at]..schur.effect_start[at + 1]).enumerate() {
@@ -959,22 +941,17 @@ fn times_dense(system: &System, w: &[f64], inverse: &Triangle, y: &mut [f64]) {
 
 /// Lower triangle of B'B for rows of B, m x m.
 #[must_use]
-pub fn gram(system: &System, rows: &Rows) -> Vec<f64> {
+pub fn gram<'a, V: Deref<Target = [f64]> + Sync>(system: &'a System, rows: &Rows<V>) -> Room<'a> {
     let m = rows.m;
     let chunk = LEVELS * system.k1() * m.max(1);
-    let parts: Vec<&[f64]> = rows
-        .first
-        .chunks(chunk)
-        .chain(rows.rest.chunks(chunk))
-        .collect();
-    let sums = system.workers.map(parts.len(), |piece| {
-        let mut total = vec![0.0; m * m];
-        accumulate_gram(parts[piece], m, &mut total);
-        total
-    });
-    let mut total = vec![0.0; m * m];
-    for part in sums {
-        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
-    }
-    total
+    let first = rows.first.len().div_ceil(chunk);
+    let count = first + rows.rest.len().div_ceil(chunk);
+    system.workers.sum(count, m * m, |i, total| {
+        let (from, i) = if i < first {
+            (&rows.first, i)
+        } else {
+            (&rows.rest, i - first)
+        };
+        accumulate_gram(&from[piece(from.len(), chunk, i)], m, total);
+    })
 }

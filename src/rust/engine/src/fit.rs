@@ -17,7 +17,8 @@ use crate::linalg::small;
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
-use crate::parallel::{interruptible, pieces, StopFlag, Workers};
+use crate::parallel::{interruptible, piece, StopFlag, Workers};
+use crate::parts::chunks;
 use crate::plan::{estimated_optimum, require_factor, Plan};
 use crate::random_basis::{lay_out, FactorLayout, TermBasis};
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw, RawFactor};
@@ -395,13 +396,11 @@ fn variances_here(
     let theta = start(options, &prepared)?;
     let system = &prepared.system;
     require_factor(system, options)?;
-    let t = prepared.parameters.by_factor(
-        &prepared
-            .parameters
-            .regular_factors(&theta, prepared.unit(&theta)),
-    );
+    let (parameters, unit) = (&prepared.parameters, prepared.unit(&theta));
+    let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Vec::new());
     let empty = vec![Vec::new(); prepared.layout.len()];
-    let mut factor = Factor::new(system, t, &empty, None).ok_or(EngineError::PerfectFit)?;
+    let mut factor =
+        Factor::new(system, t, &empty, Factor::default()).ok_or(EngineError::PerfectFit)?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
     Ok(prepared
         .bases
@@ -1165,14 +1164,13 @@ fn fitted_values(
     const ROWS: usize = 2048;
     let RowResults { fitted, residuals } = rows;
     let mut sums = vec![0.0; n.div_ceil(ROWS)];
-    let ranges = pieces(n, ROWS);
-    let parts: Vec<_> = fitted
-        .chunks_mut(ROWS)
-        .zip(residuals.chunks_mut(ROWS))
-        .zip(sums.iter_mut())
-        .collect();
-    workers.for_each(parts, |piece, ((fitted, residuals), sum)| {
-        let range = ranges[piece].clone();
+    let parts = (
+        chunks(fitted, ROWS),
+        chunks(residuals, ROWS),
+        chunks(&mut sums, 1),
+    );
+    workers.for_each(n.div_ceil(ROWS), parts, |i, (fitted, residuals, sum)| {
+        let range = piece(n, ROWS, i);
         match data.offset {
             Some(offset) => fitted.copy_from_slice(&offset[range.clone()]),
             None => fitted.fill(0.0),
@@ -1198,7 +1196,7 @@ fn fitted_values(
         for (r, (y, f)) in residuals.iter_mut().zip(y.iter().zip(fitted.iter())) {
             *r = y - f;
         }
-        *sum = match data.weights {
+        sum[0] = match data.weights {
             None => dot(residuals, residuals),
             Some(w) => (residuals.iter().zip(&w[range]))
                 .map(|(r, w)| w * r * r)

@@ -9,15 +9,20 @@
 //! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
 //! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::covariance::Parameters;
 use crate::factor::{y_slot, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
 use crate::inverse_entries::InverseEntries;
 use crate::linalg::{dense, small};
 use crate::moments::Moments;
+use crate::parallel::{piece, Workers};
+use crate::parts::chunks;
 use crate::prior;
 use crate::products::{products, Products, ResidualColumns};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
+use crate::room::Room;
 use crate::schur::Storage;
 
 /// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
@@ -37,7 +42,7 @@ pub struct Solution {
 }
 
 /// Derivatives at one factor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Derivatives {
     /// d criterion / d theta.
     pub gradient: Vec<f64>,
@@ -51,23 +56,21 @@ pub struct Derivatives {
     pub curvature: Vec<f64>,
     /// y'P V_a P y.
     pub slopes: Vec<f64>,
+    /// V_a of the parameters of the terms.
+    pub directions: Vec<Direction>,
 }
 
 impl Derivatives {
     /// Average information plus curvature: the Hessian model of the optimiser.
-    #[must_use]
-    pub fn model_hessian(&self) -> Vec<f64> {
+    pub fn model_hessian(&self) -> impl Iterator<Item = f64> + '_ {
         (0..self.information.len())
             .map(|e| self.information[e] - self.rank_one[e] + self.curvature[e])
-            .collect()
     }
 
     /// Exact Hessian, given tr(P V_a P V_b) (ML: of V^-1).
-    #[must_use]
-    pub fn exact_hessian(&self, traces: &[f64]) -> Vec<f64> {
+    pub fn exact_hessian<'a>(&'a self, traces: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         (0..self.information.len())
             .map(|e| 2.0 * self.information[e] - traces[e] - self.rank_one[e] + self.curvature[e])
-            .collect()
     }
 }
 
@@ -87,7 +90,9 @@ pub fn solve(system: &System, factor: &Factor, mut room: Solution) -> Solution {
 pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Solution) -> Solution {
     let p1 = factor.rzx.m;
     let p = p1 - 1;
-    let mut gamma: Vec<f64> = (0..p).map(|c| factor.lx[c * p1 + p]).collect();
+    let mut gamma = room.gamma;
+    gamma.clear();
+    gamma.extend((0..p).map(|c| factor.lx[c * p1 + p]));
     for i in (0..p).rev() {
         for m in i + 1..p {
             gamma[i] -= factor.lx[i * p1 + m] * gamma[m];
@@ -112,7 +117,7 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Sol
         first_shift.get(i).copied().unwrap_or(0.0)
     });
     let schur = &system.schur;
-    let mut rest_shift = vec![0.0; schur.q2];
+    let mut rest_shift = system.workers.room(schur.q2);
     for (v, &(f, level)) in schur.node.iter().enumerate() {
         let k = system.moments.factors[f].k;
         for a in 0..k {
@@ -149,14 +154,15 @@ fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, ou
         return;
     }
     let p1 = p + 1;
-    let lower: Vec<f64> = (0..p)
-        .flat_map(|c| factor.lx[c * p1..c * p1 + p].iter().copied())
-        .collect();
-    let inverse = small::invert_lower(&lower, p);
-    let mut transposed = Vec::with_capacity(p * p);
-    transpose_into(&inverse, p, &mut transposed);
-    let parts: Vec<&mut [f64]> = out.chunks_mut(LEVELS * p).collect();
-    system.workers.for_each(parts, |piece, out| {
+    let workers = &system.workers;
+    let [mut lower, mut inverse, mut transposed] = std::array::from_fn(|_| workers.room(p * p));
+    for (to, from) in lower.chunks_exact_mut(p).zip(factor.lx.chunks_exact(p1)) {
+        to.copy_from_slice(&from[..p]);
+    }
+    small::write_inverse_of_lower(&lower, p, &mut inverse);
+    small::transpose(&inverse, p, &mut transposed);
+    let count = (rows.len() / p).div_ceil(LEVELS);
+    workers.for_each(count, chunks(out, LEVELS * p), |piece, out| {
         let from = piece * LEVELS * p;
         let rows = &rows[from..from + out.len()];
         dense::rows_times(rows, &transposed, out.len() / p, p, p, out);
@@ -186,6 +192,7 @@ pub(crate) struct AtResidual<'a> {
 }
 
 /// First derivatives at one factor.
+#[derive(Default)]
 pub(crate) struct Slopes {
     /// d criterion / d theta.
     pub gradient: Vec<f64>,
@@ -204,27 +211,35 @@ pub(crate) struct Here<'a> {
 }
 
 impl Here<'_> {
-    /// Gradient, scores and average information; `None` where an entry of M^-1 that a residual structure needs is not known.
+    /// Gradient, scores and average information, in the room of others; `None` where an entry of M^-1 that a residual structure
+    /// needs is not known.
     #[must_use]
-    pub fn derivatives(&self) -> Option<Derivatives> {
-        let slopes = self.slopes()?;
-        let average = average_information(
+    pub fn derivatives(&self, mut room: Derivatives) -> Option<Derivatives> {
+        let slopes = self.slopes(room.take_slopes())?;
+        let point = self.point;
+        room.directions = kappas(
+            (self.factor, &self.system.workers),
+            point.parameters,
+            point.theta,
+            room.directions,
+        );
+        let found = average_information(
             self.system,
             self.factor,
             self.solution,
-            self.point,
+            &room.directions,
             self.residual.as_ref(),
         );
-        Some(with_curvature(self.factor, slopes, self.point, average))
+        Some(with_curvature(self.factor, slopes, point, &found, room))
     }
 
-    /// Gradient and scores; `None` as for [`Self::derivatives`].
+    /// Gradient and scores, in the room of others; `None` as for [`Self::derivatives`].
     #[must_use]
-    pub fn slopes(&self) -> Option<Slopes> {
+    pub fn slopes(&self, room: Slopes) -> Option<Slopes> {
         let (system, factor, inverse, point) = (self.system, self.factor, self.inverse, self.point);
         let prior = PriorTimes::new(system, self.solution);
         let sums = level_sums(system, factor, inverse, self.solution, &prior, point);
-        let mut found = slopes_of_terms(system, factor, &sums, point);
+        let mut found = slopes_of_terms(system, factor, &sums, point, room);
         if let Some(at) = &self.residual {
             let entries = InverseEntries {
                 system,
@@ -240,33 +255,76 @@ impl Here<'_> {
     }
 }
 
-/// Slopes in the parameters of the terms from the sums over levels.
-pub(crate) fn slopes_of_terms(
-    system: &System,
-    factor: &Factor,
-    sums: &LevelSums,
-    point: Point<'_>,
-) -> Slopes {
-    let parameters = point.parameters;
-    let score: Vec<Vec<f64>> = (0..parameters.structures.len())
-        .map(|term| term_score(system, factor, sums, parameters, term, point.precision))
-        .collect();
-    Slopes {
-        gradient: term_slopes(factor, parameters, point.theta, &score),
-        score,
+impl Derivatives {
+    /// The gradient and the scores, or their room.
+    pub(crate) fn take_slopes(&mut self) -> Slopes {
+        Slopes {
+            gradient: std::mem::take(&mut self.gradient),
+            score: std::mem::take(&mut self.score),
+        }
     }
 }
 
-/// Derivatives from the slopes and the average information with y'P V_a P y, of all parameters.
+/// Slopes in the parameters of the terms from the sums over levels, in the room of others.
+pub(crate) fn slopes_of_terms(
+    system: &System,
+    factor: &Factor,
+    sums: &LevelSums<'_, Room<'_>>,
+    point: Point<'_>,
+    room: Slopes,
+) -> Slopes {
+    let parameters = point.parameters;
+    let Slopes {
+        mut gradient,
+        mut score,
+    } = room;
+    score.resize_with(parameters.structures.len(), Vec::new);
+    for (term, score) in score.iter_mut().enumerate() {
+        // each value is written
+        score.resize(parameters.place[term].2.pow(2), 0.0);
+        term_score(
+            system,
+            factor,
+            sums,
+            (parameters, term),
+            point.precision,
+            score,
+        );
+    }
+    gradient.clear();
+    gradient.extend(term_slopes(factor, parameters, point.theta, &score));
+    Slopes { gradient, score }
+}
+
+/// Derivatives from the slopes and the products of directions with u, of all parameters, in the room of others, whose
+/// directions they keep.
 pub(crate) fn with_curvature(
     factor: &Factor,
     Slopes { gradient, score }: Slopes,
     point: Point<'_>,
-    (information, slopes): (Vec<f64>, Vec<f64>),
+    found: &Products<'_>,
+    room: Derivatives,
 ) -> Derivatives {
+    let Derivatives {
+        mut information,
+        mut rank_one,
+        mut curvature,
+        mut slopes,
+        directions,
+        ..
+    } = room;
+    write_information(found, point.precision, &mut information);
+    slopes.clear();
+    slopes.extend(
+        found
+            .single
+            .chunks_exact(found.c * found.c)
+            .map(|block| block[0]),
+    );
     let (parameters, theta, f) = (point.parameters, point.theta, point.precision);
     let m = parameters.len();
-    let mut curvature = vec![0.0; m * m];
+    curvature.clear();
+    curvature.resize(m * m, 0.0);
     for (a, pa) in parameters.list.iter().enumerate() {
         let k = parameters.place[pa.term].2;
         let s = &score[pa.term];
@@ -288,9 +346,8 @@ pub(crate) fn with_curvature(
     } else {
         0.0
     };
-    let rank_one = (0..m * m)
-        .map(|e| scale * slopes[e % m] * slopes[e / m])
-        .collect();
+    rank_one.clear();
+    rank_one.extend((0..m * m).map(|e| scale * slopes[e % m] * slopes[e / m]));
     Derivatives {
         gradient,
         score,
@@ -298,17 +355,18 @@ pub(crate) fn with_curvature(
         rank_one,
         curvature,
         slopes,
+        directions,
     }
 }
 
 /// Slopes in the parameters of the terms, from each term's score matrix.
-pub(crate) fn term_slopes(
-    factor: &Factor,
-    parameters: &Parameters,
-    theta: &[f64],
-    score: &[Vec<f64>],
-) -> Vec<f64> {
-    let slope = |(a, pa): (usize, &crate::covariance::Parameter)| {
+pub(crate) fn term_slopes<'a>(
+    factor: &'a Factor,
+    parameters: &'a Parameters,
+    theta: &'a [f64],
+    score: &'a [Vec<f64>],
+) -> impl Iterator<Item = f64> + 'a {
+    let slope = move |(a, pa): (usize, &crate::covariance::Parameter)| {
         let s = &score[pa.term];
         if pa.entries.is_empty() {
             let k = parameters.place[pa.term].2;
@@ -317,7 +375,7 @@ pub(crate) fn term_slopes(
         let in_entry = |&(row, column)| slope_in_entry(factor, parameters, pa.term, s, row, column);
         pa.entries.iter().map(in_entry).sum()
     };
-    parameters.list.iter().enumerate().map(slope).collect()
+    parameters.list.iter().enumerate().map(slope)
 }
 
 /// Rows of the entries of two parameters that stand in the same column of T.
@@ -352,7 +410,7 @@ fn slope_in_entry(
 }
 
 /// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on one factor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Direction {
     /// Grouping factor (engine's order).
     pub factor: usize,
@@ -360,47 +418,57 @@ pub struct Direction {
     pub kappa: Vec<f64>,
 }
 
-/// kappa_a = T^-1 G_a T^-T of each parameter: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is an entry of T,
-/// G_a = E_a T' + T E_a', and nothing is divided by T twice.
+/// kappa_a = T^-1 G_a T^-T of each parameter, in the room of others: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is
+/// an entry of T, G_a = E_a T' + T E_a', and nothing is divided by T twice.
 #[must_use]
-pub fn kappas(factor: &Factor, parameters: &Parameters, theta: &[f64]) -> Vec<Direction> {
-    parameters
-        .list
-        .iter()
-        .enumerate()
-        .map(|(a, parameter)| {
-            let (f, offset, own) = parameters.place[parameter.term];
-            let k = parameters.factor_k[f];
-            let mut kappa = vec![0.0; k * k];
-            for &(row, column) in &parameter.entries {
-                add_entry(factor, (f, k), offset + row, offset + column, &mut kappa);
-            }
-            if parameter.entries.is_empty() {
-                let g = parameters.derivative(theta, a);
-                for c in 0..own {
-                    for i in 0..own {
-                        kappa[(offset + c) * k + offset + i] = g[c * own + i];
-                    }
+pub fn kappas(
+    (factor, workers): (&Factor, &Workers),
+    parameters: &Parameters,
+    theta: &[f64],
+    room: Vec<Direction>,
+) -> Vec<Direction> {
+    let mut out = room;
+    out.resize_with(parameters.list.len(), Direction::default);
+    for ((a, parameter), direction) in parameters.list.iter().enumerate().zip(&mut out) {
+        let (f, offset, own) = parameters.place[parameter.term];
+        let k = parameters.factor_k[f];
+        let kappa = &mut direction.kappa;
+        direction.factor = f;
+        kappa.clear();
+        kappa.resize(k * k, 0.0);
+        for &(row, column) in &parameter.entries {
+            let [x, y] = [workers.room(k), workers.room(k)];
+            add_entry(
+                factor,
+                (f, k),
+                (offset + row, offset + column),
+                (x, y),
+                kappa,
+            );
+        }
+        if parameter.entries.is_empty() {
+            let g = parameters.derivative(theta, a);
+            for c in 0..own {
+                for i in 0..own {
+                    kappa[(offset + c) * k + offset + i] = g[c * own + i];
                 }
-                kappa = divided(&factor.t[f], k, &kappa);
             }
-            Direction { factor: f, kappa }
-        })
-        .collect()
+            divide(&factor.t[f], k, kappa);
+        }
+    }
+    out
 }
 
 /// x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another.
 fn add_entry(
     factor: &Factor,
     (f, k): (usize, usize),
-    row: usize,
-    column: usize,
+    (row, column): (usize, usize),
+    (mut x, mut y): (Room<'_>, Room<'_>),
     kappa: &mut [f64],
 ) {
-    let mut x = vec![0.0; k];
     x[row] = 1.0;
     small::solve_lower(&factor.t[f], k, &mut x);
-    let mut y = vec![0.0; k];
     match &factor.actual {
         Some(actual) => {
             y.copy_from_slice(&actual[f][column * k..(column + 1) * k]);
@@ -415,29 +483,32 @@ fn add_entry(
     }
 }
 
-/// T^-1 G T^-T for symmetric G.
-pub(crate) fn divided(t: &[f64], k: usize, g: &[f64]) -> Vec<f64> {
-    let mut out = g.to_vec();
+/// G <- T^-1 G T^-T for symmetric G.
+pub(crate) fn divide(t: &[f64], k: usize, g: &mut [f64]) {
     for _ in 0..2 {
-        for column in out.chunks_exact_mut(k) {
+        for column in g.chunks_exact_mut(k) {
             small::solve_lower(t, k, column);
         }
         for c in 0..k {
             for i in c + 1..k {
-                out.swap(c * k + i, i * k + c);
+                g.swap(c * k + i, i * k + c);
             }
         }
     }
-    out
 }
 
 /// Row by row kappa_a x for each direction a and each of the c columns of `x`: a matrix of m c columns, direction by direction.
 #[must_use]
-pub fn apply_directions(system: &System, directions: &[Direction], x: &Rows) -> Rows {
+pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    directions: &[Direction],
+    x: &Rows<V>,
+) -> Rows<Room<'a>> {
     let m = directions.len() * x.m;
+    let room = |part: &[f64]| system.workers.room(part.len() / x.m.max(1) * m);
     let mut rows = Rows {
-        first: vec![0.0; x.first.len() / x.m.max(1) * m],
-        rest: vec![0.0; x.rest.len() / x.m.max(1) * m],
+        first: room(&x.first),
+        rest: room(&x.rest),
         m,
     };
     for (a, direction) in directions.iter().enumerate() {
@@ -498,60 +569,73 @@ impl Place {
 }
 
 /// P u and P h; `None` where P is the identity.
-struct PriorTimes {
-    u: Option<Rows>,
-    h: Option<Rows>,
+struct PriorTimes<'a> {
+    u: Option<Rows<Room<'a>>>,
+    h: Option<Rows<Room<'a>>>,
 }
 
-impl PriorTimes {
-    fn new(system: &System, solution: &Solution) -> Self {
+impl<'a> PriorTimes<'a> {
+    fn new(system: &'a System, solution: &Solution) -> Self {
         Self {
             u: prior::times(system, &solution.u),
             h: prior::times(system, &solution.h),
         }
     }
 
-    fn u<'a>(&'a self, solution: &'a Solution) -> &'a Rows {
-        self.u.as_ref().unwrap_or(&solution.u)
+    /// Rows of P u beyond the first factor, which has no P.
+    fn u<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
+        self.u.as_ref().map_or(&solution.u.rest, |rows| &rows.rest)
     }
 
-    fn h<'a>(&'a self, solution: &'a Solution) -> &'a Rows {
-        self.h.as_ref().unwrap_or(&solution.h)
+    /// The same of P h.
+    fn h<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
+        self.h.as_ref().map_or(&solution.h.rest, |rows| &rows.rest)
     }
 }
 
-/// Sums over the levels of each factor, k x k.
-#[derive(Debug, Clone)]
-pub(crate) struct LevelSums {
+/// What is summed over the levels of each factor, k x k.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sum {
     /// [A Lambda M^-1]_jj, where [`is_large`] is not true of all terms of the factor.
-    pub product: Vec<Vec<f64>>,
+    Product,
     /// I - [P M^-1]_jj.
-    pub complement: Vec<Vec<f64>>,
+    Complement,
     /// h_j [P h]_j' (REML).
-    fixed: Vec<Vec<f64>>,
+    Fixed,
     /// u_j [P u]_j'.
-    modes: Vec<Vec<f64>>,
+    Modes,
 }
 
-impl LevelSums {
-    fn zeros(system: &System) -> Self {
-        let blocks: Vec<Vec<f64>> = system
-            .moments
-            .factors
-            .iter()
-            .map(|f| vec![0.0; f.k * f.k])
-            .collect();
-        Self {
-            product: blocks.clone(),
-            complement: blocks.clone(),
-            fixed: blocks.clone(),
-            modes: blocks,
-        }
+/// All of it, factor by factor.
+pub(crate) struct LevelSums<'a, V> {
+    moments: &'a Moments,
+    values: V,
+}
+
+impl<V: Deref<Target = [f64]>> LevelSums<'_, V> {
+    /// How many numbers they are.
+    fn len(moments: &Moments) -> usize {
+        moments.factors.iter().map(|f| 4 * f.k * f.k).sum()
     }
 
+    fn place(&self, sum: Sum, f: usize) -> std::ops::Range<usize> {
+        let square = |g: usize| self.moments.factors[g].k.pow(2);
+        let start = 4 * (0..f).map(square).sum::<usize>() + sum as usize * square(f);
+        start..start + square(f)
+    }
+
+    /// One sum of one factor.
+    pub fn get(&self, sum: Sum, f: usize) -> &[f64] {
+        &self.values[self.place(sum, f)]
+    }
+}
+
+impl<'a> LevelSums<'a, Room<'a>> {
     /// The sums of u and h alone, where levels are independent.
-    pub fn of_effects(system: &System, solution: &Solution, reml: bool) -> Self {
-        let mut sums = Self::zeros(system);
+    pub fn of_effects(system: &'a System, solution: &Solution, reml: bool) -> Self {
+        let moments = &system.moments;
+        let values = system.workers.room(Self::len(moments));
+        let mut sums = Self { moments, values };
         let (h, u, p) = (&solution.h, &solution.u, solution.h.m);
         let mut add = |f: usize, k: usize, h: &[f64], u: &[f64]| {
             sums.add_effects(f, k, [h, h], [u, u], reml);
@@ -569,15 +653,14 @@ impl LevelSums {
     }
 
     /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
-    fn symmetrize(&mut self, moments: &Moments) {
-        for (f, factor) in moments
-            .factors
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| !f.prior.is_empty())
-        {
+    fn symmetrize(&mut self) {
+        for (f, factor) in self.moments.factors.iter().enumerate() {
+            if factor.prior.is_empty() {
+                continue;
+            }
             let k = factor.k;
-            for block in [&mut self.fixed[f], &mut self.modes[f]] {
+            for sum in [Sum::Fixed, Sum::Modes] {
+                let block = self.get_mut(sum, f);
                 for c in 0..k {
                     for a in c + 1..k {
                         let mean = 0.5 * (block[c * k + a] + block[a * k + c]);
@@ -587,48 +670,51 @@ impl LevelSums {
             }
         }
     }
+}
 
-    fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.product, &other.product),
-            (&mut self.complement, &other.complement),
-            (&mut self.fixed, &other.fixed),
-            (&mut self.modes, &other.modes),
-        ];
-        for (total, part) in pairs {
-            for (x, y) in total.iter_mut().flatten().zip(part.iter().flatten()) {
-                *x += y;
-            }
-        }
+impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
+    /// One sum of one factor.
+    pub fn get_mut(&mut self, sum: Sum, f: usize) -> &mut [f64] {
+        let place = self.place(sum, f);
+        &mut self.values[place]
     }
 
     /// u and h of one level, and the same times P.
     fn add_effects(&mut self, f: usize, k: usize, h: [&[f64]; 2], u: [&[f64]; 2], reml: bool) {
         let p = h[0].len() / k;
+        let modes = self.get_mut(Sum::Modes, f);
         for c in 0..k {
             for a in 0..k {
-                self.modes[f][c * k + a] += u[0][a] * u[1][c];
-                if reml {
-                    let (x, y) = (&h[0][a * p..(a + 1) * p], &h[1][c * p..(c + 1) * p]);
-                    self.fixed[f][c * k + a] += x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-                }
+                modes[c * k + a] += u[0][a] * u[1][c];
+            }
+        }
+        if !reml {
+            return;
+        }
+        let fixed = self.get_mut(Sum::Fixed, f);
+        for c in 0..k {
+            for a in 0..k {
+                let (x, y) = (&h[0][a * p..(a + 1) * p], &h[1][c * p..(c + 1) * p]);
+                fixed[c * k + a] += x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
             }
         }
     }
 }
 
-fn level_sums(
-    system: &System,
+fn level_sums<'a>(
+    system: &'a System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
-    prior: &PriorTimes,
+    prior: &PriorTimes<'_>,
     point: Point<'_>,
-) -> LevelSums {
+) -> LevelSums<'a, Room<'a>> {
     let parameters = point.parameters;
-    let mut near_zero = vec![false; system.moments.factors.len()];
+    let mut near_zero = system.workers.room(system.moments.factors.len());
     for term in 0..parameters.structures.len() {
-        near_zero[parameters.place[term].0] |= !is_large(system, factor, parameters, term);
+        if !is_large(system, factor, parameters, term) {
+            near_zero[parameters.place[term].0] = 1.0;
+        }
     }
     let pass = Pass {
         system,
@@ -637,26 +723,22 @@ fn level_sums(
         solution,
         prior,
         reml: point.reml,
-        near_zero,
+        near_zero: &near_zero,
     };
-    let levels = system.moments.factors[0].n_levels;
-    let level_pieces = crate::parallel::pieces(levels, LEVELS);
-    let node_pieces = crate::parallel::pieces(system.schur.nodes(), LEVELS);
-    let parts = system
-        .workers
-        .map(level_pieces.len() + node_pieces.len(), |piece| {
-            let mut sums = LevelSums::zeros(system);
-            if piece < level_pieces.len() {
-                pass.first_sums(level_pieces[piece].clone(), &mut sums);
-            } else {
-                let nodes = node_pieces[piece - level_pieces.len()].clone();
-                pass.node_sums(nodes, &mut sums);
-            }
-            sums
-        });
-    let mut total = LevelSums::zeros(system);
-    parts.iter().for_each(|part| total.add(part));
-    total.symmetrize(&system.moments);
+    let moments = &system.moments;
+    let (levels, nodes) = (moments.factors[0].n_levels, system.schur.nodes());
+    let (first, rest) = (levels.div_ceil(LEVELS), nodes.div_ceil(LEVELS));
+    let len = LevelSums::<Room<'_>>::len(moments);
+    let values = system.workers.sum(first + rest, len, |i, values| {
+        let mut sums = LevelSums { moments, values };
+        if i < first {
+            pass.first_sums(piece(levels, LEVELS, i), &mut sums);
+        } else {
+            pass.node_sums(piece(nodes, LEVELS, i - first), &mut sums);
+        }
+    });
+    let mut total = LevelSums { moments, values };
+    total.symmetrize();
     total
 }
 
@@ -666,21 +748,29 @@ struct Pass<'a> {
     factor: &'a Factor,
     inverse: &'a SelectedInverse,
     solution: &'a Solution,
-    prior: &'a PriorTimes,
+    prior: &'a PriorTimes<'a>,
     reml: bool,
-    /// Factors with a term whose score is taken from [`LevelSums::product`], which is found for no other.
-    near_zero: Vec<bool>,
+    /// 1 for factors with a term whose score is taken from [`Sum::Product`], which is found for no other, else 0.
+    near_zero: &'a [f64],
 }
 
-/// Room for the blocks of one level.
-#[derive(Default)]
-struct Blocks {
-    half: Vec<f64>,
-    product: Vec<f64>,
-    turned: Vec<f64>,
+/// Sums over some levels.
+type Part<'a> = LevelSums<'a, &'a mut [f64]>;
+
+/// Room for the blocks of one level, of any factors.
+struct Blocks<'a> {
+    half: Room<'a>,
+    product: Room<'a>,
 }
 
-impl Blocks {
+impl<'a> Blocks<'a> {
+    fn new(system: &'a System) -> Self {
+        Self {
+            half: block_room(system),
+            product: block_room(system),
+        }
+    }
+
     /// total += sign A B C, with A (k x r), B (r x m) and C (m x k).
     fn add_product(
         &mut self,
@@ -689,38 +779,47 @@ impl Blocks {
         sign: f64,
         total: &mut [f64],
     ) {
-        self.half.resize(r * k, 0.0);
-        self.product.resize(k * k, 0.0);
-        small::mul_nn(b, c, r, m, k, &mut self.half);
-        small::mul_nn(a, &self.half, k, r, k, &mut self.product);
+        let (half, product) = (&mut self.half[..r * k], &mut self.product[..k * k]);
+        small::mul_nn(b, c, r, m, k, half);
+        small::mul_nn(a, half, k, r, k, product);
         total
             .iter_mut()
-            .zip(&self.product)
-            .for_each(|(x, y)| *x += sign * y);
+            .zip(product)
+            .for_each(|(x, y)| *x += sign * *y);
     }
 }
 
+/// Room for a block of any two factors.
+fn block_room(system: &System) -> Room<'_> {
+    system.workers.room(system.most_effects().pow(2))
+}
+
 impl Pass<'_> {
-    fn first_sums(&self, levels: std::ops::Range<usize>, sums: &mut LevelSums) {
+    fn is_near_zero(&self, f: usize) -> bool {
+        self.near_zero[f] != 0.0
+    }
+
+    fn first_sums(&self, levels: std::ops::Range<usize>, sums: &mut Part<'_>) {
         let (system, solution) = (self.system, self.solution);
         let (schur, k1, p) = (&system.schur, system.k1(), solution.h.m);
         let square = k1 * k1;
-        let with_neighbours = self.near_zero.contains(&true);
-        let mut blocks = Blocks::default();
-        let mut minus = Vec::new();
+        let with_neighbours = self.near_zero.contains(&1.0);
+        let mut blocks = Blocks::new(system);
+        let [mut minus, mut turned] = [block_room(system), block_room(system)];
         for j in levels {
             let m = &self.inverse.m11[j * square..(j + 1) * square];
-            for (e, value) in sums.complement[0].iter_mut().enumerate() {
+            for (e, value) in sums.get_mut(Sum::Complement, 0).iter_mut().enumerate() {
                 *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
             }
-            if self.near_zero[0] {
+            if self.is_near_zero(0) {
                 let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
                 let parts = [zz, &self.factor.t[0], m];
-                blocks.add_product(parts, [k1; 3], 1.0, &mut sums.product[0]);
+                blocks.add_product(parts, [k1; 3], 1.0, sums.get_mut(Sum::Product, 0));
             }
             if with_neighbours {
                 for at in schur.start[j]..schur.start[j + 1] {
-                    self.neighbour_products(j, at, &mut minus, &mut blocks, sums);
+                    let rooms = (&mut *minus, &mut *turned);
+                    self.neighbour_products(j, at, rooms, &mut blocks, sums);
                 }
             }
             let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
@@ -735,84 +834,96 @@ impl Pass<'_> {
         &self,
         j: usize,
         at: usize,
-        minus: &mut Vec<f64>,
-        blocks: &mut Blocks,
-        sums: &mut LevelSums,
+        (minus, turned): (&mut [f64], &mut [f64]),
+        blocks: &mut Blocks<'_>,
+        sums: &mut Part<'_>,
     ) {
         let (system, schur, k1) = (self.system, &self.system.schur, self.system.k1());
         let g = schur.node[schur.neighbour[at] as usize].0;
-        if !(self.near_zero[0] || self.near_zero[g]) {
+        if !(self.is_near_zero(0) || self.is_near_zero(g)) {
             return;
         }
         let kg = system.moments.factors[g].k;
         let l = &self.factor.l1[j * k1 * k1..(j + 1) * k1 * k1];
         let slot = y_slot(schur, at) * k1;
-        minus.clear();
-        minus.extend_from_slice(&self.inverse.y[slot..slot + k1 * kg]);
+        let (minus, turned) = (&mut minus[..k1 * kg], &mut turned[..k1 * kg]);
+        minus.copy_from_slice(&self.inverse.y[slot..slot + k1 * kg]);
         for column in minus.chunks_exact_mut(k1) {
             small::solve_lower_transposed(l, k1, column);
         }
         let block = system.block(schur.source[at]);
-        if self.near_zero[0] {
-            let mut other = std::mem::take(&mut blocks.turned);
-            transpose_into(minus, k1, &mut other);
-            let parts = [block, &self.factor.t[g], other.as_slice()];
-            blocks.add_product(parts, [k1, kg, kg], -1.0, &mut sums.product[0]);
-            blocks.turned = other;
+        if self.is_near_zero(0) {
+            small::transpose(minus, k1, turned);
+            let parts = [block, &self.factor.t[g], turned];
+            let total = sums.get_mut(Sum::Product, 0);
+            blocks.add_product(parts, [k1, kg, kg], -1.0, total);
         }
-        if self.near_zero[g] {
-            let mut other = std::mem::take(&mut blocks.turned);
-            transpose_into(block, k1, &mut other);
-            let parts = [other.as_slice(), &self.factor.t[0], minus.as_slice()];
-            blocks.add_product(parts, [kg, k1, k1], -1.0, &mut sums.product[g]);
-            blocks.turned = other;
+        if self.is_near_zero(g) {
+            small::transpose(block, k1, turned);
+            let parts = [&*turned, &self.factor.t[0], minus];
+            let total = sums.get_mut(Sum::Product, g);
+            blocks.add_product(parts, [kg, k1, k1], -1.0, total);
         }
     }
 
-    fn node_sums(&self, nodes: std::ops::Range<usize>, sums: &mut LevelSums) {
+    fn node_sums(&self, nodes: std::ops::Range<usize>, sums: &mut Part<'_>) {
         let (system, factor, solution) = (self.system, self.factor, self.solution);
         let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
         let (ph, pu) = (self.prior.h(solution), self.prior.u(solution));
-        let mut column = vec![0.0; schur.q2];
-        let mut blocks = Blocks::default();
-        let mut own = Vec::new();
-        let mut others: Vec<Vec<f64>> = Vec::new();
+        let workers = &system.workers;
+        let mut column = workers.room(schur.q2);
+        let mut blocks = Blocks::new(system);
+        let mut own = block_room(system);
+        let later_effects = |v: usize| -> usize {
+            schur.later[schur.later_start[v]..schur.later_start[v + 1]]
+                .iter()
+                .map(|&l| schur.offset[l as usize + 1] - schur.offset[l as usize])
+                .sum()
+        };
+        let most = nodes.clone().map(later_effects).max().unwrap_or(0);
+        let mut others = workers.room(most * system.most_effects());
+        let [mut turned, mut transposed] = [block_room(system), block_room(system)];
         for v in nodes {
             let (f, level) = schur.node[v];
             let k = moments.factors[f].k;
             let range = schur.offset[v]..schur.offset[v + 1];
             // columns of S^-1 that belong to the node: its own block and those of the later neighbours
-            own.resize(k * k, 0.0);
+            let own = &mut own[..k * k];
             let later = schur.later_start[v]..schur.later_start[v + 1];
-            others.resize_with(later.len(), Vec::new);
             for a in 0..k {
                 self.inverse_column(v, range.start + a, &mut column);
                 own[a * k..(a + 1) * k].copy_from_slice(&column[range.clone()]);
-                for (at, block) in later.clone().zip(&mut others) {
-                    let l = schur.later[at] as usize;
-                    let rows = schur.offset[l]..schur.offset[l + 1];
-                    block.resize(rows.len() * k, 0.0);
+                let mut rest = &mut *others;
+                for &l in &schur.later[later.clone()] {
+                    let rows = schur.offset[l as usize]..schur.offset[l as usize + 1];
+                    let (block, beyond) = rest.split_at_mut(rows.len() * k);
                     block[a * rows.len()..(a + 1) * rows.len()].copy_from_slice(&column[rows]);
+                    rest = beyond;
                 }
             }
-            if self.near_zero[f] {
+            if self.is_near_zero(f) {
                 let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
-                let parts = [zz, &factor.t[f], own.as_slice()];
-                blocks.add_product(parts, [k; 3], 1.0, &mut sums.product[f]);
+                let parts = [zz, &factor.t[f], &*own];
+                blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, f));
             }
             let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
-            for (e, value) in sums.complement[f].iter_mut().enumerate() {
+            for (e, value) in sums.get_mut(Sum::Complement, f).iter_mut().enumerate() {
                 *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
             }
-            for (at, block) in later.zip(&others) {
-                self.later_products((f, k), at, block, &mut blocks, sums);
+            let mut rest = &*others;
+            for at in later {
+                let l = schur.later[at] as usize;
+                let (block, beyond) = rest.split_at((schur.offset[l + 1] - schur.offset[l]) * k);
+                let rooms = (&mut *turned, &mut *transposed);
+                self.later_products((f, k), at, block, rooms, &mut blocks, sums);
+                rest = beyond;
             }
             let at = range.start * p..range.end * p;
             sums.add_effects(
                 f,
                 k,
-                [&solution.h.rest[at.clone()], &ph.rest[at]],
-                [&solution.u.rest[range.clone()], &pu.rest[range]],
+                [&solution.h.rest[at.clone()], &ph[at]],
+                [&solution.u.rest[range.clone()], &pu[range]],
                 self.reml,
             );
         }
@@ -842,8 +953,9 @@ impl Pass<'_> {
         (f, k): (usize, usize),
         at: usize,
         inverse: &[f64],
-        blocks: &mut Blocks,
-        sums: &mut LevelSums,
+        (turned, transposed): (&mut [f64], &mut [f64]),
+        blocks: &mut Blocks<'_>,
+        sums: &mut Part<'_>,
     ) {
         let (system, factor, schur) = (self.system, self.factor, &self.system.schur);
         let g = schur.node[schur.later[at] as usize].0;
@@ -852,43 +964,37 @@ impl Pass<'_> {
         let pair = &system.moments.pairs[source.pair as usize];
         if let Some(q) = pair.prior.get(source.entry) {
             // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
+            let complement = sums.get_mut(Sum::Complement, f);
             for c in 0..k {
                 for i in 0..k {
-                    sums.complement[f][c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
+                    complement[c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
                 }
             }
             return;
         }
-        if !(self.near_zero[f] || self.near_zero[g]) {
+        if !(self.is_near_zero(f) || self.is_near_zero(g)) {
             return;
         }
         let block = system.block(source);
-        let mut turned = std::mem::take(&mut blocks.turned);
-        transpose_into(block, if own_rows { k } else { kg }, &mut turned);
+        let turned = &mut turned[..k * kg];
+        small::transpose(block, if own_rows { k } else { kg }, turned);
         // k x kg and kg x k
         let (a_vl, a_lv): (&[f64], &[f64]) = if own_rows {
-            (block, &turned)
+            (block, turned)
         } else {
-            (&turned, block)
+            (turned, block)
         };
-        if self.near_zero[f] {
+        if self.is_near_zero(f) {
             let parts = [a_vl, &factor.t[g], inverse];
-            blocks.add_product(parts, [k, kg, kg], 1.0, &mut sums.product[f]);
+            blocks.add_product(parts, [k, kg, kg], 1.0, sums.get_mut(Sum::Product, f));
         }
-        if self.near_zero[g] {
-            let mut transposed = Vec::with_capacity(inverse.len());
-            transpose_into(inverse, kg, &mut transposed);
-            let parts = [a_lv, &factor.t[f], transposed.as_slice()];
-            blocks.add_product(parts, [kg, k, k], 1.0, &mut sums.product[g]);
+        if self.is_near_zero(g) {
+            let transposed = &mut transposed[..k * kg];
+            small::transpose(inverse, kg, transposed);
+            let parts = [a_lv, &factor.t[f], transposed];
+            blocks.add_product(parts, [kg, k, k], 1.0, sums.get_mut(Sum::Product, g));
         }
-        blocks.turned = turned;
     }
-}
-
-/// The transpose of a column-major matrix with so many rows.
-fn transpose_into(a: &[f64], rows: usize, out: &mut Vec<f64>) {
-    out.clear();
-    out.extend((0..rows).flat_map(|i| a[i..].iter().step_by(rows.max(1))));
 }
 
 /// Whether 1 - M^-1 keeps enough digits for a term.
@@ -906,77 +1012,76 @@ fn is_large(system: &System, factor: &Factor, parameters: &Parameters, term: usi
 fn term_score(
     system: &System,
     factor: &Factor,
-    sums: &LevelSums,
-    parameters: &Parameters,
-    term: usize,
+    sums: &LevelSums<'_, Room<'_>>,
+    (parameters, term): (&Parameters, usize),
     f: f64,
-) -> Vec<f64> {
+    score: &mut [f64],
+) {
     let (g, offset, k) = parameters.place[term];
     let kf = parameters.factor_k[g];
-    let take = |block: &[f64]| -> Vec<f64> {
-        (0..k * k)
-            .map(|e| block[(offset + e / k) * kf + offset + e % k])
-            .collect()
+    let take = |block: &[f64]| {
+        let mut out = system.workers.room(k * k);
+        for (e, value) in out.iter_mut().enumerate() {
+            *value = block[(offset + e / k) * kf + offset + e % k];
+        }
+        out
     };
     let t = take(&factor.t[g]);
-    let mut inner: Vec<f64> = take(&sums.fixed[g])
-        .iter()
-        .zip(take(&sums.modes[g]))
-        .map(|(h, u)| h + f * u)
-        .collect();
-    let mut score = vec![0.0; k * k];
+    let mut inner = take(sums.get(Sum::Fixed, g));
+    for (x, u) in inner.iter_mut().zip(take(sums.get(Sum::Modes, g)).iter()) {
+        *x += f * u;
+    }
+    let mut row = system.workers.room(k);
     if is_large(system, factor, parameters, term) {
         // T^-T (sum(I - M^-1) - inner) T^-1
-        for (x, c) in inner.iter_mut().zip(take(&sums.complement[g])) {
+        let complement = take(sums.get(Sum::Complement, g));
+        for (x, c) in inner.iter_mut().zip(complement.iter()) {
             *x = c - *x;
         }
-        sandwich(&t, &inner, k, &mut score);
+        sandwich(&t, &inner, k, &mut row, score);
     } else {
         // D T^-1 with D = sum A Lambda M^-1
-        sandwich(&t, &inner, k, &mut score);
-        let product = take(&sums.product[g]);
-        // rows of D T^-1: solve T' x = row'
-        let mut direct = vec![0.0; k * k];
-        for i in 0..k {
-            let mut row: Vec<f64> = (0..k).map(|c| product[c * k + i]).collect();
-            small::solve_lower_transposed(&t, k, &mut row);
-            for c in 0..k {
-                direct[c * k + i] = row[c];
-            }
-        }
+        sandwich(&t, &inner, k, &mut row, score);
+        let mut direct = take(sums.get(Sum::Product, g));
+        times_inverse(&t, k, &mut row, &mut direct);
         for c in 0..k {
             for i in 0..k {
                 score[c * k + i] = 0.5 * (direct[c * k + i] + direct[i * k + c]) - score[c * k + i];
             }
         }
     }
-    score
 }
 
 /// out = T^-T B T^-1 for symmetric B.
-fn sandwich(t: &[f64], b: &[f64], k: usize, out: &mut [f64]) {
+fn sandwich(t: &[f64], b: &[f64], k: usize, row: &mut [f64], out: &mut [f64]) {
     out.copy_from_slice(b);
     for c in 0..k {
         small::solve_lower_transposed(t, k, &mut out[c * k..(c + 1) * k]);
     }
+    times_inverse(t, k, row, out);
+}
+
+/// B <- B T^-1: for each row of it T'x = row'.
+fn times_inverse(t: &[f64], k: usize, row: &mut [f64], b: &mut [f64]) {
     for i in 0..k {
-        let mut row: Vec<f64> = (0..k).map(|c| out[c * k + i]).collect();
-        small::solve_lower_transposed(t, k, &mut row);
         for c in 0..k {
-            out[c * k + i] = row[c];
+            row[c] = b[c * k + i];
+        }
+        small::solve_lower_transposed(t, k, row);
+        for c in 0..k {
+            b[c * k + i] = row[c];
         }
     }
 }
 
-/// f q_a'P q_b and the slopes y'P V_a P y.
-fn average_information(
-    system: &System,
+/// What f q_a'P q_b and y'P V_a P y are made of.
+fn average_information<'a>(
+    system: &'a System,
     factor: &Factor,
     solution: &Solution,
-    point: Point<'_>,
+    directions: &[Direction],
     residual: Option<&AtResidual<'_>>,
-) -> (Vec<f64>, Vec<f64>) {
-    let directions = kappas(factor, point.parameters, point.theta);
+) -> Products<'a> {
     let response = residual.map(|at| at.rows.response());
     let columns = residual
         .zip(response.as_ref())
@@ -985,21 +1090,21 @@ fn average_information(
             point: &at.point,
             e,
         });
-    let found = products(
+    products(
         system,
         factor,
         &solution.h,
-        &directions,
+        directions,
         &solution.u,
         columns.as_ref(),
-    );
-    information(&found, solution.h.m, point.precision)
+    )
 }
 
-/// f q_a'P q_b and y'P V_a P y from the products of directions with u.
-pub(crate) fn information(found: &Products, p: usize, precision: f64) -> (Vec<f64>, Vec<f64>) {
-    let m = found.width;
-    let mut information = vec![0.0; m * m];
+/// f q_a'P q_b from the products of directions with u, m x m, in the room of `out`.
+fn write_information(found: &Products<'_>, precision: f64, out: &mut Vec<f64>) {
+    let (m, p) = (found.width, found.p);
+    out.clear();
+    out.resize(m * m, 0.0);
     for a in 0..m {
         for b in a..m {
             let projected: f64 = found.fixed[a * p..(a + 1) * p]
@@ -1008,10 +1113,8 @@ pub(crate) fn information(found: &Products, p: usize, precision: f64) -> (Vec<f6
                 .map(|(x, y)| x * y)
                 .sum();
             let value = precision * (found.double[a * m + b] - projected);
-            information[a * m + b] = value;
-            information[b * m + a] = value;
+            out[a * m + b] = value;
+            out[b * m + a] = value;
         }
     }
-    let slopes = found.single.iter().map(|block| block[0]).collect();
-    (information, slopes)
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use crate::covariance::Parameters;
 use crate::factor::{assemble, Factor, Rows, SchurFactor, SelectedInverse, System, LEVELS};
-use crate::gradient::{apply_directions, Direction, Solution};
+use crate::gradient::{apply_directions, divide, Direction, Solution};
 use crate::linalg::sparse::Pattern;
 use crate::linalg::triangle::{Layout, Triangle};
 use crate::linalg::{dense, small};
-use crate::parallel::split_at_offsets;
+use crate::parallel::piece;
+use crate::parts::cut;
+use crate::room::Room;
 use crate::schur::{Storage, DENSE_ADVANTAGE};
 
 /// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
@@ -44,105 +46,100 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
 ///
 /// Rbar = S^-1 + G G' with G = [H; -Lx^-T] is not formed: with V_a = L_S^-1 [Phi_a G]_S and M_a = G'Phi_a G,
 /// tr(Rbar Phi_a Rbar Phi_b) = tr(S^-1 Phi_a S^-1 Phi_b) + 2 tr(V_a'V_b) + tr(M_a M_b).
+///
+/// `phis` is room for one Phi for each direction of the first factor, from one call to the next.
 #[must_use]
-pub fn traces(
-    system: &System,
+pub fn traces<'a>(
+    system: &'a System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
     directions: &[Direction],
     reml: bool,
-) -> Vec<f64> {
-    let images = images(system, factor, solution, directions, reml);
-    let parts = (inverse, solution, images.as_slice());
-    traces_from(system, factor, parts, directions, reml, None)
+    phis: &mut Vec<SchurFactor>,
+) -> Room<'a> {
+    let images = Images::new(system, factor, solution, directions, reml);
+    let parts = (inverse, solution, &images);
+    traces_from(system, factor, parts, directions, reml, phis)
 }
 
 /// As [`traces`], but the factor of a dense complement gives its place to the products: it is gone afterwards.
 #[must_use]
-pub fn traces_in_place(
-    system: &System,
+pub fn traces_in_place<'a>(
+    system: &'a System,
     factor: &mut Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
     directions: &[Direction],
     reml: bool,
-) -> Vec<f64> {
-    let images = images(system, factor, solution, directions, reml);
-    let room = factor.give_up_complement();
-    let parts = (inverse, solution, images.as_slice());
-    traces_from(system, factor, parts, directions, reml, room)
-}
-
-fn images(
-    system: &System,
-    factor: &Factor,
-    solution: &Solution,
-    directions: &[Direction],
-    reml: bool,
-) -> Vec<Image> {
-    if !reml || solution.h.m == 0 {
-        return Vec::new();
+    phis: &mut Vec<SchurFactor>,
+) -> Room<'a> {
+    let images = Images::new(system, factor, solution, directions, reml);
+    if let Some(s) = factor.give_up_complement() {
+        phis.insert(0, SchurFactor::Dense(s));
     }
-    directions
-        .iter()
-        .filter(|direction| direction.factor == 0)
-        .map(|direction| Image::new(system, factor, solution, direction))
-        .collect()
+    let parts = (inverse, solution, &images);
+    traces_from(system, factor, parts, directions, reml, phis)
 }
 
-fn traces_from(
-    system: &System,
+/// The directions of one factor.
+fn of_factor(directions: &[Direction], f: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+    (0..directions.len()).filter(move |&a| directions[a].factor == f)
+}
+
+fn traces_from<'a>(
+    system: &'a System,
     factor: &Factor,
-    (inverse, solution, images): (&SelectedInverse, &Solution, &[Image]),
+    (inverse, solution, images): (&SelectedInverse, &Solution, &Images<'_>),
     directions: &[Direction],
     reml: bool,
-    room: Option<Triangle>,
-) -> Vec<f64> {
+    phis: &mut Vec<SchurFactor>,
+) -> Room<'a> {
     let m = directions.len();
     let p = if reml { solution.h.m } else { 0 };
-    let of = |f: usize| -> Vec<usize> { (0..m).filter(|&a| directions[a].factor == f).collect() };
-    let first = of(0);
-    let own = first_traces(system, factor, inverse, solution, directions, &first, p);
+    let own = first_traces(system, factor, inverse, solution, directions, p);
     let r = Complement::new(system, factor, inverse);
-    let products = products(system, factor, &r, directions, &first, room);
-    let count = first.len();
-    let mut out = vec![0.0; m * m];
+    let products = products(system, factor, &r, directions, phis);
+    let first = of_factor(directions, 0);
+    let count = first.clone().count();
+    let mut out = system.workers.room(m * m);
     let mut set = |a: usize, b: usize, value: f64| {
         out[b * m + a] = value;
         out[a * m + b] = value;
     };
-    for (i, &a) in first.iter().enumerate() {
-        for (j, &b) in first.iter().enumerate().skip(i) {
+    for (i, a) in first.clone().enumerate() {
+        for (j, b) in first.clone().enumerate().skip(i) {
             let fixed = match (images.get(i), images.get(j)) {
                 (Some(x), Some(y)) => {
-                    2.0 * dot(&x.half, &y.half) + small::trace_product(&x.inner, &y.inner, p)
+                    2.0 * dot(x.half, y.half) + small::trace_product(x.inner, y.inner, p)
                 }
                 _ => 0.0,
             };
             let at = i * count + j;
-            set(a, b, own[at] + products.pairs[at] + fixed);
+            set(a, b, own[at] + products[at] + fixed);
         }
     }
+    let mixed = &products[count * count..];
     for b in (0..m).filter(|&b| directions[b].factor != 0) {
         let turned = (p > 0).then(|| turned(system, solution, &directions[b]));
-        for (i, &a) in first.iter().enumerate() {
+        for (i, a) in first.clone().enumerate() {
             // tr(K_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
             let fixed = match (images.get(i), &turned) {
                 (Some(x), Some((kh, hkh))) => {
-                    2.0 * dot(kh, &x.solved) + small::trace_product(&x.inner, hkh, p)
+                    2.0 * dot(kh, x.solved) + small::trace_product(x.inner, hkh, p)
                 }
                 _ => 0.0,
             };
-            set(a, b, products.mixed[i * m + b] + fixed);
+            set(a, b, mixed[i * m + b] + fixed);
         }
     }
     for f in 1..system.moments.factors.len() {
         for g in f..system.moments.factors.len() {
-            for (a, b, value) in
-                node_traces(&r, &solution.h.rest, p, directions, (f, of(f)), (g, of(g)))
-            {
-                set(a, b, value);
+            let sums = node_traces(&r, &solution.h.rest, p, directions, (f, g));
+            let pairs = of_factor(directions, f)
+                .flat_map(|a| of_factor(directions, g).map(move |b| (a, b)));
+            for ((a, b), value) in pairs.zip(sums.iter()) {
+                set(a, b, *value);
             }
         }
     }
@@ -153,57 +150,94 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// Phi_a G for one direction of the first factor, all from F_j'G = -L_j'h_j.
-struct Image {
-    /// V_a = L_S^-1 [Phi_a G]_S, q2 x p.
-    half: Vec<f64>,
-    /// S^-1 [Phi_a G]_S.
-    solved: Vec<f64>,
-    /// M_a = G'Phi_a G, p x p.
-    inner: Vec<f64>,
+/// Phi_a G for each direction of the first factor, all from F_j'G = -L_j'h_j; none without REML or fixed effects.
+struct Images<'a> {
+    values: Room<'a>,
+    q2: usize,
+    p: usize,
 }
 
-impl Image {
-    fn new(system: &System, factor: &Factor, solution: &Solution, direction: &Direction) -> Self {
-        let h = &solution.h;
+/// One of them.
+struct Image<'a> {
+    /// V_a = L_S^-1 [Phi_a G]_S, q2 x p.
+    half: &'a [f64],
+    /// S^-1 [Phi_a G]_S.
+    solved: &'a [f64],
+    /// M_a = G'Phi_a G, p x p.
+    inner: &'a [f64],
+}
+
+impl<'a> Images<'a> {
+    fn new(
+        system: &'a System,
+        factor: &Factor,
+        solution: &Solution,
+        directions: &[Direction],
+        reml: bool,
+    ) -> Self {
+        let (h, q2) = (&solution.h, system.schur.q2);
         let p = h.m;
-        let mut rows = apply_directions(system, std::slice::from_ref(direction), h);
-        let mut inner = vec![0.0; p * p];
-        let effects = h.first.len() / p;
-        dense::add_transposed_product(&h.first, &rows.first, effects, p, p, 1.0, &mut inner);
-        if system.schur.q2 > 0 {
-            factor.forward(system, &mut rows);
+        let first = of_factor(directions, 0);
+        let count = if reml && p > 0 {
+            first.clone().count()
+        } else {
+            0
+        };
+        let each = (2 * q2 + p) * p;
+        let mut values = system.workers.room(count * each);
+        for (own, a) in values.chunks_exact_mut(each.max(1)).zip(first) {
+            let mut rows = apply_directions(system, std::slice::from_ref(&directions[a]), h);
+            let (half, rest) = own.split_at_mut(q2 * p);
+            let (solved, inner) = rest.split_at_mut(q2 * p);
+            let effects = h.first.len() / p;
+            dense::add_transposed_product(&h.first, &rows.first, effects, p, p, 1.0, inner);
+            if q2 > 0 {
+                factor.forward(system, &mut rows);
+            }
+            half.copy_from_slice(&rows.rest);
+            solved.copy_from_slice(half);
+            factor.solve_complement(system, solved, p, true);
         }
-        let half = rows.rest;
-        let mut solved = half.clone();
-        factor.solve_complement(system, &mut solved, p, true);
-        Self {
+        Self { values, q2, p }
+    }
+
+    fn get(&self, i: usize) -> Option<Image<'_>> {
+        let size = self.q2 * self.p;
+        let each = 2 * size + self.p * self.p;
+        let own = self.values.get(i * each..(i + 1) * each)?;
+        let (half, rest) = own.split_at(size);
+        let (solved, inner) = rest.split_at(size);
+        (each > 0).then_some(Image {
             half,
             solved,
             inner,
-        }
+        })
     }
 }
 
 /// K_b H (q2 x p) and H'K_b H (p x p) for a direction of another factor than the first.
-fn turned(system: &System, solution: &Solution, direction: &Direction) -> (Vec<f64>, Vec<f64>) {
+fn turned<'a>(
+    system: &'a System,
+    solution: &Solution,
+    direction: &Direction,
+) -> (Room<'a>, Room<'a>) {
     let p = solution.h.m;
-    let h = Rows {
-        first: Vec::new(),
-        rest: solution.h.rest.clone(),
+    let h: Rows<&[f64]> = Rows {
+        first: &[],
+        rest: &solution.h.rest,
         m: p,
     };
     let kh = apply_directions(system, std::slice::from_ref(direction), &h).rest;
-    let mut hkh = vec![0.0; p * p];
+    let mut hkh = system.workers.room(p * p);
     let q2 = system.schur.q2;
-    dense::add_transposed_product(&h.rest, &kh, q2, p, p, 1.0, &mut hkh);
+    dense::add_transposed_product(h.rest, &kh, q2, p, p, 1.0, &mut hkh);
     (kh, hkh)
 }
 
 /// All of S^-1, in tiles.
 struct Complement<'a> {
     system: &'a System,
-    layout: Arc<Layout>,
+    layout: &'a Layout,
     values: Values<'a>,
 }
 
@@ -211,7 +245,7 @@ enum Values<'a> {
     /// As the gradient needed it.
     Dense(&'a Triangle),
     /// Column-major, computed from the sparse factor; and the pattern of the latter.
-    Sparse(Vec<f64>, &'a Pattern),
+    Sparse(Room<'a>, &'a Pattern),
 }
 
 impl<'a> Complement<'a> {
@@ -219,36 +253,32 @@ impl<'a> Complement<'a> {
         if let SchurFactor::Dense(r) = &inverse.r {
             return Self {
                 system,
-                layout: Arc::clone(&r.layout),
+                layout: &r.layout,
                 values: Values::Dense(r),
             };
         }
-        let layout = Arc::new(Layout::new(&system.schur.offset));
+        let layout = &*system.schur.layout;
         let n = layout.order();
         let (SchurFactor::Sparse(l), Storage::Sparse(pattern)) = (&factor.s, &system.schur.storage)
         else {
             unreachable!("a dense complement has a dense inverse")
         };
-        let mut values = vec![0.0; n * n];
-        let offsets: Vec<usize> = (0..layout.strips())
-            .map(|s| layout.columns(s).start * n)
-            .chain([n * n])
-            .collect();
-        system
-            .workers
-            .for_each(split_at_offsets(&mut values, &offsets), |s, strip| {
-                let columns = layout.columns(s);
-                let width = columns.len();
-                let mut rows = vec![0.0; n * width];
-                (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
-                pattern.solve(l, &mut rows, width);
-                pattern.solve_transposed(l, &mut rows, width);
-                for (i, row) in rows.chunks_exact(width).enumerate() {
-                    for (c, value) in row.iter().enumerate() {
-                        strip[c * n + i] = *value;
-                    }
+        let workers = &system.workers;
+        let mut values = workers.room(n * n);
+        let parts = cut(&mut values, |s| layout.columns(s).start * n);
+        workers.for_each(layout.strips(), parts, |s, strip| {
+            let columns = layout.columns(s);
+            let width = columns.len();
+            let mut rows = workers.room(n * width);
+            (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
+            pattern.solve(l, &mut rows, width);
+            pattern.solve_transposed(l, &mut rows, width);
+            for (i, row) in rows.chunks_exact(width).enumerate() {
+                for (c, value) in row.iter().enumerate() {
+                    strip[c * n + i] = *value;
                 }
-            });
+            }
+        });
         Self {
             system,
             layout,
@@ -297,7 +327,7 @@ impl<'a> Complement<'a> {
                     });
                 }
                 if i > j {
-                    let mut mirrored = vec![0.0; rows.len() * columns.len()];
+                    let mut mirrored = self.system.workers.room(rows.len() * columns.len());
                     for (row, out) in rows.clone().zip(mirrored.chunks_exact_mut(columns.len())) {
                         pattern.for_each_symmetric(phi, row, |l, value| {
                             if value != 0.0 {
@@ -306,25 +336,18 @@ impl<'a> Complement<'a> {
                             }
                         });
                     }
-                    transpose(&mirrored, columns.len(), right);
+                    small::transpose(&mirrored, columns.len(), right);
                     return;
                 }
             }
             _ => {}
         }
-        transpose(left, rows.len(), right);
+        small::transpose(left, rows.len(), right);
     }
 
-    /// Nodes of factor `g` in strip `s`, as first effects counted from the strip's own.
-    fn nodes(&self, s: usize, g: usize) -> Vec<usize> {
-        let schur = &self.system.schur;
-        let columns = self.layout.columns(s);
-        let from = schur.offset.partition_point(|&e| e < columns.start);
-        let to = schur.offset.partition_point(|&e| e < columns.end);
-        (from..to)
-            .filter(|&v| schur.node[v].0 == g)
-            .map(|v| schur.offset[v] - columns.start)
-            .collect()
+    /// First effects of the nodes of factor `g` in strip `s`.
+    fn nodes(&self, s: usize, g: usize) -> &'a [usize] {
+        self.system.schur.offsets_in(g, self.layout.columns(s))
     }
 }
 
@@ -332,76 +355,57 @@ fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
     out.iter_mut().zip(x).for_each(|(o, v)| *o += value * v);
 }
 
-/// The transpose of a column-major matrix with so many rows.
-fn transpose(a: &[f64], rows: usize, out: &mut [f64]) {
-    let columns = a.len() / rows.max(1);
-    for (j, column) in a.chunks_exact(rows.max(1)).enumerate() {
-        for (i, value) in column.iter().enumerate() {
-            out[i * columns + j] = *value;
-        }
-    }
-}
-
-/// What the products S^-1 Phi_a are needed for.
-struct Products {
-    /// tr(S^-1 Phi_a S^-1 Phi_b) for pairs of directions of the first factor.
-    pairs: Vec<f64>,
-    /// sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1]_vv kappa_b): a direction of the first factor by any other.
-    mixed: Vec<f64>,
-}
-
+/// What the products S^-1 Phi_a are needed for, one after the other: tr(S^-1 Phi_a S^-1 Phi_b) for pairs of directions of the
+/// first factor, and sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1]_vv kappa_b), a direction of the first factor by
+/// any other.
+///
 /// Tile by tile, of which none is kept: tile (i, j) of A = S^-1 Phi meets tile (j, i), which is that of A' = Phi S^-1 turned.
-fn products(
-    system: &System,
+fn products<'a>(
+    system: &'a System,
     factor: &Factor,
-    r: &Complement<'_>,
+    r: &Complement<'a>,
     directions: &[Direction],
-    first: &[usize],
-    mut room: Option<Triangle>,
-) -> Products {
-    let (m, count) = (directions.len(), first.len());
-    let others: Vec<usize> = (0..m).filter(|&b| directions[b].factor != 0).collect();
-    let mut tiles: Vec<(usize, usize)> = Vec::new();
-    if count > 0 {
-        for i in 0..r.layout.strips() {
-            tiles.extend((0..=i).map(|j| (i, j)));
+    phis: &mut Vec<SchurFactor>,
+) -> Room<'a> {
+    let (workers, m) = (&system.workers, directions.len());
+    let first = of_factor(directions, 0);
+    let count = first.clone().count();
+    let strips = if count == 0 { 0 } else { r.layout.strips() };
+    phis.resize_with(if strips > 0 { count } else { 0 }, SchurFactor::default);
+    for (room, a) in phis.iter_mut().zip(first) {
+        *room = phi(system, factor, &directions[a].kappa, std::mem::take(room));
+    }
+    let phis = &*phis;
+    let others = (0..m).filter(|&b| directions[b].factor != 0);
+    let len = count * count + count * m;
+    workers.sum(strips * strips, len, |piece, sums| {
+        let (i, j) = (piece / strips, piece % strips);
+        if i < j {
+            return;
         }
-    }
-    let mut total = Products {
-        pairs: vec![0.0; count * count],
-        mixed: vec![0.0; count * m],
-    };
-    if tiles.is_empty() {
-        return total;
-    }
-    let phis: Vec<SchurFactor> = first
-        .iter()
-        .map(|&a| phi(system, factor, &r.layout, &directions[a].kappa, room.take()))
-        .collect();
-    let parts = system.workers.map(tiles.len(), |piece| {
-        let (i, j) = tiles[piece];
-        let (rows, columns) = (r.layout.columns(i).len(), r.layout.columns(j).len());
-        let size = rows * columns;
-        let mut left = vec![vec![0.0; size]; count];
-        let mut right = vec![vec![0.0; size]; count];
+        let (pairs, mixed) = sums.split_at_mut(count * count);
+        let (rows, columns) = (r.layout.columns(i), r.layout.columns(j));
+        let (height, size) = (rows.len(), rows.len() * columns.len());
+        let mut left = workers.room(size * count);
+        let mut right = workers.room(size * count);
+        let tile = |a: usize| a * size..(a + 1) * size;
         for (a, phi) in phis.iter().enumerate() {
-            r.times(phi, (i, j), &mut left[a], &mut right[a]);
+            r.times(phi, (i, j), &mut left[tile(a)], &mut right[tile(a)]);
         }
-        let mut pairs = vec![0.0; count * count];
         for a in 0..count {
             for b in a..count {
-                pairs[a * count + b] = dot(&left[a], &right[b]);
+                pairs[a * count + b] = dot(&left[tile(a)], &right[tile(b)]);
                 if i > j {
-                    pairs[a * count + b] += dot(&right[a], &left[b]);
+                    pairs[a * count + b] += dot(&right[tile(a)], &left[tile(b)]);
                 }
             }
         }
-        let mut mixed = vec![0.0; count * m];
-        let mut own = vec![0.0; if others.is_empty() { 0 } else { size }];
-        if !others.is_empty() {
-            r.tile((i, j), &mut own);
+        if others.clone().next().is_none() {
+            return;
         }
-        for &b in &others {
+        let mut own = workers.room(size);
+        r.tile((i, j), &mut own);
+        for b in others.clone() {
             let (g, kappa) = (directions[b].factor, &directions[b].kappa);
             let k = system.moments.factors[g].k;
             let (above, beside) = (r.nodes(i, g), r.nodes(j, g));
@@ -409,63 +413,49 @@ fn products(
                 let (x, y) = (e % k, e / k);
                 for a in 0..count {
                     let mut sum = 0.0;
-                    for (p, q) in left[a].chunks_exact(rows).zip(own.chunks_exact(rows)) {
-                        sum += above.iter().map(|v| p[v + x] * q[v + y]).sum::<f64>();
+                    let columns_of_both = left[tile(a)]
+                        .chunks_exact(height)
+                        .zip(own.chunks_exact(height));
+                    for (p, q) in columns_of_both {
+                        let entries = above.iter().map(|v| v - rows.start);
+                        sum += entries.map(|v| p[v + x] * q[v + y]).sum::<f64>();
                     }
                     if i > j {
-                        for v in &beside {
-                            let p = &right[a][(v + x) * rows..(v + x + 1) * rows];
-                            sum += dot(p, &own[(v + y) * rows..(v + y + 1) * rows]);
+                        for v in beside.iter().map(|v| v - columns.start) {
+                            let p = &right[tile(a)][(v + x) * height..(v + x + 1) * height];
+                            sum += dot(p, &own[(v + y) * height..(v + y + 1) * height]);
                         }
                     }
                     mixed[a * m + b] += kappa[e] * sum;
                 }
             }
         }
-        (pairs, mixed)
-    });
-    for (pairs, mixed) in parts {
-        add_scaled(1.0, &pairs, &mut total.pairs);
-        add_scaled(1.0, &mixed, &mut total.mixed);
-    }
-    total
+    })
 }
 
-/// [Phi_a]_S = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is.
-fn phi(
-    system: &System,
-    factor: &Factor,
-    layout: &Arc<Layout>,
-    kappa: &[f64],
-    room: Option<Triangle>,
-) -> SchurFactor {
+/// [Phi_a]_S = sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the room of another.
+fn phi(system: &System, factor: &Factor, kappa: &[f64], room: SchurFactor) -> SchurFactor {
     let (schur, k1) = (&system.schur, system.k1());
-    let mut middle = vec![0.0; factor.l1.len()];
+    let workers = &system.workers;
+    let mut middle = workers.room(factor.l1.len());
     for (k, l) in middle
         .chunks_exact_mut(k1 * k1)
         .zip(factor.l1.chunks_exact(k1 * k1))
     {
         k.copy_from_slice(kappa);
-        for _ in 0..2 {
-            for c in 0..k1 {
-                small::solve_lower(l, k1, &mut k[c * k1..(c + 1) * k1]);
-            }
-            for c in 0..k1 {
-                for i in c + 1..k1 {
-                    k.swap(c * k1 + i, i * k1 + c);
-                }
-            }
-        }
+        divide(l, k1, k);
     }
-    let mut rest = match &schur.storage {
-        Storage::Dense => {
-            SchurFactor::Dense(room.unwrap_or_else(|| Triangle::with_layout(Arc::clone(layout))))
+    let mut rest = match (&schur.storage, room) {
+        (Storage::Dense, SchurFactor::Dense(s)) if s.order() == schur.q2 => SchurFactor::Dense(s),
+        (Storage::Dense, _) => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
+        (Storage::Sparse(pattern), SchurFactor::Sparse(mut values)) => {
+            // each value is written
+            values.resize(pattern.nnz(), 0.0);
+            SchurFactor::Sparse(values)
         }
-        Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
+        (Storage::Sparse(pattern), _) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
     };
-    let mut spread = Vec::new();
-    let (w, middle) = (&factor.w, Some(middle.as_slice()));
-    assemble(system, w, middle, 1.0, None, &mut spread, &mut rest);
+    assemble(system, &factor.w, Some(&middle), 1.0, None, &mut rest);
     if let SchurFactor::Dense(s) = &mut rest {
         s.mirror();
     }
@@ -473,28 +463,28 @@ fn phi(
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.
-fn first_traces(
-    system: &System,
+fn first_traces<'a>(
+    system: &'a System,
     factor: &Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
     directions: &[Direction],
-    first: &[usize],
     p: usize,
-) -> Vec<f64> {
+) -> Room<'a> {
     let k1 = system.k1();
     let square = k1 * k1;
-    let count = first.len();
-    let work = crate::parallel::pieces(system.moments.factors[0].n_levels, LEVELS);
-    let parts = system.workers.map(work.len(), |piece| {
-        let mut sums = vec![0.0; count * count];
-        let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| vec![0.0; square]);
-        let mut left = vec![vec![0.0; square]; count];
-        let mut right = vec![vec![0.0; square]; count];
-        for j in work[piece].clone() {
-            let own = j * square..(j + 1) * square;
+    let first = of_factor(directions, 0);
+    let count = first.clone().count();
+    let (workers, levels) = (&system.workers, system.moments.factors[0].n_levels);
+    workers.sum(levels.div_ceil(LEVELS), count * count, |i, sums| {
+        let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| workers.room(square));
+        let mut left = workers.room(square * count);
+        let mut right = workers.room(square * count);
+        let block = |i: usize| i * square..(i + 1) * square;
+        for j in piece(levels, LEVELS, i) {
+            let own = block(j);
             small::write_inverse_from_cholesky(&factor.l1[own.clone()], k1, &mut half, &mut d);
-            for (g, (m, d)) in g.iter_mut().zip(inverse.m11[own].iter().zip(&d)) {
+            for (g, (m, d)) in g.iter_mut().zip(inverse.m11[own].iter().zip(d.iter())) {
                 *g = m - d;
             }
             let h = &solution.h.first;
@@ -510,57 +500,50 @@ fn first_traces(
             for e in 0..square {
                 n[e] = f64::from(u8::from(e % k1 == e / k1)) - d[e] - g[e];
             }
-            for (i, &a) in first.iter().enumerate() {
-                small::mul_nn(&n, &directions[a].kappa, k1, k1, k1, &mut left[i]);
-                small::mul_nn(&g, &directions[a].kappa, k1, k1, k1, &mut right[i]);
+            for (i, a) in first.clone().enumerate() {
+                let kappa = &directions[a].kappa;
+                small::mul_nn(&n, kappa, k1, k1, k1, &mut left[block(i)]);
+                small::mul_nn(&g, kappa, k1, k1, k1, &mut right[block(i)]);
             }
             for i in 0..count {
                 for l in i..count {
-                    sums[i * count + l] += small::trace_product(&left[i], &left[l], k1)
-                        - small::trace_product(&right[i], &right[l], k1);
+                    let product = |x: &[f64]| small::trace_product(&x[block(i)], &x[block(l)], k1);
+                    sums[i * count + l] += product(&left) - product(&right);
                 }
             }
         }
-        sums
-    });
-    let mut total = vec![0.0; count * count];
-    for part in parts {
-        total.iter_mut().zip(&part).for_each(|(x, y)| *x += y);
-    }
-    total
+    })
 }
 
-/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - S^-1 - H H'.
-fn node_traces(
-    r: &Complement<'_>,
+/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - S^-1 - H H': for each direction of
+/// f those of g.
+fn node_traces<'a>(
+    r: &Complement<'a>,
     h: &[f64],
     p: usize,
     directions: &[Direction],
-    (f, of_f): (usize, Vec<usize>),
-    (g, of_g): (usize, Vec<usize>),
-) -> Vec<(usize, usize, f64)> {
+    (f, g): (usize, usize),
+) -> Room<'a> {
     let factors = &r.system.moments.factors;
     let (kf, kg) = (factors[f].k, factors[g].k);
-    let (count_f, count_g) = (of_f.len(), of_g.len());
-    if count_f == 0 || count_g == 0 {
-        return Vec::new();
-    }
-    // within one factor, tile (j, i) gives what (i, j) gives with a and b exchanged
-    let strips = r.layout.strips();
-    let tiles: Vec<(usize, usize)> = (0..strips * strips)
-        .map(|e| (e / strips, e % strips))
-        .filter(|&(i, j)| f != g || i >= j)
-        .collect();
-    let parts = r.system.workers.map(tiles.len(), |piece| {
-        let (i, j) = tiles[piece];
+    let (of_f, of_g) = (of_factor(directions, f), of_factor(directions, g));
+    let (count_f, count_g) = (of_f.clone().count(), of_g.clone().count());
+    let (workers, len) = (&r.system.workers, count_f * count_g);
+    let strips = if len == 0 { 0 } else { r.layout.strips() };
+    workers.sum(strips * strips, len, |piece, sums| {
+        let (i, j) = (piece / strips, piece % strips);
+        // within one factor, tile (j, i) gives what (i, j) gives with a and b exchanged
+        let twice = f == g && i > j;
+        if f == g && i < j {
+            return;
+        }
         let (rows, columns) = (r.layout.columns(i), r.layout.columns(j));
-        let mut sums = vec![0.0; count_f * count_g];
         let (from, to) = (r.nodes(j, f), r.nodes(i, g));
         if from.is_empty() || to.is_empty() {
-            return sums;
+            return;
         }
         let height = rows.len();
-        let mut n = vec![0.0; height * columns.len()];
+        let mut n = workers.room(height * columns.len());
         r.tile((i, j), &mut n);
         if p > 0 {
             let (left, right) = (
@@ -573,61 +556,53 @@ fn node_traces(
         if i == j {
             (0..height).for_each(|e| n[e * height + e] += 1.0);
         }
+        let column = |v: usize| (v - columns.start) * height;
         if kf == 1 && kg == 1 {
             // all kappas are numbers
             let square: f64 = from
                 .iter()
-                .map(|&v| &n[v * height..(v + 1) * height])
-                .map(|column| to.iter().map(|&l| column[l].powi(2)).sum::<f64>())
+                .map(|&v| &n[column(v)..column(v + 1)])
+                .map(|column| {
+                    let own = to.iter().map(|&l| column[l - rows.start].powi(2));
+                    own.sum::<f64>()
+                })
                 .sum();
-            for (x, &a) in of_f.iter().enumerate() {
-                for (y, &b) in of_g.iter().enumerate() {
-                    let both = if f == g && i > j { 2.0 } else { 1.0 };
+            let both = if twice { 2.0 } else { 1.0 };
+            for (x, a) in of_f.clone().enumerate() {
+                for (y, b) in of_g.clone().enumerate() {
                     sums[x * count_g + y] =
                         both * square * directions[a].kappa[0] * directions[b].kappa[0];
                 }
             }
-            return sums;
+            return;
         }
-        let mut block = vec![0.0; kg * kf];
-        let mut right = vec![vec![0.0; kg * kf]; count_f];
-        let mut left = vec![0.0; kg * kf];
-        for &v in &from {
-            for &l in &to {
+        let size = kg * kf;
+        let [mut block, mut left] = std::array::from_fn(|_| workers.room(size));
+        let mut right = workers.room(size * count_f);
+        for &v in from {
+            for &l in to {
                 for c in 0..kf {
-                    let at = (v + c) * height + l;
+                    let at = column(v + c) + l - rows.start;
                     block[c * kg..(c + 1) * kg].copy_from_slice(&n[at..at + kg]);
                 }
-                for (x, &a) in right.iter_mut().zip(&of_f) {
+                for (x, a) in right.chunks_exact_mut(size).zip(of_f.clone()) {
                     small::mul_nn(&block, &directions[a].kappa, kg, kf, kf, x);
                 }
-                for (y, &b) in of_g.iter().enumerate() {
+                for (y, b) in of_g.clone().enumerate() {
                     small::mul_nn(&directions[b].kappa, &block, kg, kg, kf, &mut left);
-                    for (x, product) in right.iter().enumerate() {
+                    for (x, product) in right.chunks_exact(size).enumerate() {
                         sums[x * count_g + y] += dot(product, &left);
                     }
                 }
             }
         }
-        if f == g && i > j {
-            let once = sums.clone();
+        if twice {
+            let once = workers.copy(sums);
             for x in 0..count_f {
                 for y in 0..count_g {
                     sums[x * count_g + y] += once[y * count_g + x];
                 }
             }
         }
-        sums
-    });
-    let mut total = vec![0.0; count_f * count_g];
-    for part in parts {
-        add_scaled(1.0, &part, &mut total);
-    }
-    let mut out = Vec::new();
-    for (i, &a) in of_f.iter().enumerate() {
-        for (j, &b) in of_g.iter().enumerate() {
-            out.push((a, b, total[i * count_g + j]));
-        }
-    }
-    out
+    })
 }

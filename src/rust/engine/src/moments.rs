@@ -9,7 +9,8 @@ use std::ops::Range;
 use crate::error::EngineError;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
-use crate::parallel::{pieces, Workers};
+use crate::parallel::{piece, pieces, Workers};
+use crate::parts::chunks;
 use crate::prior::prior;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::{Column, ModelData};
@@ -223,10 +224,9 @@ fn basis_rows(
         return BasisRows::Passing;
     }
     let mut z = vec![0.0; data.n() * k];
-    let work = pieces(data.n(), PIECE / 2);
-    let parts: Vec<&mut [f64]> = z.chunks_mut(PIECE / 2 * k).collect();
-    workers.for_each(parts, |piece, out| {
-        fill_basis(data, factor, bases, work[piece].clone(), out);
+    let count = data.n().div_ceil(PIECE / 2);
+    workers.for_each(count, chunks(&mut z, PIECE / 2 * k), |i, out| {
+        fill_basis(data, factor, bases, piece(data.n(), PIECE / 2, i), out);
     });
     BasisRows::Rows(z)
 }

@@ -14,6 +14,8 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::EngineError;
+use crate::parts::{chunks, halves, in_turn, Parts};
+use crate::room::{Room, Rooms};
 
 /// Work (in elementary operations) below which starting threads costs more than it saves.
 const WORTH_THREADS: f64 = 3.0e6;
@@ -139,6 +141,7 @@ pub fn interruptible<T: Send>(
 pub struct Workers {
     pool: Option<ThreadPool>,
     stop: StopFlag,
+    rooms: Rooms,
 }
 
 impl Workers {
@@ -156,11 +159,13 @@ impl Workers {
             return Self {
                 pool: None,
                 stop: stop.clone(),
+                rooms: Rooms::default(),
             };
         }
         Self {
             pool: ThreadPoolBuilder::new().num_threads(wanted).build().ok(),
             stop: stop.clone(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -170,6 +175,7 @@ impl Workers {
         Self {
             pool: None,
             stop: StopFlag::default(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -198,27 +204,53 @@ impl Workers {
         }
     }
 
-    /// Calls `f(i, piece)` for each piece of a partition of some output.
-    pub fn for_each<P: Send>(&self, pieces: Vec<P>, f: impl Fn(usize, P) + Sync + Send) {
-        let f = |i, piece| {
+    /// Calls `f(i, part i)` for each of the `n` pieces of an output.
+    pub fn for_each<P: Parts>(&self, n: usize, output: P, f: impl Fn(usize, P::Part) + Sync) {
+        let f = |i, part: P::Part| {
             self.stop.check();
-            f(i, piece);
+            f(i, part);
         };
         match &self.pool {
-            Some(pool) if pieces.len() > 1 => {
-                pool.install(|| {
-                    pieces
-                        .into_par_iter()
-                        .enumerate()
-                        .for_each(|(i, piece)| f(i, piece))
-                });
-            }
-            _ => pieces
-                .into_iter()
-                .enumerate()
-                .for_each(|(i, piece)| f(i, piece)),
+            _ if n == 0 => {}
+            Some(pool) if n > 1 => pool.install(|| halves(0..n, output, &f)),
+            _ => in_turn(0..n, output, &f),
         }
     }
+
+    /// The sum of `n` vectors of `len` numbers, in their order; `f(i, zeros)` adds up vector i.
+    #[must_use]
+    pub fn sum(&self, n: usize, len: usize, f: impl Fn(usize, &mut [f64]) + Sync) -> Room<'_> {
+        let mut all = self.rooms.zeros(n * len);
+        self.for_each(n, chunks(&mut all, len), f);
+        let mut total = self.rooms.zeros(len);
+        for part in all.chunks_exact(len.max(1)) {
+            total.iter_mut().zip(part).for_each(|(x, y)| *x += y);
+        }
+        total
+    }
+
+    /// So many zeros, allocated only if no buffer of an earlier one is there.
+    #[must_use]
+    pub fn room(&self, len: usize) -> Room<'_> {
+        self.rooms.zeros(len)
+    }
+
+    /// A copy in such a buffer.
+    #[must_use]
+    pub fn copy(&self, of: &[f64]) -> Room<'_> {
+        self.rooms.copy(of)
+    }
+
+    /// Gives back to the system all buffers that nobody has at the moment.
+    pub fn clear_rooms(&self) {
+        self.rooms.clear();
+    }
+}
+
+/// Piece `i` of `0..n`, cut into pieces of `size` (the last one shorter).
+#[must_use]
+pub fn piece(n: usize, size: usize, i: usize) -> std::ops::Range<usize> {
+    (i * size).min(n)..((i + 1) * size).min(n)
 }
 
 /// Cuts `0..n` into pieces of `size` (the last one shorter).
@@ -228,18 +260,6 @@ pub fn pieces(n: usize, size: usize) -> Vec<std::ops::Range<usize>> {
         .step_by(size.max(1))
         .map(|start| start..(start + size).min(n))
         .collect()
-}
-
-/// Cuts a slice at the given increasing positions, which start with 0 and end with its length.
-#[must_use]
-pub fn split_at_offsets<'a, T>(mut slice: &'a mut [T], offsets: &[usize]) -> Vec<&'a mut [T]> {
-    let mut parts = Vec::with_capacity(offsets.len().saturating_sub(1));
-    for pair in offsets.windows(2) {
-        let (head, tail) = slice.split_at_mut(pair[1] - pair[0]);
-        parts.push(head);
-        slice = tail;
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -257,7 +257,7 @@ fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool 
         return false;
     }
     let m = x.len();
-    let mut hessian = latest.derivatives.model_hessian();
+    let mut hessian: Vec<f64> = latest.derivatives.model_hessian().collect();
     if !small::cholesky(&mut hessian, m) {
         return false;
     }

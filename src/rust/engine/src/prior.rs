@@ -5,9 +5,12 @@
 //! in the place of the identity: M = Lambda'Z'R^-1Z Lambda + Q (x) I, V = R + Z Lambda (Q^-1 (x) I) Lambda'Z', and
 //! |V| = |R| |M| / |Q (x) I|. Only Q is needed, never its inverse.
 
+use std::ops::Deref;
+
 use crate::factor::{Rows, System};
 use crate::linalg::sparse::{fill_reducing_order, Pattern};
 use crate::moments::{Moments, PairMoments};
+use crate::room::Room;
 use crate::terms::Precision;
 
 /// Diagonal of Q, its entries above the diagonal as a pair of the factor with itself, and log |Q|.
@@ -92,7 +95,7 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
             }
         }
     }
-    if !pattern.cholesky(&mut values, &mut Vec::new()) {
+    if !pattern.cholesky(&mut values, &mut vec![0.0; n]) {
         return None;
     }
     let sum: f64 = (0..n).map(|j| values[pattern.column_start[j]].ln()).sum();
@@ -105,11 +108,18 @@ pub(crate) fn any(moments: &Moments) -> bool {
 }
 
 /// (Q (x) I) rows, for rows of random effects; `None` where every Q is the identity.
-pub(crate) fn times(system: &System, rows: &Rows) -> Option<Rows> {
+pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    rows: &Rows<V>,
+) -> Option<Rows<Room<'a>>> {
     if !any(&system.moments) {
         return None;
     }
-    let mut out = rows.clone();
+    let mut out = Rows {
+        first: system.workers.copy(&rows.first),
+        rest: system.workers.copy(&rows.rest),
+        m: rows.m,
+    };
     let (schur, m) = (&system.schur, rows.m);
     for (f, factor) in system.moments.factors.iter().enumerate() {
         if factor.prior.is_empty() {

@@ -10,21 +10,27 @@
 
 use crate::factor::{gram, Factor, Rows, System};
 use crate::gradient::{apply_directions, Direction};
+use crate::parallel::Workers;
 use crate::prior;
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::ResidualPoint;
+use crate::room::Room;
 
 /// Products for m directions (those of terms first) and c columns.
-#[derive(Debug, Clone)]
-pub(crate) struct Products {
+#[derive(Debug)]
+pub(crate) struct Products<'a> {
     /// A'V^-1 V_a V^-1 A, c x c for each direction.
-    pub single: Vec<Vec<f64>>,
+    pub single: Room<'a>,
     /// A'V^-1 V_a V^-1 V_b V^-1 A: mc x mc, direction by direction, lower triangle valid.
-    pub double: Vec<f64>,
+    pub double: Room<'a>,
     /// Lx^-1 Q'V^-1 V_a V^-1 A: p values for each column of each direction.
-    pub fixed: Vec<f64>,
+    pub fixed: Room<'a>,
     /// Columns in all, m c.
     pub width: usize,
+    /// Columns of A.
+    pub c: usize,
+    /// Columns of Q.
+    pub p: usize,
 }
 
 /// Residual columns E of the same A (n x c in the order of the residual groups).
@@ -35,51 +41,51 @@ pub(crate) struct ResidualColumns<'a> {
 }
 
 /// `modes` is m, `h` = M^-1 Lambda'Z'R^-1Q Lx^-T.
-pub(crate) fn products(
-    system: &System,
+pub(crate) fn products<'a>(
+    system: &'a System,
     factor: &Factor,
     h: &Rows,
     directions: &[Direction],
     modes: &Rows,
     residual: Option<&ResidualColumns<'_>>,
-) -> Products {
-    let c = modes.m;
+) -> Products<'a> {
+    let (c, p) = (modes.m, h.m);
+    let workers = &system.workers;
     let mut rows = apply_directions(system, directions, modes);
-    let own = match prior::times(system, &rows) {
+    let mut double = match prior::times(system, &rows) {
         Some(weighted) => {
-            let product = lower_product(&weighted, &rows);
+            let product = lower_product(workers, &weighted, &rows);
             rows = weighted;
             product
         }
         None => gram(system, &rows),
     };
-    let mut single = singles(modes, &rows, directions.len());
+    let mut single = singles(workers, modes, &rows, directions.len());
     let of_terms = rows.m;
-    let mut products = Products {
-        single: Vec::new(),
-        double: own,
-        fixed: Vec::new(),
-        width: of_terms,
-    };
     let mut fixed_rows = Vec::new();
     if let Some(columns) = residual {
         let found = columns.part.directions(columns, system, factor, c);
-        products.widen(&found.own, found.rows.m);
-        rows = beside(&rows, &found.rows);
-        single.extend(found.single);
+        double = widened(workers, (&double, of_terms), (&found.own, found.rows.m));
+        rows = beside(workers, &rows, &found.rows);
+        single = joined(workers, &single, &found.single);
         fixed_rows = found.fixed;
     }
-    products.fixed = cross(h, &rows);
-    let p = h.m;
+    let mut fixed = cross(workers, h, &rows);
     for (at, value) in fixed_rows.iter().enumerate() {
-        products.fixed[of_terms * p + at] += value;
+        fixed[of_terms * p + at] += value;
     }
     factor.forward(system, &mut rows);
-    for (x, y) in products.double.iter_mut().zip(gram(system, &rows)) {
+    for (x, y) in double.iter_mut().zip(gram(system, &rows).iter()) {
         *x -= y;
     }
-    products.single = single;
-    products
+    Products {
+        single,
+        double,
+        fixed,
+        width: rows.m,
+        c,
+        p,
+    }
 }
 
 /// A'V^-1 V_a V^-1 A alone, c x c for each direction, those of terms first.
@@ -88,14 +94,14 @@ pub(crate) fn single_products(
     directions: &[Direction],
     modes: &Rows,
     residual: Option<&ResidualColumns<'_>>,
-) -> Vec<Vec<f64>> {
+) -> Vec<f64> {
     let mut out = Vec::new();
     for direction in directions {
         let mut rows = apply_directions(system, std::slice::from_ref(direction), modes);
         if let Some(weighted) = prior::times(system, &rows) {
             rows = weighted;
         }
-        out.append(&mut singles(modes, &rows, 1));
+        out.extend_from_slice(&singles(&system.workers, modes, &rows, 1));
     }
     if let Some(columns) = residual {
         out.extend(columns.part.single_products(columns, system, modes.m));
@@ -103,33 +109,47 @@ pub(crate) fn single_products(
     out
 }
 
-impl Products {
-    /// Makes room for `more` columns whose own products are `block` (lower triangle).
-    fn widen(&mut self, block: &[f64], more: usize) {
-        let (old, new) = (self.width, self.width + more);
-        let mut out = vec![0.0; new * new];
-        for j in 0..old {
-            out[j * new..j * new + old].copy_from_slice(&self.double[j * old..(j + 1) * old]);
-        }
-        for j in 0..more {
-            let at = (old + j) * new + old;
-            out[at..at + more].copy_from_slice(&block[j * more..(j + 1) * more]);
-        }
-        self.double = out;
-        self.width = new;
+/// Two symmetric matrices, given with their orders by their lower triangles, as the diagonal blocks of one.
+fn widened<'a>(
+    workers: &'a Workers,
+    (block, old): (&[f64], usize),
+    (added, more): (&[f64], usize),
+) -> Room<'a> {
+    let new = old + more;
+    let mut out = workers.room(new * new);
+    for j in 0..old {
+        out[j * new..j * new + old].copy_from_slice(&block[j * old..(j + 1) * old]);
     }
+    for j in 0..more {
+        let at = (old + j) * new + old;
+        out[at..at + more].copy_from_slice(&added[j * more..(j + 1) * more]);
+    }
+    out
+}
+
+/// One vector after the other.
+fn joined<'a>(workers: &'a Workers, a: &[f64], b: &[f64]) -> Room<'a> {
+    let mut out = workers.room(a.len() + b.len());
+    out[..a.len()].copy_from_slice(a);
+    out[a.len()..].copy_from_slice(b);
+    out
 }
 
 /// m'r_a for each direction, c x c.
-pub(crate) fn singles(modes: &Rows, rows: &Rows, directions: usize) -> Vec<Vec<f64>> {
+pub(crate) fn singles<'a>(
+    workers: &'a Workers,
+    modes: &Rows,
+    rows: &Rows<Room<'_>>,
+    directions: usize,
+) -> Room<'a> {
     let (c, m) = (modes.m, rows.m);
-    let mut out = vec![vec![0.0; c * c]; directions];
+    let mut out = workers.room(c * c * directions);
     for (x, y) in [(&modes.first, &rows.first), (&modes.rest, &rows.rest)] {
-        if m == 0 {
+        if m == 0 || c == 0 {
             continue;
         }
         for (mode, row) in x.chunks_exact(c).zip(y.chunks_exact(m)) {
-            for (a, block) in out.iter_mut().enumerate() {
+            for (a, block) in out.chunks_exact_mut(c * c).enumerate() {
                 for (j, value) in row[a * c..(a + 1) * c].iter().enumerate() {
                     if *value != 0.0 {
                         for (i, u) in mode.iter().enumerate() {
@@ -144,9 +164,9 @@ pub(crate) fn singles(modes: &Rows, rows: &Rows, directions: usize) -> Vec<Vec<f
 }
 
 /// H'R, p x m, column-major.
-pub(crate) fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
+pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Room<'_>>) -> Room<'a> {
     let (p, m) = (h.m, rows.m);
-    let mut out = vec![0.0; p * m];
+    let mut out = workers.room(p * m);
     if p == 0 || m == 0 {
         return out;
     }
@@ -166,14 +186,14 @@ pub(crate) fn cross(h: &Rows, rows: &Rows) -> Vec<f64> {
 }
 
 /// Columns of `b` after those of `a`.
-fn beside(a: &Rows, b: &Rows) -> Rows {
+fn beside<'a>(workers: &'a Workers, a: &Rows<Room<'_>>, b: &Rows) -> Rows<Room<'a>> {
     let m = a.m + b.m;
-    let join = |x: &[f64], y: &[f64]| -> Vec<f64> {
+    let join = |x: &[f64], y: &[f64]| {
         let rows = y.len().checked_div(b.m).unwrap_or(0);
-        let mut out = Vec::with_capacity(rows * m);
-        for i in 0..rows {
-            out.extend_from_slice(&x[i * a.m..(i + 1) * a.m]);
-            out.extend_from_slice(&y[i * b.m..(i + 1) * b.m]);
+        let mut out = workers.room(rows * m);
+        for (i, row) in out.chunks_exact_mut(m.max(1)).enumerate() {
+            row[..a.m].copy_from_slice(&x[i * a.m..(i + 1) * a.m]);
+            row[a.m..].copy_from_slice(&y[i * b.m..(i + 1) * b.m]);
         }
         out
     };
@@ -185,9 +205,9 @@ fn beside(a: &Rows, b: &Rows) -> Rows {
 }
 
 /// Lower triangle of A'B for rows of A and B whose product is symmetric, m x m.
-fn lower_product(a: &Rows, b: &Rows) -> Vec<f64> {
+fn lower_product<'a>(workers: &'a Workers, a: &Rows<Room<'_>>, b: &Rows<Room<'_>>) -> Room<'a> {
     let m = a.m;
-    let mut out = vec![0.0; m * m];
+    let mut out = workers.room(m * m);
     for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
         for (x, y) in x.chunks_exact(m.max(1)).zip(y.chunks_exact(m.max(1))) {
             for j in 0..m {

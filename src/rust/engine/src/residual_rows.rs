@@ -12,6 +12,7 @@ use crate::fixed_basis::{weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::moments::{Center, FactorMoments, LevelOrder, Moments, PairMoments};
 use crate::parallel::{pieces, Workers};
+use crate::parts::chunks;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::residual::{Residual, Stand, Whitening};
 use crate::terms::ModelData;
@@ -374,8 +375,8 @@ impl ResidualRows {
         let (k, p1, z) = (factor.k, self.p1, &self.z[f]);
         let mut out = vec![0.0; factor.n_levels * k * p1];
         let order = &self.by_level[f];
-        let parts: Vec<&mut [f64]> = out.chunks_mut(LEVELS * k * p1).collect();
-        workers.for_each(parts, |piece, out| {
+        let count = factor.n_levels.div_ceil(LEVELS);
+        workers.for_each(count, chunks(&mut out, LEVELS * k * p1), |piece, out| {
             for (i, block) in out.chunks_exact_mut(k * p1).enumerate() {
                 for &place in order.rows(piece * LEVELS + i) {
                     let place = place as usize;

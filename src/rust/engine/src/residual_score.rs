@@ -11,7 +11,8 @@ use crate::factor::{Factor, Rows, System};
 use crate::gradient::Solution;
 use crate::inverse_entries::{InverseEntries, LocalInverse};
 use crate::linalg::small;
-use crate::parallel::pieces;
+use crate::parallel::{piece, pieces};
+use crate::parts::chunks;
 use crate::products::ResidualColumns;
 use crate::residual::Whitening;
 use crate::residual_rows::ResidualPart;
@@ -60,7 +61,7 @@ pub(crate) struct ResidualDirections {
     /// S_a'R S_b, lower triangle.
     pub own: Vec<f64>,
     /// E'S_a.
-    pub single: Vec<Vec<f64>>,
+    pub single: Vec<f64>,
     /// Lx^-1 Q'S_a, p values a column.
     pub fixed: Vec<f64>,
 }
@@ -77,10 +78,10 @@ impl ResidualPart {
         let p1 = rows.p1;
         let p = p1 - 1;
         let mut columns = rows.x.clone();
-        let work = pieces(rows.n(), 4096);
-        let parts: Vec<&mut [f64]> = columns.chunks_mut(4096 * p1).collect();
-        system.workers.for_each(parts, |piece, part| {
-            for (place, row) in work[piece].clone().zip(part.chunks_exact_mut(p1)) {
+        let count = rows.n().div_ceil(4096);
+        let parts = chunks(&mut columns, 4096 * p1);
+        system.workers.for_each(count, parts, |i, part| {
+            for (place, row) in piece(rows.n(), 4096, i).zip(part.chunks_exact_mut(p1)) {
                 row[p] -= row[..p]
                     .iter()
                     .zip(&solution.gamma)
@@ -202,7 +203,7 @@ impl ResidualPart {
         columns: &ResidualColumns<'_>,
         system: &System,
         c: usize,
-    ) -> Vec<Vec<f64>> {
+    ) -> Vec<f64> {
         let all = self.derivatives(columns, system, c);
         self.singles(columns.e, &all, c)
     }
@@ -215,13 +216,11 @@ impl ResidualPart {
     }
 
     /// E'S_a for each a from the S_a side by side.
-    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<Vec<f64>> {
+    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<f64> {
         let width = self.model.len() * c;
         let mut out = vec![0.0; c * width];
         add_products(e, all, self.rows.n(), c, width, &mut out);
-        (0..self.model.len())
-            .map(|a| out[a * c * c..(a + 1) * c * c].to_vec())
-            .collect()
+        out
     }
 
     /// The directions of the residual parameters.

@@ -4,7 +4,11 @@
 //! walks over the same lists, which are made once here, together with the choice between a dense and a sparse factor of
 //! the complement, by multiply-adds.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::linalg::sparse::{fill_reducing_order, Pattern};
+use crate::linalg::triangle::Layout;
 use crate::moments::Moments;
 use crate::parallel::StopFlag;
 
@@ -46,6 +50,10 @@ pub struct Schur {
     pub node_of: Vec<Vec<u32>>,
     /// First effect of each node, and the end.
     pub offset: Vec<usize>,
+    /// For each factor the same of its own nodes, ascending.
+    pub offset_of: Vec<Vec<usize>>,
+    /// Where a lower triangle of the complement's order stands.
+    pub layout: Arc<Layout>,
     /// For each level of the first factor the start of its neighbours.
     pub start: Vec<usize>,
     /// Node of each neighbour, ascending within a level.
@@ -123,6 +131,10 @@ impl Schur {
         for &(f, _) in &node {
             offset.push(offset[offset.len() - 1] + moments.factors[f].k);
         }
+        let mut offset_of: Vec<Vec<usize>> = moments.factors.iter().map(|_| Vec::new()).collect();
+        for (v, &(f, _)) in node.iter().enumerate() {
+            offset_of[f].push(offset[v]);
+        }
         let mut items = raw.item;
         for item in &mut items {
             item.0 = position[item.0 as usize];
@@ -155,7 +167,9 @@ impl Schur {
             q2,
             node,
             node_of,
+            layout: Arc::new(Layout::new(&offset)),
             offset,
+            offset_of,
             start: raw.start,
             neighbour,
             source,
@@ -172,6 +186,14 @@ impl Schur {
             storage,
             dense_w,
         }
+    }
+
+    /// First effects of the nodes of factor `f` among these rows, which no node is only in part of.
+    #[must_use]
+    pub fn offsets_in(&self, f: usize, rows: Range<usize>) -> &[usize] {
+        let all = &self.offset_of[f];
+        let before = |end: usize| all.partition_point(|&e| e < end);
+        &all[before(rows.start)..before(rows.end)]
     }
 
     /// Number of nodes.

@@ -120,14 +120,14 @@ fn triangle_cholesky_and_inverse() {
             close("L L'", &back, &product(&a, &x, n, n, 3), 1e-12);
             let log: f64 = (0..n).map(|j| factor[j * n + j].ln()).sum();
             close("log diagonal", &[l.log_diagonal()], &[log], 1e-13);
-            let (mut scratch, mut r) = (Vec::new(), Triangle::default());
-            l.inverse_of_product(&mut scratch, &mut r, &workers);
+            let mut r = Triangle::default();
+            l.inverse_of_product(&mut r, &workers);
             let inverse = whole(&r);
             let unit = product(&inverse, &product(&a, &x, n, n, 3), n, n, 3);
             close("A^-1 A x", &unit, &x, 1e-11);
             // once more where another inverse has been
             let before = r.data.clone();
-            l.inverse_of_product(&mut scratch, &mut r, &workers);
+            l.inverse_of_product(&mut r, &workers);
             assert!(before == r.data, "{n}: what stood there matters");
             for transpose in [false, true] {
                 // rows of B are the unknowns
@@ -324,8 +324,8 @@ fn sparse_factor_solves_and_selected_inverse() {
         }
         let (a, mut values) = on_pattern(&mut rng, &below, &pattern);
         let original = values.clone();
-        let mut work = Vec::new();
-        assert!(pattern.cholesky(&mut values, &mut work));
+        let work = vec![0.0; n];
+        assert!(pattern.cholesky(&mut values, &mut work.clone()));
         let mut expected = a.clone();
         assert!(small::cholesky(&mut expected, n));
         let expected = lower(&expected, n);
@@ -355,7 +355,7 @@ fn sparse_factor_solves_and_selected_inverse() {
             1e-12,
         );
         let mut selected = Vec::new();
-        pattern.selected_inverse(&values, &mut selected, &mut work);
+        pattern.selected_inverse(&values, &mut selected, &mut work.clone());
         for j in 0..n {
             for at in pattern.column_start[j]..pattern.column_start[j + 1] {
                 let i = pattern.row[at] as usize;
@@ -374,7 +374,7 @@ fn sparse_factor_solves_and_selected_inverse() {
         // not positive definite
         let mut bad = original;
         bad[pattern.column_start[n - 1]] = -1.0;
-        assert!(!pattern.cholesky(&mut bad, &mut work));
+        assert!(!pattern.cholesky(&mut bad, &mut work.clone()));
     }
 }
 

@@ -10,6 +10,7 @@ mod unstructured;
 
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
+use crate::parallel::Workers;
 use crate::random_basis::{FactorLayout, TermBasis};
 use crate::terms::Structure;
 
@@ -215,47 +216,34 @@ impl Parameters {
             .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
     }
 
-    /// T of each term, safe to divide by (see [`FLOOR`]), where the rows' mean standard deviation relative to sigma is `unit`.
-    #[must_use]
-    pub fn regular_factors(&self, theta: &[f64], unit: f64) -> Vec<Vec<f64>> {
-        self.factors_above(theta, |_| FLOOR * unit)
-    }
-
     /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.
     #[must_use]
     pub fn is_deviation(&self, a: usize) -> bool {
         !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
-    /// T of each term, or that of G + floor^2 I where T^-1 has entries above 1 / floor.
+    /// Block-diagonal T of each grouping factor, in the room of `out`.
     #[must_use]
-    pub fn factors_above(&self, theta: &[f64], floor: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
-        (0..self.structures.len())
-            .map(|term| {
-                let k = self.place[term].2;
-                let (t, floor) = (self.term_factor(theta, term), floor(term));
-                let safe = (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor))
-                    && small::invert_lower(&t, k)
-                        .iter()
-                        .all(|v| v.abs() * floor <= 1.0);
-                if safe {
-                    t
-                } else {
-                    add_to_variances(&t, k, floor)
+    pub fn factors(&self, theta: &[f64], mut out: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        out.resize_with(self.factor_k.len(), Vec::new);
+        for (t, k) in out.iter_mut().zip(&self.factor_k) {
+            t.clear();
+            t.resize(k * k, 0.0);
+        }
+        for term in 0..self.structures.len() {
+            let (f, offset, k) = self.place[term];
+            let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
+            let own = self.start[term]..self.start[term + 1];
+            if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
+                let t = self.term_factor(theta, term);
+                for c in 0..k {
+                    (c..k).for_each(|r| out[f][at(r, c)] = t[c * k + r]);
                 }
-            })
-            .collect()
-    }
-
-    /// Block-diagonal T of each grouping factor.
-    #[must_use]
-    pub fn by_factor(&self, terms: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let mut out: Vec<Vec<f64>> = self.factor_k.iter().map(|k| vec![0.0; k * k]).collect();
-        for (t, &(factor, offset, k)) in terms.iter().zip(&self.place) {
-            let kf = self.factor_k[factor];
-            for c in 0..k {
-                for r in c..k {
-                    out[factor][(offset + c) * kf + offset + r] = t[c * k + r];
+                continue;
+            }
+            for (parameter, value) in self.list[own.clone()].iter().zip(&theta[own]) {
+                for &(i, j) in &parameter.entries {
+                    out[f][at(i, j)] = *value;
                 }
             }
         }
@@ -267,21 +255,67 @@ impl Parameters {
         }
         out
     }
+
+    /// Block-diagonal T of each grouping factor, safe to divide by (see [`FLOOR`]), where the rows' mean standard deviation
+    /// relative to sigma is `unit`; and whether any of it is not T itself.
+    #[must_use]
+    pub fn regular_factors(
+        &self,
+        theta: &[f64],
+        unit: f64,
+        workers: &Workers,
+        out: Vec<Vec<f64>>,
+    ) -> (Vec<Vec<f64>>, bool) {
+        self.factors_above(theta, |_| FLOOR * unit, workers, out)
+    }
+
+    /// The same with T of G + floor^2 I wherever T^-1 of a term has entries above 1 / floor.
+    #[must_use]
+    pub fn factors_above(
+        &self,
+        theta: &[f64],
+        floor: impl Fn(usize) -> f64,
+        workers: &Workers,
+        out: Vec<Vec<f64>>,
+    ) -> (Vec<Vec<f64>>, bool) {
+        let mut out = self.factors(theta, out);
+        let mut changed = false;
+        for (term, &(f, offset, k)) in self.place.iter().enumerate() {
+            let kf = self.factor_k[f];
+            let floor = floor(term);
+            let [mut t, mut other] = std::array::from_fn(|_| workers.room(k * k));
+            for (c, column) in t.chunks_exact_mut(k).enumerate() {
+                let at = (offset + c) * kf + offset;
+                column.copy_from_slice(&out[f][at..at + k]);
+            }
+            if (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor)) {
+                small::write_inverse_of_lower(&t, k, &mut other);
+                if other.iter().all(|v| v.abs() * floor <= 1.0) {
+                    continue;
+                }
+            }
+            add_to_variances(&t, k, floor, &mut workers.room(k * k), &mut other);
+            changed |= *t != *other;
+            for (c, column) in other.chunks_exact(k).enumerate() {
+                let at = (offset + c) * kf + offset;
+                out[f][at..at + k].copy_from_slice(column);
+            }
+        }
+        (out, changed)
+    }
 }
 
-/// Factor of T T' + floor^2 I.
-fn add_to_variances(t: &[f64], k: usize, floor: f64) -> Vec<f64> {
-    let mut g = vec![0.0; k * k];
-    small::mul_nt(t, t, k, k, k, &mut g);
+/// Factor of G + floor^2 I, G = T T', with room for it.
+fn add_to_variances(t: &[f64], k: usize, floor: f64, g: &mut [f64], l: &mut [f64]) {
+    small::mul_nt(t, t, k, k, k, g);
     (0..k).for_each(|i| g[i * k + i] += floor * floor);
-    let mut l = small::semidefinite_cholesky(&g, k, 0.0);
+    small::write_semidefinite_cholesky(g, k, 0.0, l);
     for i in 0..k {
         // cancellation may still have left less than was added
         if l[i * k + i] < 0.5 * floor {
             l[i * k + i] = floor;
         }
     }
-    l
 }
 
 /// What linear structures share: everything follows from which entries of T the parameters are.

@@ -9,11 +9,12 @@
 use super::satterthwaite::{cross, sandwich};
 use super::{fixed_covariance, to_user_basis};
 use crate::criterion::Criterion;
-use crate::factor::gram;
+use crate::factor::{gram, Rows, System};
 use crate::fit::Prepared;
 use crate::gradient::{apply_directions, Direction};
 use crate::hessian::traces;
 use crate::linalg::small;
+use crate::room::Room;
 
 /// The adjustment and the pieces of the degrees of freedom, relative to sigma^2.
 #[derive(Debug, Clone)]
@@ -85,13 +86,14 @@ pub(super) fn adjustment(
     bottom.push(own);
     q.push(bottom);
     let t = with_residual(
-        traces(
+        &traces(
             system,
             factor,
             &latest.inverse,
             &latest.solution,
             &directions,
             false,
+            &mut Vec::new(),
         ),
         &first_traces(prepared, &latest.inverse, &directions)?,
         &gamma,
@@ -165,9 +167,9 @@ fn transpose(a: &[f64], r: usize) -> Vec<f64> {
 }
 
 /// Full symmetric cross-product of rows.
-fn gram_full(system: &crate::factor::System, rows: &crate::factor::Rows) -> Vec<f64> {
+fn gram_full(system: &System, rows: &Rows<Room<'_>>) -> Vec<f64> {
     let m = rows.m;
-    let mut out = gram(system, rows);
+    let mut out = gram(system, rows).to_vec();
     for j in 0..m {
         for i in j + 1..m {
             out[i * m + j] = out[j * m + i];
@@ -250,7 +252,7 @@ fn first_traces(
 }
 
 /// tr(V^-1V_iV^-1V_j) including the residual parameter V_0 = V - sum gamma_i V_i as the last.
-fn with_residual(traces: Vec<f64>, single: &[f64], gamma: &[f64], n: f64) -> Vec<f64> {
+fn with_residual(traces: &[f64], single: &[f64], gamma: &[f64], n: f64) -> Vec<f64> {
     let d = single.len();
     let s = d + 1;
     let mut out = vec![0.0; s * s];

@@ -19,7 +19,7 @@ use super::to_user_basis;
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
-use crate::gradient::{divided, kappas, Direction};
+use crate::gradient::{divide, Direction};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::products::{products, single_products, ResidualColumns};
@@ -59,7 +59,7 @@ pub(super) fn adjustment(
     let latest = criterion.latest.as_ref()?;
     let h = &latest.solution.h;
     let r = h.m;
-    let directions = kappas(factor, &prepared.parameters, theta);
+    let directions = &latest.derivatives.directions;
     let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
     let residual = criterion.residual();
     let columns = residual
@@ -70,11 +70,13 @@ pub(super) fn adjustment(
         criterion.system(),
         factor,
         h,
-        &directions,
+        directions,
         h,
         columns.as_ref(),
     );
-    let mut b = found.single;
+    let mut b: Vec<Vec<f64>> = (0..m)
+        .map(|a| found.single[a * r * r..(a + 1) * r * r].to_vec())
+        .collect();
     let identity: Vec<f64> = (0..r * r)
         .map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1))))
         .collect();
@@ -247,16 +249,13 @@ impl Second<'_, '_> {
                 kappa[(offset + j) * kf + offset + i] = second[j * k + i];
             }
         }
-        let direction = Direction {
-            factor: f,
-            kappa: divided(&factor.t[f], kf, &kappa),
-        };
-        single_products(
+        divide(&factor.t[f], kf, &mut kappa);
+        let direction = Direction { factor: f, kappa };
+        Some(single_products(
             self.criterion.system(),
             std::slice::from_ref(&direction),
             &latest.solution.h,
             None,
-        )
-        .pop()
+        ))
     }
 }

@@ -118,7 +118,7 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     let mut g = products(system, &factor.t, basis.factor, basis.offset);
     factor.forward(system, &mut g);
     let mut marginal = Matrix {
-        data: gram(system, &g),
+        data: gram(system, &g).to_vec(),
         nrows: levels,
         ncols: levels,
     };

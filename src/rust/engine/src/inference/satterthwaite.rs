@@ -7,10 +7,10 @@ use super::{fixed_covariance, to_user_basis};
 use crate::criterion::Criterion;
 use crate::factor::Rows;
 use crate::fit::Prepared;
-use crate::gradient::kappas;
 use crate::linalg::small;
 use crate::products::{single_products, ResidualColumns};
 use crate::residual_score::ResidualSolution;
+use crate::room::Room;
 
 /// Eigenvalues of the scaled Hessian below this carry no information.
 const FLAT: f64 = 1e-9;
@@ -65,7 +65,6 @@ pub(super) fn derivatives(
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
     let r = latest.solution.h.m;
-    let directions = kappas(factor, &prepared.parameters, theta);
     let lower: Vec<f64> = (0..r * r)
         .map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)])
         .collect();
@@ -78,13 +77,13 @@ pub(super) fn derivatives(
         .map(|((part, point), e)| ResidualColumns { part, point, e });
     let inner = single_products(
         criterion.system(),
-        &directions,
+        &latest.derivatives.directions,
         &latest.solution.h,
         columns.as_ref(),
     );
     let base = fixed_covariance(&factor.lx, r);
     let mut vcov_gradient = Vec::with_capacity(s * r * r);
-    for block in &inner[..m] {
+    for block in (0..m).map(|a| &inner[a * r * r..(a + 1) * r * r]) {
         // dC = sigma^2 Lx^-T (H~'V_a-part H~) Lx^-1
         let slope = congruence(&inverse, block, r);
         vcov_gradient.extend(to_user_basis(prepared, &slope).iter().map(|v| v * sigma2));
@@ -215,7 +214,7 @@ fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
 }
 
 /// A'B for matrices with r columns and one row for each random effect.
-pub(super) fn cross(a: &Rows, b: &Rows, r: usize) -> Vec<f64> {
+pub(super) fn cross(a: &Rows, b: &Rows<Room<'_>>, r: usize) -> Vec<f64> {
     let mut out = vec![0.0; r * r];
     for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
         if r > 0 && !x.is_empty() {

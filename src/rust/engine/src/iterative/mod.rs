@@ -20,14 +20,17 @@ pub mod lanczos;
 pub mod operator;
 pub mod pcg;
 
+use std::ops::DerefMut;
+
 use crate::covariance::Parameters;
 use crate::factor::{gram, right_hand_sides, shifts, Factor, Rows, System};
 use crate::gradient::{
-    apply_directions, information, kappas, slopes_of_terms, solution_of, term_slopes,
-    with_curvature, Derivatives, LevelSums, Point, Solution,
+    apply_directions, kappas, slopes_of_terms, solution_of, term_slopes, with_curvature,
+    Derivatives, LevelSums, Point, Slopes, Solution, Sum,
 };
 use crate::linalg::small;
 use crate::products::{cross, singles, Products};
+use crate::room::Room;
 use operator::{lanes, Lane, Operator, PairSums, LANES};
 
 /// Random sign vectors, in groups of [`LANES`].
@@ -274,7 +277,7 @@ impl Estimator {
     ) -> Option<Factor> {
         self.state = None;
         let operator = Operator::new(system, &t)?;
-        let shift = shifts(system, &t, center);
+        let shift = shifts(system, &t, center, Vec::new());
         let mut all = right_hand_sides(system, &t, &shift, Rows::default());
         let m = all.m;
         operator.forward(system, &mut all);
@@ -322,15 +325,15 @@ impl Estimator {
     }
 
     /// The second half of a solution: (I - E)^-1 of what [`Operator::forward`] left; returns B'M^-1B, lower triangle.
-    fn solve(
+    fn solve<V: DerefMut<Target = [f64]>>(
         &self,
         operator: &Operator,
         system: &System,
-        rows: &mut Rows,
+        rows: &mut Rows<V>,
         tolerance: f64,
     ) -> Vec<f64> {
         let m = rows.m;
-        let before = rows.rest.clone();
+        let before = rows.rest.to_vec();
         let groups = m.div_ceil(LANES);
         let found = system.workers.map(groups, |group| {
             let b = lanes(&before, m, group * LANES);
@@ -344,12 +347,11 @@ impl Estimator {
             }
         }
         let first = Rows {
-            first: std::mem::take(&mut rows.first),
-            rest: Vec::new(),
+            first: &*rows.first,
+            rest: &[],
             m,
         };
-        let mut product = gram(system, &first);
-        rows.first = first.first;
+        let mut product = gram(system, &first).to_vec();
         for (x, b) in rows.rest.chunks_exact(m).zip(before.chunks_exact(m)) {
             for j in 0..m {
                 for i in j..m {
@@ -371,13 +373,17 @@ impl Estimator {
         let solution = solution_of(system, factor, state.all.clone(), Solution::default());
         let mut sums = LevelSums::of_effects(system, &solution, point.reml);
         let draws = logarithm_sums(system, &factor.t, state, &mut sums);
-        let directions = kappas(factor, point.parameters, point.theta);
+        let workers = &system.workers;
+        let (parameters, theta) = (point.parameters, point.theta);
+        let directions = kappas((factor, workers), parameters, theta, Vec::new());
         let mut rows = apply_directions(system, &directions, &solution.u);
         let mut found = Products {
-            single: singles(&solution.u, &rows, directions.len()),
+            single: singles(workers, &solution.u, &rows, directions.len()),
             double: gram(system, &rows),
-            fixed: cross(&solution.h, &rows),
+            fixed: cross(workers, &solution.h, &rows),
             width: rows.m,
+            c: 1,
+            p: solution.h.m,
         };
         if rows.m > 0 {
             state.operator.forward(system, &mut rows);
@@ -388,16 +394,19 @@ impl Estimator {
                 .zip(taken)
                 .for_each(|(x, y)| *x -= y);
         }
-        let average = information(&found, solution.h.m, point.precision);
-        let slopes = slopes_of_terms(system, factor, &sums, point);
-        let mut derivatives = with_curvature(factor, slopes, point, average);
+        let slopes = slopes_of_terms(system, factor, &sums, point, Slopes::default());
+        let room = Derivatives {
+            directions,
+            ..Derivatives::default()
+        };
+        let mut derivatives = with_curvature(factor, slopes, point, &found, room);
         if let Some(anchor) = &self.anchor {
             let gradient = derivatives.gradient.iter_mut();
             gradient.zip(&anchor.gradient).for_each(|(x, y)| *x += y);
         }
         self.draws.gradient = draws
             .iter()
-            .map(|own| log_det_slopes(factor, point.parameters, point.theta, own))
+            .map(|own| log_det_slopes(factor, parameters, theta, own))
             .collect();
         Some((solution, derivatives))
     }
@@ -485,7 +494,7 @@ fn logarithm_sums(
     system: &System,
     t: &[Vec<f64>],
     state: &State,
-    sums: &mut LevelSums,
+    sums: &mut LevelSums<'_, Room<'_>>,
 ) -> Vec<Vec<Vec<f64>>> {
     let (operator, moments) = (&state.operator, &system.moments);
     let mut total = operator.complement.clone();
@@ -526,8 +535,8 @@ fn logarithm_sums(
     for (f, block) in total.into_iter().enumerate() {
         let k = moments.factors[f].k;
         // I - M^-1 = T' A Lambda M^-1, summed over levels
-        small::mul_tn(&t[f], &block, k, k, k, &mut sums.complement[f]);
-        sums.product[f] = block;
+        small::mul_tn(&t[f], &block, k, k, k, sums.get_mut(Sum::Complement, f));
+        sums.get_mut(Sum::Product, f).copy_from_slice(&block);
     }
     draws
 }
@@ -639,7 +648,7 @@ fn log_det_slopes(
                 .collect()
         })
         .collect();
-    term_slopes(factor, parameters, theta, &scores)
+    term_slopes(factor, parameters, theta, &scores).collect()
 }
 
 fn mean_and_error(draws: &[f64]) -> (f64, f64) {

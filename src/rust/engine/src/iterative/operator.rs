@@ -9,7 +9,10 @@ use std::ops::Range;
 use crate::factor::{eliminate_first, Rows, System, LEVELS};
 use crate::fixed_basis::dot;
 use crate::linalg::{small, wide};
-use crate::parallel::{pieces, split_at_offsets};
+use std::ops::DerefMut;
+
+use crate::parallel::{piece, pieces};
+use crate::parts::{chunks, cut};
 use crate::schur::Schur;
 
 /// Vectors side by side.
@@ -79,27 +82,23 @@ impl Operator {
             block.push(block[block.len() - 1] + (pair[1] - pair[0]).pow(2));
         }
         let mut by_node = vec![0.0; w.len()];
-        let pieces = pieces(schur.nodes(), NODES);
-        let ends: Vec<usize> = pieces.iter().map(|p| p.end).collect();
-        let cut = |at: &dyn Fn(usize) -> usize| -> Vec<usize> {
-            std::iter::once(0)
-                .chain(ends.iter().map(|&v| at(v)))
-                .collect()
-        };
+        let nodes = |i: usize| piece(schur.nodes(), NODES, i);
+        let count = schur.nodes().div_ceil(NODES);
         let mut p = vec![0.0; block[schur.nodes()]];
         let mut own = p.clone();
-        let parts: Vec<_> = split_at_offsets(&mut by_node, &cut(&|v| schur.y_start[v] * k1))
-            .into_iter()
-            .zip(split_at_offsets(&mut p, &cut(&|v| block[v])))
-            .zip(split_at_offsets(&mut own, &cut(&|v| block[v])))
-            .zip(&pieces)
-            .collect();
-        let mut sums: Vec<Option<NodeSums>> = vec![None; parts.len()];
-        let parts: Vec<_> = parts.into_iter().zip(sums.iter_mut()).collect();
+        let mut sums: Vec<Option<NodeSums>> = vec![None; count];
+        let parts = (
+            cut(&mut by_node, |i| schur.y_start[nodes(i).start] * k1),
+            (
+                cut(&mut p, |i| block[nodes(i).start]),
+                cut(&mut own, |i| block[nodes(i).start]),
+            ),
+            chunks(&mut sums, 1),
+        );
         system
             .workers
-            .for_each(parts, |_, ((((by_node, p), own), nodes), sums)| {
-                *sums = scale_nodes(system, t, &w, nodes.clone(), by_node, p, own);
+            .for_each(count, parts, |i, (by_node, (p, own), sums)| {
+                sums[0] = scale_nodes(system, t, &w, nodes(i), by_node, p, own);
             });
         let mut complement: Vec<Vec<f64>> = t.iter().map(|t| vec![0.0; t.len()]).collect();
         let mut log_det_p = 0.0;
@@ -112,19 +111,14 @@ impl Operator {
         }
         complement[0] = first_complement(system, t, &l1);
         // back to the order of the levels
-        let borders: Vec<usize> = (0..system.moments.factors[0].n_levels)
-            .step_by(LEVELS)
-            .chain([system.moments.factors[0].n_levels])
-            .collect();
-        let offsets: Vec<usize> = borders
-            .iter()
-            .map(|&j| schur.effect_start[schur.start[j]] * k1)
-            .collect();
+        let levels = system.moments.factors[0].n_levels;
+        let border = |i: usize| (i * LEVELS).min(levels);
+        let start = |i| schur.effect_start[schur.start[border(i)]] * k1;
         system
             .workers
-            .for_each(split_at_offsets(&mut w, &offsets), |piece, out| {
+            .for_each(levels.div_ceil(LEVELS), cut(&mut w, start), |i, out| {
                 let mut at = 0;
-                for entry in schur.start[borders[piece]]..schur.start[borders[piece + 1]] {
+                for entry in schur.start[border(i)]..schur.start[border(i + 1)] {
                     let size = (schur.effect_start[entry + 1] - schur.effect_start[entry]) * k1;
                     let slot = crate::factor::y_slot(schur, entry) * k1;
                     out[at..at + size].copy_from_slice(&by_node[slot..slot + size]);
@@ -155,17 +149,19 @@ impl Operator {
     /// z = W~ x.
     pub fn times(&self, system: &System, x: &[Lane], z: &mut [Lane]) {
         let (schur, k1) = (&system.schur, system.k1());
-        let parts: Vec<&mut [Lane]> = z.chunks_mut(LEVELS * k1).collect();
-        system.workers.for_each(parts, |piece, out| {
-            wide(
-                #[inline(always)]
-                || {
-                    for (i, block) in out.chunks_exact_mut(k1).enumerate() {
-                        self.level_rows(schur, k1, piece * LEVELS + i, x, block);
-                    }
-                },
-            );
-        });
+        let count = z.len().div_ceil(LEVELS * k1);
+        system
+            .workers
+            .for_each(count, chunks(z, LEVELS * k1), |piece, out| {
+                wide(
+                    #[inline(always)]
+                    || {
+                        for (i, block) in out.chunks_exact_mut(k1).enumerate() {
+                            self.level_rows(schur, k1, piece * LEVELS + i, x, block);
+                        }
+                    },
+                );
+            });
     }
 
     /// Rows of W~ x of one level.
@@ -228,26 +224,23 @@ impl Operator {
         f: impl Fn(usize, usize, &mut [Lane]) + Sync + Send,
     ) {
         let schur = &system.schur;
-        let work = pieces(schur.nodes(), NODES);
-        let offsets: Vec<usize> = std::iter::once(0)
-            .chain(work.iter().map(|nodes| schur.offset[nodes.end]))
-            .collect();
-        system
-            .workers
-            .for_each(split_at_offsets(out, &offsets), |piece, out| {
-                wide(
-                    #[inline(always)]
-                    || {
-                        let mut rest = out;
-                        for v in work[piece].clone() {
-                            let k = schur.offset[v + 1] - schur.offset[v];
-                            let (own, later) = rest.split_at_mut(k);
-                            f(v, k, own);
-                            rest = later;
-                        }
-                    },
-                );
-            });
+        let nodes = |i: usize| piece(schur.nodes(), NODES, i);
+        let count = schur.nodes().div_ceil(NODES);
+        let parts = cut(out, |i| schur.offset[nodes(i).start]);
+        system.workers.for_each(count, parts, |i, out| {
+            wide(
+                #[inline(always)]
+                || {
+                    let mut rest = out;
+                    for v in nodes(i) {
+                        let k = schur.offset[v + 1] - schur.offset[v];
+                        let (own, later) = rest.split_at_mut(k);
+                        f(v, k, own);
+                        rest = later;
+                    }
+                },
+            );
+        });
     }
 
     /// Rows of W~'z of one node.
@@ -297,13 +290,14 @@ impl Operator {
     }
 
     /// B <- L^-1 B as far as the first factor goes, and the other rows less W'B: (L_1^-1 B_1, L_P^-1 (B_2 - W'L_1^-1 B_1)).
-    pub fn forward(&self, system: &System, rows: &mut Rows) {
+    pub fn forward<V: DerefMut<Target = [f64]>>(&self, system: &System, rows: &mut Rows<V>) {
         let (k1, m) = (system.k1(), rows.m);
         if m == 0 {
             return;
         }
-        let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
-        system.workers.for_each(parts, |piece, part| {
+        let count = rows.first.len().div_ceil(LEVELS * k1 * m);
+        let parts = chunks(&mut rows.first, LEVELS * k1 * m);
+        system.workers.for_each(count, parts, |piece, part| {
             for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
                 let j = piece * LEVELS + i;
                 small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
@@ -336,8 +330,9 @@ impl Operator {
                 row.iter_mut().zip(lane).for_each(|(x, y)| *x -= y);
             }
         }
-        let parts: Vec<&mut [f64]> = rows.first.chunks_mut(LEVELS * k1 * m).collect();
-        system.workers.for_each(parts, |piece, part| {
+        let count = rows.first.len().div_ceil(LEVELS * k1 * m);
+        let parts = chunks(&mut rows.first, LEVELS * k1 * m);
+        system.workers.for_each(count, parts, |piece, part| {
             for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
                 let j = piece * LEVELS + i;
                 let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];

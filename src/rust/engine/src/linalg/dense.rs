@@ -1,6 +1,8 @@
 //! Products and Cholesky factor of dense matrices of moderate size, on one thread, by faer's kernels; large ones are in
 //! [`super::triangle`].
 
+use std::mem::MaybeUninit;
+
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
@@ -150,23 +152,20 @@ pub fn symmetric_eigenvalues(a: &Matrix) -> Option<Vec<f64>> {
     values.iter().all(|v| v.is_finite()).then_some(values)
 }
 
+/// Bytes of the stack that a factor of moderate size (up to order 1000) takes in the place of allocated ones.
+const ON_STACK: usize = 1 << 13;
+
 /// Cholesky factor in the lower triangle; `false` if not positive definite.
 #[must_use]
 pub(super) fn cholesky_in_place(a: MatMut<'_, f64>) -> bool {
-    let n = a.nrows();
     let params = Spec::default();
-    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(
-        n,
-        Par::Seq,
-        params,
-    ));
     let regularization = llt::factor::LltRegularization::default();
-    llt::factor::cholesky_in_place(
-        a,
-        regularization,
-        Par::Seq,
-        MemStack::new(&mut memory),
-        params,
-    )
-    .is_ok()
+    let needed = llt::factor::cholesky_in_place_scratch::<f64>(a.nrows(), Par::Seq, params);
+    let factorize = |stack: &mut MemStack| {
+        llt::factor::cholesky_in_place(a, regularization, Par::Seq, stack, params).is_ok()
+    };
+    if needed.unaligned_bytes_required() > ON_STACK {
+        return factorize(MemStack::new(&mut MemBuffer::new(needed)));
+    }
+    factorize(MemStack::new(&mut [MaybeUninit::uninit(); ON_STACK]))
 }

@@ -181,6 +181,16 @@ pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
     s
 }
 
+/// The transpose of a column-major matrix with so many rows.
+pub fn transpose(a: &[f64], rows: usize, out: &mut [f64]) {
+    let columns = a.len() / rows.max(1);
+    for (j, column) in a.chunks_exact(rows.max(1)).enumerate() {
+        for (i, value) in column.iter().enumerate() {
+            out[i * columns + j] = *value;
+        }
+    }
+}
+
 /// Inverse of the lower triangular L, strict upper triangle zero.
 #[must_use]
 pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
@@ -190,7 +200,7 @@ pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
 }
 
 /// The same into `inverse`.
-fn write_inverse_of_lower(l: &[f64], k: usize, inverse: &mut [f64]) {
+pub fn write_inverse_of_lower(l: &[f64], k: usize, inverse: &mut [f64]) {
     inverse.fill(0.0);
     for j in 0..k {
         inverse[j * k + j] = 1.0;
@@ -218,6 +228,13 @@ pub fn write_inverse_from_cholesky(l: &[f64], k: usize, li: &mut [f64], out: &mu
 #[must_use]
 pub fn semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64) -> Vec<f64> {
     let mut l = vec![0.0; k * k];
+    write_semidefinite_cholesky(a, k, tolerance, &mut l);
+    l
+}
+
+/// The same into `l`.
+pub fn write_semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64, l: &mut [f64]) {
+    l.fill(0.0);
     let largest = (0..k).map(|i| a[i * k + i]).fold(0.0, f64::max);
     for j in 0..k {
         let mut d = a[j * k + j];
@@ -237,7 +254,6 @@ pub fn semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64) -> Vec<f64> {
             l[j * k + i] = s / d;
         }
     }
-    l
 }
 
 /// Solves A x = b for several right-hand sides in place, by Gaussian elimination with partial pivoting. `false` if A is singular.

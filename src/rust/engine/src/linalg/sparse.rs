@@ -148,11 +148,9 @@ impl Pattern {
     }
 
     /// Numeric factorisation, left-looking: column j of A (on the pattern, in `values`) minus the updates of the columns
-    /// that hold row j. In place; `false` if not positive definite.
+    /// that hold row j. In place, `work` being n zeros; `false` if not positive definite.
     #[must_use]
-    pub fn cholesky(&self, values: &mut [f64], work: &mut Vec<f64>) -> bool {
-        work.clear();
-        work.resize(self.n, 0.0);
+    pub fn cholesky(&self, values: &mut [f64], work: &mut [f64]) -> bool {
         for j in 0..self.n {
             let (start, end) = (self.column_start[j], self.column_start[j + 1]);
             for position in start..end {
@@ -216,12 +214,11 @@ impl Pattern {
     }
 
     /// Entries of (L L')^-1 on the pattern of L, last column first:
-    /// z_ij = delta_ij / l_jj^2 - sum_{k > j, l_kj != 0} z_ik l_kj / l_jj, for i >= j in the pattern of column j.
-    pub fn selected_inverse(&self, values: &[f64], inverse: &mut Vec<f64>, work: &mut Vec<f64>) {
+    /// z_ij = delta_ij / l_jj^2 - sum_{k > j, l_kj != 0} z_ik l_kj / l_jj, for i >= j in the pattern of column j; `work` is n
+    /// zeros.
+    pub fn selected_inverse(&self, values: &[f64], inverse: &mut Vec<f64>, work: &mut [f64]) {
         inverse.clear();
         inverse.resize(self.row.len(), 0.0);
-        work.clear();
-        work.resize(self.n, 0.0);
         for j in (0..self.n).rev() {
             let (start, end) = (self.column_start[j], self.column_start[j + 1]);
             let d = values[start];

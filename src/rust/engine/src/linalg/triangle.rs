@@ -12,7 +12,8 @@ use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::linalg::dense::cholesky_in_place;
-use crate::parallel::{drop_later, pieces, split_at_offsets, Workers};
+use crate::parallel::{drop_later, piece, Workers};
+use crate::parts::{cut, cut_rows};
 
 /// Columns of a strip, at most (but for a node with more effects).
 const TILE: usize = 96;
@@ -86,9 +87,21 @@ impl Layout {
         self.border[s]..self.border[s + 1]
     }
 
-    /// Strips with their columns.
-    fn tiles(&self) -> Vec<Range<usize>> {
-        (0..self.strips()).map(|s| self.columns(s)).collect()
+    /// Strip `s`, of these values.
+    fn strip_mut<'a>(&self, s: usize, values: &'a mut [f64]) -> MatMut<'a, f64> {
+        let columns = self.columns(s);
+        MatMut::from_column_major_slice_mut(values, self.order() - columns.start, columns.len())
+    }
+
+    /// The same for reading.
+    fn strip_of<'a>(&self, s: usize, values: &'a [f64]) -> MatRef<'a, f64> {
+        let columns = self.columns(s);
+        MatRef::from_column_major_slice(values, self.order() - columns.start, columns.len())
+    }
+
+    /// Where values of strip `s` stand.
+    fn values(&self, s: usize) -> Range<usize> {
+        self.start[s]..self.start[s + 1]
     }
 
     /// Where column `j` (or, at the order, the end) stands among the values.
@@ -175,35 +188,13 @@ impl Triangle {
 
     /// Strip `s`: rows from its first column on.
     fn strip(&self, s: usize) -> MatRef<'_, f64> {
-        let columns = self.layout.columns(s);
-        MatRef::from_column_major_slice(
-            &self.data[self.layout.start[s]..self.layout.start[s + 1]],
-            self.order() - columns.start,
-            columns.len(),
-        )
+        self.layout.strip_of(s, &self.data[self.layout.values(s)])
     }
 
     /// Rows `rows` (a strip's columns, or a range that starts with them) of strip `s`, at or below its diagonal tile.
     fn part(&self, s: usize, rows: Range<usize>) -> MatRef<'_, f64> {
         let from = self.layout.border[s];
         self.strip(s).subrows(rows.start - from, rows.len())
-    }
-
-    /// All strips for writing.
-    fn strips_mut(&mut self) -> Vec<MatMut<'_, f64>> {
-        let layout = &self.layout;
-        split_at_offsets(&mut self.data, &layout.start)
-            .into_iter()
-            .enumerate()
-            .map(|(s, values)| {
-                let columns = layout.columns(s);
-                MatMut::from_column_major_slice_mut(
-                    values,
-                    layout.order() - columns.start,
-                    columns.len(),
-                )
-            })
-            .collect()
     }
 
     /// Tile (i, j) of the symmetric matrix.
@@ -223,8 +214,9 @@ impl Triangle {
 
     /// Makes the diagonal tiles symmetric.
     pub fn mirror(&mut self) {
-        for mut strip in self.strips_mut() {
-            mirror(strip.as_mut());
+        let layout = &self.layout;
+        for s in 0..layout.strips() {
+            mirror(layout.strip_mut(s, &mut self.data[layout.values(s)]));
         }
     }
 
@@ -259,17 +251,19 @@ impl Triangle {
     /// panel solve, symmetric update.
     #[must_use]
     pub fn cholesky(&mut self, workers: &Workers) -> bool {
-        let layout = Arc::clone(&self.layout);
-        let tiles = layout.tiles();
-        let mut strips = self.strips_mut();
-        for s in 0..tiles.len() {
-            let (done, later) = strips.split_at_mut(s + 1);
-            let (mut diagonal, mut panel) = done[s].as_mut().split_at_row_mut(tiles[s].len());
+        let layout = &*self.layout;
+        for s in 0..layout.strips() {
+            let (own, end) = (layout.columns(s), layout.start[s + 1]);
+            let (done, later) = self.data.split_at_mut(end);
+            let strip = layout.strip_mut(s, &mut done[layout.start[s]..]);
+            let (mut diagonal, mut panel) = strip.split_at_row_mut(own.len());
             if !cholesky_in_place(diagonal.as_mut()) {
                 return false;
             }
             let l = diagonal.as_ref();
-            workers.for_each(split_rows(panel.as_mut(), &tiles[s + 1..]), |_, tile| {
+            let count = layout.strips() - s - 1;
+            let rows = move |i| layout.border[s + 1 + i] - own.end;
+            workers.for_each(count, cut_rows(panel.as_mut(), rows), |_, tile| {
                 // X L' = B, that is L X' = B'
                 triangular_solve::solve_lower_triangular_in_place(
                     l,
@@ -278,10 +272,11 @@ impl Triangle {
                 );
             });
             let panel = panel.as_ref();
-            let first = tiles[s].end;
-            let targets: Vec<MatMut<'_, f64>> = later.iter_mut().map(|m| m.as_mut()).collect();
-            workers.for_each(targets, |i, strip| {
-                let columns = &tiles[s + 1 + i];
+            let first = own.end;
+            let strips = cut(later, move |i| layout.start[s + 1 + i] - end);
+            workers.for_each(count, strips, |i, values| {
+                let columns = layout.columns(s + 1 + i);
+                let strip = layout.strip_mut(s + 1 + i, values);
                 let (top, bottom) = strip.split_at_row_mut(columns.len());
                 let own = panel.subrows(columns.start - first, columns.len());
                 triangular::matmul(
@@ -348,19 +343,20 @@ impl Triangle {
 
     /// (L L')^-1 of this factor L into `out` (symmetric). First L^-1, strip by strip; then L^-T L^-1, strip after strip in
     /// place, which needs a copy of one strip only.
-    pub fn inverse_of_product(&self, scratch: &mut Vec<f64>, out: &mut Self, workers: &Workers) {
+    pub fn inverse_of_product(&self, out: &mut Self, workers: &Workers) {
         let n = self.order();
         if !Arc::ptr_eq(&out.layout, &self.layout) {
             out.layout = Arc::clone(&self.layout);
         }
         out.data.resize(self.data.len(), 0.0);
-        let tiles = self.layout.tiles();
-        let mut strips = out.strips_mut();
-        let targets: Vec<MatMut<'_, f64>> = strips.iter_mut().map(|m| m.as_mut()).collect();
-        workers.for_each(targets, |s, strip| {
-            let (mut top, mut below) = strip.split_at_row_mut(tiles[s].len());
+        let layout = &*self.layout;
+        let count = layout.strips();
+        let strips = cut(&mut out.data, |s| layout.start[s]);
+        workers.for_each(count, strips, |s, values| {
+            let width = layout.columns(s).len();
+            let (mut top, mut below) = layout.strip_mut(s, values).split_at_row_mut(width);
             top.as_mut().fill(0.0);
-            let (l, panel) = self.strip(s).split_at_row(tiles[s].len());
+            let (l, panel) = self.strip(s).split_at_row(width);
             triangular_inverse::invert_lower_triangular(top.as_mut(), l, Par::Seq);
             matmul(
                 below.as_mut(),
@@ -370,29 +366,34 @@ impl Triangle {
                 -1.0,
                 Par::Seq,
             );
-            for (t, tile) in tiles.iter().enumerate().skip(s + 1) {
-                let (mut own, rest) = below.split_at_row_mut(tile.len());
-                let (l, panel) = self.strip(t).split_at_row(tile.len());
+            for t in s + 1..count {
+                let height = layout.columns(t).len();
+                let (mut own, rest) = below.split_at_row_mut(height);
+                let (l, panel) = self.strip(t).split_at_row(height);
                 triangular_solve::solve_lower_triangular_in_place(l, own.as_mut(), Par::Seq);
                 below = rest;
                 subtract_product(below.as_mut(), panel, own.as_ref(), workers);
             }
         });
-        for s in 0..tiles.len() {
-            let (done, later) = strips.split_at_mut(s + 1);
-            let width = tiles[s].len();
-            let height = n - tiles[s].start;
-            scratch.resize((height * width).max(scratch.len()), 0.0);
-            let mut copy =
-                MatMut::from_column_major_slice_mut(&mut scratch[..height * width], height, width);
-            copy.copy_from(done[s].as_ref());
-            let copy = copy.as_ref();
-            let later: Vec<MatRef<'_, f64>> = later.iter().map(|m| m.as_ref()).collect();
+        for s in 0..count {
+            let end = layout.start[s + 1];
+            let (done, later) = out.data.split_at_mut(end);
+            let (done, later) = (&mut done[layout.start[s]..], &*later);
+            let first = layout.columns(s).start;
+            let copy = workers.copy(done);
+            let copy = layout.strip_of(s, &copy);
+            let strip = layout.strip_mut(s, done);
+            let rows = move |i| layout.border[s + i] - first;
             // tile t of this strip: sum over rows m >= t of (L^-1)[m, t]' (L^-1)[m, s]
-            workers.for_each(split_rows(done[s].as_mut(), &tiles[s..]), |i, mut tile| {
-                let rows = &tiles[s + i];
-                let left = if i == 0 { copy } else { later[i - 1] };
-                let right = copy.subrows(rows.start - tiles[s].start, n - rows.start);
+            workers.for_each(count - s, cut_rows(strip, rows), |i, mut tile| {
+                let rows = layout.columns(s + i);
+                let left = if i == 0 {
+                    copy
+                } else {
+                    let values = layout.values(s + i);
+                    layout.strip_of(s + i, &later[values.start - end..values.end - end])
+                };
+                let right = copy.subrows(rows.start - first, n - rows.start);
                 let (top, below) = left.split_at_row(rows.len());
                 triangular::matmul(
                     tile.as_mut(),
@@ -405,8 +406,9 @@ impl Triangle {
                     1.0,
                     Par::Seq,
                 );
-                for inner in pieces(n - rows.end, ROWS_AT_ONCE) {
+                for from in (0..n - rows.end).step_by(ROWS_AT_ONCE) {
                     workers.check();
+                    let inner = from..(from + ROWS_AT_ONCE).min(n - rows.end);
                     matmul(
                         tile.as_mut(),
                         Accum::Add,
@@ -436,22 +438,25 @@ impl Triangle {
         let a = MatRef::from_row_major_slice(a, m, n);
         let b = MatRef::from_row_major_slice(b, m, n);
         let width = (n / 8).clamp(16, TILE);
-        let mut parts: Vec<(usize, MatMut<'_, f64>)> = Vec::new();
-        for (strip, columns) in self.strips_mut_with_columns() {
-            let mut rest = strip;
-            let mut from = columns.start;
-            while from < columns.end {
-                let (own, later) = rest.split_at_col_mut(width.min(columns.end - from));
-                let end = from + own.ncols();
-                parts.push((from, own.split_at_row_mut(from - columns.start).1));
-                rest = later;
-                from = end;
+        let layout = &*self.layout;
+        // so many columns of a strip at a time; narrow strips have fewer such pieces, and then empty ones
+        let widest = (0..layout.strips()).map(|s| layout.columns(s).len()).max();
+        let shares = widest.unwrap_or(0).div_ceil(width);
+        let columns = move |i: usize| {
+            let own = layout.columns(i / shares);
+            own.start + piece(own.len(), width, i % shares).start
+        };
+        let count = layout.strips() * shares;
+        let start = move |i| layout.column_start(if i == count { n } else { columns(i) });
+        workers.for_each(count, cut(&mut self.data, start), |i, values| {
+            if values.is_empty() {
+                return;
             }
-        }
-        workers.for_each(parts, |_, (from, target)| {
-            let width = target.ncols();
+            let (top, from) = (layout.columns(i / shares).start, columns(i));
+            let width = values.len() / (n - top);
+            let target = MatMut::from_column_major_slice_mut(values, n - top, width);
             matmul(
-                target,
+                target.split_at_row_mut(from - top).1,
                 Accum::Add,
                 a.subcols(from, n - from).transpose(),
                 b.subcols(from, width),
@@ -459,11 +464,6 @@ impl Triangle {
                 Par::Seq,
             );
         });
-    }
-
-    fn strips_mut_with_columns(&mut self) -> Vec<(MatMut<'_, f64>, Range<usize>)> {
-        let tiles = self.layout.tiles();
-        self.strips_mut().into_iter().zip(tiles).collect()
     }
 
     /// out (row-major m x order) = A S for row-major A (m x order) and this symmetric S.
@@ -531,8 +531,9 @@ fn subtract_product(
     b: MatRef<'_, f64>,
     workers: &Workers,
 ) {
-    for rows in pieces(c.nrows(), ROWS_AT_ONCE) {
+    for from in (0..c.nrows()).step_by(ROWS_AT_ONCE) {
         workers.check();
+        let rows = from..(from + ROWS_AT_ONCE).min(c.nrows());
         matmul(
             c.as_mut().subrows_mut(rows.start, rows.len()),
             Accum::Add,
@@ -551,14 +552,4 @@ fn mirror(mut a: MatMut<'_, f64>) {
             a[(j, i)] = a[(i, j)];
         }
     }
-}
-
-fn split_rows<'a>(mut a: MatMut<'a, f64>, tiles: &[Range<usize>]) -> Vec<MatMut<'a, f64>> {
-    let mut parts = Vec::with_capacity(tiles.len());
-    for tile in tiles {
-        let (head, tail) = a.split_at_row_mut(tile.len());
-        parts.push(head);
-        a = tail;
-    }
-    parts
 }

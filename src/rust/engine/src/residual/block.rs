@@ -177,7 +177,7 @@ impl Dense {
                 return None;
             }
             let mut r = Triangle::default();
-            l.inverse_of_product(&mut Vec::new(), &mut r, workers);
+            l.inverse_of_product(&mut r, workers);
             l.into_square(&mut c.data);
             inverse = Matrix::zeros(m, m);
             r.gather(0..m, &mut inverse.data);

@@ -2,7 +2,8 @@
 
 use super::block::Block;
 use super::Residual;
-use crate::parallel::{split_at_offsets, Workers};
+use crate::parallel::Workers;
+use crate::parts::cut;
 
 /// R = D C D at one point: C^-1 of each pattern and D^-1.
 #[derive(Debug, Clone)]
@@ -221,10 +222,9 @@ impl Whitening {
             return;
         }
         let layout = &residual.layout;
-        let mut borders: Vec<usize> = vec![0];
-        borders.extend(layout.pieces.iter().map(|p| layout.offsets[p.end] * c));
-        let parts = split_at_offsets(out, &borders);
-        workers.for_each(parts, |piece, mut part| {
+        let count = layout.pieces.len();
+        let parts = cut(out, |i| layout.offsets[layout.pieces[i].start] * c);
+        workers.for_each(count, parts, |piece, mut part| {
             let mut scratch = Vec::new();
             for g in layout.pieces[piece].clone() {
                 let (own, rest) = part.split_at_mut(layout.group(g).len() * c);
