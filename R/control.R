@@ -13,9 +13,10 @@
 #'   for any number of threads. Never more than 2 under `R CMD check`.
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
-#'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows on stderr how far it is
-#'   (evaluations, criterion, largest scaled gradient), in interactive sessions and where `verbose`
-#'   is 1; `options(ferrolmm.progress = FALSE)` never, a number: after so many seconds.
+#'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows how far it is
+#'   (evaluations, criterion, largest scaled gradient) in a progress bar, in interactive sessions
+#'   and where `verbose` is 1; `options(ferrolmm.progress = FALSE)` never, a number: after so many
+#'   seconds.
 #' @param time_limit (`numeric(1)`)\cr seconds after which the optimiser stops where it is, with a
 #'   warning: estimates are those of the best point so far, with the status `"time-limit"` in place
 #'   of a certificate. Asked between evaluations of the criterion: a fit takes at least the time of

@@ -8,7 +8,13 @@
 #' @returns the engine's result, a plain list
 #' @noRd
 engine_fit <- function(model, reml, start, control, optimize = TRUE) {
-  engine_value(rs_fit(model, engine_options(reml, start, control, optimize)))
+  options <- engine_options(reml, start, control, optimize)
+  after <- if (optimize) progress_after(control)
+  if (!is.null(after)) {
+    options$progress <- progress_display(after)
+    on.exit(options$progress$done())
+  }
+  engine_value(rs_fit(model, options))
 }
 
 #' The model as every entry point of the engine takes it
@@ -40,7 +46,7 @@ engine_options <- function(reml, start, control, optimize) {
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,
-    time_limit = if (optimize) control$time_limit, progress = if (optimize) progress_after(control)
+    time_limit = if (optimize) control$time_limit
   )
 }
 

@@ -1,7 +1,6 @@
-/* All the C there is: R's way into the Rust library, a poll for the user's interrupt, and a line on
-   R's stderr. */
+/* All the C there is: R's way into the Rust library, and what R's thread does while the engine works,
+   a poll for the user's interrupt and a call of an R function. */
 #include <Rinternals.h>
-#include <R_ext/Print.h>
 #include <R_ext/Rdynload.h>
 #include <R_ext/Utils.h>
 
@@ -14,21 +13,40 @@ void R_init_ferrolmm(DllInfo *dll)
     R_useDynamicSymbols(dll, FALSE);
 }
 
+/* What leaves R code by longjmp must never cross Rust's frames: R_ToplevelExec ends the jump here and
+   says that it happened. */
+
 static void check_interrupt(void *unused)
 {
     (void) unused;
     R_CheckUserInterrupt();
 }
 
-/* R_CheckUserInterrupt leaves by longjmp, which must never cross Rust's frames: R_ToplevelExec
-   ends the jump here and says that it happened. */
 int ferrolmm_interrupt_pending(void)
 {
     return R_ToplevelExec(check_interrupt, NULL) == FALSE;
 }
 
-/* Shows text where R shows messages. */
-void ferrolmm_show(const char *text)
+struct call {
+    SEXP function;
+    const double *numbers;
+    int count;
+};
+
+static void evaluate(void *data)
 {
-    REprintf("%s", text);
+    const struct call *call = data;
+    SEXP argument = PROTECT(Rf_allocVector(REALSXP, call->count));
+    for (int i = 0; i < call->count; i++) {
+        REAL(argument)[i] = call->numbers[i];
+    }
+    Rf_eval(PROTECT(Rf_lang2(call->function, argument)), R_BaseEnv);
+    UNPROTECT(2);
+}
+
+/* Calls an R function of a double vector; whether it returned. */
+int ferrolmm_call(SEXP function, const double *numbers, int count)
+{
+    struct call call = {function, numbers, count};
+    return R_ToplevelExec(evaluate, &call) != FALSE;
 }

@@ -148,11 +148,11 @@ test_that("an iterative fit shows how far it is, whatever thread it works on", {
     lines <- strsplit(text, "\n")[[1L]]
     lines <- lines[nzchar(trimws(lines))]
     expect_match(lines, paste0(line, "|lmm\\(\\): [0-9]+ s, preparing"))
-    counts <- as.integer(sub(paste0(line, ".*"), "\\1", grep(line, lines, value = TRUE)))
+    counts <- as.integer(sub(paste0(".*", line, ".*"), "\\1", grep(line, lines, value = TRUE)))
     expect_gt(length(counts), 0L)
     expect_false(is.unsorted(counts))
     expect_lte(max(counts), fit$certificate$evaluations)
     # and leaves nothing behind
-    expect_match(text, "\n +\n$")
+    expect_match(text, "\n[ \n]*$")
   }
 })

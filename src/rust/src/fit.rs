@@ -229,8 +229,8 @@ pub struct Arguments {
     residual: Option<ResidualArgument>,
     /// What the user chose.
     pub options: Options,
-    /// Seconds after which to show how far the engine is, or `None`: never.
-    pub progress: Option<f64>,
+    /// Shows how far the engine is.
+    pub display: Option<Display>,
 }
 
 impl Arguments {
@@ -258,10 +258,7 @@ impl Arguments {
                 .map(ResidualArgument::new)
                 .transpose()?,
             options: read_options(&chosen)?,
-            progress: chosen
-                .optional("progress")
-                .map(|seconds| convert::double(seconds, "progress"))
-                .transpose()?,
+            display: chosen.optional("progress").map(Display::new).transpose()?,
         })
     }
 
@@ -419,8 +416,13 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
 fn rs_fit(model: Robj, options: Robj) -> Robj {
     answer(|| {
         let mut arguments = Arguments::new(&model, &options)?;
-        let display = Display::new(arguments.progress);
-        arguments.options.progress = display.progress();
+        let display = arguments.display.take();
+        arguments.options.progress = display.as_ref().map(Display::progress);
+        let poll = || {
+            display
+                .as_ref()
+                .map_or_else(interrupt::pending, Display::poll)
+        };
         let data = arguments.borrow()?;
         // R's own vectors, so that nothing of the length of the data is copied
         let mut fitted = convert::new_doubles(data.n());
@@ -429,8 +431,7 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
             fitted: convert::doubles_mut(&mut fitted)?,
             residuals: convert::doubles_mut(&mut residuals)?,
         };
-        let fit = engine::fit_into(&data, &arguments.options, &|| display.poll(), rows)?;
-        drop(display);
+        let fit = engine::fit_into(&data, &arguments.options, &poll, rows)?;
         fit_fields(&fit, fitted, residuals)
     })
 }

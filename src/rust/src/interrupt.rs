@@ -1,15 +1,20 @@
 //! What R's own thread does while the engine works: asks for Ctrl-C, and shows how far the fit is.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_int, CString};
+use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use extendr_api::prelude::*;
+use extendr_api::GetSexp;
 use ferrolmm_engine::Progress;
 
+use crate::condition::Failure;
+use crate::convert::{self, Named};
+
 extern "C" {
-    /// In `entrypoint.c`: `REprintf("%s")`.
-    fn ferrolmm_show(text: *const c_char);
+    /// In `entrypoint.c`: calls an R function (a SEXP) of a double vector inside `R_ToplevelExec`.
+    fn ferrolmm_call(function: *mut c_void, numbers: *const f64, count: c_int) -> c_int;
     /// In `entrypoint.c`: `R_CheckUserInterrupt` inside `R_ToplevelExec`.
     fn ferrolmm_interrupt_pending() -> c_int;
 }
@@ -22,74 +27,58 @@ pub fn pending() -> bool {
     unsafe { ferrolmm_interrupt_pending() != 0 }
 }
 
-/// How often the line is written anew.
+/// How often R is told.
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// A line on stderr about a long fit, written over again and taken away at the end.
+/// How far a long fit is, told to an R function while the engine works.
 pub struct Display {
-    progress: Option<Arc<Progress>>,
+    /// That function, of c(seconds so far, evaluations (0: none yet), criterion, gradient).
+    show: Robj,
+    progress: Arc<Progress>,
     start: Instant,
     next: Cell<Duration>,
-    width: Cell<usize>,
 }
 
 impl Display {
-    /// `after`: seconds until the line appears; `None`: never.
-    pub fn new(after: Option<f64>) -> Self {
-        let after = after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Self {
-            progress: after.map(|_| Arc::default()),
+    /// `given`: list(after = seconds until something is shown, show = function).
+    pub fn new(given: &Robj) -> Result<Self, Failure> {
+        let given = Named::new(given, "progress")?;
+        let after = convert::double(given.field("after")?, "after")?;
+        Ok(Self {
+            show: given.field("show")?.clone(),
+            progress: Arc::default(),
             start: Instant::now(),
-            next: Cell::new(after.unwrap_or_default()),
-            width: Cell::new(0),
-        }
+            next: Cell::new(Duration::try_from_secs_f64(after).unwrap_or(Duration::MAX)),
+        })
     }
 
     /// Where the engine tells how far it is.
-    pub fn progress(&self) -> Option<Arc<Progress>> {
-        self.progress.clone()
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Shows what there is to show; whether the user has asked to stop.
     pub fn poll(&self) -> bool {
-        if let Some(progress) = &self.progress {
-            let elapsed = self.start.elapsed();
-            if elapsed >= self.next.get() {
-                self.next.set(elapsed + REFRESH);
-                self.show(&line(elapsed, progress.get()));
-            }
+        let elapsed = self.start.elapsed();
+        if elapsed < self.next.get() {
+            return pending();
         }
-        pending()
-    }
-
-    fn show(&self, text: &str) {
-        let width = self.width.replace(text.len());
-        // no interior zero byte: the text is made of numbers and words
-        if let Ok(text) = CString::new(format!("\r{text:<width$}")) {
-            // SAFETY: R's thread; a string that ends with a zero byte and is only read.
-            unsafe { ferrolmm_show(text.as_ptr()) };
-        }
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        if self.width.get() > 0 {
-            self.show("");
-            self.show("");
-        }
-    }
-}
-
-fn line(elapsed: Duration, at: Option<(usize, f64, f64)>) -> String {
-    let seconds = elapsed.as_secs();
-    match at {
-        None => format!("lmm(): {seconds} s, preparing"),
-        Some((evaluations, criterion, gradient)) => {
-            let plural = if evaluations == 1 { "" } else { "s" };
-            format!(
-                "lmm(): {seconds} s, {evaluations} evaluation{plural}, criterion {criterion:.3}, scaled gradient {gradient:.1e}"
-            )
-        }
+        let (evaluations, criterion, gradient) =
+            self.progress.get().unwrap_or((0, f64::NAN, f64::NAN));
+        let at = [
+            elapsed.as_secs_f64(),
+            evaluations as f64,
+            criterion,
+            gradient,
+        ];
+        // SAFETY: R's thread; four numbers that are only read; the function is protected as long as
+        // this lives. R code runs, but whatever leaves it by a longjmp ends at the shim's
+        // R_ToplevelExec: the user's interrupt, since the function catches errors.
+        let returned = unsafe {
+            let function = self.show.get().cast::<c_void>();
+            ferrolmm_call(function, at.as_ptr(), at.len() as c_int)
+        };
+        self.next.set(self.start.elapsed() + REFRESH);
+        returned == 0 || pending()
     }
 }
