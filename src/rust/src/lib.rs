@@ -10,8 +10,8 @@
 //! * Errors cross as values. extendr-api 0.9.0 hands the text of an `Err` or a panic to
 //!   `Rf_error` as its *format*, so that a `%` in it would end the R session.
 //! * A panic is a bug of ours: it is caught here, in every entry point, and reported as one.
-//! * No longjmp crosses a Rust frame: the user's interrupt is polled through a C shim
-//!   ([`interrupt`]).
+//! * No longjmp crosses a Rust frame: the user's interrupt is polled, and progress shown by R code,
+//!   through C shims in which jumps end ([`interrupt`]).
 
 use extendr_api::prelude::*;
 

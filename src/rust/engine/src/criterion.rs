@@ -111,7 +111,6 @@ struct Spare {
     solution: Solution,
     derivatives: Derivatives,
     exact: Vec<f64>,
-    t: Vec<Vec<f64>>,
     phis: Vec<SchurFactor>,
     coarse: Beside,
 }
@@ -812,10 +811,8 @@ impl Objective for Criterion<'_> {
         let mut previous = self.factor.take().unwrap_or_default();
         let room = std::mem::take(&mut previous.t);
         let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, room);
-        let actual = changed.then(|| {
-            let kept = || std::mem::take(&mut self.spare.t);
-            parameters.factors(x, previous.actual.take().unwrap_or_else(kept))
-        });
+        let actual =
+            changed.then(|| parameters.factors(x, previous.actual.take().unwrap_or_default()));
         let latest = self.latest.take();
         // estimates take no room
         if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {

@@ -239,15 +239,9 @@ impl Factor {
         if m == 0 {
             return;
         }
-        let parts = chunks(&mut b.first, LEVELS * k1 * m);
-        system
-            .workers
-            .for_each(level_pieces(system), parts, |piece, rows| {
-                for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
-                    let j = piece * LEVELS + i;
-                    small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
-                }
-            });
+        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+            small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+        });
         if schur.q2 == 0 {
             return;
         }
@@ -285,32 +279,20 @@ impl Factor {
         if m == 0 {
             return;
         }
-        let parts = chunks(&mut b.first, LEVELS * k1 * m);
-        system
-            .workers
-            .for_each(level_pieces(system), parts, |piece, rows| {
-                for (i, block) in rows.chunks_exact_mut(k1 * m).enumerate() {
-                    let j = piece * LEVELS + i;
-                    for e in
-                        schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]]
-                    {
-                        let row = schur.effect_row[e] as usize;
-                        let source = &rest[row * m..(row + 1) * m];
-                        for (c, target) in self.w[e * k1..(e + 1) * k1]
-                            .iter()
-                            .zip(block.chunks_exact_mut(m))
-                        {
-                            target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
-                        }
-                    }
-                    small::solve_lower_transposed_rows(
-                        &self.l1[j * k1 * k1..(j + 1) * k1 * k1],
-                        k1,
-                        block,
-                        m,
-                    );
+        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                let row = schur.effect_row[e] as usize;
+                let source = &rest[row * m..(row + 1) * m];
+                for (c, target) in self.w[e * k1..(e + 1) * k1]
+                    .iter()
+                    .zip(block.chunks_exact_mut(m))
+                {
+                    target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
                 }
-            });
+            }
+            let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+            small::solve_lower_transposed_rows(l, k1, block, m);
+        });
     }
 
     /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
@@ -521,6 +503,23 @@ fn level_pieces(system: &System) -> usize {
     system.moments.factors[0].n_levels.div_ceil(LEVELS)
 }
 
+/// Calls `f(j, values of level j)` for each level of the first factor, with `size` values a level.
+fn for_each_level(
+    system: &System,
+    values: &mut [f64],
+    size: usize,
+    f: impl Fn(usize, &mut [f64]) + Sync,
+) {
+    let parts = chunks(values, LEVELS * size);
+    system
+        .workers
+        .for_each(level_pieces(system), parts, |i, part| {
+            for (at, own) in part.chunks_exact_mut(size).enumerate() {
+                f(i * LEVELS + at, own);
+            }
+        });
+}
+
 /// Pieces of work over the nodes.
 fn node_pieces(schur: &Schur) -> usize {
     schur.nodes().div_ceil(NODES)
@@ -597,14 +596,9 @@ pub(crate) fn right_hand_sides(
         }
     };
     let k1 = system.k1();
-    let parts = chunks(&mut rows.first, LEVELS * k1 * m);
-    system
-        .workers
-        .for_each(level_pieces(system), parts, |piece, out| {
-            for (i, block) in out.chunks_exact_mut(k1 * m).enumerate() {
-                scaled(0, piece * LEVELS + i, block);
-            }
-        });
+    for_each_level(system, &mut rows.first, k1 * m, |j, block| {
+        scaled(0, j, block)
+    });
     for (v, &(f, level)) in schur.node.iter().enumerate() {
         scaled(
             f,

@@ -240,11 +240,6 @@ impl Workers {
     pub fn copy(&self, of: &[f64]) -> Room<'_> {
         self.rooms.copy(of)
     }
-
-    /// Gives back to the system all buffers that nobody has at the moment.
-    pub fn clear_rooms(&self) {
-        self.rooms.clear();
-    }
 }
 
 /// Piece `i` of `0..n`, cut into pieces of `size` (the last one shorter).
