@@ -21,6 +21,7 @@
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
 #' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
+#' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |

@@ -188,16 +188,16 @@ drop_aliased <- function(L, object) {
   dropped <- setdiff(seq_len(ncol(L)), kept)
   rows <- which(rowSums(L[, dropped, drop = FALSE] != 0) > 0)
   if (length(rows) > 0L) {
-    x <- fixed_matrix(object$terms, object$frame, object$contrasts)
-    combination <- qr.coef(qr(x[, kept, drop = FALSE]), x[, dropped, drop = FALSE])
-    implied <- L[rows, kept, drop = FALSE] %*% combination
-    given <- L[rows, dropped, drop = FALSE]
-    if (any(abs(given - implied) > 1e-6 * pmax(1, abs(implied)))) {
+    lost <- rows[!is_estimable(L[rows, , drop = FALSE], unestimable_space(object))]
+    if (length(lost) > 0L) {
       ferrolmm_abort(
-        "`L` asks for a combination of coefficients that cannot be estimated.", "argument",
+        paste0("`L` asks for ", if (length(lost) > 1L) "combinations" else "a combination",
+               " of coefficients that cannot be estimated",
+               if (nrow(L) > 1L) paste0(", in row ", toString(lost)), "."),
+        "argument",
         x = paste0("Dropped for want of rank: ",
                    quote_names(names(object$coefficients)[dropped]), "."),
-        rows = rows
+        rows = lost
       )
     }
   }

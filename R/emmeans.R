@@ -40,13 +40,9 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   trms <- of_average_groups(trms)
   frame <- stats::model.frame(trms, grid, na.action = stats::na.pass, xlev = xlev)
   x <- stats::model.matrix(trms, frame, contrasts.arg = object$contrasts)
-  kept <- kept_columns(object)
   coefficients <- inference$object$coefficients
-  nbasis <- if (length(kept) == length(coefficients)) {
-    matrix(NA)
-  } else {
-    unestimable_basis(object)
-  }
+  space <- unestimable_space(object)
+  nbasis <- if (is.null(space)) matrix(NA) else qr.Q(qr(space$null / space$size))
   variance <- if (missing(vcov.)) {
     inference$variance
   } else {
@@ -63,17 +59,4 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     dfargs = list(single = inference$single), misc = list(),
     model.matrix = fixed_model_matrix(object)
   )
-}
-
-#' Combinations of coefficients that the data say nothing of: an orthonormal basis of the null space
-#' of the whole model matrix
-#' @noRd
-unestimable_basis <- function(object) {
-  kept <- kept_columns(object)
-  x <- fixed_matrix(object$terms, object$frame, object$contrasts)
-  dropped <- setdiff(seq_len(ncol(x)), kept)
-  null <- matrix(0, ncol(x), length(dropped))
-  null[kept, ] <- qr.coef(qr(x[, kept, drop = FALSE]), x[, dropped, drop = FALSE])
-  null[cbind(dropped, seq_along(dropped))] <- -1
-  qr.Q(qr(null))
 }

@@ -50,6 +50,12 @@
 #' rows are correlated with those of the fit, not with each other. Where positions in a group are
 #' the order of rows, new rows follow those of the fit. Groups that are new have no observed
 #' residuals.
+#' @section Predictions that cannot be estimated:
+#' Where columns of the fixed effects were dropped for want of rank (an empty cell of two factors,
+#' predictors that are combinations of others), the data determine the mean only of rows that are
+#' combinations of rows of the fit. Others are `NA`, with a warning of class
+#' `ferrolmm_warning_estimable` that counts them; [simulate()][simulate.lmm], standard errors and
+#' intervals do the same. What is estimable does not depend on which columns were dropped.
 #' @references
 #' Henderson, C. R. (1975). Best linear unbiased estimation and prediction under a selection model.
 #' *Biometrics*, 31, 423-447.
@@ -277,16 +283,18 @@ predicted_values <- function(object, rows, parts, random_only) {
   for (i in seq_along(parts)) {
     values <- values + random_part(object, parts[[i]], rows$frame, rows$codes[[i]])
   }
-  if (random_only) values else values + fixed_part(object, rows$frame, rows$offset)
+  if (random_only) values else values + fixed_part(object, rows$frame, rows$offset, !rows$fitted)
 }
 
-#' X beta + offset
+#' X beta + offset; NA in `new` rows of which the fit says nothing
 #' @noRd
-fixed_part <- function(object, frame, offset) {
+fixed_part <- function(object, frame, offset, new = FALSE) {
   kept <- kept_columns(object)
   x <- fixed_matrix(object$terms, frame, object$contrasts)
-  values <- drop(x[, kept, drop = FALSE] %*% unname(object$coefficients[kept]))
-  values <- as.vector(values)
+  values <- as.vector(x[, kept, drop = FALSE] %*% unname(object$coefficients[kept]))
+  if (new && length(kept) < ncol(x)) {
+    values <- estimable_values(object, x, values)
+  }
   if (is.null(offset)) values else values + offset
 }
 

@@ -6,7 +6,8 @@
 #' `newdata` are correlated among each other, not with the rows of the fit). With `re.form` (or
 #' `use.u = TRUE`) random effects are kept at their conditional modes instead: `NULL`, all of them;
 #' `~ (1 | g)`, these, while the others are drawn. Simulations from one seed do not depend on
-#' `nsim`: the first column is always the same.
+#' `nsim`: the first column is always the same. Rows of `newdata` whose mean cannot be estimated are
+#' `NA`, with a warning, see [predict.lmm()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param nsim Number of simulations.
@@ -174,7 +175,7 @@ noise_drawer <- function(object, rows, weights, means) {
   n <- length(rows$names)
   deviation <- object$sigma * sqrt(noise_variances(object, rows, weights, means))
   if (!has_correlation(object)) {
-    return(function() stats::rnorm(n, sd = deviation))
+    return(function() deviation * stats::rnorm(n))
   }
   design <- residual_design(object$residual, frame_with_fitted(object, rows, means))
   check_new_positions(object, rows, design)
