@@ -245,6 +245,10 @@ engine_value <- function(result) {
 engine_remedies <- c(
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
+  numerical = paste(
+    "Variables of very different sizes, or variances many orders of magnitude apart, may be the",
+    "reason: rescale them, or leave out what makes no difference."
+  ),
   not_finite = "Look for products of very large predictors, or rescale them.",
   not_positive_definite = paste(
     "Covariance matrices of levels must have positive eigenvalues: are some levels the same twice,",

@@ -33,6 +33,7 @@ test_that("numbers of groups and rows are told by their names", {
   expect_match(conditionMessage(error), "`Subject`")
   expect_match(conditionMessage(failure_told("residual_start", NULL)), "residual.rho", fixed = TRUE)
   # the others stay as they are
+  expect_match(conditionMessage(failure_told("numerical", NULL)), "rescale")
   expect_match(conditionMessage(failure_told("perfect_fit", NULL)), "exact function")
 })
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::covariance::{Parameters, COARSE, FLOOR};
+use crate::error::EngineError;
 use crate::factor::{Factor, SchurFactor, SelectedInverse, System};
 use crate::gradient::{solve, AtResidual, Derivatives, Here, Point, Solution};
 use crate::hessian;
@@ -20,6 +21,9 @@ use crate::residual_score::{ResidualPoint, ResidualSolution};
 use crate::restriction::Restriction;
 use crate::result::Path;
 use crate::schur::Storage;
+
+/// The step that fails where residual parameters give no matrix.
+pub(crate) const RESIDUAL: &str = "the factorisation of the residual covariance matrix";
 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
@@ -66,6 +70,8 @@ pub struct Criterion<'a> {
     pub evaluations: usize,
     /// Factor at the last point.
     pub factor: Option<Factor>,
+    /// Why there is none.
+    failure: Option<EngineError>,
     /// Solution and derivatives at the last point, once asked for.
     pub latest: Option<Latest>,
     /// Which parameters are held or tied.
@@ -159,6 +165,7 @@ impl<'a> Criterion<'a> {
             precision: None,
             evaluations: 0,
             factor: None,
+            failure: None,
             latest: None,
             restriction: None,
             deadline: None,
@@ -295,6 +302,12 @@ impl<'a> Criterion<'a> {
         } else {
             n
         }
+    }
+
+    /// Why the last evaluation, or what followed it up to `step`, has no result.
+    #[must_use]
+    pub fn failure(&self, step: &'static str) -> EngineError {
+        self.failure.clone().unwrap_or(EngineError::numerical(step))
     }
 
     /// The criterion at a factor.
@@ -593,7 +606,7 @@ impl<'a> Criterion<'a> {
         let room = std::mem::take(&mut self.spare.coarse);
         let mut old = room.factor;
         let actual = old.actual.take().unwrap_or_default();
-        let mut factor = Factor::new(system, coarse, self.center, old)?;
+        let mut factor = Factor::new(system, coarse, self.center, old).ok()?;
         factor.actual = Some(parameters.factors(&self.point, actual));
         let inverse = factor.selected_inverse(system, room.inverse);
         let solution = solve(system, &factor, room.solution);
@@ -806,6 +819,7 @@ impl Objective for Criterion<'_> {
         if self.move_residual(x).is_none() {
             self.factor = None;
             self.latest = None;
+            self.failure = Some(EngineError::numerical(RESIDUAL));
             return None;
         }
         let mut previous = self.factor.take().unwrap_or_default();
@@ -824,17 +838,26 @@ impl Objective for Criterion<'_> {
                 spare.exact = exact;
             }
         }
-        self.factor = match &mut self.estimator {
+        let found = match &mut self.estimator {
             Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
             None => Factor::new(self.system(), t, self.center, previous),
         };
-        if let Some(factor) = &mut self.factor {
-            factor.actual = actual;
+        let mut factor = match found {
+            Ok(factor) => factor,
+            Err(error) => {
+                self.failure = Some(error);
+                return None;
+            }
+        };
+        factor.actual = actual;
+        let value = self.at(&factor);
+        self.factor = Some(factor);
+        if !value.is_finite() {
+            self.failure = Some(EngineError::numerical("the criterion"));
+            return None;
         }
-        self.factor
-            .as_ref()
-            .map(|factor| self.at(factor))
-            .filter(|f| f.is_finite())
+        self.failure = None;
+        Some(value)
     }
 
     fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {

@@ -30,6 +30,12 @@ pub enum EngineError {
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
+    /// A matrix that is positive definite by its definition is not so in floating point, or a number is not finite.
+    #[error("{step} broke down numerically: rounding errors outweigh what is computed")]
+    Numerical {
+        /// What was being computed.
+        step: &'static str,
+    },
     /// A known covariance or precision matrix of levels is not positive definite.
     #[error(
         "the known covariance or precision matrix of a grouping factor is not positive definite"
@@ -108,6 +114,12 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// A step that failed in floating point.
+    #[must_use]
+    pub const fn numerical(step: &'static str) -> Self {
+        Self::Numerical { step }
+    }
+
     /// Machine-readable class, the suffix of the R condition class `ferrolmm_error_<class>`.
     #[must_use]
     pub fn class(&self) -> &'static str {
@@ -116,6 +128,7 @@ impl EngineError {
             Self::NotFinite { .. } => "not_finite",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
+            Self::Numerical { .. } => "numerical",
             Self::NotPositiveDefinite { .. } => "not_positive_definite",
             Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",

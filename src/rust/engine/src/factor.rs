@@ -7,6 +7,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::error::EngineError;
 use crate::fixed_basis::accumulate_gram;
 use crate::linalg::dense;
 use crate::linalg::small;
@@ -22,6 +23,12 @@ pub const LEVELS: usize = 1024;
 
 /// Nodes of the Schur complement in one piece of work.
 pub const NODES: usize = 16;
+
+/// What a factorisation that breaks down was of.
+const FIRST: &str =
+    "the factorisation of the equations of the random effects of the largest grouping factor";
+const COMPLEMENT: &str = "the factorisation of the equations of the random effects";
+const FIXED: &str = "the factorisation of the equations of the fixed effects";
 
 /// Everything that does not change between evaluations.
 #[derive(Debug)]
@@ -128,16 +135,24 @@ impl System {
 
 impl Factor {
     /// Factorises at the given T, in the room of an old factor; `center` holds b_0 per factor (internal basis) or empty vectors.
-    /// `None` if M is not positive definite in floating point or the residual sum of squares vanishes.
-    #[must_use]
-    pub fn new(system: &System, t: Vec<Vec<f64>>, center: &[Vec<f64>], old: Self) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where the
+    /// residual sum of squares vanishes.
+    pub fn new(
+        system: &System,
+        t: Vec<Vec<f64>>,
+        center: &[Vec<f64>],
+        old: Self,
+    ) -> Result<Self, EngineError> {
         // one that was given up has no room
         let has_room = match &old.s {
             SchurFactor::Dense(s) => s.order() == system.schur.q2,
             SchurFactor::Sparse(values) => !values.is_empty(),
         };
         let shift = shifts(system, &t, center, old.shift);
-        let (l1, w, log_det_1) = eliminate_first(system, &t, old.l1, old.w)?;
+        let (l1, w, log_det_1) =
+            eliminate_first(system, &t, old.l1, old.w).ok_or(EngineError::numerical(FIRST))?;
         let mut factor = Self {
             rzx: right_hand_sides(system, &t, &shift, old.rzx),
             t,
@@ -156,12 +171,14 @@ impl Factor {
             shift,
             actual: None,
         };
-        factor.log_det_m += factor.factorize_schur(system)?;
+        factor.log_det_m += factor
+            .factorize_schur(system)
+            .ok_or(EngineError::numerical(COMPLEMENT))?;
         let mut rzx = std::mem::take(&mut factor.rzx);
         factor.forward(system, &mut rzx);
         factor.rzx = rzx;
         factor.border(system)?;
-        Some(factor)
+        Ok(factor)
     }
 
     /// What is left where the complement is not factorised: no solves, `rzx` without rows; determinants are to be set.
@@ -296,13 +313,17 @@ impl Factor {
     }
 
     /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
-    fn border(&mut self, system: &System) -> Option<()> {
+    fn border(&mut self, system: &System) -> Result<(), EngineError> {
         let taken = gram(system, &self.rzx);
         self.border_with(system, &taken)
     }
 
     /// The same with `taken` = [Q r]'Z Lambda M^-1 Lambda'Z'[Q r], lower triangle.
-    pub(crate) fn border_with(&mut self, system: &System, taken: &[f64]) -> Option<()> {
+    pub(crate) fn border_with(
+        &mut self,
+        system: &System,
+        taken: &[f64],
+    ) -> Result<(), EngineError> {
         let p1 = self.rzx.m;
         let mut xx = std::mem::take(&mut self.lx);
         xx.clone_from(&system.moments.xx);
@@ -320,12 +341,27 @@ impl Factor {
             small::cholesky(&mut xx, p1)
         };
         if !positive {
-            return None;
+            return Err(self.why_not_positive(system, taken));
         }
         self.pwrss = xx[p1 * p1 - 1].powi(2);
         self.log_det_x = 2.0 * (0..p1 - 1).map(|j| xx[j * p1 + j].ln()).sum::<f64>();
         self.lx = xx;
-        Some(())
+        Ok(())
+    }
+
+    /// Whether it is the fixed effects' part of [Q r]'V^-1[Q r] that is not positive, or what they leave of the response.
+    fn why_not_positive(&self, system: &System, taken: &[f64]) -> EngineError {
+        let p1 = self.rzx.m;
+        let p = p1 - 1;
+        let mut xx: Vec<f64> = (0..p * p)
+            .map(|e| (e / p) * p1 + e % p)
+            .map(|e| system.moments.xx[e] - taken[e])
+            .collect();
+        if self.total.is_finite() && small::cholesky(&mut xx, p) {
+            EngineError::PerfectFit
+        } else {
+            EngineError::numerical(FIXED)
+        }
     }
 
     /// M^-1 on the pattern that the gradient needs, in the room of an old one.
@@ -802,7 +838,7 @@ fn own_column(
         }
         let prior = &system.moments.pairs[source.pair as usize].prior;
         if let Some(q) = prior.get(source.entry) {
-            column[schur.offset[l] + a] += q;
+            column[schur.offset[l] + a - first] += q;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
-use crate::criterion::Criterion;
+use crate::criterion::{Criterion, RESIDUAL};
 use crate::error::EngineError;
 use crate::factor::{Factor, SelectedInverse, System};
 use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
@@ -36,6 +36,12 @@ const RECENTER: f64 = 1e-6;
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
 const EXACT: f64 = 1e-22;
+
+/// Largest value of a parameter that a start may have.
+const LARGEST: f64 = 1e100;
+
+/// What may fail in floating point.
+const OPTIMUM: &str = "the evaluation at the optimum";
 
 /// Rows from which single steps may take long enough to be interrupted within.
 const LONG: usize = 20_000;
@@ -136,7 +142,7 @@ impl Prepared {
             let whitening = part
                 .model
                 .at_with(phi, &workers)
-                .ok_or(EngineError::PerfectFit)?;
+                .ok_or(EngineError::numerical(RESIDUAL))?;
             self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
         } else {
             self.system.moments = Moments::new(
@@ -321,14 +327,14 @@ pub(crate) fn fit_planned(
         if !criterion.is_at(&theta) {
             let _ = criterion.value(&theta);
         }
-        let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        let lost = |criterion: &Criterion<'_>| criterion.failure(OPTIMUM);
+        let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
         if factor.pwrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
         }
-        let lost = factor.pwrss < RECENTER * factor.total;
-        if lost && rounds < 3 {
-            let solution = criterion.solution().ok_or(EngineError::PerfectFit)?;
-            let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        if factor.pwrss < RECENTER * factor.total && rounds < 3 {
+            let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
+            let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
             let moved = new_center(&prepared, factor, &solution);
             drop(criterion);
             prepared.recentre(data, moved, &theta)?;
@@ -343,7 +349,7 @@ pub(crate) fn fit_planned(
         } else {
             None
         };
-        let factor = criterion.factor.take().ok_or(EngineError::PerfectFit)?;
+        let factor = criterion.factor.take().ok_or_else(|| lost(&criterion))?;
         let solution = match criterion.latest.take() {
             Some(latest) => latest.solution,
             None => solve(criterion.system(), &factor, Solution::default()),
@@ -399,8 +405,7 @@ fn variances_here(
     let (parameters, unit) = (&prepared.parameters, prepared.unit(&theta));
     let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Vec::new());
     let empty = vec![Vec::new(); prepared.layout.len()];
-    let mut factor =
-        Factor::new(system, t, &empty, Factor::default()).ok_or(EngineError::PerfectFit)?;
+    let mut factor = Factor::new(system, t, &empty, Factor::default())?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
     Ok(prepared
         .bases
@@ -627,9 +632,9 @@ fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, Engine
                 parameters.len()
             )));
         }
-        if raw.iter().any(|v| !v.is_finite()) {
+        if !raw.iter().all(|v| v.abs() <= LARGEST) {
             return Err(EngineError::Dimension(
-                "start holds a value that is not finite".to_owned(),
+                "start holds a value that is not finite, or too large to be squared".to_owned(),
             ));
         }
         let mut theta = theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
@@ -852,7 +857,8 @@ pub(crate) fn optimum(
         max_evaluations: options.max_evaluations,
     };
     let mut x = allowed(criterion, theta);
-    let mut value = first_value(criterion, &mut x)?;
+    let attempts = if options.optimize { 20 } else { 1 };
+    let mut value = first_value(criterion, &mut x, attempts)?;
     if !options.optimize {
         let outcome = Outcome {
             x,
@@ -943,19 +949,23 @@ fn minimize_free(
     outcome
 }
 
-/// The criterion at the start; a start at which it is not defined is drawn towards zero.
-fn first_value(criterion: &mut Criterion<'_>, x: &mut Vec<f64>) -> Result<f64, EngineError> {
+/// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.
+fn first_value(
+    criterion: &mut Criterion<'_>,
+    x: &mut Vec<f64>,
+    attempts: usize,
+) -> Result<f64, EngineError> {
     if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
         return Ok(criterion.at(factor));
     }
-    for _ in 0..20 {
+    for _ in 0..attempts {
         if let Some(value) = criterion.value(x) {
             return Ok(value);
         }
         x.iter_mut().for_each(|v| *v *= 0.1);
         *x = allowed(criterion, x);
     }
-    Err(EngineError::PerfectFit)
+    Err(criterion.failure("the criterion at the start"))
 }
 
 /// The nearest point at which held and tied parameters have their values.

@@ -157,7 +157,7 @@ pub(crate) fn estimated_optimum(
         _ => options.clone(),
     };
     let run = match optimum(criterion, theta, &steps) {
-        Err(EngineError::PerfectFit) if plan == Plan::Walk => {
+        Err(EngineError::PerfectFit | EngineError::Numerical { .. }) if plan == Plan::Walk => {
             let _ = criterion.give_up_estimator();
             return optimum(criterion, theta, options);
         }
@@ -179,16 +179,22 @@ pub(crate) fn estimated_optimum(
 }
 
 /// The exact criterion at the optimum of the estimates.
+const EXACT_VALUE: &str = "the exact criterion at the optimum of its estimate";
+
+/// The same for a run.
 fn with_exact_value(criterion: &mut Criterion<'_>, mut run: Run) -> Result<Run, EngineError> {
     let x = run.outcome.x.clone();
     if !evaluated(criterion, &x) {
         return Ok(run);
     }
     if let Some(estimated) = criterion.give_up_estimator() {
-        run.outcome.value = criterion.value(&x).ok_or(EngineError::PerfectFit)?;
-        criterion
-            .anchor(estimated, false)
-            .ok_or(EngineError::PerfectFit)?;
+        let Some(value) = criterion.value(&x) else {
+            return Err(criterion.failure(EXACT_VALUE));
+        };
+        run.outcome.value = value;
+        if criterion.anchor(estimated, false).is_none() {
+            return Err(criterion.failure(EXACT_VALUE));
+        }
     }
     Ok(run)
 }

@@ -532,6 +532,24 @@ fn response_in_the_span_is_refused() {
 }
 
 #[test]
+fn what_breaks_down_is_no_perfect_fit() {
+    let at = |model: &Model, theta: f64| {
+        let options = Options {
+            start: Some(vec![theta; model.n_theta()]),
+            optimize: false,
+            ..Options::default()
+        };
+        model.fit(&options).map(|fit| fit.criterion)
+    };
+    // effects that only their variances tell apart
+    let error = at(&shapes::sparse_crossed(), 1e60).unwrap_err();
+    assert_eq!(error.class(), "numerical", "{error}");
+    assert!(error.to_string().contains("random effects"), "{error}");
+    let error = at(&shapes::one_intercept(), 1e200).unwrap_err();
+    assert_eq!(error.class(), "dimension", "{error}");
+}
+
+#[test]
 fn no_residual_degrees_of_freedom() {
     let model = Builder::new("saturated", 12, 320)
         .intercept()

@@ -19,6 +19,7 @@
 use std::borrow::Cow;
 
 use super::prediction::{Context, NewRows, Predictions};
+use crate::criterion::RESIDUAL;
 use crate::error::EngineError;
 use crate::fit::Prepared;
 use crate::residual::{self, Residual, Whitening};
@@ -178,7 +179,7 @@ impl<'a> Fitted<'a> {
         let whitening = part
             .model
             .at_with(phi, &prepared.system.workers)
-            .ok_or(EngineError::PerfectFit)?;
+            .ok_or(EngineError::numerical(RESIDUAL))?;
         let solution = part.solution(&prepared.system, context.factor, context.solution);
         let structure = part.model.new_rows(&new.structure, rows.n)?;
         let mut deviation = part.model.scale_at(phi, &structure);

@@ -31,6 +31,9 @@ pub use satterthwaite::Satterthwaite;
 /// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
 const LONG: usize = 20_000;
 
+/// What may fail in floating point.
+const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
+
 /// Smallest standard deviation, relative to the natural one, at which derivatives with respect to variances are
 /// taken: they exist at zero, but dividing by it loses digits.
 const REGULAR: f64 = 1e-4;
@@ -60,7 +63,8 @@ pub fn satterthwaite(
         } else {
             estimated(&prepared, options, &theta, interrupt)?
         };
-        satterthwaite::derivatives(&prepared, &mut criterion, &theta).ok_or(EngineError::PerfectFit)
+        let found = satterthwaite::derivatives(&prepared, &mut criterion, &theta);
+        found.ok_or_else(|| criterion.failure("the derivatives for Satterthwaite's method"))
     })
 }
 
@@ -82,7 +86,7 @@ pub fn kenward_roger(
         if !kenward_roger_general::is_linear(&prepared) {
             let found =
                 kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
-            return found.ok_or(EngineError::PerfectFit);
+            return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));
         }
         if !criterion.exact_cost().is_finite() {
             let order = prepared.system.schur.q2 + prepared.fixed.rank();
@@ -90,7 +94,8 @@ pub fn kenward_roger(
             let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
             return Err(EngineError::TooLarge { order, gigabytes });
         }
-        kenward_roger::adjustment(&prepared, &mut criterion).ok_or(EngineError::PerfectFit)
+        let found = kenward_roger::adjustment(&prepared, &mut criterion);
+        found.ok_or_else(|| criterion.failure(KENWARD_ROGER))
     })
 }
 
@@ -130,7 +135,8 @@ pub fn profile(
         let prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        let factor = criterion.factor.as_ref().ok_or(EngineError::PerfectFit)?;
+        let step = "the criterion at the estimates";
+        let factor = (criterion.factor.as_ref()).ok_or_else(|| criterion.failure(step))?;
         let minimum = criterion.at(factor);
         let known = criterion.known_sigma2();
         let tau = known.unwrap_or(factor.pwrss / criterion.degrees()).ln();
@@ -193,7 +199,8 @@ pub fn leverages(
         let prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        prediction::leverages(data, &prepared, &mut criterion).ok_or(EngineError::PerfectFit)
+        let found = prediction::leverages(data, &prepared, &mut criterion);
+        found.ok_or_else(|| criterion.failure("the leverages"))
     })
 }
 
@@ -252,7 +259,7 @@ fn at<'a>(mut criterion: Criterion<'a>, theta: &[f64]) -> Result<Criterion<'a>, 
     use crate::optimize::Objective;
     match criterion.value(theta) {
         Some(_) => Ok(criterion),
-        None => Err(EngineError::PerfectFit),
+        None => Err(criterion.failure("the criterion at the estimates")),
     }
 }
 

@@ -138,7 +138,9 @@ pub(super) fn variances(
     rows: &NewRows<'_>,
     theta: &[f64],
 ) -> Result<Predictions, EngineError> {
-    let context = Context::new(prepared, criterion).ok_or(EngineError::PerfectFit)?;
+    let Some(context) = Context::new(prepared, criterion) else {
+        return Err(EngineError::numerical("the prediction error variances"));
+    };
     if let Some(residual) = &rows.residual {
         return correlated::predictions(&context, data, rows, residual, theta);
     }

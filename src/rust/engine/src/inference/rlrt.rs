@@ -83,7 +83,8 @@ pub fn variance_spectrum(
         let prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        spectrum(&prepared, &criterion, term).ok_or(EngineError::PerfectFit)
+        spectrum(&prepared, &criterion, term)
+            .ok_or_else(|| criterion.failure("the spectrum of the random effect"))
     })
 }
 

@@ -23,6 +23,7 @@ pub mod pcg;
 use std::ops::DerefMut;
 
 use crate::covariance::Parameters;
+use crate::error::EngineError;
 use crate::factor::{gram, right_hand_sides, shifts, Factor, Rows, System};
 use crate::gradient::{
     apply_directions, kappas, slopes_of_terms, solution_of, term_slopes, with_curvature,
@@ -274,9 +275,10 @@ impl Estimator {
         theta: &[f64],
         t: Vec<Vec<f64>>,
         center: &[Vec<f64>],
-    ) -> Option<Factor> {
+    ) -> Result<Factor, EngineError> {
+        const STEP: &str = "the solution of the mixed-model equations by iteration";
         self.state = None;
-        let operator = Operator::new(system, &t)?;
+        let operator = Operator::new(system, &t).ok_or(EngineError::numerical(STEP))?;
         let shift = shifts(system, &t, center, Vec::new());
         let mut all = right_hand_sides(system, &t, &shift, Rows::default());
         let m = all.m;
@@ -321,7 +323,11 @@ impl Estimator {
             runs,
             pairs,
         });
-        log_det_m.is_finite().then_some(factor)
+        if log_det_m.is_finite() {
+            Ok(factor)
+        } else {
+            Err(EngineError::numerical(STEP))
+        }
     }
 
     /// The second half of a solution: (I - E)^-1 of what [`Operator::forward`] left; returns B'M^-1B, lower triangle.
