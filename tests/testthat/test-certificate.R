@@ -74,3 +74,10 @@ test_that("residual parameters that no group tells of are named", {
   expect_true(all(is.finite(vcov(fit))))
   expect_silent(lmm(distance ~ age, d, residual = ~ ar1h(age | Subject)))
 })
+
+test_that("where no parameter is free there is no smallest eigenvalue", {
+  d <- data.frame(y = c(1, 3, 2, 2, 3, 1), g = gl(3, 2))
+  fit <- suppressMessages(lmm(y ~ 1 + (1 | g), d))
+  expect_identical(unname(fit$theta), 0)
+  expect_identical(fit$certificate$min_eigenvalue, NA_real_)
+})

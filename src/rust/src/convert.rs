@@ -200,6 +200,11 @@ impl Matrix<'_, f64> {
     pub fn to_robj(&self) -> Result<Robj, Failure> {
         self.shape(to_doubles(self.values))
     }
+
+    /// The same, NA where a value is NaN.
+    pub fn to_robj_or_na(&self) -> Result<Robj, Failure> {
+        self.shape(to_doubles_or_na(self.values))
+    }
 }
 
 impl Matrix<'_, i32> {

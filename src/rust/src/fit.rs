@@ -357,7 +357,10 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
         ("monte_carlo", monte_carlo),
         ("message", certificate.message.as_str().into()),
         ("max_gradient", certificate.max_gradient.into()),
-        ("min_eigenvalue", certificate.min_eigenvalue.into()),
+        (
+            "min_eigenvalue",
+            convert::to_doubles_or_na(&[certificate.min_eigenvalue]),
+        ),
         ("gradient", to_doubles(&certificate.gradient)),
         (
             "hessian",

@@ -4,7 +4,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine::many;
 
 use crate::condition::answer;
-use crate::convert::{self, to_doubles, Matrix};
+use crate::convert::{self, Matrix};
 use crate::fit::Arguments;
 use crate::interrupt;
 
@@ -29,17 +29,17 @@ fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj)
         Ok(vec![
             (
                 "theta",
-                Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj()?,
+                Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj_or_na()?,
             ),
             (
                 "phi",
-                Matrix::new(&found.phi, found.phi.len() / m.max(1), m).to_robj()?,
+                Matrix::new(&found.phi, found.phi.len() / m.max(1), m).to_robj_or_na()?,
             ),
             ("beta", columns(&found.beta)),
             ("standard_error", columns(&found.standard_error)),
             ("ddf", columns(&found.ddf)),
-            ("sigma", to_doubles(&found.sigma)),
-            ("criterion", to_doubles(&found.criterion)),
+            ("sigma", columns(&found.sigma)),
+            ("criterion", columns(&found.criterion)),
             ("status", status.into()),
             ("evaluations", convert::to_counts(&found.evaluations)?),
         ])

@@ -1,0 +1,16 @@
+# Everything that a worker needs. `here` is this folder.
+for (file in c("generate", "calls", "oracle", "classify", "checks", "invariance", "deep", "run",
+               "shrink")) {
+  sys.source(file.path(here, paste0(file, ".R")), globalenv())
+}
+suppressPackageStartupMessages(library(ferrolmm))
+suppressWarnings(for (package in c("lme4", "nlme", "emmeans", "car", "lmtest", "Matrix")) {
+  requireNamespace(package, quietly = TRUE)
+})
+options(ferrolmm.progress = FALSE, warn = 1, ferrolmm.threads = 1L, nwarnings = 50L)
+
+make_problem <- function(seed, only = NULL) {
+  p <- generate(seed, only)
+  p$new <- random_new(p)
+  p
+}
