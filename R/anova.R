@@ -28,7 +28,9 @@
 #' @param object A model fitted by [lmm()].
 #' @param ... Other models of the same data, by [lmm()] or by [lm()].
 #' @param type The type of the tests: `"III"`, `"II"` or `"I"`, or a number.
-#' @param ddf The method for the degrees of freedom, see [ddf].
+#' @param ddf The method for the degrees of freedom, see [ddf]. `"lme4"` gives the table of 'lme4':
+#'   each term after those before it, as in type I but in the metric of \eqn{X'V^{-1}X}, without
+#'   p-values.
 #' @param refit Fit models again by ML where their fixed parts differ? Without it, comparing them
 #'   by the restricted likelihood is an error.
 #' @param model.names Names of the models in the table; by default how the arguments were written.
@@ -66,12 +68,17 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
     }
     return(compare_models(c(list(object), unname(others[is_model])), model.names, refit))
   }
-  type <- match_type(type)
+  as_lme4 <- identical(ddf, "lme4")
+  type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
   method <- match_ddf(ddf)
   inference <- ddf_for(object, method)
   heading <- paste0("Type ", type, " Analysis of Variance Table", describe_ddf(method, " with "))
   structure(
-    f_table(inference, term_contrasts(inference$object, type)),
+    f_table(inference, if (as_lme4) {
+      factor_contrasts(object)
+    } else {
+      term_contrasts(inference$object, type)
+    }),
     heading = heading, class = c("anova", "data.frame")
   )
 }
@@ -83,6 +90,19 @@ written_names <- function(written) {
   long <- nchar(names) > 20L
   names[long] <- paste("model", which(long))
   names
+}
+
+#' What lmerTest calls "lme4" is the table of 'lme4', whose tests are sequential
+#' @noRd
+lme4_type <- function(type, by_default) {
+  if (!by_default && match_type(type) != "I") {
+    ferrolmm_abort(
+      paste0("`ddf = \"lme4\"` is the table of 'lme4', which has tests of type I: ",
+             "`type` cannot be ", match_type(type), "."),
+      "argument", i = "With ddf = \"none\" there are tests of each type without p-values."
+    )
+  }
+  "I"
 }
 
 #' @noRd
@@ -133,9 +153,8 @@ term_contrasts <- function(object, type) {
 #' @noRd
 design_cells <- function(object) {
   frame <- object$frame
-  names <- setdiff(variable_columns(object$terms), names(frame)[[1L]])
-  names <- names[names %in% rownames(attr(object$terms, "factors"))]
-  factors <- lapply(names, function(name) .subset2(frame, name))
+  used <- rowSums(attr(object$terms, "factors") > 0L) > 0
+  factors <- lapply(variable_columns(object$terms)[used], function(name) .subset2(frame, name))
   if (length(factors) == 0L || !all(vapply(factors, is_categorical, NA))) {
     return(list(frame = frame, count = 1))
   }
@@ -155,6 +174,16 @@ design_cells <- function(object) {
 sequential_contrasts <- function(x, columns) {
   factor <- unit_triangle(x)
   lapply(columns, function(here) factor[here, , drop = FALSE])
+}
+
+#' The rows of the factor of X'V^-1X, as in the table of 'lme4': sequential in that metric
+#' @noRd
+factor_contrasts <- function(object) {
+  labels <- labels.lmm(object)
+  rx <- unname(build_rx(object))
+  assign <- object$assign[kept_columns(object)]
+  contrasts <- lapply(seq_along(labels), function(j) rx[assign == j, , drop = FALSE])
+  stats::setNames(contrasts, labels)
 }
 
 #' @noRd
@@ -209,10 +238,14 @@ marginal_contrasts <- function(object, frame, x) {
   kept <- kept_columns(object)
   assign <- object$assign[kept]
   recode <- !all(vapply(object$contrasts, identical, NA, "contr.treatment"))
-  treatment <- if (recode) treatment_matrix(object, frame) else list(x = x, assign = assign)
+  treatment <- if (recode) {
+    treatment_matrix(object, frame)
+  } else {
+    list(x = x, assign = assign, keys = fixed_keys(object)[kept])
+  }
   decomposed <- qr(treatment$x, tol = 1e-12)
   indicators <- indicator_matrix(object, frame)
-  functions <- qr.coef(decomposed, indicators)
+  functions <- qr.coef(decomposed, indicators$x)
   functions[abs(functions) < 1e-10] <- 0
   columns <- lapply(seq_along(labels.lmm(object)), function(j) which(treatment$assign == j))
   containing <- containing_terms(object)
@@ -225,7 +258,7 @@ marginal_contrasts <- function(object, frame, x) {
       functions[columns[[j]], ] <- rest
     }
   }
-  written <- functions[, match(colnames(treatment$x), colnames(indicators)), drop = FALSE]
+  written <- functions[, match(treatment$keys, indicators$keys), drop = FALSE]
   if (recode) {
     written <- written %*% qr.coef(decomposed, x)
   }
@@ -243,7 +276,10 @@ treatment_matrix <- function(object, frame) {
   x <- fixed_matrix(object$terms, frame, coding)
   decomposed <- qr(x)
   kept <- sort(decomposed$pivot[seq_len(decomposed$rank)])
-  list(x = x[, kept, drop = FALSE], assign = attr(x, "assign")[kept])
+  list(
+    x = x[, kept, drop = FALSE], assign = attr(x, "assign")[kept],
+    keys = design_keys(object$terms, frame, coding)[kept]
+  )
 }
 
 #' The model matrix with an indicator for each level of each factor in each term
@@ -253,7 +289,10 @@ indicator_matrix <- function(object, frame) {
   pattern <- attr(terms, "factors")
   pattern[pattern > 0L] <- 2L
   attr(terms, "factors") <- pattern
-  fixed_matrix(terms, frame, object$contrasts)
+  list(
+    x = fixed_matrix(terms, frame, object$contrasts),
+    keys = design_keys(terms, frame, object$contrasts)
+  )
 }
 
 # Comparison of models -----------------------------------------------------------------------------

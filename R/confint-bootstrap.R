@@ -15,9 +15,11 @@ confint.bootstrap.lmm <- function(object, parm = NULL, level = 0.95,
   check_level(level)
   names <- statistic_names(object)
   chosen <- if (is.null(parm)) {
-    if (is.null(object$statistic)) which(names != "criterion") else seq_along(names)
+    # without a function the criterion is the last one
+    seq_len(length(names) - is.null(object$statistic))
   } else if (is.character(parm)) {
-    match(parm, names)
+    own <- names(object$t0)
+    match_names(parm, if (is.null(own)) names else own, "parm", "statistic")
   } else {
     seq_along(names)[parm]
   }

@@ -37,14 +37,17 @@ match_profiled <- function(parm, object, names) {
   known <- attr(object, "parameters")
   all <- seq_along(known$old)
   moved <- match(names, names(object)) - 1L
+  groups <- list(
+    theta_ = moved[moved <= attr(object, "n_variance")],
+    beta_ = moved[moved > attr(object, "n_variance")]
+  )
   wanted <- if (is.character(parm)) {
-    unlist(lapply(parm, function(name) {
-      switch(name,
-        theta_ = moved[moved <= attr(object, "n_variance")],
-        beta_ = moved[moved > attr(object, "n_variance")],
-        c(which(known$old == name | known$new == name), NA)[[1L]]
+    c(
+      unlist(groups[names(groups) %in% parm]),
+      match_either(
+        setdiff(parm, names(groups)), known$old, known$new, "parm", known$details
       )
-    }))
+    )
   } else {
     all[parm]
   }
@@ -121,7 +124,7 @@ profile_confidence <- function(object, level, wanted) {
     # a little further than the level, so that the limits are interpolated
     cutoff <- 1.1 * stats::qnorm((1 + level) / 2)
     profiled <- profile_of(object, chosen, cutoff, signames = FALSE, coefficients = FALSE)
-    moved <- match(levels(profiled[[".par"]]), parameter_names(object, FALSE))
+    moved <- match(levels(profiled[[".par"]]), names(profiled)) - 1L
     limits[moved, ] <- confint.profile.lmm(profiled, level = level)
   }
   limits

@@ -83,28 +83,41 @@ parameter_names <- function(object, old) {
   c(random, names(object$phi), if (old) ".sigma" else "sigma", names(object$coefficients))
 }
 
+#' What tells parameters of the same name apart, in the order of [parameter_names()]
+#' @noRd
+parameter_details <- function(object) {
+  random <- unlist(lapply(object$random, function(term) {
+    rep.int(paste0("of (", term$label, ")"), count_theta(term))
+  }))
+  c(
+    random, rep.int("of the residual structure", length(object$phi)),
+    "the residual standard deviation", coefficient_details(object)
+  )
+}
+
 #' @noRd
 which_parameters <- function(parm, names, object) {
   n_random <- length(names) - length(object$coefficients)
-  if (identical(parm, "theta_")) {
-    return(seq_len(n_random))
+  if (is.character(parm)) {
+    groups <- list(theta_ = seq_len(n_random), beta_ = n_random + seq_along(object$coefficients))
+    match_names(
+      setdiff(parm, names(groups)), names, "parm", "parameter", parameter_details(object)
+    )
+    at <- lapply(parm, function(name) {
+      if (is.null(groups[[name]])) match(name, names) else groups[[name]]
+    })
+    return(unlist(at))
   }
-  if (identical(parm, "beta_")) {
-    return(n_random + seq_along(object$coefficients))
-  }
-  found <- if (is.character(parm)) match(parm, names) else seq_along(names)[parm]
-  if (anyNA(found)) {
-    unknown <- if (is.character(parm)) {
-      paste("names", quote_names(parm[is.na(found)]))
-    } else {
-      "points beyond the last parameter"
-    }
+  numbers <- seq_along(names)
+  valid <- is.logical(parm) && !anyNA(parm) && length(parm) == length(names) ||
+    is.numeric(parm) && all(abs(parm) %in% numbers) && (all(parm > 0) || all(parm < 0))
+  if (!valid) {
     ferrolmm_abort(
-      paste0("`parm` ", unknown, "."), "argument",
-      i = paste0("The parameters are ", quote_names(names, 10L), ".")
+      paste0("`parm` must be names or numbers of parameters, from 1 to ", length(names), "."),
+      "argument", i = paste0("The parameters are ", quote_names(names, 10L), ".")
     )
   }
-  found
+  numbers[parm]
 }
 
 #' @noRd

@@ -114,7 +114,7 @@ t_quantile <- function(level, df) {
 #' @noRd
 contrast_matrix <- function(L, rhs, object) {
   if (is.character(L)) {
-    equations <- read_equations(L, names(object$coefficients))
+    equations <- read_equations(L, names(object$coefficients), coefficient_details(object))
     L <- equations$L
     rhs <- equations$rhs
   } else {
@@ -151,7 +151,11 @@ full_contrasts <- function(L, object) {
   if (!named && ncol(L) == p || named && identical(colnames(L), known)) {
     return(L)
   }
-  columns <- if (named) match(colnames(L), known) else if (ncol(L) == length(kept)) kept
+  columns <- if (named && !identical(colnames(L), known[kept])) {
+    match(colnames(L), known)
+  } else if (ncol(L) == length(kept)) {
+    kept
+  }
   if (is.null(columns)) {
     ferrolmm_abort(
       paste0("`L` has ", count_of(ncol(L), "column"), ", the model has ",
@@ -165,6 +169,16 @@ full_contrasts <- function(L, object) {
       return(unname(L))
     }
     abort_unknown_coefficient(unknown, known)
+  }
+  if (named && anyDuplicated(columns)) {
+    ferrolmm_abort(
+      paste0("`L` has more than one column called ",
+             quote_names(unique(colnames(L)[duplicated(colnames(L))])), "."),
+      "argument"
+    )
+  }
+  if (named && !identical(columns, kept)) {
+    check_unambiguous(colnames(L), known, "L", "coefficient", coefficient_details(object))
   }
   full <- matrix(0, nrow(L), p, dimnames = list(rownames(L), NULL))
   full[, columns] <- L
@@ -234,13 +248,14 @@ check_contradiction <- function(hypotheses, inference) {
 #'
 #' Names of coefficients stand for themselves, in backticks or not; the longest match first, so that
 #' `a:b` is not read as `a`.
+#' @param details what tells coefficients of the same name apart.
 #' @noRd
-read_equations <- function(text, known) {
+read_equations <- function(text, known, details = NULL) {
   p <- length(known)
   L <- matrix(0, length(text), p)
   rhs <- numeric(length(text))
   for (i in seq_along(text)) {
-    sides <- strsplit(text[[i]], "=", fixed = TRUE)[[1L]]
+    sides <- strsplit(mark_names(text[[i]], known, details), "=", fixed = TRUE)[[1L]]
     if (length(sides) > 2L) {
       abort_equation(text[[i]], "it has more than one `=`")
     }
@@ -252,6 +267,33 @@ read_equations <- function(text, known) {
   given <- if (is.null(names(text))) character(length(text)) else names(text)
   rownames(L) <- ifelse(nzchar(given), given, text)
   list(L = L, rhs = rhs)
+}
+
+#' Put a mark in place of each name of a coefficient: as it is, then without backticks
+#'
+#' A name that more than one coefficient has is an error where it is used.
+#' @noRd
+mark_names <- function(text, known, details) {
+  bare <- gsub("`", "", known, fixed = TRUE)
+  # what is a number without its backticks stays a number
+  bare[!is.na(suppressWarnings(as.numeric(bare)))] <- ""
+  for (names in list(known, bare)) {
+    if (identical(names, bare)) {
+      text <- gsub("`", "", text, fixed = TRUE)
+    }
+    for (name in unique(names[order(nchar(names), decreasing = TRUE)])) {
+      if (!nzchar(name)) {
+        next
+      }
+      at <- which(names == name)
+      marked <- replace_name(text, name, paste0("\r", at[[1L]], "\r"))
+      if (length(at) > 1L && !identical(marked, text)) {
+        check_unambiguous(name, names, "L", "coefficient", details)
+      }
+      text <- marked
+    }
+  }
+  text
 }
 
 #' Constant and coefficients of one side of an equation
@@ -288,11 +330,7 @@ placeholder <- function(j) sprintf("..b%d", j)
 
 #' @noRd
 parse_side <- function(side, known, text) {
-  marked <- gsub("`", "", side, fixed = TRUE)
-  for (j in order(nchar(known), decreasing = TRUE)) {
-    marked <- replace_name(marked, known[[j]], paste0("\r", j, "\r"))
-  }
-  marked <- gsub("\r([0-9]+)\r", " ..b\\1 ", marked)
+  marked <- gsub("\r([0-9]+)\r", " ..b\\1 ", side)
   expression <- tryCatch(
     parse(text = marked, keep.source = FALSE),
     error = function(e) abort_equation(text, "it cannot be read")
@@ -318,8 +356,8 @@ replace_name <- function(text, name, mark) {
     end <- at + nchar(name)
     before <- substr(text, at - 1L, at - 1L)
     after <- substr(text, end, end)
-    joins <- grepl("[A-Za-z0-9._\r]", before) && grepl("^[A-Za-z0-9._]", name) ||
-      grepl("[A-Za-z0-9._\r]", after) && grepl("[A-Za-z0-9._]$", name)
+    joins <- grepl("[[:alnum:]._\r]", before) && grepl("^[[:alnum:]._]", name) ||
+      grepl("[[:alnum:]._\r]", after) && grepl("[[:alnum:]._]$", name)
     if (!joins) {
       text <- paste0(substr(text, 1L, at - 1L), mark, substring(text, end))
     }

@@ -184,9 +184,10 @@ column_values <- function(column) {
 #' columns of an interaction are all products, those of its first variable running fastest.
 #'
 #' @param coded leave the columns of a factor as list(codes, values), a value for each level?
+#' @param keys name the columns by what they are, for [design_keys()]?
 #' @returns list(columns = list of doubles (NULL is the constant 1), names, assign, contrasts)
 #' @noRd
-design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE) {
+design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE, keys = FALSE) {
   pattern <- attr(terms, "factors")
   variables <- variable_names(attr(terms, "variables")[-1L])
   intercept <- attr(terms, "intercept") == 1L
@@ -207,6 +208,9 @@ design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE) {
       for (i in which(pattern[, j] > 0L)) {
         variable <- .subset2(frame, variables[i])
         own <- code_predictor(variable, labels[i], pattern[i, j], used$matrices[[variables[i]]])
+        if (keys) {
+          own$names <- variable_keys(own$columns, match(variables[i], names(frame)))
+        }
         block <- if (is.null(block)) own else multiply_columns(block, own)
       }
       if (!coded) {

@@ -219,17 +219,14 @@ split_zt <- function(object) {
 #' Model matrices of the terms' left sides, with row names and assign
 #' @noRd
 raw_model_matrices <- function(object) {
+  n <- nobs.lmm(object)
   matrices <- lapply(object$random, function(term) {
-    whole <- stats::model.matrix(
-      stats::as.formula(call("~", term$lhs)), object$frame,
-      contrasts.arg = term$contrasts
-    )
-    if (ncol(whole) == length(term$columns)) {
-      return(whole)
-    }
-    narrowed <- whole[, term$columns, drop = FALSE]
-    attr(narrowed, "assign") <- attr(whole, "assign")[term$columns]
-    attr(narrowed, "contrasts") <- attr(whole, "contrasts")
+    basis <- basis_columns(term$lhs, object$frame, term$contrasts)
+    columns <- term$columns
+    narrowed <- columns_matrix(basis$columns[columns], n)
+    dimnames(narrowed) <- list(row.names(object$frame), basis$names[columns])
+    attr(narrowed, "assign") <- basis$assign[columns]
+    attr(narrowed, "contrasts") <- basis$contrasts
     narrowed
   })
   structure(matrices, names = vapply(object$random, function(term) term$label, ""))

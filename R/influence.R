@@ -82,7 +82,7 @@ deletion_sets <- function(object, groups) {
   name <- "groups"
   if (is.character(groups) && length(groups) == 1L && n > 1L) {
     name <- groups
-    factor <- which(vapply(names(object$flist), same_interaction, NA, name))
+    factor <- find_factor(object, name)
     groups <- if (length(factor) > 0L) object$flist[[factor[[1L]]]] else object$frame[[name]]
     if (is.null(groups)) {
       known <- c(names(object$flist), names(object$frame)[-1L])
@@ -104,6 +104,18 @@ deletion_sets <- function(object, groups) {
     ferrolmm_abort("`groups` has one level only: deleting it leaves nothing.", "argument")
   }
   list(name = name, rows = rows)
+}
+
+#' The grouping factor of a name: as it is called, or an interaction in another order
+#' @noRd
+find_factor <- function(object, name) {
+  exact <- which(names(object$flist) == name)
+  if (length(exact) > 0L) {
+    return(exact)
+  }
+  parts <- strsplit(name, ":", fixed = TRUE)[[1L]]
+  found <- vapply(object$random, function(term) setequal(term$leaves, parts), NA)
+  unique(vapply(object$random[found], `[[`, 1L, "factor"))
 }
 
 #' With correlated residuals whole residual groups can be deleted

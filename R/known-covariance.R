@@ -16,7 +16,7 @@ find_known <- function(bars, data, env, caller) {
       eval(bar$known$expr, if (is.environment(data)) data else as.list(data), env),
       error = function(e) tryCatch(eval(bar$known$expr, caller), error = identity)
     )
-    label <- code_label(bar$known$expr)
+    label <- code_label(bar$known$expr, 500L)
     if (inherits(value, "error")) {
       ferrolmm_abort(
         paste0("`", bar$known$kind, " = ", label, "` could not be evaluated: ",

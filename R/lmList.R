@@ -36,6 +36,7 @@ lmList.lmm <- function(object, data, level = 1L, subset, na.action, pool = TRUE,
   group <- choose_group(object, level, "level")
   inputs <- engine_inputs(object)$fixed
   X <- inputs$X[, !is.na(object$coefficients), drop = FALSE]
+  colnames(X) <- distinct_names(colnames(X))
   fit_each_group(
     X, fixed_response(inputs), precision_weights(object), object$flist[[group]],
     names(object$flist)[[group]]

@@ -55,6 +55,11 @@ coefci.lmm <- function(x, parm = NULL, level = 0.95, vcov. = NULL, df = NULL,
     c(tests$estimate - half, tests$estimate + half),
     ncol = 2L, dimnames = list(names, paste(format(probabilities, trim = TRUE, digits = 3L), "%"))
   )
+  if (is.character(parm)) {
+    parm <- match_names(
+      parm, names, "parm", "coefficient", coefficient_details(x)[kept_columns(x)]
+    )
+  }
   if (is.null(parm)) limits else limits[parm, , drop = FALSE]
 }
 

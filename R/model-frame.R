@@ -21,11 +21,18 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   expressions <- as.list(attr(terms, "variables"))[-1L]
   columns <- evaluate_variables(expressions, data, model$env)
   names(columns) <- variable_names(expressions)
+  if (anyDuplicated(names(columns))) {
+    check_distinct_names(names(columns))
+  }
   n <- NROW(columns[[1L]])
   for (k in seq_along(columns)) {
     check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
   }
   predvars <- safe_predvars(expressions, columns)
+  sources <- variable_sources(
+    c(expressions, if (!is.null(given$offset)) list(given$offset$expr)), data,
+    list(model$env, caller), n
+  )
   for (role in c("weights", "offset")) {
     if (!is.null(given[[role]])) {
       value <- evaluate_argument(given[[role]], role, data, model$env, caller)
@@ -47,7 +54,62 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   attr(terms, "predvars") <- predvars
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
   attr(frame, "terms") <- terms
+  attr(frame, "sources") <- sources
   frame
+}
+
+#' Where the variables of the expressions came from
+#'
+#' What has a value a row must be there in new data; all else that an expression uses (a centre, the
+#' knots of a spline, a function of the user's) is kept as it was in the fit.
+#' @param places environments to look in, after the data.
+#' @returns list(rows = names, constants = named list)
+#' @noRd
+variable_sources <- function(expressions, data, places, n) {
+  rows <- character()
+  constants <- list()
+  for (expression in expressions) {
+    if (is.symbol(expression)) {
+      rows <- c(rows, as.character(expression))
+      next
+    }
+    for (name in variables_of(expression)) {
+      in_data <- is.list(data) && name %in% names(data)
+      value <- if (in_data) .subset2(data, name)
+      for (place in c(if (is.environment(data)) list(data), places)) {
+        if (is.null(value)) value <- get0(name, place)
+      }
+      if (in_data && is.data.frame(data) || is.null(value) || NROW(value) == n && n > 1L) {
+        rows <- c(rows, name)
+      } else {
+        constants[[name]] <- value
+      }
+    }
+    constants <- c(constants, own_functions(expression, places[[1L]]))
+  }
+  list(rows = unique(rows), constants = constants[!duplicated(names(constants))])
+}
+
+#' Functions that an expression calls and that no package has
+#' @noRd
+own_functions <- function(expression, env) {
+  called <- setdiff(all.names(expression), all.vars(expression))
+  found <- list()
+  while (length(called) > 0L && !is_package(env)) {
+    for (name in called) {
+      found[[name]] <- get0(name, env, mode = "function", inherits = FALSE)
+    }
+    called <- setdiff(called, names(found))
+    env <- parent.env(env)
+  }
+  found
+}
+
+#' Is an environment that of a package, attached or its namespace?
+#' @noRd
+is_package <- function(env) {
+  identical(env, emptyenv()) || identical(env, baseenv()) || isNamespace(env) ||
+    startsWith(environmentName(env), "package:")
 }
 
 #' @noRd
@@ -72,18 +134,49 @@ check_data <- function(data) {
 }
 
 #' Name of each variable as model.frame() gives it: symbols as they are, calls deparsed
+#'
+#' Variables that are called as the frame's own columns get backticks.
 #' @noRd
 variable_names <- function(expressions) {
   names <- character(length(expressions))
   for (k in seq_along(expressions)) {
     x <- expressions[[k]]
-    names[[k]] <- if (is.symbol(x)) {
-      as.character(x)
+    names[[k]] <- if (!is.symbol(x)) {
+      deparse_call(x)
+    } else if (startsWith(name <- as.character(x), "(") && name %in% own_columns) {
+      paste0("`", name, "`")
     } else {
-      paste(deparse(x, width.cutoff = 500L), collapse = " ")
+      name
     }
   }
   names
+}
+
+#' Columns of the model frame that are no variables
+#' @noRd
+own_columns <- c("(weights)", "(offset)", "(fitted)")
+
+#' A call as text, the same under any option
+#' @noRd
+deparse_call <- function(x) {
+  if (getOption("scipen") != 0L) {
+    before <- options(scipen = 0L)
+    on.exit(options(before))
+  }
+  paste(deparse(x, width.cutoff = 500L), collapse = " ")
+}
+
+#' Two variables of one name cannot be told apart: the column `log(x)` and the call log(x)
+#' @noRd
+check_distinct_names <- function(names) {
+  twice <- names[duplicated(names)]
+  if (length(twice) > 0L) {
+    ferrolmm_abort(
+      paste0("Two variables of the model are called `", twice[[1L]],
+             "`: a column of this name, and what the expression gives."),
+      "data", variable = twice[[1L]], i = "Rename the column."
+    )
+  }
 }
 
 #' Evaluate variables in the data, then in the formula's environment

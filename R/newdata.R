@@ -4,6 +4,13 @@
 #' @noRd
 check_newdata <- function(newdata) {
   if (is.data.frame(newdata)) {
+    twice <- names(newdata)[duplicated(names(newdata))]
+    if (length(twice) > 0L) {
+      ferrolmm_abort(
+        paste0("`newdata` has duplicate columns called ", quote_names(unique(twice)), "."),
+        "newdata", i = "Rename or remove all but one."
+      )
+    }
     return(as.data.frame(newdata))
   }
   if (is.list(newdata) && length(names(newdata)) == length(newdata)) {
@@ -49,13 +56,9 @@ new_frame <- function(object, newdata, columns) {
 #' One column, checked against the column of the fit
 #' @noRd
 new_column <- function(name, expression, object, newdata) {
-  n <- nobs.lmm(object)
-  check_variables(
-    expression, newdata, environment(full_formula(object)),
-    fitted_rows = setdiff(c(n, n + length(object$na.action)), 1L)
-  )
+  check_new_columns(expression, object, newdata)
   value <- tryCatch(
-    eval(expression, newdata, environment(full_formula(object))),
+    evaluate_new(expression, object, newdata),
     error = function(e) abort_evaluation("variable", name, newdata, e)
   )
   rows <- NROW(value)
@@ -78,15 +81,16 @@ new_column <- function(name, expression, object, newdata) {
   )
 }
 
-#' Variables must be columns of `newdata`, or constants where the formula was written; what has a
-#' value for each row of the fit is no constant
+#' Variables of an expression that new data must have: all but what the fit keeps
 #' @noRd
-check_variables <- function(expression, newdata, env, fitted_rows) {
-  absent <- setdiff(variables_of(expression), names(newdata))
-  constant <- vapply(absent, function(name) {
-    exists(name, envir = env) && !NROW(get(name, envir = env)) %in% fitted_rows
-  }, NA)
-  absent <- absent[!constant]
+needed_columns <- function(expression, object) {
+  setdiff(variables_of(expression), names(attr(object$frame, "sources")$constants))
+}
+
+#' What had a value a row in the fit must be a column
+#' @noRd
+check_new_columns <- function(expression, object, newdata) {
+  absent <- setdiff(needed_columns(expression, object), names(newdata))
   if (length(absent) > 0L) {
     ferrolmm_abort(
       paste0("`newdata` has no column ", quote_names(absent), "."), "newdata",
@@ -94,6 +98,15 @@ check_variables <- function(expression, newdata, env, fitted_rows) {
       i = did_you_mean(absent[[1L]], names(newdata))
     )
   }
+}
+
+#' Evaluate an expression of the fit for new rows; all that is no column keeps its value of the fit
+#' @noRd
+evaluate_new <- function(expression, object, newdata) {
+  home <- list2env(
+    attr(object$frame, "sources")$constants, parent = environment(full_formula(object))
+  )
+  eval(expression, unclass(newdata)[needed_columns(expression, object)], home)
 }
 
 #' Variables of an expression: not the names in `pkg::fun` nor after `$`

@@ -24,8 +24,8 @@ plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
   op <- graphics::par(mfrow = c(ceiling(n / columns), columns), mar = c(3, 4, 2, 1), las = 1L,
                       mgp = c(2.6, 0.7, 0))
   on.exit(graphics::par(op))
-  for (title in names(panels)) {
-    draw_deletions(panels[[title]], title, id.n)
+  for (i in seq_along(panels)) {
+    draw_deletions(panels[[i]], names(panels)[[i]], id.n)
   }
   invisible(as.data.frame(x))
 }
@@ -35,18 +35,13 @@ plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
 influence_panels <- function(x, which) {
   values <- cbind(cook = cooks.distance.influence.lmm(x), dfbetas.influence.lmm(x))
   if (is.null(which)) {
-    which <- utils::head(colnames(values), 6L)
+    at <- seq_len(min(ncol(values), 6L))
+  } else {
+    at <- match_names(as.character(which), colnames(values), "which", "panel")
   }
-  unknown <- setdiff(which, colnames(values))
-  if (length(unknown)) {
-    ferrolmm_abort(
-      paste0("There is no ", quote_names(unknown[[1L]]), " to draw."), "argument",
-      i = paste0("Panels are ", quote_names(colnames(values)), ".")
-    )
-  }
-  panels <- lapply(which, function(name) values[, name])
+  panels <- lapply(at, function(j) values[, j])
   names(panels) <- ifelse(
-    which == "cook", "Cook's distance", paste("Change in", which, "(standard errors)")
+    at == 1L, "Cook's distance", paste("Change in", colnames(values)[at], "(standard errors)")
   )
   panels
 }

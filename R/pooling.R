@@ -50,6 +50,7 @@ pooling <- function(object, group = 1L) {
   inputs <- engine_inputs(object)$fixed
   kept <- !is.na(object$coefficients)
   X <- inputs$X[, kept, drop = FALSE]
+  colnames(X) <- distinct_names(colnames(X))
   y <- fixed_response(inputs)
   grouping <- object$flist[[factor]]
   weights <- precision_weights(object)
@@ -116,8 +117,9 @@ shrinkage_table <- function(object, factor) {
   terms <- terms_of_factor(object, factor)
   grouping <- object$flist[[factor]]
   codes <- as.integer(grouping)
-  names <- unlist(lapply(object$random[terms], `[[`, "cnms"))
-  fixed <- fixef.lmm(object)[names]
+  names <- distinct_names(unlist(lapply(object$random[terms], `[[`, "cnms")))
+  effects <- unlist(lapply(object$random[terms], term_keys, object$frame))
+  fixed <- object$coefficients[match(effects, fixed_keys(object))]
   fixed[is.na(fixed)] <- 0
   modes <- do.call(cbind, lapply(terms, function(t) term_modes(object, t)))
   partial <- modes + rep(fixed, each = nrow(modes))
@@ -137,7 +139,7 @@ shrinkage_table <- function(object, factor) {
   data.frame(
     group = factor(rep.int(levels(grouping), j), levels = levels(grouping)),
     n = rep.int(tabulate(codes, nlevels(grouping)), j),
-    term = factor(rep(names, each = nrow(modes)), levels = unique(names)),
+    term = factor(rep(names, each = nrow(modes)), levels = names),
     alone = as.vector(alone$coefficients), partial = as.vector(partial),
     population = rep(unname(fixed), each = nrow(modes)),
     reliability = as.vector(ifelse(is.na(sampling), 0, between / (between + sampling)))

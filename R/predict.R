@@ -155,7 +155,7 @@ select_random <- function(object, re_form) {
       i = "As in predict(fit, re.form = ~ (1 | g))."
     )
   }
-  merge_selected(do.call(c, lapply(requested_terms(re_form), select_term, object = object)))
+  merge_selected(do.call(c, lapply(requested_terms(re_form, object), select_term, object = object)))
 }
 
 #' NA, ~0 and ~NA stand for no random effects
@@ -168,9 +168,18 @@ is_no_random <- function(re_form) {
   is.atomic(re_form) && length(re_form) == 1L && is.na(re_form)
 }
 
-#' Bar terms of a one-sided formula, one element for each left side and grouping factor
+#' Bar terms of a formula, one element for each left side and grouping factor
+#'
+#' A response, as formula(fit, random.only = TRUE) has one, must be that of the model. All else
+#' would be ignored, and is refused.
 #' @noRd
-requested_terms <- function(re_form) {
+requested_terms <- function(re_form, object) {
+  if (length(re_form) == 3L && !identical(re_form[[2L]], full_formula(object)[[2L]])) {
+    ferrolmm_abort(
+      paste0("`re.form` has another response than the model: ", code_label(re_form), "."),
+      "argument", i = "Write it as in ~ (1 | g)."
+    )
+  }
   parts <- split_random(re_form[[length(re_form)]])
   if (length(parts$bars) == 0L) {
     ferrolmm_abort(
@@ -178,48 +187,61 @@ requested_terms <- function(re_form) {
       i = "Write it as in ~ (1 | g), or re.form = NA for no random effects."
     )
   }
+  if (!is.null(parts$fixed) && !is.numeric(parts$fixed)) {
+    ferrolmm_abort(
+      paste0("`re.form` may hold random-effects terms only, `", code_label(parts$fixed),
+             "` is none."),
+      "argument", x = paste0("In ", code_label(re_form), "."),
+      i = "Terms are added in parentheses: ~ (1 | g) + (1 | h)."
+    )
+  }
   bars <- lapply(parts$bars, parse_bar)
   do.call(c, lapply(bars, function(bar) {
-    lapply(bar$groups, function(group) list(lhs = bar$lhs, group = group$name))
+    known <- if (!is.null(bar$known)) code_label(bar$known$expr, 500L)
+    lapply(bar$groups, function(group) {
+      list(lhs = bar$lhs, group = group$name, leaves = variable_names(group$leaves), known = known)
+    })
   }))
 }
 
 #' The terms of the model and their columns that one requested term stands for
+#'
+#' Beside a term with a known matrix of the levels, one without is on a factor of its own.
 #' @noRd
 select_term <- function(requested, object) {
+  known <- lapply(object$random, function(term) term$known$label)
   same_group <- which(vapply(object$random, function(term) {
-    same_interaction(term$group, requested$group)
+    setequal(term$leaves, requested$leaves)
   }, NA))
-  if (length(same_group) == 0L) {
-    abort_not_in_model(requested, object)
+  exact <- same_group[vapply(known[same_group], identical, NA, requested$known)]
+  if (length(exact) > 0L || !is.null(requested$known)) {
+    same_group <- exact
   }
-  wanted <- left_side_names(requested$lhs, object)
   found <- lapply(same_group, function(i) {
-    list(term = i, effects = which(object$random[[i]]$cnms %in% wanted))
+    term <- object$random[[i]]
+    wanted <- requested_keys(requested$lhs, object, term$contrasts)
+    effects <- term_keys(term, object$frame)
+    list(term = i, effects = which(effects %in% wanted), missing = setdiff(wanted, effects))
   })
-  names <- unlist(lapply(found, function(one) object$random[[one$term]]$cnms[one$effects]))
-  if (!all(wanted %in% names)) {
+  if (length(found) == 0L || length(Reduce(intersect, lapply(found, `[[`, "missing"))) > 0L) {
     abort_not_in_model(requested, object)
   }
+  found <- lapply(found, `[`, c("term", "effects"))
   found[lengths(lapply(found, `[[`, "effects")) > 0L]
 }
 
+#' Keys of the columns that the left side of a bar stands for, coded as in a term of the model
 #' @noRd
-same_interaction <- function(a, b) {
-  identical(a, b) ||
-    setequal(strsplit(a, ":", fixed = TRUE)[[1L]], strsplit(b, ":", fixed = TRUE)[[1L]])
-}
-
-#' Names of the columns that the left side of a bar stands for
-#' @noRd
-left_side_names <- function(lhs, object) {
-  if (is.numeric(lhs)) {
-    return("(Intercept)")
-  }
-  row <- object$frame[1L, , drop = FALSE]
-  attr(row, "terms") <- attr(object$frame, "terms")
+requested_keys <- function(lhs, object, contrasts) {
   tryCatch(
-    colnames(stats::model.matrix(stats::as.formula(call("~", lhs)), row)),
+    {
+      variables <- stats::terms.formula(as.call(list(quote(`~`), lhs)))
+      absent <- setdiff(variable_columns(variables), names(object$frame))
+      if (length(absent) > 0L) {
+        stop("the model has no variable ", quote_names(absent), call. = FALSE)
+      }
+      side_keys(lhs, object$frame, contrasts)
+    },
     error = function(e) {
       ferrolmm_abort(
         paste0("`re.form` has a term that the model has not: ", code_label(lhs), "."), "argument",
@@ -235,7 +257,8 @@ abort_not_in_model <- function(requested, object) {
   has <- vapply(object$random, function(term) paste0("(", term$label, ")"), "")
   ferrolmm_abort(
     paste0("`re.form` asks for random effects that the model has not: ", asked, "."), "argument",
-    i = paste0("The model has ", quote_names(has), ".")
+    i = if (length(has)) paste0("The model has ", quote_names(has), ".") else
+      "The model has no random effects."
   )
 }
 
@@ -383,8 +406,9 @@ new_offset <- function(object, frame, newdata) {
   if (is.null(argument)) {
     return(offset)
   }
+  check_new_columns(argument, object, newdata)
   value <- tryCatch(
-    eval(argument, newdata, environment(full_formula(object))),
+    evaluate_new(argument, object, newdata),
     error = function(e) abort_evaluation("offset", argument, newdata, e)
   )
   if (!length(value) %in% c(1L, nrow(newdata))) {

@@ -75,7 +75,8 @@ profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
     )
   }
   new_profile(
-    paths[moved], chosen[moved], parameter_names(object, signames), object, cutoff, signames
+    paths[moved], chosen[moved], column_names(parameter_names(object, signames)), object, cutoff,
+    signames
   )
 }
 
@@ -112,17 +113,13 @@ match_parameters <- function(which, object) {
   }
   if (is.character(which)) {
     groups <- list(theta_ = seq_len(n_variance), beta_ = seq_along(old)[-seq_len(n_variance)])
-    new <- parameter_names(object, FALSE)
-    chosen <- lapply(which, function(name) {
-      c(groups[[name]], base::which(old == name | new == name))
-    })
-    unknown <- which[lengths(chosen) == 0L & !which %in% names(groups)]
-    if (length(unknown) > 0L) {
-      ferrolmm_abort(
-        paste0("The model has no parameter ", quote_names(unknown), "."), "argument",
-        i = paste0("Its parameters are ", quote_names(new, 10L), ".")
+    chosen <- c(
+      groups[names(groups) %in% which],
+      match_either(
+        setdiff(which, names(groups)), old, parameter_names(object, FALSE), "which",
+        parameter_details(object)
       )
-    }
+    )
     return(intersect(identified, unlist(chosen)))
   }
   numbers <- seq_along(old)
@@ -134,6 +131,24 @@ match_parameters <- function(which, object) {
     )
   }
   intersect(identified, numbers[which])
+}
+
+#' Numbers of parameters by either of their names
+#' @noRd
+match_either <- function(given, old, new, argument, details) {
+  # a parameter whose two names are the same is there once
+  at <- match(given, old)
+  other <- is.na(at) & given %in% new
+  match_names(given[!other], old, argument, "parameter", details)
+  check_unambiguous(given[other], new, argument, "parameter", details)
+  both <- !other & given %in% new & match(given, new) != at
+  if (any(both)) {
+    check_unambiguous(
+      given[both], c(old, new), argument, "parameter", rep.int(details, 2L)
+    )
+  }
+  at[other] <- match(given[other], new)
+  at
 }
 
 #' @noRd
@@ -333,10 +348,19 @@ new_profile <- function(paths, chosen, names, object, cutoff, signames) {
     values,
     class = c("profile.lmm", "data.frame"), row.names = seq_len(sum(lengths)),
     cutoff = cutoff, REML = object$REML, signames = signames,
-    parameters = list(old = parameter_names(object, TRUE), new = parameter_names(object, FALSE)),
+    parameters = list(
+      old = parameter_names(object, TRUE), new = parameter_names(object, FALSE),
+      details = parameter_details(object)
+    ),
     n_variance = count_variance(object),
     ends = profile_ends(object)
   )
+}
+
+#' Names of the columns of a profile: different ones, and none of its own
+#' @noRd
+column_names <- function(names) {
+  make.unique(c(".zeta", ".par", names))[-(1:2)]
 }
 
 #' The boundary of each parameter

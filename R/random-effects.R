@@ -16,7 +16,7 @@ build_random <- function(model, frame) {
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
   }
-  terms <- drop_duplicate_terms(terms)
+  terms <- drop_duplicate_terms(terms, frame)
   lapply(terms, check_structure)
   nl <- vapply(terms, function(term) groups[[term$key]]$n_levels, 0L)
   order <- term_order(nl)
@@ -165,7 +165,7 @@ term_lhs_label <- function(bar, basis, set) {
 #' @noRd
 basis_columns <- function(lhs, frame, contrasts = NULL, coded = FALSE) {
   if (is.numeric(lhs) && identical(as.double(lhs), 1)) {
-    return(list(columns = list(NULL), names = "(Intercept)"))
+    return(list(columns = list(NULL), names = "(Intercept)", assign = 0L))
   }
   terms <- stats::terms.formula(as.call(list(quote(`~`), lhs)))
   design_columns(terms, frame, contrasts, coded)
@@ -225,14 +225,26 @@ code_groups <- function(bars, frame) {
   groups
 }
 
-#' Tell a factor with a known matrix from one on the same variables: "id[A]" beside "id"
+#' Give each factor a name of its own
+#'
+#' A factor with a known matrix beside one on the same variables is "id[A]" beside "id", a variable
+#' that is called as an interaction is "`a:b`" beside "a:b".
 #' @noRd
 name_groups <- function(groups) {
   names <- vapply(groups, `[[`, "", "name")
-  for (k in seq_along(groups)) {
-    if (!is.null(groups[[k]]$known) && sum(names == names[[k]]) > 1L) {
-      groups[[k]]$name <- paste0(names[[k]], "[", groups[[k]]$known, "]")
+  if (!anyDuplicated(names)) {
+    return(groups)
+  }
+  for (k in which(names %in% names[duplicated(names)])) {
+    if (!is.null(groups[[k]]$known)) {
+      names[[k]] <- paste0(names[[k]], "[", groups[[k]]$known, "]")
+    } else if (is.symbol(groups[[k]]$expr)) {
+      names[[k]] <- formula_label(groups[[k]]$expr)
     }
+  }
+  names <- distinct_names(names)
+  for (k in seq_along(groups)) {
+    groups[[k]]$name <- names[[k]]
   }
   groups
 }
@@ -370,14 +382,17 @@ code_double <- function(x) {
 #' The covariance of the containing term takes up that of the contained one, whatever it is: the
 #' likelihood depends only on their sum.
 #' @noRd
-drop_duplicate_terms <- function(terms) {
+drop_duplicate_terms <- function(terms, frame) {
   if (length(terms) < 2L || !anyDuplicated(vapply(terms, function(term) term$partition, ""))) {
     return(terms)
   }
+  effects <- lapply(terms, term_keys, frame)
   drop <- logical(length(terms))
   for (a in rev(seq_along(terms))) {
     for (b in seq_along(terms)) {
-      if (a != b && !drop[b] && !drop[a] && is_contained(terms[[a]], terms[[b]], a > b)) {
+      within <- a != b && !drop[b] && !drop[a] && all(effects[[a]] %in% effects[[b]]) &&
+        is_contained(terms[[a]], terms[[b]], a > b)
+      if (within) {
         drop[a] <- TRUE
         warn_duplicate(terms[[a]], terms[[b]])
       }
@@ -386,9 +401,10 @@ drop_duplicate_terms <- function(terms) {
   terms[!drop]
 }
 
+#' Does the covariance of one term take up that of another, all of whose effects it has?
 #' @noRd
 is_contained <- function(a, b, later) {
-  if (a$partition != b$partition || !all(a$cnms %in% b$cnms)) {
+  if (a$partition != b$partition) {
     return(FALSE)
   }
   if (length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom) {
@@ -507,6 +523,10 @@ check_start <- function(start, random, residual = NULL) {
              length(names), "."),
       "start", i = paste0("Its elements are ", quote_names(names, 10L), ".")
     )
+  }
+  given <- names(start)
+  if (!is.null(given) && !anyDuplicated(names) && !anyDuplicated(given) && setequal(given, names)) {
+    start <- start[names]
   }
   theta <- start[seq_along(random$lower)]
   below <- theta < random$lower

@@ -164,11 +164,11 @@ long_modes <- function(table, group) {
   if (!is.data.frame(table)) {
     table <- restore_table(table)
   }
-  names <- names(table)
+  names <- distinct_names(names(table))
   grp <- row.names(table)
   long <- data.frame(
     grpvar = group,
-    term = factor(rep(names, each = nrow(table)), levels = unique(names)),
+    term = factor(rep(names, each = nrow(table)), levels = names),
     grp = factor(rep.int(grp, length(names)), levels = grp[order(table[[1L]])]),
     condval = unlist(table, use.names = FALSE)
   )
@@ -211,11 +211,17 @@ coef.lmm <- function(object, ...) {
     return(fixef.lmm(object))
   }
   fixed <- fixef.lmm(object)
-  alone <- setdiff(unlist(object$cnms), names(fixed))
-  fixed <- c(structure(numeric(length(alone)), names = alone), fixed)
+  effects <- lapply(object$random, term_keys, object$frame)
+  keys <- fixed_keys(object)[kept_columns(object)]
+  alone <- !unlist(effects) %in% keys & !duplicated(unlist(effects))
+  fixed <- c(structure(numeric(sum(alone)), names = unlist(object$cnms)[alone]), fixed)
+  keys <- c(unlist(effects)[alone], keys)
   tables <- lapply(
     structure(seq_along(object$flist), names = names(object$flist)),
-    function(i) add_fixed(modes_table(object, i), fixed)
+    function(i) {
+      own <- unlist(effects[terms_of_factor(object, i)])
+      add_fixed(modes_table(object, i), fixed, match(own, keys))
+    }
   )
   structure(tables, class = c("coef.lmm", "coef.mer"))
 }
@@ -224,12 +230,12 @@ coef.lmm <- function(object, ...) {
 #'
 #' Effects that are random only come first and start from zero, in the tables of all factors, as in
 #' 'lme4'.
+#' @param at which of `fixed` each column of `modes` adds to
 #' @noRd
-add_fixed <- function(modes, fixed) {
+add_fixed <- function(modes, fixed, at) {
   columns <- lapply(fixed, rep.int, times = nrow(modes))
   for (i in seq_along(modes)) {
-    name <- names(modes)[[i]]
-    columns[[name]] <- columns[[name]] + modes[[i]]
+    columns[[at[[i]]]] <- columns[[at[[i]]]] + modes[[i]]
   }
   data.frame(columns, row.names = row.names(modes), check.names = FALSE)
 }

@@ -115,7 +115,7 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
     small <- if (is.null(smaller$inputs)) {
       criteria_without_random(model, inputs, responses)
     } else {
-      fit_responses(smaller$inputs, responses, model$REML, model$control)
+      fit_responses(smaller$inputs, responses, model$REML, smaller$control)
     }
     ratio <- pmax(small$criterion - large$criterion, 0)
     ratio[!large$status %in% good | !small$status %in% good] <- NA

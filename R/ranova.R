@@ -240,6 +240,7 @@ term_reductions <- function(model, t, reduce) {
     kept <- length(basis$columns)
     smaller <- term
     smaller$cnms <- basis$names
+    smaller$lhs <- side
     smaller$structure <- if (kept == 1L) "us" else term$structure
     smaller$hom <- kept > 1L && isTRUE(term$hom)
     list(
@@ -261,13 +262,15 @@ term_reductions <- function(model, t, reduce) {
 reduced_sides <- function(term, frame) {
   formula <- stats::as.formula(call("~", term$lhs))
   whole <- stats::terms(formula)
+  pattern <- attr(whole, "factors") > 0L
+  categorical <- vapply(
+    variable_columns(whole), function(name) is_categorical(.subset2(frame, name)), NA
+  )
   scope <- stats::drop.scope(whole)
   sides <- lapply(scope, function(label) {
     smaller <- stats::update.formula(formula, stats::as.formula(paste("~ . -", label)))
-    categorical <- any(vapply(
-      all.vars(str2lang(label)), function(v) is_categorical(frame[[v]]), NA
-    ))
-    if (attr(whole, "intercept") == 0L && categorical) {
+    own <- pattern[, match(label, attr(whole, "term.labels"))]
+    if (attr(whole, "intercept") == 0L && any(own & categorical)) {
       smaller <- stats::update.formula(smaller, ~ . + 1)
     }
     smaller[[2L]]
@@ -278,7 +281,7 @@ reduced_sides <- function(term, frame) {
     if (length(attr(terms, "term.labels")) + attr(terms, "intercept") == 0L) {
       return(0L)
     }
-    length(basis_columns(side, frame)$columns)
+    length(basis_columns(side, frame, term$contrasts)$columns)
   }, 1L)
   sides[size > 0L & size < length(term$cnms)]
 }
@@ -286,15 +289,18 @@ reduced_sides <- function(term, frame) {
 #' The model that a reduction leaves
 #'
 #' Parameters that it shares with the larger model are held or tied as there.
-#' @returns list: `npar`, `criterion`, `theta`, `phi`, and `inputs` as [engine_inputs()] returns
-#'   them; NULL for `inputs` where neither random effects nor residual parameters are left
+#' @returns list: `npar`, `criterion`, `theta`, `phi`, `control`, and `inputs` as [engine_inputs()]
+#'   returns them; NULL for `inputs` where neither random effects nor residual parameters are left
 #' @noRd
 reduced_fit <- function(model, inputs, reduction) {
   terms <- model$random
   terms[[reduction$term]] <- reduction$smaller
   names <- as.character(unlist(lapply(terms, term_theta_names)))
-  held <- c(logical(length(names)), as.logical(model$residual$held))
-  npar <- model$rank + count_free(model$control, c(names, inputs$residual_names), held) +
+  shared <- shared_parameters(model, reduction)
+  control <- constraints_of(engine_control(model), shared)
+  held <- c(logical(length(model$theta)), as.logical(model$residual$held))[shared]
+  held[is.na(held)] <- FALSE
+  npar <- model$rank + count_free(control, c(names, inputs$residual_names), held) +
     is.null(model$control$sigma)
   if (length(terms) == 0L && is.null(inputs$residual)) {
     fit <- criteria_without_random(model, inputs, as.matrix(inputs$fixed$y))
@@ -309,12 +315,58 @@ reduced_fit <- function(model, inputs, reduction) {
     term
   })
   inputs$random <- list(theta_names = names, design = design)
-  control <- resolve_constraints(model$control, c(names, inputs$residual_names))
   result <- engine_fit(model_of(inputs), model$REML, NULL, control)
   list(
     npar = npar, criterion = result$criterion, theta = result$theta, phi = result$phi,
-    inputs = inputs
+    inputs = inputs, control = control
   )
+}
+
+#' Which parameter of the model (of theta and phi) each one of a smaller model is; NA where it is
+#' none
+#' @noRd
+shared_parameters <- function(model, reduction) {
+  counts <- theta_counts(model)
+  whole <- split(seq_along(model$theta), rep.int(seq_along(counts), counts))
+  t <- reduction$term
+  own <- whole[[t]]
+  whole[[t]] <- if (!is.null(reduction$smaller)) {
+    smaller <- reduction$smaller
+    smaller$columns <- seq_along(smaller$cnms)
+    own[match(
+      parameter_keys(smaller, model$frame), parameter_keys(model$random[[t]], model$frame)
+    )]
+  }
+  unname(c(unlist(whole), length(model$theta) + seq_along(model$phi)))
+}
+
+#' What each element of a term's theta is about: keys of its effects, or the number of a correlation
+#' @noRd
+parameter_keys <- function(term, frame) {
+  effects <- term_keys(term, frame)
+  index <- theta_index(term)
+  pair <- index$row != index$col
+  keys <- effects[index$row]
+  if (is_natural(term)) {
+    if (isTRUE(term$hom)) keys[1L] <- "sd"
+    keys[pair] <- correlation_names(term)
+  } else {
+    keys[pair] <- paste(keys[pair], effects[index$col[pair]], sep = "\r")
+  }
+  keys
+}
+
+#' Constraints by position for parameters that are taken from others, NA for new ones
+#' @noRd
+constraints_of <- function(control, from) {
+  hold <- control$hold[from]
+  control["hold"] <- list(if (any(!is.na(hold))) hold)
+  if (!is.null(control$tie)) {
+    sets <- control$tie[from]
+    tie <- ifelse(is.na(sets), seq_along(from), match(sets, sets))
+    control["tie"] <- list(if (anyDuplicated(tie)) tie)
+  }
+  control
 }
 
 # Mixtures of chi-squared distributions ------------------------------------------------------------

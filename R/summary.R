@@ -77,7 +77,7 @@ residual_table <- function(object, level = 0.95) {
     return(NULL)
   }
   table <- varcorr_uncertainty(object)
-  table <- table[table$grp == "residual", ]
+  table <- table[table$part == "residual", ]
   limits <- parameter_limits(table$sdcor, table$se.sdcor, table$kind, level)
   matrix(
     c(table$sdcor, table$se.sdcor, limits), ncol = 4L,

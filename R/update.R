@@ -8,7 +8,8 @@
 #'
 #' @param object A model fitted by [lmm()].
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
-#'   `. ~ . - (x | g) + (1 | g)`.
+#'   `. ~ . - (x | g) + (1 | g)`. What is taken away is a bar of the model, one of the factors of
+#'   `a/b`, or one of the effects of `(x || g)`; anything else is an error.
 #' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out.
 #' @param evaluate Fit (`TRUE`) or return the call (`FALSE`)?
 #' @returns A fitted model, or the call.
@@ -21,9 +22,15 @@
 #' @export
 update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   changes <- as.list(substitute(list(...)))[-1L]
+  if (length(changes) > 0L && (is.null(names(changes)) || !all(nzchar(names(changes))))) {
+    ferrolmm_abort(
+      "`update()` takes arguments of lmm() by name only.", "argument",
+      i = "As in update(fit, . ~ . + x, data = d)."
+    )
+  }
   call <- object$call
   if (!missing(formula.)) {
-    call$formula <- stats::update.formula(full_formula(object), formula.)
+    call$formula <- update_formula(full_formula(object), formula., object$frame)
   }
   for (name in names(changes)) {
     call[[name]] <- changes[[name]]

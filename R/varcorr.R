@@ -73,8 +73,7 @@ nlme::VarCorr
 residual_parameters <- function(object, uncertainty = NULL) {
   table <- data.frame(parameter = names(object$phi), estimate = unname(object$phi))
   if (!is.null(uncertainty)) {
-    from <- match(table$parameter, uncertainty$var1[uncertainty$grp == "residual"])
-    table$std.error <- uncertainty$se.sdcor[uncertainty$grp == "residual"][from]
+    table$std.error <- uncertainty$se.sdcor[uncertainty$part == "residual"]
   }
   table
 }
@@ -136,6 +135,9 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
                                       conf.level = 0.95, ...) {
   order <- match.arg(order)
   tables <- Map(function(v, group) varcorr_rows(v, group, order), x, names(x))
+  cells <- Map(
+    function(v, t) cbind(t, varcorr_order(nrow(v), order)), unname(lapply(x, unclass)), seq_along(x)
+  )
   sigma <- attr(x, "sc")
   residual <- data.frame(
     grp = "Residual", var1 = NA_character_, var2 = NA_character_, vcov = sigma^2, sdcor = sigma
@@ -147,13 +149,20 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
     return(rows)
   }
   check_level(conf.level)
-  add_uncertainty(rows, uncertainty, conf.level)
+  add_uncertainty(rows, do.call(rbind, c(list(matrix(0L, 0L, 3L)), cells)), uncertainty, conf.level)
 }
 
 #' @noRd
-add_uncertainty <- function(rows, uncertainty, level) {
-  key <- function(table) paste(table$grp, table$var1, table$var2, sep = "\r")
-  from <- match(key(rows), key(uncertainty))
+add_uncertainty <- function(rows, cells, uncertainty, level) {
+  random <- which(uncertainty$part == "random")
+  cell_of <- function(t, i, j) paste(t, i, j)
+  from <- c(
+    random[match(
+      cell_of(cells[, 1L], cells[, 2L], cells[, 3L]),
+      cell_of(uncertainty$term[random], uncertainty$i[random], uncertainty$j[random])
+    )],
+    which(uncertainty$part == "sigma")
+  )
   rows$se.vcov <- uncertainty$se.vcov[from]
   rows$se.sdcor <- uncertainty$se.sdcor[from]
   limits <- parameter_limits(
@@ -165,14 +174,21 @@ add_uncertainty <- function(rows, uncertainty, level) {
   rows
 }
 
+#' Cells of the lower triangle of a term's covariance matrix, in the order of its rows in a table
+#' @noRd
+varcorr_order <- function(k, order) {
+  cells <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
+  if (order == "cov.last") {
+    cells <- cells[order(cells[, 1L] != cells[, 2L]), , drop = FALSE]
+  }
+  cells
+}
+
 #' The rows of one term in as.data.frame(VarCorr())
 #' @noRd
 varcorr_rows <- function(v, group, order) {
   k <- nrow(v)
-  cells <- which(lower.tri(v, diag = TRUE), arr.ind = TRUE, useNames = FALSE)
-  if (order == "cov.last") {
-    cells <- cells[order(cells[, 1L] != cells[, 2L]), , drop = FALSE]
-  }
+  cells <- varcorr_order(k, order)
   sdcor <- attr(v, "correlation")
   diag(sdcor) <- attr(v, "stddev")
   names <- rownames(v)
@@ -255,7 +271,8 @@ varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
     term = NA_integer_, grp = c(rep.int("residual", n_phi), "Residual"), i = NA_integer_,
     j = NA_integer_, var1 = c(names(object$phi), NA), var2 = NA_character_
   )
-  hide_boundary(cbind(rbind(cells, others), values, kind = kind), object)
+  part <- rep.int(c("random", "residual", "sigma"), c(nrow(cells), n_phi, 1L))
+  hide_boundary(cbind(rbind(cells, others), values, kind = kind, part = part), object)
 }
 
 #' Value and standard errors of one variance or covariance, by the delta method

@@ -239,12 +239,21 @@ split_parts <- function(x, values, kind, centre) {
 #' @importFrom stats makepredictcall
 #' @export
 makepredictcall.within_between <- function(var, call) {
-  head <- call[[1L]]
-  if (is_call_to(call, "within_between") || is.call(head) &&
-        identical(head[[length(head)]], quote(within_between))) {
+  if (is_within_between(call)) {
     call$means <- attr(var, "means")
   }
   call
+}
+
+#' Is it a call to within_between(), with `ferrolmm::` or without?
+#' @noRd
+is_within_between <- function(call) {
+  if (!is.call(call)) {
+    return(FALSE)
+  }
+  head <- call[[1L]]
+  is_call_to(call, "within_between") ||
+    is.call(head) && identical(head[[length(head)]], quote(within_between))
 }
 
 #' The same terms for rows of average groups, whatever group they name
@@ -331,17 +340,24 @@ check_lmm <- function(object, what) {
 within_between_terms <- function(object) {
   calls <- as.list(attr(object$terms, "variables"))[-1L]
   names <- variable_names(calls)
+  keys <- fixed_keys(object)
   found <- Map(function(call, name) {
-    columns <- match(paste0(name, c("within", "between")), names(object$coefficients))
+    x <- object$frame[[name]]
+    both <- is_within_between(call) && is.matrix(x) && ncol(x) == 2L
+    columns <- if (both) {
+      match(paste0(match(name, names(object$frame)), c(".1", ".2")), keys)
+    } else {
+      NA
+    }
     kept <- !anyNA(columns) && !anyNA(object$coefficients[columns])
-    if (is.call(call) && kept) list(call = call, name = name, columns = columns)
+    if (kept) list(call = call, name = name, columns = columns)
   }, calls, names)
   unname(found[!vapply(found, is.null, NA)])
 }
 
 #' @noRd
 within_between_slopes <- function(object, chosen) {
-  at <- match(names(object$coefficients)[chosen$columns], names(fixef.lmm(object)))
+  at <- match(chosen$columns, kept_columns(object))
   weights <- rbind(within = c(1, 0), between = c(0, 1), difference = c(-1, 1))
   covariance <- as.matrix(vcov.lmm(object))[at, at]
   data.frame(

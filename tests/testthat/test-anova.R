@@ -198,3 +198,16 @@ test_that("names of models can be given; other objects are refused", {
   expect_error(anova(fit, fit, model.names = "one"), class = "ferrolmm_error_argument")
   expect_error(anova(fit, "fit"), "class character", class = "ferrolmm_error_argument")
 })
+
+test_that("`ddf = \"lme4\"` is the table of lme4: sequential", {
+  sleepstudy <- twin_data()$sleepstudy
+  sleepstudy$f <- factor(rep(1:3, length.out = 180))
+  fit <- lmm(Reaction ~ Days * f + (Days | Subject), sleepstudy)
+  theirs <- anova(lme4::lmer(Reaction ~ Days * f + (Days | Subject), sleepstudy))
+  ours <- anova(fit, ddf = "lme4")
+  expect_equal(ours[["F value"]], theirs[["F value"]], tolerance = 1e-5)
+  expect_equal(ours[["Sum Sq"]], theirs[["Sum Sq"]], tolerance = 1e-5)
+  expect_identical(ours$NumDF, theirs$npar)
+  expect_identical(anova(fit, ddf = "lme4", type = 1), ours)
+  expect_error(anova(fit, ddf = "lme4", type = 3), "type I", class = "ferrolmm_error_argument")
+})

@@ -159,3 +159,34 @@ for (name in names(formulas)) {
     }
   })
 }
+
+test_that("what had a value a row is never taken from elsewhere", {
+  d <- names_data(c(x = "pi", z = "size"))
+  d$k2 <- rep(1:2, 120)
+  size <- 3
+  fit <- lmm(y ~ pi + log(w) + offset(o) + (size | g), d, offset = 2 * k2)
+  for (column in c("pi", "w", "o", "size", "g", "k2")) {
+    new <- d[1:3, setdiff(names(d), column)]
+    assign(column, 1)
+    expect_error(predict(fit, new), paste0("no column `", column, "`"),
+                 class = "ferrolmm_error_newdata")
+    expect_error(simulate(fit, newdata = new), class = "ferrolmm_error_newdata")
+  }
+  expect_equal(predict(fit, d[1:3, ]), predict(fit)[1:3])
+  twice <- cbind(d, d["pi"])
+  expect_error(predict(fit, twice), "duplicate columns", class = "ferrolmm_error_newdata")
+})
+
+test_that("constants and functions of the formula keep their values of the fit", {
+  d <- names_data()
+  centre <- 2
+  own <- function(x) x^2
+  fit <- lmm(y ~ I(x - centre) + own(z) + (1 | g), d)
+  before <- predict(fit, d[1:5, ])
+  centre <- 100
+  own <- function(x) -x
+  expect_equal(predict(fit, d[1:5, ]), before)
+  rm(centre, own)
+  expect_equal(predict(fit, cbind(d[1:5, ], centre = 7)), before)
+  expect_equal(unname(before), unname(fitted(fit)[1:5]))
+})

@@ -115,7 +115,7 @@ test_that("an offset from the environment has to fit the new rows", {
     shift <- rep(1, 180)
     fit <- lmm(Reaction ~ Days + (1 | Subject), twin_data()$sleepstudy, offset = shift)
     expect_error(
-      predict(fit, data.frame(Days = 1:3, Subject = "308")), "offset",
+      predict(fit, data.frame(Days = 1:3, Subject = "308")), "no column `shift`",
       class = "ferrolmm_error_newdata"
     )
   })
@@ -309,4 +309,31 @@ test_that("wrong arguments of the uncertainty are named", {
     predict(fit, interval = "prediction", weights = -1), "weights",
     class = "ferrolmm_error_argument"
   )
+})
+
+test_that("nothing in re.form is ignored", {
+  d <- names_data()
+  fit <- suppressMessages(lmm(y ~ x + (x | g) + (f | h), d))
+  expect_error(predict(fit, re.form = ~ (1 | g) + (~ 1 | h)), class = "ferrolmm_error_argument")
+  expect_error(predict(fit, re.form = ~ x + (1 | g)), "`x` is none")
+  expect_error(predict(fit, re.form = z ~ (1 | g)), "another response")
+  expect_error(predict(fit, re.form = "~ (1 | g)"), class = "ferrolmm_error_argument")
+  expect_equal(predict(fit, re.form = ~ 0 + (1 | g)), predict(fit, re.form = ~ (1 | g)))
+  expect_equal(predict(fit, re.form = formula(fit, random.only = TRUE)), predict(fit))
+  expect_error(simulate(fit, re.form = ~ x + (1 | g)), class = "ferrolmm_error_argument")
+})
+
+test_that("re.form tells a factor with a known matrix from one without", {
+  d <- names_data()
+  K <- diag(20) + 0.1 * (abs(row(diag(20)) - col(diag(20))) == 1)
+  dimnames(K) <- list(1:20, 1:20)
+  fit <- suppressMessages(lmm(y ~ x + us(1 | g, cov = K) + (1 | g) + (1 | h), d))
+  whole <- predict(fit) - predict(fit, re.form = NA)
+  one <- predict(fit, re.form = ~ (1 | g)) - predict(fit, re.form = NA)
+  known <- predict(fit, re.form = ~ us(1 | g, cov = K)) - predict(fit, re.form = NA)
+  h <- predict(fit, re.form = ~ (1 | h)) - predict(fit, re.form = NA)
+  expect_equal(one + known + h, whole)
+  expect_equal(unname(one), ranef(fit)[["g"]][d$g, 1])
+  alone <- lmm(y ~ x + us(1 | g, cov = K), d)
+  expect_equal(predict(alone, re.form = ~ (1 | g)), predict(alone))
 })

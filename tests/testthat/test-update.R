@@ -44,3 +44,11 @@ test_that("drop1() and step() work through update()", {
   expect_equal(table$AIC[[1]], AIC(fit))
   expect_named(fixef(step(fit, trace = 0)), c("(Intercept)", "Days"))
 })
+
+test_that("a part of a double bar can be taken away; arguments need names", {
+  sleepstudy <- twin_data()$sleepstudy
+  fit <- lmm(Reaction ~ Days + (Days || Subject), sleepstudy)
+  smaller <- update(fit, . ~ . - (0 + Days | Subject))
+  expect_equal(smaller$criterion, lmm(Reaction ~ Days + (1 | Subject), sleepstudy)$criterion)
+  expect_error(update(fit, . ~ ., sleepstudy), "by name", class = "ferrolmm_error_argument")
+})
