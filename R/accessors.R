@@ -33,6 +33,8 @@ NULL
 #' @method fixef lmm
 #' @export
 fixef.lmm <- function(object, add.dropped = FALSE, ...) {
+  check_dots(...)
+  check_flag(add.dropped, "add.dropped")
   coefficients <- object$coefficients
   if (add.dropped) coefficients else coefficients[!is.na(coefficients)]
 }
@@ -45,6 +47,7 @@ nlme::fixef
 #' @importFrom stats sigma
 #' @export
 sigma.lmm <- function(object, ...) {
+  check_dots(...)
   object$sigma
 }
 
@@ -53,6 +56,8 @@ sigma.lmm <- function(object, ...) {
 #' @export
 formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE,
                         ...) {
+  # as.formula() passes it
+  check_dots(..., allowed = "env")
   check_one_part(fixed.only, random.only)
   if (fixed.only) {
     return(stats::formula(x$terms))
@@ -71,6 +76,8 @@ full_formula <- function(object) {
 
 #' @noRd
 check_one_part <- function(fixed_only, random_only) {
+  check_flag(fixed_only, "fixed.only")
+  check_flag(random_only, "random.only")
   if (fixed_only && random_only) {
     ferrolmm_abort(
       "`fixed.only` and `random.only` cannot both be TRUE.", "argument",
@@ -96,7 +103,8 @@ random_formula <- function(formula) {
 #' @export
 terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE,
                       ...) {
-  if (missing(fixed.only) && random.only) {
+  check_dots(...)
+  if (missing(fixed.only) && isTRUE(random.only)) {
     fixed.only <- FALSE
   }
   check_one_part(fixed.only, random.only)
@@ -115,6 +123,8 @@ terms.lmm <- function(x, fixed.only = TRUE, random.only = FALSE,
 #' @importFrom stats model.frame
 #' @export
 model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
+  check_dots(...)
+  check_flag(fixed.only, "fixed.only")
   frame <- formula$frame
   if (!fixed.only) {
     return(frame)
@@ -136,7 +146,10 @@ variable_columns <- function(terms) {
 #' @importFrom stats model.matrix
 #' @export
 model.matrix.lmm <- function(object, type = c("fixed", "random", "randomListRaw"), ...) {
-  switch(match.arg(type),
+  check_dots(..., hints = c(
+    data = "The model matrix of other rows is that of update(fit, data = )."
+  ))
+  switch(match_choice(type, "type", c("fixed", "random", "randomListRaw")),
     fixed = fixed_model_matrix(object),
     random = getME.lmm(object, "Z"),
     randomListRaw = getME.lmm(object, "mmList")
@@ -159,6 +172,7 @@ fixed_model_matrix <- function(object) {
 #' @importFrom stats family
 #' @export
 family.lmm <- function(object, ...) {
+  check_dots(...)
   stats::gaussian()
 }
 
@@ -166,7 +180,8 @@ family.lmm <- function(object, ...) {
 #' @importFrom stats weights
 #' @export
 weights.lmm <- function(object, type = "prior", ...) {
-  match.arg(type)
+  check_dots(...)
+  match_choice(type, "type", "prior")
   values <- object$prior.weights
   stats::naresid(object$na.action, if (is.null(values)) rep.int(1, nobs.lmm(object)) else values)
 }
@@ -175,18 +190,22 @@ weights.lmm <- function(object, type = "prior", ...) {
 #' @importFrom stats case.names
 #' @export
 case.names.lmm <- function(object, ...) {
+  check_dots(...)
   row.names(object$frame)
 }
 
 #' @rdname lmm-accessors
 #' @importFrom stats variable.names
 #' @export
-variable.names.lmm <- function(object, ...) {
-  names(fixef.lmm(object))
+variable.names.lmm <- function(object, full = FALSE, ...) {
+  check_dots(...)
+  check_flag(full, "full")
+  names(fixef.lmm(object, add.dropped = full))
 }
 
 #' @rdname lmm-accessors
 #' @export
 labels.lmm <- function(object, ...) {
+  check_dots(...)
   attr(object$terms, "term.labels")
 }

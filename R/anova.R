@@ -34,6 +34,8 @@
 #' @param refit Fit models again by ML where their fixed parts differ? Without it, comparing them
 #'   by the restricted likelihood is an error.
 #' @param model.names Names of the models in the table; by default how the arguments were written.
+#' @param test For one model `"F"`, for several `"Chisq"` (or `"LRT"`, the same): what is done
+#'   without it.
 #' @returns A data frame of class `anova`. One model: the columns `Sum Sq`, `Mean Sq`, `NumDF`,
 #'   `DenDF`, `F value` and `Pr(>F)`. Several: `npar`, `AIC`, `BIC`, `logLik`, `deviance`, `Chisq`,
 #'   `Df` and `Pr(>Chisq)`.
@@ -50,7 +52,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
                         "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
                         "asymptotic", "none"
                       ),
-                      refit = TRUE, model.names = NULL) {
+                      refit = TRUE, model.names = NULL, test = NULL) {
   others <- list(...)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
   named <- nzchar(if (is.null(names(others))) character(length(others)) else names(others))
@@ -61,12 +63,22 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
       i = "Compare models fitted by lmm(), or by lm()."
     )
   }
+  if (any(!is_model)) {
+    # all of them named
+    check_dots(..., allowed = names(others)[is_model])
+  }
+  check_flag(refit, "refit")
   if (any(is_model)) {
+    check_comparison_test(test)
     if (is.null(model.names)) {
-      others_written <- as.list(substitute(list(...)))[-1L][is_model]
+      others_written <- as.list(substitute(list(...)))[-1L]
       model.names <- written_names(c(substitute(object), others_written))
     }
-    return(compare_models(c(list(object), unname(others[is_model])), model.names, refit))
+    return(compare_models(c(list(object), unname(others)), model.names, refit))
+  }
+  check_single_test(test)
+  if (!is.null(model.names)) {
+    ferrolmm_abort("`model.names` is for several models.", "argument")
   }
   as_lme4 <- identical(ddf, "lme4")
   type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
@@ -84,11 +96,17 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
 }
 
 #' Models by the names of the call; "model 2" for one that is written out there
+#'
+#' By do.call() the models themselves stand in the call.
 #' @noRd
 written_names <- function(written) {
-  names <- vapply(written, code_label, "", width = 500L, USE.NAMES = FALSE)
-  long <- nchar(names) > 20L
-  names[long] <- paste("model", which(long))
+  names <- paste("model", seq_along(written))
+  given <- names(written)
+  for (i in seq_along(written)) {
+    label <- if (is.language(written[[i]])) code_label(written[[i]])
+    if (!is.null(given) && nzchar(given[[i]])) label <- given[[i]]
+    if (length(label) == 1L && nchar(label) <= 20L) names[[i]] <- label
+  }
   names
 }
 
@@ -103,6 +121,32 @@ lme4_type <- function(type, by_default) {
     )
   }
   "I"
+}
+
+#' Models are compared by likelihood ratios
+#' @noRd
+check_comparison_test <- function(test) {
+  if (!is.null(test) && is.na(match(tolower(as.character(test)[1L]), c("chisq", "lrt")))) {
+    ferrolmm_abort(
+      paste0("`test` of several models must be \"Chisq\" or \"LRT\", which are the same",
+             describe_given(test), "."),
+      "argument", i = "With one model, anova() gives F tests of its terms."
+    )
+  }
+}
+
+#' The terms of one model are tested by F
+#' @noRd
+check_single_test <- function(test) {
+  if (!is.null(test) && !identical(test, "F")) {
+    ferrolmm_abort(
+      paste0("The tests of one model are F tests: `test` must be \"F\"", describe_given(test),
+             "."),
+      "argument",
+      i = paste0("Likelihood ratios are drop1(fit, test = \"Chisq\"), Wald's chi-squared is ",
+                 "car::Anova(fit, test.statistic = \"Chisq\").")
+    )
+  }
 }
 
 #' @noRd

@@ -30,6 +30,7 @@ NULL
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, lmm)
 autoplot.lmm <- function(object, which = NULL, ...) {
+  check_dots(...)
   check_ggplot2()
   which <- choose_pictures(object, which)
   panels <- diagnostic_panels(object)[sort(unique(which))]
@@ -124,6 +125,7 @@ effect_colours <- function(effect) {
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, ranef.lmm)
 autoplot.ranef.lmm <- function(object, level = 0.95, order = c("each", "first", "levels"), ...) {
+  check_dots(...)
   check_ggplot2()
   d <- caterpillar_data(object, level, match_choice(order, "order", c("each", "first", "levels")))
   d$panel <- paste0(d$grpvar, ": ", d$term)
@@ -163,6 +165,7 @@ autoplot.ranef.lmm <- function(object, level = 0.95, order = c("each", "first", 
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, lmm_pooling)
 autoplot.lmm_pooling <- function(object, type = "shrinkage", terms = NULL, ...) {
+  check_dots(...)
   check_ggplot2()
   match_choice(type, "type", "shrinkage")
   terms <- shrinkage_terms(object, terms)
@@ -232,6 +235,7 @@ moves_one <- function(x, term) {
 #' @rawNamespace S3method(ggplot2::autoplot, profile.lmm)
 autoplot.profile.lmm <- function(object, parm = NULL, levels = c(0.5, 0.8, 0.95, 0.99),
                                  absolute = FALSE, ...) {
+  check_dots(...)
   check_ggplot2()
   check_flag(absolute, "absolute")
   for (level in levels) {
@@ -287,6 +291,7 @@ height_on_lines <- function(points, lines) {
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, influence.lmm)
 autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
+  check_dots(...)
   check_ggplot2()
   panels <- influence_panels(object, which)
   d <- bind_panels(lapply(panels, function(values) {

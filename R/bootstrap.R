@@ -43,17 +43,14 @@ bootstrap <- function(object, ...) UseMethod("bootstrap")
 #' @export
 bootstrap.lmm <- function(object, nsim = 1000L, FUN = NULL, seed = NULL, use.u = FALSE,
                           type = "parametric", threads = NULL, ...) {
-  if (...length() > 0L) {
-    ferrolmm_abort(
-      "`bootstrap()` of an lmm has no argument beside those in ?bootstrap.", "argument",
-      x = if (any(nzchar(...names()))) paste0("Given: ", quote_names(...names()), ".")
-    )
-  }
+  check_dots(..., hints = c(
+    parallel = "It runs in parallel as it is: `threads` says how much.",
+    ncpus = "`threads` is the number of threads.",
+    re.form = "`use.u = TRUE` keeps the random effects."
+  ))
   nsim <- check_count(nsim, "nsim", 1L)
   check_flag(use.u, "use.u")
-  if (!identical(type, "parametric")) {
-    ferrolmm_abort("`type` must be \"parametric\".", "argument")
-  }
+  match_choice(type, "type", "parametric")
   if (!is.null(FUN) && !is.function(FUN)) {
     ferrolmm_abort("`FUN` must be a function of a fitted model.", "argument")
   }
@@ -150,6 +147,8 @@ bootstrap_function <- function(object, nsim, use_u, control, FUN) {
 #' @rdname bootstrap
 #' @export
 print.bootstrap.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+  check_dots(...)
+  check_digits(digits)
   cat("Parametric bootstrap, ", count_of(x$R, "replicate"), sep = "")
   if (x$use.u) {
     cat(", random effects kept")
@@ -171,6 +170,7 @@ print.bootstrap.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), .
 #' @rdname bootstrap
 #' @export
 summary.bootstrap.lmm <- function(object, ...) {
+  check_dots(...)
   t <- object$t
   data.frame(
     estimate = unname(object$t0),
@@ -191,7 +191,8 @@ statistic_names <- function(object) {
 #' @rdname bootstrap
 #' @export
 as.data.frame.bootstrap.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  check_dots(..., allowed = "stringsAsFactors")
   table <- as.data.frame(unname(x$t))
   names(table) <- statistic_names(x)
-  table
+  finish_table(table, row.names, ...)
 }

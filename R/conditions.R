@@ -118,10 +118,17 @@ did_you_mean <- function(name, known) {
     return(NULL)
   }
   distance <- drop(utils::adist(name, known, ignore.case = TRUE))
+  # letters in another order are one slip, not two
+  distance[distance > 0 & sorted_letters(known) == sorted_letters(name)] <- 1
   nearest <- which.min(distance)
   if (distance[nearest] <= max(1, nchar(name) %/% 3)) {
     paste0("Did you mean `", known[nearest], "`?")
   }
+}
+
+#' @noRd
+sorted_letters <- function(x) {
+  vapply(strsplit(tolower(x), ""), function(letters) paste(sort(letters), collapse = ""), "")
 }
 
 #' One line of code for a message: long expressions are cut

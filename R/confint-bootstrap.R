@@ -11,7 +11,8 @@
 #' @export
 confint.bootstrap.lmm <- function(object, parm = NULL, level = 0.95,
                                   interval = c("perc", "basic", "norm"), ...) {
-  interval <- match.arg(interval)
+  check_dots(...)
+  interval <- match_choice(interval, "interval", c("perc", "basic", "norm"))
   check_level(level)
   names <- statistic_names(object)
   chosen <- if (is.null(parm)) {
@@ -53,11 +54,11 @@ bootstrap_limits <- function(t, t0, level, interval) {
 
 #' Bootstrap confidence intervals, for confint(): a row for each parameter
 #' @noRd
-bootstrap_confidence <- function(object, level, nsim, seed, interval) {
+bootstrap_confidence <- function(object, level, nsim, seed, interval, ...) {
   limits <- matrix(NA_real_, length(parameter_names(object, TRUE)), 2L)
   identified <- match_parameters(NULL, object)
   limits[identified, ] <- confint.bootstrap.lmm(
-    bootstrap.lmm(object, nsim, seed = seed), level = level, interval = interval
+    bootstrap.lmm(object, nsim, seed = seed, ...), level = level, interval = interval
   )
   limits
 }

@@ -5,6 +5,7 @@
 #' @importFrom stats confint
 #' @export
 confint.profile.lmm <- function(object, parm = NULL, level = 0.95, ...) {
+  check_dots(...)
   check_level(level)
   paths <- profile_paths(object)
   names <- names(paths)

@@ -30,7 +30,8 @@
 #'   `sigma`.
 #' @param nsim,seed,boot.type For `"boot"`: the number of replicates, the seed, and the kind of
 #'   interval, see [bootstrap()].
-#' @param ... Not used.
+#' @param FUN For `"boot"`: the statistic, a function of a fit; by default the parameters.
+#' @param ... For `"boot"`: `use.u` and `threads` of [bootstrap()].
 #' @returns A matrix with a row for each parameter and a column for each limit.
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -46,15 +47,33 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                           "asymptotic", "none"
                         ),
                         oldNames = TRUE, nsim = 500L, seed = NULL,
-                        boot.type = c("perc", "basic", "norm"), ...) {
+                        boot.type = c("perc", "basic", "norm"), FUN = NULL, ...) {
   check_level(level)
-  method <- match_interval_method(method)
+  method <- match_choice(method, "method", c("Wald", "profile", "boot"))
+  check_flag(oldNames, "oldNames")
+  check_dots(..., allowed = if (method == "boot") c("use.u", "type", "threads"))
+  given <- !c(
+    ddf = missing(ddf), nsim = missing(nsim), seed = missing(seed),
+    boot.type = missing(boot.type), FUN = missing(FUN)
+  )
+  check_method_arguments(names(given)[given], method)
+  boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
+  if (!is.null(FUN)) {
+    return(confint.bootstrap.lmm(
+      bootstrap.lmm(object, nsim, FUN, seed, ...), parm = if (!missing(parm)) parm, level = level,
+      interval = boot.type
+    ))
+  }
   names <- parameter_names(object, oldNames)
-  wanted <- if (missing(parm)) seq_along(names) else which_parameters(parm, names, object)
+  wanted <- if (missing(parm) || is.null(parm)) {
+    seq_along(names)
+  } else {
+    which_parameters(parm, names, object)
+  }
   limits <- switch(method,
     Wald = wald_limits(object, level, match_ddf(ddf), wanted),
     profile = profile_confidence(object, level, wanted),
-    boot = bootstrap_confidence(object, level, nsim, seed, match.arg(boot.type))
+    boot = bootstrap_confidence(object, level, nsim, seed, boot.type, ...)
   )
   probabilities <- c((1 - level) / 2, (1 + level) / 2)
   dimnames(limits) <- list(
@@ -63,13 +82,18 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   limits[wanted, , drop = FALSE]
 }
 
-#' Add a method here and in confint.lmm()'s switch
+#' Refuse arguments of another method of intervals
 #' @noRd
-match_interval_method <- function(method, known = c("Wald", "profile", "boot")) {
-  if (!is.character(method) || length(method) != 1L || !method %in% known) {
-    ferrolmm_abort(paste0("`method` must be one of ", quote_names(known), "."), "argument")
+check_method_arguments <- function(given, method) {
+  other <- intersect(given, if (method == "Wald") c("nsim", "seed", "boot.type", "FUN") else
+    c("ddf", if (method == "profile") c("nsim", "seed", "boot.type", "FUN")))
+  if (length(other) > 0L) {
+    ferrolmm_abort(
+      paste0("Not for `method = \"", method, "\"`: ", quote_names(other), "."), "argument",
+      i = if ("ddf" %in% other) "`ddf` is for method = \"Wald\"." else
+        "They are for method = \"boot\"."
+    )
   }
-  method
 }
 
 #' Names of all parameters: of the random effects, of the residual structure, sigma, fixed effects

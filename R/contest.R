@@ -46,6 +46,7 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
                           "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
                           "asymptotic", "none"
                         ), ...) {
+  check_dots(...)
   inference <- ddf_for(model, match_ddf(ddf))
   check_level(level)
   sets <- if (is.list(L) && !is.data.frame(L)) L else list(L)
@@ -68,6 +69,7 @@ contest1D.lmm <- function(model, L, rhs = 0,
                             "asymptotic", "none"
                           ),
                           confint = FALSE, level = 0.95, ...) {
+  check_dots(...)
   contest.lmm(model, L, rhs, joint = FALSE, confint = confint, level = level, ddf = match_ddf(ddf))
 }
 
@@ -77,6 +79,7 @@ contestMD.lmm <- function(model, L, rhs = 0,
                             "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
                             "asymptotic", "none"
                           ), ...) {
+  check_dots(...)
   contest.lmm(model, L, rhs, joint = TRUE, ddf = match_ddf(ddf))
 }
 

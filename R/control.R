@@ -70,7 +70,12 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL) {
+                        tie = NULL, ...) {
+  check_dots(..., hints = c(
+    optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
+    optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
+    maxiter = "It is called `max_evaluations`.", maxfun = "It is called `max_evaluations`."
+  ))
   control <- list(
     max_evaluations = check_count(max_evaluations, "max_evaluations", 1L),
     tolerance = check_tolerance(tolerance),
@@ -98,17 +103,7 @@ check_time_limit <- function(time_limit) {
 
 #' @noRd
 check_solver <- function(solver) {
-  known <- c("auto", "exact", "iterative")
-  if (identical(solver, known)) {
-    return("auto")
-  }
-  if (!is.character(solver) || length(solver) != 1L || !solver %in% known) {
-    ferrolmm_abort(
-      paste0("`solver` must be one of ", quote_names(known), "."), "argument",
-      i = if (is.character(solver) && length(solver) == 1L) did_you_mean(solver, known)
-    )
-  }
-  solver
+  match_choice(solver, "solver", c("auto", "exact", "iterative"))
 }
 
 #' Seconds until a fit shows how far it is, or NULL: not at all
@@ -308,12 +303,14 @@ check_control <- function(control) {
 
 #' @export
 print.lmm_control <- function(x, ...) {
-  cat(format(x, ...), sep = "\n")
+  check_dots(...)
+  cat(format(x), sep = "\n")
   invisible(x)
 }
 
 #' @export
 format.lmm_control <- function(x, ...) {
+  check_dots(...)
   threads <- if (x$threads == 0L) "chosen by the engine" else x$threads
   c(
     "Options of lmm():",

@@ -100,8 +100,7 @@ ddf_for <- function(object, method) {
 
 #' Inference that takes the variance parameters as known
 #' @noRd
-fixed_ddf <- function(object, method, ddf) {
-  variance <- vcov.lmm(object)
+fixed_ddf <- function(object, method, ddf, variance = vcov.lmm(object)) {
   list(
     method = method, object = object, beta = object$beta, variance = variance,
     single = function(L) rep.int(ddf, nrow(L)),

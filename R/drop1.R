@@ -11,6 +11,8 @@
 #' @param test `"F"`, the default; `"Chisq"` for likelihood-ratio tests; `"none"` for a table of AIC
 #'   only. With `k` but without `test`, as [stats::step()] calls it, `"none"`.
 #' @param k The penalty for a parameter in AIC.
+#' @param scale Only 0; there for [stats::step()].
+#' @param trace Above 1: say which term is tried.
 #' @param ... Not used.
 #' @returns A data frame of class `anova`. For F tests the columns of [anova.lmm()], otherwise
 #'   `Df`, `AIC` and, for `"Chisq"`, `LRT` and `Pr(>Chi)`; the first row is the whole model.
@@ -26,15 +28,24 @@ drop1.lmm <- function(object, scope,
                         "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
                         "asymptotic", "none"
                       ),
-                      test = c("F", "Chisq", "none"), k = 2, ...) {
-  test <- if (missing(test) && !missing(k)) "none" else match.arg(test)
+                      test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
+  check_dots(...)
+  check_penalty(k)
+  check_no_scale(scale)
+  test <- if (missing(test) && !missing(k)) {
+    "none"
+  } else if (identical(test, "LRT")) {
+    "Chisq"
+  } else {
+    match_choice(test, "test", c("F", "Chisq", "none"))
+  }
   scope <- if (missing(scope)) {
     stats::drop.scope(object$terms)
   } else {
     check_scope(scope, labels.lmm(object))
   }
   if (test != "F") {
-    return(drop1_refitted(object, scope, test, k))
+    return(drop1_refitted(object, scope, test, k, trace))
   }
   method <- match_ddf(ddf)
   inference <- ddf_for(object, method)
@@ -49,6 +60,27 @@ drop1.lmm <- function(object, scope,
     ),
     class = c("anova", "data.frame")
   )
+}
+
+#' @noRd
+check_penalty <- function(k) {
+  if (!is.numeric(k) || length(k) != 1L || !isTRUE(k >= 0)) {
+    ferrolmm_abort(
+      paste0("`k` must be a number, the penalty for a parameter", describe_given(k), "."),
+      "argument"
+    )
+  }
+}
+
+#' step() hands on its `scale`, which is for models of known residual variance
+#' @noRd
+check_no_scale <- function(scale) {
+  if (!identical(as.numeric(scale), 0)) {
+    ferrolmm_abort(
+      "`scale` has no meaning for a mixed model.", "argument",
+      i = "A known residual standard deviation is lmm_control(sigma = )."
+    )
+  }
 }
 
 #' @noRd
@@ -99,7 +131,7 @@ reduction_contrasts <- function(object, x, label) {
 }
 
 #' @noRd
-drop1_refitted <- function(object, scope, test, k) {
+drop1_refitted <- function(object, scope, test, k, trace) {
   if (object$REML) {
     ferrolmm_inform(
       "Refitting the model by ML, as the models differ in their fixed parts.", "refit"
@@ -108,6 +140,7 @@ drop1_refitted <- function(object, scope, test, k) {
   }
   inputs <- engine_inputs(object)
   smaller <- lapply(scope, function(label) {
+    if (trace > 1) cat("trying -", label, "\n")
     formula <- formula_without(object, label)
     contrasts <- object$contrasts[names(object$contrasts) %in% all_variables(formula)]
     fixed <- build_fixed(list(fixed = formula), object$frame, contrasts)

@@ -16,7 +16,9 @@
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
 #' @param mode The method for the degrees of freedom: one of those of [ddf].
 #' @param vcov. A covariance matrix, or a function that gives one, to use instead.
-#' @param ... Passed on.
+#' @param lmer.df The same as `mode`, as it is called for models of 'lme4'.
+#' @param ... Arguments of other functions of 'emmeans', which it hands to all, and of `vcov.` where
+#'   that is a function.
 #' @returns What the generics of 'emmeans' return.
 #' @examplesIf requireNamespace("emmeans", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
@@ -32,9 +34,31 @@ recover_data.lmm <- function(object, data = NULL, ...) {
   )
 }
 
+#' Names of the arguments of the functions of 'emmeans', which get each other's
+#'
+#' Without those of its methods for single classes of models.
+#' @noRd
+emmeans_arguments <- function() {
+  namespace <- asNamespace("emmeans")
+  names <- grep("^(emm_basis|recover_data)", ls(namespace), value = TRUE, invert = TRUE)
+  functions <- Filter(is.function, mget(names, namespace))
+  unique(c("misc", "options", unlist(lapply(functions, function(f) names(formals(f))))))
+}
+
 #' @rdname emmeans-lmm
 #' @rawNamespace S3method(emmeans::emm_basis, lmm)
-emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov., ...) {
+emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov.,
+                          lmer.df = mode, ...) {
+  # emtrends() spreads the columns of its data
+  theirs <- c("", emmeans_arguments(), grep("^data[.]", ...names(), value = TRUE))
+  others <- setdiff(...names(), theirs)
+  if (missing(vcov.) || !is.function(vcov.)) {
+    check_dots(..., allowed = theirs, hints = c(
+      pbkrtest.limit = "There are no limits: `mode` alone says which degrees of freedom.",
+      lmerTest.limit = "There are no limits: `mode` alone says which degrees of freedom."
+    ))
+  }
+  if (missing(mode)) mode <- lmer.df
   inference <- ddf_for(object, match_ddf(mode))
   # the values that the grid has for grouping factors are means of their numbers, not groups
   trms <- of_average_groups(trms)
@@ -46,7 +70,8 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   variance <- if (missing(vcov.)) {
     inference$variance
   } else {
-    emmeans::.my.vcov(object, vcov. = vcov., ...)
+    # what is no argument of 'emmeans' is one of the function
+    do.call(other_variance, c(list(object, vcov.), list(...)[others]))
   }
   ## 'emmeans' takes dffun's environment away, so that all it needs is in dfargs.
   dffun <- function(k, dfargs) {

@@ -50,11 +50,13 @@
 #' equations(growth, "mixed", format = "latex")
 #' @export
 equations <- function(object, style = c("levels", "mixed", "matrix"),
-                      format = c("text", "latex"), values = FALSE, group = 1L, digits = 4L) {
+                      format = c("text", "latex"), values = FALSE, group = 1L, digits = 4L, ...) {
+  check_dots(...)
   check_lmm(object, "equations")
   style <- match_choice(style, "style", c("levels", "mixed", "matrix"))
   format <- match_choice(format, "format", c("text", "latex"))
   check_flag(values, "values")
+  check_digits(digits)
   pen <- equation_pen(format, values, digits)
   model <- describe_model(object)
   lines <- switch(style,
@@ -83,6 +85,7 @@ equations <- function(object, style = c("levels", "mixed", "matrix"),
 #' @rdname equations
 #' @export
 print.lmm_equations <- function(x, ...) {
+  check_dots(...)
   cat(x$lines, sep = "\n")
   invisible(x)
 }
@@ -90,6 +93,7 @@ print.lmm_equations <- function(x, ...) {
 #' @rdname equations
 #' @export
 as.character.lmm_equations <- function(x, ...) {
+  check_dots(...)
   x$lines
 }
 

@@ -5,6 +5,7 @@
 #
 # The model
 #   call            lmm(formula = , data = , ...) as it can be evaluated again
+#   env             where it can, NULL where that is the environment of the formula
 #   formula         the full formula, with bars; its environment is kept
 #   terms           terms of the fixed part (with response), with predvars and dataClasses
 #   frame           model frame of the used rows: response first, then every variable, then
@@ -52,7 +53,7 @@
 
 #' Build the fitted object from the front end's description and the engine's result
 #' @noRd
-new_lmm <- function(call, formula, frame, fixed, random, residual, result, control, reml) {
+new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, control, reml) {
   attr(frame, "formula") <- formula
   model <- list(
     call = call,
@@ -73,7 +74,8 @@ new_lmm <- function(call, formula, frame, fixed, random, residual, result, contr
     offset = fixed$offset,
     na.action = attr(frame, "na.action"),
     REML = reml,
-    control = control
+    control = control,
+    env = env
   )
   estimates <- estimates(
     result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms)

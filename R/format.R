@@ -84,8 +84,12 @@ format_groups <- function(nobs, ngrps) {
 #' @param corr correlations or covariances in the last columns? NULL: what goes with `comp`.
 #' @noRd
 format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = NULL) {
-  comp <- match.arg(comp, c("Std.Dev.", "Variance"), several.ok = TRUE)
-  corr <- if (is.null(corr)) "Std.Dev." %in% comp else corr
+  known <- c("Std.Dev.", "Variance")
+  if (!is.character(comp) || length(comp) == 0L) {
+    match_choice(comp, "comp", known)
+  }
+  comp <- vapply(comp, match_choice, "", "comp", known, USE.NAMES = FALSE)
+  corr <- if (is.null(corr)) "Std.Dev." %in% comp else check_flag(corr, "corr")
   sigma <- attr(x, "sc")
   x <- lapply(x, shown_part)
   sizes <- vapply(x, nrow, 1L)

@@ -54,7 +54,10 @@ isREML.default <- function(x, ...) hand_over("isREML", x, ...)
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isREML, lmm)
-isREML.lmm <- function(x, ...) x$REML
+isREML.lmm <- function(x, ...) {
+  check_dots(...)
+  x$REML
+}
 
 #' @rdname lmm-generics
 #' @export
@@ -66,7 +69,10 @@ isLMM.default <- function(x, ...) hand_over("isLMM", x, ...)
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isLMM, lmm)
-isLMM.lmm <- function(x, ...) TRUE
+isLMM.lmm <- function(x, ...) {
+  check_dots(...)
+  TRUE
+}
 
 #' @rdname lmm-generics
 #' @export
@@ -78,7 +84,10 @@ isGLMM.default <- function(x, ...) hand_over("isGLMM", x, ...)
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isGLMM, lmm)
-isGLMM.lmm <- function(x, ...) FALSE
+isGLMM.lmm <- function(x, ...) {
+  check_dots(...)
+  FALSE
+}
 
 #' @rdname lmm-generics
 #' @export
@@ -90,7 +99,10 @@ isNLMM.default <- function(x, ...) hand_over("isNLMM", x, ...)
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::isNLMM, lmm)
-isNLMM.lmm <- function(x, ...) FALSE
+isNLMM.lmm <- function(x, ...) {
+  check_dots(...)
+  FALSE
+}
 
 #' @rdname lmm-generics
 #' @export
@@ -104,6 +116,12 @@ isSingular.default <- function(x, tol = 1e-4, ...) {
 #' @rdname lmm-generics
 #' @export
 isSingular.lmm <- function(x, tol = 1e-4, ...) {
+  check_dots(...)
+  if (!is.numeric(tol) || length(tol) != 1L || !isTRUE(tol >= 0)) {
+    ferrolmm_abort(
+      paste0("`tol` must be a number, at least 0", describe_given(tol), "."), "argument"
+    )
+  }
   if (any(x$certificate$rank < lengths(x$cnms))) {
     return(TRUE)
   }
@@ -125,7 +143,10 @@ ngrps.default <- function(object, ...) hand_over("ngrps", object, ...)
 #' @rdname lmm-generics
 #' @export
 #' @rawNamespace S3method(lme4::ngrps, lmm)
-ngrps.lmm <- function(object, ...) vapply(object$flist, nlevels, 1L)
+ngrps.lmm <- function(object, ...) {
+  check_dots(...)
+  vapply(object$flist, nlevels, 1L)
+}
 
 #' @rdname lmm-generics
 #' @export

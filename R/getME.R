@@ -44,6 +44,7 @@
 #' @export
 #' @rawNamespace S3method(lme4::getME, lmm)
 getME.lmm <- function(object, name, ...) {
+  check_dots(...)
   check_component_names(name)
   if (identical(name, "ALL")) {
     name <- names(me_components)

@@ -19,6 +19,7 @@
 #' @importFrom stats hatvalues
 #' @export
 hatvalues.lmm <- function(model, ...) {
+  check_dots(...)
   values <- training_leverages(model)$hat
   stats::naresid(model$na.action, name_rows(values, model))
 }

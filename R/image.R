@@ -50,7 +50,8 @@
 #' @export
 image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, main = NULL,
                       xlab = NULL, ylab = NULL, col = NULL, resolution = NULL, ...) {
-  which <- check_image_arguments(which, resolution, ...)
+  check_dots(...)
+  which <- check_image_arguments(which, resolution)
   need_random(x, "image()")
   if (is.null(resolution)) resolution <- device_resolution()
   if (which != "Z") {
@@ -74,15 +75,7 @@ image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, 
 image_colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 #' @noRd
-check_image_arguments <- function(which, resolution, ...) {
-  if (...length() > 0L) {
-    extra <- ...names()
-    extra <- if (is.null(extra)) "an unnamed argument" else paste0("`", extra, "`", collapse = ", ")
-    ferrolmm_abort(
-      paste0("`image()` of an lmm has no argument ", extra, "."),
-      class = "argument", i = "See `?image.lmm` for the arguments it has."
-    )
-  }
+check_image_arguments <- function(which, resolution) {
   which <- match_choice(which, "which", c("Z", "Lambda", "L"))
   ok <- is.null(resolution) ||
     is.numeric(resolution) && length(resolution) == 2L && isTRUE(all(resolution >= 1))

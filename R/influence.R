@@ -63,6 +63,10 @@
 #' @importFrom stats influence
 #' @export
 influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "exact"), ...) {
+  check_dots(..., hints = c(
+    do.coef = "The coefficients without each set are always there: `coefficients`.",
+    ncores = "It runs in parallel as it is: see `threads` of lmm_control()."
+  ))
   update <- match_choice(update, "update", c("one-step", "none", "exact"))
   sets <- deletion_sets(model, groups)
   check_deletable(model, sets)
@@ -182,6 +186,8 @@ variance_rows <- function(found, sets, names, before) {
 
 #' @export
 print.influence.lmm <- function(x, n = 6L, ...) {
+  check_dots(...)
+  n <- check_count(n, "n", 0L)
   cat(
     "Deletion of each ", x$name, " (", nrow(x$coefficients), "), variance parameters: ",
     switch(x$update,
@@ -203,6 +209,7 @@ print.influence.lmm <- function(x, n = 6L, ...) {
 #' @importFrom stats cooks.distance
 #' @export
 cooks.distance.influence.lmm <- function(model, ...) {
+  check_dots(...)
   change <- dfbeta.influence.lmm(model)
   covariance <- model$estimate$sigma^2 * model$estimate$vcov_unscaled
   quadratic_by_row(change, covariance) / ncol(change)
@@ -212,6 +219,7 @@ cooks.distance.influence.lmm <- function(model, ...) {
 #' @importFrom stats dfbeta
 #' @export
 dfbeta.influence.lmm <- function(model, ...) {
+  check_dots(...)
   change <- model$coefficients
   change[] <- rep(model$estimate$coefficients, each = nrow(change)) - change
   change
@@ -221,6 +229,7 @@ dfbeta.influence.lmm <- function(model, ...) {
 #' @importFrom stats dfbetas
 #' @export
 dfbetas.influence.lmm <- function(model, ...) {
+  check_dots(...)
   r <- ncol(model$coefficients)
   unscaled <- matrix(model$vcov_unscaled, r * r)[(seq_len(r) - 1L) * r + seq_len(r), , drop = FALSE]
   dfbeta.influence.lmm(model) / (model$sigma * sqrt(t(unscaled)))
@@ -240,6 +249,7 @@ quadratic_by_row <- function(x, covariance) {
 #' @param x,row.names,optional Arguments of [as.data.frame()].
 #' @export
 as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  check_dots(..., allowed = "stringsAsFactors")
   change <- dfbeta.influence.lmm(x)
   r <- ncol(change)
   full <- determinant(x$estimate$sigma^2 * x$estimate$vcov_unscaled)$modulus
@@ -262,10 +272,7 @@ as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, .
     check.names = FALSE, row.names = NULL
   )
   names(table)[5L + seq_len(r)] <- paste0("dfbetas.", colnames(change))
-  if (!is.null(row.names)) {
-    rownames(table) <- row.names
-  }
-  table
+  finish_table(table, row.names, ...)
 }
 
 #' Standard deviations, correlations and residual parameters without each set
@@ -301,6 +308,7 @@ closed_form_deletion <- function(object) {
 #' @rdname influence.lmm
 #' @export
 cooks.distance.lmm <- function(model, ...) {
+  check_dots(...)
   change <- closed_form_deletion(model)$change
   values <- quadratic_by_row(change, vcov.lmm(model)) / ncol(change)
   stats::naresid(model$na.action, values)
@@ -309,12 +317,14 @@ cooks.distance.lmm <- function(model, ...) {
 #' @rdname influence.lmm
 #' @export
 dfbeta.lmm <- function(model, ...) {
+  check_dots(...)
   stats::naresid(model$na.action, closed_form_deletion(model)$change)
 }
 
 #' @rdname influence.lmm
 #' @export
 dfbetas.lmm <- function(model, ...) {
+  check_dots(...)
   parts <- closed_form_deletion(model)
   # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
   added <- parts$fixed^2 / residual_variances(model) / (1 - parts$hat)

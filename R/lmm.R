@@ -135,6 +135,7 @@
 #'   below.
 #' @param residual (`formula`)\cr structure of the residuals, such as `~ us(visit | subject)`, see
 #'   below. Instead of `correlation`.
+#' @param ... None: any other argument is an error that says which one was perhaps meant.
 #'
 #' @returns An object of class `lmm`: a list that holds among others `coefficients` (fixed
 #'   effects), `theta` (covariance parameters), `phi` (parameters of the residual structure),
@@ -158,7 +159,8 @@
 lmm <- function(formula, data = NULL, REML = TRUE,
                 weights, subset, na.action, offset,
                 contrasts = NULL, start = NULL, control = lmm_control(),
-                correlation = NULL, residual = NULL) {
+                correlation = NULL, residual = NULL, ...) {
+  if (...length() > 0L) check_lmm_dots(...)
   call <- match.call()
   given <- list(
     correlation = if (!missing(correlation)) {
@@ -171,10 +173,57 @@ lmm <- function(formula, data = NULL, REML = TRUE,
   )
   na_action <- find_na_action(if (missing(na.action)) getOption("na.action") else na.action)
   check_given(missing(formula), data)
+  call <- callable(call, substitute(data), given)
   fit_formula(
     call, formula, data, check_reml(REML), given, na_action, contrasts, start,
     check_control(control), parent.frame()
   )
+}
+
+#' The call, so that it can be evaluated again and read
+#'
+#' It is of lmm() also where it was made as FUN() by lapply(). Where arguments came by the `...` of
+#' another function, `..1` gives way to what was written there.
+#' @noRd
+callable <- function(call, data, given) {
+  if (!identical(call[[1L]], quote(lmm)) && !is_call_to(call[[1L]], c("::", ":::"))) {
+    call[[1L]] <- quote(lmm)
+  }
+  for (name in names(given)[lengths(given) > 0L]) {
+    if (is.symbol(call[[name]])) call[[name]] <- given[[name]]$expr
+  }
+  if (is_dots_element(call$data)) {
+    call$data <- data
+  }
+  call
+}
+
+#' Is it `..1`, `..2`, ...?
+#' @noRd
+is_dots_element <- function(x) {
+  is.symbol(x) && startsWith(as.character(x), "..") && grepl("^[.][.][0-9]+$", x)
+}
+
+#' Where the call can be evaluated again, and the call as it can be there
+#'
+#' That is where it was made. lapply(), pipes and functions that hand on their `...` leave names for
+#' the data there that have no meaning, or another one, later: then the data are kept.
+#' @returns list(call, env); `env` is NULL where it is that of the formula.
+#' @noRd
+remember_home <- function(call, data, home, caller) {
+  at_home <- identical(home, caller)
+  written <- call$data
+  if (is.null(written) || !is.language(written) || at_home && !identical(written, quote(.))) {
+    return(list(call = call, env = if (!at_home) caller))
+  }
+  name <- if (is.symbol(written)) as.character(written) else code_label(written)
+  if (!is.symbol(written) || !identical(get0(name, caller), data)) {
+    env <- new.env(parent = caller)
+    assign(name, data, envir = env)
+    call$data <- as.name(name)
+    return(list(call = call, env = env))
+  }
+  list(call = call, env = caller)
 }
 
 #' An argument to evaluate in the data: its expression, and the promise as a last resort
@@ -186,6 +235,34 @@ lmm <- function(formula, data = NULL, REML = TRUE,
 unevaluated <- function(expr, force) {
   delayedAssign("outcome", tryCatch(force(), error = identity))
   list(expr = expr, value = function() outcome)
+}
+
+#' What those want who try arguments that lmm() has not
+#' @noRd
+lmm_hints <- c(
+  family = "lmm() is for normal responses. For others there is lme4::glmer().",
+  link = "lmm() is for normal responses. For others there is lme4::glmer().",
+  nAGQ = "The likelihood of a linear mixed model needs no quadrature: leave `nAGQ` out.",
+  random = "Random effects stand in the formula: y ~ x + (1 | g).",
+  fixed = "The formula comes first: lmm(y ~ x + (1 | g), data).",
+  method = "Maximum likelihood is REML = FALSE; REML = TRUE is what you get without.",
+  verbose = "It is an option of the fit: control = lmm_control(verbose = 1).",
+  devFunOnly = "The criterion as a function is getME(fit, \"devfun\").",
+  optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
+  cov.struct = "Structures stand in the formula, as in cs(x | g), or in `residual`.",
+  ziformula = "lmm() is for normal responses. glmmTMB::glmmTMB() has `ziformula`.",
+  dispformula = "Variances that depend on variables are weights = varIdent(...) and the like.",
+  prior = "lmm() is not Bayesian: see brms::brm() or blme::blmer()."
+)
+
+#' Arguments that lmm() has not
+#' @noRd
+check_lmm_dots <- function(...) {
+  given <- ...names()
+  abort_unknown_arguments(
+    if (is.null(given)) character(...length()) else given, as.list(substitute(list(...)))[-1L],
+    setdiff(names(formals(lmm)), "..."), lmm_hints
+  )
 }
 
 #' Evaluate `data` here, so that an error in it is told as one of `data`
@@ -216,6 +293,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   model <- parse_formula(formula, data, caller, spec)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula
+  home <- remember_home(call, data, environment(formula), caller)
   frame <- build_frame(
     model, data, given, na_action, caller, group_columns(spec), control$threads
   )
@@ -227,8 +305,8 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   check_constraints(control, c(random$theta_names, residual$names))
   found <- fit_design(fixed, random, residual, frame, reml, start, control)
   fit <- new_lmm(
-    call = call, formula = model$formula, frame = found$frame, fixed = fixed, random = random,
-    residual = residual, result = found$result, control = control, reml = reml
+    call = home$call, env = home$env, formula = model$formula, frame = found$frame,
+    fixed = fixed, random = random, residual = residual, result = found$result, control = control, reml = reml
   )
   report_fit(found$result, fixed, random, control, residual)
   fit

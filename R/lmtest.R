@@ -1,22 +1,20 @@
-# Methods for generics of 'lmtest' and 'car', whose defaults read coef(), which in a mixed model is
-# a table for each grouping factor.
+# Methods for generics of 'lmtest', whose defaults read coef(): in a mixed model a table for each
+# grouping factor.
 
-#' Support for 'lmtest' and 'car'
+#' Support for 'lmtest'
 #'
 #' `lmtest::coeftest()` and `lmtest::coefci()` test the fixed effects with the degrees of freedom
 #' of [ddf], or with another covariance matrix, for which they use those of `df` or the normal
-#' distribution. `car::Anova()` gives the tests of [anova.lmm()], `car::linearHypothesis()` those of
-#' [contest()].
+#' distribution.
 #'
-#' @param x,mod,model A model fitted by [lmm()].
+#' @param x A model fitted by [lmm()].
 #' @param vcov. A covariance matrix or a function that gives one; without it that of `ddf`.
-#' @param df Degrees of freedom for another covariance matrix; the normal distribution without.
+#' @param df Degrees of freedom to use instead; with another covariance matrix and without them the
+#'   normal distribution.
 #' @param ddf The method for the degrees of freedom, see [ddf].
 #' @param parm The coefficients, by name or position.
 #' @param level The confidence level.
-#' @param type The type of the tests, see [anova.lmm()].
-#' @param hypothesis.matrix,rhs `L` and `rhs` of [contest()].
-#' @param ... Not used.
+#' @param ... Arguments of `vcov.`, where that is a function.
 #' @returns What the generics return.
 #' @examplesIf requireNamespace("lmtest", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
@@ -25,8 +23,9 @@
 #' @name lmtest-lmm
 #' @rawNamespace S3method(lmtest::coeftest, lmm)
 coeftest.lmm <- function(x, vcov. = NULL, df = NULL, ddf = "Satterthwaite", ...) {
-  method <- match_ddf(ddf)
-  inference <- other_inference(x, vcov., df, method)
+  if (!is.function(vcov.)) check_dots(...)
+  check_one_ddf(missing(ddf), vcov., df)
+  inference <- other_inference(x, vcov., df, match_ddf(ddf), ...)
   table <- coefficient_table(inference)
   table <- table[kept_columns(x), , drop = FALSE]
   structure(
@@ -45,8 +44,10 @@ coeftest.lmm <- function(x, vcov. = NULL, df = NULL, ddf = "Satterthwaite", ...)
 #' @rawNamespace S3method(lmtest::coefci, lmm)
 coefci.lmm <- function(x, parm = NULL, level = 0.95, vcov. = NULL, df = NULL,
                        ddf = "Satterthwaite", ...) {
+  if (!is.function(vcov.)) check_dots(...)
+  check_one_ddf(missing(ddf), vcov., df)
   check_level(level)
-  inference <- other_inference(x, vcov., df, match_ddf(ddf))
+  inference <- other_inference(x, vcov., df, match_ddf(ddf), ...)
   tests <- test_rows(inference, diag(length(inference$beta)))
   half <- t_quantile(level, tests$df) * tests$se
   names <- names(fixef.lmm(x))
@@ -55,41 +56,69 @@ coefci.lmm <- function(x, parm = NULL, level = 0.95, vcov. = NULL, df = NULL,
     c(tests$estimate - half, tests$estimate + half),
     ncol = 2L, dimnames = list(names, paste(format(probabilities, trim = TRUE, digits = 3L), "%"))
   )
-  if (is.character(parm)) {
-    parm <- match_names(
-      parm, names, "parm", "coefficient", coefficient_details(x)[kept_columns(x)]
-    )
-  }
-  if (is.null(parm)) limits else limits[parm, , drop = FALSE]
+  if (is.null(parm)) limits else limits[match_coefficients(parm, x), , drop = FALSE]
 }
 
-#' Inference with a covariance matrix from elsewhere
+#' Inference with a covariance matrix or degrees of freedom from elsewhere
+#' @param ... arguments of `variance`, where it is a function.
 #' @noRd
-other_inference <- function(object, variance, df, method) {
-  if (is.null(variance)) {
+other_inference <- function(object, variance, df, method, ...) {
+  if (is.null(variance) && is.null(df)) {
     return(ddf_for(object, method))
   }
-  method <- if (is.null(df)) "asymptotic" else "given"
-  inference <- fixed_ddf(object, method, if (is.null(df)) Inf else df)
-  inference$variance <- if (is.function(variance)) variance(object) else variance
-  inference
+  if (!is.null(df) && (!is.numeric(df) || length(df) != 1L || !isTRUE(df > 0))) {
+    ferrolmm_abort(
+      paste0("`df` must be a positive number or NULL", describe_given(df), "."), "argument"
+    )
+  }
+  fixed_ddf(
+    object, if (is.null(df)) "asymptotic" else "given", if (is.null(df)) Inf else df,
+    if (is.null(variance)) vcov.lmm(object) else other_variance(object, variance, ...)
+  )
 }
 
-#' @rdname lmtest-lmm
-#' @rawNamespace S3method(car::Anova, lmm)
-Anova.lmm <- function(mod, type = "II", ddf = "Satterthwaite", ...) {
-  anova.lmm(mod, type = type, ddf = ddf)
+#' A covariance matrix of the fixed effects that a user gives, or what a function makes of the fit
+#' @noRd
+other_variance <- function(object, variance, ...) {
+  if (is.function(variance)) {
+    variance <- variance(object, ...)
+  }
+  variance <- tryCatch(as.matrix(variance), error = function(e) NULL)
+  if (!is.numeric(variance) || !identical(dim(variance), rep(object$rank, 2L))) {
+    ferrolmm_abort(
+      paste0("`vcov.` must be a covariance matrix of the ",
+             count_of(object$rank, "fixed effect"), ", or a function that gives one."),
+      "argument"
+    )
+  }
+  variance
 }
 
-#' @rdname lmtest-lmm
-#' @rawNamespace S3method(car::linearHypothesis, lmm)
-linearHypothesis.lmm <- function(model, hypothesis.matrix, rhs = NULL, ddf = "Satterthwaite",
-                                 ...) {
-  test <- contest.lmm(
-    model, hypothesis.matrix, if (is.null(rhs)) 0 else rhs, ddf = ddf
-  )
-  structure(
-    test, heading = paste0("Linear hypothesis test", describe_ddf(match_ddf(ddf), " with ")),
-    class = c("anova", "data.frame")
-  )
+#' Which of the coefficients, by name or position
+#' @noRd
+match_coefficients <- function(parm, object) {
+  names <- names(fixef.lmm(object))
+  if (is.character(parm)) {
+    details <- coefficient_details(object)[kept_columns(object)]
+    return(match_names(parm, names, "parm", "coefficient", details))
+  }
+  found <- if (is.numeric(parm) || is.logical(parm)) seq_along(names)[parm] else NA
+  if (anyNA(found)) {
+    ferrolmm_abort(
+      "`parm` must be names or numbers of coefficients.", "argument",
+      i = paste0("There are ", quote_names(names, 10L), ".")
+    )
+  }
+  found
+}
+
+#' Refuse `ddf` beside another covariance matrix or other degrees of freedom
+#' @noRd
+check_one_ddf <- function(no_ddf, variance, df = NULL) {
+  if (!no_ddf && (!is.null(variance) || !is.null(df))) {
+    ferrolmm_abort(
+      paste0("`ddf` goes with the model's covariance matrix: it cannot be used beside ",
+             if (is.null(df)) "`vcov.`" else "`df`", "."), "argument"
+    )
+  }
 }

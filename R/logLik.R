@@ -32,6 +32,7 @@
 #' @importFrom stats logLik
 #' @export
 logLik.lmm <- function(object, REML = NULL, ...) {
+  check_dots(...)
   warn_monte_carlo(list(object))
   log_likelihood(object, REML)
 }
@@ -39,7 +40,7 @@ logLik.lmm <- function(object, REML = NULL, ...) {
 #' The same without a warning about Monte-Carlo error
 #' @noRd
 log_likelihood <- function(object, REML = NULL) {
-  restricted <- if (is.null(REML)) object$REML else REML
+  restricted <- if (is.null(REML)) object$REML else check_reml(REML)
   structure(
     -criterion_value(object, restricted) / 2,
     nobs = nobs.lmm(object),
@@ -109,12 +110,14 @@ count_covariance <- function(object) {
 #' @importFrom stats deviance
 #' @export
 deviance.lmm <- function(object, REML = NULL, ...) {
-  criterion_value(object, isTRUE(REML))
+  check_dots(...)
+  criterion_value(object, !is.null(REML) && check_reml(REML))
 }
 
 #' @rdname logLik.lmm
 #' @export
 REMLcrit.lmm <- function(object, ...) {
+  check_dots(...)
   criterion_value(object, TRUE)
 }
 
@@ -122,6 +125,9 @@ REMLcrit.lmm <- function(object, ...) {
 #' @importFrom stats extractAIC
 #' @export
 extractAIC.lmm <- function(fit, scale = 0, k = 2, ...) {
+  check_dots(...)
+  check_no_scale(scale)
+  check_penalty(k)
   likelihood <- logLik.lmm(refitML.lmm(fit))
   df <- attr(likelihood, "df")
   c(df, -2 * as.numeric(likelihood) + k * df)
@@ -131,6 +137,7 @@ extractAIC.lmm <- function(fit, scale = 0, k = 2, ...) {
 #' @importFrom stats df.residual
 #' @export
 df.residual.lmm <- function(object, ...) {
+  check_dots(...)
   nobs.lmm(object) - count_parameters(object)
 }
 
@@ -138,5 +145,7 @@ df.residual.lmm <- function(object, ...) {
 #' @importFrom stats nobs
 #' @export
 nobs.lmm <- function(object, ...) {
+  # stats::BIC() and step() pass it
+  check_dots(..., allowed = "use.fallback")
   length(object$fitted.values)
 }

@@ -144,6 +144,7 @@ check_many_responses <- function(responses, object) {
 #' @importFrom stats coef
 #' @export
 coef.lmm_many <- function(object, ...) {
+  check_dots(...)
   t(object$coefficients)
 }
 
@@ -153,7 +154,8 @@ coef.lmm_many <- function(object, ...) {
 #' @export
 as.data.frame.lmm_many <- function(x, row.names = NULL, optional = FALSE,
                                    effects = c("fixed", "ran_pars"), ...) {
-  effects <- match.arg(effects)
+  check_dots(..., allowed = "stringsAsFactors")
+  effects <- match_choice(effects, "effects", c("fixed", "ran_pars"))
   values <- if (effects == "fixed") x$coefficients else x$sdcor
   table <- data.frame(
     response = rep(names(x$sigma), each = nrow(values)),
@@ -166,7 +168,7 @@ as.data.frame.lmm_many <- function(x, row.names = NULL, optional = FALSE,
     table$statistic <- as.vector(x$statistic)
     table$p.value <- as.vector(x$p.value)
   }
-  table
+  finish_table(table, row.names, ...)
 }
 
 #' @param digits The number of significant digits to print.
@@ -174,6 +176,9 @@ as.data.frame.lmm_many <- function(x, row.names = NULL, optional = FALSE,
 #' @rdname lmm_many
 #' @export
 print.lmm_many <- function(x, digits = 4L, n = 6L, ...) {
+  check_dots(..., allowed = printing_arguments(print.default))
+  check_digits(digits)
+  n <- check_count(n, "n", 0L)
   m <- length(x$sigma)
   cat(count_of(m, "fit"), " by ", if (x$REML) "REML" else "ML", " of ",
       code_label(x$formula[-2L]), ", ", count_of(x$nobs, "row"), " each\n", sep = "")

@@ -34,7 +34,8 @@
 #' small <- lmm(distance ~ age + Sex + (1 | Subject), Orthodont)
 #' pb_test(large, small, nsim = 200, seed = 1)
 #' @export
-pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL) {
+pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...) {
+  check_dots(...)
   nsim <- check_count(nsim, "nsim", 1L)
   check_nested(large, small)
   control <- large$control
@@ -126,6 +127,8 @@ check_nested <- function(large, small) {
 #' @rdname pb_test
 #' @export
 print.pb_test <- function(x, digits = 4L, ...) {
+  check_dots(...)
+  check_digits(digits)
   cat("Likelihood ratio test by parametric bootstrap, ", count_of(x$nsim, "simulation"), "\n",
       sep = "")
   cat("large: ", code_label(x$large, 200L), "\n", sep = "")
@@ -146,6 +149,13 @@ print.pb_test <- function(x, digits = 4L, ...) {
 #' @rawNamespace S3method(pbkrtest::PBmodcomp, lmm)
 #' @noRd
 PBmodcomp.lmm <- function(largeModel, smallModel, nsim = 1000, ref = NULL, seed = NULL, cl = NULL,
-                          details = 0) {
+                          details = 0, ...) {
+  check_dots(...)
+  if (!is.null(ref) || !is.null(cl) || !identical(as.numeric(details), 0)) {
+    ferrolmm_abort(
+      "`ref`, `cl` and `details` of PBmodcomp() have no meaning for models of lmm().", "argument",
+      i = "pb_test() simulates and fits in parallel as it is."
+    )
+  }
   pb_test(largeModel, smallModel, nsim = nsim, seed = seed)
 }

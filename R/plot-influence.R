@@ -18,6 +18,8 @@
 #' plot(influence(fit, groups = "Subject"))
 #' @export
 plot.influence.lmm <- function(x, which = NULL, id.n = 3L, ...) {
+  check_dots(...)
+  id.n <- check_count(id.n, "id.n", 0L)
   panels <- influence_panels(x, which)
   n <- length(panels)
   columns <- if (n < 3L) 1L else 2L

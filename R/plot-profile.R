@@ -24,6 +24,7 @@ plot.profile.lmm <- function(x, parm = NULL, levels = c(0.5, 0.8, 0.95, 0.99), a
                              mfrow = grDevices::n2mfrow(length(panels)), xlab = NULL,
                              ylab = if (absolute) expression(group("|", zeta, "|")) else
                                expression(zeta), ...) {
+  check_dots(..., allowed = graphical_arguments())
   check_flag(absolute, "absolute")
   for (level in levels) {
     check_level(level)

@@ -25,6 +25,7 @@
 #' @export
 plot.ranef.lmm <- function(x, level = 0.95, order = c("each", "first", "levels"), ask = FALSE,
                            ...) {
+  check_dots(...)
   d <- caterpillar_data(x, level, match_choice(order, "order", c("each", "first", "levels")))
   panels <- split(d, list(d$term, factor(d$grpvar, levels = unique(d$grpvar))), drop = TRUE)
   n <- length(panels)

@@ -25,6 +25,7 @@
 #' plot(fit, which = 4)
 #' @export
 plot.lmm <- function(x, which = NULL, labels = 3L, ...) {
+  check_dots(..., allowed = graphical_arguments())
   which <- choose_pictures(x, which)
   if (!is.numeric(labels) || length(labels) != 1L || is.na(labels) || labels < 0) {
     ferrolmm_abort("`labels` must be a number.", "argument")

@@ -7,7 +7,7 @@
 #'
 #' * **complete**: one regression for all rows, as if there were no groups.
 #' * **aggregate**: one row for each group, its means; all information within groups is lost.
-#' * **unit**: a regression for each group on its own, see [lmList.lmm()].
+#' * **unit**: a regression for each group on its own, see [lmList()].
 #' * **mixed**: the mixed model, where the estimate of a group is partially pooled.
 #'
 #' The comparison for single groups is about the coefficients that have a random effect. The
@@ -29,7 +29,7 @@
 #'   * `groups`: a data frame with a row for each group and coefficient with a random effect:
 #'     `group`, `n`, `term`, `alone`, `partial`, `population`, `reliability`;
 #'     `as.data.frame(x, what = "groups")` returns it.
-#'   * `units`: what [lmList.lmm()] returned.
+#'   * `units`: what [lmList()] returned.
 #' @references
 #' Gelman, A. and Hill, J. (2007). *Data analysis using regression and multilevel/hierarchical
 #' models*. Cambridge University Press.
@@ -43,7 +43,8 @@
 #' plot(both)
 #' plot(both, "lines")
 #' @export
-pooling <- function(object, group = 1L) {
+pooling <- function(object, group = 1L, ...) {
+  check_dots(...)
   check_lmm(object, "pooling")
   need_independent(object, "pooling()")
   factor <- choose_group(object, group, "group")
@@ -188,6 +189,8 @@ predictor_ranges <- function(X, grouping) {
 #' @rdname pooling
 #' @export
 print.lmm_pooling <- function(x, digits = 4L, ...) {
+  check_dots(...)
+  check_digits(digits)
   n <- length(x$units$n)
   fitted <- sum(rowSums(!is.na(x$units$coefficients)) > 0L)
   cat("Grouped by ", x$group, ": ", n, " groups of ",
@@ -219,7 +222,8 @@ spread_table <- function(groups) {
 #' @export
 as.data.frame.lmm_pooling <- function(x, row.names = NULL, optional = FALSE,
                                       what = c("coefficients", "groups"), ...) {
-  x[[match_choice(what, "what", c("coefficients", "groups"))]]
+  check_dots(..., allowed = "stringsAsFactors")
+  finish_table(x[[match_choice(what, "what", c("coefficients", "groups"))]], row.names, ...)
 }
 
 # Pictures ----------------------------------------------------------------------------------------
@@ -255,6 +259,7 @@ as.data.frame.lmm_pooling <- function(x, row.names = NULL, optional = FALSE,
 #' @export
 plot.lmm_pooling <- function(x, type = c("shrinkage", "lines"), terms = NULL, labels = NULL,
                              main = NULL, ...) {
+  check_dots(...)
   type <- match_choice(type, "type", c("shrinkage", "lines"))
   if (type == "lines") {
     draw_lines(x, line_term(x, terms), main)

@@ -81,7 +81,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         interval = c("none", "confidence", "prediction"),
                         level = 0.95, ddf = c("Satterthwaite", "asymptotic"),
                         weights = NULL, residual.cor = FALSE, ...) {
-  check_predict_dots(...)
+  check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
   check_level(level)
@@ -119,19 +119,6 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
     object, values, target, se.fit, interval, level,
     match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
   )
-}
-
-#' @noRd
-check_predict_dots <- function(...) {
-  unknown <- setdiff(...names(), "numderiv")
-  if (...length() > length(...names()) || length(unknown) > 0L) {
-    ferrolmm_abort(
-      paste0("`predict()` of an lmm has no argument ",
-             if (length(unknown) > 0L) quote_names(unknown) else "without a name here", "."),
-      "argument",
-      i = "Its arguments are described in ?predict.lmm."
-    )
-  }
 }
 
 # Which random effects ----------------------------------------------------------------------------
@@ -663,36 +650,4 @@ generalised_inverse <- function(a) {
   keep <- parts$d > 1e-8 * max(parts$d)
   inverse <- parts$v[, keep, drop = FALSE] %*% (t(parts$u[, keep, drop = FALSE]) / parts$d[keep])
   inverse / scale
-}
-
-# Checks ------------------------------------------------------------------------------------------
-
-#' One of some choices, or the default when the argument was not given
-#' @noRd
-match_choice <- function(value, name, choices) {
-  if (identical(value, choices)) {
-    return(choices[[1L]])
-  }
-  found <- if (is.character(value) && length(value) == 1L) pmatch(value, choices) else NA
-  if (is.na(found)) {
-    ferrolmm_abort(
-      paste0("`", name, "` must be one of ", quote_names(choices), "."), "argument"
-    )
-  }
-  choices[[found]]
-}
-
-#' @noRd
-check_flag <- function(value, name) {
-  if (!is.logical(value) || length(value) != 1L || is.na(value)) {
-    ferrolmm_abort(paste0("`", name, "` must be TRUE or FALSE."), "argument")
-  }
-}
-
-#' @noRd
-check_level <- function(level) {
-  if (!is.numeric(level) || length(level) != 1L || is.na(level) || level <= 0 || level >= 1) {
-    ferrolmm_abort("`level` must be a number between 0 and 1.", "argument")
-  }
-  level
 }

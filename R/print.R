@@ -15,6 +15,8 @@
 #' @export
 print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
                       ranef.comp = "Std.Dev.", ...) {
+  check_dots(...)
+  check_digits(digits)
   writeLines(paste0(format_title(x$REML, length(x$random) > 0L), " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
   writeLines(format_criterion(criterion_table(x), 4L))

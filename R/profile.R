@@ -45,12 +45,7 @@
 #' @export
 profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, cutoff = NULL,
                         ...) {
-  if (...length() > 0L) {
-    ferrolmm_abort(
-      "`profile()` of an lmm has no argument beside those in ?profile.lmm.", "argument",
-      x = if (any(nzchar(...names()))) paste0("Given: ", quote_names(...names()), ".")
-    )
-  }
+  check_dots(...)
   check_flag(signames, "signames")
   chosen <- match_parameters(which, fitted)
   cutoff <- profile_cutoff(cutoff, alphamax, count_variance(fitted) + fitted$rank)
@@ -377,16 +372,20 @@ profile_ends <- function(object) {
 #' @rdname profile.lmm
 #' @export
 as.data.frame.profile.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
-  structure(
+  check_dots(..., allowed = "stringsAsFactors")
+  table <- structure(
     lapply(stats::setNames(seq_along(names(x)), names(x)), function(i) x[[i]]),
     class = "data.frame", row.names = seq_along(x[[".zeta"]])
   )
+  finish_table(table, row.names, ...)
 }
 
 #' @param digits The number of significant digits to print.
 #' @rdname profile.lmm
 #' @export
 print.profile.lmm <- function(x, digits = 4L, ...) {
+  check_dots(...)
+  check_digits(digits)
   cat("Profile of ", describe_profile(x), "\n\n", sep = "")
   paths <- profile_paths(x)
   table <- data.frame(

@@ -32,7 +32,8 @@
 #' r_squared(fit)
 #' intraclass(fit)
 #' @export
-r_squared <- function(object) {
+r_squared <- function(object, ...) {
+  check_dots(...)
   parts <- variance_parts(object)
   total <- parts$fixed + sum(parts$random) + parts$residual
   c(marginal = parts$fixed, conditional = parts$fixed + sum(parts$random)) / total
@@ -40,7 +41,8 @@ r_squared <- function(object) {
 
 #' @rdname r_squared
 #' @export
-intraclass <- function(object) {
+intraclass <- function(object, ...) {
+  check_dots(...)
   parts <- variance_parts(object)
   random <- c(parts$random, `(all)` = sum(parts$random))
   below <- sum(parts$random) + parts$residual
@@ -87,6 +89,7 @@ variance_parts <- function(object) {
 #' Method for performance::r2(), registered when that package is loaded
 #' @noRd
 r2.lmm <- function(model, ...) {
+  check_dots(...)
   values <- r_squared(model)
   structure(
     list(

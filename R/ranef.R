@@ -31,6 +31,11 @@
 #' @export
 ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
                       whichel = names(object$flist), ...) {
+  check_dots(..., hints = c(
+    postVar = "It is called `condVar`.", level = "`whichel` names the grouping factors."
+  ))
+  check_flag(condVar, "condVar")
+  check_flag(drop, "drop")
   check_grouping_names(whichel, object)
   wanted <- which(names(object$flist) %in% whichel)
   tables <- lapply(wanted, function(i) modes_table(object, i))
@@ -38,7 +43,10 @@ ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
   if (condVar) {
     variances <- conditional_variances(object)
     for (i in seq_along(wanted)) {
-      attr(tables[[i]], "postVar") <- postvar(variances[terms_of_factor(object, wanted[[i]])])
+      terms <- terms_of_factor(object, wanted[[i]])
+      # as 'lme4' names them
+      names(variances)[terms] <- as.character(unname(object$cnms[terms]))
+      attr(tables[[i]], "postVar") <- postvar(variances[terms])
     }
   }
   if (drop) {
@@ -128,6 +136,7 @@ drop_single_column <- function(table) {
 #' @rdname ranef.lmm
 #' @export
 print.ranef.lmm <- function(x, ...) {
+  check_dots(..., allowed = printing_arguments(print.default, print.data.frame))
   has_variances <- vapply(x, function(el) !is.null(attr(el, "postVar")), NA)
   print(lapply(unclass(x), without_postvar), ...)
   if (any(has_variances)) {
@@ -147,15 +156,15 @@ without_postvar <- function(el) {
 #' @rdname ranef.lmm
 #' @export
 as.data.frame.ranef.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
+  check_dots(..., allowed = "stringsAsFactors")
   tables <- Map(long_modes, unclass(x), names(x))
-  if (length(tables) == 0L) {
-    return(data.frame(
-      grpvar = character(), term = factor(), grp = factor(), condval = double()
-    ))
+  rows <- if (length(tables) == 0L) {
+    data.frame(grpvar = character(), term = factor(), grp = factor(), condval = double())
+  } else {
+    do.call(rbind, unname(tables))
   }
-  rows <- do.call(rbind, unname(tables))
   rownames(rows) <- NULL
-  rows
+  finish_table(rows, row.names, ...)
 }
 
 #' Conditional modes of one grouping factor in long form, levels ordered by their first effect
@@ -207,6 +216,7 @@ conditional_sd <- function(variances) {
 #' @importFrom stats coef
 #' @export
 coef.lmm <- function(object, ...) {
+  check_dots(...)
   if (length(object$random) == 0L) {
     return(fixef.lmm(object))
   }
@@ -243,6 +253,7 @@ add_fixed <- function(modes, fixed, at) {
 #' @rdname ranef.lmm
 #' @export
 print.coef.lmm <- function(x, ...) {
+  check_dots(..., allowed = printing_arguments(print.default, print.data.frame))
   print(unclass(x), ...)
   invisible(x)
 }

@@ -86,12 +86,7 @@ ranova.default <- function(model, ...) {
 #' @export
 ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "limit"),
                        nsim = NULL, seed = "response", ...) {
-  if (...length() > 0L) {
-    ferrolmm_abort(
-      "`ranova()` of an lmm has no argument beside those in ?ranova.", "argument",
-      x = if (any(nzchar(...names()))) paste0("Given: ", quote_names(...names()), ".")
-    )
-  }
+  check_dots(...)
   check_flag(reduce.terms, "reduce.terms")
   distribution <- match_choice(distribution, "distribution", c("finite", "limit"))
   if (!is.null(nsim)) {
@@ -148,6 +143,8 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
 #' @rdname ranova
 #' @export
 print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+  check_dots(...)
+  check_digits(digits)
   cat(attr(x, "heading"), "", sep = "\n")
   p <- grep("^Pr\\(", names(x))
   shown <- vapply(seq_along(x), function(i) {

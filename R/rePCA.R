@@ -15,6 +15,7 @@
 #' @export
 #' @rawNamespace S3method(lme4::rePCA, lmm)
 rePCA.lmm <- function(x, ...) {
+  check_dots(...)
   factors <- theta_matrix(x$theta, x$random)
   components <- lapply(
     structure(seq_along(x$flist), names = names(x$flist)),

@@ -27,8 +27,15 @@
 #' @rawNamespace S3method(lme4::refit, lmm)
 refit.lmm <- function(object, newresp = NULL, control = object$control,
                       ddf = c("Satterthwaite", "none"), ...) {
+  check_dots(..., hints = c(
+    weights = "Other weights are another model: update(fit, weights = ).",
+    newweights = "Other weights are another model: update(fit, weights = ).",
+    REML = "refitML(fit) fits by maximum likelihood.",
+    data = "update(fit, data = ) fits other data."
+  ))
   if ((is.matrix(newresp) || is.data.frame(newresp)) && ncol(newresp) > 1L) {
-    return(refit_many(object, newresp, control, match.arg(ddf)))
+    ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "none"))
+    return(refit_many(object, newresp, control, ddf))
   }
   # plain lists: for an element of an object R looks for a method each time
   model <- unclass(object)
@@ -46,6 +53,7 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
 #' @export
 #' @rawNamespace S3method(lme4::refitML, lmm)
 refitML.lmm <- function(x, ...) {
+  check_dots(...)
   if (!x$REML) {
     return(x)
   }

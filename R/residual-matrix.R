@@ -260,13 +260,13 @@ whole_residual_covariance <- function(object) {
 #' fit <- lmm(
 #'   distance ~ age * Sex, Orthodont, residual = ~ us(age | Subject)
 #' )
-#' nlme::getVarCov(fit)
-#' @importFrom nlme getVarCov
+#' getVarCov(fit)
 #' @method getVarCov lmm
 #' @export
 getVarCov.lmm <- function(obj, individuals = 1L,
                           type = c("random.effects", "conditional", "marginal"),
                           individual = individuals, ...) {
+  check_dots(...)
   if (missing(type) && length(obj$random) == 0L) {
     type <- "conditional"
   }
@@ -309,6 +309,10 @@ getVarCov.lmm <- function(obj, individuals = 1L,
   })
   stats::setNames(matrices, groups$levels[chosen])
 }
+
+#' @importFrom nlme getVarCov
+#' @export
+nlme::getVarCov
 
 #' @noRd
 covariance_groups <- function(object) {

@@ -45,7 +45,11 @@ residuals.lmm <- function(object,
                             "std_conditional", "std_marginal", "normalized"
                           ),
                           scaled = FALSE, ...) {
+  check_dots(..., hints = c(
+    level = "Residuals from the population's means are those of type = \"marginal\"."
+  ))
   type <- match_choice(type, "type", eval(formals(residuals.lmm)$type))
+  check_flag(scaled, "scaled")
   if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
     values <- switch(type,
       normalized = normalized_residuals(object),
@@ -116,6 +120,7 @@ random_variances <- function(object) {
 #' @importFrom stats rstandard
 #' @export
 rstandard.lmm <- function(model, ...) {
+  check_dots(...)
   residuals.lmm(model, "std_conditional")
 }
 
@@ -123,6 +128,7 @@ rstandard.lmm <- function(model, ...) {
 #' @importFrom stats rstudent
 #' @export
 rstudent.lmm <- function(model, ...) {
+  check_dots(...)
   hat <- training_leverages(model)$hat
   values <- standardised_conditional(model, deletion_sigma(model, hat), hat)
   stats::naresid(model$na.action, name_rows(values, model))
@@ -144,6 +150,9 @@ deletion_sigma <- function(object, hat) {
 #' @importFrom stats fitted
 #' @export
 fitted.lmm <- function(object, ...) {
+  check_dots(..., hints = c(
+    level = "The population's means (level 0 in 'nlme') are predict(fit, re.form = NA)."
+  ))
   stats::napredict(object$na.action, name_rows(object$fitted.values, object))
 }
 

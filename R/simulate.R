@@ -34,7 +34,8 @@
 simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form = NA,
                          newdata = NULL, allow.new.levels = FALSE, na.action = stats::na.pass,
                          weights = NULL, ...) {
-  check_simulate(nsim, use.u, missing(re.form), ...names(), ...length())
+  check_dots(...)
+  check_simulate(nsim, use.u, missing(re.form))
   state <- random_state(seed)
   if (!is.null(state$before)) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
@@ -61,17 +62,8 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
 }
 
 #' @noRd
-check_simulate <- function(nsim, use_u, default_re, dots, n_dots) {
-  if (n_dots > 0L) {
-    ferrolmm_abort(
-      paste0("`simulate()` of an lmm has no argument ",
-             if (any(nzchar(dots))) quote_names(dots) else "without a name here", "."),
-      "argument", i = "Its arguments are described in ?simulate.lmm."
-    )
-  }
-  if (!is.numeric(nsim) || length(nsim) != 1L || is.na(nsim) || nsim < 1) {
-    ferrolmm_abort("`nsim` must be a positive whole number.", "argument")
-  }
+check_simulate <- function(nsim, use_u, default_re) {
+  check_count(nsim, "nsim", 1L)
   check_flag(use_u, "use.u")
   if (use_u && !default_re) {
     ferrolmm_abort("`use.u` and `re.form` cannot both be given.", "argument")
@@ -83,6 +75,13 @@ check_simulate <- function(nsim, use_u, default_re, dots, n_dots) {
 #' @returns list(seed = the attribute of the result, before = the state to restore, NULL for none)
 #' @noRd
 random_state <- function(seed) {
+  whole <- is.null(seed) || is.numeric(seed) && length(seed) == 1L && !is.na(seed) &&
+    abs(seed) <= .Machine$integer.max
+  if (!whole) {
+    ferrolmm_abort(
+      paste0("`seed` must be a whole number or NULL", describe_given(seed), "."), "argument"
+    )
+  }
   if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) {
     stats::runif(1)
   }

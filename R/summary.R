@@ -41,6 +41,8 @@ summary.lmm <- function(object, correlation = NULL,
                           "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
                           "asymptotic", "none"
                         ), ...) {
+  check_dots(...)
+  if (!is.null(correlation)) check_flag(correlation, "correlation")
   inference <- ddf_for(object, match_ddf(ddf))
   structure(
     list(
@@ -110,7 +112,14 @@ coefficient_table <- function(inference) {
 print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), correlation = NULL,
                               symbolic.cor = FALSE,
                               ranef.comp = c("Variance", "Std.Dev."),
-                              show.resids = TRUE, ...) {
+                              show.resids = TRUE,
+                              signif.stars = getOption("show.signif.stars"), ...) {
+  check_dots(..., allowed = c("signif.legend", "dig.tst", "eps.Pvalue"))
+  check_digits(digits)
+  check_flag(symbolic.cor, "symbolic.cor")
+  check_flag(show.resids, "show.resids")
+  if (!is.null(correlation)) check_flag(correlation, "correlation")
+  if (!is.null(signif.stars)) check_flag(signif.stars, "signif.stars")
   tests <- if (nrow(x$coefficients) > 0L) format_test_title(x$ddf)
   writeLines(wrap_text(paste0(x$methTitle, tests, " ['lmm']"), exdent = 2L))
   writeLines(c(format_call(x$call, x$formula), ""))
@@ -124,7 +133,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
     print(x$residual, digits = digits, na.print = "")
   }
   writeLines(format_groups(x$nobs, x$ngrps))
-  print_coefficients(x$coefficients, digits)
+  print_coefficients(x$coefficients, digits, isTRUE(signif.stars), ...)
   correlation <- if (is.null(correlation)) x$correlation else correlation
   print_correlations(x$vcov, correlation, symbolic.cor)
   writeLines(c("", format_certificate(x$certificate), x$findings))
@@ -147,7 +156,7 @@ print_scaled_residuals <- function(residuals, digits) {
 }
 
 #' @noRd
-print_coefficients <- function(coefficients, digits) {
+print_coefficients <- function(coefficients, digits, signif.stars, ...) {
   if (nrow(coefficients) == 0L) {
     cat("\nNo fixed effects\n")
     return(invisible())
@@ -160,8 +169,9 @@ print_coefficients <- function(coefficients, digits) {
   cat("\n")
   tested <- grepl("^Pr", colnames(coefficients)[[ncol(coefficients)]])
   stats::printCoefmat(
-    coefficients, digits = digits, na.print = "NA", cs.ind = 1:2,
-    tst.ind = grep("value$", colnames(coefficients)), has.Pvalue = tested, P.values = tested
+    coefficients, digits = digits, signif.stars = signif.stars, na.print = "NA", cs.ind = 1:2,
+    tst.ind = grep("value$", colnames(coefficients)), has.Pvalue = tested, P.values = tested,
+    ...
   )
 }
 

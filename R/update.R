@@ -21,13 +21,8 @@
 #' @importFrom stats update
 #' @export
 update.lmm <- function(object, formula., ..., evaluate = TRUE) {
-  changes <- as.list(substitute(list(...)))[-1L]
-  if (length(changes) > 0L && (is.null(names(changes)) || !all(nzchar(names(changes))))) {
-    ferrolmm_abort(
-      "`update()` takes arguments of lmm() by name only.", "argument",
-      i = "As in update(fit, . ~ . + x, data = d)."
-    )
-  }
+  changes <- complete_changes(as.list(substitute(list(...)))[-1L])
+  check_flag(evaluate, "evaluate")
   call <- object$call
   if (!missing(formula.)) {
     call$formula <- update_formula(full_formula(object), formula., object$frame)
@@ -36,19 +31,63 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
     call[[name]] <- changes[[name]]
   }
   if (!evaluate) {
-    return(call)
+    return(with_visible_data(call, object, changes))
+  }
+  if (is.symbol(call[[1L]])) {
+    # also where the package is not attached
+    call[[1L]] <- lmm
   }
   eval(call, update_environment(object, call, changes, parent.frame()))
 }
 
-#' Where to evaluate the call: the formula's environment if that knows all variables of the
-#' original arguments, else the caller's; over it, the caller's variables of the new arguments
+#' The changes by the full names of the arguments of lmm()
+#' @noRd
+complete_changes <- function(changes) {
+  if (length(changes) == 0L) {
+    return(changes)
+  }
+  known <- setdiff(names(formals(lmm)), c("formula", "..."))
+  given <- names(changes)
+  given <- if (is.null(given)) character(length(changes)) else given
+  found <- known[pmatch(given, known)]
+  if (anyNA(found)) {
+    wrong <- is.na(found)
+    abort_unknown_arguments(given[wrong], changes[wrong], known, lmm_hints)
+  }
+  stats::setNames(changes, found)
+}
+
+#' The call with the data themselves, where their name has another meaning for those who call
+#'
+#' step() evaluates the call that it gets among its callers.
+#' @noRd
+with_visible_data <- function(call, object, changes) {
+  if (!is.symbol(call$data) || "data" %in% names(changes)) {
+    return(call)
+  }
+  name <- as.character(call$data)
+  own <- get0(name, fit_home(object))
+  if (!is.null(own) && !identical(dynGet(name, NULL, inherits = TRUE), own)) {
+    call$data <- own
+  }
+  call
+}
+
+#' Where the call of a fit was made
+#' @noRd
+fit_home <- function(object) {
+  if (is.null(object$env)) environment(full_formula(object)) else object$env
+}
+
+#' Where to evaluate the call: where the fit was made if all variables of the original arguments are
+#' known there, else the caller's; over it, the caller's variables of the new arguments
 #' @noRd
 update_environment <- function(object, call, changes, caller) {
-  home <- environment(full_formula(object))
+  home <- fit_home(object)
   kept <- setdiff(argument_names(call, c("data", "control", "start", "contrasts", "REML")),
                   names(changes))
   needed <- unlist(lapply(as.list(call)[kept], all.vars))
+  needed <- needed[!grepl("^[.][.][0-9]+$", needed)]
   known <- vapply(needed, exists, NA, envir = home)
   base <- if (all(known)) home else caller
   fresh <- unique(unlist(lapply(changes, all.vars)))

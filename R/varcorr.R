@@ -43,6 +43,13 @@
 #' @method VarCorr lmm
 #' @export
 VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
+  check_dots(...)
+  check_flag(se, "se")
+  if (!missing(sigma) && (!is.numeric(sigma) || length(sigma) != 1L || !isTRUE(sigma >= 0))) {
+    ferrolmm_abort(
+      paste0("`sigma` must be a positive number", describe_given(sigma), "."), "argument"
+    )
+  }
   if (se && !missing(sigma)) {
     ferrolmm_abort("`se` is for the estimated `sigma`: leave `sigma` out.", "argument")
   }
@@ -133,7 +140,8 @@ term_names <- function(object) {
 as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
                                       order = c("cov.last", "lower.tri"),
                                       conf.level = 0.95, ...) {
-  order <- match.arg(order)
+  check_dots(..., allowed = "stringsAsFactors")
+  order <- match_choice(order, "order", c("cov.last", "lower.tri"))
   tables <- Map(function(v, group) varcorr_rows(v, group, order), x, names(x))
   cells <- Map(
     function(v, t) cbind(t, varcorr_order(nrow(v), order)), unname(lapply(x, unclass)), seq_along(x)
@@ -145,11 +153,12 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
   rows <- do.call(rbind, c(unname(tables), list(residual)))
   rownames(rows) <- NULL
   uncertainty <- attr(x, "uncertainty")
-  if (is.null(uncertainty)) {
-    return(rows)
+  check_level(conf.level, "conf.level")
+  if (!is.null(uncertainty)) {
+    cells <- do.call(rbind, c(list(matrix(0L, 0L, 3L)), cells))
+    rows <- add_uncertainty(rows, cells, uncertainty, conf.level)
   }
-  check_level(conf.level)
-  add_uncertainty(rows, do.call(rbind, c(list(matrix(0L, 0L, 3L)), cells)), uncertainty, conf.level)
+  finish_table(rows, row.names, ...)
 }
 
 #' @noRd
@@ -334,6 +343,8 @@ hide_boundary <- function(table, object) {
 #' @export
 print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = "Std.Dev.",
                               corr = NULL, ...) {
+  check_dots(..., allowed = printing_arguments(print.default))
+  check_digits(digits)
   print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
   writeLines(as.character(attr(x, "notes")))
   residual <- attr(x, "residual")

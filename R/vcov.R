@@ -25,6 +25,9 @@
 #' @export
 vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
                      adjusted = FALSE, ...) {
+  check_dots(..., hints = c(
+    type = "The covariance matrix is the model's; adjusted = TRUE is that of Kenward and Roger."
+  ))
   check_flag(complete, "complete")
   check_flag(correlation, "correlation")
   check_flag(full, "full")
@@ -52,6 +55,7 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
 #' @rdname vcov.lmm
 #' @export
 vcov.summary.lmm <- function(object, ...) {
+  check_dots(...)
   object$vcov
 }
 

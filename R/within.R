@@ -60,9 +60,10 @@
 #' predict(fit, data.frame(hour = c(10, 12), doctor = "3"))
 #' @export
 within_between <- function(x, g, part = c("both", "within", "between"),
-                           new = c("error", "mean", "average"), means = NULL) {
-  part <- match.arg(part)
-  new <- match.arg(new)
+                           new = c("error", "mean", "average"), means = NULL, ...) {
+  check_dots(...)
+  part <- match_choice(part, "part", c("both", "within", "between"))
+  new <- match_choice(new, "new", c("error", "mean", "average"))
   if (!is.numeric(x) && !is.logical(x) || !is.null(dim(x))) {
     ferrolmm_abort(
       paste0("within_between() needs a numeric vector, `", code_label(substitute(x)), "` is ",
@@ -300,6 +301,7 @@ of_average_groups <- function(terms) {
 #' slopes
 #' @export
 plot_within_between <- function(object, term = 1L, main = NULL, xlab = NULL, ylab = NULL, ...) {
+  check_dots(..., allowed = graphical_arguments())
   check_lmm(object, "plot_within_between")
   found <- within_between_terms(object)
   if (!is.numeric(term) || length(term) != 1L || !term %in% seq_along(found)) {

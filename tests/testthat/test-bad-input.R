@@ -108,8 +108,8 @@ test_that("other arguments", {
   fails(lmm(y ~ x + (1 | g), d, REML = c(TRUE, FALSE)), "argument", "`REML`")
   fails(lmm(y ~ x + (1 | g), d, control = list()), "argument", "`control`")
   fails(lmm(y ~ x + (x | g), d, start = c(1, 2)), "start", "length 2, theta has length 3")
-  expect_error(lmm(y ~ x + (1 | g), d, weigths = x), "unused argument.*weigths")
-  expect_error(lmm(y ~ x + (1 | g), d, family = "binomial"), "unused argument.*family")
+  fails(lmm(y ~ x + (1 | g), d, weigths = x), "argument", "`weigths`")
+  fails(lmm(y ~ x + (1 | g), d, family = "binomial"), "argument", "`family`")
 })
 
 test_that("degenerate data", {

@@ -38,3 +38,49 @@ test_that("weights and offset are used", {
   expect_equal(unlist(coef(each)["M01", ]), coef(alone), ignore_attr = TRUE)
   expect_equal(each$std.error["M01", ], coef(summary(alone))[, 2], ignore_attr = TRUE)
 })
+
+test_that("a formula names the groups, and only its variables are looked at", {
+  d <- as.data.frame(nlme::Orthodont)
+  d$unused <- d$age
+  d$unused[3:5] <- NA
+  each <- lmList(distance ~ age | Subject, d)
+  wanted <- t(sapply(split(d, d$Subject), function(g) coef(lm(distance ~ age, g))))
+  expect_equal(as.matrix(coef(each))[rownames(wanted), ], wanted)
+  d$age[3] <- NA
+  one <- summary(lm(distance ~ age, d[d$Subject == "M01", ]))
+  each <- lmList(distance ~ age | Subject, d)
+  expect_equal(each$std.error["M01", ], coef(one)[, 2])
+  expect_equal(each$sigma[["M01"]], one$sigma)
+  w <- seq(1, 2, length.out = nrow(d))
+  weighted <- lmList(distance ~ age | Sex, d, weights = w, subset = age > 8)
+  wanted <- lm(distance ~ age, d, weights = w, subset = age > 8 & Sex == "Male")
+  expect_equal(unlist(coef(weighted)["Male", ]), coef(wanted))
+  expect_error(lmList(distance ~ age, d), class = "ferrolmm_error_formula")
+  expect_error(lmList(distance ~ age | Subject, d, poool = 1), class = "ferrolmm_error_argument")
+  expect_s3_class(lmList(nlme::Orthodont), "lmList")
+})
+
+test_that("summary() counts the coefficients that are estimated", {
+  d <- subset(as.data.frame(nlme::Pixel), Dog %in% 7:9)
+  d$Dog <- factor(d$Dog)
+  fits <- lapply(split(d, d$Dog), function(g) lm(pixel ~ day + I(day^2), g))
+  df <- sum(sapply(fits, df.residual))
+  rse <- sqrt(sum(sapply(fits, deviance)) / df)
+  of_fit <- lmList(suppressMessages(lmm(pixel ~ day + I(day^2) + (1 | Dog), d)))
+  for (each in list(lmList(pixel ~ day + I(day^2) | Dog, d), of_fit)) {
+    pooled <- summary(each)
+    expect_equal(pooled$RSE, rse)
+    expect_equal(round(pooled$RSE, 3), 17.467)
+    expect_equal(pooled$df.residual, 12)
+    table <- coef(summary(fits[["8"]]))
+    expect_equal(
+      pooled$coefficients["8", "Std. Error", ], table[, 2] / sigma(fits[["8"]]) * rse
+    )
+  }
+  each <- lmList(pixel ~ day + I(day^2) | Dog, d)
+  expect_equal(unlist(coef(each)["9", ]), coef(fits[["9"]]))
+  expect_true(all(is.na(coef(of_fit)["9", ])))
+  expect_output(print(summary(each)), "17.467 on 12 degrees of freedom")
+  apart <- summary(each, pool = FALSE)
+  expect_equal(apart$coefficients["8", , "day"], coef(summary(fits[["8"]]))["day", ])
+})

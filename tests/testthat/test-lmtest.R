@@ -27,16 +27,24 @@ test_that("another covariance matrix can be used", {
   expect_equal(limits, confint(fit, "beta_"), tolerance = 1e-6)
 })
 
-test_that("car's tests are those of anova() and contest()", {
-  skip_if_not_installed("car")
-  fit <- our_twin("shared_factor")
-  expect_equal(car::Anova(fit, type = 3), anova(fit))
-  expect_equal(car::Anova(fit), anova(fit, type = "II"))
+test_that("degrees of freedom are taken, and nothing is ignored", {
+  skip_if_not_installed("lmtest")
+  fit <- our_twin("slope")
   expect_equal(
-    car::linearHypothesis(fit, c("recipeB = 1", "recipeC"))[["F value"]],
-    contest(fit, c("recipeB = 1", "recipeC"))[["F value"]]
+    lmtest::coeftest(fit, df = 11)[, "Pr(>|t|)"],
+    2 * pt(-abs(lmtest::coeftest(fit)[, "t value"]), 11)
   )
-  expect_output(
-    print(car::linearHypothesis(fit, "recipeB = 0", ddf = "K")), "Kenward-Roger"
+  expect_error(lmtest::coeftest(fit, df = "a"), "`df`", class = "ferrolmm_error_argument")
+  expect_error(
+    lmtest::coeftest(fit, df = 11, ddf = "KR"), "ddf", class = "ferrolmm_error_argument"
+  )
+  expect_error(
+    lmtest::coeftest(fit, vcov. = diag(5)), "`vcov.`", class = "ferrolmm_error_argument"
+  )
+  expect_error(lmtest::coefci(fit, "dayz"), "Days", class = "ferrolmm_error_argument")
+  scaled <- function(x, by) by * vcov(x)
+  expect_equal(
+    lmtest::coeftest(fit, vcov. = scaled, by = 4)[, "Std. Error"],
+    2 * sqrt(diag(vcov(fit)))
   )
 })

@@ -50,5 +50,5 @@ test_that("a part of a double bar can be taken away; arguments need names", {
   fit <- lmm(Reaction ~ Days + (Days || Subject), sleepstudy)
   smaller <- update(fit, . ~ . - (0 + Days | Subject))
   expect_equal(smaller$criterion, lmm(Reaction ~ Days + (1 | Subject), sleepstudy)$criterion)
-  expect_error(update(fit, . ~ ., sleepstudy), "by name", class = "ferrolmm_error_argument")
+  expect_error(update(fit, . ~ ., sleepstudy), "no name", class = "ferrolmm_error_argument")
 })

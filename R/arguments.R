@@ -1,0 +1,167 @@
+# Checks of arguments that many functions share.
+
+#' Refuse arguments that a function has not
+#'
+#' The first line of every exported function and method with `...`: what arrives there has no
+#' parameter, and would be ignored. tests/testthat/test-arguments.R walks over the namespace, so
+#' that none is forgotten. Nothing in `...` is evaluated.
+#'
+#' @param ... the caller's.
+#' @param allowed names that the caller takes from its `...`, or passes on.
+#' @param hints named by arguments that people try: what to do instead.
+#' @noRd
+check_dots <- function(..., allowed = character(), hints = NULL) {
+  if (...length() == 0L) {
+    return(invisible())
+  }
+  given <- ...names()
+  given <- if (is.null(given)) character(...length()) else given
+  given[is.na(given)] <- ""
+  left <- which(!given %in% allowed)
+  if (length(left) > 0L) {
+    parent <- sys.function(sys.parent())
+    abort_unknown_arguments(
+      given[left], as.list(substitute(list(...)))[-1L][left],
+      c(setdiff(names(formals(parent)), "..."), allowed[nzchar(allowed)]), hints
+    )
+  }
+}
+
+#' @param given names of the arguments, "" for those without one; `written` their expressions.
+#' @param known names of the function's own.
+#' @noRd
+abort_unknown_arguments <- function(given, written, known, hints = NULL, call = user_call()) {
+  name <- if (is.null(call)) "The function" else paste0("`", generic_name(call[[1L]]), "()`")
+  named <- unique(given[nzchar(given)])
+  hinted <- intersect(named, names(hints))
+  # a value in its place, as by do.call(), is not written out
+  unnamed <- vapply(written[!nzchar(given)], function(x) {
+    # an empty argument is a symbol without a name
+    if (is.symbol(x) && !nzchar(x)) "(empty)" else paste(format_code(x), collapse = " ")
+  }, "")
+  nearest <- unlist(lapply(setdiff(named, hinted), did_you_mean, known))
+  help <- c(unname(hints[hinted]), nearest)
+  ferrolmm_abort(
+    paste0(
+      name, " has no argument ",
+      if (length(named) > 0L) quote_names(named) else
+        paste0("for ", quote_names(unnamed), ", which has no name"), "."
+    ),
+    "argument",
+    i = if (length(help) > 0L) help else paste0("Its arguments are ", quote_names(known, 20L), "."),
+    arguments = given, call = call
+  )
+}
+
+#' The generic of a method of this package, as its users know it
+#' @noRd
+generic_name <- function(head) {
+  classes <- "VarCorr|ranef|coef|influence|profile|bootstrap|lmList|summary.lmList|summary|ranova"
+  sub(paste0("[.]((", classes, ")[.])?lmm$|[.]lmm_[a-z]+$"), "", code_label(head))
+}
+
+#' One of some choices, or the default when the argument was not given
+#'
+#' The beginning of a choice is enough, and capital letters do not matter.
+#' @noRd
+match_choice <- function(value, name, choices) {
+  if (identical(value, choices)) {
+    return(choices[[1L]])
+  }
+  found <- NA
+  if (is.character(value) && length(value) == 1L && !is.na(value)) {
+    found <- pmatch(value, choices)
+    if (is.na(found)) found <- pmatch(tolower(value), tolower(choices))
+  }
+  if (is.na(found)) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be one of ", quote_names(choices, Inf), describe_given(value), "."),
+      "argument"
+    )
+  }
+  choices[[found]]
+}
+
+#' ", not `x`": a wrong value in a message, where it is short
+#' @noRd
+describe_given <- function(value) {
+  if (is.null(value)) {
+    ", not NULL"
+  } else if (is.atomic(value) && length(value) == 1L) {
+    paste0(", not ", code_label(unname(value)))
+  } else if (is.atomic(value)) {
+    paste0(", not ", count_of(length(value), "value"))
+  } else {
+    paste0(", not of class ", class(value)[[1L]])
+  }
+}
+
+#' @noRd
+check_flag <- function(value, name) {
+  if (!is.logical(value) || length(value) != 1L || is.na(value)) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be TRUE or FALSE", describe_given(value), "."), "argument"
+    )
+  }
+  invisible(value)
+}
+
+#' @noRd
+check_level <- function(level, name = "level") {
+  if (!is.numeric(level) || length(level) != 1L || is.na(level) || level <= 0 || level >= 1) {
+    percent <- is.numeric(level) && length(level) == 1L && !is.na(level) && level > 1 && level < 100
+    ferrolmm_abort(
+      paste0("`", name, "` must be a number between 0 and 1", describe_given(level), "."),
+      "argument", i = if (percent) paste0("For ", level, " % it is ", level / 100, ".")
+    )
+  }
+  level
+}
+
+#' A number of digits to print
+#' @noRd
+check_digits <- function(digits) {
+  if (!is.numeric(digits) || length(digits) != 1L || is.na(digits) || digits < 1 || digits > 22) {
+    ferrolmm_abort(
+      paste0("`digits` must be a number from 1 to 22", describe_given(digits), "."), "argument"
+    )
+  }
+  digits
+}
+
+#' The columns of an as.data.frame() method, with the arguments that data.frame() hands on
+#' @noRd
+finish_table <- function(table, row_names = NULL, stringsAsFactors = FALSE) {
+  if (isTRUE(stringsAsFactors)) {
+    text <- vapply(table, is.character, NA)
+    table[text] <- lapply(table[text], factor)
+  }
+  if (!is.null(row_names)) {
+    if (length(row_names) != nrow(table) || anyDuplicated(row_names) || anyNA(row_names)) {
+      ferrolmm_abort(
+        paste0("`row.names` must have a name for each of the ", count_of(nrow(table), "row"),
+               ", none twice."), "argument"
+      )
+    }
+    attr(table, "row.names") <- as.character(row_names)
+  }
+  table
+}
+
+#' Arguments that pictures by 'graphics' take
+#' @noRd
+graphical_arguments <- function() {
+  unique(c(
+    setdiff(names(formals(graphics::plot.default)), c("x", "y", "...")),
+    "adj", "bg", "bty", "cex", "cex.axis", "cex.lab", "cex.main", "cex.sub", "cin", "col",
+    "col.axis", "col.lab", "col.main", "col.sub", "crt", "family", "fg", "font", "font.axis",
+    "font.lab", "font.main", "font.sub", "lab", "las", "lend", "lheight", "ljoin", "lmitre", "lty",
+    "lwd", "mgp", "pch", "srt", "tck", "tcl", "xaxp", "xaxs", "xaxt", "xpd", "yaxp", "yaxs", "yaxt"
+  ))
+}
+
+#' Arguments of a printing function that a print method hands on to it
+#' @noRd
+printing_arguments <- function(...) {
+  setdiff(unlist(lapply(list(...), function(f) names(formals(f)))), c("x", "..."))
+}

@@ -1,0 +1,193 @@
+# Methods for generics of 'car', whose defaults read coef(), a table for each grouping factor here,
+# and give wrong numbers without a word.
+
+#' Support for 'car'
+#'
+#' `car::Anova()` gives the tests of [anova.lmm()], `car::linearHypothesis()` those of [contest()];
+#' for `"Chisq"` Wald's chi-squared statistic of `vcov.`. `car::vif()` gives the generalised
+#' variance inflation factors of the terms of the fixed part (Fox and Monette, 1992):
+#' \eqn{\det R_{11} \det R_{22} / \det R}, with \eqn{R} the correlation matrix of the estimates
+#' without the intercept, \eqn{R_{11}} that of the columns of a term and \eqn{R_{22}} that of the
+#' others; its square root to the power of one over the columns where terms have several.
+#' `car::deltaMethod()` and `car::Confint()` are about the fixed effects.
+#'
+#' @param mod,model,object A model fitted by [lmm()].
+#' @param type For `Anova()` the type of the tests, see [anova.lmm()]; for `vif()` only `"terms"`.
+#' @param test.statistic,test `"F"`, or `"Chisq"` for Wald's chi-squared.
+#' @param ddf The method for the degrees of freedom of F, see [ddf].
+#' @param vcov. A covariance matrix or a function that gives one: F then has infinite denominator
+#'   degrees of freedom.
+#' @param hypothesis.matrix,rhs `L` and `rhs` of [contest()].
+#' @param estimate Give the estimates beside their limits?
+#' @param level The confidence level.
+#' @param g. A function of the fixed effects as a string, see `car::deltaMethod()`.
+#' @param parameterNames Names of the fixed effects in `g.`.
+#' @param ... For `deltaMethod()` its further arguments; for `Confint()` those of [confint.lmm()].
+#' @returns What the generics return.
+#' @references
+#' Fox, J. and Monette, G. (1992). Generalized collinearity diagnostics. *Journal of the American
+#' Statistical Association*, 87, 178-183.
+#' @examplesIf requireNamespace("car", quietly = TRUE)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)
+#' car::Anova(fit, test.statistic = "Chisq")
+#' car::vif(fit)
+#' @name car-lmm
+#' @rawNamespace S3method(car::Anova, lmm)
+Anova.lmm <- function(mod, type = "II", ddf = "Satterthwaite", test.statistic = c("F", "Chisq"),
+                      vcov. = NULL, ...) {
+  check_dots(...)
+  statistic <- match_choice(test.statistic, "test.statistic", c("F", "Chisq"))
+  type <- match_type(type)
+  inference <- car_inference(mod, ddf, missing(ddf), statistic, vcov.)
+  contrasts <- term_contrasts(inference$object, type)
+  if (statistic == "F") {
+    if (is.null(vcov.)) {
+      return(anova.lmm(mod, type = type, ddf = ddf))
+    }
+    table <- f_table(inference, contrasts)
+    heading <- paste0("Type ", type, " Analysis of Variance Table with the given covariance matrix")
+  } else {
+    table <- chi_squared_table(inference, contrasts)
+    heading <- c(
+      paste0("Analysis of Deviance Table (Type ", type, " Wald chisquare tests)\n"),
+      paste0("Response: ", names(mod$frame)[[1L]])
+    )
+  }
+  structure(table, heading = heading, class = c("anova", "data.frame"))
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::linearHypothesis, lmm)
+linearHypothesis.lmm <- function(model, hypothesis.matrix, rhs = NULL, ddf = "Satterthwaite",
+                                 test = c("F", "Chisq"), vcov. = NULL, ...) {
+  check_dots(...)
+  statistic <- match_choice(test, "test", c("F", "Chisq"))
+  inference <- car_inference(model, ddf, missing(ddf), statistic, vcov.)
+  hypotheses <- contrast_matrix(hypothesis.matrix, if (is.null(rhs)) 0 else rhs, inference$object)
+  check_contradiction(hypotheses, inference)
+  table <- if (statistic == "F") {
+    test_joint(inference, hypotheses$L, hypotheses$rhs)
+  } else {
+    chi_squared(inference, hypotheses$L, hypotheses$rhs)
+  }
+  structure(
+    table,
+    heading = paste0("Linear hypothesis test", if (statistic == "F" && is.null(vcov.)) {
+      describe_ddf(match_ddf(ddf), " with ")
+    }),
+    class = c("anova", "data.frame")
+  )
+}
+
+#' The inference that the arguments of a test of 'car' ask for
+#' @noRd
+car_inference <- function(object, ddf, no_ddf, statistic, variance) {
+  check_one_ddf(no_ddf, variance)
+  method <- match_ddf(ddf)
+  if (statistic == "F") {
+    return(other_inference(object, variance, NULL, method))
+  }
+  if (!no_ddf && method != "asymptotic") {
+    ferrolmm_abort(
+      "`ddf` is for F statistics: a chi-squared statistic has none.", "argument",
+      i = "Use test = \"F\", or leave `ddf` out."
+    )
+  }
+  other_inference(object, variance, NULL, "asymptotic")
+}
+
+#' Wald's statistic (L b - rhs)' (L V L')^-1 (L b - rhs)
+#' @noRd
+chi_squared <- function(inference, L, rhs = 0) {
+  wald <- if (nrow(L) == 0L) {
+    list(value = NA_real_, rank = 0L)
+  } else {
+    wald_statistic(L, drop(L %*% inference$beta) - rhs, inference$variance)
+  }
+  data.frame(
+    Chisq = wald$value, Df = wald$rank,
+    "Pr(>Chisq)" = stats::pchisq(wald$value, wald$rank, lower.tail = FALSE), check.names = FALSE
+  )
+}
+
+#' @noRd
+chi_squared_table <- function(inference, contrasts) {
+  none <- chi_squared(inference, matrix(0, 0L, 0L))[0L, ]
+  tests <- lapply(unname(contrasts), function(L) chi_squared(inference, L))
+  table <- do.call(rbind, c(list(none), tests))
+  row.names(table) <- names(contrasts)
+  table
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::vif, lmm)
+vif.lmm <- function(mod, type = "terms", ...) {
+  check_dots(...)
+  match_choice(type, "type", "terms")
+  if (mod$rank < length(mod$coefficients)) {
+    ferrolmm_abort(
+      "A variance inflation factor is not defined where coefficients are aliased.", "argument",
+      x = paste0("Dropped for want of rank: ",
+                 quote_names(names(mod$coefficients)[is.na(mod$coefficients)]), ".")
+    )
+  }
+  slopes <- which(mod$assign > 0L)
+  labels <- labels.lmm(mod)
+  if (length(labels) < 2L) {
+    ferrolmm_abort(
+      "Variance inflation factors compare terms: the fixed part has fewer than two.", "argument"
+    )
+  }
+  correlations <- stats::cov2cor(vcov.lmm(mod)[slopes, slopes, drop = FALSE])
+  owner <- mod$assign[slopes]
+  log_determinant <- function(at) {
+    as.numeric(determinant(correlations[at, at, drop = FALSE])$modulus)
+  }
+  whole <- log_determinant(seq_along(owner))
+  columns <- tabulate(owner, length(labels))
+  factors <- vapply(seq_along(labels), function(term) {
+    own <- owner == term
+    exp(log_determinant(own) + log_determinant(!own) - whole)
+  }, 0)
+  if (all(columns == 1L)) {
+    return(stats::setNames(factors, labels))
+  }
+  matrix(
+    c(factors, columns, factors^(1 / (2 * columns))), ncol = 3L,
+    dimnames = list(labels, c("GVIF", "Df", "GVIF^(1/(2*Df))"))
+  )
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::deltaMethod, lmm)
+deltaMethod.lmm <- function(object, g., vcov. = NULL, parameterNames = names(fixef.lmm(object)),
+                            ...) {
+  check_dots(..., allowed = c("func", "constants", "level", "rhs", "envir"))
+  variance <- if (is.null(vcov.)) vcov.lmm(object) else other_variance(object, vcov.)
+  if (!is.character(parameterNames) || length(parameterNames) != object$rank) {
+    ferrolmm_abort(
+      paste0("`parameterNames` must have a name for each of the ",
+             count_of(object$rank, "fixed effect"), "."), "argument"
+    )
+  }
+  if (!is.character(g.) || length(g.) != 1L || is.na(g.)) {
+    ferrolmm_abort("`g.` must be a string, as in \"age / Sex\".", "argument")
+  }
+  car::deltaMethod(
+    stats::setNames(object$beta, parameterNames), g., unname(variance),
+    parameterNames = parameterNames, ...
+  )
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::Confint, lmm)
+Confint.lmm <- function(object, estimate = TRUE, level = 0.95, vcov. = NULL, ...) {
+  check_flag(estimate, "estimate")
+  limits <- if (is.null(vcov.)) {
+    confint.lmm(object, "beta_", level, ...)[kept_columns(object), , drop = FALSE]
+  } else {
+    coefci.lmm(object, level = level, vcov. = vcov., ...)
+  }
+  if (estimate) cbind(Estimate = object$beta, limits) else limits
+}

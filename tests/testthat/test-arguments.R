@@ -1,0 +1,235 @@
+# What all functions do with arguments that they have not, or of a wrong kind.
+
+# An object of each class that has methods
+objects_by_class <- function() {
+  fit <- lmm(distance ~ age * Sex + (age | Subject), nlme::Orthodont)
+  boot <- bootstrap(fit, 5, seed = 1)
+  list(
+    lmm = fit,
+    summary.lmm = summary(fit),
+    VarCorr.lmm = VarCorr(fit),
+    ranef.lmm = ranef(fit),
+    coef.lmm = coef(fit),
+    influence.lmm = influence(fit, "Subject"),
+    profile.lmm = profile(fit, "sigma"),
+    bootstrap.lmm = boot,
+    lmList.lmm = lmList(fit),
+    summary.lmList.lmm = summary(lmList(fit)),
+    lmm_many = refit(fit, cbind(a = nlme::Orthodont$distance, b = nlme::Orthodont$age)),
+    lmm_pooling = pooling(fit),
+    lmm_equations = equations(fit),
+    lmm_control = lmm_control(),
+    ranova.lmm = ranova(fit, distribution = "limit"),
+    pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
+    formula = distance ~ age | Subject
+  )
+}
+
+# Every exported function and registered method: list(name, package of the generic, f, class)
+all_functions <- function() {
+  namespace <- asNamespace("ferrolmm")
+  where <- dirname(system.file(package = "ferrolmm"))
+  info <- parseNamespaceFile("ferrolmm", where)
+  methods <- lapply(seq_len(nrow(info$S3methods)), function(i) {
+    entry <- info$S3methods[i, ]
+    generic <- sub("^.*::", "", entry[[1L]])
+    name <- paste(generic, entry[[2L]], sep = ".")
+    package <- sub("::.*$", "", c(grep("::", entry, value = TRUE, fixed = TRUE), entry[[4L]])[1L])
+    list(name = name, package = package, f = get(name, namespace), class = entry[[2L]])
+  })
+  exports <- lapply(info$exports, function(name) {
+    list(name = name, package = NA, f = get(name, namespace), class = NA)
+  })
+  c(exports, methods)
+}
+
+# Functions whose `...` goes to another function, and why nothing can be checked
+passed_on <- c(
+  # generics: their methods check
+  "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
+  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit",
+  # generics of 'nlme'
+  "fixef", "ranef", "VarCorr", "getVarCov",
+  # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
+  paste0(
+    c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit"), ".default"
+  ),
+  # called by stats::makepredictcall() with two arguments
+  "makepredictcall.within_between",
+  # 'emmeans' hands arguments of all of its functions to both; emm_basis() checks
+  "recover_data.lmm"
+)
+
+# Further arguments that functions cannot do without
+needed <- function(name, objects) {
+  fit <- objects$lmm
+  smaller <- update(fit, . ~ . - age:Sex)
+  switch(sub("[.]lmm$", "", name),
+    lmm = list(distance ~ age + (1 | Subject), nlme::Orthodont),
+    within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
+    plot_within_between = ,
+    pooling = , equations = , intraclass = , r_squared = list(fit),
+    pb_test = list(fit, smaller, nsim = 3),
+    PBmodcomp = list(smaller, nsim = 3),
+    contest = , contest1D = , contestMD = , linearHypothesis = list("age = 0"),
+    getME = list("theta"),
+    add1 = list(~ . + I(age^2)),
+    lmList.formula = list(nlme::Orthodont),
+    deltaMethod = list("age^2"),
+    emm_basis = list(fit$terms, NULL, nlme::Orthodont),
+    list()
+  )
+}
+
+test_that("no function ignores an argument that it has not", {
+  skip_on_cran()
+  objects <- objects_by_class()
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  checked <- 0
+  for (entry in all_functions()) {
+    if (entry$name %in% passed_on) next
+    if (!is.na(entry$package) && !requireNamespace(entry$package, quietly = TRUE)) next
+    object <- if (!is.na(entry$class)) {
+      expect_true(entry$class %in% names(objects), label = paste("an object for", entry$name))
+      list(objects[[entry$class]])
+    }
+    arguments <- c(object, needed(entry$name, objects))
+    call_with <- function(more) {
+      tryCatch(
+        {
+          utils::capture.output(suppressMessages(suppressWarnings(
+            do.call(entry$f, c(arguments, more))
+          )))
+          "no error"
+        },
+        error = identity
+      )
+    }
+    expect_true("..." %in% names(formals(entry$f)), label = paste(entry$name, "has dots"))
+    error <- call_with(list(qzjx = 1))
+    expect_s3_class(error, "ferrolmm_error_argument")
+    expect_match(conditionMessage(error), "no argument `qzjx`", info = entry$name)
+    # named up to the last parameter, so that one without a name is left for `...`
+    formals <- setdiff(names(formals(entry$f)), "...")
+    optional <- formals[vapply(
+      formals, function(name) !identical(formals(entry$f)[[name]], quote(expr = )), NA
+    )]
+    optional <- setdiff(optional, names(arguments))
+    defaults <- formals(entry$f)[optional]
+    before <- match("...", names(formals(entry$f))) > length(formals)
+    if (before && all(vapply(defaults, is.null, NA) | lengths(defaults) == 1L) &&
+          length(arguments) + length(optional) == length(formals) &&
+          !any(vapply(defaults, is.language, NA))) {
+      error <- call_with(c(defaults, list("left over")))
+      expect_s3_class(error, "ferrolmm_error")
+    }
+    checked <- checked + 1
+  }
+  expect_gt(checked, 100)
+})
+
+test_that("the message names the argument and the nearest one", {
+  fit <- our_twin("slope")
+  expect_snapshot(error = TRUE, {
+    confint(fit, lvel = 0.9)
+    anova(fit, tpye = 2)
+    summary(fit, dff = "none")
+    residuals(fit, tpye = "pearson")
+    influence(fit, gruops = "Subject")
+    vcov(fit, type = "sandwich")
+    fitted(fit, level = 0)
+    refit(fit, fit$frame[[1]], weights = 1)
+    fixef(fit, 3, 4)
+    getME(fit, "theta", 1:3)
+    update(fit, wieghts = 2)
+    update(fit, . ~ ., 2)
+    lmm_control(optimizer = "bobyqa")
+  })
+})
+
+test_that("lmm() says what those want who try its neighbours' arguments", {
+  s <- lme4::sleepstudy
+  f <- Reaction ~ Days + (1 | Subject)
+  expect_snapshot(error = TRUE, {
+    lmm(f, s, family = binomial())
+    lmm(Reaction ~ Days, s, random = ~ 1 | Subject)
+    lmm(fixed = Reaction ~ Days, random = ~ 1 | Subject, data = s)
+    lmm(f, s, method = "ML")
+    lmm(f, s, reml = FALSE)
+    lmm(f, s, nAGQ = 0)
+    lmm(f, s, wieghts = Days)
+  })
+})
+
+test_that("arguments of a wrong kind are named in a classed error", {
+  fit <- our_twin("slope")
+  wrong <- list(
+    quote(confint(fit, level = 95)), quote(confint(fit, level = c(0.9, 0.95))),
+    quote(confint(fit, level = NA)), quote(confint(fit, level = NULL)),
+    quote(confint(fit, method = NA)), quote(confint(fit, method = "walled")),
+    quote(confint(fit, oldNames = NA)), quote(confint(fit, nsim = 10)),
+    quote(confint(fit, method = "boot", nsim = -1)),
+    quote(confint(fit, method = "profile", ddf = "Kenward")),
+    quote(confint(fit, method = "boot", nsim = 3, ncpus = 2)),
+    quote(simulate(fit, nsim = -1)), quote(simulate(fit, nsim = 1.5)),
+    quote(simulate(fit, nsim = NULL)), quote(simulate(fit, seed = "a")),
+    quote(simulate(fit, seed = NA)), quote(simulate(fit, use.u = NA)),
+    quote(bootstrap(fit, nsim = 0)), quote(bootstrap(fit, 3, seed = "a")),
+    quote(bootstrap(fit, 3, FUN = "a")), quote(bootstrap(fit, 3, type = "residual")),
+    quote(residuals(fit, type = NA)), quote(residuals(fit, type = NULL)),
+    quote(residuals(fit, scaled = NA)),
+    quote(predict(fit, interval = "wrong")), quote(predict(fit, level = 95, interval = "conf")),
+    quote(anova(fit, type = NA)), quote(anova(fit, type = 4)), quote(anova(fit, ddf = NA)),
+    quote(anova(fit, test = "LRT")), quote(anova(fit, fit, test = "F")),
+    quote(summary(fit, ddf = 1)), quote(summary(fit, correlation = NA)),
+    quote(vcov(fit, full = "a")), quote(fixef(fit, add.dropped = NA)),
+    quote(ranef(fit, condVar = NA)), quote(ranef(fit, drop = NULL)),
+    quote(logLik(fit, REML = NA)), quote(deviance(fit, REML = "a")),
+    quote(VarCorr(fit, sigma = -1)), quote(VarCorr(fit, sigma = "a")), quote(VarCorr(fit, se = NA)),
+    quote(formula(fit, fixed.only = NA)), quote(terms(fit, fixed.only = "a")),
+    quote(model.matrix(fit, type = "wrong")), quote(weights(fit, type = "working")),
+    quote(drop1(fit, test = "wrong")), quote(drop1(fit, k = "a")), quote(drop1(fit, scale = 1)),
+    quote(extractAIC(fit, k = NA)), quote(print(fit, digits = NA)),
+    quote(print(fit, digits = -1)), quote(print(summary(fit), signif.stars = NA)),
+    quote(print(VarCorr(fit), comp = "wrong")), quote(print(VarCorr(fit), comp = NULL)),
+    quote(refit(fit, fit$frame[[1]], control = 3)), quote(lmm_control(solver = NA)),
+    quote(profile(fit, signames = NA)), quote(profile(fit, alphamax = 2)),
+    quote(profile(fit, cutoff = "a")), quote(ranova(fit, nsim = 0)), quote(ranova(fit, seed = NA)),
+    quote(as.data.frame(VarCorr(fit), order = "wrong")), quote(isSingular(fit, tol = "a")),
+    quote(as.data.frame(ranef(fit), row.names = 1:3)), quote(update(fit, evaluate = NA)),
+    quote(equations(fit, digits = NA)), quote(hatvalues(fit, 1)),
+    quote(plot(influence(fit, "Subject"), id.n = -1))
+  )
+  for (call in wrong) {
+    expect_error(
+      suppressMessages(eval(call)), class = "ferrolmm_error_argument", info = deparse(call)
+    )
+  }
+})
+
+test_that("choices may be abbreviated, in capital letters or small ones", {
+  fit <- our_twin("slope")
+  expect_identical(confint(fit, method = "wald"), confint(fit))
+  expect_identical(summary(fit, ddf = "KEN")$ddf, "Kenward-Roger")
+  expect_identical(summary(fit, ddf = "satterthwaite")$ddf, "Satterthwaite")
+  expect_identical(residuals(fit, "PEARSON"), residuals(fit, "pearson"))
+  expect_identical(drop1(fit, test = "chi"), drop1(fit, test = "Chisq"))
+})
+
+test_that("arguments that other functions hand on are no mistakes", {
+  fit <- our_twin("slope")
+  expect_identical(nobs(fit, use.fallback = TRUE), 180L)
+  table <- data.frame(ranef(fit))
+  expect_identical(table, as.data.frame(ranef(fit)))
+  expect_s3_class(as.data.frame(VarCorr(fit), stringsAsFactors = TRUE)$grp, "factor")
+  expect_identical(
+    rownames(as.data.frame(VarCorr(fit), row.names = letters[1:4])), letters[1:4]
+  )
+  expect_output(print(ranef(fit), digits = 3))
+  expect_output(print(VarCorr(fit), right = TRUE))
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  expect_silent(plot(fit, which = 1, pch = 2, cex = 0.5))
+})

@@ -1,0 +1,87 @@
+test_that("car's tests are those of anova() and contest()", {
+  skip_if_not_installed("car")
+  fit <- our_twin("shared_factor")
+  expect_equal(car::Anova(fit, type = 3), anova(fit))
+  expect_equal(car::Anova(fit), anova(fit, type = "II"))
+  expect_equal(
+    car::linearHypothesis(fit, c("recipeB = 1", "recipeC"))[["F value"]],
+    contest(fit, c("recipeB = 1", "recipeC"))[["F value"]]
+  )
+  expect_output(
+    print(car::linearHypothesis(fit, "recipeB = 0", ddf = "K")), "Kenward-Roger"
+  )
+})
+
+test_that("Wald's chi-squared tests are those of car for the same model by lmer()", {
+  skip_if_not_installed("car")
+  skip_if_not_installed("lme4")
+  # where car's hypotheses are those of SAS: type II without interactions with covariates
+  d <- nlme::Orthodont
+  d$group <- factor(rep(1:3, length.out = nrow(d)))
+  fit <- lmm(distance ~ age + Sex * group + (1 | Subject), d)
+  theirs <- lme4::lmer(formula(fit), d, start = unname(fit$theta))
+  wanted <- car::Anova(theirs, type = 2)
+  ours <- car::Anova(fit, type = 2, test = "Chisq")
+  expect_identical(rownames(ours), rownames(wanted))
+  expect_equal(ours$Chisq, wanted$Chisq, tolerance = 1e-4)
+  expect_equal(ours$Df, wanted$Df)
+  expect_equal(
+    car::linearHypothesis(fit, c("group2 = 1", "group3 = 0"), test = "Chisq")$Chisq,
+    car::linearHypothesis(theirs, c("group2 = 1", "group3 = 0"))$Chisq[2],
+    tolerance = 1e-4
+  )
+  expect_equal(
+    car::Anova(fit, vcov. = 4 * vcov(fit), test = "Chisq")$Chisq,
+    car::Anova(fit, test = "Chisq")$Chisq / 4
+  )
+  expect_error(
+    car::Anova(fit, test = "Chisq", ddf = "KR"), "ddf", class = "ferrolmm_error_argument"
+  )
+  expect_error(car::Anova(fit, test = "LR"), "test.statistic", class = "ferrolmm_error_argument")
+})
+
+test_that("variance inflation factors are car's of the same model by lmer()", {
+  skip_if_not_installed("car")
+  skip_if_not_installed("lme4")
+  d <- nlme::Orthodont
+  d$group <- factor(rep(1:3, length.out = nrow(d)))
+  formulas <- list(
+    distance ~ age * Sex + (age | Subject), distance ~ age + Sex + group + (1 | Subject),
+    distance ~ age + group * Sex + (1 | Subject)
+  )
+  for (formula in formulas) {
+    fit <- lmm(formula, d)
+    # lmer() by itself stops too early
+    theirs <- suppressWarnings(lme4::lmer(formula, d, start = unname(fit$theta)))
+    expect_equal(car::vif(fit), car::vif(theirs), tolerance = 1e-5)
+  }
+  # by least squares without random effects, too
+  expect_equal(
+    car::vif(lmm(distance ~ age + Sex + group, d, residual = ~ ar1(age | Subject),
+                 control = lmm_control(hold = c(residual.rho = 0)))),
+    car::vif(lm(distance ~ age + Sex + group, d)), tolerance = 1e-8
+  )
+  expect_error(
+    car::vif(lmm(distance ~ age + (1 | Subject), d)), "fewer than two",
+    class = "ferrolmm_error_argument"
+  )
+  d$twice <- 2 * d$age
+  aliased <- suppressMessages(lmm(distance ~ age + Sex + twice + (1 | Subject), d))
+  expect_error(car::vif(aliased), "aliased", class = "ferrolmm_error_argument")
+})
+
+test_that("deltaMethod() and Confint() are about the fixed effects", {
+  skip_if_not_installed("car")
+  skip_if_not_installed("lme4")
+  formula <- distance ~ age + Sex + (age | Subject)
+  fit <- lmm(formula, nlme::Orthodont)
+  theirs <- lme4::lmer(formula, nlme::Orthodont)
+  ours <- car::deltaMethod(fit, "SexFemale / age")
+  expect_equal(ours, car::deltaMethod(theirs, "SexFemale / age"), tolerance = 1e-4)
+  expect_equal(car::deltaMethod(fit, "b0 + b1", parameterNames = paste0("b", 0:2))$Estimate,
+               sum(fixef(fit)[1:2]))
+  limits <- car::Confint(fit)
+  expect_equal(limits[, 1], fixef(fit))
+  expect_equal(limits[, -1], confint(fit, "beta_"))
+  expect_error(car::deltaMethod(fit, 3), "`g.`", class = "ferrolmm_error_argument")
+})
