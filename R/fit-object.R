@@ -19,11 +19,12 @@
 #   assign          integer: which term of `terms` each column of X belongs to
 #   random          list, one descriptor per random-effects term, in the order of theta: label,
 #                   group, lhs, columns, factor (index into flist), cnms, structure, hom, known,
-#                   contrasts, leaves
+#                   contrasts, levels, leaves
 #   flist           named list of the distinct grouping factors, used levels only (all levels of
 #                   a known precision matrix); "assign" says which of them each term has
 #   precision       list parallel to flist: known precision matrix of the levels, as
 #                   list(start, row, value), or NULL
+#   keys            list parallel to flist: what its levels are, see R/levels.R
 #   residual        structure of the residuals: what build_residual() returns, or NULL
 #   cnms            names of the effects of each term, named by grouping factor
 #   Gp              where the effects of each term start in b: 0, ..., q
@@ -66,6 +67,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
     random = random$terms,
     flist = random$flist,
     precision = random$precision,
+    keys = random$keys,
     residual = residual,
     cnms = random$cnms,
     Gp = random$Gp,
@@ -215,6 +217,7 @@ validate_lmm <- function(object) {
     "`phi` matches the residual structure" =
       identical(names(object$phi), as.character(object$residual$names)),
     "`precision` is parallel to `flist`" = length(object$precision) == length(object$flist),
+    "`keys` are parallel to `flist`" = length(object$keys) == length(object$flist),
     "variances are not negative" = all(object$theta >= object$lower),
     "`vcov_unscaled` is rank x rank" = identical(dim(object$vcov_unscaled), rep(object$rank, 2L))
   )

@@ -284,7 +284,7 @@ variable_contrasts <- function(x, name, given) {
       i = "A predictor must vary: contrasts need 2 or more levels. Remove it from the formula."
     )
   }
-  small <- factor(levels, levels = levels, ordered = is.ordered(x))
+  small <- factor(levels, levels = levels, exclude = NULL, ordered = is.ordered(x))
   value <- if (is.null(given)) attr(x, "contrasts") else given
   if (is.null(value)) {
     value <- getOption("contrasts")[[if (is.ordered(x)) 2L else 1L]]

@@ -200,6 +200,7 @@ image_positions <- function(positions, n, argument, what) {
 #' Levels given as positions or names, as positions.
 #' @noRd
 image_levels <- function(levels, grouping, group) {
+  levels <- plain_values(levels)
   if (is.numeric(levels)) {
     return(image_positions(levels, nlevels(grouping), "levels", paste0("levels of `", group, "`")))
   }

@@ -103,7 +103,7 @@ deletion_sets <- function(object, groups) {
       "argument"
     )
   }
-  rows <- split(seq_len(n), groups, drop = TRUE)
+  rows <- rows_by_level(groups, name)
   if (length(rows) < 2L) {
     ferrolmm_abort("`groups` has one level only: deleting it leaves nothing.", "argument")
   }
@@ -120,6 +120,25 @@ find_factor <- function(object, name) {
   parts <- strsplit(name, ":", fixed = TRUE)[[1L]]
   found <- vapply(object$random, function(term) setequal(term$leaves, parts), NA)
   unique(vapply(object$random[found], `[[`, 1L, "factor"))
+}
+
+#' Rows of each level of a vector
+#' @noRd
+rows_by_level <- function(groups, name) {
+  groups <- plain_values(groups)
+  if (is.factor(groups)) {
+    groups <- droplevels(groups)
+  }
+  missing <- which(is.na(groups))
+  if (length(missing) > 0L) {
+    ferrolmm_abort(
+      paste0("`groups` is missing (NA) in ", count_of(length(missing), "row"), ", the first is ",
+             missing[1L], "."),
+      "argument"
+    )
+  }
+  group <- group_factor(name, stats::setNames(list(groups), name))
+  stats::setNames(split(seq_along(groups), group$codes), group$levels)
 }
 
 #' With correlated residuals whole residual groups can be deleted

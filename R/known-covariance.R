@@ -42,6 +42,7 @@ check_known <- function(x, kind, label) {
   if (nrow(x) != ncol(x)) {
     ferrolmm_abort(paste0(what, " must be square, it is ", nrow(x), " x ", ncol(x), "."), "known")
   }
+  x <- plain_values(x)
   names <- if (is.null(rownames(x))) colnames(x) else rownames(x)
   if (is.null(names)) {
     ferrolmm_abort(
@@ -87,7 +88,8 @@ check_known <- function(x, kind, label) {
 apply_known <- function(group, known, name) {
   what <- paste0("`", known$kind, " = ", known$label, "`")
   names <- rownames(known$matrix)
-  absent <- setdiff(group$levels, names)
+  found <- match_matrix_names(names, group, what, name)
+  absent <- group$levels[is.na(found)]
   if (length(absent) > 0L) {
     ferrolmm_abort(
       paste0(what, " has no row for ", count_of(length(absent), "level"), " of `", name, "`: ",
@@ -99,22 +101,73 @@ apply_known <- function(group, known, name) {
       i = "Its dimnames are matched to the levels of the grouping factor."
     )
   }
-  levels <- if (known$kind == "cov") group$levels else names
-  matrix <- known$matrix[levels, levels, drop = FALSE]
   if (known$kind == "cov") {
-    precision <- invert_covariance(matrix, what)
+    precision <- invert_covariance(known$matrix[found, found, drop = FALSE], what)
   } else {
-    check_definite(matrix, what)
-    precision <- matrix
+    check_definite(known$matrix, what)
+    precision <- known$matrix
+    group <- take_all_names(group, names, found)
   }
-  codes <- match(group$levels, levels)[group$codes]
+  codes <- as.integer(group$codes)
+  levels <- group$levels
   group$codes <- codes
-  group$levels <- levels
   group$n_levels <- length(levels)
   group$factor <- structure(codes, levels = levels, class = "factor")
   group$precision <- list(
     start = precision@p, row = precision@i, value = as.double(precision@x)
   )
+  group
+}
+
+#' The row of the matrix that stands for each level, NA for none
+#'
+#' A name is a level's label, or the number that it is ("100000" for a level printed as "1e+05").
+#' @noRd
+match_matrix_names <- function(names, group, what, name) {
+  labels <- group$levels
+  if (!is.null(group$key$tuples)) {
+    labels <- tuple_labels(group$key$leaves, group$key$tuples, ":")
+  }
+  if (anyDuplicated(labels)) {
+    ferrolmm_abort(
+      paste0(what, " cannot be matched: levels of `", name, "` have the same name, ",
+             quote_names(unique(labels[duplicated(labels)])), "."),
+      "known", i = "Make one factor with names of its own for the levels."
+    )
+  }
+  found <- match(labels, names)
+  if (anyNA(found) && is.null(group$key$tuples)) {
+    level <- match_text(names, group$key$leaves[[1L]])
+    rest <- which(is.na(found))
+    found[rest] <- match(rest, level)
+  }
+  if (anyDuplicated(found[!is.na(found)])) {
+    ferrolmm_abort(paste0(what, " has one name for two levels of `", name, "`."), "known")
+  }
+  found
+}
+
+#' All names of a precision matrix as levels, in its order
+#' @noRd
+take_all_names <- function(group, names, found) {
+  group$codes <- found[as.integer(group$codes)]
+  order <- match(seq_along(names), found)
+  here <- !is.na(order)
+  group$key <- reorder_key(group$key, order)
+  labels <- names
+  labels[here] <- group$levels[order[here]]
+  group$levels <- make.unique(labels)
+  # levels that no row has are known by name alone
+  if (is.null(group$key$tuples)) {
+    leaf <- group$key$leaves[[1L]]
+    leaf$labels[!here] <- names[!here]
+    leaf$values[!here] <- switch(leaf$kind,
+      text = names[!here], number = text_numbers(names[!here]), NA
+    )
+    group$key$leaves[[1L]] <- leaf
+  } else {
+    group$key$names <- replace(names, here, NA)
+  }
   group
 }
 

@@ -25,7 +25,10 @@
 #'     next section.}
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
-#' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. `.` in the fixed part
+#' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. Levels are values, not what
+#' they print as: whole numbers, strings, days, points in time, durations; fractions that agree to 15
+#' digits are one level, as for `factor()`. So new data may have them in another type or unit.
+#' `.` in the fixed part
 #' stands for all columns of `data` that are not in the response, grouping variables included, as
 #' in lme4. A random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is
 #' dropped with a warning.
@@ -46,7 +49,9 @@
 #' | `toep(0 + f \| g, hom = TRUE)`, `homtoep()` | the same, one variance | k |
 #'
 #' In `ar1()` and `toep()` the lag of two effects is how far apart they stand among the columns of
-#' `model.matrix(~ 0 + f)`: levels of `f` in their order.
+#' `model.matrix(~ 0 + f)`: levels of `f` in their order, which must be a factor's. A level that no
+#' row has (any more, after `subset` or missing values) counts if it lies between others; it has a
+#' predicted effect, and needs the variance of the others (`hom = TRUE`).
 #'
 #' Levels of a grouping factor are independent unless their covariance matrix is given: `us(1 | id,
 #' cov = K)` for a covariance matrix, as of the additive relationship of animals, and `us(1 | id,
@@ -78,8 +83,13 @@
 #' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`,
 #'   `ad`, `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`,
 #'   `sp_gau()`. `us` and those that end in h have a standard deviation for each visit, relative to
-#'   that of the first. A visit that is a factor counts by its levels; for `ar1` whole numbers count
-#'   as they are.
+#'   that of the first.
+#'
+#' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): a visit that is a factor counts by
+#' its levels, those that no row has included, so that visits 1, 2 and 4 of 4 are 1, 2 and 3 apart.
+#' For `ar1`, `corAR1` and `corARMA` whole numbers (dates: days) count as they are; for `toep` in
+#' their largest common step, so that ages 8, 10 and 14 are 1, 2 and 3 apart. Character vectors have
+#' no order, and are refused. A Toeplitz matrix needs two rows of a group at each lag.
 #'
 #' | structure | parameters, as in `fit$phi` | internal, unconstrained |
 #' | --- | --- | --- |

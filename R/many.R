@@ -110,18 +110,24 @@ new_lmm_many <- function(object, fits, names, control, ddf) {
 #' @noRd
 check_many_responses <- function(responses, object) {
   if (is.data.frame(responses)) {
-    numeric <- vapply(responses, function(y) is.numeric(y) || is.logical(y), NA)
+    columns <- lapply(unclass(responses), response_like, .subset2(object$frame, 1L))
+    numeric <- vapply(columns, function(y) {
+      (is.numeric(y) || is.logical(y)) && !is.factor(y) && !is_integer64(y) && NCOL(y) == 1L
+    }, NA)
     if (!all(numeric)) {
       ferrolmm_abort(
-        paste0("Responses must be numeric: not so ", quote_names(names(responses)[!numeric]), "."),
+        paste0("Responses must be numeric vectors: not so ",
+               quote_names(names(responses)[!numeric]), "."),
         "argument"
       )
     }
-    responses <- as.matrix(responses)
+    responses <- matrix(
+      as.double(unlist(columns, use.names = FALSE)), ncol = length(columns),
+      dimnames = list(NULL, names(columns))
+    )
   }
-  if (!is.numeric(responses) && !is.logical(responses)) {
-    ferrolmm_abort("`newresp` must be a numeric matrix.", "argument")
-  }
+  responses <- plain_values(responses)
+  check_numbers(responses, "newresp")
   n <- nobs.lmm(object)
   omitted <- object$na.action
   if (length(omitted) > 0L && nrow(responses) == n + length(omitted)) {

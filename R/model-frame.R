@@ -12,11 +12,16 @@
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
 #' @param threads for the look at the columns.
-#' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`.
+#' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`. The terms
+#'   have beside those of model.frame() the attributes `all_levels` (list of the levels of factors
+#'   before those without rows were dropped), `text` (variables that were character vectors),
+#'   `inputs` (see [input_prototypes()]), `tables` (see [value_tables()]) and `missing_codes`.
 #' @noRd
 build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
                         threads = 1L) {
   check_data(data)
+  codes <- declared_missing(data)
+  data <- readable_columns(data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
   columns <- evaluate_variables(expressions, data, model$env)
@@ -28,7 +33,12 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   for (k in seq_along(columns)) {
     check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
   }
-  predvars <- safe_predvars(expressions, columns)
+  predvars <- safe_predvars(expressions, columns, data, model$env)
+  skip <- c(leaf_names(model$bars), grouping)
+  inputs <- call_variables(expressions, data, model$env, n)
+  tables <- value_tables(as.list(predvars)[-1L], columns, skip, inputs, model$env)
+  columns <- lapply(columns, frame_values)
+  text <- names(columns)[vapply(columns, is.character, NA)]
   sources <- variable_sources(
     c(expressions, if (!is.null(given$offset)) list(given$offset$expr)), data,
     list(model$env, caller), n
@@ -47,11 +57,16 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
     n <- length(rows)
   }
   check_any_rows(n, data, rows, given$subset)
-  skip <- c(leaf_names(model$bars), grouping)
   facts <- look_at_columns(columns, n, threads)
   frame <- drop_missing(columns, row_names, n, na_action, skip, facts$complete)
   frame <- tidy_factors(frame, if (all(facts$complete)) facts$all_used)
   attr(terms, "predvars") <- predvars
+  attr(terms, "all_levels") <- attr(frame, "all_levels")
+  attr(frame, "all_levels") <- NULL
+  attr(terms, "text") <- text
+  attr(terms, "inputs") <- input_prototypes(inputs)
+  attr(terms, "tables") <- tables
+  attr(terms, "missing_codes") <- codes
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
   attr(frame, "terms") <- terms
   attr(frame, "sources") <- sources
@@ -247,10 +262,12 @@ abort_variable <- function(e, expression, data, env) {
 
 #' predvars: each call with what it takes to repeat it on new data (poly(), ns(), scale() ...)
 #' @noRd
-safe_predvars <- function(expressions, columns) {
+safe_predvars <- function(expressions, columns, data, env) {
   for (k in seq_along(expressions)) {
     if (is.call(expressions[[k]])) {
-      expressions[[k]] <- stats::makepredictcall(columns[[k]], expressions[[k]])
+      expressions[[k]] <- with_breaks(
+        stats::makepredictcall(columns[[k]], expressions[[k]]), data, env
+      )
     }
   }
   as.call(c(quote(list), expressions))
@@ -260,11 +277,16 @@ safe_predvars <- function(expressions, columns) {
 #' @noRd
 check_variable <- function(value, name, n, response) {
   if (is.numeric(value) || is.factor(value) || is.character(value) || is.logical(value)) {
-    if (is_integer64(value)) {
+    if (is_integer64(value) && is.null(decode_integer64(value))) {
       ferrolmm_abort(
-        paste0("Variable `", name, "` is of class integer64."), "data",
+        paste0("Variable `", name, "` is of class integer64, with values beyond 2^53, which no ",
+               "double holds."),
+        "data", variable = name,
         i = "Convert it with as.numeric(), or with as.character() if it only names groups."
       )
+    }
+    if (inherits(value, "Surv")) {
+      abort_variable_type(value, name)
     }
   } else if (is.list(value) || !is.atomic(value) || is.null(value) || is.complex(value) ||
                is.raw(value)) {
@@ -278,9 +300,6 @@ check_variable <- function(value, name, n, response) {
     )
   }
 }
-
-#' @noRd
-is_integer64 <- function(value) is.double(value) && inherits(value, "integer64")
 
 #' @noRd
 abort_variable_type <- function(value, name) {
@@ -357,6 +376,7 @@ check_row_argument <- function(value, role, n) {
   if (is.null(value)) {
     return(NULL)
   }
+  value <- plain_values(value)
   if (!is.numeric(value) || is.factor(value) || is_integer64(value)) {
     ferrolmm_abort(
       paste0("`", role, "` must be a numeric vector, it is ", describe_value(value), "."), role,
@@ -688,8 +708,10 @@ check_finite <- function(frame, names) {
 #' Character variables become factors, unused levels go
 #'
 #' @param all_used for each column whether all its levels have rows; NULL: not known yet.
+#' @returns the frame, with the attribute `all_levels`: list of what the levels were where some went
 #' @noRd
 tidy_factors <- function(frame, all_used = NULL) {
+  all_levels <- list()
   for (k in seq_along(frame)) {
     x <- .subset2(frame, k)
     if (k > 1L && is.character(x) && is.null(dim(x))) {
@@ -697,11 +719,34 @@ tidy_factors <- function(frame, all_used = NULL) {
     } else if (is.factor(x) && !isTRUE(all_used[k])) {
       used <- tabulate(x, nlevels(x)) > 0L
       if (!all(used)) {
+        all_levels[[names(frame)[k]]] <- levels(x)
         frame <- set_column(frame, k, drop_levels(x, used))
       }
     }
   }
+  attr(frame, "all_levels") <- all_levels
   frame
+}
+
+#' Levels of a factor of the frame, those that no row has included
+#' @noRd
+all_levels <- function(frame, name) {
+  found <- attr(attr(frame, "terms"), "all_levels")[[name]]
+  if (is.null(found)) levels(frame[[name]]) else found
+}
+
+#' Was this variable a character vector?
+#' @noRd
+is_text_column <- function(frame, name) name %in% attr(attr(frame, "terms"), "text")
+
+#' A factor with all levels from the first that occurs to the last
+#'
+#' @param all the levels that it had before those without rows were dropped.
+#' @noRd
+spanned_levels <- function(x, all) {
+  at <- match(levels(x), all)
+  first <- min(at)
+  structure(at[x] - first + 1L, levels = all[first:max(at)], class = setdiff(class(x), "AsIs"))
 }
 
 #' `[[<-.data.frame` without its checks

@@ -11,10 +11,10 @@ check_newdata <- function(newdata) {
         "newdata", i = "Rename or remove all but one."
       )
     }
-    return(as.data.frame(newdata))
+    return(readable_columns(as.data.frame(newdata)))
   }
   if (is.list(newdata) && length(names(newdata)) == length(newdata)) {
-    return(as.data.frame(newdata, stringsAsFactors = FALSE))
+    return(readable_columns(as.data.frame(newdata, stringsAsFactors = FALSE)))
   }
   ferrolmm_abort(
     paste0("`newdata` must be a data frame, it is of class ", class(newdata)[[1L]], "."),
@@ -43,6 +43,7 @@ new_frame <- function(object, newdata, columns) {
   terms <- attr(object$frame, "terms")
   expressions <- as.list(attr(terms, "predvars"))[-1L]
   names(expressions) <- variable_columns(terms)
+  newdata <- set_missing_codes(newdata, attr(terms, "missing_codes"))
   values <- lapply(columns, function(name) {
     new_column(name, expressions[[name]], object, newdata)
   })
@@ -57,10 +58,7 @@ new_frame <- function(object, newdata, columns) {
 #' @noRd
 new_column <- function(name, expression, object, newdata) {
   check_new_columns(expression, object, newdata)
-  value <- tryCatch(
-    evaluate_new(expression, object, newdata),
-    error = function(e) abort_evaluation("variable", name, newdata, e)
-  )
+  value <- new_values(name, expression, object, newdata)
   rows <- NROW(value)
   if (rows == 1L && nrow(newdata) != 1L && is.null(dim(value))) {
     value <- rep(value, nrow(newdata))
@@ -71,13 +69,53 @@ new_column <- function(name, expression, object, newdata) {
       "newdata"
     )
   }
-  groups <- c(
-    unlist(lapply(object$random, `[[`, "leaves")), object$residual$correlation$group
-  )
-  strata <- unlist(lapply(object$residual$scales, `[[`, "stratum"))
   convert_column(
-    value, object$frame[[name]], name, name %in% groups,
-    name %in% c(names(object$xlevels), strata, object$residual$correlation$covariates)
+    value, object$frame[[name]], name,
+    by_key = name %in% key_columns(object) && !name %in% value_columns(object)
+  )
+}
+
+#' Values of an expression for new rows: evaluated, or looked up where it depends on all rows
+#' @noRd
+new_values <- function(name, expression, object, newdata) {
+  terms <- attr(object$frame, "terms")
+  table <- attr(terms, "tables")[[name]]
+  if (!is.null(table)) {
+    return(tabled_values(table, name, newdata))
+  }
+  if (is.call(expression)) {
+    newdata <- convert_inputs(newdata, expression, attr(terms, "inputs"))
+  }
+  tryCatch(
+    evaluate_new(expression, object, newdata),
+    error = function(e) abort_evaluation("variable", name, newdata, e)
+  )
+}
+
+#' Columns of the frame whose levels new rows are matched to by their keys
+#' @noRd
+key_columns <- function(object) {
+  correlation <- object$residual$correlation
+  c(
+    unlist(lapply(object$random, `[[`, "leaves")), correlation$group,
+    if (identical(correlation$kind, "level")) correlation$covariates,
+    unlist(lapply(object$residual$scales, `[[`, "stratum"))
+  )
+}
+
+#' Columns of the frame whose values enter the model
+#' @noRd
+value_columns <- function(object) {
+  residual <- object$residual
+  sides <- lapply(object$random, function(term) {
+    if (!is.numeric(term$lhs)) {
+      variable_columns(stats::terms(stats::as.formula(call("~", term$lhs))))
+    }
+  })
+  c(
+    variable_columns(object$terms), unlist(sides), residual$fixed,
+    if (!identical(residual$correlation$kind, "level")) residual$correlation$covariates,
+    unlist(lapply(residual$scales, `[[`, "covariate"))
   )
 }
 
@@ -133,61 +171,6 @@ abort_evaluation <- function(what, name, newdata, error) {
            "` cannot be evaluated in `newdata`."),
     "newdata",
     x = conditionMessage(error)
-  )
-}
-
-#' Give a new column the type that it had in the fit
-#'
-#' A grouping variable is compared by its labels alone; one that is a predictor too keeps the
-#' levels of the fit.
-#' @noRd
-convert_column <- function(value, fitted, name, is_group, is_predictor) {
-  if (is.factor(fitted) || is.character(fitted)) {
-    if (is_group && !is_predictor) {
-      return(value)
-    }
-    return(convert_factor(value, fitted, name))
-  }
-  if (is_group && !is_predictor && !is.numeric(fitted)) {
-    return(value)
-  }
-  if (is.logical(value) && all(is.na(value))) {
-    return(fitted[rep.int(NA_integer_, length(value))])
-  }
-  if (stats::.MFclass(value) != stats::.MFclass(fitted) &&
-        !(is_group && is.atomic(value))) {
-    abort_type(value, fitted, name)
-  }
-  value
-}
-
-#' @noRd
-convert_factor <- function(value, fitted, name) {
-  if (is.logical(value) && all(is.na(value))) {
-    value <- as.character(value)
-  }
-  if (!is.factor(value) && !is.character(value)) {
-    abort_type(value, fitted, name)
-  }
-  known <- levels(as.factor(fitted))
-  labels <- as.character(value)
-  new <- setdiff(labels, c(known, NA))
-  if (length(new) > 0L) {
-    ferrolmm_abort(
-      paste0("`newdata` has new levels of the factor `", name, "`: ", quote_names(new), "."),
-      "newdata",
-      x = "Its effects were not estimated.",
-      i = paste0("Levels of the fit are ", quote_names(known), ".")
-    )
-  }
-  factor(labels, levels = known, ordered = is.ordered(fitted))
-}
-
-#' @noRd
-abort_type <- function(value, fitted, name) {
-  ferrolmm_abort(
-    paste0("`", name, "` is of another type in `newdata` than in the fit."), "newdata",
-    x = paste0("It was ", stats::.MFclass(fitted), " and is ", stats::.MFclass(value), ".")
   )
 }
 

@@ -76,16 +76,14 @@ new_residual_design <- function(object, rows) {
   codes <- if (length(correlation$group) == 0L) {
     rep.int(1L, nrow(frame))
   } else {
-    # levels of an interaction are in the order in which the fit has them
-    labels <- lapply(frame[correlation$group], as.character)
-    match(do.call(paste, c(unname(labels), sep = ":")), known$levels)
+    match_groups(known$key, unclass(frame)[correlation$group])
   }
   position <- if (correlation$kind == "order") {
     follow_on(correlation, codes, known$codes)
   } else {
     residual_positions(correlation, frame, codes)
   }
-  if (anyNA(unlist(position)) || any(unlist(position) > correlation$n_positions)) {
+  if (anyNA(unlist(position)) || !all(in_range(position, correlation))) {
     check_new_positions(
       object, c(rows["frame"], fitted = FALSE),
       list(groups = list(codes = 1L), correlation = list(position = NA_integer_))

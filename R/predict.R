@@ -353,12 +353,13 @@ new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_a
 #' Codes of the levels of a term's grouping factor in new rows; NA for a level that is new
 #' @noRd
 new_codes <- function(object, term, frame, allow_new_levels) {
-  labels <- lapply(frame[term$leaves], as.character)
-  keys <- do.call(paste, c(unname(labels), sep = ":"))
-  keys[missing_rows(frame, term$leaves)] <- NA
-  codes <- match(keys, levels(object$flist[[term$factor]]))
-  if (anyNA(codes) && !allow_new_levels) {
-    abort_new_levels(unique(keys[is.na(codes)]), term$group)
+  codes <- match_groups(object$keys[[term$factor]], unclass(frame)[term$leaves])
+  unknown <- is.na(codes)
+  if (any(unknown) && !allow_new_levels) {
+    labels <- lapply(unclass(frame)[term$leaves], function(x) value_labels(x)[unknown])
+    keys <- do.call(paste, c(unname(labels), sep = ":"))
+    keys[Reduce(`|`, lapply(labels, is.na))] <- NA
+    abort_new_levels(unique(keys), term$group)
   }
   codes
 }
@@ -398,6 +399,13 @@ new_offset <- function(object, frame, newdata) {
     evaluate_new(argument, object, newdata),
     error = function(e) abort_evaluation("offset", argument, newdata, e)
   )
+  value <- plain_values(value)
+  if (!is.numeric(value) || is.object(value)) {
+    ferrolmm_abort(
+      paste0("The offset of the fit must be numeric in `newdata`, it is ", value_class(value), "."),
+      "newdata"
+    )
+  }
   if (!length(value) %in% c(1L, nrow(newdata))) {
     ferrolmm_abort(
       paste0("The offset of the fit cannot be evaluated for `newdata`: ", code_label(argument),
@@ -547,7 +555,8 @@ precision_variances <- function(rows, weights, n) {
   if (is.null(weights)) {
     return(rep.int(1, n))
   }
-  if (!is.numeric(weights) || anyNA(weights) || any(weights <= 0)) {
+  weights <- plain_values(weights)
+  if (!is.numeric(weights) || is.object(weights) || anyNA(weights) || any(weights <= 0)) {
     ferrolmm_abort("`weights` must be positive numbers.", "argument")
   }
   left_out <- rows$omitted

@@ -7,7 +7,8 @@
 #'
 #' Terms are in the order of lme4: as written (`||` split into columns, then `/` into factors),
 #' and if the numbers of levels do not already decrease, in reversed increasing order of them.
-#' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, design); see [describe_term()]
+#' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, precision, keys, design); see
+#'   [describe_term()]
 #' @noRd
 build_random <- function(model, frame) {
   n <- .row_names_info(frame, 2L)
@@ -42,6 +43,7 @@ assemble_random <- function(terms, nl, keys, groups) {
   names(flist) <- vapply(groups[distinct], function(group) group$name, "")
   attr(flist, "assign") <- index
   precision <- lapply(unname(groups[distinct]), function(group) group$precision)
+  keys_of_levels <- lapply(unname(groups[distinct]), function(group) group$key)
   columns <- lapply(terms, function(term) term$values)
   for (t in seq_along(terms)) {
     terms[[t]]$factor <- index[t]
@@ -55,7 +57,7 @@ assemble_random <- function(terms, nl, keys, groups) {
     Gp = c(0L, as.integer(cumsum(lengths(cnms) * nl))),
     lower = as.double(unlist(lapply(terms, term_lower))),
     theta_names = as.character(unlist(lapply(terms, term_theta_names))),
-    precision = precision,
+    precision = precision, keys = keys_of_levels,
     design = list(
       factors = engine_factors(flist, precision, TRUE), terms = engine_terms(terms, columns)
     )
@@ -107,7 +109,9 @@ random_design <- function(terms, flist, frame, precision, in_place = FALSE) {
 #' The terms of one bar: one per column if it is a double bar, and one per grouping factor
 #' @noRd
 expand_bar <- function(bar, groups, frame) {
-  basis <- basis_columns(bar$lhs, frame, coded = TRUE)
+  levels <- lag_levels(bar, frame)
+  basis <- basis_columns(bar$lhs, set_levels(frame, levels), coded = TRUE)
+  basis$levels <- levels
   k <- length(basis$columns)
   if (k == 0L) {
     ferrolmm_abort(
@@ -131,8 +135,9 @@ expand_bar <- function(bar, groups, frame) {
 #' @returns a list: `label` ("Days | Subject"), `group` (name of its grouping factor), `lhs` (the
 #'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
 #'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
-#'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `leaves` (variables whose
-#'   interaction is the grouping factor); here also `key`, `partition` and `values`, which are
+#'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `levels` (of those that have
+#'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is
+#'   the grouping factor); here also `key`, `partition` and `values`, which are
 #'   not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
@@ -144,7 +149,7 @@ describe_term <- function(bar, basis, set, group, groups) {
     cnms = basis$names[set],
     structure = if (alone) "us" else bar$structure, hom = !alone && isTRUE(bar$hom),
     known = bar$known[c("kind", "label")],
-    contrasts = basis$contrasts, leaves = groups[[key]]$leaves,
+    contrasts = basis$contrasts, levels = basis$levels, leaves = groups[[key]]$leaves,
     key = key, partition = groups[[key]]$partition, values = basis$columns[set]
   )
 }
@@ -174,7 +179,71 @@ basis_columns <- function(lhs, frame, contrasts = NULL, coded = FALSE) {
 #' The k basis columns of a term on any frame that has its variables
 #' @noRd
 term_columns <- function(term, frame, coded = FALSE) {
+  frame <- set_levels(frame, term$levels)
   basis_columns(term$lhs, frame, term$contrasts, coded)$columns[term$columns]
+}
+
+#' Levels of factors whose effects stand in an order, those that no row has included
+#'
+#' In ar1() and toep() visits 1, 2 and 4 are 1, 2 and 3 apart, though visit 3 has no rows: it has an
+#' effect too, whose variance must be that of another one then.
+#' @returns list of levels by variable, NULL where there is nothing to add
+#' @noRd
+lag_levels <- function(bar, frame) {
+  if (!bar$structure %in% c("ar1", "toep") || is.numeric(bar$lhs)) {
+    return(NULL)
+  }
+  side <- paste0(bar$structure, "(", code_label(bar$lhs), " | ", bar$groups[[1L]]$name, ")")
+  levels <- list()
+  variables <- stats::terms.formula(as.call(list(quote(`~`), bar$lhs)))
+  for (name in variable_names(as.list(attr(variables, "variables"))[-1L])) {
+    if (is_text_column(frame, name)) {
+      ferrolmm_abort(
+        paste0("The term ", side, " needs effects in an order, and `", name,
+               "` is of class character."),
+        "formula", variable = name, x = "Sorted as text, \"10\" comes before \"2\".",
+        i = "Make it a factor, with the levels in their order."
+      )
+    }
+    x <- .subset2(frame, name)
+    if (is.factor(x)) {
+      all <- levels(spanned_levels(x, all_levels(frame, name)))
+      if (length(all) > nlevels(x)) {
+        levels[[name]] <- all
+      }
+    }
+  }
+  if (length(levels) && !isTRUE(bar$hom)) {
+    abort_unseen_variance(side, levels, frame)
+  }
+  if (length(levels)) levels
+}
+
+#' @noRd
+abort_unseen_variance <- function(side, levels, frame) {
+  name <- names(levels)[1L]
+  unseen <- setdiff(levels[[name]], base::levels(frame[[name]]))
+  ferrolmm_abort(
+    paste0("The term ", side, " has a variance for each level of `", name, "`, and no row has ",
+           quote_names(unseen), "."),
+    "formula", variable = name,
+    i = c(
+      "One variance for all levels: hom = TRUE.",
+      paste0("If lags should count only the levels that occur: droplevels() on `", name, "`.")
+    )
+  )
+}
+
+#' Give factors of a frame levels that they lack
+#' @noRd
+set_levels <- function(frame, levels) {
+  for (name in names(levels)) {
+    x <- .subset2(frame, name)
+    codes <- match(base::levels(x), levels[[name]])[x]
+    x <- structure(codes, levels = levels[[name]], class = class(x))
+    frame <- set_column(frame, match(name, names(frame)), x)
+  }
+  frame
 }
 
 #' Part of a formula as it would be typed
@@ -198,7 +267,7 @@ group_key <- function(group, known = NULL) {
 }
 
 #' Code every distinct grouping factor once
-#' @returns a list by key of list(name, leaves, codes, n_levels, factor)
+#' @returns a list by key of list(name, leaves, and what [interact_codes()] returns)
 #' @noRd
 code_groups <- function(bars, frame) {
   groups <- list()
@@ -282,97 +351,6 @@ same_partition <- function(a, b) {
   }
   n <- length(a$codes)
   maps(seq_len(min(n, 100L))) && maps(seq_len(n))
-}
-
-#' Codes and levels of the interaction of variables of a frame
-#' @noRd
-group_factor <- function(leaves, frame) {
-  coded <- lapply(leaves, function(leaf) code_variable(.subset2(frame, leaf), leaf))
-  group <- interact_codes(coded)
-  list(codes = as.integer(group$codes), levels = group$levels)
-}
-
-#' @noRd
-interact_codes <- function(coded) {
-  if (length(coded) == 1L) {
-    group <- coded[[1L]]
-  } else {
-    crossed <- engine_interaction(
-      lapply(unname(coded), function(x) x$codes),
-      vapply(coded, function(x) length(x$levels), 0L, USE.NAMES = FALSE)
-    )
-    labels <- lapply(
-      seq_along(coded), function(j) coded[[j]]$levels[crossed$levels[, j]]
-    )
-    levels <- do.call(paste, c(labels, sep = ":"))
-    if (anyDuplicated(levels)) {
-      levels <- make.unique(levels, sep = "#")
-    }
-    group <- list(codes = crossed$codes, levels = levels)
-  }
-  if (is.null(group$factor)) {
-    group$factor <- structure(group$codes, levels = group$levels, class = "factor")
-  }
-  group$n_levels <- length(group$levels)
-  group
-}
-
-#' Codes and levels of one grouping variable, with the levels of factor(x)
-#'
-#' The codes of a factor are the factor itself: nothing is copied.
-#' @noRd
-code_variable <- function(x, name) {
-  if (is.factor(x)) {
-    return(code_factor(x))
-  }
-  if (!is.null(dim(x))) {
-    ferrolmm_abort(
-      paste0("The grouping variable `", name, "` is a matrix."), "grouping",
-      i = "Name one column.", variable = name
-    )
-  }
-  if (is.logical(x)) {
-    coded <- engine_code_integer(x + 0L)
-    return(list(codes = coded$codes, levels = c("FALSE", "TRUE")[coded$values + 1L]))
-  }
-  if (is.object(x) || is.character(x)) {
-    return(code_factor(factor(x)))
-  }
-  if (is.integer(x)) {
-    coded <- engine_code_integer(x)
-    return(list(codes = coded$codes, levels = as.character(coded$values)))
-  }
-  code_double(x)
-}
-
-#' @noRd
-code_factor <- function(x) {
-  levels <- levels(x)
-  if (anyNA(levels)) {
-    levels[is.na(levels)] <- "<NA>"
-    levels <- levels(x) <- make.unique(levels)
-  }
-  list(codes = x, levels = levels, factor = x)
-}
-
-#' Whole numbers take the way of integers; the labels are those of the doubles ("1e+05")
-#' @noRd
-code_double <- function(x) {
-  if (all(abs(x) < 2^31) && all(x == (whole <- as.integer(x)))) {
-    coded <- engine_code_integer(whole)
-    values <- as.double(coded$values)
-    codes <- coded$codes
-  } else {
-    values <- sort(unique(x))
-    codes <- match(x, values)
-  }
-  labels <- as.character(values)
-  if (anyDuplicated(labels)) {
-    distinct <- unique(labels)
-    codes <- match(labels, distinct)[codes]
-    labels <- distinct
-  }
-  list(codes = codes, levels = labels)
 }
 
 # Checks ---------------------------------------------------------------------------------------

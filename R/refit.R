@@ -91,16 +91,13 @@ check_new_response <- function(newresp, object) {
     }
     newresp <- newresp[[1L]]
   }
+  newresp <- response_like(newresp, .subset2(object$frame, 1L))
   n <- nobs.lmm(object)
   omitted <- object$na.action
   if (length(omitted) > 0L && length(newresp) == n + length(omitted)) {
     newresp <- newresp[-omitted]
   }
-  if (!is.numeric(newresp) && !is.logical(newresp)) {
-    ferrolmm_abort(
-      paste0("`newresp` must be numeric, it is of class ", class(newresp)[[1L]], "."), "argument"
-    )
-  }
+  check_numbers(newresp, "newresp")
   if (length(newresp) != n) {
     ferrolmm_abort(
       paste0("`newresp` has ", count_of(length(newresp), "value"), ", the model ",
@@ -115,4 +112,26 @@ check_new_response <- function(newresp, object) {
     )
   }
   as.vector(newresp)
+}
+
+#' A response as plain values; a duration in the unit of the fit's
+#' @noRd
+response_like <- function(y, fitted) {
+  y <- plain_values(y)
+  if (inherits(y, "difftime") && inherits(fitted, "difftime")) {
+    units(y) <- units(fitted)
+    y <- as.double(y)
+  }
+  y
+}
+
+#' Numbers (or logicals), whose class is none that makes them something else
+#' @noRd
+check_numbers <- function(x, name) {
+  if (is.factor(x) || is_integer64(x) || !(is.numeric(x) || is.logical(x))) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be numeric, it is of class ", class(x)[[1L]], "."), "argument",
+      i = if (is_integer64(x)) "It has values beyond 2^53: convert it with as.numeric()."
+    )
+  }
 }

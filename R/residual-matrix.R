@@ -284,7 +284,7 @@ getVarCov.lmm <- function(obj, individuals = 1L,
   }
   groups <- covariance_groups(obj)
   chosen <- if (is.character(individual) || is.factor(individual)) {
-    match(as.character(individual), groups$levels)
+    find_levels(individual, groups, groups$name)
   } else {
     match(individual, seq_along(groups$levels))
   }
@@ -321,6 +321,7 @@ covariance_groups <- function(object) {
     position <- training_design(object)$correlation$position
     return(list(
       name = object$residual$correlation$group_label, codes = groups$codes, levels = groups$levels,
+      key = groups$key,
       position = if (!is.list(position)) position
     ))
   }
@@ -331,6 +332,6 @@ covariance_groups <- function(object) {
   }
   list(
     name = names(object$flist)[[1L]], codes = as.integer(object$flist[[1L]]),
-    levels = levels(object$flist[[1L]])
+    levels = levels(object$flist[[1L]]), key = object$keys[[1L]]
   )
 }

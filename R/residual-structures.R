@@ -458,11 +458,10 @@ read_variance <- function(object, class, type, parts) {
 #'
 #' @returns list with
 #'   `source`: the argument that it was given by;
-#'   `correlation`: NULL or list(type, name, covariates (columns of the frame), kind ("order",
-#'   "level", "number" or "coordinates"), visits (their labels), n_positions, group (columns whose
-#'   interaction are the groups), group_label, p, q, nugget, metric, largest (size of the largest
-#'   group));
-#'   `scales`: list of list(type, covariate (column), fitted, stratum (columns), levels);
+#'   `correlation`: NULL or list(type, name, covariates (columns of the frame), kind (see
+#'   [position_kind()]), what [with_visits()] adds, group (columns whose interaction are the
+#'   groups), group_label, p, q, nugget, metric, largest (size of the largest group));
+#'   `scales`: list of list(type, covariate (column), fitted, stratum (columns), levels, key);
 #'   `fixed`: columns of known variances;
 #'   `names` of phi, `start` (natural, NA: the engine chooses), `held`
 #' @noRd
@@ -506,9 +505,8 @@ build_correlation <- function(spec, frame, random) {
   )
   sizes <- tabulate(residual_groups(correlation, frame)$codes)
   correlation$largest <- max(sizes)
+  correlation <- with_visits(correlation, frame)
   if (correlation$type %in% visit_types) {
-    correlation$visits <- visit_labels(correlation, frame)
-    correlation$n_positions <- length(correlation$visits)
     if (correlation$n_positions < 2L) {
       ferrolmm_abort(
         paste0("`", spec$name, "()` needs at least two visits, there is ",
@@ -549,8 +547,8 @@ innermost_group <- function(random, name) {
   terms[[1L]]$leaves
 }
 
-#' What the places of rows in their group are: their "order", levels of a factor, whole numbers
-#' or numbers, coordinates
+#' What the places of rows in their group are: their "order", one of the "level"s of a variable,
+#' whole numbers ("number"), multiples of a "step", or "coordinates"
 #' @noRd
 position_kind <- function(spec, frame, covariates) {
   if (spec$type == "cs") {
@@ -571,20 +569,138 @@ position_kind <- function(spec, frame, covariates) {
     }
     return("coordinates")
   }
-  if (spec$type %in% visit_types || categorical[[1L]]) {
+  if (spec$type != "us" && is_text_column(frame, covariates)) {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` needs visits in an order, and `", covariates,
+             "` is of class character."),
+      "residual", variable = covariates,
+      x = "Sorted as text, \"10\" comes before \"2\".",
+      i = paste0("Make it a factor, with the levels in their order in time, or a number.")
+    )
+  }
+  if (categorical[[1L]] || spec$type %in% c("us", "ante")) {
     return("level")
   }
-  "number"
+  if (inherits(values[[1L]], "POSIXct") && spec$type != "toep") {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` counts times in whole numbers, and `", covariates,
+             "` is of class POSIXct, whose numbers are seconds."),
+      "residual", variable = covariates,
+      i = "Say in which unit: as.Date() for days, or difftime(t, start, units = \"hours\")."
+    )
+  }
+  if (spec$type == "toep") "step" else "number"
 }
 
-#' Labels of visits in order
+#' The visits of a structure: their labels in order, and how rows are matched to them
+#'
+#' Where correlations depend on the lag, a factor counts by its levels, those that no row has
+#' included, from the first that occurs to the last: 1, 2 and 4 are 1, 2 and 3 apart. Numbers count
+#' as they are for AR(1), and for a Toeplitz matrix in their largest common step. For the other
+#' structures the lag has no meaning, and visits without rows no parameters.
+#' @returns correlation with `visits` and `n_positions` where they are enumerated, and `key` (kind
+#'   "level") or `origin` and `step` (kind "step")
 #' @noRd
-visit_labels <- function(correlation, frame) {
-  if (correlation$kind == "order") {
-    return(as.character(seq_len(correlation$largest)))
+with_visits <- function(correlation, frame) {
+  if (correlation$kind == "order" && correlation$type %in% visit_types) {
+    correlation$visits <- as.character(seq_len(correlation$largest))
+  } else if (correlation$kind == "level") {
+    coded <- code_variable(visit_column(correlation, frame), correlation$covariates)
+    correlation$key <- coded$key
+    correlation$visits <- coded$levels
+  } else if (correlation$kind == "step") {
+    correlation <- with_steps(correlation, frame)
   }
+  if (!is.null(correlation$visits)) {
+    correlation$n_positions <- length(correlation$visits)
+  }
+  if (correlation$type == "toep") {
+    check_lags(correlation, frame)
+  }
+  correlation
+}
+
+#' The column of visits; where lags count with all levels between the first and the last in use
+#' @noRd
+visit_column <- function(correlation, frame) {
   x <- frame[[correlation$covariates]]
-  if (is.factor(x)) levels(x) else as.character(sort(unique(x)))
+  if (correlation$type %in% c("us", "ante") || !is.factor(x)) {
+    return(x)
+  }
+  spanned_levels(x, all_levels(frame, correlation$covariates))
+}
+
+#' Equally spaced places of numbers: the largest step of which all distances are multiples
+#' @noRd
+with_steps <- function(correlation, frame) {
+  name <- correlation$covariates
+  times <- sort(unique(as.double(frame[[name]])))
+  gaps <- diff(times)
+  step <- if (length(gaps)) Reduce(common_step, gaps) else 1
+  places <- (times - times[1L]) / step
+  if (max(places) > 1e4 || any(abs(places - round(places)) > 1e-6)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` has a correlation for each lag, and the distances of `",
+             name, "` have no common step."),
+      "residual", variable = name,
+      i = paste0("Make `", name, "` a factor to count its values one by one, or use corCAR1().")
+    )
+  }
+  correlation$origin <- times[1L]
+  correlation$step <- step
+  correlation$visits <- sprintf("%.15g", times[1L] + step * seq.int(0, round(max(places))))
+  correlation
+}
+
+#' Euclid's algorithm, for numbers that are rounded
+#' @noRd
+common_step <- function(a, b) {
+  smallest <- 1e-8 * max(a, b)
+  while (b > smallest) {
+    rest <- a %% b
+    if (b - rest < smallest) {
+      rest <- 0
+    }
+    a <- b
+    b <- rest
+  }
+  a
+}
+
+#' Each lag of a Toeplitz matrix needs a pair of rows, or its correlation is not determined
+#' @noRd
+check_lags <- function(correlation, frame) {
+  codes <- residual_groups(correlation, frame)$codes
+  position <- residual_positions(correlation, frame, codes)
+  distinct <- unique(data.frame(codes, position))
+  seen <- logical(correlation$n_positions)
+  for (rows in split(distinct$position, distinct$codes)) {
+    seen[unique(abs(outer(rows, rows, `-`))) + 1L] <- TRUE
+  }
+  absent <- which(!seen[-1L])
+  if (length(absent)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` has a correlation for each lag, and no two rows of a `",
+             correlation$group_label, "` are ", join_numbers(absent), " visits apart."),
+      "residual",
+      x = paste0("The visits are ", quote_names(correlation$visits, 12L), "."),
+      i = paste0(
+        "If ", quote_names(correlation$covariates), " should count only the visits that occur, ",
+        "make it a factor of these; else use ar1(), whose correlations follow from one."
+      )
+    )
+  }
+}
+
+#' "2, 5 and 6"
+#' @noRd
+join_numbers <- function(x) {
+  shown <- as.character(utils::head(x, 6L))
+  if (length(x) > 6L) {
+    return(paste0(paste(shown, collapse = ", "), " and ", length(x) - 6L, " other numbers of"))
+  }
+  n <- length(shown)
+  if (n == 1L) shown else paste(paste(shown[-n], collapse = ", "), "or", shown[n])
 }
 
 #' Codes of the residual groups in a frame; one group where there is no grouping variable
@@ -592,7 +708,7 @@ visit_labels <- function(correlation, frame) {
 residual_groups <- function(correlation, frame) {
   n <- .row_names_info(frame, 2L)
   if (length(correlation$group) == 0L) {
-    return(list(codes = rep.int(1L, n), levels = "(all rows)"))
+    return(list(codes = rep.int(1L, n), levels = "(all rows)", key = NULL))
   }
   group_factor(correlation$group, frame)
 }
@@ -613,16 +729,29 @@ residual_positions <- function(correlation, frame, codes) {
       }
     },
     level = {
-      x <- frame[[correlation$covariates]]
-      labels <- if (is.null(correlation$visits)) levels(as.factor(x)) else correlation$visits
-      match(as.character(x), labels)
+      name <- correlation$covariates
+      match_levels(frame[[name]], correlation$key, name)
     },
-    number = as.integer(round(frame[[correlation$covariates]])),
+    step = {
+      x <- (as.double(frame[[correlation$covariates]]) - correlation$origin) / correlation$step
+      place <- ifelse(abs(x - round(x)) > 1e-6, NA, round(x) + 1)
+      place[which(abs(place) > 1e9)] <- NA
+      as.integer(place)
+    },
+    number = as.integer(round(as.double(frame[[correlation$covariates]]))),
     coordinates = {
       values <- lapply(correlation$covariates, function(name) as.double(frame[[name]]))
       if (correlation$type == "car1") values[[1L]] else values
     }
   )
+}
+
+#' Are positions among those that the structure has?
+#' @noRd
+in_range <- function(position, correlation) {
+  n <- correlation$n_positions
+  position <- unlist(position)
+  if (is.null(n)) rep.int(TRUE, length(position)) else position >= 1L & position <= n
 }
 
 #' Whole numbers where the structure counts steps, and each place in a group once
@@ -682,7 +811,7 @@ build_scale <- function(spec, frame) {
     stratum = stratum, levels = NULL
   )
   if (length(stratum) > 0L) {
-    scale$levels <- stratum_levels(scale, spec, frame)
+    scale <- with_strata(scale, spec, frame)
   }
   if (length(scale$covariate) == 1L) {
     x <- frame[[scale$covariate]]
@@ -709,19 +838,24 @@ check_scale_covariate <- function(scale, x, what) {
   }
 }
 
-#' Levels of the strata of a variance function: the reference of varIdent first
+#' Strata of a variance function, the reference of varIdent first: their labels, as in nlme, and the
+#' group key that rows are matched by
 #'
 #' As in nlme the reference is the level of the first row; of a structure by visit it is the first
 #' visit; where values are given by name it is the level that has none.
 #' @noRd
-stratum_levels <- function(scale, spec, frame) {
-  labels <- stratum_labels(scale, frame)
-  levels <- if (spec$by_level && length(scale$stratum) == 1L) {
-    x <- frame[[scale$stratum]]
-    if (is.factor(x)) levels(x) else as.character(sort(unique(x)))
-  } else {
-    unique(labels)
+with_strata <- function(scale, spec, frame) {
+  group <- group_factor(scale$stratum, frame)
+  labels <- group$levels
+  if (!is.null(group$key$tuples)) {
+    labels <- make.unique(tuple_labels(group$key$leaves, group$key$tuples, "*"), sep = "#")
   }
+  order <- if (spec$by_level && length(scale$stratum) == 1L) {
+    seq_along(labels)
+  } else {
+    unique(group$codes)
+  }
+  levels <- labels[order]
   if (length(levels) < 2L) {
     ferrolmm_abort(
       paste0("The variance function has one stratum only: `",
@@ -745,12 +879,9 @@ stratum_levels <- function(scale, spec, frame) {
     reference <- setdiff(levels, given)[[1L]]
     levels <- c(reference, setdiff(levels, reference))
   }
-  levels
-}
-
-#' @noRd
-stratum_labels <- function(scale, frame) {
-  do.call(paste, c(lapply(scale$stratum, function(name) as.character(frame[[name]])), sep = "*"))
+  scale$levels <- levels
+  scale$key <- reorder_key(group$key, match(levels, labels))
+  scale
 }
 
 #' Names, starts and held values of the correlation's parameters
@@ -923,7 +1054,7 @@ scale_design <- function(scale, frame) {
   }
   list(
     type = scale$type, covariate = covariate,
-    stratum = if (length(scale$stratum)) match(stratum_labels(scale, frame), scale$levels),
+    stratum = if (length(scale$stratum)) match_groups(scale$key, unclass(frame)[scale$stratum]),
     n_strata = if (length(scale$stratum)) length(scale$levels) else 0L
   )
 }

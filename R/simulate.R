@@ -156,15 +156,16 @@ simulation_codes <- function(object, term, rows) {
     return(as.integer(object$flist[[term$factor]]))
   }
   codes <- new_codes(object, term, rows$frame, allow_new_levels = TRUE)
-  labels <- do.call(paste, c(unname(lapply(rows$frame[term$leaves], as.character)), sep = ":"))
-  labels[missing_rows(rows$frame, term$leaves)] <- NA
-  new <- is.na(codes)
   n_known <- nlevels(object$flist[[term$factor]])
-  unseen <- unique(labels[new & !is.na(labels)])
-  codes[new] <- n_known + match(labels[new], unseen)
+  missing <- missing_rows(rows$frame, term$leaves)
+  unseen <- which(is.na(codes) & !missing)
+  if (length(unseen)) {
+    columns <- lapply(unclass(rows$frame)[term$leaves], function(x) plain_values(x)[unseen])
+    codes[unseen] <- n_known + group_factor(term$leaves, columns)$codes
+  }
   # a missing level is one of its own
   unnamed <- which(is.na(codes))
-  codes[unnamed] <- n_known + length(unseen) + seq_along(unnamed)
+  codes[unnamed] <- max(n_known, codes, na.rm = TRUE) + seq_along(unnamed)
   codes
 }
 
@@ -193,7 +194,7 @@ check_new_positions <- function(object, rows, design) {
   correlation <- object$residual$correlation
   position <- design$correlation$position
   if (anyNA(unlist(position)) || anyNA(design$groups$codes) ||
-        any(unlist(position) > correlation$n_positions)) {
+        !all(in_range(position, correlation))) {
     ferrolmm_abort(
       paste0("`newdata` has rows without a place in ", describe_residual_term(object$residual),
              "."),

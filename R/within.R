@@ -72,16 +72,17 @@ within_between <- function(x, g, part = c("both", "within", "between"),
     )
   }
   design <- grouping_design(substitute(g))
-  keys <- lapply(design$leaves, grouping_keys, env = parent.frame(), n = length(x))
+  groups <- lapply(design$leaves, grouping_columns, env = parent.frame(), n = length(x))
   x <- as.double(x)
   if (is.null(means)) {
-    means <- if (design$kind == "crossed") additive_means(x, keys) else nested_means(x, keys)
+    codes <- lapply(groups, code_rows)
+    means <- if (design$kind == "crossed") additive_means(x, codes) else nested_means(x, codes)
   }
-  values <- lapply(seq_along(keys), function(k) {
-    look_up_means(means, k, keys[[k]], x, new, design$names[[k]])
+  values <- lapply(seq_along(groups), function(k) {
+    look_up_means(means, k, groups[[k]], x, new, design$names[[k]])
   })
   parts <- split_parts(x, values, design$kind, means$centre)
-  names <- if (length(keys) == 1L) "between" else paste0("between_", rev(design$names))
+  names <- if (length(groups) == 1L) "between" else paste0("between_", rev(design$names))
   colnames(parts) <- c("within", names)
   keep <- switch(part, both = TRUE, within = 1L, between = -1L)
   structure(
@@ -126,11 +127,11 @@ one_group <- function(g) {
   groups[[1L]]
 }
 
-#' The group of each row, as text; NA where a variable is missing
+#' The variables whose combinations are groups
 #' @noRd
-grouping_keys <- function(leaves, env, n) {
-  labels <- lapply(leaves, function(leaf) {
-    value <- eval(leaf, env)
+grouping_columns <- function(leaves, env, n) {
+  columns <- lapply(leaves, function(leaf) {
+    value <- plain_values(eval(leaf, env))
     if (!is.atomic(value) || length(value) != n) {
       ferrolmm_abort(
         paste0("The grouping factor `", code_label(leaf), "` of within_between() has ",
@@ -138,74 +139,92 @@ grouping_keys <- function(leaves, env, n) {
         "grouping"
       )
     }
-    as.factor(value)
+    value
   })
-  if (length(labels) == 1L) {
-    return(labels[[1L]])
-  }
-  missing <- Reduce(`|`, lapply(labels, is.na))
-  keys <- do.call(paste, c(lapply(labels, as.character), sep = ":"))
-  keys[missing] <- NA
-  as.factor(keys)
+  stats::setNames(columns, vapply(leaves, code_label, ""))
+}
+
+#' Codes of the groups of rows, NA where a variable is missing
+#' @returns list(codes, n_levels, key)
+#' @noRd
+code_rows <- function(columns) {
+  there <- which(!missing_in(columns))
+  group <- group_factor(names(columns), lapply(columns, function(x) drop_unused(x[there])))
+  codes <- rep.int(NA_integer_, length(columns[[1L]]))
+  codes[there] <- group$codes
+  list(codes = codes, n_levels = length(group$levels), key = group$key)
 }
 
 #' @noRd
-level_means <- function(x, key) {
-  there <- !is.na(x) & !is.na(key)
-  codes <- as.integer(key)[there]
-  n <- tabulate(codes, nlevels(key))
-  sums <- numeric(nlevels(key))
-  totals <- rowsum(x[there], codes)
+drop_unused <- function(x) if (is.factor(x)) droplevels(x) else x
+
+#' @noRd
+missing_in <- function(columns) Reduce(`|`, lapply(columns, is.na))
+
+#' Mean of the rows of each level, NA for a level without any
+#' @noRd
+level_means <- function(x, codes, n_levels) {
+  there <- !is.na(x) & !is.na(codes)
+  sums <- numeric(n_levels)
+  totals <- rowsum(x[there], codes[there])
   sums[as.integer(rownames(totals))] <- totals
-  stats::setNames(sums / n, levels(key))[n > 0L]
+  means <- sums / tabulate(codes[there], n_levels)
+  means[is.nan(means)] <- NA
+  means
 }
 
+#' @returns list(levels = list of list(key, means), centre, average)
 #' @noRd
-nested_means <- function(x, keys) {
-  there <- !is.na(x) & !Reduce(`|`, lapply(keys, is.na))
+nested_means <- function(x, groups) {
+  there <- !is.na(x) & !Reduce(`|`, lapply(groups, function(group) is.na(group$codes)))
   list(
-    levels = lapply(keys, function(key) level_means(x, key)), centre = 0, average = mean(x[there])
+    levels = lapply(groups, function(group) {
+      list(key = group$key, means = level_means(x, group$codes, group$n_levels))
+    }),
+    centre = 0, average = mean(x[there])
   )
 }
 
 #' Adjusted means of crossed factors: effects of the additive least-squares fit, by going round the
 #' factors until nothing changes
 #' @noRd
-additive_means <- function(x, keys) {
-  there <- !is.na(x) & !Reduce(`|`, lapply(keys, is.na))
-  codes <- lapply(keys, function(key) droplevels(key[there]))
+additive_means <- function(x, groups) {
+  there <- !is.na(x) & !Reduce(`|`, lapply(groups, function(group) is.na(group$codes)))
   centre <- mean(x[there])
-  rest <- x[there] - centre
-  scale <- sqrt(mean(rest^2))
-  effects <- lapply(codes, function(code) numeric(nlevels(code)))
+  rest <- ifelse(there, x - centre, NA)
+  scale <- sqrt(mean(rest^2, na.rm = TRUE))
+  effects <- lapply(groups, function(group) numeric(group$n_levels))
   for (round in seq_len(10000L)) {
     largest <- 0
-    for (k in seq_along(codes)) {
-      step <- unname(level_means(rest, codes[[k]]))
+    for (k in seq_along(groups)) {
+      step <- level_means(rest, groups[[k]]$codes, groups[[k]]$n_levels)
       effects[[k]] <- effects[[k]] + step
-      rest <- rest - step[as.integer(codes[[k]])]
-      largest <- max(largest, abs(step))
+      rest <- rest - step[groups[[k]]$codes]
+      largest <- max(largest, abs(step), na.rm = TRUE)
     }
     if (largest <= 1e-12 * scale) break
   }
-  levels <- Map(function(effect, code) {
-    effect <- effect - mean(effect[as.integer(code)])
-    stats::setNames(centre + effect, levels(code))
-  }, effects, codes)
+  levels <- Map(function(effect, group) {
+    effect <- effect - mean(effect[group$codes[there]])
+    list(key = group$key, means = centre + effect)
+  }, effects, groups)
   list(levels = levels, centre = centre, average = centre)
 }
 
 #' The stored mean of each row's group by the k-th factor; groups without one as `new` says
 #' @noRd
-look_up_means <- function(means, k, key, x, new, name) {
-  values <- unname(means$levels[[k]][levels(key)])[as.integer(key)]
-  unknown <- is.na(values) & !is.na(key) & !is.na(x)
-  if (any(unknown)) {
-    levels <- unique(as.character(key[unknown]))
+look_up_means <- function(means, k, columns, x, new, name) {
+  known <- means$levels[[k]]
+  values <- known$means[match_groups(known$key, columns)]
+  unknown <- which(is.na(values) & !missing_in(columns) & !is.na(x))
+  if (length(unknown) > 0L) {
     if (new == "error") {
+      labels <- do.call(
+        paste, c(unname(lapply(columns, function(col) value_labels(col)[unknown])), sep = ":")
+      )
       ferrolmm_abort(
-        paste0("within_between() knows no mean of the new level ", quote_names(levels), " of `",
-               name, "`."),
+        paste0("within_between() knows no mean of the new level ", quote_names(unique(labels)),
+               " of `", name, "`."),
         "newdata",
         i = paste(
           "within_between(x, g, new = \"mean\") in the formula takes the mean in `newdata`,",
@@ -217,8 +236,8 @@ look_up_means <- function(means, k, key, x, new, name) {
       values[unknown] <- means$average
       return(values)
     }
-    own <- level_means(x, droplevels(key[unknown])[match(seq_along(x), which(unknown))])
-    values[unknown] <- own[as.character(key[unknown])]
+    own <- code_rows(lapply(columns, `[`, unknown))
+    values[unknown] <- level_means(x[unknown], own$codes, own$n_levels)[own$codes]
   }
   values
 }
@@ -267,7 +286,10 @@ of_average_groups <- function(terms) {
     call <- predvars[[k]]
     # makepredictcall() has put means into the calls of within_between() only
     if (is.call(call) && is.list(call$means) && !is.null(call$means$average)) {
-      call$means$levels <- lapply(call$means$levels, `[`, 0L)
+      call$means$levels <- lapply(call$means$levels, function(level) {
+        level$means[] <- NA
+        level
+      })
       call$new <- "average"
       predvars[[k]] <- call
     }

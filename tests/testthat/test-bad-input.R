@@ -39,7 +39,7 @@ test_that("types that cannot be used are named", {
   d$time <- as.POSIXlt(as.POSIXct("2024-01-01", tz = "UTC") + d$x)
   d$frame <- d["x"]
   d$raw <- as.raw(d$x)
-  d$big <- structure(d$x * 1e-310, class = "integer64")
+  d$big <- structure(d$x * 1e300, class = "integer64")
   fails(lmm(y ~ list + (1 | g), d), "data", "`list`.*a list")
   fails(lmm(list ~ x + (1 | g), d), "data", "`list`")
   fails(lmm(y ~ x + (1 | list), d), "data", "`list`")

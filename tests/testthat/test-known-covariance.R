@@ -130,3 +130,58 @@ test_that("levels without rows are predicted from their relatives", {
     modes["e", 1], drop(K["e", 1:4] %*% solve(K[1:4, 1:4], modes[1:4, 1])), tolerance = 1e-6
   )
 })
+
+test_that("names of a matrix are matched to levels by value", {
+  set.seed(5)
+  d <- expand.grid(id = 1:20, r = 1:3)
+  K <- crossprod(matrix(stats::rnorm(20 * 30), 30L)) / 30
+  d$y <- stats::rnorm(60) + drop(t(chol(K)) %*% stats::rnorm(20L))[d$id]
+  rownames(K) <- colnames(K) <- 1:20
+  plain <- lmm(y ~ 1 + us(1 | id, cov = K), d)
+  long <- sprintf("%d", 1:20 * 100000L)
+  order <- c(7:20, 1:6)
+  L <- K[order, order]
+  rownames(L) <- colnames(L) <- long[order]
+  Q <- solve(L)
+  dimnames(Q) <- dimnames(L)
+  whole <- d$id * 100000L
+  for (id in list(whole, as.double(whole), long[d$id], factor(whole), factor(as.double(whole)))) {
+    d$id <- id
+    # as.character(1e5) is "1e+05": no number, a name
+    if (is.factor(id) && "1e+05" %in% levels(id)) {
+      expect_error(lmm(y ~ 1 + us(1 | id, cov = L), d), "no row", class = "ferrolmm_error_known")
+      next
+    }
+    for (fit in list(lmm(y ~ 1 + us(1 | id, cov = L), d), lmm(y ~ 1 + us(1 | id, prec = Q), d))) {
+      expect_equal(fit$theta, plain$theta, tolerance = 1e-6)
+      expect_equal(predict(fit, d), fitted(plain), tolerance = 1e-6)
+    }
+  }
+  # levels that no row has are known by name: of numbers too
+  d$id <- as.double(whole)
+  some <- lmm(y ~ 1 + us(1 | id, prec = Q), d[whole > 5e5, ])
+  alone <- ranef(some, condVar = FALSE)$id["100000", 1L] + unname(fixef(some))
+  for (id in list(1e5, 100000L, "100000")) {
+    expect_equal(predict(some, data.frame(id = id)), alone, ignore_attr = TRUE)
+  }
+  expect_error(predict(some, data.frame(id = 7)), "new levels", class = "ferrolmm_error_newdata")
+})
+
+test_that("a matrix of combinations whose names are alike is refused", {
+  d <- expand.grid(a = c("x", "y:z", "y"), b = c("1", "z:1", "2"), r = 1:3)
+  d$y <- cos(seq_len(27L))
+  names <- unique(paste(d$a, d$b, sep = ":"))
+  K <- diag(length(names))
+  dimnames(K) <- list(names, names)
+  expect_error(lmm(y ~ 1 + us(1 | a:b, prec = K), d), "y:z:1", class = "ferrolmm_error_known")
+  # combinations without rows are known by their names
+  e <- expand.grid(a = 1:3, b = 1:4, r = 1:3)
+  e$y <- sin(seq_len(36L)) + rep(cos(1:12), 3L)
+  names <- paste(rep(1:3, 4L), rep(1:4, each = 3L), sep = ":")
+  Q <- diag(12L) + 0.05
+  dimnames(Q) <- list(names, names)
+  fit <- lmm(y ~ 1 + us(1 | a:b, prec = Q), e[e$a > 1L | e$b > 1L, ])
+  expect_equal(predict(fit, e[5:9, ]), fitted(fit)[4:8])
+  expect_equal(unname(predict(fit, data.frame(a = 1, b = 1))),
+               unname(fixef(fit)) + ranef(fit, condVar = FALSE)[[1L]]["1:1", 1L])
+})

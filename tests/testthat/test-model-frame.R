@@ -172,7 +172,7 @@ test_that("few rows and many, in place or copied: what is built is what R builds
   sides <- list(
     ~1, ~x, ~ x + z, ~ f, ~ 0 + f, ~ 0 + x, ~ x + f + o + l + c, ~ x * f, ~ f:o, ~ m + day,
     ~ I(x^2) + log(z + 1), ~ poly(w, 2) + splines::ns(k, 3), ~ named + x:l, ~ C(f, contr.sum) * x,
-    ~ scale(k) + offset(w) + cut(z, 2)
+    ~ scale(k) + offset(w) + cut(z, c(-1, 4, 20))
   )
   for (n in c(60L, many_rows + 1L)) {
     whole <- varied(n)

@@ -347,7 +347,10 @@ impl Residual {
         }
         let mut natural = self.natural(&self.start);
         match self.family? {
-            Family::Ar1 | Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
+            Family::Ar1 => {
+                natural[0] = SECOND.powf(1.0 / self.layout.typical_distance(Family::Ar1));
+            }
+            Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
                 natural[..self.first[0]].fill(SECOND);
             }
             Family::Toeplitz { .. } => {
