@@ -503,14 +503,17 @@ target_design <- function(object, target, n) {
 }
 
 #' z'Gz of the levels that are not known, relative to sigma^2
+#'
+#' @param theta theta and phi.
 #' @noRd
 new_level_variances <- function(object, target, terms, theta) {
+  factors <- theta_matrix(theta[seq_along(object$theta)], object$random)
   variances <- numeric(length(target$rows$names))
   for (i in seq_along(target$parts)) {
     term <- target$parts[[i]]$term
     new <- which(is.na(target$rows$codes[[i]]))
     if (length(new) > 0L) {
-      factor <- theta_matrix(theta, object$random)[[term]]
+      factor <- factors[[term]]
       z <- vapply(terms[[term]], function(column) {
         if (is.null(column)) rep.int(1, length(new)) else column[new]
       }, numeric(length(new)))

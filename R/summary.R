@@ -207,15 +207,25 @@ format_correlations <- function(correlations) {
   p <- length(names)
   text <- matrix(
     format(round(correlations, 3L), nsmall = 3L), p,
-    dimnames = list(abbreviate(names, 11L), abbreviate(names, 6L))
+    dimnames = list(short_names(names, 11L), short_names(names, 6L))
   )
   text[!lower.tri(text)] <- ""
   text[-1L, -p, drop = FALSE]
 }
 
+#' abbreviate() knows ASCII only, and warns of other letters: names with such are cut
+#' @noRd
+short_names <- function(names, length, strict = FALSE) {
+  foreign <- grepl("[^ -~]", names)
+  short <- names
+  short[!foreign] <- abbreviate(names[!foreign], length, strict = strict)
+  short[foreign] <- substr(names[foreign], 1L, length)
+  if (strict) short else make.unique(short)
+}
+
 #' @noRd
 symbolic_correlations <- function(correlations) {
   names <- rownames(correlations)
-  dimnames(correlations) <- list(abbreviate(names, 11L), abbreviate(names, 1L, strict = TRUE))
+  dimnames(correlations) <- list(short_names(names, 11L), short_names(names, 1L, strict = TRUE))
   stats::symnum(correlations)
 }

@@ -347,7 +347,10 @@ check_predict <- function(call, value, context, new) {
     own$fit <- own$fit[kept_rows]
     own$se <- own$se[!is.na(own$se)]
   } else {
-    design <- new_design(context, new)
+    # levels of other factors that the rows of the fit have not are not the oracle's matter
+    design <- tryCatch(new_design(context, new), error = function(e) {
+      if (grepl("new level", conditionMessage(e), fixed = TRUE)) NULL else stop(e)
+    })
     if (is.null(design)) return(NULL)
     x <- design$x
     a <- design$a

@@ -41,6 +41,7 @@ deadline <- if (nzchar(options$seconds)) as.numeric(started) + as.numeric(option
 if (nzchar(options$seconds) && length(bounds) < 2L) bounds <- c(bounds, .Machine$integer.max)
 unlink(list.files(folder, "^(trace|counts|done|pid|log)-", full.names = TRUE))
 
+Sys.setenv(FUZZ_DRIVER = Sys.getpid())
 next_seed <- bounds[[1L]]
 size <- if (nzchar(options$seconds)) 1600 else bounds[[2L]] - bounds[[1L]] + 1
 chunk <- as.integer(min(400, max(25, ceiling(size / (4 * as.integer(options$workers))))))

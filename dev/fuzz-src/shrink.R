@@ -46,6 +46,13 @@ shrink <- function(p, result, budget = 8) {
     if (!smaller || proc.time()[[3L]] > end) break
   }
   p <- drop_rows(p, fits)
+  # of a known matrix the levels that are left
+  for (name in names(p$objects)) {
+    candidate <- p
+    used <- intersect(rownames(p$objects[[name]]), as.character(p$data$g))
+    candidate$objects[[name]] <- p$objects[[name]][used, used, drop = FALSE]
+    if (fits(candidate)) p <- candidate
+  }
   list(p = p, result = last, shrunk = TRUE)
 }
 

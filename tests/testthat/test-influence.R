@@ -193,3 +193,42 @@ test_that("groups of correlated residuals are deleted as a fit without them has 
   exact <- influence(variances, update = "exact")
   expect_gt(cor(cooks.distance(influence(variances)), cooks.distance(exact)), 0.99)
 })
+
+test_that("rows of levels with a known covariance are deleted as generalised least squares has it", {
+  set.seed(4)
+  m <- 7L
+  K <- 0.5^abs(outer(seq_len(m), seq_len(m), `-`))
+  dimnames(K) <- list(letters[seq_len(m)], letters[seq_len(m)])
+  d <- data.frame(id = rep(letters[seq_len(m)], each = 3L), x = rnorm(21), h = gl(4, 1, 21))
+  d$y <- 1 + d$x + drop(t(chol(K)) %*% rnorm(m))[match(d$id, letters)] + rnorm(21, sd = 0.5)
+  deleted_densely <- function(fit, rows, v) {
+    x <- cbind(1, d$x)[-rows, ]
+    v <- v[-rows, -rows]
+    drop(solve(crossprod(x, solve(v, x)), crossprod(x, solve(v, d$y[-rows]))))
+  }
+  genetic <- function(theta) theta^2 * K[d$id, d$id]
+  one <- lmm(y ~ x + us(1 | id, cov = K), d)
+  two <- lmm(y ~ x + us(1 | id, cov = K) + (1 | h), d)
+  three <- lmm(y ~ x + us(1 | id, prec = solve(K)) + (1 | id), d)
+  v <- list(
+    diag(21) + genetic(one$theta),
+    diag(21) + genetic(two$theta[["id.(Intercept)"]]) +
+      two$theta[["h.(Intercept)"]]^2 * outer(d$h, d$h, `==`),
+    diag(21) + genetic(three$theta[[1L]]) + three$theta[[2L]]^2 * outer(d$id, d$id, `==`)
+  )
+  fits <- list(one, two, three)
+  for (i in seq_along(fits)) {
+    found <- influence(fits[[i]], update = "none")
+    for (row in c(1L, 11L)) {
+      expect_equal(
+        unname(found$coefficients[row, ]), deleted_densely(fits[[i]], row, v[[i]]),
+        tolerance = 1e-8
+      )
+    }
+    groups <- influence(fits[[i]], "id", update = "none")
+    expect_equal(
+      unname(groups$coefficients["c", ]), deleted_densely(fits[[i]], which(d$id == "c"), v[[i]]),
+      tolerance = 1e-8
+    )
+  }
+})

@@ -337,3 +337,19 @@ test_that("re.form tells a factor with a known matrix from one without", {
   alone <- lmm(y ~ x + us(1 | g, cov = K), d)
   expect_equal(predict(alone, re.form = ~ (1 | g)), predict(alone))
 })
+
+test_that("a new level varies with the covariance of its effects, beside a residual structure too", {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  fit <- lmm(distance ~ age + cs(age | Sex) + (1 | Subject), d, REML = FALSE,
+             correlation = corAR1(form = ~ 1 | Subject), control = lmm_control(
+               hold = c("Sex.(Intercept)" = 1, "Sex.age" = 0.5, "Sex.rho" = 0.3)
+             ))
+  new <- data.frame(age = 10, Sex = "other", Subject = "new")
+  expect_no_warning(found <- predict(fit, new, allow.new.levels = TRUE, se.fit = TRUE))
+  z <- c(1, 10)
+  G <- diag(c(1, 0.5)) %*% matrix(c(1, 0.3, 0.3, 1), 2L) %*% diag(c(1, 0.5))
+  variance <- drop(z %*% vcov(fit) %*% z) +
+    sigma(fit)^2 * (drop(z %*% G %*% z) + fit$theta[["Subject.(Intercept)"]]^2)
+  expect_equal(unname(found$se.fit), sqrt(variance), tolerance = 1e-10)
+})

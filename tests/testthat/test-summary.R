@@ -67,3 +67,10 @@ test_that("correlations of many fixed effects are not shown unless asked for", {
   symbolic <- capture.output(print(s, correlation = TRUE, symbolic.cor = TRUE))
   expect_match(symbolic, "attr(,\"legend\")", all = FALSE, fixed = TRUE)
 })
+
+test_that("names in other scripts are shown without a warning", {
+  d <- data.frame(y = c(1, 3, 2, 5, 3, 8), g = gl(3, 2), x = c(1, 4, 2, 3, 6, 5))
+  names(d)[3L] <- "\u00e9tendue"
+  fit <- suppressMessages(lmm("y ~ \u00e9tendue + (1 | g)", d))
+  expect_no_warning(capture.output(print(summary(fit), correlation = TRUE)))
+})

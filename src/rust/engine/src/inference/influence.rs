@@ -18,7 +18,7 @@ use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_the
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
 use crate::linalg::small;
-use crate::moments::Moments;
+use crate::moments::{Moments, PairMoments};
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
@@ -197,7 +197,9 @@ fn remove(data: &ModelData<'_>, prepared: &Prepared, moments: &mut Moments, set:
             subtract_product(&mut factor.zz[j * k * k..(j + 1) * k * k], &z[f], &z[f]);
             subtract_product(&mut factor.zx[j * k * p1..(j + 1) * k * p1], &v, &z[f]);
         }
-        for pair in moments.pairs.iter_mut().filter(|pair| pair.f != pair.g) {
+        // a factor without levels has no rows to take out
+        let between = |pair: &&mut PairMoments| pair.f != pair.g && pair.start.len() > 1;
+        for pair in moments.pairs.iter_mut().filter(between) {
             let range = pair.start[level[pair.f]]..pair.start[level[pair.f] + 1];
             if let Ok(at) = pair.level[range.clone()].binary_search(&(level[pair.g] as u32)) {
                 let (left, right) = (&z[pair.f], &z[pair.g]);
