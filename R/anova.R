@@ -72,7 +72,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
     check_comparison_test(test)
     if (is.null(model.names)) {
       others_written <- as.list(substitute(list(...)))[-1L]
-      model.names <- written_names(c(substitute(object), others_written))
+      model.names <- written_names(c(list(substitute(object)), others_written))
     }
     return(compare_models(c(list(object), unname(others)), model.names, refit))
   }

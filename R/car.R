@@ -181,6 +181,15 @@ deltaMethod.lmm <- function(object, g., vcov. = NULL, parameterNames = names(fix
 }
 
 #' @rdname car-lmm
+#' @param pattern,coef. For `matchCoefs()`: a regular expression, and whose names it is compared
+#'   with.
+#' @rawNamespace S3method(car::matchCoefs, lmm)
+matchCoefs.lmm <- function(model, pattern, coef. = fixef.lmm, ...) {
+  check_dots(...)
+  grep(pattern, names(coef.(model)), value = TRUE)
+}
+
+#' @rdname car-lmm
 #' @rawNamespace S3method(car::Confint, lmm)
 Confint.lmm <- function(object, estimate = TRUE, level = 0.95, vcov. = NULL, ...) {
   check_flag(estimate, "estimate")

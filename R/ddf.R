@@ -65,7 +65,8 @@ match_ddf <- function(ddf) {
   found <- NA
   if (is.character(ddf) && length(ddf) == 1L && !is.na(ddf) && nzchar(ddf)) {
     # "kenward" is the first of the two
-    found <- which(startsWith(known, tolower(ddf)))[1L]
+    short <- if (tolower(ddf) == "kr") "kenward-roger" else tolower(ddf)
+    found <- which(startsWith(known, short))[1L]
   }
   if (is.na(found)) {
     given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))

@@ -32,13 +32,7 @@ drop1.lmm <- function(object, scope,
   check_dots(...)
   check_penalty(k)
   check_no_scale(scale)
-  test <- if (missing(test) && !missing(k)) {
-    "none"
-  } else if (identical(test, "LRT")) {
-    "Chisq"
-  } else {
-    match_choice(test, "test", c("F", "Chisq", "none"))
-  }
+  test <- match_deletion_test(test, missing(test), missing(k))
   scope <- if (missing(scope)) {
     stats::drop.scope(object$terms)
   } else {
@@ -70,6 +64,15 @@ check_penalty <- function(k) {
       "argument"
     )
   }
+}
+
+#' The test of drop1() and add1(); step() gives `k` and wants AIC
+#' @noRd
+match_deletion_test <- function(test, no_test, no_k) {
+  if (no_test && !no_k) {
+    return("none")
+  }
+  if (identical(test, "LRT")) "Chisq" else match_choice(test, "test", c("F", "Chisq", "none"))
 }
 
 #' step() hands on its `scale`, which is for models of known residual variance

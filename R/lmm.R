@@ -316,7 +316,8 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   found <- fit_design(fixed, random, residual, frame, reml, start, control)
   fit <- new_lmm(
     call = home$call, env = home$env, formula = model$formula, frame = found$frame,
-    fixed = fixed, random = random, residual = residual, result = found$result, control = control, reml = reml
+    fixed = fixed, random = random, residual = residual, result = found$result,
+    control = control, reml = reml
   )
   report_fit(found$result, fixed, random, control, residual)
   fit

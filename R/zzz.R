@@ -5,6 +5,7 @@
   when_loaded("lme4", register_lme4)
   when_loaded("lmerTest", register_lmertest)
   when_loaded("performance", register_performance)
+  when_loaded("clubSandwich", register_clubsandwich)
 }
 
 #' Do something now if a package is loaded, and whenever it is loaded later
@@ -20,25 +21,35 @@ when_loaded <- function(package, action) {
 #' it is
 #' @noRd
 register_lme4 <- function() {
-  namespace <- asNamespace("lme4")
-  if (is_s3_generic("isSingular", namespace)) {
-    registerS3method("isSingular", "lmm", isSingular.lmm, envir = namespace)
-  }
+  register_methods("lme4", list(isSingular = isSingular.lmm))
 }
 
 #' Its default for r2() is one minus a ratio of sums of squares, which is no R2 of a mixed model
 #' @noRd
 register_performance <- function() {
-  namespace <- asNamespace("performance")
-  if (is_s3_generic("r2", namespace)) {
-    registerS3method("r2", "lmm", r2.lmm, envir = namespace)
-  }
+  register_methods("performance", list(r2 = r2.lmm))
 }
 
 #' @noRd
 register_lmertest <- function() {
-  namespace <- asNamespace("lmerTest")
-  methods <- list(contest = contest.lmm, contest1D = contest1D.lmm, contestMD = contestMD.lmm)
+  register_methods("lmerTest", list(
+    contest = contest.lmm, contest1D = contest1D.lmm, contestMD = contestMD.lmm, step = step.lmm
+  ))
+}
+
+#' Generics that 'clubSandwich' keeps for itself
+#' @noRd
+register_clubsandwich <- function() {
+  register_methods("clubSandwich", list(
+    coef_CS = coef_CS.lmm, residuals_CS = residuals_CS.lmm, targetVariance = targetVariance.lmm,
+    weightMatrix = weightMatrix.lmm
+  ))
+}
+
+#' Register methods on those of the generics that a package has
+#' @noRd
+register_methods <- function(package, methods) {
+  namespace <- asNamespace(package)
   for (generic in names(methods)) {
     if (is_s3_generic(generic, namespace)) {
       registerS3method(generic, "lmm", methods[[generic]], envir = namespace)

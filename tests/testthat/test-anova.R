@@ -211,3 +211,18 @@ test_that("`ddf = \"lme4\"` is the table of lme4: sequential", {
   expect_identical(anova(fit, ddf = "lme4", type = 1), ours)
   expect_error(anova(fit, ddf = "lme4", type = 3), "type I", class = "ferrolmm_error_argument")
 })
+
+test_that("models that stand in the call themselves are numbered, named ones by their names", {
+  fit <- our_twin("slope")
+  smaller <- suppressMessages(update(fit, . ~ . - Days))
+  names <- function(...) rownames(suppressMessages(anova(...)))
+  expect_identical(
+    rownames(suppressMessages(do.call(anova, list(fit, smaller)))), c("model 2", "model 1")
+  )
+  expect_identical(names(fit, null = smaller), c("null", "fit"))
+  models <- list(fit, smaller)
+  expect_identical(names(models[[1]], models[[2]]), c("models[[2]]", "models[[1]]"))
+  expect_identical(
+    suppressMessages(anova(fit, smaller, test = "LRT")), suppressMessages(anova(fit, smaller))
+  )
+})

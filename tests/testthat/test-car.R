@@ -83,5 +83,6 @@ test_that("deltaMethod() and Confint() are about the fixed effects", {
   limits <- car::Confint(fit)
   expect_equal(limits[, 1], fixef(fit))
   expect_equal(limits[, -1], confint(fit, "beta_"))
+  expect_identical(car::matchCoefs(fit, "^age"), "age")
   expect_error(car::deltaMethod(fit, 3), "`g.`", class = "ferrolmm_error_argument")
 })

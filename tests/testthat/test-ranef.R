@@ -86,3 +86,18 @@ test_that("ranef() and coef() print", {
     print(coef(fit)["sample"], digits = 3)
   })
 })
+
+test_that("conditional variances of several terms on one factor are named as in lme4", {
+  skip_if_not_installed("lme4")
+  s <- lme4::sleepstudy
+  s$x <- cos(seq_len(nrow(s)))
+  for (formula in list(
+    Reaction ~ Days + (1 | Subject) + (0 + Days | Subject),
+    Reaction ~ Days + (Days | Subject) + (0 + x | Subject)
+  )) {
+    fit <- suppressMessages(lmm(formula, s))
+    theirs <- suppressMessages(lme4::lmer(formula, s))
+    wanted <- attr(lme4::ranef(theirs)$Subject, "postVar")
+    expect_identical(names(attr(ranef(fit)$Subject, "postVar")), names(wanted))
+  }
+})

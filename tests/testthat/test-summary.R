@@ -74,3 +74,12 @@ test_that("names in other scripts are shown without a warning", {
   fit <- suppressMessages(lmm("y ~ \u00e9tendue + (1 | g)", d))
   expect_no_warning(capture.output(print(summary(fit), correlation = TRUE)))
 })
+
+test_that("stars can be left out", {
+  fit <- our_twin("slope")
+  legend <- function(stars) {
+    any(grepl("Signif. codes", capture.output(print(summary(fit), signif.stars = stars))))
+  }
+  expect_false(legend(FALSE))
+  expect_true(legend(TRUE))
+})

@@ -1,0 +1,123 @@
+# Methods for 'clubSandwich', most of whose generics are internal (registered in zzz.R). Its default
+# takes a model for one of independent rows.
+
+#' Support for 'clubSandwich'
+#'
+#' `clubSandwich::vcovCR()` estimates the covariance matrix of the fixed effects from the residuals
+#' of independent clusters (Bell and McCaffrey, 2002; Pustejovsky and Tipton, 2018):
+#' \eqn{C (\sum_j X_j' V_j^{-1} A_j r_j r_j' A_j' V_j^{-1} X_j) C} with \eqn{C} = `vcov(fit)`,
+#' \eqn{V_j} the covariance matrix of the observations of a cluster, \eqn{r_j} their marginal
+#' residuals and \eqn{A_j} the adjustment of `type`. `coef_test()`, `conf_int()` and `Wald_test()`
+#' of that package use it.
+#'
+#' @param obj A model fitted by [lmm()].
+#' @param cluster A value for each row: rows of different clusters must be independent. By default
+#'   the levels of the coarsest grouping factor, or of the groups of the residual structure.
+#' @param type `"CR0"` to `"CR3"`, see `clubSandwich::vcovCR()`.
+#' @param target,inverse_var,form See `clubSandwich::vcovCR()`.
+#' @param ... Not used.
+#' @returns A matrix of class `vcovCR`.
+#' @references
+#' Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear regression
+#' with multi-stage samples. *Survey Methodology*, 28, 169-181.
+#'
+#' Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
+#' estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
+#' Statistics*, 36, 672-683.
+#' @examplesIf requireNamespace("clubSandwich", quietly = TRUE)
+#' data(Orthodont, package = "nlme")
+#' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)
+#' clubSandwich::vcovCR(fit, type = "CR2")
+#' @name clubSandwich-lmm
+#' @rawNamespace S3method(clubSandwich::vcovCR, lmm)
+vcovCR.lmm <- function(obj, cluster = NULL, type, target = NULL, inverse_var = is.null(target),
+                       form = "sandwich", ...) {
+  check_dots(...)
+  if (missing(type)) {
+    ferrolmm_abort("`type` is missing, as in vcovCR(fit, type = \"CR2\").", "argument")
+  }
+  type <- match_choice(type, "type", c("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"))
+  cluster <- independent_clusters(obj, cluster)
+  default <- utils::getS3method("vcovCR", "default", envir = asNamespace("clubSandwich"))
+  default(obj, cluster, type, target, inverse_var, form)
+}
+
+#' The clusters as a factor, when no two of them have dependent rows
+#' @noRd
+independent_clusters <- function(object, cluster = NULL) {
+  if (has_known(object)) {
+    ferrolmm_abort(
+      "With a known covariance matrix of levels there are no independent clusters.", "known"
+    )
+  }
+  groups <- as.list(object$flist)
+  if (has_correlation(object)) {
+    groups$residual <- residual_groups(object$residual$correlation, object$frame)$codes
+  }
+  codes <- lapply(groups, function(group) match(group, unique(group)))
+  if (is.null(cluster)) {
+    counts <- vapply(codes, max, 1L)
+    cluster <- if (length(codes) > 0L) {
+      groups[[which.min(counts)]]
+    } else {
+      seq_len(nobs.lmm(object))
+    }
+  } else {
+    cluster <- used_clusters(cluster, object)
+  }
+  numbers <- match(cluster, unique(cluster))
+  nested <- vapply(codes, function(code) {
+    !anyDuplicated(unique(cbind(code, numbers))[, 1L])
+  }, NA)
+  if (!all(nested)) {
+    ferrolmm_abort(
+      paste0("Rows of different clusters are not independent: levels of ",
+             quote_names(names(groups)[!nested]), " occur in several."),
+      "argument", i = "Clusters must hold whole groups of all random effects and residuals."
+    )
+  }
+  factor(cluster)
+}
+
+#' @noRd
+used_clusters <- function(cluster, object) {
+  n <- nobs.lmm(object)
+  omitted <- object$na.action
+  if (length(omitted) > 0L && length(cluster) == n + length(omitted)) {
+    cluster <- cluster[-omitted]
+  }
+  if (!is.atomic(cluster) || length(cluster) != n || anyNA(cluster)) {
+    ferrolmm_abort(
+      paste0("`cluster` must have a value for each of the ", count_of(n, "row"),
+             ", none of them missing."), "argument"
+    )
+  }
+  cluster
+}
+
+#' Coefficients, by name
+#' @noRd
+coef_CS.lmm <- function(obj) {
+  fixef.lmm(obj)
+}
+
+#' @noRd
+residuals_CS.lmm <- function(obj) {
+  marginal_residuals(obj)
+}
+
+#' Covariance matrices of the observations of each cluster
+#' @noRd
+targetVariance.lmm <- function(obj, cluster = independent_clusters(obj)) {
+  root <- build_lambdat(obj) %*% build_zt(obj)
+  residual <- residual_root(obj, "times")
+  lapply(split(seq_along(cluster), cluster), function(rows) {
+    whole <- Matrix::crossprod(root[, rows, drop = FALSE]) + residual[rows, rows, drop = FALSE]
+    unname(obj$sigma^2 * as.matrix(whole))
+  })
+}
+
+#' @noRd
+weightMatrix.lmm <- function(obj, cluster = independent_clusters(obj)) {
+  lapply(targetVariance.lmm(obj, cluster), function(v) chol2inv(chol(v)))
+}

@@ -1,0 +1,46 @@
+test_that("glht() tests what it tests of lmer()", {
+  skip_if_not_installed("multcomp")
+  skip_if_not_installed("lme4")
+  fit <- our_twin("shared_factor")
+  theirs <- lme4_twin("shared_factor")
+  mine <- summary(
+    multcomp::glht(fit, linfct = c("recipeB = 0", "recipeB - recipeC = 0")),
+    multcomp::adjusted("none")
+  )
+  wanted <- summary(
+    multcomp::glht(theirs, linfct = c("recipeB = 0", "recipeB - recipeC = 0")),
+    multcomp::adjusted("none")
+  )
+  for (part in c("coefficients", "sigma", "tstat", "pvalues")) {
+    expect_equal(mine$test[[part]], wanted$test[[part]], tolerance = 1e-4, ignore_attr = TRUE)
+  }
+  d <- nlme::Orthodont
+  d$group <- factor(rep(1:3, length.out = nrow(d)))
+  formula <- distance ~ age + group + (1 | Subject)
+  fit <- lmm(formula, d)
+  theirs <- lme4::lmer(formula, d, start = unname(fit$theta))
+  tukey <- function(model) {
+    multcomp::glht(model, linfct = multcomp::mcp(group = "Tukey"))
+  }
+  expect_equal(coef(tukey(fit)), coef(tukey(theirs)), tolerance = 1e-5)
+  expect_equal(vcov(tukey(fit)), vcov(tukey(theirs)), tolerance = 1e-5)
+  expect_error(
+    multcomp::glht(fit, "group2 = 0", vcov. = diag(2)), "`vcov.`", class = "ferrolmm_error_argument"
+  )
+  expect_identical(multcomp::glht(fit, "group2 = 0", df = 20)$df, 20)
+})
+
+test_that("effects are those of the same model by lmer()", {
+  skip_if_not_installed("effects")
+  skip_if_not_installed("lme4")
+  d <- as.data.frame(nlme::Orthodont)
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d)
+  # 'effects' looks for the data of lmer() in the global environment
+  theirs <- do.call(
+    lme4::lmer, list(distance ~ age * Sex + (1 | Subject), d, start = unname(fit$theta))
+  )
+  ours <- as.data.frame(effects::Effect(c("age", "Sex"), fit))
+  wanted <- as.data.frame(effects::Effect(c("age", "Sex"), theirs))
+  expect_equal(ours[c("fit", "se", "lower", "upper")], wanted[c("fit", "se", "lower", "upper")],
+               tolerance = 1e-5)
+})
