@@ -17,7 +17,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   }
   status <- certificate$status
   if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
-    inform_singular(result$theta, random, certificate$rank)
+    inform_singular(result$theta, random, certificate)
   }
   unseen <- result$unseen
   if (length(unseen) > 0L) {
@@ -113,14 +113,21 @@ inform_rank <- function(result, names) {
 }
 
 #' @noRd
-inform_singular <- function(theta, random, rank) {
+inform_singular <- function(theta, random, certificate) {
+  rank <- certificate$rank
   factors <- theta_matrix(theta, random$terms)
   facts <- list()
   for (t in seq_along(factors)) {
     scale <- vapply(random$design$terms[[t]]$columns, column_scale, 0)
     facts[[t]] <- boundary_facts(factors[[t]], random$terms[[t]], scale, rank[t])
   }
-  facts <- unlist(facts)
+  facts <- c(
+    unlist(facts),
+    if (isTRUE(certificate$residual_zero)) {
+      paste0("The residual variance is estimated as zero: the random effects take up all of the ",
+             "variation, and `sigma` is a small number that stands for zero.")
+    }
+  )
   if (length(facts) == 0L) {
     return(invisible())
   }

@@ -18,6 +18,7 @@
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension`, `_interrupted` | by the engine |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
+#' | `ferrolmm_error_kenward_roger` | that method has no answer: its correction is too large |
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |

@@ -12,6 +12,7 @@ kenward_roger <- function(object, linear = FALSE) {
   variance <- object$sigma^2 * matrix(pieces$adjusted, r, r)
   names <- names(object$coefficients)[kept_columns(object)]
   dimnames(variance) <- list(names, names)
+  check_adjusted(variance)
   traces <- function(L) kenward_roger_traces(L, unadjusted, derivatives, pieces$w)
   list(
     method = if (linear) "Kenward-Roger-linear" else "Kenward-Roger", object = object,
@@ -29,6 +30,21 @@ kenward_roger <- function(object, linear = FALSE) {
         statistic = moments$scale * f, unscaled = f, numdf = wald$rank, dendf = moments$ddf
       )
     }
+  )
+}
+
+#' The correction is an expansion to second order: where the data hardly tell the variance parameters
+#' it may outweigh what it corrects
+#' @noRd
+check_adjusted <- function(variance) {
+  if (all(is.finite(variance)) && all(diag(variance) > 0)) {
+    return(invisible())
+  }
+  ferrolmm_abort(
+    "Kenward-Roger's method has no answer here: the adjusted covariance matrix is not positive.",
+    "kenward_roger",
+    x = "The variance parameters are so uncertain that the correction outweighs what it corrects.",
+    i = "Use ddf = \"Satterthwaite\", or a simpler structure of the variances."
   )
 }
 

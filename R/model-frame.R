@@ -447,6 +447,10 @@ subset_rows <- function(value, n, data) {
     return(NULL)
   }
   if (is.logical(value)) {
+    if (length(value) == 1L) {
+      # one answer for all rows, as in lm()
+      value <- rep.int(value, n)
+    }
     if (length(value) != n) {
       ferrolmm_abort(
         paste0("`subset` has length ", length(value), ", the data have ", count_of(n, "row"),

@@ -62,6 +62,9 @@ plot_path <- function(path, levels, absolute, ends, xlab, ylab, ...) {
   for (level in levels) {
     target <- stats::qnorm((1 + level) / 2)
     limits <- profile_limits(path, target, ends)
+    if (length(shown) < 2L) {
+      next
+    }
     height <- stats::approx(grid$value, shown, limits, ties = "ordered")$y
     graphics::segments(limits, 0, limits, height, col = "#0072B2", lty = 3)
     if (absolute) {
@@ -79,6 +82,9 @@ plot_path <- function(path, levels, absolute, ends, xlab, ylab, ...) {
 #' @noRd
 dense_path <- function(path) {
   rising <- rising_path(path)
+  if (length(rising$value) < 2L) {
+    return(rising)
+  }
   ends <- range(rising$value)
   value <- sort(c(seq(ends[[1L]], ends[[2L]], length.out = 200L), rising$value))
   list(value = value, zeta = interpolate_path(rising)(value))

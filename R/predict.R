@@ -589,17 +589,72 @@ variance_df <- function(object, variances, relative) {
   covariance <- raw_covariance(object)
   sigma2 <- object$sigma^2
   steps <- 1e-4 * pmax(abs(theta), sqrt(diag(covariance))[seq_along(theta)])
+  base <- inner_theta(object, theta, steps)
   gradient <- vapply(seq_along(theta), function(a) {
-    if (steps[[a]] == 0) {
-      return(numeric(length(variances)))
-    }
-    sigma2 * (relative(replace(theta, a, theta[[a]] + steps[[a]])) -
-                relative(replace(theta, a, theta[[a]] - steps[[a]]))) / (2 * steps[[a]])
+    sigma2 * slope_inside(relative, base, a, steps[[a]], numeric(length(variances)))
   }, numeric(length(variances)))
   gradient <- cbind(
     matrix(gradient, length(variances), length(theta)), variances / sigma2
   )
   pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
+}
+
+#' (theta, phi) moved off the boundary of what is possible, where a step would leave it
+#'
+#' Correlations of a structure are drawn towards zero: C of rho (1 - d) is (1 - d) C + d I, which is
+#' d away from singularity, and a step in rho changes its eigenvalues by a few times the step.
+#' @noRd
+inner_theta <- function(object, theta, steps) {
+  at <- 0L
+  for (i in seq_along(object$random)) {
+    term <- object$random[[i]]
+    here <- at + seq_len(count_theta(term))
+    at <- at + length(here)
+    sds <- here[seq_len(count_sd(term))]
+    rho <- setdiff(here, sds)
+    if (!is_natural(term) || length(rho) == 0L) {
+      next
+    }
+    correlation <- tcrossprod(
+      theta_matrix(replace(theta, sds, 1)[seq_along(object$theta)], object$random)[[i]]
+    )
+    room <- 4 * length(term$cnms) * max(steps[rho])
+    if (min(eigen(correlation, symmetric = TRUE, only.values = TRUE)$values) < room) {
+      theta[rho] <- theta[rho] * (1 - room)
+    }
+  }
+  theta
+}
+
+#' Derivative of a function of parameters by differences that stay where the parameters are possible
+#'
+#' Central; where a step to one side is not possible a tenth of it, and so on, then to the other side
+#' alone; zero where the parameter cannot move.
+#' @param zero the derivative of what does not change.
+#' @noRd
+slope_inside <- function(f, theta, a, step, zero) {
+  if (step == 0) {
+    return(zero)
+  }
+  at <- function(step) {
+    tryCatch(
+      f(replace(theta, a, theta[[a]] + step)),
+      ferrolmm_error_dimension = function(e) NULL, ferrolmm_error_residual_start = function(e) NULL,
+      ferrolmm_error_numerical = function(e) NULL
+    )
+  }
+  for (size in step * c(1, 0.1, 0.01)) {
+    up <- at(size)
+    down <- at(-size)
+    if (!is.null(up) && !is.null(down)) {
+      return((up - down) / (2 * size))
+    }
+  }
+  if (is.null(up) && is.null(down)) {
+    return(zero)
+  }
+  center <- f(theta)
+  if (is.null(down)) (up - center) / size else (center - down) / size
 }
 
 #' Covariance matrix of (theta, phi, sigma^2), theta as the user sees it

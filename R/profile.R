@@ -17,7 +17,9 @@
 #' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
 #' cutoff, the profile ends in that point and so does the confidence interval. The profile of a
 #' correlation keeps to the path from the estimate: where the criterion rises by more than leaving
-#' out one of its two variances costs, any correlation would do with that variance at zero.
+#' out one of its two variances costs, any correlation would do with that variance at zero. A
+#' correlation with an effect whose variance is estimated as zero has no profile, and its limits
+#' are `NA`.
 #'
 #' @param fitted A model fitted by [lmm()].
 #' @param which The parameters: `"theta_"` (standard deviations, correlations and sigma), `"beta_"`
@@ -66,7 +68,10 @@ profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
   moved <- lengths(paths) > 0L
   if (!any(moved)) {
     ferrolmm_abort(
-      "There is nothing to profile: the parameters that were asked for are held.", "argument"
+      "There is nothing to profile: none of the parameters that were asked for can move.",
+      "argument",
+      i = paste("Parameters that are held stay where they are, and the correlations of an effect",
+                "whose variance is zero mean nothing.")
     )
   }
   new_profile(
@@ -86,14 +91,26 @@ natural_parameters <- function(object) {
 count_variance <- function(object) length(object$theta) + length(object$phi) + 1L
 
 #' Where the profile of each variance parameter can end; sigma does not
+#'
+#' Compound symmetry of k effects or rows ends at -1 / (k - 1).
 #' @noRd
 variance_ends <- function(object) {
   correlation <- correlation_parameters(object$random)
-  lowest <- ifelse(object$lower == -Inf, -1, object$lower)
-  kinds <- phi_kinds(object$residual)
+  lowest <- unlist(lapply(object$random, function(term) {
+    n <- count_theta(term)
+    rep.int(if (term$structure == "cs") -1 / (length(term$cnms) - 1) else -1, n)
+  }))
+  residual <- object$residual
+  kinds <- phi_kinds(residual)
+  cs <- identical(residual$correlation$type, "cs") & kinds == "correlation"
+  ends <- list(
+    correlation = c(-1, 1), unit = c(0, 1), positive = c(0, Inf), real = c(-Inf, Inf)
+  )
+  phi <- vapply(kinds, function(kind) ends[[kind]], c(0, 0), USE.NAMES = FALSE)
+  phi[1L, cs] <- -1 / (residual$correlation$largest - 1)
   cbind(
-    c(lowest, ifelse(kinds == "correlation", -1, ifelse(kinds == "positive", 0, -Inf)), -Inf),
-    c(ifelse(correlation, 1, Inf), ifelse(kinds == "correlation", 1, Inf), Inf)
+    c(ifelse(correlation, as.double(lowest), 0), phi[1L, ], -Inf),
+    c(ifelse(correlation, 1, Inf), phi[2L, ], Inf)
   )
 }
 
@@ -176,7 +193,8 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
   estimate <- natural_parameters(object)
   limits <- variance_ends(object)
   lapply(found, function(path) {
-    if (constrained && length(path$zeta) == 1L) {
+    still <- constrained && (length(path$zeta) == 1L || is_held_at_zero(object, path$which))
+    if (still || is.na(estimate[[path$which]])) {
       return(NULL)
     }
     path <- reach_ends(path, estimate, limits[path$which, ], cutoff)
@@ -189,16 +207,39 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
   })
 }
 
+#' A relative standard deviation that is held at zero has no profile, others move with sigma
+#' @noRd
+is_held_at_zero <- function(object, which) {
+  held <- object$control$hold[c(names(object$theta), names(object$phi))[which]]
+  isTRUE(unname(held) == 0) && which <= length(object$theta)
+}
+
 #' Fixed effects at given variance parameters, one column each
+#'
+#' At the end of a path, where the parameter is impossible, they are those of the point before.
 #' @noRd
 coefficients_along <- function(object, inputs, parameters) {
   beta <- vapply(seq_len(ncol(parameters)), function(i) {
-    theta <- sdcor_to_theta(parameters[, i], object$random)
-    engine_fit(
-      model_of(inputs), object$REML, theta, engine_control(object), optimize = FALSE
-    )$beta
+    values <- parameters[, i]
+    # the correlations of an effect whose variance is zero: any would do
+    values[is.na(values)] <- 0
+    theta <- sdcor_to_theta(values, object$random)
+    tryCatch(
+      engine_fit(
+        model_of(inputs), object$REML, theta, engine_control(object), optimize = FALSE
+      )$beta,
+      ferrolmm_error_residual_start = function(e) rep.int(NaN, length(object$coefficients))
+    )
   }, unname(object$coefficients))
-  matrix(beta, ncol = ncol(parameters))
+  beta <- matrix(beta, ncol = ncol(parameters))
+  last <- ncol(beta)
+  kept <- kept_columns(object)
+  for (end in list(c(1L, 2L), c(last, last - 1L))) {
+    if (last > 1L && anyNA(beta[kept, end[[1L]]])) {
+      beta[, end[[1L]]] <- beta[, end[[2L]]]
+    }
+  }
+  beta
 }
 
 #' Let a path start at the estimate and end in the boundary of the parameter where it comes there
@@ -219,6 +260,9 @@ reach_ends <- function(path, estimate, ends, cutoff) {
   kept <- (value > value[center] & zeta > 0 & !on_upper) |
     (value < value[center] & zeta < 0 & !on_lower)
   kept[center] <- TRUE
+  if (on_lower || on_upper) {
+    value[center] <- parameters[at, center] <- ends[[if (on_lower) 1L else 2L]]
+  }
   value <- value[kept]
   zeta <- zeta[kept]
   parameters <- parameters[, kept, drop = FALSE]
@@ -228,11 +272,10 @@ reach_ends <- function(path, estimate, ends, cutoff) {
       next
     }
     order <- if (side == 1L) seq_along(zeta) else rev(seq_along(zeta))
-    if (length(zeta) < 2L || abs(zeta[order[[1L]]]) >= cutoff ||
-          abs(diff(zeta[order[1:2]])) > 0.05 || sign(zeta[order[[1L]]]) != 2 * side - 3) {
+    last <- zeta_at_end(abs(value[order] - end), zeta[order], 2 * side - 3, is.infinite(ends[[2L]]))
+    if (abs(zeta[order[[1L]]]) >= cutoff || is.na(last)) {
       next
     }
-    last <- value_at_zero(abs(value[order] - end), zeta[order])
     boundary <- parameters[, order[[1L]]]
     boundary[[at]] <- end
     if (side == 1L) {
@@ -246,6 +289,22 @@ reach_ends <- function(path, estimate, ends, cutoff) {
     }
   }
   list(zeta = zeta, parameters = parameters)
+}
+
+#' zeta where the parameter comes to its end, NA where the path stops before
+#'
+#' Zeta of a correlation levels off where one of its two variances goes to zero: from there on any
+#' correlation would do, and the profile is the same up to the end.
+#' @param distance from the end, in the order in which they are met from there; `side` -1 or 1.
+#' @param deviation a standard deviation, whose logarithm was followed, and no correlation?
+#' @noRd
+zeta_at_end <- function(distance, zeta, side, deviation) {
+  if (length(zeta) < 2L || abs(zeta[[1L]] - zeta[[2L]]) > 0.05 || sign(zeta[[1L]]) != side) {
+    return(NA_real_)
+  }
+  level <- !deviation && distance[[1L]] > 0.01 && abs(zeta[[1L]] - zeta[[2L]]) < 1e-4
+  last <- if (level) zeta[[1L]] else value_at_zero(distance, zeta)
+  if (abs(last) < abs(zeta[[1L]]) || sign(last) != side) zeta[[1L]] else last
 }
 
 #' Value at x = 0 of the parabola through the first point, one about twice and one four times as far

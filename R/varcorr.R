@@ -318,7 +318,8 @@ hide_boundary <- function(table, object) {
   hidden <- vapply(seq_len(nrow(table)), function(c) {
     t <- table$term[[c]]
     if (is.na(t)) {
-      return(!identified || isTRUE(table$se.sdcor[[c]] == 0))
+      at_zero <- table$grp[[c]] == "Residual" && isTRUE(object$certificate$residual_zero)
+      return(!identified || at_zero || isTRUE(table$se.sdcor[[c]] == 0))
     }
     if (isTRUE(table$se.sdcor[[c]] == 0)) {
       return(TRUE)

@@ -372,6 +372,7 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
             convert::to_doubles_or_na(&certificate.multipliers),
         ),
         ("rank", convert::to_counts(&certificate.rank)?),
+        ("residual_zero", certificate.residual_zero.into()),
         ("evaluations", to_integer(certificate.evaluations)?),
         ("iterations", to_integer(certificate.iterations)?),
         ("trace", trace),

@@ -278,6 +278,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         hessian_kind: kind,
         multipliers: run.multipliers.clone(),
         rank: run.rank.clone(),
+        residual_zero: false,
         evaluations: criterion.evaluations,
         iterations: run.outcome.trace_value.len().saturating_sub(1),
         trace_criterion: run.outcome.trace_value.clone(),

@@ -209,6 +209,12 @@ impl<'a> Criterion<'a> {
         self
     }
 
+    /// Takes the residual variance as known, or estimates it, from now on.
+    pub(crate) fn know_sigma2(&mut self, sigma2: Option<f64>) {
+        self.known_sigma2 = sigma2;
+        self.factor = None;
+    }
+
     /// The residual variance where it is known.
     #[must_use]
     pub(crate) fn known_sigma2(&self) -> Option<f64> {

@@ -29,6 +29,7 @@ use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
 use crate::terms::ModelData;
+use crate::vanishing::{self, Ray};
 
 /// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
 const RECENTER: f64 = 1e-6;
@@ -298,21 +299,34 @@ pub(crate) fn fit_planned(
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
     let mut rounds = 0;
     let mut optimizing = Duration::ZERO;
+    // sigma^2 that stands for zero
+    let mut vanished = None;
     loop {
         let center = std::mem::take(&mut prepared.center.b);
         let clock = Instant::now();
         let mut criterion = prepared
             .criterion(&center, options.reml, interrupt)
-            .with_clock(options);
+            .with_clock(options)
+            .with_sigma2(prepared.sigma2.or(vanished));
         let starts = if rounds == 0 && options.start.is_none() {
             further_starts(&prepared)
         } else {
             (Vec::new(), 0)
         };
-        let run = match plan {
+        let mut run = match plan {
             Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
             plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
         };
+        if plan == Plan::Exact && options.optimize {
+            match vanishing::look(&mut criterion, &run, residual, options)? {
+                Ray::Inside => {}
+                Ray::Perfect => return Err(EngineError::PerfectFit),
+                Ray::Zero(found, sigma2) => {
+                    run = found;
+                    vanished = Some(sigma2);
+                }
+            }
+        }
         optimizing += clock.elapsed();
         theta.clone_from(&run.outcome.x);
         if options.optimize {
@@ -341,7 +355,11 @@ pub(crate) fn fit_planned(
             rounds += 1;
             continue;
         }
+        if vanished.is_some() && run.status == Status::Converged {
+            run.status = Status::Singular;
+        }
         let mut certificate = certify(&mut criterion, &run, !inference);
+        certificate.residual_zero = vanished.is_some();
         certificate.monte_carlo.theta =
             raw_errors(&prepared, &theta, &certificate.monte_carlo.theta);
         let satterthwaite = if inference {
@@ -357,6 +375,7 @@ pub(crate) fn fit_planned(
         let value = criterion.at(&factor);
         drop(criterion);
         prepared.center.b = center;
+        prepared.sigma2 = prepared.sigma2.or(vanished);
         let mut fit = estimates(
             data,
             options,

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod result;
 pub mod scan;
 pub mod terms;
+mod vanishing;
 
 mod centred;
 mod certificate;

@@ -126,6 +126,8 @@ pub struct Certificate {
     pub multipliers: Vec<f64>,
     /// Per term: numerical rank of its covariance matrix.
     pub rank: Vec<usize>,
+    /// Whether the optimum has a residual variance of zero, which the reported one stands for.
+    pub residual_zero: bool,
     /// Evaluations of the criterion.
     pub evaluations: usize,
     /// Accepted steps.

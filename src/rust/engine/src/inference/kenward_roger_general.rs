@@ -23,6 +23,7 @@ use crate::gradient::{divide, Direction};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::products::{products, single_products, ResidualColumns};
+use crate::residual::Kind;
 use crate::residual_score::ResidualSolution;
 
 /// Whether V is linear in its components and nothing else stands in the way of expected information.
@@ -54,6 +55,14 @@ pub(super) fn adjustment(
     for a in 0..s {
         w[m * s + a] /= sigma2;
         w[a * s + m] /= sigma2;
+    }
+    // what is at its boundary is taken as known: the Hessian between it and the others is zero
+    let fixed_ones = at_boundary(prepared, theta);
+    for &a in &fixed_ones {
+        for b in 0..s {
+            w[a * s + b] = 0.0;
+            w[b * s + a] = 0.0;
+        }
     }
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
@@ -112,6 +121,7 @@ pub(super) fn adjustment(
             criterion,
             theta,
             columns: columns.as_ref(),
+            singular: !fixed_ones.is_empty(),
         };
         let curvature = second.contracted(&w, &b)?;
         correction
@@ -139,12 +149,83 @@ pub(super) fn adjustment(
     })
 }
 
+/// The shortest x that makes J x nearest to b, by the eigenvalues of J'J.
+fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
+    let mut square = vec![0.0; s * s];
+    let mut right = vec![0.0; s];
+    for c in 0..s {
+        for a in 0..s {
+            square[c * s + a] = (0..s).map(|i| j[a * s + i] * j[c * s + i]).sum();
+        }
+        right[c] = (0..s).map(|i| j[c * s + i] * b[i]).sum();
+    }
+    let (values, vectors) = small::symmetric_eigen(&square, s);
+    let limit = 1e-10 * values.iter().fold(0.0f64, |m, v| m.max(*v));
+    let mut x = vec![0.0; s];
+    for (value, v) in values.iter().zip(vectors.chunks_exact(s)) {
+        if *value > limit {
+            let along: f64 = v.iter().zip(&right).map(|(a, b)| a * b).sum();
+            x.iter_mut()
+                .zip(v)
+                .for_each(|(x, v)| *x += along / value * v);
+        }
+    }
+    x
+}
+
+/// Slope of a correlation in its internal parameter below which it is at its boundary: 1 or -1 to about half its square.
+const AT_BOUNDARY: f64 = 1e-4;
+
+/// Internal parameters of correlations in which no natural parameter moves: sines at 1 or -1.
+fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
+    let parameters = &prepared.parameters;
+    let terms = parameters.list.len();
+    let mut out = Vec::new();
+    for a in (0..terms).filter(|&a| !parameters.is_deviation(a)) {
+        let term = parameters.list[a].term;
+        let own = parameters.of_term(theta, term);
+        let structure = &parameters.structures[term];
+        let seeded = HyperDual::seeded(own, a - parameters.start[term], a - parameters.start[term]);
+        let moved = structure
+            .components(&seeded)
+            .iter()
+            .enumerate()
+            .map(|(i, v)| {
+                if i < structure.variances() {
+                    v.a / v.v.max(f64::MIN_POSITIVE)
+                } else {
+                    v.a
+                }
+            })
+            .fold(0.0f64, |m, v| m.max(v.abs()));
+        if moved < AT_BOUNDARY {
+            out.push(a);
+        }
+    }
+    if let Some(part) = &prepared.residual {
+        let phi = parameters.of_residual(theta);
+        let (jacobian, kinds) = (part.model.natural_jacobian(phi), part.model.kinds());
+        let size = phi.len();
+        out.extend(
+            (0..size)
+                .filter(|&a| kinds[a] == Kind::Correlation)
+                .filter_map(|a| {
+                    let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_BOUNDARY);
+                    still.then_some(terms + a)
+                }),
+        );
+    }
+    out
+}
+
 /// Second derivatives of V.
 struct Second<'a, 'b> {
     prepared: &'a Prepared,
     criterion: &'a Criterion<'b>,
     theta: &'a [f64],
     columns: Option<&'a ResidualColumns<'a>>,
+    /// Whether some parameter is at its boundary.
+    singular: bool,
 }
 
 impl Second<'_, '_> {
@@ -174,10 +255,10 @@ impl Second<'_, '_> {
                 }
             }
         }
-        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend
-        let mut x = bend;
-        if !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
-            return None;
+        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend; at a boundary J is singular, and x the least-squares solution
+        let mut x = bend.clone();
+        if self.singular || !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
+            x = least_squares(&jacobian, &bend, s);
         }
         for (block, x) in b.iter().zip(&x) {
             out.iter_mut().zip(block).for_each(|(o, v)| *o -= x * v);

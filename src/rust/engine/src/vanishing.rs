@@ -1,0 +1,119 @@
+//! Optima at which the residual variance is zero.
+//!
+//! Parameters are relative to sigma, so that this boundary is infinitely far away: theta grows and sigma^2 falls along the ray
+//! theta exp(t), sigma exp(-t), on which the covariances sigma^2 theta^2 of the random effects stay what they are. Where V is
+//! regular without residuals (as many effects as rows) the criterion has a limit there, f(t) = f_0 + c exp(-2t), and it is the
+//! optimum if c > 0; where V is singular and the random effects reproduce the response it falls by 2 a unit of t, or more, for
+//! ever; around an optimum inside it rises on both sides. Two evaluations tell the three apart.
+//!
+//! At the boundary sigma^2 is put where it is a share [`SHARE`] of what the fixed effects leave, and the others are estimated
+//! for that value: the problem is regular then, and the criterion within n times the share of its limit.
+
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::fit::{optimum, Run};
+use crate::optimize::Objective;
+use crate::options::Options;
+use crate::result::Status;
+
+/// Share of the residual sum of squares of the fixed effects below which the residual variance may be on its way to zero.
+const SUSPECT: f64 = 1e-4;
+
+/// Where it stands for zero.
+const SHARE: f64 = 1e-8;
+
+/// Rise of the criterion one unit further along the ray that an optimum inside does not stay below: it is at least exp(-2) + 1
+/// for one degree of freedom of the residuals.
+const RISE: f64 = 0.01;
+
+/// How far back along the ray the criterion has to be higher, if the data tell the residual variance at all.
+const BACK: f64 = 4.0;
+
+/// What is found along the ray.
+pub(crate) enum Ray {
+    /// An optimum inside, or nothing that tells of sigma.
+    Inside,
+    /// The criterion falls for ever.
+    Perfect,
+    /// The optimum with sigma^2 standing for zero, which is the second value.
+    Zero(Run, f64),
+}
+
+/// Looks along the ray from the end of a run; `residual` is the residual sum of squares of the fixed effects alone. Leaves
+/// the criterion with the sigma^2 that it found.
+pub(crate) fn look(
+    criterion: &mut Criterion<'_>,
+    run: &Run,
+    residual: f64,
+    options: &Options,
+) -> Result<Ray, EngineError> {
+    let x = &run.outcome.x;
+    let parameters = criterion.parameters;
+    let terms = parameters.list.len();
+    let ended = matches!(
+        run.status,
+        Status::TimeLimit | Status::Evaluated | Status::IterationLimit
+    );
+    if terms == 0 || ended || criterion.known_sigma2().is_some() || criterion.restriction.is_some()
+    {
+        return Ok(Ray::Inside);
+    }
+    if !criterion.is_at(x) {
+        let _ = criterion.value(x);
+    }
+    let Some(pwrss) = criterion.factor.as_ref().map(|factor| factor.pwrss) else {
+        return Ok(Ray::Inside);
+    };
+    if pwrss > SUSPECT * residual || residual <= 0.0 {
+        return Ok(Ray::Inside);
+    }
+    let along = |t: f64| -> Vec<f64> {
+        x.iter()
+            .enumerate()
+            .map(|(a, v)| {
+                if a < terms && parameters.is_deviation(a) {
+                    v * t.exp()
+                } else {
+                    *v
+                }
+            })
+            .collect()
+    };
+    // from where digits are not lost yet
+    let to = 0.5 * (pwrss.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
+    let base = if to < -1.0 { to } else { 0.0 };
+    let Some(here) = criterion.value(&along(base)) else {
+        return Ok(Ray::Inside);
+    };
+    let further = criterion.value(&along(base + 1.0));
+    if further.is_some_and(|further| further > here + RISE) {
+        return Ok(Ray::Inside);
+    }
+    let Some(back) = criterion.value(&along(base - BACK)) else {
+        return Ok(Ray::Inside);
+    };
+    if back - here > BACK {
+        return Ok(Ray::Perfect);
+    }
+    if back - here <= criterion.noise(here).max(1e-7) {
+        return Ok(Ray::Inside);
+    }
+    let away = along(to);
+    let Some(sigma2) = criterion
+        .value(&away)
+        .and_then(|_| criterion.precision())
+        .map(f64::recip)
+    else {
+        return Ok(Ray::Inside);
+    };
+    criterion.know_sigma2(Some(sigma2));
+    let mut at_zero = optimum(criterion, &away, options)?;
+    if matches!(at_zero.status, Status::Failed | Status::IterationLimit) {
+        criterion.know_sigma2(None);
+        return Ok(Ray::Inside);
+    }
+    if at_zero.status == Status::Converged {
+        at_zero.status = Status::Singular;
+    }
+    Ok(Ray::Zero(at_zero, sigma2))
+}
