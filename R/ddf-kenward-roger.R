@@ -33,7 +33,7 @@ kenward_roger <- function(object, linear = FALSE) {
   )
 }
 
-#' The correction is an expansion to second order: where the data hardly tell the variance parameters
+#' The correction is an expansion to second order: where the data hardly tell of the variances
 #' it may outweigh what it corrects
 #' @noRd
 check_adjusted <- function(variance) {

@@ -628,7 +628,7 @@ inner_theta <- function(object, theta, steps) {
 
 #' Derivative of a function of parameters by differences that stay where the parameters are possible
 #'
-#' Central; where a step to one side is not possible a tenth of it, and so on, then to the other side
+#' Central; where a step is not possible a tenth of it, and so on, then one to the other side
 #' alone; zero where the parameter cannot move.
 #' @param zero the derivative of what does not change.
 #' @noRd
