@@ -254,14 +254,19 @@ dfbetas.influence.lmm <- function(model, ...) {
   dfbeta.influence.lmm(model) / (model$sigma * sqrt(t(unscaled)))
 }
 
-#' x' S^-1 x for each row of a matrix
+#' x' S^-1 x for each row of a matrix; NA where S is not positive definite to working precision
+#'
+#' By Cholesky's method, to which the units of the rows and columns of S do not matter.
 #' @noRd
 quadratic_by_row <- function(x, covariance) {
   if (ncol(x) == 0L) {
     return(stats::setNames(numeric(nrow(x)), rownames(x)))
   }
-  white <- backsolve(chol(covariance), t(x), transpose = TRUE)
-  stats::setNames(colSums(white^2), rownames(x))
+  root <- tryCatch(chol(covariance), error = function(e) NULL)
+  if (is.null(root)) {
+    return(stats::setNames(rep.int(NA_real_, nrow(x)), rownames(x)))
+  }
+  stats::setNames(colSums(backsolve(root, t(x), transpose = TRUE)^2), rownames(x))
 }
 
 #' @rdname influence.lmm
@@ -279,7 +284,7 @@ as.data.frame.influence.lmm <- function(x, row.names = NULL, optional = FALSE, .
       return(c(NA_real_, NA_real_))
     }
     c(
-      sum(change[i, ] * solve(covariance, change[i, ])) / r,
+      quadratic_by_row(change[i, , drop = FALSE], covariance) / r,
       exp(determinant(covariance)$modulus - full)
     )
   }, numeric(2L))
@@ -312,16 +317,15 @@ components_without <- function(x) {
 
 # Single observations at given theta --------------------------------------------------------------
 
-#' beta-hat minus that without each row, with what it is made of
+#' beta-hat minus that without each row, with what it is made of; `left` is 1 minus the leverage
 #' @noRd
 closed_form_deletion <- function(object) {
   leverages <- training_leverages(object)
-  weight <- object$residuals / residual_variances(object) / (1 - leverages$hat)
-  # a row that alone determines an effect
-  weight[leverages$hat > 1 - 1e-10] <- NA
+  left <- beyond_rounding(1 - leverages$hat)
+  weight <- object$residuals / residual_variances(object) / left
   change <- t(leverages$fixed) * weight
   dimnames(change) <- list(row.names(object$frame), variable.names.lmm(object))
-  list(change = change, hat = leverages$hat, fixed = t(leverages$fixed))
+  list(change = change, hat = leverages$hat, left = left, fixed = t(leverages$fixed))
 }
 
 #' @rdname influence.lmm
@@ -346,7 +350,7 @@ dfbetas.lmm <- function(model, ...) {
   check_dots(...)
   parts <- closed_form_deletion(model)
   # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
-  added <- parts$fixed^2 / residual_variances(model) / (1 - parts$hat)
+  added <- parts$fixed^2 / residual_variances(model) / parts$left
   diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
   values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
   stats::naresid(model$na.action, values)

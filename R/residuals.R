@@ -89,9 +89,17 @@ standardised_conditional <- function(object, sigma = object$sigma,
 standardised_marginal <- function(object) {
   x <- fixed_matrix(object$terms, object$frame, object$contrasts)
   x <- x[, kept_columns(object), drop = FALSE]
-  relative <- residual_variances(object) + random_variances(object) -
-    rowSums((x %*% object$vcov_unscaled) * x)
-  marginal_residuals(object) / (object$sigma * sqrt(relative))
+  total <- residual_variances(object) + random_variances(object)
+  left <- total - rowSums((x %*% object$vcov_unscaled) * x)
+  marginal_residuals(object) / (object$sigma * sqrt(beyond_rounding(left, total)))
+}
+
+#' What is left of `total`, NA where that is rounding only: a row that alone determines an effect has a
+#' residual of zero, and without it the effect is not determined
+#' @noRd
+beyond_rounding <- function(left, total = 1) {
+  left[left <= 1e-10 * total] <- NA
+  left
 }
 
 #' z'Gz of the rows of the fit, relative to sigma^2
@@ -140,8 +148,11 @@ rstudent.lmm <- function(model, ...) {
 #' model.
 #' @noRd
 deletion_sigma <- function(object, hat) {
+  if (!is.null(object$control$sigma)) {
+    return(rep.int(object$sigma, length(hat)))
+  }
   degrees <- nobs.lmm(object) - if (object$REML) object$rank else 0L
-  squares <- object$residuals^2 / residual_variances(object) / (1 - hat)
+  squares <- object$residuals^2 / residual_variances(object) / beyond_rounding(1 - hat)
   left <- object$devcomp$cmp[["pwrss"]] - squares
   sqrt(pmax(left, 0) / (degrees - 1))
 }

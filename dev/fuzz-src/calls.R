@@ -140,7 +140,8 @@ call_makers <- list(
     quote(vcov(fit, full = TRUE)), quote(vcov(fit, adjusted = TRUE)), quote(vcov(summary(fit)))
   ))),
   update = list(3, function(p) pick(list(
-    quote(update(fit, REML = FALSE)), quote(update(fit, . ~ . + v)),
+    quote(update(fit, REML = FALSE)),
+    if (is.null(p$closed)) quote(update(fit, . ~ . + v)) else quote(update(fit)),
     quote(update(fit, . ~ 1 + . - 1)), quote(update(fit, evaluate = FALSE)),
     if (length(p$random)) bquote(update(fit, . ~ . - .(bar_of(p$random[[1L]])) + (1 | k))) else
       quote(update(fit))
@@ -214,7 +215,7 @@ random_calls <- function(p) {
     weights[c("influence", "profile", "confint_profile", "bootstrap", "confint_boot", "pb_test",
               "ranova", "deletion")] <- 0.02
   }
-  names <- sample(names(call_makers), between(7L, 11L), TRUE, weights)
+  names <- sample(names(call_makers), between(8L, 12L), TRUE, weights)
   lapply(names, function(name) {
     maker <- call_makers[[name]]
     list(call = maker[[2L]](p), check = if (length(maker) > 2L) maker[[3L]])

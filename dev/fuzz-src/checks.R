@@ -112,7 +112,7 @@ check_effects <- function(context) {
     ours <- as.matrix(table)[row, columns, drop = FALSE]
     # what rounding leaves of an effect that is not there, beside those that are
     unit <- pmax(sqrt(colMeans(z$basis^2)), 1e-300)
-    sd <- sd + (1e-7 * solved$sigma + 1e-5 * max(sd * unit)) / unit
+    sd <- sd + 1e-5 * max(solved$sigma, sd * unit) / unit
     scale <- rep(sd, each = z$levels) + 1e-6 * abs(own$values)
     found <- c(found, compare("ranef", "effects", ours, own$values, scale, 10 * context$tolerance))
     variances <- attr(table, "postVar")
@@ -214,13 +214,16 @@ parameter_bounds <- function(model, phi) {
   list(lower = lower, upper = upper)
 }
 
+# Fits that were warned of promise no optimum
+is_settled <- function(fit) fit$certificate$status %in% c("converged", "singular")
+
 check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L else 2L) {
   p <- context$p
   fit <- context$fit
   free <- is.null(p$hold) && is.null(p$tie) && !isTRUE(p$residual$correlation$fixed) &&
     !any(vapply(p$residual$scales, function(s) isTRUE(s$fitted), NA))
   at <- c(unname(fit$theta), unname(fit$phi))
-  if (!free || length(at) == 0L || length(at) > 7L || context$tolerance > 1e-5) return(NULL)
+  if (!free || !is_settled(fit) || length(at) == 0L || length(at) > 7L || context$tolerance > 1e-5) return(NULL)
   model <- context$model
   if (model$n > if (is.null(p$residual)) 130L else 70L) return(NULL)
   n_theta <- length(fit$theta)
@@ -281,7 +284,7 @@ check_lme4 <- function(context) {
         p$data[intersect(all.vars(t$lhs), names(p$data))], function(x) !is.numeric(x), NA
       )))
     }, NA))
-  if (!plain || !here_is("lme4") || context$tolerance > 1e-5 || context$extreme) return(NULL)
+  if (!plain || !is_settled(context$fit) || !here_is("lme4") || context$tolerance > 1e-5 || context$extreme) return(NULL)
   call <- fit_call(p)
   call[[1L]] <- quote(lme4::lmer)
   call$control <- quote(lme4::lmerControl(

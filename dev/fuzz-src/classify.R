@@ -51,12 +51,16 @@ observe <- function(expr, env) {
   result
 }
 
-# As in lm(), a residual that cannot vary has no standardised value: leverage 1
+# As in lm(), a residual that cannot vary has no standardised value: leverage 1. As in lme4, an effect
+# without variance has no correlation.
 explained_nan <- function(expr, env) {
   standardised <- is.call(expr) && (
     head_of(expr) %in% c("rstandard", "rstudent") ||
       head_of(expr) == "residuals" && startsWith(as.character(expr$type), "std_")
   )
+  if (is.call(expr) && grepl("VarCorr", head_of(expr), fixed = TRUE)) {
+    return(isSingular(env$fit, 1e-8))
+  }
   standardised && tryCatch(any(hatvalues(env$fit) > 1 - 1e-8, na.rm = TRUE), error = function(e) FALSE)
 }
 

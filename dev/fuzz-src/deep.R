@@ -73,7 +73,7 @@ check_exact_deletion <- function(context) {
   p$data <- p$data[-row, , drop = FALSE]
   again <- fit_quietly(p)
   ours <- deleted$value$criterion[[row]]
-  if (again$error || is.na(ours)) return(NULL)
+  if (again$error || is.na(ours) || !is_settled(again$value)) return(NULL)
   compare("influence", "exact criterion without a row", ours, again$value$criterion,
           context$model$n + abs(again$value$criterion), 1e-5)
 }
@@ -88,7 +88,7 @@ check_satterthwaite <- function(context) {
   phi <- unname(fit$phi)
   at <- c(theta, phi)
   if (!is.null(p$hold) || !is.null(p$tie) || !is.null(p$sigma) || uses_fitted(p) ||
-        isTRUE(p$residual$correlation$fixed) || length(at) == 0L || length(at) > 5L ||
+        !is_settled(fit) || isTRUE(p$residual$correlation$fixed) || length(at) == 0L || length(at) > 5L ||
         model$n > 100L || context$tolerance > 2e-6 || p$perfect) {
     return(NULL)
   }
@@ -223,7 +223,7 @@ check_many <- function(context) {
   own <- fixef(both$value$one)
   ours <- if (nrow(many) == 2L) many[2L, ] else many[, 2L]
   ours <- ours[!is.na(ours)]
-  if (both$value$one$certificate$status != "optimum") return(NULL)
+  if (!is_settled(both$value$one)) return(NULL)
   compare("refit", "coefficients of many responses", ours, own, size, 1e-3)
 }
 

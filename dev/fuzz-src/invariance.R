@@ -102,7 +102,10 @@ check_invariance <- function(name, context) {
   p <- context$p
   fit <- context$fit
   other <- invariances[[name]](p, fit)
-  if (is.null(other) || context$tolerance > 1e-4) return(NULL)
+  if (is.null(other) || context$tolerance > 1e-4 ||
+        !is_settled(fit) && !isTRUE(other$identical)) {
+    return(NULL)
+  }
   head <- paste("invariance", name)
   again <- fit_quietly(other$p)
   if (again$error) {
@@ -111,6 +114,7 @@ check_invariance <- function(name, context) {
                      message = paste("refused after the change:", again$message))))
   }
   second <- again$value
+  if (!is_settled(second) && !isTRUE(other$identical)) return(NULL)
   if (isTRUE(other$identical)) {
     same <- identical(second$theta, fit$theta) && identical(second$beta, fit$beta) &&
       identical(second$criterion, fit$criterion)

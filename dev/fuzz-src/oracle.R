@@ -223,6 +223,28 @@ relative_sd <- function(parts, phi) {
 
 # The model ------------------------------------------------------------------------------------------
 
+# A term: its design, parameters, and the root of the covariance of its levels
+model_term <- function(term, frame, p) {
+  z <- term_design(term, frame)
+  k <- ncol(z$basis)
+  z$term <- term
+  z$k <- k
+  z$column <- seq_len(k)
+  z$structure <- if (k == 1L) "us" else term$structure
+  z$hom <- term$hom && k > 1L
+  z$group <- term$group
+  z$all_levels <- z$levels
+  if (!is.null(term$known)) {
+    label <- as.character(frame[[term$group]])[match(seq_len(z$levels), z$code)]
+    K <- as.matrix(p$objects[[term$known$name]])
+    K <- if (term$known$kind == "prec") solve(K) else K
+    if (term$known$kind == "prec") z$all_levels <- nrow(K)
+    z$K <- K[label, label, drop = FALSE]
+    z$root <- t(chol(z$K))
+  }
+  z
+}
+
 oracle_model <- function(p, fit) {
   frame <- oracle_frame(p)
   X <- stats::model.matrix(
@@ -230,33 +252,19 @@ oracle_model <- function(p, fit) {
     contrasts.arg = if (!is.null(p$arguments$contrasts)) eval(p$arguments$contrasts)
   )
   offset <- stats::model.offset(frame)
-  terms <- lapply(expand_terms(p$random), function(term) {
-    z <- term_design(term, frame)
-    k <- ncol(z$basis)
-    z$term <- term
-    z$k <- k
-    z$column <- seq_len(k)
-    z$structure <- if (k == 1L) "us" else term$structure
-    z$hom <- term$hom && k > 1L
-    z$group <- term$group
-    z$all_levels <- z$levels
-    if (!is.null(term$known)) {
-      label <- as.character(frame[[term$group]])[match(seq_len(z$levels), z$code)]
-      K <- as.matrix(p$objects[[term$known$name]])
-      K <- if (term$known$kind == "prec") solve(K) else K
-      if (term$known$kind == "prec") z$all_levels <- nrow(K)
-      z$K <- K[label, label, drop = FALSE]
-      z$root <- t(chol(z$K))
-    }
+  terms <- lapply(p$random, function(one) {
+    whole <- lapply(expand_terms(list(one)), model_term, frame = frame, p = p)
+    if (!one$double) return(whole)
     # independent effects are terms of their own
-    if (!term$double) return(list(z))
-    lapply(seq_len(k), function(j) {
-      z$basis <- z$basis[, j, drop = FALSE]
-      z$structure <- "us"
-      z$k <- 1L
-      z$column <- j
-      z
-    })
+    unlist(lapply(seq_len(whole[[1L]]$k), function(j) {
+      lapply(whole, function(z) {
+        z$basis <- z$basis[, j, drop = FALSE]
+        z$structure <- "us"
+        z$k <- 1L
+        z$column <- j
+        z
+      })
+    }), recursive = FALSE)
   })
   # factors with more levels first, and ties turned round, as in lme4
   terms <- unlist(terms, recursive = FALSE)
@@ -343,12 +351,12 @@ oracle_solve <- function(model, theta, phi, kept = seq_len(ncol(model$X)), more 
   weight <- order(-rowSums(abs(whole)))
   Xy <- whole[weight, seq_len(p + 1L), drop = FALSE]
   log_det_m <- 0
-  stretch <- 1
+  stretch <- 1 / min(1, vapply(roots, function(L) min(diag(L)), 1))
   if (q > 0L) {
     A <- rbind(whole[weight, p + 1L + seq_len(q), drop = FALSE], diag(q))
     qa <- qr(A, LAPACK = TRUE)
     log_det_m <- 2 * log_diagonal(qa)
-    stretch <- abs(qa$qr[1L, 1L])
+    stretch <- stretch * abs(qa$qr[1L, 1L])
     rotated <- qr.qty(qa, rbind(Xy, matrix(0, q, p + 1L)))
     projected <- rotated[-seq_len(q), , drop = FALSE]
   } else {

@@ -232,3 +232,37 @@ test_that("rows of levels with a known covariance are deleted as generalised lea
     )
   }
 })
+
+test_that("units of the predictors do not matter to the table of changes", {
+  d <- data.frame(
+    y = c(1.2, 3.1, 2.2, 5.4, 3.3, 8.1, 4.4, 6.2), x = c(1, 4, 2, 3, 6, 5, 9, 7), g = gl(4, 2)
+  )
+  d$far <- 1e9 * d$x + 1e12
+  near <- as.data.frame(influence(lmm(y ~ x + (1 | g), d), update = "none"))
+  far <- as.data.frame(influence(lmm(y ~ far + (1 | g), d), update = "none"))
+  expect_equal(far$mdffits, near$mdffits, tolerance = 1e-5)
+})
+
+test_that("a row that alone determines an effect has no deletion, without a warning", {
+  d <- data.frame(
+    y = c(1.2, 3.1, 2.2, 5.4, 3.3, 8.1, 4.4, 6.2), f = factor(c("a", rep(c("b", "c"), 3:4))),
+    g = gl(2, 1, 8)
+  )
+  fit <- suppressMessages(lmm(y ~ f + (1 | g), d))
+  expect_no_warning({
+    betas <- dfbetas(fit)
+    marginal <- residuals(fit, "std_marginal")
+    student <- rstudent(fit)
+  })
+  expect_true(all(is.na(betas[1L, ])))
+  expect_false(anyNA(betas[-1L, ]))
+  expect_true(is.na(student[[1L]]))
+  expect_false(anyNA(student[-1L]))
+})
+
+test_that("a known sigma stays known without a row", {
+  fit <- suppressMessages(lmm(
+    distance ~ age + (1 | Subject), nlme::Orthodont, control = lmm_control(sigma = 2)
+  ))
+  expect_equal(rstudent(fit), rstandard(fit))
+})
