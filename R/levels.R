@@ -83,7 +83,9 @@ new_key <- function(kind, values, labels, x) {
 #' Class of a variable for a message
 #' @noRd
 value_class <- function(x) {
-  if (is.object(x)) {
+  if (is.factor(x)) {
+    if (is.ordered(x)) "ordered" else "factor"
+  } else if (is.object(x)) {
     unit <- attr_text(x, "units")
     paste0(class(x)[1L], if (!is.null(unit)) paste0(" (", unit, ")"))
   } else if (is.matrix(x)) {
@@ -103,10 +105,10 @@ value_class <- function(x) {
 #' @returns list(codes, levels (labels), key, and for factors `factor`)
 #' @noRd
 code_variable <- function(x, name) {
-  x <- plain_values(x)
   if (is.factor(x)) {
     return(code_factor(x))
   }
+  x <- plain_values(x)
   if (!is.null(dim(x))) {
     ferrolmm_abort(
       paste0("The grouping variable `", name, "` is a matrix."), "grouping",
@@ -189,11 +191,11 @@ distinct_labels <- function(labels, values, kind) {
 #' @returns list(codes, levels, key (a group key), factor, n_levels)
 #' @noRd
 interact_codes <- function(coded) {
-  keys <- lapply(unname(coded), function(x) x$key)
   if (length(coded) == 1L) {
     group <- coded[[1L]]
-    group$key <- list(leaves = keys, tuples = NULL)
+    group$key <- list(leaves = list(group$key), tuples = NULL)
   } else {
+    keys <- lapply(unname(coded), function(x) x$key)
     crossed <- engine_interaction(
       lapply(unname(coded), function(x) x$codes),
       vapply(coded, function(x) length(x$levels), 0L, USE.NAMES = FALSE)

@@ -20,11 +20,21 @@
 build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
                         threads = 1L) {
   check_data(data)
-  codes <- declared_missing(data)
-  data <- readable_columns(data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
-  columns <- evaluate_variables(expressions, data, model$env)
+  env <- model$env
+  hidden <- hidden_columns(data)
+  codes <- if (length(hidden)) declared_missing(data, hidden)
+  data <- readable_columns(data, hidden)
+  outside <- outside_variables(expressions, data, env)
+  if (length(outside)) {
+    codes <- c(codes, declared_missing(outside, seq_along(outside)))
+    readable <- readable_columns(outside)
+    if (is.environment(data)) data <- list2env(readable, parent = data)
+    env <- list2env(readable, parent = env)
+  }
+  labelled <- length(hidden) + length(outside) > 0L
+  columns <- evaluate_variables(expressions, data, env, labelled)
   names(columns) <- variable_names(expressions)
   if (anyDuplicated(names(columns))) {
     check_distinct_names(names(columns))
@@ -33,23 +43,32 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   for (k in seq_along(columns)) {
     check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
   }
-  predvars <- safe_predvars(expressions, columns, data, model$env)
+  predvars <- safe_predvars(expressions, columns, data, env)
   skip <- c(leaf_names(model$bars), grouping)
-  inputs <- call_variables(expressions, data, model$env, n)
-  tables <- value_tables(as.list(predvars)[-1L], columns, skip, inputs, model$env)
-  columns <- lapply(columns, frame_values)
-  text <- names(columns)[vapply(columns, is.character, NA)]
+  calls <- any_calls(expressions)
+  inputs <- if (calls) call_variables(expressions, data, env, n)
+  tables <- if (calls) value_tables(predvars, columns, skip, inputs, env)
+  text <- character()
+  for (k in seq_along(columns)) {
+    x <- columns[[k]]
+    if (is.character(x)) {
+      text <- c(text, names(columns)[k])
+    }
+    if (is.object(x) && !is.factor(x) || length(dim(x)) == 1L) {
+      columns[[k]] <- frame_values(x)
+    }
+  }
   sources <- variable_sources(
     c(expressions, if (!is.null(given$offset)) list(given$offset$expr)), data,
-    list(model$env, caller), n
+    list(env, caller), n
   )
   for (role in c("weights", "offset")) {
     if (!is.null(given[[role]])) {
-      value <- evaluate_argument(given[[role]], role, data, model$env, caller)
+      value <- evaluate_argument(given[[role]], role, data, env, caller)
       columns[[paste0("(", role, ")")]] <- check_row_argument(value, role, n)
     }
   }
-  rows <- used_rows(columns[["(weights)"]], given$subset, data, n, model$env, caller)
+  rows <- used_rows(columns[["(weights)"]], given$subset, data, n, env, caller)
   row_names <- frame_row_names(data, n)
   if (!is.null(rows)) {
     columns <- lapply(columns, take_rows, rows)
@@ -63,8 +82,8 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   attr(terms, "predvars") <- predvars
   attr(terms, "all_levels") <- attr(frame, "all_levels")
   attr(frame, "all_levels") <- NULL
-  attr(terms, "text") <- text
-  attr(terms, "inputs") <- input_prototypes(inputs)
+  attr(terms, "text") <- if (length(text)) text
+  attr(terms, "inputs") <- if (calls) input_prototypes(inputs)
   attr(terms, "tables") <- tables
   attr(terms, "missing_codes") <- codes
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
@@ -197,8 +216,9 @@ check_distinct_names <- function(names) {
 #' Evaluate variables in the data, then in the formula's environment
 #'
 #' One handler for all: the loop's counter tells which variable failed.
+#' @param labelled are there labelled variables, see [evaluate_labelled()]?
 #' @noRd
-evaluate_variables <- function(expressions, data, env) {
+evaluate_variables <- function(expressions, data, env, labelled = FALSE) {
   columns <- vector("list", length(expressions))
   k <- 0L
   in_list <- is.list(data)
@@ -213,7 +233,11 @@ evaluate_variables <- function(expressions, data, env) {
         value <- .subset2(data, as.character(expression))
       }
       if (is.null(value)) {
-        value <- eval(expression, data, env)
+        value <- if (labelled) {
+          evaluate_labelled(expression, data, env)
+        } else {
+          eval(expression, data, env)
+        }
       }
       if (!is.null(value)) {
         columns[[k]] <- value
@@ -288,6 +312,13 @@ check_variable <- function(value, name, n, response) {
     if (inherits(value, "Surv")) {
       abort_variable_type(value, name)
     }
+    if (is.character(value) && any(Encoding(value) == "bytes")) {
+      ferrolmm_abort(
+        paste0("Variable `", name, "` has strings that are marked as bytes, of no encoding."),
+        "data", variable = name,
+        i = "Say what they are: Encoding(x) <- \"latin1\" or \"UTF-8\"."
+      )
+    }
   } else if (is.list(value) || !is.atomic(value) || is.null(value) || is.complex(value) ||
                is.raw(value)) {
     abort_variable_type(value, name)
@@ -345,7 +376,7 @@ describe_value <- function(value) {
 #' made; where that fails, from the place of the call.
 #' @noRd
 evaluate_argument <- function(argument, role, data, env, caller) {
-  first <- tryCatch(eval(argument$expr, data, env), error = identity)
+  first <- tryCatch(evaluate_labelled(argument$expr, data, env), error = identity)
   if (usable_value(first)) {
     return(first)
   }
@@ -715,7 +746,7 @@ check_finite <- function(frame, names) {
 #' @returns the frame, with the attribute `all_levels`: list of what the levels were where some went
 #' @noRd
 tidy_factors <- function(frame, all_used = NULL) {
-  all_levels <- list()
+  all_levels <- NULL
   for (k in seq_along(frame)) {
     x <- .subset2(frame, k)
     if (k > 1L && is.character(x) && is.null(dim(x))) {

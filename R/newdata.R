@@ -144,7 +144,9 @@ evaluate_new <- function(expression, object, newdata) {
   home <- list2env(
     attr(object$frame, "sources")$constants, parent = environment(full_formula(object))
   )
-  eval(expression, unclass(newdata)[needed_columns(expression, object)], home)
+  evaluate_labelled(
+    expression, unclass(newdata)[needed_columns(expression, object)], home
+  )
 }
 
 #' Variables of an expression: not the names in `pkg::fun` nor after `$`

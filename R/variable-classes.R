@@ -98,14 +98,11 @@ missing_codes <- function(x) {
   }
 }
 
-#' The same of the columns of a data frame or list that have any
+#' The same of some columns of a data frame or list, without those that have none
 #' @noRd
-declared_missing <- function(data) {
-  labelled <- if (is.list(data)) which(vapply(unclass(data), is_labelled, NA))
-  if (length(labelled)) {
-    codes <- lapply(unclass(data)[labelled], missing_codes)
-    codes[lengths(codes) > 0L]
-  }
+declared_missing <- function(data, columns) {
+  codes <- lapply(unclass(data)[columns], missing_codes)
+  codes[lengths(codes) > 0L]
 }
 
 #' @noRd
@@ -169,22 +166,72 @@ integer64_values <- function(x) {
 #'
 #' @param data a data frame or list, or anything else, which is returned as it is.
 #' @noRd
-readable_columns <- function(data) {
-  if (!is.list(data)) {
+readable_columns <- function(data, hidden = hidden_columns(data)) {
+  if (length(hidden) == 0L) {
     return(data)
   }
   class <- oldClass(data)
   columns <- unclass(data)
-  hides <- which(vapply(columns, function(x) is_integer64(x) || is_labelled(x), NA))
-  if (length(hides) == 0L) {
-    return(data)
-  }
-  for (k in hides) {
+  for (k in hidden) {
     x <- columns[[k]]
     columns[[k]] <- if (is_integer64(x)) integer64_values(x) else set_missing(x)
   }
   class(columns) <- class
   columns
+}
+
+#' Which columns they are
+#' @noRd
+hidden_columns <- function(data) {
+  hidden <- integer()
+  if (is.list(data)) {
+    for (k in seq_along(data)) {
+      x <- .subset2(data, k)
+      if (is.object(x) && !is.factor(x) && (is_integer64(x) || is_labelled(x))) {
+        hidden <- c(hidden, k)
+      }
+    }
+  }
+  hidden
+}
+
+#' Variables of the formula that are in no data frame, and whose class hides something
+#' @noRd
+outside_variables <- function(expressions, data, env) {
+  known <- if (is.list(data)) names(data)
+  names <- character()
+  for (expression in expressions) {
+    if (!(is.symbol(expression) && as.character(expression) %in% known)) {
+      names <- c(names, variables_of(expression))
+    }
+  }
+  names <- names[!names %in% known]
+  if (length(names)) {
+    found <- lapply(names, get0, envir = if (is.environment(data)) data else env)
+    names(found) <- names
+    found[hidden_columns(found)]
+  }
+}
+
+#' Evaluate a call, with the classes of labelled variables where its functions know them
+#'
+#' as_factor() needs the class; arithmetic fails with it where 'haven' is not loaded.
+#' @noRd
+evaluate_labelled <- function(expression, data, env) {
+  tryCatch(
+    eval(expression, data, env),
+    error = function(e) {
+      names <- variables_of(expression)
+      values <- lapply(stats::setNames(names, names), function(name) {
+        if (is.list(data) && name %in% names(data)) .subset2(data, name) else get0(name, env)
+      })
+      values <- values[vapply(values, is_labelled, NA)]
+      if (length(values) == 0L) {
+        stop(e)
+      }
+      eval(expression, c(lapply(values, plain_values), as.list(data)), env)
+    }
+  )
 }
 
 # New columns like those of the fit ----------------------------------------------------------------
@@ -277,6 +324,17 @@ abort_type <- function(value, fitted, name) {
 }
 
 # Variables of expressions -------------------------------------------------------------------------
+
+#' Is any of the variables of the formula a call?
+#' @noRd
+any_calls <- function(expressions) {
+  for (expression in expressions) {
+    if (is.call(expression)) {
+      return(TRUE)
+    }
+  }
+  FALSE
+}
 
 #' The variables of calls in the formula that have a value a row
 #' @noRd
@@ -414,8 +472,9 @@ cut_points <- function(x, breaks) {
 #' @returns list by name of list(variables, key, values), values NULL where equal variables had
 #'   different ones
 #' @noRd
-value_tables <- function(expressions, columns, names, inputs, env) {
+value_tables <- function(predvars, columns, names, inputs, env) {
   tables <- list()
+  expressions <- as.list(predvars)[-1L]
   for (k in which(names(columns) %in% names)) {
     if (is.call(expressions[[k]]) && !is_row_wise(expressions[[k]], columns[[k]], inputs, env)) {
       tables[[names(columns)[k]]] <- value_table(expressions[[k]], columns[[k]], inputs)

@@ -60,6 +60,34 @@ test_that("missing values that a class defines are missing, wherever a variable 
   expect_identical(unname(many$status), c("missing", "converged"))
 })
 
+test_that("it does not matter where a labelled variable is", {
+  gone <- c(5L, 50L, 77L)
+  y <- s$Reaction
+  x <- labelled(replace(as.double(s$Days), gone, 999), na_values = 999)
+  g <- as_integer64(as.integer(s$Subject))
+  reference <- lmm(Reaction ~ Days + (1 | Subject), s[-gone, ])
+  here <- lmm(y ~ x + (1 | g))
+  expect_equal(unname(fixef(here)), unname(fixef(reference)))
+  expect_equal(unname(predict(here, data.frame(x = c(1, 999), g = 3))),
+               c(unname(predict(reference, data.frame(Days = 1, Subject = "310"))), NA))
+  half <- lmm(y ~ I(x / 2) + (1 | factor(g)), list2env(list(y = y, x = x, g = g)))
+  expect_equal(unname(fixef(half)), unname(fixef(reference)) * 1:2)
+  d <- s
+  d$x <- x
+  expect_identical(nobs(lmm(Reaction ~ Days + (1 | Subject), d, subset = x < 5)), 89L)
+  expect_identical(nobs(lmm(Reaction ~ Days + (1 | Subject), d, weights = 1 + x)), 177L)
+  serial <- lmm(Reaction ~ Days, d, correlation = corAR1(form = ~ x | Subject))
+  expect_identical(nobs(serial), 177L)
+})
+
+test_that("strings without an encoding are refused", {
+  d <- s
+  d$g <- as.character(d$Subject)
+  d$g[d$g == "308"] <- "\xff\xfe"
+  Encoding(d$g) <- "bytes"
+  expect_error(lmm(Reaction ~ Days + (1 | g), d), "marked as bytes", class = "ferrolmm_error_data")
+})
+
 test_that("'haven' itself: tagged missing values, and functions that need the class", {
   skip_if_not_installed("haven")
   d <- s
