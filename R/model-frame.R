@@ -43,10 +43,10 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   for (k in seq_along(columns)) {
     check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
   }
-  predvars <- safe_predvars(expressions, columns, data, env)
   skip <- c(leaf_names(model$bars), grouping)
   calls <- any_calls(expressions)
   inputs <- if (calls) call_variables(expressions, data, env, n)
+  predvars <- safe_predvars(expressions, columns, inputs, env)
   tables <- if (calls) value_tables(predvars, columns, skip, inputs, env)
   text <- character()
   for (k in seq_along(columns)) {
@@ -286,11 +286,11 @@ abort_variable <- function(e, expression, data, env) {
 
 #' predvars: each call with what it takes to repeat it on new data (poly(), ns(), scale() ...)
 #' @noRd
-safe_predvars <- function(expressions, columns, data, env) {
+safe_predvars <- function(expressions, columns, inputs, env) {
   for (k in seq_along(expressions)) {
     if (is.call(expressions[[k]])) {
-      expressions[[k]] <- with_breaks(
-        stats::makepredictcall(columns[[k]], expressions[[k]]), data, env
+      expressions[[k]] <- with_constants(
+        stats::makepredictcall(columns[[k]], expressions[[k]]), inputs, env, NROW(columns[[k]])
       )
     }
   }

@@ -415,43 +415,48 @@ convert_input <- function(value, prototype, name) {
   value
 }
 
-#' cut() with the breaks that it had in the data of the fit
+#' An expression with what it takes from all rows of the data at its value in the fit
 #'
-#' As cut.default() computes them from the range of x, or as `breaks = quantile(x)` gave them.
+#' `x - mean(x)` keeps the mean, `findInterval(x, quantile(x))` the quantiles: parts that are
+#' vectors shorter than the data are no values of rows. So does cut() with its breaks, which
+#' cut.default() computes from the range of x where it is given a number of them.
 #' @noRd
-with_breaks <- function(expression, data, env) {
-  if (!is.call(expression)) {
+with_constants <- function(expression, inputs, env, n) {
+  if (!is.call(expression) || is_call_to(expression, c("function", "~", "quote", "::", "$", "@"))) {
     return(expression)
   }
-  if (is_call_to(expression, "cut") || identical(expression[[1L]], quote(base::cut))) {
-    matched <- match.call(function(x, breaks, ...) NULL, expression, expand.dots = TRUE)
-    if (!is.numeric(matched$breaks) && length(variables_of(matched$breaks)) == 0L) {
-      return(expression)
-    }
-    found <- tryCatch(
-      list(x = eval(matched$x, data, env), breaks = eval(matched$breaks, data, env)),
-      error = function(e) NULL
-    )
-    if (is.numeric(found$x) && is.numeric(found$breaks)) {
-      matched$breaks <- cut_points(found$x, found$breaks)
-      return(matched)
-    }
-    return(expression)
-  }
+  expression <- with_breaks(expression, inputs, env)
   for (k in seq_along(expression)[-1L]) {
     part <- expression[[k]]
-    if (!missing(part) && is.call(part)) {
-      expression[[k]] <- with_breaks(part, data, env)
+    if (missing(part) || !is.call(part) || !any(variables_of(part) %in% names(inputs))) {
+      next
     }
+    value <- tryCatch(suppressWarnings(eval(part, inputs, env)), error = function(e) NULL)
+    constant <- is.atomic(value) && is.null(dim(value)) && length(value) > 0L && length(value) < n
+    expression[[k]] <- if (constant) value else with_constants(part, inputs, env, n)
+  }
+  expression
+}
+
+#' @noRd
+with_breaks <- function(expression, inputs, env) {
+  if (!is_call_to(expression, "cut") && !identical(expression[[1L]], quote(base::cut))) {
+    return(expression)
+  }
+  matched <- match.call(function(x, breaks, ...) NULL, expression, expand.dots = TRUE)
+  found <- tryCatch(
+    list(x = eval(matched$x, inputs, env), breaks = eval(matched$breaks, inputs, env)),
+    error = function(e) NULL
+  )
+  if (is.numeric(found$x) && is.numeric(found$breaks) && length(found$breaks) == 1L) {
+    matched$breaks <- cut_points(found$x, found$breaks)
+    return(matched)
   }
   expression
 }
 
 #' @noRd
 cut_points <- function(x, breaks) {
-  if (length(breaks) != 1L) {
-    return(sort(as.double(breaks)))
-  }
   range <- range(x, na.rm = TRUE)
   width <- range[2L] - range[1L]
   margin <- if (width > 0) width else if (range[1L] != 0) abs(range[1L]) else 1

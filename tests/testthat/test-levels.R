@@ -246,10 +246,30 @@ test_that("grouping expressions are evaluated as in the fit", {
     expect_equal(unname(predict(fit, data.frame(g = "310"))), unname(fitted(fit)[21L]))
   })
   expect_identical(
-    with_breaks(quote(cut(Days, 3)), d, globalenv())$breaks,
+    with_constants(quote(cut(Days, 3)), d["Days"], globalenv(), 180L)$breaks,
     # what cut.default() does with breaks = 3
     c(0 - 9 / 1000, 3, 6, 9 + 9 / 1000)
   )
+})
+
+test_that("what an expression takes from all rows is kept", {
+  frozen <- function(expression) with_constants(expression, as.list(s), globalenv(), 180L)
+  expect_identical(frozen(quote(I(Days - mean(Days)))), quote(I(Days - 4.5)))
+  expect_identical(frozen(quote(log(Days + 1))), quote(log(Days + 1)))
+  same <- quote(do.call(cbind, list(Days, t(rbind(Days, 1)), lapply(Days, function(x) mean(x)))))
+  expect_identical(frozen(same), same)
+  expect_identical(frozen(quote(Days[Days > 3])), quote(Days[Days > 3]))
+  for (formula in c(
+    Reaction ~ I(Days - mean(Days)) + (1 | Subject),
+    Reaction ~ I(Days / max(abs(Days))) + (I((Days - mean(Days)) / sd(Days)) | Subject),
+    Reaction ~ ifelse(Days > stats::median(Days), "late", "early") + (1 | Subject),
+    Reaction ~ 1 + (1 | match(Subject, unique(Subject)))
+  )) {
+    fit <- suppressMessages(lmm(formula, s))
+    expect_equal(predict(fit, s[11:12, ]), fitted(fit)[11:12], tolerance = 1e-8)
+    expect_equal(unname(predict(fit, data.frame(Days = 9, Subject = "308"))),
+                 unname(fitted(fit)[10L]), tolerance = 1e-8)
+  }
 })
 
 test_that("within_between() finds means by value", {
