@@ -30,6 +30,7 @@ add1.lmm <- function(object, scope,
   check_dots(...)
   check_penalty(k)
   check_no_scale(scale)
+  check_trace(trace)
   test <- match_deletion_test(test, missing(test), missing(k))
   if (missing(scope)) {
     ferrolmm_abort(
@@ -106,7 +107,7 @@ are_bars <- function(labels) {
 #' @noRd
 terms_to_add <- function(scope, object) {
   labels <- labels.lmm(object)
-  if (is.character(scope) && !anyNA(scope)) {
+  if (is.character(scope) && !anyNA(scope) && all(nzchar(scope))) {
     bars <- are_bars(scope)
     if (all(bars)) {
       return(character())

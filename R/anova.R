@@ -155,6 +155,11 @@ match_type <- function(type) {
   if (missing(type) || identical(type, known)) {
     return("III")
   }
+  if (!is.character(type) && !is.numeric(type)) {
+    ferrolmm_abort(
+      paste0("`type` must be \"I\", \"II\" or \"III\"", describe_given(type), "."), "argument"
+    )
+  }
   given <- toupper(as.character(type))
   found <- match(given, c(known, "3", "2", "1"))
   if (length(given) != 1L || is.na(found)) {

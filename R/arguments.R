@@ -118,6 +118,53 @@ check_level <- function(level, name = "level") {
   level
 }
 
+#' Several levels
+#' @noRd
+check_levels <- function(levels) {
+  if (!is.numeric(levels) || length(levels) == 0L) {
+    ferrolmm_abort(
+      paste0("`levels` must be numbers between 0 and 1", describe_given(levels), "."), "argument"
+    )
+  }
+  for (level in levels) {
+    check_level(level, "levels")
+  }
+}
+
+#' Numbers of things that a user gives: a vector of positions as R takes it, or a logical one
+#' @noRd
+match_numbers <- function(given, n, argument, what) {
+  valid <- is.atomic(given) && !anyNA(given) && (
+    is.logical(given) && length(given) == n ||
+      is.numeric(given) && all(abs(given) %in% seq_len(n)) && (all(given > 0) || all(given < 0))
+  )
+  if (!valid) {
+    ferrolmm_abort(
+      paste0("`", argument, "` must be names or numbers of ", what, "s, from 1 to ", n,
+             describe_given(given), "."), "argument"
+    )
+  }
+  seq_len(n)[given]
+}
+
+#' @noRd
+check_trace <- function(trace) {
+  if (!is.numeric(trace) && !is.logical(trace) || length(trace) != 1L || is.na(trace)) {
+    ferrolmm_abort(
+      paste0("`trace` must be TRUE, FALSE or a number", describe_given(trace), "."), "argument"
+    )
+  }
+}
+
+#' A function that treats missing values, as predict() and simulate() take it
+#' @noRd
+check_na_function <- function(action) {
+  if (is.null(action)) {
+    ferrolmm_abort("`na.action` must be a function such as na.pass or na.omit.", "argument")
+  }
+  find_na_action(action)
+}
+
 #' A number of digits to print
 #' @noRd
 check_digits <- function(digits) {

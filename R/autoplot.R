@@ -238,10 +238,11 @@ autoplot.profile.lmm <- function(object, parm = NULL, levels = c(0.5, 0.8, 0.95,
   check_dots(...)
   check_ggplot2()
   check_flag(absolute, "absolute")
-  for (level in levels) {
-    check_level(level)
-  }
+  check_levels(levels)
   panels <- profile_panels(object, parm)
+  if (length(panels) == 0L) {
+    ferrolmm_abort("`parm` leaves no parameter to draw.", "argument")
+  }
   paths <- lapply(panels, function(panel) dense_path(panel$path))
   lines <- bind_panels(Map(function(path, panel) {
     data.frame(x = path$value, y = if (absolute) abs(path$zeta) else path$zeta)
@@ -293,6 +294,7 @@ height_on_lines <- function(points, lines) {
 autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
   check_dots(...)
   check_ggplot2()
+  id.n <- check_count(id.n, "id.n", 0L)
   panels <- influence_panels(object, which)
   d <- bind_panels(lapply(panels, function(values) {
     named <- largest_deletions(values, id.n)

@@ -186,6 +186,14 @@ deltaMethod.lmm <- function(object, g., vcov. = NULL, parameterNames = names(fix
 #' @rawNamespace S3method(car::matchCoefs, lmm)
 matchCoefs.lmm <- function(model, pattern, coef. = fixef.lmm, ...) {
   check_dots(...)
+  if (!is.function(coef.)) {
+    ferrolmm_abort("`coef.` must be a function of a fit.", "argument")
+  }
+  if (!is.character(pattern) || length(pattern) != 1L || is.na(pattern)) {
+    ferrolmm_abort(
+      paste0("`pattern` must be a regular expression", describe_given(pattern), "."), "argument"
+    )
+  }
   grep(pattern, names(coef.(model)), value = TRUE)
 }
 

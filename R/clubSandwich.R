@@ -37,6 +37,16 @@ vcovCR.lmm <- function(obj, cluster = NULL, type, target = NULL, inverse_var = i
     ferrolmm_abort("`type` is missing, as in vcovCR(fit, type = \"CR2\").", "argument")
   }
   type <- match_choice(type, "type", c("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"))
+  check_flag(inverse_var, "inverse_var")
+  if (!is.matrix(form)) {
+    form <- match_choice(form, "form", c("sandwich", "meat", "estfun"))
+  }
+  if (!is.null(target) && !is.numeric(target) && !is.list(target)) {
+    ferrolmm_abort(
+      paste0("`target` must be variances or a list of covariance matrices",
+             describe_given(target), "."), "argument"
+    )
+  }
   cluster <- independent_clusters(obj, cluster)
   default <- utils::getS3method("vcovCR", "default", envir = asNamespace("clubSandwich"))
   default(obj, cluster, type, target, inverse_var, form)

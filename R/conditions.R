@@ -115,7 +115,7 @@ count_of <- function(n, what) {
 #' @noRd
 did_you_mean <- function(name, known) {
   known <- known[nzchar(known)]
-  if (length(known) == 0L || length(known) > 1e4) {
+  if (length(known) == 0L || is.na(name) || length(known) > 1e4) {
     return(NULL)
   }
   distance <- drop(utils::adist(name, known, ignore.case = TRUE))

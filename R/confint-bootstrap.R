@@ -22,13 +22,7 @@ confint.bootstrap.lmm <- function(object, parm = NULL, level = 0.95,
     own <- names(object$t0)
     match_names(parm, if (is.null(own)) names else own, "parm", "statistic")
   } else {
-    seq_along(names)[parm]
-  }
-  if (anyNA(chosen)) {
-    ferrolmm_abort(
-      "`parm` names a statistic that is not there.", "argument",
-      i = paste0("Statistics are ", quote_names(names, 10L), ".")
-    )
+    match_numbers(parm, length(names), "parm", "statistic")
   }
   limits <- vapply(chosen, function(i) {
     bootstrap_limits(object$t[, i], object$t0[[i]], level, interval)

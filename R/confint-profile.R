@@ -36,7 +36,6 @@ confint.profile.lmm <- function(object, parm = NULL, level = 0.95, ...) {
 #' @noRd
 match_profiled <- function(parm, object, names) {
   known <- attr(object, "parameters")
-  all <- seq_along(known$old)
   moved <- match(names, names(object)) - 1L
   groups <- list(
     theta_ = moved[moved <= attr(object, "n_variance")],
@@ -50,7 +49,7 @@ match_profiled <- function(parm, object, names) {
       )
     )
   } else {
-    all[parm]
+    match_numbers(parm, length(known$old), "parm", "parameter")
   }
   found <- match(wanted, moved)
   if (anyNA(found)) {

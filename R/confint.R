@@ -132,16 +132,7 @@ which_parameters <- function(parm, names, object) {
     })
     return(unlist(at))
   }
-  numbers <- seq_along(names)
-  valid <- is.logical(parm) && !anyNA(parm) && length(parm) == length(names) ||
-    is.numeric(parm) && all(abs(parm) %in% numbers) && (all(parm > 0) || all(parm < 0))
-  if (!valid) {
-    ferrolmm_abort(
-      paste0("`parm` must be names or numbers of parameters, from 1 to ", length(names), "."),
-      "argument", i = paste0("The parameters are ", quote_names(names, 10L), ".")
-    )
-  }
-  numbers[parm]
+  match_numbers(parm, length(names), "parm", "parameter")
 }
 
 #' @noRd

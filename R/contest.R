@@ -47,8 +47,10 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
                           "asymptotic", "none"
                         ), ...) {
   check_dots(...)
-  inference <- ddf_for(model, match_ddf(ddf))
+  check_flag(joint, "joint")
+  check_flag(confint, "confint")
   check_level(level)
+  inference <- ddf_for(model, match_ddf(ddf))
   sets <- if (is.list(L) && !is.data.frame(L)) L else list(L)
   tables <- lapply(sets, function(L) {
     hypotheses <- contrast_matrix(L, rhs, inference$object)
@@ -117,18 +119,29 @@ t_quantile <- function(level, df) {
 #' @noRd
 contrast_matrix <- function(L, rhs, object) {
   if (is.character(L)) {
+    if (anyNA(L) || !all(nzchar(trimws(L)))) {
+      ferrolmm_abort("`L` has an equation that is empty or missing.", "argument")
+    }
     equations <- read_equations(L, names(object$coefficients), coefficient_details(object))
-    L <- equations$L
-    rhs <- equations$rhs
   } else {
     L <- full_contrasts(L, object)
+    equations <- NULL
   }
-  if (!is.numeric(rhs) || anyNA(rhs) || !length(rhs) %in% c(1L, nrow(L))) {
+  if (!is.numeric(rhs) || anyNA(rhs) || !length(rhs) %in% c(1L, NROW(L))) {
     ferrolmm_abort(
-      paste0("`rhs` must be one number, or one for each of the ", count_of(nrow(L), "row"),
+      paste0("`rhs` must be one number, or one for each of the ", count_of(NROW(L), "row"),
              " of `L`."),
       "argument"
     )
+  }
+  if (!is.null(equations)) {
+    if (any(rhs != 0) && any(grepl("=", L, fixed = TRUE))) {
+      ferrolmm_abort(
+        "The equations of `L` have right sides: `rhs` cannot be given beside them.", "argument"
+      )
+    }
+    rhs <- equations$rhs + rhs
+    L <- equations$L
   }
   list(L = drop_aliased(L, object), rhs = rep_len(rhs, nrow(L)))
 }

@@ -32,6 +32,7 @@ drop1.lmm <- function(object, scope,
   check_dots(...)
   check_penalty(k)
   check_no_scale(scale)
+  check_trace(trace)
   test <- match_deletion_test(test, missing(test), missing(k))
   scope <- if (missing(scope)) {
     stats::drop.scope(object$terms)
@@ -78,7 +79,7 @@ match_deletion_test <- function(test, no_test, no_k) {
 #' step() hands on its `scale`, which is for models of known residual variance
 #' @noRd
 check_no_scale <- function(scale) {
-  if (!identical(as.numeric(scale), 0)) {
+  if (!is.numeric(scale) || !identical(as.numeric(scale), 0)) {
     ferrolmm_abort(
       "`scale` has no meaning for a mixed model.", "argument",
       i = "A known residual standard deviation is lmm_control(sigma = )."
@@ -92,8 +93,13 @@ check_scope <- function(scope, labels) {
     known <- stats::as.formula(paste("~", paste(c("1", labels), collapse = " + ")))
     scope <- attr(stats::terms(stats::update.formula(known, scope)), "term.labels")
   }
+  if (!is.character(scope)) {
+    ferrolmm_abort(
+      paste0("`scope` must be a formula or names of terms", describe_given(scope), "."), "argument"
+    )
+  }
   unknown <- setdiff(scope, labels)
-  if (!is.character(scope) || length(unknown) > 0L) {
+  if (length(unknown) > 0L) {
     ferrolmm_abort(
       paste0("`scope` names ", quote_names(unknown), ", which is no term of the fixed part."),
       "argument", i = did_you_mean(unknown[[1L]], labels)

@@ -57,6 +57,9 @@ equations <- function(object, style = c("levels", "mixed", "matrix"),
   format <- match_choice(format, "format", c("text", "latex"))
   check_flag(values, "values")
   check_digits(digits)
+  if (!missing(group) && style != "matrix") {
+    ferrolmm_abort("`group` is for style = \"matrix\".", "argument")
+  }
   pen <- equation_pen(format, values, digits)
   model <- describe_model(object)
   lines <- switch(style,

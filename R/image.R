@@ -200,6 +200,11 @@ image_positions <- function(positions, n, argument, what) {
 #' Levels given as positions or names, as positions.
 #' @noRd
 image_levels <- function(levels, grouping, group) {
+  if (!is.atomic(levels)) {
+    ferrolmm_abort(
+      paste0("`levels` must be names or numbers of levels", describe_given(levels), "."), "argument"
+    )
+  }
   levels <- plain_values(levels)
   if (is.numeric(levels)) {
     return(image_positions(levels, nlevels(grouping), "levels", paste0("levels of `", group, "`")))

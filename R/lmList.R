@@ -111,7 +111,7 @@ fixed_response <- function(inputs) {
 #' @noRd
 choose_group <- function(object, group, argument) {
   known <- names(object$flist)
-  at <- if (length(group) != 1L) {
+  at <- if (length(group) != 1L || !is.atomic(group)) {
     NA
   } else if (is.character(group)) {
     match(group, known)

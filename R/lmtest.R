@@ -102,14 +102,7 @@ match_coefficients <- function(parm, object) {
     details <- coefficient_details(object)[kept_columns(object)]
     return(match_names(parm, names, "parm", "coefficient", details))
   }
-  found <- if (is.numeric(parm) || is.logical(parm)) seq_along(names)[parm] else NA
-  if (anyNA(found)) {
-    ferrolmm_abort(
-      "`parm` must be names or numbers of coefficients.", "argument",
-      i = paste0("There are ", quote_names(names, 10L), ".")
-    )
-  }
-  found
+  match_numbers(parm, length(names), "parm", "coefficient")
 }
 
 #' Refuse `ddf` beside another covariance matrix or other degrees of freedom

@@ -649,7 +649,7 @@ find_na_action <- function(na_action) {
   if (is.null(na_action)) {
     return(stats::na.pass)
   }
-  if (is.character(na_action) && length(na_action) == 1L) {
+  if (is.character(na_action) && length(na_action) == 1L && nzchar(na_action)) {
     na_action <- get0(na_action, mode = "function", envir = globalenv())
   }
   if (!is.function(na_action)) {

@@ -151,7 +151,7 @@ print.pb_test <- function(x, digits = 4L, ...) {
 PBmodcomp.lmm <- function(largeModel, smallModel, nsim = 1000, ref = NULL, seed = NULL, cl = NULL,
                           details = 0, ...) {
   check_dots(...)
-  if (!is.null(ref) || !is.null(cl) || !identical(as.numeric(details), 0)) {
+  if (!is.null(ref) || !is.null(cl) || !is.numeric(details) || !isTRUE(all(details == 0))) {
     ferrolmm_abort(
       "`ref`, `cl` and `details` of PBmodcomp() have no meaning for models of lmm().", "argument",
       i = "pb_test() simulates and fits in parallel as it is."

@@ -39,7 +39,13 @@ influence_panels <- function(x, which) {
   if (is.null(which)) {
     at <- seq_len(min(ncol(values), 6L))
   } else {
-    at <- match_names(as.character(which), colnames(values), "which", "panel")
+    if (!is.character(which) || length(which) == 0L) {
+      ferrolmm_abort(
+        paste0("`which` must name panels", describe_given(which), "."), "argument",
+        i = paste0("Panels are ", quote_names(colnames(values)), ".")
+      )
+    }
+    at <- match_names(which, colnames(values), "which", "panel")
   }
   panels <- lapply(at, function(j) values[, j])
   names(panels) <- ifelse(

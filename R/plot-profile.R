@@ -26,12 +26,19 @@ plot.profile.lmm <- function(x, parm = NULL, levels = c(0.5, 0.8, 0.95, 0.99), a
                                expression(zeta), ...) {
   check_dots(..., allowed = graphical_arguments())
   check_flag(absolute, "absolute")
-  for (level in levels) {
-    check_level(level)
-  }
+  check_levels(levels)
   panels <- profile_panels(x, parm)
+  if (length(panels) == 0L) {
+    ferrolmm_abort("`parm` leaves no parameter to draw.", "argument")
+  }
   labels <- rep_len(if (is.null(xlab)) names(panels) else xlab, length(panels))
   if (!is.null(mfrow)) {
+    if (!is.numeric(mfrow) || length(mfrow) != 2L || !isTRUE(all(mfrow >= 1))) {
+      ferrolmm_abort(
+        paste0("`mfrow` must be the numbers of rows and columns", describe_given(mfrow), "."),
+        "argument"
+      )
+    }
     old <- graphics::par(mfrow = mfrow, mar = c(4, 4, 1, 1), mgp = c(2.3, 0.7, 0))
     on.exit(graphics::par(old))
   }

@@ -86,16 +86,26 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(se.fit, "se.fit")
   check_level(level)
   check_flag(residual.cor, "residual.cor")
+  check_flag(random.only, "random.only")
+  check_flag(allow.new.levels, "allow.new.levels")
+  match_choice(type, "type", c("response", "link"))
+  ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
+  na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- select_random(object, re.form)
   if (residual.cor) {
     check_residual_prediction(object, newdata, parts, random.only, interval)
   }
   observation <- residual.cor || interval == "prediction"
+  if (!is.null(weights) && !observation) {
+    ferrolmm_abort(
+      "`weights` are those of new observations: they are for interval = \"prediction\".", "argument"
+    )
+  }
   rows <- if (is.null(newdata)) {
-    training_rows(object, parts, if (missing(na.action)) NULL else match.fun(na.action))
+    training_rows(object, parts, na_action)
   } else {
     new_rows(
-      object, newdata, parts, random.only, allow.new.levels, match.fun(na.action),
+      object, newdata, parts, random.only, allow.new.levels, na_action,
       if (observation) {
         residual_columns(object$residual, if (residual.cor) "all" else "scales")
       }
@@ -116,8 +126,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
     return(stats::napredict(rows$omitted, values))
   }
   predict_uncertain(
-    object, values, target, se.fit, interval, level,
-    match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
+    object, values, target, se.fit, interval, level, ddf
   )
 }
 

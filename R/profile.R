@@ -134,15 +134,7 @@ match_parameters <- function(which, object) {
     )
     return(intersect(identified, unlist(chosen)))
   }
-  numbers <- seq_along(old)
-  valid <- is.numeric(which) && !anyNA(which) && all(abs(which) %in% numbers) &&
-    (all(which > 0) || all(which < 0))
-  if (!valid) {
-    ferrolmm_abort(
-      paste0("The parameters must be names or numbers from 1 to ", length(old), "."), "argument"
-    )
-  }
-  intersect(identified, numbers[which])
+  intersect(identified, match_numbers(which, length(old), "which", "parameter"))
 }
 
 #' Numbers of parameters by either of their names

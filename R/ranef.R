@@ -62,7 +62,7 @@ nlme::ranef
 #' @noRd
 check_grouping_names <- function(whichel, object) {
   known <- names(object$flist)
-  unknown <- setdiff(whichel, known)
+  unknown <- if (is.character(whichel)) setdiff(whichel, known)
   if (!is.character(whichel) || length(unknown) > 0L) {
     ferrolmm_abort(
       "`whichel` must name grouping factors of the model.", "argument",

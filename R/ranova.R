@@ -89,6 +89,12 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   check_dots(...)
   check_flag(reduce.terms, "reduce.terms")
   distribution <- match_choice(distribution, "distribution", c("finite", "limit"))
+  if (distribution == "limit" && (!missing(nsim) || !missing(seed))) {
+    ferrolmm_abort(
+      "`nsim` and `seed` are for distribution = \"finite\".", "argument",
+      i = "The limiting distribution needs no simulation."
+    )
+  }
   if (!is.null(nsim)) {
     nsim <- check_count(nsim, "nsim", 1L)
   }

@@ -37,6 +37,11 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
     ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "none"))
     return(refit_many(object, newresp, control, ddf))
   }
+  if (!missing(ddf)) {
+    ferrolmm_abort(
+      "`ddf` is for a matrix of responses: a single fit has its tests from summary().", "argument"
+    )
+  }
   # plain lists: for an element of an object R looks for a method each time
   model <- unclass(object)
   if (!is.null(newresp)) {

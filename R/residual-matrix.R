@@ -272,6 +272,12 @@ getVarCov.lmm <- function(obj, individuals = 1L,
   }
   type <- match_choice(type, "type", c("random.effects", "conditional", "marginal"))
   if (type == "random.effects") {
+    if (!missing(individuals) || !missing(individual)) {
+      ferrolmm_abort(
+        "`individuals` are for the covariance matrix of observations.", "argument",
+        i = "Use type = \"conditional\" or \"marginal\"."
+      )
+    }
     matrices <- lapply(VarCorr.lmm(obj), function(v) {
       matrix(as.numeric(v), nrow(v), dimnames = dimnames(v))
     })

@@ -36,6 +36,8 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
                          weights = NULL, ...) {
   check_dots(...)
   check_simulate(nsim, use.u, missing(re.form))
+  check_flag(allow.new.levels, "allow.new.levels")
+  na_action <- check_na_function(na.action)
   state <- random_state(seed)
   if (!is.null(state$before)) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
@@ -44,7 +46,7 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   rows <- if (is.null(newdata)) {
     training_rows(object, kept, NULL)
   } else {
-    simulation_rows(object, newdata, kept, allow.new.levels, match.fun(na.action))
+    simulation_rows(object, newdata, kept, allow.new.levels, na_action)
   }
   means <- predicted_values(object, rows, kept, random_only = FALSE)
   drawn <- drawn_terms(object, rows, kept)

@@ -25,6 +25,7 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   check_flag(evaluate, "evaluate")
   call <- object$call
   if (!missing(formula.)) {
+    check_formula_change(formula.)
     call$formula <- update_formula(full_formula(object), formula., object$frame)
   }
   for (name in names(changes)) {
@@ -38,6 +39,16 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
     call[[1L]] <- lmm
   }
   eval(call, update_environment(object, call, changes, parent.frame()))
+}
+
+#' @noRd
+check_formula_change <- function(formula) {
+  if (!inherits(formula, "formula") && !is.character(formula) && !is_call_to(formula, "~")) {
+    ferrolmm_abort(
+      paste0("`formula.` must be a formula", describe_given(formula), "."), "formula",
+      i = "As in update(fit, . ~ . + x)."
+    )
+  }
 }
 
 #' The changes by the full names of the arguments of lmm()

@@ -139,6 +139,59 @@ test_that("no function ignores an argument that it has not", {
   expect_gt(checked, 100)
 })
 
+test_that("no argument of a wrong kind ends in an error of base R", {
+  skip_on_cran()
+  objects <- objects_by_class()
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  wrong <- list(
+    NULL, NA, "zz", -1, 95, c(0.9, 0.95), list(1), function(x) x, numeric(), Inf, NaN,
+    NA_character_, "", data.frame()
+  )
+  # texts and colours belong to 'graphics', and the arguments of these to other packages
+  not_ours <- c("main", "xlab", "ylab", "col", "optional")
+  elsewhere <- c("emm_basis.lmm", "lmm", "VarCorr", "vcovCR.lmm")
+  # what keeps a call short
+  quick <- function(name, argument) {
+    more <- switch(name, bootstrap.lmm = , confint.lmm = list(nsim = 2), list())
+    more[setdiff(names(more), argument)]
+  }
+  for (entry in all_functions()) {
+    if (entry$name %in% c(passed_on, elsewhere)) next
+    if (!is.na(entry$package) && !requireNamespace(entry$package, quietly = TRUE)) next
+    fixed <- c(
+      if (!is.na(entry$class)) list(objects[[entry$class]]), needed(entry$name, objects)
+    )
+    given <- if (is.null(names(fixed))) length(fixed) else sum(!nzchar(names(fixed)))
+    formals <- setdiff(names(formals(entry$f)), "...")
+    for (argument in setdiff(formals[seq_along(formals) > given], not_ours)) {
+      for (value in wrong) {
+        more <- c(stats::setNames(list(value), argument), quick(entry$name, argument))
+        if (entry$name == "confint.lmm" && argument %in% c("nsim", "seed", "boot.type", "FUN")) {
+          more$method <- "boot"
+        } else if (entry$name == "confint.lmm") {
+          more$nsim <- NULL
+        }
+        fixed[[argument]] <- NULL
+        arguments <- c(fixed, more)
+        error <- tryCatch(
+          {
+            utils::capture.output(suppressMessages(suppressWarnings(do.call(entry$f, arguments))))
+            NULL
+          },
+          error = identity
+        )
+        expect_true(
+          is.null(error) || inherits(error, "ferrolmm_error") &&
+            !inherits(error, "ferrolmm_error_bug"),
+          label = paste0(entry$name, "(", argument, " = ", code_label(value), "): ",
+                         if (!is.null(error)) conditionMessage(error))
+        )
+      }
+    }
+  }
+})
+
 test_that("the message names the argument and the nearest one", {
   fit <- our_twin("slope")
   expect_snapshot(error = TRUE, {
