@@ -59,7 +59,7 @@ lmList.lmm <- function(object, level = 1L, ...) {
   X <- inputs$X[, !is.na(object$coefficients), drop = FALSE]
   colnames(X) <- distinct_names(colnames(X))
   fit_each_group(
-    X, fixed_response(inputs), precision_weights(object), object$flist[[group]],
+    X, fixed_response(inputs), precision_weights(object), droplevels(object$flist[[group]]),
     names(object$flist)[[group]]
   )
 }
@@ -156,17 +156,20 @@ fit_each_group <- function(X, y, weights, grouping, name, whole = TRUE) {
   )
 }
 
+#' Least squares in one group; NA for a group without rows
 #' @noRd
 fit_one_group <- function(X, y, weights) {
   p <- ncol(X)
+  if (length(y) == 0L) {
+    none <- rep.int(NA_real_, p)
+    return(list(
+      rank = 0L, coefficients = none, std.error = none, unscaled = none, sigma = NA_real_
+    ))
+  }
   if (p == 0L) {
     return(list(
       rank = 0L, coefficients = numeric(), std.error = numeric(), unscaled = numeric(),
-      sigma = if (length(y) > 0L) {
-        sqrt(mean(if (is.null(weights)) y^2 else weights * y^2))
-      } else {
-        NA_real_
-      }
+      sigma = sqrt(mean(if (is.null(weights)) y^2 else weights * y^2))
     ))
   }
   if (!is.null(weights)) {
@@ -212,7 +215,7 @@ summary.lmList.lmm <- function(object, pool = TRUE, ...) {
   check_dots(...)
   check_flag(pool, "pool")
   df <- if (pool) object$pooled$df else object$df
-  rse <- if (pool) sqrt(object$pooled$squares / df) else object$sigma
+  rse <- if (!pool) object$sigma else if (df > 0L) sqrt(object$pooled$squares / df) else NA_real_
   estimate <- object$coefficients
   error <- ifelse(is.na(estimate), NA, object$unscaled * rse)
   statistic <- estimate / error

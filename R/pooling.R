@@ -53,7 +53,8 @@ pooling <- function(object, group = 1L, ...) {
   X <- inputs$X[, kept, drop = FALSE]
   colnames(X) <- distinct_names(colnames(X))
   y <- fixed_response(inputs)
-  grouping <- object$flist[[factor]]
+  # levels of a known precision matrix may have no rows
+  grouping <- droplevels(object$flist[[factor]])
   weights <- precision_weights(object)
   complete <- fit_one_group(X, y, weights)
   means <- group_means(cbind(y, X), weights, grouping)

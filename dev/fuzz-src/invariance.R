@@ -14,8 +14,10 @@ uses_fitted <- function(p) any(vapply(p$residual$scales, function(s) isTRUE(s$fi
 # change of the criterion that it must have
 invariances <- list(
   rows = function(p, fit) {
+    # what theta and sigma are relative to is the stratum of the first row
+    stratified <- any(vapply(p$residual$scales, function(s) s$type == "ident", NA))
     if (identical(p$residual$correlation$kind, "order") || !is.null(p$arguments$subset) ||
-          uses_fitted(p)) {
+          uses_fitted(p) || stratified && p$kind == "constrained") {
       return(NULL)
     }
     p$data <- p$data[sample.int(nrow(p$data)), , drop = FALSE]

@@ -46,6 +46,9 @@ shrink <- function(p, result, budget = 8) {
     if (!smaller || proc.time()[[3L]] > end) break
   }
   p <- drop_rows(p, fits)
+  candidate <- p
+  candidate$data <- droplevels(p$data)
+  if (fits(candidate)) p <- candidate
   # of a known matrix the levels that are left
   for (name in names(p$objects)) {
     candidate <- p

@@ -84,3 +84,11 @@ test_that("summary() counts the coefficients that are estimated", {
   apart <- summary(each, pool = FALSE)
   expect_equal(apart$coefficients["8", , "day"], coef(summary(fits[["8"]]))["day", ])
 })
+
+test_that("without residual degrees of freedom there are estimates alone", {
+  d <- data.frame(g = c(1, 2, 2), f = factor(c("a", "a", "b")), y = c(55, -38, -55))
+  fit <- suppressMessages(lmm(y ~ f + (1 | g), d, control = lmm_control(sigma = 1)))
+  expect_no_warning(found <- summary(lmList(fit))$coefficients)
+  expect_true(all(is.na(found[, "Std. Error", ])))
+  expect_false(any(is.nan(found)))
+})

@@ -68,3 +68,23 @@ test_that("pictures are drawn and leave par() alone", {
   expect_error(plot(both, "lines", terms = "SexFemale"), class = "ferrolmm_error_argument")
   expect_error(plot(both, "circles"), class = "ferrolmm_error_argument")
 })
+
+test_that("levels of a known precision matrix that have no rows are no groups", {
+  set.seed(6)
+  id <- letters[1:8]
+  Q <- diag(1.5, 8L) - 0.4 * (abs(outer(1:8, 1:8, `-`)) == 1)
+  dimnames(Q) <- list(id, id)
+  seen <- c("a", "c", "d", "f", "h")
+  d <- data.frame(id = rep(seen, each = 4L), x = rnorm(20))
+  d$y <- 1 + d$x + rnorm(5)[match(d$id, seen)] + rnorm(20, sd = 0.3)
+  known <- lmm(y ~ x + us(1 | id, prec = Q), d)
+  plain <- lmm(y ~ x + (1 | id), d)
+  ours <- pooling(known)
+  theirs <- pooling(plain)
+  columns <- c("complete", "aggregate", "unit", "unit_sd")
+  expect_equal(ours$coefficients[columns], theirs$coefficients[columns])
+  expect_identical(rownames(coef(lmList(known))), seen)
+  expect_equal(coef(lmList(known)), coef(lmList(plain)))
+  expect_identical(as.data.frame(ours, what = "groups")$n, c(4L, 0L, 4L, 4L, 0L, 4L, 0L, 4L))
+  expect_no_error(plot(ours, "lines"))
+})
