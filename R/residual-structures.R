@@ -738,7 +738,11 @@ residual_positions <- function(correlation, frame, codes) {
       place[which(abs(place) > 1e9)] <- NA
       as.integer(place)
     },
-    number = as.integer(round(as.double(frame[[correlation$covariates]]))),
+    number = {
+      x <- as.double(frame[[correlation$covariates]])
+      x[which(abs(x - round(x)) > 1e-8 | abs(x) > 1e9)] <- NA
+      as.integer(round(x))
+    },
     coordinates = {
       values <- lapply(correlation$covariates, function(name) as.double(frame[[name]]))
       if (correlation$type == "car1") values[[1L]] else values

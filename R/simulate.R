@@ -203,6 +203,8 @@ check_new_positions <- function(object, rows, design) {
       "newdata",
       i = if (!is.null(correlation$visits)) {
         paste0("Visits are ", quote_names(correlation$visits, 10L), ".")
+      } else if (correlation$kind == "number") {
+        paste0("Times, in `", correlation$covariates, "`, are whole numbers.")
       }
     )
   }

@@ -145,6 +145,12 @@ test_that("new rows and simulations have the place of their visit", {
     expect_error(predict(by_level, new, residual.cor = TRUE), "place",
                  class = "ferrolmm_error_newdata")
   }
+  for (bad in list(2.5, NA_real_, 1e10)) {
+    expect_error(predict(by_number, transform(gap[1:2, ], t = bad), residual.cor = TRUE), "whole",
+                 class = "ferrolmm_error_newdata")
+    expect_error(simulate(by_number, newdata = transform(gap[1:2, ], t = bad)), "whole",
+                 class = "ferrolmm_error_newdata")
+  }
   # deletion of groups does not renumber the visits of the others
   last <- gap[gap$id == "1" | gap$visit != "2", ]
   fit <- lmm(y ~ 1, last, residual = ~ ar1(visit | id))
