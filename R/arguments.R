@@ -56,6 +56,10 @@ abort_unknown_arguments <- function(given, written, known, hints = NULL, call = 
 #' The generic of a method of this package, as its users know it
 #' @noRd
 generic_name <- function(head) {
+  if (identical(head, quote(emb)) || identical(head, quote(emm_basis.lmm))) {
+    # what 'emmeans' calls for all of its functions
+    return("emmeans")
+  }
   classes <- "VarCorr|ranef|coef|influence|profile|bootstrap|lmList|summary.lmList|summary|ranova"
   sub(paste0("[.]((", classes, ")[.])?lmm$|[.]lmm_[a-z]+$"), "", code_label(head))
 }

@@ -81,10 +81,22 @@ response_vector <- function(y, name) {
   if (is.factor(y) || !(is.numeric(y) || is.logical(y) || inherits(y, "difftime"))) {
     ferrolmm_abort(
       paste0("The response `", name, "` must be numeric, it is ", describe_value(y), "."),
-      "response"
+      "response", i = response_remedy(y)
     )
   }
   as.double(y)
+}
+
+#' What to do with a response that is no number
+#' @noRd
+response_remedy <- function(y) {
+  values <- if (is.factor(y)) levels(y) else if (is.character(y)) unique(y)
+  numbers <- length(values) > 0L && !anyNA(suppressWarnings(as.numeric(values[!is.na(values)])))
+  if (numbers) {
+    "Its values are numbers: as.numeric(as.character()) makes them so."
+  } else if (length(values) == 2L) {
+    "A response of two values is one for a logistic model, as by lme4::glmer()."
+  }
 }
 
 #' Sum of the offset() terms and of the `offset` argument, or NULL

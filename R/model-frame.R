@@ -275,7 +275,10 @@ abort_variable <- function(e, expression, data, env) {
              if (is.null(data)) "." else " in `data` or where the formula was made."),
       "data", variable = missing,
       x = if (!is.symbol(expression)) paste0("It is used in `", code_label(expression), "`."),
-      i = did_you_mean(missing[1L], c(known, if (is.null(data)) ls(env)))
+      i = c(
+        did_you_mean(missing[1L], c(known, if (is.null(data)) ls(env))),
+        if (is.null(data)) "Did you forget `data =`?"
+      )
     )
   }
   ferrolmm_abort(

@@ -133,7 +133,12 @@ check_new_columns <- function(expression, object, newdata) {
     ferrolmm_abort(
       paste0("`newdata` has no column ", quote_names(absent), "."), "newdata",
       x = "The prediction needs it.",
-      i = did_you_mean(absent[[1L]], names(newdata))
+      i = c(
+        did_you_mean(absent[[1L]], names(newdata)),
+        if (!any(absent %in% all.vars(object$terms))) {
+          "For the population, without random effects: re.form = NA."
+        }
+      )
     )
   }
 }

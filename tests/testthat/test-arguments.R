@@ -271,6 +271,38 @@ test_that("arguments of a wrong kind are named in a classed error", {
   }
 })
 
+test_that("arguments of emmeans() are taken or named", {
+  skip_if_not_installed("emmeans")
+  fit <- our_twin("slope")
+  expect_equal(
+    as.data.frame(emmeans::emmeans(fit, ~ 1, lmer.df = "kenward-roger")),
+    as.data.frame(emmeans::emmeans(fit, ~ 1, mode = "kenward-roger"))
+  )
+  scaled <- function(x, times) times * vcov(x)
+  expect_equal(
+    as.data.frame(emmeans::emmeans(fit, ~ 1, vcov. = scaled, times = 4))$SE,
+    2 * as.data.frame(emmeans::emmeans(fit, ~ 1))$SE
+  )
+  expect_error(
+    emmeans::emmeans(fit, ~ 1, lmer.dff = "a"), "`emmeans\\(\\)` has no argument `lmer.dff`",
+    class = "ferrolmm_error_argument"
+  )
+  expect_error(
+    emmeans::emmeans(fit, ~ 1, lmerTest.limit = 5), "no limits", class = "ferrolmm_error_argument"
+  )
+})
+
+test_that("messages say what most want who meet them", {
+  s <- lme4::sleepstudy
+  fit <- our_twin("slope")
+  expect_error(predict(fit, data.frame(Days = 3)), "re.form = NA")
+  expect_error(lmm(nowhere ~ Days + (1 | Subject)), "forget `data =`")
+  s$text <- as.character(s$Reaction)
+  s$slow <- factor(ifelse(s$Reaction > 300, "yes", "no"))
+  expect_error(lmm(text ~ Days + (1 | Subject), s), "as.numeric", class = "ferrolmm_error_response")
+  expect_error(lmm(slow ~ Days + (1 | Subject), s), "glmer", class = "ferrolmm_error_response")
+})
+
 test_that("choices may be abbreviated, in capital letters or small ones", {
   fit <- our_twin("slope")
   expect_identical(confint(fit, method = "wald"), confint(fit))
