@@ -232,7 +232,8 @@ warn_convergence <- function(certificate, random, residual) {
       paste0("Check ", groups, ", and compare with other starts (`start`).")
     )
   )
-  ferrolmm_warn(text[[1L]], "convergence", x = detail, i = text[[2L]],
+  class <- c(if (certificate$status == "not-identified") "identifiable", "convergence")
+  ferrolmm_warn(text[[1L]], class, x = detail, i = text[[2L]],
                 certificate = certificate)
 }
 

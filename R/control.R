@@ -30,6 +30,11 @@
 #'   the random effects are relative to sigma, as there. They do not count as parameters.
 #' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
 #'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
+#' @param not_identified (`character(1)`)\cr random effects whose variances the data cannot tell
+#'   from the residual variance (an effect for each row, without weights that differ): an error
+#'   (`"stop"`), or a fit all the same (`"fit"`), with the warning of the certificate. The
+#'   question is put to the information in the design, not to counts of rows: one row for each
+#'   level is no obstacle where `sigma` is known, weights differ or residuals have a structure.
 #' @section Large crossed problems:
 #' Two crossed grouping factors with many levels (users and films) leave, once the larger one is
 #' eliminated, a dense matrix of the order of the smaller one. `solver = "exact"` factorises it for
@@ -70,7 +75,7 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL, ...) {
+                        tie = NULL, not_identified = c("stop", "fit"), ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
@@ -83,7 +88,8 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     verbose = check_count(if (is.logical(verbose)) as.integer(verbose) else verbose, "verbose", 0L),
     time_limit = check_time_limit(time_limit),
     solver = check_solver(solver),
-    sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie)
+    sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie),
+    not_identified = match_choice(not_identified, "not_identified", c("stop", "fit"))
   )
   class(control) <- "lmm_control"
   control
@@ -320,6 +326,7 @@ format.lmm_control <- function(x, ...) {
     paste0("  verbose:                      ", x$verbose),
     if (!is.null(x$time_limit)) paste0("  time limit:                   ", x$time_limit, " s"),
     if (!identical(x$solver, "auto")) paste0("  solver:                       ", x$solver),
+    if (identical(x$not_identified, "fit")) "  what is not identified:       fitted",
     if (!is.null(x$sigma)) paste0("  residual standard deviation:  ", format(x$sigma)),
     if (!is.null(x$hold)) {
       paste0("  held:                         ",

@@ -49,6 +49,9 @@ named_fact <- function(error, residual, frame, random) {
     not_positive_definite = if (is.finite(details$factor)) {
       paste0("It is that of `", names(random$flist)[[details$factor]], "`.")
     },
+    restriction = paste0(
+      "That is `", c(random$theta_names, residual$names)[[details$parameter]], "`."
+    ),
     residual_start = if (length(residual$names)) {
       paste0("Parameters are ", quote_names(residual$names, 8L), ".")
     }

@@ -266,8 +266,10 @@ engine_remedies <- c(
   ),
   zero_covariate = "Use varConstPower() or varExp().",
   restriction = paste(
-    "Standard deviations of a heterogeneous structure, and correlations of toep(), us() and",
-    "corARMA(), cannot."
+    "A held or tied value is one of the model as it is written. Of a correlation matrix toep() can",
+    "hold lag 1, or all lags up to one; us() the first correlation, all of the first visits (order",
+    "the levels), or zeros beside the first visit; ad(), ar1(), cs() any, and every structure all its",
+    "correlations together. Standard deviations can be held where there is one, or all together."
   ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   memory = paste(

@@ -42,6 +42,7 @@ foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "u
 #' @noRd
 parse_formula <- function(formula, data, env, residual = NULL) {
   formula <- as_two_sided_formula(formula, env)
+  formula[[3L]] <- bar_in_parentheses(formula[[3L]])
   parts <- split_random(formula[[3L]])
   if (length(parts$bars) == 0L && is.null(residual)) {
     abort_no_random(formula)
@@ -122,6 +123,10 @@ abort_no_random <- function(formula) {
 #' @noRd
 is_bar <- function(x) is_call_to(x, c("|", "||"))
 
+#' A side that is a bar as a whole is one random-effects term, with all to its left, as in lme4
+#' @noRd
+bar_in_parentheses <- function(side) if (is_bar(side)) call("(", side) else side
+
 #' Separate the right side of a formula into its fixed part and its bar terms
 #'
 #' @returns list(fixed = expression or NULL, bars = list of lists with `bar` and `structure`)
@@ -134,7 +139,8 @@ split_random <- function(x) {
     return(split_sum(x))
   }
   if (is_bar(x)) {
-    abort_bare_bar(x)
+    # a formula that was put together from calls may have bars without parentheses
+    return(split_parenthesis(call("(", x)))
   }
   if (is_call_to(x, "(")) {
     return(split_parenthesis(x))
@@ -285,23 +291,6 @@ contains_bar <- function(x) {
   }
   FALSE
 }
-
-#' @noRd
-abort_bare_bar <- function(x) {
-  ferrolmm_abort(
-    "A random-effects term must be in parentheses.", "formula",
-    x = paste0(
-      "In ", code_label(x), " the bar `|` takes everything to its left as random effects."
-    ),
-    i = paste0(
-      "Write (", code_label(rightmost(x[[2L]])), " | ", code_label(x[[3L]]),
-      ") in parentheses."
-    )
-  )
-}
-
-#' @noRd
-rightmost <- function(x) if (is_call_to(x, "+") && length(x) == 3L) x[[3L]] else x
 
 #' @noRd
 abort_bar_operator <- function(x) {

@@ -310,7 +310,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     model, data, given, na_action, caller, group_columns(spec), control$threads
   )
   fixed <- build_fixed(model, frame, contrasts)
-  random <- build_random(model, frame)
+  random <- build_random(model, frame, spec, control)
   residual <- build_residual(spec, frame, random)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
   start <- check_start(start, random, residual)

@@ -176,7 +176,7 @@ requested_terms <- function(re_form, object) {
       "argument", i = "Write it as in ~ (1 | g)."
     )
   }
-  parts <- split_random(re_form[[length(re_form)]])
+  parts <- split_random(bar_in_parentheses(re_form[[length(re_form)]]))
   if (length(parts$bars) == 0L) {
     ferrolmm_abort(
       paste0("`re.form` has no random-effects term: ", code_label(re_form), "."), "argument",

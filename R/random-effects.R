@@ -10,7 +10,7 @@
 #' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, precision, keys, design); see
 #'   [describe_term()]
 #' @noRd
-build_random <- function(model, frame) {
+build_random <- function(model, frame, spec = NULL, control = lmm_control()) {
   n <- .row_names_info(frame, 2L)
   groups <- name_groups(mark_partitions(code_groups(model$bars, frame)))
   terms <- list()
@@ -24,8 +24,7 @@ build_random <- function(model, frame) {
   terms <- terms[order]
   nl <- nl[order]
   keys <- vapply(terms, function(term) term$key, "")
-  check_groups(groups[unique(keys)], n)
-  check_term_sizes(terms, nl, n)
+  check_terms_identified(terms, groups[keys], frame, spec, control)
   assemble_random(terms, nl, keys, groups)
 }
 
@@ -408,32 +407,6 @@ warn_duplicate <- function(a, b) {
   )
 }
 
-#' @noRd
-check_groups <- function(groups, n) {
-  groups <- groups[vapply(groups, function(group) is.null(group$precision), NA)]
-  for (group in groups) {
-    if (group$n_levels < 2L) {
-      ferrolmm_abort(
-        paste0("Grouping factor `", group$name, "` has only one level",
-               if (group$n_levels) paste0(" (\"", group$levels[1L], "\")"), "."),
-        "grouping", group = group$name,
-        i = "A variance between levels needs at least two; remove the term, or check the data."
-      )
-    }
-  }
-  for (group in groups) {
-    if (group$n_levels >= n) {
-      ferrolmm_abort(
-        paste0("Grouping factor `", group$name, "` has as many levels (", group$n_levels,
-               ") as there are observations (", n, ")."),
-        "grouping", group = group$name,
-        x = "Its variance cannot be told from the residual variance.",
-        i = "The number of levels must be smaller than the number of observations."
-      )
-    }
-  }
-}
-
 #' A structure along an order needs effects that have one
 #' @noRd
 check_structure <- function(term) {
@@ -446,26 +419,6 @@ check_structure <- function(term) {
       i = paste0("An effect for each level of a factor: ", term$structure, "(0 + time | ",
                  term$group, ").")
     )
-  }
-}
-
-#' @noRd
-check_term_sizes <- function(terms, nl, n) {
-  for (t in seq_along(terms)) {
-    k <- length(terms[[t]]$cnms)
-    # a structure ties the effects together, a known matrix the levels
-    tied <- terms[[t]]$structure %in% c("cs", "ar1", "toep") || length(terms[[t]]$known)
-    if (k * nl[t] >= n && !tied) {
-      ferrolmm_abort(
-        paste0("The term (", terms[[t]]$label, ") has ", k * nl[t], " random effects for ", n,
-               " observations."),
-        "grouping", group = terms[[t]]$group,
-        x = "Its covariances and the residual variance are not identifiable.",
-        i = paste0(
-          "Use fewer random effects (", nl[t], " levels times ", k, " effects), or more data."
-        )
-      )
-    }
   }
 }
 

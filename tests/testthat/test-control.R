@@ -5,7 +5,8 @@ test_that("options are checked once", {
     unclass(control),
     list(
       max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L,
-      time_limit = NULL, solver = "auto", sigma = NULL, hold = NULL, tie = NULL
+      time_limit = NULL, solver = "auto", sigma = NULL, hold = NULL, tie = NULL,
+      not_identified = "stop"
     )
   )
   bad <- function(pattern, ...) {
@@ -33,7 +34,9 @@ test_that("options are checked once", {
   bad("`hold` must be numbers", hold = c(a = "1"))
   bad("`tie` must be", tie = "a")
   bad("twice", tie = list(c("a", "b"), c("b", "c")))
-  expect_error(lmm_control(optimizer = "bobyqa"), "unused argument")
+  expect_error(
+    lmm_control(optimizer = "bobyqa"), "no argument `optimizer`", class = "ferrolmm_error_argument"
+  )
 })
 
 test_that("threads: argument, option, environment variable, the engine", {

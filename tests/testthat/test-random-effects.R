@@ -165,7 +165,8 @@ test_that("grouping factors that cannot be used are named", {
   bad(y ~ x + (1 | one / g), "`one` has only one level")
   bad(y ~ x + (1 | g), "`g` has only one level", subset = g == 2)
   bad(y ~ x + (1 | obs), "`obs` has as many levels \\(20\\)")
-  bad(y ~ x + (x | g), "\\(x \\| g\\) has 20 random effects for 20 observations")
+  d$two <- rep(0:1, each = 10)
+  bad(y ~ two + (two | g), "\\(two \\| g\\) has 20 random effects for 20 observations")
   bad(y ~ x + (1 | cbind(g, obs)), "is a matrix")
   expect_error(front_end(y ~ x + (0 | g), d), "no random effects",
                class = "ferrolmm_error_formula")

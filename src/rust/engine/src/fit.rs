@@ -343,10 +343,10 @@ pub(crate) fn fit_planned(
         }
         let lost = |criterion: &Criterion<'_>| criterion.failure(OPTIMUM);
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
-        if factor.pwrss <= EXACT * residual {
+        if prepared.sigma2.is_none() && factor.pwrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
         }
-        if factor.pwrss < RECENTER * factor.total && rounds < 3 {
+        if factor.pwrss < RECENTER * factor.total && factor.pwrss > 0.0 && rounds < 3 {
             let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
             let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
             let moved = new_center(&prepared, factor, &solution);
@@ -389,7 +389,7 @@ pub(crate) fn fit_planned(
         );
         fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
-        if options.optimize && fit.wrss <= EXACT * residual {
+        if options.optimize && options.sigma.is_none() && fit.wrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
         }
         return Ok((fit, satterthwaite));
@@ -531,7 +531,9 @@ fn prepare_from(
     if !squares.all(|v| v.is_finite()) {
         data.check_finite()?;
     }
-    check_residual(fixed.total, &moments)?;
+    if options.sigma.is_none() {
+        check_residual(fixed.total, &moments)?;
+    }
     let schur = Schur::unless_stopped(&moments, stop);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;

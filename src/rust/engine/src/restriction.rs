@@ -11,6 +11,7 @@ use crate::kink::{self, Kink};
 use crate::optimize::{Objective, Wanted};
 use crate::options::Options;
 use crate::random_basis::TermBasis;
+use crate::raw::raw_parameters;
 use crate::residual_rows::ResidualPart;
 use crate::terms::{ModelData, Structure};
 
@@ -272,9 +273,6 @@ pub(crate) fn restriction(
     let mut variables = 0;
     for a in 0..m {
         if held(a) {
-            if !separable(data, parameters, a) {
-                return Err(EngineError::Restriction { parameter: a });
-            }
             place.push(None);
             continue;
         }
@@ -286,9 +284,6 @@ pub(crate) fn restriction(
             continue;
         }
         if tied(a) {
-            if !separable(data, parameters, a) {
-                return Err(EngineError::Restriction { parameter: a });
-            }
             of_set.push((set(a).unwrap_or(a), variables, unit));
         }
         place.push(Some((variables, 1.0)));
@@ -300,32 +295,58 @@ pub(crate) fn restriction(
         variables,
         kink: None,
     };
+    let natural = |x: &[f64]| {
+        let of_terms = bases
+            .iter()
+            .enumerate()
+            .flat_map(|(t, basis)| raw_parameters(basis, parameters, x, t));
+        let phi = residual.map_or_else(Vec::new, |part| {
+            part.model.natural(parameters.of_residual(x))
+        });
+        of_terms.chain(phi).collect::<Vec<f64>>()
+    };
+    check_natural(&restriction, start, natural, options)?;
     Ok(match at_kink {
         Some(kink) => restriction.clone().held_at(kink).or(Some(restriction)),
         None => Some(restriction),
     })
 }
 
-/// Whether a natural parameter is a function of its own internal one alone.
-fn separable(data: &ModelData<'_>, parameters: &Parameters, a: usize) -> bool {
-    let Some(parameter) = parameters.list.get(a) else {
-        return true;
-    };
-    match data.terms[parameter.term].structure {
-        Structure::Correlated {
-            homogeneous,
-            correlation,
-        } if parameters.place[parameter.term].2 > 1 => {
-            let k = parameters.place[parameter.term].2;
-            let deviations = if homogeneous { 1 } else { k };
-            if parameter.index < deviations {
-                homogeneous
-            } else {
-                correlation != crate::terms::CorrelationKind::Toeplitz || k == 2
+/// Whether natural parameters that are held or tied stay so as the free variables move: an internal parameter that stands
+/// still does not make a natural one stand still that depends on others too (a correlation of toep() on all partial ones of
+/// smaller lags, one of us() on two rows of the factor).
+fn check_natural(
+    restriction: &Restriction,
+    start: &[f64],
+    natural: impl Fn(&[f64]) -> Vec<f64>,
+    options: &Options,
+) -> Result<(), EngineError> {
+    let z = restriction.variables_at(start);
+    for sign in [1.0, -1.0] {
+        let moved: Vec<f64> = z
+            .iter()
+            .enumerate()
+            .map(|(v, value)| {
+                let share = 0.05 * (1.0 + 0.37 * (v % 5) as f64);
+                value + sign * share * value.abs().max(0.2)
+            })
+            .collect();
+        let there = natural(&restriction.expand(&moved));
+        let same = |x: f64, y: f64| (x - y).abs() <= 1e-8 * x.abs().max(y.abs()).max(1e-4);
+        for (a, value) in there.iter().enumerate() {
+            let held = options
+                .hold
+                .get(a)
+                .is_some_and(|h| !h.is_nan() && !same(*h, *value));
+            let set = options.tie.get(a);
+            let tied = set.is_some()
+                && (0..a).any(|b| options.tie.get(b) == set && !same(there[b], *value));
+            if held || tied {
+                return Err(EngineError::Restriction { parameter: a });
             }
         }
-        _ => true,
     }
+    Ok(())
 }
 
 /// Natural over internal value of a standard deviation or factor entry; 1 for the others.

@@ -375,10 +375,6 @@ impl ModelData<'_> {
             )?;
             finite("offset", o, n)?;
         }
-        dimension(
-            !self.terms.is_empty() || self.residual.is_some(),
-            "there is no random-effects term",
-        )?;
         for factor in &self.factors {
             dimension(
                 factor.codes.len() == n,

@@ -1,0 +1,131 @@
+# Do the data tell the variances of random effects from the residual variance?
+#
+# V = sum_a gamma_a K_a + sigma^2 W^-1 is linear in the covariances gamma of random effects: they are
+# identified if and only if the matrices K_a and W^-1 are linearly independent (Rao and Kleffe,
+# 1988, Estimation of Variance Components, section 4.2); covariances of a structure, if the
+# derivatives along its parameters are. Asked where counts of levels make it doubtful; the
+# certificate of the fit asks again for what these matrices do not show.
+
+#' Smallest eigenvalue of the correlations between the K_a below which they are dependent
+#' @noRd
+independent_enough <- 1e-9
+
+#' Stop where the variances of a term cannot be told from the residual variance
+#'
+#' @param terms,groups parallel lists; `spec` the residual structure, `control` the options.
+#' @noRd
+check_terms_identified <- function(terms, groups, frame, spec, control) {
+  n <- .row_names_info(frame, 2L)
+  if (identical(control$not_identified, "fit")) {
+    return(invisible())
+  }
+  free <- is.null(control$sigma)
+  weights <- .subset2(frame, "(weights)")
+  for (variable in variable_names(spec$fixed)) {
+    fixed <- 1 / as.double(frame[[variable]])
+    weights <- if (is.null(weights)) fixed else weights * fixed
+  }
+  # a residual structure is the certificate's affair, and a known matrix ties the levels
+  structured <- length(spec$correlation) > 0L || length(spec$scales) > 0L
+  for (t in seq_along(terms)) {
+    group <- groups[[t]]
+    if (!is.null(group$precision)) {
+      next
+    }
+    if (group$n_levels < 2L) {
+      check_single_level(terms[[t]], group)
+    }
+    tied <- terms[[t]]$structure %in% c("cs", "ar1", "toep")
+    k <- length(terms[[t]]$cnms)
+    doubtful <- group$n_levels >= n || k * group$n_levels >= n && !tied
+    if (free && doubtful && !structured && !term_is_identified(terms[[t]], group, weights)) {
+      abort_not_identified(terms[[t]], group, k, n)
+    }
+  }
+}
+
+#' One level: a single draw of each effect. Several effects with one variance tell it all the same.
+#' @noRd
+check_single_level <- function(term, group) {
+  if (isTRUE(term$hom) && term$structure == "diag") {
+    return(invisible())
+  }
+  ferrolmm_abort(
+    paste0("Grouping factor `", group$name, "` has only one level",
+           if (group$n_levels) paste0(" (\"", group$levels[1L], "\")"), "."),
+    "grouping", group = group$name,
+    i = c(
+      "A variance between levels needs at least two; remove the term, or check the data.",
+      "lmm_control(not_identified = \"fit\") fits it all the same."
+    )
+  )
+}
+
+#' Are the derivatives of V along the parameters of a term, and W^-1, linearly independent?
+#'
+#' tr(Z A Z' Z B Z') over all levels is vec(A)' (sum_j C_j x C_j) vec(B), with C_j = Z_j'Z_j.
+#' @noRd
+term_is_identified <- function(term, group, weights) {
+  n <- length(group$codes)
+  k <- length(term$cnms)
+  w <- if (is.null(weights)) rep.int(1, n) else weights
+  z <- columns_matrix(term$values, n)
+  # columns of one size: units decide nothing
+  z <- z / rep(pmax(sqrt(colMeans(z^2)), .Machine$double.xmin), each = n)
+  pairs <- expand.grid(seq_len(k), seq_len(k))
+  products <- z[, pairs[[1L]], drop = FALSE] * z[, pairs[[2L]], drop = FALSE]
+  codes <- as.integer(group$codes)
+  by_level <- rowsum(products, codes)
+  # (a, c) by (b, d) to (a, b) by (c, d)
+  squares <- aperm(array(crossprod(by_level), c(k, k, k, k)), c(1L, 3L, 2L, 4L))
+  squares <- matrix(squares, k^2)
+  slopes <- covariance_slopes(term, k)
+  with_residual <- crossprod(slopes, colSums(products / w))
+  own <- crossprod(slopes, squares %*% slopes)
+  gram <- rbind(cbind(own, with_residual), c(with_residual, sum(1 / w^2)))
+  size <- sqrt(diag(gram))
+  if (any(size == 0)) {
+    return(FALSE)
+  }
+  values <- eigen(gram / outer(size, size), symmetric = TRUE, only.values = TRUE)$values
+  min(values) > independent_enough
+}
+
+#' Derivatives of vec(G) along theta at a point without special values
+#' @noRd
+covariance_slopes <- function(term, k) {
+  m <- count_theta(term)
+  theta <- 1 + 0.13 * seq_len(m) %% 5
+  if (is_natural(term)) {
+    theta[-seq_len(count_sd(term))] <- 0.3^seq_len(m - count_sd(term))
+  }
+  g <- function(theta) c(tcrossprod(theta_matrix(theta, list(term))[[1L]]))
+  vapply(seq_len(m), function(a) {
+    (g(replace(theta, a, theta[[a]] + 1e-4)) - g(replace(theta, a, theta[[a]] - 1e-4))) / 2e-4
+  }, numeric(k^2))
+}
+
+#' @noRd
+abort_not_identified <- function(term, group, k, n) {
+  fit_anyway <- "lmm_control(not_identified = \"fit\") fits it all the same."
+  if (group$n_levels >= n) {
+    ferrolmm_abort(
+      paste0("Grouping factor `", group$name, "` has as many levels (", group$n_levels,
+             ") as there are observations (", n, ")."),
+      "grouping", group = group$name,
+      x = paste0("The variance of (", term$label, ") cannot be told from the residual variance."),
+      i = c("Known variances of the rows are weights with lmm_control(sigma = 1).", fit_anyway)
+    )
+  }
+  ferrolmm_abort(
+    paste0("The term (", term$label, ") has ", k * group$n_levels, " random effects for ", n,
+           " observations."),
+    "grouping", group = group$name,
+    x = "Its covariances and the residual variance are not identifiable.",
+    i = c(
+      paste0("Use fewer random effects (", group$n_levels, " levels times ", k,
+             " effects), or more data."),
+      fit_anyway
+    )
+  )
+}
