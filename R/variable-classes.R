@@ -426,6 +426,9 @@ with_constants <- function(expression, inputs, env, n) {
     return(expression)
   }
   expression <- with_breaks(expression, inputs, env)
+  if ("labels" %in% names(expression)) {
+    expression <- with_factor_levels(expression, inputs, env)
+  }
   for (k in seq_along(expression)[-1L]) {
     part <- expression[[k]]
     if (missing(part) || !is.call(part) || !any(variables_of(part) %in% names(inputs))) {
@@ -433,7 +436,34 @@ with_constants <- function(expression, inputs, env, n) {
     }
     value <- tryCatch(suppressWarnings(eval(part, inputs, env)), error = function(e) NULL)
     constant <- is.atomic(value) && is.null(dim(value)) && length(value) > 0L && length(value) < n
-    expression[[k]] <- if (constant) value else with_constants(part, inputs, env, n)
+    expression[[k]] <- if (constant) {
+      value
+    } else {
+      with_constants(with_factor_levels(part, inputs, env), inputs, env, n)
+    }
+  }
+  expression
+}
+
+#' factor(x) inside of another call, or with labels, with the levels that it had
+#'
+#' as.integer(factor(x)) numbers the values among those of the fit.
+#' @noRd
+with_factor_levels <- function(expression, inputs, env) {
+  named <- names(expression)
+  unnamed <- if (is.null(named)) length(expression) - 1L else sum(!nzchar(named[-1L]))
+  if (!is_call_to(expression, c("factor", "as.factor", "ordered")) ||
+        any(c("x", "levels", "exclude") %in% named)) {
+    return(expression)
+  }
+  x <- tryCatch(plain_values(eval(expression[[2L]], inputs, env)), error = function(e) NULL)
+  if (unnamed != 1L || !is.atomic(x) || is.null(x) || !is.null(dim(x)) || length(x) < 2L) {
+    return(expression)
+  }
+  expression$levels <- if (is.factor(x)) levels(droplevels(x)) else sort(unique(x))
+  if (is_call_to(expression, "as.factor")) {
+    if (is.factor(x)) expression$levels <- levels(x)
+    expression[[1L]] <- quote(factor)
   }
   expression
 }

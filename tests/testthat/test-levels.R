@@ -235,7 +235,11 @@ test_that("grouping expressions are evaluated as in the fit", {
   )
   agrees(Reaction ~ 1 + (1 | interaction(Subject, Days > 4)))
   agrees(Reaction ~ 1 + (1 | Subject) + (1 | findInterval(Days, quantile(Days))))
-  codes <- agrees(Reaction ~ Days + (1 | as.integer(factor(text))))
+  agrees(Reaction ~ Days + (1 | as.integer(factor(text))))
+  agrees(Reaction ~ as.integer(as.factor(text)) + (1 | Days))
+  agrees(Reaction ~ factor(Days > 4, labels = c("early", "late")) + (1 | Subject), list(1L, 10L))
+  agrees(Reaction ~ as.integer(factor(Subject)) + (1 | Days))
+  codes <- agrees(Reaction ~ Days + (1 | rank(text, ties.method = "min")))
   expect_error(predict(codes, transform(d[1, ], text = "new")), "depends on all rows",
                class = "ferrolmm_error_newdata")
   # variables that are in no data frame
