@@ -11,8 +11,8 @@
 #   frame           model frame of the used rows: response first, then every variable, then
 #                   "(weights)" and "(offset)", "(fitted)" where a variance function depends on the
 #                   fitted values (those that it was evaluated at); attributes terms (of all
-#                   variables), na.action, sources (what of the formula is a column, and the
-#                   values of all else: see variable_sources()) and formula (the full one again:
+#                   variables), na.action, sources (values of what in the formula is no
+#                   column: see variable_sources()) and formula (the full one again:
 #                   stats::step() overwrites object$formula)
 #   contrasts       of the fixed part, named list or NULL
 #   xlevels         levels of the factors of the fixed part, named list or NULL

@@ -308,7 +308,8 @@ variable_contrasts <- function(x, name, given) {
       } else {
         stats::contrasts(small) <- value
       }
-      list(contrasts = attr(small, "contrasts"), matrix = stats::contrasts(small))
+      matrix <- stats::contrasts(small)
+      list(contrasts = lasting_contrasts(attr(small, "contrasts"), matrix), matrix = matrix)
     },
     error = function(e) {
       ferrolmm_abort(
@@ -317,6 +318,14 @@ variable_contrasts <- function(x, name, given) {
       )
     }
   )
+}
+
+#' Contrasts as a fit keeps them: the name of a function of the user's is not what it was for ever
+#' @noRd
+lasting_contrasts <- function(contrasts, matrix) {
+  own <- is.character(contrasts) &&
+    !exists(contrasts, envir = asNamespace("stats"), inherits = FALSE)
+  if (own) matrix else contrasts
 }
 
 #' Columns of one variable, those of a factor as list(codes, values)

@@ -97,31 +97,41 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
 #' What has a value a row must be there in new data; all else that an expression uses (a centre, the
 #' knots of a spline, a function of the user's) is kept as it was in the fit.
 #' @param places environments to look in, after the data.
-#' @returns list(rows = names, constants = named list)
+#' Options that text is made by (factor() of numbers, cut()) are kept too.
+#' @returns list(constants = named list, options = list)
 #' @noRd
 variable_sources <- function(expressions, data, places, n) {
-  rows <- character()
   constants <- list()
   for (expression in expressions) {
-    if (is.symbol(expression)) {
-      rows <- c(rows, as.character(expression))
-      next
+    if (!is.symbol(expression)) {
+      constants <- c(
+        constants, constants_of(expression, data, places, n),
+        own_functions(expression, places[[1L]])
+      )
     }
-    for (name in variables_of(expression)) {
-      in_data <- is.list(data) && name %in% names(data)
-      value <- if (in_data) .subset2(data, name)
-      for (place in c(if (is.environment(data)) list(data), places)) {
-        if (is.null(value)) value <- get0(name, place)
-      }
-      if (in_data && is.data.frame(data) || is.null(value) || NROW(value) == n && n > 1L) {
-        rows <- c(rows, name)
-      } else {
-        constants[[name]] <- value
-      }
-    }
-    constants <- c(constants, own_functions(expression, places[[1L]]))
   }
-  list(rows = unique(rows), constants = constants[!duplicated(names(constants))])
+  list(
+    constants = constants[!duplicated(names(constants))],
+    options = options("scipen", "OutDec", "digits")
+  )
+}
+
+#' What an expression uses that is no column and has not a value a row
+#' @noRd
+constants_of <- function(expression, data, places, n) {
+  constants <- list()
+  for (name in variables_of(expression)) {
+    in_data <- is.list(data) && name %in% names(data)
+    value <- if (in_data) .subset2(data, name)
+    for (place in c(if (is.environment(data)) list(data), places)) {
+      if (is.null(value)) value <- get0(name, place)
+    }
+    by_row <- in_data && is.data.frame(data) || NROW(value) == n && n > 1L
+    if (!is.null(value) && !by_row) {
+      constants[[name]] <- value
+    }
+  }
+  constants
 }
 
 #' Functions that an expression calls and that no package has

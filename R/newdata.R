@@ -146,9 +146,10 @@ check_new_columns <- function(expression, object, newdata) {
 #' Evaluate an expression of the fit for new rows; all that is no column keeps its value of the fit
 #' @noRd
 evaluate_new <- function(expression, object, newdata) {
-  home <- list2env(
-    attr(object$frame, "sources")$constants, parent = environment(full_formula(object))
-  )
+  sources <- attr(object$frame, "sources")
+  before <- options(sources$options)
+  on.exit(options(before))
+  home <- list2env(sources$constants, parent = environment(full_formula(object)))
   evaluate_labelled(
     expression, unclass(newdata)[needed_columns(expression, object)], home
   )

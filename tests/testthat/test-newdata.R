@@ -190,3 +190,26 @@ test_that("constants and functions of the formula keep their values of the fit",
   expect_equal(predict(fit, cbind(d[1:5, ], centre = 7)), before)
   expect_equal(unname(before), unname(fitted(fit)[1:5]))
 })
+
+test_that("options, contrasts and functions of today do not matter", {
+  d <- names_data()
+  d$size <- rep(c(1e5, 2e5, 0.5), 80)
+  own_contrasts <- function(n, ...) stats::contr.sum(n)
+  assign("own_contrasts", own_contrasts, envir = globalenv())
+  fit <- suppressMessages(lmm(
+    y ~ f + factor(size) + I(x / 100000) + (f + z | g), d, contrasts = list(f = "own_contrasts")
+  ))
+  rm("own_contrasts", envir = globalenv())
+  read <- function() {
+    list(
+      predict(fit, d[1:9, ]), predict(fit, d[1:9, ], re.form = ~ (f | g)), anova(fit), coef(fit),
+      getME(fit, "mmList"), drop1(fit)[["F value"]]
+    )
+  }
+  before <- read()
+  others <- options(
+    contrasts = c("contr.sum", "contr.helmert"), scipen = 100, OutDec = ",", na.action = "na.fail"
+  )
+  on.exit(options(others))
+  expect_equal(read(), before)
+})
