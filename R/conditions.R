@@ -26,6 +26,7 @@
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
+#' | `ferrolmm_warning_kenward_roger` | the same for one of several tests |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |

@@ -26,6 +26,10 @@ kenward_roger <- function(object, linear = FALSE) {
       wald <- wald_statistic(L, estimate, variance)
       moments <- kenward_roger_moments(traces(L[rows, , drop = FALSE]), length(rows))
       f <- wald$value / wald$rank
+      if (!all(c(moments$ddf, moments$scale) > 0)) {
+        warn_moments()
+        moments <- list(scale = NA_real_, ddf = NA_real_)
+      }
       list(
         statistic = moments$scale * f, unscaled = f, numdf = wald$rank, dendf = moments$ddf
       )
@@ -38,12 +42,27 @@ kenward_roger <- function(object, linear = FALSE) {
 #' @noRd
 check_adjusted <- function(variance) {
   if (all(is.finite(variance)) && all(diag(variance) > 0)) {
-    return(invisible())
+    scale <- sqrt(diag(variance))
+    unit <- variance / outer(scale, scale)
+    if (nrow(unit) == 0L || min(eigen(unit, TRUE, only.values = TRUE)$values) > 0) {
+      return(invisible())
+    }
   }
   ferrolmm_abort(
     "Kenward-Roger's method has no answer here: the adjusted covariance matrix is not positive.",
     "kenward_roger",
     x = "The variance parameters are so uncertain that the correction outweighs what it corrects.",
+    i = "Use ddf = \"Satterthwaite\", or a simpler structure of the variances."
+  )
+}
+
+#' The degrees of freedom that match two moments of the Wald statistic may be negative, as in 'pbkrtest'
+#' @noRd
+warn_moments <- function() {
+  ferrolmm_warn(
+    "Kenward-Roger's method has no answer for a joint test: its degrees of freedom are negative.",
+    "kenward_roger",
+    x = "The variance parameters are too uncertain for the approximation: the test is NA.",
     i = "Use ddf = \"Satterthwaite\", or a simpler structure of the variances."
   )
 }

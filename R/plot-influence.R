@@ -78,9 +78,8 @@ draw_deletions <- function(values, title, id.n) {
 #' Places of the deletions that change most
 #' @noRd
 largest_deletions <- function(values, n) {
-  size <- abs(values)
-  size[!is.finite(size)] <- -Inf
-  utils::head(order(-size), n)
+  size <- ifelse(is.finite(values), abs(values), NA)
+  utils::head(order(-size)[seq_len(sum(is.finite(size)))], n)
 }
 
 #' Those of the places, the largest first, whose names do not run into one before

@@ -211,7 +211,9 @@ random_calls <- function(p) {
   weights <- vapply(call_makers, `[[`, 1, 1L)
   if (!here_is(c("car", "lmtest"))) weights[["car"]] <- 0
   if (!here_is("emmeans")) weights[["emmeans"]] <- 0
-  if (p$kind == "wide" || nrow(p$data) > 200L) {
+  many <- isTRUE(p$residual$correlation$type %in% c("us", "toep", "ante")) &&
+    nlevels(p$data[["tf"]]) > 4L
+  if (p$kind == "wide" || nrow(p$data) > 200L || many) {
     weights[c("influence", "profile", "confint_profile", "bootstrap", "confint_boot", "pb_test",
               "ranova", "deletion")] <- 0.02
   }

@@ -112,7 +112,7 @@ check_effects <- function(context) {
     ours <- as.matrix(table)[row, columns, drop = FALSE]
     # what rounding leaves of an effect that is not there, beside those that are
     unit <- pmax(sqrt(colMeans(z$basis^2)), 1e-300)
-    sd <- sd + 1e-5 * max(solved$sigma, sd * unit) / unit
+    sd <- sd + 1e-4 * max(solved$sigma, sd * unit) / unit
     scale <- rep(sd, each = z$levels) + 1e-6 * abs(own$values)
     found <- c(found, compare("ranef", "effects", ours, own$values, scale, 10 * context$tolerance))
     variances <- attr(table, "postVar")

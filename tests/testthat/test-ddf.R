@@ -195,3 +195,20 @@ test_that("the normal approximation has z tests", {
   joint <- contest(our_twin("slope"), diag(2), ddf = "asymptotic")
   expect_equal(joint[["Pr(>F)"]], pchisq(2 * joint[["F value"]], 2, lower.tail = FALSE))
 })
+
+test_that("negative degrees of freedom of a joint test by Kenward and Roger are told, and NA", {
+  d <- data.frame(
+    x1 = c(0.77, 0.58, -1.28, 0.36, 0.09, 0.27, 0.72, 0.25, -0.59),
+    x2 = c(2.75, 1.96, 1.88, 0.89, 0.25, 0, 2.95, -0.93, 2.57), t = c(1, 2, 1, 3, 2, 3, 4, 4, 5),
+    h = c(1, 1, 1, 1, 1, 1, 1, 2, 1),
+    y = c(-1.01, -1.47, 0.34, -1.87, -3.29, -1.33, -1.25, -2.92, 0.46)
+  )
+  fit <- suppressMessages(lmm(y ~ x1 + x2 + (t || h), d))
+  # pbkrtest::KRmodcomp() 0.5.2 has ddf -0.69 and p NaN
+  expect_warning(
+    found <- contest(fit, cbind(1, diag(2)), ddf = "Kenward-Roger-linear"),
+    class = "ferrolmm_warning_kenward_roger"
+  )
+  expect_true(is.na(found[["Pr(>F)"]]))
+  expect_false(is.nan(found[["Pr(>F)"]]))
+})

@@ -504,3 +504,13 @@ test_that("leverages and deletions with a variance function", {
   )
   expect_equal(dfbeta(fit)[5, ], fixef(fit) - fixef(without), tolerance = 1e-6)
 })
+
+test_that("corCAR1() at zero is independence, and every method answers", {
+  d <- as.data.frame(nlme::Orthodont)
+  plain <- lmm(distance ~ age + (1 | Subject), d)
+  edge <- lmm(distance ~ age + (1 | Subject), d, correlation = corCAR1(form = ~ age | Subject),
+              control = lmm_control(hold = c(residual.rho = 0)))
+  expect_equal(edge$criterion, plain$criterion)
+  expect_equal(ranef(edge)$Subject, ranef(plain)$Subject, ignore_attr = TRUE)
+  expect_equal(residuals(edge, "normalized"), residuals(plain, "scaled"))
+})

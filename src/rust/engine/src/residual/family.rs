@@ -13,6 +13,9 @@ use crate::terms::{Correlation, Metric, SpatialKind};
 /// Ranges from exp(-300) to exp(300).
 const LARGEST_LOG: f64 = 300.0;
 
+/// A rate of decay at which nothing is left of the correlation at any distance that data tell.
+const NO_CORRELATION: f64 = 1e30;
+
 /// A correlation structure with its dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Family {
@@ -240,7 +243,13 @@ impl Family {
                 .collect(),
             Self::Car1 => {
                 let rho = natural[0];
-                (rho > 0.0 && rho < 1.0).then(|| vec![-(-rho.ln()).ln()])
+                // zero: the edge, where rows that are not at one place are not correlated
+                let rate = if rho == 0.0 {
+                    NO_CORRELATION
+                } else {
+                    -rho.ln()
+                };
+                (0.0..1.0).contains(&rho).then(|| vec![-rate.ln()])
             }
             Self::Arma { p, .. } => arma::internal(natural, p),
             Self::CompoundSymmetric { largest } => {
