@@ -56,6 +56,7 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
     hypotheses <- contrast_matrix(L, rhs, inference$object)
     if (joint) {
       check_contradiction(hypotheses, inference)
+      hypotheses <- orthonormal_rows(hypotheses, inference$variance)
       test_joint(inference, hypotheses$L, hypotheses$rhs)
     } else {
       row_table(inference, hypotheses, confint, level)

@@ -68,3 +68,26 @@ pooled_ddf <- function(df) {
   excess <- sum(ifelse(is.finite(df), 2 / (df - 2), 0))
   2 * (length(df) + excess) / excess
 }
+
+#' The same joint hypothesis in orthonormal rows
+#'
+#' All sets of C-orthogonal rows that span those of L give the same F, but not the same degrees of
+#' freedom, and the eigenvectors of L C L' that Fai and Cornelius (1996) take depend on how the
+#' hypothesis is written. Those of Q C Q', the rows of Q being orthonormal and spanning those of L, do
+#' not: another such Q is this one turned, and the eigenvectors turn with it. Where L L' is a multiple
+#' of the identity, as for coefficients, nothing changes.
+#' @param hypotheses list(L, rhs)
+#' @noRd
+orthonormal_rows <- function(hypotheses, variance) {
+  L <- hypotheses$L
+  rank <- if (nrow(L) > 1L && all(is.finite(L))) length(independent_rows(L, variance)) else 0L
+  if (rank == 0L) {
+    return(hypotheses)
+  }
+  size <- sqrt(rowSums(L^2))
+  size[size == 0] <- 1
+  parts <- svd(L / size, nu = rank, nv = 0L)
+  change <- crossprod(parts$u / parts$d[col(parts$u)], diag(1 / size, length(size)))
+  rhs <- rep_len(hypotheses$rhs, nrow(L))
+  list(L = change %*% L, rhs = drop(change %*% rhs))
+}

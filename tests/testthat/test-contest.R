@@ -3,7 +3,8 @@ test_that("single and joint tests are lmerTest's", {
   ours <- our_twin("shared_factor")
   theirs <- suppressMessages(lmerTest::as_lmerModLmerTest(lme4_twin("shared_factor")))
   set.seed(2)
-  L <- matrix(rnorm(3 * 18), 3)
+  # of other rows lmerTest's degrees of freedom depend on how they are written
+  L <- t(qr.Q(qr(matrix(rnorm(3 * 18), 18))))
   for (rhs in list(0, c(1, 2, -1))) {
     expect_equal(
       contest(ours, L, rhs), as.data.frame(lmerTest::contest(theirs, L, rhs = rhs)),
@@ -134,4 +135,21 @@ test_that("intervals have the level asked for", {
   fit <- our_twin("slope")
   row <- contest(fit, "Days", joint = FALSE, level = 0.9)
   expect_equal(row$upper - row$Estimate, qt(0.95, row$df) * row[["Std. Error"]])
+})
+
+test_that("the degrees of freedom of a joint test do not depend on how the hypothesis is written", {
+  set.seed(4)
+  d <- data.frame(g = gl(14, 6), f = factor(sample(letters[1:4], 84, TRUE)), x = rnorm(84))
+  d$y <- rnorm(14)[d$g] + 0.5 * rnorm(14)[d$g] * d$x + rnorm(84)
+  fit <- suppressMessages(lmm(y ~ f + x + (x | g), d))
+  L <- cbind(0, diag(4))
+  tests <- function(L) unlist(contest(fit, L)[c("NumDF", "DenDF", "F value")])
+  right <- tests(L)
+  for (i in 1:10) {
+    change <- matrix(rnorm(16), 4)
+    expect_equal(tests(change %*% L), right, tolerance = 1e-8)
+    expect_equal(tests(diag(10^runif(4, -4, 4)) %*% L), right, tolerance = 1e-8)
+    # rows that follow from others
+    expect_equal(tests(rbind(L, rnorm(4) %*% L, L[2, ])), right, tolerance = 1e-8)
+  }
 })

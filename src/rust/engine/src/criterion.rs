@@ -58,7 +58,7 @@ pub struct Criterion<'a> {
     pub parameters: &'a Parameters,
     /// REML or ML.
     pub reml: bool,
-    /// b_0 of each factor (internal basis) or empty.
+    /// B_0 of each factor (internal basis) or empty.
     pub center: &'a [Vec<f64>],
     /// -2 log |det Rinv|: takes log|Q'V^-1Q| to log|X'V^-1X|.
     pub log_det_change: f64,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use crate::error::EngineError;
 use crate::fixed_basis::accumulate_gram;
-use crate::linalg::dense;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::moments::Moments;
@@ -84,7 +83,7 @@ pub struct Factor {
     pub pwrss: f64,
     /// Total sum of squares before anything was taken out of it: the scale on which `pwrss` is accurate.
     pub total: f64,
-    /// u_0 = T^-1 b_0 of each factor where the response is centred at b_0, else empty.
+    /// U_0 = T^-1 B_0 of each factor where [Q r] is centred at B_0, p1 values an effect, else empty.
     pub shift: Vec<Vec<f64>>,
     /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::covariance::COARSE`]).
@@ -134,7 +133,7 @@ impl System {
 }
 
 impl Factor {
-    /// Factorises at the given T, in the room of an old factor; `center` holds b_0 per factor (internal basis) or empty vectors.
+    /// Factorises at the given T, in the room of an old factor; `center` holds B_0 per factor (internal basis) or empty vectors.
     ///
     /// # Errors
     /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where the
@@ -312,7 +311,14 @@ impl Factor {
         });
     }
 
-    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
+    /// U_0 of one effect of a factor; `None` for zero.
+    #[must_use]
+    pub fn shift_of(&self, f: usize, effect: usize) -> Option<&[f64]> {
+        let m = self.rzx.m;
+        self.shift[f].get(effect * m..(effect + 1) * m)
+    }
+
+    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
     fn border(&mut self, system: &System) -> Result<(), EngineError> {
         let taken = gram(system, &self.rzx);
         self.border_with(system, &taken)
@@ -327,20 +333,16 @@ impl Factor {
         let p1 = self.rzx.m;
         let mut xx = std::mem::take(&mut self.lx);
         xx.clone_from(&system.moments.xx);
-        let extra: f64 = self.shift.iter().flatten().map(|v| v * v).sum();
-        xx[p1 * p1 - 1] += extra;
+        for shift in &self.shift {
+            accumulate_gram(shift, p1, &mut xx);
+        }
         self.total = xx[p1 * p1 - 1];
         for j in 0..p1 {
             for i in j..p1 {
                 xx[j * p1 + i] -= taken[j * p1 + i];
             }
         }
-        let positive = if p1 > 48 {
-            dense::cholesky(&mut xx, p1)
-        } else {
-            small::cholesky(&mut xx, p1)
-        };
-        if !positive {
+        if !small::cholesky(&mut xx, p1) {
             return Err(self.why_not_positive(system, taken));
         }
         self.pwrss = xx[p1 * p1 - 1].powi(2);
@@ -357,6 +359,13 @@ impl Factor {
             .map(|e| (e / p) * p1 + e % p)
             .map(|e| system.moments.xx[e] - taken[e])
             .collect();
+        for shift in &self.shift {
+            for row in shift.chunks_exact(p1) {
+                for j in 0..p {
+                    (j..p).for_each(|i| xx[j * p + i] += row[i] * row[j]);
+                }
+            }
+        }
         if self.total.is_finite() && small::cholesky(&mut xx, p) {
             EngineError::PerfectFit
         } else {
@@ -579,7 +588,7 @@ fn empty_storage(schur: &Schur) -> SchurFactor {
     }
 }
 
-/// u_0 = T^-1 b_0 for each factor with a centre, in the room of `shift`.
+/// U_0 = T^-1 B_0 for each factor with a centre, in the room of `shift`.
 pub(crate) fn shifts(
     system: &System,
     t: &[Vec<f64>],
@@ -587,19 +596,20 @@ pub(crate) fn shifts(
     mut shift: Vec<Vec<f64>>,
 ) -> Vec<Vec<f64>> {
     shift.resize_with(center.len(), Vec::new);
+    let m = system.moments.p1;
     for (u, (b, (f, t))) in shift
         .iter_mut()
         .zip(center.iter().zip(system.moments.factors.iter().zip(t)))
     {
         u.clone_from(b);
-        for block in u.chunks_exact_mut(f.k) {
-            small::solve_lower(t, f.k, block);
+        for block in u.chunks_exact_mut(f.k * m) {
+            small::solve_lower_rows(t, f.k, block, m);
         }
     }
     shift
 }
 
-/// Lambda'Z'[Q r], the last column less u_0, in the room of `rows`.
+/// Lambda'Z'[Q r] less U_0, in the room of `rows`.
 pub(crate) fn right_hand_sides(
     system: &System,
     t: &[Vec<f64>],
@@ -626,8 +636,9 @@ pub(crate) fn right_hand_sides(
                         .for_each(|(x, y)| *x += c * y);
                 }
             }
-            if let Some(u) = shift[f].get(level * k + a) {
-                row[m - 1] -= u;
+            let at = (level * k + a) * m;
+            if let Some(u) = shift[f].get(at..at + m) {
+                row.iter_mut().zip(u).for_each(|(x, u)| *x -= u);
             }
         }
     };

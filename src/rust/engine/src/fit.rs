@@ -8,7 +8,7 @@ use crate::certificate::{certify, reduce_rank};
 use crate::covariance::Parameters;
 use crate::criterion::{Criterion, RESIDUAL};
 use crate::error::EngineError;
-use crate::factor::{Factor, SelectedInverse, System};
+use crate::factor::{Factor, Rows, SelectedInverse, System};
 use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
@@ -33,6 +33,9 @@ use crate::vanishing::{self, Ray};
 
 /// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
 const RECENTER: f64 = 1e-6;
+
+/// The same of a column of Q, of which V^-1 leaves that share.
+const RECENTER_FIXED: f64 = 1e-5;
 
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
@@ -129,7 +132,72 @@ impl Prepared {
         .with_sigma2(self.sigma2)
     }
 
-    /// Centres the response elsewhere and takes the cross-products again, at these parameters.
+    /// Centres [Q r] at what it is at these parameters, where they are such that differences lose digits otherwise. `evaluate`
+    /// gives the criterion there.
+    pub(crate) fn settle(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &[f64],
+        options: &Options,
+        interrupt: &dyn Fn() -> bool,
+    ) -> Result<(), EngineError> {
+        for _ in 0..3 {
+            if self.residual.is_some() || !self.is_extreme(theta) {
+                break;
+            }
+            let mut criterion = self.criterion(&self.center.b, options.reml, interrupt);
+            // what breaks down there may be centred from closer by
+            let near = self.less_extreme(theta);
+            let at = if criterion.value(theta).is_some() {
+                theta
+            } else if criterion.value(&near).is_some() {
+                &near
+            } else {
+                break;
+            };
+            let Some(solution) = criterion.solution() else {
+                break;
+            };
+            let Some(factor) = criterion.factor.as_ref() else {
+                break;
+            };
+            if !has_lost_digits(self, factor) {
+                break;
+            }
+            let moved = new_center(self, factor, &solution);
+            drop(criterion);
+            self.recentre(data, moved, at)?;
+        }
+        Ok(())
+    }
+
+    /// The same parameters with standard deviations at which about half of the digits are left.
+    fn less_extreme(&self, theta: &[f64]) -> Vec<f64> {
+        let factor = (1e8 / self.largest_share(theta)).sqrt().min(1.0);
+        let deviation = |a| a < self.parameters.list.len() && self.parameters.is_deviation(a);
+        let scaled = |(a, value): (usize, &f64)| value * if deviation(a) { factor } else { 1.0 };
+        theta.iter().enumerate().map(scaled).collect()
+    }
+
+    /// Whether an effect explains so much of its level that the share of the residuals may be lost.
+    fn is_extreme(&self, theta: &[f64]) -> bool {
+        self.largest_share(theta) * RECENTER_FIXED > 0.1
+    }
+
+    /// Variance of an effect relative to that of the mean of the residuals of its level, at most.
+    fn largest_share(&self, theta: &[f64]) -> f64 {
+        let moments = &self.system.moments;
+        let share = |term: usize| {
+            let (f, _, k) = self.parameters.place[term];
+            let t = self.parameters.term_factor(theta, term);
+            let rows_per_level = moments.n as f64 / moments.factors[f].n_levels.max(1) as f64;
+            let squares = (0..k).map(|i| t[i * k + i].powi(2));
+            rows_per_level * squares.fold(0.0, f64::max)
+        };
+        (0..self.bases.len()).map(share).fold(0.0, f64::max)
+    }
+
+    /// Centres [Q r] elsewhere and takes the cross-products again, at these parameters.
     fn recentre(
         &mut self,
         data: &ModelData<'_>,
@@ -317,7 +385,13 @@ pub(crate) fn fit_planned(
             Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
             plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
         };
-        if plan == Plan::Exact && options.optimize {
+        if !criterion.is_at(&run.outcome.x) {
+            let _ = criterion.value(&run.outcome.x);
+        }
+        // differences that have lost their digits tell nothing: they are centred first
+        let lost = rounds < 3
+            && (criterion.factor.as_ref()).is_some_and(|factor| has_lost_digits(&prepared, factor));
+        if plan == Plan::Exact && options.optimize && !lost {
             match vanishing::look(&mut criterion, &run, residual, options)? {
                 Ray::Inside => {}
                 Ray::Perfect => return Err(EngineError::PerfectFit),
@@ -346,7 +420,7 @@ pub(crate) fn fit_planned(
         if prepared.sigma2.is_none() && factor.pwrss <= EXACT * residual {
             return Err(EngineError::PerfectFit);
         }
-        if factor.pwrss < RECENTER * factor.total && factor.pwrss > 0.0 && rounds < 3 {
+        if has_lost_digits(&prepared, factor) && rounds < 3 {
             let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
             let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
             let moved = new_center(&prepared, factor, &solution);
@@ -996,7 +1070,26 @@ fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
         .map_or_else(|| x.to_vec(), |r| r.expand(&r.variables_at(x)))
 }
 
-/// Current estimates as the new centre: fixed effects always, random effects of terms whose covariance is regular.
+/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences.
+fn has_lost_digits(prepared: &Prepared, factor: &Factor) -> bool {
+    let p1 = factor.rzx.m;
+    let left = |j: usize| factor.lx[j * p1 + j].powi(2);
+    // a centre has been taken where it can be: what is left is all there is
+    let fixed = || {
+        !prepared.center.has_effects()
+            && can_centre_fixed(prepared)
+            && (0..p1 - 1).any(|j| left(j) < RECENTER_FIXED)
+    };
+    (factor.pwrss > 0.0 && factor.pwrss < RECENTER * factor.total) || fixed()
+}
+
+/// Whether columns of Q may be centred: their rows are those of the data, as they are.
+fn can_centre_fixed(prepared: &Prepared) -> bool {
+    prepared.residual.is_none()
+}
+
+/// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of
+/// terms whose covariance is regular.
 fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;
@@ -1009,10 +1102,22 @@ fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Cent
             if !regular {
                 return Vec::new();
             }
-            let mut b = modes_of_factor(system, solution, f);
-            for block in b.chunks_exact_mut(k) {
-                let u = block.to_vec();
-                small::mul_nn(t, &u, k, k, 1, block);
+            let u = effects_of_factor(system, &solution.u, f);
+            let c = effects_of_factor(system, &solution.c, f);
+            let (p, p1) = (solution.c.m, solution.c.m + 1);
+            let mut b = vec![0.0; u.len() * p1];
+            for (level, block) in b.chunks_exact_mut(k * p1).enumerate() {
+                for a in 0..k {
+                    for i in 0..=a {
+                        let (weight, from) = (t[i * k + a], level * k + i);
+                        let to = &mut block[a * p1..(a + 1) * p1];
+                        if can_centre_fixed(prepared) {
+                            let own = &c[from * p..(from + 1) * p];
+                            to.iter_mut().zip(own).for_each(|(x, c)| *x += weight * c);
+                        }
+                        to[p] += weight * u[from];
+                    }
+                }
             }
             b
         })
@@ -1020,18 +1125,16 @@ fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Cent
     Center { beta, b }
 }
 
-/// u of one factor, level after level.
-fn modes_of_factor(system: &System, solution: &Solution, f: usize) -> Vec<f64> {
+/// Rows of the effects of one factor, level after level.
+fn effects_of_factor(system: &System, rows: &Rows, f: usize) -> Vec<f64> {
     if f == 0 {
-        return solution.u.first.clone();
+        return rows.first.clone();
     }
+    let (offset, m) = (&system.schur.offset, rows.m);
     system.schur.node_of[f]
         .iter()
-        .flat_map(|&v| {
-            solution.u.rest[system.schur.offset[v as usize]..system.schur.offset[v as usize + 1]]
-                .iter()
-                .copied()
-        })
+        .flat_map(|&v| &rows.rest[offset[v as usize] * m..offset[v as usize + 1] * m])
+        .copied()
         .collect()
 }
 
@@ -1159,7 +1262,7 @@ fn raw_modes(
         .collect();
     let mut lambda = vec![0.0; k * k];
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-    let internal = modes_of_factor(&prepared.system, solution, basis.factor);
+    let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
     let levels = internal.len() / kf;
     let (mut u, mut b) = (
         Vec::with_capacity(levels * k),
@@ -1262,11 +1365,9 @@ fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>)
     // RX = Lx' Rinv^-1: the upper triangular inverse through its transpose
     let transposed: Vec<f64> = (0..r * r).map(|e| rinv[(e % r) * r + e / r]).collect();
     let lower = small::invert_lower(&transposed, r);
+    let mut upper = vec![0.0; r * r];
+    small::transpose(&lower, r, &mut upper);
     let mut rx = vec![0.0; r * r];
-    for c in 0..r {
-        for i in 0..=c {
-            rx[c * r + i] = (i..=c).map(|m| lx[i * r + m] * lower[m * r + c]).sum();
-        }
-    }
+    small::mul_tn(&lx, &upper, r, r, r, &mut rx);
     (rx, vcov)
 }

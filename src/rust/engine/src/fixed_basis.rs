@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use faer::linalg::solvers::Qr;
-use faer::{MatRef, Par};
+use faer::MatRef;
 
-use crate::linalg::dense;
+use crate::linalg::{dense, small};
 use crate::parallel::{pieces, Workers};
 use crate::terms::{Column, ModelData};
 
@@ -67,20 +67,20 @@ impl FixedBasis {
         let p = data.p;
         let p1 = p + 1;
         let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
-        let attempt = limited_pivot_cholesky(gram, p1, p, &scale);
-        let (kept, pivot, smallest) = match attempt {
-            Some(found) => found,
+        let of_gram = correlation_cholesky(gram, p1, &scale);
+        let (kept, pivot, smallest, (rinv, log_det_rinv)) = match of_gram {
+            Some((l, smallest)) => {
+                let all: Vec<usize> = (0..p).collect();
+                (all.clone(), all, smallest, invert_cholesky(&l, &scale))
+            }
             None => {
-                let (kept, pivot) = householder_rank(data);
-                (kept, pivot, 0.0)
+                let triangle = householder_r(data);
+                let (kept, pivot) = householder_rank(triangle.clone(), p);
+                let inverse = invert_householder(&triangle, p, &kept);
+                (kept, pivot, 0.0, inverse)
             }
         };
         let r = kept.len();
-        let (rinv, log_det_rinv) = if smallest > 0.0 {
-            invert_cholesky_of_gram(gram, p1, p, &kept)
-        } else {
-            invert_householder(data, p, &kept)
-        };
         let rhs: Vec<f64> = (0..r)
             .map(|c| (0..p).map(|i| rinv[c * p + i] * gram[i * p1 + p]).sum())
             .collect();
@@ -259,39 +259,25 @@ fn few_columns<const W: usize>(rows: &[f64], total: &mut [f64]) {
     }
 }
 
-/// dqrdc2's limited pivoting on the cross-products: columns that fail the tolerance go to the end. `None` where some
-/// pivot is too small for cross-products to decide (they square the condition number). Returns kept columns, pivot
-/// and the smallest squared relative pivot.
-fn limited_pivot_cholesky(
-    gram: &[f64],
-    ld: usize,
-    p: usize,
-    scale: &[f64],
-) -> Option<(Vec<usize>, Vec<usize>, f64)> {
-    let mut l: Vec<Vec<f64>> = Vec::with_capacity(p);
-    let mut smallest = 1.0f64;
-    for j in 0..p {
-        if scale[j] == 0.0 {
-            return None;
-        }
-        let mut row = Vec::with_capacity(j + 1);
-        for (i, other) in l.iter().enumerate() {
-            let mut s = gram[i * ld + j] / (scale[i] * scale[j]);
-            for m in 0..i {
-                let other: &Vec<f64> = other;
-                s -= other[m] * row[m];
-            }
-            row.push(s / other[i]);
-        }
-        let d: f64 = 1.0 - row.iter().map(|v: &f64| v * v).sum::<f64>();
-        if d < SAFE_PIVOT {
-            return None;
-        }
-        smallest = smallest.min(d);
-        row.push(d.sqrt());
-        l.push(row);
+/// L of the cross-products of the columns in units of their lengths, and its smallest squared pivot: the squared relative length
+/// of the part of a column orthogonal to the ones before it. `None` where that is too small for cross-products to decide about
+/// rank (they square the condition number); where it is not, dqrdc2's limited pivoting moves no column.
+fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let p = scale.len();
+    if scale.contains(&0.0) {
+        return None;
     }
-    Some(((0..p).collect(), (0..p).collect(), smallest))
+    let mut l = vec![0.0; p * p];
+    for j in 0..p {
+        for i in j..p {
+            l[j * p + i] = gram[j * ld + i] / (scale[j] * scale[i]);
+        }
+        l[j * p + j] = 1.0;
+    }
+    let positive = small::cholesky(&mut l, p);
+    let pivots = (0..p).map(|j| l[j * p + j].powi(2));
+    let smallest = pivots.fold(1.0, f64::min);
+    (positive && smallest >= SAFE_PIVOT).then_some((l, smallest))
 }
 
 /// R of the QR decomposition of W^{1/2} X (p x p, column-major), by chunks of rows stacked under the R so far.
@@ -320,15 +306,12 @@ fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
         }
         filled = p;
     }
-    let _ = Par::Seq;
     r
 }
 
 /// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to R (which has the same column
 /// lengths and angles as X).
-fn householder_rank(data: &ModelData<'_>) -> (Vec<usize>, Vec<usize>) {
-    let p = data.p;
-    let mut a = householder_r(data);
+fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
     let mut pivot: Vec<usize> = (0..p).collect();
     let length = |a: &[f64], c: usize, from: usize| {
         a[c * p + from..(c + 1) * p]
@@ -368,75 +351,68 @@ fn householder_rank(data: &ModelData<'_>) -> (Vec<usize>, Vec<usize>) {
     (kept, pivot)
 }
 
-/// Householder reflection that clears column `pivot[position]` below row `position`, applied to the columns after it.
+/// Householder reflection that clears column `pivot[position]` below row `position`, applied to the columns after it. As long as
+/// no column has been put aside there is nothing to clear, and then as many entries as there are such columns.
 fn reflect(a: &mut [f64], p: usize, pivot: &[usize], position: usize) {
     let column = pivot[position];
-    let mut v: Vec<f64> = a[column * p + position..(column + 1) * p].to_vec();
-    let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    if norm == 0.0 {
+    let own = &a[column * p + position..(column + 1) * p];
+    let filled = own
+        .iter()
+        .rposition(|x| *x != 0.0)
+        .map_or(0, |last| last + 1);
+    if filled <= 1 {
         return;
     }
+    let mut v: Vec<f64> = own[..filled].to_vec();
+    let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
     v[0] += norm.copysign(v[0]);
     let square: f64 = v.iter().map(|x| x * x).sum();
     for &c in &pivot[position..] {
-        let target = &mut a[c * p + position..(c + 1) * p];
+        let target = &mut a[c * p + position..c * p + position + filled];
         let s = 2.0 * target.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>() / square;
         target.iter_mut().zip(&v).for_each(|(x, y)| *x -= s * y);
     }
 }
 
-fn invert_cholesky_of_gram(gram: &[f64], ld: usize, p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
-    let r = kept.len();
-    let mut l = vec![0.0; r * r];
-    let scale: Vec<f64> = kept.iter().map(|&j| gram[j * ld + j].sqrt()).collect();
-    for (c, &j) in kept.iter().enumerate() {
-        for (i, &k) in kept.iter().enumerate().skip(c) {
-            l[c * r + i] = gram[j * ld + k] / (scale[c] * scale[i]);
-        }
+/// Rinv and its log determinant, where R = L' diag(scale).
+fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
+    let p = scale.len();
+    let inverse = small::invert_lower(l, p);
+    let mut rinv = vec![0.0; p * p];
+    small::transpose(&inverse, p, &mut rinv);
+    for column in rinv.chunks_exact_mut(p.max(1)) {
+        column.iter_mut().zip(scale).for_each(|(v, s)| *v /= s);
     }
-    let positive = crate::linalg::small::cholesky(&mut l, r);
-    debug_assert!(positive);
-    // R = L' diag(scale): row scaling of the inverse
-    let inverse = crate::linalg::small::invert_lower(&l, r);
-    let mut rinv = vec![0.0; p * r];
-    let mut log_det = 0.0;
-    for c in 0..r {
-        log_det += (inverse[c * r + c] / scale[c]).ln();
-        for i in 0..=c {
-            // (L^-T)[i, c] = (L^-1)[c, i]
-            rinv[c * p + kept[i]] = inverse[i * r + c] / scale[i];
-        }
-    }
+    let log_det = (0..p).map(|c| rinv[c * p + c].ln()).sum();
     (rinv, log_det)
 }
 
-fn invert_householder(data: &ModelData<'_>, p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
+/// The same from the R of all columns, for those that are kept.
+fn invert_householder(triangle: &[f64], p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
     let r = kept.len();
-    let full = householder_r(data);
     // R of the kept columns alone: re-triangularise the kept columns of R.
     let mut a = vec![0.0; p * p];
     for &j in kept {
-        a[j * p..(j + 1) * p].copy_from_slice(&full[j * p..(j + 1) * p]);
+        a[j * p..(j + 1) * p].copy_from_slice(&triangle[j * p..(j + 1) * p]);
     }
     for position in 0..r {
         reflect(&mut a, p, kept, position);
     }
+    // its transpose, which is lower triangular
+    let mut lower = vec![0.0; r * r];
+    for (c, &j) in kept.iter().enumerate() {
+        for i in 0..=c {
+            lower[i * r + c] = a[j * p + i];
+        }
+    }
+    let inverse = small::invert_lower(&lower, r);
     let mut rinv = vec![0.0; p * r];
     let mut log_det = 0.0;
     for c in 0..r {
-        // solve R x = e_c by back substitution
-        let mut x = vec![0.0; r];
-        for i in (0..=c).rev() {
-            let mut s = if i == c { 1.0 } else { 0.0 };
-            for m in i + 1..=c {
-                s -= a[kept[m] * p + i] * x[m];
-            }
-            x[i] = s / a[kept[i] * p + i];
-        }
-        let sign = x[c].signum();
-        log_det += x[c].abs().ln();
+        let pivot = inverse[c * r + c];
+        log_det += pivot.abs().ln();
         for i in 0..=c {
-            rinv[c * p + kept[i]] = sign * x[i];
+            rinv[c * p + kept[i]] = pivot.signum() * inverse[i * r + c];
         }
     }
     (rinv, log_det)

@@ -87,7 +87,12 @@ pub fn solve(system: &System, factor: &Factor, mut room: Solution) -> Solution {
 
 /// The same from `all` = M^-1 Lambda'Z'[Q r].
 #[must_use]
-pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Solution) -> Solution {
+pub(crate) fn solution_of(
+    system: &System,
+    factor: &Factor,
+    mut all: Rows,
+    room: Solution,
+) -> Solution {
     let p1 = factor.rzx.m;
     let p = p1 - 1;
     let mut gamma = room.gamma;
@@ -99,33 +104,22 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Sol
         }
         gamma[i] /= factor.lx[i * p1 + i];
     }
-    let split = |mut rows: Vec<f64>, mut u: Vec<f64>, shift: &dyn Fn(usize) -> f64| {
+    let split = |mut rows: Vec<f64>, mut u: Vec<f64>| {
         let effects = rows.len() / p1;
         u.clear();
         for i in 0..effects {
             let row = &rows[i * p1..(i + 1) * p1];
             let fixed: f64 = row[..p].iter().zip(&gamma).map(|(a, b)| a * b).sum();
-            u.push(row[p] + shift(i) - fixed);
+            u.push(row[p] - fixed);
             // the rows of c stay where they are, moved together
             rows.copy_within(i * p1..i * p1 + p, i * p);
         }
         rows.truncate(effects * p);
         (rows, u)
     };
-    let first_shift = &factor.shift[0];
-    let (c1, u1) = split(all.first, room.u.first, &|i| {
-        first_shift.get(i).copied().unwrap_or(0.0)
-    });
-    let schur = &system.schur;
-    let mut rest_shift = system.workers.room(schur.q2);
-    for (v, &(f, level)) in schur.node.iter().enumerate() {
-        let k = system.moments.factors[f].k;
-        for a in 0..k {
-            rest_shift[schur.offset[v] + a] =
-                factor.shift[f].get(level * k + a).copied().unwrap_or(0.0);
-        }
-    }
-    let (c2, u2) = split(all.rest, room.u.rest, &|i| rest_shift[i]);
+    add_shift(system, factor, &mut all);
+    let (c1, u1) = split(all.first, room.u.first);
+    let (c2, u2) = split(all.rest, room.u.rest);
     let c = Rows {
         first: c1,
         rest: c2,
@@ -144,6 +138,24 @@ pub(crate) fn solution_of(system: &System, factor: &Factor, all: Rows, room: Sol
         },
         c,
         h,
+    }
+}
+
+/// All += U_0: what the columns were centred at.
+fn add_shift(system: &System, factor: &Factor, all: &mut Rows) {
+    let m = all.m;
+    for (f, shift) in factor.shift.iter().enumerate() {
+        let width = system.moments.factors[f].k * m;
+        for (level, own) in shift.chunks_exact(width).enumerate() {
+            let rows = if f == 0 {
+                &mut all.first[level * width..(level + 1) * width]
+            } else {
+                let node = system.schur.node_of[f][level] as usize;
+                let at = system.schur.offset[node] * m;
+                &mut all.rest[at..at + width]
+            };
+            rows.iter_mut().zip(own).for_each(|(x, u)| *x += u);
+        }
     }
 }
 
@@ -535,6 +547,9 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
     rows
 }
 
+/// Levels to which one entry of a direction is applied at a time: they stay in the cache.
+const TOGETHER: usize = 16;
+
 /// Where the columns of one direction stand.
 struct Place {
     k: usize,
@@ -550,18 +565,21 @@ impl Place {
         if columns == 0 {
             return;
         }
-        for (source, target) in x
-            .chunks_exact(k * columns)
-            .zip(rows.chunks_exact_mut(k * self.m))
-        {
-            for i in 0..k {
-                let out = &mut target[i * self.m + self.first..i * self.m + self.first + columns];
-                for c in 0..k {
-                    let weight = kappa[c * k + i];
-                    if weight != 0.0 {
-                        let from = &source[c * columns..(c + 1) * columns];
-                        out.iter_mut().zip(from).for_each(|(o, v)| *o += weight * v);
-                    }
+        // some levels at a time, for each entry of kappa that is not zero
+        let some = x
+            .chunks(TOGETHER * k * columns)
+            .zip(rows.chunks_mut(TOGETHER * k * self.m));
+        for (x, rows) in some {
+            for (e, weight) in kappa.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                let (i, c) = (e % k, e / k);
+                let at = i * self.m + self.first;
+                for (source, target) in x
+                    .chunks_exact(k * columns)
+                    .zip(rows.chunks_exact_mut(k * self.m))
+                {
+                    let from = &source[c * columns..(c + 1) * columns];
+                    let out = target[at..at + columns].iter_mut();
+                    out.zip(from).for_each(|(o, v)| *o += weight * v);
                 }
             }
         }

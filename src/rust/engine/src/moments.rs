@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::error::EngineError;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
-use crate::linalg::dense;
+use crate::linalg::{dense, small};
 use crate::parallel::{piece, pieces, Workers};
 use crate::parts::chunks;
 use crate::prior::prior;
@@ -82,14 +82,27 @@ impl Moments {
     }
 }
 
-/// Point about which the response is centred: beta_0 (p, all columns of X) and b_0 (per factor, level after level, internal
-/// basis); the latter only after a first fit of data whose residual variance is tiny.
+/// Point about which [Q r] is centred: the response at beta_0 (p, all columns of X), and every column at random effects B_0, that
+/// is Q - Z B_0; the latter only after a first fit of data whose residual variance is tiny.
+///
+/// Where random effects are many times larger than residuals, V^-1 takes nearly all of a column in the span of Z away: of the
+/// constant, with n rows a level, all but 1/(1 + n theta^2). Q'Q - RZX'RZX would be what rounding leaves. About its own B_0 =
+/// Lambda M^-1 Lambda'Z'Q a column has the same Q'V^-1Q, as (Q - Z B_0)'(Q - Z B_0) + U_0'U_0 with U_0 = Lambda^-1 B_0, and next
+/// to nothing to be taken from it: the penalised sum of squares of its own regression on Z.
 #[derive(Debug, Clone)]
 pub struct Center {
     /// Coefficients of X.
     pub beta: Vec<f64>,
-    /// Conditional modes of each factor in the internal basis; empty for zero.
+    /// For each factor p1 values an effect, level after level in the internal basis; empty for zero.
     pub b: Vec<Vec<f64>>,
+}
+
+impl Center {
+    /// Whether there are random effects among it.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        self.b.iter().any(|b| !b.is_empty())
+    }
 }
 
 /// Internal basis columns of one factor for every row, times the root of the weight.
@@ -204,6 +217,13 @@ struct Rows<'a> {
     center: &'a Center,
 }
 
+impl Rows<'_> {
+    /// Whether cross-products of raw columns are taken, and transformed afterwards.
+    fn transforms_moments(&self) -> bool {
+        self.fixed.transform_moments && !self.center.has_effects()
+    }
+}
+
 /// Basis columns of a factor; kept for all rows where pairs of factors look at them in another order.
 fn basis_rows(
     data: &ModelData<'_>,
@@ -294,7 +314,8 @@ fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMome
     } = *model;
     let (n, p, r) = (data.n(), data.p, fixed.rank());
     // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
-    let width = if fixed.transform_moments { p } else { r } + 1;
+    let transform = model.transforms_moments();
+    let width = if transform { p } else { r } + 1;
     let table: usize = layout
         .iter()
         .map(|f| f.n_levels * f.k * (f.k + width))
@@ -313,14 +334,14 @@ fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMome
         }
     }
     let p1 = r + 1;
-    let xx = finish_xx(fixed, &total.xx, width);
+    let xx = finish_xx(fixed, &total.xx, width, transform);
     let factors = layout
         .iter()
         .zip(total.zz)
         .zip(total.zx)
         .map(|((f, mut zz), zx)| {
             mirror_blocks(&mut zz, f.k);
-            let zx = if fixed.transform_moments {
+            let zx = if transform {
                 transform_rows(fixed, &zx, width)
             } else {
                 zx
@@ -376,28 +397,19 @@ fn transform_rows(fixed: &FixedBasis, rows: &[f64], width: usize) -> Vec<f64> {
 }
 
 /// [Q r]'[Q r] from what was accumulated: either just that, or only its last row and column beside X'WX.
-fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize) -> Vec<f64> {
+fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize, transform: bool) -> Vec<f64> {
     let (p, r) = (fixed.p, fixed.rank());
     let p1 = r + 1;
     let mut xx = vec![0.0; p1 * p1];
-    if fixed.transform_moments {
+    if transform {
         let mut half = vec![0.0; p * r];
-        for c in 0..r {
-            for i in 0..p {
-                half[c * p + i] = (0..p)
-                    .map(|m| fixed.gram[m * p + i] * fixed.rinv[c * p + m])
-                    .sum();
-            }
-        }
-        for c in 0..r {
-            for d in 0..r {
-                xx[c * p1 + d] = (0..p)
-                    .map(|i| fixed.rinv[d * p + i] * half[c * p + i])
-                    .sum();
-            }
-            xx[c * p1 + r] = (0..p)
-                .map(|i| fixed.rinv[c * p + i] * sums[i * width + p])
-                .sum();
+        small::mul_nn(&fixed.gram, &fixed.rinv, p, p, r, &mut half);
+        let mut own = vec![0.0; r * r];
+        small::mul_tn(&fixed.rinv, &half, p, r, r, &mut own);
+        for (c, rinv) in fixed.rinv.chunks_exact(p.max(1)).take(r).enumerate() {
+            xx[c * p1..c * p1 + r].copy_from_slice(&own[c * r..(c + 1) * r]);
+            let with_response = rinv.iter().enumerate();
+            xx[c * p1 + r] = with_response.map(|(i, v)| v * sums[i * width + p]).sum();
             xx[r * p1 + c] = xx[c * p1 + r];
         }
         xx[r * p1 + r] = sums[p * width + p];
@@ -420,7 +432,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
         basis,
         ..
     } = *model;
-    let (p, r) = (data.p, fixed.rank());
+    let (p, r, transform) = (data.p, fixed.rank(), model.transforms_moments());
     let mut sums = Sums {
         xx: vec![0.0; width * width],
         zz: layout
@@ -432,7 +444,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
             .map(|f| vec![0.0; f.n_levels * f.k * width])
             .collect(),
     };
-    let size = (BLOCK / (p + 1)).clamp(32, 1024).min(range.len());
+    let size = (BLOCK / (p + 1)).clamp(128, 1024).min(range.len());
     let mut x = vec![0.0; size * (p + 1)];
     let mut z: Vec<Vec<f64>> = (layout.iter().zip(basis))
         .map(|(factor, basis)| match basis {
@@ -442,7 +454,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
         .collect();
     let mut q = Vec::new();
     let mut change = Vec::new();
-    if !fixed.transform_moments {
+    if !transform {
         // [X r] -> [Q r]
         q = vec![0.0; size * width];
         change = vec![0.0; (p + 1) * width];
@@ -461,8 +473,8 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
             let z = &mut z[..m * layout[f].k];
             fill_basis(data, &layout[f], model.bases, block.clone(), z);
         }
-        centred_response(model, &z, block.clone(), x);
-        let rows: &[f64] = if fixed.transform_moments {
+        centred_response(model, block.clone(), x);
+        let rows: &[f64] = if transform {
             for row in x.chunks_exact(p + 1) {
                 let response = row[p];
                 for (sum, v) in with_response.iter_mut().zip(row) {
@@ -473,6 +485,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
         } else {
             let q = &mut q[..m * width];
             dense::rows_times(x, &change, m, p + 1, width, q);
+            without_effects(model, &z, block.clone(), width, q);
             accumulate_gram(q, width, &mut sums.xx);
             q
         };
@@ -491,7 +504,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
             }
         }
     }
-    if fixed.transform_moments {
+    if transform {
         for (i, sum) in with_response.iter().enumerate() {
             sums.xx[i * width + p] += sum;
         }
@@ -505,16 +518,9 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
     sums
 }
 
-/// Puts W^{1/2} (y - offset - X beta_0 - Z b_0) into the last place of each row of W^{1/2} [X .]; `z`: basis columns of the
-/// factors for which they are made in passing.
-fn centred_response(model: &Rows<'_>, z: &[Vec<f64>], range: Range<usize>, rows: &mut [f64]) {
-    let Rows {
-        data,
-        layout,
-        basis,
-        center,
-        ..
-    } = *model;
+/// Puts W^{1/2} (y - offset - X beta_0) into the last place of each row of W^{1/2} [X .].
+fn centred_response(model: &Rows<'_>, range: Range<usize>, rows: &mut [f64]) {
+    let Rows { data, center, .. } = *model;
     let p = data.p;
     for (row, y) in rows.chunks_exact_mut(p + 1).zip(&data.y[range.clone()]) {
         row[p] = *y;
@@ -533,16 +539,35 @@ fn centred_response(model: &Rows<'_>, z: &[Vec<f64>], range: Range<usize>, rows:
         let mean: f64 = row[..p].iter().zip(&center.beta).map(|(x, b)| x * b).sum();
         row[p] -= mean;
     }
+}
+
+/// Rows of [Q r] less those of Z B_0; `z`: basis columns of the factors for which they are made in passing.
+fn without_effects(
+    model: &Rows<'_>,
+    z: &[Vec<f64>],
+    range: Range<usize>,
+    width: usize,
+    rows: &mut [f64],
+) {
+    let Rows {
+        data,
+        layout,
+        basis,
+        center,
+        ..
+    } = *model;
     for (f, b) in center.b.iter().enumerate().filter(|(_, b)| !b.is_empty()) {
         let k = layout[f].k;
         let codes = &layout[f].codes(data)[range.clone()];
-        for (i, (row, code)) in rows.chunks_exact_mut(p + 1).zip(codes).enumerate() {
+        for (i, (row, code)) in rows.chunks_exact_mut(width).zip(codes).enumerate() {
             let z = match &basis[f] {
                 BasisRows::Passing => &z[f][i * k..(i + 1) * k],
                 kept => kept.row(range.start + i, k),
             };
-            let own = &b[(*code as usize - 1) * k..];
-            row[p] -= z.iter().zip(own).map(|(a, b)| a * b).sum::<f64>();
+            let own = b[(*code as usize - 1) * k * width..].chunks_exact(width);
+            for (z, own) in z.iter().zip(own) {
+                row.iter_mut().zip(own).for_each(|(x, b)| *x -= z * b);
+            }
         }
     }
 }

@@ -224,8 +224,10 @@ impl ResidualRows {
             }
             let k = factor.k;
             for ((row, z), &j) in x.chunks_exact_mut(p1).zip(z.chunks_exact(k)).zip(level) {
-                let own = &b[j as usize * k..(j as usize + 1) * k];
-                row[p1 - 1] -= z.iter().zip(own).map(|(a, b)| a * b).sum::<f64>();
+                let own = b[j as usize * k * p1..].chunks_exact(p1);
+                for (z, own) in z.iter().zip(own) {
+                    row.iter_mut().zip(own).for_each(|(x, b)| *x -= z * b);
+                }
             }
         }
         let by_level = layout

@@ -141,7 +141,7 @@ impl ResidualPart {
                 .iter_mut()
                 .zip(&h[c * p..(c + 1) * p])
                 .for_each(|(x, h)| *x -= s * h);
-            let shift = factor.shift[f].get(level * k + c).copied().unwrap_or(0.0);
+            let shift = factor.shift_of(f, level * k + c).map_or(0.0, |row| row[p]);
             row[p] -= s * (u[c] - shift);
         }
     }

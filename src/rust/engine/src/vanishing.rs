@@ -79,9 +79,10 @@ pub(crate) fn look(
             })
             .collect()
     };
-    // from where digits are not lost yet
+    // from where digits are not lost yet: about a centre none are
     let to = 0.5 * (pwrss.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
-    let base = if to < -1.0 { to } else { 0.0 };
+    let centred = criterion.center.iter().any(|b| !b.is_empty());
+    let base = if to < -1.0 && !centred { to } else { 0.0 };
     let Some(here) = criterion.value(&along(base)) else {
         return Ok(Ray::Inside);
     };

@@ -244,7 +244,7 @@ fn derivatives_at_rank_deficient_factors() {
     }
 }
 
-/// A response centred at any beta and b has the same criterion and derivatives.
+/// A response centred at any beta, and [Q r] at any effects, has the same criterion and derivatives.
 #[test]
 fn centre_does_not_matter() {
     let rng = Rng::new(204);
@@ -267,7 +267,7 @@ fn centre_does_not_matter() {
                         if f == 1 {
                             Vec::new()
                         } else {
-                            own.normals(l.n_levels * l.k)
+                            own.normals(l.n_levels * l.k * (fixed.rank() + 1))
                         }
                     })
                     .collect(),

@@ -49,8 +49,9 @@ pub fn satterthwaite(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Satterthwaite, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        let prepared = prepare(data, options, stop)?;
+        let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
         let plan = Plan::new(
             &prepared,
             &Options {
@@ -80,8 +81,9 @@ pub fn kenward_roger(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<KenwardRoger, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        let prepared = prepare(data, options, stop)?;
+        let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         if !kenward_roger_general::is_linear(&prepared) {
             let found =
@@ -112,8 +114,9 @@ pub fn prediction_variances(
 ) -> Result<Predictions, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
         rows.validate(data)?;
-        let prepared = prepare(data, options, stop)?;
+        let mut prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         prediction::variances(data, &prepared, &mut criterion, rows, &theta)
     })
@@ -132,8 +135,9 @@ pub fn profile(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        let prepared = prepare(data, options, stop)?;
+        let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let step = "the criterion at the estimates";
         let factor = (criterion.factor.as_ref()).ok_or_else(|| criterion.failure(step))?;
@@ -196,8 +200,9 @@ pub fn leverages(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Leverages, EngineError> {
     interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
-        let prepared = prepare(data, options, stop)?;
+        let mut prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let found = prediction::leverages(data, &prepared, &mut criterion);
         found.ok_or_else(|| criterion.failure("the leverages"))

@@ -326,10 +326,7 @@ fn a_walk_can_be_interrupted() {
         ..Options::default()
     };
     let result = fit(&example.data(), &options, &|| true);
-    assert!(matches!(
-        result,
-        Err(crate::error::EngineError::Interrupted)
-    ));
+    assert!(matches!(result, Err(EngineError::Interrupted)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use faer::linalg::cholesky::llt;
 use faer::linalg::evd;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::triangular_solve;
+use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
 /// A dense matrix, column-major.
@@ -40,6 +40,36 @@ impl Matrix {
 #[must_use]
 pub fn cholesky(a: &mut [f64], n: usize) -> bool {
     cholesky_in_place(MatMut::from_column_major_slice_mut(a, n, n))
+}
+
+/// The inverse of the lower triangle of `l` into that of `out` (both n x n, column-major).
+pub fn invert_lower(l: &[f64], n: usize, out: &mut [f64]) {
+    triangular_inverse::invert_lower_triangular(
+        MatMut::from_column_major_slice_mut(out, n, n),
+        MatRef::from_column_major_slice(l, n, n),
+        Par::Seq,
+    );
+}
+
+/// out = A B, all column-major; each factor with the dimensions in which it enters the product, and whether it stands transposed.
+pub fn product(a: (&[f64], usize, usize, bool), b: (&[f64], usize, usize, bool), out: &mut [f64]) {
+    fn matrix((x, rows, columns, transposed): (&[f64], usize, usize, bool)) -> MatRef<'_, f64> {
+        let x = &x[..rows * columns];
+        if transposed {
+            MatRef::from_row_major_slice(x, rows, columns)
+        } else {
+            MatRef::from_column_major_slice(x, rows, columns)
+        }
+    }
+    let (rows, columns) = (a.1, b.2);
+    matmul(
+        MatMut::from_column_major_slice_mut(&mut out[..rows * columns], rows, columns),
+        Accum::Replace,
+        matrix(a),
+        matrix(b),
+        1.0,
+        Par::Seq,
+    );
 }
 
 /// C += alpha A' B for row-major A (m x r) and B (m x c) into column-major `out` (r x c).
@@ -131,19 +161,31 @@ pub fn solve_rows(l: &Matrix, b: &mut [f64], m: usize, transposed: bool) {
 /// Eigenvalues of a symmetric matrix, ascending, from its lower triangle. `None` where it is not finite.
 #[must_use]
 pub fn symmetric_eigenvalues(a: &Matrix) -> Option<Vec<f64>> {
-    let n = a.nrows;
-    let params = Spec::default();
-    let mut memory = MemBuffer::new(evd::self_adjoint_evd_scratch::<f64>(
+    eigen(&a.data, a.nrows, None)
+}
+
+/// The same of a column-major matrix, with its eigenvectors in the columns of `vectors`.
+pub fn symmetric_eigen(a: &[f64], n: usize, vectors: &mut [f64]) -> Option<Vec<f64>> {
+    eigen(
+        a,
         n,
-        evd::ComputeEigenvectors::No,
-        Par::Seq,
-        params,
-    ));
+        Some(MatMut::from_column_major_slice_mut(vectors, n, n)),
+    )
+}
+
+fn eigen(a: &[f64], n: usize, vectors: Option<MatMut<'_, f64>>) -> Option<Vec<f64>> {
+    let params = Spec::default();
+    let wanted = match vectors {
+        Some(_) => evd::ComputeEigenvectors::Yes,
+        None => evd::ComputeEigenvectors::No,
+    };
+    let needed = evd::self_adjoint_evd_scratch::<f64>(n, wanted, Par::Seq, params);
+    let mut memory = MemBuffer::new(needed);
     let mut values = vec![0.0; n];
     evd::self_adjoint_evd(
-        MatRef::from_column_major_slice(&a.data, n, n),
+        MatRef::from_column_major_slice(a, n, n),
         DiagMut::from_slice_mut(&mut values),
-        None,
+        vectors,
         Par::Seq,
         MemStack::new(&mut memory),
         params,

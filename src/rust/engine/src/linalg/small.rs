@@ -1,8 +1,23 @@
-//! Dense k x k blocks, column-major in slices: k is the number of random effects of one level, mostly 1 to 10.
+//! Dense k x k blocks, column-major in slices: k is the number of random effects of one level, mostly 1 to 10. Where it is
+//! large, as the number of fixed effects may be, the blocked kernels of [`super::dense`] do the work.
+
+use super::dense;
+
+/// Order from which a factor or an inverse is left to the blocked kernels.
+const LARGE: usize = 48;
+
+/// Order from which Jacobi's rotations take longer than a tridiagonal matrix.
+const SWEEPS: usize = 32;
+
+/// Multiply-adds from which a product is.
+const MANY: usize = 48 * 48 * 48;
 
 /// Cholesky factor in place, lower triangle; the strict upper triangle is left alone. `false` if not positive definite.
 #[must_use]
 pub fn cholesky(a: &mut [f64], k: usize) -> bool {
+    if k > LARGE {
+        return dense::cholesky(a, k);
+    }
     for j in 0..k {
         let mut d = a[j * k + j];
         for m in 0..j {
@@ -88,6 +103,7 @@ pub fn mul_tn(a: &[f64], b: &[f64], r: usize, k: usize, m: usize, out: &mut [f64
         (2, 2) => fixed_tn::<2>(a, b, m, out),
         (3, 3) => fixed_tn::<3>(a, b, m, out),
         (4, 4) => fixed_tn::<4>(a, b, m, out),
+        _ if k * r * m > MANY => dense::product((a, k, r, true), (b, r, m, false), out),
         _ => {
             for j in 0..m {
                 for i in 0..k {
@@ -122,6 +138,7 @@ pub fn mul_nn(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64
         (2, 2) => fixed_nn::<2>(a, b, m, out),
         (3, 3) => fixed_nn::<3>(a, b, m, out),
         (4, 4) => fixed_nn::<4>(a, b, m, out),
+        _ if k * r * m > MANY => dense::product((a, k, r, false), (b, r, m, false), out),
         _ => {
             out[..k * m].fill(0.0);
             for j in 0..m {
@@ -159,6 +176,9 @@ pub fn mul_nt(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64
     out.fill(0.0);
     if out.is_empty() {
         return;
+    }
+    if k * r * m > MANY {
+        return dense::product((a, k, r, false), (b, r, m, true), out);
     }
     for (left, right) in a.chunks_exact(k).zip(b.chunks_exact(m)).take(r) {
         for (target, c) in out.chunks_exact_mut(k).zip(right) {
@@ -202,6 +222,9 @@ pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
 /// The same into `inverse`.
 pub fn write_inverse_of_lower(l: &[f64], k: usize, inverse: &mut [f64]) {
     inverse.fill(0.0);
+    if k > LARGE {
+        return dense::invert_lower(l, k, inverse);
+    }
     for j in 0..k {
         inverse[j * k + j] = 1.0;
         solve_lower(l, k, &mut inverse[j * k..(j + 1) * k]);
@@ -289,11 +312,18 @@ pub fn solve_general(a: &[f64], rhs: &mut [&mut [f64]], n: usize) -> bool {
 }
 
 /// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix by cyclic Jacobi rotations
-/// (Golub & Van Loan, 4th ed., 8.5): exact to rounding also for graded matrices, and m is small.
+/// (Golub & Van Loan, 4th ed., 8.5): exact to rounding also for graded matrices. Their sweeps are slow where it is large: then
+/// by tridiagonalisation, exact relative to the largest eigenvalue.
 #[must_use]
 pub fn symmetric_eigen(a: &[f64], k: usize) -> (Vec<f64>, Vec<f64>) {
-    let mut a = a.to_vec();
     let mut v = vec![0.0; k * k];
+    if k > SWEEPS {
+        if let Some(values) = dense::symmetric_eigen(a, k, &mut v) {
+            return (values, v);
+        }
+        v.fill(0.0);
+    }
+    let mut a = a.to_vec();
     (0..k).for_each(|i| v[i * k + i] = 1.0);
     for _ in 0..60 {
         let mut off = 0.0;
