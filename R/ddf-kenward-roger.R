@@ -56,7 +56,7 @@ check_adjusted <- function(variance) {
   )
 }
 
-#' The degrees of freedom that match two moments of the Wald statistic may be negative, as in 'pbkrtest'
+#' The degrees of freedom that match two moments of the Wald statistic may be negative
 #' @noRd
 warn_moments <- function() {
   ferrolmm_warn(

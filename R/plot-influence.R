@@ -69,10 +69,12 @@ draw_deletions <- function(values, title, id.n) {
   )
   graphics::abline(h = 0, col = "grey60")
   named <- apart(named, values, 0.05 * length(values))
-  graphics::text(
-    named, values[named], names(values)[named], pos = ifelse(values[named] < 0, 1L, 3L),
-    cex = 0.75, xpd = NA, col = "#D55E00"
-  )
+  if (length(named) > 0L) {
+    graphics::text(
+      named, values[named], names(values)[named], pos = ifelse(values[named] < 0, 1L, 3L),
+      cex = 0.75, xpd = NA, col = "#D55E00"
+    )
+  }
 }
 
 #' Places of the deletions that change most

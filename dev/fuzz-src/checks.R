@@ -61,7 +61,8 @@ make_context <- function(p, fit) {
   spread <- range(model$residual$w)
   list(
     p = p, fit = fit, model = model, kept = kept, solved = solved,
-    tolerance = max(1e-6, 1e4 * solved$loss), extreme = spread[[2L]] / spread[[1L]] > 1e8
+    # where the fit was warned of, as at a likelihood without bound, fewer digits
+    tolerance = max(1e-6, 1e4 * solved$loss) * if (is_settled(fit)) 1 else 100, extreme = spread[[2L]] / spread[[1L]] > 1e8
   )
 }
 

@@ -44,8 +44,9 @@ run_problem <- function(p, only = NULL, trace = function(what) NULL) {
   call <- fit_call(p)
   fitted <- timed(call, "lmm", env)
   result <- fitted$result
+  # with variances of strata the likelihood may have no bound, where one is reproduced
   if (result$error && result$class == "ferrolmm_error_perfect_fit" && !p$perfect &&
-        false_perfect_fit(p)) {
+        is.null(p$residual) && false_perfect_fit(p)) {
     result$outcome <- "difference"
     result$message <- "perfect fit told where there is none"
   }

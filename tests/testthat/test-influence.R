@@ -194,7 +194,7 @@ test_that("groups of correlated residuals are deleted as a fit without them has 
   expect_gt(cor(cooks.distance(influence(variances)), cooks.distance(exact)), 0.99)
 })
 
-test_that("rows of levels with a known covariance are deleted as generalised least squares has it", {
+test_that("rows of levels with a known covariance are deleted as least squares has it", {
   set.seed(4)
   m <- 7L
   K <- 0.5^abs(outer(seq_len(m), seq_len(m), `-`))

@@ -19,3 +19,17 @@ test_that("names that would run into each other are left out, the larger one sta
   expect_identical(apart(c(2L, 3L, 4L, 15L), values, 2), c(2L, 3L, 15L))
   expect_identical(apart(c(2L, 3L, 4L, 15L), values, 0.5), c(2L, 3L, 4L, 15L))
 })
+
+test_that("deletions without a value have no name in the picture", {
+  d <- data.frame(
+    y = c(1.2, 3.1, 2.2, 5.4, 3.3, 8.1, 4.4, 6.2), f = factor(c("a", rep(c("b", "c"), 3:4))),
+    g = gl(2, 1, 8)
+  )
+  fit <- suppressMessages(lmm(y ~ f + (1 | g), d))
+  found <- influence(fit, update = "none")
+  found$coefficients[] <- NA
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  expect_no_error(plot(influence(fit, update = "none")))
+  expect_no_error(plot(found))
+})

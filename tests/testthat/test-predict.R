@@ -338,7 +338,7 @@ test_that("re.form tells a factor with a known matrix from one without", {
   expect_equal(predict(alone, re.form = ~ (1 | g)), predict(alone))
 })
 
-test_that("a new level varies with the covariance of its effects, beside a residual structure too", {
+test_that("a new level varies as its effects do, beside a residual structure too", {
   data(Orthodont, package = "nlme", envir = environment())
   d <- as.data.frame(Orthodont)
   d$arm <- rep(letters[1:9], each = 4L, length.out = nrow(d))

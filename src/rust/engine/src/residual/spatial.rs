@@ -53,7 +53,13 @@ pub(super) fn internal(natural: &[f64]) -> Option<Vec<f64>> {
     let range = natural[0];
     let mut x = (range > 0.0 && range.is_finite()).then(|| vec![range.ln()])?;
     if let Some(&nugget) = natural.get(1) {
-        x.push((nugget > 0.0 && nugget < 1.0).then(|| (2.0 * nugget - 1.0).asin())?);
+        // a fit may end at 0 or 1: as far inside as a number can be
+        let inside = nugget.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+        x.push(
+            (0.0..=1.0)
+                .contains(&nugget)
+                .then(|| (2.0 * inside - 1.0).asin())?,
+        );
     }
     Some(x)
 }
