@@ -172,8 +172,10 @@ parameter_limits <- function(value, se, kind, level) {
     real = list(to = identity, back = identity, slope = function(v) rep.int(1, length(v)))
   )
   for (name in names(scales)) {
-    at <- !is.na(se) & kind == name
     scale <- scales[[name]]
+    at <- !is.na(se) & kind == name
+    # at an edge there are none
+    at[at] <- is.finite(scale$to(value[at]))
     v <- value[at]
     limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))
   }

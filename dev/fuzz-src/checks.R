@@ -362,7 +362,7 @@ check_predict <- function(call, value, context, new) {
     extra <- design$extra
   }
   reference <- drop(x %*% solved$beta) + offset
-  variance <- rowSums((x %*% solved$C) * x)
+  variance <- fixed_variances(solved, x)
   if (!population) {
     if (solved$q > 0L) reference <- reference + drop(a %*% solved$u)
     variance <- prediction_variances(solved, x, a) + extra

@@ -395,6 +395,14 @@ oracle_solve <- function(model, theta, phi, kept = seq_len(ncol(model$X)), more 
       (sqrt(n) * kappa + sqrt(sum(Xy[, p + 1L]^2) / max(rss, 1e-300)))
   )
   if (!more) return(out)
+  # of X'V^-1X, for quadratic forms that keep their digits
+  if (p > 0L) {
+    out$half <- function(x) {
+      backsolve(qx$qr[seq_len(p), , drop = FALSE], t(x / rep(norms, each = nrow(x)))[qx$pivot, ,
+                                                                           drop = FALSE],
+                transpose = TRUE)
+    }
+  }
   out$X <- X
   out$sd <- sd
   out$roots <- roots
@@ -428,7 +436,12 @@ oracle_effects <- function(model, solved, i) {
 prediction_variances <- function(solved, x, a) {
   value <- if (solved$q > 0L) rowSums((a %*% solved$M) * a) else 0
   rest <- if (solved$q > 0L) x - a %*% solved$P else x
-  value + rowSums((rest %*% solved$C) * rest)
+  value + fixed_variances(solved, rest)
+}
+
+# x'Cx of rows
+fixed_variances <- function(solved, x) {
+  if (is.null(solved$half)) numeric(nrow(x)) else colSums(solved$half(x)^2)
 }
 
 # The same criterion with V formed, n x n; with the reciprocal condition of its factor

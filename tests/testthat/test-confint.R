@@ -74,3 +74,11 @@ test_that("parameters at their boundary have no limits", {
   expect_true(all(is.na(ci[".sig01", ])))
   expect_true(all(is.finite(ci[".sigma", ])))
 })
+
+test_that("a parameter at an edge of its range has no Wald limits", {
+  kinds <- c("correlation", "positive", "unit", "real")
+  limits <- parameter_limits(c(-1, 0, 1, 2), rep(0.1, 4L), kinds, 0.95)
+  expect_true(all(is.na(limits[1:3, ])))
+  expect_false(any(is.nan(limits)))
+  expect_equal(limits[4L, ], 2 + c(-0.1, 0.1) * qnorm(0.975))
+})
