@@ -35,6 +35,31 @@
 #'   (`"stop"`), or a fit all the same (`"fit"`), with the warning of the certificate. The
 #'   question is put to the information in the design, not to counts of rows: one row for each
 #'   level is no obstacle where `sigma` is known, weights differ or residuals have a structure.
+#' @param starts (`integer(1)` or `NULL`)\cr from how many places the optimiser walks to an optimum,
+#'   the lowest of which is the result, see *Several optima*. `NULL` decides by the cost of an
+#'   evaluation and by what the first walks find; 1: only from the moments of the data.
+#' @section Several optima:
+#' The likelihood of variance components may have several maxima, above all with few rows, outliers
+#' or weights of different magnitudes, and the proof of an optimum says nothing of others. So where
+#' evaluations are cheap the optimiser walks from several places: from the moments of the data; from
+#' variances that are small and large beside the residual one; where the residuals are correlated,
+#' from strong correlations (of either sign for `ar1()` and `toep()`). Where that gives reason to
+#' doubt (these walks disagree, the optimum is at the boundary, there are fewer than five degrees of
+#' freedom for each parameter, or levels tell very different amounts), up to 300 evaluations
+#' search a coarse grid of sizes of the variances, and up to eight more walks begin at its minima
+#' and elsewhere on it. Models with one variance less, and perfect correlations in several
+#' directions, are looked at where they come close. The more an evaluation costs, the fewer starts
+#' there are; large models have one. All of this is the same in every session and for any number of
+#' threads. That the lowest optimum is found is likely then, not proved.
+#'
+#' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them
+#' came to the reported optimum; `summary()` shows both. `vanishing` counts walks along which the
+#' residual variance vanished: random effects that can reproduce the response may have a likelihood
+#' without bound, whose maximum is no estimate. Such ends are never reported as the optimum.
+#'
+#' `start` of [lmm()] is taken at its word: one walk, from there. Refits ([refit.lmm()], many
+#' responses, the bootstrap, [update()]) search as the fit did. Profiles and deletions follow the
+#' optimum of the fit from where it is.
 #' @section Large crossed problems:
 #' Two crossed grouping factors with many levels (users and films) leave, once the larger one is
 #' eliminated, a dense matrix of the order of the smaller one. `solver = "exact"` factorises it for
@@ -75,7 +100,7 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL, not_identified = c("stop", "fit"), ...) {
+                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL, ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
@@ -89,7 +114,8 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     time_limit = check_time_limit(time_limit),
     solver = check_solver(solver),
     sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie),
-    not_identified = match_choice(not_identified, "not_identified", c("stop", "fit"))
+    not_identified = match_choice(not_identified, "not_identified", c("stop", "fit")),
+    starts = if (!is.null(starts)) check_count(starts, "starts", 1L)
   )
   class(control) <- "lmm_control"
   control
@@ -322,6 +348,7 @@ format.lmm_control <- function(x, ...) {
     "Options of lmm():",
     paste0("  evaluations of the criterion: at most ", x$max_evaluations),
     paste0("  tolerance of the decrement:   ", format(x$tolerance)),
+    if (!is.null(x$starts)) paste0("  starts:                       ", x$starts),
     paste0("  threads:                      ", threads),
     paste0("  verbose:                      ", x$verbose),
     if (!is.null(x$time_limit)) paste0("  time limit:                   ", x$time_limit, " s"),

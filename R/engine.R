@@ -43,6 +43,7 @@ engine_options <- function(reml, start, control, optimize) {
   constrained <- isTRUE(control$resolved)
   list(
     reml = reml, start = start, optimize = optimize,
+    starts = control$starts,
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,

@@ -327,7 +327,24 @@ certificate_facts <- function(certificate) {
     if (length(multipliers) > 0L) {
       paste("smallest multiplier", format_magnitude(min(multipliers)))
     },
-    paste0(certificate$evaluations, " evaluation", if (certificate$evaluations != 1L) "s")
+    paste0(certificate$evaluations, " evaluation", if (certificate$evaluations != 1L) "s"),
+    starts_facts(certificate)
+  )
+}
+
+#' From how many places the optimum was looked for, and how many walks ended there
+#' @noRd
+starts_facts <- function(certificate) {
+  starts <- certificate$starts
+  if (is.null(starts) || starts == 0L) {
+    return(NULL)
+  }
+  vanishing <- certificate$vanishing
+  c(
+    if (starts == 1L) "1 start" else paste(certificate$agree, "of", starts, "starts agree"),
+    if (isTRUE(vanishing > 0L)) {
+      paste("residual variance vanishes from", vanishing)
+    }
   )
 }
 

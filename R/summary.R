@@ -10,7 +10,9 @@
 #' verdict with the numbers behind it: the largest element of the scaled gradient (zero at an
 #' optimum), the smallest eigenvalue of the Hessian (positive at a minimum of the criterion), and,
 #' when variances or correlations are at their boundary, the smallest multiplier (not negative when
-#' the boundary is where the optimum is).
+#' the boundary is where the optimum is). That proof is local. How many starts there were, and from
+#' how many of them the optimiser came to this optimum and no lower one, follows: see *Several
+#' optima* in [lmm_control()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param correlation Print the correlations of the fixed effects? By default when there are at most

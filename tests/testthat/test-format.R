@@ -18,6 +18,10 @@ test_that("the certificate in words", {
     writeLines(format_certificate(certificate("interrupted", min_eigenvalue = NaN)))
     writeLines(format_certificate(certificate("failed")))
     writeLines(format_certificate(certificate("evaluated")))
+    writeLines(format_certificate(certificate("converged", starts = 1L)))
+    writeLines(
+      format_certificate(certificate("converged", starts = 9L, agree = 5L, vanishing = 2L))
+    )
   })
 })
 

@@ -296,6 +296,10 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
     Ok(Options {
         reml: convert::flag(given.field("reml")?, "reml")?,
         start: convert::doubles_or_null(given.field("start")?, "start")?.map(<[f64]>::to_vec),
+        starts: given
+            .optional("starts")
+            .map(|starts| convert::count(starts, "starts"))
+            .transpose()?,
         optimize: convert::flag(given.field("optimize")?, "optimize")?,
         max_evaluations: number("max_evaluations")?,
         tolerance: convert::double(given.field("tolerance")?, "tolerance")?,
@@ -373,6 +377,9 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
         ),
         ("rank", convert::to_counts(&certificate.rank)?),
         ("residual_zero", certificate.residual_zero.into()),
+        ("starts", to_integer(certificate.starts)?),
+        ("agree", to_integer(certificate.agree)?),
+        ("vanishing", to_integer(certificate.vanishing)?),
         ("evaluations", to_integer(certificate.evaluations)?),
         ("iterations", to_integer(certificate.iterations)?),
         ("trace", trace),

@@ -28,6 +28,7 @@ use crate::restriction::{restricted_terms, restriction, Restricted, Restriction}
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::start::moment_start;
+use crate::starts::{self, Walks};
 use crate::terms::ModelData;
 use crate::vanishing::{self, Ray};
 
@@ -49,12 +50,6 @@ const OPTIMUM: &str = "the evaluation at the optimum";
 
 /// Rows from which single steps may take long enough to be interrupted within.
 const LONG: usize = 20_000;
-
-/// Standard deviations of random effects at a second attempt, relative to the first.
-const SMALLER: f64 = 0.3;
-
-/// The same, larger.
-const LARGER: f64 = 3.0;
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -369,6 +364,13 @@ pub(crate) fn fit_planned(
     let mut optimizing = Duration::ZERO;
     // sigma^2 that stands for zero
     let mut vanished = None;
+    let mut walks = Walks::default();
+    let mut search = starts::are_wanted(options, plan);
+    // the optimum to return to if a lower one turns out to be none
+    let mut instead: Option<Run> = None;
+    let mut walked: Option<Outcome> = None;
+    let mut evaluations = 0;
+    let begin = theta.clone();
     loop {
         let center = std::mem::take(&mut prepared.center.b);
         let clock = Instant::now();
@@ -376,32 +378,59 @@ pub(crate) fn fit_planned(
             .criterion(&center, options.reml, interrupt)
             .with_clock(options)
             .with_sigma2(prepared.sigma2.or(vanished));
-        let starts = if rounds == 0 && options.start.is_none() {
-            further_starts(&prepared)
-        } else {
-            (Vec::new(), 0)
+        let bases = &prepared.bases;
+        let run = match plan {
+            Plan::Exact if rounds == 0 && walks.count() == 0 => {
+                starts::first_optimum(&mut criterion, &theta, bases, options, &mut walks)
+            }
+            Plan::Exact => optimum(&mut criterion, &theta, options),
+            plan => estimated_optimum(&mut criterion, &theta, options, plan),
         };
-        let mut run = match plan {
-            Plan::Exact => best_optimum(&mut criterion, &theta, &prepared.bases, &starts, options)?,
-            plan => estimated_optimum(&mut criterion, &theta, options, plan)?,
-        };
-        if !criterion.is_at(&run.outcome.x) {
-            let _ = criterion.value(&run.outcome.x);
-        }
         // differences that have lost their digits tell nothing: they are centred first
-        let lost = rounds < 3
-            && (criterion.factor.as_ref()).is_some_and(|factor| has_lost_digits(&prepared, factor));
-        if plan == Plan::Exact && options.optimize && !lost {
-            match vanishing::look(&mut criterion, &run, residual, options)? {
-                Ray::Inside => {}
-                Ray::Perfect => return Err(EngineError::PerfectFit),
-                Ray::Zero(found, sigma2) => {
-                    run = found;
-                    vanished = Some(sigma2);
+        let is_lost = |criterion: &mut Criterion<'_>, run: &Run| {
+            let x = &run.outcome.x;
+            let there = criterion.is_at(x) || criterion.value(x).is_some();
+            let factor = criterion.factor.as_ref().filter(|_| there && rounds < 3);
+            factor.is_some_and(|factor| has_lost_digits(&prepared, factor))
+        };
+        let run = match run {
+            Ok(run)
+                if plan == Plan::Exact && options.optimize && !is_lost(&mut criterion, &run) =>
+            {
+                match vanishing::look(&mut criterion, &run, residual, options)? {
+                    Ray::Inside => Ok(run),
+                    Ray::Perfect => Err(EngineError::PerfectFit),
+                    Ray::Zero(found, sigma2) => {
+                        vanished = Some(sigma2);
+                        Ok(found)
+                    }
                 }
             }
-        }
+            run => run,
+        };
         optimizing += clock.elapsed();
+        criterion.evaluations += evaluations;
+        evaluations = criterion.evaluations;
+        let higher = match (&run, &instead) {
+            (Ok(run), Some(other)) => run.outcome.value >= other.outcome.value,
+            (Err(error), Some(_)) => *error != EngineError::Interrupted,
+            _ => false,
+        };
+        let lowest = walked.as_ref().map_or(f64::INFINITY, |walked| walked.value);
+        if let Some(other) = instead.take_if(|_| higher) {
+            drop(criterion);
+            walks.correct(lowest, None);
+            vanished = None;
+            theta.clone_from(&other.outcome.x);
+            walked = Some(other.outcome);
+            prepared.center.b = center;
+            continue;
+        }
+        let mut run = run?;
+        if let Some(before) = walked.take() {
+            walks.correct(before.value, Some(run.outcome.value));
+            run.follow(before);
+        }
         theta.clone_from(&run.outcome.x);
         if options.optimize {
             if let Some((held, at_kink)) = kink::restriction_at(&mut criterion, &theta) {
@@ -418,7 +447,16 @@ pub(crate) fn fit_planned(
         let lost = |criterion: &Criterion<'_>| criterion.failure(OPTIMUM);
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
         if prepared.sigma2.is_none() && factor.pwrss <= EXACT * residual {
-            return Err(EngineError::PerfectFit);
+            let Some(other) = instead.take() else {
+                return Err(EngineError::PerfectFit);
+            };
+            drop(criterion);
+            walks.correct(run.outcome.value, None);
+            vanished = None;
+            theta.clone_from(&other.outcome.x);
+            walked = Some(other.outcome);
+            prepared.center.b = center;
+            continue;
         }
         if has_lost_digits(&prepared, factor) && rounds < 3 {
             let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
@@ -429,11 +467,41 @@ pub(crate) fn fit_planned(
             rounds += 1;
             continue;
         }
+        if search && vanished.is_none() {
+            search = false;
+            let clock = Instant::now();
+            let found = starts::lower_optimum(
+                &mut criterion,
+                &begin,
+                Some(&run),
+                bases,
+                options,
+                &mut walks,
+            )?;
+            optimizing += clock.elapsed();
+            evaluations = criterion.evaluations;
+            if let Some(lower) = found {
+                drop(criterion);
+                instead = Some(run);
+                theta.clone_from(&lower.outcome.x);
+                walked = Some(lower.outcome);
+                prepared.center.b = center;
+                continue;
+            }
+            if !criterion.is_at(&theta) {
+                let _ = criterion.value(&theta);
+            }
+        }
         if vanished.is_some() && run.status == Status::Converged {
             run.status = Status::Singular;
         }
         let mut certificate = certify(&mut criterion, &run, !inference);
         certificate.residual_zero = vanished.is_some();
+        if plan == Plan::Exact {
+            certificate.starts = walks.count();
+            certificate.agree = walks.agreeing(run.outcome.value);
+            certificate.vanishing = walks.vanishing();
+        }
         certificate.monte_carlo.theta =
             raw_errors(&prepared, &theta, &certificate.monte_carlo.theta);
         let satterthwaite = if inference {
@@ -459,12 +527,23 @@ pub(crate) fn fit_planned(
             &solution,
             value,
             certificate,
-            rows,
+            RowResults {
+                fitted: &mut *rows.fitted,
+                residuals: &mut *rows.residuals,
+            },
         );
         fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
         if options.optimize && options.sigma.is_none() && fit.wrss <= EXACT * residual {
-            return Err(EngineError::PerfectFit);
+            let Some(other) = instead.take() else {
+                return Err(EngineError::PerfectFit);
+            };
+            walks.correct(fit.criterion, None);
+            vanished = None;
+            prepared.sigma2 = options.sigma.map(|sigma| sigma * sigma);
+            theta.clone_from(&other.outcome.x);
+            walked = Some(other.outcome);
+            continue;
         }
         return Ok((fit, satterthwaite));
     }
@@ -746,7 +825,11 @@ fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, Engine
 }
 
 /// Where the parameters of the terms start.
-fn term_start(moments: &Moments, bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
+pub(crate) fn term_start(
+    moments: &Moments,
+    bases: &[TermBasis],
+    parameters: &Parameters,
+) -> Vec<f64> {
     let tau = moment_start(moments, bases);
     let of_terms = parameters.structures.iter().zip(tau);
     of_terms
@@ -822,112 +905,6 @@ fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64
         .collect()
 }
 
-/// The residual parameters of a spatial correlation that are tried besides the usual start.
-fn further_starts(prepared: &Prepared) -> (Vec<Vec<f64>>, usize) {
-    let residual = prepared.residual.as_ref();
-    residual.map_or_else(Default::default, |part| part.model.further_starts())
-}
-
-/// The lowest of the optima from `theta` and from the `worth` best of `starts`, residual parameters to take the place of its own.
-fn best_optimum(
-    criterion: &mut Criterion<'_>,
-    theta: &[f64],
-    bases: &[TermBasis],
-    (starts, worth): &(Vec<Vec<f64>>, usize),
-    options: &Options,
-) -> Result<Run, EngineError> {
-    if !options.optimize || criterion.restriction.is_some() || options.start.is_some() {
-        return optimum(criterion, theta, options);
-    }
-    if starts.is_empty() {
-        return second_attempt(criterion, theta, options);
-    }
-    let mut points = Vec::new();
-    for phi in starts {
-        let point = |criterion: &mut Criterion<'_>, of_terms: &[f64]| {
-            let x = [of_terms, phi].concat();
-            criterion.value(&x).map(|value| (value, x))
-        };
-        let terms = criterion.parameters.list.len();
-        let Some(usual) = point(criterion, &theta[..terms]) else {
-            continue;
-        };
-        // the variance components that go with this correlation
-        let own = term_start(&criterion.system().moments, bases, criterion.parameters);
-        let better = point(criterion, &own).filter(|own| own.0 < usual.0);
-        points.push(better.unwrap_or(usual));
-    }
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    points.truncate(*worth);
-    let best = optimum(criterion, theta, options);
-    let others = points.into_iter().map(|(_, x)| x).collect();
-    lowest(criterion, best, others, options)
-}
-
-/// The optimum from `theta`; where that fails, the lowest of those from further starts.
-fn second_attempt(
-    criterion: &mut Criterion<'_>,
-    theta: &[f64],
-    options: &Options,
-) -> Result<Run, EngineError> {
-    let first = optimum(criterion, theta, options);
-    let failed = match &first {
-        Ok(run) => matches!(run.status, Status::Failed | Status::IterationLimit),
-        Err(error) => !matches!(error, EngineError::Interrupted),
-    };
-    let parameters = criterion.parameters;
-    let terms = parameters.list.len();
-    if !failed {
-        return first;
-    }
-    let (own, phi) = theta.split_at(terms);
-    let times = |factor: f64| -> Vec<f64> {
-        let scaled = |a| {
-            if parameters.is_deviation(a) {
-                factor
-            } else {
-                1.0
-            }
-        };
-        (0..terms).map(|a| scaled(a) * own[a]).collect()
-    };
-    let mut others = Vec::new();
-    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
-        others.push([own, &stronger].concat());
-        others.push([times(SMALLER).as_slice(), &stronger].concat());
-    }
-    others.push([times(SMALLER).as_slice(), phi].concat());
-    others.push([times(LARGER).as_slice(), phi].concat());
-    lowest(criterion, first, others, options)
-}
-
-/// The lowest of `best` and the optima from `others`.
-fn lowest(
-    criterion: &mut Criterion<'_>,
-    mut best: Result<Run, EngineError>,
-    others: Vec<Vec<f64>>,
-    options: &Options,
-) -> Result<Run, EngineError> {
-    for x in others {
-        if criterion.out_of_time() {
-            break;
-        }
-        let other = optimum(criterion, &x, options);
-        if matches!(other, Err(EngineError::Interrupted)) {
-            return other;
-        }
-        let Ok(run) = other else { continue };
-        let better = best.as_ref().map_or(true, |b| {
-            let gain = b.outcome.value - run.outcome.value;
-            gain > criterion.noise(run.outcome.value) || (gain >= 0.0 && b.status == Status::Failed)
-        });
-        if better {
-            best = Ok(run);
-        }
-    }
-    best
-}
-
 impl Run {
     /// Puts the trace of what came before in front.
     pub(crate) fn follow(&mut self, walked: Outcome) {
@@ -940,6 +917,13 @@ impl Run {
     }
 }
 
+fn settings(options: &Options) -> Settings {
+    Settings {
+        tolerance: options.tolerance,
+        max_evaluations: options.max_evaluations,
+    }
+}
+
 /// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
 /// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
 pub(crate) fn optimum(
@@ -947,10 +931,7 @@ pub(crate) fn optimum(
     theta: &[f64],
     options: &Options,
 ) -> Result<Run, EngineError> {
-    let settings = Settings {
-        tolerance: options.tolerance,
-        max_evaluations: options.max_evaluations,
-    };
+    let settings = settings(options);
     let mut x = allowed(criterion, theta);
     let attempts = if options.optimize { 20 } else { 1 };
     let mut value = first_value(criterion, &mut x, attempts)?;
@@ -1034,6 +1015,17 @@ fn minimize_free(
         outcome.x = centred.expand(&outcome.x);
         return outcome;
     };
+    minimize_under(criterion, restriction, x, value, settings)
+}
+
+/// Minimises from `x`, where the criterion has this value, over what a restriction leaves free.
+fn minimize_under(
+    criterion: &mut Criterion<'_>,
+    restriction: &Restriction,
+    x: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
     let z = restriction.variables_at(x);
     let mut restricted = Restricted {
         criterion,
@@ -1042,6 +1034,17 @@ fn minimize_free(
     let mut outcome = minimize(&mut restricted, &z, value, settings);
     outcome.x = restriction.expand(&outcome.x);
     outcome
+}
+
+/// The same with these options.
+pub(crate) fn minimize_within(
+    criterion: &mut Criterion<'_>,
+    restriction: &Restriction,
+    x: &[f64],
+    value: f64,
+    options: &Options,
+) -> Outcome {
+    minimize_under(criterion, restriction, x, value, settings(options))
 }
 
 /// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.

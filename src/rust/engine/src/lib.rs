@@ -66,6 +66,7 @@ mod restriction;
 pub mod room;
 pub mod schur;
 pub mod start;
+mod starts;
 mod subset;
 
 pub use error::EngineError;

@@ -24,6 +24,9 @@ pub struct Options {
     pub reml: bool,
     /// Raw `theta` to start from (lme4's order); `None` starts from moments.
     pub start: Option<Vec<f64>>,
+    /// From how many places to walk to an optimum; `None` decides by the cost of an evaluation and by what the first walks find.
+    /// With `start` there is one walk.
+    pub starts: Option<usize>,
     /// `false` evaluates everything at `start` and does not move.
     pub optimize: bool,
     /// Upper limit on evaluations of the criterion (default 500).
@@ -52,6 +55,7 @@ impl Default for Options {
         Self {
             reml: true,
             start: None,
+            starts: None,
             optimize: true,
             max_evaluations: 500,
             tolerance: 1e-12,

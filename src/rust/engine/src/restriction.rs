@@ -38,6 +38,24 @@ impl Restriction {
         }
     }
 
+    /// Holds some parameters at their values in `x`.
+    pub fn holding(x: &[f64], held: impl Fn(usize) -> bool) -> Self {
+        let mut variables = 0;
+        let place = (0..x.len())
+            .map(|a| {
+                let own = (!held(a)).then_some((variables, 1.0));
+                variables += usize::from(own.is_some());
+                own
+            })
+            .collect();
+        Self {
+            place,
+            base: x.to_vec(),
+            variables,
+            kink: None,
+        }
+    }
+
     /// The same with one more parameter held, at a kink; `None` where it is held or tied already.
     pub fn held_at(mut self, (a, value): Kink) -> Option<Self> {
         if self.is_restricted(a) {

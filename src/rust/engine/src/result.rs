@@ -128,6 +128,12 @@ pub struct Certificate {
     pub rank: Vec<usize>,
     /// Whether the optimum has a residual variance of zero, which the reported one stands for.
     pub residual_zero: bool,
+    /// Walks to an optimum, each from a place of its own.
+    pub starts: usize,
+    /// How many of them ended at this optimum, the others at higher ones or at none.
+    pub agree: usize,
+    /// Along how many of them the residual variance vanished: the random effects can take up all that is left of the response.
+    pub vanishing: usize,
     /// Evaluations of the criterion.
     pub evaluations: usize,
     /// Accepted steps.

@@ -333,6 +333,34 @@ impl Covariance for Correlated {
         out
     }
 
+    fn sizes(&self) -> usize {
+        1
+    }
+
+    /// Strong and moderate correlations of either sign; one standard deviation much larger than the others.
+    fn shapes(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let d = self.deviations();
+        let mut out: Vec<Vec<f64>> = self.correlations_to_try(theta)[1..]
+            .iter()
+            .map(|correlations| [&theta[..d], correlations].concat())
+            .collect();
+        let alone = if self.homogeneous { 0 } else { self.k.min(16) };
+        out.extend((0..alone).map(|i| {
+            let mut deviations = vec![SMALL_RATIO; self.k];
+            deviations[i] = 1.0;
+            let mut shape = theta.to_vec();
+            shape[1..d].copy_from_slice(&shares(&deviations));
+            shape
+        }));
+        out
+    }
+
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let mut without = theta.to_vec();
+        without[0] = 0.0;
+        Vec::from_iter((theta[0] != 0.0).then_some(without))
+    }
+
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {
         let deviations: Vec<f64> = self.sds(theta)[..self.deviations()]
             .iter()

@@ -77,6 +77,17 @@ impl Covariance for Diagonal {
             .collect()
     }
 
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        (0..self.k)
+            .filter(|&i| theta[i] != 0.0)
+            .map(|i| {
+                let mut without = theta.to_vec();
+                without[i] = 0.0;
+                without
+            })
+            .collect()
+    }
+
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {
         theta.iter().map(|t| (t * t + variance).sqrt()).collect()
     }
@@ -139,6 +150,14 @@ impl Covariance for Identity {
 
     fn with_variance(&self, theta: &[f64], _: &[f64], variance: f64) -> Vec<f64> {
         vec![(theta[0].powi(2) + variance).sqrt()]
+    }
+
+    fn sizes(&self) -> usize {
+        1
+    }
+
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        Vec::from_iter((theta[0] != 0.0).then(|| vec![0.0]))
     }
 
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {

@@ -59,6 +59,20 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Parameters with variance added to G along `direction`, as far as the structure allows.
     fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64>;
 
+    /// Number of standard deviations that [`Self::with_variance`] can enlarge one by one, along unit vectors.
+    fn sizes(&self) -> usize {
+        self.k()
+    }
+
+    /// Parameters with the same overall size, but other correlations and ratios of standard deviations, where
+    /// [`Self::with_variance`] does not lead to them.
+    fn shapes(&self, _: &[f64]) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
+
+    /// Parameters of covariance matrices with one variance less, each of them zero in its turn where they are apart.
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>>;
+
     /// Parameters with `variance` added to each variance.
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64>;
 

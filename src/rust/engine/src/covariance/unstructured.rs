@@ -4,6 +4,9 @@ use super::{linear, Covariance};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 
+/// Variance, relative to the largest, that counts as zero.
+const ZERO: f64 = 1e-12;
+
 /// Parameters are the lower triangle of T, column by column (lme4's theta).
 #[derive(Debug)]
 pub struct Unstructured {
@@ -102,6 +105,18 @@ impl Covariance for Unstructured {
     fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64> {
         let t = linear::with_variance(&self.factor(theta), self.k, direction, variance);
         self.parameters(&t)
+    }
+
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let k = self.k;
+        let t = self.factor(theta);
+        let mut g = vec![0.0; k * k];
+        small::mul_nt(&t, &t, k, k, k, &mut g);
+        let (values, _) = small::symmetric_eigen(&g, k);
+        let zero = ZERO * values[k - 1];
+        let smallest = values.into_iter().find(|v| *v > zero);
+        let reduced = smallest.and_then(|v| self.reduced(theta, v * (1.0 + 1e-9)));
+        reduced.into_iter().map(|(without, _)| without).collect()
     }
 
     fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {

@@ -339,6 +339,28 @@ impl Residual {
             .collect()
     }
 
+    /// Further places to begin at where walks cost little: strong correlations, and such of the other sign.
+    #[must_use]
+    pub fn other_starts(&self) -> Vec<Vec<f64>> {
+        let mut out: Vec<Vec<f64>> = self.second_start().into_iter().collect();
+        if out.is_empty() {
+            return out;
+        }
+        let mut natural = self.natural(&self.start);
+        let correlations = &mut natural[..self.first[0]];
+        match self.family {
+            Some(Family::Ar1) => correlations.fill(-SECOND),
+            Some(Family::Toeplitz { .. }) => {
+                for (lag, rho) in correlations.iter_mut().enumerate() {
+                    *rho = (-SECOND).powi(lag as i32 + 1);
+                }
+            }
+            _ => return out,
+        }
+        out.extend(self.internal(&natural));
+        out
+    }
+
     /// Stronger correlations than those of the usual start, for a second attempt.
     #[must_use]
     pub fn second_start(&self) -> Option<Vec<f64>> {

@@ -1,0 +1,578 @@
+//! From how many places, and from which, a fit walks to an optimum.
+//!
+//! The likelihood of variance components may have several maxima: an outlier is told by a variance that is large beside a
+//! small residual one as well as by none beside a large one. The proof of an optimum is local, and says nothing about
+//! others. So where evaluations are cheap, further walks begin elsewhere: at small and at large variances, at other residual
+//! correlations, and, where there is reason to doubt, at the minima of a coarse grid of sizes ([`grid`]). How many is a
+//! matter of the operations that an evaluation takes, never of time or chance: the same for any number of threads.
+
+mod grid;
+
+use crate::certificate::certify;
+use crate::criterion::Criterion;
+use crate::error::EngineError;
+use crate::fit::{minimize_within, optimum, term_start, Run};
+use crate::optimize::{Objective, Stop};
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::random_basis::TermBasis;
+use crate::residual::Residual;
+use crate::restriction::Restriction;
+use crate::result::Status;
+
+use grid::Grid;
+
+/// Standard deviations of random effects at a second attempt, relative to the first.
+const SMALLER: f64 = 0.3;
+
+/// The same, larger.
+const LARGER: f64 = 3.0;
+
+/// Decrement at which a further walk is close enough to its optimum to be compared.
+const CLOSE: f64 = 1e-5;
+
+/// Criteria that differ by less are of one optimum.
+const SAME: f64 = 1e-4;
+
+/// Decrease, relative to the criterion, that makes another optimum the better one.
+const BETTER: f64 = 1e-9;
+
+/// Penalised over total sum of squares at which the residual variance vanishes.
+const VANISHING: f64 = 1e-12;
+
+/// The same where a walk has not come to an end.
+const ON_ITS_WAY: f64 = 1e-6;
+
+/// Operations that an evaluation takes beside those that grow with the model.
+const OVERHEAD: f64 = 2000.0;
+
+/// Operations of an evaluation up to which two walks, and one, are made without any reason to doubt.
+const TWO_WALKS: f64 = 1.5e4;
+const ONE_WALK: f64 = 6e4;
+
+/// Operations that evaluations of the grid may take, and their largest number.
+const GRID_OPERATIONS: f64 = 6e5;
+const GRID_EVALUATIONS: f64 = 300.0;
+
+/// Operations that walks from the grid may take, evaluations of one walk, and their largest number.
+const WALK_OPERATIONS: f64 = 5e5;
+const WALK_EVALUATIONS: f64 = 16.0;
+const GRID_WALKS: f64 = 8.0;
+
+/// What a model with a variance less may have over the best one and still be worth a look, without reason to doubt.
+const NEAR: f64 = 20.0;
+
+/// The same that is reason to look at all directions of a perfect correlation.
+const CLOSE_BY: f64 = 2.0;
+
+/// Directions of two effects with a perfect correlation that are tried, and sizes along them, relative to the present one.
+const DIRECTIONS: usize = 12;
+const LENGTHS: [f64; 5] = [0.03, 0.3, 1.0, 3.0, 30.0];
+
+/// Rounds of looking at such models, each around a lower optimum.
+const ROUNDS: usize = 3;
+
+/// Degrees of freedom for each parameter below which there is reason to doubt.
+const FEW: usize = 5;
+
+/// What the walks of a fit came to.
+#[derive(Debug, Default)]
+pub(crate) struct Walks {
+    /// The criterion where each ended; infinite where that is no optimum.
+    ends: Vec<f64>,
+    /// Walks along which the residual variance vanished.
+    vanishing: usize,
+}
+
+impl Walks {
+    /// Takes a note of how a walk ended.
+    fn note(&mut self, run: &Result<Run, EngineError>) {
+        self.ends.push(match run {
+            Ok(run) if is_stationary(run) => run.outcome.value,
+            _ => f64::INFINITY,
+        });
+    }
+
+    /// Their number.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many of them ended at the optimum of this criterion.
+    pub fn agreeing(&self, value: f64) -> usize {
+        let same = |end: &&f64| (**end - value).abs() <= SAME;
+        self.ends.iter().filter(same).count()
+    }
+
+    /// The walk that ended at `before`, the lowest, is known more exactly: where its criterion is, or that it was none.
+    pub fn correct(&mut self, before: f64, value: Option<f64>) {
+        for end in self.ends.iter_mut().filter(|end| **end <= before + SAME) {
+            *end = value.unwrap_or(f64::INFINITY);
+        }
+    }
+
+    /// Along how many of them the residual variance vanished.
+    pub fn vanishing(&self) -> usize {
+        self.vanishing
+    }
+}
+
+/// The optimum from `theta`, or a lower one from the residual parameters that a structure wants tried in any case; where
+/// that fails, the lowest from yet other starts. A start of the user's is the only one.
+pub(crate) fn first_optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    bases: &[TermBasis],
+    options: &Options,
+    walks: &mut Walks,
+) -> Result<Run, EngineError> {
+    if !options.optimize || criterion.restriction.is_some() || options.start.is_some() {
+        let run = optimum(criterion, theta, options);
+        if options.optimize {
+            walks.note(&run);
+        }
+        return run;
+    }
+    let model = criterion.residual_model();
+    let (phis, worth) = model.map_or_else(Default::default, Residual::further_starts);
+    if phis.is_empty() {
+        return second_attempt(criterion, theta, options, walks);
+    }
+    let mut points = Vec::new();
+    for phi in &phis {
+        let point = |criterion: &mut Criterion<'_>, of_terms: &[f64]| {
+            let x = [of_terms, phi].concat();
+            criterion.value(&x).map(|value| (value, x))
+        };
+        let terms = criterion.parameters.list.len();
+        let Some(usual) = point(criterion, &theta[..terms]) else {
+            continue;
+        };
+        // the variance components that go with this correlation
+        let own = term_start(&criterion.system().moments, bases, criterion.parameters);
+        let better = point(criterion, &own).filter(|own| own.0 < usual.0);
+        points.push(better.unwrap_or(usual));
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points.truncate(worth);
+    let best = optimum(criterion, theta, options);
+    walks.note(&best);
+    let others = points.into_iter().map(|(_, x)| x).collect();
+    lowest(criterion, best, others, options, walks)
+}
+
+/// The optimum from `theta`; where that fails, the lowest of those from further starts.
+fn second_attempt(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+    walks: &mut Walks,
+) -> Result<Run, EngineError> {
+    let first = optimum(criterion, theta, options);
+    walks.note(&first);
+    let failed = match &first {
+        Ok(run) => matches!(run.status, Status::Failed | Status::IterationLimit),
+        Err(error) => !matches!(error, EngineError::Interrupted),
+    };
+    let parameters = criterion.parameters;
+    let terms = parameters.list.len();
+    if !failed {
+        return first;
+    }
+    let (own, phi) = theta.split_at(terms);
+    let times = |factor: f64| -> Vec<f64> {
+        let scaled = |a| {
+            if parameters.is_deviation(a) {
+                factor
+            } else {
+                1.0
+            }
+        };
+        (0..terms).map(|a| scaled(a) * own[a]).collect()
+    };
+    let mut others = Vec::new();
+    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
+        others.push([own, &stronger].concat());
+        others.push([times(SMALLER).as_slice(), &stronger].concat());
+    }
+    others.push([times(SMALLER).as_slice(), phi].concat());
+    others.push([times(LARGER).as_slice(), phi].concat());
+    lowest(criterion, first, others, options, walks)
+}
+
+/// The lowest of `best` and the optima from `others`.
+fn lowest(
+    criterion: &mut Criterion<'_>,
+    mut best: Result<Run, EngineError>,
+    others: Vec<Vec<f64>>,
+    options: &Options,
+    walks: &mut Walks,
+) -> Result<Run, EngineError> {
+    for x in others {
+        if criterion.out_of_time() {
+            break;
+        }
+        let other = optimum(criterion, &x, options);
+        if matches!(other, Err(EngineError::Interrupted)) {
+            return other;
+        }
+        walks.note(&other);
+        let Ok(run) = other else { continue };
+        let better = best.as_ref().map_or(true, |b| {
+            let gain = b.outcome.value - run.outcome.value;
+            gain > criterion.noise(run.outcome.value) || (gain >= 0.0 && b.status == Status::Failed)
+        });
+        if better {
+            best = Ok(run);
+        }
+    }
+    best
+}
+
+/// Whether a fit looks for other optima.
+pub(crate) fn are_wanted(options: &Options, plan: Plan) -> bool {
+    options.optimize && options.start.is_none() && options.starts != Some(1) && plan == Plan::Exact
+}
+
+/// A lower optimum than that of `first` (if that is one), if the further walks that the model is worth find one. `theta` is
+/// where `first` began. The criterion is not left at any particular point.
+pub(crate) fn lower_optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    first: Option<&Run>,
+    bases: &[TermBasis],
+    options: &Options,
+    walks: &mut Walks,
+) -> Result<Option<Run>, EngineError> {
+    let variables = criterion
+        .restriction
+        .map_or(criterion.parameters.len(), |r| r.variables());
+    if variables == 0 || first.is_some_and(|run| run.status == Status::TimeLimit) {
+        return Ok(None);
+    }
+    let cost = OVERHEAD + criterion.evaluation_cost();
+    if options.starts.is_none() && cost > ONE_WALK {
+        return Ok(None);
+    }
+    let mut search = Search {
+        criterion,
+        first,
+        better: None,
+        is_close: false,
+        options,
+        close: Options {
+            tolerance: options.tolerance.max(CLOSE),
+            ..options.clone()
+        },
+        left: options
+            .starts
+            .map(|starts| starts.saturating_sub(walks.count())),
+        walks,
+    };
+    search.without_doubt(theta, bases, cost)?;
+    let few = (search.criterion.degrees() as usize) < FEW * variables;
+    let doubt = few
+        || search.better.is_some()
+        || search
+            .best()
+            .is_none_or(|run| run.status != Status::Converged)
+        || search.walks.agreeing(search.lowest()) < search.walks.count()
+        || grid::is_uneven(&search.criterion.system().moments, bases)
+        || options.starts.is_some();
+    if doubt {
+        search.with_doubt(theta, bases, cost)?;
+    } else if search.is_close {
+        search.perfect_correlations(bases)?;
+    }
+    Ok(search.better)
+}
+
+/// Further walks beside that of `first`.
+struct Search<'s, 'c> {
+    criterion: &'s mut Criterion<'c>,
+    first: Option<&'s Run>,
+    better: Option<Run>,
+    /// Whether a model with a variance less comes close to the best one.
+    is_close: bool,
+    options: &'s Options,
+    /// The same with a tolerance at which optima can be compared.
+    close: Options,
+    /// Walks that are left of a number of the user's.
+    left: Option<usize>,
+    walks: &'s mut Walks,
+}
+
+impl Search<'_, '_> {
+    fn best(&self) -> Option<&Run> {
+        self.better.as_ref().or(self.first)
+    }
+
+    fn lowest(&self) -> f64 {
+        self.best().map_or(f64::INFINITY, |run| run.outcome.value)
+    }
+
+    /// From small and large variances, and from other residual correlations.
+    fn without_doubt(
+        &mut self,
+        theta: &[f64],
+        bases: &[TermBasis],
+        cost: f64,
+    ) -> Result<(), EngineError> {
+        let walks = match cost {
+            _ if self.left.is_some() => usize::MAX,
+            c if c <= TWO_WALKS => 2,
+            c if c <= ONE_WALK => 1,
+            _ => 0,
+        };
+        if walks == 0 {
+            return Ok(());
+        }
+        let terms = self.criterion.parameters.list.len();
+        let (own, phi) = theta.split_at(terms);
+        let mut starts = Vec::new();
+        if !bases.is_empty() {
+            starts.extend(Grid::new(self.criterion, bases, phi, 0).extremes());
+        }
+        let model = self.criterion.residual_model();
+        let others = model.map_or_else(Vec::new, Residual::other_starts);
+        starts.extend(others.iter().map(|phi| [own, phi].concat()));
+        starts
+            .into_iter()
+            .take(walks)
+            .try_for_each(|x| self.walk(&x))?;
+        self.smaller_models(NEAR)
+    }
+
+    /// From models with less, from the minima of the grid, and from anywhere on it.
+    fn with_doubt(
+        &mut self,
+        theta: &[f64],
+        bases: &[TermBasis],
+        cost: f64,
+    ) -> Result<(), EngineError> {
+        let walks = (WALK_OPERATIONS / (WALK_EVALUATIONS * cost)).min(GRID_WALKS) as usize;
+        let walks = self.left.unwrap_or(walks);
+        if walks == 0 || bases.is_empty() {
+            return Ok(());
+        }
+        let budget = match self.left {
+            Some(_) => GRID_EVALUATIONS,
+            None => (GRID_OPERATIONS / cost).min(GRID_EVALUATIONS),
+        };
+        let terms = self.criterion.parameters.list.len();
+        let x = self.best().map_or(theta, |run| &run.outcome.x);
+        let phi = x[terms..].to_vec();
+        let mut grid = Grid::new(self.criterion, bases, &phi, budget as usize);
+        let minima = grid.minima(self.criterion);
+        let found = minima.len().min(walks);
+        for x in &minima[..found] {
+            self.walk(x)?;
+        }
+        for _ in found..walks {
+            let x = grid.anywhere();
+            self.walk(&x)?;
+        }
+        self.smaller_models(f64::INFINITY)?;
+        self.perfect_correlations(bases)
+    }
+
+    /// Looks at the optima of models with one variance less than the best one has, unless the criterion is higher by
+    /// more than `within` where that variance is left out: beside an optimum with a strong correlation there may be a
+    /// lower one with a perfect one, to which no step leads, for the criterion rises between them.
+    fn smaller_models(&mut self, within: f64) -> Result<(), EngineError> {
+        if self.criterion.restriction.is_some() || self.criterion.scales().is_some() {
+            return Ok(());
+        }
+        let parameters = self.criterion.parameters;
+        for _ in 0..ROUNDS {
+            let before = self.lowest();
+            let Some(best) = self.best() else {
+                return Ok(());
+            };
+            let x = best.outcome.x.clone();
+            for (term, structure) in parameters.structures.iter().enumerate() {
+                for without in structure.smaller(parameters.of_term(&x, term)) {
+                    let mut y = x.clone();
+                    y[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&without);
+                    let value = self.criterion.value(&y).unwrap_or(f64::INFINITY);
+                    if value < before + within {
+                        self.smaller_model(&y, value)?;
+                    }
+                }
+            }
+            if self.lowest() >= before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the optima of models in which all effects of an unstructured term are multiples of one: there may be one for
+    /// each of several directions. The other terms are as in the best model.
+    fn perfect_correlations(&mut self, bases: &[TermBasis]) -> Result<(), EngineError> {
+        if self.criterion.restriction.is_some() || self.criterion.scales().is_some() {
+            return Ok(());
+        }
+        let parameters = self.criterion.parameters;
+        for (term, structure) in parameters.structures.iter().enumerate() {
+            let k = structure.k();
+            let is_free = structure.sizes() == k && structure.len() == k * (k + 1) / 2;
+            let Some(best) = self.best().filter(|_| k > 1 && is_free) else {
+                continue;
+            };
+            let x = best.outcome.x.clone();
+            let own = parameters.of_term(&x, term);
+            let natural = self.criterion.scale(&x)[parameters.start[term]];
+            let size = own.iter().map(|v| v * v).sum::<f64>().sqrt().max(natural);
+            let nothing = vec![0.0; structure.len()];
+            let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
+            let units = grid::middle_units(&self.criterion.system().moments, &bases[term]);
+            for direction in directions(&units) {
+                let lengths = LENGTHS.iter().map(|length| {
+                    let variance = (length * size).powi(2);
+                    let own = structure.with_variance(&nothing, &direction, variance);
+                    let mut y = x.clone();
+                    y[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
+                    (self.criterion.value(&y).unwrap_or(f64::INFINITY), y)
+                });
+                tried.extend(lengths.min_by(|a, b| a.0.total_cmp(&b.0)));
+            }
+            // those lower than their neighbours
+            let count = tried.len();
+            let value = |i: usize| tried[i % count].0;
+            let lows: Vec<usize> = (0..count)
+                .filter(|&i| {
+                    value(i).is_finite()
+                        && value(i) <= value(i + count - 1)
+                        && value(i) < value(i + 1)
+                })
+                .collect();
+            for i in lows {
+                let (value, y) = tried[i].clone();
+                self.smaller_model(&y, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks from `x` with what is zero held there, and on where that leads below the best optimum.
+    fn smaller_model(&mut self, x: &[f64], value: f64) -> Result<(), EngineError> {
+        let parameters = self.criterion.parameters;
+        let held = |a: usize| {
+            parameters.list.get(a).is_some_and(|parameter| {
+                let own = parameters.of_term(x, parameter.term);
+                parameters.structures[parameter.term].is_null(own, parameter.index)
+            })
+        };
+        let restriction = Restriction::holding(x, held);
+        let (mut end, mut value) = (x.to_vec(), value);
+        if restriction.variables() > 0 {
+            let outcome = minimize_within(self.criterion, &restriction, x, value, &self.close);
+            if outcome.stop == Stop::Interrupted {
+                return Err(EngineError::Interrupted);
+            }
+            (end, value) = (outcome.x, outcome.value);
+        }
+        let lowest = self.lowest();
+        self.is_close |= value < lowest + CLOSE_BY;
+        if value < lowest - BETTER * lowest.abs().max(1.0) {
+            return self.walk(&end);
+        }
+        Ok(())
+    }
+
+    /// Walks from `x` until it is clear whether a lower optimum is there, and then to it.
+    fn walk(&mut self, x: &[f64]) -> Result<(), EngineError> {
+        if self.left == Some(0) || self.criterion.out_of_time() {
+            return Ok(());
+        }
+        self.left = self.left.map(|left| left - 1);
+        let lowest = self.lowest();
+        let least = match self.best() {
+            Some(_) => BETTER * lowest.abs().max(1.0) + self.criterion.noise(lowest),
+            None => 0.0,
+        };
+        let mut run = optimum(self.criterion, x, &self.close);
+        if let Ok(close) = run.as_ref() {
+            if close.outcome.value < lowest - least {
+                run = optimum(self.criterion, &close.outcome.x, self.options).map(|mut run_on| {
+                    run_on.follow(close.outcome.clone());
+                    run_on
+                });
+            }
+        }
+        if matches!(run, Err(EngineError::Interrupted)) {
+            return Err(EngineError::Interrupted);
+        }
+        let Some(run) = run.ok().filter(|run| self.comes_to_an_end(run)) else {
+            self.walks.ends.push(f64::INFINITY);
+            return Ok(());
+        };
+        let lower = run.outcome.value < lowest - least;
+        if lower && !self.is_proper(&run) {
+            self.walks.ends.push(f64::INFINITY);
+            return Ok(());
+        }
+        self.walks.ends.push(run.outcome.value);
+        if lower {
+            self.better = Some(run);
+        }
+        Ok(())
+    }
+
+    /// Whether a walk ended somewhere, and not on the way to a residual variance of zero.
+    fn comes_to_an_end(&mut self, run: &Run) -> bool {
+        let x = &run.outcome.x;
+        let limit = if is_stationary(run) {
+            VANISHING
+        } else {
+            ON_ITS_WAY
+        };
+        let there = self.criterion.is_at(x) || self.criterion.value(x).is_some();
+        let factor = self.criterion.factor.as_ref().filter(|_| there);
+        let vanishes = factor.is_none_or(|factor| factor.pwrss <= limit * factor.total);
+        self.walks.vanishing += usize::from(vanishes);
+        !vanishes && is_stationary(run)
+    }
+
+    /// Whether the lower end of a walk is proved to be an optimum, if that of the best one is.
+    fn is_proper(&mut self, run: &Run) -> bool {
+        if is_proved(certify(self.criterion, run, false).status) {
+            return true;
+        }
+        let Some(best) = self.better.as_ref().or(self.first) else {
+            return true;
+        };
+        let at = &best.outcome.x;
+        let there = self.criterion.is_at(at) || self.criterion.value(at).is_some();
+        !(there && is_proved(certify(self.criterion, best, false).status))
+    }
+}
+
+/// Directions of the effects of a term, neighbours one after the other: half a circle in the plane of each two of them, in
+/// these units.
+fn directions(units: &[f64]) -> Vec<Vec<f64>> {
+    let k = units.len();
+    let pairs = (0..k).flat_map(|a| (0..a).map(move |b| (a, b)));
+    pairs
+        .flat_map(|(a, b)| {
+            (0..DIRECTIONS).map(move |i| {
+                let angle = std::f64::consts::PI * (i as f64 + 0.25) / DIRECTIONS as f64;
+                let mut direction = vec![0.0; k];
+                let (cosine, sine) = (units[b] * angle.cos(), units[a] * angle.sin());
+                let length = cosine.hypot(sine);
+                direction[b] = cosine / length;
+                direction[a] = sine / length;
+                direction
+            })
+        })
+        .collect()
+}
+
+fn is_stationary(run: &Run) -> bool {
+    is_proved(run.status)
+}
+
+fn is_proved(status: Status) -> bool {
+    matches!(status, Status::Converged | Status::Singular)
+}

@@ -1,0 +1,121 @@
+# Several optima. The lowest are by dense evaluation: V = I + sum Z G Z' (n x n) factorised by
+# LAPACK, its profiled criterion minimised by stats::optim() (BFGS) from many random starts.
+
+dense_criterion <- function(theta, y, X, Z, groups, full, reml) {
+  n <- length(y)
+  V <- diag(n)
+  at <- 0L
+  for (t in seq_along(Z)) {
+    k <- ncol(Z[[t]])
+    T <- matrix(0, k, k)
+    own <- if (full[t]) lower.tri(T, TRUE) else diag(k) == 1
+    T[own] <- theta[at + seq_len(sum(own))]
+    at <- at + sum(own)
+    V <- V + tcrossprod(Z[[t]] %*% T) * outer(as.integer(groups[[t]]), as.integer(groups[[t]]), "==")
+  }
+  R <- chol(V)
+  half <- backsolve(R, cbind(X, y), transpose = TRUE)
+  decomposition <- qr(half[, seq_len(ncol(X)), drop = FALSE])
+  q <- sum(qr.resid(decomposition, half[, ncol(X) + 1L])^2)
+  d <- n - if (reml) ncol(X) else 0
+  2 * sum(log(diag(R))) + d * (1 + log(2 * pi * q / d)) +
+    if (reml) 2 * sum(log(abs(diag(qr.R(decomposition))))) else 0
+}
+
+dense_optimum <- function(m, starts, y, X, Z, groups, full, reml) {
+  set.seed(1)
+  ends <- replicate(starts, {
+    found <- try(stats::optim(
+      stats::rnorm(m) * 10^stats::runif(m, -1.5, 1.5), dense_criterion, y = y, X = X, Z = Z,
+      groups = groups, full = full, reml = reml, method = "BFGS",
+      control = list(maxit = 500, reltol = 1e-13)
+    )$value, silent = TRUE)
+    if (is.numeric(found)) found else Inf
+  })
+  stopifnot(is.finite(min(ends)))
+  min(ends)
+}
+
+heavy_tailed <- function(seed) {
+  set.seed(seed)
+  n <- 16
+  d <- data.frame(x = rnorm(n), g = factor(sample(6, n, TRUE)))
+  d$y <- rt(n, 2) + rnorm(6)[d$g] * d$x
+  d$y[3] <- d$y[3] - 12
+  d
+}
+
+test_that("with an outlier the lowest optimum is found, from wherever the first walk ends", {
+  for (seed in c(17, 90, 176, 1:5)) {
+    d <- heavy_tailed(seed)
+    fit <- suppressMessages(lmm(y ~ x + (x || g), d))
+    one <- suppressMessages(lmm(y ~ x + (x || g), d, control = lmm_control(starts = 1)))
+    X <- cbind(1, d$x)
+    low <- dense_optimum(2L, 12L, d$y, X, list(X), list(d$g), FALSE, TRUE)
+    expect_lte(fit$criterion, low + 1e-6 * abs(low))
+    if (seed > 5) {
+      # a single walk does not get there, though it ends at an optimum
+      expect_gt(one$criterion, low + 0.1)
+      expect_true(one$certificate$status %in% c("converged", "singular"))
+      expect_lt(fit$certificate$agree, fit$certificate$starts)
+    }
+  }
+})
+
+test_that("a perfect correlation beside a strong one is seen", {
+  set.seed(7)
+  for (i in 1:8) {
+    d <- data.frame(x = 10 + rnorm(33), g = factor(rep_len(1:11, 33)))
+    d$y <- rnorm(33) + (rnorm(11) * 3)[d$g] * (d$x - 9.5)
+    fit <- suppressMessages(lmm(y ~ 1 + (x | g), d, REML = FALSE))
+    X <- matrix(1, 33)
+    low <- dense_optimum(3L, 15L, d$y, X, list(cbind(1, d$x)), list(d$g), TRUE, FALSE)
+    expect_lte(fit$criterion, low + 1e-6 * abs(low))
+  }
+})
+
+test_that("the certificate says how many starts there were and how many agree", {
+  fit <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy)
+  expect_gt(fit$certificate$starts, 1L)
+  expect_identical(fit$certificate$agree, fit$certificate$starts)
+  expect_identical(fit$certificate$vanishing, 0L)
+  expect_match(
+    paste(capture.output(summary(fit)), collapse = " "), "[0-9]+ of [0-9]+\\s+starts\\s+agree"
+  )
+  one <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, control = lmm_control(starts = 1))
+  expect_identical(one$certificate$starts, 1L)
+  expect_identical(one$certificate$agree, 1L)
+  expect_equal(one$criterion, fit$criterion, tolerance = 1e-12)
+  # the user's start is the only one
+  own <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, start = c(1, 0, 0.3))
+  expect_identical(own$certificate$starts, 1L)
+  many <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, control = lmm_control(starts = 20))
+  expect_identical(many$certificate$starts, 20L)
+  expect_gt(many$certificate$agree, 10L)
+})
+
+test_that("starts are the same for any number of threads and every time", {
+  d <- heavy_tailed(17)
+  fit <- function(threads) {
+    suppressMessages(lmm(y ~ x + (x | g), d, control = lmm_control(threads = threads)))
+  }
+  first <- fit(1)
+  expect_identical(fit(2)$certificate, first$certificate)
+  expect_identical(fit(1)$theta, first$theta)
+})
+
+test_that("refits and many responses look for the lowest optimum too", {
+  d <- heavy_tailed(17)
+  fit <- suppressMessages(lmm(y ~ x + (x || g), d))
+  Y <- vapply(c(17, 90, 1:4), function(seed) heavy_tailed(seed)$y, double(16))
+  together <- suppressMessages(refit(fit, Y, control = lmm_control(threads = 1)))
+  apart <- vapply(1:6, function(i) suppressMessages(refit(fit, Y[, i]))$criterion, 0)
+  expect_equal(unname(together$criterion), apart, tolerance = 1e-9)
+})
+
+test_that("`starts` is checked", {
+  for (wrong in list(0, 1.5, NA, "a", c(1, 2))) {
+    expect_error(lmm_control(starts = wrong), class = "ferrolmm_error_argument")
+  }
+  expect_match(format(lmm_control(starts = 5)), "starts: +5", all = FALSE)
+})
