@@ -28,8 +28,13 @@
 #' @name emmeans-lmm
 #' @rawNamespace S3method(emmeans::recover_data, lmm)
 recover_data.lmm <- function(object, data = NULL, ...) {
+  call <- object$call
+  # variance functions are no column of the data
+  if (length(object$residual$scales) + length(object$residual$fixed) > 0L) {
+    call$weights <- NULL
+  }
   emmeans::recover_data(
-    object$call, stats::delete.response(object$terms), object$na.action, data = data,
+    call, stats::delete.response(object$terms), object$na.action, data = data,
     frame = object$frame, pwts = object$prior.weights, ...
   )
 }

@@ -12,6 +12,9 @@ failures <- c("bug", "base-error", "base-warning", "nan", "difference", "crash",
 # Warnings of others about what was asked for, which are no fault of ours
 foreign_warnings <- c("^variable '.*' is not a factor$")
 
+# Errors of others: emmeans does not build every grid
+foreign_errors <- c("^Something went wrong:")
+
 # Evaluate; list(outcome, class, message, value, warnings)
 observe <- function(expr, env) {
   warnings <- list()
@@ -31,7 +34,8 @@ observe <- function(expr, env) {
     !inherits(w, "ferrolmm_warning") && !any(vapply(foreign_warnings, grepl, NA, conditionMessage(w)))
   }, warnings)
   result <- if (inherits(value, "condition")) {
-    ours <- inherits(value, "ferrolmm_error")
+    ours <- inherits(value, "ferrolmm_error") ||
+      any(vapply(foreign_errors, grepl, NA, conditionMessage(value)))
     outcome <- if (inherits(value, "ferrolmm_error_bug")) "bug" else if (ours) "refused" else
       "base-error"
     list(outcome = outcome, class = class(value)[[1L]], message = first_line(value))
@@ -41,7 +45,10 @@ observe <- function(expr, env) {
   } else if (has_nan(value$value)) {
     list(outcome = "nan", class = "", message = "NaN in the value", value = value$value)
   } else if (length(warnings) > 0L) {
-    list(outcome = "warned", class = class(warnings[[1L]])[[1L]],
+    list(outcome = "warned", class = intersect(
+      c("ferrolmm_warning_duplicate_term", class(warnings[[1L]])[[1L]]),
+      unlist(lapply(warnings, class))
+    )[[1L]],
          message = first_line(warnings[[1L]]), value = value$value)
   } else {
     list(outcome = "ok", class = "", message = "", value = value$value)

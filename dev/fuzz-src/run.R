@@ -56,7 +56,8 @@ run_problem <- function(p, only = NULL, trace = function(what) NULL) {
   env$fit <- fit
   context <- NULL
   wanted <- function(name) is.null(only) || identical(only, name)
-  guarded("context", {
+  # a term that another one contains is dropped, with a warning
+  if (result$class != "ferrolmm_warning_duplicate_term") guarded("context", {
     context <- make_context(p, fit)
     context$differences
   })

@@ -59,3 +59,14 @@ test_that("in a reference grid groups are average ones, whatever the grouping fa
   named <- lmm(y ~ sex + within_between(x, named) + (1 | named), d)
   expect_equal(as.data.frame(emmeans::emmeans(named, "sex")), means, ignore_attr = TRUE)
 })
+
+test_that("data are found beside a variance function", {
+  skip_if_not_installed("emmeans")
+  make <- function() {
+    d <- as.data.frame(nlme::Orthodont)
+    lmm(distance ~ Sex + poly(age, 2) + (1 | Subject), d, weights = varPower(form = ~ age))
+  }
+  fit <- make()
+  means <- as.data.frame(emmeans::emmeans(fit, "Sex"))
+  expect_equal(diff(means$emmean), fixef(fit)[["SexFemale"]], ignore_attr = TRUE)
+})
