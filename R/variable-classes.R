@@ -107,6 +107,8 @@ declared_missing <- function(data, columns) {
 
 #' @noRd
 is_missing_code <- function(values, codes) {
+  # the numbers themselves: a class has its own idea of what may be compared
+  values <- as.vector(unclass(values))
   missing <- values %in% codes$na_values
   range <- codes$na_range
   if (length(range) == 2L) {

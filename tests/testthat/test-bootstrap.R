@@ -121,6 +121,6 @@ test_that("bad arguments", {
   expect_error(bootstrap(fit, 5, use.u = NA), "use.u", class = "ferrolmm_error_argument")
   expect_error(bootstrap(fit, 5, parallel = "snow"), "`parallel`",
                class = "ferrolmm_error_argument")
-  expect_error(confint(bootstrap(fit, 5, seed = 1), "Days"), "not there",
+  expect_error(confint(bootstrap(fit, 5, seed = 1), "Days"), "names no statistic",
                class = "ferrolmm_error_argument")
 })
