@@ -95,7 +95,7 @@ refit_reml <- function(object) {
 kenward_roger_traces <- function(L, phi, derivatives, w) {
   q <- nrow(L)
   s <- nrow(w)
-  root <- chol(L %*% phi %*% t(L))
+  root <- covariance_root(L, phi)
   half <- backsolve(root, L, transpose = TRUE)
   r <- ncol(L)
   reduced <- vapply(

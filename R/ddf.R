@@ -136,8 +136,24 @@ wald_statistic <- function(L, estimate, variance) {
     return(list(value = NA_real_, rank = 0L))
   }
   L <- L[rows, , drop = FALSE]
-  root <- chol(L %*% variance %*% t(L))
+  root <- covariance_root(L, variance)
   list(value = sum(backsolve(root, estimate[rows], transpose = TRUE)^2), rank = length(rows))
+}
+
+#' Upper triangular root of L C L'
+#' @noRd
+covariance_root <- function(L, variance) {
+  tryCatch(
+    chol(L %*% variance %*% t(L)),
+    error = function(e) {
+      ferrolmm_abort(
+        paste0("The covariance matrix of the tested combinations of coefficients broke down ",
+               "numerically: rounding errors outweigh what is computed."),
+        "numerical",
+        i = "Test fewer rows together, or a model whose variances the data tell."
+      )
+    }
+  )
 }
 
 #' A largest set of linearly independent rows of L, each column in units of its standard error

@@ -181,7 +181,9 @@ fit_one_group <- function(X, y, weights) {
   sigma <- if (df > 0L) sqrt(sum(fit$residuals^2) / df) else NA_real_
   errors <- rep.int(NA_real_, p)
   kept <- seq_len(fit$rank)
-  errors[fit$qr$pivot[kept]] <- sqrt(diag(chol2inv(fit$qr$qr[kept, kept, drop = FALSE])))
+  if (fit$rank > 0L) {
+    errors[fit$qr$pivot[kept]] <- sqrt(diag(chol2inv(fit$qr$qr[kept, kept, drop = FALSE])))
+  }
   list(
     rank = fit$rank, coefficients = unname(fit$coefficients), std.error = sigma * errors,
     unscaled = errors, sigma = sigma

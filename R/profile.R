@@ -364,6 +364,9 @@ fixed_path <- function(fit, j, se, refitted, cutoff) {
       fits <- refitted(part)
       change <- fits$criterion - fit$criterion
       good <- which(is.finite(change))
+      if (length(good) == 0L) {
+        next
+      }
       beta <- matrix(NA_real_, length(fit$coefficients), length(good))
       beta[others, ] <- fits$beta[, good]
       beta[j, ] <- fit$coefficients[[j]] + part[good]

@@ -212,3 +212,10 @@ test_that("negative degrees of freedom of a joint test by Kenward and Roger are 
   expect_true(is.na(found[["Pr(>F)"]]))
   expect_false(is.nan(found[["Pr(>F)"]]))
 })
+
+test_that("a joint test whose covariance matrix is rounding only names that", {
+  expect_error(
+    wald_statistic(diag(2), c(1, 1), matrix(c(1, 1 + 1e-15, 1 + 1e-15, 1), 2L)),
+    class = "ferrolmm_error_numerical"
+  )
+})

@@ -92,3 +92,10 @@ test_that("without residual degrees of freedom there are estimates alone", {
   expect_true(all(is.na(found[, "Std. Error", ])))
   expect_false(any(is.nan(found)))
 })
+
+test_that("a group whose predictor is zero throughout has no slope", {
+  d <- data.frame(y = c(1.2, 3.1, 2.2, 5.4, 3.3, 8.1), x = c(1, 2, 0, 0, 3, 1), g = gl(3, 2))
+  fit <- suppressMessages(lmm(y ~ 0 + x + (0 + x | g), d, control = lmm_control(sigma = 1)))
+  expect_identical(unname(is.na(coef(lmList(fit))$x)), c(FALSE, TRUE, FALSE))
+  expect_no_error(pooling(fit))
+})
