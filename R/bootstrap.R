@@ -122,6 +122,7 @@ bootstrap_function <- function(object, nsim, use_u, control, FUN) {
   failures <- character()
   batches <- simulate_batches(object, nsim, use_u, function(responses) {
     values <- lapply(seq_len(ncol(responses)), function(i) {
+      require_time(control)
       tryCatch({
         value <- quietly(FUN(refit.lmm(object, responses[, i], control)))
         if (!is.numeric(value) || length(value) != length(t0)) {
@@ -129,12 +130,16 @@ bootstrap_function <- function(object, nsim, use_u, control, FUN) {
         }
         as.vector(value)
       }, error = function(e) {
+        if (is_time_over(e)) {
+          stop(e)
+        }
         failures <<- c(failures, conditionMessage(e))
         rep.int(NA_real_, length(t0))
       })
     })
     do.call(rbind, values)
   })
+  require_time(control)
   t <- do.call(rbind, batches)
   colnames(t) <- names(t0)
   if (length(failures) == nsim) {

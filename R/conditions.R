@@ -16,7 +16,7 @@
 #' | `ferrolmm_error_residual` | the residual structure is wrong, or not for this statistic |
 #' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
 #' | `ferrolmm_error_argument` | another argument is wrong |
-#' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension`, `_interrupted` | by the engine |
+#' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
 #' | `ferrolmm_error_kenward_roger` | that method has no answer: its correction is too large |
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
@@ -30,8 +30,10 @@
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
+#' | `ferrolmm_error_time_limit` | the `time_limit` of `lmm_control()` is over |
+#' | `ferrolmm_error_too_many_parameters` | the model has more parameters than observations |
 #' | `ferrolmm_error_factor` | a factorisation is too large to be done without being asked for |
-#' | `ferrolmm_error_memory` | a factorisation that was asked for does not fit in memory |
+#' | `ferrolmm_error_memory` | what is asked for does not fit in memory |
 #' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
 #' | `ferrolmm_message_solver` | a large crossed problem is fitted by conjugate gradients |
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
@@ -82,14 +84,31 @@ condition_text <- function(message, x = NULL, i = NULL, bullet = "x") {
 #' The error then reads "Error in `lmm()`" from whatever depth it comes.
 #' @noRd
 user_call <- function() {
-  home <- topenv(environment(user_call))
-  for (k in seq_len(sys.nframe())) {
+  k <- outermost()
+  if (is.null(k)) {
+    return(NULL)
+  }
+  head <- sys.call(k)[[1L]]
+  if (is.symbol(head) || is_call_to(head, "::")) as.call(list(head)) else NULL
+}
+
+#' Number of the frame of the outermost function of this package; NULL where there is none
+#' @noRd
+outermost <- function() {
+  home <- topenv(environment(outermost))
+  for (k in seq_len(sys.nframe() - 1L)) {
     if (identical(topenv(environment(sys.function(k))), home)) {
-      head <- sys.call(k)[[1L]]
-      return(if (is.symbol(head) || is_call_to(head, "::")) as.call(list(head)) else NULL)
+      return(k)
     }
   }
   NULL
+}
+
+#' That frame
+#' @noRd
+outermost_frame <- function() {
+  k <- outermost()
+  if (!is.null(k)) sys.frame(k)
 }
 
 #' Is `x` a call to one of the functions named?

@@ -10,17 +10,20 @@
 #' @param threads (`integer(1)` or `NULL`)\cr number of threads; 0 lets the engine decide from
 #'   the machine and the size of the problem. `NULL` takes `getOption("ferrolmm.threads")`, then
 #'   the environment variable `OMP_THREAD_LIMIT`, then 0. The result is the same to the last bit
-#'   for any number of threads. Never more than 2 under `R CMD check`.
+#'   for any number of threads. At most 1024; no more are started than there are cores, or 16 if that
+#'   is more. Never more than 2 under `R CMD check`.
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
 #'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows how far it is
 #'   (evaluations, criterion, largest scaled gradient) in a progress bar, in interactive sessions
 #'   and where `verbose` is 1; `options(ferrolmm.progress = FALSE)` never, a number: after so many
 #'   seconds.
-#' @param time_limit (`numeric(1)`)\cr seconds after which the optimiser stops where it is, with a
-#'   warning: estimates are those of the best point so far, with the status `"time-limit"` in place
-#'   of a certificate. Asked between evaluations of the criterion: a fit takes at least the time of
-#'   the first one. `NULL`: no limit.
+#' @param time_limit (`numeric(1)`)\cr seconds that a call may take. In [lmm()] and [refit()] the
+#'   optimiser stops then where it is, with a warning: estimates are those of the best point so far,
+#'   with the status `"time-limit"` in place of a certificate. Asked between evaluations of the
+#'   criterion: a fit takes at least the time of the first one. Methods of the fit (profiles, the
+#'   bootstrap, tests, predictions; all that they refit together) have the same limit, a second at
+#'   least, and end with an error of class `ferrolmm_error_time_limit`. `NULL`: no limit.
 #' @param solver (`character(1)`)\cr how the criterion is evaluated, see *Large crossed problems*:
 #'   `"exact"`, `"iterative"`, or `"auto"`, which chooses by cost.
 #' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is
@@ -314,6 +317,12 @@ choose_threads <- function(threads) {
     threads <- if (is.na(limit) || limit < 0L) 0L else limit
   }
   threads <- check_count(threads, "threads", 0L)
+  if (threads > 1024L) {
+    ferrolmm_abort(
+      "`threads` must be at most 1024.", "argument", x = paste0("It is ", threads, "."),
+      i = "0 lets the engine decide from the machine and the size of the problem."
+    )
+  }
   checking <- tolower(Sys.getenv("_R_CHECK_LIMIT_CORES_"))
   if (!checking %in% c("", "false") && (threads == 0L || threads > 2L)) 2L else threads
 }

@@ -47,7 +47,7 @@ engine_options <- function(reml, start, control, optimize) {
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,
-    time_limit = if (optimize) control$time_limit
+    time_limit = time_left(control, optimize)
   )
 }
 
@@ -227,11 +227,12 @@ engine_value <- function(result) {
     return(result)
   }
   class <- result$class
-  if (class == "interrupted") {
-    # What the user asked for is no error: the way out that Ctrl-C takes everywhere in R. Not
-    # rlang::interrupt(): to load rlang takes 0.1 s, and the user is waiting.
-    signalCondition(structure(list(message = "", call = NULL), class = c("interrupt", "condition")))
-    invokeRestart("abort")
+  if (class == "time_limit") {
+    abort_time_limit()
+  }
+  if (class == "jump") {
+    # Ctrl-C, or the error of setTimeLimit(): it was on its way out of R, and goes on
+    .External(ferrolmm_resume)
   }
   remedy <- engine_remedies[class]
   ferrolmm_abort(
@@ -274,9 +275,18 @@ engine_remedies <- c(
   ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   memory = paste(
-    "Use control = lmm_control(solver = \"iterative\"), or \"auto\": both go without that factor.",
-    "A model with known covariance matrices, a residual structure, `hold` or `tie` cannot: it",
-    "takes fewer levels, or more memory."
+    "Use fewer effects, levels or columns. Of two large crossed factors, control =",
+    "lmm_control(solver = \"iterative\") needs no factor; a model with known covariance matrices, a",
+    "residual structure, `hold` or `tie` cannot go without."
+  ),
+  time_limit = paste(
+    "Raise it, and fit again: update(fit, control = lmm_control(time_limit = )).",
+    "A method of a fit has the time limit of its lmm_control(), a second at least."
+  ),
+  too_many_parameters = paste(
+    "The likelihood has no maximum that the data determine. Use fewer fixed effects, or a covariance",
+    "structure with fewer parameters: `||`, diag(), cs() or ar1() for random effects; corAR1(),",
+    "corCompSymm() or larger groups of positions for residuals."
   ),
   factor = paste(
     "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",

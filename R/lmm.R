@@ -369,7 +369,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
     start <- c(result$theta, result$phi)
     size <- max(abs(result$fitted), .Machine$double.xmin)
     settled <- max(abs(result$fitted - before$fitted)) < 1e-9 * size
-    if (settled) {
+    if (settled || identical(result$certificate$status, "time-limit")) {
       return(list(result = result, frame = frame))
     }
   }

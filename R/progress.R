@@ -11,7 +11,8 @@ progress_display <- function(after) {
   bar <- NULL
   shown <- -1
   show <- function(at) {
-    # a display that fails is no reason to end a fit; only an interrupt leaves this function
+    # a display that fails is no reason to end a fit; only an interrupt leaves this function, and the
+    # time limit of R, which R tells once
     tryCatch(
       {
         if (is.null(bar)) {
@@ -25,7 +26,7 @@ progress_display <- function(after) {
           cli::cli_progress_update(id = bar, force = TRUE, status = progress_line(at))
         }
       },
-      error = function(e) NULL
+      error = function(e) if (is_time_over(e)) stop(e)
     )
     NULL
   }

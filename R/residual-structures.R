@@ -474,7 +474,9 @@ build_residual <- function(spec, frame, random) {
   }
   scales <- lapply(spec$scales, build_scale, frame = frame)
   parameters <- c(
-    if (!is.null(correlation)) list(correlation_parameters_of(correlation, spec$correlation)),
+    if (!is.null(correlation)) list(
+      correlation_parameters_of(correlation, spec$correlation, .row_names_info(frame, 2L))
+    ),
     Map(scale_parameters_of, scales, spec$scales)
   )
   names <- unlist(lapply(parameters, `[[`, "names"))
@@ -888,10 +890,28 @@ with_strata <- function(scale, spec, frame) {
   scale
 }
 
+#' A structure with more parameters than there are rows, before any of them gets a name
+#'
+#' The engine counts all parameters of a model; this is for numbers that it should not have to see.
+#' @param label of the structure.
+#' @noRd
+check_parameter_count <- function(count, n, label) {
+  if (count > n) {
+    ferrolmm_abort(
+      paste0("`", label, "` has ", count_of(count, "parameter"), " for ",
+             count_of(n, "observation"), "."),
+      "too_many_parameters", i = engine_remedies[["too_many_parameters"]]
+    )
+  }
+}
+
 #' Names, starts and held values of the correlation's parameters
 #' @noRd
-correlation_parameters_of <- function(correlation, spec) {
+correlation_parameters_of <- function(correlation, spec, n) {
   m <- correlation$n_positions
+  if (correlation$type == "us" && !spec$fixed) {
+    check_parameter_count(m * (m - 1) / 2, n, paste0(spec$name, "()"))
+  }
   names <- switch(correlation$type,
     ar1 = , car1 = , cs = "rho",
     arma = c(

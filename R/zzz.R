@@ -8,6 +8,12 @@
   when_loaded("clubSandwich", register_clubsandwich)
 }
 
+#' No thread of the engine outlives the call that started it, but for one that gives back memory.
+#' @noRd
+.onUnload <- function(libpath) {
+  library.dynam.unload("ferrolmm", libpath)
+}
+
 #' Do something now if a package is loaded, and whenever it is loaded later
 #' @noRd
 when_loaded <- function(package, action) {

@@ -58,7 +58,7 @@ test_that("a failure of the engine becomes a classed error with a remedy", {
   expect_match(conditionMessage(error), "fewer fixed effects")
   expect_identical(error$details$n, 180L)
   expect_error(fail("bug"), "report it", class = "ferrolmm_error_bug")
-  expect_identical(tryCatch(fail("interrupted"), interrupt = function(e) "caught"), "caught")
+  expect_error(fail("time_limit"), "time limit is over", class = "ferrolmm_error_time_limit")
   expect_error(fail("something new"), class = "ferrolmm_error_something new")
   expect_identical(engine_value(list(ok = TRUE, x = 1))$x, 1)
 })

@@ -21,6 +21,7 @@ test_that("options are checked once", {
   bad("`threads`", threads = -1)
   bad("`threads`", threads = "all")
   bad("`verbose`", verbose = NULL)
+  bad("`threads`", threads = 1e5)
   bad("`time_limit`", time_limit = 0)
   bad("`time_limit`", time_limit = "1 s")
   expect_null(lmm_control(time_limit = Inf)$time_limit)

@@ -1,29 +1,6 @@
 ## What a fit must not do to the R session around it. The tests that fork, interrupt or start afresh
 ## do so in a child process, with a time limit, so that a failure cannot take this one with it.
 
-## A shell lets its background jobs ignore SIGINT, and R from 4.6 on leaves it so: what undoes that.
-hearing <- function(command) {
-  undo <- c("env", "--default-signal=INT")
-  able <- nzchar(Sys.which("env")) && suppressWarnings(
-    system2(undo[[1L]], c(undo[[2L]], "true"), stdout = FALSE, stderr = FALSE)
-  ) == 0L
-  if (able) c(undo, command) else command
-}
-
-rscript <- function(code, arguments = character(), timeout = 60, wait = TRUE) {
-  script <- tempfile(fileext = ".R")
-  writeLines(c("suppressPackageStartupMessages(library(ferrolmm))", code), script)
-  libraries <- paste0("R_LIBS=", paste(.libPaths(), collapse = .Platform$path.sep))
-  output <- tempfile(fileext = ".txt")
-  command <- file.path(R.home("bin"), "Rscript")
-  if (!wait) command <- hearing(command)
-  status <- suppressWarnings(system2(
-    command[[1L]], c(command[-1L], "--vanilla", shQuote(c(script, arguments))),
-    stdout = output, stderr = output, env = libraries, timeout = timeout, wait = wait
-  ))
-  list(status = status, output = output)
-}
-
 ## The fields that the engine computes.
 numbers_of <- function(fit) {
   fit[c("theta", "coefficients", "u", "b", "sigma", "rx", "vcov_unscaled", "fitted.values",

@@ -6,6 +6,8 @@ use std::sync::{Mutex, Once};
 
 use extendr_api::prelude::*;
 
+use crate::interrupt::{take_jump, End, Watch};
+
 /// The named elements of a result, in the order in which R shows them.
 pub type Fields = Vec<(&'static str, Robj)>;
 
@@ -53,10 +55,19 @@ pub fn named_list(fields: Fields) -> Robj {
 }
 
 /// Runs the body of an entry point and packs what it returns, an error or a panic into the
-/// tagged list that `R/engine.R` expects.
-pub fn answer(body: impl FnOnce() -> Result<Fields, Failure>) -> Robj {
+/// tagged list that `R/engine.R` expects. A jump of R's that the body has met comes before all of that.
+pub fn answer(body: impl FnOnce(&Watch) -> Result<Fields, Failure>) -> Robj {
     silence_panics();
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+    let watch = Watch::default();
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&watch)));
+    let outcome = match (watch.end(), outcome) {
+        _ if take_jump() => Ok(Err(Failure::new("jump", "R wants to leave"))),
+        (Some(End::Time), Ok(Err(failure))) if failure.class == INTERRUPTED => {
+            Ok(Err(Failure::new("time_limit", "the time limit is over")))
+        }
+        (_, outcome) => outcome,
+    };
+    let failure = match outcome {
         Ok(Ok(fields)) => {
             let mut all = Fields::with_capacity(fields.len() + 1);
             all.push(("ok", true.into()));
@@ -74,6 +85,9 @@ pub fn answer(body: impl FnOnce() -> Result<Fields, Failure>) -> Robj {
     all.extend(failure.details);
     named_list(all)
 }
+
+/// The class of `EngineError::Interrupted`.
+const INTERRUPTED: &str = "interrupted";
 
 /// Where the last panic happened, on whichever thread.
 static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
@@ -112,7 +126,7 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
 #[extendr]
 #[allow(clippy::panic)]
 fn rs_self_test_panic() -> Robj {
-    answer(|| panic!("a panic on purpose: 100%s of %d %n"))
+    answer(|_| panic!("a panic on purpose: 100%s of %d %n"))
 }
 
 extendr_module! {

@@ -6,6 +6,7 @@ use extendr_api::prelude::*;
 use libR_sys::SEXPTYPE;
 
 use crate::condition::Failure;
+use crate::interrupt::new_vector;
 
 fn wrong(name: &str, expected: &str, found: &Robj) -> Failure {
     let found = found.rtype();
@@ -108,7 +109,7 @@ impl Named {
 
 /// A double vector to be written to, every element of it.
 pub fn new_doubles(n: usize) -> Robj {
-    Robj::alloc_vector(SEXPTYPE::REALSXP, n)
+    new_vector(SEXPTYPE::REALSXP, n)
 }
 
 /// The elements of a new vector.
@@ -120,7 +121,7 @@ pub fn doubles_mut(vector: &mut Robj) -> Result<&mut [f64], Failure> {
 
 /// Doubles as an R vector.
 pub fn to_doubles(values: &[f64]) -> Robj {
-    let mut vector = Robj::alloc_vector(SEXPTYPE::REALSXP, values.len());
+    let mut vector = new_vector(SEXPTYPE::REALSXP, values.len());
     if let Some(target) = vector.as_real_slice_mut() {
         target.copy_from_slice(values);
     }
@@ -140,7 +141,7 @@ pub fn to_doubles_or_na(values: &[f64]) -> Robj {
 
 /// Integers as an R vector.
 pub fn to_integers(values: &[i32]) -> Robj {
-    let mut vector = Robj::alloc_vector(SEXPTYPE::INTSXP, values.len());
+    let mut vector = new_vector(SEXPTYPE::INTSXP, values.len());
     if let Some(target) = vector.as_integer_slice_mut() {
         target.copy_from_slice(values);
     }
@@ -182,7 +183,10 @@ impl<'a, T> Matrix<'a, T> {
 
     fn shape(&self, mut vector: Robj) -> Result<Robj, Failure> {
         let (found, rows, columns) = (self.values.len(), self.rows, self.columns);
-        // R itself would refuse the attribute, by a longjmp.
+        // R itself would refuse the attribute of NULL, or of another length, by a jump that extendr ends the process at.
+        if vector.is_null() {
+            return Err(Failure::bug("R had no memory for a matrix"));
+        }
         if found != rows * columns {
             return Err(Failure::bug(format!(
                 "a matrix of {rows} x {columns} has {found} elements"

@@ -11,7 +11,7 @@ use ferrolmm_engine::{
 
 use crate::condition::{answer, named_list, Failure, Fields};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
-use crate::interrupt::{self, Display};
+use crate::interrupt::{Display, Watch};
 use crate::residual::ResidualArgument;
 
 impl From<EngineError> for Failure {
@@ -39,6 +39,9 @@ impl From<EngineError> for Failure {
             EngineError::Memory {
                 needed, available, ..
             } => failure.with("needed", needed).with("available", available),
+            EngineError::TooManyParameters { parameters, n } => failure
+                .with("parameters", parameters as f64)
+                .with("n", n as f64),
             EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
             EngineError::Restriction { parameter } => {
                 failure.with("parameter", parameter as f64 + 1.0)
@@ -229,15 +232,19 @@ pub struct Arguments {
     residual: Option<ResidualArgument>,
     /// What the user chose.
     pub options: Options,
-    /// Shows how far the engine is.
-    pub display: Option<Display>,
 }
 
 impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
-    pub fn new(model: &Robj, options: &Robj) -> Result<Self, Failure> {
+    /// `watch` is told what time there is, and who shows how far the engine is.
+    pub fn new(model: &Robj, options: &Robj, watch: &Watch) -> Result<Self, Failure> {
         let given = Named::new(model, "model")?;
         let chosen = Named::new(options, "options")?;
+        let mut chosen_options = read_options(&chosen)?;
+        watch.limit(chosen_options.deadline.take());
+        let display = chosen.optional("progress").map(Display::new).transpose()?;
+        chosen_options.progress = display.as_ref().map(Display::progress);
+        watch.show(display);
         let factors = convert::elements(given.field("factors")?, "factors")?;
         let terms = convert::elements(given.field("terms")?, "terms")?;
         Ok(Self {
@@ -257,8 +264,7 @@ impl Arguments {
                 .optional("residual")
                 .map(ResidualArgument::new)
                 .transpose()?,
-            options: read_options(&chosen)?,
-            display: chosen.optional("progress").map(Display::new).transpose()?,
+            options: chosen_options,
         })
     }
 
@@ -425,15 +431,10 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
 /// @noRd
 #[extendr]
 fn rs_fit(model: Robj, options: Robj) -> Robj {
-    answer(|| {
-        let mut arguments = Arguments::new(&model, &options)?;
-        let display = arguments.display.take();
-        arguments.options.progress = display.as_ref().map(Display::progress);
-        let poll = || {
-            display
-                .as_ref()
-                .map_or_else(interrupt::pending, Display::poll)
-        };
+    answer(|watch| {
+        let mut arguments = Arguments::new(&model, &options, watch)?;
+        // a fit out of time ends with the best point so far
+        arguments.options.deadline = watch.take_limit();
         let data = arguments.borrow()?;
         // R's own vectors, so that nothing of the length of the data is copied
         let mut fitted = convert::new_doubles(data.n());
@@ -442,7 +443,7 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
             fitted: convert::doubles_mut(&mut fitted)?,
             residuals: convert::doubles_mut(&mut residuals)?,
         };
-        let fit = engine::fit_into(&data, &arguments.options, &poll, rows)?;
+        let fit = engine::fit_into(&data, &arguments.options, &|| watch.poll(), rows)?;
         fit_fields(&fit, fitted, residuals)
     })
 }
@@ -452,13 +453,12 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_conditional_variances(model: Robj, options: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
-        let variances = engine::conditional_variances(
-            &arguments.borrow()?,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let variances =
+            engine::conditional_variances(&arguments.borrow()?, &arguments.options, &|| {
+                watch.poll()
+            })?;
         let arrays = variances.iter().map(|array| to_doubles(array));
         Ok(vec![(
             "variances",

@@ -20,7 +20,7 @@ impl From<GroupingError> for Failure {
 /// @noRd
 #[extendr]
 fn rs_interaction(codes: Robj, n_levels: Robj) -> Robj {
-    answer(|| {
+    answer(|_| {
         let columns = convert::elements(&codes, "codes")?;
         let borrowed = columns
             .iter()
@@ -44,7 +44,7 @@ fn rs_interaction(codes: Robj, n_levels: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_code_integer(x: Robj) -> Robj {
-    answer(|| {
+    answer(|_| {
         let coded = code_integer(convert::integers(&x, "x")?)?;
         Ok(vec![
             ("codes", convert::to_integers(&coded.codes)),

@@ -7,20 +7,16 @@ use ferrolmm_engine::Column;
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
 use crate::fit::{Arguments, ColumnArgument, MatrixArgument};
-use crate::interrupt;
 use crate::residual::ResidualArgument;
 
 /// What Satterthwaite's degrees of freedom need at `options$start`.
 /// @noRd
 #[extendr]
 fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
-        let found = inference::satterthwaite(
-            &arguments.borrow()?,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let found =
+            inference::satterthwaite(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
         let s = found.jacobian.len() / found.components.max(1);
         Ok(vec![
             (
@@ -41,13 +37,13 @@ fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let found = inference::kenward_roger(
             &arguments.borrow()?,
             convert::flag(&linear, "linear")?,
             &arguments.options,
-            &interrupt::pending,
+            &|| watch.poll(),
         )?;
         let s = found.components;
         Ok(vec![
@@ -67,8 +63,8 @@ fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let given = Named::new(&rows, "rows")?;
         let new_x = MatrixArgument::new(given.field("x")?)?;
         let n = convert::count(given.field("n")?, "n")?;
@@ -124,7 +120,7 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
             &arguments.borrow()?,
             &rows,
             &arguments.options,
-            &interrupt::pending,
+            &|| watch.poll(),
         )?;
         Ok(vec![
             ("variances", to_doubles(&found.variances)),
@@ -139,13 +135,10 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_leverages(model: Robj, options: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
-        let found = inference::leverages(
-            &arguments.borrow()?,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let found =
+            inference::leverages(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
         let n = found.variances.len();
         Ok(vec![
             ("variances", to_doubles(&found.variances)),
@@ -162,8 +155,8 @@ fn rs_leverages(model: Robj, options: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let data = arguments.borrow()?;
         let rows = convert::elements(&sets, "sets")?
             .iter()
@@ -184,13 +177,8 @@ fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
             Some("exact") => Update::Exact,
             _ => return Err(Failure::bug("`update` is not known")),
         };
-        let found = inference::deletions(
-            &data,
-            &rows,
-            update,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+        let found =
+            inference::deletions(&data, &rows, update, &arguments.options, &|| watch.poll())?;
         let (sets, m) = (
             found.len(),
             arguments.options.start.as_ref().map_or(0, Vec::len),

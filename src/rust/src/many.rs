@@ -6,22 +6,21 @@ use ferrolmm_engine::many;
 use crate::condition::answer;
 use crate::convert::{self, Matrix};
 use crate::fit::Arguments;
-use crate::interrupt;
 
 /// Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
 /// freedom of each coefficient.
 /// @noRd
 #[extendr]
 fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let data = arguments.borrow()?;
         let found = many::fit_many(
             &data,
             convert::doubles(&responses, "responses")?,
             convert::flag(&satterthwaite, "satterthwaite")?,
             &arguments.options,
-            &interrupt::pending,
+            &|| watch.poll(),
         )?;
         let m = found.sigma.len();
         let columns = |values: &[f64]| -> Robj { convert::to_doubles_or_na(values) };

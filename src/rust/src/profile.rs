@@ -6,15 +6,14 @@ use ferrolmm_engine::inference;
 use crate::condition::{answer, named_list, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix};
 use crate::fit::Arguments;
-use crate::interrupt;
 
 /// Profiles the standard deviations, correlations and sigma numbered `which` (from 1, in the order of
 /// theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 /// @noRd
 #[extendr]
 fn rs_profile(model: Robj, options: Robj, which: Robj, cutoff: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let which = convert::integers(&which, "which")?
             .iter()
             .map(|&index| {
@@ -26,7 +25,7 @@ fn rs_profile(model: Robj, options: Robj, which: Robj, cutoff: Robj) -> Robj {
             &which,
             convert::double(&cutoff, "cutoff")?,
             &arguments.options,
-            &interrupt::pending,
+            &|| watch.poll(),
         )?;
         let profiles = found
             .iter()

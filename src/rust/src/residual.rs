@@ -6,7 +6,6 @@ use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Sc
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, Matrix, Named};
-use crate::interrupt;
 
 /// `list(groups =, correlation =, scales =, start =, held =)`.
 pub struct ResidualArgument {
@@ -283,7 +282,7 @@ fn rs_residual_rows(
     what: Robj,
     threads: Robj,
 ) -> Robj {
-    answer(|| {
+    answer(|watch| {
         let structure = if residual.is_null() {
             None
         } else {
@@ -307,7 +306,7 @@ fn rs_residual_rows(
         };
         let (n, c) = (rows.nrows(), rows.ncols());
         let threads = convert::count(&threads, "threads")?;
-        let found = apply_to_rows(&given, n, what, threads, &interrupt::pending)?;
+        let found = apply_to_rows(&given, n, what, threads, &|| watch.poll())?;
         Ok(vec![("rows", Matrix::new(&found, n, c).to_robj()?)])
     })
 }

@@ -6,23 +6,20 @@ use ferrolmm_engine::inference::{self, Multiset};
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Named};
 use crate::fit::Arguments;
-use crate::interrupt;
 
 /// Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
 /// @noRd
 #[extendr]
 fn rs_variance_spectrum(model: Robj, options: Robj, term: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
         let term = convert::count(&term, "term")?
             .checked_sub(1)
             .ok_or_else(|| Failure::bug("`term` counts from 1"))?;
-        let found = inference::variance_spectrum(
-            &arguments.borrow()?,
-            term,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+        let found =
+            inference::variance_spectrum(&arguments.borrow()?, term, &arguments.options, &|| {
+                watch.poll()
+            })?;
         Ok(vec![
             ("restricted", to_doubles(&found.restricted)),
             ("marginal", to_doubles(&found.marginal)),
@@ -35,13 +32,10 @@ fn rs_variance_spectrum(model: Robj, options: Robj, term: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_work_of_fit(model: Robj, options: Robj) -> Robj {
-    answer(|| {
-        let arguments = Arguments::new(&model, &options)?;
-        let work = inference::work_of_fit(
-            &arguments.borrow()?,
-            &arguments.options,
-            &interrupt::pending,
-        )?;
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let work =
+            inference::work_of_fit(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
         Ok(vec![("work", work.into())])
     })
 }
@@ -63,7 +57,7 @@ fn rs_likelihood_ratio_draws(
     draws: Robj,
     threads: Robj,
 ) -> Robj {
-    answer(|| {
+    answer(|watch| {
         let restricted = Named::new(&restricted, "restricted")?;
         let marginal = Named::new(&marginal, "marginal")?;
         let found = inference::likelihood_ratio_draws(
@@ -72,7 +66,7 @@ fn rs_likelihood_ratio_draws(
             convert::double(&degrees, "degrees")?,
             convert::doubles(&draws, "draws")?,
             convert::count(&threads, "threads")?,
-            &interrupt::pending,
+            &|| watch.poll(),
         )?;
         Ok(vec![("statistics", to_doubles(&found))])
     })

@@ -10,7 +10,7 @@ use crate::convert;
 /// @noRd
 #[extendr]
 fn rs_scan(columns: Robj, threads: Robj) -> Robj {
-    answer(|| {
+    answer(|_| {
         let columns = convert::elements(&columns, "columns")?;
         let raw = columns
             .iter()

@@ -129,10 +129,6 @@ impl Objective for Centred<'_, '_> {
     fn noise(&self, f: f64) -> f64 {
         self.criterion.noise(f)
     }
-
-    fn interrupted(&self) -> bool {
-        self.criterion.interrupted()
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 //! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
 //! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
 
-use std::sync::Arc;
-use std::time::Instant;
-
+use crate::clock::Clock;
 use crate::covariance::{Parameters, COARSE, FLOOR};
 use crate::error::EngineError;
 use crate::factor::{Factor, SchurFactor, SelectedInverse, System};
@@ -13,8 +11,6 @@ use crate::gradient::{solve, AtResidual, Derivatives, Here, Point, Solution};
 use crate::hessian;
 use crate::iterative::Estimator;
 use crate::optimize::{Objective, Wanted};
-use crate::options::Options;
-use crate::progress::Progress;
 use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
 use crate::residual_score::{ResidualPoint, ResidualSolution};
@@ -62,8 +58,8 @@ pub struct Criterion<'a> {
     pub center: &'a [Vec<f64>],
     /// -2 log |det Rinv|: takes log|Q'V^-1Q| to log|X'V^-1X|.
     pub log_det_change: f64,
-    /// Asks whether to stop.
-    pub interrupt: &'a dyn Fn() -> bool,
+    /// What ends a search for its minimum.
+    pub clock: Clock<'a>,
     /// 1 / sigma^2 at which derivatives are taken; `None` profiles it out.
     pub precision: Option<f64>,
     /// Evaluations so far.
@@ -76,8 +72,6 @@ pub struct Criterion<'a> {
     pub latest: Option<Latest>,
     /// Which parameters are held or tied.
     pub(crate) restriction: Option<&'a Restriction>,
-    deadline: Option<Instant>,
-    progress: Option<Arc<Progress>>,
     residual: Option<&'a ResidualPart>,
     known_sigma2: Option<f64>,
     /// Stands in for the factor of the complement where there is one.
@@ -153,7 +147,7 @@ impl<'a> Criterion<'a> {
         reml: bool,
         center: &'a [Vec<f64>],
         log_det_change: f64,
-        interrupt: &'a dyn Fn() -> bool,
+        clock: Clock<'a>,
     ) -> Self {
         Self {
             base: system,
@@ -161,15 +155,13 @@ impl<'a> Criterion<'a> {
             reml,
             center,
             log_det_change,
-            interrupt,
+            clock,
             precision: None,
             evaluations: 0,
             factor: None,
             failure: None,
             latest: None,
             restriction: None,
-            deadline: None,
-            progress: None,
             residual: None,
             known_sigma2: None,
             estimator: None,
@@ -191,14 +183,6 @@ impl<'a> Criterion<'a> {
     #[must_use]
     pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
         self.restriction = restriction;
-        self
-    }
-
-    /// The same for a fit that has only so much time, and tells how far it is.
-    #[must_use]
-    pub(crate) fn with_clock(mut self, options: &Options) -> Self {
-        self.deadline = options.deadline;
-        self.progress.clone_from(&options.progress);
         self
     }
 
@@ -741,15 +725,23 @@ impl<'a> Criterion<'a> {
     /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
     fn gradients_beside(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         self.evaluations += points.len();
+        self.clock.count(self.evaluations);
         let (base, parameters, center) = (self.base, self.parameters, self.center);
         let (reml, change) = (self.reml, self.log_det_change);
         let (residual, sigma2, precision) = (self.residual, self.known_sigma2, self.precision);
         let share = points.len().div_ceil(base.workers.count()).max(1);
         let shares: Vec<&[Vec<f64>]> = points.chunks(share).collect();
         let found = base.workers.map(shares.len(), |i| {
-            let mut beside = Criterion::new(base, parameters, reml, center, change, &|| false)
-                .with_residual(residual)
-                .with_sigma2(sigma2);
+            let mut beside = Criterion::new(
+                base,
+                parameters,
+                reml,
+                center,
+                change,
+                Clock::without_limit(&|| false),
+            )
+            .with_residual(residual)
+            .with_sigma2(sigma2);
             beside.precision = precision;
             let mut at = |x: &Vec<f64>| {
                 beside.value(x)?;
@@ -819,6 +811,7 @@ impl<'a> Criterion<'a> {
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
         self.evaluations += 1;
+        self.clock.count(self.evaluations);
         self.point.clear();
         self.point.extend_from_slice(x);
         let parameters = self.parameters;
@@ -919,20 +912,5 @@ impl Objective for Criterion<'_> {
         });
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
         1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
-    }
-
-    fn interrupted(&self) -> bool {
-        (self.interrupt)()
-    }
-
-    fn out_of_time(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    fn report(&self, value: f64, gradient: f64) {
-        if let Some(progress) = &self.progress {
-            progress.set(self.evaluations, value, gradient);
-        }
     }
 }

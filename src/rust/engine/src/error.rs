@@ -76,6 +76,20 @@ pub enum EngineError {
         /// Gigabytes that can be had.
         available: f64,
     },
+    /// An allocation that would fail, or take more than there is.
+    #[error("this needs {gigabytes:.2} GB of memory more than there is")]
+    Allocation {
+        /// Gigabytes that were asked for.
+        gigabytes: f64,
+    },
+    /// More parameters than observations.
+    #[error("the model has {parameters} parameters for {n} observations")]
+    TooManyParameters {
+        /// Fixed effects, free covariance parameters and sigma.
+        parameters: usize,
+        /// Observations.
+        n: usize,
+    },
     /// Two rows of a residual group at one position: they would have correlation 1.
     #[error("rows {first} and {second} of residual group {group} are at the same position")]
     DuplicatePosition {
@@ -133,7 +147,8 @@ impl EngineError {
             Self::Restriction { .. } => "restriction",
             Self::TooLarge { .. } => "too_large",
             Self::Factor { .. } => "factor",
-            Self::Memory { .. } => "memory",
+            Self::Memory { .. } | Self::Allocation { .. } => "memory",
+            Self::TooManyParameters { .. } => "too_many_parameters",
             Self::DuplicatePosition { .. } => "duplicate_position",
             Self::ResidualStart(_) => "residual_start",
             Self::SingleRowGroups => "single_row_groups",

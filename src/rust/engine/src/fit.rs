@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::centred::Centred;
 use crate::certificate::{certify, reduce_rank};
+use crate::clock::Clock;
 use crate::covariance::Parameters;
 use crate::criterion::{Criterion, RESIDUAL};
 use crate::error::EngineError;
@@ -27,6 +28,7 @@ use crate::residual_rows::ResidualPart;
 use crate::restriction::{restricted_terms, restriction, Restricted, Restriction};
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
+use crate::sizes::{require_rows, Sizes};
 use crate::start::moment_start;
 use crate::starts::{self, Walks};
 use crate::terms::ModelData;
@@ -47,9 +49,6 @@ const LARGEST: f64 = 1e100;
 
 /// What may fail in floating point.
 const OPTIMUM: &str = "the evaluation at the optimum";
-
-/// Rows from which single steps may take long enough to be interrupted within.
-const LONG: usize = 20_000;
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -101,9 +100,9 @@ impl Prepared {
         &'a self,
         center: &'a [Vec<f64>],
         reml: bool,
-        interrupt: &'a dyn Fn() -> bool,
+        clock: Clock<'a>,
     ) -> Criterion<'a> {
-        self.criterion_of(&self.system, center, reml, interrupt)
+        self.criterion_of(&self.system, center, reml, clock)
     }
 
     /// The same with other cross-products.
@@ -112,7 +111,7 @@ impl Prepared {
         system: &'a System,
         center: &'a [Vec<f64>],
         reml: bool,
-        interrupt: &'a dyn Fn() -> bool,
+        clock: Clock<'a>,
     ) -> Criterion<'a> {
         Criterion::new(
             system,
@@ -120,7 +119,7 @@ impl Prepared {
             reml,
             center,
             -2.0 * self.fixed.log_det_rinv,
-            interrupt,
+            clock,
         )
         .with_residual(self.residual.as_ref())
         .with_restriction(self.restriction.as_ref())
@@ -140,7 +139,11 @@ impl Prepared {
             if self.residual.is_some() || !self.is_extreme(theta) {
                 break;
             }
-            let mut criterion = self.criterion(&self.center.b, options.reml, interrupt);
+            let mut criterion = self.criterion(
+                &self.center.b,
+                options.reml,
+                Clock::without_limit(interrupt),
+            );
             // what breaks down there may be centred from closer by
             let near = self.less_extreme(theta);
             let at = if criterion.value(theta).is_some() {
@@ -274,9 +277,11 @@ pub fn fit_into(
             "fitted values and residuals need a place for each row".to_owned(),
         ));
     }
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
-        fit_in_units(data, options, rows, stop, interrupt)
-    })
+    interruptible(
+        Sizes::of(data).are_long(1.0),
+        interrupt,
+        |stop, interrupt| fit_in_units(data, options, rows, stop, interrupt),
+    )
 }
 
 /// Sums of squares of the response that are far from over- and underflow.
@@ -294,6 +299,9 @@ fn fit_in_units(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
     let begun = begin(data, options, stop)?;
+    if options.optimize {
+        require_rows(data, options, begun.fixed.rank())?;
+    }
     if SAFE_SQUARE.contains(&begun.fixed.total) {
         return fit_here(data, options, begun, rows, stop, interrupt);
     }
@@ -373,10 +381,9 @@ pub(crate) fn fit_planned(
     let begin = theta.clone();
     loop {
         let center = std::mem::take(&mut prepared.center.b);
-        let clock = Instant::now();
+        let started = Instant::now();
         let mut criterion = prepared
-            .criterion(&center, options.reml, interrupt)
-            .with_clock(options)
+            .criterion(&center, options.reml, Clock::new(options, interrupt))
             .with_sigma2(prepared.sigma2.or(vanished));
         let bases = &prepared.bases;
         let run = match plan {
@@ -408,7 +415,7 @@ pub(crate) fn fit_planned(
             }
             run => run,
         };
-        optimizing += clock.elapsed();
+        optimizing += started.elapsed();
         criterion.evaluations += evaluations;
         evaluations = criterion.evaluations;
         let higher = match (&run, &instead) {
@@ -469,7 +476,7 @@ pub(crate) fn fit_planned(
         }
         if search && vanished.is_none() {
             search = false;
-            let clock = Instant::now();
+            let started = Instant::now();
             let found = starts::lower_optimum(
                 &mut criterion,
                 &begin,
@@ -478,7 +485,7 @@ pub(crate) fn fit_planned(
                 options,
                 &mut walks,
             )?;
-            optimizing += clock.elapsed();
+            optimizing += started.elapsed();
             evaluations = criterion.evaluations;
             if let Some(lower) = found {
                 drop(criterion);
@@ -560,7 +567,7 @@ pub fn conditional_variances(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, _| {
+    interruptible(Sizes::of(data).are_long(2.0), interrupt, |stop, _| {
         variances_here(data, options, stop)
     })
 }
@@ -611,6 +618,7 @@ struct Begun {
 /// Checks the data and takes the cross-products of X and the response.
 fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Begun, EngineError> {
     data.validate()?;
+    Sizes::of(data).require_memory()?;
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
     let (n, p) = (data.n() as f64, data.p as f64);
     let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
@@ -858,7 +866,11 @@ pub fn at_internal(
         Some(x) => x.to_vec(),
         None => start(options, &prepared).ok()?,
     };
-    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, &|| false);
+    let mut criterion = prepared.criterion(
+        &prepared.center.b,
+        options.reml,
+        Clock::without_limit(&|| false),
+    );
     let value = criterion.value(&x)?;
     let gradient = criterion.latest()?.derivatives.gradient.clone();
     Some((x, value, gradient))
@@ -1005,13 +1017,14 @@ fn minimize_free(
     value: f64,
     settings: Settings,
 ) -> Outcome {
+    let clock = criterion.clock;
     let Some(restriction) = criterion.restriction else {
         let Some(model) = criterion.scales() else {
-            return minimize(criterion, x, value, settings);
+            return minimize(criterion, x, value, settings, clock);
         };
         let mut centred = Centred::new(criterion, model).at(x);
         let z = centred.variables_at(x);
-        let mut outcome = minimize(&mut centred, &z, value, settings);
+        let mut outcome = minimize(&mut centred, &z, value, settings, clock);
         outcome.x = centred.expand(&outcome.x);
         return outcome;
     };
@@ -1026,12 +1039,13 @@ fn minimize_under(
     value: f64,
     settings: Settings,
 ) -> Outcome {
+    let clock = criterion.clock;
     let z = restriction.variables_at(x);
     let mut restricted = Restricted {
         criterion,
         restriction,
     };
-    let mut outcome = minimize(&mut restricted, &z, value, settings);
+    let mut outcome = minimize(&mut restricted, &z, value, settings, clock);
     outcome.x = restriction.expand(&outcome.x);
     outcome
 }

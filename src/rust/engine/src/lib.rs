@@ -23,12 +23,14 @@
     clippy::similar_names
 )]
 
+pub mod clock;
 pub mod error;
 pub mod grouping;
 pub mod options;
 pub mod progress;
 pub mod result;
 pub mod scan;
+mod sizes;
 pub mod terms;
 mod vanishing;
 

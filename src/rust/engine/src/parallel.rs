@@ -14,11 +14,15 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::EngineError;
+use crate::memory::OutOfMemory;
 use crate::parts::{chunks, halves, in_turn, Parts};
 use crate::room::{Room, Rooms};
 
 /// Work (in elementary operations) below which starting threads costs more than it saves.
 const WORTH_THREADS: f64 = 3.0e6;
+
+/// Threads up to which a user gets what he asks for on any machine; beyond, as many as there are cores.
+const MOST_THREADS: usize = 16;
 
 /// How often the calling thread asks whether the user wants to stop, while another one works.
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -100,40 +104,67 @@ pub fn drop_later(mut values: Vec<f64>) {
 }
 
 /// Runs `work` so that `interrupt`, asked on the calling thread, can end it: inline (`work` then asks between
-/// evaluations) or, where single steps may be long, on a thread of its own, left at the next piece of work.
+/// evaluations) or, where single steps may be `long`, on a thread of its own, left at the next piece of work. Inline too where
+/// the system has no thread to give.
 ///
 /// # Errors
-/// [`EngineError::Interrupted`], or what `work` returns.
+/// [`EngineError::Interrupted`], [`EngineError::Allocation`], or what `work` returns.
 pub fn interruptible<T: Send>(
     long: bool,
     interrupt: &dyn Fn() -> bool,
     work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
 ) -> Result<T, EngineError> {
     let stop = StopFlag::default();
-    if !long {
-        return work(&stop, interrupt);
+    let outcome = if long {
+        beside(&stop, interrupt, work)
+    } else {
+        catch_unwind(AssertUnwindSafe(|| work(&stop, interrupt)))
+    };
+    match outcome {
+        Ok(result) => result,
+        Err(payload) if payload.is::<Stopped>() => Err(EngineError::Interrupted),
+        Err(payload) => match payload.downcast::<OutOfMemory>() {
+            Ok(asked) => Err(EngineError::Allocation {
+                gigabytes: 1e-9 * asked.bytes,
+            }),
+            Err(payload) => resume_unwind(payload),
+        },
     }
-    let outcome = std::thread::scope(|scope| {
+}
+
+/// What `work` returned or unwound with on a thread of its own, while this one asks whether to stop.
+fn beside<T: Send>(
+    stop: &StopFlag,
+    interrupt: &dyn Fn() -> bool,
+    work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
+) -> std::thread::Result<Result<T, EngineError>> {
+    let work = Mutex::new(Some(work));
+    let take = || work.lock().ok().and_then(|mut own| own.take());
+    let nothing = || EngineError::Dimension("the work was done before".to_owned());
+    std::thread::scope(|scope| {
         let (done, finished) = channel();
-        let stop = &stop;
-        let handle = scope.spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| work(stop, &|| stop.is_set())));
+        let started = std::thread::Builder::new().spawn_scoped(scope, move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| match take() {
+                Some(work) => work(stop, &|| stop.is_set()),
+                None => Err(nothing()),
+            }));
             // the receiver may have gone: nothing to tell then
             let _ = done.send(());
             outcome
         });
+        let Ok(handle) = started else {
+            return catch_unwind(AssertUnwindSafe(|| match take() {
+                Some(work) => work(stop, interrupt),
+                None => Err(nothing()),
+            }));
+        };
         while let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(ASK_EVERY) {
             if interrupt() {
                 stop.set();
             }
         }
         handle.join().unwrap_or_else(Err)
-    });
-    match outcome {
-        Ok(result) => result,
-        Err(payload) if payload.is::<Stopped>() => Err(EngineError::Interrupted),
-        Err(payload) => resume_unwind(payload),
-    }
+    })
 }
 
 /// Threads of one engine call; none where the work is small.
@@ -153,7 +184,7 @@ impl Workers {
         let wanted = match threads {
             _ if work < WORTH_THREADS => 1,
             0 => available(),
-            some => some,
+            some => some.min(available().max(MOST_THREADS)),
         };
         if wanted <= 1 {
             return Self {

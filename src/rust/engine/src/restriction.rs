@@ -228,18 +228,6 @@ impl Objective for Restricted<'_, '_> {
     fn noise(&self, f: f64) -> f64 {
         self.criterion.noise(f)
     }
-
-    fn interrupted(&self) -> bool {
-        self.criterion.interrupted()
-    }
-
-    fn out_of_time(&self) -> bool {
-        self.criterion.out_of_time()
-    }
-
-    fn report(&self, value: f64, gradient: f64) {
-        self.criterion.report(value, gradient);
-    }
 }
 
 /// Terms with a parameter that is held or tied: their bases must not mix columns.

@@ -3,6 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::memory;
+
 /// Classes of sizes: at least 2^c numbers each.
 const CLASSES: usize = usize::BITS as usize;
 
@@ -55,7 +57,7 @@ impl Rooms {
         }
         let size = len.next_power_of_two();
         let kept = self.lock()[size.ilog2() as usize].pop();
-        kept.unwrap_or_else(|| Vec::with_capacity(size))
+        kept.unwrap_or_else(|| memory::with_capacity(size))
     }
 
     fn lock(&self) -> MutexGuard<'_, [Vec<Vec<f64>>; CLASSES]> {

@@ -12,6 +12,7 @@
 //! -C^-1 t w e / (1 - h).
 
 use super::to_user_basis;
+use crate::clock::Clock;
 use crate::criterion::Criterion;
 use crate::factor::System;
 use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
@@ -276,7 +277,12 @@ fn criterion_of<'a>(
     options: &Options,
     stopped: &'a dyn Fn() -> bool,
 ) -> Criterion<'a> {
-    prepared.criterion_of(system, &prepared.center.b, options.reml, stopped)
+    prepared.criterion_of(
+        system,
+        &prepared.center.b,
+        options.reml,
+        Clock::without_limit(stopped),
+    )
 }
 
 /// The Hessian of all rows at theta.

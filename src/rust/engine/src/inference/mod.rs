@@ -9,6 +9,7 @@ mod profile;
 mod rlrt;
 mod satterthwaite;
 
+use crate::clock::Clock;
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
@@ -18,6 +19,7 @@ use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::plan::{require_factor, Plan};
 use crate::restriction::Restriction;
+use crate::sizes::Sizes;
 use crate::terms::ModelData;
 
 pub use correlated::NewResiduals;
@@ -28,8 +30,8 @@ pub use profile::{ProfilePoint, Target};
 pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};
 pub use satterthwaite::Satterthwaite;
 
-/// Rows from which an inference runs on a thread of its own, so that it can be interrupted.
-const LONG: usize = 20_000;
+/// Evaluations of the criterion that an inference takes as long as, roughly.
+const EVALUATIONS: f64 = 20.0;
 
 /// What may fail in floating point.
 const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
@@ -37,6 +39,11 @@ const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
 /// Smallest standard deviation, relative to the natural one, at which derivatives with respect to variances are
 /// taken: they exist at zero, but dividing by it loses digits.
 const REGULAR: f64 = 1e-4;
+
+/// Whether an inference runs on a thread of its own, so that it can be interrupted.
+fn is_long(data: &ModelData<'_>) -> bool {
+    Sizes::of(data).are_long(EVALUATIONS)
+}
 
 /// Derivatives of the covariance matrix of the fixed effects, and the covariance matrix of the variance parameters, at
 /// `options.start` (raw theta).
@@ -48,7 +55,7 @@ pub fn satterthwaite(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Satterthwaite, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
@@ -80,7 +87,7 @@ pub fn kenward_roger(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<KenwardRoger, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
@@ -112,7 +119,7 @@ pub fn prediction_variances(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Predictions, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
+    interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         rows.validate(data)?;
         let mut prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
@@ -134,7 +141,7 @@ pub fn profile(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop, interrupt| {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
@@ -199,7 +206,7 @@ pub fn leverages(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Leverages, EngineError> {
-    interruptible(data.n() >= LONG, interrupt, |stop: &StopFlag, interrupt| {
+    interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;
         prepared.settle(data, &theta, options, interrupt)?;
@@ -226,7 +233,7 @@ pub fn deletions(
             "rows to delete must be rows of the data".to_owned(),
         ));
     }
-    let long = data.n().saturating_mul(sets.len()) >= LONG;
+    let long = Sizes::of(data).are_long(EVALUATIONS * sets.len() as f64);
     interruptible(long, interrupt, |stop: &StopFlag, _| {
         let prepared = prepare(data, options, stop)?;
         require_factor(&prepared.system, options)?;
@@ -244,7 +251,11 @@ fn evaluated<'a>(
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
     require_factor(&prepared.system, options)?;
-    let criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
+    let criterion = prepared.criterion(
+        &prepared.center.b,
+        options.reml,
+        Clock::without_limit(interrupt),
+    );
     at(criterion, theta)
 }
 
@@ -255,7 +266,11 @@ fn estimated<'a>(
     theta: &[f64],
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
-    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, interrupt);
+    let mut criterion = prepared.criterion(
+        &prepared.center.b,
+        options.reml,
+        Clock::without_limit(interrupt),
+    );
     criterion.estimate();
     at(criterion, theta)
 }

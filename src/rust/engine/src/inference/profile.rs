@@ -152,7 +152,7 @@ impl Surface<'_, '_> {
             step = 0.1;
         }
         for _ in 0..POINTS {
-            if self.criterion.interrupted() {
+            if self.criterion.clock.interrupted() {
                 break;
             }
             step = step.min(1.5);

@@ -97,7 +97,7 @@ pub fn work_of_fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<f64, EngineError> {
-    interruptible(data.n() >= super::LONG, interrupt, |stop, interrupt| {
+    interruptible(super::is_long(data), interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
         let theta = vec![0.0; prepared.parameters.len()];
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::clock::Clock;
 use crate::criterion::Criterion;
 use crate::fit::{fit, fit_planned, prepare, Prepared, RowResults};
 use crate::optimize::Objective;
@@ -121,14 +122,14 @@ impl Example {
             .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
             .collect();
         let never = || false;
-        let mut exact = prepared.criterion(&center, true, &never);
+        let mut exact = prepared.criterion(&center, true, Clock::without_limit(&never));
         let value = exact.value(&theta).unwrap();
         let gradient = exact.latest().unwrap().derivatives.gradient.clone();
         let information = exact.latest().unwrap().derivatives.information.clone();
         let m = theta.len();
         let mut sums = vec![(0.0, 0.0); m + 1];
         for seed in seeds {
-            let mut criterion = prepared.criterion(&center, true, &never);
+            let mut criterion = prepared.criterion(&center, true, Clock::without_limit(&never));
             let mut estimator = Estimator::with_seed(&prepared.system, seed);
             estimator.with_pairs = pairs;
             criterion.estimator = Some(estimator);
@@ -331,7 +332,8 @@ fn a_walk_can_be_interrupted() {
 
 #[test]
 fn out_of_time_the_best_point_so_far_is_told() {
-    let example = Example::new(6000, &[400, 300], false, 1.0);
+    // small enough to be asked on the thread that works
+    let example = Example::new(6000, &[400, 150], false, 1.0);
     let best = example.fit(Solver::Iterative, 1);
     assert_eq!(best.certificate.status, Status::Converged);
     let enough = 3;
@@ -401,7 +403,7 @@ impl Slopes {
         let center = vec![Vec::new(); prepared.layout.len()];
         let theta = anchor_point(&prepared);
         let never = || false;
-        let mut criterion = prepared.criterion(&center, true, &never);
+        let mut criterion = prepared.criterion(&center, true, Clock::without_limit(&never));
         let mut estimator = Estimator::new(&prepared.system);
         estimator.with_pairs = self.pairs;
         criterion.estimator = Some(estimator);
@@ -489,8 +491,8 @@ fn anchored_errors_grow_with_the_square_of_the_distance() {
         let center = vec![Vec::new(); prepared.layout.len()];
         let theta = anchor_point(&prepared);
         let never = || false;
-        let mut exact = prepared.criterion(&center, true, &never);
-        let mut own = prepared.criterion(&center, true, &never);
+        let mut exact = prepared.criterion(&center, true, Clock::without_limit(&never));
+        let mut own = prepared.criterion(&center, true, Clock::without_limit(&never));
         own.estimate();
         own.value(&theta).unwrap();
         own.latest().unwrap();

@@ -6,6 +6,7 @@
 //! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
 //! ([`Objective::learns`]), short ones near the minimum any model.
 
+use crate::clock::Clock;
 use crate::linalg::small::symmetric_eigen;
 
 /// Eigenvalues below this, relative to the largest, count as flat.
@@ -50,14 +51,6 @@ pub trait Objective {
     fn scale(&self, x: &[f64]) -> Vec<f64>;
     /// Size of rounding errors in the value `f`.
     fn noise(&self, f: f64) -> f64;
-    /// Whether to stop now.
-    fn interrupted(&self) -> bool;
-    /// Whether to stop with the best point so far.
-    fn out_of_time(&self) -> bool {
-        false
-    }
-    /// Told after each accepted step: value and largest scaled gradient.
-    fn report(&self, _value: f64, _gradient: f64) {}
 }
 
 /// When to stop.
@@ -287,12 +280,13 @@ impl Secant {
     }
 }
 
-/// Minimises from `start`, where `value` is the function's value (as the last evaluation).
+/// Minimises from `start`, where `value` is the function's value (as the last evaluation), as long as `clock` lets it.
 pub fn minimize(
     objective: &mut dyn Objective,
     start: &[f64],
     value: f64,
     settings: Settings,
+    clock: Clock<'_>,
 ) -> Outcome {
     let mut out = Outcome {
         x: start.to_vec(),
@@ -341,7 +335,7 @@ pub fn minimize(
             last_finite = decrement;
         }
         out.trace_gradient.push(model.max_gradient());
-        objective.report(out.value, model.max_gradient());
+        clock.report(out.value, model.max_gradient());
         let noise = objective.noise(out.value);
         let at_limit = decrement < noise && model.max_gradient() > 0.3 * last_gradient;
         if decrement <= settings.tolerance || at_limit {
@@ -350,14 +344,14 @@ pub fn minimize(
         }
         last_gradient = model.max_gradient();
         loop {
-            if objective.interrupted() {
+            if clock.interrupted() {
                 out.stop = Stop::Interrupted;
                 return out;
             }
             if out.evaluations >= settings.max_evaluations {
                 return out;
             }
-            if objective.out_of_time() {
+            if clock.out_of_time() {
                 out.stop = Stop::Time;
                 return out;
             }

@@ -5,9 +5,6 @@ use crate::error::EngineError;
 use crate::parallel::{interruptible, Workers};
 use crate::terms::{finite, ResidualStructure};
 
-/// Rows from which the work is interruptible.
-const LONG: usize = 20_000;
-
 /// What is done to the rows, R = W^-1/2 D C D W^-1/2 with U'U = R^-1, U lower triangular in each residual group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Apply {
@@ -57,7 +54,7 @@ pub fn apply_to_rows(
         }
     }
     let c = given.rows.len() / n;
-    interruptible(n >= LONG, interrupt, |stop, _| {
+    interruptible(true, interrupt, |stop, _| {
         let workers = Workers::new(threads, 20.0 * given.rows.len() as f64, stop);
         let model = match &given.structure {
             None => Residual::new(

@@ -189,7 +189,8 @@ impl<'a> Grid<'a> {
         if let Some(known) = self.known.iter().find(|known| known.0 == node) {
             return known.1;
         }
-        if self.known.len() >= self.budget || criterion.interrupted() {
+        let clock = criterion.clock;
+        if self.known.len() >= self.budget || clock.interrupted() || clock.out_of_time() {
             return f64::INFINITY;
         }
         let value = criterion.value(&self.point(node)).unwrap_or(f64::INFINITY);

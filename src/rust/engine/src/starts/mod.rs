@@ -209,7 +209,7 @@ fn lowest(
     walks: &mut Walks,
 ) -> Result<Run, EngineError> {
     for x in others {
-        if criterion.out_of_time() {
+        if criterion.clock.out_of_time() {
             break;
         }
         let other = optimum(criterion, &x, options);
@@ -483,7 +483,7 @@ impl Search<'_, '_> {
 
     /// Walks from `x` until it is clear whether a lower optimum is there, and then to it.
     fn walk(&mut self, x: &[f64]) -> Result<(), EngineError> {
-        if self.left == Some(0) || self.criterion.out_of_time() {
+        if self.left == Some(0) || self.criterion.clock.out_of_time() {
             return Ok(());
         }
         self.left = self.left.map(|left| left - 1);

@@ -59,7 +59,7 @@ impl Prepared {
             reml,
             &self.center.b,
             -2.0 * self.fixed.log_det_rinv,
-            &|| false,
+            ferrolmm_engine::clock::Clock::without_limit(&|| false),
         )
     }
 }

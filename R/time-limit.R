@@ -1,0 +1,61 @@
+# `lmm_control(time_limit = )`: one limit for each call that a user makes, whatever the engine is
+# called for in it.
+
+#' Seconds that the call in progress has left
+#'
+#' The clock starts with the first call of the engine, in the frame of the outermost function of this
+#' package, so that a bootstrap or a profile has the limit once and not for each of its fits.
+#' Methods of a fit have a second at least: they have to be able to describe a fit that was stopped.
+#' @param control a list with `time_limit`.
+#' @returns seconds, zero if there are none left; NULL without a limit
+#' @noRd
+time_left <- function(control, optimize) {
+  limit <- control$time_limit
+  if (is.null(limit)) {
+    return(NULL)
+  }
+  frame <- outermost_frame()
+  if (is.null(frame)) {
+    return(limit)
+  }
+  now <- proc.time()[["elapsed"]]
+  if (is.null(frame[[clock_name]])) {
+    assign(clock_name, now, envir = frame)
+  }
+  max(0, (if (optimize) limit else max(limit, 1)) - (now - frame[[clock_name]]))
+}
+
+#' Where the outermost function of this package keeps the time of its first call of the engine
+#' @noRd
+clock_name <- ".ferrolmm_clock"
+
+#' Is the time of the call in progress over? An error then
+#'
+#' For loops over fits: a fit itself ends with a warning and the best point so far, which is no
+#' replicate of anything.
+#' @noRd
+require_time <- function(control) {
+  left <- time_left(control, FALSE)
+  if (!is.null(left) && left <= 0) {
+    abort_time_limit()
+  }
+}
+
+#' @noRd
+abort_time_limit <- function() {
+  ferrolmm_abort("The time limit is over.", "time_limit", i = engine_remedies[["time_limit"]])
+}
+
+#' Does an error say that time is over, ours or that of setTimeLimit() and R.utils::withTimeout()?
+#'
+#' Loops that go on after a failure do not go on after this one.
+#' @noRd
+is_time_over <- function(error) {
+  if (inherits(error, "ferrolmm_error_time_limit") || inherits(error, "TimeoutException")) {
+    return(TRUE)
+  }
+  texts <- c("reached elapsed time limit", "reached CPU time limit",
+             "reached session elapsed time limit", "reached session CPU time limit")
+  texts <- unique(c(texts, gettext(texts, domain = "R")))
+  any(startsWith(conditionMessage(error), texts))
+}
