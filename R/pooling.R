@@ -501,7 +501,7 @@ draw_lines <- function(x, term, main) {
 
 #' @noRd
 mixed_slopes <- function(x, term) {
-  own <- x$groups[x$groups$term == term, ]
+  own <- x$groups[x$groups$term == term & x$groups$n > 0L, ]
   if (nrow(own) == 0L) {
     return(rep.int(x$coefficients[term, "mixed"], length(x$units$n)))
   }

@@ -59,6 +59,10 @@ make_context <- function(p, fit) {
     stop(solved)
   }
   spread <- range(model$residual$w)
+  sds <- range(relative_sd(model$residual, unname(fit$phi)))
+  if (!is_settled(fit) && sds[[2L]] > 1e5 * sds[[1L]]) {
+    return(list(skipped = "variances without bound, warned of"))
+  }
   list(
     p = p, fit = fit, model = model, kept = kept, solved = solved,
     # where the fit was warned of, as at a likelihood without bound, fewer digits
