@@ -282,7 +282,7 @@ random_residual <- function(p) {
     last <- call("|", arguments[[length(arguments)]], as.name(group))
     text <- as.call(c(as.name(name), arguments[-length(arguments)], last))
     kind <- if (type %in% c("exp", "gaus")) "coordinates" else if (type == "cs") "none" else
-      if (columns == "tf" || type != "ar1") "level" else "number"
+      if (columns == "tf" || !type %in% c("ar1", "toep")) "level" else "number"
     return(list(
       argument = "residual", text = call("~", text),
       correlation = list(type = type, columns = columns, kind = kind, groups = group,
