@@ -10,8 +10,8 @@
 #' @param threads (`integer(1)` or `NULL`)\cr number of threads; 0 lets the engine decide from
 #'   the machine and the size of the problem. `NULL` takes `getOption("ferrolmm.threads")`, then
 #'   the environment variable `OMP_THREAD_LIMIT`, then 0. The result is the same to the last bit
-#'   for any number of threads. At most 1024; no more are started than there are cores, or 16 if that
-#'   is more. Never more than 2 under `R CMD check`.
+#'   for any number of threads. At most 1024; no more are started than there are cores, or 16 if
+#'   that is more. Never more than 2 under `R CMD check`.
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
 #'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows how far it is

@@ -73,9 +73,9 @@ pooled_ddf <- function(df) {
 #'
 #' All sets of C-orthogonal rows that span those of L give the same F, but not the same degrees of
 #' freedom, and the eigenvectors of L C L' that Fai and Cornelius (1996) take depend on how the
-#' hypothesis is written. Those of Q C Q', the rows of Q being orthonormal and spanning those of L, do
-#' not: another such Q is this one turned, and the eigenvectors turn with it. Where L L' is a multiple
-#' of the identity, as for coefficients, nothing changes.
+#' hypothesis is written. Those of Q C Q', the rows of Q being orthonormal and spanning those of L,
+#' do not: another such Q is this one turned, and the eigenvectors turn with it. Where L L' is a
+#' multiple of the identity, as for coefficients, nothing changes.
 #' @param hypotheses list(L, rhs)
 #' @noRd
 orthonormal_rows <- function(hypotheses, variance) {

@@ -1,7 +1,7 @@
 # Do the data tell the variances of random effects from the residual variance?
 #
-# V = sum_a gamma_a K_a + sigma^2 W^-1 is linear in the covariances gamma of random effects: they are
-# identified if and only if the matrices K_a and W^-1 are linearly independent (Rao and Kleffe,
+# V = sum_a gamma_a K_a + sigma^2 W^-1 is linear in the covariances gamma of random effects: they
+# are identified if and only if the matrices K_a and W^-1 are linearly independent (Rao and Kleffe,
 # 1988, Estimation of Variance Components, section 4.2); covariances of a structure, if the
 # derivatives along its parameters are. Asked where counts of levels make it doubtful; the
 # certificate of the fit asks again for what these matrices do not show.

@@ -2,7 +2,8 @@
 #
 # Names are for people: a factor f with a level 1 and a number f1 both have a column "f1". Inside
 # the package a column is known by its place, and two columns of different terms are compared by
-# their keys. Only what a user writes is looked up by name, and a name that fits more than one is refused.
+# their keys. Only what a user writes is looked up by name, and a name that fits more than one is
+# refused.
 
 #' What each column of a design is, whatever it is called
 #'

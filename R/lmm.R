@@ -26,10 +26,10 @@
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
 #' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. Levels are values, not what
-#' they print as: whole numbers, strings, days, points in time, durations; fractions that agree to 15
-#' digits are one level, as for `factor()`. So new data may have them in another type or unit.
-#' What an expression takes from all rows of the data (`cut(x, 3)` its breaks, `x - mean(x)` the mean)
-#' it keeps in new data.
+#' they print as: whole numbers, strings, days, points in time, durations; fractions that agree to
+#' 15 digits are one level, as for `factor()`. So new data may have them in another type or unit.
+#' What an expression takes from all rows of the data (`cut(x, 3)` its breaks, `x - mean(x)` the
+#' mean) it keeps in new data.
 #' `.` in the fixed part
 #' stands for all columns of `data` that are not in the response, grouping variables included, as
 #' in lme4. A random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is

@@ -11,8 +11,8 @@ progress_display <- function(after) {
   bar <- NULL
   shown <- -1
   show <- function(at) {
-    # a display that fails is no reason to end a fit; only an interrupt leaves this function, and the
-    # time limit of R, which R tells once
+    # a display that fails is no reason to end a fit; only an interrupt leaves this function, and
+    # the time limit of R, which R tells once
     tryCatch(
       {
         if (is.null(bar)) {

@@ -94,8 +94,8 @@ standardised_marginal <- function(object) {
   marginal_residuals(object) / (object$sigma * sqrt(beyond_rounding(left, total)))
 }
 
-#' What is left of `total`, NA where that is rounding only: a row that alone determines an effect has
-#' a residual of zero, and without it the effect is not determined
+#' What is left of `total`, NA where that is rounding only: a row that alone determines an effect
+#' has a residual of zero, and without it the effect is not determined
 #' @noRd
 beyond_rounding <- function(left, total = 1) {
   left[left <= 1e-10 * total] <- NA

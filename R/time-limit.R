@@ -3,8 +3,8 @@
 
 #' Seconds that the call in progress has left
 #'
-#' The clock starts with the first call of the engine, in the frame of the outermost function of this
-#' package, so that a bootstrap or a profile has the limit once and not for each of its fits.
+#' The clock starts with the first call of the engine, in the frame of the outermost function of
+#' this package, so that a bootstrap or a profile has the limit once and not for each of its fits.
 #' Methods of a fit have a second at least: they have to be able to describe a fit that was stopped.
 #' @param control a list with `time_limit`.
 #' @returns seconds, zero if there are none left; NULL without a limit

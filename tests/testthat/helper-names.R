@@ -43,7 +43,9 @@ plain_column <- function(names, name) if (name %in% names(names)) names[[name]] 
 #' The methods, each a function of a fit, its data and a function that renames formulas
 name_walk <- list(
   logLik = function(fit, ...) list(logLik(fit), logLik(fit, REML = FALSE), AIC(fit), BIC(fit)),
-  fixef = function(fit, ...) list(fixef(fit, add.dropped = TRUE), vcov(fit), vcov(fit, full = TRUE)),
+  fixef = function(fit, ...) {
+    list(fixef(fit, add.dropped = TRUE), vcov(fit), vcov(fit, full = TRUE))
+  },
   theta = function(fit, ...) list(fit$theta, fit$phi, sigma(fit), fit$criterion),
   ranef = function(fit, ...) {
     r <- ranef(fit)
@@ -74,7 +76,9 @@ name_walk <- list(
   predict = function(fit, data, rename, ...) {
     new <- data[c(5, 50, 100, 7), ]
     # a term that the model has not is refused
-    some <- function(form) tryCatch(predict(fit, new, re.form = rename(form)), error = function(e) 0)
+    some <- function(form) {
+      tryCatch(predict(fit, new, re.form = rename(form)), error = function(e) 0)
+    }
     list(
       predict(fit), predict(fit, new), predict(fit, new, re.form = NA),
       predict(fit, new, re.form = stats::formula(fit, random.only = TRUE)),

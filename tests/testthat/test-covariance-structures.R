@@ -109,7 +109,8 @@ test_that("own variances of a structure may be zero, the first one too", {
   d <- data.frame(g = factor(rep(1:20, each = 8)), v = factor(rep(1:4, 40)))
   d$y <- rnorm(160)
   expect_message(
-    fit <- lmm(y ~ v + cs(0 + v | g), d, control = lmm_control(starts = 1)), "variance of `v1` for group `g` is estimated as zero",
+    fit <- lmm(y ~ v + cs(0 + v | g), d, control = lmm_control(starts = 1)),
+    "variance of `v1` for group `g` is estimated as zero",
     class = "ferrolmm_message_singular"
   )
   expect_identical(fit$certificate$status, "singular")

@@ -1,5 +1,5 @@
-# Random effects many orders of magnitude larger than residuals: balanced data have closed forms, here
-# at the parameters of the fit itself, so that where the optimiser stops makes no difference.
+# Random effects many orders of magnitude larger than residuals: balanced data have closed forms,
+# here at the parameters of the fit itself, so that where the optimiser stops makes no difference.
 
 relative <- function(x, y) max(abs(x - y) / abs(y))
 

@@ -93,7 +93,8 @@ test_that("a factor's level and a number of the same name are two effects", {
 test_that("an ambiguous name is an error that lists what it may be", {
   d <- names_data(c(z = "f1"))
   fit <- lmm(y ~ f + f1 + (1 | g), d)
-  expect_error(confint(fit, "f1"), "2 parameters are called `f1`", class = "ferrolmm_error_argument")
+  expect_error(confint(fit, "f1"), "2 parameters are called `f1`",
+               class = "ferrolmm_error_argument")
   expect_error(confint(fit, "f1", method = "profile"), "ambiguous")
   expect_error(profile(fit, "f1"), "ambiguous")
   expect_error(contest(fit, "f1 = 0"), "Number 2.*of the term `f`")

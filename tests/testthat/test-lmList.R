@@ -44,7 +44,7 @@ test_that("a formula names the groups, and only its variables are looked at", {
   d$unused <- d$age
   d$unused[3:5] <- NA
   each <- lmList(distance ~ age | Subject, d)
-  wanted <- t(sapply(split(d, d$Subject), function(g) coef(lm(distance ~ age, g))))
+  wanted <- t(vapply(split(d, d$Subject), function(g) coef(lm(distance ~ age, g)), c(0, 0)))
   expect_equal(as.matrix(coef(each))[rownames(wanted), ], wanted)
   d$age[3] <- NA
   one <- summary(lm(distance ~ age, d[d$Subject == "M01", ]))
@@ -64,8 +64,8 @@ test_that("summary() counts the coefficients that are estimated", {
   d <- subset(as.data.frame(nlme::Pixel), Dog %in% 7:9)
   d$Dog <- factor(d$Dog)
   fits <- lapply(split(d, d$Dog), function(g) lm(pixel ~ day + I(day^2), g))
-  df <- sum(sapply(fits, df.residual))
-  rse <- sqrt(sum(sapply(fits, deviance)) / df)
+  df <- sum(vapply(fits, df.residual, 1L))
+  rse <- sqrt(sum(vapply(fits, deviance, 0)) / df)
   of_fit <- lmList(suppressMessages(lmm(pixel ~ day + I(day^2) + (1 | Dog), d)))
   for (each in list(lmList(pixel ~ day + I(day^2) | Dog, d), of_fit)) {
     pooled <- summary(each)

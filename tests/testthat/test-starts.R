@@ -7,11 +7,12 @@ dense_criterion <- function(theta, y, X, Z, groups, full, reml) {
   at <- 0L
   for (t in seq_along(Z)) {
     k <- ncol(Z[[t]])
-    T <- matrix(0, k, k)
-    own <- if (full[t]) lower.tri(T, TRUE) else diag(k) == 1
-    T[own] <- theta[at + seq_len(sum(own))]
+    root <- matrix(0, k, k)
+    own <- if (full[t]) lower.tri(root, TRUE) else diag(k) == 1
+    root[own] <- theta[at + seq_len(sum(own))]
     at <- at + sum(own)
-    V <- V + tcrossprod(Z[[t]] %*% T) * outer(as.integer(groups[[t]]), as.integer(groups[[t]]), "==")
+    level <- as.integer(groups[[t]])
+    V <- V + tcrossprod(Z[[t]] %*% root) * outer(level, level, "==")
   }
   R <- chol(V)
   half <- backsolve(R, cbind(X, y), transpose = TRUE)
@@ -82,14 +83,16 @@ test_that("the certificate says how many starts there were and how many agree", 
   expect_match(
     paste(capture.output(summary(fit)), collapse = " "), "[0-9]+ of [0-9]+\\s+starts\\s+agree"
   )
-  one <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, control = lmm_control(starts = 1))
+  one <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy,
+             control = lmm_control(starts = 1))
   expect_identical(one$certificate$starts, 1L)
   expect_identical(one$certificate$agree, 1L)
   expect_equal(one$criterion, fit$criterion, tolerance = 1e-12)
   # the user's start is the only one
   own <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, start = c(1, 0, 0.3))
   expect_identical(own$certificate$starts, 1L)
-  many <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy, control = lmm_control(starts = 20))
+  many <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy,
+              control = lmm_control(starts = 20))
   expect_identical(many$certificate$starts, 20L)
   expect_gt(many$certificate$agree, 10L)
 })

@@ -1,5 +1,5 @@
-## Every method that may take long, in one table: what the tests of Ctrl-C and of time limits walk over.
-## `fit` and `small` are models of `d`, `fixed` has one term less.
+## Every method that may take long, in one table: what the tests of Ctrl-C and of time limits walk
+## over. `fit` and `small` are models of `d`, `fixed` has one term less.
 long_methods <- c(
   lmm = "lmm(y ~ x + (x | a) + (1 | b), d)",
   lmm_variances = "lmm(y ~ x + (1 | a), d, weights = varPower(form = ~ v))",
