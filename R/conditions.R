@@ -18,7 +18,7 @@
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
-#' | `ferrolmm_error_kenward_roger` | that method has no answer: its correction is too large |
+#' | `ferrolmm_error_kenward_roger` | the corrected matrix of that method is no covariance matrix |
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
@@ -26,7 +26,7 @@
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
-#' | `ferrolmm_warning_kenward_roger` | the same for one of several tests |
+#' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |

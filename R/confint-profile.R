@@ -95,14 +95,20 @@ profile_limits <- function(path, target, ends) {
 }
 
 #' The points of a path where |zeta| is larger than at all points nearer to the estimate
+#'
+#' The sides are those of the estimate, not of the sign of zeta: it is zero too where a refit found
+#' a criterion as low as that of the estimate.
 #' @noRd
 rising_path <- function(path) {
-  upper <- path$zeta >= 0
-  higher <- function(zeta) zeta > c(-1, cummax(zeta)[-length(zeta)])
-  kept <- c(
-    rev(higher(c(0, rev(-path$zeta[!upper])))[-1L]),
-    higher(path$zeta[upper])
-  )
+  n <- length(path$zeta)
+  center <- max(which(abs(path$zeta) == min(abs(path$zeta))))
+  outwards <- function(points, sign) {
+    size <- sign * path$zeta[points]
+    points[size > cummax(c(0, size))[seq_along(size)]]
+  }
+  below <- rev(seq_len(center - 1L))
+  above <- seq_len(n)[-seq_len(center)]
+  kept <- c(rev(outwards(below, -1)), center, outwards(above, 1))
   list(value = path$value[kept], zeta = path$zeta[kept])
 }
 

@@ -1,5 +1,12 @@
 #' Inference by the method of Kenward and Roger (1997)
 #'
+#' The correction of the covariance matrix is an expansion to second order, and the degrees of
+#' freedom match two moments: where the data hardly tell of the variances, the corrected variance of
+#' a combination of coefficients may be negative, and so may the degrees of freedom; with
+#' `f * k + (1 | f:k)` the variances of cells depend on a parameter of which the data tell nothing.
+#' Such a test is not determined: it is NA, with a warning. Others of the same fit are not
+#' concerned.
+#'
 #' Everything here is relative to sigma^2, except `variance`.
 #' @noRd
 kenward_roger <- function(object, linear = FALSE) {
@@ -7,70 +14,105 @@ kenward_roger <- function(object, linear = FALSE) {
   pieces <- engine_inference(engine_kenward_roger, object, linear)
   r <- object$rank
   s <- nrow(pieces$w)
-  unadjusted <- matrix(pieces$unadjusted, r, r)
   derivatives <- array(pieces$derivatives, c(r, r, s))
-  variance <- object$sigma^2 * matrix(pieces$adjusted, r, r)
+  adjusted <- matrix(pieces$adjusted, r, r)
+  variance <- object$sigma^2 * adjusted
   names <- names(object$coefficients)[kept_columns(object)]
   dimnames(variance) <- list(names, names)
-  check_adjusted(variance)
-  traces <- function(L) kenward_roger_traces(L, unadjusted, derivatives, pieces$w)
+  # Phi = half_phi half_phi'
+  half_phi <- backsolve(object$rx, diag(r))
+  # of these variance parameters the data tell nothing
+  unknown <- which(is.infinite(diag(matrix(pieces$w, s))))
+  pieces$w[cbind(unknown, unknown)] <- 0
+  reach <- vapply(unknown, function(i) {
+    max(abs(backsolve(half_phi, t(backsolve(half_phi, derivatives[, , i])))))
+  }, 0)
+  pieces_of <- function(L) {
+    found <- hypothesis_pieces(L, half_phi, adjusted, derivatives, pieces$w)
+    dependent <- abs(found$reduced[, unknown, drop = FALSE]) > 1e-8 * rep(reach, each = nrow(L)^2)
+    if (!any(dependent)) found
+  }
   list(
     method = if (linear) "Kenward-Roger-linear" else "Kenward-Roger", object = object,
     beta = object$beta, variance = variance,
+    determined = function() is_determined(pieces_of(diag(r)), r),
     single = function(L) {
-      first <- vapply(seq_len(nrow(L)), function(i) traces(L[i, , drop = FALSE])[[1L]], 0)
-      2 / first
+      ddf <- vapply(seq_len(nrow(L)), function(i) {
+        joint_moments(pieces_of(L[i, , drop = FALSE]), 1L)$ddf
+      }, 0)
+      # a row of zeros is no hypothesis
+      lost <- sum(is.na(ddf) & rowSums(L != 0) > 0)
+      if (lost > 0L) warn_not_determined(lost)
+      ddf
     },
     joint = function(L, estimate) {
-      rows <- independent_rows(L, variance)
-      wald <- wald_statistic(L, estimate, variance)
-      moments <- kenward_roger_moments(traces(L[rows, , drop = FALSE]), length(rows))
-      f <- wald$value / wald$rank
-      if (!all(c(moments$ddf, moments$scale) > 0)) {
-        warn_moments()
-        moments <- list(scale = NA_real_, ddf = NA_real_)
+      rows <- independent_rows(L, object$sigma^2 * tcrossprod(half_phi))
+      if (length(rows) == 0L) {
+        return(list(statistic = NA_real_, unscaled = NA_real_, numdf = 0L, dendf = NA_real_))
+      }
+      parts <- pieces_of(L[rows, , drop = FALSE])
+      moments <- joint_moments(parts, length(rows))
+      if (is.na(moments$ddf)) {
+        warn_not_determined(1L)
+        f <- NA_real_
+      } else {
+        z <- backsolve(parts$root, estimate[rows], transpose = TRUE)
+        z <- backsolve(parts$adjusted_root, z, transpose = TRUE)
+        f <- sum(z^2) / (object$sigma^2 * length(rows))
       }
       list(
-        statistic = moments$scale * f, unscaled = f, numdf = wald$rank, dendf = moments$ddf
+        statistic = moments$scale * f, unscaled = f, numdf = length(rows), dendf = moments$ddf
       )
     }
   )
 }
 
-#' The correction is an expansion to second order: where the data hardly tell of the variances
-#' it may outweigh what it corrects
 #' @noRd
-check_adjusted <- function(variance) {
-  if (all(is.finite(variance)) && all(diag(variance) > 0)) {
-    scale <- sqrt(diag(variance))
-    unit <- variance / outer(scale, scale)
-    if (nrow(unit) == 0L || min(eigen(unit, TRUE, only.values = TRUE)$values) > 0) {
-      return(invisible())
-    }
-  }
-  ferrolmm_abort(
-    "Kenward-Roger's method has no answer here: the adjusted covariance matrix is not positive.",
+warn_not_determined <- function(tests) {
+  ferrolmm_warn(
+    paste0(
+      "Kenward-Roger's method has no answer for ", count_of(tests, "test"), ": ",
+      if (tests == 1L) "it is" else "they are", " NA."
+    ),
     "kenward_roger",
-    x = "The variance parameters are so uncertain that the correction outweighs what it corrects.",
+    x = paste0(
+      "The data tell so little of the variance parameters that the corrected variance, or the ",
+      "degrees of freedom, are not positive."
+    ),
     i = "Use ddf = \"Satterthwaite\", or a simpler structure of the variances."
   )
 }
 
-#' The degrees of freedom that match two moments of the Wald statistic may be negative
+#' Is a matrix a covariance matrix of full rank?
 #' @noRd
-warn_moments <- function() {
-  ferrolmm_warn(
-    "Kenward-Roger's method has no answer for a joint test: its degrees of freedom are negative.",
-    "kenward_roger",
-    x = "The variance parameters are too uncertain for the approximation: the test is NA.",
-    i = "Use ddf = \"Satterthwaite\", or a simpler structure of the variances."
-  )
+is_positive_definite <- function(variance) {
+  if (nrow(variance) == 0L) {
+    return(TRUE)
+  }
+  if (!all(is.finite(variance)) || !all(diag(variance) > 0)) {
+    return(FALSE)
+  }
+  scale <- sqrt(diag(variance))
+  unit <- variance / outer(scale, scale)
+  min(eigen(unit, TRUE, only.values = TRUE)$values) > 0
 }
 
 #' The covariance matrix of the fixed effects corrected for small samples
 #' @noRd
 adjusted_variance <- function(object) {
-  kenward_roger(object)$variance
+  inference <- kenward_roger(object)
+  if (!inference$determined()) {
+    ferrolmm_abort(
+      "Kenward-Roger's method does not determine the covariance matrix of all fixed effects here.",
+      "kenward_roger",
+      x = paste0(
+        "The data tell too little of a variance parameter: the correction outweighs what it ",
+        "corrects."
+      ),
+      i = "Use the unadjusted matrix, or a simpler structure of the variances."
+    )
+  }
+  inference$variance
 }
 
 #' @noRd
@@ -87,24 +129,60 @@ refit_reml <- function(object) {
   fit_again(object)
 }
 
+#' What the method needs of a hypothesis: its corrected covariance matrix and
 #' A1 = sum_ij W_ij tr(Theta D_i) tr(Theta D_j) and A2 = sum_ij W_ij tr(Theta D_i Theta D_j), with
 #' Theta = L' (L Phi L')^-1 L
 #'
-#' With L Phi L' = R'R the traces are those of the q x q matrices S_i = R'^-1 L D_i L' R^-1.
+#' With L Phi L' = R'R the traces are those of the q x q matrices S_i = R'^-1 L D_i L' R^-1. R is
+#' from the QR decomposition of (L Phi^1/2)': Phi may be so near to singular that L Phi L' has no
+#' Cholesky factor in doubles. In these coordinates the corrected matrix is the identity, and what
+#' the correction adds.
+#' @param half_phi a square root of Phi; `adjusted` the corrected matrix.
+#' @returns list(root = R, adjusted_root = factor of R'^-1 L adjusted L' R^-1, reduced = the S_i, a
+#'   column each, traces = c(A1, A2)); NULL where the corrected matrix is not positive definite
 #' @noRd
-kenward_roger_traces <- function(L, phi, derivatives, w) {
+hypothesis_pieces <- function(L, half_phi, adjusted, derivatives, w) {
   q <- nrow(L)
-  s <- nrow(w)
-  root <- covariance_root(L, phi)
-  half <- backsolve(root, L, transpose = TRUE)
   r <- ncol(L)
+  root <- qr.R(qr(t(L %*% half_phi), tol = 0))
+  if (!all(is.finite(root)) || any(diag(root) == 0)) {
+    return(NULL)
+  }
+  half <- backsolve(root, L, transpose = TRUE)
+  corrected <- half %*% adjusted %*% t(half)
+  if (!is_positive_definite(corrected)) {
+    return(NULL)
+  }
   reduced <- vapply(
-    seq_len(s),
+    seq_len(nrow(w)),
     function(i) half %*% matrix(derivatives[, , i], r) %*% t(half), matrix(0, q, q)
   )
-  reduced <- matrix(reduced, q * q, s)
+  reduced <- matrix(reduced, q * q, nrow(w))
   trace <- colSums(reduced[seq.int(1L, q * q, by = q + 1L), , drop = FALSE])
-  c(sum(w * outer(trace, trace)), sum(w * crossprod(reduced)))
+  list(
+    root = root, adjusted_root = chol(corrected), reduced = reduced,
+    traces = c(sum(w * outer(trace, trace)), sum(w * crossprod(reduced)))
+  )
+}
+
+#' Does the method determine the variance of a hypothesis?
+#'
+#' Where the data tell next to nothing of a variance parameter on which the variance of the
+#' estimates depends, W is infinite but for rounding, and the degrees of freedom, 2 / A1 of a single
+#' row, are zero.
+#' @noRd
+is_determined <- function(pieces, q) {
+  !is.null(pieces) && isTRUE(max(abs(pieces$traces)) < 2e6 * q^2)
+}
+
+#' Scale and degrees of freedom of a hypothesis, NA where the method does not determine them
+#' @noRd
+joint_moments <- function(pieces, q) {
+  moments <- if (is_determined(pieces, q)) kenward_roger_moments(pieces$traces, q)
+  if (isTRUE(moments$ddf > 0) && isTRUE(moments$scale > 0)) {
+    return(moments)
+  }
+  list(ddf = NA_real_, scale = NA_real_)
 }
 
 #' Scale and denominator degrees of freedom that match the first two moments of the Wald statistic,

@@ -16,7 +16,9 @@
 #' - `"Kenward-Roger"`: the covariance matrix is corrected for its bias in small samples, F
 #'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
 #'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
-#'   tests are those of that fit.
+#'   tests are those of that fit. A test that the method does not determine, because a corrected
+#'   variance or the degrees of freedom are not positive, is `NA`, with a warning of class
+#'   `ferrolmm_warning_kenward_roger`; with 'emmeans' then all are.
 #'   Where the covariance matrix of the data is linear in variances and covariances (unstructured
 #'   and diagonal random effects, independent residuals), the covariance matrix of the variance
 #'   parameters is the inverse of their expected information, as in 'pbkrtest'; for the other
@@ -84,7 +86,7 @@ match_ddf <- function(ddf) {
 #'   kept coefficients (adjusted by Kenward-Roger); `single(L)`, degrees of freedom of each row; and
 #'   `joint(L, estimate)`, list(statistic, unscaled, numdf, dendf) of the hypothesis that
 #'   `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the statistic before Kenward and
-#'   Roger's scaling
+#'   Roger's scaling. That method has `determined()` too: does it determine all tests?
 #' @noRd
 ddf_for <- function(object, method) {
   if (object$rank == 0L) {
@@ -159,7 +161,8 @@ covariance_root <- function(L, variance) {
 #' A largest set of linearly independent rows of L, each column in units of its standard error
 #' @noRd
 independent_rows <- function(L, variance) {
-  scaled <- t(L) * sqrt(diag(variance))
+  # it is only a unit: a corrected variance may be negative
+  scaled <- t(L) * sqrt(abs(diag(variance)))
   size <- sqrt(colSums(scaled^2))
   used <- which(size > 0)
   if (length(used) == 0L) {
@@ -171,6 +174,8 @@ independent_rows <- function(L, variance) {
 
 #' Test each row of L by itself
 #'
+#' Where Kenward and Roger's method does not determine the degrees of freedom, it gives no standard
+#' error either.
 #' @returns a data frame with the columns estimate, se, df, statistic, p
 #' @noRd
 test_rows <- function(inference, L, rhs = 0) {
@@ -179,6 +184,7 @@ test_rows <- function(inference, L, rhs = 0) {
   se[rowSums(L != 0) == 0] <- NA_real_
   df <- if (nrow(L) > 0L) inference$single(L) else double()
   df[is.na(se)] <- NA_real_
+  if (startsWith(inference$method, "Kenward-Roger")) se[is.na(df)] <- NA_real_
   statistic <- estimate / se
   data.frame(
     estimate = estimate + rhs, se = se, df = df, statistic = statistic,

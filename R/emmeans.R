@@ -73,15 +73,16 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   space <- unestimable_space(object)
   nbasis <- if (is.null(space)) matrix(NA) else qr.Q(qr(space$null / space$size))
   variance <- if (missing(vcov.)) {
-    inference$variance
+    emmeans_variance(inference)
   } else {
     # what is no argument of 'emmeans' is one of the function
     do.call(other_variance, c(list(object, vcov.), list(...)[others]))
   }
   ## 'emmeans' takes dffun's environment away, so that all it needs is in dfargs.
-  dffun <- function(k, dfargs) {
-    df <- dfargs$single(matrix(k, 1L))
-    if (is.na(df)) Inf else df
+  dffun <- if (inference$method == "none") {
+    function(k, dfargs) Inf
+  } else {
+    function(k, dfargs) dfargs$single(matrix(k, 1L))
   }
   attr(dffun, "mesg") <- tolower(inference$method)
   list(
@@ -89,4 +90,17 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     dfargs = list(single = inference$single), misc = list(),
     model.matrix = fixed_model_matrix(object)
   )
+}
+
+#' The covariance matrix from which 'emmeans' makes its tests itself, so that all of them are NA
+#' where the method does not determine some
+#' @noRd
+emmeans_variance <- function(inference) {
+  variance <- inference$variance
+  if (is.null(inference$determined) || inference$determined()) {
+    return(variance)
+  }
+  warn_not_determined(nrow(variance))
+  variance[] <- NA_real_
+  variance
 }

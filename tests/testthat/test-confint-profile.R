@@ -30,3 +30,14 @@ test_that("rising_path() keeps what is monotone, from the estimate outwards", {
   expect_equal(profile_limits(path, 1.95, c(1, Inf))[[1]], 2.05, tolerance = 0.02)
   expect_identical(profile_limits(path, 3, c(1, Inf)), c(1, NA))
 })
+
+test_that("a profile whose refits find as low a criterion at both sides of the estimate has limits", {
+  path <- list(value = 1:8, zeta = c(-2.4, -0.6, 0, -0.7, -1.8, 0, 0.9, 2.2))
+  rising <- rising_path(path)
+  expect_identical(rising$value, c(1L, 5L, 6L, 7L, 8L))
+  expect_false(is.unsorted(rising$zeta, strictly = TRUE))
+  limits <- profile_limits(path, 1.96, c(-Inf, Inf))
+  expect_true(limits[[1L]] > 1 && limits[[1L]] < 5 && limits[[2L]] > 7 && limits[[2L]] < 8)
+  # a path that starts in the boundary
+  expect_identical(rising_path(list(value = 0:3, zeta = c(0, 1, 0.5, 2)))$value, c(0L, 1L, 3L))
+})

@@ -219,3 +219,43 @@ test_that("a joint test whose covariance matrix is rounding only names that", {
     class = "ferrolmm_error_numerical"
   )
 })
+
+test_that("what Kenward and Roger's method does not determine is NA with a warning, in all methods", {
+  set.seed(1)
+  d <- data.frame(
+    f = factor(sample(3, 24, TRUE)), k = factor(sample(2, 24, TRUE)), x = rnorm(24),
+    g = factor(sample(6, 24, TRUE))
+  )
+  d$y <- rnorm(24) + rnorm(6)[d$g]
+  # the cells are fixed and random: the likelihood does not depend on their variance
+  fit <- suppressWarnings(suppressMessages(lmm(y ~ f * k * x + (x | g) + (1 | f:k), d)))
+  alone <- suppressMessages(lmm(y ~ f * k * x + (x | g), d))
+  told <- function(expr) {
+    expect_warning(value <- expr, class = "ferrolmm_warning_kenward_roger")
+    value
+  }
+  table <- told(coef(summary(fit, ddf = "Kenward-Roger")))
+  wanted <- suppressWarnings(coef(summary(alone, ddf = "Kenward-Roger")))
+  slopes <- grep("x", rownames(table))
+  expect_equal(table[slopes, ], wanted[slopes, ], tolerance = 1e-4)
+  expect_true(all(is.na(table[-slopes, -1L])))
+  expect_false(anyNA(table[, 1L]))
+  limits <- told(confint(fit, "beta_", ddf = "Kenward-Roger"))
+  expect_identical(unname(is.na(limits[, 1L])), unname(is.na(table[, 2L])))
+  tests <- suppressWarnings(anova(fit, ddf = "Kenward-Roger"))
+  expect_identical(is.na(tests[["Pr(>F)"]]), !grepl("x", rownames(tests)))
+  expect_identical(tests$NumDF, c(2L, 1L, 1L, 2L, 2L, 1L, 2L))
+  expect_equal(
+    tests[5:7, ], suppressWarnings(anova(alone, ddf = "Kenward-Roger"))[5:7, ], tolerance = 1e-4,
+    ignore_attr = TRUE
+  )
+  of_f <- diag(12)[2:3, ]
+  expect_true(is.na(told(contest(fit, of_f, ddf = "Kenward-Roger"))[["Pr(>F)"]]))
+  main <- suppressWarnings(suppressMessages(lmm(y ~ f * k + (1 | f:k), d)))
+  expect_true(is.na(told(drop1(main, ddf = "Kenward-Roger"))[["Pr(>F)"]]))
+  expect_error(vcov(main, adjusted = TRUE), class = "ferrolmm_error_kenward_roger")
+  skip_if_not_installed("emmeans")
+  grid <- told(suppressMessages(emmeans::ref_grid(main, mode = "kenward-roger")))
+  means <- suppressWarnings(as.data.frame(suppressMessages(emmeans::emmeans(grid, "f"))))
+  expect_true(all(is.na(means$SE)))
+})

@@ -247,3 +247,11 @@ test_that("profiles with parameters held or tied, or sigma known", {
   expect_identical(unname(is.na(limits[, 1L])), c(FALSE, FALSE, FALSE, TRUE))
   expect_gt(limits[3L, 2L], as.data.frame(VarCorr(known))$sdcor[[2L]])
 })
+
+test_that("a fixed effect whose refits have no criterion has a profile of one point", {
+  fit <- lmm(Reaction ~ Days + (1 | Subject), lme4::sleepstudy, REML = FALSE)
+  nowhere <- function(delta) list(criterion = rep.int(Inf, length(delta)))
+  path <- fixed_path(fit, 2L, 1, nowhere, 2)
+  expect_identical(path$zeta, 0)
+  expect_identical(path$parameters[, 1L], unname(c(natural_parameters(fit), fixef(fit))))
+})

@@ -23,7 +23,8 @@ pub struct KenwardRoger {
     pub unadjusted: Vec<f64>,
     /// Adjusted one.
     pub adjusted: Vec<f64>,
-    /// Covariance matrix of the variance parameters W, s x s.
+    /// Covariance matrix of the variance parameters W, s x s. A parameter of which the data tell nothing has an infinite variance
+    /// and no covariances: what depends on it is not determined, and all else as if it were known.
     pub w: Vec<f64>,
     /// Phi P_i Phi for each parameter, r x r.
     pub derivatives: Vec<f64>,
@@ -108,7 +109,11 @@ pub(super) fn adjustment(
             information[j * s + i] = t[j * s + i] - 2.0 * cross_term + square;
         }
     }
-    let w = invert_information(&information, s);
+    // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
+    let blind: Vec<bool> = (0..s)
+        .map(|i| information[i * s + i] <= 1e-10 * t[i * s + i])
+        .collect();
+    let mut w = invert_information(&information, &blind, s);
     let mut correction = vec![0.0; r * r];
     for i in 0..s {
         for j in 0..s {
@@ -124,6 +129,9 @@ pub(super) fn adjustment(
             }
         }
     }
+    (0..s)
+        .filter(|&i| blind[i])
+        .for_each(|i| w[i * s + i] = f64::INFINITY);
     let added = sandwich(&phi, &correction, r);
     let adjusted: Vec<f64> = (0..r * r)
         .map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)])
@@ -271,10 +279,16 @@ fn with_residual(traces: &[f64], single: &[f64], gamma: &[f64], n: f64) -> Vec<f
     out
 }
 
-/// W = 2 I^-1, by eigenvalues of the information scaled to unit diagonal.
-fn invert_information(information: &[f64], s: usize) -> Vec<f64> {
+/// W = 2 I^-1, by eigenvalues of the information scaled to unit diagonal; zero for parameters without information.
+fn invert_information(information: &[f64], blind: &[bool], s: usize) -> Vec<f64> {
     let scale: Vec<f64> = (0..s)
-        .map(|i| 1.0 / information[i * s + i].max(f64::MIN_POSITIVE).sqrt())
+        .map(|i| {
+            if blind[i] {
+                0.0
+            } else {
+                1.0 / information[i * s + i].max(f64::MIN_POSITIVE).sqrt()
+            }
+        })
         .collect();
     let scaled: Vec<f64> = (0..s * s)
         .map(|e| information[e] * scale[e % s] * scale[e / s])
