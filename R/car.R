@@ -67,6 +67,7 @@ linearHypothesis.lmm <- function(model, hypothesis.matrix, rhs = NULL, ddf = "Sa
   hypotheses <- contrast_matrix(hypothesis.matrix, if (is.null(rhs)) 0 else rhs, inference$object)
   check_contradiction(hypotheses, inference)
   table <- if (statistic == "F") {
+    hypotheses <- orthonormal_rows(hypotheses, inference$variance)
     test_joint(inference, hypotheses$L, hypotheses$rhs)
   } else {
     chi_squared(inference, hypotheses$L, hypotheses$rhs)

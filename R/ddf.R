@@ -13,6 +13,10 @@
 #' - `"Satterthwaite"`: t and F statistics of the estimated covariance matrix. The degrees of
 #'   freedom match the variance of `l'Cl`, from the exact Hessian of the criterion. For several rows
 #'   the F statistic has the degrees of freedom of Fai and Cornelius (1996).
+#'   They depend on which rows span the hypothesis: [contest()] and `car::linearHypothesis()` take
+#'   orthonormal ones, so that it does not matter how it is written; [anova()][anova.lmm] and
+#'   [drop1()][drop1.lmm] take the rows of 'lmerTest', of which those of types I and II (not III)
+#'   depend on the contrasts of the factors.
 #' - `"Kenward-Roger"`: the covariance matrix is corrected for its bias in small samples, F
 #'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
 #'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the

@@ -64,6 +64,7 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     ))
   }
   if (missing(mode)) mode <- lmer.df
+  check_row_wise(object)
   inference <- ddf_for(object, match_ddf(mode))
   # the values that the grid has for grouping factors are means of their numbers, not groups
   trms <- of_average_groups(trms)
@@ -103,4 +104,19 @@ emmeans_variance <- function(inference) {
   warn_not_determined(nrow(variance))
   variance[] <- NA_real_
   variance
+}
+
+#' In a reference grid other rows stand together than in the data
+#' @noRd
+check_row_wise <- function(object) {
+  tables <- names(attr(attr(object$frame, "terms"), "tables"))
+  found <- intersect(variable_columns(object$terms)[-1L], tables)
+  if (length(found) > 0L) {
+    ferrolmm_abort(
+      paste0(quote_names(found[[1L]]), " has no value in a reference grid: it depends on all rows ",
+             "of the data at once."),
+      "newdata", variable = found[[1L]],
+      i = "Make it a column of the data before the fit."
+    )
+  }
 }

@@ -345,9 +345,10 @@ group_columns <- function(spec) {
 #' @returns list(result, frame), the frame with the column "(fitted)" if there is such a function
 #' @noRd
 fit_design <- function(fixed, random, residual, frame, reml, start, control) {
-  names <- c(random$theta_names, residual$names)
-  control <- resolve_constraints(unclass(control), names)
+  given <- unclass(control)
   fit_at <- function(residual, start) {
+    # the first fit has fewer parameters
+    control <- resolve_constraints(given, c(random$theta_names, residual$names))
     model <- engine_model(fixed, random, residual_design(residual, frame))
     with_names(engine_fit(model, reml, start, control), residual, frame, random)
   }

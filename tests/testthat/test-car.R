@@ -86,3 +86,19 @@ test_that("deltaMethod() and Confint() are about the fixed effects", {
   expect_identical(car::matchCoefs(fit, "^age"), "age")
   expect_error(car::deltaMethod(fit, 3), "`g.`", class = "ferrolmm_error_argument")
 })
+
+test_that("linearHypothesis() is a test of the hypothesis, however its rows are written", {
+  skip_if_not_installed("car")
+  set.seed(1)
+  d <- data.frame(
+    f = factor(sample(letters[1:3], 60, TRUE)), x = rnorm(60), g = factor(sample(8, 60, TRUE))
+  )
+  d$y <- rnorm(60) + rnorm(8)[d$g] * (1 + d$x)
+  fit <- lmm(y ~ f + x + (x | g), d)
+  L <- diag(4)[2:3, ]
+  change <- matrix(c(1, 1, 0, 100), 2L)
+  one <- car::linearHypothesis(fit, L, rhs = c(0.1, 0.2))
+  other <- car::linearHypothesis(fit, change %*% L, rhs = drop(change %*% c(0.1, 0.2)))
+  expect_equal(other, one, tolerance = 1e-8)
+  expect_equal(one$DenDF, contest(fit, L)$DenDF, tolerance = 1e-8)
+})

@@ -213,3 +213,58 @@ test_that("options, contrasts and functions of today do not matter", {
   on.exit(options(others))
   expect_equal(read(), before)
 })
+
+test_that("what an expression takes from all rows is that of the fit, or an error", {
+  d <- lme4::sleepstudy
+  set.seed(3)
+  d$z <- round(rnorm(180), 3)
+  new <- d[c(5, 50, 120), ]
+  other <- transform(new, z = z + 1e-4)
+  for (term in c("ave(z, Subject)", "rank(z)", "I(z - ave(z, Subject, FUN = median))")) {
+    fit <- suppressMessages(lmm(as.formula(paste("Reaction ~", term, "+ (1 | Subject)")), d))
+    expect_equal(unname(predict(fit, new)), fitted(fit)[c(5, 50, 120)], ignore_attr = TRUE)
+    expect_error(predict(fit, other), "depends on all rows", class = "ferrolmm_error_newdata")
+    expect_error(simulate(fit, newdata = other), class = "ferrolmm_error_newdata")
+  }
+  # equal values with different ones in the fit, and matrices, have no value at all
+  nowhere <- c(
+    "cumsum(Days)", "order(Days)", "I(scale(z)^2)", "c(0, diff(z))", "prcomp(cbind(z, Days))$x"
+  )
+  for (term in nowhere) {
+    fit <- suppressMessages(lmm(as.formula(paste("Reaction ~", term, "+ (1 | Subject)")), d))
+    expect_error(predict(fit, other), "depends on all rows", class = "ferrolmm_error_newdata")
+    expect_length(predict(fit), 180)
+    expect_length(predict(fit, other, random.only = TRUE), 3L)
+  }
+  # row by row, or with what the fit keeps
+  kept <- c(
+    "poly(z, 2)", "splines::ns(z, 3)", "splines::bs(z, df = 4)", "scale(z)", "I(z - mean(z))",
+    "cut(z, 3)", "ifelse(z > 0, z, 0)", "pmin(z, 1)", "factor(Days)", "within_between(z, Subject)",
+    "log(z + 10)", "findInterval(z, quantile(z))"
+  )
+  for (term in kept) {
+    fit <- suppressMessages(lmm(as.formula(paste("Reaction ~", term, "+ (1 | Subject)")), d))
+    expect_equal(unname(predict(fit, new)), fitted(fit)[c(5, 50, 120)], ignore_attr = TRUE)
+    expect_length(predict(fit, other), 3L)
+  }
+})
+
+test_that("random numbers in a formula are drawn once", {
+  d <- lme4::sleepstudy
+  set.seed(4)
+  drawn <- jitter(d$Days)
+  after <- runif(1)
+  set.seed(4)
+  fit <- lmm(Reaction ~ jitter(Days) + (1 | Subject), d)
+  expect_identical(runif(1), after)
+  expect_equal(as.double(model.frame(fit)[["jitter(Days)"]]), drawn)
+})
+
+test_that("'emmeans' has no reference grid of expressions that depend on all rows", {
+  skip_if_not_installed("emmeans")
+  d <- transform(lme4::sleepstudy, late = factor(Days > 4))
+  fit <- lmm(Reaction ~ late + rank(Days) + (1 | Subject), d)
+  expect_error(
+    emmeans::emmeans(fit, "late"), "depends on all rows", class = "ferrolmm_error_newdata"
+  )
+})

@@ -514,3 +514,24 @@ test_that("corCAR1() at zero is independence, and every method answers", {
   expect_equal(ranef(edge)$Subject, ranef(plain)$Subject, ignore_attr = TRUE)
   expect_equal(residuals(edge, "normalized"), residuals(plain, "scaled"))
 })
+
+test_that("parameters are held and tied beside a variance function of the fitted values", {
+  s <- lme4::sleepstudy
+  control <- lmm_control(hold = c(residual.power = 0.3, "Subject.Days.(Intercept)" = 0))
+  fit <- lmm(Reaction ~ Days + (Days | Subject), s, weights = varPower(), control = control)
+  expect_equal(fit$phi, c(residual.power = 0.3))
+  expect_equal(fit$theta[["Subject.Days.(Intercept)"]], 0)
+  # the same with the fitted values as a column
+  s$v <- fitted(fit)
+  again <- lmm(
+    Reaction ~ Days + (Days | Subject), s, weights = varPower(form = ~ v), control = control
+  )
+  expect_equal(again$theta, fit$theta, tolerance = 1e-6)
+  expect_equal(again$criterion, fit$criterion, tolerance = 1e-8)
+  tied <- suppressMessages(lmm(
+    Reaction ~ Days + (Days || Subject), s, weights = varPower(),
+    control = lmm_control(tie = list(c("Subject.(Intercept)", "Subject.Days")))
+  ))
+  expect_equal(tied$theta[[1L]], tied$theta[[2L]])
+  expect_length(tied$phi, 1L)
+})
