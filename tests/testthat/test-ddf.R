@@ -220,7 +220,7 @@ test_that("a joint test whose covariance matrix is rounding only names that", {
   )
 })
 
-test_that("what Kenward and Roger's method does not determine is NA with a warning, in all methods", {
+test_that("what Kenward and Roger's method does not determine is NA with a warning", {
   set.seed(1)
   d <- data.frame(
     f = factor(sample(3, 24, TRUE)), k = factor(sample(2, 24, TRUE)), x = rnorm(24),
