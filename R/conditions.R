@@ -15,6 +15,7 @@
 #' | `ferrolmm_error_weights`, `_offset`, `_subset`, `_start` | that argument is wrong |
 #' | `ferrolmm_error_residual` | the residual structure is wrong, or not for this statistic |
 #' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
+#' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
