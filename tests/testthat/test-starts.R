@@ -63,6 +63,26 @@ test_that("with an outlier the lowest optimum is found, from wherever the first 
   }
 })
 
+test_that("one of many responses in doubt is walked to from elsewhere too", {
+  for (seed in c(17, 176)) {
+    d <- heavy_tailed(seed)
+    fit <- suppressMessages(lmm(y ~ x + (x || g), d))
+    many <- suppressMessages(refit(fit, cbind(d$y, d$y + 1)))
+    X <- cbind(1, d$x)
+    low <- dense_optimum(2L, 12L, d$y, X, list(X), list(d$g), FALSE, TRUE)
+    expect_true(all(many$criterion <= low + 1e-6 * abs(low)))
+  }
+  # a number of starts holds for each response
+  d <- heavy_tailed(90)
+  fit <- suppressMessages(lmm(y ~ x + (x || g), d))
+  many <- suppressMessages(
+    refit(fit, cbind(d$y, d$y + 1), control = lmm_control(starts = 20))
+  )
+  X <- cbind(1, d$x)
+  low <- dense_optimum(2L, 12L, d$y, X, list(X), list(d$g), FALSE, TRUE)
+  expect_true(all(many$criterion <= low + 1e-6 * abs(low)))
+})
+
 test_that("a perfect correlation beside a strong one is seen", {
   set.seed(7)
   for (i in 1:8) {

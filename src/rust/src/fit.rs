@@ -302,6 +302,7 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
     Ok(Options {
         reml: convert::flag(given.field("reml")?, "reml")?,
         start: convert::doubles_or_null(given.field("start")?, "start")?.map(<[f64]>::to_vec),
+        search: engine::options::Search::default(),
         starts: given
             .optional("starts")
             .map(|starts| convert::count(starts, "starts"))

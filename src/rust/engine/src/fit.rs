@@ -953,6 +953,7 @@ pub(crate) fn optimum(
             value,
             stop: Stop::Converged,
             evaluations: 1,
+            decrement: f64::INFINITY,
             trace_value: vec![value],
             trace_gradient: Vec::new(),
         };

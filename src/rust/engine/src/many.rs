@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::fit::{fit_planned, prepare, Prepared, RowResults};
 use crate::fixed_basis::weighted_rows;
 use crate::moments::Moments;
-use crate::options::Options;
+use crate::options::{Options, Search};
 use crate::parallel::{interruptible, StopFlag, Workers};
 use crate::plan::Plan;
 use crate::result::Status;
@@ -66,6 +66,10 @@ fn many_here(
 ) -> Result<ManyFits, EngineError> {
     let n = data.n();
     let count = responses.len() / n;
+    let options = &Options {
+        search: Search::Thrifty,
+        ..options.clone()
+    };
     let shared = prepare(data, options, stop)?;
     let plan = Plan::new(&shared, options)?;
     let per_fit =

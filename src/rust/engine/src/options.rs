@@ -17,6 +17,16 @@ pub enum Solver {
     Iterative,
 }
 
+/// How far a fit goes to find a lower optimum, unless a number of starts says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Search {
+    /// As far as the cost of the model allows: a fit that is looked at.
+    #[default]
+    Thorough,
+    /// One walk, and further ones only where there is reason to doubt: one of many fits.
+    Thrifty,
+}
+
 /// Settings of one fit; [`Options::default`] is REML, optimised from a moment-based start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -27,6 +37,8 @@ pub struct Options {
     /// From how many places to walk to an optimum; `None` decides by the cost of an evaluation and by what the first walks find.
     /// With `start` there is one walk.
     pub starts: Option<usize>,
+    /// How far a fit goes on its own account to find a lower optimum.
+    pub search: Search,
     /// `false` evaluates everything at `start` and does not move.
     pub optimize: bool,
     /// Upper limit on evaluations of the criterion (default 500).
@@ -56,6 +68,7 @@ impl Default for Options {
             reml: true,
             start: None,
             starts: None,
+            search: Search::default(),
             optimize: true,
             max_evaluations: 500,
             tolerance: 1e-12,

@@ -88,6 +88,8 @@ pub struct Outcome {
     pub stop: Stop,
     /// Evaluations used.
     pub evaluations: usize,
+    /// What another Newton step promises, half the squared Newton decrement.
+    pub decrement: f64,
     /// Value after each accepted step, start included.
     pub trace_value: Vec<f64>,
     /// Largest scaled gradient at those points.
@@ -293,6 +295,7 @@ pub fn minimize(
         value,
         stop: Stop::Evaluations,
         evaluations: 1,
+        decrement: f64::INFINITY,
         trace_value: vec![value],
         trace_gradient: Vec::new(),
     };
@@ -331,6 +334,7 @@ pub fn minimize(
         if wanted != Wanted::Model {
             last_decrement = decrement;
         }
+        out.decrement = decrement;
         if decrement.is_finite() {
             last_finite = decrement;
         }

@@ -13,7 +13,7 @@ use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::fit::{minimize_within, optimum, term_start, Run};
 use crate::optimize::{Objective, Stop};
-use crate::options::Options;
+use crate::options::{Options, Search as Extent};
 use crate::plan::Plan;
 use crate::random_basis::TermBasis;
 use crate::residual::Residual;
@@ -27,6 +27,13 @@ const SMALLER: f64 = 0.3;
 
 /// The same, larger.
 const LARGER: f64 = 3.0;
+
+/// Decrement at which a further walk may have come to a known optimum, and what of it the known one may be off its Newton step.
+const ARRIVED: f64 = 0.03;
+const OFF: f64 = 0.1;
+
+/// Distance of a known optimum in natural units of the parameters within which a walk may have come to it.
+const WITHIN: f64 = 0.5;
 
 /// Decrement at which a further walk is close enough to its optimum to be compared.
 const CLOSE: f64 = 1e-5;
@@ -74,6 +81,9 @@ const ROUNDS: usize = 3;
 
 /// Degrees of freedom for each parameter below which there is reason to doubt.
 const FEW: usize = 5;
+
+/// The same above which one walk that agrees with the first is enough.
+const PLENTY: usize = 30;
 
 /// What the walks of a fit came to.
 #[derive(Debug, Default)]
@@ -269,16 +279,21 @@ pub(crate) fn lower_optimum(
             .map(|starts| starts.saturating_sub(walks.count())),
         walks,
     };
-    search.without_doubt(theta, bases, cost)?;
-    let few = (search.criterion.degrees() as usize) < FEW * variables;
-    let doubt = few
-        || search.better.is_some()
-        || search
-            .best()
-            .is_none_or(|run| run.status != Status::Converged)
-        || search.walks.agreeing(search.lowest()) < search.walks.count()
-        || grid::is_uneven(&search.criterion.system().moments, bases)
-        || options.starts.is_some();
+    let degrees = search.criterion.degrees() as usize;
+    let few = degrees < FEW * variables;
+    let thrifty = options.search == Extent::Thrifty && options.starts.is_none();
+    if thrifty && !few && !search.is_in_doubt() {
+        return Ok(None);
+    }
+    let enough = degrees >= PLENTY * variables && !search.is_in_doubt();
+    search.without_doubt(theta, bases, cost, enough)?;
+    let doubt = if thrifty {
+        search.better.is_some() || search.disagrees()
+    } else {
+        few || search.is_in_doubt()
+            || grid::is_uneven(&search.criterion.system().moments, bases)
+            || options.starts.is_some()
+    };
     if doubt {
         search.with_doubt(theta, bases, cost)?;
     } else if search.is_close {
@@ -311,16 +326,28 @@ impl Search<'_, '_> {
         self.best().map_or(f64::INFINITY, |run| run.outcome.value)
     }
 
-    /// From small and large variances, and from other residual correlations.
+    /// Whether walks ended at different places.
+    fn disagrees(&self) -> bool {
+        self.walks.agreeing(self.lowest()) < self.walks.count()
+    }
+
+    /// Whether what the walks came to is reason to doubt.
+    fn is_in_doubt(&self) -> bool {
+        let regular = |run: &Run| run.status == Status::Converged;
+        self.better.is_some() || !self.best().is_some_and(regular) || self.disagrees()
+    }
+
+    /// From small and large variances, and from other residual correlations: with `enough`, from the first of these alone.
     fn without_doubt(
         &mut self,
         theta: &[f64],
         bases: &[TermBasis],
         cost: f64,
+        enough: bool,
     ) -> Result<(), EngineError> {
         let walks = match cost {
             _ if self.left.is_some() => usize::MAX,
-            c if c <= TWO_WALKS => 2,
+            c if c <= TWO_WALKS && !enough => 2,
             c if c <= ONE_WALK => 1,
             _ => 0,
         };
@@ -492,7 +519,25 @@ impl Search<'_, '_> {
             Some(_) => BETTER * lowest.abs().max(1.0) + self.criterion.noise(lowest),
             None => 0.0,
         };
-        let mut run = optimum(self.criterion, x, &self.close);
+        let mut run = match self.first {
+            Some(first) if first.status == Status::Converged => {
+                let coarse = Options {
+                    tolerance: self.options.tolerance.max(ARRIVED),
+                    ..self.options.clone()
+                };
+                match optimum(self.criterion, x, &coarse) {
+                    Ok(run) if self.has_arrived(&run) => {
+                        self.walks.ends.push(lowest);
+                        return Ok(());
+                    }
+                    Ok(run) if run.status == Status::Converged => {
+                        optimum(self.criterion, &run.outcome.x, &self.close)
+                    }
+                    _ => optimum(self.criterion, x, &self.close),
+                }
+            }
+            _ => optimum(self.criterion, x, &self.close),
+        };
         if let Ok(close) = run.as_ref() {
             if close.outcome.value < lowest - least {
                 run = optimum(self.criterion, &close.outcome.x, self.options).map(|mut run_on| {
@@ -518,6 +563,26 @@ impl Search<'_, '_> {
             self.better = Some(run);
         }
         Ok(())
+    }
+
+    /// Whether a walk is so close to the best optimum that its next Newton step leads there.
+    fn has_arrived(&self, run: &Run) -> bool {
+        let Some(best) = self.best() else {
+            return false;
+        };
+        let (at, there) = (&run.outcome, &best.outcome);
+        let off = (at.value - at.decrement - there.value).abs();
+        let regular = [run, best]
+            .iter()
+            .all(|run| run.status == Status::Converged);
+        let scale = self.criterion.scale(&there.x);
+        let steps = at.x.iter().zip(&there.x).zip(&scale);
+        regular
+            && off <= OFF * at.decrement + SAME
+            && steps
+                .map(|((a, b), size)| ((a - b) / size).powi(2))
+                .sum::<f64>()
+                <= WITHIN * WITHIN
     }
 
     /// Whether a walk ended somewhere, and not on the way to a residual variance of zero.
