@@ -252,45 +252,76 @@ check_homogeneous <- function(hom, name, entry, term) {
   hom
 }
 
+#' The parts of a sum, from its leftmost operand on
+#'
+#' Sums are as deep as they are long, and may have thousands of terms: nothing here calls itself for
+#' each of them.
 #' @noRd
 split_sum <- function(x) {
-  minus <- is_call_to(x, "-")
-  if (length(x) == 2L) {
-    return(split_random(x[[2L]]))
+  chain <- sum_chain(x)
+  parts <- split_random(chain$first)
+  bars <- list(parts$bars)
+  # is the fixed part so far what the formula has there, as it is written?
+  whole <- identical(parts$fixed, chain$first)
+  for (at in chain$sums) {
+    if (length(at) == 2L) {
+      whole <- FALSE
+      next
+    }
+    minus <- is_call_to(at, "-")
+    if (minus && contains_bar(at[[3L]])) {
+      abort_bar_operator(at)
+    }
+    right <- if (minus) list(fixed = at[[3L]], bars = NULL) else split_random(at[[3L]])
+    bars <- c(bars, list(right$bars))
+    if (is.null(right$fixed)) {
+      whole <- FALSE
+    } else if (is.null(parts$fixed)) {
+      whole <- FALSE
+      parts$fixed <- if (minus) call("-", right$fixed) else right$fixed
+    } else {
+      whole <- whole && identical(right$fixed, at[[3L]])
+      parts$fixed <- if (whole) at else call(as.character(at[[1L]]), parts$fixed, right$fixed)
+    }
   }
-  if (minus && contains_bar(x[[3L]])) {
-    abort_bar_operator(x)
+  list(fixed = parts$fixed, bars = do.call(c, bars))
+}
+
+#' The calls of `+` and `-` along the left side of a sum, innermost first, and its first operand
+#'
+#' `- x` is no sum, `+ x` is.
+#' @noRd
+sum_chain <- function(x) {
+  sums <- list()
+  while (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
+    sums[[length(sums) + 1L]] <- x
+    x <- x[[2L]]
   }
-  left <- split_random(x[[2L]])
-  right <- if (minus) list(fixed = x[[3L]], bars = NULL) else split_random(x[[3L]])
-  fixed <- if (is.null(right$fixed)) {
-    left$fixed
-  } else if (is.null(left$fixed)) {
-    if (minus) call("-", right$fixed) else right$fixed
-  } else if (identical(left$fixed, x[[2L]]) && identical(right$fixed, x[[3L]])) {
-    x
-  } else {
-    call(as.character(x[[1L]]), left$fixed, right$fixed)
-  }
-  list(fixed = fixed, bars = c(left$bars, right$bars))
+  list(first = x, sums = rev(sums))
 }
 
 #' Does a bar term hide in `x`, below formula operators?
 #' @noRd
 contains_bar <- function(x) {
-  if (is_bar(x)) {
-    return(TRUE)
-  }
-  if (!is_call_to(x, c("(", "+", "-", "*", ":", "/", "^", "%in%", names(covariance_structures)))) {
-    return(FALSE)
-  }
-  for (part in as.list(x)[-1L]) {
-    if (contains_bar(part)) {
+  left <- list(x)
+  while (length(left) > 0L) {
+    x <- left[[length(left)]]
+    left[[length(left)]] <- NULL
+    if (is_bar(x)) {
       return(TRUE)
+    }
+    if (is_call_to(x, bar_operators)) {
+      left <- c(left, as.list(x)[-1L])
     }
   }
   FALSE
 }
+
+#' What a bar term is looked for below
+#' @noRd
+bar_operators <- c(
+  "(", "+", "-", "*", ":", "/", "^", "%in%", names(covariance_structures)
+)
 
 #' @noRd
 abort_bar_operator <- function(x) {

@@ -158,18 +158,26 @@ evaluate_new <- function(expression, object, newdata) {
 #' Variables of an expression: not the names in `pkg::fun` nor after `$`
 #' @noRd
 variables_of <- function(expression) {
-  if (is.name(expression)) {
-    return(as.character(expression))
+  names <- character()
+  # sums are as deep as they are long: a list of what is left, the next one last
+  left <- list(expression)
+  while (length(left) > 0L) {
+    expression <- left[[length(left)]]
+    left[[length(left)]] <- NULL
+    if (is.name(expression)) {
+      names[[length(names) + 1L]] <- as.character(expression)
+    } else if (is.call(expression) && !is_call_to(expression, c("::", ":::"))) {
+      arguments <- as.list(expression)[-1L]
+      if (is_call_to(expression, c("$", "@"))) {
+        arguments <- arguments[1L]
+      }
+      arguments <- arguments[
+        vapply(arguments, function(x) is.call(x) || is.name(x) && nzchar(x), NA)
+      ]
+      left <- c(left, rev(arguments))
+    }
   }
-  if (!is.call(expression) || is_call_to(expression, c("::", ":::"))) {
-    return(character())
-  }
-  arguments <- as.list(expression)[-1L]
-  if (is_call_to(expression, c("$", "@"))) {
-    arguments <- arguments[1L]
-  }
-  arguments <- arguments[vapply(arguments, function(x) is.call(x) || is.name(x) && nzchar(x), NA)]
-  unique(unlist(lapply(arguments, variables_of)))
+  unique(names)
 }
 
 #' @noRd

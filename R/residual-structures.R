@@ -349,13 +349,19 @@ split_form <- function(form, class) {
 
 #' @noRd
 sum_parts <- function(x) {
-  if (is.null(x) || is.numeric(x)) {
-    return(NULL)
+  chain <- sum_chain(x)
+  parts <- list(chain$first)
+  for (at in chain$sums) {
+    if (is_call_to(at, "+") && length(at) == 3L) {
+      parts <- c(parts, list(at[[3L]]))
+    } else {
+      # a difference is one part, and what is left of it belongs to it
+      parts <- list(at)
+    }
   }
-  if (is_call_to(x, "+") && length(x) == 3L) {
-    return(c(sum_parts(x[[2L]]), sum_parts(x[[3L]])))
-  }
-  list(x)
+  parts <- lapply(parts, function(part) if (is_call_to(part, "+")) sum_parts(part) else list(part))
+  parts <- unlist(parts, recursive = FALSE)
+  parts[!vapply(parts, function(part) is.null(part) || is.numeric(part), NA)]
 }
 
 #' Variables whose interaction are the groups of a form: `a/b`, `a:b` and `a*b` are all that

@@ -65,26 +65,36 @@ split_changes <- function(x, sign = 1L) {
   list(fixed = parts$fixed, bars = bars)
 }
 
+#' A sum from its leftmost operand on, without a call of itself for each term
 #' @noRd
 split_changed_sum <- function(x, sign) {
-  operator <- as.character(x[[1L]])
-  right_sign <- if (operator == "-") -sign else sign
   if (length(x) == 2L) {
-    inner <- split_changes(x[[2L]], right_sign)
+    operator <- as.character(x[[1L]])
+    inner <- split_changes(x[[2L]], if (operator == "-") -sign else sign)
     fixed <- if (!is.null(inner$fixed)) call(operator, inner$fixed)
     return(list(fixed = fixed, bars = inner$bars))
   }
-  left <- split_changes(x[[2L]], sign)
-  right <- split_changes(x[[3L]], right_sign)
-  fixed <- if (is.null(right$fixed)) {
-    left$fixed
-  } else if (is.null(left$fixed)) {
-    if (operator == "-") call("-", right$fixed) else right$fixed
-  } else {
-    if (is_call_to(right$fixed, c("+", "-"))) right$fixed <- call("(", right$fixed)
-    call(operator, left$fixed, right$fixed)
+  sums <- list()
+  while (is_call_to(x, c("+", "-")) && length(x) == 3L) {
+    sums[[length(sums) + 1L]] <- x
+    x <- x[[2L]]
   }
-  list(fixed = fixed, bars = c(left$bars, right$bars))
+  parts <- split_changes(x, sign)
+  bars <- list(parts$bars)
+  fixed <- parts$fixed
+  for (at in rev(sums)) {
+    minus <- is_call_to(at, "-")
+    right <- split_changes(at[[3L]], if (minus) -sign else sign)
+    bars <- c(bars, list(right$bars))
+    more <- right$fixed
+    if (is.null(fixed)) {
+      fixed <- if (minus && !is.null(more)) call("-", more) else more
+    } else if (!is.null(more)) {
+      if (is_call_to(more, c("+", "-"))) more <- call("(", more)
+      fixed <- call(as.character(at[[1L]]), fixed, more)
+    }
+  }
+  list(fixed = fixed, bars = do.call(c, bars))
 }
 
 #' @noRd

@@ -424,6 +424,34 @@ convert_input <- function(value, prototype, name) {
 #' cut.default() computes from the range of x where it is given a number of them.
 #' @noRd
 with_constants <- function(expression, inputs, env, n) {
+  # of sums, which are as deep as they are long, the innermost first
+  outer <- list()
+  while (is_call_to(expression, arithmetic) && is_call_to(expression[[2L]], arithmetic)) {
+    outer[[length(outer) + 1L]] <- expression
+    expression <- expression[[2L]]
+  }
+  expression <- with_own_constants(expression, inputs, env, n)
+  for (around in rev(outer)) {
+    # the first operand has its constants, and is none itself
+    operands <- as.list(with_own_constants(replace_operand(around, quote(.)), inputs, env, n))
+    around[seq_along(around)[-2L]] <- operands[-2L]
+    expression <- replace_operand(around, expression)
+  }
+  expression
+}
+
+#' Operators whose operands are looked at one by one
+#' @noRd
+arithmetic <- c("+", "-", "*", "/", "^", "(")
+
+#' @noRd
+replace_operand <- function(call, by) {
+  call[[2L]] <- by
+  call
+}
+
+#' @noRd
+with_own_constants <- function(expression, inputs, env, n) {
   if (!is.call(expression) || is_call_to(expression, c("function", "~", "quote", "::", "$", "@"))) {
     return(expression)
   }

@@ -146,3 +146,55 @@ test_that("a residual structure needs no random effects, and brings its variable
   expect_identical(model$frame, y ~ x + t + g, ignore_formula_env = TRUE)
   expect_length(model$bars, 0L)
 })
+
+test_that("sums of any length are read without a call for each term", {
+  set.seed(1)
+  k <- 450L
+  d <- as.data.frame(matrix(rnorm(1200L * k), 1200L))
+  d$g <- rep(1:40, 30)
+  d$y <- rnorm(1200)
+  long <- stats::as.formula(paste("y ~", paste0("V", seq_len(k), collapse = " + "), "+ (1 | g)"))
+  fit <- lmm(long, d)
+  expect_length(fixef(fit), k + 1L)
+  expect_identical(formula(fit), long, ignore_formula_env = TRUE)
+  expect_length(fixef(update(fit, . ~ . - V3)), k)
+  expect_length(predict(fit, d[1:5, ]), 5L)
+  expect_equal(fixef(lmm(y ~ . - g + (1 | g), d)), fixef(fit))
+  ## one term two thousand times, on either side of the bar, and as one variable
+  short <- lmm(y ~ V1 + (1 | g), d)
+  many <- paste(rep("V1", 2000), collapse = " + ")
+  repeated <- lmm(stats::as.formula(paste("y ~ (1 | g) +", many)), d)
+  expect_equal(fixef(repeated), fixef(short))
+  expect_equal(fixef(update(repeated, . ~ . + V2)), fixef(update(short, . ~ . + V2)))
+  expect_equal(
+    fixef(lmm(stats::as.formula(paste("y ~ V1 + (1 | g)", strrep(" - V2", 2000))), d)),
+    fixef(short)
+  )
+  summed <- lmm(stats::as.formula(paste("y ~ (1 | g) + I(", many, ")")), d)
+  expect_equal(2000 * fixef(summed)[[2L]], fixef(short)[[2L]])
+  expect_equal(predict(summed, d[1:5, ]), predict(short, d[1:5, ]))
+  slopes <- stats::as.formula(paste("y ~ (1 | g) + (0 +", many, "| g)"))
+  expect_equal(suppressMessages(lmm(slopes, d))$criterion,
+               suppressMessages(lmm(y ~ (1 | g) + (0 + V1 | g), d))$criterion)
+})
+
+test_that("the parts of a sum stay as they are written", {
+  split <- function(x) split_random(x)$fixed
+  for (x in list(quote(a), quote(a + b), quote(-a), quote(a - b + c), quote(a + (b + c)),
+                 quote(a * b + c), quote(a + b - 1), quote(-1 + a))) {
+    expect_identical(split(x), x)
+  }
+  expect_identical(split(quote((1 | g) + a)), quote(a))
+  expect_identical(split(quote((1 | g) - a)), quote(-a))
+  expect_identical(split(quote(a + (1 | g) - 1)), quote(a - 1))
+  expect_identical(split(quote(a + (b + (1 | g)) + c)), quote(a + b + c))
+  expect_identical(split(quote(+a)), quote(a))
+  expect_null(split(quote((1 | g) + (1 | h))))
+  expect_length(split_random(quote((1 | g) + a + (b + (1 | h)) + (x || k)))$bars, 3L)
+  expect_error(split(quote(a - (1 | g))), class = "ferrolmm_error_formula")
+  expect_true(contains_bar(quote(a * (b + (1 | g)))))
+  expect_false(contains_bar(quote(a * (b + I(1 | g)))))
+  parts <- sum_parts(quote(a + (b - c) + d + 1))
+  expect_identical(parts, list(quote(a), quote((b - c)), quote(d)))
+  expect_identical(variables_of(quote(f(b, a$x) + a:c - stats::d(b))), c("b", "a", "c"))
+})
