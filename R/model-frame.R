@@ -325,6 +325,7 @@ check_variable <- function(value, name, n, response) {
     if (inherits(value, "Surv")) {
       abort_variable_type(value, name)
     }
+    check_factor(value, name)
     if (is.character(value) && any(Encoding(value) == "bytes")) {
       ferrolmm_abort(
         paste0("Variable `", name, "` has strings that are marked as bytes, of no encoding."),
@@ -341,6 +342,37 @@ check_variable <- function(value, name, n, response) {
       paste0("Variables differ in length: `", name, "` has length ", NROW(value), ", `",
              response, "` has length ", n, "."),
       "data", variable = name
+    )
+  }
+}
+
+#' A factor that says what R takes for granted: whole codes of levels that are there, each once
+#'
+#' R makes no others, but attributes can be set, files can be damaged and codes be counted from 0.
+#' @noRd
+check_factor <- function(value, name, class = "data") {
+  if (!is.factor(value)) {
+    return(invisible())
+  }
+  levels <- attr(value, "levels")
+  codes <- unclass(value)
+  fault <- if (!is.integer(codes)) {
+    paste0("its codes are ", describe_value(as.vector(codes)), ", not integers")
+  } else if (!is.character(levels)) {
+    if (is.null(levels)) "it has no levels" else paste0("its levels are ", describe_value(levels))
+  } else if (anyDuplicated(levels)) {
+    paste0("it has the level \"", levels[duplicated(levels)][[1L]], "\" twice")
+  } else if (length(codes) > 0L && !all(is.na(codes))) {
+    range <- range(codes, na.rm = TRUE)
+    wrong <- c(if (range[[1L]] < 1L) range[[1L]], if (range[[2L]] > length(levels)) range[[2L]])
+    if (length(wrong)) {
+      paste0("it has the code ", wrong[[1L]], " and ", count_of(length(levels), "level"))
+    }
+  }
+  if (!is.null(fault)) {
+    ferrolmm_abort(
+      paste0("The factor `", name, "` is damaged: ", fault, "."), class, variable = name,
+      i = "Make it again: factor() of the values."
     )
   }
 }

@@ -59,6 +59,7 @@ new_frame <- function(object, newdata, columns) {
 new_column <- function(name, expression, object, newdata) {
   check_new_columns(expression, object, newdata)
   value <- new_values(name, expression, object, newdata)
+  check_factor(value, name, "newdata")
   rows <- NROW(value)
   if (rows == 1L && nrow(newdata) != 1L && is.null(dim(value))) {
     value <- rep(value, nrow(newdata))

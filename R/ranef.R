@@ -133,17 +133,32 @@ drop_single_column <- function(table) {
 }
 
 #' @param x What `ranef()` or `coef()` returned.
+#' @param n How many levels of each grouping factor are printed; `Inf` prints all.
 #' @rdname ranef.lmm
 #' @export
-print.ranef.lmm <- function(x, ...) {
+print.ranef.lmm <- function(x, n = 100L, ...) {
   check_dots(..., allowed = printing_arguments(print.default, print.data.frame))
   has_variances <- vapply(x, function(el) !is.null(attr(el, "postVar")), NA)
-  print(lapply(unclass(x), without_postvar), ...)
+  print_levels(lapply(unclass(x), without_postvar), n, ...)
   if (any(has_variances)) {
     cat("with conditional variances for", paste(dQuote(names(x)[has_variances]), collapse = " "))
     cat("\n")
   }
   invisible(x)
+}
+
+#' A list of tables with a row for each level, the first `n` of each: to format a hundred thousand
+#' rows takes half a minute, and nobody reads them
+#' @noRd
+print_levels <- function(tables, n, ...) {
+  if (!identical(n, Inf)) {
+    n <- check_count(n, "n", 1L)
+  }
+  more <- vapply(tables, NROW, 1L) - n
+  print(lapply(tables, function(table) if (NROW(table) > n) utils::head(table, n) else table), ...)
+  for (name in names(tables)[more > 0]) {
+    cat("... and ", count_of(more[[name]], "more level"), " of ", name, "\n", sep = "")
+  }
 }
 
 #' @noRd
@@ -252,8 +267,8 @@ add_fixed <- function(modes, fixed, at) {
 
 #' @rdname ranef.lmm
 #' @export
-print.coef.lmm <- function(x, ...) {
+print.coef.lmm <- function(x, n = 100L, ...) {
   check_dots(..., allowed = printing_arguments(print.default, print.data.frame))
-  print(unclass(x), ...)
+  print_levels(unclass(x), n, ...)
   invisible(x)
 }

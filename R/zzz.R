@@ -8,16 +8,59 @@
   when_loaded("clubSandwich", register_clubsandwich)
 }
 
-#' No thread of the engine outlives the call that started it, but for one that gives back memory.
+#' What is left of the package knows that it is gone
+#'
+#' Objects, functions that somebody keeps, hooks and methods that were registered by hand outlive the
+#' namespace: none of them may reach into the library once it is unloaded. A thread that was left to
+#' itself (see the engine's `parallel`) is waited for; while one works the library stays.
 #' @noRd
 .onUnload <- function(libpath) {
-  library.dynam.unload("ferrolmm", libpath)
+  forget_hooks()
+  namespace <- topenv(environment(.onUnload))
+  library_is_idle <- rs_wait_until_idle(5)
+  for (name in grep("^rs_", names(namespace), value = TRUE)) {
+    unlockBinding(name, namespace)
+    assign(name, abort_unloaded, envir = namespace)
+  }
+  if (library_is_idle) {
+    library.dynam.unload("ferrolmm", libpath)
+  }
 }
+
+#' @noRd
+abort_unloaded <- function(...) {
+  ferrolmm_abort(
+    "ferrolmm was unloaded.", "unloaded", i = "Load it again with library(ferrolmm)."
+  )
+}
+
+#' Hooks that wait for other packages, and methods that are registered, are taken back
+#' @noRd
+forget_hooks <- function() {
+  home <- topenv()
+  is_own <- function(f) is.function(f) && identical(topenv(environment(f)), home)
+  for (package in waited_for$packages) {
+    event <- packageEvent(package, "onLoad")
+    setHook(event, Filter(Negate(is_own), getHook(event)), "replace")
+  }
+  for (package in loadedNamespaces()) {
+    table <- asNamespace(package)[[".__S3MethodsTable__."]]
+    if (is.environment(table)) {
+      names <- names(table)
+      rm(list = names[vapply(names, function(name) is_own(table[[name]]), NA)], envir = table)
+    }
+  }
+}
+
+#' Packages that hooks wait for
+#' @noRd
+waited_for <- new.env()
 
 #' Do something now if a package is loaded, and whenever it is loaded later
 #' @noRd
 when_loaded <- function(package, action) {
   setHook(packageEvent(package, "onLoad"), function(...) action())
+  waited_for$packages <- c(waited_for$packages, package)
   if (isNamespaceLoaded(package)) {
     action()
   }

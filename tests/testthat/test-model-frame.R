@@ -10,6 +10,43 @@ frame_of <- function(formula, data = NULL, ..., na.action = stats::na.omit) {
   build_frame(model, data, as.list(given), na.action, parent.frame())
 }
 
+test_that("a damaged factor is said to be one, wherever it is used", {
+  s <- lme4::sleepstudy
+  fit <- lmm(Reaction ~ Days + (Days | Subject), s)
+  other <- lmm(Reaction ~ Subject + (1 | Days), s)
+  codes <- as.integer(s$Subject)
+  levels <- levels(s$Subject)
+  damaged <- function(codes, levels) {
+    attr(codes, "levels") <- levels
+    oldClass(codes) <- "factor"
+    codes
+  }
+  ## R itself refuses a factor that is no integer vector
+  faults <- list(
+    "the code 99 and 18 levels" = damaged(replace(codes, 3L, 99L), levels),
+    "the code 0 and" = damaged(replace(codes, 3L, 0L), levels),
+    "the code -5 and" = damaged(replace(codes, 3L, -5L), levels),
+    "has no levels" = damaged(codes, NULL),
+    "levels are" = damaged(codes, seq_along(levels)),
+    "levels are" = damaged(codes, as.list(levels)),
+    "\"308\" twice" = damaged(codes, replace(levels, 2L, levels[[1L]]))
+  )
+  for (fault in names(faults)) {
+    d <- s
+    d$f <- faults[[fault]]
+    for (formula in c(Reaction ~ Days + (1 | f), Reaction ~ f + (1 | Subject),
+                      Reaction ~ Days + (0 + f | Subject))) {
+      expect_error(lmm(formula, d), paste0("`f` is damaged: .*", fault),
+                   class = "ferrolmm_error_data")
+    }
+    d$Subject <- d$f
+    for (model in list(fit, other)) {
+      expect_error(predict(model, d), paste0("`Subject` is damaged: .*", fault),
+                   class = "ferrolmm_error_newdata")
+    }
+  }
+})
+
 test_that("the frame is that of model.frame() on all variables", {
   ours <- frame_of(y ~ poly(x, 2) + (x | g), d)
   theirs <- stats::model.frame(y ~ poly(x, 2) + x + g, d, drop.unused.levels = TRUE)

@@ -101,3 +101,27 @@ test_that("conditional variances of several terms on one factor are named as in 
     expect_identical(names(attr(ranef(fit)$Subject, "postVar")), names(wanted))
   }
 })
+
+test_that("of many levels the first ones are printed, and how many more there are", {
+  d <- data.frame(g = rep(1:250, 4), h = rep(1:20, 50), x = sin(1:1000))
+  set.seed(1)
+  d$y <- rnorm(250)[d$g] + rnorm(20)[d$h] + rnorm(1000)
+  fit <- lmm(y ~ x + (1 | g) + (1 | h), d)
+  for (values in list(ranef(fit), ranef(fit, drop = TRUE), coef(fit))) {
+    text <- capture.output(print(values))
+    expect_match(text, "... and 150 more levels of g", fixed = TRUE, all = FALSE)
+    expect_no_match(text, "more levels? of h")
+    expect_match(
+      capture.output(print(values, n = 249)), "... and 1 more level of g", fixed = TRUE, all = FALSE
+    )
+    whole <- capture.output(print(values, n = Inf))
+    expect_no_match(whole, "more level")
+    expect_gt(length(whole), length(text))
+    expect_error(print(values, n = 0), "`n`", class = "ferrolmm_error_argument")
+  }
+  ## a hundred thousand levels
+  large <- structure(
+    list(g = data.frame(x = sin(1:1e5), z = cos(1:1e5))), class = c("ranef.lmm", "ranef.mer")
+  )
+  expect_lt(system.time(capture.output(print(large)))[["elapsed"]], 1)
+})

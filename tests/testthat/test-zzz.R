@@ -16,3 +16,34 @@ test_that("an action runs at once when the package is loaded", {
   when_loaded("stats", function() ran <<- TRUE)
   expect_true(ran)
 })
+
+test_that("unloading leaves nothing behind that reaches into the library", {
+  skip_on_cran()
+  run <- rscript("
+    suppressPackageStartupMessages(library(lme4))
+    fit <- lmm(Reaction ~ Days + (Days | Subject), sleepstudy)
+    keep <- lmm
+    is_there <- function() 'ferrolmm' %in% names(getLoadedDLLs())
+    for (round in 1:3) {
+      stopifnot(is_there())
+      detach('package:ferrolmm', unload = TRUE)
+      stopifnot(!is_there(), !isNamespaceLoaded('ferrolmm'))
+      stopifnot(is.null(getS3method('VarCorr', 'lmm', optional = TRUE)))
+      ## a function that is kept fails in words, or R loads what it needs again
+      ended <- tryCatch(keep(Reaction ~ Days + (Days | Subject), sleepstudy), error = identity)
+      stopifnot(inherits(ended, c('ferrolmm_error_unloaded', 'lmm')))
+      invisible(try(fixef(fit), silent = TRUE))
+      invisible(capture.output(print(class(summary(fit)))))
+      if (round == 1) loadNamespace('lmerTest')
+      library(ferrolmm)
+      keep <- lmm
+      stopifnot(
+        identical(fixef(fit), fixef(lmm(Reaction ~ Days + (Days | Subject), sleepstudy))),
+        length(capture.output(print(summary(fit)))) > 10
+      )
+    }
+    cat('loaded again\\n')
+  ")
+  expect_identical(run$status, 0L, info = paste(readLines(run$output), collapse = "\n"))
+  expect_match(readLines(run$output), "loaded again", all = FALSE)
+})

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Mutex, Once};
+use std::time::Duration;
 
 use extendr_api::prelude::*;
 
@@ -129,7 +130,16 @@ fn rs_self_test_panic() -> Robj {
     answer(|_| panic!("a panic on purpose: 100%s of %d %n"))
 }
 
+/// Whether no thread of the engine is left to itself any more, waiting for some seconds.
+/// @noRd
+#[extendr]
+fn rs_wait_until_idle(seconds: f64) -> Robj {
+    let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    ferrolmm_engine::parallel::wait_until_idle(limit).into()
+}
+
 extendr_module! {
     mod condition;
+    fn rs_wait_until_idle;
     fn rs_self_test_panic;
 }

@@ -5,10 +5,10 @@
 //! come back in order, so the same bits follow from any number of threads.
 
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -61,6 +61,7 @@ impl StopFlag {
         let given = Arc::clone(&work);
         let take = |work: &Mutex<Option<_>>| work.lock().ok().and_then(|mut own| own.take());
         let started = std::thread::Builder::new().spawn(move || {
+            let _here = Detached::new();
             if let Some(work) = take(&given) {
                 // nobody may be waiting any more
                 let _ = done.send(work());
@@ -84,6 +85,41 @@ impl StopFlag {
     }
 }
 
+/// Threads that nobody joins and that have not ended.
+static DETACHED: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them, from the start of its work to the end.
+struct Detached;
+
+impl Detached {
+    fn new() -> Self {
+        DETACHED.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        DETACHED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until no thread is left that nobody joins, `limit` at most; whether none is.
+#[must_use]
+pub fn wait_until_idle(limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    // a thread that has just been started, or is about to end, is not counted
+    std::thread::sleep(ASK_EVERY);
+    while DETACHED.load(Ordering::SeqCst) > 0 {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+    std::thread::sleep(ASK_EVERY);
+    true
+}
+
 /// Bytes from which giving memory back to the system takes long enough to be felt (about 0.07 s for 1 GB).
 const SLOW_TO_FREE: usize = 1 << 28;
 
@@ -93,6 +129,7 @@ pub fn drop_later(mut values: Vec<f64>) {
         return;
     }
     let free = move || {
+        let _here = Detached::new();
         // Nobody else can map or unmap memory while the system takes back one piece, and Linux shrinks in place.
         while cfg!(target_os = "linux") && size_of_val(values.as_slice()) > SLOW_TO_FREE / 16 {
             values.truncate(values.len() - values.len().min(SLOW_TO_FREE / 128));
@@ -292,6 +329,8 @@ pub fn pieces(n: usize, size: usize) -> Vec<std::ops::Range<usize>> {
 mod tests {
     use std::sync::mpsc::channel;
 
+    use std::time::Duration;
+
     use super::{interruptible, StopFlag};
     use crate::error::EngineError;
 
@@ -306,6 +345,19 @@ mod tests {
         });
         assert!(matches!(outcome, Err(EngineError::Interrupted)));
         drop(release);
+    }
+
+    #[test]
+    fn threads_that_nobody_joins_are_waited_for() {
+        let (release, held) = channel::<()>();
+        let outcome = interruptible(true, &|| true, |stop, _| {
+            stop.wait_for(move || held.recv().is_err());
+            Ok(())
+        });
+        assert!(outcome.is_err());
+        assert!(!super::wait_until_idle(Duration::from_millis(100)));
+        drop(release);
+        assert!(super::wait_until_idle(Duration::from_secs(20)));
     }
 
     #[test]
