@@ -270,8 +270,9 @@ engine_remedies <- c(
   restriction = paste(
     "A held or tied value is one of the model as it is written. Of a correlation matrix toep() can",
     "hold lag 1, or all lags up to one; us() the first correlation, all of the first visits (order",
-    "the levels), or zeros beside the first visit; ad(), ar1(), cs() any, and every structure all",
-    "its correlations together. Standard deviations can be held where there is one, or all together."
+    "the levels), or zeros beside the first visit; ad(), ar1(), cs() any, and every structure",
+    "all its correlations together. Standard deviations can be held where there is one, or all",
+    "together."
   ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   memory = paste(
@@ -285,8 +286,8 @@ engine_remedies <- c(
   ),
   too_many_parameters = paste(
     "The likelihood has no maximum that the data determine. Use fewer fixed effects, or a",
-    "covariance structure with fewer parameters: `||`, diag(), cs() or ar1() for random effects; corAR1(),",
-    "corCompSymm() or larger groups of positions for residuals."
+    "covariance structure with fewer parameters: `||`, diag(), cs() or ar1() for random effects;",
+    "corAR1(), corCompSymm() or larger groups of positions for residuals."
   ),
   factor = paste(
     "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
