@@ -6,21 +6,11 @@ use std::panic::resume_unwind;
 /// Bytes that every machine has: nobody needs to ask.
 const LITTLE: f64 = 1e8;
 
-/// Bytes below which an allocation is not worth a trial.
-const SMALL: usize = 1 << 20;
-
 /// What work unwinds with that cannot have the memory it needs (no panic: no message, no hook). Caught by
 /// [`crate::parallel::interruptible`].
 pub(crate) struct OutOfMemory {
     /// What was asked for in vain.
     pub bytes: f64,
-}
-
-/// So many zeros. Leaves the current work where there is no memory for them.
-pub(crate) fn zeros(len: usize) -> Vec<f64> {
-    require::<f64>(len);
-    // by calloc: pages that the trial has shown to be there, and that are not touched before they are used
-    vec![0.0; len]
 }
 
 /// An empty vector with room for so many. Leaves the current work where there is none.
@@ -30,21 +20,6 @@ pub(crate) fn with_capacity<T>(len: usize) -> Vec<T> {
         leave::<T>(len);
     }
     out
-}
-
-/// A copy. Leaves the current work where there is no memory for it.
-pub(crate) fn copy<T: Copy>(of: &[T]) -> Vec<T> {
-    let mut out = with_capacity(of.len());
-    out.extend_from_slice(of);
-    out
-}
-
-/// Leaves the current work where there is no memory for so many values, as a library is going to ask for them in a way that ends
-/// the process.
-pub(crate) fn require<T>(len: usize) {
-    if len.saturating_mul(size_of::<T>()) >= SMALL && !fits(len as f64 * size_of::<T>() as f64) {
-        leave::<T>(len);
-    }
 }
 
 fn leave<T>(len: usize) -> ! {
@@ -119,7 +94,7 @@ fn bytes(text: &str, label: &str) -> Option<f64> {
 mod tests {
     use std::panic::{catch_unwind, AssertUnwindSafe};
 
-    use super::{address_space_limit, bytes, copy, fits, with_capacity, zeros, OutOfMemory};
+    use super::{address_space_limit, bytes, fits, with_capacity, OutOfMemory};
 
     #[test]
     fn kilobytes_become_bytes() {
@@ -146,14 +121,9 @@ mod tests {
     fn what_cannot_be_had_is_left_without_ending_the_process() {
         let enough = 1usize << 58;
         assert!(!fits(1e18));
-        for ask in [&(|| drop(zeros(enough))) as &dyn Fn(), &|| {
-            drop(with_capacity::<f64>(enough))
-        }] {
-            let payload = catch_unwind(AssertUnwindSafe(ask)).unwrap_err();
-            let asked = payload.downcast_ref::<OutOfMemory>().expect("no memory");
-            assert!((asked.bytes - 8.0 * enough as f64).abs() < 1.0);
-        }
-        assert_eq!(zeros(3), [0.0; 3]);
-        assert_eq!(copy(&[1.0, 2.0]), [1.0, 2.0]);
+        let ask = AssertUnwindSafe(|| drop(with_capacity::<f64>(enough)));
+        let payload = catch_unwind(ask).unwrap_err();
+        let asked = payload.downcast_ref::<OutOfMemory>().expect("no memory");
+        assert!((asked.bytes - 8.0 * enough as f64).abs() < 1.0);
     }
 }

@@ -478,9 +478,13 @@ fn few_rows_more_than_coefficients() {
                 reml,
                 ..Options::default()
             };
-            // with 4 levels the random effects may reproduce what 1 to 3 rows leave: then there is no minimum
+            // one row more cannot tell of two variances; with 4 levels the random effects may reproduce what 1 to 3 rows leave:
+            // then there is no minimum
             match model.fit(&options) {
                 Ok(fit) => nothing_is_lower(&model, &fit, reml, 60),
+                Err(EngineError::TooManyParameters { parameters, n }) => {
+                    assert_eq!((extra, parameters, n), (1, 11, 10));
+                }
                 Err(e) => assert!(e == EngineError::PerfectFit && extra < 4, "{extra}: {e}"),
             }
         }
