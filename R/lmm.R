@@ -350,7 +350,11 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
     # the first fit has fewer parameters
     control <- resolve_constraints(given, c(random$theta_names, residual$names))
     model <- engine_model(fixed, random, residual_design(residual, frame))
-    with_names(engine_fit(model, reml, start, control), residual, frame, random)
+    result <- with_names(engine_fit(model, reml, start, control), residual, frame, random)
+    if (identical(result$certificate$status, "time-limit")) {
+      require_fit_call()
+    }
+    result
   }
   if (!depends_on_fitted(residual)) {
     return(list(result = fit_at(residual, start), frame = frame))

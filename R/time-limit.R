@@ -41,6 +41,17 @@ require_time <- function(control) {
   }
 }
 
+#' A fit that was stopped is what the user asked for in a call that fits; inside another method it
+#' would be taken for the optimum
+#' @noRd
+require_fit_call <- function() {
+  outer <- sys.function(outermost())
+  fitting <- list(lmm, refit, refitML, refit.lmm, refitML.lmm, update.lmm)
+  if (!any(vapply(fitting, identical, NA, outer))) {
+    abort_time_limit()
+  }
+}
+
 #' @noRd
 abort_time_limit <- function() {
   ferrolmm_abort("The time limit is over.", "time_limit", i = engine_remedies[["time_limit"]])

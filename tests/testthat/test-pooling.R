@@ -86,6 +86,8 @@ test_that("levels of a known precision matrix that have no rows are no groups", 
   expect_identical(rownames(coef(lmList(known))), seen)
   expect_equal(coef(lmList(known)), coef(lmList(plain)))
   expect_identical(as.data.frame(ours, what = "groups")$n, c(4L, 0L, 4L, 4L, 0L, 4L, 0L, 4L))
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
   expect_no_warning(plot(ours, "lines"))
   expect_length(mixed_slopes(ours, "x"), length(seen))
   slopes <- pooling(lmm(y ~ x + diag(x | id, prec = Q), d))

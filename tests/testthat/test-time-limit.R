@@ -130,8 +130,8 @@ test_that("a time limit holds for all that one call does", {
   wide <- suppressMessages(lmm(y ~ x + z + (x + z | a) + (x | b), d, control = limit))
   profiled <- "(profile[(]|confint[(])fit(?=.*profile|[)])"
   responses <- matrix(rnorm(3000 * 2000), 3000) + d$y
-  long <- c("refit_many", "profile", "confint_profile", "confint_boot", "bootstrap", "pb_test",
-            "ranova", "influence_rows", "plot")
+  long <- c("refit_many", "profile", "confint_boot", "bootstrap", "pb_test", "ranova",
+            "influence_rows", "plot")
   for (name in long) {
     work <- gsub("500", "20000", long_methods[[name]])
     work <- parse(text = sub(profiled, "\\1wide", work, perl = TRUE))
@@ -141,6 +141,21 @@ test_that("a time limit holds for all that one call does", {
   expect_error(
     suppressWarnings(bootstrap(fit, nsim = 20000, FUN = fixef)), class = "ferrolmm_error_time_limit"
   )
+})
+
+test_that("what a method fits on its way is not taken for the optimum where time is over", {
+  soon <- lmm_control(time_limit = 1e-9)
+  d <- nlme::Orthodont
+  fit <- lmm(distance ~ age + (age | Subject), d)
+  fit$control <- soon
+  refits <- suppressWarnings(
+    list(refit(fit, d$distance), refitML(fit), update(fit, . ~ . + Sex, control = soon))
+  )
+  for (refitted in refits) {
+    expect_identical(refitted$certificate$status, "time-limit")
+  }
+  other <- suppressWarnings(update(fit, . ~ . + Sex))
+  expect_error(suppressMessages(anova(fit, other)), class = "ferrolmm_error_time_limit")
 })
 
 test_that("more parameters than rows are refused at once", {
