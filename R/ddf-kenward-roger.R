@@ -29,6 +29,9 @@ kenward_roger <- function(object, linear = FALSE) {
   }, 0)
   pieces_of <- function(L) {
     found <- hypothesis_pieces(L, half_phi, adjusted, derivatives, pieces$w)
+    if (is.null(found)) {
+      return(NULL)
+    }
     dependent <- abs(found$reduced[, unknown, drop = FALSE]) > 1e-8 * rep(reach, each = nrow(L)^2)
     if (!any(dependent)) found
   }

@@ -615,7 +615,9 @@ same_row_values <- function(again, before, all) {
   if (!is.numeric(all) && !inherits(all, c("Date", "POSIXct", "difftime"))) {
     return(identical(value_labels(again), value_labels(before)))
   }
-  number <- function(x) as.double(if (inherits(x, "difftime")) as.double(x, units = "secs") else x)
+  number <- function(x) {
+    as.double(if (inherits(x, "difftime")) as.double(x, units = "secs") else unclass(x))
+  }
   again <- number(again)
   before <- number(before)
   size <- abs(number(all))

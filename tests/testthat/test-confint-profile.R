@@ -31,7 +31,7 @@ test_that("rising_path() keeps what is monotone, from the estimate outwards", {
   expect_identical(profile_limits(path, 3, c(1, Inf)), c(1, NA))
 })
 
-test_that("a profile whose refits find as low a criterion at both sides of the estimate has limits", {
+test_that("a profile with as low a criterion at both sides of the estimate has limits", {
   path <- list(value = 1:8, zeta = c(-2.4, -0.6, 0, -0.7, -1.8, 0, 0.9, 2.2))
   rising <- rising_path(path)
   expect_identical(rising$value, c(1L, 5L, 6L, 7L, 8L))
