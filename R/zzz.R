@@ -11,8 +11,8 @@
 #' What is left of the package knows that it is gone
 #'
 #' Objects, functions that somebody keeps, hooks and methods that were registered by hand outlive
-#' the namespace: none of them may reach into the library once it is unloaded. A thread that was left
-#' to itself (see the engine's `parallel`) is waited for; while one works the library stays.
+#' the namespace: none of them may reach into the library once it is unloaded. A thread that was
+#' left to itself (see the engine's `parallel`) is waited for; while one works the library stays.
 #' @noRd
 .onUnload <- function(libpath) {
   forget_hooks()

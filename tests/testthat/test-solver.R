@@ -147,12 +147,13 @@ test_that("an iterative fit shows how far it is, whatever thread it works on", {
     expect_identical(fit$certificate$path, "iterative")
     lines <- strsplit(text, "\n")[[1L]]
     lines <- lines[nzchar(trimws(lines))]
-    expect_match(lines, paste0(line, "|lmm\\(\\): [0-9]+ s, preparing"))
+    expect_true(all(grepl(paste0(line, "|lmm\\(\\): [0-9]+ s, preparing"), lines)))
     counts <- as.integer(sub(paste0(".*", line, ".*"), "\\1", grep(line, lines, value = TRUE)))
-    expect_gt(length(counts), 0L)
+    # the first one may be over before anything is shown
+    if (size[[1L]] > 1e5) expect_gt(length(counts), 0L)
     expect_false(is.unsorted(counts))
-    expect_lte(max(counts), fit$certificate$evaluations)
+    expect_lte(max(counts, 0L), fit$certificate$evaluations)
     # and leaves nothing behind
-    expect_match(text, "\n[ \n]*$")
+    expect_match(text, "(^|\n)[ \n]*$")
   }
 })
