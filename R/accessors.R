@@ -8,6 +8,7 @@
 #'
 #' @param object,x,formula A model fitted by [lmm()].
 #' @param add.dropped Include coefficients that were dropped for want of rank, as `NA`?
+#' @param full Names of coefficients that were dropped for want of rank, too?
 #' @param fixed.only,random.only Only the fixed, only the random part?
 #' @param type For `model.matrix()`: `"fixed"` (X), `"random"` (Z, sparse) or `"randomListRaw"`
 #'   (the model matrix of each term before it is split by level). For `weights()`: `"prior"`, the

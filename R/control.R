@@ -41,6 +41,7 @@
 #' @param starts (`integer(1)` or `NULL`)\cr from how many places the optimiser walks to an optimum,
 #'   the lowest of which is the result, see *Several optima*. `NULL` decides by the cost of an
 #'   evaluation and by what the first walks find; 1: only from the moments of the data.
+#' @param ... None: any other argument is an error.
 #' @section Several optima:
 #' The likelihood of variance components may have several maxima, above all with few rows, outliers
 #' or weights of different magnitudes, and the proof of an optimum says nothing of others. So where

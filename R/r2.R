@@ -17,6 +17,7 @@
 #'
 #' With 'performance' loaded, its `r2()` gives the same numbers.
 #' @param object A model fitted by [lmm()].
+#' @param ... None: any other argument is an error.
 #' @returns `r_squared()`: a named vector, `marginal` and `conditional`. `intraclass()`: a data
 #'   frame with columns `group` (the grouping factors, then all together as `(all)`), `adjusted` and
 #'   `unadjusted`.

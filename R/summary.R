@@ -24,6 +24,7 @@
 #' @param symbolic.cor Print the correlations as symbols, see [stats::symnum()]?
 #' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both.
 #' @param show.resids Print the quantiles of the scaled residuals?
+#' @param signif.stars Print stars of significance?
 #' @param ... Not used.
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
 #'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`

