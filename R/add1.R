@@ -28,10 +28,7 @@ add1.lmm <- function(object, scope,
                      ),
                      test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
   check_dots(...)
-  check_penalty(k)
-  check_no_scale(scale)
-  check_trace(trace)
-  test <- match_deletion_test(test, missing(test), missing(k))
+  test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)
   if (missing(scope)) {
     ferrolmm_abort(
       "`scope` is missing: the terms to add.", "argument", i = "As in add1(fit, ~ . + x)."

@@ -61,9 +61,11 @@
 #' residual variance vanished: random effects that can reproduce the response may have a likelihood
 #' without bound, whose maximum is no estimate. Such ends are never reported as the optimum.
 #'
-#' `start` of [lmm()] is taken at its word: one walk, from there. Refits ([refit.lmm()], many
-#' responses, the bootstrap, [update()]) search as the fit did. Profiles and deletions follow the
-#' optimum of the fit from where it is.
+#' `start` of [lmm()] is taken at its word: one walk, from there. [refit.lmm()] of one response and
+#' [update()] search as [lmm()] does. Of many responses and of the bootstrap, only fits at the
+#' boundary, or with fewer than five degrees of freedom for each parameter, are given further walks,
+#' unless `starts` asks for them. Profiles and deletions follow the optimum of the fit from where it
+#' is.
 #' @section Large crossed problems:
 #' Two crossed grouping factors with many levels (users and films) leave, once the larger one is
 #' eliminated, a dense matrix of the order of the smaller one. `solver = "exact"` factorises it for

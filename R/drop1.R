@@ -30,10 +30,7 @@ drop1.lmm <- function(object, scope,
                       ),
                       test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
   check_dots(...)
-  check_penalty(k)
-  check_no_scale(scale)
-  check_trace(trace)
-  test <- match_deletion_test(test, missing(test), missing(k))
+  test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)
   scope <- if (missing(scope)) {
     stats::drop.scope(object$terms)
   } else {
@@ -67,9 +64,12 @@ check_penalty <- function(k) {
   }
 }
 
-#' The test of drop1() and add1(); step() gives `k` and wants AIC
+#' The test of drop1() and add1(), whose arguments are checked; step() gives `k` and wants AIC
 #' @noRd
-match_deletion_test <- function(test, no_test, no_k) {
+match_deletion_test <- function(test, no_test, k, no_k, scale, trace) {
+  check_penalty(k)
+  check_no_scale(scale)
+  check_trace(trace)
   if (no_test && !no_k) {
     return("none")
   }
