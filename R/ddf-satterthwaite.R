@@ -10,10 +10,9 @@ satterthwaite <- function(object) {
   s <- nrow(pieces$covariance)
   gradients <- array(pieces$vcov_gradient, c(r, r, s))
   single <- function(L) {
-    v <- rowSums((L %*% variance) * L)
+    v <- row_variances(L, variance)
     slopes <- vapply(
-      seq_len(s),
-      function(a) rowSums((L %*% matrix(gradients[, , a], r)) * L), double(nrow(L))
+      seq_len(s), function(a) row_variances(L, matrix(gradients[, , a], r)), double(nrow(L))
     )
     slopes <- matrix(slopes, nrow(L))
     ddf <- 2 * v^2 / rowSums((slopes %*% pieces$covariance) * slopes)
@@ -33,7 +32,7 @@ fai_cornelius <- function(L, estimate, variance, single) {
   rank <- length(independent_rows(L, variance))
   directions <- eigen_directions(L %*% variance %*% t(L), rank)
   rotated <- crossprod(directions, L)
-  squares <- drop(crossprod(directions, estimate))^2 / rowSums((rotated %*% variance) * rotated)
+  squares <- drop(crossprod(directions, estimate))^2 / row_variances(rotated, variance)
   list(
     statistic = mean(squares), unscaled = mean(squares), numdf = rank,
     dendf = pooled_ddf(single(rotated))

@@ -177,6 +177,22 @@ independent_rows <- function(L, variance) {
   sort(used[decomposed$pivot[seq_len(decomposed$rank)]])
 }
 
+#' l'Cl of each row l of L
+#'
+#' Rows have few entries where coefficients are many: a summary of thousands of them takes no
+#' product of matrices of that size.
+#' @noRd
+row_variances <- function(L, variance) {
+  if (nrow(L) == 0L || sum(L != 0) > length(L) / 8) {
+    return(rowSums((L %*% variance) * L))
+  }
+  vapply(seq_len(nrow(L)), function(i) {
+    at <- which(L[i, ] != 0)
+    l <- L[i, at]
+    sum(l * (variance[at, at, drop = FALSE] %*% l))
+  }, 0)
+}
+
 #' Test each row of L by itself
 #'
 #' Where Kenward and Roger's method does not determine the degrees of freedom, it gives no standard
@@ -185,7 +201,7 @@ independent_rows <- function(L, variance) {
 #' @noRd
 test_rows <- function(inference, L, rhs = 0) {
   estimate <- drop(L %*% inference$beta) - rhs
-  se <- sqrt(pmax(rowSums((L %*% inference$variance) * L), 0))
+  se <- sqrt(pmax(row_variances(L, inference$variance), 0))
   se[rowSums(L != 0) == 0] <- NA_real_
   df <- if (nrow(L) > 0L) inference$single(L) else double()
   df[is.na(se)] <- NA_real_

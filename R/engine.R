@@ -218,6 +218,12 @@ engine_scan <- function(columns, threads) {
   engine_value(rs_scan(unname(columns), threads))
 }
 
+#' Refuses numeric columns of which as many are independent as there are rows
+#' @noRd
+engine_require_residual <- function(columns) {
+  engine_value(rs_require_residual(unname(columns)))
+}
+
 #' A result, or the condition that a failure stands for
 #'
 #' Errors cross the boundary as values (DESIGN, section 6), and get their class and remedy here.

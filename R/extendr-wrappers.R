@@ -84,4 +84,8 @@ rs_likelihood_ratio_draws <- function(restricted, marginal, degrees, draws, thre
 #' @noRd
 rs_scan <- function(columns, threads) .Call(wrap__rs_scan, columns, threads)
 
+#' Refuses fixed effects among which are as many independent numeric columns as rows.
+#' @noRd
+rs_require_residual <- function(columns) .Call(wrap__rs_require_residual, columns)
+
 # nolint end

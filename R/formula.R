@@ -273,7 +273,7 @@ split_sum <- function(x) {
       abort_bar_operator(at)
     }
     right <- if (minus) list(fixed = at[[3L]], bars = NULL) else split_random(at[[3L]])
-    bars <- c(bars, list(right$bars))
+    if (length(right$bars)) bars <- c(bars, list(right$bars))
     if (is.null(right$fixed)) {
       whole <- FALSE
     } else if (is.null(parts$fixed)) {

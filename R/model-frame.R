@@ -3,6 +3,37 @@
 # Order of the steps, as model.frame(): evaluate every variable on all rows; drop the rows that
 # `subset` or a zero weight drops; then apply na.action. Nothing is copied where no row goes.
 
+#' Refuse fixed effects that leave nothing for residuals, before R takes their formula apart
+#'
+#' `y ~ .` of data that are wider than long: terms() alone takes a minute for 10,000 variables.
+#' Numeric variables that stand by themselves are columns of the model matrix; where as many of them
+#' as there are rows are independent, so are they in any of these rows.
+#' @noRd
+refuse_saturated <- function(formula, data) {
+  if (!is.data.frame(data)) return()
+  kept <- summands(formula[[3L]])
+  if (length(kept) < nrow(data)) return()
+  columns <- unclass(data)[intersect(kept, names(data))]
+  plain <- vapply(columns, function(x) is.numeric(x) && !is.object(x) && is.null(dim(x)), NA)
+  columns <- columns[plain]
+  complete <- Reduce(`&`, lapply(columns, is.finite), rep(TRUE, nrow(data)))
+  if (any(complete) && length(columns) >= sum(complete)) {
+    engine_require_residual(lapply(columns, function(x) as.double(x[complete])))
+  }
+}
+
+#' Names of the variables that stand by themselves in a sum, those taken away again left out
+#' @noRd
+summands <- function(x) {
+  chain <- sum_chain(x)
+  added <- c(TRUE, vapply(chain$sums, is_call_to, NA, "+"))
+  sides <- c(list(chain$first), lapply(chain$sums, function(x) x[[length(x)]]))
+  names <- lapply(sides, function(x) {
+    if (is_call_to(x, "(")) summands(x[[2L]]) else if (is.name(x)) as.character(x)
+  })
+  setdiff(unlist(names[added]), unlist(names[!added]))
+}
+
 #' Build the model frame
 #'
 #' @param model what [parse_formula()] returns.
@@ -20,6 +51,7 @@
 build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
                         threads = 1L) {
   check_data(data)
+  refuse_saturated(model$fixed, data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
   env <- model$env

@@ -259,3 +259,27 @@ test_that("what Kenward and Roger's method does not determine is NA with a warni
   means <- suppressWarnings(as.data.frame(suppressMessages(emmeans::emmeans(grid, "f"))))
   expect_true(all(is.na(means$SE)))
 })
+
+test_that("variances of rows are the same whether they have few entries or many", {
+  set.seed(81)
+  variance <- crossprod(matrix(rnorm(900), 30L))
+  few <- matrix(0, 40L, 30L)
+  few[cbind(1:39, sample(30L, 39L, TRUE))] <- rnorm(39)
+  few[cbind(1:39, sample(30L, 39L, TRUE))] <- rnorm(39)
+  for (L in list(few, few + 1)) {
+    expect_equal(row_variances(L, variance), diag(L %*% variance %*% t(L)), tolerance = 1e-13)
+  }
+  expect_identical(row_variances(few[0L, ], variance), double())
+})
+
+test_that("a factor with many levels is tested as its coefficients one by one", {
+  set.seed(82)
+  many <- data.frame(f = gl(60, 4), g = factor(rep(1:12, 20)))
+  many$y <- rnorm(60)[many$f] + rnorm(12)[many$g] + rnorm(240)
+  fit <- lmm(y ~ f + (1 | g), many)
+  table <- coef(summary(fit))
+  reference <- lmerTest::lmer(y ~ f + (1 | g), many)
+  expected <- coef(summary(reference))
+  expect_equal(table[, 1:2], expected[, 1:2], tolerance = 1e-5)
+  expect_equal(table[, 3], expected[, 3], tolerance = 1e-3)
+})

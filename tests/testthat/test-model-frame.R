@@ -297,3 +297,39 @@ test_that("the engine sees in columns what R sees", {
     expect_identical(many$all_used, unname(used))
   }
 })
+
+test_that("as many independent columns as rows are refused before R takes the formula apart", {
+  set.seed(71)
+  wide <- data.frame(matrix(rnorm(12 * 40), 12L), g = gl(4, 3), y = rnorm(12))
+  is_refused <- function(formula, data = wide) {
+    side <- parse_formula(formula, data, environment())$fixed
+    error <- tryCatch(refuse_saturated(side, data), error = identity)
+    inherits(error, "ferrolmm_error_no_residual_df")
+  }
+  expect_true(is_refused(y ~ . - g + (1 | g)))
+  expect_true(is_refused(y ~ . + (1 | g)))
+  expect_error(lmm(y ~ . + (1 | g), wide, subset = X1 > -10),
+               class = "ferrolmm_error_no_residual_df")
+  holes <- replace(wide, "X3", c(1, NA, Inf, NaN, 5:12))
+  expect_true(is_refused(y ~ . - g + (1 | g), holes))
+  few <- stats::reformulate(c(paste0("X", 1:10), "(1 | g)"), "y")
+  expect_false(is_refused(few))
+  # what is taken away does not count, nor what depends on the others
+  x <- paste0("X", 1:14)
+  away <- stats::reformulate(c(x, "(1 | g)", paste(x[-14L], "-", x[-14L])), "y")
+  expect_false(is_refused(away))
+  expect_true(is_refused(stats::reformulate(c(x, "(1 | g)"), "y")))
+  wide[paste0("X", 5:40)] <- wide["X4"]
+  expect_false(is_refused(y ~ . - g + (1 | g)))
+})
+
+test_that("variables that depend on each other are aliased however many there are", {
+  set.seed(72)
+  wide <- data.frame(matrix(rnorm(30 * 2), 30L), g = gl(6, 5), y = rnorm(30))
+  wide[paste0("Z", 1:40)] <- lapply(1:40, function(k) k * wide$X1 - wide$X2)
+  wide$y <- wide$y + 2 * rnorm(6)[wide$g]
+  expect_message(fit <- lmm(y ~ . - g + (1 | g), wide), "40 of 43 columns dropped")
+  kept <- names(which(!is.na(fixef(fit, add.dropped = TRUE))))
+  expect_identical(kept, c("(Intercept)", "X1", "X2"))
+  expect_equal(logLik(fit), logLik(lmm(y ~ X1 + X2 + (1 | g), wide)), tolerance = 1e-10)
+})

@@ -1,7 +1,9 @@
 //! A look at columns before they become a model.
 
 use extendr_api::prelude::*;
+use ferrolmm_engine::fixed_basis::require_residual;
 use ferrolmm_engine::scan::{scan, Raw};
+use ferrolmm_engine::{Column, ModelData};
 
 use crate::condition::{answer, Failure};
 use crate::convert;
@@ -38,7 +40,36 @@ fn rs_scan(columns: Robj, threads: Robj) -> Robj {
     })
 }
 
+/// Refuses fixed effects among which are as many independent numeric columns as rows.
+/// @noRd
+#[extendr]
+fn rs_require_residual(columns: Robj) -> Robj {
+    answer(|_| {
+        let columns = convert::elements(&columns, "columns")?;
+        let x = columns
+            .iter()
+            .map(|column| convert::doubles(column, "columns").map(Column::Values))
+            .collect::<Result<Vec<Column<'_>>, Failure>>()?;
+        let n = columns.first().map_or(0, Robj::len);
+        let y = vec![0.0; n];
+        let data = ModelData {
+            y: &y,
+            p: x.len(),
+            x,
+            weights: None,
+            offset: None,
+            factors: Vec::new(),
+            terms: Vec::new(),
+            residual: None,
+        };
+        data.validate()?;
+        require_residual(&data)?;
+        Ok(Vec::new())
+    })
+}
+
 extendr_module! {
     mod scan;
     fn rs_scan;
+    fn rs_require_residual;
 }

@@ -10,11 +10,11 @@ use crate::covariance::Parameters;
 use crate::criterion::{Criterion, RESIDUAL};
 use crate::error::EngineError;
 use crate::factor::{Factor, Rows, SelectedInverse, System};
-use crate::fixed_basis::{dot, gram_with_response, FixedBasis};
+use crate::fixed_basis::{dot, gram_with_response, require_residual, FixedBasis};
 use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
 use crate::kink;
-use crate::linalg::small;
+use crate::linalg::small::{self, Shape};
 use crate::moments::{Center, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
@@ -618,6 +618,7 @@ struct Begun {
 /// Checks the data and takes the cross-products of X and the response.
 fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Begun, EngineError> {
     data.validate()?;
+    require_residual(data)?;
     Sizes::of(data).require_memory()?;
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
     let (n, p) = (data.n() as f64, data.p as f64);
@@ -1377,15 +1378,20 @@ fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>)
     // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
     let li = small::invert_lower(&lx, r);
     let mut half = vec![0.0; r * r];
-    small::mul_nt(&rinv, &li, r, r, r, &mut half);
+    fn upper(x: &[f64]) -> (&[f64], Shape, bool) {
+        (x, Shape::Upper, false)
+    }
+    let turned = (li.as_slice(), Shape::Upper, true);
+    small::mul_shaped(upper(&rinv), turned, r, false, &mut half);
     let mut vcov = vec![0.0; r * r];
-    small::mul_nt(&half, &half, r, r, r, &mut vcov);
+    let turned = (half.as_slice(), Shape::Lower, true);
+    small::mul_shaped(upper(&half), turned, r, true, &mut vcov);
     // RX = Lx' Rinv^-1: the upper triangular inverse through its transpose
-    let transposed: Vec<f64> = (0..r * r).map(|e| rinv[(e % r) * r + e / r]).collect();
+    let mut transposed = half;
+    small::transpose(&rinv, r, &mut transposed);
     let lower = small::invert_lower(&transposed, r);
-    let mut upper = vec![0.0; r * r];
-    small::transpose(&lower, r, &mut upper);
-    let mut rx = vec![0.0; r * r];
-    small::mul_tn(&lx, &upper, r, r, r, &mut rx);
+    let turned = (lower.as_slice(), Shape::Upper, true);
+    let mut rx = transposed;
+    small::mul_shaped((&lx, Shape::Upper, true), turned, r, false, &mut rx);
     (rx, vcov)
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use faer::linalg::solvers::Qr;
 use faer::MatRef;
 
+use crate::error::EngineError;
 use crate::linalg::{dense, small};
 use crate::parallel::{pieces, Workers};
 use crate::terms::{Column, ModelData};
@@ -26,6 +27,12 @@ const ROWS: usize = 512;
 
 /// Columns up to which plain loops are faster than a matrix product.
 const FEW: usize = 8;
+
+/// Columns from which it is worth looking whether rows are mostly zero, as those of a factor with many levels are.
+const MANY: usize = 48;
+
+/// How much longer a product of single entries takes than one within a matrix product.
+const SINGLE: usize = 16;
 
 /// Rows of one piece of work.
 const PIECE: usize = 65_536;
@@ -76,7 +83,7 @@ impl FixedBasis {
             None => {
                 let triangle = householder_r(data);
                 let (kept, pivot) = householder_rank(triangle.clone(), p);
-                let inverse = invert_householder(&triangle, p, &kept);
+                let inverse = invert_householder(&triangle, &kept, p);
                 (kept, pivot, 0.0, inverse)
             }
         };
@@ -151,12 +158,15 @@ pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
     let parts = workers.map(work.len(), |piece| {
         let mut total = vec![0.0; p1 * p1];
         let mut block = vec![0.0; ROWS.min(n) * p1];
+        let mut entries = Entries::default();
         for start in work[piece].clone().step_by(ROWS) {
             let range = start..(start + ROWS).min(work[piece].end);
             let m = range.len();
             let block = &mut block[..m * p1];
             weighted_columns(data, range, block);
-            if p1 > FEW {
+            if p1 > MANY && entries.take(block, m) {
+                entries.add_gram(p1, &mut total);
+            } else if p1 > FEW {
                 dense::add_gram_of_columns(block, m, p1, &mut total);
             } else {
                 for j in 0..p1 {
@@ -205,6 +215,64 @@ fn weighted_columns(data: &ModelData<'_>, range: Range<usize>, out: &mut [f64]) 
                 .iter_mut()
                 .zip(&roots)
                 .for_each(|(v, root)| *v *= root);
+        }
+    }
+}
+
+/// The entries of some rows that are not zero.
+#[derive(Default)]
+struct Entries {
+    /// Where each row starts among them, and their number.
+    start: Vec<usize>,
+    column: Vec<u32>,
+    value: Vec<f64>,
+}
+
+impl Entries {
+    /// Those of `m` rows given column after column, where there are so few that cross-products are taken faster one by one.
+    fn take(&mut self, block: &[f64], m: usize) -> bool {
+        let p = block.len() / m;
+        let mut count = vec![0usize; m];
+        for column in block.chunks_exact(m) {
+            for (count, value) in count.iter_mut().zip(column) {
+                *count += usize::from(*value != 0.0);
+            }
+        }
+        let products: usize = count.iter().map(|c| c * c).sum();
+        if products * SINGLE > m * p * p {
+            return false;
+        }
+        self.start.clear();
+        let mut next = 0;
+        for count in &mut count {
+            self.start.push(next);
+            next += std::mem::replace(count, next);
+        }
+        self.start.push(next);
+        self.column.resize(next, 0);
+        self.value.resize(next, 0.0);
+        for (j, column) in block.chunks_exact(m).enumerate() {
+            for (at, value) in count.iter_mut().zip(column) {
+                if *value != 0.0 {
+                    self.column[*at] = j as u32;
+                    self.value[*at] = *value;
+                    *at += 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// Lower triangle of `total` (p x p) += rows' rows.
+    fn add_gram(&self, p: usize, total: &mut [f64]) {
+        for row in self.start.windows(2) {
+            let (columns, values) = (&self.column[row[0]..row[1]], &self.value[row[0]..row[1]]);
+            for (a, (j, x)) in columns.iter().zip(values).enumerate() {
+                let total = &mut total[*j as usize * p..(*j as usize + 1) * p];
+                for (i, y) in columns[a..].iter().zip(&values[a..]) {
+                    total[*i as usize] += x * y;
+                }
+            }
         }
     }
 }
@@ -280,9 +348,67 @@ fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f
     (positive && smallest >= SAFE_PIVOT).then_some((l, smallest))
 }
 
-/// R of the QR decomposition of W^{1/2} X (p x p, column-major), by chunks of rows stacked under the R so far.
+/// Refuses fixed effects that leave nothing for residuals, before anything of the size of X'X is made.
+///
+/// # Errors
+/// [`EngineError::NoResidualDf`], or what is wrong with the columns.
+pub fn require_residual(data: &ModelData<'_>) -> Result<(), EngineError> {
+    if !leaves_no_residual(data) {
+        return Ok(());
+    }
+    data.check_finite()?;
+    let n = data.n();
+    Err(EngineError::NoResidualDf { n, rank: n })
+}
+
+/// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of the rows do not tell it safely, reflections do.
+fn leaves_no_residual(data: &ModelData<'_>) -> bool {
+    let (n, p) = (data.n(), data.p);
+    if p < n {
+        return false;
+    }
+    let mut gram = vec![0.0; n * n];
+    for from in (0..p).step_by(ROWS) {
+        let columns = from..(from + ROWS).min(p);
+        let mut block = vec![0.0; n * columns.len()];
+        weighted_block(data, columns, &mut block);
+        for column in block.chunks_exact_mut(n) {
+            let length = dot(column, column).sqrt();
+            if length > 0.0 {
+                column.iter_mut().for_each(|v| *v /= length);
+            }
+        }
+        dense::add_gram(&block, block.len() / n, n, 1.0, &mut gram);
+    }
+    // columns of length 1: were r < n of them independent, a pivot would be at most p RANK_TOLERANCE^2
+    let positive = small::cholesky(&mut gram, n);
+    let safe = SAFE_PIVOT * (p as f64 / n as f64);
+    if positive && (0..n).all(|i| gram[i * n + i].powi(2) >= safe) {
+        return true;
+    }
+    householder_rank(householder_r(data), p).0.len() >= n
+}
+
+/// Columns `columns` of W^{1/2} X, column after column.
+fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) {
+    let n = data.n();
+    for (column, to) in data.x[columns].iter().zip(out.chunks_exact_mut(n)) {
+        column.visit(0..n, to.iter_mut(), |to, value| *to = value);
+        if let Some(w) = data.weights {
+            to.iter_mut().zip(w).for_each(|(v, w)| *v *= w.sqrt());
+        }
+    }
+}
+
+/// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p), by
+/// chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
 fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
     let (n, p) = (data.n(), data.p);
+    if n <= p {
+        let mut own = vec![0.0; n * p];
+        weighted_block(data, 0..p, &mut own);
+        return own;
+    }
     let chunk = ROWS.max(2 * p);
     let mut r = vec![0.0; p * p];
     let mut filled = 0;
@@ -309,12 +435,12 @@ fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
     r
 }
 
-/// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to R (which has the same column
-/// lengths and angles as X).
+/// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to what [`householder_r`] gives.
 fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
+    let m = a.len() / p.max(1);
     let mut pivot: Vec<usize> = (0..p).collect();
     let length = |a: &[f64], c: usize, from: usize| {
-        a[c * p + from..(c + 1) * p]
+        a[c * m + from..(c + 1) * m]
             .iter()
             .map(|v| v * v)
             .sum::<f64>()
@@ -332,7 +458,8 @@ fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
         .collect();
     let mut rank = p;
     let mut position = 0;
-    while position < rank {
+    // after as many columns as rows nothing is left of the others
+    while position < rank.min(m) {
         while position < rank
             && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE
         {
@@ -343,19 +470,24 @@ fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
         if position >= rank {
             break;
         }
-        reflect(&mut a, p, &pivot, position);
+        reflect(&mut a, m, &pivot, position);
         position += 1;
     }
+    // they are put aside last
+    let last = rank - rank.min(m);
+    rank -= last;
+    pivot[rank..].rotate_left(last);
     let mut kept = pivot[..rank].to_vec();
     kept.sort_unstable();
     (kept, pivot)
 }
 
-/// Householder reflection that clears column `pivot[position]` below row `position`, applied to the columns after it. As long as
-/// no column has been put aside there is nothing to clear, and then as many entries as there are such columns.
-fn reflect(a: &mut [f64], p: usize, pivot: &[usize], position: usize) {
+/// Householder reflection of the rows of `a` (columns of length m) that clears column `pivot[position]` below row `position`,
+/// applied to the columns after it. As long as no column has been put aside there is nothing to clear in a triangle, and then as
+/// many entries as there are such columns.
+fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
     let column = pivot[position];
-    let own = &a[column * p + position..(column + 1) * p];
+    let own = &a[column * m + position..(column + 1) * m];
     let filled = own
         .iter()
         .rposition(|x| *x != 0.0)
@@ -368,7 +500,7 @@ fn reflect(a: &mut [f64], p: usize, pivot: &[usize], position: usize) {
     v[0] += norm.copysign(v[0]);
     let square: f64 = v.iter().map(|x| x * x).sum();
     for &c in &pivot[position..] {
-        let target = &mut a[c * p + position..c * p + position + filled];
+        let target = &mut a[c * m + position..c * m + position + filled];
         let s = 2.0 * target.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>() / square;
         target.iter_mut().zip(&v).for_each(|(x, y)| *x -= s * y);
     }
@@ -387,22 +519,22 @@ fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
     (rinv, log_det)
 }
 
-/// The same from the R of all columns, for those that are kept.
-fn invert_householder(triangle: &[f64], p: usize, kept: &[usize]) -> (Vec<f64>, f64) {
-    let r = kept.len();
+/// The same from what [`householder_r`] gives, for the columns that are kept of p.
+fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, f64) {
+    let (m, r) = (triangle.len() / p.max(1), kept.len());
     // R of the kept columns alone: re-triangularise the kept columns of R.
-    let mut a = vec![0.0; p * p];
+    let mut a = vec![0.0; triangle.len()];
     for &j in kept {
-        a[j * p..(j + 1) * p].copy_from_slice(&triangle[j * p..(j + 1) * p]);
+        a[j * m..(j + 1) * m].copy_from_slice(&triangle[j * m..(j + 1) * m]);
     }
     for position in 0..r {
-        reflect(&mut a, p, kept, position);
+        reflect(&mut a, m, kept, position);
     }
     // its transpose, which is lower triangular
     let mut lower = vec![0.0; r * r];
     for (c, &j) in kept.iter().enumerate() {
         for i in 0..=c {
-            lower[i * r + c] = a[j * p + i];
+            lower[i * r + c] = a[j * m + i];
         }
     }
     let inverse = small::invert_lower(&lower, r);
@@ -416,4 +548,106 @@ fn invert_householder(triangle: &[f64], p: usize, kept: &[usize]) -> (Vec<f64>, 
         }
     }
     (rinv, log_det)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{gram_with_response, leaves_no_residual, FixedBasis};
+    use crate::parallel::Workers;
+    use crate::terms::{Column, ModelData};
+
+    fn model<'a>(y: &'a [f64], x: Vec<Column<'a>>, weights: Option<&'a [f64]>) -> ModelData<'a> {
+        let p = x.len();
+        ModelData {
+            y,
+            x,
+            p,
+            weights,
+            offset: None,
+            factors: Vec::new(),
+            terms: Vec::new(),
+            residual: None,
+        }
+    }
+
+    #[test]
+    fn cross_products_of_sparse_rows_are_those_of_all() {
+        // 1300 rows: blocks of rows, the last one shorter; the dense columns at the end of some rows only
+        let (n, levels) = (1300, 80);
+        let y: Vec<f64> = (0..n).map(|i| ((i * 7) % 11) as f64 - 4.0).collect();
+        let weights: Vec<f64> = (0..n).map(|i| 0.5 + (i % 5) as f64).collect();
+        let codes: Vec<i32> = (0..n).map(|i| 1 + (i * i % levels) as i32).collect();
+        let dummies: Vec<Vec<f64>> = (1..levels)
+            .map(|l| (0..levels).map(|k| f64::from(u8::from(k == l))).collect())
+            .collect();
+        let late: Vec<f64> = (0..n)
+            .map(|i| if i > 600 { y[i] + 1.5 } else { 0.0 })
+            .collect();
+        let mut x = vec![Column::Constant];
+        x.extend(dummies.iter().map(|values| Column::Coded {
+            codes: &codes,
+            values,
+        }));
+        x.extend((0..60).map(|_| Column::Values(&late)));
+        for weights in [None, Some(weights.as_slice())] {
+            let data = model(&y, x.clone(), weights);
+            let found = gram_with_response(&data, &Workers::sequential());
+            let p1 = data.p + 1;
+            let entry = |i: usize, j: usize| if j < data.p { data.x[j].at(i) } else { y[i] };
+            for a in 0..p1 {
+                for b in 0..p1 {
+                    let products =
+                        (0..n).map(|i| weights.map_or(1.0, |w| w[i]) * entry(i, a) * entry(i, b));
+                    let expected: f64 = products.sum();
+                    let d = (found[b * p1 + a] - expected).abs();
+                    assert!(d <= 1e-11 * (1.0 + expected.abs()), "{a} {b}: {d}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_independent_columns_as_rows_are_told_at_once() {
+        let n = 6;
+        let y: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
+        // columns of rank 5 and 6, some zero, some of very different size
+        let wide = |rank: usize| -> Vec<Vec<f64>> {
+            (0..40)
+                .map(|j| {
+                    let size = 10f64.powi(j % 9 - 4);
+                    (0..n)
+                        .map(|i| match j {
+                            3 => 0.0,
+                            _ => {
+                                let row = i.min(rank - 1) as f64;
+                                size * (1.0 + row * row * j as f64).cos()
+                            }
+                        })
+                        .collect()
+                })
+                .collect()
+        };
+        let tiny: Vec<f64> = (0..n).map(|i| 10f64.powi(-3 * i as i32)).collect();
+        for weights in [None, Some(tiny.as_slice())] {
+            for rank in [5, 6] {
+                let columns = wide(rank);
+                let x = columns.iter().map(|v| Column::Values(v)).collect();
+                let data = model(&y, x, weights);
+                let expected = FixedBasis::new(&data, &Workers::sequential());
+                assert_eq!(leaves_no_residual(&data), expected.rank() >= n);
+                if weights.is_none() {
+                    assert_eq!(expected.rank(), rank);
+                    let mut pivot = expected.pivot.clone();
+                    pivot.sort_unstable();
+                    assert!(pivot.into_iter().eq(0..40));
+                    // the zero column first, then in order
+                    let aside = &expected.pivot[rank..];
+                    assert_eq!(aside[0], 3);
+                    assert!(aside.windows(2).all(|pair| pair[0] < pair[1]));
+                }
+                let few = model(&y, data.x[..5].to_vec(), weights);
+                assert!(!leaves_no_residual(&few));
+            }
+        }
+    }
 }

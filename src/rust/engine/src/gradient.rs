@@ -167,13 +167,20 @@ fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, ou
     }
     let p1 = p + 1;
     let workers = &system.workers;
+    let count = (rows.len() / p).div_ceil(LEVELS);
+    if p > small::LARGE {
+        return workers.for_each(count, chunks(out, LEVELS * p), |piece, out| {
+            let from = piece * LEVELS * p;
+            out.copy_from_slice(&rows[from..from + out.len()]);
+            dense::solve_columns(&factor.lx, p1, p, out);
+        });
+    }
     let [mut lower, mut inverse, mut transposed] = std::array::from_fn(|_| workers.room(p * p));
     for (to, from) in lower.chunks_exact_mut(p).zip(factor.lx.chunks_exact(p1)) {
         to.copy_from_slice(&from[..p]);
     }
     small::write_inverse_of_lower(&lower, p, &mut inverse);
     small::transpose(&inverse, p, &mut transposed);
-    let count = (rows.len() / p).div_ceil(LEVELS);
     workers.for_each(count, chunks(out, LEVELS * p), |piece, out| {
         let from = piece * LEVELS * p;
         let rows = &rows[from..from + out.len()];

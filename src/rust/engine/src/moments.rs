@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use crate::error::EngineError;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
-use crate::linalg::{dense, small};
+use crate::linalg::dense;
+use crate::linalg::small::{self, Shape};
 use crate::parallel::{piece, pieces, Workers};
 use crate::parts::chunks;
 use crate::prior::prior;
@@ -402,10 +403,10 @@ fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize, transform: bool) ->
     let p1 = r + 1;
     let mut xx = vec![0.0; p1 * p1];
     if transform {
-        let mut half = vec![0.0; p * r];
-        small::mul_nn(&fixed.gram, &fixed.rinv, p, p, r, &mut half);
+        // of full rank: Rinv is upper triangular
         let mut own = vec![0.0; r * r];
-        small::mul_tn(&fixed.rinv, &half, p, r, r, &mut own);
+        let rinv = (fixed.rinv.as_slice(), Shape::Upper, false);
+        small::congruence(rinv, &fixed.gram, r, &mut own);
         for (c, rinv) in fixed.rinv.chunks_exact(p.max(1)).take(r).enumerate() {
             xx[c * p1..c * p1 + r].copy_from_slice(&own[c * r..(c + 1) * r]);
             let with_response = rinv.iter().enumerate();

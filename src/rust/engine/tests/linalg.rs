@@ -540,3 +540,60 @@ fn symmetric_eigenvalues_and_vectors() {
     assert_eq!(values, [0.0; 3]);
     assert_eq!(vectors, identity(3));
 }
+
+#[test]
+fn products_of_triangles_and_solves_of_any_size() {
+    use small::Shape;
+    let mut rng = Rng::new(508);
+    for k in [1, 3, 48, 49, 130] {
+        let shaped = |rng: &mut Rng, shape: Shape| {
+            let full = rng.normals(k * k);
+            match shape {
+                Shape::Full => full,
+                Shape::Lower => lower(&full, k),
+                Shape::Upper => transposed(&lower(&full, k), k),
+            }
+        };
+        let symmetric = positive_definite(&mut rng, k);
+        for left in [Shape::Full, Shape::Lower, Shape::Upper] {
+            let a = shaped(&mut rng, left);
+            for right in [Shape::Full, Shape::Lower, Shape::Upper] {
+                let b = shaped(&mut rng, right);
+                let expected = product(&a, &b, k, k, k);
+                let (at, bt) = (transposed(&a, k), transposed(&b, k));
+                for (turn_a, turn_b) in [(false, false), (true, false), (false, true)] {
+                    let a = if turn_a { &at } else { &a };
+                    let b = if turn_b { &bt } else { &b };
+                    let mut out = vec![f64::NAN; k * k];
+                    let (a, b) = ((&**a, left, turn_a), (&**b, right, turn_b));
+                    small::mul_shaped(a, b, k, false, &mut out);
+                    close("A B", &out, &expected, 1e-12);
+                }
+            }
+            let expected = product(
+                &transposed(&a, k),
+                &product(&symmetric, &a, k, k, k),
+                k,
+                k,
+                k,
+            );
+            for (l, turned) in [(a.clone(), false), (transposed(&a, k), true)] {
+                let mut out = vec![f64::NAN; k * k];
+                small::congruence((&l, left, turned), &symmetric, k, &mut out);
+                close("L' B L", &out, &expected, 1e-12);
+            }
+        }
+        // a factor among more rows and columns than are solved with
+        let order = k + 2;
+        let mut l = positive_definite(&mut rng, order);
+        assert!(small::cholesky(&mut l, order));
+        let x = rng.normals(7 * k);
+        let own: Vec<f64> = (0..k * k).map(|e| l[(e / k) * order + e % k]).collect();
+        let mut b = product(&lower(&own, k), &x, k, k, 7);
+        dense::solve_columns(&l, order, k, &mut b);
+        close("L^-1 B", &b, &x, 1e-12);
+        let mut turned = vec![0.0; 7 * k];
+        small::transpose(&x, k, &mut turned);
+        assert!(turned == transposed(&x, k));
+    }
+}

@@ -14,7 +14,7 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::fit::{prepare, raw_start, Prepared};
-use crate::linalg::small;
+use crate::linalg::small::{self, Shape};
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::plan::{require_factor, Plan};
@@ -310,12 +310,8 @@ fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
     let rinv: Vec<f64> = (0..r * r)
         .map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]])
         .collect();
-    let mut half = vec![0.0; r * r];
     let mut out = vec![0.0; r * r];
-    if r > 0 {
-        small::mul_nn(&rinv, a, r, r, r, &mut half);
-        small::mul_nt(&half, &rinv, r, r, r, &mut out);
-    }
+    small::congruence((&rinv, Shape::Lower, true), a, r, &mut out);
     out
 }
 

@@ -7,7 +7,7 @@ use super::{fixed_covariance, to_user_basis};
 use crate::criterion::Criterion;
 use crate::factor::Rows;
 use crate::fit::Prepared;
-use crate::linalg::small;
+use crate::linalg::small::{self, Shape};
 use crate::products::{single_products, ResidualColumns};
 use crate::residual_score::ResidualSolution;
 use crate::room::Room;
@@ -99,14 +99,10 @@ pub(super) fn derivatives(
     })
 }
 
-/// L' B L for a symmetric r x r matrix.
+/// L' B L for a symmetric r x r matrix and a lower triangular L.
 pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
-    let mut half = vec![0.0; r * r];
     let mut out = vec![0.0; r * r];
-    if r > 0 {
-        small::mul_nn(b, l, r, r, r, &mut half);
-        small::mul_tn(l, &half, r, r, r, &mut out);
-    }
+    small::congruence((l, Shape::Lower, false), b, r, &mut out);
     out
 }
 

@@ -72,6 +72,66 @@ pub fn product(a: (&[f64], usize, usize, bool), b: (&[f64], usize, usize, bool),
     );
 }
 
+/// Where the entries of a square matrix stand; the others are zero, and are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Everywhere.
+    Full,
+    /// On and below the diagonal.
+    Lower,
+    /// On and above the diagonal.
+    Upper,
+}
+
+impl Shape {
+    /// Shape of the transpose.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            Self::Lower => Self::Upper,
+            Self::Upper => Self::Lower,
+        }
+    }
+
+    fn structure(self) -> BlockStructure {
+        match self {
+            Self::Full => BlockStructure::Rectangular,
+            Self::Lower => BlockStructure::TriangularLower,
+            Self::Upper => BlockStructure::TriangularUpper,
+        }
+    }
+}
+
+/// out = A B for n x n column-major matrices of these shapes, each given with whether it stands transposed (and the shape that it
+/// has then). Of `out` only what stands in `shape` is computed; where the product is wider, its other entries are left alone.
+pub fn shaped_product(
+    a: (&[f64], Shape, bool),
+    b: (&[f64], Shape, bool),
+    n: usize,
+    out: &mut [f64],
+    shape: Shape,
+) {
+    fn matrix(x: &[f64], transposed: bool, n: usize) -> MatRef<'_, f64> {
+        if transposed {
+            MatRef::from_row_major_slice(x, n, n)
+        } else {
+            MatRef::from_column_major_slice(x, n, n)
+        }
+    }
+    triangular::matmul(
+        MatMut::from_column_major_slice_mut(out, n, n),
+        shape.structure(),
+        Accum::Replace,
+        matrix(a.0, a.2, n),
+        a.1.structure(),
+        matrix(b.0, b.2, n),
+        b.1.structure(),
+        1.0,
+        Par::Seq,
+    );
+}
+
 /// C += alpha A' B for row-major A (m x r) and B (m x c) into column-major `out` (r x c).
 pub fn add_transposed_product(
     a: &[f64],
@@ -156,6 +216,17 @@ pub fn solve_rows(l: &Matrix, b: &mut [f64], m: usize, transposed: bool) {
     } else {
         triangular_solve::solve_lower_triangular_in_place(factor, rhs, Par::Seq);
     }
+}
+
+/// B <- L^-1 B for column-major B (k rows) and the lower triangle in the first k rows and columns of `l`, which has `order` of
+/// them.
+pub fn solve_columns(l: &[f64], order: usize, k: usize, b: &mut [f64]) {
+    let columns = b.len() / k;
+    triangular_solve::solve_lower_triangular_in_place(
+        MatRef::from_column_major_slice(l, order, order).submatrix(0, 0, k, k),
+        MatMut::from_column_major_slice_mut(b, k, columns),
+        Par::Seq,
+    );
 }
 
 /// Eigenvalues of a symmetric matrix, ascending, from its lower triangle. `None` where it is not finite.

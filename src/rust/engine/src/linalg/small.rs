@@ -1,10 +1,12 @@
 //! Dense k x k blocks, column-major in slices: k is the number of random effects of one level, mostly 1 to 10. Where it is
 //! large, as the number of fixed effects may be, the blocked kernels of [`super::dense`] do the work.
 
+pub use super::dense::Shape;
+
 use super::dense;
 
 /// Order from which a factor or an inverse is left to the blocked kernels.
-const LARGE: usize = 48;
+pub const LARGE: usize = 48;
 
 /// Order from which Jacobi's rotations take longer than a tridiagonal matrix.
 const SWEEPS: usize = 32;
@@ -189,6 +191,61 @@ pub fn mul_nt(a: &[f64], b: &[f64], k: usize, r: usize, m: usize, out: &mut [f64
     }
 }
 
+/// out = A B of k x k matrices whose zeros are known, each given with whether it stands transposed (and the shape that it has
+/// then): where they are large, the zeros are left out. `symmetric` says that the product is.
+pub fn mul_shaped(
+    a: (&[f64], Shape, bool),
+    b: (&[f64], Shape, bool),
+    k: usize,
+    symmetric: bool,
+    out: &mut [f64],
+) {
+    if k <= LARGE {
+        return match (a.2, b.2) {
+            (false, false) => mul_nn(a.0, b.0, k, k, k, out),
+            (true, false) => mul_tn(a.0, b.0, k, k, k, out),
+            (false, true) => mul_nt(a.0, b.0, k, k, k, out),
+            (true, true) => dense::product((a.0, k, k, true), (b.0, k, k, true), out),
+        };
+    }
+    let shape = match (a.1, b.1) {
+        _ if symmetric => Shape::Lower,
+        (left, right) if left == right => left,
+        _ => Shape::Full,
+    };
+    if shape != Shape::Full {
+        out[..k * k].fill(0.0);
+    }
+    dense::shaped_product(a, b, k, out, shape);
+    if symmetric {
+        mirror_lower(out, k);
+    }
+}
+
+/// out = L' B L of k x k matrices for symmetric B; L as in [`mul_shaped`].
+pub fn congruence(l: (&[f64], Shape, bool), b: &[f64], k: usize, out: &mut [f64]) {
+    let mut half = vec![0.0; k * k];
+    mul_shaped((b, Shape::Full, false), l, k, false, &mut half);
+    let turned = (l.0, l.1.transposed(), !l.2);
+    mul_shaped(turned, (&half, Shape::Full, false), k, true, out);
+}
+
+/// Tile of a matrix that is turned in the cache.
+const TURNED: usize = 32;
+
+/// The lower triangle into the upper one.
+pub fn mirror_lower(a: &mut [f64], k: usize) {
+    for from in (0..k).step_by(TURNED) {
+        for below in (from..k).step_by(TURNED) {
+            for j in from..(from + TURNED).min(k) {
+                for i in below.max(j + 1)..(below + TURNED).min(k) {
+                    a[i * k + j] = a[j * k + i];
+                }
+            }
+        }
+    }
+}
+
 /// tr(A B) of two k x k blocks.
 #[must_use]
 pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
@@ -204,9 +261,13 @@ pub fn trace_product(a: &[f64], b: &[f64], k: usize) -> f64 {
 /// The transpose of a column-major matrix with so many rows.
 pub fn transpose(a: &[f64], rows: usize, out: &mut [f64]) {
     let columns = a.len() / rows.max(1);
-    for (j, column) in a.chunks_exact(rows.max(1)).enumerate() {
-        for (i, value) in column.iter().enumerate() {
-            out[i * columns + j] = *value;
+    for from in (0..columns).step_by(TURNED) {
+        for below in (0..rows).step_by(TURNED) {
+            for j in from..(from + TURNED).min(columns) {
+                for i in below..(below + TURNED).min(rows) {
+                    out[i * columns + j] = a[j * rows + i];
+                }
+            }
         }
     }
 }
@@ -243,6 +304,10 @@ pub fn inverse_from_cholesky(l: &[f64], k: usize) -> Vec<f64> {
 /// The same into `out`, with L^-1 in `li`: for one level after the other.
 pub fn write_inverse_from_cholesky(l: &[f64], k: usize, li: &mut [f64], out: &mut [f64]) {
     write_inverse_of_lower(l, k, li);
+    if k > LARGE {
+        let lower = (li as &[f64], Shape::Lower, false);
+        return mul_shaped((lower.0, Shape::Upper, true), lower, k, true, out);
+    }
     mul_tn(li, li, k, k, k, out);
 }
 
