@@ -164,18 +164,26 @@ parameter_limits <- function(value, se, kind, level) {
   z <- stats::qnorm((1 + level) / 2)
   limits <- matrix(NA_real_, length(value), 2L)
   scales <- list(
-    positive = list(to = log, back = exp, slope = function(v) 1 / v),
-    correlation = list(to = atanh, back = tanh, slope = function(v) 1 / (1 - v^2)),
-    unit = list(
-      to = stats::qlogis, back = stats::plogis, slope = function(v) 1 / (v * (1 - v))
+    positive = list(
+      range = c(0, Inf), to = log, back = exp, slope = function(v) 1 / v
     ),
-    real = list(to = identity, back = identity, slope = function(v) rep.int(1, length(v)))
+    correlation = list(
+      range = c(-1, 1), to = atanh, back = tanh, slope = function(v) 1 / (1 - v^2)
+    ),
+    unit = list(
+      range = c(0, 1), to = stats::qlogis, back = stats::plogis,
+      slope = function(v) 1 / (v * (1 - v))
+    ),
+    real = list(
+      range = c(-Inf, Inf), to = identity, back = identity,
+      slope = function(v) rep.int(1, length(v))
+    )
   )
   for (name in names(scales)) {
     scale <- scales[[name]]
     at <- !is.na(se) & kind == name
-    # at an edge there are none
-    at[at] <- is.finite(scale$to(value[at]))
+    # at an edge, which rounding may overstep, there are none
+    at[at] <- value[at] > scale$range[[1L]] & value[at] < scale$range[[2L]]
     v <- value[at]
     limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))
   }

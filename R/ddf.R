@@ -135,6 +135,17 @@ engine_control <- function(object, control = object$control) {
   resolve_constraints(control, names(c(object$theta, object$phi)))
 }
 
+#' The control of a fit without its constraints
+#'
+#' For what is a function of theta alone, and wanted at others than that of the fit: a held
+#' parameter has its value there only.
+#' @noRd
+unconstrained_control <- function(object) {
+  control <- object$control
+  control[c("hold", "tie")] <- list(NULL)
+  control
+}
+
 #' Quadratic form of `estimate` in the inverse of L C L', and the rank of L
 #' @noRd
 wald_statistic <- function(L, estimate, variance) {

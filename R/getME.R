@@ -387,7 +387,7 @@ scale_and_unit_factors <- function(object) {
 criterion_function <- function(object) {
   model <- model_of(engine_inputs(object, in_place = TRUE))
   reml <- object$REML
-  control <- engine_control(object)
+  control <- unconstrained_control(object)
   phi <- unname(object$phi)
   function(theta) {
     theta <- as.double(theta)

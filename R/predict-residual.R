@@ -54,8 +54,8 @@ correlated_design <- function(object, target, weights, means) {
 correlated_predictions <- function(object, target, theta) {
   design <- target$design
   found <- engine_residual_predictions(
-    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML, engine_control(object),
-    design[setdiff(names(design), "unknown")]
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML,
+    unconstrained_control(object), design[setdiff(names(design), "unknown")]
   )
   values <- found$residual_means
   variances <- found$variances + found$residual_variances +

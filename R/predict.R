@@ -203,28 +203,33 @@ requested_terms <- function(re_form, object) {
 
 #' The terms of the model and their columns that one requested term stands for
 #'
-#' Beside a term with a known matrix of the levels, one without is on a factor of its own.
+#' Beside a term with a known matrix of the levels, one without is on a factor of its own: asked for
+#' without a matrix, effects are those of terms without one; where these have them not, of those
+#' with one; at last of both together.
 #' @noRd
 select_term <- function(requested, object) {
   known <- lapply(object$random, function(term) term$known$label)
   same_group <- which(vapply(object$random, function(term) {
     setequal(term$leaves, requested$leaves)
   }, NA))
-  exact <- same_group[vapply(known[same_group], identical, NA, requested$known)]
-  if (length(exact) > 0L || !is.null(requested$known)) {
-    same_group <- exact
+  exact <- vapply(known[same_group], identical, NA, requested$known)
+  tries <- list(same_group[exact])
+  if (is.null(requested$known)) {
+    tries <- c(tries, list(same_group[!exact], same_group))
   }
-  found <- lapply(same_group, function(i) {
-    term <- object$random[[i]]
-    wanted <- requested_keys(requested$lhs, object, term$contrasts)
-    effects <- term_keys(term, object$frame)
-    list(term = i, effects = which(effects %in% wanted), missing = setdiff(wanted, effects))
-  })
-  if (length(found) == 0L || length(Reduce(intersect, lapply(found, `[[`, "missing"))) > 0L) {
-    abort_not_in_model(requested, object)
+  for (terms in tries) {
+    found <- lapply(terms, function(i) {
+      term <- object$random[[i]]
+      wanted <- requested_keys(requested$lhs, object, term$contrasts)
+      effects <- term_keys(term, object$frame)
+      list(term = i, effects = which(effects %in% wanted), missing = setdiff(wanted, effects))
+    })
+    if (length(found) > 0L && length(Reduce(intersect, lapply(found, `[[`, "missing"))) == 0L) {
+      found <- lapply(found, `[`, c("term", "effects"))
+      return(found[lengths(lapply(found, `[[`, "effects")) > 0L])
+    }
   }
-  found <- lapply(found, `[`, c("term", "effects"))
-  found[lengths(lapply(found, `[[`, "effects")) > 0L]
+  abort_not_in_model(requested, object)
 }
 
 #' Keys of the columns that the left side of a bar stands for, coded as in a term of the model
@@ -480,8 +485,8 @@ target_variances <- function(object, target, theta) {
   n <- length(rows$names)
   design <- target_design(object, target, n)
   known <- engine_prediction_variances(
-    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML, engine_control(object),
-    design
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML,
+    unconstrained_control(object), design
   )
   known + new_level_variances(object, target, design$terms, theta)
 }

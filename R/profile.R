@@ -218,7 +218,7 @@ coefficients_along <- function(object, inputs, parameters) {
     theta <- sdcor_to_theta(values, object$random)
     tryCatch(
       engine_fit(
-        model_of(inputs), object$REML, theta, engine_control(object), optimize = FALSE
+        model_of(inputs), object$REML, theta, unconstrained_control(object), optimize = FALSE
       )$beta,
       ferrolmm_error_residual_start = function(e) rep.int(NaN, length(object$coefficients))
     )

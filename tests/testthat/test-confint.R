@@ -81,4 +81,8 @@ test_that("a parameter at an edge of its range has no Wald limits", {
   expect_true(all(is.na(limits[1:3, ])))
   expect_false(any(is.nan(limits)))
   expect_equal(limits[4L, ], 2 + c(-0.1, 0.1) * qnorm(0.975))
+  # rounding may carry a value beyond the edge
+  over <- c(1 + 2^-52, -1e-17, 1 + 2^-52)
+  expect_no_warning(limits <- parameter_limits(over, rep(0.1, 3L), kinds[1:3], 0.95))
+  expect_true(all(is.na(limits)) && !any(is.nan(limits)))
 })

@@ -42,6 +42,14 @@ for_twins("getME(): Cholesky factors", function(ours, theirs) {
                tolerance = 1e-6)
 })
 
+test_that("devfun() is a function of theta also where the fit holds a parameter", {
+  at <- function(value) {
+    lmm(Reaction ~ Days + (1 | Subject), lme4::sleepstudy,
+        control = lmm_control(hold = c("Subject.(Intercept)" = value)))
+  }
+  expect_equal(getME(at(2), "devfun")(0.7), REMLcrit(at(0.7)), tolerance = 1e-10)
+})
+
 test_that("several names give a list, ALL gives everything", {
   fit <- our_twin("slope")
   expect_named(getME(fit, c("n", "theta")), c("n", "theta"))

@@ -260,6 +260,26 @@ test_that("degrees of freedom are Satterthwaite's", {
   )
 })
 
+test_that("intervals exist where parameters are held or tied", {
+  s <- lme4::sleepstudy
+  held <- lmm(
+    Reaction ~ Days + (1 | Subject), s, control = lmm_control(hold = c("Subject.(Intercept)" = 2))
+  )
+  # what is left to estimate is sigma, on n - p degrees of freedom
+  found <- predict(held, re.form = NA, se.fit = TRUE, interval = "confidence")
+  half <- stats::qt(0.975, nrow(s) - 2) * found$se.fit
+  expect_equal(found$fit[, "upr"] - found$fit[, "fit"], half, tolerance = 1e-7)
+  tied <- lmm(
+    Reaction ~ Days + (Days || Subject), s,
+    control = lmm_control(tie = list(c("Subject.(Intercept)", "Subject.Days")))
+  )
+  same <- lmm(Reaction ~ Days + homdiag(Days | Subject), s)
+  for (interval in c("confidence", "prediction")) {
+    expect_equal(predict(tied, s[1:3, ], interval = interval),
+                 predict(same, s[1:3, ], interval = interval), tolerance = 1e-5)
+  }
+})
+
 test_that("intervals exist at the boundary", {
   set.seed(1)
   data <- data.frame(g = gl(6, 5), x = rnorm(30), y = rnorm(30))
@@ -336,6 +356,18 @@ test_that("re.form tells a factor with a known matrix from one without", {
   expect_equal(unname(one), ranef(fit)[["g"]][d$g, 1])
   alone <- lmm(y ~ x + us(1 | g, cov = K), d)
   expect_equal(predict(alone, re.form = ~ (1 | g)), predict(alone))
+  # effects that only the term with the matrix has need not name it
+  slopes <- suppressMessages(lmm(y ~ x + us(0 + x | g, cov = K) + (1 | g), d))
+  fixed <- predict(slopes, re.form = NA)
+  both <- ranef(slopes)
+  slope <- unname(both[["g[K]"]][as.character(d$g), 1] * d$x)
+  expect_equal(unname(predict(slopes, re.form = ~ (0 + x | g)) - fixed), slope)
+  expect_equal(
+    predict(slopes, re.form = ~ (0 + x | g)), predict(slopes, re.form = ~ us(0 + x | g, cov = K))
+  )
+  expect_equal(unname(predict(slopes, re.form = ~ (1 | g)) - fixed), both[["g"]][d$g, 1])
+  expect_equal(predict(slopes, re.form = ~ (1 + x | g)), predict(slopes))
+  expect_error(predict(slopes, re.form = ~ (0 + I(x^2) | g)), class = "ferrolmm_error_argument")
 })
 
 test_that("a new level varies as its effects do, beside a residual structure too", {
