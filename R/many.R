@@ -6,14 +6,14 @@
 #' @returns theta, beta, standard_error, ddf: matrices with a column for each response; sigma,
 #'   criterion, status, evaluations
 #' @noRd
-fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE) {
+fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE, start = NULL) {
   p <- if (is.list(inputs$fixed$X)) length(inputs$fixed$X) else ncol(inputs$fixed$X)
   if (!is.double(responses)) {
     storage.mode(responses) <- "double"
   }
   names <- c(inputs$random$theta_names, inputs$residual_names)
   fits <- engine_fit_many(
-    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite
+    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite, start
   )
   for (name in c("beta", "standard_error", "ddf")) {
     fits[[name]] <- matrix(fits[[name]], p, ncol(responses))

@@ -211,6 +211,7 @@ is_held_at_zero <- function(object, which) {
 #' At the end of a path, where the parameter is impossible, they are those of the point before.
 #' @noRd
 coefficients_along <- function(object, inputs, parameters) {
+  impossible <- function(e) rep.int(NaN, length(object$coefficients))
   beta <- vapply(seq_len(ncol(parameters)), function(i) {
     values <- parameters[, i]
     # the correlations of an effect whose variance is zero: any would do
@@ -220,7 +221,7 @@ coefficients_along <- function(object, inputs, parameters) {
       engine_fit(
         model_of(inputs), object$REML, theta, unconstrained_control(object), optimize = FALSE
       )$beta,
-      ferrolmm_error_residual_start = function(e) rep.int(NaN, length(object$coefficients))
+      ferrolmm_error_residual_start = impossible, ferrolmm_error_dimension = impossible
     )
   }, unname(object$coefficients))
   beta <- matrix(beta, ncol = ncol(parameters))
@@ -320,7 +321,9 @@ value_at_zero <- function(x, y) {
 #' Profiles of fixed effects, by ML
 #'
 #' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
-#' one model to many responses.
+#' one model to many responses. They are walks from the variance parameters of the fit, near which
+#' those of a point are; where the fit itself took more than one start, some of the points, and if
+#' one of them ends lower all, from where fits start too.
 #' @noRd
 profile_fixed <- function(object, which, cutoff) {
   if (length(which) == 0L) {
@@ -330,16 +333,47 @@ profile_fixed <- function(object, which, cutoff) {
   inputs <- engine_inputs(fit)
   whole <- inputs$fixed$X
   se <- sqrt(diag(vcov.lmm(fit, complete = TRUE)))
+  control <- fit$control
+  control$starts <- 1L
   lapply(which, function(j) {
     column <- whole[, j]
     inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
     refitted <- function(delta) {
-      fit_responses(
-        inputs, inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta), FALSE, fit$control
-      )
+      responses <- inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta)
+      near <- fit_responses(inputs, responses, FALSE, control, start = theta_of(fit))
+      walk <- function(at) {
+        fit_responses(inputs, responses[, at, drop = FALSE], FALSE, control)
+      }
+      if (fit$certificate$starts == 1L) near else lower_fits(near, walk)
     }
     fixed_path(fit, j, se[[j]], refitted, cutoff)
   })
+}
+
+#' Of two fits of each response the one with the lower criterion
+#'
+#' Where the lowest optimum is another one, it is so for a range of responses that follow each other:
+#' every fourth tells whether to fit the others twice.
+#' @param fits of all responses
+#' @param walk gives others of some of them
+#' @noRd
+lower_fits <- function(fits, walk) {
+  n <- length(fits$criterion)
+  some <- union(seq.int(min(4L, n), n, by = 4L), n)
+  for (at in list(some, setdiff(seq_len(n), some))) {
+    if (length(at) == 0L) break
+    again <- walk(at)
+    before <- fits$criterion[at]
+    lower <- which(is.na(before) | again$criterion < before - 1e-9 * (1 + abs(before)))
+    for (name in c("theta", "phi", "beta")) {
+      fits[[name]][, at[lower]] <- again[[name]][, lower]
+    }
+    for (name in c("sigma", "criterion")) {
+      fits[[name]][at[lower]] <- again[[name]][lower]
+    }
+    if (length(lower) == 0L) break
+  }
+  fits
 }
 
 #' Points at both sides of the estimate until zeta reaches the cutoff

@@ -255,3 +255,42 @@ test_that("a fixed effect whose refits have no criterion has a profile of one po
   expect_identical(path$zeta, 0)
   expect_identical(path$parameters[, 1L], unname(c(natural_parameters(fit), fixef(fit))))
 })
+
+test_that("of two fits of each response the lower one is taken, all of them where a sample is", {
+  fits <- function(criterion) {
+    n <- length(criterion)
+    list(criterion = criterion, sigma = criterion + 1, theta = rbind(criterion),
+         phi = matrix(0, 0, n), beta = rbind(criterion, 2))
+  }
+  asked <- list()
+  again <- function(values) {
+    function(at) {
+      asked[[length(asked) + 1L]] <<- at
+      fits(values[at])
+    }
+  }
+  first <- fits(c(5, 5, 5, 5, 5, NA))
+  same <- lower_fits(first, again(c(1, 5, 5, 5, 5, NA)))
+  expect_identical(asked, list(c(4L, 6L), c(1L, 2L, 3L, 5L)))
+  expect_identical(same$criterion, c(1, 5, 5, 5, 5, NA))
+  asked <- list()
+  best <- lower_fits(fits(c(5, 5, 5, 5, 5)), again(c(1, 7, 5, 4, 5)))
+  expect_identical(best, fits(c(1, 5, 5, 4, 5)))
+  asked <- list()
+  expect_identical(lower_fits(fits(c(5, 5)), again(c(1, 5)))$criterion, c(5, 5))
+  expect_identical(asked, list(2L))
+})
+
+test_that("the profile of a coefficient is that of the deviance, as lme4 has it", {
+  s <- lme4::sleepstudy
+  fit <- lmm(Reaction ~ Days + (Days | Subject), s)
+  profiled <- as.data.frame(profile(fit, "Days"))
+  whole <- lmm(Reaction ~ Days + (Days | Subject), s, REML = FALSE)
+  for (i in c(2L, nrow(profiled) - 1L)) {
+    s$rest <- s$Reaction - profiled$Days[[i]] * s$Days
+    other <- lme4::lmer(rest ~ 1 + (Days | Subject), s, REML = FALSE)
+    expect_equal(
+      profiled$.zeta[[i]]^2, stats::deviance(other) - deviance(whole), tolerance = 1e-5
+    )
+  }
+})
