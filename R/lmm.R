@@ -370,8 +370,16 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
       if (scale$fitted) check_scale_covariate(scale, before$fitted, "the fitted values")
     }
     frame[["(fitted)"]] <- as.double(before$fitted)
-    result <- fit_at(residual, start)
-    start <- c(result$theta, result$phi)
+    result <- if (round == 1L) {
+      fit_at(residual, start)
+    } else {
+      # an end at the edge of what is possible may be no start
+      anew <- function(e) fit_at(residual, NULL)
+      tryCatch(
+        fit_at(residual, c(before$theta, before$phi)),
+        ferrolmm_error_residual_start = anew, ferrolmm_error_dimension = anew
+      )
+    }
     size <- max(abs(result$fitted), .Machine$double.xmin)
     settled <- max(abs(result$fitted - before$fitted)) < 1e-9 * size
     if (settled || identical(result$certificate$status, "time-limit")) {

@@ -611,7 +611,10 @@ variance_df <- function(object, variances, relative) {
   gradient <- cbind(
     matrix(gradient, length(variances), length(theta)), variances / sigma2
   )
-  pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
+  df <- pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
+  # what nothing estimated is in: zero without fixed effects
+  df[which(variances == 0)] <- Inf
+  df
 }
 
 #' (theta, phi) moved off the boundary of what is possible, where a step would leave it

@@ -352,8 +352,8 @@ profile_fixed <- function(object, which, cutoff) {
 
 #' Of two fits of each response the one with the lower criterion
 #'
-#' Where the lowest optimum is another one, it is so for a range of responses that follow each other:
-#' every fourth tells whether to fit the others twice.
+#' Where the lowest optimum is another one, it is so for a range of responses that follow each
+#' other: every fourth tells whether to fit the others twice.
 #' @param fits of all responses
 #' @param walk gives others of some of them
 #' @noRd

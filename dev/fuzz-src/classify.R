@@ -1,13 +1,100 @@
 # What a call ended in.
 #
 #   ok          a value without NaN
-#   refused     an error of class ferrolmm_error, its last class and text counted
+#   refused     an error of class ferrolmm_error that is known to be right, see accepted_refusals
 #   warned      a value with a warning of class ferrolmm_warning
-#   and the failures: bug, base-error, base-warning, nan, difference, crash, hang, oracle (a fault of
-#   the tester itself)
+#   and the failures: bug, base-error, base-warning, nan, difference, crash, hang, refusal (an error
+#   of class ferrolmm_error that nothing here explains), oracle (a fault of the tester itself)
 
-failures <- c("bug", "base-error", "base-warning", "nan", "difference", "crash", "hang", "oracle",
-              "time")
+failures <- c("bug", "base-error", "base-warning", "nan", "difference", "crash", "hang", "refusal",
+              "oracle")
+
+# Errors of ours that are answers, by their text, with the condition on the problem and on the fit
+# (NULL for lmm()) under which they are; every other refusal is a failure.
+accepted_refusals <- list(
+  # what is not defined
+  list("The leverage of a row is not defined for a model with correlated residuals",
+       function(p, fit) !is.null(p$residual$correlation)),
+  list("Only whole groups of correlated residuals can be deleted",
+       function(p, fit) !is.null(p$residual$correlation)),
+  list("pooling\\(\\) is not defined for a model with correlated residuals",
+       function(p, fit) !is.null(p$residual$correlation)),
+  list("is defined where theta holds the entries of the covariance factors",
+       function(p, fit) any(vapply(p$random, function(t) {
+         t$structure != "us" || !is.null(t$known)
+       }, NA))),
+  list("pb_test\\(\\) needs variances that do not depend on the fitted values",
+       function(p, fit) uses_fitted(p)),
+  list("must have more parameters than"),
+  list("No predictor varies within groups"),
+  list("There is nothing to profile",
+       function(p, fit) is_constrained(p) || isSingular(fit) || !is_settled(fit)),
+  # models that ask for more than the data have; a subset or missing values may leave few rows
+  list("The model has [0-9]+ parameters for [0-9]+ observations", function(p, fit) few_rows(p)),
+  list("has [0-9]+ parameters for [0-9]+ observations", function(p, fit) few_rows(p)),
+  list("leave no residual degrees of freedom", function(p, fit) few_rows(p)),
+  list("has [0-9]+ random effects for [0-9]+ observations", function(p, fit) few_rows(p)),
+  list("has as many levels \\([0-9]+\\) as there are observations"),
+  list("has only one level"),
+  list("has a correlation for each lag, and no two rows"),
+  list("The model reproduces the response exactly", function(p, fit) may_be_perfect(p, fit)),
+  list("names no parameter of the model", function(p, fit) is_constrained(p)),
+  list("Variable .* not found", function(p, fit) !is.null(p$closed)),
+  # dates have no squares and sums of them no meaning
+  list("could not be evaluated", function(p, fit) isTRUE(p$uses_class)),
+  # update() without a term uses rows that the term had missing
+  list("The models are not of the same data", function(p, fit) anyNA(p$data)),
+  # new rows at visits, or with levels, that the fit has not
+  list("has new levels of the factor"),
+  list("has rows without a place in", function(p, fit) !is.null(p$residual$correlation)),
+  list("needs each time once in a group", function(p, fit) !is.null(p$residual$correlation)),
+  list("Kenward-Roger's method does not determine the covariance matrix",
+       function(p, fit) few_levels(fit)),
+  # a fit that was warned of, as at a likelihood without bound
+  list("broke down numerically", function(p, fit) !is.null(fit) && !is_settled(fit)),
+  list("give no positive definite matrix|Impossible values of the residual parameters",
+       function(p, fit) !is.null(fit) && !is_settled(fit))
+)
+
+is_constrained <- function(p) {
+  !is.null(p$hold) || !is.null(p$tie) || !is.null(p$sigma) || isTRUE(p$residual$correlation$fixed)
+}
+
+# Fewer than three rows for each coefficient and random effect of the largest term
+few_rows <- function(p) {
+  tryCatch({
+    frame <- oracle_frame(p)
+    X <- stats::model.matrix(stats::terms(fixed_formula(p)), frame)
+    effects <- vapply(expand_terms(p$random), function(term) {
+      z <- term_design(term, frame)
+      as.double(ncol(z$basis) * z$levels)
+    }, 1)
+    own <- if (is.null(p$residual)) 0 else 2 * nlevels(p$data[["tf"]])^2
+    nrow(frame) < 3 * (ncol(X) + max(effects, 0) + own)
+  }, error = function(e) TRUE)
+}
+
+# X and Z reproduce the response, or the variances of some rows can vanish: the likelihood may have
+# no bound; or the fit said that it is not to be trusted
+may_be_perfect <- function(p, fit) {
+  p$perfect || !is.null(fit) && !is_settled(fit) || !false_perfect_fit(p) ||
+    length(p$residual$scales) > 0L || !is.null(p$residual$correlation) && few_rows(p)
+}
+
+# Kenward and Roger's sums need more levels than effects
+few_levels <- function(fit) {
+  isSingular(fit) || any(vapply(fit$flist, nlevels, 1L) < 8L) || !is_settled(fit)
+}
+
+# A refusal that nothing explains is a failure
+judge_refusal <- function(result, p, fit) {
+  if (result$outcome != "refused" || grepl(foreign_errors, result$message)) return(result)
+  right <- any(vapply(accepted_refusals, function(one) {
+    grepl(one[[1L]], result$message) && (length(one) < 2L || isTRUE(one[[2L]](p, fit)))
+  }, NA))
+  if (!right) result$outcome <- "refusal"
+  result
+}
 
 # Warnings of others about what was asked for, which are no fault of ours
 foreign_warnings <- c("^variable '.*' is not a factor$")

@@ -11,6 +11,7 @@ while (length(arguments) > 0L) {
   arguments <- arguments[-(1:2)]
 }
 here <- Sys.getenv("FUZZ_SOURCE")
+source(file.path(here, "classify.R"))
 folder <- Sys.getenv("FUZZ_OUTPUT")
 dir.create(file.path(folder, "cases"), recursive = TRUE, showWarnings = FALSE)
 
@@ -77,10 +78,35 @@ alive <- function(job) {
     tools::pskill(number, 0L)
   }
 }
-quiet_for <- function(job) {
+# Seconds of computing of a process, NA where /proc does not tell
+computing <- function(pid) {
+  text <- tryCatch(readLines(file.path("/proc", pid, "stat"), warn = FALSE)[1L],
+                   error = function(e) NA, warning = function(w) NA)
+  fields <- strsplit(sub("^.*\\) ", "", text), " ", fixed = TRUE)[[1L]]
+  sum(as.numeric(fields[12:13])) / ticks
+}
+ticks <- suppressWarnings(tryCatch(as.numeric(system("getconf CLK_TCK", intern = TRUE)),
+                                   error = function(e) 100))
+
+# A job with what it does now, since when, and what it had computed then
+watch <- function(job) {
   trace <- file_of("trace", job)
-  at <- if (file.exists(trace)) file.mtime(trace) else job$since + 40
-  as.numeric(difftime(Sys.time(), at, units = "secs"))
+  at <- if (file.exists(trace)) as.numeric(file.mtime(trace)) else as.numeric(job$since) + 40
+  pid <- file_of("pid", job)
+  used <- if (file.exists(pid)) computing(readLines(pid, warn = FALSE)[1L]) else 0
+  if (!identical(at, job$at)) {
+    job$at <- at
+    job$used <- used
+  }
+  job$now <- used
+  job
+}
+# More than `patience` seconds of computing, or ten times that without: a machine that is busy with
+# other work makes no hang
+is_hanging <- function(job, patience) {
+  quiet <- as.numeric(Sys.time()) - job$at
+  computed <- job$now - job$used
+  quiet > if (is.na(computed)) patience else if (computed > patience) patience else 10 * patience
 }
 last_trace <- function(job) {
   line <- tryCatch(readLines(file_of("trace", job), warn = FALSE)[1L], error = function(e) NA)
@@ -119,7 +145,7 @@ repeat {
       } else {
         still <- c(still, list(lose(job, "crash")))
       }
-    } else if (quiet_for(job) > as.numeric(options$patience)) {
+    } else if (is_hanging(job <- watch(job), as.numeric(options$patience))) {
       tools::pskill(as.integer(readLines(file_of("pid", job))), tools::SIGKILL)
       still <- c(still, list(lose(job, "hang")))
     } else {
@@ -149,7 +175,6 @@ table <- if (length(rows)) {
   data.frame(key = character(), n = integer(), seed = integer(), seconds = double())
 }
 table$outcome <- sub(" \\|.*", "", table$key)
-failures <- c("bug", "base-error", "base-warning", "nan", "difference", "crash", "hang", "oracle")
 failing <- table[table$outcome %in% failures, ]
 elapsed <- as.numeric(difftime(Sys.time(), started, units = "secs"))
 commit <- tryCatch(system("git rev-parse --short HEAD", intern = TRUE, ignore.stderr = TRUE),

@@ -8,6 +8,7 @@ suppressWarnings(for (package in c("lme4", "nlme", "emmeans", "car", "lmtest", "
   requireNamespace(package, quietly = TRUE)
 })
 options(ferrolmm.progress = FALSE, warn = 1, ferrolmm.threads = 1L, nwarnings = 50L)
+if (nzchar(Sys.getenv("FUZZ_PLANT"))) sys.source(file.path(here, "plant.R"), globalenv())
 
 make_problem <- function(seed, only = NULL) {
   p <- generate(seed, only)

@@ -44,13 +44,8 @@ run_problem <- function(p, only = NULL, trace = function(what) NULL) {
   call <- fit_call(p)
   fitted <- timed(call, "lmm", env)
   result <- fitted$result
-  # with variances of strata the likelihood may have no bound, where one is reproduced
-  if (result$error && result$class == "ferrolmm_error_perfect_fit" && !p$perfect &&
-        is.null(p$residual) && false_perfect_fit(p)) {
-    result$outcome <- "difference"
-    result$message <- "perfect fit told where there is none"
-  }
   fit <- result$value
+  result <- judge_refusal(result, p, NULL)
   add(result, "lmm", call, fitted$seconds)
   if (result$error) return(results)
   env$fit <- fit
@@ -98,6 +93,7 @@ run_problem <- function(p, only = NULL, trace = function(what) NULL) {
     text <- paste(deparse(one$call, 500L), collapse = " ")
     if (!wanted(text)) next
     done <- timed(one$call, head_of(one$call), env)
+    done$result <- judge_refusal(done$result, p, fit)
     add(done$result, head_of(one$call), one$call, done$seconds)
     if (!is.null(one$check) && !is.null(context) && !done$result$error) {
       found <- tryCatch(

@@ -280,6 +280,15 @@ test_that("intervals exist where parameters are held or tied", {
   }
 })
 
+test_that("what nothing estimated is in has an interval without width", {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  fit <- lmm(distance ~ 0 + (1 | Subject), d)
+  found <- predict(fit, d[1:2, ], re.form = NA, se.fit = TRUE, interval = "confidence")
+  expect_equal(unname(found$fit), matrix(0, 2, 3))
+  expect_equal(unname(found$se.fit), c(0, 0))
+})
+
 test_that("intervals exist at the boundary", {
   set.seed(1)
   data <- data.frame(g = gl(6, 5), x = rnorm(30), y = rnorm(30))

@@ -535,3 +535,24 @@ test_that("parameters are held and tied beside a variance function of the fitted
   expect_equal(tied$theta[[1L]], tied$theta[[2L]])
   expect_length(tied$phi, 1L)
 })
+
+test_that("where the variance depends on fitted values, an end that is no start starts anew", {
+  # one or two rows a group: the correlation ends at its edge
+  d <- data.frame(
+    g = factor(c(1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 8, 9, 9, 10, 11)),
+    b = factor(c(1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 2, 1, 2, 1, 1)),
+    z = c(1.273, 1.273, -0.339, 1.212, -0.952, -0.952, 0.513, -0.602, -1.808, -1.808, -2.723,
+          -2.723, -0.089, -0.089, 0.405, -0.887),
+    y = c(0.829, 2.108, -1.204, -1.225, 0.271, -0.902, -0.04, 2.846, 1.599, -1.307, 0.931, 3.295,
+          1.793, -0.278, 0.452, 3.162)
+  )
+  end <- tryCatch(
+    quietly(suppressWarnings(lmm(
+      y ~ z + (1 | g / b), d, REML = FALSE, weights = varExp(),
+      correlation = corCompSymm(form = ~ 1 | g)
+    ))),
+    error = identity
+  )
+  # a fit, or that the likelihood has no bound; not that the user's start is impossible
+  expect_false(inherits(end, "ferrolmm_error_residual_start"))
+})
