@@ -25,7 +25,8 @@
 #'   variance or the degrees of freedom are not positive, is `NA`, with a warning of class
 #'   `ferrolmm_warning_kenward_roger`; with 'emmeans' then all are.
 #'   Where the covariance matrix of the data is linear in variances and covariances (unstructured
-#'   and diagonal random effects, independent residuals), the covariance matrix of the variance
+#'   and diagonal random effects, with or without a known covariance matrix of their levels, and
+#'   independent residuals), the covariance matrix of the variance
 #'   parameters is the inverse of their expected information, as in 'pbkrtest'; for the other
 #'   structures of random effects and residuals it is that of the observed information, as in SAS
 #'   and 'mmrm'. The parameters are those of SAS: covariances for unstructured, Toeplitz and

@@ -185,3 +185,102 @@ test_that("a matrix of combinations whose names are alike is refused", {
   expect_equal(unname(predict(fit, data.frame(a = 1, b = 1))),
                unname(fixef(fit)) + ranef(fit, condVar = FALSE)[[1L]]["1:1", 1L])
 })
+
+# One fit against n x n matrices: tests by both methods, predictions of old levels and of levels
+# without rows, their standard errors, and the conditional variances.
+expect_dense_inference <- function(width, known = "cov = K", slope = FALSE, others = character(),
+                                   control = lmm_control(), free = NULL) {
+  label <- paste(width, known, if (slope) "slope", paste(others, collapse = ", "))
+  banded <- startsWith(known, "prec")
+  problem <- known_problem(width, banded, slope, if (banded) 5L else 0L)
+  K <- problem$K
+  Q <- problem$Q
+  d <- problem$d
+  # the mean of one level is its effect
+  constant <- if (width == 1L) 0 else 1
+  effects <- paste0("us(", if (slope) "x" else "1", " | id, ", known, ")")
+  right <- c(constant, "x", effects, sprintf("(1 | %s)", others))
+  formula <- stats::as.formula(paste("y ~", paste(right, collapse = " + ")))
+  fit <- lmm(formula, d, control = control)
+  expect_false(isSingular(fit), label = label)
+  terms <- known_terms(problem, fit, slope, others)
+  x <- cbind(if (constant) 1, d$x)
+  model <- dense_known(terms, sigma(fit))
+  if (is.null(free)) free <- rep(TRUE, length(model$values))
+  L <- if (constant) rbind(diag(2), c(1, -1)) else diag(1)
+  dense <- dense_ddf(model, x, d$y, L, free)
+  ours <- ddf_for(fit, "Kenward-Roger")
+  near <- function(x, y, tolerance) {
+    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
+  }
+  near(ours$variance, dense$adjusted, 1e-7)
+  near(ours$single(L), dense$kenward_roger, 1e-6)
+  near(ddf_for(fit, "Satterthwaite")$single(L), dense$satterthwaite, 1e-5)
+
+  levels <- problem$levels
+  new <- data.frame(
+    id = c(levels[c(1L, length(levels), ceiling(length(levels) / 2))], d$id[[1L]]),
+    x = c(-1, 0, 2, 0.3), g = factor(c(1, 5, 12, 3)), h = factor(c(9, 1, 2, 3))
+  )
+  z0 <- dense_columns(new$id, levels, if (slope) list(1, new$x) else list(1))
+  for (name in others) z0 <- cbind(z0, dense_columns(new[[name]], levels(d[[name]])))
+  x0 <- cbind(if (constant) 1, new$x)
+  wanted <- dense_predictions(terms, dense$v, x, d$y, x0, z0)
+  found <- predict(fit, new, se.fit = TRUE)
+  near(found$fit, wanted$fit, 1e-9)
+  near(found$se.fit^2, wanted$variance, 1e-9)
+  bounds <- predict(fit, new, interval = "prediction", ddf = "asymptotic")
+  near(
+    bounds[, "upr"] - bounds[, "fit"],
+    stats::qnorm(0.975) * sqrt(wanted$variance + sigma(fit)^2), 1e-9
+  )
+  wanted <- dense_predictions(terms, dense$v, x, d$y, 0 * x0, z0)
+  found <- predict(fit, new, random.only = TRUE, se.fit = TRUE)
+  near(found$fit, wanted$fit, 1e-8)
+  near(found$se.fit^2, wanted$variance, 1e-9)
+  table <- ranef(fit)[[grep("^id", names(ranef(fit)))]]
+  k <- ncol(table)
+  of_level <- function(j) wanted$conditional[(j - 1L) * k + seq_len(k), (j - 1L) * k + seq_len(k)]
+  blocks <- vapply(match(row.names(table), levels), of_level, array(0, c(k, k)))
+  near(as.numeric(attr(table, "postVar")), as.numeric(blocks), 1e-9)
+}
+
+test_that("tests and predictions with known matrices of any width are those of n x n matrices", {
+  for (width in c(1L, 95:98, 191:194)) {
+    expect_dense_inference(width, others = list(character(), "g", c("g", "h"))[[width %% 3 + 1]])
+  }
+  for (width in c(96L, 98L, 192L, 194L)) expect_dense_inference(width, slope = TRUE)
+  expect_dense_inference(6L, others = c("g", "h"))
+  expect_dense_inference(98L, slope = TRUE, others = c("g", "h"))
+  expect_dense_inference(194L, others = "g")
+  for (width in c(95L, 98L, 192L)) {
+    expect_dense_inference(width, "prec = Q")
+    expect_dense_inference(width, "prec = Q", others = c("g", "h"))
+  }
+  expect_dense_inference(98L, "prec = Q", slope = TRUE, others = "g")
+  skip_on_cran()
+  expect_dense_inference(400L)
+  expect_dense_inference(400L, "prec = Q", others = "g")
+})
+
+test_that("what is held or known is so in Kenward and Roger's method with known matrices", {
+  expect_dense_inference(
+    98L, others = "g", control = lmm_control(sigma = 1), free = c(TRUE, TRUE, FALSE)
+  )
+  # a held standard deviation relative to sigma: one component less
+  problem <- known_problem(40L)
+  K <- problem$K
+  d <- problem$d
+  formula <- y ~ x + us(1 | id, cov = K) + (1 | g)
+  name <- names(lmm(formula, d)$theta)[[1L]]
+  fit <- lmm(formula, d, control = lmm_control(hold = stats::setNames(1.1, name)))
+  model <- dense_known(known_terms(problem, fit, FALSE, "g"), sigma(fit))
+  model$parts <- list(1.1^2 * model$parts[[1L]] + model$parts[[3L]], model$parts[[2L]])
+  model$values <- model$values[c(3L, 2L)]
+  dense <- dense_ddf(model, cbind(1, d$x), d$y, diag(2))
+  ours <- ddf_for(fit, "Kenward-Roger")
+  expect_equal(unname(ours$variance), unname(dense$adjusted), tolerance = 1e-7)
+  expect_equal(ours$single(diag(2)), dense$kenward_roger, tolerance = 1e-6)
+  single <- ddf_for(fit, "Satterthwaite")$single(diag(2))
+  expect_equal(single, dense$satterthwaite, tolerance = 1e-5)
+})

@@ -4,7 +4,7 @@
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
 //! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
 //! residual parameters; sigma^2) and W is the inverse of the observed information, as in
-//! SAS (PROC MIXED, DDFM=KR) and mmrm; for linear V with expected information see [`super::kenward_roger`]. Kenward & Roger
+//! SAS (PROC MIXED, DDFM=KR) and mmrm, or where V is linear of the expected one, as in [`super::kenward_roger`]. Kenward & Roger
 //! (1997, Biometrics 53), eq. 6: Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with
 //! R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear variant (SAS: FIRSTORDER) leaves R out.
 //!
@@ -19,24 +19,24 @@ use super::to_user_basis;
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
-use crate::gradient::{divide, Direction};
+use crate::gradient::{divide, Derivatives, Direction};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::products::{products, single_products, ResidualColumns};
 use crate::residual::Kind;
 use crate::residual_score::ResidualSolution;
 
-/// Whether V is linear in its components and nothing else stands in the way of expected information.
+/// Whether V is linear in variances and covariances.
+fn is_linear_in_components(prepared: &Prepared) -> bool {
+    let mut parameters = prepared.parameters.list.iter();
+    parameters.all(|parameter| parameter.entries.len() == 1) && prepared.residual.is_none()
+}
+
+/// Whether V is linear in its components and nothing else stands in the way of [`super::kenward_roger`].
 pub(super) fn is_linear(prepared: &Prepared) -> bool {
-    let parameters = &prepared.parameters;
-    let plain = parameters
-        .list
-        .iter()
-        .all(|parameter| parameter.entries.len() == 1);
     let coupled = prepared.system.moments.pairs.iter().any(|p| p.f == p.g);
-    plain
+    is_linear_in_components(prepared)
         && !coupled
-        && prepared.residual.is_none()
         && prepared.restriction.is_none()
         && prepared.sigma2.is_none()
 }
@@ -47,9 +47,16 @@ pub(super) fn adjustment(
     theta: &[f64],
     linear: bool,
 ) -> Option<KenwardRoger> {
-    let hessian = full_hessian(criterion, theta)?;
+    let mut hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.precision()?.recip();
     let (m, s) = (theta.len(), theta.len() + 1);
+    if is_linear_in_components(prepared) {
+        expect(
+            &mut hessian,
+            &criterion.latest.as_ref()?.derivatives,
+            sigma2,
+        );
+    }
     // tau = sigma^2 / estimate
     let mut w = covariance(criterion, &hessian, theta, sigma2);
     for a in 0..s {
@@ -177,6 +184,24 @@ fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
 const AT_BOUNDARY: f64 = 1e-4;
 
 /// Internal parameters of correlations in which no natural parameter moves: sines at 1 or -1.
+/// The expected Hessian in (theta, sigma^2) from the observed one: -tr(P V_a P V_b) + 2 f y'P V_a P V_b P y and the curvature of
+/// V, of which the expectation is tr(P V_a P V_b) and nothing; with sigma^2 the observed y'P V_a P y f / sigma^2, expected
+/// tr(P V_a) / sigma^2.
+fn expect(hessian: &mut [f64], at: &Derivatives, sigma2: f64) {
+    let m = at.slopes.len();
+    let s = m + 1;
+    for b in 0..m {
+        for a in 0..m {
+            let e = b * m + a;
+            let value = &mut hessian[b * s + a];
+            *value = 2.0 * at.information[e] + at.curvature[e] - *value;
+        }
+        let trace = at.gradient[b] + at.slopes[b] / sigma2;
+        hessian[m * s + b] = trace / sigma2;
+        hessian[b * s + m] = trace / sigma2;
+    }
+}
+
 fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
     let parameters = &prepared.parameters;
     let terms = parameters.list.len();
