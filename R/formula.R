@@ -503,6 +503,12 @@ expand_dot <- function(formula, data) {
     )
   }
   taken <- all.vars(formula[[2L]])
+  if ("." %in% names(data)) {
+    ferrolmm_abort(
+      "A column of `data` is called `.`, which in `formula` stands for all other columns.",
+      "formula", i = "Rename the column."
+    )
+  }
   columns <- lapply(setdiff(names(data), taken), as.name)
   side <- if (length(columns)) Reduce(function(a, b) call("+", a, b), columns) else 1
   side <- call("(", side)

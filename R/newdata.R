@@ -147,6 +147,10 @@ check_new_columns <- function(expression, object, newdata) {
 #' Evaluate an expression of the fit for new rows; all that is no column keeps its value of the fit
 #' @noRd
 evaluate_new <- function(expression, object, newdata) {
+  # a column is taken, not evaluated: R gives names such as `...` and `..1` a meaning of their own
+  if (is.name(expression) && as.character(expression) %in% names(newdata)) {
+    return(newdata[[as.character(expression)]])
+  }
   sources <- attr(object$frame, "sources")
   before <- options(sources$options)
   on.exit(options(before))

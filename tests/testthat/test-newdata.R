@@ -268,3 +268,31 @@ test_that("'emmeans' has no reference grid of expressions that depend on all row
     emmeans::emmeans(fit, "late"), "depends on all rows", class = "ferrolmm_error_newdata"
   )
 })
+
+test_that("columns may have any name", {
+  set.seed(1)
+  for (name in c("...", "..1", "T", "if", "function", "NULL", "pi", "TRUE", "(Intercept)", "a b", "data",
+                 "newdata", "x:y", "`", "\\", "(weights)", "(fitted)", "NA")) {
+    d <- data.frame(y = rnorm(60), g = rep(1:10, 6), q = rnorm(60), x = rnorm(60), h = rep(1:12, 5))
+    plain <- list(
+      lmm(y ~ q + x + (1 | g), d), suppressMessages(lmm(y ~ q + (x || g), d)),
+      suppressMessages(lmm(y ~ q + (1 | h), d))
+    )
+    symbol <- as.name(name)
+    for (k in 1:3) {
+      own <- d
+      names(own)[if (k == 3) 5L else 4L] <- name
+      formula <- stats::as.formula(list(
+        bquote(y ~ q + .(symbol) + (1 | g)), bquote(y ~ q + (.(symbol) || g)),
+        bquote(y ~ q + (1 | .(symbol)))
+      )[[k]])
+      fit <- suppressMessages(lmm(formula, own))
+      expect_equal(fit$criterion, plain[[k]]$criterion, info = name)
+      expect_equal(predict(fit, own[60:1, ]), rev(predict(plain[[k]], d)), info = name,
+                   ignore_attr = TRUE)
+    }
+  }
+  d <- data.frame(y = rnorm(60), g = rep(1:10, 6), . = rnorm(60))
+  names(d)[[3L]] <- "."
+  expect_error(lmm(y ~ . + (1 | g), d), "called `.`", class = "ferrolmm_error_formula")
+})

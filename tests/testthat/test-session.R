@@ -118,3 +118,55 @@ test_that("an interrupt ends a fit soon, and the session lives on", {
   expect_lt(at - sent, 5)
   expect_match(wait_for_line(log, "alive"), "converged")
 })
+
+test_that("memory that is not there is an error, and the session lives on", {
+  skip_on_cran()
+  skip_on_os(c("windows", "mac"))
+  ## what R and the packages have once they are loaded, and a little more
+  code <- "
+    room <- as.numeric(commandArgs(TRUE)[[1]])
+    set.seed(1)
+    works <- list(
+      crossed = function() {
+        n <- 30000L
+        d <- data.frame(a = sample.int(6000L, n, TRUE), b = sample.int(5000L, n, TRUE))
+        d$y <- rnorm(n)
+        lmm(y ~ 1 + (1 | a) + (1 | b), d, control = lmm_control(solver = 'exact'))
+      },
+      us = function() {
+        d <- data.frame(y = rnorm(20000), v = rep(1:100, 200), i = rep(1:200, each = 100))
+        lmm(y ~ 1, d, residual = ~ us(v | i))
+      },
+      many = function() {
+        d <- data.frame(y = rnorm(1500), a = rep(1:50, 30))
+        fit <- lmm(y ~ 1 + (1 | a), d)
+        refit(fit, matrix(rnorm(1500 * 9000), 1500))
+      }
+    )
+    for (name in names(works)) {
+      ended <- tryCatch(
+        {
+          suppressMessages(works[[name]]())
+          'fitted'
+        },
+        error = function(e) class(e)[[1]]
+      )
+      cat(name, ended, '\\n')
+    }
+    fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
+    cat('alive', fit$certificate$status, '\\n')
+  "
+  ended <- character()
+  for (kilobytes in c(480000, 520000, 560000)) {
+    run <- rscript(code, "0", shell = paste("ulimit -v", kilobytes), timeout = 120)
+    lines <- readLines(run$output)
+    expect_identical(run$status, 0L, info = paste(utils::tail(lines, 20), collapse = "\n"))
+    expect_match(lines, "alive converged", all = FALSE)
+    ended <- c(ended, sub("^(crossed|us|many) ([a-zA-Z_]+) *$", "\\2",
+                          grep("^(crossed|us|many) ", lines, value = TRUE)))
+  }
+  expect_length(ended, 9L)
+  ## R has errors of its own for vectors of its own
+  expect_true(all(ended %in% c("ferrolmm_error_memory", "simpleError", "fitted")))
+  expect_true("ferrolmm_error_memory" %in% ended)
+})

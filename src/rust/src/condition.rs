@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use extendr_api::prelude::*;
 
+use crate::allocator;
 use crate::interrupt::{take_jump, End, Watch};
 
 /// The named elements of a result, in the order in which R shows them.
@@ -59,6 +60,7 @@ pub fn named_list(fields: Fields) -> Robj {
 /// tagged list that `R/engine.R` expects. A jump of R's that the body has met comes before all of that.
 pub fn answer(body: impl FnOnce(&Watch) -> Result<Fields, Failure>) -> Robj {
     silence_panics();
+    allocator::lay_by();
     let watch = Watch::default();
     let outcome = catch_unwind(AssertUnwindSafe(|| body(&watch)));
     let outcome = match (watch.end(), outcome) {

@@ -15,6 +15,7 @@
 
 use extendr_api::prelude::*;
 
+mod allocator;
 mod condition;
 mod convert;
 mod fit;

@@ -6,6 +6,7 @@
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
 use crate::criterion::Criterion;
+use crate::memory;
 use crate::optimize::{Objective, Wanted};
 use crate::residual::Residual;
 
@@ -80,7 +81,7 @@ impl Objective for Centred<'_, '_> {
         let unit = log_unit.exp();
         let first = self.terms;
         // columns of dx/dz
-        let mut jacobian = vec![0.0; m * m];
+        let mut jacobian = memory::zeros(m * m);
         (0..m).for_each(|a| jacobian[a * m + a] = 1.0);
         for &i in &self.relative {
             jacobian[i * m + i] = unit;
@@ -91,7 +92,7 @@ impl Objective for Centred<'_, '_> {
         let column = |a: usize| &jacobian[a * m..(a + 1) * m];
         let inner = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(x, y)| x * y).sum::<f64>();
         let gradient: Vec<f64> = (0..m).map(|a| inner(column(a), &g)).collect();
-        let mut hessian = vec![0.0; m * m];
+        let mut hessian = memory::zeros(m * m);
         for b in 0..m {
             let moved: Vec<f64> = (0..m)
                 .map(|i| inner(&h[i * m..(i + 1) * m], column(b)))

@@ -7,6 +7,7 @@ use crate::criterion::Criterion;
 use crate::fit::Run;
 use crate::kink::{self, Slopes};
 use crate::linalg::small;
+use crate::memory;
 use crate::optimize::{Objective, Outcome};
 use crate::restriction::Restriction;
 use crate::result::{Certificate, HessianKind, MonteCarlo, Status};
@@ -297,15 +298,15 @@ fn monte_carlo(criterion: &Criterion<'_>, x: &[f64], hessian: &[f64]) -> MonteCa
         return MonteCarlo {
             vectors: 0,
             criterion: 0.0,
-            theta: vec![0.0; m],
+            theta: memory::zeros(m),
         };
     };
     let covariance = estimator.gradient_covariance();
     let mut factor = hessian.to_vec();
     let theta = if small::cholesky(&mut factor, m) && covariance.len() == m * m {
         let inverse = small::inverse_from_cholesky(&factor, m);
-        let mut half = vec![0.0; m * m];
-        let mut out = vec![0.0; m * m];
+        let mut half = memory::zeros(m * m);
+        let mut out = memory::zeros(m * m);
         small::mul_nn(&inverse, &covariance, m, m, m, &mut half);
         small::mul_nn(&half, &inverse, m, m, m, &mut out);
         out

@@ -5,6 +5,7 @@
 //! orthogonal decomposition: some units in the last place of each *column*, never of its square, so that quadratic forms in
 //! nearly singular matrices stay what they were.
 
+use crate::memory;
 use crate::parallel::{pieces, Workers};
 
 /// What is left of a column, relative to its norm, that is nothing but rounding.
@@ -29,7 +30,7 @@ pub(crate) fn condense(
         }
     }
     if current.is_empty() {
-        current.resize(k, 0.0);
+        memory::resize(&mut current, k);
     }
     (2 * current.len() <= rows.len()).then_some(current)
 }
@@ -59,7 +60,7 @@ fn factor(mut a: Vec<f64>, k: usize, limit: usize) -> Option<Vec<f64>> {
     let square = |norms: &mut Vec<f64>, row: &[f64]| {
         norms.iter_mut().zip(row).for_each(|(n, v)| *n += v * v);
     };
-    let mut norms = vec![0.0; k];
+    let mut norms = memory::zeros(k);
     for row in a.chunks_exact(k) {
         square(&mut norms, row);
     }
@@ -81,7 +82,7 @@ fn factor(mut a: Vec<f64>, k: usize, limit: usize) -> Option<Vec<f64>> {
             return None;
         }
         let inverse = norms[pivot].sqrt().recip();
-        let mut r = vec![0.0; k];
+        let mut r = memory::zeros(k);
         for row in a.chunks_exact(k) {
             let q = row[pivot] * inverse;
             if q != 0.0 {

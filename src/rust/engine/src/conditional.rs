@@ -2,6 +2,7 @@
 
 use crate::factor::{SchurFactor, SelectedInverse, System};
 use crate::linalg::small;
+use crate::memory;
 use crate::random_basis::TermBasis;
 use crate::schur::Storage;
 
@@ -16,7 +17,7 @@ pub fn term_variances(
     let k = basis.k;
     let levels = system.moments.factors[basis.factor].n_levels;
     let kf = system.moments.factors[basis.factor].k;
-    let mut out = vec![0.0; levels * k * k];
+    let mut out = memory::zeros(levels * k * k);
     let mut work = vec![
         0.0;
         if matches!(inverse.r, SchurFactor::Sparse(_)) {
@@ -25,8 +26,8 @@ pub fn term_variances(
             0
         }
     ];
-    let mut block = vec![0.0; k * k];
-    let mut half = vec![0.0; k * k];
+    let mut block = memory::zeros(k * k);
+    let mut half = memory::zeros(k * k);
     for (j, target) in out.chunks_exact_mut(k * k).enumerate() {
         for c in 0..k {
             for i in 0..k {
@@ -58,7 +59,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
     let mut out = Vec::with_capacity(system.moments.factors.len());
     for (f, factor) in system.moments.factors.iter().enumerate() {
         let k = factor.k;
-        let mut sum = vec![0.0; k * k];
+        let mut sum = memory::zeros(k * k);
         (0..k).for_each(|i| sum[i * k + i] = factor.n_levels as f64);
         for j in 0..factor.n_levels {
             for c in 0..k {

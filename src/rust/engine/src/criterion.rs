@@ -10,6 +10,7 @@ use crate::factor::{Factor, SchurFactor, SelectedInverse, System};
 use crate::gradient::{solve, AtResidual, Derivatives, Here, Point, Solution};
 use crate::hessian;
 use crate::iterative::Estimator;
+use crate::memory;
 use crate::optimize::{Objective, Wanted};
 use crate::residual::{Residual, Whitening};
 use crate::residual_rows::ResidualPart;
@@ -684,7 +685,7 @@ impl<'a> Criterion<'a> {
         } else {
             self.gradients(theta, &points)?
         };
-        let mut hessian = vec![0.0; m * m];
+        let mut hessian = memory::zeros(m * m);
         for (&(a, _, weight), gradient) in moved.iter().zip(&gradients) {
             for b in 0..m {
                 hessian[a * m + b] += weight * gradient[b] / (size * scale[a]);
@@ -878,7 +879,7 @@ impl Objective for Criterion<'_> {
                 latest.derivatives.model_hessian().collect(),
                 false,
             ),
-            None => (vec![0.0; m], vec![0.0; m * m], false),
+            None => (memory::zeros(m), memory::zeros(m * m), false),
         }
     }
 

@@ -77,9 +77,9 @@ pub enum EngineError {
         available: f64,
     },
     /// An allocation that would fail, or take more than there is.
-    #[error("this needs {gigabytes:.2} GB of memory more than there is")]
+    #[error("{}", allocation(*gigabytes))]
     Allocation {
-        /// Gigabytes that were asked for.
+        /// Gigabytes that were asked for; 0: less than is worth a number.
         gigabytes: f64,
     },
     /// More parameters than observations.
@@ -125,6 +125,14 @@ pub enum EngineError {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn allocation(gigabytes: f64) -> String {
+    if gigabytes > 0.005 {
+        format!("{gigabytes:.2} GB of memory are needed, and cannot be had")
+    } else {
+        "there is no memory left".to_owned()
+    }
 }
 
 impl EngineError {

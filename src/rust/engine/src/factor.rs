@@ -4,6 +4,7 @@
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
 //! blocked form of Bates et al. (2015), eqs. 14-20.
 
+use crate::memory;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -407,7 +408,7 @@ impl Factor {
     fn times_inverse(&self, system: &System, r: &SchurFactor, mut y: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
         // each value is written
-        y.resize(schur.effect_row.len() * k1, 0.0);
+        memory::resize(&mut y, schur.effect_row.len() * k1);
         if schur.q2 == 0 {
             return y;
         }
@@ -472,7 +473,7 @@ impl Factor {
     fn first_blocks(&self, system: &System, y: &[f64], mut m11: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
         m11.clear();
-        m11.resize(self.l1.len(), 0.0);
+        memory::resize(&mut m11, self.l1.len());
         let parts = chunks(&mut m11, LEVELS * k1 * k1);
         system
             .workers
@@ -584,7 +585,7 @@ pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
 fn empty_storage(schur: &Schur) -> SchurFactor {
     match &schur.storage {
         Storage::Dense => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
-        Storage::Sparse(pattern) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
+        Storage::Sparse(pattern) => SchurFactor::Sparse(memory::zeros(pattern.nnz())),
     }
 }
 
@@ -621,7 +622,7 @@ pub(crate) fn right_hand_sides(
     rows.m = m;
     for (part, len) in [(&mut rows.first, system.q1()), (&mut rows.rest, schur.q2)] {
         part.clear();
-        part.resize(len * m, 0.0);
+        memory::resize(part, len * m);
     }
     let scaled = |f: usize, level: usize, out: &mut [f64]| {
         let k = moments.factors[f].k;
@@ -666,8 +667,8 @@ pub(crate) fn eliminate_first(
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let levels = moments.factors[0].n_levels;
     // each value is written
-    l1.resize(levels * k1 * k1, 0.0);
-    w.resize(schur.effect_row.len() * k1, 0.0);
+    memory::resize(&mut l1, levels * k1 * k1);
+    memory::resize(&mut w, schur.effect_row.len() * k1);
     let border = |i: usize| (i * LEVELS).min(levels);
     let count = level_pieces(system);
     let mut log_dets = system.workers.room(count);

@@ -1,5 +1,6 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
+use crate::memory;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,7 @@ impl Prepared {
 
     /// A copy for another response, without threads of its own.
     pub fn share(&self) -> Self {
+        memory::require::<f64>(self.system.moments.numbers());
         Self {
             fixed: self.fixed.clone(),
             layout: self.layout.clone(),
@@ -238,8 +240,8 @@ pub fn fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    let mut fitted = vec![0.0; data.n()];
-    let mut residuals = vec![0.0; data.n()];
+    let mut fitted = memory::zeros(data.n());
+    let mut residuals = memory::zeros(data.n());
     let rows = RowResults {
         fitted: &mut fitted,
         residuals: &mut residuals,
@@ -598,7 +600,7 @@ fn variances_here(
             let own: Vec<f64> = (0..k * k)
                 .map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k])
                 .collect();
-            let mut lambda = vec![0.0; k * k];
+            let mut lambda = memory::zeros(k * k);
             small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
             let raw = raw_factor(basis, &prepared.parameters.term_factor(&theta, term));
             for column in lambda.chunks_exact_mut(k) {
@@ -890,7 +892,7 @@ pub(crate) struct Run {
 fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
     let m = prepared.parameters.list.len();
     if covariance.len() != m * m || covariance.iter().all(|v| *v == 0.0) {
-        return vec![0.0; m];
+        return memory::zeros(m);
     }
     let at = |a: usize, step: f64| {
         let mut x = theta.to_vec();
@@ -1124,7 +1126,7 @@ fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Cent
             let u = effects_of_factor(system, &solution.u, f);
             let c = effects_of_factor(system, &solution.c, f);
             let (p, p1) = (solution.c.m, solution.c.m + 1);
-            let mut b = vec![0.0; u.len() * p1];
+            let mut b = memory::zeros(u.len() * p1);
             for (level, block) in b.chunks_exact_mut(k * p1).enumerate() {
                 for a in 0..k {
                     for i in 0..=a {
@@ -1279,7 +1281,7 @@ fn raw_modes(
     let own: Vec<f64> = (0..k * k)
         .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
         .collect();
-    let mut lambda = vec![0.0; k * k];
+    let mut lambda = memory::zeros(k * k);
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
     let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
     let levels = internal.len() / kf;
@@ -1287,7 +1289,7 @@ fn raw_modes(
         Vec::with_capacity(levels * k),
         Vec::with_capacity(levels * k),
     );
-    let mut value = vec![0.0; k];
+    let mut value = memory::zeros(k);
     let _ = term;
     for level in internal.chunks_exact(kf) {
         small::mul_nn(
@@ -1316,7 +1318,7 @@ fn fitted_values(
     let n = data.n();
     const ROWS: usize = 2048;
     let RowResults { fitted, residuals } = rows;
-    let mut sums = vec![0.0; n.div_ceil(ROWS)];
+    let mut sums = memory::zeros(n.div_ceil(ROWS));
     let parts = (
         chunks(fitted, ROWS),
         chunks(residuals, ROWS),
@@ -1377,13 +1379,13 @@ fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>)
         .collect();
     // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
     let li = small::invert_lower(&lx, r);
-    let mut half = vec![0.0; r * r];
+    let mut half = memory::zeros(r * r);
     fn upper(x: &[f64]) -> (&[f64], Shape, bool) {
         (x, Shape::Upper, false)
     }
     let turned = (li.as_slice(), Shape::Upper, true);
     small::mul_shaped(upper(&rinv), turned, r, false, &mut half);
-    let mut vcov = vec![0.0; r * r];
+    let mut vcov = memory::zeros(r * r);
     let turned = (half.as_slice(), Shape::Lower, true);
     small::mul_shaped(upper(&half), turned, r, true, &mut vcov);
     // RX = Lx' Rinv^-1: the upper triangular inverse through its transpose

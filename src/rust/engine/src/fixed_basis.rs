@@ -1,6 +1,7 @@
 //! The fixed effects' own coordinates: rank and pivot of X as `lm()` decides them, and a triangular change of basis that
 //! makes the columns of Q = W^{1/2} X Rinv orthonormal (to rounding), so that nobody ever has to rescale predictors.
 
+use crate::memory;
 use std::ops::Range;
 
 use faer::linalg::solvers::Qr;
@@ -91,13 +92,13 @@ impl FixedBasis {
         let rhs: Vec<f64> = (0..r)
             .map(|c| (0..p).map(|i| rinv[c * p + i] * gram[i * p1 + p]).sum())
             .collect();
-        let mut beta_center = vec![0.0; p];
+        let mut beta_center = memory::zeros(p);
         for (c, value) in rhs.iter().enumerate() {
             for i in 0..p {
                 beta_center[i] += rinv[c * p + i] * value;
             }
         }
-        let mut own = vec![0.0; p * p];
+        let mut own = memory::zeros(p * p);
         for j in 0..p {
             for i in j..p {
                 own[j * p + i] = gram[j * p1 + i];
@@ -156,8 +157,8 @@ pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
     let (n, p1) = (data.n(), data.p + 1);
     let work = pieces(n, PIECE);
     let parts = workers.map(work.len(), |piece| {
-        let mut total = vec![0.0; p1 * p1];
-        let mut block = vec![0.0; ROWS.min(n) * p1];
+        let mut total = memory::zeros(p1 * p1);
+        let mut block = memory::zeros(ROWS.min(n) * p1);
         let mut entries = Entries::default();
         for start in work[piece].clone().step_by(ROWS) {
             let range = start..(start + ROWS).min(work[piece].end);
@@ -180,7 +181,7 @@ pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
         }
         total
     });
-    let mut total = vec![0.0; p1 * p1];
+    let mut total = memory::zeros(p1 * p1);
     for part in parts {
         total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
     }
@@ -335,7 +336,7 @@ fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f
     if scale.contains(&0.0) {
         return None;
     }
-    let mut l = vec![0.0; p * p];
+    let mut l = memory::zeros(p * p);
     for j in 0..p {
         for i in j..p {
             l[j * p + i] = gram[j * ld + i] / (scale[j] * scale[i]);
@@ -367,10 +368,10 @@ fn leaves_no_residual(data: &ModelData<'_>) -> bool {
     if p < n {
         return false;
     }
-    let mut gram = vec![0.0; n * n];
+    let mut gram = memory::zeros(n * n);
     for from in (0..p).step_by(ROWS) {
         let columns = from..(from + ROWS).min(p);
-        let mut block = vec![0.0; n * columns.len()];
+        let mut block = memory::zeros(n * columns.len());
         weighted_block(data, columns, &mut block);
         for column in block.chunks_exact_mut(n) {
             let length = dot(column, column).sqrt();
@@ -405,17 +406,17 @@ fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) 
 fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
     let (n, p) = (data.n(), data.p);
     if n <= p {
-        let mut own = vec![0.0; n * p];
+        let mut own = memory::zeros(n * p);
         weighted_block(data, 0..p, &mut own);
         return own;
     }
     let chunk = ROWS.max(2 * p);
-    let mut r = vec![0.0; p * p];
+    let mut r = memory::zeros(p * p);
     let mut filled = 0;
     for start in (0..n).step_by(chunk) {
         let end = (start + chunk).min(n);
         let rows = filled + end - start;
-        let mut stacked = vec![0.0; rows.max(p) * p];
+        let mut stacked = memory::zeros(rows.max(p) * p);
         for i in 0..filled {
             for j in i..p {
                 stacked[i * p + j] = r[j * p + i];
@@ -510,7 +511,7 @@ fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
 fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
     let p = scale.len();
     let inverse = small::invert_lower(l, p);
-    let mut rinv = vec![0.0; p * p];
+    let mut rinv = memory::zeros(p * p);
     small::transpose(&inverse, p, &mut rinv);
     for column in rinv.chunks_exact_mut(p.max(1)) {
         column.iter_mut().zip(scale).for_each(|(v, s)| *v /= s);
@@ -523,7 +524,7 @@ fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
 fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, f64) {
     let (m, r) = (triangle.len() / p.max(1), kept.len());
     // R of the kept columns alone: re-triangularise the kept columns of R.
-    let mut a = vec![0.0; triangle.len()];
+    let mut a = memory::zeros(triangle.len());
     for &j in kept {
         a[j * m..(j + 1) * m].copy_from_slice(&triangle[j * m..(j + 1) * m]);
     }
@@ -531,14 +532,14 @@ fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, 
         reflect(&mut a, m, kept, position);
     }
     // its transpose, which is lower triangular
-    let mut lower = vec![0.0; r * r];
+    let mut lower = memory::zeros(r * r);
     for (c, &j) in kept.iter().enumerate() {
         for i in 0..=c {
             lower[i * r + c] = a[j * m + i];
         }
     }
     let inverse = small::invert_lower(&lower, r);
-    let mut rinv = vec![0.0; p * r];
+    let mut rinv = memory::zeros(p * r);
     let mut log_det = 0.0;
     for c in 0..r {
         let pivot = inverse[c * r + c];

@@ -9,6 +9,7 @@
 //! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
 //! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
+use crate::memory;
 use std::ops::{Deref, DerefMut};
 
 use crate::covariance::Parameters;
@@ -161,7 +162,7 @@ fn add_shift(system: &System, factor: &Factor, all: &mut Rows) {
 
 /// Rows of C times Lx^-T, in the room of `out`.
 fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, out: &mut Vec<f64>) {
-    out.resize(rows.len(), 0.0);
+    memory::resize(out, rows.len());
     if p == 0 {
         return;
     }
@@ -300,7 +301,7 @@ pub(crate) fn slopes_of_terms(
     score.resize_with(parameters.structures.len(), Vec::new);
     for (term, score) in score.iter_mut().enumerate() {
         // each value is written
-        score.resize(parameters.place[term].2.pow(2), 0.0);
+        memory::resize(score, parameters.place[term].2.pow(2));
         term_score(
             system,
             factor,
@@ -343,7 +344,7 @@ pub(crate) fn with_curvature(
     let (parameters, theta, f) = (point.parameters, point.theta, point.precision);
     let m = parameters.len();
     curvature.clear();
-    curvature.resize(m * m, 0.0);
+    memory::resize(&mut curvature, m * m);
     for (a, pa) in parameters.list.iter().enumerate() {
         let k = parameters.place[pa.term].2;
         let s = &score[pa.term];
@@ -454,7 +455,7 @@ pub fn kappas(
         let kappa = &mut direction.kappa;
         direction.factor = f;
         kappa.clear();
-        kappa.resize(k * k, 0.0);
+        memory::resize(kappa, k * k);
         for &(row, column) in &parameter.entries {
             let [x, y] = [workers.room(k), workers.room(k)];
             add_entry(
@@ -1129,7 +1130,7 @@ fn average_information<'a>(
 fn write_information(found: &Products<'_>, precision: f64, out: &mut Vec<f64>) {
     let (m, p) = (found.width, found.p);
     out.clear();
-    out.resize(m * m, 0.0);
+    memory::resize(out, m * m);
     for a in 0..m {
         for b in a..m {
             let projected: f64 = found.fixed[a * p..(a + 1) * p]

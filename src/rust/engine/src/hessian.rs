@@ -5,6 +5,7 @@
 //! enter through N_jl = delta_jl (I - D_j^-1) - F_j'Rbar F_l, F_j' = L_j^-T [W_j, W_Xj], so that the J^2 pairs collapse into
 //! Phi_a = sum_j F_j kappa_a F_j' and tr(Rbar Phi_a Rbar Phi_b): nothing of order q x q is formed for them.
 
+use crate::memory;
 use std::sync::Arc;
 
 use crate::covariance::Parameters;
@@ -453,10 +454,10 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], room: SchurFactor) -> Sc
         (Storage::Dense, _) => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
         (Storage::Sparse(pattern), SchurFactor::Sparse(mut values)) => {
             // each value is written
-            values.resize(pattern.nnz(), 0.0);
+            memory::resize(&mut values, pattern.nnz());
             SchurFactor::Sparse(values)
         }
-        (Storage::Sparse(pattern), _) => SchurFactor::Sparse(vec![0.0; pattern.nnz()]),
+        (Storage::Sparse(pattern), _) => SchurFactor::Sparse(memory::zeros(pattern.nnz())),
     };
     assemble(system, &factor.w, Some(&middle), 1.0, None, &mut rest);
     if let SchurFactor::Dense(s) = &mut rest {

@@ -2,6 +2,7 @@
 
 use crate::factor::{y_slot, Factor, SchurFactor, SelectedInverse, System};
 use crate::linalg::small;
+use crate::memory;
 use crate::schur::Storage;
 
 /// Coefficients of the effects of one level of one factor.
@@ -193,7 +194,7 @@ impl LocalInverse {
         self.known.clear();
         if end <= KEPT {
             self.known.resize(nodes.len() * nodes.len(), false);
-            self.values.resize(end * end, 0.0);
+            memory::resize(&mut self.values, end * end);
         }
     }
 
@@ -218,7 +219,7 @@ impl LocalInverse {
             for y in x..n {
                 let (first, second) = (self.start[x], self.start[y]);
                 let (kx, ky) = (self.start[x + 1] - first, self.start[y + 1] - second);
-                self.scratch.resize(kx * ky, 0.0);
+                memory::resize(&mut self.scratch, kx * ky);
                 entries.block(self.nodes[x], self.nodes[y], &mut self.scratch)?;
                 for (e, &value) in self.scratch.iter().enumerate() {
                     let (i, j) = (first + e % kx, second + e / kx);
@@ -234,7 +235,7 @@ impl LocalInverse {
     pub fn times<'a>(&self, u: impl Iterator<Item = (usize, &'a [f64])>, out: &mut Vec<f64>) {
         let all = self.start[self.nodes.len()];
         out.clear();
-        out.resize(all, 0.0);
+        memory::resize(out, all);
         for (node, u) in u {
             let columns = self.values[self.start[node] * all..].chunks_exact(all.max(1));
             for (column, u) in columns.zip(u) {
@@ -259,7 +260,7 @@ impl LocalInverse {
         let pair = y * self.nodes.len() + x;
         let keeps = !self.known.is_empty();
         if !keeps || !self.known[pair] {
-            self.scratch.resize(ku * kv, 0.0);
+            memory::resize(&mut self.scratch, ku * kv);
             entries.block(self.nodes[x], self.nodes[y], &mut self.scratch)?;
             if !keeps {
                 return Some(sum_of_products(u, v, &self.scratch, ku));

@@ -51,7 +51,7 @@ pub mod iterative;
 mod kink;
 pub mod linalg;
 pub mod many;
-mod memory;
+pub mod memory;
 pub mod moments;
 pub mod optimize;
 pub mod parallel;

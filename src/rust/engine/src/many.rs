@@ -4,6 +4,7 @@
 use crate::error::EngineError;
 use crate::fit::{fit_planned, prepare, Prepared, RowResults};
 use crate::fixed_basis::weighted_rows;
+use crate::memory;
 use crate::moments::Moments;
 use crate::options::{Options, Search};
 use crate::parallel::{interruptible, StopFlag, Workers};
@@ -152,7 +153,7 @@ fn one(
         with_response(&own, shared)
     };
     let kept = prepared.fixed.kept.clone();
-    let (mut fitted, mut residuals) = (vec![0.0; y.len()], vec![0.0; y.len()]);
+    let (mut fitted, mut residuals) = (memory::zeros(y.len()), memory::zeros(y.len()));
     let rows = RowResults {
         fitted: &mut fitted,
         residuals: &mut residuals,
@@ -184,7 +185,7 @@ fn one(
 fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
     let (n, p) = (data.n(), data.p);
     let fixed = &shared.fixed;
-    let mut x = vec![0.0; n * p.max(1)];
+    let mut x = memory::zeros(n * p.max(1));
     weighted_rows(data, 0..n, p.max(1), &mut x);
     let mut r: Vec<f64> = (0..n)
         .map(|i| {
@@ -193,7 +194,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
         })
         .collect();
     let products = |r: &[f64]| -> Vec<f64> {
-        let mut raw = vec![0.0; p];
+        let mut raw = memory::zeros(p);
         for (row, value) in x.chunks_exact(p.max(1)).zip(r) {
             raw.iter_mut().zip(row).for_each(|(s, v)| *s += v * value);
         }
@@ -202,7 +203,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
             .collect()
     };
     let projection = products(&r);
-    let mut beta = vec![0.0; p];
+    let mut beta = memory::zeros(p);
     for (c, value) in projection.iter().enumerate() {
         for (i, b) in beta.iter_mut().enumerate() {
             *b += fixed.rinv[c * p + i] * value;
@@ -225,7 +226,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
         for row in own.zx.chunks_exact_mut(p1) {
             row[p1 - 1] = 0.0;
         }
-        let mut z = vec![0.0; factor.k];
+        let mut z = memory::zeros(factor.k);
         let codes = factor.codes(data);
         for (i, value) in r.iter().enumerate().take(codes.len()) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());

@@ -1,10 +1,18 @@
 //! Memory: what there is, where that is easily found (Linux tells in files), and large vectors whose allocation may fail without
 //! ending the process.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that every machine has: nobody needs to ask.
 const LITTLE: f64 = 1e8;
+
+/// Bytes below which an allocation is not worth a trial.
+const SMALL: usize = 1 << 20;
+
+/// Bytes that stay for all that is too small to be tried, and for R.
+const REST: f64 = 3.2e7;
 
 /// What work unwinds with that cannot have the memory it needs (no panic: no message, no hook). Caught by
 /// [`crate::parallel::interruptible`].
@@ -13,13 +21,34 @@ pub(crate) struct OutOfMemory {
     pub bytes: f64,
 }
 
+/// So many zeros. Leaves the current work where there is no memory for them.
+#[inline]
+pub(crate) fn zeros(len: usize) -> Vec<f64> {
+    require::<f64>(len);
+    // by calloc: pages that the trial has shown to be there, and that are not touched before they are used
+    vec![0.0; len]
+}
+
 /// An empty vector with room for so many. Leaves the current work where there is none.
 pub(crate) fn with_capacity<T>(len: usize) -> Vec<T> {
-    let mut out = Vec::new();
-    if out.try_reserve_exact(len).is_err() {
+    require::<T>(len);
+    Vec::with_capacity(len)
+}
+
+/// Leaves the current work where there is no memory for so many values, as a library is going to ask for them in a way that ends
+/// the process.
+pub(crate) fn require<T>(len: usize) {
+    if !fits(len as f64 * size_of::<T>() as f64) {
         leave::<T>(len);
     }
-    out
+}
+
+/// Zeros up to this length, or what is there up to it. Leaves the current work where there is no memory for them.
+pub(crate) fn resize(values: &mut Vec<f64>, len: usize) {
+    if len > values.capacity() {
+        require::<f64>(len);
+    }
+    values.resize(len, 0.0);
 }
 
 fn leave<T>(len: usize) -> ! {
@@ -28,13 +57,59 @@ fn leave<T>(len: usize) -> ! {
     }))
 }
 
+/// An allocation has failed, and lives on what was laid by for that.
+static SHORT: AtomicBool = AtomicBool::new(false);
+
+/// Told by the allocator when it has given away what it had laid by: work is left at its next piece.
+pub fn is_short() {
+    SHORT.store(true, Ordering::Relaxed);
+}
+
+/// Told at the start of a call: what was short in the one before need not be now.
+pub fn starts_again() {
+    SHORT.store(false, Ordering::Relaxed);
+}
+
+/// Whether memory was short in this call.
+pub(crate) fn was_short() -> bool {
+    SHORT.load(Ordering::Relaxed)
+}
+
+/// Leaves the current work if memory is short.
+pub(crate) fn check() {
+    if SHORT.load(Ordering::Relaxed) {
+        leave::<u8>(0);
+    }
+}
+
 /// Whether so many bytes can be had: the system promises more than it has, so that a trial is not enough.
 pub(crate) fn fits(bytes: f64) -> bool {
+    if bytes < SMALL as f64 {
+        return true;
+    }
     if bytes > LITTLE && available().is_some_and(|available| bytes > available) {
         return false;
     }
+    let with_rest = bytes + REST;
+    with_rest < isize::MAX as f64 && can_be_allocated(with_rest as usize)
+}
+
+thread_local! {
+    /// An allocation is tried, and may fail.
+    static TRIAL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Asked by the allocator: may this allocation fail, without what it has laid by?
+pub fn is_trial() -> bool {
+    TRIAL.with(Cell::get)
+}
+
+fn can_be_allocated(bytes: usize) -> bool {
     let mut trial: Vec<u8> = Vec::new();
-    bytes < isize::MAX as f64 && trial.try_reserve_exact(bytes as usize).is_ok()
+    TRIAL.with(|is_on| is_on.set(true));
+    let succeeds = trial.try_reserve_exact(bytes).is_ok();
+    TRIAL.with(|is_on| is_on.set(false));
+    succeeds
 }
 
 /// Bytes that it has in all.
@@ -94,7 +169,7 @@ fn bytes(text: &str, label: &str) -> Option<f64> {
 mod tests {
     use std::panic::{catch_unwind, AssertUnwindSafe};
 
-    use super::{address_space_limit, bytes, fits, with_capacity, OutOfMemory};
+    use super::{address_space_limit, bytes, fits, with_capacity, zeros, OutOfMemory};
 
     #[test]
     fn kilobytes_become_bytes() {
@@ -125,5 +200,13 @@ mod tests {
         let payload = catch_unwind(ask).unwrap_err();
         let asked = payload.downcast_ref::<OutOfMemory>().expect("no memory");
         assert!((asked.bytes - 8.0 * enough as f64).abs() < 1.0);
+    }
+
+    #[test]
+    fn zeros_that_cannot_be_had_leave_the_work() {
+        let payload = catch_unwind(|| zeros(1usize << 58)).unwrap_err();
+        assert!(payload.is::<OutOfMemory>());
+        assert_eq!(zeros(3), [0.0; 3]);
+        assert!(zeros(1 << 18).iter().all(|v| *v == 0.0));
     }
 }

@@ -4,6 +4,7 @@
 //! W^{1/2} ([`TermBasis`]); r = W^{1/2} (y - offset - X beta_0 - Z b_0) is the response centred at coefficients close to the
 //! solution, so that no residual sum of squares is ever a difference of large numbers.
 
+use crate::memory;
 use std::ops::Range;
 
 use crate::error::EngineError;
@@ -244,7 +245,7 @@ fn basis_rows(
     if !keep {
         return BasisRows::Passing;
     }
-    let mut z = vec![0.0; data.n() * k];
+    let mut z = memory::zeros(data.n() * k);
     let count = data.n().div_ceil(PIECE / 2);
     workers.for_each(count, chunks(&mut z, PIECE / 2 * k), |i, out| {
         fill_basis(data, factor, bases, piece(data.n(), PIECE / 2, i), out);
@@ -378,9 +379,9 @@ fn mirror_blocks(zz: &mut [f64], k: usize) {
 fn transform_rows(fixed: &FixedBasis, rows: &[f64], width: usize) -> Vec<f64> {
     let (p, r) = (fixed.p, fixed.rank());
     let m = rows.len() / width;
-    let mut out = vec![0.0; m * (r + 1)];
+    let mut out = memory::zeros(m * (r + 1));
     if r > 8 {
-        let mut change = vec![0.0; width * (r + 1)];
+        let mut change = memory::zeros(width * (r + 1));
         for c in 0..r {
             change[c * width..c * width + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
         }
@@ -401,10 +402,10 @@ fn transform_rows(fixed: &FixedBasis, rows: &[f64], width: usize) -> Vec<f64> {
 fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize, transform: bool) -> Vec<f64> {
     let (p, r) = (fixed.p, fixed.rank());
     let p1 = r + 1;
-    let mut xx = vec![0.0; p1 * p1];
+    let mut xx = memory::zeros(p1 * p1);
     if transform {
         // of full rank: Rinv is upper triangular
-        let mut own = vec![0.0; r * r];
+        let mut own = memory::zeros(r * r);
         let rinv = (fixed.rinv.as_slice(), Shape::Upper, false);
         small::congruence(rinv, &fixed.gram, r, &mut own);
         for (c, rinv) in fixed.rinv.chunks_exact(p.max(1)).take(r).enumerate() {
@@ -435,21 +436,21 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
     } = *model;
     let (p, r, transform) = (data.p, fixed.rank(), model.transforms_moments());
     let mut sums = Sums {
-        xx: vec![0.0; width * width],
+        xx: memory::zeros(width * width),
         zz: layout
             .iter()
-            .map(|f| vec![0.0; f.n_levels * f.k * f.k])
+            .map(|f| memory::zeros(f.n_levels * f.k * f.k))
             .collect(),
         zx: layout
             .iter()
-            .map(|f| vec![0.0; f.n_levels * f.k * width])
+            .map(|f| memory::zeros(f.n_levels * f.k * width))
             .collect(),
     };
     let size = (BLOCK / (p + 1)).clamp(128, 1024).min(range.len());
-    let mut x = vec![0.0; size * (p + 1)];
+    let mut x = memory::zeros(size * (p + 1));
     let mut z: Vec<Vec<f64>> = (layout.iter().zip(basis))
         .map(|(factor, basis)| match basis {
-            BasisRows::Passing => vec![0.0; size * factor.k],
+            BasisRows::Passing => memory::zeros(size * factor.k),
             _ => Vec::new(),
         })
         .collect();
@@ -457,14 +458,14 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
     let mut change = Vec::new();
     if !transform {
         // [X r] -> [Q r]
-        q = vec![0.0; size * width];
-        change = vec![0.0; (p + 1) * width];
+        q = memory::zeros(size * width);
+        change = memory::zeros((p + 1) * width);
         for c in 0..r {
             change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
         }
         change[r * (p + 1) + p] = 1.0;
     }
-    let mut with_response = vec![0.0; p + 1];
+    let mut with_response = memory::zeros(p + 1);
     for start in range.clone().step_by(size) {
         let block = start..(start + size).min(range.end);
         let m = block.len();
@@ -768,7 +769,7 @@ fn pair_piece(
             if slot[level as usize] == u32::MAX {
                 slot[level as usize] = found.len() as u32;
                 found.push(level);
-                block.resize(found.len() * size, 0.0);
+                memory::resize(&mut block, found.len() * size);
             }
             let at = slot[level as usize] as usize * size;
             let (zf, zg) = (rows[f].row(i, kf), rows[g].row(i, kg));

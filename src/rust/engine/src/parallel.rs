@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::EngineError;
-use crate::memory::OutOfMemory;
+use crate::memory::{self, OutOfMemory};
 use crate::parts::{chunks, halves, in_turn, Parts};
 use crate::room::{Room, Rooms};
 
@@ -51,6 +51,7 @@ impl StopFlag {
         if self.is_set() {
             resume_unwind(Box::new(Stopped));
         }
+        memory::check();
     }
 
     /// A piece of work that cannot look at this flag (a library's): done on a thread of its own, which is left to itself,
@@ -157,6 +158,9 @@ pub fn interruptible<T: Send>(
     } else {
         catch_unwind(AssertUnwindSafe(|| work(&stop, interrupt)))
     };
+    if memory::was_short() {
+        return Err(EngineError::Allocation { gigabytes: 0.0 });
+    }
     match outcome {
         Ok(result) => result,
         Err(payload) if payload.is::<Stopped>() => Err(EngineError::Interrupted),

@@ -5,6 +5,7 @@
 //! in the place of the identity: M = Lambda'Z'R^-1Z Lambda + Q (x) I, V = R + Z Lambda (Q^-1 (x) I) Lambda'Z', and
 //! |V| = |R| |M| / |Q (x) I|. Only Q is needed, never its inverse.
 
+use crate::memory;
 use std::ops::Deref;
 
 use crate::factor::{Rows, System};
@@ -23,7 +24,7 @@ pub(crate) struct Prior {
 /// The parts of Q for factor `f` with `k` effects a level; `None` if Q is not positive definite.
 pub(crate) fn prior(precision: &Precision<'_>, f: usize, k: usize) -> Option<Prior> {
     let levels = precision.start.len() - 1;
-    let mut diagonal = vec![0.0; levels];
+    let mut diagonal = memory::zeros(levels);
     let mut pair = PairMoments::empty(f, f);
     for j in 0..levels {
         for at in precision.start[j] as usize..precision.start[j + 1] as usize {
@@ -37,7 +38,7 @@ pub(crate) fn prior(precision: &Precision<'_>, f: usize, k: usize) -> Option<Pri
         }
         pair.start.push(pair.level.len());
     }
-    pair.value = vec![0.0; pair.level.len() * k * k];
+    pair.value = memory::zeros(pair.level.len() * k * k);
     let log_det = log_det(&diagonal, &pair)?;
     Some(Prior {
         diagonal,
@@ -83,7 +84,7 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
         })
         .collect();
     let pattern = Pattern::factorize(&below);
-    let mut values = vec![0.0; pattern.nnz()];
+    let mut values = memory::zeros(pattern.nnz());
     for (new, &old) in order.iter().enumerate() {
         let range = pattern.column_start[new]..pattern.column_start[new + 1];
         values[range.start] = diagonal[old];
@@ -95,7 +96,7 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
             }
         }
     }
-    if !pattern.cholesky(&mut values, &mut vec![0.0; n]) {
+    if !pattern.cholesky(&mut values, &mut memory::zeros(n)) {
         return None;
     }
     let sum: f64 = (0..n).map(|j| values[pattern.column_start[j]].ln()).sum();

@@ -2,6 +2,7 @@
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
 
 use crate::linalg::small;
+use crate::memory;
 use crate::parallel::{pieces, Workers};
 use crate::terms::{Column, ModelData, Structure};
 
@@ -36,8 +37,8 @@ impl TermBasis {
     #[must_use]
     pub fn to_user(&self, g: &[f64]) -> Vec<f64> {
         let k = self.k;
-        let mut half = vec![0.0; k * k];
-        let mut out = vec![0.0; k * k];
+        let mut half = memory::zeros(k * k);
+        let mut out = memory::zeros(k * k);
         small::mul_nn(&self.change, g, k, k, k, &mut half);
         small::mul_nt(&half, &self.change, k, k, k, &mut out);
         out
@@ -141,8 +142,8 @@ fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers
     }
     let work = pieces(data.n(), PIECE);
     let parts = workers.map(work.len(), |piece| {
-        let mut total = vec![0.0; k * k];
-        let mut z = vec![0.0; k];
+        let mut total = memory::zeros(k * k);
+        let mut z = memory::zeros(k);
         for i in work[piece].clone() {
             let w = data.weights.map_or(1.0, |w| w[i]);
             for (value, column) in z.iter_mut().zip(columns) {
@@ -157,7 +158,7 @@ fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers
         }
         total
     });
-    let mut total = vec![0.0; k * k];
+    let mut total = memory::zeros(k * k);
     for part in parts {
         total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
     }
@@ -181,7 +182,7 @@ fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec
             }
         })
         .collect();
-    let mut change = vec![0.0; k * k];
+    let mut change = memory::zeros(k * k);
     (0..k).for_each(|i| change[i * k + i] = scale[i]);
     if k == 1 {
         return change;

@@ -2,6 +2,7 @@
 
 use crate::covariance::{Parameter, Parameters};
 use crate::linalg::small;
+use crate::memory;
 use crate::random_basis::TermBasis;
 use crate::terms::Structure;
 
@@ -19,7 +20,7 @@ pub(crate) struct RawFactor {
 /// Lower factor of B T T' B'.
 pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
     let k = basis.k;
-    let mut product = vec![0.0; k * k];
+    let mut product = memory::zeros(k * k);
     small::mul_nn(&basis.change, t, k, k, k, &mut product);
     if basis.structure == Structure::Diagonal {
         product.iter_mut().for_each(|v| *v = v.abs());
@@ -42,7 +43,7 @@ pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
 /// Lengths of the rows of |A| |B|: what rounding in the rows of A B is relative to.
 fn row_sizes(a: &[f64], b: &[f64], k: usize) -> Vec<f64> {
     let absolute = |m: &[f64]| m.iter().map(|v| v.abs()).collect::<Vec<f64>>();
-    let mut product = vec![0.0; k * k];
+    let mut product = memory::zeros(k * k);
     small::mul_nn(&absolute(a), &absolute(b), k, k, k, &mut product);
     (0..k)
         .map(|i| {
@@ -58,7 +59,7 @@ fn row_sizes(a: &[f64], b: &[f64], k: usize) -> Vec<f64> {
 /// M, twice). What is left of a row after the rows before it and is no more than rounding relative to `size` is nothing:
 /// a zero column of L, never a direction made of rounding errors.
 fn lower_factor(m: &[f64], k: usize, size: &[f64]) -> Vec<f64> {
-    let mut l = vec![0.0; k * k];
+    let mut l = memory::zeros(k * k);
     let mut q: Vec<Vec<f64>> = Vec::with_capacity(k);
     for i in 0..k {
         let mut row: Vec<f64> = (0..k).map(|c| m[c * k + i]).collect();
@@ -160,7 +161,7 @@ pub(crate) fn theta_from_raw(
             .collect();
         let lower = small::invert_lower(&transposed, k);
         let inverse: Vec<f64> = (0..k * k).map(|e| lower[(e % k) * k + e / k]).collect();
-        let mut product = vec![0.0; k * k];
+        let mut product = memory::zeros(k * k);
         small::mul_nn(&inverse, &t, k, k, k, &mut product);
         let t = if basis.structure == Structure::Diagonal {
             product

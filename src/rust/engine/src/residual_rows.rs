@@ -4,6 +4,7 @@
 //! With R = D C D and B the rows divided by D, the cross-products are sums over groups of B'C^-1B. Rows s and t of a group
 //! whose entry of C^-1 is not zero couple the levels that they belong to, also those of one grouping factor.
 
+use crate::memory;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -308,7 +309,7 @@ impl ResidualRows {
             .map(|(f, factor)| FactorMoments {
                 n_levels: factor.n_levels,
                 k: factor.k,
-                zz: vec![0.0; factor.n_levels * factor.k * factor.k],
+                zz: memory::zeros(factor.n_levels * factor.k * factor.k),
                 zx: self.level_products(f, factor, &weighted, workers),
                 prior: Vec::new(),
             })
@@ -345,7 +346,7 @@ impl ResidualRows {
         let work = pieces(self.n(), PIECE);
         let parts = workers.map(work.len(), |piece| {
             let range = work[piece].start * p1..work[piece].end * p1;
-            let mut out = vec![0.0; p1 * p1];
+            let mut out = memory::zeros(p1 * p1);
             dense::add_transposed_product(
                 &self.x[range.clone()],
                 &weighted[range],
@@ -357,7 +358,7 @@ impl ResidualRows {
             );
             out
         });
-        let mut total = vec![0.0; p1 * p1];
+        let mut total = memory::zeros(p1 * p1);
         for part in parts {
             total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
         }
@@ -375,7 +376,7 @@ impl ResidualRows {
         workers: &Workers,
     ) -> Vec<f64> {
         let (k, p1, z) = (factor.k, self.p1, &self.z[f]);
-        let mut out = vec![0.0; factor.n_levels * k * p1];
+        let mut out = memory::zeros(factor.n_levels * k * p1);
         let order = &self.by_level[f];
         let count = factor.n_levels.div_ceil(LEVELS);
         workers.for_each(count, chunks(&mut out, LEVELS * k * p1), |piece, out| {
@@ -411,20 +412,20 @@ fn fixed_rows(
 ) -> Vec<f64> {
     let (n, p, r) = (data.n(), data.p, fixed.rank());
     let p1 = r + 1;
-    let mut out = vec![0.0; n * p1];
+    let mut out = memory::zeros(n * p1);
     let mut place = vec![0u32; n];
     for (at, &row) in order.iter().enumerate() {
         place[row as usize] = at as u32;
     }
-    let mut change = vec![0.0; (p + 1) * p1];
+    let mut change = memory::zeros((p + 1) * p1);
     for c in 0..r {
         change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
     }
     change[r * (p + 1) + p] = 1.0;
     for range in pieces(n, 1024) {
         let m = range.len();
-        let mut x = vec![0.0; m * (p + 1)];
-        let mut q = vec![0.0; m * p1];
+        let mut x = memory::zeros(m * (p + 1));
+        let mut q = memory::zeros(m * p1);
         weighted_rows(data, range.clone(), p + 1, &mut x);
         for (i, row) in range.clone().zip(x.chunks_exact_mut(p + 1)) {
             let root = data.weights.map_or(1.0, |w| w[i].sqrt());
@@ -451,7 +452,7 @@ fn basis_rows(
         return Vec::new();
     }
     let k = factor.k;
-    let mut out = vec![0.0; order.len() * k];
+    let mut out = memory::zeros(order.len() * k);
     for (&row, z) in order.iter().zip(out.chunks_exact_mut(k)) {
         let row = row as usize;
         let root = data.weights.map_or(1.0, |w| w[row].sqrt());
@@ -589,7 +590,7 @@ impl<'a> Coupling<'a> {
             if f == g {
                 found.push(j as u32);
                 slot[j] = 0;
-                block.resize(size, 0.0);
+                memory::resize(&mut block, size);
             }
             for &s in self.rows.by_level[f].rows(j) {
                 let s = s as usize;
@@ -602,7 +603,7 @@ impl<'a> Coupling<'a> {
                     if *at == u32::MAX {
                         *at = found.len() as u32;
                         found.push(level);
-                        block.resize(found.len() * size, 0.0);
+                        memory::resize(&mut block, found.len() * size);
                     }
                     if let ([l], [r]) = (left, right) {
                         block[*at as usize] += weight * l * r;

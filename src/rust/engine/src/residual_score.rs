@@ -5,6 +5,7 @@
 //! d criterion / d phi_a = tr(S R_a) = d log|R| + tr(d(R^-1)_a Omega): the counterpart of tr(S_t G_a) of a random-effects term.
 //! Only the entries of Omega where R^-1 has any are needed, and they only need M^-1 where levels occur together in a group.
 
+use crate::memory;
 use std::ops::Range;
 
 use crate::factor::{Factor, Rows, System};
@@ -178,7 +179,7 @@ impl ResidualPart {
             Some(sums)
         });
         let mut omega: Vec<Vec<f64>> = (0..model.patterns())
-            .map(|pattern| vec![0.0; whitening.slots(pattern)])
+            .map(|pattern| memory::zeros(whitening.slots(pattern)))
             .collect();
         let mut diagonal = Vec::new();
         for part in parts {
@@ -218,7 +219,7 @@ impl ResidualPart {
     /// E'S_a for each a from the S_a side by side.
     fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<f64> {
         let width = self.model.len() * c;
-        let mut out = vec![0.0; c * width];
+        let mut out = memory::zeros(c * width);
         add_products(e, all, self.rows.n(), c, width, &mut out);
         out
     }
@@ -237,7 +238,7 @@ impl ResidualPart {
         let width = m * c;
         let all = self.derivatives(columns, system, c);
         let weighted = point.whitening.times(model, &all, width, workers);
-        let mut own = vec![0.0; width * width];
+        let mut own = memory::zeros(width * width);
         add_products(&all, &weighted, n, width, width, &mut own);
         let single = self.singles(columns.e, &all, c);
         ResidualDirections {
@@ -251,8 +252,8 @@ impl ResidualPart {
     /// -Lambda'Z'S.
     fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
         let mut out = Rows {
-            first: vec![0.0; system.q1() * width],
-            rest: vec![0.0; system.schur.q2 * width],
+            first: memory::zeros(system.q1() * width),
+            rest: memory::zeros(system.schur.q2 * width),
             m: width,
         };
         for f in 0..self.layout.len() {
@@ -283,7 +284,7 @@ impl ResidualPart {
     fn fixed_products(&self, factor: &Factor, s: &[f64], width: usize) -> Vec<f64> {
         let p1 = self.rows.p1;
         let p = p1 - 1;
-        let mut with_response = vec![0.0; p1 * width];
+        let mut with_response = memory::zeros(p1 * width);
         add_products(
             &self.rows.x,
             s,
@@ -412,7 +413,7 @@ impl Score<'_> {
         group.s.clear();
         group.node.clear();
         group.columns.clear();
-        group.total_columns.resize(p1, 0.0);
+        memory::resize(&mut group.total_columns, p1);
         for place in places {
             let scale = self.whitening.inverse_scale.get(place);
             let scale = scale.copied().unwrap_or(1.0);
@@ -487,10 +488,10 @@ impl Score<'_> {
         let places = self.part.model.group(g);
         let pattern = self.part.model.pattern_of(g);
         let omega = &mut sums.omega[pattern];
-        omega.resize(self.whitening.slots(pattern), 0.0);
+        memory::resize(omega, self.whitening.slots(pattern));
         let m = places.len();
         let first = sums.diagonal.len();
-        sums.diagonal.resize(first + m, 0.0);
+        memory::resize(&mut sums.diagonal, first + m);
         let diagonal = &mut sums.diagonal[first..];
         self.read(group, places);
         if let Some((own, off)) = self.whitening.rank_one(pattern) {
@@ -553,9 +554,9 @@ impl Score<'_> {
         let p1 = self.rows.p1;
         let nodes = group.inverse.nodes();
         group.total.clear();
-        group.total.resize(group.inverse.start(nodes), 0.0);
+        memory::resize(&mut group.total, group.inverse.start(nodes));
         group.total_columns.clear();
-        group.total_columns.resize(p1, 0.0);
+        memory::resize(&mut group.total_columns, p1);
         for row in group.columns.chunks_exact(p1) {
             let sums = group.total_columns.iter_mut();
             sums.zip(row).for_each(|(x, y)| *x += y);

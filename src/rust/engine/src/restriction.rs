@@ -8,6 +8,7 @@ use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::kink::{self, Kink};
+use crate::memory;
 use crate::optimize::{Objective, Wanted};
 use crate::options::Options;
 use crate::random_basis::TermBasis;
@@ -122,7 +123,7 @@ impl Restriction {
 
     /// A'g.
     pub fn gradient(&self, g: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; self.variables];
+        let mut out = memory::zeros(self.variables);
         for (place, value) in self.place.iter().zip(g) {
             if let Some((v, ratio)) = place {
                 out[*v] += ratio * value;
@@ -134,7 +135,7 @@ impl Restriction {
     /// A'HA.
     pub fn hessian(&self, h: &[f64]) -> Vec<f64> {
         let (m, d) = (self.place.len(), self.variables);
-        let mut out = vec![0.0; d * d];
+        let mut out = memory::zeros(d * d);
         for (j, b) in self.place.iter().enumerate() {
             for (i, a) in self.place.iter().enumerate() {
                 if let (Some((v, x)), Some((w, y))) = (a, b) {
@@ -156,7 +157,7 @@ impl Restriction {
             }
         };
         let (small, large) = (d + more, m + more);
-        let mut out = vec![0.0; large * large];
+        let mut out = memory::zeros(large * large);
         for b in 0..large {
             for a in 0..large {
                 if let (Some((v, x)), Some((w, y))) = (place(a), place(b)) {

@@ -2,6 +2,7 @@
 //! McCulloch 1992, section 11.3) on the residuals of the fixed effects.
 
 use crate::linalg::small;
+use crate::memory;
 use crate::moments::Moments;
 use crate::random_basis::TermBasis;
 
@@ -15,8 +16,8 @@ pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
     let order = terms + 1;
     let p1 = moments.p1;
     let n = moments.n as f64;
-    let mut lhs = vec![0.0; order * order];
-    let mut rhs = vec![0.0; order];
+    let mut lhs = memory::zeros(order * order);
+    let mut rhs = memory::zeros(order);
     lhs[0] = n - (p1 as f64 - 1.0);
     rhs[0] = moments.xx[p1 * p1 - 1];
     for (t, basis) in bases.iter().enumerate() {

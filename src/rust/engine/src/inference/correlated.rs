@@ -16,6 +16,7 @@
 //! new row and its correlations c with the rows of its group, r'R^-1r = rho c'C^-1c, rho = d*^2 / w*, and
 //! g = rho^1/2 W^1/2 D^-1 C^-1 c. Rows of other groups have g = 0.
 
+use crate::memory;
 use std::borrow::Cow;
 
 use super::prediction::{Context, NewRows, Predictions};
@@ -112,9 +113,9 @@ pub(super) fn predictions(
                 .collect()),
         });
     let mut out = Predictions {
-        variances: vec![0.0; rows.n],
-        residual_means: vec![0.0; rows.n],
-        residual_variances: vec![0.0; rows.n],
+        variances: memory::zeros(rows.n),
+        residual_means: memory::zeros(rows.n),
+        residual_variances: memory::zeros(rows.n),
     };
     for part in parts {
         for one in part? {
@@ -233,7 +234,7 @@ impl<'a> Fitted<'a> {
             }
         }
         // sum_i g_i [Lx^-1 d_i, e_i]
-        let mut sums = vec![0.0; c * p1];
+        let mut sums = memory::zeros(c * p1);
         for (place, gain) in places.clone().zip(gain.chunks_exact(c)) {
             let columns = &self.rows.columns[place * p1..(place + 1) * p1];
             for (sum, gain) in sums.chunks_exact_mut(p1).zip(gain) {
@@ -286,7 +287,7 @@ impl<'a> Fitted<'a> {
         let mut levels = level[places.clone()].to_vec();
         levels.sort_unstable();
         levels.dedup();
-        let mut s = vec![0.0; c * levels.len() * k];
+        let mut s = memory::zeros(c * levels.len() * k);
         for (place, gain) in places.zip(gain.chunks_exact(c)) {
             let z = &self.part.rows.z[f][place * k..(place + 1) * k];
             let at = levels.partition_point(|&l| l < level[place]);

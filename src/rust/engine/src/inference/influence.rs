@@ -19,6 +19,7 @@ use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_the
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
 use crate::linalg::small;
+use crate::memory;
 use crate::moments::{Moments, PairMoments};
 use crate::optimize::Objective;
 use crate::options::Options;
@@ -250,7 +251,7 @@ fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f6
         .layout
         .iter()
         .map(|factor| {
-            let mut row = vec![0.0; factor.k];
+            let mut row = memory::zeros(factor.k);
             for &t in &factor.terms {
                 prepared.bases[t].add_row(&data.terms[t].columns, i, root, &mut row);
             }
@@ -438,7 +439,7 @@ impl Curvature {
     ) -> Option<(Vec<f64>, f64)> {
         let m = x.len();
         let slopes = self.slopes(criterion)?;
-        let mut step = vec![0.0; m];
+        let mut step = memory::zeros(m);
         for ((vector, value), slope) in self
             .vectors
             .chunks_exact(m.max(1))

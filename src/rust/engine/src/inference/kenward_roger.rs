@@ -14,6 +14,7 @@ use crate::fit::Prepared;
 use crate::gradient::{apply_directions, Direction};
 use crate::hessian::traces;
 use crate::linalg::small;
+use crate::memory;
 use crate::room::Room;
 
 /// The adjustment and the pieces of the degrees of freedom, relative to sigma^2.
@@ -101,7 +102,7 @@ pub(super) fn adjustment(
         system.moments.n as f64,
     );
     let scaled: Vec<Vec<f64>> = p.iter().map(|p| sandwich(&phi, p, r)).collect();
-    let mut information = vec![0.0; s * s];
+    let mut information = memory::zeros(s * s);
     for i in 0..s {
         for j in 0..s {
             let cross_term = small::trace_product(&phi, &q[i][j], r);
@@ -114,12 +115,12 @@ pub(super) fn adjustment(
         .map(|i| information[i * s + i] <= 1e-10 * t[i * s + i])
         .collect();
     let mut w = invert_information(&information, &blind, s);
-    let mut correction = vec![0.0; r * r];
+    let mut correction = memory::zeros(r * r);
     for i in 0..s {
         for j in 0..s {
             // Q_ij - P_i Phi P_j
-            let mut half = vec![0.0; r * r];
-            let mut product = vec![0.0; r * r];
+            let mut half = memory::zeros(r * r);
+            let mut product = memory::zeros(r * r);
             if r > 0 {
                 small::mul_nn(&p[i], &phi, r, r, r, &mut half);
                 small::mul_nn(&half, &p[j], r, r, r, &mut product);
@@ -150,7 +151,7 @@ pub(super) fn adjustment(
 
 /// Q'V^-1Q from its factor.
 fn information_of_q(lx: &[f64], r: usize) -> Vec<f64> {
-    let mut out = vec![0.0; r * r];
+    let mut out = memory::zeros(r * r);
     for a in 0..r {
         for b in 0..r {
             out[b * r + a] = (0..=a.min(b))
@@ -198,11 +199,11 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
         let own: Vec<f64> = (0..k * k)
             .map(|e| t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
             .collect();
-        let mut lambda = vec![0.0; k * k];
+        let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
         // columns of (B T)^-1
         let inverse = |i: usize| -> Vec<f64> {
-            let mut x = vec![0.0; k];
+            let mut x = memory::zeros(k);
             x[i] = 1.0;
             for row in (0..k).rev() {
                 for m in row + 1..k {
@@ -219,7 +220,7 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
             .iter()
             .filter_map(|parameter| parameter.entries.first());
         for &(i, j) in entries {
-            let mut kappa = vec![0.0; kf * kf];
+            let mut kappa = memory::zeros(kf * kf);
             for a in 0..k {
                 for b in 0..k {
                     let value = columns[i][a] * columns[j][b]
@@ -263,7 +264,7 @@ fn first_traces(
 fn with_residual(traces: &[f64], single: &[f64], gamma: &[f64], n: f64) -> Vec<f64> {
     let d = single.len();
     let s = d + 1;
-    let mut out = vec![0.0; s * s];
+    let mut out = memory::zeros(s * s);
     for j in 0..d {
         for i in 0..d {
             out[j * s + i] = traces[j * d + i];
@@ -295,7 +296,7 @@ fn invert_information(information: &[f64], blind: &[bool], s: usize) -> Vec<f64>
         .collect();
     let (values, vectors) = small::symmetric_eigen(&scaled, s);
     let limit = 1e-10 * values.last().copied().unwrap_or(0.0);
-    let mut out = vec![0.0; s * s];
+    let mut out = memory::zeros(s * s);
     for (i, value) in values.iter().enumerate().filter(|(_, v)| **v > limit) {
         let v = &vectors[i * s..(i + 1) * s];
         for b in 0..s {

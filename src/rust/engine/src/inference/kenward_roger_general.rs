@@ -22,6 +22,7 @@ use crate::fit::Prepared;
 use crate::gradient::{divide, Derivatives, Direction};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
+use crate::memory;
 use crate::products::{products, single_products, ResidualColumns};
 use crate::residual::Kind;
 use crate::residual_score::ResidualSolution;
@@ -108,14 +109,14 @@ pub(super) fn adjustment(
             })
             .collect()
     };
-    let mut correction = vec![0.0; r * r];
+    let mut correction = memory::zeros(r * r);
     for i in 0..s {
         for j in 0..s {
             let weight = w[j * s + i];
             if weight == 0.0 || r == 0 {
                 continue;
             }
-            let mut product = vec![0.0; r * r];
+            let mut product = memory::zeros(r * r);
             small::mul_nn(&b[i], &b[j], r, r, r, &mut product);
             for ((c, q), p) in correction.iter_mut().zip(q(i, j)).zip(product) {
                 *c += weight * (q - p);
@@ -158,8 +159,8 @@ pub(super) fn adjustment(
 
 /// The shortest x that makes J x nearest to b, by the eigenvalues of J'J.
 fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
-    let mut square = vec![0.0; s * s];
-    let mut right = vec![0.0; s];
+    let mut square = memory::zeros(s * s);
+    let mut right = memory::zeros(s);
     for c in 0..s {
         for a in 0..s {
             square[c * s + a] = (0..s).map(|i| j[a * s + i] * j[c * s + i]).sum();
@@ -168,7 +169,7 @@ fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
     }
     let (values, vectors) = small::symmetric_eigen(&square, s);
     let limit = 1e-10 * values.iter().fold(0.0f64, |m, v| m.max(*v));
-    let mut x = vec![0.0; s];
+    let mut x = memory::zeros(s);
     for (value, v) in values.iter().zip(vectors.chunks_exact(s)) {
         if *value > limit {
             let along: f64 = v.iter().zip(&right).map(|(a, b)| a * b).sum();
@@ -259,10 +260,10 @@ impl Second<'_, '_> {
         let m = self.theta.len();
         let s = m + 1;
         let r = self.criterion.latest.as_ref()?.solution.h.m;
-        let mut out = vec![0.0; r * r];
+        let mut out = memory::zeros(r * r);
         // gradient and curvature of the natural parameters
-        let mut jacobian = vec![0.0; s * s];
-        let mut bend = vec![0.0; s];
+        let mut jacobian = memory::zeros(s * s);
+        let mut bend = memory::zeros(s);
         for a in 0..s {
             for c in a..s {
                 let natural = self.natural(a, c);
@@ -321,7 +322,7 @@ impl Second<'_, '_> {
         if c == m {
             // V = tau V_1
             return Some(if a == m {
-                vec![0.0; r * r]
+                memory::zeros(r * r)
             } else {
                 b[a].clone()
             });
@@ -341,15 +342,15 @@ impl Second<'_, '_> {
             ));
         }
         if c >= terms {
-            return Some(vec![0.0; r * r]);
+            return Some(memory::zeros(r * r));
         }
         let Some(second) = parameters.second(self.theta, a, c) else {
-            return Some(vec![0.0; r * r]);
+            return Some(memory::zeros(r * r));
         };
         let factor = self.criterion.factor.as_ref()?;
         let (f, offset, k) = parameters.place[parameters.list[a].term];
         let kf = parameters.factor_k[f];
-        let mut kappa = vec![0.0; kf * kf];
+        let mut kappa = memory::zeros(kf * kf);
         for j in 0..k {
             for i in 0..k {
                 kappa[(offset + j) * kf + offset + i] = second[j * k + i];

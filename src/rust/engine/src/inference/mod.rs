@@ -15,6 +15,7 @@ use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::fit::{prepare, raw_start, Prepared};
 use crate::linalg::small::{self, Shape};
+use crate::memory;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::plan::{require_factor, Plan};
@@ -310,7 +311,7 @@ fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
     let rinv: Vec<f64> = (0..r * r)
         .map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]])
         .collect();
-    let mut out = vec![0.0; r * r];
+    let mut out = memory::zeros(r * r);
     small::congruence((&rinv, Shape::Lower, true), a, r, &mut out);
     out
 }

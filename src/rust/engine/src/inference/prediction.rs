@@ -15,6 +15,7 @@ use crate::fit::Prepared;
 use crate::gradient::Solution;
 use crate::inverse_entries::{Effects, InverseEntries};
 use crate::linalg::small;
+use crate::memory;
 use crate::parallel::pieces;
 use crate::terms::{Column, ModelData};
 
@@ -220,7 +221,7 @@ impl<'a> Context<'a> {
                         factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]
                     })
                     .collect();
-                let mut lambda = vec![0.0; k * k];
+                let mut lambda = memory::zeros(k * k);
                 small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
                 lambda
             })
@@ -330,7 +331,7 @@ impl Context<'_> {
             if code == 0 {
                 continue;
             }
-            let mut s = vec![0.0; self.prepared.parameters.factor_k[f]];
+            let mut s = memory::zeros(self.prepared.parameters.factor_k[f]);
             for &t in &self.prepared.layout[f].terms {
                 let Some(columns) = &rows.terms[t] else {
                     continue;
@@ -386,8 +387,8 @@ impl Context<'_> {
     /// s'M^-1 s = |L^-1 s|^2.
     fn solved(&self, blocks: &[Effects]) -> f64 {
         let mut rows = Rows {
-            first: vec![0.0; self.system.q1()],
-            rest: vec![0.0; self.system.schur.q2],
+            first: memory::zeros(self.system.q1()),
+            rest: memory::zeros(self.system.schur.q2),
             m: 1,
         };
         for block in blocks {

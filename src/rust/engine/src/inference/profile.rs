@@ -10,6 +10,7 @@
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
 use crate::linalg::small;
+use crate::memory;
 use crate::optimize::Objective;
 use crate::raw::{raw_factor, raw_parameters, theta_from_raw};
 use crate::residual::Kind;
@@ -268,8 +269,8 @@ impl Surface<'_, '_> {
                     / square;
             }
             let order = size + 1;
-            let mut matrix = vec![0.0; order * order];
-            let mut rhs = vec![0.0; order];
+            let mut matrix = memory::zeros(order * order);
+            let mut rhs = memory::zeros(order);
             for a in 0..size {
                 for b in 0..size {
                     matrix[b * order + a] =
@@ -280,7 +281,7 @@ impl Surface<'_, '_> {
                 rhs[a] = -local.gradient[a];
             }
             rhs[size] = gap;
-            let mut tangent = vec![0.0; order];
+            let mut tangent = memory::zeros(order);
             tangent[size] = 1.0;
             let solution = small::solve_general(
                 &matrix,
@@ -351,7 +352,7 @@ impl Surface<'_, '_> {
         let derivatives = &latest.derivatives;
         let mut gradient = derivatives.gradient.clone();
         gradient.push(degrees - pwrss * precision);
-        let mut hessian = vec![0.0; size * size];
+        let mut hessian = memory::zeros(size * size);
         for a in 0..m {
             for b in 0..m {
                 hessian[b * size + a] = own[b * m + a];
@@ -382,9 +383,9 @@ impl Surface<'_, '_> {
         match target {
             Target::Sigma => {
                 let size = psi.len();
-                let mut slope = vec![0.0; size];
+                let mut slope = memory::zeros(size);
                 slope[size - 1] = 0.5;
-                (slope, vec![0.0; size * size])
+                (slope, memory::zeros(size * size))
             }
             Target::Deviation(term, i) => self.deviation_slopes(psi, term, i),
             Target::Correlation(term, i, j) => self.correlation_slopes(psi, term, i, j),
@@ -422,7 +423,7 @@ impl Surface<'_, '_> {
         p2.iter_mut().zip(&other2).for_each(|(x, y)| *x += y);
         let (c, c2) = self.covariance_slopes(psi, term, i, j);
         let slope: Vec<f64> = (0..size).map(|a| c[a] / d - 0.5 * r * p[a]).collect();
-        let mut bend = vec![0.0; size * size];
+        let mut bend = memory::zeros(size * size);
         for b in 0..size {
             for a in 0..size {
                 let e = b * size + a;
@@ -467,8 +468,8 @@ impl Surface<'_, '_> {
                 .sum()
         };
         let own = parameters.start[term]..parameters.start[term + 1];
-        let mut slope = vec![0.0; size];
-        let mut bend = vec![0.0; size * size];
+        let mut slope = memory::zeros(size);
+        let mut bend = memory::zeros(size * size);
         for a in own.clone() {
             slope[a] = cell(&parameters.derivative(theta, a));
             for b in own.clone() {
@@ -486,7 +487,7 @@ impl Surface<'_, '_> {
             .prepared
             .parameters
             .term_factor(&psi[..psi.len() - 1], term);
-        let mut lambda = vec![0.0; k * k];
+        let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
         (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum()
     }
@@ -501,8 +502,8 @@ impl Surface<'_, '_> {
             self.scaled(target, &x)
         };
         let center = at(&[]);
-        let mut slope = vec![0.0; size];
-        let mut bend = vec![0.0; size * size];
+        let mut slope = memory::zeros(size);
+        let mut bend = memory::zeros(size * size);
         for a in 0..size {
             let (up, down) = (at(&[(a, steps[a])]), at(&[(a, -steps[a])]));
             slope[a] = (up - down) / (2.0 * steps[a]);

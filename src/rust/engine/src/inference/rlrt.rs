@@ -25,6 +25,7 @@ use crate::factor::{gram, Rows, System};
 use crate::fit::{prepare, raw_start, Prepared};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
+use crate::memory;
 use crate::options::Options;
 use crate::parallel::{interruptible, pieces, StopFlag, Workers};
 use crate::terms::ModelData;
@@ -99,7 +100,7 @@ pub fn work_of_fit(
 ) -> Result<f64, EngineError> {
     interruptible(super::is_long(data), interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
-        let theta = vec![0.0; prepared.parameters.len()];
+        let theta = memory::zeros(prepared.parameters.len());
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let columns: usize = data.terms.iter().map(|t| t.columns.len().pow(2)).sum();
         let rows = data.n() as f64 * (4 * data.p + 8 * columns + 8) as f64;
@@ -130,7 +131,7 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
         marginal.data[j * levels + j] += own.zz[j * k * k + basis.offset * k + basis.offset];
     }
     // Z'V^-1[Q r], levels x p1
-    let mut h = vec![0.0; levels * p1];
+    let mut h = memory::zeros(levels * p1);
     for j in 0..levels {
         for c in 0..p1 {
             h[c * levels + j] = own.zx[(j * k + basis.offset) * p1 + c];
@@ -146,7 +147,7 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     let lower: Vec<f64> = (0..r * r)
         .map(|e| factor.lx[(e / r.max(1)) * p1 + e % r.max(1)])
         .collect();
-    let mut projected = vec![0.0; levels * r];
+    let mut projected = memory::zeros(levels * r);
     for (j, row) in projected.chunks_exact_mut(r.max(1)).enumerate() {
         for (c, value) in row.iter_mut().enumerate() {
             *value = h[c * levels + j];
@@ -175,8 +176,8 @@ fn products(system: &System, t: &[Vec<f64>], f: usize, offset: usize) -> Rows {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let m = moments.factors[f].n_levels;
     let mut rows = Rows {
-        first: vec![0.0; system.q1() * m],
-        rest: vec![0.0; schur.q2 * m],
+        first: memory::zeros(system.q1() * m),
+        rest: memory::zeros(schur.q2 * m),
         m,
     };
     // block: the column of Z_g,l'Z_f,j for the effect
@@ -235,7 +236,7 @@ pub fn likelihood_ratio_draws(
     }
     let largest = restricted.values.iter().fold(0.0f64, |a, &v| a.max(v));
     if largest <= 0.0 {
-        return Ok(vec![0.0; draws.len() / size]);
+        return Ok(memory::zeros(draws.len() / size));
     }
     let count = draws.len() / size;
     interruptible(true, interrupt, |stop: &StopFlag, _| {

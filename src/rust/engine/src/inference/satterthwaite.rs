@@ -8,6 +8,7 @@ use crate::criterion::Criterion;
 use crate::factor::Rows;
 use crate::fit::Prepared;
 use crate::linalg::small::{self, Shape};
+use crate::memory;
 use crate::products::{single_products, ResidualColumns};
 use crate::residual_score::ResidualSolution;
 use crate::room::Room;
@@ -101,7 +102,7 @@ pub(super) fn derivatives(
 
 /// L' B L for a symmetric r x r matrix and a lower triangular L.
 pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
-    let mut out = vec![0.0; r * r];
+    let mut out = memory::zeros(r * r);
     small::congruence((l, Shape::Lower, false), b, r, &mut out);
     out
 }
@@ -134,7 +135,7 @@ pub(super) fn covariance(
         ),
     };
     let order = if known { d } else { d + 1 };
-    let mut own = vec![0.0; order * order];
+    let mut own = memory::zeros(order * order);
     for b in 0..d {
         for a in 0..d {
             own[b * order + a] = block[b * d + a];
@@ -149,7 +150,7 @@ pub(super) fn covariance(
         scale.push(sigma2);
     }
     let inverse = invert_hessian(&own, &scale, order);
-    let mut padded = vec![0.0; (d + 1) * (d + 1)];
+    let mut padded = memory::zeros((d + 1) * (d + 1));
     for b in 0..order {
         for a in 0..order {
             padded[b * (d + 1) + a] = inverse[b * order + a];
@@ -174,7 +175,7 @@ pub(super) fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Opti
     let latest = criterion.latest.as_ref()?;
     let m = latest.derivatives.gradient.len();
     let s = m + 1;
-    let mut full = vec![0.0; s * s];
+    let mut full = memory::zeros(s * s);
     // slope_a = y'P V_a P y: rank_one = (f / q) slope slope'
     let slopes = &latest.derivatives.slopes;
     for a in 0..m {
@@ -197,7 +198,7 @@ fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
         .collect();
     let (values, vectors) = small::symmetric_eigen(&scaled, s);
     let limit = FLAT * values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-    let mut out = vec![0.0; s * s];
+    let mut out = memory::zeros(s * s);
     for (i, value) in values.iter().enumerate().filter(|(_, v)| **v > limit) {
         let v = &vectors[i * s..(i + 1) * s];
         for b in 0..s {
@@ -211,7 +212,7 @@ fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
 
 /// A'B for matrices with r columns and one row for each random effect.
 pub(super) fn cross(a: &Rows, b: &Rows<Room<'_>>, r: usize) -> Vec<f64> {
-    let mut out = vec![0.0; r * r];
+    let mut out = memory::zeros(r * r);
     for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
         if r > 0 && !x.is_empty() {
             crate::linalg::dense::add_transposed_product(x, y, x.len() / r, r, r, 1.0, &mut out);
@@ -222,8 +223,8 @@ pub(super) fn cross(a: &Rows, b: &Rows<Room<'_>>, r: usize) -> Vec<f64> {
 
 /// B A B for symmetric r x r matrices.
 pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
-    let mut half = vec![0.0; r * r];
-    let mut out = vec![0.0; r * r];
+    let mut half = memory::zeros(r * r);
+    let mut out = memory::zeros(r * r);
     if r > 0 {
         small::mul_nn(b, a, r, r, r, &mut half);
         small::mul_nn(&half, b, r, r, r, &mut out);
@@ -239,14 +240,14 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
     for (term, basis) in prepared.bases.iter().enumerate() {
         let k = basis.k;
         let t = parameters.term_factor(theta, term);
-        let mut lambda = vec![0.0; k * k];
+        let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
         let own: Vec<Vec<f64>> = (parameters.start[term]..parameters.start[term + 1])
             .map(|a| basis.to_user(&parameters.derivative(theta, a)))
             .collect();
         for j in 0..k {
             for i in j..k {
-                let mut row = vec![0.0; s];
+                let mut row = memory::zeros(s);
                 for (a, slope) in own.iter().enumerate() {
                     row[parameters.start[term] + a] = sigma2 * slope[j * k + i];
                 }
@@ -259,18 +260,18 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
         let phi = parameters.of_residual(theta);
         let (own, first) = (part.model.natural_jacobian(phi), theta.len() - phi.len());
         for i in 0..phi.len() {
-            let mut row = vec![0.0; s];
+            let mut row = memory::zeros(s);
             for a in 0..phi.len() {
                 row[first + a] = own[a * phi.len() + i];
             }
             rows.push(row);
         }
     }
-    let mut last = vec![0.0; s];
+    let mut last = memory::zeros(s);
     last[s - 1] = 1.0;
     rows.push(last);
     let components = rows.len();
-    let mut out = vec![0.0; components * s];
+    let mut out = memory::zeros(components * s);
     for (i, row) in rows.iter().enumerate() {
         for (a, value) in row.iter().enumerate() {
             out[a * components + i] = *value;

@@ -2,6 +2,7 @@
 //! Matrix Anal. Appl. 38): nodes are its eigenvalues, weights the squares of the first entries of its eigenvectors.
 
 use crate::linalg::small;
+use crate::memory;
 
 /// A symmetric tridiagonal matrix.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ impl Tridiagonal {
 
     /// The matrix, with the row that leads out of it, times x.
     fn times(&self, x: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; x.len() + 1];
+        let mut out = memory::zeros(x.len() + 1);
         for (i, x) in x.iter().enumerate() {
             out[i] += self.diagonal[i] * x;
             out[i + 1] += self.below[i] * x;
@@ -56,7 +57,7 @@ const NEGLIGIBLE: f64 = 1e-9;
 #[must_use]
 pub fn derivative(matrix: &Tridiagonal, divided: impl Fn(f64, f64) -> f64) -> Vec<Term> {
     let n = matrix.diagonal.len();
-    let mut dense = vec![0.0; n * n];
+    let mut dense = memory::zeros(n * n);
     for i in 0..n {
         dense[i * n + i] = matrix.diagonal[i];
         if i + 1 < n {
@@ -68,7 +69,7 @@ pub fn derivative(matrix: &Tridiagonal, divided: impl Fn(f64, f64) -> f64) -> Ve
     let inner: Vec<f64> = (0..n * n)
         .map(|e| divided(nodes[e % n], nodes[e / n]) * y[(e % n) * n] * y[(e / n) * n])
         .collect();
-    let (mut half, mut h) = (vec![0.0; n * n], vec![0.0; n * n]);
+    let (mut half, mut h) = (memory::zeros(n * n), memory::zeros(n * n));
     small::mul_nn(&y, &inner, n, n, n, &mut half);
     small::mul_nt(&half, &y, n, n, n, &mut h);
     let (weights, vectors) = small::symmetric_eigen(&h, n);
@@ -100,7 +101,7 @@ fn nodes(matrix: &Tridiagonal) -> (Vec<f64>, Vec<f64>) {
     let n = matrix.diagonal.len();
     let mut d = matrix.diagonal.clone();
     let mut e = matrix.below.clone();
-    let mut first = vec![0.0; n];
+    let mut first = memory::zeros(n);
     if n == 0 {
         return (d, first);
     }

@@ -20,6 +20,7 @@ pub mod lanczos;
 pub mod operator;
 pub mod pcg;
 
+use crate::memory;
 use std::ops::DerefMut;
 
 use crate::covariance::Parameters;
@@ -525,7 +526,7 @@ fn logarithm_sums(
                 let symmetric: Vec<f64> = (0..k * k)
                     .map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane])
                     .collect();
-                let mut part = vec![0.0; k * k];
+                let mut part = memory::zeros(k * k);
                 take(&t[f], &symmetric, &mut part);
                 total[f]
                     .iter_mut()
@@ -621,7 +622,7 @@ fn quadrature_sums(
 /// out -= T^-T B.
 fn take(t: &[f64], b: &[f64], out: &mut [f64]) {
     let k = (b.len() as f64).sqrt() as usize;
-    let mut column = vec![0.0; k];
+    let mut column = memory::zeros(k);
     for (b, out) in b.chunks_exact(k).zip(out.chunks_exact_mut(k)) {
         column.copy_from_slice(b);
         small::solve_lower_transposed(t, k, &mut column);
@@ -643,7 +644,7 @@ fn log_det_slopes(
             let kf = parameters.factor_k[f];
             let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
             let t: Vec<f64> = (0..k * k).map(|e| at(&factor.t[f], e)).collect();
-            let mut score = vec![0.0; k * k];
+            let mut score = memory::zeros(k * k);
             for i in 0..k {
                 let mut row: Vec<f64> = (0..k).map(|c| at(&sums[f], c * k + i)).collect();
                 small::solve_lower_transposed(&t, k, &mut row);

@@ -4,6 +4,7 @@
 //!
 //! Vectors come eight at a time, side by side in one cache line: an entry of W~ is read once for all of them.
 
+use crate::memory;
 use std::ops::Range;
 
 use crate::factor::{eliminate_first, Rows, System, LEVELS};
@@ -81,10 +82,10 @@ impl Operator {
         for pair in schur.offset.windows(2) {
             block.push(block[block.len() - 1] + (pair[1] - pair[0]).pow(2));
         }
-        let mut by_node = vec![0.0; w.len()];
+        let mut by_node = memory::zeros(w.len());
         let nodes = |i: usize| piece(schur.nodes(), NODES, i);
         let count = schur.nodes().div_ceil(NODES);
-        let mut p = vec![0.0; block[schur.nodes()]];
+        let mut p = memory::zeros(block[schur.nodes()]);
         let mut own = p.clone();
         let mut sums: Vec<Option<NodeSums>> = vec![None; count];
         let parts = (
@@ -100,7 +101,7 @@ impl Operator {
             .for_each(count, parts, |i, (by_node, (p, own), sums)| {
                 sums[0] = scale_nodes(system, t, &w, nodes(i), by_node, p, own);
             });
-        let mut complement: Vec<Vec<f64>> = t.iter().map(|t| vec![0.0; t.len()]).collect();
+        let mut complement: Vec<Vec<f64>> = t.iter().map(|t| memory::zeros(t.len())).collect();
         let mut log_det_p = 0.0;
         for part in sums {
             let part = part?;
@@ -348,12 +349,12 @@ impl Operator {
         let (schur, k1) = (&system.schur, system.k1());
         let parts = system.workers.map(SHARES.min(schur.nodes()), |share| {
             let mut columns: Vec<Vec<f64>> = Vec::new();
-            let mut first = vec![0.0; k1 * k1];
-            let mut squares = vec![0.0; self.own.len()];
+            let mut first = memory::zeros(k1 * k1);
+            let mut squares = memory::zeros(self.own.len());
             for v in (share..schur.nodes()).step_by(SHARES) {
                 system.workers.check();
                 let k = schur.offset[v + 1] - schur.offset[v];
-                columns.resize_with(k.max(columns.len()), || vec![0.0; schur.q2]);
+                columns.resize_with(k.max(columns.len()), || memory::zeros(schur.q2));
                 for (a, column) in columns[..k].iter_mut().enumerate() {
                     self.column_below(schur, k1, v, a, column);
                     self.column_products(schur, k1, v, a, column, &mut first);
@@ -362,8 +363,8 @@ impl Operator {
             }
             (first, squares)
         });
-        let mut total = vec![0.0; k1 * k1];
-        let mut squares = vec![0.0; self.own.len()];
+        let mut total = memory::zeros(k1 * k1);
+        let mut squares = memory::zeros(self.own.len());
         for (first, own) in parts {
             total.iter_mut().zip(first).for_each(|(x, y)| *x += y);
             squares.iter_mut().zip(own).for_each(|(x, y)| *x += y);
@@ -456,8 +457,8 @@ impl Operator {
         total: &mut [f64],
     ) {
         let k = schur.offset[v + 1] - schur.offset[v];
-        let mut sum = vec![0.0; k1];
-        let mut own = vec![0.0; k1];
+        let mut sum = memory::zeros(k1);
+        let mut own = memory::zeros(k1);
         for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
             let j = schur.incidence_level[x] as usize;
             let from = schur.effect_start[schur.incidence[x]];
@@ -521,7 +522,7 @@ impl Operator {
         let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
         let parts = system.workers.map(levels.len(), |piece| {
             let mut total = vec![[0.0; LANES]; k1 * k1];
-            let (mut a, mut b) = (vec![0.0; k1 * LANES], vec![0.0; k1 * LANES]);
+            let (mut a, mut b) = (memory::zeros(k1 * LANES), memory::zeros(k1 * LANES));
             for j in levels[piece].clone() {
                 let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
                 for (to, from) in [(&mut a, x), (&mut b, y)] {
@@ -746,7 +747,7 @@ fn scale_nodes(
     let (schur, k1) = (&system.schur, system.k1());
     let mut sums = NodeSums {
         log_det: 0.0,
-        complement: t.iter().map(|t| vec![0.0; t.len()]).collect(),
+        complement: t.iter().map(|t| memory::zeros(t.len())).collect(),
     };
     let (mut at_w, mut at_block) = (0, 0);
     for v in nodes {
@@ -760,8 +761,8 @@ fn scale_nodes(
         }
         // N_v = T'A_vv T - sum_j W_jv'W_jv, P_v = I + N_v
         let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
-        let mut half = vec![0.0; k * k];
-        let mut n = vec![0.0; k * k];
+        let mut half = memory::zeros(k * k);
+        let mut n = memory::zeros(k * k);
         small::mul_nn(zz, &t[f], k, k, k, &mut half);
         small::mul_tn(&t[f], &half, k, k, k, &mut n);
         for w in rows.chunks_exact(k * k1) {
@@ -815,8 +816,8 @@ fn scale_nodes(
 /// sum_j A_jj T D_j^-1.
 fn first_complement(system: &System, t: &[Vec<f64>], l1: &[f64]) -> Vec<f64> {
     let (k, factor) = (system.k1(), &system.moments.factors[0]);
-    let mut total = vec![0.0; k * k];
-    let mut product = vec![0.0; k * k];
+    let mut total = memory::zeros(k * k);
+    let mut product = memory::zeros(k * k);
     for (a, l) in factor.zz.chunks_exact(k * k).zip(l1.chunks_exact(k * k)) {
         small::mul_nn(a, &t[0], k, k, k, &mut product);
         for i in 0..k {
@@ -869,8 +870,8 @@ fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others
                     }
                 })
                 .collect();
-            let mut half = vec![0.0; k * kg];
-            let mut s = vec![0.0; k * kg];
+            let mut half = memory::zeros(k * kg);
+            let mut s = memory::zeros(k * kg);
             small::mul_nn(&a, &t[g], k, kg, kg, &mut half);
             small::mul_tn(&t[f], &half, k, k, kg, &mut s);
             for column in s.chunks_exact_mut(k) {

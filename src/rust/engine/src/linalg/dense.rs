@@ -1,6 +1,7 @@
 //! Products and Cholesky factor of dense matrices of moderate size, on one thread, by faer's kernels; large ones are in
 //! [`super::triangle`].
 
+use crate::memory;
 use std::mem::MaybeUninit;
 
 use faer::diag::DiagMut;
@@ -28,7 +29,7 @@ impl Matrix {
     #[must_use]
     pub fn zeros(nrows: usize, ncols: usize) -> Self {
         Self {
-            data: vec![0.0; nrows * ncols],
+            data: memory::zeros(nrows * ncols),
             nrows,
             ncols,
         }
@@ -251,14 +252,15 @@ fn eigen(a: &[f64], n: usize, vectors: Option<MatMut<'_, f64>>) -> Option<Vec<f6
         None => evd::ComputeEigenvectors::No,
     };
     let needed = evd::self_adjoint_evd_scratch::<f64>(n, wanted, Par::Seq, params);
-    let mut memory = MemBuffer::new(needed);
-    let mut values = vec![0.0; n];
+    memory::require::<u8>(needed.unaligned_bytes_required());
+    let mut buffer = MemBuffer::new(needed);
+    let mut values = memory::zeros(n);
     evd::self_adjoint_evd(
         MatRef::from_column_major_slice(a, n, n),
         DiagMut::from_slice_mut(&mut values),
         vectors,
         Par::Seq,
-        MemStack::new(&mut memory),
+        MemStack::new(&mut buffer),
         params,
     )
     .ok()?;
@@ -278,6 +280,7 @@ pub(super) fn cholesky_in_place(a: MatMut<'_, f64>) -> bool {
         llt::factor::cholesky_in_place(a, regularization, Par::Seq, stack, params).is_ok()
     };
     if needed.unaligned_bytes_required() > ON_STACK {
+        memory::require::<u8>(needed.unaligned_bytes_required());
         return factorize(MemStack::new(&mut MemBuffer::new(needed)));
     }
     factorize(MemStack::new(&mut [MaybeUninit::uninit(); ON_STACK]))

@@ -224,7 +224,7 @@ pub fn mul_shaped(
 
 /// out = L' B L of k x k matrices for symmetric B; L as in [`mul_shaped`].
 pub fn congruence(l: (&[f64], Shape, bool), b: &[f64], k: usize, out: &mut [f64]) {
-    let mut half = vec![0.0; k * k];
+    let mut half = crate::memory::zeros(k * k);
     mul_shaped((b, Shape::Full, false), l, k, false, &mut half);
     let turned = (l.0, l.1.transposed(), !l.2);
     mul_shaped(turned, (&half, Shape::Full, false), k, true, out);

@@ -1,6 +1,7 @@
 //! Sparse Cholesky factor of the Schur complement and its selected inverse (Takahashi, Fagan & Chen 1973; Erisman & Tinney
 //! 1975): the entries of the inverse on the pattern of the factor, which contains the pattern of the matrix.
 
+use crate::memory;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::sparse::linalg::amd;
 use faer::sparse::SymbolicSparseColMatRef;
@@ -218,7 +219,7 @@ impl Pattern {
     /// zeros.
     pub fn selected_inverse(&self, values: &[f64], inverse: &mut Vec<f64>, work: &mut [f64]) {
         inverse.clear();
-        inverse.resize(self.row.len(), 0.0);
+        memory::resize(inverse, self.row.len());
         for j in (0..self.n).rev() {
             let (start, end) = (self.column_start[j], self.column_start[j + 1]);
             let d = values[start];

@@ -3,6 +3,7 @@
 //!
 //! Threads work on disjoint tiles whose borders do not depend on their number, so neither do the bits.
 
+use crate::memory;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -169,7 +170,7 @@ impl Triangle {
     /// All zero, in the same places as another.
     #[must_use]
     pub fn with_layout(layout: Arc<Layout>) -> Self {
-        let data = vec![0.0; layout.column_start(layout.order())];
+        let data = memory::zeros(layout.column_start(layout.order()));
         Self { layout, data }
     }
 
@@ -348,7 +349,7 @@ impl Triangle {
         if !Arc::ptr_eq(&out.layout, &self.layout) {
             out.layout = Arc::clone(&self.layout);
         }
-        out.data.resize(self.data.len(), 0.0);
+        memory::resize(&mut out.data, self.data.len());
         let layout = &*self.layout;
         let count = layout.strips();
         let strips = cut(&mut out.data, |s| layout.start[s]);

@@ -8,6 +8,7 @@
 
 use crate::clock::Clock;
 use crate::linalg::small::symmetric_eigen;
+use crate::memory;
 
 /// Eigenvalues below this, relative to the largest, count as flat.
 const FLAT: f64 = 1e-10;
@@ -225,7 +226,7 @@ struct Secant {
 impl Secant {
     fn new(m: usize) -> Self {
         Self {
-            missing: vec![0.0; m * m],
+            missing: memory::zeros(m * m),
             before: None,
         }
     }

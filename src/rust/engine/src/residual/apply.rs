@@ -2,6 +2,7 @@
 
 use super::{Residual, Whitening};
 use crate::error::EngineError;
+use crate::memory;
 use crate::parallel::{interruptible, Workers};
 use crate::terms::{finite, ResidualStructure};
 
@@ -101,7 +102,7 @@ fn product(
         Apply::Times => (-1, -1),
         Apply::Inverse => (1, 1),
     };
-    let mut x = vec![0.0; n * c];
+    let mut x = memory::zeros(n * c);
     for (place, &row) in model.order().iter().enumerate() {
         let factor = root(row).powi(before);
         for j in 0..c {
@@ -114,7 +115,7 @@ fn product(
         Apply::Times => whitening.times(model, &x, c, workers),
         Apply::Inverse => whitening.inverse_times(model, &x, c, workers),
     };
-    let mut out = vec![0.0; n * c];
+    let mut out = memory::zeros(n * c);
     for (place, &row) in model.order().iter().enumerate() {
         let factor = root(row).powi(after);
         for j in 0..c {

@@ -7,6 +7,7 @@ use super::layout::{Layout, Pattern};
 use super::markov::{self, Band};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::hyperdual::HyperDual;
+use crate::memory;
 
 /// One derivative of C or, where that is the banded one, of C^-1.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ pub(super) fn dense_weights(block: &Block, count: f64, omega: &[f64]) -> Option<
     };
     let (m, width) = (block.m(), block.band() + 1);
     let inverse = &dense.inverse.data;
-    let mut full = vec![0.0; m * m];
+    let mut full = memory::zeros(m * m);
     for s in 0..m {
         for t in s..m {
             let value = omega[s * width + t - s];
@@ -99,7 +100,7 @@ pub(super) fn dense_weights(block: &Block, count: f64, omega: &[f64]) -> Option<
             full[t * m + s] = value;
         }
     }
-    let (mut half, mut both) = (vec![0.0; m * m], vec![0.0; m * m]);
+    let (mut half, mut both) = (memory::zeros(m * m), memory::zeros(m * m));
     dense::rows_times(inverse, &full, m, m, m, &mut half);
     dense::rows_times(&half, inverse, m, m, m, &mut both);
     Some(

@@ -3,6 +3,7 @@
 //! C^-1 = alpha I - beta 11' with alpha = 1 / (1 - rho), beta = rho / ((1 - rho)(1 + (m - 1) rho)) and
 //! log|C| = (m - 1) log(1 - rho) + log(1 + (m - 1) rho). Everything costs O(rows).
 
+use crate::memory;
 use std::f64::consts::FRAC_PI_4;
 
 use crate::linalg::hyperdual::Scalar;
@@ -86,7 +87,7 @@ impl RankOne {
 
     /// x <- a x + b 11'x for rows x.
     pub fn combine(a: f64, b: f64, x: &mut [f64], c: usize) {
-        let mut sum = vec![0.0; c];
+        let mut sum = memory::zeros(c);
         for row in x.chunks_exact(c) {
             sum.iter_mut().zip(row).for_each(|(s, v)| *s += v);
         }
@@ -114,7 +115,7 @@ impl RankOne {
 
     /// x <- U x, U'U = C^-1.
     pub fn whiten(&self, x: &mut [f64], c: usize) {
-        let mut sum = vec![0.0; c];
+        let mut sum = memory::zeros(c);
         for (i, row) in x.chunks_exact_mut(c).enumerate() {
             let (weight, sd) = self.step(i);
             for (v, s) in row.iter_mut().zip(&mut sum) {
@@ -127,7 +128,7 @@ impl RankOne {
 
     /// x <- U^-1 x.
     pub fn color(&self, x: &mut [f64], c: usize) {
-        let mut sum = vec![0.0; c];
+        let mut sum = memory::zeros(c);
         for (i, row) in x.chunks_exact_mut(c).enumerate() {
             let (weight, sd) = self.step(i);
             for (v, s) in row.iter_mut().zip(&mut sum) {

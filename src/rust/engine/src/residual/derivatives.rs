@@ -6,6 +6,7 @@
 use super::change::{dense_weights, slope, Change};
 use super::{Residual, Whitening, PATTERNS, PLACES};
 use crate::linalg::hyperdual::HyperDual;
+use crate::memory;
 use crate::parallel::{pieces, Workers};
 
 /// What a parameter belongs to.
@@ -75,7 +76,7 @@ impl Residual {
         row_diagonal: &[f64],
         workers: &Workers,
     ) -> Vec<f64> {
-        let mut gradient = vec![0.0; self.len()];
+        let mut gradient = memory::zeros(self.len());
         let add = |gradient: &mut [f64], parts: Vec<Vec<f64>>| {
             for part in parts {
                 gradient.iter_mut().zip(part).for_each(|(g, v)| *g += v);
@@ -93,7 +94,7 @@ impl Residual {
                 .collect();
             let pieces = pieces(self.patterns(), PATTERNS);
             let parts = workers.map(pieces.len(), |piece| {
-                let mut part = vec![0.0; first];
+                let mut part = memory::zeros(first);
                 for p in pieces[piece].clone() {
                     let pattern = &self.layout.patterns[p];
                     let count = pattern.count as f64;
@@ -109,7 +110,7 @@ impl Residual {
         if !self.scales.is_empty() {
             let pieces = pieces(self.layout.order.len(), PLACES);
             let parts = workers.map(pieces.len(), |piece| {
-                let mut part = vec![0.0; self.len() - first];
+                let mut part = memory::zeros(self.len() - first);
                 for place in pieces[piece].clone() {
                     let weight = 2.0 * (self.times_of(place) - row_diagonal[place]);
                     for (k, scale) in self.scales.iter().enumerate() {
@@ -272,7 +273,7 @@ impl Residual {
         };
         let layout = &self.layout;
         let parts = workers.map(layout.pieces.len(), |piece| {
-            let mut sum = vec![0.0; c * c];
+            let mut sum = memory::zeros(c * c);
             let mut scratch = Vec::new();
             for g in layout.pieces[piece].clone() {
                 let places = layout.group(g);
@@ -350,7 +351,7 @@ impl Residual {
             }
             sum
         });
-        let mut half = vec![0.0; c * c];
+        let mut half = memory::zeros(c * c);
         for part in parts {
             half.iter_mut().zip(part).for_each(|(h, v)| *h += v);
         }

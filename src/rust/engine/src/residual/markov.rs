@@ -5,6 +5,7 @@
 //! 1 + r_{i-1}^2 / (1 - r_{i-1}^2) + r_i^2 / (1 - r_i^2), and log|C| = sum log(1 - r_i^2). Everything costs O(rows).
 
 use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::memory;
 
 /// A correlation r and 1 - r^2, which is kept because it cannot be had from r where r is nearly 1.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +142,7 @@ impl Tridiagonal {
     pub fn times(&self, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
         let m = self.diagonal.len();
         scratch.clear();
-        scratch.resize(m * c, 0.0);
+        memory::resize(scratch, m * c);
         for i in (0..self.r.len()).rev() {
             let (head, tail) = scratch.split_at_mut((i + 1) * c);
             for j in 0..c {
@@ -180,7 +181,7 @@ impl Tridiagonal {
 
 /// x <- T x for a symmetric tridiagonal T.
 pub(super) fn multiply(diagonal: &[f64], off: &[f64], x: &mut [f64], c: usize) {
-    let mut before = vec![0.0; c];
+    let mut before = memory::zeros(c);
     for i in 0..diagonal.len() {
         for j in 0..c {
             let own = x[i * c + j];
@@ -211,7 +212,7 @@ pub(super) fn change(
     part: impl Fn(HyperDual) -> f64,
 ) -> Band {
     let mut band = Band {
-        diagonal: vec![0.0; positions.len()],
+        diagonal: memory::zeros(positions.len()),
         off: Vec::with_capacity(positions.len().saturating_sub(1)),
     };
     for (i, link) in law.links(positions).enumerate() {

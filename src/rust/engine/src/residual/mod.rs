@@ -42,6 +42,7 @@ mod toeplitz;
 mod unstructured;
 mod whitening;
 
+use crate::memory;
 use std::ops::Range;
 
 use block::Block;
@@ -647,7 +648,7 @@ impl Residual {
     #[must_use]
     pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
         let (m, n) = (self.len(), self.observations());
-        let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; m], vec![0.0; m * m]);
+        let (mut value, mut gradient, mut hessian) = (0.0, memory::zeros(m), memory::zeros(m * m));
         for (k, scale) in self.scales.iter().enumerate() {
             let mut total = scale::Total {
                 value: 0.0,

@@ -4,6 +4,7 @@ use super::family::Law;
 use super::layout::new_positions;
 use super::{scale, Residual};
 use crate::error::EngineError;
+use crate::memory;
 use crate::terms::ResidualStructure;
 
 /// New rows under a residual structure: their positions, and their variance covariates and strata.
@@ -111,8 +112,8 @@ impl Residual {
         let places = group.map_or(0..0, |g| self.group(g));
         let k = rows.len();
         let mut out = CrossCorrelation {
-            with_fitted: vec![0.0; k * places.len()],
-            among: vec![0.0; k * k],
+            with_fitted: memory::zeros(k * places.len()),
+            among: memory::zeros(k * k),
         };
         (0..k).for_each(|i| out.among[i * k + i] = 1.0);
         let d = self.layout.dimensions;
@@ -176,7 +177,7 @@ impl Residual {
                 gigabytes,
             });
         }
-        let mut c = vec![0.0; m * m];
+        let mut c = memory::zeros(m * m);
         (0..m).for_each(|i| c[i * m + i] = 1.0);
         let fitted = self.layout.positions(places.clone());
         if let Some(law) = self.law_over(phi, std::iter::empty(), fitted)? {

@@ -4,6 +4,7 @@
 
 use crate::error::EngineError;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::memory;
 use crate::terms::{finite, Scale};
 
 /// Which function.
@@ -223,7 +224,7 @@ impl Term {
     pub fn start(&self) -> Vec<f64> {
         match self.kind {
             Kind::Ident => vec![1.0; self.len()],
-            Kind::Power | Kind::Exponential => vec![0.0; self.len()],
+            Kind::Power | Kind::Exponential => memory::zeros(self.len()),
             Kind::ConstantPower => {
                 let mut start = vec![0.1; self.strata];
                 start.resize(2 * self.strata, 0.2);

@@ -3,6 +3,7 @@
 //! Multivariate Anal. 97).
 
 use crate::linalg::hyperdual::Scalar;
+use crate::memory;
 
 /// Durbin-Levinson: partial autocorrelations pi_k = sin x_k give the coefficients of the autoregression of the last order
 /// and the autocorrelations of lags 0 to p.
@@ -52,7 +53,7 @@ pub(super) fn from_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
 /// x of autoregressive coefficients; `None` if the process is not stationary.
 pub(super) fn from_coefficients(coefficients: &[f64]) -> Option<Vec<f64>> {
     let mut phi = coefficients.to_vec();
-    let mut x = vec![0.0; phi.len()];
+    let mut x = memory::zeros(phi.len());
     while let Some(partial) = phi.pop() {
         if partial.is_nan() || partial.abs() >= 1.0 {
             return None;

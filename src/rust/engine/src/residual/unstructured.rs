@@ -6,6 +6,7 @@
 
 use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
+use crate::memory;
 
 /// Index of the correlation of visits i > j: the lower triangle, column by column.
 pub(super) fn index(i: usize, j: usize, visits: usize) -> usize {
@@ -63,7 +64,7 @@ pub(super) fn internal(natural: &[f64], visits: usize) -> Option<Vec<f64>> {
     if !small::cholesky(&mut l, visits) {
         return None;
     }
-    let mut x = vec![0.0; natural.len()];
+    let mut x = memory::zeros(natural.len());
     for j in 0..visits {
         for i in j + 1..visits {
             x[index(i, j, visits)] = l[j * visits + i] / l[i * visits + i];

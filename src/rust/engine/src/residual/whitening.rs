@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::Residual;
+use crate::memory;
 use crate::parallel::Workers;
 use crate::parts::cut;
 
@@ -205,7 +206,7 @@ impl Whitening {
         workers: &Workers,
         f: impl Fn(usize, &mut [f64], &mut Vec<f64>) + Sync + Send,
     ) -> Vec<f64> {
-        let mut out = vec![0.0; residual.layout.order.len() * c];
+        let mut out = memory::zeros(residual.layout.order.len() * c);
         self.change_groups(residual, &mut out, c, workers, f);
         out
     }

@@ -7,6 +7,7 @@
 
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
+use crate::memory;
 use crate::moments::{FactorMoments, Moments};
 use crate::optimize::Objective;
 use crate::random_basis::TermBasis;
@@ -69,7 +70,7 @@ impl<'a> Grid<'a> {
     pub fn new(criterion: &Criterion<'a>, bases: &[TermBasis], phi: &[f64], budget: usize) -> Self {
         let parameters = criterion.parameters;
         let moments = &criterion.system().moments;
-        let x = [vec![0.0; parameters.list.len()].as_slice(), phi].concat();
+        let x = [memory::zeros(parameters.list.len()).as_slice(), phi].concat();
         let unit = criterion.unit(&x);
         let mut axes = Vec::new();
         let mut nothing = Vec::new();

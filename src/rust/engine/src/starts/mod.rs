@@ -12,6 +12,7 @@ use crate::certificate::certify;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::fit::{minimize_within, optimum, term_start, Run};
+use crate::memory;
 use crate::optimize::{Objective, Stop};
 use crate::options::{Options, Search as Extent};
 use crate::plan::Plan;
@@ -451,7 +452,7 @@ impl Search<'_, '_> {
             let own = parameters.of_term(&x, term);
             let natural = self.criterion.scale(&x)[parameters.start[term]];
             let size = own.iter().map(|v| v * v).sum::<f64>().sqrt().max(natural);
-            let nothing = vec![0.0; structure.len()];
+            let nothing = memory::zeros(structure.len());
             let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
             let units = grid::middle_units(&self.criterion.system().moments, &bases[term]);
             for direction in directions(&units) {
@@ -623,7 +624,7 @@ fn directions(units: &[f64]) -> Vec<Vec<f64>> {
         .flat_map(|(a, b)| {
             (0..DIRECTIONS).map(move |i| {
                 let angle = std::f64::consts::PI * (i as f64 + 0.25) / DIRECTIONS as f64;
-                let mut direction = vec![0.0; k];
+                let mut direction = memory::zeros(k);
                 let (cosine, sine) = (units[b] * angle.cos(), units[a] * angle.sin());
                 let length = cosine.hypot(sine);
                 direction[b] = cosine / length;
