@@ -271,13 +271,12 @@ test_that("'emmeans' has no reference grid of expressions that depend on all row
 
 test_that("columns may have any name", {
   set.seed(1)
-  for (name in c("...", "..1", "T", "if", "function", "NULL", "pi", "TRUE", "(Intercept)", "a b", "data",
-                 "newdata", "x:y", "`", "\\", "(weights)", "(fitted)", "NA")) {
+  for (name in c("...", "..1", "T", "if", "function", "NULL", "pi", "TRUE", "(Intercept)", "a b",
+                 "data", "newdata", "x:y", "`", "\\", "(weights)", "(fitted)", "NA")) {
     d <- data.frame(y = rnorm(60), g = rep(1:10, 6), q = rnorm(60), x = rnorm(60), h = rep(1:12, 5))
-    plain <- list(
-      lmm(y ~ q + x + (1 | g), d), suppressMessages(lmm(y ~ q + (x || g), d)),
-      suppressMessages(lmm(y ~ q + (1 | h), d))
-    )
+    plain <- suppressMessages(list(
+      lmm(y ~ q + x + (1 | g), d), lmm(y ~ q + (x || g), d), lmm(y ~ q + (1 | h), d)
+    ))
     symbol <- as.name(name)
     for (k in 1:3) {
       own <- d
