@@ -166,7 +166,7 @@ offset_labels <- function(object) {
 
 #' The fixed effects that were estimated: list of list(name, estimate, parts)
 #'
-#' `parts`: the predictors whose product is the column of X, each list(label, level, index).
+#' `parts`: the predictors whose product is the column of X, see [column_parts()].
 #' @noRd
 fixed_effects_of <- function(object, groups) {
   columns <- column_parts(object$terms, object$frame, object$contrasts, groups)
@@ -217,6 +217,8 @@ bar_parts <- function(term, frame, groups) {
 
 #' The predictors of which each column of a model matrix is the product: in the order and with the
 #' coding of [design_columns()]
+#' @returns a list by column of lists of list(label, key (what it is, see [variable_keys()]), level,
+#'   group)
 #' @noRd
 column_parts <- function(terms, frame, contrasts, groups) {
   columns <- if (attr(terms, "intercept") == 1L) list(list()) else list()
@@ -237,8 +239,9 @@ column_parts <- function(terms, frame, contrasts, groups) {
       variable <- .subset2(frame, variables[[i]])
       coded <- code_predictor(variable, labels[[i]], pattern[i, j], used$matrices[[variables[i]]])
       parts <- Map(
-        function(values, label) c(list(label = label), part_level(values, groups)),
-        lapply(coded$columns, column_values), coded$names
+        function(values, label, key) c(list(label = label, key = key), part_level(values, groups)),
+        lapply(coded$columns, column_values), coded$names,
+        variable_keys(coded$columns, match(variables[[i]], names(frame)))
       )
       block <- unlist(
         lapply(parts, function(part) lapply(block, function(before) c(before, list(part)))),
@@ -265,15 +268,16 @@ part_level <- function(values, groups) {
 
 #' Number the coefficients of all levels and name the random effects
 #'
-#' `keys` of an effect: for each level, the predictors of that level in it ("" for none). Effects
-#' with the same keys up to a level share the coefficient of that level, and a coefficient's
-#' digits are the places of its keys among those seen; the intercept has 0.
+#' `keys` of an effect: for each level, the predictors of that level in it ("" for none), by what
+#' they are, since two can have one name. Effects with the same keys up to a level share the
+#' coefficient of that level, and a coefficient's digits are the places of its keys among those
+#' seen; the intercept has 0.
 #' @noRd
 number_effects <- function(model) {
   levels <- top_level(model)
   keys_of <- function(parts) {
     vapply(seq_len(levels), function(l) {
-      paste(vapply(parts_at(parts, l), `[[`, "", "label"), collapse = ":")
+      paste(sort(vapply(parts_at(parts, l), `[[`, "", "key"), method = "radix"), collapse = ":")
     }, "")
   }
   for (kind in c("fixed", "random")) {
@@ -341,10 +345,20 @@ unique_digits <- function(digits, group) {
   for (key in unique(paste(base, group))) {
     same <- which(paste(base, group) == key)
     if (length(same) > 1L) {
-      base[same[-1L]] <- paste0(base[same[-1L]], letters[seq_along(same[-1L])])
+      base[same[-1L]] <- paste0(base[same[-1L]], letter_numbers(length(same) - 1L))
     }
   }
   base
+}
+
+#' "a", ..., "z", "aa", "ab", ...
+#' @noRd
+letter_numbers <- function(n) {
+  numbers <- letters
+  while (length(numbers) < n) {
+    numbers <- c(letters, paste0(rep(numbers, each = 26L), letters))
+  }
+  numbers[seq_len(n)]
 }
 
 #' Table of the symbols and what they stand for

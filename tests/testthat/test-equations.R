@@ -34,6 +34,48 @@ test_that("the mixed equation names every coefficient and random effect", {
   expect_round_trip(lmm(diameter ~ 1 + (1 | plate) + (1 | sample), lme4::Penicillin))
 })
 
+test_that("predictors of one name have coefficients of their own", {
+  set.seed(1)
+  d <- data.frame(
+    y = rnorm(60), f = factor(rep(0:1, 30)), f1 = rnorm(60), z = rnorm(60), g = rep(1:12, 5)
+  )
+  symbols_of <- function(formula) {
+    table <- equations(suppressMessages(lmm(formula, d)), "mixed")$symbols
+    expect_identical(anyDuplicated(table$symbol), 0L)
+    table
+  }
+  table <- symbols_of(y ~ f + f1 + (1 | g))
+  expect_identical(table$name, c("(Intercept)", "f1", "f1", "(Intercept)"))
+  # what each symbol stands for, told by an estimate
+  coefficients <- unname(fixef(suppressMessages(lmm(y ~ f + f1 + (1 | g), d))))
+  expect_identical(table$estimate[1:3], coefficients)
+
+  # the effect of a level is that of the fixed part, whatever the number beside it is called
+  table <- symbols_of(y ~ f1 + f + (0 + f1 | g))
+  expect_match(table$symbol[[4L]], "^u1j$")
+  expect_identical(symbols_of(y ~ f * f1 + (f1 || g))$symbol, symbols_of(y ~ f * z + (z || g))$symbol)
+
+  # a product is one thing in any order
+  fit <- suppressMessages(lmm(y ~ f1:z + (0 + z:f1 | g), d))
+  expect_identical(equations(fit, "mixed")$symbols$symbol[2:3], c("\u03b310", "u1j"))
+
+  for (name in c("a:b", "\r", "(Intercept)", "1", "*", "`", "a b")) {
+    own <- d
+    names(own)[names(own) == "f1"] <- name
+    symbol <- as.name(name)
+    formula <- eval(bquote(y ~ f * .(symbol) + (.(symbol) || g)))
+    fit <- suppressMessages(lmm(formula, own))
+    expect_identical(equations(fit, "mixed")$symbols$symbol,
+                     symbols_of(y ~ f * z + (z || g))$symbol, info = name)
+  }
+})
+
+test_that("many effects of one kind have symbols of their own", {
+  expect_identical(letter_numbers(3L), c("a", "b", "c"))
+  expect_identical(letter_numbers(28L)[26:28], c("z", "aa", "ab"))
+  expect_identical(anyDuplicated(letter_numbers(1000L)), 0L)
+})
+
 test_that("predictors that are constant within groups stand at level 2", {
   data(Orthodont, package = "nlme")
   fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
