@@ -81,7 +81,7 @@ check_component_names <- function(name) {
 #' @noRd
 me_components <- list(
   X = function(object) fixed_model_matrix(object),
-  Z = function(object) Matrix::t(build_zt(object)),
+  Z = function(object) transposed(build_zt(object)),
   Zt = function(object) build_zt(object),
   Ztlist = function(object) split_zt(object),
   mmList = function(object) raw_model_matrices(object),
@@ -94,7 +94,7 @@ me_components <- list(
     c(beg__ = 0, structure(cumsum(theta_counts(object)), names = names(object$cnms)))
   },
   L = function(object) cholesky_of_system(object),
-  Lambda = function(object) Matrix::t(build_lambdat(object)),
+  Lambda = function(object) transposed(build_lambdat(object)),
   Lambdat = function(object) build_lambdat(object),
   Lind = function(object) lambdat_pattern(object)$parameter,
   Tlist = function(object) {
@@ -322,6 +322,16 @@ structured_lambdat <- function(object) {
   methods::as(methods::as(Matrix::bdiag(blocks), "generalMatrix"), "CsparseMatrix")
 }
 
+#' The transpose of a sparse matrix
+#'
+#' The argument is evaluated before Matrix's generic is called: R wraps what is raised in arguments
+#' of such, and its class is lost.
+#' @noRd
+transposed <- function(x) {
+  force(x)
+  Matrix::t(x)
+}
+
 #' Lambda' Z' R^-1/2
 #' @noRd
 weighted_system <- function(object) {
@@ -329,7 +339,9 @@ weighted_system <- function(object) {
   if (is.null(object$prior.weights) && !has_residual(object)) {
     return(system)
   }
-  Matrix::tcrossprod(system, residual_root(object, "whiten"))
+  # before the call, see transposed()
+  root <- residual_root(object, "whiten")
+  Matrix::tcrossprod(system, root)
 }
 
 #' R^-1/2 times a matrix with a row for each row of the fit
@@ -345,10 +357,8 @@ whiten_rows <- function(object, x) {
 #' L: LL' = P (Lambda'Z'WZ Lambda + I) P'
 #' @noRd
 cholesky_of_system <- function(object) {
-  Matrix::Cholesky(
-    Matrix::tcrossprod(weighted_system(object)),
-    perm = TRUE, LDL = FALSE, Imult = 1
-  )
+  system <- weighted_system(object)
+  Matrix::Cholesky(Matrix::tcrossprod(system), perm = TRUE, LDL = FALSE, Imult = 1)
 }
 
 #' @noRd

@@ -217,7 +217,7 @@ random_calls <- function(p) {
     weights[c("influence", "profile", "confint_profile", "bootstrap", "confint_boot", "pb_test",
               "ranova", "deletion")] <- 0.02
   }
-  names <- sample(names(call_makers), between(8L, 12L), TRUE, weights)
+  names <- sample(names(call_makers), between(9L, 12L), TRUE, weights)
   lapply(names, function(name) {
     maker <- call_makers[[name]]
     list(call = maker[[2L]](p), check = if (length(maker) > 2L) maker[[3L]])

@@ -65,8 +65,7 @@ make_context <- function(p, fit) {
   }
   list(
     p = p, fit = fit, model = model, kept = kept, solved = solved,
-    # where the fit was warned of, as at a likelihood without bound, fewer digits
-    tolerance = max(1e-6, 1e4 * solved$loss) * if (is_settled(fit)) 1 else 100, extreme = spread[[2L]] / spread[[1L]] > 1e8
+    tolerance = max(1e-6, 1e4 * solved$loss), extreme = spread[[2L]] / spread[[1L]] > 1e8
   )
 }
 
@@ -219,7 +218,8 @@ parameter_bounds <- function(model, phi) {
   list(lower = lower, upper = upper)
 }
 
-# Fits that were warned of promise no optimum
+# Fits that were warned of promise no optimum. With a residual structure the likelihood may have no
+# bound; without one the warning explains no optimum above another.
 is_settled <- function(fit) fit$certificate$status %in% c("converged", "singular")
 
 check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L else 2L) {
@@ -228,7 +228,10 @@ check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L 
   free <- is.null(p$hold) && is.null(p$tie) && !isTRUE(p$residual$correlation$fixed) &&
     !any(vapply(p$residual$scales, function(s) isTRUE(s$fitted), NA))
   at <- c(unname(fit$theta), unname(fit$phi))
-  if (!free || !is_settled(fit) || length(at) == 0L || length(at) > 7L || context$tolerance > 1e-5) return(NULL)
+  if (!free || !is_settled(fit) && !is.null(p$residual) || length(at) == 0L || length(at) > 7L ||
+        context$tolerance > 1e-5) {
+    return(NULL)
+  }
   model <- context$model
   if (model$n > if (is.null(p$residual)) 130L else 70L) return(NULL)
   n_theta <- length(fit$theta)
@@ -289,7 +292,7 @@ check_lme4 <- function(context) {
         p$data[intersect(all.vars(t$lhs), names(p$data))], function(x) !is.numeric(x), NA
       )))
     }, NA))
-  if (!plain || !is_settled(context$fit) || !here_is("lme4") || context$tolerance > 1e-5 || context$extreme) return(NULL)
+  if (!plain || !here_is("lme4") || context$tolerance > 1e-5 || context$extreme) return(NULL)
   call <- fit_call(p)
   call[[1L]] <- quote(lme4::lmer)
   call$control <- quote(lme4::lmerControl(

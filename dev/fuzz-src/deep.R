@@ -10,6 +10,7 @@ deep_checks <- list(
   satterthwaite = list(0.03, function(context) check_satterthwaite(context)),
   simulation = list(0.01, function(context) check_simulation(context)),
   profile = list(0.02, function(context) check_profile(context)),
+  profile_fixed = list(0.03, function(context) check_profile_fixed(context)),
   many = list(0.02, function(context) check_many(context)),
   closed = list(1, function(context) check_closed(context))
 )
@@ -205,6 +206,48 @@ check_profile <- function(context) {
   least <- stats::optimize(criterion, centre + c(-2.5, 2.5), tol = 1e-10)$objective
   rise <- least - fit$criterion
   compare("profile", "squared zeta", table[row, ".zeta"]^2, rise, 1 + abs(rise), 1e-3)
+}
+
+# Squared zeta of a fixed effect: the rise of the deviance with the coefficient given, by a search
+# from the parameters at that point, which no point of the profile may end above
+check_profile_fixed <- function(context) {
+  fit <- context$fit
+  p <- context$p
+  kept <- context$kept
+  if (length(kept) < 2L || !is.null(p$residual) || !is.null(p$sigma) || !is.null(p$hold) ||
+        !is.null(p$tie) || length(fit$theta) > 4L || length(fit$theta) == 0L ||
+        context$model$n > 100L || context$tolerance > 1e-5 || p$perfect || !is_settled(fit)) {
+    return(NULL)
+  }
+  j <- sample.int(length(kept), 1L)
+  env <- list2env(list(fit = fit, number = length(fit$theta) + 1L + kept[[j]]),
+                  parent = globalenv())
+  found <- observe(quote(list(table = as.data.frame(profile(fit, number)), ml = refitML(fit))), env)
+  if (found$error || !is_settled(found$value$ml)) return(NULL)
+  table <- found$value$table
+  row <- sample.int(nrow(table), 1L)
+  zeta <- table[row, ".zeta"]
+  value <- table[row, 1L + length(fit$theta) + 1L + kept[[j]]]
+  model <- context$model
+  model$reml <- FALSE
+  model$y <- model$y - model$X[, kept[[j]]] * value
+  objective <- function(theta) {
+    solved <- tryCatch(oracle_solve(model, theta, double(), kept[-j], FALSE),
+                       error = function(e) NULL)
+    if (is.null(solved) || !is.finite(solved$criterion) || solved$loss > 1e-9) 1e100 else
+      solved$criterion
+  }
+  bounds <- parameter_bounds(model, double())
+  ml <- found$value$ml
+  starts <- list(unname(ml$theta), pmax(unname(ml$theta), 0.3), rep(1, length(ml$theta)))
+  lowest <- min(vapply(starts, function(start) {
+    start <- pmin(pmax(start, bounds$lower), bounds$upper)
+    stats::nlminb(start, objective, lower = bounds$lower, upper = bounds$upper)$objective
+  }, 1))
+  rise <- lowest - ml$criterion
+  if (rise < zeta^2 - 1e-4 * (1 + zeta^2)) {
+    list(difference("profile", "squared zeta of a fixed effect", zeta^2, rise))
+  }
 }
 
 # Many responses in one go are what they are one by one

@@ -171,6 +171,9 @@ random_terms <- function(p) {
     residual = pick(0:1, c(6, 4)), structured = pick(1:2, c(7, 3)), known = pick(1:2, c(6, 4)),
     wide = pick(1:3), constrained = pick(1:3, c(2, 5, 2)), pick(1:3, c(45, 38, 17))
   )
+  if (m == 0L) {
+    return(list())
+  }
   places <- list("g", "h", "k", list("g", c("g", "b")), c("h", "k"), c("g", "l"))
   weights <- c(if (kind == "wide") 5 else 50, 25, 10, 10, 3, 2)
   first <- if (kind %in% c("structured", "known")) "g" else pick(places, weights)
@@ -254,7 +257,8 @@ known_matrix <- function(levels, kind) {
   if (least < 0.02) diag(K) <- diag(K) + 0.03 - least
   dimnames(K) <- list(levels, levels)
   order <- sample.int(n)
-  K[order, order, drop = FALSE]
+  K <- K[order, order, drop = FALSE]
+  if (chance(0.25) && here_is("Matrix")) Matrix::Matrix(K, sparse = TRUE) else K
 }
 
 # Residual structure -------------------------------------------------------------------------------

@@ -60,3 +60,15 @@ test_that("an unknown name is an error that helps", {
   expect_error(getME(our_twin("slope"), "thta"), "theta", class = "ferrolmm_error_argument")
   expect_error(getME(our_twin("slope"), 3), "name", class = "ferrolmm_error_argument")
 })
+
+test_that("what cannot be built is said by the error that is raised, not wrapped in R's", {
+  # correlations that end at 1: R has no root
+  d <- data.frame(
+    g = factor(c(12, 13, 13, 13)), tf = factor(c(6, 6, 3, 2), c(2, 3, 6)), y = c(0, -1, 0, 0)
+  )
+  fit <- quietly(suppressWarnings(lmm(y ~ 1, d, residual = ~ ad(tf | g))))
+  for (name in c("L", "RX", "ALL")) {
+    end <- tryCatch(getME(fit, name), error = identity)
+    expect_true(!inherits(end, "error") || inherits(end, "ferrolmm_error"), info = name)
+  }
+})
