@@ -16,8 +16,10 @@
 #'   They depend on which rows span the hypothesis: [contest()] and `car::linearHypothesis()` take
 #'   orthonormal ones, so that it does not matter how it is written; [anova()][anova.lmm] and
 #'   [drop1()][drop1.lmm] take rows as 'lmerTest' does, of which those of types I and II (not III)
-#'   depend on the contrasts of the factors; for type II of several interactions other rows of the
-#'   same hypothesis are taken, with the same F and slightly other degrees of freedom.
+#'   depend on the contrasts of the factors, and all on the order of their levels: the F statistics
+#'   do not, but in unbalanced data the degrees of freedom do, a little; for type II of several
+#'   interactions other rows of the same hypothesis are taken, with the same F and slightly other
+#'   degrees of freedom.
 #' - `"Kenward-Roger"`: the covariance matrix is corrected for its bias in small samples, F
 #'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
 #'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the

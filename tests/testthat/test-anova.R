@@ -226,3 +226,34 @@ test_that("models that stand in the call themselves are numbered, named ones by 
     suppressMessages(anova(fit, smaller, test = "LRT")), suppressMessages(anova(fit, smaller))
   )
 })
+
+test_that("F does not depend on contrasts or the order of levels, nor do degrees of type III", {
+  set.seed(7)
+  d <- data.frame(
+    s = gl(14, 8), a = factor(sample(letters[1:4], 112, TRUE)),
+    b = factor(sample(LETTERS[1:3], 112, TRUE)), x = rnorm(112)
+  )
+  d$y <- rnorm(14)[d$s] + rnorm(112) + rnorm(14)[d$s] * d$x / 2 + as.integer(d$a) / 3
+  turned <- d
+  turned$a <- factor(as.character(d$a), c("c", "a", "d", "b"))
+  turned$b <- factor(as.character(d$b), c("B", "C", "A"))
+  contrasts <- list(contr.treatment, contr.sum, contr.helmert, contr.poly)
+  for (formula in list(y ~ a * b + x + (x | s), y ~ a + b + a:x + (x | s))) {
+    fits <- lapply(contrasts, function(f) lmm(formula, d, contrasts = list(a = f, b = f)))
+    fits[[5L]] <- lmm(formula, turned)
+    for (type in c("I", "II", "III")) {
+      tables <- lapply(fits, anova, type = type)
+      for (table in tables[-1L]) {
+        expect_equal(table[["F value"]], tables[[1L]][["F value"]], tolerance = 1e-6)
+        expect_identical(table$NumDF, tables[[1L]]$NumDF)
+        single <- table$NumDF == 1
+        expect_equal(table$DenDF[single], tables[[1L]]$DenDF[single], tolerance = 1e-5)
+      }
+      if (type == "III") {
+        for (table in tables[2:4]) {
+          expect_equal(table$DenDF, tables[[1L]]$DenDF, tolerance = 1e-5)
+        }
+      }
+    }
+  }
+})

@@ -54,3 +54,77 @@ test_that("so are parameters of structured random effects", {
     expect_true(good, info = name)
   }
 })
+
+test_that("each parameter of each structure has the value it is held at, or an error names it", {
+  skip_on_cran()
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  d$agef <- factor(d$age)
+  d$visit <- match(d$age, sort(unique(d$age)))
+  d$v <- factor(rep(c("a", "b"), length.out = nrow(d)))
+  residual <- function(structure) {
+    form <- stats::as.formula(sprintf("~ %s(agef | Subject)", structure))
+    function(control) lmm(distance ~ age, d, residual = form, control = control)
+  }
+  random <- function(term) {
+    formula <- stats::as.formula(paste("distance ~ age +", term))
+    function(control) lmm(formula, d, control = control)
+  }
+  correlation <- function(structure) {
+    function(control) lmm(distance ~ age, d, correlation = structure, control = control)
+  }
+  scale <- function(structure) {
+    arguments <- list(distance ~ age + (1 | Subject), d, weights = structure)
+    function(control) do.call(lmm, c(arguments, list(control = control)))
+  }
+  form <- ~ visit | Subject
+  models <- c(
+    lapply(c("us", "cs", "ar1", "toep", "csh", "toeph", "ad", "adh"), residual),
+    lapply(c("cs(0 + agef | Subject)", "ar1(0 + agef | Subject)", "hetar1(0 + agef | Subject)",
+             "toep(0 + agef | Subject)", "(age | Subject)", "(age || Subject)",
+             "us(0 + v | Subject)", "diag(0 + v | Subject)"), random),
+    lapply(list(
+      nlme::corSymm(form = form), nlme::corARMA(form = form, p = 1, q = 1),
+      nlme::corARMA(form = form, p = 2), nlme::corARMA(form = form, q = 2),
+      nlme::corCAR1(form = form), nlme::corExp(form = form, nugget = TRUE),
+      nlme::corGaus(form = form)
+    ), correlation),
+    lapply(list(
+      nlme::varIdent(form = ~ 1 | Sex), nlme::varPower(form = ~age), nlme::varExp(form = ~age),
+      nlme::varConstPower(form = ~age)
+    ), scale)
+  )
+  quiet <- function(expr) suppressWarnings(suppressMessages(expr))
+  for (model in models) {
+    free <- quiet(model(lmm_control()))
+    label <- code_label(free$call, 200L)
+    for (name in names(c(free$theta, free$phi))) {
+      for (value in c(0.2, -0.2, 0, 1, -1, 0.999, 1.5, -3)) {
+        info <- paste0(label, ": ", name, " = ", value)
+        control <- lmm_control(hold = stats::setNames(value, name))
+        fit <- tryCatch(quiet(model(control)), error = identity)
+        if (inherits(fit, "error")) {
+          # no other kind of error, and none that calls it a fault of the package
+          expect_s3_class(fit, "ferrolmm_error_restriction")
+          expect_match(conditionMessage(fit), paste0("`", name, "`"), fixed = TRUE, info = info)
+        } else {
+          expect_equal(c(fit$theta, fit$phi)[[name]], value, tolerance = 1e-10, info = info)
+        }
+      }
+    }
+  }
+})
+
+test_that("a held factor entry keeps its sign, or an error says that it does not", {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  formula <- distance ~ age + (age | Subject)
+  name <- "Subject.age.(Intercept)"
+  # intercepts and slopes are negatively correlated: with the other sign the optimum has none
+  fit <- lmm(formula, d, control = lmm_control(hold = stats::setNames(-0.05, name)))
+  expect_equal(fit$theta[[name]], -0.05, tolerance = 1e-12)
+  expect_error(
+    suppressMessages(lmm(formula, d, control = lmm_control(hold = stats::setNames(0.2, name)))),
+    "largest where", class = "ferrolmm_error_restriction"
+  )
+})

@@ -43,7 +43,9 @@ impl From<EngineError> for Failure {
                 .with("parameters", parameters as f64)
                 .with("n", n as f64),
             EngineError::LongResidualGroup { group, .. } => failure.with("group", group as f64),
-            EngineError::Restriction { parameter } => {
+            EngineError::Restriction { parameter }
+            | EngineError::HeldValue { parameter }
+            | EngineError::HeldSign { parameter } => {
                 failure.with("parameter", parameter as f64 + 1.0)
             }
             EngineError::ZeroCovariate { row } => failure.with("row", row as f64),

@@ -50,6 +50,18 @@ pub enum EngineError {
         /// Index in (theta, phi), from 0.
         parameter: usize,
     },
+    /// A value at which no model can be held.
+    #[error("no value of the other parameters goes with that at which covariance parameter {} is held", parameter + 1)]
+    HeldValue {
+        /// Index in (theta, phi), from 0.
+        parameter: usize,
+    },
+    /// A held factor entry whose optimum is at the other sign: a standard deviation before it is zero on the way.
+    #[error("the likelihood is largest where covariance parameter {} has not the value at which it is held", parameter + 1)]
+    HeldSign {
+        /// Index in (theta, phi), from 0.
+        parameter: usize,
+    },
     /// The exact computation would take more memory than is sensible.
     #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
     TooLarge {
@@ -152,7 +164,9 @@ impl EngineError {
             Self::PerfectFit => "perfect_fit",
             Self::Numerical { .. } => "numerical",
             Self::NotPositiveDefinite { .. } => "not_positive_definite",
-            Self::Restriction { .. } => "restriction",
+            Self::Restriction { .. } | Self::HeldValue { .. } | Self::HeldSign { .. } => {
+                "restriction"
+            }
             Self::TooLarge { .. } => "too_large",
             Self::Factor { .. } => "factor",
             Self::Memory { .. } | Self::Allocation { .. } => "memory",

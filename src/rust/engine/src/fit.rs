@@ -554,6 +554,7 @@ pub(crate) fn fit_planned(
             walked = Some(other.outcome);
             continue;
         }
+        require_held(options, &fit)?;
         return Ok((fit, satterthwaite));
     }
 }
@@ -794,17 +795,51 @@ fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError
         return Ok(theta);
     }
     // held values in the user's coordinates, then back
-    let mut natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
-    for (value, held) in natural.iter_mut().zip(&options.hold) {
-        if !held.is_nan() {
-            *value = *held;
+    let natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
+    let with = |taken: &dyn Fn(usize) -> bool| {
+        let values = natural.iter().zip(&options.hold).enumerate();
+        let held = values.map(|(a, (own, held))| match held {
+            held if !held.is_nan() && taken(a) => *held,
+            _ => *own,
+        });
+        free_start(
+            &Options {
+                start: Some(held.collect()),
+                ..options.clone()
+            },
+            prepared,
+        )
+    };
+    let start = with(&|_| true);
+    if matches!(
+        start,
+        Err(EngineError::Dimension(_) | EngineError::ResidualStart(_))
+    ) && options.hold.len() == natural.len()
+    {
+        // the first that is impossible beside what the others are, or beside those held before it
+        let held = || (0..natural.len()).filter(|&a| !options.hold[a].is_nan());
+        let alone = held().find(|&a| with(&|b| b == a).is_err());
+        let among = || held().find(|&a| with(&|b| b <= a).is_err());
+        if let Some(parameter) = alone.or_else(among) {
+            return Err(EngineError::HeldValue { parameter });
         }
     }
-    let options = Options {
-        start: Some(natural),
-        ..options.clone()
-    };
-    free_start(&options, prepared)
+    start
+}
+
+/// Refuses an optimum at which held parameters have other values than they are held at, as one who reads the fit sees them: a
+/// column of T and its negative are the same covariance matrix, and a held entry of one is that of the other once the diagonal
+/// entry has gone through zero.
+fn require_held(options: &Options, fit: &Fit) -> Result<(), EngineError> {
+    let natural = fit.theta.iter().chain(&fit.phi);
+    let lost = natural.zip(&options.hold).position(|(own, held)| {
+        let near = (own - held).abs() <= 1e-8 * held.abs().max(1.0);
+        !held.is_nan() && !near
+    });
+    match lost {
+        Some(parameter) if options.optimize => Err(EngineError::HeldSign { parameter }),
+        _ => Ok(()),
+    }
 }
 
 fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
