@@ -50,10 +50,13 @@
 #' from strong correlations (of either sign for `ar1()` and `toep()`). Where that gives reason to
 #' doubt (these walks disagree, the optimum is at the boundary, there are fewer than five degrees of
 #' freedom for each parameter, or levels tell very different amounts), up to 300 evaluations
-#' search a coarse grid of sizes of the variances, and up to eight more walks begin at its minima
-#' and elsewhere on it. Models with one variance less, and perfect correlations in several
-#' directions, are looked at where they come close. The more an evaluation costs, the fewer starts
-#' there are; large models have one. All of this is the same in every session and for any number of
+#' search a coarse grid of sizes of the variances, up to eight more walks begin at its minima, and
+#' then others from covariances as if drawn at random, half of them with less than full rank: at
+#' least 21, and more the more different optima they come to (three times the number at which
+#' another one is not expected: Boender & Rinnooy Kan 1987, Mathematical Programming 37, 59-80).
+#' Models with one variance less, and perfect correlations in several directions, are looked at
+#' where they come close. The more an evaluation costs, the fewer starts there are; large models
+#' have one. All of this is the same in every session and for any number of
 #' threads. That the lowest optimum is found is likely then, not proved.
 #'
 #' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them

@@ -10,7 +10,7 @@
 #' as there are rows are independent, so are they in any of these rows.
 #' @noRd
 refuse_saturated <- function(formula, data) {
-  if (!is.data.frame(data) || length(data) < nrow(data)) return()
+  if (!is.data.frame(data)) return()
   kept <- summands(formula[[3L]])
   if (length(kept) < nrow(data)) return()
   columns <- unclass(data)[intersect(kept, names(data))]

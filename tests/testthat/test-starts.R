@@ -63,6 +63,24 @@ test_that("with an outlier the lowest optimum is found, from wherever the first 
   }
 })
 
+test_that("the lowest optimum is found where weights are of many orders", {
+  # in 27 further walks from the moments, from extremes and from a grid all end above it
+  for (seed in c(27, 2:7)) {
+    set.seed(seed)
+    d <- data.frame(
+      f = factor(sample(letters[1:3], 40, TRUE)), g = factor(rep_len(1:8, 40)), w = exp(5 * rnorm(40))
+    )
+    b <- matrix(rnorm(24), 8)
+    d$y <- b[cbind(d$g, d$f)] + rt(40, 2) / sqrt(d$w)
+    fit <- suppressMessages(lmm(y ~ 1 + (f | g), d, weights = w))
+    root <- sqrt(d$w)
+    Z <- list(model.matrix(~f, d) * root)
+    low <- dense_optimum(6L, 12L, d$y * root, cbind(root), Z, list(d$g), TRUE, TRUE) -
+      sum(log(d$w))
+    expect_lte(fit$criterion, low + 1e-6 * abs(low))
+  }
+})
+
 test_that("one of many responses in doubt is walked to from elsewhere too", {
   for (seed in c(17, 176)) {
     d <- heavy_tailed(seed)

@@ -25,6 +25,9 @@ pub(crate) const RESIDUAL: &str = "the factorisation of the residual covariance 
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
 
+/// Penalised over total sum of squares below which the former is nothing but rounding.
+const DIGITS: f64 = 1e-12;
+
 /// The same for [`FOUR_POINTS`], whose error is its fourth power.
 const WIDE_DIFFERENCE: f64 = 2e-3;
 
@@ -851,8 +854,11 @@ impl Objective for Criterion<'_> {
         };
         factor.actual = actual;
         let value = self.at(&factor);
+        // far from where it was centred, the response is what a sum of much larger ones leaves
+        let is_centred = self.center.iter().any(|b| !b.is_empty());
+        let is_noise = is_centred && factor.pwrss < DIGITS * factor.total;
         self.factor = Some(factor);
-        if !value.is_finite() {
+        if is_noise || !value.is_finite() {
             self.failure = Some(EngineError::numerical("the criterion"));
             return None;
         }

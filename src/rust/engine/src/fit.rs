@@ -467,15 +467,7 @@ pub(crate) fn fit_planned(
             prepared.center.b = center;
             continue;
         }
-        if has_lost_digits(&prepared, factor) && rounds < 3 {
-            let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
-            let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
-            let moved = new_center(&prepared, factor, &solution);
-            drop(criterion);
-            prepared.recentre(data, moved, &theta)?;
-            rounds += 1;
-            continue;
-        }
+        // before the response is centred: that is only exact close to where it is done
         if search && vanished.is_none() {
             search = false;
             let started = Instant::now();
@@ -500,6 +492,16 @@ pub(crate) fn fit_planned(
             if !criterion.is_at(&theta) {
                 let _ = criterion.value(&theta);
             }
+        }
+        let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
+        if has_lost_digits(&prepared, factor) && rounds < 3 {
+            let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
+            let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
+            let moved = new_center(&prepared, factor, &solution);
+            drop(criterion);
+            prepared.recentre(data, moved, &theta)?;
+            rounds += 1;
+            continue;
         }
         if vanished.is_some() && run.status == Status::Converged {
             run.status = Status::Singular;

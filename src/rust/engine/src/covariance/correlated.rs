@@ -25,6 +25,9 @@ const START: f64 = 0.2;
 /// Rounding of correlations that are possible.
 const EDGE: f64 = 1e-8;
 
+/// Rounding errors of the square root of a share of the standard deviations.
+const ROUNDING: f64 = 1e-14;
+
 /// Deviation next to the largest one on the way off a G of zero.
 const SMALL_RATIO: f64 = 0.05;
 
@@ -400,7 +403,16 @@ impl Covariance for Correlated {
     fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
         let d = self.deviations();
         let deviations = self.sds(theta);
-        let mut out: Vec<f64> = deviations[..d].iter().map(|s| s.abs() * scale).collect();
+        // a share is a square, that of the first one of a difference, exact to rounding
+        let nothing = ROUNDING * ROUNDING * theta[0].abs();
+        let size = |s: &f64| {
+            if s.abs() <= nothing {
+                0.0
+            } else {
+                s.abs() * scale
+            }
+        };
+        let mut out: Vec<f64> = deviations[..d].iter().map(size).collect();
         let rho = self.by_lag(&theta[d..]);
         out.extend(&rho[..self.correlations()]);
         out

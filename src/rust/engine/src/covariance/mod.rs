@@ -64,6 +64,12 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
         self.k()
     }
 
+    /// Whether every covariance matrix is possible.
+    fn is_free(&self) -> bool {
+        let k = self.k();
+        self.sizes() == k && self.len() == k * (k + 1) / 2
+    }
+
     /// Parameters with the same overall size, but other correlations and ratios of standard deviations, where
     /// [`Self::with_variance`] does not lead to them.
     fn shapes(&self, _: &[f64]) -> Vec<Vec<f64>> {

@@ -427,8 +427,8 @@ fn rotate(a: &mut [f64], v: &mut [f64], k: usize, p: usize, q: usize) {
         return;
     }
     let tau = (a[q * k + q] - a[p * k + p]) / (2.0 * apq);
-    let t = tau.signum() / (tau.abs() + tau.hypot(1.0));
-    let c = 1.0 / t.hypot(1.0);
+    let t = tau.signum() / (tau.abs() + (tau * tau + 1.0).sqrt());
+    let c = 1.0 / (t * t + 1.0).sqrt();
     let s = t * c;
     for i in 0..k {
         let (x, y) = (a[p * k + i], a[q * k + i]);

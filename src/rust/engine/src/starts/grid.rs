@@ -7,11 +7,10 @@
 
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
-use crate::memory;
-use crate::moments::{FactorMoments, Moments};
 use crate::optimize::Objective;
-use crate::random_basis::TermBasis;
 use crate::restriction::Restriction;
+
+use super::units::Units;
 
 /// Standard deviation that stands for none, relative to the smallest that the data can tell from zero.
 const NOTHING: f64 = 0.1;
@@ -20,15 +19,9 @@ const NOTHING: f64 = 0.1;
 const SMALL: f64 = 0.5;
 const LARGE: f64 = 300.0;
 
-/// Largest ratio of what a level in the middle can tell to what others can that counts.
-const SPREAD: f64 = 1e3;
-
 /// Logarithm of the ratio of neighbouring sizes, and their largest number.
 const STEP: f64 = 1.7;
 const SIZES: f64 = 10.0;
-
-/// Ratio of what levels can tell from which they differ a lot.
-const UNEVEN: f64 = 5.0;
 
 /// Places along all axes: close to their lower ends, in the middle, a little above, and at the upper ends.
 const LOW: f64 = 0.15;
@@ -61,24 +54,23 @@ pub(super) struct Grid<'a> {
     phi: Vec<f64>,
     known: Vec<(Node, f64)>,
     budget: usize,
-    /// State of the sequence that [`Self::anywhere`] takes nodes from.
-    state: u64,
 }
 
 impl<'a> Grid<'a> {
-    /// The grid of a model at these residual parameters, of which so many nodes may be evaluated.
-    pub fn new(criterion: &Criterion<'a>, bases: &[TermBasis], phi: &[f64], budget: usize) -> Self {
+    /// The grid of a model whose effects have these units, at these residual parameters; so many nodes may be evaluated.
+    pub fn new(
+        criterion: &Criterion<'a>,
+        units: &[Vec<Units>],
+        phi: &[f64],
+        budget: usize,
+    ) -> Self {
         let parameters = criterion.parameters;
-        let moments = &criterion.system().moments;
-        let x = [memory::zeros(parameters.list.len()).as_slice(), phi].concat();
-        let unit = criterion.unit(&x);
         let mut axes = Vec::new();
         let mut nothing = Vec::new();
-        for (term, basis) in bases.iter().enumerate() {
-            let units = units(&moments.factors[basis.factor], basis, unit);
-            let smallest = units.iter().fold(f64::INFINITY, |a, u| a.min(u.0));
+        for (term, units) in units.iter().enumerate() {
+            let smallest = units.iter().fold(f64::INFINITY, |a, unit| a.min(unit.low));
             nothing.push(NOTHING * smallest);
-            axes.extend(axes_of(parameters, term, basis.k, &units));
+            axes.extend(axes_of(parameters, term, units));
         }
         Self {
             parameters,
@@ -88,7 +80,6 @@ impl<'a> Grid<'a> {
             phi: phi.to_vec(),
             known: Vec::new(),
             budget,
-            state: 1,
         }
     }
 
@@ -110,21 +101,6 @@ impl<'a> Grid<'a> {
         }
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         found.iter().map(|(_, node)| self.point(node)).collect()
-    }
-
-    /// The next node of a fixed sequence that looks like chance.
-    pub fn anywhere(&mut self) -> Vec<f64> {
-        let node: Node = (0..self.axes.len())
-            .map(|i| {
-                // Knuth's MMIX generator; its leading bits
-                self.state = self
-                    .state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
-                ((self.state >> 33) % u64::from(self.places(i))) as u8
-            })
-            .collect();
-        self.point(&node)
     }
 
     fn places(&self, axis: usize) -> u8 {
@@ -228,17 +204,18 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// The axes of one term whose effects have these [`units`].
-fn axes_of(parameters: &Parameters, term: usize, k: usize, units: &[(f64, f64, f64)]) -> Vec<Axis> {
+/// The axes of one term whose effects have these units.
+fn axes_of(parameters: &Parameters, term: usize, units: &[Units]) -> Vec<Axis> {
     let structure = &parameters.structures[term];
-    let along = |direction: Vec<f64>, unit| Axis {
+    let k = structure.k();
+    let along = |direction: Vec<f64>, unit: &Units| Axis {
         term,
-        meaning: Meaning::Sizes(direction, sizes(unit)),
+        meaning: Meaning::Sizes(direction, sizes(unit.range())),
     };
     let alone = |a: usize| (0..k).map(|r| f64::from(u8::from(r == a))).collect();
     let shapes = structure.shapes(&structure.start(1.0)).len();
     let mut out: Vec<Axis> = (0..structure.sizes())
-        .map(|a| along(alone(a), units[a]))
+        .map(|a| along(alone(a), &units[a]))
         .collect();
     if shapes > 0 {
         out.push(Axis {
@@ -246,14 +223,14 @@ fn axes_of(parameters: &Parameters, term: usize, k: usize, units: &[(f64, f64, f
             meaning: Meaning::Shapes(1 + shapes),
         });
     }
-    if structure.sizes() == k && structure.len() == k * (k + 1) / 2 {
+    if structure.is_free() {
         // correlations of either sign
         for a in 0..k {
             for b in 0..a {
                 for sign in [-1.0, 1.0] {
                     let mut direction: Vec<f64> = alone(b);
-                    direction[a] = sign * units[a].1 / units[b].1;
-                    out.push(along(direction, units[b]));
+                    direction[a] = sign * units[a].middle / units[b].middle;
+                    out.push(along(direction, &units[b]));
                 }
             }
         }
@@ -262,48 +239,12 @@ fn axes_of(parameters: &Parameters, term: usize, k: usize, units: &[(f64, f64, f
 }
 
 /// None, and a geometric sequence that begins well below `low` and ends well above `high`.
-fn sizes((low, middle, high): (f64, f64, f64)) -> Vec<f64> {
-    let first = (SMALL * low.max(middle / SPREAD)).ln();
-    let last = (LARGE * high.min(middle * SPREAD)).ln();
+fn sizes((low, high): (f64, f64)) -> Vec<f64> {
+    let first = (SMALL * low).ln();
+    let last = (LARGE * high).ln();
     let steps = ((last - first) / STEP).ceil().clamp(1.0, SIZES);
     let some = (0..=steps as usize).map(|i| (first + (last - first) * i as f64 / steps).exp());
     std::iter::once(0.0).chain(some).collect()
-}
-
-/// Standard deviations of each effect at which it weighs as much as the residuals of a level: of the level that tells most of
-/// it, of one in the middle, and of the one that tells least. `unit`: the rows' mean standard deviation relative to sigma.
-fn units(factor: &FactorMoments, basis: &TermBasis, unit: f64) -> Vec<(f64, f64, f64)> {
-    let k = factor.k;
-    (basis.offset..basis.offset + basis.k)
-        .map(|at| {
-            let blocks = factor.zz.chunks_exact(k * k);
-            let mut squares: Vec<f64> = blocks
-                .map(|block| block[at * k + at])
-                .filter(|square| *square > 0.0)
-                .collect();
-            squares.sort_by(f64::total_cmp);
-            let size = |square: Option<&f64>| unit / square.map_or(1.0, |v| v.sqrt());
-            (
-                size(squares.last()),
-                size(squares.get(squares.len() / 2)),
-                size(squares.first()),
-            )
-        })
-        .collect()
-}
-
-/// The middle ones of [`units`].
-pub(super) fn middle_units(moments: &Moments, basis: &TermBasis) -> Vec<f64> {
-    let all = units(&moments.factors[basis.factor], basis, 1.0);
-    all.iter().map(|unit| unit.1).collect()
-}
-
-/// Whether levels tell very different amounts of an effect.
-pub(super) fn is_uneven(moments: &Moments, bases: &[TermBasis]) -> bool {
-    bases.iter().any(|basis| {
-        let units = units(&moments.factors[basis.factor], basis, 1.0);
-        units.iter().any(|(low, _, high)| *high > UNEVEN * low)
-    })
 }
 
 #[cfg(test)]
@@ -312,12 +253,12 @@ mod tests {
 
     #[test]
     fn sizes_go_from_below_what_can_be_told_to_above() {
-        for range in [(0.2, 0.3, 0.5), (1e-6, 1.0, 1e6), (1.0, 1.0, 1.0)] {
+        for range in [(0.2, 0.5), (1e-3, 1e3), (1.0, 1.0)] {
             let sizes = sizes(range);
             assert!(sizes[0].abs() < 1e-300);
             assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(sizes.len() as f64 <= SIZES + 2.0);
-            assert!(sizes[1] <= SMALL * range.1 * 1.000_001);
+            assert!(sizes[1] <= SMALL * range.0 * 1.000_001);
             assert!(sizes[sizes.len() - 1] >= LARGE * range.1 / 1.000_001);
         }
     }

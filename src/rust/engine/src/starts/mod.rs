@@ -3,12 +3,14 @@
 //! The likelihood of variance components may have several maxima: an outlier is told by a variance that is large beside a
 //! small residual one as well as by none beside a large one. The proof of an optimum is local, and says nothing about
 //! others. So where evaluations are cheap, further walks begin elsewhere: at small and at large variances, at other residual
-//! correlations, and, where there is reason to doubt, at the minima of a coarse grid of sizes ([`grid`]). How many is a
-//! matter of the operations that an evaluation takes, never of time or chance: the same for any number of threads.
+//! correlations, and, where there is reason to doubt, at the minima of a coarse grid of sizes ([`grid`]), and from places that
+//! look like chance ([`chance`]) until they come to nothing new. How many is a matter of the operations that an evaluation
+//! takes and of what the walks find, never of time: the same for any number of threads.
 
+mod chance;
 mod grid;
+mod units;
 
-use crate::certificate::certify;
 use crate::criterion::Criterion;
 use crate::error::EngineError;
 use crate::fit::{minimize_within, optimum, term_start, Run};
@@ -21,7 +23,9 @@ use crate::residual::Residual;
 use crate::restriction::Restriction;
 use crate::result::Status;
 
+use chance::Chance;
 use grid::Grid;
+use units::Units;
 
 /// Standard deviations of random effects at a second attempt, relative to the first.
 const SMALLER: f64 = 0.3;
@@ -63,9 +67,12 @@ const GRID_OPERATIONS: f64 = 6e5;
 const GRID_EVALUATIONS: f64 = 300.0;
 
 /// Operations that walks from the grid may take, evaluations of one walk, and their largest number.
-const WALK_OPERATIONS: f64 = 5e5;
+const WALK_OPERATIONS: f64 = 4e6;
 const WALK_EVALUATIONS: f64 = 16.0;
-const GRID_WALKS: f64 = 8.0;
+const GRID_WALKS: usize = 8;
+
+/// Times as many walks from chance as the expected number of places asks for: places differ in how often a walk ends there.
+const SURE: usize = 3;
 
 /// What a model with a variance less may have over the best one and still be worth a look, without reason to doubt.
 const NEAR: f64 = 20.0;
@@ -107,6 +114,18 @@ impl Walks {
     /// Their number.
     pub fn count(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Whether, of walks from chance since the first `begun`, another one is not likely to end anywhere new: with `n` walks to
+    /// `w` places, the expected number of places is w (n - 1) / (n - w - 2), less than w + 1/2 (Boender & Rinnooy Kan 1987,
+    /// Math. Program. 37).
+    fn are_enough(&self, begun: usize) -> bool {
+        let mut ends = self.ends[begun..].to_vec();
+        let n = ends.len();
+        ends.sort_by(f64::total_cmp);
+        ends.dedup_by(|b, a| (*b - *a).abs() <= SAME || a.is_infinite());
+        let w = ends.len();
+        n >= SURE * (2 * w * w + 3 * w + 2)
     }
 
     /// How many of them ended at the optimum of this criterion.
@@ -265,8 +284,20 @@ pub(crate) fn lower_optimum(
     if options.starts.is_none() && cost > ONE_WALK {
         return Ok(None);
     }
+    let x = [
+        memory::zeros(criterion.parameters.list.len()).as_slice(),
+        criterion.parameters.of_residual(theta),
+    ]
+    .concat();
+    let unit = criterion.unit(&x);
+    let units = units::of_terms(&criterion.system().moments, bases, unit);
     let mut search = Search {
         criterion,
+        theta,
+        bases,
+        units: &units,
+        unit,
+        cost,
         first,
         better: None,
         is_close: false,
@@ -287,18 +318,16 @@ pub(crate) fn lower_optimum(
         return Ok(None);
     }
     let enough = degrees >= PLENTY * variables && !search.is_in_doubt();
-    search.without_doubt(theta, bases, cost, enough)?;
+    search.without_doubt(enough)?;
     let doubt = if thrifty {
         search.better.is_some() || search.disagrees()
     } else {
-        few || search.is_in_doubt()
-            || grid::is_uneven(&search.criterion.system().moments, bases)
-            || options.starts.is_some()
+        few || search.is_in_doubt() || units::are_uneven(&units) || options.starts.is_some()
     };
     if doubt {
-        search.with_doubt(theta, bases, cost)?;
+        search.with_doubt()?;
     } else if search.is_close {
-        search.perfect_correlations(bases)?;
+        search.perfect_correlations()?;
     }
     Ok(search.better)
 }
@@ -306,6 +335,15 @@ pub(crate) fn lower_optimum(
 /// Further walks beside that of `first`.
 struct Search<'s, 'c> {
     criterion: &'s mut Criterion<'c>,
+    /// Where `first` began.
+    theta: &'s [f64],
+    bases: &'s [TermBasis],
+    /// Of the effects of internal columns.
+    units: &'s [Vec<Units>],
+    /// The rows' mean standard deviation relative to sigma.
+    unit: f64,
+    /// Operations of an evaluation.
+    cost: f64,
     first: Option<&'s Run>,
     better: Option<Run>,
     /// Whether a model with a variance less comes close to the best one.
@@ -339,14 +377,8 @@ impl Search<'_, '_> {
     }
 
     /// From small and large variances, and from other residual correlations: with `enough`, from the first of these alone.
-    fn without_doubt(
-        &mut self,
-        theta: &[f64],
-        bases: &[TermBasis],
-        cost: f64,
-        enough: bool,
-    ) -> Result<(), EngineError> {
-        let walks = match cost {
+    fn without_doubt(&mut self, enough: bool) -> Result<(), EngineError> {
+        let walks = match self.cost {
             _ if self.left.is_some() => usize::MAX,
             c if c <= TWO_WALKS && !enough => 2,
             c if c <= ONE_WALK => 1,
@@ -356,10 +388,10 @@ impl Search<'_, '_> {
             return Ok(());
         }
         let terms = self.criterion.parameters.list.len();
-        let (own, phi) = theta.split_at(terms);
+        let (own, phi) = self.theta.split_at(terms);
         let mut starts = Vec::new();
-        if !bases.is_empty() {
-            starts.extend(Grid::new(self.criterion, bases, phi, 0).extremes());
+        if !self.units.is_empty() {
+            starts.extend(Grid::new(self.criterion, self.units, phi, 0).extremes());
         }
         let model = self.criterion.residual_model();
         let others = model.map_or_else(Vec::new, Residual::other_starts);
@@ -371,37 +403,39 @@ impl Search<'_, '_> {
         self.smaller_models(NEAR)
     }
 
-    /// From models with less, from the minima of the grid, and from anywhere on it.
-    fn with_doubt(
-        &mut self,
-        theta: &[f64],
-        bases: &[TermBasis],
-        cost: f64,
-    ) -> Result<(), EngineError> {
-        let walks = (WALK_OPERATIONS / (WALK_EVALUATIONS * cost)).min(GRID_WALKS) as usize;
-        let walks = self.left.unwrap_or(walks);
-        if walks == 0 || bases.is_empty() {
+    /// From the minima of the grid, from chance, and from models with less.
+    fn with_doubt(&mut self) -> Result<(), EngineError> {
+        let most = (WALK_OPERATIONS / (WALK_EVALUATIONS * self.cost)) as usize;
+        let walks = self.left.unwrap_or(most);
+        if walks == 0 || self.units.is_empty() {
             return Ok(());
         }
         let budget = match self.left {
             Some(_) => GRID_EVALUATIONS,
-            None => (GRID_OPERATIONS / cost).min(GRID_EVALUATIONS),
+            None => (GRID_OPERATIONS / self.cost).min(GRID_EVALUATIONS),
         };
         let terms = self.criterion.parameters.list.len();
-        let x = self.best().map_or(theta, |run| &run.outcome.x);
+        let x = self.best().map_or(self.theta, |run| &run.outcome.x);
         let phi = x[terms..].to_vec();
-        let mut grid = Grid::new(self.criterion, bases, &phi, budget as usize);
+        let mut grid = Grid::new(self.criterion, self.units, &phi, budget as usize);
         let minima = grid.minima(self.criterion);
-        let found = minima.len().min(walks);
+        let found = minima.len().min(GRID_WALKS).min(walks);
         for x in &minima[..found] {
             self.walk(x)?;
         }
+        let moments = &self.criterion.system().moments;
+        let of_user = units::of_user_columns(moments, self.bases, self.unit);
+        let units = [self.units, of_user.as_slice()];
+        let mut chance = Chance::new(self.criterion.parameters, self.bases, units, &phi);
+        let begun = self.walks.count();
         for _ in found..walks {
-            let x = grid.anywhere();
-            self.walk(&x)?;
+            if self.left.is_none() && self.walks.are_enough(begun) {
+                break;
+            }
+            self.walk(&chance.draw())?;
         }
         self.smaller_models(f64::INFINITY)?;
-        self.perfect_correlations(bases)
+        self.perfect_correlations()
     }
 
     /// Looks at the optima of models with one variance less than the best one has, unless the criterion is higher by
@@ -437,15 +471,14 @@ impl Search<'_, '_> {
 
     /// Looks at the optima of models in which all effects of an unstructured term are multiples of one: there may be one for
     /// each of several directions. The other terms are as in the best model.
-    fn perfect_correlations(&mut self, bases: &[TermBasis]) -> Result<(), EngineError> {
+    fn perfect_correlations(&mut self) -> Result<(), EngineError> {
         if self.criterion.restriction.is_some() || self.criterion.scales().is_some() {
             return Ok(());
         }
         let parameters = self.criterion.parameters;
         for (term, structure) in parameters.structures.iter().enumerate() {
             let k = structure.k();
-            let is_free = structure.sizes() == k && structure.len() == k * (k + 1) / 2;
-            let Some(best) = self.best().filter(|_| k > 1 && is_free) else {
+            let Some(best) = self.best().filter(|_| k > 1 && structure.is_free()) else {
                 continue;
             };
             let x = best.outcome.x.clone();
@@ -454,8 +487,8 @@ impl Search<'_, '_> {
             let size = own.iter().map(|v| v * v).sum::<f64>().sqrt().max(natural);
             let nothing = memory::zeros(structure.len());
             let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
-            let units = grid::middle_units(&self.criterion.system().moments, &bases[term]);
-            for direction in directions(&units) {
+            let units = self.units;
+            for direction in directions(&units[term]) {
                 let lengths = LENGTHS.iter().map(|length| {
                     let variance = (length * size).powi(2);
                     let own = structure.with_variance(&nothing, &direction, variance);
@@ -521,7 +554,7 @@ impl Search<'_, '_> {
             None => 0.0,
         };
         let mut run = match self.first {
-            Some(first) if first.status == Status::Converged => {
+            Some(first) if is_stationary(first) => {
                 let coarse = Options {
                     tolerance: self.options.tolerance.max(ARRIVED),
                     ..self.options.clone()
@@ -531,7 +564,7 @@ impl Search<'_, '_> {
                         self.walks.ends.push(lowest);
                         return Ok(());
                     }
-                    Ok(run) if run.status == Status::Converged => {
+                    Ok(run) if is_stationary(&run) => {
                         optimum(self.criterion, &run.outcome.x, &self.close)
                     }
                     _ => optimum(self.criterion, x, &self.close),
@@ -555,10 +588,6 @@ impl Search<'_, '_> {
             return Ok(());
         };
         let lower = run.outcome.value < lowest - least;
-        if lower && !self.is_proper(&run) {
-            self.walks.ends.push(f64::INFINITY);
-            return Ok(());
-        }
         self.walks.ends.push(run.outcome.value);
         if lower {
             self.better = Some(run);
@@ -573,15 +602,13 @@ impl Search<'_, '_> {
         };
         let (at, there) = (&run.outcome, &best.outcome);
         let off = (at.value - at.decrement - there.value).abs();
-        let regular = [run, best]
-            .iter()
-            .all(|run| run.status == Status::Converged);
         let scale = self.criterion.scale(&there.x);
+        // a column of T is as good with the other sign
         let steps = at.x.iter().zip(&there.x).zip(&scale);
-        regular
+        [run, best].iter().all(|run| is_stationary(run))
             && off <= OFF * at.decrement + SAME
             && steps
-                .map(|((a, b), size)| ((a - b) / size).powi(2))
+                .map(|((a, b), size)| ((a.abs() - b.abs()) / size).powi(2))
                 .sum::<f64>()
                 <= WITHIN * WITHIN
     }
@@ -598,26 +625,13 @@ impl Search<'_, '_> {
         let factor = self.criterion.factor.as_ref().filter(|_| there);
         let vanishes = factor.is_none_or(|factor| factor.pwrss <= limit * factor.total);
         self.walks.vanishing += usize::from(vanishes);
-        !vanishes && is_stationary(run)
-    }
-
-    /// Whether the lower end of a walk is proved to be an optimum, if that of the best one is.
-    fn is_proper(&mut self, run: &Run) -> bool {
-        if is_proved(certify(self.criterion, run, false).status) {
-            return true;
-        }
-        let Some(best) = self.better.as_ref().or(self.first) else {
-            return true;
-        };
-        let at = &best.outcome.x;
-        let there = self.criterion.is_at(at) || self.criterion.value(at).is_some();
-        !(there && is_proved(certify(self.criterion, best, false).status))
+        !vanishes && (is_stationary(run) || run.status == Status::Failed)
     }
 }
 
 /// Directions of the effects of a term, neighbours one after the other: half a circle in the plane of each two of them, in
 /// these units.
-fn directions(units: &[f64]) -> Vec<Vec<f64>> {
+fn directions(units: &[Units]) -> Vec<Vec<f64>> {
     let k = units.len();
     let pairs = (0..k).flat_map(|a| (0..a).map(move |b| (a, b)));
     pairs
@@ -625,7 +639,7 @@ fn directions(units: &[f64]) -> Vec<Vec<f64>> {
             (0..DIRECTIONS).map(move |i| {
                 let angle = std::f64::consts::PI * (i as f64 + 0.25) / DIRECTIONS as f64;
                 let mut direction = memory::zeros(k);
-                let (cosine, sine) = (units[b] * angle.cos(), units[a] * angle.sin());
+                let (cosine, sine) = (units[b].middle * angle.cos(), units[a].middle * angle.sin());
                 let length = cosine.hypot(sine);
                 direction[b] = cosine / length;
                 direction[a] = sine / length;
