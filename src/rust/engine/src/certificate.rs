@@ -216,7 +216,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         None => (vec![f64::NAN; m], vec![f64::NAN; m * m]),
     };
     let (own_gradient, own_hessian, own_scale) = match criterion.restriction {
-        None => (gradient.clone(), hessian.clone(), scale),
+        None => (gradient.clone(), memory::copy(&hessian), scale),
         Some(r) => (r.gradient(&gradient), r.hessian(&hessian), r.scale(&scale)),
     };
     let max_gradient = own_gradient
@@ -240,12 +240,10 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         })
         .collect();
     let d = free.len();
-    let scaled: Vec<f64> = (0..d * d)
-        .map(|e| {
-            let (a, b) = (free[e % d], free[e / d]);
-            own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
-        })
-        .collect();
+    let scaled: Vec<f64> = memory::collect((0..d * d).map(|e| {
+        let (a, b) = (free[e % d], free[e / d]);
+        own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
+    }));
     let min_eigenvalue = if d == 0 {
         f64::NAN
     } else {
@@ -302,7 +300,7 @@ fn monte_carlo(criterion: &Criterion<'_>, x: &[f64], hessian: &[f64]) -> MonteCa
         };
     };
     let covariance = estimator.gradient_covariance();
-    let mut factor = hessian.to_vec();
+    let mut factor = memory::copy(hessian);
     let theta = if small::cholesky(&mut factor, m) && covariance.len() == m * m {
         let inverse = small::inverse_from_cholesky(&factor, m);
         let mut half = memory::zeros(m * m);

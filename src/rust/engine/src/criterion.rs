@@ -700,11 +700,9 @@ impl<'a> Criterion<'a> {
                 hessian[e] += weight * own[e % m] / (size * scale[e / m]);
             }
         }
-        Some(
-            (0..m * m)
-                .map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m]))
-                .collect(),
-        )
+        Some(memory::collect(
+            (0..m * m).map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m])),
+        ))
     }
 
     /// Whether other points may have factors of their own at the same time.
@@ -876,7 +874,11 @@ impl Objective for Criterion<'_> {
         if self.exact_cost() <= limit {
             let found = self.find_exact(false).and(self.latest.as_ref());
             if let Some((latest, hessian)) = found.and_then(|l| Some((l, l.exact.as_ref()?))) {
-                return (latest.derivatives.gradient.clone(), hessian.clone(), true);
+                return (
+                    latest.derivatives.gradient.clone(),
+                    memory::copy(hessian),
+                    true,
+                );
             }
         }
         match self.latest() {

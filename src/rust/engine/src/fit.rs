@@ -600,9 +600,9 @@ fn variances_here(
             // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
             let kf = prepared.layout[basis.factor].k;
             let t = &factor.t[basis.factor];
-            let own: Vec<f64> = (0..k * k)
-                .map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k])
-                .collect();
+            let own: Vec<f64> = memory::collect(
+                (0..k * k).map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k]),
+            );
             let mut lambda = memory::zeros(k * k);
             small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
             let raw = raw_factor(basis, &prepared.parameters.term_factor(&theta, term));
@@ -1315,9 +1315,10 @@ fn raw_modes(
 ) -> (Vec<f64>, Vec<f64>) {
     let k = basis.k;
     let kf = prepared.layout[basis.factor].k;
-    let own: Vec<f64> = (0..k * k)
-        .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
-        .collect();
+    let own: Vec<f64> = memory::collect(
+        (0..k * k)
+            .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
+    );
     let mut lambda = memory::zeros(k * k);
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
     let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
@@ -1402,18 +1403,15 @@ fn fitted_values(
 fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>) {
     let r = fixed.rank();
     let p1 = r + 1;
-    let rinv: Vec<f64> = (0..r * r)
-        .map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]])
-        .collect();
-    let lx: Vec<f64> = (0..r * r)
-        .map(|e| {
-            if e % r >= e / r {
-                factor.lx[(e / r) * p1 + e % r]
-            } else {
-                0.0
-            }
-        })
-        .collect();
+    let rinv: Vec<f64> =
+        memory::collect((0..r * r).map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]]));
+    let lx: Vec<f64> = memory::collect((0..r * r).map(|e| {
+        if e % r >= e / r {
+            factor.lx[(e / r) * p1 + e % r]
+        } else {
+            0.0
+        }
+    }));
     // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
     let li = small::invert_lower(&lx, r);
     let mut half = memory::zeros(r * r);

@@ -35,10 +35,25 @@ pub(crate) fn with_capacity<T>(len: usize) -> Vec<T> {
     Vec::with_capacity(len)
 }
 
+/// All of `values`. Leaves the current work where there is no memory for them.
+pub(crate) fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+    require::<T>(values.len());
+    values.collect()
+}
+
+/// A copy. Leaves the current work where there is no memory for it.
+pub(crate) fn copy(of: &[f64]) -> Vec<f64> {
+    require::<f64>(of.len());
+    of.to_vec()
+}
+
 /// Leaves the current work where there is no memory for so many values, as a library is going to ask for them in a way that ends
 /// the process.
 pub(crate) fn require<T>(len: usize) {
-    if !fits(len as f64 * size_of::<T>() as f64) {
+    let bytes = len as f64 * size_of::<T>() as f64;
+    // what was laid by is for small ones
+    let is_short = bytes >= SMALL as f64 && SHORT.load(Ordering::Relaxed);
+    if is_short || !fits(bytes) {
         leave::<T>(len);
     }
 }
@@ -169,7 +184,9 @@ fn bytes(text: &str, label: &str) -> Option<f64> {
 mod tests {
     use std::panic::{catch_unwind, AssertUnwindSafe};
 
-    use super::{address_space_limit, bytes, fits, with_capacity, zeros, OutOfMemory};
+    use super::{
+        address_space_limit, bytes, collect, copy, fits, with_capacity, zeros, OutOfMemory,
+    };
 
     #[test]
     fn kilobytes_become_bytes() {
@@ -208,5 +225,13 @@ mod tests {
         assert!(payload.is::<OutOfMemory>());
         assert_eq!(zeros(3), [0.0; 3]);
         assert!(zeros(1 << 18).iter().all(|v| *v == 0.0));
+    }
+
+    #[test]
+    fn what_is_collected_or_copied_is_asked_for_first() {
+        let payload = catch_unwind(|| collect((0..1usize << 58).map(|i| i as f64))).unwrap_err();
+        assert!(payload.is::<OutOfMemory>());
+        assert_eq!(collect((0..3).map(|i| 2 * i)), [0, 2, 4]);
+        assert_eq!(copy(&[1.0, 2.0]), [1.0, 2.0]);
     }
 }

@@ -200,9 +200,8 @@ fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec
     if unmixed || !structure.is_closed_under_rotation() {
         return change;
     }
-    let mut l: Vec<f64> = (0..k * k)
-        .map(|e| mean[e] * scale[e % k] * scale[e / k])
-        .collect();
+    let mut l: Vec<f64> =
+        memory::collect((0..k * k).map(|e| mean[e] * scale[e % k] * scale[e / k]));
     if !small::cholesky(&mut l, k) || (0..k).any(|i| l[i * k + i] < 1e-6) {
         return change;
     }

@@ -362,9 +362,7 @@ impl ResidualRows {
         for part in parts {
             total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
         }
-        (0..p1 * p1)
-            .map(|e| 0.5 * (total[e] + total[(e % p1) * p1 + e / p1]))
-            .collect()
+        memory::collect((0..p1 * p1).map(|e| 0.5 * (total[e] + total[(e % p1) * p1 + e / p1])))
     }
 
     /// Z_j'(R^-1 [Q r]) of every level.
@@ -638,9 +636,7 @@ impl<'a> Coupling<'a> {
 }
 
 fn symmetric(a: &[f64], k: usize) -> Vec<f64> {
-    (0..k * k)
-        .map(|e| 0.5 * (a[e] + a[(e % k) * k + e / k]))
-        .collect()
+    memory::collect((0..k * k).map(|e| 0.5 * (a[e] + a[(e % k) * k + e / k])))
 }
 
 fn level_sums(level: &[u32], z: &[f64], k: usize, places: Range<usize>) -> Vec<LevelSum> {

@@ -293,9 +293,7 @@ impl ResidualPart {
             width,
             &mut with_response,
         );
-        let lx: Vec<f64> = (0..p * p)
-            .map(|e| factor.lx[(e / p) * p1 + e % p])
-            .collect();
+        let lx: Vec<f64> = memory::collect((0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]));
         let mut out = Vec::with_capacity(p * width);
         for column in with_response.chunks_exact(p1) {
             let mut own = column[..p].to_vec();

@@ -42,9 +42,8 @@ pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
     let scale: Vec<f64> = (0..order)
         .map(|i| lhs[i * order + i].max(f64::MIN_POSITIVE).sqrt())
         .collect();
-    let mut a: Vec<f64> = (0..order * order)
-        .map(|e| lhs[e] / (scale[e % order] * scale[e / order]))
-        .collect();
+    let mut a: Vec<f64> =
+        memory::collect((0..order * order).map(|e| lhs[e] / (scale[e % order] * scale[e / order])));
     (0..order).for_each(|i| a[i * order + i] += 1e-3);
     let mut x: Vec<f64> = rhs.iter().zip(&scale).map(|(r, s)| r / s).collect();
     if small::cholesky(&mut a, order) {

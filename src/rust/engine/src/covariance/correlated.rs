@@ -17,6 +17,7 @@
 use super::{linear, Covariance};
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
+use crate::memory;
 use crate::terms::CorrelationKind;
 
 /// Correlation to start from.
@@ -80,7 +81,7 @@ impl Correlated {
         equal[0] = k as f64;
         equal[1..k].copy_from_slice(&shares(&vec![1.0; k]));
         let c = self.matrix(&equal);
-        let product: Vec<f64> = (0..k * k).map(|e| score[e] * c[e]).collect();
+        let product: Vec<f64> = memory::collect((0..k * k).map(|e| score[e] * c[e]));
         let (_, vectors) = small::symmetric_eigen(&product, k);
         let mut directions = vec![vec![1.0; k], vectors[..k].to_vec()];
         directions.extend((0..k).map(|i| linear::unit(k, i)));
@@ -141,17 +142,15 @@ impl Correlated {
         let k = self.k;
         let rho = self.by_lag(&theta[self.deviations()..]);
         let deviation = self.sds(theta);
-        (0..k * k)
-            .map(|e| {
-                let (i, j) = (e % k, e / k);
-                let product = deviation[i] * deviation[j];
-                if i == j {
-                    product
-                } else {
-                    product * rho[i.abs_diff(j) - 1]
-                }
-            })
-            .collect()
+        memory::collect((0..k * k).map(|e| {
+            let (i, j) = (e % k, e / k);
+            let product = deviation[i] * deviation[j];
+            if i == j {
+                product
+            } else {
+                product * rho[i.abs_diff(j) - 1]
+            }
+        }))
     }
 
     fn hyper(&self, theta: &[f64], a: usize, b: usize) -> Vec<HyperDual> {

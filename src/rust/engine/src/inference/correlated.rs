@@ -217,7 +217,7 @@ impl<'a> Fitted<'a> {
         let cross = self.model().cross(self.phi, Some(g), &self.new, own)?;
         let correlation = |i: usize, a: usize| cross.with_fitted[a * m + i];
         // C^-1 c, a column for each new row
-        let mut gain: Vec<f64> = (0..m * c).map(|e| correlation(e / c, e % c)).collect();
+        let mut gain: Vec<f64> = memory::collect((0..m * c).map(|e| correlation(e / c, e % c)));
         self.whitening
             .solve_correlation(self.model().pattern_of(g), &mut gain, c);
         let residual_variances: Vec<f64> = (0..c)

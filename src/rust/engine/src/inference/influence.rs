@@ -263,9 +263,7 @@ fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f6
 /// Do the rows left determine the fixed effects? Q'Q of all rows is the identity.
 fn determined(moments: &Moments) -> bool {
     let (p1, r) = (moments.p1, moments.p1 - 1);
-    let mut qq: Vec<f64> = (0..r * r)
-        .map(|e| moments.xx[(e / r) * p1 + e % r])
-        .collect();
+    let mut qq: Vec<f64> = memory::collect((0..r * r).map(|e| moments.xx[(e / r) * p1 + e % r]));
     moments.n > r
         && (r == 0
             || (small::cholesky(&mut qq, r)
@@ -386,9 +384,8 @@ impl Curvature {
         let m = x.len();
         let hessian = criterion.exact_hessian()?;
         let scale = criterion.scale(x);
-        let scaled: Vec<f64> = (0..m * m)
-            .map(|e| hessian[e] * scale[e % m] * scale[e / m])
-            .collect();
+        let scaled: Vec<f64> =
+            memory::collect((0..m * m).map(|e| hessian[e] * scale[e % m] * scale[e / m]));
         let (values, vectors) = small::symmetric_eigen(&scaled, m);
         Some(Self {
             values,

@@ -63,12 +63,10 @@ pub(super) fn adjustment(
     let solved = gram_full(system, &kc);
     let width = directions.len() * r;
     let block = |i: usize, j: usize| -> Vec<f64> {
-        (0..r * r)
-            .map(|e| {
-                let at = (j * r + e / r) * width + i * r + e % r;
-                all[at] - solved[at]
-            })
-            .collect()
+        memory::collect((0..r * r).map(|e| {
+            let at = (j * r + e / r) * width + i * r + e % r;
+            all[at] - solved[at]
+        }))
     };
     let d = directions.len();
     // q[i][j] = Q'V^-1 V_i V^-1 V_j V^-1 Q
@@ -134,9 +132,9 @@ pub(super) fn adjustment(
         .filter(|&i| blind[i])
         .for_each(|i| w[i * s + i] = f64::INFINITY);
     let added = sandwich(&phi, &correction, r);
-    let adjusted: Vec<f64> = (0..r * r)
-        .map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)])
-        .collect();
+    let adjusted: Vec<f64> = memory::collect(
+        (0..r * r).map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)]),
+    );
     Some(KenwardRoger {
         unadjusted: to_user_basis(prepared, &phi),
         adjusted: to_user_basis(prepared, &adjusted),
@@ -172,7 +170,7 @@ fn combine(whole: &[f64], parts: &[Vec<f64>], gamma: &[f64]) -> Vec<f64> {
 }
 
 fn transpose(a: &[f64], r: usize) -> Vec<f64> {
-    (0..r * r).map(|e| a[(e % r) * r + e / r]).collect()
+    memory::collect((0..r * r).map(|e| a[(e % r) * r + e / r]))
 }
 
 /// Full symmetric cross-product of rows.
@@ -196,9 +194,9 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
     for (term, basis) in prepared.bases.iter().enumerate() {
         let k = basis.k;
         let kf = parameters.factor_k[basis.factor];
-        let own: Vec<f64> = (0..k * k)
-            .map(|e| t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k])
-            .collect();
+        let own: Vec<f64> = memory::collect(
+            (0..k * k).map(|e| t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
+        );
         let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
         // columns of (B T)^-1
@@ -291,9 +289,8 @@ fn invert_information(information: &[f64], blind: &[bool], s: usize) -> Vec<f64>
             }
         })
         .collect();
-    let scaled: Vec<f64> = (0..s * s)
-        .map(|e| information[e] * scale[e % s] * scale[e / s])
-        .collect();
+    let scaled: Vec<f64> =
+        memory::collect((0..s * s).map(|e| information[e] * scale[e % s] * scale[e / s]));
     let (values, vectors) = small::symmetric_eigen(&scaled, s);
     let limit = 1e-10 * values.last().copied().unwrap_or(0.0);
     let mut out = memory::zeros(s * s);

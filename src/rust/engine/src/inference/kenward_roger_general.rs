@@ -94,20 +94,17 @@ pub(super) fn adjustment(
     let mut b: Vec<Vec<f64>> = (0..m)
         .map(|a| found.single[a * r * r..(a + 1) * r * r].to_vec())
         .collect();
-    let identity: Vec<f64> = (0..r * r)
-        .map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1))))
-        .collect();
+    let identity: Vec<f64> =
+        memory::collect((0..r * r).map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1)))));
     b.push(identity.clone());
     let q = |i: usize, j: usize| -> Vec<f64> {
         if i == m || j == m {
             return b[i.min(j)].clone();
         }
-        (0..r * r)
-            .map(|e| {
-                let (x, y) = (i * r + e % r, j * r + e / r);
-                found.double[x.min(y) * found.width + x.max(y)]
-            })
-            .collect()
+        memory::collect((0..r * r).map(|e| {
+            let (x, y) = (i * r + e % r, j * r + e / r);
+            found.double[x.min(y) * found.width + x.max(y)]
+        }))
     };
     let mut correction = memory::zeros(r * r);
     for i in 0..s {
@@ -137,14 +134,13 @@ pub(super) fn adjustment(
             .zip(curvature)
             .for_each(|(c, v)| *c -= 0.25 * v);
     }
-    let lower: Vec<f64> = (0..r * r)
-        .map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)])
-        .collect();
+    let lower: Vec<f64> =
+        memory::collect((0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]));
     let inverse = small::invert_lower(&lower, r);
     let in_user_basis = |a: &[f64]| to_user_basis(prepared, &congruence(&inverse, a, r));
-    let adjusted: Vec<f64> = (0..r * r)
-        .map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r])
-        .collect();
+    let adjusted: Vec<f64> = memory::collect(
+        (0..r * r).map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r]),
+    );
     Some(KenwardRoger {
         unadjusted: in_user_basis(&identity),
         adjusted: in_user_basis(&adjusted),

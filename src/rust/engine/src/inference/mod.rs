@@ -308,9 +308,9 @@ fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
 fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
     let fixed = &prepared.fixed;
     let r = fixed.rank();
-    let rinv: Vec<f64> = (0..r * r)
-        .map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]])
-        .collect();
+    let rinv: Vec<f64> = memory::collect(
+        (0..r * r).map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]]),
+    );
     let mut out = memory::zeros(r * r);
     small::congruence((&rinv, Shape::Lower, true), a, r, &mut out);
     out
@@ -318,6 +318,6 @@ fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
 
 /// (Q'V^-1Q)^-1, r x r.
 fn fixed_covariance(lx: &[f64], r: usize) -> Vec<f64> {
-    let lower: Vec<f64> = (0..r * r).map(|e| lx[(e / r) * (r + 1) + e % r]).collect();
+    let lower: Vec<f64> = memory::collect((0..r * r).map(|e| lx[(e / r) * (r + 1) + e % r]));
     small::inverse_from_cholesky(&lower, r)
 }

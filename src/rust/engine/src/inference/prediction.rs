@@ -216,11 +216,9 @@ impl<'a> Context<'a> {
             .iter()
             .map(|basis| {
                 let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
-                let own: Vec<f64> = (0..k * k)
-                    .map(|e| {
-                        factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]
-                    })
-                    .collect();
+                let own: Vec<f64> = memory::collect((0..k * k).map(|e| {
+                    factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]
+                }));
                 let mut lambda = memory::zeros(k * k);
                 small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
                 lambda

@@ -144,9 +144,8 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
         }
     }
     // rows of Z'V^-1Q Lx^-T
-    let lower: Vec<f64> = (0..r * r)
-        .map(|e| factor.lx[(e / r.max(1)) * p1 + e % r.max(1)])
-        .collect();
+    let lower: Vec<f64> =
+        memory::collect((0..r * r).map(|e| factor.lx[(e / r.max(1)) * p1 + e % r.max(1)]));
     let mut projected = memory::zeros(levels * r);
     for (j, row) in projected.chunks_exact_mut(r.max(1)).enumerate() {
         for (c, value) in row.iter_mut().enumerate() {

@@ -66,9 +66,8 @@ pub(super) fn derivatives(
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
     let r = latest.solution.h.m;
-    let lower: Vec<f64> = (0..r * r)
-        .map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)])
-        .collect();
+    let lower: Vec<f64> =
+        memory::collect((0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]));
     let inverse = small::invert_lower(&lower, r);
     let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
     let residual = criterion.residual();
@@ -123,7 +122,7 @@ pub(super) fn covariance(
     }
     // free variables, then sigma^2
     let of_theta = |e: usize| hessian[(e / m) * s + e % m];
-    let block: Vec<f64> = (0..m * m).map(of_theta).collect();
+    let block: Vec<f64> = memory::collect((0..m * m).map(of_theta));
     let mixed: Vec<f64> = (0..m).map(|a| hessian[m * s + a]).collect();
     let (block, mixed, mut scale, d) = match criterion.restriction {
         None => (block, mixed, scale[..m].to_vec(), m),
@@ -193,9 +192,8 @@ pub(super) fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Opti
 /// identified) are left out.
 fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
     let size = |a: usize| scale[a];
-    let scaled: Vec<f64> = (0..s * s)
-        .map(|e| hessian[e] * size(e % s) * size(e / s))
-        .collect();
+    let scaled: Vec<f64> =
+        memory::collect((0..s * s).map(|e| hessian[e] * size(e % s) * size(e / s)));
     let (values, vectors) = small::symmetric_eigen(&scaled, s);
     let limit = FLAT * values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     let mut out = memory::zeros(s * s);

@@ -66,9 +66,9 @@ pub fn derivative(matrix: &Tridiagonal, divided: impl Fn(f64, f64) -> f64) -> Ve
         }
     }
     let (nodes, y) = small::symmetric_eigen(&dense, n);
-    let inner: Vec<f64> = (0..n * n)
-        .map(|e| divided(nodes[e % n], nodes[e / n]) * y[(e % n) * n] * y[(e / n) * n])
-        .collect();
+    let inner: Vec<f64> = memory::collect(
+        (0..n * n).map(|e| divided(nodes[e % n], nodes[e / n]) * y[(e % n) * n] * y[(e / n) * n]),
+    );
     let (mut half, mut h) = (memory::zeros(n * n), memory::zeros(n * n));
     small::mul_nn(&y, &inner, n, n, n, &mut half);
     small::mul_nt(&half, &y, n, n, n, &mut h);

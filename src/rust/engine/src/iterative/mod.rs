@@ -258,15 +258,13 @@ impl Estimator {
         let mean: Vec<f64> = (0..m)
             .map(|a| parts.iter().map(|g| g[a]).sum::<f64>() / n)
             .collect();
-        (0..m * m)
-            .map(|e| {
-                let sum: f64 = parts
-                    .iter()
-                    .map(|g| (g[e % m] - mean[e % m]) * (g[e / m] - mean[e / m]))
-                    .sum();
-                sum / (n * (n - 1.0))
-            })
-            .collect()
+        memory::collect((0..m * m).map(|e| {
+            let sum: f64 = parts
+                .iter()
+                .map(|g| (g[e % m] - mean[e % m]) * (g[e / m] - mean[e / m]))
+                .sum();
+            sum / (n * (n - 1.0))
+        }))
     }
 
     /// What [`Factor::new`] computes, with an estimate of log|M| and without a factor of the complement.
@@ -523,9 +521,9 @@ fn logarithm_sums(
             let mut own: Vec<Vec<f64>> = Vec::with_capacity(t.len());
             for (f, block) in outer.iter().enumerate() {
                 let k = moments.factors[f].k;
-                let symmetric: Vec<f64> = (0..k * k)
-                    .map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane])
-                    .collect();
+                let symmetric: Vec<f64> = memory::collect(
+                    (0..k * k).map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane]),
+                );
                 let mut part = memory::zeros(k * k);
                 take(&t[f], &symmetric, &mut part);
                 total[f]
@@ -643,16 +641,14 @@ fn log_det_slopes(
         .map(|&(f, offset, k)| {
             let kf = parameters.factor_k[f];
             let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
-            let t: Vec<f64> = (0..k * k).map(|e| at(&factor.t[f], e)).collect();
+            let t: Vec<f64> = memory::collect((0..k * k).map(|e| at(&factor.t[f], e)));
             let mut score = memory::zeros(k * k);
             for i in 0..k {
                 let mut row: Vec<f64> = (0..k).map(|c| at(&sums[f], c * k + i)).collect();
                 small::solve_lower_transposed(&t, k, &mut row);
                 (0..k).for_each(|c| score[c * k + i] = row[c]);
             }
-            (0..k * k)
-                .map(|e| 0.5 * (score[e] + score[(e % k) * k + e / k]))
-                .collect()
+            memory::collect((0..k * k).map(|e| 0.5 * (score[e] + score[(e % k) * k + e / k])))
         })
         .collect();
     term_slopes(factor, parameters, theta, &scores).collect()

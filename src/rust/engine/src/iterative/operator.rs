@@ -370,9 +370,7 @@ impl Operator {
             squares.iter_mut().zip(own).for_each(|(x, y)| *x += y);
         }
         // rows below stand for those beside as well
-        let first = (0..k1 * k1)
-            .map(|e| total[e] + total[(e % k1) * k1 + e / k1])
-            .collect();
+        let first = memory::collect((0..k1 * k1).map(|e| total[e] + total[(e % k1) * k1 + e / k1]));
         PairSums { first, squares }
     }
 
@@ -861,15 +859,13 @@ fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others
             let (source, own_rows) = schur.later_source[at];
             let stored = system.block(source);
             // L_v^-1 T_v' A_vl T_l L_l^-T, rows of v
-            let a: Vec<f64> = (0..k * kg)
-                .map(|e| {
-                    if own_rows {
-                        stored[e]
-                    } else {
-                        stored[(e % k) * kg + e / k]
-                    }
-                })
-                .collect();
+            let a: Vec<f64> = memory::collect((0..k * kg).map(|e| {
+                if own_rows {
+                    stored[e]
+                } else {
+                    stored[(e % k) * kg + e / k]
+                }
+            }));
             let mut half = memory::zeros(k * kg);
             let mut s = memory::zeros(k * kg);
             small::mul_nn(&a, &t[g], k, kg, kg, &mut half);
@@ -879,7 +875,7 @@ fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others
             }
             // column-major k x kg read row by row is its transpose: L_l^-1 times it
             small::solve_lower_rows(&p[block[l]..block[l + 1]], kg, &mut s, k);
-            let transposed = (0..k * kg).map(|e| s[(e % kg) * k + e / kg]).collect();
+            let transposed = memory::collect((0..k * kg).map(|e| s[(e % kg) * k + e / kg]));
             (node[next[v]], node[next[l]]) = (l as u32, v as u32);
             (value[next[v]], value[next[l]]) = (s, transposed);
             next[v] += 1;

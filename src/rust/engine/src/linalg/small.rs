@@ -4,6 +4,7 @@
 pub use super::dense::Shape;
 
 use super::dense;
+use crate::memory;
 
 /// Order from which a factor or an inverse is left to the blocked kernels.
 pub const LARGE: usize = 48;
@@ -224,7 +225,7 @@ pub fn mul_shaped(
 
 /// out = L' B L of k x k matrices for symmetric B; L as in [`mul_shaped`].
 pub fn congruence(l: (&[f64], Shape, bool), b: &[f64], k: usize, out: &mut [f64]) {
-    let mut half = crate::memory::zeros(k * k);
+    let mut half = memory::zeros(k * k);
     mul_shaped((b, Shape::Full, false), l, k, false, &mut half);
     let turned = (l.0, l.1.transposed(), !l.2);
     mul_shaped(turned, (&half, Shape::Full, false), k, true, out);
@@ -347,7 +348,7 @@ pub fn write_semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64, l: &mut 
 /// Solves A x = b for several right-hand sides in place, by Gaussian elimination with partial pivoting. `false` if A is singular.
 #[must_use]
 pub fn solve_general(a: &[f64], rhs: &mut [&mut [f64]], n: usize) -> bool {
-    let mut a = a.to_vec();
+    let mut a = memory::copy(a);
     for c in 0..n {
         let pivot = (c..n)
             .max_by(|&i, &j| a[c * n + i].abs().total_cmp(&a[c * n + j].abs()))
@@ -388,7 +389,7 @@ pub fn symmetric_eigen(a: &[f64], k: usize) -> (Vec<f64>, Vec<f64>) {
         }
         v.fill(0.0);
     }
-    let mut a = a.to_vec();
+    let mut a = memory::copy(a);
     (0..k).for_each(|i| v[i * k + i] = 1.0);
     for _ in 0..60 {
         let mut off = 0.0;

@@ -110,9 +110,8 @@ impl Model {
     fn new(scale: Vec<f64>, gradient: &[f64], hessian: &[f64]) -> Self {
         let m = scale.len();
         let gradient: Vec<f64> = gradient.iter().zip(&scale).map(|(g, s)| g * s).collect();
-        let scaled: Vec<f64> = (0..m * m)
-            .map(|e| hessian[e] * scale[e % m] * scale[e / m])
-            .collect();
+        let scaled: Vec<f64> =
+            memory::collect((0..m * m).map(|e| hessian[e] * scale[e % m] * scale[e / m]));
         let (values, vectors) = symmetric_eigen(&scaled, m);
         let rotated = (0..m)
             .map(|i| (0..m).map(|r| vectors[i * m + r] * gradient[r]).sum())
@@ -234,11 +233,8 @@ impl Secant {
     /// The model with what was learnt. A `good` one that bends down for nothing but that is better off without: it is
     /// forgotten.
     fn model(&mut self, gradient: &[f64], hessian: &[f64], scale: Vec<f64>, good: bool) -> Model {
-        let corrected: Vec<f64> = hessian
-            .iter()
-            .zip(&self.missing)
-            .map(|(a, b)| a + b)
-            .collect();
+        let corrected: Vec<f64> =
+            memory::collect(hessian.iter().zip(&self.missing).map(|(a, b)| a + b));
         let model = Model::new(scale, gradient, &corrected);
         if good && model.bends_down() && self.missing.iter().any(|v| *v != 0.0) {
             let plain = Model::new(model.scale.clone(), gradient, hessian);

@@ -206,7 +206,7 @@ impl Residual {
             // what C^-1 is still to be taken of: C_a C^-1 x and E_a x
             for (a, &owner) in owners.iter().enumerate() {
                 let mut own = match owner {
-                    Owner::Correlation => inverse.clone(),
+                    Owner::Correlation => memory::copy(&inverse),
                     Owner::Scale(..) => x.clone(),
                 };
                 match owner {
@@ -229,7 +229,7 @@ impl Residual {
                         }
                     }
                     Owner::Scale(k, parameter) => {
-                        let mut own = inverse.clone();
+                        let mut own = memory::copy(&inverse);
                         scale_rows(&mut own, c, |i| rate(k, parameter, i));
                         for (row, own) in out.chunks_exact_mut(width).zip(own.chunks_exact(c)) {
                             let target = row[a * c..(a + 1) * c].iter_mut();
@@ -355,9 +355,7 @@ impl Residual {
         for part in parts {
             half.iter_mut().zip(part).for_each(|(h, v)| *h += v);
         }
-        (0..c * c)
-            .map(|e| half[e] + half[(e % c) * c + e / c])
-            .collect()
+        memory::collect((0..c * c).map(|e| half[e] + half[(e % c) * c + e / c]))
     }
 }
 
