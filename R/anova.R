@@ -54,6 +54,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
                       ),
                       refit = TRUE, model.names = NULL, test = NULL) {
   others <- list(...)
+  lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_fit)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
   named <- nzchar(if (is.null(names(others))) character(length(others)) else names(others))
   if (any(!is_model & !named)) {

@@ -4,13 +4,15 @@
 #'
 #' The first line of every exported function and method with `...`: what arrives there has no
 #' parameter, and would be ignored. tests/testthat/test-arguments.R walks over the namespace, so
-#' that none is forgotten. Nothing in `...` is evaluated.
+#' that none is forgotten. Nothing in `...` is evaluated. A fit that the caller was called with is
+#' looked at on the way ([check_fit()]).
 #'
 #' @param ... the caller's.
 #' @param allowed names that the caller takes from its `...`, or passes on.
 #' @param hints named by arguments that people try: what to do instead.
 #' @noRd
 check_dots <- function(..., allowed = character(), hints = NULL) {
+  check_entering_fit(parent.frame(), parent.frame(2L), sys.function(sys.parent()))
   if (...length() == 0L) {
     return(invisible())
   }

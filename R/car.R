@@ -201,6 +201,7 @@ matchCoefs.lmm <- function(model, pattern, coef. = fixef.lmm, ...) {
 #' @rdname car-lmm
 #' @rawNamespace S3method(car::Confint, lmm)
 Confint.lmm <- function(object, estimate = TRUE, level = 0.95, vcov. = NULL, ...) {
+  check_fit(object)
   check_flag(estimate, "estimate")
   limits <- if (is.null(vcov.)) {
     confint.lmm(object, "beta_", level, ...)[kept_columns(object), , drop = FALSE]

@@ -28,6 +28,7 @@
 #' @name emmeans-lmm
 #' @rawNamespace S3method(emmeans::recover_data, lmm)
 recover_data.lmm <- function(object, data = NULL, ...) {
+  check_fit(object)
   call <- object$call
   # variance functions are no column of the data
   if (length(object$residual$scales) + length(object$residual$fixed) > 0L) {

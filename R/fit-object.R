@@ -87,26 +87,6 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
   object
 }
 
-#' Is a fit as this version of the package makes it?
-#'
-#' Asked where a model is built again from the fit's elements, or evaluated for new rows. One that
-#' an earlier version saved, or that was edited, lacks some.
-#' @noRd
-check_format <- function(object) {
-  needed <- c(
-    "frame", "terms", "random", "flist", "keys", "theta", "beta", "coefficients", "control"
-  )
-  absent <- setdiff(needed, names(object))
-  if (length(absent) > 0L || is.null(attr(object$frame, "sources"))) {
-    ferrolmm_abort(
-      "The fit is not as this version of 'ferrolmm' makes it: it is of another version, or edited.",
-      "format",
-      x = if (length(absent) > 0L) paste0("It has no element ", quote_names(absent), "."),
-      i = "Fit the model again, with lmm() and the same formula and data."
-    )
-  }
-}
-
 #' Put a new result into a fitted object
 #' @noRd
 set_result <- function(object, result) {
@@ -168,7 +148,6 @@ new_devcomp <- function(result, reml, n_terms) {
 #'   only hands them over. Otherwise X is a matrix, and codes and columns are plain vectors.
 #' @noRd
 engine_inputs <- function(object, in_place = FALSE) {
-  check_format(object)
   list(
     fixed = fixed_inputs(object, in_place),
     random = random_inputs(object, in_place),

@@ -383,12 +383,21 @@ check_variable <- function(value, name, n, response) {
 #' R makes no others, but attributes can be set, files can be damaged and codes be counted from 0.
 #' @noRd
 check_factor <- function(value, name, class = "data") {
-  if (!is.factor(value)) {
-    return(invisible())
+  fault <- if (is.factor(value)) factor_fault(value)
+  if (!is.null(fault)) {
+    ferrolmm_abort(
+      paste0("The factor `", name, "` is damaged: ", fault, "."), class, variable = name,
+      i = "Make it again: factor() of the values."
+    )
   }
-  levels <- attr(value, "levels")
-  codes <- unclass(value)
-  fault <- if (!is.integer(codes)) {
+}
+
+#' What is wrong with a factor, in words; NULL if nothing is
+#' @noRd
+factor_fault <- function(x) {
+  levels <- attr(x, "levels")
+  codes <- unclass(x)
+  if (!is.integer(codes)) {
     paste0("its codes are ", describe_value(as.vector(codes)), ", not integers")
   } else if (!is.character(levels)) {
     if (is.null(levels)) "it has no levels" else paste0("its levels are ", describe_value(levels))
@@ -400,12 +409,6 @@ check_factor <- function(value, name, class = "data") {
     if (length(wrong)) {
       paste0("it has the code ", wrong[[1L]], " and ", count_of(length(levels), "level"))
     }
-  }
-  if (!is.null(fault)) {
-    ferrolmm_abort(
-      paste0("The factor `", name, "` is damaged: ", fault, "."), class, variable = name,
-      i = "Make it again: factor() of the values."
-    )
   }
 }
 

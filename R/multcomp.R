@@ -45,6 +45,7 @@ modelparm.lmm <- function(model, coef. = NULL, vcov. = NULL, df = NULL, ...) {
 #' @rdname multcomp-lmm
 #' @rawNamespace S3method(effects::effSources, lmm)
 effSources.lmm <- function(mod) {
+  check_fit(mod)
   call <- mod$call
   # 'effects' looks for the data elsewhere
   data <- tryCatch(eval(call$data, fit_home(mod)), error = function(e) NULL)

@@ -89,6 +89,7 @@ check_nested <- function(large, small) {
   if (!inherits(large, "lmm") || !inherits(small, "lmm")) {
     ferrolmm_abort("`large` and `small` must be models fitted by lmm().", "argument")
   }
+  check_fit(small)
   if (!identical(response_values(large), response_values(small))) {
     ferrolmm_abort(
       "`large` and `small` must be fits of the same response and rows.", "argument",

@@ -137,7 +137,6 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
 #' @returns list of list(term = index of a term, effects = which of its columns)
 #' @noRd
 select_random <- function(object, re_form) {
-  check_format(object)
   if (is.null(re_form)) {
     return(lapply(seq_along(object$random), function(i) {
       list(term = i, effects = seq_along(object$random[[i]]$cnms))

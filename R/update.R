@@ -21,6 +21,7 @@
 #' @importFrom stats update
 #' @export
 update.lmm <- function(object, formula., ..., evaluate = TRUE) {
+  check_fit(object)
   changes <- complete_changes(as.list(substitute(list(...)))[-1L])
   check_flag(evaluate, "evaluate")
   call <- object$call

@@ -21,20 +21,3 @@ test_that("a fit holds no pointer and no model matrix, and survives saveRDS()", 
   expect_equal(restored[numbers], fit[numbers], ignore_formula_env = TRUE)
   expect_equal(ranef(restored), ranef(fit))
 })
-
-test_that("a fit of an earlier version, or an edited one, is told so", {
-  fit <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy)
-  old <- fit
-  old$keys <- NULL
-  attr(old$frame, "sources") <- NULL
-  for (f in list(
-    function(m) predict(m, lme4::sleepstudy[1:3, ]), predict, simulate, function(m) profile(m),
-    summary, function(m) anova(m, ddf = "Kenward-Roger"), influence, hatvalues
-  )) {
-    expect_error(f(old), "Fit the model again", class = "ferrolmm_error_format")
-  }
-  edited <- fit
-  edited$random <- NULL
-  expect_error(predict(edited), "no element `random`", class = "ferrolmm_error_format")
-  expect_error(summary(edited), class = "ferrolmm_error_format")
-})

@@ -1,0 +1,227 @@
+# Is a fit what lmm() made?
+#
+# A fit is a list that users can edit, save, and read by another version of the package. It is
+# looked at where it enters the package (check_dots(), the first line of every method), so that no
+# other code has to doubt its fields: kinds and lengths that follow from each other, and factors
+# whose codes are those of their levels. Numbers of the right kind are taken at their word.
+
+#' A fit that is damaged is an error of its own
+#' @noRd
+check_fit <- function(object) {
+  fault <- fault_of_fields(object)
+  if (is.null(fault)) fault <- fault_of_shape(object)
+  if (is.null(fault)) fault <- fault_of_terms(object)
+  if (is.null(fault)) fault <- fault_of_rows(object)
+  if (!is.null(fault)) {
+    ferrolmm_abort(
+      "The fit is not as this version of 'ferrolmm' makes it: it is of another version, or edited.",
+      "format", x = sentence(fault),
+      i = "Fit the model again, with lmm() and the same formula and data."
+    )
+  }
+}
+
+#' Look at the fit that a function of the package was called with from outside, if it was one
+#'
+#' Calls from inside have the fit of one that came from outside.
+#' @param frame,f the function's frame and the function itself.
+#' @noRd
+check_entering_fit <- function(frame, caller, f) {
+  first <- names(formals(f))[1L]
+  if (is.null(first) || first == "..." || identical(topenv(caller), topenv()) ||
+        eval(call("missing", as.name(first)), frame)) {
+    return(invisible())
+  }
+  fit <- frame[[first]]
+  if (inherits(fit, "lmm")) check_fit(fit)
+}
+
+#' @noRd
+is_string <- function(x) is.character(x) && length(x) == 1L
+
+#' @noRd
+is_real <- function(x) is.double(x) && length(x) == 1L && !is.object(x)
+
+#' @noRd
+has_names <- function(...) {
+  names <- c(...)
+  function(x) is.list(x) && all(names %in% names(x))
+}
+
+#' @noRd
+or_null <- function(is_kind) {
+  force(is_kind)
+  function(x) is.null(x) || is_kind(x)
+}
+
+#' What the fields of a fit are
+#' @noRd
+fit_fields <- list(
+  call = is.call, formula = is.language, terms = function(x) inherits(x, "terms"),
+  frame = is.data.frame, contrasts = or_null(is.list), xlevels = or_null(is.list),
+  assign = is.integer, random = is.list, flist = is.list, precision = is.list, keys = is.list,
+  residual = or_null(has_names("names")), cnms = is.list, Gp = is.integer, lower = is.double,
+  prior.weights = or_null(is.double), offset = or_null(is.double),
+  na.action = or_null(function(x) is.integer(x) || is.character(x)),
+  REML = function(x) is.logical(x) && length(x) == 1L && !is.na(x),
+  control = function(x) inherits(x, "lmm_control") && is.list(x),
+  env = or_null(is.environment),
+  coefficients = function(x) is.double(x) && length(names(x)) == length(x),
+  rank = function(x) is.numeric(x) && length(x) == 1L && !is.na(x), pivot = is.numeric,
+  theta = is.double, phi = is.double, beta = is.double, u = is.double, b = is.double,
+  sigma = is_real, rx = is.double, vcov_unscaled = is.double, fitted.values = is.double,
+  residuals = is.double, criterion = is_real,
+  devcomp = function(x) is.list(x) && is.numeric(x$cmp) && is.numeric(x$dims),
+  certificate = function(x) is.list(x) && is_string(x$status)
+)
+
+#' Fields that a fit may be without
+#' @noRd
+optional_fields <- c("contrasts", "xlevels", "prior.weights", "offset", "na.action", "env")
+
+#' @noRd
+term_fields <- c("label", "group", "lhs", "columns", "factor", "cnms", "structure", "hom", "known",
+                 "contrasts", "levels", "leaves")
+
+#' A field that is absent or of another kind, in words
+#' @noRd
+fault_of_fields <- function(fit) {
+  if (!is.list(fit)) {
+    return(paste0("it is ", describe_value(unclass(fit)), ", no list"))
+  }
+  fit <- unclass(fit)
+  absent <- setdiff(names(fit_fields), c(names(fit), optional_fields))
+  if (length(absent) > 0L) {
+    return(paste0("it has no element ", quote_names(absent)))
+  }
+  for (name in names(fit_fields)) {
+    if (!fit_fields[[name]](fit[[name]])) {
+      return(paste0("its `", name, "` is ", describe_value(fit[[name]])))
+    }
+  }
+}
+
+#' A field whose length is not that of the others, in words
+#' @noRd
+fault_of_shape <- function(fit) {
+  fit <- unclass(fit)
+  n <- length(fit$fitted.values)
+  p <- length(fit$coefficients)
+  r <- fit$rank
+  q <- if (length(fit$Gp)) fit$Gp[[length(fit$Gp)]] else 0L
+  terms <- length(fit$random)
+  factors <- length(fit$flist)
+  given <- function(x, length) if (is.null(x)) NULL else c(length(x), length)
+  lengths <- list(
+    residuals = c(length(fit$residuals), n), frame = c(.row_names_info(fit$frame, 2L), n),
+    prior.weights = given(fit$prior.weights, n), offset = given(fit$offset, n),
+    assign = c(length(fit$assign), p), pivot = c(length(fit$pivot), p),
+    coefficients = c(sum(!is.na(fit$coefficients)), r), beta = c(length(fit$beta), r),
+    rx = c(length(fit$rx), r^2), vcov_unscaled = c(length(fit$vcov_unscaled), r^2),
+    cnms = c(length(fit$cnms), terms), Gp = c(length(fit$Gp), terms + 1L),
+    b = c(length(fit$b), q), u = c(length(fit$u), q),
+    lower = c(length(fit$lower), length(fit$theta)),
+    precision = c(length(fit$precision), factors), keys = c(length(fit$keys), factors),
+    phi = c(length(fit$phi), length(fit$residual$names))
+  )
+  for (name in names(lengths)) {
+    sizes <- lengths[[name]]
+    if (!is.null(sizes) && !isTRUE(sizes[[1L]] == sizes[[2L]])) {
+      return(paste0("its `", name, "` has ", count_of(sizes[[1L]], "value"), ", not ", sizes[[2L]]))
+    }
+  }
+  parts <- c(
+    prior.weights = "(weights)" %in% names(fit$frame) && is.null(fit$prior.weights),
+    offset = is.null(fit$offset) &&
+      ("(offset)" %in% names(fit$frame) || !is.null(attr(fit$terms, "offset"))),
+    na.action = !identical(fit$na.action, attr(fit$frame, "na.action"))
+  )
+  if (any(parts)) {
+    return(paste0("its `", names(parts)[parts][[1L]], "` is not that of its `frame`"))
+  }
+  if (is.null(attr(fit$frame, "sources")) || is.null(attr(fit$frame, "formula"))) {
+    "its `frame` has lost its attributes"
+  }
+}
+
+#' Terms, grouping factors and variables that do not belong together, in words
+#' @noRd
+fault_of_terms <- function(fit) {
+  fit <- unclass(fit)
+  is_whole <- has_names(term_fields)
+  index <- attr(fit$flist, "assign")
+  for (i in seq_along(fit$random)) {
+    term <- fit$random[[i]]
+    if (!is_whole(term) || !isTRUE(term$factor %in% seq_along(fit$flist)) ||
+          !identical(term$cnms, fit$cnms[[i]]) || !identical(index[i], term$factor)) {
+      return(paste0("its `random`, `flist` and `cnms` differ in term ", i))
+    }
+    k <- nlevels(fit$flist[[term$factor]]) * length(term$cnms)
+    if (fit$Gp[[i + 1L]] - fit$Gp[[i]] != k) {
+      return(paste0("its factor `", names(fit$flist)[[term$factor]], "` has ",
+                    count_of(nlevels(fit$flist[[term$factor]]), "level"), " now"))
+    }
+  }
+  if (length(fit$theta) != sum(theta_counts(fit))) {
+    return(paste0("its `theta` has ", count_of(length(fit$theta), "value"), ", not ",
+                  sum(theta_counts(fit))))
+  }
+  if (length(attr(fit$terms, "term.labels")) < max(0L, fit$assign)) {
+    return("its `terms` are not those of its coefficients")
+  }
+  variables <- unique(c(
+    variable_columns(fit$terms), unlist(lapply(fit$random, `[[`, "leaves")), names(fit$xlevels)
+  ))
+  lost <- setdiff(variables, names(fit$frame))
+  if (length(lost) > 0L) {
+    return(paste0("its `frame` has no column ", quote_names(lost)))
+  }
+  coded <- fixed_factors(fit)
+  if (!all(coded %in% names(fit$xlevels)) || !all(coded %in% names(fit$contrasts))) {
+    return(paste0("its `xlevels` or `contrasts` are not those of ", quote_names(coded)))
+  }
+  for (name in names(fit$xlevels)) {
+    if (!identical(categories(fit$frame[[name]]), fit$xlevels[[name]])) {
+      return(paste0("the levels of `", name, "` in its `frame` are not those of the fit"))
+    }
+  }
+}
+
+#' Factors among the predictors of the fixed part
+#' @noRd
+fixed_factors <- function(fit) {
+  pattern <- attr(fit$terms, "factors")
+  if (length(pattern) == 0L) {
+    return(character())
+  }
+  used <- variable_columns(fit$terms)[rowSums(pattern) > 0]
+  used[vapply(used, function(name) is.factor(fit$frame[[name]]), NA)]
+}
+
+#' Columns of the frame, or grouping factors, that R would never make, in words
+#' @noRd
+fault_of_rows <- function(fit) {
+  n <- length(fit$fitted.values)
+  classes <- attr(fit$terms, "dataClasses")
+  for (part in c("frame", "flist")) {
+    columns <- unclass(fit[[part]])
+    for (name in names(columns)) {
+      x <- columns[[name]]
+      fault <- if (NROW(x) != n) {
+        paste0("it has ", count_of(NROW(x), "value"), ", not ", n)
+      } else if (part == "flist" && !is.factor(x)) {
+        paste0("it is ", describe_value(x))
+      } else if (part == "frame" && name %in% names(classes) &&
+                   stats::.MFclass(x) != classes[[name]]) {
+        paste0("it is ", describe_value(x), ", and was ", classes[[name]])
+      } else if (is.factor(x)) {
+        c(factor_fault(x), if (anyNA(x)) "it has missing values")[1L]
+      } else if (anyNA(x)) {
+        "it has missing values"
+      }
+      if (!is.null(fault) && !is.na(fault)) {
+        return(paste0("`", name, "` in its `", part, "` is damaged: ", fault))
+      }
+    }
+  }
+}

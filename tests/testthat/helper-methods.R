@@ -1,0 +1,92 @@
+# All functions of the package, and what to call them with, for tests that walk over them.
+
+# An object of each class that has methods
+objects_by_class <- function() {
+  fit <- lmm(distance ~ age * Sex + (age | Subject), nlme::Orthodont)
+  boot <- bootstrap(fit, 5, seed = 1)
+  list(
+    lmm = fit,
+    summary.lmm = summary(fit),
+    VarCorr.lmm = VarCorr(fit),
+    ranef.lmm = ranef(fit),
+    coef.lmm = coef(fit),
+    influence.lmm = influence(fit, "Subject"),
+    profile.lmm = profile(fit, "sigma"),
+    bootstrap.lmm = boot,
+    lmList.lmm = lmList(fit),
+    summary.lmList.lmm = summary(lmList(fit)),
+    lmm_many = refit(fit, cbind(a = nlme::Orthodont$distance, b = nlme::Orthodont$age)),
+    lmm_pooling = pooling(fit),
+    lmm_equations = equations(fit),
+    lmm_control = lmm_control(),
+    ranova.lmm = ranova(fit, distribution = "limit"),
+    pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
+    formula = distance ~ age | Subject
+  )
+}
+
+# Every exported function and registered method: list(name, package of the generic, f, class)
+all_functions <- function() {
+  namespace <- asNamespace("ferrolmm")
+  where <- dirname(system.file(package = "ferrolmm"))
+  info <- parseNamespaceFile("ferrolmm", where)
+  methods <- lapply(seq_len(nrow(info$S3methods)), function(i) {
+    entry <- info$S3methods[i, ]
+    generic <- sub("^.*::", "", entry[[1L]])
+    name <- paste(generic, entry[[2L]], sep = ".")
+    package <- sub("::.*$", "", c(grep("::", entry, value = TRUE, fixed = TRUE), entry[[4L]])[1L])
+    list(name = name, package = package, f = get(name, namespace), class = entry[[2L]])
+  })
+  exports <- lapply(info$exports, function(name) {
+    list(name = name, package = NA, f = get(name, namespace), class = NA)
+  })
+  c(exports, methods)
+}
+
+# Functions whose `...` goes to another function, and why nothing can be checked
+passed_on <- c(
+  # generics: their methods check
+  "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
+  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit",
+  # generics of 'nlme'
+  "fixef", "ranef", "VarCorr", "getVarCov",
+  # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
+  paste0(
+    c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit"), ".default"
+  ),
+  # called by stats::makepredictcall() with two arguments
+  "makepredictcall.within_between",
+  # 'emmeans' hands arguments of all of its functions to both; emm_basis() checks
+  "recover_data.lmm",
+  # one argument
+  "effSources.lmm",
+  # always an error (test-not-defined.R)
+  paste0(
+    c("alias", "boxcox", "dummy.coef", "effects", "kappa", "logtrans", "model.tables", "proj",
+      "se.contrast", "TukeyHSD"), ".lmm"
+  )
+)
+
+# Further arguments that functions cannot do without
+needed <- function(name, objects) {
+  fit <- objects$lmm
+  smaller <- update(fit, . ~ . - age:Sex)
+  switch(sub("[.]lmm$", "", name),
+    lmm = list(distance ~ age + (1 | Subject), nlme::Orthodont),
+    within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
+    plot_within_between = ,
+    pooling = , equations = , intraclass = , r_squared = list(fit),
+    pb_test = list(fit, smaller, nsim = 3),
+    PBmodcomp = list(smaller, nsim = 3),
+    contest = , contest1D = , contestMD = , linearHypothesis = list("age = 0"),
+    getME = list("theta"),
+    add1 = , addterm = list(~ . + I(age^2)),
+    vcovCR = list(type = "CR0"),
+    matchCoefs = list("age"),
+    lmList.formula = list(nlme::Orthodont),
+    deltaMethod = list("age^2"),
+    emm_basis = list(fit$terms, NULL, nlme::Orthodont),
+    list()
+  )
+}
