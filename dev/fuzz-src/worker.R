@@ -36,7 +36,8 @@ bump <- function(key, seed, seconds = 0) {
 }
 save_counts <- function(last) {
   saveRDS(list(last = last, problems = problems, passed = passed, calls = calls,
-               counts = as.list(counts)), paste0(file.path(folder, "counts-"), id, ".rds"))
+               counts = as.list(counts)), paste0(file.path(folder, "counts-"), id, ".rds"),
+          compress = FALSE)
 }
 
 case_file <- function(signature) {
@@ -85,7 +86,8 @@ for (seed in seq.int(from, to)) {
     }
   }
   passed <- passed + !failed
-  if (problems %% 25L == 0L) save_counts(seed)
+  # a crash or a hang takes nothing of what was found before
+  save_counts(seed)
 }
 save_counts(to)
 file.create(file.path(folder, paste0("done-", id)))
