@@ -12,7 +12,8 @@
 refuse_saturated <- function(formula, data) {
   if (!is.data.frame(data)) return()
   kept <- summands(formula[[3L]])
-  if (length(kept) < nrow(data)) return()
+  # a formula of few variables takes no time: what else is amiss is said first
+  if (length(kept) < max(nrow(data), 10L)) return()
   columns <- unclass(data)[intersect(kept, names(data))]
   plain <- vapply(columns, function(x) is.numeric(x) && !is.object(x) && is.null(dim(x)), NA)
   columns <- columns[plain]
