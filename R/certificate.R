@@ -26,6 +26,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (length(unseen) > 0L) {
     warn_unseen(unseen, residual)
   }
+  warn_rounding(certificate$rounding)
   explained <- length(unseen) > 0L && status == "not-identified"
   if (!status %in% c("converged", "singular", "evaluated") && !explained) {
     warn_convergence(certificate, random, residual)
@@ -196,6 +197,30 @@ correlation_facts <- function(scaled, name, group, rank) {
   paste0(
     "The correlation between ", name[pairs[, 2L]], " and ", name[pairs[, 1L]], group,
     " is estimated as ", sign(correlation[pairs]), "."
+  )
+}
+
+#' Estimates that rounding has left few digits
+#'
+#' @param rounding relative error of the factor of the mixed-model equations, at most.
+#' @noRd
+warn_rounding <- function(rounding) {
+  if (is.null(rounding) || !isTRUE(rounding > 1e-6)) {
+    return(invisible())
+  }
+  digits <- max(0, floor(-log10(rounding)))
+  ferrolmm_warn(
+    paste0(
+      "Rounding leaves the criterion and standard errors ",
+      if (digits > 0) paste("about", count_of(digits, "digit")) else "no digit that is certain", "."
+    ),
+    "digits",
+    x = paste(
+      "Random effects are many orders of magnitude larger than residuals, and the model is too",
+      "large to be factorised with twice the digits."
+    ),
+    i = "Make the largest random effects fixed effects, or fit a part of the data.",
+    rounding = rounding
   )
 }
 

@@ -3,8 +3,8 @@
 
 relative <- function(x, y) max(abs(x - y) / abs(y))
 
-test_that("one factor keeps its digits up to theta 1e7", {
-  for (scale in 10^(3:7)) {
+test_that("one factor keeps its digits up to theta 1e8", {
+  for (scale in 10^(3:8)) {
     set.seed(1)
     J <- 12
     n <- 5
@@ -31,7 +31,7 @@ test_that("one factor keeps its digits up to theta 1e7", {
 })
 
 test_that("a slope that varies keeps its digits too", {
-  for (scale in 10^c(3, 5, 7)) {
+  for (scale in 10^c(3, 5, 7, 8)) {
     set.seed(2)
     J <- 12
     x <- c(-1.3, -0.4, 0.2, 0.9, 2.1)
@@ -56,4 +56,214 @@ test_that("of a nested factor the outer one may be small", {
   expect_lt(
     relative(found[, "Std. Error"], sigma(fit) * sqrt((1 + 3 * fit$theta^2) / 96)), 1e-10
   )
+})
+
+# REML criterion of balanced data from the eigenvalues of V / sigma^2 and their sums of squares
+criterion <- function(values, times, squares, of_mean, n) {
+  q <- sum(squares / values)
+  sum(times * log(values)) + log(of_mean) + log(n / of_mean) +
+    (n - 1) * (1 + log(2 * pi * q / (n - 1)))
+}
+
+# (Z'Z + G^-1)^-1 of an outer effect over sigma^2: 1 / (1 / a + B / (b + 1 / n)), variances a and b
+outer_variance <- function(B, n, ratio) {
+  1 / (1 / ratio[["a"]] + B / (ratio[["ab"]] + 1 / n))
+}
+
+test_that("a nested and the outer factor may both be large", {
+  A <- 8
+  B <- 4
+  n <- 3
+  N <- A * B * n
+  for (scale in 10^(3:8)) {
+    set.seed(3)
+    d <- expand.grid(k = 1:n, b = 1:B, a = gl(A, 1))
+    d$ab <- interaction(d$a, d$b)
+    d$y <- scale * rnorm(A * B)[d$ab] + scale * rnorm(A)[d$a] + rnorm(N)
+    fit <- expect_no_warning(lmm(y ~ 1 + (1 | a) + (1 | ab), d))
+    variances <- as.data.frame(VarCorr(fit))
+    ratio <- setNames(variances$vcov, variances$grp)[c("a", "ab")] / sigma(fit)^2
+    expect_gt(min(ratio), 0.01 * scale^2)
+    inner <- 1 + n * ratio[["ab"]]
+    outer <- inner + n * B * ratio[["a"]]
+    of_a <- ave(d$y, d$a)
+    of_ab <- ave(d$y, d$ab)
+    squares <- c(
+      sum((d$y - of_ab)^2), sum((of_ab - of_a)^2), sum((of_a - mean(d$y))^2)
+    )
+    right <- criterion(
+      c(1, inner, outer), c(N - A * B, A * (B - 1), A - 1), squares, outer, N
+    )
+    expect_lt(relative(-2 * as.numeric(logLik(fit)), right), 1e-9)
+    # REML of balanced data: the mean square within
+    expect_lt(relative(sigma(fit)^2, squares[1] / (N - A * B)), 1e-7)
+    for (ddf in c("Satterthwaite", "Kenward-Roger")) {
+      found <- summary(fit, ddf = ddf)$coefficients
+      expect_lt(relative(found[, "Std. Error"], sigma(fit) * sqrt(outer / N)), 1e-10)
+      expect_lt(relative(found[, "df"], A - 1), 2e-6)
+    }
+    inside <- outer_variance(B, n, ratio) * sigma(fit)^2
+    found <- as.numeric(attr(ranef(fit, condVar = TRUE)$a, "postVar"))
+    expect_lt(relative(found, inside), 1e-8)
+  }
+})
+
+test_that("crossed factors may both be large", {
+  A <- 7
+  B <- 5
+  n <- 3
+  N <- A * B * n
+  for (scale in 10^(3:8)) {
+    set.seed(4)
+    d <- expand.grid(k = 1:n, b = gl(B, 1), a = gl(A, 1))
+    d$y <- scale * rnorm(A)[d$a] + scale * rnorm(B)[d$b] + rnorm(N)
+    fit <- expect_no_warning(lmm(y ~ 1 + (1 | a) + (1 | b), d))
+    variances <- as.data.frame(VarCorr(fit))
+    ratio <- setNames(variances$vcov, variances$grp)[c("a", "b")] / sigma(fit)^2
+    of_a <- 1 + n * B * ratio[["a"]]
+    of_b <- 1 + n * A * ratio[["b"]]
+    of_mean <- of_a + of_b - 1
+    effect <- function(f) ave(d$y, f) - mean(d$y)
+    squares <- c(
+      sum((d$y - mean(d$y) - effect(d$a) - effect(d$b))^2), sum(effect(d$a)^2), sum(effect(d$b)^2)
+    )
+    left <- N - A - B + 1
+    right <- criterion(c(1, of_a, of_b), c(left, A - 1, B - 1), squares, of_mean, N)
+    expect_lt(relative(-2 * as.numeric(logLik(fit)), right), 1e-9)
+    # the variance of the mean is a sum of mean squares: Satterthwaite (1946)
+    df <- of_mean^2 / (of_a^2 / (A - 1) + of_b^2 / (B - 1) + 1 / left)
+    for (ddf in c("Satterthwaite", "Kenward-Roger")) {
+      found <- summary(fit, ddf = ddf)$coefficients
+      expect_lt(relative(found[, "Std. Error"], sigma(fit) * sqrt(of_mean / N)), 1e-10)
+      expect_lt(relative(found[, "df"], df), 2e-6)
+    }
+  }
+})
+
+# Intercept and effects of a factor nested in another, rows of an inner level with precision
+# `inverse` (relative to sigma^2): all from sums of positive numbers, at variance ratios a and ab
+nested_reference <- function(y, outer, inner, inverse, a, ab, reml = TRUE) {
+  rows <- split(seq_along(y), inner)
+  weight <- vapply(rows, function(i) sum(inverse[i, i]), 0)
+  mean <- mapply(function(i, w) sum(inverse[i, i] %*% y[i]) / w, rows, weight)
+  within <- mapply(function(i, m) sum((y[i] - m) * (inverse[i, i] %*% (y[i] - m))), rows, mean)
+  parent <- outer[vapply(rows, `[`, 0L, 1L)]
+  of_inner <- 1 / (1 / weight + ab)
+  sums <- tapply(of_inner, parent, sum)
+  means <- tapply(of_inner * mean, parent, sum) / sums
+  of_outer <- 1 / (1 / sums + a)
+  information <- sum(of_outer)
+  beta <- sum(of_outer * means) / information
+  q <- sum(within) + sum(of_inner * (mean - means[parent])^2) + sum(of_outer * (means - beta)^2)
+  df <- length(y) - reml
+  log_det <- -c(determinant(inverse)$modulus) + sum(log1p(ab * weight)) + sum(log1p(a * sums))
+  list(
+    criterion = log_det + reml * log(information) + df * (1 + log(2 * pi * q / df)),
+    beta = beta, sigma = sqrt(q / df), se = sqrt(q / df / information)
+  )
+}
+
+expect_reference <- function(fit, d, inverse, reml = TRUE) {
+  ratio <- as.data.frame(VarCorr(fit))
+  ratio <- setNames(ratio$vcov, ratio$grp)[c("a", "ab")] / sigma(fit)^2
+  right <- nested_reference(d$y, d$a, d$ab, inverse, ratio[["a"]], ratio[["ab"]], reml)
+  expect_lt(relative(-2 * as.numeric(logLik(fit)), right$criterion), 1e-11)
+  expect_lt(relative(sigma(fit), right$sigma), 1e-9)
+  expect_lt(relative(fixef(fit), right$beta), 1e-9)
+  expect_lt(relative(sqrt(vcov(fit)[1, 1]), right$se), 1e-9)
+  if (reml) {
+    # the same from theta alone, as inference takes it
+    found <- summary(fit, ddf = "Satterthwaite")$coefficients
+    expect_lt(relative(found[, "Std. Error"], right$se), 1e-9)
+  }
+}
+
+unbalanced <- function(scale) {
+  set.seed(5)
+  d <- expand.grid(k = 1:4, b = 1:4, a = gl(8, 1))
+  d$ab <- interaction(d$a, d$b)
+  d$y <- 3 + scale * rnorm(32)[d$ab] + scale * rnorm(8)[d$a]
+  d$w <- exp(rnorm(128))
+  d$s <- factor(1 + (d$k > 2))
+  d$e <- rnorm(128)
+  d
+}
+
+test_that("nested factors: weights, levels of all sizes, REML and ML", {
+  for (scale in 10^(0:8)) {
+    d <- unbalanced(scale)
+    d$y <- d$y + d$e / sqrt(d$w)
+    d <- droplevels(d[-c(2:4, 17, 18, 33, 40:48, 99), ])
+    for (reml in c(TRUE, FALSE)) {
+      fit <- expect_no_warning(lmm(y ~ 1 + (1 | a) + (1 | ab), d, weights = w, REML = reml))
+      expect_reference(fit, d, diag(d$w), reml)
+    }
+  }
+})
+
+test_that("effects may be large beside residuals that have a structure", {
+  for (scale in 10^c(0, 3, 5, 6, 7, 8)) {
+    d <- unbalanced(scale)
+    d$y <- d$y + d$e * c(1, 3)[d$s]
+    fit <- expect_no_warning(
+      lmm(y ~ 1 + (1 | a) + (1 | ab), d, weights = nlme::varIdent(form = ~ 1 | s))
+    )
+    expect_reference(fit, d, diag(1 / c(1, fit$phi)[d$s]^2))
+  }
+  for (scale in 10^c(0, 3, 5, 6, 7, 8)) {
+    d <- unbalanced(scale)
+    correlation <- 0.5^abs(outer(1:4, 1:4, "-"))
+    d$y <- d$y + c(crossprod(chol(correlation), matrix(d$e, 4)))
+    fit <- expect_no_warning(
+      lmm(y ~ 1 + (1 | a) + (1 | ab), d, correlation = nlme::corAR1(form = ~ k | ab))
+    )
+    inverse <- solve(fit$phi^abs(outer(1:4, 1:4, "-")))
+    expect_reference(fit, d, kronecker(diag(32), inverse))
+  }
+})
+
+test_that("levels with fewer rows than effects keep their digits", {
+  for (scale in 10^c(1, 4, 6, 8)) {
+    set.seed(6)
+    d <- data.frame(g = factor(rep(1:12, c(rep(1, 4), rep(5, 8)))), x = rnorm(44))
+    u <- scale * matrix(rnorm(24), 12)
+    d$y <- 3 + d$x + u[cbind(d$g, 1)] + u[cbind(d$g, 2)] * d$x + rnorm(44)
+    fit <- expect_no_warning(lmm(y ~ x + (x | g), d))
+    G <- VarCorr(fit)$g[1:2, 1:2] / sigma(fit)^2
+    information <- 0
+    for (i in split(seq_len(nrow(d)), d$g)) {
+      x <- cbind(1, d$x[i])
+      # X'(X G X' + I)^-1 X
+      information <- information + if (length(i) == 1L) {
+        crossprod(x) / (1 + c(x %*% G %*% t(x)))
+      } else {
+        solve(G + solve(crossprod(x)))
+      }
+    }
+    right <- sigma(fit)^2 * solve(information)
+    expect_lt(relative(as.matrix(vcov(fit)), right), 1e-8)
+    found <- summary(fit, ddf = "Kenward-Roger")$coefficients
+    expect_true(all(found[, "df"] > 4 & found[, "df"] < 12))
+  }
+})
+
+test_that("predictions at large effects have the variance of their level's mean", {
+  for (scale in 10^c(4, 8)) {
+    set.seed(7)
+    d <- expand.grid(k = 1:3, b = 1:4, a = gl(8, 1))
+    d$ab <- interaction(d$a, d$b)
+    d$y <- scale * rnorm(32)[d$ab] + scale * rnorm(8)[d$a] + rnorm(96)
+    fit <- lmm(y ~ 1 + (1 | a) + (1 | ab), d)
+    # effects so large are as good as fixed
+    found <- predict(fit, d[c(1, 50), ], se.fit = TRUE)$se.fit
+    expect_lt(relative(found, sigma(fit) / sqrt(3)), 100 / scale^2 + 1e-9)
+  }
+})
+
+test_that("digits that a large model loses are told", {
+  fit <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy)
+  expect_lt(fit$certificate$rounding, 1e-12)
+  expect_no_warning(warn_rounding(fit$certificate$rounding))
+  expect_warning(warn_rounding(1e-4), "about 4 digits", class = "ferrolmm_warning_digits")
+  expect_warning(warn_rounding(2), "no digit", class = "ferrolmm_warning_digits")
 })

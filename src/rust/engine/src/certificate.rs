@@ -278,6 +278,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         multipliers: run.multipliers.clone(),
         rank: run.rank.clone(),
         residual_zero: false,
+        rounding: f64::EPSILON,
         starts: 1,
         agree: 1,
         vanishing: 0,

@@ -914,10 +914,12 @@ impl Objective for Criterion<'_> {
     }
 
     fn noise(&self, f: f64) -> f64 {
-        // Q'V^-1Q = Q'Q - RZX'RZX, with Q'Q = I: what is left of a column is known to machine epsilon
+        // Q'V^-1Q = Q'Q + U_0'U_0 - RZX'RZX: what is left of a column is known to machine epsilon of what it was
         let fixed: f64 = self.factor.as_ref().map_or(0.0, |factor| {
             let p1 = factor.rzx.m;
-            (0..p1 - 1).map(|j| factor.lx[j * p1 + j].powi(-2)).sum()
+            let left = |j: usize| factor.lx[j * p1 + j].powi(2);
+            let share = |j| factor.before(self.system(), j) / left(j);
+            (0..p1 - 1).map(share).sum()
         });
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
         1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed

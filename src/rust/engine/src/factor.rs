@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::error::EngineError;
+use crate::extended;
 use crate::fixed_basis::accumulate_gram;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
@@ -25,9 +26,9 @@ pub const LEVELS: usize = 1024;
 pub const NODES: usize = 16;
 
 /// What a factorisation that breaks down was of.
-const FIRST: &str =
+pub(crate) const FIRST: &str =
     "the factorisation of the equations of the random effects of the largest grouping factor";
-const COMPLEMENT: &str = "the factorisation of the equations of the random effects";
+pub(crate) const COMPLEMENT: &str = "the factorisation of the equations of the random effects";
 const FIXED: &str = "the factorisation of the equations of the fixed effects";
 
 /// Everything that does not change between evaluations.
@@ -151,29 +152,29 @@ impl Factor {
             SchurFactor::Sparse(values) => !values.is_empty(),
         };
         let shift = shifts(system, &t, center, old.shift);
-        let (l1, w, log_det_1) =
-            eliminate_first(system, &t, old.l1, old.w).ok_or(EngineError::numerical(FIRST))?;
         let mut factor = Self {
             rzx: right_hand_sides(system, &t, &shift, old.rzx),
             t,
-            l1,
-            w,
+            l1: old.l1,
+            w: old.w,
             s: if has_room {
                 old.s
             } else {
                 empty_storage(&system.schur)
             },
             lx: old.lx,
-            log_det_m: log_det_1 - system.moments.log_det_prior,
+            log_det_m: 0.0,
             log_det_x: 0.0,
             pwrss: 0.0,
             total: 0.0,
             shift,
             actual: None,
         };
-        factor.log_det_m += factor
-            .factorize_schur(system)
-            .ok_or(EngineError::numerical(COMPLEMENT))?;
+        let log_det = match &system.moments.rest {
+            Some(rest) => extended::factorize(system, rest, &mut factor)?,
+            None => factor.factorize(system)?,
+        };
+        factor.log_det_m = log_det - system.moments.log_det_prior;
         let mut rzx = std::mem::take(&mut factor.rzx);
         factor.forward(system, &mut rzx);
         factor.rzx = rzx;
@@ -202,6 +203,16 @@ impl Factor {
             shift,
             actual: None,
         }
+    }
+
+    /// L_j, W_j and the factor of the complement; returns log |M|.
+    fn factorize(&mut self, system: &System) -> Result<f64, EngineError> {
+        let (l1, w) = (std::mem::take(&mut self.l1), std::mem::take(&mut self.w));
+        let (l1, w, log_det) =
+            eliminate_first(system, &self.t, l1, w).ok_or(EngineError::numerical(FIRST))?;
+        (self.l1, self.w) = (l1, w);
+        let of_complement = self.factorize_schur(system);
+        Ok(log_det + of_complement.ok_or(EngineError::numerical(COMPLEMENT))?)
     }
 
     /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
@@ -317,6 +328,58 @@ impl Factor {
     pub fn shift_of(&self, f: usize, effect: usize) -> Option<&[f64]> {
         let m = self.rzx.m;
         self.shift[f].get(effect * m..(effect + 1) * m)
+    }
+
+    /// Share of a pivot of M that rounding may have changed, at most: what it was before others were eliminated over what was
+    /// left of it, in units of rounding.
+    pub(crate) fn rounding(&self, system: &System) -> f64 {
+        if system.moments.rest.is_some() {
+            return f64::EPSILON;
+        }
+        let (schur, k1) = (&system.schur, system.k1());
+        let mut most = 1.0f64;
+        for (j, l) in self
+            .l1
+            .chunks_exact(k1 * k1)
+            .enumerate()
+            .skip_while(|_| k1 == 1)
+        {
+            for a in 0..k1 {
+                let left: f64 = l[a * k1 + a].powi(2);
+                most = most.max(self.pivot_before(system, (0, j), a) / left);
+            }
+        }
+        for (v, &node) in schur.node.iter().enumerate() {
+            for (a, j) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
+                let root = match (&self.s, &schur.storage) {
+                    (SchurFactor::Dense(s), _) if s.order() > j => s.entry(j, j),
+                    (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                        values[pattern.column_start[j]]
+                    }
+                    _ => f64::INFINITY,
+                };
+                most = most.max(self.pivot_before(system, node, a) / root.powi(2));
+            }
+        }
+        f64::EPSILON * most
+    }
+
+    /// Diagonal entry of M: effect `a` of a level.
+    fn pivot_before(&self, system: &System, (f, level): (usize, usize), a: usize) -> f64 {
+        let own = &system.moments.factors[f];
+        let k = own.k;
+        let zz = &own.zz[level * k * k..(level + 1) * k * k];
+        let t = &self.t[f][a * k..(a + 1) * k];
+        let column = |c: usize| (a..k).map(|i| zz[c * k + i] * t[i]).sum::<f64>();
+        let form: f64 = (a..k).map(|c| t[c] * column(c)).sum();
+        form + own.prior.get(level).copied().unwrap_or(1.0)
+    }
+
+    /// Square of column j of [Q r] before anything was taken out of it.
+    pub(crate) fn before(&self, system: &System, j: usize) -> f64 {
+        let p1 = self.rzx.m;
+        let moved = self.shift.iter().flat_map(|u| u.chunks_exact(p1));
+        system.moments.xx[j * p1 + j] + moved.map(|row| row[j].powi(2)).sum::<f64>()
     }
 
     /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::covariance::Parameters;
 use crate::criterion::{Criterion, RESIDUAL};
 use crate::error::EngineError;
+use crate::extended;
 use crate::factor::{Factor, Rows, SelectedInverse, System};
 use crate::fixed_basis::{dot, gram_with_response, require_residual, FixedBasis};
 use crate::gradient::{solve, Solution};
@@ -30,7 +31,7 @@ use crate::restriction::{restricted_terms, restriction, Restricted, Restriction}
 use crate::result::{Fit, Status};
 use crate::schur::Schur;
 use crate::sizes::{require_rows, Sizes};
-use crate::start::moment_start;
+use crate::start::{large_start, moment_start, LARGEST_START};
 use crate::starts::{self, Walks};
 use crate::terms::ModelData;
 use crate::vanishing::{self, Ray};
@@ -41,6 +42,16 @@ const RECENTER: f64 = 1e-6;
 /// The same of a column of Q, of which V^-1 leaves that share.
 const RECENTER_FIXED: f64 = 1e-5;
 
+/// The same of both once there is a centre, which may have been that of other parameters.
+const RECENTER_AGAIN: f64 = 1e-2;
+
+/// Variance of effects relative to that of the mean of the residuals of their level from which differences of cross-products may
+/// have less than ten digits.
+const CANCELLING: f64 = 1e6;
+
+/// The same at which next to no digits of what a grouping factor leaves of columns of X are there.
+const BREAKING: f64 = 1e14;
+
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
 const EXACT: f64 = 1e-22;
@@ -50,6 +61,10 @@ const LARGEST: f64 = 1e100;
 
 /// What may fail in floating point.
 const OPTIMUM: &str = "the evaluation at the optimum";
+
+/// What may be behind a residual variance of zero where the factorisation is in double precision.
+const DIGITS: &str = "the factorisation of the equations of random effects that are many orders of magnitude larger than \
+                      residuals";
 
 /// Residual over total sum of squares that is nothing but rounding.
 const PERFECT: f64 = 1e-28;
@@ -128,8 +143,8 @@ impl Prepared {
         .with_sigma2(self.sigma2)
     }
 
-    /// Centres [Q r] at what it is at these parameters, where they are such that differences lose digits otherwise. `evaluate`
-    /// gives the criterion there.
+    /// Takes the cross-products with as many digits as these parameters need, and centres [Q r] at what it is there, where
+    /// differences would lose digits otherwise.
     pub(crate) fn settle(
         &mut self,
         data: &ModelData<'_>,
@@ -137,8 +152,11 @@ impl Prepared {
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        for _ in 0..3 {
-            if self.residual.is_some() || !self.is_extreme(theta) {
+        if self.lacks_digits(theta) {
+            self.extend(data, theta)?;
+        }
+        for round in 0..3 {
+            if !self.is_extreme(theta) {
                 break;
             }
             let mut criterion = self.criterion(
@@ -161,7 +179,8 @@ impl Prepared {
             let Some(factor) = criterion.factor.as_ref() else {
                 break;
             };
-            if !has_lost_digits(self, factor) {
+            // the first centre was found with the digits that were there
+            if round != 1 && !has_lost_digits(self, factor) {
                 break;
             }
             let moved = new_center(self, factor, &solution);
@@ -197,6 +216,56 @@ impl Prepared {
         (0..self.bases.len()).map(share).fold(0.0, f64::max)
     }
 
+    /// Whether the first evaluation of a fit has to be prepared for.
+    fn starts_extreme(&self, theta: &[f64]) -> bool {
+        self.lacks_digits(theta) || self.largest_share(theta) > BREAKING
+    }
+
+    /// Whether effects are so large that eliminating some of them may lose digits of the others, and cross-products with twice
+    /// the digits are not there though they can be.
+    fn lacks_digits(&self, theta: &[f64]) -> bool {
+        let system = &self.system;
+        (system.schur.q2 > 0 || system.k1() > 1)
+            && system.moments.rest.is_none()
+            && self.largest_share(theta) > CANCELLING
+            && self.can_extend()
+    }
+
+    /// Whether a factorisation with twice the digits takes not too long.
+    fn can_extend(&self) -> bool {
+        extended::is_affordable(&self.system.schur, self.system.k1())
+    }
+
+    /// Whether cross-products have twice the digits.
+    fn has_digits(&self) -> bool {
+        self.system.moments.rest.is_some()
+    }
+
+    /// Whether, after so many centres, the last was found without all digits.
+    fn is_near(&self, rounds: usize) -> bool {
+        self.has_digits() && rounds < 2
+    }
+
+    /// Takes Z'Z, or Z'R^-1Z at these parameters, with twice the digits.
+    fn extend(&mut self, data: &ModelData<'_>, theta: &[f64]) -> Result<(), EngineError> {
+        let System {
+            moments, workers, ..
+        } = &mut self.system;
+        match &self.residual {
+            None => moments.extend(data, &self.layout, &self.bases, workers),
+            Some(part) => {
+                let phi = self.parameters.of_residual(theta);
+                let whitening = part
+                    .model
+                    .at_with(phi, workers)
+                    .ok_or(EngineError::numerical(RESIDUAL))?;
+                *moments = part.moments(&whitening, moments, workers);
+                part.extend(moments, &whitening, workers);
+            }
+        }
+        Ok(())
+    }
+
     /// Centres [Q r] elsewhere and takes the cross-products again, at these parameters.
     fn recentre(
         &mut self,
@@ -213,17 +282,22 @@ impl Prepared {
                 .at_with(phi, &workers)
                 .ok_or(EngineError::numerical(RESIDUAL))?;
             self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
-        } else {
-            self.system.moments = Moments::new(
-                data,
-                &self.fixed,
-                &self.layout,
-                &self.bases,
-                &moved,
-                &workers,
-            )?;
+            self.center = moved;
+            return Ok(());
         }
+        let is_extended = self.system.moments.rest.is_some();
+        self.system.moments = Moments::new(
+            data,
+            &self.fixed,
+            &self.layout,
+            &self.bases,
+            &moved,
+            &workers,
+        )?;
         self.center = moved;
+        if is_extended {
+            self.extend(data, theta)?;
+        }
         Ok(())
     }
 }
@@ -362,6 +436,78 @@ pub(crate) fn fit_prepared(
 pub(crate) fn fit_planned(
     data: &ModelData<'_>,
     options: &Options,
+    prepared: Prepared,
+    plan: Plan,
+    rows: RowResults<'_>,
+    inference: bool,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
+    let in_doubles = plan != Plan::Exact || !prepared.can_extend();
+    let found = search(data, options, prepared, plan, rows, inference, interrupt);
+    // where effects many orders of magnitude larger than residuals leave no digits, nothing tells that residuals vanish
+    found.map_err(|error| match error {
+        EngineError::PerfectFit if in_doubles => EngineError::numerical(DIGITS),
+        error => error,
+    })
+}
+
+/// Relative standard deviations from which a start of their own size is sought for them, and by how much it is sought ahead.
+const FAR: f64 = 1e4;
+
+/// Moves the start of effects that are orders of magnitude larger than residuals to where they are, if residuals have a
+/// structure. On the way there from [`term_start`] residuals that are as large as effects look like correlated ones: correlations
+/// would go to 1, where they are as good as a random effect.
+fn far_start(
+    prepared: &Prepared,
+    options: &Options,
+    theta: &mut [f64],
+    interrupt: &dyn Fn() -> bool,
+) {
+    let is_deviation =
+        |a: usize| a < prepared.parameters.list.len() && prepared.parameters.is_deviation(a);
+    let farthest = |theta: &[f64]| {
+        let deviations = theta.iter().enumerate().filter(|(a, _)| is_deviation(*a));
+        deviations.fold(0.0f64, |most, (_, v)| most.max(v.abs()))
+    };
+    if prepared.restriction.is_some() || farthest(theta) < 0.4 * LARGEST_START.sqrt() {
+        return;
+    }
+    let clock = Clock::without_limit(interrupt);
+    let mut criterion = prepared.criterion(&prepared.center.b, options.reml, clock);
+    let (moments, bases) = (&prepared.system.moments, &prepared.bases);
+    let mut at = theta.to_vec();
+    let mut found = None;
+    // what is left of the response tells how large residuals are at most: each look from further out
+    for _ in 0..6 {
+        for (a, value) in at.iter_mut().enumerate() {
+            *value *= if is_deviation(a) { FAR } else { 1.0 };
+        }
+        let reached = farthest(&at);
+        if criterion.value(&at).is_none() {
+            break;
+        }
+        let Some(precision) = criterion.precision() else {
+            break;
+        };
+        let own = start_from(
+            &prepared.parameters,
+            large_start(moments, bases, precision.recip()),
+        );
+        at[..own.len()].copy_from_slice(&own);
+        found = (farthest(&own) > FAR && farthest(&own).is_finite()).then_some(own);
+        if farthest(&at) < 0.1 * reached {
+            break;
+        }
+    }
+    if let Some(own) = found {
+        theta[..own.len()].copy_from_slice(&own);
+    }
+}
+
+/// From the start to the optimum, and what is estimated there.
+fn search(
+    data: &ModelData<'_>,
+    options: &Options,
     mut prepared: Prepared,
     plan: Plan,
     rows: RowResults<'_>,
@@ -370,6 +516,12 @@ pub(crate) fn fit_planned(
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
     let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
+    if options.start.is_none() && options.optimize && prepared.residual.is_some() {
+        far_start(&prepared, options, &mut theta, interrupt);
+    }
+    if plan == Plan::Exact && prepared.starts_extreme(&theta) {
+        prepared.settle(data, &theta, options, interrupt)?;
+    }
     let mut rounds = 0;
     let mut optimizing = Duration::ZERO;
     // sigma^2 that stands for zero
@@ -400,7 +552,11 @@ pub(crate) fn fit_planned(
             let x = &run.outcome.x;
             let there = criterion.is_at(x) || criterion.value(x).is_some();
             let factor = criterion.factor.as_ref().filter(|_| there && rounds < 3);
-            factor.is_some_and(|factor| has_lost_digits(&prepared, factor))
+            factor.is_some_and(|factor| {
+                has_lost_digits(&prepared, factor)
+                    || prepared.lacks_digits(x)
+                    || prepared.is_near(rounds)
+            })
         };
         let run = match run {
             Ok(run)
@@ -467,8 +623,12 @@ pub(crate) fn fit_planned(
             prepared.center.b = center;
             continue;
         }
+        let lacks_digits = plan == Plan::Exact && prepared.lacks_digits(&theta);
+        let wants_digits = rounds < 3 && (lacks_digits || prepared.is_near(rounds));
+        // correlations that go to 1 far from here leave no digits beside effects so large: they would look like an optimum
+        search &= prepared.residual.is_none() || !(lacks_digits || prepared.has_digits());
         // before the response is centred: that is only exact close to where it is done
-        if search && vanished.is_none() {
+        if search && vanished.is_none() && !wants_digits {
             search = false;
             let started = Instant::now();
             let found = starts::lower_optimum(
@@ -494,19 +654,37 @@ pub(crate) fn fit_planned(
             }
         }
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
-        if has_lost_digits(&prepared, factor) && rounds < 3 {
+        if wants_digits || (has_lost_digits(&prepared, factor) && rounds < 3) {
             let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
             let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
             let moved = new_center(&prepared, factor, &solution);
+            let sigma2 = factor.pwrss / criterion.degrees();
             drop(criterion);
+            // where one effect went so far, another may have been left behind
+            let free = options.optimize && prepared.restriction.is_none();
+            let again = (free && rounds == 0 && lacks_digits).then(|| {
+                let tau = large_start(&prepared.system.moments, &prepared.bases, sigma2);
+                start_from(&prepared.parameters, tau)
+            });
             prepared.recentre(data, moved, &theta)?;
+            if lacks_digits {
+                prepared.extend(data, &theta)?;
+            }
+            if let Some(again) = again {
+                theta[..again.len()].copy_from_slice(&again);
+            }
             rounds += 1;
             continue;
         }
         if vanished.is_some() && run.status == Status::Converged {
             run.status = Status::Singular;
         }
+        let rounding = match &criterion.factor {
+            Some(factor) if plan == Plan::Exact => factor.rounding(criterion.system()),
+            _ => f64::EPSILON * prepared.largest_share(&theta).max(1.0),
+        };
         let mut certificate = certify(&mut criterion, &run, !inference);
+        certificate.rounding = rounding;
         certificate.residual_zero = vanished.is_some();
         if plan == Plan::Exact {
             certificate.starts = walks.count();
@@ -572,24 +750,29 @@ pub fn conditional_variances(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    interruptible(Sizes::of(data).are_long(2.0), interrupt, |stop, _| {
-        variances_here(data, options, stop)
-    })
+    interruptible(
+        Sizes::of(data).are_long(2.0),
+        interrupt,
+        |stop, interrupt| variances_here(data, options, stop, interrupt),
+    )
 }
 
 fn variances_here(
     data: &ModelData<'_>,
     options: &Options,
     stop: &StopFlag,
+    interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    let prepared = prepare(data, options, stop)?;
+    let mut prepared = prepare(data, options, stop)?;
     let theta = start(options, &prepared)?;
+    if prepared.starts_extreme(&theta) {
+        prepared.settle(data, &theta, options, interrupt)?;
+    }
     let system = &prepared.system;
     require_factor(system, options)?;
     let (parameters, unit) = (&prepared.parameters, prepared.unit(&theta));
     let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Vec::new());
-    let empty = vec![Vec::new(); prepared.layout.len()];
-    let mut factor = Factor::new(system, t, &empty, Factor::default())?;
+    let mut factor = Factor::new(system, t, &prepared.center.b, Factor::default())?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
     Ok(prepared
         .bases
@@ -878,7 +1061,11 @@ pub(crate) fn term_start(
     bases: &[TermBasis],
     parameters: &Parameters,
 ) -> Vec<f64> {
-    let tau = moment_start(moments, bases);
+    start_from(parameters, moment_start(moments, bases))
+}
+
+/// Parameters of the terms at T = tau I.
+fn start_from(parameters: &Parameters, tau: Vec<f64>) -> Vec<f64> {
     let of_terms = parameters.structures.iter().zip(tau);
     of_terms
         .flat_map(|(structure, tau)| structure.start(tau))
@@ -1131,19 +1318,15 @@ fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
 /// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences.
 fn has_lost_digits(prepared: &Prepared, factor: &Factor) -> bool {
     let p1 = factor.rzx.m;
-    let left = |j: usize| factor.lx[j * p1 + j].powi(2);
-    // a centre has been taken where it can be: what is left is all there is
-    let fixed = || {
-        !prepared.center.has_effects()
-            && can_centre_fixed(prepared)
-            && (0..p1 - 1).any(|j| left(j) < RECENTER_FIXED)
+    // about the centre that belongs to these parameters nothing is taken away
+    let (share, share_fixed) = if prepared.center.has_effects() {
+        (RECENTER_AGAIN, RECENTER_AGAIN)
+    } else {
+        (RECENTER, RECENTER_FIXED)
     };
-    (factor.pwrss > 0.0 && factor.pwrss < RECENTER * factor.total) || fixed()
-}
-
-/// Whether columns of Q may be centred: their rows are those of the data, as they are.
-fn can_centre_fixed(prepared: &Prepared) -> bool {
-    prepared.residual.is_none()
+    let left = |j: usize| (0..=j).map(|c| factor.lx[c * p1 + j].powi(2)).sum::<f64>();
+    let lost = |j: usize| left(j) < share_fixed * factor.before(&prepared.system, j);
+    (factor.pwrss > 0.0 && factor.pwrss < share * factor.total) || (0..p1 - 1).any(lost)
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of
@@ -1169,10 +1352,8 @@ fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Cent
                     for i in 0..=a {
                         let (weight, from) = (t[i * k + a], level * k + i);
                         let to = &mut block[a * p1..(a + 1) * p1];
-                        if can_centre_fixed(prepared) {
-                            let own = &c[from * p..(from + 1) * p];
-                            to.iter_mut().zip(own).for_each(|(x, c)| *x += weight * c);
-                        }
+                        let own = &c[from * p..(from + 1) * p];
+                        to.iter_mut().zip(own).for_each(|(x, c)| *x += weight * c);
                         to[p] += weight * u[from];
                     }
                 }

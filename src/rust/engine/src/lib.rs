@@ -40,6 +40,7 @@ mod condense;
 mod conditional;
 pub mod covariance;
 pub mod criterion;
+mod extended;
 pub mod factor;
 mod fit;
 pub mod fixed_basis;

@@ -59,11 +59,11 @@ pub(crate) fn require<T>(len: usize) {
 }
 
 /// Zeros up to this length, or what is there up to it. Leaves the current work where there is no memory for them.
-pub(crate) fn resize(values: &mut Vec<f64>, len: usize) {
+pub(crate) fn resize<T: Clone + Default>(values: &mut Vec<T>, len: usize) {
     if len > values.capacity() {
-        require::<f64>(len);
+        require::<T>(len);
     }
-    values.resize(len, 0.0);
+    values.resize(len, T::default());
 }
 
 fn leave<T>(len: usize) -> ! {

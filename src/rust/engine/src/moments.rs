@@ -8,8 +8,10 @@ use crate::memory;
 use std::ops::Range;
 
 use crate::error::EngineError;
+use crate::extended::Rest;
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
+use crate::linalg::double2::Double2;
 use crate::linalg::small::{self, Shape};
 use crate::parallel::{piece, pieces, Workers};
 use crate::parts::chunks;
@@ -72,6 +74,8 @@ pub struct Moments {
     pub sum_log_weights: f64,
     /// log |Q (x) I| of the known precision matrices.
     pub log_det_prior: f64,
+    /// Digits of Z'Z beyond double precision, where they are needed.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Moments {
@@ -172,9 +176,59 @@ impl Moments {
             pairs,
             sum_log_weights,
             log_det_prior: 0.0,
+            rest: None,
         };
         moments.add_priors(data, layout)?;
         Ok(moments)
+    }
+
+    /// Takes Z'Z with twice the digits from the same rows.
+    pub(crate) fn extend(
+        &mut self,
+        data: &ModelData<'_>,
+        layout: &[FactorLayout],
+        bases: &[TermBasis],
+        workers: &Workers,
+    ) {
+        let rows: Vec<BasisRows> = layout
+            .iter()
+            .map(|f| basis_rows(data, f, bases, true, workers))
+            .collect();
+        let zero = |values: &Vec<f64>| {
+            let mut out: Vec<Double2> = Vec::new();
+            memory::resize(&mut out, values.len());
+            out
+        };
+        let mut own: Vec<_> = self.factors.iter().map(|f| zero(&f.zz)).collect();
+        let mut between: Vec<_> = self.pairs.iter().map(|pair| zero(&pair.value)).collect();
+        for block in pieces(data.n(), BLOCK) {
+            workers.check();
+            for i in block {
+                let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);
+                for (f, sums) in own.iter_mut().enumerate() {
+                    let (k, Some(j)) = (layout[f].k, level(f)) else {
+                        continue;
+                    };
+                    let z = rows[f].row(i, k);
+                    add_product(&mut sums[j * k * k..(j + 1) * k * k], z, z);
+                }
+                for (pair, sums) in self.pairs.iter().zip(&mut between) {
+                    let (Some(j), Some(l)) = (level(pair.f), level(pair.g)) else {
+                        continue;
+                    };
+                    let range = pair.start[j]..pair.start[j + 1];
+                    let found = pair.level[range.clone()].binary_search(&(l as u32));
+                    if let (true, Ok(at)) = (pair.f != pair.g, found) {
+                        let left = rows[pair.f].row(i, layout[pair.f].k);
+                        let right = rows[pair.g].row(i, layout[pair.g].k);
+                        let size = left.len() * right.len();
+                        let to = (range.start + at) * size;
+                        add_product(&mut sums[to..to + size], left, right);
+                    }
+                }
+            }
+        }
+        Rest::split(self, own, between);
     }
 
     /// The same known precision matrices of the levels as other moments of the model have.
@@ -206,6 +260,15 @@ impl Moments {
             }
         }
         Ok(())
+    }
+}
+
+/// A += x y', column-major.
+fn add_product(a: &mut [Double2], x: &[f64], y: &[f64]) {
+    for (column, y) in a.chunks_exact_mut(x.len()).zip(y) {
+        for (sum, x) in column.iter_mut().zip(x) {
+            *sum += Double2::product(*x, *y);
+        }
     }
 }
 
@@ -465,6 +528,8 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
         }
         change[r * (p + 1) + p] = 1.0;
     }
+    let centred = (model.center.has_effects())
+        .then(|| CenteredRows::new(data, fixed, layout, model.bases, model.center));
     let mut with_response = memory::zeros(p + 1);
     for start in range.clone().step_by(size) {
         let block = start..(start + size).min(range.end);
@@ -486,8 +551,13 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
             x
         } else {
             let q = &mut q[..m * width];
-            dense::rows_times(x, &change, m, p + 1, width, q);
-            without_effects(model, &z, block.clone(), width, q);
+            match &centred {
+                Some(centred) => block
+                    .clone()
+                    .zip(q.chunks_exact_mut(width))
+                    .for_each(|(i, row)| centred.write(i, row)),
+                None => dense::rows_times(x, &change, m, p + 1, width, q),
+            }
             accumulate_gram(q, width, &mut sums.xx);
             q
         };
@@ -543,33 +613,86 @@ fn centred_response(model: &Rows<'_>, range: Range<usize>, rows: &mut [f64]) {
     }
 }
 
-/// Rows of [Q r] less those of Z B_0; `z`: basis columns of the factors for which they are made in passing.
-fn without_effects(
-    model: &Rows<'_>,
-    z: &[Vec<f64>],
-    range: Range<usize>,
-    width: usize,
-    rows: &mut [f64],
-) {
-    let Rows {
-        data,
-        layout,
-        basis,
-        center,
-        ..
-    } = *model;
-    for (f, b) in center.b.iter().enumerate().filter(|(_, b)| !b.is_empty()) {
-        let k = layout[f].k;
-        let codes = &layout[f].codes(data)[range.clone()];
-        for (i, (row, code)) in rows.chunks_exact_mut(width).zip(codes).enumerate() {
-            let z = match &basis[f] {
-                BasisRows::Passing => &z[f][i * k..(i + 1) * k],
-                kept => kept.row(range.start + i, k),
-            };
-            let own = b[(*code as usize - 1) * k * width..].chunks_exact(width);
-            for (z, own) in z.iter().zip(own) {
-                row.iter_mut().zip(own).for_each(|(x, b)| *x -= z * b);
+/// Rows of [Q r] about a centre with random effects, to full precision: what is left of them may be many orders of magnitude
+/// smaller than they are.
+pub(crate) struct CenteredRows<'a> {
+    data: &'a ModelData<'a>,
+    layout: &'a [FactorLayout],
+    /// -[Q r] in terms of the columns of X, p x p1 row-major, but for the response itself.
+    fixed: Vec<f64>,
+    /// For each factor with a centre its effects on the user's columns, p1 values an effect.
+    effects: Vec<Vec<f64>>,
+    p1: usize,
+}
+
+impl<'a> CenteredRows<'a> {
+    pub fn new(
+        data: &'a ModelData<'a>,
+        basis: &FixedBasis,
+        layout: &'a [FactorLayout],
+        bases: &[TermBasis],
+        center: &Center,
+    ) -> Self {
+        let (p, r) = (data.p, basis.rank());
+        let p1 = r + 1;
+        let of_column = |c: usize, i: usize| match c {
+            c if c < r => -basis.rinv[c * p + i],
+            _ => center.beta[i],
+        };
+        let fixed = (0..p * p1).map(|e| of_column(e % p1, e / p1)).collect();
+        let effects = layout.iter().zip(&center.b).map(|(factor, b)| {
+            let mut out = memory::zeros(b.len());
+            let levels = out.chunks_exact_mut(factor.k * p1);
+            for (own, b) in levels.zip(b.chunks_exact(factor.k * p1)) {
+                for &t in &factor.terms {
+                    let (basis, k) = (&bases[t], bases[t].k);
+                    for c in 0..k {
+                        for a in 0..=c {
+                            let weight = basis.change[c * k + a];
+                            let to = &mut own[(basis.offset + a) * p1..(basis.offset + a + 1) * p1];
+                            let from = &b[(basis.offset + c) * p1..(basis.offset + c + 1) * p1];
+                            to.iter_mut().zip(from).for_each(|(x, b)| *x += weight * b);
+                        }
+                    }
+                }
             }
+            out
+        });
+        Self {
+            data,
+            layout,
+            fixed,
+            effects: effects.collect(),
+            p1,
+        }
+    }
+
+    /// W^{1/2} [Q - Z B_0, y - offset - X beta_0 - Z b_0] of row `i`.
+    pub fn write(&self, i: usize, row: &mut [f64]) {
+        let (data, p1) = (self.data, self.p1);
+        let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+        let x = |j: usize| data.x[j].at(i);
+        for (c, out) in row.iter_mut().enumerate() {
+            let mut sum = Double2::default();
+            if c + 1 == p1 {
+                sum += Double2::from(data.y[i]);
+                sum += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
+            }
+            for j in 0..data.p {
+                sum += Double2::product(-x(j), self.fixed[j * p1 + c]);
+            }
+            for (factor, effects) in self.layout.iter().zip(&self.effects) {
+                if effects.is_empty() {
+                    continue;
+                }
+                let level = factor.codes(data)[i] as usize - 1;
+                let own = effects[level * factor.k * p1..].chunks_exact(p1);
+                let columns = factor.terms.iter().flat_map(|&t| &data.terms[t].columns);
+                for (column, own) in columns.zip(own) {
+                    sum += Double2::product(-column.at(i), own[c]);
+                }
+            }
+            *out = root * sum.high;
         }
     }
 }

@@ -9,9 +9,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::condense::condense;
+use crate::extended::Rest;
 use crate::fixed_basis::{weighted_rows, FixedBasis};
 use crate::linalg::dense;
-use crate::moments::{Center, FactorMoments, LevelOrder, Moments, PairMoments};
+use crate::linalg::double2::Double2;
+use crate::moments::{Center, CenteredRows, FactorMoments, LevelOrder, Moments, PairMoments};
 use crate::parallel::{pieces, Workers};
 use crate::parts::chunks;
 use crate::random_basis::{FactorLayout, TermBasis};
@@ -184,7 +186,29 @@ impl ResidualPart {
             .rows
             .moments(&self.model, whitening, &self.layout, workers);
         moments.take_priors(other);
+        if other.rest.is_some() {
+            self.extend(&mut moments, whitening, workers);
+        }
         moments
+    }
+
+    /// Takes Z'R^-1Z of the same R with twice the digits.
+    pub fn extend(&self, moments: &mut Moments, whitening: &Whitening, workers: &Workers) {
+        let scaled = self.rows.scaled(whitening);
+        let couple = Coupling {
+            rows: &self.rows,
+            scaled: &scaled,
+            residual: &self.model,
+            whitening,
+            layout: &self.layout,
+            sums: None,
+        };
+        let (own, pairs) = couple.all(workers);
+        Rest::split(
+            moments,
+            own,
+            pairs.into_iter().map(|(_, sums)| sums).collect(),
+        );
     }
 }
 
@@ -219,16 +243,10 @@ impl ResidualRows {
             .collect();
         let mut x = fixed_rows(data, fixed, center, order);
         let p1 = fixed.rank() + 1;
-        for ((factor, b), (z, level)) in layout.iter().zip(&center.b).zip(z.iter().zip(&level)) {
-            if b.is_empty() {
-                continue;
-            }
-            let k = factor.k;
-            for ((row, z), &j) in x.chunks_exact_mut(p1).zip(z.chunks_exact(k)).zip(level) {
-                let own = b[j as usize * k * p1..].chunks_exact(p1);
-                for (z, own) in z.iter().zip(own) {
-                    row.iter_mut().zip(own).for_each(|(x, b)| *x -= z * b);
-                }
+        if center.has_effects() {
+            let centred = CenteredRows::new(data, fixed, layout, bases, center);
+            for (row, &i) in x.chunks_exact_mut(p1).zip(order) {
+                centred.write(i as usize, row);
             }
         }
         let by_level = layout
@@ -303,32 +321,20 @@ impl ResidualRows {
         let rows = self.scaled(whitening);
         let couple = Coupling::new(self, residual, whitening, layout, &rows);
         let weighted = whitening.inverse_times(residual, &self.x, self.p1, workers);
-        let mut factors: Vec<FactorMoments> = layout
-            .iter()
-            .enumerate()
-            .map(|(f, factor)| FactorMoments {
-                n_levels: factor.n_levels,
-                k: factor.k,
-                zz: memory::zeros(factor.n_levels * factor.k * factor.k),
-                zx: self.level_products(f, factor, &weighted, workers),
-                prior: Vec::new(),
-            })
-            .collect();
-        let mut pairs = Vec::new();
-        for f in 0..layout.len() {
-            if layout[f].n_levels == 0 {
-                continue;
-            }
-            for g in f..layout.len() {
-                let (zz, pair) = couple.pair(f, g, workers);
-                if f == g {
-                    factors[f].zz = zz;
-                }
-                if f != g || !pair.level.is_empty() {
-                    pairs.push(pair);
-                }
-            }
-        }
+        let (own, pairs) = couple.all(workers);
+        let factors = layout.iter().zip(own).enumerate();
+        let factors = factors.map(|(f, (factor, zz))| FactorMoments {
+            n_levels: factor.n_levels,
+            k: factor.k,
+            zz,
+            zx: self.level_products(f, factor, &weighted, workers),
+            prior: Vec::new(),
+        });
+        let factors = factors.collect();
+        let pairs = pairs
+            .into_iter()
+            .map(|(pair, value)| PairMoments { value, ..pair });
+        let pairs = pairs.collect();
         Moments {
             n: self.observations,
             p1: self.p1,
@@ -337,6 +343,7 @@ impl ResidualRows {
             pairs,
             sum_log_weights: self.sum_log_weights - whitening.log_det,
             log_det_prior: 0.0,
+            rest: None,
         }
     }
 
@@ -465,6 +472,8 @@ fn basis_rows(
 struct Neighbours<'a> {
     residual: &'a Residual,
     whitening: &'a Whitening,
+    /// Whether C^-1 has to be symmetric to the last digit.
+    mirrored: bool,
 }
 
 impl Neighbours<'_> {
@@ -474,7 +483,7 @@ impl Neighbours<'_> {
         let pattern = self.residual.pattern_of(g);
         let band = self.whitening.band(pattern);
         let own = s - places.start;
-        if let Some(row) = self.whitening.row(pattern, own) {
+        if let (true, Some(row)) = (!self.mirrored, self.whitening.row(pattern, own)) {
             for (t, &entry) in places.zip(row) {
                 f(t, entry);
             }
@@ -502,9 +511,54 @@ struct Coupling<'a> {
     residual: &'a Residual,
     whitening: &'a Whitening,
     layout: &'a [FactorLayout],
-    /// For each factor and group with exchangeable rows.
-    sums: Vec<Vec<Vec<LevelSum>>>,
+    /// For each factor and group with exchangeable rows; `None` where they are met one by one, for products whose sums cancel.
+    sums: Option<Vec<Vec<Vec<LevelSum>>>>,
 }
+
+/// What products are summed in.
+trait Sum: Copy + Default + Send {
+    /// A += weight x y', column-major.
+    fn add(a: &mut [Self], weight: f64, x: &[f64], y: &[f64]);
+
+    /// (x + y) / 2.
+    fn mean(x: Self, y: Self) -> Self;
+}
+
+impl Sum for f64 {
+    fn add(a: &mut [Self], weight: f64, x: &[f64], y: &[f64]) {
+        if let ([a], [x], [y]) = (&mut *a, x, y) {
+            *a += weight * x * y;
+            return;
+        }
+        for (column, y) in a.chunks_exact_mut(x.len()).zip(y) {
+            let weight = weight * y;
+            column.iter_mut().zip(x).for_each(|(a, x)| *a += weight * x);
+        }
+    }
+
+    fn mean(x: Self, y: Self) -> Self {
+        0.5 * (x + y)
+    }
+}
+
+impl Sum for Double2 {
+    fn add(a: &mut [Self], weight: f64, x: &[f64], y: &[f64]) {
+        for (column, y) in a.chunks_exact_mut(x.len()).zip(y) {
+            let weight = Self::product(weight, *y);
+            for (a, x) in column.iter_mut().zip(x) {
+                *a += weight * Self::from(*x);
+            }
+        }
+    }
+
+    fn mean(mut x: Self, y: Self) -> Self {
+        x += y;
+        x * Self::from(0.5)
+    }
+}
+
+/// Levels that rows of two factors couple, and the values of their blocks.
+type Pair<S> = (PairMoments, Vec<S>);
 
 impl<'a> Coupling<'a> {
     fn new(
@@ -536,7 +590,7 @@ impl<'a> Coupling<'a> {
             residual,
             whitening,
             layout,
-            sums,
+            sums: Some(sums),
         }
     }
 
@@ -548,40 +602,71 @@ impl<'a> Coupling<'a> {
         let level = &self.rows.level[g];
         if let Some((diagonal, off)) = self.whitening.rank_one(self.residual.pattern_of(group)) {
             f(level[s], diagonal - off, z(s));
-            for sum in &self.sums[g][group] {
-                f(sum.level, off, &sum.z);
+            match &self.sums {
+                Some(sums) => sums[g][group]
+                    .iter()
+                    .for_each(|sum| f(sum.level, off, &sum.z)),
+                None => self
+                    .residual
+                    .group(group)
+                    .for_each(|t| f(level[t], off, z(t))),
             }
             return;
         }
         let neighbours = Neighbours {
             residual: self.residual,
             whitening: self.whitening,
+            mirrored: self.sums.is_none(),
         };
         neighbours.for_each(group, s, |t, entry| f(level[t], entry, z(t)));
     }
 
-    /// Blocks Z_j'C^-1Z_l for the levels j of f and l of g: those of j = l (f = g), and the others (f = g: above the
-    /// diagonal).
-    fn pair(&self, f: usize, g: usize, workers: &Workers) -> (Vec<f64>, PairMoments) {
-        let work = pieces(self.layout[f].n_levels, LEVELS);
-        let parts = workers.map(work.len(), |piece| self.piece(f, g, work[piece].clone()));
-        let mut own = Vec::new();
-        let mut pair = PairMoments::empty(f, g);
-        for (zz, part) in parts {
-            own.extend(zz);
-            pair.append(&part);
+    /// Blocks Z_j'C^-1Z_j of each factor, and those of all pairs that have any.
+    fn all<S: Sum>(&self, workers: &Workers) -> (Vec<Vec<S>>, Vec<Pair<S>>) {
+        let mut own = vec![Vec::new(); self.layout.len()];
+        let mut pairs = Vec::new();
+        for f in 0..self.layout.len() {
+            if self.layout[f].n_levels == 0 {
+                continue;
+            }
+            for g in f..self.layout.len() {
+                let (zz, pair) = self.pair(f, g, workers);
+                if f == g {
+                    own[f] = zz;
+                }
+                if f != g || !pair.0.level.is_empty() {
+                    pairs.push(pair);
+                }
+            }
         }
-        (own, pair)
+        (own, pairs)
     }
 
-    fn piece(&self, f: usize, g: usize, levels: Range<usize>) -> (Vec<f64>, PairMoments) {
+    /// Blocks Z_j'C^-1Z_l for the levels j of f and l of g: those of j = l (f = g), and the others (f = g: above the
+    /// diagonal).
+    fn pair<S: Sum>(&self, f: usize, g: usize, workers: &Workers) -> (Vec<S>, Pair<S>) {
+        let work = pieces(self.layout[f].n_levels, LEVELS);
+        let parts = workers.map(work.len(), |piece| {
+            self.piece::<S>(f, g, work[piece].clone())
+        });
+        let mut own = Vec::new();
+        let (mut pair, mut values) = (PairMoments::empty(f, g), Vec::new());
+        for (zz, (part, value)) in parts {
+            own.extend(zz);
+            pair.append(&part);
+            values.extend(value);
+        }
+        (own, (pair, values))
+    }
+
+    fn piece<S: Sum>(&self, f: usize, g: usize, levels: Range<usize>) -> (Vec<S>, Pair<S>) {
         let (kf, kg) = (self.layout[f].k, self.layout[g].k);
         let size = kf * kg;
         let mut slot = vec![u32::MAX; self.layout[g].n_levels];
         let mut found: Vec<u32> = Vec::new();
-        let mut block: Vec<f64> = Vec::new();
+        let mut block: Vec<S> = Vec::new();
         let mut zz = Vec::new();
-        let mut pair = PairMoments::empty(f, g);
+        let (mut pair, mut values) = (PairMoments::empty(f, g), Vec::new());
         for j in levels {
             found.clear();
             block.clear();
@@ -603,18 +688,8 @@ impl<'a> Coupling<'a> {
                         found.push(level);
                         memory::resize(&mut block, found.len() * size);
                     }
-                    if let ([l], [r]) = (left, right) {
-                        block[*at as usize] += weight * l * r;
-                        return;
-                    }
-                    let out = &mut block[*at as usize * size..(*at as usize + 1) * size];
-                    for (column, r) in out.chunks_exact_mut(kf).zip(right) {
-                        let weight = weight * r;
-                        column
-                            .iter_mut()
-                            .zip(left)
-                            .for_each(|(o, l)| *o += weight * l);
-                    }
+                    let at = *at as usize * size;
+                    S::add(&mut block[at..at + size], weight, left, right);
                 });
             }
             if f == g {
@@ -624,19 +699,19 @@ impl<'a> Coupling<'a> {
             for &level in found.iter().filter(|&&level| f != g || level as usize != j) {
                 let at = slot[level as usize] as usize * size;
                 pair.level.push(level);
-                pair.value.extend_from_slice(&block[at..at + size]);
+                values.extend_from_slice(&block[at..at + size]);
             }
             found
                 .iter()
                 .for_each(|&level| slot[level as usize] = u32::MAX);
             pair.start.push(pair.level.len());
         }
-        (zz, pair)
+        (zz, (pair, values))
     }
 }
 
-fn symmetric(a: &[f64], k: usize) -> Vec<f64> {
-    memory::collect((0..k * k).map(|e| 0.5 * (a[e] + a[(e % k) * k + e / k])))
+fn symmetric<S: Sum>(a: &[S], k: usize) -> Vec<S> {
+    memory::collect((0..k * k).map(|e| S::mean(a[e], a[(e % k) * k + e / k])))
 }
 
 fn level_sums(level: &[u32], z: &[f64], k: usize, places: Range<usize>) -> Vec<LevelSum> {

@@ -83,6 +83,9 @@ impl ResidualPart {
         let parts = chunks(&mut columns, 4096 * p1);
         system.workers.for_each(count, parts, |i, part| {
             for (place, row) in piece(rows.n(), 4096, i).zip(part.chunks_exact_mut(p1)) {
+                for f in 0..self.layout.len() {
+                    self.subtract_effects(system, factor, solution, f, place, row);
+                }
                 row[p] -= row[..p]
                     .iter()
                     .zip(&solution.gamma)
@@ -96,15 +99,12 @@ impl ResidualPart {
                         row[b] -= value * factor.lx[a * p1 + b];
                     }
                 }
-                for f in 0..self.layout.len() {
-                    self.subtract_effects(system, factor, solution, f, place, row);
-                }
             }
         });
         ResidualSolution { columns, p1 }
     }
 
-    /// Takes z'T [h, u - u_0] of one factor from a row.
+    /// Takes z'T [c - c_0, u + c gamma - u_0] of one factor from a row [q r], which is centred at [c_0 u_0].
     fn subtract_effects(
         &self,
         system: &System,
@@ -119,31 +119,34 @@ impl ResidualPart {
         };
         let (k, p) = (self.layout[f].k, row.len() - 1);
         let level = level as usize;
-        let (h, u) = (&solution.h, &solution.u);
-        let (h, u) = if f == 0 {
+        let (c, u) = (&solution.c, &solution.u);
+        let (c, u) = if f == 0 {
             (
-                &h.first[level * k * p..(level + 1) * k * p],
+                &c.first[level * k * p..(level + 1) * k * p],
                 &u.first[level * k..(level + 1) * k],
             )
         } else {
             let start = system.schur.offset[system.schur.node_of[f][level] as usize];
             (
-                &h.rest[start * p..(start + k) * p],
+                &c.rest[start * p..(start + k) * p],
                 &u.rest[start..start + k],
             )
         };
         let z = &self.rows.z[f][place * k..(place + 1) * k];
-        for c in 0..k {
-            let s: f64 = (c..k).map(|i| factor.t[f][c * k + i] * z[i]).sum();
+        for i in 0..k {
+            let s: f64 = (i..k).map(|l| factor.t[f][i * k + l] * z[l]).sum();
             if s == 0.0 {
                 continue;
             }
-            row[..p]
-                .iter_mut()
-                .zip(&h[c * p..(c + 1) * p])
-                .for_each(|(x, h)| *x -= s * h);
-            let shift = factor.shift_of(f, level * k + c).map_or(0.0, |row| row[p]);
-            row[p] -= s * (u[c] - shift);
+            let c = &c[i * p..(i + 1) * p];
+            let own = c.iter().zip(&solution.gamma).map(|(c, g)| c * g);
+            let own = u[i] + own.sum::<f64>();
+            let moved = factor.shift_of(f, level * k + i);
+            let about = |x: f64, j: usize| x - moved.map_or(0.0, |row| row[j]);
+            for (j, (x, c)) in row.iter_mut().zip(c).enumerate() {
+                *x -= s * about(*c, j);
+            }
+            row[p] -= s * about(own, p);
         }
     }
 
@@ -232,20 +235,21 @@ impl ResidualPart {
         factor: &Factor,
         c: usize,
     ) -> ResidualDirections {
-        let (model, rows, point) = (&self.model, &self.rows, columns.point);
+        let (model, point) = (&self.model, columns.point);
         let workers = &system.workers;
-        let (n, m) = (rows.n(), model.len());
+        let (n, m) = (self.rows.n(), model.len());
         let width = m * c;
         let all = self.derivatives(columns, system, c);
         let weighted = point.whitening.times(model, &all, width, workers);
         let mut own = memory::zeros(width * width);
         add_products(&all, &weighted, n, width, width, &mut own);
         let single = self.singles(columns.e, &all, c);
+        let rows = self.minus_lambda_z(system, factor, &all, width);
         ResidualDirections {
-            rows: self.minus_lambda_z(system, factor, &all, width),
             own,
             single,
-            fixed: self.fixed_products(factor, &all, width),
+            fixed: self.fixed_products(system, factor, &all, &rows),
+            rows,
         }
     }
 
@@ -280,9 +284,9 @@ impl ResidualPart {
         out
     }
 
-    /// Lx^-1 Q'S.
-    fn fixed_products(&self, factor: &Factor, s: &[f64], width: usize) -> Vec<f64> {
-        let p1 = self.rows.p1;
+    /// Lx^-1 Q'S, Q being what it is about its centre and Z Lambda U_0; `zs` is -Lambda'Z'S.
+    fn fixed_products(&self, system: &System, factor: &Factor, s: &[f64], zs: &Rows) -> Vec<f64> {
+        let (p1, width) = (self.rows.p1, zs.m);
         let p = p1 - 1;
         let mut with_response = memory::zeros(p1 * width);
         add_products(
@@ -293,6 +297,21 @@ impl ResidualPart {
             width,
             &mut with_response,
         );
+        for (f, shift) in factor.shift.iter().enumerate() {
+            let k = self.layout[f].k;
+            for (effect, shift) in shift.chunks_exact(p1).enumerate() {
+                let own = if f == 0 {
+                    &zs.first[effect * width..(effect + 1) * width]
+                } else {
+                    let node = system.schur.node_of[f][effect / k] as usize;
+                    let at = system.schur.offset[node] + effect % k;
+                    &zs.rest[at * width..(at + 1) * width]
+                };
+                for (column, z) in with_response.chunks_exact_mut(p1).zip(own) {
+                    column.iter_mut().zip(shift).for_each(|(x, u)| *x -= u * z);
+                }
+            }
+        }
         let lx: Vec<f64> = memory::collect((0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]));
         let mut out = Vec::with_capacity(p * width);
         for column in with_response.chunks_exact(p1) {
@@ -329,6 +348,10 @@ struct Score<'a> {
     precision: f64,
 }
 
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
 /// What the rows of one group contribute, row after row; its memory serves one group after another.
 #[derive(Default)]
 struct Group {
@@ -348,6 +371,9 @@ struct Group {
     total_columns: Vec<f64>,
     /// M^-1 times the effects of one row.
     product: Vec<f64>,
+    /// L^-1 times the effects of each row, and of their sum, where products with M^-1 would cancel; else empty.
+    solved: Vec<f64>,
+    solved_total: Vec<f64>,
 }
 
 impl Group {
@@ -380,6 +406,47 @@ impl Group {
             .sum()
     }
 
+    /// L^-1 times the effects of a row.
+    fn solved(&self, i: usize) -> &[f64] {
+        let q = self.solved_total.len();
+        &self.solved[i * q..(i + 1) * q]
+    }
+
+    /// Takes L^-1 times the effects of all `m` rows.
+    fn solve(&mut self, m: usize, system: &System, factor: &Factor) {
+        let (q1, q2) = (system.q1(), system.schur.q2);
+        let mut rows = Rows {
+            first: vec![0.0; q1 * m],
+            rest: vec![0.0; q2 * m],
+            m,
+        };
+        for i in 0..m {
+            for (node, s) in self.effects(i) {
+                let (f, level) = self.nodes[node];
+                let (part, start) = match f {
+                    0 => (&mut rows.first, level * s.len()),
+                    _ => {
+                        let node = system.schur.node_of[f][level] as usize;
+                        (&mut rows.rest, system.schur.offset[node])
+                    }
+                };
+                for (a, value) in s.iter().enumerate() {
+                    part[(start + a) * m + i] = *value;
+                }
+            }
+        }
+        factor.forward(system, &mut rows);
+        self.solved_total.resize(q1 + q2, 0.0);
+        self.solved.resize(m * (q1 + q2), 0.0);
+        let all = rows.first.chunks_exact(m).chain(rows.rest.chunks_exact(m));
+        for (e, row) in all.enumerate() {
+            for (i, value) in row.iter().enumerate() {
+                self.solved[i * (q1 + q2) + e] = *value;
+            }
+            self.solved_total[e] = row.iter().sum();
+        }
+    }
+
     fn row(&self, i: usize) -> &[f64] {
         let p1 = self.total_columns.len();
         &self.columns[i * p1..(i + 1) * p1]
@@ -394,6 +461,12 @@ impl Score<'_> {
 
     fn k(&self, f: usize) -> usize {
         self.part.layout[f].k
+    }
+
+    /// Whether forms in M^-1 are taken as products of L^-1 with the effects: with effects that are orders of magnitude larger
+    /// than residuals those of M^-1 cancel.
+    fn is_solved(&self) -> bool {
+        self.entries.system.moments.rest.is_some()
     }
 
     fn read(&self, group: &mut Group, places: Range<usize>) {
@@ -433,8 +506,11 @@ impl Score<'_> {
 
     /// One entry of Omega.
     fn entry(&self, group: &mut Group, i: usize, j: usize) -> Option<f64> {
-        let (width, p1) = (group.width, self.rows.p1);
-        let factors = group.factors;
+        let (width, factors) = (group.width, group.factors);
+        if self.is_solved() {
+            let sum = inner(group.solved(i), group.solved(j));
+            return Some(sum + self.of_columns(group.row(i), group.row(j)));
+        }
         let mut sum = 0.0;
         let mut u = i * width;
         for (a, f) in self.factors().enumerate() {
@@ -448,8 +524,7 @@ impl Score<'_> {
             }
             u += self.k(f);
         }
-        let row = |i: usize| &group.columns[i * p1..(i + 1) * p1];
-        Some(sum + self.of_columns(row(i), row(j)))
+        Some(sum + self.of_columns(group.row(i), group.row(j)))
     }
 
     fn of_columns(&self, a: &[f64], b: &[f64]) -> f64 {
@@ -464,8 +539,11 @@ impl Score<'_> {
 
     /// The entry of a row and the sum of all rows.
     fn entry_of_total(&self, group: &mut Group, i: usize) -> Option<f64> {
-        let (width, p1) = (group.width, self.rows.p1);
-        let factors = group.factors;
+        let (width, factors) = (group.width, group.factors);
+        if self.is_solved() {
+            let sum = inner(group.solved(i), &group.solved_total);
+            return Some(sum + self.of_columns(group.row(i), &group.total_columns));
+        }
         let mut sum = 0.0;
         let mut u = i * width;
         for (a, f) in self.factors().enumerate() {
@@ -478,8 +556,7 @@ impl Score<'_> {
             }
             u += self.k(f);
         }
-        let row = &group.columns[i * p1..(i + 1) * p1];
-        Some(sum + self.of_columns(row, &group.total_columns))
+        Some(sum + self.of_columns(group.row(i), &group.total_columns))
     }
 
     fn add_group(&self, g: usize, group: &mut Group, sums: &mut Sums) -> Option<()> {
@@ -492,11 +569,14 @@ impl Score<'_> {
         memory::resize(&mut sums.diagonal, first + m);
         let diagonal = &mut sums.diagonal[first..];
         self.read(group, places);
+        if self.is_solved() {
+            group.solve(m, self.entries.system, self.entries.factor);
+        }
         if let Some((own, off)) = self.whitening.rank_one(pattern) {
             return self.add_exchangeable(group, (own, off), omega, diagonal);
         }
         let band = self.whitening.band(pattern);
-        let filled = band + 1 >= m && group.inverse.fill(&self.entries)?;
+        let filled = !self.is_solved() && band + 1 >= m && group.inverse.fill(&self.entries)?;
         for s in 0..m {
             if filled {
                 group.multiply(s);
@@ -527,7 +607,7 @@ impl Score<'_> {
         diagonal: &mut [f64],
     ) -> Option<()> {
         self.add_up(group);
-        let filled = group.inverse.fill(&self.entries)?;
+        let filled = !self.is_solved() && group.inverse.fill(&self.entries)?;
         for (i, diagonal) in diagonal.iter_mut().enumerate() {
             let (one, all) = if filled {
                 group.multiply(i);

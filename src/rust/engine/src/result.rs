@@ -128,6 +128,8 @@ pub struct Certificate {
     pub rank: Vec<usize>,
     /// Whether the optimum has a residual variance of zero, which the reported one stands for.
     pub residual_zero: bool,
+    /// Relative error that rounding may have put into the factor of the mixed-model equations, at most.
+    pub rounding: f64,
     /// Walks to an optimum, each from a place of its own.
     pub starts: usize,
     /// How many of them ended at this optimum, the others at higher ones or at none.

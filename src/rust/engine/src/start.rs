@@ -6,12 +6,53 @@ use crate::memory;
 use crate::moments::Moments;
 use crate::random_basis::TermBasis;
 
-/// Smallest and largest variance ratio to start from, relative to levels per row.
+/// Smallest variance ratio to start from, relative to levels per row.
 const SMALLEST: f64 = 0.05;
 
-/// T = tau I for each term: tau^2 solves E[r'Z_t Z_t'r] = s0 tr(Z_tZ_t') + sum_s g_s |Z_t'Z_s|^2 and the same for r'r.
+/// The largest.
+pub(crate) const LARGEST_START: f64 = 50.0;
+
+/// Smallest variance to start from relative to the largest, where all are far larger than the residual one.
+const SMALLEST_OF_LARGE: f64 = 1e-4;
+
+/// T = tau I for each term, tau^2 being its variance component over that of the residuals.
 #[must_use]
 pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
+    let found = components(moments, bases);
+    let residual = found.residual.max(0.02 * found.total);
+    let per_level =
+        |basis: &TermBasis| moments.n as f64 / moments.factors[basis.factor].n_levels as f64;
+    let ratios = bases.iter().zip(&found.of_terms);
+    ratios
+        .map(|(basis, variance)| {
+            let ratio = variance / residual;
+            ratio
+                .clamp(SMALLEST / per_level(basis), LARGEST_START)
+                .sqrt()
+        })
+        .collect()
+}
+
+/// The same for a known residual variance that is orders of magnitude smaller than other components: none of them so small that
+/// the criterion is flat in it, for want of anything that it could be told from.
+#[must_use]
+pub(crate) fn large_start(moments: &Moments, bases: &[TermBasis], residual: f64) -> Vec<f64> {
+    let variances = components(moments, bases).of_terms;
+    let largest = variances.iter().fold(0.0f64, |a, &v| a.max(v));
+    let ratio = |v: &f64| v.max(SMALLEST_OF_LARGE * largest) / residual;
+    variances.iter().map(|v| ratio(v).sqrt()).collect()
+}
+
+/// Variance components by moments.
+struct Components {
+    of_terms: Vec<f64>,
+    residual: f64,
+    /// Mean square about the fixed effects.
+    total: f64,
+}
+
+/// Solves E[r'Z_t Z_t'r] = s0 tr(Z_tZ_t') + sum_s g_s |Z_t'Z_s|^2 and the same for r'r.
+fn components(moments: &Moments, bases: &[TermBasis]) -> Components {
     let terms = bases.len();
     let order = terms + 1;
     let p1 = moments.p1;
@@ -52,17 +93,11 @@ pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
     } else {
         x.fill(1.0);
     }
-    let total = rhs[0] / lhs[0];
-    let residual = (x[0] / scale[0]).max(0.02 * total);
-    bases
-        .iter()
-        .enumerate()
-        .map(|(t, basis)| {
-            let per_level = n / moments.factors[basis.factor].n_levels as f64;
-            let ratio = x[t + 1] / scale[t + 1] / residual;
-            ratio.clamp(SMALLEST / per_level, 50.0).sqrt()
-        })
-        .collect()
+    Components {
+        of_terms: (1..order).map(|t| x[t] / scale[t]).collect(),
+        residual: x[0] / scale[0],
+        total: rhs[0] / lhs[0],
+    }
 }
 
 /// |Z_t'Z_s|^2 (Frobenius).

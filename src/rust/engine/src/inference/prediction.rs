@@ -305,7 +305,8 @@ impl Context<'_> {
 
     /// s'M^-1 s.
     fn random_part(&self, blocks: &[Effects]) -> f64 {
-        let few = if blocks.len() <= BLOCKS {
+        // blocks of M^-1 where effects are large: their sum cancels
+        let few = if blocks.len() <= BLOCKS && self.system.moments.rest.is_none() {
             self.quadratic(blocks)
         } else {
             None

@@ -1,7 +1,9 @@
 //! Linear algebra: small dense blocks, dense products, large symmetric matrices in half the memory (these two are the only
-//! users of faer's dense kernels), a sparse Cholesky factor with its selected inverse, and numbers that carry derivatives.
+//! users of faer's dense kernels), a sparse Cholesky factor with its selected inverse, numbers
+//! that carry derivatives, and numbers of twice the digits.
 
 pub mod dense;
+pub mod double2;
 pub mod hyperdual;
 pub mod small;
 pub mod sparse;

@@ -148,6 +148,15 @@ impl Pattern {
             .sum()
     }
 
+    /// Where row j stands in each earlier column that holds it, and where that column ends: what column j of a factor is
+    /// updated by.
+    pub fn updates(&self, j: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (self.row_start[j]..self.row_start[j + 1]).map(|r| {
+            let column = self.row_column[r] as usize;
+            (self.row_position[r], self.column_start[column + 1])
+        })
+    }
+
     /// Numeric factorisation, left-looking: column j of A (on the pattern, in `values`) minus the updates of the columns
     /// that hold row j. In place, `work` being n zeros; `false` if not positive definite.
     #[must_use]
@@ -157,9 +166,7 @@ impl Pattern {
             for position in start..end {
                 work[self.row[position] as usize] = values[position];
             }
-            for r in self.row_start[j]..self.row_start[j + 1] {
-                let position = self.row_position[r];
-                let last = self.column_start[self.row_column[r] as usize + 1];
+            for (position, last) in self.updates(j) {
                 let factor = values[position];
                 for q in position..last {
                     work[self.row[q] as usize] -= factor * values[q];
