@@ -26,7 +26,7 @@
 #' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
-#' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects are far larger than residuals |
+#' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
 #' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
