@@ -202,7 +202,8 @@ fixed_factors <- function(fit) {
 #' @noRd
 fault_of_rows <- function(fit) {
   n <- length(fit$fitted.values)
-  classes <- attr(fit$terms, "dataClasses")
+  # the response of a refit may be of another class
+  classes <- attr(fit$terms, "dataClasses")[-attr(fit$terms, "response")]
   for (part in c("frame", "flist")) {
     columns <- unclass(fit[[part]])
     for (name in names(columns)) {

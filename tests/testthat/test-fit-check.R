@@ -12,9 +12,11 @@ fit_with_all <- function() {
 damages <- function(fit) {
   edit <- function(...) {
     path <- c(...)
-    function(value) function(fields) {
-      fields[[path]] <- value
-      fields
+    function(value) {
+      function(fields) {
+        fields[[path]] <- value
+        fields
+      }
     }
   }
   lost <- lapply(stats::setNames(nm = names(fit)), function(name) {

@@ -68,7 +68,8 @@ test_that("the lowest optimum is found where weights are of many orders", {
   for (seed in c(27, 2:7)) {
     set.seed(seed)
     d <- data.frame(
-      f = factor(sample(letters[1:3], 40, TRUE)), g = factor(rep_len(1:8, 40)), w = exp(5 * rnorm(40))
+      f = factor(sample(letters[1:3], 40, TRUE)), g = factor(rep_len(1:8, 40)),
+      w = exp(5 * rnorm(40))
     )
     b <- matrix(rnorm(24), 8)
     d$y <- b[cbind(d$g, d$f)] + rt(40, 2) / sqrt(d$w)

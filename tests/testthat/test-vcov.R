@@ -57,7 +57,7 @@ for (name in c("slope", "crossed", "shared_factor", "weighted", "deficient", "no
 test_that("a joint covariance matrix that is too large is refused", {
   fit <- our_twin("slope")
   fit$b <- numeric(20000)
-  expect_error(vcov(fit, full = TRUE), "too large", class = "ferrolmm_error_argument")
+  expect_error(joint_covariance(fit), "too large", class = "ferrolmm_error_argument")
 })
 
 test_that("switches are TRUE or FALSE", {

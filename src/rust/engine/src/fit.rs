@@ -451,6 +451,9 @@ pub(crate) fn fit_planned(
     })
 }
 
+/// How often the response is centred at most.
+const CENTRINGS: usize = 3;
+
 /// Relative standard deviations from which a start of their own size is sought for them, and by how much it is sought ahead.
 const FAR: f64 = 1e4;
 
@@ -551,11 +554,14 @@ fn search(
         let is_lost = |criterion: &mut Criterion<'_>, run: &Run| {
             let x = &run.outcome.x;
             let there = criterion.is_at(x) || criterion.value(x).is_some();
-            let factor = criterion.factor.as_ref().filter(|_| there && rounds < 3);
-            factor.is_some_and(|factor| {
-                has_lost_digits(&prepared, factor)
-                    || prepared.lacks_digits(x)
-                    || prepared.is_near(rounds)
+            let factor = criterion
+                .factor
+                .as_ref()
+                .filter(|_| there && rounds < CENTRINGS);
+            // unless there is nothing left to have digits
+            let left = factor.filter(|factor| factor.pwrss > EXACT * residual);
+            left.is_some_and(|factor| {
+                has_lost_digits(&prepared, factor) || prepared.is_near(rounds)
             })
         };
         let run = match run {
@@ -576,6 +582,21 @@ fn search(
         optimizing += started.elapsed();
         criterion.evaluations += evaluations;
         evaluations = criterion.evaluations;
+        let breaks_down = match &run {
+            Ok(run) => {
+                !criterion.is_at(&run.outcome.x) && criterion.value(&run.outcome.x).is_none()
+            }
+            Err(error) => matches!(error, EngineError::Numerical { .. }),
+        };
+        if breaks_down && rounds < CENTRINGS && center.iter().any(|b| !b.is_empty()) {
+            // a variance goes to zero beside effects that were taken out of the response: better without
+            drop(criterion);
+            let b = vec![Vec::new(); center.len()];
+            let beta = prepared.center.beta.clone();
+            prepared.recentre(data, Center { beta, b }, &theta)?;
+            rounds = CENTRINGS;
+            continue;
+        }
         let higher = match (&run, &instead) {
             (Ok(run), Some(other)) => run.outcome.value >= other.outcome.value,
             (Err(error), Some(_)) => *error != EngineError::Interrupted,
@@ -624,11 +645,11 @@ fn search(
             continue;
         }
         let lacks_digits = plan == Plan::Exact && prepared.lacks_digits(&theta);
-        let wants_digits = rounds < 3 && (lacks_digits || prepared.is_near(rounds));
+        let wants_digits = rounds < CENTRINGS && (lacks_digits || prepared.is_near(rounds));
         // correlations that go to 1 far from here leave no digits beside effects so large: they would look like an optimum
         search &= prepared.residual.is_none() || !(lacks_digits || prepared.has_digits());
         // before the response is centred: that is only exact close to where it is done
-        if search && vanished.is_none() && !wants_digits {
+        if search && vanished.is_none() {
             search = false;
             let started = Instant::now();
             let found = starts::lower_optimum(
@@ -654,7 +675,7 @@ fn search(
             }
         }
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
-        if wants_digits || (has_lost_digits(&prepared, factor) && rounds < 3) {
+        if wants_digits || (has_lost_digits(&prepared, factor) && rounds < CENTRINGS) {
             let solution = criterion.solution().ok_or_else(|| lost(&criterion))?;
             let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
             let moved = new_center(&prepared, factor, &solution);
@@ -672,6 +693,12 @@ fn search(
             }
             if let Some(again) = again {
                 theta[..again.len()].copy_from_slice(&again);
+                // and if not, this is the optimum, as its digits are here
+                let clock = Clock::without_limit(interrupt);
+                let criterion = prepared.criterion(&prepared.center.b, options.reml, clock);
+                let value = criterion.with_sigma2(prepared.sigma2).value(&run.outcome.x);
+                run.outcome.value = value.unwrap_or(run.outcome.value);
+                instead = Some(run);
             }
             rounds += 1;
             continue;

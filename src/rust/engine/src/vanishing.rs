@@ -29,6 +29,9 @@ const RISE: f64 = 0.01;
 /// How far back along the ray the criterion has to be higher, if the data tell the residual variance at all.
 const BACK: f64 = 4.0;
 
+/// How far from a centre the criterion has its digits.
+const FAR: f64 = 8.0;
+
 /// What is found along the ray.
 pub(crate) enum Ray {
     /// An optimum inside, or nothing that tells of sigma.
@@ -54,8 +57,7 @@ pub(crate) fn look(
         run.status,
         Status::TimeLimit | Status::Evaluated | Status::IterationLimit
     );
-    if terms == 0 || ended || criterion.known_sigma2().is_some() || criterion.restriction.is_some()
-    {
+    if terms == 0 || ended || criterion.known_sigma2().is_some() {
         return Ok(Ray::Inside);
     }
     if !criterion.is_at(x) {
@@ -79,10 +81,34 @@ pub(crate) fn look(
             })
             .collect()
     };
-    // from where digits are not lost yet: about a centre none are
+    // what is held or tied may not let them grow together
+    let is_free = criterion.restriction.is_none_or(|restriction| {
+        let there = along(1.0);
+        let allowed = restriction.expand(&restriction.variables_at(&there));
+        let mut both = there.iter().zip(&allowed);
+        both.all(|(a, b)| (a - b).abs() <= 1e-12 * a.abs())
+    });
+    if !is_free {
+        return Ok(Ray::Inside);
+    }
+    // from where digits are not lost yet; about a centre they are where it is far
     let to = 0.5 * (pwrss.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
     let centred = criterion.center.iter().any(|b| !b.is_empty());
-    let base = if to < -1.0 && !centred { to } else { 0.0 };
+    if centred {
+        let here = criterion.value(x);
+        let further = criterion.value(&along(1.0));
+        if here
+            .zip(further)
+            .is_none_or(|(here, further)| further > here + RISE)
+        {
+            return Ok(Ray::Inside);
+        }
+    }
+    let base = match to {
+        to if to >= -1.0 => 0.0,
+        to if centred => to.max(-FAR),
+        to => to,
+    };
     let Some(here) = criterion.value(&along(base)) else {
         return Ok(Ray::Inside);
     };
