@@ -584,16 +584,22 @@ fn search(
         evaluations = criterion.evaluations;
         let breaks_down = match &run {
             Ok(run) => {
-                !criterion.is_at(&run.outcome.x) && criterion.value(&run.outcome.x).is_none()
+                let x = &run.outcome.x;
+                let there = criterion.is_at(x) || criterion.value(x).is_some();
+                let factor = criterion.factor.as_ref().filter(|_| there);
+                factor.is_none_or(|factor| factor.pwrss < RECENTER * factor.total)
             }
             Err(error) => matches!(error, EngineError::Numerical { .. }),
         };
-        if breaks_down && rounds < CENTRINGS && center.iter().any(|b| !b.is_empty()) {
+        if breaks_down && center.iter().any(|b| !b.is_empty()) {
             // a variance goes to zero beside effects that were taken out of the response: better without
             drop(criterion);
             let b = vec![Vec::new(); center.len()];
             let beta = prepared.center.beta.clone();
             prepared.recentre(data, Center { beta, b }, &theta)?;
+            if prepared.can_extend() {
+                prepared.extend(data, &theta)?;
+            }
             rounds = CENTRINGS;
             continue;
         }
