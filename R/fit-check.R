@@ -198,10 +198,15 @@ fixed_factors <- function(fit) {
   used[vapply(used, function(name) is.factor(fit$frame[[name]]), NA)]
 }
 
+#' Rows up to which every value is looked at: reading more would take longer than most methods do
+#' @noRd
+most_rows_read <- 1e5
+
 #' Columns of the frame, or grouping factors, that R would never make, in words
 #' @noRd
 fault_of_rows <- function(fit) {
   n <- length(fit$fitted.values)
+  is_read <- n <= most_rows_read
   # the response of a refit may be of another class
   classes <- attr(fit$terms, "dataClasses")[-attr(fit$terms, "response")]
   for (part in c("frame", "flist")) {
@@ -215,12 +220,12 @@ fault_of_rows <- function(fit) {
       } else if (part == "frame" && name %in% names(classes) &&
                    stats::.MFclass(x) != classes[[name]]) {
         paste0("it is ", describe_value(x), ", and was ", classes[[name]])
-      } else if (is.factor(x)) {
-        c(factor_fault(x), if (anyNA(x)) "it has missing values")[1L]
-      } else if (anyNA(x)) {
+      } else if (is.factor(x) && !is.null(fault <- factor_fault(if (is_read) x else x[0L]))) {
+        fault
+      } else if (is_read && anyNA(x)) {
         "it has missing values"
       }
-      if (!is.null(fault) && !is.na(fault)) {
+      if (!is.null(fault)) {
         return(paste0("`", name, "` in its `", part, "` is damaged: ", fault))
       }
     }

@@ -187,3 +187,19 @@ test_that("fits of all kinds are whole", {
     expect_null(check_fit(suppressMessages(refit(fit, stats::simulate(fit, seed = 1)[[1L]]))))
   }
 })
+
+test_that("of many rows, lengths, kinds and levels are looked at", {
+  set.seed(31)
+  n <- most_rows_read + 1L
+  d <- data.frame(x = rnorm(n), g = factor(rep_len(1:50, n)))
+  d$y <- d$x + rnorm(50)[d$g] + rnorm(n)
+  fit <- lmm(y ~ x + (1 | g), d)
+  expect_length(fixef(fit), 2L)
+  damaged <- fit
+  damaged$frame$x <- as.character(d$x)
+  expect_error(fixef(damaged), "`x` in its `frame`", class = "ferrolmm_error_format")
+  damaged <- fit
+  levels <- attr(damaged$flist$g, "levels")
+  attr(damaged$flist$g, "levels") <- replace(levels, 2L, levels[1L])
+  expect_error(fixef(damaged), "`g` in its `flist`", class = "ferrolmm_error_format")
+})
