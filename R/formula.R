@@ -42,6 +42,7 @@ foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "u
 #' @noRd
 parse_formula <- function(formula, data, env, residual = NULL) {
   formula <- as_two_sided_formula(formula, env)
+  check_depth(formula)
   formula[[3L]] <- bar_in_parentheses(formula[[3L]])
   parts <- split_random(formula[[3L]])
   if (length(parts$bars) == 0L && is.null(residual)) {
@@ -58,6 +59,35 @@ parse_formula <- function(formula, data, env, residual = NULL) {
     formula = formula, fixed = fixed, frame = frame, bars = bars,
     env = environment(formula)
   )
+}
+
+#' How many calls inside each other a formula may have: R itself runs out of stack at some hundreds
+#' @noRd
+deepest <- 100L
+
+#' Refuse calls that are nested too deeply, however long sums are
+#' @noRd
+check_depth <- function(formula) {
+  level <- as.list(formula)[-1L]
+  for (depth in seq_len(deepest)) {
+    level <- unlist(lapply(level, operands), recursive = FALSE)
+    if (length(level) == 0L) {
+      return(invisible())
+    }
+  }
+  ferrolmm_abort(
+    paste0("`formula` has more than ", deepest, " calls inside each other."), "formula",
+    i = "Compute such a variable in `data`, and leave out parentheses that make no difference."
+  )
+}
+
+#' Calls among the operands of a sum, or of any other call
+#' @noRd
+operands <- function(x) {
+  chain <- sum_chain(x)
+  sides <- c(list(chain$first), lapply(chain$sums, function(sum) sum[[length(sum)]]))
+  if (length(chain$sums) == 0L) sides <- if (is.call(x)) as.list(x)[-1L]
+  Filter(is.call, sides)
 }
 
 #' @noRd

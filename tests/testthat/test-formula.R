@@ -198,3 +198,32 @@ test_that("the parts of a sum stay as they are written", {
   expect_identical(parts, list(quote(a), quote((b - c)), quote(d)))
   expect_identical(variables_of(quote(f(b, a$x) + a:c - stats::d(b))), c("b", "a", "c"))
 })
+
+test_that("calls inside each other are refused before R runs out of stack", {
+  s <- lme4::sleepstudy
+  nest <- function(x, wrap, times) {
+    for (i in seq_len(times)) x <- wrap(x)
+    x
+  }
+  wraps <- list(
+    function(x) call("(", x), function(x) call("exp", call("-", x)), function(x) call("-", x),
+    function(x) call("*", quote(Days), x), function(x) call("/", x, quote(Days))
+  )
+  for (wrap in wraps) {
+    for (times in c(101, 3000)) {
+      fixed <- group <- Reaction ~ Days + (1 | Subject)
+      fixed[[3L]][[2L]] <- nest(quote(Days), wrap, times)
+      group[[3L]][[3L]][[2L]][[3L]] <- nest(quote(Subject), wrap, times)
+      expect_error(lmm(fixed, s), "inside each other", class = "ferrolmm_error_formula")
+      expect_error(lmm(group, s), "inside each other", class = "ferrolmm_error_formula")
+    }
+  }
+  fixed[[3L]][[2L]] <- nest(quote(Days), wraps[[1L]], 90)
+  expect_equal(fixef(lmm(fixed, s)), fixef(lmm(Reaction ~ Days + (1 | Subject), s)),
+               ignore_attr = TRUE)
+  # a sum is as long as it likes
+  long <- Reaction ~ Days
+  long[[3L]] <- call("+", nest(quote(Days), function(x) call("+", x, quote(Days)), 500),
+                     quote((1 | Subject)))
+  expect_length(fixef(lmm(long, s)), 2L)
+})
