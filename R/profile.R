@@ -323,7 +323,7 @@ value_at_zero <- function(x, y) {
 #' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
 #' one model to many responses. They are walks from the variance parameters of the fit, near which
 #' those of a point are; where the fit itself took more than one start, some of the points, and if
-#' one of them ends lower all, from everywhere that fits start from too.
+#' one of them ends lower all, from where fits start too.
 #' @noRd
 profile_fixed <- function(object, which, cutoff) {
   if (length(which) == 0L) {
@@ -334,13 +334,13 @@ profile_fixed <- function(object, which, cutoff) {
   whole <- inputs$fixed$X
   se <- sqrt(diag(vcov.lmm(fit, complete = TRUE)))
   control <- fit$control
-  alone <- replace(control, "starts", 1L)
+  control$starts <- 1L
   lapply(which, function(j) {
     column <- whole[, j]
     inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
     refitted <- function(delta) {
       responses <- inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta)
-      near <- fit_responses(inputs, responses, FALSE, alone, start = theta_of(fit))
+      near <- fit_responses(inputs, responses, FALSE, control, start = theta_of(fit))
       walk <- function(at) {
         fit_responses(inputs, responses[, at, drop = FALSE], FALSE, control)
       }
