@@ -405,8 +405,13 @@ impl Search<'_, '_> {
 
     /// From the minima of the grid, from chance, and from models with less.
     fn with_doubt(&mut self) -> Result<(), EngineError> {
-        let most = (WALK_OPERATIONS / (WALK_EVALUATIONS * self.cost)) as usize;
-        let walks = self.left.unwrap_or(most);
+        let affordable = (WALK_OPERATIONS / (WALK_EVALUATIONS * self.cost)) as usize;
+        // of many fits each is worth less
+        let most = match self.options.search {
+            Extent::Thrifty => GRID_WALKS,
+            _ => usize::MAX,
+        };
+        let walks = self.left.unwrap_or(affordable.min(most));
         if walks == 0 || self.units.is_empty() {
             return Ok(());
         }
