@@ -85,9 +85,8 @@ check_depth <- function(formula) {
 #' @noRd
 operands <- function(x) {
   chain <- sum_chain(x)
-  sides <- c(list(chain$first), lapply(chain$sums, function(sum) sum[[length(sum)]]))
-  if (length(chain$sums) == 0L) sides <- if (is.call(x)) as.list(x)[-1L]
-  Filter(is.call, sides)
+  is_sum <- length(chain$sums) > 0L
+  Filter(is.call, if (is_sum) sum_operands(chain) else if (is.call(x)) as.list(x)[-1L])
 }
 
 #' @noRd
@@ -328,6 +327,12 @@ sum_chain <- function(x) {
     x <- x[[2L]]
   }
   list(first = x, sums = rev(sums))
+}
+
+#' The operands of such a sum, from the left
+#' @noRd
+sum_operands <- function(chain) {
+  c(list(chain$first), lapply(chain$sums, function(x) x[[length(x)]]))
 }
 
 #' Does a bar term hide in `x`, below formula operators?

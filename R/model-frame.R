@@ -28,8 +28,7 @@ refuse_saturated <- function(formula, data) {
 summands <- function(x) {
   chain <- sum_chain(x)
   added <- c(TRUE, vapply(chain$sums, is_call_to, NA, "+"))
-  sides <- c(list(chain$first), lapply(chain$sums, function(x) x[[length(x)]]))
-  names <- lapply(sides, function(x) {
+  names <- lapply(sum_operands(chain), function(x) {
     if (is_call_to(x, "(")) summands(x[[2L]]) else if (is.name(x)) as.character(x)
   })
   setdiff(unlist(names[added]), unlist(names[!added]))

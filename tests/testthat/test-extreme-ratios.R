@@ -65,6 +65,12 @@ criterion <- function(values, times, squares, of_mean, n) {
     (n - 1) * (1 + log(2 * pi * q / (n - 1)))
 }
 
+# Variances of intercepts over sigma^2, by grouping factor
+ratios <- function(fit) {
+  variances <- as.data.frame(VarCorr(fit))
+  setNames(variances$vcov, variances$grp)[names(ngrps(fit))] / sigma(fit)^2
+}
+
 # (Z'Z + G^-1)^-1 of an outer effect over sigma^2: 1 / (1 / a + B / (b + 1 / n)), variances a and b
 outer_variance <- function(B, n, ratio) {
   1 / (1 / ratio[["a"]] + B / (ratio[["ab"]] + 1 / n))
@@ -81,8 +87,7 @@ test_that("a nested and the outer factor may both be large", {
     d$ab <- interaction(d$a, d$b)
     d$y <- scale * rnorm(A * B)[d$ab] + scale * rnorm(A)[d$a] + rnorm(N)
     fit <- expect_no_warning(lmm(y ~ 1 + (1 | a) + (1 | ab), d))
-    variances <- as.data.frame(VarCorr(fit))
-    ratio <- setNames(variances$vcov, variances$grp)[c("a", "ab")] / sigma(fit)^2
+    ratio <- ratios(fit)
     expect_gt(min(ratio), 0.01 * scale^2)
     inner <- 1 + n * ratio[["ab"]]
     outer <- inner + n * B * ratio[["a"]]
@@ -118,8 +123,7 @@ test_that("crossed factors may both be large", {
     d <- expand.grid(k = 1:n, b = gl(B, 1), a = gl(A, 1))
     d$y <- scale * rnorm(A)[d$a] + scale * rnorm(B)[d$b] + rnorm(N)
     fit <- expect_no_warning(lmm(y ~ 1 + (1 | a) + (1 | b), d))
-    variances <- as.data.frame(VarCorr(fit))
-    ratio <- setNames(variances$vcov, variances$grp)[c("a", "b")] / sigma(fit)^2
+    ratio <- ratios(fit)
     of_a <- 1 + n * B * ratio[["a"]]
     of_b <- 1 + n * A * ratio[["b"]]
     of_mean <- of_a + of_b - 1

@@ -22,11 +22,11 @@ use crate::schur::Storage;
 /// The step that fails where residual parameters give no matrix.
 pub(crate) const RESIDUAL: &str = "the factorisation of the residual covariance matrix";
 
-/// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
-const DIFFERENCE: f64 = 1e-4;
-
 /// Penalised over total sum of squares below which the former is nothing but rounding.
 const DIGITS: f64 = 1e-12;
+
+/// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
+const DIFFERENCE: f64 = 1e-4;
 
 /// The same for [`FOUR_POINTS`], whose error is its fourth power.
 const WIDE_DIFFERENCE: f64 = 2e-3;
@@ -251,6 +251,18 @@ impl<'a> Criterion<'a> {
             },
         });
         Some(())
+    }
+
+    /// Whether effects of levels were taken out of the response.
+    #[must_use]
+    pub(crate) fn is_centred(&self) -> bool {
+        self.center.iter().any(|b| !b.is_empty())
+    }
+
+    /// The factor at `x`; `None` where there is none.
+    pub(crate) fn factor_at(&mut self, x: &[f64]) -> Option<&Factor> {
+        let there = self.is_at(x) || self.value(x).is_some();
+        self.factor.as_ref().filter(|_| there)
     }
 
     /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
@@ -853,8 +865,7 @@ impl Objective for Criterion<'_> {
         factor.actual = actual;
         let value = self.at(&factor);
         // far from where it was centred, the response is what a sum of much larger ones leaves
-        let is_centred = self.center.iter().any(|b| !b.is_empty());
-        let is_noise = is_centred && factor.pwrss < DIGITS * factor.total;
+        let is_noise = self.is_centred() && factor.pwrss < DIGITS * factor.total;
         self.factor = Some(factor);
         if is_noise || !value.is_finite() {
             self.failure = Some(EngineError::numerical("the criterion"));

@@ -552,15 +552,10 @@ fn search(
         };
         // differences that have lost their digits tell nothing: they are centred first
         let is_lost = |criterion: &mut Criterion<'_>, run: &Run| {
-            let x = &run.outcome.x;
-            let there = criterion.is_at(x) || criterion.value(x).is_some();
-            let factor = criterion
-                .factor
-                .as_ref()
-                .filter(|_| there && rounds < CENTRINGS);
+            let factor = criterion.factor_at(&run.outcome.x);
             // unless there is nothing left to have digits
             let left = factor.filter(|factor| factor.pwrss > EXACT * residual);
-            left.is_some_and(|factor| {
+            left.filter(|_| rounds < CENTRINGS).is_some_and(|factor| {
                 has_lost_digits(&prepared, factor) || prepared.is_near(rounds)
             })
         };
@@ -583,15 +578,12 @@ fn search(
         criterion.evaluations += evaluations;
         evaluations = criterion.evaluations;
         let breaks_down = match &run {
-            Ok(run) => {
-                let x = &run.outcome.x;
-                let there = criterion.is_at(x) || criterion.value(x).is_some();
-                let factor = criterion.factor.as_ref().filter(|_| there);
-                factor.is_none_or(|factor| factor.pwrss < RECENTER * factor.total)
-            }
+            Ok(run) => criterion
+                .factor_at(&run.outcome.x)
+                .is_none_or(|factor| factor.pwrss < RECENTER * factor.total),
             Err(error) => matches!(error, EngineError::Numerical { .. }),
         };
-        if breaks_down && center.iter().any(|b| !b.is_empty()) {
+        if breaks_down && criterion.is_centred() {
             // a variance goes to zero beside effects that were taken out of the response: better without
             drop(criterion);
             let b = vec![Vec::new(); center.len()];

@@ -33,6 +33,17 @@ impl TermBasis {
         }
     }
 
+    /// B^-1, through the transpose of the upper triangular B: from effects of the user's columns to the internal ones.
+    #[must_use]
+    pub(crate) fn inverse(&self) -> Vec<f64> {
+        let k = self.k;
+        let mut transposed = memory::zeros(k * k);
+        small::transpose(&self.change, k, &mut transposed);
+        let lower = small::invert_lower(&transposed, k);
+        small::transpose(&lower, k, &mut transposed);
+        transposed
+    }
+
     /// B G B': a covariance matrix of the internal effects as one of the user's.
     #[must_use]
     pub fn to_user(&self, g: &[f64]) -> Vec<f64> {

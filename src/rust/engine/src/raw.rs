@@ -155,11 +155,7 @@ pub(crate) fn theta_from_raw(
             continue;
         }
         let t = structure.factor(&raw[parameters.start[term]..parameters.start[term + 1]]);
-        // B^-1 through the transpose of the upper triangular B
-        let transposed: Vec<f64> =
-            memory::collect((0..k * k).map(|e| basis.change[(e % k) * k + e / k]));
-        let lower = small::invert_lower(&transposed, k);
-        let inverse: Vec<f64> = memory::collect((0..k * k).map(|e| lower[(e % k) * k + e / k]));
+        let inverse = basis.inverse();
         let mut product = memory::zeros(k * k);
         small::mul_nn(&inverse, &t, k, k, k, &mut product);
         let t = if basis.structure == Structure::Diagonal {

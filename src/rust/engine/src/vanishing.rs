@@ -60,10 +60,7 @@ pub(crate) fn look(
     if terms == 0 || ended || criterion.known_sigma2().is_some() {
         return Ok(Ray::Inside);
     }
-    if !criterion.is_at(x) {
-        let _ = criterion.value(x);
-    }
-    let Some(pwrss) = criterion.factor.as_ref().map(|factor| factor.pwrss) else {
+    let Some(pwrss) = criterion.factor_at(x).map(|factor| factor.pwrss) else {
         return Ok(Ray::Inside);
     };
     if pwrss > SUSPECT * residual || residual <= 0.0 {
@@ -93,7 +90,7 @@ pub(crate) fn look(
     }
     // from where digits are not lost yet; about a centre they are where it is far
     let to = 0.5 * (pwrss.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
-    let centred = criterion.center.iter().any(|b| !b.is_empty());
+    let centred = criterion.is_centred();
     if centred {
         let here = criterion.value(x);
         let further = criterion.value(&along(1.0));

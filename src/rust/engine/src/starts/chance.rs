@@ -7,7 +7,7 @@ use crate::covariance::{Covariance, Parameters};
 use crate::memory;
 use crate::random_basis::TermBasis;
 
-use super::units::{inverse, Units};
+use super::units::Units;
 
 /// Decades to either side of the unit of an effect, in turn.
 const DECADES: [f64; 2] = [1.0, 3.0];
@@ -37,7 +37,7 @@ impl<'a> Chance<'a> {
         Self {
             parameters,
             units,
-            inverse: bases.iter().map(inverse).collect(),
+            inverse: bases.iter().map(TermBasis::inverse).collect(),
             phi,
             drawn: 0,
             state: 1,
@@ -131,5 +131,90 @@ impl<'a> Chance<'a> {
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chance;
+    use crate::covariance::Parameters;
+    use crate::linalg::small;
+    use crate::random_basis::{FactorLayout, TermBasis};
+    use crate::starts::units::Units;
+    use crate::terms::Structure;
+
+    /// Two unstructured effects of five levels, whose user's columns are the internal ones times B^-1.
+    fn term() -> (FactorLayout, TermBasis) {
+        let layout = FactorLayout {
+            user: Some(0),
+            n_levels: 5,
+            k: 2,
+            terms: vec![0],
+        };
+        let basis = TermBasis {
+            k: 2,
+            offset: 0,
+            factor: 0,
+            structure: Structure::Unstructured,
+            change: vec![0.01, 0.0, -30.0, 5.0],
+        };
+        (layout, basis)
+    }
+
+    fn units(size: f64) -> Vec<Vec<Units>> {
+        let unit = Units {
+            low: size,
+            middle: size,
+            high: size,
+        };
+        vec![vec![unit; 2]]
+    }
+
+    #[test]
+    fn draws_are_of_all_ranks_around_the_units_of_either_basis() {
+        let (layout, basis) = term();
+        let bases = [basis];
+        let parameters = Parameters::new(&[layout], &bases, 0);
+        let (internal, of_user) = (units(2.0), units(70.0));
+        let new = || {
+            Chance::new(
+                &parameters,
+                &bases,
+                [internal.as_slice(), of_user.as_slice()],
+                &[],
+            )
+        };
+        let (mut chance, mut again) = (new(), new());
+        let mut ranks = [0; 3];
+        let mut logs = [Vec::new(), Vec::new()];
+        for i in 0..800 {
+            let x = chance.draw();
+            assert_eq!(x, again.draw());
+            let t = parameters.term_factor(&x, 0);
+            let mut g = vec![0.0; 4];
+            small::mul_nt(&t, &t, 2, 2, 2, &mut g);
+            let share = (g[0] * g[3] - g[1] * g[1]) / (g[0] * g[3]);
+            let rank = match g[0] + g[3] {
+                0.0 => 0,
+                _ if share.is_nan() || share < 1e-10 => 1,
+                _ => 2,
+            };
+            ranks[rank] += 1;
+            let of_basis = i / 4 % 2;
+            if of_basis == 1 {
+                g = bases[0].to_user(&g);
+            }
+            let unit = [2.0, 70.0][of_basis];
+            if rank > 0 {
+                logs[of_basis].push((g[0].sqrt() / unit).log10());
+                logs[of_basis].push((g[3].sqrt() / unit).log10());
+            }
+        }
+        assert!(ranks.iter().all(|count| *count > 50), "{ranks:?}");
+        for logs in logs {
+            let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+            assert!(mean.abs() < 0.4, "{mean}");
+            assert!(logs.iter().all(|log| log.abs() < 3.0 + 4.0));
+        }
     }
 }

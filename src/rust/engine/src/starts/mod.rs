@@ -284,12 +284,7 @@ pub(crate) fn lower_optimum(
     if options.starts.is_none() && cost > ONE_WALK {
         return Ok(None);
     }
-    let x = [
-        memory::zeros(criterion.parameters.list.len()).as_slice(),
-        criterion.parameters.of_residual(theta),
-    ]
-    .concat();
-    let unit = criterion.unit(&x);
+    let unit = criterion.unit(theta);
     let units = units::of_terms(&criterion.system().moments, bases, unit);
     let mut search = Search {
         criterion,
@@ -626,8 +621,7 @@ impl Search<'_, '_> {
         } else {
             ON_ITS_WAY
         };
-        let there = self.criterion.is_at(x) || self.criterion.value(x).is_some();
-        let factor = self.criterion.factor.as_ref().filter(|_| there);
+        let factor = self.criterion.factor_at(x);
         let vanishes = factor.is_none_or(|factor| factor.pwrss <= limit * factor.total);
         self.walks.vanishing += usize::from(vanishes);
         !vanishes && (is_stationary(run) || run.status == Status::Failed)
@@ -655,9 +649,34 @@ fn directions(units: &[Units]) -> Vec<Vec<f64>> {
 }
 
 fn is_stationary(run: &Run) -> bool {
-    is_proved(run.status)
+    matches!(run.status, Status::Converged | Status::Singular)
 }
 
-fn is_proved(status: Status) -> bool {
-    matches!(status, Status::Converged | Status::Singular)
+#[cfg(test)]
+mod tests {
+    use super::{Walks, SURE};
+
+    /// Walks that ended at places 0, 1, ..., `places` - 1 in turn.
+    fn ended(count: usize, places: usize) -> Walks {
+        let ends = (0..count).map(|i| (i % places) as f64).collect();
+        Walks { ends, vanishing: 0 }
+    }
+
+    #[test]
+    fn walks_are_enough_where_nothing_new_is_expected() {
+        for places in 1..6 {
+            // w (n - 1) / (n - w - 2) <= w + 1/2, as it is written in the paper
+            let (w, mut n) = (places as f64, places + 3);
+            while w * (n as f64 - 1.0) / (n as f64 - w - 2.0) > w + 0.5 {
+                n += 1;
+            }
+            assert!(ended(SURE * n, places).are_enough(0), "{places}");
+            assert!(!ended(SURE * n - 1, places).are_enough(0), "{places}");
+        }
+        // walks before the first from chance do not count, those without an optimum are one place
+        let mut walks = ended(9, 9);
+        walks.ends.extend([f64::INFINITY; 7 * SURE]);
+        assert!(!walks.are_enough(0));
+        assert!(walks.are_enough(9));
+    }
 }

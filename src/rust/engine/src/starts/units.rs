@@ -1,6 +1,5 @@
 //! In what range the data can tell the standard deviations of effects from zero and from infinity.
 
-use crate::linalg::small;
 use crate::memory;
 use crate::moments::{FactorMoments, Moments};
 use crate::random_basis::TermBasis;
@@ -53,17 +52,15 @@ pub(super) fn of_user_columns(
     bases: &[TermBasis],
     unit: f64,
 ) -> Vec<Vec<Units>> {
-    let of =
-        |basis: &TermBasis| of_term(&moments.factors[basis.factor], basis, &inverse(basis), unit);
+    let of = |basis: &TermBasis| {
+        of_term(
+            &moments.factors[basis.factor],
+            basis,
+            &basis.inverse(),
+            unit,
+        )
+    };
     bases.iter().map(of).collect()
-}
-
-/// B^-1 of a term whose internal columns are the user's times B.
-pub(super) fn inverse(basis: &TermBasis) -> Vec<f64> {
-    let k = basis.k;
-    let transposed =
-        |m: &[f64]| -> Vec<f64> { (0..k * k).map(|e| m[(e % k) * k + e / k]).collect() };
-    transposed(&small::invert_lower(&transposed(&basis.change), k))
 }
 
 /// Units of the effects of columns that are the internal ones times `change` (k x k).
