@@ -216,8 +216,8 @@ warn_rounding <- function(rounding) {
     ),
     "digits",
     x = paste(
-      "Random effects are many orders of magnitude larger than residuals, and the model is too",
-      "large to be factorised with twice the digits."
+      "Random effects are many orders of magnitude larger than residuals: what is computed are",
+      "small differences of large numbers."
     ),
     i = "Make the largest random effects fixed effects, or fit a part of the data.",
     rounding = rounding
