@@ -144,7 +144,8 @@ did_you_mean <- function(name, known) {
   # letters in another order are one slip, not two
   distance[distance > 0 & sorted_letters(known) == sorted_letters(name)] <- 1
   nearest <- which.min(distance)
-  if (distance[nearest] <= max(1, nchar(name) %/% 3)) {
+  # of a name of one letter, every other one is a single letter away
+  if (distance[nearest] < nchar(name) && distance[nearest] <= max(1, nchar(name) %/% 3)) {
     paste0("Did you mean `", known[nearest], "`?")
   }
 }

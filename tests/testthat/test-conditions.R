@@ -36,6 +36,8 @@ test_that("hints are near names only", {
   expect_identical(did_you_mean("Dayz", c("Reaction", "Days")), "Did you mean `Days`?")
   expect_identical(did_you_mean("days", c("Reaction", "Days")), "Did you mean `Days`?")
   expect_null(did_you_mean("zzz", c("Reaction", "Days")))
+  expect_null(did_you_mean("g", c("x", "y")))
+  expect_identical(did_you_mean("g", c("x", "G")), "Did you mean `G`?")
   expect_null(did_you_mean("x", character()))
 })
 
