@@ -218,6 +218,12 @@ engine_scan <- function(columns, threads) {
   engine_value(rs_scan(unname(columns), threads))
 }
 
+#' The first code of a factor that is of no level; NA without one
+#' @noRd
+engine_stray_code <- function(x) {
+  engine_value(rs_stray_code(x))$code
+}
+
 #' Refuses numeric columns of which as many are independent as there are rows
 #' @noRd
 engine_require_residual <- function(columns) {

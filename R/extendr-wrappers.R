@@ -84,6 +84,10 @@ rs_likelihood_ratio_draws <- function(restricted, marginal, degrees, draws, thre
 #' @noRd
 rs_scan <- function(columns, threads) .Call(wrap__rs_scan, columns, threads)
 
+#' The first code of a factor that is of no level; NA without one.
+#' @noRd
+rs_stray_code <- function(factor) .Call(wrap__rs_stray_code, factor)
+
 #' Refuses fixed effects among which are as many independent numeric columns as rows.
 #' @noRd
 rs_require_residual <- function(columns) .Call(wrap__rs_require_residual, columns)

@@ -396,19 +396,14 @@ check_factor <- function(value, name, class = "data") {
 #' @noRd
 factor_fault <- function(x) {
   levels <- attr(x, "levels")
-  codes <- unclass(x)
-  if (!is.integer(codes)) {
-    paste0("its codes are ", describe_value(as.vector(codes)), ", not integers")
+  if (typeof(x) != "integer") {
+    paste0("its codes are ", describe_value(as.vector(unclass(x))), ", not integers")
   } else if (!is.character(levels)) {
     if (is.null(levels)) "it has no levels" else paste0("its levels are ", describe_value(levels))
   } else if (anyDuplicated(levels)) {
     paste0("it has the level \"", levels[duplicated(levels)][[1L]], "\" twice")
-  } else if (length(codes) > 0L && !all(is.na(codes))) {
-    range <- range(codes, na.rm = TRUE)
-    wrong <- c(if (range[[1L]] < 1L) range[[1L]], if (range[[2L]] > length(levels)) range[[2L]])
-    if (length(wrong)) {
-      paste0("it has the code ", wrong[[1L]], " and ", count_of(length(levels), "level"))
-    }
+  } else if (!is.na(stray <- engine_stray_code(x))) {
+    paste0("it has the code ", stray, " and ", count_of(length(levels), "level"))
   }
 }
 

@@ -2,7 +2,7 @@
 
 use extendr_api::prelude::*;
 use ferrolmm_engine::fixed_basis::require_residual;
-use ferrolmm_engine::scan::{scan, Raw};
+use ferrolmm_engine::scan::{scan, stray_code, Raw};
 use ferrolmm_engine::{Column, ModelData};
 
 use crate::condition::{answer, Failure};
@@ -40,6 +40,18 @@ fn rs_scan(columns: Robj, threads: Robj) -> Robj {
     })
 }
 
+/// The first code of a factor that is of no level; NA without one.
+/// @noRd
+#[extendr]
+fn rs_stray_code(factor: Robj) -> Robj {
+    answer(|_| {
+        let codes = convert::integers(&factor, "factor")?;
+        let levels = factor.get_attrib("levels").map_or(0, |levels| levels.len());
+        let code = stray_code(codes, levels).map_or_else(Rint::na, Rint::from);
+        Ok(vec![("code", code.into())])
+    })
+}
+
 /// Refuses fixed effects among which are as many independent numeric columns as rows.
 /// @noRd
 #[extendr]
@@ -71,5 +83,6 @@ fn rs_require_residual(columns: Robj) -> Robj {
 extendr_module! {
     mod scan;
     fn rs_scan;
+    fn rs_stray_code;
     fn rs_require_residual;
 }

@@ -100,6 +100,17 @@ pub fn all_finite(values: &[f64]) -> bool {
     lanes.iter().chain(rest).map(|v| v * 0.0).sum::<f64>() == 0.0
 }
 
+/// The first of the codes from 1 that is neither missing nor one of `categories`.
+#[must_use]
+pub fn stray_code(codes: &[i32], categories: usize) -> Option<i32> {
+    // codes below 1 are large as unsigned numbers
+    let strays =
+        |code: i32| (code as u32).wrapping_sub(1) as usize >= categories && code != MISSING;
+    let any = |block: &&[i32]| block.iter().fold(false, |any, &code| any | strays(code));
+    let block = codes.chunks(4096).find(any)?;
+    block.iter().copied().find(|&code| strays(code))
+}
+
 fn none_missing(values: &[i32]) -> bool {
     values.iter().fold(true, |ok, &v| ok & (v != MISSING))
 }
@@ -122,6 +133,28 @@ mod tests {
             }
         }
         assert!(all_finite(&[f64::MAX; 40]));
+    }
+
+    #[test]
+    fn a_stray_code_is_found_wherever_it_is() {
+        for n in [0, 1, 4095, 4096, 4097, 10_000] {
+            let clean: Vec<i32> = (0..n)
+                .map(|i| if i % 7 == 0 { MISSING } else { i % 3 + 1 })
+                .collect();
+            assert_eq!(stray_code(&clean, 3), None);
+            for at in [0, n / 2, n - 1]
+                .into_iter()
+                .filter(|at| (0..n).contains(at))
+            {
+                for bad in [0, -1, 4, i32::MAX, MISSING + 1] {
+                    let mut codes = clean.clone();
+                    codes[at as usize] = bad;
+                    assert_eq!(stray_code(&codes, 3), Some(bad), "{bad} at {at} of {n}");
+                }
+            }
+        }
+        assert_eq!(stray_code(&[1], 0), Some(1));
+        assert_eq!(stray_code(&[MISSING], 0), None);
     }
 
     #[test]
