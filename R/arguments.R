@@ -58,7 +58,7 @@ abort_unknown_arguments <- function(given, written, known, hints = NULL, call = 
 #' The generic of a method of this package, as its users know it
 #' @noRd
 generic_name <- function(head) {
-  if (identical(head, quote(emb)) || identical(head, quote(emm_basis.lmm))) {
+  if (identical(head, quote(emm_basis.lmm))) {
     # what 'emmeans' calls for all of its functions
     return("emmeans")
   }

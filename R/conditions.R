@@ -83,7 +83,8 @@ condition_text <- function(message, x = NULL, i = NULL, bullet = "x") {
 
 #' The outermost call of a function of this package, without its arguments
 #'
-#' The error then reads "Error in `lmm()`" from whatever depth it comes.
+#' The error then reads "Error in `lmm()`" from whatever depth it comes, and under whatever name the
+#' function was called: `FUN` by lapply(), `mth` by 'emmeans'.
 #' @noRd
 user_call <- function() {
   k <- outermost()
@@ -91,7 +92,21 @@ user_call <- function() {
     return(NULL)
   }
   head <- sys.call(k)[[1L]]
-  if (is.symbol(head) || is_call_to(head, "::")) as.call(list(head)) else NULL
+  name <- own_name(sys.function(k), head)
+  if (!is.null(name)) {
+    as.call(list(as.name(name)))
+  } else if (is.symbol(head) || is_call_to(head, "::")) {
+    as.call(list(head))
+  }
+}
+
+#' The name of a function in this package, where it was called by another one
+#' @noRd
+own_name <- function(f, head) {
+  home <- topenv(environment(own_name))
+  if (is.symbol(head) && !exists(as.character(head), home, inherits = FALSE)) {
+    Find(function(name) identical(get(name, home), f), ls(home))
+  }
 }
 
 #' Number of the frame of the outermost function of this package; NULL where there is none

@@ -103,34 +103,34 @@ test_that("no argument of a wrong kind ends in an error of base R", {
 
 test_that("the message names the argument and the nearest one", {
   fit <- our_twin("slope")
-  expect_snapshot(error = TRUE, {
-    confint(fit, lvel = 0.9)
-    anova(fit, tpye = 2)
-    summary(fit, dff = "none")
-    residuals(fit, tpye = "pearson")
-    influence(fit, gruops = "Subject")
-    vcov(fit, type = "sandwich")
-    fitted(fit, level = 0)
-    refit(fit, fit$frame[[1]], weights = 1)
-    fixef(fit, 3, 4)
-    getME(fit, "theta", 1:3)
-    update(fit, wieghts = 2)
-    update(fit, . ~ ., 2)
-    lmm_control(optimizer = "bobyqa")
+  expect_snapshot({
+    said(confint(fit, lvel = 0.9))
+    said(anova(fit, tpye = 2))
+    said(summary(fit, dff = "none"))
+    said(residuals(fit, tpye = "pearson"))
+    said(influence(fit, gruops = "Subject"))
+    said(vcov(fit, type = "sandwich"))
+    said(fitted(fit, level = 0))
+    said(refit(fit, fit$frame[[1]], weights = 1))
+    said(fixef(fit, 3, 4))
+    said(getME(fit, "theta", 1:3))
+    said(update(fit, wieghts = 2))
+    said(update(fit, . ~ ., 2))
+    said(lmm_control(optimizer = "bobyqa"))
   })
 })
 
 test_that("lmm() says what those want who try its neighbours' arguments", {
   s <- lme4::sleepstudy
   f <- Reaction ~ Days + (1 | Subject)
-  expect_snapshot(error = TRUE, {
-    lmm(f, s, family = binomial())
-    lmm(Reaction ~ Days, s, random = ~ 1 | Subject)
-    lmm(fixed = Reaction ~ Days, random = ~ 1 | Subject, data = s)
-    lmm(f, s, method = "ML")
-    lmm(f, s, reml = FALSE)
-    lmm(f, s, nAGQ = 0)
-    lmm(f, s, wieghts = Days)
+  expect_snapshot({
+    said(lmm(f, s, family = binomial()))
+    said(lmm(Reaction ~ Days, s, random = ~ 1 | Subject))
+    said(lmm(fixed = Reaction ~ Days, random = ~ 1 | Subject, data = s))
+    said(lmm(f, s, method = "ML"))
+    said(lmm(f, s, reml = FALSE))
+    said(lmm(f, s, nAGQ = 0))
+    said(lmm(f, s, wieghts = Days))
   })
 })
 
@@ -235,4 +235,11 @@ test_that("arguments that other functions hand on are no mistakes", {
   grDevices::pdf(NULL)
   on.exit(grDevices::dev.off())
   expect_silent(plot(fit, which = 1, pch = 2, cex = 0.5))
+})
+
+test_that("a function has its own name in a message, whatever its caller calls it", {
+  fit <- our_twin("slope")
+  expect_error(lapply(list(fit), fixef, foo = 1), "`fixef()` has no argument `foo`", fixed = TRUE)
+  mth <- lmm_control
+  expect_error(mth(foo = 1), "`lmm_control()` has no argument `foo`", fixed = TRUE)
 })

@@ -28,7 +28,7 @@ test_that("an empty cell is NA with one warning, the others do not depend on the
   lost <- cells$a == "a2" & cells$b == "b3"
   expect_identical(unname(is.na(here)), lost)
   expect_equal(here, there, tolerance = 1e-8)
-  expect_snapshot(tmp <- predict(fit, cells[lost, ], re.form = NA))
+  expect_snapshot(said(predict(fit, cells[lost, ], re.form = NA)))
   expect_silent(predict(fit, cells[!lost, ], re.form = NA))
   expect_silent(predict(fit, cells[lost, ], re.form = NA, random.only = TRUE))
 })
