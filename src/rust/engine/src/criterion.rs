@@ -29,7 +29,7 @@ const DIGITS: f64 = 1e-12;
 const DIFFERENCE: f64 = 1e-4;
 
 /// The same for [`FOUR_POINTS`], whose error is its fourth power.
-const WIDE_DIFFERENCE: f64 = 2e-3;
+const WIDE_DIFFERENCE: f64 = 1e-3;
 
 /// Size of a residual parameter, all of them on logarithmic, angular or similar scales.
 const RESIDUAL_SCALE: f64 = 0.5;

@@ -2,18 +2,20 @@
 //!
 //! What elimination leaves of a factor nested in another, or crossed with it, is I + T_2'(A_22 - A_21 T_1 (T_1'A_11T_1 + I)^-1
 //! T_1'A_12) T_2: the difference in parentheses may be of the order of T_1^-2, so that half of the digits are lost at theta 1e4
-//! and all of them at 1e8; so is it within one factor where a level has fewer rows than effects. With twice the digits they are
-//! there, if the cross-products have as many: Z'Z (with a residual structure Z'R^-1Z) is taken again from the rows. What follows
-//! from the factor has no such differences, and doubles do; the rows of [Q r] are centred so that theirs are small (see
-//! [`crate::moments::Center`]).
+//! and all of them at 1e8; so is it within one factor where a level has fewer rows than effects. What it leaves of Lambda'Z'[Q r]
+//! is the same kind of difference: sums over rows of the size of residuals, times theta. With twice the digits they are
+//! there, if the cross-products have as many: Z'[Z Q r] (with a residual structure Z'R^-1[Z Q r]) is taken again from the rows.
+//! What follows from the factor has no such differences, and doubles do; the rows of [Q r] are centred so that theirs are small
+//! (see [`crate::moments::Center`]).
 
 use crate::error::EngineError;
-use crate::factor::{Factor, SchurFactor, System, COMPLEMENT, FIRST};
+use crate::factor::{Factor, Rows, SchurFactor, System, COMPLEMENT, FIRST};
 use crate::linalg::double2::Double2;
 use crate::linalg::sparse::Pattern;
 use crate::linalg::triangle::Layout;
 use crate::memory;
 use crate::moments::{FactorMoments, Moments, PairMoments};
+use crate::prior;
 use crate::schur::{Schur, Storage};
 
 /// Multiply-adds up to which a factorisation is done so: some seconds.
@@ -22,18 +24,27 @@ const MOST_WORK: f64 = 3e9;
 /// Columns between two looks at the stop flag.
 const COLUMNS: usize = 16;
 
-/// What Z'Z has beyond its double precision.
+/// Cross-products of Z with twice the digits.
+pub(crate) struct Sums {
+    /// [`FactorMoments::zz`] of each factor.
+    pub own: Vec<Vec<Double2>>,
+    /// [`FactorMoments::zx`] of each factor.
+    pub zx: Vec<Vec<Double2>>,
+    /// [`PairMoments::value`] of each pair.
+    pub pairs: Vec<Vec<Double2>>,
+}
+
+/// What they have beyond their double precision.
 #[derive(Debug, Clone)]
 pub(crate) struct Rest {
-    /// That of [`FactorMoments::zz`], for each factor.
     pub own: Vec<Vec<f64>>,
-    /// That of [`PairMoments::value`], for each pair.
+    pub zx: Vec<Vec<f64>>,
     pub pairs: Vec<Vec<f64>>,
 }
 
 impl Rest {
     /// Puts the doubles next to these sums where they belong, and keeps the rest; further pairs are known matrices alone.
-    pub fn split(moments: &mut Moments, own: Vec<Vec<Double2>>, pairs: Vec<Vec<Double2>>) {
+    pub fn split(moments: &mut Moments, Sums { own, zx, pairs }: Sums) {
         let take = |sums: Vec<Double2>, to: &mut Vec<f64>| -> Vec<f64> {
             to.clear();
             to.extend(sums.iter().map(|sum| sum.high));
@@ -41,16 +52,18 @@ impl Rest {
         };
         let own = own.into_iter().zip(&mut moments.factors);
         let own = own.map(|(sums, f)| take(sums, &mut f.zz)).collect();
+        let zx = zx.into_iter().zip(&mut moments.factors);
+        let zx = zx.map(|(sums, f)| take(sums, &mut f.zx)).collect();
         let pairs = pairs.into_iter().zip(&mut moments.pairs);
         let mut pairs: Vec<_> = pairs.map(|(sums, p)| take(sums, &mut p.value)).collect();
         let known = moments.pairs[pairs.len()..].iter();
         pairs.extend(known.map(|pair| vec![0.0; pair.value.len()]));
-        moments.rest = Some(Box::new(Self { own, pairs }));
+        moments.rest = Some(Box::new(Self { own, zx, pairs }));
     }
 }
 
 /// Whether a factorisation takes so few operations that it may be done with twice the digits.
-pub(crate) fn is_affordable(schur: &Schur, k1: usize) -> bool {
+pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
     let of_complement = match &schur.storage {
         Storage::Dense => (schur.q2 as f64).powi(3) / 6.0,
         Storage::Sparse(pattern) => pattern.flops(),
@@ -59,7 +72,12 @@ pub(crate) fn is_affordable(schur: &Schur, k1: usize) -> bool {
         let effects = (schur.effect_start[w[1]] - schur.effect_start[w[0]]) as f64;
         0.5 * effects.powi(2)
     });
-    of_complement + k1 as f64 * pairs.sum::<f64>() <= MOST_WORK
+    let numbers = match &schur.storage {
+        Storage::Dense => 0.5 * (schur.q2 as f64).powi(2),
+        Storage::Sparse(pattern) => pattern.nnz() as f64,
+    };
+    let of_rows = p1 as f64 * (numbers + (k1 * schur.effect_row.len()) as f64);
+    of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows <= MOST_WORK
 }
 
 /// Cross-products and T at one point.
@@ -69,7 +87,8 @@ struct Here<'a> {
     t: &'a [Vec<f64>],
 }
 
-/// Fills in L_j, W_j and the factor of the complement at the T of a factor; returns log |M|.
+/// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - P U_0, at the T and the
+/// U_0 of a factor; returns log |M|.
 ///
 /// # Errors
 /// [`EngineError::Numerical`] where M is not positive definite even so.
@@ -93,12 +112,17 @@ pub(crate) fn factorize(
         Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, system),
     };
     done.ok_or(EngineError::numerical(COMPLEMENT))?;
+    let mut rows = here.right_hand_sides(factor);
+    here.forward((&l1, &w, &s), &mut rows);
     let round = |from: &[Double2], to: &mut Vec<f64>| {
         to.clear();
         to.extend(from.iter().map(|value| value.high));
     };
     round(&l1, &mut factor.l1);
     round(&w, &mut factor.w);
+    round(&rows.first, &mut factor.rzx.first);
+    round(&rows.rest, &mut factor.rzx.rest);
+    factor.rzx.m = rows.m;
     let k1 = system.k1();
     let diagonal = |block: &[f64]| (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
     let mut log_det: f64 = factor.l1.chunks_exact(k1 * k1).map(diagonal).sum();
@@ -252,6 +276,131 @@ impl Here<'_> {
                     *sum = *sum - *x * *y;
                 }
             }
+        }
+    }
+}
+
+impl Here<'_> {
+    /// Lambda'Z'[Q r] - P U_0.
+    fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
+        let schur = &self.system.schur;
+        let shifts: Vec<_> = (0..self.t.len())
+            .map(|f| self.weighted_shift(f, &factor.shift[f]))
+            .collect();
+        let mut first = memory::with_capacity(self.factor(0).zx.len());
+        for level in 0..self.factor(0).n_levels {
+            first.append(&mut self.right_hand_side(0, level, &shifts[0]));
+        }
+        let mut rest = memory::with_capacity(schur.q2 * self.system.moments.p1);
+        for &(f, level) in &schur.node {
+            rest.append(&mut self.right_hand_side(f, level, &shifts[f]));
+        }
+        let m = self.system.moments.p1;
+        Rows { first, rest, m }
+    }
+
+    /// P U_0 of one factor; empty where it is not centred.
+    fn weighted_shift(&self, f: usize, shift: &[f64]) -> Vec<Double2> {
+        if self.factor(f).prior.is_empty() {
+            return shift.iter().map(|&u| Double2::from(u)).collect();
+        }
+        let width = self.factor(f).k * self.system.moments.p1;
+        let mut out = Vec::new();
+        memory::resize(&mut out, shift.len());
+        if !shift.is_empty() {
+            prior::for_each_entry(&self.system.moments, f, |to, from, q| {
+                let from = &shift[from * width..(from + 1) * width];
+                let to: &mut [Double2] = &mut out[to * width..(to + 1) * width];
+                let pairs = to.iter_mut().zip(from);
+                pairs.for_each(|(x, u)| *x += Double2::product(q, *u));
+            });
+        }
+        out
+    }
+
+    /// The rows of one level.
+    fn right_hand_side(&self, f: usize, level: usize, shift: &[Double2]) -> Vec<Double2> {
+        let (k, m) = (self.factor(f).k, self.system.moments.p1);
+        let range = level * k * m..(level + 1) * k * m;
+        let (high, low) = (&self.factor(f).zx[range.clone()], &self.rest.zx[f]);
+        let zx = together(high, &low[range.clone()]);
+        let mut out = Vec::new();
+        memory::resize(&mut out, k * m);
+        for (a, row) in out.chunks_exact_mut(m).enumerate() {
+            for b in a..k {
+                let c = Double2::from(self.t[f][a * k + b]);
+                let from = &zx[b * m..(b + 1) * m];
+                row.iter_mut().zip(from).for_each(|(x, y)| *x += c * *y);
+            }
+        }
+        if let Some(shift) = shift.get(range) {
+            out.iter_mut().zip(shift).for_each(|(x, u)| *x += -*u);
+        }
+        out
+    }
+
+    /// B <- L^-1 B, by L_j, W_j and the factor of the complement.
+    fn forward(
+        &self,
+        (l1, w, s): (&[Double2], &[Double2], &[Double2]),
+        b: &mut Rows<Vec<Double2>>,
+    ) {
+        let (schur, k1, m) = (&self.system.schur, self.system.k1(), b.m);
+        let blocks = l1
+            .chunks_exact(k1 * k1)
+            .zip(b.first.chunks_exact_mut(k1 * m));
+        for (j, (l, own)) in blocks.enumerate() {
+            if j % COLUMNS == 0 {
+                self.system.workers.check();
+            }
+            solve_lower_rows(k1, m, |i, c| l[c * k1 + i], own);
+            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                let row = schur.effect_row[e] as usize;
+                let to = &mut b.rest[row * m..(row + 1) * m];
+                for (w, from) in w[e * k1..(e + 1) * k1].iter().zip(own.chunks_exact(m)) {
+                    subtract_times(to, *w, from);
+                }
+            }
+        }
+        match &schur.storage {
+            Storage::Dense => {
+                let layout = &schur.layout;
+                let place = |i, j| layout.column_start(j) + i - layout.first_row(j);
+                solve_lower_rows(schur.q2, m, |i, j| s[place(i, j)], &mut b.rest);
+            }
+            Storage::Sparse(pattern) => {
+                for j in 0..pattern.n {
+                    let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                    let (before, later) = b.rest.split_at_mut((j + 1) * m);
+                    let own = &mut before[j * m..];
+                    own.iter_mut().for_each(|x| *x = x.over(s[range.start]));
+                    let below = range.start + 1..range.end;
+                    for (l, &row) in s[below.clone()].iter().zip(&pattern.row[below]) {
+                        let at = (row as usize - j - 1) * m;
+                        subtract_times(&mut later[at..at + m], *l, own);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// to <- to - c from.
+fn subtract_times(to: &mut [Double2], c: Double2, from: &[Double2]) {
+    if c == Double2::default() {
+        return;
+    }
+    to.iter_mut().zip(from).for_each(|(x, y)| *x = *x - c * *y);
+}
+
+/// B <- L^-1 B for row-major B with m columns.
+fn solve_lower_rows(n: usize, m: usize, l: impl Fn(usize, usize) -> Double2, b: &mut [Double2]) {
+    for j in 0..n {
+        let (before, later) = b.split_at_mut((j + 1) * m);
+        let own = &mut before[j * m..];
+        own.iter_mut().for_each(|x| *x = x.over(l(j, j)));
+        for (i, row) in (j + 1..n).zip(later.chunks_exact_mut(m)) {
+            subtract_times(row, l(i, j), own);
         }
     }
 }
@@ -442,15 +591,7 @@ mod tests {
             };
             let mut prepared =
                 prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");
-            let Prepared {
-                system,
-                layout,
-                bases,
-                ..
-            } = &mut prepared;
-            system
-                .moments
-                .extend(&model, layout, bases, &system.workers);
+            prepared.extend(&model, &[]).expect("extended");
             prepared
         }
     }

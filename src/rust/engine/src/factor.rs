@@ -16,6 +16,7 @@ use crate::linalg::triangle::Triangle;
 use crate::moments::Moments;
 use crate::parallel::{piece, Workers};
 use crate::parts::{chunks, cut};
+use crate::prior;
 use crate::room::Room;
 use crate::schur::{Schur, Source, Storage};
 
@@ -87,6 +88,8 @@ pub struct Factor {
     pub total: f64,
     /// U_0 = T^-1 B_0 of each factor where [Q r] is centred at B_0, p1 values an effect, else empty.
     pub shift: Vec<Vec<f64>>,
+    /// The same times the known precision of the levels, where there is one, else empty.
+    weighted: Vec<Vec<f64>>,
     /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::covariance::COARSE`]).
     pub actual: Option<Vec<Vec<f64>>>,
@@ -152,8 +155,9 @@ impl Factor {
             SchurFactor::Sparse(values) => !values.is_empty(),
         };
         let shift = shifts(system, &t, center, old.shift);
+        let weighted = weighted_shifts(system, &shift, old.weighted);
         let mut factor = Self {
-            rzx: right_hand_sides(system, &t, &shift, old.rzx),
+            rzx: old.rzx,
             t,
             l1: old.l1,
             w: old.w,
@@ -168,16 +172,22 @@ impl Factor {
             pwrss: 0.0,
             total: 0.0,
             shift,
+            weighted,
             actual: None,
         };
         let log_det = match &system.moments.rest {
             Some(rest) => extended::factorize(system, rest, &mut factor)?,
-            None => factor.factorize(system)?,
+            None => {
+                let room = std::mem::take(&mut factor.rzx);
+                let shift = |f: usize| factor.weighted_shift(f);
+                let mut rzx = right_hand_sides(system, &factor.t, shift, room);
+                let log_det = factor.factorize(system)?;
+                factor.forward(system, &mut rzx);
+                factor.rzx = rzx;
+                log_det
+            }
         };
         factor.log_det_m = log_det - system.moments.log_det_prior;
-        let mut rzx = std::mem::take(&mut factor.rzx);
-        factor.forward(system, &mut rzx);
-        factor.rzx = rzx;
         factor.border(system)?;
         Ok(factor)
     }
@@ -201,8 +211,23 @@ impl Factor {
             pwrss: 0.0,
             total: 0.0,
             shift,
+            weighted: Vec::new(),
             actual: None,
         }
+    }
+
+    /// P U_0 of one factor; empty where it is not centred.
+    pub(crate) fn weighted_shift(&self, f: usize) -> &[f64] {
+        match self.weighted.get(f) {
+            Some(weighted) if !weighted.is_empty() => weighted,
+            _ => &self.shift[f],
+        }
+    }
+
+    /// U_0 of each factor, and P U_0.
+    fn both_shifts(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
+        let factors = 0..self.shift.len();
+        factors.map(|f| (self.shift[f].as_slice(), self.weighted_shift(f)))
     }
 
     /// L_j, W_j and the factor of the complement; returns log |M|.
@@ -323,13 +348,6 @@ impl Factor {
         });
     }
 
-    /// U_0 of one effect of a factor; `None` for zero.
-    #[must_use]
-    pub fn shift_of(&self, f: usize, effect: usize) -> Option<&[f64]> {
-        let m = self.rzx.m;
-        self.shift[f].get(effect * m..(effect + 1) * m)
-    }
-
     /// Share of a pivot of M that rounding may have changed, at most: what it was before others were eliminated over what was
     /// left of it, in units of rounding.
     pub(crate) fn rounding(&self, system: &System) -> f64 {
@@ -378,11 +396,28 @@ impl Factor {
     /// Square of column j of [Q r] before anything was taken out of it.
     pub(crate) fn before(&self, system: &System, j: usize) -> f64 {
         let p1 = self.rzx.m;
-        let moved = self.shift.iter().flat_map(|u| u.chunks_exact(p1));
-        system.moments.xx[j * p1 + j] + moved.map(|row| row[j].powi(2)).sum::<f64>()
+        let moved = self.both_shifts();
+        let moved = moved.flat_map(|(u, pu)| u.chunks_exact(p1).zip(pu.chunks_exact(p1)));
+        system.moments.xx[j * p1 + j] + moved.map(|(u, pu)| u[j] * pu[j]).sum::<f64>()
     }
 
-    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
+    /// Adds U_0'P U_0, lower triangle.
+    fn add_shifts(&self, system: &System, xx: &mut [f64]) {
+        let p1 = system.moments.p1;
+        for (shift, weighted) in self.both_shifts() {
+            if std::ptr::eq(shift, weighted) {
+                accumulate_gram(shift, p1, xx);
+                continue;
+            }
+            for (u, pu) in shift.chunks_exact(p1).zip(weighted.chunks_exact(p1)) {
+                for j in 0..p1 {
+                    (j..p1).for_each(|i| xx[j * p1 + i] += u[i] * pu[j]);
+                }
+            }
+        }
+    }
+
+    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'P U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
     fn border(&mut self, system: &System) -> Result<(), EngineError> {
         let taken = gram(system, &self.rzx);
         self.border_with(system, &taken)
@@ -397,9 +432,7 @@ impl Factor {
         let p1 = self.rzx.m;
         let mut xx = std::mem::take(&mut self.lx);
         xx.clone_from(&system.moments.xx);
-        for shift in &self.shift {
-            accumulate_gram(shift, p1, &mut xx);
-        }
+        self.add_shifts(system, &mut xx);
         self.total = xx[p1 * p1 - 1];
         for j in 0..p1 {
             for i in j..p1 {
@@ -419,17 +452,12 @@ impl Factor {
     fn why_not_positive(&self, system: &System, taken: &[f64]) -> EngineError {
         let p1 = self.rzx.m;
         let p = p1 - 1;
+        let mut all = memory::copy(&system.moments.xx);
+        self.add_shifts(system, &mut all);
         let mut xx: Vec<f64> = (0..p * p)
             .map(|e| (e / p) * p1 + e % p)
-            .map(|e| system.moments.xx[e] - taken[e])
+            .map(|e| all[e] - taken[e])
             .collect();
-        for shift in &self.shift {
-            for row in shift.chunks_exact(p1) {
-                for j in 0..p {
-                    (j..p).for_each(|i| xx[j * p + i] += row[i] * row[j]);
-                }
-            }
-        }
         if self.total.is_finite() && small::cholesky(&mut xx, p) {
             EngineError::PerfectFit
         } else {
@@ -673,11 +701,33 @@ pub(crate) fn shifts(
     shift
 }
 
-/// Lambda'Z'[Q r] less U_0, in the room of `rows`.
-pub(crate) fn right_hand_sides(
+/// P U_0 of each factor whose levels have a known precision, in the room of others; empty where U_0 is P U_0.
+fn weighted_shifts(system: &System, shift: &[Vec<f64>], mut room: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    room.resize_with(shift.len(), Vec::new);
+    for (f, (u, out)) in shift.iter().zip(&mut room).enumerate() {
+        let factor = &system.moments.factors[f];
+        out.clear();
+        if factor.prior.is_empty() {
+            continue;
+        }
+        memory::resize(out, u.len());
+        let width = factor.k * system.moments.p1;
+        prior::for_each_entry(&system.moments, f, |to, from, q| {
+            let to = out.get_mut(to * width..(to + 1) * width);
+            let from = u.get(from * width..(from + 1) * width);
+            for (x, y) in to.into_iter().flatten().zip(from.into_iter().flatten()) {
+                *x += q * y;
+            }
+        });
+    }
+    room
+}
+
+/// Lambda'Z'[Q r] less P U_0, which `shift` gives of each factor, in the room of `rows`.
+pub(crate) fn right_hand_sides<'a>(
     system: &System,
     t: &[Vec<f64>],
-    shift: &[Vec<f64>],
+    shift: impl Fn(usize) -> &'a [f64] + Sync,
     mut rows: Rows,
 ) -> Rows {
     let (moments, schur) = (&system.moments, &system.schur);
@@ -701,7 +751,7 @@ pub(crate) fn right_hand_sides(
                 }
             }
             let at = (level * k + a) * m;
-            if let Some(u) = shift[f].get(at..at + m) {
+            if let Some(u) = shift(f).get(at..at + m) {
                 row.iter_mut().zip(u).for_each(|(x, u)| *x -= u);
             }
         }

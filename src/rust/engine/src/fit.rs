@@ -1,6 +1,7 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
 use crate::memory;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
 use crate::kink;
 use crate::linalg::small::{self, Shape};
-use crate::moments::{Center, Moments};
+use crate::moments::{Center, CenteredRows, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, piece, StopFlag, Workers};
@@ -233,7 +234,8 @@ impl Prepared {
 
     /// Whether a factorisation with twice the digits takes not too long.
     fn can_extend(&self) -> bool {
-        extended::is_affordable(&self.system.schur, self.system.k1())
+        let system = &self.system;
+        extended::is_affordable(&system.schur, system.k1(), system.moments.p1)
     }
 
     /// Whether cross-products have twice the digits.
@@ -246,13 +248,21 @@ impl Prepared {
         self.has_digits() && rounds < 2
     }
 
-    /// Takes Z'Z, or Z'R^-1Z at these parameters, with twice the digits.
-    fn extend(&mut self, data: &ModelData<'_>, theta: &[f64]) -> Result<(), EngineError> {
+    /// Takes Z'[Z Q r], or Z'R^-1[Z Q r] at these parameters, with twice the digits.
+    pub(crate) fn extend(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &[f64],
+    ) -> Result<(), EngineError> {
         let System {
             moments, workers, ..
         } = &mut self.system;
         match &self.residual {
-            None => moments.extend(data, &self.layout, &self.bases, workers),
+            None => {
+                let (layout, bases) = (&self.layout, &self.bases);
+                let rows = CenteredRows::new(data, &self.fixed, layout, bases, &self.center);
+                moments.extend(data, layout, bases, &rows, workers);
+            }
             Some(part) => {
                 let phi = self.parameters.of_residual(theta);
                 let whitening = part
@@ -507,6 +517,19 @@ fn far_start(
     }
 }
 
+/// Options of the walk after so many centres: one that is there already takes a step or two more. What is of the first order in
+/// theta, as standard errors and degrees of freedom are, then has the digits that the centre was sought for: a decrement of d
+/// leaves theta off by some root of d, in standard errors.
+fn closer(options: &Options, rounds: usize) -> Cow<'_, Options> {
+    if rounds == 0 {
+        return Cow::Borrowed(options);
+    }
+    Cow::Owned(Options {
+        tolerance: options.tolerance.powi(2),
+        ..options.clone()
+    })
+}
+
 /// From the start to the optimum, and what is estimated there.
 fn search(
     data: &ModelData<'_>,
@@ -547,7 +570,7 @@ fn search(
             Plan::Exact if rounds == 0 && walks.count() == 0 => {
                 starts::first_optimum(&mut criterion, &theta, bases, options, &mut walks)
             }
-            Plan::Exact => optimum(&mut criterion, &theta, options),
+            Plan::Exact => optimum(&mut criterion, &theta, &closer(options, rounds)),
             plan => estimated_optimum(&mut criterion, &theta, options, plan),
         };
         // differences that have lost their digits tell nothing: they are centred first
@@ -1363,9 +1386,7 @@ fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Cent
         .map(|f| {
             let k = prepared.layout[f].k;
             let t = &factor.t[f];
-            let regular = (0..k).all(|i| t[i * k + i].abs() > 1e-4)
-                && prepared.system.moments.factors[f].prior.is_empty();
-            if !regular {
+            if !(0..k).all(|i| t[i * k + i].abs() > 1e-4) {
                 return Vec::new();
             }
             let u = effects_of_factor(system, &solution.u, f);

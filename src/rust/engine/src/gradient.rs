@@ -40,6 +40,9 @@ pub struct Solution {
     pub c: Rows,
     /// The same times Lx^-T: its rows' products are Lambda'Z'V^-1Q (Q'V^-1Q)^-1 Q'V^-1Z Lambda.
     pub h: Rows,
+    /// [c - c_0, u + c gamma - u_0] where the columns are centred at [c_0 u_0]: the difference itself, which keeps its digits where
+    /// it is small; without rows where they are not.
+    pub about: Rows,
 }
 
 /// Derivatives at one factor.
@@ -96,6 +99,14 @@ pub(crate) fn solution_of(
 ) -> Solution {
     let p1 = factor.rzx.m;
     let p = p1 - 1;
+    let mut about = room.about;
+    about.first.clear();
+    about.rest.clear();
+    about.m = p1;
+    if factor.shift.iter().any(|shift| !shift.is_empty()) {
+        about.first.extend_from_slice(&all.first);
+        about.rest.extend_from_slice(&all.rest);
+    }
     let mut gamma = room.gamma;
     gamma.clear();
     gamma.extend((0..p).map(|c| factor.lx[c * p1 + p]));
@@ -139,6 +150,7 @@ pub(crate) fn solution_of(
         },
         c,
         h,
+        about,
     }
 }
 

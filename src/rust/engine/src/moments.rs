@@ -8,7 +8,7 @@ use crate::memory;
 use std::ops::Range;
 
 use crate::error::EngineError;
-use crate::extended::Rest;
+use crate::extended::{self, Rest};
 use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::linalg::double2::Double2;
@@ -182,35 +182,47 @@ impl Moments {
         Ok(moments)
     }
 
-    /// Takes Z'Z with twice the digits from the same rows.
+    /// Takes Z'[Z Q r] with twice the digits from the same rows.
     pub(crate) fn extend(
         &mut self,
         data: &ModelData<'_>,
         layout: &[FactorLayout],
         bases: &[TermBasis],
+        rows: &CenteredRows<'_>,
         workers: &Workers,
     ) {
-        let rows: Vec<BasisRows> = layout
-            .iter()
-            .map(|f| basis_rows(data, f, bases, true, workers))
-            .collect();
         let zero = |values: &Vec<f64>| {
             let mut out: Vec<Double2> = Vec::new();
             memory::resize(&mut out, values.len());
             out
         };
         let mut own: Vec<_> = self.factors.iter().map(|f| zero(&f.zz)).collect();
+        let mut zx: Vec<_> = self.factors.iter().map(|f| zero(&f.zx)).collect();
         let mut between: Vec<_> = self.pairs.iter().map(|pair| zero(&pair.value)).collect();
+        let mut z: Vec<_> = layout
+            .iter()
+            .map(|f| vec![Double2::default(); f.k])
+            .collect();
+        let (p1, mut x) = (self.p1, memory::zeros(self.p1));
+        let mut x2 = vec![Double2::default(); p1];
         for block in pieces(data.n(), BLOCK) {
             workers.check();
             for i in block {
                 let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);
-                for (f, sums) in own.iter_mut().enumerate() {
+                rows.write(i, &mut x);
+                x2.iter_mut()
+                    .zip(&x)
+                    .for_each(|(to, x)| *to = Double2::from(*x));
+                let root = Double2::from(data.weights.map_or(1.0, |w| w[i].sqrt()));
+                for f in 0..layout.len() {
                     let (k, Some(j)) = (layout[f].k, level(f)) else {
                         continue;
                     };
-                    let z = rows[f].row(i, k);
-                    add_product(&mut sums[j * k * k..(j + 1) * k * k], z, z);
+                    for &t in &layout[f].terms {
+                        bases[t].write_extended(&data.terms[t].columns, i, root, &mut z[f]);
+                    }
+                    add_product(&mut own[f][j * k * k..(j + 1) * k * k], &z[f], &z[f]);
+                    add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], &x2, &z[f]);
                 }
                 for (pair, sums) in self.pairs.iter().zip(&mut between) {
                     let (Some(j), Some(l)) = (level(pair.f), level(pair.g)) else {
@@ -219,8 +231,7 @@ impl Moments {
                     let range = pair.start[j]..pair.start[j + 1];
                     let found = pair.level[range.clone()].binary_search(&(l as u32));
                     if let (true, Ok(at)) = (pair.f != pair.g, found) {
-                        let left = rows[pair.f].row(i, layout[pair.f].k);
-                        let right = rows[pair.g].row(i, layout[pair.g].k);
+                        let (left, right) = (&z[pair.f], &z[pair.g]);
                         let size = left.len() * right.len();
                         let to = (range.start + at) * size;
                         add_product(&mut sums[to..to + size], left, right);
@@ -228,7 +239,44 @@ impl Moments {
                 }
             }
         }
-        Rest::split(self, own, between);
+        let pairs = between;
+        Rest::split(self, extended::Sums { own, zx, pairs });
+    }
+
+    /// Takes one row out: [q r], z and the level of each factor, if it has any. The number of rows and what is known of weights
+    /// stay.
+    pub(crate) fn remove_row(&mut self, x: &[f64], z: &[Vec<Double2>], level: &[Option<usize>]) {
+        for (column, y) in self.xx.chunks_exact_mut(self.p1).zip(x) {
+            column.iter_mut().zip(x).for_each(|(a, x)| *a -= x * y);
+        }
+        let x: Vec<_> = x.iter().map(|&x| Double2::from(x)).collect();
+        let rest = &mut self.rest;
+        for (f, factor) in self.factors.iter_mut().enumerate() {
+            let Some(j) = level[f] else {
+                continue;
+            };
+            let [own, zx] = match rest.as_deref_mut() {
+                Some(rest) => [&mut rest.own, &mut rest.zx].map(|all| all[f].as_mut_slice()),
+                None => [&mut [][..], &mut []],
+            };
+            subtract_product(j, (&mut factor.zz, own), &z[f], &z[f]);
+            subtract_product(j, (&mut factor.zx, zx), &x, &z[f]);
+        }
+        for (at, pair) in self.pairs.iter_mut().enumerate() {
+            let (false, Some(j), Some(l)) = (pair.f == pair.g, level[pair.f], level[pair.g]) else {
+                continue;
+            };
+            let range = pair.start[j]..pair.start[j + 1];
+            if let Ok(entry) = pair.level[range.clone()].binary_search(&(l as u32)) {
+                let low = match rest.as_deref_mut() {
+                    Some(rest) => rest.pairs[at].as_mut_slice(),
+                    None => &mut [],
+                };
+                let entry = range.start + entry;
+                let value = (&mut pair.value[..], low);
+                subtract_product(entry, value, &z[pair.f], &z[pair.g]);
+            }
+        }
     }
 
     /// The same known precision matrices of the levels as other moments of the model have.
@@ -264,10 +312,38 @@ impl Moments {
 }
 
 /// A += x y', column-major.
-fn add_product(a: &mut [Double2], x: &[f64], y: &[f64]) {
+fn add_product(a: &mut [Double2], x: &[Double2], y: &[Double2]) {
     for (column, y) in a.chunks_exact_mut(x.len()).zip(y) {
         for (sum, x) in column.iter_mut().zip(x) {
-            *sum += Double2::product(*x, *y);
+            *sum += *x * *y;
+        }
+    }
+}
+
+/// A -= x y' for one block of several, column-major, given with what they have beyond double precision, or nothing.
+fn subtract_product(
+    block: usize,
+    (high, low): (&mut [f64], &mut [f64]),
+    x: &[Double2],
+    y: &[Double2],
+) {
+    let size = x.len() * y.len();
+    let range = block * size..(block + 1) * size;
+    let products = y.iter().flat_map(|y| x.iter().map(move |x| *x * *y));
+    let high = &mut high[range.clone()];
+    match low.get_mut(range) {
+        Some(low) => {
+            for ((high, low), product) in high.iter_mut().zip(low).zip(products) {
+                let rest = Double2 {
+                    high: *high,
+                    low: *low,
+                } - product;
+                (*high, *low) = (rest.high, rest.low);
+            }
+        }
+        None => {
+            let pairs = high.iter_mut().zip(products);
+            pairs.for_each(|(high, product)| *high -= product.high);
         }
     }
 }

@@ -108,6 +108,25 @@ pub(crate) fn any(moments: &Moments) -> bool {
     moments.factors.iter().any(|f| !f.prior.is_empty())
 }
 
+/// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told the
+/// level that the sum is for, the one that is summed, and the entry.
+pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(usize, usize, f64)) {
+    let factor = &moments.factors[f];
+    for (level, &q) in factor.prior.iter().enumerate() {
+        add(level, level, q);
+    }
+    let known = |pair: &&PairMoments| pair.f == f && pair.g == f && !pair.prior.is_empty();
+    for pair in moments.pairs.iter().filter(known) {
+        for j in 0..factor.n_levels {
+            for at in pair.start[j]..pair.start[j + 1] {
+                let (l, q) = (pair.level[at] as usize, pair.prior[at]);
+                add(j, l, q);
+                add(l, j, q);
+            }
+        }
+    }
+}
+
 /// (Q (x) I) rows, for rows of random effects; `None` where every Q is the identity.
 pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
@@ -131,21 +150,14 @@ pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
             let start = schur.offset[schur.node_of[f][level] as usize] * m;
             start..start + width
         };
-        for (level, q) in factor.prior.iter().enumerate() {
-            out.rest[place(level)].iter_mut().for_each(|v| *v *= q);
+        for level in 0..factor.n_levels {
+            out.rest[place(level)].fill(0.0);
         }
-        for pair in system.moments.pairs.iter().filter(|p| p.f == f && p.g == f) {
-            for j in 0..factor.n_levels {
-                for at in pair.start[j]..pair.start[j + 1] {
-                    let q = pair.prior.get(at).copied().unwrap_or(0.0);
-                    let (a, b) = (place(j), place(pair.level[at] as usize));
-                    for (x, y) in a.zip(b) {
-                        out.rest[x] += q * rows.rest[y];
-                        out.rest[y] += q * rows.rest[x];
-                    }
-                }
+        for_each_entry(&system.moments, f, |to, from, q| {
+            for (x, y) in place(to).zip(place(from)) {
+                out.rest[x] += q * rows.rest[y];
             }
-        }
+        });
     }
     Some(out)
 }

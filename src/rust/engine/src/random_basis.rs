@@ -1,6 +1,7 @@
 //! The random effects' own coordinates: each term's basis columns are rotated and scaled so that their mean cross-product
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
 
+use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::memory;
 use crate::parallel::{pieces, Workers};
@@ -30,6 +31,23 @@ impl TermBasis {
             row[self.offset + c] = (0..=c)
                 .map(|a| root * columns[a].at(i) * self.change[c * self.k + a])
                 .sum();
+        }
+    }
+
+    /// The same with twice the digits.
+    pub(crate) fn write_extended(
+        &self,
+        columns: &[Column<'_>],
+        i: usize,
+        root: Double2,
+        row: &mut [Double2],
+    ) {
+        for c in 0..self.k {
+            let mut sum = Double2::default();
+            for (a, column) in columns.iter().enumerate().take(c + 1) {
+                sum += Double2::product(column.at(i), self.change[c * self.k + a]);
+            }
+            row[self.offset + c] = root * sum;
         }
     }
 

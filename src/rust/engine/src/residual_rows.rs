@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::condense::condense;
-use crate::extended::Rest;
+use crate::extended::{self, Rest};
 use crate::fixed_basis::{weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::linalg::double2::Double2;
@@ -192,7 +192,7 @@ impl ResidualPart {
         moments
     }
 
-    /// Takes Z'R^-1Z of the same R with twice the digits.
+    /// Takes Z'R^-1[Z Q r] of the same R with twice the digits.
     pub fn extend(&self, moments: &mut Moments, whitening: &Whitening, workers: &Workers) {
         let scaled = self.rows.scaled(whitening);
         let couple = Coupling {
@@ -204,11 +204,16 @@ impl ResidualPart {
             sums: None,
         };
         let (own, pairs) = couple.all(workers);
-        Rest::split(
-            moments,
-            own,
-            pairs.into_iter().map(|(_, sums)| sums).collect(),
-        );
+        let pairs = pairs.into_iter().map(|(_, sums)| sums).collect();
+        let p1 = self.rows.p1;
+        let weighted = whitening.inverse_times(&self.model, &self.rows.x, p1, workers);
+        let factors = self.layout.iter().enumerate();
+        let zx = factors.map(|(f, factor)| {
+            self.rows
+                .level_products::<Double2>(f, factor, &weighted, workers)
+        });
+        let zx = zx.collect();
+        Rest::split(moments, extended::Sums { own, zx, pairs });
     }
 }
 
@@ -373,15 +378,16 @@ impl ResidualRows {
     }
 
     /// Z_j'(R^-1 [Q r]) of every level.
-    fn level_products(
+    fn level_products<S: Sum>(
         &self,
         f: usize,
         factor: &FactorLayout,
         weighted: &[f64],
         workers: &Workers,
-    ) -> Vec<f64> {
+    ) -> Vec<S> {
         let (k, p1, z) = (factor.k, self.p1, &self.z[f]);
-        let mut out = memory::zeros(factor.n_levels * k * p1);
+        let mut out = Vec::new();
+        memory::resize(&mut out, factor.n_levels * k * p1);
         let order = &self.by_level[f];
         let count = factor.n_levels.div_ceil(LEVELS);
         workers.for_each(count, chunks(&mut out, LEVELS * k * p1), |piece, out| {
@@ -389,12 +395,7 @@ impl ResidualRows {
                 for &place in order.rows(piece * LEVELS + i) {
                     let place = place as usize;
                     let row = &weighted[place * p1..(place + 1) * p1];
-                    for (a, za) in z[place * k..(place + 1) * k].iter().enumerate() {
-                        block[a * p1..(a + 1) * p1]
-                            .iter_mut()
-                            .zip(row)
-                            .for_each(|(sum, v)| *sum += za * v);
-                    }
+                    S::add(block, 1.0, row, &z[place * k..(place + 1) * k]);
                 }
             }
         });

@@ -105,11 +105,11 @@ impl ResidualPart {
     }
 
     /// Takes z'T [c - c_0, u + c gamma - u_0] of one factor from a row [q r], which is centred at [c_0 u_0].
-    fn subtract_effects(
+    fn subtract_effects<'a>(
         &self,
         system: &System,
         factor: &Factor,
-        solution: &Solution,
+        solution: &'a Solution,
         f: usize,
         place: usize,
         row: &mut [f64],
@@ -119,34 +119,32 @@ impl ResidualPart {
         };
         let (k, p) = (self.layout[f].k, row.len() - 1);
         let level = level as usize;
-        let (c, u) = (&solution.c, &solution.u);
-        let (c, u) = if f == 0 {
-            (
-                &c.first[level * k * p..(level + 1) * k * p],
-                &u.first[level * k..(level + 1) * k],
-            )
-        } else {
-            let start = system.schur.offset[system.schur.node_of[f][level] as usize];
-            (
-                &c.rest[start * p..(start + k) * p],
-                &u.rest[start..start + k],
-            )
+        let start = match f {
+            0 => level * k,
+            _ => system.schur.offset[system.schur.node_of[f][level] as usize],
         };
+        let part = |rows: &'a Rows| match f {
+            0 => &rows.first,
+            _ => &rows.rest,
+        };
+        let (c, u) = (part(&solution.c), part(&solution.u));
+        let about = part(&solution.about);
         let z = &self.rows.z[f][place * k..(place + 1) * k];
         for i in 0..k {
             let s: f64 = (i..k).map(|l| factor.t[f][i * k + l] * z[l]).sum();
             if s == 0.0 {
                 continue;
             }
-            let c = &c[i * p..(i + 1) * p];
-            let own = c.iter().zip(&solution.gamma).map(|(c, g)| c * g);
-            let own = u[i] + own.sum::<f64>();
-            let moved = factor.shift_of(f, level * k + i);
-            let about = |x: f64, j: usize| x - moved.map_or(0.0, |row| row[j]);
-            for (j, (x, c)) in row.iter_mut().zip(c).enumerate() {
-                *x -= s * about(*c, j);
+            let effect = start + i;
+            if let Some(about) = about.get(effect * (p + 1)..(effect + 1) * (p + 1)) {
+                row.iter_mut().zip(about).for_each(|(x, a)| *x -= s * a);
+                continue;
             }
-            row[p] -= s * about(own, p);
+            let c = &c[effect * p..(effect + 1) * p];
+            let own = c.iter().zip(&solution.gamma).map(|(c, g)| c * g);
+            let own = u[effect] + own.sum::<f64>();
+            row.iter_mut().zip(c).for_each(|(x, c)| *x -= s * c);
+            row[p] -= s * own;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Case deletion: estimates without a set of rows, for many sets.
 //!
-//! The rows of a set are taken out of the moments; levels that lose all their rows stay, with moments of zero, and drop out
+//! The rows of a set are taken out of the moments, with as many digits as these have; levels that lose all their rows stay, with moments of zero, and drop out
 //! of every sum. On what is left the criterion is evaluated at the estimate from all rows, which gives the exact estimates
 //! of the fixed effects and of sigma at that theta (Christensen, Pearson & Johnson 1992, Technometrics 34); a Newton step
 //! with the exact gradient and Hessian of the reduced criterion, corrected by the gradient where it leads, updates theta
@@ -18,12 +18,14 @@ use crate::factor::System;
 use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
 use crate::fixed_basis::FixedBasis;
 use crate::gradient::{solve, Solution};
+use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::memory;
-use crate::moments::{Moments, PairMoments};
+use crate::moments::{CenteredRows, Moments};
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::parallel::{pieces, StopFlag, Workers};
+use crate::random_basis::FactorLayout;
 use crate::subset::Subset;
 use crate::terms::ModelData;
 
@@ -105,6 +107,7 @@ pub(super) fn deletions(
             without_rows(data, &sets[s], update, &options, stop)
         });
     }
+    let rows = RowsOf::new(data, prepared);
     let work = pieces(sets.len(), SETS);
     let parts = workers.map(work.len(), |piece| {
         let mut system = System {
@@ -116,8 +119,11 @@ pub(super) fn deletions(
             .clone()
             .map(|s| {
                 stop.check();
+                if !rows.determine_without(&sets[s]) {
+                    return None;
+                }
                 restore(&mut system.moments, original);
-                remove(data, prepared, &mut system.moments, &sets[s]);
+                rows.remove(&mut system.moments, &sets[s]);
                 without(
                     prepared,
                     &system,
@@ -149,12 +155,14 @@ fn without_rows(
         ..options.clone()
     };
     let own = subset.data();
-    let prepared = prepare(&own, &options, stop).ok()?;
+    let mut prepared = prepare(&own, &options, stop).ok()?;
     // fewer fixed effects are another model
     if prepared.fixed.rank() < FixedBasis::new(data, &Workers::sequential()).rank() {
         return None;
     }
     let start = raw_start(&options, &prepared).ok()?;
+    let stopped = || stop.is_set();
+    prepared.settle(&own, &start, &options, &stopped).ok()?;
     without(
         &prepared,
         &prepared.system,
@@ -177,97 +185,84 @@ fn restore(moments: &mut Moments, original: &Moments) {
     for (pair, from) in moments.pairs.iter_mut().zip(&original.pairs) {
         pair.value.copy_from_slice(&from.value);
     }
+    moments.rest.clone_from(&original.rest);
 }
 
-/// Takes rows out of the moments.
-fn remove(data: &ModelData<'_>, prepared: &Prepared, moments: &mut Moments, set: &[usize]) {
-    let p1 = moments.p1;
-    for &i in set {
-        let v = fixed_row(data, prepared, i);
-        let z = random_row(data, prepared, i);
-        let level: Vec<usize> = prepared
-            .layout
-            .iter()
-            .map(|f| f.codes(data).get(i).map_or(0, |code| *code as usize - 1))
-            .collect();
-        subtract_product(&mut moments.xx, &v, &v);
-        for (f, factor) in moments.factors.iter_mut().enumerate() {
-            if factor.n_levels == 0 {
-                continue;
-            }
-            let (k, j) = (factor.k, level[f]);
-            subtract_product(&mut factor.zz[j * k * k..(j + 1) * k * k], &z[f], &z[f]);
-            subtract_product(&mut factor.zx[j * k * p1..(j + 1) * k * p1], &v, &z[f]);
+/// The rows of a model, one by one.
+struct RowsOf<'a> {
+    data: &'a ModelData<'a>,
+    prepared: &'a Prepared,
+    /// [Q r] as it is in the moments.
+    centred: CenteredRows<'a>,
+}
+
+impl<'a> RowsOf<'a> {
+    fn new(data: &'a ModelData<'a>, prepared: &'a Prepared) -> Self {
+        let Prepared {
+            fixed,
+            layout,
+            bases,
+            center,
+            ..
+        } = prepared;
+        Self {
+            data,
+            prepared,
+            centred: CenteredRows::new(data, fixed, layout, bases, center),
         }
-        // a factor without levels has no rows to take out
-        let between = |pair: &&mut PairMoments| pair.f != pair.g && pair.start.len() > 1;
-        for pair in moments.pairs.iter_mut().filter(between) {
-            let range = pair.start[level[pair.f]]..pair.start[level[pair.f] + 1];
-            if let Ok(at) = pair.level[range.clone()].binary_search(&(level[pair.g] as u32)) {
-                let (left, right) = (&z[pair.f], &z[pair.g]);
-                let block = left.len() * right.len();
-                let entry = range.start + at;
-                subtract_product(
-                    &mut pair.value[entry * block..(entry + 1) * block],
-                    left,
-                    right,
-                );
-            }
+    }
+
+    /// Takes rows out of the moments.
+    fn remove(&self, moments: &mut Moments, set: &[usize]) {
+        let data = self.data;
+        let mut x = memory::zeros(moments.p1);
+        for &i in set {
+            self.centred.write(i, &mut x);
+            let layout = self.prepared.layout.iter();
+            let level: Vec<_> = layout
+                .map(|f| f.codes(data).get(i).map(|code| *code as usize - 1))
+                .collect();
+            moments.remove_row(&x, &self.random(i), &level);
+            moments.sum_log_weights -= data.weights.map_or(0.0, |w| w[i].ln());
         }
-        moments.sum_log_weights -= data.weights.map_or(0.0, |w| w[i].ln());
+        moments.n -= set.len();
     }
-    moments.n -= set.len();
-}
 
-/// A -= x y', column-major.
-fn subtract_product(a: &mut [f64], x: &[f64], y: &[f64]) {
-    for (column, b) in a.chunks_exact_mut(x.len()).zip(y) {
-        column.iter_mut().zip(x).for_each(|(a, x)| *a -= x * b);
-    }
-}
-
-/// One row of [Q r].
-fn fixed_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<f64> {
-    let (p, fixed) = (data.p, &prepared.fixed);
-    let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-    let mut row: Vec<f64> = (0..fixed.rank())
-        .map(|c| {
-            root * (0..p)
-                .map(|j| data.x[j].at(i) * fixed.rinv[c * p + j])
-                .sum::<f64>()
-        })
-        .collect();
-    let mean: f64 = (0..p)
-        .map(|j| data.x[j].at(i) * prepared.center.beta[j])
-        .sum();
-    row.push(root * (data.y[i] - data.offset.map_or(0.0, |o| o[i]) - mean));
-    row
-}
-
-/// One row of Z: the internal basis columns of each factor.
-fn random_row(data: &ModelData<'_>, prepared: &Prepared, i: usize) -> Vec<Vec<f64>> {
-    let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-    prepared
-        .layout
-        .iter()
-        .map(|factor| {
-            let mut row = memory::zeros(factor.k);
+    /// One row of Z: the internal basis columns of each factor.
+    fn random(&self, i: usize) -> Vec<Vec<Double2>> {
+        let root = Double2::from(self.data.weights.map_or(1.0, |w| w[i].sqrt()));
+        let of_factor = |factor: &FactorLayout| {
+            let mut row = vec![Double2::default(); factor.k];
             for &t in &factor.terms {
-                prepared.bases[t].add_row(&data.terms[t].columns, i, root, &mut row);
+                let columns = &self.data.terms[t].columns;
+                self.prepared.bases[t].write_extended(columns, i, root, &mut row);
             }
             row
-        })
-        .collect()
-}
+        };
+        self.prepared.layout.iter().map(of_factor).collect()
+    }
 
-/// Do the rows left determine the fixed effects? Q'Q of all rows is the identity.
-fn determined(moments: &Moments) -> bool {
-    let (p1, r) = (moments.p1, moments.p1 - 1);
-    let mut qq: Vec<f64> = memory::collect((0..r * r).map(|e| moments.xx[(e / r) * p1 + e % r]));
-    moments.n > r
-        && (r == 0
-            || (small::cholesky(&mut qq, r)
-                && (0..r).all(|i| qq[i * r + i] * qq[i * r + i] > DEFICIENT)))
+    /// Do the rows that are left without some determine the fixed effects? Q'Q of all rows is the identity.
+    fn determine_without(&self, set: &[usize]) -> bool {
+        let (data, fixed) = (self.data, &self.prepared.fixed);
+        let (p, r) = (data.p, fixed.rank());
+        let mut qq = memory::zeros(r * r);
+        (0..r).for_each(|c| qq[c * r + c] = 1.0);
+        let mut row = memory::zeros(r);
+        for &i in set {
+            let root = data.weights.map_or(1.0, |w| w[i].sqrt());
+            for (c, value) in row.iter_mut().enumerate() {
+                let own = (0..p).map(|j| data.x[j].at(i) * fixed.rinv[c * p + j]);
+                *value = root * own.sum::<f64>();
+            }
+            for (column, y) in qq.chunks_exact_mut(r.max(1)).zip(&row) {
+                column.iter_mut().zip(&row).for_each(|(a, x)| *a -= x * y);
+            }
+        }
+        let left = |i: usize, qq: &[f64]| qq[i * r + i].powi(2);
+        data.n() - set.len() > r
+            && (r == 0 || (small::cholesky(&mut qq, r) && (0..r).all(|i| left(i, &qq) > DEFICIENT)))
+    }
 }
 
 fn criterion_of<'a>(
@@ -306,9 +301,6 @@ fn without(
     options: &Options,
     stop: &StopFlag,
 ) -> Option<Deletion> {
-    if !determined(&system.moments) {
-        return None;
-    }
     let stopped = || stop.is_set();
     let mut criterion = criterion_of(prepared, system, options, &stopped);
     let mut x = theta.to_vec();

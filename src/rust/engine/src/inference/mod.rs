@@ -235,10 +235,11 @@ pub fn deletions(
         ));
     }
     let long = Sizes::of(data).are_long(EVALUATIONS * sets.len() as f64);
-    interruptible(long, interrupt, |stop: &StopFlag, _| {
-        let prepared = prepare(data, options, stop)?;
+    interruptible(long, interrupt, |stop: &StopFlag, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
         require_factor(&prepared.system, options)?;
         let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
         Ok(influence::deletions(
             data, &prepared, &theta, sets, update, options, stop,
         ))

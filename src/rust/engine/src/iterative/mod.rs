@@ -279,7 +279,8 @@ impl Estimator {
         self.state = None;
         let operator = Operator::new(system, &t).ok_or(EngineError::numerical(STEP))?;
         let shift = shifts(system, &t, center, Vec::new());
-        let mut all = right_hand_sides(system, &t, &shift, Rows::default());
+        // levels are independent
+        let mut all = right_hand_sides(system, &t, |f| &shift[f], Rows::default());
         let m = all.m;
         operator.forward(system, &mut all);
         let taken = self.solve(&operator, system, &mut all, DATA);
