@@ -76,6 +76,7 @@ draw_caterpillar <- function(d) {
   ## Are lines of text at this size less high than the distance between levels?
   room <- graphics::par("fin")[[2L]] - 5.5 * graphics::par("csi")
   labelled <- n * graphics::par("csi") * cex * 0.85 < room
+  if (labelled) text <- shorten_labels(text, 0.4 * graphics::par("fin")[[1L]], cex)
   widest <- if (labelled) max(graphics::strwidth(text, "inches", cex = cex)) else 0
   left <- if (labelled) widest / graphics::par("csi") + 2.4 else 2.4
   op <- graphics::par(mar = c(4.1, left, 2.6, 1.1))
@@ -100,6 +101,19 @@ draw_caterpillar <- function(d) {
   } else {
     graphics::mtext("level, in order", 2L, line = 0.7, las = 0L, cex = 0.8)
   }
+}
+
+#' Labels that are wider than `width` (inches) lose their middle: both ends tell levels apart
+#' @noRd
+shorten_labels <- function(text, width, cex) {
+  own <- graphics::strwidth(text, "inches", cex = cex)
+  long <- which(own > width)
+  half <- pmax(1L, as.integer(nchar(text[long]) * width / own[long] / 2) - 1L)
+  n <- nchar(text[long])
+  text[long] <- paste0(
+    substr(text[long], 1L, half), "...", substr(text[long], n - half + 1L, n)
+  )
+  text
 }
 
 #' @noRd

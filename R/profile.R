@@ -245,7 +245,9 @@ reach_ends <- function(path, estimate, ends, cutoff) {
   value <- path$value
   zeta <- path$zeta
   parameters <- path$parameters
-  center <- which(zeta == 0 & value == value[which.min(abs(value - estimate[[at]]))])[[1L]]
+  # others may be as near, where the parameter ends within rounding
+  center <- which(zeta == 0)
+  center <- center[[which.min(abs(value[center] - estimate[[at]]))]]
   parameters[, center] <- estimate
   value[center] <- estimate[[at]]
   on_lower <- value[center] - ends[[1L]] < 1e-8

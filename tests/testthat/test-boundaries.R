@@ -199,3 +199,21 @@ test_that("profiles end where a variance or correlation does", {
   expect_true(all(is.na(limits[2L, ])) && all(is.finite(limits[c(1, 3), 2L])))
   expect_error(profile(zero, ".sig02"), "can move", class = "ferrolmm_error_argument")
 })
+
+test_that("a level whose two rows are the same beside levels of one row is a perfect fit", {
+  d <- data.frame(
+    g = factor(c(1, 1:6)),
+    y = c(91.289570528862484, 91.289570528862484, 1.0665652520346318, 53.158523907554667,
+          -31.068346741533652, -8.2979508389015191, -13.143686468562242)
+  )
+  # the deviance falls without bound: sigma tells the only difference within a level, zero
+  deviance <- function(sigma) {
+    V <- diag(sigma^2, 7L) + 43^2 * outer(d$g, d$g, `==`)
+    e <- d$y - sum(solve(V, d$y)) / sum(solve(V))
+    as.vector(determinant(V)$modulus) + sum(e * solve(V, e))
+  }
+  expect_lt(deviance(1e-5), deviance(1e-4) - 4)
+  for (reml in c(TRUE, FALSE)) {
+    expect_error(lmm(y ~ 1 + (1 | g), d, REML = reml), class = "ferrolmm_error_perfect_fit")
+  }
+})

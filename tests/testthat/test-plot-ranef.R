@@ -31,3 +31,18 @@ test_that("without variances, and with dropped columns, points are drawn", {
   expect_identical(nrow(plot(ranef(fit, drop = TRUE), order = "levels")), 407L)
   expect_error(plot(effects, level = 2), class = "ferrolmm_error_argument")
 })
+
+test_that("long names of levels leave room for their effects", {
+  d <- lme4::sleepstudy
+  d$Subject <- paste0(strrep("long", 60L), d$Subject)
+  fit <- lmm(Reaction ~ Days + (1 | Subject), d)
+  grDevices::pdf(NULL)
+  withr::defer(grDevices::dev.off())
+  expect_no_error(plot(ranef(fit)))
+  short <- shorten_labels(c("a", unique(d$Subject)), 2, 0.75)
+  expect_identical(short[[1L]], "a")
+  expect_true(all(graphics::strwidth(short, "inches", cex = 0.75) <= 2))
+  # both ends are left, by which they differ
+  expect_identical(anyDuplicated(short), 0L)
+  expect_match(short[-1L], "^long.*[.]{3}.*[0-9]{3}$")
+})

@@ -294,3 +294,44 @@ test_that("the profile of a coefficient is that of the deviance, as lme4 has it"
     )
   }
 })
+
+test_that("fixed effects along a profile are those of variances of structures next to zero", {
+  d <- data.frame(
+    g = factor(c(1, 2, 1, 3, 2, 1)),
+    x1 = c(1.64427, -0.46677, -0.62803, -0.53038, 0.77073, -0.01346), x2 = c(1, 1, 0, 3, 2, 5),
+    y = c(-0.2259, -0.42209, 8.70851, -11.09607, -1.9798, 1.95388)
+  )
+  fit <- suppressMessages(lmm(y ~ 1 + cs(1 + x1 + x2 | g), d))
+  table <- as.data.frame(profile(fit, "theta_"))
+  # compound symmetry of three effects
+  expect_true(all(table$.sig04 >= -0.5 - 1e-8))
+  Z <- lapply(list(rep(1, 6), d$x1, d$x2), function(x) x * model.matrix(~ 0 + g, d))
+  by_hand <- vapply(seq_len(nrow(table)), function(i) {
+    point <- table[i, ]
+    sd <- c(point$.sig01, point$.sig02, point$.sig03)
+    C <- matrix(point$.sig04, 3L, 3L)
+    diag(C) <- 1
+    Z <- do.call(cbind, Z)
+    V <- Z %*% kronecker(C * outer(sd, sd), diag(3L)) %*% t(Z) + diag(point$.sigma^2, 6L)
+    sum(solve(V, d$y)) / sum(solve(V))
+  }, 1)
+  expect_equal(table[["(Intercept)"]], by_hand, tolerance = 1e-6)
+})
+
+test_that("a correlation at its end is the centre of its profile though others are as near", {
+  d <- data.frame(
+    h = c(1, 1, 3, 2, 3, 3, 3, 3, 2),
+    x1 = c(-1.247104, 0.457792, -1.587489, -0.287520, 0.280928, -0.947221, -0.514697, 1.301863,
+           -0.134295),
+    x2 = c(2.431998, 0.587063, 1.882398, 0.773664, 2.047329, 2.639538, 1.443091, 2.392895,
+           -0.404944),
+    o = factor(c(3, 3, 1, 1, 3, 2, 3, 3, 3), ordered = TRUE),
+    y = c(-1.317318, -0.242033, 5.621290, 3.564569, 0.296338, -1.289064, -3.462211, -5.878570,
+          0.451629),
+    w = c(3.197820, 0.676510, 538.527881, 1.476876, 0.010013, 0.007050, 0.001095, 890.160028,
+          756.572773)
+  )
+  fit <- suppressMessages(lmm(y ~ x1 + o + (x2 | h), d, weights = w))
+  interval <- confint(fit, "theta_", method = "profile")
+  expect_equal(unname(interval[2L, ]), c(-1, 1), tolerance = 1e-6)
+})

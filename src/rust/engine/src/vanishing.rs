@@ -29,6 +29,10 @@ const RISE: f64 = 0.01;
 /// How far back along the ray the criterion has to be higher, if the data tell the residual variance at all.
 const BACK: f64 = 4.0;
 
+/// Most steps to where the residual variance stands for zero, and how near to it is near enough.
+const STEPS: usize = 30;
+const NEAR: f64 = 0.1;
+
 /// How far from a centre the criterion has its digits.
 const FAR: f64 = 8.0;
 
@@ -89,7 +93,9 @@ pub(crate) fn look(
         return Ok(Ray::Inside);
     }
     // from where digits are not lost yet; about a centre they are where it is far
-    let to = 0.5 * (pwrss.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
+    let to = where_it_stands_for_zero(pwrss, residual, |t| {
+        Some(criterion.factor_at(&along(t))?.pwrss)
+    });
     let centred = criterion.is_centred();
     if centred {
         let here = criterion.value(x);
@@ -140,4 +146,49 @@ pub(crate) fn look(
         at_zero.status = Status::Singular;
     }
     Ok(Ray::Zero(at_zero, sigma2))
+}
+
+/// t at which the penalised residual sum of squares is [`SHARE`] of `residual`: it falls as exp(-2t), but below its rounding
+/// errors it says nothing, so that t is found in steps from where it is told.
+fn where_it_stands_for_zero(
+    pwrss: f64,
+    residual: f64,
+    mut at: impl FnMut(f64) -> Option<f64>,
+) -> f64 {
+    let mut t = 0.0;
+    let mut now = pwrss;
+    for _ in 0..STEPS {
+        let step = 0.5 * (now.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
+        t += step.clamp(-FAR, FAR);
+        if step.abs() < NEAR {
+            break;
+        }
+        match at(t) {
+            Some(next) => now = next,
+            None => break,
+        }
+    }
+    t
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{where_it_stands_for_zero, SHARE};
+
+    /// Sums of squares exp(-2t) of which rounding leaves something else below 1e-16, from where they are 1e-30.
+    #[test]
+    fn zero_is_found_through_rounding_errors() {
+        for rounding in [0.0, 1e-17, 1e-12] {
+            let exact = |t: f64| 1e-30 * (-2.0 * t).exp();
+            let told = |t: f64| {
+                if exact(t) < 1e-16 {
+                    rounding
+                } else {
+                    exact(t).min(1.0)
+                }
+            };
+            let t = where_it_stands_for_zero(told(0.0), 1.0, |t| Some(told(t)));
+            assert!((exact(t) / SHARE).ln().abs() < 0.01, "{rounding}: {t}");
+        }
+    }
 }

@@ -240,6 +240,12 @@ impl Covariance for Correlated {
         small::semidefinite_cholesky(&self.matrix(theta), self.k, 1e-14)
     }
 
+    // of G itself: its root leaves out deviations that are small next to others, and their correlations
+    fn between(&self, theta: &[f64], x: &[f64], y: &[f64]) -> f64 {
+        let (k, g) = (self.k, self.matrix(theta));
+        (0..k * k).map(|e| x[e % k] * g[e] * y[e / k]).sum()
+    }
+
     fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
         self.hyper(theta, a, a).iter().map(|v| v.a).collect()
     }

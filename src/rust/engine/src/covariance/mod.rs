@@ -56,6 +56,13 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
         linear::smallest_multiplier(score, self.k(), null)
     }
 
+    /// x'Gy.
+    fn between(&self, theta: &[f64], x: &[f64], y: &[f64]) -> f64 {
+        let (k, t) = (self.k(), self.factor(theta));
+        let along = |c: usize, v: &[f64]| -> f64 { (0..k).map(|i| t[c * k + i] * v[i]).sum() };
+        (0..k).map(|c| along(c, x) * along(c, y)).sum()
+    }
+
     /// Parameters with variance added to G along `direction`, as far as the structure allows.
     fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64>;
 
@@ -219,6 +226,12 @@ impl Parameters {
     #[must_use]
     pub fn term_factor(&self, theta: &[f64], term: usize) -> Vec<f64> {
         self.structures[term].factor(self.of_term(theta, term))
+    }
+
+    /// x'Gy of one term.
+    #[must_use]
+    pub fn between(&self, theta: &[f64], term: usize, x: &[f64], y: &[f64]) -> f64 {
+        self.structures[term].between(self.of_term(theta, term), x, y)
     }
 
     /// dG / d theta_a of the term that parameter `a` belongs to, k x k.

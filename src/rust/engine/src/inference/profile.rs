@@ -415,7 +415,7 @@ impl Surface<'_, '_> {
         let size = psi.len();
         let product = self.covariance(psi, term, i, i) * self.covariance(psi, term, j, j);
         let d = product.max(f64::MIN_POSITIVE).sqrt();
-        let r = (self.covariance(psi, term, i, j) / d).clamp(-1.0, 1.0);
+        let r = self.correlation(psi, term, i, j);
         let left = (1.0 - r * r).max(f64::EPSILON);
         let (mut p, mut p2) = self.log_slopes(psi, term, i);
         let (other, other2) = self.log_slopes(psi, term, j);
@@ -483,13 +483,20 @@ impl Surface<'_, '_> {
     fn covariance(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
         let basis = &self.prepared.bases[term];
         let k = basis.k;
-        let t = self
-            .prepared
+        let row = |i: usize| memory::collect((0..k).map(|a| basis.change[a * k + i]));
+        self.prepared
             .parameters
-            .term_factor(&psi[..psi.len() - 1], term);
-        let mut lambda = memory::zeros(k * k);
-        small::mul_nn(&basis.change, &t, k, k, k, &mut lambda);
-        (0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum()
+            .between(&psi[..psi.len() - 1], term, &row(i), &row(j))
+    }
+
+    /// Correlation of effects `i` and `j` of a term, zero where a variance is.
+    fn correlation(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+        let deviation = |i| {
+            self.covariance(psi, term, i, i)
+                .max(f64::MIN_POSITIVE)
+                .sqrt()
+        };
+        (self.covariance(psi, term, i, j) / (deviation(i) * deviation(j))).clamp(-1.0, 1.0)
     }
 
     /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
@@ -549,12 +556,7 @@ impl Surface<'_, '_> {
             Target::Deviation(term, i) => {
                 0.5 * (tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
             }
-            Target::Correlation(term, i, j) => {
-                let product = self.covariance(psi, term, i, i) * self.covariance(psi, term, j, j);
-                (self.covariance(psi, term, i, j) / product.max(f64::MIN_POSITIVE).sqrt())
-                    .clamp(-1.0, 1.0)
-                    .atanh()
-            }
+            Target::Correlation(term, i, j) => self.correlation(psi, term, i, j).atanh(),
         }
     }
 }
