@@ -20,10 +20,11 @@
 #'   seconds.
 #' @param time_limit (`numeric(1)`)\cr seconds that a call may take. In [lmm()] and [refit()] the
 #'   optimiser stops then where it is, with a warning: estimates are those of the best point so far,
-#'   with the status `"time-limit"` in place of a certificate. Asked between evaluations of the
-#'   criterion: a fit takes at least the time of the first one. Methods of the fit (profiles, the
+#'   with the status `"time-limit"` in place of a certificate; an evaluation of the criterion that
+#'   takes long is left in the middle. Where no point has been evaluated by then there is nothing to
+#'   return: an error of class `ferrolmm_error_time_limit`. Methods of the fit (profiles, the
 #'   bootstrap, tests, predictions; all that they refit together) have the same limit, a second at
-#'   least, and end with an error of class `ferrolmm_error_time_limit`. `NULL`: no limit.
+#'   least, and end with that error. `NULL`: no limit.
 #' @param solver (`character(1)`)\cr how the criterion is evaluated, see *Large crossed problems*:
 #'   `"exact"`, `"iterative"`, or `"auto"`, which chooses by cost.
 #' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is

@@ -143,6 +143,37 @@ test_that("a time limit holds for all that one call does", {
   )
 })
 
+test_that("a time limit reaches into an evaluation of the criterion", {
+  skip_on_cran()
+  set.seed(1)
+  n <- 4500L
+  k <- 30L
+  d <- data.frame(id = rep(seq_len(n / k), each = k), v = factor(rep_len(1:k, n)), x = rnorm(n))
+  d$y <- rnorm(n)
+  ## nothing to return before the first evaluation; X'X of aliased columns is a library's work
+  d$f <- factor(rep_len(1:1500, n))
+  d$alias <- as.numeric(d$f == "7")
+  soon <- lmm_control(time_limit = 0.05)
+  expect_error(lmm(y ~ f + alias + (1 | v), d, control = soon), class = "ferrolmm_error_time_limit")
+  ## derivatives at the only point take seconds, its value does not; they are not begun again
+  fit <- NULL
+  limit <- 0.05
+  while (is.null(fit) && limit < 100) {
+    limit <- 1.3 * limit
+    fit <- tryCatch(
+      suppressWarnings(
+        lmm(y ~ x, d, residual = ~ us(v | id), control = lmm_control(time_limit = limit))
+      ),
+      ferrolmm_error_time_limit = function(e) NULL
+    )
+  }
+  expect_identical(fit$certificate$status, "time-limit")
+  expect_lt(fit$certificate$evaluations, 5L)
+  expect_true(all(is.finite(c(fixef(fit), sigma(fit), logLik(fit)))))
+  expect_match(capture.output(print(fit)), "time limit", all = FALSE)
+  expect_output(print(fit$certificate))
+})
+
 test_that("what a method fits on its way is not taken for the optimum where time is over", {
   soon <- lmm_control(time_limit = 1e-9)
   d <- nlme::Orthodont

@@ -205,7 +205,13 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         curvature(criterion, x, last)
     };
     let scale = criterion.scale(x);
-    let (gradient, hessian) = match criterion.latest() {
+    // derivatives that were left in the middle are not begun again
+    let known = if criterion.clock.has_cut() && run.status == Status::TimeLimit {
+        criterion.latest.as_mut()
+    } else {
+        criterion.latest()
+    };
+    let (gradient, hessian) = match known {
         Some(latest) => {
             let model = latest.derivatives.model_hessian().collect();
             (
@@ -222,7 +228,10 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     let max_gradient = own_gradient
         .iter()
         .zip(&own_scale)
-        .fold(0.0f64, |a, (g, s)| a.max((g * s).abs()));
+        .fold(0.0f64, |a, (g, s)| match (g * s).abs() {
+            size if size.is_nan() => size,
+            size => a.max(size),
+        });
     // directions along which a rank-deficient factor only turns, or leaves the boundary, are judged by the multipliers
     let variables = own_scale.len();
     let free: Vec<usize> = (0..variables)
@@ -244,7 +253,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         let (a, b) = (free[e % d], free[e / d]);
         own_hessian[b * variables + a] * own_scale[a] * own_scale[b]
     }));
-    let min_eigenvalue = if d == 0 {
+    let min_eigenvalue = if d == 0 || scaled.iter().any(|v| v.is_nan()) {
         f64::NAN
     } else {
         small::symmetric_eigen(&scaled, d).0[0]
@@ -325,6 +334,9 @@ fn decrement(gradient: &[f64], scale: &[f64], free: &[usize], scaled: &[f64]) ->
     if d == 0 {
         return 0.0;
     }
+    if scaled.iter().any(|v| v.is_nan()) {
+        return f64::NAN;
+    }
     let (values, vectors) = small::symmetric_eigen(scaled, d);
     let floor = FLAT * values.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
     let along = |i: usize| -> f64 {
@@ -345,6 +357,7 @@ fn sentence(status: Status, gradient: f64, steps_off: usize, slopes: Option<Slop
             .to_owned(),
         Status::NotIdentified => "the criterion is flat at the optimum: the data do not identify all covariance parameters".to_owned(),
         Status::IterationLimit => format!("out of evaluations with a scaled gradient of {gradient:.1e}"),
+        Status::TimeLimit if gradient.is_nan() => "out of time before the gradient was known".to_owned(),
         Status::TimeLimit => format!("out of time with a scaled gradient of {gradient:.1e}"),
         Status::Failed => format!("no minimum was found; the scaled gradient is {gradient:.1e}"),
         Status::Evaluated => "evaluated at the given theta, not optimised".to_owned(),

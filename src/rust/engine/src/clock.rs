@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::options::Options;
+use crate::parallel::StopFlag;
 use crate::progress::Progress;
 
 /// Handed to the optimiser itself: objectives may wrap each other and have nothing to pass on.
@@ -10,6 +11,7 @@ use crate::progress::Progress;
 pub struct Clock<'a> {
     interrupt: &'a dyn Fn() -> bool,
     deadline: Option<Instant>,
+    flag: Option<&'a StopFlag>,
     progress: Option<&'a Progress>,
 }
 
@@ -30,8 +32,24 @@ impl<'a> Clock<'a> {
         Self {
             interrupt,
             deadline: None,
+            flag: None,
             progress: None,
         }
+    }
+
+    /// The same for work under this flag, which may be left in the middle.
+    #[must_use]
+    pub fn with_flag(self, flag: &'a StopFlag) -> Self {
+        Self {
+            flag: Some(flag),
+            ..self
+        }
+    }
+
+    /// Whether work may have been left in the middle because its time was over.
+    #[must_use]
+    pub fn has_cut(&self) -> bool {
+        self.flag.is_some_and(StopFlag::is_late)
     }
 
     /// Whether to stop now.
@@ -43,8 +61,10 @@ impl<'a> Clock<'a> {
     /// Whether to stop with the best point so far.
     #[must_use]
     pub fn out_of_time(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+        self.has_cut()
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Told after each evaluation: how many there were.

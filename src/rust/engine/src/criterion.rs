@@ -372,6 +372,13 @@ impl<'a> Criterion<'a> {
         })
     }
 
+    /// By estimates again, as it was before they were given up; the last point must be the same.
+    pub(crate) fn take_back(&mut self, estimated: Estimated) {
+        self.path = Path::Iterative;
+        self.estimator = Some(estimated.estimator);
+        (self.factor, self.latest) = (Some(estimated.factor), Some(estimated.latest));
+    }
+
     /// From here on by estimates again, with the criterion and perhaps its gradient at the last point as they are now.
     pub(crate) fn anchor(&mut self, estimated: Estimated, with_gradient: bool) -> Option<()> {
         let Estimated {
@@ -416,13 +423,14 @@ impl<'a> Criterion<'a> {
     /// Solution, selected inverse and derivatives at the last point.
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
+            let flag = self.base.workers.flag().clone();
             self.latest = Some(match self.estimator.take() {
                 Some(mut estimator) => {
-                    let found = self.estimated(&mut estimator);
+                    let found = flag.in_time(|| self.estimated(&mut estimator));
                     self.estimator = Some(estimator);
                     found?
                 }
-                None => self.exact()?,
+                None => flag.in_time(|| self.exact())?,
             });
         }
         self.latest.as_mut()
@@ -824,55 +832,14 @@ impl<'a> Criterion<'a> {
 
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
-        self.evaluations += 1;
-        self.clock.count(self.evaluations);
-        self.point.clear();
-        self.point.extend_from_slice(x);
-        let parameters = self.parameters;
-        if self.move_residual(x).is_none() {
-            self.factor = None;
-            self.latest = None;
-            self.failure = Some(EngineError::numerical(RESIDUAL));
-            return None;
+        let flag = self.base.workers.flag().clone();
+        let value = flag.in_time(|| self.value_here(x));
+        if value.is_none() && flag.is_late() {
+            // left in the middle
+            (self.factor, self.latest) = (None, None);
+            self.failure = Some(EngineError::TimeLimit);
         }
-        let mut previous = self.factor.take().unwrap_or_default();
-        let room = std::mem::take(&mut previous.t);
-        let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, room);
-        let actual =
-            changed.then(|| parameters.factors(x, previous.actual.take().unwrap_or_default()));
-        let latest = self.latest.take();
-        // estimates take no room
-        if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
-            let spare = &mut self.spare;
-            spare.inverse = latest.inverse;
-            spare.solution = latest.solution;
-            spare.derivatives = latest.derivatives;
-            if let Some(exact) = latest.exact {
-                spare.exact = exact;
-            }
-        }
-        let found = match &mut self.estimator {
-            Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
-            None => Factor::new(self.system(), t, self.center, previous),
-        };
-        let mut factor = match found {
-            Ok(factor) => factor,
-            Err(error) => {
-                self.failure = Some(error);
-                return None;
-            }
-        };
-        factor.actual = actual;
-        let value = self.at(&factor);
-        // far from where it was centred, the response is what a sum of much larger ones leaves
-        let is_noise = self.is_centred() && factor.pwrss < DIGITS * factor.total;
-        self.factor = Some(factor);
-        if is_noise || !value.is_finite() {
-            self.failure = Some(EngineError::numerical("the criterion"));
-            return None;
-        }
-        self.failure = None;
-        Some(value)
+        value
     }
 
     fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
@@ -883,7 +850,9 @@ impl Objective for Criterion<'_> {
             Wanted::Exact => 0.5 * self.evaluation_cost() + AFFORDABLE,
         };
         if self.exact_cost() <= limit {
-            let found = self.find_exact(false).and(self.latest.as_ref());
+            let flag = self.base.workers.flag().clone();
+            let found = flag.in_time(|| self.find_exact(false));
+            let found = found.and(self.latest.as_ref());
             if let Some((latest, hessian)) = found.and_then(|l| Some((l, l.exact.as_ref()?))) {
                 return (
                     latest.derivatives.gradient.clone(),
@@ -934,5 +903,59 @@ impl Objective for Criterion<'_> {
         });
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
         1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
+    }
+}
+
+impl Criterion<'_> {
+    fn value_here(&mut self, x: &[f64]) -> Option<f64> {
+        self.evaluations += 1;
+        self.clock.count(self.evaluations);
+        self.point.clear();
+        self.point.extend_from_slice(x);
+        let parameters = self.parameters;
+        if self.move_residual(x).is_none() {
+            self.factor = None;
+            self.latest = None;
+            self.failure = Some(EngineError::numerical(RESIDUAL));
+            return None;
+        }
+        let mut previous = self.factor.take().unwrap_or_default();
+        let room = std::mem::take(&mut previous.t);
+        let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, room);
+        let actual =
+            changed.then(|| parameters.factors(x, previous.actual.take().unwrap_or_default()));
+        let latest = self.latest.take();
+        // estimates take no room
+        if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
+            let spare = &mut self.spare;
+            spare.inverse = latest.inverse;
+            spare.solution = latest.solution;
+            spare.derivatives = latest.derivatives;
+            if let Some(exact) = latest.exact {
+                spare.exact = exact;
+            }
+        }
+        let found = match &mut self.estimator {
+            Some(estimator) => estimator.evaluate(self.base, x, t, self.center),
+            None => Factor::new(self.system(), t, self.center, previous),
+        };
+        let mut factor = match found {
+            Ok(factor) => factor,
+            Err(error) => {
+                self.failure = Some(error);
+                return None;
+            }
+        };
+        factor.actual = actual;
+        let value = self.at(&factor);
+        // far from where it was centred, the response is what a sum of much larger ones leaves
+        let is_noise = self.is_centred() && factor.pwrss < DIGITS * factor.total;
+        self.factor = Some(factor);
+        if is_noise || !value.is_finite() {
+            self.failure = Some(EngineError::numerical("the criterion"));
+            return None;
+        }
+        self.failure = None;
+        Some(value)
     }
 }

@@ -137,6 +137,9 @@ pub enum EngineError {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The time was over before there was anything to return.
+    #[error("the time limit is over")]
+    TimeLimit,
 }
 
 fn allocation(gigabytes: f64) -> String {
@@ -177,6 +180,7 @@ impl EngineError {
             Self::LongResidualGroup { .. } => "long_residual_group",
             Self::ZeroCovariate { .. } => "zero_covariate",
             Self::Interrupted => "interrupted",
+            Self::TimeLimit => "time_limit",
         }
     }
 }

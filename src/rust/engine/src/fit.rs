@@ -21,7 +21,7 @@ use crate::linalg::small::{self, Shape};
 use crate::moments::{Center, CenteredRows, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
-use crate::parallel::{interruptible, piece, StopFlag, Workers};
+use crate::parallel::{interruptible, interruptible_until, piece, StopFlag, Workers};
 use crate::parts::chunks;
 use crate::plan::{estimated_optimum, require_factor, Plan};
 use crate::random_basis::{lay_out, FactorLayout, TermBasis};
@@ -137,7 +137,7 @@ impl Prepared {
             reml,
             center,
             -2.0 * self.fixed.log_det_rinv,
-            clock,
+            clock.with_flag(self.system.workers.flag()),
         )
         .with_residual(self.residual.as_ref())
         .with_restriction(self.restriction.as_ref())
@@ -363,7 +363,8 @@ pub fn fit_into(
             "fitted values and residuals need a place for each row".to_owned(),
         ));
     }
-    interruptible(
+    interruptible_until(
+        options.deadline,
         Sizes::of(data).are_long(1.0),
         interrupt,
         |stop, interrupt| fit_in_units(data, options, rows, stop, interrupt),
@@ -573,6 +574,8 @@ fn search(
             Plan::Exact => optimum(&mut criterion, &theta, &closer(options, rounds)),
             plan => estimated_optimum(&mut criterion, &theta, options, plan),
         };
+        // what is left describes what was found
+        prepared.system.workers.flag().to_the_end(true);
         // differences that have lost their digits tell nothing: they are centred first
         let is_lost = |criterion: &mut Criterion<'_>, run: &Run| {
             let factor = criterion.factor_at(&run.outcome.x);
@@ -673,6 +676,7 @@ fn search(
         if search && vanished.is_none() {
             search = false;
             let started = Instant::now();
+            prepared.system.workers.flag().to_the_end(false);
             let found = starts::lower_optimum(
                 &mut criterion,
                 &begin,
@@ -681,6 +685,7 @@ fn search(
                 options,
                 &mut walks,
             )?;
+            prepared.system.workers.flag().to_the_end(true);
             optimizing += started.elapsed();
             evaluations = criterion.evaluations;
             if let Some(lower) = found {
@@ -854,7 +859,7 @@ struct Begun {
 /// Checks the data and takes the cross-products of X and the response.
 fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Begun, EngineError> {
     data.validate()?;
-    require_residual(data)?;
+    require_residual(data, stop)?;
     Sizes::of(data).require_memory()?;
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
     let (n, p) = (data.n() as f64, data.p as f64);
@@ -864,7 +869,7 @@ fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Beg
     if !gram.iter().all(|v| v.is_finite()) {
         data.check_finite()?;
     }
-    let fixed = FixedBasis::from_gram(data, &gram);
+    let fixed = FixedBasis::from_gram(data, &gram, stop);
     Ok(Begun { workers, fixed })
 }
 
@@ -1193,6 +1198,18 @@ fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64
 }
 
 impl Run {
+    /// A point of which nothing is known but its value.
+    fn at(outcome: Outcome, status: Status, criterion: &Criterion<'_>) -> Self {
+        let places = &criterion.parameters.place;
+        Self {
+            outcome,
+            status,
+            multipliers: vec![f64::NAN; places.len()],
+            rank: places.iter().map(|place| place.2).collect(),
+            steps_off: 0,
+        }
+    }
+
     /// Puts the trace of what came before in front.
     pub(crate) fn follow(&mut self, walked: Outcome) {
         for (own, before) in [
@@ -1232,15 +1249,7 @@ pub(crate) fn optimum(
             trace_value: vec![value],
             trace_gradient: Vec::new(),
         };
-        let rank = criterion.parameters.place.iter().map(|p| p.2).collect();
-        let multipliers = vec![f64::NAN; criterion.parameters.place.len()];
-        return Ok(Run {
-            outcome,
-            status: Status::Evaluated,
-            multipliers,
-            rank,
-            steps_off: 0,
-        });
+        return Ok(Run::at(outcome, Status::Evaluated, criterion));
     }
     let mut steps_off = 0;
     let mut trace = (Vec::new(), Vec::new());
@@ -1248,6 +1257,13 @@ pub(crate) fn optimum(
         let mut outcome = minimize_free(criterion, &x, value, settings);
         trace.0.append(&mut outcome.trace_value);
         trace.1.append(&mut outcome.trace_gradient);
+        if criterion.clock.has_cut() && outcome.stop != Stop::Interrupted {
+            // a point on the way: nothing is looked for there
+            outcome.stop = Stop::Time;
+            outcome.trace_value = trace.0;
+            outcome.trace_gradient = trace.1;
+            return Ok(Run::at(outcome, Status::TimeLimit, criterion));
+        }
         if !criterion.is_at(&outcome.x) {
             let _ = criterion.value(&outcome.x);
         }
@@ -1349,6 +1365,9 @@ fn first_value(
     for _ in 0..attempts {
         if let Some(value) = criterion.value(x) {
             return Ok(value);
+        }
+        if criterion.clock.has_cut() {
+            return Err(EngineError::TimeLimit);
         }
         x.iter_mut().for_each(|v| *v *= 0.1);
         *x = allowed(criterion, x);

@@ -9,7 +9,7 @@ use faer::MatRef;
 
 use crate::error::EngineError;
 use crate::linalg::{dense, small};
-use crate::parallel::{pieces, Workers};
+use crate::parallel::{pieces, StopFlag, Workers};
 use crate::terms::{Column, ModelData};
 
 /// `lm()`'s tolerance: a column whose part orthogonal to the columns before it is shorter than this, relative to its own
@@ -25,6 +25,9 @@ const TRANSFORM_PIVOT: f64 = 1e-4;
 
 /// Rows handled at once: they stay in the cache.
 const ROWS: usize = 512;
+
+/// Columns from which what a library does with a square matrix takes some hundredths of a second.
+const LONG: usize = 800;
 
 /// Columns up to which plain loops are faster than a matrix product.
 const FEW: usize = 8;
@@ -66,25 +69,25 @@ impl FixedBasis {
     /// One pass over the rows.
     #[must_use]
     pub fn new(data: &ModelData<'_>, workers: &Workers) -> Self {
-        Self::from_gram(data, &gram_with_response(data, workers))
+        Self::from_gram(data, &gram_with_response(data, workers), workers.flag())
     }
 
     /// From what [`gram_with_response`] returns.
     #[must_use]
-    pub fn from_gram(data: &ModelData<'_>, gram: &[f64]) -> Self {
+    pub fn from_gram(data: &ModelData<'_>, gram: &[f64], stop: &StopFlag) -> Self {
         let p = data.p;
         let p1 = p + 1;
         let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
-        let of_gram = correlation_cholesky(gram, p1, &scale);
+        let of_gram = correlation_cholesky(gram, p1, &scale, stop);
         let (kept, pivot, smallest, (rinv, log_det_rinv)) = match of_gram {
             Some((l, smallest)) => {
                 let all: Vec<usize> = (0..p).collect();
-                (all.clone(), all, smallest, invert_cholesky(&l, &scale))
+                (all.clone(), all, smallest, invert_cholesky(l, &scale, stop))
             }
             None => {
-                let triangle = householder_r(data);
-                let (kept, pivot) = householder_rank(triangle.clone(), p);
-                let inverse = invert_householder(&triangle, &kept, p);
+                let triangle = householder_r(data, stop);
+                let (kept, pivot) = householder_rank(triangle.clone(), p, stop);
+                let inverse = invert_householder(&triangle, &kept, p, stop);
                 (kept, pivot, 0.0, inverse)
             }
         };
@@ -161,6 +164,7 @@ pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
         let mut block = memory::zeros(ROWS.min(n) * p1);
         let mut entries = Entries::default();
         for start in work[piece].clone().step_by(ROWS) {
+            workers.check();
             let range = start..(start + ROWS).min(work[piece].end);
             let m = range.len();
             let block = &mut block[..m * p1];
@@ -331,7 +335,12 @@ fn few_columns<const W: usize>(rows: &[f64], total: &mut [f64]) {
 /// L of the cross-products of the columns in units of their lengths, and its smallest squared pivot: the squared relative length
 /// of the part of a column orthogonal to the ones before it. `None` where that is too small for cross-products to decide about
 /// rank (they square the condition number); where it is not, dqrdc2's limited pivoting moves no column.
-fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn correlation_cholesky(
+    gram: &[f64],
+    ld: usize,
+    scale: &[f64],
+    stop: &StopFlag,
+) -> Option<(Vec<f64>, f64)> {
     let p = scale.len();
     if scale.contains(&0.0) {
         return None;
@@ -343,7 +352,7 @@ fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f
         }
         l[j * p + j] = 1.0;
     }
-    let positive = small::cholesky(&mut l, p);
+    let (positive, l) = stop.wait_for_long(p >= LONG, move || (small::cholesky(&mut l, p), l));
     let pivots = (0..p).map(|j| l[j * p + j].powi(2));
     let smallest = pivots.fold(1.0, f64::min);
     (positive && smallest >= SAFE_PIVOT).then_some((l, smallest))
@@ -353,8 +362,8 @@ fn correlation_cholesky(gram: &[f64], ld: usize, scale: &[f64]) -> Option<(Vec<f
 ///
 /// # Errors
 /// [`EngineError::NoResidualDf`], or what is wrong with the columns.
-pub fn require_residual(data: &ModelData<'_>) -> Result<(), EngineError> {
-    if !leaves_no_residual(data) {
+pub fn require_residual(data: &ModelData<'_>, stop: &StopFlag) -> Result<(), EngineError> {
+    if !leaves_no_residual(data, stop) {
         return Ok(());
     }
     data.check_finite()?;
@@ -363,13 +372,14 @@ pub fn require_residual(data: &ModelData<'_>) -> Result<(), EngineError> {
 }
 
 /// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of the rows do not tell it safely, reflections do.
-fn leaves_no_residual(data: &ModelData<'_>) -> bool {
+fn leaves_no_residual(data: &ModelData<'_>, stop: &StopFlag) -> bool {
     let (n, p) = (data.n(), data.p);
     if p < n {
         return false;
     }
     let mut gram = memory::zeros(n * n);
     for from in (0..p).step_by(ROWS) {
+        stop.check();
         let columns = from..(from + ROWS).min(p);
         let mut block = memory::zeros(n * columns.len());
         weighted_block(data, columns, &mut block);
@@ -382,12 +392,13 @@ fn leaves_no_residual(data: &ModelData<'_>) -> bool {
         dense::add_gram(&block, block.len() / n, n, 1.0, &mut gram);
     }
     // columns of length 1: were r < n of them independent, a pivot would be at most p RANK_TOLERANCE^2
-    let positive = small::cholesky(&mut gram, n);
+    let (positive, gram) =
+        stop.wait_for_long(n >= LONG, move || (small::cholesky(&mut gram, n), gram));
     let safe = SAFE_PIVOT * (p as f64 / n as f64);
     if positive && (0..n).all(|i| gram[i * n + i].powi(2) >= safe) {
         return true;
     }
-    householder_rank(householder_r(data), p).0.len() >= n
+    householder_rank(householder_r(data, stop), p, stop).0.len() >= n
 }
 
 /// Columns `columns` of W^{1/2} X, column after column.
@@ -403,7 +414,7 @@ fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) 
 
 /// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p), by
 /// chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
-fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
+fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
     let (n, p) = (data.n(), data.p);
     if n <= p {
         let mut own = memory::zeros(n * p);
@@ -424,20 +435,23 @@ fn householder_r(data: &ModelData<'_>) -> Vec<f64> {
         }
         weighted_rows(data, start..end, p, &mut stacked[filled * p..rows * p]);
         let total = stacked.len() / p;
-        let qr = Qr::new(MatRef::from_row_major_slice(&stacked, total, p));
-        let factor = qr.R();
-        for j in 0..p {
-            for i in 0..=j {
-                r[j * p + i] = factor[(i, j)];
+        r = stop.wait_for_long(p >= LONG, move || {
+            let qr = Qr::new(MatRef::from_row_major_slice(&stacked, total, p));
+            let factor = qr.R();
+            for j in 0..p {
+                for i in 0..=j {
+                    r[j * p + i] = factor[(i, j)];
+                }
             }
-        }
+            r
+        });
         filled = p;
     }
     r
 }
 
 /// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to what [`householder_r`] gives.
-fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
+fn householder_rank(mut a: Vec<f64>, p: usize, stop: &StopFlag) -> (Vec<usize>, Vec<usize>) {
     let m = a.len() / p.max(1);
     let mut pivot: Vec<usize> = (0..p).collect();
     let length = |a: &[f64], c: usize, from: usize| {
@@ -461,6 +475,7 @@ fn householder_rank(mut a: Vec<f64>, p: usize) -> (Vec<usize>, Vec<usize>) {
     let mut position = 0;
     // after as many columns as rows nothing is left of the others
     while position < rank.min(m) {
+        stop.check();
         while position < rank
             && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE
         {
@@ -508,9 +523,9 @@ fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
 }
 
 /// Rinv and its log determinant, where R = L' diag(scale).
-fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
+fn invert_cholesky(l: Vec<f64>, scale: &[f64], stop: &StopFlag) -> (Vec<f64>, f64) {
     let p = scale.len();
-    let inverse = small::invert_lower(l, p);
+    let inverse = stop.wait_for_long(p >= LONG, move || small::invert_lower(&l, p));
     let mut rinv = memory::zeros(p * p);
     small::transpose(&inverse, p, &mut rinv);
     for column in rinv.chunks_exact_mut(p.max(1)) {
@@ -521,7 +536,12 @@ fn invert_cholesky(l: &[f64], scale: &[f64]) -> (Vec<f64>, f64) {
 }
 
 /// The same from what [`householder_r`] gives, for the columns that are kept of p.
-fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, f64) {
+fn invert_householder(
+    triangle: &[f64],
+    kept: &[usize],
+    p: usize,
+    stop: &StopFlag,
+) -> (Vec<f64>, f64) {
     let (m, r) = (triangle.len() / p.max(1), kept.len());
     // R of the kept columns alone: re-triangularise the kept columns of R.
     let mut a = memory::zeros(triangle.len());
@@ -529,6 +549,7 @@ fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, 
         a[j * m..(j + 1) * m].copy_from_slice(&triangle[j * m..(j + 1) * m]);
     }
     for position in 0..r {
+        stop.check();
         reflect(&mut a, m, kept, position);
     }
     // its transpose, which is lower triangular
@@ -538,7 +559,7 @@ fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, 
             lower[i * r + c] = a[j * m + i];
         }
     }
-    let inverse = small::invert_lower(&lower, r);
+    let inverse = stop.wait_for_long(r >= LONG, move || small::invert_lower(&lower, r));
     let mut rinv = memory::zeros(p * r);
     let mut log_det = 0.0;
     for c in 0..r {
@@ -554,7 +575,7 @@ fn invert_householder(triangle: &[f64], kept: &[usize], p: usize) -> (Vec<f64>, 
 #[cfg(test)]
 mod tests {
     use super::{gram_with_response, leaves_no_residual, FixedBasis};
-    use crate::parallel::Workers;
+    use crate::parallel::{StopFlag, Workers};
     use crate::terms::{Column, ModelData};
 
     fn model<'a>(y: &'a [f64], x: Vec<Column<'a>>, weights: Option<&'a [f64]>) -> ModelData<'a> {
@@ -635,7 +656,10 @@ mod tests {
                 let x = columns.iter().map(|v| Column::Values(v)).collect();
                 let data = model(&y, x, weights);
                 let expected = FixedBasis::new(&data, &Workers::sequential());
-                assert_eq!(leaves_no_residual(&data), expected.rank() >= n);
+                assert_eq!(
+                    leaves_no_residual(&data, &StopFlag::default()),
+                    expected.rank() >= n
+                );
                 if weights.is_none() {
                     assert_eq!(expected.rank(), rank);
                     let mut pivot = expected.pivot.clone();
@@ -647,7 +671,7 @@ mod tests {
                     assert!(aside.windows(2).all(|pair| pair[0] < pair[1]));
                 }
                 let few = model(&y, data.x[..5].to_vec(), weights);
-                assert!(!leaves_no_residual(&few));
+                assert!(!leaves_no_residual(&few, &StopFlag::default()));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! come back in order, so the same bits follow from any number of threads.
 
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,31 +27,90 @@ const MOST_THREADS: usize = 16;
 /// How often the calling thread asks whether the user wants to stop, while another one works.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// Set once the user wants to stop; every piece of work looks at it first.
+/// What work is told from outside; every piece of it looks here first.
 #[derive(Debug, Clone, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicU8>);
+
+/// The user wants to stop.
+const STOP: u8 = 1;
+
+/// The time of a fit is over.
+const LATE: u8 = 2;
+
+/// What is done from now on is done even when its time is over.
+const TO_THE_END: u8 = 4;
 
 /// What a stopped piece of work unwinds with (no panic: no message, no hook).
 struct Stopped;
 
+/// The same where its time is over.
+struct OutOfTime;
+
 impl StopFlag {
     /// Asks all work under this flag to stop.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_or(STOP, Ordering::Relaxed);
     }
 
     /// Whether it was asked to.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.has(STOP)
     }
 
-    /// Leaves the current work if it was asked to.
-    pub fn check(&self) {
-        if self.is_set() {
-            resume_unwind(Box::new(Stopped));
+    /// Tells all work under this flag that its time is over.
+    pub fn set_late(&self) {
+        self.0.fetch_or(LATE, Ordering::Relaxed);
+    }
+
+    /// Whether it was told so.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.has(LATE)
+    }
+
+    /// Whether work from now on goes on though its time is over, as what describes the point that was reached does.
+    pub fn to_the_end(&self, goes_on: bool) {
+        if goes_on {
+            self.0.fetch_or(TO_THE_END, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!TO_THE_END, Ordering::Relaxed);
         }
-        memory::check();
+    }
+
+    fn has(&self, bit: u8) -> bool {
+        self.0.load(Ordering::Relaxed) & bit != 0
+    }
+
+    /// Leaves the current work if it was asked to, or its time is over.
+    pub fn check(&self) {
+        match self.0.load(Ordering::Relaxed) {
+            state if state & STOP != 0 => resume_unwind(Box::new(Stopped)),
+            LATE => resume_unwind(Box::new(OutOfTime)),
+            _ => memory::check(),
+        }
+    }
+
+    /// What `work` finds; `None` where its time was over before.
+    pub fn in_time<T>(&self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(found) => found,
+            Err(payload) if payload.is::<OutOfTime>() => None,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// The same for work that may be too short to be worth a thread.
+    pub fn wait_for_long<T: Send + 'static>(
+        &self,
+        long: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if long {
+            self.wait_for(work)
+        } else {
+            work()
+        }
     }
 
     /// A piece of work that cannot look at this flag (a library's): done on a thread of its own, which is left to itself,
@@ -152,9 +211,22 @@ pub fn interruptible<T: Send>(
     interrupt: &dyn Fn() -> bool,
     work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
 ) -> Result<T, EngineError> {
+    interruptible_until(None, long, interrupt, work)
+}
+
+/// The same, where work learns from its flag that its time is over, if it is `long`.
+///
+/// # Errors
+/// [`EngineError::TimeLimit`] where `work` does not mind, and those of [`interruptible`].
+pub fn interruptible_until<T: Send>(
+    deadline: Option<Instant>,
+    long: bool,
+    interrupt: &dyn Fn() -> bool,
+    work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
+) -> Result<T, EngineError> {
     let stop = StopFlag::default();
     let outcome = if long {
-        beside(&stop, interrupt, work)
+        beside(&stop, deadline, interrupt, work)
     } else {
         catch_unwind(AssertUnwindSafe(|| work(&stop, interrupt)))
     };
@@ -164,6 +236,7 @@ pub fn interruptible<T: Send>(
     match outcome {
         Ok(result) => result,
         Err(payload) if payload.is::<Stopped>() => Err(EngineError::Interrupted),
+        Err(payload) if payload.is::<OutOfTime>() => Err(EngineError::TimeLimit),
         Err(payload) => match payload.downcast::<OutOfMemory>() {
             Ok(asked) => Err(EngineError::Allocation {
                 gigabytes: 1e-9 * asked.bytes,
@@ -176,6 +249,7 @@ pub fn interruptible<T: Send>(
 /// What `work` returned or unwound with on a thread of its own, while this one asks whether to stop.
 fn beside<T: Send>(
     stop: &StopFlag,
+    deadline: Option<Instant>,
     interrupt: &dyn Fn() -> bool,
     work: impl FnOnce(&StopFlag, &dyn Fn() -> bool) -> Result<T, EngineError> + Send,
 ) -> std::thread::Result<Result<T, EngineError>> {
@@ -202,6 +276,9 @@ fn beside<T: Send>(
         while let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(ASK_EVERY) {
             if interrupt() {
                 stop.set();
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                stop.set_late();
             }
         }
         handle.join().unwrap_or_else(Err)
@@ -259,7 +336,13 @@ impl Workers {
             .map_or(1, ThreadPool::current_num_threads)
     }
 
-    /// Leaves a long piece of work if the user wants to stop.
+    /// What all work here looks at.
+    #[must_use]
+    pub fn flag(&self) -> &StopFlag {
+        &self.stop
+    }
+
+    /// Leaves a long piece of work if the user wants to stop, or its time is over.
     pub fn check(&self) {
         self.stop.check();
     }
@@ -333,9 +416,9 @@ pub fn pieces(n: usize, size: usize) -> Vec<std::ops::Range<usize>> {
 mod tests {
     use std::sync::mpsc::channel;
 
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    use super::{interruptible, StopFlag};
+    use super::{interruptible, interruptible_until, StopFlag};
     use crate::error::EngineError;
 
     #[test]
@@ -349,6 +432,48 @@ mod tests {
         });
         assert!(matches!(outcome, Err(EngineError::Interrupted)));
         drop(release);
+    }
+
+    #[test]
+    fn work_learns_in_the_middle_that_its_time_is_over() {
+        let long = |stop: &StopFlag| loop {
+            stop.check();
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let until = |work: fn(&StopFlag) -> i32| {
+            interruptible_until(Some(Instant::now()), true, &|| false, move |stop, _| {
+                Ok(work(stop))
+            })
+        };
+        assert_eq!(until(long), Err(EngineError::TimeLimit));
+        // who minds goes on with what there is, and to the end of that
+        let minding = |stop: &StopFlag| {
+            assert_eq!(
+                stop.in_time(|| -> Option<i32> {
+                    loop {
+                        stop.check()
+                    }
+                }),
+                None
+            );
+            assert!(stop.is_late() && !stop.is_set());
+            stop.to_the_end(true);
+            let found = stop.in_time(|| {
+                stop.check();
+                Some(7)
+            });
+            stop.to_the_end(false);
+            assert_eq!(stop.in_time(|| Some(stop.check())), None);
+            found.unwrap_or(0)
+        };
+        assert_eq!(until(minding), Ok(7));
+        // nobody is told where there is time
+        let later = Instant::now() + Duration::from_secs(1000);
+        let outcome = interruptible_until(Some(later), true, &|| false, |stop, _| {
+            std::thread::sleep(Duration::from_millis(50));
+            Ok(stop.is_late())
+        });
+        assert_eq!(outcome, Ok(false));
     }
 
     #[test]

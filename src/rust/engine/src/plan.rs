@@ -1,6 +1,6 @@
 //! What is factorised and what is estimated in a fit of crossed factors, chosen by cost, and the walks that follow from it.
 
-use crate::criterion::Criterion;
+use crate::criterion::{Criterion, Estimated};
 use crate::error::EngineError;
 use crate::factor::System;
 use crate::fit::{optimum, Prepared, Run};
@@ -189,6 +189,9 @@ fn with_exact_value(criterion: &mut Criterion<'_>, mut run: Run) -> Result<Run, 
     }
     if let Some(estimated) = criterion.give_up_estimator() {
         let Some(value) = criterion.value(&x) else {
+            if criterion.clock.has_cut() {
+                return Ok(stopped(criterion, run, Some(estimated)));
+            }
             return Err(criterion.failure(EXACT_VALUE));
         };
         run.outcome.value = value;
@@ -214,7 +217,13 @@ fn anchored_optimum(
         let Some(estimated) = criterion.give_up_estimator() else {
             break;
         };
-        if !evaluated(criterion, &x) || criterion.anchor(estimated, true).is_none() {
+        if !evaluated(criterion, &x) {
+            if criterion.clock.has_cut() {
+                return Ok(stopped(criterion, run, Some(estimated)));
+            }
+            break;
+        }
+        if criterion.anchor(estimated, true).is_none() {
             break;
         }
         run = continued(criterion, run, &short(options))?;
@@ -223,8 +232,25 @@ fn anchored_optimum(
             return Ok(run);
         }
     }
-    let _ = criterion.give_up_estimator();
-    continued(criterion, run, options)
+    if criterion.clock.has_cut() {
+        return Ok(stopped(criterion, run, None));
+    }
+    let estimated = criterion.give_up_estimator();
+    let run = continued(criterion, run, options)?;
+    // a point at which there is no factor yet is described by what it was found with
+    if run.status == Status::TimeLimit && !criterion.is_at(&run.outcome.x) {
+        return Ok(stopped(criterion, run, estimated));
+    }
+    Ok(run)
+}
+
+/// A run whose time was over before its end was known more exactly.
+fn stopped(criterion: &mut Criterion<'_>, mut run: Run, estimated: Option<Estimated>) -> Run {
+    if let Some(estimated) = estimated {
+        criterion.take_back(estimated);
+    }
+    run.status = Status::TimeLimit;
+    run
 }
 
 /// Options of a walk that leaves what takes it long to factorisations.
@@ -241,7 +267,10 @@ fn continued(
     before: Run,
     options: &Options,
 ) -> Result<Run, EngineError> {
-    let mut run = optimum(criterion, &before.outcome.x, options)?;
+    let mut run = match optimum(criterion, &before.outcome.x, options) {
+        Err(EngineError::TimeLimit) => return Ok(stopped(criterion, before, None)),
+        run => run?,
+    };
     run.follow(before.outcome);
     Ok(run)
 }

@@ -305,6 +305,11 @@ pub fn minimize(
     loop {
         let scale = objective.scale(&out.x);
         let (gradient, hessian, is_exact) = objective.derivatives(wanted);
+        // these may be none
+        if clock.has_cut() {
+            out.stop = Stop::Time;
+            return out;
+        }
         let mut model = if is_exact {
             Model::new(scale, &gradient, &hessian)
         } else {
@@ -323,6 +328,7 @@ pub fn minimize(
         };
         if more != wanted {
             wanted = more;
+            // none where time is over: the ones that are there do
             if let (gradient, hessian, true) = objective.derivatives(wanted) {
                 model = Model::new(model.scale, &gradient, &hessian);
                 decrement = model.decrement();
