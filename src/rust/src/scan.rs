@@ -2,11 +2,15 @@
 
 use extendr_api::prelude::*;
 use ferrolmm_engine::fixed_basis::require_residual;
+use ferrolmm_engine::parallel::interruptible;
 use ferrolmm_engine::scan::{scan, stray_code, Raw};
 use ferrolmm_engine::{Column, ModelData};
 
 use crate::condition::{answer, Failure};
 use crate::convert;
+
+/// Operations from which somebody may want to end it (about 10 ms).
+const LONG: f64 = 1e8;
 
 /// For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
 /// @noRd
@@ -56,7 +60,7 @@ fn rs_stray_code(factor: Robj) -> Robj {
 /// @noRd
 #[extendr]
 fn rs_require_residual(columns: Robj) -> Robj {
-    answer(|_| {
+    answer(|watch| {
         let columns = convert::elements(&columns, "columns")?;
         let x = columns
             .iter()
@@ -75,7 +79,10 @@ fn rs_require_residual(columns: Robj) -> Robj {
             residual: None,
         };
         data.validate()?;
-        require_residual(&data)?;
+        let long = n as f64 * n as f64 * data.p as f64 > LONG;
+        interruptible(long, &|| watch.poll(), |stop, _| {
+            require_residual(&data, stop)
+        })?;
         Ok(Vec::new())
     })
 }
