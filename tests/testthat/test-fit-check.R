@@ -203,3 +203,37 @@ test_that("of many rows, lengths, kinds and levels are looked at", {
   attr(damaged$flist$g, "levels") <- replace(levels, 2L, levels[1L])
   expect_error(fixef(damaged), "`g` in its `flist`", class = "ferrolmm_error_format")
 })
+
+test_that("a fit that was found whole is known by its contents, and by nothing else", {
+  is_known <- function(fit) .External(ferrolmm_is_known, fit)
+  fit <- fit_with_all()
+  expect_false(is_known(fit))
+  expect_null(check_fit(fit))
+  expect_true(is_known(fit))
+  ## another object of the same contents
+  expect_true(is_known(rlang::duplicate(fit)))
+  kinds <- damages(fit)
+  for (kind in names(kinds)) {
+    damaged <- structure(kinds[[kind]](unclass(fit)), class = "lmm")
+    expect_identical(is_known(damaged), identical(damaged, fit), info = kind)
+  }
+  ## values changed where they are, as functions in C can, and R with a single owner
+  fit$frame$age <- as.double(fit$frame$age)
+  check_fit(fit)
+  fit$frame$age[[2L]] <- NA
+  expect_error(check_fit(fit), "missing values", class = "ferrolmm_error_format")
+  expect_false(is_known(fit))
+  ## kinds of vectors, one value changed in each, also those that R has not written out
+  all_kinds <- list(TRUE, 1:1000, as.raw(1:3), 2i, "a", c(a = 1), as.character(1:10),
+                    quote(f(x, y = 2)), expression(a, b), ~ x)
+  .External(ferrolmm_know, all_kinds)
+  expect_true(is_known(all_kinds))
+  others <- list(NA, c(1:999, 0L), as.raw(c(1, 2, 4)), 3i, "b", c(b = 1), as.character(1:11),
+                 quote(f(x, z = 2)), expression(a, c), ~ y)
+  for (i in seq_along(all_kinds)) {
+    expect_false(is_known(replace(all_kinds, i, others[i])))
+  }
+  deep <- Reduce(function(x, i) list(x), 1:1000, list())
+  .External(ferrolmm_know, deep)
+  expect_false(is_known(deep))
+})
