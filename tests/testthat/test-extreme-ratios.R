@@ -380,3 +380,65 @@ test_that("deletions keep their digits", {
     expect_lt(relative(found$coefficients[3, ], right$beta), 1e-9)
   }
 })
+
+test_that("weights over twenty orders of magnitude keep their digits", {
+  for (scale in 10^c(0, 2, 4)) {
+    d <- unbalanced(scale)
+    heavy <- sample(128, 32)
+    d$w[heavy] <- 10^runif(32, -10, 10)
+    d$y <- d$y + d$e / sqrt(d$w)
+    for (reml in c(TRUE, FALSE)) {
+      fit <- suppressMessages(lmm(y ~ 1 + (1 | a) + (1 | ab), d, weights = w, REML = reml))
+      ratio <- rev(fit$theta^2)
+      right <- nested_reference(d$y, d$a, d$ab, diag(d$w), ratio[[1]], ratio[[2]], reml)
+      expect_lt(relative(-2 * as.numeric(logLik(fit)), right$criterion), 1e-10)
+      expect_lt(relative(sigma(fit), right$sigma), 1e-8)
+      expect_lt(relative(sqrt(vcov(fit)[1, 1]), right$se), 1e-8)
+    }
+  }
+})
+
+# The same of y ~ x with one random effect a level, whose column is z: rotations take each level's z
+# into one row, of variance 1 + z'z
+single_effect <- function(d, z) {
+  turned <- lapply(split(seq_len(nrow(d)), d$g), function(i) {
+    own <- sqrt(d$w[i]) * z[i]
+    rows <- crossprod(qr.Q(qr(own), complete = TRUE), sqrt(d$w[i]) * cbind(1, d$x, d$y)[i, ])
+    rows[1, ] <- rows[1, ] / sqrt(1 + sum(own^2))
+    list(rows = rows, log_det = log1p(sum(own^2)))
+  })
+  rows <- do.call(rbind, lapply(turned, `[[`, "rows"))
+  least <- qr(rows[, 1:2])
+  df <- nrow(d) - 2
+  q <- sum(qr.resid(least, rows[, 3])^2)
+  log_det <- sum(vapply(turned, `[[`, 0, "log_det")) - sum(log(d$w)) +
+    2 * sum(log(abs(diag(qr.R(least)))))
+  list(
+    criterion = log_det + df * (1 + log(2 * pi * q / df)), sigma = sqrt(q / df),
+    se = sqrt(q / df * diag(chol2inv(qr.R(least))))
+  )
+}
+
+test_that("covariance matrices of lower rank keep their digits at large effects", {
+  for (scale in 10^c(0, 2, 4, 6)) {
+    for (heavy in c(FALSE, TRUE)) {
+      set.seed(9)
+      d <- data.frame(g = gl(12, 5), x = rnorm(60), w = 1)
+      if (heavy) d$w[sample(60, 8)] <- 10^runif(8, -4, 4)
+      z <- scale * (1 + 0.4 * d$x)
+      d$y <- 3 + d$x + rnorm(12)[d$g] * z + rnorm(60) / sqrt(d$w)
+      fit <- suppressMessages(suppressWarnings(
+        lmm(
+          y ~ x + (x | g), d, weights = w, start = scale * c(1, 0.4, 0),
+          control = lmm_control(max_evaluations = 1L, starts = 1L)
+        ),
+        classes = "ferrolmm_warning_convergence"
+      ))
+      expect_equal(unname(fit$theta), scale * c(1, 0.4, 0))
+      right <- single_effect(d, z)
+      expect_lt(relative(-2 * as.numeric(logLik(fit)), right$criterion), 1e-9)
+      expect_lt(relative(sigma(fit), right$sigma), 1e-7)
+      expect_lt(relative(sqrt(diag(as.matrix(vcov(fit)))), right$se), 1e-7)
+    }
+  }
+})

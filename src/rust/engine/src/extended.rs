@@ -26,6 +26,8 @@ const COLUMNS: usize = 16;
 
 /// Cross-products of Z with twice the digits.
 pub(crate) struct Sums {
+    /// [`Moments::xx`].
+    pub xx: Vec<Double2>,
     /// [`FactorMoments::zz`] of each factor.
     pub own: Vec<Vec<Double2>>,
     /// [`FactorMoments::zx`] of each factor.
@@ -37,6 +39,7 @@ pub(crate) struct Sums {
 /// What they have beyond their double precision.
 #[derive(Debug, Clone)]
 pub(crate) struct Rest {
+    pub xx: Vec<f64>,
     pub own: Vec<Vec<f64>>,
     pub zx: Vec<Vec<f64>>,
     pub pairs: Vec<Vec<f64>>,
@@ -44,12 +47,14 @@ pub(crate) struct Rest {
 
 impl Rest {
     /// Puts the doubles next to these sums where they belong, and keeps the rest; further pairs are known matrices alone.
-    pub fn split(moments: &mut Moments, Sums { own, zx, pairs }: Sums) {
+    pub fn split(moments: &mut Moments, sums: Sums) {
+        let Sums { xx, own, zx, pairs } = sums;
         let take = |sums: Vec<Double2>, to: &mut Vec<f64>| -> Vec<f64> {
             to.clear();
             to.extend(sums.iter().map(|sum| sum.high));
             sums.into_iter().map(|sum| sum.low).collect()
         };
+        let xx = take(xx, &mut moments.xx);
         let own = own.into_iter().zip(&mut moments.factors);
         let own = own.map(|(sums, f)| take(sums, &mut f.zz)).collect();
         let zx = zx.into_iter().zip(&mut moments.factors);
@@ -58,7 +63,7 @@ impl Rest {
         let mut pairs: Vec<_> = pairs.map(|(sums, p)| take(sums, &mut p.value)).collect();
         let known = moments.pairs[pairs.len()..].iter();
         pairs.extend(known.map(|pair| vec![0.0; pair.value.len()]));
-        moments.rest = Some(Box::new(Self { own, zx, pairs }));
+        moments.rest = Some(Box::new(Self { xx, own, zx, pairs }));
     }
 }
 
@@ -77,7 +82,9 @@ pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
         Storage::Sparse(pattern) => pattern.nnz() as f64,
     };
     let of_rows = p1 as f64 * (numbers + (k1 * schur.effect_row.len()) as f64);
-    of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows <= MOST_WORK
+    let effects = (schur.q2 + schur.start.len() * k1) as f64;
+    let of_border = (p1 as f64).powi(2) * (effects + p1 as f64);
+    of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows + of_border <= MOST_WORK
 }
 
 /// Cross-products and T at one point.
@@ -88,7 +95,7 @@ struct Here<'a> {
 }
 
 /// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - P U_0, at the T and the
-/// U_0 of a factor; returns log |M|.
+/// U_0 of a factor; returns log |M| and [Q r]'V^-1[Q r], lower triangle.
 ///
 /// # Errors
 /// [`EngineError::Numerical`] where M is not positive definite even so.
@@ -96,7 +103,7 @@ pub(crate) fn factorize(
     system: &System,
     rest: &Rest,
     factor: &mut Factor,
-) -> Result<f64, EngineError> {
+) -> Result<(f64, Vec<Double2>), EngineError> {
     let t = std::mem::take(&mut factor.t);
     let here = Here {
         system,
@@ -114,6 +121,7 @@ pub(crate) fn factorize(
     done.ok_or(EngineError::numerical(COMPLEMENT))?;
     let mut rows = here.right_hand_sides(factor);
     here.forward((&l1, &w, &s), &mut rows);
+    let bordered = here.bordered(factor, &rows);
     let round = |from: &[Double2], to: &mut Vec<f64>| {
         to.clear();
         to.extend(from.iter().map(|value| value.high));
@@ -139,7 +147,7 @@ pub(crate) fn factorize(
         (SchurFactor::Sparse(_), Storage::Dense) => 0.0,
     };
     factor.t = t;
-    Ok(2.0 * log_det)
+    Ok((2.0 * log_det, bordered))
 }
 
 impl Here<'_> {
@@ -318,6 +326,28 @@ impl Here<'_> {
         out
     }
 
+    /// [Q r]'[Q r] + U_0'P U_0 - RZX'RZX, lower triangle.
+    fn bordered(&self, factor: &Factor, rows: &Rows<Vec<Double2>>) -> Vec<Double2> {
+        let m = rows.m;
+        let mut out = together(&self.system.moments.xx, &self.rest.xx);
+        for (f, shift) in factor.shift.iter().enumerate() {
+            let weighted = self.weighted_shift(f, shift);
+            for (u, pu) in shift.chunks_exact(m).zip(weighted.chunks_exact(m)) {
+                for j in 0..m {
+                    (j..m).for_each(|i| out[j * m + i] += pu[j] * Double2::from(u[i]));
+                }
+            }
+        }
+        for row in rows.first.chunks_exact(m).chain(rows.rest.chunks_exact(m)) {
+            for j in 0..m {
+                let own = row[j];
+                let to = &mut out[j * m + j..(j + 1) * m];
+                subtract_times(to, own, &row[j..]);
+            }
+        }
+        out
+    }
+
     /// The rows of one level.
     fn right_hand_side(&self, f: usize, level: usize, shift: &[Double2]) -> Vec<Double2> {
         let (k, m) = (self.factor(f).k, self.system.moments.p1);
@@ -443,7 +473,7 @@ fn t_times(t: &[f64], k: usize, a: &mut [Double2], columns: usize) {
 }
 
 /// Cholesky factor of a column-major block in its place, lower triangle; above it zeros.
-fn cholesky_of_block(a: &mut [Double2], k: usize) -> Option<()> {
+pub(crate) fn cholesky_of_block(a: &mut [Double2], k: usize) -> Option<()> {
     for j in 0..k {
         for m in 0..j {
             let l = a[m * k + j];

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::error::EngineError;
 use crate::extended;
 use crate::fixed_basis::accumulate_gram;
+use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::moments::Moments;
@@ -176,7 +177,11 @@ impl Factor {
             actual: None,
         };
         let log_det = match &system.moments.rest {
-            Some(rest) => extended::factorize(system, rest, &mut factor)?,
+            Some(rest) => {
+                let (log_det, xx) = extended::factorize(system, rest, &mut factor)?;
+                factor.border_extended(system, xx)?;
+                log_det
+            }
             None => {
                 let room = std::mem::take(&mut factor.rzx);
                 let shift = |f: usize| factor.weighted_shift(f);
@@ -184,11 +189,11 @@ impl Factor {
                 let log_det = factor.factorize(system)?;
                 factor.forward(system, &mut rzx);
                 factor.rzx = rzx;
+                factor.border(system)?;
                 log_det
             }
         };
         factor.log_det_m = log_det - system.moments.log_det_prior;
-        factor.border(system)?;
         Ok(factor)
     }
 
@@ -442,10 +447,34 @@ impl Factor {
         if !small::cholesky(&mut xx, p1) {
             return Err(self.why_not_positive(system, taken));
         }
-        self.pwrss = xx[p1 * p1 - 1].powi(2);
-        self.log_det_x = 2.0 * (0..p1 - 1).map(|j| xx[j * p1 + j].ln()).sum::<f64>();
         self.lx = xx;
+        self.finish_border();
         Ok(())
+    }
+
+    /// The same from [Q r]'V^-1[Q r] with twice the digits.
+    fn border_extended(
+        &mut self,
+        system: &System,
+        mut xx: Vec<Double2>,
+    ) -> Result<(), EngineError> {
+        let p1 = self.rzx.m;
+        self.total = self.before(system, p1 - 1);
+        if extended::cholesky_of_block(&mut xx, p1).is_none() {
+            let taken = gram(system, &self.rzx);
+            return Err(self.why_not_positive(system, &taken));
+        }
+        self.lx.clear();
+        self.lx.extend(xx.iter().map(|value| value.high));
+        self.finish_border();
+        Ok(())
+    }
+
+    /// What the factor of [Q r]'V^-1[Q r] tells.
+    fn finish_border(&mut self) {
+        let (p1, lx) = (self.rzx.m, &self.lx);
+        self.pwrss = lx[p1 * p1 - 1].powi(2);
+        self.log_det_x = 2.0 * (0..p1 - 1).map(|j| lx[j * p1 + j].ln()).sum::<f64>();
     }
 
     /// Whether it is the fixed effects' part of [Q r]'V^-1[Q r] that is not positive, or what they leave of the response.

@@ -1,7 +1,6 @@
 //! The pipeline: bases -> moments -> criterion -> optimum -> estimates in the user's coordinates.
 
 use crate::memory;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use crate::gradient::{solve, Solution};
 use crate::inference::Satterthwaite;
 use crate::kink;
 use crate::linalg::small::{self, Shape};
-use crate::moments::{Center, CenteredRows, Moments};
+use crate::moments::{Center, CenteredRows, FactorMoments, Moments};
 use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
 use crate::options::Options;
 use crate::parallel::{interruptible, interruptible_until, piece, StopFlag, Workers};
@@ -208,11 +207,16 @@ impl Prepared {
     fn largest_share(&self, theta: &[f64]) -> f64 {
         let moments = &self.system.moments;
         let share = |term: usize| {
-            let (f, _, k) = self.parameters.place[term];
+            let (f, offset, k) = self.parameters.place[term];
             let t = self.parameters.term_factor(theta, term);
-            let rows_per_level = moments.n as f64 / moments.factors[f].n_levels.max(1) as f64;
-            let squares = (0..k).map(|i| t[i * k + i].powi(2));
-            rows_per_level * squares.fold(0.0, f64::max)
+            let FactorMoments { k: all, zz, .. } = &moments.factors[f];
+            // of the level of which the rows tell most
+            let most = |i: usize| {
+                let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
+                own.fold(0.0f64, |most, v| most.max(*v))
+            };
+            let shares = (0..k).map(|i| t[i * k + i].powi(2) * most(i));
+            shares.fold(0.0, f64::max)
         };
         (0..self.bases.len()).map(share).fold(0.0, f64::max)
     }
@@ -518,17 +522,40 @@ fn far_start(
     }
 }
 
-/// Options of the walk after so many centres: one that is there already takes a step or two more. What is of the first order in
-/// theta, as standard errors and degrees of freedom are, then has the digits that the centre was sought for: a decrement of d
-/// leaves theta off by some root of d, in standard errors.
-fn closer(options: &Options, rounds: usize) -> Cow<'_, Options> {
-    if rounds == 0 {
-        return Cow::Borrowed(options);
+/// Evaluations after a walk has come to its end, for the last digits.
+const LAST_STEPS: usize = 8;
+
+/// The optimum after so many centres. Once there is one, a step or two more are taken: what is of the first order in theta, as
+/// standard errors and degrees of freedom are, then has the digits that the centre was sought for. A decrement of d leaves theta
+/// off by some root of d, in standard errors.
+fn optimum_after(
+    rounds: usize,
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let mut run = optimum(criterion, theta, options)?;
+    let is_there = matches!(run.status, Status::Converged | Status::Singular);
+    if rounds == 0 || !is_there {
+        return Ok(run);
     }
-    Cow::Owned(Options {
+    let closer = Options {
         tolerance: options.tolerance.powi(2),
+        max_evaluations: LAST_STEPS,
         ..options.clone()
-    })
+    };
+    let last = match optimum(criterion, &run.outcome.x, &closer) {
+        Ok(last) => last,
+        Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
+        Err(_) => return Ok(run),
+    };
+    let noise = criterion.noise(run.outcome.value);
+    if last.rank == run.rank && last.outcome.value <= run.outcome.value + 4.0 * noise {
+        run.outcome.x = last.outcome.x;
+        run.outcome.value = last.outcome.value;
+        run.outcome.decrement = last.outcome.decrement;
+    }
+    Ok(run)
 }
 
 /// From the start to the optimum, and what is estimated there.
@@ -571,7 +598,7 @@ fn search(
             Plan::Exact if rounds == 0 && walks.count() == 0 => {
                 starts::first_optimum(&mut criterion, &theta, bases, options, &mut walks)
             }
-            Plan::Exact => optimum(&mut criterion, &theta, &closer(options, rounds)),
+            Plan::Exact => optimum_after(rounds, &mut criterion, &theta, options),
             plan => estimated_optimum(&mut criterion, &theta, options, plan),
         };
         // what is left describes what was found

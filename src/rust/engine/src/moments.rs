@@ -203,16 +203,15 @@ impl Moments {
             .iter()
             .map(|f| vec![Double2::default(); f.k])
             .collect();
-        let (p1, mut x) = (self.p1, memory::zeros(self.p1));
-        let mut x2 = vec![Double2::default(); p1];
+        let p1 = self.p1;
+        let mut x = vec![Double2::default(); p1];
+        let mut xx = vec![Double2::default(); p1 * p1];
         for block in pieces(data.n(), BLOCK) {
             workers.check();
             for i in block {
                 let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);
-                rows.write(i, &mut x);
-                x2.iter_mut()
-                    .zip(&x)
-                    .for_each(|(to, x)| *to = Double2::from(*x));
+                rows.write_extended(i, &mut x);
+                add_product(&mut xx, &x, &x);
                 let root = Double2::from(data.weights.map_or(1.0, |w| w[i].sqrt()));
                 for f in 0..layout.len() {
                     let (k, Some(j)) = (layout[f].k, level(f)) else {
@@ -222,7 +221,7 @@ impl Moments {
                         bases[t].write_extended(&data.terms[t].columns, i, root, &mut z[f]);
                     }
                     add_product(&mut own[f][j * k * k..(j + 1) * k * k], &z[f], &z[f]);
-                    add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], &x2, &z[f]);
+                    add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], &x, &z[f]);
                 }
                 for (pair, sums) in self.pairs.iter().zip(&mut between) {
                     let (Some(j), Some(l)) = (level(pair.f), level(pair.g)) else {
@@ -240,17 +239,20 @@ impl Moments {
             }
         }
         let pairs = between;
-        Rest::split(self, extended::Sums { own, zx, pairs });
+        Rest::split(self, extended::Sums { xx, own, zx, pairs });
     }
 
     /// Takes one row out: [q r], z and the level of each factor, if it has any. The number of rows and what is known of weights
     /// stay.
-    pub(crate) fn remove_row(&mut self, x: &[f64], z: &[Vec<Double2>], level: &[Option<usize>]) {
-        for (column, y) in self.xx.chunks_exact_mut(self.p1).zip(x) {
-            column.iter_mut().zip(x).for_each(|(a, x)| *a -= x * y);
-        }
-        let x: Vec<_> = x.iter().map(|&x| Double2::from(x)).collect();
+    pub(crate) fn remove_row(
+        &mut self,
+        x: &[Double2],
+        z: &[Vec<Double2>],
+        level: &[Option<usize>],
+    ) {
         let rest = &mut self.rest;
+        let xx = rest.as_deref_mut().map_or(&mut [][..], |rest| &mut rest.xx);
+        subtract_product(0, (&mut self.xx, xx), x, x);
         for (f, factor) in self.factors.iter_mut().enumerate() {
             let Some(j) = level[f] else {
                 continue;
@@ -260,7 +262,7 @@ impl Moments {
                 None => [&mut [][..], &mut []],
             };
             subtract_product(j, (&mut factor.zz, own), &z[f], &z[f]);
-            subtract_product(j, (&mut factor.zx, zx), &x, &z[f]);
+            subtract_product(j, (&mut factor.zx, zx), x, &z[f]);
         }
         for (at, pair) in self.pairs.iter_mut().enumerate() {
             let (false, Some(j), Some(l)) = (pair.f == pair.g, level[pair.f], level[pair.g]) else {
@@ -745,10 +747,25 @@ impl<'a> CenteredRows<'a> {
 
     /// W^{1/2} [Q - Z B_0, y - offset - X beta_0 - Z b_0] of row `i`.
     pub fn write(&self, i: usize, row: &mut [f64]) {
+        let root = self.data.weights.map_or(1.0, |w| w[i].sqrt());
+        row.iter_mut()
+            .zip(self.row(i))
+            .for_each(|(out, value)| *out = root * value.high);
+    }
+
+    /// The same with twice the digits.
+    pub fn write_extended(&self, i: usize, row: &mut [Double2]) {
+        let root = Double2::from(self.data.weights.map_or(1.0, |w| w[i].sqrt()));
+        row.iter_mut()
+            .zip(self.row(i))
+            .for_each(|(out, value)| *out = root * value);
+    }
+
+    /// What is weighted there, column by column.
+    fn row(&self, i: usize) -> impl Iterator<Item = Double2> + '_ {
         let (data, p1) = (self.data, self.p1);
-        let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-        let x = |j: usize| data.x[j].at(i);
-        for (c, out) in row.iter_mut().enumerate() {
+        let x = move |j: usize| data.x[j].at(i);
+        (0..p1).map(move |c| {
             let mut sum = Double2::default();
             if c + 1 == p1 {
                 sum += Double2::from(data.y[i]);
@@ -768,8 +785,8 @@ impl<'a> CenteredRows<'a> {
                     sum += Double2::product(-column.at(i), own[c]);
                 }
             }
-            *out = root * sum.high;
-        }
+            sum
+        })
     }
 }
 

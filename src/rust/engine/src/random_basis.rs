@@ -9,6 +9,11 @@ use crate::terms::{Column, ModelData, Structure};
 
 const PIECE: usize = 65_536;
 
+/// Weight, relative to the geometric mean of all, up to which a row tells what a term's coordinates are. A few rows that weigh
+/// orders of magnitude more would leave next to nothing of a column beside the others, or of all other rows: coordinates in
+/// which smallest variances are large ones.
+const HEAVY: f64 = 1e3;
+
 /// Change of basis of one term: internal columns = columns * `change` (k x k, upper triangular).
 #[derive(Debug, Clone)]
 pub struct TermBasis {
@@ -140,13 +145,14 @@ pub fn lay_out(
         .map_or_else(FactorLayout::empty, |first| factors.remove(first));
     factors.insert(0, eliminated);
     let n = data.n() as f64;
+    let most = largest_weight(data);
     let bases = data
         .terms
         .iter()
         .enumerate()
         .map(|(t, term)| {
             let k = term.columns.len();
-            let mut mean = cross_product(data, &term.columns, workers);
+            let mut mean = cross_product(data, &term.columns, most, workers);
             mean.iter_mut().for_each(|v| *v /= n);
             TermBasis {
                 k,
@@ -163,18 +169,41 @@ pub fn lay_out(
     (factors, bases)
 }
 
-/// Z'WZ of one term's columns over all rows, k x k.
-fn cross_product(data: &ModelData<'_>, columns: &[Column<'_>], workers: &Workers) -> Vec<f64> {
+/// Weight at which rows count for the bases at most; infinite where none is much heavier than the others.
+fn largest_weight(data: &ModelData<'_>) -> f64 {
+    let Some(weights) = data.weights else {
+        return f64::INFINITY;
+    };
+    let range = weights
+        .iter()
+        .fold((f64::INFINITY, 0.0), |(least, most), &w| {
+            (w.min(least), w.max(most))
+        });
+    if range.1 <= HEAVY * range.0 {
+        return f64::INFINITY;
+    }
+    let logs = weights.iter().map(|w| w.ln()).sum::<f64>();
+    HEAVY * (logs / data.n() as f64).exp()
+}
+
+/// Z'WZ of one term's columns over all rows, k x k, no weight counting for more than `most`.
+fn cross_product(
+    data: &ModelData<'_>,
+    columns: &[Column<'_>],
+    most: f64,
+    workers: &Workers,
+) -> Vec<f64> {
     let k = columns.len();
     if k == 1 && matches!(columns[0], Column::Constant) {
-        return vec![data.weights.map_or(data.n() as f64, |w| w.iter().sum())];
+        let sum = |weights: &[f64]| weights.iter().map(|w| w.min(most)).sum();
+        return vec![data.weights.map_or(data.n() as f64, sum)];
     }
     let work = pieces(data.n(), PIECE);
     let parts = workers.map(work.len(), |piece| {
         let mut total = memory::zeros(k * k);
         let mut z = memory::zeros(k);
         for i in work[piece].clone() {
-            let w = data.weights.map_or(1.0, |w| w[i]);
+            let w = data.weights.map_or(1.0, |w| w[i].min(most));
             for (value, column) in z.iter_mut().zip(columns) {
                 *value = column.at(i);
             }

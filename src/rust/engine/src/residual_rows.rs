@@ -213,7 +213,11 @@ impl ResidualPart {
                 .level_products::<Double2>(f, factor, &weighted, workers)
         });
         let zx = zx.collect();
-        Rest::split(moments, extended::Sums { own, zx, pairs });
+        let mut xx = vec![Double2::default(); p1 * p1];
+        let rows = self.rows.x.chunks_exact(p1).zip(weighted.chunks_exact(p1));
+        rows.for_each(|(x, y)| Sum::add(&mut xx, 1.0, x, y));
+        let xx = symmetric(&xx, p1);
+        Rest::split(moments, extended::Sums { xx, own, zx, pairs });
     }
 }
 

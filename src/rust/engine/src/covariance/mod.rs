@@ -327,7 +327,7 @@ impl Parameters {
                     continue;
                 }
             }
-            add_to_variances(&t, k, floor, &mut workers.room(k * k), &mut other);
+            add_to_variances(&t, k, floor, &mut workers.room(k), &mut other);
             changed |= *t != *other;
             for (c, column) in other.chunks_exact(k).enumerate() {
                 let at = (offset + c) * kf + offset;
@@ -338,15 +338,23 @@ impl Parameters {
     }
 }
 
-/// Factor of G + floor^2 I, G = T T', with room for it.
-fn add_to_variances(t: &[f64], k: usize, floor: f64, g: &mut [f64], l: &mut [f64]) {
-    small::mul_nt(t, t, k, k, k, g);
-    (0..k).for_each(|i| g[i * k + i] += floor * floor);
-    small::write_semidefinite_cholesky(g, k, 0.0, l);
-    for i in 0..k {
-        // cancellation may still have left less than was added
-        if l[i * k + i] < 0.5 * floor {
-            l[i * k + i] = floor;
+/// Factor of G + floor^2 I, G = T T', with room for one column: each column of floor I is rotated into T. The factor of the sum
+/// itself would leave rounding of G, of which the root may be much more than the floor.
+fn add_to_variances(t: &[f64], k: usize, floor: f64, column: &mut [f64], l: &mut [f64]) {
+    l.copy_from_slice(t);
+    for j in 0..k {
+        column.fill(0.0);
+        column[j] = floor;
+        for i in j..k {
+            let own = &mut l[i * k..(i + 1) * k];
+            let length = own[i].hypot(column[i]);
+            if column[i] == 0.0 || length == 0.0 {
+                continue;
+            }
+            let (c, s) = (own[i] / length, column[i] / length);
+            for (x, y) in own[i..].iter_mut().zip(&mut column[i..]) {
+                (*x, *y) = (c * *x + s * *y, c * *y - s * *x);
+            }
         }
     }
 }

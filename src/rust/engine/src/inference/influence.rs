@@ -215,9 +215,9 @@ impl<'a> RowsOf<'a> {
     /// Takes rows out of the moments.
     fn remove(&self, moments: &mut Moments, set: &[usize]) {
         let data = self.data;
-        let mut x = memory::zeros(moments.p1);
+        let mut x = vec![Double2::default(); moments.p1];
         for &i in set {
-            self.centred.write(i, &mut x);
+            self.centred.write_extended(i, &mut x);
             let layout = self.prepared.layout.iter();
             let level: Vec<_> = layout
                 .map(|f| f.codes(data).get(i).map(|code| *code as usize - 1))
