@@ -293,12 +293,20 @@ marginal_contrasts <- function(object, frame, x) {
   } else {
     list(x = x, assign = assign, keys = fixed_keys(object)[kept])
   }
+  columns <- lapply(seq_along(labels.lmm(object)), function(j) which(treatment$assign == j))
+  containing <- containing_terms(object)
+  if (!recode && all(lengths(containing) == 0L)) {
+    # each coefficient of X is one of Y, and nothing is to be orthogonal to anything
+    return(lapply(columns, function(rows) {
+      L <- matrix(0, length(rows), length(kept))
+      L[cbind(seq_along(rows), rows)] <- 1
+      L
+    }))
+  }
   decomposed <- qr(treatment$x, tol = 1e-12)
   indicators <- indicator_matrix(object, frame)
   functions <- qr.coef(decomposed, indicators$x)
   functions[abs(functions) < 1e-10] <- 0
-  columns <- lapply(seq_along(labels.lmm(object)), function(j) which(treatment$assign == j))
-  containing <- containing_terms(object)
   for (j in order(attr(object$terms, "order"), decreasing = TRUE)) {
     above <- unlist(columns[containing[[j]]])
     if (length(above) > 0L && length(columns[[j]]) > 0L) {

@@ -30,8 +30,18 @@ satterthwaite <- function(object) {
 #' @noRd
 fai_cornelius <- function(L, estimate, variance, single) {
   rank <- length(independent_rows(L, variance))
-  directions <- eigen_directions(L %*% variance %*% t(L), rank)
-  rotated <- crossprod(directions, L)
+  at <- single_entries(L)
+  if (is.null(at)) {
+    directions <- eigen_directions(L %*% variance %*% t(L), rank)
+    rotated <- crossprod(directions, L)
+  } else {
+    # the same without products of matrices that may be large
+    values <- L[cbind(seq_along(at), at)]
+    own <- variance[at, at, drop = FALSE] * outer(values, values)
+    directions <- eigen_directions(own, rank)
+    rotated <- matrix(0, rank, ncol(L))
+    rotated[, at] <- t(directions * values)
+  }
   squares <- drop(crossprod(directions, estimate))^2 / row_variances(rotated, variance)
   list(
     statistic = mean(squares), unscaled = mean(squares), numdf = rank,
@@ -44,13 +54,16 @@ fai_cornelius <- function(L, estimate, variance, single) {
 #' Rows of very different sizes hide each other: they are brought to one size when needed.
 #' @noRd
 eigen_directions <- function(v, rank) {
-  parts <- eigen(v, symmetric = TRUE)
+  decompose <- function(v) {
+    if (nrow(v)^3 > many_operations) engine_eigen(v) else eigen(v, symmetric = TRUE)
+  }
+  parts <- decompose(v)
   if (parts$values[[rank]] > 1e-10 * parts$values[[1L]]) {
     return(parts$vectors[, seq_len(rank), drop = FALSE])
   }
   size <- sqrt(diag(v))
   size[size == 0] <- 1
-  parts <- eigen(v / outer(size, size), symmetric = TRUE)
+  parts <- decompose(v / outer(size, size))
   parts$vectors[, seq_len(rank), drop = FALSE] / size
 }
 

@@ -180,6 +180,9 @@ covariance_root <- function(L, variance) {
 #' A largest set of linearly independent rows of L, each column in units of its standard error
 #' @noRd
 independent_rows <- function(L, variance) {
+  if (!is.null(single_entries(L)) && all(diag(variance) != 0)) {
+    return(seq_len(nrow(L)))
+  }
   # it is only a unit: a corrected variance may be negative
   scaled <- t(L) * sqrt(abs(diag(variance)))
   size <- sqrt(colSums(scaled^2))
@@ -191,6 +194,18 @@ independent_rows <- function(L, variance) {
   sort(used[decomposed$pivot[seq_len(decomposed$rank)]])
 }
 
+#' Where the only entry of each row is, where no two are in one column; NULL for other matrices
+#' @noRd
+single_entries <- function(L) {
+  at <- max.col(abs(L), "first")
+  is_single <- sum(L != 0) == nrow(L) && all(L[cbind(seq_along(at), at)] != 0)
+  if (is_single && !anyDuplicated(at)) at
+}
+
+#' Operations from which products are the engine's: it is faster, and can be interrupted
+#' @noRd
+many_operations <- 1e8
+
 #' l'Cl of each row l of L
 #'
 #' Rows have few entries where coefficients are many: a summary of thousands of them takes no
@@ -198,6 +213,9 @@ independent_rows <- function(L, variance) {
 #' @noRd
 row_variances <- function(L, variance) {
   if (nrow(L) == 0L || sum(L != 0) > length(L) / 8) {
+    if (as.double(length(L)) * ncol(L) > many_operations) {
+      return(engine_row_variances(L, variance))
+    }
     return(rowSums((L %*% variance) * L))
   }
   vapply(seq_len(nrow(L)), function(i) {

@@ -224,6 +224,22 @@ engine_stray_code <- function(x) {
   engine_value(rs_stray_code(x))$code
 }
 
+#' l'Vl of each row l of L
+#' @noRd
+engine_row_variances <- function(L, v) {
+  storage.mode(L) <- storage.mode(v) <- "double"
+  engine_value(rs_row_variances(L, v))$variances
+}
+
+#' As eigen(v, symmetric = TRUE)
+#' @noRd
+engine_eigen <- function(v) {
+  storage.mode(v) <- "double"
+  found <- engine_value(rs_eigen(v))
+  n <- nrow(v)
+  list(values = rev(found$values), vectors = matrix(found$vectors, n)[, n:1, drop = FALSE])
+}
+
 #' Refuses numeric columns of which as many are independent as there are rows
 #' @noRd
 engine_require_residual <- function(columns) {

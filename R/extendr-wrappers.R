@@ -52,6 +52,14 @@ rs_kenward_roger <- function(model, options, linear) .Call(wrap__rs_kenward_roge
 #' @noRd
 rs_prediction_variances <- function(model, options, rows) .Call(wrap__rs_prediction_variances, model, options, rows)
 
+#' l'Vl of each row l of a matrix.
+#' @noRd
+rs_row_variances <- function(rows, v) .Call(wrap__rs_row_variances, rows, v)
+
+#' Eigenvalues of a symmetric matrix, ascending, and its eigenvectors, column after column.
+#' @noRd
+rs_eigen <- function(a) .Call(wrap__rs_eigen, a)
+
 #' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
 #' freedom of each coefficient.
 #' @noRd

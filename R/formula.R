@@ -290,8 +290,9 @@ split_sum <- function(x) {
   chain <- sum_chain(x)
   parts <- split_random(chain$first)
   bars <- list(parts$bars)
+  fixed <- parts$fixed
   # is the fixed part so far what the formula has there, as it is written?
-  whole <- identical(parts$fixed, chain$first)
+  whole <- identical(fixed, chain$first)
   for (at in chain$sums) {
     if (length(at) == 2L) {
       whole <- FALSE
@@ -302,18 +303,18 @@ split_sum <- function(x) {
       abort_bar_operator(at)
     }
     right <- if (minus) list(fixed = at[[3L]], bars = NULL) else split_random(at[[3L]])
-    if (length(right$bars)) bars <- c(bars, list(right$bars))
+    if (length(right$bars)) bars[length(bars) + 1L] <- list(right$bars)
     if (is.null(right$fixed)) {
       whole <- FALSE
-    } else if (is.null(parts$fixed)) {
+    } else if (is.null(fixed)) {
       whole <- FALSE
-      parts$fixed <- if (minus) call("-", right$fixed) else right$fixed
+      fixed <- if (minus) call("-", right$fixed) else right$fixed
     } else {
       whole <- whole && identical(right$fixed, at[[3L]])
-      parts$fixed <- if (whole) at else call(as.character(at[[1L]]), parts$fixed, right$fixed)
+      fixed <- if (whole) at else call(as.character(at[[1L]]), fixed, right$fixed)
     }
   }
-  list(fixed = parts$fixed, bars = do.call(c, bars))
+  list(fixed = fixed, bars = do.call(c, bars))
 }
 
 #' The calls of `+` and `-` along the left side of a sum, innermost first, and its first operand
@@ -323,7 +324,8 @@ split_sum <- function(x) {
 sum_chain <- function(x) {
   sums <- list()
   while (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
-    sums[[length(sums) + 1L]] <- x
+    # `[[<-` would look through all of x for the list that it goes into
+    sums[length(sums) + 1L] <- list(x)
     x <- x[[2L]]
   }
   list(first = x, sums = rev(sums))

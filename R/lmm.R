@@ -130,8 +130,9 @@
 #'   there are taken from the environment of the formula.
 #' @param REML (`logical(1)`)\cr restricted maximum likelihood; `FALSE` for maximum likelihood.
 #' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
-#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`. Or
-#'   a variance function of 'nlme', see below.
+#'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`; a
+#'   weight that is NA or NaN is a missing value (see `na.action`), a negative or infinite one an
+#'   error. Or a variance function of 'nlme', see below.
 #' @param subset (`logical`, row numbers or row names)\cr rows to use. Evaluated in `data`.
 #' @param na.action (`function`)\cr what to do with missing values: [stats::na.omit()] (the
 #'   usual default, from `getOption("na.action")`), [stats::na.exclude()] or [stats::na.fail()].

@@ -76,7 +76,8 @@ split_changed_sum <- function(x, sign) {
   }
   sums <- list()
   while (is_call_to(x, c("+", "-")) && length(x) == 3L) {
-    sums[[length(sums) + 1L]] <- x
+    # as in sum_chain()
+    sums[length(sums) + 1L] <- list(x)
     x <- x[[2L]]
   }
   parts <- split_changes(x, sign)
@@ -85,7 +86,7 @@ split_changed_sum <- function(x, sign) {
   for (at in rev(sums)) {
     minus <- is_call_to(at, "-")
     right <- split_changes(at[[3L]], if (minus) -sign else sign)
-    bars <- c(bars, list(right$bars))
+    if (length(right$bars)) bars[length(bars) + 1L] <- list(right$bars)
     more <- right$fixed
     if (is.null(fixed)) {
       fixed <- if (minus && !is.null(more)) call("-", more) else more

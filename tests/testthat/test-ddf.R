@@ -283,3 +283,43 @@ test_that("a factor with many levels is tested as its coefficients one by one", 
   expect_equal(table[, 1:2], expected[, 1:2], tolerance = 1e-5)
   expect_equal(table[, 3], expected[, 3], tolerance = 1e-3)
 })
+
+test_that("what the engine does for tests of many coefficients is what R does", {
+  set.seed(8)
+  r <- 120L
+  v <- crossprod(matrix(rnorm(r^2), r))
+  L <- matrix(rnorm(70 * r), 70)
+  expect_equal(engine_row_variances(L, v), rowSums((L %*% v) * L))
+  expect_equal(engine_row_variances(L[0L, ], v), double())
+  found <- engine_eigen(v)
+  expect_equal(found$values, eigen(v, symmetric = TRUE)$values)
+  expect_equal(found$vectors %*% (found$values * t(found$vectors)), v)
+  expect_equal(crossprod(found$vectors), diag(r))
+})
+
+test_that("rows with a single entry take no products, and make no difference", {
+  expect_identical(single_entries(diag(3)[c(2, 1), ]), c(2L, 1L))
+  expect_null(single_entries(rbind(c(1, 0), c(2, 0))))
+  expect_null(single_entries(rbind(c(1, 1), c(0, 0))))
+  expect_null(single_entries(rbind(c(1, 1), c(0, 1))))
+  set.seed(3)
+  d <- data.frame(f = factor(rep(1:12, 8)), x = rnorm(96), g = factor(sample(9, 96, TRUE)))
+  d$y <- rnorm(9)[d$g] + d$x + rnorm(96)
+  fit <- lmm(y ~ f + x + (x | g), d)
+  inference <- satterthwaite(fit)
+  L <- cbind(0, diag(c(1, 2, -3, rep(1, 8))), 0)
+  ## the same hypothesis and directions by what fai_cornelius() does for any L
+  directions <- eigen(L %*% vcov(fit) %*% t(L))$vectors
+  rotated <- t(directions) %*% L
+  expected <- mean(drop(rotated %*% fixef(fit))^2 / diag(rotated %*% vcov(fit) %*% t(rotated)))
+  found <- inference$joint(L, drop(L %*% fixef(fit)))
+  expect_equal(found$statistic, expected)
+  expect_equal(found$dendf, pooled_ddf(inference$single(rotated)), tolerance = 1e-6)
+  ## type III of main effects alone needs no model matrix
+  reference <- lmerTest::lmer(y ~ f + x + (x | g), d, control = lme4::lmerControl(
+    optimizer = "bobyqa", check.conv.singular = "ignore"
+  ))
+  expect_equal(
+    as.matrix(anova(fit)), as.matrix(anova(reference)), tolerance = 1e-3, ignore_attr = TRUE
+  )
+})

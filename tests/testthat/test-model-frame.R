@@ -333,3 +333,23 @@ test_that("variables that depend on each other are aliased however many there ar
   expect_identical(kept, c("(Intercept)", "X1", "X2"))
   expect_equal(logLik(fit), logLik(lmm(y ~ X1 + X2 + (1 | g), wide)), tolerance = 1e-10)
 })
+
+test_that("a weight that is NaN is a missing value, as for lm(), one that is infinite an error", {
+  d <- nlme::Orthodont
+  d$w <- rep(c(1, 2), length.out = nrow(d))
+  d$w[c(3L, 7L)] <- c(NaN, NA)
+  fit <- lmm(distance ~ age + (1 | Subject), d, weights = w)
+  expect_equal(nobs(fit), nobs(stats::lm(distance ~ age, d, weights = w)))
+  left <- d[-c(3L, 7L), ]
+  expect_equal(logLik(fit), logLik(lmm(distance ~ age + (1 | Subject), left, weights = w)))
+  expect_error(
+    lmm(distance ~ age + (1 | Subject), d, weights = w, na.action = na.fail), "(weights)",
+    fixed = TRUE, class = "ferrolmm_error"
+  )
+  for (wrong in c(Inf, -Inf, -1)) {
+    d$w[[9L]] <- wrong
+    expect_error(
+      lmm(distance ~ age + (1 | Subject), d, weights = w), "in row 9", class = "ferrolmm_error"
+    )
+  }
+})

@@ -214,6 +214,34 @@ fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
     })
 }
 
+/// l'Vl of each row l of a matrix.
+/// @noRd
+#[extendr]
+fn rs_row_variances(rows: Robj, v: Robj) -> Robj {
+    answer(|watch| {
+        let values = convert::doubles(&rows, "rows")?;
+        let v = convert::doubles(&v, "v")?;
+        let r = v.len().isqrt();
+        let sizes = (values.len() / r.max(1), r);
+        let found = inference::row_variances(values, v, sizes, &|| watch.poll())?;
+        Ok(vec![("variances", to_doubles(&found))])
+    })
+}
+
+/// Eigenvalues of a symmetric matrix, ascending, and its eigenvectors, column after column.
+/// @noRd
+#[extendr]
+fn rs_eigen(a: Robj) -> Robj {
+    answer(|watch| {
+        let a = convert::doubles(&a, "a")?;
+        let (values, vectors) = inference::eigen(a, a.len().isqrt(), &|| watch.poll())?;
+        Ok(vec![
+            ("values", to_doubles(&values)),
+            ("vectors", to_doubles(&vectors)),
+        ])
+    })
+}
+
 extendr_module! {
     mod inference;
     fn rs_leverages;
@@ -221,4 +249,6 @@ extendr_module! {
     fn rs_satterthwaite;
     fn rs_kenward_roger;
     fn rs_prediction_variances;
+    fn rs_row_variances;
+    fn rs_eigen;
 }

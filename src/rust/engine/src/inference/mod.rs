@@ -1,6 +1,7 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n.
 
 mod correlated;
+mod hypotheses;
 mod influence;
 mod kenward_roger;
 mod kenward_roger_general;
@@ -24,6 +25,7 @@ use crate::sizes::Sizes;
 use crate::terms::ModelData;
 
 pub use correlated::NewResiduals;
+pub use hypotheses::{eigen, row_variances};
 pub use influence::{Deletion, Update};
 pub use kenward_roger::KenwardRoger;
 pub use prediction::{Leverages, NewRows, Predictions};
