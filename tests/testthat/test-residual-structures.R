@@ -556,3 +556,30 @@ test_that("where the variance depends on fitted values, an end that is no start 
   # a fit, or that the likelihood has no bound; not that the user's start is impossible
   expect_false(inherits(end, "ferrolmm_error_residual_start"))
 })
+
+test_that("a correlation at its end is an optimum only where the likelihood has a limit there", {
+  # the residuals of the largest group sum to zero: with rho = -1 / 4 that sum has no variance
+  d <- data.frame(
+    g = factor(rep(1:6, c(5, 3, 3, 2, 2, 2))),
+    y = c(-2.9, -0.9, 0.8, -3.5, 6.5, 0.1, 0.5, 1.1, -1.2, 1.4, -0.9, -1.1, 0.3, -0.2, -0.9, 0.3,
+          0.6)
+  )
+  criterion <- function(rho, reml) {
+    R <- rho * outer(d$g, d$g, `==`)
+    diag(R) <- 1
+    white <- forwardsolve(t(chol(R)), cbind(1, d$y))
+    X <- white[, 1L]
+    rss <- sum(stats::lm.fit(cbind(X), white[, 2L])$residuals^2)
+    df <- nrow(d) - reml
+    as.vector(determinant(R)$modulus) + reml * log(sum(X^2)) + df * (1 + log(2 * pi * rss / df))
+  }
+  fit <- expect_no_warning(lmm(y ~ 1, d, correlation = nlme::corCompSymm(form = ~ 1 | g)))
+  expect_equal(fit$criterion, criterion(-0.25 + 1e-8, TRUE), tolerance = 1e-6)
+  # methods come back to where the fit ended
+  expect_true(all(is.finite(coef(summary(fit))[, "Std. Error"])))
+  expect_no_error(predict(fit, se.fit = TRUE, re.form = NA))
+  expect_lt(criterion(-0.25 + 1e-8, FALSE), criterion(-0.25 + 1e-6, FALSE) - 4)
+  expect_warning(
+    lmm(y ~ 1, d, correlation = nlme::corCompSymm(form = ~ 1 | g), REML = FALSE), "no bound"
+  )
+})

@@ -36,6 +36,13 @@ const ESTIMATES_LIMIT: f64 = 5e9;
 /// Operations at which nothing else is considered.
 const CHEAP: f64 = 1e7;
 
+/// Rise of the criterion off an end of a residual correlation that an optimum there stays below; without bound it is some 5 for
+/// each group whose correlations are singular.
+const RISE: f64 = 1.0;
+
+const BOUNDLESS: &str = "the likelihood has no bound: it grows for ever as the residual correlations go to their ends, where \
+     the response is reproduced in some direction exactly";
+
 /// What holds on the boundary.
 pub(crate) struct Boundary {
     /// Rank of each term's covariance matrix.
@@ -196,6 +203,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
     let m = parameters.len();
+    let boundless = is_boundless(criterion, run);
     if !criterion.is_at(x) {
         let _ = criterion.value(x);
     }
@@ -266,7 +274,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     let descends = promised > WORTH.max(1e3 * criterion.noise(run.outcome.value))
         || slopes.is_some_and(|slopes| !slopes.is_some_and(Slopes::rise));
     let status = match run.status {
-        Status::Converged | Status::Singular if min_eigenvalue < -FLAT || descends => {
+        Status::Converged | Status::Singular if min_eigenvalue < -FLAT || descends || boundless => {
             Status::Failed
         }
         Status::Converged | Status::Singular if min_eigenvalue.abs() <= FLAT => {
@@ -278,7 +286,11 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         path: criterion.path,
         monte_carlo: monte_carlo(criterion, x, &hessian),
         status,
-        message: sentence(status, max_gradient, run.steps_off, slopes.flatten()),
+        message: if boundless {
+            BOUNDLESS.to_owned()
+        } else {
+            sentence(status, max_gradient, run.steps_off, slopes.flatten())
+        },
         max_gradient,
         min_eigenvalue,
         gradient,
@@ -296,6 +308,25 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         trace_criterion: run.outcome.trace_value.clone(),
         trace_gradient: run.outcome.trace_gradient.clone(),
     }
+}
+
+/// Whether the criterion falls for ever towards an end of the residual correlations, where R is singular: as the logarithm of
+/// the distance, while it has a limit, and is an optimum there, if the fixed effects take the direction without variance.
+fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
+    let x = &run.outcome.x;
+    let phi = criterion.parameters.of_residual(x);
+    let Some(inside) = criterion
+        .residual_part()
+        .and_then(|part| part.model.off_the_edge(phi))
+    else {
+        return false;
+    };
+    let mut off = x[..x.len() - phi.len()].to_vec();
+    off.extend(inside);
+    let evaluations = criterion.evaluations;
+    let rise = criterion.value(&off).map(|value| value - run.outcome.value);
+    criterion.evaluations = evaluations;
+    rise.is_some_and(|rise| rise > RISE)
 }
 
 /// Standard errors by the delta method: those of theta, in internal coordinates, are the roots of the diagonal of H^-1 C H^-1, C

@@ -217,6 +217,11 @@ impl<'a> Criterion<'a> {
             .map_or(self.base, |state| &state.system)
     }
 
+    /// The residual structure.
+    pub(crate) fn residual_part(&self) -> Option<&'a ResidualPart> {
+        self.residual
+    }
+
     /// The residual structure at the last point.
     #[must_use]
     pub(crate) fn residual(&self) -> Option<(&'a ResidualPart, ResidualPoint<'_>)> {

@@ -1242,11 +1242,15 @@ fn nearly_perfect_correlations_keep_their_digits() {
         held: Vec::new(),
     };
     let residual = Residual::new(&structure, 3).unwrap();
-    let angle = std::f64::consts::FRAC_PI_2 - 1e-9;
-    let whitening = residual.at(&[angle]).unwrap();
-    // 1 - rho^2 = 1e-18, over two steps 2e-18
-    let relative = whitening.log_det - (1e-18f64.ln() + 2e-18f64.ln());
-    assert!(relative.abs() < 1e-6, "{relative}");
+    let whitening = residual.at(&[std::f64::consts::FRAC_PI_2]).unwrap();
+    // at the end 1 - rho = 1e-10: 1 - rho^2 = 2e-10 - 1e-20, over two steps twice that but for its square
+    let complement = 2e-10f64 - 1e-20;
+    let expected = complement.ln() + (complement * (2.0 - complement)).ln();
+    assert!((whitening.log_det - expected).abs() < 1e-12);
+    // and what a fit tells of it leads back
+    let natural = residual.natural(&[std::f64::consts::FRAC_PI_2]);
+    let back = residual.at(&residual.internal(&natural).unwrap()).unwrap();
+    assert!((back.log_det - expected).abs() < 1e-5);
 }
 
 proptest! {

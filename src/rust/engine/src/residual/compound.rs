@@ -6,9 +6,10 @@
 use crate::memory;
 use std::f64::consts::FRAC_PI_4;
 
+use super::markov::EDGE;
 use crate::linalg::hyperdual::Scalar;
 
-/// rho = lo + (1 - lo) s with lo = -1 / (M - 1), M the rows of the largest group, and s in (0, 1).
+/// rho = lo + (1 - lo) s with lo = -1 / (M - 1), M the rows of the largest group, and s in [[`EDGE`], 1 - [`EDGE`]].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exchangeable<S> {
     pub rho: S,
@@ -19,14 +20,15 @@ pub(super) struct Exchangeable<S> {
 }
 
 impl<S: Scalar> Exchangeable<S> {
-    /// s = (1 + sin x) / 2.
+    /// s = (1 + sin x) / 2, but for its ends.
     pub fn new(x: S, largest: usize) -> Self {
         let largest = largest.max(2) as f64;
         let (lo, half) = (-1.0 / (largest - 1.0), x * 0.5 + FRAC_PI_4);
-        let share = half.sin().square();
+        let inside = |square: S| square * (1.0 - 2.0 * EDGE) + EDGE;
+        let share = inside(half.sin().square());
         Self {
             rho: share * (1.0 - lo) + lo,
-            complement: half.cos().square() * (1.0 - lo),
+            complement: inside(half.cos().square()) * (1.0 - lo),
             share,
             largest,
         }
@@ -57,7 +59,8 @@ impl<S: Scalar> Exchangeable<S> {
 pub(super) fn internal(rho: f64, largest: usize) -> Option<f64> {
     let lo = -1.0 / (largest.max(2) as f64 - 1.0);
     let share = (rho - lo) / (1.0 - lo);
-    (share > 0.0 && share < 1.0).then(|| (2.0 * share - 1.0).asin())
+    let inside = (share - EDGE) / (1.0 - 2.0 * EDGE);
+    (share > 0.0 && share < 1.0).then(|| (2.0 * inside.clamp(0.0, 1.0) - 1.0).asin())
 }
 
 /// C^-1 of a group of m rows.

@@ -3,7 +3,7 @@
 //! A new structure is a variant here and a file with its formulas; no other file knows which structures there are.
 
 use super::compound::{self, Exchangeable};
-use super::markov::{Link, Markov};
+use super::markov::{self, Link, Markov, EDGE};
 use super::spatial::{self, Decline};
 use super::{arma, toeplitz, unstructured};
 use crate::error::EngineError;
@@ -15,6 +15,9 @@ const LARGEST_LOG: f64 = 300.0;
 
 /// A rate of decay at which nothing is left of the correlation at any distance that data tell.
 const NO_CORRELATION: f64 = 1e30;
+
+/// How many times as far from its end a correlation is, where the criterion there is compared with that at the end.
+const OFF: f64 = 400.0;
 
 /// A correlation structure with its dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -185,9 +188,30 @@ impl Family {
     /// Whether numbers stay finite at these parameters: a logarithmic range must not leave what squares of it can reach.
     pub fn is_representable(&self, x: &[f64]) -> bool {
         match self {
-            Self::Car1 | Self::Spatial { .. } => x[0].abs() < LARGEST_LOG,
+            // exp(-1 / range) as a double below 1
+            Self::Car1 => x[0] > -LARGEST_LOG && x[0] < -(0.49 * f64::EPSILON).ln(),
+            Self::Spatial { .. } => x[0].abs() < LARGEST_LOG,
             _ => true,
         }
+    }
+
+    /// Parameters of which those that are at an end of what a correlation can be are further inside; `None` if none of them is.
+    pub fn off_the_edge(&self, x: &[f64]) -> Option<Vec<f64>> {
+        let own = match *self {
+            Self::Arma { p, .. } => p,
+            Self::Ar1
+            | Self::CompoundSymmetric { .. }
+            | Self::Toeplitz { .. }
+            | Self::AnteDependence { .. } => x.len(),
+            Self::Car1 | Self::Unstructured { .. } | Self::Spatial { .. } => 0,
+        };
+        let mut inside = x.to_vec();
+        for x in &mut inside[..own] {
+            if x.cos().powi(2) < 4.0 * EDGE {
+                *x = x.sin().signum() * ((1.0 - OFF * EDGE).sqrt()).asin();
+            }
+        }
+        (inside != x).then_some(inside)
     }
 
     /// Marks the natural parameters on which the correlation of rows at `x` and `y` depends.
@@ -224,7 +248,7 @@ impl Family {
     /// Natural parameters.
     pub fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
         match *self {
-            Self::Ar1 | Self::AnteDependence { .. } => x.iter().map(|x| x.sin()).collect(),
+            Self::Ar1 | Self::AnteDependence { .. } => x.iter().map(|&x| Link::sine(x).r).collect(),
             Self::Car1 => vec![(-(-x[0]).exp()).exp()],
             Self::Arma { p, .. } => arma::natural(x, p),
             Self::CompoundSymmetric { largest } => vec![Exchangeable::new(x[0], largest).rho],
@@ -237,10 +261,9 @@ impl Family {
     /// Internal parameters; `None` outside of the parameter space.
     pub fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
         match *self {
-            Self::Ar1 | Self::AnteDependence { .. } => natural
-                .iter()
-                .map(|rho| (rho.abs() < 1.0).then(|| rho.asin()))
-                .collect(),
+            Self::Ar1 | Self::AnteDependence { .. } => {
+                natural.iter().map(|&rho| markov::angle(rho)).collect()
+            }
             Self::Car1 => {
                 let rho = natural[0];
                 // zero: the edge, where rows that are not at one place are not correlated

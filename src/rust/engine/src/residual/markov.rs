@@ -7,6 +7,11 @@
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::memory;
 
+/// How near to its ends a correlation comes. A search goes as far as it can where R is singular at the best place (the sum of
+/// a group's residuals can be what tells a coefficient); natural parameters are doubles and have to bring methods back to
+/// where it ended, with digits left.
+pub(super) const EDGE: f64 = 1e-10;
+
 /// A correlation r and 1 - r^2, which is kept because it cannot be had from r where r is nearly 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link<S> {
@@ -15,11 +20,11 @@ pub(super) struct Link<S> {
 }
 
 impl<S: Scalar> Link<S> {
-    /// r = sin x.
+    /// r = (1 - [`EDGE`]) sin x.
     pub fn sine(x: S) -> Self {
         Self {
-            r: x.sin(),
-            complement: x.cos().square(),
+            r: x.sin() * (1.0 - EDGE),
+            complement: x.cos().square() + x.sin().square() * (EDGE * (2.0 - EDGE)),
         }
     }
 
@@ -52,6 +57,11 @@ impl<S: Scalar> Link<S> {
         }
         result
     }
+}
+
+/// x of a correlation inside (-1, 1).
+pub(super) fn angle(r: f64) -> Option<f64> {
+    (r.abs() < 1.0).then(|| (r / (1.0 - EDGE)).clamp(-1.0, 1.0).asin())
 }
 
 /// The correlation of any two positions.

@@ -197,6 +197,18 @@ impl Residual {
         self.first[self.scales.len()]
     }
 
+    /// Parameters with the correlations that are at their ends taken further inside; `None` if none of them is at one.
+    #[must_use]
+    pub fn off_the_edge(&self, phi: &[f64]) -> Option<Vec<f64>> {
+        let own = self.first[0];
+        if self.held[..own].contains(&true) {
+            return None;
+        }
+        let mut inside = self.family?.off_the_edge(&phi[..own])?;
+        inside.extend_from_slice(&phi[own..]);
+        Some(inside)
+    }
+
     /// Whether there is no parameter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
