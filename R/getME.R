@@ -50,12 +50,14 @@ getME.lmm <- function(object, name, ...) {
     name <- names(me_components)
   }
   if (length(name) == 1L) {
-    return(me_components[[name]](object))
+    return(with_memory(me_components[[name]](object)))
   }
   if (length(name) == length(me_components) && !has_factor_theta(object)) {
     name <- setdiff(name, "Lind")
   }
-  lapply(structure(name, names = name), function(one) me_components[[one]](object))
+  with_memory(
+    lapply(structure(name, names = name), function(one) me_components[[one]](object))
+  )
 }
 
 #' @noRd

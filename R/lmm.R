@@ -187,9 +187,11 @@ lmm <- function(formula, data = NULL, REML = TRUE,
   na_action <- find_na_action(if (missing(na.action)) getOption("na.action") else na.action)
   check_given(missing(formula), data)
   call <- callable(call, substitute(data), given)
-  fit_formula(
-    call, formula, data, check_reml(REML), given, na_action, contrasts, start,
-    check_control(control), parent.frame()
+  reml <- check_reml(REML)
+  control <- check_control(control)
+  caller <- parent.frame()
+  with_memory(
+    fit_formula(call, formula, data, reml, given, na_action, contrasts, start, control, caller)
   )
 }
 

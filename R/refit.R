@@ -35,7 +35,7 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
   ))
   if ((is.matrix(newresp) || is.data.frame(newresp)) && ncol(newresp) > 1L) {
     ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "none"))
-    return(refit_many(object, newresp, control, ddf))
+    return(with_memory(refit_many(object, newresp, control, ddf)))
   }
   if (!missing(ddf)) {
     ferrolmm_abort(

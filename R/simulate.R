@@ -51,13 +51,13 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   means <- predicted_values(object, rows, kept, random_only = FALSE)
   drawn <- drawn_terms(object, rows, kept)
   noise <- noise_drawer(object, rows, weights, means)
-  columns <- lapply(seq_len(nsim), function(i) {
+  columns <- with_memory(lapply(seq_len(nsim), function(i) {
     values <- means
     for (term in drawn) {
       values <- values + draw_term(object$sigma, term)
     }
     stats::napredict(rows$omitted, values + noise())
-  })
+  }))
   names(columns) <- paste0("sim_", seq_len(nsim))
   all_names <- names(stats::napredict(rows$omitted, stats::setNames(means, rows$names)))
   structure(columns, class = "data.frame", row.names = all_names, seed = state$seed)

@@ -33,7 +33,7 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   check_flag(full, "full")
   check_flag(adjusted, "adjusted")
   if (full) {
-    return(with_correlation(joint_covariance(object), correlation))
+    return(with_memory(with_correlation(joint_covariance(object), correlation)))
   }
   names <- names(object$coefficients)
   kept <- kept_columns(object)

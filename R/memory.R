@@ -1,0 +1,37 @@
+# Memory that R cannot have: an error of this package, as where the engine cannot have it.
+
+#' Evaluate what may ask R for vectors of many rows, columns or effects
+#'
+#' The error is made once all is left that took the memory: before there may be none for it.
+#' @noRd
+with_memory <- function(expr) {
+  failed <- NULL
+  value <- callCC(function(leave) {
+    withCallingHandlers(expr, error = function(error) {
+      if (is_allocation(error)) {
+        failed <<- conditionMessage(error)
+        leave(NULL)
+      }
+    })
+  })
+  if (!is.null(failed)) {
+    ferrolmm_abort(
+      "What is asked for does not fit in memory.", "memory", x = paste0("R: ", failed, "."),
+      i = "Use fewer rows, levels or columns at a time, or a machine with more memory."
+    )
+  }
+  value
+}
+
+#' Does R say that a vector cannot be had, in its language or in English?
+#' @noRd
+is_allocation <- function(error) {
+  texts <- c("cannot allocate vector of ", "cannot allocate memory", "vector memory exhausted",
+             "memory exhausted")
+  if (inherits(error, "rlang_error")) {
+    return(FALSE)
+  }
+  size <- gettext("cannot allocate vector of size %0.1f Mb", domain = "R")
+  texts <- c(texts, sub("%.*", "", size))
+  any(startsWith(conditionMessage(error), texts[nzchar(texts)]))
+}
