@@ -82,6 +82,28 @@ test_that("the lowest optimum is found where weights are of many orders", {
   }
 })
 
+test_that("a singular optimum to which Newton steps from other places hardly ever come is found", {
+  d <- data.frame(
+    y = c(
+      4.4794, 8.4437, 6.1896, 6.0312, 5.4018, 3.2723, 6.3673, 6.4133, 7.3535, 4.2382, 4.2693,
+      5.3405, 7.1239, 5.7335, 9.3541, 6.5845, 9.9739
+    ),
+    f = factor(c(1, 2, 1, 1, 1, 1, 1, 1, 2, 2, 1, 2, 1, 1, 2, 2, 2)),
+    g = factor(c(2, 1, 1, 1, 1, 2, 2, 1, 1, 2, 1, 2, 1, 2, 3, 1, 3)),
+    w = c(
+      3.01e-8, 0.00268, 0.152, 87.9, 7.72, 41.9, 967000, 3.01e-8, 7950, 6.53, 702, 7.54e-5, 4.56,
+      525, 3.86, 0.0209, 3180
+    )
+  )
+  suppressMessages(fit <- lmm(y ~ 1 + (f | g), d, weights = w, REML = FALSE))
+  root <- sqrt(d$w)
+  Z <- list(root * model.matrix(~f, d))
+  best <- dense_optimum(
+    3, 100, root * d$y, cbind(root), Z, list(d$g), TRUE, FALSE
+  ) - sum(log(d$w))
+  expect_lt(fit$criterion, best + 1e-6 * abs(best))
+})
+
 test_that("one of many responses in doubt is walked to from elsewhere too", {
   for (seed in c(17, 176)) {
     d <- heavy_tailed(seed)

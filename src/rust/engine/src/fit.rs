@@ -1252,6 +1252,7 @@ fn settings(options: &Options) -> Settings {
     Settings {
         tolerance: options.tolerance,
         max_evaluations: options.max_evaluations,
+        detour: options.detour,
     }
 }
 

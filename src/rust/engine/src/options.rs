@@ -43,6 +43,8 @@ pub struct Options {
     pub optimize: bool,
     /// Upper limit on evaluations of the criterion (default 500).
     pub max_evaluations: usize,
+    /// Evaluations that quasi-Newton steps may take before Newton's (default 0): these come to other optima.
+    pub detour: usize,
     /// The fit has converged when half the squared Newton decrement (the decrease of the criterion
     /// that a further Newton step promises) is below this (default 1e-12).
     pub tolerance: f64,
@@ -71,6 +73,7 @@ impl Default for Options {
             search: Search::default(),
             optimize: true,
             max_evaluations: 500,
+            detour: 0,
             tolerance: 1e-12,
             sigma: None,
             hold: Vec::new(),

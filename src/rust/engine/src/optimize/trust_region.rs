@@ -61,6 +61,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// Most evaluations of the value.
     pub max_evaluations: usize,
+    /// Evaluations that quasi-Newton steps may take before Newton's: a way to other minima.
+    pub detour: usize,
 }
 
 /// Why it stopped.
@@ -95,6 +97,21 @@ pub struct Outcome {
     pub trace_value: Vec<f64>,
     /// Largest scaled gradient at those points.
     pub trace_gradient: Vec<f64>,
+}
+
+impl Outcome {
+    /// Before the first step.
+    pub(super) fn at(start: &[f64], value: f64) -> Self {
+        Self {
+            x: start.to_vec(),
+            value,
+            stop: Stop::Evaluations,
+            evaluations: 1,
+            decrement: f64::INFINITY,
+            trace_value: vec![value],
+            trace_gradient: Vec::new(),
+        }
+    }
 }
 
 /// Local quadratic model in scaled variables, diagonalised.
@@ -280,22 +297,14 @@ impl Secant {
 }
 
 /// Minimises from `start`, where `value` is the function's value (as the last evaluation), as long as `clock` lets it.
-pub fn minimize(
+pub(super) fn minimize(
     objective: &mut dyn Objective,
     start: &[f64],
     value: f64,
     settings: Settings,
     clock: Clock<'_>,
 ) -> Outcome {
-    let mut out = Outcome {
-        x: start.to_vec(),
-        value,
-        stop: Stop::Evaluations,
-        evaluations: 1,
-        decrement: f64::INFINITY,
-        trace_value: vec![value],
-        trace_gradient: Vec::new(),
-    };
+    let mut out = Outcome::at(start, value);
     let mut wanted = Wanted::Model;
     let mut radius = 1.0;
     let mut last_decrement = f64::INFINITY;
