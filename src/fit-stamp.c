@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <Rinternals.h>
+#include <Rversion.h>
 #include "fit-stamp.h"
 
 /* As `most_rows_read` in R/fit-check.R: reading more would take longer than most methods do. */
@@ -88,13 +89,41 @@ static void take_unwritten(struct stamp *stamp, SEXP x, R_xlen_t length)
     }
 }
 
+static void take_object(struct stamp *stamp, SEXP x, int depth);
+
+struct place {
+    struct stamp *stamp;
+    int depth;
+};
+
+static SEXP take_attribute(SEXP name, SEXP value, void *data)
+{
+    struct place *place = data;
+    take(place->stamp, (uint64_t) (uintptr_t) name);
+    take_object(place->stamp, value, place->depth + 1);
+    return NULL;
+}
+
+static void take_attributes(struct stamp *stamp, SEXP x, int depth)
+{
+    struct place place = {stamp, depth};
+#if R_VERSION >= R_Version(4, 6, 0)
+    R_mapAttrib(x, take_attribute, &place);
+#else
+    for (SEXP at = ATTRIB(x); at != R_NilValue; at = CDR(at)) {
+        take_attribute(TAG(at), CAR(at), &place);
+    }
+#endif
+    take(stamp, 2);
+}
+
 static void take_object(struct stamp *stamp, SEXP x, int depth)
 {
     if (depth > DEEPEST) {
         stamp->too_deep = 1;
         return;
     }
-    take(stamp, (uint64_t) TYPEOF(x) * 2 + (OBJECT(x) != 0));
+    take(stamp, (uint64_t) TYPEOF(x) * 2 + (Rf_isObject(x) != 0));
     switch (TYPEOF(x)) {
     case NILSXP:
         return;
@@ -142,11 +171,7 @@ static void take_object(struct stamp *stamp, SEXP x, int depth)
         take(stamp, (uint64_t) (uintptr_t) x);
         return;
     }
-    for (SEXP at = ATTRIB(x); at != R_NilValue; at = CDR(at)) {
-        take(stamp, (uint64_t) (uintptr_t) TAG(at));
-        take_object(stamp, CAR(at), depth + 1);
-    }
-    take(stamp, 2);
+    take_attributes(stamp, x, depth);
 }
 
 /* 0 where there is none. */
