@@ -68,6 +68,10 @@ deepest <- 100L
 #' Refuse calls that are nested too deeply, however long sums are
 #' @noRd
 check_depth <- function(formula) {
+  # a call inside another has a name of its own
+  if (length(all.names(formula)) <= deepest) {
+    return(invisible())
+  }
   level <- as.list(formula)[-1L]
   for (depth in seq_len(deepest)) {
     level <- unlist(lapply(level, operands), recursive = FALSE)

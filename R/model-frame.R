@@ -11,9 +11,11 @@
 #' @noRd
 refuse_saturated <- function(formula, data) {
   if (!is.data.frame(data)) return()
-  kept <- summands(formula[[3L]])
   # a formula of few variables takes no time: what else is amiss is said first
-  if (length(kept) < max(nrow(data), 10L)) return()
+  many <- max(nrow(data), 10L)
+  if (length(all.names(formula[[3L]], functions = FALSE)) < many) return()
+  kept <- summands(formula[[3L]])
+  if (length(kept) < many) return()
   columns <- unclass(data)[intersect(kept, names(data))]
   plain <- vapply(columns, function(x) is.numeric(x) && !is.object(x) && is.null(dim(x)), NA)
   columns <- columns[plain]
