@@ -284,3 +284,54 @@ test_that("what is held or known is so in Kenward and Roger's method with known 
   single <- ddf_for(fit, "Satterthwaite")$single(diag(2))
   expect_equal(single, dense$satterthwaite, tolerance = 1e-5)
 })
+
+# Two effects with one variance and a correlation for each level of a factor with a known matrix
+expect_dense_structure <- function(width, structure, known = "cov = K", others = character()) {
+  problem <- known_problem(width, slope = TRUE)
+  K <- problem$K
+  Q <- problem$Q
+  d <- problem$d
+  d$f <- factor(c("a", "b")[1L + rbinom(nrow(d), 1L, 0.5)])
+  z <- dense_columns(d$id, problem$levels, list(d$f == "a", d$f == "b"))
+  effects <- t(chol(K)) %*% matrix(rnorm(2L * nrow(K)), nrow(K)) %*% chol(diag(0.7, 2L) + 0.8)
+  d$y <- 1 + d$x / 2 + drop(z %*% as.vector(t(effects))) + 1.1 * rnorm(12)[d$g] +
+    0.9 * rnorm(9)[d$h] + rnorm(nrow(d))
+  own <- sprintf("%s(0 + f | id, %s, hom = TRUE)", structure, known)
+  right <- c("x", own, sprintf("(1 | %s)", others))
+  fit <- lmm(stats::as.formula(paste("y ~", paste(right, collapse = " + "))), d)
+  label <- paste(width, own, length(others))
+
+  spread <- function(unit) z %*% kronecker(K, unit) %*% t(z)
+  alone <- spread(diag(2L))
+  across <- spread(1 - diag(2L))
+  blocks <- lapply(others, function(name) outer(d[[name]], d[[name]], "==") + 0)
+  model <- brute_model(d$y, cbind(1, d$x), function(nu) {
+    own <- nu[[1L]] * (alone + nu[[2L]] * across) + nu[[length(nu)]] * diag(nrow(d))
+    Reduce(`+`, Map(`*`, blocks, nu[2L + seq_along(blocks)]), own)
+  })
+  v <- VarCorr(fit)
+  G <- v[[grep("^id", names(v))]]
+  nu <- c(G[1L, 1L], G[1L, 2L] / G[1L, 1L], vapply(others, function(o) v[[o]][1L], 0), sigma(fit)^2)
+  near <- function(x, y, tolerance) {
+    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
+  }
+  near(-2 * as.numeric(logLik(fit)), brute_structures_criterion(model, nu), 1e-10)
+  brute <- brute_structure_inference(model, nu)
+  near(vcov(fit), brute$phi, 1e-8)
+  wanted <- apply(diag(2L), 1L, brute$satterthwaite)
+  near(ddf_for(fit, "Satterthwaite")$single(diag(2L)), wanted, 1e-5)
+  ours <- ddf_for(fit, "Kenward-Roger")
+  near(ours$variance, brute$adjusted, 1e-6)
+  wanted <- apply(diag(2L), 1L, function(l) brute$kenward_roger(t(l))[["df"]])
+  near(ours$single(diag(2L)), wanted, 1e-5)
+}
+
+test_that("structures over known matrices of any width are those of n x n matrices", {
+  for (structure in c("cs", "ar1")) {
+    expect_dense_structure(96L, structure)
+    expect_dense_structure(98L, structure, "prec = Q", others = "g")
+    skip_on_cran()
+    expect_dense_structure(192L, structure, others = c("g", "h"))
+    expect_dense_structure(194L, structure, "prec = Q")
+  }
+})
