@@ -40,19 +40,22 @@ accepted_refusals <- list(
   list("has as many levels \\([0-9]+\\) as there are observations"),
   list("has only one level"),
   list("has a correlation for each lag, and no two rows"),
+  list("has more than one row: there is no correlation", function(p, fit) lone_rows(p)),
+  list("has a variance for each level of .* and no row has", function(p, fit) unused_visits(p)),
   list("The model reproduces the response exactly", function(p, fit) may_be_perfect(p, fit)),
   list("names no parameter of the model", function(p, fit) is_constrained(p)),
   list("Variable .* not found", function(p, fit) !is.null(p$closed)),
   # dates have no squares and sums of them no meaning
   list("could not be evaluated", function(p, fit) isTRUE(p$uses_class)),
   # update() without a term uses rows that the term had missing
-  list("The models are not of the same data", function(p, fit) anyNA(p$data)),
+  list("The models are not of the same data|must be fits of the same response and rows",
+       function(p, fit) anyNA(p$data)),
   # new rows at visits, or with levels, that the fit has not
   list("has new levels of the factor"),
   list("has rows without a place in", function(p, fit) !is.null(p$residual$correlation)),
   list("needs each time once in a group", function(p, fit) !is.null(p$residual$correlation)),
   list("Kenward-Roger's method does not determine the covariance matrix",
-       function(p, fit) few_levels(fit)),
+       function(p, fit) few_levels(fit) || no_covariance(fit)),
   # a fit that was warned of, as at a likelihood without bound
   list("broke down numerically", function(p, fit) !is.null(fit) && !is_settled(fit)),
   list("give no positive definite matrix|Impossible values of the residual parameters",
@@ -88,6 +91,21 @@ may_be_perfect <- function(p, fit) {
 few_levels <- function(fit) {
   isSingular(fit) || any(vapply(fit$flist, nlevels, 1L) < 8L) || !is_settled(fit)
 }
+
+# What the method gives is no covariance matrix: components that the data hardly determine
+no_covariance <- function(fit) {
+  adjusted <- ferrolmm:::ddf_for(fit, "Kenward-Roger")$variance
+  isTRUE(fit$certificate$residual_zero) || anyNA(adjusted) || any(eigen(adjusted)$values <= 0)
+}
+
+# Each group of correlated residuals is one row
+lone_rows <- function(p) {
+  groups <- oracle_frame(p)[p$residual$correlation$groups]
+  !anyDuplicated(groups)
+}
+
+# A visit of which subset or missing values leave no row
+unused_visits <- function(p) nlevels(oracle_frame(p)$tf) < nlevels(p$data$tf)
 
 # A refusal that nothing explains is a failure
 judge_refusal <- function(result, p, fit) {
