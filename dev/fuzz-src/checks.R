@@ -222,6 +222,56 @@ parameter_bounds <- function(model, phi) {
 # bound; without one the warning explains no optimum above another.
 is_settled <- function(fit) fit$certificate$status %in% c("converged", "singular")
 
+# Which parameters grow with the random effects: entries of T, or standard deviations
+grows <- function(model) {
+  unlist(lapply(model$terms, function(z) {
+    if (z$structure == "us") return(rep(TRUE, z$size))
+    seq_len(z$size) <= if (z$hom) 1L else z$k
+  }))
+}
+
+# A criterion below the fit's is no optimum where it falls on for ever with the ratio of random effects to
+# residuals, by the same for each factor of two: the likelihood has no bound. The fit's optimum is then
+# one of several answers, and the fit has to say so (certificate$vanishing). Falls of more than 1 need few
+# digits of the criterion.
+has_no_bound <- function(context, par) {
+  own <- grows(context$model)
+  if (!isTRUE(context$fit$certificate$vanishing > 0L) || length(par) != length(own)) return(FALSE)
+  objective <- oracle_objective(context)
+  bounds <- parameter_bounds(context$model, double())
+  size <- sqrt(sum(par[own]^2))
+  of_size <- function(par, at = size * 2^step) {
+    par[own] <- par[own] * at / sqrt(sum(par[own]^2))
+    par
+  }
+  value <- double(4L)
+  # on from the point, or up to it where it is far out already
+  steps <- if (objective(of_size(par, 16 * size), 1e-4) < 1e100) 1:4 else -6:-3
+  for (step in steps) {
+    run <- stats::nlminb(of_size(par), function(par) objective(of_size(par), loss = 1e-4),
+                         lower = bounds$lower, upper = bounds$upper,
+                         control = list(eval.max = 400L, iter.max = 150L))
+    par <- of_size(run$par)
+    value[[match(step, steps)]] <- run$objective
+  }
+  falls <- -diff(value)
+  all(falls > 1) && max(falls) < 1.3 * min(falls)
+}
+
+# The criterion as a function of theta and phi, 1e100 where it has too few digits
+oracle_objective <- function(context) {
+  n_theta <- length(context$fit$theta)
+  function(par, loss = 1e-9) {
+    value <- tryCatch(
+      oracle_solve(context$model, par[seq_len(n_theta)], par[seq_along(par) > n_theta],
+                   context$kept, FALSE),
+      error = function(e) NULL
+    )
+    good <- !is.null(value) && is.finite(value$criterion) && (n_theta == 0L || value$loss <= loss)
+    if (good) value$criterion else 1e100
+  }
+}
+
 check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L else 2L) {
   p <- context$p
   fit <- context$fit
@@ -234,25 +284,9 @@ check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L 
   }
   model <- context$model
   if (model$n > if (is.null(p$residual)) 130L else 70L) return(NULL)
-  n_theta <- length(fit$theta)
-  objective <- function(par) {
-    value <- tryCatch(
-      oracle_solve(model, par[seq_len(n_theta)], par[-seq_len(n_theta)], context$kept, FALSE),
-      error = function(e) NULL
-    )
-    if (is.null(value) || !is.finite(value$criterion) || value$loss > 1e-9) 1e100 else
-      value$criterion
-  }
-  if (n_theta == 0L) {
-    with_phi <- objective
-    objective <- function(par) {
-      value <- tryCatch(oracle_solve(model, double(), par, context$kept, FALSE),
-                        error = function(e) NULL)
-      if (is.null(value) || !is.finite(value$criterion)) 1e100 else value$criterion
-    }
-  }
+  objective <- oracle_objective(context)
   bounds <- parameter_bounds(model, unname(fit$phi))
-  best <- Inf
+  best <- list(objective = Inf)
   for (s in seq_len(starts)) {
     start <- if (s == 1L) {
       at + 1e-3 * stats::rnorm(length(at))
@@ -273,13 +307,15 @@ check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L 
     start <- pmin(pmax(start, bounds$lower), bounds$upper)
     found <- tryCatch(
       stats::nlminb(start, objective, lower = bounds$lower, upper = bounds$upper,
-                    control = list(eval.max = 400L, iter.max = 150L))$objective,
-      error = function(e) Inf
+                    control = list(eval.max = 400L, iter.max = 150L)),
+      error = function(e) list(objective = Inf)
     )
-    best <- min(best, found)
+    if (found$objective < best$objective) best <- found
   }
-  if (best < fit$criterion - 1e-6 * (model$n + abs(best))) {
-    list(difference("lmm", paste0("optimum (", fit$certificate$status, ")"), fit$criterion, best))
+  lowest <- best$objective
+  if (lowest < fit$criterion - 1e-6 * (model$n + abs(lowest)) &&
+        !has_no_bound(context, best$par)) {
+    list(difference("lmm", paste0("optimum (", fit$certificate$status, ")"), fit$criterion, lowest))
   }
 }
 
@@ -309,12 +345,13 @@ check_lme4 <- function(context) {
   if (length(lme4::fixef(other)) != length(context$kept)) return(NULL)
   # theirs at their theta by the oracle, for their aliased columns may be others
   if (theirs < context$fit$criterion - 1e-6 * (context$model$n + abs(theirs))) {
+    theta <- tryCatch(own_order(other, context), error = function(e) NULL)
     again <- tryCatch(
-      oracle_solve(context$model, own_order(other, context), double(), context$kept, FALSE),
-      error = function(e) NULL
+      oracle_solve(context$model, theta, double(), context$kept, FALSE), error = function(e) NULL
     )
     if (!is.null(again) &&
-          again$criterion < context$fit$criterion - 1e-6 * (context$model$n + abs(theirs))) {
+          again$criterion < context$fit$criterion - 1e-6 * (context$model$n + abs(theirs)) &&
+          !has_no_bound(context, theta)) {
       list(difference("lmm", paste0("lme4's optimum (", context$fit$certificate$status, ")"),
                       context$fit$criterion, again$criterion))
     }
