@@ -266,3 +266,20 @@ test_that("a known sigma stays known without a row", {
   ))
   expect_equal(rstudent(fit), rstandard(fit))
 })
+
+test_that("groups can be deleted where a residual correlation is perfect", {
+  # found by dev/fuzz, seed 16793: a step of the refit has residuals of no group left to it
+  d <- data.frame(
+    y = c(-6.507, -7.79, -4.674, -1.274, -2.397, -3.521, -3.737, -0.2405, 0.6391, 1.893, -4.992,
+          -2.733, -2.191, -1.926),
+    z = rep(c(-1.378, -0.2657, 0.4896, -0.09839, 0.8026, -0.6594, -0.1406), each = 2L),
+    x = c(-1.171, -0.2182, 0.1382, 0.2703, -0.2737, -1.218, 0.5729, -1.805, -0.5733, -1.588,
+          -0.3738, 1.826, 1.299, -0.3551),
+    t = factor(c(1, 2, 2, 1, 2, 1, 1, 2, 2, 1, 2, 1, 2, 1)), g = factor(rep(1:7, each = 2L))
+  )
+  fit <- suppressWarnings(suppressMessages(
+    lmm(y ~ z + (1 | g) + (0 + x | g), d, residual = ~ adh(t | g))
+  ))
+  deleted <- suppressWarnings(influence(fit, groups = "g", update = "exact"))
+  expect_true(all(is.finite(deleted$coefficients)))
+})

@@ -410,7 +410,7 @@ impl Group {
         &self.solved[i * q..(i + 1) * q]
     }
 
-    /// Takes L^-1 times the effects of all `m` rows.
+    /// Takes L^-1 times the effects of all `m` rows; a group that was deleted has none.
     fn solve(&mut self, m: usize, system: &System, factor: &Factor) {
         let (q1, q2) = (system.q1(), system.schur.q2);
         let mut rows = Rows {
@@ -434,9 +434,10 @@ impl Group {
             }
         }
         factor.forward(system, &mut rows);
+        self.solved_total.clear();
         self.solved_total.resize(q1 + q2, 0.0);
         self.solved.resize(m * (q1 + q2), 0.0);
-        let all = rows.first.chunks_exact(m).chain(rows.rest.chunks_exact(m));
+        let all = (rows.first.chunks_exact(m.max(1))).chain(rows.rest.chunks_exact(m.max(1)));
         for (e, row) in all.enumerate() {
             for (i, value) in row.iter().enumerate() {
                 self.solved[i * (q1 + q2) + e] = *value;
