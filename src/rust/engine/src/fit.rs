@@ -152,6 +152,14 @@ impl Prepared {
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
+        let as_fitted = Options {
+            optimize: true,
+            ..options.clone()
+        };
+        // a factor that the fit did without is too dear for this
+        if !Plan::new(self, &as_fitted).is_ok_and(|plan| plan == Plan::Exact) {
+            return Ok(());
+        }
         if self.lacks_digits(theta) {
             self.extend(data, theta)?;
         }
