@@ -191,7 +191,7 @@ profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
     }
     path <- reach_ends(path, estimate, limits[path$which, ], cutoff)
     beta <- if (coefficients) {
-      coefficients_along(object, inputs, path$parameters)
+      coefficients_along(object, inputs, path$parameters, which(path$zeta == 0)[[1L]])
     } else {
       matrix(NA_real_, length(object$coefficients), length(path$zeta))
     }
@@ -208,11 +208,16 @@ is_held_at_zero <- function(object, which) {
 
 #' Fixed effects at given variance parameters, one column each
 #'
-#' At the end of a path, where the parameter is impossible, they are those of the point before.
+#' Where the parameters are at an end that leaves no covariance matrix to evaluate, they are those of
+#' the point before, seen from the estimate.
+#' @param center the column of the estimate.
 #' @noRd
-coefficients_along <- function(object, inputs, parameters) {
+coefficients_along <- function(object, inputs, parameters, center) {
   impossible <- function(e) rep.int(NaN, length(object$coefficients))
   beta <- vapply(seq_len(ncol(parameters)), function(i) {
+    if (i == center) {
+      return(unname(object$coefficients))
+    }
     values <- parameters[, i]
     # the correlations of an effect whose variance is zero: any would do
     values[is.na(values)] <- 0
@@ -224,15 +229,16 @@ coefficients_along <- function(object, inputs, parameters) {
       ferrolmm_error_residual_start = impossible, ferrolmm_error_dimension = impossible
     )
   }, unname(object$coefficients))
-  beta <- matrix(beta, ncol = ncol(parameters))
-  last <- ncol(beta)
-  kept <- kept_columns(object)
-  for (end in list(c(1L, 2L), c(last, last - 1L))) {
-    if (last > 1L && anyNA(beta[kept, end[[1L]]])) {
-      beta[, end[[1L]]] <- beta[, end[[2L]]]
-    }
+  fill_outwards(matrix(beta, ncol = ncol(parameters)), center, kept_columns(object))
+}
+
+#' Columns with missing values are like the next one towards `center`
+#' @noRd
+fill_outwards <- function(x, center, rows) {
+  for (i in c(rev(seq_len(center - 1L)), center + seq_len(ncol(x) - center))) {
+    if (anyNA(x[rows, i])) x[, i] <- x[, i + sign(center - i)]
   }
-  beta
+  x
 }
 
 #' Let a path start at the estimate and end in the boundary of the parameter where it comes there

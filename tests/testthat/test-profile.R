@@ -335,3 +335,16 @@ test_that("a correlation at its end is the centre of its profile though others a
   interval <- confint(fit, "theta_", method = "profile")
   expect_equal(unname(interval[2L, ]), c(-1, 1), tolerance = 1e-6)
 })
+
+test_that("fixed effects that a point of a profile has not are those of the point before", {
+  x <- rbind(c(NaN, NaN, 1, 2, NaN, 3, NA), NA)
+  expect_identical(fill_outwards(x, 4L, 1L)[1L, ], c(1, 1, 1, 2, 2, 3, 3))
+  expect_identical(fill_outwards(x[, 4L, drop = FALSE], 1L, 1L)[1L, ], 2)
+  # the residual correlation of the fit is -1, where nothing can be evaluated
+  d <- data.frame(t = factor(rep(1:2, 7L)), g = factor(rep(1:7, each = 2L)))
+  set.seed(1)
+  d$y <- 1 + rnorm(14)[d$g] * c(1, -0.7)[d$t]
+  fit <- suppressWarnings(suppressMessages(lmm(y ~ t, d, residual = ~ adh(t | g))))
+  found <- as.data.frame(suppressWarnings(suppressMessages(profile(fit))))
+  expect_false(anyNA(found$t2))
+})
