@@ -208,8 +208,8 @@ is_held_at_zero <- function(object, which) {
 
 #' Fixed effects at given variance parameters, one column each
 #'
-#' Where the parameters are at an end that leaves no covariance matrix to evaluate, they are those of
-#' the point before, seen from the estimate.
+#' Where the parameters are at an end that leaves no covariance matrix to evaluate, they are those
+#' of the point before, seen from the estimate.
 #' @param center the column of the estimate.
 #' @noRd
 coefficients_along <- function(object, inputs, parameters, center) {
