@@ -37,7 +37,7 @@ test_that("long names of levels leave room for their effects", {
   d$Subject <- paste0(strrep("long", 60L), d$Subject)
   fit <- lmm(Reaction ~ Days + (1 | Subject), d)
   grDevices::pdf(NULL)
-  withr::defer(grDevices::dev.off())
+  on.exit(grDevices::dev.off())
   expect_no_error(plot(ranef(fit)))
   short <- shorten_labels(c("a", unique(d$Subject)), 2, 0.75)
   expect_identical(short[[1L]], "a")
