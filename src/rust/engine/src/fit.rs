@@ -143,6 +143,15 @@ impl Prepared {
         .with_sigma2(self.sigma2)
     }
 
+    /// How the criterion was evaluated when the fit looked for its optimum.
+    pub(crate) fn plan_of_fit(&self, options: &Options) -> Result<Plan, EngineError> {
+        let as_fitted = Options {
+            optimize: true,
+            ..options.clone()
+        };
+        Plan::new(self, &as_fitted)
+    }
+
     /// Takes the cross-products with as many digits as these parameters need, and centres [Q r] at what it is there, where
     /// differences would lose digits otherwise.
     pub(crate) fn settle(
@@ -152,12 +161,11 @@ impl Prepared {
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        let as_fitted = Options {
-            optimize: true,
-            ..options.clone()
-        };
         // a factor that the fit did without is too dear for this
-        if !Plan::new(self, &as_fitted).is_ok_and(|plan| plan == Plan::Exact) {
+        if !self
+            .plan_of_fit(options)
+            .is_ok_and(|plan| plan == Plan::Exact)
+        {
             return Ok(());
         }
         if self.lacks_digits(theta) {

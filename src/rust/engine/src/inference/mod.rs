@@ -62,14 +62,7 @@ pub fn satterthwaite(
         let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
-        let plan = Plan::new(
-            &prepared,
-            &Options {
-                optimize: true,
-                ..options.clone()
-            },
-        )?;
-        let mut criterion = if plan == Plan::Exact {
+        let mut criterion = if prepared.plan_of_fit(options)? == Plan::Exact {
             evaluated(&prepared, options, &theta, interrupt)?
         } else {
             estimated(&prepared, options, &theta, interrupt)?
