@@ -285,6 +285,89 @@ test_that("what is held or known is so in Kenward and Roger's method with known 
   expect_equal(single, dense$satterthwaite, tolerance = 1e-5)
 })
 
+# The variance of the known matrix at zero: Kenward and Roger's method has it as a parameter still (V
+# is linear in it, and the information at zero as good as elsewhere), for Satterthwaite's, which
+# takes slopes by the standard deviation, it is known. `held`: a standard deviation of `g`.
+expect_dense_singular <- function(width, known = "cov = K", others = character(), sigma = NULL,
+                                  held = NULL, identity = FALSE) {
+  label <- paste(width, known, paste(others, collapse = ", "), length(sigma), length(held))
+  banded <- startsWith(known, "prec")
+  problem <- known_problem(width, banded, FALSE, if (banded) 5L else 0L)
+  if (identity) {
+    problem$K <- diag(nrow(problem$K))
+    dimnames(problem$K) <- list(problem$levels, problem$levels)
+  }
+  d <- problem$d
+  K <- problem$K
+  Q <- problem$Q
+  constant <- if (width == 1L) 0 else 1
+  formula <- function(known) {
+    effects <- paste0("us(1 | id", known, ")")
+    right <- c(constant, "x", effects, sprintf("(1 | %s)", others))
+    stats::as.formula(paste("y ~", paste(right, collapse = " + ")), parent.frame(2L))
+  }
+  hold <- if (!is.null(held)) stats::setNames(held, "g.(Intercept)")
+  control <- lmm_control(sigma = sigma, hold = hold)
+  for (seed in 1:100) {
+    set.seed(seed)
+    d$y <- 1 + d$x / 2 + 1.3 * rnorm(12)[d$g] + 1.2 * rnorm(9)[d$h] + rnorm(nrow(d))
+    fit <- suppressMessages(lmm(formula(paste0(", ", known)), d, control = control))
+    if (fit$theta[[1L]] == 0) break
+  }
+  expect_identical(fit$theta[[1L]], 0, label = label)
+  model <- dense_known(known_terms(problem, fit, FALSE, others), sigma(fit))
+  free <- rep(TRUE, length(model$values))
+  if (!is.null(sigma)) free[[length(free)]] <- FALSE
+  if (!is.null(held)) {
+    model$parts <- list(model$parts[[1L]], held^2 * model$parts[[2L]] + model$parts[[3L]])
+    model$values <- model$values[c(1L, 3L)]
+    free <- free[-2L]
+  }
+  x <- cbind(if (constant) 1, d$x)
+  L <- if (constant) rbind(diag(2), c(1, -1)) else diag(1)
+  dense <- dense_ddf(model, x, d$y, L, free)
+  ours <- ddf_for(fit, "Kenward-Roger")
+  near <- function(x, y, tolerance) {
+    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
+  }
+  near(ours$variance, dense$adjusted, 1e-5)
+  near(ours$single(L), dense$kenward_roger, 1e-5)
+  without <- dense_ddf(model, x, d$y, L, free & model$values > 0)
+  satterthwaite <- ddf_for(fit, "Satterthwaite")
+  near(satterthwaite$single(L), without$satterthwaite, 1e-5)
+  if (identity) {
+    plain <- suppressMessages(lmm(formula(""), d, control = control))
+    near(ours$variance, ddf_for(plain, "Kenward-Roger")$variance, 1e-8)
+    near(ours$single(L), ddf_for(plain, "Kenward-Roger")$single(L), 1e-7)
+    near(satterthwaite$single(L), ddf_for(plain, "Satterthwaite")$single(L), 1e-7)
+  }
+}
+
+test_that("a variance of zero over a known matrix is tested as an n x n computation does", {
+  for (width in c(1L, 2L, 95:98, 191:194)) {
+    expect_dense_singular(width)
+    expect_dense_singular(width, "prec = Q")
+  }
+  expect_dense_singular(12L, others = c("g", "h"))
+  expect_dense_singular(98L, others = "g")
+  expect_dense_singular(192L, "prec = Q", others = c("g", "h"))
+  # what is held or known beside it
+  for (known in c("cov = K", "prec = Q")) {
+    expect_dense_singular(40L, known, others = "g", sigma = 1)
+    expect_dense_singular(40L, known, others = "g", held = 0.7)
+  }
+  skip_on_cran()
+  expect_dense_singular(400L)
+  expect_dense_singular(400L, "prec = Q", others = "g")
+})
+
+test_that("the identity as a known matrix is no matrix, also for a variance of zero", {
+  expect_dense_singular(40L, identity = TRUE)
+  expect_dense_singular(98L, identity = TRUE, others = c("g", "h"))
+  expect_dense_singular(40L, identity = TRUE, others = "g", sigma = 1)
+  expect_dense_singular(40L, identity = TRUE, others = "g", held = 0.7)
+})
+
 # Two effects with one variance and a correlation for each level of a factor with a known matrix
 expect_dense_structure <- function(width, structure, known = "cov = K", others = character()) {
   problem <- known_problem(width, slope = TRUE)
@@ -333,5 +416,6 @@ test_that("structures over known matrices of any width are those of n x n matric
     skip_on_cran()
     expect_dense_structure(192L, structure, others = c("g", "h"))
     expect_dense_structure(194L, structure, "prec = Q")
+    expect_dense_structure(400L, structure)
   }
 })

@@ -3,6 +3,7 @@
 use crate::factor::{SchurFactor, SelectedInverse, System};
 use crate::linalg::small;
 use crate::memory;
+use crate::prior::for_each_entry;
 use crate::random_basis::TermBasis;
 use crate::schur::Storage;
 
@@ -53,33 +54,55 @@ pub fn term_variances(
     out
 }
 
-/// Sum over the levels of each factor of I - [M^-1]_jj.
+/// Sum over the levels of each factor of I - [P M^-1]_jj, symmetric in the sum, P the known precision matrix of the levels.
 #[must_use]
 pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec<f64>>> {
-    let mut out = Vec::with_capacity(system.moments.factors.len());
-    for (f, factor) in system.moments.factors.iter().enumerate() {
+    let moments = &system.moments;
+    let mut out = Vec::with_capacity(moments.factors.len());
+    for (f, factor) in moments.factors.iter().enumerate() {
         let k = factor.k;
         let mut sum = memory::zeros(k * k);
         (0..k).for_each(|i| sum[i * k + i] = factor.n_levels as f64);
-        for j in 0..factor.n_levels {
+        if f == 0 {
+            for block in inverse.m11.chunks_exact(k * k) {
+                sum.iter_mut().zip(block).for_each(|(s, v)| *s -= v);
+            }
+            out.push(sum);
+            continue;
+        }
+        let start = |level: usize| system.schur.offset[system.schur.node_of[f][level] as usize];
+        let mut known = true;
+        let mut less = |j: usize, l: usize, weight: f64| {
             for c in 0..k {
                 for i in 0..k {
-                    sum[c * k + i] -= if f == 0 {
-                        inverse.m11[j * k * k + c * k + i]
-                    } else {
-                        let start = system.schur.offset[system.schur.node_of[f][j] as usize];
-                        match (&inverse.r, &system.schur.storage) {
-                            (SchurFactor::Dense(r), _) => r.entry(start + i, start + c),
-                            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                                pattern.entry(values, start + i, start + c)?
-                            }
-                            (SchurFactor::Sparse(_), Storage::Dense) => return None,
-                        }
-                    };
+                    let (row, column) = (start(j) + i, start(l) + c);
+                    match entry(system, inverse, row, column) {
+                        Some(value) => sum[c * k + i] -= weight * value,
+                        None => known = false,
+                    }
                 }
             }
+        };
+        if factor.prior.is_empty() {
+            (0..factor.n_levels).for_each(|j| less(j, j, 1.0));
+        } else {
+            for_each_entry(moments, f, |j, l, q| less(l, j, q));
+        }
+        if !known {
+            return None;
         }
         out.push(sum);
     }
     Some(out)
+}
+
+/// Entry of S^-1; `None` where it is not in the pattern of the factor.
+fn entry(system: &System, inverse: &SelectedInverse, row: usize, column: usize) -> Option<f64> {
+    match (&inverse.r, &system.schur.storage) {
+        (SchurFactor::Dense(r), _) => Some(r.entry(row, column)),
+        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+            pattern.entry(values, row, column)
+        }
+        (SchurFactor::Sparse(_), Storage::Dense) => None,
+    }
 }

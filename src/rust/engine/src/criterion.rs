@@ -292,7 +292,7 @@ impl<'a> Criterion<'a> {
         model.has_scales().then_some(model)
     }
 
-    /// Whether second derivatives in closed form are there: levels must be independent, and so must be rows.
+    /// Whether second derivatives in closed form are there: rows must be independent.
     #[must_use]
     pub fn has_exact_hessian(&self) -> bool {
         self.exact_cost().is_finite()
@@ -597,9 +597,9 @@ impl<'a> Criterion<'a> {
         Some(hessian)
     }
 
-    /// Are levels independent, and rows too?
+    /// Are rows independent?
     fn is_plain(&self) -> bool {
-        self.residual.is_none() && !self.base.moments.pairs.iter().any(|pair| pair.f == pair.g)
+        self.residual.is_none()
     }
 
     /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).

@@ -4,6 +4,10 @@
 //! itself (ML), the trace is the sum over pairs of levels of tr(N_lj kappa_a N_jl kappa_b). Levels of the first factor
 //! enter through N_jl = delta_jl (I - D_j^-1) - F_j'Rbar F_l, F_j' = L_j^-T [W_j, W_Xj], so that the J^2 pairs collapse into
 //! Phi_a = sum_j F_j kappa_a F_j' and tr(Rbar Phi_a Rbar Phi_b): nothing of order q x q is formed for them.
+//!
+//! Where levels have a known precision matrix P, V_a = Z Lambda (P^-1 x kappa_a) Lambda'Z' and Lambda'Z'PZ Lambda =
+//! P - P [Mbar^-1]_ZZ P, so that N = I - P [Mbar^-1]_ZZ, which is not symmetric, takes the place of the N above: the trace is the
+//! sum of tr(N_lj kappa_a N_jl kappa_b). P is the identity for the first factor and commutes with each kappa.
 
 use crate::memory;
 use std::sync::Arc;
@@ -16,16 +20,13 @@ use crate::linalg::triangle::{Layout, Triangle};
 use crate::linalg::{dense, small};
 use crate::parallel::{piece, Workers};
 use crate::parts::cut;
+use crate::prior;
 use crate::room::Room;
 use crate::schur::{Storage, DENSE_ADVANTAGE};
 
 /// Multiply-adds (at the speed of sparse ones) that [`traces`] would take; infinite where it would need too much memory.
 #[must_use]
 pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
-    if system.moments.pairs.iter().any(|pair| pair.f == pair.g) {
-        // the sums below are over independent levels
-        return f64::INFINITY;
-    }
     let order = (system.schur.q2 + p) as f64;
     let first = parameters
         .list
@@ -43,7 +44,11 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     let (levels, k1) = (system.moments.factors[0].n_levels as f64, system.k1());
     let (by_form, one_by_one) = block_work((k1, k1), (first as usize, first as usize));
     let blocks = 2.0 * levels * by_form.min(one_by_one) as f64;
-    first * (product + rows + system.schur.pair_work(system.k1())) + blocks + 10.0 * order * order
+    let weighted = prior::entries(&system.moments) * order;
+    first * (product + rows + system.schur.pair_work(system.k1()))
+        + blocks
+        + 10.0 * order * order
+        + weighted
 }
 
 /// tr(P V_a P V_b) (`reml`; else of V^-1) for all pairs of directions, m x m.
@@ -124,8 +129,20 @@ fn traces_from<'a>(
         }
     }
     let mixed = &products[count * count..];
+    let rest = Rows {
+        first: &[][..],
+        rest: &solution.h.rest[..],
+        m: solution.h.m,
+    };
+    let weighted = if p > 0 {
+        prior::times(system, &rest)
+    } else {
+        None
+    };
+    // P H
+    let ph = weighted.as_ref().map_or(rest.rest, |rows| &rows.rest[..]);
     for b in (0..m).filter(|&b| directions[b].factor != 0) {
-        let turned = (p > 0).then(|| turned(system, solution, &directions[b]));
+        let turned = (p > 0).then(|| turned(system, (&solution.h.rest, ph, p), &directions[b]));
         for (i, a) in first.clone().enumerate() {
             // tr(K_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
             let fixed = match (images.get(i), &turned) {
@@ -139,7 +156,7 @@ fn traces_from<'a>(
     }
     for f in 1..system.moments.factors.len() {
         for g in f..system.moments.factors.len() {
-            let sums = node_traces(&r, &solution.h.rest, p, directions, (f, g));
+            let sums = node_traces(&r, (&solution.h.rest, ph, p), directions, (f, g));
             let pairs = of_factor(directions, f)
                 .flat_map(|a| of_factor(directions, g).map(move |b| (a, b)));
             for ((a, b), value) in pairs.zip(sums.iter()) {
@@ -219,22 +236,21 @@ impl<'a> Images<'a> {
     }
 }
 
-/// K_b H (q2 x p) and H'K_b H (p x p) for a direction of another factor than the first.
+/// K_b P H (q2 x p) and H'K_b P H (p x p) for a direction of another factor than the first, from H, P H and p.
 fn turned<'a>(
     system: &'a System,
-    solution: &Solution,
+    (h, ph, p): (&[f64], &[f64], usize),
     direction: &Direction,
 ) -> (Room<'a>, Room<'a>) {
-    let p = solution.h.m;
-    let h: Rows<&[f64]> = Rows {
+    let rows: Rows<&[f64]> = Rows {
         first: &[],
-        rest: &solution.h.rest,
+        rest: ph,
         m: p,
     };
-    let kh = apply_directions(system, std::slice::from_ref(direction), &h).rest;
+    let kh = apply_directions(system, std::slice::from_ref(direction), &rows).rest;
     let mut hkh = system.workers.room(p * p);
     let q2 = system.schur.q2;
-    dense::add_transposed_product(h.rest, &kh, q2, p, p, 1.0, &mut hkh);
+    dense::add_transposed_product(h, &kh, q2, p, p, 1.0, &mut hkh);
     (kh, hkh)
 }
 
@@ -243,6 +259,8 @@ struct Complement<'a> {
     system: &'a System,
     layout: &'a Layout,
     values: Values<'a>,
+    /// All of P S^-1, column-major, where some P is not the identity.
+    weighted: Option<Room<'a>>,
 }
 
 enum Values<'a> {
@@ -255,11 +273,8 @@ enum Values<'a> {
 impl<'a> Complement<'a> {
     fn new(system: &'a System, factor: &Factor, inverse: &'a SelectedInverse) -> Self {
         if let SchurFactor::Dense(r) = &inverse.r {
-            return Self {
-                system,
-                layout: &r.layout,
-                values: Values::Dense(r),
-            };
+            let values = Values::Dense(r);
+            return Self::with_values(system, &r.layout, values);
         }
         let layout = &*system.schur.layout;
         let n = layout.order();
@@ -283,10 +298,71 @@ impl<'a> Complement<'a> {
                 }
             }
         });
-        Self {
+        Self::with_values(system, layout, Values::Sparse(values, pattern))
+    }
+
+    fn with_values(system: &'a System, layout: &'a Layout, values: Values<'a>) -> Self {
+        let mut out = Self {
             system,
             layout,
-            values: Values::Sparse(values, pattern),
+            values,
+            weighted: None,
+        };
+        out.weighted = out.times_prior();
+        out
+    }
+
+    /// P S^-1, strip by strip; `None` where every P is the identity.
+    fn times_prior(&self) -> Option<Room<'a>> {
+        if !prior::any(&self.system.moments) {
+            return None;
+        }
+        let (n, workers) = (self.layout.order(), &self.system.workers);
+        let mut out = workers.room(n * n);
+        let parts = cut(&mut out, |s| self.layout.columns(s).start * n);
+        workers.for_each(self.layout.strips(), parts, |s, strip| {
+            let columns = self.layout.columns(s);
+            let width = columns.len();
+            let mut rest = workers.room(n * width);
+            match &self.values {
+                Values::Dense(r) => r.gather(columns, strip),
+                Values::Sparse(r, _) => {
+                    strip.copy_from_slice(&r[columns.start * n..columns.end * n]);
+                }
+            }
+            small::transpose(strip, n, &mut rest);
+            let rows = Rows {
+                first: workers.room(0),
+                rest,
+                m: width,
+            };
+            if let Some(rows) = prior::times(self.system, &rows) {
+                small::transpose(&rows.rest, width, strip);
+            }
+        });
+        Some(out)
+    }
+
+    /// Tile (i, j) of P S^-1, column-major.
+    fn weighted_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        let Some(weighted) = &self.weighted else {
+            return self.tile((i, j), out);
+        };
+        let (n, rows) = (self.layout.order(), self.layout.columns(i));
+        for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+            column.copy_from_slice(&weighted[l * n + rows.start..l * n + rows.end]);
+        }
+    }
+
+    /// Tile (i, j) of S^-1 P where some P is not the identity; else nothing is written.
+    fn turned_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        if let Some(weighted) = &self.weighted {
+            let (n, rows) = (self.layout.order(), self.layout.columns(i));
+            for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+                for (value, row) in column.iter_mut().zip(rows.clone()) {
+                    *value = weighted[row * n + l];
+                }
+            }
         }
     }
 
@@ -360,7 +436,7 @@ fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
 }
 
 /// What the products S^-1 Phi_a are needed for, one after the other: tr(S^-1 Phi_a S^-1 Phi_b) for pairs of directions of the
-/// first factor, and sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1]_vv kappa_b), a direction of the first factor by
+/// first factor, and sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1 P]_vv kappa_b), a direction of the first factor by
 /// any other.
 ///
 /// Tile by tile, of which none is kept: tile (i, j) of A = S^-1 Phi meets tile (j, i), which is that of A' = Phi S^-1 turned.
@@ -408,7 +484,11 @@ fn products<'a>(
             return;
         }
         let mut own = workers.room(size);
-        r.tile((i, j), &mut own);
+        r.weighted_tile((i, j), &mut own);
+        // where P is the identity, both are S^-1
+        let mut turned = workers.room(if r.weighted.is_some() { size } else { 0 });
+        r.turned_tile((i, j), &mut turned);
+        let turned = if turned.is_empty() { &own } else { &turned };
         for b in others.clone() {
             let (g, kappa) = (directions[b].factor, &directions[b].kappa);
             let k = system.moments.factors[g].k;
@@ -427,7 +507,7 @@ fn products<'a>(
                     if i > j {
                         for v in beside.iter().map(|v| v - columns.start) {
                             let p = &right[tile(a)][(v + x) * height..(v + x + 1) * height];
-                            sum += dot(p, &own[(v + y) * height..(v + y + 1) * height]);
+                            sum += dot(p, &turned[(v + y) * height..(v + y + 1) * height]);
                         }
                     }
                     mixed[a * m + b] += kappa[e] * sum;
@@ -640,12 +720,14 @@ where
     }
 }
 
-/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - S^-1 - H H': for each direction of
-/// f those of g.
+/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - P S^-1 - P H H': for each direction
+/// of f those of g.
+///
+/// With O_lv = N_vl' the trace is a symmetric bilinear form of N_lv and O_lv: that of their mean with itself less that of half
+/// their difference, which is zero where every P is the identity.
 fn node_traces<'a>(
     r: &Complement<'a>,
-    h: &[f64],
-    p: usize,
+    (h, ph, p): (&[f64], &[f64], usize),
     directions: &[Direction],
     (f, g): (usize, usize),
 ) -> Room<'a> {
@@ -668,30 +750,44 @@ fn node_traces<'a>(
             return;
         }
         let height = rows.len();
-        let mut n = workers.room(height * columns.len());
-        r.tile((i, j), &mut n);
-        if p > 0 {
-            let (left, right) = (
-                &h[rows.start * p..rows.end * p],
-                &h[columns.start * p..columns.end * p],
-            );
-            dense::add_outer(left, right, p, &mut n);
+        let size = height * columns.len();
+        let mut n = workers.room(size);
+        r.weighted_tile((i, j), &mut n);
+        let mut other = workers.room(if r.weighted.is_some() { size } else { 0 });
+        r.turned_tile((i, j), &mut other);
+        let complete = |tile: &mut [f64], left: &[f64], right: &[f64]| {
+            if p > 0 {
+                let (rows, columns) = (rows.start * p..rows.end * p, &columns);
+                let columns = columns.start * p..columns.end * p;
+                dense::add_outer(&left[rows], &right[columns], p, tile);
+            }
+            tile.iter_mut().for_each(|v| *v = -*v);
+            if i == j {
+                (0..height).for_each(|e| tile[e * height + e] += 1.0);
+            }
+        };
+        complete(&mut n, ph, h);
+        if !other.is_empty() {
+            complete(&mut other, h, ph);
+            for (n, o) in n.iter_mut().zip(other.iter_mut()) {
+                (*n, *o) = (0.5 * (*n + *o), 0.5 * (*n - *o));
+            }
         }
-        n.iter_mut().for_each(|v| *v = -*v);
-        if i == j {
-            (0..height).for_each(|e| n[e * height + e] += 1.0);
-        }
+        let parts = [(&n, 1.0), (&other, -1.0)];
+        let parts = || parts.iter().filter(|(part, _)| !part.is_empty());
         let column = |v: usize| (v - columns.start) * height;
         if kf == 1 && kg == 1 {
             // all kappas are numbers
-            let square: f64 = from
-                .iter()
-                .map(|&v| &n[column(v)..column(v + 1)])
-                .map(|column| {
-                    let own = to.iter().map(|&l| column[l - rows.start].powi(2));
-                    own.sum::<f64>()
-                })
-                .sum();
+            let square_of = |part: &[f64]| -> f64 {
+                from.iter()
+                    .map(|&v| &part[column(v)..column(v + 1)])
+                    .map(|column| {
+                        let own = to.iter().map(|&l| column[l - rows.start].powi(2));
+                        own.sum::<f64>()
+                    })
+                    .sum()
+            };
+            let square: f64 = parts().map(|(part, sign)| sign * square_of(part)).sum();
             let both = if twice { 2.0 } else { 1.0 };
             for (x, a) in of_f.clone().enumerate() {
                 for (y, b) in of_g.clone().enumerate() {
@@ -707,11 +803,13 @@ fn node_traces<'a>(
         let mut traces = BlockTraces::new(workers, own, (kf, of_f.clone().map(kappas)));
         for &v in from {
             for &l in to {
-                for c in 0..kf {
-                    let at = column(v + c) + l - rows.start;
-                    block[c * kg..(c + 1) * kg].copy_from_slice(&n[at..at + kg]);
+                for (part, sign) in parts() {
+                    for c in 0..kf {
+                        let at = column(v + c) + l - rows.start;
+                        block[c * kg..(c + 1) * kg].copy_from_slice(&part[at..at + kg]);
+                    }
+                    traces.add(&block, *sign, sums);
                 }
-                traces.add(&block, 1.0, sums);
             }
         }
         traces.finish(sums);

@@ -108,6 +108,17 @@ pub(crate) fn any(moments: &Moments) -> bool {
     moments.factors.iter().any(|f| !f.prior.is_empty())
 }
 
+/// Number of entries of every Q (x) I but the identities.
+pub(crate) fn entries(moments: &Moments) -> f64 {
+    let mut sum = 0.0;
+    for (f, factor) in moments.factors.iter().enumerate() {
+        let pairs = moments.pairs.iter().filter(|p| p.f == f && p.g == f);
+        let above: usize = pairs.map(|pair| pair.prior.len()).sum();
+        sum += ((factor.prior.len() + 2 * above) * factor.k) as f64;
+    }
+    sum
+}
+
 /// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told the
 /// level that the sum is for, the one that is summed, and the entry.
 pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(usize, usize, f64)) {

@@ -51,15 +51,8 @@ pub(crate) fn products<'a>(
 ) -> Products<'a> {
     let (c, p) = (modes.m, h.m);
     let workers = &system.workers;
-    let mut rows = apply_directions(system, directions, modes);
-    let mut double = match prior::times(system, &rows) {
-        Some(weighted) => {
-            let product = lower_product(workers, &weighted, &rows);
-            rows = weighted;
-            product
-        }
-        None => gram(system, &rows),
-    };
+    let rows = apply_directions(system, directions, modes);
+    let (mut rows, mut double) = weighted(system, rows);
     let mut single = singles(workers, modes, &rows, directions.len());
     let of_terms = rows.m;
     let mut fixed_rows = Vec::new();
@@ -85,6 +78,20 @@ pub(crate) fn products<'a>(
         width: rows.m,
         c,
         p,
+    }
+}
+
+/// r = P w for rows w, and the lower triangle of w'r.
+pub(crate) fn weighted<'a>(system: &'a System, rows: Rows<Room<'a>>) -> (Rows<Room<'a>>, Room<'a>) {
+    match prior::times(system, &rows) {
+        Some(weighted) => {
+            let product = lower_product(&system.workers, &weighted, &rows);
+            (weighted, product)
+        }
+        None => {
+            let product = gram(system, &rows);
+            (rows, product)
+        }
     }
 }
 

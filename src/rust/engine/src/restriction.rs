@@ -57,6 +57,14 @@ impl Restriction {
         }
     }
 
+    /// Is a parameter a variable of its own, neither held nor tied to another?
+    pub fn is_free(&self, a: usize) -> bool {
+        let variable = |place: &Option<(usize, f64)>| place.map(|(variable, _)| variable);
+        let own = variable(&self.place[a]);
+        let users = self.place.iter().filter(|place| variable(place) == own);
+        own.is_some() && users.count() == 1
+    }
+
     /// The same with one more parameter held, at a kink; `None` where it is held or tied already.
     pub fn held_at(mut self, (a, value): Kink) -> Option<Self> {
         if self.is_restricted(a) {

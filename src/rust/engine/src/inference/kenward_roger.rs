@@ -5,17 +5,23 @@
 //! Written relative to sigma^2: V = W^-1 + sum_i gamma_i V_i, gamma_i the entries of the G_t and V_0 = W^-1. With
 //! C = M^-1 Lambda'Z'Q and V_i = Z Lambda (I x kappa_i) Lambda'Z', every quantity is a cross-product of rows of random effects:
 //! Q'V^-1 V_i V^-1 Q = C'K_i C, Q'V^-1V_iV^-1V_jV^-1Q = C'K_i (I - M^-1) K_j C, and those with V_0 follow from V_0 = V - sum gamma V.
+//! With a known precision matrix P of the levels V_i = Z Lambda (P^-1 x kappa_i) Lambda'Z' and Lambda'Z'V^-1Q = P C: they are
+//! C'K_i P C and C'K_i (P - P M^-1 P) K_j C.
 
 use super::satterthwaite::{cross, sandwich};
 use super::{fixed_covariance, to_user_basis};
 use crate::criterion::Criterion;
-use crate::factor::{gram, Rows, System};
+use crate::factor::gram;
 use crate::fit::Prepared;
 use crate::gradient::{apply_directions, Direction};
 use crate::hessian::traces;
 use crate::linalg::small;
 use crate::memory;
-use crate::room::Room;
+use crate::prior;
+use crate::products;
+
+/// Information on a variance, of that with known fixed effects, below which it is rounding.
+pub(super) const UNKNOWN: f64 = 1e-10;
 
 /// The adjustment and the pieces of the degrees of freedom, relative to sigma^2.
 #[derive(Debug, Clone)]
@@ -48,19 +54,19 @@ pub(super) fn adjustment(
     let phi = fixed_covariance(&factor.lx, r);
     // p_i = Q'V^-1V_iV^-1Q (that is -P_i), residual one last
     let mut kc = apply_directions(system, &directions, c);
-    let all = gram_full(system, &kc);
+    let (weighted, mut all) = products::weighted(system, kc);
+    kc = weighted;
+    small::mirror_lower(&mut all, kc.m);
     let mut p: Vec<Vec<f64>> = directions
         .iter()
         .map(|direction| {
-            cross(
-                c,
-                &apply_directions(system, std::slice::from_ref(direction), c),
-                r,
-            )
+            let rows = apply_directions(system, std::slice::from_ref(direction), c);
+            cross(c, &prior::times(system, &rows).unwrap_or(rows), r)
         })
         .collect();
     factor.forward(system, &mut kc);
-    let solved = gram_full(system, &kc);
+    let mut solved = gram(system, &kc);
+    small::mirror_lower(&mut solved, kc.m);
     let width = directions.len() * r;
     let block = |i: usize, j: usize| -> Vec<f64> {
         memory::collect((0..r * r).map(|e| {
@@ -110,7 +116,7 @@ pub(super) fn adjustment(
     }
     // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
     let blind: Vec<bool> = (0..s)
-        .map(|i| information[i * s + i] <= 1e-10 * t[i * s + i])
+        .map(|i| information[i * s + i] <= UNKNOWN * t[i * s + i])
         .collect();
     let mut w = invert_information(&information, &blind, s);
     let mut correction = memory::zeros(r * r);
@@ -173,18 +179,6 @@ fn transpose(a: &[f64], r: usize) -> Vec<f64> {
     memory::collect((0..r * r).map(|e| a[(e % r) * r + e / r]))
 }
 
-/// Full symmetric cross-product of rows.
-fn gram_full(system: &System, rows: &Rows<Room<'_>>) -> Vec<f64> {
-    let m = rows.m;
-    let mut out = gram(system, rows).to_vec();
-    for j in 0..m {
-        for i in j + 1..m {
-            out[i * m + j] = out[j * m + i];
-        }
-    }
-    out
-}
-
 /// One direction for each entry of each G in the user's basis, and the entries (relative to sigma^2):
 /// V_i = Z_raw (E_ij + E_ji) Z_raw', kappa = T^-1 B^-1 E B^-T T^-T.
 fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, Vec<f64>) {
@@ -240,7 +234,7 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
     (directions, gamma)
 }
 
-/// tr(V^-1 V_i) = sum over levels of tr((I - [M^-1]_jj) kappa_i).
+/// tr(V^-1 V_i) = sum over levels of tr((I - [P M^-1]_jj) kappa_i).
 fn first_traces(
     prepared: &Prepared,
     inverse: &crate::factor::SelectedInverse,

@@ -1,5 +1,5 @@
-//! Kenward & Roger's adjustment where V is not linear in the parameters, levels have a known precision matrix, rows are
-//! correlated, or parameters are held or tied.
+//! Kenward & Roger's adjustment where V is not linear in the parameters, rows are correlated, parameters are held or tied, or
+//! levels with a known precision matrix are more than second derivatives in closed form are for.
 //!
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
 //! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
@@ -13,13 +13,14 @@
 //! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
-use super::kenward_roger::KenwardRoger;
-use super::satterthwaite::{congruence, covariance, full_hessian};
+use super::kenward_roger::{KenwardRoger, UNKNOWN};
+use super::satterthwaite::{congruence, covariance, full_hessian, Size};
 use super::to_user_basis;
 use crate::covariance::Parameters;
 use crate::criterion::Criterion;
 use crate::fit::Prepared;
-use crate::gradient::{divide, Derivatives, Direction};
+use crate::gradient::{divide, Direction};
+use crate::hessian::traces;
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::memory;
@@ -35,11 +36,7 @@ fn is_linear_in_components(prepared: &Prepared) -> bool {
 
 /// Whether V is linear in its components and nothing else stands in the way of [`super::kenward_roger`].
 pub(super) fn is_linear(prepared: &Prepared) -> bool {
-    let coupled = prepared.system.moments.pairs.iter().any(|p| p.f == p.g);
-    is_linear_in_components(prepared)
-        && !coupled
-        && prepared.restriction.is_none()
-        && prepared.sigma2.is_none()
+    is_linear_in_components(prepared) && prepared.restriction.is_none() && prepared.sigma2.is_none()
 }
 
 pub(super) fn adjustment(
@@ -51,15 +48,15 @@ pub(super) fn adjustment(
     let mut hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.precision()?.recip();
     let (m, s) = (theta.len(), theta.len() + 1);
-    if is_linear_in_components(prepared) {
-        expect(
-            &mut hessian,
-            &criterion.latest.as_ref()?.derivatives,
-            sigma2,
-        );
-    }
+    let mut blind = Vec::new();
+    let size = if is_linear_in_components(prepared) {
+        blind = expect(&mut hessian, criterion, sigma2)?;
+        Size::Own
+    } else {
+        Size::Natural
+    };
     // tau = sigma^2 / estimate
-    let mut w = covariance(criterion, &hessian, theta, sigma2);
+    let mut w = covariance(criterion, &hessian, (theta, sigma2), size);
     for a in 0..s {
         w[m * s + a] /= sigma2;
         w[a * s + m] /= sigma2;
@@ -138,6 +135,9 @@ pub(super) fn adjustment(
         memory::collect((0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]));
     let inverse = small::invert_lower(&lower, r);
     let in_user_basis = |a: &[f64]| to_user_basis(prepared, &congruence(&inverse, a, r));
+    // the data tell nothing of what is neither held nor tied
+    let free = |a: &usize| (criterion.restriction).is_none_or(|r| r.is_free(*a));
+    (blind.into_iter().filter(free)).for_each(|a| w[a * s + a] = f64::INFINITY);
     let adjusted: Vec<f64> = memory::collect(
         (0..r * r).map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r]),
     );
@@ -180,25 +180,52 @@ fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
 /// Slope of a correlation in its internal parameter below which it is at its boundary: 1 or -1 to about half its square.
 const AT_BOUNDARY: f64 = 1e-4;
 
-/// Internal parameters of correlations in which no natural parameter moves: sines at 1 or -1.
-/// The expected Hessian in (theta, sigma^2) from the observed one: -tr(P V_a P V_b) + 2 f y'P V_a P V_b P y and the curvature of
-/// V, of which the expectation is tr(P V_a P V_b) and nothing; with sigma^2 the observed y'P V_a P y f / sigma^2, expected
-/// tr(P V_a) / sigma^2.
-fn expect(hessian: &mut [f64], at: &Derivatives, sigma2: f64) {
+/// The expected Hessian in (theta, sigma^2): tr(P V_a P V_b), with sigma^2 tr(P V_a) / sigma^2; where the traces would take too
+/// long, from the observed one: -tr(P V_a P V_b) + 2 f y'P V_a P V_b P y and the curvature of V, of which the expectation is
+/// tr(P V_a P V_b) and nothing. That loses the digits that a variance of zero needs.
+///
+/// Of which parameters do the data tell nothing? What is left of their traces is rounding. They have no row and no column then.
+fn expect(hessian: &mut [f64], criterion: &mut Criterion<'_>, sigma2: f64) -> Option<Vec<usize>> {
+    let exact = criterion.exact_cost().is_finite();
+    let (latest, factor) = (criterion.latest.as_ref()?, criterion.factor.as_ref()?);
+    let at = &latest.derivatives;
     let m = at.slopes.len();
     let s = m + 1;
+    let (system, directions) = (criterion.system(), &at.directions);
+    let (inverse, solution, room) = (&latest.inverse, &latest.solution, &mut Vec::new());
+    let mut traces_of =
+        |reml: bool| traces(system, factor, inverse, solution, directions, reml, room);
+    let found = exact.then(|| (traces_of(true), traces_of(false)));
+    let mut blind = Vec::new();
     for b in 0..m {
         for a in 0..m {
             let e = b * m + a;
             let value = &mut hessian[b * s + a];
-            *value = 2.0 * at.information[e] + at.curvature[e] - *value;
+            *value = match &found {
+                Some((restricted, _)) => restricted[e],
+                None => 2.0 * at.information[e] + at.curvature[e] - *value,
+            };
         }
         let trace = at.gradient[b] + at.slopes[b] / sigma2;
         hessian[m * s + b] = trace / sigma2;
         hessian[b * s + m] = trace / sigma2;
+        let own = b * m + b;
+        if let Some((restricted, all)) = &found {
+            if restricted[own] <= UNKNOWN * all[own] {
+                blind.push(b);
+            }
+        }
     }
+    for &b in &blind {
+        for a in 0..s {
+            hessian[b * s + a] = 0.0;
+            hessian[a * s + b] = 0.0;
+        }
+    }
+    Some(blind)
 }
 
+/// Internal parameters of correlations in which no natural parameter moves: sines at 1 or -1.
 fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
     let parameters = &prepared.parameters;
     let terms = parameters.list.len();

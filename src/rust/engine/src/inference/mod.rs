@@ -20,6 +20,7 @@ use crate::memory;
 use crate::options::Options;
 use crate::parallel::{interruptible, StopFlag};
 use crate::plan::{require_factor, Plan};
+use crate::prior;
 use crate::restriction::Restriction;
 use crate::sizes::Sizes;
 use crate::terms::ModelData;
@@ -60,14 +61,16 @@ pub fn satterthwaite(
 ) -> Result<Satterthwaite, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        let given = raw_start(options, &prepared)?;
+        let theta = regular(&given, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = if prepared.plan_of_fit(options)? == Plan::Exact {
             evaluated(&prepared, options, &theta, interrupt)?
         } else {
             estimated(&prepared, options, &theta, interrupt)?
         };
-        let found = satterthwaite::derivatives(&prepared, &mut criterion, &theta);
+        let at = (&theta[..], &given[..]);
+        let found = satterthwaite::derivatives(&prepared, &mut criterion, at);
         found.ok_or_else(|| criterion.failure("the derivatives for Satterthwaite's method"))
     })
 }
@@ -88,12 +91,14 @@ pub fn kenward_roger(
         let theta = regular(&raw_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        if !kenward_roger_general::is_linear(&prepared) {
+        let large = !criterion.exact_cost().is_finite();
+        let known = prior::any(&prepared.system.moments);
+        if !kenward_roger_general::is_linear(&prepared) || (large && known) {
             let found =
                 kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
             return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));
         }
-        if !criterion.exact_cost().is_finite() {
+        if large {
             let order = prepared.system.schur.q2 + prepared.fixed.rank();
             // the factor, its inverse and the products: triangles
             let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
@@ -185,10 +190,10 @@ pub(crate) fn at_point(
     use crate::optimize::Objective;
     let safe = regular(theta, prepared);
     if safe == theta {
-        return satterthwaite::derivatives(prepared, criterion, theta);
+        return satterthwaite::derivatives(prepared, criterion, (theta, theta));
     }
     criterion.value(&safe)?;
-    let found = satterthwaite::derivatives(prepared, criterion, &safe);
+    let found = satterthwaite::derivatives(prepared, criterion, (&safe, theta));
     criterion.value(theta)?;
     found
 }

@@ -53,16 +53,17 @@ impl Satterthwaite {
     }
 }
 
-/// At the point where the criterion was evaluated, with sigma^2 = q / (n - p) (ML: q / n).
+/// At the point `theta`, where the criterion was evaluated, with sigma^2 = q / (n - p) (ML: q / n). `given` is the same before
+/// its variances were kept from zero.
 pub(super) fn derivatives(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    (theta, given): (&[f64], &[f64]),
 ) -> Option<Satterthwaite> {
     let hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.precision()?.recip();
     let (m, s) = (theta.len(), theta.len() + 1);
-    let covariance = covariance(criterion, &hessian, theta, sigma2);
+    let covariance = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
     let r = latest.solution.h.m;
@@ -83,7 +84,12 @@ pub(super) fn derivatives(
     );
     let base = fixed_covariance(&factor.lx, r);
     let mut vcov_gradient = Vec::with_capacity(s * r * r);
-    for block in (0..m).map(|a| &inner[a * r * r..(a + 1) * r * r]) {
+    for a in 0..m {
+        if is_still(prepared, given, a) {
+            vcov_gradient.resize(vcov_gradient.len() + r * r, 0.0);
+            continue;
+        }
+        let block = &inner[a * r * r..(a + 1) * r * r];
         // dC = sigma^2 Lx^-T (H~'V_a-part H~) Lx^-1
         let slope = congruence(&inverse, block, r);
         vcov_gradient.extend(to_user_basis(prepared, &slope).iter().map(|v| v * sigma2));
@@ -99,6 +105,20 @@ pub(super) fn derivatives(
     })
 }
 
+/// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is with
+/// a standard deviation of zero.
+fn is_still(prepared: &Prepared, theta: &[f64], a: usize) -> bool {
+    let parameters = &prepared.parameters;
+    let Some(parameter) = parameters.list.get(a) else {
+        return false;
+    };
+    let k = parameters.place[parameter.term].2;
+    let t = parameters.term_factor(theta, parameter.term);
+    let mut entries = parameter.entries.iter();
+    let is_zero = |&(_, j): &(usize, usize)| t[j * k..(j + 1) * k].iter().all(|v| *v == 0.0);
+    !parameter.entries.is_empty() && entries.all(is_zero)
+}
+
 /// L' B L for a symmetric r x r matrix and a lower triangular L.
 pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
     let mut out = memory::zeros(r * r);
@@ -106,19 +126,37 @@ pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
     out
 }
 
+/// On which scale a Hessian tells of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Size {
+    /// That of the parameter: what hardly curves there is flat.
+    Natural,
+    /// Its own, so that the diagonal is 1: an expected Hessian vanishes where a variance does, but tells of it still.
+    Own,
+}
+
 /// Asymptotic covariance matrix of (theta, sigma^2): zero for what is held or known.
 pub(super) fn covariance(
     criterion: &Criterion<'_>,
     hessian: &[f64],
-    theta: &[f64],
-    sigma2: f64,
+    (theta, sigma2): (&[f64], f64),
+    size: Size,
 ) -> Vec<f64> {
     let (m, s) = (theta.len(), theta.len() + 1);
     let mut scale = criterion_scale(criterion, theta);
     scale.push(sigma2);
+    let invert = |hessian: &[f64], scale: &mut [f64], s: usize| {
+        if size == Size::Own {
+            for (a, scale) in scale.iter_mut().enumerate() {
+                let own = hessian[a * s + a];
+                *scale = if own > 0.0 { own.sqrt().recip() } else { 0.0 };
+            }
+        }
+        invert_hessian(hessian, scale, s)
+    };
     let known = criterion.known_sigma2().is_some();
     if criterion.restriction.is_none() && !known {
-        return invert_hessian(hessian, &scale, s);
+        return invert(hessian, &mut scale, s);
     }
     // free variables, then sigma^2
     let of_theta = |e: usize| hessian[(e / m) * s + e % m];
@@ -148,7 +186,7 @@ pub(super) fn covariance(
         own[d * order + d] = hessian[m * s + m];
         scale.push(sigma2);
     }
-    let inverse = invert_hessian(&own, &scale, order);
+    let inverse = invert(&own, &mut scale, order);
     let mut padded = memory::zeros((d + 1) * (d + 1));
     for b in 0..order {
         for a in 0..order {
