@@ -217,3 +217,65 @@ test_that("a level whose two rows are the same beside levels of one row is a per
     expect_error(lmm(y ~ 1 + (1 | g), d, REML = reml), class = "ferrolmm_error_perfect_fit")
   }
 })
+
+test_that("effects many times larger than residuals are no sign that residuals vanish", {
+  set.seed(3)
+  levels <- 8
+  size <- 5
+  g <- gl(levels, size)
+  x <- rnorm(levels * size)
+  x <- x - ave(x, g)
+  noise <- rnorm(levels, sd = 2)[g] + rnorm(levels * size)
+  for (mean in c(1e2, 1e4, 1e6, 1e8)) {
+    y <- mean + 0.5 * x + noise
+    fit <- lmm(y ~ 0 + x + (1 | g))
+    # balanced, x varies within levels alone: closed forms
+    within <- lm(y - ave(y, g) ~ 0 + x)
+    sigma2 <- deviance(within) / (levels * (size - 1) - 1)
+    tau2 <- mean(tapply(y, g, mean)^2) - sigma2 / size
+    expect_false(fit$certificate$residual_zero)
+    expect_equal(sigma(fit)^2, sigma2, tolerance = 1e-6)
+    expect_equal(VarCorr(fit)$g[[1L]], tau2, tolerance = 1e-6)
+  }
+})
+
+test_that("rows of very large weight that effects reproduce do not make a fit perfect", {
+  set.seed(7)
+  n <- 60
+  d <- data.frame(g = gl(15, 4), x = rnorm(n), w = 10^runif(n, -9, 9))
+  d$y <- 1 + d$x + rnorm(15)[d$g] + 0.5 * d$x * rnorm(15)[d$g] + rnorm(n)
+  fit <- suppressMessages(lmm(y ~ x + (x | g), d, weights = w))
+  expect_false(fit$certificate$residual_zero)
+  # penalised least squares by reflections, heavy rows first
+  X <- model.matrix(~x, d)
+  Z <- model.matrix(~ 0 + g + g:x, d)
+  heavy <- order(-d$w)
+  criterion <- function(theta) {
+    root <- matrix(c(theta[1:2], 0, theta[[3L]]), 2L)
+    A <- rbind((sqrt(d$w) * Z %*% kronecker(root, diag(15)))[heavy, ], diag(30))
+    right <- rbind((sqrt(d$w) * cbind(X, d$y))[heavy, ], matrix(0, 30, 3))
+    of_z <- qr(A, LAPACK = TRUE)
+    rest <- qr.qty(of_z, right)[-(1:30), ]
+    of_x <- qr(rest[, 1:2], LAPACK = TRUE)
+    rss <- sum(qr.qty(of_x, rest[, 3L])[-(1:2)]^2)
+    2 * sum(log(abs(diag(of_z$qr)))) + 2 * sum(log(abs(diag(of_x$qr)))) - sum(log(d$w)) +
+      (n - 2) * (1 + log(2 * pi * rss / (n - 2)))
+  }
+  here <- unname(fit$theta)
+  expect_equal(fit$criterion, criterion(here), tolerance = 1e-6)
+  for (by in c(0.9, 1.1)) {
+    expect_gt(criterion(by * here), fit$criterion)
+  }
+})
+
+test_that("where residuals vanish, sigma is what theta gives", {
+  fit <- no_residual_fit()
+  d <- fit$frame
+  lag <- abs(outer(as.integer(d$R), as.integer(d$R), "-"))
+  process <- fit$theta[[3L]]^lag * outer(d$C, d$C, "==")
+  V <- fit$theta[[1L]]^2 * tcrossprod(model.matrix(~ 0 + gen, d)) + fit$theta[[2L]]^2 * process +
+    diag(nrow(d))
+  whole <- backsolve(chol(V), cbind(model.matrix(~x, d), d$y), transpose = TRUE)
+  rss <- sum(qr.resid(qr(whole[, 1:2]), whole[, 3L])^2)
+  expect_equal(sigma(fit), sqrt(rss / (nrow(d) - 2)), tolerance = 1e-6)
+})

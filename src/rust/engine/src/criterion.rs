@@ -264,6 +264,11 @@ impl<'a> Criterion<'a> {
         self.center.iter().any(|b| !b.is_empty())
     }
 
+    /// Whether it is evaluated with twice the digits of doubles (see [`crate::extended`]).
+    pub(crate) fn has_twice_the_digits(&self) -> bool {
+        self.system().moments.rest.is_some()
+    }
+
     /// The factor at `x`; `None` where there is none.
     pub(crate) fn factor_at(&mut self, x: &[f64]) -> Option<&Factor> {
         let there = self.is_at(x) || self.value(x).is_some();

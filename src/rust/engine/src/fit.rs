@@ -54,7 +54,7 @@ const BREAKING: f64 = 1e14;
 
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
-const EXACT: f64 = 1e-22;
+pub(crate) const EXACT: f64 = 1e-22;
 
 /// Largest value of a parameter that a start may have.
 const LARGEST: f64 = 1e100;
@@ -819,7 +819,8 @@ fn search(
         );
         fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
-        if options.optimize && options.sigma.is_none() && fit.wrss <= EXACT * residual {
+        let is_perfect = vanished.is_none() && fit.wrss <= EXACT * residual;
+        if options.optimize && options.sigma.is_none() && is_perfect {
             let Some(other) = instead.take() else {
                 return Err(EngineError::PerfectFit);
             };

@@ -4,14 +4,15 @@
 //! theta exp(t), sigma exp(-t), on which the covariances sigma^2 theta^2 of the random effects stay what they are. Where V is
 //! regular without residuals (as many effects as rows) the criterion has a limit there, f(t) = f_0 + c exp(-2t), and it is the
 //! optimum if c > 0; where V is singular and the random effects reproduce the response it falls by 2 a unit of t, or more, for
-//! ever; around an optimum inside it rises on both sides. Two evaluations tell the three apart.
+//! ever; around an optimum inside it rises on both sides. How much it falls from t to t + 1 tells the three apart.
 //!
-//! At the boundary sigma^2 is put where it is a share [`SHARE`] of what the fixed effects leave, and the others are estimated
-//! for that value: the problem is regular then, and the criterion within n times the share of its limit.
+//! No share of the response says where the limit is reached: what residuals are may be any small part of what the fixed effects
+//! leave, where these have no intercept or weights are of different orders of magnitude. Sigma^2 is put where the criterion is
+//! [`NEAR`] above its limit, by its fall, and the others are estimated for that value: the problem is regular then.
 
 use crate::criterion::Criterion;
 use crate::error::EngineError;
-use crate::fit::{optimum, Run};
+use crate::fit::{optimum, Run, EXACT};
 use crate::optimize::Objective;
 use crate::options::Options;
 use crate::result::Status;
@@ -19,22 +20,23 @@ use crate::result::Status;
 /// Share of the residual sum of squares of the fixed effects below which the residual variance may be on its way to zero.
 const SUSPECT: f64 = 1e-4;
 
-/// Where it stands for zero.
+/// The same share below which doubles leave no digits of the residual sum of squares, if nothing else keeps them.
+const IN_DOUBLES: f64 = 1e-7;
+
+/// Share of it at which a ray begins that has to come back to where there are digits.
 const SHARE: f64 = 1e-8;
 
 /// Rise of the criterion one unit further along the ray that an optimum inside does not stay below: it is at least exp(-2) + 1
 /// for one degree of freedom of the residuals.
 const RISE: f64 = 0.01;
 
-/// How far back along the ray the criterion has to be higher, if the data tell the residual variance at all.
-const BACK: f64 = 4.0;
+/// Fall of the criterion to its limit where sigma^2 stands for zero; what is estimated for it is off by as much.
+const NEAR: f64 = 1e-7;
 
-/// Most steps to where the residual variance stands for zero, and how near to it is near enough.
+/// Most steps to there, the longest of them, and the longest way in all.
 const STEPS: usize = 30;
-const NEAR: f64 = 0.1;
-
-/// How far from a centre the criterion has its digits.
 const FAR: f64 = 8.0;
+const FARTHEST: f64 = 30.0;
 
 /// What is found along the ray.
 pub(crate) enum Ray {
@@ -92,42 +94,33 @@ pub(crate) fn look(
     if !is_free {
         return Ok(Ray::Inside);
     }
-    // from where digits are not lost yet; about a centre they are where it is far
-    let to = where_it_stands_for_zero(pwrss, residual, |t| {
-        Some(criterion.factor_at(&along(t))?.pwrss)
+    // about a centre, and with twice the digits, they are here; else only from where they are not lost yet
+    let is_here = criterion.is_centred() || criterion.has_twice_the_digits();
+    let base = if is_here || pwrss > IN_DOUBLES * residual {
+        0.0
+    } else {
+        let to = where_share_is_left(pwrss, residual, |t| {
+            Some(criterion.factor_at(&along(t))?.pwrss)
+        });
+        to.min(0.0)
+    };
+    let found = limit(base, |t| {
+        let value = criterion.value(&along(t))?;
+        let noise = criterion.noise(value);
+        let factor = criterion.factor.as_ref()?;
+        let is_left = factor.pwrss > EXACT * residual;
+        Some(At {
+            value,
+            noise,
+            is_left,
+            tells: factor.pwrss <= SUSPECT * residual,
+        })
     });
-    let centred = criterion.is_centred();
-    if centred {
-        let here = criterion.value(x);
-        let further = criterion.value(&along(1.0));
-        if here
-            .zip(further)
-            .is_none_or(|(here, further)| further > here + RISE)
-        {
-            return Ok(Ray::Inside);
-        }
-    }
-    let base = match to {
-        to if to >= -1.0 => 0.0,
-        to if centred => to.max(-FAR),
-        to => to,
+    let to = match found {
+        Limit::None => return Ok(Ray::Inside),
+        Limit::Below => return Ok(Ray::Perfect),
+        Limit::At(to) => to,
     };
-    let Some(here) = criterion.value(&along(base)) else {
-        return Ok(Ray::Inside);
-    };
-    let further = criterion.value(&along(base + 1.0));
-    if further.is_some_and(|further| further > here + RISE) {
-        return Ok(Ray::Inside);
-    }
-    let Some(back) = criterion.value(&along(base - BACK)) else {
-        return Ok(Ray::Inside);
-    };
-    if back - here > BACK {
-        return Ok(Ray::Perfect);
-    }
-    if back - here <= criterion.noise(here).max(1e-7) {
-        return Ok(Ray::Inside);
-    }
     let away = along(to);
     let Some(sigma2) = criterion
         .value(&away)
@@ -148,19 +141,74 @@ pub(crate) fn look(
     Ok(Ray::Zero(at_zero, sigma2))
 }
 
+/// The criterion at one place of the ray.
+#[derive(Clone, Copy)]
+struct At {
+    value: f64,
+    /// Its rounding errors.
+    noise: f64,
+    /// Whether a residual sum of squares is left that is more than rounding errors.
+    is_left: bool,
+    /// Whether it is so small that residuals may be on their way to zero.
+    tells: bool,
+}
+
+/// What a ray leads to.
+#[derive(Debug, PartialEq)]
+enum Limit {
+    /// The criterion rises, or does not tell of sigma.
+    None,
+    /// The criterion falls for ever.
+    Below,
+    /// The criterion is [`NEAR`] its limit at this t.
+    At(f64),
+}
+
+/// Looks for the t at which the criterion is [`NEAR`] above its limit, from `base` on. Its fall from t to t + 1 is
+/// c exp(-2t) (1 - exp(-2)): where it is more than rounding errors it says how far to go.
+fn limit(base: f64, mut at: impl FnMut(f64) -> Option<At>) -> Limit {
+    let mut t = base;
+    for _ in 0..STEPS {
+        let Some((here, next)) = at(t).and_then(|here| Some((here, at(t + 1.0)?))) else {
+            return Limit::None;
+        };
+        if next.value > here.value + RISE {
+            return Limit::None;
+        }
+        let fall = here.value - next.value;
+        if !next.is_left {
+            return if fall > RISE {
+                Limit::Below
+            } else {
+                Limit::None
+            };
+        }
+        // what is less than that is lost in rounding errors, and the way back is dark
+        let step = if fall > here.noise.max(0.01 * NEAR) {
+            0.5 * (fall / NEAR).ln()
+        } else {
+            -2.0
+        };
+        if step.abs() < 0.5 {
+            return Limit::At(t);
+        }
+        t += step.clamp(-FAR, FAR);
+        if (step < 0.0 && !here.tells) || (t - base).abs() > FARTHEST {
+            return Limit::None;
+        }
+    }
+    Limit::None
+}
+
 /// t at which the penalised residual sum of squares is [`SHARE`] of `residual`: it falls as exp(-2t), but below its rounding
 /// errors it says nothing, so that t is found in steps from where it is told.
-fn where_it_stands_for_zero(
-    pwrss: f64,
-    residual: f64,
-    mut at: impl FnMut(f64) -> Option<f64>,
-) -> f64 {
+fn where_share_is_left(pwrss: f64, residual: f64, mut at: impl FnMut(f64) -> Option<f64>) -> f64 {
     let mut t = 0.0;
     let mut now = pwrss;
     for _ in 0..STEPS {
         let step = 0.5 * (now.max(f64::MIN_POSITIVE) / (SHARE * residual)).ln();
         t += step.clamp(-FAR, FAR);
-        if step.abs() < NEAR {
+        if step.abs() < 0.1 {
             break;
         }
         match at(t) {
@@ -173,7 +221,7 @@ fn where_it_stands_for_zero(
 
 #[cfg(test)]
 mod tests {
-    use super::{where_it_stands_for_zero, SHARE};
+    use super::{limit, where_share_is_left, At, Limit, NEAR, SHARE};
 
     /// Sums of squares exp(-2t) of which rounding leaves something else below 1e-16, from where they are 1e-30.
     #[test]
@@ -187,8 +235,40 @@ mod tests {
                     exact(t).min(1.0)
                 }
             };
-            let t = where_it_stands_for_zero(told(0.0), 1.0, |t| Some(told(t)));
+            let t = where_share_is_left(told(0.0), 1.0, |t| Some(told(t)));
             assert!((exact(t) / SHARE).ln().abs() < 0.01, "{rounding}: {t}");
+        }
+    }
+
+    /// A ray on which the share of residuals is exp(-2t) of what it is at its begin.
+    fn ray(share: f64, value: impl Fn(f64) -> f64) -> impl FnMut(f64) -> Option<At> {
+        move |t| {
+            let left = share * (-2.0 * t).exp();
+            Some(At {
+                value: value(t),
+                noise: 1e-12,
+                is_left: left > 1e-22,
+                tells: left < 1e-4,
+            })
+        }
+    }
+
+    #[test]
+    fn a_limit_is_told_from_an_optimum_and_from_an_end_that_is_none() {
+        // from before the limit is near, from where it is, and from where rounding errors are all there is
+        for (share, scale) in [(1e-5, 30.0), (1e-11, 1e-6), (1e-18, 1e-20)] {
+            let Limit::At(t) = limit(0.0, ray(share, |t| 7.0 + scale * (-2.0 * t).exp())) else {
+                panic!("no limit from {scale}");
+            };
+            let above = scale * (-2.0 * t).exp();
+            assert!(above < 3.0 * NEAR, "{scale}: {above}");
+        }
+        // an optimum at which residuals are any small share of the response
+        for share in [1e-5, 1e-14, 1e-20] {
+            let inside = |t: f64| 20.0 * (t.exp() + (-t).exp());
+            assert_eq!(limit(0.0, ray(share, inside)), Limit::None);
+            assert_eq!(limit(0.0, ray(share, |_| 3.0)), Limit::None);
+            assert_eq!(limit(0.0, ray(share, |t| -2.0 * t)), Limit::Below);
         }
     }
 }
