@@ -24,6 +24,7 @@
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
 #' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
+#' | `ferrolmm_error_far_scale` | sigma is the standard deviation of no row, nor near any |
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |

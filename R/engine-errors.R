@@ -5,8 +5,14 @@
 with_names <- function(expr, residual, frame, random) {
   withCallingHandlers(expr, ferrolmm_error = function(error) {
     fact <- named_fact(error, residual, frame, random)
-    if (!is.null(fact)) {
-      error$body <- condition_text(NULL, fact, engine_remedies[[error_class(error)]])
+    if (!is.null(fact) && !is.null(error$fact)) {
+      class <- error_class(error)
+      ferrolmm_abort(
+        error$fact, class, x = fact, i = if (class %in% names(engine_remedies)) {
+          engine_remedies[[class]]
+        },
+        details = error$details, call = error$call
+      )
     }
     rlang::cnd_signal(error)
   })
@@ -46,6 +52,7 @@ named_fact <- function(error, residual, frame, random) {
         paste0(" (", quote_names(residual_columns(residual, "covariates")), ")")
       }, "."
     ),
+    far_scale = "varExp() is 1 at a covariate of 0, varPower() at 1 and -1.",
     not_positive_definite = if (is.finite(details$factor)) {
       paste0("It is that of `", names(random$flist)[[details$factor]], "`.")
     },

@@ -266,6 +266,7 @@ engine_value <- function(result) {
   ferrolmm_abort(
     sentence(result$message), class,
     i = if (!is.na(remedy)) remedy[[1L]],
+    fact = sentence(result$message),
     details = result[setdiff(names(result), c("ok", "class", "message"))]
   )
 }
@@ -295,6 +296,10 @@ engine_remedies <- c(
     "whatever the size of a group."
   ),
   zero_covariate = "Use varConstPower() or varExp().",
+  far_scale = paste(
+    "Move the covariate: varExp(form = ~ I(year - 2020)), varPower(form = ~ I(year / 2020)). Other",
+    "parameters stay what they are."
+  ),
   restriction = paste(
     "A held or tied value is one of the model as it is written. Of a correlation matrix toep() can",
     "hold lag 1, or all lags up to one; us() the first correlation, all of the first visits (order",

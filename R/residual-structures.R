@@ -110,18 +110,58 @@ nlme_environment <- function(parent) {
   list2env(mget(names, envir = asNamespace("nlme")), parent = parent)
 }
 
+#' Constructors take their values first: a formula there is meant as the argument `form`
+#' @noRd
+require_named_form <- function(expr, role) {
+  name <- if (is.call(expr)) code_label(expr[[1L]]) else ""
+  first <- if (length(expr) > 1L) expr[[2L]]
+  named <- !is.null(names(expr)) && nzchar(names(expr)[[2L]])
+  takes_form <- setdiff(constructor_names, c("varFixed", "varComb"))
+  if (sub("^nlme:::?", "", name) %in% takes_form && !named && is_call_to(first, "~")) {
+    ferrolmm_abort(
+      paste0("`", role, "`: the formula of ", name, "() is its argument `form`, and values come ",
+             "first."),
+      "residual", i = paste0("Write ", name, "(form = ", code_label(first), ").")
+    )
+  }
+}
+
 #' @noRd
 evaluate_constructor <- function(argument, role, caller) {
+  require_named_form(argument$expr, role)
   tryCatch(
     eval(argument$expr, nlme_environment(caller)),
     error = function(e) {
+      require_constructor(e, role)
       head <- if (is.call(argument$expr)) code_label(argument$expr[[1L]])
       ferrolmm_abort(
         paste0("`", role, "` could not be evaluated: ", conditionMessage(e), "."), "residual",
-        i = if (!is.null(head)) did_you_mean(head, constructor_names)
+        i = if (!is.null(head) && !head %in% constructor_names) {
+          did_you_mean(head, constructor_names)
+        }
       )
     }
   )
+}
+
+#' An argument passed on by another function is evaluated where it was written: there nlme's
+#' constructors are found only if nlme is attached
+#'
+#' @returns NULL if the error is another one
+#' @noRd
+require_constructor <- function(error, role) {
+  called <- conditionCall(error)
+  missing <- is.call(called) && is.symbol(called[[1L]]) &&
+    as.character(called[[1L]]) %in% constructor_names && !exists(called[[1L]], mode = "function")
+  if (missing) {
+    name <- as.character(called[[1L]])
+    ferrolmm_abort(
+      paste0("`", role, "` could not be evaluated: there is no function ", name, "() where it was ",
+             "written."),
+      "residual", i = paste0("Write nlme::", name, "(), or attach 'nlme' before.")
+    )
+  }
+  NULL
 }
 
 #' The variance function in `weights`, NULL where these are numbers
@@ -141,7 +181,7 @@ variance_function <- function(argument, data, env, caller) {
     }
     value <- evaluate_constructor(argument, "weights", caller)
   } else if (is.symbol(expr) && !as.character(expr) %in% names(data)) {
-    value <- tryCatch(eval(expr, caller), error = function(e) NULL)
+    value <- tryCatch(eval(expr, caller), error = function(e) require_constructor(e, "weights"))
     if (is.null(value)) {
       value <- argument$value()
     }
@@ -449,6 +489,12 @@ read_variance <- function(object, class, type, parts) {
       fixed <- if (!is.null(fixed)) exp(fixed)
     }
     default <- length(value) == 0L
+  }
+  if (!is.null(unlist(value)) && !is.numeric(unlist(value))) {
+    ferrolmm_abort(
+      paste0("The values of ", class, "() must be numbers."), "residual",
+      i = paste0("Its formula is the argument `form`, as in ", class, "(form = ~ x).")
+    )
   }
   list(
     type = type,

@@ -62,6 +62,31 @@ impl<'a, 'b> Centred<'a, 'b> {
         self.x = x.to_vec();
         self
     }
+
+    /// What the gradient `g` in (theta, phi) adds to the Hessian in (c, phi), as theta is not linear there: `unit` is exp(m), with
+    /// the derivatives of m.
+    fn add_curvature(
+        &self,
+        g: &[f64],
+        unit: f64,
+        slope: &[f64],
+        curvature: &[f64],
+        hessian: &mut [f64],
+    ) {
+        let (m, first) = (g.len(), self.terms);
+        for &i in &self.relative {
+            let z = self.x[i] / unit;
+            for (b, s) in slope.iter().enumerate() {
+                let mixed = g[i] * unit * s;
+                hessian[(first + b) * m + i] += mixed;
+                hessian[i * m + first + b] += mixed;
+                for (a, t) in slope.iter().enumerate() {
+                    let second = s * t + curvature[b * slope.len() + a];
+                    hessian[(first + b) * m + first + a] += g[i] * z * unit * second;
+                }
+            }
+        }
+    }
 }
 
 impl Objective for Centred<'_, '_> {
@@ -101,18 +126,9 @@ impl Objective for Centred<'_, '_> {
                 hessian[b * m + a] = inner(column(a), &moved);
             }
         }
-        // what the gradient adds where x is not linear in z
-        for &i in &self.relative {
-            let z = self.x[i] / unit;
-            for (b, s) in slope.iter().enumerate() {
-                let mixed = g[i] * unit * s;
-                hessian[(first + b) * m + i] += mixed;
-                hessian[i * m + first + b] += mixed;
-                for (a, t) in slope.iter().enumerate() {
-                    let second = s * t + curvature[b * slope.len() + a];
-                    hessian[(first + b) * m + first + a] += g[i] * z * unit * second;
-                }
-            }
+        // an average information has no such part: where log d is large, what it misses would be taken for curvature
+        if is_exact {
+            self.add_curvature(&g, unit, &slope, &curvature, &mut hessian);
         }
         (gradient, hessian, is_exact)
     }

@@ -134,6 +134,9 @@ pub enum EngineError {
         /// First offending row, counted from 1.
         row: usize,
     },
+    /// Variances of rows of which none is near sigma^2.
+    #[error("the variance function has its 1 so far from all rows that sigma, the standard deviation there, cannot be computed with")]
+    FarScale,
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -179,6 +182,7 @@ impl EngineError {
             Self::SingleRowGroups => "single_row_groups",
             Self::LongResidualGroup { .. } => "long_residual_group",
             Self::ZeroCovariate { .. } => "zero_covariate",
+            Self::FarScale => "far_scale",
             Self::Interrupted => "interrupted",
             Self::TimeLimit => "time_limit",
         }

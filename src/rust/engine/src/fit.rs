@@ -78,18 +78,28 @@ pub(crate) struct Prepared {
     pub system: System,
     pub center: Center,
     pub residual: Option<ResidualPart>,
+    /// The rows' mean standard deviation relative to that which the moments are relative to.
+    pub unit: f64,
     pub restriction: Option<Restriction>,
     /// Known residual variance.
     pub sigma2: Option<f64>,
 }
 
 impl Prepared {
-    /// The rows' mean standard deviation relative to sigma.
-    fn unit(&self, theta: &[f64]) -> f64 {
-        self.residual.as_ref().map_or(1.0, |part| {
-            let phi = self.parameters.of_residual(theta);
-            part.model.mean_log_scale(phi).exp()
-        })
+    /// The rows' mean standard deviation relative to sigma: that of a row with d = 1, which may be far from all.
+    fn unit_at(&self, theta: &[f64]) -> f64 {
+        let phi = self.parameters.of_residual(theta);
+        unit_of(self.residual.as_ref(), phi)
+    }
+
+    /// A sum of squares in units of the rows' mean variance.
+    fn in_rows(&self, theta: &[f64], squares: f64) -> f64 {
+        squares * self.unit_at(theta).powi(2)
+    }
+
+    /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
+    fn fixed_residual(&self) -> f64 {
+        self.system.moments.residual() * self.unit * self.unit
     }
 
     /// A copy for another response, without threads of its own.
@@ -107,6 +117,7 @@ impl Prepared {
             },
             center: self.center.clone(),
             residual: self.residual.clone(),
+            unit: self.unit,
             restriction: self.restriction.clone(),
             sigma2: self.sigma2,
         }
@@ -222,6 +233,7 @@ impl Prepared {
     /// Variance of an effect relative to that of the mean of the residuals of its level, at most.
     fn largest_share(&self, theta: &[f64]) -> f64 {
         let moments = &self.system.moments;
+        let unit = self.unit / self.unit_at(theta);
         let share = |term: usize| {
             let (f, offset, k) = self.parameters.place[term];
             let t = self.parameters.term_factor(theta, term);
@@ -231,7 +243,7 @@ impl Prepared {
                 let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
                 own.fold(0.0f64, |most, v| most.max(*v))
             };
-            let shares = (0..k).map(|i| t[i * k + i].powi(2) * most(i));
+            let shares = (0..k).map(|i| (unit * t[i * k + i]).powi(2) * most(i));
             shares.fold(0.0, f64::max)
         };
         (0..self.bases.len()).map(share).fold(0.0, f64::max)
@@ -291,6 +303,7 @@ impl Prepared {
                     .ok_or(EngineError::numerical(RESIDUAL))?;
                 *moments = part.moments(&whitening, moments, workers);
                 part.extend(moments, &whitening, workers);
+                self.unit = unit_of(self.residual.as_ref(), phi);
             }
         }
         Ok(())
@@ -312,6 +325,7 @@ impl Prepared {
                 .at_with(phi, &workers)
                 .ok_or(EngineError::numerical(RESIDUAL))?;
             self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
+            self.unit = unit_of(self.residual.as_ref(), phi);
             self.center = moved;
             return Ok(());
         }
@@ -585,7 +599,7 @@ fn search(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<(Fit, Option<Satterthwaite>), EngineError> {
     let mut theta = start(options, &prepared)?;
-    let residual = prepared.system.moments.xx[prepared.system.moments.p1.pow(2) - 1];
+    let residual = prepared.fixed_residual();
     if options.start.is_none() && options.optimize && prepared.residual.is_some() {
         far_start(&prepared, options, &mut theta, interrupt);
     }
@@ -623,7 +637,8 @@ fn search(
         let is_lost = |criterion: &mut Criterion<'_>, run: &Run| {
             let factor = criterion.factor_at(&run.outcome.x);
             // unless there is nothing left to have digits
-            let left = factor.filter(|factor| factor.pwrss > EXACT * residual);
+            let pwrss = |factor: &Factor| prepared.in_rows(&run.outcome.x, factor.pwrss);
+            let left = factor.filter(|factor| pwrss(factor) > EXACT * residual);
             left.filter(|_| rounds < CENTRINGS).is_some_and(|factor| {
                 has_lost_digits(&prepared, factor) || prepared.is_near(rounds)
             })
@@ -680,6 +695,10 @@ fn search(
             continue;
         }
         let mut run = run?;
+        let has_failed = matches!(run.status, Status::Failed | Status::IterationLimit);
+        if has_failed && is_almost_far(&prepared, &run.outcome.x) {
+            return Err(EngineError::FarScale);
+        }
         if let Some(before) = walked.take() {
             walks.correct(before.value, Some(run.outcome.value));
             run.follow(before);
@@ -699,7 +718,8 @@ fn search(
         }
         let lost = |criterion: &Criterion<'_>| criterion.failure(OPTIMUM);
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
-        if prepared.sigma2.is_none() && factor.pwrss <= EXACT * residual {
+        let pwrss = prepared.in_rows(&theta, factor.pwrss);
+        if prepared.sigma2.is_none() && pwrss <= EXACT * residual {
             let Some(other) = instead.take() else {
                 return Err(EngineError::PerfectFit);
             };
@@ -819,7 +839,8 @@ fn search(
         );
         fit.optimizer_seconds = optimizing.as_secs_f64();
         // the random effects take up all there is: only rounding keeps the criterion from falling for ever
-        let is_perfect = vanished.is_none() && fit.wrss <= EXACT * residual;
+        let wrss = prepared.in_rows(&theta, fit.wrss);
+        let is_perfect = vanished.is_none() && wrss <= EXACT * residual;
         if options.optimize && options.sigma.is_none() && is_perfect {
             let Some(other) = instead.take() else {
                 return Err(EngineError::PerfectFit);
@@ -867,7 +888,7 @@ fn variances_here(
     }
     let system = &prepared.system;
     require_factor(system, options)?;
-    let (parameters, unit) = (&prepared.parameters, prepared.unit(&theta));
+    let (parameters, unit) = (&prepared.parameters, prepared.unit_at(&theta));
     let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Vec::new());
     let mut factor = Factor::new(system, t, &prepared.center.b, Factor::default())?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
@@ -978,9 +999,6 @@ fn prepare_from(
     if !squares.all(|v| v.is_finite()) {
         data.check_finite()?;
     }
-    if options.sigma.is_none() {
-        check_residual(fixed.total, &moments)?;
-    }
     let schur = Schur::unless_stopped(&moments, stop);
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
@@ -996,6 +1014,10 @@ fn prepare_from(
         schur: Arc::new(schur),
         workers: workers.into(),
     };
+    let unit = match &residual {
+        Some(part) => unit_of(Some(part), &residual_start(options, &part.model)?),
+        None => 1.0,
+    };
     let mut prepared = Prepared {
         fixed,
         layout,
@@ -1004,9 +1026,13 @@ fn prepare_from(
         system,
         center,
         residual,
+        unit,
         restriction: None,
         sigma2: options.sigma.map(|sigma| sigma * sigma),
     };
+    if options.sigma.is_none() {
+        check_residual(&prepared)?;
+    }
     let own = start(options, &prepared)?;
     prepared.restriction = restriction(
         data,
@@ -1048,23 +1074,46 @@ fn first_moments(
     Ok(moments)
 }
 
+/// The rows' mean standard deviation relative to sigma at these residual parameters; 1 without variance functions.
+fn unit_of(residual: Option<&ResidualPart>, phi: &[f64]) -> f64 {
+    residual.map_or(1.0, |part| part.model.mean_log_scale(phi).exp())
+}
+
 /// Internal residual parameters at the end of the user's start, or those of the structure.
 fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, EngineError> {
     let Some(raw) = &options.start else {
         return Ok(model.start());
     };
     let natural = raw.len().checked_sub(model.len()).map(|at| &raw[at..]);
-    natural
+    let phi = natural
         .and_then(|natural| model.internal(natural))
         .ok_or_else(|| {
             EngineError::ResidualStart("impossible values of the residual parameters".to_owned())
-        })
+        })?;
+    if model.is_far(&phi) {
+        return Err(EngineError::FarScale);
+    }
+    Ok(phi)
+}
+
+/// Whether steps from there may lead to where no row is near sigma.
+fn is_almost_far(prepared: &Prepared, theta: &[f64]) -> bool {
+    let phi: Vec<f64> = prepared
+        .parameters
+        .of_residual(theta)
+        .iter()
+        .map(|v| 2.0 * v)
+        .collect();
+    prepared
+        .residual
+        .as_ref()
+        .is_some_and(|part| part.model.is_far(&phi))
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
-fn check_residual(total: f64, moments: &Moments) -> Result<(), EngineError> {
-    let residual = moments.xx[moments.p1 * moments.p1 - 1];
-    if residual <= PERFECT * total || residual == 0.0 {
+fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
+    let residual = prepared.fixed_residual();
+    if residual <= PERFECT * prepared.fixed.total || residual == 0.0 {
         return Err(EngineError::PerfectFit);
     }
     Ok(())

@@ -86,6 +86,12 @@ impl Moments {
         let pairs = self.pairs.iter().map(|pair| pair.value.len());
         factors.chain(pairs).sum()
     }
+
+    /// r'r: what the fixed effects alone leave of the response.
+    #[must_use]
+    pub fn residual(&self) -> f64 {
+        self.xx[self.p1 * self.p1 - 1]
+    }
 }
 
 /// Point about which [Q r] is centred: the response at beta_0 (p, all columns of X), and every column at random effects B_0, that

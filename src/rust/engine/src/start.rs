@@ -60,7 +60,7 @@ fn components(moments: &Moments, bases: &[TermBasis]) -> Components {
     let mut lhs = memory::zeros(order * order);
     let mut rhs = memory::zeros(order);
     lhs[0] = n - (p1 as f64 - 1.0);
-    rhs[0] = moments.xx[p1 * p1 - 1];
+    rhs[0] = moments.residual();
     for (t, basis) in bases.iter().enumerate() {
         let factor = &moments.factors[basis.factor];
         let k = factor.k;

@@ -48,8 +48,8 @@ pub(crate) enum Ray {
     Zero(Run, f64),
 }
 
-/// Looks along the ray from the end of a run; `residual` is the residual sum of squares of the fixed effects alone. Leaves
-/// the criterion with the sigma^2 that it found.
+/// Looks along the ray from the end of a run; `residual` is the residual sum of squares of the fixed effects alone, in units of
+/// the rows' mean variance. Leaves the criterion with the sigma^2 that it found.
 pub(crate) fn look(
     criterion: &mut Criterion<'_>,
     run: &Run,
@@ -66,6 +66,8 @@ pub(crate) fn look(
     if terms == 0 || ended || criterion.known_sigma2().is_some() {
         return Ok(Ray::Inside);
     }
+    // relative to sigma^2, as along the ray the residual parameters stay what they are
+    let residual = residual / criterion.unit(x).powi(2);
     let Some(pwrss) = criterion.factor_at(x).map(|factor| factor.pwrss) else {
         return Ok(Ray::Inside);
     };

@@ -68,6 +68,9 @@ const PATTERNS: usize = 16;
 /// Inverse scales whose squares, times anything, are numbers.
 const SCALES: Range<f64> = 1e-130..1e130;
 
+/// Largest log of the rows' mean standard deviation relative to sigma.
+const FAR: f64 = 140.0;
+
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
 
@@ -181,6 +184,7 @@ impl Residual {
         for _ in 0..=halvings {
             match self.internal(&natural) {
                 None => break,
+                Some(phi) if self.is_far(&phi) => return Err(EngineError::FarScale),
                 Some(phi) if self.at(&phi).is_some() => {
                     self.start = phi;
                     return Ok(());
@@ -569,7 +573,7 @@ impl Residual {
     /// [`Self::at`] by several threads.
     #[must_use]
     pub fn at_with(&self, phi: &[f64], workers: &Workers) -> Option<Whitening> {
-        if phi.len() != self.len() || phi.iter().any(|v| !v.is_finite()) {
+        if phi.len() != self.len() || phi.iter().any(|v| !v.is_finite()) || self.is_far(phi) {
             return None;
         }
         let blocks = match self.family {
@@ -654,6 +658,13 @@ impl Residual {
             .map(|place| self.times_of(place) * self.log_scale(phi, place))
             .sum();
         sum / self.observations()
+    }
+
+    /// Whether no row is near sigma: relative to it the fourth powers of random effects' standard deviations, which second
+    /// derivatives have, are not to overflow.
+    #[must_use]
+    pub fn is_far(&self, phi: &[f64]) -> bool {
+        self.mean_log_scale(phi).abs() > FAR
     }
 
     /// [`Self::mean_log_scale`] with its gradient and Hessian.

@@ -7,6 +7,9 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::memory;
 use crate::terms::{finite, Scale};
 
+/// Standard deviation of a covariate relative to its largest value that is rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -329,14 +332,16 @@ impl Term {
     }
 }
 
-/// Standard deviation, 1 where it is 0.
+/// Standard deviation; where values differ by rounding only, as fitted values of an intercept do, their size; 1 where all are 0.
 fn deviation(v: &[f64]) -> f64 {
     let n = v.len().max(1) as f64;
     let mean = v.iter().sum::<f64>() / n;
     let square = v.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
     let sd = square.sqrt();
-    if sd > 0.0 && sd.is_finite() {
-        sd
+    let size = v.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+    let unit = if sd > ROUNDING * size { sd } else { size };
+    if unit > 0.0 && unit.is_finite() {
+        unit
     } else {
         1.0
     }
