@@ -129,5 +129,7 @@ targetVariance.lmm <- function(obj, cluster = independent_clusters(obj)) {
 
 #' @noRd
 weightMatrix.lmm <- function(obj, cluster = independent_clusters(obj)) {
-  lapply(targetVariance.lmm(obj, cluster), function(v) chol2inv(chol(v)))
+  lapply(targetVariance.lmm(obj, cluster), function(v) {
+    chol2inv(upper_cholesky(v, "The factor of the covariance matrix of a cluster"))
+  })
 }

@@ -164,16 +164,9 @@ wald_statistic <- function(L, estimate, variance) {
 #' Upper triangular root of L C L'
 #' @noRd
 covariance_root <- function(L, variance) {
-  tryCatch(
-    chol(L %*% variance %*% t(L)),
-    error = function(e) {
-      ferrolmm_abort(
-        paste0("The covariance matrix of the tested combinations of coefficients broke down ",
-               "numerically: rounding errors outweigh what is computed."),
-        "numerical",
-        i = "Test fewer rows together, or a model whose variances the data tell."
-      )
-    }
+  upper_cholesky(
+    L %*% variance %*% t(L), "The covariance matrix of the tested combinations of coefficients",
+    i = "Test fewer rows together, or a model whose variances the data tell."
   )
 }
 

@@ -360,7 +360,7 @@ whiten_rows <- function(object, x) {
 #' @noRd
 cholesky_of_system <- function(object) {
   system <- weighted_system(object)
-  Matrix::Cholesky(Matrix::tcrossprod(system), perm = TRUE, LDL = FALSE, Imult = 1)
+  sparse_cholesky(Matrix::tcrossprod(system), "The factor of Lambda'Z'WZ Lambda + I", unit = 1)
 }
 
 #' @noRd

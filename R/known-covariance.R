@@ -171,24 +171,50 @@ take_all_names <- function(group, names, found) {
   group
 }
 
+#' Sparse Cholesky factor of a known matrix that is positive definite to more than rounding
 #' @noRd
 check_definite <- function(matrix, what) {
   symmetric <- methods::as(Matrix::forceSymmetric(matrix), "CsparseMatrix")
-  tryCatch(
+  factor <- tryCatch(
     withCallingHandlers(
       Matrix::Cholesky(symmetric, perm = TRUE, LDL = FALSE),
       warning = function(w) stop(conditionMessage(w), call. = FALSE)
     ),
     error = function(e) {
-      ferrolmm_abort(
-        paste0(what, " is not positive definite."), "known",
-        i = c(
-          "Clones or duplicated levels make a covariance matrix singular: give them one level.",
-          "Rounding apart: add a small number to the diagonal."
-        )
-      )
+      ferrolmm_abort(paste0(what, " is not positive definite."), "known", i = remedies_of_singular)
     }
   )
+  require_digits(factor, symmetric, what)
+  factor
+}
+
+#' @noRd
+remedies_of_singular <- c(
+  "Clones or duplicated levels make a covariance matrix singular: give them one level.",
+  "Rounding apart: add a small number to the diagonal."
+)
+
+#' A level that those before it all but determine leaves no digits of inverse and determinant
+#'
+#' L_jj^2 / K_jj = 1 - R_j^2, with R_j the multiple correlation of level j with those before it in
+#' the factor's order (free of the levels' units): the machine epsilon over it is about the relative
+#' error of the inverse.
+#' @noRd
+require_digits <- function(factor, matrix, what) {
+  pivots <- Matrix::diag(methods::as(factor, "CsparseMatrix"))^2
+  left <- log10(min(pivots / Matrix::diag(matrix)[factor@perm + 1L]) / .Machine$double.eps)
+  if (!is.finite(left) || left < 3) {
+    ferrolmm_abort(
+      paste0(what, " is singular but for rounding errors."), "known", i = remedies_of_singular
+    )
+  }
+  if (left < 6) {
+    ferrolmm_warn(
+      paste0(what, " is nearly singular: of its inverse about ", floor(left),
+             " digits are left, and no more of the fit."),
+      "digits", i = remedies_of_singular
+    )
+  }
 }
 
 #' The inverse as a general sparse matrix, without what is rounding only
@@ -229,7 +255,20 @@ level_covariance <- function(object, factor) {
 #' @noRd
 known_covariance <- function(precision) {
   precision <- precision_matrix(precision)
-  if (!is.null(precision)) as.matrix(Matrix::solve(Matrix::forceSymmetric(precision)))
+  if (!is.null(precision)) {
+    broken <- function(condition) abort_broken_down("The inverse of a known precision matrix")
+    tryCatch(
+      as.matrix(Matrix::solve(Matrix::forceSymmetric(precision))), error = broken, warning = broken
+    )
+  }
+}
+
+#' Upper triangular root of a known covariance matrix, NULL for none
+#' @noRd
+known_root <- function(covariance) {
+  if (!is.null(covariance)) {
+    upper_cholesky(covariance, "The factor of a known covariance matrix of levels")
+  }
 }
 
 #' Variances of the levels of a grouping factor, 1 where they are independent

@@ -157,7 +157,7 @@ draws_of_design <- function(design, theta) {
     list(
       factor = factor, columns = term$columns, codes = grouping$codes,
       n_levels = grouping$n_levels, active = 1,
-      root = if (!is.null(covariance)) chol(covariance)
+      root = known_root(covariance)
     )
   }, design$terms, theta_matrix(theta, described))
 }

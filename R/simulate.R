@@ -135,7 +135,7 @@ drawn_terms <- function(object, rows, kept) {
     list(
       factor = factors[[t]], columns = term_columns(term, rows$frame), codes = codes,
       n_levels = max(codes, nrow(covariance), 0L), active = if (is.na(at)) 1 else is.na(known),
-      root = if (!is.null(covariance)) chol(covariance)
+      root = known_root(covariance)
     )
   })
   drawn[lengths(drawn) > 0L]

@@ -1,4 +1,5 @@
-# Where a variance function has its 1 is a matter of units: exp(delta v) and |v|^delta times a constant are the same model.
+# Where a variance function has its 1 is a matter of units: exp(delta v) and |v|^delta times a
+# constant are the same model.
 
 of_years <- function() {
   set.seed(5)
@@ -47,7 +48,9 @@ test_that("a sigma that no number can be is refused, with the way out", {
   d <- of_years()
   fit_with <- function(weights) lmm(y ~ 1 + (1 | g), d, weights = weights)
   expect_snapshot(error = TRUE, fit_with(nlme::varExp(form = ~year)))
-  expect_error(fit_with(nlme::varExp(form = ~year, fixed = 0.3)), class = "ferrolmm_error_far_scale")
+  expect_error(
+    fit_with(nlme::varExp(form = ~year, fixed = 0.3)), class = "ferrolmm_error_far_scale"
+  )
   expect_error(
     fit_with(nlme::varPower(form = ~year, fixed = 200)), class = "ferrolmm_error_far_scale"
   )
