@@ -53,9 +53,14 @@ correlated_design <- function(object, target, weights, means) {
 #' @noRd
 correlated_predictions <- function(object, target, theta) {
   design <- target$design
-  found <- engine_residual_predictions(
-    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML,
-    unconstrained_control(object), design[setdiff(names(design), "unknown")]
+  found <- tryCatch(
+    engine_residual_predictions(
+      model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML,
+      unconstrained_control(object), design[setdiff(names(design), "unknown")]
+    ),
+    ferrolmm_error_newdata = function(error) {
+      abort_no_room(object, target$rows, error$details$row)
+    }
   )
   values <- found$residual_means
   variances <- found$variances + found$residual_variances +
@@ -63,6 +68,41 @@ correlated_predictions <- function(object, target, theta) {
   values[design$unknown] <- NA
   variances[design$unknown] <- NA
   list(values = values, variances = variances)
+}
+
+#' A new row that cannot be one more of its group
+#' @noRd
+abort_no_room <- function(object, rows, row) {
+  correlation <- object$residual$correlation
+  groups <- residual_groups(correlation, rows$frame)
+  ferrolmm_abort(
+    paste0("Row ", rows$names[[row]], " of `newdata` cannot be one more row of ",
+           group_label(correlation, groups, groups$codes[[row]]), "."),
+    "newdata", x = impossible_correlation(object)
+  )
+}
+
+#' @noRd
+group_label <- function(correlation, groups, code) {
+  if (length(correlation$group) == 0L) {
+    return("the one residual group")
+  }
+  paste0("`", correlation$group_label, "` ", groups$levels[[code]])
+}
+
+#' Why the residual correlation of a fit is not one of any rows
+#' @noRd
+impossible_correlation <- function(object) {
+  phi <- split_phi(object$residual, object$phi)$correlation
+  rho <- phi[[1L]]
+  of <- describe_residual_term(object$residual)
+  if (object$residual$correlation$type == "cs") {
+    return(paste0(
+      "No more than ", ceiling(1 - 1 / rho) - 1, " rows can have the correlation ",
+      format(rho, digits = 3L), " of ", of, " with one another."
+    ))
+  }
+  paste0("The correlations of ", of, " have no positive definite matrix there.")
 }
 
 #' The residual structure of new rows: codes of the groups of the fit (NA: another group),

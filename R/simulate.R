@@ -181,10 +181,43 @@ noise_drawer <- function(object, rows, weights, means) {
   }
   design <- residual_design(object$residual, frame_with_fitted(object, rows, means))
   check_new_positions(object, rows, design)
-  function() {
-    z <- correlation_times(object, design, stats::rnorm(n), "color")
-    deviation * drop(z)
+  color <- function(z) {
+    tryCatch(
+      correlation_times(object, design, z, "color"),
+      ferrolmm_error_residual_start = function(error) {
+        abort_impossible_group(object, rows, design, error)
+      }
+    )
   }
+  function() deviation * drop(color(stats::rnorm(n)))
+}
+
+#' The group of new rows that cannot have the residual correlation of the fit
+#' @noRd
+abort_impossible_group <- function(object, rows, design, error) {
+  correlation <- object$residual$correlation
+  of_rows <- function(x, at) if (is.list(x)) lapply(x, `[`, at) else x[at]
+  is_impossible <- function(at) {
+    design$groups <- list(codes = rep.int(1L, length(at)), n_levels = 1L)
+    if (!is.null(design$correlation$position)) {
+      design$correlation$position <- of_rows(design$correlation$position, at)
+    }
+    tryCatch(
+      is.null(correlation_times(object, design, numeric(length(at)), "color")),
+      ferrolmm_error_residual_start = function(e) TRUE
+    )
+  }
+  at <- Find(is_impossible, split(seq_along(design$groups$codes), design$groups$codes))
+  if (is.null(at)) {
+    rlang::cnd_signal(error)
+  }
+  groups <- residual_groups(correlation, rows$frame)
+  ferrolmm_abort(
+    paste0("The ", count_of(length(at), "row"), " of ",
+           group_label(correlation, groups, design$groups$codes[[at[[1L]]]]),
+           " cannot have the residual correlation of the fit."),
+    if (rows$fitted) "residual" else "newdata", x = impossible_correlation(object)
+  )
 }
 
 #' Rows of new data must have their place in their residual group, once

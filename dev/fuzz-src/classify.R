@@ -45,6 +45,13 @@ accepted_refusals <- list(
   list("The model reproduces the response exactly", function(p, fit) may_be_perfect(p, fit)),
   list("names no parameter of the model", function(p, fit) is_constrained(p)),
   list("Variable .* not found", function(p, fit) !is.null(p$closed)),
+  # a response of zero draws its fitted value to zero, and with it the variance
+  list("varPower\\(\\) of the fitted values, which is zero", function(p, fit) {
+    uses_fitted(p) && any(oracle_frame(p)[[1L]] == 0)
+  }),
+  # equal negative correlations of more rows than a group of the fit has
+  list("cannot have the residual correlation of the fit|cannot be one more row of",
+       function(p, fit) !is.null(fit) && any(fit$phi < 0)),
   # dates have no squares and sums of them no meaning
   list("could not be evaluated", function(p, fit) isTRUE(p$uses_class)),
   # update() without a term uses rows that the term had missing

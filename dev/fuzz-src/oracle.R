@@ -225,6 +225,7 @@ relative_sd <- function(parts, phi) {
 
 # A term: its design, parameters, and the root of the covariance of its levels
 model_term <- function(term, frame, p) {
+  if (term$structure %in% c("ar1", "toep")) frame <- with_gaps(term, frame, p)
   z <- term_design(term, frame)
   k <- ncol(z$basis)
   z$term <- term
@@ -243,6 +244,18 @@ model_term <- function(term, frame, p) {
     z$root <- t(chol(z$K))
   }
   z
+}
+
+# Lags count levels between those that occur, though no row has them
+with_gaps <- function(term, frame, p) {
+  for (name in intersect(all.vars(term$lhs), names(frame))) {
+    x <- frame[[name]]
+    all <- levels(p$data[[name]])
+    if (!is.factor(x) || is.null(all)) next
+    ends <- range(match(levels(x), all))
+    frame[[name]] <- factor(x, all[ends[[1L]]:ends[[2L]]], ordered = is.ordered(x))
+  }
+  frame
 }
 
 oracle_model <- function(p, fit) {

@@ -112,3 +112,24 @@ test_that("weights, many groups and rows with missing values", {
   values <- predict(powers, new, residual.cor = TRUE, interval = "prediction")
   expect_identical(is.na(values[, "lwr"]), c(`1` = FALSE, `2` = TRUE, `3` = FALSE))
 })
+
+# Pairs of rows with a strong negative correlation: no third row can have it with both
+negative_pairs <- function() {
+  set.seed(4)
+  d <- data.frame(g = gl(12, 2), x = rnorm(24))
+  d$y <- d$x + rep(c(1, -1), 12) * rep(rnorm(12), each = 2) + rnorm(24, sd = 0.6)
+  suppressWarnings(lmm(y ~ x, d, correlation = corCompSymm(form = ~ 1 | g)))
+}
+
+test_that("a new row that its group has no room for is refused", {
+  fit <- negative_pairs()
+  new <- data.frame(g = c("new", "3"), x = 0)
+  expect_snapshot(predict(fit, new, residual.cor = TRUE), error = TRUE)
+  expect_error(
+    predict(fit, new, residual.cor = TRUE, interval = "prediction"),
+    class = "ferrolmm_error_newdata"
+  )
+  expect_equal(
+    predict(fit, new[1, ], residual.cor = TRUE), predict(fit, new[1, ]), ignore_attr = TRUE
+  )
+})

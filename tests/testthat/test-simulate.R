@@ -100,3 +100,23 @@ test_that("wrong arguments are named", {
   )
   expect_error(simulate(fit, n_sim = 3), "n_sim", class = "ferrolmm_error_argument")
 })
+
+# Pairs of rows with a strong negative correlation: no third row can have it with both
+negative_pairs <- function() {
+  set.seed(4)
+  d <- data.frame(g = gl(12, 2), x = rnorm(24))
+  d$y <- d$x + rep(c(1, -1), 12) * rep(rnorm(12), each = 2) + rnorm(24, sd = 0.6)
+  suppressWarnings(lmm(y ~ x, d, correlation = corCompSymm(form = ~ 1 | g)))
+}
+
+test_that("a new group larger than the residual correlation allows is named", {
+  fit <- negative_pairs()
+  expect_lt(fit$phi[["residual.rho"]], -0.5)
+  new <- data.frame(g = c("a", "a", "b", "b", "b"), x = 0)
+  expect_snapshot(simulate(fit, newdata = new, seed = 1), error = TRUE)
+  expect_error(simulate(fit, newdata = new, seed = 1), class = "ferrolmm_error_newdata")
+  pairs <- simulate(fit, newdata = new[1:4, ], nsim = 400, seed = 1)
+  expect_equal(
+    cor(unlist(pairs[1, ]), unlist(pairs[2, ])), fit$phi[["residual.rho"]], tolerance = 0.1
+  )
+})

@@ -48,7 +48,9 @@ impl From<EngineError> for Failure {
             | EngineError::HeldSign { parameter } => {
                 failure.with("parameter", parameter as f64 + 1.0)
             }
-            EngineError::ZeroCovariate { row } => failure.with("row", row as f64),
+            EngineError::ZeroCovariate { row } | EngineError::NoRoomInGroup { row } => {
+                failure.with("row", row as f64)
+            }
             _ => failure,
         }
     }

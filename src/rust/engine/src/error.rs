@@ -137,6 +137,12 @@ pub enum EngineError {
     /// Variances of rows of which none is near sigma^2.
     #[error("the variance function has its 1 so far from all rows that sigma, the standard deviation there, cannot be computed with")]
     FarScale,
+    /// A new row in a residual group that has no room for one more, as of equal negative correlations.
+    #[error("row {row} of the new data cannot have its residual correlations with the rows of its group")]
+    NoRoomInGroup {
+        /// First offending row, counted from 1.
+        row: usize,
+    },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -183,6 +189,7 @@ impl EngineError {
             Self::LongResidualGroup { .. } => "long_residual_group",
             Self::ZeroCovariate { .. } => "zero_covariate",
             Self::FarScale => "far_scale",
+            Self::NoRoomInGroup { .. } => "newdata",
             Self::Interrupted => "interrupted",
             Self::TimeLimit => "time_limit",
         }

@@ -31,6 +31,9 @@ use crate::terms::{ModelData, ResidualStructure};
 /// New rows of one group in one piece of work.
 const ROWS: usize = 64;
 
+/// Share of what a residual is predicted from up to which a variance below zero is what rounding leaves of zero.
+const ROUNDING: f64 = 1e-6;
+
 /// The residual structure of new rows, as that of the model's rows was described.
 #[derive(Debug, Clone)]
 pub struct NewResiduals<'a> {
@@ -220,12 +223,17 @@ impl<'a> Fitted<'a> {
         let mut gain: Vec<f64> = memory::collect((0..m * c).map(|e| correlation(e / c, e % c)));
         self.whitening
             .solve_correlation(self.model().pattern_of(g), &mut gain, c);
-        let residual_variances: Vec<f64> = (0..c)
+        let residual_variances = (0..c)
             .map(|a| {
-                let known: f64 = (0..m).map(|i| correlation(i, a) * gain[i * c + a]).sum();
-                self.deviation[own[a]].powi(2) * (1.0 - known).max(0.0)
+                let products = (0..m).map(|i| correlation(i, a) * gain[i * c + a]);
+                let (known, size) =
+                    products.fold((0.0, 1.0), |(sum, size), x: f64| (sum + x, size + x.abs()));
+                if known - 1.0 > ROUNDING * size {
+                    return Err(EngineError::NoRoomInGroup { row: own[a] + 1 });
+                }
+                Ok(self.deviation[own[a]].powi(2) * (1.0 - known).max(0.0))
             })
-            .collect();
+            .collect::<Result<Vec<f64>, _>>()?;
         // g
         for (place, gain) in places.clone().zip(gain.chunks_exact_mut(c)) {
             let scale = self.whitening.inverse_scale.get(place).copied();
