@@ -104,7 +104,7 @@ chi_squared <- function(inference, L, rhs = 0) {
   wald <- if (nrow(L) == 0L) {
     list(value = NA_real_, rank = 0L)
   } else {
-    wald_statistic(L, drop(L %*% inference$beta) - rhs, inference$variance)
+    wald_statistic(L, drop(L %*% inference$beta) - rhs, inference$variance, inference$rx)
   }
   data.frame(
     Chisq = wald$value, Df = wald$rank,

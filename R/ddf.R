@@ -110,13 +110,18 @@ ddf_for <- function(object, method) {
 }
 
 #' Inference that takes the variance parameters as known
+#'
+#' @param variance of the coefficients; NULL: that of the fit. What is returned has an upper
+#'   triangular root `rx` of the inverse of that one.
 #' @noRd
-fixed_ddf <- function(object, method, ddf, variance = vcov.lmm(object)) {
+fixed_ddf <- function(object, method, ddf, variance = NULL) {
+  rx <- if (is.null(variance)) object$rx / object$sigma
+  variance <- if (is.null(variance)) vcov.lmm(object) else variance
   list(
-    method = method, object = object, beta = object$beta, variance = variance,
+    method = method, object = object, beta = object$beta, variance = variance, rx = rx,
     single = function(L) rep.int(ddf, nrow(L)),
     joint = function(L, estimate) {
-      wald <- wald_statistic(L, estimate, variance)
+      wald <- wald_statistic(L, estimate, variance, rx)
       f <- wald$value / wald$rank
       list(statistic = f, unscaled = f, numdf = wald$rank, dendf = ddf)
     }
@@ -150,24 +155,45 @@ unconstrained_control <- function(object) {
 }
 
 #' Quadratic form of `estimate` in the inverse of L C L', and the rank of L
+#'
+#' @param variance C; `rx` an upper triangular root of its inverse, NULL where there is none.
 #' @noRd
-wald_statistic <- function(L, estimate, variance) {
+wald_statistic <- function(L, estimate, variance, rx = NULL) {
   rows <- independent_rows(L, variance)
   if (length(rows) == 0L) {
     return(list(value = NA_real_, rank = 0L))
   }
   L <- L[rows, , drop = FALSE]
-  root <- covariance_root(L, variance)
+  root <- covariance_root(L, variance, rx)
   list(value = sum(backsolve(root, estimate[rows], transpose = TRUE)^2), rank = length(rows))
 }
 
-#' Upper triangular root of L C L'
+#' Share of the sums that l'Cl of a row, less what rows before it tell, must be for L C L' to have
+#' half of its digits
 #' @noRd
-covariance_root <- function(L, variance) {
-  upper_cholesky(
-    L %*% variance %*% t(L), "The covariance matrix of the tested combinations of coefficients",
-    i = "Test fewer rows together, or a model whose variances the data tell."
-  )
+enough_left <- 1e-8
+
+#' Upper triangular root of L C L'
+#'
+#' Where next to nothing is left of the sums, or of a row beside others, as with predictors far from
+#' zero, the product has lost it, and the Cholesky factor is noise or fails. With C^-1 = R'R the
+#' triangle of the QR decomposition of R^-T L' is a root of it too, at the square root of its
+#' condition.
+#' @noRd
+covariance_root <- function(L, variance, rx = NULL) {
+  root <- tryCatch(chol(L %*% variance %*% t(L)), error = function(e) NULL)
+  sums <- row_variances(abs(L), abs(variance))
+  if (!is.null(root) && all(diag(root)^2 > enough_left * sums)) {
+    return(root)
+  }
+  half <- if (is.null(rx)) {
+    what <- "The covariance matrix of the tested combinations of coefficients"
+    advice <- "Test fewer rows together, or a model whose variances the data tell."
+    upper_cholesky(variance, what, i = advice) %*% t(L)
+  } else {
+    backsolve(rx, t(L), transpose = TRUE)
+  }
+  qr.R(qr(half, tol = 0))
 }
 
 #' A largest set of linearly independent rows of L, each column in units of its standard error

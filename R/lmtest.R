@@ -73,7 +73,7 @@ other_inference <- function(object, variance, df, method, ...) {
   }
   fixed_ddf(
     object, if (is.null(df)) "asymptotic" else "given", if (is.null(df)) Inf else df,
-    if (is.null(variance)) vcov.lmm(object) else other_variance(object, variance, ...)
+    if (!is.null(variance)) other_variance(object, variance, ...)
   )
 }
 

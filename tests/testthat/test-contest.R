@@ -153,3 +153,26 @@ test_that("the degrees of freedom of a joint test do not depend on how the hypot
     expect_equal(tests(rbind(L, rnorm(4) %*% L, L[2, ])), right, tolerance = 1e-8)
   }
 })
+
+test_that("joint tests keep their digits where predictors are far from zero", {
+  skip_if_not_installed("car")
+  set.seed(1)
+  d <- data.frame(g = gl(8, 5), z = 0.5 * rnorm(40))
+  d$y <- 3 + 0.2 * d$z + rnorm(8)[d$g] + rnorm(40)
+  centred <- lmm(y ~ z + (1 | g), d)
+  right <- contest(centred, diag(2), ddf = "asymptotic")
+  for (shift in c(1e2, 15000, 1e5)) {
+    d$x <- d$z + shift
+    fit <- lmm(y ~ x + (1 | g), d)
+    # what rounding of X leaves of X'V^-1X
+    tolerance <- max(1e-8, 20 * .Machine$double.eps * (shift / sd(d$x))^2)
+    # both coefficients, however they are combined: the mean and the slope of the centred model
+    for (L in list(rbind(1:2, 1), rbind(c(1, shift), 0:1), diag(2))) {
+      found <- contest(fit, L, ddf = "asymptotic")
+      expect_identical(found$NumDF, 2L)
+      expect_equal(found[["F value"]], right[["F value"]], tolerance = tolerance)
+      table <- car::linearHypothesis(fit, L, test = "Chisq")
+      expect_equal(table$Chisq[[1L]], 2 * right[["F value"]], tolerance = tolerance)
+    }
+  }
+})
