@@ -30,7 +30,7 @@
 #' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
-#' | `ferrolmm_warning_profile` | a profile stops short of the level of an interval |
+#' | `ferrolmm_warning_profile` | a profile stops short of its cutoff or of an interval's level |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
 #' | `ferrolmm_error_time_limit` | the `time_limit` of `lmm_control()` is over |

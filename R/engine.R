@@ -187,6 +187,10 @@ engine_work_of_fit <- function(model, reml, control) {
   ))$work
 }
 
+#' Can so many bytes be had, beside what R and the engine need for all else?
+#' @noRd
+engine_has_room <- function(bytes) rs_has_room(bytes)
+
 #' Draws of the likelihood ratio of one variance
 #'
 #' @param restricted,marginal list(values, times): distinct eigenvalues, and how often they occur.

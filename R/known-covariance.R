@@ -221,8 +221,12 @@ require_digits <- function(factor, matrix, what) {
 #' @noRd
 invert_covariance <- function(matrix, what) {
   factor <- check_definite(matrix, what)
+  # without a right-hand side 'Matrix' refuses what is symmetric but for rounding
+  identity <- methods::as(
+    methods::as(Matrix::Diagonal(nrow(matrix)), "generalMatrix"), "CsparseMatrix"
+  )
   inverse <- methods::as(
-    methods::as(Matrix::solve(factor, system = "A"), "generalMatrix"), "CsparseMatrix"
+    methods::as(Matrix::solve(factor, identity, system = "A"), "generalMatrix"), "CsparseMatrix"
   )
   inverse <- (inverse + Matrix::t(inverse)) / 2
   size <- sqrt(Matrix::diag(inverse))
@@ -257,8 +261,11 @@ known_covariance <- function(precision) {
   precision <- precision_matrix(precision)
   if (!is.null(precision)) {
     broken <- function(condition) abort_broken_down("The inverse of a known precision matrix")
+    # with a right-hand side, as in invert_covariance()
+    identity <- diag(nrow(precision))
     tryCatch(
-      as.matrix(Matrix::solve(Matrix::forceSymmetric(precision))), error = broken, warning = broken
+      as.matrix(Matrix::solve(Matrix::forceSymmetric(precision), identity)),
+      error = broken, warning = broken
     )
   }
 }

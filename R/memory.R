@@ -23,6 +23,21 @@ with_memory <- function(expr) {
   value
 }
 
+#' Refuse what makes so many numbers, before any of it is there, where they do not fit in memory
+#'
+#' R itself says so too, but only where little is left for anything else.
+#' @param what what there would be too much of, `remedy` what to do.
+#' @noRd
+require_room <- function(numbers, what, remedy) {
+  if (!engine_has_room(8 * numbers)) {
+    ferrolmm_abort(
+      paste0(what, " do not fit in memory: they take ", format(8e-9 * numbers, digits = 2L),
+             " GB."),
+      "memory", i = remedy
+    )
+  }
+}
+
 #' Does R say that a vector cannot be had, in its language or in English?
 #' @noRd
 is_allocation <- function(error) {

@@ -11,6 +11,9 @@
 #' those of a fit by REML are profiled around the ML fit of the same model, as in 'lme4'. Use
 #' `refitML()` first to have all parameters profiled in one criterion.
 #'
+#' A profile of a fixed effect ends, with a warning, where the next point has no optimum: where the
+#' other parameters do not come to rest. Around a fit that is no optimum itself there is none.
+#'
 #' Parameters that are held, and a known sigma (see [lmm_control()]), stay where they are and are
 #' left out; those that are tied move together.
 #'
@@ -329,9 +332,9 @@ value_at_zero <- function(x, y) {
 #' Profiles of fixed effects, by ML
 #'
 #' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
-#' one model to many responses. They are walks from the variance parameters of the fit, near which
-#' those of a point are; where the fit itself took more than one start, some of the points, and if
-#' one of them ends lower all, from where fits start too.
+#' one model to many responses. They are short walks from the variance parameters of the fit, near
+#' which those of a point are; where the fit itself took more than one start, some of the points,
+#' and if one of them ends lower all, from where fits start too.
 #' @noRd
 profile_fixed <- function(object, which, cutoff) {
   if (length(which) == 0L) {
@@ -343,19 +346,50 @@ profile_fixed <- function(object, which, cutoff) {
   se <- sqrt(diag(vcov.lmm(fit, complete = TRUE)))
   control <- fit$control
   control$starts <- 1L
-  lapply(which, function(j) {
+  control$max_evaluations <- min(control$max_evaluations, point_evaluations)
+  paths <- lapply(which, function(j) {
     column <- whole[, j]
     inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
     refitted <- function(delta) {
       responses <- inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta)
       near <- fit_responses(inputs, responses, FALSE, control, start = theta_of(fit))
       walk <- function(at) {
-        fit_responses(inputs, responses[, at, drop = FALSE], FALSE, control)
+        fit_responses(inputs, responses[, at, drop = FALSE], FALSE, fit$control)
       }
       if (fit$certificate$starts == 1L) near else lower_fits(near, walk)
     }
     fixed_path(fit, j, se[[j]], refitted, cutoff)
   })
+  ended <- vapply(paths, `[[`, NA, "ended")
+  if (any(ended)) {
+    warn_ended(names(fit$coefficients)[which[ended]], is_optimum(fit$certificate$status))
+  }
+  paths
+}
+
+#' Most evaluations of the criterion on the short walk to a point of a profile; some ten are usual
+#' @noRd
+point_evaluations <- 100L
+
+#' Is what a fit came to a minimum?  One that is flat, as along the correlation of effects without
+#' variance, is.
+#' @noRd
+is_optimum <- function(status) {
+  status %in% c("converged", "singular", "not-identified", "evaluated")
+}
+
+#' @noRd
+warn_ended <- function(names, has_optimum) {
+  ferrolmm_warn(
+    paste0("The profile of ", quote_names(names), " ends before `zeta` comes to the cutoff."),
+    "profile",
+    x = if (has_optimum) {
+      "No optimum of the other parameters was found at the next point."
+    } else {
+      "The fit itself did not come to an optimum: there is none to see the others from."
+    },
+    i = "See certificate(); a simpler random-effects part or residual structure may serve."
+  )
 }
 
 #' Of two fits of each response the one with the lower criterion
@@ -372,11 +406,13 @@ lower_fits <- function(fits, walk) {
     if (length(at) == 0L) break
     again <- walk(at)
     before <- fits$criterion[at]
-    lower <- which(is.na(before) | again$criterion < before - 1e-9 * (1 + abs(before)))
+    # what is no optimum is worth less than one that is as low
+    margin <- 1e-9 * (1 + abs(before)) * ifelse(is_optimum(fits$status[at]), 1, -1)
+    lower <- which(is.na(before) | again$criterion < before - margin)
     for (name in c("theta", "phi", "beta")) {
       fits[[name]][, at[lower]] <- again[[name]][, lower]
     }
-    for (name in c("sigma", "criterion")) {
+    for (name in c("sigma", "criterion", "status")) {
       fits[[name]][at[lower]] <- again[[name]][lower]
     }
     if (length(lower) == 0L) break
@@ -385,45 +421,81 @@ lower_fits <- function(fits, walk) {
 }
 
 #' Points at both sides of the estimate until zeta reaches the cutoff
+#'
+#' A side ends where no optimum is found at the next point: what lies beyond it tells nothing. So
+#' the points are fitted some at a time, twice as many each time.
+#' @returns list(zeta, parameters, ended: did a side end like this?)
 #' @noRd
 fixed_path <- function(fit, j, se, refitted, cutoff) {
   spacing <- 0.4
-  size <- spacing * seq_len(ceiling(cutoff / spacing))
+  ahead <- spacing * seq_len(ceiling(cutoff / spacing))
+  further <- c(1.1, 1.25, 1.4, 1.6, 1.8)
   others <- setdiff(kept_columns(fit), j)
-  batch <- batch_size(fit)
   delta <- 0
   zeta <- 0
   parameters <- matrix(
     c(natural_parameters(fit), fit$coefficients)
   )
-  for (round in 1:8) {
-    open <- c(-1, 1)[c(min(zeta) > -cutoff, max(zeta) < cutoff)]
-    if (length(open) == 0L) {
+  ended <- rep.int(!is_optimum(fit$certificate$status), 2L)
+  count <- 1L
+  rounds <- 1L
+  repeat {
+    open <- c(-1, 1)[!ended & c(min(zeta) > -cutoff, max(zeta) < cutoff)]
+    if (length(ahead) == 0L && rounds < 8L) {
+      ahead <- max(abs(delta)) / se * further
+      rounds <- rounds + 1L
+    }
+    if (length(open) == 0L || length(ahead) == 0L) {
       break
     }
-    steps <- se * c(outer(size, open))
-    for (part in split(steps, (seq_along(steps) - 1L) %/% batch)) {
-      fits <- refitted(part)
-      change <- fits$criterion - fit$criterion
-      good <- which(is.finite(change))
-      if (length(good) == 0L) {
-        next
+    now <- seq_len(min(count, length(ahead)))
+    steps <- se * c(outer(ahead[now], open))
+    fits <- fit_in_batches(steps, refitted, batch_size(fit))
+    change <- fits$criterion - fit$criterion
+    good <- is.finite(change) & is_optimum(fits$status)
+    for (side in open) {
+      own <- which(sign(steps) == side)
+      bad <- own[!good[own]]
+      if (length(bad) > 0L) {
+        ended[[(side + 3) / 2]] <- TRUE
+        good[own[own >= bad[[1L]]]] <- FALSE
       }
-      beta <- matrix(NA_real_, length(fit$coefficients), length(good))
-      beta[others, ] <- fits$beta[, good]
-      beta[j, ] <- fit$coefficients[[j]] + part[good]
-      points <- theta_to_sdcor(
-        fits$theta[, good, drop = FALSE], fits$sigma[good], fit$random,
-        fits$phi[, good, drop = FALSE]
-      )
-      delta <- c(delta, part[good])
-      zeta <- c(zeta, sign(part[good]) * sqrt(pmax(change[good], 0)))
-      parameters <- cbind(parameters, rbind(points, beta))
     }
-    size <- max(size) * c(1.1, 1.25, 1.4, 1.6, 1.8)
+    if (any(good)) {
+      points <- rbind(
+        theta_to_sdcor(
+          fits$theta[, good, drop = FALSE], fits$sigma[good], fit$random,
+          fits$phi[, good, drop = FALSE]
+        ),
+        matrix(NA_real_, length(fit$coefficients), sum(good))
+      )
+      beta <- nrow(points) - length(fit$coefficients) + seq_along(fit$coefficients)
+      points[beta[others], ] <- fits$beta[, good]
+      points[beta[[j]], ] <- fit$coefficients[[j]] + steps[good]
+      delta <- c(delta, steps[good])
+      zeta <- c(zeta, sign(steps[good]) * sqrt(pmax(change[good], 0)))
+      parameters <- cbind(parameters, points)
+    }
+    ahead <- ahead[-now]
+    count <- 2L * count
   }
   order <- order(delta)
-  list(zeta = zeta[order], parameters = parameters[, order, drop = FALSE])
+  list(
+    zeta = zeta[order], parameters = parameters[, order, drop = FALSE], ended = any(ended)
+  )
+}
+
+#' Fits at so many steps at a time
+#' @noRd
+fit_in_batches <- function(steps, refitted, size) {
+  parts <- lapply(split(steps, (seq_along(steps) - 1L) %/% size), refitted)
+  join <- function(name, how) do.call(how, unname(lapply(parts, `[[`, name)))
+  matrices <- c("theta", "phi", "beta")
+  vectors <- c("sigma", "criterion", "status")
+  c(
+    lapply(stats::setNames(matrices, matrices), join, cbind),
+    lapply(stats::setNames(vectors, vectors), join, c)
+  )
 }
 
 #' @noRd

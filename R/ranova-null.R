@@ -102,8 +102,6 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
   drawn <- if (!is.null(smaller$inputs)) {
     draws_of_design(smaller$inputs$random$design, smaller$theta)
   }
-  # a minimum that is flat, as along the correlation of effects without variance, is a minimum
-  good <- c("converged", "singular", "not-identified", "evaluated")
   size <- max(1L, as.integer(1e7 / n))
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   unlist(lapply(sizes[sizes > 0L], function(count) {
@@ -118,7 +116,7 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
       fit_responses(smaller$inputs, responses, model$REML, smaller$control)
     }
     ratio <- pmax(small$criterion - large$criterion, 0)
-    ratio[!large$status %in% good | !small$status %in% good] <- NA
+    ratio[!is_optimum(large$status) | !is_optimum(small$status)] <- NA
     ratio
   }))
 }

@@ -51,6 +51,12 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   means <- predicted_values(object, rows, kept, random_only = FALSE)
   drawn <- drawn_terms(object, rows, kept)
   noise <- noise_drawer(object, rows, weights, means)
+  require_room(
+    # and what R keeps of each column beside its numbers
+    nsim * (length(means) + 16),
+    paste0(count_of(nsim, "simulation"), " of ", count_of(length(means), "row")),
+    "Simulate fewer at a time; with a `seed` for each part they can be made again."
+  )
   columns <- with_memory(lapply(seq_len(nsim), function(i) {
     values <- means
     for (term in drawn) {

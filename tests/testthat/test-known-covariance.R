@@ -419,3 +419,17 @@ test_that("structures over known matrices of any width are those of n x n matric
     expect_dense_structure(400L, structure)
   }
 })
+
+test_that("the inverse of a large dense matrix is symmetric but for rounding: it is taken", {
+  # 'Matrix' 1.5-3 refuses it: "matrix is not symmetric"
+  n <- 1105L
+  K <- diag(n) + 0.1
+  inverse <- invert_covariance(Matrix::forceSymmetric(Matrix::Matrix(K)), "`cov`")
+  # Sherman and Morrison (1950): (I + a J)^-1 = I - a / (1 + n a) J
+  expect_equal(
+    as.matrix(inverse), diag(n) - 0.1 / (1 + 0.1 * n), tolerance = 1e-12, ignore_attr = TRUE
+  )
+  expect_true(Matrix::isSymmetric(inverse, tol = 0))
+  back <- known_covariance(list(start = inverse@p, row = inverse@i, value = inverse@x))
+  expect_equal(unname(back), K, tolerance = 1e-10)
+})

@@ -15,3 +15,14 @@ test_that("methods and fits that are asked for more than there is say so", {
     class = "ferrolmm_error"
   )
 })
+
+test_that("what is too large for any machine has no room, little has", {
+  expect_false(engine_has_room(1e18))
+  expect_false(engine_has_room(Inf))
+  expect_true(engine_has_room(0))
+  expect_null(require_room(1e3, "Things", "Use fewer."))
+  expect_error(
+    require_room(1e17, "Things", "Use fewer."), "Things do not fit.*8e\\+08 GB.*Use fewer",
+    class = "ferrolmm_error_memory"
+  )
+})

@@ -250,7 +250,13 @@ test_that("profiles with parameters held or tied, or sigma known", {
 
 test_that("a fixed effect whose refits have no criterion has a profile of one point", {
   fit <- lmm(Reaction ~ Days + (1 | Subject), lme4::sleepstudy, REML = FALSE)
-  nowhere <- function(delta) list(criterion = rep.int(Inf, length(delta)))
+  nowhere <- function(delta) {
+    n <- length(delta)
+    list(
+      criterion = rep.int(Inf, n), status = rep.int("failed", n), sigma = rep.int(NaN, n),
+      theta = matrix(NaN, 1L, n), phi = matrix(0, 0L, n), beta = matrix(NaN, 1L, n)
+    )
+  }
   path <- fixed_path(fit, 2L, 1, nowhere, 2)
   expect_identical(path$zeta, 0)
   expect_identical(path$parameters[, 1L], unname(c(natural_parameters(fit), fixef(fit))))
@@ -260,7 +266,7 @@ test_that("of two fits of each response the lower one is taken, all of them wher
   fits <- function(criterion) {
     n <- length(criterion)
     list(criterion = criterion, sigma = criterion + 1, theta = rbind(criterion),
-         phi = matrix(0, 0, n), beta = rbind(criterion, 2))
+         phi = matrix(0, 0, n), beta = rbind(criterion, 2), status = rep("converged", n))
   }
   asked <- list()
   again <- function(values) {
@@ -347,4 +353,61 @@ test_that("fixed effects that a point of a profile has not are those of the poin
   fit <- suppressWarnings(suppressMessages(lmm(y ~ t, d, residual = ~ adh(t | g))))
   found <- as.data.frame(suppressWarnings(suppressMessages(profile(fit))))
   expect_false(anyNA(found$t2))
+})
+
+test_that("a side of the profile of a fixed effect ends where no optimum is found", {
+  fit <- lmm(Reaction ~ Days + (1 | Subject), small_sleep(), REML = FALSE)
+  se <- sqrt(diag(vcov(fit)))[["Days"]]
+  # a parabola: zeta is the distance in standard errors
+  asked <- NULL
+  parabola <- function(good) {
+    asked <<- NULL
+    function(delta) {
+      asked <<- c(asked, delta / se)
+      list(
+        theta = matrix(fit$theta, 1L, length(delta)), phi = matrix(0, 0L, length(delta)),
+        beta = matrix(0, 1L, length(delta)), sigma = rep(fit$sigma, length(delta)),
+        criterion = fit$criterion + (delta / se)^2,
+        status = ifelse(good(delta / se), "singular", "failed")
+      )
+    }
+  }
+  whole <- fixed_path(fit, 2L, se, parabola(function(z) TRUE), 2.1)
+  expect_equal(whole$zeta, seq(-2.4, 2.4, by = 0.4))
+  expect_equal(whole$parameters[4L, ], fixef(fit)[["Days"]] + se * whole$zeta)
+  expect_false(whole$ended)
+  short <- fixed_path(fit, 2L, se, parabola(function(z) z < 1 | z > 1.5), 2.1)
+  expect_equal(short$zeta, seq(-2.4, 0.8, by = 0.4))
+  expect_true(short$ended)
+  # nothing is asked for beyond what ended
+  nothing <- fixed_path(fit, 2L, se, parabola(function(z) z < 0 & z > -0.5), 8)
+  expect_equal(nothing$zeta, c(-0.4, 0))
+  expect_equal(sort(asked), c(-1.2, -0.8, -0.4, 0.4))
+})
+
+test_that("around a fit that is no optimum there is no profile of fixed effects, with a warning", {
+  fit <- suppressWarnings(lmm(
+    Reaction ~ Days + (Days | Subject), small_sleep(), REML = FALSE,
+    control = lmm_control(max_evaluations = 2, starts = 1)
+  ))
+  expect_identical(fit$certificate$status, "iteration-limit")
+  expect_warning(
+    profiled <- profile(fit, "beta_"), "`\\(Intercept\\)`, `Days` ends",
+    class = "ferrolmm_warning_profile"
+  )
+  expect_identical(profiled$.zeta, c(0, 0))
+})
+
+test_that("a walk to a point that ended nowhere gives way to one that ended as low", {
+  fits <- function(criterion, status) {
+    list(
+      theta = matrix(criterion, 1L), phi = matrix(0, 0L, length(criterion)),
+      beta = matrix(criterion, 1L), sigma = criterion, criterion = criterion, status = status
+    )
+  }
+  near <- fits(c(5, 5, 5, 5), c("converged", "failed", "converged", "failed"))
+  again <- function(at) fits(c(5, 5, 5, 5)[at], rep("singular", length(at)))
+  expect_identical(
+    lower_fits(near, again)$status, c("converged", "singular", "converged", "singular")
+  )
 })

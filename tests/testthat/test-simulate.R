@@ -120,3 +120,11 @@ test_that("a new group larger than the residual correlation allows is named", {
     cor(unlist(pairs[1, ]), unlist(pairs[2, ])), fit$phi[["residual.rho"]], tolerance = 0.1
   )
 })
+
+test_that("more simulations than memory has room for are refused beforehand", {
+  fit <- lmm(distance ~ age + (1 | Subject), nlme::Orthodont)
+  expect_error(
+    simulate(fit, 2e9, seed = 1), "2,000,000,000 simulations of 108 rows",
+    class = "ferrolmm_error_memory"
+  )
+})

@@ -183,3 +183,29 @@ test_that("`starts` is checked", {
   }
   expect_match(format(lmm_control(starts = 5)), "starts: +5", all = FALSE)
 })
+
+test_that("levels of different sizes alone are no reason to doubt where rows are plentiful", {
+  set.seed(5)
+  d <- data.frame(g = factor(rep(1:50, 1:50)))
+  d$y <- rnorm(50)[d$g] + rnorm(nrow(d))
+  expect_identical(lmm(y ~ 1 + (1 | g), d)$certificate$starts, 2L)
+  # few rows, or levels that tell very different amounts, are
+  few <- d[as.integer(d$g) %in% c(1:3, 20), , drop = FALSE]
+  expect_gt(lmm(y ~ 1 + (1 | g), few)$certificate$starts, 2L)
+  d$w <- 10^(as.integer(d$g) %% 7)
+  d$y <- rnorm(50)[d$g] + rnorm(nrow(d)) / sqrt(d$w)
+  expect_gt(lmm(y ~ 1 + (1 | g), d, weights = w)$certificate$starts, 2L)
+})
+
+test_that("the limit of evaluations holds for the whole walk, also after the response is centred", {
+  # twelve rows, effects that dwarf residuals: the walk goes on and on
+  set.seed(2)
+  d <- data.frame(g = factor(rep(1:4, each = 3)), x = rep(1:3, 4))
+  d$y <- 1e6 * rnorm(4)[d$g] + 1e5 * rnorm(4)[d$g] * d$x + rnorm(12)
+  fit <- suppressWarnings(suppressMessages(
+    lmm(y ~ x + (x | g), d, control = lmm_control(max_evaluations = 5, starts = 1))
+  ))
+  expect_identical(fit$certificate$status, "iteration-limit")
+  # those to the limit, and a few for the digits each time that the response is centred
+  expect_lte(fit$certificate$evaluations, 5L + 3L * 8L + 3L)
+})

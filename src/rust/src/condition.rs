@@ -140,8 +140,16 @@ fn rs_wait_until_idle(seconds: f64) -> Robj {
     ferrolmm_engine::parallel::wait_until_idle(limit).into()
 }
 
+/// Whether so many bytes can be had, beside what R and the engine need for all else.
+/// @noRd
+#[extendr]
+fn rs_has_room(bytes: f64) -> Robj {
+    ferrolmm_engine::memory::fits(bytes).into()
+}
+
 extendr_module! {
     mod condition;
+    fn rs_has_room;
     fn rs_wait_until_idle;
     fn rs_self_test_panic;
 }

@@ -616,6 +616,8 @@ fn search(
     let mut instead: Option<Run> = None;
     let mut walked: Option<Outcome> = None;
     let mut evaluations = 0;
+    // the last walk ended at the limit of evaluations
+    let mut is_out = false;
     let begin = theta.clone();
     loop {
         let center = std::mem::take(&mut prepared.center.b);
@@ -628,9 +630,21 @@ fn search(
             Plan::Exact if rounds == 0 && walks.count() == 0 => {
                 starts::first_optimum(&mut criterion, &theta, bases, options, &mut walks)
             }
-            Plan::Exact => optimum_after(rounds, &mut criterion, &theta, options),
+            Plan::Exact => {
+                // who was out of evaluations before the response was centred is so after it
+                let rest = Options {
+                    max_evaluations: if is_out {
+                        LAST_STEPS
+                    } else {
+                        options.max_evaluations
+                    },
+                    ..options.clone()
+                };
+                optimum_after(rounds, &mut criterion, &theta, &rest)
+            }
             plan => estimated_optimum(&mut criterion, &theta, options, plan),
         };
+        is_out = matches!(&run, Ok(run) if run.status == Status::IterationLimit);
         // what is left describes what was found
         prepared.system.workers.flag().to_the_end(true);
         // differences that have lost their digits tell nothing: they are centred first
@@ -753,6 +767,7 @@ fn search(
             evaluations = criterion.evaluations;
             if let Some(lower) = found {
                 drop(criterion);
+                is_out = false;
                 instead = Some(run);
                 theta.clone_from(&lower.outcome.x);
                 walked = Some(lower.outcome);
@@ -1329,7 +1344,7 @@ pub(crate) fn optimum(
     theta: &[f64],
     options: &Options,
 ) -> Result<Run, EngineError> {
-    let settings = settings(options);
+    let mut settings = settings(options);
     let mut x = allowed(criterion, theta);
     let attempts = if options.optimize { 20 } else { 1 };
     let mut value = first_value(criterion, &mut x, attempts)?;
@@ -1349,6 +1364,8 @@ pub(crate) fn optimum(
     let mut trace = (Vec::new(), Vec::new());
     loop {
         let mut outcome = minimize_free(criterion, &x, value, settings);
+        // the limit holds for the whole way
+        settings.max_evaluations = settings.max_evaluations.saturating_sub(outcome.evaluations);
         trace.0.append(&mut outcome.trace_value);
         trace.1.append(&mut outcome.trace_gradient);
         if criterion.clock.has_cut() && outcome.stop != Stop::Interrupted {

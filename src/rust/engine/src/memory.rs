@@ -98,7 +98,8 @@ pub(crate) fn check() {
 }
 
 /// Whether so many bytes can be had: the system promises more than it has, so that a trial is not enough.
-pub(crate) fn fits(bytes: f64) -> bool {
+#[must_use]
+pub fn fits(bytes: f64) -> bool {
     if bytes < SMALL as f64 {
         return true;
     }

@@ -66,7 +66,8 @@ const ONE_WALK: f64 = 6e4;
 const GRID_OPERATIONS: f64 = 6e5;
 const GRID_EVALUATIONS: f64 = 300.0;
 
-/// Operations that walks from the grid may take, evaluations of one walk, and their largest number.
+/// Operations that walks from the grid may take (of one of many fits: all further walks), evaluations of one walk, and their
+/// largest number.
 const WALK_OPERATIONS: f64 = 4e6;
 const WALK_EVALUATIONS: f64 = 16.0;
 const GRID_WALKS: usize = 8;
@@ -102,6 +103,11 @@ const FEW: usize = 5;
 
 /// The same above which one walk that agrees with the first is enough.
 const PLENTY: usize = 30;
+
+/// Ratio of what levels can tell of a standard deviation from which that is reason to doubt, and the same where one walk that
+/// agrees with the first is enough.
+const UNEVEN: f64 = 5.0;
+const VERY_UNEVEN: f64 = 100.0;
 
 /// What the walks of a fit came to.
 #[derive(Debug, Default)]
@@ -315,6 +321,7 @@ pub(crate) fn lower_optimum(
         left: options
             .starts
             .map(|starts| starts.saturating_sub(walks.count())),
+        last: usize::MAX,
         walks,
     };
     let degrees = search.criterion.degrees() as usize;
@@ -323,12 +330,18 @@ pub(crate) fn lower_optimum(
     if thrifty && !few && !search.is_in_doubt() {
         return Ok(None);
     }
+    if thrifty {
+        search.last = search.criterion.evaluations + (WALK_OPERATIONS / cost) as usize;
+    }
     let enough = degrees >= PLENTY * variables && !search.is_in_doubt();
     search.without_doubt(enough)?;
     let doubt = if thrifty {
         search.better.is_some() || search.disagrees()
     } else {
-        few || search.is_in_doubt() || units::are_uneven(&units) || options.starts.is_some()
+        // where data are plentiful, levels of different sizes alone are none
+        let ratio = if enough { VERY_UNEVEN } else { UNEVEN };
+        let uneven = units::are_uneven(&units, ratio);
+        few || search.is_in_doubt() || uneven || options.starts.is_some()
     };
     if doubt {
         search.with_doubt()?;
@@ -359,12 +372,21 @@ struct Search<'s, 'c> {
     close: Options,
     /// Walks that are left of a number of the user's.
     left: Option<usize>,
+    /// Evaluations of the criterion after which no further walk begins.
+    last: usize,
     walks: &'s mut Walks,
 }
 
 impl Search<'_, '_> {
     fn best(&self) -> Option<&Run> {
         self.better.as_ref().or(self.first)
+    }
+
+    /// Whether no further walk is to begin.
+    fn is_over(&self) -> bool {
+        self.left == Some(0)
+            || self.criterion.evaluations > self.last
+            || self.criterion.clock.out_of_time()
     }
 
     fn lowest(&self) -> f64 {
@@ -443,8 +465,8 @@ impl Search<'_, '_> {
         let begun = self.walks.count();
         for _ in found..walks {
             let spent = self.criterion.evaluations - before;
-            let is_over = self.walks.are_enough(begun) || spent > SEARCH_EVALUATIONS;
-            if self.left.is_none() && is_over {
+            let are_enough = self.walks.are_enough(begun) || spent > SEARCH_EVALUATIONS;
+            if self.left.is_none() && are_enough || self.is_over() {
                 break;
             }
             self.walk(&chance.draw())?;
@@ -533,6 +555,9 @@ impl Search<'_, '_> {
 
     /// Walks from `x` with what is zero held there, and on where that leads below the best optimum.
     fn smaller_model(&mut self, x: &[f64], value: f64) -> Result<(), EngineError> {
+        if self.criterion.evaluations > self.last {
+            return Ok(());
+        }
         let parameters = self.criterion.parameters;
         let held = |a: usize| {
             parameters.list.get(a).is_some_and(|parameter| {
@@ -559,7 +584,7 @@ impl Search<'_, '_> {
 
     /// Walks from `x` until it is clear whether a lower optimum is there, and then to it.
     fn walk(&mut self, x: &[f64]) -> Result<(), EngineError> {
-        if self.left == Some(0) || self.criterion.clock.out_of_time() {
+        if self.is_over() {
             return Ok(());
         }
         self.left = self.left.map(|left| left - 1);

@@ -7,9 +7,6 @@ use crate::random_basis::TermBasis;
 /// Largest ratio of what a level in the middle can tell to what others can that counts.
 const SPREAD: f64 = 1e3;
 
-/// Ratio of what levels can tell from which they differ a lot.
-const UNEVEN: f64 = 5.0;
-
 /// Standard deviations of an effect at which it weighs as much as the residuals of a level: of the level that tells most of
 /// it, of one in the middle, and of the one that tells least.
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +87,8 @@ fn of_term(factor: &FactorMoments, basis: &TermBasis, change: &[f64], unit: f64)
         .collect()
 }
 
-/// Whether levels tell very different amounts of an effect.
-pub(super) fn are_uneven(units: &[Vec<Units>]) -> bool {
-    let uneven = |unit: &Units| unit.high > UNEVEN * unit.low;
+/// Whether the standard deviations that levels can tell from zero differ by more than this ratio.
+pub(super) fn are_uneven(units: &[Vec<Units>], ratio: f64) -> bool {
+    let uneven = |unit: &Units| unit.high > ratio * unit.low;
     units.iter().flatten().any(uneven)
 }
