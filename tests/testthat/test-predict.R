@@ -392,3 +392,16 @@ test_that("a new level varies as its effects do, beside a residual structure too
     as.numeric(VarCorr(fit)$Subject)
   expect_equal(unname(found$se.fit), sqrt(variance), tolerance = 1e-8)
 })
+
+test_that("an effect that is held at zero adds nothing to standard errors, however small", {
+  d <- nlme::Orthodont
+  fit <- lmm(distance ~ 0 + age + (1 | Subject), d, control = lmm_control(
+    hold = c("Subject.(Intercept)" = 0)
+  ))
+  # the standard error of a mean near zero is as small as its predictor
+  for (age in 10^-(1:7)) {
+    new <- data.frame(age = age, Subject = "M01")
+    found <- predict(fit, new, se.fit = TRUE)$se.fit
+    expect_equal(found[[1L]], age * sqrt(vcov(fit)[1L]), tolerance = 1e-10)
+  }
+})

@@ -216,9 +216,18 @@ impl<'a> Context<'a> {
             .iter()
             .map(|basis| {
                 let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
-                let own: Vec<f64> = memory::collect((0..k * k).map(|e| {
-                    factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]
-                }));
+                let at = |e: usize| (basis.offset + e / k) * kf + basis.offset + e % k;
+                let own = |t: &[Vec<f64>]| -> Vec<f64> {
+                    memory::collect((0..k * k).map(|e| t[basis.factor][at(e)]))
+                };
+                let (mut own, actual) = (own(&factor.t), factor.actual.as_deref().map(own));
+                // M is formed with a little of what has no variance; beside standard errors as small it would be seen
+                let actual = actual.iter().flat_map(|t| t.chunks_exact(k));
+                for (column, actual) in own.chunks_exact_mut(k).zip(actual) {
+                    if actual.iter().all(|v| *v == 0.0) {
+                        column.fill(0.0);
+                    }
+                }
                 let mut lambda = memory::zeros(k * k);
                 small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
                 lambda
