@@ -9,6 +9,7 @@
 #' | `ferrolmm_error_data` | `data` or a variable is missing, of a wrong type or a wrong length |
 #' | `ferrolmm_error_missing` | missing values are left, or leave no complete row |
 #' | `ferrolmm_error_not_finite` | a variable is infinite |
+#' | `ferrolmm_error_size` | a variable is too large or too small to be squared twice |
 #' | `ferrolmm_error_response` | the response is no numeric vector, or is constant |
 #' | `ferrolmm_error_predictor` | a predictor cannot be coded (one level, wrong contrasts) |
 #' | `ferrolmm_error_grouping` | a grouping factor has too few or too many levels |

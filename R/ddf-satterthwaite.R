@@ -14,8 +14,9 @@ satterthwaite <- function(object) {
     slopes <- vapply(
       seq_len(s), function(a) row_variances(L, matrix(gradients[, , a], r)), double(nrow(L))
     )
-    slopes <- matrix(slopes, nrow(L))
-    ddf <- 2 * v^2 / rowSums((slopes %*% pieces$covariance) * slopes)
+    # relative to v: its square may be no number
+    slopes <- matrix(slopes, nrow(L)) / v
+    ddf <- 2 / rowSums((slopes %*% pieces$covariance) * slopes)
     # a variance that is known, but for rounding
     ifelse(ddf > 1e10, Inf, ddf)
   }

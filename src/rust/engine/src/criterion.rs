@@ -912,7 +912,13 @@ impl Objective for Criterion<'_> {
             (0..p1 - 1).map(share).sum()
         });
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
-        1e-14 * f.abs().max(self.system().moments.n as f64) + 2.0 * f64::EPSILON * fixed
+        // log weights and the logarithm of the residual sum of squares may cancel
+        let moments = &self.system().moments;
+        let size = f
+            .abs()
+            .max(moments.n as f64)
+            .max(moments.sum_log_weights.abs());
+        1e-14 * size + 2.0 * f64::EPSILON * fixed
     }
 }
 

@@ -19,6 +19,14 @@ pub enum EngineError {
         /// First offending row, counted from 1.
         row: usize,
     },
+    /// A column whose squares are too large or too small to be computed with.
+    #[error("the values of {what} are of the size of {size:.0e}, too {} to be computed with", if *size > 1.0 { "large" } else { "small" })]
+    Size {
+        /// Which argument.
+        what: &'static str,
+        /// Its largest value.
+        size: f64,
+    },
     /// As many fixed-effects coefficients as observations (or more): no residual degree of freedom.
     #[error("{n} observations leave no residual degrees of freedom for {rank} fixed-effects coefficients")]
     NoResidualDf {
@@ -172,6 +180,7 @@ impl EngineError {
         match self {
             Self::Dimension(_) => "dimension",
             Self::NotFinite { .. } => "not_finite",
+            Self::Size { .. } => "size",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
             Self::Numerical { .. } => "numerical",

@@ -949,6 +949,7 @@ fn begin(data: &ModelData<'_>, options: &Options, stop: &StopFlag) -> Result<Beg
     if !gram.iter().all(|v| v.is_finite()) {
         data.check_finite()?;
     }
+    data.check_sizes(&gram)?;
     let fixed = FixedBasis::from_gram(data, &gram, stop);
     Ok(Begun { workers, fixed })
 }

@@ -405,6 +405,43 @@ impl ModelData<'_> {
         Ok(())
     }
 
+    /// Looks for a response or columns of a size that makes variances of estimates, or their squares, overflow or vanish.
+    /// `gram` is [X y]'W[X y]: where its diagonal is of an ordinary size, X and y need no look.
+    ///
+    /// # Errors
+    /// [`EngineError::Size`], naming the argument.
+    pub fn check_sizes(&self, gram: &[f64]) -> Result<(), EngineError> {
+        let require = |what: &'static str, largest: f64| {
+            if largest == 0.0 || SIZES.contains(&largest) {
+                Ok(())
+            } else {
+                Err(EngineError::Size {
+                    what,
+                    size: largest,
+                })
+            }
+        };
+        let largest = |v: &[f64]| v.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+        let columns = |what: &'static str, columns: &[Column<'_>]| {
+            columns.iter().try_for_each(|column| match column {
+                Column::Constant => Ok(()),
+                Column::Values(v) => require(what, largest(v)),
+                Column::Coded { values, .. } => require(what, largest(values)),
+            })
+        };
+        let mut diagonal = gram.iter().step_by(self.p + 2);
+        if !diagonal.all(|v| ORDINARY.contains(v)) {
+            if let Some(w) = self.weights {
+                require("the square root of the weights", largest(w).sqrt())?;
+            }
+            require("the response", largest(self.y))?;
+            columns("a column of the fixed effects", &self.x)?;
+        }
+        self.terms
+            .iter()
+            .try_for_each(|term| columns("a column of the random effects", &term.columns))
+    }
+
     /// Looks for values of the response and the columns that are not finite.
     ///
     /// # Errors
@@ -431,6 +468,12 @@ impl ModelData<'_> {
             .try_for_each(|term| columns("a random-effects basis column", &term.columns))
     }
 }
+
+/// Largest values of a column: fourth powers of ratios of two are numbers.
+const SIZES: Range<f64> = 1e-35..1e35;
+
+/// Weighted sums of squares that need no second look.
+const ORDINARY: Range<f64> = 1e-30..1e30;
 
 pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
     if all_finite(values) {

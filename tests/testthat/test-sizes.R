@@ -1,0 +1,77 @@
+# Sizes of variables: units make no difference as far as numbers reach, and an error says where they end.
+
+s <- lme4::sleepstudy
+plain <- lmm(Reaction ~ Days + (Days | Subject), s)
+
+test_that("the unit of the response makes no difference", {
+  for (unit in c(1e-30, 1e-12, 1e12, 1e30)) {
+    s$y <- s$Reaction * unit
+    fit <- lmm(y ~ Days + (Days | Subject), s)
+    expect_equal(fit$theta, plain$theta, tolerance = 1e-6)
+    expect_equal(
+      summary(fit)$coefficients[, 3:5], summary(plain)$coefficients[, 3:5], tolerance = 1e-6
+    )
+    expect_equal(
+      summary(fit, ddf = "Kenward-Roger")$coefficients[, 3:5],
+      summary(plain, ddf = "Kenward-Roger")$coefficients[, 3:5], tolerance = 1e-6
+    )
+    expect_equal(anova(fit)$`F value`, anova(plain)$`F value`, tolerance = 1e-6)
+  }
+})
+
+test_that("the unit of a predictor makes no difference", {
+  for (unit in c(1e-30, 1e-12, 1e12, 1e30)) {
+    s$x <- s$Days * unit
+    fit <- lmm(Reaction ~ x + (x | Subject), s)
+    expect_equal(
+      unname(summary(fit)$coefficients[, 3:5]), unname(summary(plain)$coefficients[, 3:5]),
+      tolerance = 1e-6
+    )
+    expect_equal(
+      unname(summary(fit, ddf = "Kenward-Roger")$coefficients[, 3:5]),
+      unname(summary(plain, ddf = "Kenward-Roger")$coefficients[, 3:5]), tolerance = 1e-6
+    )
+    expect_equal(
+      as.data.frame(VarCorr(fit))$sdcor / c(1, 1 / unit, 1, 1), as.data.frame(VarCorr(plain))$sdcor,
+      tolerance = 1e-5
+    )
+  }
+})
+
+test_that("variables beyond what can be squared twice are refused", {
+  for (unit in c(1e-300, 1e-160, 1e-40, 1e40, 1e160, 1e300)) {
+    s$v <- s$Days * unit
+    s$y <- s$Reaction * unit
+    s$f <- s$Days
+    expect_error(
+      lmm(y ~ Days + (1 | Subject), s), "response", class = "ferrolmm_error_size"
+    )
+    expect_error(
+      lmm(Reaction ~ v + (1 | Subject), s), "fixed effects", class = "ferrolmm_error_size"
+    )
+    expect_error(
+      lmm(Reaction ~ Days + (v | Subject), s), "random effects", class = "ferrolmm_error_size"
+    )
+  }
+  expect_snapshot(error = TRUE, {
+    lmm(Reaction ~ I(1e50 * Days) + (1 | Subject), s)
+  })
+})
+
+test_that("the unit of weights makes no difference", {
+  s$w <- rep(1:3, 60)
+  one <- lmm(Reaction ~ Days + (1 | Subject), s, weights = w)
+  for (unit in c(1e-60, 1e-20, 1e20, 1e60)) {
+    s$w <- rep(1:3, 60) * unit
+    fit <- lmm(Reaction ~ Days + (1 | Subject), s, weights = w)
+    expect_equal(fit$criterion, one$criterion, tolerance = 1e-10)
+    expect_equal(vcov(fit), vcov(one), tolerance = 1e-7)
+    expect_equal(sigma(fit), sigma(one) * sqrt(unit), tolerance = 1e-7)
+  }
+  for (unit in c(1e-300, 1e-80, 1e80, 1e300)) {
+    s$w <- rep(1:3, 60) * unit
+    expect_error(
+      lmm(Reaction ~ Days + (1 | Subject), s, weights = w), "weights", class = "ferrolmm_error_size"
+    )
+  }
+})
