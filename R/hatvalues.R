@@ -20,8 +20,10 @@
 #' @export
 hatvalues.lmm <- function(model, ...) {
   check_dots(...)
-  values <- training_leverages(model)$hat
-  stats::naresid(model$na.action, name_rows(values, model))
+  with_memory({
+    values <- training_leverages(model)$hat
+    stats::naresid(model$na.action, name_rows(values, model))
+  })
 }
 
 #' Leverages of the rows of the fit, and how each moves the fixed effects

@@ -70,8 +70,10 @@ influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "
   update <- match_choice(update, "update", c("one-step", "none", "exact"))
   sets <- deletion_sets(model, groups)
   check_deletable(model, sets)
-  found <- engine_inference(engine_deletions, model, unname(sets$rows), update)
-  new_influence(model, found, sets, update)
+  with_memory({
+    found <- engine_inference(engine_deletions, model, unname(sets$rows), update)
+    new_influence(model, found, sets, update)
+  })
 }
 
 #' Which rows to delete together: list(name = of what is deleted, rows = named list of row numbers)
@@ -332,26 +334,30 @@ closed_form_deletion <- function(object) {
 #' @export
 cooks.distance.lmm <- function(model, ...) {
   check_dots(...)
-  change <- closed_form_deletion(model)$change
-  values <- quadratic_by_row(change, vcov.lmm(model)) / ncol(change)
-  stats::naresid(model$na.action, values)
+  with_memory({
+    change <- closed_form_deletion(model)$change
+    values <- quadratic_by_row(change, vcov.lmm(model)) / ncol(change)
+    stats::naresid(model$na.action, values)
+  })
 }
 
 #' @rdname influence.lmm
 #' @export
 dfbeta.lmm <- function(model, ...) {
   check_dots(...)
-  stats::naresid(model$na.action, closed_form_deletion(model)$change)
+  with_memory(stats::naresid(model$na.action, closed_form_deletion(model)$change))
 }
 
 #' @rdname influence.lmm
 #' @export
 dfbetas.lmm <- function(model, ...) {
   check_dots(...)
-  parts <- closed_form_deletion(model)
-  # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
-  added <- parts$fixed^2 / residual_variances(model) / parts$left
-  diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
-  values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
-  stats::naresid(model$na.action, values)
+  with_memory({
+    parts <- closed_form_deletion(model)
+    # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
+    added <- parts$fixed^2 / residual_variances(model) / parts$left
+    diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
+    values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
+    stats::naresid(model$na.action, values)
+  })
 }

@@ -26,3 +26,12 @@ test_that("what is too large for any machine has no room, little has", {
     class = "ferrolmm_error_memory"
   )
 })
+
+test_that("methods whose values have a row for each observation watch over R's memory", {
+  for (name in c(
+    "cooks.distance.lmm", "dfbeta.lmm", "dfbetas.lmm", "hatvalues.lmm", "influence.lmm",
+    "simulate.lmm"
+  )) {
+    expect_true("with_memory" %in% all.names(body(get(name))), info = name)
+  }
+})
