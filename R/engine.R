@@ -244,6 +244,16 @@ engine_eigen <- function(v) {
   list(values = rev(found$values), vectors = matrix(found$vectors, n)[, n:1, drop = FALSE])
 }
 
+#' The inverse of a symmetric matrix and its pivots, the squared diagonal of its Cholesky factor
+#' @returns list(inverse, pivots); NULL where the matrix is not positive definite
+#' @noRd
+engine_invert <- function(a, control) {
+  found <- engine_value(rs_invert(as.double(a), time_left(control, FALSE)))
+  if (!is.null(found$inverse)) {
+    list(inverse = matrix(found$inverse, nrow(a)), pivots = found$pivots)
+  }
+}
+
 #' Refuses numeric columns of which as many are independent as there are rows
 #' @noRd
 engine_require_residual <- function(columns) {

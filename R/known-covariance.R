@@ -59,24 +59,38 @@ check_known <- function(x, kind, label) {
       "known"
     )
   }
-  x <- methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
-  if (!is.numeric(x@x)) {
+  # sparse ones stay sparse, and dense ones dense for the arithmetic
+  if (!is.matrix(x)) {
+    x <- as_sparse(x)
+  }
+  entries <- if (is.matrix(x)) x else x@x
+  if (!is.numeric(entries)) {
     ferrolmm_abort(paste0(what, " must be numeric."), "known")
   }
-  if (!all(is.finite(x@x))) {
+  if (!all(is.finite(entries))) {
     ferrolmm_abort(paste0(what, " has values that are missing or infinite."), "known")
   }
   asymmetric <- abs(x - Matrix::t(x))
-  if (max(asymmetric, 0) > 1e-8 * max(abs(x@x), 0)) {
+  if (max(asymmetric, 0) > 1e-8 * max(abs(entries), 0)) {
     ferrolmm_abort(
       paste0(what, " is not symmetric."), "known",
       i = "Rounding apart: (K + t(K)) / 2 makes a matrix symmetric."
     )
   }
-  x <- (x + Matrix::t(x)) / 2
+  x <- as_sparse((x + Matrix::t(x)) / 2)
   dimnames(x) <- list(names, names)
   x
 }
+
+#' A matrix of any class in compressed columns, with all entries of a symmetric one
+#' @noRd
+as_sparse <- function(x) {
+  methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
+}
+
+#' Are so many entries not zero that sparse algebra takes longer?
+#' @noRd
+is_dense <- function(matrix) length(matrix@x) > 0.25 * prod(dim(matrix))
 
 #' Code a grouping factor whose levels have a known matrix
 #'
@@ -85,7 +99,7 @@ check_known <- function(x, kind, label) {
 #' @param group what [interact_codes()] returns.
 #' @returns group with codes, levels, n_levels and factor as the matrix has them, and `precision`
 #' @noRd
-apply_known <- function(group, known, name) {
+apply_known <- function(group, known, name, control) {
   what <- paste0("`", known$kind, " = ", known$label, "`")
   names <- rownames(known$matrix)
   found <- match_matrix_names(names, group, what, name)
@@ -102,9 +116,13 @@ apply_known <- function(group, known, name) {
     )
   }
   if (known$kind == "cov") {
-    precision <- invert_covariance(known$matrix[found, found, drop = FALSE], what)
+    precision <- invert_covariance(known$matrix[found, found, drop = FALSE], what, control)
   } else {
-    check_definite(known$matrix, what)
+    if (is_dense(known$matrix)) {
+      invert_dense(known$matrix, what, control)
+    } else {
+      factorize_sparse(known$matrix, what)
+    }
     precision <- known$matrix
     group <- take_all_names(group, names, found)
   }
@@ -171,21 +189,34 @@ take_all_names <- function(group, names, found) {
   group
 }
 
-#' Sparse Cholesky factor of a known matrix that is positive definite to more than rounding
+#' Inverse of a dense known matrix that is positive definite to more than rounding
 #' @noRd
-check_definite <- function(matrix, what) {
+invert_dense <- function(matrix, what, control) {
+  found <- engine_invert(as.matrix(matrix), control)
+  if (is.null(found)) abort_not_definite(what)
+  require_digits(found$pivots / Matrix::diag(matrix), what)
+  found$inverse
+}
+
+#' Sparse Cholesky factor of such a matrix
+#' @noRd
+factorize_sparse <- function(matrix, what) {
   symmetric <- methods::as(Matrix::forceSymmetric(matrix), "CsparseMatrix")
   factor <- tryCatch(
     withCallingHandlers(
       Matrix::Cholesky(symmetric, perm = TRUE, LDL = FALSE),
       warning = function(w) stop(conditionMessage(w), call. = FALSE)
     ),
-    error = function(e) {
-      ferrolmm_abort(paste0(what, " is not positive definite."), "known", i = remedies_of_singular)
-    }
+    error = function(e) abort_not_definite(what)
   )
-  require_digits(factor, symmetric, what)
+  pivots <- Matrix::diag(methods::as(factor, "CsparseMatrix"))^2
+  require_digits(pivots / Matrix::diag(symmetric)[factor@perm + 1L], what)
   factor
+}
+
+#' @noRd
+abort_not_definite <- function(what) {
+  ferrolmm_abort(paste0(what, " is not positive definite."), "known", i = remedies_of_singular)
 }
 
 #' @noRd
@@ -199,10 +230,10 @@ remedies_of_singular <- c(
 #' L_jj^2 / K_jj = 1 - R_j^2, with R_j the multiple correlation of level j with those before it in
 #' the factor's order (free of the levels' units): the machine epsilon over it is about the relative
 #' error of the inverse.
+#' @param shares L_jj^2 / K_jj
 #' @noRd
-require_digits <- function(factor, matrix, what) {
-  pivots <- Matrix::diag(methods::as(factor, "CsparseMatrix"))^2
-  left <- log10(min(pivots / Matrix::diag(matrix)[factor@perm + 1L]) / .Machine$double.eps)
+require_digits <- function(shares, what) {
+  left <- log10(min(shares) / .Machine$double.eps)
   if (!is.finite(left) || left < 3) {
     ferrolmm_abort(
       paste0(what, " is singular but for rounding errors."), "known", i = remedies_of_singular
@@ -219,15 +250,16 @@ require_digits <- function(factor, matrix, what) {
 
 #' The inverse as a general sparse matrix, without what is rounding only
 #' @noRd
-invert_covariance <- function(matrix, what) {
-  factor <- check_definite(matrix, what)
+invert_covariance <- function(matrix, what, control = lmm_control()) {
+  if (is_dense(matrix)) {
+    inverse <- invert_dense(matrix, what, control)
+    size <- sqrt(diag(inverse))
+    inverse[abs(inverse) < 1e-13 * outer(size, size)] <- 0
+    return(as_sparse(inverse))
+  }
   # without a right-hand side 'Matrix' refuses what is symmetric but for rounding
-  identity <- methods::as(
-    methods::as(Matrix::Diagonal(nrow(matrix)), "generalMatrix"), "CsparseMatrix"
-  )
-  inverse <- methods::as(
-    methods::as(Matrix::solve(factor, identity, system = "A"), "generalMatrix"), "CsparseMatrix"
-  )
+  identity <- as_sparse(Matrix::Diagonal(nrow(matrix)))
+  inverse <- as_sparse(Matrix::solve(factorize_sparse(matrix, what), identity, system = "A"))
   inverse <- (inverse + Matrix::t(inverse)) / 2
   size <- sqrt(Matrix::diag(inverse))
   columns <- rep.int(seq_along(size), diff(inverse@p))
@@ -252,22 +284,29 @@ precision_matrix <- function(precision, levels = NULL) {
 #' Covariance of the levels of a grouping factor, dense; NULL where they are independent
 #' @noRd
 level_covariance <- function(object, factor) {
-  known_covariance(object$precision[[factor]])
+  known_covariance(object$precision[[factor]], object$control)
 }
 
 #' The inverse of a known precision matrix, NULL for none
 #' @noRd
-known_covariance <- function(precision) {
+known_covariance <- function(precision, control = NULL) {
   precision <- precision_matrix(precision)
-  if (!is.null(precision)) {
-    broken <- function(condition) abort_broken_down("The inverse of a known precision matrix")
-    # with a right-hand side, as in invert_covariance()
-    identity <- diag(nrow(precision))
-    tryCatch(
-      as.matrix(Matrix::solve(Matrix::forceSymmetric(precision), identity)),
-      error = broken, warning = broken
-    )
+  if (is.null(precision)) {
+    return(NULL)
   }
+  if (is_dense(precision)) {
+    found <- engine_invert(as.matrix(precision), control)
+    if (!is.null(found)) {
+      return(found$inverse)
+    }
+  }
+  broken <- function(condition) abort_broken_down("The inverse of a known precision matrix")
+  # with a right-hand side, as in invert_covariance()
+  identity <- diag(nrow(precision))
+  tryCatch(
+    as.matrix(Matrix::solve(Matrix::forceSymmetric(precision), identity)),
+    error = broken, warning = broken
+  )
 }
 
 #' Upper triangular root of a known covariance matrix, NULL for none

@@ -300,6 +300,8 @@ check_given <- function(no_formula, data) {
 #' @noRd
 fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
                         caller) {
+  # the clock starts
+  time_left(control, TRUE)
   formula <- as_two_sided_formula(formula, caller)
   spec <- read_residual(given, data, environment(formula), caller)
   if (spec_has_variances(spec)) {
@@ -312,8 +314,11 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   frame <- build_frame(
     model, data, given, na_action, caller, group_columns(spec), control$threads
   )
+  require_time_to_fit(control)
   fixed <- build_fixed(model, frame, contrasts)
+  require_time_to_fit(control)
   random <- build_random(model, frame, spec, control)
+  require_time_to_fit(control)
   residual <- build_residual(spec, frame, random)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
   start <- check_start(start, random, residual)

@@ -12,7 +12,7 @@
 #' @noRd
 build_random <- function(model, frame, spec = NULL, control = lmm_control()) {
   n <- .row_names_info(frame, 2L)
-  groups <- name_groups(mark_partitions(code_groups(model$bars, frame)))
+  groups <- name_groups(mark_partitions(code_groups(model$bars, frame, control)))
   terms <- list()
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
@@ -268,7 +268,7 @@ group_key <- function(group, known = NULL) {
 #' Code every distinct grouping factor once
 #' @returns a list by key of list(name, leaves, and what [interact_codes()] returns)
 #' @noRd
-code_groups <- function(bars, frame) {
+code_groups <- function(bars, frame, control) {
   groups <- list()
   coded <- list()
   for (bar in bars) {
@@ -281,7 +281,7 @@ code_groups <- function(bars, frame) {
         }
         crossed <- interact_codes(coded[leaves])
         if (!is.null(bar$known)) {
-          crossed <- apply_known(crossed, bar$known, group$name)
+          crossed <- apply_known(crossed, bar$known, group$name, control)
         }
         groups[[key]] <- c(
           list(name = group$name, expr = group$expr, leaves = leaves, known = bar$known$label),

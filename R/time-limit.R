@@ -3,7 +3,7 @@
 
 #' Seconds that the call in progress has left
 #'
-#' The clock starts with the first call of the engine, in the frame of the outermost function of
+#' The clock starts with the first question, in the frame of the outermost function of
 #' this package, so that a bootstrap or a profile has the limit once and not for each of its fits.
 #' Methods of a fit have a second at least: they have to be able to describe a fit that was stopped.
 #' @param control a list with `time_limit`.
@@ -38,6 +38,21 @@ require_time <- function(control) {
   left <- time_left(control, FALSE)
   if (!is.null(left) && left <= 0) {
     abort_time_limit()
+  }
+}
+
+#' Is the time over before a fit has begun?
+#'
+#' For the steps that prepare it. A limit that is shorter than they take leaves time for the first
+#' evaluation where all of it takes less than half a second: such a fit has something to show.
+#' @noRd
+require_time_to_fit <- function(control) {
+  left <- time_left(control, TRUE)
+  if (!is.null(left) && left <= 0) {
+    frame <- outermost_frame()
+    if (proc.time()[["elapsed"]] - frame[[clock_name]] > 0.5) {
+      abort_time_limit()
+    }
   }
 }
 

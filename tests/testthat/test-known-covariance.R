@@ -285,8 +285,40 @@ test_that("what is held or known is so in Kenward and Roger's method with known 
   expect_equal(single, dense$satterthwaite, tolerance = 1e-5)
 })
 
-# The variance of the known matrix at zero: Kenward and Roger's method has it as a parameter still (V
-# is linear in it, and the information at zero as good as elsewhere), for Satterthwaite's, which
+test_that("dense matrices are inverted as R does, sparse ones stay sparse", {
+  set.seed(1)
+  for (n in c(1L, 2L, 95L, 97L, 250L)) {
+    K <- tcrossprod(matrix(rnorm(n * n), n)) / n + diag(0.5, n)
+    found <- engine_invert(K, lmm_control())
+    expect_equal(found$inverse, solve(K), tolerance = 1e-10)
+    expect_equal(found$pivots, diag(chol(K))^2, tolerance = 1e-10)
+    expect_null(engine_invert(K - diag(10, n), lmm_control()))
+  }
+  for (n in c(5L, 250L)) {
+    names <- sprintf("l%03d", seq_len(n))
+    d <- data.frame(id = rep(names, 2L), y = rnorm(2L * n))
+    K <- matrix(0.3, n, n, dimnames = list(names, names)) + diag(0.7, n)
+    Q <- solve(K)
+    dimnames(Q) <- dimnames(K)
+    of <- function(formula) front_end(formula, d)$random$design$factors[[1L]]$precision
+    plain <- function(x) unname(as.matrix(precision_matrix(x)))
+    expect_equal(plain(of(y ~ us(1 | id, cov = K))), unname(Q), tolerance = 1e-10)
+    expect_equal(plain(of(y ~ us(1 | id, prec = Q))), unname(Q), tolerance = 1e-14)
+    expect_equal(known_covariance(of(y ~ us(1 | id, prec = Q))), unname(K), tolerance = 1e-10)
+    ## the inverse of a dense AR(1) matrix has three diagonals
+    K[] <- 0.5^abs(outer(seq_len(n), seq_len(n), `-`))
+    expect_length(of(y ~ us(1 | id, cov = K))$value, 3L * n - 2L)
+    K[] <- -1
+    diag(K) <- 1
+    expect_error(of(y ~ us(1 | id, cov = K)), "not positive definite",
+                 class = "ferrolmm_error_known")
+    expect_error(of(y ~ us(1 | id, prec = K)), "not positive definite",
+                 class = "ferrolmm_error_known")
+  }
+})
+
+# The variance of the known matrix at zero: Kenward and Roger's method has it as a parameter still
+# (V is linear in it, and there is information at zero as elsewhere), for Satterthwaite's, which
 # takes slopes by the standard deviation, it is known. `held`: a standard deviation of `g`.
 expect_dense_singular <- function(width, known = "cov = K", others = character(), sigma = NULL,
                                   held = NULL, identity = FALSE) {

@@ -5,6 +5,11 @@ long_methods <- c(
   lmm_variances = "lmm(y ~ x + (1 | a), d, weights = varPower(form = ~ v))",
   lmm_fitted = "lmm(y ~ x + (1 | a), d, weights = varPower())",
   lmm_correlation = "lmm(y ~ x, d, correlation = corARMA(form = ~ t | a, p = 1, q = 1))",
+  lmm_known = "lmm(y ~ x + us(1 | b, cov = K) + (1 | a), d)",
+  lmm_levels = "lmm(y ~ factor(a) + (1 | b), d)",
+  summary_known = "summary(known)",
+  summary_known_kr = "summary(known, ddf = 'Kenward-Roger')",
+  simulate_known = "simulate(known, 20)",
   lmm_us = "lmm(y ~ x, d, residual = ~ us(visit | a))",
   refit = "refit(fit, rev(d$y))",
   refit_many = "refit(fit, responses)",
@@ -42,6 +47,9 @@ long_setup <- "
   responses <- matrix(rnorm(n * 500), n) + d$y
   fit <- lmm(y ~ x + (x | a) + (1 | b), d)
   small <- lmm(y ~ 1 + (x | a) + (1 | b), d)
+  K <- diag(200) + 0.2
+  dimnames(K) <- list(1:200, 1:200)
+  known <- lmm(y ~ x + us(1 | b, cov = K) + (1 | a), d)
 "
 
 test_that("Ctrl-C ends every method soon", {
@@ -114,6 +122,24 @@ test_that("a time limit holds for fits with variance functions", {
     ## which can be looked at
     expect_match(capture.output(print(summary(fit))), "time limit", all = FALSE)
   }
+})
+
+test_that("a time limit counts what comes before the first evaluation", {
+  late <- function(x, seconds) {
+    Sys.sleep(seconds)
+    x
+  }
+  soon <- lmm_control(time_limit = 0.01)
+  expect_error(
+    lmm(distance ~ late(age, 0.6) + (1 | Subject), nlme::Orthodont, control = soon),
+    class = "ferrolmm_error_time_limit"
+  )
+  ## a little is no reason to have nothing
+  expect_warning(
+    fit <- lmm(distance ~ late(age, 0.05) + (1 | Subject), nlme::Orthodont, control = soon),
+    class = "ferrolmm_warning_convergence"
+  )
+  expect_identical(fit$certificate$status, "time-limit")
 })
 
 test_that("a time limit holds for all that one call does", {

@@ -328,13 +328,7 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
             Some(hold) => convert::doubles(hold, "hold")?.to_vec(),
             None => Vec::new(),
         },
-        deadline: given
-            .optional("time_limit")
-            .map(|seconds| convert::double(seconds, "time_limit"))
-            .transpose()?
-            .and_then(|seconds| {
-                Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
-            }),
+        deadline: deadline(given.optional("time_limit"))?,
         progress: None,
         tie: match given.optional("tie") {
             Some(tie) => convert::integers(tie, "tie")?
@@ -344,6 +338,15 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
             None => Vec::new(),
         },
     })
+}
+
+/// When so many seconds are over; `None` where there is no limit, or none that a clock can show.
+pub fn deadline(seconds: Option<&Robj>) -> Result<Option<Instant>, Failure> {
+    let seconds = seconds
+        .map(|seconds| convert::double(seconds, "time_limit"))
+        .transpose()?;
+    Ok(seconds
+        .and_then(|seconds| Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)))
 }
 
 fn read_solver(value: &Robj) -> Result<Solver, Failure> {

@@ -2,11 +2,11 @@
 
 use extendr_api::prelude::*;
 use ferrolmm_engine::inference::{self, Deletion, NewResiduals, NewRows, Update};
-use ferrolmm_engine::Column;
+use ferrolmm_engine::{invert, Column};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
-use crate::fit::{Arguments, ColumnArgument, MatrixArgument};
+use crate::fit::{deadline, Arguments, ColumnArgument, MatrixArgument};
 use crate::residual::ResidualArgument;
 
 /// What Satterthwaite's degrees of freedom need at `options$start`.
@@ -242,6 +242,25 @@ fn rs_eigen(a: Robj) -> Robj {
     })
 }
 
+/// The inverse of a symmetric matrix and its pivots, found within some seconds (`NULL`: however long it takes); nothing where the
+/// matrix is not positive definite.
+/// @noRd
+#[extendr]
+fn rs_invert(a: Robj, seconds: Robj) -> Robj {
+    answer(|watch| {
+        let a = convert::doubles(&a, "a")?;
+        let deadline = deadline((!seconds.is_null()).then_some(&seconds))?;
+        let found = invert(a, a.len().isqrt(), deadline, &|| watch.poll())?;
+        let Some(found) = found else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![
+            ("inverse", to_doubles(&found.values)),
+            ("pivots", to_doubles(&found.pivots)),
+        ])
+    })
+}
+
 extendr_module! {
     mod inference;
     fn rs_leverages;
@@ -251,4 +270,5 @@ extendr_module! {
     fn rs_prediction_variances;
     fn rs_row_variances;
     fn rs_eigen;
+    fn rs_invert;
 }

@@ -1086,7 +1086,7 @@ fn first_moments(
         )
     })?;
     let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
-    moments.add_priors(data, layout)?;
+    moments.add_priors(data, layout, workers.flag())?;
     Ok(moments)
 }
 

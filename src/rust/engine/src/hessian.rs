@@ -44,7 +44,7 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     let (levels, k1) = (system.moments.factors[0].n_levels as f64, system.k1());
     let (by_form, one_by_one) = block_work((k1, k1), (first as usize, first as usize));
     let blocks = 2.0 * levels * by_form.min(one_by_one) as f64;
-    let weighted = prior::entries(&system.moments) * order;
+    let weighted = prior::work(&system.moments) * order;
     first * (product + rows + system.schur.pair_work(system.k1()))
         + blocks
         + 10.0 * order * order
@@ -318,6 +318,7 @@ impl<'a> Complement<'a> {
             return None;
         }
         let (n, workers) = (self.layout.order(), &self.system.workers);
+        let matrices = prior::dense_matrices(&self.system.moments);
         let mut out = workers.room(n * n);
         let parts = cut(&mut out, |s| self.layout.columns(s).start * n);
         workers.for_each(self.layout.strips(), parts, |s, strip| {
@@ -336,7 +337,7 @@ impl<'a> Complement<'a> {
                 rest,
                 m: width,
             };
-            if let Some(rows) = prior::times(self.system, &rows) {
+            if let Some(rows) = prior::times_many(self.system, &rows, &matrices) {
                 small::transpose(&rows.rest, width, strip);
             }
         });

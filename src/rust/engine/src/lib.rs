@@ -77,6 +77,7 @@ pub use error::EngineError;
 pub use fit::at_internal;
 pub use fit::{conditional_variances, fit, fit_into, RowResults};
 pub use options::{Options, Solver};
+pub use prior::{invert, Inverse};
 pub use progress::Progress;
 pub use result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use terms::{

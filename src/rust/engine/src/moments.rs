@@ -13,7 +13,7 @@ use crate::fixed_basis::{accumulate_gram, weighted_rows, FixedBasis};
 use crate::linalg::dense;
 use crate::linalg::double2::Double2;
 use crate::linalg::small::{self, Shape};
-use crate::parallel::{piece, pieces, Workers};
+use crate::parallel::{piece, pieces, StopFlag, Workers};
 use crate::parts::chunks;
 use crate::prior::prior;
 use crate::random_basis::{FactorLayout, TermBasis};
@@ -184,7 +184,7 @@ impl Moments {
             log_det_prior: 0.0,
             rest: None,
         };
-        moments.add_priors(data, layout)?;
+        moments.add_priors(data, layout, workers.flag())?;
         Ok(moments)
     }
 
@@ -302,14 +302,16 @@ impl Moments {
         &mut self,
         data: &ModelData<'_>,
         layout: &[FactorLayout],
+        stop: &StopFlag,
     ) -> Result<(), EngineError> {
         for (f, factor) in layout.iter().enumerate() {
             let precision = factor.user.and_then(|user| data.factors[user].precision);
             if let Some(precision) = precision {
-                let prior =
-                    prior(&precision, f, factor.k).ok_or(EngineError::NotPositiveDefinite {
+                let prior = prior(&precision, f, factor.k, stop).ok_or(
+                    EngineError::NotPositiveDefinite {
                         factor: factor.user,
-                    })?;
+                    },
+                )?;
                 self.factors[f].prior = prior.diagonal;
                 self.log_det_prior += factor.k as f64 * prior.log_det;
                 self.pairs.push(prior.pair);

@@ -5,13 +5,19 @@
 //! in the place of the identity: M = Lambda'Z'R^-1Z Lambda + Q (x) I, V = R + Z Lambda (Q^-1 (x) I) Lambda'Z', and
 //! |V| = |R| |M| / |Q (x) I|. Only Q is needed, never its inverse.
 
-use crate::memory;
 use std::ops::Deref;
+use std::time::Instant;
 
+use crate::error::EngineError;
 use crate::factor::{Rows, System};
 use crate::linalg::sparse::{fill_reducing_order, Pattern};
+use crate::linalg::triangle::Triangle;
+use crate::linalg::{dense, small};
+use crate::memory;
 use crate::moments::{Moments, PairMoments};
+use crate::parallel::{interruptible_until, StopFlag, Workers};
 use crate::room::Room;
+use crate::schur::DENSE_ADVANTAGE;
 use crate::terms::Precision;
 
 /// Diagonal of Q, its entries above the diagonal as a pair of the factor with itself, and log |Q|.
@@ -21,8 +27,57 @@ pub(crate) struct Prior {
     pub log_det: f64,
 }
 
+/// The inverse of a positive definite matrix.
+#[derive(Debug, Clone)]
+pub struct Inverse {
+    /// Symmetric, all of it.
+    pub values: Vec<f64>,
+    /// Squared diagonal of the Cholesky factor of the matrix.
+    pub pivots: Vec<f64>,
+}
+
+/// The inverse of a symmetric matrix of order `n`; `None` if it is not positive definite.
+///
+/// # Errors
+/// [`EngineError::Dimension`] where the length is not n^2, [`EngineError::Interrupted`], [`EngineError::TimeLimit`].
+pub fn invert(
+    a: &[f64],
+    n: usize,
+    deadline: Option<Instant>,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Option<Inverse>, EngineError> {
+    if a.len() != n * n {
+        return Err(EngineError::Dimension(
+            "the matrix must be square".to_owned(),
+        ));
+    }
+    interruptible_until(deadline, n > INLINE, interrupt, |stop, _| {
+        let workers = Workers::new(1, 0.0, stop);
+        let mut factor = Triangle::of_square(a, n);
+        if !factor.cholesky(&workers) {
+            return Ok(None);
+        }
+        let pivots: Vec<f64> = (0..n).map(|j| factor.entry(j, j).powi(2)).collect();
+        let mut inverse = Triangle::zeros(&[]);
+        factor.inverse_of_product(&mut inverse, &workers);
+        let mut values = memory::zeros(n * n);
+        inverse.into_square(&mut values);
+        small::mirror_lower(&mut values, n);
+        let finite = values.iter().all(|v| v.is_finite());
+        Ok(finite.then_some(Inverse { values, pivots }))
+    })
+}
+
+/// Order up to which a matrix is inverted at once.
+const INLINE: usize = 200;
+
 /// The parts of Q for factor `f` with `k` effects a level; `None` if Q is not positive definite.
-pub(crate) fn prior(precision: &Precision<'_>, f: usize, k: usize) -> Option<Prior> {
+pub(crate) fn prior(
+    precision: &Precision<'_>,
+    f: usize,
+    k: usize,
+    stop: &StopFlag,
+) -> Option<Prior> {
     let levels = precision.start.len() - 1;
     let mut diagonal = memory::zeros(levels);
     let mut pair = PairMoments::empty(f, f);
@@ -39,12 +94,38 @@ pub(crate) fn prior(precision: &Precision<'_>, f: usize, k: usize) -> Option<Pri
         pair.start.push(pair.level.len());
     }
     pair.value = memory::zeros(pair.level.len() * k * k);
-    let log_det = log_det(&diagonal, &pair)?;
+    let log_det = if is_dense(pair.prior.len(), levels) {
+        dense_log_det(&diagonal, &pair, stop)?
+    } else {
+        log_det(&diagonal, &pair)?
+    };
     Some(Prior {
         diagonal,
         pair,
         log_det,
     })
+}
+
+/// One of so many entries is enough for a matrix to be dense.
+const DENSE: usize = 8;
+
+/// log |Q| by a dense Cholesky factor.
+fn dense_log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Option<f64> {
+    let n = diagonal.len();
+    let mut square = memory::zeros(n * n);
+    for j in 0..n {
+        square[j * n + j] = diagonal[j];
+        for at in pair.start[j]..pair.start[j + 1] {
+            square[j * n + pair.level[at] as usize] = pair.prior[at];
+        }
+    }
+    let mut factor = Triangle::of_square(&square, n);
+    drop(square);
+    if !factor.cholesky(&Workers::new(1, 0.0, stop)) {
+        return None;
+    }
+    let sum = 2.0 * factor.log_diagonal();
+    sum.is_finite().then_some(sum)
 }
 
 /// log |Q| by a sparse Cholesky factor.
@@ -108,15 +189,45 @@ pub(crate) fn any(moments: &Moments) -> bool {
     moments.factors.iter().any(|f| !f.prior.is_empty())
 }
 
-/// Number of entries of every Q (x) I but the identities.
-pub(crate) fn entries(moments: &Moments) -> f64 {
+/// Entries above the diagonal of the Q of factor `f`.
+fn above(moments: &Moments, f: usize) -> usize {
+    let pairs = moments.pairs.iter().filter(|p| p.f == f && p.g == f);
+    pairs.map(|pair| pair.prior.len()).sum()
+}
+
+/// Multiply-adds (at the speed of sparse ones) of the product of every Q (x) I but the identities with a column.
+pub(crate) fn work(moments: &Moments) -> f64 {
     let mut sum = 0.0;
     for (f, factor) in moments.factors.iter().enumerate() {
-        let pairs = moments.pairs.iter().filter(|p| p.f == f && p.g == f);
-        let above: usize = pairs.map(|pair| pair.prior.len()).sum();
-        sum += ((factor.prior.len() + 2 * above) * factor.k) as f64;
+        let above = above(moments, f);
+        let entries = ((factor.prior.len() + 2 * above) * factor.k) as f64;
+        let advantage = if is_dense(above, factor.prior.len()) {
+            DENSE_ADVANTAGE
+        } else {
+            1.0
+        };
+        sum += entries / advantage;
     }
     sum
+}
+
+/// Whether a Q of order `n` with so many entries above the diagonal is as good as dense.
+fn is_dense(above: usize, n: usize) -> bool {
+    above * DENSE > n * n
+}
+
+/// The Q of each factor in full, where it is as good as dense; else empty.
+pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
+    let matrix = |f: usize| {
+        let n = moments.factors[f].prior.len();
+        if !is_dense(above(moments, f), n) {
+            return Vec::new();
+        }
+        let mut out = memory::zeros(n * n);
+        for_each_entry(moments, f, |to, from, q| out[from * n + to] += q);
+        out
+    };
+    (0..moments.factors.len()).map(matrix).collect()
 }
 
 /// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told the
@@ -143,6 +254,15 @@ pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     rows: &Rows<V>,
 ) -> Option<Rows<Room<'a>>> {
+    times_many(system, rows, &[])
+}
+
+/// The same for many columns, with what [`dense_matrices`] returns.
+pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    rows: &Rows<V>,
+    matrices: &[Vec<f64>],
+) -> Option<Rows<Room<'a>>> {
     if !any(&system.moments) {
         return None;
     }
@@ -161,6 +281,19 @@ pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
             let start = schur.offset[schur.node_of[f][level] as usize] * m;
             start..start + width
         };
+        if let Some(matrix) = matrices.get(f).filter(|matrix| !matrix.is_empty()) {
+            let n = factor.n_levels;
+            let mut own = system.workers.room(n * width);
+            let mut product = system.workers.room(n * width);
+            for (level, own) in own.chunks_exact_mut(width.max(1)).enumerate() {
+                own.copy_from_slice(&rows.rest[place(level)]);
+            }
+            dense::add_transposed_product(&own, matrix, n, width, n, 1.0, &mut product);
+            for (level, product) in product.chunks_exact(width.max(1)).enumerate() {
+                out.rest[place(level)].copy_from_slice(product);
+            }
+            continue;
+        }
         for level in 0..factor.n_levels {
             out.rest[place(level)].fill(0.0);
         }

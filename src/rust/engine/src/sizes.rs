@@ -23,6 +23,8 @@ pub(crate) struct Sizes {
     columns: f64,
     /// Levels, and effects a level, of each grouping factor.
     factors: Vec<(f64, f64)>,
+    /// Effects of the largest one whose levels are independent: they are eliminated one by one.
+    eliminated: f64,
     /// Covariance parameters.
     parameters: f64,
     /// Rows of the largest residual group, where residuals are correlated.
@@ -42,11 +44,18 @@ impl Sizes {
                 factor.1 += term.columns.len() as f64;
             }
         }
+        let independent = data.factors.iter().map(|f| f.precision.is_none());
+        let eliminated = factors
+            .iter()
+            .zip(independent)
+            .filter(|(_, independent)| *independent)
+            .fold(0.0f64, |most, ((j, k), _)| most.max(j * k));
         Self {
             rows: data.n() as f64,
             fixed: data.p as f64 + 1.0,
             columns: data.terms.iter().map(|t| t.columns.len() as f64).sum(),
             factors,
+            eliminated,
             parameters: covariance_parameters(data) as f64,
             longest: longest_group(data),
         }
@@ -61,12 +70,11 @@ impl Sizes {
     fn work(&self) -> f64 {
         let width = self.fixed + self.columns;
         let levels: f64 = self.factors.iter().map(|(j, k)| j * k.powi(3)).sum();
-        let effects = self.factors.iter().map(|(j, k)| j * k);
-        let (all, largest) = effects.fold((0.0, 0.0f64), |(s, m), q| (s + q, m.max(q)));
+        let all: f64 = self.factors.iter().map(|(j, k)| j * k).sum();
         let m = self.parameters;
         self.rows * (width * width + self.longest * (self.longest + width))
             + levels
-            + (all - largest).powi(3)
+            + (all - self.eliminated).powi(3)
             + self.fixed.powi(3)
             + m * m * (m + self.longest)
             + m * all
