@@ -294,7 +294,7 @@ engine_remedies <- c(
     "Variables of very different sizes, or variances many orders of magnitude apart, may be the",
     "reason: rescale them, or leave out what makes no difference."
   ),
-  size = "Give it in another unit.",
+  size = "Use another unit.",
   not_finite = "Look for products of very large predictors, or rescale them.",
   not_positive_definite = paste(
     "Covariance matrices of levels must have positive eigenvalues: are some levels the same twice,",

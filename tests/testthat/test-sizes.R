@@ -75,3 +75,26 @@ test_that("the unit of weights makes no difference", {
     )
   }
 })
+
+test_that("the unit of times makes no difference, as far as the correlation of a unit is a number", {
+  set.seed(11)
+  d <- data.frame(g = gl(10L, 10L), time = rep(1:10, 10L), x = stats::rnorm(100L))
+  walk <- function() as.numeric(stats::filter(stats::rnorm(10L), 0.6, "recursive"))
+  d$y <- unlist(lapply(1:10, function(i) walk())) + 0.5 * stats::rnorm(10L)[d$g]
+  fit_in <- function(unit, from = 0) {
+    d$t <- d$time * unit + from * unit
+    lmm(y ~ x, d, correlation = nlme::corCAR1(form = ~ t | g))
+  }
+  one <- fit_in(1)
+  for (unit in c(1e-2, 86400, 1e7)) {
+    fit <- fit_in(unit, from = 1e6)
+    expect_equal(fit$criterion, one$criterion, tolerance = 1e-8)
+    expect_equal(log(fit$phi) * unit, log(one$phi), tolerance = 1e-5)
+    expect_equal(
+      summary(fit)$coefficients, summary(one)$coefficients, tolerance = 1e-5
+    )
+  }
+  for (unit in c(1e-300, 1e-9, 1e-6, 1e12, 1e15, 1e17, 1e100)) {
+    expect_error(fit_in(unit), "unit of time", class = "ferrolmm_error_size")
+  }
+})

@@ -27,6 +27,11 @@ pub enum EngineError {
         /// Its largest value.
         size: f64,
     },
+    /// A correlation at a distance of one of the user's units that a double does not tell from 0 or 1 with enough digits.
+    #[error(
+        "the correlation of residuals one unit of time apart is so near to 0 or 1 that it cannot be told"
+    )]
+    CorrelationOfUnit,
     /// As many fixed-effects coefficients as observations (or more): no residual degree of freedom.
     #[error("{n} observations leave no residual degrees of freedom for {rank} fixed-effects coefficients")]
     NoResidualDf {
@@ -180,7 +185,7 @@ impl EngineError {
         match self {
             Self::Dimension(_) => "dimension",
             Self::NotFinite { .. } => "not_finite",
-            Self::Size { .. } => "size",
+            Self::Size { .. } | Self::CorrelationOfUnit => "size",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
             Self::Numerical { .. } => "numerical",

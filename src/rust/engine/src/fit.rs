@@ -836,6 +836,14 @@ fn search(
         };
         let value = criterion.at(&factor);
         drop(criterion);
+        if let Some(part) = &prepared.residual {
+            if !part
+                .model
+                .can_be_told(prepared.parameters.of_residual(&theta))
+            {
+                return Err(EngineError::CorrelationOfUnit);
+            }
+        }
         prepared.center.b = center;
         prepared.sigma2 = prepared.sigma2.or(vanished);
         let mut fit = estimates(

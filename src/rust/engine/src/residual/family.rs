@@ -290,7 +290,7 @@ impl Family {
         match *self {
             // times can be years that are decades apart: 0.2^10 says nothing of the slope
             Self::Ar1 => vec![0.2f64.powf(1.0 / distance).min(1.0 - 1e-15)],
-            Self::Car1 => vec![0.5f64.powf(1.0 / distance).clamp(1e-300, 1.0 - 1e-15)],
+            Self::Car1 => vec![0.5f64.powf(1.0 / distance)],
             Self::Arma { p, q } => arma::start(p, q),
             Self::CompoundSymmetric { .. } => vec![0.2],
             Self::Unstructured { visits } => unstructured::start(visits),

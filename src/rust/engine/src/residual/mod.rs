@@ -68,6 +68,9 @@ const PATTERNS: usize = 16;
 /// Inverse scales whose squares, times anything, are numbers.
 const SCALES: Range<f64> = 1e-130..1e130;
 
+/// Relative change of internal parameters on the way to natural ones and back that makes no difference.
+const TOLD: f64 = 1e-7;
+
 /// Largest log of the rows' mean standard deviation relative to sigma.
 const FAR: f64 = 140.0;
 
@@ -170,13 +173,17 @@ impl Residual {
             Some(family) => family.start(self.layout.typical_distance(family)),
             None => Vec::new(),
         };
+        let chosen = given.first().is_none_or(|v| v.is_nan());
+        let is_decay = matches!(self.family, Some(Family::Car1));
+        if chosen && is_decay && !(1e-300..1.0 - 1e-13).contains(&natural[0]) {
+            return Err(EngineError::CorrelationOfUnit);
+        }
         natural.extend(self.scales.iter().flat_map(scale::Term::start));
         for (value, &given) in natural.iter_mut().zip(given) {
             if !given.is_nan() {
                 *value = given;
             }
         }
-        let chosen = given.first().is_none_or(|v| v.is_nan());
         let halvings = match self.family {
             Some(Family::Spatial { .. }) if chosen => HALVINGS,
             _ => 0,
@@ -467,6 +474,16 @@ impl Residual {
             phi.extend(scale.internal(&natural[self.own(k)])?);
         }
         Some(phi)
+    }
+
+    /// Whether natural parameters, which a fit keeps, lead back to these.
+    #[must_use]
+    pub fn can_be_told(&self, phi: &[f64]) -> bool {
+        let back = self.internal(&self.natural(phi));
+        back.is_some_and(|back| {
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() <= TOLD * (1.0 + b.abs());
+            back.iter().zip(phi).all(near)
+        })
     }
 
     fn natural_of<S: Scalar>(&self, phi: &[S]) -> Vec<S> {
