@@ -104,6 +104,38 @@ test_that("a singular optimum to which Newton steps from other places hardly eve
   expect_lt(fit$criterion, best + 1e-6 * abs(best))
 })
 
+test_that("rows that weigh orders of magnitude more than all others leave the optimiser its digits", {
+  for (seed in c(1, 3, 5, 6, 11, 12)) {
+    set.seed(seed)
+    n <- 60
+    d <- data.frame(
+      x = rnorm(n), f = factor(sample(letters[1:2], n, TRUE)), g = factor(rep_len(1:14, n)),
+      h = factor(sample(6, n, TRUE)), w = rexp(n) + 0.1
+    )
+    d$w[sample(n, 8)] <- 2e9
+    of_g <- 4 * rnorm(14)
+    of_h <- 2 * rnorm(6)
+    d$y <- of_g[d$g] + of_h[d$h] * d$x + rnorm(n) / sqrt(d$w)
+    fit <- suppressMessages(lmm(y ~ 1 + (f | g) + (x | h), d, weights = w))
+    expect_identical(fit$certificate$status, "singular")
+    root <- sqrt(d$w)
+    Z <- list(root * model.matrix(~f, d), root * cbind(1, d$x))
+    at <- function(theta) {
+      dense_criterion(
+        theta, d$y * root, cbind(root), Z, list(d$g, d$h), c(TRUE, TRUE), TRUE
+      ) - sum(log(d$w))
+    }
+    theta <- unname(getME(fit, "theta"))
+    expect_lt(abs(at(theta) - fit$criterion), 1e-5)
+    # from there, and from where the data were made, it goes no further down
+    starts <- list(theta, c(4, 0, 0.1, 0.1, 0, 2))
+    low <- min(vapply(starts, function(start) {
+      stats::optim(start, at, method = "BFGS", control = list(maxit = 200, reltol = 1e-12))$value
+    }, 0))
+    expect_lte(fit$criterion, low + 1e-6 * abs(low))
+  }
+})
+
 test_that("one of many responses in doubt is walked to from elsewhere too", {
   for (seed in c(17, 176)) {
     d <- heavy_tailed(seed)

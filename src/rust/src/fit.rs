@@ -313,7 +313,7 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
             .transpose()?,
         optimize: convert::flag(given.field("optimize")?, "optimize")?,
         max_evaluations: number("max_evaluations")?,
-        detour: 0,
+        detour: engine::optimize::Detour::default(),
         tolerance: convert::double(given.field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
         solver: match given.optional("solver") {

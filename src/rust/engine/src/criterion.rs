@@ -904,13 +904,8 @@ impl Objective for Criterion<'_> {
     }
 
     fn noise(&self, f: f64) -> f64 {
-        // Q'V^-1Q = Q'Q + U_0'U_0 - RZX'RZX: what is left of a column is known to machine epsilon of what it was
-        let fixed: f64 = self.factor.as_ref().map_or(0.0, |factor| {
-            let p1 = factor.rzx.m;
-            let left = |j: usize| factor.lx[j * p1 + j].powi(2);
-            let share = |j| factor.before(self.system(), j) / left(j);
-            (0..p1 - 1).map(share).sum()
-        });
+        let own = self.factor.as_ref().filter(|factor| !factor.lx.is_empty());
+        let lost = own.map_or(0.0, |factor| self.lost_digits(factor));
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
         // log weights and the logarithm of the residual sum of squares may cancel
         let moments = &self.system().moments;
@@ -918,11 +913,27 @@ impl Objective for Criterion<'_> {
             .abs()
             .max(moments.n as f64)
             .max(moments.sum_log_weights.abs());
-        1e-14 * size + 2.0 * f64::EPSILON * fixed
+        1e-14 * size + lost
     }
 }
 
 impl Criterion<'_> {
+    /// Rounding errors of the criterion at a factor that come from differences of much larger numbers.
+    fn lost_digits(&self, factor: &Factor) -> f64 {
+        let system = self.system();
+        if system.moments.rest.is_some() {
+            return 0.0;
+        }
+        // [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX: what is left of a column is known to machine epsilon of what it was
+        let p1 = factor.rzx.m;
+        let left = |j: usize| factor.lx[j * p1 + j].powi(2);
+        let share = |j: usize| factor.before(system, j) / left(j);
+        let fixed: f64 = (0..p1 - 1).map(share).sum();
+        let of_response = self.degrees() * share(p1 - 1);
+        // and so is what is left of a pivot of M
+        2.0 * f64::EPSILON * (fixed + of_response) + factor.rounding(system)
+    }
+
     fn value_here(&mut self, x: &[f64]) -> Option<f64> {
         self.evaluations += 1;
         self.clock.count(self.evaluations);

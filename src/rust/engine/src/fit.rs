@@ -52,6 +52,9 @@ const CANCELLING: f64 = 1e6;
 /// The same at which next to no digits of what a grouping factor leaves of columns of X are there.
 const BREAKING: f64 = 1e14;
 
+/// Operations of an evaluation up to which a failure is looked at again with twice the digits.
+const CHEAP: f64 = 1e6;
+
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
 pub(crate) const EXACT: f64 = 1e-22;
@@ -675,6 +678,19 @@ fn search(
         optimizing += started.elapsed();
         criterion.evaluations += evaluations;
         evaluations = criterion.evaluations;
+        let is_failure = matches!(
+            &run,
+            Err(EngineError::PerfectFit | EngineError::Numerical { .. })
+        );
+        let is_weighted = data.weights.is_some() && prepared.residual.is_none();
+        let is_cheap = plan == Plan::Exact && criterion.evaluation_cost() <= CHEAP;
+        if is_failure && is_weighted && is_cheap && !prepared.has_digits() {
+            // of rows that weigh orders of magnitude more than others the squares may leave no digits of theirs
+            drop(criterion);
+            prepared.center.b = center;
+            prepared.extend(data, &theta)?;
+            continue;
+        }
         let breaks_down = match &run {
             Ok(run) => criterion
                 .factor_at(&run.outcome.x)

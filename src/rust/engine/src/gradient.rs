@@ -749,9 +749,9 @@ fn level_sums<'a>(
 ) -> LevelSums<'a, Room<'a>> {
     let parameters = point.parameters;
     let mut near_zero = system.workers.room(system.moments.factors.len());
-    for term in 0..parameters.structures.len() {
-        if !is_large(system, factor, parameters, term) {
-            near_zero[parameters.place[term].0] = 1.0;
+    for &(f, offset, k) in &parameters.place {
+        if (offset..offset + k).any(|effect| !is_large(system, factor, f, effect)) {
+            near_zero[f] = 1.0;
         }
     }
     let pass = Pass {
@@ -1035,18 +1035,30 @@ impl Pass<'_> {
     }
 }
 
-/// Whether 1 - M^-1 keeps enough digits for a term.
-fn is_large(system: &System, factor: &Factor, parameters: &Parameters, term: usize) -> bool {
-    let (g, offset, k) = parameters.place[term];
-    let kf = parameters.factor_k[g];
-    let rows_per_level = system.moments.n as f64 / system.moments.factors[g].n_levels as f64;
-    let smallest = (offset..offset + k)
-        .map(|i| factor.t[g][i * kf + i].powi(2))
-        .fold(f64::INFINITY, f64::min);
-    smallest * rows_per_level >= LARGE
+/// Whether 1 - M^-1 keeps enough digits for an effect of a factor.
+fn is_large(system: &System, factor: &Factor, f: usize, effect: usize) -> bool {
+    let of = &system.moments.factors[f];
+    let square = factor.t[f][effect * of.k + effect].powi(2);
+    let levels = of.n_levels as f64;
+    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * levels;
+    // of the columns of a basis that is not what heavy rows make of it, the squares may be more than one a row
+    large(system.moments.n as f64)
+        || large(
+            of.zz
+                .iter()
+                .skip(effect * (of.k + 1))
+                .step_by(of.k * of.k)
+                .sum(),
+        )
 }
 
 /// S of one term from the sums of its factor.
+///
+/// Columns of ST = sum_j [Z'PZ]_jj T are T^-T (sum(I - M^-1) - inner) where the effect of the column is large, and
+/// sum A Lambda M^-1 - T^-T inner elsewhere. The latter are differences of cross-products, which may be orders of magnitude more
+/// than what is left of them; divided by the small T they would be what S has in common with large effects, if the symmetric
+/// entry did not say it without. So S of two small effects is taken from them alone, S of a small and a large one from the
+/// latter's column, and what is left of that from S of two large ones: S times their columns of T is what it was.
 fn term_score(
     system: &System,
     factor: &Factor,
@@ -1057,46 +1069,76 @@ fn term_score(
 ) {
     let (g, offset, k) = parameters.place[term];
     let kf = parameters.factor_k[g];
+    let workers = &system.workers;
     let take = |block: &[f64]| {
-        let mut out = system.workers.room(k * k);
+        let mut out = workers.room(k * k);
         for (e, value) in out.iter_mut().enumerate() {
             *value = block[(offset + e / k) * kf + offset + e % k];
         }
         out
     };
     let t = take(&factor.t[g]);
-    let mut inner = take(sums.get(Sum::Fixed, g));
-    for (x, u) in inner.iter_mut().zip(take(sums.get(Sum::Modes, g)).iter()) {
-        *x += f * u;
+    let mut small_effects = workers.room(k);
+    for (effect, small) in small_effects.iter_mut().enumerate() {
+        *small = f64::from(u8::from(!is_large(system, factor, g, offset + effect)));
     }
-    let mut row = system.workers.room(k);
-    if is_large(system, factor, parameters, term) {
-        // T^-T (sum(I - M^-1) - inner) T^-1
-        let complement = take(sums.get(Sum::Complement, g));
-        for (x, c) in inner.iter_mut().zip(complement.iter()) {
-            *x = c - *x;
-        }
-        sandwich(&t, &inner, k, &mut row, score);
-    } else {
-        // D T^-1 with D = sum A Lambda M^-1
-        sandwich(&t, &inner, k, &mut row, score);
-        let mut direct = take(sums.get(Sum::Product, g));
-        times_inverse(&t, k, &mut row, &mut direct);
-        for c in 0..k {
-            for i in 0..k {
-                score[c * k + i] = 0.5 * (direct[c * k + i] + direct[i * k + c]) - score[c * k + i];
-            }
+    let is_small = |effect: usize| small_effects[effect] != 0.0;
+    // ST, column by column
+    let fixed = take(sums.get(Sum::Fixed, g));
+    let modes = take(sums.get(Sum::Modes, g));
+    let complement = take(sums.get(Sum::Complement, g));
+    for (e, value) in score.iter_mut().enumerate() {
+        let whole = if is_small(e / k) { 0.0 } else { complement[e] };
+        *value = whole - fixed[e] - f * modes[e];
+    }
+    for column in score.chunks_exact_mut(k) {
+        small::solve_lower_transposed(&t, k, column);
+    }
+    let mut row = workers.room(k);
+    let any_small = (0..k).any(is_small);
+    if any_small {
+        let direct = take(sums.get(Sum::Product, g));
+        for e in (0..k * k).filter(|e| is_small(e / k)) {
+            score[e] += direct[e];
         }
     }
+    if !any_small || (0..k).all(is_small) {
+        times_inverse(&t, k, &mut row, score);
+        symmetrize(score, k, |_| true);
+        return;
+    }
+    let mut product = workers.room(k * k);
+    product.copy_from_slice(score);
+    times_inverse(&t, k, &mut row, score);
+    symmetrize(score, k, is_small);
+    let large = || (0..k).filter(|&effect| !is_small(effect));
+    // S_rc of the large effects c from [ST]_rc, S of what follows being known
+    let from_product = |score: &mut [f64], r: usize| {
+        for c in large().rev() {
+            let known: f64 = (c + 1..k).map(|i| score[i * k + r] * t[c * k + i]).sum();
+            score[c * k + r] = (product[c * k + r] - known) / t[c * k + c];
+        }
+    };
+    for r in (0..k).filter(|&effect| is_small(effect)) {
+        from_product(score, r);
+        for c in large() {
+            score[r * k + c] = score[c * k + r];
+        }
+    }
+    for r in large() {
+        from_product(score, r);
+    }
+    symmetrize(score, k, |effect| !is_small(effect));
 }
 
-/// out = T^-T B T^-1 for symmetric B.
-fn sandwich(t: &[f64], b: &[f64], k: usize, row: &mut [f64], out: &mut [f64]) {
-    out.copy_from_slice(b);
-    for c in 0..k {
-        small::solve_lower_transposed(t, k, &mut out[c * k..(c + 1) * k]);
+/// Makes the block of these rows and columns symmetric.
+fn symmetrize(block: &mut [f64], k: usize, of: impl Fn(usize) -> bool) {
+    for c in (0..k).filter(|&c| of(c)) {
+        for i in (c + 1..k).filter(|&i| of(i)) {
+            let mean = 0.5 * (block[c * k + i] + block[i * k + c]);
+            (block[c * k + i], block[i * k + c]) = (mean, mean);
+        }
     }
-    times_inverse(t, k, row, out);
 }
 
 /// B <- B T^-1: for each row of it T'x = row'.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::optimize::Detour;
 use crate::progress::Progress;
 
 /// How the criterion is evaluated.
@@ -43,8 +44,8 @@ pub struct Options {
     pub optimize: bool,
     /// Upper limit on evaluations of the criterion (default 500).
     pub max_evaluations: usize,
-    /// Evaluations that quasi-Newton steps may take before Newton's (default 0): these come to other optima.
-    pub detour: usize,
+    /// Quasi-Newton steps before Newton's (default none): these come to other optima.
+    pub detour: Detour,
     /// The fit has converged when half the squared Newton decrement (the decrease of the criterion
     /// that a further Newton step promises) is below this (default 1e-12).
     pub tolerance: f64,
@@ -73,7 +74,7 @@ impl Default for Options {
             search: Search::default(),
             optimize: true,
             max_evaluations: 500,
-            detour: 0,
+            detour: Detour::default(),
             tolerance: 1e-12,
             sigma: None,
             hold: Vec::new(),

@@ -5,6 +5,7 @@ mod trust_region;
 
 use crate::clock::Clock;
 
+pub use quasi_newton::Detour;
 pub use trust_region::{Objective, Outcome, Settings, Stop, Wanted};
 
 /// Minimises from `start`, where `value` is the function's value (as the last evaluation), as long as `clock` lets it: by
@@ -16,11 +17,14 @@ pub fn minimize(
     settings: Settings,
     clock: Clock<'_>,
 ) -> Outcome {
-    let most = settings.detour.min(settings.max_evaluations);
-    if most == 0 {
+    let detour = Detour {
+        evaluations: settings.detour.evaluations.min(settings.max_evaluations),
+        ..settings.detour
+    };
+    if detour.evaluations == 0 {
         return trust_region::minimize(objective, start, value, settings, clock);
     }
-    let mut before = quasi_newton::descend(objective, start, value, most, clock);
+    let mut before = quasi_newton::descend(objective, start, value, detour, clock);
     if matches!(before.stop, Stop::Interrupted | Stop::Time) {
         return before;
     }

@@ -6,6 +6,7 @@
 //! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
 //! ([`Objective::learns`]), short ones near the minimum any model.
 
+use super::Detour;
 use crate::clock::Clock;
 use crate::linalg::small::symmetric_eigen;
 use crate::memory;
@@ -27,6 +28,11 @@ const SHORT: f64 = 1e-2;
 
 /// Share of the decrement that a step with a Hessian that is not exact may leave, close to the minimum.
 const SLOW: f64 = 0.1;
+
+/// Steps that have come to an end if all of them together gain no more than this: along a curved valley each may promise more
+/// than the tolerance, and the last digits of the value are all that they change.
+const STEPS: usize = 10;
+const NOTHING: f64 = 1e-9;
 
 /// Which Hessian is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +67,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// Most evaluations of the value.
     pub max_evaluations: usize,
-    /// Evaluations that quasi-Newton steps may take before Newton's: a way to other minima.
-    pub detour: usize,
+    /// Quasi-Newton steps before Newton's.
+    pub detour: Detour,
 }
 
 /// Why it stopped.
@@ -296,6 +302,12 @@ impl Secant {
     }
 }
 
+/// Whether the last steps have gained next to nothing.
+fn has_stalled(values: &[f64]) -> bool {
+    let before = values.len().checked_sub(STEPS + 1);
+    before.is_some_and(|before| values[before] - values[values.len() - 1] <= NOTHING)
+}
+
 /// Minimises from `start`, where `value` is the function's value (as the last evaluation), as long as `clock` lets it.
 pub(super) fn minimize(
     objective: &mut dyn Objective,
@@ -354,7 +366,7 @@ pub(super) fn minimize(
         clock.report(out.value, model.max_gradient());
         let noise = objective.noise(out.value);
         let at_limit = decrement < noise && model.max_gradient() > 0.3 * last_gradient;
-        if decrement <= settings.tolerance || at_limit {
+        if decrement <= settings.tolerance || at_limit || has_stalled(&out.trace_value) {
             out.stop = Stop::Converged;
             return out;
         }

@@ -12,6 +12,9 @@ use super::units::Units;
 /// Decades to either side of the unit of an effect, in turn.
 const DECADES: [f64; 2] = [1.0, 3.0];
 
+/// Draws after which their kinds begin anew.
+pub(super) const KINDS: usize = 8;
+
 /// How often a variance, or the rank of a covariance, is not less than it could be, where some may be zero.
 const FULL: f64 = 0.5;
 
