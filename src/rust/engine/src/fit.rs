@@ -684,7 +684,7 @@ fn search(
         );
         let is_weighted = data.weights.is_some() && prepared.residual.is_none();
         let is_cheap = plan == Plan::Exact && criterion.evaluation_cost() <= CHEAP;
-        if is_failure && is_weighted && is_cheap && !prepared.has_digits() {
+        if is_failure && instead.is_none() && is_weighted && is_cheap && !prepared.has_digits() {
             // of rows that weigh orders of magnitude more than others the squares may leave no digits of theirs
             drop(criterion);
             prepared.center.b = center;
@@ -801,8 +801,9 @@ fn search(
             let moved = new_center(&prepared, factor, &solution);
             let sigma2 = factor.pwrss / criterion.degrees();
             drop(criterion);
-            // where one effect went so far, another may have been left behind
-            let free = options.optimize && prepared.restriction.is_none();
+            // where one effect went so far, another may have been left behind, unless there is another optimum to return to
+            let free =
+                options.optimize && prepared.restriction.is_none() && instead.is_none();
             let again = (free && rounds == 0 && lacks_digits).then(|| {
                 let tau = large_start(&prepared.system.moments, &prepared.bases, sigma2);
                 start_from(&prepared.parameters, tau)
