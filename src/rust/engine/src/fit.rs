@@ -637,7 +637,7 @@ fn search(
                 // who was out of evaluations before the response was centred is so after it
                 let rest = Options {
                     max_evaluations: if is_out {
-                        LAST_STEPS
+                        LAST_STEPS.min(options.max_evaluations)
                     } else {
                         options.max_evaluations
                     },
