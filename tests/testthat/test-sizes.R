@@ -1,4 +1,5 @@
-# Sizes of variables: units make no difference as far as numbers reach, and an error says where they end.
+# Sizes of variables: units make no difference as far as numbers reach, and an error says where they
+# end.
 
 s <- lme4::sleepstudy
 plain <- lmm(Reaction ~ Days + (Days | Subject), s)
@@ -76,7 +77,7 @@ test_that("the unit of weights makes no difference", {
   }
 })
 
-test_that("the unit of times makes no difference, as far as the correlation of a unit is a number", {
+test_that("the unit of times makes no difference while the correlation of a unit is a number", {
   set.seed(11)
   d <- data.frame(g = gl(10L, 10L), time = rep(1:10, 10L), x = stats::rnorm(100L))
   walk <- function() as.numeric(stats::filter(stats::rnorm(10L), 0.6, "recursive"))

@@ -104,7 +104,7 @@ test_that("a singular optimum to which Newton steps from other places hardly eve
   expect_lt(fit$criterion, best + 1e-6 * abs(best))
 })
 
-test_that("rows that weigh orders of magnitude more than all others leave the optimiser its digits", {
+test_that("rows that weigh far more than all others leave the optimiser its digits", {
   for (seed in c(1, 3, 5, 6, 11, 12)) {
     set.seed(seed)
     n <- 60
