@@ -615,9 +615,11 @@ fn search(
     let mut vanished = None;
     let mut walks = Walks::default();
     let mut search = starts::are_wanted(options, plan);
-    // the optimum to return to if a lower one turns out to be none
-    let mut instead: Option<Run> = None;
+    // the optima to return to, the lowest last, if a lower one turns out to be none
+    let mut instead: Vec<Run> = Vec::new();
     let mut walked: Option<Outcome> = None;
+    // where a walk ended that began anew
+    let mut restarted = None;
     let mut evaluations = 0;
     // the last walk ended at the limit of evaluations
     let mut is_out = false;
@@ -684,7 +686,7 @@ fn search(
         );
         let is_weighted = data.weights.is_some() && prepared.residual.is_none();
         let is_cheap = plan == Plan::Exact && criterion.evaluation_cost() <= CHEAP;
-        if is_failure && instead.is_none() && is_weighted && is_cheap && !prepared.has_digits() {
+        if is_failure && instead.is_empty() && is_weighted && is_cheap && !prepared.has_digits() {
             // of rows that weigh orders of magnitude more than others the squares may leave no digits of theirs
             drop(criterion);
             prepared.center.b = center;
@@ -709,15 +711,16 @@ fn search(
             rounds = CENTRINGS;
             continue;
         }
-        let higher = match (&run, &instead) {
+        let higher = match (&run, instead.last()) {
             (Ok(run), Some(other)) => run.outcome.value >= other.outcome.value,
             (Err(error), Some(_)) => *error != EngineError::Interrupted,
             _ => false,
         };
-        let lowest = walked.as_ref().map_or(f64::INFINITY, |walked| walked.value);
-        if let Some(other) = instead.take_if(|_| higher) {
+        if let Some(other) = higher.then(|| instead.pop()).flatten() {
             drop(criterion);
-            walks.correct(lowest, None);
+            if let Some(walked) = &walked {
+                walks.correct(walked.value, None);
+            }
             vanished = None;
             theta.clone_from(&other.outcome.x);
             walked = Some(other.outcome);
@@ -725,6 +728,9 @@ fn search(
             continue;
         }
         let mut run = run?;
+        if let Some(before) = restarted.take() {
+            walks.correct(before, Some(run.outcome.value));
+        }
         let has_failed = matches!(run.status, Status::Failed | Status::IterationLimit);
         if has_failed && is_almost_far(&prepared, &run.outcome.x) {
             return Err(EngineError::FarScale);
@@ -750,7 +756,7 @@ fn search(
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
         let pwrss = prepared.in_rows(&theta, factor.pwrss);
         if prepared.sigma2.is_none() && pwrss <= EXACT * residual {
-            let Some(other) = instead.take() else {
+            let Some(other) = instead.pop() else {
                 return Err(EngineError::PerfectFit);
             };
             drop(criterion);
@@ -770,7 +776,7 @@ fn search(
             search = false;
             let started = Instant::now();
             prepared.system.workers.flag().to_the_end(false);
-            let found = starts::lower_optimum(
+            let mut found = starts::lower_optima(
                 &mut criterion,
                 &begin,
                 Some(&run),
@@ -781,10 +787,11 @@ fn search(
             prepared.system.workers.flag().to_the_end(true);
             optimizing += started.elapsed();
             evaluations = criterion.evaluations;
-            if let Some(lower) = found {
+            if let Some(lower) = found.pop() {
                 drop(criterion);
                 is_out = false;
-                instead = Some(run);
+                instead.push(run);
+                instead.append(&mut found);
                 theta.clone_from(&lower.outcome.x);
                 walked = Some(lower.outcome);
                 prepared.center.b = center;
@@ -802,8 +809,7 @@ fn search(
             let sigma2 = factor.pwrss / criterion.degrees();
             drop(criterion);
             // where one effect went so far, another may have been left behind, unless there is another optimum to return to
-            let free =
-                options.optimize && prepared.restriction.is_none() && instead.is_none();
+            let free = options.optimize && prepared.restriction.is_none() && instead.is_empty();
             let again = (free && rounds == 0 && lacks_digits).then(|| {
                 let tau = large_start(&prepared.system.moments, &prepared.bases, sigma2);
                 start_from(&prepared.parameters, tau)
@@ -818,8 +824,11 @@ fn search(
                 let clock = Clock::without_limit(interrupt);
                 let criterion = prepared.criterion(&prepared.center.b, options.reml, clock);
                 let value = criterion.with_sigma2(prepared.sigma2).value(&run.outcome.x);
-                run.outcome.value = value.unwrap_or(run.outcome.value);
-                instead = Some(run);
+                let value = value.unwrap_or(run.outcome.value);
+                walks.correct(run.outcome.value, Some(value));
+                restarted = Some(value);
+                run.outcome.value = value;
+                instead.push(run);
             }
             rounds += 1;
             continue;
@@ -882,7 +891,7 @@ fn search(
         let wrss = prepared.in_rows(&theta, fit.wrss);
         let is_perfect = vanished.is_none() && wrss <= EXACT * residual;
         if options.optimize && options.sigma.is_none() && is_perfect {
-            let Some(other) = instead.take() else {
+            let Some(other) = instead.pop() else {
                 return Err(EngineError::PerfectFit);
             };
             walks.correct(fit.criterion, None);

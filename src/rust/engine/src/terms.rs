@@ -414,6 +414,8 @@ impl ModelData<'_> {
         let require = |what: &'static str, largest: f64| {
             if largest == 0.0 || SIZES.contains(&largest) {
                 Ok(())
+            } else if !largest.is_finite() {
+                self.check_finite()
             } else {
                 Err(EngineError::Size {
                     what,

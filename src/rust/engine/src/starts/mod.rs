@@ -153,8 +153,16 @@ impl Walks {
 
     /// The walk that ended at `before`, the lowest, is known more exactly: where its criterion is, or that it was none.
     pub fn correct(&mut self, before: f64, value: Option<f64>) {
+        let value = value.unwrap_or(f64::INFINITY);
+        let mut is_known = false;
         for end in self.ends.iter_mut().filter(|end| **end <= before + SAME) {
-            *end = value.unwrap_or(f64::INFINITY);
+            *end = value;
+            is_known = true;
+        }
+        // it had not come to an end yet
+        let open = self.ends.iter_mut().find(|end| end.is_infinite());
+        if let Some(end) = open.filter(|_| !is_known) {
+            *end = value;
         }
     }
 
@@ -281,25 +289,26 @@ pub(crate) fn are_wanted(options: &Options, plan: Plan) -> bool {
     options.optimize && options.start.is_none() && options.starts != Some(1) && plan == Plan::Exact
 }
 
-/// A lower optimum than that of `first` (if that is one), if the further walks that the model is worth find one. `theta` is
-/// where `first` began. The criterion is not left at any particular point.
-pub(crate) fn lower_optimum(
+/// Lower optima than that of `first` (if that is one), as far as the further walks that the model is worth find any, each lower
+/// than the one before: where one turns out to be rounding errors, the one before is the optimum. `theta` is where `first`
+/// began. The criterion is not left at any particular point.
+pub(crate) fn lower_optima(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
     first: Option<&Run>,
     bases: &[TermBasis],
     options: &Options,
     walks: &mut Walks,
-) -> Result<Option<Run>, EngineError> {
+) -> Result<Vec<Run>, EngineError> {
     let variables = criterion
         .restriction
         .map_or(criterion.parameters.len(), |r| r.variables());
     if variables == 0 || first.is_some_and(|run| run.status == Status::TimeLimit) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let cost = OVERHEAD + criterion.evaluation_cost();
     if options.starts.is_none() && cost > ONE_WALK {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let unit = criterion.unit(theta);
     let units = units::of_terms(&criterion.system().moments, bases, unit);
@@ -311,7 +320,7 @@ pub(crate) fn lower_optimum(
         unit,
         cost,
         first,
-        better: None,
+        better: Vec::new(),
         is_close: false,
         options,
         close: Options {
@@ -329,7 +338,7 @@ pub(crate) fn lower_optimum(
     let few = degrees < FEW * variables;
     let thrifty = options.search == Extent::Thrifty && options.starts.is_none();
     if thrifty && !few && !search.is_in_doubt() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     if thrifty {
         search.last = search.criterion.evaluations + (WALK_OPERATIONS / cost) as usize;
@@ -337,7 +346,7 @@ pub(crate) fn lower_optimum(
     let enough = degrees >= PLENTY * variables && !search.is_in_doubt();
     search.without_doubt(enough)?;
     let doubt = if thrifty {
-        search.better.is_some() || search.disagrees()
+        !search.better.is_empty() || search.disagrees()
     } else {
         // where data are plentiful, levels of different sizes alone are none
         let ratio = if enough { VERY_UNEVEN } else { UNEVEN };
@@ -365,7 +374,8 @@ struct Search<'s, 'c> {
     /// Operations of an evaluation.
     cost: f64,
     first: Option<&'s Run>,
-    better: Option<Run>,
+    /// Lower ones, each lower than the one before.
+    better: Vec<Run>,
     /// Whether a model with a variance less comes close to the best one.
     is_close: bool,
     options: &'s Options,
@@ -380,7 +390,7 @@ struct Search<'s, 'c> {
 
 impl Search<'_, '_> {
     fn best(&self) -> Option<&Run> {
-        self.better.as_ref().or(self.first)
+        self.better.last().or(self.first)
     }
 
     /// Whether no further walk is to begin.
@@ -402,7 +412,7 @@ impl Search<'_, '_> {
     /// Whether what the walks came to is reason to doubt.
     fn is_in_doubt(&self) -> bool {
         let regular = |run: &Run| run.status == Status::Converged;
-        self.better.is_some() || !self.best().is_some_and(regular) || self.disagrees()
+        !self.better.is_empty() || !self.best().is_some_and(regular) || self.disagrees()
     }
 
     /// From small and large variances, and from other residual correlations: with `enough`, from the first of these alone.
@@ -633,7 +643,7 @@ impl Search<'_, '_> {
         let lower = run.outcome.value < lowest - least;
         self.walks.ends.push(run.outcome.value);
         if lower {
-            self.better = Some(run);
+            self.better.push(run);
         }
         Ok(())
     }
