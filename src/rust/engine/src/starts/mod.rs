@@ -321,6 +321,7 @@ pub(crate) fn lower_optima(
         cost,
         first,
         better: Vec::new(),
+        vanishing: None,
         is_close: false,
         options,
         close: Options {
@@ -358,6 +359,9 @@ pub(crate) fn lower_optima(
     } else if search.is_close {
         search.perfect_correlations()?;
     }
+    let lowest = search.lowest();
+    let vanishing = search.vanishing.filter(|run| run.outcome.value < lowest);
+    search.better.extend(vanishing);
     Ok(search.better)
 }
 
@@ -376,6 +380,8 @@ struct Search<'s, 'c> {
     first: Option<&'s Run>,
     /// Lower ones, each lower than the one before.
     better: Vec<Run>,
+    /// The lowest of those at which so little is left for residuals that it may be rounding errors.
+    vanishing: Option<Run>,
     /// Whether a model with a variance less comes close to the best one.
     is_close: bool,
     options: &'s Options,
@@ -636,10 +642,21 @@ impl Search<'_, '_> {
         if matches!(run, Err(EngineError::Interrupted)) {
             return Err(EngineError::Interrupted);
         }
-        let Some(run) = run.ok().filter(|run| self.comes_to_an_end(run)) else {
+        let Ok(run) = run else {
             self.walks.ends.push(f64::INFINITY);
             return Ok(());
         };
+        if !self.comes_to_an_end(&run) {
+            self.walks.ends.push(f64::INFINITY);
+            let so_far = self
+                .vanishing
+                .as_ref()
+                .map_or(lowest - least, |other| other.outcome.value);
+            if run.outcome.value < so_far {
+                self.vanishing = Some(run);
+            }
+            return Ok(());
+        }
         let lower = run.outcome.value < lowest - least;
         self.walks.ends.push(run.outcome.value);
         if lower {
