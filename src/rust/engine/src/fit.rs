@@ -618,6 +618,8 @@ fn search(
     // the optima to return to, the lowest last, if a lower one turns out to be none
     let mut instead: Vec<Run> = Vec::new();
     let mut walked: Option<Outcome> = None;
+    // little is left for residuals where the last one ended: without a proof it is no optimum
+    let mut is_in_question = false;
     // where a walk ended that began anew
     let mut restarted = None;
     let mut evaluations = 0;
@@ -718,6 +720,7 @@ fn search(
         };
         if let Some(other) = higher.then(|| instead.pop()).flatten() {
             drop(criterion);
+            is_in_question = false;
             if let Some(walked) = &walked {
                 walks.correct(walked.value, None);
             }
@@ -776,7 +779,7 @@ fn search(
             search = false;
             let started = Instant::now();
             prepared.system.workers.flag().to_the_end(false);
-            let mut found = starts::lower_optima(
+            let (mut found, asked) = starts::lower_optima(
                 &mut criterion,
                 &begin,
                 Some(&run),
@@ -790,6 +793,7 @@ fn search(
             if let Some(lower) = found.pop() {
                 drop(criterion);
                 is_out = false;
+                is_in_question = asked;
                 instead.push(run);
                 instead.append(&mut found);
                 theta.clone_from(&lower.outcome.x);
@@ -831,6 +835,19 @@ fn search(
                 instead.push(run);
             }
             rounds += 1;
+            continue;
+        }
+        let has_failed = matches!(run.status, Status::Failed | Status::IterationLimit);
+        // with residual parameters likelihoods may have no bound
+        let is_none = is_in_question && has_failed && prepared.residual.is_some();
+        if let Some(other) = is_none.then(|| instead.pop()).flatten() {
+            drop(criterion);
+            is_in_question = false;
+            walks.correct(run.outcome.value, None);
+            vanished = None;
+            theta.clone_from(&other.outcome.x);
+            walked = Some(other.outcome);
+            prepared.center.b = center;
             continue;
         }
         if vanished.is_some() && run.status == Status::Converged {

@@ -290,8 +290,8 @@ pub(crate) fn are_wanted(options: &Options, plan: Plan) -> bool {
 }
 
 /// Lower optima than that of `first` (if that is one), as far as the further walks that the model is worth find any, each lower
-/// than the one before: where one turns out to be rounding errors, the one before is the optimum. `theta` is where `first`
-/// began. The criterion is not left at any particular point.
+/// than the one before: where one turns out to be rounding errors, the one before is the optimum. Whether that has to be asked of
+/// the last is the second value. `theta` is where `first` began. The criterion is not left at any particular point.
 pub(crate) fn lower_optima(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
@@ -299,16 +299,16 @@ pub(crate) fn lower_optima(
     bases: &[TermBasis],
     options: &Options,
     walks: &mut Walks,
-) -> Result<Vec<Run>, EngineError> {
+) -> Result<(Vec<Run>, bool), EngineError> {
     let variables = criterion
         .restriction
         .map_or(criterion.parameters.len(), |r| r.variables());
     if variables == 0 || first.is_some_and(|run| run.status == Status::TimeLimit) {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
     let cost = OVERHEAD + criterion.evaluation_cost();
     if options.starts.is_none() && cost > ONE_WALK {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
     let unit = criterion.unit(theta);
     let units = units::of_terms(&criterion.system().moments, bases, unit);
@@ -339,7 +339,7 @@ pub(crate) fn lower_optima(
     let few = degrees < FEW * variables;
     let thrifty = options.search == Extent::Thrifty && options.starts.is_none();
     if thrifty && !few && !search.is_in_doubt() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
     if thrifty {
         search.last = search.criterion.evaluations + (WALK_OPERATIONS / cost) as usize;
@@ -361,8 +361,9 @@ pub(crate) fn lower_optima(
     }
     let lowest = search.lowest();
     let vanishing = search.vanishing.filter(|run| run.outcome.value < lowest);
+    let is_in_question = vanishing.is_some();
     search.better.extend(vanishing);
-    Ok(search.better)
+    Ok((search.better, is_in_question))
 }
 
 /// Further walks beside that of `first`.
