@@ -52,7 +52,10 @@ named_fact <- function(error, residual, frame, random) {
         paste0(" (", quote_names(residual_columns(residual, "covariates")), ")")
       }, "."
     ),
-    far_scale = "varExp() is 1 at a covariate of 0, varPower() at 1 and -1.",
+    far_scale = paste0(
+      "varExp() is 1 at a covariate of 0, varPower() at 1 and -1",
+      if (depends_on_fitted(residual)) ": fitted values move with the response", "."
+    ),
     not_positive_definite = if (is.finite(details$factor)) {
       paste0("It is that of `", names(random$flist)[[details$factor]], "`.")
     },

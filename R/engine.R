@@ -312,8 +312,8 @@ engine_remedies <- c(
   ),
   zero_covariate = "Use varConstPower() or varExp().",
   far_scale = paste(
-    "Move the covariate: varExp(form = ~ I(year - 2020)), varPower(form = ~ I(year / 2020)). Other",
-    "parameters stay what they are."
+    "Move the covariate (or the response that it is fitted to): varExp(form = ~ I(year - 2020)),",
+    "varPower(form = ~ I(year / 2020)). Other parameters stay what they are."
   ),
   restriction = paste(
     "A held or tied value is one of the model as it is written. Of a correlation matrix toep() can",

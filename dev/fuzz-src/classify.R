@@ -49,6 +49,8 @@ accepted_refusals <- list(
   list("varPower\\(\\) of the fitted values, which is zero", function(p, fit) {
     uses_fitted(p) && any(oracle_frame(p)[[1L]] == 0)
   }),
+  # covariates many of their standard deviations from where the function is 1
+  list("has its 1 so far from all rows", function(p, fit) has_far_covariate(p)),
   # equal negative correlations of more rows than a group of the fit has
   list("cannot have the residual correlation of the fit|cannot be one more row of",
        function(p, fit) !is.null(fit) && any(fit$phi < 0)),
@@ -92,6 +94,16 @@ few_rows <- function(p) {
 may_be_perfect <- function(p, fit) {
   p$perfect || !is.null(fit) && !is_settled(fit) || !false_perfect_fit(p) ||
     length(p$residual$scales) > 0L || !is.null(p$residual$correlation) && few_rows(p)
+}
+
+# exp(delta v), or |v|^delta, with v (log |v|) further from zero than 50 times its spread
+has_far_covariate <- function(p) {
+  frame <- oracle_frame(p)
+  any(vapply(p$residual$scales, function(scale) {
+    v <- if (isTRUE(scale$fitted)) frame[[1L]] else frame[[scale$covariate]]
+    if (scale$type != "exp") v <- log(abs(v))
+    scale$type != "ident" && abs(mean(v)) > 50 * stats::sd(v)
+  }, NA))
 }
 
 # Kenward and Roger's sums need more levels than effects

@@ -186,6 +186,24 @@ test_that("a matrix of combinations whose names are alike is refused", {
                unname(fixef(fit)) + ranef(fit, condVar = FALSE)[[1L]]["1:1", 1L])
 })
 
+# An expectation of equal numbers, whatever their names
+near_as <- function(label) {
+  function(x, y, tolerance) {
+    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
+  }
+}
+
+# Each coefficient, and the difference of two
+tested_rows <- function(constant) if (constant) rbind(diag(2), c(1, -1)) else diag(1)
+
+# `tolerance` of the adjusted variance, and of the degrees of freedom
+expect_dense_kenward_roger <- function(fit, L, dense, near, tolerance) {
+  ours <- ddf_for(fit, "Kenward-Roger")
+  near(ours$variance, dense$adjusted, tolerance[[1L]])
+  near(ours$single(L), dense$kenward_roger, tolerance[[2L]])
+  invisible(ours)
+}
+
 # One fit against n x n matrices: tests by both methods, predictions of old levels and of levels
 # without rows, their standard errors, and the conditional variances.
 expect_dense_inference <- function(width, known = "cov = K", slope = FALSE, others = character(),
@@ -204,17 +222,13 @@ expect_dense_inference <- function(width, known = "cov = K", slope = FALSE, othe
   fit <- lmm(formula, d, control = control)
   expect_false(isSingular(fit), label = label)
   terms <- known_terms(problem, fit, slope, others)
+  near <- near_as(label)
   x <- cbind(if (constant) 1, d$x)
   model <- dense_known(terms, sigma(fit))
   if (is.null(free)) free <- rep(TRUE, length(model$values))
-  L <- if (constant) rbind(diag(2), c(1, -1)) else diag(1)
+  L <- tested_rows(constant)
   dense <- dense_ddf(model, x, d$y, L, free)
-  ours <- ddf_for(fit, "Kenward-Roger")
-  near <- function(x, y, tolerance) {
-    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
-  }
-  near(ours$variance, dense$adjusted, 1e-7)
-  near(ours$single(L), dense$kenward_roger, 1e-6)
+  expect_dense_kenward_roger(fit, L, dense, near, c(1e-7, 1e-6))
   near(ddf_for(fit, "Satterthwaite")$single(L), dense$satterthwaite, 1e-5)
 
   levels <- problem$levels
@@ -355,15 +369,11 @@ expect_dense_singular <- function(width, known = "cov = K", others = character()
     model$values <- model$values[c(1L, 3L)]
     free <- free[-2L]
   }
+  near <- near_as(label)
   x <- cbind(if (constant) 1, d$x)
-  L <- if (constant) rbind(diag(2), c(1, -1)) else diag(1)
+  L <- tested_rows(constant)
   dense <- dense_ddf(model, x, d$y, L, free)
-  ours <- ddf_for(fit, "Kenward-Roger")
-  near <- function(x, y, tolerance) {
-    expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
-  }
-  near(ours$variance, dense$adjusted, 1e-5)
-  near(ours$single(L), dense$kenward_roger, 1e-5)
+  ours <- expect_dense_kenward_roger(fit, L, dense, near, c(1e-5, 1e-5))
   without <- dense_ddf(model, x, d$y, L, free & model$values > 0)
   satterthwaite <- ddf_for(fit, "Satterthwaite")
   near(satterthwaite$single(L), without$satterthwaite, 1e-5)

@@ -113,14 +113,6 @@ test_that("weights, many groups and rows with missing values", {
   expect_identical(is.na(values[, "lwr"]), c(`1` = FALSE, `2` = TRUE, `3` = FALSE))
 })
 
-# Pairs of rows with a strong negative correlation: no third row can have it with both
-negative_pairs <- function() {
-  set.seed(4)
-  d <- data.frame(g = gl(12, 2), x = rnorm(24))
-  d$y <- d$x + rep(c(1, -1), 12) * rep(rnorm(12), each = 2) + rnorm(24, sd = 0.6)
-  suppressWarnings(lmm(y ~ x, d, correlation = corCompSymm(form = ~ 1 | g)))
-}
-
 test_that("a new row that its group has no room for is refused", {
   fit <- negative_pairs()
   new <- data.frame(g = c("new", "3"), x = 0)

@@ -101,14 +101,6 @@ test_that("wrong arguments are named", {
   expect_error(simulate(fit, n_sim = 3), "n_sim", class = "ferrolmm_error_argument")
 })
 
-# Pairs of rows with a strong negative correlation: no third row can have it with both
-negative_pairs <- function() {
-  set.seed(4)
-  d <- data.frame(g = gl(12, 2), x = rnorm(24))
-  d$y <- d$x + rep(c(1, -1), 12) * rep(rnorm(12), each = 2) + rnorm(24, sd = 0.6)
-  suppressWarnings(lmm(y ~ x, d, correlation = corCompSymm(form = ~ 1 | g)))
-}
-
 test_that("a new group larger than the residual correlation allows is named", {
   fit <- negative_pairs()
   expect_lt(fit$phi[["residual.rho"]], -0.5)

@@ -99,3 +99,20 @@ test_that("the unit of times makes no difference while the correlation of a unit
     expect_error(fit_in(unit), "unit of time", class = "ferrolmm_error_size")
   }
 })
+
+test_that("a correlation that goes to 1, or to 0, is an end and no matter of units", {
+  d <- data.frame(g = gl(6L, 2L), t = c(1, 1.5, 2, 3, 1, 4, 2, 2.5, 1, 2, 3, 5))
+  set.seed(1)
+  for (share in c(0, 1e-9)) {
+    d$y <- rep(stats::rnorm(6L), each = 2L) + share * stats::rnorm(12L)
+    fit <- tryCatch(
+      suppressWarnings(lmm(y ~ 1, d, correlation = nlme::corCAR1(form = ~ t | g))),
+      ferrolmm_error = identity
+    )
+    expect_false(inherits(fit, "ferrolmm_error_size"))
+  }
+  # neighbours that differ more than others
+  d$y <- rep(c(-1, 1), 6L) + 0.1 * stats::rnorm(12L)
+  fit <- suppressWarnings(lmm(y ~ 1, d, correlation = nlme::corCAR1(form = ~ t | g)))
+  expect_lt(fit$phi[[1L]], 1e-6)
+})

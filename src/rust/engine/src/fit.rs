@@ -591,6 +591,35 @@ fn optimum_after(
     Ok(run)
 }
 
+/// Optima that a search passed, to return to where a lower one turns out to be none.
+#[derive(Default)]
+struct Passed {
+    /// The lowest last.
+    optima: Vec<Run>,
+    /// Little is left for residuals at the lower one: without a proof it is no optimum.
+    is_in_question: bool,
+}
+
+impl Passed {
+    /// Returns to the lowest of them from a walk that ended at this criterion, if it is known.
+    fn back(
+        &mut self,
+        ended: Option<f64>,
+        walks: &mut Walks,
+        theta: &mut Vec<f64>,
+        vanished: &mut Option<f64>,
+    ) -> Option<Outcome> {
+        let other = self.optima.pop()?.outcome;
+        if let Some(ended) = ended {
+            walks.correct(ended, None);
+        }
+        self.is_in_question = false;
+        *vanished = None;
+        theta.clone_from(&other.x);
+        Some(other)
+    }
+}
+
 /// From the start to the optimum, and what is estimated there.
 fn search(
     data: &ModelData<'_>,
@@ -615,11 +644,8 @@ fn search(
     let mut vanished = None;
     let mut walks = Walks::default();
     let mut search = starts::are_wanted(options, plan);
-    // the optima to return to, the lowest last, if a lower one turns out to be none
-    let mut instead: Vec<Run> = Vec::new();
+    let mut passed = Passed::default();
     let mut walked: Option<Outcome> = None;
-    // little is left for residuals where the last one ended: without a proof it is no optimum
-    let mut is_in_question = false;
     // where a walk ended that began anew
     let mut restarted = None;
     let mut evaluations = 0;
@@ -688,7 +714,12 @@ fn search(
         );
         let is_weighted = data.weights.is_some() && prepared.residual.is_none();
         let is_cheap = plan == Plan::Exact && criterion.evaluation_cost() <= CHEAP;
-        if is_failure && instead.is_empty() && is_weighted && is_cheap && !prepared.has_digits() {
+        if is_failure
+            && passed.optima.is_empty()
+            && is_weighted
+            && is_cheap
+            && !prepared.has_digits()
+        {
             // of rows that weigh orders of magnitude more than others the squares may leave no digits of theirs
             drop(criterion);
             prepared.center.b = center;
@@ -713,20 +744,15 @@ fn search(
             rounds = CENTRINGS;
             continue;
         }
-        let higher = match (&run, instead.last()) {
+        let higher = match (&run, passed.optima.last()) {
             (Ok(run), Some(other)) => run.outcome.value >= other.outcome.value,
             (Err(error), Some(_)) => *error != EngineError::Interrupted,
             _ => false,
         };
-        if let Some(other) = higher.then(|| instead.pop()).flatten() {
+        if higher {
             drop(criterion);
-            is_in_question = false;
-            if let Some(walked) = &walked {
-                walks.correct(walked.value, None);
-            }
-            vanished = None;
-            theta.clone_from(&other.outcome.x);
-            walked = Some(other.outcome);
+            let ended = walked.as_ref().map(|walked| walked.value);
+            walked = passed.back(ended, &mut walks, &mut theta, &mut vanished);
             prepared.center.b = center;
             continue;
         }
@@ -758,15 +784,16 @@ fn search(
         let lost = |criterion: &Criterion<'_>| criterion.failure(OPTIMUM);
         let factor = criterion.factor.as_ref().ok_or_else(|| lost(&criterion))?;
         let pwrss = prepared.in_rows(&theta, factor.pwrss);
-        if prepared.sigma2.is_none() && pwrss <= EXACT * residual {
-            let Some(other) = instead.pop() else {
-                return Err(EngineError::PerfectFit);
-            };
+        let is_perfect = prepared.sigma2.is_none() && pwrss <= EXACT * residual;
+        if is_perfect && passed.optima.is_empty() {
+            return Err(EngineError::PerfectFit);
+        }
+        // with residual parameters likelihoods may have no bound
+        let is_unproved = passed.is_in_question && has_failed && prepared.residual.is_some();
+        if is_perfect {
             drop(criterion);
-            walks.correct(run.outcome.value, None);
-            vanished = None;
-            theta.clone_from(&other.outcome.x);
-            walked = Some(other.outcome);
+            let ended = Some(run.outcome.value);
+            walked = passed.back(ended, &mut walks, &mut theta, &mut vanished);
             prepared.center.b = center;
             continue;
         }
@@ -793,9 +820,9 @@ fn search(
             if let Some(lower) = found.pop() {
                 drop(criterion);
                 is_out = false;
-                is_in_question = asked;
-                instead.push(run);
-                instead.append(&mut found);
+                passed.is_in_question = asked;
+                passed.optima.push(run);
+                passed.optima.append(&mut found);
                 theta.clone_from(&lower.outcome.x);
                 walked = Some(lower.outcome);
                 prepared.center.b = center;
@@ -813,7 +840,8 @@ fn search(
             let sigma2 = factor.pwrss / criterion.degrees();
             drop(criterion);
             // where one effect went so far, another may have been left behind, unless there is another optimum to return to
-            let free = options.optimize && prepared.restriction.is_none() && instead.is_empty();
+            let free =
+                options.optimize && prepared.restriction.is_none() && passed.optima.is_empty();
             let again = (free && rounds == 0 && lacks_digits).then(|| {
                 let tau = large_start(&prepared.system.moments, &prepared.bases, sigma2);
                 start_from(&prepared.parameters, tau)
@@ -832,21 +860,15 @@ fn search(
                 walks.correct(run.outcome.value, Some(value));
                 restarted = Some(value);
                 run.outcome.value = value;
-                instead.push(run);
+                passed.optima.push(run);
             }
             rounds += 1;
             continue;
         }
-        let has_failed = matches!(run.status, Status::Failed | Status::IterationLimit);
-        // with residual parameters likelihoods may have no bound
-        let is_none = is_in_question && has_failed && prepared.residual.is_some();
-        if let Some(other) = is_none.then(|| instead.pop()).flatten() {
+        if is_unproved {
             drop(criterion);
-            is_in_question = false;
-            walks.correct(run.outcome.value, None);
-            vanished = None;
-            theta.clone_from(&other.outcome.x);
-            walked = Some(other.outcome);
+            let ended = Some(run.outcome.value);
+            walked = passed.back(ended, &mut walks, &mut theta, &mut vanished);
             prepared.center.b = center;
             continue;
         }
@@ -908,14 +930,12 @@ fn search(
         let wrss = prepared.in_rows(&theta, fit.wrss);
         let is_perfect = vanished.is_none() && wrss <= EXACT * residual;
         if options.optimize && options.sigma.is_none() && is_perfect {
-            let Some(other) = instead.pop() else {
+            if passed.optima.is_empty() {
                 return Err(EngineError::PerfectFit);
-            };
-            walks.correct(fit.criterion, None);
-            vanished = None;
+            }
+            let ended = Some(fit.criterion);
+            walked = passed.back(ended, &mut walks, &mut theta, &mut vanished);
             prepared.sigma2 = options.sigma.map(|sigma| sigma * sigma);
-            theta.clone_from(&other.outcome.x);
-            walked = Some(other.outcome);
             continue;
         }
         require_held(options, &fit)?;
@@ -1163,18 +1183,12 @@ fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, Engin
     Ok(phi)
 }
 
-/// Whether steps from there may lead to where no row is near sigma.
+/// Whether a walk that ended there was on its way, and half of it or more, to where no row is near sigma.
 fn is_almost_far(prepared: &Prepared, theta: &[f64]) -> bool {
-    let phi: Vec<f64> = prepared
-        .parameters
-        .of_residual(theta)
-        .iter()
-        .map(|v| 2.0 * v)
-        .collect();
-    prepared
-        .residual
-        .as_ref()
-        .is_some_and(|part| part.model.is_far(&phi))
+    let twice = |phi: &[f64]| -> Vec<f64> { phi.iter().map(|v| 2.0 * v).collect() };
+    let phi = twice(prepared.parameters.of_residual(theta));
+    let residual = prepared.residual.as_ref();
+    residual.is_some_and(|part| part.model.has_origin() && part.model.is_far(&phi))
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.

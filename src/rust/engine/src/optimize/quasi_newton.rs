@@ -1,4 +1,5 @@
-//! BFGS steps with backtracking (Nocedal & Wright 2006, Algorithms 3.1 and 6.1), in the natural scale of each variable at the start, or in one for all.
+//! BFGS steps with backtracking (Nocedal & Wright 2006, Algorithms 3.1 and 6.1), in the natural scale of each variable at the
+//! start, or in one for all.
 //!
 //! They serve to get somewhere else. Newton steps follow the curvature of where they are: of many starts they come to few
 //! optima, and hardly ever to some singular ones. The first of these steps go down the gradient until the value decreases,
@@ -77,8 +78,8 @@ impl Inverse {
     }
 }
 
-/// Takes steps from `start`, where `value` is the function's value (as the last evaluation), for as many evaluations as `detour` has, as long as
-/// `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or promises much: whether that is a minimum is for
+/// Takes steps from `start`, where `value` is the function's value (as the last evaluation), for as many evaluations as `detour`
+/// has, as long as `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or promises much: whether that is a minimum is for
 /// others to say.
 pub(super) fn descend(
     objective: &mut dyn Objective,

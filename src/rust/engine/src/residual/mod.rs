@@ -68,8 +68,8 @@ const PATTERNS: usize = 16;
 /// Inverse scales whose squares, times anything, are numbers.
 const SCALES: Range<f64> = 1e-130..1e130;
 
-/// Relative change of internal parameters on the way to natural ones and back that makes no difference.
-const TOLD: f64 = 1e-7;
+/// Change of a correlation on the way from internal to natural parameters and back that makes no difference.
+const TOLD: f64 = 1e-6;
 
 /// Largest log of the rows' mean standard deviation relative to sigma.
 const FAR: f64 = 140.0;
@@ -476,18 +476,17 @@ impl Residual {
         Some(phi)
     }
 
-    /// Whether natural parameters, which a fit keeps, lead back to these: the correlation at one unit of a time may be 0 or 1 for
-    /// a double where those of the rows are not.
+    /// Whether natural parameters, which a fit keeps, tell the correlation of neighbours: that at one unit of a time may be 0 or 1
+    /// for a double where theirs is not.
     #[must_use]
     pub fn can_be_told(&self, phi: &[f64]) -> bool {
-        if !matches!(self.family, Some(Family::Car1)) {
+        let Some(family @ Family::Car1) = self.family else {
             return true;
-        }
-        let back = self.internal(&self.natural(phi));
-        back.is_some_and(|back| {
-            let near = |(a, b): (&f64, &f64)| (a - b).abs() <= TOLD * (1.0 + b.abs());
-            back.iter().zip(phi).all(near)
-        })
+        };
+        let distance = self.layout.typical_distance(family);
+        let neighbours = |phi: &[f64]| family.law(phi, 0).between(&[0.0], &[distance]);
+        self.internal(&self.natural(phi))
+            .is_some_and(|back| (neighbours(&back) - neighbours(phi)).abs() <= TOLD)
     }
 
     fn natural_of<S: Scalar>(&self, phi: &[S]) -> Vec<S> {
@@ -679,6 +678,12 @@ impl Residual {
             .map(|place| self.times_of(place) * self.log_scale(phi, place))
             .sum();
         sum / self.observations()
+    }
+
+    /// Whether sigma, the standard deviation where a covariate is 0 or 1, may be far from that of any row.
+    #[must_use]
+    pub fn has_origin(&self) -> bool {
+        self.scales.iter().any(|scale| !scale.is_ident())
     }
 
     /// Whether no row is near sigma: relative to it the fourth powers of random effects' standard deviations, which second
