@@ -644,6 +644,8 @@ fn search(
     let mut vanished = None;
     let mut walks = Walks::default();
     let mut search = starts::are_wanted(options, plan);
+    // that a residual variance went to zero is reason to look again, once
+    let mut search_at_zero = search;
     let mut passed = Passed::default();
     let mut walked: Option<Outcome> = None;
     // where a walk ended that began anew
@@ -699,6 +701,7 @@ fn search(
                     Ray::Perfect => Err(EngineError::PerfectFit),
                     Ray::Zero(found, sigma2) => {
                         vanished = Some(sigma2);
+                        search |= std::mem::take(&mut search_at_zero);
                         Ok(found)
                     }
                 }
@@ -802,10 +805,14 @@ fn search(
         // correlations that go to 1 far from here leave no digits beside effects so large: they would look like an optimum
         search &= prepared.residual.is_none() || !(lacks_digits || prepared.has_digits());
         // before the response is centred: that is only exact close to where it is done
-        if search && vanished.is_none() {
+        if search {
             search = false;
             let started = Instant::now();
             prepared.system.workers.flag().to_the_end(false);
+            if vanished.is_some() {
+                // elsewhere sigma^2 is what residuals leave
+                criterion.know_sigma2(prepared.sigma2);
+            }
             let (mut found, asked) = starts::lower_optima(
                 &mut criterion,
                 &begin,
@@ -820,6 +827,7 @@ fn search(
             if let Some(lower) = found.pop() {
                 drop(criterion);
                 is_out = false;
+                vanished = None;
                 passed.is_in_question = asked;
                 passed.optima.push(run);
                 passed.optima.append(&mut found);
@@ -827,6 +835,9 @@ fn search(
                 walked = Some(lower.outcome);
                 prepared.center.b = center;
                 continue;
+            }
+            if vanished.is_some() {
+                criterion.know_sigma2(vanished);
             }
             if !criterion.is_at(&theta) {
                 let _ = criterion.value(&theta);
