@@ -292,8 +292,8 @@ test_that("a residual variance of zero is reason to look for other optima", {
       1.78, -1.22, 0.129, -1.96, -0.465, -2.35, 3.82, -0.471, -1.4, -3.74
     )
   )
-  # three walks agree on 241.197, without residuals; a dense criterion's best of 20 starts, data with
-  # more digits: 229.345
+  # three walks agree on 241.197, without residuals; a dense criterion's best of 20 starts, data
+  # with more digits: 229.345
   fit <- suppressMessages(lmm(y ~ 1 + hetar1(0 + t | g), d))
   expect_lt(fit$criterion, 229.36)
   # and in another order of levels
