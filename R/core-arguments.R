@@ -1,34 +1,5 @@
 # Checks of arguments that many functions share.
 
-#' Refuse arguments that a function has not
-#'
-#' The first line of every exported function and method with `...`: what arrives there has no
-#' parameter, and would be ignored. tests/testthat/test-arguments.R walks over the namespace, so
-#' that none is forgotten. Nothing in `...` is evaluated. A fit that the caller was called with is
-#' looked at on the way ([check_fit()]).
-#'
-#' @param ... the caller's.
-#' @param allowed names that the caller takes from its `...`, or passes on.
-#' @param hints named by arguments that people try: what to do instead.
-#' @noRd
-check_dots <- function(..., allowed = character(), hints = NULL) {
-  check_entering_fit(parent.frame(), parent.frame(2L), sys.function(sys.parent()))
-  if (...length() == 0L) {
-    return(invisible())
-  }
-  given <- ...names()
-  given <- if (is.null(given)) character(...length()) else given
-  given[is.na(given)] <- ""
-  left <- which(!given %in% allowed)
-  if (length(left) > 0L) {
-    parent <- sys.function(sys.parent())
-    abort_unknown_arguments(
-      given[left], as.list(substitute(list(...)))[-1L][left],
-      c(setdiff(names(formals(parent)), "..."), allowed[nzchar(allowed)]), hints
-    )
-  }
-}
-
 #' @param given names of the arguments, "" for those without one; `written` their expressions.
 #' @param known names of the function's own.
 #' @noRd
@@ -86,20 +57,6 @@ match_choice <- function(value, name, choices) {
     )
   }
   choices[[found]]
-}
-
-#' ", not `x`": a wrong value in a message, where it is short
-#' @noRd
-describe_given <- function(value) {
-  if (is.null(value)) {
-    ", not NULL"
-  } else if (is.atomic(value) && length(value) == 1L) {
-    paste0(", not ", code_label(unname(value)))
-  } else if (is.atomic(value)) {
-    paste0(", not ", count_of(length(value), "value"))
-  } else {
-    paste0(", not of class ", class(value)[[1L]])
-  }
 }
 
 #' @noRd
@@ -217,4 +174,32 @@ graphical_arguments <- function() {
 #' @noRd
 printing_arguments <- function(...) {
   setdiff(unlist(lapply(list(...), function(f) names(formals(f)))), c("x", "..."))
+}
+
+#' @noRd
+check_count <- function(x, name, least) {
+  if (!is.numeric(x) || length(x) != 1L || is.na(x) || x < least || x > .Machine$integer.max ||
+        x != trunc(x)) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be a whole number, at least ", least, "."), "argument"
+    )
+  }
+  as.integer(x)
+}
+
+#' The `na.action` argument or option as a function; NULL lets missing values pass
+#' @noRd
+find_na_action <- function(na_action) {
+  if (is.null(na_action)) {
+    return(stats::na.pass)
+  }
+  if (is.character(na_action) && length(na_action) == 1L && nzchar(na_action)) {
+    na_action <- get0(na_action, mode = "function", envir = globalenv())
+  }
+  if (!is.function(na_action)) {
+    ferrolmm_abort(
+      "`na.action` must be a function such as na.omit, na.exclude or na.fail.", "argument"
+    )
+  }
+  na_action
 }

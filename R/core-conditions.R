@@ -130,51 +130,62 @@ outermost_frame <- function() {
   if (!is.null(k)) sys.frame(k)
 }
 
-#' Is `x` a call to one of the functions named?
+#' What a user can do about each kind of failure
 #' @noRd
-is_call_to <- function(x, name) {
-  is.call(x) && is.symbol(x[[1L]]) && any(as.character(x[[1L]]) == name)
-}
-
-#' Names in backticks, joined for a sentence, at most `most` of them
-#' @noRd
-quote_names <- function(x, most = 5L) {
-  shown <- paste0("`", utils::head(x, most), "`", collapse = ", ")
-  if (length(x) > most) paste0(shown, " and ", length(x) - most, " more") else shown
-}
-
-#' "1 row", "2 rows"
-#' @noRd
-count_of <- function(n, what) {
-  paste0(format(n, big.mark = ",", scientific = FALSE, trim = TRUE), " ", what,
-         if (n != 1L) "s")
-}
-
-#' A name among `known` that differs little from `name`, as a question; NULL when none is near
-#' @noRd
-did_you_mean <- function(name, known) {
-  known <- known[nzchar(known)]
-  if (length(known) == 0L || is.na(name) || length(known) > 1e4) {
-    return(NULL)
-  }
-  distance <- drop(utils::adist(name, known, ignore.case = TRUE))
-  # letters in another order are one slip, not two
-  distance[distance > 0 & sorted_letters(known) == sorted_letters(name)] <- 1
-  nearest <- which.min(distance)
-  # of a name of one letter, every other one is a single letter away
-  if (distance[nearest] < nchar(name) && distance[nearest] <= max(1, nchar(name) %/% 3)) {
-    paste0("Did you mean `", known[nearest], "`?")
-  }
-}
-
-#' @noRd
-sorted_letters <- function(x) {
-  vapply(strsplit(tolower(x), ""), function(letters) paste(sort(letters), collapse = ""), "")
-}
-
-#' One line of code for a message: long expressions are cut
-#' @noRd
-code_label <- function(x, width = 60L) {
-  text <- paste(deparse(x, width.cutoff = 500L), collapse = " ")
-  if (nchar(text) > width) paste0(substr(text, 1L, width - 3L), "...") else text
-}
+engine_remedies <- c(
+  no_residual_df = "Use fewer fixed effects, or more observations.",
+  perfect_fit = "The response is an exact function of the predictors: is that meant?",
+  numerical = paste(
+    "Variables of very different sizes, or variances many orders of magnitude apart, may be the",
+    "reason: rescale them, or leave out what makes no difference."
+  ),
+  size = "Use another unit.",
+  not_finite = "Look for products of very large predictors, or rescale them.",
+  not_positive_definite = paste(
+    "Covariance matrices of levels must have positive eigenvalues: are some levels the same twice,",
+    "or is the matrix rounded?"
+  ),
+  duplicate_position = "Name groups in which each position occurs once, or use nugget = TRUE.",
+  residual_start = paste(
+    "Give values that are correlations, standard deviations and ranges, or leave them out: the",
+    "engine finds its own."
+  ),
+  single_row_groups = "Name larger groups after the bar, or leave the correlation out.",
+  long_residual_group = paste(
+    "Name smaller groups after the bar. corAR1(), corCAR1() and corCompSymm() need no matrix,",
+    "whatever the size of a group."
+  ),
+  zero_covariate = "Use varConstPower() or varExp().",
+  far_scale = paste(
+    "Move the covariate (or the response that it is fitted to): varExp(form = ~ I(year - 2020)),",
+    "varPower(form = ~ I(year / 2020)). Other parameters stay what they are."
+  ),
+  restriction = paste(
+    "A held or tied value is one of the model as it is written. Of a correlation matrix toep() can",
+    "hold lag 1, or all lags up to one; us() the first correlation, all of the first visits (order",
+    "the levels), or zeros beside the first visit; ad(), ar1(), cs() any, and every structure",
+    "all its correlations together. Standard deviations can be held where there is one, or all",
+    "together."
+  ),
+  too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
+  memory = paste(
+    "Use fewer effects, levels or columns. Of two large crossed factors, control =",
+    "lmm_control(solver = \"iterative\") needs no factor; a model with known covariance matrices,",
+    "a residual structure, `hold` or `tie` cannot go without."
+  ),
+  time_limit = paste(
+    "Raise it, and fit again: update(fit, control = lmm_control(time_limit = )).",
+    "A method of a fit has the time limit of its lmm_control(), a second at least."
+  ),
+  too_many_parameters = paste(
+    "The likelihood has no maximum that the data determine. Use fewer fixed effects, or a",
+    "covariance structure with fewer parameters: `||`, diag(), cs() or ar1() for random effects;",
+    "corAR1(), corCompSymm() or larger groups of positions for residuals."
+  ),
+  factor = paste(
+    "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
+    "takes, if there is memory for it."
+  ),
+  dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
+  bug = "This is a bug in ferrolmm. Please report it with the data and the call."
+)

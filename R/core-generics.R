@@ -1,7 +1,7 @@
 # Generics that live in 'lme4'. That package is not needed to call them: each has a twin here of the
-# same signature. Our methods are registered on both (NAMESPACE, zzz.R), and the default methods
-# here hand over to 'lme4' when it is loaded, so that whichever package was attached last serves
-# both classes.
+# same signature. Our methods are registered on both (NAMESPACE, R/zzz.R), and these default methods
+# hand over to 'lme4' when it is loaded, so that whichever package was attached last serves both
+# classes.
 
 #' Generics shared with 'lme4'
 #'
@@ -53,26 +53,10 @@ isREML.default <- function(x, ...) hand_over("isREML", x, ...)
 
 #' @rdname lmm-generics
 #' @export
-#' @rawNamespace S3method(lme4::isREML, lmm)
-isREML.lmm <- function(x, ...) {
-  check_dots(...)
-  x$REML
-}
-
-#' @rdname lmm-generics
-#' @export
 isLMM <- function(x, ...) UseMethod("isLMM")
 
 #' @export
 isLMM.default <- function(x, ...) hand_over("isLMM", x, ...)
-
-#' @rdname lmm-generics
-#' @export
-#' @rawNamespace S3method(lme4::isLMM, lmm)
-isLMM.lmm <- function(x, ...) {
-  check_dots(...)
-  TRUE
-}
 
 #' @rdname lmm-generics
 #' @export
@@ -83,26 +67,10 @@ isGLMM.default <- function(x, ...) hand_over("isGLMM", x, ...)
 
 #' @rdname lmm-generics
 #' @export
-#' @rawNamespace S3method(lme4::isGLMM, lmm)
-isGLMM.lmm <- function(x, ...) {
-  check_dots(...)
-  FALSE
-}
-
-#' @rdname lmm-generics
-#' @export
 isNLMM <- function(x, ...) UseMethod("isNLMM")
 
 #' @export
 isNLMM.default <- function(x, ...) hand_over("isNLMM", x, ...)
-
-#' @rdname lmm-generics
-#' @export
-#' @rawNamespace S3method(lme4::isNLMM, lmm)
-isNLMM.lmm <- function(x, ...) {
-  check_dots(...)
-  FALSE
-}
 
 #' @rdname lmm-generics
 #' @export
@@ -115,38 +83,10 @@ isSingular.default <- function(x, tol = 1e-4, ...) {
 
 #' @rdname lmm-generics
 #' @export
-isSingular.lmm <- function(x, tol = 1e-4, ...) {
-  check_dots(...)
-  if (!is.numeric(tol) || length(tol) != 1L || !isTRUE(tol >= 0)) {
-    ferrolmm_abort(
-      paste0("`tol` must be a number, at least 0", describe_given(tol), "."), "argument"
-    )
-  }
-  if (any(x$certificate$rank < lengths(x$cnms))) {
-    return(TRUE)
-  }
-  diagonals <- lapply(theta_matrix(x$theta, x$random), diag)
-  scales <- lapply(seq_along(x$random), function(t) effect_scales(x, t))
-  if (length(diagonals) == 0L) {
-    return(FALSE)
-  }
-  any(unlist(diagonals) * unlist(scales) < tol)
-}
-
-#' @rdname lmm-generics
-#' @export
 ngrps <- function(object, ...) UseMethod("ngrps")
 
 #' @export
 ngrps.default <- function(object, ...) hand_over("ngrps", object, ...)
-
-#' @rdname lmm-generics
-#' @export
-#' @rawNamespace S3method(lme4::ngrps, lmm)
-ngrps.lmm <- function(object, ...) {
-  check_dots(...)
-  vapply(object$flist, nlevels, 1L)
-}
 
 #' @rdname lmm-generics
 #' @export

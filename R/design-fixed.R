@@ -394,3 +394,16 @@ multiply_columns <- function(a, b) {
     )
   )
 }
+
+#' Keys of the columns of one variable, `position` its place in the frame
+#' @noRd
+variable_keys <- function(columns, position) {
+  if (length(columns) == 0L) {
+    return(character())
+  }
+  if (is.list(columns[[1L]])) {
+    values <- vapply(columns, function(column) rlang::hash(column$values), "")
+    return(paste0(position, "=", values))
+  }
+  paste0(position, if (length(columns) > 1L) paste0(".", seq_along(columns)))
+}

@@ -250,7 +250,7 @@ require_digits <- function(shares, what) {
 
 #' The inverse as a general sparse matrix, without what is rounding only
 #' @noRd
-invert_covariance <- function(matrix, what, control = lmm_control()) {
+invert_covariance <- function(matrix, what, control) {
   if (is_dense(matrix)) {
     inverse <- invert_dense(matrix, what, control)
     size <- sqrt(diag(inverse))

@@ -10,7 +10,7 @@
 #' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, precision, keys, design); see
 #'   [describe_term()]
 #' @noRd
-build_random <- function(model, frame, spec = NULL, control = lmm_control()) {
+build_random <- function(model, frame, spec, control) {
   n <- .row_names_info(frame, 2L)
   groups <- name_groups(mark_partitions(code_groups(model$bars, frame, control)))
   terms <- list()

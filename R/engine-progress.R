@@ -50,3 +50,13 @@ progress_line <- function(at) {
     sprintf("criterion %.3f, scaled gradient %.1e", at[[3L]], at[[4L]])
   )
 }
+
+#' Seconds until a fit shows how far it is, or NULL: not at all
+#' @noRd
+progress_after <- function(control) {
+  after <- getOption("ferrolmm.progress")
+  if (is.numeric(after) && length(after) == 1L && isTRUE(after >= 0)) {
+    return(as.double(after))
+  }
+  if (!isFALSE(after) && (isTRUE(after) || interactive() || control$verbose > 0L)) 2
+}

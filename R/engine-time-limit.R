@@ -56,17 +56,6 @@ require_time_to_fit <- function(control) {
   }
 }
 
-#' A fit that was stopped is what the user asked for in a call that fits; inside another method it
-#' would be taken for the optimum
-#' @noRd
-require_fit_call <- function() {
-  outer <- sys.function(outermost())
-  fitting <- list(lmm, refit, refitML, refit.lmm, refitML.lmm, update.lmm)
-  if (!any(vapply(fitting, identical, NA, outer))) {
-    abort_time_limit()
-  }
-}
-
 #' @noRd
 abort_time_limit <- function() {
   ferrolmm_abort("The time limit is over.", "time_limit", i = engine_remedies[["time_limit"]])
@@ -84,4 +73,18 @@ is_time_over <- function(error) {
              "reached session elapsed time limit", "reached session CPU time limit")
   texts <- unique(c(texts, gettext(texts, domain = "R")))
   any(startsWith(conditionMessage(error), texts))
+}
+
+#' Calls in which a fit that was stopped is what the user asked for
+#' @noRd
+fitting_calls <- c("lmm", "refit", "refitML", "refit.lmm", "refitML.lmm", "update.lmm")
+
+#' Refuse a fit that was stopped inside of another call, which would take it for the optimum
+#' @noRd
+require_fit_call <- function() {
+  outer <- sys.function(outermost())
+  home <- topenv(environment(require_fit_call))
+  if (!any(vapply(mget(fitting_calls, home), identical, NA, outer))) {
+    abort_time_limit()
+  }
 }

@@ -80,7 +80,7 @@ lmList.formula <- function(object, data = NULL, weights, subset, na.action, offs
   model <- parse_formula(formula, data, caller, NULL)
   frame <- build_frame(model, data, given, na_action, caller, NULL, lmm_control()$threads)
   fixed <- build_fixed(model, frame, contrasts)
-  grouping <- build_random(model, frame)$flist[1L]
+  grouping <- build_random(model, frame, NULL, lmm_control())$flist[1L]
   X <- fixed_matrix(fixed$terms, frame, fixed$contrasts)
   fit_each_group(
     X, fixed_response(fixed), fixed$weights, grouping[[1L]], names(grouping), whole = FALSE

@@ -237,3 +237,43 @@ fault_of_rows <- function(fit) {
     }
   }
 }
+
+#' Refuse arguments that a function has not
+#'
+#' The first line of every exported function and method with `...`: what arrives there has no
+#' parameter, and would be ignored. tests/testthat/test-core-arguments.R walks over the namespace,
+#' so that none is forgotten. Nothing in `...` is evaluated. A fit that the caller was called with
+#' is looked at on the way ([check_fit()]).
+#'
+#' @param ... the caller's.
+#' @param allowed names that the caller takes from its `...`, or passes on.
+#' @param hints named by arguments that people try: what to do instead.
+#' @noRd
+check_dots <- function(..., allowed = character(), hints = NULL) {
+  check_entering_fit(parent.frame(), parent.frame(2L), sys.function(sys.parent()))
+  if (...length() == 0L) {
+    return(invisible())
+  }
+  given <- ...names()
+  given <- if (is.null(given)) character(...length()) else given
+  given[is.na(given)] <- ""
+  left <- which(!given %in% allowed)
+  if (length(left) > 0L) {
+    parent <- sys.function(sys.parent())
+    abort_unknown_arguments(
+      given[left], as.list(substitute(list(...)))[-1L][left],
+      c(setdiff(names(formals(parent)), "..."), allowed[nzchar(allowed)]), hints
+    )
+  }
+}
+
+#' @noRd
+check_lmm <- function(object, what) {
+  if (!inherits(object, "lmm")) {
+    ferrolmm_abort(
+      paste0("`", what, "()` needs a model fitted by lmm(), not an object of class ",
+             class(object)[[1L]], "."),
+      "argument"
+    )
+  }
+}

@@ -24,7 +24,7 @@
 #                   a known precision matrix); "assign" says which of them each term has
 #   precision       list parallel to flist: known precision matrix of the levels, as
 #                   list(start, row, value), or NULL
-#   keys            list parallel to flist: what its levels are, see R/levels.R
+#   keys            list parallel to flist: what its levels are, see R/data-levels.R
 #   residual        structure of the residuals: what build_residual() returns, or NULL
 #   cnms            names of the effects of each term, named by grouping factor
 #   Gp              where the effects of each term start in b: 0, ..., q
@@ -39,7 +39,7 @@
 #   coefficients    fixed effects, named, NA where a column of X is aliased
 #   rank, pivot     rank of X; its columns in the engine's order, kept ones first
 #   theta           parameters of the relative covariances of the random effects, named as in
-#                   'lme4'; see R/covariance-structures.R
+#                   'lme4'; see R/structure-random.R
 #   phi             parameters of the residual structure on their natural scales, named
 #   beta            fixed effects without the aliased ones
 #   u, b            spherical and original random effects (q): by term, level, effect
@@ -142,55 +142,6 @@ new_devcomp <- function(result, reml, n_terms) {
   )
 }
 
-#' What the engine needs to see the model again, as engine_fit() takes it
-#'
-#' @param in_place with X as columns and grouping factors as they are, which copies nothing; for who
-#'   only hands them over. Otherwise X is a matrix, and codes and columns are plain vectors.
-#' @noRd
-engine_inputs <- function(object, in_place = FALSE) {
-  list(
-    fixed = fixed_inputs(object, in_place),
-    random = random_inputs(object, in_place),
-    residual = residual_design(object$residual, object$frame),
-    residual_names = names(object$phi)
-  )
-}
-
-#' What of the fixed part the engine needs to see, and the names of the coefficients
-#' @noRd
-fixed_inputs <- function(object, in_place) {
-  list(
-    y = response_values(object),
-    X = if (in_place) {
-      design_columns(object$terms, object$frame, object$contrasts, coded = TRUE)$columns
-    } else {
-      fixed_matrix(object$terms, object$frame, object$contrasts)
-    },
-    names = names(object$coefficients),
-    weights = object$prior.weights,
-    offset = object$offset
-  )
-}
-
-#' The same of the random part
-#' @noRd
-random_inputs <- function(object, in_place) {
-  list(
-    terms = object$random,
-    cnms = object$cnms,
-    theta_names = names(object$theta),
-    design = random_design(
-      object$random, object$flist, object$frame, object$precision, in_place
-    )
-  )
-}
-
-#' The response of the used rows, as plain numbers
-#' @noRd
-response_values <- function(object) {
-  as.double(.subset2(object$frame, 1L))
-}
-
 #' Check that an object is what this file says; for tests and for objects from elsewhere
 #' @noRd
 validate_lmm <- function(object) {
@@ -227,3 +178,20 @@ validate_lmm <- function(object) {
   }
   invisible(object)
 }
+
+#' The formula with fixed and random part
+#' @noRd
+full_formula <- function(object) {
+  attr(object$frame, "formula")
+}
+
+#' Name a value for each used row by the rows of the model frame
+#' @noRd
+name_rows <- function(values, object) {
+  names(values) <- row.names(object$frame)
+  values
+}
+
+#' The number of rows that were used
+#' @noRd
+count_rows <- function(object) length(object$fitted.values)

@@ -24,7 +24,7 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
 #' As many responses as take about 100 MB
 #' @noRd
 batch_size <- function(object) {
-  max(1L, as.integer(1e7 / nobs.lmm(object)))
+  max(1L, as.integer(1e7 / count_rows(object)))
 }
 
 #' An expression without the messages of its fits; warnings are kept
@@ -100,50 +100,10 @@ new_lmm_many <- function(object, fits, names, control, ddf) {
       sigma = stats::setNames(fits$sigma, names),
       criterion = stats::setNames(fits$criterion, names),
       status = stats::setNames(fits$status, names),
-      REML = object$REML, ddf = ddf, formula = full_formula(object), nobs = nobs.lmm(object)
+      REML = object$REML, ddf = ddf, formula = full_formula(object), nobs = count_rows(object)
     ),
     class = "lmm_many"
   )
-}
-
-#' A matrix of the used rows with a name for each response
-#' @noRd
-check_many_responses <- function(responses, object) {
-  if (is.data.frame(responses)) {
-    columns <- lapply(unclass(responses), response_like, .subset2(object$frame, 1L))
-    numeric <- vapply(columns, function(y) {
-      (is.numeric(y) || is.logical(y)) && !is.factor(y) && !is_integer64(y) && NCOL(y) == 1L
-    }, NA)
-    if (!all(numeric)) {
-      ferrolmm_abort(
-        paste0("Responses must be numeric vectors: not so ",
-               quote_names(names(responses)[!numeric]), "."),
-        "argument"
-      )
-    }
-    responses <- matrix(
-      as.double(unlist(columns, use.names = FALSE)), ncol = length(columns),
-      dimnames = list(NULL, names(columns))
-    )
-  }
-  responses <- plain_values(responses)
-  check_numbers(responses, "newresp")
-  n <- nobs.lmm(object)
-  omitted <- object$na.action
-  if (length(omitted) > 0L && nrow(responses) == n + length(omitted)) {
-    responses <- responses[-omitted, , drop = FALSE]
-  }
-  if (nrow(responses) != n) {
-    ferrolmm_abort(
-      paste0("`newresp` has ", count_of(nrow(responses), "row"), ", the model ", n, "."),
-      "argument",
-      i = "Each response is a column."
-    )
-  }
-  if (is.null(colnames(responses))) {
-    colnames(responses) <- paste0("y", seq_len(ncol(responses)))
-  }
-  responses
 }
 
 #' @rdname lmm_many

@@ -61,13 +61,6 @@ match_profiled <- function(parm, object, names) {
   sort(unique(found))
 }
 
-#' "2.5 %", "97.5 %"
-#' @noRd
-percent_names <- function(level) {
-  tails <- 100 * c(1 - level, 1 + level) / 2
-  paste(format(tails, trim = TRUE, digits = 3L), "%")
-}
-
 #' Where zeta is -target and target
 #'
 #' A path that ends in the boundary before has its limit there; where a path stops short of the

@@ -96,29 +96,6 @@ check_method_arguments <- function(given, method) {
   }
 }
 
-#' Names of all parameters: of the random effects, of the residual structure, sigma, fixed effects
-#' @noRd
-parameter_names <- function(object, old) {
-  random <- if (old) {
-    sprintf(".sig%02d", seq_along(object$theta))
-  } else {
-    unlist(Map(term_parameter_names, object$random, names(object$cnms)), use.names = FALSE)
-  }
-  c(random, names(object$phi), if (old) ".sigma" else "sigma", names(object$coefficients))
-}
-
-#' What tells parameters of the same name apart, in the order of [parameter_names()]
-#' @noRd
-parameter_details <- function(object) {
-  random <- unlist(lapply(object$random, function(term) {
-    rep.int(paste0("of (", term$label, ")"), count_theta(term))
-  }))
-  c(
-    random, rep.int("of the residual structure", length(object$phi)),
-    "the residual standard deviation", coefficient_details(object)
-  )
-}
-
 #' @noRd
 which_parameters <- function(parm, names, object) {
   n_random <- length(names) - length(object$coefficients)
@@ -151,41 +128,6 @@ wald_limits <- function(object, level, method, wanted) {
     tests <- test_rows(inference, diag(object$rank))
     half <- t_quantile(level, tests$df) * tests$se
     limits[n_random + kept_columns(object), ] <- cbind(tests$estimate - half, tests$estimate + half)
-  }
-  limits
-}
-
-#' Limits of parameters by their kind
-#'
-#' @param kind "positive": symmetric on the log scale; "correlation": on Fisher's; "unit", between 0
-#'   and 1: on the logistic one; "real": as they are.
-#' @noRd
-parameter_limits <- function(value, se, kind, level) {
-  z <- stats::qnorm((1 + level) / 2)
-  limits <- matrix(NA_real_, length(value), 2L)
-  scales <- list(
-    positive = list(
-      range = c(0, Inf), to = log, back = exp, slope = function(v) 1 / v
-    ),
-    correlation = list(
-      range = c(-1, 1), to = atanh, back = tanh, slope = function(v) 1 / (1 - v^2)
-    ),
-    unit = list(
-      range = c(0, 1), to = stats::qlogis, back = stats::plogis,
-      slope = function(v) 1 / (v * (1 - v))
-    ),
-    real = list(
-      range = c(-Inf, Inf), to = identity, back = identity,
-      slope = function(v) rep.int(1, length(v))
-    )
-  )
-  for (name in names(scales)) {
-    scale <- scales[[name]]
-    at <- !is.na(se) & kind == name
-    # at an edge, which rounding may overstep, there are none
-    at[at] <- value[at] > scale$range[[1L]] & value[at] < scale$range[[2L]]
-    v <- value[at]
-    limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))
   }
   limits
 }

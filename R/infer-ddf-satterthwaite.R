@@ -5,7 +5,7 @@
 #' @noRd
 satterthwaite <- function(object) {
   pieces <- engine_inference(engine_satterthwaite, object)
-  variance <- vcov.lmm(object)
+  variance <- fixed_covariance(object)
   r <- nrow(variance)
   s <- nrow(pieces$covariance)
   gradients <- array(pieces$vcov_gradient, c(r, r, s))

@@ -54,16 +54,6 @@ drop1.lmm <- function(object, scope,
   )
 }
 
-#' @noRd
-check_penalty <- function(k) {
-  if (!is.numeric(k) || length(k) != 1L || !isTRUE(k >= 0)) {
-    ferrolmm_abort(
-      paste0("`k` must be a number, the penalty for a parameter", describe_given(k), "."),
-      "argument"
-    )
-  }
-}
-
 #' The test of drop1() and add1(), whose arguments are checked; step() gives `k` and wants AIC
 #' @noRd
 match_deletion_test <- function(test, no_test, k, no_k, scale, trace) {
@@ -74,17 +64,6 @@ match_deletion_test <- function(test, no_test, k, no_k, scale, trace) {
     return("none")
   }
   if (identical(test, "LRT")) "Chisq" else match_choice(test, "test", c("F", "Chisq", "none"))
-}
-
-#' step() hands on its `scale`, which is for models of known residual variance
-#' @noRd
-check_no_scale <- function(scale) {
-  if (!is.numeric(scale) || !identical(as.numeric(scale), 0)) {
-    ferrolmm_abort(
-      "`scale` has no meaning for a mixed model.", "argument",
-      i = "A known residual standard deviation is lmm_control(sigma = )."
-    )
-  }
 }
 
 #' @noRd

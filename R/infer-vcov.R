@@ -40,8 +40,7 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   if (adjusted) {
     variance <- adjusted_variance(object)
   } else {
-    variance <- object$sigma^2 * object$vcov_unscaled
-    dimnames(variance) <- list(names[kept], names[kept])
+    variance <- fixed_covariance(object)
   }
   variance <- with_correlation(variance, correlation)
   if (complete && length(kept) < length(names)) {
@@ -82,7 +81,7 @@ joint_covariance <- function(object) {
       i = "predict(se.fit = TRUE) and ranef(condVar = TRUE) give the parts that are needed."
     )
   }
-  fixed <- vcov.lmm(object)
+  fixed <- fixed_covariance(object)
   factor <- cholesky_of_system(object)
   lambda_t <- getME.lmm(object, "Lambdat")
   x <- whiten_rows(object, fixed_model_matrix(object))
@@ -109,16 +108,4 @@ effect_names <- function(object) {
       sep = "."
     )
   }))
-}
-
-#' Correlations of a covariance matrix; also when it has no rows
-#' @noRd
-correlation_of <- function(variance) {
-  if (nrow(variance) == 0L) variance else stats::cov2cor(variance)
-}
-
-#' Which columns of the fixed-effects model matrix have a coefficient
-#' @noRd
-kept_columns <- function(object) {
-  which(!is.na(object$coefficients))
 }

@@ -69,12 +69,6 @@ formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE,
   full_formula(x)
 }
 
-#' The formula with fixed and random part
-#' @noRd
-full_formula <- function(object) {
-  attr(object$frame, "formula")
-}
-
 #' @noRd
 check_one_part <- function(fixed_only, random_only) {
   check_flag(fixed_only, "fixed.only")
@@ -137,12 +131,6 @@ model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
   narrowed
 }
 
-#' The columns of a model frame that a terms object names, the response first
-#' @noRd
-variable_columns <- function(terms) {
-  variable_names(as.list(attr(terms, "variables"))[-1L])
-}
-
 #' @rdname lmm-accessors
 #' @importFrom stats model.matrix
 #' @export
@@ -155,18 +143,6 @@ model.matrix.lmm <- function(object, type = c("fixed", "random", "randomListRaw"
     random = getME.lmm(object, "Z"),
     randomListRaw = getME.lmm(object, "mmList")
   )
-}
-
-#' X with row names, without the aliased columns, with the attributes assign and contrasts
-#' @noRd
-fixed_model_matrix <- function(object) {
-  whole <- fixed_matrix(object$terms, object$frame, object$contrasts)
-  kept <- kept_columns(object)
-  x <- whole[, kept, drop = FALSE]
-  rownames(x) <- row.names(object$frame)
-  attr(x, "assign") <- object$assign[kept]
-  attr(x, "contrasts") <- attr(whole, "contrasts")
-  x
 }
 
 #' @rdname lmm-accessors
@@ -209,4 +185,12 @@ variable.names.lmm <- function(object, full = FALSE, ...) {
 labels.lmm <- function(object, ...) {
   check_dots(...)
   attr(object$terms, "term.labels")
+}
+
+#' @rdname lmm-generics
+#' @export
+#' @rawNamespace S3method(lme4::ngrps, lmm)
+ngrps.lmm <- function(object, ...) {
+  check_dots(...)
+  vapply(object$flist, nlevels, 1L)
 }

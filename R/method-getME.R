@@ -107,7 +107,7 @@ me_components <- list(
   RZX = function(object) build_rzx(object),
   sigma = function(object) object$sigma,
   flist = function(object) object$flist,
-  fixef = function(object) fixef.lmm(object),
+  fixef = function(object) object$coefficients[kept_columns(object)],
   beta = function(object) object$beta,
   theta = function(object) object$theta,
   par = function(object) object$theta,
@@ -121,7 +121,7 @@ me_components <- list(
   p = function(object) object$rank,
   q = function(object) length(object$b),
   p_i = function(object) by_term(object, lengths(object$cnms)),
-  l_i = function(object) ngrps.lmm(object),
+  l_i = function(object) vapply(object$flist, nlevels, 1L),
   q_i = function(object) by_term(object, diff(object$Gp)),
   k = function(object) length(object$random),
   m_i = function(object) by_term(object, theta_counts(object)),
@@ -138,70 +138,10 @@ me_components <- list(
   devfun = function(object) criterion_function(object)
 )
 
-#' A matrix of a class of 'Matrix', which is loaded now and not with this package
-#' @noRd
-new_matrix <- function(class, ...) {
-  methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
-}
-
-#' @noRd
-theta_counts <- function(object) {
-  vapply(object$random, count_theta, 1L)
-}
-
 #' Name one value a term by the terms' labels
 #' @noRd
 by_term <- function(object, values) {
   structure(as.vector(values), names = vapply(object$random, function(term) term$label, ""))
-}
-
-#' Z', a sparse q x n matrix, without explicit zeros
-#'
-#' Row i of the data has, for each term, its k basis values in the rows of its level. Stacking these
-#' for all terms gives the column of Z' with its row indices in order.
-#' @noRd
-build_zt <- function(object) {
-  design <- random_design(object$random, object$flist, object$frame, object$precision)
-  n <- nobs.lmm(object)
-  if (length(object$random) == 0L) {
-    return(new_matrix(
-      "dgCMatrix", p = integer(n + 1L), Dim = c(0L, n),
-      Dimnames = list(character(), row.names(object$frame))
-    ))
-  }
-  blocks <- Map(
-    function(term, start) zt_block(term, design$factors[[term$factor]]$codes, start, n),
-    design$terms, object$Gp[-length(object$Gp)]
-  )
-  rows <- do.call(rbind, lapply(blocks, `[[`, "rows"))
-  values <- do.call(rbind, lapply(blocks, `[[`, "values"))
-  filled <- values != 0
-  new_matrix(
-    "dgCMatrix",
-    i = rows[filled], x = values[filled], p = c(0L, cumsum(as.integer(colSums(filled)))),
-    Dim = c(length(object$b), n),
-    Dimnames = list(effect_levels(object), row.names(object$frame))
-  )
-}
-
-#' Row indices (from 0) and values of one term: k x n each
-#' @noRd
-zt_block <- function(term, codes, start, n) {
-  columns <- lapply(term$columns, function(x) if (is.null(x)) rep.int(1, n) else x)
-  k <- length(columns)
-  first <- as.integer(start) + (codes - 1L) * k
-  list(
-    rows = rep(first, each = k) + matrix(seq_len(k) - 1L, k, n),
-    values = do.call(rbind, columns)
-  )
-}
-
-#' The level of each element of b
-#' @noRd
-effect_levels <- function(object) {
-  unlist(lapply(object$random, function(term) {
-    rep(levels(object$flist[[term$factor]]), each = length(term$cnms))
-  }), use.names = FALSE)
 }
 
 #' Z' by effect: for each column of each term the rows of its levels
@@ -233,140 +173,6 @@ raw_model_matrices <- function(object) {
     narrowed
   })
   structure(matrices, names = vapply(object$random, function(term) term$label, ""))
-}
-
-#' Pattern of Lambda' (upper triangular, a block a level): row and column indices, and which element
-#' of theta each entry is
-#' @noRd
-lambdat_pattern <- function(object) {
-  need_factor_theta(object)
-  first_theta <- cumsum(c(0, theta_counts(object)))
-  first_row <- object$Gp
-  parts <- lapply(seq_along(object$random), function(t) {
-    block <- block_pattern(object$random[[t]])
-    levels <- nlevels(object$flist[[object$random[[t]]$factor]])
-    k <- length(object$random[[t]]$cnms)
-    shift <- first_row[[t]] + rep(seq.int(0L, by = k, length.out = levels), each = nrow(block))
-    list(
-      row = block[, "row"] + shift, column = block[, "column"] + shift,
-      parameter = rep.int(block[, "parameter"] + first_theta[[t]], levels)
-    )
-  })
-  list(
-    row = as.integer(unlist(lapply(parts, `[[`, "row"))),
-    column = as.integer(unlist(lapply(parts, `[[`, "column"))),
-    parameter = as.integer(unlist(lapply(parts, `[[`, "parameter")))
-  )
-}
-
-#' Entries of T' of one term, column by column: row, column, and the parameter's position
-#' @noRd
-block_pattern <- function(term) {
-  k <- length(term$cnms)
-  position <- matrix(0, k, k)
-  diagonal <- term$structure == "diag"
-  filled <- if (diagonal) diag(k) == 1 else lower.tri(position, diag = TRUE)
-  position[filled] <- seq_len(sum(filled))
-  cells <- which(t(filled), arr.ind = TRUE, useNames = FALSE)
-  cbind(row = cells[, 1L], column = cells[, 2L], parameter = t(position)[cells])
-}
-
-#' Lambda', sparse q x q, zeros on the pattern kept
-#' @noRd
-build_lambdat <- function(object) {
-  if (!has_factor_theta(object)) {
-    return(structured_lambdat(object))
-  }
-  pattern <- lambdat_pattern(object)
-  q <- length(object$b)
-  new_matrix(
-    "dgCMatrix",
-    i = pattern$row - 1L, p = c(0L, cumsum(tabulate(pattern$column, q))),
-    x = unname(object$theta)[pattern$parameter], Dim = c(q, q)
-  )
-}
-
-#' Is theta of a term something else than entries of its covariance factor?
-#' @noRd
-is_structured <- function(term) {
-  isTRUE(term$hom) || !term$structure %in% c("us", "diag")
-}
-
-#' @noRd
-has_factor_theta <- function(object) {
-  !has_known(object) && !any(vapply(object$random, is_structured, NA))
-}
-
-#' @noRd
-need_factor_theta <- function(object) {
-  if (!has_factor_theta(object)) {
-    ferrolmm_abort(
-      "`Lind` is defined where theta holds the entries of the covariance factors.", "argument",
-      i = "Not so with structures such as cs() and ar1(), or known matrices of levels."
-    )
-  }
-}
-
-#' Lambda' where terms have structures or levels have known matrices: for each term the transpose
-#' of (root of the covariance of levels) x T
-#' @noRd
-structured_lambdat <- function(object) {
-  factors <- theta_matrix(object$theta, object$random)
-  blocks <- Map(function(factor, term) {
-    covariance <- level_covariance(object, term$factor)
-    levels <- if (is.null(covariance)) {
-      Matrix::Diagonal(nlevels(object$flist[[term$factor]]))
-    } else {
-      chol(covariance)
-    }
-    Matrix::kronecker(levels, t(factor))
-  }, factors, object$random)
-  methods::as(methods::as(Matrix::bdiag(blocks), "generalMatrix"), "CsparseMatrix")
-}
-
-#' The transpose of a sparse matrix
-#'
-#' The argument is evaluated before Matrix's generic is called: R wraps what is raised in arguments
-#' of such, and its class is lost.
-#' @noRd
-transposed <- function(x) {
-  force(x)
-  Matrix::t(x)
-}
-
-#' Lambda' Z' R^-1/2
-#' @noRd
-weighted_system <- function(object) {
-  system <- build_lambdat(object) %*% build_zt(object)
-  if (is.null(object$prior.weights) && !has_residual(object)) {
-    return(system)
-  }
-  # before the call, see transposed()
-  root <- residual_root(object, "whiten")
-  Matrix::tcrossprod(system, root)
-}
-
-#' R^-1/2 times a matrix with a row for each row of the fit
-#' @noRd
-whiten_rows <- function(object, x) {
-  x <- x / sqrt(residual_variances(object))
-  if (!has_correlation(object)) {
-    return(x)
-  }
-  correlation_times(object, training_design(object), x, "whiten")
-}
-
-#' L: LL' = P (Lambda'Z'WZ Lambda + I) P'
-#' @noRd
-cholesky_of_system <- function(object) {
-  system <- weighted_system(object)
-  sparse_cholesky(Matrix::tcrossprod(system), "The factor of Lambda'Z'WZ Lambda + I", unit = 1)
-}
-
-#' @noRd
-build_rx <- function(object) {
-  names <- variable.names.lmm(object)
-  matrix(object$rx, length(names), dimnames = list(names, names))
 }
 
 #' RZX = L^-1 P Lambda'Z'W X

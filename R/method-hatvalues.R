@@ -39,18 +39,3 @@ training_leverages <- function(object) {
   pev <- found$variances
   list(hat = pev / residual_variances(object), pev = pev, fixed = found$fixed)
 }
-
-#' Reciprocal residual variances relative to sigma^2, NULL where they are all 1
-#' @noRd
-precision_weights <- function(object) {
-  if (is.null(object$prior.weights) && !has_residual(object)) {
-    return(NULL)
-  }
-  1 / residual_variances(object)
-}
-
-#' The prior weights, 1 where there are none
-#' @noRd
-weights_or_one <- function(object) {
-  if (is.null(object$prior.weights)) 1 else object$prior.weights
-}

@@ -336,7 +336,7 @@ cooks.distance.lmm <- function(model, ...) {
   check_dots(...)
   with_memory({
     change <- closed_form_deletion(model)$change
-    values <- quadratic_by_row(change, vcov.lmm(model)) / ncol(change)
+    values <- quadratic_by_row(change, fixed_covariance(model)) / ncol(change)
     stats::naresid(model$na.action, values)
   })
 }

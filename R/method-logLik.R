@@ -147,5 +147,26 @@ df.residual.lmm <- function(object, ...) {
 nobs.lmm <- function(object, ...) {
   # stats::BIC() and step() pass it
   check_dots(..., allowed = "use.fallback")
-  length(object$fitted.values)
+  count_rows(object)
+}
+
+#' step() hands on its `scale`, which is for models of known residual variance
+#' @noRd
+check_no_scale <- function(scale) {
+  if (!is.numeric(scale) || !identical(as.numeric(scale), 0)) {
+    ferrolmm_abort(
+      "`scale` has no meaning for a mixed model.", "argument",
+      i = "A known residual standard deviation is lmm_control(sigma = )."
+    )
+  }
+}
+
+#' @noRd
+check_penalty <- function(k) {
+  if (!is.numeric(k) || length(k) != 1L || !isTRUE(k >= 0)) {
+    ferrolmm_abort(
+      paste0("`k` must be a number, the penalty for a parameter", describe_given(k), "."),
+      "argument"
+    )
+  }
 }

@@ -167,3 +167,27 @@ check_residual_prediction <- function(object, newdata, parts, random_only, inter
     )
   }
 }
+
+#' Rows of new data must have their place in their residual group, once
+#' @noRd
+check_new_positions <- function(object, rows, design) {
+  if (rows$fitted) {
+    return(invisible())
+  }
+  correlation <- object$residual$correlation
+  position <- design$correlation$position
+  if (anyNA(unlist(position)) || anyNA(design$groups$codes) ||
+        !all(in_range(position, correlation))) {
+    ferrolmm_abort(
+      paste0("`newdata` has rows without a place in ", describe_residual_term(object$residual),
+             "."),
+      "newdata",
+      i = if (!is.null(correlation$visits)) {
+        paste0("Visits are ", quote_names(correlation$visits, 10L), ".")
+      } else if (correlation$kind == "number") {
+        paste0("Times, in `", correlation$covariates, "`, are whole numbers.")
+      }
+    )
+  }
+  check_positions(correlation, rows$frame)
+}

@@ -166,10 +166,3 @@ fitted.lmm <- function(object, ...) {
   ))
   stats::napredict(object$na.action, name_rows(object$fitted.values, object))
 }
-
-#' Name a value for each used row by the rows of the model frame
-#' @noRd
-name_rows <- function(values, object) {
-  names(values) <- row.names(object$frame)
-  values
-}

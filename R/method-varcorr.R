@@ -336,22 +336,37 @@ hide_boundary <- function(table, object) {
   table
 }
 
-#' @param digits The number of significant digits to print.
-#' @param comp What to print: `"Std.Dev."`, `"Variance"` or both.
-#' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) beside them? By default
-#'   correlations if `comp` has standard deviations.
-#' @rdname VarCorr.lmm
-#' @export
-print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = "Std.Dev.",
-                              corr = NULL, ...) {
-  check_dots(..., allowed = printing_arguments(print.default))
-  check_digits(digits)
-  print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
-  writeLines(as.character(attr(x, "notes")))
-  residual <- attr(x, "residual")
-  if (!is.null(residual)) {
-    cat("Residual structure:\n")
-    print(residual, digits = digits, row.names = FALSE)
+#' Limits of parameters by their kind
+#'
+#' @param kind "positive": symmetric on the log scale; "correlation": on Fisher's; "unit", between 0
+#'   and 1: on the logistic one; "real": as they are.
+#' @noRd
+parameter_limits <- function(value, se, kind, level) {
+  z <- stats::qnorm((1 + level) / 2)
+  limits <- matrix(NA_real_, length(value), 2L)
+  scales <- list(
+    positive = list(
+      range = c(0, Inf), to = log, back = exp, slope = function(v) 1 / v
+    ),
+    correlation = list(
+      range = c(-1, 1), to = atanh, back = tanh, slope = function(v) 1 / (1 - v^2)
+    ),
+    unit = list(
+      range = c(0, 1), to = stats::qlogis, back = stats::plogis,
+      slope = function(v) 1 / (v * (1 - v))
+    ),
+    real = list(
+      range = c(-Inf, Inf), to = identity, back = identity,
+      slope = function(v) rep.int(1, length(v))
+    )
+  )
+  for (name in names(scales)) {
+    scale <- scales[[name]]
+    at <- !is.na(se) & kind == name
+    # at an edge, which rounding may overstep, there are none
+    at[at] <- value[at] > scale$range[[1L]] & value[at] < scale$range[[2L]]
+    v <- value[at]
+    limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))
   }
-  invisible(x)
+  limits
 }

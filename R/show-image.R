@@ -70,10 +70,6 @@ image.lmm <- function(x, which = "Z", terms = NULL, levels = NULL, rows = NULL, 
   invisible(pattern)
 }
 
-#' Okabe and Ito's colours, the dark ones first: told apart by colour-blind readers.
-#' @noRd
-image_colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-
 #' @noRd
 check_image_arguments <- function(which, resolution) {
   which <- match_choice(which, "which", c("Z", "Lambda", "L"))
@@ -100,10 +96,6 @@ device_resolution <- function() {
   pixels <- grDevices::dev.size("px") * graphics::par("pin") / grDevices::dev.size("in")
   as.integer(pmin(800, pmax(50, rev(pixels))))
 }
-
-#' Margins that leave room for `lines` lines of labels under the title.
-#' @noRd
-image_margins <- function(lines) c(4.1, 4.6, 2.2 + 1.1 * lines, 1.1)
 
 #' The data behind the picture: which rows and columns are drawn, and how many entries of Z fall
 #' into each cell of the raster.
@@ -163,64 +155,6 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
   )
 }
 
-#' The cell of `n_bins` equal ones along an axis of length `n` in which position `i` falls.
-#' @noRd
-bin_of <- function(i, n, n_bins) {
-  if (n_bins >= n) i else as.integer(((i - 0.5) * n_bins) %/% n) + 1L
-}
-
-#' Counts the entries of one term's columns of Z in each cell of its raster.
-#' @noRd
-count_cells <- function(codes, effects, width, row_bin, n_rows, n_columns) {
-  counts <- integer(n_rows * n_columns)
-  for (effect in seq_len(effects)) {
-    column_bin <- bin_of((codes - 1L) * effects + effect, width, n_columns)
-    counts <- counts + tabulate((column_bin - 1L) * n_rows + row_bin, n_rows * n_columns)
-  }
-  matrix(counts, n_rows, n_columns)
-}
-
-#' Positions given by the user, checked; all of them where none are given.
-#' @noRd
-image_positions <- function(positions, n, argument, what) {
-  if (is.null(positions)) {
-    return(seq_len(n))
-  }
-  ok <- is.numeric(positions) && length(positions) > 0L && !anyNA(positions) &&
-    all(positions >= 1 & positions <= n & positions == trunc(positions))
-  if (!ok) {
-    ferrolmm_abort(
-      paste0("`", argument, "` must be whole numbers from 1 to ", n, "."),
-      class = "argument", i = paste0("The model has ", n, " ", what, ".")
-    )
-  }
-  as.integer(unique(positions))
-}
-
-#' Levels given as positions or names, as positions.
-#' @noRd
-image_levels <- function(levels, grouping, group) {
-  if (!is.atomic(levels)) {
-    ferrolmm_abort(
-      paste0("`levels` must be names or numbers of levels", describe_given(levels), "."), "argument"
-    )
-  }
-  levels <- plain_values(levels)
-  if (is.numeric(levels)) {
-    return(image_positions(levels, nlevels(grouping), "levels", paste0("levels of `", group, "`")))
-  }
-  positions <- match(as.character(levels), levels(grouping))
-  if (length(positions) == 0L || anyNA(positions)) {
-    unknown <- as.character(levels)[is.na(positions)]
-    unknown <- paste0("\"", utils::head(unknown, 3L), "\"", collapse = ", ")
-    ferrolmm_abort(
-      paste0("`levels` names what is no level of `", group, "`: ", unknown, "."),
-      class = "argument", i = paste0("See `levels(getME(fit, \"flist\")[[\"", group, "\"]])`.")
-    )
-  }
-  unique(positions)
-}
-
 #' Draws what z_pattern() computed.
 #' @noRd
 draw_z_pattern <- function(pattern, main, xlab, ylab, col) {
@@ -254,99 +188,4 @@ draw_z_pattern <- function(pattern, main, xlab, ylab, col) {
   graphics::title(main = main, line = 0.7 + 1.1 * max(label$line))
   graphics::title(xlab = if (is.null(xlab)) "Column of Z" else xlab, line = 2.6)
   graphics::title(ylab = if (is.null(ylab)) "Row" else ylab, line = 3.6)
-}
-
-#' Where the blocks stand on an axis from 0 to 1: in proportion to their columns, but each at least
-#' a tenth (or its equal share), with a small gap between them.
-#' @noRd
-place_blocks <- function(width) {
-  n <- length(width)
-  gap <- if (n > 1L) min(0.015, 0.1 / n) else 0
-  share <- width / sum(width)
-  least <- min(0.12, 1 / n)
-  small <- share < least
-  while (any(small) && !all(small)) {
-    rest <- (1 - least * sum(small)) * width[!small] / sum(width[!small])
-    share[small] <- least
-    share[!small] <- rest
-    if (!any(rest < least)) break
-    small <- share <= least
-  }
-  share <- share / sum(share) * (1 - gap * (n - 1L))
-  right <- cumsum(share) + gap * (seq_len(n) - 1L)
-  list(left = right - share, right = right)
-}
-
-#' One term: its raster, the lines between few columns, its frame and its axis.
-#' @noRd
-draw_block <- function(pattern, i, colour, left, right) {
-  n <- pattern$dim[1L]
-  z <- pattern$columns[[i]]
-  cells <- pattern$cells[[i]]
-  width <- length(z$names) * z$effects
-  at <- function(column) left + (right - left) * column / width
-
-  graphics::rasterImage(
-    shade_cells(cells, colour, z$effects, exact = width == ncol(cells)),
-    left, n + 0.5, right, 0.5, interpolate = FALSE
-  )
-  if (width > 1L && width <= 60L) {
-    graphics::segments(at(seq_len(width - 1L)), 0.5, y1 = n + 0.5, col = "grey88", lwd = 0.6)
-  }
-  graphics::rect(left, n + 0.5, right, 0.5, border = "grey40", lwd = 0.8)
-
-  if (length(z$names) <= 30L) {
-    column <- (seq_along(z$names) - 0.5) * z$effects
-    text <- z$names
-  } else {
-    before <- pattern$blocks$first[i] - 1
-    ticks <- pretty(before + c(1, width), max(2L, round(8 * (right - left))))
-    ticks <- unique(c(before + 1, ticks[ticks > before + width / 20 & ticks <= before + width]))
-    column <- ticks - before - 0.5
-    text <- format(ticks, scientific = FALSE, trim = TRUE)
-  }
-  graphics::axis(1L, at = at(column), labels = FALSE, tcl = -0.25, col = NA, col.ticks = "grey40")
-  ## Labels stay under their own block.
-  half <- graphics::strwidth(text, cex = 0.85) / 2
-  fits <- at(column) - half >= left - 0.006 & at(column) + half <= right + 0.006
-  graphics::axis(
-    1L, at = at(column[fits]), labels = text[fits], tick = FALSE, line = -0.6, cex.axis = 0.85
-  )
-}
-
-#' The raster of one term as colours: white where nothing falls, darker where more does. Where
-#' each column of Z has its own cells, the second effect of a level is lighter than the first, and
-#' so on.
-#' @noRd
-shade_cells <- function(cells, colour, effects, exact) {
-  ramp <- grDevices::colorRampPalette(c("white", colour))(101L)
-  strength <- matrix(0, nrow(cells), ncol(cells))
-  filled <- cells > 0L
-  strength[filled] <- 0.35 + 0.65 * sqrt(cells[filled] / max(cells))
-  if (exact && effects > 1L) {
-    tint <- seq(1, 0.45, length.out = effects)
-    strength <- strength * rep(rep_len(tint, ncol(cells)), each = nrow(cells))
-  }
-  grDevices::as.raster(matrix(ramp[1L + round(100 * strength)], nrow(cells)))
-}
-
-#' The terms' labels over their blocks, on as many lines (up to three) as keep them apart.
-#' @noRd
-label_blocks <- function(blocks, place) {
-  size <- ifelse(
-    blocks$effects == 1L, sprintf("%d", blocks$levels),
-    sprintf("%d x %d", blocks$levels, blocks$effects)
-  )
-  text <- sprintf("(%s): %s", blocks$label, size)
-  half <- graphics::strwidth(text, cex = 0.9) / 2
-  ## A label over a narrow block at the edge moves in, so that it is not cut off.
-  at <- pmax(half, pmin((place$left + place$right) / 2, 1 - half))
-  line <- integer(length(text))
-  taken <- rep(-Inf, 3L)
-  for (i in seq_along(text)) {
-    free <- which(taken < at[i] - half[i])
-    line[i] <- if (length(free)) free[1L] else which.min(taken)
-    taken[line[i]] <- at[i] + half[i] + 0.02
-  }
-  data.frame(text = text, at = at, line = line)
 }

@@ -291,3 +291,37 @@ describe_structure <- function(term) {
     }
   )
 }
+
+#' Covariance structures that can be written around a bar term: what the engine calls them, and
+#' whether they are homogeneous (one variance) unless `hom =` says otherwise
+#'
+#' Defaults are those of lme4 2.x, where it has the structure, and of glmmTMB. Adding a structure
+#' means adding a line here, its parameters below, and the engine's file.
+#' @noRd
+covariance_structures <- list(
+  us = list(structure = "us", hom = FALSE),
+  diag = list(structure = "diag", hom = FALSE),
+  homdiag = list(structure = "diag", hom = TRUE),
+  cs = list(structure = "cs", hom = FALSE),
+  homcs = list(structure = "cs", hom = TRUE),
+  ar1 = list(structure = "ar1", hom = TRUE),
+  hetar1 = list(structure = "ar1", hom = FALSE),
+  toep = list(structure = "toep", hom = FALSE),
+  homtoep = list(structure = "toep", hom = TRUE)
+)
+
+#' Structures of other packages, named in the error that they are not available here
+#' @noRd
+foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un", "csh", "ar1h",
+                        "toeph", "ad", "adh", "sp_exp", "sp_gau")
+
+#' Is theta of a term something else than entries of its covariance factor?
+#' @noRd
+is_structured <- function(term) {
+  isTRUE(term$hom) || !term$structure %in% c("us", "diag")
+}
+
+#' @noRd
+theta_counts <- function(object) {
+  vapply(object$random, count_theta, 1L)
+}

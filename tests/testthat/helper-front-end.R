@@ -9,7 +9,7 @@ front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = s
   model$bars <- find_known(model$bars, data, model$env, caller)
   frame <- build_frame(model, data, given, na.action, caller, group_columns(spec))
   fixed <- build_fixed(model, frame, contrasts)
-  random <- build_random(model, frame)
+  random <- build_random(model, frame, NULL, lmm_control())
   residual <- build_residual(spec, frame, random)
   # what the engine reads in place, as plain matrix and vectors
   fixed$X <- structure(

@@ -61,7 +61,7 @@ passed_on <- c(
   "recover_data.lmm",
   # one argument
   "effSources.lmm",
-  # always an error (test-not-defined.R)
+  # always an error (test-method-not-defined.R)
   paste0(
     c("alias", "boxcox", "dummy.coef", "effects", "kappa", "logtrans", "model.tables", "proj",
       "se.contrast", "TukeyHSD"), ".lmm"

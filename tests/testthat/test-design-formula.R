@@ -227,20 +227,3 @@ test_that("calls inside each other are refused before R runs out of stack", {
                      quote((1 | Subject)))
   expect_length(fixef(lmm(long, s)), 2L)
 })
-
-test_that("thousands of repeats of one term are that term", {
-  ## each part was looked for in all of the sum before: a million of millions of steps
-  many <- Reduce(function(sum, i) call("+", sum, quote(x)), seq_len(19999L), quote(x))
-  chain <- sum_chain(many)
-  expect_length(chain$sums, 19999L)
-  expect_identical(chain$first, quote(x))
-  expect_true(all(vapply(sum_operands(chain), identical, NA, quote(x))))
-  expect_identical(split_sum(many)$fixed, many)
-  d <- data.frame(y = sin(1:20), x = cos(1:20), g = rep(1:5, 4))
-  formula <- stats::as.formula(paste("y ~", strrep("x + ", 5000L), "(1 | g)"))
-  expect_equal(fixef(suppressMessages(lmm(formula, d))),
-               fixef(suppressMessages(lmm(y ~ x + (1 | g), d))))
-  ## R itself reads no more than some thousands
-  formula <- stats::as.formula(paste("y ~", strrep("x + ", 30000L), "(1 | g)"))
-  expect_error(lmm(formula, d), class = "ferrolmm_error_formula")
-})

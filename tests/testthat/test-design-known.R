@@ -466,7 +466,7 @@ test_that("the inverse of a large dense matrix is symmetric but for rounding: it
   # 'Matrix' 1.5-3 refuses it: "matrix is not symmetric"
   n <- 1105L
   K <- diag(n) + 0.1
-  inverse <- invert_covariance(Matrix::forceSymmetric(Matrix::Matrix(K)), "`cov`")
+  inverse <- invert_covariance(Matrix::forceSymmetric(Matrix::Matrix(K)), "`cov`", lmm_control())
   # Sherman and Morrison (1950): (I + a J)^-1 = I - a / (1 + n a) J
   expect_equal(
     as.matrix(inverse), diag(n) - 0.1 / (1 + 0.1 * n), tolerance = 1e-12, ignore_attr = TRUE

@@ -233,3 +233,23 @@ test_that("more parameters than rows are refused at once", {
   large <- data.frame(y = rnorm(4000), x = rnorm(4000), g = rep(1:400, 10))
   refused(y ~ 1, large, correlation = nlme::corSymm(form = ~ x | g))
 })
+
+test_that("out of time, the best point so far is returned and said not to be the optimum", {
+  # a nanosecond: over before the first evaluation is
+  soon <- lmm_control(time_limit = 1e-9)
+  expect_warning(
+    fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont, control = soon),
+    "time limit", class = "ferrolmm_warning_convergence"
+  )
+  expect_identical(fit$certificate$status, "time-limit")
+  expect_identical(fit$certificate$evaluations, 1L)
+  expect_match(format_certificate(fit$certificate)[1L], "NOT proved: stopped at the time limit")
+  expect_match(paste(format(soon), collapse = "\n"), "time limit: +1e-09 s")
+  best <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  expect_gt(fit$criterion, best$criterion)
+  # a limit that is not reached changes nothing
+  late <- lmm(distance ~ age + (age | Subject), nlme::Orthodont,
+              control = lmm_control(time_limit = 1e4))
+  expect_identical(late$theta, best$theta)
+  expect_identical(late$certificate, best$certificate)
+})

@@ -188,14 +188,6 @@ test_that("Kenward and Roger's F is exact for one mean of a balanced design", {
   }
 })
 
-test_that("the normal approximation has z tests", {
-  table <- coef(summary(our_twin("slope"), ddf = "asymptotic"))
-  expect_identical(colnames(table), c("Estimate", "Std. Error", "z value", "Pr(>|z|)"))
-  expect_equal(table[, 4], 2 * pnorm(-abs(table[, 3])))
-  joint <- contest(our_twin("slope"), diag(2), ddf = "asymptotic")
-  expect_equal(joint[["Pr(>F)"]], pchisq(2 * joint[["F value"]], 2, lower.tail = FALSE))
-})
-
 test_that("negative degrees of freedom of a joint test by Kenward and Roger are told, and NA", {
   d <- data.frame(
     x1 = c(0.77, 0.58, -1.28, 0.36, 0.09, 0.27, 0.72, 0.25, -0.59),
@@ -258,43 +250,6 @@ test_that("what Kenward and Roger's method does not determine is NA with a warni
   grid <- told(suppressMessages(emmeans::ref_grid(main, mode = "kenward-roger")))
   means <- suppressWarnings(as.data.frame(suppressMessages(emmeans::emmeans(grid, "f"))))
   expect_true(all(is.na(means$SE)))
-})
-
-test_that("variances of rows are the same whether they have few entries or many", {
-  set.seed(81)
-  variance <- crossprod(matrix(rnorm(900), 30L))
-  few <- matrix(0, 40L, 30L)
-  few[cbind(1:39, sample(30L, 39L, TRUE))] <- rnorm(39)
-  few[cbind(1:39, sample(30L, 39L, TRUE))] <- rnorm(39)
-  for (L in list(few, few + 1)) {
-    expect_equal(row_variances(L, variance), diag(L %*% variance %*% t(L)), tolerance = 1e-13)
-  }
-  expect_identical(row_variances(few[0L, ], variance), double())
-})
-
-test_that("a factor with many levels is tested as its coefficients one by one", {
-  set.seed(82)
-  many <- data.frame(f = gl(60, 4), g = factor(rep(1:12, 20)))
-  many$y <- rnorm(60)[many$f] + rnorm(12)[many$g] + rnorm(240)
-  fit <- lmm(y ~ f + (1 | g), many)
-  table <- coef(summary(fit))
-  reference <- lmerTest::lmer(y ~ f + (1 | g), many)
-  expected <- coef(summary(reference))
-  expect_equal(table[, 1:2], expected[, 1:2], tolerance = 1e-5)
-  expect_equal(table[, 3], expected[, 3], tolerance = 1e-3)
-})
-
-test_that("what the engine does for tests of many coefficients is what R does", {
-  set.seed(8)
-  r <- 120L
-  v <- crossprod(matrix(rnorm(r^2), r))
-  L <- matrix(rnorm(70 * r), 70)
-  expect_equal(engine_row_variances(L, v), rowSums((L %*% v) * L))
-  expect_equal(engine_row_variances(L[0L, ], v), double())
-  found <- engine_eigen(v)
-  expect_equal(found$values, eigen(v, symmetric = TRUE)$values)
-  expect_equal(found$vectors %*% (found$values * t(found$vectors)), v)
-  expect_equal(crossprod(found$vectors), diag(r))
 })
 
 test_that("rows with a single entry take no products, and make no difference", {

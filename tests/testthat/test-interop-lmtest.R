@@ -15,18 +15,6 @@ test_that("coeftest() and coefci() are the summary's tests and confint()'s limit
   expect_identical(rownames(lmtest::coefci(fit, "Days", level = 0.9)), "Days")
 })
 
-test_that("another covariance matrix can be used", {
-  skip_if_not_installed("lmtest")
-  fit <- our_twin("slope")
-  wide <- lmtest::coeftest(fit, vcov. = 4 * vcov(fit))
-  expect_equal(wide[, "Std. Error"], 2 * coef(summary(fit))[, "Std. Error"])
-  expect_identical(colnames(wide)[3], "z value")
-  with_df <- lmtest::coeftest(fit, vcov. = vcov, df = 17)
-  expect_equal(with_df[, "Pr(>|t|)"], coef(summary(fit))[, "Pr(>|t|)"], tolerance = 1e-6)
-  limits <- lmtest::coefci(fit, vcov. = vcov, df = 17)
-  expect_equal(limits, confint(fit, "beta_"), tolerance = 1e-6)
-})
-
 test_that("degrees of freedom are taken, and nothing is ignored", {
   skip_if_not_installed("lmtest")
   fit <- our_twin("slope")

@@ -46,18 +46,6 @@ test_that("a zero variance has no correlation", {
   expect_equal(unname(attr(v, "stddev")), c(0, 2))
 })
 
-test_that("VarCorr() prints standard deviations, variances, correlations, covariances", {
-  local_reproducible_output()
-  fit <- our_twin("slope")
-  expect_snapshot({
-    print(VarCorr(fit), digits = 3)
-    print(VarCorr(fit), digits = 3, comp = c("Variance", "Std.Dev."))
-    print(VarCorr(fit), digits = 3, comp = "Variance")
-    print(VarCorr(our_twin("shared_factor")), digits = 2)
-    print(VarCorr(our_twin("factor_slope"), sigma = 1), digits = 3, comp = "Var", corr = TRUE)
-  })
-})
-
 test_that("standard errors are those of an n x n computation", {
   data <- twin_data()$sleepstudy
   data <- droplevels(data[data$Subject %in% levels(data$Subject)[1:9], ])

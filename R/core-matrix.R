@@ -1,4 +1,21 @@
-# Cholesky factors of what is positive definite by definition, and may not be so in floating point.
+# Matrices of 'Matrix', and Cholesky factors of what is positive definite by definition, and may not
+# be so in floating point.
+
+#' A matrix of a class of 'Matrix', which is loaded now and not with this package
+#' @noRd
+new_matrix <- function(class, ...) {
+  methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
+}
+
+#' The transpose of a sparse matrix
+#'
+#' The argument is evaluated before Matrix's generic is called: R wraps what is raised in arguments
+#' of such, and its class is lost.
+#' @noRd
+transposed <- function(x) {
+  force(x)
+  Matrix::t(x)
+}
 
 #' Upper triangle R with R'R = x
 #'

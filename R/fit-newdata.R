@@ -160,31 +160,6 @@ evaluate_new <- function(expression, object, newdata) {
   )
 }
 
-#' Variables of an expression: not the names in `pkg::fun` nor after `$`
-#' @noRd
-variables_of <- function(expression) {
-  names <- character()
-  # sums are as deep as they are long: a list of what is left, the next one last
-  left <- list(expression)
-  while (length(left) > 0L) {
-    expression <- left[[length(left)]]
-    left[[length(left)]] <- NULL
-    if (is.name(expression)) {
-      names[[length(names) + 1L]] <- as.character(expression)
-    } else if (is.call(expression) && !is_call_to(expression, c("::", ":::"))) {
-      arguments <- as.list(expression)[-1L]
-      if (is_call_to(expression, c("$", "@"))) {
-        arguments <- arguments[1L]
-      }
-      arguments <- arguments[
-        vapply(arguments, function(x) is.call(x) || is.name(x) && nzchar(x), NA)
-      ]
-      left <- c(left, rev(arguments))
-    }
-  }
-  unique(names)
-}
-
 #' @noRd
 abort_evaluation <- function(what, name, newdata, error) {
   ferrolmm_abort(
@@ -193,19 +168,6 @@ abort_evaluation <- function(what, name, newdata, error) {
     "newdata",
     x = conditionMessage(error)
   )
-}
-
-# Missing values ----------------------------------------------------------------------------------
-
-#' Rows with a missing value in one of these columns
-#' @noRd
-missing_rows <- function(frame, columns) {
-  missing <- logical(nrow(frame))
-  for (name in columns) {
-    column <- is.na(frame[[name]])
-    missing <- missing | if (is.matrix(column)) rowSums(column) > 0L else column
-  }
-  missing
 }
 
 #' Does this na.action leave rows out?

@@ -1,0 +1,98 @@
+# Formulas as expressions: sums, bars, variables. No data.
+
+#' Is `x` a call to one of the functions named?
+#' @noRd
+is_call_to <- function(x, name) {
+  is.call(x) && is.symbol(x[[1L]]) && any(as.character(x[[1L]]) == name)
+}
+
+#' @noRd
+is_bar <- function(x) is_call_to(x, c("|", "||"))
+
+#' The calls of `+` and `-` along the left side of a sum, innermost first, and its first operand
+#'
+#' `- x` is no sum, `+ x` is.
+#' @noRd
+sum_chain <- function(x) {
+  sums <- list()
+  while (is_call_to(x, "+") || (is_call_to(x, "-") && length(x) == 3L)) {
+    # `[[<-` would look through all of x for the list that it goes into
+    sums[length(sums) + 1L] <- list(x)
+    x <- x[[2L]]
+  }
+  list(first = x, sums = rev(sums))
+}
+
+#' The operands of such a sum, from the left
+#' @noRd
+sum_operands <- function(chain) {
+  c(list(chain$first), lapply(chain$sums, function(x) x[[length(x)]]))
+}
+
+#' `x %in% c("a", "b")` as one variable: terms() would read `%in%` as a formula operator
+#' @noRd
+as_variable <- function(x) if (is_call_to(x, "%in%")) call("I", x) else x
+
+#' Variables of an expression: not the names in `pkg::fun` nor after `$`
+#' @noRd
+variables_of <- function(expression) {
+  names <- character()
+  # sums are as deep as they are long: a list of what is left, the next one last
+  left <- list(expression)
+  while (length(left) > 0L) {
+    expression <- left[[length(left)]]
+    left[[length(left)]] <- NULL
+    if (is.name(expression)) {
+      names[[length(names) + 1L]] <- as.character(expression)
+    } else if (is.call(expression) && !is_call_to(expression, c("::", ":::"))) {
+      arguments <- as.list(expression)[-1L]
+      if (is_call_to(expression, c("$", "@"))) {
+        arguments <- arguments[1L]
+      }
+      arguments <- arguments[
+        vapply(arguments, function(x) is.call(x) || is.name(x) && nzchar(x), NA)
+      ]
+      left <- c(left, rev(arguments))
+    }
+  }
+  unique(names)
+}
+
+#' Name of each variable as model.frame() gives it: symbols as they are, calls deparsed
+#'
+#' Variables that are called as the frame's own columns get backticks.
+#' @noRd
+variable_names <- function(expressions) {
+  names <- character(length(expressions))
+  for (k in seq_along(expressions)) {
+    x <- expressions[[k]]
+    names[[k]] <- if (!is.symbol(x)) {
+      deparse_call(x)
+    } else if (startsWith(name <- as.character(x), "(") && name %in% own_columns) {
+      paste0("`", name, "`")
+    } else {
+      name
+    }
+  }
+  names
+}
+
+#' Columns of the model frame that are no variables
+#' @noRd
+own_columns <- c("(weights)", "(offset)", "(fitted)")
+
+#' A call as text, the same under any option
+#' @noRd
+deparse_call <- function(x) {
+  if (getOption("scipen") != 0L) {
+    before <- options(scipen = 0L)
+    on.exit(options(before))
+  }
+  paste(deparse(x, width.cutoff = 500L), collapse = " ")
+}
+
+#' The columns of a model frame that a terms object names, the response first
+#' @noRd
+variable_columns <- function(terms) {
+  variable_names(as.list(attr(terms, "variables"))[-1L])
+}

@@ -1,0 +1,318 @@
+# The correlation of residuals with the data at hand: groups of rows, and their positions in them.
+
+#' @noRd
+build_correlation <- function(spec, frame, random) {
+  covariates <- variable_names(spec$covariates)
+  group <- variable_names(spec$group)
+  if (is.null(spec$group) && length(random$terms) > 0L) {
+    group <- innermost_group(random, spec$name)
+  }
+  correlation <- list(
+    type = spec$type, name = spec$name, covariates = covariates,
+    kind = position_kind(spec, frame, covariates), group = group,
+    group_label = paste(group, collapse = ":"), p = spec$p, q = spec$q, nugget = spec$nugget,
+    metric = spec$metric
+  )
+  sizes <- tabulate(residual_groups(correlation, frame)$codes)
+  correlation$largest <- max(sizes)
+  correlation <- with_visits(correlation, frame)
+  if (correlation$type %in% visit_types) {
+    if (correlation$n_positions < 2L) {
+      ferrolmm_abort(
+        paste0("`", spec$name, "()` needs at least two visits, there is ",
+               correlation$n_positions, "."),
+        "residual"
+      )
+    }
+  }
+  if (correlation$largest < 2L) {
+    ferrolmm_abort(
+      paste0("No group of `", spec$name, "()` has more than one row: there is no correlation."),
+      "residual", x = paste0("Its groups are the levels of `", correlation$group_label, "`.")
+    )
+  }
+  check_positions(correlation, frame)
+  correlation
+}
+
+#' Without groups in the form these are the innermost groups of the random effects, as in nlme
+#' @noRd
+innermost_group <- function(random, name) {
+  sizes <- vapply(random$flist, nlevels, 1L)
+  order <- order(-sizes)
+  codes <- lapply(random$flist[order], as.integer)
+  nested <- all(vapply(seq_len(length(codes) - 1L), function(k) {
+    is_constant_within(codes[[k + 1L]], codes[[k]])
+  }, NA))
+  if (!nested) {
+    ferrolmm_abort(
+      paste0("`", name, "()` does not say which rows are correlated."), "residual",
+      x = paste0("The grouping factors of the random effects are not nested: ",
+                 quote_names(names(random$flist)), "."),
+      i = paste0("Name the groups after a bar: ", name, "(form = ~ time | group).")
+    )
+  }
+  finest <- order[[1L]]
+  terms <- Filter(function(term) term$factor == finest, random$terms)
+  terms[[1L]]$leaves
+}
+
+#' What the places of rows in their group are: their "order", one of the "level"s of a variable,
+#' whole numbers ("number"), multiples of a "step", or "coordinates"
+#' @noRd
+position_kind <- function(spec, frame, covariates) {
+  if (spec$type == "cs") {
+    return("none")
+  }
+  if (length(covariates) == 0L) {
+    return("order")
+  }
+  values <- lapply(covariates, function(name) frame[[name]])
+  categorical <- vapply(values, function(x) is.factor(x) || is.character(x), NA)
+  if (spec$type %in% spatial_types || spec$type == "car1") {
+    if (any(categorical)) {
+      ferrolmm_abort(
+        paste0("`", spec$name, "()` needs numbers, `", covariates[categorical][[1L]],
+               "` is a factor."),
+        "residual", i = "Use the times or coordinates themselves."
+      )
+    }
+    return("coordinates")
+  }
+  if (spec$type != "us" && is_text_column(frame, covariates)) {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` needs visits in an order, and `", covariates,
+             "` is of class character."),
+      "residual", variable = covariates,
+      x = "Sorted as text, \"10\" comes before \"2\".",
+      i = paste0("Make it a factor, with the levels in their order in time, or a number.")
+    )
+  }
+  if (categorical[[1L]] || spec$type %in% c("us", "ante")) {
+    return("level")
+  }
+  if (inherits(values[[1L]], "POSIXct") && spec$type != "toep") {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` counts times in whole numbers, and `", covariates,
+             "` is of class POSIXct, whose numbers are seconds."),
+      "residual", variable = covariates,
+      i = "Say in which unit: as.Date() for days, or difftime(t, start, units = \"hours\")."
+    )
+  }
+  if (spec$type == "toep") "step" else "number"
+}
+
+#' The visits of a structure: their labels in order, and how rows are matched to them
+#'
+#' Where correlations depend on the lag, a factor counts by its levels, those that no row has
+#' included, from the first that occurs to the last: 1, 2 and 4 are 1, 2 and 3 apart. Numbers count
+#' as they are for AR(1), and for a Toeplitz matrix in their largest common step. For the other
+#' structures the lag has no meaning, and visits without rows no parameters.
+#' @returns correlation with `visits` and `n_positions` where they are enumerated, and `key` (kind
+#'   "level") or `origin` and `step` (kind "step")
+#' @noRd
+with_visits <- function(correlation, frame) {
+  if (correlation$kind == "order" && correlation$type %in% visit_types) {
+    correlation$visits <- as.character(seq_len(correlation$largest))
+  } else if (correlation$kind == "level") {
+    coded <- code_variable(visit_column(correlation, frame), correlation$covariates)
+    correlation$key <- coded$key
+    correlation$visits <- coded$levels
+  } else if (correlation$kind == "step") {
+    correlation <- with_steps(correlation, frame)
+  }
+  if (!is.null(correlation$visits)) {
+    correlation$n_positions <- length(correlation$visits)
+  }
+  if (correlation$type == "toep") {
+    check_lags(correlation, frame)
+  }
+  correlation
+}
+
+#' The column of visits; where lags count with all levels between the first and the last in use
+#' @noRd
+visit_column <- function(correlation, frame) {
+  x <- frame[[correlation$covariates]]
+  if (correlation$type %in% c("us", "ante") || !is.factor(x)) {
+    return(x)
+  }
+  spanned_levels(x, all_levels(frame, correlation$covariates))
+}
+
+#' Equally spaced places of numbers: the largest step of which all distances are multiples
+#' @noRd
+with_steps <- function(correlation, frame) {
+  name <- correlation$covariates
+  times <- sort(unique(as.double(frame[[name]])))
+  gaps <- diff(times)
+  step <- if (length(gaps)) Reduce(common_step, gaps) else 1
+  places <- (times - times[1L]) / step
+  if (max(places) > 1e4 || any(abs(places - round(places)) > 1e-6)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` has a correlation for each lag, and the distances of `",
+             name, "` have no common step."),
+      "residual", variable = name,
+      i = paste0("Make `", name, "` a factor to count its values one by one, or use corCAR1().")
+    )
+  }
+  correlation$origin <- times[1L]
+  correlation$step <- step
+  correlation$visits <- sprintf("%.15g", times[1L] + step * seq.int(0, round(max(places))))
+  correlation
+}
+
+#' Euclid's algorithm, for numbers that are rounded
+#' @noRd
+common_step <- function(a, b) {
+  smallest <- 1e-8 * max(a, b)
+  while (b > smallest) {
+    rest <- a %% b
+    if (b - rest < smallest) {
+      rest <- 0
+    }
+    a <- b
+    b <- rest
+  }
+  a
+}
+
+#' Each lag of a Toeplitz matrix needs a pair of rows, or its correlation is not determined
+#' @noRd
+check_lags <- function(correlation, frame) {
+  codes <- residual_groups(correlation, frame)$codes
+  position <- residual_positions(correlation, frame, codes)
+  distinct <- unique(data.frame(codes, position))
+  seen <- logical(correlation$n_positions)
+  for (rows in split(distinct$position, distinct$codes)) {
+    seen[unique(abs(outer(rows, rows, `-`))) + 1L] <- TRUE
+  }
+  absent <- which(!seen[-1L])
+  if (length(absent)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` has a correlation for each lag, and no two rows of a `",
+             correlation$group_label, "` are ", join_numbers(absent), " visits apart."),
+      "residual",
+      x = paste0("The visits are ", quote_names(correlation$visits, 12L), "."),
+      i = paste0(
+        "If ", quote_names(correlation$covariates), " should count only the visits that occur, ",
+        "make it a factor of these; else use ar1(), whose correlations follow from one."
+      )
+    )
+  }
+}
+
+#' "2, 5 and 6"
+#' @noRd
+join_numbers <- function(x) {
+  shown <- as.character(utils::head(x, 6L))
+  if (length(x) > 6L) {
+    return(paste0(paste(shown, collapse = ", "), " and ", length(x) - 6L, " other numbers of"))
+  }
+  n <- length(shown)
+  if (n == 1L) shown else paste(paste(shown[-n], collapse = ", "), "or", shown[n])
+}
+
+#' Codes of the residual groups in a frame; one group where there is no grouping variable
+#' @noRd
+residual_groups <- function(correlation, frame) {
+  n <- .row_names_info(frame, 2L)
+  if (length(correlation$group) == 0L) {
+    return(list(codes = rep.int(1L, n), levels = "(all rows)", key = NULL))
+  }
+  group_factor(correlation$group, frame)
+}
+
+#' Places of the rows of a frame in their groups, as the engine takes them
+#' @noRd
+residual_positions <- function(correlation, frame, codes) {
+  switch(correlation$kind,
+    none = NULL,
+    order = {
+      place <- as.integer(stats::ave(seq_along(codes), codes, FUN = seq_along))
+      if (correlation$type %in% spatial_types) {
+        list(as.double(place))
+      } else if (correlation$type == "car1") {
+        as.double(place)
+      } else {
+        place
+      }
+    },
+    level = {
+      name <- correlation$covariates
+      match_levels(frame[[name]], correlation$key, name)
+    },
+    step = {
+      x <- (as.double(frame[[correlation$covariates]]) - correlation$origin) / correlation$step
+      place <- ifelse(abs(x - round(x)) > 1e-6, NA, round(x) + 1)
+      place[which(abs(place) > 1e9)] <- NA
+      as.integer(place)
+    },
+    number = {
+      x <- as.double(frame[[correlation$covariates]])
+      x[which(abs(x - round(x)) > 1e-8 | abs(x) > 1e9)] <- NA
+      as.integer(round(x))
+    },
+    coordinates = {
+      values <- lapply(correlation$covariates, function(name) as.double(frame[[name]]))
+      if (correlation$type == "car1") values[[1L]] else values
+    }
+  )
+}
+
+#' Are positions among those that the structure has?
+#' @noRd
+in_range <- function(position, correlation) {
+  n <- correlation$n_positions
+  position <- unlist(position)
+  if (is.null(n)) rep.int(TRUE, length(position)) else position >= 1L & position <= n
+}
+
+#' Whole numbers where the structure counts steps, and each place in a group once
+#' @noRd
+check_positions <- function(correlation, frame) {
+  if (correlation$kind == "number") {
+    x <- as.double(frame[[correlation$covariates]])
+    broken <- which(abs(x - round(x)) > 1e-8 | abs(x) > 1e9)
+    if (length(broken) > 0L) {
+      ferrolmm_abort(
+        paste0("`", correlation$name, "()` needs whole numbers as times, `",
+               correlation$covariates, "` is ", format(x[broken[1L]]), " in row ",
+               row.names(frame)[broken[1L]], "."),
+        "residual",
+        i = paste0(
+          "For times on a continuous scale use corCAR1(form = ~ ", correlation$covariates,
+          if (length(correlation$group)) paste0(" | ", correlation$group_label), ")."
+        )
+      )
+    }
+  }
+  if (correlation$kind %in% c("none", "order") || correlation$nugget) {
+    return(invisible())
+  }
+  groups <- residual_groups(correlation, frame)
+  position <- residual_positions(correlation, frame, groups$codes)
+  key <- if (is.list(position)) do.call(paste, position) else position
+  key <- match(key, unique(key))
+  twice <- anyDuplicated(groups$codes + (key - 1) * length(groups$levels))
+  if (twice > 0L) {
+    values <- vapply(correlation$covariates, function(name) {
+      paste0(name, " = ", format(frame[[name]][twice]))
+    }, "")
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` needs each time once in a group: ",
+             paste(values, collapse = ", "), " occurs more than once",
+             if (length(correlation$group)) {
+               paste0(" in `", correlation$group_label, "` ", groups$levels[groups$codes[twice]])
+             }, "."),
+      "residual",
+      i = if (correlation$type %in% spatial_types) {
+        "With nugget = TRUE rows at the same place are possible."
+      } else if (length(correlation$group) == 0L) {
+        "Name the groups after a bar: form = ~ time | subject."
+      } else {
+        "Add what tells these rows apart to the group, as in ~ time | subject/variable."
+      }
+    )
+  }
+}

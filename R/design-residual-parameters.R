@@ -1,0 +1,100 @@
+# Parameters of a residual structure: names, starts, and those that are held.
+
+#' A structure with more parameters than there are rows, before any of them gets a name
+#'
+#' The engine counts all parameters of a model; this is for numbers that it should not have to see.
+#' @param label of the structure.
+#' @noRd
+check_parameter_count <- function(count, n, label) {
+  if (count > n) {
+    ferrolmm_abort(
+      paste0("`", label, "` has ", count_of(count, "parameter"), " for ",
+             count_of(n, "observation"), "."),
+      "too_many_parameters", i = engine_remedies[["too_many_parameters"]]
+    )
+  }
+}
+
+#' Names, starts and held values of the correlation's parameters
+#' @noRd
+correlation_parameters_of <- function(correlation, spec, n) {
+  m <- correlation$n_positions
+  if (correlation$type == "us" && !spec$fixed) {
+    check_parameter_count(m * (m - 1) / 2, n, paste0(spec$name, "()"))
+  }
+  names <- switch(correlation$type,
+    ar1 = , car1 = , cs = "rho",
+    arma = c(
+      if (correlation$p > 0L) paste0("ar", seq_len(correlation$p)),
+      if (correlation$q > 0L) paste0("ma", seq_len(correlation$q))
+    ),
+    us = {
+      below <- which(lower.tri(diag(m)), arr.ind = TRUE)
+      paste0("cor(", below[, 1L], ",", below[, 2L], ")")
+    },
+    toep = paste0("rho", seq_len(m - 1L)),
+    ante = paste0("cor(", seq_len(m - 1L) + 1L, ",", seq_len(m - 1L), ")"),
+    c("range", if (correlation$nugget) "nugget")
+  )
+  value <- spec$value
+  if (is.null(value)) {
+    if (spec$fixed) {
+      ferrolmm_abort(
+        paste0("`", spec$name, "()` is fixed, but has no value."), "residual",
+        i = "Give the value of its parameters, as in corAR1(0.5, form = ~ t | g, fixed = TRUE)."
+      )
+    }
+    value <- rep.int(NA_real_, length(names))
+  }
+  if (length(value) < length(names) && correlation$nugget && length(value) == 1L) {
+    value <- c(value, NA_real_)
+  }
+  if (length(value) != length(names)) {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` has ", count_of(length(value), "value"), " for ",
+             count_of(length(names), "parameter"), "."),
+      "residual", i = paste0("Parameters: ", quote_names(names, 12L), ".")
+    )
+  }
+  list(names = names, start = as.double(value), held = rep.int(spec$fixed, length(names)))
+}
+
+#' The same of a variance function
+#' @noRd
+scale_parameters_of <- function(scale, spec) {
+  levels <- scale$levels
+  if (scale$type == "ident") {
+    levels <- levels[-1L]
+    return(named_parameters("sd.ratio", levels, spec$value, spec$fixed))
+  }
+  if (scale$type == "constpower") {
+    const <- named_parameters("const", levels, spec$value$const, spec$fixed$const)
+    power <- named_parameters("power", levels, spec$value$power, spec$fixed$power)
+    return(Map(c, const, power))
+  }
+  named_parameters(scale$type, levels, spec$value, spec$fixed)
+}
+
+#' @noRd
+named_parameters <- function(name, levels, value, fixed) {
+  n <- max(1L, length(levels))
+  start <- rep.int(NA_real_, n)
+  held <- logical(n)
+  fill <- function(into, given) {
+    if (length(given) == 0L) {
+      return(into)
+    }
+    at <- if (is.null(names(given)) || all(!nzchar(names(given)))) seq_len(n) else
+      match(names(given), levels)
+    given <- if (length(at) == n && length(given) == 1L) rep.int(given, n) else given
+    into[at[!is.na(at)]] <- unname(given)[!is.na(at)]
+    into
+  }
+  start <- fill(start, value)
+  fixed_at <- fill(rep.int(NA_real_, n), fixed)
+  held <- !is.na(fixed_at)
+  start[held] <- fixed_at[held]
+  list(
+    names = if (length(levels)) paste(name, levels) else name, start = start, held = held
+  )
+}

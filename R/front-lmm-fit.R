@@ -1,0 +1,163 @@
+# Fits: from what the user gave to the fitted object, and the same model once more.
+
+#' The pipeline: formula, data, design, fit
+#' @noRd
+fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
+                        caller) {
+  # the clock starts
+  time_left(control, TRUE)
+  formula <- as_two_sided_formula(formula, caller)
+  spec <- read_residual(given, data, environment(formula), caller)
+  if (spec_has_variances(spec)) {
+    given$weights <- NULL
+  }
+  model <- parse_formula(formula, data, caller, spec)
+  model$bars <- find_known(model$bars, data, model$env, caller)
+  call$formula <- formula
+  home <- remember_home(call, data, environment(formula), caller)
+  frame <- build_frame(
+    model, data, given, na_action, caller, group_columns(spec), control$threads
+  )
+  require_time_to_fit(control)
+  fixed <- build_fixed(model, frame, contrasts)
+  require_time_to_fit(control)
+  random <- build_random(model, frame, spec, control)
+  require_time_to_fit(control)
+  residual <- build_residual(spec, frame, random)
+  fixed$weights <- residual_weights(residual, frame, fixed$weights)
+  start <- check_start(start, random, residual)
+  check_constraints(control, c(random$theta_names, residual$names))
+  found <- fit_design(fixed, random, residual, frame, reml, start, control)
+  fit <- new_lmm(
+    call = home$call, env = home$env, formula = model$formula, frame = found$frame,
+    fixed = fixed, random = random, residual = residual, result = found$result,
+    control = control, reml = reml
+  )
+  report_fit(found$result, fixed, random, control, residual)
+  fit
+}
+
+#' Do the weights of the call hold a variance function?
+#' @noRd
+spec_has_variances <- function(spec) {
+  !is.null(spec) && spec$source != "residual" && length(spec$scales) + length(spec$fixed) > 0L
+}
+
+#' Columns that only group rows, where infinite values are levels
+#' @noRd
+group_columns <- function(spec) {
+  variable_names(c(
+    spec$correlation$group, unlist(lapply(spec$scales, `[[`, "stratum"), recursive = FALSE)
+  ))
+}
+
+#' Fit; where a variance function depends on the fitted values, again and again until they settle
+#'
+#' As in nlme: the criterion is that of the variances as they are at the last fitted values.
+#' @returns list(result, frame), the frame with the column "(fitted)" if there is such a function
+#' @noRd
+fit_design <- function(fixed, random, residual, frame, reml, start, control) {
+  given <- unclass(control)
+  fit_at <- function(residual, start) {
+    # the first fit has fewer parameters
+    control <- resolve_constraints(given, c(random$theta_names, residual$names))
+    model <- engine_model(fixed, random, residual_design(residual, frame))
+    result <- with_names(engine_fit(model, reml, start, control), residual, frame, random)
+    if (identical(result$certificate$status, "time-limit")) {
+      require_fit_call()
+    }
+    result
+  }
+  if (!depends_on_fitted(residual)) {
+    return(list(result = fit_at(residual, start), frame = frame))
+  }
+  result <- if (is.null(frame[["(fitted)"]])) {
+    fit_at(without_fitted(residual), NULL)
+  } else {
+    list(fitted = frame[["(fitted)"]], criterion = Inf)
+  }
+  for (round in seq_len(100L)) {
+    before <- result
+    for (scale in residual$scales) {
+      if (scale$fitted) check_scale_covariate(scale, before$fitted, "the fitted values")
+    }
+    frame[["(fitted)"]] <- as.double(before$fitted)
+    result <- if (round == 1L) {
+      fit_at(residual, start)
+    } else {
+      # an end at the edge of what is possible may be no start
+      anew <- function(e) fit_at(residual, NULL)
+      tryCatch(
+        fit_at(residual, c(before$theta, before$phi)),
+        ferrolmm_error_residual_start = anew, ferrolmm_error_dimension = anew
+      )
+    }
+    size <- max(abs(result$fitted), .Machine$double.xmin)
+    settled <- max(abs(result$fitted - before$fitted)) < 1e-9 * size
+    if (settled || identical(result$certificate$status, "time-limit")) {
+      return(list(result = result, frame = frame))
+    }
+  }
+  ferrolmm_warn(
+    "The fitted values that the variance function depends on did not settle in 100 fits.",
+    "convergence", x = paste0(
+      "The largest change in the last one was ",
+      format(max(abs(result$fitted - before$fitted)), digits = 2L), "."
+    ),
+    i = "Use a variable as covariate: varPower(form = ~ x)."
+  )
+  list(result = result, frame = frame)
+}
+
+#' The structure without the variance functions of fitted values, for the first fit
+#' @noRd
+without_fitted <- function(residual) {
+  sizes <- vapply(residual$scales, count_scale_parameters, 1L)
+  n_correlation <- length(residual$names) - sum(sizes)
+  owner <- c(integer(n_correlation), rep.int(seq_along(sizes), sizes))
+  dropped <- which(vapply(residual$scales, `[[`, NA, "fitted"))
+  kept <- !owner %in% dropped
+  residual$scales <- residual$scales[-dropped]
+  for (name in c("names", "start", "held")) {
+    residual[[name]] <- residual[[name]][kept]
+  }
+  residual
+}
+
+#' Run the engine on the model that the elements of a fit describe, and put the result in its place
+#'
+#' @param model a fit without its class.
+#' @noRd
+fit_again <- function(model) {
+  control <- unclass(model$control)
+  fixed <- fixed_inputs(model, in_place = TRUE)
+  random <- random_inputs(model, in_place = TRUE)
+  found <- fit_design(fixed, random, model$residual, model$frame, model$REML, NULL, control)
+  report_fit(found$result, fixed, random, control, model$residual)
+  model$frame <- found$frame
+  model <- set_result(model, found$result)
+  class(model) <- "lmm"
+  model
+}
+
+#' Where the call can be evaluated again, and the call as it can be there
+#'
+#' That is where it was made. lapply(), pipes and functions that hand on their `...` leave names for
+#' the data there that have no meaning, or another one, later: then the data are kept.
+#' @returns list(call, env); `env` is NULL where it is that of the formula.
+#' @noRd
+remember_home <- function(call, data, home, caller) {
+  at_home <- identical(home, caller)
+  written <- call$data
+  if (is.null(written) || !is.language(written) || at_home && !identical(written, quote(.))) {
+    return(list(call = call, env = if (!at_home) caller))
+  }
+  name <- if (is.symbol(written)) as.character(written) else code_label(written)
+  if (!is.symbol(written) || !identical(get0(name, caller), data)) {
+    env <- new.env(parent = caller)
+    assign(name, data, envir = env)
+    call$data <- as.name(name)
+    return(list(call = call, env = env))
+  }
+  list(call = call, env = caller)
+}

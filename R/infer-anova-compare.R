@@ -1,0 +1,155 @@
+# Several models compared by likelihood ratios.
+
+#' @noRd
+compare_models <- function(models, names, refit) {
+  if (length(names) != length(models)) {
+    ferrolmm_abort(
+      paste0("`model.names` has ", count_of(length(names), "name"), " for ",
+             count_of(length(models), "model"), "."), "argument"
+    )
+  }
+  names <- make.unique(names)
+  check_same_data(models, names)
+  same_fixed <- all(vapply(models[-1L], same_fixed_part, NA, models[[1L]]))
+  reml <- vapply(models, function(model) isTRUE(model$REML), NA)
+  if (any(reml) && !(same_fixed && all(reml))) {
+    models <- refit_compared(models, reml, same_fixed, refit)
+    reml[] <- FALSE
+  }
+  warn_monte_carlo(models)
+  likelihoods <- lapply(models, function(model) {
+    if (inherits(model, "lmm")) log_likelihood(model) else stats::logLik(model)
+  })
+  npar <- vapply(likelihoods, function(l) as.integer(attr(l, "df")), 1L)
+  order <- order(npar)
+  loglik <- vapply(likelihoods, as.numeric, 0)[order]
+  npar <- npar[order]
+  gain <- c(NA, 2 * diff(loglik))
+  df <- c(NA, diff(npar))
+  gain <- ifelse(gain < 0 & gain > -1e-6 * pmax(1, abs(loglik)), 0, gain)
+  table <- data.frame(
+    npar = npar,
+    AIC = vapply(likelihoods, stats::AIC, 0)[order],
+    BIC = vapply(likelihoods, stats::BIC, 0)[order],
+    logLik = loglik, deviance = -2 * loglik, Chisq = gain, Df = df,
+    "Pr(>Chisq)" = ifelse(df > 0, stats::pchisq(gain, pmax(df, 1), lower.tail = FALSE), NA),
+    row.names = names[order], check.names = FALSE
+  )
+  structure(
+    table,
+    heading = comparison_heading(models[order], names[order], all(reml), same_fixed),
+    class = c("anova", "data.frame")
+  )
+}
+
+#' @noRd
+refit_compared <- function(models, reml, same_fixed, refit) {
+  why <- if (same_fixed) "not all are fitted by REML" else "their fixed parts differ"
+  if (!refit) {
+    ferrolmm_abort(
+      paste0("Models fitted by REML cannot be compared: ", why, "."), "argument",
+      i = "Use refit = TRUE, or fit them with REML = FALSE."
+    )
+  }
+  ferrolmm_inform(
+    paste0("Refitting ", count_of(sum(reml), "model"), " by ML, as ", why, "."), "refit"
+  )
+  models[reml] <- lapply(models[reml], refitML.lmm)
+  models
+}
+
+#' @noRd
+comparison_heading <- function(models, names, reml, same_fixed) {
+  formulas <- vapply(models, function(model) {
+    paste0(code_label(plain_formula(model), 500L), structure_suffix(model))
+  }, "")
+  c(
+    paste0("Models fitted by ", if (reml) "REML" else "maximum likelihood",
+           if (same_fixed) "; p-values of variances are conservative, see ranova()"),
+    paste0(names, ": ", formulas)
+  )
+}
+
+#' "; correlation = corAR1(...)" and the like, to tell models apart that share a formula
+#' @noRd
+structure_suffix <- function(model) {
+  if (!inherits(model, "lmm") || is.null(model$residual)) {
+    return("")
+  }
+  parts <- as.list(model$call)[c("correlation", "weights", "residual")]
+  parts <- parts[lengths(parts) > 0L]
+  labels <- vapply(parts, function(part) {
+    if (is.language(part)) code_label(part) else class(part)[[1L]]
+  }, "")
+  paste0("; ", names(parts), " = ", labels, collapse = "")
+}
+
+#' @noRd
+plain_formula <- function(model) {
+  formula <- if (inherits(model, "lmm")) full_formula(model) else stats::formula(model)
+  attributes(formula) <- NULL
+  formula
+}
+
+#' The same response, weights and variables, row by row
+#' @noRd
+check_same_data <- function(models, names) {
+  first <- compared_data(models[[1L]])
+  for (i in seq_along(models)[-1L]) {
+    other <- compared_data(models[[i]])
+    pair <- quote_names(names[c(1L, i)])
+    if (length(first$y) != length(other$y)) {
+      ferrolmm_abort(
+        paste0("The models are not of the same data: ", pair, " have ", length(first$y), " and ",
+               length(other$y), " rows."), "data",
+        i = "Rows with missing values are left out: fit all models to the rows that all can use."
+      )
+    }
+    differs <- c(
+      "the response" = !isTRUE(all.equal(first$y, other$y, tolerance = 1e-12)),
+      "the weights" = !isTRUE(all.equal(first$weights, other$weights, tolerance = 1e-12))
+    )
+    shared <- intersect(names(first$frame)[-1L], names(other$frame)[-1L])
+    shared <- shared[!vapply(
+      shared, function(v) same_values(first$frame[[v]], other$frame[[v]]), NA
+    )]
+    what <- c(names(differs)[differs], if (length(shared) > 0L) quote_names(shared))
+    if (length(what) > 0L) {
+      ferrolmm_abort(
+        paste0("The models are not of the same data: ", pair, " differ in ",
+               paste(what, collapse = " and "), "."), "data"
+      )
+    }
+  }
+}
+
+#' @noRd
+compared_data <- function(model) {
+  frame <- stats::model.frame(model)
+  y <- as.double(frame[[1L]])
+  weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)
+  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)", "(fitted)"))]
+  list(y = y, weights = if (is.null(weights)) 1 else weights, frame = frame)
+}
+
+#' Factors by their labels, numbers as they are
+#' @noRd
+same_values <- function(a, b) {
+  if (identical(a, b)) {
+    return(TRUE)
+  }
+  if (is.factor(a) || is.factor(b) || is.character(a)) {
+    return(identical(as.character(a), as.character(b)))
+  }
+  isTRUE(all.equal(as.vector(a), as.vector(b), tolerance = 1e-12))
+}
+
+#' Do two models have the same X? By the names and coding of its columns
+#' @noRd
+same_fixed_part <- function(a, b) {
+  parts <- function(model) {
+    list(names(model$coefficients), is.na(model$coefficients), model$xlevels, model$contrasts)
+  }
+  inherits(a, "lmm") && inherits(b, "lmm") &&
+    identical(lapply(parts(a), unname), lapply(parts(b), unname))
+}

@@ -1,0 +1,20 @@
+# Inference that takes the variance parameters as known: by the normal distribution, or none.
+
+#' Inference that takes the variance parameters as known
+#'
+#' @param variance of the coefficients; NULL: that of the fit. What is returned has an upper
+#'   triangular root `rx` of the inverse of that one.
+#' @noRd
+fixed_ddf <- function(object, method, ddf, variance = NULL) {
+  rx <- if (is.null(variance)) object$rx / object$sigma
+  variance <- if (is.null(variance)) fixed_covariance(object) else variance
+  list(
+    method = method, object = object, beta = object$beta, variance = variance, rx = rx,
+    single = function(L) rep.int(ddf, nrow(L)),
+    joint = function(L, estimate) {
+      wald <- wald_statistic(L, estimate, variance, rx)
+      f <- wald$value / wald$rank
+      list(statistic = f, unscaled = f, numdf = wald$rank, dendf = ddf)
+    }
+  )
+}

@@ -1,0 +1,181 @@
+# Profiles of standard deviations, correlations and sigma.
+
+#' Where the profile of each variance parameter can end; sigma does not
+#'
+#' Compound symmetry of k effects or rows ends at -1 / (k - 1).
+#' @noRd
+variance_ends <- function(object) {
+  correlation <- correlation_parameters(object$random)
+  lowest <- unlist(lapply(object$random, function(term) {
+    n <- count_theta(term)
+    rep.int(if (term$structure == "cs") -1 / (length(term$cnms) - 1) else -1, n)
+  }))
+  residual <- object$residual
+  kinds <- phi_kinds(residual)
+  cs <- identical(residual$correlation$type, "cs") & kinds == "correlation"
+  ends <- list(
+    correlation = c(-1, 1), unit = c(0, 1), positive = c(0, Inf), real = c(-Inf, Inf)
+  )
+  phi <- vapply(kinds, function(kind) ends[[kind]], c(0, 0), USE.NAMES = FALSE)
+  phi[1L, cs] <- -1 / (residual$correlation$largest - 1)
+  cbind(
+    c(ifelse(correlation, as.double(lowest), 0), phi[1L, ], -Inf),
+    c(ifelse(correlation, 1, Inf), phi[2L, ], Inf)
+  )
+}
+
+#' Profiles of variance parameters
+#'
+#' @returns a list by element of `which` of list(zeta, parameters: a row for each parameter of the
+#'   model, a column for each point), NULL for a parameter that does not move
+#' @noRd
+profile_variance <- function(object, which, cutoff, coefficients = TRUE) {
+  if (length(which) == 0L) {
+    return(list())
+  }
+  inputs <- engine_inputs(object)
+  constrained <- has_constraints(object)
+  found <- engine_inference(engine_profile, object, which, cutoff)
+  estimate <- natural_parameters(object)
+  limits <- variance_ends(object)
+  lapply(found, function(path) {
+    still <- constrained && (length(path$zeta) == 1L || is_held_at_zero(object, path$which))
+    if (still || is.na(estimate[[path$which]])) {
+      return(NULL)
+    }
+    path <- reach_ends(path, estimate, limits[path$which, ], cutoff)
+    beta <- if (coefficients) {
+      coefficients_along(object, inputs, path$parameters, which(path$zeta == 0)[[1L]])
+    } else {
+      matrix(NA_real_, length(object$coefficients), length(path$zeta))
+    }
+    list(zeta = path$zeta, parameters = rbind(path$parameters, beta))
+  })
+}
+
+#' A relative standard deviation that is held at zero has no profile, others move with sigma
+#' @noRd
+is_held_at_zero <- function(object, which) {
+  held <- object$control$hold[c(names(object$theta), names(object$phi))[which]]
+  isTRUE(unname(held) == 0) && which <= length(object$theta)
+}
+
+#' Fixed effects at given variance parameters, one column each
+#'
+#' Where the parameters are at an end that leaves no covariance matrix to evaluate, they are those
+#' of the point before, seen from the estimate.
+#' @param center the column of the estimate.
+#' @noRd
+coefficients_along <- function(object, inputs, parameters, center) {
+  impossible <- function(e) rep.int(NaN, length(object$coefficients))
+  beta <- vapply(seq_len(ncol(parameters)), function(i) {
+    if (i == center) {
+      return(unname(object$coefficients))
+    }
+    values <- parameters[, i]
+    # the correlations of an effect whose variance is zero: any would do
+    values[is.na(values)] <- 0
+    theta <- sdcor_to_theta(values, object$random)
+    tryCatch(
+      engine_fit(
+        model_of(inputs), object$REML, theta, unconstrained_control(object), optimize = FALSE
+      )$beta,
+      ferrolmm_error_residual_start = impossible, ferrolmm_error_dimension = impossible
+    )
+  }, unname(object$coefficients))
+  fill_outwards(matrix(beta, ncol = ncol(parameters)), center, kept_columns(object))
+}
+
+#' Columns with missing values are like the next one towards `center`
+#' @noRd
+fill_outwards <- function(x, center, rows) {
+  for (i in c(rev(seq_len(center - 1L)), center + seq_len(ncol(x) - center))) {
+    if (anyNA(x[rows, i])) x[, i] <- x[, i + sign(center - i)]
+  }
+  x
+}
+
+#' Let a path start at the estimate and end in the boundary of the parameter where it comes there
+#'
+#' The engine follows the logarithm of a standard deviation and Fisher's z of a correlation, so it
+#' comes as near to the boundary as it pleases, but never into it.
+#' @noRd
+reach_ends <- function(path, estimate, ends, cutoff) {
+  at <- path$which
+  value <- path$value
+  zeta <- path$zeta
+  parameters <- path$parameters
+  # others may be as near, where the parameter ends within rounding
+  center <- which(zeta == 0)
+  center <- center[[which.min(abs(value[center] - estimate[[at]]))]]
+  parameters[, center] <- estimate
+  value[center] <- estimate[[at]]
+  on_lower <- value[center] - ends[[1L]] < 1e-8
+  on_upper <- ends[[2L]] - value[center] < 1e-8
+  kept <- (value > value[center] & zeta > 0 & !on_upper) |
+    (value < value[center] & zeta < 0 & !on_lower)
+  kept[center] <- TRUE
+  if (on_lower || on_upper) {
+    value[center] <- parameters[at, center] <- ends[[if (on_lower) 1L else 2L]]
+  }
+  value <- value[kept]
+  zeta <- zeta[kept]
+  parameters <- parameters[, kept, drop = FALSE]
+  for (side in 1:2) {
+    end <- ends[[side]]
+    if (!is.finite(end) || (side == 1L && on_lower) || (side == 2L && on_upper)) {
+      next
+    }
+    order <- if (side == 1L) seq_along(zeta) else rev(seq_along(zeta))
+    last <- zeta_at_end(abs(value[order] - end), zeta[order], 2 * side - 3, is.infinite(ends[[2L]]))
+    if (abs(zeta[order[[1L]]]) >= cutoff || is.na(last)) {
+      next
+    }
+    boundary <- parameters[, order[[1L]]]
+    boundary[[at]] <- end
+    if (side == 1L) {
+      value <- c(end, value)
+      zeta <- c(last, zeta)
+      parameters <- cbind(boundary, parameters, deparse.level = 0L)
+    } else {
+      value <- c(value, end)
+      zeta <- c(zeta, last)
+      parameters <- cbind(parameters, boundary, deparse.level = 0L)
+    }
+  }
+  list(zeta = zeta, parameters = parameters)
+}
+
+#' zeta where the parameter comes to its end, NA where the path stops before
+#'
+#' Zeta of a correlation levels off where one of its two variances goes to zero: from there on any
+#' correlation would do, and the profile is the same up to the end.
+#' @param distance from the end, in the order in which they are met from there; `side` -1 or 1.
+#' @param deviation a standard deviation, whose logarithm was followed, and no correlation?
+#' @noRd
+zeta_at_end <- function(distance, zeta, side, deviation) {
+  if (length(zeta) < 2L || abs(zeta[[1L]] - zeta[[2L]]) > 0.05 || sign(zeta[[1L]]) != side) {
+    return(NA_real_)
+  }
+  level <- !deviation && distance[[1L]] > 0.01 && abs(zeta[[1L]] - zeta[[2L]]) < 1e-4
+  last <- if (level) zeta[[1L]] else value_at_zero(distance, zeta)
+  if (abs(last) < abs(zeta[[1L]]) || sign(last) != side) zeta[[1L]] else last
+}
+
+#' Value at x = 0 of the parabola through the first point, one about twice and one four times as far
+#'
+#' Zeta is smooth in a standard deviation and in a correlation up to their ends. Points that are
+#' nearer to each other would tell of rounding.
+#' @param x distances, increasing
+#' @noRd
+value_at_zero <- function(x, y) {
+  second <- which(x >= 2 * x[[1L]])[1L]
+  third <- which(x >= 2 * x[second])[1L]
+  at <- c(1L, second, third)
+  at <- at[!is.na(at)]
+  if (length(at) < 3L) at <- seq_len(min(3L, length(x)))
+  # Lagrange's form
+  sum(vapply(seq_along(at), function(i) {
+    y[[at[[i]]]] * prod(x[at[-i]] / (x[at[-i]] - x[[at[[i]]]]))
+  }, 1))
+}

@@ -1,0 +1,147 @@
+# Degrees of freedom of a prediction, by Satterthwaite's method.
+
+#' Satterthwaite's degrees of freedom of estimated variances: 2 v^2 / Var(v-hat), at least 1
+#'
+#' Var(v-hat) = g'Ag, with A the covariance matrix of (theta, phi, sigma^2) and g the derivatives of
+#' v: v / sigma^2 for sigma^2, central differences for theta and phi.
+#'
+#' @param variances at the estimates; `relative` a function of (theta, phi) that returns them
+#'   relative to sigma^2.
+#' @noRd
+variance_df <- function(object, variances, relative) {
+  theta <- theta_of(object)
+  covariance <- raw_covariance(object)
+  sigma2 <- object$sigma^2
+  steps <- 1e-4 * pmax(abs(theta), sqrt(diag(covariance))[seq_along(theta)])
+  base <- inner_theta(object, theta, steps)
+  gradient <- vapply(seq_along(theta), function(a) {
+    sigma2 * slope_inside(relative, base, a, steps[[a]], numeric(length(variances)))
+  }, numeric(length(variances)))
+  gradient <- cbind(
+    matrix(gradient, length(variances), length(theta)), variances / sigma2
+  )
+  df <- pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
+  # what nothing estimated is in: zero without fixed effects
+  df[which(variances == 0)] <- Inf
+  df
+}
+
+#' (theta, phi) moved off the boundary of what is possible, where a step would leave it
+#'
+#' Correlations of a structure are drawn towards zero: C of rho (1 - d) is (1 - d) C + d I, which is
+#' d away from singularity, and a step in rho changes its eigenvalues by a few times the step.
+#' @noRd
+inner_theta <- function(object, theta, steps) {
+  at <- 0L
+  for (i in seq_along(object$random)) {
+    term <- object$random[[i]]
+    here <- at + seq_len(count_theta(term))
+    at <- at + length(here)
+    sds <- here[seq_len(count_sd(term))]
+    rho <- setdiff(here, sds)
+    if (!is_natural(term) || length(rho) == 0L) {
+      next
+    }
+    correlation <- tcrossprod(
+      theta_matrix(replace(theta, sds, 1)[seq_along(object$theta)], object$random)[[i]]
+    )
+    room <- 4 * length(term$cnms) * max(steps[rho])
+    if (min(eigen(correlation, symmetric = TRUE, only.values = TRUE)$values) < room) {
+      theta[rho] <- theta[rho] * (1 - room)
+    }
+  }
+  theta
+}
+
+#' Derivative of a function of parameters by differences that stay where the parameters are possible
+#'
+#' Central; where a step is not possible a tenth of it, and so on, then one to the other side
+#' alone; zero where the parameter cannot move.
+#' @param zero the derivative of what does not change.
+#' @noRd
+slope_inside <- function(f, theta, a, step, zero) {
+  if (step == 0) {
+    return(zero)
+  }
+  at <- function(step) {
+    tryCatch(
+      f(replace(theta, a, theta[[a]] + step)),
+      ferrolmm_error_dimension = function(e) NULL, ferrolmm_error_residual_start = function(e) NULL,
+      ferrolmm_error_numerical = function(e) NULL
+    )
+  }
+  for (size in step * c(1, 0.1, 0.01)) {
+    up <- at(size)
+    down <- at(-size)
+    if (!is.null(up) && !is.null(down)) {
+      return((up - down) / (2 * size))
+    }
+  }
+  if (is.null(up) && is.null(down)) {
+    return(zero)
+  }
+  center <- f(theta)
+  if (is.null(down)) (up - center) / size else (center - down) / size
+}
+
+#' Covariance matrix of (theta, phi, sigma^2), theta as the user sees it
+#'
+#' From that of the variance components gamma = (lower triangles of each G, phi, sigma^2), by the
+#' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a
+#' variance of zero) have no variance.
+#' @noRd
+raw_covariance <- function(object) {
+  found <- engine_inference(engine_satterthwaite, object)
+  inverse <- generalised_inverse(components_jacobian(object))
+  root <- inverse %*% found$jacobian
+  root %*% found$covariance %*% t(root)
+}
+
+#' d gamma / d (theta, phi, sigma^2)
+#' @noRd
+components_jacobian <- function(object) {
+  theta <- unname(object$theta)
+  sigma2 <- object$sigma^2
+  n_phi <- length(object$phi)
+  lower <- function(factors) {
+    as.double(unlist(lapply(factors, function(g) g[lower.tri(g, diag = TRUE)])))
+  }
+  owner <- rep.int(seq_along(object$random), theta_counts(object))
+  factors <- theta_matrix(theta, object$random)
+  columns <- lapply(seq_along(theta), function(a) {
+    if (is_natural(object$random[[owner[[a]]]])) {
+      return(difference_column(theta, a, sigma2, object$random, lower))
+    }
+    unit <- theta_matrix(replace(numeric(length(theta)), a, 1), object$random)
+    unit[-owner[[a]]] <- lapply(unit[-owner[[a]]], function(t) 0 * t)
+    lower(Map(function(t, e) sigma2 * (tcrossprod(e, t) + tcrossprod(t, e)), factors, unit))
+  })
+  last <- lower(lapply(factors, tcrossprod))
+  whole <- cbind(
+    matrix(as.double(unlist(columns)), length(last)), matrix(0, length(last), n_phi), last
+  )
+  rbind(whole, cbind(matrix(0, n_phi + 1L, length(theta)), diag(n_phi + 1L)))
+}
+
+#' Central difference of the covariance matrices, where theta are standard deviations and
+#' correlations
+#' @noRd
+difference_column <- function(theta, a, sigma2, random, lower) {
+  step <- 1e-5 * max(abs(theta[[a]]), 1e-3)
+  at <- function(value) {
+    lower(lapply(theta_matrix(replace(theta, a, value), random), tcrossprod))
+  }
+  sigma2 * (at(theta[[a]] + step) - at(theta[[a]] - step)) / (2 * step)
+}
+
+#' Moore and Penrose's inverse
+#' @noRd
+generalised_inverse <- function(a) {
+  # columns to one scale: units must not decide what counts as zero
+  scale <- sqrt(colSums(a^2))
+  scale[scale == 0] <- 1
+  parts <- svd(a / rep(scale, each = nrow(a)))
+  keep <- parts$d > 1e-8 * max(parts$d)
+  inverse <- parts$v[, keep, drop = FALSE] %*% (t(parts$u[, keep, drop = FALSE]) / parts$d[keep])
+  inverse / scale
+}

@@ -1,0 +1,126 @@
+# Rows of a prediction, of the fit or new: frame, codes of their levels, offset, fitted values.
+
+#' The rows of the fit
+#'
+#' @param na_action the user's function, NULL for that of the fit.
+#' @returns list(fitted (are they those of the fit?), frame, codes (of each part's grouping factor,
+#'   NA for an unknown level), offset, names, omitted (for napredict()))
+#' @noRd
+training_rows <- function(object, parts, na_action) {
+  omitted <- object$na.action
+  if (!is.null(na_action) && !is.null(omitted)) {
+    class(omitted) <- class(attr(na_action(NA), "na.action"))
+  }
+  list(
+    fitted = TRUE, frame = object$frame,
+    codes = lapply(parts, function(part) {
+      as.integer(object$flist[[object$random[[part$term]]$factor]])
+    }),
+    offset = object$offset, names = row.names(object$frame), omitted = omitted
+  )
+}
+
+#' New rows: as [training_rows()], with what was left out because of missing values
+#' @noRd
+new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action,
+                     others = NULL) {
+  newdata <- check_newdata(newdata)
+  chosen <- object$random[vapply(parts, `[[`, 1L, "term")]
+  columns <- unique(c(prediction_columns(object, chosen, random_only), others))
+  frame <- new_frame(object, newdata, columns)
+  groups <- unique(as.character(unlist(lapply(chosen, `[[`, "leaves"))))
+  missing <- missing_rows(frame, setdiff(names(frame), groups))
+  if (drops_missing(na_action)) {
+    missing <- missing | missing_rows(frame, groups)
+  }
+  omitted <- apply_na_action(missing, row.names(newdata), na_action)
+  if (length(omitted) > 0L) {
+    frame <- keep_rows(frame, -omitted)
+    newdata <- newdata[-omitted, , drop = FALSE]
+  }
+  list(
+    fitted = FALSE, frame = frame,
+    codes = lapply(parts, function(part) {
+      new_codes(object, object$random[[part$term]], frame, allow_new_levels)
+    }),
+    offset = if (!random_only) new_offset(object, frame, newdata),
+    names = row.names(newdata), omitted = omitted
+  )
+}
+
+#' Codes of the levels of a term's grouping factor in new rows; NA for a level that is new
+#' @noRd
+new_codes <- function(object, term, frame, allow_new_levels) {
+  codes <- match_groups(object$keys[[term$factor]], unclass(frame)[term$leaves])
+  unknown <- is.na(codes)
+  if (any(unknown) && !allow_new_levels) {
+    labels <- lapply(unclass(frame)[term$leaves], function(x) value_labels(x)[unknown])
+    keys <- do.call(paste, c(unname(labels), sep = ":"))
+    keys[Reduce(`|`, lapply(labels, is.na))] <- NA
+    abort_new_levels(unique(keys), term$group)
+  }
+  codes
+}
+
+#' @noRd
+abort_new_levels <- function(levels, group) {
+  new <- levels[!is.na(levels)]
+  ferrolmm_abort(
+    if (length(new) > 0L) {
+      paste0("`newdata` has new levels of the grouping factor `", group, "`: ",
+             quote_names(new), ".")
+    } else {
+      paste0("`newdata` has missing values in the grouping factor `", group, "`.")
+    },
+    "newdata",
+    i = c(
+      "allow.new.levels = TRUE predicts for them with random effects of zero.",
+      "re.form = NA predicts for the population, without random effects."
+    )
+  )
+}
+
+#' Offset of new rows: that of the formula and that of the argument
+#' @noRd
+new_offset <- function(object, frame, newdata) {
+  variables <- variable_columns(object$terms)
+  offset <- 0
+  for (i in attr(object$terms, "offset")) {
+    offset <- offset + frame[[variables[[i]]]]
+  }
+  argument <- object$call$offset
+  if (is.null(argument)) {
+    return(offset)
+  }
+  check_new_columns(argument, object, newdata)
+  value <- tryCatch(
+    evaluate_new(argument, object, newdata),
+    error = function(e) abort_evaluation("offset", argument, newdata, e)
+  )
+  value <- plain_values(value)
+  if (!is.numeric(value) || is.object(value)) {
+    ferrolmm_abort(
+      paste0("The offset of the fit must be numeric in `newdata`, it is ", value_class(value), "."),
+      "newdata"
+    )
+  }
+  if (!length(value) %in% c(1L, nrow(newdata))) {
+    ferrolmm_abort(
+      paste0("The offset of the fit cannot be evaluated for `newdata`: ", code_label(argument),
+             " has ", count_of(length(value), "value"), ", not ", nrow(newdata), "."),
+      "newdata",
+      i = "Put it into the formula, as offset(), and into `newdata`, as a column."
+    )
+  }
+  offset + value
+}
+
+#' The frame of rows with the fitted values that variances depend on
+#' @noRd
+frame_with_fitted <- function(object, rows, means) {
+  frame <- rows$frame
+  if (depends_on_fitted(object$residual) && !rows$fitted) {
+    frame[["(fitted)"]] <- unname(means)
+  }
+  frame
+}

@@ -1,0 +1,42 @@
+# Predicted values.
+
+#' Predicted values. For the rows of the fit what is stored is used
+#' @noRd
+predicted_values <- function(object, rows, parts, random_only) {
+  everything <- length(parts) == length(object$random) &&
+    all(lengths(lapply(parts, `[[`, "effects")) == lengths(object$cnms))
+  if (rows$fitted && everything && !random_only) {
+    return(object$fitted.values)
+  }
+  values <- numeric(.row_names_info(rows$frame, 2L))
+  for (i in seq_along(parts)) {
+    values <- values + random_part(object, parts[[i]], rows$frame, rows$codes[[i]])
+  }
+  if (random_only) values else values + fixed_part(object, rows$frame, rows$offset, !rows$fitted)
+}
+
+#' X beta + offset; NA in `new` rows of which the fit says nothing
+#' @noRd
+fixed_part <- function(object, frame, offset, new = FALSE) {
+  kept <- kept_columns(object)
+  x <- fixed_matrix(object$terms, frame, object$contrasts)
+  values <- as.vector(x[, kept, drop = FALSE] %*% unname(object$coefficients[kept]))
+  if (new && length(kept) < ncol(x)) {
+    values <- estimable_values(object, x, values)
+  }
+  if (is.null(offset)) values else values + offset
+}
+
+#' Contribution of the chosen effects of one term; zero where the code is NA
+#' @noRd
+random_part <- function(object, part, frame, codes) {
+  modes <- term_modes(object, part$term)
+  columns <- term_columns(object$random[[part$term]], frame)
+  values <- numeric(length(codes))
+  for (j in part$effects) {
+    effect <- modes[codes, j]
+    values <- values + if (is.null(columns[[j]])) effect else effect * columns[[j]]
+  }
+  values[is.na(codes)] <- 0
+  values
+}

@@ -1,0 +1,104 @@
+# Variances of predictions: of fixed and random effects together, of new levels, of new residuals.
+
+#' Prediction error variances of the target's rows at a theta, relative to sigma^2
+#' @noRd
+target_variances <- function(object, target, theta) {
+  rows <- target$rows
+  n <- length(rows$names)
+  design <- target_design(object, target, n)
+  known <- engine_prediction_variances(
+    model_of(engine_inputs(object, in_place = TRUE)), theta, object$REML,
+    unconstrained_control(object), design
+  )
+  known + new_level_variances(object, target, design$terms, theta)
+}
+
+#' The rows as the engine takes them
+#' @noRd
+target_design <- function(object, target, n) {
+  rows <- target$rows
+  x <- if (target$random_only) {
+    matrix(0, n, length(object$coefficients))
+  } else {
+    fixed_matrix(object$terms, rows$frame, object$contrasts)
+  }
+  codes <- rep(list(integer(n)), length(object$flist))
+  terms <- vector("list", length(object$random))
+  for (i in seq_along(target$parts)) {
+    part <- target$parts[[i]]
+    known <- rows$codes[[i]]
+    known[is.na(known)] <- 0L
+    codes[[object$random[[part$term]]$factor]] <- known
+    columns <- term_columns(object$random[[part$term]], rows$frame)
+    left_out <- setdiff(seq_along(columns), part$effects)
+    columns[left_out] <- list(numeric(n))
+    terms[[part$term]] <- lapply(columns, function(column) {
+      if (is.null(column)) NULL else as.double(column)
+    })
+  }
+  list(n = n, x = x, codes = codes, terms = terms)
+}
+
+#' z'Gz of the levels that are not known, relative to sigma^2
+#'
+#' @param theta theta and phi.
+#' @noRd
+new_level_variances <- function(object, target, terms, theta) {
+  factors <- theta_matrix(theta[seq_along(object$theta)], object$random)
+  variances <- numeric(length(target$rows$names))
+  for (i in seq_along(target$parts)) {
+    term <- target$parts[[i]]$term
+    new <- which(is.na(target$rows$codes[[i]]))
+    if (length(new) > 0L) {
+      factor <- factors[[term]]
+      z <- vapply(terms[[term]], function(column) {
+        if (is.null(column)) rep.int(1, length(new)) else column[new]
+      }, numeric(length(new)))
+      z <- matrix(z, length(new))
+      variances[new] <- variances[new] + rowSums((z %*% factor)^2)
+    }
+  }
+  variances
+}
+
+#' Residual variances of new observations relative to sigma^2: d^2 / weight
+#'
+#' @param means predictions of the rows, for variances that depend on them.
+#' @noRd
+noise_variances <- function(object, rows, weights, means, phi = object$phi) {
+  n <- length(rows$names)
+  if (rows$fitted && is.null(weights)) {
+    return(residual_variances(object, phi) + numeric(n))
+  }
+  if (is.null(object$residual)) {
+    return(precision_variances(rows, weights, n))
+  }
+  frame <- frame_with_fitted(object, rows, means)
+  weights <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
+  variances <- object$residual
+  variances["correlation"] <- list(NULL)
+  scale_values(object$residual, phi, residual_design(variances, frame), n)^2 / weights
+}
+
+#' @noRd
+precision_variances <- function(rows, weights, n) {
+  if (is.null(weights)) {
+    return(rep.int(1, n))
+  }
+  weights <- plain_values(weights)
+  if (!is.numeric(weights) || is.object(weights) || anyNA(weights) || any(weights <= 0)) {
+    ferrolmm_abort("`weights` must be positive numbers.", "argument")
+  }
+  left_out <- rows$omitted
+  if (length(left_out) > 0L && length(weights) == n + length(left_out)) {
+    weights <- weights[-left_out]
+  }
+  if (!length(weights) %in% c(1L, n)) {
+    ferrolmm_abort(
+      paste0("`weights` has ", count_of(length(weights), "value"), ", the prediction ",
+             count_of(n, "row"), "."),
+      "argument"
+    )
+  }
+  rep_len(1 / weights, n)
+}

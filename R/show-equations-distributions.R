@@ -1,0 +1,122 @@
+# Distributions of random effects and residuals.
+
+#' Random effects of a group, and the residual
+#' @noRd
+distribution_lines <- function(model, pen) {
+  blocks <- unlist(lapply(seq_len(nrow(model$groups)), function(g) group_lines(model, g, pen)))
+  c(
+    blocks,
+    write_statement(
+      paste0(residual_symbol(model, pen), pen$approx, "N(0, ", residual_variance(model, pen), ")"),
+      pen
+    ),
+    residual_statements(model, pen)
+  )
+}
+
+#' @noRd
+residual_variance <- function(model, pen) {
+  variance <- if (pen$values) pen$number(model$sigma^2) else paste0(pen$greek("sigma"), pen$square)
+  weight <- if (model$weighted) {
+    index <- row_index(model)
+    pen$letter("w", if (pen$format == "text") paste0("_", index) else index)
+  }
+  paste(c(scaled_variance(variance, model, pen), weight), collapse = " / ")
+}
+
+#' @noRd
+effects_of_group <- function(model, g) {
+  Filter(function(effect) effect$group == g, model$random)
+}
+
+#' Random effects of one factor: u0j ~ N(0, s), or a vector with its covariance matrix
+#' @noRd
+group_lines <- function(model, g, pen) {
+  effects <- effects_of_group(model, g)
+  symbols <- vapply(effects, function(effect) random_symbol(model, effect, pen), "")
+  cells <- covariance_cells(model, effects, pen)
+  if (length(symbols) == 1L) {
+    return(write_statement(paste0(symbols, pen$approx, "N(0, ", cells, ")"), pen))
+  }
+  left <- paste0("(", paste(symbols, collapse = ", "), ")", pen$transpose, pen$approx)
+  name <- group_matrix_name(model, g, pen)
+  c(
+    write_statement(paste0(left, "N(0, ", name, ")"), pen),
+    write_matrix(name, cells, pen)
+  )
+}
+
+#' @noRd
+group_matrix_name <- function(model, g, pen) {
+  label <- model$groups$name[[g]]
+  if (pen$format == "latex") {
+    paste0("G_{\\text{", latex_escape(label), "}}")
+  } else {
+    paste0("G_", label)
+  }
+}
+
+#' The covariance matrix of these effects as text: symbols or numbers, 0 between terms
+#' @noRd
+covariance_cells <- function(model, effects, pen) {
+  k <- length(effects)
+  cells <- matrix("0", k, k)
+  for (a in seq_len(k)) {
+    for (b in seq_len(k)) {
+      first <- effects[[min(a, b)]]
+      second <- effects[[max(a, b)]]
+      if (first$term == second$term && (a == b || first$structure != "diag")) {
+        cells[a, b] <- if (pen$values) {
+          pen$number(first$covariance[[second$position]])
+        } else {
+          covariance_symbol(model, first, second, pen)
+        }
+      }
+    }
+  }
+  cells
+}
+
+#' @noRd
+covariance_symbol <- function(model, a, b, pen) {
+  letter <- model$groups$letter[[a$group]]
+  plain <- pen$greek("sigma")
+  if (!is.null(a$term_structure)) {
+    return(structured_symbol(letter, a, b, pen))
+  }
+  if (a$position == b$position) {
+    index <- paste0(letter, a$sub)
+    plain <- paste0(plain, pen$square)
+  } else {
+    wide <- nchar(a$sub) > 1L || nchar(b$sub) > 1L
+    index <- paste0(letter, a$sub, if (wide) ",", b$sub)
+  }
+  if (pen$format == "latex") paste0(plain, "_{", index, "}") else paste0(plain, "_", index)
+}
+
+#' A cell of a structured covariance matrix: rho^lag and two standard deviations
+#' @noRd
+structured_symbol <- function(letter, a, b, pen) {
+  latex <- pen$format == "latex"
+  index <- function(symbol, at) {
+    if (latex) paste0(symbol, "_{", at, "}") else paste0(symbol, "_", at)
+  }
+  hom <- isTRUE(a$term_structure$hom)
+  own <- function(effect) paste0(letter, if (!hom) effect$sub)
+  sigma <- pen$greek("sigma")
+  if (a$position == b$position || hom) {
+    spread <- index(paste0(sigma, pen$square), own(a))
+  } else {
+    spread <- paste(index(sigma, own(a)), index(sigma, own(b)))
+  }
+  if (a$position == b$position) {
+    return(spread)
+  }
+  lag <- abs(a$position - b$position)
+  type <- a$term_structure$structure
+  rho <- index(pen$greek("rho"), if (type == "toep") paste0(letter, lag) else letter)
+  if (type == "ar1" && lag > 1L) {
+    rho <- if (latex) paste0(rho, "^{", lag, "}") else paste0(rho, "^", lag)
+  }
+  paste(rho, spread)
+}

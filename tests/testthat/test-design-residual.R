@@ -1,0 +1,202 @@
+orthodont <- function() {
+  data(Orthodont, package = "nlme", envir = environment())
+  d <- as.data.frame(Orthodont)
+  d$visit <- factor(paste0("V", d$age), levels = paste0("V", c(8, 10, 12, 14)))
+  d
+}
+
+test_that("both spellings give one description", {
+  d <- orthodont()
+  structure <- front_end(distance ~ age, d, residual = ~ us(visit | Subject))
+  nlme <- front_end(
+    distance ~ age, d, correlation = corSymm(form = ~ visit | Subject),
+    weights = varIdent(form = ~ 1 | visit)
+  )
+  expect_identical(structure$design, nlme$design)
+  expect_identical(structure$residual$names, nlme$residual$names)
+  bare <- front_end(distance ~ age, d, residual = us(visit | Subject))
+  expect_identical(bare$design, structure$design)
+  expect_identical(
+    structure$residual$names,
+    c(
+      "residual.cor(2,1)", "residual.cor(3,1)", "residual.cor(4,1)", "residual.cor(3,2)",
+      "residual.cor(4,2)", "residual.cor(4,3)", "residual.sd.ratio V10", "residual.sd.ratio V12",
+      "residual.sd.ratio V14"
+    )
+  )
+  design <- structure$design
+  expect_identical(design$correlation$type, "us")
+  expect_identical(design$correlation$n_positions, 4L)
+  expect_identical(design$correlation$position, as.integer(d$visit))
+  expect_identical(design$groups$n_levels, 27L)
+  expect_identical(design$scales[[1L]]$stratum, as.integer(d$visit))
+  expect_true(all(is.na(design$start)))
+  expect_false(any(design$held))
+})
+
+test_that("times: whole numbers, levels, the order of rows", {
+  d <- orthodont()
+  position <- function(...) front_end(distance ~ 1, d, ...)$design$correlation$position
+  expect_identical(position(correlation = corAR1(form = ~ age | Subject)), as.integer(d$age))
+  expect_identical(position(residual = ~ ar1(visit | Subject)), as.integer(d$visit))
+  expect_identical(
+    position(correlation = corAR1(form = ~ 1 | Subject)), rep(1:4, 27)
+  )
+  expect_identical(position(correlation = corCAR1(form = ~ age / 2 | Subject)), d$age / 2)
+  expect_identical(
+    position(correlation = corExp(form = ~ age | Subject)), list(as.double(d$age))
+  )
+  expect_null(position(correlation = corCompSymm(form = ~ 1 | Subject)))
+})
+
+test_that("groups: those of the form, else the innermost of the random effects, else all rows", {
+  d <- orthodont()
+  end <- function(formula, ...) front_end(formula, d, ...)$residual$correlation
+  expect_identical(end(distance ~ 1, correlation = corAR1())$group, character())
+  expect_identical(end(distance ~ (1 | Subject), correlation = corAR1())$group, "Subject")
+  expect_identical(
+    sort(end(distance ~ (1 | Sex / Subject), correlation = corAR1())$group), c("Sex", "Subject")
+  )
+  expect_error(
+    end(distance ~ (1 | Subject) + (1 | visit), correlation = corAR1()), "not nested",
+    class = "ferrolmm_error_residual"
+  )
+  design <- front_end(
+    distance ~ 1, d, correlation = corCompSymm(form = ~ 1 | Sex / Subject)
+  )$design
+  expect_identical(design$groups$n_levels, 27L)
+})
+
+test_that("values and fixed parameters of constructors", {
+  d <- orthodont()
+  design <- function(...) front_end(distance ~ 1, d, ...)$design
+  one <- design(correlation = corAR1(0.4, form = ~ 1 | Subject, fixed = TRUE))
+  expect_equal(one$start, 0.4)
+  expect_true(one$held)
+  expect_identical(design(correlation = corAR1(form = ~ 1 | Subject))$start, NA_real_)
+  expect_equal(design(correlation = corCAR1(0.7, form = ~ age | Subject))$start, 0.7)
+  expect_equal(
+    design(correlation = corExp(c(2, 0.1), form = ~ age | Subject, nugget = TRUE))$start, c(2, 0.1)
+  )
+  expect_equal(
+    design(correlation = corExp(2, form = ~ age | Subject, nugget = TRUE))$start, c(2, NA)
+  )
+  sex <- design(weights = varIdent(c(Male = 2), form = ~ 1 | Sex))
+  expect_equal(sex$start, 2)
+  # the level without a value is the reference
+  expect_identical(sex$scales[[1L]]$stratum, ifelse(d$Sex == "Male", 2L, 1L))
+  sex <- design(weights = varPower(form = ~ age | Sex, fixed = c(Female = 0.5)))
+  expect_equal(sex$start, c(NA, 0.5))
+  expect_identical(sex$held, c(FALSE, TRUE))
+  both <- design(weights = varConstPower(form = ~ age, fixed = list(power = 0.5)))
+  expect_equal(both$start, c(NA, 0.5))
+  expect_identical(both$held, c(FALSE, TRUE))
+})
+
+test_that("varFixed() is a precision weight, in combinations too", {
+  d <- orthodont()
+  end <- front_end(
+    distance ~ 1, d, weights = varComb(varIdent(form = ~ 1 | Sex), varFixed(~ age))
+  )
+  expect_identical(end$residual$fixed, "age")
+  expect_length(end$residual$scales, 1L)
+  expect_equal(residual_weights(end$residual, end$frame, NULL), 1 / d$age)
+  expect_equal(residual_weights(end$residual, end$frame, rep(2, 108)), 2 / d$age)
+  end <- front_end(distance ~ (1 | Subject), d, weights = ~ age)
+  expect_null(end$design)
+  expect_error(
+    front_end(distance ~ 1, d, weights = varFixed(~ I(age - 8))), "positive",
+    class = "ferrolmm_error_residual"
+  )
+})
+
+test_that("numbers are weights as before, also when they are called var...", {
+  d <- orthodont()
+  d$variance <- d$age
+  end <- front_end(distance ~ (1 | Subject), d, weights = variance)
+  expect_null(end$residual)
+  expect_identical(end$fixed$weights, d$age)
+  expect_null(front_end(distance ~ (1 | Subject), d, weights = 1 / age)$residual)
+})
+
+test_that("missing values in the variables of the structure leave the row out", {
+  d <- orthodont()
+  d$visit[5] <- NA
+  end <- front_end(distance ~ 1, d, residual = ~ us(visit | Subject))
+  expect_identical(nrow(end$frame), 107L)
+  expect_length(end$design$correlation$position, 107L)
+  d$w <- d$age
+  d$w[7] <- NA
+  expect_identical(nrow(front_end(distance ~ 1, d, weights = varPower(form = ~ w))$frame), 107L)
+})
+
+test_that("what cannot be read or does not fit says why", {
+  d <- orthodont()
+  d$half <- d$age / 3
+  twice <- rbind(d, d[3, ])
+  bad <- function(pattern, ..., data = d, formula = distance ~ age) {
+    expect_error(front_end(formula, data, ...), pattern, class = "ferrolmm_error_residual")
+  }
+  bad("age = 12 occurs more than once in `Subject` M01", data = twice,
+      correlation = corAR1(form = ~ age | Subject))
+  bad("V12 occurs more than once", data = twice, residual = ~ us(visit | Subject))
+  bad("nugget = TRUE", data = twice, correlation = corExp(form = ~ age | Subject))
+  bad("form = ~ time \\| subject", correlation = corAR1(form = ~ age))
+  bad("corCAR1\\(form = ~ half \\| Subject\\)", correlation = corAR1(form = ~ half | Subject))
+  bad("more than one row", correlation = corAR1(form = ~ 1 | Subject / age))
+  bad("Did you mean `us`", residual = ~ un(visit | Subject))
+  bad("Sex:Subject", residual = ~ us(visit | Sex / Subject))
+  bad("visit variable", residual = ~ us(1 | Subject))
+  bad("us\\(visit \\| subject\\)", residual = ~ us(visit))
+  bad("argument `correlation`", residual = nlme::corAR1(form = ~ 1 | Subject))
+  bad("argument `residual`", correlation = ~ us(visit | Subject))
+  bad("give one", correlation = corAR1(form = ~ 1 | Subject), residual = ~ us(visit | Subject))
+  bad("varIdent", weights = varIdent(form = ~ 1 | Sex), residual = ~ us(visit | Subject))
+  bad("changes nothing", weights = varIdent(form = ~ 1))
+  bad("zero in 27 rows", weights = varPower(form = ~ I(age - 8)))
+  bad("resid", weights = varPower(form = ~ resid(.)))
+  bad("no level of `Sex`", weights = varIdent(c(X = 2), form = ~ 1 | Sex))
+  bad("one stratum", data = d[d$Sex == "Male", ], weights = varIdent(form = ~ 1 | Sex))
+  bad("number as covariate", weights = varPower(form = ~ visit))
+  bad("Did you mean `corAR1`", correlation = corAR2(form = ~ 1 | Subject))
+  bad("no value", correlation = corSymm(form = ~ visit | Subject, fixed = TRUE))
+  bad("1 value for 6 parameters", correlation = corSymm(0.3, form = ~ visit | Subject))
+  bad("is a factor", correlation = corCAR1(form = ~ visit | Subject))
+  expect_error(
+    front_end(distance ~ age, d, correlation = corAR1(form = ~ 1 | Subjct)), "Did you mean",
+    class = "ferrolmm_error_data"
+  )
+  expect_error(
+    front_end(distance ~ age, d), "residual = ~ us", class = "ferrolmm_error_formula"
+  )
+})
+
+test_that("a nugget lets rows share a place, and a group of one row is a group", {
+  d <- orthodont()
+  twice <- rbind(d, d[3, ])
+  expect_silent(
+    front_end(distance ~ 1, twice, correlation = corExp(form = ~ age | Subject, nugget = TRUE))
+  )
+  end <- front_end(distance ~ 1, d[-(2:4), ], correlation = corAR1(form = ~ age | Subject))
+  expect_identical(sort(tabulate(end$design$groups$codes))[1:2], c(1L, 4L))
+})
+
+test_that("what random effects and residuals both say is told", {
+  d <- orthodont()
+  told <- function(formula, pair, ...) {
+    expect_warning(
+      front_end(formula, d, ...), pair, class = "ferrolmm_warning_identifiable"
+    )
+  }
+  told(distance ~ (1 | Subject), "\\(1 \\| Subject\\).*corCompSymm\\(~ 1 \\| Subject\\)",
+       correlation = corCompSymm(form = ~ 1 | Subject))
+  told(distance ~ (1 | Subject), "us\\(visit \\| Subject\\)", residual = ~ us(visit | Subject))
+  told(distance ~ (age | Subject), "\\(age \\| Subject\\)", residual = ~ us(visit | Subject))
+  told(distance ~ (1 | Subject), "toep", residual = ~ toep(visit | Subject))
+  told(distance ~ ar1(0 + visit | Subject), "ar1", residual = ~ ar1(visit | Subject))
+  expect_silent(
+    front_end(distance ~ (1 | Subject), d, correlation = corAR1(form = ~ 1 | Subject))
+  )
+  expect_silent(front_end(distance ~ (1 | visit), d, residual = ~ us(visit | Subject)))
+  expect_silent(front_end(distance ~ (1 | Sex), d, residual = ~ cs(visit | Subject)))
+})

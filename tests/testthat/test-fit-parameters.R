@@ -1,0 +1,32 @@
+test_that("parameters have names, details and values in one order", {
+  fit <- our_twin("slope")
+  names <- parameter_names(fit, FALSE)
+  expect_identical(names, rownames(confint(fit, oldNames = FALSE)))
+  expect_identical(parameter_names(fit, TRUE)[1:4], c(".sig01", ".sig02", ".sig03", ".sigma"))
+  expect_length(parameter_details(fit), length(names))
+  expect_identical(count_variance(fit), 4L)
+  table <- as.data.frame(VarCorr(fit), order = "lower.tri")
+  expect_equal(unname(natural_parameters(fit)), table$sdcor)
+})
+
+test_that("what was dropped for want of rank has no column, and keeps its name", {
+  fit <- our_twin("deficient")
+  kept <- kept_columns(fit)
+  expect_identical(kept, which(!is.na(fixef(fit, add.dropped = TRUE)), useNames = TRUE))
+  expect_identical(colnames(fixed_model_matrix(fit)), names(fixef(fit)))
+  expect_identical(dimnames(fixed_covariance(fit)), rep(list(names(fixef(fit))), 2L))
+  expect_identical(qr(fixed_model_matrix(fit))$rank, length(kept))
+  expect_length(fixed_keys(fit), length(fit$coefficients))
+  expect_length(coefficient_details(fit), length(fit$coefficients))
+})
+
+test_that("the covariance matrix of the fixed effects is that of its definition", {
+  fit <- our_twin("slope")
+  x <- model.matrix(fit)
+  z <- t(as.matrix(getME(fit, "Lambdat") %*% getME(fit, "Zt")))
+  v <- sigma(fit)^2 * (diag(nrow(x)) + tcrossprod(z))
+  expect_equal(fixed_covariance(fit), solve(crossprod(x, solve(v, x))), tolerance = 1e-8)
+  r <- correlation_of(fixed_covariance(fit))
+  expect_equal(r, stats::cov2cor(fixed_covariance(fit)))
+  expect_identical(correlation_of(matrix(0, 0L, 0L)), matrix(0, 0L, 0L))
+})
