@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use ferrolmm_engine::memory;
+use ferrolmm_engine::runtime::memory;
 
 /// Bytes laid by, never touched.
 const SIZE: usize = 1 << 25;

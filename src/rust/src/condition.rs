@@ -18,7 +18,7 @@ pub type Fields = Vec<(&'static str, Robj)>;
 pub struct Failure {
     /// The last part of the condition's class, `ferrolmm_error_<class>`.
     class: &'static str,
-    /// One fact, without advice: `R/engine.R` knows the user's names for things.
+    /// One fact, without advice: `R/engine-calls.R` knows the user's names for things.
     message: String,
     /// Further facts, for the condition's fields.
     details: Fields,
@@ -57,7 +57,7 @@ pub fn named_list(fields: Fields) -> Robj {
 }
 
 /// Runs the body of an entry point and packs what it returns, an error or a panic into the
-/// tagged list that `R/engine.R` expects. A jump of R's that the body has met comes before all of that.
+/// tagged list that `R/engine-calls.R` expects. A jump of R's that the body has met comes before all of that.
 pub fn answer(body: impl FnOnce(&Watch) -> Result<Fields, Failure>) -> Robj {
     silence_panics();
     allocator::lay_by();
@@ -137,14 +137,14 @@ fn rs_self_test_panic() -> Robj {
 #[extendr]
 fn rs_wait_until_idle(seconds: f64) -> Robj {
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    ferrolmm_engine::parallel::wait_until_idle(limit).into()
+    ferrolmm_engine::runtime::parallel::wait_until_idle(limit).into()
 }
 
 /// Whether so many bytes can be had, beside what R and the engine need for all else.
 /// @noRd
 #[extendr]
 fn rs_has_room(bytes: f64) -> Robj {
-    ferrolmm_engine::memory::fits(bytes).into()
+    ferrolmm_engine::runtime::memory::fits(bytes).into()
 }
 
 extendr_module! {

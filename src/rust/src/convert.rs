@@ -1,6 +1,6 @@
 //! R values seen from Rust, and back. Vectors are borrowed, never copied, while the call lasts.
 //!
-//! `R/engine.R` has coerced and checked everything, so a value of the wrong type is a bug.
+//! `R/engine-calls.R` has coerced and checked everything, so a value of the wrong type is a bug.
 
 use extendr_api::prelude::*;
 use libR_sys::SEXPTYPE;

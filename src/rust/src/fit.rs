@@ -306,14 +306,14 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
     Ok(Options {
         reml: convert::flag(given.field("reml")?, "reml")?,
         start: convert::doubles_or_null(given.field("start")?, "start")?.map(<[f64]>::to_vec),
-        search: engine::options::Search::default(),
+        search: engine::api::options::Search::default(),
         starts: given
             .optional("starts")
             .map(|starts| convert::count(starts, "starts"))
             .transpose()?,
         optimize: convert::flag(given.field("optimize")?, "optimize")?,
         max_evaluations: number("max_evaluations")?,
-        detour: engine::optimize::Detour::default(),
+        detour: engine::api::options::Detour::default(),
         tolerance: convert::double(given.field("tolerance")?, "tolerance")?,
         threads: number("threads")?,
         solver: match given.optional("solver") {

@@ -1,7 +1,7 @@
 //! Coding of grouping variables.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::grouping::{code_integer, interaction, GroupingError};
+use ferrolmm_engine::data::grouping::{code_integer, interaction, GroupingError};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, Matrix};

@@ -2,7 +2,7 @@
 //!
 //! It knows R and computes nothing. Each entry point `rs_*` borrows its arguments from R
 //! ([`convert`]), calls the engine, and answers with a named list whose first element is
-//! `ok` ([`condition`]). The only caller is `R/engine.R`, which coerces the arguments
+//! `ok` ([`condition`]). The only caller is `R/engine-calls.R`, which coerces the arguments
 //! beforehand and raises the classed condition afterwards.
 //!
 //! Three rules hold at this boundary:

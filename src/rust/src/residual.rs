@@ -1,7 +1,7 @@
-//! Residual structures as R hands them over; the format is described in `R/residual-structures.R`.
+//! Residual structures as R hands them over; the format is described in `R/design-residual.R`.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::residual::{apply_to_rows, Apply, RowsToApply};
+use ferrolmm_engine::structure::residual::{apply_to_rows, Apply, RowsToApply};
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use crate::condition::{answer, Failure};

@@ -1,9 +1,9 @@
 //! A look at columns before they become a model.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::fixed_basis::require_residual;
-use ferrolmm_engine::parallel::interruptible;
-use ferrolmm_engine::scan::{scan, stray_code, Raw};
+use ferrolmm_engine::basis::fixed::require_residual;
+use ferrolmm_engine::data::scan::{scan, stray_code, Raw};
+use ferrolmm_engine::runtime::parallel::interruptible;
 use ferrolmm_engine::{Column, ModelData};
 
 use crate::condition::{answer, Failure};

@@ -10,7 +10,25 @@
 //! | V = W^-1 + Z Lambda Lambda'Z' | marginal covariance relative to sigma^2, never formed | n x n |
 //! | P = V^-1 - V^-1X(X'V^-1X)^-1X'V^-1 | never formed | n x n |
 //!
-//! Data flows one way: terms -> bases -> moments -> factor -> criterion and derivatives -> optimum -> fit.
+//! Data flow one way: columns -> bases -> moments -> equations -> criterion and derivatives -> optimum -> fit -> inference.
+//! A folder is a layer, and imports only those below it in this table (`dev/layers-engine.R` checks, and that no files import
+//! each other in a circle):
+//!
+//! | layer | what |
+//! |---|---|
+//! | `inference/` | Satterthwaite, Kenward-Roger, profiles, predictions, deletion, likelihood ratios; many responses |
+//! | `fit/` | data to bases and moments, the way to an optimum that is proved, the fit in the user's terms |
+//! | `search/` | from one start to an optimum: charts of the parameters, boundaries, other starts, the certificate |
+//! | `criterion/` | the (restricted) likelihood at one theta, its gradient and Hessian; iterative where a factor is too dear |
+//! | `system/` | the mixed model equations at one theta: elimination, factor, solutions, entries of the inverse |
+//! | `moments/` | weighted cross-products of Z, X and y, from rows or, with a residual structure, at one R |
+//! | `basis/` | coordinates: orthogonal bases for X and each term, where each parameter is, what is held, the user's columns |
+//! | `structure/` | covariance structures of random effects and of residuals: parameters to matrices, and derivatives |
+//! | `data/` | columns as they come: missing values, codes of levels, some of the rows, checks |
+//! | `optimize/` | trust-region Newton; knows no mixed model |
+//! | `linalg/` | small blocks, dense triangles, sparse Cholesky, twice the digits; the only user of faer |
+//! | `runtime/` | threads, workspace, memory that may run out, the clock that ends a search |
+//! | `api/` | what goes in and comes out: model, options, fit, errors |
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -23,64 +41,32 @@
     clippy::similar_names
 )]
 
-pub mod clock;
-pub mod error;
-pub mod grouping;
-pub mod options;
-pub mod progress;
-pub mod result;
-pub mod scan;
-mod sizes;
-pub mod terms;
-mod vanishing;
-
-mod centred;
-mod certificate;
-mod condense;
-mod conditional;
-pub mod covariance;
+pub mod api;
+pub mod basis;
 pub mod criterion;
-mod extended;
-pub mod factor;
+pub mod data;
 mod fit;
-pub mod fixed_basis;
-pub mod gradient;
-pub mod hessian;
 pub mod inference;
-mod inverse_entries;
-pub mod iterative;
-mod kink;
 pub mod linalg;
-pub mod many;
-pub mod memory;
 pub mod moments;
 pub mod optimize;
-pub mod parallel;
-pub mod parts;
-mod plan;
-mod prior;
-mod products;
-pub mod random_basis;
-mod raw;
-pub mod residual;
-mod residual_rows;
-mod residual_score;
-mod restriction;
-pub mod room;
-pub mod schur;
-pub mod start;
-mod starts;
-mod subset;
+pub mod runtime;
+mod search;
+pub mod structure;
+pub mod system;
 
-pub use error::EngineError;
-#[doc(hidden)]
-pub use fit::at_internal;
-pub use fit::{conditional_variances, fit, fit_into, RowResults};
-pub use options::{Options, Solver};
-pub use prior::{invert, Inverse};
-pub use progress::Progress;
-pub use result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
-pub use terms::{
+pub use api::error::EngineError;
+pub use api::model::{
     Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
     ResidualStructure, Scale, SpatialKind, Structure,
 };
+pub use api::options::{Options, Solver};
+pub use api::progress::Progress;
+pub use api::result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
+pub use fit::conditional::conditional_variances;
+pub use fit::estimates::RowResults;
+#[doc(hidden)]
+pub use fit::pipeline::at_internal;
+pub use fit::pipeline::{fit, fit_into};
+pub use inference::many;
+pub use moments::level_precision::{invert, Inverse};

@@ -18,7 +18,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Internal parameters: T well away from singular or, with `singular`, the first of its diagonal entries zero.
 fn point(prepared: &Prepared, rng: &mut Rng, singular: bool) -> Vec<f64> {
-    let parameter = |(a, parameter): (usize, &ferrolmm_engine::covariance::Parameter)| {
+    let parameter = |(a, parameter): (usize, &ferrolmm_engine::basis::parameters::Parameter)| {
         let (row, column) = parameter.entries[0];
         if row != column {
             rng.between(-0.2, 0.2)

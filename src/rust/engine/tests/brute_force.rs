@@ -7,7 +7,7 @@ mod common;
 use common::brute::{criterion, Brute};
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
-use ferrolmm_engine::schur::Storage;
+use ferrolmm_engine::system::elimination::Storage;
 use ferrolmm_engine::{conditional_variances, Options, Status};
 
 const TOLERANCE: f64 = 1e-9;

@@ -9,8 +9,8 @@ mod common;
 
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
-use ferrolmm_engine::criterion::Criterion;
-use ferrolmm_engine::moments::Center;
+use ferrolmm_engine::criterion::objective::Criterion;
+use ferrolmm_engine::moments::blocks::Center;
 use ferrolmm_engine::optimize::Objective;
 
 /// Six-point weights for the steps 1, 2 and 3.

@@ -16,58 +16,23 @@
 //! new row and its correlations c with the rows of its group, r'R^-1r = rho c'C^-1c, rho = d*^2 / w*, and
 //! g = rho^1/2 W^1/2 D^-1 C^-1 c. Rows of other groups have g = 0.
 
-use crate::memory;
 use std::borrow::Cow;
 
-use super::prediction::{Context, NewRows, Predictions};
-use crate::criterion::RESIDUAL;
-use crate::error::EngineError;
-use crate::fit::Prepared;
-use crate::residual::{self, Residual, Whitening};
-use crate::residual_rows::ResidualPart;
-use crate::residual_score::ResidualSolution;
-use crate::terms::{ModelData, ResidualStructure};
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::criterion::objective::RESIDUAL;
+use crate::criterion::residual_score::ResidualSolution;
+use crate::fit::prepare::Prepared;
+use crate::inference::rows::{Context, NewResiduals, NewRows, Predictions};
+use crate::moments::correlated::ResidualPart;
+use crate::runtime::memory;
+use crate::structure::residual::{self, Residual, Whitening};
 
 /// New rows of one group in one piece of work.
 const ROWS: usize = 64;
 
 /// Share of what a residual is predicted from up to which a variance below zero is what rounding leaves of zero.
 const ROUNDING: f64 = 1e-6;
-
-/// The residual structure of new rows, as that of the model's rows was described.
-#[derive(Debug, Clone)]
-pub struct NewResiduals<'a> {
-    /// Positions, covariates and strata of the new rows; its groups are those of the model, 0 for another one.
-    pub structure: ResidualStructure<'a>,
-    /// Weights of the new rows; `None`: all 1.
-    pub weights: Option<&'a [f64]>,
-}
-
-impl NewResiduals<'_> {
-    /// Checks what the structure itself does not.
-    pub(super) fn validate(&self, data: &ModelData<'_>, n: usize) -> Result<(), EngineError> {
-        let refuse = |text: &str| Err(EngineError::Dimension(text.to_owned()));
-        if self.weights.is_some_and(|w| w.len() != n) {
-            return refuse("new rows need one weight each");
-        }
-        let Some(model) = &data.residual else {
-            return refuse("new rows have residuals with a structure, the model has none");
-        };
-        match (&self.structure.groups, &model.groups) {
-            (None, None) => Ok(()),
-            (Some(own), Some(groups)) => {
-                let limit = i32::try_from(groups.n_levels).unwrap_or(i32::MAX);
-                let known = own.codes.iter().all(|c| (0..=limit).contains(c));
-                if own.codes.len() == n && known {
-                    Ok(())
-                } else {
-                    refuse("residual groups of new rows must lie in 0..n_levels, one code for each")
-                }
-            }
-            _ => refuse("new rows must have residual groups where the model has"),
-        }
-    }
-}
 
 /// What all new rows need.
 struct Fitted<'a> {
@@ -167,7 +132,7 @@ struct Touched {
 }
 
 impl<'a> Fitted<'a> {
-    fn new(
+    pub(crate) fn new(
         context: &Context<'a>,
         data: &ModelData<'_>,
         rows: &NewRows<'_>,

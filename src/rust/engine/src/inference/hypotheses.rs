@@ -1,9 +1,9 @@
 //! What joint tests of many coefficients take long for: linear algebra with matrices of their number, which can be ended.
 
-use crate::error::EngineError;
+use crate::api::error::EngineError;
 use crate::linalg::{dense, small};
-use crate::memory;
-use crate::parallel::{interruptible, piece};
+use crate::runtime::memory;
+use crate::runtime::parallel::{interruptible, piece};
 
 /// Rows handled at once.
 const ROWS: usize = 64;

@@ -11,23 +11,29 @@
 //! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by
 //! -C^-1 t w e / (1 - h).
 
-use super::to_user_basis;
-use crate::clock::Clock;
-use crate::criterion::Criterion;
-use crate::factor::System;
-use crate::fit::{coefficients, natural_phi, optimum, prepare, raw_start, raw_theta, Prepared};
-use crate::fixed_basis::FixedBasis;
-use crate::gradient::{solve, Solution};
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::basis::fixed::FixedBasis;
+use crate::basis::random::FactorLayout;
+use crate::criterion::objective::Criterion;
+use crate::data::subset::Subset;
+use crate::fit::estimates::coefficients;
+use crate::fit::prepare::{natural_phi, prepare, raw_start, raw_theta, Prepared};
+use crate::fit::sizes::Sizes;
+use crate::inference::point::{fixed_covariance, to_user_basis, EVALUATIONS};
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
-use crate::memory;
-use crate::moments::{CenteredRows, Moments};
+use crate::moments::blocks::Moments;
+use crate::moments::centred_rows::CenteredRows;
 use crate::optimize::Objective;
-use crate::options::Options;
-use crate::parallel::{pieces, StopFlag, Workers};
-use crate::random_basis::FactorLayout;
-use crate::subset::Subset;
-use crate::terms::ModelData;
+use crate::runtime::clock::Clock;
+use crate::runtime::memory;
+use crate::runtime::parallel::{interruptible, pieces, StopFlag, Workers};
+use crate::search::optimum::optimum;
+use crate::search::strategy::require_factor;
+use crate::system::equations::System;
+use crate::system::solution::{solve, Solution};
 
 /// Sets in one piece of work: they share the copies of what is modified.
 const SETS: usize = 16;
@@ -74,7 +80,7 @@ pub struct Deletion {
 }
 
 /// Estimates without each of `sets`; `None` where the rows left do not determine the fixed effects.
-pub(super) fn deletions(
+fn deletions_of(
     data: &ModelData<'_>,
     prepared: &Prepared,
     theta: &[f64],
@@ -197,7 +203,7 @@ struct RowsOf<'a> {
 }
 
 impl<'a> RowsOf<'a> {
-    fn new(data: &'a ModelData<'a>, prepared: &'a Prepared) -> Self {
+    pub(crate) fn new(data: &'a ModelData<'a>, prepared: &'a Prepared) -> Self {
         let Prepared {
             fixed,
             layout,
@@ -321,7 +327,7 @@ fn without(
     let all = coefficients(prepared, &solution.gamma);
     let mut beta = vec![f64::NAN; all.len()];
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
-    let covariance = super::fixed_covariance(&factor.lx, solution.c.m);
+    let covariance = fixed_covariance(&factor.lx, solution.c.m);
     Some(Deletion {
         theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
         beta,
@@ -372,7 +378,7 @@ struct Curvature {
 
 impl Curvature {
     /// At the point where the criterion was evaluated.
-    fn new(criterion: &mut Criterion<'_>, x: &[f64]) -> Option<Self> {
+    pub(crate) fn new(criterion: &mut Criterion<'_>, x: &[f64]) -> Option<Self> {
         let m = x.len();
         let hessian = criterion.exact_hessian()?;
         let scale = criterion.scale(x);
@@ -462,4 +468,33 @@ impl Curvature {
         }
         None
     }
+}
+
+/// Estimates without each of `sets` of rows (from 0), starting from `options.start` (raw theta); `None` where the rows left do
+/// not determine the fixed effects.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn deletions(
+    data: &ModelData<'_>,
+    sets: &[Vec<usize>],
+    update: Update,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<Option<Deletion>>, EngineError> {
+    if sets.iter().flatten().any(|&i| i >= data.n()) {
+        return Err(EngineError::Dimension(
+            "rows to delete must be rows of the data".to_owned(),
+        ));
+    }
+    let long = Sizes::of(data).are_long(EVALUATIONS * sets.len() as f64);
+    interruptible(long, interrupt, |stop: &StopFlag, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
+        require_factor(&prepared.system, options)?;
+        let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
+        Ok(deletions_of(
+            data, &prepared, &theta, sets, update, options, stop,
+        ))
+    })
 }

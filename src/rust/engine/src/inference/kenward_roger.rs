@@ -1,300 +1,48 @@
-//! Kenward & Roger (1997, Biometrics 53): adjusted covariance matrix of the fixed effects and the pieces of their F test, for
-//! variances and covariances as parameters (V linear in them) with expected information, as in Halekoh & Hojsgaard
-//! (2014, JSS 59(9)).
-//!
-//! Written relative to sigma^2: V = W^-1 + sum_i gamma_i V_i, gamma_i the entries of the G_t and V_0 = W^-1. With
-//! C = M^-1 Lambda'Z'Q and V_i = Z Lambda (I x kappa_i) Lambda'Z', every quantity is a cross-product of rows of random effects:
-//! Q'V^-1 V_i V^-1 Q = C'K_i C, Q'V^-1V_iV^-1V_jV^-1Q = C'K_i (I - M^-1) K_j C, and those with V_0 follow from V_0 = V - sum gamma V.
-//! With a known precision matrix P of the levels V_i = Z Lambda (P^-1 x kappa_i) Lambda'Z' and Lambda'Z'V^-1Q = P C: they are
-//! C'K_i P C and C'K_i (P - P M^-1 P) K_j C.
+//! Inference at given parameters: each answer is prepared, evaluated once and taken from solves.
 
-use super::satterthwaite::{cross, sandwich};
-use super::{fixed_covariance, to_user_basis};
-use crate::criterion::Criterion;
-use crate::factor::gram;
-use crate::fit::Prepared;
-use crate::gradient::{apply_directions, Direction};
-use crate::hessian::traces;
-use crate::linalg::small;
-use crate::memory;
-use crate::prior;
-use crate::products;
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::fit::prepare::{prepare, raw_start};
+use crate::inference::kenward_roger_general;
+use crate::inference::kenward_roger_linear::{self, KenwardRoger};
+use crate::inference::point::{evaluated, is_long, regular};
+use crate::moments::level_precision;
+use crate::runtime::parallel::interruptible;
 
-/// Information on a variance, of that with known fixed effects, below which it is rounding.
-pub(super) const UNKNOWN: f64 = 1e-10;
+/// What may fail in floating point.
+const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
 
-/// The adjustment and the pieces of the degrees of freedom, relative to sigma^2.
-#[derive(Debug, Clone)]
-pub struct KenwardRoger {
-    /// Unadjusted covariance matrix of the kept coefficients relative to sigma^2, r x r.
-    pub unadjusted: Vec<f64>,
-    /// Adjusted one.
-    pub adjusted: Vec<f64>,
-    /// Covariance matrix of the variance parameters W, s x s. A parameter of which the data tell nothing has an infinite variance
-    /// and no covariances: what depends on it is not determined, and all else as if it were known.
-    pub w: Vec<f64>,
-    /// Phi P_i Phi for each parameter, r x r.
-    pub derivatives: Vec<f64>,
-    /// Number of variance parameters s.
-    pub components: usize,
-}
-
-pub(super) fn adjustment(
-    prepared: &Prepared,
-    criterion: &mut Criterion<'_>,
-) -> Option<KenwardRoger> {
-    criterion.latest()?;
-    let factor = criterion.factor.as_ref()?;
-    let latest = criterion.latest.as_ref()?;
-    let system = &prepared.system;
-    let (directions, gamma) = variance_directions(prepared, &factor.t);
-    let s = directions.len() + 1;
-    let c = &latest.solution.c;
-    let r = c.m;
-    let phi = fixed_covariance(&factor.lx, r);
-    // p_i = Q'V^-1V_iV^-1Q (that is -P_i), residual one last
-    let mut kc = apply_directions(system, &directions, c);
-    let (weighted, mut all) = products::weighted(system, kc);
-    kc = weighted;
-    small::mirror_lower(&mut all, kc.m);
-    let mut p: Vec<Vec<f64>> = directions
-        .iter()
-        .map(|direction| {
-            let rows = apply_directions(system, std::slice::from_ref(direction), c);
-            cross(c, &prior::times(system, &rows).unwrap_or(rows), r)
-        })
-        .collect();
-    factor.forward(system, &mut kc);
-    let mut solved = gram(system, &kc);
-    small::mirror_lower(&mut solved, kc.m);
-    let width = directions.len() * r;
-    let block = |i: usize, j: usize| -> Vec<f64> {
-        memory::collect((0..r * r).map(|e| {
-            let at = (j * r + e / r) * width + i * r + e % r;
-            all[at] - solved[at]
-        }))
-    };
-    let d = directions.len();
-    // q[i][j] = Q'V^-1 V_i V^-1 V_j V^-1 Q
-    let mut q: Vec<Vec<Vec<f64>>> = (0..d)
-        .map(|i| (0..d).map(|j| block(i, j)).collect())
-        .collect();
-    let inverse: Vec<f64> = information_of_q(&factor.lx, r);
-    p.push(combine(&inverse, &p, &gamma));
-    for i in 0..d {
-        // V_i with V_0: V_0 = V - sum gamma V
-        let value = combine(&p[i], &q[i], &gamma);
-        q[i].push(value);
-    }
-    let last: Vec<Vec<f64>> = (0..d).map(|j| transpose(&q[j][d], r)).collect();
-    let own = combine(&p[d], &last, &gamma);
-    let mut bottom = last;
-    bottom.push(own);
-    q.push(bottom);
-    let t = with_residual(
-        &traces(
-            system,
-            factor,
-            &latest.inverse,
-            &latest.solution,
-            &directions,
-            false,
-            &mut Vec::new(),
-        ),
-        &first_traces(prepared, &latest.inverse, &directions)?,
-        &gamma,
-        system.moments.n as f64,
-    );
-    let scaled: Vec<Vec<f64>> = p.iter().map(|p| sandwich(&phi, p, r)).collect();
-    let mut information = memory::zeros(s * s);
-    for i in 0..s {
-        for j in 0..s {
-            let cross_term = small::trace_product(&phi, &q[i][j], r);
-            let square = small::trace_product(&scaled[i], &p[j], r);
-            information[j * s + i] = t[j * s + i] - 2.0 * cross_term + square;
+/// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
+/// `options.start` (raw theta); `linear` leaves the second derivatives of V out, which only structures with correlations have.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn kenward_roger(
+    data: &ModelData<'_>,
+    linear: bool,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<KenwardRoger, EngineError> {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
+        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        let large = !criterion.exact_cost().is_finite();
+        let known = level_precision::any(&prepared.system.moments);
+        if !kenward_roger_general::is_linear(&prepared) || (large && known) {
+            let found =
+                kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
+            return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));
         }
-    }
-    // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
-    let blind: Vec<bool> = (0..s)
-        .map(|i| information[i * s + i] <= UNKNOWN * t[i * s + i])
-        .collect();
-    let mut w = invert_information(&information, &blind, s);
-    let mut correction = memory::zeros(r * r);
-    for i in 0..s {
-        for j in 0..s {
-            // Q_ij - P_i Phi P_j
-            let mut half = memory::zeros(r * r);
-            let mut product = memory::zeros(r * r);
-            if r > 0 {
-                small::mul_nn(&p[i], &phi, r, r, r, &mut half);
-                small::mul_nn(&half, &p[j], r, r, r, &mut product);
-            }
-            for e in 0..r * r {
-                correction[e] += w[j * s + i] * (q[i][j][e] - product[e]);
-            }
+        if large {
+            let order = prepared.system.schur.q2 + prepared.fixed.rank();
+            // the factor, its inverse and the products: triangles
+            let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
+            return Err(EngineError::TooLarge { order, gigabytes });
         }
-    }
-    (0..s)
-        .filter(|&i| blind[i])
-        .for_each(|i| w[i * s + i] = f64::INFINITY);
-    let added = sandwich(&phi, &correction, r);
-    let adjusted: Vec<f64> = memory::collect(
-        (0..r * r).map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)]),
-    );
-    Some(KenwardRoger {
-        unadjusted: to_user_basis(prepared, &phi),
-        adjusted: to_user_basis(prepared, &adjusted),
-        w,
-        derivatives: scaled
-            .iter()
-            .flat_map(|d| to_user_basis(prepared, d).into_iter().map(|v| -v))
-            .collect(),
-        components: s,
+        let found = kenward_roger_linear::adjustment(&prepared, &mut criterion);
+        found.ok_or_else(|| criterion.failure(KENWARD_ROGER))
     })
-}
-
-/// Q'V^-1Q from its factor.
-fn information_of_q(lx: &[f64], r: usize) -> Vec<f64> {
-    let mut out = memory::zeros(r * r);
-    for a in 0..r {
-        for b in 0..r {
-            out[b * r + a] = (0..=a.min(b))
-                .map(|c| lx[c * (r + 1) + a] * lx[c * (r + 1) + b])
-                .sum();
-        }
-    }
-    out
-}
-
-/// `whole` - sum gamma_i parts_i.
-fn combine(whole: &[f64], parts: &[Vec<f64>], gamma: &[f64]) -> Vec<f64> {
-    let mut out = whole.to_vec();
-    for (part, g) in parts.iter().zip(gamma) {
-        out.iter_mut().zip(part).for_each(|(x, y)| *x -= g * y);
-    }
-    out
-}
-
-fn transpose(a: &[f64], r: usize) -> Vec<f64> {
-    memory::collect((0..r * r).map(|e| a[(e % r) * r + e / r]))
-}
-
-/// One direction for each entry of each G in the user's basis, and the entries (relative to sigma^2):
-/// V_i = Z_raw (E_ij + E_ji) Z_raw', kappa = T^-1 B^-1 E B^-T T^-T.
-fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, Vec<f64>) {
-    let parameters = &prepared.parameters;
-    let mut directions = Vec::new();
-    let mut gamma = Vec::new();
-    for (term, basis) in prepared.bases.iter().enumerate() {
-        let k = basis.k;
-        let kf = parameters.factor_k[basis.factor];
-        let own: Vec<f64> = memory::collect(
-            (0..k * k).map(|e| t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
-        );
-        let mut lambda = memory::zeros(k * k);
-        small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-        // columns of (B T)^-1
-        let inverse = |i: usize| -> Vec<f64> {
-            let mut x = memory::zeros(k);
-            x[i] = 1.0;
-            for row in (0..k).rev() {
-                for m in row + 1..k {
-                    x[row] -= basis.change[m * k + row] * x[m];
-                }
-                x[row] /= basis.change[row * k + row];
-            }
-            small::solve_lower(&own, k, &mut x);
-            x
-        };
-        let columns: Vec<Vec<f64>> = (0..k).map(inverse).collect();
-        let own = parameters.start[term]..parameters.start[term + 1];
-        let entries = parameters.list[own]
-            .iter()
-            .filter_map(|parameter| parameter.entries.first());
-        for &(i, j) in entries {
-            let mut kappa = memory::zeros(kf * kf);
-            for a in 0..k {
-                for b in 0..k {
-                    let value = columns[i][a] * columns[j][b]
-                        + if i == j {
-                            0.0
-                        } else {
-                            columns[j][a] * columns[i][b]
-                        };
-                    kappa[(basis.offset + b) * kf + basis.offset + a] = value;
-                }
-            }
-            directions.push(Direction {
-                factor: basis.factor,
-                kappa,
-            });
-            gamma.push((0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum());
-        }
-    }
-    (directions, gamma)
-}
-
-/// tr(V^-1 V_i) = sum over levels of tr((I - [P M^-1]_jj) kappa_i).
-fn first_traces(
-    prepared: &Prepared,
-    inverse: &crate::factor::SelectedInverse,
-    directions: &[Direction],
-) -> Option<Vec<f64>> {
-    let sums = crate::conditional::complements(&prepared.system, inverse)?;
-    Some(
-        directions
-            .iter()
-            .map(|d| {
-                let k = prepared.parameters.factor_k[d.factor];
-                small::trace_product(&sums[d.factor], &d.kappa, k)
-            })
-            .collect(),
-    )
-}
-
-/// tr(V^-1V_iV^-1V_j) including the residual parameter V_0 = V - sum gamma_i V_i as the last.
-fn with_residual(traces: &[f64], single: &[f64], gamma: &[f64], n: f64) -> Vec<f64> {
-    let d = single.len();
-    let s = d + 1;
-    let mut out = memory::zeros(s * s);
-    for j in 0..d {
-        for i in 0..d {
-            out[j * s + i] = traces[j * d + i];
-        }
-        // tr(V^-1 V_j V^-1 V_0)
-        let value = single[j] - (0..d).map(|i| gamma[i] * traces[j * d + i]).sum::<f64>();
-        out[j * s + d] = value;
-        out[d * s + j] = value;
-    }
-    // tr(V^-1V_0V^-1V_0) = tr(V^-1V_0) - sum gamma_i tr(V^-1V_0V^-1V_i)
-    let residual = n - (0..d).map(|i| gamma[i] * single[i]).sum::<f64>();
-    out[d * s + d] = residual - (0..d).map(|i| gamma[i] * out[i * s + d]).sum::<f64>();
-    out
-}
-
-/// W = 2 I^-1, by eigenvalues of the information scaled to unit diagonal; zero for parameters without information.
-fn invert_information(information: &[f64], blind: &[bool], s: usize) -> Vec<f64> {
-    let scale: Vec<f64> = (0..s)
-        .map(|i| {
-            if blind[i] {
-                0.0
-            } else {
-                1.0 / information[i * s + i].max(f64::MIN_POSITIVE).sqrt()
-            }
-        })
-        .collect();
-    let scaled: Vec<f64> =
-        memory::collect((0..s * s).map(|e| information[e] * scale[e % s] * scale[e / s]));
-    let (values, vectors) = small::symmetric_eigen(&scaled, s);
-    let limit = 1e-10 * values.last().copied().unwrap_or(0.0);
-    let mut out = memory::zeros(s * s);
-    for (i, value) in values.iter().enumerate().filter(|(_, v)| **v > limit) {
-        let v = &vectors[i * s..(i + 1) * s];
-        for b in 0..s {
-            for a in 0..s {
-                out[b * s + a] += 2.0 * v[a] * v[b] / value * scale[a] * scale[b];
-            }
-        }
-    }
-    out
 }

@@ -4,7 +4,7 @@
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
 //! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
 //! residual parameters; sigma^2) and W is the inverse of the observed information, as in
-//! SAS (PROC MIXED, DDFM=KR) and mmrm, or where V is linear of the expected one, as in [`super::kenward_roger`]. Kenward & Roger
+//! SAS (PROC MIXED, DDFM=KR) and mmrm, or where V is linear of the expected one, as in [`super::kenward_roger_linear`]. Kenward & Roger
 //! (1997, Biometrics 53), eq. 6: Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with
 //! R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear variant (SAS: FIRSTORDER) leaves R out.
 //!
@@ -13,20 +13,20 @@
 //! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
-use super::kenward_roger::{KenwardRoger, UNKNOWN};
-use super::satterthwaite::{congruence, covariance, full_hessian, Size};
-use super::to_user_basis;
-use crate::covariance::Parameters;
-use crate::criterion::Criterion;
-use crate::fit::Prepared;
-use crate::gradient::{divide, Direction};
-use crate::hessian::traces;
+use crate::basis::parameters::Parameters;
+use crate::criterion::direction::{divide, Direction};
+use crate::criterion::hessian::traces;
+use crate::criterion::objective::Criterion;
+use crate::criterion::products::{products, single_products};
+use crate::criterion::residual_score::{ResidualColumns, ResidualSolution};
+use crate::fit::prepare::Prepared;
+use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
+use crate::inference::point::to_user_basis;
+use crate::inference::satterthwaite::{congruence, covariance, full_hessian, Size};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
-use crate::memory;
-use crate::products::{products, single_products, ResidualColumns};
-use crate::residual::Kind;
-use crate::residual_score::ResidualSolution;
+use crate::runtime::memory;
+use crate::structure::residual::Domain;
 
 /// Whether V is linear in variances and covariances.
 fn is_linear_in_components(prepared: &Prepared) -> bool {
@@ -34,7 +34,7 @@ fn is_linear_in_components(prepared: &Prepared) -> bool {
     parameters.all(|parameter| parameter.entries.len() == 1) && prepared.residual.is_none()
 }
 
-/// Whether V is linear in its components and nothing else stands in the way of [`super::kenward_roger`].
+/// Whether V is linear in its components and nothing else stands in the way of [`super::kenward_roger_linear`].
 pub(super) fn is_linear(prepared: &Prepared) -> bool {
     is_linear_in_components(prepared) && prepared.restriction.is_none() && prepared.sigma2.is_none()
 }
@@ -257,7 +257,7 @@ fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
         let size = phi.len();
         out.extend(
             (0..size)
-                .filter(|&a| kinds[a] == Kind::Correlation)
+                .filter(|&a| kinds[a] == Domain::Correlation)
                 .filter_map(|a| {
                     let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_BOUNDARY);
                     still.then_some(terms + a)

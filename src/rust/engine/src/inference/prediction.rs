@@ -6,18 +6,19 @@
 //! its residual), so that only the blocks of M^-1 for those levels are needed; for rows of the
 //! data they are all in the selected inverse.
 
-use super::correlated::{self, NewResiduals};
-use super::fixed_covariance;
-use crate::criterion::Criterion;
-use crate::error::EngineError;
-use crate::factor::{Factor, Rows, SelectedInverse, System};
-use crate::fit::Prepared;
-use crate::gradient::Solution;
-use crate::inverse_entries::{Effects, InverseEntries};
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::criterion::objective::Criterion;
+use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::inference::correlated;
+use crate::inference::point::{evaluated, fixed_covariance, is_long};
+use crate::inference::rows::{Context, NewRows, Predictions};
 use crate::linalg::small;
-use crate::memory;
-use crate::parallel::pieces;
-use crate::terms::{Column, ModelData};
+use crate::runtime::memory;
+use crate::runtime::parallel::{interruptible, pieces, StopFlag};
+use crate::system::equations::Rows;
+use crate::system::inverse_entries::{Effects, InverseEntries};
 
 /// Rows in one piece of work.
 const ROWS: usize = 512;
@@ -27,100 +28,6 @@ const BLOCKS: usize = 48;
 
 /// Factor, level, and the coefficients of its spherical effects.
 type Block = (usize, usize, Vec<f64>);
-
-/// Rows to predict for.
-#[derive(Debug, Clone)]
-pub struct NewRows<'a> {
-    /// Number of rows.
-    pub n: usize,
-    /// All columns of X.
-    pub x: Vec<Column<'a>>,
-    /// For each grouping factor of the model the level of each row from 1; 0 where the row has none of the known levels.
-    pub codes: Vec<&'a [i32]>,
-    /// Basis columns of each term; `None` leaves the term out.
-    pub terms: Vec<Option<Vec<Column<'a>>>>,
-    /// Where the residuals of the rows are to be predicted from those of their groups: their structure.
-    pub residual: Option<NewResiduals<'a>>,
-}
-
-/// Predictions of rows, as far as they are not sums of coefficients; variances relative to sigma^2.
-#[derive(Debug, Clone)]
-pub struct Predictions {
-    /// Prediction error variances of x'beta + z'b; with residuals, of the part of a new observation that is not its own noise.
-    pub variances: Vec<f64>,
-    /// Predicted residuals; empty where none were asked for.
-    pub residual_means: Vec<f64>,
-    /// What a new observation adds to the variance; empty likewise.
-    pub residual_variances: Vec<f64>,
-}
-
-impl NewRows<'_> {
-    /// Checks dimensions and codes against the model.
-    ///
-    /// # Errors
-    /// [`EngineError::Dimension`].
-    pub fn validate(&self, data: &ModelData<'_>) -> Result<(), EngineError> {
-        let dimension = |ok: bool, text: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(EngineError::Dimension(text.to_owned()))
-            }
-        };
-        dimension(
-            self.x.len() == data.p && self.x.iter().all(|column| column.fits(self.n)),
-            "X of the new rows must have a column for each one of the model",
-        )?;
-        dimension(
-            self.codes.len() == data.factors.len(),
-            "new rows need codes for each grouping factor",
-        )?;
-        dimension(
-            self.terms.len() == data.terms.len(),
-            "new rows need columns for each term",
-        )?;
-        for (codes, factor) in self.codes.iter().zip(&data.factors) {
-            let limit = i32::try_from(factor.n_levels).unwrap_or(i32::MAX);
-            dimension(codes.len() == self.n, "new rows need one code each")?;
-            dimension(
-                codes.iter().all(|&c| (0..=limit).contains(&c)),
-                "codes of new rows must lie in 0..n_levels",
-            )?;
-        }
-        for (columns, term) in self.terms.iter().zip(&data.terms) {
-            let Some(columns) = columns else { continue };
-            dimension(
-                columns.len() == term.columns.len(),
-                "new rows need the columns of the term",
-            )?;
-            for column in columns {
-                dimension(
-                    column.fits(self.n),
-                    "a basis column needs one value for each new row",
-                )?;
-            }
-        }
-        if let Some(residual) = &self.residual {
-            residual.validate(data, self.n)?;
-        }
-        Ok(())
-    }
-}
-
-/// What every row needs.
-pub(super) struct Context<'a> {
-    system: &'a System,
-    pub factor: &'a Factor,
-    inverse: &'a SelectedInverse,
-    pub solution: &'a Solution,
-    pub prepared: &'a Prepared,
-    /// (B T)' of each term, k x k.
-    lambda: Vec<Vec<f64>>,
-    /// Factors in the user's numbering.
-    user: Vec<Option<usize>>,
-    /// (Q'V^-1Q)^-1.
-    fixed: Vec<f64>,
-}
 
 /// For every row of the data, relative to sigma^2.
 #[derive(Debug, Clone)]
@@ -160,7 +67,7 @@ pub(super) fn variances(
 }
 
 /// The same for the rows of the data, with what they add to the fixed effects.
-pub(super) fn leverages(
+fn leverages_of(
     data: &ModelData<'_>,
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
@@ -207,7 +114,7 @@ pub(super) fn leverages(
 
 impl<'a> Context<'a> {
     /// At the point where the criterion was evaluated.
-    fn new(prepared: &'a Prepared, criterion: &'a mut Criterion<'_>) -> Option<Self> {
+    pub(crate) fn new(prepared: &'a Prepared, criterion: &'a mut Criterion<'_>) -> Option<Self> {
         criterion.latest()?;
         let factor = criterion.factor.as_ref()?;
         let latest = criterion.latest.as_ref()?;
@@ -411,4 +318,44 @@ impl Context<'_> {
         self.factor.forward(self.system, &mut rows);
         rows.first.iter().chain(&rows.rest).map(|v| v * v).sum()
     }
+}
+
+/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start` (raw theta); with
+/// their residual structure, predictions of their residuals too.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn prediction_variances(
+    data: &ModelData<'_>,
+    rows: &NewRows<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Predictions, EngineError> {
+    interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
+        rows.validate(data)?;
+        let mut prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        variances(data, &prepared, &mut criterion, rows, &theta)
+    })
+}
+
+/// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn leverages(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Leverages, EngineError> {
+    interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
+        let theta = raw_start(options, &prepared)?;
+        prepared.settle(data, &theta, options, interrupt)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        let found = leverages_of(data, &prepared, &mut criterion);
+        found.ok_or_else(|| criterion.failure("the leverages"))
+    })
 }

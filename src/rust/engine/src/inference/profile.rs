@@ -5,17 +5,21 @@
 //! (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a standard
 //! deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
 //! Hessian of D, from a first-order prediction along the path. Parameters that are held or tied, and a known sigma, are what
-//! they are all along ([`crate::restriction`]): the equations are those of the free variables.
+//! they are all along ([`crate::basis::restriction`]): the equations are those of the free variables.
 
-use crate::criterion::Criterion;
-use crate::fit::Prepared;
+use crate::api::error::EngineError;
+use crate::api::model::{ModelData, Structure};
+use crate::api::options::Options;
+use crate::basis::restriction::Restriction;
+use crate::basis::user::{raw_factor, raw_parameters, theta_from_raw};
+use crate::criterion::objective::Criterion;
+use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::inference::point::{evaluated, is_long, regular};
 use crate::linalg::small;
-use crate::memory;
 use crate::optimize::Objective;
-use crate::raw::{raw_factor, raw_parameters, theta_from_raw};
-use crate::residual::Kind;
-use crate::restriction::Restriction;
-use crate::terms::Structure;
+use crate::runtime::memory;
+use crate::runtime::parallel::interruptible;
+use crate::structure::residual::Domain;
 
 /// Most Newton steps to one point.
 const STEPS: usize = 25;
@@ -37,7 +41,7 @@ pub enum Target {
     /// Correlation of effects `i` > `j` of a term.
     Correlation(usize, usize, usize),
     /// A natural residual parameter.
-    Residual(usize, Kind),
+    Residual(usize, Domain),
     /// Residual standard deviation.
     Sigma,
 }
@@ -50,7 +54,7 @@ pub struct ProfilePoint {
     pub value: f64,
     /// sign(value - estimate) sqrt(D - D_min).
     pub zeta: f64,
-    /// Every parameter on its natural scale, in the order of [`targets`].
+    /// Every parameter on its natural scale, in the order of the targets.
     pub parameters: Vec<f64>,
 }
 
@@ -548,9 +552,9 @@ impl Surface<'_, '_> {
                     part.model.natural(phi)[i]
                 });
                 match kind {
-                    Kind::Correlation => value.clamp(-1.0, 1.0).atanh(),
-                    Kind::Positive => value.max(f64::MIN_POSITIVE).ln(),
-                    Kind::Real => value,
+                    Domain::Correlation => value.clamp(-1.0, 1.0).atanh(),
+                    Domain::Positive => value.max(f64::MIN_POSITIVE).ln(),
+                    Domain::Real => value,
                 }
             }
             Target::Deviation(term, i) => {
@@ -563,8 +567,8 @@ impl Surface<'_, '_> {
 
 fn unscale(target: Target, s: f64) -> f64 {
     match target {
-        Target::Correlation(..) | Target::Residual(_, Kind::Correlation) => s.tanh(),
-        Target::Residual(_, Kind::Real) => s,
+        Target::Correlation(..) | Target::Residual(_, Domain::Correlation) => s.tanh(),
+        Target::Residual(_, Domain::Real) => s,
         _ => s.exp(),
     }
 }
@@ -573,6 +577,57 @@ fn unscale(target: Target, s: f64) -> f64 {
 fn at_end(target: Target, s: f64) -> bool {
     matches!(
         target,
-        Target::Correlation(..) | Target::Residual(_, Kind::Correlation)
+        Target::Correlation(..) | Target::Residual(_, Domain::Correlation)
     ) && s.abs() > 8.0
+}
+
+/// Profile of each standard deviation, correlation and of sigma at `options.start` (raw theta, the optimum), to |zeta| =
+/// `cutoff`; `which` counts from 0 in the order of theta, sigma last. What is held or known has its estimate alone.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn profile(
+    data: &ModelData<'_>,
+    which: &[usize],
+    cutoff: f64,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
+        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
+        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
+        let step = "the criterion at the estimates";
+        let factor = (criterion.factor.as_ref()).ok_or_else(|| criterion.failure(step))?;
+        let minimum = criterion.at(factor);
+        let known = criterion.known_sigma2();
+        let tau = known.unwrap_or(factor.pwrss / criterion.degrees()).ln();
+        let restriction = match criterion.restriction {
+            Some(r) => r.clone(),
+            None => Restriction::none(&theta),
+        }
+        .with_another(tau, known.is_none());
+        let mut optimum = theta;
+        optimum.push(tau);
+        let targets = targets(&prepared);
+        let mut surface = Surface {
+            prepared: &prepared,
+            criterion: &mut criterion,
+            minimum,
+            optimum,
+            restriction,
+        };
+        let mut out = Vec::new();
+        for &index in which {
+            let target = *targets.get(index).ok_or_else(|| {
+                EngineError::Dimension("there is no such parameter to profile".to_owned())
+            })?;
+            out.push((index, surface.profile(target, cutoff)));
+        }
+        if interrupt() {
+            return Err(EngineError::Interrupted);
+        }
+        Ok(out)
+    })
 }

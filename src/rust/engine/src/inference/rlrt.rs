@@ -18,17 +18,18 @@
 //! Everything comes from the factor of the whole model with the tested variance at zero:
 //! Z'V_0^-1Z = Z'R^-1Z - G'G with G = L^-1 Lambda'Z_all'R^-1Z; nothing has n rows.
 
-use super::evaluated;
-use crate::criterion::Criterion;
-use crate::error::EngineError;
-use crate::factor::{gram, Rows, System};
-use crate::fit::{prepare, raw_start, Prepared};
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::criterion::objective::Criterion;
+use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::inference::point::{evaluated, is_long};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
-use crate::memory;
-use crate::options::Options;
-use crate::parallel::{interruptible, pieces, StopFlag, Workers};
-use crate::terms::ModelData;
+use crate::runtime::memory;
+use crate::runtime::parallel::{interruptible, pieces, StopFlag, Workers};
+use crate::system::equations::{Rows, System};
+use crate::system::right_hand_sides::gram;
 
 /// Draws in one piece of work.
 const DRAWS: usize = 256;
@@ -98,7 +99,7 @@ pub fn work_of_fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<f64, EngineError> {
-    interruptible(super::is_long(data), interrupt, |stop, interrupt| {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
         let theta = memory::zeros(prepared.parameters.len());
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
@@ -267,7 +268,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(mu: &'a [f64], marginal: Multiset<'a>, degrees: f64) -> Self {
+    pub(crate) fn new(mu: &'a [f64], marginal: Multiset<'a>, degrees: f64) -> Self {
         let (smallest, largest) = mu
             .iter()
             .fold((f64::INFINITY, 0.0f64), |(a, b), &v| (a.min(v), b.max(v)));

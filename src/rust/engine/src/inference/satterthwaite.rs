@@ -3,15 +3,23 @@
 //! fixed effects and A that of the variance parameters psi = (theta, sigma^2), twice the inverse of the Hessian of the
 //! (unprofiled) criterion.
 
-use super::{fixed_covariance, to_user_basis};
-use crate::criterion::Criterion;
-use crate::factor::Rows;
-use crate::fit::Prepared;
-use crate::linalg::small::{self, Shape};
-use crate::memory;
-use crate::products::{single_products, ResidualColumns};
-use crate::residual_score::ResidualSolution;
-use crate::room::Room;
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::criterion::objective::Criterion;
+use crate::criterion::products::single_products;
+use crate::criterion::residual_score::{ResidualColumns, ResidualSolution};
+use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::inference::point::{
+    estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
+};
+use crate::linalg::dense::Shape;
+use crate::linalg::small;
+use crate::runtime::memory;
+use crate::runtime::parallel::interruptible;
+use crate::runtime::workspace::Room;
+use crate::search::strategy::Plan;
+use crate::system::equations::Rows;
 
 /// Eigenvalues of the scaled Hessian below this carry no information.
 const FLAT: f64 = 1e-9;
@@ -314,4 +322,47 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
         }
     }
     (out, components)
+}
+
+/// Derivatives of the covariance matrix of the fixed effects, and the covariance matrix of the variance parameters, at
+/// `options.start` (raw theta).
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn satterthwaite(
+    data: &ModelData<'_>,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Satterthwaite, EngineError> {
+    interruptible(is_long(data), interrupt, |stop, interrupt| {
+        let mut prepared = prepare(data, options, stop)?;
+        let given = raw_start(options, &prepared)?;
+        let theta = regular(&given, &prepared);
+        prepared.settle(data, &theta, options, interrupt)?;
+        let mut criterion = if prepared.plan_of_fit(options)? == Plan::Exact {
+            evaluated(&prepared, options, &theta, interrupt)?
+        } else {
+            estimated(&prepared, options, &theta, interrupt)?
+        };
+        let at = (&theta[..], &given[..]);
+        let found = derivatives(&prepared, &mut criterion, at);
+        found.ok_or_else(|| criterion.failure("the derivatives for Satterthwaite's method"))
+    })
+}
+
+/// Satterthwaite's derivatives at the point where the criterion was evaluated last.
+pub(crate) fn at_point(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+) -> Option<Satterthwaite> {
+    use crate::optimize::Objective;
+    let safe = regular(theta, prepared);
+    if safe == theta {
+        return derivatives(prepared, criterion, (theta, theta));
+    }
+    criterion.value(&safe)?;
+    let found = derivatives(prepared, criterion, (&safe, theta));
+    criterion.value(theta)?;
+    found
 }

@@ -1,17 +1,17 @@
 //! Products and Cholesky factor of dense matrices of moderate size, on one thread, by faer's kernels; large ones are in
 //! [`super::triangle`].
 
-use crate::memory;
 use std::mem::MaybeUninit;
 
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::evd;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::{triangular_inverse, triangular_solve};
+use faer::linalg::{evd, triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
+
+use crate::runtime::memory;
 
 /// A dense matrix, column-major.
 #[derive(Debug, Clone, Default)]

@@ -5,6 +5,7 @@
 pub mod dense;
 pub mod double2;
 pub mod hyperdual;
+pub mod rows;
 pub mod small;
 pub mod sparse;
 pub mod triangle;

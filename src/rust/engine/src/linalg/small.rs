@@ -4,7 +4,7 @@
 pub use super::dense::Shape;
 
 use super::dense;
-use crate::memory;
+use crate::runtime::memory;
 
 /// Order from which a factor or an inverse is left to the blocked kernels.
 pub const LARGE: usize = 48;

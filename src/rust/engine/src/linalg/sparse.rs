@@ -1,12 +1,15 @@
 //! Sparse Cholesky factor of the Schur complement and its selected inverse (Takahashi, Fagan & Chen 1973; Erisman & Tinney
 //! 1975): the entries of the inverse on the pattern of the factor, which contains the pattern of the matrix.
 
-use crate::memory;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::sparse::linalg::amd;
 use faer::sparse::SymbolicSparseColMatRef;
 
-use crate::parallel::StopFlag;
+use crate::runtime::memory;
+use crate::runtime::parallel::StopFlag;
+
+/// Multiply-adds of the dense kernels for one of the sparse ones, as measured.
+pub const DENSE_ADVANTAGE: f64 = 25.0;
 
 /// Fill-reducing order of a symmetric pattern (both triangles given, columns sorted): `perm[new] = old`.
 #[must_use]

@@ -3,7 +3,6 @@
 //!
 //! Threads work on disjoint tiles whose borders do not depend on their number, so neither do the bits.
 
-use crate::memory;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,8 +12,9 @@ use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::linalg::dense::cholesky_in_place;
-use crate::parallel::{drop_later, piece, Workers};
-use crate::parts::{cut, cut_rows};
+use crate::runtime::memory;
+use crate::runtime::parallel::{drop_later, piece, Workers};
+use crate::runtime::partition::{cut, cut_rows};
 
 /// Columns of a strip, at most (but for a node with more effects).
 const TILE: usize = 96;

@@ -5,20 +5,11 @@
 //! optima, and hardly ever to some singular ones. The first of these steps go down the gradient until the value decreases,
 //! however far that leads.
 
-use crate::clock::Clock;
-use crate::fixed_basis::dot;
-use crate::memory;
-
-use super::{Objective, Outcome, Stop, Wanted};
-
-/// Steps before Newton's: a way to other minima.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Detour {
-    /// Evaluations that they may take.
-    pub evaluations: usize,
-    /// Whether all variables are of one scale, and not each of its own: another way.
-    pub in_one_scale: bool,
-}
+use crate::api::options::Detour;
+use crate::linalg::rows::dot;
+use crate::optimize::trust_region::{Objective, Outcome, Stop, Wanted};
+use crate::runtime::clock::Clock;
+use crate::runtime::memory;
 
 /// Share of the decrease that the slope promises which makes a step acceptable.
 const ARMIJO: f64 = 1e-4;
@@ -157,9 +148,9 @@ pub(super) fn descend(
 #[cfg(test)]
 mod tests {
     use super::{descend, Detour, Inverse, Objective, Wanted};
-    use crate::clock::Clock;
+    use crate::api::options::Options;
     use crate::optimize::Stop;
-    use crate::options::Options;
+    use crate::runtime::clock::Clock;
 
     /// (1 - x)^2 + 100 (y - x^2)^2 (Rosenbrock 1960), and the calls of its value.
     struct Valley {

@@ -6,10 +6,10 @@
 //! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
 //! ([`Objective::learns`]), short ones near the minimum any model.
 
-use super::Detour;
-use crate::clock::Clock;
+use crate::api::options::Detour;
 use crate::linalg::small::symmetric_eigen;
-use crate::memory;
+use crate::runtime::clock::Clock;
+use crate::runtime::memory;
 
 /// Eigenvalues below this, relative to the largest, count as flat.
 const FLAT: f64 = 1e-10;
@@ -130,7 +130,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(scale: Vec<f64>, gradient: &[f64], hessian: &[f64]) -> Self {
+    pub(crate) fn new(scale: Vec<f64>, gradient: &[f64], hessian: &[f64]) -> Self {
         let m = scale.len();
         let gradient: Vec<f64> = gradient.iter().zip(&scale).map(|(g, s)| g * s).collect();
         let scaled: Vec<f64> =
@@ -246,7 +246,7 @@ struct Secant {
 }
 
 impl Secant {
-    fn new(m: usize) -> Self {
+    pub(crate) fn new(m: usize) -> Self {
         Self {
             missing: memory::zeros(m * m),
             before: None,

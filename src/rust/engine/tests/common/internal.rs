@@ -1,14 +1,14 @@
 //! The engine's own pieces put together as `fit()` does, so that tests can look at the criterion in internal coordinates.
 
 use super::Model;
-use ferrolmm_engine::covariance::Parameters;
-use ferrolmm_engine::criterion::Criterion;
-use ferrolmm_engine::factor::System;
-use ferrolmm_engine::fixed_basis::FixedBasis;
-use ferrolmm_engine::moments::{Center, Moments};
-use ferrolmm_engine::parallel::Workers;
-use ferrolmm_engine::random_basis::{lay_out, FactorLayout, TermBasis};
-use ferrolmm_engine::schur::Schur;
+use ferrolmm_engine::basis::fixed::FixedBasis;
+use ferrolmm_engine::basis::parameters::Parameters;
+use ferrolmm_engine::basis::random::{lay_out, FactorLayout, TermBasis};
+use ferrolmm_engine::criterion::objective::Criterion;
+use ferrolmm_engine::moments::blocks::{Center, Moments};
+use ferrolmm_engine::runtime::parallel::Workers;
+use ferrolmm_engine::system::elimination::Schur;
+use ferrolmm_engine::system::equations::System;
 
 pub struct Prepared {
     pub fixed: FixedBasis,
@@ -59,7 +59,7 @@ impl Prepared {
             reml,
             &self.center.b,
             -2.0 * self.fixed.log_det_rinv,
-            ferrolmm_engine::clock::Clock::without_limit(&|| false),
+            ferrolmm_engine::runtime::clock::Clock::without_limit(&|| false),
         )
     }
 }

@@ -1,6 +1,6 @@
 //! Residual structures that own their data, and their dense matrices from the textbook formulas.
 
-use ferrolmm_engine::residual::Residual;
+use ferrolmm_engine::structure::residual::Residual;
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use super::Rng;

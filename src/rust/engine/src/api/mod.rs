@@ -1,0 +1,8 @@
+//! What goes in and what comes out: the model, options, the fit, errors, and the handle of a progress bar, in the notation of
+//! Bates et al. (2015). Types alone. Imports nothing.
+
+pub mod error;
+pub mod model;
+pub mod options;
+pub mod progress;
+pub mod result;

@@ -1,0 +1,319 @@
+//! The data of a model, borrowed from the caller.
+
+use std::ops::Range;
+
+/// A grouping factor: one code a row.
+#[derive(Debug, Clone)]
+pub struct GroupingFactor<'a> {
+    /// Level of each row, from 1 to `n_levels`; every level occurs, unless a precision matrix names more.
+    pub codes: &'a [i32],
+    /// Number of levels J.
+    pub n_levels: usize,
+    /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
+    pub precision: Option<Precision<'a>>,
+}
+
+/// A symmetric positive definite matrix in compressed columns, both triangles: Var(b) = sigma^2 Q^-1 (x) T T'.
+#[derive(Debug, Clone, Copy)]
+pub struct Precision<'a> {
+    /// Start of each column, J + 1 values from 0.
+    pub start: &'a [i32],
+    /// Row of each entry from 0, ascending within a column.
+    pub row: &'a [i32],
+    /// Its value.
+    pub value: &'a [f64],
+}
+
+/// One column of X or of a random-effects term's basis, read where the caller has it.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// The constant 1 (an intercept).
+    Constant,
+    /// One value a row.
+    Values(&'a [f64]),
+    /// One value a category, as of the contrasts of a factor: row i has `values[codes[i] - 1]`.
+    Coded {
+        /// Category of each row, from 1.
+        codes: &'a [i32],
+        /// Value of each category.
+        values: &'a [f64],
+    },
+}
+
+impl<'a> Column<'a> {
+    /// The p columns of a column-major matrix of n rows.
+    #[must_use]
+    pub fn of_matrix(x: &'a [f64], n: usize, p: usize) -> Vec<Self> {
+        (0..p)
+            .map(|j| Self::Values(&x[j * n..(j + 1) * n]))
+            .collect()
+    }
+
+    /// Value in row `i`.
+    #[must_use]
+    pub fn at(self, i: usize) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Values(v) => v[i],
+            Self::Coded { codes, values } => values[codes[i] as usize - 1],
+        }
+    }
+
+    /// Calls `f` with each of `targets` and the value of its row, from row `range.start` on.
+    #[inline(always)]
+    pub fn visit<T>(
+        self,
+        range: Range<usize>,
+        targets: impl Iterator<Item = T>,
+        mut f: impl FnMut(T, f64),
+    ) {
+        match self {
+            Self::Constant => targets.for_each(|target| f(target, 1.0)),
+            Self::Values(v) => targets.zip(&v[range]).for_each(|(target, x)| f(target, *x)),
+            Self::Coded { codes, values } => targets
+                .zip(&codes[range])
+                .for_each(|(target, code)| f(target, values[*code as usize - 1])),
+        }
+    }
+
+    /// Has the column a value for each of `n` rows, and each category one?
+    pub(crate) fn fits(self, n: usize) -> bool {
+        match self {
+            Self::Constant => true,
+            Self::Values(v) => v.len() == n,
+            Self::Coded { codes, values } => {
+                codes.len() == n && codes_within(codes, 1, values.len())
+            }
+        }
+    }
+}
+
+/// Whether all codes lie in `least..=most`.
+pub(crate) fn codes_within(codes: &[i32], least: i32, most: usize) -> bool {
+    let limit = i32::try_from(most).unwrap_or(i32::MAX);
+    // without a branch, so that it is vectorised
+    codes
+        .iter()
+        .fold(true, |ok, &c| ok & (c >= least) & (c <= limit))
+}
+
+/// Covariance structure of one term's random effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Structure {
+    /// Any positive semidefinite matrix; `theta` is the lower triangle of its factor, column by column.
+    Unstructured,
+    /// Independent effects; `theta` is the diagonal of the factor.
+    Diagonal,
+    /// Independent effects with the same variance; `theta` is one relative standard deviation.
+    Identity,
+    /// Effects with a correlation structure; `theta` are relative standard deviations, then correlations.
+    Correlated {
+        /// Structure of the correlations.
+        correlation: CorrelationKind,
+        /// Whether all effects have the same variance.
+        homogeneous: bool,
+    },
+}
+
+impl Structure {
+    /// Whether the columns of a term may be mixed without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_rotation(self) -> bool {
+        self == Self::Unstructured
+    }
+
+    /// Whether the columns of a term may be scaled one by one without leaving the structure.
+    #[must_use]
+    pub fn is_closed_under_scaling(self) -> bool {
+        matches!(self, Self::Unstructured | Self::Diagonal)
+    }
+}
+
+/// Correlation structure of the effects of a level, in the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorrelationKind {
+    /// One correlation for all pairs.
+    CompoundSymmetric,
+    /// rho to the power of the distance.
+    Autoregressive,
+    /// A correlation for each distance.
+    Toeplitz,
+}
+
+/// A random-effects term `(columns | factor)`.
+#[derive(Debug, Clone)]
+pub struct RandomTerm<'a> {
+    /// Index of its grouping factor in [`ModelData::factors`].
+    pub factor: usize,
+    /// Its k basis columns.
+    pub columns: Vec<Column<'a>>,
+    /// Its covariance structure.
+    pub structure: Structure,
+}
+
+/// Parametric family of a spatial correlation h(distance / range).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpatialKind {
+    /// exp(-s).
+    Exponential,
+    /// exp(-s^2).
+    Gaussian,
+    /// 1 - s below 1, else 0. Positive definite in one dimension only.
+    Linear,
+    /// 1 / (1 + s^2).
+    RationalQuadratic,
+    /// 1 - 1.5 s + 0.5 s^3 below 1, else 0. Positive definite in up to three dimensions.
+    Spherical,
+}
+
+/// Distance between two points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Root of the sum of squares.
+    Euclidean,
+    /// Sum of absolute differences.
+    Manhattan,
+    /// Largest absolute difference.
+    Maximum,
+}
+
+/// Correlation of the residuals of one group.
+#[derive(Debug, Clone)]
+pub enum Correlation<'a> {
+    /// rho^lag of integer times, -1 < rho < 1.
+    Ar1 {
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// rho^lag of any times, 0 < rho < 1.
+    Car1 {
+        /// Time of each row.
+        time: &'a [f64],
+    },
+    /// Autocorrelations of an ARMA(p, q) process.
+    Arma {
+        /// Autoregressive order.
+        p: usize,
+        /// Moving-average order.
+        q: usize,
+        /// Time of each row.
+        time: &'a [i32],
+    },
+    /// The same correlation for any two rows.
+    CompoundSymmetric,
+    /// A correlation for each pair of visits.
+    Unstructured {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A correlation for each difference of visits.
+    Toeplitz {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// First-order ante-dependence: a correlation for each pair of neighbouring visits, products of them in between.
+    AnteDependence {
+        /// Visit of each row, from 1.
+        visit: &'a [i32],
+        /// Number of visits.
+        visits: usize,
+    },
+    /// A decreasing function of distance.
+    Spatial {
+        /// Which function.
+        kind: SpatialKind,
+        /// Whether it jumps at distance 0.
+        nugget: bool,
+        /// Coordinates of each row, one slice a dimension.
+        coordinates: Vec<&'a [f64]>,
+        /// Distance.
+        metric: Metric,
+    },
+}
+
+/// Standard deviation of a row relative to sigma, a factor of it.
+#[derive(Debug, Clone)]
+pub enum Scale<'a> {
+    /// One value a stratum, 1 for the first.
+    Ident {
+        /// Stratum of each row, from 1.
+        stratum: &'a [i32],
+        /// Number of strata.
+        strata: usize,
+    },
+    /// |v|^delta.
+    Power {
+        /// v of each row, nowhere 0.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// exp(delta v).
+    Exponential {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+    /// c + |v|^delta.
+    ConstantPower {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one c and one delta.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
+}
+
+/// Var(eps) = sigma^2 R: R = D C D in each group of rows (times the weights, see [`crate::structure::residual`]), groups independent.
+#[derive(Debug, Clone)]
+pub struct ResidualStructure<'a> {
+    /// Groups within which rows are correlated; `None`: all rows are one group.
+    pub groups: Option<GroupingFactor<'a>>,
+    /// C; `None`: the identity.
+    pub correlation: Option<Correlation<'a>>,
+    /// Factors of the diagonal of D.
+    pub scales: Vec<Scale<'a>>,
+    /// Starting values of the natural parameters, correlation first; NaN, or none at all: the engine chooses.
+    pub start: Vec<f64>,
+    /// Which parameters stay at their start; may be empty.
+    pub held: Vec<bool>,
+}
+
+/// Everything that defines y = X beta + Z b + eps, with Var(eps) = sigma^2 / w.
+#[derive(Debug, Clone)]
+pub struct ModelData<'a> {
+    /// Response, n values.
+    pub y: &'a [f64],
+    /// Columns of the fixed-effects model matrix X.
+    pub x: Vec<Column<'a>>,
+    /// Their number.
+    pub p: usize,
+    /// Precision weights, all positive; `None` means 1.
+    pub weights: Option<&'a [f64]>,
+    /// Known part of the mean; `None` means 0.
+    pub offset: Option<&'a [f64]>,
+    /// Distinct grouping factors.
+    pub factors: Vec<GroupingFactor<'a>>,
+    /// Random-effects terms in the order in which `theta` and `b` are reported.
+    pub terms: Vec<RandomTerm<'a>>,
+    /// Structure of R beyond the weights; `None`: R = W^-1.
+    pub residual: Option<ResidualStructure<'a>>,
+}
+
+impl ModelData<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.y.len()
+    }
+}

@@ -1,0 +1,8 @@
+//! Coordinates: orthogonal bases for X and for each term, so that no predictor needs rescaling (rank as `lm()` decides it), where
+//! each parameter is, and the way back to the user's columns. Imports `structure` and below.
+
+pub mod fixed;
+pub mod parameters;
+pub mod random;
+pub(crate) mod restriction;
+pub(crate) mod user;

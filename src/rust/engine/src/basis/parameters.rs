@@ -1,0 +1,230 @@
+//! Where each covariance parameter is, and T of each grouping factor.
+
+use crate::basis::random::{FactorLayout, TermBasis};
+use crate::linalg::small;
+use crate::runtime::parallel::Workers;
+use crate::structure::random::{covariance, Covariance};
+
+/// Smallest diagonal entry of a T that is divided by. Below, G + `FLOOR`^2 I stands in for G, which moves the criterion
+/// by `FLOOR`^2 tr(S) (the criterion is smooth in G), less than rounding does.
+pub const FLOOR: f64 = 1e-7;
+
+/// The same for second derivatives, relative to the standard deviation at which an effect weighs as much as the residuals
+/// of its level: they divide by T twice, so that rounding in them is machine epsilon over `COARSE`^2, about the
+/// `COARSE`^2 by which they move.
+pub const COARSE: f64 = 5e-5;
+
+/// One scalar parameter of one term.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Term.
+    pub term: usize,
+    /// Which of the term's parameters.
+    pub index: usize,
+    /// Rows and columns of T that it is; empty where T is not linear in it.
+    pub entries: Vec<(usize, usize)>,
+}
+
+/// The parameters of all terms, and how many residual ones there are.
+#[derive(Debug)]
+pub struct Parameters {
+    /// Structure of each term.
+    pub structures: Vec<Box<dyn Covariance>>,
+    /// Factor of each term, its first column there, its k.
+    pub place: Vec<(usize, usize, usize)>,
+    /// First parameter of each term, and the end.
+    pub start: Vec<usize>,
+    /// Every parameter.
+    pub list: Vec<Parameter>,
+    /// Effects of a level of each factor.
+    pub factor_k: Vec<usize>,
+    /// Number of residual parameters, which follow those of the terms.
+    pub residual: usize,
+}
+
+impl Parameters {
+    /// Parameters of these terms.
+    #[must_use]
+    pub fn new(layout: &[FactorLayout], bases: &[TermBasis], residual: usize) -> Self {
+        let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
+        let mut start = vec![0];
+        let mut list = Vec::new();
+        for (term, structure) in structures.iter().enumerate() {
+            let entries = structure.linear().unwrap_or_default();
+            list.extend((0..structure.len()).map(|index| Parameter {
+                term,
+                index,
+                entries: entries.get(index).cloned().unwrap_or_default(),
+            }));
+            start.push(list.len());
+        }
+        Self {
+            structures,
+            place: bases.iter().map(|b| (b.factor, b.offset, b.k)).collect(),
+            start,
+            list,
+            factor_k: layout.iter().map(|f| f.k).collect(),
+            residual,
+        }
+    }
+
+    /// Number of parameters m.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len() + self.residual
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The residual parameters.
+    #[must_use]
+    pub fn of_residual<'a>(&self, theta: &'a [f64]) -> &'a [f64] {
+        &theta[self.list.len()..]
+    }
+
+    /// Parameters of one term.
+    #[must_use]
+    pub fn of_term<'a>(&self, theta: &'a [f64], term: usize) -> &'a [f64] {
+        &theta[self.start[term]..self.start[term + 1]]
+    }
+
+    /// T of one term.
+    #[must_use]
+    pub fn term_factor(&self, theta: &[f64], term: usize) -> Vec<f64> {
+        self.structures[term].factor(self.of_term(theta, term))
+    }
+
+    /// x'Gy of one term.
+    #[must_use]
+    pub fn between(&self, theta: &[f64], term: usize, x: &[f64], y: &[f64]) -> f64 {
+        self.structures[term].between(self.of_term(theta, term), x, y)
+    }
+
+    /// dG / d theta_a of the term that parameter `a` belongs to, k x k.
+    #[must_use]
+    pub fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
+        let Parameter { term, index, .. } = self.list[a];
+        self.structures[term].derivative(self.of_term(theta, term), index)
+    }
+
+    /// d2G / d theta_a d theta_b, k x k; `None` for parameters of different terms.
+    #[must_use]
+    pub fn second(&self, theta: &[f64], a: usize, b: usize) -> Option<Vec<f64>> {
+        let (x, y) = (&self.list[a], &self.list[b]);
+        (x.term == y.term)
+            .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
+    }
+
+    /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.
+    #[must_use]
+    pub fn is_deviation(&self, a: usize) -> bool {
+        !self.list[a].entries.is_empty() || self.list[a].index == 0
+    }
+
+    /// Block-diagonal T of each grouping factor, in the room of `out`.
+    #[must_use]
+    pub fn factors(&self, theta: &[f64], mut out: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+        out.resize_with(self.factor_k.len(), Vec::new);
+        for (t, k) in out.iter_mut().zip(&self.factor_k) {
+            t.clear();
+            t.resize(k * k, 0.0);
+        }
+        for term in 0..self.structures.len() {
+            let (f, offset, k) = self.place[term];
+            let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
+            let own = self.start[term]..self.start[term + 1];
+            if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
+                let t = self.term_factor(theta, term);
+                for c in 0..k {
+                    (c..k).for_each(|r| out[f][at(r, c)] = t[c * k + r]);
+                }
+                continue;
+            }
+            for (parameter, value) in self.list[own.clone()].iter().zip(&theta[own]) {
+                for &(i, j) in &parameter.entries {
+                    out[f][at(i, j)] = *value;
+                }
+            }
+        }
+        // the empty factor has no term, but its T is divided by
+        for (f, t) in out.iter_mut().enumerate() {
+            if self.place.iter().all(|place| place.0 != f) {
+                t[0] = 1.0;
+            }
+        }
+        out
+    }
+
+    /// Block-diagonal T of each grouping factor, safe to divide by (see [`FLOOR`]), where the rows' mean standard deviation
+    /// relative to sigma is `unit`; and whether any of it is not T itself.
+    #[must_use]
+    pub fn regular_factors(
+        &self,
+        theta: &[f64],
+        unit: f64,
+        workers: &Workers,
+        out: Vec<Vec<f64>>,
+    ) -> (Vec<Vec<f64>>, bool) {
+        self.factors_above(theta, |_| FLOOR * unit, workers, out)
+    }
+
+    /// The same with T of G + floor^2 I wherever T^-1 of a term has entries above 1 / floor.
+    #[must_use]
+    pub fn factors_above(
+        &self,
+        theta: &[f64],
+        floor: impl Fn(usize) -> f64,
+        workers: &Workers,
+        out: Vec<Vec<f64>>,
+    ) -> (Vec<Vec<f64>>, bool) {
+        let mut out = self.factors(theta, out);
+        let mut changed = false;
+        for (term, &(f, offset, k)) in self.place.iter().enumerate() {
+            let kf = self.factor_k[f];
+            let floor = floor(term);
+            let [mut t, mut other] = std::array::from_fn(|_| workers.room(k * k));
+            for (c, column) in t.chunks_exact_mut(k).enumerate() {
+                let at = (offset + c) * kf + offset;
+                column.copy_from_slice(&out[f][at..at + k]);
+            }
+            if (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor)) {
+                small::write_inverse_of_lower(&t, k, &mut other);
+                if other.iter().all(|v| v.abs() * floor <= 1.0) {
+                    continue;
+                }
+            }
+            add_to_variances(&t, k, floor, &mut workers.room(k), &mut other);
+            changed |= *t != *other;
+            for (c, column) in other.chunks_exact(k).enumerate() {
+                let at = (offset + c) * kf + offset;
+                out[f][at..at + k].copy_from_slice(column);
+            }
+        }
+        (out, changed)
+    }
+}
+
+/// Factor of G + floor^2 I, G = T T', with room for one column: each column of floor I is rotated into T. The factor of the sum
+/// itself would leave rounding of G, of which the root may be much more than the floor.
+fn add_to_variances(t: &[f64], k: usize, floor: f64, column: &mut [f64], l: &mut [f64]) {
+    l.copy_from_slice(t);
+    for j in 0..k {
+        column.fill(0.0);
+        column[j] = floor;
+        for i in j..k {
+            let own = &mut l[i * k..(i + 1) * k];
+            let length = own[i].hypot(column[i]);
+            if column[i] == 0.0 || length == 0.0 {
+                continue;
+            }
+            let (c, s) = (own[i] / length, column[i] / length);
+            for (x, y) in own[i..].iter_mut().zip(&mut column[i..]) {
+                (*x, *y) = (c * *x + s * *y, c * *y - s * *x);
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The random effects' own coordinates: each term's basis columns are rotated and scaled so that their mean cross-product
+//! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
+
+use crate::api::model::{Column, ModelData, Structure};
+use crate::linalg::double2::Double2;
+use crate::linalg::small;
+use crate::runtime::memory;
+use crate::runtime::parallel::{pieces, Workers};
+
+const PIECE: usize = 65_536;
+
+/// Weight, relative to the geometric mean of all, up to which a row tells what a term's coordinates are. A few rows that weigh
+/// orders of magnitude more would leave next to nothing of a column beside the others, or of all other rows: coordinates in
+/// which smallest variances are large ones.
+const HEAVY: f64 = 1e3;
+
+/// Change of basis of one term: internal columns = columns * `change` (k x k, upper triangular).
+#[derive(Debug, Clone)]
+pub struct TermBasis {
+    /// Number of columns.
+    pub k: usize,
+    /// First column of the term among those of its grouping factor.
+    pub offset: usize,
+    /// Grouping factor, in the engine's order (0 is eliminated).
+    pub factor: usize,
+    /// Covariance structure.
+    pub structure: Structure,
+    /// k x k upper triangular, column-major.
+    pub change: Vec<f64>,
+}
+
+impl TermBasis {
+    /// Puts row `i` of the internal columns, times `root`, into the places of the term among the `k` columns of its factor.
+    pub(crate) fn add_row(&self, columns: &[Column<'_>], i: usize, root: f64, row: &mut [f64]) {
+        for c in 0..self.k {
+            row[self.offset + c] = (0..=c)
+                .map(|a| root * columns[a].at(i) * self.change[c * self.k + a])
+                .sum();
+        }
+    }
+
+    /// The same with twice the digits.
+    pub(crate) fn write_extended(
+        &self,
+        columns: &[Column<'_>],
+        i: usize,
+        root: Double2,
+        row: &mut [Double2],
+    ) {
+        for c in 0..self.k {
+            let mut sum = Double2::default();
+            for (a, column) in columns.iter().enumerate().take(c + 1) {
+                sum += Double2::product(column.at(i), self.change[c * self.k + a]);
+            }
+            row[self.offset + c] = root * sum;
+        }
+    }
+
+    /// B^-1, through the transpose of the upper triangular B: from effects of the user's columns to the internal ones.
+    #[must_use]
+    pub(crate) fn inverse(&self) -> Vec<f64> {
+        let k = self.k;
+        let mut transposed = memory::zeros(k * k);
+        small::transpose(&self.change, k, &mut transposed);
+        let lower = small::invert_lower(&transposed, k);
+        small::transpose(&lower, k, &mut transposed);
+        transposed
+    }
+
+    /// B G B': a covariance matrix of the internal effects as one of the user's.
+    #[must_use]
+    pub fn to_user(&self, g: &[f64]) -> Vec<f64> {
+        let k = self.k;
+        let mut half = memory::zeros(k * k);
+        let mut out = memory::zeros(k * k);
+        small::mul_nn(&self.change, g, k, k, k, &mut half);
+        small::mul_nt(&half, &self.change, k, k, k, &mut out);
+        out
+    }
+}
+
+/// Terms of one grouping factor, in the user's numbering.
+#[derive(Debug, Clone)]
+pub struct FactorLayout {
+    /// Index in the user's list; `None` for the empty factor that stands first where no factor can be eliminated level by
+    /// level.
+    pub user: Option<usize>,
+    /// Number of levels.
+    pub n_levels: usize,
+    /// Columns of all its terms together.
+    pub k: usize,
+    /// Its terms.
+    pub terms: Vec<usize>,
+}
+
+impl FactorLayout {
+    /// A factor without levels.
+    fn empty() -> Self {
+        Self {
+            user: None,
+            n_levels: 0,
+            k: 1,
+            terms: Vec::new(),
+        }
+    }
+
+    /// Level of each row from 1; none for the empty factor.
+    #[must_use]
+    pub fn codes<'a>(&self, data: &ModelData<'a>) -> &'a [i32] {
+        self.user.map_or(&[], |user| data.factors[user].codes)
+    }
+}
+
+/// Bases of all terms and the factors in elimination order: the one with most effects first, of those that may be (whose
+/// levels are independent given all else). The columns of `unmixed` terms are only scaled.
+#[must_use]
+pub fn lay_out(
+    data: &ModelData<'_>,
+    may_be_first: impl Fn(&FactorLayout) -> bool,
+    unmixed: &[bool],
+    workers: &Workers,
+) -> (Vec<FactorLayout>, Vec<TermBasis>) {
+    let mut factors: Vec<FactorLayout> = data
+        .factors
+        .iter()
+        .enumerate()
+        .map(|(user, f)| FactorLayout {
+            user: Some(user),
+            n_levels: f.n_levels,
+            k: 0,
+            terms: Vec::new(),
+        })
+        .collect();
+    let mut offsets = Vec::with_capacity(data.terms.len());
+    for (t, term) in data.terms.iter().enumerate() {
+        let factor = &mut factors[term.factor];
+        offsets.push(factor.k);
+        factor.k += term.columns.len();
+        factor.terms.push(t);
+    }
+    factors.retain(|f| f.k > 0);
+    let eliminated = (0..factors.len())
+        .filter(|&i| may_be_first(&factors[i]))
+        .max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i)))
+        .map_or_else(FactorLayout::empty, |first| factors.remove(first));
+    factors.insert(0, eliminated);
+    let n = data.n() as f64;
+    let most = largest_weight(data);
+    let bases = data
+        .terms
+        .iter()
+        .enumerate()
+        .map(|(t, term)| {
+            let k = term.columns.len();
+            let mut mean = cross_product(data, &term.columns, most, workers);
+            mean.iter_mut().for_each(|v| *v /= n);
+            TermBasis {
+                k,
+                offset: offsets[t],
+                factor: factors
+                    .iter()
+                    .position(|f| f.user == Some(term.factor))
+                    .unwrap_or(0),
+                structure: term.structure,
+                change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
+            }
+        })
+        .collect();
+    (factors, bases)
+}
+
+/// Weight at which rows count for the bases at most; infinite where none is much heavier than the others.
+fn largest_weight(data: &ModelData<'_>) -> f64 {
+    let Some(weights) = data.weights else {
+        return f64::INFINITY;
+    };
+    let range = weights
+        .iter()
+        .fold((f64::INFINITY, 0.0), |(least, most), &w| {
+            (w.min(least), w.max(most))
+        });
+    if range.1 <= HEAVY * range.0 {
+        return f64::INFINITY;
+    }
+    let logs = weights.iter().map(|w| w.ln()).sum::<f64>();
+    HEAVY * (logs / data.n() as f64).exp()
+}
+
+/// Z'WZ of one term's columns over all rows, k x k, no weight counting for more than `most`.
+fn cross_product(
+    data: &ModelData<'_>,
+    columns: &[Column<'_>],
+    most: f64,
+    workers: &Workers,
+) -> Vec<f64> {
+    let k = columns.len();
+    if k == 1 && matches!(columns[0], Column::Constant) {
+        let sum = |weights: &[f64]| weights.iter().map(|w| w.min(most)).sum();
+        return vec![data.weights.map_or(data.n() as f64, sum)];
+    }
+    let work = pieces(data.n(), PIECE);
+    let parts = workers.map(work.len(), |piece| {
+        let mut total = memory::zeros(k * k);
+        let mut z = memory::zeros(k);
+        for i in work[piece].clone() {
+            let w = data.weights.map_or(1.0, |w| w[i].min(most));
+            for (value, column) in z.iter_mut().zip(columns) {
+                *value = column.at(i);
+            }
+            for a in 0..k {
+                let wa = w * z[a];
+                for b in a..k {
+                    total[a * k + b] += wa * z[b];
+                }
+            }
+        }
+        total
+    });
+    let mut total = memory::zeros(k * k);
+    for part in parts {
+        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
+    }
+    for a in 0..k {
+        for b in a + 1..k {
+            total[b * k + a] = total[a * k + b];
+        }
+    }
+    total
+}
+
+/// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases), or
+/// a multiple of the identity (structures that tie the columns' variances or correlations).
+fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec<f64> {
+    let scale: Vec<f64> = (0..k)
+        .map(|i| {
+            if mean[i * k + i] > 0.0 {
+                1.0 / mean[i * k + i].sqrt()
+            } else {
+                1.0
+            }
+        })
+        .collect();
+    let mut change = memory::zeros(k * k);
+    (0..k).for_each(|i| change[i * k + i] = scale[i]);
+    if k == 1 {
+        return change;
+    }
+    if !structure.is_closed_under_scaling() {
+        let trace: f64 = (0..k).map(|i| mean[i * k + i]).sum();
+        let common = if trace > 0.0 {
+            (k as f64 / trace).sqrt()
+        } else {
+            1.0
+        };
+        (0..k).for_each(|i| change[i * k + i] = common);
+        return change;
+    }
+    if unmixed || !structure.is_closed_under_rotation() {
+        return change;
+    }
+    let mut l: Vec<f64> =
+        memory::collect((0..k * k).map(|e| mean[e] * scale[e % k] * scale[e / k]));
+    if !small::cholesky(&mut l, k) || (0..k).any(|i| l[i * k + i] < 1e-6) {
+        return change;
+    }
+    // mean = D^-1 L L' D^-1 with D = diag(scale): B = D L^-T
+    let inverse = small::invert_lower(&l, k);
+    for c in 0..k {
+        for i in 0..=c {
+            change[c * k + i] = scale[i] * inverse[i * k + c];
+        }
+    }
+    change
+}

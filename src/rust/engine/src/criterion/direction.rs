@@ -1,0 +1,202 @@
+//! Directions of the marginal covariance matrix, one for each parameter of a term.
+
+use std::ops::Deref;
+
+use crate::basis::parameters::Parameters;
+use crate::linalg::small;
+use crate::runtime::memory;
+use crate::runtime::parallel::Workers;
+use crate::runtime::workspace::Room;
+use crate::system::equations::{Factor, Rows, System};
+use crate::system::precision_product;
+use crate::system::solution::Solution;
+
+/// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on one factor.
+#[derive(Debug, Clone, Default)]
+pub struct Direction {
+    /// Grouping factor (engine's order).
+    pub factor: usize,
+    /// kappa, k_f x k_f.
+    pub kappa: Vec<f64>,
+}
+
+/// kappa_a = T^-1 G_a T^-T of each parameter, in the room of others: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is
+/// an entry of T, G_a = E_a T' + T E_a', and nothing is divided by T twice.
+#[must_use]
+pub fn kappas(
+    (factor, workers): (&Factor, &Workers),
+    parameters: &Parameters,
+    theta: &[f64],
+    room: Vec<Direction>,
+) -> Vec<Direction> {
+    let mut out = room;
+    out.resize_with(parameters.list.len(), Direction::default);
+    for ((a, parameter), direction) in parameters.list.iter().enumerate().zip(&mut out) {
+        let (f, offset, own) = parameters.place[parameter.term];
+        let k = parameters.factor_k[f];
+        let kappa = &mut direction.kappa;
+        direction.factor = f;
+        kappa.clear();
+        memory::resize(kappa, k * k);
+        for &(row, column) in &parameter.entries {
+            let [x, y] = [workers.room(k), workers.room(k)];
+            add_entry(
+                factor,
+                (f, k),
+                (offset + row, offset + column),
+                (x, y),
+                kappa,
+            );
+        }
+        if parameter.entries.is_empty() {
+            let g = parameters.derivative(theta, a);
+            for c in 0..own {
+                for i in 0..own {
+                    kappa[(offset + c) * k + offset + i] = g[c * own + i];
+                }
+            }
+            divide(&factor.t[f], k, kappa);
+        }
+    }
+    out
+}
+
+/// x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another.
+fn add_entry(
+    factor: &Factor,
+    (f, k): (usize, usize),
+    (row, column): (usize, usize),
+    (mut x, mut y): (Room<'_>, Room<'_>),
+    kappa: &mut [f64],
+) {
+    x[row] = 1.0;
+    small::solve_lower(&factor.t[f], k, &mut x);
+    match &factor.actual {
+        Some(actual) => {
+            y.copy_from_slice(&actual[f][column * k..(column + 1) * k]);
+            small::solve_lower(&factor.t[f], k, &mut y);
+        }
+        None => y[column] = 1.0,
+    }
+    for c in 0..k {
+        for i in 0..k {
+            kappa[c * k + i] += x[i] * y[c] + y[i] * x[c];
+        }
+    }
+}
+
+/// G <- T^-1 G T^-T for symmetric G.
+pub(crate) fn divide(t: &[f64], k: usize, g: &mut [f64]) {
+    for _ in 0..2 {
+        for column in g.chunks_exact_mut(k) {
+            small::solve_lower(t, k, column);
+        }
+        for c in 0..k {
+            for i in c + 1..k {
+                g.swap(c * k + i, i * k + c);
+            }
+        }
+    }
+}
+
+/// Row by row kappa_a x for each direction a and each of the c columns of `x`: a matrix of m c columns, direction by direction.
+#[must_use]
+pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    directions: &[Direction],
+    x: &Rows<V>,
+) -> Rows<Room<'a>> {
+    let m = directions.len() * x.m;
+    let room = |part: &[f64]| system.workers.room(part.len() / x.m.max(1) * m);
+    let mut rows = Rows {
+        first: room(&x.first),
+        rest: room(&x.rest),
+        m,
+    };
+    for (a, direction) in directions.iter().enumerate() {
+        let k = system.moments.factors[direction.factor].k;
+        let place = Place {
+            k,
+            columns: x.m,
+            m,
+            first: a * x.m,
+        };
+        if direction.factor == 0 {
+            place.apply(&direction.kappa, &x.first, &mut rows.first);
+        } else {
+            for &v in &system.schur.node_of[direction.factor] {
+                let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
+                place.apply(
+                    &direction.kappa,
+                    &x.rest[range.start * x.m..range.end * x.m],
+                    &mut rows.rest[range.start * m..range.end * m],
+                );
+            }
+        }
+    }
+    rows
+}
+
+/// Levels to which one entry of a direction is applied at a time: they stay in the cache.
+const TOGETHER: usize = 16;
+
+/// Where the columns of one direction stand.
+struct Place {
+    k: usize,
+    columns: usize,
+    m: usize,
+    first: usize,
+}
+
+impl Place {
+    /// kappa times each level's k x c block of `x`, into columns `first..` of `rows`.
+    fn apply(&self, kappa: &[f64], x: &[f64], rows: &mut [f64]) {
+        let (k, columns) = (self.k, self.columns);
+        if columns == 0 {
+            return;
+        }
+        // some levels at a time, for each entry of kappa that is not zero
+        let some = x
+            .chunks(TOGETHER * k * columns)
+            .zip(rows.chunks_mut(TOGETHER * k * self.m));
+        for (x, rows) in some {
+            for (e, weight) in kappa.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                let (i, c) = (e % k, e / k);
+                let at = i * self.m + self.first;
+                for (source, target) in x
+                    .chunks_exact(k * columns)
+                    .zip(rows.chunks_exact_mut(k * self.m))
+                {
+                    let from = &source[c * columns..(c + 1) * columns];
+                    let out = target[at..at + columns].iter_mut();
+                    out.zip(from).for_each(|(o, v)| *o += weight * v);
+                }
+            }
+        }
+    }
+}
+
+/// P u and P h; `None` where P is the identity.
+pub(crate) struct PriorTimes<'a> {
+    u: Option<Rows<Room<'a>>>,
+    h: Option<Rows<Room<'a>>>,
+}
+
+impl<'a> PriorTimes<'a> {
+    pub(crate) fn new(system: &'a System, solution: &Solution) -> Self {
+        Self {
+            u: precision_product::times(system, &solution.u),
+            h: precision_product::times(system, &solution.h),
+        }
+    }
+
+    /// Rows of P u beyond the first factor, which has no P.
+    pub(crate) fn u<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
+        self.u.as_ref().map_or(&solution.u.rest, |rows| &rows.rest)
+    }
+
+    /// The same of P h.
+    pub(crate) fn h<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
+        self.h.as_ref().map_or(&solution.h.rest, |rows| &rows.rest)
+    }
+}

@@ -1,0 +1,439 @@
+//! Sums over the levels of each grouping factor that the gradient is made of.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::criterion::direction::PriorTimes;
+use crate::criterion::point::Point;
+use crate::linalg::small;
+use crate::moments::blocks::Moments;
+use crate::runtime::parallel::piece;
+use crate::runtime::workspace::Room;
+use crate::system::elimination::Storage;
+use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::pieces::LEVELS;
+use crate::system::selected_inverse::y_slot;
+use crate::system::solution::Solution;
+
+/// What is summed over the levels of each factor, k x k.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sum {
+    /// [A Lambda M^-1]_jj, where [`is_large`] is not true of all terms of the factor.
+    Product,
+    /// I - [P M^-1]_jj.
+    Complement,
+    /// h_j [P h]_j' (REML).
+    Fixed,
+    /// u_j [P u]_j'.
+    Modes,
+}
+
+/// All of it, factor by factor.
+pub(crate) struct LevelSums<'a, V> {
+    moments: &'a Moments,
+    values: V,
+}
+
+impl<V: Deref<Target = [f64]>> LevelSums<'_, V> {
+    /// How many numbers they are.
+    fn len(moments: &Moments) -> usize {
+        moments.factors.iter().map(|f| 4 * f.k * f.k).sum()
+    }
+
+    fn place(&self, sum: Sum, f: usize) -> std::ops::Range<usize> {
+        let square = |g: usize| self.moments.factors[g].k.pow(2);
+        let start = 4 * (0..f).map(square).sum::<usize>() + sum as usize * square(f);
+        start..start + square(f)
+    }
+
+    /// One sum of one factor.
+    pub fn get(&self, sum: Sum, f: usize) -> &[f64] {
+        &self.values[self.place(sum, f)]
+    }
+}
+
+impl<'a> LevelSums<'a, Room<'a>> {
+    /// The sums of u and h alone, where levels are independent.
+    pub fn of_effects(system: &'a System, solution: &Solution, reml: bool) -> Self {
+        let moments = &system.moments;
+        let values = system.workers.room(Self::len(moments));
+        let mut sums = Self { moments, values };
+        let (h, u, p) = (&solution.h, &solution.u, solution.h.m);
+        let mut add = |f: usize, k: usize, h: &[f64], u: &[f64]| {
+            sums.add_effects(f, k, [h, h], [u, u], reml);
+        };
+        let k = system.k1();
+        for (j, u) in u.first.chunks_exact(k).enumerate() {
+            add(0, k, &h.first[j * k * p..(j + 1) * k * p], u);
+        }
+        for (v, &(f, _)) in system.schur.node.iter().enumerate() {
+            let range = system.schur.offset[v]..system.schur.offset[v + 1];
+            let own = &h.rest[range.start * p..range.end * p];
+            add(f, range.len(), own, &u.rest[range]);
+        }
+        sums
+    }
+
+    /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
+    fn symmetrize(&mut self) {
+        for (f, factor) in self.moments.factors.iter().enumerate() {
+            if factor.prior.is_empty() {
+                continue;
+            }
+            let k = factor.k;
+            for sum in [Sum::Fixed, Sum::Modes] {
+                let block = self.get_mut(sum, f);
+                for c in 0..k {
+                    for a in c + 1..k {
+                        let mean = 0.5 * (block[c * k + a] + block[a * k + c]);
+                        (block[c * k + a], block[a * k + c]) = (mean, mean);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
+    /// One sum of one factor.
+    pub fn get_mut(&mut self, sum: Sum, f: usize) -> &mut [f64] {
+        let place = self.place(sum, f);
+        &mut self.values[place]
+    }
+
+    /// u and h of one level, and the same times P.
+    fn add_effects(&mut self, f: usize, k: usize, h: [&[f64]; 2], u: [&[f64]; 2], reml: bool) {
+        let p = h[0].len() / k;
+        let modes = self.get_mut(Sum::Modes, f);
+        for c in 0..k {
+            for a in 0..k {
+                modes[c * k + a] += u[0][a] * u[1][c];
+            }
+        }
+        if !reml {
+            return;
+        }
+        let fixed = self.get_mut(Sum::Fixed, f);
+        for c in 0..k {
+            for a in 0..k {
+                let (x, y) = (&h[0][a * p..(a + 1) * p], &h[1][c * p..(c + 1) * p]);
+                fixed[c * k + a] += x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+            }
+        }
+    }
+}
+
+pub(crate) fn level_sums<'a>(
+    system: &'a System,
+    factor: &Factor,
+    inverse: &SelectedInverse,
+    solution: &Solution,
+    prior: &PriorTimes<'_>,
+    point: Point<'_>,
+) -> LevelSums<'a, Room<'a>> {
+    let parameters = point.parameters;
+    let mut near_zero = system.workers.room(system.moments.factors.len());
+    for &(f, offset, k) in &parameters.place {
+        if (offset..offset + k).any(|effect| !is_large(system, factor, f, effect)) {
+            near_zero[f] = 1.0;
+        }
+    }
+    let pass = Pass {
+        system,
+        factor,
+        inverse,
+        solution,
+        prior,
+        reml: point.reml,
+        near_zero: &near_zero,
+    };
+    let moments = &system.moments;
+    let (levels, nodes) = (moments.factors[0].n_levels, system.schur.nodes());
+    let (first, rest) = (levels.div_ceil(LEVELS), nodes.div_ceil(LEVELS));
+    let len = LevelSums::<Room<'_>>::len(moments);
+    let values = system.workers.sum(first + rest, len, |i, values| {
+        let mut sums = LevelSums { moments, values };
+        if i < first {
+            pass.first_sums(piece(levels, LEVELS, i), &mut sums);
+        } else {
+            pass.node_sums(piece(nodes, LEVELS, i - first), &mut sums);
+        }
+    });
+    let mut total = LevelSums { moments, values };
+    total.symmetrize();
+    total
+}
+
+/// One pass over all levels.
+struct Pass<'a> {
+    system: &'a System,
+    factor: &'a Factor,
+    inverse: &'a SelectedInverse,
+    solution: &'a Solution,
+    prior: &'a PriorTimes<'a>,
+    reml: bool,
+    /// 1 for factors with a term whose score is taken from [`Sum::Product`], which is found for no other, else 0.
+    near_zero: &'a [f64],
+}
+
+/// Sums over some levels.
+type Part<'a> = LevelSums<'a, &'a mut [f64]>;
+
+/// Room for the blocks of one level, of any factors.
+struct Blocks<'a> {
+    half: Room<'a>,
+    product: Room<'a>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(system: &'a System) -> Self {
+        Self {
+            half: block_room(system),
+            product: block_room(system),
+        }
+    }
+
+    /// total += sign A B C, with A (k x r), B (r x m) and C (m x k).
+    fn add_product(
+        &mut self,
+        [a, b, c]: [&[f64]; 3],
+        [k, r, m]: [usize; 3],
+        sign: f64,
+        total: &mut [f64],
+    ) {
+        let (half, product) = (&mut self.half[..r * k], &mut self.product[..k * k]);
+        small::mul_nn(b, c, r, m, k, half);
+        small::mul_nn(a, half, k, r, k, product);
+        total
+            .iter_mut()
+            .zip(product)
+            .for_each(|(x, y)| *x += sign * *y);
+    }
+}
+
+/// Room for a block of any two factors.
+fn block_room(system: &System) -> Room<'_> {
+    system.workers.room(system.most_effects().pow(2))
+}
+
+impl Pass<'_> {
+    fn is_near_zero(&self, f: usize) -> bool {
+        self.near_zero[f] != 0.0
+    }
+
+    fn first_sums(&self, levels: std::ops::Range<usize>, sums: &mut Part<'_>) {
+        let (system, solution) = (self.system, self.solution);
+        let (schur, k1, p) = (&system.schur, system.k1(), solution.h.m);
+        let square = k1 * k1;
+        let with_neighbours = self.near_zero.contains(&1.0);
+        let mut blocks = Blocks::new(system);
+        let [mut minus, mut turned] = [block_room(system), block_room(system)];
+        for j in levels {
+            let m = &self.inverse.m11[j * square..(j + 1) * square];
+            for (e, value) in sums.get_mut(Sum::Complement, 0).iter_mut().enumerate() {
+                *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
+            }
+            if self.is_near_zero(0) {
+                let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
+                let parts = [zz, &self.factor.t[0], m];
+                blocks.add_product(parts, [k1; 3], 1.0, sums.get_mut(Sum::Product, 0));
+            }
+            if with_neighbours {
+                for at in schur.start[j]..schur.start[j + 1] {
+                    let rooms = (&mut *minus, &mut *turned);
+                    self.neighbour_products(j, at, rooms, &mut blocks, sums);
+                }
+            }
+            let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
+            let u = &solution.u.first[j * k1..(j + 1) * k1];
+            sums.add_effects(0, k1, [h, h], [u, u], self.reml);
+        }
+    }
+
+    /// A_jv T_v [M^-1]_vj into the sum of the first factor and A_vj T_1 [M^-1]_jv into that of v's, v the neighbour `at` of
+    /// level j; [M^-1]_jv = -L_j^-T Y_jv.
+    fn neighbour_products(
+        &self,
+        j: usize,
+        at: usize,
+        (minus, turned): (&mut [f64], &mut [f64]),
+        blocks: &mut Blocks<'_>,
+        sums: &mut Part<'_>,
+    ) {
+        let (system, schur, k1) = (self.system, &self.system.schur, self.system.k1());
+        let g = schur.node[schur.neighbour[at] as usize].0;
+        if !(self.is_near_zero(0) || self.is_near_zero(g)) {
+            return;
+        }
+        let kg = system.moments.factors[g].k;
+        let l = &self.factor.l1[j * k1 * k1..(j + 1) * k1 * k1];
+        let slot = y_slot(schur, at) * k1;
+        let (minus, turned) = (&mut minus[..k1 * kg], &mut turned[..k1 * kg]);
+        minus.copy_from_slice(&self.inverse.y[slot..slot + k1 * kg]);
+        for column in minus.chunks_exact_mut(k1) {
+            small::solve_lower_transposed(l, k1, column);
+        }
+        let block = system.block(schur.source[at]);
+        if self.is_near_zero(0) {
+            small::transpose(minus, k1, turned);
+            let parts = [block, &self.factor.t[g], turned];
+            let total = sums.get_mut(Sum::Product, 0);
+            blocks.add_product(parts, [k1, kg, kg], -1.0, total);
+        }
+        if self.is_near_zero(g) {
+            small::transpose(block, k1, turned);
+            let parts = [&*turned, &self.factor.t[0], minus];
+            let total = sums.get_mut(Sum::Product, g);
+            blocks.add_product(parts, [kg, k1, k1], -1.0, total);
+        }
+    }
+
+    fn node_sums(&self, nodes: std::ops::Range<usize>, sums: &mut Part<'_>) {
+        let (system, factor, solution) = (self.system, self.factor, self.solution);
+        let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
+        let (ph, pu) = (self.prior.h(solution), self.prior.u(solution));
+        let workers = &system.workers;
+        let mut column = workers.room(schur.q2);
+        let mut blocks = Blocks::new(system);
+        let mut own = block_room(system);
+        let later_effects = |v: usize| -> usize {
+            schur.later[schur.later_start[v]..schur.later_start[v + 1]]
+                .iter()
+                .map(|&l| schur.offset[l as usize + 1] - schur.offset[l as usize])
+                .sum()
+        };
+        let most = nodes.clone().map(later_effects).max().unwrap_or(0);
+        let mut others = workers.room(most * system.most_effects());
+        let [mut turned, mut transposed] = [block_room(system), block_room(system)];
+        for v in nodes {
+            let (f, level) = schur.node[v];
+            let k = moments.factors[f].k;
+            let range = schur.offset[v]..schur.offset[v + 1];
+            // columns of S^-1 that belong to the node: its own block and those of the later neighbours
+            let own = &mut own[..k * k];
+            let later = schur.later_start[v]..schur.later_start[v + 1];
+            for a in 0..k {
+                self.inverse_column(v, range.start + a, &mut column);
+                own[a * k..(a + 1) * k].copy_from_slice(&column[range.clone()]);
+                let mut rest = &mut *others;
+                for &l in &schur.later[later.clone()] {
+                    let rows = schur.offset[l as usize]..schur.offset[l as usize + 1];
+                    let (block, beyond) = rest.split_at_mut(rows.len() * k);
+                    block[a * rows.len()..(a + 1) * rows.len()].copy_from_slice(&column[rows]);
+                    rest = beyond;
+                }
+            }
+            if self.is_near_zero(f) {
+                let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+                let parts = [zz, &factor.t[f], &*own];
+                blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, f));
+            }
+            let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
+            for (e, value) in sums.get_mut(Sum::Complement, f).iter_mut().enumerate() {
+                *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
+            }
+            let mut rest = &*others;
+            for at in later {
+                let l = schur.later[at] as usize;
+                let (block, beyond) = rest.split_at((schur.offset[l + 1] - schur.offset[l]) * k);
+                let rooms = (&mut *turned, &mut *transposed);
+                self.later_products((f, k), at, block, rooms, &mut blocks, sums);
+                rest = beyond;
+            }
+            let at = range.start * p..range.end * p;
+            sums.add_effects(
+                f,
+                k,
+                [&solution.h.rest[at.clone()], &ph[at]],
+                [&solution.u.rest[range.clone()], &pu[range]],
+                self.reml,
+            );
+        }
+    }
+
+    /// Column `j`, of node `v`, of S^-1: rows of the node and of its later neighbours, at least.
+    fn inverse_column(&self, v: usize, j: usize, out: &mut [f64]) {
+        let schur = &self.system.schur;
+        match (&self.inverse.r, &schur.storage) {
+            (SchurFactor::Dense(r), _) => {
+                let later = schur.later_start[v]..schur.later_start[v + 1];
+                let nodes = later.map(|at| schur.later[at] as usize).chain([v]);
+                for row in nodes.flat_map(|l| schur.offset[l]..schur.offset[l + 1]) {
+                    out[row] = r.entry(row, j);
+                }
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                pattern.scatter_symmetric(values, j, out);
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+    }
+
+    /// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.
+    fn later_products(
+        &self,
+        (f, k): (usize, usize),
+        at: usize,
+        inverse: &[f64],
+        (turned, transposed): (&mut [f64], &mut [f64]),
+        blocks: &mut Blocks<'_>,
+        sums: &mut Part<'_>,
+    ) {
+        let (system, factor, schur) = (self.system, self.factor, &self.system.schur);
+        let g = schur.node[schur.later[at] as usize].0;
+        let kg = system.moments.factors[g].k;
+        let (source, own_rows) = schur.later_source[at];
+        let pair = &system.moments.pairs[source.pair as usize];
+        if let Some(q) = pair.prior.get(source.entry) {
+            // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
+            let complement = sums.get_mut(Sum::Complement, f);
+            for c in 0..k {
+                for i in 0..k {
+                    complement[c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
+                }
+            }
+            return;
+        }
+        if !(self.is_near_zero(f) || self.is_near_zero(g)) {
+            return;
+        }
+        let block = system.block(source);
+        let turned = &mut turned[..k * kg];
+        small::transpose(block, if own_rows { k } else { kg }, turned);
+        // k x kg and kg x k
+        let (a_vl, a_lv): (&[f64], &[f64]) = if own_rows {
+            (block, turned)
+        } else {
+            (turned, block)
+        };
+        if self.is_near_zero(f) {
+            let parts = [a_vl, &factor.t[g], inverse];
+            blocks.add_product(parts, [k, kg, kg], 1.0, sums.get_mut(Sum::Product, f));
+        }
+        if self.is_near_zero(g) {
+            let transposed = &mut transposed[..k * kg];
+            small::transpose(inverse, kg, transposed);
+            let parts = [a_lv, &factor.t[f], transposed];
+            blocks.add_product(parts, [kg, k, k], 1.0, sums.get_mut(Sum::Product, g));
+        }
+    }
+}
+
+/// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
+const LARGE: f64 = 1e-3;
+
+/// Whether 1 - M^-1 keeps enough digits for an effect of a factor.
+pub(crate) fn is_large(system: &System, factor: &Factor, f: usize, effect: usize) -> bool {
+    let of = &system.moments.factors[f];
+    let square = factor.t[f][effect * of.k + effect].powi(2);
+    let levels = of.n_levels as f64;
+    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * levels;
+    // of the columns of a basis that is not what heavy rows make of it, the squares may be more than one a row
+    large(system.moments.n as f64)
+        || large(
+            of.zz
+                .iter()
+                .skip(effect * (of.k + 1))
+                .step_by(of.k * of.k)
+                .sum(),
+        )
+}

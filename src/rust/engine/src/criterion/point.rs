@@ -1,0 +1,18 @@
+//! Where the criterion is evaluated, and how.
+
+use crate::basis::parameters::Parameters;
+
+/// Where derivatives are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Point<'a> {
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// Their values (internal scale).
+    pub theta: &'a [f64],
+    /// REML or ML.
+    pub reml: bool,
+    /// f = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma is profiled out.
+    pub precision: f64,
+    /// Whether sigma is profiled out; else it is known.
+    pub profiled: bool,
+}

@@ -1,0 +1,660 @@
+//! Derivatives of the criterion with respect to the residual parameters.
+//!
+//! With Omega = Z Lambda M^-1 Lambda'Z' + (X~)(X'V^-1X)^-1(X~)' + f e e' (ML: without the second part), X~ = X - Z Lambda C and
+//! e = y - X beta - Z b, the score matrix of R is S = R^-1 - R^-1 Omega R^-1 = P - f P y y'P on the blocks of R, so that
+//! d criterion / d phi_a = tr(S R_a) = d log|R| + tr(d(R^-1)_a Omega): the counterpart of tr(S_t G_a) of a random-effects term.
+//! Only the entries of Omega where R^-1 has any are needed, and they only need M^-1 where levels occur together in a group.
+
+use std::ops::Range;
+
+use crate::linalg::small;
+use crate::moments::correlated::ResidualPart;
+use crate::runtime::memory;
+use crate::runtime::parallel::{piece, pieces};
+use crate::runtime::partition::chunks;
+use crate::structure::residual::Whitening;
+use crate::system::equations::{Factor, Rows, System};
+use crate::system::inverse_entries::{InverseEntries, LocalInverse};
+use crate::system::solution::Solution;
+
+/// Groups of one piece of work.
+const GROUPS: usize = 256;
+
+/// Residual parameters at one point.
+#[derive(Debug, Clone)]
+pub(crate) struct ResidualPoint<'a> {
+    /// Internal scale.
+    pub phi: &'a [f64],
+    pub whitening: &'a Whitening,
+}
+
+/// Rows at a solution: for each place (order of the residual groups) [X~ Lx^-T, e], times the root of the weight.
+#[derive(Debug, Clone)]
+pub(crate) struct ResidualSolution {
+    pub columns: Vec<f64>,
+    /// Rank of X, and one more.
+    pub p1: usize,
+}
+
+impl ResidualSolution {
+    /// The last column alone.
+    pub fn response(&self) -> Vec<f64> {
+        self.columns
+            .chunks_exact(self.p1)
+            .map(|row| row[self.p1 - 1])
+            .collect()
+    }
+
+    /// All columns but the last.
+    pub fn fixed(&self) -> Vec<f64> {
+        self.columns
+            .chunks_exact(self.p1)
+            .flat_map(|row| row[..self.p1 - 1].iter().copied())
+            .collect()
+    }
+}
+
+/// What the residual parameters' directions contribute to [`crate::criterion::products::Products`].
+pub(crate) struct ResidualDirections {
+    /// r_a = -Lambda'Z'S_a.
+    pub rows: Rows,
+    /// S_a'R S_b, lower triangle.
+    pub own: Vec<f64>,
+    /// E'S_a.
+    pub single: Vec<f64>,
+    /// Lx^-1 Q'S_a, p values a column.
+    pub fixed: Vec<f64>,
+}
+
+impl ResidualPart {
+    /// Rows at a solution.
+    pub fn solution(
+        &self,
+        system: &System,
+        factor: &Factor,
+        solution: &Solution,
+    ) -> ResidualSolution {
+        let rows = &self.rows;
+        let p1 = rows.p1;
+        let p = p1 - 1;
+        let mut columns = rows.x.clone();
+        let count = rows.n().div_ceil(4096);
+        let parts = chunks(&mut columns, 4096 * p1);
+        system.workers.for_each(count, parts, |i, part| {
+            for (place, row) in piece(rows.n(), 4096, i).zip(part.chunks_exact_mut(p1)) {
+                for f in 0..self.layout.len() {
+                    self.subtract_effects(system, factor, solution, f, place, row);
+                }
+                row[p] -= row[..p]
+                    .iter()
+                    .zip(&solution.gamma)
+                    .map(|(q, g)| q * g)
+                    .sum::<f64>();
+                // x <- x Lx^-T
+                for a in 0..p {
+                    row[a] /= factor.lx[a * p1 + a];
+                    let value = row[a];
+                    for b in a + 1..p {
+                        row[b] -= value * factor.lx[a * p1 + b];
+                    }
+                }
+            }
+        });
+        ResidualSolution { columns, p1 }
+    }
+
+    /// Takes z'T [c - c_0, u + c gamma - u_0] of one factor from a row [q r], which is centred at [c_0 u_0].
+    fn subtract_effects<'a>(
+        &self,
+        system: &System,
+        factor: &Factor,
+        solution: &'a Solution,
+        f: usize,
+        place: usize,
+        row: &mut [f64],
+    ) {
+        let Some(&level) = self.rows.level[f].get(place) else {
+            return;
+        };
+        let (k, p) = (self.layout[f].k, row.len() - 1);
+        let level = level as usize;
+        let start = match f {
+            0 => level * k,
+            _ => system.schur.offset[system.schur.node_of[f][level] as usize],
+        };
+        let part = |rows: &'a Rows| match f {
+            0 => &rows.first,
+            _ => &rows.rest,
+        };
+        let (c, u) = (part(&solution.c), part(&solution.u));
+        let about = part(&solution.about);
+        let z = &self.rows.z[f][place * k..(place + 1) * k];
+        for i in 0..k {
+            let s: f64 = (i..k).map(|l| factor.t[f][i * k + l] * z[l]).sum();
+            if s == 0.0 {
+                continue;
+            }
+            let effect = start + i;
+            if let Some(about) = about.get(effect * (p + 1)..(effect + 1) * (p + 1)) {
+                row.iter_mut().zip(about).for_each(|(x, a)| *x -= s * a);
+                continue;
+            }
+            let c = &c[effect * p..(effect + 1) * p];
+            let own = c.iter().zip(&solution.gamma).map(|(c, g)| c * g);
+            let own = u[effect] + own.sum::<f64>();
+            row.iter_mut().zip(c).for_each(|(x, c)| *x -= s * c);
+            row[p] -= s * own;
+        }
+    }
+
+    /// d criterion / d phi at residual precision `precision` = 1 / sigma^2; `None` where an entry of M^-1 is not known.
+    pub fn gradient(
+        &self,
+        entries: InverseEntries<'_>,
+        point: &ResidualPoint<'_>,
+        rows: &ResidualSolution,
+        reml: bool,
+        precision: f64,
+    ) -> Option<Vec<f64>> {
+        let model = &self.model;
+        let whitening = point.whitening;
+        let score = Score {
+            part: self,
+            entries,
+            whitening,
+            rows,
+            reml,
+            precision,
+        };
+        let work = pieces(model.groups(), GROUPS);
+        let parts = entries.system.workers.map(work.len(), |piece| {
+            let mut sums = Sums {
+                omega: (0..model.patterns()).map(|_| Vec::new()).collect(),
+                diagonal: Vec::new(),
+            };
+            let mut group = Group::default();
+            for g in work[piece].clone() {
+                score.add_group(g, &mut group, &mut sums)?;
+            }
+            Some(sums)
+        });
+        let mut omega: Vec<Vec<f64>> = (0..model.patterns())
+            .map(|pattern| memory::zeros(whitening.slots(pattern)))
+            .collect();
+        let mut diagonal = Vec::new();
+        for part in parts {
+            let part = part?;
+            for (total, own) in omega.iter_mut().zip(&part.omega) {
+                total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
+            }
+            diagonal.extend(part.diagonal);
+        }
+        Some(model.contract_with(
+            point.phi,
+            whitening,
+            &omega,
+            &diagonal,
+            &entries.system.workers,
+        ))
+    }
+
+    /// E'S_a of each residual parameter, c x c.
+    pub fn single_products(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        c: usize,
+    ) -> Vec<f64> {
+        let all = self.derivatives(columns, system, c);
+        self.singles(columns.e, &all, c)
+    }
+
+    /// R^-1 R_a R^-1 E for every residual parameter, side by side.
+    fn derivatives(&self, columns: &ResidualColumns<'_>, system: &System, c: usize) -> Vec<f64> {
+        let point = columns.point;
+        self.model
+            .derivatives_times(point.phi, point.whitening, columns.e, c, &system.workers)
+    }
+
+    /// E'S_a for each a from the S_a side by side.
+    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<f64> {
+        let width = self.model.len() * c;
+        let mut out = memory::zeros(c * width);
+        add_products(e, all, self.rows.n(), c, width, &mut out);
+        out
+    }
+
+    /// The directions of the residual parameters.
+    pub fn directions(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        factor: &Factor,
+        c: usize,
+    ) -> ResidualDirections {
+        let (model, point) = (&self.model, columns.point);
+        let workers = &system.workers;
+        let (n, m) = (self.rows.n(), model.len());
+        let width = m * c;
+        let all = self.derivatives(columns, system, c);
+        let weighted = point.whitening.times(model, &all, width, workers);
+        let mut own = memory::zeros(width * width);
+        add_products(&all, &weighted, n, width, width, &mut own);
+        let single = self.singles(columns.e, &all, c);
+        let rows = self.minus_lambda_z(system, factor, &all, width);
+        ResidualDirections {
+            own,
+            single,
+            fixed: self.fixed_products(system, factor, &all, &rows),
+            rows,
+        }
+    }
+
+    /// -Lambda'Z'S.
+    fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
+        let mut out = Rows {
+            first: memory::zeros(system.q1() * width),
+            rest: memory::zeros(system.schur.q2 * width),
+            m: width,
+        };
+        for f in 0..self.layout.len() {
+            let k = self.layout[f].k;
+            for (place, &level) in self.rows.level[f].iter().enumerate() {
+                let level = level as usize;
+                let z = &self.rows.z[f][place * k..(place + 1) * k];
+                let own = &s[place * width..(place + 1) * width];
+                let target = if f == 0 {
+                    &mut out.first[level * k * width..(level + 1) * k * width]
+                } else {
+                    let start = system.schur.offset[system.schur.node_of[f][level] as usize];
+                    &mut out.rest[start * width..(start + k) * width]
+                };
+                for c in 0..k {
+                    let weight: f64 = (c..k).map(|i| factor.t[f][c * k + i] * z[i]).sum();
+                    target[c * width..(c + 1) * width]
+                        .iter_mut()
+                        .zip(own)
+                        .for_each(|(x, y)| *x -= weight * y);
+                }
+            }
+        }
+        out
+    }
+
+    /// Lx^-1 Q'S, Q being what it is about its centre and Z Lambda U_0; `zs` is -Lambda'Z'S.
+    fn fixed_products(&self, system: &System, factor: &Factor, s: &[f64], zs: &Rows) -> Vec<f64> {
+        let (p1, width) = (self.rows.p1, zs.m);
+        let p = p1 - 1;
+        let mut with_response = memory::zeros(p1 * width);
+        add_products(
+            &self.rows.x,
+            s,
+            self.rows.n(),
+            p1,
+            width,
+            &mut with_response,
+        );
+        for (f, shift) in factor.shift.iter().enumerate() {
+            let k = self.layout[f].k;
+            for (effect, shift) in shift.chunks_exact(p1).enumerate() {
+                let own = if f == 0 {
+                    &zs.first[effect * width..(effect + 1) * width]
+                } else {
+                    let node = system.schur.node_of[f][effect / k] as usize;
+                    let at = system.schur.offset[node] + effect % k;
+                    &zs.rest[at * width..(at + 1) * width]
+                };
+                for (column, z) in with_response.chunks_exact_mut(p1).zip(own) {
+                    column.iter_mut().zip(shift).for_each(|(x, u)| *x -= u * z);
+                }
+            }
+        }
+        let lx: Vec<f64> = memory::collect((0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]));
+        let mut out = Vec::with_capacity(p * width);
+        for column in with_response.chunks_exact(p1) {
+            let mut own = column[..p].to_vec();
+            small::solve_lower(&lx, p, &mut own);
+            out.extend(own);
+        }
+        out
+    }
+}
+
+/// out += A'B for row-major rows, column-major p x m.
+fn add_products(a: &[f64], b: &[f64], n: usize, p: usize, m: usize, out: &mut [f64]) {
+    if n > 0 && p > 0 && m > 0 {
+        crate::linalg::dense::add_transposed_product(a, b, n, p, m, 1.0, out);
+    }
+}
+
+/// Sums over some groups.
+struct Sums {
+    /// For each pattern, empty until it occurs.
+    omega: Vec<Vec<f64>>,
+    /// [C^-1 Omega]_ii of each place, in order.
+    diagonal: Vec<f64>,
+}
+
+/// Entries of Omega in scaled coordinates (rows divided by D).
+struct Score<'a> {
+    part: &'a ResidualPart,
+    entries: InverseEntries<'a>,
+    whitening: &'a Whitening,
+    rows: &'a ResidualSolution,
+    reml: bool,
+    precision: f64,
+}
+
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// What the rows of one group contribute, row after row; its memory serves one group after another.
+#[derive(Default)]
+struct Group {
+    /// Factors, and spherical effects of all of them in a row.
+    factors: usize,
+    width: usize,
+    /// Coefficients of each row's effects, factor after factor.
+    s: Vec<f64>,
+    /// For each row its node of each factor.
+    node: Vec<u32>,
+    /// [X~ Lx^-T, e] divided by D.
+    columns: Vec<f64>,
+    inverse: LocalInverse,
+    /// Distinct levels of the group, ascending; sums over the rows.
+    nodes: Vec<(usize, usize)>,
+    total: Vec<f64>,
+    total_columns: Vec<f64>,
+    /// M^-1 times the effects of one row.
+    product: Vec<f64>,
+    /// L^-1 times the effects of each row, and of their sum, where products with M^-1 would cancel; else empty.
+    solved: Vec<f64>,
+    solved_total: Vec<f64>,
+}
+
+impl Group {
+    /// Nodes and effects of a row.
+    fn effects(&self, i: usize) -> impl Iterator<Item = (usize, &[f64])> {
+        let mut from = i * self.width;
+        let nodes = &self.node[i * self.factors..(i + 1) * self.factors];
+        nodes.iter().map(move |&node| {
+            let node = node as usize;
+            let k = self.inverse.start(node + 1) - self.inverse.start(node);
+            from += k;
+            (node, &self.s[from - k..from])
+        })
+    }
+
+    /// Takes M^-1 times the effects of a row.
+    fn multiply(&mut self, i: usize) {
+        let mut product = std::mem::take(&mut self.product);
+        self.inverse.times(self.effects(i), &mut product);
+        self.product = product;
+    }
+
+    /// The effects of a row times what [`Self::multiply`] took.
+    fn inner(&self, i: usize) -> f64 {
+        self.effects(i)
+            .map(|(node, s)| {
+                let own = self.product[self.inverse.start(node)..].iter();
+                own.zip(s).map(|(x, y)| x * y).sum::<f64>()
+            })
+            .sum()
+    }
+
+    /// L^-1 times the effects of a row.
+    fn solved(&self, i: usize) -> &[f64] {
+        let q = self.solved_total.len();
+        &self.solved[i * q..(i + 1) * q]
+    }
+
+    /// Takes L^-1 times the effects of all `m` rows; a group that was deleted has none.
+    fn solve(&mut self, m: usize, system: &System, factor: &Factor) {
+        let (q1, q2) = (system.q1(), system.schur.q2);
+        let mut rows = Rows {
+            first: vec![0.0; q1 * m],
+            rest: vec![0.0; q2 * m],
+            m,
+        };
+        for i in 0..m {
+            for (node, s) in self.effects(i) {
+                let (f, level) = self.nodes[node];
+                let (part, start) = match f {
+                    0 => (&mut rows.first, level * s.len()),
+                    _ => {
+                        let node = system.schur.node_of[f][level] as usize;
+                        (&mut rows.rest, system.schur.offset[node])
+                    }
+                };
+                for (a, value) in s.iter().enumerate() {
+                    part[(start + a) * m + i] = *value;
+                }
+            }
+        }
+        factor.forward(system, &mut rows);
+        self.solved_total.clear();
+        self.solved_total.resize(q1 + q2, 0.0);
+        self.solved.resize(m * (q1 + q2), 0.0);
+        let all = (rows.first.chunks_exact(m.max(1))).chain(rows.rest.chunks_exact(m.max(1)));
+        for (e, row) in all.enumerate() {
+            for (i, value) in row.iter().enumerate() {
+                self.solved[i * (q1 + q2) + e] = *value;
+            }
+            self.solved_total[e] = row.iter().sum();
+        }
+    }
+
+    pub(crate) fn row(&self, i: usize) -> &[f64] {
+        let p1 = self.total_columns.len();
+        &self.columns[i * p1..(i + 1) * p1]
+    }
+}
+
+impl Score<'_> {
+    /// Factors that have levels.
+    fn factors(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.part.layout.len()).filter(|&f| self.part.layout[f].n_levels > 0)
+    }
+
+    fn k(&self, f: usize) -> usize {
+        self.part.layout[f].k
+    }
+
+    /// Whether forms in M^-1 are taken as products of L^-1 with the effects: with effects that are orders of magnitude larger
+    /// than residuals those of M^-1 cancel.
+    fn is_solved(&self) -> bool {
+        self.entries.system.moments.rest.is_some()
+    }
+
+    fn read(&self, group: &mut Group, places: Range<usize>) {
+        let (part, p1) = (self.part, self.rows.p1);
+        group.factors = self.factors().count();
+        group.width = self.factors().map(|f| self.k(f)).sum();
+        group.nodes.clear();
+        for f in self.factors() {
+            let level = &part.rows.level[f][places.clone()];
+            group.nodes.extend(level.iter().map(|&l| (f, l as usize)));
+        }
+        group.nodes.sort_unstable();
+        group.nodes.dedup();
+        group.inverse.reset(&group.nodes, |f| self.k(f));
+        group.s.clear();
+        group.node.clear();
+        group.columns.clear();
+        memory::resize(&mut group.total_columns, p1);
+        for place in places {
+            let scale = self.whitening.inverse_scale.get(place);
+            let scale = scale.copied().unwrap_or(1.0);
+            for f in self.factors() {
+                let (k, t) = (self.k(f), &self.entries.factor.t[f]);
+                let z = &part.rows.z[f][place * k..(place + 1) * k];
+                for c in 0..k {
+                    let sum: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
+                    group.s.push(scale * sum);
+                }
+                let own = (f, part.rows.level[f][place] as usize);
+                let node = group.nodes.partition_point(|node| *node < own);
+                group.node.push(node as u32);
+            }
+            let columns = &self.rows.columns[place * p1..(place + 1) * p1];
+            group.columns.extend(columns.iter().map(|v| scale * v));
+        }
+    }
+
+    /// One entry of Omega.
+    fn entry(&self, group: &mut Group, i: usize, j: usize) -> Option<f64> {
+        let (width, factors) = (group.width, group.factors);
+        if self.is_solved() {
+            let sum = inner(group.solved(i), group.solved(j));
+            return Some(sum + self.of_columns(group.row(i), group.row(j)));
+        }
+        let mut sum = 0.0;
+        let mut u = i * width;
+        for (a, f) in self.factors().enumerate() {
+            let x = group.node[i * factors + a] as usize;
+            let mut v = j * width;
+            for (b, g) in self.factors().enumerate() {
+                let y = group.node[j * factors + b] as usize;
+                let (left, right) = (&group.s[u..u + self.k(f)], &group.s[v..v + self.k(g)]);
+                sum += group.inverse.form(&self.entries, x, y, left, right)?;
+                v += self.k(g);
+            }
+            u += self.k(f);
+        }
+        Some(sum + self.of_columns(group.row(i), group.row(j)))
+    }
+
+    fn of_columns(&self, a: &[f64], b: &[f64]) -> f64 {
+        let p = a.len() - 1;
+        let fixed: f64 = if self.reml {
+            a[..p].iter().zip(&b[..p]).map(|(x, y)| x * y).sum()
+        } else {
+            0.0
+        };
+        fixed + self.precision * a[p] * b[p]
+    }
+
+    /// The entry of a row and the sum of all rows.
+    fn entry_of_total(&self, group: &mut Group, i: usize) -> Option<f64> {
+        let (width, factors) = (group.width, group.factors);
+        if self.is_solved() {
+            let sum = inner(group.solved(i), &group.solved_total);
+            return Some(sum + self.of_columns(group.row(i), &group.total_columns));
+        }
+        let mut sum = 0.0;
+        let mut u = i * width;
+        for (a, f) in self.factors().enumerate() {
+            let x = group.node[i * factors + a] as usize;
+            for y in 0..group.inverse.nodes() {
+                let at = group.inverse.start(y);
+                let left = &group.s[u..u + self.k(f)];
+                let right = &group.total[at..at + self.k(group.nodes[y].0)];
+                sum += group.inverse.form(&self.entries, x, y, left, right)?;
+            }
+            u += self.k(f);
+        }
+        Some(sum + self.of_columns(group.row(i), &group.total_columns))
+    }
+
+    fn add_group(&self, g: usize, group: &mut Group, sums: &mut Sums) -> Option<()> {
+        let places = self.part.model.group(g);
+        let pattern = self.part.model.pattern_of(g);
+        let omega = &mut sums.omega[pattern];
+        memory::resize(omega, self.whitening.slots(pattern));
+        let m = places.len();
+        let first = sums.diagonal.len();
+        memory::resize(&mut sums.diagonal, first + m);
+        let diagonal = &mut sums.diagonal[first..];
+        self.read(group, places);
+        if self.is_solved() {
+            group.solve(m, self.entries.system, self.entries.factor);
+        }
+        if let Some((own, off)) = self.whitening.rank_one(pattern) {
+            return self.add_exchangeable(group, (own, off), omega, diagonal);
+        }
+        let band = self.whitening.band(pattern);
+        let filled = !self.is_solved() && band + 1 >= m && group.inverse.fill(&self.entries)?;
+        for s in 0..m {
+            if filled {
+                group.multiply(s);
+            }
+            for t in s..(s + band + 1).min(m) {
+                let value = if filled {
+                    group.inner(t) + self.of_columns(group.row(s), group.row(t))
+                } else {
+                    self.entry(group, s, t)?
+                };
+                omega[self.whitening.slot(pattern, s, t)] += value;
+                let weight = self.whitening.entry(pattern, s, t);
+                diagonal[s] += weight * value;
+                if t > s {
+                    diagonal[t] += weight * value;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Trace and sum of Omega, without its pairs.
+    fn add_exchangeable(
+        &self,
+        group: &mut Group,
+        (own, off): (f64, f64),
+        omega: &mut [f64],
+        diagonal: &mut [f64],
+    ) -> Option<()> {
+        self.add_up(group);
+        let filled = !self.is_solved() && group.inverse.fill(&self.entries)?;
+        for (i, diagonal) in diagonal.iter_mut().enumerate() {
+            let (one, all) = if filled {
+                group.multiply(i);
+                let product = group.product.iter();
+                let sum: f64 = product.zip(&group.total).map(|(x, y)| x * y).sum();
+                (
+                    group.inner(i) + self.of_columns(group.row(i), group.row(i)),
+                    sum + self.of_columns(group.row(i), &group.total_columns),
+                )
+            } else {
+                (self.entry(group, i, i)?, self.entry_of_total(group, i)?)
+            };
+            omega[0] += one;
+            omega[1] += all;
+            *diagonal = (own - off) * one + off * all;
+        }
+        Some(())
+    }
+
+    /// Sums of the rows, level by level.
+    fn add_up(&self, group: &mut Group) {
+        let p1 = self.rows.p1;
+        let nodes = group.inverse.nodes();
+        group.total.clear();
+        memory::resize(&mut group.total, group.inverse.start(nodes));
+        group.total_columns.clear();
+        memory::resize(&mut group.total_columns, p1);
+        for row in group.columns.chunks_exact(p1) {
+            let sums = group.total_columns.iter_mut();
+            sums.zip(row).for_each(|(x, y)| *x += y);
+        }
+        let mut nodes = group.node.iter();
+        for row in group.s.chunks_exact(group.width.max(1)) {
+            let mut from = 0;
+            for f in self.factors() {
+                let Some(&node) = nodes.next() else { return };
+                let at = group.inverse.start(node as usize);
+                let own = &row[from..from + self.k(f)];
+                let sums = group.total[at..].iter_mut();
+                sums.zip(own).for_each(|(x, y)| *x += y);
+                from += self.k(f);
+            }
+        }
+    }
+}
+
+/// Residual columns E of the same A (n x c in the order of the residual groups).
+pub(crate) struct ResidualColumns<'a> {
+    pub part: &'a ResidualPart,
+    pub point: &'a ResidualPoint<'a>,
+    pub e: &'a [f64],
+}

@@ -1,0 +1,178 @@
+//! Checks of a model's data: dimensions, codes, sizes, values that are no numbers.
+
+use std::ops::Range;
+
+use crate::api::error::EngineError;
+use crate::api::model::{codes_within, Column, ModelData, Precision};
+use crate::data::scan::all_finite;
+
+impl Precision<'_> {
+    fn validate(&self, levels: usize) -> Result<(), EngineError> {
+        let limit = i32::try_from(levels).unwrap_or(i32::MAX);
+        let nnz = self.value.len() as i64;
+        let ok = self.start.len() == levels + 1
+            && self.start.first() == Some(&0)
+            && self.start.windows(2).all(|w| w[0] <= w[1])
+            && self.start.last().map(|v| i64::from(*v)) == Some(nnz)
+            && self.row.len() == self.value.len()
+            && self.row.iter().all(|r| (0..limit).contains(r))
+            && self.value.iter().all(|v| v.is_finite());
+        if ok {
+            Ok(())
+        } else {
+            Err(EngineError::Dimension(
+                "a precision matrix must be square with a row for each level".to_owned(),
+            ))
+        }
+    }
+}
+
+impl ModelData<'_> {
+    /// Checks dimensions, codes and weights. Whether response and columns are finite shows in their cross-products;
+    /// [`Self::check_finite`] then finds out where.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`] or [`EngineError::NotFinite`], naming the argument.
+    pub fn validate(&self) -> Result<(), EngineError> {
+        let n = self.n();
+        let dimension = |ok: bool, text: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(EngineError::Dimension(text.to_owned()))
+            }
+        };
+        dimension(n > 0, "there are no observations")?;
+        dimension(
+            self.x.len() == self.p && self.x.iter().all(|column| column.fits(n)),
+            "X must have one row for each observation",
+        )?;
+        if let Some(w) = self.weights {
+            dimension(
+                w.len() == n,
+                "weights must have one value for each observation",
+            )?;
+            finite("weights", w, n)?;
+            dimension(w.iter().all(|&v| v > 0.0), "weights must be positive")?;
+        }
+        if let Some(o) = self.offset {
+            dimension(
+                o.len() == n,
+                "offset must have one value for each observation",
+            )?;
+            finite("offset", o, n)?;
+        }
+        for factor in &self.factors {
+            dimension(
+                factor.codes.len() == n,
+                "a grouping factor must have one code for each observation",
+            )?;
+            dimension(
+                codes_within(factor.codes, 1, factor.n_levels),
+                "grouping codes must lie in 1..n_levels",
+            )?;
+            if let Some(precision) = &factor.precision {
+                precision.validate(factor.n_levels)?;
+            }
+        }
+        for term in &self.terms {
+            dimension(
+                term.factor < self.factors.len(),
+                "a term names a grouping factor that is not there",
+            )?;
+            dimension(
+                !term.columns.is_empty(),
+                "a random-effects term has no column",
+            )?;
+            dimension(
+                term.columns.iter().all(|column| column.fits(n)),
+                "a basis column must have one value for each observation",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Looks for a response or columns of a size that makes variances of estimates, or their squares, overflow or vanish.
+    /// `gram` is [X y]'W[X y]: where its diagonal is of an ordinary size, X and y need no look.
+    ///
+    /// # Errors
+    /// [`EngineError::Size`], naming the argument.
+    pub fn check_sizes(&self, gram: &[f64]) -> Result<(), EngineError> {
+        let require = |what: &'static str, largest: f64| {
+            if largest == 0.0 || SIZES.contains(&largest) {
+                Ok(())
+            } else if !largest.is_finite() {
+                self.check_finite()
+            } else {
+                Err(EngineError::Size {
+                    what,
+                    size: largest,
+                })
+            }
+        };
+        let largest = |v: &[f64]| v.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+        let columns = |what: &'static str, columns: &[Column<'_>]| {
+            columns.iter().try_for_each(|column| match column {
+                Column::Constant => Ok(()),
+                Column::Values(v) => require(what, largest(v)),
+                Column::Coded { values, .. } => require(what, largest(values)),
+            })
+        };
+        let mut diagonal = gram.iter().step_by(self.p + 2);
+        if !diagonal.all(|v| ORDINARY.contains(v)) {
+            if let Some(w) = self.weights {
+                require("the square root of the weights", largest(w).sqrt())?;
+            }
+            require("the response", largest(self.y))?;
+            columns("a column of the fixed effects", &self.x)?;
+        }
+        self.terms
+            .iter()
+            .try_for_each(|term| columns("a column of the random effects", &term.columns))
+    }
+
+    /// Looks for values of the response and the columns that are not finite.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFinite`], naming the argument and the row.
+    pub fn check_finite(&self) -> Result<(), EngineError> {
+        let n = self.n();
+        finite("the response", self.y, n)?;
+        let columns = |what: &'static str, columns: &[Column<'_>]| {
+            columns.iter().try_for_each(|column| match column {
+                Column::Constant => Ok(()),
+                Column::Values(v) => finite(what, v, n),
+                Column::Coded { codes, values } => {
+                    let bad = |code: &i32| !values[*code as usize - 1].is_finite();
+                    match codes.iter().position(bad) {
+                        Some(i) => Err(EngineError::NotFinite { what, row: i + 1 }),
+                        None => Ok(()),
+                    }
+                }
+            })
+        };
+        columns("the fixed-effects model matrix", &self.x)?;
+        self.terms
+            .iter()
+            .try_for_each(|term| columns("a random-effects basis column", &term.columns))
+    }
+}
+
+/// Largest values of a column: fourth powers of ratios of two are numbers.
+const SIZES: Range<f64> = 1e-35..1e35;
+
+/// Weighted sums of squares that need no second look.
+const ORDINARY: Range<f64> = 1e-30..1e30;
+
+pub(crate) fn finite(what: &'static str, values: &[f64], n: usize) -> Result<(), EngineError> {
+    if all_finite(values) {
+        return Ok(());
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(EngineError::NotFinite {
+            what,
+            row: i % n + 1,
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,266 @@
+//! When the response is centred at estimates, and where.
+
+use std::sync::Arc;
+
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::criterion::objective::RESIDUAL;
+use crate::fit::estimates::{coefficients, effects_of_factor};
+use crate::fit::prepare::{unit_of, Prepared};
+use crate::moments::blocks::{Center, FactorMoments, Moments};
+use crate::moments::centred_rows::CenteredRows;
+use crate::optimize::Objective;
+use crate::runtime::clock::Clock;
+use crate::runtime::memory;
+use crate::search::strategy::Plan;
+use crate::system::equations::{Factor, System};
+use crate::system::extended;
+use crate::system::solution::Solution;
+
+/// Variance of effects relative to that of the mean of the residuals of their level from which differences of cross-products may
+/// have less than ten digits.
+const CANCELLING: f64 = 1e6;
+
+/// The same at which next to no digits of what a grouping factor leaves of columns of X are there.
+const BREAKING: f64 = 1e14;
+
+impl Prepared {
+    /// Takes the cross-products with as many digits as these parameters need, and centres [Q r] at what it is there, where
+    /// differences would lose digits otherwise.
+    pub(crate) fn settle(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &[f64],
+        options: &Options,
+        interrupt: &dyn Fn() -> bool,
+    ) -> Result<(), EngineError> {
+        // a factor that the fit did without is too dear for this
+        if !self
+            .plan_of_fit(options)
+            .is_ok_and(|plan| plan == Plan::Exact)
+        {
+            return Ok(());
+        }
+        if self.lacks_digits(theta) {
+            self.extend(data, theta)?;
+        }
+        for round in 0..3 {
+            if !self.is_extreme(theta) {
+                break;
+            }
+            let mut criterion = self.criterion(
+                &self.center.b,
+                options.reml,
+                Clock::without_limit(interrupt),
+            );
+            // what breaks down there may be centred from closer by
+            let near = self.less_extreme(theta);
+            let at = if criterion.value(theta).is_some() {
+                theta
+            } else if criterion.value(&near).is_some() {
+                &near
+            } else {
+                break;
+            };
+            let Some(solution) = criterion.solution() else {
+                break;
+            };
+            let Some(factor) = criterion.factor.as_ref() else {
+                break;
+            };
+            // the first centre was found with the digits that were there
+            if round != 1 && !has_lost_digits(self, factor) {
+                break;
+            }
+            let moved = new_center(self, factor, &solution);
+            drop(criterion);
+            self.recentre(data, moved, at)?;
+        }
+        Ok(())
+    }
+
+    /// The same parameters with standard deviations at which about half of the digits are left.
+    fn less_extreme(&self, theta: &[f64]) -> Vec<f64> {
+        let factor = (1e8 / self.largest_share(theta)).sqrt().min(1.0);
+        let deviation = |a| a < self.parameters.list.len() && self.parameters.is_deviation(a);
+        let scaled = |(a, value): (usize, &f64)| value * if deviation(a) { factor } else { 1.0 };
+        theta.iter().enumerate().map(scaled).collect()
+    }
+
+    /// Whether an effect explains so much of its level that the share of the residuals may be lost.
+    fn is_extreme(&self, theta: &[f64]) -> bool {
+        self.largest_share(theta) * RECENTER_FIXED > 0.1
+    }
+
+    /// Variance of an effect relative to that of the mean of the residuals of its level, at most.
+    pub(crate) fn largest_share(&self, theta: &[f64]) -> f64 {
+        let moments = &self.system.moments;
+        let unit = self.unit / self.unit_at(theta);
+        let share = |term: usize| {
+            let (f, offset, k) = self.parameters.place[term];
+            let t = self.parameters.term_factor(theta, term);
+            let FactorMoments { k: all, zz, .. } = &moments.factors[f];
+            // of the level of which the rows tell most
+            let most = |i: usize| {
+                let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
+                own.fold(0.0f64, |most, v| most.max(*v))
+            };
+            let shares = (0..k).map(|i| (unit * t[i * k + i]).powi(2) * most(i));
+            shares.fold(0.0, f64::max)
+        };
+        (0..self.bases.len()).map(share).fold(0.0, f64::max)
+    }
+
+    /// Whether the first evaluation of a fit has to be prepared for.
+    pub(crate) fn starts_extreme(&self, theta: &[f64]) -> bool {
+        self.lacks_digits(theta) || self.largest_share(theta) > BREAKING
+    }
+
+    /// Whether effects are so large that eliminating some of them may lose digits of the others, and cross-products with twice
+    /// the digits are not there though they can be.
+    pub(crate) fn lacks_digits(&self, theta: &[f64]) -> bool {
+        let system = &self.system;
+        (system.schur.q2 > 0 || system.k1() > 1)
+            && system.moments.rest.is_none()
+            && self.largest_share(theta) > CANCELLING
+            && self.can_extend()
+    }
+
+    /// Whether a factorisation with twice the digits takes not too long.
+    pub(crate) fn can_extend(&self) -> bool {
+        let system = &self.system;
+        extended::is_affordable(&system.schur, system.k1(), system.moments.p1)
+    }
+
+    /// Whether cross-products have twice the digits.
+    pub(crate) fn has_digits(&self) -> bool {
+        self.system.moments.rest.is_some()
+    }
+
+    /// Whether, after so many centres, the last was found without all digits.
+    pub(crate) fn is_near(&self, rounds: usize) -> bool {
+        self.has_digits() && rounds < 2
+    }
+
+    /// Takes Z'[Z Q r], or Z'R^-1[Z Q r] at these parameters, with twice the digits.
+    pub(crate) fn extend(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &[f64],
+    ) -> Result<(), EngineError> {
+        let System {
+            moments, workers, ..
+        } = &mut self.system;
+        match &self.residual {
+            None => {
+                let (layout, bases) = (&self.layout, &self.bases);
+                let rows = CenteredRows::new(data, &self.fixed, layout, bases, &self.center);
+                moments.extend(data, layout, bases, &rows, workers);
+            }
+            Some(part) => {
+                let phi = self.parameters.of_residual(theta);
+                let whitening = part
+                    .model
+                    .at_with(phi, workers)
+                    .ok_or(EngineError::numerical(RESIDUAL))?;
+                *moments = part.moments(&whitening, moments, workers);
+                part.extend(moments, &whitening, workers);
+                self.unit = unit_of(self.residual.as_ref(), phi);
+            }
+        }
+        Ok(())
+    }
+
+    /// Centres [Q r] elsewhere and takes the cross-products again, at these parameters.
+    pub(crate) fn recentre(
+        &mut self,
+        data: &ModelData<'_>,
+        moved: Center,
+        theta: &[f64],
+    ) -> Result<(), EngineError> {
+        let workers = Arc::clone(&self.system.workers);
+        if let Some(part) = &mut self.residual {
+            *part = part.recentred(data, &self.fixed, &self.bases, &moved, &workers);
+            let phi = self.parameters.of_residual(theta);
+            let whitening = part
+                .model
+                .at_with(phi, &workers)
+                .ok_or(EngineError::numerical(RESIDUAL))?;
+            self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
+            self.unit = unit_of(self.residual.as_ref(), phi);
+            self.center = moved;
+            return Ok(());
+        }
+        let is_extended = self.system.moments.rest.is_some();
+        self.system.moments = Moments::new(
+            data,
+            &self.fixed,
+            &self.layout,
+            &self.bases,
+            &moved,
+            &workers,
+        )?;
+        self.center = moved;
+        if is_extended {
+            self.extend(data, theta)?;
+        }
+        Ok(())
+    }
+}
+
+/// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
+pub(crate) const RECENTER: f64 = 1e-6;
+
+/// The same of a column of Q, of which V^-1 leaves that share.
+pub(crate) const RECENTER_FIXED: f64 = 1e-5;
+
+/// The same of both once there is a centre, which may have been that of other parameters.
+const RECENTER_AGAIN: f64 = 1e-2;
+
+/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences.
+pub(crate) fn has_lost_digits(prepared: &Prepared, factor: &Factor) -> bool {
+    let p1 = factor.rzx.m;
+    // about the centre that belongs to these parameters nothing is taken away
+    let (share, share_fixed) = if prepared.center.has_effects() {
+        (RECENTER_AGAIN, RECENTER_AGAIN)
+    } else {
+        (RECENTER, RECENTER_FIXED)
+    };
+    let left = |j: usize| (0..=j).map(|c| factor.lx[c * p1 + j].powi(2)).sum::<f64>();
+    let lost = |j: usize| left(j) < share_fixed * factor.before(&prepared.system, j);
+    (factor.pwrss > 0.0 && factor.pwrss < share * factor.total) || (0..p1 - 1).any(lost)
+}
+
+/// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of
+/// terms whose covariance is regular.
+pub(crate) fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
+    let beta = coefficients(prepared, &solution.gamma);
+    let system = &prepared.system;
+    let b = (0..prepared.layout.len())
+        .map(|f| {
+            let k = prepared.layout[f].k;
+            let t = &factor.t[f];
+            if !(0..k).all(|i| t[i * k + i].abs() > 1e-4) {
+                return Vec::new();
+            }
+            let u = effects_of_factor(system, &solution.u, f);
+            let c = effects_of_factor(system, &solution.c, f);
+            let (p, p1) = (solution.c.m, solution.c.m + 1);
+            let mut b = memory::zeros(u.len() * p1);
+            for (level, block) in b.chunks_exact_mut(k * p1).enumerate() {
+                for a in 0..k {
+                    for i in 0..=a {
+                        let (weight, from) = (t[i * k + a], level * k + i);
+                        let to = &mut block[a * p1..(a + 1) * p1];
+                        let own = &c[from * p..(from + 1) * p];
+                        to.iter_mut().zip(own).for_each(|(x, c)| *x += weight * c);
+                        to[p] += weight * u[from];
+                    }
+                }
+            }
+            b
+        })
+        .collect();
+    Center { beta, b }
+}

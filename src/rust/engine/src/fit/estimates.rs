@@ -1,0 +1,312 @@
+//! The optimum in the user's terms.
+
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::api::result::Fit;
+use crate::basis::fixed::FixedBasis;
+use crate::basis::random::TermBasis;
+use crate::basis::user::{raw_factor, RawFactor};
+use crate::fit::prepare::natural_phi;
+use crate::fit::prepare::raw_theta;
+use crate::fit::prepare::Prepared;
+use crate::linalg::dense::Shape;
+use crate::linalg::rows::dot;
+use crate::linalg::small;
+use crate::runtime::memory;
+use crate::runtime::parallel::{piece, Workers};
+use crate::runtime::partition::chunks;
+use crate::system::equations::{Factor, Rows, System};
+use crate::system::precision_product;
+use crate::system::solution::Solution;
+
+/// Rows of the effects of one factor, level after level.
+pub(crate) fn effects_of_factor(system: &System, rows: &Rows, f: usize) -> Vec<f64> {
+    if f == 0 {
+        return rows.first.clone();
+    }
+    let (offset, m) = (&system.schur.offset, rows.m);
+    system.schur.node_of[f]
+        .iter()
+        .flat_map(|&v| &rows.rest[offset[v as usize] * m..offset[v as usize + 1] * m])
+        .copied()
+        .collect()
+}
+
+/// beta_0 + Rinv gamma, zero where aliased.
+pub(crate) fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
+    let p = prepared.fixed.p;
+    let mut beta = prepared.center.beta.clone();
+    for (c, value) in gamma.iter().enumerate() {
+        for i in 0..p {
+            beta[i] += prepared.fixed.rinv[c * p + i] * value;
+        }
+    }
+    beta
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn estimates(
+    data: &ModelData<'_>,
+    options: &Options,
+    prepared: &Prepared,
+    theta: &[f64],
+    factor: &Factor,
+    solution: &Solution,
+    criterion: f64,
+    certificate: crate::api::result::Certificate,
+    rows: RowResults<'_>,
+) -> Fit {
+    let fixed = &prepared.fixed;
+    let beta_full = coefficients(prepared, &solution.gamma);
+    let raw: Vec<RawFactor> = prepared
+        .bases
+        .iter()
+        .enumerate()
+        .map(|(t, basis)| raw_factor(basis, &prepared.parameters.term_factor(theta, t)))
+        .collect();
+    let effects: Vec<(Vec<f64>, Vec<f64>)> = prepared
+        .bases
+        .iter()
+        .enumerate()
+        .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
+        .collect();
+    let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
+    let wrss = fitted_values(data, &beta_full, &b, rows, &prepared.system.workers);
+    let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
+    let ussq = match precision_product::times(&prepared.system, &solution.u) {
+        Some(weighted) => {
+            inner(&weighted.rest, &solution.u.rest) + inner(&weighted.first, &solution.u.first)
+        }
+        None => inner(&u, &u),
+    };
+    let wrss = if prepared.residual.is_some() {
+        factor.pwrss - ussq
+    } else {
+        wrss
+    };
+    let degrees = data.n() as f64
+        - if options.reml {
+            fixed.rank() as f64
+        } else {
+            0.0
+        };
+    let mut beta = vec![f64::NAN; fixed.p];
+    fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
+    let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
+    Fit {
+        theta: raw_theta(prepared, theta),
+        phi: natural_phi(prepared, theta),
+        unseen: prepared
+            .residual
+            .as_ref()
+            .map_or_else(Vec::new, |part| part.whole().unseen()),
+        beta,
+        rank: fixed.rank(),
+        pivot: fixed.pivot.clone(),
+        rx,
+        vcov_unscaled,
+        sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
+        criterion,
+        ld_l2: factor.log_det_m,
+        ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,
+        pwrss: factor.pwrss,
+        wrss,
+        ussq,
+        b: effects.iter().flat_map(|e| e.1.iter().copied()).collect(),
+        u,
+        fitted: Vec::new(),
+        residuals: Vec::new(),
+        optimizer_seconds: 0.0,
+        certificate,
+    }
+}
+
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// u and b of one term in the user's basis.
+fn raw_modes(
+    prepared: &Prepared,
+    factor: &Factor,
+    solution: &Solution,
+    term: usize,
+    basis: &TermBasis,
+    raw: &RawFactor,
+) -> (Vec<f64>, Vec<f64>) {
+    let k = basis.k;
+    let kf = prepared.layout[basis.factor].k;
+    let own: Vec<f64> = memory::collect(
+        (0..k * k)
+            .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
+    );
+    let mut lambda = memory::zeros(k * k);
+    small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
+    let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
+    let levels = internal.len() / kf;
+    let (mut u, mut b) = (
+        Vec::with_capacity(levels * k),
+        Vec::with_capacity(levels * k),
+    );
+    let mut value = memory::zeros(k);
+    let _ = term;
+    for level in internal.chunks_exact(kf) {
+        small::mul_nn(
+            &lambda,
+            &level[basis.offset..basis.offset + k],
+            k,
+            k,
+            1,
+            &mut value,
+        );
+        raw.remove_null(&mut value);
+        b.extend_from_slice(&value);
+        u.extend(raw.spherical(&value));
+    }
+    (u, b)
+}
+
+/// offset + X beta + Z b and the residuals into `rows`; their weighted sum of squares.
+fn fitted_values(
+    data: &ModelData<'_>,
+    beta: &[f64],
+    b: &[&[f64]],
+    rows: RowResults<'_>,
+    workers: &Workers,
+) -> f64 {
+    let n = data.n();
+    const ROWS: usize = 2048;
+    let RowResults { fitted, residuals } = rows;
+    let mut sums = memory::zeros(n.div_ceil(ROWS));
+    let parts = (
+        chunks(fitted, ROWS),
+        chunks(residuals, ROWS),
+        chunks(&mut sums, 1),
+    );
+    workers.for_each(n.div_ceil(ROWS), parts, |i, (fitted, residuals, sum)| {
+        let range = piece(n, ROWS, i);
+        match data.offset {
+            Some(offset) => fitted.copy_from_slice(&offset[range.clone()]),
+            None => fitted.fill(0.0),
+        }
+        for (column, coefficient) in data.x.iter().zip(beta) {
+            if *coefficient != 0.0 {
+                column.visit(range.clone(), fitted.iter_mut(), |f, x| {
+                    *f += coefficient * x;
+                });
+            }
+        }
+        for (term, b) in data.terms.iter().zip(b) {
+            let k = term.columns.len();
+            let codes = &data.factors[term.factor].codes[range.clone()];
+            for (a, column) in term.columns.iter().enumerate() {
+                let targets = fitted.iter_mut().zip(codes);
+                column.visit(range.clone(), targets, |(f, code), z| {
+                    *f += z * b[(*code as usize - 1) * k + a];
+                });
+            }
+        }
+        let y = &data.y[range.clone()];
+        for (r, (y, f)) in residuals.iter_mut().zip(y.iter().zip(fitted.iter())) {
+            *r = y - f;
+        }
+        sum[0] = match data.weights {
+            None => dot(residuals, residuals),
+            Some(w) => (residuals.iter().zip(&w[range]))
+                .map(|(r, w)| w * r * r)
+                .sum(),
+        };
+    });
+    sums.iter().sum()
+}
+
+/// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns.
+fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>) {
+    let r = fixed.rank();
+    let p1 = r + 1;
+    let rinv: Vec<f64> =
+        memory::collect((0..r * r).map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]]));
+    let lx: Vec<f64> = memory::collect((0..r * r).map(|e| {
+        if e % r >= e / r {
+            factor.lx[(e / r) * p1 + e % r]
+        } else {
+            0.0
+        }
+    }));
+    // (X'V^-1X)^-1 = (Rinv Lx^-T)(Rinv Lx^-T)'
+    let li = small::invert_lower(&lx, r);
+    let mut half = memory::zeros(r * r);
+    fn upper(x: &[f64]) -> (&[f64], Shape, bool) {
+        (x, Shape::Upper, false)
+    }
+    let turned = (li.as_slice(), Shape::Upper, true);
+    small::mul_shaped(upper(&rinv), turned, r, false, &mut half);
+    let mut vcov = memory::zeros(r * r);
+    let turned = (half.as_slice(), Shape::Lower, true);
+    small::mul_shaped(upper(&half), turned, r, true, &mut vcov);
+    // RX = Lx' Rinv^-1: the upper triangular inverse through its transpose
+    let mut transposed = half;
+    small::transpose(&rinv, r, &mut transposed);
+    let lower = small::invert_lower(&transposed, r);
+    let turned = (lower.as_slice(), Shape::Upper, true);
+    let mut rx = transposed;
+    small::mul_shaped((&lx, Shape::Upper, true), turned, r, false, &mut rx);
+    (rx, vcov)
+}
+
+/// Where what a fit has for each row goes.
+#[derive(Debug)]
+pub struct RowResults<'a> {
+    /// Fitted values, offset included.
+    pub fitted: &'a mut [f64],
+    /// y - fitted.
+    pub residuals: &'a mut [f64],
+}
+
+/// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
+pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
+    let m = prepared.parameters.list.len();
+    if covariance.len() != m * m || covariance.iter().all(|v| *v == 0.0) {
+        return memory::zeros(m);
+    }
+    let at = |a: usize, step: f64| {
+        let mut x = theta.to_vec();
+        x[a] += step;
+        raw_theta(prepared, &x)
+    };
+    let slopes: Vec<Vec<f64>> = (0..m)
+        .map(|a| {
+            let step = 1e-6 * theta[a].abs().max(1e-3);
+            let (up, down) = (at(a, step), at(a, -step));
+            let pairs = up.iter().zip(&down);
+            pairs.map(|(x, y)| (x - y) / (2.0 * step)).collect()
+        })
+        .collect();
+    (0..m)
+        .map(|i| {
+            let mut sum = 0.0;
+            for a in 0..m {
+                for b in 0..m {
+                    sum += slopes[a][i] * covariance[b * m + a] * slopes[b][i];
+                }
+            }
+            sum.sqrt()
+        })
+        .collect()
+}
+
+/// Refuses an optimum at which held parameters have other values than they are held at, as one who reads the fit sees them: a
+/// column of T and its negative are the same covariance matrix, and a held entry of one is that of the other once the diagonal
+/// entry has gone through zero.
+pub(crate) fn require_held(options: &Options, fit: &Fit) -> Result<(), EngineError> {
+    let natural = fit.theta.iter().chain(&fit.phi);
+    let lost = natural.zip(&options.hold).position(|(own, held)| {
+        let near = (own - held).abs() <= 1e-8 * held.abs().max(1.0);
+        !held.is_nan() && !near
+    });
+    match lost {
+        Some(parameter) if options.optimize => Err(EngineError::HeldSign { parameter }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! Which parameters are held at a value or tied to each other.
+
+use crate::api::error::EngineError;
+use crate::api::model::{ModelData, Structure};
+use crate::api::options::Options;
+use crate::basis::parameters::Parameters;
+use crate::basis::random::TermBasis;
+use crate::basis::restriction::Restriction;
+use crate::basis::user::raw_parameters;
+use crate::moments::correlated::ResidualPart;
+use crate::search::kink;
+
+/// Terms with a parameter that is held or tied: their bases must not mix columns.
+pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<bool> {
+    let mut at = 0;
+    data.terms
+        .iter()
+        .map(|term| {
+            let k = term.columns.len();
+            let own = at..at + crate::structure::random::covariance(term.structure, k).len();
+            at = own.end;
+            own.clone().any(|a| {
+                options.hold.get(a).is_some_and(|v| !v.is_nan())
+                    || options.tie.get(a).is_some_and(|set| {
+                        options.tie.iter().filter(|other| *other == set).count() > 1
+                    })
+            })
+        })
+        .collect()
+}
+
+/// The restriction that the options ask for; `start` are internal parameters at which held ones have their values.
+pub(crate) fn restriction(
+    data: &ModelData<'_>,
+    options: &Options,
+    parameters: &Parameters,
+    bases: &[TermBasis],
+    residual: Option<&ResidualPart>,
+    start: &[f64],
+) -> Result<Option<Restriction>, EngineError> {
+    let m = parameters.len();
+    let terms = parameters.list.len();
+    let held = |a: usize| {
+        options.hold.get(a).is_some_and(|v| !v.is_nan())
+            || (a >= terms && residual.is_some_and(|part| part.model.held()[a - terms]))
+    };
+    // derivatives at a given point do not exist in the direction of a kink
+    let at_kink = residual
+        .filter(|_| !options.optimize)
+        .and_then(|part| kink::given(terms, part.model.kink(&start[terms..]), start))
+        .filter(|&(a, _)| !held(a));
+    let set = |a: usize| options.tie.get(a).copied();
+    let tied = |a: usize| set(a).is_some() && (0..m).any(|b| b != a && set(b) == set(a));
+    if !(0..m).any(|a| held(a) || tied(a)) {
+        return Ok(at_kink.and_then(|kink| Restriction::none(start).held_at(kink)));
+    }
+    let mut place: Vec<Option<(usize, f64)>> = Vec::with_capacity(m);
+    let mut of_set: Vec<(usize, usize, f64)> = Vec::new();
+    let mut variables = 0;
+    for a in 0..m {
+        if held(a) {
+            place.push(None);
+            continue;
+        }
+        // natural = unit * internal
+        let unit = unit(data, parameters, bases, a);
+        let known = of_set.iter().find(|(s, _, _)| set(a) == Some(*s));
+        if let (true, Some(&(_, variable, first))) = (tied(a), known) {
+            place.push(Some((variable, first / unit)));
+            continue;
+        }
+        if tied(a) {
+            of_set.push((set(a).unwrap_or(a), variables, unit));
+        }
+        place.push(Some((variables, 1.0)));
+        variables += 1;
+    }
+    let restriction = Restriction::new(place, start.to_vec(), variables);
+    let natural = |x: &[f64]| {
+        let of_terms = bases
+            .iter()
+            .enumerate()
+            .flat_map(|(t, basis)| raw_parameters(basis, parameters, x, t));
+        let phi = residual.map_or_else(Vec::new, |part| {
+            part.model.natural(parameters.of_residual(x))
+        });
+        of_terms.chain(phi).collect::<Vec<f64>>()
+    };
+    check_natural(&restriction, start, natural, options)?;
+    Ok(match at_kink {
+        Some(kink) => restriction.clone().held_at(kink).or(Some(restriction)),
+        None => Some(restriction),
+    })
+}
+
+/// Whether natural parameters that are held or tied stay so as the free variables move: an internal parameter that stands
+/// still does not make a natural one stand still that depends on others too (a correlation of toep() on all partial ones of
+/// smaller lags, one of us() on two rows of the factor).
+fn check_natural(
+    restriction: &Restriction,
+    start: &[f64],
+    natural: impl Fn(&[f64]) -> Vec<f64>,
+    options: &Options,
+) -> Result<(), EngineError> {
+    let z = restriction.variables_at(start);
+    for sign in [1.0, -1.0] {
+        let moved: Vec<f64> = z
+            .iter()
+            .enumerate()
+            .map(|(v, value)| {
+                let share = 0.05 * (1.0 + 0.37 * (v % 5) as f64);
+                value + sign * share * value.abs().max(0.2)
+            })
+            .collect();
+        let there = natural(&restriction.expand(&moved));
+        let same = |x: f64, y: f64| (x - y).abs() <= 1e-8 * x.abs().max(y.abs()).max(1e-4);
+        for (a, value) in there.iter().enumerate() {
+            let held = options
+                .hold
+                .get(a)
+                .is_some_and(|h| !h.is_nan() && !same(*h, *value));
+            let set = options.tie.get(a);
+            let tied = set.is_some()
+                && (0..a).any(|b| options.tie.get(b) == set && !same(there[b], *value));
+            if held || tied {
+                return Err(EngineError::Restriction { parameter: a });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Natural over internal value of a standard deviation or factor entry; 1 for the others.
+fn unit(data: &ModelData<'_>, parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
+    let Some(parameter) = parameters.list.get(a) else {
+        return 1.0;
+    };
+    let basis = &bases[parameter.term];
+    match parameter.entries.first() {
+        Some(&(row, _)) => basis.change[row * basis.k + row],
+        None => {
+            let homogeneous = matches!(
+                data.terms[parameter.term].structure,
+                Structure::Correlated {
+                    homogeneous: true,
+                    ..
+                }
+            );
+            if homogeneous && parameter.index == 0 {
+                basis.change[0]
+            } else {
+                1.0
+            }
+        }
+    }
+}

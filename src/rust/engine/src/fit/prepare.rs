@@ -1,0 +1,428 @@
+//! Data to bases, layout, moments and a start.
+
+use std::sync::Arc;
+
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::options::Options;
+use crate::basis::fixed::{gram_with_response, require_residual, FixedBasis};
+use crate::basis::parameters::Parameters;
+use crate::basis::random::{lay_out, FactorLayout, TermBasis};
+use crate::basis::restriction::Restriction;
+use crate::basis::user::{raw_parameters, theta_from_raw};
+use crate::criterion::objective::Criterion;
+use crate::fit::held::{restricted_terms, restriction};
+use crate::fit::sizes::Sizes;
+use crate::moments::blocks::{Center, Moments};
+use crate::moments::correlated::ResidualPart;
+use crate::moments::level_precision;
+use crate::runtime::clock::Clock;
+use crate::runtime::memory;
+use crate::runtime::parallel::{StopFlag, Workers};
+use crate::search::optimum::term_start;
+use crate::search::strategy::Plan;
+use crate::structure::residual::Residual;
+use crate::system::elimination::Schur;
+use crate::system::equations::System;
+
+/// Largest value of a parameter that a start may have.
+const LARGEST: f64 = 1e100;
+
+/// Bases, layout and moments of one model.
+pub(crate) struct Prepared {
+    pub fixed: FixedBasis,
+    pub layout: Vec<FactorLayout>,
+    pub bases: Vec<TermBasis>,
+    pub parameters: Parameters,
+    pub system: System,
+    pub center: Center,
+    pub residual: Option<ResidualPart>,
+    /// The rows' mean standard deviation relative to that which the moments are relative to.
+    pub unit: f64,
+    pub restriction: Option<Restriction>,
+    /// Known residual variance.
+    pub sigma2: Option<f64>,
+}
+
+impl Prepared {
+    /// The rows' mean standard deviation relative to sigma: that of a row with d = 1, which may be far from all.
+    pub(crate) fn unit_at(&self, theta: &[f64]) -> f64 {
+        let phi = self.parameters.of_residual(theta);
+        unit_of(self.residual.as_ref(), phi)
+    }
+
+    /// A sum of squares in units of the rows' mean variance.
+    pub(crate) fn in_rows(&self, theta: &[f64], squares: f64) -> f64 {
+        squares * self.unit_at(theta).powi(2)
+    }
+
+    /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
+    pub(crate) fn fixed_residual(&self) -> f64 {
+        self.system.moments.residual() * self.unit * self.unit
+    }
+
+    /// A copy for another response, without threads of its own.
+    pub fn share(&self) -> Self {
+        memory::require::<f64>(self.system.moments.numbers());
+        Self {
+            fixed: self.fixed.clone(),
+            layout: self.layout.clone(),
+            bases: self.bases.clone(),
+            parameters: Parameters::new(&self.layout, &self.bases, self.parameters.residual),
+            system: System {
+                moments: self.system.moments.clone(),
+                schur: Arc::clone(&self.system.schur),
+                workers: Workers::sequential().into(),
+            },
+            center: self.center.clone(),
+            residual: self.residual.clone(),
+            unit: self.unit,
+            restriction: self.restriction.clone(),
+            sigma2: self.sigma2,
+        }
+    }
+
+    /// The criterion of this model, not evaluated yet.
+    pub fn criterion<'a>(
+        &'a self,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        clock: Clock<'a>,
+    ) -> Criterion<'a> {
+        self.criterion_of(&self.system, center, reml, clock)
+    }
+
+    /// The same with other cross-products.
+    pub fn criterion_of<'a>(
+        &'a self,
+        system: &'a System,
+        center: &'a [Vec<f64>],
+        reml: bool,
+        clock: Clock<'a>,
+    ) -> Criterion<'a> {
+        Criterion::new(
+            system,
+            &self.parameters,
+            reml,
+            center,
+            -2.0 * self.fixed.log_det_rinv,
+            clock.with_flag(self.system.workers.flag()),
+        )
+        .with_residual(self.residual.as_ref())
+        .with_restriction(self.restriction.as_ref())
+        .with_sigma2(self.sigma2)
+    }
+
+    /// Whether all there is are independent levels and residuals, free parameters, and more than one grouping factor.
+    fn is_plain(&self) -> bool {
+        self.residual.is_none()
+            && self.restriction.is_none()
+            && self.system.schur.q2 > 0
+            && !level_precision::any(&self.system.moments)
+    }
+
+    /// How the criterion is evaluated.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] where there is no other way than a factor that does not fit in memory.
+    pub(crate) fn plan(&self, options: &Options) -> Result<Plan, EngineError> {
+        Plan::new(&self.system, self.is_plain(), options)
+    }
+
+    /// How the criterion was evaluated when the fit looked for its optimum.
+    pub(crate) fn plan_of_fit(&self, options: &Options) -> Result<Plan, EngineError> {
+        let as_fitted = Options {
+            optimize: true,
+            ..options.clone()
+        };
+        self.plan(&as_fitted)
+    }
+}
+
+/// What the first pass over the rows gives.
+pub(crate) struct Begun {
+    workers: Workers,
+    pub(crate) fixed: FixedBasis,
+}
+
+/// Checks the data and takes the cross-products of X and the response.
+pub(crate) fn begin(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+) -> Result<Begun, EngineError> {
+    data.validate()?;
+    require_residual(data, stop)?;
+    Sizes::of(data).require_memory()?;
+    let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
+    let (n, p) = (data.n() as f64, data.p as f64);
+    let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
+    let workers = Workers::new(options.threads, work, stop);
+    let gram = gram_with_response(data, &workers);
+    if !gram.iter().all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    data.check_sizes(&gram)?;
+    let fixed = FixedBasis::from_gram(data, &gram, stop);
+    Ok(Begun { workers, fixed })
+}
+
+/// Checks the data and takes the moments.
+pub(crate) fn prepare(
+    data: &ModelData<'_>,
+    options: &Options,
+    stop: &StopFlag,
+) -> Result<Prepared, EngineError> {
+    prepare_from(data, options, begin(data, options, stop)?, stop)
+}
+
+pub(crate) fn prepare_from(
+    data: &ModelData<'_>,
+    options: &Options,
+    Begun { workers, fixed }: Begun,
+    stop: &StopFlag,
+) -> Result<Prepared, EngineError> {
+    let n = data.n();
+    if n <= fixed.rank() {
+        return Err(EngineError::NoResidualDf {
+            n,
+            rank: fixed.rank(),
+        });
+    }
+    let residual = data
+        .residual
+        .as_ref()
+        .map(|structure| Residual::new(structure, n))
+        .transpose()?;
+    let independent = |factor: &FactorLayout| {
+        let user = factor.user.map(|user| &data.factors[user]);
+        let whole = || {
+            residual
+                .as_ref()
+                .is_none_or(|r| contains(factor.codes(data), r))
+        };
+        user.is_some_and(|user| user.precision.is_none()) && whole()
+    };
+    let (layout, bases) = lay_out(
+        data,
+        independent,
+        &restricted_terms(data, options),
+        &workers,
+    );
+    let center = Center {
+        beta: fixed.beta_center.clone(),
+        b: vec![Vec::new(); layout.len()],
+    };
+    let (moments, residual) = match residual {
+        None => (
+            Moments::new(data, &fixed, &layout, &bases, &center, &workers)?,
+            None,
+        ),
+        Some(model) => {
+            let part = ResidualPart::new(data, &fixed, &layout, &bases, &center, model, &workers);
+            let moments = first_moments(data, options, &part, &layout, &workers)?;
+            (moments, Some(part))
+        }
+    };
+    let mut squares = moments.factors.iter().flat_map(|factor| &factor.zz);
+    if !squares.all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    let schur = Schur::unless_stopped(&moments, stop);
+    let per_evaluation =
+        schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
+    let workers = if workers.count() > 1 {
+        workers
+    } else {
+        Workers::new(options.threads, 10.0 * per_evaluation, stop)
+    };
+    let residual_parameters = residual.as_ref().map_or(0, |part| part.model.len());
+    let parameters = Parameters::new(&layout, &bases, residual_parameters);
+    let system = System {
+        moments,
+        schur: Arc::new(schur),
+        workers: workers.into(),
+    };
+    let unit = match &residual {
+        Some(part) => unit_of(Some(part), &residual_start(options, &part.model)?),
+        None => 1.0,
+    };
+    let mut prepared = Prepared {
+        fixed,
+        layout,
+        bases,
+        parameters,
+        system,
+        center,
+        residual,
+        unit,
+        restriction: None,
+        sigma2: options.sigma.map(|sigma| sigma * sigma),
+    };
+    if options.sigma.is_none() {
+        check_residual(&prepared)?;
+    }
+    let own = start(options, &prepared)?;
+    prepared.restriction = restriction(
+        data,
+        options,
+        &prepared.parameters,
+        &prepared.bases,
+        prepared.residual.as_ref(),
+        &own,
+    )?;
+    Ok(prepared)
+}
+
+/// Does each residual group lie within one level?
+fn contains(codes: &[i32], residual: &Residual) -> bool {
+    let order = residual.order();
+    (0..residual.groups()).all(|g| {
+        let mut rows = order[residual.group(g)].iter();
+        let first = rows.next().map(|&row| codes[row as usize]);
+        rows.all(|&row| Some(codes[row as usize]) == first)
+    })
+}
+
+/// The cross-products at the residual parameters to start from.
+fn first_moments(
+    data: &ModelData<'_>,
+    options: &Options,
+    part: &ResidualPart,
+    layout: &[FactorLayout],
+    workers: &Workers,
+) -> Result<Moments, EngineError> {
+    let phi = residual_start(options, &part.model)?;
+    let whitening = part.model.at_with(&phi, workers).ok_or_else(|| {
+        EngineError::ResidualStart(
+            "the residual parameters give no positive definite matrix".to_owned(),
+        )
+    })?;
+    let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
+    moments.add_priors(data, layout, workers.flag())?;
+    Ok(moments)
+}
+
+/// The rows' mean standard deviation relative to sigma at these residual parameters; 1 without variance functions.
+pub(crate) fn unit_of(residual: Option<&ResidualPart>, phi: &[f64]) -> f64 {
+    residual.map_or(1.0, |part| part.model.mean_log_scale(phi).exp())
+}
+
+/// Internal residual parameters at the end of the user's start, or those of the structure.
+fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, EngineError> {
+    let Some(raw) = &options.start else {
+        return Ok(model.start());
+    };
+    let natural = raw.len().checked_sub(model.len()).map(|at| &raw[at..]);
+    let phi = natural
+        .and_then(|natural| model.internal(natural))
+        .ok_or_else(|| {
+            EngineError::ResidualStart("impossible values of the residual parameters".to_owned())
+        })?;
+    if model.is_far(&phi) {
+        return Err(EngineError::FarScale);
+    }
+    Ok(phi)
+}
+
+/// Refuses a response that the fixed effects reproduce to rounding.
+fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
+    let residual = prepared.fixed_residual();
+    if residual <= PERFECT * prepared.fixed.total || residual == 0.0 {
+        return Err(EngineError::PerfectFit);
+    }
+    Ok(())
+}
+
+/// Where to start; held parameters have their values there.
+pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    let theta = free_start(options, prepared)?;
+    if options.hold.iter().all(|value| value.is_nan()) || options.start.is_some() {
+        return Ok(theta);
+    }
+    // held values in the user's coordinates, then back
+    let natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
+    let with = |taken: &dyn Fn(usize) -> bool| {
+        let values = natural.iter().zip(&options.hold).enumerate();
+        let held = values.map(|(a, (own, held))| match held {
+            held if !held.is_nan() && taken(a) => *held,
+            _ => *own,
+        });
+        free_start(
+            &Options {
+                start: Some(held.collect()),
+                ..options.clone()
+            },
+            prepared,
+        )
+    };
+    let start = with(&|_| true);
+    if matches!(
+        start,
+        Err(EngineError::Dimension(_) | EngineError::ResidualStart(_))
+    ) && options.hold.len() == natural.len()
+    {
+        // the first that is impossible beside what the others are, or beside those held before it
+        let held = || (0..natural.len()).filter(|&a| !options.hold[a].is_nan());
+        let alone = held().find(|&a| with(&|b| b == a).is_err());
+        let among = || held().find(|&a| with(&|b| b <= a).is_err());
+        if let Some(parameter) = alone.or_else(among) {
+            return Err(EngineError::HeldValue { parameter });
+        }
+    }
+    start
+}
+
+fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    let parameters = &prepared.parameters;
+    if let Some(raw) = &options.start {
+        if raw.len() != parameters.len() {
+            return Err(EngineError::Dimension(format!(
+                "start has {} values, the model has {} covariance parameters",
+                raw.len(),
+                parameters.len()
+            )));
+        }
+        if !raw.iter().all(|v| v.abs() <= LARGEST) {
+            return Err(EngineError::Dimension(
+                "start holds a value that is not finite, or too large to be squared".to_owned(),
+            ));
+        }
+        let mut theta = theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
+            EngineError::Dimension("start holds impossible correlations".to_owned())
+        })?;
+        if let Some(part) = &prepared.residual {
+            theta.extend(residual_start(options, &part.model)?);
+        }
+        return Ok(theta);
+    }
+    let mut theta = term_start(&prepared.system.moments, &prepared.bases, parameters);
+    theta.extend(prepared.residual.iter().flat_map(|part| part.model.start()));
+    Ok(theta)
+}
+
+/// Internal parameters at the raw theta that the caller must give.
+pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+    if options.start.is_none() {
+        return Err(EngineError::Dimension("theta is missing".to_owned()));
+    }
+    start(options, prepared)
+}
+
+/// Residual over total sum of squares that is nothing but rounding.
+const PERFECT: f64 = 1e-28;
+
+/// theta as the user sees it.
+pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    let bases = prepared.bases.iter().enumerate();
+    bases
+        .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))
+        .collect()
+}
+
+/// Residual parameters as the user sees them.
+pub(crate) fn natural_phi(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+    prepared.residual.as_ref().map_or_else(Vec::new, |part| {
+        part.model.natural(prepared.parameters.of_residual(theta))
+    })
+}

@@ -1,0 +1,107 @@
+//! Rows of [Q r] about a centre with random effects.
+
+use crate::api::model::ModelData;
+use crate::basis::fixed::FixedBasis;
+use crate::basis::random::{FactorLayout, TermBasis};
+use crate::linalg::double2::Double2;
+use crate::moments::blocks::Center;
+use crate::runtime::memory;
+
+/// Rows of [Q r] about a centre with random effects, to full precision: what is left of them may be many orders of magnitude
+/// smaller than they are.
+pub(crate) struct CenteredRows<'a> {
+    data: &'a ModelData<'a>,
+    layout: &'a [FactorLayout],
+    /// -[Q r] in terms of the columns of X, p x p1 row-major, but for the response itself.
+    fixed: Vec<f64>,
+    /// For each factor with a centre its effects on the user's columns, p1 values an effect.
+    effects: Vec<Vec<f64>>,
+    p1: usize,
+}
+
+impl<'a> CenteredRows<'a> {
+    pub fn new(
+        data: &'a ModelData<'a>,
+        basis: &FixedBasis,
+        layout: &'a [FactorLayout],
+        bases: &[TermBasis],
+        center: &Center,
+    ) -> Self {
+        let (p, r) = (data.p, basis.rank());
+        let p1 = r + 1;
+        let of_column = |c: usize, i: usize| match c {
+            c if c < r => -basis.rinv[c * p + i],
+            _ => center.beta[i],
+        };
+        let fixed = (0..p * p1).map(|e| of_column(e % p1, e / p1)).collect();
+        let effects = layout.iter().zip(&center.b).map(|(factor, b)| {
+            let mut out = memory::zeros(b.len());
+            let levels = out.chunks_exact_mut(factor.k * p1);
+            for (own, b) in levels.zip(b.chunks_exact(factor.k * p1)) {
+                for &t in &factor.terms {
+                    let (basis, k) = (&bases[t], bases[t].k);
+                    for c in 0..k {
+                        for a in 0..=c {
+                            let weight = basis.change[c * k + a];
+                            let to = &mut own[(basis.offset + a) * p1..(basis.offset + a + 1) * p1];
+                            let from = &b[(basis.offset + c) * p1..(basis.offset + c + 1) * p1];
+                            to.iter_mut().zip(from).for_each(|(x, b)| *x += weight * b);
+                        }
+                    }
+                }
+            }
+            out
+        });
+        Self {
+            data,
+            layout,
+            fixed,
+            effects: effects.collect(),
+            p1,
+        }
+    }
+
+    /// W^{1/2} [Q - Z B_0, y - offset - X beta_0 - Z b_0] of row `i`.
+    pub fn write(&self, i: usize, row: &mut [f64]) {
+        let root = self.data.weights.map_or(1.0, |w| w[i].sqrt());
+        row.iter_mut()
+            .zip(self.row(i))
+            .for_each(|(out, value)| *out = root * value.high);
+    }
+
+    /// The same with twice the digits.
+    pub fn write_extended(&self, i: usize, row: &mut [Double2]) {
+        let root = Double2::from(self.data.weights.map_or(1.0, |w| w[i].sqrt()));
+        row.iter_mut()
+            .zip(self.row(i))
+            .for_each(|(out, value)| *out = root * value);
+    }
+
+    /// What is weighted there, column by column.
+    pub(crate) fn row(&self, i: usize) -> impl Iterator<Item = Double2> + '_ {
+        let (data, p1) = (self.data, self.p1);
+        let x = move |j: usize| data.x[j].at(i);
+        (0..p1).map(move |c| {
+            let mut sum = Double2::default();
+            if c + 1 == p1 {
+                sum += Double2::from(data.y[i]);
+                sum += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
+            }
+            for j in 0..data.p {
+                sum += Double2::product(-x(j), self.fixed[j * p1 + c]);
+            }
+            for (factor, effects) in self.layout.iter().zip(&self.effects) {
+                if effects.is_empty() {
+                    continue;
+                }
+                let level = factor.codes(data)[i] as usize - 1;
+                let own = effects[level * factor.k * p1..].chunks_exact(p1);
+                let columns = factor.terms.iter().flat_map(|&t| &data.terms[t].columns);
+                for (column, own) in columns.zip(own) {
+                    sum += Double2::product(-column.at(i), own[c]);
+                }
+            }
+            sum
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! Weighted cross-products of Z, X and y: all that a fit without a residual structure sees of the rows. Imports `basis` and below.
+
+mod basis_rows;
+pub mod blocks;
+pub(crate) mod centred_rows;
+mod compress;
+pub(crate) mod correlated;
+mod level_order;
+pub(crate) mod level_precision;
+mod levels;
+mod pairs;
+pub mod pass;
+pub mod start;
+pub(crate) mod twice;

@@ -1,0 +1,8 @@
+//! What computing needs whatever it computes: memory that may run out, workspace that is lent and comes back, threads, work cut
+//! into pieces, and the clock that ends it. Imports `api`.
+
+pub mod clock;
+pub mod memory;
+pub mod parallel;
+pub mod partition;
+pub mod workspace;

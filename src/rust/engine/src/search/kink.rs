@@ -1,0 +1,80 @@
+//! Optima at which the criterion has a kink.
+//!
+//! A linear correlation, 1 - d / range for d < range, turns a corner where the range is one of the distances d, and so does
+//! the criterion. Its minimum may lie there: the slope in log range is negative on the left and positive on the right, while
+//! all other parameters have gradient zero (0 is in Clarke's generalised gradient; Clarke 1983, Optimization and Nonsmooth
+//! Analysis, 2.3). The range is then held at the kink and the rest is a smooth problem. Its estimate converges faster than
+//! the others do, as that of a change point, and inference takes it as known.
+
+use crate::basis::restriction::{Kink, Restriction};
+use crate::criterion::objective::Criterion;
+use crate::optimize::{Objective, Wanted};
+
+/// Distance in log range within which the minimum may be at the kink.
+const NEAR: f64 = 1e-3;
+
+/// The same for a range that is given: where the kink itself is meant.
+const THERE: f64 = 1e-9;
+
+/// Distance at which slopes beside a kink are taken.
+const BESIDE: f64 = 1e-7;
+
+/// Slopes in log range on the left and on the right of the kink.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slopes {
+    pub left: f64,
+    pub right: f64,
+}
+
+impl Slopes {
+    /// Does the criterion rise on both sides?
+    pub fn rise(self) -> bool {
+        self.left < 0.0 && self.right > 0.0
+    }
+}
+
+/// The kink that `x` is at, if any.
+pub(crate) fn given(terms: usize, nearest: Option<f64>, x: &[f64]) -> Option<Kink> {
+    nearest
+        .filter(|kink| (x[terms] - kink).abs() <= THERE)
+        .map(|kink| (terms, kink))
+}
+
+/// The restriction that holds the range where the minimum near `x` has a kink.
+pub(crate) fn restriction_at(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+) -> Option<(Restriction, Vec<f64>)> {
+    let restriction = criterion.restriction;
+    let at = criterion.parameters.list.len();
+    let kink = criterion.residual_model()?.kink(&x[at..])?;
+    let known = restriction.is_some_and(|r| r.kink().is_some());
+    if known || (x[at] - kink).abs() > NEAR {
+        return None;
+    }
+    let held = match restriction {
+        Some(r) => r.clone(),
+        None => Restriction::none(x),
+    }
+    .held_at((at, kink))?;
+    let mut at_kink = x.to_vec();
+    at_kink[at] = kink;
+    slopes(criterion, &at_kink, at)?
+        .rise()
+        .then_some((held, at_kink))
+}
+
+/// The slopes beside the kink at `x` in its parameter `at`; leaves the criterion evaluated at `x`.
+pub(crate) fn slopes(criterion: &mut Criterion<'_>, x: &[f64], at: usize) -> Option<Slopes> {
+    let mut beside = |step: f64| {
+        let mut moved = x.to_vec();
+        moved[at] += step;
+        criterion.value(&moved)?;
+        Some(criterion.derivatives(Wanted::Model).0[at])
+    };
+    let left = beside(-BESIDE)?;
+    let right = beside(BESIDE)?;
+    criterion.value(x)?;
+    let _ = criterion.derivatives(Wanted::Model);
+    Some(Slopes { left, right })
+}

@@ -1,0 +1,233 @@
+//! One walk from a start to a point that is an optimum.
+
+use crate::api::error::EngineError;
+use crate::api::options::Options;
+use crate::api::result::Status;
+use crate::basis::parameters::Parameters;
+use crate::basis::random::TermBasis;
+use crate::basis::restriction::Restriction;
+use crate::criterion::objective::Criterion;
+use crate::moments::blocks::Moments;
+use crate::moments::start::moment_start;
+use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
+use crate::search::boundary::reduce_rank;
+use crate::search::centred::Centred;
+use crate::search::restricted::Restricted;
+
+/// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
+/// response.
+pub(crate) const EXACT: f64 = 1e-22;
+
+/// One optimisation and how it ended.
+pub(crate) struct Run {
+    pub outcome: Outcome,
+    pub status: Status,
+    pub multipliers: Vec<f64>,
+    pub rank: Vec<usize>,
+    pub steps_off: usize,
+}
+
+impl Run {
+    /// A point of which nothing is known but its value.
+    fn at(outcome: Outcome, status: Status, criterion: &Criterion<'_>) -> Self {
+        let places = &criterion.parameters.place;
+        Self {
+            outcome,
+            status,
+            multipliers: vec![f64::NAN; places.len()],
+            rank: places.iter().map(|place| place.2).collect(),
+            steps_off: 0,
+        }
+    }
+
+    /// Puts the trace of what came before in front.
+    pub(crate) fn follow(&mut self, walked: Outcome) {
+        for (own, before) in [
+            (&mut self.outcome.trace_value, walked.trace_value),
+            (&mut self.outcome.trace_gradient, walked.trace_gradient),
+        ] {
+            own.splice(0..0, before);
+        }
+    }
+}
+
+fn settings(options: &Options) -> Settings {
+    Settings {
+        tolerance: options.tolerance,
+        max_evaluations: options.max_evaluations,
+        detour: options.detour,
+    }
+}
+
+/// Minimises, reduces rank-deficient covariance matrices to exact ones, and steps off a boundary where the criterion still
+/// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
+pub(crate) fn optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let mut settings = settings(options);
+    let mut x = allowed(criterion, theta);
+    let attempts = if options.optimize { 20 } else { 1 };
+    let mut value = first_value(criterion, &mut x, attempts)?;
+    if !options.optimize {
+        let outcome = Outcome {
+            x,
+            value,
+            stop: Stop::Converged,
+            evaluations: 1,
+            decrement: f64::INFINITY,
+            trace_value: vec![value],
+            trace_gradient: Vec::new(),
+        };
+        return Ok(Run::at(outcome, Status::Evaluated, criterion));
+    }
+    let mut steps_off = 0;
+    let mut trace = (Vec::new(), Vec::new());
+    loop {
+        let mut outcome = minimize_free(criterion, &x, value, settings);
+        // the limit holds for the whole way
+        settings.max_evaluations = settings.max_evaluations.saturating_sub(outcome.evaluations);
+        trace.0.append(&mut outcome.trace_value);
+        trace.1.append(&mut outcome.trace_gradient);
+        if criterion.clock.has_cut() && outcome.stop != Stop::Interrupted {
+            // a point on the way: nothing is looked for there
+            outcome.stop = Stop::Time;
+            outcome.trace_value = trace.0;
+            outcome.trace_gradient = trace.1;
+            return Ok(Run::at(outcome, Status::TimeLimit, criterion));
+        }
+        if !criterion.is_at(&outcome.x) {
+            let _ = criterion.value(&outcome.x);
+        }
+        let boundary = reduce_rank(criterion, &mut outcome);
+        let may_leave = steps_off < 10 && matches!(outcome.stop, Stop::Converged | Stop::Stuck);
+        if let (true, Some((away, lower))) = (may_leave, boundary.way_off) {
+            steps_off += 1;
+            x = away;
+            value = lower;
+            if criterion.value(&x).is_some() {
+                continue;
+            }
+        }
+        let deficient = boundary
+            .rank
+            .iter()
+            .zip(&criterion.parameters.place)
+            .any(|(r, place)| *r < place.2);
+        let status = match outcome.stop {
+            Stop::Converged if deficient => Status::Singular,
+            Stop::Converged => Status::Converged,
+            Stop::Evaluations => Status::IterationLimit,
+            Stop::Time => Status::TimeLimit,
+            Stop::Interrupted => return Err(EngineError::Interrupted),
+            Stop::Stuck => Status::Failed,
+        };
+        outcome.trace_value = trace.0;
+        outcome.trace_gradient = trace.1;
+        return Ok(Run {
+            outcome,
+            status,
+            multipliers: boundary.multipliers,
+            rank: boundary.rank,
+            steps_off,
+        });
+    }
+}
+
+/// Minimises over the parameters that are not held or tied.
+fn minimize_free(
+    criterion: &mut Criterion<'_>,
+    x: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
+    let clock = criterion.clock;
+    let Some(restriction) = criterion.restriction else {
+        let Some(model) = criterion.scales() else {
+            return minimize(criterion, x, value, settings, clock);
+        };
+        let mut centred = Centred::new(criterion, model).at(x);
+        let z = centred.variables_at(x);
+        let mut outcome = minimize(&mut centred, &z, value, settings, clock);
+        outcome.x = centred.expand(&outcome.x);
+        return outcome;
+    };
+    minimize_under(criterion, restriction, x, value, settings)
+}
+
+/// Minimises from `x`, where the criterion has this value, over what a restriction leaves free.
+fn minimize_under(
+    criterion: &mut Criterion<'_>,
+    restriction: &Restriction,
+    x: &[f64],
+    value: f64,
+    settings: Settings,
+) -> Outcome {
+    let clock = criterion.clock;
+    let z = restriction.variables_at(x);
+    let mut restricted = Restricted {
+        criterion,
+        restriction,
+    };
+    let mut outcome = minimize(&mut restricted, &z, value, settings, clock);
+    outcome.x = restriction.expand(&outcome.x);
+    outcome
+}
+
+/// The same with these options.
+pub(crate) fn minimize_within(
+    criterion: &mut Criterion<'_>,
+    restriction: &Restriction,
+    x: &[f64],
+    value: f64,
+    options: &Options,
+) -> Outcome {
+    minimize_under(criterion, restriction, x, value, settings(options))
+}
+
+/// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.
+fn first_value(
+    criterion: &mut Criterion<'_>,
+    x: &mut Vec<f64>,
+    attempts: usize,
+) -> Result<f64, EngineError> {
+    if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
+        return Ok(criterion.at(factor));
+    }
+    for _ in 0..attempts {
+        if let Some(value) = criterion.value(x) {
+            return Ok(value);
+        }
+        if criterion.clock.has_cut() {
+            return Err(EngineError::TimeLimit);
+        }
+        x.iter_mut().for_each(|v| *v *= 0.1);
+        *x = allowed(criterion, x);
+    }
+    Err(criterion.failure("the criterion at the start"))
+}
+
+/// The nearest point at which held and tied parameters have their values.
+fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
+    criterion
+        .restriction
+        .map_or_else(|| x.to_vec(), |r| r.expand(&r.variables_at(x)))
+}
+
+/// Where the parameters of the terms start.
+pub(crate) fn term_start(
+    moments: &Moments,
+    bases: &[TermBasis],
+    parameters: &Parameters,
+) -> Vec<f64> {
+    start_from(parameters, moment_start(moments, bases))
+}
+
+/// Parameters of the terms at T = tau I.
+pub(crate) fn start_from(parameters: &Parameters, tau: Vec<f64>) -> Vec<f64> {
+    let of_terms = parameters.structures.iter().zip(tau);
+    of_terms
+        .flat_map(|(structure, tau)| structure.start(tau))
+        .collect()
+}

@@ -1,0 +1,5 @@
+//! Covariance structures: what they make of their parameters. They know one level or one group, not the data's size or the
+//! equations. Imports `linalg`, `runtime` and `api`.
+
+pub mod random;
+pub mod residual;

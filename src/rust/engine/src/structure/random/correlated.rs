@@ -1,0 +1,552 @@
+//! Effects with a correlation structure: G = D C D, C of few parameters.
+//!
+//! | parameter | natural scale | internal, unconstrained |
+//! |---|---|---|
+//! | common relative standard deviation | s | x, s = abs(x) (G is even in it) |
+//! | own relative standard deviations | s_1, ..., s_k | x, r_2, ..., r_k: s_i = abs(x) v_i^2, v on the unit sphere |
+//! | compound symmetry: one correlation | -1/(k - 1) < rho < 1 | rho = lo + (1 - lo)(1 + sin y)/2 |
+//! | autoregression of order 1: C_ij = rho^abs(i - j) | -1 < rho < 1 | rho = sin y |
+//! | Toeplitz: C_ij = rho_abs(i - j) | positive definite | partial autocorrelations sin y_1, ..., sin y_(k-1) |
+//!
+//! v = (2 - d, 2 r_2, ..., 2 r_k) / d, d = 1 + sum r_i^2, is the stereographic projection: abs(x) is the sum of the
+//! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
+//! square does a share of zero, and a variance of zero is one in x. Partial
+//! autocorrelations in (-1, 1) are exactly the positive definite Toeplitz matrices (Barndorff-Nielsen & Schou 1973, J.
+//! Multivariate Anal. 3).
+
+use crate::api::model::CorrelationKind;
+use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::linalg::small;
+use crate::runtime::memory;
+use crate::structure::random::covariance::Covariance;
+use crate::structure::random::linear;
+
+/// Correlation to start from.
+const START: f64 = 0.2;
+
+/// Rounding of correlations that are possible.
+const EDGE: f64 = 1e-8;
+
+/// Rounding errors of the square root of a share of the standard deviations.
+const ROUNDING: f64 = 1e-14;
+
+/// Deviation next to the largest one on the way off a G of zero.
+const SMALL_RATIO: f64 = 0.05;
+
+/// G = D C D.
+#[derive(Debug)]
+pub struct Correlated {
+    /// Effects of a level.
+    pub k: usize,
+    /// Structure of C.
+    pub correlation: CorrelationKind,
+    /// Whether all effects have the same variance.
+    pub homogeneous: bool,
+}
+
+impl Correlated {
+    fn deviations(&self) -> usize {
+        if self.homogeneous {
+            1
+        } else {
+            self.k
+        }
+    }
+
+    fn correlations(&self) -> usize {
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric | CorrelationKind::Autoregressive => 1,
+            CorrelationKind::Toeplitz => self.k - 1,
+        }
+    }
+
+    /// Internal correlation parameters: those at hand, and strong and moderate ones of either sign.
+    fn correlations_to_try(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let mut out = vec![theta[self.deviations()..].to_vec()];
+        for first in [-1.3, -0.5, 0.5, 1.3] {
+            let mut y = vec![0.0; self.correlations()];
+            y[0] = first;
+            out.push(y);
+        }
+        out
+    }
+
+    /// Internal shares of deviations along which a small G may lower the criterion most: all the same, one effect
+    /// alone, and the smallest eigenvector of the score times C, entry by entry.
+    fn deviations_to_try(&self, unit: &[f64], score: &[f64]) -> Vec<Vec<f64>> {
+        if self.homogeneous {
+            return vec![Vec::new()];
+        }
+        let k = self.k;
+        let mut equal = unit.to_vec();
+        equal[0] = k as f64;
+        equal[1..k].copy_from_slice(&shares(&vec![1.0; k]));
+        let c = self.matrix(&equal);
+        let product: Vec<f64> = memory::collect((0..k * k).map(|e| score[e] * c[e]));
+        let (_, vectors) = small::symmetric_eigen(&product, k);
+        let mut directions = vec![vec![1.0; k], vectors[..k].to_vec()];
+        directions.extend((0..k).map(|i| linear::unit(k, i)));
+        directions
+            .iter()
+            .map(|v| {
+                let largest = v.iter().fold(0.0f64, |a, x| a.max(x.abs()));
+                let safe: Vec<f64> = v
+                    .iter()
+                    .map(|x| (x.abs() / largest).max(SMALL_RATIO))
+                    .collect();
+                shares(&safe)
+            })
+            .collect()
+    }
+
+    /// Standard deviations.
+    fn sds<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
+        if self.homogeneous {
+            return vec![theta[0]; self.k];
+        }
+        let r = &theta[1..self.k];
+        let d = r.iter().fold(S::constant(1.0), |d, r| d + r.square());
+        let first = ((-d + 2.0) / d).square() * theta[0];
+        let others = r.iter().map(|r| (*r * 2.0 / d).square() * theta[0]);
+        std::iter::once(first).chain(others).collect()
+    }
+
+    /// Smallest correlation of compound symmetry.
+    fn lowest(&self) -> f64 {
+        -1.0 / (self.k as f64 - 1.0)
+    }
+
+    /// Correlations of effects at distance 1, 2, ..., k - 1.
+    fn by_lag<S: Scalar>(&self, y: &[S]) -> Vec<S> {
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                let rho = (y[0].sin() + 1.0) * (0.5 * (1.0 - low)) + low;
+                vec![rho; self.k - 1]
+            }
+            CorrelationKind::Autoregressive => {
+                let rho = y[0].sin();
+                let mut out = vec![rho];
+                for lag in 1..self.k - 1 {
+                    out.push(out[lag - 1] * rho);
+                }
+                out
+            }
+            CorrelationKind::Toeplitz => {
+                let partial: Vec<S> = y.iter().map(|v| v.sin()).collect();
+                autocorrelations(&partial)
+            }
+        }
+    }
+
+    fn matrix<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
+        let k = self.k;
+        let rho = self.by_lag(&theta[self.deviations()..]);
+        let deviation = self.sds(theta);
+        memory::collect((0..k * k).map(|e| {
+            let (i, j) = (e % k, e / k);
+            let product = deviation[i] * deviation[j];
+            if i == j {
+                product
+            } else {
+                product * rho[i.abs_diff(j) - 1]
+            }
+        }))
+    }
+
+    fn hyper(&self, theta: &[f64], a: usize, b: usize) -> Vec<HyperDual> {
+        self.matrix(&HyperDual::seeded(theta, a, b))
+    }
+}
+
+/// r_2, ..., r_k of standard deviations.
+fn shares(deviations: &[f64]) -> Vec<f64> {
+    let total: f64 = deviations.iter().sum();
+    let equal = 1.0 / deviations.len() as f64;
+    let v = |s: f64| if total > 0.0 { s / total } else { equal }.sqrt();
+    let first = v(deviations[0]);
+    deviations[1..]
+        .iter()
+        .map(|s| v(*s) / (1.0 + first))
+        .collect()
+}
+
+/// Autocorrelations rho_1, ..., rho_m from the partial ones (Durbin & Levinson's recursion).
+pub(crate) fn autocorrelations<S: Scalar>(partial: &[S]) -> Vec<S> {
+    let mut rho: Vec<S> = Vec::with_capacity(partial.len());
+    let mut phi: Vec<S> = Vec::with_capacity(partial.len());
+    let mut variance = S::constant(1.0);
+    for (n, &p) in partial.iter().enumerate() {
+        let mut next = p * variance;
+        for (j, f) in phi.iter().enumerate() {
+            next += *f * rho[n - 1 - j];
+        }
+        rho.push(next);
+        let before = phi.clone();
+        for j in 0..n {
+            phi[j] -= p * before[n - 1 - j];
+        }
+        phi.push(p);
+        variance *= -(p * p) + 1.0;
+    }
+    rho
+}
+
+/// Partial autocorrelations from rho_1, ..., rho_m; `None` where the Toeplitz matrix is not positive semidefinite.
+pub(crate) fn partial_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
+    let mut partial: Vec<f64> = Vec::with_capacity(rho.len());
+    let mut phi: Vec<f64> = Vec::with_capacity(rho.len());
+    let mut variance = 1.0;
+    for n in 0..rho.len() {
+        let predicted: f64 = phi
+            .iter()
+            .enumerate()
+            .map(|(j, f)| f * rho[n - 1 - j])
+            .sum();
+        // at the edge of what is possible rounding may be on the wrong side, and what comes after is without effect
+        let gap = rho[n] - predicted;
+        if gap.is_nan() || gap.abs() > variance + EDGE {
+            return None;
+        }
+        let p = if variance > EDGE * EDGE {
+            (gap / variance).clamp(-1.0, 1.0)
+        } else {
+            0.0
+        };
+        let before = phi.clone();
+        for j in 0..n {
+            phi[j] -= p * before[n - 1 - j];
+        }
+        phi.push(p);
+        partial.push(p);
+        variance *= 1.0 - p * p;
+    }
+    Some(partial)
+}
+
+impl Covariance for Correlated {
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn len(&self) -> usize {
+        self.deviations() + self.correlations()
+    }
+
+    fn linear(&self) -> Option<Vec<Vec<(usize, usize)>>> {
+        None
+    }
+
+    fn factor(&self, theta: &[f64]) -> Vec<f64> {
+        small::semidefinite_cholesky(&self.matrix(theta), self.k, 1e-14)
+    }
+
+    // of G itself: its root leaves out deviations that are small next to others, and their correlations
+    fn between(&self, theta: &[f64], x: &[f64], y: &[f64]) -> f64 {
+        let (k, g) = (self.k, self.matrix(theta));
+        (0..k * k).map(|e| x[e % k] * g[e] * y[e / k]).sum()
+    }
+
+    fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
+        self.hyper(theta, a, a).iter().map(|v| v.a).collect()
+    }
+
+    fn second(&self, theta: &[f64], a: usize, b: usize) -> Vec<f64> {
+        self.hyper(theta, a, b).iter().map(|v| v.ab).collect()
+    }
+
+    fn start(&self, tau: f64) -> Vec<f64> {
+        let mut theta = vec![0.0; self.len()];
+        let deviations = vec![tau; self.deviations()];
+        theta[0] = deviations.iter().sum();
+        theta[1..self.deviations()].copy_from_slice(&shares(&deviations));
+        theta[self.deviations()] = match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                (2.0 * (START - low) / (1.0 - low) - 1.0).asin()
+            }
+            CorrelationKind::Autoregressive | CorrelationKind::Toeplitz => START.asin(),
+        };
+        theta
+    }
+
+    fn reduced(&self, theta: &[f64], limit: f64) -> Option<(Vec<f64>, Vec<Vec<f64>>)> {
+        let k = self.k;
+        let g = self.matrix(theta);
+        if (0..k).all(|i| g[i * k + i] < limit) {
+            let mut zero = theta.to_vec();
+            zero[0] = 0.0;
+            return Some((zero, (0..k).map(|i| linear::unit(k, i)).collect()));
+        }
+        let mut theta = theta.to_vec();
+        if !self.homogeneous {
+            // a share of zero up to rounding
+            let mut deviations = self.sds(&theta);
+            let small = |s: &f64| s * s < limit;
+            if deviations.iter().any(small) {
+                deviations.iter_mut().for_each(|s| {
+                    *s = if small(s) { 0.0 } else { s.abs() };
+                });
+                theta[0] = deviations.iter().sum();
+                theta[1..k].copy_from_slice(&shares(&deviations));
+            }
+        }
+        let (values, vectors) = small::symmetric_eigen(&g, k);
+        let null: Vec<Vec<f64>> = (0..k)
+            .filter(|&i| values[i] < limit)
+            .map(|i| vectors[i * k..(i + 1) * k].to_vec())
+            .collect();
+        (!null.is_empty()).then_some((theta, null))
+    }
+
+    fn multiplier(&self, theta: &[f64], score: &[f64], _: &[Vec<f64>]) -> (f64, Vec<f64>) {
+        let k = self.k;
+        let mut unit = theta.to_vec();
+        if unit[0] != 0.0 {
+            // a correlation at its end: the sine makes it an ordinary minimum
+            return (f64::NAN, vec![0.0; k]);
+        }
+        // G = 0 leaves the ratios of the deviations and C open: the way off is looked for over them
+        let slope = |unit: &[f64]| {
+            let g = self.matrix(unit);
+            let trace: f64 = (0..k).map(|i| g[i * k + i]).sum();
+            small::trace_product(score, &g, k) / trace
+        };
+        unit[0] = 1.0;
+        let mut best = (slope(&unit), unit);
+        for correlations in self.correlations_to_try(theta) {
+            let mut unit = vec![0.0; self.len()];
+            unit[0] = 1.0;
+            unit[self.deviations()..].copy_from_slice(&correlations);
+            for deviations in self.deviations_to_try(&unit, score) {
+                unit[1..self.deviations()].copy_from_slice(&deviations);
+                let along = slope(&unit);
+                if along < best.0 {
+                    best = (along, unit.clone());
+                }
+            }
+        }
+        best
+    }
+
+    fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64> {
+        // a direction from `multiplier` is a whole set of parameters
+        let from = if direction.len() == theta.len() && theta[0] == 0.0 {
+            direction
+        } else {
+            theta
+        };
+        let mut out = from.to_vec();
+        let equal = self.deviations() as f64;
+        out[0] = (theta[0].powi(2) + equal * equal * variance).sqrt();
+        out
+    }
+
+    fn sizes(&self) -> usize {
+        1
+    }
+
+    /// Strong and moderate correlations of either sign; one standard deviation much larger than the others.
+    fn shapes(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let d = self.deviations();
+        let mut out: Vec<Vec<f64>> = self.correlations_to_try(theta)[1..]
+            .iter()
+            .map(|correlations| [&theta[..d], correlations].concat())
+            .collect();
+        let alone = if self.homogeneous { 0 } else { self.k.min(16) };
+        out.extend((0..alone).map(|i| {
+            let mut deviations = vec![SMALL_RATIO; self.k];
+            deviations[i] = 1.0;
+            let mut shape = theta.to_vec();
+            shape[1..d].copy_from_slice(&shares(&deviations));
+            shape
+        }));
+        out
+    }
+
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        let mut without = theta.to_vec();
+        without[0] = 0.0;
+        Vec::from_iter((theta[0] != 0.0).then_some(without))
+    }
+
+    fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64> {
+        let deviations: Vec<f64> = self.sds(theta)[..self.deviations()]
+            .iter()
+            .map(|s| (s * s + variance).sqrt())
+            .collect();
+        let mut out = theta.to_vec();
+        out[0] = deviations.iter().sum();
+        out[1..self.deviations()].copy_from_slice(&shares(&deviations));
+        out
+    }
+
+    fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64> {
+        let mut out = vec![0.5; self.len()];
+        out[0] = theta[0].abs().max(natural);
+        out
+    }
+
+    fn variances(&self) -> usize {
+        self.deviations()
+    }
+
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
+        let d = self.deviations();
+        let g = self.matrix(theta);
+        let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
+        let rho = self.by_lag(&theta[d..]);
+        out.extend(&rho[..self.correlations()]);
+        out
+    }
+
+    /// Correlations mean nothing where fewer than two effects vary.
+    fn is_null(&self, theta: &[f64], a: usize) -> bool {
+        let varying = self.sds(theta).iter().filter(|s| **s != 0.0).count();
+        varying == 0 || a >= self.deviations() && varying < 2
+    }
+
+    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
+        let d = self.deviations();
+        let deviations = self.sds(theta);
+        // a share is a square, that of the first one of a difference, exact to rounding
+        let nothing = ROUNDING * ROUNDING * theta[0].abs();
+        let size = |s: &f64| {
+            if s.abs() <= nothing {
+                0.0
+            } else {
+                s.abs() * scale
+            }
+        };
+        let mut out: Vec<f64> = deviations[..d].iter().map(size).collect();
+        let rho = self.by_lag(&theta[d..]);
+        out.extend(&rho[..self.correlations()]);
+        out
+    }
+
+    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
+        let d = self.deviations();
+        let (deviations, rho) = natural.split_at(d);
+        if deviations.iter().any(|s| *s < 0.0) || rho.iter().any(|r| r.abs() > 1.0) {
+            return None;
+        }
+        let mut out = vec![deviations.iter().sum::<f64>() / scale];
+        out.extend(shares(deviations));
+        match self.correlation {
+            CorrelationKind::CompoundSymmetric => {
+                let low = self.lowest();
+                let y = 2.0 * (rho[0] - low) / (1.0 - low) - 1.0;
+                if y < -1.0 - 1e-12 {
+                    return None;
+                }
+                out.push(y.clamp(-1.0, 1.0).asin());
+            }
+            CorrelationKind::Autoregressive => out.push(rho[0].asin()),
+            CorrelationKind::Toeplitz => {
+                out.extend(partial_autocorrelations(rho)?.iter().map(|p| p.asin()));
+            }
+        }
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn structures() -> Vec<Correlated> {
+        let mut out = Vec::new();
+        for correlation in [
+            CorrelationKind::CompoundSymmetric,
+            CorrelationKind::Autoregressive,
+            CorrelationKind::Toeplitz,
+        ] {
+            for homogeneous in [true, false] {
+                for k in 2..5 {
+                    out.push(Correlated {
+                        k,
+                        correlation,
+                        homogeneous,
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    fn point(structure: &Correlated) -> Vec<f64> {
+        (0..structure.len())
+            .map(|i| 0.7 - 0.31 * i as f64 + 0.04 * (i * i) as f64)
+            .collect()
+    }
+
+    #[test]
+    fn derivatives_are_those_of_g() {
+        for s in structures() {
+            let theta = point(&s);
+            let g = |x: &[f64]| s.matrix(x);
+            for a in 0..s.len() {
+                let h = 1e-5;
+                let mut up = theta.clone();
+                let mut down = theta.clone();
+                up[a] += h;
+                down[a] -= h;
+                let first = s.derivative(&theta, a);
+                for e in 0..s.k * s.k {
+                    let difference = (g(&up)[e] - g(&down)[e]) / (2.0 * h);
+                    assert!((first[e] - difference).abs() < 1e-8, "{s:?} {a} {e}");
+                }
+                for b in 0..s.len() {
+                    let second = s.second(&theta, a, b);
+                    let (x, y) = (s.derivative(&up, b), s.derivative(&down, b));
+                    for e in 0..s.k * s.k {
+                        let difference = (x[e] - y[e]) / (2.0 * h);
+                        assert!((second[e] - difference).abs() < 1e-8, "{s:?} {a} {b} {e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn natural_and_internal_are_inverse() {
+        for s in structures() {
+            let theta = point(&s);
+            let natural = s.natural(&theta, 2.5);
+            let back = s.internal(&natural, 2.5).expect("possible values");
+            for (x, y) in s.matrix(&theta).iter().zip(s.matrix(&back)) {
+                assert!((x - y).abs() < 1e-12, "{s:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn t_is_the_factor_of_g() {
+        for s in structures() {
+            let theta = point(&s);
+            let t = s.factor(&theta);
+            let mut g = vec![0.0; s.k * s.k];
+            small::mul_nt(&t, &t, s.k, s.k, s.k, &mut g);
+            for (x, y) in g.iter().zip(s.matrix(&theta)) {
+                assert!((x - y).abs() < 1e-12, "{s:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn correlations_at_the_edge_are_possible() {
+        for partial in [
+            vec![0.3, 1.0, 0.4, -0.2],
+            vec![1.0, 0.5, 0.1, 0.7],
+            vec![0.9, 0.99, -1.0, 0.3],
+        ] {
+            let rho = autocorrelations(&partial);
+            let back = partial_autocorrelations(&rho).expect("possible correlations");
+            for (a, b) in autocorrelations(&back).iter().zip(&rho) {
+                assert!((a - b).abs() < 1e-7);
+            }
+        }
+        assert!(partial_autocorrelations(&[0.9, -0.9]).is_none());
+    }
+}

@@ -1,0 +1,106 @@
+//! Covariance structures of random-effects terms: maps from parameters to the relative covariance factor T of one level
+//! (k x k, lower triangular, T T' = G / sigma^2).
+//!
+//! A structure is *linear* where each parameter is an entry (or several) of T; the derivatives then never divide by T. The
+//! others give G and its derivatives.
+
+use crate::linalg::hyperdual::HyperDual;
+use crate::structure::random::linear;
+
+/// A covariance structure.
+pub trait Covariance: std::fmt::Debug + Send + Sync {
+    /// Effects of a level.
+    fn k(&self) -> usize;
+
+    /// Number of parameters.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows and columns of T that each parameter is; `None` where T is not linear in the parameters.
+    fn linear(&self) -> Option<Vec<Vec<(usize, usize)>>>;
+
+    /// T at these parameters.
+    fn factor(&self, theta: &[f64]) -> Vec<f64>;
+
+    /// dG / d theta_a, k x k.
+    fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64>;
+
+    /// d2G / d theta_a d theta_b, k x k.
+    fn second(&self, theta: &[f64], a: usize, b: usize) -> Vec<f64>;
+
+    /// Parameters at T = tau I or, for correlated effects, close to it.
+    fn start(&self, tau: f64) -> Vec<f64>;
+
+    /// Parameters with variances below `limit` exactly zero, and an orthonormal basis of the null space of G there; `None` if
+    /// G has full rank.
+    fn reduced(&self, theta: &[f64], limit: f64) -> Option<(Vec<f64>, Vec<Vec<f64>>)>;
+
+    /// Smallest derivative of the criterion, whose score matrix is `score`, with respect to a variance in the null space of G,
+    /// and its direction.
+    fn multiplier(&self, _: &[f64], score: &[f64], null: &[Vec<f64>]) -> (f64, Vec<f64>) {
+        linear::smallest_multiplier(score, self.k(), null)
+    }
+
+    /// x'Gy.
+    fn between(&self, theta: &[f64], x: &[f64], y: &[f64]) -> f64 {
+        let (k, t) = (self.k(), self.factor(theta));
+        let along = |c: usize, v: &[f64]| -> f64 { (0..k).map(|i| t[c * k + i] * v[i]).sum() };
+        (0..k).map(|c| along(c, x) * along(c, y)).sum()
+    }
+
+    /// Parameters with variance added to G along `direction`, as far as the structure allows.
+    fn with_variance(&self, theta: &[f64], direction: &[f64], variance: f64) -> Vec<f64>;
+
+    /// Number of standard deviations that [`Self::with_variance`] can enlarge one by one, along unit vectors.
+    fn sizes(&self) -> usize {
+        self.k()
+    }
+
+    /// Whether every covariance matrix is possible.
+    fn is_free(&self) -> bool {
+        let k = self.k();
+        self.sizes() == k && self.len() == k * (k + 1) / 2
+    }
+
+    /// Parameters with the same overall size, but other correlations and ratios of standard deviations, where
+    /// [`Self::with_variance`] does not lead to them.
+    fn shapes(&self, _: &[f64]) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
+
+    /// Parameters of covariance matrices with one variance less, each of them zero in its turn where they are apart.
+    fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>>;
+
+    /// Parameters with `variance` added to each variance.
+    fn inflated(&self, theta: &[f64], variance: f64) -> Vec<f64>;
+
+    /// Size of each parameter, below which changes do not matter: at least `natural` for standard deviations.
+    fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64>;
+
+    /// Whether a parameter is without effect at these parameters (that of a variance of zero).
+    fn is_null(&self, theta: &[f64], a: usize) -> bool;
+
+    /// Parameters as the user sees them, for effects whose columns were multiplied by `scale`: relative standard deviations,
+    /// then correlations. Linear structures are their own natural scale and do not come here.
+    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
+        theta.iter().map(|v| v * scale).collect()
+    }
+
+    /// Variance components as SAS has them, relative to sigma^2, with their derivatives: covariances where G is linear in them,
+    /// else variances, then correlations. As many as parameters.
+    fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual>;
+
+    /// How many of the components are variances or covariances; the others are correlations.
+    fn variances(&self) -> usize {
+        self.len()
+    }
+
+    /// The way back; `None` where the values are not possible.
+    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
+        Some(natural.iter().map(|v| v / scale).collect())
+    }
+}

@@ -1,0 +1,11 @@
+//! Structures of random effects: parameters to the relative covariance factor T of one level.
+
+mod correlated;
+pub(crate) mod covariance;
+mod diagonal;
+mod linear;
+mod structures;
+mod unstructured;
+
+pub use covariance::Covariance;
+pub use structures::covariance;

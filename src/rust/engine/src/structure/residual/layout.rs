@@ -1,0 +1,356 @@
+//! Rows sorted into groups, and groups into patterns: groups with the same positions share one correlation matrix.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::api::error::EngineError;
+use crate::api::model::{Correlation, ResidualStructure};
+use crate::data::validate::finite;
+use crate::structure::residual::family::{Family, Sharing};
+use crate::structure::residual::spatial;
+
+/// Rows (about) that one piece of work covers.
+const PIECE: usize = 4096;
+
+/// Largest memory of the dense matrices of one group, in GB.
+const MEMORY: f64 = 16.0;
+
+/// Groups of one correlation matrix.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    /// Places of its first group, which stands for all.
+    pub places: Range<usize>,
+    /// Number of groups that have it, also of those that others stand for.
+    pub count: usize,
+    /// Distances of its rows, for s < t at t (t - 1) / 2 + s; only where the law needs them.
+    pub distances: Vec<f64>,
+}
+
+impl Pattern {
+    /// Rows of one group.
+    pub fn m(&self) -> usize {
+        self.places.len()
+    }
+}
+
+/// The order of rows and what follows from it.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// Rows by group, by position within the group.
+    pub order: Vec<u32>,
+    /// First place of each group, and the end.
+    pub offsets: Vec<usize>,
+    pub pattern_of: Vec<u32>,
+    pub patterns: Vec<Pattern>,
+    /// Position of each place, `dimensions` values each.
+    pub position: Vec<f64>,
+    pub dimensions: usize,
+    /// Groups of one piece of work.
+    pub pieces: Vec<Range<usize>>,
+    /// Longest lag within a group.
+    pub lags: usize,
+}
+
+fn dimension<T>(text: &str) -> Result<T, EngineError> {
+    Err(EngineError::Dimension(text.to_owned()))
+}
+
+/// Position of row i, as numbers; checked.
+fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f64>, EngineError> {
+    let length = |len: usize| {
+        if len == n {
+            Ok(())
+        } else {
+            dimension("a correlation structure must have one position for each observation")
+        }
+    };
+    match correlation {
+        Correlation::CompoundSymmetric => Ok(Vec::new()),
+        Correlation::Ar1 { time } | Correlation::Arma { time, .. } => {
+            length(time.len())?;
+            if time.contains(&i32::MIN) {
+                return dimension("a time is missing");
+            }
+            Ok(time.iter().map(|&t| f64::from(t)).collect())
+        }
+        Correlation::Car1 { time } => {
+            length(time.len())?;
+            finite("the times of a correlation structure", time, n)?;
+            Ok(time.to_vec())
+        }
+        Correlation::Unstructured { visit, visits }
+        | Correlation::Toeplitz { visit, visits }
+        | Correlation::AnteDependence { visit, visits } => {
+            length(visit.len())?;
+            let limit = i32::try_from(*visits).unwrap_or(i32::MAX);
+            if visit.iter().any(|&v| v < 1 || v > limit) {
+                return dimension("visits must lie in 1..n_positions");
+            }
+            Ok(visit.iter().map(|&v| f64::from(v)).collect())
+        }
+        Correlation::Spatial { coordinates, .. } => {
+            if coordinates.is_empty() {
+                return dimension("a spatial correlation needs at least one coordinate");
+            }
+            for coordinate in coordinates {
+                length(coordinate.len())?;
+                finite("the coordinates of a correlation structure", coordinate, n)?;
+            }
+            let point = |i: usize| coordinates.iter().map(move |c| c[i] + 0.0);
+            Ok((0..n).flat_map(point).collect())
+        }
+    }
+}
+
+/// Positions of new rows, checked against the structure.
+pub(super) fn new_positions(
+    family: Family,
+    correlation: &Correlation<'_>,
+    n: usize,
+) -> Result<Vec<f64>, EngineError> {
+    let largest = match family {
+        Family::CompoundSymmetric { largest } => largest,
+        _ => 0,
+    };
+    if Family::new(correlation, largest) != family {
+        return dimension("new rows must have the correlation structure of the model");
+    }
+    positions(correlation, n)
+}
+
+impl Layout {
+    /// Rows that are independent: each its own group.
+    pub fn independent(n: usize) -> Self {
+        let mut layout = Self {
+            order: (0..n as u32).collect(),
+            offsets: (0..=n).collect(),
+            pattern_of: vec![0; n],
+            patterns: vec![Pattern {
+                places: 0..1.min(n),
+                count: n,
+                distances: Vec::new(),
+            }],
+            position: Vec::new(),
+            dimensions: 0,
+            pieces: Vec::new(),
+            lags: 0,
+        };
+        layout.cut();
+        layout
+    }
+
+    /// Rows under a correlation structure.
+    pub fn new(
+        structure: &ResidualStructure<'_>,
+        correlation: &Correlation<'_>,
+        n: usize,
+    ) -> Result<(Self, Family), EngineError> {
+        let (mut order, offsets) = by_group(structure, n)?;
+        let sizes = || offsets.windows(2).map(|w| w[1] - w[0]);
+        let largest = sizes().max().unwrap_or(0);
+        let family = Family::new(correlation, largest);
+        let d = family.dimensions();
+        let by_row = positions(correlation, n)?;
+        if !family.is_closed() {
+            // factor, inverse and one derivative
+            let gigabytes = 3.0 * 8e-9 * (largest as f64).powi(2);
+            if gigabytes > MEMORY {
+                let group = sizes().position(|m| m == largest).unwrap_or(0) + 1;
+                return Err(EngineError::LongResidualGroup {
+                    group,
+                    rows: largest,
+                    gigabytes,
+                });
+            }
+        }
+        let point = |row: u32| &by_row[row as usize * d..(row as usize + 1) * d];
+        let compare = |&a: &u32, &b: &u32| {
+            let gaps = point(a).iter().zip(point(b));
+            gaps.map(|(x, y)| x.total_cmp(y))
+                .find(|o| o.is_ne())
+                .unwrap_or_else(|| a.cmp(&b))
+        };
+        if d > 0 {
+            for (group, pair) in offsets.windows(2).enumerate() {
+                let rows = &mut order[pair[0]..pair[1]];
+                let mut sorted = rows.to_vec();
+                sorted.sort_unstable_by(compare);
+                if !family.allows_ties() {
+                    let same = |w: &&[u32]| point(w[0]) == point(w[1]);
+                    if let Some(tie) = sorted.windows(2).find(same) {
+                        return Err(EngineError::DuplicatePosition {
+                            group: group + 1,
+                            first: tie[0] as usize + 1,
+                            second: tie[1] as usize + 1,
+                        });
+                    }
+                }
+                if d == 1 {
+                    // in space there is no order but that of the rows
+                    rows.copy_from_slice(&sorted);
+                }
+            }
+        }
+        let position: Vec<f64> = order.iter().flat_map(|&i| point(i).to_vec()).collect();
+        let mut layout = Self {
+            order,
+            offsets,
+            pattern_of: Vec::new(),
+            patterns: Vec::new(),
+            position,
+            dimensions: d,
+            pieces: Vec::new(),
+            lags: 0,
+        };
+        if d == 1 {
+            layout.lags = family.lags(layout.spans().fold(0.0, f64::max))?;
+        }
+        layout.find_patterns(family);
+        layout.cut();
+        Ok((layout, family))
+    }
+
+    pub fn group(&self, g: usize) -> Range<usize> {
+        self.offsets[g]..self.offsets[g + 1]
+    }
+
+    pub fn groups(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Positions of these places.
+    pub fn positions(&self, places: Range<usize>) -> &[f64] {
+        &self.position[places.start * self.dimensions..places.end * self.dimensions]
+    }
+
+    /// Position of one place.
+    pub fn point(&self, place: usize) -> &[f64] {
+        self.positions(place..place + 1)
+    }
+
+    /// Last less first position of each group, in one dimension.
+    fn spans(&self) -> impl Iterator<Item = f64> + '_ {
+        self.offsets
+            .windows(2)
+            .filter(|w| w[1] > w[0])
+            .map(|w| self.position[w[1] - 1] - self.position[w[0]])
+    }
+
+    fn find_patterns(&mut self, family: Family) {
+        let mut known: HashMap<Vec<u64>, u32> = HashMap::new();
+        for g in 0..self.groups() {
+            let places = self.group(g);
+            let values = self.positions(places.clone());
+            let mut key = vec![places.len() as u64];
+            match family.sharing() {
+                Sharing::Size => {}
+                Sharing::Gaps => key.extend(values.windows(2).map(|w| (w[1] - w[0]).to_bits())),
+                Sharing::Positions => key.extend(values.iter().map(|v| v.to_bits())),
+            }
+            let next = self.patterns.len() as u32;
+            let pattern = *known.entry(key).or_insert(next);
+            if pattern == next {
+                let distances = match family {
+                    Family::Spatial { metric, .. } if !family.is_markov() => (0..places.len())
+                        .flat_map(|t| (0..t).map(move |s| (s, t)))
+                        .map(|(s, t)| {
+                            let (s, t) = (places.start + s, places.start + t);
+                            spatial::distance(metric, self.point(s), self.point(t))
+                        })
+                        .collect(),
+                    _ => Vec::new(),
+                };
+                self.patterns.push(Pattern {
+                    places,
+                    count: 0,
+                    distances,
+                });
+            }
+            self.patterns[pattern as usize].count += 1;
+            self.pattern_of.push(pattern);
+        }
+    }
+
+    /// Median distance of a row to its nearest neighbour (in one dimension: to the next) among those at another position;
+    /// 1 if there is none.
+    pub fn typical_distance(&self, family: Family) -> f64 {
+        let mut gaps = Vec::new();
+        for pattern in &self.patterns {
+            let m = pattern.m();
+            if let (Family::Spatial { .. }, false) = (family, pattern.distances.is_empty()) {
+                let mut nearest = vec![f64::INFINITY; m];
+                let mut pairs = pattern.distances.iter();
+                for t in 0..m {
+                    for (s, &d) in (0..t).zip(&mut pairs) {
+                        if d > 0.0 {
+                            nearest[s] = nearest[s].min(d);
+                            nearest[t] = nearest[t].min(d);
+                        }
+                    }
+                }
+                gaps.extend(nearest.into_iter().filter(|d| d.is_finite()));
+            } else if self.dimensions == 1 {
+                let values = self.positions(pattern.places.clone());
+                gaps.extend(values.windows(2).map(|w| w[1] - w[0]).filter(|&g| g > 0.0));
+            }
+        }
+        let middle = gaps.len() / 2;
+        if gaps.is_empty() {
+            return 1.0;
+        }
+        *gaps.select_nth_unstable_by(middle, f64::total_cmp).1
+    }
+
+    /// Smallest positive and largest distance within a group, where distances are kept.
+    pub fn distances(&self) -> Option<(f64, f64)> {
+        let all = self.patterns.iter().flat_map(|pattern| &pattern.distances);
+        let positive = all.filter(|d| **d > 0.0);
+        let span = positive.fold((f64::INFINITY, 0.0f64), |(low, high), &d| {
+            (low.min(d), high.max(d))
+        });
+        (span.1 > 0.0).then_some(span)
+    }
+
+    /// Groups into pieces of work.
+    pub fn cut(&mut self) {
+        let mut first = 0;
+        for g in 0..self.groups() {
+            if self.offsets[g + 1] - self.offsets[first] >= PIECE || g + 1 == self.groups() {
+                self.pieces.push(first..g + 1);
+                first = g + 1;
+            }
+        }
+    }
+}
+
+/// Rows by group, in their own order within each, and the first place of each group.
+fn by_group(
+    structure: &ResidualStructure<'_>,
+    n: usize,
+) -> Result<(Vec<u32>, Vec<usize>), EngineError> {
+    let Some(groups) = &structure.groups else {
+        return Ok(((0..n as u32).collect(), vec![0, n]));
+    };
+    if groups.codes.len() != n {
+        return dimension("residual groups must have one code for each observation");
+    }
+    let limit = i32::try_from(groups.n_levels).unwrap_or(i32::MAX);
+    let mut offsets = vec![0; groups.n_levels + 1];
+    for &code in groups.codes {
+        if code < 1 || code > limit {
+            return dimension("codes of residual groups must lie in 1..n_levels");
+        }
+        offsets[code as usize] += 1;
+    }
+    for g in 0..groups.n_levels {
+        offsets[g + 1] += offsets[g];
+    }
+    let mut next = offsets.clone();
+    let mut order = vec![0; n];
+    for (row, &code) in groups.codes.iter().enumerate() {
+        let place = &mut next[code as usize - 1];
+        order[*place] = row as u32;
+        *place += 1;
+    }
+    Ok((order, offsets))
+}

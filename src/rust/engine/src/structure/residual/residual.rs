@@ -1,0 +1,634 @@
+//! Residual (R-side) structures: eps ~ N(0, sigma^2 R), R = D C D in each residual group, groups independent.
+//!
+//! D = diag(d_i) holds the variance functions, C the correlations, both as in Pinheiro & Bates (2000), chapter 5. Precision
+//! weights are the caller's: a model with weights W has W^-1/2 R W^-1/2.
+//!
+//! Rows are handled in the order of [`Residual::order`]: groups one after another, by position within each. Groups with the
+//! same positions (for stationary structures: with the same gaps) share one correlation matrix, a *pattern*. C^-1 is kept
+//! by pattern: tridiagonal for AR(1), its continuous-time form, the exponential in one dimension and ante-dependence; two
+//! numbers for compound symmetry; dense otherwise.
+//!
+//! | structure | natural parameters | internal parameters x |
+//! |---|---|---|
+//! | AR(1) | rho | rho = sin x |
+//! | continuous-time AR(1) | rho | log of the range -1 / log rho |
+//! | ARMA(p, q) | coefficients, signs of `stats::arima` | partial autocorrelations sin x of either polynomial |
+//! | compound symmetry | rho | lo + (1 - lo)(1 + sin x) / 2, lo = -1 / (m - 1) |
+//! | unstructured | correlations, lower triangle by columns | rows (x_i1, ..., 1) / norm of the Cholesky factor |
+//! | Toeplitz | autocorrelations | partial autocorrelations sin x |
+//! | ante-dependence | neighbouring correlations | each sin x |
+//! | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
+//! | ident | d_s / d_1, s = 2, ... | log |
+//! | power | delta | delta |
+//! | exponential | delta | delta times the covariate's standard deviation |
+//! | constant and power | constants, then powers | log constants, powers |
+//!
+//! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
+
+use std::ops::Range;
+
+use crate::api::error::EngineError;
+use crate::api::model::{ResidualStructure, SpatialKind};
+use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::runtime::memory;
+use crate::structure::residual::domain::Domain;
+use crate::structure::residual::family::Family;
+use crate::structure::residual::layout::Layout;
+use crate::structure::residual::{scale, spatial};
+
+/// Places that one piece of work covers.
+pub(crate) const PLACES: usize = 8192;
+
+/// Patterns that one piece of work covers.
+pub(crate) const PATTERNS: usize = 16;
+
+/// Inverse scales whose squares, times anything, are numbers.
+pub(crate) const SCALES: Range<f64> = 1e-130..1e130;
+
+/// Change of a correlation on the way from internal to natural parameters and back that makes no difference.
+const TOLD: f64 = 1e-6;
+
+/// Largest log of the rows' mean standard deviation relative to sigma.
+const FAR: f64 = 140.0;
+
+/// Halvings of a spatial range in search of a positive definite start.
+const HALVINGS: usize = 60;
+
+/// Correlation of neighbours at the second start.
+const SECOND: f64 = 0.65;
+
+/// A range next to the smallest distance.
+const JUST_ABOVE: f64 = 1.3;
+
+/// Ranges among the further starts.
+const RANGES: usize = 6;
+
+/// A residual structure with everything that does not depend on its parameters.
+#[derive(Debug, Clone)]
+pub struct Residual {
+    pub(super) layout: Layout,
+    pub(super) family: Option<Family>,
+    pub(super) scales: Vec<scale::Term>,
+    /// For how many rows each place stands; empty: for one.
+    pub(super) times: Vec<f64>,
+    /// First parameter of each scale, and the end.
+    pub(crate) first: Vec<usize>,
+    pub(crate) start: Vec<f64>,
+    pub(crate) held: Vec<bool>,
+}
+
+impl Residual {
+    /// Checks and sorts the structure of `n` rows.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`], [`EngineError::NotFinite`], [`EngineError::DuplicatePosition`],
+    /// [`EngineError::SingleRowGroups`], [`EngineError::LongResidualGroup`], [`EngineError::ZeroCovariate`] or
+    /// [`EngineError::ResidualStart`].
+    pub fn new(structure: &ResidualStructure<'_>, n: usize) -> Result<Self, EngineError> {
+        let (layout, family) = match &structure.correlation {
+            None => (Layout::independent(n), None),
+            Some(correlation) => {
+                let (layout, family) = Layout::new(structure, correlation, n)?;
+                (layout, Some(family))
+            }
+        };
+        let scales = structure
+            .scales
+            .iter()
+            .map(|scale| scale::Term::new(scale, &layout.order))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut first = vec![family.map_or(0, |f| f.len())];
+        for scale in &scales {
+            first.push(first[first.len() - 1] + scale.len());
+        }
+        let mut residual = Self {
+            layout,
+            family,
+            scales,
+            times: Vec::new(),
+            first,
+            start: Vec::new(),
+            held: structure.held.clone(),
+        };
+        residual.choose_start(&structure.start)?;
+        Ok(residual)
+    }
+
+    fn choose_start(&mut self, given: &[f64]) -> Result<(), EngineError> {
+        let refuse = |text: &str| Err(EngineError::ResidualStart(text.to_owned()));
+        let m = self.len();
+        if !given.is_empty() && given.len() != m {
+            return refuse("starting values must be as many as the residual parameters");
+        }
+        if self.held.is_empty() {
+            self.held = vec![false; m];
+        }
+        if self.held.len() != m {
+            return refuse("`held` must be as long as the residual parameters");
+        }
+        let correlations = &self.held[..self.first[0]];
+        let all_held = correlations.iter().all(|&h| h);
+        let separate = self.family.is_none_or(|f| f.is_separate());
+        if !separate && !all_held && correlations.iter().any(|&h| h) {
+            return refuse("the correlations of this structure can only be held all together");
+        }
+        if !all_held && self.layout.patterns.iter().all(|p| p.m() < 2) {
+            return Err(EngineError::SingleRowGroups);
+        }
+        let mut natural = match self.family {
+            Some(family) => family.start(self.layout.typical_distance(family)),
+            None => Vec::new(),
+        };
+        let chosen = given.first().is_none_or(|v| v.is_nan());
+        let is_decay = matches!(self.family, Some(Family::Car1));
+        if chosen && is_decay && !(1e-300..1.0 - 1e-13).contains(&natural[0]) {
+            return Err(EngineError::CorrelationOfUnit);
+        }
+        natural.extend(self.scales.iter().flat_map(scale::Term::start));
+        for (value, &given) in natural.iter_mut().zip(given) {
+            if !given.is_nan() {
+                *value = given;
+            }
+        }
+        let halvings = match self.family {
+            Some(Family::Spatial { .. }) if chosen => HALVINGS,
+            _ => 0,
+        };
+        for _ in 0..=halvings {
+            match self.internal(&natural) {
+                None => break,
+                Some(phi) if self.is_far(&phi) => return Err(EngineError::FarScale),
+                Some(phi) if self.at(&phi).is_some() => {
+                    self.start = phi;
+                    return Ok(());
+                }
+                Some(_) => natural[0] *= 0.5,
+            }
+        }
+        refuse("the starting values of the residual structure give no positive definite matrix")
+    }
+
+    /// Number of parameters phi: those of the correlation, then those of each scale.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first[self.scales.len()]
+    }
+
+    /// Parameters with the correlations that are at their ends taken further inside; `None` if none of them is at one.
+    #[must_use]
+    pub fn off_the_edge(&self, phi: &[f64]) -> Option<Vec<f64>> {
+        let own = self.first[0];
+        if self.held[..own].contains(&true) {
+            return None;
+        }
+        let mut inside = self.family?.off_the_edge(&phi[..own])?;
+        inside.extend_from_slice(&phi[own..]);
+        Some(inside)
+    }
+
+    /// Whether there is no parameter.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of correlation parameters.
+    #[must_use]
+    pub fn correlations(&self) -> usize {
+        self.first[0]
+    }
+
+    /// Rows (from 0) by group, by position within the group (in space and without positions: in their own order).
+    #[must_use]
+    pub fn order(&self) -> &[u32] {
+        &self.layout.order
+    }
+
+    /// Number of groups; without correlation each row is one.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.layout.groups()
+    }
+
+    /// Places of a group in [`Self::order`].
+    #[must_use]
+    pub fn group(&self, g: usize) -> Range<usize> {
+        self.layout.group(g)
+    }
+
+    /// Pattern of a group.
+    #[must_use]
+    pub fn pattern_of(&self, g: usize) -> usize {
+        self.layout.pattern_of[g] as usize
+    }
+
+    /// Number of patterns.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.layout.patterns.len()
+    }
+
+    /// Number of groups with this pattern, all those counted that others stand for.
+    #[must_use]
+    pub fn count(&self, pattern: usize) -> usize {
+        self.layout.patterns[pattern].count
+    }
+
+    /// Rows of one group with this pattern.
+    #[must_use]
+    pub fn rows(&self, pattern: usize) -> usize {
+        self.layout.patterns[pattern].m()
+    }
+
+    /// Internal parameters to start from.
+    #[must_use]
+    pub fn start(&self) -> Vec<f64> {
+        self.start.clone()
+    }
+
+    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
+    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
+    ///
+    /// The second value says how many of them are worth an optimisation, the best ones.
+    #[must_use]
+    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let free = !self.held[..self.first[0]].iter().any(|&held| held);
+        if let (true, Some(Family::Arma { p, q })) = (free, self.family) {
+            return (self.mixed_starts(p, q), 2);
+        }
+        let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
+            return (Vec::new(), 0);
+        };
+        let (true, Some((low, high))) = (free, self.layout.distances()) else {
+            return (Vec::new(), 0);
+        };
+        let worth = match kind {
+            SpatialKind::Linear | SpatialKind::Spherical => usize::MAX,
+            _ if nugget => 3,
+            _ => 1,
+        };
+        let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
+        let steps = RANGES.saturating_sub(1).max(1) as f64;
+        let kinked = worth == usize::MAX;
+        let starts = (0..RANGES + usize::from(kinked))
+            .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
+            .filter_map(|(step, value)| {
+                let distance = low * (high / low).powf(step as f64 / steps);
+                let mut natural = self.natural(&self.start);
+                natural[0] = if step < RANGES {
+                    spatial::half_range(kind, distance)
+                } else {
+                    // hardly any pair is correlated
+                    JUST_ABOVE * low
+                };
+                if nugget {
+                    natural[1] = value;
+                }
+                self.internal(&natural)
+            })
+            .collect();
+        (starts, worth)
+    }
+
+    /// The log range nearest to that of `phi` at which a linear correlation ends just at some distance between rows: the
+    /// criterion has a kink in the first parameter there. `None` for other structures and for a range that is held.
+    pub(crate) fn kink(&self, phi: &[f64]) -> Option<f64> {
+        let linear = matches!(
+            self.family,
+            Some(Family::Spatial {
+                kind: SpatialKind::Linear,
+                ..
+            })
+        );
+        if !linear || self.held[0] {
+            return None;
+        }
+        let distances = self.layout.patterns.iter().flat_map(|p| &p.distances);
+        distances
+            .filter(|d| **d > 0.0)
+            .map(|d| d.ln())
+            .min_by(|a, b| (a - phi[0]).abs().total_cmp(&(b - phi[0]).abs()))
+    }
+
+    /// Autoregression and moving average of either sign: along the line where they cancel the criterion is the same, and there
+    /// may be a minimum on both sides of it.
+    fn mixed_starts(&self, p: usize, q: usize) -> Vec<Vec<f64>> {
+        if p == 0 || q == 0 {
+            return Vec::new();
+        }
+        [(0.6, -0.4), (-0.6, 0.4), (0.6, 0.4), (-0.6, -0.4)]
+            .iter()
+            .map(|&(ar, ma): &(f64, f64)| {
+                let mut x = self.start.clone();
+                x[..p + q].fill(0.0);
+                x[0] = ar.asin();
+                // the moving average's sign is that of its inverse
+                x[p] = -ma.asin();
+                x
+            })
+            .collect()
+    }
+
+    /// Further places to begin at where walks cost little: strong correlations, and such of the other sign.
+    #[must_use]
+    pub fn other_starts(&self) -> Vec<Vec<f64>> {
+        let mut out: Vec<Vec<f64>> = self.second_start().into_iter().collect();
+        if out.is_empty() {
+            return out;
+        }
+        let mut natural = self.natural(&self.start);
+        let correlations = &mut natural[..self.first[0]];
+        match self.family {
+            Some(Family::Ar1) => correlations.fill(-SECOND),
+            Some(Family::Toeplitz { .. }) => {
+                for (lag, rho) in correlations.iter_mut().enumerate() {
+                    *rho = (-SECOND).powi(lag as i32 + 1);
+                }
+            }
+            _ => return out,
+        }
+        out.extend(self.internal(&natural));
+        out
+    }
+
+    /// Stronger correlations than those of the usual start, for a second attempt.
+    #[must_use]
+    pub fn second_start(&self) -> Option<Vec<f64>> {
+        if self.held.iter().any(|&held| held) {
+            return None;
+        }
+        let mut natural = self.natural(&self.start);
+        match self.family? {
+            Family::Ar1 => {
+                natural[0] = SECOND.powf(1.0 / self.layout.typical_distance(Family::Ar1));
+            }
+            Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
+                natural[..self.first[0]].fill(SECOND);
+            }
+            Family::Toeplitz { .. } => {
+                for (lag, rho) in natural[..self.first[0]].iter_mut().enumerate() {
+                    *rho = SECOND.powi(lag as i32 + 1);
+                }
+            }
+            Family::Unstructured { visits } => {
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| i - j));
+                for (rho, lag) in natural.iter_mut().zip(pairs) {
+                    *rho = SECOND.powi(lag as i32);
+                }
+            }
+            Family::Car1 => natural[0] = natural[0].powf(0.3),
+            Family::Arma { .. } | Family::Spatial { .. } => return None,
+        }
+        self.internal(&natural)
+    }
+
+    /// Which parameters stay where they start.
+    #[must_use]
+    pub fn held(&self) -> &[bool] {
+        &self.held
+    }
+
+    /// Natural parameters that no row, or no two rows of a group, depend on: a pair of visits that no group has, a stratum
+    /// without rows. The criterion says nothing about them.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.len()];
+        if let Some(family) = self.family {
+            // one pair of rows is as good as any where all parameters depend on all pairs
+            let neighbours = family.is_markov() || family.is_separate();
+            for pattern in &self.layout.patterns {
+                for t in pattern.places.clone().skip(1) {
+                    let first = if neighbours {
+                        t - 1
+                    } else {
+                        pattern.places.start
+                    };
+                    for s in first..t {
+                        let (x, y) = (self.layout.point(s), self.layout.point(t));
+                        family.mark(x, y, &mut seen[..self.first[0]]);
+                    }
+                }
+            }
+        }
+        for (k, scale) in self.scales.iter().enumerate() {
+            let own = &mut seen[self.own(k)];
+            for place in 0..self.layout.order.len() {
+                for touched in scale.touched(place).into_iter().flatten() {
+                    own[touched] = true;
+                }
+            }
+        }
+        (0..seen.len()).filter(|&a| !seen[a]).collect()
+    }
+
+    /// Parameters of scale `k` among all.
+    pub(crate) fn own(&self, k: usize) -> Range<usize> {
+        self.first[k]..self.first[k + 1]
+    }
+
+    /// Internal parameters of natural ones; `None` outside of the parameter space.
+    #[must_use]
+    pub fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        if natural.len() != self.len() || natural.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let mut phi = match self.family {
+            Some(family) => family.internal(&natural[..self.first[0]])?,
+            None => Vec::new(),
+        };
+        for (k, scale) in self.scales.iter().enumerate() {
+            phi.extend(scale.internal(&natural[self.own(k)])?);
+        }
+        Some(phi)
+    }
+
+    /// Whether natural parameters, which a fit keeps, tell the correlation of neighbours: that at one unit of a time may be 0 or 1
+    /// for a double where theirs is not.
+    #[must_use]
+    pub fn can_be_told(&self, phi: &[f64]) -> bool {
+        let Some(family @ Family::Car1) = self.family else {
+            return true;
+        };
+        let distance = self.layout.typical_distance(family);
+        let neighbours = |phi: &[f64]| family.law(phi, 0).between(&[0.0], &[distance]);
+        self.internal(&self.natural(phi))
+            .is_some_and(|back| (neighbours(&back) - neighbours(phi)).abs() <= TOLD)
+    }
+
+    fn natural_of<S: Scalar>(&self, phi: &[S]) -> Vec<S> {
+        let mut natural = match self.family {
+            Some(family) => family.natural(&phi[..self.first[0]]),
+            None => Vec::new(),
+        };
+        for (k, scale) in self.scales.iter().enumerate() {
+            natural.extend(scale.natural(&phi[self.own(k)]));
+        }
+        natural
+    }
+
+    /// What kind of number each natural parameter is.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Domain> {
+        let mut kinds = match self.family {
+            Some(Family::Spatial { .. }) => vec![Domain::Positive; 1],
+            Some(Family::Arma { .. }) => vec![Domain::Real; self.first[0]],
+            _ => vec![Domain::Correlation; self.first[0]],
+        };
+        // the nugget
+        kinds.resize(self.first[0], Domain::Correlation);
+        kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
+        kinds
+    }
+
+    /// Variance components as SAS has them, where sigma^2 is `tau`: covariances where R is free or one variance and
+    /// covariances make it up (UN, CS, TOEP), variances of strata instead of ratios, otherwise natural parameters.
+    pub(crate) fn components(&self, phi: &[HyperDual], tau: HyperDual) -> Vec<HyperDual> {
+        let mut out = self.natural_of(phi);
+        let correlations = self.first[0];
+        let own_variances = match self.scales.as_slice() {
+            [] => false,
+            [scale] => scale.is_ident(),
+            _ => return out,
+        };
+        match self.family {
+            Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
+                if self.scales.is_empty() =>
+            {
+                out.iter_mut().for_each(|rho| *rho *= tau);
+            }
+            Some(Family::Unstructured { visits })
+                if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
+            {
+                let deviation = |visit: usize| match visit.checked_sub(1) {
+                    Some(ratio) if own_variances => out[correlations + ratio],
+                    _ => HyperDual::constant(1.0),
+                };
+                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| (i, j)));
+                let covariances: Vec<HyperDual> = pairs
+                    .zip(&out)
+                    .map(|((i, j), &rho)| rho * deviation(i) * deviation(j) * tau)
+                    .collect();
+                out[..correlations].copy_from_slice(&covariances);
+            }
+            _ => {}
+        }
+        if own_variances {
+            out[correlations..]
+                .iter_mut()
+                .for_each(|ratio| *ratio = ratio.square() * tau);
+        }
+        out
+    }
+
+    /// Whether the strata of the only variance function are the visits.
+    fn strata_are_visits(&self, visits: usize) -> bool {
+        let scale = &self.scales[0];
+        scale.len() + 1 == visits
+            && (0..self.layout.order.len())
+                .all(|place| scale.stratum(place) + 1 == self.layout.point(place)[0] as usize)
+    }
+
+    /// Natural parameters, those that users see.
+    #[must_use]
+    pub fn natural(&self, phi: &[f64]) -> Vec<f64> {
+        self.natural_of(phi)
+    }
+
+    /// d natural_i / d phi_a, column-major.
+    #[must_use]
+    pub fn natural_jacobian(&self, phi: &[f64]) -> Vec<f64> {
+        (0..phi.len())
+            .flat_map(|a| self.natural_of(&HyperDual::seeded(phi, a, a)))
+            .map(|v| v.a)
+            .collect()
+    }
+
+    /// d2 natural_i / d phi_a d phi_b.
+    #[must_use]
+    pub fn natural_second(&self, phi: &[f64], a: usize, b: usize) -> Vec<f64> {
+        let natural = self.natural_of(&HyperDual::seeded(phi, a, b));
+        natural.into_iter().map(|v| v.ab).collect()
+    }
+
+    /// Number of rows that a place stands for.
+    pub(crate) fn times_of(&self, place: usize) -> f64 {
+        self.times.get(place).copied().unwrap_or(1.0)
+    }
+
+    /// Mean of log d over the rows.
+    ///
+    /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
+    /// by orders of magnitude with delta where the variances of the rows hardly do.
+    #[must_use]
+    pub fn mean_log_scale(&self, phi: &[f64]) -> f64 {
+        if self.scales.is_empty() {
+            return 0.0;
+        }
+        let places = 0..self.layout.order.len();
+        let sum: f64 = places
+            .map(|place| self.times_of(place) * self.log_scale(phi, place))
+            .sum();
+        sum / self.observations()
+    }
+
+    /// Whether sigma, the standard deviation where a covariate is 0 or 1, may be far from that of any row.
+    #[must_use]
+    pub fn has_origin(&self) -> bool {
+        self.scales.iter().any(|scale| !scale.is_ident())
+    }
+
+    /// Whether no row is near sigma: relative to it the fourth powers of random effects' standard deviations, which second
+    /// derivatives have, are not to overflow.
+    #[must_use]
+    pub fn is_far(&self, phi: &[f64]) -> bool {
+        self.mean_log_scale(phi).abs() > FAR
+    }
+
+    /// [`Self::mean_log_scale`] with its gradient and Hessian.
+    #[must_use]
+    pub fn mean_log_scale_derivatives(&self, phi: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+        let (m, n) = (self.len(), self.observations());
+        let (mut value, mut gradient, mut hessian) = (0.0, memory::zeros(m), memory::zeros(m * m));
+        for (k, scale) in self.scales.iter().enumerate() {
+            let mut total = scale::Total {
+                value: 0.0,
+                gradient: &mut gradient,
+                hessian: &mut hessian,
+                first: self.first[k],
+                parameters: m,
+            };
+            for place in 0..self.layout.order.len() {
+                scale.add_total(&phi[self.own(k)], place, self.times_of(place), &mut total);
+            }
+            value += total.value;
+        }
+        let mean = |v: &mut f64| *v /= n;
+        mean(&mut value);
+        gradient.iter_mut().for_each(mean);
+        hessian.iter_mut().for_each(mean);
+        (value, gradient, hessian)
+    }
+
+    /// Whether there are variance functions.
+    #[must_use]
+    pub fn has_scales(&self) -> bool {
+        !self.scales.is_empty()
+    }
+
+    /// Number of rows of the data.
+    fn observations(&self) -> f64 {
+        if self.times.is_empty() {
+            self.layout.order.len() as f64
+        } else {
+            self.times.iter().sum()
+        }
+    }
+
+    /// log d of a place.
+    pub(crate) fn log_scale(&self, phi: &[f64], place: usize) -> f64 {
+        let scales = self.scales.iter().enumerate();
+        scales
+            .map(|(k, scale)| scale.log_at(&phi[self.own(k)], place))
+            .sum()
+    }
+}

@@ -1,0 +1,81 @@
+//! A correlation for each pair of visits.
+//!
+//! C = L L' with row i of L proportional to (x_i1, ..., x_i,i-1, 1): any x gives a correlation matrix, and every
+//! positive definite one has exactly one x (the log-Cholesky idea of Pinheiro & Bates, 1996, for correlations, as in the
+//! R package mmrm).
+
+use crate::linalg::hyperdual::Scalar;
+use crate::linalg::small;
+use crate::runtime::memory;
+
+/// Index of the correlation of visits i > j: the lower triangle, column by column.
+pub(super) fn index(i: usize, j: usize, visits: usize) -> usize {
+    j * visits - j * (j + 1) / 2 + i - j - 1
+}
+
+/// Correlations of all visits, visits x visits.
+pub(super) fn correlations<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
+    let (zero, one) = (S::constant(0.0), S::constant(1.0));
+    let mut l = vec![zero; visits * visits];
+    for i in 0..visits {
+        let mut square = one;
+        for j in 0..i {
+            let value = x[index(i, j, visits)];
+            square += value.square();
+            l[i * visits + j] = value;
+        }
+        l[i * visits + i] = one;
+        let norm = square.sqrt();
+        l[i * visits..=i * visits + i]
+            .iter_mut()
+            .for_each(|v| *v /= norm);
+    }
+    let mut c = vec![one; visits * visits];
+    for i in 0..visits {
+        for j in 0..i {
+            let mut sum = zero;
+            for k in 0..=j {
+                sum += l[i * visits + k] * l[j * visits + k];
+            }
+            c[i * visits + j] = sum;
+            c[j * visits + i] = sum;
+        }
+    }
+    c
+}
+
+/// The correlations as parameters.
+pub(super) fn natural<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
+    let c = correlations(x, visits);
+    (0..visits)
+        .flat_map(|j| (j + 1..visits).map(move |i| (i, j)))
+        .map(|(i, j)| c[i * visits + j])
+        .collect()
+}
+
+/// x of the correlations; `None` if they do not make a positive definite matrix.
+pub(super) fn internal(natural: &[f64], visits: usize) -> Option<Vec<f64>> {
+    let mut l = vec![1.0; visits * visits];
+    for j in 0..visits {
+        for i in j + 1..visits {
+            l[j * visits + i] = natural[index(i, j, visits)];
+        }
+    }
+    if !small::cholesky(&mut l, visits) {
+        return None;
+    }
+    let mut x = memory::zeros(natural.len());
+    for j in 0..visits {
+        for i in j + 1..visits {
+            x[index(i, j, visits)] = l[j * visits + i] / l[i * visits + i];
+        }
+    }
+    x.iter().all(|v| v.is_finite()).then_some(x)
+}
+
+/// 0.3^lag.
+pub(super) fn start(visits: usize) -> Vec<f64> {
+    (0..visits)
+        .flat_map(|j| (j + 1..visits).map(move |i| 0.3f64.powi((i - j) as i32)))
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! The Schur complement from cross-products and W.
+
+use std::sync::Arc;
+
+use crate::linalg::small;
+use crate::linalg::triangle::Triangle;
+use crate::runtime::parallel::piece;
+use crate::runtime::partition::cut;
+use crate::system::elimination::Storage;
+use crate::system::equations::{SchurFactor, System};
+use crate::system::pieces::{first_node, node_piece, node_pieces};
+
+/// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j W_j'K_j W_j, lower triangle; K_j, symmetric k1 x k1
+/// blocks, is `middle`, or the identity.
+pub fn assemble(
+    system: &System,
+    w: &[f64],
+    middle: Option<&[f64]>,
+    sign: f64,
+    t: Option<&[Vec<f64>]>,
+    out: &mut SchurFactor,
+) {
+    let schur = &system.schur;
+    if schur.q2 == 0 {
+        return;
+    }
+    let count = node_pieces(schur);
+    let most = system.most_effects();
+    match (out, &schur.storage) {
+        (SchurFactor::Dense(s), _) => {
+            let layout = Arc::clone(&s.layout);
+            let start = |i| layout.column_start(schur.offset[first_node(schur, i)]);
+            let sparse_products = !schur.dense_w;
+            system
+                .workers
+                .for_each(count, cut(&mut s.data, start), |piece, columns| {
+                    let mut room = system.workers.room(2 * most);
+                    for v in node_piece(schur, piece) {
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let j = schur.offset[v] + a;
+                            let first = layout.first_row(j);
+                            let at = layout.column_start(j) - start(piece);
+                            let column = &mut columns[at..at + schur.q2 - first];
+                            column.fill(0.0);
+                            if let Some(t) = t {
+                                own_column(system, t, (v, a), first, &mut room, column);
+                            }
+                            if sparse_products {
+                                let products = (w, middle, sign);
+                                add_products(system, products, (v, a), first, &mut room, column);
+                            }
+                        }
+                    }
+                });
+            if schur.dense_w {
+                add_dense_products(system, w, middle, sign, s);
+            }
+        }
+        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+            let start = |i| pattern.column_start[schur.offset[first_node(schur, i)]];
+            system
+                .workers
+                .for_each(count, cut(values, start), |piece, values| {
+                    let mut work = system.workers.room(schur.q2);
+                    let mut room = system.workers.room(2 * most);
+                    let base = start(piece);
+                    for v in node_piece(schur, piece) {
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let j = schur.offset[v] + a;
+                            let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                            for &row in &pattern.row[range.clone()] {
+                                work[row as usize] = 0.0;
+                            }
+                            if let Some(t) = t {
+                                own_column(system, t, (v, a), 0, &mut room, &mut work);
+                            }
+                            let products = (w, middle, sign);
+                            add_products(system, products, (v, a), 0, &mut room, &mut work);
+                            for (value, &row) in values[range.start - base..range.end - base]
+                                .iter_mut()
+                                .zip(&pattern.row[range])
+                            {
+                                *value = work[row as usize];
+                            }
+                        }
+                    }
+                });
+        }
+        (SchurFactor::Sparse(_), Storage::Dense) => {}
+    }
+}
+
+/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`, `room` holds two
+/// vectors of the most effects.
+fn own_column(
+    system: &System,
+    t: &[Vec<f64>],
+    (v, a): (usize, usize),
+    first: usize,
+    room: &mut [f64],
+    column: &mut [f64],
+) {
+    let schur = &system.schur;
+    let (f, level) = schur.node[v];
+    let k = system.moments.factors[f].k;
+    let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+    // T'(A (T e_a)), with T lower triangular
+    let t_column = &t[f][a * k..(a + 1) * k];
+    let (half, product) = room.split_at_mut(room.len() / 2);
+    let half = &mut half[..k];
+    small::mul_nn(zz, t_column, k, k, 1, half);
+    for row in a..k {
+        let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
+        column[schur.offset[v] + row - first] = value;
+    }
+    let prior = &system.moments.factors[f].prior;
+    column[schur.offset[v] + a - first] += prior.get(level).copied().unwrap_or(1.0);
+    for at in schur.later_start[v]..schur.later_start[v + 1] {
+        let l = schur.later[at] as usize;
+        let g = schur.node[l].0;
+        let kg = system.moments.factors[g].k;
+        let (source, own_rows) = schur.later_source[at];
+        let block = system.block(source);
+        // (A_lv T_v e_a), then T_l'
+        let product = &mut product[..kg];
+        if own_rows {
+            small::mul_tn(block, t_column, k, kg, 1, product);
+        } else {
+            small::mul_nn(block, t_column, kg, k, 1, product);
+        }
+        for row in 0..kg {
+            column[schur.offset[l] + row - first] += (row..kg)
+                .map(|i| t[g][row * kg + i] * product[i])
+                .sum::<f64>();
+        }
+        let prior = &system.moments.pairs[source.pair as usize].prior;
+        if let Some(q) = prior.get(source.entry) {
+            column[schur.offset[l] + a - first] += q;
+        }
+    }
+}
+
+/// Adds the same column of sign * sum_j W_j'K_j W_j (see [`assemble`]).
+fn add_products(
+    system: &System,
+    (w, middle, sign): (&[f64], Option<&[f64]>, f64),
+    (v, a): (usize, usize),
+    first: usize,
+    room: &mut [f64],
+    column: &mut [f64],
+) {
+    let (schur, k1) = (&system.schur, system.k1());
+    let turned = &mut room[..k1];
+    for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+        let j = schur.incidence_level[x] as usize;
+        let from = schur.effect_start[schur.incidence[x]] + a;
+        let to = schur.effect_start[schur.start[j + 1]];
+        let rows = &schur.effect_row[from..to];
+        let mut own = &w[from * k1..(from + 1) * k1];
+        if let Some(middle) = middle {
+            let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
+            small::mul_nn(k, own, k1, k1, 1, turned);
+            own = turned;
+        }
+        if k1 == 1 {
+            let c = sign * own[0];
+            for (l, &row) in w[from..to].iter().zip(rows) {
+                column[row as usize - first] += c * l;
+            }
+        } else {
+            for (l, &row) in w[from * k1..to * k1].chunks_exact(k1).zip(rows) {
+                let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
+                column[row as usize - first] += sign * s;
+            }
+        }
+    }
+}
+
+/// Rows of W that are spread out at once.
+const SPREAD: usize = 256;
+
+/// Levels of the first factor whose rows are spread out at once, and how often.
+pub(crate) fn spread_pieces(system: &System) -> (usize, usize) {
+    let size = (SPREAD / system.k1()).max(1);
+    (size, system.moments.factors[0].n_levels.div_ceil(size))
+}
+
+/// The rows of W of some levels as a full matrix: row-major, one row for each effect of the first factor.
+pub(crate) fn spread(system: &System, w: &[f64], levels: std::ops::Range<usize>, out: &mut [f64]) {
+    let (schur, k1, q2) = (&system.schur, system.k1(), system.schur.q2);
+    out.fill(0.0);
+    for (j, block) in levels.zip(out.chunks_exact_mut(k1 * q2)) {
+        for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+            for a in 0..k1 {
+                block[a * q2 + schur.effect_row[e] as usize] = w[e * k1 + a];
+            }
+        }
+    }
+}
+
+fn add_dense_products(
+    system: &System,
+    w: &[f64],
+    middle: Option<&[f64]>,
+    sign: f64,
+    s: &mut Triangle,
+) {
+    let (k1, q2) = (system.k1(), system.schur.q2);
+    let (size, count) = spread_pieces(system);
+    let mut rows = system.workers.room(size * k1 * q2);
+    let mut other = system.workers.room(middle.map_or(0, |_| rows.len()));
+    for i in 0..count {
+        let levels = piece(system.moments.factors[0].n_levels, size, i);
+        let m = levels.len() * k1;
+        let rows = &mut rows[..m * q2];
+        spread(system, w, levels.clone(), rows);
+        let right = if let Some(middle) = middle {
+            let other = &mut other[..m * q2];
+            for ((j, from), to) in levels
+                .zip(rows.chunks_exact(k1 * q2))
+                .zip(other.chunks_exact_mut(k1 * q2))
+            {
+                // row-major blocks: the columns of the transpose
+                let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
+                small::mul_nn(from, k, q2, k1, k1, to);
+            }
+            &*other
+        } else {
+            &*rows
+        };
+        s.add_product_of_rows(rows, right, m, sign, &system.workers);
+    }
+}

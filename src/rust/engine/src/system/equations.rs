@@ -1,0 +1,135 @@
+//! The mixed model equations at one set of relative covariance factors T: what does not change, the factor, and what is read off it.
+
+use std::sync::Arc;
+
+use crate::linalg::triangle::Triangle;
+use crate::moments::blocks::Moments;
+use crate::runtime::parallel::Workers;
+use crate::system::elimination::{Schur, Source};
+
+/// Everything that does not change between evaluations.
+#[derive(Debug)]
+pub struct System {
+    /// Cross-products.
+    pub moments: Moments,
+    /// Lists of neighbours.
+    pub schur: Arc<Schur>,
+    /// Threads.
+    pub workers: Arc<Workers>,
+}
+
+/// Factor of the Schur complement.
+#[derive(Debug, Clone)]
+pub enum SchurFactor {
+    /// Lower triangle of a dense matrix.
+    Dense(Triangle),
+    /// Values on the pattern.
+    Sparse(Vec<f64>),
+}
+
+impl Default for SchurFactor {
+    fn default() -> Self {
+        Self::Sparse(Vec::new())
+    }
+}
+
+/// Rows of a matrix with one row for each random effect, split as the factor is: first factor, then Schur complement.
+#[derive(Debug, Clone, Default)]
+pub struct Rows<V = Vec<f64>> {
+    /// q1 x m, row-major.
+    pub first: V,
+    /// q2 x m, row-major.
+    pub rest: V,
+    /// Columns.
+    pub m: usize,
+}
+
+/// The factor and what it borders.
+#[derive(Debug, Clone, Default)]
+pub struct Factor {
+    /// T of each grouping factor (block diagonal over its terms), k x k lower triangular, non-singular.
+    pub t: Vec<Vec<f64>>,
+    /// L_j of each level of the first factor.
+    pub l1: Vec<f64>,
+    /// W_j: k1 values for each effect in the neighbour lists.
+    pub w: Vec<f64>,
+    /// Factor of S.
+    pub s: SchurFactor,
+    /// L^-1 Lambda'Z'[Q r] (RZX and, in the last column, the response).
+    pub rzx: Rows,
+    /// Lower Cholesky factor of [Q r]'V^-1[Q r], p1 x p1.
+    pub lx: Vec<f64>,
+    /// log |M|.
+    pub log_det_m: f64,
+    /// log |Q'V^-1Q|.
+    pub log_det_x: f64,
+    /// Penalised residual sum of squares y'Py.
+    pub pwrss: f64,
+    /// Total sum of squares before anything was taken out of it: the scale on which `pwrss` is accurate.
+    pub total: f64,
+    /// U_0 = T^-1 B_0 of each factor where [Q r] is centred at B_0, p1 values an effect, else empty.
+    pub shift: Vec<Vec<f64>>,
+    /// The same times the known precision of the levels, where there is one, else empty.
+    pub(crate) weighted: Vec<Vec<f64>>,
+    /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
+    /// [`crate::basis::parameters::COARSE`]).
+    pub actual: Option<Vec<Vec<f64>>>,
+}
+
+/// M^-1 as far as the gradient needs it.
+#[derive(Debug, Clone, Default)]
+pub struct SelectedInverse {
+    /// S^-1: dense, or on the pattern of its factor.
+    pub r: SchurFactor,
+    /// Y_j = W_j S^-1 on the neighbours of j, in the order of the incidences: k1 values an effect.
+    pub y: Vec<f64>,
+    /// [M^-1]_jj of each level of the first factor.
+    pub m11: Vec<f64>,
+}
+
+impl System {
+    /// Effects of a level of the first factor.
+    #[must_use]
+    pub fn k1(&self) -> usize {
+        self.moments.factors[0].k
+    }
+
+    /// Number of random effects of the first factor.
+    #[must_use]
+    pub fn q1(&self) -> usize {
+        self.moments.factors[0].n_levels * self.k1()
+    }
+
+    /// Effects of a level of any factor, at most.
+    pub(crate) fn most_effects(&self) -> usize {
+        self.moments.factors.iter().map(|f| f.k).max().unwrap_or(0)
+    }
+
+    pub(crate) fn block(&self, source: Source) -> &[f64] {
+        let pair = &self.moments.pairs[source.pair as usize];
+        let size = self.moments.factors[pair.f].k * self.moments.factors[pair.g].k;
+        &pair.value[source.entry * size..(source.entry + 1) * size]
+    }
+}
+
+impl Factor {
+    /// P U_0 of one factor; empty where it is not centred.
+    pub(crate) fn weighted_shift(&self, f: usize) -> &[f64] {
+        match self.weighted.get(f) {
+            Some(weighted) if !weighted.is_empty() => weighted,
+            _ => &self.shift[f],
+        }
+    }
+
+    /// U_0 of each factor, and P U_0.
+    pub(crate) fn both_shifts(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
+        let factors = 0..self.shift.len();
+        factors.map(|f| (self.shift[f].as_slice(), self.weighted_shift(f)))
+    }
+}
+
+/// What a factorisation that breaks down was of.
+pub(crate) const FIRST: &str =
+    "the factorisation of the equations of the random effects of the largest grouping factor";
+
+pub(crate) const COMPLEMENT: &str = "the factorisation of the equations of the random effects";

@@ -1,0 +1,685 @@
+//! The factor of M in arithmetic of twice the digits, for random effects that are orders of magnitude larger than residuals.
+//!
+//! What elimination leaves of a factor nested in another, or crossed with it, is I + T_2'(A_22 - A_21 T_1 (T_1'A_11T_1 + I)^-1
+//! T_1'A_12) T_2: the difference in parentheses may be of the order of T_1^-2, so that half of the digits are lost at theta 1e4
+//! and all of them at 1e8; so is it within one factor where a level has fewer rows than effects. What it leaves of Lambda'Z'[Q r]
+//! is the same kind of difference: sums over rows of the size of residuals, times theta. With twice the digits they are
+//! there, if the cross-products have as many: Z'[Z Q r] (with a residual structure Z'R^-1[Z Q r]) is taken again from the rows.
+//! What follows from the factor has no such differences, and doubles do; the rows of [Q r] are centred so that theirs are small
+//! (see [`crate::moments::blocks::Center`]).
+
+use crate::api::error::EngineError;
+use crate::linalg::double2::Double2;
+use crate::linalg::sparse::Pattern;
+use crate::linalg::triangle::Layout;
+use crate::moments::blocks::{FactorMoments, PairMoments, Rest};
+use crate::moments::level_precision;
+use crate::runtime::memory;
+use crate::system::elimination::{Schur, Storage};
+use crate::system::equations::{Factor, Rows, SchurFactor, System, COMPLEMENT, FIRST};
+
+/// Multiply-adds up to which a factorisation is done so: some seconds.
+const MOST_WORK: f64 = 3e9;
+
+/// Columns between two looks at the stop flag.
+const COLUMNS: usize = 16;
+
+/// Whether a factorisation takes so few operations that it may be done with twice the digits.
+pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
+    let of_complement = match &schur.storage {
+        Storage::Dense => (schur.q2 as f64).powi(3) / 6.0,
+        Storage::Sparse(pattern) => pattern.flops(),
+    };
+    let pairs = schur.start.windows(2).map(|w| {
+        let effects = (schur.effect_start[w[1]] - schur.effect_start[w[0]]) as f64;
+        0.5 * effects.powi(2)
+    });
+    let numbers = match &schur.storage {
+        Storage::Dense => 0.5 * (schur.q2 as f64).powi(2),
+        Storage::Sparse(pattern) => pattern.nnz() as f64,
+    };
+    let of_rows = p1 as f64 * (numbers + (k1 * schur.effect_row.len()) as f64);
+    let effects = (schur.q2 + schur.start.len() * k1) as f64;
+    let of_border = (p1 as f64).powi(2) * (effects + p1 as f64);
+    of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows + of_border <= MOST_WORK
+}
+
+/// Cross-products and T at one point.
+struct Here<'a> {
+    system: &'a System,
+    rest: &'a Rest,
+    t: &'a [Vec<f64>],
+}
+
+/// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - P U_0, at the T and the
+/// U_0 of a factor; returns log |M| and [Q r]'V^-1[Q r], lower triangle.
+///
+/// # Errors
+/// [`EngineError::Numerical`] where M is not positive definite even so.
+pub(crate) fn factorize(
+    system: &System,
+    rest: &Rest,
+    factor: &mut Factor,
+) -> Result<(f64, Vec<Double2>), EngineError> {
+    let t = std::mem::take(&mut factor.t);
+    let here = Here {
+        system,
+        rest,
+        t: &t,
+    };
+    let first = here.eliminate_first();
+    let (l1, w) = first.ok_or(EngineError::numerical(FIRST))?;
+    let mut s = here.complement(&w);
+    let schur = &system.schur;
+    let done = match &schur.storage {
+        Storage::Dense => cholesky_of_triangle(&schur.layout, &mut s, system),
+        Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, system),
+    };
+    done.ok_or(EngineError::numerical(COMPLEMENT))?;
+    let mut rows = here.right_hand_sides(factor);
+    here.forward((&l1, &w, &s), &mut rows);
+    let bordered = here.bordered(factor, &rows);
+    let round = |from: &[Double2], to: &mut Vec<f64>| {
+        to.clear();
+        to.extend(from.iter().map(|value| value.high));
+    };
+    round(&l1, &mut factor.l1);
+    round(&w, &mut factor.w);
+    round(&rows.first, &mut factor.rzx.first);
+    round(&rows.rest, &mut factor.rzx.rest);
+    factor.rzx.m = rows.m;
+    let k1 = system.k1();
+    let diagonal = |block: &[f64]| (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
+    let mut log_det: f64 = factor.l1.chunks_exact(k1 * k1).map(diagonal).sum();
+    log_det += match (&mut factor.s, &schur.storage) {
+        (SchurFactor::Dense(to), _) => {
+            round(&s, &mut to.data);
+            to.log_diagonal()
+        }
+        (SchurFactor::Sparse(to), Storage::Sparse(pattern)) => {
+            round(&s, to);
+            let starts = &pattern.column_start[..pattern.n];
+            starts.iter().map(|&at| to[at].ln()).sum()
+        }
+        (SchurFactor::Sparse(_), Storage::Dense) => 0.0,
+    };
+    factor.t = t;
+    Ok((2.0 * log_det, bordered))
+}
+
+impl Here<'_> {
+    fn factor(&self, f: usize) -> &FactorMoments {
+        &self.system.moments.factors[f]
+    }
+
+    /// Z_j'Z_j of a level, k x k.
+    fn own_block(&self, f: usize, level: usize) -> Vec<Double2> {
+        let size = self.factor(f).k.pow(2);
+        let range = level * size..(level + 1) * size;
+        together(
+            &self.factor(f).zz[range.clone()],
+            &self.rest.own[f][range.clone()],
+        )
+    }
+
+    /// Z_j'Z_l of an entry of a pair.
+    fn pair_block(&self, pair: usize, entry: usize) -> (&PairMoments, Vec<Double2>) {
+        let of = &self.system.moments.pairs[pair];
+        let size = self.factor(of.f).k * self.factor(of.g).k;
+        let range = entry * size..(entry + 1) * size;
+        let block = together(&of.value[range.clone()], &self.rest.pairs[pair][range]);
+        (of, block)
+    }
+
+    /// L_j and W_j of every level of the first factor; `None` if one is not positive definite.
+    fn eliminate_first(&self) -> Option<(Vec<Double2>, Vec<Double2>)> {
+        let (schur, k1) = (&self.system.schur, self.system.k1());
+        let mut l1 = memory::with_capacity(self.system.q1() * k1);
+        let mut w = memory::with_capacity(schur.effect_row.len() * k1);
+        for j in 0..self.factor(0).n_levels {
+            if j % COLUMNS == 0 {
+                self.system.workers.check();
+            }
+            let mut block = self.own_block(0, j);
+            times_t(&mut block, k1, &self.t[0], k1);
+            t_times(&self.t[0], k1, &mut block, k1);
+            (0..k1).for_each(|a| block[a * k1 + a] += Double2::from(1.0));
+            cholesky_of_block(&mut block, k1)?;
+            for at in schur.start[j]..schur.start[j + 1] {
+                let source = schur.source[at];
+                let (pair, mut out) = self.pair_block(source.pair as usize, source.entry);
+                let k = self.factor(pair.g).k;
+                times_t(&mut out, k1, &self.t[pair.g], k);
+                t_times(&self.t[0], k1, &mut out, k);
+                out.chunks_exact_mut(k1)
+                    .for_each(|x| solve_lower(&block, k1, x));
+                w.append(&mut out);
+            }
+            l1.append(&mut block);
+        }
+        Some((l1, w))
+    }
+
+    /// S = P + T_2'A_22T_2 - sum_j W_j'W_j, where its factor will stand.
+    fn complement(&self, w: &[Double2]) -> Vec<Double2> {
+        let schur = &self.system.schur;
+        let mut out = Vec::new();
+        match &schur.storage {
+            Storage::Dense => memory::resize(&mut out, schur.layout.column_start(schur.q2)),
+            Storage::Sparse(pattern) => memory::resize(&mut out, pattern.nnz()),
+        }
+        let mut work = vec![Double2::default(); schur.q2];
+        for v in 0..schur.nodes() {
+            self.system.workers.check();
+            for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                let j = schur.offset[v] + a;
+                work.fill(Double2::default());
+                self.own_column(v, a, &mut work);
+                self.subtract_products(w, v, a, &mut work);
+                match &schur.storage {
+                    Storage::Dense => {
+                        let at = schur.layout.column_start(j);
+                        let rows = &work[schur.layout.first_row(j)..];
+                        out[at..at + rows.len()].copy_from_slice(rows);
+                    }
+                    Storage::Sparse(pattern) => {
+                        let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                        let places = out[range.clone()].iter_mut().zip(&pattern.row[range]);
+                        places.for_each(|(value, &row)| *value = work[row as usize]);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Column (node v, effect a) of P + T_2'A_22T_2, rows from its own on.
+    fn own_column(&self, v: usize, a: usize, column: &mut [Double2]) {
+        let schur = &self.system.schur;
+        let (f, level) = schur.node[v];
+        let k = self.factor(f).k;
+        let mut block = self.own_block(f, level);
+        times_t(&mut block, k, &self.t[f], k);
+        t_times(&self.t[f], k, &mut block, k);
+        column[schur.offset[v]..schur.offset[v] + k].copy_from_slice(&block[a * k..(a + 1) * k]);
+        let own = self.factor(f).prior.get(level).copied().unwrap_or(1.0);
+        column[schur.offset[v] + a] += Double2::from(own);
+        for at in schur.later_start[v]..schur.later_start[v + 1] {
+            let l = schur.later[at] as usize;
+            let (source, own_rows) = schur.later_source[at];
+            let (pair, block) = self.pair_block(source.pair as usize, source.entry);
+            let g = schur.node[l].0;
+            let kg = self.factor(g).k;
+            let mut block = if own_rows {
+                transposed(&block, k, kg)
+            } else {
+                block
+            };
+            times_t(&mut block, kg, &self.t[f], k);
+            t_times(&self.t[g], kg, &mut block, k);
+            let to = &mut column[schur.offset[l]..schur.offset[l] + kg];
+            let from = &block[a * kg..(a + 1) * kg];
+            to.iter_mut().zip(from).for_each(|(x, y)| *x += *y);
+            if let Some(q) = pair.prior.get(source.entry) {
+                to[a] += Double2::from(*q);
+            }
+        }
+    }
+
+    /// Takes the same column of sum_j W_j'W_j away.
+    fn subtract_products(&self, w: &[Double2], v: usize, a: usize, column: &mut [Double2]) {
+        let (schur, k1) = (&self.system.schur, self.system.k1());
+        for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+            let j = schur.incidence_level[x] as usize;
+            let from = schur.effect_start[schur.incidence[x]] + a;
+            let to = schur.effect_start[schur.start[j + 1]];
+            let own = &w[from * k1..(from + 1) * k1];
+            let others = w[from * k1..to * k1].chunks_exact(k1);
+            for (other, &row) in others.zip(&schur.effect_row[from..to]) {
+                let sum = &mut column[row as usize];
+                for (x, y) in other.iter().zip(own) {
+                    *sum = *sum - *x * *y;
+                }
+            }
+        }
+    }
+}
+
+impl Here<'_> {
+    /// Lambda'Z'[Q r] - P U_0.
+    fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
+        let schur = &self.system.schur;
+        let shifts: Vec<_> = (0..self.t.len())
+            .map(|f| self.weighted_shift(f, &factor.shift[f]))
+            .collect();
+        let mut first = memory::with_capacity(self.factor(0).zx.len());
+        for level in 0..self.factor(0).n_levels {
+            first.append(&mut self.right_hand_side(0, level, &shifts[0]));
+        }
+        let mut rest = memory::with_capacity(schur.q2 * self.system.moments.p1);
+        for &(f, level) in &schur.node {
+            rest.append(&mut self.right_hand_side(f, level, &shifts[f]));
+        }
+        let m = self.system.moments.p1;
+        Rows { first, rest, m }
+    }
+
+    /// P U_0 of one factor; empty where it is not centred.
+    fn weighted_shift(&self, f: usize, shift: &[f64]) -> Vec<Double2> {
+        if self.factor(f).prior.is_empty() {
+            return shift.iter().map(|&u| Double2::from(u)).collect();
+        }
+        let width = self.factor(f).k * self.system.moments.p1;
+        let mut out = Vec::new();
+        memory::resize(&mut out, shift.len());
+        if !shift.is_empty() {
+            level_precision::for_each_entry(&self.system.moments, f, |to, from, q| {
+                let from = &shift[from * width..(from + 1) * width];
+                let to: &mut [Double2] = &mut out[to * width..(to + 1) * width];
+                let pairs = to.iter_mut().zip(from);
+                pairs.for_each(|(x, u)| *x += Double2::product(q, *u));
+            });
+        }
+        out
+    }
+
+    /// [Q r]'[Q r] + U_0'P U_0 - RZX'RZX, lower triangle.
+    fn bordered(&self, factor: &Factor, rows: &Rows<Vec<Double2>>) -> Vec<Double2> {
+        let m = rows.m;
+        let mut out = together(&self.system.moments.xx, &self.rest.xx);
+        for (f, shift) in factor.shift.iter().enumerate() {
+            let weighted = self.weighted_shift(f, shift);
+            for (u, pu) in shift.chunks_exact(m).zip(weighted.chunks_exact(m)) {
+                for j in 0..m {
+                    (j..m).for_each(|i| out[j * m + i] += pu[j] * Double2::from(u[i]));
+                }
+            }
+        }
+        for row in rows.first.chunks_exact(m).chain(rows.rest.chunks_exact(m)) {
+            for j in 0..m {
+                let own = row[j];
+                let to = &mut out[j * m + j..(j + 1) * m];
+                subtract_times(to, own, &row[j..]);
+            }
+        }
+        out
+    }
+
+    /// The rows of one level.
+    fn right_hand_side(&self, f: usize, level: usize, shift: &[Double2]) -> Vec<Double2> {
+        let (k, m) = (self.factor(f).k, self.system.moments.p1);
+        let range = level * k * m..(level + 1) * k * m;
+        let (high, low) = (&self.factor(f).zx[range.clone()], &self.rest.zx[f]);
+        let zx = together(high, &low[range.clone()]);
+        let mut out = Vec::new();
+        memory::resize(&mut out, k * m);
+        for (a, row) in out.chunks_exact_mut(m).enumerate() {
+            for b in a..k {
+                let c = Double2::from(self.t[f][a * k + b]);
+                let from = &zx[b * m..(b + 1) * m];
+                row.iter_mut().zip(from).for_each(|(x, y)| *x += c * *y);
+            }
+        }
+        if let Some(shift) = shift.get(range) {
+            out.iter_mut().zip(shift).for_each(|(x, u)| *x += -*u);
+        }
+        out
+    }
+
+    /// B <- L^-1 B, by L_j, W_j and the factor of the complement.
+    fn forward(
+        &self,
+        (l1, w, s): (&[Double2], &[Double2], &[Double2]),
+        b: &mut Rows<Vec<Double2>>,
+    ) {
+        let (schur, k1, m) = (&self.system.schur, self.system.k1(), b.m);
+        let blocks = l1
+            .chunks_exact(k1 * k1)
+            .zip(b.first.chunks_exact_mut(k1 * m));
+        for (j, (l, own)) in blocks.enumerate() {
+            if j % COLUMNS == 0 {
+                self.system.workers.check();
+            }
+            solve_lower_rows(k1, m, |i, c| l[c * k1 + i], own);
+            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                let row = schur.effect_row[e] as usize;
+                let to = &mut b.rest[row * m..(row + 1) * m];
+                for (w, from) in w[e * k1..(e + 1) * k1].iter().zip(own.chunks_exact(m)) {
+                    subtract_times(to, *w, from);
+                }
+            }
+        }
+        match &schur.storage {
+            Storage::Dense => {
+                let layout = &schur.layout;
+                let place = |i, j| layout.column_start(j) + i - layout.first_row(j);
+                solve_lower_rows(schur.q2, m, |i, j| s[place(i, j)], &mut b.rest);
+            }
+            Storage::Sparse(pattern) => {
+                for j in 0..pattern.n {
+                    let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                    let (before, later) = b.rest.split_at_mut((j + 1) * m);
+                    let own = &mut before[j * m..];
+                    own.iter_mut().for_each(|x| *x = x.over(s[range.start]));
+                    let below = range.start + 1..range.end;
+                    for (l, &row) in s[below.clone()].iter().zip(&pattern.row[below]) {
+                        let at = (row as usize - j - 1) * m;
+                        subtract_times(&mut later[at..at + m], *l, own);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// to <- to - c from.
+fn subtract_times(to: &mut [Double2], c: Double2, from: &[Double2]) {
+    if c == Double2::default() {
+        return;
+    }
+    to.iter_mut().zip(from).for_each(|(x, y)| *x = *x - c * *y);
+}
+
+/// B <- L^-1 B for row-major B with m columns.
+fn solve_lower_rows(n: usize, m: usize, l: impl Fn(usize, usize) -> Double2, b: &mut [Double2]) {
+    for j in 0..n {
+        let (before, later) = b.split_at_mut((j + 1) * m);
+        let own = &mut before[j * m..];
+        own.iter_mut().for_each(|x| *x = x.over(l(j, j)));
+        for (i, row) in (j + 1..n).zip(later.chunks_exact_mut(m)) {
+            subtract_times(row, l(i, j), own);
+        }
+    }
+}
+
+fn together(high: &[f64], low: &[f64]) -> Vec<Double2> {
+    let pairs = high.iter().zip(low);
+    pairs.map(|(&high, &low)| Double2 { high, low }).collect()
+}
+
+fn transposed(a: &[Double2], rows: usize, columns: usize) -> Vec<Double2> {
+    (0..rows * columns)
+        .map(|e| a[(e % columns) * rows + e / columns])
+        .collect()
+}
+
+/// A <- A T for a column-major block of `rows` rows, T k x k lower triangular.
+fn times_t(a: &mut [Double2], rows: usize, t: &[f64], k: usize) {
+    for c in 0..k {
+        for i in 0..rows {
+            let mut sum = Double2::default();
+            for b in c..k {
+                sum += a[b * rows + i] * Double2::from(t[c * k + b]);
+            }
+            a[c * rows + i] = sum;
+        }
+    }
+}
+
+/// A <- T'A for a column-major block of k rows.
+fn t_times(t: &[f64], k: usize, a: &mut [Double2], columns: usize) {
+    for column in a.chunks_exact_mut(k).take(columns) {
+        for c in 0..k {
+            let mut sum = Double2::default();
+            for b in c..k {
+                sum += column[b] * Double2::from(t[c * k + b]);
+            }
+            column[c] = sum;
+        }
+    }
+}
+
+/// Cholesky factor of a column-major block in its place, lower triangle; above it zeros.
+pub(crate) fn cholesky_of_block(a: &mut [Double2], k: usize) -> Option<()> {
+    for j in 0..k {
+        for m in 0..j {
+            let l = a[m * k + j];
+            for i in j..k {
+                a[j * k + i] = a[j * k + i] - l * a[m * k + i];
+            }
+            a[j * k + m] = Double2::default();
+        }
+        scale_column(&mut a[j * k + j..(j + 1) * k])?;
+    }
+    Some(())
+}
+
+/// A column from its diagonal on, divided by the root of the diagonal; `None` where there is none.
+fn scale_column(column: &mut [Double2]) -> Option<()> {
+    let diagonal = column.first_mut()?;
+    if !(diagonal.high > 0.0 && diagonal.high.is_finite()) {
+        return None;
+    }
+    let root = diagonal.root();
+    *diagonal = root;
+    column[1..].iter_mut().for_each(|x| *x = x.over(root));
+    Some(())
+}
+
+/// x <- L^-1 x.
+fn solve_lower(l: &[Double2], k: usize, x: &mut [Double2]) {
+    for i in 0..k {
+        for m in 0..i {
+            x[i] = x[i] - l[m * k + i] * x[m];
+        }
+        x[i] = x[i].over(l[i * k + i]);
+    }
+}
+
+/// Cholesky factor of a lower triangle in its place, column after column; entries that are zero are passed by.
+fn cholesky_of_triangle(layout: &Layout, a: &mut [Double2], system: &System) -> Option<()> {
+    let n = layout.order();
+    let place = |i: usize, j: usize| layout.column_start(j) + i - layout.first_row(j);
+    for j in 0..n {
+        if j % COLUMNS == 0 {
+            system.workers.check();
+        }
+        let start = place(j, j);
+        let (before, own) = a.split_at_mut(start);
+        let own = &mut own[..n - j];
+        for m in 0..j {
+            let at = place(j, m);
+            let l = before[at];
+            if l != Double2::default() {
+                let other = &before[at..at + own.len()];
+                own.iter_mut()
+                    .zip(other)
+                    .for_each(|(x, y)| *x = *x - l * *y);
+            }
+        }
+        scale_column(own)?;
+    }
+    Some(())
+}
+
+/// The same on the pattern of a sparse factor.
+fn cholesky_of_pattern(pattern: &Pattern, a: &mut [Double2], system: &System) -> Option<()> {
+    let mut work = vec![Double2::default(); pattern.n];
+    for j in 0..pattern.n {
+        if j % COLUMNS == 0 {
+            system.workers.check();
+        }
+        let range = pattern.column_start[j]..pattern.column_start[j + 1];
+        for (value, &row) in a[range.clone()].iter().zip(&pattern.row[range.clone()]) {
+            work[row as usize] = *value;
+        }
+        for (position, end) in pattern.updates(j) {
+            let l = a[position];
+            for (value, &row) in a[position..end].iter().zip(&pattern.row[position..end]) {
+                let x = &mut work[row as usize];
+                *x = *x - l * *value;
+            }
+        }
+        for (value, &row) in a[range.clone()].iter_mut().zip(&pattern.row[range.clone()]) {
+            *value = work[row as usize];
+        }
+        scale_column(&mut a[range])?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
+    use crate::api::options::Options;
+    use crate::fit::prepare::{prepare, Prepared};
+    use crate::runtime::parallel::StopFlag;
+    use crate::system::equations::{Factor, SchurFactor};
+
+    /// Levels of two grouping factors, a predictor and the response.
+    struct Data {
+        g: Vec<i32>,
+        h: Vec<i32>,
+        x: Vec<f64>,
+        y: Vec<f64>,
+    }
+
+    fn data(rows: impl Iterator<Item = (usize, usize)>) -> Data {
+        let (mut g, mut h) = (Vec::new(), Vec::new());
+        for (a, b) in rows {
+            g.push(a as i32 + 1);
+            h.push(b as i32 + 1);
+        }
+        let wave = |i: usize, step: f64| (i as f64 * step).sin();
+        Data {
+            x: (0..g.len()).map(|i| 3.0 + wave(i, 1.7)).collect(),
+            y: (0..g.len()).map(|i| wave(i, 2.9) + wave(i, 0.3)).collect(),
+            g,
+            h,
+        }
+    }
+
+    impl Data {
+        fn prepared(&self, slopes: bool, precision: Option<Precision<'_>>) -> Prepared {
+            let levels = |codes: &[i32]| codes.iter().max().map_or(0, |&v| v as usize);
+            let factor = |codes, precision| GroupingFactor {
+                codes,
+                n_levels: levels(codes),
+                precision,
+            };
+            let of_term = |factor, columns| RandomTerm {
+                factor,
+                columns,
+                structure: Structure::Unstructured,
+            };
+            let mut columns = vec![Column::Constant];
+            if slopes {
+                columns.push(Column::Values(&self.x));
+            }
+            let model = ModelData {
+                y: &self.y,
+                x: Vec::new(),
+                p: 0,
+                weights: None,
+                offset: None,
+                factors: vec![factor(&self.g, None), factor(&self.h, precision)],
+                terms: vec![of_term(0, columns.clone()), of_term(1, columns)],
+                residual: None,
+            };
+            let mut prepared =
+                prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");
+            prepared.extend(&model, &[]).expect("extended");
+            prepared
+        }
+    }
+
+    fn factor(prepared: &Prepared, size: f64) -> Factor {
+        let t = |k: usize| -> Vec<f64> {
+            let entry = |e: usize| match (e % k, e / k) {
+                (i, j) if i == j => size * (1.0 + 0.3 * i as f64),
+                (i, j) if i > j => 0.4 * size,
+                _ => 0.0,
+            };
+            (0..k * k).map(entry).collect()
+        };
+        let t = prepared.layout.iter().map(|f| t(f.k)).collect();
+        Factor::new(&prepared.system, t, &prepared.center.b, Factor::default()).expect("a factor")
+    }
+
+    /// All that stands in a factor.
+    fn values(prepared: &Prepared, factor: &Factor) -> Vec<f64> {
+        let (order, k1) = (prepared.system.schur.q2, prepared.system.k1());
+        let below = |n: usize| {
+            (0..n * n)
+                .map(move |e| (e % n, e / n))
+                .filter(|(i, j)| i >= j)
+        };
+        let s = match &factor.s {
+            SchurFactor::Sparse(values) => values.clone(),
+            SchurFactor::Dense(s) => below(order).map(|(i, j)| s.entry(i, j)).collect(),
+        };
+        let blocks = factor.l1.chunks_exact(k1 * k1);
+        let l1 = blocks.flat_map(|l| below(k1).map(|(i, j)| l[j * k1 + i]));
+        let l1: Vec<f64> = l1.collect();
+        [&l1[..], &factor.w, &s, &[factor.log_det_m]].concat()
+    }
+
+    /// Where doubles have all digits the factors are the same, whatever the complement is stored in.
+    #[test]
+    fn both_factors_agree_at_moderate_parameters() {
+        let crossed = data((0..240).map(|i| (i % 24, (5 * i + i / 24) % 11)));
+        // 260 outer levels: a sparse complement
+        let nested = data((0..1560).map(|i| (i / 2, i / 6)));
+        let n = 11;
+        let (mut start, mut row, mut value) = (vec![0], Vec::new(), Vec::new());
+        for j in 0..n {
+            for l in 0..n {
+                if i32::abs(j - l) < 2 {
+                    row.push(l);
+                    value.push(if j == l { 2.0 } else { -0.7 });
+                }
+            }
+            start.push(row.len() as i32);
+        }
+        let known = Precision {
+            start: &start,
+            row: &row,
+            value: &value,
+        };
+        for (data, slopes, known) in [
+            (&crossed, false, None),
+            (&crossed, true, None),
+            (&crossed, true, Some(known)),
+            (&nested, false, None),
+            (&nested, true, None),
+        ] {
+            let mut prepared = data.prepared(slopes, known);
+            let extended = values(&prepared, &factor(&prepared, 2.0));
+            prepared.system.moments.rest = None;
+            let doubles = values(&prepared, &factor(&prepared, 2.0));
+            assert_eq!(extended.len(), doubles.len());
+            for (x, y) in extended.iter().zip(&doubles) {
+                assert!((x - y).abs() <= 1e-11 * y.abs().max(1.0), "{x} {y}");
+            }
+        }
+    }
+
+    /// |M| of balanced crossed factors from its eigenvalues.
+    #[test]
+    fn determinants_keep_their_digits() {
+        let (a, b, n) = (7, 5, 3);
+        let data = data((0..a * b * n).map(|i| (i / n % a, i / n / a)));
+        let prepared = data.prepared(false, None);
+        for size in [1.0, 1e3, 1e5, 1e7, 1e8, 1e9] {
+            let found = factor(&prepared, size);
+            // the bases are scaled to columns of unit mean square
+            let ratio = |f: usize| {
+                let moments = &prepared.system.moments.factors[f];
+                size * size * moments.zz[0]
+            };
+            let (of_g, of_h) = (ratio(0), ratio(1));
+            let right = (a as f64 - 1.0) * (1.0 + of_g).ln()
+                + (b as f64 - 1.0) * (1.0 + of_h).ln()
+                + (1.0 + of_g + of_h).ln();
+            let error = (found.log_det_m - right).abs() / right;
+            assert!(error < 1e-13, "{size}: {} {right}", found.log_det_m);
+            assert!(found.rounding(&prepared.system) < 1e-15);
+        }
+        // which doubles do not, and say so
+        let mut prepared = prepared;
+        prepared.system.moments.rest = None;
+        let found = factor(&prepared, 1e5);
+        let rounding = found.rounding(&prepared.system);
+        assert!((1e-8..1e-2).contains(&rounding), "{rounding}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision Q in the place of I where there is one) bordered by [Q r], at one set of relative covariance factors T.
+//!
+//! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is
+//! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
+//! blocked form of Bates et al. (2015), eqs. 14-20.
+
+use std::sync::Arc;
+
+use crate::api::error::EngineError;
+use crate::linalg::small;
+use crate::linalg::triangle::Triangle;
+use crate::runtime::memory;
+use crate::runtime::partition::{chunks, cut};
+use crate::system::assemble::assemble;
+use crate::system::elimination::{Schur, Storage};
+use crate::system::equations::{Factor, Rows, SchurFactor, System, COMPLEMENT, FIRST};
+use crate::system::extended;
+use crate::system::pieces::{level_pieces, LEVELS};
+use crate::system::right_hand_sides::{right_hand_sides, shifts, weighted_shifts};
+
+impl Factor {
+    /// Factorises at the given T, in the room of an old factor; `center` holds B_0 per factor (internal basis) or empty vectors.
+    ///
+    /// # Errors
+    /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where the
+    /// residual sum of squares vanishes.
+    pub fn new(
+        system: &System,
+        t: Vec<Vec<f64>>,
+        center: &[Vec<f64>],
+        old: Self,
+    ) -> Result<Self, EngineError> {
+        // one that was given up has no room
+        let has_room = match &old.s {
+            SchurFactor::Dense(s) => s.order() == system.schur.q2,
+            SchurFactor::Sparse(values) => !values.is_empty(),
+        };
+        let shift = shifts(system, &t, center, old.shift);
+        let weighted = weighted_shifts(system, &shift, old.weighted);
+        let mut factor = Self {
+            rzx: old.rzx,
+            t,
+            l1: old.l1,
+            w: old.w,
+            s: if has_room {
+                old.s
+            } else {
+                empty_storage(&system.schur)
+            },
+            lx: old.lx,
+            log_det_m: 0.0,
+            log_det_x: 0.0,
+            pwrss: 0.0,
+            total: 0.0,
+            shift,
+            weighted,
+            actual: None,
+        };
+        let log_det = match &system.moments.rest {
+            Some(rest) => {
+                let (log_det, xx) = extended::factorize(system, rest, &mut factor)?;
+                factor.border_extended(system, xx)?;
+                log_det
+            }
+            None => {
+                let room = std::mem::take(&mut factor.rzx);
+                let shift = |f: usize| factor.weighted_shift(f);
+                let mut rzx = right_hand_sides(system, &factor.t, shift, room);
+                let log_det = factor.factorize(system)?;
+                factor.forward(system, &mut rzx);
+                factor.rzx = rzx;
+                factor.border(system)?;
+                log_det
+            }
+        };
+        factor.log_det_m = log_det - system.moments.log_det_prior;
+        Ok(factor)
+    }
+
+    /// What is left where the complement is not factorised: no solves, `rzx` without rows; determinants are to be set.
+    pub(crate) fn without_complement(
+        t: Vec<Vec<f64>>,
+        l1: Vec<f64>,
+        rzx: Rows,
+        shift: Vec<Vec<f64>>,
+    ) -> Self {
+        Self {
+            rzx,
+            t,
+            l1,
+            w: Vec::new(),
+            s: SchurFactor::default(),
+            lx: Vec::new(),
+            log_det_m: 0.0,
+            log_det_x: 0.0,
+            pwrss: 0.0,
+            total: 0.0,
+            shift,
+            weighted: Vec::new(),
+            actual: None,
+        }
+    }
+
+    /// L_j, W_j and the factor of the complement; returns log |M|.
+    fn factorize(&mut self, system: &System) -> Result<f64, EngineError> {
+        let (l1, w) = (std::mem::take(&mut self.l1), std::mem::take(&mut self.w));
+        let (l1, w, log_det) =
+            eliminate_first(system, &self.t, l1, w).ok_or(EngineError::numerical(FIRST))?;
+        (self.l1, self.w) = (l1, w);
+        let of_complement = self.factorize_schur(system);
+        Ok(log_det + of_complement.ok_or(EngineError::numerical(COMPLEMENT))?)
+    }
+
+    /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
+    fn factorize_schur(&mut self, system: &System) -> Option<f64> {
+        let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
+        assemble(system, &self.w, None, -1.0, Some(&self.t), &mut storage);
+        let log_det = match (&mut storage, &system.schur.storage) {
+            (SchurFactor::Dense(s), _) => {
+                if !s.cholesky(&system.workers) {
+                    return None;
+                }
+                s.log_diagonal()
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                if !pattern.cholesky(values, &mut system.workers.room(pattern.n)) {
+                    return None;
+                }
+                (0..pattern.n)
+                    .map(|j| values[pattern.column_start[j]].ln())
+                    .sum::<f64>()
+            }
+            (SchurFactor::Sparse(_), Storage::Dense) => return None,
+        };
+        self.s = storage;
+        Some(2.0 * log_det)
+    }
+}
+
+fn empty_storage(schur: &Schur) -> SchurFactor {
+    match &schur.storage {
+        Storage::Dense => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
+        Storage::Sparse(pattern) => SchurFactor::Sparse(memory::zeros(pattern.nnz())),
+    }
+}
+
+/// L_j and W_j of every level of the first factor, in the room of `l1` and `w`, and sum of log |D_j|.
+pub(crate) fn eliminate_first(
+    system: &System,
+    t: &[Vec<f64>],
+    mut l1: Vec<f64>,
+    mut w: Vec<f64>,
+) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+    let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
+    let levels = moments.factors[0].n_levels;
+    // each value is written
+    memory::resize(&mut l1, levels * k1 * k1);
+    memory::resize(&mut w, schur.effect_row.len() * k1);
+    let border = |i: usize| (i * LEVELS).min(levels);
+    let count = level_pieces(system);
+    let mut log_dets = system.workers.room(count);
+    let parts = (
+        cut(&mut l1, |i| border(i) * k1 * k1),
+        cut(&mut w, |i| schur.effect_start[schur.start[border(i)]] * k1),
+        chunks(&mut log_dets, 1),
+    );
+    system
+        .workers
+        .for_each(count, parts, |piece, (l, w, log_det)| {
+            log_det[0] = eliminate_piece(system, t, border(piece)..border(piece + 1), l, w);
+        });
+    let total: f64 = log_dets.iter().sum();
+    drop(log_dets);
+    total.is_finite().then_some((l1, w, total))
+}
+
+fn eliminate_piece(
+    system: &System,
+    t: &[Vec<f64>],
+    levels: std::ops::Range<usize>,
+    l: &mut [f64],
+    w: &mut [f64],
+) -> f64 {
+    let (schur, k1) = (&system.schur, system.k1());
+    let mut log_det = 0.0;
+    let mut half = system.workers.room(k1 * k1);
+    let mut room = system.workers.room(k1 * system.most_effects());
+    let mut at_w = 0;
+    for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
+        let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
+        small::mul_nn(zz, &t[0], k1, k1, k1, &mut half);
+        small::mul_tn(&t[0], &half, k1, k1, k1, block);
+        (0..k1).for_each(|a| block[a * k1 + a] += 1.0);
+        if !small::cholesky(block, k1) {
+            return f64::NAN;
+        }
+        log_det += 2.0 * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
+        for at in schur.start[j]..schur.start[j + 1] {
+            let v = schur.neighbour[at] as usize;
+            let f = schur.node[v].0;
+            let k = system.moments.factors[f].k;
+            let product = &mut room[..k1 * k];
+            small::mul_nn(system.block(schur.source[at]), &t[f], k1, k, k, product);
+            let out = &mut w[at_w..at_w + k1 * k];
+            small::mul_tn(&t[0], product, k1, k1, k, out);
+            for column in out.chunks_exact_mut(k1) {
+                small::solve_lower(block, k1, column);
+            }
+            at_w += k1 * k;
+        }
+    }
+    log_det
+}

@@ -1,0 +1,65 @@
+//! Known precision matrices of levels times rows of random effects.
+
+use std::ops::Deref;
+
+use crate::linalg::dense;
+use crate::moments::level_precision::{any, for_each_entry};
+use crate::runtime::workspace::Room;
+use crate::system::equations::{Rows, System};
+
+/// (Q (x) I) rows, for rows of random effects; `None` where every Q is the identity.
+pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    rows: &Rows<V>,
+) -> Option<Rows<Room<'a>>> {
+    times_many(system, rows, &[])
+}
+
+/// The same for many columns, with what [`crate::moments::level_precision::dense_matrices`] returns.
+pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
+    system: &'a System,
+    rows: &Rows<V>,
+    matrices: &[Vec<f64>],
+) -> Option<Rows<Room<'a>>> {
+    if !any(&system.moments) {
+        return None;
+    }
+    let mut out = Rows {
+        first: system.workers.copy(&rows.first),
+        rest: system.workers.copy(&rows.rest),
+        m: rows.m,
+    };
+    let (schur, m) = (&system.schur, rows.m);
+    for (f, factor) in system.moments.factors.iter().enumerate() {
+        if factor.prior.is_empty() {
+            continue;
+        }
+        let width = factor.k * m;
+        let place = |level: usize| {
+            let start = schur.offset[schur.node_of[f][level] as usize] * m;
+            start..start + width
+        };
+        if let Some(matrix) = matrices.get(f).filter(|matrix| !matrix.is_empty()) {
+            let n = factor.n_levels;
+            let mut own = system.workers.room(n * width);
+            let mut product = system.workers.room(n * width);
+            for (level, own) in own.chunks_exact_mut(width.max(1)).enumerate() {
+                own.copy_from_slice(&rows.rest[place(level)]);
+            }
+            dense::add_transposed_product(&own, matrix, n, width, n, 1.0, &mut product);
+            for (level, product) in product.chunks_exact(width.max(1)).enumerate() {
+                out.rest[place(level)].copy_from_slice(product);
+            }
+            continue;
+        }
+        for level in 0..factor.n_levels {
+            out.rest[place(level)].fill(0.0);
+        }
+        for_each_entry(&system.moments, f, |to, from, q| {
+            for (x, y) in place(to).zip(place(from)) {
+                out.rest[x] += q * rows.rest[y];
+            }
+        });
+    }
+    Some(out)
+}

@@ -1,0 +1,140 @@
+//! Solves with the factor, and the digits that it has.
+
+use std::ops::DerefMut;
+
+use crate::linalg::small;
+use crate::linalg::triangle::Triangle;
+use crate::runtime::partition::cut;
+use crate::system::elimination::Storage;
+use crate::system::equations::{Factor, Rows, SchurFactor, System};
+use crate::system::pieces::{first_node, for_each_level, node_piece, node_pieces};
+
+impl Factor {
+    /// Row-major B (q2 x m) <- L_S^-1 B or, with `transposed`, L_S^-T B, for the factor of the Schur complement.
+    pub fn solve_complement(&self, system: &System, b: &mut [f64], m: usize, transposed: bool) {
+        match (&self.s, &system.schur.storage) {
+            (SchurFactor::Dense(s), _) => s.solve_rows(b, m, transposed),
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) if transposed => {
+                pattern.solve_transposed(values, b, m);
+            }
+            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, b, m),
+            (SchurFactor::Sparse(_), Storage::Dense) => {}
+        }
+    }
+
+    /// Gives away the factor of a dense complement: solves are not possible afterwards, determinants and solutions already
+    /// found stay.
+    pub fn give_up_complement(&mut self) -> Option<Triangle> {
+        if let SchurFactor::Dense(s) = &mut self.s {
+            return Some(std::mem::take(s));
+        }
+        None
+    }
+
+    /// B <- L^-1 B.
+    pub fn forward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
+        let (schur, k1, m) = (&system.schur, system.k1(), b.m);
+        if m == 0 {
+            return;
+        }
+        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+            small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
+        });
+        if schur.q2 == 0 {
+            return;
+        }
+        let first = &*b.first;
+        let parts = cut(&mut b.rest, |i| schur.offset[first_node(schur, i)] * m);
+        system
+            .workers
+            .for_each(node_pieces(schur), parts, |piece, rows| {
+                let nodes = node_piece(schur, piece);
+                let base = schur.offset[nodes.start];
+                for v in nodes {
+                    for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
+                        let j = schur.incidence_level[x] as usize;
+                        let from = &first[j * k1 * m..(j + 1) * k1 * m];
+                        let effect = schur.effect_start[schur.incidence[x]];
+                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
+                            let row = &mut rows[(schur.offset[v] + a - base) * m
+                                ..(schur.offset[v] + a - base + 1) * m];
+                            let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
+                            for (c, source) in w.iter().zip(from.chunks_exact(m)) {
+                                row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                            }
+                        }
+                    }
+                }
+            });
+        self.solve_complement(system, &mut b.rest, m, false);
+    }
+
+    /// B <- L^-T B.
+    pub fn backward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
+        let (schur, k1, m) = (&system.schur, system.k1(), b.m);
+        self.solve_complement(system, &mut b.rest, m, true);
+        let rest = &*b.rest;
+        if m == 0 {
+            return;
+        }
+        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+            for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
+                let row = schur.effect_row[e] as usize;
+                let source = &rest[row * m..(row + 1) * m];
+                for (c, target) in self.w[e * k1..(e + 1) * k1]
+                    .iter()
+                    .zip(block.chunks_exact_mut(m))
+                {
+                    target.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+                }
+            }
+            let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
+            small::solve_lower_transposed_rows(l, k1, block, m);
+        });
+    }
+
+    /// Share of a pivot of M that rounding may have changed, at most: what it was before others were eliminated over what was
+    /// left of it, in units of rounding.
+    pub(crate) fn rounding(&self, system: &System) -> f64 {
+        if system.moments.rest.is_some() {
+            return f64::EPSILON;
+        }
+        let (schur, k1) = (&system.schur, system.k1());
+        let mut most = 1.0f64;
+        for (j, l) in self
+            .l1
+            .chunks_exact(k1 * k1)
+            .enumerate()
+            .skip_while(|_| k1 == 1)
+        {
+            for a in 0..k1 {
+                let left: f64 = l[a * k1 + a].powi(2);
+                most = most.max(self.pivot_before(system, (0, j), a) / left);
+            }
+        }
+        for (v, &node) in schur.node.iter().enumerate() {
+            for (a, j) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
+                let root = match (&self.s, &schur.storage) {
+                    (SchurFactor::Dense(s), _) if s.order() > j => s.entry(j, j),
+                    (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+                        values[pattern.column_start[j]]
+                    }
+                    _ => f64::INFINITY,
+                };
+                most = most.max(self.pivot_before(system, node, a) / root.powi(2));
+            }
+        }
+        f64::EPSILON * most
+    }
+
+    /// Diagonal entry of M: effect `a` of a level.
+    fn pivot_before(&self, system: &System, (f, level): (usize, usize), a: usize) -> f64 {
+        let own = &system.moments.factors[f];
+        let k = own.k;
+        let zz = &own.zz[level * k * k..(level + 1) * k * k];
+        let t = &self.t[f][a * k..(a + 1) * k];
+        let column = |c: usize| (a..k).map(|i| zz[c * k + i] * t[i]).sum::<f64>();
+        let form: f64 = (a..k).map(|c| t[c] * column(c)).sum();
+        form + own.prior.get(level).copied().unwrap_or(1.0)
+    }
+}
