@@ -5,7 +5,7 @@
 #'
 #' @param object A model fitted by [lmm()].
 #' @param scope The terms to add, as a formula (`~ . + x`) or a character vector.
-#' @param ddf The method for the degrees of freedom of the F tests, see [ddf].
+#' @param ddf The method for the degrees of freedom of the F tests, see [ddf]: `r ddf_choices()`.
 #' @param test `"F"`, the default; `"Chisq"` (or `"LRT"`) for likelihood-ratio tests; `"none"` for a
 #'   table of AIC, the default where `k` is given, as by [stats::step()].
 #' @param k The penalty for a parameter in AIC.
@@ -22,10 +22,7 @@
 #' @importFrom stats add1
 #' @export
 add1.lmm <- function(object, scope,
-                     ddf = c(
-                       "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                       "asymptotic", "none"
-                     ),
+                     ddf = "Satterthwaite",
                      test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
   check_dots(...)
   test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)

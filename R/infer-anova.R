@@ -28,9 +28,9 @@
 #' @param object A model fitted by [lmm()].
 #' @param ... Other models of the same data, by [lmm()] or by [lm()].
 #' @param type The type of the tests: `"III"`, `"II"` or `"I"`, or a number.
-#' @param ddf The method for the degrees of freedom, see [ddf]. `"lme4"` gives the table of 'lme4':
-#'   each term after those before it, as in type I but in the metric of \eqn{X'V^{-1}X}, without
-#'   p-values.
+#' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`. `"lme4"` gives
+#'   the table of 'lme4': each term after those before it, as in type I but in the metric of
+#'   \eqn{X'V^{-1}X}, without p-values.
 #' @param refit Fit models again by ML where their fixed parts differ? Without it, comparing them
 #'   by the restricted likelihood is an error.
 #' @param model.names Names of the models in the table; by default how the arguments were written.
@@ -48,10 +48,7 @@
 #' @importFrom stats anova
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I"),
-                      ddf = c(
-                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                        "asymptotic", "none"
-                      ),
+                      ddf = "Satterthwaite",
                       refit = TRUE, model.names = NULL, test = NULL) {
   others <- list(...)
   lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_fit)

@@ -24,7 +24,8 @@
 #'   for the rest. By default all.
 #' @param level The confidence level.
 #' @param method The method, `"Wald"`, `"profile"` or `"boot"`.
-#' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf].
+#' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf]:
+#'   `r ddf_choices()`.
 #' @param oldNames Call the parameters of the random effects `.sig01`, `.sig02`, ... and `.sigma`,
 #'   as 'lme4' does? Otherwise `sd_(Intercept)|Subject`, `cor_age.(Intercept)|Subject`, ... and
 #'   `sigma`.
@@ -42,10 +43,7 @@
 #' @importFrom stats confint
 #' @export
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
-                        ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                          "asymptotic", "none"
-                        ),
+                        ddf = "Satterthwaite",
                         oldNames = TRUE, nsim = 500L, seed = NULL,
                         boot.type = c("perc", "basic", "norm"), FUN = NULL, ...) {
   check_level(level)

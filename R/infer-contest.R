@@ -20,7 +20,7 @@
 #' @param joint Test the rows together (`TRUE`) or each by itself?
 #' @param confint Add confidence limits, when the rows are tested each by itself?
 #' @param level The confidence level.
-#' @param ddf The method for the degrees of freedom, see [ddf].
+#' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
 #' @param ... Passed to methods.
 #' @returns A data frame. Joint: one row with the columns `Sum Sq`, `Mean Sq`, `NumDF`, `DenDF`,
 #'   `F value` and `Pr(>F)`. Row by row: `Estimate`, `Std. Error`, `df`, `t value`, `lower`, `upper`
@@ -42,10 +42,7 @@ contest.default <- function(model, L, ...) {
 #' @rdname contest
 #' @export
 contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level = 0.95,
-                        ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                          "asymptotic", "none"
-                        ), ...) {
+                        ddf = "Satterthwaite", ...) {
   check_dots(...)
   check_flag(joint, "joint")
   check_flag(confint, "confint")
@@ -67,10 +64,7 @@ contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level =
 
 #' @noRd
 contest1D.lmm <- function(model, L, rhs = 0,
-                          ddf = c(
-                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                            "asymptotic", "none"
-                          ),
+                          ddf = "Satterthwaite",
                           confint = FALSE, level = 0.95, ...) {
   check_dots(...)
   contest.lmm(model, L, rhs, joint = FALSE, confint = confint, level = level, ddf = match_ddf(ddf))
@@ -78,10 +72,7 @@ contest1D.lmm <- function(model, L, rhs = 0,
 
 #' @noRd
 contestMD.lmm <- function(model, L, rhs = 0,
-                          ddf = c(
-                            "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                            "asymptotic", "none"
-                          ), ...) {
+                          ddf = "Satterthwaite", ...) {
   check_dots(...)
   contest.lmm(model, L, rhs, joint = TRUE, ddf = match_ddf(ddf))
 }

@@ -1,15 +1,24 @@
 # Inference that takes the variance parameters as known: by the normal distribution, or none.
 
+#' @rdname ddf
+#' @order 5
+#' @section `"asymptotic"`:
+#' The normal distribution, and F with infinitely many degrees of freedom.
+#' @section `"none"`:
+#' The statistics alone, as 'lme4' has it; `"lme4"` is understood too.
+#' @name ddf
+NULL
+
 #' Inference that takes the variance parameters as known
 #'
 #' @param variance of the coefficients; NULL: that of the fit. What is returned has an upper
 #'   triangular root `rx` of the inverse of that one.
 #' @noRd
-fixed_ddf <- function(object, method, ddf, variance = NULL) {
+fixed_ddf <- function(object, ddf, variance = NULL) {
   rx <- if (is.null(variance)) object$rx / object$sigma
   variance <- if (is.null(variance)) fixed_covariance(object) else variance
   list(
-    method = method, object = object, beta = object$beta, variance = variance, rx = rx,
+    beta = object$beta, variance = variance, rx = rx,
     single = function(L) rep.int(ddf, nrow(L)),
     joint = function(L, estimate) {
       wald <- wald_statistic(L, estimate, variance, rx)

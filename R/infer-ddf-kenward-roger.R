@@ -1,3 +1,31 @@
+#' @rdname ddf
+#' @order 3
+#' @section `"Kenward-Roger"`:
+#' The covariance matrix is corrected for its bias in small samples, F statistics are scaled, and
+#' the degrees of freedom match two moments of the scaled statistic (Kenward and Roger 1997). It is
+#' defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
+#' tests are those of that fit. A test that the method does not determine, because a corrected
+#' variance or the degrees of freedom are not positive, is `NA`, with a warning of class
+#' `ferrolmm_warning_kenward_roger`; with 'emmeans' then all are.
+#'
+#' Where the covariance matrix of the data is linear in variances and covariances (unstructured and
+#' diagonal random effects, with or without a known covariance matrix of their levels, and
+#' independent residuals), the covariance matrix of the variance parameters is the inverse of their
+#' expected information, as in 'pbkrtest'; for the other structures of random effects and residuals
+#' it is that of the observed information, as in SAS and 'mmrm'. The parameters are those of SAS:
+#' covariances for unstructured, Toeplitz and compound symmetric residuals, otherwise variances,
+#' correlations, ranges and powers. ('mmrm' takes others for unstructured residuals: there
+#' `"Kenward-Roger-Linear"` is this method.)
+#' @section `"Kenward-Roger-linear"`:
+#' The same without the second derivatives of the covariance matrix, which makes a difference only
+#' where it is not linear in its parameters (SAS: `DDFM=KR(FIRSTORDER)`; 'mmrm':
+#' `"Kenward-Roger-Linear"`). It does not depend on how the structure is parameterised.
+#' @references
+#' Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from restricted
+#' maximum likelihood. *Biometrics*, 53(3), 983-997.
+#' @name ddf
+NULL
+
 #' Inference by the method of Kenward and Roger (1997)
 #'
 #' The correction of the covariance matrix is an expansion to second order, and the degrees of
@@ -10,7 +38,6 @@
 #' Everything here is relative to sigma^2, except `variance`.
 #' @noRd
 kenward_roger <- function(object, linear = FALSE) {
-  object <- refit_reml(object)
   pieces <- engine_inference(engine_kenward_roger, object, linear)
   r <- object$rank
   s <- nrow(pieces$w)
@@ -36,7 +63,6 @@ kenward_roger <- function(object, linear = FALSE) {
     if (!any(dependent)) found
   }
   list(
-    method = if (linear) "Kenward-Roger-linear" else "Kenward-Roger", object = object,
     beta = object$beta, variance = variance,
     determined = function() is_determined(pieces_of(diag(r)), r),
     single = function(L) {
@@ -98,38 +124,6 @@ is_positive_definite <- function(variance) {
   scale <- sqrt(diag(variance))
   unit <- variance / outer(scale, scale)
   min(eigen(unit, TRUE, only.values = TRUE)$values) > 0
-}
-
-#' The covariance matrix of the fixed effects corrected for small samples
-#' @noRd
-adjusted_variance <- function(object) {
-  inference <- kenward_roger(object)
-  if (!inference$determined()) {
-    ferrolmm_abort(
-      "Kenward-Roger's method does not determine the covariance matrix of all fixed effects here.",
-      "kenward_roger",
-      x = paste0(
-        "The data tell too little of a variance parameter: the correction outweighs what it ",
-        "corrects."
-      ),
-      i = "Use the unadjusted matrix, or a simpler structure of the variances."
-    )
-  }
-  inference$variance
-}
-
-#' @noRd
-refit_reml <- function(object) {
-  if (object$REML) {
-    return(object)
-  }
-  ferrolmm_inform(
-    "Kenward-Roger's method is for REML: the model is refitted by REML, and that fit is tested.",
-    "refit"
-  )
-  object$REML <- TRUE
-  object$call$REML <- TRUE
-  fit_again(object)
 }
 
 #' What the method needs of a hypothesis: its corrected covariance matrix and

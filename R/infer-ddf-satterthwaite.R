@@ -1,3 +1,25 @@
+#' @rdname ddf
+#' @order 2
+#' @section `"Satterthwaite"`:
+#' t and F statistics of the estimated covariance matrix. The degrees of freedom match the variance
+#' of `l'Cl`, from the exact Hessian of the criterion (Giesbrecht and Burns 1985). For several rows
+#' the F statistic has the degrees of freedom of Fai and Cornelius (1996). They depend on which rows
+#' span the hypothesis: [contest()] and `car::linearHypothesis()` take orthonormal ones, so that it
+#' does not matter how it is written; [anova()][anova.lmm] and [drop1()][drop1.lmm] take rows as
+#' 'lmerTest' does, of which those of types I and II (not III) depend on the contrasts of the
+#' factors, and all on the order of their levels: the F statistics do not, but in unbalanced data
+#' the degrees of freedom do, a little; for type II of several interactions other rows of the same
+#' hypothesis are taken, with the same F and slightly other degrees of freedom.
+#' @references
+#' Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of multiple degree of freedom
+#' hypotheses in generalized least squares analyses of unbalanced split-plot experiments. *Journal
+#' of Statistical Computation and Simulation*, 54(4), 363-378.
+#'
+#' Giesbrecht, F. G. and Burns, J. C. (1985). Two-stage analysis based on a mixed model:
+#' large-sample asymptotic theory and small-sample simulation results. *Biometrics*, 41(2), 477-486.
+#' @name ddf
+NULL
+
 #' Inference by Satterthwaite's method
 #'
 #' A row l of L has variance v = l'Cl, whose gradient with respect to the variance parameters psi is
@@ -21,8 +43,7 @@ satterthwaite <- function(object) {
     ifelse(ddf > 1e10, Inf, ddf)
   }
   list(
-    method = "Satterthwaite", object = object, beta = object$beta, variance = variance,
-    single = single,
+    beta = object$beta, variance = variance, single = single,
     joint = function(L, estimate) fai_cornelius(L, estimate, variance, single)
   )
 }

@@ -8,103 +8,143 @@
 #' Methods for the degrees of freedom of tests of fixed effects
 #'
 #' The argument `ddf` of [summary.lmm()], [anova.lmm()], [contest()], [drop1.lmm()] and
-#' [confint.lmm()] says how the uncertainty about the variance parameters is taken into account:
-#'
-#' - `"Satterthwaite"`: t and F statistics of the estimated covariance matrix. The degrees of
-#'   freedom match the variance of `l'Cl`, from the exact Hessian of the criterion. For several rows
-#'   the F statistic has the degrees of freedom of Fai and Cornelius (1996).
-#'   They depend on which rows span the hypothesis: [contest()] and `car::linearHypothesis()` take
-#'   orthonormal ones, so that it does not matter how it is written; [anova()][anova.lmm] and
-#'   [drop1()][drop1.lmm] take rows as 'lmerTest' does, of which those of types I and II (not III)
-#'   depend on the contrasts of the factors, and all on the order of their levels: the F statistics
-#'   do not, but in unbalanced data the degrees of freedom do, a little; for type II of several
-#'   interactions other rows of the same hypothesis are taken, with the same F and slightly other
-#'   degrees of freedom.
-#' - `"Kenward-Roger"`: the covariance matrix is corrected for its bias in small samples, F
-#'   statistics are scaled, and the degrees of freedom match two moments of the scaled statistic. It
-#'   is defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
-#'   tests are those of that fit. A test that the method does not determine, because a corrected
-#'   variance or the degrees of freedom are not positive, is `NA`, with a warning of class
-#'   `ferrolmm_warning_kenward_roger`; with 'emmeans' then all are.
-#'   Where the covariance matrix of the data is linear in variances and covariances (unstructured
-#'   and diagonal random effects, with or without a known covariance matrix of their levels, and
-#'   independent residuals), the covariance matrix of the variance
-#'   parameters is the inverse of their expected information, as in 'pbkrtest'; for the other
-#'   structures of random effects and residuals it is that of the observed information, as in SAS
-#'   and 'mmrm'. The parameters are those of SAS: covariances for unstructured, Toeplitz and
-#'   compound symmetric residuals, otherwise variances, correlations, ranges and powers. ('mmrm'
-#'   takes others for unstructured residuals: there `"Kenward-Roger-Linear"` is this method.)
-#' - `"Kenward-Roger-linear"`: the same without the second derivatives of the covariance matrix,
-#'   which makes a difference only where it is not linear in its parameters (SAS:
-#'   `DDFM=KR(FIRSTORDER)`; 'mmrm': `"Kenward-Roger-Linear"`). It does not depend on how the
-#'   structure is parameterised.
-#' - `"asymptotic"`: the normal distribution, and F with infinitely many degrees of freedom.
-#' - `"none"`: the statistics alone, as 'lme4' has it; `"lme4"` is understood too.
-#'
-#' Names can be abbreviated, and case does not matter. Both methods work from factors of the
-#' mixed-model equations: no matrix of the size of the data is built, whatever that size is.
-#' @references
-#' Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of multiple degree of freedom
-#' hypotheses in generalized least squares analyses of unbalanced split-plot experiments. *Journal
-#' of Statistical Computation and Simulation*, 54(4), 363-378.
-#'
-#' Giesbrecht, F. G. and Burns, J. C. (1985). Two-stage analysis based on a mixed model:
-#' large-sample asymptotic theory and small-sample simulation results. *Biometrics*, 41(2), 477-486.
-#'
-#' Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from restricted
-#' maximum likelihood. *Biometrics*, 53(3), 983-997.
+#' [confint.lmm()] says how the uncertainty about the variance parameters is taken into account, by
+#' one of the methods below. Names can be abbreviated, and case does not matter. All of them work
+#' from factors of the mixed-model equations: no matrix of the size of the data is built, whatever
+#' that size is.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
 #' anova(fit)
 #' anova(fit, ddf = "Kenward-Roger")
 #' @name ddf
+#' @order 1
 NULL
 
-ddf_methods <- c(
-  "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none"
+#' The methods, the default first: all that is asked about a method stands here
+#'
+#' To add one: a line here, and a file that computes it and has its section of the help page.
+#'
+#' - `infer(object)`, a list with `beta` and `variance` of the kept coefficients; `single(L)`, the
+#'   degrees of freedom of each row; and `joint(L, estimate)`, list(statistic, unscaled, numdf,
+#'   dendf) of the hypothesis that `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the
+#'   statistic before it is scaled. A method that may have no answer has `determined()` too: does it
+#'   determine all tests?
+#' - `statistic`, what tests of single coefficients are called: "t" (the default), "z", or "none"
+#'   without p-values.
+#' - `words`, what headings call the method.
+#' - `aliases`, other spellings.
+#' - `needs_reml`: is it defined for REML only? A fit by ML is then fitted again.
+#' - `prediction(object, variances, relative)`, the degrees of freedom of predictions, as
+#'   [prediction_ddf()]; methods without it are none of [predict.lmm()]'s.
+#' @noRd
+ddf_methods <- list(
+  Satterthwaite = list(
+    infer = function(object) satterthwaite(object), prediction = function(...) prediction_ddf(...)
+  ),
+  `Kenward-Roger` = list(
+    infer = function(object) kenward_roger(object), aliases = "kr", needs_reml = TRUE
+  ),
+  `Kenward-Roger-linear` = list(
+    infer = function(object) kenward_roger(object, linear = TRUE), needs_reml = TRUE
+  ),
+  asymptotic = list(
+    infer = function(object) fixed_ddf(object, Inf), prediction = function(...) Inf,
+    statistic = "z", words = "the normal approximation"
+  ),
+  none = list(
+    infer = function(object) fixed_ddf(object, NA_real_), aliases = "lme4", statistic = "none"
+  )
 )
+
+#' The methods that predictions have
+#' @noRd
+prediction_methods <- function() {
+  names(Filter(function(method) !is.null(method$prediction), ddf_methods))
+}
+
+#' The choices of an argument `ddf`, for its help
+#' @noRd
+ddf_choices <- function(methods = names(ddf_methods)) {
+  methods <- paste0("`\"", methods, "\"`")
+  paste0(methods[[1L]], " (the default), ", paste(methods[-1L], collapse = ", "))
+}
 
 #' One of `ddf_methods`, from the start of its name in any case
 #' @noRd
 match_ddf <- function(ddf) {
-  if (missing(ddf) || identical(ddf, ddf_methods)) {
-    return(ddf_methods[[1L]])
+  methods <- names(ddf_methods)
+  if (identical(ddf, methods)) {
+    return(methods[[1L]])
   }
-  known <- c(tolower(ddf_methods), "lme4")
+  aliases <- lapply(ddf_methods, `[[`, "aliases")
+  spellings <- c(tolower(methods), unlist(aliases))
   found <- NA
   if (is.character(ddf) && length(ddf) == 1L && !is.na(ddf) && nzchar(ddf)) {
     # "kenward" is the first of the two
-    short <- if (tolower(ddf) == "kr") "kenward-roger" else tolower(ddf)
-    found <- which(startsWith(known, short))[1L]
+    found <- which(startsWith(spellings, tolower(ddf)))[1L]
   }
   if (is.na(found)) {
     given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))
     ferrolmm_abort(
-      paste0("`ddf` must be one of ", quote_names(ddf_methods), given, "."), "argument"
+      paste0("`ddf` must be one of ", quote_names(methods, Inf), given, "."), "argument"
     )
   }
-  c(ddf_methods, "none")[[found]]
+  c(methods, rep(methods, lengths(aliases)))[[found]]
+}
+
+#' One of the methods that predictions have
+#' @noRd
+match_prediction_ddf <- function(ddf) {
+  match_choice(ddf, "ddf", prediction_methods())
 }
 
 #' The inference that a method makes of a fit
 #'
-#' @param method one of `ddf_methods`.
-#' @returns a list with `method`; `object`, the fit that is tested; `beta` and `variance` of the
-#'   kept coefficients (adjusted by Kenward-Roger); `single(L)`, degrees of freedom of each row; and
-#'   `joint(L, estimate)`, list(statistic, unscaled, numdf, dendf) of the hypothesis that
-#'   `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the statistic before Kenward and
-#'   Roger's scaling. That method has `determined()` too: does it determine all tests?
+#' @param method a name in `ddf_methods`.
+#' @returns what its `infer()` returns, with `method`, its name; `statistic`; and `object`, the fit
+#'   that is tested
 #' @noRd
 ddf_for <- function(object, method) {
-  if (object$rank == 0L) {
-    return(fixed_ddf(object, method, NA_real_))
+  entry <- ddf_methods[[method]]
+  inference <- if (object$rank == 0L) {
+    fixed_ddf(object, NA_real_)
+  } else {
+    if (isTRUE(entry$needs_reml)) {
+      object <- refit_reml(object)
+    }
+    entry$infer(object)
   }
-  switch(method,
-    Satterthwaite = satterthwaite(object),
-    `Kenward-Roger` = kenward_roger(object),
-    `Kenward-Roger-linear` = kenward_roger(object, linear = TRUE),
-    asymptotic = fixed_ddf(object, method, Inf),
-    none = fixed_ddf(object, method, NA_real_)
+  c(list(method = method, statistic = ddf_statistic(method), object = object), inference)
+}
+
+#' What the tests of a method are called
+#' @noRd
+ddf_statistic <- function(method) {
+  statistic <- ddf_methods[[method]]$statistic
+  if (is.null(statistic)) "t" else statistic
+}
+
+#' @noRd
+refit_reml <- function(object) {
+  if (object$REML) {
+    return(object)
+  }
+  ferrolmm_inform(
+    "Kenward-Roger's method is for REML: the model is refitted by REML, and that fit is tested.",
+    "refit"
   )
+  object$REML <- TRUE
+  object$call$REML <- TRUE
+  fit_again(object)
+}
+
+#' "<before> Satterthwaite's method", for headings; nothing where there are no p-values
+#' @noRd
+describe_ddf <- function(method, before) {
+  if (ddf_statistic(method) == "none") {
+    return("")
+  }
+  words <- ddf_methods[[method]]$words
+  paste0(before, if (is.null(words)) paste0(method, "'s method") else words)
 }

@@ -7,7 +7,7 @@
 #' @param object A model fitted by [lmm()].
 #' @param scope The terms to leave out, as a formula or as a character vector. By default those
 #'   that are contained in no other term.
-#' @param ddf The method for the degrees of freedom of the F tests, see [ddf].
+#' @param ddf The method for the degrees of freedom of the F tests, see [ddf]: `r ddf_choices()`.
 #' @param test `"F"`, the default; `"Chisq"` for likelihood-ratio tests; `"none"` for a table of AIC
 #'   only. With `k` but without `test`, as [stats::step()] calls it, `"none"`.
 #' @param k The penalty for a parameter in AIC.
@@ -24,10 +24,7 @@
 #' @importFrom stats drop1
 #' @export
 drop1.lmm <- function(object, scope,
-                      ddf = c(
-                        "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                        "asymptotic", "none"
-                      ),
+                      ddf = "Satterthwaite",
                       test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
   check_dots(...)
   test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)

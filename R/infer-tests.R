@@ -2,8 +2,8 @@
 
 #' Test each row of L by itself
 #'
-#' Where Kenward and Roger's method does not determine the degrees of freedom, it gives no standard
-#' error either.
+#' Where a method that may have no answer (Kenward and Roger's) does not determine the degrees of
+#' freedom, it gives no standard error either.
 #' @returns a data frame with the columns estimate, se, df, statistic, p
 #' @noRd
 test_rows <- function(inference, L, rhs = 0) {
@@ -12,7 +12,7 @@ test_rows <- function(inference, L, rhs = 0) {
   se[rowSums(L != 0) == 0] <- NA_real_
   df <- if (nrow(L) > 0L) inference$single(L) else double()
   df[is.na(se)] <- NA_real_
-  if (startsWith(inference$method, "Kenward-Roger")) se[is.na(df)] <- NA_real_
+  if (!is.null(inference$determined)) se[is.na(df)] <- NA_real_
   statistic <- estimate / se
   data.frame(
     estimate = estimate + rhs, se = se, df = df, statistic = statistic,
@@ -48,15 +48,5 @@ f_table <- function(inference, contrasts) {
   none <- test_joint(inference, matrix(0, 0L, 0L))[0L, ]
   table <- do.call(rbind, c(list(none), tests))
   row.names(table) <- names(contrasts)
-  if (inference$method == "none") table[c(1:3, 5L)] else table
-}
-
-#' "<before> Satterthwaite's method", for headings; nothing for "none"
-#' @noRd
-describe_ddf <- function(method, before) {
-  switch(method,
-    asymptotic = paste0(before, "the normal approximation"),
-    none = "",
-    paste0(before, method, "'s method")
-  )
+  if (inference$statistic == "none") table[c(1:3, 5L)] else table
 }

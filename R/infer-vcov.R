@@ -58,6 +58,24 @@ vcov.summary.lmm <- function(object, ...) {
   object$vcov
 }
 
+#' The covariance matrix of the fixed effects corrected for small samples
+#' @noRd
+adjusted_variance <- function(object) {
+  inference <- ddf_for(object, "Kenward-Roger")
+  if (!inference$determined()) {
+    ferrolmm_abort(
+      "Kenward-Roger's method does not determine the covariance matrix of all fixed effects here.",
+      "kenward_roger",
+      x = paste0(
+        "The data tell too little of a variance parameter: the correction outweighs what it ",
+        "corrects."
+      ),
+      i = "Use the unadjusted matrix, or a simpler structure of the variances."
+    )
+  }
+  inference$variance
+}
+
 #' @noRd
 with_correlation <- function(variance, correlation) {
   if (correlation) {

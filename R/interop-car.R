@@ -14,7 +14,7 @@
 #' @param mod,model,object A model fitted by [lmm()].
 #' @param type For `Anova()` the type of the tests, see [anova.lmm()]; for `vif()` only `"terms"`.
 #' @param test.statistic,test `"F"`, or `"Chisq"` for Wald's chi-squared.
-#' @param ddf The method for the degrees of freedom of F, see [ddf].
+#' @param ddf The method for the degrees of freedom of F, see [ddf]: `r ddf_choices()`.
 #' @param vcov. A covariance matrix or a function that gives one: F then has infinite denominator
 #'   degrees of freedom.
 #' @param hypothesis.matrix,rhs `L` and `rhs` of [contest()].

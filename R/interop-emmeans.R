@@ -14,7 +14,7 @@
 #' @param object A model fitted by [lmm()].
 #' @param data The data, where they cannot be found again.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
-#' @param mode The method for the degrees of freedom: one of those of [ddf].
+#' @param mode The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
 #' @param vcov. A covariance matrix, or a function that gives one, to use instead.
 #' @param lmer.df The same as `mode`, as it is called for models of 'lme4'.
 #' @param ... Arguments of other functions of 'emmeans', which it hands to all, and of `vcov.` where
@@ -81,7 +81,7 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     do.call(other_variance, c(list(object, vcov.), list(...)[others]))
   }
   ## 'emmeans' takes dffun's environment away, so that all it needs is in dfargs.
-  dffun <- if (inference$method == "none") {
+  dffun <- if (inference$statistic == "none") {
     function(k, dfargs) Inf
   } else {
     function(k, dfargs) dfargs$single(matrix(k, 1L))

@@ -11,7 +11,7 @@
 #' @param vcov. A covariance matrix or a function that gives one; without it that of `ddf`.
 #' @param df Degrees of freedom to use instead; with another covariance matrix and without them the
 #'   normal distribution.
-#' @param ddf The method for the degrees of freedom, see [ddf].
+#' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
 #' @param parm The coefficients, by name or position.
 #' @param level The confidence level.
 #' @param ... Arguments of `vcov.`, where that is a function.
@@ -31,11 +31,7 @@ coeftest.lmm <- function(x, vcov. = NULL, df = NULL, ddf = "Satterthwaite", ...)
   structure(
     table,
     class = "coeftest",
-    method = if (inference$method == "asymptotic") {
-      "z test of coefficients"
-    } else {
-      "t test of coefficients"
-    },
+    method = paste(if (inference$statistic == "z") "z" else "t", "test of coefficients"),
     df = inference$single(diag(nrow(table))), nobs = nobs.lmm(x), logLik = log_likelihood(x)
   )
 }

@@ -12,10 +12,11 @@ other_inference <- function(object, variance, df, method, ...) {
       paste0("`df` must be a positive number or NULL", describe_given(df), "."), "argument"
     )
   }
-  fixed_ddf(
-    object, if (is.null(df)) "asymptotic" else "given", if (is.null(df)) Inf else df,
+  inference <- fixed_ddf(
+    object, if (is.null(df)) Inf else df,
     if (!is.null(variance)) other_variance(object, variance, ...)
   )
+  c(list(statistic = if (is.null(df)) "z" else "t", object = object), inference)
 }
 
 #' A covariance matrix of the fixed effects that a user gives, or what a function makes of the fit

@@ -17,8 +17,8 @@
 #' @param object A model fitted by [lmm()].
 #' @param correlation Print the correlations of the fixed effects? By default when there are at most
 #'   20 (option `ferrolmm.summary.cor.max`).
-#' @param ddf The method for the degrees of freedom of the t tests, see [ddf]. `"none"` leaves them
-#'   out, `"Kenward-Roger"` also adjusts the standard errors.
+#' @param ddf The method for the degrees of freedom of the t tests, see [ddf]: `r ddf_choices()`.
+#'   `"none"` leaves them out, `"Kenward-Roger"` also adjusts the standard errors.
 #' @param x What `summary()` returned.
 #' @param digits The number of significant digits.
 #' @param symbolic.cor Print the correlations as symbols, see [stats::symnum()]?
@@ -40,10 +40,7 @@
 #' coef(summary(fit, ddf = "Kenward-Roger"))
 #' @export
 summary.lmm <- function(object, correlation = NULL,
-                        ddf = c(
-                          "Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear",
-                          "asymptotic", "none"
-                        ), ...) {
+                        ddf = "Satterthwaite", ...) {
   check_dots(...)
   if (!is.null(correlation)) check_flag(correlation, "correlation")
   inference <- ddf_for(object, match_ddf(ddf))
@@ -98,10 +95,10 @@ coefficient_table <- function(inference) {
   kept <- kept_columns(inference$object)
   names <- names(inference$object$coefficients)
   tests <- as.matrix(test_rows(inference, diag(length(kept))))
-  columns <- switch(inference$method,
-    asymptotic = c("Estimate" = 1L, "Std. Error" = 2L, "z value" = 4L, "Pr(>|z|)" = 5L),
+  columns <- switch(inference$statistic,
+    z = c("Estimate" = 1L, "Std. Error" = 2L, "z value" = 4L, "Pr(>|z|)" = 5L),
     none = c("Estimate" = 1L, "Std. Error" = 2L, "t value" = 4L),
-    c("Estimate" = 1L, "Std. Error" = 2L, "df" = 3L, "t value" = 4L, "Pr(>|t|)" = 5L)
+    t = c("Estimate" = 1L, "Std. Error" = 2L, "df" = 3L, "t value" = 4L, "Pr(>|t|)" = 5L)
   )
   table <- matrix(
     NA_real_, length(names), length(columns), dimnames = list(names, names(columns))
@@ -145,7 +142,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
 
 #' @noRd
 format_test_title <- function(method) {
-  describe_ddf(method, if (method == "asymptotic") ". z-tests use " else ". t-tests use ")
+  describe_ddf(method, paste0(". ", ddf_statistic(method), "-tests use "))
 }
 
 #' Five quantiles of the scaled residuals

@@ -153,7 +153,7 @@ test_that("an ML fit is tested by Kenward-Roger after a refit by REML", {
 })
 
 test_that("methods are known by the start of their names, in any case", {
-  expect_identical(match_ddf(ddf_methods), "Satterthwaite")
+  expect_identical(match_ddf(names(ddf_methods)), "Satterthwaite")
   expect_identical(match_ddf("kenward-roger"), "Kenward-Roger")
   expect_identical(match_ddf("Asym"), "asymptotic")
   expect_identical(match_ddf("lme4"), "none")
@@ -277,4 +277,31 @@ test_that("rows with a single entry take no products, and make no difference", {
   expect_equal(
     as.matrix(anova(fit)), as.matrix(anova(reference)), tolerance = 1e-3, ignore_attr = TRUE
   )
+})
+
+test_that("every argument `ddf` has the default of the table of methods, and every method", {
+  namespace <- asNamespace("ferrolmm")
+  functions <- Filter(is.function, mget(ls(namespace), namespace))
+  exported <- Filter(function(f) is.character(formals(f)$ddf), functions)
+  ## refit() is apart: the engine has Satterthwaite's method alone for many responses
+  expect_gt(length(exported), 8L)
+  expect_identical(unique(unlist(lapply(exported, function(f) formals(f)$ddf))), "Satterthwaite")
+  expect_identical(names(ddf_methods)[[1L]], "Satterthwaite")
+  fit <- our_twin("slope")
+  L <- diag(2)
+  for (method in names(ddf_methods)) {
+    inference <- ddf_for(fit, method)
+    expect_identical(inference$method, method)
+    expect_length(inference$single(L), 2L)
+    joint <- inference$joint(L, drop(L %*% inference$beta))
+    expect_named(joint, c("statistic", "unscaled", "numdf", "dendf"), ignore.order = TRUE)
+    expect_identical(match_ddf(toupper(method)), method)
+    expect_match(ddf_choices(), method, fixed = TRUE)
+  }
+  for (method in prediction_methods()) {
+    interval <- predict(fit, interval = "confidence", ddf = method)
+    expect_true(all(interval[, "upr"] > interval[, "fit"]))
+  }
+  expect_error(predict(fit, interval = "confidence", ddf = "KR"), "`ddf` must be one of",
+               class = "ferrolmm_error_argument")
 })

@@ -18,7 +18,8 @@
 #' @param interval `"confidence"`: an interval for the conditional mean of the row. `"prediction"`:
 #'   one for a new observation of it.
 #' @param level The intervals' level.
-#' @param ddf Degrees of freedom of the intervals: Satterthwaite's for each row, or infinite.
+#' @param ddf The method for the degrees of freedom of the intervals, for each row:
+#'   `r ddf_choices(prediction_methods())`. They are infinite with `"asymptotic"`.
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
 #' @param residual.cor For correlated residuals: predict new observations in groups of which there
@@ -79,7 +80,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         type = c("response", "link"),
                         se.fit = FALSE,
                         interval = c("none", "confidence", "prediction"),
-                        level = 0.95, ddf = c("Satterthwaite", "asymptotic"),
+                        level = 0.95, ddf = "Satterthwaite",
                         weights = NULL, residual.cor = FALSE, ...) {
   check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
@@ -89,7 +90,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(random.only, "random.only")
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
-  ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "asymptotic"))
+  ddf <- match_prediction_ddf(ddf)
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- select_random(object, re.form)
   if (residual.cor) {
@@ -156,11 +157,9 @@ predict_uncertain <- function(object, values, target, se_fit, interval, level, d
     } else {
       means + target$noise(unname(object$phi))
     }
-    df <- if (ddf == "Satterthwaite") {
-      variance_df(object, variances, function(theta) relative(theta, noise = TRUE))
-    } else {
-      Inf
-    }
+    df <- ddf_methods[[ddf]]$prediction(
+      object, variances, function(theta) relative(theta, noise = TRUE)
+    )
     half <- stats::qt((1 + level) / 2, df) * sqrt(variances)
     fit <- cbind(fit = values, lwr = values - half, upr = values + half)
   }

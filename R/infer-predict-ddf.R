@@ -8,7 +8,7 @@
 #' @param variances at the estimates; `relative` a function of (theta, phi) that returns them
 #'   relative to sigma^2.
 #' @noRd
-variance_df <- function(object, variances, relative) {
+prediction_ddf <- function(object, variances, relative) {
   theta <- theta_of(object)
   covariance <- raw_covariance(object)
   sigma2 <- object$sigma^2
