@@ -10,7 +10,7 @@ use std::alloc::System;
 
 use common::internal::Prepared;
 use common::{shapes, Model, Rng};
-use ferrolmm_engine::optimize::{Objective, Wanted};
+use ferrolmm_engine::optimize::{HessianRequest, Objective};
 use stats_alloc::{Region, StatsAlloc, INSTRUMENTED_SYSTEM};
 
 #[global_allocator]
@@ -49,7 +49,7 @@ fn check(model: &Model, reml: bool) {
     let mut criterion = prepared.criterion(reml);
     let m = prepared.parameters.len();
     let returned = (2, (m + m * m) * size_of::<f64>());
-    for wanted in [Wanted::Model, Wanted::Exact] {
+    for wanted in [HessianRequest::Model, HessianRequest::Exact] {
         for singular in [false, true] {
             for round in 0..4 {
                 let x = point(&prepared, &mut rng, singular);

@@ -69,6 +69,27 @@ impl Restriction {
         own.is_some() && users.count() == 1
     }
 
+    /// Variables all of whose parameters are such.
+    pub fn variables_of(&self, is_such: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut out = vec![true; self.variables];
+        for (a, place) in self.place.iter().enumerate() {
+            if let Some((v, _)) = place {
+                out[*v] &= is_such(a);
+            }
+        }
+        (0..self.variables).filter(|&v| out[v]).collect()
+    }
+
+    /// The parameters from the `first` on, of the same variables.
+    pub fn from(&self, first: usize) -> Self {
+        Self {
+            place: self.place[first..].to_vec(),
+            base: self.base[first..].to_vec(),
+            variables: self.variables,
+            kink: None,
+        }
+    }
+
     /// The same with one more parameter held, at a kink; `None` where it is held or tied already.
     pub fn held_at(mut self, (a, value): Kink) -> Option<Self> {
         if self.is_restricted(a) {

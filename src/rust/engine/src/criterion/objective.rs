@@ -13,7 +13,7 @@ use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::point::Point;
 use crate::criterion::residual_score::{ResidualPoint, ResidualSolution};
 use crate::moments::correlated::ResidualPart;
-use crate::optimize::{Objective, Wanted};
+use crate::optimize::{HessianRequest, Objective};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::structure::residual::{Residual, Whitening};
@@ -854,12 +854,12 @@ impl Objective for Criterion<'_> {
         value
     }
 
-    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
+    fn derivatives(&mut self, wanted: HessianRequest) -> (Vec<f64>, Vec<f64>, bool) {
         let m = self.parameters.len();
         let limit = match wanted {
-            Wanted::Model => f64::NEG_INFINITY,
-            Wanted::Cheap => 0.5 * self.evaluation_cost(),
-            Wanted::Exact => 0.5 * self.evaluation_cost() + AFFORDABLE,
+            HessianRequest::Model => f64::NEG_INFINITY,
+            HessianRequest::Cheap => 0.5 * self.evaluation_cost(),
+            HessianRequest::Exact => 0.5 * self.evaluation_cost() + AFFORDABLE,
         };
         if self.exact_cost() <= limit {
             let flag = self.base.workers.flag().clone();
@@ -885,7 +885,7 @@ impl Objective for Criterion<'_> {
 
     /// Average information misses what bends in the parameters of correlations. Estimates say nothing else about it than
     /// factorisations do: with what they learn from long steps walks take twice as many.
-    fn learns(&self) -> bool {
+    fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
         self.residual.is_some() || structures.iter().any(|s| s.linear().is_none())
     }

@@ -6,4 +6,4 @@ mod quasi_newton;
 mod trust_region;
 
 pub use minimize::minimize;
-pub use trust_region::{Objective, Outcome, Settings, Stop, Wanted};
+pub use trust_region::{HessianRequest, Objective, Outcome, Settings, Stop};

@@ -7,7 +7,7 @@
 
 use crate::api::options::Detour;
 use crate::linalg::rows::dot;
-use crate::optimize::trust_region::{Objective, Outcome, Stop, Wanted};
+use crate::optimize::trust_region::{HessianRequest, Objective, Outcome, Stop};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 
@@ -87,7 +87,7 @@ pub(super) fn descend(
         unit.fill(mean);
     }
     let gradient_at_last = |objective: &mut dyn Objective| -> Vec<f64> {
-        let (gradient, ..) = objective.derivatives(Wanted::Model);
+        let (gradient, ..) = objective.derivatives(HessianRequest::Model);
         gradient.iter().zip(&unit).map(|(g, u)| g * u).collect()
     };
     let mut inverse = Inverse::unit(m);
@@ -147,7 +147,7 @@ pub(super) fn descend(
 
 #[cfg(test)]
 mod tests {
-    use super::{descend, Detour, Inverse, Objective, Wanted};
+    use super::{descend, Detour, HessianRequest, Inverse, Objective};
     use crate::api::options::Options;
     use crate::optimize::Stop;
     use crate::runtime::clock::Clock;
@@ -164,13 +164,13 @@ mod tests {
             self.calls += 1;
             Some((1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2))
         }
-        fn derivatives(&mut self, _: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
+        fn derivatives(&mut self, _: HessianRequest) -> (Vec<f64>, Vec<f64>, bool) {
             let [x, y] = self.at;
             let off = y - x * x;
             let gradient = vec![-2.0 * (1.0 - x) - 400.0 * x * off, 200.0 * off];
             (gradient, vec![f64::NAN; 4], false)
         }
-        fn learns(&self) -> bool {
+        fn uses_secant(&self) -> bool {
             false
         }
         fn scale(&self, _: &[f64]) -> Vec<f64> {

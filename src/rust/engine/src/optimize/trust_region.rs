@@ -4,7 +4,7 @@
 //! Where the Hessian is only a model of it, what the model misses is learnt from the change of the gradient along each step,
 //! by the symmetric rank-one update (Dennis, Gay & Welsch 1981, ACM Trans. Math. Softw. 7, with the update of Conn, Gould &
 //! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
-//! ([`Objective::learns`]), short ones near the minimum any model.
+//! ([`Objective::uses_secant`]), short ones near the minimum any model.
 
 use crate::api::options::Detour;
 use crate::linalg::small::symmetric_eigen;
@@ -36,7 +36,7 @@ const NOTHING: f64 = 1e-9;
 
 /// Which Hessian is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum HessianRequest {
     /// A model.
     Model,
     /// The exact one if it costs less than the steps that it saves.
@@ -50,10 +50,10 @@ pub trait Objective {
     /// Value at `x`; `None` where it is not defined.
     fn value(&mut self, x: &[f64]) -> Option<f64>;
     /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact.
-    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool);
+    fn derivatives(&mut self, wanted: HessianRequest) -> (Vec<f64>, Vec<f64>, bool);
     /// Whether what a Hessian that is not exact misses is worth learning from long steps too: a good model of it is better
     /// left alone until they are short.
-    fn learns(&self) -> bool;
+    fn uses_secant(&self) -> bool;
     /// Natural size of each variable at `x`, positive.
     fn scale(&self, x: &[f64]) -> Vec<f64>;
     /// Size of rounding errors in the value `f`.
@@ -317,7 +317,7 @@ pub(super) fn minimize(
     clock: Clock<'_>,
 ) -> Outcome {
     let mut out = Outcome::at(start, value);
-    let mut wanted = Wanted::Model;
+    let mut wanted = HessianRequest::Model;
     let mut radius = 1.0;
     let mut last_decrement = f64::INFINITY;
     let mut last_finite = f64::INFINITY;
@@ -334,17 +334,19 @@ pub(super) fn minimize(
         let mut model = if is_exact {
             Model::new(scale, &gradient, &hessian)
         } else {
-            let learns = objective.learns();
-            if learns || last_finite < SHORT {
+            let uses_secant = objective.uses_secant();
+            if uses_secant || last_finite < SHORT {
                 secant.learn(&out.x, &gradient, &hessian, &scale);
             }
             secant.before = Some((out.x.clone(), gradient.clone()));
-            secant.model(&gradient, &hessian, scale, !learns)
+            secant.model(&gradient, &hessian, scale, !uses_secant)
         };
         let mut decrement = model.decrement();
         let more = match wanted {
-            Wanted::Model if decrement < CLOSE => Wanted::Cheap,
-            Wanted::Cheap if !is_exact && decrement > SLOW * last_decrement => Wanted::Exact,
+            HessianRequest::Model if decrement < CLOSE => HessianRequest::Cheap,
+            HessianRequest::Cheap if !is_exact && decrement > SLOW * last_decrement => {
+                HessianRequest::Exact
+            }
             as_before => as_before,
         };
         if more != wanted {
@@ -355,7 +357,7 @@ pub(super) fn minimize(
                 decrement = model.decrement();
             }
         }
-        if wanted != Wanted::Model {
+        if wanted != HessianRequest::Model {
             last_decrement = decrement;
         }
         out.decrement = decrement;

@@ -1,150 +1,123 @@
-//! The criterion for the optimiser where there are variance functions: random effects relative to the rows' mean standard
-//! deviation instead of sigma.
+//! Random effects relative to the rows' mean standard deviation instead of sigma, where there are variance functions: a chart.
 //!
 //! sigma is the standard deviation of a row with d = 1, which for d = |v|^delta may be far from all rows: a change of delta
 //! changes sigma, and with it all relative standard deviations of random effects, along a narrow curved valley. In
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
-use crate::criterion::objective::Criterion;
-use crate::optimize::{Objective, Wanted};
+use crate::basis::parameters::Parameters;
+use crate::basis::restriction::Restriction;
+use crate::linalg::rows::dot;
 use crate::runtime::memory;
+use crate::search::chart::{Chart, Derivatives};
 use crate::structure::residual::Residual;
 
-/// A criterion in (c, phi).
-pub(crate) struct Centred<'a, 'b> {
-    criterion: &'a mut Criterion<'b>,
+/// (c, phi) as variables for (theta, phi), or for what a restriction leaves free of them.
+pub(crate) struct Centred<'a> {
     model: &'a Residual,
-    /// Parameters that are relative to sigma.
+    /// Variables that are relative to sigma.
     relative: Vec<usize>,
-    /// First residual parameter.
-    terms: usize,
-    /// x of the last evaluation.
-    x: Vec<f64>,
+    /// phi of the variables.
+    residual: Restriction,
 }
 
-impl<'a, 'b> Centred<'a, 'b> {
-    pub fn new(criterion: &'a mut Criterion<'b>, model: &'a Residual) -> Self {
-        let parameters = criterion.parameters;
-        let relative = (0..parameters.list.len())
-            .filter(|&a| parameters.is_deviation(a))
-            .collect();
+impl<'a> Centred<'a> {
+    /// For the variables of `restriction`, or for the parameters themselves.
+    pub fn new(
+        parameters: &Parameters,
+        model: &'a Residual,
+        restriction: Option<&Restriction>,
+    ) -> Self {
+        let terms = parameters.list.len();
+        let all = || Restriction::none(&memory::zeros(parameters.len()));
+        let restriction = restriction.map_or_else(all, Restriction::clone);
+        let is_deviation = |a: usize| a < terms && parameters.is_deviation(a);
         Self {
-            terms: parameters.list.len(),
-            criterion,
             model,
-            relative,
-            x: Vec::new(),
+            relative: restriction.variables_of(is_deviation),
+            residual: restriction.from(terms),
         }
     }
 
-    fn unit(&self, x: &[f64]) -> f64 {
-        self.model.mean_log_scale(&x[self.terms..]).exp()
+    fn unit(&self, z: &[f64]) -> f64 {
+        self.model.mean_log_scale(&self.residual.expand(z)).exp()
     }
 
-    fn times(&self, x: &[f64], factor: f64) -> Vec<f64> {
-        let mut out = x.to_vec();
-        self.relative.iter().for_each(|&a| out[a] *= factor);
-        out
+    fn times(&self, mut z: Vec<f64>, factor: f64) -> Vec<f64> {
+        self.relative.iter().for_each(|&v| z[v] *= factor);
+        z
     }
 
-    /// (c, phi) of (theta, phi).
-    pub fn variables_at(&self, x: &[f64]) -> Vec<f64> {
-        self.times(x, self.unit(x).recip())
-    }
-
-    /// (theta, phi) of (c, phi).
-    pub fn expand(&self, z: &[f64]) -> Vec<f64> {
-        self.times(z, self.unit(z))
-    }
-
-    /// Starts where the criterion was evaluated.
-    pub fn at(mut self, x: &[f64]) -> Self {
-        self.x = x.to_vec();
-        self
-    }
-
-    /// What the gradient `g` in (theta, phi) adds to the Hessian in (c, phi), as theta is not linear there: `unit` is exp(m), with
-    /// the derivatives of m.
+    /// What the gradient `g` adds to the Hessian, as theta is not linear in (c, phi): `unit` is exp(m), with the derivatives of m.
     fn add_curvature(
         &self,
+        z: &[f64],
         g: &[f64],
-        unit: f64,
-        slope: &[f64],
-        curvature: &[f64],
+        (unit, slope, curvature): (f64, &[f64], &[f64]),
         hessian: &mut [f64],
     ) {
-        let (m, first) = (g.len(), self.terms);
+        let d = z.len();
         for &i in &self.relative {
-            let z = self.x[i] / unit;
-            for (b, s) in slope.iter().enumerate() {
-                let mixed = g[i] * unit * s;
-                hessian[(first + b) * m + i] += mixed;
-                hessian[i * m + first + b] += mixed;
-                for (a, t) in slope.iter().enumerate() {
-                    let second = s * t + curvature[b * slope.len() + a];
-                    hessian[(first + b) * m + first + a] += g[i] * z * unit * second;
+            for b in 0..d {
+                let mixed = g[i] * unit * slope[b];
+                hessian[b * d + i] += mixed;
+                hessian[i * d + b] += mixed;
+                for a in 0..d {
+                    let second = slope[b] * slope[a] + curvature[b * d + a];
+                    hessian[b * d + a] += g[i] * z[i] * unit * second;
                 }
             }
         }
     }
 }
 
-impl Objective for Centred<'_, '_> {
-    fn value(&mut self, z: &[f64]) -> Option<f64> {
-        self.x = self.expand(z);
-        if self.x.iter().any(|v| !v.is_finite()) {
-            return None;
-        }
-        self.criterion.value(&self.x)
+impl Chart for Centred<'_> {
+    fn to_variables(&self, x: Vec<f64>) -> Vec<f64> {
+        let unit = self.unit(&x);
+        self.times(x, unit.recip())
     }
 
-    fn derivatives(&mut self, wanted: Wanted) -> (Vec<f64>, Vec<f64>, bool) {
-        let (g, h, is_exact) = self.criterion.derivatives(wanted);
-        let m = g.len();
-        let (log_unit, slope, curvature) =
-            self.model.mean_log_scale_derivatives(&self.x[self.terms..]);
+    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64> {
+        let unit = self.unit(&z);
+        self.times(z, unit)
+    }
+
+    fn pull(&self, z: &[f64], own: Derivatives) -> Derivatives {
+        let d = z.len();
+        let phi = self.residual.expand(z);
+        let (log_unit, slope, curvature) = self.model.mean_log_scale_derivatives(&phi);
+        let slope = self.residual.gradient(&slope);
+        let curvature = self.residual.hessian(&curvature);
         let unit = log_unit.exp();
-        let first = self.terms;
         // columns of dx/dz
-        let mut jacobian = memory::zeros(m * m);
-        (0..m).for_each(|a| jacobian[a * m + a] = 1.0);
+        let mut jacobian = memory::zeros(d * d);
+        (0..d).for_each(|a| jacobian[a * d + a] = 1.0);
         for &i in &self.relative {
-            jacobian[i * m + i] = unit;
+            jacobian[i * d + i] = unit;
             for (a, s) in slope.iter().enumerate() {
-                jacobian[(first + a) * m + i] = self.x[i] * s;
+                jacobian[a * d + i] += z[i] * unit * s;
             }
         }
-        let column = |a: usize| &jacobian[a * m..(a + 1) * m];
-        let inner = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(x, y)| x * y).sum::<f64>();
-        let gradient: Vec<f64> = (0..m).map(|a| inner(column(a), &g)).collect();
-        let mut hessian = memory::zeros(m * m);
-        for b in 0..m {
-            let moved: Vec<f64> = (0..m)
-                .map(|i| inner(&h[i * m..(i + 1) * m], column(b)))
-                .collect();
-            for a in 0..m {
-                hessian[b * m + a] = inner(column(a), &moved);
-            }
+        let column = |a: usize| &jacobian[a * d..(a + 1) * d];
+        let gradient = (0..d).map(|a| dot(column(a), &own.gradient)).collect();
+        let mut hessian = memory::zeros(d * d);
+        for b in 0..d {
+            let row = |i: usize| &own.hessian[i * d..(i + 1) * d];
+            let moved: Vec<f64> = (0..d).map(|i| dot(row(i), column(b))).collect();
+            (0..d).for_each(|a| hessian[b * d + a] = dot(column(a), &moved));
         }
-        // an average information has no such part: where log d is large, what it misses would be taken for curvature
-        if is_exact {
-            self.add_curvature(&g, unit, &slope, &curvature, &mut hessian);
+        if own.is_exact {
+            let of_unit = (unit, slope.as_slice(), curvature.as_slice());
+            self.add_curvature(z, &own.gradient, of_unit, &mut hessian);
         }
-        (gradient, hessian, is_exact)
+        Derivatives {
+            gradient,
+            hessian,
+            is_exact: own.is_exact,
+        }
     }
 
-    fn learns(&self) -> bool {
-        self.criterion.learns()
-    }
-
-    fn scale(&self, z: &[f64]) -> Vec<f64> {
-        let unit = self.unit(z);
-        let scale = self.criterion.scale(&self.expand(z));
-        self.times(&scale, unit.recip())
-    }
-
-    fn noise(&self, f: f64) -> f64 {
-        self.criterion.noise(f)
+    fn scale(&self, z: &[f64], scale: Vec<f64>) -> Vec<f64> {
+        self.times(scale, self.unit(z).recip())
     }
 }
 

@@ -8,7 +8,7 @@
 
 use crate::basis::restriction::{Kink, Restriction};
 use crate::criterion::objective::Criterion;
-use crate::optimize::{Objective, Wanted};
+use crate::optimize::{HessianRequest, Objective};
 
 /// Distance in log range within which the minimum may be at the kink.
 const NEAR: f64 = 1e-3;
@@ -70,11 +70,11 @@ pub(crate) fn slopes(criterion: &mut Criterion<'_>, x: &[f64], at: usize) -> Opt
         let mut moved = x.to_vec();
         moved[at] += step;
         criterion.value(&moved)?;
-        Some(criterion.derivatives(Wanted::Model).0[at])
+        Some(criterion.derivatives(HessianRequest::Model).0[at])
     };
     let left = beside(-BESIDE)?;
     let right = beside(BESIDE)?;
     criterion.value(x)?;
-    let _ = criterion.derivatives(Wanted::Model);
+    let _ = criterion.derivatives(HessianRequest::Model);
     Some(Slopes { left, right })
 }

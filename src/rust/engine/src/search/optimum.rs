@@ -5,14 +5,12 @@ use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
-use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
 use crate::moments::blocks::Moments;
 use crate::moments::start::moment_start;
-use crate::optimize::{minimize, Objective, Outcome, Settings, Stop};
+use crate::optimize::{Objective, Outcome, Settings, Stop};
 use crate::search::boundary::reduce_rank;
-use crate::search::centred::Centred;
-use crate::search::restricted::Restricted;
+use crate::search::charted::minimize_under;
 
 /// Residual sum of squares, relative to that of the fixed effects alone, at which the random effects reproduce the
 /// response.
@@ -51,7 +49,8 @@ impl Run {
     }
 }
 
-fn settings(options: &Options) -> Settings {
+/// What the options say of one walk.
+pub(crate) fn settings(options: &Options) -> Settings {
     Settings {
         tolerance: options.tolerance,
         max_evaluations: options.max_evaluations,
@@ -85,7 +84,8 @@ pub(crate) fn optimum(
     let mut steps_off = 0;
     let mut trace = (Vec::new(), Vec::new());
     loop {
-        let mut outcome = minimize_free(criterion, &x, value, settings);
+        let restriction = criterion.restriction;
+        let mut outcome = minimize_under(criterion, restriction, &x, value, settings);
         // the limit holds for the whole way
         settings.max_evaluations = settings.max_evaluations.saturating_sub(outcome.evaluations);
         trace.0.append(&mut outcome.trace_value);
@@ -133,57 +133,6 @@ pub(crate) fn optimum(
             steps_off,
         });
     }
-}
-
-/// Minimises over the parameters that are not held or tied.
-fn minimize_free(
-    criterion: &mut Criterion<'_>,
-    x: &[f64],
-    value: f64,
-    settings: Settings,
-) -> Outcome {
-    let clock = criterion.clock;
-    let Some(restriction) = criterion.restriction else {
-        let Some(model) = criterion.scales() else {
-            return minimize(criterion, x, value, settings, clock);
-        };
-        let mut centred = Centred::new(criterion, model).at(x);
-        let z = centred.variables_at(x);
-        let mut outcome = minimize(&mut centred, &z, value, settings, clock);
-        outcome.x = centred.expand(&outcome.x);
-        return outcome;
-    };
-    minimize_under(criterion, restriction, x, value, settings)
-}
-
-/// Minimises from `x`, where the criterion has this value, over what a restriction leaves free.
-fn minimize_under(
-    criterion: &mut Criterion<'_>,
-    restriction: &Restriction,
-    x: &[f64],
-    value: f64,
-    settings: Settings,
-) -> Outcome {
-    let clock = criterion.clock;
-    let z = restriction.variables_at(x);
-    let mut restricted = Restricted {
-        criterion,
-        restriction,
-    };
-    let mut outcome = minimize(&mut restricted, &z, value, settings, clock);
-    outcome.x = restriction.expand(&outcome.x);
-    outcome
-}
-
-/// The same with these options.
-pub(crate) fn minimize_within(
-    criterion: &mut Criterion<'_>,
-    restriction: &Restriction,
-    x: &[f64],
-    value: f64,
-    options: &Options,
-) -> Outcome {
-    minimize_under(criterion, restriction, x, value, settings(options))
 }
 
 /// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.

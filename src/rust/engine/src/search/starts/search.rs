@@ -15,7 +15,8 @@ use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
 use crate::optimize::{Objective, Stop};
 use crate::runtime::memory;
-use crate::search::optimum::{minimize_within, optimum, term_start, Run};
+use crate::search::charted::minimize_under;
+use crate::search::optimum::{optimum, settings, term_start, Run};
 use crate::search::starts::chance::{self, Chance};
 use crate::search::starts::grid::Grid;
 use crate::search::starts::units::{self, Units};
@@ -583,7 +584,8 @@ impl Search<'_, '_> {
         let restriction = Restriction::holding(x, held);
         let (mut end, mut value) = (x.to_vec(), value);
         if restriction.variables() > 0 {
-            let outcome = minimize_within(self.criterion, &restriction, x, value, &self.close);
+            let (criterion, settings) = (&mut *self.criterion, settings(&self.close));
+            let outcome = minimize_under(criterion, Some(&restriction), x, value, settings);
             if outcome.stop == Stop::Interrupted {
                 return Err(EngineError::Interrupted);
             }
