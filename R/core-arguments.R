@@ -1,13 +1,13 @@
 # Checks of arguments that many functions share.
 
 #' @param given names of the arguments, "" for those without one; `written` their expressions.
-#' @param known names of the function's own.
+#' @param known the function's own names.
 #' @noRd
 abort_unknown_arguments <- function(given, written, known, hints = NULL, call = user_call()) {
   name <- if (is.null(call)) "The function" else paste0("`", generic_name(call[[1L]]), "()`")
   named <- unique(given[nzchar(given)])
   hinted <- intersect(named, names(hints))
-  # a value in its place, as by do.call(), is not written out
+  # a value that stands in the call itself, as with do.call(), is not written out
   unnamed <- vapply(written[!nzchar(given)], function(x) {
     # an empty argument is a symbol without a name
     if (is.symbol(x) && !nzchar(x)) "(empty)" else paste(format_code(x), collapse = " ")
@@ -30,14 +30,14 @@ abort_unknown_arguments <- function(given, written, known, hints = NULL, call = 
 #' @noRd
 generic_name <- function(head) {
   if (identical(head, quote(emm_basis.lmm))) {
-    # what 'emmeans' calls for all of its functions
+    # the generic that all functions of 'emmeans' call
     return("emmeans")
   }
   classes <- "VarCorr|ranef|coef|influence|profile|bootstrap|lmList|summary.lmList|summary|ranova"
   sub(paste0("[.]((", classes, ")[.])?lmm$|[.]lmm_[a-z]+$"), "", code_label(head))
 }
 
-#' One of some choices, or the default when the argument was not given
+#' One of several choices, or the default where the argument was not given
 #'
 #' The beginning of a choice is enough, and capital letters do not matter.
 #' @noRd
@@ -119,7 +119,7 @@ check_trace <- function(trace) {
   }
 }
 
-#' A function that treats missing values, as predict() and simulate() take it
+#' A function that handles missing values, as predict() and simulate() take it
 #' @noRd
 check_na_function <- function(action) {
   if (is.null(action)) {
@@ -139,7 +139,7 @@ check_digits <- function(digits) {
   digits
 }
 
-#' The columns of an as.data.frame() method, with the arguments that data.frame() hands on
+#' The result of an as.data.frame() method, by the arguments that data.frame() passes on
 #' @noRd
 finish_table <- function(table, row_names = NULL, stringsAsFactors = FALSE) {
   if (isTRUE(stringsAsFactors)) {
@@ -170,7 +170,7 @@ graphical_arguments <- function() {
   ))
 }
 
-#' Arguments of a printing function that a print method hands on to it
+#' Arguments that a print method passes on to a printing function
 #' @noRd
 printing_arguments <- function(...) {
   setdiff(unlist(lapply(list(...), function(f) names(formals(f)))), c("x", "..."))

@@ -1,6 +1,6 @@
 #' Conditions raised by ferrolmm
 #'
-#' Every condition has its own class beside a common one, so that a caller can tell them apart
+#' Every condition has a class of its own besides a common one, so that a caller can tell them apart
 #' without reading the text:
 #'
 #' | class | raised when |
@@ -46,7 +46,7 @@
 #'
 #' @param message what is wrong, one sentence that names the argument or variable.
 #' @param class last part of the condition's class.
-#' @param x details of what is wrong, `i` what to do; character vectors, one bullet an element.
+#' @param x details of what is wrong, `i` what to do; character vectors with one element per bullet.
 #' @param ... fields stored in the condition.
 #' @param call the call shown to the user; by default that of the exported function in use.
 #' @noRd
@@ -85,7 +85,7 @@ condition_text <- function(message, x = NULL, i = NULL, bullet = "x") {
 
 #' The outermost call of a function of this package, without its arguments
 #'
-#' The error then reads "Error in `lmm()`" from whatever depth it comes, and under whatever name the
+#' The error then reads "Error in `lmm()`" however deep it arises, and under whatever name the
 #' function was called: `FUN` by lapply(), `mth` by 'emmeans'.
 #' @noRd
 user_call <- function() {
@@ -102,7 +102,7 @@ user_call <- function() {
   }
 }
 
-#' The name of a function in this package, where it was called by another one
+#' The name of a function in this package, where it was called under another one
 #' @noRd
 own_name <- function(f, head) {
   home <- topenv(environment(own_name))

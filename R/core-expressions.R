@@ -11,7 +11,7 @@ is_bar <- function(x) is_call_to(x, c("|", "||"))
 
 #' The calls of `+` and `-` along the left side of a sum, innermost first, and its first operand
 #'
-#' `- x` is no sum, `+ x` is.
+#' `- x` is not a sum, `+ x` is.
 #' @noRd
 sum_chain <- function(x) {
   sums <- list()
@@ -60,7 +60,7 @@ variables_of <- function(expression) {
 
 #' Name of each variable as model.frame() gives it: symbols as they are, calls deparsed
 #'
-#' Variables that are called as the frame's own columns get backticks.
+#' Variables that have the name of one of the frame's own columns get backticks.
 #' @noRd
 variable_names <- function(expressions) {
   names <- character(length(expressions))
@@ -77,11 +77,11 @@ variable_names <- function(expressions) {
   names
 }
 
-#' Columns of the model frame that are no variables
+#' Columns of the model frame that are not variables
 #' @noRd
 own_columns <- c("(weights)", "(offset)", "(fitted)")
 
-#' A call as text, the same under any option
+#' A call as text, the same whatever the options are
 #' @noRd
 deparse_call <- function(x) {
   if (getOption("scipen") != 0L) {
@@ -91,7 +91,7 @@ deparse_call <- function(x) {
   paste(deparse(x, width.cutoff = 500L), collapse = " ")
 }
 
-#' The columns of a model frame that a terms object names, the response first
+#' Names of the columns of a model frame, as a terms object gives them: the response first
 #' @noRd
 variable_columns <- function(terms) {
   variable_names(as.list(attr(terms, "variables"))[-1L])

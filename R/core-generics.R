@@ -14,8 +14,8 @@
 #' matter: a slope counts by what it contributes to the response.
 #'
 #' @param object,x A model fitted by [lmm()].
-#' @param tol A diagonal element of a relative covariance factor, times the root mean square of its
-#'   predictor, below it counts as zero.
+#' @param tol The tolerance: a diagonal element of a relative covariance factor, times the root mean
+#'   square of its predictor, counts as zero below it.
 #' @param ... Passed to methods.
 #' @returns `isREML()`, `isLMM()`, `isGLMM()`, `isNLMM()`, `isSingular()`: `TRUE` or `FALSE`.
 #'   `ngrps()`: a named vector, the number of levels of each grouping factor. `REMLcrit()`: see

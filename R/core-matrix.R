@@ -1,7 +1,7 @@
 # Matrices of 'Matrix', and Cholesky factors of what is positive definite by definition, and may not
 # be so in floating point.
 
-#' A matrix of a class of 'Matrix', which is loaded now and not with this package
+#' A matrix of a class of 'Matrix', a package that is loaded when it is needed
 #' @noRd
 new_matrix <- function(class, ...) {
   methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
@@ -9,8 +9,8 @@ new_matrix <- function(class, ...) {
 
 #' The transpose of a sparse matrix
 #'
-#' The argument is evaluated before Matrix's generic is called: R wraps what is raised in arguments
-#' of such, and its class is lost.
+#' The argument is evaluated before Matrix's generic is called: an error raised inside an argument
+#' of an S4 generic is wrapped by R, and loses its class.
 #' @noRd
 transposed <- function(x) {
   force(x)

@@ -1,10 +1,10 @@
 # What a user names, found among what there is.
 
-#' Numbers of what a user names; a name that nothing has, or more than one, is an error
+#' Positions of what a user names; a name that nothing has, or more than one thing, is an error
 #'
 #' @param given character.
 #' @param known the names there are.
-#' @param argument the user's argument; `what` one of the things that it names ("coefficient").
+#' @param argument the user's argument; `what` a word for the things that it names ("coefficient").
 #' @param details what tells those of the same name apart, in the order of `known`.
 #' @noRd
 match_names <- function(given, known, argument, what, details = NULL) {
@@ -41,6 +41,6 @@ check_unambiguous <- function(given, known, argument, what, details = NULL) {
   )
 }
 
-#' Names that differ, for tables whose rows or columns must
+#' Distinct names, for tables that need them
 #' @noRd
 distinct_names <- function(names) if (anyDuplicated(names)) make.unique(names) else names

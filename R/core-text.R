@@ -1,6 +1,6 @@
 # Words and lines of messages and of printed output.
 
-#' Names in backticks, joined for a sentence, at most `most` of them
+#' Names in backticks, joined for a sentence: at most `most` of them
 #' @noRd
 quote_names <- function(x, most = 5L) {
   shown <- paste0("`", utils::head(x, most), "`", collapse = ", ")
@@ -25,7 +25,7 @@ did_you_mean <- function(name, known) {
   # letters in another order are one slip, not two
   distance[distance > 0 & sorted_letters(known) == sorted_letters(name)] <- 1
   nearest <- which.min(distance)
-  # of a name of one letter, every other one is a single letter away
+  # every other name of one letter is a single letter away
   if (distance[nearest] < nchar(name) && distance[nearest] <= max(1, nchar(name) %/% 3)) {
     paste0("Did you mean `", known[nearest], "`?")
   }
@@ -85,7 +85,7 @@ sentence <- function(x) {
   if (grepl("[.!?]$", x)) x else paste0(x, ".")
 }
 
-#' Code as lines of text; a value in its place (from do.call()) by what it is
+#' Code as lines of text; a value that stands in the call itself (from do.call()) is described
 #' @noRd
 format_code <- function(x) {
   if (inherits(x, "formula")) {
@@ -98,7 +98,7 @@ format_code <- function(x) {
   paste0("<", class(x)[[1L]], ", ", rows, ">")
 }
 
-#' A number of which only the size matters
+#' A number of which only the order of magnitude matters
 #' @noRd
 format_magnitude <- function(x) {
   format(signif(x, 1L), digits = 1L)

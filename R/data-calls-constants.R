@@ -1,14 +1,14 @@
 # What a call takes from all rows (levels, breaks, a mean) is written into it, so that it says the
 # same of other rows.
 
-#' An expression with what it takes from all rows of the data at its value in the fit
+#' An expression in which what it takes from all rows of the data has its value in the fit
 #'
 #' `x - mean(x)` keeps the mean, `findInterval(x, quantile(x))` the quantiles: parts that are
-#' vectors shorter than the data are no values of rows. So does cut() with its breaks, which
-#' cut.default() computes from the range of x where it is given a number of them.
+#' shorter than the data are not values of rows. cut() keeps its breaks in the same way, which
+#' cut.default() computes from the range of x where only their number is given.
 #' @noRd
 with_constants <- function(expression, inputs, env, n) {
-  # of sums, which are as deep as they are long, the innermost first
+  # sums are nested as deeply as they are long: the innermost first
   outer <- list()
   while (is_call_to(expression, arithmetic) && is_call_to(expression[[2L]], arithmetic)) {
     outer[[length(outer) + 1L]] <- expression
@@ -16,7 +16,7 @@ with_constants <- function(expression, inputs, env, n) {
   }
   expression <- with_own_constants(expression, inputs, env, n)
   for (around in rev(outer)) {
-    # the first operand has its constants, and is none itself
+    # the first operand contains its constants, and is not one itself
     operands <- as.list(with_own_constants(replace_operand(around, quote(.)), inputs, env, n))
     around[seq_along(around)[-2L]] <- operands[-2L]
     expression <- replace_operand(around, expression)
@@ -24,7 +24,7 @@ with_constants <- function(expression, inputs, env, n) {
   expression
 }
 
-#' Operators whose operands are looked at one by one
+#' Operators whose operands are examined one by one
 #' @noRd
 arithmetic <- c("+", "-", "*", "/", "^", "(")
 

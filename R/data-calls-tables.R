@@ -4,8 +4,8 @@
 #'
 #' `factor(g)` gives a row the same level whatever the other rows are; `as.integer(factor(g))`,
 #' `ave(x, g)`, `rank(x)` and `cumsum(x)` do not. An expression is evaluated again for some of the
-#' rows; where that gives other values, what it gave in the fit is kept, and is all that is known of
-#' it. What poly() and others keep of the data is in `predvars` already.
+#' rows; where that gives other values, those of the fit are kept, and are all that is known of it.
+#' What poly() and others keep of the data is in `predvars` already.
 #' @param names variables that only group rows: their values are levels.
 #' @returns list by name of list(variables, key, values), values NULL where equal variables had
 #'   different ones
@@ -15,7 +15,7 @@ value_tables <- function(predvars, columns, names, inputs, env) {
   expressions <- as.list(predvars)[-1L]
   seed <- globalenv()[[".Random.seed"]]
   on.exit(restore_seed(seed))
-  # new rows need no response
+  # new rows do not need a response
   for (k in seq_along(columns)[-1L]) {
     name <- names(columns)[k]
     if (is.call(expressions[[k]]) && !is_elementwise(expressions[[k]], env) &&
@@ -26,7 +26,7 @@ value_tables <- function(predvars, columns, names, inputs, env) {
   if (length(tables)) tables
 }
 
-#' Random numbers in a formula are not drawn once more
+#' Restores the generator: random numbers in a formula are not drawn a second time
 #' @noRd
 restore_seed <- function(seed) {
   now <- globalenv()[[".Random.seed"]]
@@ -51,7 +51,8 @@ is_elementwise <- function(expression, env) {
   }, NA))
 }
 
-#' Does each of a few rows alone, and a part of the rows, get the value that it has among all?
+#' Does each of a few rows get the same value alone, and in a part of the rows, as among all of
+#' them?
 #' @param grouping are the values levels? An expression that fails for a few rows is then one of all
 #'   rows; elsewhere it would fail for new rows too, with its own error.
 #' @noRd
@@ -80,7 +81,7 @@ is_row_wise <- function(expression, value, inputs, env, grouping) {
   TRUE
 }
 
-#' Are values those that rows had in the fit? Numbers but for rounding, others to the letter
+#' Are values those that rows had in the fit? Numbers up to rounding, others exactly
 #' @noRd
 same_row_values <- function(again, before, all) {
   if (!is.numeric(all) && !inherits(all, c("Date", "POSIXct", "difftime"))) {

@@ -1,6 +1,6 @@
-# Variables inside of calls: evaluated with labels, remembered by kind, converted in new data.
+# Variables inside calls: evaluated with their labels, remembered by kind, converted in new data.
 
-#' Variables of the formula that are in no data frame, and whose class hides something
+#' Variables of the formula that are not in the data, and whose class hides something
 #' @noRd
 outside_variables <- function(expressions, data, env) {
   known <- if (is.list(data)) names(data)
@@ -39,7 +39,7 @@ evaluate_labelled <- function(expression, data, env) {
   )
 }
 
-#' Is any of the variables of the formula a call?
+#' Is any variable of the formula a call?
 #' @noRd
 any_calls <- function(expressions) {
   for (expression in expressions) {
@@ -50,7 +50,7 @@ any_calls <- function(expressions) {
   FALSE
 }
 
-#' The variables of calls in the formula that have a value a row
+#' The variables of calls in the formula that have one value per row
 #' @noRd
 call_variables <- function(expressions, data, env, n) {
   calls <- Filter(is.call, expressions)

@@ -38,8 +38,8 @@ convert_factor <- function(value, fitted, name) {
   structure(match(labels, known), levels = known, class = class)
 }
 
-#' Numbers, dates, times, durations, logicals and matrices: the kind must be that of the fit, the
-#' unit becomes it
+#' Numbers, dates, times, durations, logicals and matrices: the kind must be that of the fit, and
+#' the unit is converted to it
 #' @noRd
 convert_number <- function(value, fitted, name) {
   fitted <- plain_values(fitted)

@@ -3,9 +3,9 @@
 
 #' A variable as the plain values that its class stands for
 #'
-#' Missing values that a class defines become NA; 64-bit integers become doubles; what a class adds
-#' for printing or for time series goes. Factors, dates, times and durations stay, as do classes
-#' that are not known here.
+#' Missing values that a class defines become NA; 64-bit integers become doubles; attributes for
+#' printing or for time series are dropped. Factors, dates, times and durations stay, as do classes
+#' that this package does not know.
 #' @noRd
 plain_values <- function(x) {
   if (!is.object(x)) {
@@ -33,7 +33,8 @@ plain_values <- function(x) {
   set_missing(x)
 }
 
-#' The same for a column of the model frame, where numbers in I() stay so, as model.frame() has them
+#' Like [plain_values()], for a column of the model frame: numbers in I() keep their class, as in
+#' model.frame()
 #' @noRd
 frame_values <- function(x) {
   if (is.object(x) && !(inherits(x, "AsIs") && is.numeric(x) && length(oldClass(x)) == 1L)) {
@@ -89,7 +90,7 @@ set_missing <- function(x) {
 #' @noRd
 is_integer64 <- function(x) is.double(x) && inherits(x, "integer64")
 
-#' Values that a labelled vector declares to be missing; NULL for none
+#' Values that a labelled vector declares to be missing; NULL where there are none
 #' @noRd
 missing_codes <- function(x) {
   if (is_labelled(x)) {
@@ -98,7 +99,7 @@ missing_codes <- function(x) {
   }
 }
 
-#' The same of some columns of a data frame or list, without those that have none
+#' Missing codes of some columns of a data frame or list; those without any are left out
 #' @noRd
 declared_missing <- function(data, columns) {
   codes <- lapply(unclass(data)[columns], missing_codes)
@@ -120,7 +121,7 @@ is_missing_code <- function(values, codes) {
 #' Missing values of new data by the codes of the fit's variables
 #'
 #' A part of a labelled column can lose its attributes (where 'haven' is not loaded): the code of a
-#' missing value is no number in new data either.
+#' missing value is not a number in new data either.
 #' @noRd
 set_missing_codes <- function(newdata, codes) {
   for (name in intersect(names(codes), names(newdata))) {

@@ -87,7 +87,7 @@ drop_levels <- function(x, used) {
   y
 }
 
-#' Levels of a factor of the frame, those that no row has included
+#' Levels of a factor of the frame, including those that no row has
 #' @noRd
 all_levels <- function(frame, name) {
   found <- attr(attr(frame, "terms"), "all_levels")[[name]]

@@ -62,7 +62,7 @@ level_values <- function(x, kind) {
   )
 }
 
-#' Numbers without -0; of fractions 15 digits, since what comes after is the rounding of arithmetic
+#' Numbers without -0; fractions to 15 digits, since what follows is rounding error
 #'
 #' Whole numbers are exact and stay as they are: identifiers can have 16 digits.
 #' @noRd
@@ -144,7 +144,7 @@ code_factor <- function(x) {
   list(codes = x, levels = levels, factor = x, key = new_key("text", values, levels, x))
 }
 
-#' Code numbers in increasing order; whole numbers take the way of integers
+#' Code numbers in increasing order; whole numbers are coded as integers
 #'
 #' @param values what is compared; `x` the variable; `label` a function that makes labels of sorted
 #'   distinct values.
@@ -172,7 +172,8 @@ instant_labels <- function(v, x) {
   as.character(.POSIXct(v, tz = if (is.null(zone)) "" else zone[1L]))
 }
 
-#' Labels of different levels differ: digits and fractions of seconds that as.character() leaves out
+#' Makes labels of different levels differ, by digits and fractions of seconds that as.character()
+#' leaves out
 #' @noRd
 distinct_labels <- function(labels, values, kind) {
   twice <- labels %in% labels[duplicated(labels)]
@@ -234,7 +235,7 @@ group_factor <- function(leaves, frame) {
 
 # Matching -----------------------------------------------------------------------------------------
 
-#' The level of each combination of values, NA for one that is not known, or missing
+#' The level of each combination of values, NA for one that is unknown or missing
 #'
 #' @param key a group key; `columns` list of vectors, one for each of its variables, named.
 #' @noRd
@@ -265,10 +266,10 @@ match_tuples <- function(codes, tuples) {
   match(found, known, incomparables = NA)
 }
 
-#' The level of each value of one variable, NA for one that is not known, or missing
+#' The level of each value of one variable, NA for one that is unknown or missing
 #'
-#' A missing value is the level NA, where there is one. Values of another kind than those of the fit
-#' are matched where their meaning is certain, and refused elsewhere.
+#' A missing value is the level NA, where there is one. Values of a kind other than that of the fit
+#' are matched where their meaning is certain, and refused otherwise.
 #' @noRd
 match_levels <- function(x, key, name) {
   x <- plain_values(x)
@@ -300,7 +301,7 @@ match_levels <- function(x, key, name) {
   codes
 }
 
-#' Text for a level of another kind: its label, or the number that it says
+#' Text for a level of another kind: its label, or the number that it spells
 #' @noRd
 match_text <- function(text, key) {
   codes <- match(text, key$labels)
@@ -361,7 +362,7 @@ abort_kind <- function(x, key, name) {
   )
 }
 
-#' Levels that a user names, as positions; NA for what is no level
+#' Levels that a user names, as positions; NA for what is not a level
 #'
 #' @param wanted names of levels, or values of the variable; `group` list(levels, key).
 #' @noRd

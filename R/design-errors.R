@@ -1,6 +1,6 @@
-# The engine's errors about rows and groups, told by the names that the user gave them.
+# The engine's errors about rows and groups, in terms of the user's names for them.
 
-#' Evaluate; an error of the engine that has the number of a group or a row gets its name
+#' Evaluate; where an error of the engine has the number of a group or a row, name it
 #' @noRd
 with_names <- function(expr, residual, frame, random) {
   withCallingHandlers(expr, ferrolmm_error = function(error) {
@@ -24,7 +24,7 @@ error_class <- function(error) {
   sub("^ferrolmm_error_", "", class(error)[[1L]])
 }
 
-#' What the engine's numbers stand for, a sentence; NULL where they stand for nothing
+#' What the engine's numbers stand for, as a sentence; NULL where they stand for nothing
 #' @noRd
 named_fact <- function(error, residual, frame, random) {
   details <- error$details

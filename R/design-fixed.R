@@ -2,7 +2,7 @@
 #
 # X is that of model.matrix() to the bit (values, column names, `assign`, `contrasts`), but column
 # by column: the engine reads numeric variables and the codes of factors where the model frame has
-# them, so that a fit writes no matrix at all. Only who asks for X gets one.
+# them, so that a fit builds no matrix at all. X is built for those who ask for it.
 
 #' Everything that the fixed part of the formula gives
 #'
@@ -87,7 +87,7 @@ response_vector <- function(y, name) {
   as.double(y)
 }
 
-#' What to do with a response that is no number
+#' What to do with a response that is not a number
 #' @noRd
 response_remedy <- function(y) {
   values <- if (is.factor(y)) levels(y) else if (is.character(y)) unique(y)
@@ -183,7 +183,7 @@ columns_matrix <- function(columns, n) {
   X
 }
 
-#' A column's values, a double each row
+#' A column's values, one double per row
 #' @noRd
 column_values <- function(column) {
   if (is.list(column)) column$values[column$codes] else column
@@ -210,7 +210,7 @@ design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE, keys =
   used <- contrasts_in_use(variables, response, frame, contrasts)
   if (length(pattern) > 0L) {
     labels <- rownames(pattern)
-    # entries are looked at one by one: without names that is faster
+    # entries are read one by one: without names that is faster
     dimnames(pattern) <- NULL
     if (!intercept) {
       pattern <- code_first_factor_fully(pattern, variables, response, frame)
@@ -236,7 +236,7 @@ design_columns <- function(terms, frame, contrasts = NULL, coded = FALSE, keys =
   list(columns = columns, names = names, assign = assign, contrasts = used$contrasts)
 }
 
-#' Without an intercept, the first factor met is coded by an indicator for each level
+#' Without an intercept, the first factor is coded by an indicator for each level
 #' @noRd
 code_first_factor_fully <- function(pattern, variables, response, frame) {
   is_factor <- vapply(
@@ -320,7 +320,7 @@ variable_contrasts <- function(x, name, given) {
   )
 }
 
-#' Contrasts as a fit keeps them: the name of a function of the user's is not what it was for ever
+#' Contrasts as a fit keeps them: a function that the user wrote may change, so its matrix is kept
 #' @noRd
 lasting_contrasts <- function(contrasts, matrix) {
   own <- is.character(contrasts) &&

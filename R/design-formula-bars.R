@@ -127,15 +127,15 @@ check_homogeneous <- function(hom, name, entry, term) {
 
 #' The parts of a sum, from its leftmost operand on
 #'
-#' Sums are as deep as they are long, and may have thousands of terms: nothing here calls itself for
-#' each of them.
+#' Sums are as deep as they are long, and may have thousands of terms: no function calls itself once
+#' per term.
 #' @noRd
 split_sum <- function(x) {
   chain <- sum_chain(x)
   parts <- split_random(chain$first)
   bars <- list(parts$bars)
   fixed <- parts$fixed
-  # is the fixed part so far what the formula has there, as it is written?
+  # is the fixed part so far exactly as the formula has it?
   whole <- identical(fixed, chain$first)
   for (at in chain$sums) {
     if (length(at) == 2L) {
@@ -310,6 +310,6 @@ contains_bar <- function(x) {
   FALSE
 }
 
-#' Operators below which a bar term is looked for; structures are others
+#' Operators below which a bar term is looked for, besides the structures
 #' @noRd
 bar_operators <- c("(", "+", "-", "*", ":", "/", "^", "%in%")

@@ -38,14 +38,14 @@ parse_formula <- function(formula, data, env, residual = NULL) {
   )
 }
 
-#' How many calls inside each other a formula may have: R itself runs out of stack at some hundreds
+#' How deeply calls of a formula may be nested: R itself runs out of stack at a few hundred
 #' @noRd
 deepest <- 100L
 
 #' Refuse calls that are nested too deeply, however long sums are
 #' @noRd
 check_depth <- function(formula) {
-  # a call inside another has a name of its own
+  # a nested call has a name of its own
   if (length(all.names(formula)) <= deepest) {
     return(invisible())
   }
@@ -134,7 +134,7 @@ abort_no_random <- function(formula) {
 #' @noRd
 bar_in_parentheses <- function(side) if (is_bar(side)) call("(", side) else side
 
-#' terms() of a formula without bars; what R cannot read is the user's formula
+#' terms() of a formula without bars; an error that R raises is about the user's formula
 #' @noRd
 formula_terms <- function(formula) {
   tryCatch(
@@ -148,7 +148,7 @@ formula_terms <- function(formula) {
   )
 }
 
-#' Right side of the formula whose variables are all that the model needs
+#' Right side of a formula that has all variables of the model
 #'
 #' Of `a/b` the coarsest factor comes first, so that the variables keep the order of the formula.
 #' @param others further variables, of the residual structure.

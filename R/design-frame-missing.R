@@ -1,12 +1,12 @@
 # Values that are missing or infinite, and na.action.
 
-#' Rows from which the engine looks at columns faster than R
+#' Number of rows from which the engine checks columns faster than R
 #' @noRd
 many_rows <- 2000L
 
 #' Is nothing missing or infinite in a column, and has each level of a factor a row?
 #'
-#' @returns list(complete, all_used), logical; `all_used` NULL where nobody looked
+#' @returns list(complete, all_used), logical; `all_used` is NULL where it was not determined
 #' @noRd
 look_at_columns <- function(columns, n, threads) {
   if (n < many_rows) {
@@ -40,7 +40,7 @@ drop_missing <- function(columns, row_names, n, na_action, skip, complete) {
   as_frame(columns, row_names)
 }
 
-#' A sum is finite unless something is missing or infinite (or it overflows, which a second look
+#' A sum is finite unless something is missing or infinite (or it overflows, which a second check
 #' settles)
 #' @noRd
 all_finite <- function(x) {

@@ -1,7 +1,7 @@
 # Rows of the model frame: `subset`, `weights` and `offset`, and the names of rows.
 
 #' Evaluate `weights`, `offset` or `subset` as lm() does: in the data, then where the formula was
-#' made; where that fails, from the place of the call.
+#' made; where that fails, where lmm() was called.
 #' @noRd
 evaluate_argument <- function(argument, role, data, env, caller) {
   first <- tryCatch(evaluate_labelled(argument$expr, data, env), error = identity)
@@ -79,7 +79,7 @@ check_weights <- function(w) {
   }
 }
 
-#' Rows that `subset` and positive weights leave, or NULL for all of them
+#' Rows that remain after `subset` and zero weights, or NULL for all of them
 #' @noRd
 used_rows <- function(weights, subset, data, n, env, caller) {
   rows <- NULL
@@ -107,7 +107,7 @@ subset_rows <- function(value, n, data) {
   }
   if (is.logical(value)) {
     if (length(value) == 1L) {
-      # one answer for all rows, as in lm()
+      # a single value holds for all rows, as in lm()
       value <- rep.int(value, n)
     }
     if (length(value) != n) {

@@ -2,10 +2,10 @@
 
 #' Where the variables of the expressions came from
 #'
-#' What has a value a row must be there in new data; all else that an expression uses (a centre, the
-#' knots of a spline, a function of the user's) is kept as it was in the fit.
-#' @param places environments to look in, after the data.
-#' Options that text is made by (factor() of numbers, cut()) are kept too.
+#' What has one value per row must be supplied in new data; everything else that an expression uses
+#' (a centre, the knots of a spline, a function of the user's) is kept as it was in the fit.
+#' @param places environments to look in, after the data. Options that affect text (factor() of
+#' numbers, cut()) are kept too.
 #' @returns list(constants = named list, options = list)
 #' @noRd
 variable_sources <- function(expressions, data, places, n) {
@@ -24,7 +24,7 @@ variable_sources <- function(expressions, data, places, n) {
   )
 }
 
-#' What an expression uses that is no column and has not a value a row
+#' What an expression uses that is not a column and does not have one value per row
 #' @noRd
 constants_of <- function(expression, data, places, n) {
   constants <- list()
@@ -42,7 +42,7 @@ constants_of <- function(expression, data, places, n) {
   constants
 }
 
-#' Functions that an expression calls and that no package has
+#' Functions that an expression calls and that are not in any package
 #' @noRd
 own_functions <- function(expression, env) {
   called <- setdiff(all.names(expression), all.vars(expression))
@@ -64,7 +64,7 @@ is_package <- function(env) {
     startsWith(environmentName(env), "package:")
 }
 
-#' Two variables of one name cannot be told apart: the column `log(x)` and the call log(x)
+#' Two variables of the same name cannot be told apart: the column `log(x)` and the call log(x)
 #' @noRd
 check_distinct_names <- function(names) {
   twice <- names[duplicated(names)]
@@ -151,7 +151,7 @@ abort_variable <- function(e, expression, data, env) {
   )
 }
 
-#' predvars: each call with what it takes to repeat it on new data (poly(), ns(), scale() ...)
+#' predvars: each call with what is needed to repeat it on new data (poly(), ns(), scale() ...)
 #' @noRd
 safe_predvars <- function(expressions, columns, inputs, env) {
   for (k in seq_along(expressions)) {

@@ -5,13 +5,14 @@
 
 #' Refuse fixed effects that leave nothing for residuals, before R takes their formula apart
 #'
-#' `y ~ .` of data that are wider than long: terms() alone takes a minute for 10,000 variables.
-#' Numeric variables that stand by themselves are columns of the model matrix; where as many of them
-#' as there are rows are independent, so are they in any of these rows.
+#' For `y ~ .` with data that are wider than long: terms() alone takes a minute for 10,000
+#' variables. Numeric variables that stand by themselves are columns of the model matrix; where as
+#' many of them as there are rows are independent, they leave nothing for residuals in any subset of
+#' the rows.
 #' @noRd
 refuse_saturated <- function(formula, data) {
   if (!is.data.frame(data)) return()
-  # a formula of few variables takes no time: what else is amiss is said first
+  # a formula of few variables takes no time: other faults are reported first
   many <- max(nrow(data), 10L)
   if (length(all.names(formula[[3L]], functions = FALSE)) < many) return()
   kept <- summands(formula[[3L]])
@@ -25,7 +26,7 @@ refuse_saturated <- function(formula, data) {
   }
 }
 
-#' Names of the variables that stand by themselves in a sum, those taken away again left out
+#' Names of the variables that stand by themselves in a sum, without those that are taken away again
 #' @noRd
 summands <- function(x) {
   chain <- sum_chain(x)
@@ -44,11 +45,12 @@ summands <- function(x) {
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
-#' @param threads for the look at the columns.
-#' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`. The terms
-#'   have beside those of model.frame() the attributes `all_levels` (list of the levels of factors
-#'   before those without rows were dropped), `text` (variables that were character vectors),
-#'   `inputs` (see [input_prototypes()]), `tables` (see [value_tables()]) and `missing_codes`.
+#' @param threads for checking the columns.
+#' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`. Besides the
+#'   attributes that model.frame() gives them, the terms have `all_levels` (list of the levels of
+#'   factors before those without rows were dropped), `text` (variables that were character
+#'   vectors), `inputs` (see [input_prototypes()]), `tables` (see [value_tables()]) and
+#'   `missing_codes`.
 #' @noRd
 build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
                         threads = 1L) {

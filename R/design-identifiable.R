@@ -1,10 +1,10 @@
-# Do the data tell the variances of random effects from the residual variance?
+# Can the variances of random effects be told from the residual variance?
 #
 # V = sum_a gamma_a K_a + sigma^2 W^-1 is linear in the covariances gamma of random effects: they
 # are identified if and only if the matrices K_a and W^-1 are linearly independent (Rao and Kleffe,
 # 1988, Estimation of Variance Components, section 4.2); covariances of a structure, if the
-# derivatives along its parameters are. Asked where counts of levels make it doubtful; the
-# certificate of the fit asks again for what these matrices do not show.
+# derivatives along its parameters are. Checked where counts of levels make it doubtful; the
+# certificate of the fit checks what these matrices do not show.
 
 #' Smallest eigenvalue of the correlations between the K_a below which they are dependent
 #' @noRd
@@ -25,7 +25,7 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     fixed <- 1 / as.double(frame[[variable]])
     weights <- if (is.null(weights)) fixed else weights * fixed
   }
-  # a residual structure is the certificate's affair, and a known matrix ties the levels
+  # a residual structure is left to the certificate, and a known matrix ties the levels
   structured <- length(spec$correlation) > 0L || length(spec$scales) > 0L
   for (t in seq_along(terms)) {
     group <- groups[[t]]
@@ -44,7 +44,7 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
   }
 }
 
-#' One level: a single draw of each effect. Several effects with one variance tell it all the same.
+#' One level: a single draw of each effect. Several effects with one variance still determine it.
 #' @noRd
 check_single_level <- function(term, group) {
   if (isTRUE(term$hom) && term$structure == "diag") {
@@ -70,7 +70,7 @@ term_is_identified <- function(term, group, weights) {
   k <- length(term$cnms)
   w <- if (is.null(weights)) rep.int(1, n) else weights
   z <- columns_matrix(term$values, n)
-  # columns of one size: units decide nothing
+  # scaled to the same size, so that units do not matter
   z <- z / rep(pmax(sqrt(colMeans(z^2)), .Machine$double.xmin), each = n)
   pairs <- expand.grid(seq_len(k), seq_len(k))
   products <- z[, pairs[[1L]], drop = FALSE] * z[, pairs[[2L]], drop = FALSE]
@@ -91,7 +91,7 @@ term_is_identified <- function(term, group, weights) {
   min(values) > independent_enough
 }
 
-#' Derivatives of vec(G) along theta at a point without special values
+#' Derivatives of vec(G) along theta at a generic point
 #' @noRd
 covariance_slopes <- function(term, k) {
   m <- count_theta(term)

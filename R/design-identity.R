@@ -5,11 +5,11 @@
 # their keys. Only what a user writes is looked up by name, and a name that fits more than one is
 # refused.
 
-#' What each column of a design is, whatever it is called
+#' What each column of a design stands for, whatever its name
 #'
-#' A key names the variables of a column by their places in the model frame; a factor's part of it
-#' by the value that each level has there. So the indicator of a level is one thing under any
-#' contrasts, and the columns of `f` under two kinds of contrasts are different ones.
+#' A key identifies the variables of a column by their places in the model frame, and a factor's
+#' coding by the value that it gives to each level. So the indicator of a level has one key under
+#' any contrasts, and the columns of `f` under two kinds of contrasts have different ones.
 #' @param terms as for [design_columns()].
 #' @returns character, a key for each column; "" is the intercept
 #' @noRd
@@ -23,7 +23,7 @@ design_keys <- function(terms, frame, contrasts = NULL) {
   names
 }
 
-#' Levels and contrasts are all that keys need
+#' The first row: levels and contrasts are all that keys need
 #' @noRd
 first_row <- function(frame) {
   columns <- lapply(unclass(frame), function(x) {

@@ -59,7 +59,7 @@ check_known <- function(x, kind, label) {
       "known"
     )
   }
-  # sparse ones stay sparse, and dense ones dense for the arithmetic
+  # sparse matrices stay sparse, and dense ones dense for the arithmetic
   if (!is.matrix(x)) {
     x <- as_sparse(x)
   }
@@ -88,14 +88,14 @@ as_sparse <- function(x) {
   methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
 }
 
-#' Are so many entries not zero that sparse algebra takes longer?
+#' Are so many entries nonzero that sparse algebra takes longer?
 #' @noRd
 is_dense <- function(matrix) length(matrix@x) > 0.25 * prod(dim(matrix))
 
 #' Code a grouping factor whose levels have a known matrix
 #'
-#' Of a covariance matrix the levels of the data are taken, and inverted; of a precision matrix all
-#' levels stay, also those without rows.
+#' Of a covariance matrix, the part for the levels of the data is taken and inverted; of a precision
+#' matrix all levels stay, including those without rows.
 #' @param group what [interact_codes()] returns.
 #' @returns group with codes, levels, n_levels and factor as the matrix has them, and `precision`
 #' @noRd
@@ -175,7 +175,7 @@ take_all_names <- function(group, names, found) {
   labels <- names
   labels[here] <- group$levels[order[here]]
   group$levels <- make.unique(labels)
-  # levels that no row has are known by name alone
+  # levels that no row has are known only by name
   if (is.null(group$key$tuples)) {
     leaf <- group$key$leaves[[1L]]
     leaf$labels[!here] <- names[!here]
@@ -189,7 +189,7 @@ take_all_names <- function(group, names, found) {
   group
 }
 
-#' Inverse of a dense known matrix that is positive definite to more than rounding
+#' Inverse of a dense known matrix that is positive definite beyond rounding error
 #' @noRd
 invert_dense <- function(matrix, what, control) {
   found <- engine_invert(as.matrix(matrix), control)
@@ -225,7 +225,8 @@ remedies_of_singular <- c(
   "Rounding apart: add a small number to the diagonal."
 )
 
-#' A level that those before it all but determine leaves no digits of inverse and determinant
+#' Check that digits are left: a level that those before it nearly determine leaves none in inverse
+#' and determinant
 #'
 #' L_jj^2 / K_jj = 1 - R_j^2, with R_j the multiple correlation of level j with those before it in
 #' the factor's order (free of the levels' units): the machine epsilon over it is about the relative
@@ -248,7 +249,7 @@ require_digits <- function(shares, what) {
   }
 }
 
-#' The inverse as a general sparse matrix, without what is rounding only
+#' The inverse as a general sparse matrix, without entries that are mere rounding
 #' @noRd
 invert_covariance <- function(matrix, what, control) {
   if (is_dense(matrix)) {
@@ -257,7 +258,7 @@ invert_covariance <- function(matrix, what, control) {
     inverse[abs(inverse) < 1e-13 * outer(size, size)] <- 0
     return(as_sparse(inverse))
   }
-  # without a right-hand side 'Matrix' refuses what is symmetric but for rounding
+  # without a right-hand side 'Matrix' refuses matrices that are symmetric only up to rounding
   identity <- as_sparse(Matrix::Diagonal(nrow(matrix)))
   inverse <- as_sparse(Matrix::solve(factorize_sparse(matrix, what), identity, system = "A"))
   inverse <- (inverse + Matrix::t(inverse)) / 2

@@ -3,7 +3,7 @@
 # Z is never formed. Term t of the model has a grouping factor with J levels and k basis columns;
 # row i of its Z holds the k values of row i in the columns of its level.
 
-#' Everything that the random part of the formula gives
+#' Everything that follows from the random part of the formula
 #'
 #' Terms are in the order of lme4: as written (`||` split into columns, then `/` into factors),
 #' and if the numbers of levels do not already decrease, in reversed increasing order of them.
@@ -63,7 +63,7 @@ assemble_random <- function(terms, nl, keys, groups) {
   )
 }
 
-#' Grouping factors as the engine wants them
+#' Grouping factors as the engine takes them
 #'
 #' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
 #'   levels.
@@ -77,7 +77,7 @@ engine_factors <- function(flist, precision, in_place) {
   })
 }
 
-#' Random-effects terms as the engine wants them
+#' Random-effects terms as the engine takes them
 #' @noRd
 engine_terms <- function(terms, columns) {
   lapply(
@@ -94,7 +94,7 @@ engine_terms <- function(terms, columns) {
 
 #' The engine's view of the random part, from what a fitted object keeps
 #'
-#' @param in_place as the engine reads it best, or as plain vectors?
+#' @param in_place in the form that the engine reads without a copy, or as plain vectors?
 #' @noRd
 random_design <- function(terms, flist, frame, precision, in_place = FALSE) {
   list(
@@ -135,9 +135,8 @@ expand_bar <- function(bar, groups, frame) {
 #'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
 #'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
 #'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `levels` (of those that have
-#'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is
-#'   the grouping factor); here also `key`, `partition` and `values`, which are
-#'   not kept.
+#'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is the
+#'   grouping factor); and for the time being `key`, `partition` and `values`, which are not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
   key <- group_key(group, bar$known)
@@ -182,10 +181,10 @@ term_columns <- function(term, frame, coded = FALSE) {
   basis_columns(term$lhs, frame, term$contrasts, coded)$columns[term$columns]
 }
 
-#' Levels of factors whose effects stand in an order, those that no row has included
+#' Levels of factors whose effects are ordered, including those that no row has
 #'
-#' In ar1() and toep() visits 1, 2 and 4 are 1, 2 and 3 apart, though visit 3 has no rows: it has an
-#' effect too, whose variance must be that of another one then.
+#' In ar1() and toep() visits 1, 2 and 4 are 1, 2 and 3 apart, although visit 3 has no rows: it has
+#' an effect too, so its variance must be that of the others.
 #' @returns list of levels by variable, NULL where there is nothing to add
 #' @noRd
 lag_levels <- function(bar, frame) {
@@ -257,8 +256,8 @@ formula_label <- function(x) {
 
 # Grouping factors -----------------------------------------------------------------------------
 
-#' Interactions of the same variables are the same factor, in whatever order they are written; with
-#' a known matrix of its levels a factor is one of its own
+#' Interactions of the same variables are the same factor, in whatever order they are written; a
+#' factor with a known matrix of its levels is a separate one
 #' @noRd
 group_key <- function(group, known = NULL) {
   key <- paste(sort(variable_names(group$leaves)), collapse = "\r")
@@ -295,8 +294,9 @@ code_groups <- function(bars, frame, control) {
 
 #' Give each factor a name of its own
 #'
-#' A factor with a known matrix beside one on the same variables is "id[A]" beside "id", a variable
-#' that is called as an interaction is "`a:b`" beside "a:b".
+#' Where a factor with a known matrix and one without are on the same variables, the first is called
+#' "id[A]" and the second "id"; a variable that has the name of an interaction is "`a:b`" where
+#' there is also the interaction "a:b".
 #' @noRd
 name_groups <- function(groups) {
   names <- vapply(groups, `[[`, "", "name")
@@ -335,7 +335,7 @@ mark_partitions <- function(groups) {
   groups
 }
 
-#' Is there a one-to-one map between the levels? A few rows tell most factors apart.
+#' Is there a one-to-one map between the levels? For most factors a few rows show that there is not.
 #' @noRd
 same_partition <- function(a, b) {
   if (a$n_levels != b$n_levels || !is.null(a$precision) || !is.null(b$precision)) {
@@ -356,7 +356,7 @@ same_partition <- function(a, b) {
 
 #' Drop a term that another one on the same grouping factor contains
 #'
-#' The covariance of the containing term takes up that of the contained one, whatever it is: the
+#' The covariance of the containing term absorbs that of the contained one, whatever it is: the
 #' likelihood depends only on their sum.
 #' @noRd
 drop_duplicate_terms <- function(terms, frame) {
@@ -378,7 +378,7 @@ drop_duplicate_terms <- function(terms, frame) {
   terms[!drop]
 }
 
-#' Does the covariance of one term take up that of another, all of whose effects it has?
+#' Does the covariance of one term absorb that of another, all of whose effects it has?
 #' @noRd
 is_contained <- function(a, b, later) {
   if (a$partition != b$partition) {
@@ -407,7 +407,7 @@ warn_duplicate <- function(a, b) {
   )
 }
 
-#' A structure along an order needs effects that have one
+#' A structure that depends on order needs ordered effects
 #' @noRd
 check_structure <- function(term) {
   if (term$structure %in% c("ar1", "toep") && "(Intercept)" %in% term$cnms) {

@@ -57,8 +57,8 @@ innermost_group <- function(random, name) {
   terms[[1L]]$leaves
 }
 
-#' What the places of rows in their group are: their "order", one of the "level"s of a variable,
-#' whole numbers ("number"), multiples of a "step", or "coordinates"
+#' How rows are positioned in their group: by their "order", the "level" of a variable, whole
+#' numbers ("number"), multiples of a "step", or "coordinates"
 #' @noRd
 position_kind <- function(spec, frame, covariates) {
   if (spec$type == "cs") {
@@ -104,10 +104,10 @@ position_kind <- function(spec, frame, covariates) {
 
 #' The visits of a structure: their labels in order, and how rows are matched to them
 #'
-#' Where correlations depend on the lag, a factor counts by its levels, those that no row has
-#' included, from the first that occurs to the last: 1, 2 and 4 are 1, 2 and 3 apart. Numbers count
-#' as they are for AR(1), and for a Toeplitz matrix in their largest common step. For the other
-#' structures the lag has no meaning, and visits without rows no parameters.
+#' Where correlations depend on the lag, the visits of a factor are its levels from the first that
+#' occurs to the last, including those that no row has: 1, 2 and 4 are 1, 2 and 3 apart. Numbers are
+#' taken as they are for AR(1), and in units of their largest common step for a Toeplitz matrix. For
+#' the other structures the lag has no meaning, and visits without rows no parameters.
 #' @returns correlation with `visits` and `n_positions` where they are enumerated, and `key` (kind
 #'   "level") or `origin` and `step` (kind "step")
 #' @noRd
@@ -130,7 +130,7 @@ with_visits <- function(correlation, frame) {
   correlation
 }
 
-#' The column of visits; where lags count with all levels between the first and the last in use
+#' The column of visits; where lags matter, with all levels between the first and the last in use
 #' @noRd
 visit_column <- function(correlation, frame) {
   x <- frame[[correlation$covariates]]
@@ -140,7 +140,7 @@ visit_column <- function(correlation, frame) {
   spanned_levels(x, all_levels(frame, correlation$covariates))
 }
 
-#' Equally spaced places of numbers: the largest step of which all distances are multiples
+#' Numbers as positions on a grid: its step is the largest of which all distances are multiples
 #' @noRd
 with_steps <- function(correlation, frame) {
   name <- correlation$covariates
@@ -162,7 +162,7 @@ with_steps <- function(correlation, frame) {
   correlation
 }
 
-#' Euclid's algorithm, for numbers that are rounded
+#' Euclid's algorithm, for rounded numbers
 #' @noRd
 common_step <- function(a, b) {
   smallest <- 1e-8 * max(a, b)
@@ -223,7 +223,7 @@ residual_groups <- function(correlation, frame) {
   group_factor(correlation$group, frame)
 }
 
-#' Places of the rows of a frame in their groups, as the engine takes them
+#' Positions of the rows of a frame in their groups, as the engine takes them
 #' @noRd
 residual_positions <- function(correlation, frame, codes) {
   switch(correlation$kind,
@@ -260,7 +260,7 @@ residual_positions <- function(correlation, frame, codes) {
   )
 }
 
-#' Are positions among those that the structure has?
+#' Are positions among those of the structure?
 #' @noRd
 in_range <- function(position, correlation) {
   n <- correlation$n_positions
@@ -268,7 +268,7 @@ in_range <- function(position, correlation) {
   if (is.null(n)) rep.int(TRUE, length(position)) else position >= 1L & position <= n
 }
 
-#' Whole numbers where the structure counts steps, and each place in a group once
+#' Positions are whole numbers where the structure counts steps, and each occurs once in a group
 #' @noRd
 check_positions <- function(correlation, frame) {
   if (correlation$kind == "number") {

@@ -1,6 +1,6 @@
 # Random effects that a residual structure contains.
 
-#' Tell of a random-effects term that the residual structure already contains
+#' Warn of a random-effects term that the residual structure already contains
 #' @noRd
 check_identifiable <- function(residual, frame, random) {
   correlation <- residual$correlation
@@ -62,7 +62,7 @@ overlap <- function(residual, term, frame, codes) {
   }
 }
 
-#' Are the effects of a term indicators, and each row of a group has its own?
+#' Are the effects of a term indicators, one for each row of a group?
 #' @noRd
 effects_by_row <- function(term, frame, codes) {
   if (length(term$cnms) < 2L) {

@@ -2,7 +2,8 @@
 
 #' A structure with more parameters than there are rows, before any of them gets a name
 #'
-#' The engine counts all parameters of a model; this is for numbers that it should not have to see.
+#' The engine counts all parameters of a model; this check is for numbers that are too large even to
+#' be handed over.
 #' @param label of the structure.
 #' @noRd
 check_parameter_count <- function(count, n, label) {
@@ -59,7 +60,7 @@ correlation_parameters_of <- function(correlation, spec, n) {
   list(names = names, start = as.double(value), held = rep.int(spec$fixed, length(names)))
 }
 
-#' The same of a variance function
+#' Names, starts and held values of a variance function's parameters
 #' @noRd
 scale_parameters_of <- function(scale, spec) {
   levels <- scale$levels

@@ -95,7 +95,7 @@ evaluate_constructor <- function(argument, role, caller) {
 #' An argument passed on by another function is evaluated where it was written: there nlme's
 #' constructors are found only if nlme is attached
 #'
-#' @returns NULL if the error is another one
+#' @returns NULL if it is another error
 #' @noRd
 require_constructor <- function(error, role) {
   called <- conditionCall(error)
@@ -339,7 +339,7 @@ sum_parts <- function(x) {
     if (is_call_to(at, "+") && length(at) == 3L) {
       parts <- c(parts, list(at[[3L]]))
     } else {
-      # a difference is one part, and what is left of it belongs to it
+      # a difference is one part, together with everything to its left
       parts <- list(at)
     }
   }
@@ -348,7 +348,7 @@ sum_parts <- function(x) {
   parts[!vapply(parts, function(part) is.null(part) || is.numeric(part), NA)]
 }
 
-#' Variables whose interaction are the groups of a form: `a/b`, `a:b` and `a*b` are all that
+#' Variables whose interaction gives the groups of a form, as `a/b`, `a:b` and `a*b` all do
 #' @noRd
 group_leaves <- function(x, form) {
   if (is_call_to(x, "(")) {

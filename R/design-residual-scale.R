@@ -38,7 +38,7 @@ check_scale_covariate <- function(scale, x, what) {
 #' Strata of a variance function, the reference of varIdent first: their labels, as in nlme, and the
 #' group key that rows are matched by
 #'
-#' As in nlme the reference is the level of the first row; of a structure by visit it is the first
+#' As in nlme the reference is the level of the first row; for a structure by visit it is the first
 #' visit; where values are given by name it is the level that has none.
 #' @noRd
 with_strata <- function(scale, spec, frame) {

@@ -1,4 +1,4 @@
-# The residual structure with the data at hand, and what of it the engine takes.
+# The residual structure with the data at hand, and in the form that the engine takes.
 
 #' The residual structure of a model, without data
 #'

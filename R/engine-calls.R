@@ -32,7 +32,7 @@ engine_model <- function(fixed, random, residual = NULL) {
   )
 }
 
-#' The model of a fit, or of what [engine_inputs()] made of one
+#' The model, from what [engine_inputs()] made of a fit
 #' @noRd
 model_of <- function(inputs) engine_model(inputs$fixed, inputs$random, inputs$residual)
 
@@ -74,7 +74,7 @@ engine_satterthwaite <- function(model, theta, reml, control) {
 
 #' Kenward and Roger's adjustment at `theta`, relative to sigma^2
 #'
-#' @param linear without the second derivatives of V?
+#' @param linear leave out the second derivatives of V?
 #' @returns `unadjusted` and `adjusted` covariance matrices of the kept coefficients (r * r); `w`
 #'   (s x s) and `derivatives` Phi P_i Phi (r * r * s) for the degrees of freedom
 #' @noRd
@@ -123,7 +123,7 @@ engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0
 
 #' The same model for each column of `responses` (n x m)
 #'
-#' @returns theta (matrix, a column a response), beta, standard_error and ddf (p * m), sigma,
+#' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), sigma,
 #'   criterion, status and evaluations (m); NA for a response that could not be fitted
 #' @noRd
 engine_fit_many <- function(model, responses, reml, control, satterthwaite = FALSE,
@@ -161,8 +161,8 @@ engine_deletions <- function(model, theta, reml, control, sets, update) {
 #'
 #' @param which integers, in the order of theta (a standard deviation for a diagonal entry, a
 #'   correlation for another), sigma last.
-#' @returns a list by element of `which`: which, value, zeta, parameters (all of them in rows, a
-#'   column a point)
+#' @returns a list by element of `which`: which, value, zeta, parameters (all of them in rows, one
+#'   column per point)
 #' @noRd
 engine_profile <- function(model, theta, reml, control, which, cutoff) {
   engine_value(rs_profile(
@@ -179,7 +179,7 @@ engine_variance_spectrum <- function(model, theta, control, term) {
   ))
 }
 
-#' Operations that one fit takes, roughly
+#' Rough number of operations of one fit
 #' @noRd
 engine_work_of_fit <- function(model, reml, control) {
   engine_value(rs_work_of_fit(
@@ -187,7 +187,7 @@ engine_work_of_fit <- function(model, reml, control) {
   ))$work
 }
 
-#' Can so many bytes be had, beside what R and the engine need for all else?
+#' Is there memory for so many bytes, besides what R and the engine need otherwise?
 #' @noRd
 engine_has_room <- function(bytes) rs_has_room(bytes)
 
@@ -235,7 +235,7 @@ engine_row_variances <- function(L, v) {
   engine_value(rs_row_variances(L, v))$variances
 }
 
-#' As eigen(v, symmetric = TRUE)
+#' Like eigen(v, symmetric = TRUE)
 #' @noRd
 engine_eigen <- function(v) {
   storage.mode(v) <- "double"
@@ -254,15 +254,15 @@ engine_invert <- function(a, control) {
   }
 }
 
-#' Refuses numeric columns of which as many are independent as there are rows
+#' Refuse numeric columns of which as many are independent as there are rows
 #' @noRd
 engine_require_residual <- function(columns) {
   engine_value(rs_require_residual(unname(columns)))
 }
 
-#' A result, or the condition that a failure stands for
+#' The value of a result, or the condition that a failure stands for
 #'
-#' Errors cross the boundary as values (DESIGN, section 6), and get their class and remedy here.
+#' Errors cross the boundary as values, and get their class and remedy here.
 #' @noRd
 engine_value <- function(result) {
   if (isTRUE(result$ok)) {
@@ -273,7 +273,7 @@ engine_value <- function(result) {
     abort_time_limit()
   }
   if (class == "jump") {
-    # Ctrl-C, or the error of setTimeLimit(): it was on its way out of R, and goes on
+    # Ctrl-C, or the error of setTimeLimit(): it was on its way out of R, and continues
     .External(ferrolmm_resume)
   }
   remedy <- engine_remedies[class]

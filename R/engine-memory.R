@@ -1,8 +1,9 @@
-# Memory that R cannot have: an error of this package, as where the engine cannot have it.
+# Memory that R cannot get: an error of this package, as where the engine cannot get it.
 
 #' Evaluate what may ask R for vectors of many rows, columns or effects
 #'
-#' The error is made once all is left that took the memory: before there may be none for it.
+#' The error is raised only after everything that took the memory has been left: before that there
+#' may be none for the error itself.
 #' @noRd
 with_memory <- function(expr) {
   failed <- NULL
@@ -23,10 +24,10 @@ with_memory <- function(expr) {
   value
 }
 
-#' Refuse what makes so many numbers, before any of it is there, where they do not fit in memory
+#' Refuse what would make more numbers than fit in memory, before any of them is made
 #'
-#' R itself says so too, but only where little is left for anything else.
-#' @param what what there would be too much of, `remedy` what to do.
+#' R itself fails too, but only when little memory is left for anything else.
+#' @param what what would not fit, as the subject of a sentence; `remedy` what to do.
 #' @noRd
 require_room <- function(numbers, what, remedy) {
   if (!engine_has_room(8 * numbers)) {
@@ -38,7 +39,7 @@ require_room <- function(numbers, what, remedy) {
   }
 }
 
-#' Does R say that a vector cannot be had, in its language or in English?
+#' Does the error say that R cannot allocate a vector, in its language or in English?
 #' @noRd
 is_allocation <- function(error) {
   texts <- c("cannot allocate vector of ", "cannot allocate memory", "vector memory exhausted",

@@ -4,8 +4,8 @@
 #'
 #' @param after seconds until it appears.
 #' @returns list(after, show, done): the engine calls `show(c(seconds, evaluations, criterion,
-#'   gradient))` (`evaluations` is 0 before the first one) some times a second; `done()` takes the
-#'   bar away. Where a line cannot be written over (a log file) there is one for each step.
+#'   gradient))` (`evaluations` is 0 before the first one) a few times a second; `done()` removes
+#'   the bar. Where a line cannot be overwritten (a log file) there is one for each step.
 #' @noRd
 progress_display <- function(after) {
   bar <- NULL
@@ -51,7 +51,7 @@ progress_line <- function(at) {
   )
 }
 
-#' Seconds until a fit shows how far it is, or NULL: not at all
+#' Seconds until a fit shows its progress; NULL for not at all
 #' @noRd
 progress_after <- function(control) {
   after <- getOption("ferrolmm.progress")

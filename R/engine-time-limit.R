@@ -1,11 +1,11 @@
-# `lmm_control(time_limit = )`: one limit for each call that a user makes, whatever the engine is
-# called for in it.
+# `lmm_control(time_limit = )`: one limit for each call that a user makes, however often it calls
+# the engine.
 
 #' Seconds that the call in progress has left
 #'
-#' The clock starts with the first question, in the frame of the outermost function of
-#' this package, so that a bootstrap or a profile has the limit once and not for each of its fits.
-#' Methods of a fit have a second at least: they have to be able to describe a fit that was stopped.
+#' The clock starts with the first question, in the frame of the outermost function of this package,
+#' so that a bootstrap or a profile has the limit once and not for each of its fits. Methods of a
+#' fit have at least one second: they must be able to describe a fit that was stopped.
 #' @param control a list with `time_limit`.
 #' @returns seconds, zero if there are none left; NULL without a limit
 #' @noRd
@@ -25,14 +25,15 @@ time_left <- function(control, optimize) {
   max(0, (if (optimize) limit else max(limit, 1)) - (now - frame[[clock_name]]))
 }
 
-#' Where the outermost function of this package keeps the time of its first call of the engine
+#' Name under which the outermost function of this package keeps the time of its first call of the
+#' engine
 #' @noRd
 clock_name <- ".ferrolmm_clock"
 
-#' Is the time of the call in progress over? An error then
+#' An error if the time of the call in progress is over
 #'
-#' For loops over fits: a fit itself ends with a warning and the best point so far, which is no
-#' replicate of anything.
+#' For loops over fits: a fit itself ends with a warning and the best point so far, which must not
+#' count as a replicate.
 #' @noRd
 require_time <- function(control) {
   left <- time_left(control, FALSE)
@@ -41,10 +42,10 @@ require_time <- function(control) {
   }
 }
 
-#' Is the time over before a fit has begun?
+#' An error if the time is over before a fit has begun
 #'
-#' For the steps that prepare it. A limit that is shorter than they take leaves time for the first
-#' evaluation where all of it takes less than half a second: such a fit has something to show.
+#' For the steps that prepare it. Where these take less than half a second, a shorter limit still
+#' leaves time for the first evaluation, so that there is a fit to return.
 #' @noRd
 require_time_to_fit <- function(control) {
   left <- time_left(control, TRUE)
@@ -61,7 +62,7 @@ abort_time_limit <- function() {
   ferrolmm_abort("The time limit is over.", "time_limit", i = engine_remedies[["time_limit"]])
 }
 
-#' Does an error say that time is over, ours or that of setTimeLimit() and R.utils::withTimeout()?
+#' Does an error say that the time is over: ours, setTimeLimit()'s or R.utils::withTimeout()'s?
 #'
 #' Loops that go on after a failure do not go on after this one.
 #' @noRd
@@ -79,7 +80,7 @@ is_time_over <- function(error) {
 #' @noRd
 fitting_calls <- c("lmm", "refit", "refitML", "refit.lmm", "refitML.lmm", "update.lmm")
 
-#' Refuse a fit that was stopped inside of another call, which would take it for the optimum
+#' Refuse a fit that was stopped inside another call, which would take it for the optimum
 #' @noRd
 require_fit_call <- function() {
   outer <- sys.function(outermost())

@@ -6,12 +6,12 @@
 #' of the fixed part of a mixed model. The model matrix is one for all groups, so that coefficients
 #' have the same meaning in all of them, and as in [fixef()].
 #'
-#' Of the data only the variables that the formula names are looked at. Groups that cannot determine
-#' the coefficients that other groups can, because they have too few rows or their predictors do not
-#' vary: by a formula their aliased coefficients are `NA`, as by [lm()]; of a mixed model they are
-#' left `NA` as a whole, since what they estimate is another model. A predictor that is constant
-#' within groups has no coefficient there: it is `NA` for all. A group with as many rows as
-#' coefficients has estimates, but no standard errors. Weights and offset of the model are used.
+#' Only the variables that the formula names are used. Some groups may not determine all
+#' coefficients that other groups do, because they have too few rows or their predictors do not
+#' vary. With a formula their aliased coefficients are `NA`, as with [lm()]; for a mixed model all
+#' coefficients of such a group are `NA`, since what it estimates is another model. A predictor that
+#' is constant within groups has no coefficient there: it is `NA` for all. A group with as many rows
+#' as coefficients has estimates, but no standard errors. Weights and offset of the model are used.
 #'
 #' `summary()` pools the residual variance: the sum of squares of all groups over the sum of their
 #' degrees of freedom, rows minus *estimated* coefficients. (In 'nlme' aliased ones are counted,
@@ -25,11 +25,11 @@
 #' @param pool Pool the residual variances of the groups?
 #' @param ... Not used.
 #' @returns An object of class `lmList.lmm`: a list with `coefficients` and `std.error` (matrices,
-#'   groups x coefficients), and vectors with an element a group: `n` (rows), `df` (residual degrees
-#'   of freedom) and `sigma`. `coef()` gives the coefficients as a data frame; `as.data.frame()` a
-#'   row for each coefficient of each group, with the columns `group`, `n`, `term`, `estimate` and
-#'   `std.error`. `summary()`: a list of `coefficients`, an array of groups x statistics x
-#'   coefficients, `RSE`, the residual standard error, and `df.residual`.
+#'   groups x coefficients), and vectors with one element per group: `n` (rows), `df` (residual
+#'   degrees of freedom) and `sigma`. `coef()` gives the coefficients as a data frame;
+#'   `as.data.frame()` a row for each coefficient of each group, with the columns `group`, `n`,
+#'   `term`, `estimate` and `std.error`. `summary()`: a list of `coefficients`, an array of groups x
+#'   statistics x coefficients, `RSE`, the residual standard error, and `df.residual`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
@@ -87,7 +87,7 @@ lmList.formula <- function(object, data = NULL, weights, subset, na.action, offs
   )
 }
 
-#' y ~ x | g as y ~ x + (1 | g)
+#' Write y ~ x | g as y ~ x + (1 | g)
 #' @noRd
 grouped_formula <- function(formula) {
   right <- formula[[3L]]
@@ -274,7 +274,7 @@ coef.lmList.lmm <- function(object, ...) {
   as.data.frame(object$coefficients)
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @rdname lmList
 #' @export
 as.data.frame.lmList.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {

@@ -1,4 +1,4 @@
-# The same pictures by 'ggplot2'.
+# The pictures of R/explore-pooling-plot.R by 'ggplot2'.
 
 #' @rdname autoplot.lmm
 #' @rawNamespace S3method(ggplot2::autoplot, lmm_pooling)

@@ -2,10 +2,10 @@
 
 #' Pictures of partial pooling
 #'
-#' `"shrinkage"` draws how the mixed model moves the estimate of each group: an arrow from what the
-#' group says alone to its partially pooled value. With two coefficients that have a random effect,
-#' the plane of both is drawn, and all arrows lead towards the population value; with one, its
-#' values over the number of rows of the group (over its rank, where all groups are of about the
+#' `"shrinkage"` draws how the mixed model moves the estimate of each group: an arrow from the
+#' group's own estimate to its partially pooled value. With two coefficients that have a random
+#' effect, the plane of both is drawn, and all arrows lead towards the population value; with one,
+#' its values over the number of rows of the group (over its rank, where all groups are of about the
 #' same size): small groups move most.
 #'
 #' `"lines"` draws three panels for one predictor: the means of the groups with the regression on
@@ -148,13 +148,13 @@ draw_shrinkage_one <- function(x, term, labels, main) {
   graphics::title(main = if (is.null(main)) paste("Shrinkage by", x$group) else main, line = 2.2)
 }
 
-#' Room for labels over the highest point
+#' Limits with room for labels above the highest point
 #' @noRd
 with_room <- function(limits, labels) {
   if (labels) limits + c(0, 0.05 * diff(limits)) else limits
 }
 
-#' Equal whole numbers a little apart, in the order they come
+#' Jitter: equal whole numbers a little apart, in the order in which they come
 #' @noRd
 spread_within <- function(n) {
   place <- stats::ave(seq_along(n), n, FUN = seq_along)
@@ -184,7 +184,7 @@ draw_moves <- function(x0, y0, x1, y1) {
   )
 }
 
-#' Labels above their points, those that would lie on another one left out
+#' Labels above their points, except those that would overlap another one
 #' @noRd
 label_apart <- function(x, y, text, cex = 0.7) {
   width <- graphics::strwidth(text, cex = cex) / 2
@@ -279,7 +279,7 @@ mixed_slopes <- function(x, term) {
   own$population[[1L]] + rowsum(own$partial - own$population, as.integer(own$group))[, 1L]
 }
 
-#' The range without wild values: what a few noisy groups say shall not set the scale
+#' The range without outliers: a few noisy groups must not set the scale
 #' @noRd
 robust_range <- function(values) {
   stats::quantile(values, c(0.02, 0.98), na.rm = TRUE, names = FALSE)

@@ -2,8 +2,8 @@
 
 #' Compare a mixed model with other treatments of grouped data
 #'
-#' Fits the fixed part of a mixed model in the three ways that do without random effects, and sets
-#' them beside it.
+#' Fits the fixed part of a mixed model in the three ways that do without random effects, and puts
+#' them next to it.
 #'
 #' * **complete**: one regression for all rows, as if there were no groups.
 #' * **aggregate**: one row for each group, its means; all information within groups is lost.
@@ -11,12 +11,12 @@
 #' * **mixed**: the mixed model, where the estimate of a group is partially pooled.
 #'
 #' The comparison for single groups is about the coefficients that have a random effect. The
-#' estimate of a group *alone* comes from a regression of its own in which all else (the other
+#' estimate of a group *alone* comes from a separate regression in which everything else (the other
 #' coefficients, random effects of other grouping factors) is as in the mixed model; the mixed model
-#' draws it towards the population. How much of it is kept is its *reliability*,
-#' \eqn{g / (g + v)}, with the variance \eqn{g} of the random effect and the sampling variance
-#' \eqn{v} of the group's own estimate (Raudenbush and Bryk, 2002): 1 is no pooling, 0 complete
-#' pooling. With a random intercept alone it is the weight that the group's own estimate gets.
+#' draws it towards the population. How much of it is kept is its *reliability*, \eqn{g / (g + v)},
+#' with the variance \eqn{g} of the random effect and the sampling variance \eqn{v} of the group's
+#' own estimate (Raudenbush and Bryk, 2002): 1 is no pooling, 0 complete pooling. With a random
+#' intercept alone it is the weight that the group's own estimate gets.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param group Which grouping factor, by name or by position in the model. The default is the
@@ -83,7 +83,7 @@ pooling <- function(object, group = 1L, ...) {
 
 #' Means of columns over the rows of each group, weighted; without weights every group counts once
 #'
-#' A mean that is nothing but rounding, as of deviations from group means, is zero.
+#' A mean that is mere rounding error, such as that of deviations from group means, is zero.
 #' @noRd
 group_means <- function(values, weights, grouping) {
   codes <- as.integer(grouping)
@@ -110,7 +110,7 @@ column_sds <- function(values) {
   unname(apply(values, 2L, stats::sd, na.rm = TRUE))
 }
 
-#' What the groups say alone, and what the mixed model makes of it
+#' Estimates of the groups alone, and what the mixed model makes of them
 #'
 #' The contribution of the group plus the residual, regressed in each group on the columns of its
 #' random effects.
@@ -217,7 +217,7 @@ spread_table <- function(groups) {
   do.call(rbind, rows)
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @param what `"coefficients"` or `"groups"`, see the value.
 #' @rdname pooling
 #' @export

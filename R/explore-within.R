@@ -79,7 +79,7 @@ within_between_slopes <- function(object, chosen) {
   )
 }
 
-#' What is drawn: of each row its adjusted response and group mean; of each group its line
+#' What is drawn: for each row its adjusted response and group mean; for each group its line
 #' @noRd
 within_between_data <- function(object, chosen) {
   x <- object$frame[[chosen$name]]

@@ -1,8 +1,8 @@
 # What the certificate of the optimum says, in words.
 
-#' Tell the user what a fit needs said; silent when nothing is wrong
+#' Tell the user what there is to say about a fit; silent when nothing is wrong
 #'
-#' @param result the engine's result; `fixed`, `random`, `residual` what it was fitted from.
+#' @param result the engine's result; `fixed`, `random`, `residual` are what it was fitted from.
 #' @noRd
 report_fit <- function(result, fixed, random, control, residual = NULL) {
   if (control$verbose > 0L) {
@@ -78,7 +78,7 @@ criterion_error <- function(object) {
 
 #' Warn that likelihoods carry the error of estimated criteria
 #'
-#' @param objects fits by lmm(), and others that are passed over.
+#' @param objects models; those that are not from lmm() are skipped.
 #' @noRd
 warn_monte_carlo <- function(objects) {
   errors <- vapply(objects, criterion_error, 0)
@@ -144,7 +144,7 @@ column_scale <- function(column) {
   if (is.null(column)) 1 else sqrt(mean(column_values(column)^2))
 }
 
-#' What is at the boundary in one term, one sentence a fact
+#' What is at the boundary in one term, one sentence per fact
 #'
 #' @param factor T_t; `scale` the size of each basis column, so that `factor * scale` is the
 #'   contribution of each effect to the response, in residual standard deviations.
@@ -200,7 +200,7 @@ correlation_facts <- function(scaled, name, group, rank) {
   )
 }
 
-#' Estimates that rounding has left few digits
+#' Warn of estimates to which rounding has left few digits
 #'
 #' @param rounding relative error of the factor of the mixed-model equations, at most.
 #' @noRd
@@ -262,7 +262,7 @@ warn_convergence <- function(certificate, random, residual) {
                 certificate = certificate)
 }
 
-#' Residual parameters that no two rows of a group depend on
+#' Warn of residual parameters on which no two rows of a group depend
 #'
 #' @param unseen their indices in phi.
 #' @noRd
@@ -293,7 +293,7 @@ warn_unseen <- function(unseen, residual) {
   )
 }
 
-#' The way of the optimiser
+#' The path of the optimiser
 #' @noRd
 inform_trace <- function(certificate) {
   trace <- certificate$trace

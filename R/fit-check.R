@@ -1,12 +1,12 @@
 # Is a fit what lmm() made?
 #
 # A fit is a list that users can edit, save, and read by another version of the package. It is
-# looked at where it enters the package (check_dots(), the first line of every method), so that no
+# checked where it enters the package (check_dots(), the first line of every method), so that no
 # other code has to doubt its fields: kinds and lengths that follow from each other, and factors
 # whose codes are those of their levels. Numbers of the right kind are taken at their word. A fit
 # that was found whole is known again by its contents (src/fit-stamp.c), in microseconds.
 
-#' A fit that is damaged is an error of its own
+#' An error if a fit is damaged
 #' @noRd
 check_fit <- function(object) {
   if (.External(ferrolmm_is_known, object)) {
@@ -27,9 +27,9 @@ check_fit <- function(object) {
   invisible()
 }
 
-#' Look at the fit that a function of the package was called with from outside, if it was one
+#' Check the fit that a function of the package was called with from outside, if any
 #'
-#' Calls from inside have the fit of one that came from outside.
+#' Calls from inside have a fit that was checked already.
 #' @param frame,f the function's frame and the function itself.
 #' @noRd
 check_entering_fit <- function(frame, caller, f) {
@@ -60,7 +60,7 @@ or_null <- function(is_kind) {
   function(x) is.null(x) || is_kind(x)
 }
 
-#' What the fields of a fit are
+#' The fields of a fit and checks of their kinds
 #' @noRd
 fit_fields <- list(
   call = is.call, formula = is.language, terms = function(x) inherits(x, "terms"),
@@ -81,7 +81,7 @@ fit_fields <- list(
   certificate = function(x) is.list(x) && is_string(x$status)
 )
 
-#' Fields that a fit may be without
+#' Fields that a fit may lack
 #' @noRd
 optional_fields <- c("contrasts", "xlevels", "prior.weights", "offset", "na.action", "env")
 
@@ -204,11 +204,11 @@ fixed_factors <- function(fit) {
   used[vapply(used, function(name) is.factor(fit$frame[[name]]), NA)]
 }
 
-#' Rows up to which every value is looked at: reading more would take longer than most methods do
+#' Rows up to which every value is read: more would take longer than most methods do
 #' @noRd
 most_rows_read <- 1e5
 
-#' Columns of the frame, or grouping factors, that R would never make, in words
+#' Columns of the frame, or grouping factors, that R would never create, in words
 #' @noRd
 fault_of_rows <- function(fit) {
   n <- length(fit$fitted.values)
@@ -238,16 +238,16 @@ fault_of_rows <- function(fit) {
   }
 }
 
-#' Refuse arguments that a function has not
+#' Refuse arguments that a function does not have
 #'
-#' The first line of every exported function and method with `...`: what arrives there has no
+#' The first line of every exported function and method with `...`: what arrives there matches no
 #' parameter, and would be ignored. tests/testthat/test-core-arguments.R walks over the namespace,
 #' so that none is forgotten. Nothing in `...` is evaluated. A fit that the caller was called with
-#' is looked at on the way ([check_fit()]).
+#' is checked on the way ([check_fit()]).
 #'
 #' @param ... the caller's.
 #' @param allowed names that the caller takes from its `...`, or passes on.
-#' @param hints named by arguments that people try: what to do instead.
+#' @param hints advice on what to do instead, named by arguments that people try.
 #' @noRd
 check_dots <- function(..., allowed = character(), hints = NULL) {
   check_entering_fit(parent.frame(), parent.frame(2L), sys.function(sys.parent()))

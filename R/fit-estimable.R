@@ -1,16 +1,16 @@
-# What the data tell of combinations of fixed effects, where columns of X were dropped for want of
-# rank: l'beta can be estimated if and only if l is a combination of rows of X, orthogonal to
-# the null space of X (Searle, 1971, Linear Models, section 5.4). Its estimate is then the same
-# whatever columns were dropped, so it does not depend on the order of columns or levels.
+# Which combinations of fixed effects the data determine, where columns of X were dropped because of
+# rank deficiency: l'beta can be estimated if and only if l is a combination of rows of X,
+# orthogonal to the null space of X (Searle, 1971, Linear Models, section 5.4). Its estimate is then
+# the same whatever columns were dropped, so it does not depend on the order of columns or levels.
 
-#' Part of a row outside of the row space of X, relative to the row, that is more than rounding: the
+#' Part of a row outside the row space of X, relative to the row, that is more than rounding: the
 #' rank is decided at 1e-7
 #' @noRd
 estimable_tolerance <- 1e-6
 
-#' Combinations of coefficients that the data say nothing of
+#' Combinations of coefficients about which the data say nothing
 #'
-#' Worked out with columns of X scaled to length 1, as units must not decide what is rounding.
+#' Computed with columns of X scaled to length 1, as units must not decide what is rounding.
 #' @returns list(null, an orthonormal basis of the null space of the whole X with these columns;
 #'   size, what they were divided by); NULL where X has full rank
 #' @noRd
@@ -44,11 +44,11 @@ is_estimable <- function(L, space) {
   scaled <- L / rep(space$size, each = nrow(L))
   outside <- rowSums((scaled %*% space$null)^2)
   estimable <- outside <= estimable_tolerance^2 * rowSums(scaled^2)
-  # what is missing has no value, but for want of data, not of rank
+  # a missing value is due to the data, not to the rank
   is.na(estimable) | estimable
 }
 
-#' Predictions of the fixed part, NA with a warning where the fit does not determine them
+#' Predictions of the fixed part; NA, with a warning, where the fit does not determine them
 #'
 #' @param x rows of the whole model matrix.
 #' @noRd

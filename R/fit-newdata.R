@@ -120,13 +120,13 @@ value_columns <- function(object) {
   )
 }
 
-#' Variables of an expression that new data must have: all but what the fit keeps
+#' Variables of an expression that new data must have: all except those that the fit keeps
 #' @noRd
 needed_columns <- function(expression, object) {
   setdiff(variables_of(expression), names(attr(object$frame, "sources")$constants))
 }
 
-#' What had a value a row in the fit must be a column
+#' What had one value per row in the fit must be a column
 #' @noRd
 check_new_columns <- function(expression, object, newdata) {
   absent <- setdiff(needed_columns(expression, object), names(newdata))
@@ -144,10 +144,11 @@ check_new_columns <- function(expression, object, newdata) {
   }
 }
 
-#' Evaluate an expression of the fit for new rows; all that is no column keeps its value of the fit
+#' Evaluate an expression of the fit for new rows; whatever is not a column keeps its value of the
+#' fit
 #' @noRd
 evaluate_new <- function(expression, object, newdata) {
-  # a column is taken, not evaluated: R gives names such as `...` and `..1` a meaning of their own
+  # a column is taken, not evaluated: names such as `...` and `..1` have a special meaning in R
   if (is.name(expression) && as.character(expression) %in% names(newdata)) {
     return(newdata[[as.character(expression)]])
   }
@@ -170,13 +171,13 @@ abort_evaluation <- function(what, name, newdata, error) {
   )
 }
 
-#' Does this na.action leave rows out?
+#' Does this na.action drop rows?
 #' @noRd
 drops_missing <- function(na_action) {
   !identical(na_action, stats::na.pass)
 }
 
-#' Rows to leave out, of the class that the na.action gives them; NULL for none
+#' Rows to drop, with the class that the na.action gives them; NULL for none
 #' @noRd
 apply_na_action <- function(missing, rows, na_action) {
   if (!any(missing)) {
@@ -186,7 +187,7 @@ apply_na_action <- function(missing, rows, na_action) {
   attr(na_action(indicator), "na.action")
 }
 
-#' Rows of a frame, its terms kept
+#' Some rows of a frame, with its terms
 #' @noRd
 keep_rows <- function(frame, rows) {
   terms <- attr(frame, "terms")

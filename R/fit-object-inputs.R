@@ -2,8 +2,9 @@
 
 #' What the engine needs to see the model again, as engine_fit() takes it
 #'
-#' @param in_place with X as columns and grouping factors as they are, which copies nothing; for who
-#'   only hands them over. Otherwise X is a matrix, and codes and columns are plain vectors.
+#' @param in_place with X as columns and grouping factors as they are, which copies nothing: for
+#'   callers that only pass them on. Otherwise X is a matrix, and codes and columns are plain
+#'   vectors.
 #' @noRd
 engine_inputs <- function(object, in_place = FALSE) {
   list(
@@ -14,7 +15,7 @@ engine_inputs <- function(object, in_place = FALSE) {
   )
 }
 
-#' What of the fixed part the engine needs to see, and the names of the coefficients
+#' What the engine needs of the fixed part, and the names of the coefficients
 #' @noRd
 fixed_inputs <- function(object, in_place) {
   list(
@@ -30,7 +31,7 @@ fixed_inputs <- function(object, in_place) {
   )
 }
 
-#' The same of the random part
+#' What the engine needs of the random part
 #' @noRd
 random_inputs <- function(object, in_place) {
   list(
@@ -70,8 +71,8 @@ engine_control <- function(object, control = object$control) {
 
 #' The control of a fit without its constraints
 #'
-#' For what is a function of theta alone, and wanted at others than that of the fit: a held
-#' parameter has its value there only.
+#' For functions of theta that are evaluated at other values than that of the fit, where a held
+#' parameter does not have its value.
 #' @noRd
 unconstrained_control <- function(object) {
   control <- object$control

@@ -11,9 +11,9 @@
 #   frame           model frame of the used rows: response first, then every variable, then
 #                   "(weights)" and "(offset)", "(fitted)" where a variance function depends on the
 #                   fitted values (those that it was evaluated at); attributes terms (of all
-#                   variables), na.action, sources (values of what in the formula is no
-#                   column: see variable_sources()) and formula (the full one again:
-#                   stats::step() overwrites object$formula)
+#                   variables), na.action, sources (values of what in the formula is not a column:
+#                   see variable_sources()) and formula (the full one again: stats::step()
+#                   overwrites object$formula)
 #   contrasts       of the fixed part, named list or NULL
 #   xlevels         levels of the factors of the fixed part, named list or NULL
 #   assign          integer: which term of `terms` each column of X belongs to
@@ -142,7 +142,7 @@ new_devcomp <- function(result, reml, n_terms) {
   )
 }
 
-#' Check that an object is what this file says; for tests and for objects from elsewhere
+#' Check that an object is as this file says; for tests and for objects from elsewhere
 #' @noRd
 validate_lmm <- function(object) {
   n <- nrow(object$frame)

@@ -45,7 +45,7 @@ kept_columns <- function(object) {
   which(!is.na(object$coefficients))
 }
 
-#' Keys of the fixed effects, those that are aliased included
+#' Keys of the fixed effects, including those that are aliased
 #' @noRd
 fixed_keys <- function(object) {
   design_keys(object$terms, object$frame, object$contrasts)
@@ -82,7 +82,7 @@ fixed_covariance <- function(object) {
   variance
 }
 
-#' Correlations of a covariance matrix; also when it has no rows
+#' Correlations of a covariance matrix, which may have no rows
 #' @noRd
 correlation_of <- function(variance) {
   if (nrow(variance) == 0L) variance else stats::cov2cor(variance)

@@ -42,11 +42,11 @@ residual_root <- function(object, what) {
   Matrix::sparseMatrix(i = i, j = j, x = x, dims = c(n, n))
 }
 
-#' Has the fit correlated residuals?
+#' Does the fit have correlated residuals?
 #' @noRd
 has_correlation <- function(object) !is.null(object$residual$correlation)
 
-#' Has the fit parameters of its residuals beside sigma?
+#' Does the fit have parameters of the residuals besides sigma?
 #' @noRd
 has_residual <- function(object) length(object$phi) > 0L
 
@@ -86,7 +86,7 @@ need_independent <- function(object, what, remedy = NULL) {
   }
 }
 
-#' Refuse what is about random effects where there are none
+#' Refuse what needs random effects where there are none
 #' @noRd
 need_random <- function(object, what) {
   if (length(object$random) == 0L) {

@@ -50,7 +50,7 @@ effect_levels <- function(object) {
 }
 
 #' Pattern of Lambda' (upper triangular, a block a level): row and column indices, and which element
-#' of theta each entry is
+#' of theta each entry holds
 #' @noRd
 lambdat_pattern <- function(object) {
   need_factor_theta(object)

@@ -14,17 +14,17 @@
 #'   that is more. Never more than 2 under `R CMD check`.
 #' @param verbose (`integer(1)`)\cr 0 is silent; 1 shows, after the fit, the criterion and the
 #'   largest scaled gradient after each accepted step of the optimiser (a message of class
-#'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows how far it is
+#'   `ferrolmm_message_trace`). A fit that takes longer than 2 seconds shows its progress
 #'   (evaluations, criterion, largest scaled gradient) in a progress bar, in interactive sessions
-#'   and where `verbose` is 1; `options(ferrolmm.progress = FALSE)` never, a number: after so many
-#'   seconds.
+#'   and where `verbose` is 1. `options(ferrolmm.progress = FALSE)` switches it off; a number there
+#'   is the seconds to wait.
 #' @param time_limit (`numeric(1)`)\cr seconds that a call may take. In [lmm()] and [refit()] the
-#'   optimiser stops then where it is, with a warning: estimates are those of the best point so far,
-#'   with the status `"time-limit"` in place of a certificate; an evaluation of the criterion that
-#'   takes long is left in the middle. Where no point has been evaluated by then there is nothing to
-#'   return: an error of class `ferrolmm_error_time_limit`. Methods of the fit (profiles, the
-#'   bootstrap, tests, predictions; all that they refit together) have the same limit, a second at
-#'   least, and end with that error. `NULL`: no limit.
+#'   optimiser then stops where it is, with a warning: estimates are those of the best point so far,
+#'   with the status `"time-limit"` in place of a certificate; a long evaluation of the criterion is
+#'   abandoned. Where no point has been evaluated by then there is nothing to return: an error of
+#'   class `ferrolmm_error_time_limit`. Methods of the fit (profiles, the bootstrap, tests,
+#'   predictions, with all their refits together) have the same limit, at least one second, and end
+#'   with that error. `NULL`: no limit.
 #' @param solver (`character(1)`)\cr how the criterion is evaluated, see *Large crossed problems*:
 #'   `"exact"`, `"iterative"`, or `"auto"`, which chooses by cost.
 #' @param sigma (`numeric(1)` or `NULL`)\cr a known residual standard deviation; `NULL`: it is
@@ -35,70 +35,69 @@
 #' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
 #'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
 #' @param not_identified (`character(1)`)\cr random effects whose variances the data cannot tell
-#'   from the residual variance (an effect for each row, without weights that differ): an error
-#'   (`"stop"`), or a fit all the same (`"fit"`), with the warning of the certificate. The
-#'   question is put to the information in the design, not to counts of rows: one row for each
-#'   level is no obstacle where `sigma` is known, weights differ or residuals have a structure.
-#' @param starts (`integer(1)` or `NULL`)\cr from how many places the optimiser walks to an optimum,
-#'   the lowest of which is the result, see *Several optima*. `NULL` decides by the cost of an
-#'   evaluation and by what the first walks find; 1: only from the moments of the data.
+#'   from the residual variance (an effect for each row, without differing weights): an error
+#'   (`"stop"`), or a fit all the same (`"fit"`), with the warning of the certificate. What counts
+#'   is the information in the design, not the number of rows: one row for each level is no obstacle
+#'   where `sigma` is known, weights differ or residuals have a structure.
+#' @param starts (`integer(1)` or `NULL`)\cr the number of places from which the optimiser walks to
+#'   an optimum; the lowest is the result, see *Several optima*. `NULL` decides by the cost of an
+#'   evaluation and by what the first walks find; 1 starts only from the moments of the data.
 #' @param ... None: any other argument is an error.
 #' @section Several optima:
 #' The likelihood of variance components may have several maxima, above all with few rows, outliers
-#' or weights of different magnitudes, and the proof of an optimum says nothing of others. So where
-#' evaluations are cheap the optimiser walks from several places: from the moments of the data; from
-#' variances that are small and large beside the residual one; where the residuals are correlated,
-#' from strong correlations (of either sign for `ar1()` and `toep()`). Where that gives reason to
-#' doubt (these walks disagree, the optimum is at the boundary, there are fewer than five degrees of
-#' freedom for each parameter, or levels tell very different amounts), up to 300 evaluations
-#' search a coarse grid of sizes of the variances, up to eight more walks begin at its minima, and
-#' then others from covariances as if drawn at random, half of them with less than full rank: at
-#' least 21, and more the more different optima they come to (three times the number at which
-#' another one is not expected: Boender & Rinnooy Kan 1987, Mathematical Programming 37, 59-80).
-#' Models with one variance less, and perfect correlations in several directions, are looked at
-#' where they come close. The more an evaluation costs, the fewer starts there are; large models
-#' have one. All of this is the same in every session and for any number of
-#' threads. That the lowest optimum is found is likely then, not proved.
+#' or weights of different magnitudes, and the proof of an optimum says nothing about others. So
+#' where evaluations are cheap the optimiser walks from several places: from the moments of the
+#' data; from variances that are small or large relative to the residual one; where the residuals
+#' are correlated, from strong correlations (of either sign for `ar1()` and `toep()`). Where that
+#' gives reason to doubt (these walks disagree, the optimum is at the boundary, there are fewer than
+#' five degrees of freedom for each parameter, or levels carry very different amounts of
+#' information), up to 300 evaluations search a coarse grid of sizes of the variances, up to eight
+#' more walks begin at its minima, and then others from covariances as if drawn at random, half of
+#' them with less than full rank: at least 21, and the more the more optima they find (three times
+#' the number at which no further one is expected: Boender & Rinnooy Kan 1987, Mathematical
+#' Programming 37, 59-80). Models with one variance less, and with perfect correlations in several
+#' directions, are tried where they come close. The more an evaluation costs, the fewer starts there
+#' are; large models have one. All of this is the same in every session and for any number of
+#' threads. That the lowest optimum is found is then likely, but not proved.
 #'
 #' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them
 #' came to the reported optimum; `summary()` shows both. `vanishing` counts walks along which the
 #' residual variance vanished: random effects that can reproduce the response may have a likelihood
-#' without bound, whose maximum is no estimate. Such ends are never reported as the optimum.
+#' without bound, whose maximum is no estimate. Such points are never reported as the optimum.
 #'
 #' `start` of [lmm()] is taken at its word: one walk, from there. [refit.lmm()] of one response and
 #' [update()] search as [lmm()] does. Of many responses and of the bootstrap, only fits at the
 #' boundary, or with fewer than five degrees of freedom for each parameter, are given further walks,
-#' unless `starts` asks for them. Profiles and deletions follow the optimum of the fit from where it
-#' is.
+#' unless `starts` asks for them. Profiles and deletions follow the optimum of the fit.
 #' @section Large crossed problems:
 #' Two crossed grouping factors with many levels (users and films) leave, once the larger one is
 #' eliminated, a dense matrix of the order of the smaller one. `solver = "exact"` factorises it for
 #' each evaluation of the criterion. `solver = "iterative"` never does: it solves by preconditioned
 #' conjugate gradients, and estimates the log-determinant and its derivatives from 16 vectors of
-#' random signs (stochastic Lanczos quadrature), after the leading eigenvectors and, where that is
-#' not long, the variance of the whole spectrum are taken exactly. The signs are the same in every
-#' evaluation and every session: results can be repeated, and the optimum is as sharp as an exact
-#' one. What chance leaves uncertain is reported by `summary()` and in
-#' `fit$certificate$monte_carlo`, as standard errors of the criterion and of theta: typically
-#' 1e-5 to 1e-2 and a thousandth of the statistical standard errors.
+#' random signs (stochastic Lanczos quadrature), after the leading eigenvectors and, where that does
+#' not take long, the variance of the whole spectrum have been computed exactly. The signs are the
+#' same in every evaluation and every session: results can be repeated, and the optimum is as sharp
+#' as an exact one. The uncertainty that chance leaves is reported by `summary()` and in
+#' `fit$certificate$monte_carlo`, as standard errors of the criterion and of theta: typically 1e-5
+#' to 1e-2 and a thousandth of the statistical standard errors.
 #'
 #' `solver = "auto"` factorises wherever that does not take long. For larger problems it says in a
 #' message (of class `ferrolmm_message_solver`) that it does one of three things, which
 #' `fit$certificate$path` tells apart:
 #'
 #' - `"iterative, then exact"`: estimates lead close to the optimum, where criterion and gradient
-#'   are taken exactly; the rest of the way relies on differences from there. Criterion and
+#'   are computed exactly; the remaining steps rely on differences from there. Criterion and
 #'   parameters are those of an exact fit.
 #' - `"iterative, exact criterion"`: a single factorisation, at the optimum of the estimates. The
-#'   criterion is exact, so that likelihood ratios are.
-#' - `"iterative"`: no factorisation, which would take too long or not fit in memory. `logLik()`
-#'   and comparisons by `anova()` warn that they carry the error of the criterion. What
-#'   needs the factor (conditional variances, standard errors of predictions, Kenward-Roger,
-#'   profiles, deletions, leverages) is an error; with `solver = "exact"` it is computed, whatever
-#'   it takes. Satterthwaite's degrees of freedom come from the estimated Hessian.
+#'   criterion is exact, and so are likelihood ratios.
+#' - `"iterative"`: no factorisation, which would take too long or not fit in memory. `logLik()` and
+#'   comparisons by `anova()` warn that they carry the error of the criterion. What needs the factor
+#'   (conditional variances, standard errors of predictions, Kenward-Roger, profiles, deletions,
+#'   leverages) is an error; with `solver = "exact"` it is computed, whatever the cost.
+#'   Satterthwaite's degrees of freedom come from the estimated Hessian.
 #'
 #' `solver = "exact"` is an error (of class `ferrolmm_error_memory`) where the factor does not fit
-#' in the memory that is available, as far as the system tells (Linux does).
+#' in the memory that is available, where the system tells how much that is (Linux does).
 #'
 #' Models with one grouping factor, with known covariance matrices of levels, with a residual
 #' structure, or with `hold` or `tie` are always fitted by factorisation.

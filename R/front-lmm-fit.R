@@ -1,4 +1,5 @@
-# Fits: from what the user gave to the fitted object, and the same model once more.
+# The story of a fit, from what the user gave to the fitted object; and fitting the same model
+# again.
 
 #' The pipeline: formula, data, design, fit
 #' @noRd
@@ -51,9 +52,9 @@ group_columns <- function(spec) {
   ))
 }
 
-#' Fit; where a variance function depends on the fitted values, again and again until they settle
+#' Fit; where a variance function depends on the fitted values, repeat until they settle
 #'
-#' As in nlme: the criterion is that of the variances as they are at the last fitted values.
+#' As in nlme, the criterion is that with the variances at the last fitted values.
 #' @returns list(result, frame), the frame with the column "(fitted)" if there is such a function
 #' @noRd
 fit_design <- function(fixed, random, residual, frame, reml, start, control) {
@@ -85,7 +86,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
     result <- if (round == 1L) {
       fit_at(residual, start)
     } else {
-      # an end at the edge of what is possible may be no start
+      # an end point at the edge of what is possible may not be a valid start
       anew <- function(e) fit_at(residual, NULL)
       tryCatch(
         fit_at(residual, c(before$theta, before$phi)),
@@ -124,7 +125,7 @@ without_fitted <- function(residual) {
   residual
 }
 
-#' Run the engine on the model that the elements of a fit describe, and put the result in its place
+#' Run the engine on the model that the elements of a fit describe, and store the result in it
 #'
 #' @param model a fit without its class.
 #' @noRd
@@ -140,10 +141,10 @@ fit_again <- function(model) {
   model
 }
 
-#' Where the call can be evaluated again, and the call as it can be there
+#' Where the call can be evaluated again, and in what form
 #'
-#' That is where it was made. lapply(), pipes and functions that hand on their `...` leave names for
-#' the data there that have no meaning, or another one, later: then the data are kept.
+#' That is where it was made. lapply(), pipes and functions that pass on their `...` leave names for
+#' the data there that later have no meaning, or another one: then the data are kept.
 #' @returns list(call, env); `env` is NULL where it is that of the formula.
 #' @noRd
 remember_home <- function(call, data, home, caller) {

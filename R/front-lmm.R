@@ -25,18 +25,17 @@
 #'     next section.}
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
-#' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. Levels are values, not what
+#' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. Levels are values, whatever
 #' they print as: whole numbers, strings, days, points in time, durations; fractions that agree to
 #' 15 digits are one level, as for `factor()`. So new data may have them in another type or unit.
-#' What an expression takes from all rows of the data (`cut(x, 3)` its breaks, `x - mean(x)` the
-#' mean) it keeps in new data.
-#' `.` in the fixed part
-#' stands for all columns of `data` that are not in the response, grouping variables included, as
-#' in lme4. A random-effects term that another one contains, as `(1 | g)` beside `(x | g)`, is
-#' dropped with a warning.
+#' What an expression takes from all rows of the data (the breaks of `cut(x, 3)`, the mean in `x -
+#' mean(x)`) is kept for new data. `.` in the fixed part stands for all columns of `data` that are
+#' not in the response, grouping variables included, as in lme4. A random-effects term that another
+#' one contains, such as `(1 | g)` next to `(x | g)`, is dropped with a warning.
 #'
 #' @section Covariance structures of random effects:
-#' The covariance matrix of the k random effects of a level, spelt as in 'lme4' 2.x and 'glmmTMB':
+#' Structures of the covariance matrix of the k random effects of a level, spelt as in 'lme4' 2.x
+#' and 'glmmTMB':
 #'
 #' | term | structure | parameters |
 #' | --- | --- | --- |
@@ -51,18 +50,18 @@
 #' | `toep(0 + f \| g, hom = TRUE)`, `homtoep()` | the same, one variance | k |
 #'
 #' In `ar1()` and `toep()` the lag of two effects is how far apart they stand among the columns of
-#' `model.matrix(~ 0 + f)`: levels of `f` in their order, which must be a factor's. A level that no
-#' row has (any more, after `subset` or missing values) counts if it lies between others; it has a
-#' predicted effect, and needs the variance of the others (`hom = TRUE`).
+#' `model.matrix(~ 0 + f)`: levels of `f` in their order, so `f` must be a factor. A level that no
+#' row has (or no longer has, after `subset` or missing values) counts if it lies between others; it
+#' has a predicted effect, and needs the variance of the others (`hom = TRUE`).
 #'
 #' Levels of a grouping factor are independent unless their covariance matrix is given: `us(1 | id,
 #' cov = K)` for a covariance matrix, as of the additive relationship of animals, and `us(1 | id,
 #' prec = Q)` for its inverse. `K` and `Q` are symmetric, dense or sparse ('Matrix'), with dimnames
 #' that are matched to the levels of `id`. The covariance matrix of the random effects is then the
-#' Kronecker product of `K` and that of the effects of one level. Of `K` the levels that occur are
-#' used. All of the levels of `Q` stay in the model, also those without rows (ancestors in a
-#' pedigree): [ranef()] predicts them. Beside a term with a known matrix another one on the same
-#' variable, `us(1 | id, cov = K) + (1 | id)`, is a factor of its own.
+#' Kronecker product of `K` and that of the effects of one level. Of `K`, the levels that occur are
+#' used. All levels of `Q` stay in the model, including those without rows (ancestors in a
+#' pedigree): [ranef()] predicts them. A second term on the same variable without a known matrix,
+#' `us(1 | id, cov = K) + (1 | id)`, has a grouping factor of its own.
 #'
 #' @section Residual structures:
 #' The residuals of one group are N(0, \eqn{\sigma^2 W^{-1/2} D C D W^{-1/2}}), those of different
@@ -76,22 +75,22 @@
 #'   [nlme::corGaus()], [nlme::corLin()], [nlme::corRatio()] or [nlme::corSpher()]; `weights =`
 #'   gives \eqn{D}, by [nlme::varIdent()], [nlme::varPower()], [nlme::varExp()],
 #'   [nlme::varConstPower()], [nlme::varFixed()] or [nlme::varComb()]. 'nlme' need not be attached.
-#'   In `form = ~ t | g`, `g` are the groups (`a/b` and `a:b` are their interaction) and `t` is the
-#'   position in the group: in `form = ~ 1 | g` the order of the rows. The groups may be finer than
-#'   those of the random effects, the same, coarser or crossed with them. Where `form` names no
-#'   groups they are the innermost groups of the random effects; without random effects all rows are
-#'   one group.
-#'   `fixed = TRUE` holds parameters at their values.
+#'   In `form = ~ t | g`, `g` gives the groups (the interaction, for `a/b` and `a:b`) and `t` the
+#'   position in the group; with `form = ~ 1 | g` that is the order of the rows. The groups may be
+#'   finer than those of the random effects, the same, coarser or crossed with them. Where `form`
+#'   names no groups, they are the innermost groups of the random effects; without random effects
+#'   all rows are one group. `fixed = TRUE` holds parameters at their values.
 #' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`,
 #'   `ad`, `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`,
 #'   `sp_gau()`. `us` and those that end in h have a standard deviation for each visit, relative to
 #'   that of the first.
 #'
-#' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): a visit that is a factor counts by
-#' its levels, those that no row has included, so that visits 1, 2 and 4 of 4 are 1, 2 and 3 apart.
-#' For `ar1`, `corAR1` and `corARMA` whole numbers (dates: days) count as they are; for `toep` in
-#' their largest common step, so that ages 8, 10 and 14 are 1, 2 and 3 apart. Character vectors have
-#' no order, and are refused. A Toeplitz matrix needs two rows of a group at each lag.
+#' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): where the visit is a factor, lags
+#' count its levels, including those that no row has, so that visits 1, 2 and 4 of 4 are 1, 2 and 3
+#' apart. For `ar1`, `corAR1` and `corARMA` whole numbers (dates: days) are taken as they are; for
+#' `toep` in units of their largest common step, so that ages 8, 10 and 14 are 1, 2 and 3 apart.
+#' Character vectors have no order and are refused. A Toeplitz matrix needs two rows of a group at
+#' each lag.
 #'
 #' | structure | parameters, as in `fit$phi` | internal, unconstrained |
 #' | --- | --- | --- |
@@ -108,12 +107,12 @@
 #' | varExp | `exp`: d = exp(exp v) | as it is |
 #' | varConstPower | `const` > 0, `power`: d = const + \|v\|^power | log; as it is |
 #'
-#' Names begin with `residual.`; parameters of strata have the stratum behind them. Variances that
-#' depend on the fitted values (`varPower()` and others without a variable in `form`) are fitted by
-#' turns, as in 'nlme', until the fitted values settle; standard errors and profiles take the fitted
-#' values in the variance function as given.
+#' Names begin with `residual.`; parameters of strata end with the stratum. Models whose variances
+#' depend on the fitted values (`varPower()` and others without a variable in `form`) are fitted
+#' repeatedly, as in 'nlme', until the fitted values settle; standard errors and profiles take the
+#' fitted values in the variance function as given.
 #'
-#' A random-effects term that says the same as the residual structure, as `(1 | g)` beside
+#' A random-effects term that duplicates the residual structure, such as `(1 | g)` with
 #' `corCompSymm(form = ~ 1 | g)`, gives a warning of class `ferrolmm_warning_identifiable`.
 #'
 #' @section What is reported:
@@ -142,13 +141,13 @@
 #'   function or its name.
 #' @param start (`numeric` or `list`)\cr where the optimiser starts: `theta`, or `list(theta = )`;
 #'   with a residual structure `list(theta = , phi = )`. Seldom needed.
-#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()]: known residual
-#'   standard deviation, parameters that are held or tied.
+#' @param control (`lmm_control`)\cr options of the fit, see [lmm_control()], such as a known
+#'   residual standard deviation, or parameters that are held or tied.
 #' @param correlation (`corStruct`)\cr correlations of residuals, by a constructor of 'nlme', see
 #'   below.
 #' @param residual (`formula`)\cr structure of the residuals, such as `~ us(visit | subject)`, see
-#'   below. Instead of `correlation`.
-#' @param ... None: any other argument is an error that says which one was perhaps meant.
+#'   below; an alternative to `correlation`.
+#' @param ... None: any other argument is an error that suggests the one that may have been meant.
 #'
 #' @returns An object of class `lmm`: a list that holds among others `coefficients` (fixed
 #'   effects), `theta` (covariance parameters), `phi` (parameters of the residual structure),
@@ -195,10 +194,10 @@ lmm <- function(formula, data = NULL, REML = TRUE,
   )
 }
 
-#' The call, so that it can be evaluated again and read
+#' The call in a form that can be evaluated again and read
 #'
-#' It is of lmm() also where it was made as FUN() by lapply(). Where arguments came by the `...` of
-#' another function, `..1` gives way to what was written there.
+#' It is a call of lmm() even where it was made as FUN() by lapply(). Where arguments came by the
+#' `...` of another function, `..1` is replaced by what was written there.
 #' @noRd
 callable <- function(call, data, given) {
   if (!identical(call[[1L]], quote(lmm)) && !is_call_to(call[[1L]], c("::", ":::"))) {
@@ -223,14 +222,14 @@ is_dots_element <- function(x) {
 #'
 #' @param force a function that evaluates the promise.
 #' @returns list(expr, value = a function: what the promise gives, or the error that ended it). The
-#'   promise is evaluated once, when asked for: R warns where one that failed is forced again.
+#'   promise is evaluated once, when asked for: R warns when one that failed is forced again.
 #' @noRd
 unevaluated <- function(expr, force) {
   delayedAssign("outcome", tryCatch(force(), error = identity))
   list(expr = expr, value = function() outcome)
 }
 
-#' What those want who try arguments that lmm() has not
+#' Advice for those who try arguments that lmm() does not have
 #' @noRd
 lmm_hints <- c(
   family = "lmm() is for normal responses. For others there is lme4::glmer().",
@@ -248,7 +247,7 @@ lmm_hints <- c(
   prior = "lmm() is not Bayesian: see brms::brm() or blme::blmer()."
 )
 
-#' Arguments that lmm() has not
+#' Refuse arguments that lmm() does not have
 #' @noRd
 check_lmm_dots <- function(...) {
   given <- ...names()
@@ -258,7 +257,7 @@ check_lmm_dots <- function(...) {
   )
 }
 
-#' Evaluate `data` here, so that an error in it is told as one of `data`
+#' Evaluate `data` here, so that an error in it is reported as one of `data`
 #' @noRd
 check_given <- function(no_formula, data) {
   if (no_formula) {

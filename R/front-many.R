@@ -21,7 +21,7 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
   fits
 }
 
-#' As many responses as take about 100 MB
+#' The number of responses that take about 100 MB
 #' @noRd
 batch_size <- function(object) {
   max(1L, as.integer(1e7 / count_rows(object)))
@@ -114,7 +114,7 @@ coef.lmm_many <- function(object, ...) {
   t(object$coefficients)
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @param effects `"fixed"`, or `"ran_pars"` for standard deviations and correlations.
 #' @rdname lmm_many
 #' @export

@@ -1,4 +1,4 @@
-# Responses that are given to a model that was fitted: one, or one a column.
+# New responses for a fitted model: one, or one per column.
 
 #' A new response as a plain vector of the used rows
 #' @noRd
@@ -75,7 +75,7 @@ check_many_responses <- function(responses, object) {
   responses
 }
 
-#' A response as plain values; a duration in the unit of the fit's
+#' A response as plain values; a duration in the unit that the fit's response has
 #' @noRd
 response_like <- function(y, fitted) {
   y <- plain_values(y)
@@ -86,7 +86,7 @@ response_like <- function(y, fitted) {
   y
 }
 
-#' Numbers (or logicals), whose class is none that makes them something else
+#' Are these numbers or logicals, without a class that makes them something else?
 #' @noRd
 check_numbers <- function(x, name) {
   if (is.factor(x) || is_integer64(x) || !(is.numeric(x) || is.logical(x))) {

@@ -4,9 +4,9 @@
 #' again by maximum likelihood. The model frame is reused: nothing is read from the data or the
 #' formula's environment again.
 #'
-#' A matrix or data frame of several responses is fitted in one go and in parallel: what depends on
-#' the predictors only is computed once. The result holds the estimates alone, see [lmm_many]. A
-#' response with missing values is not fitted; its results are `NA`, with a message.
+#' The responses in a matrix or data frame are fitted together and in parallel: what depends only on
+#' the predictors is computed once. The result holds the estimates alone, see [lmm_many]. A response
+#' with missing values is not fitted; its results are `NA`, with a message.
 #'
 #' @param object,x A model fitted by [lmm()].
 #' @param newresp The new response: a numeric vector, or a list or data frame of one (as
@@ -42,7 +42,7 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
       "`ddf` is for a matrix of responses: a single fit has its tests from summary().", "argument"
     )
   }
-  # plain lists: for an element of an object R looks for a method each time
+  # plain lists: for each element of an object R would look for a method
   model <- unclass(object)
   if (!is.null(newresp)) {
     model$frame <- set_column(model$frame, 1L, check_new_response(newresp, model))

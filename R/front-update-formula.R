@@ -1,8 +1,8 @@
 # Changes to a formula whose bars are terms of their own, as update() reads them.
 #
-# stats::update.formula() takes a bar for one more fixed term, which it compares by how it is
-# written: it does not see that (Days || Subject) holds (0 + Days | Subject), and leaves it there
-# without a word. Here the fixed part goes its way, and bars are added and taken away one by one.
+# stats::update.formula() treats a bar as one more fixed term, which it compares by its text: it
+# does not see that (Days || Subject) contains (0 + Days | Subject), and silently leaves it. Here
+# only the fixed part is left to it, and bars are added and taken away one by one.
 
 #' A formula with the changes that another one describes
 #'
@@ -43,7 +43,7 @@ update_formula <- function(old, new, frame) {
   updated
 }
 
-#' Fixed part and bars of the changes, a dot among the bars for those of the old formula
+#' Fixed part and bars of the changes; a dot among the bars stands for those of the old formula
 #'
 #' @returns list(fixed = expression or NULL, bars = list of list(call, sign), in order)
 #' @noRd
@@ -65,7 +65,7 @@ split_changes <- function(x, sign = 1L) {
   list(fixed = parts$fixed, bars = bars)
 }
 
-#' A sum from its leftmost operand on, without a call of itself for each term
+#' The parts of a sum from its leftmost operand on, without recursion over terms
 #' @noRd
 split_changed_sum <- function(x, sign) {
   if (length(x) == 2L) {
@@ -107,7 +107,7 @@ add_bars <- function(bars, more) {
   bars
 }
 
-#' Take a bar away: the whole of one that is the same, or the part of one that it stands for
+#' Take a bar away: a bar that is the same, or the part of one that it names
 #'
 #' A bar on `a/b` is a bar for each factor, and (x || g) one for each term of its left side.
 #' @noRd
@@ -176,7 +176,7 @@ bar_parts_of <- function(written) {
   }))
 }
 
-#' What a bar says, however it is written
+#' The meaning of a bar, however it is written
 #' @noRd
 written_bar <- function(call) {
   parsed <- parse_bar(split_random(call)$bars[[1L]])
@@ -190,7 +190,8 @@ written_bar <- function(call) {
   }
   single <- side$intercept + length(side$labels) == 1L
   c(side, list(
-    # one numeric effect is the same with one bar and two; whether it is one, the frame tells
+    # a single numeric effect is the same with one bar and with two; the frame shows whether it is
+    # single
     double = parsed$double && !(single && side$intercept),
     structure = parsed$structure, hom = parsed$hom, known = parsed$known,
     groups = lapply(parsed$groups, function(group) group$expr),
@@ -198,7 +199,7 @@ written_bar <- function(call) {
   ))
 }
 
-#' The bars that are left of one without a part of it; NULL where it is no part
+#' What is left of a bar without a part of it; NULL where it is not a part
 #' @noRd
 without_part <- function(whole, part, frame) {
   groups <- match(part$leaves, whole$leaves)
@@ -210,7 +211,7 @@ without_part <- function(whole, part, frame) {
   intercept <- whole$intercept && !part$intercept
   within <- all(part$labels %in% whole$labels) && (whole$intercept || !part$intercept)
   complete <- within && !intercept && length(labels) == 0L
-  # a part of a term whose effects are independent is one effect, or several that are so too
+  # a part of a term with independent effects is one effect, or several independent ones
   alike <- if (complete) whole$double == part$double else whole$double && part$double
   alike <- alike || (complete || whole$double) && is_one_column(part, frame)
   if (!within || !alike) {
@@ -263,7 +264,7 @@ is_one_column <- function(bar, frame) {
   length(bar$labels) + bar$intercept == 1L && all(vapply(bar$labels, is_number, NA, frame))
 }
 
-#' Is a term one column: do all of its variables hold one number a row?
+#' Is a term a single column: do all of its variables hold one number per row?
 #' @noRd
 is_number <- function(label, frame) {
   variables <- variable_columns(stats::terms(stats::as.formula(paste("~", label))))

@@ -3,8 +3,8 @@
 #' Change the formula or other arguments of the call that fitted a model, and fit again.
 #'
 #' Variables of the original call are looked for where its formula was written, then where
-#' `update()` was called; those of the new arguments where `update()` was called. So a model can be
-#' updated that was fitted in a function from an argument of it.
+#' `update()` was called; those of the new arguments where `update()` was called. So a model that
+#' was fitted inside a function, from one of its arguments, can be updated.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
@@ -36,7 +36,7 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
     return(with_visible_data(call, object, changes))
   }
   if (is.symbol(call[[1L]])) {
-    # also where the package is not attached
+    # even where the package is not attached
     call[[1L]] <- lmm
   }
   eval(call, update_environment(object, call, changes, parent.frame()))
@@ -69,7 +69,7 @@ complete_changes <- function(changes) {
   stats::setNames(changes, found)
 }
 
-#' The call with the data themselves, where their name has another meaning for those who call
+#' The call with the data themselves, where their name means something else to the callers
 #'
 #' step() evaluates the call that it gets among its callers.
 #' @noRd
@@ -92,7 +92,8 @@ fit_home <- function(object) {
 }
 
 #' Where to evaluate the call: where the fit was made if all variables of the original arguments are
-#' known there, else the caller's; over it, the caller's variables of the new arguments
+#' known there, else in the caller's environment; on top of that, the caller's variables of the new
+#' arguments
 #' @noRd
 update_environment <- function(object, call, changes, caller) {
   home <- fit_home(object)
@@ -115,7 +116,7 @@ update_environment <- function(object, call, changes, caller) {
   overlay
 }
 
-#' Which of these arguments a call has
+#' Which of these arguments a call contains
 #' @noRd
 argument_names <- function(call, among) {
   intersect(among, names(call))

@@ -17,16 +17,17 @@
 #'     `a:b`; that mean minus the mean of its `a`; the mean of its `a`.}
 #'   \item{`within_between(x, a + b)`}{crossed factors. `x` is split by the additive least-squares
 #'     fit of `a` and `b`: the column of `a` holds the adjusted means of its levels (the plain means
-#'     where the data are balanced), that of `b` likewise, and what is left is the within part.}
+#'     where the data are balanced), likewise for `b`, and the remainder is the within part.}
 #' }
 #'
-#' @section New data: The group means of the data that the model was fitted to are stored with the
-#' fit, and [predict()][predict.lmm] uses them: a prediction for one row does not depend on which
-#' other rows are predicted with it. For a group that was not in the data there is no such mean. By
-#' default that is an error; with `new = "mean"` the mean of the group's rows in `newdata` is taken,
-#' which is right when `newdata` holds the group's members; with `new = "average"` the group is
-#' taken for an average one, whose mean is that of all rows of the data of the fit. Means are those
-#' of all rows of `data` in which `x` is there: as for `poly()` and `scale()`, rows that `subset` or
+#' @section New data:
+#' The group means of the data that the model was fitted to are stored with the fit, and
+#' [predict()][predict.lmm] uses them: a prediction for one row does not depend on which other rows
+#' are predicted with it. For a group that was not in the data there is no such mean. By default
+#' that is an error; with `new = "mean"` the mean of the group's rows in `newdata` is taken, which
+#' is right when `newdata` holds the group's members; with `new = "average"` the group is taken to
+#' be an average one, whose mean is that of all rows of the data of the fit. Means are those of all
+#' rows of `data` in which `x` is not missing: as for `poly()` and `scale()`, rows that `subset` or
 #' a missing value in another variable leaves out still count.
 #'
 #' @param x A numeric predictor.
@@ -162,7 +163,7 @@ drop_unused <- function(x) if (is.factor(x)) droplevels(x) else x
 #' @noRd
 missing_in <- function(columns) Reduce(`|`, lapply(columns, is.na))
 
-#' Mean of the rows of each level, NA for a level without any
+#' Mean of the rows of each level, NA for a level without rows
 #' @noRd
 level_means <- function(x, codes, n_levels) {
   there <- !is.na(x) & !is.na(codes)
@@ -186,8 +187,8 @@ nested_means <- function(x, groups) {
   )
 }
 
-#' Adjusted means of crossed factors: effects of the additive least-squares fit, by going round the
-#' factors until nothing changes
+#' Adjusted means of crossed factors: effects of the additive least-squares fit, by cycling through
+#' the factors until nothing changes
 #' @noRd
 additive_means <- function(x, groups) {
   there <- !is.na(x) & !Reduce(`|`, lapply(groups, function(group) is.na(group$codes)))
@@ -212,7 +213,8 @@ additive_means <- function(x, groups) {
   list(levels = levels, centre = centre, average = centre)
 }
 
-#' The stored mean of each row's group by the k-th factor; groups without one as `new` says
+#' The stored mean of each row's group by the k-th factor; groups without one are treated as `new`
+#' says
 #' @noRd
 look_up_means <- function(means, k, columns, x, new, name) {
   known <- means$levels[[k]]
@@ -243,7 +245,7 @@ look_up_means <- function(means, k, columns, x, new, name) {
   values
 }
 
-#' Columns that add up to `x` (crossed: to x plus a constant)
+#' Columns that add up to `x` (for crossed factors to x plus a constant)
 #' @noRd
 split_parts <- function(x, values, kind, centre) {
   if (kind == "crossed") {
@@ -266,7 +268,7 @@ makepredictcall.within_between <- function(var, call) {
   call
 }
 
-#' Is it a call to within_between(), with `ferrolmm::` or without?
+#' Is it a call to within_between(), with or without `ferrolmm::`?
 #' @noRd
 is_within_between <- function(call) {
   if (!is.call(call)) {

@@ -1,7 +1,8 @@
 #' Test single terms to add
 #'
-#' Each term of `scope` that the model has not is added alone: an F test of it in the larger model,
-#' or likelihood ratios of fits by ML. [stats::step()] and `MASS::stepAIC()` use it to go forwards.
+#' Each term of `scope` that is not in the model is added alone: an F test of it in the larger
+#' model, or likelihood ratios of fits by ML. [stats::step()] and `MASS::stepAIC()` use it to step
+#' forwards.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param scope The terms to add, as a formula (`~ . + x`) or a character vector.
@@ -9,7 +10,7 @@
 #' @param test `"F"`, the default; `"Chisq"` (or `"LRT"`) for likelihood-ratio tests; `"none"` for a
 #'   table of AIC, the default where `k` is given, as by [stats::step()].
 #' @param k The penalty for a parameter in AIC.
-#' @param scale Only 0; there for [stats::step()].
+#' @param scale Only 0; an argument of [stats::step()].
 #' @param trace Above 1: say which term is tried.
 #' @param ... Not used.
 #' @returns A data frame of class `anova`. For `"F"` the columns of [anova.lmm()]; otherwise
@@ -31,7 +32,7 @@ add1.lmm <- function(object, scope,
       "`scope` is missing: the terms to add.", "argument", i = "As in add1(fit, ~ . + x)."
     )
   }
-  # step() names random effects, too, which are there already: rows of nothing for it
+  # step() also names random effects, which are in the model already: it gets empty rows for them
   there <- if (is.character(scope) && test != "F") scope[are_bars(scope)]
   scope <- terms_to_add(scope, object)
   if (test != "F" && object$REML) {
@@ -97,7 +98,7 @@ are_bars <- function(labels) {
   vapply(labels, function(label) is_bar(tryCatch(str2lang(label), error = identity)), NA)
 }
 
-#' Labels of the terms of `scope` that the model has not; its random effects may be in the scope
+#' Labels of the terms of `scope` that are not in the model; its random effects may be in the scope
 #' @noRd
 terms_to_add <- function(scope, object) {
   labels <- labels.lmm(object)

@@ -70,7 +70,7 @@ comparison_heading <- function(models, names, reml, same_fixed) {
   )
 }
 
-#' "; correlation = corAR1(...)" and the like, to tell models apart that share a formula
+#' "; correlation = corAR1(...)" and the like, to tell apart models that share a formula
 #' @noRd
 structure_suffix <- function(model) {
   if (!inherits(model, "lmm") || is.null(model$residual)) {

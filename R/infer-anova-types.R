@@ -44,10 +44,10 @@ term_contrasts <- function(object, type) {
   contrasts
 }
 
-#' The distinct rows of the predictors, and how often each occurs
+#' The distinct rows of the predictors, with their frequencies
 #'
-#' Factors have few combinations of levels, and no hypothesis depends on more than those. With
-#' covariates every row counts as one.
+#' Factors have few combinations of levels, and hypotheses depend on nothing else. With covariates
+#' every row counts as distinct.
 #' @noRd
 design_cells <- function(object) {
   frame <- object$frame
@@ -90,7 +90,7 @@ unit_triangle <- function(x) {
   r / diag(r)
 }
 
-#' Type II: a term's rows when those that contain it come last, and it comes before them
+#' Type II: a term's rows where the terms that contain it come last, and it comes just before them
 #' @noRd
 contained_last_contrasts <- function(x, columns, containing) {
   compact <- qr.R(qr(x, tol = 1e-12))
@@ -144,7 +144,7 @@ marginal_contrasts <- function(object, frame, x) {
   columns <- lapply(seq_along(labels.lmm(object)), function(j) which(treatment$assign == j))
   containing <- containing_terms(object)
   if (!recode && all(lengths(containing) == 0L)) {
-    # each coefficient of X is one of Y, and nothing is to be orthogonal to anything
+    # each coefficient of X is one of Y, and nothing has to be made orthogonal
     return(lapply(columns, function(rows) {
       L <- matrix(0, length(rows), length(kept))
       L[cbind(seq_along(rows), rows)] <- 1

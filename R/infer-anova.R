@@ -17,8 +17,8 @@
 #' A term none of whose coefficients can be estimated has no degrees of freedom.
 #'
 #' @section Likelihood ratios:
-#' Where a likelihood is an estimate (see `solver` in [lmm_control()]) the comparison warns of its
-#' Monte-Carlo error.
+#' Where a likelihood is a Monte-Carlo estimate (see `solver` in [lmm_control()]) the comparison
+#' warns of its error.
 #'
 #' Restricted likelihoods compare only between models with the same fixed part. Where the fixed
 #' parts differ, models fitted by REML are fitted again by ML, with a message of class
@@ -34,8 +34,8 @@
 #' @param refit Fit models again by ML where their fixed parts differ? Without it, comparing them
 #'   by the restricted likelihood is an error.
 #' @param model.names Names of the models in the table; by default how the arguments were written.
-#' @param test For one model `"F"`, for several `"Chisq"` (or `"LRT"`, the same): what is done
-#'   without it.
+#' @param test For one model `"F"`, for several `"Chisq"` (or `"LRT"`, the same); these are the
+#'   defaults.
 #' @returns A data frame of class `anova`. One model: the columns `Sum Sq`, `Mean Sq`, `NumDF`,
 #'   `DenDF`, `F value` and `Pr(>F)`. Several: `npar`, `AIC`, `BIC`, `logLik`, `deviance`, `Chisq`,
 #'   `Df` and `Pr(>Chisq)`.
@@ -95,7 +95,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
 
 #' Models by the names of the call; "model 2" for one that is written out there
 #'
-#' By do.call() the models themselves stand in the call.
+#' With do.call() the models themselves stand in the call.
 #' @noRd
 written_names <- function(written) {
   names <- paste("model", seq_along(written))

@@ -16,7 +16,7 @@
 #' @param nsim The number of replicates.
 #' @param FUN A function of a fitted model that returns a numeric vector, always of the same length.
 #'   `NULL`: standard deviations, correlations, sigma, the fixed effects, and the criterion.
-#' @param seed A seed for [set.seed()]; `NULL` goes on from the generator's current state.
+#' @param seed A seed for [set.seed()]; `NULL` continues from the generator's current state.
 #' @param use.u Keep the random effects of the fit (`TRUE`), or draw them anew?
 #' @param type `"parametric"`.
 #' @param threads The number of threads; by default that of the fit's [lmm_control()].
@@ -78,7 +78,7 @@ bootstrap.lmm <- function(object, nsim = 1000L, FUN = NULL, seed = NULL, use.u =
   )
 }
 
-#' Call `use` on matrices of simulated responses that hold `nsim` columns together
+#' Call `use` on matrices of simulated responses with `nsim` columns in total
 #' @noRd
 simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)) {
   # responses of the used rows only
@@ -192,7 +192,7 @@ statistic_names <- function(object) {
   if (is.null(names)) paste0("t", seq_along(object$t0)) else make.unique(names)
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @rdname bootstrap
 #' @export
 as.data.frame.bootstrap.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {

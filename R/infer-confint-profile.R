@@ -63,7 +63,7 @@ match_profiled <- function(parm, object, names) {
 
 #' Where zeta is -target and target
 #'
-#' A path that ends in the boundary before has its limit there; where a path stops short of the
+#' A path that ends at the boundary before that has its limit there; where a path stops short of the
 #' boundary nothing is known.
 #' @noRd
 profile_limits <- function(path, target, ends) {
@@ -87,10 +87,10 @@ profile_limits <- function(path, target, ends) {
   )
 }
 
-#' The points of a path where |zeta| is larger than at all points nearer to the estimate
+#' The points of a path where |zeta| is larger than at all points closer to the estimate
 #'
-#' The sides are those of the estimate, not of the sign of zeta: it is zero too where a refit found
-#' a criterion as low as that of the estimate.
+#' The sides are those of the estimate, not of the sign of zeta, which is also zero where a refit
+#' found a criterion as low as that of the estimate.
 #' @noRd
 rising_path <- function(path) {
   n <- length(path$zeta)

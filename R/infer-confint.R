@@ -7,17 +7,18 @@
 #' Of a fixed effect: the estimate and a quantile of t, with the degrees of freedom of `ddf`, times
 #' the standard error. Of a standard deviation: symmetric on the scale of its logarithm, which keeps
 #' the limits positive. Of a correlation: symmetric on Fisher's scale, the inverse hyperbolic
-#' tangent. Parameters of a residual structure, `residual.rho` and so on: as correlations or
-#' standard deviations where they are such (ranges and ratios of standard deviations are positive),
-#' else symmetric. Their standard errors are from the exact Hessian of the criterion, see
-#' [VarCorr.lmm()]. A parameter at its boundary (a variance of zero, a correlation of one) has no
-#' standard error, and its limits are `NA`.
+#' tangent. Parameters of a residual structure, `residual.rho` and so on: like correlations or
+#' standard deviations where they are of that kind (ranges and ratios of standard deviations are
+#' positive), otherwise symmetric. Their standard errors are from the exact Hessian of the
+#' criterion, see [VarCorr.lmm()]. A parameter at its boundary (a variance of zero, a correlation of
+#' one) has no standard error, and its limits are `NA`.
 #'
 #' @section Other intervals:
 #' `method = "profile"` gives the parameter values at which the root of the change in the criterion,
-#' REML for a fit by REML, is at the normal quantile; see [profile.lmm()], also for what is done
-#' about fixed effects. They respect the boundary: a limit is exactly zero where the likelihood has
-#' not fallen enough there. `method = "boot"` gives intervals from a parametric [bootstrap()].
+#' REML for a fit by REML, is at the normal quantile; see [profile.lmm()], also for how fixed
+#' effects are treated. These limits respect the boundary: a limit is exactly zero where the
+#' likelihood has not fallen enough there. `method = "boot"` gives intervals from a parametric
+#' [bootstrap()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param parm The parameters: names, positions, or `"beta_"` for the fixed effects and `"theta_"`
@@ -80,7 +81,7 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   limits[wanted, , drop = FALSE]
 }
 
-#' Refuse arguments of another method of intervals
+#' Refuse arguments that belong to another method
 #' @noRd
 check_method_arguments <- function(given, method) {
   other <- intersect(given, if (method == "Wald") c("nsim", "seed", "boot.type", "FUN") else

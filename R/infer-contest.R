@@ -12,10 +12,10 @@
 #'
 #' @param model A model fitted by [lmm()].
 #' @param L The hypotheses: a matrix with a row for each and a column for each coefficient (or for
-#'   each one that was not dropped for want of rank), a vector for one of them, or a matrix or
-#'   vector whose names are some of the coefficients; or a character vector of equations in the
-#'   coefficients, such as `"age = 1"` or `"2 * a - b"`, which without `=` are tested against zero.
-#'   A list of those gives a row of the result for each of its elements.
+#'   each one that was not dropped because of rank deficiency), a vector for one of them, or a
+#'   matrix or vector whose names are some of the coefficients; or a character vector of equations
+#'   in the coefficients, such as `"age = 1"` or `"2 * a - b"`, which without `=` are tested against
+#'   zero. A list of those gives a row of the result for each of its elements.
 #' @param rhs The right-hand sides, one or as many as rows. Equations have their own.
 #' @param joint Test the rows together (`TRUE`) or each by itself?
 #' @param confint Add confidence limits, when the rows are tested each by itself?
@@ -97,7 +97,7 @@ row_table <- function(inference, hypotheses, confint, level) {
   table
 }
 
-#' Half the width of an interval in standard errors; the normal quantile where `df` is not known
+#' Half the width of an interval in standard errors; the normal quantile where `df` is unknown
 #' @noRd
 t_quantile <- function(level, df) {
   stats::qt((1 + level) / 2, ifelse(is.na(df), Inf, df))
@@ -202,8 +202,8 @@ abort_unknown_coefficient <- function(unknown, known) {
   )
 }
 
-#' Leave out the columns of dropped coefficients, after checking that nothing is asked of them that
-#' the data cannot tell
+#' Leave out the columns of dropped coefficients, after checking that the hypotheses can be
+#' estimated without them
 #' @noRd
 drop_aliased <- function(L, object) {
   kept <- kept_columns(object)
@@ -283,7 +283,7 @@ read_equations <- function(text, known, details = NULL) {
 #' @noRd
 mark_names <- function(text, known, details) {
   bare <- gsub("`", "", known, fixed = TRUE)
-  # what is a number without its backticks stays a number
+  # what would be a number without its backticks stays a number
   bare[!is.na(suppressWarnings(as.numeric(bare)))] <- ""
   for (names in list(known, bare)) {
     if (identical(names, bare)) {

@@ -6,7 +6,7 @@
 #' defined for REML: for a fit by ML the model is fitted again by REML, with a message, and the
 #' tests are those of that fit. A test that the method does not determine, because a corrected
 #' variance or the degrees of freedom are not positive, is `NA`, with a warning of class
-#' `ferrolmm_warning_kenward_roger`; with 'emmeans' then all are.
+#' `ferrolmm_warning_kenward_roger`; with 'emmeans' all tests are `NA` then.
 #'
 #' Where the covariance matrix of the data is linear in variances and covariances (unstructured and
 #' diagonal random effects, with or without a known covariance matrix of their levels, and
@@ -14,7 +14,7 @@
 #' expected information, as in 'pbkrtest'; for the other structures of random effects and residuals
 #' it is that of the observed information, as in SAS and 'mmrm'. The parameters are those of SAS:
 #' covariances for unstructured, Toeplitz and compound symmetric residuals, otherwise variances,
-#' correlations, ranges and powers. ('mmrm' takes others for unstructured residuals: there
+#' correlations, ranges and powers. ('mmrm' uses others for unstructured residuals: there
 #' `"Kenward-Roger-Linear"` is this method.)
 #' @section `"Kenward-Roger-linear"`:
 #' The same without the second derivatives of the covariance matrix, which makes a difference only
@@ -29,11 +29,10 @@ NULL
 #' Inference by the method of Kenward and Roger (1997)
 #'
 #' The correction of the covariance matrix is an expansion to second order, and the degrees of
-#' freedom match two moments: where the data hardly tell of the variances, the corrected variance of
-#' a combination of coefficients may be negative, and so may the degrees of freedom; with
-#' `f * k + (1 | f:k)` the variances of cells depend on a parameter of which the data tell nothing.
-#' Such a test is not determined: it is NA, with a warning. Others of the same fit are not
-#' concerned.
+#' freedom match two moments: where the data say little about the variances, the corrected variance
+#' of a combination of coefficients may be negative, and so may the degrees of freedom; with `f * k
+#' + (1 | f:k)` the variances of cells depend on a parameter about which the data say nothing. Such
+#' a test is not determined: it is NA, with a warning. Other tests of the same fit are not affected.
 #'
 #' Everything here is relative to sigma^2, except `variance`.
 #' @noRd
@@ -48,7 +47,7 @@ kenward_roger <- function(object, linear = FALSE) {
   dimnames(variance) <- list(names, names)
   # Phi = half_phi half_phi'
   half_phi <- backsolve(object$rx, diag(r))
-  # of these variance parameters the data tell nothing
+  # variance parameters about which the data say nothing
   unknown <- which(is.infinite(diag(matrix(pieces$w, s))))
   pieces$w[cbind(unknown, unknown)] <- 0
   reach <- vapply(unknown, function(i) {
@@ -69,7 +68,7 @@ kenward_roger <- function(object, linear = FALSE) {
       ddf <- vapply(seq_len(nrow(L)), function(i) {
         joint_moments(pieces_of(L[i, , drop = FALSE]), 1L)$ddf
       }, 0)
-      # a row of zeros is no hypothesis
+      # a row of zeros is not a hypothesis
       lost <- sum(is.na(ddf) & rowSums(L != 0) > 0)
       if (lost > 0L) warn_not_determined(lost)
       ddf
@@ -126,12 +125,12 @@ is_positive_definite <- function(variance) {
   min(eigen(unit, TRUE, only.values = TRUE)$values) > 0
 }
 
-#' What the method needs of a hypothesis: its corrected covariance matrix and
-#' A1 = sum_ij W_ij tr(Theta D_i) tr(Theta D_j) and A2 = sum_ij W_ij tr(Theta D_i Theta D_j), with
-#' Theta = L' (L Phi L')^-1 L
+#' What the method needs for a hypothesis: its corrected covariance matrix and A1 = sum_ij W_ij
+#' tr(Theta D_i) tr(Theta D_j) and A2 = sum_ij W_ij tr(Theta D_i Theta D_j), with Theta = L' (L Phi
+#' L')^-1 L
 #'
 #' With L Phi L' = R'R the traces are those of the q x q matrices S_i = R'^-1 L D_i L' R^-1. R is
-#' from the QR decomposition of (L Phi^1/2)': Phi may be so near to singular that L Phi L' has no
+#' from the QR decomposition of (L Phi^1/2)': Phi may be so close to singular that L Phi L' has no
 #' Cholesky factor in doubles. In these coordinates the corrected matrix is the identity, and what
 #' the correction adds.
 #' @param half_phi a square root of Phi; `adjusted` the corrected matrix.
@@ -164,8 +163,8 @@ hypothesis_pieces <- function(L, half_phi, adjusted, derivatives, w) {
 
 #' Does the method determine the variance of a hypothesis?
 #'
-#' Where the data tell next to nothing of a variance parameter on which the variance of the
-#' estimates depends, W is infinite but for rounding, and the degrees of freedom, 2 / A1 of a single
+#' Where the data say next to nothing about a variance parameter on which the variance of the
+#' estimates depends, W is infinite up to rounding, and the degrees of freedom, 2 / A1 of a single
 #' row, are zero.
 #' @noRd
 is_determined <- function(pieces, q) {
@@ -210,7 +209,7 @@ kenward_roger_moments <- function(a, q) {
   list(ddf = ddf, scale = scale)
 }
 
-#' x / y, of which the limit is 1 where both vanish
+#' x / y, whose limit is 1 where both vanish
 #' @noRd
 ratio <- function(x, y) {
   if (abs(x) < 1e-14 && abs(y) < 1e-14) 1 else x / y

@@ -36,10 +36,10 @@ satterthwaite <- function(object) {
     slopes <- vapply(
       seq_len(s), function(a) row_variances(L, matrix(gradients[, , a], r)), double(nrow(L))
     )
-    # relative to v: its square may be no number
+    # relative to v, whose square may overflow
     slopes <- matrix(slopes, nrow(L)) / v
     ddf <- 2 / rowSums((slopes %*% pieces$covariance) * slopes)
-    # a variance that is known, but for rounding
+    # a variance that is known, up to rounding
     ifelse(ddf > 1e10, Inf, ddf)
   }
   list(
@@ -48,7 +48,7 @@ satterthwaite <- function(object) {
   )
 }
 
-#' The F statistic as a mean of independent squared t statistics, one an eigenvector of L C L'
+#' The F statistic as a mean of independent squared t statistics, one per eigenvector of L C L'
 #' @noRd
 fai_cornelius <- function(L, estimate, variance, single) {
   rank <- length(independent_rows(L, variance))
@@ -73,7 +73,7 @@ fai_cornelius <- function(L, estimate, variance, single) {
 
 #' The eigenvectors of the `rank` largest eigenvalues
 #'
-#' Rows of very different sizes hide each other: they are brought to one size when needed.
+#' Rows of very different sizes hide each other: they are scaled to one size when needed.
 #' @noRd
 eigen_directions <- function(v, rank) {
   decompose <- function(v) {
@@ -108,8 +108,8 @@ pooled_ddf <- function(df) {
 #' All sets of C-orthogonal rows that span those of L give the same F, but not the same degrees of
 #' freedom, and the eigenvectors of L C L' that Fai and Cornelius (1996) take depend on how the
 #' hypothesis is written. Those of Q C Q', the rows of Q being orthonormal and spanning those of L,
-#' do not: another such Q is this one turned, and the eigenvectors turn with it. Where L L' is a
-#' multiple of the identity, as for coefficients, nothing changes.
+#' do not: another such Q is a rotation of this one, and the eigenvectors rotate with it. Where L L'
+#' is a multiple of the identity, as for coefficients, nothing changes.
 #' @param hypotheses list(L, rhs)
 #' @noRd
 orthonormal_rows <- function(hypotheses, variance) {

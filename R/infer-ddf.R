@@ -21,22 +21,22 @@
 #' @order 1
 NULL
 
-#' The methods, the default first: all that is asked about a method stands here
+#' The methods, the default first, with everything that the package needs to know about each
 #'
-#' To add one: a line here, and a file that computes it and has its section of the help page.
+#' To add one: an entry here, and a file with its computations and its section of the help page.
 #'
 #' - `infer(object)`, a list with `beta` and `variance` of the kept coefficients; `single(L)`, the
 #'   degrees of freedom of each row; and `joint(L, estimate)`, list(statistic, unscaled, numdf,
 #'   dendf) of the hypothesis that `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the
-#'   statistic before it is scaled. A method that may have no answer has `determined()` too: does it
-#'   determine all tests?
+#'   statistic before it is scaled. A method that may have no answer also has `determined()`: does
+#'   it determine all tests?
 #' - `statistic`, what tests of single coefficients are called: "t" (the default), "z", or "none"
 #'   without p-values.
 #' - `words`, what headings call the method.
 #' - `aliases`, other spellings.
 #' - `needs_reml`: is it defined for REML only? A fit by ML is then fitted again.
 #' - `prediction(object, variances, relative)`, the degrees of freedom of predictions, as
-#'   [prediction_ddf()]; methods without it are none of [predict.lmm()]'s.
+#'   [prediction_ddf()]; [predict.lmm()] does not have methods without it.
 #' @noRd
 ddf_methods <- list(
   Satterthwaite = list(
@@ -57,7 +57,7 @@ ddf_methods <- list(
   )
 )
 
-#' The methods that predictions have
+#' Names of the methods that predictions have
 #' @noRd
 prediction_methods <- function() {
   names(Filter(function(method) !is.null(method$prediction), ddf_methods))

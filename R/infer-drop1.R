@@ -1,8 +1,8 @@
 #' Test what each term adds to a model
 #'
 #' For each term of the fixed part that can be left out without breaking marginality: what is lost
-#' without it. By an F test of the coefficients that the smaller model lacks, for which nothing is
-#' fitted, or by fitting the smaller models by ML.
+#' without it, by an F test of the coefficients that the smaller model lacks, which needs no further
+#' fit, or by fitting the smaller models by ML.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param scope The terms to leave out, as a formula or as a character vector. By default those
@@ -11,7 +11,7 @@
 #' @param test `"F"`, the default; `"Chisq"` for likelihood-ratio tests; `"none"` for a table of AIC
 #'   only. With `k` but without `test`, as [stats::step()] calls it, `"none"`.
 #' @param k The penalty for a parameter in AIC.
-#' @param scale Only 0; there for [stats::step()].
+#' @param scale Only 0; an argument of [stats::step()].
 #' @param trace Above 1: say which term is tried.
 #' @param ... Not used.
 #' @returns A data frame of class `anova`. For F tests the columns of [anova.lmm()], otherwise
@@ -51,7 +51,7 @@ drop1.lmm <- function(object, scope,
   )
 }
 
-#' The test of drop1() and add1(), whose arguments are checked; step() gives `k` and wants AIC
+#' The test that drop1() and add1() are asked for; step() gives `k` and expects AIC
 #' @noRd
 match_deletion_test <- function(test, no_test, k, no_k, scale, trace) {
   check_penalty(k)

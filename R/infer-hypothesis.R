@@ -14,16 +14,16 @@ wald_statistic <- function(L, estimate, variance, rx = NULL) {
   list(value = sum(backsolve(root, estimate[rows], transpose = TRUE)^2), rank = length(rows))
 }
 
-#' Share of the sums that l'Cl of a row, less what rows before it tell, must be for L C L' to have
-#' half of its digits
+#' For L C L' to have half of its digits: the least ratio of l'Cl of a row, less what rows before it
+#' explain, to the sums
 #' @noRd
 enough_left <- 1e-8
 
 #' Upper triangular root of L C L'
 #'
-#' Where next to nothing is left of the sums, or of a row beside others, as with predictors far from
-#' zero, the product has lost it, and the Cholesky factor is noise or fails. With C^-1 = R'R the
-#' triangle of the QR decomposition of R^-T L' is a root of it too, at the square root of its
+#' Where next to nothing is left of the sums, or of a row given the others, as with predictors far
+#' from zero, the product has lost it, and the Cholesky factor is noise or fails. With C^-1 = R'R
+#' the triangle of the QR decomposition of R^-T L' is a root of it too, at the square root of its
 #' condition.
 #' @noRd
 covariance_root <- function(L, variance, rx = NULL) {
@@ -42,13 +42,13 @@ covariance_root <- function(L, variance, rx = NULL) {
   qr.R(qr(half, tol = 0))
 }
 
-#' A largest set of linearly independent rows of L, each column in units of its standard error
+#' A maximal set of linearly independent rows of L, each column in units of its standard error
 #' @noRd
 independent_rows <- function(L, variance) {
   if (!is.null(single_entries(L)) && all(diag(variance) != 0)) {
     return(seq_len(nrow(L)))
   }
-  # it is only a unit: a corrected variance may be negative
+  # the absolute value, as only the unit matters: a corrected variance may be negative
   scaled <- t(L) * sqrt(abs(diag(variance)))
   size <- sqrt(colSums(scaled^2))
   used <- which(size > 0)
@@ -59,7 +59,7 @@ independent_rows <- function(L, variance) {
   sort(used[decomposed$pivot[seq_len(decomposed$rank)]])
 }
 
-#' Where the only entry of each row is, where no two are in one column; NULL for other matrices
+#' The column of the only entry of each row, if no two share a column; NULL for other matrices
 #' @noRd
 single_entries <- function(L) {
   at <- max.col(abs(L), "first")
@@ -67,13 +67,14 @@ single_entries <- function(L) {
   if (is_single && !anyDuplicated(at)) at
 }
 
-#' Operations from which products are the engine's: it is faster, and can be interrupted
+#' Number of operations from which products are left to the engine: it is faster, and can be
+#' interrupted
 #' @noRd
 many_operations <- 1e8
 
 #' l'Cl of each row l of L
 #'
-#' Rows have few entries where coefficients are many: a summary of thousands of them takes no
+#' Rows have few entries where coefficients are many: a summary of thousands of them needs no
 #' product of matrices of that size.
 #' @noRd
 row_variances <- function(L, variance) {

@@ -2,13 +2,13 @@
 #'
 #' Compares two nested models by ML. The distribution of the likelihood ratio statistic under the
 #' smaller model is found by simulation, so it is right in small samples and where a variance is
-#' zero under the hypothesis, in which cases the chi-squared distribution is not.
+#' zero under the hypothesis, where the chi-squared distribution is not.
 #'
 #' @details
 #' Both models are fitted to each response that is simulated from the ML fit of the smaller one.
 #' With n statistics that could be computed, the p-value is `(1 + #{LR* >= LR}) / (1 + n)` (Davison
-#' and Hinkley 1997, section 4.2), never zero. Statistics below zero, which are rounding, count as
-#' zero.
+#' and Hinkley 1997, section 4.2), never zero. Statistics below zero, which are due to rounding,
+#' count as zero.
 #'
 #' With 'pbkrtest' loaded, its `PBmodcomp()` takes these models too and gives the same result.
 #'
@@ -69,7 +69,7 @@ pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...
   observed <- max(observed, 0)
   p <- c(
     stats::pchisq(observed, df, lower.tail = FALSE),
-    # equal but for rounding counts as equal
+    # equal up to rounding counts as equal
     (1 + sum(reference >= observed - 1e-8, na.rm = TRUE)) / (1 + used)
   )
   structure(
@@ -145,7 +145,7 @@ print.pb_test <- function(x, digits = 4L, ...) {
   invisible(x)
 }
 
-#' For pbkrtest::PBmodcomp(); the rest of its arguments has no use here
+#' For pbkrtest::PBmodcomp(); its other arguments are of no use here
 #'
 #' @rawNamespace S3method(pbkrtest::PBmodcomp, lmm)
 #' @noRd

@@ -21,7 +21,7 @@ prediction_ddf <- function(object, variances, relative) {
     matrix(gradient, length(variances), length(theta)), variances / sigma2
   )
   df <- pmax(2 * variances^2 / rowSums((gradient %*% covariance) * gradient), 1)
-  # what nothing estimated is in: zero without fixed effects
+  # predictions that contain nothing estimated: zero without fixed effects
   df[which(variances == 0)] <- Inf
   df
 }
@@ -53,10 +53,10 @@ inner_theta <- function(object, theta, steps) {
   theta
 }
 
-#' Derivative of a function of parameters by differences that stay where the parameters are possible
+#' Derivative of a function of parameters by differences that stay within the parameter space
 #'
-#' Central; where a step is not possible a tenth of it, and so on, then one to the other side
-#' alone; zero where the parameter cannot move.
+#' Central; where a step is not possible a tenth of it, and so on; then one to the other side only;
+#' zero where the parameter cannot move.
 #' @param zero the derivative of what does not change.
 #' @noRd
 slope_inside <- function(f, theta, a, step, zero) {
@@ -137,7 +137,7 @@ difference_column <- function(theta, a, sigma2, random, lower) {
 #' Moore and Penrose's inverse
 #' @noRd
 generalised_inverse <- function(a) {
-  # columns to one scale: units must not decide what counts as zero
+  # columns on one scale: units must not decide what counts as zero
   scale <- sqrt(colSums(a^2))
   scale[scale == 0] <- 1
   parts <- svd(a / rep(scale, each = nrow(a)))

@@ -7,23 +7,24 @@
 #' @param newdata A data frame with the variables of the prediction. By default the rows of the fit.
 #'   Grouping variables are needed only for the random effects that are included.
 #' @param re.form Which random effects to include: `NULL`, all; `NA` or `~0`, none; a one-sided
-#'   formula of bar terms, these (`~ (1 | g)` takes the intercepts of `g` and leaves its slopes).
+#'   formula of bar terms, only these (`~ (1 | g)` includes the intercepts of `g` but not its
+#'   slopes).
 #' @param random.only Only the random effects: no fixed effects, no offset?
-#' @param allow.new.levels Levels of grouping factors that the fit has not seen, or missing ones:
-#'   random effects of zero (`TRUE`) or an error (`FALSE`)?
+#' @param allow.new.levels For levels of grouping factors that the fit has not seen, and missing
+#'   ones: random effects of zero (`TRUE`) or an error (`FALSE`)?
 #' @param na.action What to do with rows with missing values in the variables needed: `na.pass`
 #'   predicts `NA`, `na.omit` leaves them out, `na.exclude` puts `NA` back, `na.fail` is an error.
 #' @param type Not used: link and response are the same in a linear mixed model.
 #' @param se.fit Standard errors too?
 #' @param interval `"confidence"`: an interval for the conditional mean of the row. `"prediction"`:
-#'   one for a new observation of it.
+#'   one for a new observation in it.
 #' @param level The intervals' level.
 #' @param ddf The method for the degrees of freedom of the intervals, for each row:
 #'   `r ddf_choices(prediction_methods())`. They are infinite with `"asymptotic"`.
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
-#' @param residual.cor For correlated residuals: predict new observations in groups of which there
-#'   are observations already, see below?
+#' @param residual.cor For correlated residuals: predict new observations in groups that already
+#'   have observations, see below?
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #'
 #' @section Standard errors:
@@ -34,27 +35,26 @@
 #' - for levels that the fit has seen, that of Henderson's prediction error variance, which adds the
 #'   uncertainty of \eqn{\hat b} and its covariance with \eqn{\hat\beta};
 #' - for a new level, that of \eqn{x'Cx + z'Gz}: a level about which nothing is known varies with
-#'   the whole covariance matrix \eqn{G} of its random effects.
+#'   the full covariance matrix \eqn{G} of its random effects.
 #'
 #' A prediction interval adds the residual variance, \eqn{\sigma^2 / w} (times \eqn{d^2}, with a
 #' variance function): it is for an observation whose residual is not correlated with those of the
-#' fit. Limits are quantiles of t, with
-#' degrees of freedom by Satterthwaite's approximation to the row's variance,
-#' \eqn{2 v^2 / Var(\hat v)}, at least 1. They need the variance at a few values of each variance
-#' parameter; `ddf = "asymptotic"`, normal quantiles, saves that.
+#' fit. Limits are quantiles of t, with degrees of freedom by Satterthwaite's approximation to the
+#' row's variance, \eqn{2 v^2 / Var(\hat v)}, at least 1. That needs the variance at a few values of
+#' each variance parameter; `ddf = "asymptotic"`, which gives normal quantiles, avoids it.
 #' @section Correlated residuals:
-#' With a residual structure such as `corAR1()` the observed rows of a group tell something of the
-#' residuals of its other rows: `residual.cor = TRUE` adds \eqn{r'R^{-1}e} to the prediction,
-#' \eqn{e} the residuals of the group and \eqn{r} the covariances with them of the new one. This is
-#' the best linear unbiased prediction of the observation (kriging, for spatial structures), so the
-#' standard error is that of a new observation, and `interval = "prediction"` the only interval. New
-#' rows are correlated with those of the fit, not with each other. Where positions in a group are
-#' the order of rows, new rows follow those of the fit. Groups that are new have no observed
-#' residuals.
+#' With a residual structure such as `corAR1()` the observed rows of a group carry information about
+#' the residuals of its other rows: `residual.cor = TRUE` adds
+#' \eqn{r'R^{-1}e} to the prediction, \eqn{e} the residuals of the group and \eqn{r} the covariances
+#' with them of the new one. This is the best linear unbiased prediction of the observation
+#' (kriging, for spatial structures), so the standard error is that of a new observation, and
+#' `interval = "prediction"` the only interval. New rows are correlated with those of the fit, not
+#' with each other. Where positions in a group are the order of rows, new rows follow those of the
+#' fit. Groups that are new have no observed residuals.
 #' @section Predictions that cannot be estimated:
-#' Where columns of the fixed effects were dropped for want of rank (an empty cell of two factors,
-#' predictors that are combinations of others), the data determine the mean only of rows that are
-#' combinations of rows of the fit. Others are `NA`, with a warning of class
+#' Where columns of the fixed effects were dropped because of rank deficiency (an empty cell of two
+#' factors, predictors that are combinations of others), the data determine the mean only of rows
+#' that are combinations of rows of the fit. Others are `NA`, with a warning of class
 #' `ferrolmm_warning_estimable` that counts them; [simulate()][simulate.lmm], standard errors and
 #' intervals do the same. What is estimable does not depend on which columns were dropped.
 #' @references

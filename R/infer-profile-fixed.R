@@ -3,9 +3,9 @@
 #' Profiles of fixed effects, by ML
 #'
 #' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
-#' one model to many responses. They are short walks from the variance parameters of the fit, near
-#' which those of a point are; where the fit itself took more than one start, some of the points,
-#' and if one of them ends lower all, from where fits start too.
+#' one model to many responses. They are short walks from the variance parameters of the fit, which
+#' are close to those of a point. Where the fit itself needed more than one start, some of the
+#' points are also fitted from the usual starts, and all of them if one ends lower.
 #' @noRd
 profile_fixed <- function(object, which, cutoff) {
   if (length(which) == 0L) {
@@ -38,12 +38,12 @@ profile_fixed <- function(object, which, cutoff) {
   paths
 }
 
-#' Most evaluations of the criterion on the short walk to a point of a profile; some ten are usual
+#' Most evaluations of the criterion on the short walk to a point of a profile; about ten are usual
 #' @noRd
 point_evaluations <- 100L
 
-#' Is what a fit came to a minimum?  One that is flat, as along the correlation of effects without
-#' variance, is.
+#' Did a fit end at a minimum? A flat one, as along the correlation of effects without variance,
+#' counts.
 #' @noRd
 is_optimum <- function(status) {
   status %in% c("converged", "singular", "not-identified", "evaluated")
@@ -63,12 +63,12 @@ warn_ended <- function(names, has_optimum) {
   )
 }
 
-#' Of two fits of each response the one with the lower criterion
+#' The better of two fits of each response
 #'
-#' Where the lowest optimum is another one, it is so for a range of responses that follow each
-#' other: every fourth tells whether to fit the others twice.
+#' Where the lowest optimum is another one, it is so for a run of consecutive responses: every
+#' fourth shows whether to fit the others twice.
 #' @param fits of all responses
-#' @param walk gives others of some of them
+#' @param function that fits some of the responses in another way
 #' @noRd
 lower_fits <- function(fits, walk) {
   n <- length(fits$criterion)
@@ -77,7 +77,7 @@ lower_fits <- function(fits, walk) {
     if (length(at) == 0L) break
     again <- walk(at)
     before <- fits$criterion[at]
-    # what is no optimum is worth less than one that is as low
+    # a point that is not an optimum loses against one that is as low
     margin <- 1e-9 * (1 + abs(before)) * ifelse(is_optimum(fits$status[at]), 1, -1)
     lower <- which(is.na(before) | again$criterion < before - margin)
     for (name in c("theta", "phi", "beta")) {
@@ -91,10 +91,10 @@ lower_fits <- function(fits, walk) {
   fits
 }
 
-#' Points at both sides of the estimate until zeta reaches the cutoff
+#' Points on both sides of the estimate until zeta reaches the cutoff
 #'
-#' A side ends where no optimum is found at the next point: what lies beyond it tells nothing. So
-#' the points are fitted some at a time, twice as many each time.
+#' A side ends where no optimum is found at the next point: what lies beyond it is meaningless. So
+#' the points are fitted in batches, each twice as large as the one before.
 #' @returns list(zeta, parameters, ended: did a side end like this?)
 #' @noRd
 fixed_path <- function(fit, j, se, refitted, cutoff) {
@@ -156,7 +156,7 @@ fixed_path <- function(fit, j, se, refitted, cutoff) {
   )
 }
 
-#' Fits at so many steps at a time
+#' Fits at the steps, a batch at a time
 #' @noRd
 fit_in_batches <- function(steps, refitted, size) {
   parts <- lapply(split(steps, (seq_along(steps) - 1L) %/% size), refitted)

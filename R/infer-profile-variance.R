@@ -62,8 +62,8 @@ is_held_at_zero <- function(object, which) {
 
 #' Fixed effects at given variance parameters, one column each
 #'
-#' Where the parameters are at an end that leaves no covariance matrix to evaluate, they are those
-#' of the point before, seen from the estimate.
+#' Where the parameters are at an end that leaves no covariance matrix to evaluate, the fixed
+#' effects are those of the next point towards the estimate.
 #' @param center the column of the estimate.
 #' @noRd
 coefficients_along <- function(object, inputs, parameters, center) {
@@ -73,7 +73,7 @@ coefficients_along <- function(object, inputs, parameters, center) {
       return(unname(object$coefficients))
     }
     values <- parameters[, i]
-    # the correlations of an effect whose variance is zero: any would do
+    # the correlations of an effect whose variance is zero are arbitrary
     values[is.na(values)] <- 0
     theta <- sdcor_to_theta(values, object$random)
     tryCatch(
@@ -86,7 +86,7 @@ coefficients_along <- function(object, inputs, parameters, center) {
   fill_outwards(matrix(beta, ncol = ncol(parameters)), center, kept_columns(object))
 }
 
-#' Columns with missing values are like the next one towards `center`
+#' Columns with missing values are filled from the next one towards `center`
 #' @noRd
 fill_outwards <- function(x, center, rows) {
   for (i in c(rev(seq_len(center - 1L)), center + seq_len(ncol(x) - center))) {
@@ -95,17 +95,17 @@ fill_outwards <- function(x, center, rows) {
   x
 }
 
-#' Let a path start at the estimate and end in the boundary of the parameter where it comes there
+#' Let a path start at the estimate, and end at the boundary of the parameter if it gets there
 #'
 #' The engine follows the logarithm of a standard deviation and Fisher's z of a correlation, so it
-#' comes as near to the boundary as it pleases, but never into it.
+#' comes arbitrarily close to the boundary without reaching it.
 #' @noRd
 reach_ends <- function(path, estimate, ends, cutoff) {
   at <- path$which
   value <- path$value
   zeta <- path$zeta
   parameters <- path$parameters
-  # others may be as near, where the parameter ends within rounding
+  # other points may be as close, where the parameter ends within rounding
   center <- which(zeta == 0)
   center <- center[[which.min(abs(value[center] - estimate[[at]]))]]
   parameters[, center] <- estimate
@@ -146,12 +146,13 @@ reach_ends <- function(path, estimate, ends, cutoff) {
   list(zeta = zeta, parameters = parameters)
 }
 
-#' zeta where the parameter comes to its end, NA where the path stops before
+#' zeta where the parameter reaches its end, NA where the path stops before that
 #'
 #' Zeta of a correlation levels off where one of its two variances goes to zero: from there on any
 #' correlation would do, and the profile is the same up to the end.
 #' @param distance from the end, in the order in which they are met from there; `side` -1 or 1.
-#' @param deviation a standard deviation, whose logarithm was followed, and no correlation?
+#' @param deviation is it a standard deviation, whose logarithm was followed, rather than a
+#'   correlation?
 #' @noRd
 zeta_at_end <- function(distance, zeta, side, deviation) {
   if (length(zeta) < 2L || abs(zeta[[1L]] - zeta[[2L]]) > 0.05 || sign(zeta[[1L]]) != side) {
@@ -164,8 +165,8 @@ zeta_at_end <- function(distance, zeta, side, deviation) {
 
 #' Value at x = 0 of the parabola through the first point, one about twice and one four times as far
 #'
-#' Zeta is smooth in a standard deviation and in a correlation up to their ends. Points that are
-#' nearer to each other would tell of rounding.
+#' Zeta is smooth in a standard deviation and in a correlation up to their ends. Points closer to
+#' each other would show rounding errors.
 #' @param x distances, increasing
 #' @noRd
 value_at_zero <- function(x, y) {

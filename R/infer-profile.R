@@ -11,18 +11,18 @@
 #' those of a fit by REML are profiled around the ML fit of the same model, as in 'lme4'. Use
 #' `refitML()` first to have all parameters profiled in one criterion.
 #'
-#' A profile of a fixed effect ends, with a warning, where the next point has no optimum: where the
-#' other parameters do not come to rest. Around a fit that is no optimum itself there is none.
+#' A profile of a fixed effect ends, with a warning, where the next point has no optimum because the
+#' other parameters do not converge. A fit that is not an optimum itself has no such profile.
 #'
 #' Parameters that are held, and a known sigma (see [lmm_control()]), stay where they are and are
 #' left out; those that are tied move together.
 #'
 #' Where a standard deviation can go to zero, or a correlation to 1 or -1, before `zeta` reaches the
-#' cutoff, the profile ends in that point and so does the confidence interval. The profile of a
+#' cutoff, the profile ends at that point, and so does the confidence interval. The profile of a
 #' correlation keeps to the path from the estimate: where the criterion rises by more than leaving
 #' out one of its two variances costs, any correlation would do with that variance at zero. A
-#' correlation with an effect whose variance is estimated as zero has no profile, and its limits
-#' are `NA`.
+#' correlation with an effect whose variance is estimated as zero has no profile, and its limits are
+#' `NA`.
 #'
 #' @param fitted A model fitted by [lmm()].
 #' @param which The parameters: `"theta_"` (standard deviations, correlations and sigma), `"beta_"`
@@ -83,7 +83,7 @@ profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
   )
 }
 
-#' Numbers of the parameters that `which` asks for, sorted; those that are aliased are left out
+#' Positions of the parameters that `which` asks for, sorted; aliased ones are left out
 #' @noRd
 match_parameters <- function(which, object) {
   old <- parameter_names(object, TRUE)
@@ -106,10 +106,10 @@ match_parameters <- function(which, object) {
   intersect(identified, match_numbers(which, length(old), "which", "parameter"))
 }
 
-#' Numbers of parameters by either of their names
+#' Positions of parameters by either of their names
 #' @noRd
 match_either <- function(given, old, new, argument, details) {
-  # a parameter whose two names are the same is there once
+  # a parameter whose two names are the same is listed once
   at <- match(given, old)
   other <- is.na(at) & given %in% new
   match_names(given[!other], old, argument, "parameter", details)
@@ -161,7 +161,7 @@ new_profile <- function(paths, chosen, names, object, cutoff, signames) {
   )
 }
 
-#' Names of the columns of a profile: different ones, and none of its own
+#' Names of the columns of a profile: distinct, and none of those that a profile has itself
 #' @noRd
 column_names <- function(names) {
   make.unique(c(".zeta", ".par", names))[-(1:2)]
@@ -177,7 +177,7 @@ profile_ends <- function(object) {
 }
 
 #' @param x What `profile()` returned.
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @rdname profile.lmm
 #' @export
 as.data.frame.profile.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {

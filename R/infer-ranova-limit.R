@@ -1,7 +1,8 @@
 # The distribution of a likelihood ratio of ranova() in large samples: mixtures of chi-squared
 # distributions.
 
-#' p-value of a likelihood ratio in the limit; NA where constraints of the term leave no simple one
+#' p-value of a likelihood ratio in the limit; NA where constraints on the term leave no simple
+#' limit
 #'
 #' @param df parameters that the reduction takes away
 #' @noRd
@@ -17,7 +18,7 @@ mixture_p <- function(statistic, reduction) {
   d <- reduction$dropped
   correlated <- reduction$structure == "us"
   if (!reduction$structure %in% c("us", "diag")) {
-    # with the variances go correlations that then mean nothing: no simple mixture
+    # along with the variances go correlations that then have no meaning: no simple mixture
     return(NA_real_)
   }
   weights <- if (correlated) cone_weights(d) else stats::dbinom(0:d, d, 0.5)

@@ -1,6 +1,6 @@
 # The distribution of the likelihood ratio of ranova() under the hypothesis, in finite samples.
 
-#' Most operations of a bootstrap that ranova() starts of its own accord: some seconds
+#' Most operations of a bootstrap that ranova() starts without being asked: a few seconds
 #' @noRd
 bootstrap_work <- 5e8
 
@@ -8,7 +8,7 @@ bootstrap_work <- 5e8
 #' @noRd
 spectrum_levels <- 2000L
 
-#' Most draws of one batch, as numbers
+#' Most numbers drawn in one batch
 #' @noRd
 draw_batch <- 4e6
 
@@ -58,7 +58,7 @@ has_spectrum <- function(model, inputs, reduction) {
 #' @noRd
 simulated_p <- function(ratio, statistics, tail) {
   n <- length(statistics)
-  # equal but for rounding counts as equal
+  # equal up to rounding counts as equal
   exceeding <- sum(statistics >= ratio - 1e-8 * (1 + ratio))
   p <- (1 + exceeding) / (1 + n)
   if (n < 1000L || exceeding >= 10L || is.na(tail(ratio))) {
@@ -84,7 +84,7 @@ response_seed <- function(y) {
   if (is.finite(size)) as.integer(1e9 * (size %% 1)) else 1L
 }
 
-#' Does a bootstrap take no more than some seconds?  An `nsim` of the user's is always done.
+#' Does a bootstrap take no more than a few seconds? An `nsim` that the user gave is always done.
 #' @noRd
 affordable <- function(model, inputs, nsim) {
   !is.null(nsim) ||
@@ -121,7 +121,7 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
   }))
 }
 
-#' Draws of N(0, R), a column each
+#' Draws of N(0, R), one per column
 #' @noRd
 residual_draws <- function(inputs, phi, count, threads) {
   n <- length(inputs$fixed$y)
@@ -188,7 +188,7 @@ first_parameter <- function(model, term) {
   1L + sum(sizes[seq_len(term - 1L)])
 }
 
-#' Positive eigenvalues without repetitions, and how often each occurs; equal but for rounding is
+#' Positive eigenvalues without repetitions, and how often each occurs; equal up to rounding is
 #' equal
 #' @noRd
 distinct_values <- function(values) {

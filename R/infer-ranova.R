@@ -8,16 +8,17 @@
 #' then not distributed as chi-squared with the difference in parameters. The table has three
 #' p-values:
 #'
-#' * `Pr(>Chisq)`, the naive one, by that chi-squared distribution: too large, mostly about twice.
+#' * `Pr(>Chisq)`, the naive one, by that chi-squared distribution: too large, mostly by a factor of
+#'   about two.
 #' * `Pr(>Chibarsq)`, by the limit for many groups, a mixture of chi-squared distributions (Self and
 #'   Liang 1987). Without the last of k correlated effects it is an equal mixture of k - 1 and k
 #'   degrees of freedom (Stram and Lee 1994). When d > 1 effects are left out at a time, their
 #'   covariance matrix is on the boundary of the cone of nonnegative definite matrices, and the
 #'   weights are those of that cone; this holds when every group carries the same information, and
 #'   approximately otherwise. For d > 3 it is an upper bound, the equal mixture of the two largest
-#'   degrees of freedom. The limit takes it that the other variances are not zero.
-#' * `Pr(>LRT)`, in finite samples. With some tens of groups the limit rejects too rarely, in 3.5 to
-#'   4.5 % of cases instead of 5 %, since an estimate is exactly zero more often than every second
+#'   degrees of freedom. The limit assumes that the other variances are not zero.
+#' * `Pr(>LRT)`, in finite samples. With a few dozen groups the limit rejects too rarely, in 3.5 to
+#'   4.5 % of cases instead of 5 %, since an estimate is exactly zero more often than half of the
 #'   time. This p-value keeps its level, and is the one to report.
 #'
 #' @section Distribution in finite samples:
@@ -26,20 +27,20 @@
 #' * *Exact*, where no random effects are left: for one variance by the spectral representation of
 #'   Crainiceanu and Ruppert (2004), from the eigenvalues of Z'(I - H)Z, with `nsim` (10 000 to
 #'   100 000) draws; for several effects of a term by simulation, as below.
-#' * *Parametric bootstrap*, where other variances or a residual structure are left: `nsim` (1000)
+#' * *Parametric bootstrap*, where other variances or a residual structure remain: `nsim` (1000)
 #'   responses are simulated from the estimates of the smaller model, and both models are fitted to
 #'   each. It takes account of the estimation of the other parameters.
 #' * *Approximate*, where that would take long and one variance of at most 2000 levels is tested:
 #'   the spectral representation with the other variances known (Greven and others 2008).
-#' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %. So
-#'   too where the variance of a residual depends on its fitted value.
+#' * Otherwise the *limit*, `Pr(>Chibarsq)`: with 2000 levels its level is 4.9 % instead of 5 %. The
+#'   same applies where the variance of a residual depends on its fitted value.
 #'
 #' All but the last are by simulation, with p = (1 + k) / (1 + nsim) where k draws reach the
 #' statistic. Where fewer than ten of at least 1000 do, the tail is that of the limit, stretched so
-#' that the two agree at the upper hundredth of the draws. What was used stands above the table.
+#' that the two agree at the upper hundredth of the draws. The method used is shown above the table.
 #'
 #' The limit is `NA` for terms whose effects have a structure other than `us()` and `diag()`, and
-#' where `lmm_control()` holds or ties parameters of the term; the bootstrap goes on. Parameters
+#' where `lmm_control()` holds or ties parameters of the term; the bootstrap remains. Parameters
 #' that both models have are held and tied in both. A term whose parameters are all held is not
 #' tested.
 #'
@@ -48,10 +49,10 @@
 #'   (`FALSE`)? `(x | g)` is reduced to `(1 | g)`, `(0 + f | g)` with a factor `f` to `(1 | g)`.
 #' @param distribution `"finite"` for all three p-values; `"limit"`, without simulation, leaves
 #'   `Pr(>LRT)` out.
-#' @param nsim The number of simulations, where there are any. `NULL` takes those given below, and
-#'   does without the bootstrap where it would take long; a number always gets it.
+#' @param nsim The number of simulations, where there are any. `NULL` takes the numbers given below,
+#'   and skips the bootstrap where it would take long; with a number it is always done.
 #' @param seed A seed for [set.seed()], set for this call only. `"response"` makes one from the
-#'   response: the same call gives the same numbers, other data independent ones. `NULL` goes on
+#'   response: the same call gives the same numbers, other data independent ones. `NULL` continues
 #'   from the generator's current state.
 #' @param ... Passed to methods.
 #' @returns A data frame of class `anova` with the columns `npar`, `logLik`, `AIC`, `LRT`, `Df`,
@@ -162,7 +163,7 @@ print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
     marks <- significance_marks(x[[max(p)]])
     shown <- cbind(shown, format(marks))
   }
-  # terms go below where they leave no room for the numbers
+  # terms go below the table where they leave no room for the numbers
   numbers <- sum(pmax(nchar(colnames(shown)), apply(nchar(shown), 2L, max)) + 1L)
   below <- max(nchar(rownames(shown))) + numbers >= getOption("width")
   tested <- seq_len(nrow(x))[-1L]

@@ -5,8 +5,8 @@
 #' [ddf].
 #'
 #' @param object A model fitted by [lmm()], or its summary.
-#' @param complete Pad coefficients that were dropped for want of rank with `NA`, as `vcov()` does
-#'   for [lm()]?
+#' @param complete Pad coefficients that were dropped because of rank deficiency with `NA`, as
+#'   `vcov()` does for [lm()]?
 #' @param correlation Add the correlation matrix as the attribute `correlation`?
 #' @param full The joint covariance matrix of \eqn{\hat\beta} and \eqn{\hat b - b}? Random effects
 #'   come after the fixed effects, in the order of `getME(object, "b")`, and are named

@@ -1,15 +1,15 @@
-# Methods for generics of 'car', whose defaults read coef(), a table for each grouping factor here,
-# and give wrong numbers without a word.
+# Methods for generics of 'car', whose defaults read coef(), which for these models is a table for
+# each grouping factor, and silently give wrong numbers.
 
 #' Support for 'car'
 #'
 #' `car::Anova()` gives the tests of [anova.lmm()], `car::linearHypothesis()` those of [contest()];
 #' for `"Chisq"` Wald's chi-squared statistic of `vcov.`. `car::vif()` gives the generalised
-#' variance inflation factors of the terms of the fixed part (Fox and Monette, 1992):
-#' \eqn{\det R_{11} \det R_{22} / \det R}, with \eqn{R} the correlation matrix of the estimates
-#' without the intercept, \eqn{R_{11}} that of the columns of a term and \eqn{R_{22}} that of the
-#' others; its square root to the power of one over the columns where terms have several.
-#' `car::deltaMethod()` and `car::Confint()` are about the fixed effects.
+#' variance inflation factors of the terms of the fixed part (Fox and Monette, 1992): \eqn{\det
+#' R_{11} \det R_{22} / \det R}, with \eqn{R} the correlation matrix of the estimates without the
+#' intercept, \eqn{R_{11}} that of the columns of a term and \eqn{R_{22}} that of the others; where
+#' terms have several columns, also its root of order twice their number. `car::deltaMethod()` and
+#' `car::Confint()` are about the fixed effects.
 #'
 #' @param mod,model,object A model fitted by [lmm()].
 #' @param type For `Anova()` the type of the tests, see [anova.lmm()]; for `vif()` only `"terms"`.
@@ -18,7 +18,7 @@
 #' @param vcov. A covariance matrix or a function that gives one: F then has infinite denominator
 #'   degrees of freedom.
 #' @param hypothesis.matrix,rhs `L` and `rhs` of [contest()].
-#' @param estimate Give the estimates beside their limits?
+#' @param estimate Give the estimates along with their limits?
 #' @param level The confidence level.
 #' @param g. A function of the fixed effects as a string, see `car::deltaMethod()`.
 #' @param parameterNames Names of the fixed effects in `g.`.
@@ -182,8 +182,8 @@ deltaMethod.lmm <- function(object, g., vcov. = NULL, parameterNames = names(fix
 }
 
 #' @rdname car-lmm
-#' @param pattern,coef. For `matchCoefs()`: a regular expression, and whose names it is compared
-#'   with.
+#' @param pattern,coef. For `matchCoefs()`: a regular expression, and the coefficients whose names
+#'   it is compared with.
 #' @rawNamespace S3method(car::matchCoefs, lmm)
 matchCoefs.lmm <- function(model, pattern, coef. = fixef.lmm, ...) {
   check_dots(...)

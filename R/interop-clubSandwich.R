@@ -1,5 +1,5 @@
 # Methods for 'clubSandwich', most of whose generics are internal (registered in zzz.R). Its default
-# takes a model for one of independent rows.
+# treats the rows of any model as independent.
 
 #' Support for 'clubSandwich'
 #'
@@ -52,7 +52,7 @@ vcovCR.lmm <- function(obj, cluster = NULL, type, target = NULL, inverse_var = i
   default(obj, cluster, type, target, inverse_var, form)
 }
 
-#' The clusters as a factor, when no two of them have dependent rows
+#' The clusters as a factor, checked to have independent rows
 #' @noRd
 independent_clusters <- function(object, cluster = NULL) {
   if (has_known(object)) {

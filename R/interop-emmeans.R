@@ -7,18 +7,18 @@
 #' With `mode = "kenward-roger"` the covariance matrix is the adjusted one. Models of any size have
 #' their degrees of freedom.
 #'
-#' A reference grid has no groups: in [within_between()] each of its rows is one of a group with an
-#' average mean. Marginal means are those of an average group, then, and the slope that
-#' `emmeans::emtrends()` gives in such a predictor is the one within groups.
+#' A reference grid has no groups: in [within_between()] each of its rows belongs to a group with an
+#' average mean. So marginal means are those of an average group, and the slope that
+#' `emmeans::emtrends()` gives for such a predictor is the one within groups.
 #'
 #' @param object A model fitted by [lmm()].
-#' @param data The data, where they cannot be found again.
+#' @param data The data, where they can no longer be found.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
 #' @param mode The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
 #' @param vcov. A covariance matrix, or a function that gives one, to use instead.
-#' @param lmer.df The same as `mode`, as it is called for models of 'lme4'.
-#' @param ... Arguments of other functions of 'emmeans', which it hands to all, and of `vcov.` where
-#'   that is a function.
+#' @param lmer.df The same as `mode`, under its name for models of 'lme4'.
+#' @param ... Arguments of other functions of 'emmeans', which it passes to all of them, and of
+#'   `vcov.` where that is a function.
 #' @returns What the generics of 'emmeans' return.
 #' @examplesIf requireNamespace("emmeans", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
@@ -30,7 +30,7 @@
 recover_data.lmm <- function(object, data = NULL, ...) {
   check_fit(object)
   call <- object$call
-  # variance functions are no column of the data
+  # variance functions are not a column of the data
   if (length(object$residual$scales) + length(object$residual$fixed) > 0L) {
     call$weights <- NULL
   }
@@ -40,7 +40,7 @@ recover_data.lmm <- function(object, data = NULL, ...) {
   )
 }
 
-#' Names of the arguments of the functions of 'emmeans', which get each other's
+#' Names of the arguments of the functions of 'emmeans', which receive each other's
 #'
 #' Without those of its methods for single classes of models.
 #' @noRd
@@ -55,7 +55,7 @@ emmeans_arguments <- function() {
 #' @rawNamespace S3method(emmeans::emm_basis, lmm)
 emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov.,
                           lmer.df = mode, ...) {
-  # emtrends() spreads the columns of its data
+  # emtrends() passes the columns of its data one by one
   theirs <- c("", emmeans_arguments(), grep("^data[.]", ...names(), value = TRUE))
   others <- setdiff(...names(), theirs)
   if (missing(vcov.) || !is.function(vcov.)) {
@@ -77,10 +77,10 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   variance <- if (missing(vcov.)) {
     emmeans_variance(inference)
   } else {
-    # what is no argument of 'emmeans' is one of the function
+    # what is not an argument of 'emmeans' is one of the function
     do.call(other_variance, c(list(object, vcov.), list(...)[others]))
   }
-  ## 'emmeans' takes dffun's environment away, so that all it needs is in dfargs.
+  ## 'emmeans' removes dffun's environment, so everything that it needs is in dfargs.
   dffun <- if (inference$statistic == "none") {
     function(k, dfargs) Inf
   } else {
@@ -94,8 +94,8 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   )
 }
 
-#' The covariance matrix from which 'emmeans' makes its tests itself, so that all of them are NA
-#' where the method does not determine some
+#' The covariance matrix from which 'emmeans' makes its tests itself, with all elements NA where the
+#' method does not determine some
 #' @noRd
 emmeans_variance <- function(inference) {
   variance <- inference$variance
@@ -107,7 +107,7 @@ emmeans_variance <- function(inference) {
   variance
 }
 
-#' In a reference grid other rows stand together than in the data
+#' Refuse what depends on all rows together: a reference grid has other rows than the data
 #' @noRd
 check_row_wise <- function(object) {
   tables <- names(attr(attr(object$frame, "terms"), "tables"))

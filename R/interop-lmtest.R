@@ -1,5 +1,5 @@
-# Methods for generics of 'lmtest', whose defaults read coef(): in a mixed model a table for each
-# grouping factor.
+# Methods for generics of 'lmtest', whose defaults read coef(), which for these models is a table
+# for each grouping factor.
 
 #' Support for 'lmtest'
 #'

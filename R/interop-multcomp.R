@@ -1,5 +1,5 @@
-# What 'multcomp' and 'effects' need to know of a model: their defaults read coef(), a table for
-# each grouping factor here.
+# What 'multcomp' and 'effects' need to know of a model: their defaults read coef(), which for these
+# models is a table for each grouping factor.
 
 #' Support for 'multcomp' and 'effects'
 #'
@@ -9,7 +9,7 @@
 #' @param model,mod A model fitted by [lmm()].
 #' @param coef. A function that gives the coefficients, or the coefficients.
 #' @param vcov. Their covariance matrix, or a function that gives it.
-#' @param df Degrees of freedom; the normal distribution without.
+#' @param df Degrees of freedom; without them the normal distribution is used.
 #' @param ... Not used.
 #' @returns What the generics return.
 #' @examplesIf requireNamespace("multcomp", quietly = TRUE)

@@ -47,7 +47,7 @@ match_coefficients <- function(parm, object) {
   match_numbers(parm, length(names), "parm", "coefficient")
 }
 
-#' Refuse `ddf` beside another covariance matrix or other degrees of freedom
+#' Refuse `ddf` together with another covariance matrix or other degrees of freedom
 #' @noRd
 check_one_ddf <- function(no_ddf, variance, df = NULL) {
   if (!no_ddf && (!is.null(variance) || !is.null(df))) {

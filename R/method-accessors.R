@@ -7,8 +7,8 @@
 #' model matrix of either.
 #'
 #' @param object,x,formula A model fitted by [lmm()].
-#' @param add.dropped Include coefficients that were dropped for want of rank, as `NA`?
-#' @param full Names of coefficients that were dropped for want of rank, too?
+#' @param add.dropped Include coefficients that were dropped because of rank deficiency, as `NA`?
+#' @param full Include the names of coefficients that were dropped because of rank deficiency?
 #' @param fixed.only,random.only Only the fixed, only the random part?
 #' @param type For `model.matrix()`: `"fixed"` (X), `"random"` (Z, sparse) or `"randomListRaw"`
 #'   (the model matrix of each term before it is split by level). For `weights()`: `"prior"`, the
@@ -57,7 +57,7 @@ sigma.lmm <- function(object, ...) {
 #' @export
 formula.lmm <- function(x, fixed.only = FALSE, random.only = FALSE,
                         ...) {
-  # as.formula() passes it
+  # as.formula() passes `env`
   check_dots(..., allowed = "env")
   check_one_part(fixed.only, random.only)
   if (fixed.only) {

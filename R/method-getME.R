@@ -138,7 +138,7 @@ me_components <- list(
   devfun = function(object) criterion_function(object)
 )
 
-#' Name one value a term by the terms' labels
+#' Name a value for each term by the terms' labels
 #' @noRd
 by_term <- function(object, values) {
   structure(as.vector(values), names = vapply(object$random, function(term) term$label, ""))

@@ -8,13 +8,13 @@
 #' @param obj A model fitted by [lmm()].
 #' @param individuals The groups: names or positions of levels of the residual structure's groups;
 #'   of the first grouping factor where the model has none. By default the first one.
-#' @param individual The same, as it is called in 'nlme' for `gls()`.
+#' @param individual The same, under the name that 'nlme' uses for `gls()`.
 #' @param type Which covariance matrix: `"random.effects"` where there are random effects, else
 #'   `"conditional"`.
 #' @param ... Not used.
 #' @returns For `"random.effects"` a matrix, or a list of them for several terms. Otherwise a list
 #'   with a matrix for each of `individuals`, named by it; rows are named by the rows of the data,
-#'   and in the order of the visits where there are such.
+#'   and in the order of the visits, if there are any.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(

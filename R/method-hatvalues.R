@@ -26,7 +26,7 @@ hatvalues.lmm <- function(model, ...) {
   })
 }
 
-#' Leverages of the rows of the fit, and how each moves the fixed effects
+#' Leverages of the rows of the fit, and how each row moves the fixed effects
 #'
 #' @returns list(hat = n, pev = prediction error variances relative to sigma^2, fixed = rank x n)
 #' @noRd

@@ -5,11 +5,11 @@
 #'
 #' @details
 #' `influence()` takes the rows of each set out of the sufficient statistics of the fit; no set of
-#' rows is visited twice and the data are not looked up again. On what is left, `update` says what
-#' becomes of the relative variance parameters \eqn{\theta}:
+#' rows is visited twice, and the data are not read again. For the remaining rows, `update` says
+#' what becomes of the relative variance parameters \eqn{\theta}:
 #' - `"one-step"`: one Newton step from the estimate of all rows, with the exact gradient and
-#'   Hessian of the criterion of the remaining rows (Pregibon, 1981), corrected by the gradient
-#'   where it leads; where the step is small, with the Hessian of all rows;
+#'   Hessian of the criterion of the remaining rows (Pregibon, 1981), corrected by the gradient at
+#'   its end; where the step is small, with the Hessian of all rows;
 #' - `"none"`: they stay, which is case deletion as in Christensen, Pearson and Johnson (1992);
 #' - `"exact"`: they are optimised again, to the tolerance of the fit.
 #'
@@ -19,8 +19,8 @@
 #' For a fit, `cooks.distance()`, `dfbeta()` and `dfbetas()` give the deletion of single
 #' observations with `update = "none"`, in closed form from the leverages \eqn{h_i}: with \eqn{t_i}
 #' the row of Henderson's equations and \eqn{e_i} the conditional residual, \eqn{\hat\beta} changes
-#' by the fixed part of \eqn{M^{-1} t_i w_i e_i / (1 - h_i)}. That takes a moment for any number of
-#' rows. For the result of `influence()` they use its deletions.
+#' by the fixed part of \eqn{M^{-1} t_i w_i e_i / (1 - h_i)}. That is fast for any number of rows.
+#' For the result of `influence()` these functions use its deletions.
 #'
 #' `dfbeta()` is \eqn{\hat\beta - \hat\beta_{(i)}}, as in stats; 'lme4' has the opposite sign.
 #' `dfbetas()` divides it by the standard errors without the set, \eqn{\sigma_{(i)}} times
@@ -76,7 +76,7 @@ influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "
   })
 }
 
-#' Which rows to delete together: list(name = of what is deleted, rows = named list of row numbers)
+#' Which rows to delete together: list(name = what is deleted, rows = named list of row numbers)
 #' @noRd
 deletion_sets <- function(object, groups) {
   n <- nobs.lmm(object)
@@ -112,7 +112,7 @@ deletion_sets <- function(object, groups) {
   list(name = name, rows = rows)
 }
 
-#' The grouping factor of a name: as it is called, or an interaction in another order
+#' The grouping factor with a name, or an interaction written in another order
 #' @noRd
 find_factor <- function(object, name) {
   exact <- which(names(object$flist) == name)
@@ -143,7 +143,7 @@ rows_by_level <- function(groups, name) {
   stats::setNames(split(seq_along(groups), group$codes), group$levels)
 }
 
-#' With correlated residuals whole residual groups can be deleted
+#' With correlated residuals only whole residual groups can be deleted
 #' @noRd
 check_deletable <- function(object, sets) {
   if (!has_correlation(object)) {
@@ -258,7 +258,7 @@ dfbetas.influence.lmm <- function(model, ...) {
 
 #' x' S^-1 x for each row of a matrix; NA where S is not positive definite to working precision
 #'
-#' By Cholesky's method, to which the units of the rows and columns of S do not matter.
+#' By Cholesky's method, for which the units of the rows and columns of S do not matter.
 #' @noRd
 quadratic_by_row <- function(x, covariance) {
   if (ncol(x) == 0L) {
@@ -319,7 +319,7 @@ components_without <- function(x) {
 
 # Single observations at given theta --------------------------------------------------------------
 
-#' beta-hat minus that without each row, with what it is made of; `left` is 1 minus the leverage
+#' beta-hat minus that without each row, and its ingredients; `left` is 1 minus the leverage
 #' @noRd
 closed_form_deletion <- function(object) {
   leverages <- training_leverages(object)

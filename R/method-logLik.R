@@ -9,13 +9,13 @@
 #' Where no factorisation was possible (see `solver` in [lmm_control()]) the likelihood is an
 #' estimate, and `logLik()` warns of its Monte-Carlo error (`ferrolmm_warning_monte_carlo`).
 #'
-#' 'lme4' warns when `deviance()` is asked of a fit by REML, and gives the REML criterion. Here it
-#' is the deviance at the REML estimates, which is what other packages take it for.
+#' For a fit by REML the `deviance()` of 'lme4' warns and gives the REML criterion. Here it is the
+#' deviance at the REML estimates, which is what other packages take it to be.
 #'
 #' @param object,fit A model fitted by [lmm()].
-#' @param REML Restricted likelihood? By default what the model was fitted by for `logLik()`, and
-#'   the (unrestricted) likelihood for `deviance()`.
-#' @param scale Not used; there for the generic.
+#' @param REML Restricted likelihood? By default `logLik()` gives the one that was maximised, and
+#'   `deviance()` belongs to the unrestricted one.
+#' @param scale Not used; an argument of the generic.
 #' @param k The penalty for a parameter: 2 is AIC.
 #' @param ... Not used.
 #' @returns `logLik()`: an object of class `logLik` with the attributes `df`, `nobs`, `nall` and
@@ -73,7 +73,7 @@ criterion_value <- function(object, restricted) {
   log_determinants - log_weights + residual_determinant(object) + spread
 }
 
-#' log |R| of the residual structure, weights apart
+#' log |R| of the residual structure, without the weights
 #' @noRd
 residual_determinant <- function(object) {
   if (!has_residual(object)) {
@@ -145,12 +145,12 @@ df.residual.lmm <- function(object, ...) {
 #' @importFrom stats nobs
 #' @export
 nobs.lmm <- function(object, ...) {
-  # stats::BIC() and step() pass it
+  # stats::BIC() and step() pass `use.fallback`
   check_dots(..., allowed = "use.fallback")
   count_rows(object)
 }
 
-#' step() hands on its `scale`, which is for models of known residual variance
+#' Refuse the `scale` that step() passes on, which is for models with a known residual variance
 #' @noRd
 check_no_scale <- function(scale) {
   if (!is.numeric(scale) || !identical(as.numeric(scale), 0)) {

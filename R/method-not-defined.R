@@ -1,4 +1,4 @@
-# Generics whose defaults read an object of lm() or aov(), and end in errors that say nothing here.
+# Generics whose defaults expect an object of lm() or aov(), and would fail with meaningless errors.
 
 #' @noRd
 abort_not_defined <- function(generic, instead) {

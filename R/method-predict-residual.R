@@ -1,6 +1,6 @@
 # Prediction of new observations that are correlated with those of the fit: predict(residual.cor =
-# TRUE). The engine predicts them (src/rust/engine/src/inference/correlated.rs has the formulas);
-# here new rows find their groups and places.
+# TRUE). The engine predicts them (inference/correlated.rs has the formulas); this file finds the
+# groups and positions of new rows.
 
 #' New rows with their residual structure, as the engine takes them
 #'
@@ -8,7 +8,7 @@
 #'   [new_rows()] returns, the frame with the columns of the residual structure.
 #' @param weights the user's; `means` predictions that variances may depend on.
 #' @returns a list as [target_design()] returns, with `residual`, `weights`, and `unknown`: rows
-#'   whose variance is not known, because of a missing covariate
+#'   whose variance is unknown because of a missing covariate
 #' @noRd
 correlated_design <- function(object, target, weights, means) {
   rows <- target$rows
@@ -70,7 +70,7 @@ correlated_predictions <- function(object, target, theta) {
   list(values = values, variances = variances)
 }
 
-#' A new row that cannot be one more of its group
+#' An error: a new row does not fit into its group
 #' @noRd
 abort_no_room <- function(object, rows, row) {
   correlation <- object$residual$correlation
@@ -90,7 +90,7 @@ group_label <- function(correlation, groups, code) {
   paste0("`", correlation$group_label, "` ", groups$levels[[code]])
 }
 
-#' Why the residual correlation of a fit is not one of any rows
+#' Why the residual correlation of a fit cannot be that of all rows
 #' @noRd
 impossible_correlation <- function(object) {
   phi <- split_phi(object$residual, object$phi)$correlation
@@ -168,7 +168,7 @@ check_residual_prediction <- function(object, newdata, parts, random_only, inter
   }
 }
 
-#' Rows of new data must have their place in their residual group, once
+#' Rows of new data must have a position in their residual group, each its own
 #' @noRd
 check_new_positions <- function(object, rows, design) {
   if (rows$fitted) {

@@ -20,7 +20,7 @@ training_rows <- function(object, parts, na_action) {
   )
 }
 
-#' New rows: as [training_rows()], with what was left out because of missing values
+#' New rows: as [training_rows()], with the rows that were left out because of missing values
 #' @noRd
 new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_action,
                      others = NULL) {

@@ -34,8 +34,8 @@ is_no_random <- function(re_form) {
 
 #' Bar terms of a formula, one element for each left side and grouping factor
 #'
-#' A response, as formula(fit, random.only = TRUE) has one, must be that of the model. All else
-#' would be ignored, and is refused.
+#' A response, such as that of formula(fit, random.only = TRUE), must be that of the model.
+#' Everything else would be ignored, and is refused.
 #' @noRd
 requested_terms <- function(re_form, object) {
   if (length(re_form) == 3L && !identical(re_form[[2L]], full_formula(object)[[2L]])) {
@@ -70,9 +70,9 @@ requested_terms <- function(re_form, object) {
 
 #' The terms of the model and their columns that one requested term stands for
 #'
-#' Beside a term with a known matrix of the levels, one without is on a factor of its own: asked for
-#' without a matrix, effects are those of terms without one; where these have them not, of those
-#' with one; at last of both together.
+#' A term without a known matrix is on another factor than one with it. So effects that are asked
+#' for without a matrix are those of terms without one; where these do not have them, those of terms
+#' with one; failing that, those of both together.
 #' @noRd
 select_term <- function(requested, object) {
   known <- lapply(object$random, function(term) term$known$label)

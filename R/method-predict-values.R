@@ -1,6 +1,6 @@
 # Predicted values.
 
-#' Predicted values. For the rows of the fit what is stored is used
+#' Predicted values; for the rows of the fit stored values are used
 #' @noRd
 predicted_values <- function(object, rows, parts, random_only) {
   everything <- length(parts) == length(object$random) &&
@@ -15,7 +15,7 @@ predicted_values <- function(object, rows, parts, random_only) {
   if (random_only) values else values + fixed_part(object, rows$frame, rows$offset, !rows$fitted)
 }
 
-#' X beta + offset; NA in `new` rows of which the fit says nothing
+#' X beta + offset; NA in `new` rows whose mean the fit does not determine
 #' @noRd
 fixed_part <- function(object, frame, offset, new = FALSE) {
   kept <- kept_columns(object)

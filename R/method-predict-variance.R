@@ -39,7 +39,7 @@ target_design <- function(object, target, n) {
   list(n = n, x = x, codes = codes, terms = terms)
 }
 
-#' z'Gz of the levels that are not known, relative to sigma^2
+#' z'Gz of unknown levels, relative to sigma^2
 #'
 #' @param theta theta and phi.
 #' @noRd

@@ -6,14 +6,13 @@
 #' explain, by grouping factor.
 #'
 #' @details
-#' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}), \eqn{V_r}
-#' the mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson, 2014), and
-#' \eqn{V_e} the mean of the residual variances, \eqn{\sigma^2 / w} (times \eqn{d^2}, with a
-#' variance function), \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) / (V_f + V_r
-#' + V_e).} The intraclass correlation of a grouping factor is its part of \eqn{V_r / (V_r + V_e)};
-#' `adjusted` is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An offset is no
-#' part of
-#' \eqn{V_f}.
+#' With \eqn{V_f} the variance of \eqn{X\hat\beta} over the rows (divisor \eqn{n - 1}),
+#' \eqn{V_r} the mean over the rows of \eqn{z'Gz}, which takes random slopes into account (Johnson,
+#' 2014), and \eqn{V_e} the mean of the residual variances, \eqn{\sigma^2 / w} (times \eqn{d^2},
+#' with a variance function), \deqn{R^2_m = V_f / (V_f + V_r + V_e), \quad R^2_c = (V_f + V_r) /
+#' (V_f + V_r + V_e).} The intraclass correlation of a grouping factor is its part of \eqn{V_r /
+#' (V_r + V_e)}; `adjusted` is this share, `unadjusted` has \eqn{V_f} in the denominator as well. An
+#' offset is not part of \eqn{V_f}.
 #'
 #' With 'performance' loaded, its `r2()` gives the same numbers.
 #' @param object A model fitted by [lmm()].

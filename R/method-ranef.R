@@ -44,7 +44,7 @@ ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
     variances <- conditional_variances(object)
     for (i in seq_along(wanted)) {
       terms <- terms_of_factor(object, wanted[[i]])
-      # as 'lme4' names them
+      # the names that 'lme4' gives them
       names(variances)[terms] <- as.character(unname(object$cnms[terms]))
       attr(tables[[i]], "postVar") <- postvar(variances[terms])
     }
@@ -99,7 +99,7 @@ modes_table <- function(object, factor) {
   )
 }
 
-#' Conditional covariance matrices on the response's scale: one k x k x levels array a term
+#' Conditional covariance matrices on the response's scale: one k x k x levels array per term
 #' @noRd
 conditional_variances <- function(object) {
   relative <- engine_inference(engine_conditional_variances, object)
@@ -147,8 +147,8 @@ print.ranef.lmm <- function(x, n = 100L, ...) {
   invisible(x)
 }
 
-#' A list of tables with a row for each level, the first `n` of each: to format a hundred thousand
-#' rows takes half a minute, and nobody reads them
+#' Print a list of tables with a row for each level, the first `n` of each: formatting a hundred
+#' thousand rows takes half a minute, and nobody reads them
 #' @noRd
 print_levels <- function(tables, n, ...) {
   if (!identical(n, Inf)) {
@@ -167,7 +167,7 @@ without_postvar <- function(el) {
   el
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @rdname ranef.lmm
 #' @export
 as.data.frame.ranef.lmm <- function(x, row.names = NULL, optional = FALSE, ...) {
@@ -203,7 +203,7 @@ long_modes <- function(table, group) {
   long
 }
 
-#' The data frame that drop = TRUE turned into a vector
+#' The data frame from which drop = TRUE made a vector
 #' @noRd
 restore_table <- function(values) {
   table <- data.frame(`(Intercept)` = as.vector(values), row.names = names(values),

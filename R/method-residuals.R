@@ -9,8 +9,8 @@
 #'   variance function. `"scaled"`: Pearson residuals divided by the residual standard deviation.
 #'   `"normalized"`: scaled residuals with their estimated correlations taken out: \eqn{L^{-1}}
 #'   times those of a residual group in the order of their positions, \eqn{LL'} their correlation
-#'   matrix, \eqn{L} lower triangular. Each is what its own row adds to the rows before it, over its
-#'   standard deviation. (For `corCompSymm()` 'nlme' has the mean of the group and contrasts
+#'   matrix, \eqn{L} lower triangular. Each is what its row adds to the rows before it, divided by
+#'   its standard deviation. (For `corCompSymm()` 'nlme' has the mean of the group and contrasts
 #'   instead, which belong to no row; their sum of squares is the same.) `"marginal"`: observed
 #'   minus \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
 #' @param scaled Divide by the residual standard deviation?
@@ -19,13 +19,11 @@
 #' Standardised residuals are divided by their own estimated standard deviation (Santos Nobre and
 #' Singer, 2007). With \eqn{h_i} the leverage of [hatvalues.lmm()], \eqn{w_i} the prior weight,
 #' \eqn{G} the covariance matrix of the random effects and \eqn{C} = `vcov(object)`,
-#' \deqn{Var(e_i) = \sigma^2 (1 - h_i) / w_i}
-#' for the conditional residual \eqn{e_i = y_i - x_i'\hat\beta - z_i'\hat b}, and
-#' \deqn{Var(r_i) = \sigma^2 / w_i + z_i'Gz_i - x_i'Cx_i}
-#' for the marginal one, \eqn{r_i = y_i - x_i'\hat\beta}. `rstandard()` gives the standardised
-#' conditional residuals. `rstudent()` puts into each the \eqn{\sigma} that is estimated without its
-#' row (at the same relative variance parameters), which makes it the residual to compare with a t
-#' distribution.
+#' \deqn{Var(e_i) = \sigma^2 (1 - h_i) / w_i} for the conditional residual \eqn{e_i = y_i -
+#' x_i'\hat\beta - z_i'\hat b}, and \deqn{Var(r_i) = \sigma^2 / w_i + z_i'Gz_i - x_i'Cx_i} for the
+#' marginal one, \eqn{r_i = y_i - x_i'\hat\beta}. `rstandard()` gives the standardised conditional
+#' residuals. `rstudent()` uses for each the \eqn{\sigma} that is estimated without its row (at the
+#' same relative variance parameters), which makes it the residual to compare with a t distribution.
 #' @returns A vector with one number for each row that was used, named by the rows of the data.
 #'   After `na.action = na.exclude` the rows left out are there, as `NA`.
 #' @references
@@ -94,7 +92,7 @@ standardised_marginal <- function(object) {
   marginal_residuals(object) / (object$sigma * sqrt(beyond_rounding(left, total)))
 }
 
-#' What is left of `total`, NA where that is rounding only: a row that alone determines an effect
+#' What is left of `total`, NA where that is mere rounding: a row that alone determines an effect
 #' has a residual of zero, and without it the effect is not determined
 #' @noRd
 beyond_rounding <- function(left, total = 1) {
@@ -142,7 +140,7 @@ rstudent.lmm <- function(model, ...) {
   stats::naresid(model$na.action, name_rows(values, model))
 }
 
-#' The residual standard deviation without each row, theta as it is
+#' The residual standard deviation without each row, at the same theta
 #'
 #' Deleting row i lowers the penalised residual sum of squares by w e^2 / (1 - h), as in a linear
 #' model.

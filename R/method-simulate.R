@@ -5,20 +5,20 @@
 #' \eqn{\sigma^2 / w}, or with the covariance matrix that the residual structure gives (rows of
 #' `newdata` are correlated among each other, not with the rows of the fit). With `re.form` (or
 #' `use.u = TRUE`) random effects are kept at their conditional modes instead: `NULL`, all of them;
-#' `~ (1 | g)`, these, while the others are drawn. Simulations from one seed do not depend on
+#' `~ (1 | g)`, only these, while the others are drawn. Simulations from one seed do not depend on
 #' `nsim`: the first column is always the same. Rows of `newdata` whose mean cannot be estimated are
 #' `NA`, with a warning, see [predict.lmm()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param nsim Number of simulations.
-#' @param seed A seed for [set.seed()]; the generator's state is restored afterwards. `NULL` goes on
-#'   from the current state.
+#' @param seed A seed for [set.seed()]; the generator's state is restored afterwards. `NULL`
+#'   continues from the current state.
 #' @param use.u Keep the random effects of the fit? The same as `re.form = NULL`.
 #' @param re.form The random effects to keep: `NA` or `~0`, none; `NULL`, all; a formula, as for
 #'   [predict.lmm()].
 #' @param newdata A data frame to simulate for. By default the rows of the fit.
-#' @param allow.new.levels Levels that the fit has not seen, where random effects are kept: drawn
-#'   anew (`TRUE`) or an error (`FALSE`)? Levels of effects that are drawn anyway may be new.
+#' @param allow.new.levels For levels that the fit has not seen, where random effects are kept: draw
+#'   them (`TRUE`) or raise an error (`FALSE`)? Levels of effects that are drawn anyway may be new.
 #' @param na.action What to do with missing values in `newdata`.
 #' @param weights Prior weights for `newdata`: one number, or one for each row. 1 by default.
 #' @param ... Not used; any other argument is an error.
@@ -52,7 +52,7 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   drawn <- drawn_terms(object, rows, kept)
   noise <- noise_drawer(object, rows, weights, means)
   require_room(
-    # and what R keeps of each column beside its numbers
+    # and what R keeps for each column besides its numbers
     nsim * (length(means) + 16),
     paste0(count_of(nsim, "simulation"), " of ", count_of(length(means), "row")),
     "Simulate fewer at a time; with a `seed` for each part they can be made again."
@@ -78,7 +78,7 @@ check_simulate <- function(nsim, use_u, default_re) {
   }
 }
 
-#' Set the generator as stats::simulate() does
+#' Set the generator like stats::simulate()
 #'
 #' @returns list(seed = the attribute of the result, before = the state to restore, NULL for none)
 #' @noRd
@@ -101,7 +101,7 @@ random_state <- function(seed) {
   list(seed = structure(seed, kind = as.list(RNGkind())), before = before)
 }
 
-#' New rows; the grouping factors of random effects that are drawn have to be there too
+#' New rows; the grouping factors of random effects that are drawn must be among their columns
 #' @noRd
 simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) {
   rows <- new_rows(object, newdata, kept, FALSE, allow_new_levels, na_action)
@@ -121,7 +121,7 @@ simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) 
 
 #' Random effects to draw: list(factor = T of the term, columns, codes of levels, n_levels, active)
 #'
-#' Of a term that is kept only the levels that are not known are drawn (`active` rows).
+#' Of a term that is kept, only unknown levels are drawn (`active` rows).
 #' @noRd
 drawn_terms <- function(object, rows, kept) {
   factors <- theta_matrix(unname(object$theta), object$random)
@@ -171,7 +171,7 @@ simulation_codes <- function(object, term, rows) {
     columns <- lapply(unclass(rows$frame)[term$leaves], function(x) plain_values(x)[unseen])
     codes[unseen] <- n_known + group_factor(term$leaves, columns)$codes
   }
-  # a missing level is one of its own
+  # a missing level counts as a level of its own
   unnamed <- which(is.na(codes))
   codes[unnamed] <- max(n_known, codes, na.rm = TRUE) + seq_along(unnamed)
   codes

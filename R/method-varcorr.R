@@ -6,11 +6,11 @@
 #' @param x A model fitted by [lmm()]; for the methods, what `VarCorr()` returned.
 #' @param sigma The residual standard deviation to scale the matrices by. Without it the estimated
 #'   one is used; `sigma = 1` gives the covariances relative to the residual variance.
-#' @param se Compute standard errors too? They cost about as much as Satterthwaite's method, and
+#' @param se Compute standard errors too? They take about as long as Satterthwaite's method;
 #'   as.data.frame() shows them.
 #' @param ... For `print()`, passed to [print.default()]; otherwise not used.
-#' @returns `VarCorr()`: a list of class `VarCorr.lmm` with one covariance matrix a term, each with
-#'   the attributes `stddev` and `correlation`; the attribute `sc` of the list is the residual
+#' @returns `VarCorr()`: a list of class `VarCorr.lmm` with one covariance matrix per term, each
+#'   with the attributes `stddev` and `correlation`; the attribute `sc` of the list is the residual
 #'   standard deviation. Terms that share a grouping factor are told apart as `g`, `g.1`, ...
 #'
 #'   `as.data.frame()`: a data frame with the columns `grp`, `var1`, `var2`, `vcov` (variance or
@@ -21,13 +21,13 @@
 #' @section Structures:
 #' The matrices are full matrices whatever the structure. Terms that are neither unstructured nor
 #' diagonal have the attribute `structure`, its name, and are printed with it: a correlation that
-#' all pairs share once, with the name of the structure behind it, correlations by lag in a column.
-#' The parameters of the residual structure are in the attribute `residual`, a data frame with the
-#' columns `parameter`, `estimate` and, after `se = TRUE`, `std.error`.
+#' all pairs share appears once, followed by the name of the structure, and correlations by lag are
+#' in a column. The parameters of the residual structure are in the attribute `residual`, a data
+#' frame with the columns `parameter`, `estimate` and, after `se = TRUE`, `std.error`.
 #'
 #' @section Standard errors:
 #' They are those of the asymptotic normal distribution: from the exact Hessian of the criterion
-#' that was maximised, carried over to each parameter by its derivatives. Limits are symmetric on
+#' that was optimised, transformed to each parameter by the delta method. Limits are symmetric on
 #' the scale of the logarithm for standard deviations (and other parameters that are positive), on
 #' Fisher's scale for correlations, on the logistic scale between 0 and 1. At the boundary of the
 #' parameter space that distribution does not hold: a variance of zero and the correlations of a
@@ -75,7 +75,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
 #' @export
 nlme::VarCorr
 
-#' Parameters of the residual structure: a row each
+#' Parameters of the residual structure, one per row
 #' @noRd
 residual_parameters <- function(object, uncertainty = NULL) {
   table <- data.frame(parameter = names(object$phi), estimate = unname(object$phi))
@@ -85,7 +85,7 @@ residual_parameters <- function(object, uncertainty = NULL) {
   table
 }
 
-#' What is known of the structure of terms beside their covariance matrix: "id: covariance ... A"
+#' What is known of the structure of terms besides their covariance matrix: "id: covariance ... A"
 #' @noRd
 structure_notes <- function(object) {
   names <- term_names(object)
@@ -96,7 +96,7 @@ structure_notes <- function(object) {
 
 #' Covariance matrix sigma^2 T T' of one term, with its standard deviations and correlations
 #'
-#' An effect of no variance has no correlations, unless a structure says what they would be.
+#' An effect with zero variance has no correlations, unless a structure says what they would be.
 #' @noRd
 term_covariance <- function(theta, term, sigma) {
   factor <- term_factor(theta, term)
@@ -131,7 +131,7 @@ term_names <- function(object) {
   make.unique(names(object$cnms))
 }
 
-#' @param row.names,optional Not used; there for the generic.
+#' @param row.names,optional Not used; arguments of the generic.
 #' @param order `"cov.last"`: the variances of a term, then its covariances; `"lower.tri"`: the
 #'   order of the lower triangle, column by column (that of `theta`).
 #' @param conf.level The level of the intervals.
@@ -215,7 +215,7 @@ varcorr_rows <- function(v, group, order) {
 
 #' The estimated parameters of the random effects, a row for each, in the order of theta
 #'
-#' @param all all cells of each covariance matrix that are not zero, instead of one a parameter?
+#' @param all all nonzero cells of each covariance matrix, instead of one per parameter?
 #' @returns a data frame with the columns term, grp, i and j (row and column in the term's
 #'   covariance matrix), var1, var2
 #' @noRd
@@ -363,7 +363,7 @@ parameter_limits <- function(value, se, kind, level) {
   for (name in names(scales)) {
     scale <- scales[[name]]
     at <- !is.na(se) & kind == name
-    # at an edge, which rounding may overstep, there are none
+    # there are none at the edge of the range, which rounding may overstep
     at[at] <- value[at] > scale$range[[1L]] & value[at] < scale$range[[2L]]
     v <- value[at]
     limits[at, ] <- scale$back(scale$to(v) + outer(z * se[at] * scale$slope(v), c(-1, 1)))

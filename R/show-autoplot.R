@@ -68,7 +68,7 @@ autoplot.lmm <- function(object, which = NULL, ...) {
   picture
 }
 
-#' Keys of a legend that can be seen where the points are small and light
+#' Keys of a legend that stay visible where the points are small and light
 #' @noRd
 large_keys <- function() {
   ggplot2::guides(colour = ggplot2::guide_legend(override.aes = list(size = 2.5, alpha = 1)))
@@ -204,7 +204,7 @@ autoplot.profile.lmm <- function(object, parm = NULL, levels = c(0.5, 0.8, 0.95,
     ggplot2::theme(panel.grid.minor = ggplot2::element_blank())
 }
 
-#' One data frame of those of the panels, with `panel` in their order
+#' The data frames of the panels as one, with `panel` in their order
 #' @noRd
 bind_panels <- function(tables) {
   panel <- rep(names(tables), vapply(tables, nrow, 1L))
@@ -236,7 +236,7 @@ autoplot.influence.lmm <- function(object, which = NULL, id.n = 3L, ...) {
       label = ifelse(shown, names(values), NA)
     )
   }))
-  # the height of names, so that they are within their panel
+  # the height of names, so that they stay within their panel
   room <- d[is.finite(d$y) & !is.na(d$label), ]
   room$y <- room$y + 0.12 * sign(room$y) * stats::ave(room$y, room$panel, FUN = function(y) {
     max(c(y, 0)) - min(c(y, 0))

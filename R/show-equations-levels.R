@@ -40,7 +40,7 @@ closing_addends <- function(model, pen) {
   c(offsets, list(c("+", residual_symbol(model, pen))))
 }
 
-#' An effect whose keys begin with these
+#' The random effect whose keys begin with these
 #' @noRd
 effect_with <- function(model, keys) {
   for (effect in c(model$fixed, model$random)) {

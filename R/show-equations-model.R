@@ -158,10 +158,10 @@ part_level <- function(values, groups) {
 
 #' Number the coefficients of all levels and name the random effects
 #'
-#' `keys` of an effect: for each level, the predictors of that level in it ("" for none), by what
-#' they are, since two can have one name. Effects with the same keys up to a level share the
-#' coefficient of that level, and a coefficient's digits are the places of its keys among those
-#' seen; the intercept has 0.
+#' `keys` of an effect: for each level, the predictors of that level in it ("" for none), by
+#' identity, since two can have the same name. Effects with the same keys up to a level share the
+#' coefficient of that level, and a coefficient's digits are the positions of its keys among those
+#' met so far; the intercept has 0.
 #' @noRd
 number_effects <- function(model) {
   levels <- top_level(model)
@@ -176,7 +176,7 @@ number_effects <- function(model) {
       effect
     })
   }
-  ## A random effect lives at the level of its factor; predictors from there up multiply it.
+  ## A random effect belongs to the level of its factor; predictors from there upwards multiply it.
   model$random <- lapply(model$random, function(effect) {
     effect$level <- model$groups$level[[effect$group]]
     effect
@@ -198,7 +198,7 @@ number_effects <- function(model) {
   model
 }
 
-#' The keys that occur at each level below the same keys of the levels before, in order
+#' The keys that occur at each level, given the same keys at the levels before it, in order
 #' @noRd
 coefficient_places <- function(model, levels) {
   places <- list()

@@ -52,11 +52,11 @@ latex_number <- function(number) {
   function(x) sub("e(-?)[+]?0*([0-9]+)$", " \\\\times 10^{\\1\\2}", number(x))
 }
 
-#' A name that needs backticks in R, without them
+#' A name without the backticks that it needs in R
 #' @noRd
 bare <- function(label) gsub("`", "", label, fixed = TRUE)
 
-#' What LaTeX needs instead of characters that have a meaning there, or another shape
+#' What LaTeX needs instead of characters that have a special meaning there, or another shape
 #' @noRd
 latex_characters <- c(
   "\\" = "\\textbackslash{}", "#" = "\\#", "$" = "\\$", "%" = "\\%", "&" = "\\&", "_" = "\\_",
@@ -73,7 +73,7 @@ latex_escape <- function(text) {
   }, "")
 }
 
-#' Characters that a piece of LaTeX takes on the page, roughly
+#' Rough number of characters that a piece of LaTeX takes on the page
 #' @noRd
 printed_width <- function(latex) {
   plain <- gsub("\\\\(text|underset)", "", latex)
@@ -87,7 +87,7 @@ row_index <- function(model) {
   if (model$nested) paste0("i", letters) else paste0("i(", letters, ")")
 }
 
-#' Index of what belongs to a level: that of its group and of those above it
+#' Index of something at a level: that of its group and of those above it
 #' @noRd
 level_index <- function(model, level) {
   letters <- model$groups$index[model$groups$level >= level]
@@ -229,7 +229,7 @@ write_statement <- function(text, pen) {
   if (pen$format == "latex") paste0("&", text, " \\\\") else paste0("  ", text)
 }
 
-#' An empty line in text
+#' An empty line, in text
 #' @noRd
 gap <- function(pen) if (pen$format == "text") ""
 

@@ -1,6 +1,6 @@
 # The residual structure in equations: variance functions, correlations, R of one group.
 
-#' What the equations say of the residuals beside "N(0, sigma^2)", as statements
+#' What the equations say of the residuals besides "N(0, sigma^2)", as statements
 #' @noRd
 residual_statements <- function(model, pen) {
   residual <- model$residual

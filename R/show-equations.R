@@ -10,8 +10,8 @@
 #'   that vary within groups, with coefficients that carry the index of the group; at level 2 each
 #'   of these coefficients is a population value plus predictors that are constant within groups
 #'   plus, where the model has one, a random effect. Nested factors (at most five) give one level
-#'   each; crossed factors share level 2. Which predictor belongs to which level is seen from the
-#'   data: a predictor that never varies within a group belongs to the group.
+#'   each; crossed factors share level 2. Which predictor belongs to which level is determined from
+#'   the data: a predictor that never varies within a group belongs to the group.
 #' * `"mixed"`: the same with the upper levels substituted into the first.
 #' * `"matrix"`: \eqn{y = X\beta + Zu + \epsilon} with the size of every matrix for all of the data
 #'   and for one group, and the distributions of \eqn{u} and \eqn{\epsilon}: `G`, its structure and

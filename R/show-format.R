@@ -112,7 +112,7 @@ certificate_facts <- function(certificate) {
   )
 }
 
-#' From how many places the optimum was looked for, and how many walks ended there
+#' From how many places the optimum was sought, and how many walks ended there
 #' @noRd
 starts_facts <- function(certificate) {
   starts <- certificate$starts
@@ -128,8 +128,8 @@ starts_facts <- function(certificate) {
   )
 }
 
-#' What a reader should know of the optimum beyond the certificate: which variances and correlations
-#' are at their boundary, why the optimum is not proved
+#' What a reader should know about the optimum beyond the certificate: which variances and
+#' correlations are at their boundary, and why the optimum is not proved
 #' @noRd
 format_findings <- function(object) {
   certificate <- object$certificate

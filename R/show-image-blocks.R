@@ -1,6 +1,6 @@
 # Blocks of a matrix drawn as a picture.
 
-#' Okabe and Ito's colours, the dark ones first: told apart by colour-blind readers.
+#' Okabe and Ito's colours, the dark ones first: colour-blind readers can tell them apart.
 #' @noRd
 image_colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
@@ -66,8 +66,8 @@ count_cells <- function(codes, effects, width, row_bin, n_rows, n_columns) {
   matrix(counts, n_rows, n_columns)
 }
 
-#' Where the blocks stand on an axis from 0 to 1: in proportion to their columns, but each at least
-#' a tenth (or its equal share), with a small gap between them.
+#' Where the blocks are on an axis from 0 to 1: in proportion to their columns, but each at least a
+#' tenth (or its equal share), with a small gap between them.
 #' @noRd
 place_blocks <- function(width) {
   n <- length(width)

@@ -3,9 +3,9 @@
 #' Entries of Lambda or L, block by block
 #'
 #' L is drawn in the order of the model's terms, without the permutation that a sparse solver would
-#' choose, so that its blocks can be named. Patterns only: no entry is lost to a zero in theta.
-#' @returns list(which, dim, blocks, row, column, fill = is the entry one that the system Lambda'Z'Z
-#'   Lambda + I has not?, entries = counts)
+#' choose, so that its blocks can be named. Patterns only: a zero in theta does not remove an entry.
+#' @returns list(which, dim, blocks, row, column, fill = is the entry missing in the system
+#'   Lambda'Z'Z Lambda + I?, entries = counts)
 #' @noRd
 square_pattern <- function(x, which) {
   lambdat <- lambdat_pattern(x)
@@ -138,7 +138,7 @@ draw_square_block <- function(pattern, a, b, place, col, resolution) {
 square_axis <- function(block, left, right) {
   width <- block$last - block$first + 1L
   ticks <- pretty(c(block$first, block$last), max(2L, round(6 * (right - left))))
-  # none so near to the first row that their labels could touch
+  # none so close to the first row that their labels could touch
   ticks <- ticks[ticks > block$first + 0.6 * diff(ticks)[[1L]] & ticks <= block$last]
   ticks <- unique(c(block$first, ticks))
   at <- left + (right - left) * (ticks - block$first + 0.5) / width

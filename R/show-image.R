@@ -118,7 +118,7 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
     }
   }
 
-  ## Of each term: the levels drawn, in the order of the factor, and the level of each row among
+  ## For each term: the levels drawn, in the order of the factor, and the level of each row among
   ## them.
   columns <- lapply(seq_along(random), function(i) {
     grouping <- x$flist[[random[[i]]$factor]]
@@ -165,8 +165,8 @@ draw_z_pattern <- function(pattern, main, xlab, ylab, col) {
   col <- rep_len(col, nrow(blocks))
   place <- place_blocks(blocks$last - blocks$first + 1)
 
-  ## The room over the picture depends on the lines that the labels need, and these on the width
-  ## of the plot: so measure on an empty page of the same width first.
+  ## The space above the picture depends on the lines that the labels need, and these on the width
+  ## of the plot: so they are first measured on an empty page of the same width.
   op <- graphics::par(mar = image_margins(1), las = 1L)
   on.exit(graphics::par(op))
   graphics::plot.new()

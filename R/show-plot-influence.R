@@ -2,8 +2,8 @@
 
 #' Picture of what deletions change
 #'
-#' One panel a statistic, one line a deletion in the order of the data: Cook's distance, and the
-#' standardised change in each fixed effect (`dfbetas`). The largest are named and drawn in
+#' One panel per statistic, with one line per deletion in the order of the data: Cook's distance,
+#' and the standardised change in each fixed effect (`dfbetas`). The largest are named and drawn in
 #' colour.
 #'
 #' @param x What [influence()][influence.lmm] returned.
@@ -77,14 +77,14 @@ draw_deletions <- function(values, title, id.n) {
   }
 }
 
-#' Places of the deletions that change most
+#' Positions of the deletions that change most
 #' @noRd
 largest_deletions <- function(values, n) {
   size <- ifelse(is.finite(values), abs(values), NA)
   utils::head(order(-size)[seq_len(sum(is.finite(size)))], n)
 }
 
-#' Those of the places, the largest first, whose names do not run into one before
+#' The positions, the largest first, whose names do not overlap an earlier one
 #' @noRd
 apart <- function(places, values, distance) {
   kept <- integer()

@@ -2,7 +2,7 @@
 #'
 #' A panel for each parameter: `zeta` (or its absolute value) against the parameter. A straight line
 #' is a parameter whose likelihood is that of a normal distribution with known variance; a bend
-#' shows how far a symmetric interval is from the profile's. Vertical lines mark the limits of
+#' shows how far a symmetric interval differs from the profile's. Vertical lines mark the limits of
 #' confidence intervals, the estimate is at `zeta = 0`.
 #'
 #' @param x What [profile()][profile.lmm] returned.

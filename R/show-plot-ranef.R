@@ -41,7 +41,7 @@ plot.ranef.lmm <- function(x, level = 0.95, order = c("each", "first", "levels")
   invisible(d)
 }
 
-#' Random effects in long form with intervals and places
+#' Random effects in long form, with intervals and positions
 #' @noRd
 caterpillar_data <- function(x, level, order) {
   check_level(level)
@@ -73,7 +73,7 @@ draw_caterpillar <- function(d) {
   n <- nrow(d)
   cex <- 0.75
   text <- as.character(d$grp)
-  ## Are lines of text at this size less high than the distance between levels?
+  ## Are lines of text at this size lower than the distance between levels?
   room <- graphics::par("fin")[[2L]] - 5.5 * graphics::par("csi")
   labelled <- n * graphics::par("csi") * cex * 0.85 < room
   if (labelled) text <- shorten_labels(text, 0.4 * graphics::par("fin")[[1L]], cex)

@@ -10,7 +10,7 @@
 #'
 #' Residuals are the conditional ones (response minus fitted values with random effects), multiplied
 #' by the root of the weights where there are weights, and divided by `sigma` to standardise them.
-#' The three largest are labelled by row name. Many points are drawn lighter.
+#' The three largest are labelled by row name. The more points, the lighter they are drawn.
 #'
 #' @param x A model fitted by [lmm()].
 #' @param which Which pictures: a subset of `1:4`. By default all, or the first three where the
@@ -84,7 +84,8 @@ residual_data <- function(object) {
   )
 }
 
-#' Parameters of a cloud of n points: the more, the smaller and lighter; the user's come first
+#' Graphical parameters of a cloud of n points: the more, the smaller and lighter; the user's have
+#' priority
 #' @noRd
 point_style <- function(n, ...) {
   style <- list(
@@ -111,7 +112,7 @@ draw_fitted <- function(d, y, ylab, main, labels, zero, ...) {
   label_largest(d$fitted, y, abs(d$residual), d$name, labels)
 }
 
-#' Names beside the largest values, to the inside of the plot
+#' Names next to the largest values, towards the inside of the plot
 #' @noRd
 label_largest <- function(x, y, size, name, labels) {
   largest <- utils::head(order(size, decreasing = TRUE), labels)
@@ -134,7 +135,7 @@ label_largest <- function(x, y, size, name, labels) {
 }
 
 #' Quantiles of one sample against those of the normal distribution; thinned in the middle, where
-#' many points lie on each other
+#' many points overlap
 #' @noRd
 draw_quantiles <- function(z, main, name, labels, ...) {
   order <- order(z)
@@ -162,7 +163,7 @@ room_for_labels <- function(x, text) {
   range(x) + c(-1, 1) * share / (1 - 2 * share) * diff(range(x))
 }
 
-#' Names of the largest values, on the side of the curve where no points are
+#' Names of the largest values, on the side of the curve without points
 #' @noRd
 label_tails <- function(x, z, name, labels) {
   largest <- utils::head(order(abs(z), decreasing = TRUE), labels)
@@ -184,7 +185,7 @@ label_tails <- function(x, z, name, labels) {
   }
 }
 
-#' Which order statistics to draw: all of a small sample, every k-th inside of a large one
+#' Which order statistics to draw: all of a small sample, every k-th inside a large one
 #' @noRd
 thin_quantiles <- function(n, most = 4000L) {
   if (n <= most) {

@@ -2,7 +2,7 @@
 #'
 #' The layout is that of 'lme4' and 'lmerTest': scaled residuals, variances and correlations of the
 #' random effects, fixed effects with standard errors and t tests, and their correlations.
-#' Coefficients that were dropped for want of rank keep their row, as `NA`. Then comes the
+#' Coefficients that were dropped because of rank deficiency keep their row, as `NA`. Then comes the
 #' certificate.
 #'
 #' @section Certificate:
@@ -24,7 +24,7 @@
 #' @param symbolic.cor Print the correlations as symbols, see [stats::symnum()]?
 #' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both.
 #' @param show.resids Print the quantiles of the scaled residuals?
-#' @param signif.stars Print stars of significance?
+#' @param signif.stars Print significance stars?
 #' @param ... Not used.
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
 #'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`
@@ -213,7 +213,8 @@ format_correlations <- function(correlations) {
   text[-1L, -p, drop = FALSE]
 }
 
-#' abbreviate() knows ASCII only, and warns of other letters: names with such are cut
+#' abbreviate() handles only ASCII, and warns of other letters: names with such letters are
+#' truncated
 #' @noRd
 short_names <- function(names, length, strict = FALSE) {
   foreign <- grepl("[^ -~]", names)

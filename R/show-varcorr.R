@@ -2,7 +2,7 @@
 
 #' @param digits The number of significant digits to print.
 #' @param comp What to print: `"Std.Dev."`, `"Variance"` or both.
-#' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) beside them? By default
+#' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) next to them? By default
 #'   correlations if `comp` has standard deviations.
 #' @rdname VarCorr.lmm
 #' @export
@@ -22,7 +22,7 @@ print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), com
 
 #' Variances and correlations as a character matrix, a row for each effect
 #'
-#' @param comp "Std.Dev.", "Variance" or both; the first letters will do.
+#' @param comp "Std.Dev.", "Variance" or both; the first letters suffice.
 #' @param corr correlations or covariances in the last columns? NULL: what goes with `comp`.
 #' @noRd
 format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = NULL) {
@@ -73,7 +73,7 @@ format_pairs <- function(x, sizes, corr, digits) {
   cells
 }
 
-#' The effects of a term that are shown: the first one alone where all have one variance and one
+#' The effects of a term that are shown: only the first where all have one variance and one
 #' correlation parameter
 #' @noRd
 shown_part <- function(v) {

@@ -34,7 +34,8 @@ check_constraints <- function(control, names) {
   }
 }
 
-#' `hold` and `tie` by position, as the engine takes them; names that the model has not are left out
+#' `hold` and `tie` by position, as the engine takes them; names that are not in the model are left
+#' out
 #'
 #' @param names of theta and phi.
 #' @noRd
@@ -61,7 +62,7 @@ resolve_constraints <- function(control, names) {
   control
 }
 
-#' The number of parameters that constraints leave free, of those with these names
+#' How many of the parameters with these names the constraints leave free
 #' @noRd
 count_free <- function(control, names, held = logical(length(names))) {
   resolved <- resolve_constraints(control, names)

@@ -30,8 +30,8 @@ count_theta <- function(term) {
 
 #' The cell of the covariance matrix that each element of a term's theta stands for
 #'
-#' A standard deviation has the diagonal cell of its effect (the first one where there is one for
-#' all), a correlation the first cell that has it.
+#' A standard deviation has the diagonal cell of its effect (the first, where all effects share
+#' one), a correlation the first cell where it occurs.
 #' @returns list(row, col)
 #' @noRd
 theta_index <- function(term) {
@@ -177,8 +177,8 @@ correlation_parameters <- function(terms) {
 #'
 #' @param theta matrix, a column for each set of parameters; `phi` likewise, or NULL; `sigma` has an
 #'   entry for each column.
-#' @returns a matrix: rows of theta, of phi, sigma; the correlation with an effect of no variance is
-#'   NA
+#' @returns a matrix: rows of theta, of phi, sigma; the correlation with an effect of zero variance
+#'   is NA
 #' @noRd
 theta_to_sdcor <- function(theta, sigma, random, phi = NULL) {
   at <- 0L
@@ -269,7 +269,7 @@ structure_name <- function(term) {
   )[[term$structure]]
 }
 
-#' A structure in words, for prints: NULL for the usual ones
+#' A structure in words, for printed output; NULL for the usual ones
 #' @noRd
 describe_structure <- function(term) {
   if (term$structure %in% c("us", "diag") && !isTRUE(term$hom) && is.null(term$known)) {
@@ -295,8 +295,8 @@ describe_structure <- function(term) {
 #' Covariance structures that can be written around a bar term: what the engine calls them, and
 #' whether they are homogeneous (one variance) unless `hom =` says otherwise
 #'
-#' Defaults are those of lme4 2.x, where it has the structure, and of glmmTMB. Adding a structure
-#' means adding a line here, its parameters below, and the engine's file.
+#' Defaults are those of lme4 2.x, where it has the structure, and of glmmTMB. To add a structure,
+#' add a line here, its parameters below, and its file in the engine.
 #' @noRd
 covariance_structures <- list(
   us = list(structure = "us", hom = FALSE),
@@ -315,7 +315,7 @@ covariance_structures <- list(
 foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un", "csh", "ar1h",
                         "toeph", "ad", "adh", "sp_exp", "sp_gau")
 
-#' Is theta of a term something else than entries of its covariance factor?
+#' Is theta of a term something other than the entries of its covariance factor?
 #' @noRd
 is_structured <- function(term) {
   isTRUE(term$hom) || !term$structure %in% c("us", "diag")

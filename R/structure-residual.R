@@ -8,7 +8,8 @@
 #                      `fit$residual`: it holds nothing that has the length of the data
 #   residual_design()  with any frame: the vectors that the engine takes
 
-#' The structures of the argument `residual`: type for the engine, own standard deviations by visit
+#' The structures of the argument `residual`: their type for the engine, and whether each visit has
+#' its own standard deviation
 #'
 #' Names are those of mmrm.
 #' @noRd
@@ -92,7 +93,7 @@ phi_kinds <- function(residual) {
   as.character(c(own, unlist(others)))
 }
 
-#' Is there anything beside known variances?
+#' Is there anything besides known variances?
 #' @noRd
 has_parameters <- function(residual) {
   !is.null(residual$correlation) || length(residual$scales) > 0L
@@ -123,7 +124,7 @@ depends_on_fitted <- function(residual) {
   FALSE
 }
 
-#' As it was written, more or less: "corAR1(~ time | Subject)"
+#' The structure more or less as it was written: "corAR1(~ time | Subject)"
 #' @noRd
 describe_residual_term <- function(residual) {
   correlation <- residual$correlation

@@ -8,18 +8,19 @@
   when_loaded("clubSandwich", register_clubsandwich)
 }
 
-#' What is left of the package knows that it is gone
+#' Tell what outlives the package that it was unloaded
 #'
-#' Objects, functions that somebody keeps, hooks and methods that were registered by hand outlive
-#' the namespace: none of them may reach into the library once it is unloaded. A thread that was
-#' left to itself (see the engine's `parallel`) is waited for; while one works the library stays.
+#' Objects, functions that are kept somewhere, hooks and methods that were registered by hand
+#' outlive the namespace: none of them may call into the library once it is unloaded. A thread that
+#' was left to itself (see `parallel` in the engine) is waited for; as long as one works, the
+#' library stays.
 #' @noRd
 .onUnload <- function(libpath) {
   forget_hooks()
   namespace <- topenv(environment(.onUnload))
   library_is_idle <- rs_wait_until_idle(5)
   for (name in grep("^rs_", names(namespace), value = TRUE)) {
-    # by its name: R CMD check takes the call for one on another package
+    # by its name, as R CMD check would take the call for one on another package
     do.call("unlockBinding", list(name, namespace))
     assign(name, abort_unloaded, envir = namespace)
   }
@@ -35,7 +36,7 @@ abort_unloaded <- function(...) {
   )
 }
 
-#' Hooks that wait for other packages, and methods that are registered, are taken back
+#' Remove hooks that wait for other packages, and methods that were registered
 #' @noRd
 forget_hooks <- function() {
   home <- topenv()
@@ -53,7 +54,7 @@ forget_hooks <- function() {
   }
 }
 
-#' Packages that hooks wait for
+#' The packages that hooks wait for
 #' @noRd
 waited_for <- new.env()
 
@@ -67,14 +68,15 @@ when_loaded <- function(package, action) {
   }
 }
 
-#' lme4::isSingular() is a generic since lme4 2.0; before, it reads theta by getME() and works as
-#' it is
+#' lme4::isSingular() is a generic since lme4 2.0; before that it reads theta by getME(), which
+#' works
 #' @noRd
 register_lme4 <- function() {
   register_methods("lme4", list(isSingular = isSingular.lmm))
 }
 
-#' Its default for r2() is one minus a ratio of sums of squares, which is no R2 of a mixed model
+#' The default of performance::r2() is one minus a ratio of sums of squares, which is not an R2 of a
+#' mixed model
 #' @noRd
 register_performance <- function() {
   register_methods("performance", list(r2 = r2.lmm))
@@ -107,7 +109,7 @@ register_methods <- function(package, methods) {
   }
 }
 
-#' Does a function dispatch by S3, itself or as the default of an S4 generic?
+#' Does a function dispatch on S3 classes, itself or as the default of an S4 generic?
 #' @noRd
 is_s3_generic <- function(name, namespace) {
   f <- get0(name, namespace, mode = "function", inherits = FALSE)
