@@ -1,20 +1,20 @@
 # Rscript dev/layers-r.R: do the R files keep to their layers? Answers with status 1 where not.
 #
-# The prefix of a file is its layer. A function calls functions of its own layer and of those before it
-# in this table, never of those after it: so a layer can be read without what follows it.
+# The prefix of a file is its layer. A function calls functions of its own layer and of those below it in
+# this table: so a layer can be read without those above.
 layers <- c(
-  "core",      # conditions, checks of arguments, expressions, text: knows no model
-  "engine",    # the only way to Rust: calls, time limit, progress, memory
-  "data",      # columns and levels as typed values
-  "structure", # parameters of random effects and of residuals
-  "design",    # formula and data to X, Z, groups: what the engine takes
-  "fit",       # the object that lmm() returns, and what it says of itself
-  "front",     # lmm(), its options; fitting again
-  "method",    # what a fit tells: estimates, predictions, diagnostics
-  "infer",     # tests and intervals
-  "show",      # text, equations, pictures
-  "explore",   # a model beside other looks at the data
-  "interop"    # other packages
+  "interop",    # other packages
+  "explore",    # the model next to other views of the data
+  "show",       # text, equations, pictures
+  "infer",      # tests and intervals
+  "method",     # what a fit says: estimates, predictions, diagnostics
+  "front",      # lmm(), its options; fitting again
+  "fit",        # the object that lmm() returns, and what it says of itself
+  "design",     # formula and data to X, Z, groups: what the engine takes
+  "structure",  # parameters of random effects and of residuals
+  "data",       # columns and levels as typed values
+  "engine",     # the only way to Rust: calls, time limit, progress, memory
+  "core"        # conditions, checks of arguments, expressions, text: knows no model
 )
 # Files without a layer: may call everything.
 free <- c("zzz.R", "data.R", "ferrolmm-package.R")
@@ -65,11 +65,11 @@ edges <- do.call(rbind, lapply(names(origin), function(name) {
   }
 }))
 edges <- edges[edges$from != edges$to & !edges$from %in% free, ]
-height <- function(file) match(layer_of(file), layers)
-up <- edges[is.na(height(edges$to)) | height(edges$to) > height(edges$from), ]
+place <- function(file) match(layer_of(file), layers)
+up <- edges[is.na(place(edges$to)) | place(edges$to) < place(edges$from), ]
 for (i in seq_len(nrow(up))) {
   say("R/", up$from[[i]], ": ", up$caller[[i]], "() calls ", up$callee[[i]], "() of R/", up$to[[i]],
-      ", a later layer")
+      ", a layer above")
 }
 
 # Circles of files within a layer: strongly connected by calls.
