@@ -7,7 +7,7 @@ mod common;
 use common::brute::{criterion, Brute};
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
-use ferrolmm_engine::system::elimination::Storage;
+use ferrolmm_engine::system::complement::Storage;
 use ferrolmm_engine::{conditional_variances, Options, Status};
 
 const TOLERANCE: f64 = 1e-9;
@@ -167,7 +167,7 @@ fn shapes_take_the_paths_that_they_are_meant_for() {
     assert!(sparse(&shapes::sparse_slopes()));
     assert!(sparse(&shapes::sparse_crossed()));
     let wide = Prepared::new(&shapes::wide_schur());
-    assert!(matches!(wide.system.schur.storage, Storage::Dense));
+    assert!(matches!(wide.system.schur.storage, Storage::Dense(_)));
     assert!(wide.system.schur.q2 > 160 && !wide.system.schur.dense_w);
     assert!(Prepared::new(&shapes::dense_w()).system.schur.dense_w);
     assert!(!Prepared::new(&shapes::badly_scaled()).fixed.kept.is_empty());

@@ -9,21 +9,18 @@
 //! P - P [Mbar^-1]_ZZ P, so that N = I - P [Mbar^-1]_ZZ, which is not symmetric, takes the place of the N above: the trace is the
 //! sum of tr(N_lj kappa_a N_jl kappa_b). P is the identity for the first factor and commutes with each kappa.
 
-use std::sync::Arc;
-
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{apply_directions, divide, Direction};
-use crate::linalg::sparse::{Pattern, DENSE_ADVANTAGE};
+use crate::linalg::sparse::DENSE_ADVANTAGE;
 use crate::linalg::triangle::{Layout, Triangle};
 use crate::linalg::{dense, small};
 use crate::moments::level_precision;
-use crate::runtime::memory;
 use crate::runtime::parallel::{piece, Workers};
 use crate::runtime::partition::cut;
 use crate::runtime::workspace::Room;
 use crate::system::assemble::assemble;
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, Rows, SchurFactor, SelectedInverse, System};
+use crate::system::complement::{Complement, Storage};
+use crate::system::equations::{Factor, Rows, SelectedInverse, System};
 use crate::system::pieces::LEVELS;
 use crate::system::precision_product;
 use crate::system::solution::Solution;
@@ -41,7 +38,7 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
         return f64::INFINITY;
     }
     let product = match &system.schur.storage {
-        Storage::Dense => order.powi(3) / DENSE_ADVANTAGE,
+        Storage::Dense(_) => order.powi(3) / DENSE_ADVANTAGE,
         Storage::Sparse(pattern) => 2.0 * order * (pattern.nnz() as f64 + p as f64 * order),
     };
     let rows = system.q1() as f64 * (p as f64).powi(2);
@@ -69,7 +66,7 @@ pub fn traces<'a>(
     solution: &Solution,
     directions: &[Direction],
     reml: bool,
-    phis: &mut Vec<SchurFactor>,
+    phis: &mut Vec<Complement>,
 ) -> Room<'a> {
     let images = Images::new(system, factor, solution, directions, reml);
     let parts = (inverse, solution, &images);
@@ -85,11 +82,11 @@ pub fn traces_in_place<'a>(
     solution: &Solution,
     directions: &[Direction],
     reml: bool,
-    phis: &mut Vec<SchurFactor>,
+    phis: &mut Vec<Complement>,
 ) -> Room<'a> {
     let images = Images::new(system, factor, solution, directions, reml);
     if let Some(s) = factor.give_up_complement() {
-        phis.insert(0, SchurFactor::Dense(s));
+        phis.insert(0, s);
     }
     let parts = (inverse, solution, &images);
     traces_from(system, factor, parts, directions, reml, phis)
@@ -106,12 +103,12 @@ fn traces_from<'a>(
     (inverse, solution, images): (&SelectedInverse, &Solution, &Images<'_>),
     directions: &[Direction],
     reml: bool,
-    phis: &mut Vec<SchurFactor>,
+    phis: &mut Vec<Complement>,
 ) -> Room<'a> {
     let m = directions.len();
     let p = if reml { solution.h.m } else { 0 };
     let own = first_traces(system, factor, inverse, solution, directions, p);
-    let r = Complement::new(system, factor, inverse);
+    let r = FullInverse::new(system, factor, inverse);
     let products = products(system, factor, &r, directions, phis);
     let first = of_factor(directions, 0);
     let count = first.clone().count();
@@ -221,7 +218,7 @@ impl<'a> Images<'a> {
             }
             half.copy_from_slice(&rows.rest);
             solved.copy_from_slice(half);
-            factor.solve_complement(system, solved, p, true);
+            factor.s.solve_transposed(solved, p);
         }
         Self { values, q2, p }
     }
@@ -259,7 +256,7 @@ fn turned<'a>(
 }
 
 /// All of S^-1, in tiles.
-struct Complement<'a> {
+struct FullInverse<'a> {
     system: &'a System,
     layout: &'a Layout,
     values: Values<'a>,
@@ -270,22 +267,18 @@ struct Complement<'a> {
 enum Values<'a> {
     /// As the gradient needed it.
     Dense(&'a Triangle),
-    /// Column-major, computed from the sparse factor; and the pattern of the latter.
-    Sparse(Room<'a>, &'a Pattern),
+    /// Column-major, computed from the sparse factor.
+    OfSparse(Room<'a>),
 }
 
-impl<'a> Complement<'a> {
+impl<'a> FullInverse<'a> {
     pub(crate) fn new(system: &'a System, factor: &Factor, inverse: &'a SelectedInverse) -> Self {
-        if let SchurFactor::Dense(r) = &inverse.r {
+        if let Complement::Dense(r) = &inverse.r {
             let values = Values::Dense(r);
             return Self::with_values(system, &r.layout, values);
         }
         let layout = &*system.schur.layout;
         let n = layout.order();
-        let (SchurFactor::Sparse(l), Storage::Sparse(pattern)) = (&factor.s, &system.schur.storage)
-        else {
-            unreachable!("a dense complement has a dense inverse")
-        };
         let workers = &system.workers;
         let mut values = workers.room(n * n);
         let parts = cut(&mut values, |s| layout.columns(s).start * n);
@@ -294,15 +287,15 @@ impl<'a> Complement<'a> {
             let width = columns.len();
             let mut rows = workers.room(n * width);
             (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
-            pattern.solve(l, &mut rows, width);
-            pattern.solve_transposed(l, &mut rows, width);
+            factor.s.solve(&mut rows, width);
+            factor.s.solve_transposed(&mut rows, width);
             for (i, row) in rows.chunks_exact(width).enumerate() {
                 for (c, value) in row.iter().enumerate() {
                     strip[c * n + i] = *value;
                 }
             }
         });
-        Self::with_values(system, layout, Values::Sparse(values, pattern))
+        Self::with_values(system, layout, Values::OfSparse(values))
     }
 
     fn with_values(system: &'a System, layout: &'a Layout, values: Values<'a>) -> Self {
@@ -331,7 +324,7 @@ impl<'a> Complement<'a> {
             let mut rest = workers.room(n * width);
             match &self.values {
                 Values::Dense(r) => r.gather(columns, strip),
-                Values::Sparse(r, _) => {
+                Values::OfSparse(r) => {
                     strip.copy_from_slice(&r[columns.start * n..columns.end * n]);
                 }
             }
@@ -375,7 +368,7 @@ impl<'a> Complement<'a> {
     fn tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
         match &self.values {
             Values::Dense(r) => r.copy_tile((i, j), out),
-            Values::Sparse(r, _) => {
+            Values::OfSparse(r) => {
                 let (n, rows) = (self.layout.order(), self.layout.columns(i));
                 for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
                     column.copy_from_slice(&r[l * n + rows.start..l * n + rows.end]);
@@ -385,27 +378,21 @@ impl<'a> Complement<'a> {
     }
 
     /// Tile (i, j), i >= j, of S^-1 Phi and of Phi S^-1.
-    fn times(
-        &self,
-        phi: &SchurFactor,
-        (i, j): (usize, usize),
-        left: &mut [f64],
-        right: &mut [f64],
-    ) {
+    fn times(&self, phi: &Complement, (i, j): (usize, usize), left: &mut [f64], right: &mut [f64]) {
         let (rows, columns) = (self.layout.columns(i), self.layout.columns(j));
         match (phi, &self.values) {
-            (SchurFactor::Dense(phi), Values::Dense(r)) => {
+            (Complement::Dense(phi), Values::Dense(r)) => {
                 r.tile_of_product(phi, (i, j), left);
                 if i > j {
                     phi.tile_of_product(r, (i, j), right);
                     return;
                 }
             }
-            (SchurFactor::Sparse(phi), Values::Sparse(r, pattern)) => {
+            (Complement::Sparse { pattern, values }, Values::OfSparse(r)) => {
                 let n = self.layout.order();
                 left.fill(0.0);
                 for (column, out) in columns.clone().zip(left.chunks_exact_mut(rows.len())) {
-                    pattern.for_each_symmetric(phi, column, |l, value| {
+                    pattern.for_each_symmetric(values, column, |l, value| {
                         if value != 0.0 {
                             add_scaled(value, &r[l * n + rows.start..l * n + rows.end], out);
                         }
@@ -414,7 +401,7 @@ impl<'a> Complement<'a> {
                 if i > j {
                     let mut mirrored = self.system.workers.room(rows.len() * columns.len());
                     for (row, out) in rows.clone().zip(mirrored.chunks_exact_mut(columns.len())) {
-                        pattern.for_each_symmetric(phi, row, |l, value| {
+                        pattern.for_each_symmetric(values, row, |l, value| {
                             if value != 0.0 {
                                 let own = &r[l * n + columns.start..l * n + columns.end];
                                 add_scaled(value, own, out);
@@ -425,7 +412,7 @@ impl<'a> Complement<'a> {
                     return;
                 }
             }
-            _ => {}
+            _ => unreachable!("Phi and S^-1 are stored as S is"),
         }
         small::transpose(left, rows.len(), right);
     }
@@ -448,15 +435,15 @@ fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
 fn products<'a>(
     system: &'a System,
     factor: &Factor,
-    r: &Complement<'a>,
+    r: &FullInverse<'a>,
     directions: &[Direction],
-    phis: &mut Vec<SchurFactor>,
+    phis: &mut Vec<Complement>,
 ) -> Room<'a> {
     let (workers, m) = (&system.workers, directions.len());
     let first = of_factor(directions, 0);
     let count = first.clone().count();
     let strips = if count == 0 { 0 } else { r.layout.strips() };
-    phis.resize_with(if strips > 0 { count } else { 0 }, SchurFactor::default);
+    phis.resize_with(if strips > 0 { count } else { 0 }, Complement::default);
     for (room, a) in phis.iter_mut().zip(first) {
         *room = phi(system, factor, &directions[a].kappa, std::mem::take(room));
     }
@@ -522,9 +509,9 @@ fn products<'a>(
     })
 }
 
-/// The block of S in Phi_a, sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the room of another.
-fn phi(system: &System, factor: &Factor, kappa: &[f64], room: SchurFactor) -> SchurFactor {
-    let (schur, k1) = (&system.schur, system.k1());
+/// The block of S in Phi_a, sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the workspace of another.
+fn phi(system: &System, factor: &Factor, kappa: &[f64], old: Complement) -> Complement {
+    let k1 = system.k1();
     let workers = &system.workers;
     let mut middle = workers.room(factor.l1.len());
     for (k, l) in middle
@@ -534,21 +521,10 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], room: SchurFactor) -> Sc
         k.copy_from_slice(kappa);
         divide(l, k1, k);
     }
-    let mut rest = match (&schur.storage, room) {
-        (Storage::Dense, SchurFactor::Dense(s)) if s.order() == schur.q2 => SchurFactor::Dense(s),
-        (Storage::Dense, _) => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
-        (Storage::Sparse(pattern), SchurFactor::Sparse(mut values)) => {
-            // each value is written
-            memory::resize(&mut values, pattern.nnz());
-            SchurFactor::Sparse(values)
-        }
-        (Storage::Sparse(pattern), _) => SchurFactor::Sparse(memory::zeros(pattern.nnz())),
-    };
-    assemble(system, &factor.w, Some(&middle), 1.0, None, &mut rest);
-    if let SchurFactor::Dense(s) = &mut rest {
-        s.mirror();
-    }
-    rest
+    let mut phi = Complement::for_storage(&system.schur.storage, old);
+    assemble(system, &factor.w, Some(&middle), 1.0, None, &mut phi);
+    phi.mirror();
+    phi
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.
@@ -735,7 +711,7 @@ where
 /// With O_lv = N_vl' the trace is a symmetric bilinear form of N_lv and O_lv: that of their mean with itself less that of half
 /// their difference, which is zero where every P is the identity.
 fn node_traces<'a>(
-    r: &Complement<'a>,
+    r: &FullInverse<'a>,
     (h, ph, p): (&[f64], &[f64], usize),
     directions: &[Direction],
     (f, g): (usize, usize),

@@ -8,8 +8,7 @@ use crate::linalg::small;
 use crate::moments::blocks::Moments;
 use crate::runtime::parallel::piece;
 use crate::runtime::workspace::Room;
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::pieces::LEVELS;
 use crate::system::selected_inverse::y_slot;
 use crate::system::solution::Solution;
@@ -353,19 +352,10 @@ impl Pass<'_> {
     /// Column `j`, of node `v`, of S^-1: rows of the node and of its later neighbours, at least.
     fn inverse_column(&self, v: usize, j: usize, out: &mut [f64]) {
         let schur = &self.system.schur;
-        match (&self.inverse.r, &schur.storage) {
-            (SchurFactor::Dense(r), _) => {
-                let later = schur.later_start[v]..schur.later_start[v + 1];
-                let nodes = later.map(|at| schur.later[at] as usize).chain([v]);
-                for row in nodes.flat_map(|l| schur.offset[l]..schur.offset[l + 1]) {
-                    out[row] = r.entry(row, j);
-                }
-            }
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                pattern.scatter_symmetric(values, j, out);
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => {}
-        }
+        let later = schur.later_start[v]..schur.later_start[v + 1];
+        let nodes = later.map(|at| schur.later[at] as usize).chain([v]);
+        let rows = nodes.flat_map(|l| schur.offset[l]..schur.offset[l + 1]);
+        self.inverse.r.write_column(j, rows, out);
     }
 
     /// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.

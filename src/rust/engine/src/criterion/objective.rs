@@ -17,8 +17,8 @@ use crate::optimize::{HessianRequest, Objective};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::structure::residual::{Residual, Whitening};
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::complement::Complement;
+use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::solution::{solve, Solution};
 
 /// The step that fails where residual parameters give no matrix.
@@ -117,7 +117,7 @@ struct Spare {
     solution: Solution,
     derivatives: Derivatives,
     exact: Vec<f64>,
-    phis: Vec<SchurFactor>,
+    phis: Vec<Complement>,
     coarse: Beside,
 }
 
@@ -740,10 +740,7 @@ impl<'a> Criterion<'a> {
     /// Whether other points may have factors of their own at the same time.
     fn has_room_beside(&self) -> bool {
         let system = self.base;
-        let complement = match &system.schur.storage {
-            Storage::Dense => system.schur.q2.pow(2),
-            Storage::Sparse(pattern) => 2 * pattern.nnz(),
-        };
+        let complement = (2.0 * system.schur.storage.numbers()) as usize;
         let (moments, k1) = (&system.moments, system.k1());
         let rows = (system.q1() + system.schur.q2) * 4 * moments.p1;
         let blocks = 2 * k1 * (system.schur.effect_row.len() + system.q1());

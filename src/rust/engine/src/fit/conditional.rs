@@ -12,8 +12,7 @@ use crate::moments::level_precision::for_each_entry;
 use crate::runtime::memory;
 use crate::runtime::parallel::{interruptible, StopFlag};
 use crate::search::strategy::require_factor;
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::equations::{Factor, SelectedInverse, System};
 
 /// Lambda_j [M^-1]_jj Lambda_j' for each level: k x k x J, relative to sigma^2; `lambda` = B T of the term (k x k).
 #[must_use]
@@ -27,14 +26,6 @@ pub fn term_variances(
     let levels = system.moments.factors[basis.factor].n_levels;
     let kf = system.moments.factors[basis.factor].k;
     let mut out = memory::zeros(levels * k * k);
-    let mut work = vec![
-        0.0;
-        if matches!(inverse.r, SchurFactor::Sparse(_)) {
-            system.schur.q2
-        } else {
-            0
-        }
-    ];
     let mut block = memory::zeros(k * k);
     let mut half = memory::zeros(k * k);
     for (j, target) in out.chunks_exact_mut(k * k).enumerate() {
@@ -45,14 +36,9 @@ pub fn term_variances(
                     inverse.m11[j * kf * kf + column * kf + row]
                 } else {
                     let start = system.schur.offset[system.schur.node_of[basis.factor][j] as usize];
-                    match (&inverse.r, &system.schur.storage) {
-                        (SchurFactor::Dense(r), _) => r.entry(start + row, start + column),
-                        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                            pattern.scatter_symmetric(values, start + column, &mut work);
-                            work[start + row]
-                        }
-                        (SchurFactor::Sparse(_), Storage::Dense) => f64::NAN,
-                    }
+                    // effects of one level are in the pattern
+                    let value = inverse.r.entry(start + row, start + column);
+                    value.unwrap_or(f64::NAN)
                 };
             }
         }
@@ -84,7 +70,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
             for c in 0..k {
                 for i in 0..k {
                     let (row, column) = (start(j) + i, start(l) + c);
-                    match entry(system, inverse, row, column) {
+                    match inverse.r.entry(row, column) {
                         Some(value) => sum[c * k + i] -= weight * value,
                         None => known = false,
                     }
@@ -102,17 +88,6 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
         out.push(sum);
     }
     Some(out)
-}
-
-/// Entry of S^-1; `None` where it is not in the pattern of the factor.
-fn entry(system: &System, inverse: &SelectedInverse, row: usize, column: usize) -> Option<f64> {
-    match (&inverse.r, &system.schur.storage) {
-        (SchurFactor::Dense(r), _) => Some(r.entry(row, column)),
-        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-            pattern.entry(values, row, column)
-        }
-        (SchurFactor::Sparse(_), Storage::Dense) => None,
-    }
 }
 
 /// Conditional variances of the random effects relative to sigma^2 at `options.start`: for each term k x k x J.

@@ -10,7 +10,7 @@ use crate::linalg::sparse::DENSE_ADVANTAGE;
 use crate::optimize::Objective;
 use crate::runtime::memory;
 use crate::search::optimum::{optimum, Run};
-use crate::system::elimination::Storage;
+use crate::system::complement::Storage;
 use crate::system::equations::System;
 
 /// Bytes of a factor and its inverse, relative to the memory of the machine, up to which they are computed at all.
@@ -89,7 +89,7 @@ impl Plan {
 /// Bytes of the factor of the complement with its inverse, and operations.
 fn size(system: &System) -> (f64, f64) {
     match &system.schur.storage {
-        Storage::Dense => {
+        Storage::Dense(_) => {
             let q2 = system.schur.q2 as f64;
             (8.0 * q2.powi(2), q2.powi(3))
         }

@@ -1,13 +1,11 @@
 //! The Schur complement from cross-products and W.
 
-use std::sync::Arc;
-
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::parallel::piece;
 use crate::runtime::partition::cut;
-use crate::system::elimination::Storage;
-use crate::system::equations::{SchurFactor, System};
+use crate::system::complement::Complement;
+use crate::system::equations::System;
 use crate::system::pieces::{first_node, node_piece, node_pieces};
 
 /// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j W_j'K_j W_j, lower triangle; K_j, symmetric k1 x k1
@@ -18,75 +16,73 @@ pub fn assemble(
     middle: Option<&[f64]>,
     sign: f64,
     t: Option<&[Vec<f64>]>,
-    out: &mut SchurFactor,
+    out: &mut Complement,
 ) {
     let schur = &system.schur;
     if schur.q2 == 0 {
         return;
     }
-    let count = node_pieces(schur);
+    let by_rows = schur.dense_w && matches!(out, Complement::Dense(_));
+    write_columns(system, out, |at, first, workspace, column| {
+        if let Some(t) = t {
+            own_column(system, t, at, first, workspace, column);
+        }
+        if !by_rows {
+            add_products(system, (w, middle, sign), at, first, workspace, column);
+        }
+    });
+    if let (true, Complement::Dense(s)) = (by_rows, out) {
+        add_dense_products(system, w, middle, sign, s);
+    }
+}
+
+/// Each column of the lower triangle, zeros at first: `add((node, effect), first, workspace, column)`, where `column` starts with
+/// row `first` and `workspace` holds two vectors of the most effects.
+fn write_columns(
+    system: &System,
+    out: &mut Complement,
+    add: impl Fn((usize, usize), usize, &mut [f64], &mut [f64]) + Sync,
+) {
+    let schur = &system.schur;
+    let (workers, count) = (&system.workers, node_pieces(schur));
     let most = system.most_effects();
-    match (out, &schur.storage) {
-        (SchurFactor::Dense(s), _) => {
-            let layout = Arc::clone(&s.layout);
+    let columns = |piece: usize| {
+        node_piece(schur, piece)
+            .flat_map(|v| (schur.offset[v]..schur.offset[v + 1]).map(move |j| (v, j)))
+    };
+    match out {
+        Complement::Dense(s) => {
+            let layout = &*s.layout;
             let start = |i| layout.column_start(schur.offset[first_node(schur, i)]);
-            let sparse_products = !schur.dense_w;
-            system
-                .workers
-                .for_each(count, cut(&mut s.data, start), |piece, columns| {
-                    let mut room = system.workers.room(2 * most);
-                    for v in node_piece(schur, piece) {
-                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                            let j = schur.offset[v] + a;
-                            let first = layout.first_row(j);
-                            let at = layout.column_start(j) - start(piece);
-                            let column = &mut columns[at..at + schur.q2 - first];
-                            column.fill(0.0);
-                            if let Some(t) = t {
-                                own_column(system, t, (v, a), first, &mut room, column);
-                            }
-                            if sparse_products {
-                                let products = (w, middle, sign);
-                                add_products(system, products, (v, a), first, &mut room, column);
-                            }
-                        }
-                    }
-                });
-            if schur.dense_w {
-                add_dense_products(system, w, middle, sign, s);
-            }
+            workers.for_each(count, cut(&mut s.data, start), |piece, values| {
+                let mut workspace = workers.room(2 * most);
+                for (v, j) in columns(piece) {
+                    let first = layout.first_row(j);
+                    let at = layout.column_start(j) - start(piece);
+                    let column = &mut values[at..at + schur.q2 - first];
+                    column.fill(0.0);
+                    add((v, j - schur.offset[v]), first, &mut workspace, column);
+                }
+            });
         }
-        (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
+        Complement::Sparse { pattern, values } => {
             let start = |i| pattern.column_start[schur.offset[first_node(schur, i)]];
-            system
-                .workers
-                .for_each(count, cut(values, start), |piece, values| {
-                    let mut work = system.workers.room(schur.q2);
-                    let mut room = system.workers.room(2 * most);
-                    let base = start(piece);
-                    for v in node_piece(schur, piece) {
-                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                            let j = schur.offset[v] + a;
-                            let range = pattern.column_start[j]..pattern.column_start[j + 1];
-                            for &row in &pattern.row[range.clone()] {
-                                work[row as usize] = 0.0;
-                            }
-                            if let Some(t) = t {
-                                own_column(system, t, (v, a), 0, &mut room, &mut work);
-                            }
-                            let products = (w, middle, sign);
-                            add_products(system, products, (v, a), 0, &mut room, &mut work);
-                            for (value, &row) in values[range.start - base..range.end - base]
-                                .iter_mut()
-                                .zip(&pattern.row[range])
-                            {
-                                *value = work[row as usize];
-                            }
-                        }
+            workers.for_each(count, cut(values, start), |piece, values| {
+                let mut column = workers.room(schur.q2);
+                let mut workspace = workers.room(2 * most);
+                let base = start(piece);
+                for (v, j) in columns(piece) {
+                    let range = pattern.column_start[j]..pattern.column_start[j + 1];
+                    let rows = &pattern.row[range.clone()];
+                    rows.iter().for_each(|&row| column[row as usize] = 0.0);
+                    add((v, j - schur.offset[v]), 0, &mut workspace, &mut column);
+                    let own = &mut values[range.start - base..range.end - base];
+                    for (value, &row) in own.iter_mut().zip(rows) {
+                        *value = column[row as usize];
                     }
-                });
+                }
+            });
         }
-        (SchurFactor::Sparse(_), Storage::Dense) => {}
     }
 }
 

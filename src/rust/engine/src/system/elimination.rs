@@ -11,6 +11,7 @@ use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
 use crate::linalg::triangle::Layout;
 use crate::moments::blocks::{Moments, PairMoments};
 use crate::runtime::parallel::StopFlag;
+use crate::system::complement::Storage;
 
 /// Up to this order the complement is dense without further thought.
 const SMALL: usize = 16;
@@ -25,15 +26,6 @@ pub struct Source {
     pub pair: u32,
     /// Which entry of the pair.
     pub entry: usize,
-}
-
-/// How the complement is stored.
-#[derive(Debug, Clone)]
-pub enum Storage {
-    /// All of it.
-    Dense,
-    /// The pattern of its Cholesky factor.
-    Sparse(Pattern),
 }
 
 /// Lists of neighbours among levels.
@@ -103,8 +95,8 @@ impl Schur {
         let raw = neighbours_of_first(moments, &natural);
         let sizes: Vec<usize> = natural.iter().map(|&(f, _)| moments.factors[f].k).collect();
         let q2: usize = sizes.iter().sum();
-        let (order, storage) = choose_storage(moments, &natural, &raw, &sizes, q2, stop);
-        Self::ordered(moments, &natural, raw, &order, storage)
+        let (order, pattern) = choose_order(moments, &natural, &raw, &sizes, q2, stop);
+        Self::ordered(moments, &natural, raw, &order, pattern)
     }
 
     fn ordered(
@@ -112,7 +104,7 @@ impl Schur {
         natural: &[(usize, usize)],
         raw: Raw,
         order: &[usize],
-        storage: Storage,
+        pattern: Option<Pattern>,
     ) -> Self {
         let nodes = natural.len();
         let node: Vec<(usize, usize)> = order.iter().map(|&v| natural[v]).collect();
@@ -158,13 +150,18 @@ impl Schur {
             y_start.push(y_start[v] + effects);
         }
         let q2 = offset[nodes];
+        let layout = Arc::new(Layout::new(&offset));
+        let storage = match pattern {
+            Some(pattern) => Storage::Sparse(Arc::new(pattern)),
+            None => Storage::Dense(Arc::clone(&layout)),
+        };
         let rows = moments.factors[0].n_levels;
         let dense_w = q2 > 0 && effect_row.len() as f64 > 0.25 * rows as f64 * q2 as f64;
         Self {
             q2,
             node,
             node_of,
-            layout: Arc::new(Layout::new(&offset)),
+            layout,
             offset,
             offset_of,
             start: raw.start,
@@ -203,7 +200,7 @@ impl Schur {
     #[must_use]
     pub fn work(&self, k1: usize) -> f64 {
         let factor = match &self.storage {
-            Storage::Dense => (self.q2 as f64).powi(3) / DENSE_ADVANTAGE,
+            Storage::Dense(_) => (self.q2 as f64).powi(3) / DENSE_ADVANTAGE,
             Storage::Sparse(pattern) => 3.0 * pattern.flops(),
         };
         2.0 * self.pair_work(k1) + factor
@@ -332,15 +329,15 @@ fn later_neighbours(moments: &Moments, node_of: &[Vec<u32>], nodes: usize) -> La
     later
 }
 
-/// Dense, or sparse with a fill-reducing order where that takes fewer operations.
-fn choose_storage(
+/// The order of the nodes and, where that takes fewer operations than a dense factor, the pattern of a sparse one.
+fn choose_order(
     moments: &Moments,
     natural: &[(usize, usize)],
     raw: &Raw,
     sizes: &[usize],
     q2: usize,
     stop: &StopFlag,
-) -> (Vec<usize>, Storage) {
+) -> (Vec<usize>, Option<Pattern>) {
     let nodes = natural.len();
     let identity: Vec<usize> = (0..nodes).collect();
     let cliques: f64 = raw
@@ -350,7 +347,7 @@ fn choose_storage(
         .map(|neighbours| neighbours * (neighbours - 1.0))
         .sum();
     if q2 <= SMALL || cliques > 0.5 * (nodes as f64).powi(2) {
-        return (identity, Storage::Dense);
+        return (identity, None);
     }
     let adjacency = node_graph(moments, raw, nodes, stop);
     let mut column_start = vec![0];
@@ -366,8 +363,8 @@ fn choose_storage(
     };
     let dense = (q2 as f64).powi(3) / 3.0;
     match effect_pattern(&adjacency, &order, sizes, dense / DENSE_ADVANTAGE, stop) {
-        Some(pattern) => (order, Storage::Sparse(pattern)),
-        None => (identity, Storage::Dense),
+        Some(pattern) => (order, Some(pattern)),
+        None => (identity, None),
     }
 }
 

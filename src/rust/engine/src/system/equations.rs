@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::linalg::triangle::Triangle;
 use crate::moments::blocks::Moments;
 use crate::runtime::parallel::Workers;
+use crate::system::complement::Complement;
 use crate::system::elimination::{Schur, Source};
 
 /// Everything that does not change between evaluations.
@@ -16,21 +16,6 @@ pub struct System {
     pub schur: Arc<Schur>,
     /// Threads.
     pub workers: Arc<Workers>,
-}
-
-/// Factor of the Schur complement.
-#[derive(Debug, Clone)]
-pub enum SchurFactor {
-    /// Lower triangle of a dense matrix.
-    Dense(Triangle),
-    /// Values on the pattern.
-    Sparse(Vec<f64>),
-}
-
-impl Default for SchurFactor {
-    fn default() -> Self {
-        Self::Sparse(Vec::new())
-    }
 }
 
 /// Rows of a matrix with one row for each random effect, split as the factor is: first factor, then Schur complement.
@@ -54,7 +39,7 @@ pub struct Factor {
     /// W_j: k1 values for each effect in the neighbour lists.
     pub w: Vec<f64>,
     /// Factor of S.
-    pub s: SchurFactor,
+    pub s: Complement,
     /// L^-1 Lambda'Z'[Q r] (RZX and, in the last column, the response).
     pub rzx: Rows,
     /// Lower Cholesky factor of [Q r]'V^-1[Q r], p1 x p1.
@@ -80,7 +65,7 @@ pub struct Factor {
 #[derive(Debug, Clone, Default)]
 pub struct SelectedInverse {
     /// S^-1: dense, or on the pattern of its factor.
-    pub r: SchurFactor,
+    pub r: Complement,
     /// Y_j = W_j S^-1 on the neighbours of j, in the order of the incidences: k1 values an effect.
     pub y: Vec<f64>,
     /// [M^-1]_jj of each level of the first factor.

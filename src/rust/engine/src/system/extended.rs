@@ -15,8 +15,9 @@ use crate::linalg::triangle::Layout;
 use crate::moments::blocks::{FactorMoments, PairMoments, Rest};
 use crate::moments::level_precision;
 use crate::runtime::memory;
-use crate::system::elimination::{Schur, Storage};
-use crate::system::equations::{Factor, Rows, SchurFactor, System, COMPLEMENT, FIRST};
+use crate::system::complement::{Complement, Storage};
+use crate::system::elimination::Schur;
+use crate::system::equations::{Factor, Rows, System, COMPLEMENT, FIRST};
 
 /// Multiply-adds up to which a factorisation is done so: some seconds.
 const MOST_WORK: f64 = 3e9;
@@ -26,19 +27,12 @@ const COLUMNS: usize = 16;
 
 /// Whether a factorisation takes so few operations that it may be done with twice the digits.
 pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
-    let of_complement = match &schur.storage {
-        Storage::Dense => (schur.q2 as f64).powi(3) / 6.0,
-        Storage::Sparse(pattern) => pattern.flops(),
-    };
+    let of_complement = schur.storage.multiply_adds();
     let pairs = schur.start.windows(2).map(|w| {
         let effects = (schur.effect_start[w[1]] - schur.effect_start[w[0]]) as f64;
         0.5 * effects.powi(2)
     });
-    let numbers = match &schur.storage {
-        Storage::Dense => 0.5 * (schur.q2 as f64).powi(2),
-        Storage::Sparse(pattern) => pattern.nnz() as f64,
-    };
-    let of_rows = p1 as f64 * (numbers + (k1 * schur.effect_row.len()) as f64);
+    let of_rows = p1 as f64 * (schur.storage.numbers() + (k1 * schur.effect_row.len()) as f64);
     let effects = (schur.q2 + schur.start.len() * k1) as f64;
     let of_border = (p1 as f64).powi(2) * (effects + p1 as f64);
     of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows + of_border <= MOST_WORK
@@ -72,7 +66,7 @@ pub(crate) fn factorize(
     let mut s = here.complement(&w);
     let schur = &system.schur;
     let done = match &schur.storage {
-        Storage::Dense => cholesky_of_triangle(&schur.layout, &mut s, system),
+        Storage::Dense(layout) => cholesky_of_triangle(layout, &mut s, system),
         Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, system),
     };
     done.ok_or(EngineError::numerical(COMPLEMENT))?;
@@ -91,18 +85,11 @@ pub(crate) fn factorize(
     let k1 = system.k1();
     let diagonal = |block: &[f64]| (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
     let mut log_det: f64 = factor.l1.chunks_exact(k1 * k1).map(diagonal).sum();
-    log_det += match (&mut factor.s, &schur.storage) {
-        (SchurFactor::Dense(to), _) => {
-            round(&s, &mut to.data);
-            to.log_diagonal()
-        }
-        (SchurFactor::Sparse(to), Storage::Sparse(pattern)) => {
-            round(&s, to);
-            let starts = &pattern.column_start[..pattern.n];
-            starts.iter().map(|&at| to[at].ln()).sum()
-        }
-        (SchurFactor::Sparse(_), Storage::Dense) => 0.0,
-    };
+    match &mut factor.s {
+        Complement::Dense(to) => round(&s, &mut to.data),
+        Complement::Sparse { values, .. } => round(&s, values),
+    }
+    log_det += factor.s.log_diagonal();
     factor.t = t;
     Ok((2.0 * log_det, bordered))
 }
@@ -165,7 +152,7 @@ impl Here<'_> {
         let schur = &self.system.schur;
         let mut out = Vec::new();
         match &schur.storage {
-            Storage::Dense => memory::resize(&mut out, schur.layout.column_start(schur.q2)),
+            Storage::Dense(layout) => memory::resize(&mut out, layout.column_start(schur.q2)),
             Storage::Sparse(pattern) => memory::resize(&mut out, pattern.nnz()),
         }
         let mut work = vec![Double2::default(); schur.q2];
@@ -177,9 +164,9 @@ impl Here<'_> {
                 self.own_column(v, a, &mut work);
                 self.subtract_products(w, v, a, &mut work);
                 match &schur.storage {
-                    Storage::Dense => {
-                        let at = schur.layout.column_start(j);
-                        let rows = &work[schur.layout.first_row(j)..];
+                    Storage::Dense(layout) => {
+                        let at = layout.column_start(j);
+                        let rows = &work[layout.first_row(j)..];
                         out[at..at + rows.len()].copy_from_slice(rows);
                     }
                     Storage::Sparse(pattern) => {
@@ -350,8 +337,7 @@ impl Here<'_> {
             }
         }
         match &schur.storage {
-            Storage::Dense => {
-                let layout = &schur.layout;
+            Storage::Dense(layout) => {
                 let place = |i, j| layout.column_start(j) + i - layout.first_row(j);
                 solve_lower_rows(schur.q2, m, |i, j| s[place(i, j)], &mut b.rest);
             }
@@ -524,7 +510,8 @@ mod tests {
     use crate::api::options::Options;
     use crate::fit::prepare::{prepare, Prepared};
     use crate::runtime::parallel::StopFlag;
-    use crate::system::equations::{Factor, SchurFactor};
+    use crate::system::complement::Complement;
+    use crate::system::equations::Factor;
 
     /// Levels of two grouping factors, a predictor and the response.
     struct Data {
@@ -605,8 +592,8 @@ mod tests {
                 .filter(|(i, j)| i >= j)
         };
         let s = match &factor.s {
-            SchurFactor::Sparse(values) => values.clone(),
-            SchurFactor::Dense(s) => below(order).map(|(i, j)| s.entry(i, j)).collect(),
+            Complement::Sparse { values, .. } => values.clone(),
+            Complement::Dense(s) => below(order).map(|(i, j)| s.entry(i, j)).collect(),
         };
         let blocks = factor.l1.chunks_exact(k1 * k1);
         let l1 = blocks.flat_map(|l| below(k1).map(|(i, j)| l[j * k1 + i]));

@@ -4,16 +4,13 @@
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
 //! blocked form of Bates et al. (2015), eqs. 14-20.
 
-use std::sync::Arc;
-
 use crate::api::error::EngineError;
 use crate::linalg::small;
-use crate::linalg::triangle::Triangle;
 use crate::runtime::memory;
 use crate::runtime::partition::{chunks, cut};
 use crate::system::assemble::assemble;
-use crate::system::elimination::{Schur, Storage};
-use crate::system::equations::{Factor, Rows, SchurFactor, System, COMPLEMENT, FIRST};
+use crate::system::complement::Complement;
+use crate::system::equations::{Factor, Rows, System, COMPLEMENT, FIRST};
 use crate::system::extended;
 use crate::system::pieces::{level_pieces, LEVELS};
 use crate::system::right_hand_sides::{right_hand_sides, shifts, weighted_shifts};
@@ -30,11 +27,6 @@ impl Factor {
         center: &[Vec<f64>],
         old: Self,
     ) -> Result<Self, EngineError> {
-        // one that was given up has no room
-        let has_room = match &old.s {
-            SchurFactor::Dense(s) => s.order() == system.schur.q2,
-            SchurFactor::Sparse(values) => !values.is_empty(),
-        };
         let shift = shifts(system, &t, center, old.shift);
         let weighted = weighted_shifts(system, &shift, old.weighted);
         let mut factor = Self {
@@ -42,11 +34,7 @@ impl Factor {
             t,
             l1: old.l1,
             w: old.w,
-            s: if has_room {
-                old.s
-            } else {
-                empty_storage(&system.schur)
-            },
+            s: Complement::for_storage(&system.schur.storage, old.s),
             lx: old.lx,
             log_det_m: 0.0,
             log_det_x: 0.0,
@@ -89,7 +77,7 @@ impl Factor {
             t,
             l1,
             w: Vec::new(),
-            s: SchurFactor::default(),
+            s: Complement::default(),
             lx: Vec::new(),
             log_det_m: 0.0,
             log_det_x: 0.0,
@@ -113,34 +101,9 @@ impl Factor {
 
     /// S = I + T_2'A_22T_2 - sum_j W_j'W_j and its Cholesky factor; returns log |S|.
     fn factorize_schur(&mut self, system: &System) -> Option<f64> {
-        let mut storage = std::mem::replace(&mut self.s, SchurFactor::Sparse(Vec::new()));
-        assemble(system, &self.w, None, -1.0, Some(&self.t), &mut storage);
-        let log_det = match (&mut storage, &system.schur.storage) {
-            (SchurFactor::Dense(s), _) => {
-                if !s.cholesky(&system.workers) {
-                    return None;
-                }
-                s.log_diagonal()
-            }
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                if !pattern.cholesky(values, &mut system.workers.room(pattern.n)) {
-                    return None;
-                }
-                (0..pattern.n)
-                    .map(|j| values[pattern.column_start[j]].ln())
-                    .sum::<f64>()
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => return None,
-        };
-        self.s = storage;
-        Some(2.0 * log_det)
-    }
-}
-
-fn empty_storage(schur: &Schur) -> SchurFactor {
-    match &schur.storage {
-        Storage::Dense => SchurFactor::Dense(Triangle::with_layout(Arc::clone(&schur.layout))),
-        Storage::Sparse(pattern) => SchurFactor::Sparse(memory::zeros(pattern.nnz())),
+        assemble(system, &self.w, None, -1.0, Some(&self.t), &mut self.s);
+        let done = self.s.cholesky(&system.workers);
+        done.then(|| 2.0 * self.s.log_diagonal())
     }
 }
 

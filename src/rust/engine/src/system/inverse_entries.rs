@@ -2,8 +2,7 @@
 
 use crate::linalg::small;
 use crate::runtime::memory;
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::selected_inverse::y_slot;
 
 /// Coefficients of the effects of one level of one factor.
@@ -155,11 +154,7 @@ impl InverseEntries<'_> {
 
     /// Entry of S^-1.
     fn entry(&self, i: usize, j: usize) -> Option<f64> {
-        match (&self.inverse.r, &self.system.schur.storage) {
-            (SchurFactor::Dense(r), _) => Some(r.entry(i, j)),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.entry(values, i, j),
-            (SchurFactor::Sparse(_), Storage::Dense) => None,
-        }
+        self.inverse.r.entry(i, j)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 mod border;
+pub mod complement;
 pub mod elimination;
 pub mod equations;
 pub(crate) mod extended;

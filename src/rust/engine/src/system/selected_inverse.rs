@@ -6,50 +6,30 @@ use crate::runtime::memory;
 use crate::runtime::parallel::piece;
 use crate::runtime::partition::{chunks, cut};
 use crate::system::assemble::{spread, spread_pieces};
-use crate::system::elimination::{Schur, Storage};
-use crate::system::equations::{Factor, SchurFactor, SelectedInverse, System};
+use crate::system::complement::Complement;
+use crate::system::elimination::Schur;
+use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::pieces::{first_node, level_pieces, node_piece, node_pieces, LEVELS};
 
 impl Factor {
     /// M^-1 on the pattern that the gradient needs, in the room of an old one.
     #[must_use]
     pub fn selected_inverse(&mut self, system: &System, old: SelectedInverse) -> SelectedInverse {
-        let schur = &system.schur;
-        let r = match (&self.s, &schur.storage) {
-            (SchurFactor::Dense(s), _) => {
-                let mut out = if let SchurFactor::Dense(m) = old.r {
-                    m
-                } else {
-                    Triangle::default()
-                };
-                s.inverse_of_product(&mut out, &system.workers);
-                SchurFactor::Dense(out)
-            }
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                let mut out = if let SchurFactor::Sparse(v) = old.r {
-                    v
-                } else {
-                    Vec::new()
-                };
-                pattern.selected_inverse(values, &mut out, &mut system.workers.room(pattern.n));
-                SchurFactor::Sparse(out)
-            }
-            (SchurFactor::Sparse(_), Storage::Dense) => SchurFactor::Sparse(Vec::new()),
-        };
+        let r = self.s.selected_inverse(old.r, &system.workers);
         let y = self.times_inverse(system, &r, old.y);
         let m11 = self.first_blocks(system, &y, old.m11);
         SelectedInverse { r, y, m11 }
     }
 
     /// Y_j = W_j S^-1 on the neighbours of j, in the room of `y`.
-    fn times_inverse(&self, system: &System, r: &SchurFactor, mut y: Vec<f64>) -> Vec<f64> {
+    fn times_inverse(&self, system: &System, r: &Complement, mut y: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
         // each value is written
         memory::resize(&mut y, schur.effect_row.len() * k1);
         if schur.q2 == 0 {
             return y;
         }
-        if let (true, SchurFactor::Dense(inverse)) = (schur.dense_w, r) {
+        if let (true, Complement::Dense(inverse)) = (schur.dense_w, r) {
             times_dense(system, &self.w, inverse, &mut y);
             return y;
         }
@@ -60,29 +40,12 @@ impl Factor {
             .for_each(node_pieces(schur), parts, |piece, out| {
                 let nodes = node_piece(schur, piece);
                 let columns = schur.offset[nodes.start]..schur.offset[nodes.end];
-                let mut work = match r {
-                    SchurFactor::Dense(inverse) => {
-                        let mut work = system.workers.room(schur.q2 * columns.len());
-                        inverse.gather(columns.clone(), &mut work);
-                        work
-                    }
-                    SchurFactor::Sparse(_) => system.workers.room(schur.q2),
-                };
+                let mut columns = r.columns(columns, &system.workers);
                 let mut at = 0;
                 for v in nodes {
                     let size = schur.offset[v + 1] - schur.offset[v];
                     for a in 0..size {
-                        let column: &[f64] = match (r, &schur.storage) {
-                            (SchurFactor::Dense(_), _) => {
-                                let c = schur.offset[v] + a - columns.start;
-                                &work[c * schur.q2..(c + 1) * schur.q2]
-                            }
-                            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                                pattern.scatter_symmetric(values, schur.offset[v] + a, &mut work);
-                                &work
-                            }
-                            (SchurFactor::Sparse(_), Storage::Dense) => &work,
-                        };
+                        let column = columns.get(schur.offset[v] + a);
                         for (i, x) in
                             (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate()
                         {

@@ -3,32 +3,16 @@
 use std::ops::DerefMut;
 
 use crate::linalg::small;
-use crate::linalg::triangle::Triangle;
 use crate::runtime::partition::cut;
-use crate::system::elimination::Storage;
-use crate::system::equations::{Factor, Rows, SchurFactor, System};
+use crate::system::complement::Complement;
+use crate::system::equations::{Factor, Rows, System};
 use crate::system::pieces::{first_node, for_each_level, node_piece, node_pieces};
 
 impl Factor {
-    /// Row-major B (q2 x m) <- L_S^-1 B or, with `transposed`, L_S^-T B, for the factor of the Schur complement.
-    pub fn solve_complement(&self, system: &System, b: &mut [f64], m: usize, transposed: bool) {
-        match (&self.s, &system.schur.storage) {
-            (SchurFactor::Dense(s), _) => s.solve_rows(b, m, transposed),
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) if transposed => {
-                pattern.solve_transposed(values, b, m);
-            }
-            (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => pattern.solve(values, b, m),
-            (SchurFactor::Sparse(_), Storage::Dense) => {}
-        }
-    }
-
     /// Gives away the factor of a dense complement: solves are not possible afterwards, determinants and solutions already
     /// found stay.
-    pub fn give_up_complement(&mut self) -> Option<Triangle> {
-        if let SchurFactor::Dense(s) = &mut self.s {
-            return Some(std::mem::take(s));
-        }
-        None
+    pub fn give_up_complement(&mut self) -> Option<Complement> {
+        matches!(self.s, Complement::Dense(_)).then(|| std::mem::take(&mut self.s))
     }
 
     /// B <- L^-1 B.
@@ -66,13 +50,13 @@ impl Factor {
                     }
                 }
             });
-        self.solve_complement(system, &mut b.rest, m, false);
+        self.s.solve(&mut b.rest, m);
     }
 
     /// B <- L^-T B.
     pub fn backward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
-        self.solve_complement(system, &mut b.rest, m, true);
+        self.s.solve_transposed(&mut b.rest, m);
         let rest = &*b.rest;
         if m == 0 {
             return;
@@ -114,13 +98,7 @@ impl Factor {
         }
         for (v, &node) in schur.node.iter().enumerate() {
             for (a, j) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
-                let root = match (&self.s, &schur.storage) {
-                    (SchurFactor::Dense(s), _) if s.order() > j => s.entry(j, j),
-                    (SchurFactor::Sparse(values), Storage::Sparse(pattern)) => {
-                        values[pattern.column_start[j]]
-                    }
-                    _ => f64::INFINITY,
-                };
+                let root = self.s.diagonal(j).unwrap_or(f64::INFINITY);
                 most = most.max(self.pivot_before(system, node, a) / root.powi(2));
             }
         }
