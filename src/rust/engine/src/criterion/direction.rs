@@ -85,6 +85,19 @@ fn add_entry(
     }
 }
 
+/// The directions of one factor.
+pub(crate) fn of_factor(
+    directions: &[Direction],
+    f: usize,
+) -> impl Iterator<Item = usize> + Clone + '_ {
+    (0..directions.len()).filter(move |&a| directions[a].factor == f)
+}
+
+/// a'b, one after the other.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
 /// G <- T^-1 G T^-T for symmetric G.
 pub(crate) fn divide(t: &[f64], k: usize, g: &mut [f64]) {
     for _ in 0..2 {

@@ -75,7 +75,7 @@ pub(crate) struct Slopes {
 }
 
 /// All that derivatives at one point are made of.
-pub(crate) struct Here<'a> {
+pub(crate) struct SolvedPoint<'a> {
     pub system: &'a System,
     pub factor: &'a Factor,
     pub inverse: &'a SelectedInverse,
@@ -84,7 +84,7 @@ pub(crate) struct Here<'a> {
     pub residual: Option<AtResidual<'a>>,
 }
 
-impl Here<'_> {
+impl SolvedPoint<'_> {
     /// Gradient, scores and average information, in the room of others; `None` where an entry of M^-1 that a residual structure
     /// needs is not known.
     #[must_use]

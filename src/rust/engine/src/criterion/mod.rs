@@ -1,11 +1,20 @@
 //! The (restricted) likelihood at one theta, with its exact derivatives. Imports `system` and below.
 
+mod block_traces;
+mod differences;
 pub mod direction;
+pub(crate) mod estimates;
+mod first_order;
+mod full_inverse;
 pub mod gradient;
 pub mod hessian;
 pub mod iterative;
+pub mod latest;
 pub(crate) mod level_sums;
+mod node_traces;
 pub mod objective;
+mod phi;
 pub mod point;
 pub(crate) mod products;
 pub(crate) mod residual_score;
+mod second_order;

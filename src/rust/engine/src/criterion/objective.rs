@@ -5,21 +5,18 @@
 
 use crate::api::error::EngineError;
 use crate::api::result::Path;
-use crate::basis::parameters::{Parameters, COARSE, FLOOR};
+use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
-use crate::criterion::gradient::{AtResidual, Derivatives, Here};
 use crate::criterion::hessian;
 use crate::criterion::iterative::estimator::Estimator;
-use crate::criterion::point::Point;
-use crate::criterion::residual_score::{ResidualPoint, ResidualSolution};
+use crate::criterion::latest::{Latest, Workspace};
+use crate::criterion::residual_score::ResidualPoint;
 use crate::moments::correlated::ResidualPart;
 use crate::optimize::{HessianRequest, Objective};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::structure::residual::{Residual, Whitening};
-use crate::system::complement::Complement;
-use crate::system::equations::{Factor, SelectedInverse, System};
-use crate::system::solution::{solve, Solution};
+use crate::system::equations::{Factor, System};
 
 /// The step that fails where residual parameters give no matrix.
 pub(crate) const RESIDUAL: &str = "the factorisation of the residual covariance matrix";
@@ -27,35 +24,16 @@ pub(crate) const RESIDUAL: &str = "the factorisation of the residual covariance 
 /// Penalised over total sum of squares below which the former is nothing but rounding.
 const DIGITS: f64 = 1e-12;
 
-/// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
-const DIFFERENCE: f64 = 1e-4;
-
-/// The same for [`FOUR_POINTS`], whose error is its fourth power.
-const WIDE_DIFFERENCE: f64 = 1e-3;
-
 /// Size of a residual parameter, all of them on logarithmic, angular or similar scales.
 const RESIDUAL_SCALE: f64 = 0.5;
 
 /// Operations that an exact Hessian may take in any case where nothing else helps.
 const AFFORDABLE: f64 = 1e6;
 
-/// Numbers that factors at other points may take, all together, beside the one at hand (64 MB).
-const ROOM_BESIDE: usize = 1 << 23;
-
-/// Steps and weights of differences.
-const FORWARD: [(f64, f64); 2] = [(1.0, 1.0), (0.0, -1.0)];
-const CENTRAL: [(f64, f64); 2] = [(1.0, 0.5), (-1.0, -0.5)];
-const FOUR_POINTS: [(f64, f64); 4] = [
-    (1.0, 2.0 / 3.0),
-    (-1.0, -2.0 / 3.0),
-    (2.0, -1.0 / 12.0),
-    (-2.0, 1.0 / 12.0),
-];
-
 /// The criterion of one model with its latest evaluation.
 pub struct Criterion<'a> {
     /// What does not change unless there is a residual structure.
-    base: &'a System,
+    pub(super) base: &'a System,
     /// The parameters.
     pub parameters: &'a Parameters,
     /// REML or ML.
@@ -73,75 +51,27 @@ pub struct Criterion<'a> {
     /// Factor at the last point.
     pub factor: Option<Factor>,
     /// Why there is none.
-    failure: Option<EngineError>,
+    pub(super) failure: Option<EngineError>,
     /// Solution and derivatives at the last point, once asked for.
     pub latest: Option<Latest>,
     /// Which parameters are held or tied.
     pub(crate) restriction: Option<&'a Restriction>,
-    residual: Option<&'a ResidualPart>,
-    known_sigma2: Option<f64>,
+    pub(super) residual: Option<&'a ResidualPart>,
+    pub(super) known_sigma2: Option<f64>,
     /// Stands in for the factor of the complement where there is one.
     pub(crate) estimator: Option<Estimator>,
     /// Where the last evaluations come from.
     pub(crate) path: Path,
-    at_residual: Option<ResidualState>,
-    spare: Spare,
-    point: Vec<f64>,
+    pub(super) at_residual: Option<ResidualState>,
+    pub(super) workspace: Workspace,
+    pub(super) point: Vec<f64>,
 }
 
 /// The cross-products at the last residual parameters.
-struct ResidualState {
+pub(super) struct ResidualState {
     phi: Vec<f64>,
     whitening: Whitening,
-    system: System,
-}
-
-/// What [`Criterion`] knows about its last point.
-pub struct Latest {
-    /// Fixed and random effects.
-    pub solution: Solution,
-    /// Selected inverse.
-    pub inverse: SelectedInverse,
-    /// Gradient and pieces of the Hessian.
-    pub derivatives: Derivatives,
-    /// Rows at the solution, where there is a residual structure.
-    pub(crate) rows: Option<ResidualSolution>,
-    /// Exact Hessian, once computed.
-    pub exact: Option<Vec<f64>>,
-}
-
-/// Room of an earlier point's.
-#[derive(Default)]
-struct Spare {
-    inverse: SelectedInverse,
-    solution: Solution,
-    derivatives: Derivatives,
-    exact: Vec<f64>,
-    phis: Vec<Complement>,
-    coarse: Beside,
-}
-
-/// Room of another point's, beside the last one.
-#[derive(Default)]
-struct Beside {
-    factor: Factor,
-    inverse: SelectedInverse,
-    solution: Solution,
-    derivatives: Derivatives,
-}
-
-/// What derivatives at the last point are made of.
-struct Solved {
-    inverse: SelectedInverse,
-    solution: Solution,
-    rows: Option<ResidualSolution>,
-}
-
-/// An estimator with its last evaluation.
-pub(crate) struct Estimated {
-    estimator: Estimator,
-    factor: Factor,
-    latest: Latest,
+    pub(super) system: System,
 }
 
 impl<'a> Criterion<'a> {
@@ -173,7 +103,7 @@ impl<'a> Criterion<'a> {
             estimator: None,
             path: Path::Exact,
             at_residual: None,
-            spare: Spare::default(),
+            workspace: Workspace::default(),
             point: Vec::new(),
         }
     }
@@ -357,455 +287,9 @@ impl<'a> Criterion<'a> {
         )
     }
 
-    /// From here on by iteration and random vectors.
-    pub(crate) fn estimate(&mut self) {
-        self.path = Path::Iterative;
-        self.estimator = Some(Estimator::new(self.base));
-    }
-
-    /// Leaves less to chance from here on, if that is possible; nothing is evaluated then.
-    pub(crate) fn refine(&mut self) -> bool {
-        let base = self.base;
-        let refined = self.estimator.as_mut().is_some_and(|e| e.refine(base));
-        if refined {
-            (self.factor, self.latest) = (None, None);
-        }
-        refined
-    }
-
-    /// From here on by factorisation; nothing is evaluated then. Returns what was there.
-    pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
-        self.spare = Spare::default();
-        self.path = Path::Exact;
-        Some(Estimated {
-            estimator: self.estimator.take()?,
-            factor: self.factor.take()?,
-            latest: self.latest.take()?,
-        })
-    }
-
-    /// By estimates again, as it was before they were given up; the last point must be the same.
-    pub(crate) fn take_back(&mut self, estimated: Estimated) {
-        self.path = Path::Iterative;
-        self.estimator = Some(estimated.estimator);
-        (self.factor, self.latest) = (Some(estimated.factor), Some(estimated.latest));
-    }
-
-    /// From here on by estimates again, with the criterion and perhaps its gradient at the last point as they are now.
-    pub(crate) fn anchor(&mut self, estimated: Estimated, with_gradient: bool) -> Option<()> {
-        let Estimated {
-            mut estimator,
-            mut factor,
-            mut latest,
-        } = estimated;
-        let exact = self.at(self.factor.as_ref()?) - self.at(&factor);
-        let mut errors = Vec::new();
-        if with_gradient {
-            let own = &mut latest.derivatives.gradient;
-            let slopes = &self.latest()?.derivatives.gradient;
-            errors.extend(slopes.iter().zip(own.iter()).map(|(x, y)| x - y));
-            own.clone_from(slopes);
-        }
-        factor.log_det_m += exact;
-        estimator.anchor_at(&self.point, exact, errors);
-        self.spare = Spare::default();
-        self.path = if with_gradient {
-            Path::Anchored
-        } else {
-            Path::ExactValue
-        };
-        self.estimator = Some(estimator);
-        self.factor = Some(factor);
-        self.latest = Some(latest);
-        Some(())
-    }
-
-    /// Fixed and random effects at the last point.
-    pub(crate) fn solution(&mut self) -> Option<Solution> {
-        if self.estimator.is_some() {
-            return Some(self.latest()?.solution.clone());
-        }
-        Some(solve(
-            self.system(),
-            self.factor.as_ref()?,
-            Solution::default(),
-        ))
-    }
-
-    /// Solution, selected inverse and derivatives at the last point.
-    pub fn latest(&mut self) -> Option<&mut Latest> {
-        if self.latest.is_none() {
-            let flag = self.base.workers.flag().clone();
-            self.latest = Some(match self.estimator.take() {
-                Some(mut estimator) => {
-                    let found = flag.in_time(|| self.estimated(&mut estimator));
-                    self.estimator = Some(estimator);
-                    found?
-                }
-                None => flag.in_time(|| self.exact())?,
-            });
-        }
-        self.latest.as_mut()
-    }
-
-    fn estimated(&self, estimator: &mut Estimator) -> Option<Latest> {
-        let (solution, derivatives) =
-            estimator.derivatives(self.base, self.factor.as_ref()?, self.point_here()?)?;
-        Some(Latest {
-            solution,
-            inverse: SelectedInverse::default(),
-            derivatives,
-            rows: None,
-            exact: None,
-        })
-    }
-
-    fn exact(&mut self) -> Option<Latest> {
-        let solved = self.solved()?;
-        let room = std::mem::take(&mut self.spare.derivatives);
-        let derivatives = self.here(&solved)?.derivatives(room)?;
-        Some(Latest {
-            solution: solved.solution,
-            inverse: solved.inverse,
-            derivatives,
-            rows: solved.rows,
-            exact: None,
-        })
-    }
-
-    /// The gradient at the last point; nothing is found for the Hessian.
-    fn gradient(&mut self) -> Option<Vec<f64>> {
-        if self.estimator.is_some() || self.latest.is_some() {
-            return Some(self.latest()?.derivatives.gradient.clone());
-        }
-        let solved = self.solved()?;
-        let room = self.spare.derivatives.take_slopes();
-        let found = self.here(&solved)?.slopes(room)?;
-        self.spare.derivatives.score = found.score;
-        self.spare.inverse = solved.inverse;
-        self.spare.solution = solved.solution;
-        Some(found.gradient)
-    }
-
-    fn solved(&mut self) -> Option<Solved> {
-        let state = self.at_residual.as_ref();
-        let system = state.map_or(self.base, |state| &state.system);
-        let factor = self.factor.as_mut()?;
-        let spare = &mut self.spare;
-        let inverse = factor.selected_inverse(system, std::mem::take(&mut spare.inverse));
-        let solution = solve(system, factor, std::mem::take(&mut spare.solution));
-        let rows = self
-            .residual
-            .map(|part| part.solution(system, factor, &solution));
-        Some(Solved {
-            inverse,
-            solution,
-            rows,
-        })
-    }
-
-    /// The last point, for derivatives.
-    fn point_here(&self) -> Option<Point<'_>> {
-        Some(Point {
-            parameters: self.parameters,
-            theta: &self.point,
-            reml: self.reml,
-            precision: self.precision()?,
-            profiled: self.known_sigma2.is_none(),
-        })
-    }
-
-    fn here<'b>(&'b self, solved: &'b Solved) -> Option<Here<'b>> {
-        let residual = self.residual().zip(solved.rows.as_ref());
-        Some(Here {
-            system: self.system(),
-            factor: self.factor.as_ref()?,
-            inverse: &solved.inverse,
-            solution: &solved.solution,
-            point: self.point_here()?,
-            residual: residual.map(|((part, point), rows)| AtResidual { part, point, rows }),
-        })
-    }
-
-    /// Exact Hessian at the last point, whatever it costs; where there is none in closed form, by differences of the exact
-    /// gradient.
-    pub fn exact_hessian(&mut self) -> Option<Vec<f64>> {
-        self.exact_hessian_and(false)
-    }
-
-    /// The same as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
-    /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
-    pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
-        self.exact_hessian_and(true)
-    }
-
-    fn exact_hessian_and(&mut self, last: bool) -> Option<Vec<f64>> {
-        self.find_exact(last)?;
-        self.latest.as_ref()?.exact.clone()
-    }
-
-    /// Sees to it that [`Latest::exact`] is there.
-    fn find_exact(&mut self, last: bool) -> Option<()> {
-        if self.latest()?.exact.is_some() {
-            return Some(());
-        }
-        if !self.is_plain() {
-            let point = self.point.clone();
-            let found = self.differenced_hessian(&point, true)?;
-            self.latest()?.exact = Some(found);
-            return Some(());
-        }
-        let coarse = self.coarse_factors();
-        if last && coarse.is_some() {
-            let _ = self.factor.as_mut()?.give_up_complement();
-            self.latest.as_mut()?.inverse = SelectedInverse::default();
-        }
-        let found = match coarse {
-            Some(coarse) if last => self.coarse_hessian(coarse, true),
-            Some(coarse) => self
-                .coarse_hessian(coarse, false)
-                .or_else(|| self.own_hessian(false)),
-            None => self.own_hessian(last),
-        };
-        if last {
-            self.point.clear();
-        }
-        self.latest.as_mut()?.exact = Some(found?);
-        Some(())
-    }
-
-    /// Exact Hessian from the last point's own factor.
-    fn own_hessian(&mut self, last: bool) -> Option<Vec<f64>> {
-        let (base, reml) = (self.base, self.reml);
-        let (factor, latest) = (self.factor.as_mut()?, self.latest.as_mut()?);
-        let (inverse, solution) = (&mut latest.inverse, &latest.solution);
-        let directions = &latest.derivatives.directions;
-        let phis = &mut self.spare.phis;
-        let traces = if last {
-            inverse.y = Vec::new();
-            hessian::traces_in_place(base, factor, inverse, solution, directions, reml, phis)
-        } else {
-            hessian::traces(base, factor, inverse, solution, directions, reml, phis)
-        };
-        let mut exact = std::mem::take(&mut self.spare.exact);
-        exact.clear();
-        exact.extend(latest.derivatives.exact_hessian(&traces));
-        Some(exact)
-    }
-
-    /// Hessian in theta at fixed sigma^2 of the criterion in which sigma^2 is a parameter of its own.
-    pub fn unprofiled_hessian(&mut self) -> Option<Vec<f64>> {
-        let mut hessian = self.exact_hessian()?;
-        // differences at fixed sigma^2 are these already
-        if self.is_plain() || self.precision.is_none() {
-            let rank_one = &self.latest()?.derivatives.rank_one;
-            hessian.iter_mut().zip(rank_one).for_each(|(h, r)| *h += r);
-        }
-        Some(hessian)
-    }
-
     /// Are rows independent?
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.residual.is_none()
-    }
-
-    /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
-    fn coarse_factors(&mut self) -> Option<Vec<Vec<f64>>> {
-        let parameters = self.parameters;
-        let (moments, workers) = (&self.base.moments, &self.base.workers);
-        let floor = |term: usize| {
-            let levels = moments.factors[parameters.place[term].0].n_levels as f64;
-            FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
-        };
-        let room = std::mem::take(&mut self.spare.coarse.factor.t);
-        let (coarse, _) = parameters.factors_above(&self.point, floor, workers, room);
-        if coarse == self.factor.as_ref()?.t {
-            self.spare.coarse.factor.t = coarse;
-            return None;
-        }
-        Some(coarse)
-    }
-
-    /// Exact Hessian from the factor at T of a slightly larger G.
-    fn coarse_hessian(&mut self, coarse: Vec<Vec<f64>>, last: bool) -> Option<Vec<f64>> {
-        let (system, parameters, reml) = (self.base, self.parameters, self.reml);
-        let room = std::mem::take(&mut self.spare.coarse);
-        let mut old = room.factor;
-        let actual = old.actual.take().unwrap_or_default();
-        let mut factor = Factor::new(system, coarse, self.center, old).ok()?;
-        factor.actual = Some(parameters.factors(&self.point, actual));
-        let inverse = factor.selected_inverse(system, room.inverse);
-        let solution = solve(system, &factor, room.solution);
-        let here = Here {
-            system,
-            factor: &factor,
-            inverse: &inverse,
-            solution: &solution,
-            point: Point {
-                parameters,
-                theta: &self.point,
-                reml,
-                precision: self
-                    .precision
-                    .or(self.known_sigma2.map(f64::recip))
-                    .unwrap_or(self.degrees() / factor.pwrss),
-                profiled: self.known_sigma2.is_none(),
-            },
-            residual: None,
-        };
-        let derivatives = here.derivatives(room.derivatives)?;
-        let (directions, phis) = (&derivatives.directions, &mut self.spare.phis);
-        let traces = if last {
-            let factor = &mut factor;
-            hessian::traces_in_place(system, factor, &inverse, &solution, directions, reml, phis)
-        } else {
-            hessian::traces(system, &factor, &inverse, &solution, directions, reml, phis)
-        };
-        let mut exact = std::mem::take(&mut self.spare.exact);
-        exact.clear();
-        exact.extend(derivatives.exact_hessian(&traces));
-        if !last {
-            self.spare.coarse = Beside {
-                factor,
-                inverse,
-                solution,
-                derivatives,
-            };
-        }
-        Some(exact)
-    }
-
-    /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
-    /// at `theta`.
-    pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
-        if self.has_exact_hessian() || !self.is_plain() {
-            return self.exact_hessian();
-        }
-        self.differenced_hessian(theta, true)
-    }
-
-    /// Differences of the exact gradient, central or forward; `None` where the criterion is not defined all around. It is
-    /// left evaluated at `theta`.
-    pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
-        let hessian = self.differences(theta, central);
-        if !self.is_at(theta) {
-            let _ = self.value(theta);
-        }
-        hessian
-    }
-
-    fn differences(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
-        let m = theta.len();
-        let scale = self.scale(theta);
-        let own = self.latest()?.derivatives.gradient.clone();
-        let (weights, size): (&[(f64, f64)], f64) = match (central, self.is_plain()) {
-            (false, true) => (&FORWARD, DIFFERENCE),
-            (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
-            _ => (&CENTRAL, DIFFERENCE),
-        };
-        let moved: Vec<(usize, f64, f64)> = (0..m)
-            .flat_map(|a| weights.iter().map(move |&(by, weight)| (a, by, weight)))
-            .filter(|&(_, by, _)| by != 0.0)
-            .collect();
-        let points: Vec<Vec<f64>> = moved
-            .iter()
-            .map(|&(a, by, _)| {
-                let mut x = theta.to_vec();
-                x[a] += by * size * scale[a];
-                x
-            })
-            .collect();
-        let gradients = if self.has_room_beside() {
-            self.gradients_beside(&points)?
-        } else {
-            self.gradients(theta, &points)?
-        };
-        let mut hessian = memory::zeros(m * m);
-        for (&(a, _, weight), gradient) in moved.iter().zip(&gradients) {
-            for b in 0..m {
-                hessian[a * m + b] += weight * gradient[b] / (size * scale[a]);
-            }
-        }
-        // what weighs on the point itself
-        for &(_, weight) in weights.iter().filter(|(by, _)| *by == 0.0) {
-            for e in 0..m * m {
-                hessian[e] += weight * own[e % m] / (size * scale[e / m]);
-            }
-        }
-        Some(memory::collect(
-            (0..m * m).map(|e| 0.5 * (hessian[e] + hessian[(e % m) * m + e / m])),
-        ))
-    }
-
-    /// Whether other points may have factors of their own at the same time.
-    fn has_room_beside(&self) -> bool {
-        let system = self.base;
-        let complement = (2.0 * system.schur.storage.numbers()) as usize;
-        let (moments, k1) = (&system.moments, system.k1());
-        let rows = (system.q1() + system.schur.q2) * 4 * moments.p1;
-        let blocks = 2 * k1 * (system.schur.effect_row.len() + system.q1());
-        // weighted rows of X, y and Z and cross-products of their own
-        let effects: usize = moments.factors.iter().map(|factor| factor.k).sum();
-        let data = self.residual.map_or(0, |part| {
-            part.rows.n() * (2 * moments.p1 + effects) + moments.numbers()
-        });
-        let each = complement + rows + blocks + data;
-        self.estimator.is_none() && each * system.workers.count() <= ROOM_BESIDE
-    }
-
-    /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
-    fn gradients_beside(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
-        self.evaluations += points.len();
-        self.clock.count(self.evaluations);
-        let (base, parameters, center) = (self.base, self.parameters, self.center);
-        let (reml, change) = (self.reml, self.log_det_change);
-        let (residual, sigma2, precision) = (self.residual, self.known_sigma2, self.precision);
-        let share = points.len().div_ceil(base.workers.count()).max(1);
-        let shares: Vec<&[Vec<f64>]> = points.chunks(share).collect();
-        let found = base.workers.map(shares.len(), |i| {
-            let mut beside = Criterion::new(
-                base,
-                parameters,
-                reml,
-                center,
-                change,
-                Clock::without_limit(&|| false),
-            )
-            .with_residual(residual)
-            .with_sigma2(sigma2);
-            beside.precision = precision;
-            let mut at = |x: &Vec<f64>| {
-                beside.value(x)?;
-                beside.gradient()
-            };
-            shares[i].iter().map(&mut at).collect::<Option<Vec<_>>>()
-        });
-        let found: Option<Vec<Vec<Vec<f64>>>> = found.into_iter().collect();
-        Some(found?.into_iter().flatten().collect())
-    }
-
-    /// The same one after the other in the place of the factor at `theta`, which is found again.
-    fn gradients(&mut self, theta: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
-        // estimates are put back instead of made again
-        let aside = self.estimator.as_mut().map(Estimator::set_aside);
-        let kept = aside.map(|aside| (aside, self.factor.take(), self.latest.take()));
-        let mut gradients = Vec::with_capacity(points.len());
-        for x in points {
-            self.value(x)?;
-            gradients.push(self.gradient()?);
-        }
-        match (kept, &mut self.estimator) {
-            (Some((aside, factor, latest)), Some(estimator)) => {
-                estimator.put_back(aside);
-                (self.factor, self.latest) = (factor, latest);
-                self.point = theta.to_vec();
-            }
-            _ => {
-                self.value(theta)?;
-                self.latest()?;
-            }
-        }
-        Some(gradients)
     }
 
     /// Operations of one evaluation with its derivatives.
@@ -842,7 +326,7 @@ impl<'a> Criterion<'a> {
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
         let flag = self.base.workers.flag().clone();
-        let value = flag.in_time(|| self.value_here(x));
+        let value = flag.in_time(|| self.evaluate(x));
         if value.is_none() && flag.is_late() {
             // left in the middle
             (self.factor, self.latest) = (None, None);
@@ -933,7 +417,7 @@ impl Criterion<'_> {
         2.0 * f64::EPSILON * (fixed + of_response) + factor.rounding(system)
     }
 
-    fn value_here(&mut self, x: &[f64]) -> Option<f64> {
+    fn evaluate(&mut self, x: &[f64]) -> Option<f64> {
         self.evaluations += 1;
         self.clock.count(self.evaluations);
         self.point.clear();
@@ -953,12 +437,12 @@ impl Criterion<'_> {
         let latest = self.latest.take();
         // estimates take no room
         if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
-            let spare = &mut self.spare;
-            spare.inverse = latest.inverse;
-            spare.solution = latest.solution;
-            spare.derivatives = latest.derivatives;
+            let workspace = &mut self.workspace;
+            workspace.inverse = latest.inverse;
+            workspace.solution = latest.solution;
+            workspace.derivatives = latest.derivatives;
             if let Some(exact) = latest.exact {
-                spare.exact = exact;
+                workspace.exact = exact;
             }
         }
         let found = match &mut self.estimator {

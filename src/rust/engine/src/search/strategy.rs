@@ -3,8 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::options::{Options, Solver};
 use crate::api::result::Status;
+use crate::criterion::estimates::Estimated;
 use crate::criterion::iterative::estimator::evaluation_work;
-use crate::criterion::objective::{Criterion, Estimated};
+use crate::criterion::objective::Criterion;
 use crate::linalg::small;
 use crate::linalg::sparse::DENSE_ADVANTAGE;
 use crate::optimize::Objective;

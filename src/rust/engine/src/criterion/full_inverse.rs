@@ -1,0 +1,188 @@
+//! All of the inverse of the Schur complement, and products with it, tile by tile.
+
+use crate::linalg::small;
+use crate::linalg::triangle::{Layout, Triangle};
+use crate::moments::level_precision;
+use crate::runtime::partition::cut;
+use crate::runtime::workspace::Room;
+use crate::system::complement::Complement;
+use crate::system::equations::{Factor, Rows, SelectedInverse, System};
+use crate::system::precision_product;
+
+/// All of S^-1, in tiles.
+pub(super) struct FullInverse<'a> {
+    pub system: &'a System,
+    pub layout: &'a Layout,
+    values: Values<'a>,
+    /// All of P S^-1, column-major, where some P is not the identity.
+    pub weighted: Option<Room<'a>>,
+}
+
+enum Values<'a> {
+    /// As the gradient needed it.
+    Dense(&'a Triangle),
+    /// Column-major, computed from the sparse factor.
+    OfSparse(Room<'a>),
+}
+
+impl<'a> FullInverse<'a> {
+    pub fn new(system: &'a System, factor: &Factor, inverse: &'a SelectedInverse) -> Self {
+        if let Complement::Dense(r) = &inverse.r {
+            let values = Values::Dense(r);
+            return Self::with_values(system, &r.layout, values);
+        }
+        let layout = &*system.schur.layout;
+        let n = layout.order();
+        let workers = &system.workers;
+        let mut values = workers.room(n * n);
+        let parts = cut(&mut values, |s| layout.columns(s).start * n);
+        workers.for_each(layout.strips(), parts, |s, strip| {
+            let columns = layout.columns(s);
+            let width = columns.len();
+            let mut rows = workers.room(n * width);
+            (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
+            factor.s.solve(&mut rows, width);
+            factor.s.solve_transposed(&mut rows, width);
+            for (i, row) in rows.chunks_exact(width).enumerate() {
+                for (c, value) in row.iter().enumerate() {
+                    strip[c * n + i] = *value;
+                }
+            }
+        });
+        Self::with_values(system, layout, Values::OfSparse(values))
+    }
+
+    fn with_values(system: &'a System, layout: &'a Layout, values: Values<'a>) -> Self {
+        let mut out = Self {
+            system,
+            layout,
+            values,
+            weighted: None,
+        };
+        out.weighted = out.times_prior();
+        out
+    }
+
+    /// P S^-1, strip by strip; `None` where every P is the identity.
+    fn times_prior(&self) -> Option<Room<'a>> {
+        if !level_precision::any(&self.system.moments) {
+            return None;
+        }
+        let (n, workers) = (self.layout.order(), &self.system.workers);
+        let matrices = level_precision::dense_matrices(&self.system.moments);
+        let mut out = workers.room(n * n);
+        let parts = cut(&mut out, |s| self.layout.columns(s).start * n);
+        workers.for_each(self.layout.strips(), parts, |s, strip| {
+            let columns = self.layout.columns(s);
+            let width = columns.len();
+            let mut rest = workers.room(n * width);
+            match &self.values {
+                Values::Dense(r) => r.gather(columns, strip),
+                Values::OfSparse(r) => {
+                    strip.copy_from_slice(&r[columns.start * n..columns.end * n]);
+                }
+            }
+            small::transpose(strip, n, &mut rest);
+            let rows = Rows {
+                first: workers.room(0),
+                rest,
+                m: width,
+            };
+            if let Some(rows) = precision_product::times_many(self.system, &rows, &matrices) {
+                small::transpose(&rows.rest, width, strip);
+            }
+        });
+        Some(out)
+    }
+
+    /// Tile (i, j) of P S^-1, column-major.
+    pub fn weighted_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        let Some(weighted) = &self.weighted else {
+            return self.tile((i, j), out);
+        };
+        let (n, rows) = (self.layout.order(), self.layout.columns(i));
+        for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+            column.copy_from_slice(&weighted[l * n + rows.start..l * n + rows.end]);
+        }
+    }
+
+    /// Tile (i, j) of S^-1 P where some P is not the identity; else nothing is written.
+    pub fn turned_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        if let Some(weighted) = &self.weighted {
+            let (n, rows) = (self.layout.order(), self.layout.columns(i));
+            for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+                for (value, row) in column.iter_mut().zip(rows.clone()) {
+                    *value = weighted[row * n + l];
+                }
+            }
+        }
+    }
+
+    /// Tile (i, j), column-major.
+    fn tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
+        match &self.values {
+            Values::Dense(r) => r.copy_tile((i, j), out),
+            Values::OfSparse(r) => {
+                let (n, rows) = (self.layout.order(), self.layout.columns(i));
+                for (l, column) in self.layout.columns(j).zip(out.chunks_exact_mut(rows.len())) {
+                    column.copy_from_slice(&r[l * n + rows.start..l * n + rows.end]);
+                }
+            }
+        }
+    }
+
+    /// Tile (i, j), i >= j, of S^-1 Phi and of Phi S^-1.
+    pub fn times(
+        &self,
+        phi: &Complement,
+        (i, j): (usize, usize),
+        left: &mut [f64],
+        right: &mut [f64],
+    ) {
+        let (rows, columns) = (self.layout.columns(i), self.layout.columns(j));
+        match (phi, &self.values) {
+            (Complement::Dense(phi), Values::Dense(r)) => {
+                r.tile_of_product(phi, (i, j), left);
+                if i > j {
+                    phi.tile_of_product(r, (i, j), right);
+                    return;
+                }
+            }
+            (Complement::Sparse { pattern, values }, Values::OfSparse(r)) => {
+                let n = self.layout.order();
+                left.fill(0.0);
+                for (column, out) in columns.clone().zip(left.chunks_exact_mut(rows.len())) {
+                    pattern.for_each_symmetric(values, column, |l, value| {
+                        if value != 0.0 {
+                            add_scaled(value, &r[l * n + rows.start..l * n + rows.end], out);
+                        }
+                    });
+                }
+                if i > j {
+                    let mut mirrored = self.system.workers.room(rows.len() * columns.len());
+                    for (row, out) in rows.clone().zip(mirrored.chunks_exact_mut(columns.len())) {
+                        pattern.for_each_symmetric(values, row, |l, value| {
+                            if value != 0.0 {
+                                let own = &r[l * n + columns.start..l * n + columns.end];
+                                add_scaled(value, own, out);
+                            }
+                        });
+                    }
+                    small::transpose(&mirrored, columns.len(), right);
+                    return;
+                }
+            }
+            _ => unreachable!("Phi and S^-1 are stored as S is"),
+        }
+        small::transpose(left, rows.len(), right);
+    }
+
+    /// First effects of the nodes of factor `g` in strip `s`.
+    pub fn nodes(&self, s: usize, g: usize) -> &'a [usize] {
+        self.system.schur.offsets_in(g, self.layout.columns(s))
+    }
+}
+
+fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
+    out.iter_mut().zip(x).for_each(|(o, v)| *o += value * v);
+}
