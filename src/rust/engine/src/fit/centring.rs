@@ -69,8 +69,14 @@ impl Prepared {
             let Some(factor) = criterion.factor.as_ref() else {
                 break;
             };
+            // about the centre that belongs to these parameters nothing is taken away
+            let shares = if self.center.has_effects() {
+                LOST_AGAIN
+            } else {
+                LOST
+            };
             // the first centre was found with the digits that were there
-            if round != 1 && !has_lost_digits(self, factor) {
+            if round != 1 && !has_lost_digits(&self.system, factor, shares) {
                 break;
             }
             let moved = new_center(self, factor, &solution);
@@ -212,23 +218,23 @@ impl Prepared {
 /// Share of the total sum of squares below which the residual one has lost too many digits: centre and start again.
 pub(crate) const RECENTER: f64 = 1e-6;
 
-/// The same of a column of Q, of which V^-1 leaves that share.
-pub(crate) const RECENTER_FIXED: f64 = 1e-5;
+/// Share of a column of Q that V^-1 leaves below which it has lost too many.
+const RECENTER_FIXED: f64 = 1e-5;
 
-/// The same of both once there is a centre, which may have been that of other parameters.
-const RECENTER_AGAIN: f64 = 1e-2;
+/// Both shares below which digits are lost; and once there is a centre, which may have been that of other parameters.
+pub(crate) const LOST: (f64, f64) = (RECENTER, RECENTER_FIXED);
+const LOST_AGAIN: (f64, f64) = (1e-2, 1e-2);
 
-/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences.
-pub(crate) fn has_lost_digits(prepared: &Prepared, factor: &Factor) -> bool {
+/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences: shares
+/// of them below these are left.
+pub(crate) fn has_lost_digits(
+    system: &System,
+    factor: &Factor,
+    (share, share_fixed): (f64, f64),
+) -> bool {
     let p1 = factor.rzx.m;
-    // about the centre that belongs to these parameters nothing is taken away
-    let (share, share_fixed) = if prepared.center.has_effects() {
-        (RECENTER_AGAIN, RECENTER_AGAIN)
-    } else {
-        (RECENTER, RECENTER_FIXED)
-    };
     let left = |j: usize| (0..=j).map(|c| factor.lx[c * p1 + j].powi(2)).sum::<f64>();
-    let lost = |j: usize| left(j) < share_fixed * factor.before(&prepared.system, j);
+    let lost = |j: usize| left(j) < share_fixed * factor.before(system, j);
     (factor.pwrss > 0.0 && factor.pwrss < share * factor.total) || (0..p1 - 1).any(lost)
 }
 

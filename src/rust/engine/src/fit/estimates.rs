@@ -264,6 +264,16 @@ pub struct RowResults<'a> {
     pub residuals: &'a mut [f64],
 }
 
+impl RowResults<'_> {
+    /// The same places, for a while.
+    pub(crate) fn lend(&mut self) -> RowResults<'_> {
+        RowResults {
+            fitted: &mut *self.fitted,
+            residuals: &mut *self.residuals,
+        }
+    }
+}
+
 /// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
 pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
     let m = prepared.parameters.list.len();

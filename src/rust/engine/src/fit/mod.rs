@@ -3,7 +3,10 @@
 pub(crate) mod centring;
 pub(crate) mod conditional;
 pub(crate) mod estimates;
+mod far_start;
 pub(crate) mod held;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
+mod response_units;
+pub(crate) mod rounds;
 pub(crate) mod sizes;

@@ -748,8 +748,9 @@ mod tests {
     use crate::api::result::Fit;
     use crate::criterion::objective::Criterion;
     use crate::fit::estimates::RowResults;
-    use crate::fit::pipeline::{fit_prepared, AtOptimum};
+    use crate::fit::pipeline::fit_prepared;
     use crate::fit::prepare::{prepare, Prepared};
+    use crate::fit::rounds::AtOptimum;
     use crate::inference;
     use crate::inference::{at_point, Satterthwaite};
     use crate::runtime::parallel::StopFlag;

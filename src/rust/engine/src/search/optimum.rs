@@ -135,6 +135,40 @@ pub(crate) fn optimum(
     }
 }
 
+/// Evaluations after a walk has come to its end, for the last digits.
+pub(crate) const LAST_STEPS: usize = 8;
+
+/// The optimum, and once there is one a step or two more: what is of the first order in theta, as standard errors and degrees
+/// of freedom are, then has the digits that the response was centred for. A decrement of d leaves theta off by some root of d,
+/// in standard errors.
+pub(crate) fn refined_optimum(
+    criterion: &mut Criterion<'_>,
+    theta: &[f64],
+    options: &Options,
+) -> Result<Run, EngineError> {
+    let mut run = optimum(criterion, theta, options)?;
+    if !matches!(run.status, Status::Converged | Status::Singular) {
+        return Ok(run);
+    }
+    let closer = Options {
+        tolerance: options.tolerance.powi(2),
+        max_evaluations: LAST_STEPS,
+        ..options.clone()
+    };
+    let last = match optimum(criterion, &run.outcome.x, &closer) {
+        Ok(last) => last,
+        Err(EngineError::Interrupted) => return Err(EngineError::Interrupted),
+        Err(_) => return Ok(run),
+    };
+    let noise = criterion.noise(run.outcome.value);
+    if last.rank == run.rank && last.outcome.value <= run.outcome.value + 4.0 * noise {
+        run.outcome.x = last.outcome.x;
+        run.outcome.value = last.outcome.value;
+        run.outcome.decrement = last.outcome.decrement;
+    }
+    Ok(run)
+}
+
 /// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.
 fn first_value(
     criterion: &mut Criterion<'_>,

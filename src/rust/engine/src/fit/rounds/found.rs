@@ -1,0 +1,97 @@
+//! The optimum that stands, with its certificate and estimates.
+
+use crate::api::error::EngineError;
+use crate::api::result::{Fit, Status};
+use crate::criterion::objective::Criterion;
+use crate::fit::estimates::{estimates, raw_errors, require_held, RowResults};
+use crate::fit::prepare::Prepared;
+use crate::search::certificate::certify;
+use crate::search::optimum::{Run, EXACT};
+use crate::search::strategy::Plan;
+use crate::system::solution::{solve, Solution};
+
+use super::{Found, Rounds, OPTIMUM};
+
+impl Rounds<'_, '_> {
+    /// The optimum with its certificate, and what the criterion knows there.
+    pub(super) fn found(
+        &mut self,
+        model: &Prepared,
+        criterion: &mut Criterion<'_>,
+        mut run: Run,
+    ) -> Result<Found, EngineError> {
+        if self.vanished.is_some() && run.status == Status::Converged {
+            run.status = Status::Singular;
+        }
+        let rounding = match &criterion.factor {
+            Some(factor) if self.plan == Plan::Exact => factor.rounding(criterion.system()),
+            _ => f64::EPSILON * model.largest_share(&self.theta).max(1.0),
+        };
+        let mut certificate = certify(criterion, &run, self.at_optimum.is_none());
+        certificate.rounding = rounding;
+        certificate.residual_zero = self.vanished.is_some();
+        if self.plan == Plan::Exact {
+            certificate.starts = self.walks.count();
+            certificate.agree = self.walks.agreeing(run.outcome.value);
+            certificate.vanishing = self.walks.vanishing();
+        }
+        certificate.monte_carlo.theta =
+            raw_errors(model, &self.theta, &certificate.monte_carlo.theta);
+        if let Some(at_optimum) = &mut self.at_optimum {
+            at_optimum(model, criterion, &self.theta);
+        }
+        let Some(factor) = criterion.factor.take() else {
+            return Err(criterion.failure(OPTIMUM));
+        };
+        let solution = match criterion.latest.take() {
+            Some(latest) => latest.solution,
+            None => solve(criterion.system(), &factor, Solution::default()),
+        };
+        Ok(Found {
+            value: criterion.at(&factor),
+            factor,
+            solution,
+            certificate,
+        })
+    }
+
+    /// The fit in the user's terms; `None` where it turns out that random effects take up all there is, so that only rounding
+    /// keeps the criterion from falling for ever, and the next round begins at an optimum that was passed.
+    pub(crate) fn finish(
+        &mut self,
+        model: &mut Prepared,
+        found: Found,
+        rows: RowResults<'_>,
+    ) -> Result<Option<Fit>, EngineError> {
+        let (theta, options) = (&self.theta, self.options);
+        let phi = model.parameters.of_residual(theta);
+        let residual = model.residual.as_ref();
+        if residual.is_some_and(|part| !part.model.can_be_told(phi)) {
+            return Err(EngineError::CorrelationOfUnit);
+        }
+        let known = model.sigma2;
+        model.sigma2 = known.or(self.vanished);
+        let mut fit = estimates(
+            self.data,
+            options,
+            model,
+            theta,
+            &found.factor,
+            &found.solution,
+            found.value,
+            found.certificate,
+            rows,
+        );
+        fit.optimizer_seconds = self.optimizing.as_secs_f64();
+        let wrss = model.in_rows(theta, fit.wrss);
+        let is_perfect = self.vanished.is_none() && wrss <= EXACT * self.residual;
+        if options.optimize && options.sigma.is_none() && is_perfect {
+            model.sigma2 = known;
+            return self
+                .back(Some(fit.criterion), EngineError::PerfectFit)
+                .map(|_| None);
+        }
+        require_held(options, &fit)?;
+        Ok(Some(fit))
+    }
+}
