@@ -167,6 +167,7 @@ engine_remedies <- c(
     "all its correlations together. Standard deviations can be held where there is one, or all",
     "together."
   ),
+  needs_rows = "Fit the rows themselves.",
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   memory = paste(
     "Use fewer effects, levels or columns. Of two large crossed factors, control =",

@@ -74,6 +74,10 @@ rs_invert <- function(a, seconds) .Call(wrap__rs_invert, a, seconds)
 #' @noRd
 rs_fit_many <- function(model, options, responses, satterthwaite) .Call(wrap__rs_fit_many, model, options, responses, satterthwaite)
 
+#' The cross-products of the rows of a model, in the user's columns: what [`read`] reads.
+#' @noRd
+rs_moments <- function(model, options) .Call(wrap__rs_moments, model, options)
+
 #' Profiles the standard deviations, correlations and sigma numbered `which` (from 1, in the order of
 #' theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 #' @noRd

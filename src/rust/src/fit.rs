@@ -6,7 +6,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
-    Precision, RandomTerm, RowResults, Solver, Structure,
+    Precision, RandomTerm, RawMoments, RowResults, Solver, Structure,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -211,13 +211,17 @@ impl TermArgument {
         })
     }
 
-    fn borrow(&self) -> Result<RandomTerm<'_>, Failure> {
+    /// The engine's view; where cross-products stand for the rows, only how many columns there are counts.
+    fn borrow(&self, is_absent: bool) -> Result<RandomTerm<'_>, Failure> {
         Ok(RandomTerm {
             factor: self.factor,
             columns: self
                 .columns
                 .iter()
-                .map(ColumnArgument::borrow)
+                .map(|column| match is_absent {
+                    true => Ok(Column::Absent),
+                    false => column.borrow(),
+                })
                 .collect::<Result<_, Failure>>()?,
             structure: self.structure,
         })
@@ -225,7 +229,7 @@ impl TermArgument {
 }
 
 /// The arguments that every entry point takes that starts from the rows: `model`, a list of y, X, weights, offset, factors,
-/// terms and residual, and `options`.
+/// terms and residual (or moments in the place of rows), and `options`.
 pub struct Arguments {
     y: Robj,
     x: MatrixArgument,
@@ -234,6 +238,8 @@ pub struct Arguments {
     factors: Vec<FactorArgument>,
     terms: Vec<TermArgument>,
     residual: Option<ResidualArgument>,
+    /// Cross-products in the place of rows.
+    moments: Option<RawMoments>,
     /// What the user chose.
     pub options: Options,
 }
@@ -268,6 +274,10 @@ impl Arguments {
                 .optional("residual")
                 .map(ResidualArgument::new)
                 .transpose()?,
+            moments: given
+                .optional("moments")
+                .map(crate::moments::read)
+                .transpose()?,
             options: chosen_options,
         })
     }
@@ -275,7 +285,10 @@ impl Arguments {
     /// The engine's view of them.
     pub fn borrow(&self) -> Result<ModelData<'_>, Failure> {
         let y = convert::doubles(&self.y, "y")?;
-        let x = self.x.borrow(y.len())?;
+        let x = match &self.moments {
+            None => self.x.borrow(y.len())?,
+            Some(moments) => vec![Column::Absent; moments.p],
+        };
         Ok(ModelData {
             y,
             p: x.len(),
@@ -290,8 +303,9 @@ impl Arguments {
             terms: self
                 .terms
                 .iter()
-                .map(TermArgument::borrow)
+                .map(|term| term.borrow(self.moments.is_some()))
                 .collect::<Result<_, Failure>>()?,
+            moments: self.moments.as_ref(),
             residual: self
                 .residual
                 .as_ref()
@@ -447,8 +461,8 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
         arguments.options.deadline = watch.take_limit();
         let data = arguments.borrow()?;
         // R's own vectors, so that nothing of the length of the data is copied
-        let mut fitted = convert::new_doubles(data.n());
-        let mut residuals = convert::new_doubles(data.n());
+        let mut fitted = convert::new_doubles(data.y.len());
+        let mut residuals = convert::new_doubles(data.y.len());
         let rows = RowResults {
             fitted: convert::doubles_mut(&mut fitted)?,
             residuals: convert::doubles_mut(&mut residuals)?,

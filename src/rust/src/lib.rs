@@ -23,6 +23,7 @@ mod grouping;
 mod inference;
 mod interrupt;
 mod many;
+mod moments;
 mod profile;
 mod residual;
 mod rlrt;
@@ -35,6 +36,7 @@ extendr_module! {
     use grouping;
     use inference;
     use many;
+    use moments;
     use profile;
     use residual;
     use rlrt;

@@ -77,6 +77,7 @@ fn rs_require_residual(columns: Robj) -> Robj {
             factors: Vec::new(),
             terms: Vec::new(),
             residual: None,
+            moments: None,
         };
         data.validate()?;
         let long = n as f64 * n as f64 * data.p as f64 > LONG;

@@ -62,6 +62,7 @@ pub use api::model::{
 };
 pub use api::options::{Options, Solver};
 pub use api::progress::Progress;
+pub use api::raw_moments::{RawFactor, RawMoments, RawPair};
 pub use api::result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use fit::conditional::conditional_variances;
 pub use fit::estimates::RowResults;
@@ -70,3 +71,4 @@ pub use fit::pipeline::at_internal;
 pub use fit::pipeline::{fit, fit_into};
 pub use inference::many;
 pub use moments::level_precision::{invert, Inverse};
+pub use moments::raw::raw_moments;

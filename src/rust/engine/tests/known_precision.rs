@@ -132,6 +132,7 @@ impl Model {
 
     fn data(&self) -> ModelData<'_> {
         ModelData {
+            moments: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.n(), P),
             p: P,

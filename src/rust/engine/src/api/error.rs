@@ -49,6 +49,12 @@ pub enum EngineError {
         /// What was being computed.
         step: &'static str,
     },
+    /// A step that looks at the rows of the data, of which there are only cross-products.
+    #[error("{step} needs the rows of the data, and there are only their cross-products")]
+    NeedsRows {
+        /// What was asked for.
+        step: &'static str,
+    },
     /// A known covariance or precision matrix of levels is not positive definite.
     #[error(
         "the known covariance or precision matrix of a grouping factor is not positive definite"
@@ -193,6 +199,7 @@ impl EngineError {
             Self::Restriction { .. } | Self::HeldValue { .. } | Self::HeldSign { .. } => {
                 "restriction"
             }
+            Self::NeedsRows { .. } => "needs_rows",
             Self::TooLarge { .. } => "too_large",
             Self::Factor { .. } => "factor",
             Self::Memory { .. } | Self::Allocation { .. } => "memory",

@@ -5,4 +5,5 @@ pub mod error;
 pub mod model;
 pub mod options;
 pub mod progress;
+pub mod raw_moments;
 pub mod result;

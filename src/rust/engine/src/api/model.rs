@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use crate::api::error::EngineError;
+use crate::api::raw_moments::RawMoments;
+
 /// A grouping factor: one code a row.
 #[derive(Debug, Clone)]
 pub struct GroupingFactor<'a> {
@@ -38,6 +41,8 @@ pub enum Column<'a> {
         /// Value of each category.
         values: &'a [f64],
     },
+    /// A column that is nowhere: cross-products stand for the rows.
+    Absent,
 }
 
 impl<'a> Column<'a> {
@@ -56,6 +61,7 @@ impl<'a> Column<'a> {
             Self::Constant => 1.0,
             Self::Values(v) => v[i],
             Self::Coded { codes, values } => values[codes[i] as usize - 1],
+            Self::Absent => f64::NAN,
         }
     }
 
@@ -73,6 +79,7 @@ impl<'a> Column<'a> {
             Self::Coded { codes, values } => targets
                 .zip(&codes[range])
                 .for_each(|(target, code)| f(target, values[*code as usize - 1])),
+            Self::Absent => targets.for_each(|target| f(target, f64::NAN)),
         }
     }
 
@@ -84,6 +91,7 @@ impl<'a> Column<'a> {
             Self::Coded { codes, values } => {
                 codes.len() == n && codes_within(codes, 1, values.len())
             }
+            Self::Absent => false,
         }
     }
 }
@@ -308,12 +316,25 @@ pub struct ModelData<'a> {
     pub terms: Vec<RandomTerm<'a>>,
     /// Structure of R beyond the weights; `None`: R = W^-1.
     pub residual: Option<ResidualStructure<'a>>,
+    /// Cross-products that stand for the rows: `y`, codes, weights and offset are empty then, and columns absent.
+    pub moments: Option<&'a RawMoments>,
 }
 
 impl ModelData<'_> {
-    /// Number of rows.
+    /// Number of rows, whether they are here or cross-products stand for them.
     #[must_use]
     pub fn n(&self) -> usize {
-        self.y.len()
+        self.moments.map_or(self.y.len(), |moments| moments.n)
+    }
+
+    /// Refuses a step that looks at rows where cross-products stand for them.
+    ///
+    /// # Errors
+    /// [`EngineError::NeedsRows`], naming the step.
+    pub fn require_rows(&self, step: &'static str) -> Result<(), EngineError> {
+        match self.moments {
+            None => Ok(()),
+            Some(_) => Err(EngineError::NeedsRows { step }),
+        }
     }
 }

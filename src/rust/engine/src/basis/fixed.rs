@@ -67,13 +67,19 @@ impl FixedBasis {
     /// One pass over the rows.
     #[must_use]
     pub fn new(data: &ModelData<'_>, workers: &Workers) -> Self {
-        Self::from_gram(data, &gram_with_response(data, workers), workers.flag())
+        let (gram, stop) = (gram_with_response(data, workers), workers.flag());
+        Self::from_gram(data.p, &gram, || householder_r(data, stop), stop)
     }
 
-    /// From what [`gram_with_response`] returns.
+    /// From [X y]'W[X y], as [`gram_with_response`] returns it, and, where that leaves too few digits to tell the rank, from a
+    /// matrix whose columns have the lengths and angles of those of W^{1/2} X.
     #[must_use]
-    pub fn from_gram(data: &ModelData<'_>, gram: &[f64], stop: &StopFlag) -> Self {
-        let p = data.p;
+    pub fn from_gram(
+        p: usize,
+        gram: &[f64],
+        triangle: impl FnOnce() -> Vec<f64>,
+        stop: &StopFlag,
+    ) -> Self {
         let p1 = p + 1;
         let scale: Vec<f64> = (0..p).map(|j| gram[j * p1 + j].sqrt()).collect();
         let of_gram = correlation_cholesky(gram, p1, &scale, stop);
@@ -83,7 +89,7 @@ impl FixedBasis {
                 (all.clone(), all, smallest, invert_cholesky(l, &scale, stop))
             }
             None => {
-                let triangle = householder_r(data, stop);
+                let triangle = triangle();
                 let (kept, pivot) = householder_rank(triangle.clone(), p, stop);
                 let inverse = invert_householder(&triangle, &kept, p, stop);
                 (kept, pivot, 0.0, inverse)
@@ -362,7 +368,7 @@ fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) 
 
 /// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p), by
 /// chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
-fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
+pub(crate) fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
     let (n, p) = (data.n(), data.p);
     if n <= p {
         let mut own = memory::zeros(n * p);
@@ -537,6 +543,7 @@ mod tests {
             factors: Vec::new(),
             terms: Vec::new(),
             residual: None,
+            moments: None,
         }
     }
 

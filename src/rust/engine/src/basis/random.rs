@@ -112,13 +112,14 @@ impl FactorLayout {
 }
 
 /// Bases of all terms and the factors in elimination order: the one with most effects first, of those that may be (whose
-/// levels are independent given all else). The columns of `unmixed` terms are only scaled.
+/// levels are independent given all else). The columns of `unmixed` terms are only scaled; `squares` are Z'WZ of a term's
+/// columns over all rows, k x k (from rows: [`squares_of_rows`]).
 #[must_use]
 pub fn lay_out(
     data: &ModelData<'_>,
     may_be_first: impl Fn(&FactorLayout) -> bool,
     unmixed: &[bool],
-    workers: &Workers,
+    squares: impl Fn(usize) -> Vec<f64>,
 ) -> (Vec<FactorLayout>, Vec<TermBasis>) {
     let mut factors: Vec<FactorLayout> = data
         .factors
@@ -145,14 +146,13 @@ pub fn lay_out(
         .map_or_else(FactorLayout::empty, |first| factors.remove(first));
     factors.insert(0, eliminated);
     let n = data.n() as f64;
-    let most = largest_weight(data);
     let bases = data
         .terms
         .iter()
         .enumerate()
         .map(|(t, term)| {
             let k = term.columns.len();
-            let mut mean = cross_product(data, &term.columns, most, workers);
+            let mut mean = squares(t);
             mean.iter_mut().for_each(|v| *v /= n);
             TermBasis {
                 k,
@@ -184,6 +184,15 @@ fn largest_weight(data: &ModelData<'_>) -> f64 {
     }
     let logs = weights.iter().map(|w| w.ln()).sum::<f64>();
     HEAVY * (logs / data.n() as f64).exp()
+}
+
+/// Z'WZ of each term's columns over all rows, k x k, rows that are much heavier than the others counting for less.
+pub fn squares_of_rows<'a>(
+    data: &'a ModelData<'_>,
+    workers: &'a Workers,
+) -> impl Fn(usize) -> Vec<f64> + 'a {
+    let most = largest_weight(data);
+    move |term| cross_product(data, &data.terms[term].columns, most, workers)
 }
 
 /// Z'WZ of one term's columns over all rows, k x k, no weight counting for more than `most`.

@@ -92,6 +92,7 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
             })
             .collect(),
         residual: data.residual.as_ref().map(|r| residual(r, visitor)),
+        moments: None,
     }
 }
 
@@ -100,6 +101,7 @@ fn columns<'a>(columns: &[Column<'_>], visitor: &mut impl Visitor<'a>) -> Vec<Co
         .iter()
         .map(|column| match column {
             Column::Constant => Column::Constant,
+            Column::Absent => Column::Absent,
             Column::Values(v) => Column::Values(visitor.doubles(v)),
             Column::Coded { .. } => Column::Values(visitor.coded(*column)),
         })

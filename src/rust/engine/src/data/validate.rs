@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{codes_within, Column, ModelData, Precision};
+use crate::api::model::{codes_within, Column, GroupingFactor, ModelData, Precision};
+use crate::api::raw_moments::{RawFactor, RawMoments, RawPair};
 use crate::data::scan::all_finite;
 
 impl Precision<'_> {
@@ -34,6 +35,9 @@ impl ModelData<'_> {
     /// # Errors
     /// [`EngineError::Dimension`] or [`EngineError::NotFinite`], naming the argument.
     pub fn validate(&self) -> Result<(), EngineError> {
+        if let Some(moments) = self.moments {
+            return self.validate_moments(moments);
+        }
         let n = self.n();
         let dimension = |ok: bool, text: &str| {
             if ok {
@@ -92,6 +96,77 @@ impl ModelData<'_> {
         Ok(())
     }
 
+    /// Checks that cross-products are those of this model.
+    fn validate_moments(&self, moments: &RawMoments) -> Result<(), EngineError> {
+        let dimension = |ok: bool, text: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(EngineError::Dimension(text.to_owned()))
+            }
+        };
+        dimension(moments.n > 0, "there are no observations")?;
+        dimension(
+            self.residual.is_none() && self.y.is_empty(),
+            "cross-products stand for rows without a residual structure only",
+        )?;
+        let p1 = moments.p + 1;
+        dimension(
+            moments.p == self.p && self.x.len() == self.p && moments.xx.len() == p1 * p1,
+            "cross-products must have one row for each column of X, and one for the response",
+        )?;
+        let mut columns = vec![0; self.factors.len()];
+        for term in &self.terms {
+            dimension(
+                term.factor < self.factors.len() && !term.columns.is_empty(),
+                "a term names a grouping factor that is not there, or has no column",
+            )?;
+            columns[term.factor] += term.columns.len();
+        }
+        let fits = |own: &RawFactor, (factor, &k): (&GroupingFactor<'_>, &usize)| {
+            (own.n_levels, own.k) == (factor.n_levels, k)
+                && own.zz.len() == own.n_levels * k * k
+                && own.zx.len() == own.n_levels * k * p1
+        };
+        let mut factors = self.factors.iter().zip(&columns);
+        dimension(
+            moments.factors.len() == self.factors.len()
+                && moments
+                    .factors
+                    .iter()
+                    .all(|own| factors.next().is_some_and(|of| fits(own, of))),
+            "cross-products must have a block for each level of each grouping factor",
+        )?;
+        for factor in &self.factors {
+            if let Some(precision) = &factor.precision {
+                precision.validate(factor.n_levels)?;
+            }
+        }
+        let wanted =
+            (0..self.factors.len()).flat_map(|f| (f + 1..self.factors.len()).map(move |g| (f, g)));
+        let is_pair = |pair: &RawPair| {
+            let [f, g] = [pair.f, pair.g].map(|f| &moments.factors[f]);
+            pair.start.len() == f.n_levels + 1
+                && pair.start[0] == 0
+                && pair.start.windows(2).all(|w| w[0] <= w[1])
+                && pair.start[f.n_levels] == pair.level.len()
+                && pair.level.iter().all(|&l| (l as usize) < g.n_levels)
+                && pair.value.len() == pair.level.len() * f.k * g.k
+        };
+        dimension(
+            moments.pairs.iter().map(|pair| (pair.f, pair.g)).eq(wanted)
+                && moments.pairs.iter().all(is_pair),
+            "cross-products must have each pair of grouping factors",
+        )?;
+        let mut numbers = moments
+            .factors
+            .iter()
+            .flat_map(|f| f.zz.iter().chain(&f.zx));
+        let finite =
+            numbers.all(|v| v[0].is_finite()) && moments.xx.iter().all(|v| v[0].is_finite());
+        dimension(finite, "cross-products must be finite")
+    }
+
     /// Looks for a response or columns of a size that makes variances of estimates, or their squares, overflow or vanish.
     /// `gram` is [X y]'W[X y]: where its diagonal is of an ordinary size, X and y need no look.
     ///
@@ -113,11 +188,15 @@ impl ModelData<'_> {
         let largest = |v: &[f64]| v.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
         let columns = |what: &'static str, columns: &[Column<'_>]| {
             columns.iter().try_for_each(|column| match column {
-                Column::Constant => Ok(()),
+                Column::Constant | Column::Absent => Ok(()),
                 Column::Values(v) => require(what, largest(v)),
                 Column::Coded { values, .. } => require(what, largest(values)),
             })
         };
+        if self.moments.is_some() {
+            let mut sizes = gram.iter().step_by(self.p + 2).map(|v| v.sqrt());
+            return sizes.try_for_each(|size| require("a column, or of the response,", size));
+        }
         let mut diagonal = gram.iter().step_by(self.p + 2);
         if !diagonal.all(|v| ORDINARY.contains(v)) {
             if let Some(w) = self.weights {
@@ -140,7 +219,7 @@ impl ModelData<'_> {
         finite("the response", self.y, n)?;
         let columns = |what: &'static str, columns: &[Column<'_>]| {
             columns.iter().try_for_each(|column| match column {
-                Column::Constant => Ok(()),
+                Column::Constant | Column::Absent => Ok(()),
                 Column::Values(v) => finite(what, v, n),
                 Column::Coded { codes, values } => {
                     let bad = |code: &i32| !values[*code as usize - 1].is_finite();

@@ -8,8 +8,8 @@ use crate::api::options::Options;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
 use crate::fit::prepare::{unit_of, Prepared};
-use crate::moments::blocks::{Center, FactorMoments, Moments};
-use crate::moments::centred_rows::CenteredRows;
+use crate::moments::blocks::{Center, FactorMoments};
+use crate::moments::source::{moments_of, source, Coordinates};
 use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
@@ -155,15 +155,16 @@ impl Prepared {
         data: &ModelData<'_>,
         theta: &[f64],
     ) -> Result<(), EngineError> {
+        let at = Coordinates {
+            fixed: &self.fixed,
+            layout: &self.layout,
+            bases: &self.bases,
+        };
         let System {
             moments, workers, ..
         } = &mut self.system;
         match &self.residual {
-            None => {
-                let (layout, bases) = (&self.layout, &self.bases);
-                let rows = CenteredRows::new(data, &self.fixed, layout, bases, &self.center);
-                moments.extend(data, layout, bases, &rows, workers);
-            }
+            None => source(data).extend(moments, at, &self.center, workers),
             Some(part) => {
                 let phi = self.parameters.of_residual(theta);
                 let whitening = part
@@ -199,14 +200,7 @@ impl Prepared {
             return Ok(());
         }
         let is_extended = self.system.moments.rest.is_some();
-        self.system.moments = Moments::new(
-            data,
-            &self.fixed,
-            &self.layout,
-            &self.bases,
-            &moved,
-            &workers,
-        )?;
+        self.system.moments = moments_of(data, self.coordinates(), &moved, &workers)?;
         self.center = moved;
         if is_extended {
             self.extend(data, theta)?;

@@ -72,7 +72,8 @@ pub(crate) fn estimates(
         .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
         .collect();
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
-    let wrss = fitted_values(data, &beta_full, &b, rows, &prepared.system.workers);
+    let of_rows = (data.moments.is_none())
+        .then(|| fitted_values(data, &beta_full, &b, rows, &prepared.system.workers));
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
     let ussq = match precision_product::times(&prepared.system, &solution.u) {
         Some(weighted) => {
@@ -80,11 +81,9 @@ pub(crate) fn estimates(
         }
         None => inner(&u, &u),
     };
-    let wrss = if prepared.residual.is_some() {
-        factor.pwrss - ussq
-    } else {
-        wrss
-    };
+    let wrss = of_rows
+        .filter(|_| prepared.residual.is_none())
+        .unwrap_or(factor.pwrss - ussq);
     let degrees = data.n() as f64
         - if options.reml {
             fixed.rank() as f64

@@ -32,8 +32,8 @@ pub fn fit(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
-    let mut fitted = memory::zeros(data.n());
-    let mut residuals = memory::zeros(data.n());
+    let mut fitted = memory::zeros(data.y.len());
+    let mut residuals = memory::zeros(data.y.len());
     let rows = RowResults {
         fitted: &mut fitted,
         residuals: &mut residuals,
@@ -57,7 +57,7 @@ pub fn fit_into(
     interrupt: &dyn Fn() -> bool,
     rows: RowResults<'_>,
 ) -> Result<Fit, EngineError> {
-    if rows.fitted.len() != data.n() || rows.residuals.len() != data.n() {
+    if rows.fitted.len() != data.y.len() || rows.residuals.len() != data.y.len() {
         return Err(EngineError::Dimension(
             "fitted values and residuals need a place for each row".to_owned(),
         ));

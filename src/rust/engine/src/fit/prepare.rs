@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::basis::fixed::{gram_with_response, require_residual, FixedBasis};
+use crate::basis::fixed::{require_residual, FixedBasis};
 use crate::basis::parameters::Parameters;
 use crate::basis::random::{lay_out, FactorLayout, TermBasis};
 use crate::basis::restriction::Restriction;
@@ -16,6 +16,7 @@ use crate::fit::sizes::Sizes;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::correlated::ResidualPart;
 use crate::moments::level_precision;
+use crate::moments::source::{moments_of, source, Coordinates};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::runtime::parallel::{StopFlag, Workers};
@@ -59,6 +60,15 @@ impl Prepared {
     /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
     pub(crate) fn fixed_residual(&self) -> f64 {
         self.system.moments.residual() * self.unit * self.unit
+    }
+
+    /// The coordinates that moments are taken in.
+    pub(crate) fn coordinates(&self) -> Coordinates<'_> {
+        Coordinates {
+            fixed: &self.fixed,
+            layout: &self.layout,
+            bases: &self.bases,
+        }
     }
 
     /// A copy for another response, without threads of its own.
@@ -152,18 +162,21 @@ pub(crate) fn begin(
     stop: &StopFlag,
 ) -> Result<Begun, EngineError> {
     data.validate()?;
-    require_residual(data, stop)?;
+    if data.moments.is_none() {
+        require_residual(data, stop)?;
+    }
     Sizes::of(data).require_memory()?;
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
     let (n, p) = (data.n() as f64, data.p as f64);
     let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
     let workers = Workers::new(options.threads, work, stop);
-    let gram = gram_with_response(data, &workers);
+    let source = source(data);
+    let gram = source.gram(&workers);
     if !gram.iter().all(|v| v.is_finite()) {
         data.check_finite()?;
     }
     data.check_sizes(&gram)?;
-    let fixed = FixedBasis::from_gram(data, &gram, stop);
+    let fixed = FixedBasis::from_gram(data.p, &gram, || source.triangle(stop), stop);
     Ok(Begun { workers, fixed })
 }
 
@@ -203,11 +216,12 @@ pub(crate) fn prepare_from(
         };
         user.is_some_and(|user| user.precision.is_none()) && whole()
     };
+    let source = source(data);
     let (layout, bases) = lay_out(
         data,
         independent,
         &restricted_terms(data, options),
-        &workers,
+        source.squares(&workers),
     );
     let center = Center {
         beta: fixed.beta_center.clone(),
@@ -215,7 +229,16 @@ pub(crate) fn prepare_from(
     };
     let (moments, residual) = match residual {
         None => (
-            Moments::new(data, &fixed, &layout, &bases, &center, &workers)?,
+            moments_of(
+                data,
+                Coordinates {
+                    fixed: &fixed,
+                    layout: &layout,
+                    bases: &bases,
+                },
+                &center,
+                &workers,
+            )?,
             None,
         ),
         Some(model) => {

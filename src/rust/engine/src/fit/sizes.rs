@@ -215,6 +215,7 @@ mod tests {
                 structure: Structure::Unstructured,
             }],
             residual: None,
+            moments: None,
         })
     }
 

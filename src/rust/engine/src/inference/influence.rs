@@ -482,6 +482,7 @@ pub fn deletions(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Deletion>>, EngineError> {
+    data.require_rows("deletion diagnostics")?;
     if sets.iter().flatten().any(|&i| i >= data.n()) {
         return Err(EngineError::Dimension(
             "rows to delete must be rows of the data".to_owned(),

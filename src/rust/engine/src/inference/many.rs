@@ -52,6 +52,7 @@ pub fn fit_many(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<ManyFits, EngineError> {
+    data.require_rows("fits of many responses")?;
     let n = data.n();
     if n == 0 || responses.len() % n != 0 {
         return Err(EngineError::Dimension(

@@ -350,6 +350,7 @@ pub fn leverages(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Leverages, EngineError> {
+    data.require_rows("leverages")?;
     interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = raw_start(options, &prepared)?;

@@ -826,6 +826,7 @@ mod tests {
                 other => other,
             });
             ModelData {
+                moments: None,
                 y: &self.y,
                 x: Column::of_matrix(&self.x, self.y.len(), P),
                 p: P,

@@ -1,11 +1,7 @@
-//! Cross-products between the levels of two grouping factors.
+//! Cross-products between the levels of two grouping factors: compressed rows of blocks.
 
 use std::ops::Range;
 
-use crate::api::model::ModelData;
-use crate::basis::random::FactorLayout;
-use crate::moments::basis_rows::BasisRows;
-use crate::moments::blocks::PairMoments;
 use crate::moments::level_order::LevelOrder;
 use crate::runtime::memory;
 use crate::runtime::parallel::{pieces, Workers};
@@ -13,71 +9,97 @@ use crate::runtime::parallel::{pieces, Workers};
 /// Rows that are worth a piece of work of their own.
 const ROWS: usize = 131_072;
 
-pub(crate) fn pair_moments(
-    data: &ModelData<'_>,
-    layout: &[FactorLayout],
-    rows: &[BasisRows],
-    (f, g): (usize, usize),
+/// Blocks of the levels of the second factor that meet each level of the first one, in numbers of type `S`.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks<S> {
+    /// For each level of the first factor the start of its entries, and their number.
+    pub start: Vec<usize>,
+    /// Level of the second factor of each entry, ascending within a level of the first one.
+    pub level: Vec<u32>,
+    /// Blocks k_f x k_g, column-major.
+    pub value: Vec<S>,
+}
+
+/// The second factor of a pair.
+#[derive(Clone, Copy)]
+pub(crate) struct Other<'a> {
+    /// Its level of each row, from 1.
+    pub codes: &'a [i32],
+    pub n_levels: usize,
+}
+
+/// Sums over rows of blocks of `size` numbers, to which `add` adds what one row has; `order` are the rows of each of the
+/// `n_levels` levels of the first factor.
+pub(crate) fn pair_blocks<S: Copy + Default + Send>(
+    n_levels: usize,
     order: &LevelOrder,
+    other: Other<'_>,
+    size: usize,
+    add: impl Fn(usize, &mut [S]) + Sync,
     workers: &Workers,
-) -> PairMoments {
-    let n_levels = layout[f].n_levels;
-    let count = (data.n() / ROWS).clamp(1, 32);
+) -> Blocks<S> {
+    let count = (other.codes.len() / ROWS).clamp(1, 32);
     let work = pieces(n_levels, n_levels.div_ceil(count));
     let parts = workers.map(work.len(), |piece| {
-        pair_piece(data, layout, rows, (f, g), order, work[piece].clone())
+        piece_of_blocks(work[piece].clone(), order, other, size, &add)
     });
     // the first goes on as it is, each other one ends once it is taken over
     let mut parts = parts.into_iter();
-    let mut pair = parts.next().unwrap_or_else(|| PairMoments::empty(f, g));
-    parts.for_each(|part| pair.append(&part));
-    pair
+    let mut all = parts.next().unwrap_or_else(Blocks::empty);
+    for part in parts {
+        let base = all.level.len();
+        all.start.extend(part.start[1..].iter().map(|s| base + s));
+        all.level.extend_from_slice(&part.level);
+        all.value.extend_from_slice(&part.value);
+    }
+    all
 }
 
-fn pair_piece(
-    data: &ModelData<'_>,
-    layout: &[FactorLayout],
-    rows: &[BasisRows],
-    (f, g): (usize, usize),
-    order: &LevelOrder,
+impl<S> Blocks<S> {
+    /// No level yet.
+    fn empty() -> Self {
+        Self {
+            start: vec![0],
+            level: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+}
+
+fn piece_of_blocks<S: Copy + Default>(
     levels: Range<usize>,
-) -> PairMoments {
-    let (kf, kg) = (layout[f].k, layout[g].k);
-    let size = kf * kg;
-    let codes = layout[g].codes(data);
-    let mut slot = vec![u32::MAX; layout[g].n_levels];
-    let mut pair = PairMoments::empty(f, g);
+    order: &LevelOrder,
+    other: Other<'_>,
+    size: usize,
+    add: &impl Fn(usize, &mut [S]),
+) -> Blocks<S> {
+    let mut slot = vec![u32::MAX; other.n_levels];
+    let mut out = Blocks::empty();
     let mut found: Vec<u32> = Vec::new();
-    let mut block: Vec<f64> = Vec::new();
+    let mut block: Vec<S> = Vec::new();
     for j in levels {
         found.clear();
         block.clear();
         for &i in order.rows(j) {
-            let i = i as usize;
-            let level = codes[i] as u32 - 1;
+            let level = other.codes[i as usize] as u32 - 1;
             if slot[level as usize] == u32::MAX {
                 slot[level as usize] = found.len() as u32;
                 found.push(level);
                 memory::resize(&mut block, found.len() * size);
             }
             let at = slot[level as usize] as usize * size;
-            let (zf, zg) = (rows[f].row(i, kf), rows[g].row(i, kg));
-            for (b, vg) in zg.iter().enumerate() {
-                for (a, vf) in zf.iter().enumerate() {
-                    block[at + b * kf + a] += vf * vg;
-                }
-            }
+            add(i as usize, &mut block[at..at + size]);
         }
         found.sort_unstable();
         for &level in &found {
             let at = slot[level as usize] as usize * size;
-            pair.level.push(level);
-            pair.value.extend_from_slice(&block[at..at + size]);
+            out.level.push(level);
+            out.value.extend_from_slice(&block[at..at + size]);
         }
         for &level in &found {
             slot[level as usize] = u32::MAX;
         }
-        pair.start.push(pair.level.len());
+        out.start.push(out.level.len());
     }
-    pair
+    out
 }

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::basis::fixed::{weighted_rows, FixedBasis};
 use crate::basis::random::{FactorLayout, TermBasis};
@@ -14,11 +13,12 @@ use crate::linalg::dense::{self, Shape};
 use crate::linalg::rows::accumulate_gram;
 use crate::linalg::small;
 use crate::moments::basis_rows::{basis_rows, fill_basis, BasisRows};
-use crate::moments::blocks::{Center, FactorMoments, Moments};
+use crate::moments::blocks::{Center, FactorMoments, Moments, PairMoments};
 use crate::moments::centred_rows::CenteredRows;
 use crate::moments::level_order::LevelOrder;
 use crate::moments::levels::{add_levels, add_same};
-use crate::moments::pairs::pair_moments;
+use crate::moments::pairs::{pair_blocks, Other};
+use crate::moments::source::Coordinates;
 use crate::runtime::memory;
 use crate::runtime::parallel::{pieces, Workers};
 
@@ -29,18 +29,19 @@ const BLOCK: usize = 8192;
 const PIECE: usize = 131_072;
 
 impl Moments {
-    /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors.
-    ///
-    /// # Errors
-    /// [`EngineError::NotPositiveDefinite`] where a known precision matrix is not.
-    pub fn new(
+    /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors; without known
+    /// precision matrices.
+    pub(crate) fn of_rows(
         data: &ModelData<'_>,
-        fixed: &FixedBasis,
-        layout: &[FactorLayout],
-        bases: &[TermBasis],
+        at: Coordinates<'_>,
         center: &Center,
         workers: &Workers,
-    ) -> Result<Self, EngineError> {
+    ) -> Self {
+        let Coordinates {
+            fixed,
+            layout,
+            bases,
+        } = at;
         let rows: Vec<BasisRows> = layout
             .iter()
             .map(|f| basis_rows(data, f, bases, layout.len() > 1, workers))
@@ -60,23 +61,53 @@ impl Moments {
                 .then(|| LevelOrder::new(layout[f].codes(data), layout[f].n_levels));
             for g in f + 1..layout.len() {
                 if let Some(order) = &order {
-                    pairs.push(pair_moments(data, layout, &rows, (f, g), order, workers));
+                    pairs.push(pair_moments(&model, (f, g), order, workers));
                 }
             }
         }
-        let sum_log_weights = data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum());
-        let mut moments = Self {
+        Self {
             n: data.n(),
             p1: fixed.rank() + 1,
             xx,
             factors,
             pairs,
-            sum_log_weights,
+            sum_log_weights: data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum()),
             log_det_prior: 0.0,
             rest: None,
-        };
-        moments.add_priors(data, layout, workers.flag())?;
-        Ok(moments)
+        }
+    }
+}
+
+/// Cross-products between the levels of two factors.
+fn pair_moments(
+    model: &Rows<'_>,
+    (f, g): (usize, usize),
+    order: &LevelOrder,
+    workers: &Workers,
+) -> PairMoments {
+    let (kf, kg) = (model.layout[f].k, model.layout[g].k);
+    let (zf, zg) = (&model.basis[f], &model.basis[g]);
+    let other = Other {
+        codes: model.layout[g].codes(model.data),
+        n_levels: model.layout[g].n_levels,
+    };
+    let add = |i: usize, block: &mut [f64]| {
+        let zf = zf.row(i, kf);
+        for (column, vg) in block.chunks_exact_mut(kf).zip(zg.row(i, kg)) {
+            for (to, vf) in column.iter_mut().zip(zf) {
+                *to += vf * vg;
+            }
+        }
+    };
+    let n_levels = model.layout[f].n_levels;
+    let found = pair_blocks(n_levels, order, other, kf * kg, add, workers);
+    PairMoments {
+        f,
+        g,
+        start: found.start,
+        level: found.level,
+        value: found.value,
+        prior: Vec::new(),
     }
 }
 

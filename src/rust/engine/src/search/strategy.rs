@@ -332,6 +332,7 @@ mod tests {
             factors: vec![factor(&first, q as usize + 1), factor(&second, q as usize)],
             terms: vec![term(0), term(1)],
             residual: None,
+            moments: None,
         })
     }
 

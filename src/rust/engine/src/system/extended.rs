@@ -562,6 +562,7 @@ mod tests {
                 factors: vec![factor(&self.g, None), factor(&self.h, precision)],
                 terms: vec![of_term(0, columns.clone()), of_term(1, columns)],
                 residual: None,
+                moments: None,
             };
             let mut prepared =
                 prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");

@@ -3,9 +3,10 @@
 use super::Model;
 use ferrolmm_engine::basis::fixed::FixedBasis;
 use ferrolmm_engine::basis::parameters::Parameters;
-use ferrolmm_engine::basis::random::{lay_out, FactorLayout, TermBasis};
+use ferrolmm_engine::basis::random::{lay_out, squares_of_rows, FactorLayout, TermBasis};
 use ferrolmm_engine::criterion::objective::Criterion;
-use ferrolmm_engine::moments::blocks::{Center, Moments};
+use ferrolmm_engine::moments::blocks::Center;
+use ferrolmm_engine::moments::source::{moments_of, Coordinates};
 use ferrolmm_engine::runtime::parallel::Workers;
 use ferrolmm_engine::system::elimination::Schur;
 use ferrolmm_engine::system::equations::System;
@@ -32,9 +33,24 @@ impl Prepared {
         let data = model.data();
         let workers = Workers::sequential();
         let fixed = FixedBasis::new(&data, &workers);
-        let (layout, bases) = lay_out(&data, |factor| factor.user.is_some(), &[], &workers);
+        let (layout, bases) = lay_out(
+            &data,
+            |factor| factor.user.is_some(),
+            &[],
+            squares_of_rows(&data, &workers),
+        );
         let center = center(&fixed, &layout);
-        let moments = Moments::new(&data, &fixed, &layout, &bases, &center, &workers).unwrap();
+        let moments = moments_of(
+            &data,
+            Coordinates {
+                fixed: &fixed,
+                layout: &layout,
+                bases: &bases,
+            },
+            &center,
+            &workers,
+        )
+        .unwrap();
         let schur = Schur::new(&moments);
         let parameters = Parameters::new(&layout, &bases, 0);
         let system = System {

@@ -153,6 +153,7 @@ impl Model {
                 })
                 .collect(),
             residual: None,
+            moments: None,
         }
     }
 

@@ -76,6 +76,7 @@ impl Example {
 
     fn data(&self) -> ModelData<'_> {
         ModelData {
+            moments: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.y.len(), 2),
             p: 2,

@@ -1,0 +1,140 @@
+//! Where moments come from: rows in memory, or cross-products that stand for them.
+
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
+use crate::api::raw_moments::RawMoments;
+use crate::basis::fixed::{gram_with_response, householder_r, FixedBasis};
+use crate::basis::random::{squares_of_rows, FactorLayout, TermBasis};
+use crate::moments::blocks::{Center, Moments};
+use crate::moments::centred_rows::CenteredRows;
+use crate::runtime::parallel::{StopFlag, Workers};
+
+/// The coordinates that moments are taken in.
+#[derive(Clone, Copy)]
+pub struct Coordinates<'a> {
+    /// Basis of X.
+    pub fixed: &'a FixedBasis,
+    /// Grouping factors in elimination order.
+    pub layout: &'a [FactorLayout],
+    /// Bases of the terms.
+    pub bases: &'a [TermBasis],
+}
+
+/// What knows the cross-products of a model without a residual structure, in any coordinates.
+pub trait MomentSource {
+    /// [X y]'W[X y], y less the offset; (p + 1) x (p + 1), both triangles.
+    fn gram(&self, workers: &Workers) -> Vec<f64>;
+
+    /// A matrix whose columns have the lengths and angles of those of W^{1/2} X, of which the rank is told where
+    /// cross-products in double precision do not tell it.
+    fn triangle(&self, stop: &StopFlag) -> Vec<f64>;
+
+    /// Z'WZ of the columns of each term over all rows, k x k.
+    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a>;
+
+    /// The moments about a centre, without known precision matrices.
+    fn moments(&self, at: Coordinates<'_>, center: &Center, workers: &Workers) -> Moments;
+
+    /// Gives moments about a centre twice the digits.
+    fn extend(
+        &self,
+        moments: &mut Moments,
+        at: Coordinates<'_>,
+        center: &Center,
+        workers: &Workers,
+    );
+}
+
+/// The source of a model's moments.
+#[must_use]
+pub fn source<'a>(data: &'a ModelData<'a>) -> Box<dyn MomentSource + 'a> {
+    match data.moments {
+        None => Box::new(RowsInMemory(data)),
+        Some(moments) => Box::new(CrossProducts { data, raw: moments }),
+    }
+}
+
+/// The moments of a model, with its known precision matrices.
+///
+/// # Errors
+/// [`EngineError::NotPositiveDefinite`] where a known precision matrix is not.
+pub fn moments_of(
+    data: &ModelData<'_>,
+    at: Coordinates<'_>,
+    center: &Center,
+    workers: &Workers,
+) -> Result<Moments, EngineError> {
+    let mut moments = source(data).moments(at, center, workers);
+    moments.add_priors(data, at.layout, workers.flag())?;
+    Ok(moments)
+}
+
+/// Rows that R, or another caller, has in memory.
+struct RowsInMemory<'a>(&'a ModelData<'a>);
+
+impl MomentSource for RowsInMemory<'_> {
+    fn gram(&self, workers: &Workers) -> Vec<f64> {
+        gram_with_response(self.0, workers)
+    }
+
+    fn triangle(&self, stop: &StopFlag) -> Vec<f64> {
+        householder_r(self.0, stop)
+    }
+
+    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a> {
+        Box::new(squares_of_rows(self.0, workers))
+    }
+
+    fn moments(&self, at: Coordinates<'_>, center: &Center, workers: &Workers) -> Moments {
+        Moments::of_rows(self.0, at, center, workers)
+    }
+
+    fn extend(
+        &self,
+        moments: &mut Moments,
+        at: Coordinates<'_>,
+        center: &Center,
+        workers: &Workers,
+    ) {
+        let rows = CenteredRows::new(self.0, at.fixed, at.layout, at.bases, center);
+        moments.extend(self.0, at.layout, at.bases, &rows, workers);
+    }
+}
+
+/// Cross-products in the user's columns, and the terms that those are of.
+struct CrossProducts<'a> {
+    data: &'a ModelData<'a>,
+    raw: &'a RawMoments,
+}
+
+impl MomentSource for CrossProducts<'_> {
+    fn gram(&self, _: &Workers) -> Vec<f64> {
+        self.raw.xx.iter().map(|v| v[0]).collect()
+    }
+
+    fn triangle(&self, _: &StopFlag) -> Vec<f64> {
+        self.raw.triangle()
+    }
+
+    fn squares<'a>(&'a self, _: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a> {
+        Box::new(|term| self.raw.squares(self.data, term))
+    }
+
+    fn moments(&self, at: Coordinates<'_>, center: &Center, workers: &Workers) -> Moments {
+        let mut moments = self.raw.moments(at, center, workers);
+        moments.rest = None;
+        moments
+    }
+
+    fn extend(
+        &self,
+        moments: &mut Moments,
+        at: Coordinates<'_>,
+        center: &Center,
+        workers: &Workers,
+    ) {
+        let mut extended = self.raw.moments(at, center, workers);
+        extended.take_priors(moments);
+        *moments = extended;
+    }
+}
