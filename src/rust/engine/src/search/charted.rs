@@ -119,6 +119,7 @@ mod tests {
             })
             .collect();
         check(&ModelData {
+            moments: None,
             y: &y,
             x: vec![Column::Constant, Column::Values(&x)],
             p: 2,
