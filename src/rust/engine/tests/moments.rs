@@ -273,6 +273,10 @@ fn what_needs_rows_says_so_and_wrong_moments_are_refused() {
     });
     refused(&|m| m.factors[0].zx[3] = [f64::NAN, 0.0]);
     refused(&|m| m.n = 0);
+    let mut huge = moments.clone();
+    huge.xx.iter_mut().for_each(|v| *v = [v[0] * 1e80, v[1] * 1e80]);
+    let found = fit(&without_rows(&data, &huge), &exactly(), &|| false);
+    assert!(matches!(found, Err(EngineError::Size { .. })), "{found:?}");
     let mut sum = moments.clone();
     let twice = vec![vec![0; moments.factors[0].n_levels]];
     assert!(sum.merge(&moments, &twice).is_err());
