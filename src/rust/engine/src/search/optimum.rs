@@ -38,6 +38,16 @@ impl Run {
         }
     }
 
+    /// Whether it came to an optimum.
+    pub(crate) fn is_stationary(&self) -> bool {
+        matches!(self.status, Status::Converged | Status::Singular)
+    }
+
+    /// Whether it came to none, but for want of time.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::IterationLimit)
+    }
+
     /// Puts the trace of what came before in front.
     pub(crate) fn follow(&mut self, walked: Outcome) {
         for (own, before) in [
@@ -147,7 +157,7 @@ pub(crate) fn refined_optimum(
     options: &Options,
 ) -> Result<Run, EngineError> {
     let mut run = optimum(criterion, theta, options)?;
-    if !matches!(run.status, Status::Converged | Status::Singular) {
+    if !run.is_stationary() {
         return Ok(run);
     }
     let closer = Options {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::api::result::{Certificate, Status};
+use crate::api::result::Certificate;
 use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
@@ -193,7 +193,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         if let Some(before) = self.restarted.take() {
             self.walks.correct(before, Some(run.outcome.value));
         }
-        if has_failed(&run) && is_almost_far(model, &run.outcome.x) {
+        if run.has_failed() && is_almost_far(model, &run.outcome.x) {
             return Err(EngineError::FarScale);
         }
         if let Some(before) = self.walked.take() {
@@ -227,7 +227,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
 
     /// Whether an optimum in question has no proof: with residual parameters likelihoods may have no bound.
     fn is_unproved(&self, model: &Prepared, run: &Run) -> bool {
-        self.is_in_question && has_failed(run) && model.residual.is_some()
+        self.is_in_question && run.has_failed() && model.residual.is_some()
     }
 
     /// Evaluates the criterion at the walk's end, unless it is.
@@ -242,11 +242,6 @@ impl<'a, 'o> Rounds<'a, 'o> {
 fn factor_of<'c>(criterion: &'c Criterion<'_>) -> Result<&'c Factor, EngineError> {
     let factor = criterion.factor.as_ref();
     factor.ok_or_else(|| criterion.failure(OPTIMUM))
-}
-
-/// Whether a walk came to no optimum.
-fn has_failed(run: &Run) -> bool {
-    matches!(run.status, Status::Failed | Status::IterationLimit)
 }
 
 /// Whether a walk that ended there was on its way, and half of it or more, to where no row is near sigma.
