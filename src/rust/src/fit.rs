@@ -6,7 +6,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
-    Precision, RandomTerm, RawMoments, RowResults, Solver, Structure,
+    Precision, RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -319,7 +319,7 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
     let number = |name| convert::count(given.field(name)?, name);
     Ok(Options {
         reml: convert::flag(given.field("reml")?, "reml")?,
-        start: convert::doubles_or_null(given.field("start")?, "start")?.map(<[f64]>::to_vec),
+        start: convert::doubles_or_null(given.field("start")?, "start")?.map(UserTheta::from),
         search: engine::api::options::Search::default(),
         starts: given
             .optional("starts")
@@ -420,7 +420,7 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
     let rank = fit.rank;
     let from_one = |values: &[usize]| -> Vec<usize> { values.iter().map(|v| v + 1).collect() };
     Ok(vec![
-        ("theta", to_doubles(&fit.theta)),
+        ("theta", to_doubles(fit.theta.values())),
         ("phi", to_doubles(&fit.phi)),
         ("beta", convert::to_doubles_or_na(&fit.beta)),
         ("rank", to_integer(rank)?),

@@ -2,7 +2,7 @@
 
 use extendr_api::prelude::*;
 use ferrolmm_engine::inference::{self, Deletion, NewResiduals, NewRows, Update};
-use ferrolmm_engine::{invert, Column};
+use ferrolmm_engine::{invert, Column, UserTheta};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
@@ -181,7 +181,7 @@ fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
             inference::deletions(&data, &rows, update, &arguments.options, &|| watch.poll())?;
         let (sets, m) = (
             found.len(),
-            arguments.options.start.as_ref().map_or(0, Vec::len),
+            arguments.options.start.as_ref().map_or(0, UserTheta::len),
         );
         let r2 = found.iter().flatten().map(|d| d.vcov_unscaled.len()).max();
         let gather = |size: usize, values: fn(&Deletion) -> &[f64]| {
@@ -199,7 +199,7 @@ fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
             Ok::<Robj, Failure>(matrix)
         };
         Ok(vec![
-            ("theta", gather(m, |d| &d.theta)?),
+            ("theta", gather(m, |d| d.theta.values())?),
             ("beta", gather(data.p, |d| &d.beta)?),
             (
                 "vcov_unscaled",

@@ -25,7 +25,7 @@ fn config() -> ProptestConfig {
 /// G relative to sigma^2 of each term.
 fn covariances(model: &Model, fit: &Fit) -> Vec<Vec<f64>> {
     model
-        .factors_at(&fit.theta)
+        .factors_at(fit.theta.values())
         .iter()
         .zip(&model.terms)
         .map(|(t, term)| {

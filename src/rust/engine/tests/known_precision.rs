@@ -328,7 +328,7 @@ fn holds(model: &Model, theta: &[f64], reml: bool) {
     let what = format!("{}, theta {theta:?}, REML {reml}", model.name);
     let options = Options {
         reml,
-        start: Some(theta.to_vec()),
+        start: Some(theta.into()),
         optimize: false,
         threads: 1,
         ..Options::default()
@@ -616,7 +616,7 @@ fn satterthwaite_of_a_known_matrix() {
         }
         let covariance = inverse(&hessian, 3);
         let options = Options {
-            start: Some(x.to_vec()),
+            start: Some(x.as_slice().into()),
             threads: 1,
             ..Options::default()
         };

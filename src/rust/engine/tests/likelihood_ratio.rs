@@ -78,7 +78,7 @@ fn spectra_are_those_of_the_definition() {
             let mut null = theta.clone();
             null[first] = 0.0;
             let options = Options {
-                start: Some(null.clone()),
+                start: Some(null.clone().into()),
                 threads: 1,
                 ..Options::default()
             };
@@ -161,7 +161,7 @@ fn draws_are_suprema() {
 fn a_term_with_two_effects_has_no_spectrum() {
     let model = shapes::one_slope();
     let options = Options {
-        start: Some(vec![0.0; model.n_theta()]),
+        start: Some(vec![0.0; model.n_theta()].into()),
         ..Options::default()
     };
     assert!(variance_spectrum(&model.data(), 0, &options, &|| false).is_err());

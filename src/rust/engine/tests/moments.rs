@@ -53,7 +53,7 @@ fn exactly() -> Options {
 fn same_fit(name: &str, rows: &Fit, moments: &Fit, tolerance: f64) {
     near(name, moments.criterion, rows.criterion, tolerance);
     near(name, moments.sigma, rows.sigma, tolerance);
-    close(name, &moments.theta, &rows.theta, tolerance);
+    close(name, moments.theta.values(), rows.theta.values(), tolerance);
     let known = |beta: &[f64]| {
         beta.iter()
             .copied()
@@ -204,7 +204,7 @@ fn a_response_far_from_zero_leaves_the_digits_of_its_residuals() {
     let own = fit(&without_rows(&data, &moments), &exactly(), &|| false).expect("far");
     let rows = fit(&near_zero.data(), &exactly(), &|| false).expect("near");
     near("sigma", own.sigma, rows.sigma, 1e-10);
-    close("theta", &own.theta, &rows.theta, 1e-9);
+    close("theta", own.theta.values(), rows.theta.values(), 1e-9);
     near("slope", own.beta[1], rows.beta[1], 1e-10);
 }
 
@@ -246,7 +246,7 @@ fn what_needs_rows_says_so_and_wrong_moments_are_refused() {
     let moments = moments_of(&model);
     let here = without_rows(&data, &moments);
     let options = Options {
-        start: Some(vec![1.0, 0.0, 1.0]),
+        start: Some(vec![1.0, 0.0, 1.0].into()),
         optimize: false,
         ..Options::default()
     };
@@ -274,7 +274,9 @@ fn what_needs_rows_says_so_and_wrong_moments_are_refused() {
     refused(&|m| m.factors[0].zx[3] = [f64::NAN, 0.0]);
     refused(&|m| m.n = 0);
     let mut huge = moments.clone();
-    huge.xx.iter_mut().for_each(|v| *v = [v[0] * 1e80, v[1] * 1e80]);
+    huge.xx
+        .iter_mut()
+        .for_each(|v| *v = [v[0] * 1e80, v[1] * 1e80]);
     let found = fit(&without_rows(&data, &huge), &exactly(), &|| false);
     assert!(matches!(found, Err(EngineError::Size { .. })), "{found:?}");
     let mut sum = moments.clone();

@@ -32,12 +32,13 @@ fn units(model: &Model) -> Vec<f64> {
 fn nothing_is_lower(model: &Model, fit: &Fit, reml: bool, tries: usize) {
     let mut rng = Rng::new(300);
     let units = units(model);
-    let own = criterion(model, &fit.theta, reml);
+    let own = criterion(model, fit.theta.values(), reml);
     near(model.name, fit.criterion, own, 1e-8);
     for i in 0..tries {
         let size = [1e-4, 1e-3, 1e-2, 0.1, 0.5, 2.0][i % 6];
         let theta: Vec<f64> = fit
             .theta
+            .values()
             .iter()
             .zip(&units)
             .map(|(t, unit)| t + size * rng.normal() * t.abs().max(0.1 * unit))
@@ -204,7 +205,7 @@ fn equal_levels_have_no_variance() {
     for reml in [true, false] {
         let fit = optimal(&model, reml);
         assert_eq!(fit.certificate.status, Status::Singular);
-        assert_eq!(fit.theta, [0.0; 3]);
+        assert_eq!(fit.theta.values(), [0.0; 3]);
         assert_eq!(fit.certificate.rank, [0]);
         assert!(fit.certificate.multipliers[0] > 0.0);
         assert!(fit.b.iter().all(|b| *b == 0.0));
@@ -330,7 +331,7 @@ fn large_intercept_and_small_noise() {
     let mut model = base.clone();
     model.y.iter_mut().for_each(|v| *v = 1e6 + 1e-3 * *v);
     let fit = optimal(&model, true);
-    close("theta", &fit.theta, &expected.theta, 1e-5);
+    close("theta", fit.theta.values(), expected.theta.values(), 1e-5);
     close("sigma", &[1e3 * fit.sigma], &[expected.sigma], 1e-6);
     near(
         "intercept",
@@ -453,7 +454,7 @@ fn small_residual(size: f64) {
     let fit = model.fitted(true);
     assert_eq!(fit.certificate.status, Status::Converged);
     close("sigma^2", &[fit.sigma.powi(2)], &[error], 1e-5);
-    for (theta, variance) in fit.theta.iter().zip(expected) {
+    for (theta, variance) in fit.theta.values().iter().zip(expected) {
         close(
             "variance",
             &[(theta * fit.sigma).powi(2)],
@@ -502,7 +503,7 @@ fn zero_is_a_false_start() {
         ] {
             let fit = model
                 .fit(&Options {
-                    start: Some(start),
+                    start: Some(start.into()),
                     threads: 1,
                     ..Options::default()
                 })
@@ -549,7 +550,7 @@ fn response_in_the_span_is_refused() {
 fn what_breaks_down_is_no_perfect_fit() {
     let at = |model: &Model, theta: f64| {
         let options = Options {
-            start: Some(vec![theta; model.n_theta()]),
+            start: Some(vec![theta; model.n_theta()].into()),
             optimize: false,
             ..Options::default()
         };
@@ -623,7 +624,7 @@ fn bad_input() {
     assert_eq!(class(&bad, &Options::default()), Some("dimension"));
     for start in [vec![1.0], vec![1.0, f64::NAN, 1.0]] {
         let options = Options {
-            start: Some(start),
+            start: Some(start.into()),
             ..Options::default()
         };
         assert_eq!(class(&model, &options), Some("dimension"));
@@ -649,7 +650,10 @@ fn evaluations_may_run_out() {
     assert_eq!(fit.certificate.status, Status::IterationLimit);
     assert!(fit.criterion.is_finite());
     assert!(
-        Brute::new(&model, &fit.theta, true).unwrap().criterion >= model.fitted(true).criterion
+        Brute::new(&model, fit.theta.values(), true)
+            .unwrap()
+            .criterion
+            >= model.fitted(true).criterion
     );
 }
 
@@ -667,7 +671,14 @@ fn time_may_run_out() {
     assert_eq!(fit.certificate.status, Status::TimeLimit);
     assert_eq!(fit.certificate.evaluations, 1);
     assert!(fit.criterion > model.fitted(true).criterion);
-    assert!((Brute::new(&model, &fit.theta, true).unwrap().criterion - fit.criterion).abs() < 1e-6);
+    assert!(
+        (Brute::new(&model, fit.theta.values(), true)
+            .unwrap()
+            .criterion
+            - fit.criterion)
+            .abs()
+            < 1e-6
+    );
     let (evaluations, criterion, gradient) = progress.get().unwrap();
     assert_eq!(evaluations, 1);
     assert!((criterion - fit.criterion).abs() < 1e-9 && gradient > 0.0);

@@ -301,7 +301,7 @@ fn dense(model: &Owned, theta: &[f64], phi: &[f64], reml: bool) -> Option<Dense>
 fn at(model: &Owned, theta: &[f64], phi: &[f64], reml: bool) -> Fit {
     let options = Options {
         reml,
-        start: Some([theta, phi].concat()),
+        start: Some([theta, phi].concat().into()),
         optimize: false,
         threads: 1,
         ..Options::default()
@@ -475,7 +475,7 @@ fn same_as_dense(model: &Owned, theta: &[f64]) {
         close(what, &ours.beta, &reference.beta, 1e-9);
         close(what, &ours.vcov_unscaled, &reference.vcov, 1e-9);
         near(what, ours.sigma, reference.sigma, 1e-10);
-        close(what, &ours.theta, theta, 1e-9);
+        close(what, ours.theta.values(), theta, 1e-9);
         close(what, &ours.phi, &model.phi, 1e-9);
     }
 }
@@ -494,7 +494,7 @@ fn is_optimal(model: &Owned, reml: bool) {
         found.certificate.status,
         found.certificate.message
     );
-    let x = [found.theta.clone(), found.phi.clone()].concat();
+    let x = [found.theta.values(), &found.phi].concat();
     let m = found.theta.len();
     let value =
         |x: &[f64]| dense(model, &x[..m], &x[m..], reml).map_or(f64::INFINITY, |d| d.criterion);
@@ -881,7 +881,7 @@ fn predicts_as_dense(all: &Owned, observed: &Owned, keep: &[usize], theta: &[f64
         }),
     };
     let options = Options {
-        start: Some([theta, &all.phi].concat()),
+        start: Some([theta, &all.phi].concat().into()),
         optimize: false,
         ..Options::default()
     };
@@ -981,7 +981,7 @@ fn the_same_bits_for_any_number_of_threads() {
         };
         let found = fit(&model.data(), &options, &|| false).expect("a fit");
         [
-            found.theta,
+            found.theta.into_values(),
             found.phi,
             found.beta,
             found.b,
@@ -1030,10 +1030,15 @@ fn held_and_tied_parameters() {
     let value = |theta: &[f64], phi: &[f64]| {
         dense(&model, theta, phi, true).map_or(f64::INFINITY, |d| d.criterion)
     };
-    near("held", held.criterion, value(&held.theta, &held.phi), 1e-10);
+    near(
+        "held",
+        held.criterion,
+        value(held.theta.values(), &held.phi),
+        1e-10,
+    );
     for a in [0, 2, 3] {
         for step in [1e-3, -1e-3] {
-            let mut moved = held.theta.clone();
+            let mut moved = held.theta.values().to_vec();
             moved[a] += step;
             assert!(value(&moved, &held.phi) > held.criterion, "held {a} {step}");
         }
@@ -1042,7 +1047,7 @@ fn held_and_tied_parameters() {
     let tied = fitted(Vec::new(), vec![1, 2, 3, 1, 4], None);
     near("tied", tied.theta[0], tied.theta[3], 1e-12);
     for step in [1e-3, -1e-3] {
-        let mut moved = tied.theta.clone();
+        let mut moved = tied.theta.values().to_vec();
         moved[0] += step;
         moved[3] += step;
         assert!(value(&moved, &tied.phi) > tied.criterion, "tied {step}");
@@ -1052,7 +1057,12 @@ fn held_and_tied_parameters() {
     // the estimate of sigma, known, changes nothing but the criterion's constant
     let known = fitted(Vec::new(), Vec::new(), Some(free.sigma));
     near("known sigma", known.criterion, free.criterion, 1e-10);
-    close("known sigma", &known.theta, &free.theta, 1e-6);
+    close(
+        "known sigma",
+        known.theta.values(),
+        free.theta.values(),
+        1e-6,
+    );
     let other = fitted(Vec::new(), Vec::new(), Some(1.2 * free.sigma));
     near("known sigma", other.sigma, 1.2 * free.sigma, 1e-14);
     assert!(other.criterion > free.criterion);

@@ -16,7 +16,7 @@ fn same(name: &str, a: &Fit, b: &Fit) {
     let parts = |f: &Fit| -> Vec<(&'static str, Vec<f64>)> {
         let c = &f.certificate;
         vec![
-            ("theta", f.theta.clone()),
+            ("theta", f.theta.values().to_vec()),
             ("beta", f.beta.clone()),
             ("rx", f.rx.clone()),
             ("vcov", f.vcov_unscaled.clone()),

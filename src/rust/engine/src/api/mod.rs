@@ -7,3 +7,4 @@ pub mod options;
 pub mod progress;
 pub mod raw_moments;
 pub mod result;
+pub mod theta;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::api::progress::Progress;
+use crate::api::theta::UserTheta;
 
 /// How the criterion is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,8 +42,8 @@ pub struct Detour {
 pub struct Options {
     /// Restricted maximum likelihood (`true`, default) or maximum likelihood.
     pub reml: bool,
-    /// Raw `theta` to start from (lme4's order); `None` starts from moments.
-    pub start: Option<Vec<f64>>,
+    /// Parameters to start from, theta and then phi; `None` starts from moments.
+    pub start: Option<UserTheta>,
     /// From how many places to walk to an optimum; `None` decides by the cost of an evaluation and by what the first walks find.
     /// With `start` there is one walk.
     pub starts: Option<usize>,

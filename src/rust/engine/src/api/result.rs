@@ -1,5 +1,7 @@
 //! What a fit returns.
 
+use crate::api::theta::UserTheta;
+
 /// How the optimiser ended; every state but the first two means that the certificate does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -150,7 +152,7 @@ pub struct Certificate {
 #[derive(Debug, Clone)]
 pub struct Fit {
     /// Relative covariance parameters, term after term.
-    pub theta: Vec<f64>,
+    pub theta: UserTheta,
     /// Residual parameters on their natural scale.
     pub phi: Vec<f64>,
     /// Elements of `phi` (from 0) that no row, or no two rows of a residual group, depend on: they are not identified.

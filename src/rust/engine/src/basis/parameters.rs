@@ -9,7 +9,7 @@ use crate::structure::random::{covariance, Covariance};
 /// by `FLOOR`^2 tr(S) (the criterion is smooth in G), less than rounding does.
 pub const FLOOR: f64 = 1e-7;
 
-/// The same for second derivatives, relative to the standard deviation at which an effect weighs as much as the residuals
+/// Smallest diagonal entry of a T that second derivatives divide by, relative to the standard deviation at which an effect weighs as much as the residuals
 /// of its level: they divide by T twice, so that rounding in them is machine epsilon over `COARSE`^2, about the
 /// `COARSE`^2 by which they move.
 pub const COARSE: f64 = 5e-5;
@@ -172,7 +172,7 @@ impl Parameters {
         self.factors_above(theta, |_| FLOOR * unit, workers, out)
     }
 
-    /// The same with T of G + floor^2 I wherever T^-1 of a term has entries above 1 / floor.
+    /// Like [`Self::factors`], but with T of G + floor^2 I wherever T^-1 of a term has entries above 1 / floor.
     #[must_use]
     pub fn factors_above(
         &self,

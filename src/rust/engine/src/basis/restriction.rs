@@ -7,6 +7,10 @@
 use crate::basis::parameters::Parameters;
 use crate::runtime::memory;
 
+/// Variables of a chart: what the optimiser moves. They do not turn into a slice by themselves: that would be parameters.
+#[derive(Debug, Clone)]
+pub(crate) struct FreeTheta(pub Vec<f64>);
+
 /// Index and value of a parameter at a kink.
 pub(crate) type Kink = (usize, f64);
 
@@ -90,7 +94,7 @@ impl Restriction {
         }
     }
 
-    /// The same with one more parameter held, at a kink; `None` where it is held or tied already.
+    /// Like `self`, with one more parameter held, at a kink; `None` where it is held or tied already.
     pub fn held_at(mut self, (a, value): Kink) -> Option<Self> {
         if self.is_restricted(a) {
             return None;
@@ -117,7 +121,7 @@ impl Restriction {
         self.variables
     }
 
-    /// The same for (x, further), one more parameter that is free or not.
+    /// Like `self`, for (x, further) with one more parameter, which is free or not.
     pub fn with_another(&self, value: f64, free: bool) -> Self {
         let mut out = self.clone();
         out.place.push(free.then_some((self.variables, 1.0)));
@@ -133,7 +137,7 @@ impl Restriction {
     }
 
     /// x of z.
-    pub fn expand(&self, z: &[f64]) -> Vec<f64> {
+    pub fn expand(&self, FreeTheta(z): &FreeTheta) -> Vec<f64> {
         self.place
             .iter()
             .zip(&self.base)
@@ -141,8 +145,13 @@ impl Restriction {
             .collect()
     }
 
+    /// The nearest x at which held and tied parameters have their values.
+    pub fn allowed(&self, x: &[f64]) -> Vec<f64> {
+        self.expand(&self.variables_at(x))
+    }
+
     /// z of an x (of the first parameter of each variable).
-    pub fn variables_at(&self, x: &[f64]) -> Vec<f64> {
+    pub fn variables_at(&self, x: &[f64]) -> FreeTheta {
         let mut z = vec![f64::NAN; self.variables];
         for (place, value) in self.place.iter().zip(x) {
             if let Some((v, ratio)) = place {
@@ -151,7 +160,7 @@ impl Restriction {
                 }
             }
         }
-        z
+        FreeTheta(z)
     }
 
     /// A'g.

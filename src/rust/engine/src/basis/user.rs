@@ -1,6 +1,7 @@
 //! Between the internal (whitened) basis of a term and the user's: G = B T T' B' sigma^2.
 
 use crate::api::model::Structure;
+use crate::api::theta::UserTheta;
 use crate::basis::parameters::{Parameter, Parameters};
 use crate::basis::random::TermBasis;
 use crate::linalg::small;
@@ -142,10 +143,11 @@ impl RawFactor {
 /// Internal parameters from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such covariance
 /// matrix.
 pub(crate) fn theta_from_raw(
-    raw: &[f64],
+    raw: &UserTheta,
     bases: &[TermBasis],
     parameters: &Parameters,
 ) -> Option<Vec<f64>> {
+    let raw = raw.values();
     let mut out = Vec::with_capacity(raw.len());
     for (term, basis) in bases.iter().enumerate() {
         let k = basis.k;

@@ -22,7 +22,7 @@ use crate::system::solution::Solution;
 /// have less than ten digits.
 const CANCELLING: f64 = 1e6;
 
-/// The same at which next to no digits of what a grouping factor leaves of columns of X are there.
+/// Such a ratio from which next to no digits are left of what a grouping factor leaves of columns of X.
 const BREAKING: f64 = 1e14;
 
 impl Prepared {
@@ -86,7 +86,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// The same parameters with standard deviations at which about half of the digits are left.
+    /// These parameters with standard deviations so much smaller that about half of the digits are left.
     fn less_extreme(&self, theta: &[f64]) -> Vec<f64> {
         let factor = (1e8 / self.largest_share(theta)).sqrt().min(1.0);
         let deviation = |a| a < self.parameters.list.len() && self.parameters.is_deviation(a);

@@ -282,7 +282,7 @@ pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64])
     let at = |a: usize, step: f64| {
         let mut x = theta.to_vec();
         x[a] += step;
-        raw_theta(prepared, &x)
+        raw_theta(prepared, &x).into_values()
     };
     let slopes: Vec<Vec<f64>> = (0..m)
         .map(|a| {
@@ -309,7 +309,7 @@ pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64])
 /// column of T and its negative are the same covariance matrix, and a held entry of one is that of the other once the diagonal
 /// entry has gone through zero.
 pub(crate) fn require_held(options: &Options, fit: &Fit) -> Result<(), EngineError> {
-    let natural = fit.theta.iter().chain(&fit.phi);
+    let natural = fit.theta.values().iter().chain(&fit.phi);
     let lost = natural.zip(&options.hold).position(|(own, held)| {
         let near = (own - held).abs() <= 1e-8 * held.abs().max(1.0);
         !held.is_nan() && !near

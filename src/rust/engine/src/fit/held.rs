@@ -5,7 +5,7 @@ use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
-use crate::basis::restriction::Restriction;
+use crate::basis::restriction::{FreeTheta, Restriction};
 use crate::basis::user::raw_parameters;
 use crate::moments::correlated::ResidualPart;
 use crate::search::kink;
@@ -102,7 +102,7 @@ fn check_natural(
     natural: impl Fn(&[f64]) -> Vec<f64>,
     options: &Options,
 ) -> Result<(), EngineError> {
-    let z = restriction.variables_at(start);
+    let FreeTheta(z) = restriction.variables_at(start);
     for sign in [1.0, -1.0] {
         let moved: Vec<f64> = z
             .iter()
@@ -112,7 +112,7 @@ fn check_natural(
                 value + sign * share * value.abs().max(0.2)
             })
             .collect();
-        let there = natural(&restriction.expand(&moved));
+        let there = natural(&restriction.expand(&FreeTheta(moved)));
         let same = |x: f64, y: f64| (x - y).abs() <= 1e-8 * x.abs().max(y.abs()).max(1e-4);
         for (a, value) in there.iter().enumerate() {
             let held = options

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::api::theta::UserTheta;
 use crate::basis::fixed::{require_residual, FixedBasis};
 use crate::basis::parameters::Parameters;
 use crate::basis::random::{lay_out, FactorLayout, TermBasis};
@@ -336,7 +337,10 @@ fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, Engin
     let Some(raw) = &options.start else {
         return Ok(model.start());
     };
-    let natural = raw.len().checked_sub(model.len()).map(|at| &raw[at..]);
+    let natural = raw
+        .len()
+        .checked_sub(model.len())
+        .map(|at| &raw.values()[at..]);
     let phi = natural
         .and_then(|natural| model.internal(natural))
         .ok_or_else(|| {
@@ -364,7 +368,11 @@ pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, 
         return Ok(theta);
     }
     // held values in the user's coordinates, then back
-    let natural = [raw_theta(prepared, &theta), natural_phi(prepared, &theta)].concat();
+    let natural = [
+        raw_theta(prepared, &theta).values(),
+        &natural_phi(prepared, &theta),
+    ]
+    .concat();
     let with = |taken: &dyn Fn(usize) -> bool| {
         let values = natural.iter().zip(&options.hold).enumerate();
         let held = values.map(|(a, (own, held))| match held {
@@ -406,7 +414,7 @@ fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, Engine
                 parameters.len()
             )));
         }
-        if !raw.iter().all(|v| v.abs() <= LARGEST) {
+        if !raw.values().iter().all(|v| v.abs() <= LARGEST) {
             return Err(EngineError::Dimension(
                 "start holds a value that is not finite, or too large to be squared".to_owned(),
             ));
@@ -436,7 +444,7 @@ pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f6
 const PERFECT: f64 = 1e-28;
 
 /// theta as the user sees it.
-pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> UserTheta {
     let bases = prepared.bases.iter().enumerate();
     bases
         .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))

@@ -14,6 +14,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::api::theta::UserTheta;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::random::FactorLayout;
 use crate::criterion::objective::Criterion;
@@ -67,8 +68,8 @@ pub enum Update {
 /// Estimates without one set of rows.
 #[derive(Debug, Clone)]
 pub struct Deletion {
-    /// Raw theta.
-    pub theta: Vec<f64>,
+    /// theta, then phi.
+    pub theta: UserTheta,
     /// Coefficients of X (p), NaN where aliased.
     pub beta: Vec<f64>,
     /// (X'V^-1X)^-1 of the rows left, kept columns, r x r.
@@ -329,7 +330,9 @@ fn without(
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = fixed_covariance(&factor.lx, solution.c.m);
     Some(Deletion {
-        theta: [raw_theta(prepared, &x), natural_phi(prepared, &x)].concat(),
+        theta: [raw_theta(prepared, &x).values(), &natural_phi(prepared, &x)]
+            .concat()
+            .into(),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
         sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),

@@ -179,7 +179,7 @@ fn one(
         ddf[j] = inference.as_ref().map_or(f64::NAN, |s| s.ddf(c, r));
     }
     Some(OneResponse {
-        theta: fit.theta,
+        theta: fit.theta.into_values(),
         phi: fit.phi,
         beta: fit.beta,
         standard_error,

@@ -244,7 +244,7 @@ impl Surface<'_, '_> {
                 *value = -*value;
             }
         }
-        let turned = theta_from_raw(&raw, bases, parameters)?;
+        let turned = theta_from_raw(&raw.into(), bases, parameters)?;
         let mut out = psi.to_vec();
         out[own.clone()].copy_from_slice(&turned[own]);
         Some(out)

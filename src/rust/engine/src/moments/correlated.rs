@@ -930,7 +930,7 @@ mod tests {
                     near("covariance", &s.covariance, &t.covariance, 1e-5);
                     // at one point nothing but rounding is left
                     let at = Options {
-                        start: Some(few.phi.clone()),
+                        start: Some(few.phi.clone().into()),
                         optimize: false,
                         ..options.clone()
                     };

@@ -5,7 +5,7 @@
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
 use crate::basis::parameters::Parameters;
-use crate::basis::restriction::Restriction;
+use crate::basis::restriction::{FreeTheta, Restriction};
 use crate::linalg::rows::dot;
 use crate::runtime::memory;
 use crate::search::chart::{Chart, Derivatives};
@@ -38,7 +38,8 @@ impl<'a> Centred<'a> {
         }
     }
 
-    fn unit(&self, z: &[f64]) -> f64 {
+    /// exp(m) at these variables.
+    fn unit(&self, z: &FreeTheta) -> f64 {
         self.model.mean_log_scale(&self.residual.expand(z)).exp()
     }
 
@@ -71,19 +72,21 @@ impl<'a> Centred<'a> {
 }
 
 impl Chart for Centred<'_> {
-    fn to_variables(&self, x: Vec<f64>) -> Vec<f64> {
+    fn to_variables(&self, x: Vec<f64>) -> FreeTheta {
+        // phi is the same in both
+        let x = FreeTheta(x);
         let unit = self.unit(&x);
-        self.times(x, unit.recip())
+        FreeTheta(self.times(x.0, unit.recip()))
     }
 
-    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64> {
-        let unit = self.unit(&z);
-        self.times(z, unit)
+    fn to_parameters(&self, z: &FreeTheta) -> Vec<f64> {
+        self.times(z.0.clone(), self.unit(z))
     }
 
-    fn pull(&self, z: &[f64], own: Derivatives) -> Derivatives {
+    fn pull(&self, at: &FreeTheta, own: Derivatives) -> Derivatives {
+        let phi = self.residual.expand(at);
+        let FreeTheta(z) = at;
         let d = z.len();
-        let phi = self.residual.expand(z);
         let (log_unit, slope, curvature) = self.model.mean_log_scale_derivatives(&phi);
         let slope = self.residual.gradient(&slope);
         let curvature = self.residual.hessian(&curvature);
@@ -116,7 +119,7 @@ impl Chart for Centred<'_> {
         }
     }
 
-    fn scale(&self, z: &[f64], scale: Vec<f64>) -> Vec<f64> {
+    fn scale(&self, z: &FreeTheta, scale: Vec<f64>) -> Vec<f64> {
         self.times(scale, self.unit(z).recip())
     }
 }

@@ -3,23 +3,25 @@
 //! The parameters are x(z) with variables z. The optimiser works in z, all else in x, and only [`super::charted`] holds both.
 //! With J = dx/dz, a gradient g and a Hessian H in x are J'g and J'HJ + sum_i g_i d2x_i / dz dz' in z.
 
+use crate::basis::restriction::FreeTheta;
+
 /// A smooth map from variables to parameters.
 ///
-/// The slices of each method are of the coordinates that it names; in a composition, the parameters of one chart are the
-/// variables of the next.
+/// Variables have a type of their own, so that they are not taken for parameters; in a composition, the variables of one chart
+/// are the parameters of the next.
 pub(crate) trait Chart {
     /// z of an x that the chart reaches.
-    fn to_variables(&self, x: Vec<f64>) -> Vec<f64>;
+    fn to_variables(&self, x: Vec<f64>) -> FreeTheta;
 
     /// x of z.
-    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64>;
+    fn to_parameters(&self, z: &FreeTheta) -> Vec<f64>;
 
     /// Gradient and Hessian in z, of those in x at the point z. A Hessian that is not exact gets no second-order term: an average
     /// information has none, and what it misses would be taken for curvature.
-    fn pull(&self, z: &[f64], own: Derivatives) -> Derivatives;
+    fn pull(&self, z: &FreeTheta, own: Derivatives) -> Derivatives;
 
     /// Natural size of each variable at z, of those of the parameters.
-    fn scale(&self, z: &[f64], scale: Vec<f64>) -> Vec<f64>;
+    fn scale(&self, z: &FreeTheta, scale: Vec<f64>) -> Vec<f64>;
 }
 
 /// First and second derivatives at a point.
@@ -33,28 +35,28 @@ pub(crate) struct Derivatives {
 
 /// No chart: the variables are the parameters.
 impl<C: Chart> Chart for Option<C> {
-    fn to_variables(&self, x: Vec<f64>) -> Vec<f64> {
+    fn to_variables(&self, x: Vec<f64>) -> FreeTheta {
         match self {
             Some(chart) => chart.to_variables(x),
-            None => x,
+            None => FreeTheta(x),
         }
     }
 
-    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64> {
+    fn to_parameters(&self, z: &FreeTheta) -> Vec<f64> {
         match self {
             Some(chart) => chart.to_parameters(z),
-            None => z,
+            None => z.0.clone(),
         }
     }
 
-    fn pull(&self, z: &[f64], own: Derivatives) -> Derivatives {
+    fn pull(&self, z: &FreeTheta, own: Derivatives) -> Derivatives {
         match self {
             Some(chart) => chart.pull(z, own),
             None => own,
         }
     }
 
-    fn scale(&self, z: &[f64], scale: Vec<f64>) -> Vec<f64> {
+    fn scale(&self, z: &FreeTheta, scale: Vec<f64>) -> Vec<f64> {
         match self {
             Some(chart) => chart.scale(z, scale),
             None => scale,
@@ -64,21 +66,21 @@ impl<C: Chart> Chart for Option<C> {
 
 /// One chart after the other: the variables of the first are the parameters of the second.
 impl<A: Chart, B: Chart> Chart for (A, B) {
-    fn to_variables(&self, x: Vec<f64>) -> Vec<f64> {
-        self.1.to_variables(self.0.to_variables(x))
+    fn to_variables(&self, x: Vec<f64>) -> FreeTheta {
+        self.1.to_variables(self.0.to_variables(x).0)
     }
 
-    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64> {
-        self.0.to_parameters(self.1.to_parameters(z))
+    fn to_parameters(&self, z: &FreeTheta) -> Vec<f64> {
+        self.0.to_parameters(&FreeTheta(self.1.to_parameters(z)))
     }
 
-    fn pull(&self, z: &[f64], own: Derivatives) -> Derivatives {
-        let between = self.1.to_parameters(z.to_vec());
+    fn pull(&self, z: &FreeTheta, own: Derivatives) -> Derivatives {
+        let between = FreeTheta(self.1.to_parameters(z));
         self.1.pull(z, self.0.pull(&between, own))
     }
 
-    fn scale(&self, z: &[f64], scale: Vec<f64>) -> Vec<f64> {
-        let between = self.1.to_parameters(z.to_vec());
+    fn scale(&self, z: &FreeTheta, scale: Vec<f64>) -> Vec<f64> {
+        let between = FreeTheta(self.1.to_parameters(z));
         self.1.scale(z, self.0.scale(&between, scale))
     }
 }
@@ -89,7 +91,7 @@ mod tests {
     use crate::api::model::{ResidualStructure, Scale, Structure};
     use crate::basis::parameters::Parameters;
     use crate::basis::random::{FactorLayout, TermBasis};
-    use crate::basis::restriction::Restriction;
+    use crate::basis::restriction::{FreeTheta, Restriction};
     use crate::search::centred::Centred;
     use crate::structure::residual::Residual;
 
@@ -139,20 +141,20 @@ mod tests {
     }
 
     /// Derivatives in the variables against differences, and the way there and back.
-    fn check(chart: &impl Chart, z: &[f64]) {
-        let x = chart.to_parameters(z.to_vec());
-        let back = chart.to_variables(x.clone());
+    fn check(chart: &impl Chart, z: &FreeTheta) {
+        let x = chart.to_parameters(z);
+        let (FreeTheta(back), FreeTheta(z)) = (chart.to_variables(x), z);
         assert!(back.iter().zip(z).all(|(a, b)| (a - b).abs() < 1e-12));
-        let at = |z: &[f64]| function(&chart.to_parameters(z.to_vec()));
-        let pulled = |z: &[f64]| chart.pull(z, at(z).1);
+        let at = |z: &FreeTheta| function(&chart.to_parameters(z));
+        let pulled = |z: &FreeTheta| chart.pull(z, at(z).1);
         let Derivatives {
             gradient, hessian, ..
-        } = pulled(z);
+        } = pulled(&FreeTheta(z.clone()));
         let d = z.len();
         let beside = |a: usize, by: f64| {
             let mut z = z.to_vec();
             z[a] += by;
-            z
+            FreeTheta(z)
         };
         for a in 0..d {
             let (up, down) = (beside(a, 1e-5), beside(a, -1e-5));
@@ -196,8 +198,8 @@ mod tests {
         let x = [0.8, -0.5, 0.6, 0.3, 0.7, -0.2];
         assert_eq!(parameters.len(), x.len());
         let centred = |restriction| Centred::new(&parameters, &model, restriction);
-        check(&Some(centred(None)), &x);
-        check(&None::<Centred<'_>>, &x);
+        check(&Some(centred(None)), &FreeTheta(x.to_vec()));
+        check(&None::<Centred<'_>>, &FreeTheta(x.to_vec()));
         let free = Restriction::holding(&x, |_| false);
         let held = Restriction::holding(&x, |a| a == 1 || a == 4);
         let place = vec![
@@ -216,7 +218,7 @@ mod tests {
         }
         // what is held stays where it is, wherever the others go
         let chart = (&tied, centred(Some(&tied)));
-        let moved = chart.to_parameters(vec![1.3, 0.9, -0.4]);
+        let moved = chart.to_parameters(&FreeTheta(vec![1.3, 0.9, -0.4]));
         assert!((moved[1] - x[1]).abs() < 1e-15);
         assert!((moved[2] / moved[0] + 1.7).abs() < 1e-12);
     }

@@ -1,6 +1,6 @@
 //! The criterion in the variables of a chart.
 
-use crate::basis::restriction::Restriction;
+use crate::basis::restriction::{FreeTheta, Restriction};
 use crate::criterion::objective::Criterion;
 use crate::optimize::{minimize, HessianRequest, Objective, Outcome, Settings};
 use crate::search::centred::Centred;
@@ -12,13 +12,13 @@ struct Charted<'a, 'b, C> {
     criterion: &'a mut Criterion<'b>,
     chart: C,
     /// Variables at the last evaluation.
-    z: Vec<f64>,
+    z: FreeTheta,
 }
 
 impl<C: Chart> Objective for Charted<'_, '_, C> {
     fn value(&mut self, z: &[f64]) -> Option<f64> {
-        self.z = z.to_vec();
-        let x = self.chart.to_parameters(z.to_vec());
+        self.z = FreeTheta(z.to_vec());
+        let x = self.chart.to_parameters(&self.z);
         if x.iter().any(|v| !v.is_finite()) {
             return None;
         }
@@ -41,8 +41,9 @@ impl<C: Chart> Objective for Charted<'_, '_, C> {
     }
 
     fn scale(&self, z: &[f64]) -> Vec<f64> {
-        let x = self.chart.to_parameters(z.to_vec());
-        self.chart.scale(z, self.criterion.scale(&x))
+        let z = FreeTheta(z.to_vec());
+        let x = self.chart.to_parameters(&z);
+        self.chart.scale(&z, self.criterion.scale(&x))
     }
 
     fn noise(&self, f: f64) -> f64 {
@@ -65,7 +66,7 @@ pub(crate) fn minimize_under(
     minimize_in((restriction, centred), criterion, x, value, settings)
 }
 
-/// The same in the variables of a chart.
+/// Minimises from `x`, where the criterion has this value, in the variables of a chart.
 fn minimize_in(
     chart: impl Chart,
     criterion: &mut Criterion<'_>,
@@ -80,8 +81,8 @@ fn minimize_in(
         chart,
         z: z.clone(),
     };
-    let mut outcome = minimize(&mut charted, &z, value, settings, clock);
-    outcome.x = charted.chart.to_parameters(outcome.x);
+    let mut outcome = minimize(&mut charted, &z.0, value, settings, clock);
+    outcome.x = charted.chart.to_parameters(&FreeTheta(outcome.x));
     outcome
 }
 

@@ -1,18 +1,18 @@
 //! Held and tied parameters as a chart: x = x_0 + A z.
 
-use crate::basis::restriction::Restriction;
+use crate::basis::restriction::{FreeTheta, Restriction};
 use crate::search::chart::{Chart, Derivatives};
 
 impl Chart for &Restriction {
-    fn to_variables(&self, x: Vec<f64>) -> Vec<f64> {
+    fn to_variables(&self, x: Vec<f64>) -> FreeTheta {
         self.variables_at(&x)
     }
 
-    fn to_parameters(&self, z: Vec<f64>) -> Vec<f64> {
-        self.expand(&z)
+    fn to_parameters(&self, z: &FreeTheta) -> Vec<f64> {
+        self.expand(z)
     }
 
-    fn pull(&self, _: &[f64], own: Derivatives) -> Derivatives {
+    fn pull(&self, _: &FreeTheta, own: Derivatives) -> Derivatives {
         Derivatives {
             gradient: self.gradient(&own.gradient),
             hessian: self.hessian(&own.hessian),
@@ -20,7 +20,7 @@ impl Chart for &Restriction {
         }
     }
 
-    fn scale(&self, _: &[f64], scale: Vec<f64>) -> Vec<f64> {
+    fn scale(&self, _: &FreeTheta, scale: Vec<f64>) -> Vec<f64> {
         Restriction::scale(self, &scale)
     }
 }

@@ -13,7 +13,7 @@ use crate::optimize::{HessianRequest, Objective};
 /// Distance in log range within which the minimum may be at the kink.
 const NEAR: f64 = 1e-3;
 
-/// The same for a range that is given: where the kink itself is meant.
+/// Distance in log range within which a range that is given means the kink itself.
 const THERE: f64 = 1e-9;
 
 /// Distance at which slopes beside a kink are taken.

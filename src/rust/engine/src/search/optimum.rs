@@ -205,7 +205,7 @@ fn first_value(
 fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
     criterion
         .restriction
-        .map_or_else(|| x.to_vec(), |r| r.expand(&r.variables_at(x)))
+        .map_or_else(|| x.to_vec(), |r| r.allowed(x))
 }
 
 /// Where the parameters of the terms start.

@@ -26,7 +26,7 @@ const LITTLE_MEMORY: f64 = 1e8;
 /// Operations of a factor and its inverse up to which they are computed without being asked for.
 const LONG: f64 = 3e12;
 
-/// The same up to which at least the factor is, which is a third of it.
+/// Operations of both up to which at least the factor is computed, which is a third of them.
 const VERY_LONG: f64 = 4e13;
 
 /// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
@@ -178,7 +178,7 @@ pub(crate) fn estimated_optimum(
 /// The exact criterion at the optimum of the estimates.
 const EXACT_VALUE: &str = "the exact criterion at the optimum of its estimate";
 
-/// The same for a run.
+/// A run with the exact criterion at its end.
 fn with_exact_value(criterion: &mut Criterion<'_>, mut run: Run) -> Result<Run, EngineError> {
     let x = run.outcome.x.clone();
     if !evaluated(criterion, &x) {

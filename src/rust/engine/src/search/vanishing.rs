@@ -20,7 +20,7 @@ use crate::search::optimum::{optimum, Run, EXACT};
 /// Share of the residual sum of squares of the fixed effects below which the residual variance may be on its way to zero.
 const SUSPECT: f64 = 1e-4;
 
-/// The same share below which doubles leave no digits of the residual sum of squares, if nothing else keeps them.
+/// Share of it below which doubles leave no digits of the residual sum of squares, if nothing else keeps them.
 const IN_DOUBLES: f64 = 1e-7;
 
 /// Share of it at which a ray begins that has to come back to where there are digits.
@@ -89,7 +89,7 @@ pub(crate) fn look(
     // what is held or tied may not let them grow together
     let is_free = criterion.restriction.is_none_or(|restriction| {
         let there = along(1.0);
-        let allowed = restriction.expand(&restriction.variables_at(&there));
+        let allowed = restriction.allowed(&there);
         let mut both = there.iter().zip(&allowed);
         both.all(|(a, b)| (a - b).abs() <= 1e-12 * a.abs())
     });
@@ -111,7 +111,7 @@ pub(crate) fn look(
         let noise = criterion.noise(value);
         let factor = criterion.factor.as_ref()?;
         let is_left = factor.pwrss > EXACT * residual;
-        Some(At {
+        Some(RayPoint {
             value,
             noise,
             is_left,
@@ -145,7 +145,7 @@ pub(crate) fn look(
 
 /// The criterion at one place of the ray.
 #[derive(Clone, Copy)]
-struct At {
+struct RayPoint {
     value: f64,
     /// Its rounding errors.
     noise: f64,
@@ -168,7 +168,7 @@ enum Limit {
 
 /// Looks for the t at which the criterion is [`NEAR`] above its limit, from `base` on. Its fall from t to t + 1 is
 /// c exp(-2t) (1 - exp(-2)): where it is more than rounding errors it says how far to go.
-fn limit(base: f64, mut at: impl FnMut(f64) -> Option<At>) -> Limit {
+fn limit(base: f64, mut at: impl FnMut(f64) -> Option<RayPoint>) -> Limit {
     let mut t = base;
     for _ in 0..STEPS {
         let Some((here, next)) = at(t).and_then(|here| Some((here, at(t + 1.0)?))) else {
@@ -223,7 +223,7 @@ fn where_share_is_left(pwrss: f64, residual: f64, mut at: impl FnMut(f64) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{limit, where_share_is_left, At, Limit, NEAR, SHARE};
+    use super::{limit, where_share_is_left, Limit, RayPoint, NEAR, SHARE};
 
     /// Sums of squares exp(-2t) of which rounding leaves something else below 1e-16, from where they are 1e-30.
     #[test]
@@ -243,10 +243,10 @@ mod tests {
     }
 
     /// A ray on which the share of residuals is exp(-2t) of what it is at its begin.
-    fn ray(share: f64, value: impl Fn(f64) -> f64) -> impl FnMut(f64) -> Option<At> {
+    fn ray(share: f64, value: impl Fn(f64) -> f64) -> impl FnMut(f64) -> Option<RayPoint> {
         move |t| {
             let left = share * (-2.0 * t).exp();
-            Some(At {
+            Some(RayPoint {
                 value: value(t),
                 noise: 1e-12,
                 is_left: left > 1e-22,

@@ -220,7 +220,7 @@ impl Model {
     pub fn at(&self, theta: &[f64], reml: bool) -> Fit {
         let options = Options {
             reml,
-            start: Some(theta.to_vec()),
+            start: Some(theta.into()),
             optimize: false,
             threads: 1,
             ..Options::default()

@@ -214,7 +214,13 @@ fn estimated_fits_come_close_to_exact_ones() {
             chance.criterion
         );
         assert!(distance(&exact, &own) < 0.05, "{}", distance(&exact, &own));
-        for ((x, y), s) in own.theta.iter().zip(&exact.theta).zip(&chance.theta) {
+        for ((x, y), s) in own
+            .theta
+            .values()
+            .iter()
+            .zip(exact.theta.values())
+            .zip(&chance.theta)
+        {
             assert!((x - y).abs() < 6.0 * s + 1e-6, "{x} {y} {s}");
         }
         for (x, y) in [
@@ -316,7 +322,7 @@ fn variances_of_zero_and_one_dominant_level() {
             own.criterion,
             exact.criterion
         );
-        for (x, y) in own.theta.iter().zip(&exact.theta) {
+        for (x, y) in own.theta.values().iter().zip(exact.theta.values()) {
             assert!((x - y).abs() < 1e-3, "{x} {y}");
         }
     }

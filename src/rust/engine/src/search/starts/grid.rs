@@ -109,7 +109,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// The same share of the way along all axes of sizes.
+    /// This share of the way along every axis of sizes.
     fn at(&self, share: f64) -> Node {
         let place = |axis: &Axis| match &axis.meaning {
             Meaning::Sizes(_, sizes) => (1.0 + share * (sizes.len() - 2) as f64).round() as u8,
@@ -197,7 +197,7 @@ impl<'a> Grid<'a> {
         }
         x.extend_from_slice(&self.phi);
         match self.restriction {
-            Some(r) => r.expand(&r.variables_at(&x)),
+            Some(r) => r.allowed(&x),
             None => x,
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn of_terms(moments: &Moments, bases: &[TermBasis], unit: f64) -> Vec
     bases.iter().map(of).collect()
 }
 
-/// The same for the effects of the user's own columns.
+/// Like [`of_terms`], but for the effects of the user's own columns.
 pub(super) fn of_user_columns(
     moments: &Moments,
     bases: &[TermBasis],
