@@ -25,7 +25,8 @@ pub struct Parameter {
     pub entries: Vec<(usize, usize)>,
 }
 
-/// The parameters of all terms, and how many residual ones there are.
+/// The parameters of all terms, and how many residual ones there are. Slices called `theta` are all of them in internal
+/// coordinates (see [`crate::api::theta::UserTheta`] for the user's).
 #[derive(Debug)]
 pub struct Parameters {
     /// Structure of each term.

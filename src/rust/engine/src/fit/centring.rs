@@ -35,7 +35,7 @@ impl Prepared {
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        // a factor that the fit did without is too dear for this
+        // a factor that the fit avoided is too expensive for this
         if !self
             .plan_of_fit(options)
             .is_ok_and(|plan| plan == Plan::Exact)
@@ -54,7 +54,7 @@ impl Prepared {
                 options.reml,
                 Clock::without_limit(interrupt),
             );
-            // what breaks down there may be centred from closer by
+            // where the factorisation breaks down, smaller standard deviations may do
             let near = self.less_extreme(theta);
             let at = if criterion.value(theta).is_some() {
                 theta
@@ -107,7 +107,7 @@ impl Prepared {
             let (f, offset, k) = self.parameters.place[term];
             let t = self.parameters.term_factor(theta, term);
             let FactorMoments { k: all, zz, .. } = &moments.factors[f];
-            // of the level of which the rows tell most
+            // of the level with the most information
             let most = |i: usize| {
                 let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
                 own.fold(0.0f64, |most, v| most.max(*v))
@@ -133,7 +133,7 @@ impl Prepared {
             && self.can_extend()
     }
 
-    /// Whether a factorisation with twice the digits takes not too long.
+    /// Whether a factorisation in twice the precision is affordable.
     pub(crate) fn can_extend(&self) -> bool {
         let system = &self.system;
         extended::is_affordable(&system.schur, system.k1(), system.moments.p1)

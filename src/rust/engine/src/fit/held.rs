@@ -93,9 +93,9 @@ pub(crate) fn restriction(
     })
 }
 
-/// Whether natural parameters that are held or tied stay so as the free variables move: an internal parameter that stands
-/// still does not make a natural one stand still that depends on others too (a correlation of toep() on all partial ones of
-/// smaller lags, one of us() on two rows of the factor).
+/// Checks that natural parameters that are held or tied stay so as the free variables move: holding an internal parameter does
+/// not hold a natural one that depends on others too (a correlation of toep() on all partial ones of smaller lags, one of us()
+/// on two rows of the factor).
 fn check_natural(
     restriction: &Restriction,
     start: &[f64],

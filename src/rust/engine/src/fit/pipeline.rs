@@ -132,7 +132,7 @@ pub(crate) fn fit_planned(
 ) -> Result<Fit, EngineError> {
     let in_doubles = plan != Plan::Exact || !prepared.can_extend();
     let found = search(data, options, prepared, plan, rows, at_optimum, interrupt);
-    // where effects many orders of magnitude larger than residuals leave no digits, nothing tells that residuals vanish
+    // effects many orders of magnitude larger than residuals leave no digits to tell whether residuals vanish
     found.map_err(|error| match error {
         EngineError::PerfectFit if in_doubles => EngineError::numerical(DIGITS),
         error => error,

@@ -34,7 +34,7 @@ pub fn minimize(
     };
     let mut out = trust_region::minimize(objective, &before.x, value, rest, clock);
     out.evaluations += before.evaluations;
-    // both traces have the point between them
+    // the point where one ends and the other begins is in both traces
     before.trace_value.extend(out.trace_value.drain(1..));
     before.trace_gradient.truncate(before.trace_value.len() - 1);
     before.trace_gradient.append(&mut out.trace_gradient);

@@ -1,9 +1,8 @@
 //! BFGS steps with backtracking (Nocedal & Wright 2006, Algorithms 3.1 and 6.1), in the natural scale of each variable at the
 //! start, or in one for all.
 //!
-//! They serve to get somewhere else. Newton steps follow the curvature of where they are: of many starts they come to few
-//! optima, and hardly ever to some singular ones. The first of these steps go down the gradient until the value decreases,
-//! however far that leads.
+//! They find other optima. Newton steps follow the local curvature: from many starts they reach few optima, and hardly ever some
+//! singular ones. The first of these steps follow the gradient, however far, until the value decreases.
 
 use crate::api::options::Detour;
 use crate::linalg::rows::dot;
@@ -28,7 +27,7 @@ const NEAR: f64 = 1e-2;
 struct Inverse {
     entries: Vec<f64>,
     m: usize,
-    /// Nothing is known of it.
+    /// It is the identity: no step has been seen.
     is_unit: bool,
 }
 
@@ -50,7 +49,7 @@ impl Inverse {
             .collect()
     }
 
-    /// Learns from a `step` along which the gradient changed by `change`; where the curvature is not positive it begins anew.
+    /// Updates from a `step` along which the gradient changed by `change`; starts again where the curvature is not positive.
     fn learn(&mut self, step: &[f64], change: &[f64]) {
         let curvature = dot(step, change);
         if curvature <= 0.0 {
@@ -70,8 +69,8 @@ impl Inverse {
 }
 
 /// Takes steps from `start`, where `value` is the function's value (as the last evaluation), for as many evaluations as `detour`
-/// has, as long as `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or promises much: whether that is a minimum is for
-/// others to say.
+/// has, as long as `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or
+/// promises much: whether that is a minimum is decided by the caller.
 pub(super) fn descend(
     objective: &mut dyn Objective,
     start: &[f64],

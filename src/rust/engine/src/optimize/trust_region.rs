@@ -3,8 +3,8 @@
 //!
 //! Where the Hessian is only a model of it, what the model misses is learnt from the change of the gradient along each step,
 //! by the symmetric rank-one update (Dennis, Gay & Welsch 1981, ACM Trans. Math. Softw. 7, with the update of Conn, Gould &
-//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps teach only what asks for it
-//! ([`Objective::uses_secant`]), short ones near the minimum any model.
+//! Toint 1991, Math. Program. 50): the convergence is superlinear all the same. Long steps update only an objective that asks
+//! for it ([`Objective::uses_secant`]), short ones near the minimum any model.
 
 use crate::api::options::Detour;
 use crate::linalg::small::symmetric_eigen;
@@ -23,14 +23,14 @@ const SADDLE: f64 = 0.05;
 /// Decrement (half the squared Newton decrement) below which a point is close: an exact Hessian pays.
 const CLOSE: f64 = 0.5;
 
-/// Decrement below which steps are short enough to teach any model what it misses.
+/// Decrement below which steps are short enough for the update of any model.
 const SHORT: f64 = 1e-2;
 
 /// Share of the decrement that a step with a Hessian that is not exact may leave, close to the minimum.
 const SLOW: f64 = 0.1;
 
-/// Steps that have come to an end if all of them together gain no more than this: along a curved valley each may promise more
-/// than the tolerance, and the last digits of the value are all that they change.
+/// So many steps that gain no more than this together are the end: along a curved valley each may promise more than the
+/// tolerance and change only the last digits of the value.
 const STEPS: usize = 10;
 const NOTHING: f64 = 1e-9;
 
@@ -51,8 +51,8 @@ pub trait Objective {
     fn value(&mut self, x: &[f64]) -> Option<f64>;
     /// Gradient and Hessian (m x m) at the point of the last call of [`Objective::value`], and whether that Hessian is exact.
     fn derivatives(&mut self, wanted: HessianRequest) -> (Vec<f64>, Vec<f64>, bool);
-    /// Whether what a Hessian that is not exact misses is worth learning from long steps too: a good model of it is better
-    /// left alone until they are short.
+    /// Whether secant updates pay along long steps too, where the Hessian is not exact: a good model is better left alone until
+    /// steps are short.
     fn uses_secant(&self) -> bool;
     /// Natural size of each variable at `x`, positive.
     fn scale(&self, x: &[f64]) -> Vec<f64>;
@@ -253,8 +253,7 @@ impl Secant {
         }
     }
 
-    /// The model with what was learnt. A `good` one that bends down for nothing but that is better off without: it is
-    /// forgotten.
+    /// The model with its update. Where the update is the only reason that a `good` model has negative curvature, it is dropped.
     fn model(&mut self, gradient: &[f64], hessian: &[f64], scale: Vec<f64>, good: bool) -> Model {
         let corrected: Vec<f64> =
             memory::collect(hessian.iter().zip(&self.missing).map(|(a, b)| a + b));
@@ -326,7 +325,7 @@ pub(super) fn minimize(
     loop {
         let scale = objective.scale(&out.x);
         let (gradient, hessian, is_exact) = objective.derivatives(wanted);
-        // these may be none
+        // where time was over there may be no derivatives
         if clock.has_cut() {
             out.stop = Stop::Time;
             return out;
@@ -351,7 +350,7 @@ pub(super) fn minimize(
         };
         if more != wanted {
             wanted = more;
-            // none where time is over: the ones that are there do
+            // where time is over there are none: those at hand will do
             if let (gradient, hessian, true) = objective.derivatives(wanted) {
                 model = Model::new(model.scale, &gradient, &hessian);
                 decrement = model.decrement();

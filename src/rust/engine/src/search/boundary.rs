@@ -25,8 +25,8 @@ struct Split {
     null: Vec<Vec<f64>>,
 }
 
-/// Replaces covariance matrices that are rank deficient up to rounding by exactly deficient ones, where the criterion does
-/// not mind, and looks at the multipliers there.
+/// Replaces covariance matrices that are rank deficient up to rounding by exactly deficient ones, where that does not raise the
+/// criterion, and computes the multipliers there.
 pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();

@@ -12,7 +12,7 @@ use crate::runtime::memory;
 use crate::search::kink::{self, Slopes};
 use crate::search::optimum::Run;
 
-/// Scaled curvature below which the criterion does not notice that a parameter changes by its own size.
+/// Scaled curvature below which the criterion hardly changes when a parameter changes by its own size.
 const FLAT: f64 = 1e-6;
 
 /// Decrease of the criterion that a Newton step may still promise at an optimum.
@@ -24,21 +24,21 @@ const EXACT_LIMIT: f64 = 3e9;
 /// Operations up to which differences of the gradient are taken for it.
 const DIFFERENCES_LIMIT: f64 = 5e8;
 
-/// Operations up to which they are taken of an estimated gradient.
+/// Operations up to which differences of an estimated gradient are taken.
 const ESTIMATES_LIMIT: f64 = 5e9;
 
-/// Operations at which nothing else is considered.
+/// Operations up to which the exact Hessian is computed whatever differences would cost.
 const CHEAP: f64 = 1e7;
 
-/// Rise of the criterion off an end of a residual correlation that an optimum there stays below; without bound it is some 5 for
-/// each group whose correlations are singular.
+/// Largest rise of the criterion between an end of a residual correlation and a point just inside for which the end may be an
+/// optimum; where the likelihood has no bound it rises by about 5 for each group whose correlations are singular.
 const RISE: f64 = 1.0;
 
 const BOUNDLESS: &str = "the likelihood has no bound: it grows for ever as the residual correlations go to their ends, where \
      the response is reproduced in some direction exactly";
 
-/// The Hessian at the optimum: exact; where differences of the gradient are cheaper, these; where either would take longer
-/// than the fit, none.
+/// The Hessian at the optimum: exact, or by differences of the gradient where these are cheaper; none where either would take
+/// longer than the fit.
 fn curvature(
     criterion: &mut Criterion<'_>,
     x: &[f64],
@@ -70,8 +70,8 @@ fn curvature(
     (hessian, kind)
 }
 
-/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum; where nothing else than its values is
-/// wanted afterwards (`last`), perhaps without its factor.
+/// The certificate at the end of a run. Leaves the criterion evaluated at the optimum, perhaps without its factor where only
+/// values are needed afterwards (`last`).
 pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> Certificate {
     let x = &run.outcome.x;
     let parameters = criterion.parameters;
@@ -86,7 +86,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         curvature(criterion, x, last)
     };
     let scale = criterion.scale(x);
-    // derivatives that were left in the middle are not begun again
+    // derivatives that the time limit interrupted are not started again
     let known = if criterion.clock.has_cut() && run.status == Status::TimeLimit {
         criterion.latest.as_mut()
     } else {
@@ -183,8 +183,8 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     }
 }
 
-/// Whether the criterion falls for ever towards an end of the residual correlations, where R is singular: as the logarithm of
-/// the distance, while it has a limit, and is an optimum there, if the fixed effects take the direction without variance.
+/// Whether the criterion falls without bound towards an end of the residual correlations, where R is singular: it falls as the
+/// logarithm of the distance, unless the fixed effects span the direction without variance, in which case it has a limit.
 fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
     let x = &run.outcome.x;
     let phi = criterion.parameters.of_residual(x);

@@ -3,8 +3,8 @@
 //! A linear correlation, 1 - d / range for d < range, turns a corner where the range is one of the distances d, and so does
 //! the criterion. Its minimum may lie there: the slope in log range is negative on the left and positive on the right, while
 //! all other parameters have gradient zero (0 is in Clarke's generalised gradient; Clarke 1983, Optimization and Nonsmooth
-//! Analysis, 2.3). The range is then held at the kink and the rest is a smooth problem. Its estimate converges faster than
-//! the others do, as that of a change point, and inference takes it as known.
+//! Analysis, 2.3). The range is then held at the kink and the rest is a smooth problem. Its estimate converges
+//! faster than the others, like that of a change point, and inference treats it as known.
 
 use crate::basis::restriction::{Kink, Restriction};
 use crate::criterion::objective::Criterion;

@@ -26,7 +26,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A point of which nothing is known but its value.
+    /// A point of which only the value is known.
     fn at(outcome: Outcome, status: Status, criterion: &Criterion<'_>) -> Self {
         let places = &criterion.parameters.place;
         Self {
@@ -38,17 +38,17 @@ impl Run {
         }
     }
 
-    /// Whether it came to an optimum.
+    /// Whether it reached an optimum.
     pub(crate) fn is_stationary(&self) -> bool {
         matches!(self.status, Status::Converged | Status::Singular)
     }
 
-    /// Whether it came to none, but for want of time.
+    /// Whether it reached none, for other reasons than time.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.status, Status::Failed | Status::IterationLimit)
     }
 
-    /// Puts the trace of what came before in front.
+    /// Puts the trace of the steps before this run in front.
     pub(crate) fn follow(&mut self, walked: Outcome) {
         for (own, before) in [
             (&mut self.outcome.trace_value, walked.trace_value),
@@ -59,7 +59,7 @@ impl Run {
     }
 }
 
-/// What the options say of one walk.
+/// The options of one run of the optimiser.
 pub(crate) fn settings(options: &Options) -> Settings {
     Settings {
         tolerance: options.tolerance,
@@ -96,12 +96,12 @@ pub(crate) fn optimum(
     loop {
         let restriction = criterion.restriction;
         let mut outcome = minimize_under(criterion, restriction, &x, value, settings);
-        // the limit holds for the whole way
+        // the limit is for all runs together
         settings.max_evaluations = settings.max_evaluations.saturating_sub(outcome.evaluations);
         trace.0.append(&mut outcome.trace_value);
         trace.1.append(&mut outcome.trace_gradient);
         if criterion.clock.has_cut() && outcome.stop != Stop::Interrupted {
-            // a point on the way: nothing is looked for there
+            // time is over at a point on the way: its boundary is not examined
             outcome.stop = Stop::Time;
             outcome.trace_value = trace.0;
             outcome.trace_gradient = trace.1;
@@ -145,7 +145,7 @@ pub(crate) fn optimum(
     }
 }
 
-/// Evaluations after a walk has come to its end, for the last digits.
+/// Evaluations for the last digits, after the optimum is reached.
 pub(crate) const LAST_STEPS: usize = 8;
 
 /// The optimum, and once there is one a step or two more: what is of the first order in theta, as standard errors and degrees
@@ -179,7 +179,7 @@ pub(crate) fn refined_optimum(
     Ok(run)
 }
 
-/// The criterion at the start; between attempts a start at which it is not defined is drawn towards zero.
+/// The criterion at the start, which is moved towards zero as long as the criterion is not defined there.
 fn first_value(
     criterion: &mut Criterion<'_>,
     x: &mut Vec<f64>,

@@ -1,4 +1,4 @@
-//! What is factorised and what is estimated in a fit of crossed factors, chosen by cost, and the walks that follow from it.
+//! Factorise or estimate: the choice by cost for crossed factors, and how each reaches the optimum.
 
 use crate::api::error::EngineError;
 use crate::api::options::{Options, Solver};
@@ -17,10 +17,10 @@ use crate::system::equations::System;
 /// Bytes of a factor and its inverse, relative to the memory of the machine, up to which they are computed at all.
 const MEMORY: f64 = 0.4;
 
-/// Memory where it is not known.
+/// Memory of a machine that does not tell.
 const SOME_MEMORY: f64 = 8e9;
 
-/// Bytes that every machine has: nobody needs to ask.
+/// Bytes that every machine has, so that nothing is checked.
 const LITTLE_MEMORY: f64 = 1e8;
 
 /// Operations of a factor and its inverse up to which they are computed without being asked for.
@@ -32,7 +32,7 @@ const VERY_LONG: f64 = 4e13;
 /// Multiply-adds (at the speed of sparse ones) of an evaluation below which nothing is to be gained.
 const SHORT: f64 = 3e8;
 
-/// Operations of a factor and its inverse below which it is not worth walking around them.
+/// Operations of a factor and its inverse below which avoiding them is not worth while.
 const MODERATE: f64 = 3e10;
 
 /// Evaluations of a walk by estimates after which the rest is done by factorisations.
@@ -44,7 +44,7 @@ const ANCHORS: usize = 2;
 /// Monte-Carlo standard error of a criterion that counts as exact.
 const CHANCE: f64 = 1e-8;
 
-/// How a fit goes about it.
+/// How the criterion is evaluated on the way to the optimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// Factorisations only.
@@ -58,7 +58,7 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// What the user wants, else by cost; only a plain model can do without a factor.
+    /// As the user asks, else by cost; only a plain model can do without a factor.
     ///
     /// # Errors
     /// [`EngineError::Memory`] where there is no other way than a factor that does not fit in memory.
@@ -107,7 +107,8 @@ fn out_of_reach(system: &System) -> bool {
     operations > VERY_LONG || (bytes > LITTLE_MEMORY && too_large())
 }
 
-/// Refuses a factor that does not fit in what memory there is, before any of it is taken: the system would end the process.
+/// Refuses a factor that does not fit in the available memory, before any is allocated: the operating system would kill the
+/// process.
 fn require_memory(
     system: &System,
     available: impl FnOnce() -> Option<f64>,
@@ -126,7 +127,7 @@ fn require_memory(
     }
 }
 
-/// Refuses what needs a factor that is not to be computed without being asked for, or that there is no room for.
+/// Refuses what needs a factor that is computed only when asked for, or that does not fit in memory.
 pub(crate) fn require_factor(system: &System, options: &Options) -> Result<(), EngineError> {
     if options.solver == Solver::Exact {
         return require_memory(system, memory::available);
@@ -140,8 +141,8 @@ pub(crate) fn require_factor(system: &System, options: &Options) -> Result<(), E
     })
 }
 
-/// Where estimates lead, and what is left of the way by factorisation. What the estimates do not reach is left to it, but for
-/// want of time.
+/// The optimum of the estimated criterion, and from there by factorisation as far as the plan says. Where the estimates fail,
+/// factorisation does it all; where time is over, nothing follows.
 pub(crate) fn estimated_optimum(
     criterion: &mut Criterion<'_>,
     theta: &[f64],
@@ -241,7 +242,7 @@ fn anchored_optimum(
     Ok(run)
 }
 
-/// A run whose time was over before its end was known more exactly.
+/// A run whose time was over before its end was computed exactly.
 fn stopped(criterion: &mut Criterion<'_>, mut run: Run, estimated: Option<Estimated>) -> Run {
     if let Some(estimated) = estimated {
         criterion.take_back(estimated);
@@ -250,7 +251,7 @@ fn stopped(criterion: &mut Criterion<'_>, mut run: Run, estimated: Option<Estima
     run
 }
 
-/// Options of a walk that leaves what takes it long to factorisations.
+/// Options with few evaluations: what takes longer is left to factorisations.
 fn short(options: &Options) -> Options {
     Options {
         max_evaluations: options.max_evaluations.min(STEPS),
@@ -277,7 +278,7 @@ fn evaluated(criterion: &mut Criterion<'_>, x: &[f64]) -> bool {
     (criterion.is_at(x) || criterion.value(x).is_some()) && criterion.latest().is_some()
 }
 
-/// Whether chance moves the optimum by no more than the optimiser's tolerance, and the criterion by nothing that counts.
+/// Whether the Monte-Carlo error of the optimum is within the optimiser's tolerance, and that of the criterion negligible.
 fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool {
     if !evaluated(criterion, x) {
         return false;

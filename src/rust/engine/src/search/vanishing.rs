@@ -6,8 +6,8 @@
 //! optimum if c > 0; where V is singular and the random effects reproduce the response it falls by 2 a unit of t, or more, for
 //! ever; around an optimum inside it rises on both sides. How much it falls from t to t + 1 tells the three apart.
 //!
-//! No share of the response says where the limit is reached: what residuals are may be any small part of what the fixed effects
-//! leave, where these have no intercept or weights are of different orders of magnitude. Sigma^2 is put where the criterion is
+//! No fixed share of the response tells where the limit is reached: residuals may be any small part of what the fixed effects
+//! leave, where there is no intercept or weights are of different orders of magnitude. Sigma^2 is put where the criterion is
 //! [`NEAR`] above its limit, by its fall, and the others are estimated for that value: the problem is regular then.
 
 use crate::api::error::EngineError;
@@ -23,11 +23,11 @@ const SUSPECT: f64 = 1e-4;
 /// Share of it below which doubles leave no digits of the residual sum of squares, if nothing else keeps them.
 const IN_DOUBLES: f64 = 1e-7;
 
-/// Share of it at which a ray begins that has to come back to where there are digits.
+/// Share of it at which to begin on a ray where the digits at its beginning are lost.
 const SHARE: f64 = 1e-8;
 
-/// Rise of the criterion one unit further along the ray that an optimum inside does not stay below: it is at least exp(-2) + 1
-/// for one degree of freedom of the residuals.
+/// Rise of the criterion over one unit of the ray that shows an optimum inside: there it is at least exp(-2) + 1 for each degree
+/// of freedom of the residuals.
 const RISE: f64 = 0.01;
 
 /// Fall of the criterion to its limit where sigma^2 stands for zero; what is estimated for it is off by as much.
@@ -40,7 +40,7 @@ const FARTHEST: f64 = 30.0;
 
 /// What is found along the ray.
 pub(crate) enum Ray {
-    /// An optimum inside, or nothing that tells of sigma.
+    /// An optimum inside, or a criterion that does not depend on sigma.
     Inside,
     /// The criterion falls for ever.
     Perfect,
@@ -96,7 +96,7 @@ pub(crate) fn look(
     if !is_free {
         return Ok(Ray::Inside);
     }
-    // about a centre, and with twice the digits, they are here; else only from where they are not lost yet
+    // digits are there about a centre, and in twice the precision; else the search begins where they are not lost yet
     let is_here = criterion.is_centred() || criterion.has_twice_the_digits();
     let base = if is_here || pwrss > IN_DOUBLES * residual {
         0.0
@@ -158,7 +158,7 @@ struct RayPoint {
 /// What a ray leads to.
 #[derive(Debug, PartialEq)]
 enum Limit {
-    /// The criterion rises, or does not tell of sigma.
+    /// The criterion rises, or does not depend on sigma.
     None,
     /// The criterion falls for ever.
     Below,
@@ -185,7 +185,7 @@ fn limit(base: f64, mut at: impl FnMut(f64) -> Option<RayPoint>) -> Limit {
                 Limit::None
             };
         }
-        // what is less than that is lost in rounding errors, and the way back is dark
+        // a smaller fall is lost in rounding errors: back to where it can be seen
         let step = if fall > here.noise.max(0.01 * NEAR) {
             0.5 * (fall / NEAR).ln()
         } else {
