@@ -224,6 +224,7 @@ impl TermArgument {
                 })
                 .collect::<Result<_, Failure>>()?,
             structure: self.structure,
+            classes: None,
         })
     }
 }

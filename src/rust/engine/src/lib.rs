@@ -61,8 +61,8 @@ pub mod system;
 
 pub use api::error::EngineError;
 pub use api::model::{
-    Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision, RandomTerm,
-    ResidualStructure, Scale, SpatialKind, Structure,
+    Classes, Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision,
+    RandomTerm, ResidualStructure, Scale, SpatialKind, Structure,
 };
 pub use api::options::{Options, Solver};
 pub use api::progress::Progress;

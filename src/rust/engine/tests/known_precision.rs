@@ -156,6 +156,7 @@ impl Model {
                         .map(|c| c.as_ref().map_or(Column::Constant, |v| Column::Values(v)))
                         .collect(),
                     structure: term.structure,
+                    classes: None,
                 })
                 .collect(),
             residual: None,

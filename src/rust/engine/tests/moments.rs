@@ -35,6 +35,7 @@ fn without_rows<'a>(data: &ModelData<'a>, moments: &'a RawMoments) -> ModelData<
                 factor: term.factor,
                 columns: vec![Column::Absent; term.columns.len()],
                 structure: term.structure,
+                classes: term.classes,
             })
             .collect(),
         residual: None,

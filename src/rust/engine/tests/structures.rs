@@ -93,6 +93,7 @@ impl Owned {
                         .map(|c| c.as_ref().map_or(Column::Constant, |v| Column::Values(v)))
                         .collect(),
                     structure: term.structure,
+                    classes: None,
                 })
                 .collect(),
             residual: (self.residual)(self),

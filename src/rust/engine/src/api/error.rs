@@ -55,6 +55,9 @@ pub enum EngineError {
         /// What was asked for.
         step: &'static str,
     },
+    /// What is not available where classes of levels have covariance matrices of their own.
+    #[error("{0} is not available where classes of levels have covariance matrices of their own")]
+    Classes(&'static str),
     /// A known covariance or precision matrix of levels is not positive definite.
     #[error(
         "the known covariance or precision matrix of a grouping factor is not positive definite"
@@ -189,7 +192,7 @@ impl EngineError {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Dimension(_) => "dimension",
+            Self::Dimension(_) | Self::Classes(_) => "dimension",
             Self::NotFinite { .. } => "not_finite",
             Self::Size { .. } | Self::CorrelationOfUnit => "size",
             Self::NoResidualDf { .. } => "no_residual_df",

@@ -157,6 +157,17 @@ pub struct RandomTerm<'a> {
     pub columns: Vec<Column<'a>>,
     /// Its covariance structure.
     pub structure: Structure,
+    /// Groups of levels that have parameters of their own; `None`: all levels have the same.
+    pub classes: Option<Classes<'a>>,
+}
+
+/// Classes of the levels of a grouping factor, as of patients by treatment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classes<'a> {
+    /// Class of each level, from 1 to `count`.
+    pub codes: &'a [i32],
+    /// Number of classes.
+    pub count: usize,
 }
 
 /// Parametric family of a spatial correlation h(distance / range).

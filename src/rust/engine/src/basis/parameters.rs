@@ -1,5 +1,6 @@
 //! Where each covariance parameter is, and T of each grouping factor.
 
+use crate::basis::covariances::{Covariances, LevelClasses, Levels};
 use crate::basis::random::{FactorLayout, TermBasis};
 use crate::linalg::small;
 use crate::runtime::parallel::Workers;
@@ -26,13 +27,18 @@ pub struct Parameter {
 }
 
 /// The parameters of all terms, and how many residual ones there are. Slices called `theta` are all of them in internal
-/// coordinates (see [`crate::api::theta::UserTheta`] for the user's).
+/// coordinates (see [`crate::api::theta::UserTheta`] for the user's). A term whose levels have classes stands here once for each
+/// class.
 #[derive(Debug)]
 pub struct Parameters {
     /// Structure of each term.
     pub structures: Vec<Box<dyn Covariance>>,
     /// Factor of each term, its first column there, its k.
     pub place: Vec<(usize, usize, usize)>,
+    /// Class of levels that each term belongs to; 0 where there are none.
+    pub class: Vec<usize>,
+    /// Classes of the levels of each factor.
+    pub classes: Vec<Option<LevelClasses>>,
     /// First parameter of each term, and the end.
     pub start: Vec<usize>,
     /// Every parameter.
@@ -46,8 +52,16 @@ pub struct Parameters {
 impl Parameters {
     /// Parameters of these terms.
     #[must_use]
-    pub fn new(layout: &[FactorLayout], bases: &[TermBasis], residual: usize) -> Self {
-        let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
+    pub fn new<'a>(layout: &[FactorLayout], bases: &'a [TermBasis], residual: usize) -> Self {
+        let of_classes = |basis: &'a TermBasis| {
+            let classes = layout[basis.factor].classes.as_ref();
+            (0..classes.map_or(1, LevelClasses::count)).map(move |class| (basis, class))
+        };
+        let terms: Vec<_> = bases.iter().flat_map(of_classes).collect();
+        let structures: Vec<_> = terms
+            .iter()
+            .map(|(b, _)| covariance(b.structure, b.k))
+            .collect();
         let mut start = vec![0];
         let mut list = Vec::new();
         for (term, structure) in structures.iter().enumerate() {
@@ -61,7 +75,12 @@ impl Parameters {
         }
         Self {
             structures,
-            place: bases.iter().map(|b| (b.factor, b.offset, b.k)).collect(),
+            place: terms
+                .iter()
+                .map(|(b, _)| (b.factor, b.offset, b.k))
+                .collect(),
+            class: terms.iter().map(|&(_, class)| class).collect(),
+            classes: layout.iter().map(|f| f.classes.clone()).collect(),
             start,
             list,
             factor_k: layout.iter().map(|f| f.k).collect(),
@@ -85,6 +104,13 @@ impl Parameters {
     #[must_use]
     pub fn of_residual<'a>(&self, theta: &'a [f64]) -> &'a [f64] {
         &theta[self.list.len()..]
+    }
+
+    /// The levels that one term belongs to.
+    #[must_use]
+    pub fn levels(&self, term: usize) -> Levels {
+        let classes = self.classes[self.place[term].0].as_ref();
+        classes.map_or(Levels::All, |classes| classes.levels(self.class[term]))
     }
 
     /// Parameters of one term.
@@ -126,35 +152,32 @@ impl Parameters {
         !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
-    /// Block-diagonal T of each grouping factor, in the room of `out`.
+    /// Block-diagonal T of the levels of each grouping factor, in the workspace of `out`.
     #[must_use]
-    pub fn factors(&self, theta: &[f64], mut out: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-        out.resize_with(self.factor_k.len(), Vec::new);
-        for (t, k) in out.iter_mut().zip(&self.factor_k) {
-            t.clear();
-            t.resize(k * k, 0.0);
-        }
+    pub fn factors(&self, theta: &[f64], mut out: Covariances) -> Covariances {
+        out.clear(&self.factor_k, &self.classes);
         for term in 0..self.structures.len() {
             let (f, offset, k) = self.place[term];
             let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
+            let out = out.of_class_mut(f, self.class[term]);
             let own = self.start[term]..self.start[term + 1];
             if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
                 let t = self.term_factor(theta, term);
                 for c in 0..k {
-                    (c..k).for_each(|r| out[f][at(r, c)] = t[c * k + r]);
+                    (c..k).for_each(|r| out[at(r, c)] = t[c * k + r]);
                 }
                 continue;
             }
             for (parameter, value) in self.list[own.clone()].iter().zip(&theta[own]) {
                 for &(i, j) in &parameter.entries {
-                    out[f][at(i, j)] = *value;
+                    out[at(i, j)] = *value;
                 }
             }
         }
         // the empty factor has no term, but its T is divided by
-        for (f, t) in out.iter_mut().enumerate() {
+        for f in 0..out.factors() {
             if self.place.iter().all(|place| place.0 != f) {
-                t[0] = 1.0;
+                out.of_class_mut(f, 0)[0] = 1.0;
             }
         }
         out
@@ -168,8 +191,8 @@ impl Parameters {
         theta: &[f64],
         unit: f64,
         workers: &Workers,
-        out: Vec<Vec<f64>>,
-    ) -> (Vec<Vec<f64>>, bool) {
+        out: Covariances,
+    ) -> (Covariances, bool) {
         self.factors_above(theta, |_| FLOOR * unit, workers, out)
     }
 
@@ -180,17 +203,18 @@ impl Parameters {
         theta: &[f64],
         floor: impl Fn(usize) -> f64,
         workers: &Workers,
-        out: Vec<Vec<f64>>,
-    ) -> (Vec<Vec<f64>>, bool) {
+        out: Covariances,
+    ) -> (Covariances, bool) {
         let mut out = self.factors(theta, out);
         let mut changed = false;
         for (term, &(f, offset, k)) in self.place.iter().enumerate() {
             let kf = self.factor_k[f];
+            let own = out.of_class_mut(f, self.class[term]);
             let floor = floor(term);
             let [mut t, mut other] = std::array::from_fn(|_| workers.room(k * k));
             for (c, column) in t.chunks_exact_mut(k).enumerate() {
                 let at = (offset + c) * kf + offset;
-                column.copy_from_slice(&out[f][at..at + k]);
+                column.copy_from_slice(&own[at..at + k]);
             }
             if (0..k).all(|i| t[i * k + i].abs() >= FLOOR.min(floor)) {
                 small::write_inverse_of_lower(&t, k, &mut other);
@@ -202,7 +226,7 @@ impl Parameters {
             changed |= *t != *other;
             for (c, column) in other.chunks_exact(k).enumerate() {
                 let at = (offset + c) * kf + offset;
-                out[f][at..at + k].copy_from_slice(column);
+                own[at..at + k].copy_from_slice(column);
             }
         }
         (out, changed)

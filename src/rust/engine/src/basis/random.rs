@@ -2,6 +2,7 @@
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
 
 use crate::api::model::{Column, ModelData, Structure};
+use crate::basis::covariances::LevelClasses;
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -91,6 +92,8 @@ pub struct FactorLayout {
     pub k: usize,
     /// Its terms.
     pub terms: Vec<usize>,
+    /// Classes of its levels, each with covariances of its own.
+    pub classes: Option<LevelClasses>,
 }
 
 impl FactorLayout {
@@ -101,6 +104,7 @@ impl FactorLayout {
             n_levels: 0,
             k: 1,
             terms: Vec::new(),
+            classes: None,
         }
     }
 
@@ -130,6 +134,7 @@ pub fn lay_out(
             n_levels: f.n_levels,
             k: 0,
             terms: Vec::new(),
+            classes: None,
         })
         .collect();
     let mut offsets = Vec::with_capacity(data.terms.len());
@@ -138,6 +143,9 @@ pub fn lay_out(
         offsets.push(factor.k);
         factor.k += term.columns.len();
         factor.terms.push(t);
+        factor.classes = term
+            .classes
+            .map(|classes| LevelClasses::new(classes.codes, classes.count));
     }
     factors.retain(|f| f.k > 0);
     let eliminated = (0..factors.len())

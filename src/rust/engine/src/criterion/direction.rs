@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use crate::basis::covariances::Levels;
 use crate::basis::parameters::Parameters;
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -11,11 +12,13 @@ use crate::system::equations::{Factor, Rows, System};
 use crate::system::precision_product;
 use crate::system::solution::Solution;
 
-/// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on one factor.
+/// A symmetric perturbation of the marginal covariance matrix: dV = Z Lambda (I x kappa) Lambda'Z' on levels of one factor.
 #[derive(Debug, Clone, Default)]
 pub struct Direction {
     /// Grouping factor (engine's order).
     pub factor: usize,
+    /// Its levels.
+    pub levels: Levels,
     /// kappa, k_f x k_f.
     pub kappa: Vec<f64>,
 }
@@ -36,13 +39,15 @@ pub fn kappas(
         let k = parameters.factor_k[f];
         let kappa = &mut direction.kappa;
         direction.factor = f;
+        direction.levels = parameters.levels(parameter.term);
+        let class = direction.levels.class();
         kappa.clear();
         memory::resize(kappa, k * k);
         for &(row, column) in &parameter.entries {
             let [x, y] = [workers.room(k), workers.room(k)];
             add_entry(
                 factor,
-                (f, k),
+                (f, class, k),
                 (offset + row, offset + column),
                 (x, y),
                 kappa,
@@ -55,7 +60,7 @@ pub fn kappas(
                     kappa[(offset + c) * k + offset + i] = g[c * own + i];
                 }
             }
-            divide(&factor.t[f], k, kappa);
+            divide(factor.t.of_class(f, class), k, kappa);
         }
     }
     out
@@ -64,17 +69,18 @@ pub fn kappas(
 /// x y' + y x' with x = T^-1 e_row and y = T^-1 T e_column, which is e_column unless T stands in for another.
 fn add_entry(
     factor: &Factor,
-    (f, k): (usize, usize),
+    (f, class, k): (usize, usize, usize),
     (row, column): (usize, usize),
     (mut x, mut y): (Room<'_>, Room<'_>),
     kappa: &mut [f64],
 ) {
+    let t = factor.t.of_class(f, class);
     x[row] = 1.0;
-    small::solve_lower(&factor.t[f], k, &mut x);
+    small::solve_lower(t, k, &mut x);
     match &factor.actual {
         Some(actual) => {
-            y.copy_from_slice(&actual[f][column * k..(column + 1) * k]);
-            small::solve_lower(&factor.t[f], k, &mut y);
+            y.copy_from_slice(&actual.of_class(f, class)[column * k..(column + 1) * k]);
+            small::solve_lower(t, k, &mut y);
         }
         None => y[column] = 1.0,
     }
@@ -83,6 +89,15 @@ fn add_entry(
             kappa[c * k + i] += x[i] * y[c] + y[i] * x[c];
         }
     }
+}
+
+/// The directions of one factor and class.
+pub(crate) fn of_class(
+    directions: &[Direction],
+    f: usize,
+    class: usize,
+) -> impl Iterator<Item = usize> + Clone + '_ {
+    of_factor(directions, f).filter(move |&a| directions[a].levels.class() == class)
 }
 
 /// The directions of one factor.
@@ -134,10 +149,22 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
             m,
             first: a * x.m,
         };
-        if direction.factor == 0 {
+        let levels = &direction.levels;
+        if direction.factor == 0 && *levels == Levels::All {
             place.apply(&direction.kappa, &x.first, &mut rows.first);
+        } else if direction.factor == 0 {
+            let blocks = x.first.chunks_exact((k * x.m).max(1));
+            let targets = rows.first.chunks_exact_mut((k * m).max(1));
+            for (level, (from, to)) in blocks.zip(targets).enumerate() {
+                if levels.contains(level) {
+                    place.apply(&direction.kappa, from, to);
+                }
+            }
         } else {
-            for &v in &system.schur.node_of[direction.factor] {
+            for (level, &v) in system.schur.node_of[direction.factor].iter().enumerate() {
+                if !levels.contains(level) {
+                    continue;
+                }
                 let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
                 place.apply(
                     &direction.kappa,

@@ -1,5 +1,6 @@
 //! All of the inverse of the Schur complement, and products with it, tile by tile.
 
+use crate::basis::covariances::Covariances;
 use crate::linalg::small;
 use crate::linalg::triangle::{Layout, Triangle};
 use crate::moments::level_precision;
@@ -16,6 +17,8 @@ pub(super) struct FullInverse<'a> {
     values: Values<'a>,
     /// All of P S^-1, column-major, where some P is not the identity.
     pub weighted: Option<Room<'a>>,
+    /// First effects of the nodes of each factor and class, ascending; empty for factors without classes.
+    of_class: Vec<Vec<Vec<usize>>>,
 }
 
 enum Values<'a> {
@@ -29,7 +32,7 @@ impl<'a> FullInverse<'a> {
     pub fn new(system: &'a System, factor: &Factor, inverse: &'a SelectedInverse) -> Self {
         if let Complement::Dense(r) = &inverse.r {
             let values = Values::Dense(r);
-            return Self::with_values(system, &r.layout, values);
+            return Self::with_values(system, &factor.t, &r.layout, values);
         }
         let layout = &*system.schur.layout;
         let n = layout.order();
@@ -49,15 +52,21 @@ impl<'a> FullInverse<'a> {
                 }
             }
         });
-        Self::with_values(system, layout, Values::OfSparse(values))
+        Self::with_values(system, &factor.t, layout, Values::OfSparse(values))
     }
 
-    fn with_values(system: &'a System, layout: &'a Layout, values: Values<'a>) -> Self {
+    fn with_values(
+        system: &'a System,
+        t: &Covariances,
+        layout: &'a Layout,
+        values: Values<'a>,
+    ) -> Self {
         let mut out = Self {
             system,
             layout,
             values,
             weighted: None,
+            of_class: nodes_of_classes(system, t),
         };
         out.weighted = out.times_prior();
         out
@@ -177,12 +186,37 @@ impl<'a> FullInverse<'a> {
         small::transpose(left, rows.len(), right);
     }
 
-    /// First effects of the nodes of factor `g` in strip `s`.
-    pub fn nodes(&self, s: usize, g: usize) -> &'a [usize] {
-        self.system.schur.offsets_in(g, self.layout.columns(s))
+    /// First effects of the nodes of a factor and class in strip `s`.
+    pub fn nodes(&self, s: usize, (f, class): (usize, usize)) -> &[usize] {
+        let of_class = self
+            .of_class
+            .get(f)
+            .and_then(|of_class| of_class.get(class));
+        let all = of_class.unwrap_or(&self.system.schur.offset_of[f]);
+        let rows = self.layout.columns(s);
+        let before = |end: usize| all.partition_point(|&e| e < end);
+        &all[before(rows.start)..before(rows.end)]
     }
 }
 
 fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
     out.iter_mut().zip(x).for_each(|(o, v)| *o += value * v);
+}
+
+/// First effects of the nodes of each factor and class, ascending; nothing where no factor has classes.
+fn nodes_of_classes(system: &System, t: &Covariances) -> Vec<Vec<Vec<usize>>> {
+    let schur = &system.schur;
+    if !(0..t.factors()).any(|f| t.has_classes(f)) {
+        return Vec::new();
+    }
+    let classes = |f: usize| if t.has_classes(f) { t.classes(f) } else { 0 };
+    let mut out: Vec<Vec<Vec<usize>>> = (0..t.factors())
+        .map(|f| vec![Vec::new(); classes(f)])
+        .collect();
+    for (&(f, level), &offset) in schur.node.iter().zip(&schur.offset) {
+        if let Some(own) = out[f].get_mut(t.class(f, level)) {
+            own.push(offset);
+        }
+    }
+    out
 }

@@ -273,17 +273,19 @@ fn slope_in_entry(
     let (f, offset, k) = parameters.place[term];
     let kf = parameters.factor_k[f];
     let at = offset + column;
+    let has_column = |t: &[f64]| t[at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0);
+    let class = parameters.class[term];
     // a column of zeros keeps the trace that regularisation gives it: it shows the way off a saddle
     let t = match &factor.actual {
-        Some(actual) if actual[f][at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0) => &actual[f],
-        _ => &factor.t[f],
+        Some(actual) if has_column(actual.of_class(f, class)) => actual.of_class(f, class),
+        _ => factor.t.of_class(f, class),
     };
     2.0 * (0..k)
         .map(|i| score[i * k + row] * t[at * kf + offset + i])
         .sum::<f64>()
 }
 
-/// S of one term from the sums of its factor.
+/// S of one term from the sums of its factor and class.
 ///
 /// Columns of ST = sum_j [Z'PZ]_jj T are T^-T (sum(I - M^-1) - inner) where the effect of the column is large, and
 /// sum A Lambda M^-1 - T^-T inner elsewhere. The latter are differences of cross-products, which may be orders of magnitude more
@@ -299,7 +301,7 @@ fn term_score(
     score: &mut [f64],
 ) {
     let (g, offset, k) = parameters.place[term];
-    let kf = parameters.factor_k[g];
+    let (kf, of) = (parameters.factor_k[g], (g, parameters.class[term]));
     let workers = &system.workers;
     let take = |block: &[f64]| {
         let mut out = workers.room(k * k);
@@ -308,16 +310,16 @@ fn term_score(
         }
         out
     };
-    let t = take(&factor.t[g]);
+    let t = take(factor.t.of_class(g, of.1));
     let mut small_effects = workers.room(k);
     for (effect, small) in small_effects.iter_mut().enumerate() {
-        *small = f64::from(u8::from(!is_large(system, factor, g, offset + effect)));
+        *small = f64::from(u8::from(!is_large(system, factor, of, offset + effect)));
     }
     let is_small = |effect: usize| small_effects[effect] != 0.0;
     // ST, column by column
-    let fixed = take(sums.get(Sum::Fixed, g));
-    let modes = take(sums.get(Sum::Modes, g));
-    let complement = take(sums.get(Sum::Complement, g));
+    let fixed = take(sums.get(Sum::Fixed, of));
+    let modes = take(sums.get(Sum::Modes, of));
+    let complement = take(sums.get(Sum::Complement, of));
     for (e, value) in score.iter_mut().enumerate() {
         let whole = if is_small(e / k) { 0.0 } else { complement[e] };
         *value = whole - fixed[e] - f * modes[e];
@@ -328,7 +330,7 @@ fn term_score(
     let mut row = workers.room(k);
     let any_small = (0..k).any(is_small);
     if any_small {
-        let direct = take(sums.get(Sum::Product, g));
+        let direct = take(sums.get(Sum::Product, of));
         for e in (0..k * k).filter(|e| is_small(e / k)) {
             score[e] += direct[e];
         }

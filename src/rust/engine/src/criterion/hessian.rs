@@ -11,7 +11,7 @@
 
 use crate::basis::parameters::Parameters;
 use crate::criterion::block_traces::block_work;
-use crate::criterion::direction::{apply_directions, dot, of_factor, Direction};
+use crate::criterion::direction::{apply_directions, dot, of_class, of_factor, Direction};
 use crate::criterion::full_inverse::FullInverse;
 use crate::criterion::node_traces::node_traces;
 use crate::criterion::phi::{first_traces, products};
@@ -149,11 +149,16 @@ fn traces_from<'a>(
             set(a, b, mixed[i * m + b] + fixed);
         }
     }
-    for f in 1..system.moments.factors.len() {
-        for g in f..system.moments.factors.len() {
-            let sums = node_traces(&r, (&solution.h.rest, ph, p), directions, (f, g));
-            let pairs = of_factor(directions, f)
-                .flat_map(|a| of_factor(directions, g).map(move |b| (a, b)));
+    // each factor and class of its levels
+    let factors = system.moments.factors.len();
+    let groups = |from: usize| {
+        (from..factors).flat_map(|f| (0..factor.t.classes(f)).map(move |class| (f, class)))
+    };
+    for x in groups(1) {
+        for y in groups(x.0).filter(|&y| y >= x) {
+            let sums = node_traces(&r, (&solution.h.rest, ph, p), directions, (x, y));
+            let of = |(f, class)| of_class(directions, f, class);
+            let pairs = of(x).flat_map(|a| of(y).map(move |b| (a, b)));
             for ((a, b), value) in pairs.zip(sums.iter()) {
                 set(a, b, *value);
             }

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::basis::covariances::Covariances;
 use crate::criterion::direction::PriorTimes;
 use crate::criterion::point::Point;
 use crate::linalg::small;
@@ -13,7 +14,7 @@ use crate::system::pieces::LEVELS;
 use crate::system::selected_inverse::y_slot;
 use crate::system::solution::Solution;
 
-/// What is summed over the levels of each factor, k x k.
+/// What is summed over the levels of each factor and class, k x k.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sum {
     /// [A Lambda M^-1]_jj, where [`is_large`] is not true of all terms of the factor.
@@ -26,48 +27,61 @@ pub(crate) enum Sum {
     Modes,
 }
 
-/// All of it, factor by factor.
+/// All of it, factor by factor and class by class.
 pub(crate) struct LevelSums<'a, V> {
     moments: &'a Moments,
+    t: &'a Covariances,
     values: V,
 }
 
 impl<V: Deref<Target = [f64]>> LevelSums<'_, V> {
-    /// How many numbers they are.
-    fn len(moments: &Moments) -> usize {
-        moments.factors.iter().map(|f| 4 * f.k * f.k).sum()
+    /// How many numbers there are before factor `f`.
+    fn len_before(moments: &Moments, t: &Covariances, f: usize) -> usize {
+        let of_factor = |f: usize| 4 * t.classes(f) * moments.factors[f].k.pow(2);
+        (0..f).map(of_factor).sum()
     }
 
-    fn place(&self, sum: Sum, f: usize) -> std::ops::Range<usize> {
-        let square = |g: usize| self.moments.factors[g].k.pow(2);
-        let start = 4 * (0..f).map(square).sum::<usize>() + sum as usize * square(f);
-        start..start + square(f)
+    /// How many there are.
+    fn len(moments: &Moments, t: &Covariances) -> usize {
+        Self::len_before(moments, t, moments.factors.len())
     }
 
-    /// One sum of one factor.
-    pub fn get(&self, sum: Sum, f: usize) -> &[f64] {
-        &self.values[self.place(sum, f)]
+    fn place(&self, sum: Sum, (f, class): (usize, usize)) -> std::ops::Range<usize> {
+        let square = self.moments.factors[f].k.pow(2);
+        let before = Self::len_before(self.moments, self.t, f);
+        let start = before + (4 * class + sum as usize) * square;
+        start..start + square
+    }
+
+    /// One sum of one factor and class.
+    pub fn get(&self, sum: Sum, of: (usize, usize)) -> &[f64] {
+        &self.values[self.place(sum, of)]
     }
 }
 
 impl<'a> LevelSums<'a, Room<'a>> {
     /// The sums of u and h alone, where levels are independent.
-    pub fn of_effects(system: &'a System, solution: &Solution, reml: bool) -> Self {
+    pub fn of_effects(
+        system: &'a System,
+        t: &'a Covariances,
+        solution: &Solution,
+        reml: bool,
+    ) -> Self {
         let moments = &system.moments;
-        let values = system.workers.room(Self::len(moments));
-        let mut sums = Self { moments, values };
+        let values = system.workers.room(Self::len(moments, t));
+        let mut sums = Self { moments, t, values };
         let (h, u, p) = (&solution.h, &solution.u, solution.h.m);
-        let mut add = |f: usize, k: usize, h: &[f64], u: &[f64]| {
-            sums.add_effects(f, k, [h, h], [u, u], reml);
+        let mut add = |f: usize, level: usize, k: usize, h: &[f64], u: &[f64]| {
+            sums.add_effects((f, t.class(f, level)), k, [h, h], [u, u], reml);
         };
         let k = system.k1();
         for (j, u) in u.first.chunks_exact(k).enumerate() {
-            add(0, k, &h.first[j * k * p..(j + 1) * k * p], u);
+            add(0, j, k, &h.first[j * k * p..(j + 1) * k * p], u);
         }
-        for (v, &(f, _)) in system.schur.node.iter().enumerate() {
+        for (v, &(f, level)) in system.schur.node.iter().enumerate() {
             let range = system.schur.offset[v]..system.schur.offset[v + 1];
             let own = &h.rest[range.start * p..range.end * p];
-            add(f, range.len(), own, &u.rest[range]);
+            add(f, level, range.len(), own, &u.rest[range]);
         }
         sums
     }
@@ -80,7 +94,8 @@ impl<'a> LevelSums<'a, Room<'a>> {
             }
             let k = factor.k;
             for sum in [Sum::Fixed, Sum::Modes] {
-                let block = self.get_mut(sum, f);
+                // there are no classes of levels with a known precision matrix
+                let block = self.get_mut(sum, (f, 0));
                 for c in 0..k {
                     for a in c + 1..k {
                         let mean = 0.5 * (block[c * k + a] + block[a * k + c]);
@@ -93,16 +108,23 @@ impl<'a> LevelSums<'a, Room<'a>> {
 }
 
 impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
-    /// One sum of one factor.
-    pub fn get_mut(&mut self, sum: Sum, f: usize) -> &mut [f64] {
-        let place = self.place(sum, f);
+    /// One sum of one factor and class.
+    pub fn get_mut(&mut self, sum: Sum, of: (usize, usize)) -> &mut [f64] {
+        let place = self.place(sum, of);
         &mut self.values[place]
     }
 
     /// u and h of one level, and the same times P.
-    fn add_effects(&mut self, f: usize, k: usize, h: [&[f64]; 2], u: [&[f64]; 2], reml: bool) {
+    fn add_effects(
+        &mut self,
+        of: (usize, usize),
+        k: usize,
+        h: [&[f64]; 2],
+        u: [&[f64]; 2],
+        reml: bool,
+    ) {
         let p = h[0].len() / k;
-        let modes = self.get_mut(Sum::Modes, f);
+        let modes = self.get_mut(Sum::Modes, of);
         for c in 0..k {
             for a in 0..k {
                 modes[c * k + a] += u[0][a] * u[1][c];
@@ -111,7 +133,7 @@ impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
         if !reml {
             return;
         }
-        let fixed = self.get_mut(Sum::Fixed, f);
+        let fixed = self.get_mut(Sum::Fixed, of);
         for c in 0..k {
             for a in 0..k {
                 let (x, y) = (&h[0][a * p..(a + 1) * p], &h[1][c * p..(c + 1) * p]);
@@ -123,7 +145,7 @@ impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
 
 pub(crate) fn level_sums<'a>(
     system: &'a System,
-    factor: &Factor,
+    factor: &'a Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
     prior: &PriorTimes<'_>,
@@ -131,8 +153,8 @@ pub(crate) fn level_sums<'a>(
 ) -> LevelSums<'a, Room<'a>> {
     let parameters = point.parameters;
     let mut near_zero = system.workers.room(system.moments.factors.len());
-    for &(f, offset, k) in &parameters.place {
-        if (offset..offset + k).any(|effect| !is_large(system, factor, f, effect)) {
+    for (&(f, offset, k), &class) in parameters.place.iter().zip(&parameters.class) {
+        if (offset..offset + k).any(|effect| !is_large(system, factor, (f, class), effect)) {
             near_zero[f] = 1.0;
         }
     }
@@ -145,19 +167,19 @@ pub(crate) fn level_sums<'a>(
         reml: point.reml,
         near_zero: &near_zero,
     };
-    let moments = &system.moments;
+    let (moments, t) = (&system.moments, &factor.t);
     let (levels, nodes) = (moments.factors[0].n_levels, system.schur.nodes());
     let (first, rest) = (levels.div_ceil(LEVELS), nodes.div_ceil(LEVELS));
-    let len = LevelSums::<Room<'_>>::len(moments);
+    let len = LevelSums::<Room<'_>>::len(moments, t);
     let values = system.workers.sum(first + rest, len, |i, values| {
-        let mut sums = LevelSums { moments, values };
+        let mut sums = LevelSums { moments, t, values };
         if i < first {
             pass.first_sums(piece(levels, LEVELS, i), &mut sums);
         } else {
             pass.node_sums(piece(nodes, LEVELS, i - first), &mut sums);
         }
     });
-    let mut total = LevelSums { moments, values };
+    let mut total = LevelSums { moments, t, values };
     total.symmetrize();
     total
 }
@@ -227,14 +249,15 @@ impl Pass<'_> {
         let mut blocks = Blocks::new(system);
         let [mut minus, mut turned] = [block_room(system), block_room(system)];
         for j in levels {
+            let (own, of) = (self.factor.t.of(0, j), (0, self.factor.t.class(0, j)));
             let m = &self.inverse.m11[j * square..(j + 1) * square];
-            for (e, value) in sums.get_mut(Sum::Complement, 0).iter_mut().enumerate() {
+            for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
                 *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
             }
             if self.is_near_zero(0) {
                 let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
-                let parts = [zz, &self.factor.t[0], m];
-                blocks.add_product(parts, [k1; 3], 1.0, sums.get_mut(Sum::Product, 0));
+                let parts = [zz, own, m];
+                blocks.add_product(parts, [k1; 3], 1.0, sums.get_mut(Sum::Product, of));
             }
             if with_neighbours {
                 for at in schur.start[j]..schur.start[j + 1] {
@@ -244,7 +267,7 @@ impl Pass<'_> {
             }
             let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
             let u = &solution.u.first[j * k1..(j + 1) * k1];
-            sums.add_effects(0, k1, [h, h], [u, u], self.reml);
+            sums.add_effects(of, k1, [h, h], [u, u], self.reml);
         }
     }
 
@@ -259,7 +282,8 @@ impl Pass<'_> {
         sums: &mut Part<'_>,
     ) {
         let (system, schur, k1) = (self.system, &self.system.schur, self.system.k1());
-        let g = schur.node[schur.neighbour[at] as usize].0;
+        let (g, level) = schur.node[schur.neighbour[at] as usize];
+        let t = &self.factor.t;
         if !(self.is_near_zero(0) || self.is_near_zero(g)) {
             return;
         }
@@ -274,14 +298,14 @@ impl Pass<'_> {
         let block = system.block(schur.source[at]);
         if self.is_near_zero(0) {
             small::transpose(minus, k1, turned);
-            let parts = [block, &self.factor.t[g], turned];
-            let total = sums.get_mut(Sum::Product, 0);
+            let parts = [block, t.of(g, level), turned];
+            let total = sums.get_mut(Sum::Product, (0, t.class(0, j)));
             blocks.add_product(parts, [k1, kg, kg], -1.0, total);
         }
         if self.is_near_zero(g) {
             small::transpose(block, k1, turned);
-            let parts = [&*turned, &self.factor.t[0], minus];
-            let total = sums.get_mut(Sum::Product, g);
+            let parts = [&*turned, t.of(0, j), minus];
+            let total = sums.get_mut(Sum::Product, (g, t.class(g, level)));
             blocks.add_product(parts, [kg, k1, k1], -1.0, total);
         }
     }
@@ -305,6 +329,7 @@ impl Pass<'_> {
         let [mut turned, mut transposed] = [block_room(system), block_room(system)];
         for v in nodes {
             let (f, level) = schur.node[v];
+            let of = (f, factor.t.class(f, level));
             let k = moments.factors[f].k;
             let range = schur.offset[v]..schur.offset[v + 1];
             // columns of S^-1 that belong to the node: its own block and those of the later neighbours
@@ -323,11 +348,11 @@ impl Pass<'_> {
             }
             if self.is_near_zero(f) {
                 let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
-                let parts = [zz, &factor.t[f], &*own];
-                blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, f));
+                let parts = [zz, factor.t.of(f, level), &*own];
+                blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, of));
             }
             let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
-            for (e, value) in sums.get_mut(Sum::Complement, f).iter_mut().enumerate() {
+            for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
                 *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
             }
             let mut rest = &*others;
@@ -335,12 +360,12 @@ impl Pass<'_> {
                 let l = schur.later[at] as usize;
                 let (block, beyond) = rest.split_at((schur.offset[l + 1] - schur.offset[l]) * k);
                 let rooms = (&mut *turned, &mut *transposed);
-                self.later_products((f, k), at, block, rooms, &mut blocks, sums);
+                self.later_products((f, level, k), at, block, rooms, &mut blocks, sums);
                 rest = beyond;
             }
             let at = range.start * p..range.end * p;
             sums.add_effects(
-                f,
+                of,
                 k,
                 [&solution.h.rest[at.clone()], &ph[at]],
                 [&solution.u.rest[range.clone()], &pu[range]],
@@ -361,21 +386,21 @@ impl Pass<'_> {
     /// A_vl T_l [M^-1]_lv into the sum of v's factor and A_lv T_v [M^-1]_vl into that of l's; `inverse` is [M^-1]_lv, kg x k.
     fn later_products(
         &self,
-        (f, k): (usize, usize),
+        (f, level, k): (usize, usize, usize),
         at: usize,
         inverse: &[f64],
         (turned, transposed): (&mut [f64], &mut [f64]),
         blocks: &mut Blocks<'_>,
         sums: &mut Part<'_>,
     ) {
-        let (system, factor, schur) = (self.system, self.factor, &self.system.schur);
-        let g = schur.node[schur.later[at] as usize].0;
+        let (system, t, schur) = (self.system, &self.factor.t, &self.system.schur);
+        let (g, other) = schur.node[schur.later[at] as usize];
         let kg = system.moments.factors[g].k;
         let (source, own_rows) = schur.later_source[at];
         let pair = &system.moments.pairs[source.pair as usize];
         if let Some(q) = pair.prior.get(source.entry) {
             // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
-            let complement = sums.get_mut(Sum::Complement, f);
+            let complement = sums.get_mut(Sum::Complement, (f, 0));
             for c in 0..k {
                 for i in 0..k {
                     complement[c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);
@@ -396,14 +421,16 @@ impl Pass<'_> {
             (turned, block)
         };
         if self.is_near_zero(f) {
-            let parts = [a_vl, &factor.t[g], inverse];
-            blocks.add_product(parts, [k, kg, kg], 1.0, sums.get_mut(Sum::Product, f));
+            let parts = [a_vl, t.of(g, other), inverse];
+            let total = sums.get_mut(Sum::Product, (f, t.class(f, level)));
+            blocks.add_product(parts, [k, kg, kg], 1.0, total);
         }
         if self.is_near_zero(g) {
             let transposed = &mut transposed[..k * kg];
             small::transpose(inverse, kg, transposed);
-            let parts = [a_lv, &factor.t[f], transposed];
-            blocks.add_product(parts, [kg, k, k], 1.0, sums.get_mut(Sum::Product, g));
+            let parts = [a_lv, t.of(f, level), transposed];
+            let total = sums.get_mut(Sum::Product, (g, t.class(g, other)));
+            blocks.add_product(parts, [kg, k, k], 1.0, total);
         }
     }
 }
@@ -411,19 +438,29 @@ impl Pass<'_> {
 /// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
 const LARGE: f64 = 1e-3;
 
-/// Whether 1 - M^-1 keeps enough digits for an effect of a factor.
-pub(crate) fn is_large(system: &System, factor: &Factor, f: usize, effect: usize) -> bool {
-    let of = &system.moments.factors[f];
-    let square = factor.t[f][effect * of.k + effect].powi(2);
-    let levels = of.n_levels as f64;
+/// Whether 1 - M^-1 keeps enough digits for an effect of the levels of a factor and class.
+pub(crate) fn is_large(
+    system: &System,
+    factor: &Factor,
+    (f, class): (usize, usize),
+    effect: usize,
+) -> bool {
+    let (of, t) = (&system.moments.factors[f], &factor.t);
+    let square = t.of_class(f, class)[effect * of.k + effect].powi(2);
+    let is_own = |level: &usize| t.class(f, *level) == class;
+    let levels = match t.has_classes(f) {
+        true => (0..of.n_levels).filter(is_own).count() as f64,
+        false => of.n_levels as f64,
+    };
     let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * levels;
-    // of the columns of a basis that is not what heavy rows make of it, the squares may be more than one a row
-    large(system.moments.n as f64)
+    // of the columns of a basis that is not what heavy rows or the levels of one class make of it, the squares may be another
+    // number than one a row
+    let is_plain = !t.has_classes(f) && large(system.moments.n as f64);
+    is_plain
         || large(
-            of.zz
-                .iter()
-                .skip(effect * (of.k + 1))
-                .step_by(of.k * of.k)
+            (0..of.n_levels)
+                .filter(is_own)
+                .map(|level| of.zz[level * of.k * of.k + effect * (of.k + 1)])
                 .sum(),
         )
 }

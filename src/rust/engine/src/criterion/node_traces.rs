@@ -1,12 +1,12 @@
 //! Traces of products of [`crate::criterion::hessian`] in which no direction of the first factor takes part.
 
 use crate::criterion::block_traces::BlockTraces;
-use crate::criterion::direction::{of_factor, Direction};
+use crate::criterion::direction::{of_class, Direction};
 use crate::criterion::full_inverse::FullInverse;
 use crate::linalg::dense;
 use crate::runtime::workspace::Room;
 
-/// sum over the nodes v of factor f and l of factor g of tr(N_lv kappa_a N_vl kappa_b), N = I - P S^-1 - P H H': for each direction
+/// sum over the nodes v of factor and class f and l of factor and class g of tr(N_lv kappa_a N_vl kappa_b), N = I - P S^-1 - P H H': for each direction
 /// of f those of g.
 ///
 /// With O_lv = N_vl' the trace is a symmetric bilinear form of N_lv and O_lv: that of their mean with itself less that of half
@@ -15,17 +15,20 @@ pub(super) fn node_traces<'a>(
     r: &FullInverse<'a>,
     (h, ph, p): (&[f64], &[f64], usize),
     directions: &[Direction],
-    (f, g): (usize, usize),
+    (f, g): ((usize, usize), (usize, usize)),
 ) -> Room<'a> {
     let factors = &r.system.moments.factors;
-    let (kf, kg) = (factors[f].k, factors[g].k);
-    let (of_f, of_g) = (of_factor(directions, f), of_factor(directions, g));
+    let (kf, kg) = (factors[f.0].k, factors[g.0].k);
+    let (of_f, of_g) = (
+        of_class(directions, f.0, f.1),
+        of_class(directions, g.0, g.1),
+    );
     let (count_f, count_g) = (of_f.clone().count(), of_g.clone().count());
     let (workers, len) = (&r.system.workers, count_f * count_g);
     let strips = if len == 0 { 0 } else { r.layout.strips() };
     workers.sum(strips * strips, len, |piece, sums| {
         let (i, j) = (piece / strips, piece % strips);
-        // within one factor, tile (j, i) gives what (i, j) gives with a and b exchanged
+        // within one factor and class, tile (j, i) gives what (i, j) gives with a and b exchanged
         let twice = f == g && i > j;
         if f == g && i < j {
             return;

@@ -1,7 +1,7 @@
 //! Traces of products of [`crate::criterion::hessian`] in which a direction of the first factor takes part, from Phi_a.
 
 use crate::criterion::block_traces::BlockTraces;
-use crate::criterion::direction::{divide, dot, of_factor, Direction};
+use crate::criterion::direction::{divide, dot, of_class, of_factor, Direction};
 use crate::criterion::full_inverse::FullInverse;
 use crate::linalg::small;
 use crate::runtime::parallel::piece;
@@ -30,7 +30,7 @@ pub(super) fn products<'a>(
     let strips = if count == 0 { 0 } else { r.layout.strips() };
     phis.resize_with(if strips > 0 { count } else { 0 }, Complement::default);
     for (room, a) in phis.iter_mut().zip(first) {
-        *room = phi(system, factor, &directions[a].kappa, std::mem::take(room));
+        *room = phi(system, factor, &directions[a], std::mem::take(room));
     }
     let phis = &*phis;
     let others = (0..m).filter(|&b| directions[b].factor != 0);
@@ -67,9 +67,14 @@ pub(super) fn products<'a>(
         r.turned_tile((i, j), &mut turned);
         let turned = if turned.is_empty() { &own } else { &turned };
         for b in others.clone() {
-            let (g, kappa) = (directions[b].factor, &directions[b].kappa);
+            let Direction {
+                factor: g,
+                levels,
+                kappa,
+            } = &directions[b];
+            let (g, of) = (*g, (*g, levels.class()));
             let k = system.moments.factors[g].k;
-            let (above, beside) = (r.nodes(i, g), r.nodes(j, g));
+            let (above, left_of) = (r.nodes(i, of), r.nodes(j, of));
             for e in (0..k * k).filter(|&e| kappa[e] != 0.0) {
                 let (x, y) = (e % k, e / k);
                 for a in 0..count {
@@ -82,7 +87,7 @@ pub(super) fn products<'a>(
                         sum += entries.map(|v| p[v + x] * q[v + y]).sum::<f64>();
                     }
                     if i > j {
-                        for v in beside.iter().map(|v| v - columns.start) {
+                        for v in left_of.iter().map(|v| v - columns.start) {
                             let p = &right[tile(a)][(v + x) * height..(v + x + 1) * height];
                             sum += dot(p, &turned[(v + y) * height..(v + y + 1) * height]);
                         }
@@ -95,16 +100,17 @@ pub(super) fn products<'a>(
 }
 
 /// The block of S in Phi_a, sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the workspace of another.
-fn phi(system: &System, factor: &Factor, kappa: &[f64], old: Complement) -> Complement {
+fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement) -> Complement {
     let k1 = system.k1();
     let workers = &system.workers;
     let mut middle = workers.room(factor.l1.len());
-    for (k, l) in middle
-        .chunks_exact_mut(k1 * k1)
-        .zip(factor.l1.chunks_exact(k1 * k1))
-    {
-        k.copy_from_slice(kappa);
-        divide(l, k1, k);
+    let blocks = middle.chunks_exact_mut(k1 * k1);
+    for (level, (k, l)) in blocks.zip(factor.l1.chunks_exact(k1 * k1)).enumerate() {
+        // none at other levels
+        if direction.levels.contains(level) {
+            k.copy_from_slice(&direction.kappa);
+            divide(l, k1, k);
+        }
     }
     let mut phi = Complement::for_storage(&system.schur.storage, old);
     assemble(system, &factor.w, Some(&middle), 1.0, None, &mut phi);
@@ -112,7 +118,8 @@ fn phi(system: &System, factor: &Factor, kappa: &[f64], old: Complement) -> Comp
     phi
 }
 
-/// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j.
+/// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j: for each direction of the first
+/// factor each other one. Directions of different classes have no level in common.
 pub(super) fn first_traces<'a>(
     system: &'a System,
     factor: &Factor,
@@ -121,38 +128,75 @@ pub(super) fn first_traces<'a>(
     directions: &[Direction],
     p: usize,
 ) -> Room<'a> {
-    let k1 = system.k1();
-    let square = k1 * k1;
-    let first = of_factor(directions, 0);
-    let count = first.clone().count();
+    let count = of_factor(directions, 0).count();
     let (workers, levels) = (&system.workers, system.moments.factors[0].n_levels);
+    let blocks = FirstBlocks {
+        system,
+        factor,
+        inverse,
+        solution,
+        p,
+    };
     workers.sum(levels.div_ceil(LEVELS), count * count, |i, sums| {
+        for class in 0..factor.t.classes(0) {
+            let levels = piece(levels, LEVELS, i).filter(|&j| factor.t.class(0, j) == class);
+            let own = blocks.traces(levels, directions, class);
+            let places = of_factor(directions, 0).enumerate();
+            let places = places.filter(|&(_, a)| directions[a].levels.class() == class);
+            let pairs = places
+                .clone()
+                .flat_map(|(x, _)| places.clone().map(move |(y, _)| x * count + y));
+            pairs.zip(own.iter()).for_each(|(at, v)| sums[at] = *v);
+        }
+    })
+}
+
+/// N_jj and G_j of levels of the first factor.
+struct FirstBlocks<'a> {
+    system: &'a System,
+    factor: &'a Factor,
+    inverse: &'a SelectedInverse,
+    solution: &'a Solution,
+    p: usize,
+}
+
+impl<'a> FirstBlocks<'a> {
+    /// The sums over some levels, all of one class, for the directions of that class.
+    fn traces(
+        &self,
+        levels: impl Iterator<Item = usize>,
+        directions: &[Direction],
+        class: usize,
+    ) -> Room<'a> {
+        let k1 = self.system.k1();
+        let square = k1 * k1;
+        let workers = &self.system.workers;
+        let kappas = || of_class(directions, 0, class).map(|a| directions[a].kappa.as_slice());
+        let count = kappas().count();
+        let mut sums = workers.room(count * count);
         let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| workers.room(square));
-        let kappas = || first.clone().map(|a| directions[a].kappa.as_slice());
         let mut traces = BlockTraces::new(workers, (k1, kappas()), (k1, kappas()));
-        let block = |i: usize| i * square..(i + 1) * square;
-        for j in piece(levels, LEVELS, i) {
-            let own = block(j);
-            small::write_inverse_from_cholesky(&factor.l1[own.clone()], k1, &mut half, &mut d);
-            for (g, (m, d)) in g.iter_mut().zip(inverse.m11[own].iter().zip(d.iter())) {
+        let (h, m) = (&self.solution.h.first, self.solution.h.m);
+        for j in levels {
+            let own = j * square..(j + 1) * square;
+            let l = &self.factor.l1[own.clone()];
+            small::write_inverse_from_cholesky(l, k1, &mut half, &mut d);
+            for (g, (m, d)) in g.iter_mut().zip(self.inverse.m11[own].iter().zip(d.iter())) {
                 *g = m - d;
             }
-            let h = &solution.h.first;
             for c in 0..k1 {
                 for i in 0..k1 {
-                    let (x, y) = (
-                        &h[(j * k1 + i) * solution.h.m..],
-                        &h[(j * k1 + c) * solution.h.m..],
-                    );
-                    g[c * k1 + i] += (0..p).map(|a| x[a] * y[a]).sum::<f64>();
+                    let (x, y) = (&h[(j * k1 + i) * m..], &h[(j * k1 + c) * m..]);
+                    g[c * k1 + i] += (0..self.p).map(|a| x[a] * y[a]).sum::<f64>();
                 }
             }
             for e in 0..square {
                 n[e] = f64::from(u8::from(e % k1 == e / k1)) - d[e] - g[e];
             }
-            traces.add(&n, 1.0, sums);
-            traces.add(&g, -1.0, sums);
+            traces.add(&n, 1.0, &mut sums);
+            traces.add(&g, -1.0, &mut sums);
         }
-        traces.finish(sums);
-    })
+        traces.finish(&mut sums);
+        sums
+    }
 }

@@ -129,8 +129,9 @@ impl ResidualPart {
         let (c, u) = (part(&solution.c), part(&solution.u));
         let about = part(&solution.about);
         let z = &self.rows.z[f][place * k..(place + 1) * k];
+        let t = factor.t.of(f, level);
         for i in 0..k {
-            let s: f64 = (i..k).map(|l| factor.t[f][i * k + l] * z[l]).sum();
+            let s: f64 = (i..k).map(|l| t[i * k + l] * z[l]).sum();
             if s == 0.0 {
                 continue;
             }
@@ -262,6 +263,7 @@ impl ResidualPart {
             for (place, &level) in self.rows.level[f].iter().enumerate() {
                 let level = level as usize;
                 let z = &self.rows.z[f][place * k..(place + 1) * k];
+                let t = factor.t.of(f, level);
                 let own = &s[place * width..(place + 1) * width];
                 let target = if f == 0 {
                     &mut out.first[level * k * width..(level + 1) * k * width]
@@ -270,7 +272,7 @@ impl ResidualPart {
                     &mut out.rest[start * width..(start + k) * width]
                 };
                 for c in 0..k {
-                    let weight: f64 = (c..k).map(|i| factor.t[f][c * k + i] * z[i]).sum();
+                    let weight: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
                     target[c * width..(c + 1) * width]
                         .iter_mut()
                         .zip(own)
@@ -487,14 +489,15 @@ impl Score<'_> {
             let scale = self.whitening.inverse_scale.get(place);
             let scale = scale.copied().unwrap_or(1.0);
             for f in self.factors() {
-                let (k, t) = (self.k(f), &self.entries.factor.t[f]);
+                let k = self.k(f);
+                let level = part.rows.level[f][place] as usize;
+                let t = self.entries.factor.t.of(f, level);
                 let z = &part.rows.z[f][place * k..(place + 1) * k];
                 for c in 0..k {
                     let sum: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
                     group.s.push(scale * sum);
                 }
-                let own = (f, part.rows.level[f][place] as usize);
-                let node = group.nodes.partition_point(|node| *node < own);
+                let node = group.nodes.partition_point(|node| *node < (f, level));
                 group.node.push(node as u32);
             }
             let columns = &self.rows.columns[place * p1..(place + 1) * p1];

@@ -1,5 +1,6 @@
 //! The exact Hessian: in closed form where rows are independent, else by differences of the exact gradient.
 
+use crate::basis::covariances::Covariances;
 use crate::basis::parameters::{COARSE, FLOOR};
 use crate::criterion::gradient::SolvedPoint;
 use crate::criterion::hessian;
@@ -88,7 +89,7 @@ impl Criterion<'_> {
     }
 
     /// T where some of them is nearly singular: those at a slightly larger G (see [`COARSE`]).
-    fn coarse_factors(&mut self) -> Option<Vec<Vec<f64>>> {
+    fn coarse_factors(&mut self) -> Option<Covariances> {
         let parameters = self.parameters;
         let (moments, workers) = (&self.base.moments, &self.base.workers);
         let floor = |term: usize| {
@@ -105,7 +106,7 @@ impl Criterion<'_> {
     }
 
     /// Exact Hessian from the factor at T of a slightly larger G.
-    fn coarse_hessian(&mut self, coarse: Vec<Vec<f64>>, last: bool) -> Option<Vec<f64>> {
+    fn coarse_hessian(&mut self, coarse: Covariances, last: bool) -> Option<Vec<f64>> {
         let (system, parameters, reml) = (self.base, self.parameters, self.reml);
         let room = std::mem::take(&mut self.workspace.coarse);
         let mut old = room.factor;

@@ -89,6 +89,8 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
                 factor: term.factor,
                 columns: columns(&term.columns, visitor),
                 structure: term.structure,
+                // classes of levels are refused before rows are taken
+                classes: None,
             })
             .collect(),
         residual: data.residual.as_ref().map(|r| residual(r, visitor)),

@@ -7,6 +7,9 @@ use crate::api::model::{codes_within, Column, GroupingFactor, ModelData, Precisi
 use crate::api::raw_moments::{RawFactor, RawMoments, RawPair};
 use crate::data::scan::all_finite;
 
+/// What does not go with classes: P (x) I commutes with one T of all levels only.
+const KNOWN: &str = "a known covariance or precision matrix of the levels";
+
 impl Precision<'_> {
     fn validate(&self, levels: usize) -> Result<(), EngineError> {
         let limit = i32::try_from(levels).unwrap_or(i32::MAX);
@@ -92,6 +95,33 @@ impl ModelData<'_> {
                 term.columns.iter().all(|column| column.fits(n)),
                 "a basis column must have one value for each observation",
             )?;
+        }
+        self.validate_classes()
+    }
+
+    /// Classes of levels belong to the grouping factor: all its terms have the same.
+    fn validate_classes(&self) -> Result<(), EngineError> {
+        let dimension = |text: &str| Err(EngineError::Dimension(text.to_owned()));
+        for (t, term) in self.terms.iter().enumerate() {
+            let factor = &self.factors[term.factor];
+            let mut others = self.terms[..t].iter().filter(|o| o.factor == term.factor);
+            if others.any(|other| other.classes != term.classes) {
+                return Err(EngineError::Classes(
+                    "a term without the same classes of the same grouping factor",
+                ));
+            }
+            let Some(classes) = term.classes else {
+                continue;
+            };
+            if classes.codes.len() != factor.n_levels {
+                return dimension("there must be one class for each level of a grouping factor");
+            }
+            if !codes_within(classes.codes, 1, classes.count) {
+                return dimension("classes of levels must lie in 1..count");
+            }
+            if factor.precision.is_some() {
+                return Err(EngineError::Classes(KNOWN));
+            }
         }
         Ok(())
     }

@@ -240,7 +240,7 @@ pub(crate) fn new_center(prepared: &Prepared, factor: &Factor, solution: &Soluti
     let b = (0..prepared.layout.len())
         .map(|f| {
             let k = prepared.layout[f].k;
-            let t = &factor.t[f];
+            let t = factor.t.common(f);
             if !(0..k).all(|i| t[i * k + i].abs() > 1e-4) {
                 return Vec::new();
             }

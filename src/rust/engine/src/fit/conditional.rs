@@ -3,6 +3,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::covariances::Covariances;
 use crate::basis::random::TermBasis;
 use crate::basis::user::raw_factor;
 use crate::fit::prepare::{prepare, start};
@@ -122,7 +123,7 @@ fn variances_here(
     let system = &prepared.system;
     require_factor(system, options)?;
     let (parameters, unit) = (&prepared.parameters, prepared.unit_at(&theta));
-    let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Vec::new());
+    let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Covariances::default());
     let mut factor = Factor::new(system, t, &prepared.center.b, Factor::default())?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
     Ok(prepared
@@ -133,7 +134,7 @@ fn variances_here(
             let k = basis.k;
             // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
             let kf = prepared.layout[basis.factor].k;
-            let t = &factor.t[basis.factor];
+            let t = factor.t.common(basis.factor);
             let own: Vec<f64> = memory::collect(
                 (0..k * k).map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k]),
             );

@@ -136,10 +136,9 @@ fn raw_modes(
 ) -> (Vec<f64>, Vec<f64>) {
     let k = basis.k;
     let kf = prepared.layout[basis.factor].k;
-    let own: Vec<f64> = memory::collect(
-        (0..k * k)
-            .map(|e| factor.t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
-    );
+    let own: Vec<f64> = memory::collect((0..k * k).map(|e| {
+        factor.t.common(basis.factor)[(basis.offset + e / k) * kf + basis.offset + e % k]
+    }));
     let mut lambda = memory::zeros(k * k);
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
     let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);

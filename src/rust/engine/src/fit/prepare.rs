@@ -163,6 +163,9 @@ pub(crate) fn begin(
     stop: &StopFlag,
 ) -> Result<Begun, EngineError> {
     data.validate()?;
+    if data.terms.iter().any(|term| term.classes.is_some()) {
+        return Err(EngineError::Classes("a fit"));
+    }
     if data.moments.is_none() {
         require_residual(data, stop)?;
     }

@@ -213,6 +213,7 @@ mod tests {
                 factor: 0,
                 columns: vec![Column::Values(&y); k],
                 structure: Structure::Unstructured,
+                classes: None,
             }],
             residual: None,
             moments: None,

@@ -255,7 +255,7 @@ impl<'a> Fitted<'a> {
         c: usize,
     ) -> Touched {
         let k = self.part.layout[f].k;
-        let t = &context.factor.t[f];
+        let t = context.factor.t.common(f);
         let level = &self.part.rows.level[f];
         let mut levels = level[places.clone()].to_vec();
         levels.sort_unstable();

@@ -13,6 +13,7 @@
 //! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
+use crate::basis::covariances::Levels;
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{divide, Direction};
 use crate::criterion::hessian::traces;
@@ -379,8 +380,12 @@ impl Second<'_, '_> {
                 kappa[(offset + j) * kf + offset + i] = second[j * k + i];
             }
         }
-        divide(&factor.t[f], kf, &mut kappa);
-        let direction = Direction { factor: f, kappa };
+        divide(factor.t.common(f), kf, &mut kappa);
+        let direction = Direction {
+            factor: f,
+            levels: Levels::All,
+            kappa,
+        };
         Some(single_products(
             self.criterion.system(),
             std::slice::from_ref(&direction),

@@ -8,6 +8,7 @@
 //! With a known precision matrix P of the levels V_i = Z Lambda (P^-1 x kappa_i) Lambda'Z' and Lambda'Z'V^-1Q = P C: they are
 //! C'K_i P C and C'K_i (P - P M^-1 P) K_j C.
 
+use crate::basis::covariances::{Covariances, Levels};
 use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -186,16 +187,17 @@ fn transpose(a: &[f64], r: usize) -> Vec<f64> {
 
 /// One direction for each entry of each G in the user's basis, and the entries (relative to sigma^2):
 /// V_i = Z_raw (E_ij + E_ji) Z_raw', kappa = T^-1 B^-1 E B^-T T^-T.
-fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, Vec<f64>) {
+fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>, Vec<f64>) {
     let parameters = &prepared.parameters;
     let mut directions = Vec::new();
     let mut gamma = Vec::new();
     for (term, basis) in prepared.bases.iter().enumerate() {
         let k = basis.k;
         let kf = parameters.factor_k[basis.factor];
-        let own: Vec<f64> = memory::collect(
-            (0..k * k).map(|e| t[basis.factor][(basis.offset + e / k) * kf + basis.offset + e % k]),
-        );
+        let own: Vec<f64> =
+            memory::collect((0..k * k).map(|e| {
+                t.common(basis.factor)[(basis.offset + e / k) * kf + basis.offset + e % k]
+            }));
         let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
         // columns of (B T)^-1
@@ -231,6 +233,7 @@ fn variance_directions(prepared: &Prepared, t: &[Vec<f64>]) -> (Vec<Direction>, 
             }
             directions.push(Direction {
                 factor: basis.factor,
+                levels: Levels::All,
                 kappa,
             });
             gamma.push((0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum());

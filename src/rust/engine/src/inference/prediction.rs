@@ -9,6 +9,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::covariances::Covariances;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::correlated;
@@ -124,10 +125,10 @@ impl<'a> Context<'a> {
             .map(|basis| {
                 let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
                 let at = |e: usize| (basis.offset + e / k) * kf + basis.offset + e % k;
-                let own = |t: &[Vec<f64>]| -> Vec<f64> {
-                    memory::collect((0..k * k).map(|e| t[basis.factor][at(e)]))
+                let own = |t: &Covariances| -> Vec<f64> {
+                    memory::collect((0..k * k).map(|e| t.common(basis.factor)[at(e)]))
                 };
-                let (mut own, actual) = (own(&factor.t), factor.actual.as_deref().map(own));
+                let (mut own, actual) = (own(&factor.t), factor.actual.as_ref().map(own));
                 // M is formed with a little of what has no variance; beside standard errors as small it would be seen
                 let actual = actual.iter().flat_map(|t| t.chunks_exact(k));
                 for (column, actual) in own.chunks_exact_mut(k).zip(actual) {

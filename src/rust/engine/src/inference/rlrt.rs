@@ -21,6 +21,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::covariances::Covariances;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::point::{evaluated, is_long};
@@ -172,7 +173,7 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
 }
 
 /// Lambda'Z_all'WZ for one effect of one factor: a row for each random effect, a column for each level.
-fn products(system: &System, t: &[Vec<f64>], f: usize, offset: usize) -> Rows {
+fn products(system: &System, t: &Covariances, f: usize, offset: usize) -> Rows {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let m = moments.factors[f].n_levels;
     let mut rows = Rows {
@@ -190,7 +191,7 @@ fn products(system: &System, t: &[Vec<f64>], f: usize, offset: usize) -> Rows {
             (&mut rows.rest, schur.offset[node])
         };
         for a in 0..k {
-            out[(first + a) * m + j] = (a..k).map(|c| t[g][a * k + c] * block(c)).sum();
+            out[(first + a) * m + j] = (a..k).map(|c| t.of(g, level)[a * k + c] * block(c)).sum();
         }
     };
     let k = moments.factors[f].k;

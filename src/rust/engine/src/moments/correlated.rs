@@ -973,6 +973,7 @@ mod tests {
             factor: 0,
             columns: vec![Column::Constant],
             structure: crate::api::model::Structure::Unstructured,
+            classes: None,
         }];
         let prepared = prepare(&data, &Options::default(), &StopFlag::default()).expect("prepared");
         assert_eq!(prepared.residual.expect("a structure").rows.n(), data.n());

@@ -102,6 +102,7 @@ mod tests {
             n_levels: 5,
             k,
             terms,
+            classes: None,
         };
         let basis = |factor: usize, k: usize| TermBasis {
             k,

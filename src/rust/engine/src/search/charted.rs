@@ -135,6 +135,7 @@ mod tests {
                 factor: 0,
                 columns: vec![Column::Constant, Column::Values(&x)],
                 structure: Structure::Diagonal,
+                classes: None,
             }],
             residual: Some(ResidualStructure {
                 groups: None,

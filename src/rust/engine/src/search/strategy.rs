@@ -323,6 +323,7 @@ mod tests {
             factor,
             columns: vec![Column::Constant],
             structure: Structure::Unstructured,
+            classes: None,
         };
         check(&ModelData {
             y: &y,

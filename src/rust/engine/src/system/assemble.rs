@@ -1,5 +1,6 @@
 //! The Schur complement from cross-products and W.
 
+use crate::basis::covariances::Covariances;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::parallel::piece;
@@ -15,7 +16,7 @@ pub fn assemble(
     w: &[f64],
     middle: Option<&[f64]>,
     sign: f64,
-    t: Option<&[Vec<f64>]>,
+    t: Option<&Covariances>,
     out: &mut Complement,
 ) {
     let schur = &system.schur;
@@ -90,7 +91,7 @@ fn write_columns(
 /// vectors of the most effects.
 fn own_column(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     (v, a): (usize, usize),
     first: usize,
     room: &mut [f64],
@@ -101,19 +102,21 @@ fn own_column(
     let k = system.moments.factors[f].k;
     let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
     // T'(A (T e_a)), with T lower triangular
-    let t_column = &t[f][a * k..(a + 1) * k];
+    let own = t.of(f, level);
+    let t_column = &own[a * k..(a + 1) * k];
     let (half, product) = room.split_at_mut(room.len() / 2);
     let half = &mut half[..k];
     small::mul_nn(zz, t_column, k, k, 1, half);
     for row in a..k {
-        let value: f64 = (row..k).map(|i| t[f][row * k + i] * half[i]).sum();
+        let value: f64 = (row..k).map(|i| own[row * k + i] * half[i]).sum();
         column[schur.offset[v] + row - first] = value;
     }
     let prior = &system.moments.factors[f].prior;
     column[schur.offset[v] + a - first] += prior.get(level).copied().unwrap_or(1.0);
     for at in schur.later_start[v]..schur.later_start[v + 1] {
         let l = schur.later[at] as usize;
-        let g = schur.node[l].0;
+        let (g, other) = schur.node[l];
+        let t_other = t.of(g, other);
         let kg = system.moments.factors[g].k;
         let (source, own_rows) = schur.later_source[at];
         let block = system.block(source);
@@ -126,7 +129,7 @@ fn own_column(
         }
         for row in 0..kg {
             column[schur.offset[l] + row - first] += (row..kg)
-                .map(|i| t[g][row * kg + i] * product[i])
+                .map(|i| t_other[row * kg + i] * product[i])
                 .sum::<f64>();
         }
         let prior = &system.moments.pairs[source.pair as usize].prior;

@@ -4,7 +4,6 @@
 //! walks over the same lists, which are made once here, together with the choice between a dense and a sparse factor of
 //! the complement, by multiply-adds.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
@@ -180,14 +179,6 @@ impl Schur {
             storage,
             dense_w,
         }
-    }
-
-    /// First effects of the nodes of factor `f` among these rows, which no node is only in part of.
-    #[must_use]
-    pub fn offsets_in(&self, f: usize, rows: Range<usize>) -> &[usize] {
-        let all = &self.offset_of[f];
-        let before = |end: usize| all.partition_point(|&e| e < end);
-        &all[before(rows.start)..before(rows.end)]
     }
 
     /// Number of nodes.

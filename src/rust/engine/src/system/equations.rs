@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::basis::covariances::Covariances;
 use crate::moments::blocks::Moments;
 use crate::runtime::parallel::Workers;
 use crate::system::complement::Complement;
@@ -32,8 +33,8 @@ pub struct Rows<V = Vec<f64>> {
 /// The factor and what it borders.
 #[derive(Debug, Clone, Default)]
 pub struct Factor {
-    /// T of each grouping factor (block diagonal over its terms), k x k lower triangular, non-singular.
-    pub t: Vec<Vec<f64>>,
+    /// T of the levels of each grouping factor (block diagonal over its terms), k x k lower triangular, non-singular.
+    pub t: Covariances,
     /// L_j of each level of the first factor.
     pub l1: Vec<f64>,
     /// W_j: k1 values for each effect in the neighbour lists.
@@ -56,9 +57,9 @@ pub struct Factor {
     pub shift: Vec<Vec<f64>>,
     /// The same times the known precision of the levels, where there is one, else empty.
     pub(crate) weighted: Vec<Vec<f64>>,
-    /// T of each grouping factor whose derivatives are asked for, where `t` is that of a slightly larger G (see
+    /// The T whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::basis::parameters::COARSE`]).
-    pub actual: Option<Vec<Vec<f64>>>,
+    pub actual: Option<Covariances>,
 }
 
 /// M^-1 as far as the gradient needs it.

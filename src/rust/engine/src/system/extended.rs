@@ -9,6 +9,7 @@
 //! (see [`crate::moments::blocks::Center`]).
 
 use crate::api::error::EngineError;
+use crate::basis::covariances::Covariances;
 use crate::linalg::double2::Double2;
 use crate::linalg::sparse::Pattern;
 use crate::linalg::triangle::Layout;
@@ -42,7 +43,7 @@ pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
 struct Here<'a> {
     system: &'a System,
     rest: &'a Rest,
-    t: &'a [Vec<f64>],
+    t: &'a Covariances,
 }
 
 /// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - P U_0, at the T and the
@@ -128,16 +129,18 @@ impl Here<'_> {
                 self.system.workers.check();
             }
             let mut block = self.own_block(0, j);
-            times_t(&mut block, k1, &self.t[0], k1);
-            t_times(&self.t[0], k1, &mut block, k1);
+            let own = self.t.of(0, j);
+            times_t(&mut block, k1, own, k1);
+            t_times(own, k1, &mut block, k1);
             (0..k1).for_each(|a| block[a * k1 + a] += Double2::from(1.0));
             cholesky_of_block(&mut block, k1)?;
             for at in schur.start[j]..schur.start[j + 1] {
                 let source = schur.source[at];
                 let (pair, mut out) = self.pair_block(source.pair as usize, source.entry);
                 let k = self.factor(pair.g).k;
-                times_t(&mut out, k1, &self.t[pair.g], k);
-                t_times(&self.t[0], k1, &mut out, k);
+                let level = schur.node[schur.neighbour[at] as usize].1;
+                times_t(&mut out, k1, self.t.of(pair.g, level), k);
+                t_times(own, k1, &mut out, k);
                 out.chunks_exact_mut(k1)
                     .for_each(|x| solve_lower(&block, k1, x));
                 w.append(&mut out);
@@ -186,24 +189,25 @@ impl Here<'_> {
         let (f, level) = schur.node[v];
         let k = self.factor(f).k;
         let mut block = self.own_block(f, level);
-        times_t(&mut block, k, &self.t[f], k);
-        t_times(&self.t[f], k, &mut block, k);
+        let own = self.t.of(f, level);
+        times_t(&mut block, k, own, k);
+        t_times(own, k, &mut block, k);
         column[schur.offset[v]..schur.offset[v] + k].copy_from_slice(&block[a * k..(a + 1) * k]);
-        let own = self.factor(f).prior.get(level).copied().unwrap_or(1.0);
-        column[schur.offset[v] + a] += Double2::from(own);
+        let known = self.factor(f).prior.get(level).copied().unwrap_or(1.0);
+        column[schur.offset[v] + a] += Double2::from(known);
         for at in schur.later_start[v]..schur.later_start[v + 1] {
             let l = schur.later[at] as usize;
             let (source, own_rows) = schur.later_source[at];
             let (pair, block) = self.pair_block(source.pair as usize, source.entry);
-            let g = schur.node[l].0;
+            let (g, other) = schur.node[l];
             let kg = self.factor(g).k;
             let mut block = if own_rows {
                 transposed(&block, k, kg)
             } else {
                 block
             };
-            times_t(&mut block, kg, &self.t[f], k);
-            t_times(&self.t[g], kg, &mut block, k);
+            times_t(&mut block, kg, own, k);
+            t_times(self.t.of(g, other), kg, &mut block, k);
             let to = &mut column[schur.offset[l]..schur.offset[l] + kg];
             let from = &block[a * kg..(a + 1) * kg];
             to.iter_mut().zip(from).for_each(|(x, y)| *x += *y);
@@ -236,7 +240,7 @@ impl Here<'_> {
     /// Lambda'Z'[Q r] - P U_0.
     fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
         let schur = &self.system.schur;
-        let shifts: Vec<_> = (0..self.t.len())
+        let shifts: Vec<_> = (0..self.t.factors())
             .map(|f| self.weighted_shift(f, &factor.shift[f]))
             .collect();
         let mut first = memory::with_capacity(self.factor(0).zx.len());
@@ -295,6 +299,7 @@ impl Here<'_> {
     /// The rows of one level.
     fn right_hand_side(&self, f: usize, level: usize, shift: &[Double2]) -> Vec<Double2> {
         let (k, m) = (self.factor(f).k, self.system.moments.p1);
+        let t = self.t.of(f, level);
         let range = level * k * m..(level + 1) * k * m;
         let (high, low) = (&self.factor(f).zx[range.clone()], &self.rest.zx[f]);
         let zx = together(high, &low[range.clone()]);
@@ -302,7 +307,7 @@ impl Here<'_> {
         memory::resize(&mut out, k * m);
         for (a, row) in out.chunks_exact_mut(m).enumerate() {
             for b in a..k {
-                let c = Double2::from(self.t[f][a * k + b]);
+                let c = Double2::from(t[a * k + b]);
                 let from = &zx[b * m..(b + 1) * m];
                 row.iter_mut().zip(from).for_each(|(x, y)| *x += c * *y);
             }
@@ -506,8 +511,10 @@ fn cholesky_of_pattern(pattern: &Pattern, a: &mut [Double2], system: &System) ->
 
 #[cfg(test)]
 mod tests {
+    use crate::api::error::EngineError;
     use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
     use crate::api::options::Options;
+    use crate::basis::covariances::{Covariances, LevelClasses};
     use crate::fit::prepare::{prepare, Prepared};
     use crate::runtime::parallel::StopFlag;
     use crate::system::complement::Complement;
@@ -548,6 +555,7 @@ mod tests {
                 factor,
                 columns,
                 structure: Structure::Unstructured,
+                classes: None,
             };
             let mut columns = vec![Column::Constant];
             if slopes {
@@ -571,7 +579,8 @@ mod tests {
         }
     }
 
-    fn factor(prepared: &Prepared, size: f64) -> Factor {
+    /// T of about this size, larger for each other level where there are classes.
+    fn covariances(prepared: &Prepared, size: f64, classes: bool) -> Covariances {
         let t = |k: usize| -> Vec<f64> {
             let entry = |e: usize| match (e % k, e / k) {
                 (i, j) if i == j => size * (1.0 + 0.3 * i as f64),
@@ -580,7 +589,28 @@ mod tests {
             };
             (0..k * k).map(entry).collect()
         };
-        let t = prepared.layout.iter().map(|f| t(f.k)).collect();
+        let k: Vec<usize> = prepared.layout.iter().map(|f| f.k).collect();
+        if !classes {
+            let all: Vec<_> = k.iter().map(|&k| t(k)).collect();
+            return all.into();
+        }
+        let of_levels = prepared.layout.iter().map(|f| {
+            let codes: Vec<i32> = (0..f.n_levels).map(|level| level as i32 % 2 + 1).collect();
+            Some(LevelClasses::new(&codes, 2))
+        });
+        let mut out = Covariances::default();
+        out.clear(&k, &of_levels.collect::<Vec<_>>());
+        for (f, &k) in k.iter().enumerate() {
+            for class in 0..2 {
+                let own = t(k).into_iter().map(|v| v * (1.0 + class as f64));
+                let to = out.of_class_mut(f, class).iter_mut();
+                to.zip(own).for_each(|(to, v)| *to = v);
+            }
+        }
+        out
+    }
+
+    fn factor(prepared: &Prepared, t: Covariances) -> Factor {
         Factor::new(&prepared.system, t, &prepared.center.b, Factor::default()).expect("a factor")
     }
 
@@ -631,13 +661,22 @@ mod tests {
             (&nested, false, None),
             (&nested, true, None),
         ] {
-            let mut prepared = data.prepared(slopes, known);
-            let extended = values(&prepared, &factor(&prepared, 2.0));
-            prepared.system.moments.rest = None;
-            let doubles = values(&prepared, &factor(&prepared, 2.0));
-            assert_eq!(extended.len(), doubles.len());
-            for (x, y) in extended.iter().zip(&doubles) {
-                assert!((x - y).abs() <= 1e-11 * y.abs().max(1.0), "{x} {y}");
+            for classes in [false, true] {
+                let mut prepared = data.prepared(slopes, known);
+                let t = covariances(&prepared, 2.0, classes);
+                if classes && known.is_some() {
+                    let refused =
+                        Factor::new(&prepared.system, t, &prepared.center.b, Factor::default());
+                    assert!(matches!(refused, Err(EngineError::Classes(_))));
+                    continue;
+                }
+                let extended = values(&prepared, &factor(&prepared, t.clone()));
+                prepared.system.moments.rest = None;
+                let doubles = values(&prepared, &factor(&prepared, t));
+                assert_eq!(extended.len(), doubles.len());
+                for (x, y) in extended.iter().zip(&doubles) {
+                    assert!((x - y).abs() <= 1e-11 * y.abs().max(1.0), "{x} {y}");
+                }
             }
         }
     }
@@ -649,7 +688,7 @@ mod tests {
         let data = data((0..a * b * n).map(|i| (i / n % a, i / n / a)));
         let prepared = data.prepared(false, None);
         for size in [1.0, 1e3, 1e5, 1e7, 1e8, 1e9] {
-            let found = factor(&prepared, size);
+            let found = factor(&prepared, covariances(&prepared, size, false));
             // the bases are scaled to columns of unit mean square
             let ratio = |f: usize| {
                 let moments = &prepared.system.moments.factors[f];
@@ -666,7 +705,7 @@ mod tests {
         // which doubles do not, and say so
         let mut prepared = prepared;
         prepared.system.moments.rest = None;
-        let found = factor(&prepared, 1e5);
+        let found = factor(&prepared, covariances(&prepared, 1e5, false));
         let rounding = found.rounding(&prepared.system);
         assert!((1e-8..1e-2).contains(&rounding), "{rounding}");
     }

@@ -5,6 +5,7 @@
 //! blocked form of Bates et al. (2015), eqs. 14-20.
 
 use crate::api::error::EngineError;
+use crate::basis::covariances::Covariances;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::partition::{chunks, cut};
@@ -23,10 +24,11 @@ impl Factor {
     /// residual sum of squares vanishes.
     pub fn new(
         system: &System,
-        t: Vec<Vec<f64>>,
+        t: Covariances,
         center: &[Vec<f64>],
         old: Self,
     ) -> Result<Self, EngineError> {
+        require_known(system, &t)?;
         let shift = shifts(system, &t, center, old.shift);
         let weighted = weighted_shifts(system, &shift, old.weighted);
         let mut factor = Self {
@@ -67,7 +69,7 @@ impl Factor {
 
     /// What is left where the complement is not factorised: no solves, `rzx` without rows; determinants are to be set.
     pub(crate) fn without_complement(
-        t: Vec<Vec<f64>>,
+        t: Covariances,
         l1: Vec<f64>,
         rzx: Rows,
         shift: Vec<Vec<f64>>,
@@ -107,10 +109,19 @@ impl Factor {
     }
 }
 
+/// Refuses T of classes of levels that have a known precision matrix: P (x) I commutes with one T of all levels only.
+fn require_known(system: &System, t: &Covariances) -> Result<(), EngineError> {
+    let mut factors = system.moments.factors.iter().enumerate();
+    if factors.any(|(f, factor)| !factor.prior.is_empty() && t.has_classes(f)) {
+        return Err(EngineError::Classes("a known precision matrix of levels"));
+    }
+    Ok(())
+}
+
 /// L_j and W_j of every level of the first factor, in the room of `l1` and `w`, and sum of log |D_j|.
 pub(crate) fn eliminate_first(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     mut l1: Vec<f64>,
     mut w: Vec<f64>,
 ) -> Option<(Vec<f64>, Vec<f64>, f64)> {
@@ -139,7 +150,7 @@ pub(crate) fn eliminate_first(
 
 fn eliminate_piece(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     levels: std::ops::Range<usize>,
     l: &mut [f64],
     w: &mut [f64],
@@ -150,9 +161,10 @@ fn eliminate_piece(
     let mut room = system.workers.room(k1 * system.most_effects());
     let mut at_w = 0;
     for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
+        let own = t.of(0, j);
         let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
-        small::mul_nn(zz, &t[0], k1, k1, k1, &mut half);
-        small::mul_tn(&t[0], &half, k1, k1, k1, block);
+        small::mul_nn(zz, own, k1, k1, k1, &mut half);
+        small::mul_tn(own, &half, k1, k1, k1, block);
         (0..k1).for_each(|a| block[a * k1 + a] += 1.0);
         if !small::cholesky(block, k1) {
             return f64::NAN;
@@ -160,12 +172,19 @@ fn eliminate_piece(
         log_det += 2.0 * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
         for at in schur.start[j]..schur.start[j + 1] {
             let v = schur.neighbour[at] as usize;
-            let f = schur.node[v].0;
+            let (f, level) = schur.node[v];
             let k = system.moments.factors[f].k;
             let product = &mut room[..k1 * k];
-            small::mul_nn(system.block(schur.source[at]), &t[f], k1, k, k, product);
+            small::mul_nn(
+                system.block(schur.source[at]),
+                t.of(f, level),
+                k1,
+                k,
+                k,
+                product,
+            );
             let out = &mut w[at_w..at_w + k1 * k];
-            small::mul_tn(&t[0], product, k1, k1, k, out);
+            small::mul_tn(own, product, k1, k1, k, out);
             for column in out.chunks_exact_mut(k1) {
                 small::solve_lower(block, k1, column);
             }

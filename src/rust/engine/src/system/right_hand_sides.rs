@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use crate::basis::covariances::Covariances;
 use crate::linalg::rows::accumulate_gram;
 use crate::linalg::small;
 use crate::moments::level_precision;
@@ -14,19 +15,17 @@ use crate::system::pieces::{for_each_level, LEVELS};
 /// U_0 = T^-1 B_0 for each factor with a centre, in the room of `shift`.
 pub(crate) fn shifts(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     center: &[Vec<f64>],
     mut shift: Vec<Vec<f64>>,
 ) -> Vec<Vec<f64>> {
     shift.resize_with(center.len(), Vec::new);
     let m = system.moments.p1;
-    for (u, (b, (f, t))) in shift
-        .iter_mut()
-        .zip(center.iter().zip(system.moments.factors.iter().zip(t)))
-    {
+    let factors = system.moments.factors.iter().enumerate();
+    for (u, (b, (f, factor))) in shift.iter_mut().zip(center.iter().zip(factors)) {
         u.clone_from(b);
-        for block in u.chunks_exact_mut(f.k * m) {
-            small::solve_lower_rows(t, f.k, block, m);
+        for (level, block) in u.chunks_exact_mut(factor.k * m).enumerate() {
+            small::solve_lower_rows(t.of(f, level), factor.k, block, m);
         }
     }
     shift
@@ -61,7 +60,7 @@ pub(crate) fn weighted_shifts(
 /// Lambda'Z'[Q r] less P U_0, which `shift` gives of each factor, in the room of `rows`.
 pub(crate) fn right_hand_sides<'a>(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     shift: impl Fn(usize) -> &'a [f64] + Sync,
     mut rows: Rows,
 ) -> Rows {
@@ -73,12 +72,12 @@ pub(crate) fn right_hand_sides<'a>(
         memory::resize(part, len * m);
     }
     let scaled = |f: usize, level: usize, out: &mut [f64]| {
-        let k = moments.factors[f].k;
+        let (k, t) = (moments.factors[f].k, t.of(f, level));
         let zx = &moments.factors[f].zx[level * k * m..(level + 1) * k * m];
         for a in 0..k {
             let row = &mut out[a * m..(a + 1) * m];
             for b in a..k {
-                let c = t[f][a * k + b];
+                let c = t[a * k + b];
                 if c != 0.0 {
                     row.iter_mut()
                         .zip(&zx[b * m..(b + 1) * m])

@@ -110,7 +110,7 @@ impl Factor {
         let own = &system.moments.factors[f];
         let k = own.k;
         let zz = &own.zz[level * k * k..(level + 1) * k * k];
-        let t = &self.t[f][a * k..(a + 1) * k];
+        let t = &self.t.of(f, level)[a * k..(a + 1) * k];
         let column = |c: usize| (a..k).map(|i| zz[c * k + i] * t[i]).sum::<f64>();
         let form: f64 = (a..k).map(|c| t[c] * column(c)).sum();
         form + own.prior.get(level).copied().unwrap_or(1.0)

@@ -54,7 +54,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Q and R of the columns (Gram-Schmidt, twice), R upper triangular r x r column-major with positive diagonal.
-fn qr(columns: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<f64>) {
+pub fn qr(columns: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<f64>) {
     let r = columns.len();
     let mut upper = vec![0.0; r * r];
     let mut q: Vec<Vec<f64>> = Vec::with_capacity(r);

@@ -10,6 +10,7 @@ use ferrolmm_engine::moments::source::{moments_of, Coordinates};
 use ferrolmm_engine::runtime::parallel::Workers;
 use ferrolmm_engine::system::elimination::Schur;
 use ferrolmm_engine::system::equations::System;
+use ferrolmm_engine::ModelData;
 
 pub struct Prepared {
     pub fixed: FixedBasis,
@@ -23,25 +24,36 @@ pub struct Prepared {
 impl Prepared {
     /// Centred at least squares, as the first round of a fit.
     pub fn new(model: &Model) -> Self {
-        Self::centred(model, |fixed, layout| Center {
+        Self::of(&model.data())
+    }
+
+    /// The same of data that are not a [`Model`]'s alone.
+    pub fn of(data: &ModelData<'_>) -> Self {
+        Self::of_centred(data, |fixed, layout| Center {
             beta: fixed.beta_center.clone(),
             b: vec![Vec::new(); layout.len()],
         })
     }
 
     pub fn centred(model: &Model, center: impl Fn(&FixedBasis, &[FactorLayout]) -> Center) -> Self {
-        let data = model.data();
+        Self::of_centred(&model.data(), center)
+    }
+
+    fn of_centred(
+        data: &ModelData<'_>,
+        center: impl Fn(&FixedBasis, &[FactorLayout]) -> Center,
+    ) -> Self {
         let workers = Workers::sequential();
-        let fixed = FixedBasis::new(&data, &workers);
+        let fixed = FixedBasis::new(data, &workers);
         let (layout, bases) = lay_out(
-            &data,
+            data,
             |factor| factor.user.is_some(),
             &[],
-            squares_of_rows(&data, &workers),
+            squares_of_rows(data, &workers),
         );
         let center = center(&fixed, &layout);
         let moments = moments_of(
-            &data,
+            data,
             Coordinates {
                 fixed: &fixed,
                 layout: &layout,

@@ -19,6 +19,7 @@
 use std::ops::DerefMut;
 
 use crate::api::error::EngineError;
+use crate::basis::covariances::Covariances;
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{apply_directions, kappas};
 use crate::criterion::gradient::{
@@ -273,11 +274,14 @@ impl Estimator {
         &mut self,
         system: &System,
         theta: &[f64],
-        t: Vec<Vec<f64>>,
+        t: Covariances,
         center: &[Vec<f64>],
     ) -> Result<Factor, EngineError> {
         const STEP: &str = "the solution of the mixed-model equations by iteration";
         self.state = None;
+        if (0..t.factors()).any(|f| t.has_classes(f)) {
+            return Err(EngineError::Classes("an estimate by iteration"));
+        }
         let operator = Operator::new(system, &t).ok_or(EngineError::numerical(STEP))?;
         let shift = shifts(system, &t, center, Vec::new());
         // levels are independent
@@ -378,7 +382,7 @@ impl Estimator {
     ) -> Option<(Solution, Derivatives)> {
         let state = self.state.as_ref()?;
         let solution = solution_of(system, factor, state.all.clone(), Solution::default());
-        let mut sums = LevelSums::of_effects(system, &solution, point.reml);
+        let mut sums = LevelSums::of_effects(system, &factor.t, &solution, point.reml);
         let draws = logarithm_sums(system, &factor.t, state, &mut sums);
         let workers = &system.workers;
         let (parameters, theta) = (point.parameters, point.theta);
@@ -499,14 +503,14 @@ fn leading_vectors(operator: &Operator, system: &System) -> Vec<Lane> {
 /// lower triangle of T^-1 dT is there, so B may be replaced by T^-T times the symmetric matrix with the lower triangle of T'B.
 fn logarithm_sums(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     state: &State,
     sums: &mut LevelSums<'_, Room<'_>>,
 ) -> Vec<Vec<Vec<f64>>> {
     let (operator, moments) = (&state.operator, &system.moments);
     let mut total = operator.complement.clone();
     if let Some(pairs) = &state.pairs {
-        take(&t[0], &pairs.first, &mut total[0]);
+        take(t.common(0), &pairs.first, &mut total[0]);
     }
     let parts = system.workers.map(state.runs.len(), |group| {
         let squares = state.pairs.as_ref().map(|pairs| pairs.squares.as_slice());
@@ -520,14 +524,14 @@ fn logarithm_sums(
             1.0 / ((parts.len() - 1) * LANES) as f64
         };
         for lane in 0..LANES {
-            let mut own: Vec<Vec<f64>> = Vec::with_capacity(t.len());
+            let mut own: Vec<Vec<f64>> = Vec::with_capacity(t.factors());
             for (f, block) in outer.iter().enumerate() {
                 let k = moments.factors[f].k;
                 let symmetric: Vec<f64> = memory::collect(
                     (0..k * k).map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane]),
                 );
                 let mut part = memory::zeros(k * k);
-                take(&t[f], &symmetric, &mut part);
+                take(t.common(f), &symmetric, &mut part);
                 total[f]
                     .iter_mut()
                     .zip(&part)
@@ -542,8 +546,15 @@ fn logarithm_sums(
     for (f, block) in total.into_iter().enumerate() {
         let k = moments.factors[f].k;
         // I - M^-1 = T' A Lambda M^-1, summed over levels
-        small::mul_tn(&t[f], &block, k, k, k, sums.get_mut(Sum::Complement, f));
-        sums.get_mut(Sum::Product, f).copy_from_slice(&block);
+        small::mul_tn(
+            t.common(f),
+            &block,
+            k,
+            k,
+            k,
+            sums.get_mut(Sum::Complement, (f, 0)),
+        );
+        sums.get_mut(Sum::Product, (f, 0)).copy_from_slice(&block);
     }
     draws
 }
@@ -643,7 +654,7 @@ fn log_det_slopes(
         .map(|&(f, offset, k)| {
             let kf = parameters.factor_k[f];
             let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
-            let t: Vec<f64> = memory::collect((0..k * k).map(|e| at(&factor.t[f], e)));
+            let t: Vec<f64> = memory::collect((0..k * k).map(|e| at(factor.t.common(f), e)));
             let mut score = memory::zeros(k * k);
             for i in 0..k {
                 let mut row: Vec<f64> = (0..k).map(|c| at(&sums[f], c * k + i)).collect();

@@ -6,6 +6,7 @@
 
 use std::ops::{DerefMut, Range};
 
+use crate::basis::covariances::Covariances;
 use crate::linalg::rows::dot;
 use crate::linalg::{small, wide};
 use crate::runtime::memory;
@@ -76,7 +77,7 @@ pub struct Operator {
 impl Operator {
     /// The operator at T; `None` where M is not positive definite in floating point.
     #[must_use]
-    pub fn new(system: &System, t: &[Vec<f64>]) -> Option<Self> {
+    pub fn new(system: &System, t: &Covariances) -> Option<Self> {
         let (l1, mut w, log_det_first) = eliminate_first(system, t, Vec::new(), Vec::new())?;
         let (schur, k1) = (&system.schur, system.k1());
         let mut block = vec![0];
@@ -102,7 +103,7 @@ impl Operator {
             .for_each(count, parts, |i, (by_node, (p, own), sums)| {
                 sums[0] = scale_nodes(system, t, &w, nodes(i), by_node, p, own);
             });
-        let mut complement: Vec<Vec<f64>> = t.iter().map(|t| memory::zeros(t.len())).collect();
+        let mut complement = zeros_of_factors(t);
         let mut log_det_p = 0.0;
         for part in sums {
             let part = part?;
@@ -733,10 +734,17 @@ struct NodeSums {
     complement: Vec<Vec<f64>>,
 }
 
+/// A k x k block of zeros for each factor.
+fn zeros_of_factors(t: &Covariances) -> Vec<Vec<f64>> {
+    (0..t.factors())
+        .map(|f| memory::zeros(t.common(f).len()))
+        .collect()
+}
+
 /// P_v, its factor, W~ and C_v of some nodes.
 fn scale_nodes(
     system: &System,
-    t: &[Vec<f64>],
+    t: &Covariances,
     w: &[f64],
     nodes: Range<usize>,
     by_node: &mut [f64],
@@ -746,7 +754,7 @@ fn scale_nodes(
     let (schur, k1) = (&system.schur, system.k1());
     let mut sums = NodeSums {
         log_det: 0.0,
-        complement: t.iter().map(|t| memory::zeros(t.len())).collect(),
+        complement: zeros_of_factors(t),
     };
     let (mut at_w, mut at_block) = (0, 0);
     for v in nodes {
@@ -762,8 +770,8 @@ fn scale_nodes(
         let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
         let mut half = memory::zeros(k * k);
         let mut n = memory::zeros(k * k);
-        small::mul_nn(zz, &t[f], k, k, k, &mut half);
-        small::mul_tn(&t[f], &half, k, k, k, &mut n);
+        small::mul_nn(zz, t.common(f), k, k, k, &mut half);
+        small::mul_tn(t.common(f), &half, k, k, k, &mut n);
         for w in rows.chunks_exact(k * k1) {
             for c in 0..k {
                 for a in 0..k {
@@ -787,7 +795,7 @@ fn scale_nodes(
         for i in 0..k {
             // entry (c, i) of N P^-1 is entry (i, c) of P^-1 N
             let mut column: Vec<f64> = (0..k).map(|c| n[c * k + i]).collect();
-            small::solve_lower_transposed(&t[f], k, &mut column);
+            small::solve_lower_transposed(t.common(f), k, &mut column);
             for (x, y) in sums.complement[f][i * k..(i + 1) * k]
                 .iter_mut()
                 .zip(&column)
@@ -813,12 +821,12 @@ fn scale_nodes(
 }
 
 /// sum_j A_jj T D_j^-1.
-fn first_complement(system: &System, t: &[Vec<f64>], l1: &[f64]) -> Vec<f64> {
+fn first_complement(system: &System, t: &Covariances, l1: &[f64]) -> Vec<f64> {
     let (k, factor) = (system.k1(), &system.moments.factors[0]);
     let mut total = memory::zeros(k * k);
     let mut product = memory::zeros(k * k);
     for (a, l) in factor.zz.chunks_exact(k * k).zip(l1.chunks_exact(k * k)) {
-        small::mul_nn(a, &t[0], k, k, k, &mut product);
+        small::mul_nn(a, t.common(0), k, k, k, &mut product);
         for i in 0..k {
             let mut row: Vec<f64> = (0..k).map(|c| product[c * k + i]).collect();
             small::solve_lower(l, k, &mut row);
@@ -829,7 +837,7 @@ fn first_complement(system: &System, t: &[Vec<f64>], l1: &[f64]) -> Vec<f64> {
     total
 }
 
-fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others {
+fn others(system: &System, t: &Covariances, block: &[usize], p: &[f64]) -> Others {
     let (schur, moments) = (&system.schur, &system.moments);
     let nodes = schur.nodes();
     let mut start = vec![0; nodes + 1];
@@ -869,8 +877,8 @@ fn others(system: &System, t: &[Vec<f64>], block: &[usize], p: &[f64]) -> Others
             }));
             let mut half = memory::zeros(k * kg);
             let mut s = memory::zeros(k * kg);
-            small::mul_nn(&a, &t[g], k, kg, kg, &mut half);
-            small::mul_tn(&t[f], &half, k, k, kg, &mut s);
+            small::mul_nn(&a, t.common(g), k, kg, kg, &mut half);
+            small::mul_tn(t.common(f), &half, k, k, kg, &mut s);
             for column in s.chunks_exact_mut(k) {
                 small::solve_lower(&p[block[v]..block[v + 1]], k, column);
             }

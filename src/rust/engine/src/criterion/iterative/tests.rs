@@ -101,6 +101,7 @@ impl Example {
                         vec![Column::Constant]
                     },
                     structure: Structure::Unstructured,
+                    classes: None,
                 })
                 .collect(),
             residual: None,

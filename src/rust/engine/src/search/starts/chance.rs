@@ -153,6 +153,7 @@ mod tests {
             n_levels: 5,
             k: 2,
             terms: vec![0],
+            classes: None,
         };
         let basis = TermBasis {
             k: 2,

@@ -1,0 +1,203 @@
+//! Relative covariance factors T of the levels of all grouping factors: one for each factor or, where groups of its levels
+//! have covariances of their own, one for each class of levels.
+
+use std::sync::Arc;
+
+/// Classes of the levels of a grouping factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelClasses {
+    of_level: Arc<[u32]>,
+    count: usize,
+}
+
+impl LevelClasses {
+    /// From the class of each level, counted from 1.
+    #[must_use]
+    pub fn new(codes: &[i32], count: usize) -> Self {
+        Self {
+            of_level: codes.iter().map(|&code| code as u32 - 1).collect(),
+            count,
+        }
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The levels of one class.
+    #[must_use]
+    pub fn levels(&self, class: usize) -> Levels {
+        Levels::Class {
+            of_level: Arc::clone(&self.of_level),
+            class,
+        }
+    }
+}
+
+/// Levels of one grouping factor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Levels {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of one class.
+    Class {
+        /// Class of each level.
+        of_level: Arc<[u32]>,
+        /// Which one.
+        class: usize,
+    },
+}
+
+impl Levels {
+    /// Whether a level is one of them.
+    #[must_use]
+    pub fn contains(&self, level: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Class { of_level, class } => of_level[level] as usize == *class,
+        }
+    }
+
+    /// Their class; 0 where there are none.
+    #[must_use]
+    pub fn class(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Class { class, .. } => *class,
+        }
+    }
+}
+
+/// T of each level of each grouping factor, at one theta.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Covariances {
+    factors: Vec<OfFactor>,
+}
+
+/// T of the levels of one factor.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct OfFactor {
+    /// Numbers in one T.
+    size: usize,
+    /// T of each class, one after the other.
+    values: Vec<f64>,
+    /// Class of each level; `None`: all levels have the same T.
+    of_level: Option<Arc<[u32]>>,
+}
+
+impl From<Vec<Vec<f64>>> for Covariances {
+    /// One T for each factor.
+    fn from(t: Vec<Vec<f64>>) -> Self {
+        let of_factor = |values: Vec<f64>| OfFactor {
+            size: values.len(),
+            values,
+            of_level: None,
+        };
+        Self {
+            factors: t.into_iter().map(of_factor).collect(),
+        }
+    }
+}
+
+impl Covariances {
+    /// Zeros for factors of so many effects a level, with these classes of their levels, in the workspace of others.
+    pub(crate) fn clear(&mut self, k: &[usize], classes: &[Option<LevelClasses>]) {
+        self.factors.resize_with(k.len(), OfFactor::default);
+        for ((own, k), classes) in self.factors.iter_mut().zip(k).zip(classes) {
+            own.size = k * k;
+            own.values.clear();
+            let count = classes.as_ref().map_or(1, |classes| classes.count);
+            own.values.resize(count * own.size, 0.0);
+            own.of_level = classes
+                .as_ref()
+                .map(|classes| Arc::clone(&classes.of_level));
+        }
+    }
+
+    /// Number of grouping factors.
+    #[must_use]
+    pub fn factors(&self) -> usize {
+        self.factors.len()
+    }
+
+    /// T of a level of factor `f`, k x k lower triangular.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, f: usize, level: usize) -> &[f64] {
+        let own = &self.factors[f];
+        match &own.of_level {
+            None => &own.values,
+            Some(of_level) => {
+                let class = of_level[level] as usize;
+                &own.values[class * own.size..(class + 1) * own.size]
+            }
+        }
+    }
+
+    /// T of the levels of one class.
+    #[must_use]
+    pub fn of_class(&self, f: usize, class: usize) -> &[f64] {
+        let own = &self.factors[f];
+        &own.values[class * own.size..(class + 1) * own.size]
+    }
+
+    /// The same to be written to.
+    pub fn of_class_mut(&mut self, f: usize, class: usize) -> &mut [f64] {
+        let own = &mut self.factors[f];
+        &mut own.values[class * own.size..(class + 1) * own.size]
+    }
+
+    /// T of all levels of a factor without classes: for what is not there with classes, which is refused before.
+    #[must_use]
+    pub fn common(&self, f: usize) -> &[f64] {
+        debug_assert!(self.factors[f].of_level.is_none(), "one T of many");
+        self.of_class(f, 0)
+    }
+
+    /// Class of a level; 0 where there are none.
+    #[inline]
+    #[must_use]
+    pub fn class(&self, f: usize, level: usize) -> usize {
+        let of_level = self.factors[f].of_level.as_ref();
+        of_level.map_or(0, |of_level| of_level[level] as usize)
+    }
+
+    /// Number of classes of a factor's levels; 1 where there are none.
+    #[must_use]
+    pub fn classes(&self, f: usize) -> usize {
+        let own = &self.factors[f];
+        own.values.len() / own.size.max(1)
+    }
+
+    /// Whether the levels of a factor have classes.
+    #[must_use]
+    pub fn has_classes(&self, f: usize) -> bool {
+        self.factors[f].of_level.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Covariances, LevelClasses, Levels};
+
+    #[test]
+    fn each_level_has_the_matrix_of_its_class() {
+        let classes = LevelClasses::new(&[2, 1, 1, 2], 2);
+        let mut t = Covariances::default();
+        t.clear(&[1, 2], &[Some(classes.clone()), None]);
+        t.of_class_mut(0, 0)[0] = 3.0;
+        t.of_class_mut(0, 1)[0] = 5.0;
+        t.of_class_mut(1, 0)[3] = 7.0;
+        let found: Vec<f64> = (0..4).map(|level| t.of(0, level)[0]).collect();
+        assert_eq!(found, [5.0, 3.0, 3.0, 5.0]);
+        assert_eq!(t.of(1, 9), [0.0, 0.0, 0.0, 7.0]);
+        assert_eq!((t.classes(0), t.classes(1)), (2, 1));
+        assert_eq!((t.class(0, 3), t.class(1, 3)), (1, 0));
+        let second = classes.levels(1);
+        assert!(second.contains(0) && !second.contains(1) && Levels::All.contains(1));
+        assert_eq!((t.factors(), t.common(1).len()), (2, 4));
+    }
+}
