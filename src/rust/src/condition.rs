@@ -137,7 +137,7 @@ fn rs_self_test_panic() -> Robj {
 #[extendr]
 fn rs_wait_until_idle(seconds: f64) -> Robj {
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    ferrolmm_engine::runtime::parallel::wait_until_idle(limit).into()
+    ferrolmm_engine::runtime::detached::wait_until_idle(limit).into()
 }
 
 /// Whether so many bytes can be had, beside what R and the engine need for all else.

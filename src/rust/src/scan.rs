@@ -3,7 +3,7 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine::basis::fixed::require_residual;
 use ferrolmm_engine::data::scan::{scan, stray_code, Raw};
-use ferrolmm_engine::runtime::parallel::interruptible;
+use ferrolmm_engine::runtime::interruptible::interruptible;
 use ferrolmm_engine::{Column, ModelData};
 
 use crate::condition::{answer, Failure};

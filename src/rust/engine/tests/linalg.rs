@@ -8,7 +8,8 @@ use common::{close, Rng};
 use ferrolmm_engine::linalg::sparse::{fill_reducing_order, Pattern};
 use ferrolmm_engine::linalg::triangle::Triangle;
 use ferrolmm_engine::linalg::{dense, small};
-use ferrolmm_engine::runtime::parallel::{StopFlag, Workers};
+use ferrolmm_engine::runtime::parallel::Workers;
+use ferrolmm_engine::runtime::stop::StopFlag;
 
 fn two_workers() -> Workers {
     let workers = Workers::new(2, f64::INFINITY, &StopFlag::default());

@@ -7,7 +7,8 @@ mod common;
 
 use common::residual::{dense_inverse, factor, Case, Law, Scaling};
 use common::{close, Rng};
-use ferrolmm_engine::runtime::parallel::{StopFlag, Workers};
+use ferrolmm_engine::runtime::parallel::Workers;
+use ferrolmm_engine::runtime::stop::StopFlag;
 use ferrolmm_engine::structure::residual::{Residual, Whitening};
 use ferrolmm_engine::{
     Correlation, EngineError, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind,

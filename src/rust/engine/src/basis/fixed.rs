@@ -11,7 +11,9 @@ use crate::api::model::{Column, ModelData};
 use crate::linalg::rows::{self, dot};
 use crate::linalg::{dense, small};
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
+use crate::runtime::stop::StopFlag;
 
 /// `lm()`'s tolerance: a column whose part orthogonal to the columns before it is shorter than this, relative to its own
 /// length, is aliased (LINPACK dqrdc2).
@@ -530,7 +532,8 @@ fn invert_householder(
 mod tests {
     use super::{gram_with_response, leaves_no_residual, FixedBasis};
     use crate::api::model::{Column, ModelData};
-    use crate::runtime::parallel::{StopFlag, Workers};
+    use crate::runtime::parallel::Workers;
+    use crate::runtime::stop::StopFlag;
 
     fn model<'a>(y: &'a [f64], x: Vec<Column<'a>>, weights: Option<&'a [f64]>) -> ModelData<'a> {
         let p = x.len();

@@ -211,7 +211,7 @@ impl Parameters {
             let kf = self.factor_k[f];
             let own = out.of_class_mut(f, self.class[term]);
             let floor = floor(term);
-            let [mut t, mut other] = std::array::from_fn(|_| workers.room(k * k));
+            let [mut t, mut other] = std::array::from_fn(|_| workers.buffer(k * k));
             for (c, column) in t.chunks_exact_mut(k).enumerate() {
                 let at = (offset + c) * kf + offset;
                 column.copy_from_slice(&own[at..at + k]);
@@ -222,7 +222,7 @@ impl Parameters {
                     continue;
                 }
             }
-            add_to_variances(&t, k, floor, &mut workers.room(k), &mut other);
+            add_to_variances(&t, k, floor, &mut workers.buffer(k), &mut other);
             changed |= *t != *other;
             for (c, column) in other.chunks_exact(k).enumerate() {
                 let at = (offset + c) * kf + offset;

@@ -6,7 +6,8 @@ use crate::basis::covariances::LevelClasses;
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 const PIECE: usize = 65_536;
 

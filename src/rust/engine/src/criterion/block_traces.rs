@@ -3,7 +3,7 @@
 use crate::criterion::direction::dot;
 use crate::linalg::small;
 use crate::runtime::parallel::Workers;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 
 /// Sums over blocks N (r x c) of tr(K N L N') for some symmetric K (r x r) and L (c x c).
 ///
@@ -16,9 +16,9 @@ pub(super) struct BlockTraces<'a, K, L> {
     of_rows: K,
     of_columns: L,
     /// The form, column by column, one for each entry of L; empty where it is not used.
-    form: Room<'a>,
+    form: Buffer<'a>,
     /// K N and N L of one block otherwise.
-    products: [Room<'a>; 2],
+    products: [Buffer<'a>; 2],
 }
 
 /// Entries of the lower triangle of a k x k matrix.
@@ -66,8 +66,8 @@ where
             workers,
             r,
             c,
-            form: workers.room(form),
-            products: [workers.room(size(rows)), workers.room(size(columns))],
+            form: workers.buffer(form),
+            products: [workers.buffer(size(rows)), workers.buffer(size(columns))],
             of_rows,
             of_columns,
         }
@@ -132,10 +132,10 @@ where
         let rows = self.of_rows.clone().count();
         let columns = self.of_columns.clone().count();
         let workers = self.workers;
-        let [mut left, mut right] = [workers.room(rows * r), workers.room(columns * c)];
+        let [mut left, mut right] = [workers.buffer(rows * r), workers.buffer(columns * c)];
         lower(&mut self.of_rows.clone(), self.r, &mut left);
         lower(&mut self.of_columns.clone(), self.c, &mut right);
-        let mut half = workers.room(r * columns);
+        let mut half = workers.buffer(r * columns);
         small::mul_nn(&self.form, &right, r, c, columns, &mut half);
         small::mul_tn(&left, &half, r, rows, columns, out);
     }

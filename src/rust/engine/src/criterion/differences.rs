@@ -12,8 +12,8 @@ const DIFFERENCE: f64 = 1e-4;
 /// The same for [`FOUR_POINTS`], whose error is its fourth power.
 const WIDE_DIFFERENCE: f64 = 1e-3;
 
-/// Numbers that factors at other points may take, all together, beside the one at hand (64 MB).
-const ROOM_BESIDE: usize = 1 << 23;
+/// Numbers that factors at other points may take, all together, at one time (64 MB).
+const MOST_NUMBERS: usize = 1 << 23;
 
 /// Steps and weights of differences.
 /// Steps and weights of differences.
@@ -58,8 +58,8 @@ impl Criterion<'_> {
                 x
             })
             .collect();
-        let gradients = if self.has_room_beside() {
-            self.gradients_beside(&points)?
+        let gradients = if self.may_be_at_once() {
+            self.gradients_at_once(&points)?
         } else {
             self.gradients(theta, &points)?
         };
@@ -81,7 +81,7 @@ impl Criterion<'_> {
     }
 
     /// Whether other points may have factors of their own at the same time.
-    fn has_room_beside(&self) -> bool {
+    fn may_be_at_once(&self) -> bool {
         let system = self.base;
         let complement = (2.0 * system.schur.storage.numbers()) as usize;
         let (moments, k1) = (&system.moments, system.k1());
@@ -93,20 +93,21 @@ impl Criterion<'_> {
             part.rows.n() * (2 * moments.p1 + effects) + moments.numbers()
         });
         let each = complement + rows + blocks + data;
-        self.estimator.is_none() && each * system.workers.count() <= ROOM_BESIDE
+        self.estimator.is_none() && each * system.workers.count() <= MOST_NUMBERS
     }
 
     /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
-    fn gradients_beside(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    fn gradients_at_once(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         self.evaluations += points.len();
         self.clock.count(self.evaluations);
         let (base, parameters, center) = (self.base, self.parameters, self.center);
         let (reml, change) = (self.reml, self.log_det_change);
-        let (residual, sigma2, precision) = (self.residual, self.known_sigma2, self.precision);
+        let (residual, sigma2, inverse_sigma2) =
+            (self.residual, self.known_sigma2, self.inverse_sigma2);
         let share = points.len().div_ceil(base.workers.count()).max(1);
         let shares: Vec<&[Vec<f64>]> = points.chunks(share).collect();
         let found = base.workers.map(shares.len(), |i| {
-            let mut beside = Criterion::new(
+            let mut other = Criterion::new(
                 base,
                 parameters,
                 reml,
@@ -116,10 +117,10 @@ impl Criterion<'_> {
             )
             .with_residual(residual)
             .with_sigma2(sigma2);
-            beside.precision = precision;
+            other.inverse_sigma2 = inverse_sigma2;
             let mut at = |x: &Vec<f64>| {
-                beside.value(x)?;
-                beside.gradient()
+                other.value(x)?;
+                other.gradient()
             };
             shares[i].iter().map(&mut at).collect::<Option<Vec<_>>>()
         });
@@ -130,16 +131,16 @@ impl Criterion<'_> {
     /// The same one after the other in the place of the factor at `theta`, which is found again.
     fn gradients(&mut self, theta: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         // estimates are put back instead of made again
-        let aside = self.estimator.as_mut().map(Estimator::set_aside);
-        let kept = aside.map(|aside| (aside, self.factor.take(), self.latest.take()));
+        let snapshot = self.estimator.as_mut().map(Estimator::take_snapshot);
+        let kept = snapshot.map(|snapshot| (snapshot, self.factor.take(), self.latest.take()));
         let mut gradients = Vec::with_capacity(points.len());
         for x in points {
             self.value(x)?;
             gradients.push(self.gradient()?);
         }
         match (kept, &mut self.estimator) {
-            (Some((aside, factor, latest)), Some(estimator)) => {
-                estimator.put_back(aside);
+            (Some((snapshot, factor, latest)), Some(estimator)) => {
+                estimator.restore(snapshot);
                 (self.factor, self.latest) = (factor, latest);
                 self.point = theta.to_vec();
             }

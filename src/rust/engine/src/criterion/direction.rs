@@ -7,7 +7,7 @@ use crate::basis::parameters::Parameters;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Factor, Rows, System};
 use crate::system::precision_product;
 use crate::system::solution::Solution;
@@ -23,16 +23,16 @@ pub struct Direction {
     pub kappa: Vec<f64>,
 }
 
-/// kappa_a = T^-1 G_a T^-T of each parameter, in the room of others: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is
+/// kappa_a = T^-1 G_a T^-T of each parameter, in the workspace of others: V_a = Z Lambda kappa_a Lambda'Z'. Where the parameter is
 /// an entry of T, G_a = E_a T' + T E_a', and nothing is divided by T twice.
 #[must_use]
 pub fn kappas(
     (factor, workers): (&Factor, &Workers),
     parameters: &Parameters,
     theta: &[f64],
-    room: Vec<Direction>,
+    old: Vec<Direction>,
 ) -> Vec<Direction> {
-    let mut out = room;
+    let mut out = old;
     out.resize_with(parameters.list.len(), Direction::default);
     for ((a, parameter), direction) in parameters.list.iter().enumerate().zip(&mut out) {
         let (f, offset, own) = parameters.place[parameter.term];
@@ -44,7 +44,7 @@ pub fn kappas(
         kappa.clear();
         memory::resize(kappa, k * k);
         for &(row, column) in &parameter.entries {
-            let [x, y] = [workers.room(k), workers.room(k)];
+            let [x, y] = [workers.buffer(k), workers.buffer(k)];
             add_entry(
                 factor,
                 (f, class, k),
@@ -71,7 +71,7 @@ fn add_entry(
     factor: &Factor,
     (f, class, k): (usize, usize, usize),
     (row, column): (usize, usize),
-    (mut x, mut y): (Room<'_>, Room<'_>),
+    (mut x, mut y): (Buffer<'_>, Buffer<'_>),
     kappa: &mut [f64],
 ) {
     let t = factor.t.of_class(f, class);
@@ -133,12 +133,12 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     directions: &[Direction],
     x: &Rows<V>,
-) -> Rows<Room<'a>> {
+) -> Rows<Buffer<'a>> {
     let m = directions.len() * x.m;
-    let room = |part: &[f64]| system.workers.room(part.len() / x.m.max(1) * m);
+    let buffer = |part: &[f64]| system.workers.buffer(part.len() / x.m.max(1) * m);
     let mut rows = Rows {
-        first: room(&x.first),
-        rest: room(&x.rest),
+        first: buffer(&x.first),
+        rest: buffer(&x.rest),
         m,
     };
     for (a, direction) in directions.iter().enumerate() {
@@ -217,12 +217,12 @@ impl Place {
 }
 
 /// P u and P h; `None` where P is the identity.
-pub(crate) struct PriorTimes<'a> {
-    u: Option<Rows<Room<'a>>>,
-    h: Option<Rows<Room<'a>>>,
+pub(crate) struct TimesLevelPrecision<'a> {
+    u: Option<Rows<Buffer<'a>>>,
+    h: Option<Rows<Buffer<'a>>>,
 }
 
-impl<'a> PriorTimes<'a> {
+impl<'a> TimesLevelPrecision<'a> {
     pub(crate) fn new(system: &'a System, solution: &Solution) -> Self {
         Self {
             u: precision_product::times(system, &solution.u),

@@ -2,7 +2,7 @@
 
 use crate::api::result::Path;
 use crate::criterion::iterative::estimator::Estimator;
-use crate::criterion::latest::{Latest, Workspace};
+use crate::criterion::latest::{CriterionWorkspace, Latest};
 use crate::criterion::objective::Criterion;
 use crate::system::equations::{Factor, SelectedInverse};
 
@@ -32,7 +32,7 @@ impl Criterion<'_> {
 
     /// From here on by factorisation; nothing is evaluated then. Returns what was there.
     pub(crate) fn give_up_estimator(&mut self) -> Option<Estimated> {
-        self.workspace = Workspace::default();
+        self.workspace = CriterionWorkspace::default();
         self.path = Path::Exact;
         Some(Estimated {
             estimator: self.estimator.take()?,
@@ -65,7 +65,7 @@ impl Criterion<'_> {
         }
         factor.log_det_m += exact;
         estimator.anchor_at(&self.point, exact, errors);
-        self.workspace = Workspace::default();
+        self.workspace = CriterionWorkspace::default();
         self.path = if with_gradient {
             Path::Anchored
         } else {

@@ -1,10 +1,11 @@
 //! What follows from a factor: the solution, the selected inverse, the gradient and the average information.
 
+use crate::api::error::EngineError;
 use crate::criterion::gradient::{AtResidual, SolvedPoint};
 use crate::criterion::latest::Latest;
 use crate::criterion::objective::Criterion;
 use crate::criterion::point::Point;
-use crate::criterion::residual_score::ResidualSolution;
+use crate::criterion::residual_rows::ResidualSolution;
 use crate::system::equations::SelectedInverse;
 use crate::system::solution::{solve, Solution};
 
@@ -32,22 +33,26 @@ impl Criterion<'_> {
     pub fn latest(&mut self) -> Option<&mut Latest> {
         if self.latest.is_none() {
             let flag = self.base.workers.flag().clone();
-            self.latest = Some(match self.estimator.take() {
+            let found = match self.estimator.take() {
                 Some(mut estimator) => {
                     let found = flag.in_time(|| self.estimated(&mut estimator));
                     self.estimator = Some(estimator);
-                    found?
+                    found
                 }
-                None => flag.in_time(|| self.exact())?,
-            });
+                None => flag.in_time(|| self.exact()),
+            };
+            if found.is_none() {
+                self.failure = Some(EngineError::TimeLimit);
+            }
+            self.latest = found.flatten();
         }
         self.latest.as_mut()
     }
 
     fn exact(&mut self) -> Option<Latest> {
         let solved = self.solved()?;
-        let room = std::mem::take(&mut self.workspace.derivatives);
-        let derivatives = self.solved_point(&solved)?.derivatives(room)?;
+        let old = std::mem::take(&mut self.workspace.derivatives);
+        let derivatives = self.solved_point(&solved)?.derivatives(old)?;
         Some(Latest {
             solution: solved.solution,
             inverse: solved.inverse,
@@ -63,8 +68,8 @@ impl Criterion<'_> {
             return Some(self.latest()?.derivatives.gradient.clone());
         }
         let solved = self.solved()?;
-        let room = self.workspace.derivatives.take_slopes();
-        let found = self.solved_point(&solved)?.slopes(room)?;
+        let old = self.workspace.derivatives.take_slopes();
+        let found = self.solved_point(&solved)?.slopes(old)?;
         self.workspace.derivatives.score = found.score;
         self.workspace.inverse = solved.inverse;
         self.workspace.solution = solved.solution;
@@ -94,7 +99,7 @@ impl Criterion<'_> {
             parameters: self.parameters,
             theta: &self.point,
             reml: self.reml,
-            precision: self.precision()?,
+            inverse_sigma2: self.inverse_sigma2()?,
             profiled: self.known_sigma2.is_none(),
         })
     }

@@ -1,11 +1,12 @@
 //! All of the inverse of the Schur complement, and products with it, tile by tile.
 
 use crate::basis::covariances::Covariances;
+use crate::linalg::layout::Layout;
 use crate::linalg::small;
-use crate::linalg::triangle::{Layout, Triangle};
+use crate::linalg::triangle::Triangle;
 use crate::moments::level_precision;
 use crate::runtime::partition::cut;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::complement::Complement;
 use crate::system::equations::{Factor, Rows, SelectedInverse, System};
 use crate::system::precision_product;
@@ -16,7 +17,7 @@ pub(super) struct FullInverse<'a> {
     pub layout: &'a Layout,
     values: Values<'a>,
     /// All of P S^-1, column-major, where some P is not the identity.
-    pub weighted: Option<Room<'a>>,
+    pub weighted: Option<Buffer<'a>>,
     /// First effects of the nodes of each factor and class, ascending; empty for factors without classes.
     of_class: Vec<Vec<Vec<usize>>>,
 }
@@ -25,7 +26,7 @@ enum Values<'a> {
     /// As the gradient needed it.
     Dense(&'a Triangle),
     /// Column-major, computed from the sparse factor.
-    OfSparse(Room<'a>),
+    OfSparse(Buffer<'a>),
 }
 
 impl<'a> FullInverse<'a> {
@@ -37,12 +38,12 @@ impl<'a> FullInverse<'a> {
         let layout = &*system.schur.layout;
         let n = layout.order();
         let workers = &system.workers;
-        let mut values = workers.room(n * n);
-        let parts = cut(&mut values, |s| layout.columns(s).start * n);
-        workers.for_each(layout.strips(), parts, |s, strip| {
+        let mut values = workers.buffer(n * n);
+        let partition = cut(&mut values, |s| layout.columns(s).start * n);
+        workers.for_each(layout.strips(), partition, |s, strip| {
             let columns = layout.columns(s);
             let width = columns.len();
-            let mut rows = workers.room(n * width);
+            let mut rows = workers.buffer(n * width);
             (0..width).for_each(|c| rows[(columns.start + c) * width + c] = 1.0);
             factor.s.solve(&mut rows, width);
             factor.s.solve_transposed(&mut rows, width);
@@ -68,23 +69,23 @@ impl<'a> FullInverse<'a> {
             weighted: None,
             of_class: nodes_of_classes(system, t),
         };
-        out.weighted = out.times_prior();
+        out.weighted = out.times_level_precision();
         out
     }
 
     /// P S^-1, strip by strip; `None` where every P is the identity.
-    fn times_prior(&self) -> Option<Room<'a>> {
+    fn times_level_precision(&self) -> Option<Buffer<'a>> {
         if !level_precision::any(&self.system.moments) {
             return None;
         }
         let (n, workers) = (self.layout.order(), &self.system.workers);
         let matrices = level_precision::dense_matrices(&self.system.moments);
-        let mut out = workers.room(n * n);
-        let parts = cut(&mut out, |s| self.layout.columns(s).start * n);
-        workers.for_each(self.layout.strips(), parts, |s, strip| {
+        let mut out = workers.buffer(n * n);
+        let partition = cut(&mut out, |s| self.layout.columns(s).start * n);
+        workers.for_each(self.layout.strips(), partition, |s, strip| {
             let columns = self.layout.columns(s);
             let width = columns.len();
-            let mut rest = workers.room(n * width);
+            let mut rest = workers.buffer(n * width);
             match &self.values {
                 Values::Dense(r) => r.gather(columns, strip),
                 Values::OfSparse(r) => {
@@ -93,7 +94,7 @@ impl<'a> FullInverse<'a> {
             }
             small::transpose(strip, n, &mut rest);
             let rows = Rows {
-                first: workers.room(0),
+                first: workers.buffer(0),
                 rest,
                 m: width,
             };
@@ -168,7 +169,7 @@ impl<'a> FullInverse<'a> {
                     });
                 }
                 if i > j {
-                    let mut mirrored = self.system.workers.room(rows.len() * columns.len());
+                    let mut mirrored = self.system.workers.buffer(rows.len() * columns.len());
                     for (row, out) in rows.clone().zip(mirrored.chunks_exact_mut(columns.len())) {
                         pattern.for_each_symmetric(values, row, |l, value| {
                             if value != 0.0 {

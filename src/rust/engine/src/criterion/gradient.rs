@@ -13,14 +13,15 @@ use crate::criterion::level_sums::is_large;
 use crate::criterion::point::Point;
 
 use crate::basis::parameters::Parameters;
-use crate::criterion::direction::{kappas, Direction, PriorTimes};
+use crate::criterion::direction::{kappas, Direction, TimesLevelPrecision};
 use crate::criterion::level_sums::{level_sums, LevelSums, Sum};
 use crate::criterion::products::{products, Products};
-use crate::criterion::residual_score::{ResidualColumns, ResidualPoint, ResidualSolution};
+use crate::criterion::residual_directions::ResidualColumns;
+use crate::criterion::residual_rows::{ResidualPoint, ResidualSolution};
 use crate::linalg::small;
 use crate::moments::correlated::ResidualPart;
 use crate::runtime::memory;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::inverse_entries::InverseEntries;
 use crate::system::solution::Solution;
@@ -85,44 +86,55 @@ pub(crate) struct SolvedPoint<'a> {
 }
 
 impl SolvedPoint<'_> {
-    /// Gradient, scores and average information, in the room of others; `None` where an entry of M^-1 that a residual structure
+    /// Gradient, scores and average information, in the workspace of others; `None` where an entry of M^-1 that a residual structure
     /// needs is not known.
     #[must_use]
-    pub fn derivatives(&self, mut room: Derivatives) -> Option<Derivatives> {
-        let slopes = self.slopes(room.take_slopes())?;
+    pub fn derivatives(&self, mut old: Derivatives) -> Option<Derivatives> {
+        let slopes = self.slopes(old.take_slopes())?;
         let point = self.point;
-        room.directions = kappas(
+        old.directions = kappas(
             (self.factor, &self.system.workers),
             point.parameters,
             point.theta,
-            room.directions,
+            old.directions,
         );
         let found = average_information(
             self.system,
             self.factor,
             self.solution,
-            &room.directions,
+            &old.directions,
             self.residual.as_ref(),
         );
-        Some(with_curvature(self.factor, slopes, point, &found, room))
+        Some(with_curvature(self.factor, slopes, point, &found, old))
     }
 
-    /// Gradient and scores, in the room of others; `None` as for [`Self::derivatives`].
+    /// Gradient and scores, in the workspace of others; `None` as for [`Self::derivatives`].
     #[must_use]
-    pub fn slopes(&self, room: Slopes) -> Option<Slopes> {
+    pub fn slopes(&self, old: Slopes) -> Option<Slopes> {
         let (system, factor, inverse, point) = (self.system, self.factor, self.inverse, self.point);
-        let prior = PriorTimes::new(system, self.solution);
-        let sums = level_sums(system, factor, inverse, self.solution, &prior, point);
-        let mut found = slopes_of_terms(system, factor, &sums, point, room);
+        let level_precision = TimesLevelPrecision::new(system, self.solution);
+        let sums = level_sums(
+            system,
+            factor,
+            inverse,
+            self.solution,
+            &level_precision,
+            point,
+        );
+        let mut found = slopes_of_terms(system, factor, &sums, point, old);
         if let Some(at) = &self.residual {
             let entries = InverseEntries {
                 system,
                 factor,
                 inverse,
             };
-            let of_residual =
-                at.part
-                    .gradient(entries, &at.point, at.rows, point.reml, point.precision)?;
+            let of_residual = at.part.gradient(
+                entries,
+                &at.point,
+                at.rows,
+                point.reml,
+                point.inverse_sigma2,
+            )?;
             found.gradient.extend(of_residual);
         }
         Some(found)
@@ -130,7 +142,7 @@ impl SolvedPoint<'_> {
 }
 
 impl Derivatives {
-    /// The gradient and the scores, or their room.
+    /// The gradient and the scores, or what they may be written to.
     pub(crate) fn take_slopes(&mut self) -> Slopes {
         Slopes {
             gradient: std::mem::take(&mut self.gradient),
@@ -139,19 +151,19 @@ impl Derivatives {
     }
 }
 
-/// Slopes in the parameters of the terms from the sums over levels, in the room of others.
+/// Slopes in the parameters of the terms from the sums over levels, in the workspace of others.
 pub(crate) fn slopes_of_terms(
     system: &System,
     factor: &Factor,
-    sums: &LevelSums<'_, Room<'_>>,
+    sums: &LevelSums<'_, Buffer<'_>>,
     point: Point<'_>,
-    room: Slopes,
+    old: Slopes,
 ) -> Slopes {
     let parameters = point.parameters;
     let Slopes {
         mut gradient,
         mut score,
-    } = room;
+    } = old;
     score.resize_with(parameters.structures.len(), Vec::new);
     for (term, score) in score.iter_mut().enumerate() {
         // each value is written
@@ -161,7 +173,7 @@ pub(crate) fn slopes_of_terms(
             factor,
             sums,
             (parameters, term),
-            point.precision,
+            point.inverse_sigma2,
             score,
         );
     }
@@ -170,14 +182,14 @@ pub(crate) fn slopes_of_terms(
     Slopes { gradient, score }
 }
 
-/// Derivatives from the slopes and the products of directions with u, of all parameters, in the room of others, whose
+/// Derivatives from the slopes and the products of directions with u, of all parameters, in the workspace of others, whose
 /// directions they keep.
 pub(crate) fn with_curvature(
     factor: &Factor,
     Slopes { gradient, score }: Slopes,
     point: Point<'_>,
     found: &Products<'_>,
-    room: Derivatives,
+    old: Derivatives,
 ) -> Derivatives {
     let Derivatives {
         mut information,
@@ -186,8 +198,8 @@ pub(crate) fn with_curvature(
         mut slopes,
         directions,
         ..
-    } = room;
-    write_information(found, point.precision, &mut information);
+    } = old;
+    write_information(found, point.inverse_sigma2, &mut information);
     slopes.clear();
     slopes.extend(
         found
@@ -195,7 +207,7 @@ pub(crate) fn with_curvature(
             .chunks_exact(found.c * found.c)
             .map(|block| block[0]),
     );
-    let (parameters, theta, f) = (point.parameters, point.theta, point.precision);
+    let (parameters, theta, f) = (point.parameters, point.theta, point.inverse_sigma2);
     let m = parameters.len();
     curvature.clear();
     memory::resize(&mut curvature, m * m);
@@ -295,7 +307,7 @@ fn slope_in_entry(
 fn term_score(
     system: &System,
     factor: &Factor,
-    sums: &LevelSums<'_, Room<'_>>,
+    sums: &LevelSums<'_, Buffer<'_>>,
     (parameters, term): (&Parameters, usize),
     f: f64,
     score: &mut [f64],
@@ -304,14 +316,14 @@ fn term_score(
     let (kf, of) = (parameters.factor_k[g], (g, parameters.class[term]));
     let workers = &system.workers;
     let take = |block: &[f64]| {
-        let mut out = workers.room(k * k);
+        let mut out = workers.buffer(k * k);
         for (e, value) in out.iter_mut().enumerate() {
             *value = block[(offset + e / k) * kf + offset + e % k];
         }
         out
     };
     let t = take(factor.t.of_class(g, of.1));
-    let mut small_effects = workers.room(k);
+    let mut small_effects = workers.buffer(k);
     for (effect, small) in small_effects.iter_mut().enumerate() {
         *small = f64::from(u8::from(!is_large(system, factor, of, offset + effect)));
     }
@@ -327,7 +339,7 @@ fn term_score(
     for column in score.chunks_exact_mut(k) {
         small::solve_lower_transposed(&t, k, column);
     }
-    let mut row = workers.room(k);
+    let mut row = workers.buffer(k);
     let any_small = (0..k).any(is_small);
     if any_small {
         let direct = take(sums.get(Sum::Product, of));
@@ -340,7 +352,7 @@ fn term_score(
         symmetrize(score, k, |_| true);
         return;
     }
-    let mut product = workers.room(k * k);
+    let mut product = workers.buffer(k * k);
     product.copy_from_slice(score);
     times_inverse(&t, k, &mut row, score);
     symmetrize(score, k, is_small);
@@ -413,8 +425,8 @@ fn average_information<'a>(
     )
 }
 
-/// f q_a'P q_b from the products of directions with u, m x m, in the room of `out`.
-fn write_information(found: &Products<'_>, precision: f64, out: &mut Vec<f64>) {
+/// f q_a'P q_b from the products of directions with u, m x m, in the workspace of `out`.
+fn write_information(found: &Products<'_>, inverse_sigma2: f64, out: &mut Vec<f64>) {
     let (m, p) = (found.width, found.p);
     out.clear();
     memory::resize(out, m * m);
@@ -425,7 +437,7 @@ fn write_information(found: &Products<'_>, precision: f64, out: &mut Vec<f64>) {
                 .zip(&found.fixed[b * p..(b + 1) * p])
                 .map(|(x, y)| x * y)
                 .sum();
-            let value = precision * (found.double[a * m + b] - projected);
+            let value = inverse_sigma2 * (found.double[a * m + b] - projected);
             out[a * m + b] = value;
             out[b * m + a] = value;
         }

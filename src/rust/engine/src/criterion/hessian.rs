@@ -18,7 +18,7 @@ use crate::criterion::phi::{first_traces, products};
 use crate::linalg::sparse::DENSE_ADVANTAGE;
 use crate::linalg::{dense, small};
 use crate::moments::level_precision;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::complement::{Complement, Storage};
 use crate::system::equations::{Factor, Rows, SelectedInverse, System};
 use crate::system::precision_product;
@@ -56,7 +56,7 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
 /// Rbar = S^-1 + G G' with G = [H; -Lx^-T] is not formed: with V_a = L_S^-1 [Phi_a G]_S and M_a = G'Phi_a G,
 /// tr(Rbar Phi_a Rbar Phi_b) = tr(S^-1 Phi_a S^-1 Phi_b) + 2 tr(V_a'V_b) + tr(M_a M_b).
 ///
-/// `phis` is room for one Phi for each direction of the first factor, from one call to the next.
+/// `phis` is what the Phi of each direction of the first factor are written to, from one call to the next.
 #[must_use]
 pub fn traces<'a>(
     system: &'a System,
@@ -66,7 +66,7 @@ pub fn traces<'a>(
     directions: &[Direction],
     reml: bool,
     phis: &mut Vec<Complement>,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let images = Images::new(system, factor, solution, directions, reml);
     let parts = (inverse, solution, &images);
     traces_from(system, factor, parts, directions, reml, phis)
@@ -82,7 +82,7 @@ pub fn traces_in_place<'a>(
     directions: &[Direction],
     reml: bool,
     phis: &mut Vec<Complement>,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let images = Images::new(system, factor, solution, directions, reml);
     if let Some(s) = factor.give_up_complement() {
         phis.insert(0, s);
@@ -98,7 +98,7 @@ fn traces_from<'a>(
     directions: &[Direction],
     reml: bool,
     phis: &mut Vec<Complement>,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let m = directions.len();
     let p = if reml { solution.h.m } else { 0 };
     let own = first_traces(system, factor, inverse, solution, directions, p);
@@ -106,7 +106,7 @@ fn traces_from<'a>(
     let products = products(system, factor, &r, directions, phis);
     let first = of_factor(directions, 0);
     let count = first.clone().count();
-    let mut out = system.workers.room(m * m);
+    let mut out = system.workers.buffer(m * m);
     let mut set = |a: usize, b: usize, value: f64| {
         out[b * m + a] = value;
         out[a * m + b] = value;
@@ -169,7 +169,7 @@ fn traces_from<'a>(
 
 /// Phi_a G for each direction of the first factor, all from F_j'G = -L_j'h_j; none without REML or fixed effects.
 struct Images<'a> {
-    values: Room<'a>,
+    values: Buffer<'a>,
     q2: usize,
     p: usize,
 }
@@ -201,7 +201,7 @@ impl<'a> Images<'a> {
             0
         };
         let each = (2 * q2 + p) * p;
-        let mut values = system.workers.room(count * each);
+        let mut values = system.workers.buffer(count * each);
         for (own, a) in values.chunks_exact_mut(each.max(1)).zip(first) {
             let mut rows = apply_directions(system, std::slice::from_ref(&directions[a]), h);
             let (half, rest) = own.split_at_mut(q2 * p);
@@ -237,14 +237,14 @@ fn turned<'a>(
     system: &'a System,
     (h, ph, p): (&[f64], &[f64], usize),
     direction: &Direction,
-) -> (Room<'a>, Room<'a>) {
+) -> (Buffer<'a>, Buffer<'a>) {
     let rows: Rows<&[f64]> = Rows {
         first: &[],
         rest: ph,
         m: p,
     };
     let kh = apply_directions(system, std::slice::from_ref(direction), &rows).rest;
-    let mut hkh = system.workers.room(p * p);
+    let mut hkh = system.workers.buffer(p * p);
     let q2 = system.schur.q2;
     dense::add_transposed_product(h, &kh, q2, p, p, 1.0, &mut hkh);
     (kh, hkh)

@@ -1,7 +1,7 @@
 //! What the criterion knows about its last point, and what it writes that to.
 
 use crate::criterion::gradient::Derivatives;
-use crate::criterion::residual_score::ResidualSolution;
+use crate::criterion::residual_rows::ResidualSolution;
 use crate::system::complement::Complement;
 use crate::system::equations::{Factor, SelectedInverse};
 use crate::system::solution::Solution;
@@ -22,7 +22,7 @@ pub struct Latest {
 
 /// What an evaluation writes to instead of allocating: of an earlier point.
 #[derive(Default)]
-pub(super) struct Workspace {
+pub(super) struct CriterionWorkspace {
     pub inverse: SelectedInverse,
     pub solution: Solution,
     pub derivatives: Derivatives,

@@ -3,12 +3,12 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::basis::covariances::Covariances;
-use crate::criterion::direction::PriorTimes;
+use crate::criterion::direction::TimesLevelPrecision;
 use crate::criterion::point::Point;
 use crate::linalg::small;
 use crate::moments::blocks::Moments;
-use crate::runtime::parallel::piece;
-use crate::runtime::workspace::Room;
+use crate::runtime::partition::piece;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::pieces::LEVELS;
 use crate::system::selected_inverse::y_slot;
@@ -59,7 +59,7 @@ impl<V: Deref<Target = [f64]>> LevelSums<'_, V> {
     }
 }
 
-impl<'a> LevelSums<'a, Room<'a>> {
+impl<'a> LevelSums<'a, Buffer<'a>> {
     /// The sums of u and h alone, where levels are independent.
     pub fn of_effects(
         system: &'a System,
@@ -68,7 +68,7 @@ impl<'a> LevelSums<'a, Room<'a>> {
         reml: bool,
     ) -> Self {
         let moments = &system.moments;
-        let values = system.workers.room(Self::len(moments, t));
+        let values = system.workers.buffer(Self::len(moments, t));
         let mut sums = Self { moments, t, values };
         let (h, u, p) = (&solution.h, &solution.u, solution.h.m);
         let mut add = |f: usize, level: usize, k: usize, h: &[f64], u: &[f64]| {
@@ -89,7 +89,7 @@ impl<'a> LevelSums<'a, Room<'a>> {
     /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
     fn symmetrize(&mut self) {
         for (f, factor) in self.moments.factors.iter().enumerate() {
-            if factor.prior.is_empty() {
+            if factor.level_precision.is_empty() {
                 continue;
             }
             let k = factor.k;
@@ -148,11 +148,11 @@ pub(crate) fn level_sums<'a>(
     factor: &'a Factor,
     inverse: &SelectedInverse,
     solution: &Solution,
-    prior: &PriorTimes<'_>,
+    level_precision: &TimesLevelPrecision<'_>,
     point: Point<'_>,
-) -> LevelSums<'a, Room<'a>> {
+) -> LevelSums<'a, Buffer<'a>> {
     let parameters = point.parameters;
-    let mut near_zero = system.workers.room(system.moments.factors.len());
+    let mut near_zero = system.workers.buffer(system.moments.factors.len());
     for (&(f, offset, k), &class) in parameters.place.iter().zip(&parameters.class) {
         if (offset..offset + k).any(|effect| !is_large(system, factor, (f, class), effect)) {
             near_zero[f] = 1.0;
@@ -163,14 +163,14 @@ pub(crate) fn level_sums<'a>(
         factor,
         inverse,
         solution,
-        prior,
+        level_precision,
         reml: point.reml,
         near_zero: &near_zero,
     };
     let (moments, t) = (&system.moments, &factor.t);
     let (levels, nodes) = (moments.factors[0].n_levels, system.schur.nodes());
     let (first, rest) = (levels.div_ceil(LEVELS), nodes.div_ceil(LEVELS));
-    let len = LevelSums::<Room<'_>>::len(moments, t);
+    let len = LevelSums::<Buffer<'_>>::len(moments, t);
     let values = system.workers.sum(first + rest, len, |i, values| {
         let mut sums = LevelSums { moments, t, values };
         if i < first {
@@ -190,7 +190,7 @@ struct Pass<'a> {
     factor: &'a Factor,
     inverse: &'a SelectedInverse,
     solution: &'a Solution,
-    prior: &'a PriorTimes<'a>,
+    level_precision: &'a TimesLevelPrecision<'a>,
     reml: bool,
     /// 1 for factors with a term whose score is taken from [`Sum::Product`], which is found for no other, else 0.
     near_zero: &'a [f64],
@@ -199,17 +199,17 @@ struct Pass<'a> {
 /// Sums over some levels.
 type Part<'a> = LevelSums<'a, &'a mut [f64]>;
 
-/// Room for the blocks of one level, of any factors.
+/// Buffer for the blocks of one level, of any factors.
 struct Blocks<'a> {
-    half: Room<'a>,
-    product: Room<'a>,
+    half: Buffer<'a>,
+    product: Buffer<'a>,
 }
 
 impl<'a> Blocks<'a> {
     pub(crate) fn new(system: &'a System) -> Self {
         Self {
-            half: block_room(system),
-            product: block_room(system),
+            half: block_buffer(system),
+            product: block_buffer(system),
         }
     }
 
@@ -231,9 +231,9 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Room for a block of any two factors.
-fn block_room(system: &System) -> Room<'_> {
-    system.workers.room(system.most_effects().pow(2))
+/// Buffer for a block of any two factors.
+fn block_buffer(system: &System) -> Buffer<'_> {
+    system.workers.buffer(system.most_effects().pow(2))
 }
 
 impl Pass<'_> {
@@ -247,7 +247,7 @@ impl Pass<'_> {
         let square = k1 * k1;
         let with_neighbours = self.near_zero.contains(&1.0);
         let mut blocks = Blocks::new(system);
-        let [mut minus, mut turned] = [block_room(system), block_room(system)];
+        let [mut minus, mut turned] = [block_buffer(system), block_buffer(system)];
         for j in levels {
             let (own, of) = (self.factor.t.of(0, j), (0, self.factor.t.class(0, j)));
             let m = &self.inverse.m11[j * square..(j + 1) * square];
@@ -261,8 +261,8 @@ impl Pass<'_> {
             }
             if with_neighbours {
                 for at in schur.start[j]..schur.start[j + 1] {
-                    let rooms = (&mut *minus, &mut *turned);
-                    self.neighbour_products(j, at, rooms, &mut blocks, sums);
+                    let buffers = (&mut *minus, &mut *turned);
+                    self.neighbour_products(j, at, buffers, &mut blocks, sums);
                 }
             }
             let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
@@ -313,11 +313,14 @@ impl Pass<'_> {
     fn node_sums(&self, nodes: std::ops::Range<usize>, sums: &mut Part<'_>) {
         let (system, factor, solution) = (self.system, self.factor, self.solution);
         let (schur, moments, p) = (&system.schur, &system.moments, solution.h.m);
-        let (ph, pu) = (self.prior.h(solution), self.prior.u(solution));
+        let (ph, pu) = (
+            self.level_precision.h(solution),
+            self.level_precision.u(solution),
+        );
         let workers = &system.workers;
-        let mut column = workers.room(schur.q2);
+        let mut column = workers.buffer(schur.q2);
         let mut blocks = Blocks::new(system);
-        let mut own = block_room(system);
+        let mut own = block_buffer(system);
         let later_effects = |v: usize| -> usize {
             schur.later[schur.later_start[v]..schur.later_start[v + 1]]
                 .iter()
@@ -325,8 +328,8 @@ impl Pass<'_> {
                 .sum()
         };
         let most = nodes.clone().map(later_effects).max().unwrap_or(0);
-        let mut others = workers.room(most * system.most_effects());
-        let [mut turned, mut transposed] = [block_room(system), block_room(system)];
+        let mut others = workers.buffer(most * system.most_effects());
+        let [mut turned, mut transposed] = [block_buffer(system), block_buffer(system)];
         for v in nodes {
             let (f, level) = schur.node[v];
             let of = (f, factor.t.class(f, level));
@@ -351,7 +354,11 @@ impl Pass<'_> {
                 let parts = [zz, factor.t.of(f, level), &*own];
                 blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, of));
             }
-            let weight = moments.factors[f].prior.get(level).copied().unwrap_or(1.0);
+            let weight = moments.factors[f]
+                .level_precision
+                .get(level)
+                .copied()
+                .unwrap_or(1.0);
             for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
                 *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
             }
@@ -359,8 +366,8 @@ impl Pass<'_> {
             for at in later {
                 let l = schur.later[at] as usize;
                 let (block, beyond) = rest.split_at((schur.offset[l + 1] - schur.offset[l]) * k);
-                let rooms = (&mut *turned, &mut *transposed);
-                self.later_products((f, level, k), at, block, rooms, &mut blocks, sums);
+                let buffers = (&mut *turned, &mut *transposed);
+                self.later_products((f, level, k), at, block, buffers, &mut blocks, sums);
                 rest = beyond;
             }
             let at = range.start * p..range.end * p;
@@ -398,7 +405,7 @@ impl Pass<'_> {
         let kg = system.moments.factors[g].k;
         let (source, own_rows) = schur.later_source[at];
         let pair = &system.moments.pairs[source.pair as usize];
-        if let Some(q) = pair.prior.get(source.entry) {
+        if let Some(q) = pair.level_precision.get(source.entry) {
             // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
             let complement = sums.get_mut(Sum::Complement, (f, 0));
             for c in 0..k {

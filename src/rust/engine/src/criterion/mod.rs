@@ -16,5 +16,7 @@ pub mod objective;
 mod phi;
 pub mod point;
 pub(crate) mod products;
+pub(crate) mod residual_directions;
+pub(crate) mod residual_rows;
 pub(crate) mod residual_score;
 mod second_order;

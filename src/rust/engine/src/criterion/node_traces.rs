@@ -4,7 +4,7 @@ use crate::criterion::block_traces::BlockTraces;
 use crate::criterion::direction::{of_class, Direction};
 use crate::criterion::full_inverse::FullInverse;
 use crate::linalg::dense;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 
 /// sum over the nodes v of factor and class f and l of factor and class g of tr(N_lv kappa_a N_vl kappa_b), N = I - P S^-1 - P H H': for each direction
 /// of f those of g.
@@ -16,7 +16,7 @@ pub(super) fn node_traces<'a>(
     (h, ph, p): (&[f64], &[f64], usize),
     directions: &[Direction],
     (f, g): ((usize, usize), (usize, usize)),
-) -> Room<'a> {
+) -> Buffer<'a> {
     let factors = &r.system.moments.factors;
     let (kf, kg) = (factors[f.0].k, factors[g.0].k);
     let (of_f, of_g) = (
@@ -40,9 +40,9 @@ pub(super) fn node_traces<'a>(
         }
         let height = rows.len();
         let size = height * columns.len();
-        let mut n = workers.room(size);
+        let mut n = workers.buffer(size);
         r.weighted_tile((i, j), &mut n);
-        let mut other = workers.room(if r.weighted.is_some() { size } else { 0 });
+        let mut other = workers.buffer(if r.weighted.is_some() { size } else { 0 });
         r.turned_tile((i, j), &mut other);
         let complete = |tile: &mut [f64], left: &[f64], right: &[f64]| {
             if p > 0 {
@@ -86,7 +86,7 @@ pub(super) fn node_traces<'a>(
             }
             return;
         }
-        let mut block = workers.room(kg * kf);
+        let mut block = workers.buffer(kg * kf);
         let kappas = |a: usize| directions[a].kappa.as_slice();
         let own = (kg, of_g.clone().map(kappas));
         let mut traces = BlockTraces::new(workers, own, (kf, of_f.clone().map(kappas)));

@@ -9,8 +9,8 @@ use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
 use crate::criterion::hessian;
 use crate::criterion::iterative::estimator::Estimator;
-use crate::criterion::latest::{Latest, Workspace};
-use crate::criterion::residual_score::ResidualPoint;
+use crate::criterion::latest::{CriterionWorkspace, Latest};
+use crate::criterion::residual_rows::ResidualPoint;
 use crate::moments::correlated::ResidualPart;
 use crate::optimize::{HessianRequest, Objective};
 use crate::runtime::clock::Clock;
@@ -45,7 +45,7 @@ pub struct Criterion<'a> {
     /// What ends a search for its minimum.
     pub clock: Clock<'a>,
     /// 1 / sigma^2 at which derivatives are taken; `None` profiles it out.
-    pub precision: Option<f64>,
+    pub inverse_sigma2: Option<f64>,
     /// Evaluations so far.
     pub evaluations: usize,
     /// Factor at the last point.
@@ -63,7 +63,7 @@ pub struct Criterion<'a> {
     /// Where the last evaluations come from.
     pub(crate) path: Path,
     pub(super) at_residual: Option<ResidualState>,
-    pub(super) workspace: Workspace,
+    pub(super) workspace: CriterionWorkspace,
     pub(super) point: Vec<f64>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Criterion<'a> {
             center,
             log_det_change,
             clock,
-            precision: None,
+            inverse_sigma2: None,
             evaluations: 0,
             factor: None,
             failure: None,
@@ -103,7 +103,7 @@ impl<'a> Criterion<'a> {
             estimator: None,
             path: Path::Exact,
             at_residual: None,
-            workspace: Workspace::default(),
+            workspace: CriterionWorkspace::default(),
             point: Vec::new(),
         }
     }
@@ -277,11 +277,11 @@ impl<'a> Criterion<'a> {
 
     /// 1 / sigma^2 at the last point.
     #[must_use]
-    pub fn precision(&self) -> Option<f64> {
+    pub fn inverse_sigma2(&self) -> Option<f64> {
         let factor = self.factor.as_ref()?;
         let known = self.known_sigma2.map(f64::recip);
         Some(
-            self.precision
+            self.inverse_sigma2
                 .or(known)
                 .unwrap_or(self.degrees() / factor.pwrss),
         )
@@ -326,12 +326,12 @@ impl<'a> Criterion<'a> {
 impl Objective for Criterion<'_> {
     fn value(&mut self, x: &[f64]) -> Option<f64> {
         let flag = self.base.workers.flag().clone();
-        let value = flag.in_time(|| self.evaluate(x));
-        if value.is_none() && flag.is_late() {
+        let Some(value) = flag.in_time(|| self.evaluate(x)) else {
             // left in the middle
             (self.factor, self.latest) = (None, None);
             self.failure = Some(EngineError::TimeLimit);
-        }
+            return None;
+        };
         value
     }
 
@@ -344,7 +344,7 @@ impl Objective for Criterion<'_> {
         };
         if self.exact_cost() <= limit {
             let flag = self.base.workers.flag().clone();
-            let found = flag.in_time(|| self.find_exact(false));
+            let found = flag.in_time(|| self.find_exact(false)).flatten();
             let found = found.and(self.latest.as_ref());
             if let Some((latest, hessian)) = found.and_then(|l| Some((l, l.exact.as_ref()?))) {
                 return (
@@ -430,12 +430,12 @@ impl Criterion<'_> {
             return None;
         }
         let mut previous = self.factor.take().unwrap_or_default();
-        let room = std::mem::take(&mut previous.t);
-        let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, room);
+        let old = std::mem::take(&mut previous.t);
+        let (t, changed) = parameters.regular_factors(x, self.unit(x), &self.base.workers, old);
         let actual =
             changed.then(|| parameters.factors(x, previous.actual.take().unwrap_or_default()));
         let latest = self.latest.take();
-        // estimates take no room
+        // estimates take no workspace
         if let Some(latest) = latest.filter(|_| self.estimator.is_none()) {
             let workspace = &mut self.workspace;
             workspace.inverse = latest.inverse;

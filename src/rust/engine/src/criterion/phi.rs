@@ -4,8 +4,8 @@ use crate::criterion::block_traces::BlockTraces;
 use crate::criterion::direction::{divide, dot, of_class, of_factor, Direction};
 use crate::criterion::full_inverse::FullInverse;
 use crate::linalg::small;
-use crate::runtime::parallel::piece;
-use crate::runtime::workspace::Room;
+use crate::runtime::partition::piece;
+use crate::runtime::workspace::Buffer;
 use crate::system::assemble::assemble;
 use crate::system::complement::Complement;
 use crate::system::equations::{Factor, SelectedInverse, System};
@@ -23,14 +23,14 @@ pub(super) fn products<'a>(
     r: &FullInverse<'a>,
     directions: &[Direction],
     phis: &mut Vec<Complement>,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let (workers, m) = (&system.workers, directions.len());
     let first = of_factor(directions, 0);
     let count = first.clone().count();
     let strips = if count == 0 { 0 } else { r.layout.strips() };
     phis.resize_with(if strips > 0 { count } else { 0 }, Complement::default);
-    for (room, a) in phis.iter_mut().zip(first) {
-        *room = phi(system, factor, &directions[a], std::mem::take(room));
+    for (to, a) in phis.iter_mut().zip(first) {
+        *to = phi(system, factor, &directions[a], std::mem::take(to));
     }
     let phis = &*phis;
     let others = (0..m).filter(|&b| directions[b].factor != 0);
@@ -43,8 +43,8 @@ pub(super) fn products<'a>(
         let (pairs, mixed) = sums.split_at_mut(count * count);
         let (rows, columns) = (r.layout.columns(i), r.layout.columns(j));
         let (height, size) = (rows.len(), rows.len() * columns.len());
-        let mut left = workers.room(size * count);
-        let mut right = workers.room(size * count);
+        let mut left = workers.buffer(size * count);
+        let mut right = workers.buffer(size * count);
         let tile = |a: usize| a * size..(a + 1) * size;
         for (a, phi) in phis.iter().enumerate() {
             r.times(phi, (i, j), &mut left[tile(a)], &mut right[tile(a)]);
@@ -60,10 +60,10 @@ pub(super) fn products<'a>(
         if others.clone().next().is_none() {
             return;
         }
-        let mut own = workers.room(size);
+        let mut own = workers.buffer(size);
         r.weighted_tile((i, j), &mut own);
         // where P is the identity, both are S^-1
-        let mut turned = workers.room(if r.weighted.is_some() { size } else { 0 });
+        let mut turned = workers.buffer(if r.weighted.is_some() { size } else { 0 });
         r.turned_tile((i, j), &mut turned);
         let turned = if turned.is_empty() { &own } else { &turned };
         for b in others.clone() {
@@ -103,7 +103,7 @@ pub(super) fn products<'a>(
 fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement) -> Complement {
     let k1 = system.k1();
     let workers = &system.workers;
-    let mut middle = workers.room(factor.l1.len());
+    let mut middle = workers.buffer(factor.l1.len());
     let blocks = middle.chunks_exact_mut(k1 * k1);
     for (level, (k, l)) in blocks.zip(factor.l1.chunks_exact(k1 * k1)).enumerate() {
         // none at other levels
@@ -127,7 +127,7 @@ pub(super) fn first_traces<'a>(
     solution: &Solution,
     directions: &[Direction],
     p: usize,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let count = of_factor(directions, 0).count();
     let (workers, levels) = (&system.workers, system.moments.factors[0].n_levels);
     let blocks = FirstBlocks {
@@ -167,14 +167,14 @@ impl<'a> FirstBlocks<'a> {
         levels: impl Iterator<Item = usize>,
         directions: &[Direction],
         class: usize,
-    ) -> Room<'a> {
+    ) -> Buffer<'a> {
         let k1 = self.system.k1();
         let square = k1 * k1;
         let workers = &self.system.workers;
         let kappas = || of_class(directions, 0, class).map(|a| directions[a].kappa.as_slice());
         let count = kappas().count();
-        let mut sums = workers.room(count * count);
-        let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| workers.room(square));
+        let mut sums = workers.buffer(count * count);
+        let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| workers.buffer(square));
         let mut traces = BlockTraces::new(workers, (k1, kappas()), (k1, kappas()));
         let (h, m) = (&self.solution.h.first, self.solution.h.m);
         for j in levels {

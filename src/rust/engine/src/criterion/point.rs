@@ -12,7 +12,7 @@ pub struct Point<'a> {
     /// REML or ML.
     pub reml: bool,
     /// f = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma is profiled out.
-    pub precision: f64,
+    pub inverse_sigma2: f64,
     /// Whether sigma is profiled out; else it is known.
     pub profiled: bool,
 }

@@ -9,9 +9,9 @@
 //! S_a'R S_b - r_a'M^-1 r_b; and a mixed pair gives -r_a'M^-1 r_b as well, without a first part.
 
 use crate::criterion::direction::{apply_directions, Direction};
-use crate::criterion::residual_score::ResidualColumns;
+use crate::criterion::residual_directions::ResidualColumns;
 use crate::runtime::parallel::Workers;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Factor, Rows, System};
 use crate::system::precision_product;
 use crate::system::right_hand_sides::gram;
@@ -20,11 +20,11 @@ use crate::system::right_hand_sides::gram;
 #[derive(Debug)]
 pub(crate) struct Products<'a> {
     /// A'V^-1 V_a V^-1 A, c x c for each direction.
-    pub single: Room<'a>,
+    pub single: Buffer<'a>,
     /// A'V^-1 V_a V^-1 V_b V^-1 A: mc x mc, direction by direction, lower triangle valid.
-    pub double: Room<'a>,
+    pub double: Buffer<'a>,
     /// Lx^-1 Q'V^-1 V_a V^-1 A: p values for each column of each direction.
-    pub fixed: Room<'a>,
+    pub fixed: Buffer<'a>,
     /// Columns in all, m c.
     pub width: usize,
     /// Columns of A.
@@ -52,7 +52,7 @@ pub(crate) fn products<'a>(
     if let Some(columns) = residual {
         let found = columns.part.directions(columns, system, factor, c);
         double = widened(workers, (&double, of_terms), (&found.own, found.rows.m));
-        rows = beside(workers, &rows, &found.rows);
+        rows = side_by_side(workers, &rows, &found.rows);
         single = joined(workers, &single, &found.single);
         fixed_rows = found.fixed;
     }
@@ -75,7 +75,10 @@ pub(crate) fn products<'a>(
 }
 
 /// r = P w for rows w, and the lower triangle of w'r.
-pub(crate) fn weighted<'a>(system: &'a System, rows: Rows<Room<'a>>) -> (Rows<Room<'a>>, Room<'a>) {
+pub(crate) fn weighted<'a>(
+    system: &'a System,
+    rows: Rows<Buffer<'a>>,
+) -> (Rows<Buffer<'a>>, Buffer<'a>) {
     match precision_product::times(system, &rows) {
         Some(weighted) => {
             let product = lower_product(&system.workers, &weighted, &rows);
@@ -114,9 +117,9 @@ fn widened<'a>(
     workers: &'a Workers,
     (block, old): (&[f64], usize),
     (added, more): (&[f64], usize),
-) -> Room<'a> {
+) -> Buffer<'a> {
     let new = old + more;
-    let mut out = workers.room(new * new);
+    let mut out = workers.buffer(new * new);
     for j in 0..old {
         out[j * new..j * new + old].copy_from_slice(&block[j * old..(j + 1) * old]);
     }
@@ -128,8 +131,8 @@ fn widened<'a>(
 }
 
 /// One vector after the other.
-fn joined<'a>(workers: &'a Workers, a: &[f64], b: &[f64]) -> Room<'a> {
-    let mut out = workers.room(a.len() + b.len());
+fn joined<'a>(workers: &'a Workers, a: &[f64], b: &[f64]) -> Buffer<'a> {
+    let mut out = workers.buffer(a.len() + b.len());
     out[..a.len()].copy_from_slice(a);
     out[a.len()..].copy_from_slice(b);
     out
@@ -139,11 +142,11 @@ fn joined<'a>(workers: &'a Workers, a: &[f64], b: &[f64]) -> Room<'a> {
 pub(crate) fn singles<'a>(
     workers: &'a Workers,
     modes: &Rows,
-    rows: &Rows<Room<'_>>,
+    rows: &Rows<Buffer<'_>>,
     directions: usize,
-) -> Room<'a> {
+) -> Buffer<'a> {
     let (c, m) = (modes.m, rows.m);
-    let mut out = workers.room(c * c * directions);
+    let mut out = workers.buffer(c * c * directions);
     for (x, y) in [(&modes.first, &rows.first), (&modes.rest, &rows.rest)] {
         if m == 0 || c == 0 {
             continue;
@@ -164,9 +167,9 @@ pub(crate) fn singles<'a>(
 }
 
 /// H'R, p x m, column-major.
-pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Room<'_>>) -> Room<'a> {
+pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Buffer<'_>>) -> Buffer<'a> {
     let (p, m) = (h.m, rows.m);
-    let mut out = workers.room(p * m);
+    let mut out = workers.buffer(p * m);
     if p == 0 || m == 0 {
         return out;
     }
@@ -186,11 +189,11 @@ pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Room<'_>>) -
 }
 
 /// Columns of `b` after those of `a`.
-fn beside<'a>(workers: &'a Workers, a: &Rows<Room<'_>>, b: &Rows) -> Rows<Room<'a>> {
+fn side_by_side<'a>(workers: &'a Workers, a: &Rows<Buffer<'_>>, b: &Rows) -> Rows<Buffer<'a>> {
     let m = a.m + b.m;
     let join = |x: &[f64], y: &[f64]| {
         let rows = y.len().checked_div(b.m).unwrap_or(0);
-        let mut out = workers.room(rows * m);
+        let mut out = workers.buffer(rows * m);
         for (i, row) in out.chunks_exact_mut(m.max(1)).enumerate() {
             row[..a.m].copy_from_slice(&x[i * a.m..(i + 1) * a.m]);
             row[a.m..].copy_from_slice(&y[i * b.m..(i + 1) * b.m]);
@@ -205,9 +208,13 @@ fn beside<'a>(workers: &'a Workers, a: &Rows<Room<'_>>, b: &Rows) -> Rows<Room<'
 }
 
 /// Lower triangle of A'B for rows of A and B whose product is symmetric, m x m.
-fn lower_product<'a>(workers: &'a Workers, a: &Rows<Room<'_>>, b: &Rows<Room<'_>>) -> Room<'a> {
+fn lower_product<'a>(
+    workers: &'a Workers,
+    a: &Rows<Buffer<'_>>,
+    b: &Rows<Buffer<'_>>,
+) -> Buffer<'a> {
     let m = a.m;
-    let mut out = workers.room(m * m);
+    let mut out = workers.buffer(m * m);
     for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
         for (x, y) in x.chunks_exact(m.max(1)).zip(y.chunks_exact(m.max(1))) {
             for j in 0..m {

@@ -7,155 +7,26 @@
 
 use std::ops::Range;
 
-use crate::linalg::small;
+use crate::criterion::residual_rows::{ResidualPoint, ResidualSolution};
 use crate::moments::correlated::ResidualPart;
 use crate::runtime::memory;
-use crate::runtime::parallel::{piece, pieces};
-use crate::runtime::partition::chunks;
+use crate::runtime::partition::pieces;
 use crate::structure::residual::Whitening;
 use crate::system::equations::{Factor, Rows, System};
 use crate::system::inverse_entries::{InverseEntries, LocalInverse};
-use crate::system::solution::Solution;
 
 /// Groups of one piece of work.
 const GROUPS: usize = 256;
 
-/// Residual parameters at one point.
-#[derive(Debug, Clone)]
-pub(crate) struct ResidualPoint<'a> {
-    /// Internal scale.
-    pub phi: &'a [f64],
-    pub whitening: &'a Whitening,
-}
-
-/// Rows at a solution: for each place (order of the residual groups) [X~ Lx^-T, e], times the root of the weight.
-#[derive(Debug, Clone)]
-pub(crate) struct ResidualSolution {
-    pub columns: Vec<f64>,
-    /// Rank of X, and one more.
-    pub p1: usize,
-}
-
-impl ResidualSolution {
-    /// The last column alone.
-    pub fn response(&self) -> Vec<f64> {
-        self.columns
-            .chunks_exact(self.p1)
-            .map(|row| row[self.p1 - 1])
-            .collect()
-    }
-
-    /// All columns but the last.
-    pub fn fixed(&self) -> Vec<f64> {
-        self.columns
-            .chunks_exact(self.p1)
-            .flat_map(|row| row[..self.p1 - 1].iter().copied())
-            .collect()
-    }
-}
-
-/// What the residual parameters' directions contribute to [`crate::criterion::products::Products`].
-pub(crate) struct ResidualDirections {
-    /// r_a = -Lambda'Z'S_a.
-    pub rows: Rows,
-    /// S_a'R S_b, lower triangle.
-    pub own: Vec<f64>,
-    /// E'S_a.
-    pub single: Vec<f64>,
-    /// Lx^-1 Q'S_a, p values a column.
-    pub fixed: Vec<f64>,
-}
-
 impl ResidualPart {
-    /// Rows at a solution.
-    pub fn solution(
-        &self,
-        system: &System,
-        factor: &Factor,
-        solution: &Solution,
-    ) -> ResidualSolution {
-        let rows = &self.rows;
-        let p1 = rows.p1;
-        let p = p1 - 1;
-        let mut columns = rows.x.clone();
-        let count = rows.n().div_ceil(4096);
-        let parts = chunks(&mut columns, 4096 * p1);
-        system.workers.for_each(count, parts, |i, part| {
-            for (place, row) in piece(rows.n(), 4096, i).zip(part.chunks_exact_mut(p1)) {
-                for f in 0..self.layout.len() {
-                    self.subtract_effects(system, factor, solution, f, place, row);
-                }
-                row[p] -= row[..p]
-                    .iter()
-                    .zip(&solution.gamma)
-                    .map(|(q, g)| q * g)
-                    .sum::<f64>();
-                // x <- x Lx^-T
-                for a in 0..p {
-                    row[a] /= factor.lx[a * p1 + a];
-                    let value = row[a];
-                    for b in a + 1..p {
-                        row[b] -= value * factor.lx[a * p1 + b];
-                    }
-                }
-            }
-        });
-        ResidualSolution { columns, p1 }
-    }
-
-    /// Takes z'T [c - c_0, u + c gamma - u_0] of one factor from a row [q r], which is centred at [c_0 u_0].
-    fn subtract_effects<'a>(
-        &self,
-        system: &System,
-        factor: &Factor,
-        solution: &'a Solution,
-        f: usize,
-        place: usize,
-        row: &mut [f64],
-    ) {
-        let Some(&level) = self.rows.level[f].get(place) else {
-            return;
-        };
-        let (k, p) = (self.layout[f].k, row.len() - 1);
-        let level = level as usize;
-        let start = match f {
-            0 => level * k,
-            _ => system.schur.offset[system.schur.node_of[f][level] as usize],
-        };
-        let part = |rows: &'a Rows| match f {
-            0 => &rows.first,
-            _ => &rows.rest,
-        };
-        let (c, u) = (part(&solution.c), part(&solution.u));
-        let about = part(&solution.about);
-        let z = &self.rows.z[f][place * k..(place + 1) * k];
-        let t = factor.t.of(f, level);
-        for i in 0..k {
-            let s: f64 = (i..k).map(|l| t[i * k + l] * z[l]).sum();
-            if s == 0.0 {
-                continue;
-            }
-            let effect = start + i;
-            if let Some(about) = about.get(effect * (p + 1)..(effect + 1) * (p + 1)) {
-                row.iter_mut().zip(about).for_each(|(x, a)| *x -= s * a);
-                continue;
-            }
-            let c = &c[effect * p..(effect + 1) * p];
-            let own = c.iter().zip(&solution.gamma).map(|(c, g)| c * g);
-            let own = u[effect] + own.sum::<f64>();
-            row.iter_mut().zip(c).for_each(|(x, c)| *x -= s * c);
-            row[p] -= s * own;
-        }
-    }
-
-    /// d criterion / d phi at residual precision `precision` = 1 / sigma^2; `None` where an entry of M^-1 is not known.
+    /// d criterion / d phi at `inverse_sigma2` = 1 / sigma^2; `None` where an entry of M^-1 is not known.
     pub fn gradient(
         &self,
         entries: InverseEntries<'_>,
         point: &ResidualPoint<'_>,
         rows: &ResidualSolution,
         reml: bool,
-        precision: f64,
+        inverse_sigma2: f64,
     ) -> Option<Vec<f64>> {
         let model = &self.model;
         let whitening = point.whitening;
@@ -165,7 +36,7 @@ impl ResidualPart {
             whitening,
             rows,
             reml,
-            precision,
+            inverse_sigma2,
         };
         let work = pieces(model.groups(), GROUPS);
         let parts = entries.system.workers.map(work.len(), |piece| {
@@ -198,135 +69,6 @@ impl ResidualPart {
             &entries.system.workers,
         ))
     }
-
-    /// E'S_a of each residual parameter, c x c.
-    pub fn single_products(
-        &self,
-        columns: &ResidualColumns<'_>,
-        system: &System,
-        c: usize,
-    ) -> Vec<f64> {
-        let all = self.derivatives(columns, system, c);
-        self.singles(columns.e, &all, c)
-    }
-
-    /// R^-1 R_a R^-1 E for every residual parameter, side by side.
-    fn derivatives(&self, columns: &ResidualColumns<'_>, system: &System, c: usize) -> Vec<f64> {
-        let point = columns.point;
-        self.model
-            .derivatives_times(point.phi, point.whitening, columns.e, c, &system.workers)
-    }
-
-    /// E'S_a for each a from the S_a side by side.
-    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<f64> {
-        let width = self.model.len() * c;
-        let mut out = memory::zeros(c * width);
-        add_products(e, all, self.rows.n(), c, width, &mut out);
-        out
-    }
-
-    /// The directions of the residual parameters.
-    pub fn directions(
-        &self,
-        columns: &ResidualColumns<'_>,
-        system: &System,
-        factor: &Factor,
-        c: usize,
-    ) -> ResidualDirections {
-        let (model, point) = (&self.model, columns.point);
-        let workers = &system.workers;
-        let (n, m) = (self.rows.n(), model.len());
-        let width = m * c;
-        let all = self.derivatives(columns, system, c);
-        let weighted = point.whitening.times(model, &all, width, workers);
-        let mut own = memory::zeros(width * width);
-        add_products(&all, &weighted, n, width, width, &mut own);
-        let single = self.singles(columns.e, &all, c);
-        let rows = self.minus_lambda_z(system, factor, &all, width);
-        ResidualDirections {
-            own,
-            single,
-            fixed: self.fixed_products(system, factor, &all, &rows),
-            rows,
-        }
-    }
-
-    /// -Lambda'Z'S.
-    fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
-        let mut out = Rows {
-            first: memory::zeros(system.q1() * width),
-            rest: memory::zeros(system.schur.q2 * width),
-            m: width,
-        };
-        for f in 0..self.layout.len() {
-            let k = self.layout[f].k;
-            for (place, &level) in self.rows.level[f].iter().enumerate() {
-                let level = level as usize;
-                let z = &self.rows.z[f][place * k..(place + 1) * k];
-                let t = factor.t.of(f, level);
-                let own = &s[place * width..(place + 1) * width];
-                let target = if f == 0 {
-                    &mut out.first[level * k * width..(level + 1) * k * width]
-                } else {
-                    let start = system.schur.offset[system.schur.node_of[f][level] as usize];
-                    &mut out.rest[start * width..(start + k) * width]
-                };
-                for c in 0..k {
-                    let weight: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
-                    target[c * width..(c + 1) * width]
-                        .iter_mut()
-                        .zip(own)
-                        .for_each(|(x, y)| *x -= weight * y);
-                }
-            }
-        }
-        out
-    }
-
-    /// Lx^-1 Q'S, Q being what it is about its centre and Z Lambda U_0; `zs` is -Lambda'Z'S.
-    fn fixed_products(&self, system: &System, factor: &Factor, s: &[f64], zs: &Rows) -> Vec<f64> {
-        let (p1, width) = (self.rows.p1, zs.m);
-        let p = p1 - 1;
-        let mut with_response = memory::zeros(p1 * width);
-        add_products(
-            &self.rows.x,
-            s,
-            self.rows.n(),
-            p1,
-            width,
-            &mut with_response,
-        );
-        for (f, shift) in factor.shift.iter().enumerate() {
-            let k = self.layout[f].k;
-            for (effect, shift) in shift.chunks_exact(p1).enumerate() {
-                let own = if f == 0 {
-                    &zs.first[effect * width..(effect + 1) * width]
-                } else {
-                    let node = system.schur.node_of[f][effect / k] as usize;
-                    let at = system.schur.offset[node] + effect % k;
-                    &zs.rest[at * width..(at + 1) * width]
-                };
-                for (column, z) in with_response.chunks_exact_mut(p1).zip(own) {
-                    column.iter_mut().zip(shift).for_each(|(x, u)| *x -= u * z);
-                }
-            }
-        }
-        let lx: Vec<f64> = memory::collect((0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]));
-        let mut out = Vec::with_capacity(p * width);
-        for column in with_response.chunks_exact(p1) {
-            let mut own = column[..p].to_vec();
-            small::solve_lower(&lx, p, &mut own);
-            out.extend(own);
-        }
-        out
-    }
-}
-
-/// out += A'B for row-major rows, column-major p x m.
-fn add_products(a: &[f64], b: &[f64], n: usize, p: usize, m: usize, out: &mut [f64]) {
-    if n > 0 && p > 0 && m > 0 {
-        crate::linalg::dense::add_transposed_product(a, b, n, p, m, 1.0, out);
-    }
 }
 
 /// Sums over some groups.
@@ -344,7 +86,7 @@ struct Score<'a> {
     whitening: &'a Whitening,
     rows: &'a ResidualSolution,
     reml: bool,
-    precision: f64,
+    inverse_sigma2: f64,
 }
 
 fn inner(a: &[f64], b: &[f64]) -> f64 {
@@ -535,7 +277,7 @@ impl Score<'_> {
         } else {
             0.0
         };
-        fixed + self.precision * a[p] * b[p]
+        fixed + self.inverse_sigma2 * a[p] * b[p]
     }
 
     /// The entry of a row and the sum of all rows.
@@ -653,11 +395,4 @@ impl Score<'_> {
             }
         }
     }
-}
-
-/// Residual columns E of the same A (n x c in the order of the residual groups).
-pub(crate) struct ResidualColumns<'a> {
-    pub part: &'a ResidualPart,
-    pub point: &'a ResidualPoint<'a>,
-    pub e: &'a [f64],
 }

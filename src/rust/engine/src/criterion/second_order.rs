@@ -46,9 +46,10 @@ impl Criterion<'_> {
         }
         let found = match coarse {
             Some(coarse) if last => self.coarse_hessian(coarse, true),
-            Some(coarse) => self
-                .coarse_hessian(coarse, false)
-                .or_else(|| self.own_hessian(false)),
+            Some(coarse) => self.coarse_hessian(coarse, false).or_else(|| {
+                self.failure = None;
+                self.own_hessian(false)
+            }),
             None => self.own_hessian(last),
         };
         if last {
@@ -81,7 +82,7 @@ impl Criterion<'_> {
     pub fn unprofiled_hessian(&mut self) -> Option<Vec<f64>> {
         let mut hessian = self.exact_hessian()?;
         // differences at fixed sigma^2 are these already
-        if self.is_plain() || self.precision.is_none() {
+        if self.is_plain() || self.inverse_sigma2.is_none() {
             let rank_one = &self.latest()?.derivatives.rank_one;
             hessian.iter_mut().zip(rank_one).for_each(|(h, r)| *h += r);
         }
@@ -96,8 +97,8 @@ impl Criterion<'_> {
             let levels = moments.factors[parameters.place[term].0].n_levels as f64;
             FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
         };
-        let room = std::mem::take(&mut self.workspace.coarse.factor.t);
-        let (coarse, _) = parameters.factors_above(&self.point, floor, workers, room);
+        let old = std::mem::take(&mut self.workspace.coarse.factor.t);
+        let (coarse, _) = parameters.factors_above(&self.point, floor, workers, old);
         if coarse == self.factor.as_ref()?.t {
             self.workspace.coarse.factor.t = coarse;
             return None;
@@ -108,13 +109,19 @@ impl Criterion<'_> {
     /// Exact Hessian from the factor at T of a slightly larger G.
     fn coarse_hessian(&mut self, coarse: Covariances, last: bool) -> Option<Vec<f64>> {
         let (system, parameters, reml) = (self.base, self.parameters, self.reml);
-        let room = std::mem::take(&mut self.workspace.coarse);
-        let mut old = room.factor;
+        let workspace = std::mem::take(&mut self.workspace.coarse);
+        let mut old = workspace.factor;
         let actual = old.actual.take().unwrap_or_default();
-        let mut factor = Factor::new(system, coarse, self.center, old).ok()?;
+        let mut factor = match Factor::new(system, coarse, self.center, old) {
+            Ok(factor) => factor,
+            Err(error) => {
+                self.failure = Some(error);
+                return None;
+            }
+        };
         factor.actual = Some(parameters.factors(&self.point, actual));
-        let inverse = factor.selected_inverse(system, room.inverse);
-        let solution = solve(system, &factor, room.solution);
+        let inverse = factor.selected_inverse(system, workspace.inverse);
+        let solution = solve(system, &factor, workspace.solution);
         let point = SolvedPoint {
             system,
             factor: &factor,
@@ -124,15 +131,15 @@ impl Criterion<'_> {
                 parameters,
                 theta: &self.point,
                 reml,
-                precision: self
-                    .precision
+                inverse_sigma2: self
+                    .inverse_sigma2
                     .or(self.known_sigma2.map(f64::recip))
                     .unwrap_or(self.degrees() / factor.pwrss),
                 profiled: self.known_sigma2.is_none(),
             },
             residual: None,
         };
-        let derivatives = point.derivatives(room.derivatives)?;
+        let derivatives = point.derivatives(workspace.derivatives)?;
         let (directions, phis) = (&derivatives.directions, &mut self.workspace.phis);
         let traces = if last {
             let factor = &mut factor;

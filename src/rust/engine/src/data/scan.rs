@@ -1,6 +1,8 @@
 //! A look at columns before they become a model: missing or infinite values, levels without rows. One streaming read.
 
-use crate::runtime::parallel::{pieces, StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
+use crate::runtime::stop::StopFlag;
 
 /// Rows of one piece of work.
 const PIECE: usize = 262_144;

@@ -10,8 +10,9 @@ use crate::fit::prepare::{prepare, start};
 use crate::fit::sizes::Sizes;
 use crate::linalg::small;
 use crate::moments::level_precision::for_each_entry;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, StopFlag};
+use crate::runtime::stop::StopFlag;
 use crate::search::strategy::require_factor;
 use crate::system::equations::{Factor, SelectedInverse, System};
 
@@ -78,7 +79,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
                 }
             }
         };
-        if factor.prior.is_empty() {
+        if factor.level_precision.is_empty() {
             (0..factor.n_levels).for_each(|j| less(j, j, 1.0));
         } else {
             for_each_entry(moments, f, |j, l, q| less(l, j, q));

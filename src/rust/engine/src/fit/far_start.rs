@@ -45,7 +45,7 @@ pub(crate) fn far_start(
         if criterion.value(&at).is_none() {
             break;
         }
-        let Some(precision) = criterion.precision() else {
+        let Some(precision) = criterion.inverse_sigma2() else {
             break;
         };
         let own = start_from(

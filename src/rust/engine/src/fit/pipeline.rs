@@ -12,8 +12,9 @@ use crate::fit::rounds::{AtOptimum, Next, Rounds};
 use crate::fit::sizes::{require_rows, Sizes};
 use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
+use crate::runtime::interruptible::interruptible_until;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible_until, StopFlag};
+use crate::runtime::stop::StopFlag;
 use crate::search::strategy::Plan;
 
 /// What may be behind a residual variance of zero where the factorisation is in double precision.

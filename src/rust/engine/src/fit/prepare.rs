@@ -20,7 +20,8 @@ use crate::moments::level_precision;
 use crate::moments::source::{moments_of, source, Coordinates};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
-use crate::runtime::parallel::{StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::stop::StopFlag;
 use crate::search::optimum::term_start;
 use crate::search::strategy::Plan;
 use crate::structure::residual::Residual;
@@ -326,7 +327,7 @@ fn first_moments(
         )
     })?;
     let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
-    moments.add_priors(data, layout, workers.flag())?;
+    moments.add_level_precisions(data, layout, workers.flag())?;
     Ok(moments)
 }
 

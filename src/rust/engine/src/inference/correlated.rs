@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::criterion::objective::RESIDUAL;
-use crate::criterion::residual_score::ResidualSolution;
+use crate::criterion::residual_rows::ResidualSolution;
 use crate::fit::prepare::Prepared;
 use crate::inference::rows::{Context, NewResiduals, NewRows, Predictions};
 use crate::moments::correlated::ResidualPart;

@@ -2,8 +2,9 @@
 
 use crate::api::error::EngineError;
 use crate::linalg::{dense, small};
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, piece};
+use crate::runtime::partition::piece;
 
 /// Rows handled at once.
 const ROWS: usize = 64;

@@ -8,7 +8,7 @@ use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};
 use crate::inference::point::{evaluated, is_long, regular};
 use crate::moments::level_precision;
-use crate::runtime::parallel::interruptible;
+use crate::runtime::interruptible::interruptible;
 
 /// What may fail in floating point.
 const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";

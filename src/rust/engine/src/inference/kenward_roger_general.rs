@@ -19,7 +19,8 @@ use crate::criterion::direction::{divide, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::{products, single_products};
-use crate::criterion::residual_score::{ResidualColumns, ResidualSolution};
+use crate::criterion::residual_directions::ResidualColumns;
+use crate::criterion::residual_rows::ResidualSolution;
 use crate::fit::prepare::Prepared;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
 use crate::inference::point::to_user_basis;
@@ -47,7 +48,7 @@ pub(super) fn adjustment(
     linear: bool,
 ) -> Option<KenwardRoger> {
     let mut hessian = full_hessian(criterion, theta)?;
-    let sigma2 = criterion.precision()?.recip();
+    let sigma2 = criterion.inverse_sigma2()?.recip();
     let (m, s) = (theta.len(), theta.len() + 1);
     let mut blind = Vec::new();
     let size = if is_linear_in_components(prepared) {
@@ -193,9 +194,9 @@ fn expect(hessian: &mut [f64], criterion: &mut Criterion<'_>, sigma2: f64) -> Op
     let m = at.slopes.len();
     let s = m + 1;
     let (system, directions) = (criterion.system(), &at.directions);
-    let (inverse, solution, room) = (&latest.inverse, &latest.solution, &mut Vec::new());
+    let (inverse, solution, phis) = (&latest.inverse, &latest.solution, &mut Vec::new());
     let mut traces_of =
-        |reml: bool| traces(system, factor, inverse, solution, directions, reml, room);
+        |reml: bool| traces(system, factor, inverse, solution, directions, reml, phis);
     let found = exact.then(|| (traces_of(true), traces_of(false)));
     let mut blind = Vec::new();
     for b in 0..m {

@@ -13,8 +13,10 @@ use crate::fit::prepare::{prepare, Prepared};
 use crate::fit::rounds::AtOptimum;
 use crate::inference::satterthwaite::at_point;
 use crate::moments::blocks::Moments;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::stop::StopFlag;
 use crate::search::strategy::Plan;
 
 /// Estimates for each of m responses, one column each.

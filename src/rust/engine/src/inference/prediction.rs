@@ -16,8 +16,10 @@ use crate::inference::correlated;
 use crate::inference::point::{evaluated, fixed_covariance, is_long};
 use crate::inference::rows::{Context, NewRows, Predictions};
 use crate::linalg::small;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, pieces, StopFlag};
+use crate::runtime::partition::pieces;
+use crate::runtime::stop::StopFlag;
 use crate::system::equations::Rows;
 use crate::system::inverse_entries::{Effects, InverseEntries};
 

@@ -17,8 +17,8 @@ use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::point::{evaluated, is_long, regular};
 use crate::linalg::small;
 use crate::optimize::Objective;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::interruptible;
 use crate::structure::residual::Domain;
 
 /// Most Newton steps to one point.
@@ -331,7 +331,7 @@ impl Surface<'_, '_> {
     fn value(&mut self, psi: &[f64]) -> Option<f64> {
         let m = psi.len() - 1;
         let tau = psi[m];
-        self.criterion.precision = Some((-tau).exp());
+        self.criterion.inverse_sigma2 = Some((-tau).exp());
         self.criterion.value(&psi[..m])?;
         let factor = self.criterion.factor.as_ref()?;
         let degrees = self.criterion.degrees();

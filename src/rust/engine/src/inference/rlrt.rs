@@ -27,8 +27,11 @@ use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::point::{evaluated, is_long};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, pieces, StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
+use crate::runtime::stop::StopFlag;
 use crate::system::equations::{Rows, System};
 use crate::system::right_hand_sides::gram;
 

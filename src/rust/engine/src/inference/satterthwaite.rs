@@ -8,16 +8,17 @@ use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
-use crate::criterion::residual_score::{ResidualColumns, ResidualSolution};
+use crate::criterion::residual_directions::ResidualColumns;
+use crate::criterion::residual_rows::ResidualSolution;
 use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::point::{
     estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
 };
 use crate::linalg::dense::Shape;
 use crate::linalg::small;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::interruptible;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::search::strategy::Plan;
 use crate::system::equations::Rows;
 
@@ -69,7 +70,7 @@ pub(super) fn derivatives(
     (theta, given): (&[f64], &[f64]),
 ) -> Option<Satterthwaite> {
     let hessian = full_hessian(criterion, theta)?;
-    let sigma2 = criterion.precision()?.recip();
+    let sigma2 = criterion.inverse_sigma2()?.recip();
     let (m, s) = (theta.len(), theta.len() + 1);
     let covariance = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
     let factor = criterion.factor.as_ref()?;
@@ -216,7 +217,7 @@ fn criterion_scale(criterion: &Criterion<'_>, theta: &[f64]) -> Vec<f64> {
 pub(super) fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>> {
     let profiled = criterion.hessian(theta)?;
     let degrees = criterion.degrees();
-    let sigma2 = criterion.precision()?.recip();
+    let sigma2 = criterion.inverse_sigma2()?.recip();
     let latest = criterion.latest.as_ref()?;
     let m = latest.derivatives.gradient.len();
     let s = m + 1;
@@ -255,7 +256,7 @@ fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
 }
 
 /// A'B for matrices with r columns and one row for each random effect.
-pub(super) fn cross(a: &Rows, b: &Rows<Room<'_>>, r: usize) -> Vec<f64> {
+pub(super) fn cross(a: &Rows, b: &Rows<Buffer<'_>>, r: usize) -> Vec<f64> {
     let mut out = memory::zeros(r * r);
     for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
         if r > 0 && !x.is_empty() {

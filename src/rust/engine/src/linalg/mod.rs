@@ -4,7 +4,9 @@
 
 pub mod dense;
 pub mod double2;
+pub(crate) mod double2_matrix;
 pub mod hyperdual;
+pub mod layout;
 pub mod rows;
 pub mod small;
 pub mod sparse;

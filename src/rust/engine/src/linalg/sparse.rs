@@ -6,7 +6,7 @@ use faer::sparse::linalg::amd;
 use faer::sparse::SymbolicSparseColMatRef;
 
 use crate::runtime::memory;
-use crate::runtime::parallel::StopFlag;
+use crate::runtime::stop::StopFlag;
 
 /// Multiply-adds of the dense kernels for one of the sparse ones, as measured.
 pub const DENSE_ADVANTAGE: f64 = 25.0;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::api::model::{Column, ModelData};
 use crate::basis::random::{FactorLayout, TermBasis};
 use crate::runtime::memory;
-use crate::runtime::parallel::{piece, Workers};
-use crate::runtime::partition::chunks;
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::{chunks, piece};
 
 /// Numbers of one piece of work.
 const PIECE: usize = 65_536;

@@ -12,7 +12,7 @@ pub struct FactorMoments {
     /// Z_j'[Q r]: J blocks of k rows with p + 1 values.
     pub zx: Vec<f64>,
     /// Diagonal of the known precision matrix of the levels; empty where levels are independent.
-    pub prior: Vec<f64>,
+    pub level_precision: Vec<f64>,
 }
 
 /// Cross-products between the levels of two grouping factors, or (above the diagonal) of one: compressed rows of blocks.
@@ -29,7 +29,7 @@ pub struct PairMoments {
     /// Z_j'Z_l: blocks k_f x k_g, column-major.
     pub value: Vec<f64>,
     /// Entries of the known precision matrix of the levels (f = g only); empty for none.
-    pub prior: Vec<f64>,
+    pub level_precision: Vec<f64>,
 }
 
 /// All cross-products.
@@ -48,7 +48,7 @@ pub struct Moments {
     /// sum of log w.
     pub sum_log_weights: f64,
     /// log |Q (x) I| of the known precision matrices.
-    pub log_det_prior: f64,
+    pub log_det_level_precision: f64,
     /// Digits of Z'Z beyond double precision, where they are needed.
     pub(crate) rest: Option<Box<Rest>>,
 }
@@ -101,7 +101,7 @@ impl PairMoments {
             start: vec![0],
             level: Vec::new(),
             value: Vec::new(),
-            prior: Vec::new(),
+            level_precision: Vec::new(),
         }
     }
 

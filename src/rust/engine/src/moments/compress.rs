@@ -6,7 +6,8 @@
 //! nearly singular matrices stay what they were.
 
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 /// What is left of a column, relative to its norm, that is nothing but rounding.
 const TOLERANCE: f64 = 1e-14;

@@ -18,8 +18,8 @@ use crate::moments::compress::condense;
 use crate::moments::level_order::LevelOrder;
 use crate::moments::twice::Sums;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
-use crate::runtime::partition::chunks;
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::{chunks, pieces};
 use crate::structure::residual::{Residual, Stand, Whitening};
 
 /// Least number of groups with one R for which fewer are sought.
@@ -187,7 +187,7 @@ impl ResidualPart {
         let mut moments = self
             .rows
             .moments(&self.model, whitening, &self.layout, workers);
-        moments.take_priors(other);
+        moments.take_level_precisions(other);
         if other.rest.is_some() {
             self.extend(&mut moments, whitening, workers);
         }
@@ -339,7 +339,7 @@ impl ResidualRows {
             k: factor.k,
             zz,
             zx: self.level_products(f, factor, &weighted, workers),
-            prior: Vec::new(),
+            level_precision: Vec::new(),
         });
         let factors = factors.collect();
         let pairs = pairs
@@ -353,7 +353,7 @@ impl ResidualRows {
             factors,
             pairs,
             sum_log_weights: self.sum_log_weights - whitening.log_det,
-            log_det_prior: 0.0,
+            log_det_level_precision: 0.0,
             rest: None,
         }
     }
@@ -753,7 +753,7 @@ mod tests {
     use crate::fit::rounds::AtOptimum;
     use crate::inference;
     use crate::inference::{at_point, Satterthwaite};
-    use crate::runtime::parallel::StopFlag;
+    use crate::runtime::stop::StopFlag;
 
     /// Subjects with up to four visits, in two arms; the predictors are badly conditioned.
     struct Trial {

@@ -14,11 +14,13 @@ use crate::linalg::small;
 use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
 use crate::linalg::triangle::Triangle;
 use crate::moments::blocks::{Moments, PairMoments};
+use crate::runtime::interruptible::interruptible_until;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible_until, StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::stop::StopFlag;
 
 /// Diagonal of Q, its entries above the diagonal as a pair of the factor with itself, and log |Q|.
-pub(crate) struct Prior {
+pub(crate) struct LevelPrecision {
     pub diagonal: Vec<f64>,
     pub pair: PairMoments,
     pub log_det: f64,
@@ -69,12 +71,12 @@ pub fn invert(
 const INLINE: usize = 200;
 
 /// The parts of Q for factor `f` with `k` effects a level; `None` if Q is not positive definite.
-pub(crate) fn prior(
+pub(crate) fn of_levels(
     precision: &Precision<'_>,
     f: usize,
     k: usize,
     stop: &StopFlag,
-) -> Option<Prior> {
+) -> Option<LevelPrecision> {
     let levels = precision.start.len() - 1;
     let mut diagonal = memory::zeros(levels);
     let mut pair = PairMoments::empty(f, f);
@@ -85,18 +87,18 @@ pub(crate) fn prior(
                 diagonal[j] += precision.value[at];
             } else if l > j && precision.value[at] != 0.0 {
                 pair.level.push(l as u32);
-                pair.prior.push(precision.value[at]);
+                pair.level_precision.push(precision.value[at]);
             }
         }
         pair.start.push(pair.level.len());
     }
     pair.value = memory::zeros(pair.level.len() * k * k);
-    let log_det = if is_dense(pair.prior.len(), levels) {
+    let log_det = if is_dense(pair.level_precision.len(), levels) {
         dense_log_det(&diagonal, &pair, stop)?
     } else {
         log_det(&diagonal, &pair)?
     };
-    Some(Prior {
+    Some(LevelPrecision {
         diagonal,
         pair,
         log_det,
@@ -113,7 +115,7 @@ fn dense_log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Optio
     for j in 0..n {
         square[j * n + j] = diagonal[j];
         for at in pair.start[j]..pair.start[j + 1] {
-            square[j * n + pair.level[at] as usize] = pair.prior[at];
+            square[j * n + pair.level[at] as usize] = pair.level_precision[at];
         }
     }
     let mut factor = Triangle::of_square(&square, n);
@@ -132,8 +134,8 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
     for j in 0..n {
         for at in pair.start[j]..pair.start[j + 1] {
             let l = pair.level[at] as usize;
-            graph[j].push((l, pair.prior[at]));
-            graph[l].push((j, pair.prior[at]));
+            graph[j].push((l, pair.level_precision[at]));
+            graph[l].push((j, pair.level_precision[at]));
         }
     }
     let mut column_start = vec![0];
@@ -183,13 +185,16 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
 
 /// Has any factor a precision matrix?
 pub(crate) fn any(moments: &Moments) -> bool {
-    moments.factors.iter().any(|f| !f.prior.is_empty())
+    moments
+        .factors
+        .iter()
+        .any(|f| !f.level_precision.is_empty())
 }
 
 /// Entries above the diagonal of the Q of factor `f`.
 fn above(moments: &Moments, f: usize) -> usize {
     let pairs = moments.pairs.iter().filter(|p| p.f == f && p.g == f);
-    pairs.map(|pair| pair.prior.len()).sum()
+    pairs.map(|pair| pair.level_precision.len()).sum()
 }
 
 /// Multiply-adds (at the speed of sparse ones) of the product of every Q (x) I but the identities with a column.
@@ -197,8 +202,8 @@ pub(crate) fn work(moments: &Moments) -> f64 {
     let mut sum = 0.0;
     for (f, factor) in moments.factors.iter().enumerate() {
         let above = above(moments, f);
-        let entries = ((factor.prior.len() + 2 * above) * factor.k) as f64;
-        let advantage = if is_dense(above, factor.prior.len()) {
+        let entries = ((factor.level_precision.len() + 2 * above) * factor.k) as f64;
+        let advantage = if is_dense(above, factor.level_precision.len()) {
             DENSE_ADVANTAGE
         } else {
             1.0
@@ -216,7 +221,7 @@ fn is_dense(above: usize, n: usize) -> bool {
 /// The Q of each factor in full, where it is as good as dense; else empty.
 pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
     let matrix = |f: usize| {
-        let n = moments.factors[f].prior.len();
+        let n = moments.factors[f].level_precision.len();
         if !is_dense(above(moments, f), n) {
             return Vec::new();
         }
@@ -231,14 +236,15 @@ pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
 /// level that the sum is for, the one that is summed, and the entry.
 pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(usize, usize, f64)) {
     let factor = &moments.factors[f];
-    for (level, &q) in factor.prior.iter().enumerate() {
+    for (level, &q) in factor.level_precision.iter().enumerate() {
         add(level, level, q);
     }
-    let known = |pair: &&PairMoments| pair.f == f && pair.g == f && !pair.prior.is_empty();
+    let known =
+        |pair: &&PairMoments| pair.f == f && pair.g == f && !pair.level_precision.is_empty();
     for pair in moments.pairs.iter().filter(known) {
         for j in 0..factor.n_levels {
             for at in pair.start[j]..pair.start[j + 1] {
-                let (l, q) = (pair.level[at] as usize, pair.prior[at]);
+                let (l, q) = (pair.level[at] as usize, pair.level_precision[at]);
                 add(j, l, q);
                 add(l, j, q);
             }
@@ -248,17 +254,20 @@ pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(us
 
 impl Moments {
     /// The same known precision matrices of the levels as other moments of the model have.
-    pub(crate) fn take_priors(&mut self, other: &Self) {
+    pub(crate) fn take_level_precisions(&mut self, other: &Self) {
         for (own, from) in self.factors.iter_mut().zip(&other.factors) {
-            own.prior.clone_from(&from.prior);
+            own.level_precision.clone_from(&from.level_precision);
         }
-        let known = other.pairs.iter().filter(|pair| !pair.prior.is_empty());
+        let known = other
+            .pairs
+            .iter()
+            .filter(|pair| !pair.level_precision.is_empty());
         self.pairs.extend(known.cloned());
-        self.log_det_prior = other.log_det_prior;
+        self.log_det_level_precision = other.log_det_level_precision;
     }
 
     /// Takes the known precision matrices of the levels in.
-    pub(crate) fn add_priors(
+    pub(crate) fn add_level_precisions(
         &mut self,
         data: &ModelData<'_>,
         layout: &[FactorLayout],
@@ -267,14 +276,14 @@ impl Moments {
         for (f, factor) in layout.iter().enumerate() {
             let precision = factor.user.and_then(|user| data.factors[user].precision);
             if let Some(precision) = precision {
-                let prior = prior(&precision, f, factor.k, stop).ok_or(
+                let known = of_levels(&precision, f, factor.k, stop).ok_or(
                     EngineError::NotPositiveDefinite {
                         factor: factor.user,
                     },
                 )?;
-                self.factors[f].prior = prior.diagonal;
-                self.log_det_prior += factor.k as f64 * prior.log_det;
-                self.pairs.push(prior.pair);
+                self.factors[f].level_precision = known.diagonal;
+                self.log_det_level_precision += factor.k as f64 * known.log_det;
+                self.pairs.push(known.pair);
             }
         }
         Ok(())

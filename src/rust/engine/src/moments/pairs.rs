@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::moments::level_order::LevelOrder;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 /// Rows that are worth a piece of work of their own.
 const ROWS: usize = 131_072;

@@ -20,7 +20,8 @@ use crate::moments::levels::{add_levels, add_same};
 use crate::moments::pairs::{pair_blocks, Other};
 use crate::moments::source::Coordinates;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 /// Numbers handled at once: they stay in the cache.
 const BLOCK: usize = 8192;
@@ -72,7 +73,7 @@ impl Moments {
             factors,
             pairs,
             sum_log_weights: data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum()),
-            log_det_prior: 0.0,
+            log_det_level_precision: 0.0,
             rest: None,
         }
     }
@@ -107,7 +108,7 @@ fn pair_moments(
         start: found.start,
         level: found.level,
         value: found.value,
-        prior: Vec::new(),
+        level_precision: Vec::new(),
     }
 }
 
@@ -190,7 +191,7 @@ fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMome
                 k: f.k,
                 zz,
                 zx,
-                prior: Vec::new(),
+                level_precision: Vec::new(),
             }
         })
         .collect();

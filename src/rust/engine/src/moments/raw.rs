@@ -6,8 +6,10 @@ use crate::api::raw_moments::{RawFactor, RawMoments, RawPair, Twice};
 use crate::linalg::double2::Double2;
 use crate::moments::level_order::LevelOrder;
 use crate::moments::pairs::{pair_blocks, Other};
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 /// Rows between two looks at the stop flag.
 const ROWS: usize = 4096;

@@ -116,7 +116,7 @@ impl RawMoments {
                 k: factor.k,
                 zz: Vec::new(),
                 zx: Vec::new(),
-                prior: Vec::new(),
+                level_precision: Vec::new(),
             });
             sums.own.push(own);
             sums.zx.push(zx);
@@ -142,7 +142,7 @@ impl RawMoments {
                     start,
                     level,
                     value: Vec::new(),
-                    prior: Vec::new(),
+                    level_precision: Vec::new(),
                 });
                 sums.pairs.push(value);
             }
@@ -157,7 +157,7 @@ impl RawMoments {
             factors,
             pairs,
             sum_log_weights: self.sum_log_weights,
-            log_det_prior: 0.0,
+            log_det_level_precision: 0.0,
             rest: None,
         };
         Rest::split(&mut moments, sums);

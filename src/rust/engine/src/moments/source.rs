@@ -7,7 +7,8 @@ use crate::basis::fixed::{gram_with_response, householder_r, FixedBasis};
 use crate::basis::random::{squares_of_rows, FactorLayout, TermBasis};
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::centred_rows::CenteredRows;
-use crate::runtime::parallel::{StopFlag, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::stop::StopFlag;
 
 /// The coordinates that moments are taken in.
 #[derive(Clone, Copy)]
@@ -65,7 +66,7 @@ pub fn moments_of(
     workers: &Workers,
 ) -> Result<Moments, EngineError> {
     let mut moments = source(data).moments(at, center, workers);
-    moments.add_priors(data, at.layout, workers.flag())?;
+    moments.add_level_precisions(data, at.layout, workers.flag())?;
     Ok(moments)
 }
 
@@ -134,7 +135,7 @@ impl MomentSource for CrossProducts<'_> {
         workers: &Workers,
     ) {
         let mut extended = self.raw.moments(at, center, workers);
-        extended.take_priors(moments);
+        extended.take_level_precisions(moments);
         *moments = extended;
     }
 }

@@ -6,7 +6,8 @@ use crate::linalg::double2::Double2;
 use crate::moments::blocks::{Moments, Rest};
 use crate::moments::centred_rows::CenteredRows;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 
 /// Rows between two looks at the stop flag.
 const ROWS: usize = 8192;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::api::options::Options;
 use crate::api::progress::Progress;
-use crate::runtime::parallel::StopFlag;
+use crate::runtime::stop::StopFlag;
 
 /// Handed to the optimiser itself: objectives may wrap each other and have nothing to pass on.
 #[derive(Clone, Copy)]

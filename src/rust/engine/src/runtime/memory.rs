@@ -15,7 +15,7 @@ const SMALL: usize = 1 << 20;
 const REST: f64 = 3.2e7;
 
 /// What work unwinds with that cannot have the memory it needs (no panic: no message, no hook). Caught by
-/// [`crate::runtime::parallel::interruptible`].
+/// [`crate::runtime::interruptible::interruptible`].
 pub(crate) struct OutOfMemory {
     /// What was asked for in vain.
     pub bytes: f64,
@@ -29,7 +29,7 @@ pub(crate) fn zeros(len: usize) -> Vec<f64> {
     vec![0.0; len]
 }
 
-/// An empty vector with room for so many. Leaves the current work where there is none.
+/// An empty vector of such a capacity. Leaves the current work where there is none.
 pub(crate) fn with_capacity<T>(len: usize) -> Vec<T> {
     require::<T>(len);
     Vec::with_capacity(len)

@@ -2,7 +2,10 @@
 //! into pieces, and the clock that ends it. Imports `api`.
 
 pub mod clock;
+pub mod detached;
+pub mod interruptible;
 pub mod memory;
 pub mod parallel;
 pub mod partition;
+pub mod stop;
 pub mod workspace;

@@ -1,11 +1,26 @@
-//! Outputs that fall into pieces, each written by whoever does that piece of work; found by halves, without a list of them.
+//! Pieces of work, and outputs that fall into them, each written by whoever does that piece of work; found by halves, without a list of them.
 
 use std::ops::Range;
 
 use faer::MatMut;
 
+/// Piece `i` of `0..n`, cut into pieces of `size` (the last one shorter).
+#[must_use]
+pub fn piece(n: usize, size: usize, i: usize) -> Range<usize> {
+    (i * size).min(n)..((i + 1) * size).min(n)
+}
+
+/// Cuts `0..n` into pieces of `size` (the last one shorter).
+#[must_use]
+pub fn pieces(n: usize, size: usize) -> Vec<Range<usize>> {
+    (0..n)
+        .step_by(size.max(1))
+        .map(|start| start..(start + size).min(n))
+        .collect()
+}
+
 /// Some pieces of an output, one after the other.
-pub trait Parts: Send + Sized {
+pub trait Partition: Send + Sized {
     /// One piece.
     type Part;
 
@@ -42,7 +57,7 @@ pub fn chunks<T>(
     cut(values, move |i| (i * size).min(end))
 }
 
-impl<'a, T: Send, F: Fn(usize) -> usize + Copy + Send> Parts for Cut<'a, T, F> {
+impl<'a, T: Send, F: Fn(usize) -> usize + Copy + Send> Partition for Cut<'a, T, F> {
     type Part = &'a mut [T];
 
     fn split(self, at: usize) -> (Self, Self) {
@@ -89,7 +104,7 @@ pub fn cut_rows<F: Fn(usize) -> usize>(matrix: MatMut<'_, f64>, start: F) -> Cut
     }
 }
 
-impl<'a, F: Fn(usize) -> usize + Copy + Send> Parts for CutRows<'a, F> {
+impl<'a, F: Fn(usize) -> usize + Copy + Send> Partition for CutRows<'a, F> {
     type Part = MatMut<'a, f64>;
 
     fn split(self, at: usize) -> (Self, Self) {
@@ -119,7 +134,7 @@ impl<'a, F: Fn(usize) -> usize + Copy + Send> Parts for CutRows<'a, F> {
     }
 }
 
-impl<A: Parts, B: Parts> Parts for (A, B) {
+impl<A: Partition, B: Partition> Partition for (A, B) {
     type Part = (A::Part, B::Part);
 
     fn split(self, at: usize) -> (Self, Self) {
@@ -133,7 +148,7 @@ impl<A: Parts, B: Parts> Parts for (A, B) {
     }
 }
 
-impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
+impl<A: Partition, B: Partition, C: Partition> Partition for (A, B, C) {
     type Part = (A::Part, B::Part, C::Part);
 
     fn split(self, at: usize) -> (Self, Self) {
@@ -149,7 +164,7 @@ impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
 }
 
 /// `f(i, part i)` for the pieces `pieces`, which are all of `output`, by halves on the threads of the pool this runs in.
-pub fn halves<P: Parts>(pieces: Range<usize>, output: P, f: &(impl Fn(usize, P::Part) + Sync)) {
+pub fn halves<P: Partition>(pieces: Range<usize>, output: P, f: &(impl Fn(usize, P::Part) + Sync)) {
     if pieces.len() == 1 {
         f(pieces.start, output.part());
         return;
@@ -163,7 +178,7 @@ pub fn halves<P: Parts>(pieces: Range<usize>, output: P, f: &(impl Fn(usize, P::
 }
 
 /// The same one after the other.
-pub fn in_turn<P: Parts>(pieces: Range<usize>, output: P, f: &impl Fn(usize, P::Part)) {
+pub fn in_turn<P: Partition>(pieces: Range<usize>, output: P, f: &impl Fn(usize, P::Part)) {
     let mut rest = output;
     for i in pieces.start + 1..pieces.end {
         let (part, later) = rest.split(i);

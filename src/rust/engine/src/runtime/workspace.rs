@@ -12,28 +12,28 @@ const CLASSES: usize = usize::BITS as usize;
 ///
 /// A class never grows beyond what was lent out of it at one time, so that work which is done again takes nothing new.
 #[derive(Debug)]
-pub struct Rooms(Mutex<[Vec<Vec<f64>>; CLASSES]>);
+pub struct Workspace(Mutex<[Vec<Vec<f64>>; CLASSES]>);
 
-/// Numbers lent out by [`Rooms`], to which they go back when this is dropped.
+/// Numbers lent out by [`Workspace`], to which they go back when this is dropped.
 #[derive(Debug)]
-pub struct Room<'a> {
+pub struct Buffer<'a> {
     values: Vec<f64>,
-    owner: &'a Rooms,
+    owner: &'a Workspace,
 }
 
-impl Default for Rooms {
+impl Default for Workspace {
     fn default() -> Self {
         Self(Mutex::new(std::array::from_fn(|_| Vec::new())))
     }
 }
 
-impl Rooms {
+impl Workspace {
     /// So many zeros.
     #[must_use]
-    pub fn zeros(&self, len: usize) -> Room<'_> {
+    pub fn zeros(&self, len: usize) -> Buffer<'_> {
         let mut values = self.take(len);
         values.resize(len, 0.0);
-        Room {
+        Buffer {
             values,
             owner: self,
         }
@@ -41,16 +41,16 @@ impl Rooms {
 
     /// A copy.
     #[must_use]
-    pub fn copy(&self, of: &[f64]) -> Room<'_> {
+    pub fn copy(&self, of: &[f64]) -> Buffer<'_> {
         let mut values = self.take(of.len());
         values.extend_from_slice(of);
-        Room {
+        Buffer {
             values,
             owner: self,
         }
     }
 
-    /// An empty vector with room for so many.
+    /// An empty vector of such a capacity.
     fn take(&self, len: usize) -> Vec<f64> {
         if len == 0 {
             return Vec::new();
@@ -66,7 +66,7 @@ impl Rooms {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Buffer<'_> {
     fn drop(&mut self) {
         let mut values = std::mem::take(&mut self.values);
         values.clear();
@@ -76,7 +76,7 @@ impl Drop for Room<'_> {
     }
 }
 
-impl Deref for Room<'_> {
+impl Deref for Buffer<'_> {
     type Target = [f64];
 
     fn deref(&self) -> &[f64] {
@@ -84,7 +84,7 @@ impl Deref for Room<'_> {
     }
 }
 
-impl DerefMut for Room<'_> {
+impl DerefMut for Buffer<'_> {
     fn deref_mut(&mut self) -> &mut [f64] {
         &mut self.values
     }
@@ -92,25 +92,25 @@ impl DerefMut for Room<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Rooms;
+    use super::Workspace;
 
     #[test]
     fn what_comes_back_is_lent_out_again_as_zeros() {
-        let rooms = Rooms::default();
-        let mut first = rooms.zeros(5);
+        let workspace = Workspace::default();
+        let mut first = workspace.zeros(5);
         first.fill(3.0);
         let place = first.as_ptr();
-        let beside = rooms.zeros(8);
-        assert_ne!(beside.as_ptr(), place);
+        let other = workspace.zeros(8);
+        assert_ne!(other.as_ptr(), place);
         drop(first);
-        let again = rooms.zeros(7);
+        let again = workspace.zeros(7);
         assert_eq!(again.as_ptr(), place);
         assert_eq!(*again, [0.0; 7]);
         drop(again);
         assert_eq!(
-            *rooms.copy(&[1.0, 2.0, 3.0, 4.0, 5.0]),
+            *workspace.copy(&[1.0, 2.0, 3.0, 4.0, 5.0]),
             [1.0, 2.0, 3.0, 4.0, 5.0]
         );
-        assert!(rooms.zeros(0).is_empty());
+        assert!(workspace.zeros(0).is_empty());
     }
 }

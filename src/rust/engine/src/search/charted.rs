@@ -97,7 +97,7 @@ mod tests {
     use crate::fit::prepare::prepare;
     use crate::optimize::{Objective, Stop};
     use crate::runtime::clock::Clock;
-    use crate::runtime::parallel::StopFlag;
+    use crate::runtime::stop::StopFlag;
     use crate::search::centred::Centred;
     use crate::search::optimum::settings;
 

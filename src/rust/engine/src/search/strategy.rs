@@ -307,7 +307,7 @@ mod tests {
     use crate::api::options::{Options, Solver};
     use crate::fit::prepare::prepare;
     use crate::runtime::memory;
-    use crate::runtime::parallel::StopFlag;
+    use crate::runtime::stop::StopFlag;
 
     /// Two crossed factors of `q + 1` and `q` levels; one of the first meets all of the second.
     fn with_crossed<T>(q: i32, check: impl FnOnce(&ModelData<'_>) -> T) -> T {

@@ -126,7 +126,7 @@ pub(crate) fn look(
     let away = along(to);
     let Some(sigma2) = criterion
         .value(&away)
-        .and_then(|_| criterion.precision())
+        .and_then(|_| criterion.inverse_sigma2())
         .map(f64::recip)
     else {
         return Ok(Ray::Inside);

@@ -3,8 +3,7 @@
 use crate::basis::covariances::Covariances;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
-use crate::runtime::parallel::piece;
-use crate::runtime::partition::cut;
+use crate::runtime::partition::{cut, piece};
 use crate::system::complement::Complement;
 use crate::system::equations::System;
 use crate::system::pieces::{first_node, node_piece, node_pieces};
@@ -56,7 +55,7 @@ fn write_columns(
             let layout = &*s.layout;
             let start = |i| layout.column_start(schur.offset[first_node(schur, i)]);
             workers.for_each(count, cut(&mut s.data, start), |piece, values| {
-                let mut workspace = workers.room(2 * most);
+                let mut workspace = workers.buffer(2 * most);
                 for (v, j) in columns(piece) {
                     let first = layout.first_row(j);
                     let at = layout.column_start(j) - start(piece);
@@ -69,8 +68,8 @@ fn write_columns(
         Complement::Sparse { pattern, values } => {
             let start = |i| pattern.column_start[schur.offset[first_node(schur, i)]];
             workers.for_each(count, cut(values, start), |piece, values| {
-                let mut column = workers.room(schur.q2);
-                let mut workspace = workers.room(2 * most);
+                let mut column = workers.buffer(schur.q2);
+                let mut workspace = workers.buffer(2 * most);
                 let base = start(piece);
                 for (v, j) in columns(piece) {
                     let range = pattern.column_start[j]..pattern.column_start[j + 1];
@@ -87,14 +86,14 @@ fn write_columns(
     }
 }
 
-/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`, `room` holds two
+/// Column (node v, effect a) of I + T_2'A_22T_2, rows from its own on; `column` starts with row `first`, `workspace` holds two
 /// vectors of the most effects.
 fn own_column(
     system: &System,
     t: &Covariances,
     (v, a): (usize, usize),
     first: usize,
-    room: &mut [f64],
+    workspace: &mut [f64],
     column: &mut [f64],
 ) {
     let schur = &system.schur;
@@ -104,15 +103,15 @@ fn own_column(
     // T'(A (T e_a)), with T lower triangular
     let own = t.of(f, level);
     let t_column = &own[a * k..(a + 1) * k];
-    let (half, product) = room.split_at_mut(room.len() / 2);
+    let (half, product) = workspace.split_at_mut(workspace.len() / 2);
     let half = &mut half[..k];
     small::mul_nn(zz, t_column, k, k, 1, half);
     for row in a..k {
         let value: f64 = (row..k).map(|i| own[row * k + i] * half[i]).sum();
         column[schur.offset[v] + row - first] = value;
     }
-    let prior = &system.moments.factors[f].prior;
-    column[schur.offset[v] + a - first] += prior.get(level).copied().unwrap_or(1.0);
+    let level_precision = &system.moments.factors[f].level_precision;
+    column[schur.offset[v] + a - first] += level_precision.get(level).copied().unwrap_or(1.0);
     for at in schur.later_start[v]..schur.later_start[v + 1] {
         let l = schur.later[at] as usize;
         let (g, other) = schur.node[l];
@@ -132,8 +131,8 @@ fn own_column(
                 .map(|i| t_other[row * kg + i] * product[i])
                 .sum::<f64>();
         }
-        let prior = &system.moments.pairs[source.pair as usize].prior;
-        if let Some(q) = prior.get(source.entry) {
+        let level_precision = &system.moments.pairs[source.pair as usize].level_precision;
+        if let Some(q) = level_precision.get(source.entry) {
             column[schur.offset[l] + a - first] += q;
         }
     }
@@ -145,11 +144,11 @@ fn add_products(
     (w, middle, sign): (&[f64], Option<&[f64]>, f64),
     (v, a): (usize, usize),
     first: usize,
-    room: &mut [f64],
+    workspace: &mut [f64],
     column: &mut [f64],
 ) {
     let (schur, k1) = (&system.schur, system.k1());
-    let turned = &mut room[..k1];
+    let turned = &mut workspace[..k1];
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
         let j = schur.incidence_level[x] as usize;
         let from = schur.effect_start[schur.incidence[x]] + a;
@@ -206,8 +205,8 @@ fn add_dense_products(
 ) {
     let (k1, q2) = (system.k1(), system.schur.q2);
     let (size, count) = spread_pieces(system);
-    let mut rows = system.workers.room(size * k1 * q2);
-    let mut other = system.workers.room(middle.map_or(0, |_| rows.len()));
+    let mut rows = system.workers.buffer(size * k1 * q2);
+    let mut other = system.workers.buffer(middle.map_or(0, |_| rows.len()));
     for i in 0..count {
         let levels = piece(system.moments.factors[0].n_levels, size, i);
         let m = levels.len() * k1;

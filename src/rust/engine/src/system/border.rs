@@ -2,11 +2,11 @@
 
 use crate::api::error::EngineError;
 use crate::linalg::double2::Double2;
+use crate::linalg::double2_matrix::cholesky_of_block;
 use crate::linalg::rows::accumulate_gram;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::{Factor, System};
-use crate::system::extended;
 use crate::system::right_hand_sides::gram;
 
 const FIXED: &str = "the factorisation of the equations of the fixed effects";
@@ -74,7 +74,7 @@ impl Factor {
     ) -> Result<(), EngineError> {
         let p1 = self.rzx.m;
         self.total = self.before(system, p1 - 1);
-        if extended::cholesky_of_block(&mut xx, p1).is_none() {
+        if cholesky_of_block(&mut xx, p1).is_none() {
             let taken = gram(system, &self.rzx);
             return Err(self.why_not_positive(system, &taken));
         }

@@ -4,11 +4,12 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use crate::linalg::layout::Layout;
 use crate::linalg::sparse::Pattern;
-use crate::linalg::triangle::{Layout, Triangle};
+use crate::linalg::triangle::Triangle;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 
 /// Where the values of a complement stand: chosen once, by cost.
 #[derive(Debug, Clone)]
@@ -99,7 +100,7 @@ impl Complement {
         match self {
             Self::Dense(s) => s.cholesky(workers),
             Self::Sparse { pattern, values } => {
-                pattern.cholesky(values, &mut workers.room(pattern.n))
+                pattern.cholesky(values, &mut workers.buffer(pattern.n))
             }
         }
     }
@@ -146,7 +147,7 @@ impl Complement {
             }
             Self::Sparse { pattern, values } => {
                 let mut out = old.into_values();
-                pattern.selected_inverse(values, &mut out, &mut workers.room(pattern.n));
+                pattern.selected_inverse(values, &mut out, &mut workers.buffer(pattern.n));
                 Self::Sparse {
                     pattern: Arc::clone(pattern),
                     values: out,
@@ -187,11 +188,11 @@ impl Complement {
     pub fn columns<'a>(&'a self, columns: Range<usize>, workers: &'a Workers) -> Columns<'a> {
         let work = match self {
             Self::Dense(s) => {
-                let mut work = workers.room(s.order() * columns.len());
+                let mut work = workers.buffer(s.order() * columns.len());
                 s.gather(columns.clone(), &mut work);
                 work
             }
-            Self::Sparse { pattern, .. } => workers.room(pattern.n),
+            Self::Sparse { pattern, .. } => workers.buffer(pattern.n),
         };
         Columns {
             of: self,
@@ -212,7 +213,7 @@ impl Complement {
 pub struct Columns<'a> {
     of: &'a Complement,
     from: usize,
-    work: Room<'a>,
+    work: Buffer<'a>,
 }
 
 impl Columns<'_> {

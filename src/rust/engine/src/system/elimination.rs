@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use crate::linalg::layout::Layout;
 use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
-use crate::linalg::triangle::Layout;
 use crate::moments::blocks::{Moments, PairMoments};
-use crate::runtime::parallel::StopFlag;
+use crate::runtime::stop::StopFlag;
 use crate::system::complement::Storage;
 
 /// Up to this order the complement is dense without further thought.

@@ -1,4 +1,4 @@
-//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision Q in the place of I where there is one) bordered by [Q r], at one set of relative covariance factors T.
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision matrix P in the place of I where there is one) bordered by [Q r], at one set of relative covariance factors T.
 //!
 //! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
@@ -17,7 +17,7 @@ use crate::system::pieces::{level_pieces, LEVELS};
 use crate::system::right_hand_sides::{right_hand_sides, shifts, weighted_shifts};
 
 impl Factor {
-    /// Factorises at the given T, in the room of an old factor; `center` holds B_0 per factor (internal basis) or empty vectors.
+    /// Factorises at the given T, in the workspace of an old factor; `center` holds B_0 per factor (internal basis) or empty vectors.
     ///
     /// # Errors
     /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where the
@@ -53,9 +53,9 @@ impl Factor {
                 log_det
             }
             None => {
-                let room = std::mem::take(&mut factor.rzx);
+                let old = std::mem::take(&mut factor.rzx);
                 let shift = |f: usize| factor.weighted_shift(f);
-                let mut rzx = right_hand_sides(system, &factor.t, shift, room);
+                let mut rzx = right_hand_sides(system, &factor.t, shift, old);
                 let log_det = factor.factorize(system)?;
                 factor.forward(system, &mut rzx);
                 factor.rzx = rzx;
@@ -63,7 +63,7 @@ impl Factor {
                 log_det
             }
         };
-        factor.log_det_m = log_det - system.moments.log_det_prior;
+        factor.log_det_m = log_det - system.moments.log_det_level_precision;
         Ok(factor)
     }
 
@@ -112,13 +112,13 @@ impl Factor {
 /// Refuses T of classes of levels that have a known precision matrix: P (x) I commutes with one T of all levels only.
 fn require_known(system: &System, t: &Covariances) -> Result<(), EngineError> {
     let mut factors = system.moments.factors.iter().enumerate();
-    if factors.any(|(f, factor)| !factor.prior.is_empty() && t.has_classes(f)) {
+    if factors.any(|(f, factor)| !factor.level_precision.is_empty() && t.has_classes(f)) {
         return Err(EngineError::Classes("a known precision matrix of levels"));
     }
     Ok(())
 }
 
-/// L_j and W_j of every level of the first factor, in the room of `l1` and `w`, and sum of log |D_j|.
+/// L_j and W_j of every level of the first factor, in the workspace of `l1` and `w`, and sum of log |D_j|.
 pub(crate) fn eliminate_first(
     system: &System,
     t: &Covariances,
@@ -132,15 +132,15 @@ pub(crate) fn eliminate_first(
     memory::resize(&mut w, schur.effect_row.len() * k1);
     let border = |i: usize| (i * LEVELS).min(levels);
     let count = level_pieces(system);
-    let mut log_dets = system.workers.room(count);
-    let parts = (
+    let mut log_dets = system.workers.buffer(count);
+    let partition = (
         cut(&mut l1, |i| border(i) * k1 * k1),
         cut(&mut w, |i| schur.effect_start[schur.start[border(i)]] * k1),
         chunks(&mut log_dets, 1),
     );
     system
         .workers
-        .for_each(count, parts, |piece, (l, w, log_det)| {
+        .for_each(count, partition, |piece, (l, w, log_det)| {
             log_det[0] = eliminate_piece(system, t, border(piece)..border(piece + 1), l, w);
         });
     let total: f64 = log_dets.iter().sum();
@@ -157,8 +157,8 @@ fn eliminate_piece(
 ) -> f64 {
     let (schur, k1) = (&system.schur, system.k1());
     let mut log_det = 0.0;
-    let mut half = system.workers.room(k1 * k1);
-    let mut room = system.workers.room(k1 * system.most_effects());
+    let mut half = system.workers.buffer(k1 * k1);
+    let mut workspace = system.workers.buffer(k1 * system.most_effects());
     let mut at_w = 0;
     for (j, block) in levels.zip(l.chunks_exact_mut(k1 * k1)) {
         let own = t.of(0, j);
@@ -174,7 +174,7 @@ fn eliminate_piece(
             let v = schur.neighbour[at] as usize;
             let (f, level) = schur.node[v];
             let k = system.moments.factors[f].k;
-            let product = &mut room[..k1 * k];
+            let product = &mut workspace[..k1 * k];
             small::mul_nn(
                 system.block(schur.source[at]),
                 t.of(f, level),

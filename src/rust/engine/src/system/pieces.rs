@@ -22,10 +22,10 @@ pub(crate) fn for_each_level(
     size: usize,
     f: impl Fn(usize, &mut [f64]) + Sync,
 ) {
-    let parts = chunks(values, LEVELS * size);
+    let partition = chunks(values, LEVELS * size);
     system
         .workers
-        .for_each(level_pieces(system), parts, |i, part| {
+        .for_each(level_pieces(system), partition, |i, part| {
             for (at, own) in part.chunks_exact_mut(size).enumerate() {
                 f(i * LEVELS + at, own);
             }
@@ -45,5 +45,5 @@ pub(crate) fn first_node(schur: &Schur, piece: usize) -> usize {
 /// Nodes of one piece.
 #[must_use]
 pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
-    crate::runtime::parallel::piece(schur.nodes(), NODES, piece)
+    crate::runtime::partition::piece(schur.nodes(), NODES, piece)
 }

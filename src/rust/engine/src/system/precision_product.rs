@@ -4,14 +4,14 @@ use std::ops::Deref;
 
 use crate::linalg::dense;
 use crate::moments::level_precision::{any, for_each_entry};
-use crate::runtime::workspace::Room;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Rows, System};
 
 /// (Q (x) I) rows, for rows of random effects; `None` where every Q is the identity.
 pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     rows: &Rows<V>,
-) -> Option<Rows<Room<'a>>> {
+) -> Option<Rows<Buffer<'a>>> {
     times_many(system, rows, &[])
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     rows: &Rows<V>,
     matrices: &[Vec<f64>],
-) -> Option<Rows<Room<'a>>> {
+) -> Option<Rows<Buffer<'a>>> {
     if !any(&system.moments) {
         return None;
     }
@@ -31,7 +31,7 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
     };
     let (schur, m) = (&system.schur, rows.m);
     for (f, factor) in system.moments.factors.iter().enumerate() {
-        if factor.prior.is_empty() {
+        if factor.level_precision.is_empty() {
             continue;
         }
         let width = factor.k * m;
@@ -41,8 +41,8 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
         };
         if let Some(matrix) = matrices.get(f).filter(|matrix| !matrix.is_empty()) {
             let n = factor.n_levels;
-            let mut own = system.workers.room(n * width);
-            let mut product = system.workers.room(n * width);
+            let mut own = system.workers.buffer(n * width);
+            let mut product = system.workers.buffer(n * width);
             for (level, own) in own.chunks_exact_mut(width.max(1)).enumerate() {
                 own.copy_from_slice(&rows.rest[place(level)]);
             }

@@ -7,12 +7,12 @@ use crate::linalg::rows::accumulate_gram;
 use crate::linalg::small;
 use crate::moments::level_precision;
 use crate::runtime::memory;
-use crate::runtime::parallel::piece;
-use crate::runtime::workspace::Room;
+use crate::runtime::partition::piece;
+use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Rows, System};
 use crate::system::pieces::{for_each_level, LEVELS};
 
-/// U_0 = T^-1 B_0 for each factor with a centre, in the room of `shift`.
+/// U_0 = T^-1 B_0 for each factor with a centre, in the workspace of `shift`.
 pub(crate) fn shifts(
     system: &System,
     t: &Covariances,
@@ -31,17 +31,17 @@ pub(crate) fn shifts(
     shift
 }
 
-/// P U_0 of each factor whose levels have a known precision, in the room of others; empty where U_0 is P U_0.
+/// P U_0 of each factor whose levels have a known precision, in the workspace of others; empty where U_0 is P U_0.
 pub(crate) fn weighted_shifts(
     system: &System,
     shift: &[Vec<f64>],
-    mut room: Vec<Vec<f64>>,
+    mut old: Vec<Vec<f64>>,
 ) -> Vec<Vec<f64>> {
-    room.resize_with(shift.len(), Vec::new);
-    for (f, (u, out)) in shift.iter().zip(&mut room).enumerate() {
+    old.resize_with(shift.len(), Vec::new);
+    for (f, (u, out)) in shift.iter().zip(&mut old).enumerate() {
         let factor = &system.moments.factors[f];
         out.clear();
-        if factor.prior.is_empty() {
+        if factor.level_precision.is_empty() {
             continue;
         }
         memory::resize(out, u.len());
@@ -54,10 +54,10 @@ pub(crate) fn weighted_shifts(
             }
         });
     }
-    room
+    old
 }
 
-/// Lambda'Z'[Q r] less P U_0, which `shift` gives of each factor, in the room of `rows`.
+/// Lambda'Z'[Q r] less P U_0, which `shift` gives of each factor, in the workspace of `rows`.
 pub(crate) fn right_hand_sides<'a>(
     system: &System,
     t: &Covariances,
@@ -106,7 +106,7 @@ pub(crate) fn right_hand_sides<'a>(
 
 /// Lower triangle of B'B for rows of B, m x m.
 #[must_use]
-pub fn gram<'a, V: Deref<Target = [f64]> + Sync>(system: &'a System, rows: &Rows<V>) -> Room<'a> {
+pub fn gram<'a, V: Deref<Target = [f64]> + Sync>(system: &'a System, rows: &Rows<V>) -> Buffer<'a> {
     let m = rows.m;
     let chunk = LEVELS * system.k1() * m.max(1);
     let first = rows.first.len().div_ceil(chunk);

@@ -3,8 +3,7 @@
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::memory;
-use crate::runtime::parallel::piece;
-use crate::runtime::partition::{chunks, cut};
+use crate::runtime::partition::{chunks, cut, piece};
 use crate::system::assemble::{spread, spread_pieces};
 use crate::system::complement::Complement;
 use crate::system::elimination::Schur;
@@ -12,7 +11,7 @@ use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::pieces::{first_node, level_pieces, node_piece, node_pieces, LEVELS};
 
 impl Factor {
-    /// M^-1 on the pattern that the gradient needs, in the room of an old one.
+    /// M^-1 on the pattern that the gradient needs, in the workspace of an old one.
     #[must_use]
     pub fn selected_inverse(&mut self, system: &System, old: SelectedInverse) -> SelectedInverse {
         let r = self.s.selected_inverse(old.r, &system.workers);
@@ -21,7 +20,7 @@ impl Factor {
         SelectedInverse { r, y, m11 }
     }
 
-    /// Y_j = W_j S^-1 on the neighbours of j, in the room of `y`.
+    /// Y_j = W_j S^-1 on the neighbours of j, in the workspace of `y`.
     fn times_inverse(&self, system: &System, r: &Complement, mut y: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
         // each value is written
@@ -34,10 +33,10 @@ impl Factor {
             return y;
         }
         let w = &self.w;
-        let parts = cut(&mut y, |i| schur.y_start[first_node(schur, i)] * k1);
+        let partition = cut(&mut y, |i| schur.y_start[first_node(schur, i)] * k1);
         system
             .workers
-            .for_each(node_pieces(schur), parts, |piece, out| {
+            .for_each(node_pieces(schur), partition, |piece, out| {
                 let nodes = node_piece(schur, piece);
                 let columns = schur.offset[nodes.start]..schur.offset[nodes.end];
                 let mut columns = r.columns(columns, &system.workers);
@@ -69,15 +68,15 @@ impl Factor {
         y
     }
 
-    /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1, in the room of `m11`.
+    /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1, in the workspace of `m11`.
     fn first_blocks(&self, system: &System, y: &[f64], mut m11: Vec<f64>) -> Vec<f64> {
         let (schur, k1) = (&system.schur, system.k1());
         m11.clear();
         memory::resize(&mut m11, self.l1.len());
-        let parts = chunks(&mut m11, LEVELS * k1 * k1);
+        let partition = chunks(&mut m11, LEVELS * k1 * k1);
         system
             .workers
-            .for_each(level_pieces(system), parts, |piece, out| {
+            .for_each(level_pieces(system), partition, |piece, out| {
                 for (i, block) in out.chunks_exact_mut(k1 * k1).enumerate() {
                     let j = piece * LEVELS + i;
                     (0..k1).for_each(|a| block[a * k1 + a] = 1.0);
@@ -118,15 +117,15 @@ fn times_dense(system: &System, w: &[f64], inverse: &Triangle, y: &mut [f64]) {
     let (size, count) = spread_pieces(system);
     let levels = |i: usize| piece(system.moments.factors[0].n_levels, size, i);
     let each = size * k1 * q2;
-    let mut products = workers.room(each * workers.count().min(count));
-    // as many pieces at a time as there are threads: each is the same whatever stands beside it
+    let mut products = workers.buffer(each * workers.count().min(count));
+    // as many pieces at a time as there are threads: each is the same whatever the others are
     for from in (0..count).step_by(workers.count()) {
         let batch = workers.count().min(count - from);
-        let parts = chunks(&mut products[..batch * each], each);
-        workers.for_each(batch, parts, |i, product| {
+        let partition = chunks(&mut products[..batch * each], each);
+        workers.for_each(batch, partition, |i, product| {
             let levels = levels(from + i);
             let m = levels.len() * k1;
-            let mut rows = workers.room(m * q2);
+            let mut rows = workers.buffer(m * q2);
             spread(system, w, levels, &mut rows);
             inverse.rows_times(&rows, m, &mut product[..m * q2]);
         });

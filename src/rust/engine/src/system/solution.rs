@@ -22,15 +22,15 @@ pub struct Solution {
     pub about: Rows,
 }
 
-/// Solves for fixed and random effects, in the room of another solution.
+/// Solves for fixed and random effects, in the workspace of another solution.
 #[must_use]
-pub fn solve(system: &System, factor: &Factor, mut room: Solution) -> Solution {
-    let mut all = std::mem::take(&mut room.c);
+pub fn solve(system: &System, factor: &Factor, mut old: Solution) -> Solution {
+    let mut all = std::mem::take(&mut old.c);
     all.first.clone_from(&factor.rzx.first);
     all.rest.clone_from(&factor.rzx.rest);
     all.m = factor.rzx.m;
     factor.backward(system, &mut all);
-    solution_of(system, factor, all, room)
+    solution_of(system, factor, all, old)
 }
 
 /// The same from `all` = M^-1 Lambda'Z'[Q r].
@@ -39,11 +39,11 @@ pub(crate) fn solution_of(
     system: &System,
     factor: &Factor,
     mut all: Rows,
-    room: Solution,
+    old: Solution,
 ) -> Solution {
     let p1 = factor.rzx.m;
     let p = p1 - 1;
-    let mut about = room.about;
+    let mut about = old.about;
     about.first.clear();
     about.rest.clear();
     about.m = p1;
@@ -51,7 +51,7 @@ pub(crate) fn solution_of(
         about.first.extend_from_slice(&all.first);
         about.rest.extend_from_slice(&all.rest);
     }
-    let mut gamma = room.gamma;
+    let mut gamma = old.gamma;
     gamma.clear();
     gamma.extend((0..p).map(|c| factor.lx[c * p1 + p]));
     for i in (0..p).rev() {
@@ -74,14 +74,14 @@ pub(crate) fn solution_of(
         (rows, u)
     };
     add_shift(system, factor, &mut all);
-    let (c1, u1) = split(all.first, room.u.first);
-    let (c2, u2) = split(all.rest, room.u.rest);
+    let (c1, u1) = split(all.first, old.u.first);
+    let (c2, u2) = split(all.rest, old.u.rest);
     let c = Rows {
         first: c1,
         rest: c2,
         m: p,
     };
-    let mut h = room.h;
+    let mut h = old.h;
     h.m = p;
     times_inverse_lx(system, factor, &c.first, p, &mut h.first);
     times_inverse_lx(system, factor, &c.rest, p, &mut h.rest);
@@ -116,7 +116,7 @@ fn add_shift(system: &System, factor: &Factor, all: &mut Rows) {
     }
 }
 
-/// Rows of C times Lx^-T, in the room of `out`.
+/// Rows of C times Lx^-T, in the workspace of `out`.
 fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, out: &mut Vec<f64>) {
     memory::resize(out, rows.len());
     if p == 0 {
@@ -132,7 +132,7 @@ fn times_inverse_lx(system: &System, factor: &Factor, rows: &[f64], p: usize, ou
             dense::solve_columns(&factor.lx, p1, p, out);
         });
     }
-    let [mut lower, mut inverse, mut transposed] = std::array::from_fn(|_| workers.room(p * p));
+    let [mut lower, mut inverse, mut transposed] = std::array::from_fn(|_| workers.buffer(p * p));
     for (to, from) in lower.chunks_exact_mut(p).zip(factor.lx.chunks_exact(p1)) {
         to.copy_from_slice(&from[..p]);
     }

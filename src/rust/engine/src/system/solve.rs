@@ -28,10 +28,10 @@ impl Factor {
             return;
         }
         let first = &*b.first;
-        let parts = cut(&mut b.rest, |i| schur.offset[first_node(schur, i)] * m);
+        let partition = cut(&mut b.rest, |i| schur.offset[first_node(schur, i)] * m);
         system
             .workers
-            .for_each(node_pieces(schur), parts, |piece, rows| {
+            .for_each(node_pieces(schur), partition, |piece, rows| {
                 let nodes = node_piece(schur, piece);
                 let base = schur.offset[nodes.start];
                 for v in nodes {
@@ -113,6 +113,6 @@ impl Factor {
         let t = &self.t.of(f, level)[a * k..(a + 1) * k];
         let column = |c: usize| (a..k).map(|i| zz[c * k + i] * t[i]).sum::<f64>();
         let form: f64 = (a..k).map(|c| t[c] * column(c)).sum();
-        form + own.prior.get(level).copied().unwrap_or(1.0)
+        form + own.level_precision.get(level).copied().unwrap_or(1.0)
     }
 }

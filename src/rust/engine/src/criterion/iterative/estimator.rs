@@ -10,7 +10,7 @@
 //! about (1/sqrt(d_1) + 1/sqrt(d_2))^2 beyond its leading eigenvector, d the observations of a level, and g(e) is about
 //! -e^3/3: little is left to chance.
 //!
-//! The gradient is the derivative of this estimate ([`logarithm_sums`]), not an estimate of its own, as the mean of r'g'(E)dE r
+//! The gradient is the derivative of this estimate ([`super::log_det`]), not an estimate of its own, as the mean of r'g'(E)dE r
 //! would be: E and dE do not commute, r'g(E)r changes by something else, and an optimiser that goes down the one never finds a
 //! zero of the other. It is also the more precise one. Average information takes solutions only.
 //!
@@ -20,28 +20,21 @@ use std::ops::DerefMut;
 
 use crate::api::error::EngineError;
 use crate::basis::covariances::Covariances;
-use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{apply_directions, kappas};
-use crate::criterion::gradient::{
-    slopes_of_terms, term_slopes, with_curvature, Derivatives, Slopes,
-};
-use crate::criterion::iterative::operator::{lanes, Lane, Operator, PairSums, LANES};
+use crate::criterion::gradient::{slopes_of_terms, with_curvature, Derivatives, Slopes};
+use crate::criterion::iterative::lanes::{lanes, Lane, LANES};
+use crate::criterion::iterative::log_det::{log_det_slopes, logarithm_sums, remainder};
+use crate::criterion::iterative::operator::Operator;
+use crate::criterion::iterative::pair_sums::PairSums;
 use crate::criterion::iterative::pcg;
-use crate::criterion::level_sums::{LevelSums, Sum};
+use crate::criterion::iterative::start_vectors::{starts, GROUPS};
+use crate::criterion::level_sums::LevelSums;
 use crate::criterion::point::Point;
 use crate::criterion::products::{cross, singles, Products};
-use crate::linalg::small;
 use crate::runtime::memory;
-use crate::runtime::workspace::Room;
 use crate::system::equations::{Factor, Rows, System};
 use crate::system::right_hand_sides::{gram, right_hand_sides, shifts};
 use crate::system::solution::{solution_of, Solution};
-
-/// Random sign vectors, in groups of [`LANES`].
-const GROUPS: usize = 2;
-
-/// Power iterations towards the leading eigenvectors.
-const POWERS: usize = 6;
 
 /// Relative residual of solutions for random signs: the error of a quadrature is about its square.
 const SIGNS: f64 = 1e-5;
@@ -111,7 +104,7 @@ pub struct Estimator {
 }
 
 /// What an [`Estimator`] knows about one point.
-pub(crate) struct Aside {
+pub(crate) struct Snapshot {
     state: Option<State>,
     draws: Draws,
 }
@@ -164,18 +157,18 @@ impl Estimator {
         });
     }
 
-    /// Takes what the derivatives need of the last evaluation aside, and puts it back.
-    pub(crate) fn set_aside(&mut self) -> Aside {
-        Aside {
+    /// Takes out what the derivatives need of the last evaluation.
+    pub(crate) fn take_snapshot(&mut self) -> Snapshot {
+        Snapshot {
             state: self.state.take(),
             draws: std::mem::take(&mut self.draws),
         }
     }
 
-    /// Undoes [`Self::set_aside`].
-    pub(crate) fn put_back(&mut self, aside: Aside) {
-        self.state = aside.state;
-        self.draws = aside.draws;
+    /// Puts it back.
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        self.state = snapshot.state;
+        self.draws = snapshot.draws;
     }
 
     /// What the anchor adds to the criterion at `theta`.
@@ -383,7 +376,12 @@ impl Estimator {
         let state = self.state.as_ref()?;
         let solution = solution_of(system, factor, state.all.clone(), Solution::default());
         let mut sums = LevelSums::of_effects(system, &factor.t, &solution, point.reml);
-        let draws = logarithm_sums(system, &factor.t, state, &mut sums);
+        let draws = logarithm_sums(
+            system,
+            &factor.t,
+            (&state.operator, &state.runs, state.pairs.as_ref()),
+            &mut sums,
+        );
         let workers = &system.workers;
         let (parameters, theta) = (point.parameters, point.theta);
         let directions = kappas((factor, workers), parameters, theta, Vec::new());
@@ -406,11 +404,11 @@ impl Estimator {
                 .for_each(|(x, y)| *x -= y);
         }
         let slopes = slopes_of_terms(system, factor, &sums, point, Slopes::default());
-        let room = Derivatives {
+        let old = Derivatives {
             directions,
             ..Derivatives::default()
         };
-        let mut derivatives = with_curvature(factor, slopes, point, &found, room);
+        let mut derivatives = with_curvature(factor, slopes, point, &found, old);
         if let Some(anchor) = &self.anchor {
             let gradient = derivatives.gradient.iter_mut();
             gradient.zip(&anchor.gradient).for_each(|(x, y)| *x += y);
@@ -423,314 +421,9 @@ impl Estimator {
     }
 }
 
-/// log(1 - e) + e, with all pairs + e^2/2, at x = 1 - e.
-fn remainder(x: f64, with_pairs: bool) -> f64 {
-    let e = 1.0 - x;
-    if !with_pairs {
-        x.ln() + e
-    } else if e.abs() < 1e-3 {
-        // without cancellation
-        -e.powi(3) * (1.0 / 3.0 + e * (0.25 + e * (0.2 + e / 6.0)))
-    } else {
-        x.ln() + e + 0.5 * e * e
-    }
-}
-
-/// (f(x) - f(y)) / (x - y) of [`remainder`].
-fn divided(x: f64, y: f64, with_pairs: bool) -> f64 {
-    let gap = (x - y) / y;
-    let log = if gap == 0.0 {
-        1.0 / y
-    } else {
-        gap.ln_1p() / (gap * y)
-    };
-    let square = if with_pairs { 1.0 - 0.5 * (x + y) } else { 0.0 };
-    log - 1.0 - square
-}
-
-/// Q, orthonormal vectors near the leading eigenvectors of E, and (I - QQ')r for the random signs r.
-fn starts(operator: &Operator, system: &System, seed: u64) -> Vec<Vec<Lane>> {
-    let q = leading_vectors(operator, system);
-    let others = (0..GROUPS).map(|group| {
-        let signs = signs(system.schur.q2, seed ^ ((group as u64) << 48));
-        project(&signs, &q)
-    });
-    std::iter::once(q.clone()).chain(others).collect()
-}
-
-/// Orthonormal vectors near the leading eigenvectors of E.
-fn leading_vectors(operator: &Operator, system: &System) -> Vec<Lane> {
-    let schur = &system.schur;
-    // each column of each factor in turn, then signs: others, else the random vectors would not be independent of Q
-    let mut x = signs(schur.q2, 0);
-    let mut lane = 0;
-    for (f, factor) in system.moments.factors.iter().enumerate().skip(1) {
-        for a in 0..factor.k {
-            if lane == LANES / 2 {
-                break;
-            }
-            for (v, &(g, _)) in schur.node.iter().enumerate() {
-                for row in schur.offset[v]..schur.offset[v + 1] {
-                    let own = g == f && row - schur.offset[v] == a;
-                    x[row][lane] = f64::from(u8::from(own));
-                }
-            }
-            lane += 1;
-        }
-    }
-    operator.unscale(system, &mut x);
-    let mut z = vec![[0.0; LANES]; system.q1()];
-    for _ in 0..POWERS {
-        let q = orthonormal(&x);
-        operator.times(system, &q, &mut z);
-        operator.off_diagonal(system, &q, &z, &mut x);
-    }
-    orthonormal(&x)
-}
-
-/// Adds the derivative of log|M| to the sums over levels; returns what each random vector contributed, T^-T times its own sums.
-///
-/// It is the derivative of the estimate itself. S changes by dS = d(L_P)(I - E)L_P' + ..., so that with dL_P = L_P F, F_v the lower
-/// half of L_v^-1 dP_v L_v^-T (its diagonal halved), d(I - E) = L_P^-1 dS L_P^-T - F (I - E) - (I - E) F'. Of that follow
-///
-///   d log|P|        = sum_v tr(L_v^-T L_v^-1 dP_v),
-///   d (-tr(E^2)/2)  = tr(E L_P^-1 dS L_P^-T) + sum_v tr(L_v^-T [E^2]_vv L_v^-1 dP_v),
-///   u'd(I - E) u    = x'dS x - sum_v tr(L_v^-T K_v L_v^-1 dP_v),  x = L_P^-T u,
-///
-/// where K_v is symmetric with the lower triangle of u_v [(I - E) u]_v'; the derivative of r'g(E)r is a sum of the third
-/// ([`super::lanczos::derivative`]). Each is 2 tr(dT'B) with B = T^-T times sums over levels, since (T'AT) X = M X - X:
-/// x'dS x takes X = (-L_1^-T W~u, x), where M X = (0, Sx), and tr(N dP_v) takes P_v - I and -L_j^-T W_jv N W_jv' L_j^-1. Only the
-/// lower triangle of T^-1 dT is there, so B may be replaced by T^-T times the symmetric matrix with the lower triangle of T'B.
-fn logarithm_sums(
-    system: &System,
-    t: &Covariances,
-    state: &State,
-    sums: &mut LevelSums<'_, Room<'_>>,
-) -> Vec<Vec<Vec<f64>>> {
-    let (operator, moments) = (&state.operator, &system.moments);
-    let mut total = operator.complement.clone();
-    if let Some(pairs) = &state.pairs {
-        take(t.common(0), &pairs.first, &mut total[0]);
-    }
-    let parts = system.workers.map(state.runs.len(), |group| {
-        let squares = state.pairs.as_ref().map(|pairs| pairs.squares.as_slice());
-        quadrature_sums(system, operator, &state.runs[group], squares, group == 0)
-    });
-    let mut draws = Vec::new();
-    for (group, outer) in parts.iter().enumerate() {
-        let weight = if group == 0 {
-            1.0
-        } else {
-            1.0 / ((parts.len() - 1) * LANES) as f64
-        };
-        for lane in 0..LANES {
-            let mut own: Vec<Vec<f64>> = Vec::with_capacity(t.factors());
-            for (f, block) in outer.iter().enumerate() {
-                let k = moments.factors[f].k;
-                let symmetric: Vec<f64> = memory::collect(
-                    (0..k * k).map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane]),
-                );
-                let mut part = memory::zeros(k * k);
-                take(t.common(f), &symmetric, &mut part);
-                total[f]
-                    .iter_mut()
-                    .zip(&part)
-                    .for_each(|(x, y)| *x += weight * y);
-                own.push(part);
-            }
-            if group > 0 {
-                draws.push(own);
-            }
-        }
-    }
-    for (f, block) in total.into_iter().enumerate() {
-        let k = moments.factors[f].k;
-        // I - M^-1 = T' A Lambda M^-1, summed over levels
-        small::mul_tn(
-            t.common(f),
-            &block,
-            k,
-            k,
-            k,
-            sums.get_mut(Sum::Complement, (f, 0)),
-        );
-        sums.get_mut(Sum::Product, (f, 0)).copy_from_slice(&block);
-    }
-    draws
-}
-
-/// -T'B of each factor for the derivatives of r'g(E)r, lane by lane; in the first lane, if `known`, also what log|P| and tr(E^2)
-/// say of P.
-fn quadrature_sums(
-    system: &System,
-    operator: &Operator,
-    run: &pcg::Run,
-    squares: Option<&[f64]>,
-    known: bool,
-) -> Vec<Vec<Lane>> {
-    let (k1, entries) = (system.k1(), operator.block_entries());
-    // u u' and (I - E)u u' of each node
-    let mut outer = vec![[0.0; LANES]; entries];
-    let mut moved = outer.clone();
-    let mut first = vec![[0.0; LANES]; k1 * k1];
-    let mut w = vec![[0.0; LANES]; system.q1()];
-    run.derivatives(
-        |x, y| divided(x, y, squares.is_some()),
-        |direction| {
-            let signed = |rows: &[Lane]| -> Vec<Lane> {
-                let times = |row: &Lane| std::array::from_fn(|i| direction.sign[i] * row[i]);
-                rows.iter().map(times).collect()
-            };
-            let x = signed(&direction.x);
-            operator.add_outer(system, &x, &direction.x, &mut outer);
-            operator.add_outer(system, &direction.ax, &x, &mut moved);
-            operator.times(system, &direction.x, &mut w);
-            let own = operator.first_outer(system, &signed(&w), &w);
-            for (total, own) in first.iter_mut().zip(&own) {
-                total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
-            }
-        },
-    );
-    // K_v, whose upper triangle is that of (I - E)u u'
-    let mut of_p = vec![[0.0; LANES]; entries];
-    for pair in operator.block_starts().windows(2) {
-        let k = (pair[1] - pair[0]).isqrt();
-        for e in 0..k * k {
-            let (low, high) = ((e % k).min(e / k), (e % k).max(e / k));
-            let entry = moved[pair[0] + high * k + low];
-            let at = pair[0] + e;
-            for i in 0..LANES {
-                of_p[at][i] = -entry[i];
-            }
-        }
-    }
-    for ((moved, outer), of_p) in moved.iter_mut().zip(&mut outer).zip(&of_p) {
-        for i in 0..LANES {
-            moved[i] += of_p[i];
-            outer[i] += of_p[i];
-        }
-    }
-    if known {
-        if let Some(squares) = squares {
-            for ((of_p, outer), square) in of_p.iter_mut().zip(&mut outer).zip(squares) {
-                of_p[0] += square;
-                outer[0] += square;
-            }
-        }
-        for pair in operator.block_starts().windows(2) {
-            let k = (pair[1] - pair[0]).isqrt();
-            (0..k).for_each(|a| of_p[pair[0] + a * k + a][0] += 1.0);
-        }
-    }
-    let mut out = operator.rest_weighted(system, &outer, &moved);
-    out[0] = operator.first_weighted(system, &of_p);
-    for (total, own) in out[0].iter_mut().zip(&first) {
-        total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
-    }
-    out
-}
-
-/// out -= T^-T B.
-fn take(t: &[f64], b: &[f64], out: &mut [f64]) {
-    let k = (b.len() as f64).sqrt() as usize;
-    let mut column = memory::zeros(k);
-    for (b, out) in b.chunks_exact(k).zip(out.chunks_exact_mut(k)) {
-        column.copy_from_slice(b);
-        small::solve_lower_transposed(t, k, &mut column);
-        out.iter_mut().zip(&column).for_each(|(x, y)| *x -= y);
-    }
-}
-
-/// Slopes of log|M| that belong to sums U = T^-T (I - M^-1) over the levels of each factor.
-fn log_det_slopes(
-    factor: &Factor,
-    parameters: &Parameters,
-    theta: &[f64],
-    sums: &[Vec<f64>],
-) -> Vec<f64> {
-    let scores: Vec<Vec<f64>> = parameters
-        .place
-        .iter()
-        .map(|&(f, offset, k)| {
-            let kf = parameters.factor_k[f];
-            let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
-            let t: Vec<f64> = memory::collect((0..k * k).map(|e| at(factor.t.common(f), e)));
-            let mut score = memory::zeros(k * k);
-            for i in 0..k {
-                let mut row: Vec<f64> = (0..k).map(|c| at(&sums[f], c * k + i)).collect();
-                small::solve_lower_transposed(&t, k, &mut row);
-                (0..k).for_each(|c| score[c * k + i] = row[c]);
-            }
-            memory::collect((0..k * k).map(|e| 0.5 * (score[e] + score[(e % k) * k + e / k])))
-        })
-        .collect();
-    term_slopes(factor, parameters, theta, &scores).collect()
-}
-
 fn mean_and_error(draws: &[f64]) -> (f64, f64) {
     let n = draws.len() as f64;
     let mean = draws.iter().sum::<f64>() / n;
     let square: f64 = draws.iter().map(|x| (x - mean).powi(2)).sum();
     (mean, (square / (n * (n - 1.0))).sqrt())
-}
-
-/// x - Q Q'x.
-fn project(x: &[Lane], q: &[Lane]) -> Vec<Lane> {
-    let mut products = [[0.0; LANES]; LANES];
-    for (x, q) in x.iter().zip(q) {
-        for (row, q) in products.iter_mut().zip(q) {
-            row.iter_mut().zip(x).for_each(|(p, x)| *p += q * x);
-        }
-    }
-    x.iter()
-        .zip(q)
-        .map(|(x, q)| {
-            let mut out = *x;
-            for (row, q) in products.iter().zip(q) {
-                out.iter_mut().zip(row).for_each(|(x, p)| *x -= q * p);
-            }
-            out
-        })
-        .collect()
-}
-
-/// Orthonormal lanes, by modified Gram-Schmidt twice; zero where a lane depends on those before it.
-fn orthonormal(x: &[Lane]) -> Vec<Lane> {
-    let mut q = x.to_vec();
-    for i in 0..LANES {
-        let before = q.iter().map(|r| r[i] * r[i]).sum::<f64>();
-        for _ in 0..2 {
-            for j in 0..i {
-                let product: f64 = q.iter().map(|r| r[i] * r[j]).sum();
-                q.iter_mut().for_each(|r| r[i] -= product * r[j]);
-            }
-        }
-        let after = q.iter().map(|r| r[i] * r[i]).sum::<f64>();
-        let scale = if after > 1e-20 * before && after > 0.0 {
-            after.sqrt().recip()
-        } else {
-            0.0
-        };
-        q.iter_mut().for_each(|r| r[i] *= scale);
-    }
-    q
-}
-
-/// Random signs.
-fn signs(n: usize, seed: u64) -> Vec<Lane> {
-    let own = mix(seed);
-    (0..n as u64)
-        .map(|row| {
-            let bits = mix(own ^ row);
-            std::array::from_fn(|i| if bits >> i & 1 == 1 { 1.0 } else { -1.0 })
-        })
-        .collect()
-}
-
-/// Steele, Lea & Flood (2014), SplitMix64's finaliser.
-pub(super) fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

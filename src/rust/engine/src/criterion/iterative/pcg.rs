@@ -2,7 +2,8 @@
 //! give Lanczos' tridiagonal matrix (Saad 2003, Iterative Methods for Sparse Linear Systems, section 6.7).
 
 use crate::criterion::iterative::lanczos::{derivative, quadrature, Term, Tridiagonal};
-use crate::criterion::iterative::operator::{Lane, Operator, LANES};
+use crate::criterion::iterative::lanes::{Lane, LANES};
+use crate::criterion::iterative::operator::Operator;
 use crate::linalg::wide;
 use crate::system::equations::System;
 

@@ -9,13 +9,14 @@ use crate::api::options::{Options, Solver};
 use crate::api::progress::Progress;
 use crate::api::result::{Fit, Path, Status};
 use crate::criterion::iterative::estimator::*;
+use crate::criterion::iterative::start_vectors::mix;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::{fit, fit_planned};
 use crate::fit::prepare::{prepare, Prepared};
 use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
-use crate::runtime::parallel::StopFlag;
+use crate::runtime::stop::StopFlag;
 use crate::search::strategy::Plan;
 
 /// Uniform numbers in (-1, 1).

@@ -3,8 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::data::validate::finite;
+use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
-use crate::runtime::parallel::{interruptible, Workers};
+use crate::runtime::parallel::Workers;
 use crate::structure::residual::residual::Residual;
 use crate::structure::residual::whitening::Whitening;
 

@@ -5,7 +5,8 @@
 
 use crate::linalg::hyperdual::HyperDual;
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 use crate::structure::residual::change::{dense_weights, slope, Change};
 use crate::structure::residual::residual::{PATTERNS, PLACES};
 use crate::structure::residual::{Residual, Whitening};

@@ -1,8 +1,8 @@
 //! R^-1 at one point, and products with it.
 
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
-use crate::runtime::partition::cut;
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::{cut, pieces};
 use crate::structure::residual::block::Block;
 use crate::structure::residual::residual::{Residual, PATTERNS, PLACES, SCALES};
 

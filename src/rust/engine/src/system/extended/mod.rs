@@ -11,8 +11,10 @@
 use crate::api::error::EngineError;
 use crate::basis::covariances::Covariances;
 use crate::linalg::double2::Double2;
-use crate::linalg::sparse::Pattern;
-use crate::linalg::triangle::Layout;
+use crate::linalg::double2_matrix::{
+    cholesky_of_block, cholesky_of_pattern, cholesky_of_triangle, solve_lower, solve_lower_rows,
+    subtract_times, t_times, times_t, together, transposed, COLUMNS,
+};
 use crate::moments::blocks::{FactorMoments, PairMoments, Rest};
 use crate::moments::level_precision;
 use crate::runtime::memory;
@@ -22,9 +24,6 @@ use crate::system::equations::{Factor, Rows, System, COMPLEMENT, FIRST};
 
 /// Multiply-adds up to which a factorisation is done so: some seconds.
 const MOST_WORK: f64 = 3e9;
-
-/// Columns between two looks at the stop flag.
-const COLUMNS: usize = 16;
 
 /// Whether a factorisation takes so few operations that it may be done with twice the digits.
 pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
@@ -40,7 +39,7 @@ pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
 }
 
 /// Cross-products and T at one point.
-struct Here<'a> {
+struct AtCovariances<'a> {
     system: &'a System,
     rest: &'a Rest,
     t: &'a Covariances,
@@ -57,23 +56,23 @@ pub(crate) fn factorize(
     factor: &mut Factor,
 ) -> Result<(f64, Vec<Double2>), EngineError> {
     let t = std::mem::take(&mut factor.t);
-    let here = Here {
+    let at = AtCovariances {
         system,
         rest,
         t: &t,
     };
-    let first = here.eliminate_first();
+    let first = at.eliminate_first();
     let (l1, w) = first.ok_or(EngineError::numerical(FIRST))?;
-    let mut s = here.complement(&w);
+    let mut s = at.complement(&w);
     let schur = &system.schur;
     let done = match &schur.storage {
-        Storage::Dense(layout) => cholesky_of_triangle(layout, &mut s, system),
-        Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, system),
+        Storage::Dense(layout) => cholesky_of_triangle(layout, &mut s, &system.workers),
+        Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, &system.workers),
     };
     done.ok_or(EngineError::numerical(COMPLEMENT))?;
-    let mut rows = here.right_hand_sides(factor);
-    here.forward((&l1, &w, &s), &mut rows);
-    let bordered = here.bordered(factor, &rows);
+    let mut rows = at.right_hand_sides(factor);
+    at.forward((&l1, &w, &s), &mut rows);
+    let bordered = at.bordered(factor, &rows);
     let round = |from: &[Double2], to: &mut Vec<f64>| {
         to.clear();
         to.extend(from.iter().map(|value| value.high));
@@ -95,7 +94,7 @@ pub(crate) fn factorize(
     Ok((2.0 * log_det, bordered))
 }
 
-impl Here<'_> {
+impl AtCovariances<'_> {
     fn factor(&self, f: usize) -> &FactorMoments {
         &self.system.moments.factors[f]
     }
@@ -193,7 +192,12 @@ impl Here<'_> {
         times_t(&mut block, k, own, k);
         t_times(own, k, &mut block, k);
         column[schur.offset[v]..schur.offset[v] + k].copy_from_slice(&block[a * k..(a + 1) * k]);
-        let known = self.factor(f).prior.get(level).copied().unwrap_or(1.0);
+        let known = self
+            .factor(f)
+            .level_precision
+            .get(level)
+            .copied()
+            .unwrap_or(1.0);
         column[schur.offset[v] + a] += Double2::from(known);
         for at in schur.later_start[v]..schur.later_start[v + 1] {
             let l = schur.later[at] as usize;
@@ -211,7 +215,7 @@ impl Here<'_> {
             let to = &mut column[schur.offset[l]..schur.offset[l] + kg];
             let from = &block[a * kg..(a + 1) * kg];
             to.iter_mut().zip(from).for_each(|(x, y)| *x += *y);
-            if let Some(q) = pair.prior.get(source.entry) {
+            if let Some(q) = pair.level_precision.get(source.entry) {
                 to[a] += Double2::from(*q);
             }
         }
@@ -236,7 +240,7 @@ impl Here<'_> {
     }
 }
 
-impl Here<'_> {
+impl AtCovariances<'_> {
     /// Lambda'Z'[Q r] - P U_0.
     fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
         let schur = &self.system.schur;
@@ -257,7 +261,7 @@ impl Here<'_> {
 
     /// P U_0 of one factor; empty where it is not centred.
     fn weighted_shift(&self, f: usize, shift: &[f64]) -> Vec<Double2> {
-        if self.factor(f).prior.is_empty() {
+        if self.factor(f).level_precision.is_empty() {
             return shift.iter().map(|&u| Double2::from(u)).collect();
         }
         let width = self.factor(f).k * self.system.moments.p1;
@@ -363,350 +367,5 @@ impl Here<'_> {
     }
 }
 
-/// to <- to - c from.
-fn subtract_times(to: &mut [Double2], c: Double2, from: &[Double2]) {
-    if c == Double2::default() {
-        return;
-    }
-    to.iter_mut().zip(from).for_each(|(x, y)| *x = *x - c * *y);
-}
-
-/// B <- L^-1 B for row-major B with m columns.
-fn solve_lower_rows(n: usize, m: usize, l: impl Fn(usize, usize) -> Double2, b: &mut [Double2]) {
-    for j in 0..n {
-        let (before, later) = b.split_at_mut((j + 1) * m);
-        let own = &mut before[j * m..];
-        own.iter_mut().for_each(|x| *x = x.over(l(j, j)));
-        for (i, row) in (j + 1..n).zip(later.chunks_exact_mut(m)) {
-            subtract_times(row, l(i, j), own);
-        }
-    }
-}
-
-fn together(high: &[f64], low: &[f64]) -> Vec<Double2> {
-    let pairs = high.iter().zip(low);
-    pairs.map(|(&high, &low)| Double2 { high, low }).collect()
-}
-
-fn transposed(a: &[Double2], rows: usize, columns: usize) -> Vec<Double2> {
-    (0..rows * columns)
-        .map(|e| a[(e % columns) * rows + e / columns])
-        .collect()
-}
-
-/// A <- A T for a column-major block of `rows` rows, T k x k lower triangular.
-fn times_t(a: &mut [Double2], rows: usize, t: &[f64], k: usize) {
-    for c in 0..k {
-        for i in 0..rows {
-            let mut sum = Double2::default();
-            for b in c..k {
-                sum += a[b * rows + i] * Double2::from(t[c * k + b]);
-            }
-            a[c * rows + i] = sum;
-        }
-    }
-}
-
-/// A <- T'A for a column-major block of k rows.
-fn t_times(t: &[f64], k: usize, a: &mut [Double2], columns: usize) {
-    for column in a.chunks_exact_mut(k).take(columns) {
-        for c in 0..k {
-            let mut sum = Double2::default();
-            for b in c..k {
-                sum += column[b] * Double2::from(t[c * k + b]);
-            }
-            column[c] = sum;
-        }
-    }
-}
-
-/// Cholesky factor of a column-major block in its place, lower triangle; above it zeros.
-pub(crate) fn cholesky_of_block(a: &mut [Double2], k: usize) -> Option<()> {
-    for j in 0..k {
-        for m in 0..j {
-            let l = a[m * k + j];
-            for i in j..k {
-                a[j * k + i] = a[j * k + i] - l * a[m * k + i];
-            }
-            a[j * k + m] = Double2::default();
-        }
-        scale_column(&mut a[j * k + j..(j + 1) * k])?;
-    }
-    Some(())
-}
-
-/// A column from its diagonal on, divided by the root of the diagonal; `None` where there is none.
-fn scale_column(column: &mut [Double2]) -> Option<()> {
-    let diagonal = column.first_mut()?;
-    if !(diagonal.high > 0.0 && diagonal.high.is_finite()) {
-        return None;
-    }
-    let root = diagonal.root();
-    *diagonal = root;
-    column[1..].iter_mut().for_each(|x| *x = x.over(root));
-    Some(())
-}
-
-/// x <- L^-1 x.
-fn solve_lower(l: &[Double2], k: usize, x: &mut [Double2]) {
-    for i in 0..k {
-        for m in 0..i {
-            x[i] = x[i] - l[m * k + i] * x[m];
-        }
-        x[i] = x[i].over(l[i * k + i]);
-    }
-}
-
-/// Cholesky factor of a lower triangle in its place, column after column; entries that are zero are passed by.
-fn cholesky_of_triangle(layout: &Layout, a: &mut [Double2], system: &System) -> Option<()> {
-    let n = layout.order();
-    let place = |i: usize, j: usize| layout.column_start(j) + i - layout.first_row(j);
-    for j in 0..n {
-        if j % COLUMNS == 0 {
-            system.workers.check();
-        }
-        let start = place(j, j);
-        let (before, own) = a.split_at_mut(start);
-        let own = &mut own[..n - j];
-        for m in 0..j {
-            let at = place(j, m);
-            let l = before[at];
-            if l != Double2::default() {
-                let other = &before[at..at + own.len()];
-                own.iter_mut()
-                    .zip(other)
-                    .for_each(|(x, y)| *x = *x - l * *y);
-            }
-        }
-        scale_column(own)?;
-    }
-    Some(())
-}
-
-/// The same on the pattern of a sparse factor.
-fn cholesky_of_pattern(pattern: &Pattern, a: &mut [Double2], system: &System) -> Option<()> {
-    let mut work = vec![Double2::default(); pattern.n];
-    for j in 0..pattern.n {
-        if j % COLUMNS == 0 {
-            system.workers.check();
-        }
-        let range = pattern.column_start[j]..pattern.column_start[j + 1];
-        for (value, &row) in a[range.clone()].iter().zip(&pattern.row[range.clone()]) {
-            work[row as usize] = *value;
-        }
-        for (position, end) in pattern.updates(j) {
-            let l = a[position];
-            for (value, &row) in a[position..end].iter().zip(&pattern.row[position..end]) {
-                let x = &mut work[row as usize];
-                *x = *x - l * *value;
-            }
-        }
-        for (value, &row) in a[range.clone()].iter_mut().zip(&pattern.row[range.clone()]) {
-            *value = work[row as usize];
-        }
-        scale_column(&mut a[range])?;
-    }
-    Some(())
-}
-
 #[cfg(test)]
-mod tests {
-    use crate::api::error::EngineError;
-    use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
-    use crate::api::options::Options;
-    use crate::basis::covariances::{Covariances, LevelClasses};
-    use crate::fit::prepare::{prepare, Prepared};
-    use crate::runtime::parallel::StopFlag;
-    use crate::system::complement::Complement;
-    use crate::system::equations::Factor;
-
-    /// Levels of two grouping factors, a predictor and the response.
-    struct Data {
-        g: Vec<i32>,
-        h: Vec<i32>,
-        x: Vec<f64>,
-        y: Vec<f64>,
-    }
-
-    fn data(rows: impl Iterator<Item = (usize, usize)>) -> Data {
-        let (mut g, mut h) = (Vec::new(), Vec::new());
-        for (a, b) in rows {
-            g.push(a as i32 + 1);
-            h.push(b as i32 + 1);
-        }
-        let wave = |i: usize, step: f64| (i as f64 * step).sin();
-        Data {
-            x: (0..g.len()).map(|i| 3.0 + wave(i, 1.7)).collect(),
-            y: (0..g.len()).map(|i| wave(i, 2.9) + wave(i, 0.3)).collect(),
-            g,
-            h,
-        }
-    }
-
-    impl Data {
-        fn prepared(&self, slopes: bool, precision: Option<Precision<'_>>) -> Prepared {
-            let levels = |codes: &[i32]| codes.iter().max().map_or(0, |&v| v as usize);
-            let factor = |codes, precision| GroupingFactor {
-                codes,
-                n_levels: levels(codes),
-                precision,
-            };
-            let of_term = |factor, columns| RandomTerm {
-                factor,
-                columns,
-                structure: Structure::Unstructured,
-                classes: None,
-            };
-            let mut columns = vec![Column::Constant];
-            if slopes {
-                columns.push(Column::Values(&self.x));
-            }
-            let model = ModelData {
-                y: &self.y,
-                x: Vec::new(),
-                p: 0,
-                weights: None,
-                offset: None,
-                factors: vec![factor(&self.g, None), factor(&self.h, precision)],
-                terms: vec![of_term(0, columns.clone()), of_term(1, columns)],
-                residual: None,
-                moments: None,
-            };
-            let mut prepared =
-                prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");
-            prepared.extend(&model, &[]).expect("extended");
-            prepared
-        }
-    }
-
-    /// T of about this size, larger for each other level where there are classes.
-    fn covariances(prepared: &Prepared, size: f64, classes: bool) -> Covariances {
-        let t = |k: usize| -> Vec<f64> {
-            let entry = |e: usize| match (e % k, e / k) {
-                (i, j) if i == j => size * (1.0 + 0.3 * i as f64),
-                (i, j) if i > j => 0.4 * size,
-                _ => 0.0,
-            };
-            (0..k * k).map(entry).collect()
-        };
-        let k: Vec<usize> = prepared.layout.iter().map(|f| f.k).collect();
-        if !classes {
-            let all: Vec<_> = k.iter().map(|&k| t(k)).collect();
-            return all.into();
-        }
-        let of_levels = prepared.layout.iter().map(|f| {
-            let codes: Vec<i32> = (0..f.n_levels).map(|level| level as i32 % 2 + 1).collect();
-            Some(LevelClasses::new(&codes, 2))
-        });
-        let mut out = Covariances::default();
-        out.clear(&k, &of_levels.collect::<Vec<_>>());
-        for (f, &k) in k.iter().enumerate() {
-            for class in 0..2 {
-                let own = t(k).into_iter().map(|v| v * (1.0 + class as f64));
-                let to = out.of_class_mut(f, class).iter_mut();
-                to.zip(own).for_each(|(to, v)| *to = v);
-            }
-        }
-        out
-    }
-
-    fn factor(prepared: &Prepared, t: Covariances) -> Factor {
-        Factor::new(&prepared.system, t, &prepared.center.b, Factor::default()).expect("a factor")
-    }
-
-    /// All that stands in a factor.
-    fn values(prepared: &Prepared, factor: &Factor) -> Vec<f64> {
-        let (order, k1) = (prepared.system.schur.q2, prepared.system.k1());
-        let below = |n: usize| {
-            (0..n * n)
-                .map(move |e| (e % n, e / n))
-                .filter(|(i, j)| i >= j)
-        };
-        let s = match &factor.s {
-            Complement::Sparse { values, .. } => values.clone(),
-            Complement::Dense(s) => below(order).map(|(i, j)| s.entry(i, j)).collect(),
-        };
-        let blocks = factor.l1.chunks_exact(k1 * k1);
-        let l1 = blocks.flat_map(|l| below(k1).map(|(i, j)| l[j * k1 + i]));
-        let l1: Vec<f64> = l1.collect();
-        [&l1[..], &factor.w, &s, &[factor.log_det_m]].concat()
-    }
-
-    /// Where doubles have all digits the factors are the same, whatever the complement is stored in.
-    #[test]
-    fn both_factors_agree_at_moderate_parameters() {
-        let crossed = data((0..240).map(|i| (i % 24, (5 * i + i / 24) % 11)));
-        // 260 outer levels: a sparse complement
-        let nested = data((0..1560).map(|i| (i / 2, i / 6)));
-        let n = 11;
-        let (mut start, mut row, mut value) = (vec![0], Vec::new(), Vec::new());
-        for j in 0..n {
-            for l in 0..n {
-                if i32::abs(j - l) < 2 {
-                    row.push(l);
-                    value.push(if j == l { 2.0 } else { -0.7 });
-                }
-            }
-            start.push(row.len() as i32);
-        }
-        let known = Precision {
-            start: &start,
-            row: &row,
-            value: &value,
-        };
-        for (data, slopes, known) in [
-            (&crossed, false, None),
-            (&crossed, true, None),
-            (&crossed, true, Some(known)),
-            (&nested, false, None),
-            (&nested, true, None),
-        ] {
-            for classes in [false, true] {
-                let mut prepared = data.prepared(slopes, known);
-                let t = covariances(&prepared, 2.0, classes);
-                if classes && known.is_some() {
-                    let refused =
-                        Factor::new(&prepared.system, t, &prepared.center.b, Factor::default());
-                    assert!(matches!(refused, Err(EngineError::Classes(_))));
-                    continue;
-                }
-                let extended = values(&prepared, &factor(&prepared, t.clone()));
-                prepared.system.moments.rest = None;
-                let doubles = values(&prepared, &factor(&prepared, t));
-                assert_eq!(extended.len(), doubles.len());
-                for (x, y) in extended.iter().zip(&doubles) {
-                    assert!((x - y).abs() <= 1e-11 * y.abs().max(1.0), "{x} {y}");
-                }
-            }
-        }
-    }
-
-    /// |M| of balanced crossed factors from its eigenvalues.
-    #[test]
-    fn determinants_keep_their_digits() {
-        let (a, b, n) = (7, 5, 3);
-        let data = data((0..a * b * n).map(|i| (i / n % a, i / n / a)));
-        let prepared = data.prepared(false, None);
-        for size in [1.0, 1e3, 1e5, 1e7, 1e8, 1e9] {
-            let found = factor(&prepared, covariances(&prepared, size, false));
-            // the bases are scaled to columns of unit mean square
-            let ratio = |f: usize| {
-                let moments = &prepared.system.moments.factors[f];
-                size * size * moments.zz[0]
-            };
-            let (of_g, of_h) = (ratio(0), ratio(1));
-            let right = (a as f64 - 1.0) * (1.0 + of_g).ln()
-                + (b as f64 - 1.0) * (1.0 + of_h).ln()
-                + (1.0 + of_g + of_h).ln();
-            let error = (found.log_det_m - right).abs() / right;
-            assert!(error < 1e-13, "{size}: {} {right}", found.log_det_m);
-            assert!(found.rounding(&prepared.system) < 1e-15);
-        }
-        // which doubles do not, and say so
-        let mut prepared = prepared;
-        prepared.system.moments.rest = None;
-        let found = factor(&prepared, covariances(&prepared, 1e5, false));
-        let rounding = found.rounding(&prepared.system);
-        assert!((1e-8..1e-2).contains(&rounding), "{rounding}");
-    }
-}
+mod tests;

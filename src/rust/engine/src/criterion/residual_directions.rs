@@ -1,0 +1,157 @@
+//! Directions of the marginal covariance matrix for the residual parameters: R_a = dR / d phi_a.
+
+use crate::criterion::residual_rows::ResidualPoint;
+use crate::linalg::{dense, small};
+use crate::moments::correlated::ResidualPart;
+use crate::runtime::memory;
+use crate::system::equations::{Factor, Rows, System};
+
+/// Residual columns E of the same A (n x c in the order of the residual groups).
+pub(crate) struct ResidualColumns<'a> {
+    pub part: &'a ResidualPart,
+    pub point: &'a ResidualPoint<'a>,
+    pub e: &'a [f64],
+}
+
+/// What the residual parameters' directions contribute to [`crate::criterion::products::Products`].
+pub(crate) struct ResidualDirections {
+    /// r_a = -Lambda'Z'S_a.
+    pub rows: Rows,
+    /// S_a'R S_b, lower triangle.
+    pub own: Vec<f64>,
+    /// E'S_a.
+    pub single: Vec<f64>,
+    /// Lx^-1 Q'S_a, p values a column.
+    pub fixed: Vec<f64>,
+}
+
+impl ResidualPart {
+    /// E'S_a of each residual parameter, c x c.
+    pub fn single_products(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        c: usize,
+    ) -> Vec<f64> {
+        let all = self.derivatives(columns, system, c);
+        self.singles(columns.e, &all, c)
+    }
+
+    /// R^-1 R_a R^-1 E for every residual parameter, side by side.
+    fn derivatives(&self, columns: &ResidualColumns<'_>, system: &System, c: usize) -> Vec<f64> {
+        let point = columns.point;
+        self.model
+            .derivatives_times(point.phi, point.whitening, columns.e, c, &system.workers)
+    }
+
+    /// E'S_a for each a from the S_a side by side.
+    fn singles(&self, e: &[f64], all: &[f64], c: usize) -> Vec<f64> {
+        let width = self.model.len() * c;
+        let mut out = memory::zeros(c * width);
+        add_products(e, all, self.rows.n(), c, width, &mut out);
+        out
+    }
+
+    /// The directions of the residual parameters.
+    pub fn directions(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        factor: &Factor,
+        c: usize,
+    ) -> ResidualDirections {
+        let (model, point) = (&self.model, columns.point);
+        let workers = &system.workers;
+        let (n, m) = (self.rows.n(), model.len());
+        let width = m * c;
+        let all = self.derivatives(columns, system, c);
+        let weighted = point.whitening.times(model, &all, width, workers);
+        let mut own = memory::zeros(width * width);
+        add_products(&all, &weighted, n, width, width, &mut own);
+        let single = self.singles(columns.e, &all, c);
+        let rows = self.minus_lambda_z(system, factor, &all, width);
+        ResidualDirections {
+            own,
+            single,
+            fixed: self.fixed_products(system, factor, &all, &rows),
+            rows,
+        }
+    }
+
+    /// -Lambda'Z'S.
+    fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
+        let mut out = Rows {
+            first: memory::zeros(system.q1() * width),
+            rest: memory::zeros(system.schur.q2 * width),
+            m: width,
+        };
+        for f in 0..self.layout.len() {
+            let k = self.layout[f].k;
+            for (place, &level) in self.rows.level[f].iter().enumerate() {
+                let level = level as usize;
+                let z = &self.rows.z[f][place * k..(place + 1) * k];
+                let t = factor.t.of(f, level);
+                let own = &s[place * width..(place + 1) * width];
+                let target = if f == 0 {
+                    &mut out.first[level * k * width..(level + 1) * k * width]
+                } else {
+                    let start = system.schur.offset[system.schur.node_of[f][level] as usize];
+                    &mut out.rest[start * width..(start + k) * width]
+                };
+                for c in 0..k {
+                    let weight: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
+                    target[c * width..(c + 1) * width]
+                        .iter_mut()
+                        .zip(own)
+                        .for_each(|(x, y)| *x -= weight * y);
+                }
+            }
+        }
+        out
+    }
+
+    /// Lx^-1 Q'S, Q being what it is about its centre and Z Lambda U_0; `zs` is -Lambda'Z'S.
+    fn fixed_products(&self, system: &System, factor: &Factor, s: &[f64], zs: &Rows) -> Vec<f64> {
+        let (p1, width) = (self.rows.p1, zs.m);
+        let p = p1 - 1;
+        let mut with_response = memory::zeros(p1 * width);
+        add_products(
+            &self.rows.x,
+            s,
+            self.rows.n(),
+            p1,
+            width,
+            &mut with_response,
+        );
+        for (f, shift) in factor.shift.iter().enumerate() {
+            let k = self.layout[f].k;
+            for (effect, shift) in shift.chunks_exact(p1).enumerate() {
+                let own = if f == 0 {
+                    &zs.first[effect * width..(effect + 1) * width]
+                } else {
+                    let node = system.schur.node_of[f][effect / k] as usize;
+                    let at = system.schur.offset[node] + effect % k;
+                    &zs.rest[at * width..(at + 1) * width]
+                };
+                for (column, z) in with_response.chunks_exact_mut(p1).zip(own) {
+                    column.iter_mut().zip(shift).for_each(|(x, u)| *x -= u * z);
+                }
+            }
+        }
+        let lx: Vec<f64> = memory::collect((0..p * p).map(|e| factor.lx[(e / p) * p1 + e % p]));
+        let mut out = Vec::with_capacity(p * width);
+        for column in with_response.chunks_exact(p1) {
+            let mut own = column[..p].to_vec();
+            small::solve_lower(&lx, p, &mut own);
+            out.extend(own);
+        }
+        out
+    }
+}
+
+/// out += A'B for row-major rows, column-major p x m.
+fn add_products(a: &[f64], b: &[f64], n: usize, p: usize, m: usize, out: &mut [f64]) {
+    if n > 0 && p > 0 && m > 0 {
+        dense::add_transposed_product(a, b, n, p, m, 1.0, out);
+    }
+}
