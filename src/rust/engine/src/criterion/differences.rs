@@ -9,7 +9,7 @@ use crate::runtime::memory;
 /// Step of differences of the gradient, relative to the size of a parameter: the error is its square.
 const DIFFERENCE: f64 = 1e-4;
 
-/// The same for [`FOUR_POINTS`], whose error is its fourth power.
+/// Relative step of [`FOUR_POINTS`], whose error is its fourth power.
 const WIDE_DIFFERENCE: f64 = 1e-3;
 
 /// Numbers that factors at other points may take, all together, at one time (64 MB).
@@ -128,7 +128,7 @@ impl Criterion<'_> {
         Some(found?.into_iter().flatten().collect())
     }
 
-    /// The same one after the other in the place of the factor at `theta`, which is found again.
+    /// Gradients at other points, one after the other in the place of the factor at `theta`, which is found again.
     fn gradients(&mut self, theta: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         // estimates are put back instead of made again
         let snapshot = self.estimator.as_mut().map(Estimator::take_snapshot);

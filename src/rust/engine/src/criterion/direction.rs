@@ -235,7 +235,7 @@ impl<'a> TimesLevelPrecision<'a> {
         self.u.as_ref().map_or(&solution.u.rest, |rows| &rows.rest)
     }
 
-    /// The same of P h.
+    /// Rows of P h beyond the first factor.
     pub(crate) fn h<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
         self.h.as_ref().map_or(&solution.h.rest, |rows| &rows.rest)
     }

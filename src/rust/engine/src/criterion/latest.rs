@@ -31,7 +31,7 @@ pub(super) struct CriterionWorkspace {
     pub coarse: PointWorkspace,
 }
 
-/// The same for another point than the last one.
+/// What an evaluation at another point than the last one writes to.
 #[derive(Default)]
 pub(super) struct PointWorkspace {
     pub factor: Factor,

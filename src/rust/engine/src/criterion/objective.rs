@@ -108,21 +108,21 @@ impl<'a> Criterion<'a> {
         }
     }
 
-    /// The same with a residual structure.
+    /// Gives it a residual structure.
     #[must_use]
     pub(crate) fn with_residual(mut self, residual: Option<&'a ResidualPart>) -> Self {
         self.residual = residual;
         self
     }
 
-    /// The same with parameters that are held or tied.
+    /// Gives it parameters that are held or tied.
     #[must_use]
     pub(crate) fn with_restriction(mut self, restriction: Option<&'a Restriction>) -> Self {
         self.restriction = restriction;
         self
     }
 
-    /// The same with a known residual variance.
+    /// Gives it a known residual variance, if there is one.
     #[must_use]
     pub(crate) fn with_sigma2(mut self, sigma2: Option<f64>) -> Self {
         self.known_sigma2 = sigma2;

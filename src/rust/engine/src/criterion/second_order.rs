@@ -17,7 +17,7 @@ impl Criterion<'_> {
         self.exact_hessian_and(false)
     }
 
-    /// The same as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
+    /// Like [`Self::exact_hessian`], as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
     /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
     pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
         self.exact_hessian_and(true)

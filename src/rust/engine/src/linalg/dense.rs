@@ -236,7 +236,7 @@ pub fn symmetric_eigenvalues(a: &Matrix) -> Option<Vec<f64>> {
     eigen(&a.data, a.nrows, None)
 }
 
-/// The same of a column-major matrix, with its eigenvectors in the columns of `vectors`.
+/// Eigenvalues of a column-major matrix, with its eigenvectors in the columns of `vectors`.
 pub fn symmetric_eigen(a: &[f64], n: usize, vectors: &mut [f64]) -> Option<Vec<f64>> {
     eigen(
         a,

@@ -137,7 +137,7 @@ pub(crate) fn cholesky_of_triangle(
     Some(())
 }
 
-/// The same on the pattern of a sparse factor.
+/// Cholesky factor on the pattern of a sparse factor, in its place.
 pub(crate) fn cholesky_of_pattern(
     pattern: &Pattern,
     a: &mut [Double2],

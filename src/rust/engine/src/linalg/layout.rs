@@ -7,7 +7,7 @@ use faer::{MatMut, MatRef};
 /// Columns of a strip, at most (but for a node with more effects).
 pub(super) const TILE: usize = 96;
 
-/// The same from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest by a strip
+/// Columns of a strip from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest by a strip
 /// reads and writes all of it.
 const WIDE_TILE: usize = 192;
 
@@ -79,7 +79,7 @@ impl Layout {
         MatMut::from_column_major_slice_mut(values, self.order() - columns.start, columns.len())
     }
 
-    /// The same for reading.
+    /// Strip `s` of these values, for reading.
     pub(super) fn strip_of<'a>(&self, s: usize, values: &'a [f64]) -> MatRef<'a, f64> {
         let columns = self.columns(s);
         MatRef::from_column_major_slice(values, self.order() - columns.start, columns.len())

@@ -281,7 +281,7 @@ pub fn invert_lower(l: &[f64], k: usize) -> Vec<f64> {
     inverse
 }
 
-/// The same into `inverse`.
+/// [`invert_lower`] into `inverse`.
 pub fn write_inverse_of_lower(l: &[f64], k: usize, inverse: &mut [f64]) {
     inverse.fill(0.0);
     if k > LARGE {
@@ -302,7 +302,7 @@ pub fn inverse_from_cholesky(l: &[f64], k: usize) -> Vec<f64> {
     out
 }
 
-/// The same into `out`, with L^-1 in `li`: for one level after the other.
+/// [`inverse_from_cholesky`] into `out`, with L^-1 in `li`: for one level after another.
 pub fn write_inverse_from_cholesky(l: &[f64], k: usize, li: &mut [f64], out: &mut [f64]) {
     write_inverse_of_lower(l, k, li);
     if k > LARGE {
@@ -321,7 +321,7 @@ pub fn semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64) -> Vec<f64> {
     l
 }
 
-/// The same into `l`.
+/// [`semidefinite_cholesky`] into `l`.
 pub fn write_semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64, l: &mut [f64]) {
     l.fill(0.0);
     let largest = (0..k).map(|i| a[i * k + i]).fold(0.0, f64::max);

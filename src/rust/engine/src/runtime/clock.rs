@@ -1,4 +1,4 @@
-//! What ends a search from outside, and who is told how far it is.
+//! What ends a search from outside, and where its progress is shown.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    /// `interrupt` says whether to stop; how long there is, and who is told, is in the options.
+    /// `interrupt` says whether to stop; the deadline and the progress bar are in the options.
     #[must_use]
     pub fn new(options: &'a Options, interrupt: &'a dyn Fn() -> bool) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// The same for work under this flag, which may be left in the middle.
+    /// Gives it the flag of work that may be left in the middle.
     #[must_use]
     pub fn with_flag(self, flag: &'a StopFlag) -> Self {
         Self {

@@ -24,7 +24,7 @@ pub fn interruptible<T: Send>(
     interruptible_until(None, long, interrupt, work)
 }
 
-/// The same, where work learns from its flag that its time is over, if it is `long`.
+/// Like [`interruptible`], where work learns from its flag that its time is over, if it is `long`.
 ///
 /// # Errors
 /// [`EngineError::TimeLimit`] where `work` does not mind, and those of [`interruptible`].
@@ -130,7 +130,7 @@ mod tests {
             })
         };
         assert_eq!(until(long), Err(EngineError::TimeLimit));
-        // who minds goes on with what there is, and to the end of that
+        // work that looks at the flag goes on with what there is, and to the end of that
         let minding = |stop: &StopFlag| {
             assert_eq!(
                 stop.in_time(|| -> i32 {

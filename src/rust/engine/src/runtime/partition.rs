@@ -1,4 +1,4 @@
-//! Pieces of work, and outputs that fall into them, each written by whoever does that piece of work; found by halves, without a list of them.
+//! Pieces of work, and outputs that fall into them, each written by the thread that does that piece of work; found by halves, without a list of them.
 
 use std::ops::Range;
 
@@ -177,7 +177,7 @@ pub fn halves<P: Partition>(pieces: Range<usize>, output: P, f: &(impl Fn(usize,
     );
 }
 
-/// The same one after the other.
+/// Like [`halves`], but one piece after the other.
 pub fn in_turn<P: Partition>(pieces: Range<usize>, output: P, f: &impl Fn(usize, P::Part)) {
     let mut rest = output;
     for i in pieces.start + 1..pieces.end {

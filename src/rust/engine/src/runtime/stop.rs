@@ -24,7 +24,7 @@ const TO_THE_END: u8 = 4;
 /// What a stopped piece of work unwinds with (no panic: no message, no hook).
 pub(super) struct Stopped;
 
-/// The same where its time is over.
+/// What a piece of work unwinds with when its time is over.
 pub(super) struct OutOfTime;
 
 impl StopFlag {
@@ -81,7 +81,7 @@ impl StopFlag {
         }
     }
 
-    /// The same for work that may be too short to be worth a thread.
+    /// Like [`Self::wait_for`], for work that may be too short to be worth a thread.
     pub fn wait_for_long<T: Send + 'static>(
         &self,
         long: bool,

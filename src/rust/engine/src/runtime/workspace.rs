@@ -61,7 +61,7 @@ impl Workspace {
     }
 
     fn lock(&self) -> MutexGuard<'_, [Vec<Vec<f64>>; CLASSES]> {
-        // whoever panicked left whole buffers
+        // a thread that panicked left whole buffers
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,7 +42,7 @@ impl Factor {
         self.border_with(system, &taken)
     }
 
-    /// The same with `taken` = [Q r]'Z Lambda M^-1 Lambda'Z'[Q r], lower triangle.
+    /// Like [`Self::border`], with `taken` = [Q r]'Z Lambda M^-1 Lambda'Z'[Q r], lower triangle.
     pub(crate) fn border_with(
         &mut self,
         system: &System,
@@ -66,7 +66,7 @@ impl Factor {
         Ok(())
     }
 
-    /// The same from [Q r]'V^-1[Q r] with twice the digits.
+    /// Like [`Self::border`], from [Q r]'V^-1[Q r] with twice the digits.
     pub(crate) fn border_extended(
         &mut self,
         system: &System,

@@ -87,7 +87,7 @@ impl Schur {
         Self::unless_stopped(moments, &StopFlag::default())
     }
 
-    /// The same, left where the user wants to stop.
+    /// Like [`Self::new`], but left where the user wants to stop.
     #[must_use]
     pub fn unless_stopped(moments: &Moments, stop: &StopFlag) -> Self {
         let natural = natural_nodes(moments);

@@ -55,7 +55,7 @@ pub struct Factor {
     pub total: f64,
     /// U_0 = T^-1 B_0 of each factor where [Q r] is centred at B_0, p1 values an effect, else empty.
     pub shift: Vec<Vec<f64>>,
-    /// The same times the known precision of the levels, where there is one, else empty.
+    /// P U_0 of each factor whose levels have a known precision matrix P, else empty.
     pub(crate) weighted: Vec<Vec<f64>>,
     /// The T whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::basis::parameters::COARSE`]).

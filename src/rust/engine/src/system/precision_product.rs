@@ -15,7 +15,7 @@ pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
     times_many(system, rows, &[])
 }
 
-/// The same for many columns, with what [`crate::moments::level_precision::dense_matrices`] returns.
+/// Like [`times`], for many columns, with what [`crate::moments::level_precision::dense_matrices`] returns.
 pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     rows: &Rows<V>,

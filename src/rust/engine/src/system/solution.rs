@@ -15,7 +15,7 @@ pub struct Solution {
     pub u: Rows,
     /// M^-1 Lambda'Z'Q.
     pub c: Rows,
-    /// The same times Lx^-T: its rows' products are Lambda'Z'V^-1Q (Q'V^-1Q)^-1 Q'V^-1Z Lambda.
+    /// M^-1 Lambda'Z'Q Lx^-T: its rows' products are Lambda'Z'V^-1Q (Q'V^-1Q)^-1 Q'V^-1Z Lambda.
     pub h: Rows,
     /// [c - c_0, u + c gamma - u_0] where the columns are centred at [c_0 u_0]: the difference itself, which keeps its digits where
     /// it is small; without rows where they are not.
@@ -33,7 +33,7 @@ pub fn solve(system: &System, factor: &Factor, mut old: Solution) -> Solution {
     solution_of(system, factor, all, old)
 }
 
-/// The same from `all` = M^-1 Lambda'Z'[Q r].
+/// Like [`solve`], from `all` = M^-1 Lambda'Z'[Q r].
 #[must_use]
 pub(crate) fn solution_of(
     system: &System,

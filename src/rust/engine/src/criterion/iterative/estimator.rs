@@ -48,7 +48,7 @@ const INFORMATION: f64 = 1e-8;
 /// Work on all pairs of neighbours, relative to the rest, up to which tr(E^2) is not left to chance on the way.
 const PAIRS: f64 = 1.0;
 
-/// The same at the end of a fit that has nothing but estimates.
+/// Like [`PAIRS`], at the end of a fit that has nothing but estimates.
 const LAST_PAIRS: f64 = 30.0;
 
 /// Iterations, with all else that an evaluation takes.
@@ -126,7 +126,7 @@ impl Estimator {
         Self::with_seed(system, 20_250_509)
     }
 
-    /// The same with other random vectors.
+    /// Like [`Self::new`], with other random vectors.
     #[must_use]
     pub fn with_seed(system: &System, seed: u64) -> Self {
         Self {

@@ -34,7 +34,7 @@ pub struct Operator {
     pub l1: Vec<f64>,
     /// W~ level by level.
     pub(super) w: Vec<f64>,
-    /// The same node by node, in the order of the incidences.
+    /// W~ node by node, in the order of the incidences.
     pub(super) by_node: Vec<f64>,
     /// Where the block of each node stands.
     pub(super) block: Vec<usize>,
