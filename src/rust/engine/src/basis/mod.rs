@@ -6,4 +6,5 @@ pub mod fixed;
 pub mod parameters;
 pub mod random;
 pub(crate) mod restriction;
+pub mod rows;
 pub(crate) mod user;

@@ -3,7 +3,6 @@
 
 use crate::api::model::{Column, ModelData, Structure};
 use crate::basis::covariances::LevelClasses;
-use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -32,32 +31,6 @@ pub struct TermBasis {
 }
 
 impl TermBasis {
-    /// Puts row `i` of the internal columns, times `root`, into the places of the term among the `k` columns of its factor.
-    pub(crate) fn add_row(&self, columns: &[Column<'_>], i: usize, root: f64, row: &mut [f64]) {
-        for c in 0..self.k {
-            row[self.offset + c] = (0..=c)
-                .map(|a| root * columns[a].at(i) * self.change[c * self.k + a])
-                .sum();
-        }
-    }
-
-    /// The same with twice the digits.
-    pub(crate) fn write_extended(
-        &self,
-        columns: &[Column<'_>],
-        i: usize,
-        root: Double2,
-        row: &mut [Double2],
-    ) {
-        for c in 0..self.k {
-            let mut sum = Double2::default();
-            for (a, column) in columns.iter().enumerate().take(c + 1) {
-                sum += Double2::product(column.at(i), self.change[c * self.k + a]);
-            }
-            row[self.offset + c] = root * sum;
-        }
-    }
-
     /// B^-1, through the transpose of the upper triangular B: from effects of the user's columns to the internal ones.
     #[must_use]
     pub(crate) fn inverse(&self) -> Vec<f64> {

@@ -9,12 +9,11 @@
 //! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
 //! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
-use crate::criterion::level_sums::is_large;
-use crate::criterion::point::Point;
-
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{kappas, Direction, TimesLevelPrecision};
 use crate::criterion::level_sums::{level_sums, LevelSums, Sum};
+use crate::criterion::level_sums::is_large;
+use crate::criterion::point::Point;
 use crate::criterion::products::{products, Products};
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_rows::{ResidualPoint, ResidualSolution};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::rows::Coordinates;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
 use crate::fit::prepare::{unit_of, Prepared};
 use crate::moments::blocks::{Center, FactorMoments};
-use crate::moments::source::{moments_of, source, Coordinates};
+use crate::moments::source::{moments_of, source};
 use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
@@ -188,7 +189,12 @@ impl Prepared {
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {
-            *part = part.recentred(data, &self.fixed, &self.bases, &moved, &workers);
+            let at = Coordinates {
+                fixed: &self.fixed,
+                layout: &self.layout,
+                bases: &self.bases,
+            };
+            *part = part.recentred(data, at, &moved, &workers);
             let phi = self.parameters.of_residual(theta);
             let whitening = part
                 .model

@@ -10,6 +10,7 @@ use crate::basis::fixed::{require_residual, FixedBasis};
 use crate::basis::parameters::Parameters;
 use crate::basis::random::{lay_out, FactorLayout, TermBasis};
 use crate::basis::restriction::Restriction;
+use crate::basis::rows::Coordinates;
 use crate::basis::user::{raw_parameters, theta_from_raw};
 use crate::criterion::objective::Criterion;
 use crate::fit::held::{restricted_terms, restriction};
@@ -17,7 +18,7 @@ use crate::fit::sizes::Sizes;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::correlated::ResidualPart;
 use crate::moments::level_precision;
-use crate::moments::source::{moments_of, source, Coordinates};
+use crate::moments::source::{moments_of, source};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -232,22 +233,15 @@ pub(crate) fn prepare_from(
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
+    let at = Coordinates {
+        fixed: &fixed,
+        layout: &layout,
+        bases: &bases,
+    };
     let (moments, residual) = match residual {
-        None => (
-            moments_of(
-                data,
-                Coordinates {
-                    fixed: &fixed,
-                    layout: &layout,
-                    bases: &bases,
-                },
-                &center,
-                &workers,
-            )?,
-            None,
-        ),
+        None => (moments_of(data, at, &center, &workers)?, None),
         Some(model) => {
-            let part = ResidualPart::new(data, &fixed, &layout, &bases, &center, model, &workers);
+            let part = ResidualPart::new(data, at, &center, model, &workers);
             let moments = first_moments(data, options, &part, &layout, &workers)?;
             (moments, Some(part))
         }

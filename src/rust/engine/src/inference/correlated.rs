@@ -69,12 +69,12 @@ pub(super) fn predictions(
         .system
         .workers
         .map(work.len(), |piece| match &work[piece] {
-            (Some(g), own) => fitted.in_group(context, data, rows, *g, own),
+            (Some(g), own) => fitted.in_group(context, rows, *g, own),
             (None, own) => Ok(own
                 .iter()
                 .map(|&row| Predicted {
                     row,
-                    variance: context.variance(data, rows, row).0,
+                    variance: context.variance(rows, row).0,
                     residual_mean: 0.0,
                     residual_variance: fitted.deviation[row].powi(2),
                 })
@@ -143,7 +143,7 @@ impl<'a> Fitted<'a> {
         let part = prepared.residual.as_ref().ok_or_else(|| {
             EngineError::Dimension("the model has no residual structure".to_owned())
         })?;
-        let part = part.with_all_rows(data, &prepared.fixed, &prepared.bases, &prepared.center);
+        let part = part.with_all_rows(data, prepared.coordinates(), &prepared.center);
         let phi = prepared.parameters.of_residual(theta);
         let whitening = part
             .model
@@ -175,7 +175,6 @@ impl<'a> Fitted<'a> {
     fn in_group(
         &self,
         context: &Context<'_>,
-        data: &ModelData<'_>,
         rows: &NewRows<'_>,
         g: usize,
         own: &[usize],
@@ -237,7 +236,7 @@ impl<'a> Fitted<'a> {
                     .collect();
                 Predicted {
                     row: own[a],
-                    variance: context.variance_less(data, rows, own[a], less, &sums[..p1 - 1]),
+                    variance: context.variance_less(rows, own[a], less, &sums[..p1 - 1]),
                     residual_mean: sums[p1 - 1],
                     residual_variance: residual_variances[a],
                 }

@@ -17,6 +17,7 @@ use crate::api::options::Options;
 use crate::api::theta::UserTheta;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::random::FactorLayout;
+use crate::basis::rows::root_of_weight;
 use crate::criterion::objective::Criterion;
 use crate::data::subset::Subset;
 use crate::fit::estimates::coefficients;
@@ -208,17 +209,10 @@ struct RowsOf<'a> {
 
 impl<'a> RowsOf<'a> {
     pub(crate) fn new(data: &'a ModelData<'a>, prepared: &'a Prepared) -> Self {
-        let Prepared {
-            fixed,
-            layout,
-            bases,
-            center,
-            ..
-        } = prepared;
         Self {
             data,
             prepared,
-            centred: CenteredRows::new(data, fixed, layout, bases, center),
+            centred: CenteredRows::new(data, prepared.coordinates(), &prepared.center),
         }
     }
 
@@ -240,13 +234,11 @@ impl<'a> RowsOf<'a> {
 
     /// One row of Z: the internal basis columns of each factor.
     fn random(&self, i: usize) -> Vec<Vec<Double2>> {
-        let root = Double2::from(self.data.weights.map_or(1.0, |w| w[i].sqrt()));
+        let root = Double2::from(root_of_weight(self.data, i));
+        let at = self.prepared.coordinates();
         let of_factor = |factor: &FactorLayout| {
             let mut row = vec![Double2::default(); factor.k];
-            for &t in &factor.terms {
-                let columns = &self.data.terms[t].columns;
-                self.prepared.bases[t].write_extended(columns, i, root, &mut row);
-            }
+            at.write_z(self.data, factor, i, root, &mut row);
             row
         };
         self.prepared.layout.iter().map(of_factor).collect()
@@ -254,17 +246,13 @@ impl<'a> RowsOf<'a> {
 
     /// Do the rows that are left without some determine the fixed effects? Q'Q of all rows is the identity.
     fn determine_without(&self, set: &[usize]) -> bool {
-        let (data, fixed) = (self.data, &self.prepared.fixed);
-        let (p, r) = (data.p, fixed.rank());
+        let (data, at) = (self.data, self.prepared.coordinates());
+        let r = at.fixed.rank();
         let mut qq = memory::zeros(r * r);
         (0..r).for_each(|c| qq[c * r + c] = 1.0);
         let mut row = memory::zeros(r);
         for &i in set {
-            let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-            for (c, value) in row.iter_mut().enumerate() {
-                let own = (0..p).map(|j| data.x[j].at(i) * fixed.rinv[c * p + j]);
-                *value = root * own.sum::<f64>();
-            }
+            at.write_q(&data.x, i, root_of_weight(data, i), &mut row);
             for (column, y) in qq.chunks_exact_mut(r.max(1)).zip(&row) {
                 column.iter_mut().zip(&row).for_each(|(a, x)| *a -= x * y);
             }

@@ -6,6 +6,7 @@ use crate::api::model::ModelData;
 use crate::api::options::{Options, Search};
 use crate::api::result::Status;
 use crate::basis::fixed::weighted_rows;
+use crate::basis::rows::root_of_weight;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::fit_planned;
@@ -200,10 +201,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
     let mut x = memory::zeros(n * p.max(1));
     weighted_rows(data, 0..n, p.max(1), &mut x);
     let mut r: Vec<f64> = (0..n)
-        .map(|i| {
-            data.weights.map_or(1.0, |w| w[i].sqrt())
-                * (data.y[i] - data.offset.map_or(0.0, |o| o[i]))
-        })
+        .map(|i| root_of_weight(data, i) * (data.y[i] - data.offset.map_or(0.0, |o| o[i])))
         .collect();
     let products = |r: &[f64]| -> Vec<f64> {
         let mut raw = memory::zeros(p);
@@ -225,6 +223,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
         *value -= row.iter().zip(&beta).map(|(a, b)| a * b).sum::<f64>();
     }
     let last = products(&r);
+    let at = shared.coordinates();
     let mut prepared = shared.share();
     let moments: &mut Moments = &mut prepared.system.moments;
     let p1 = moments.p1;
@@ -241,10 +240,7 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
         let mut z = memory::zeros(factor.k);
         let codes = factor.codes(data);
         for (i, value) in r.iter().enumerate().take(codes.len()) {
-            let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-            for &t in &factor.terms {
-                shared.bases[t].add_row(&data.terms[t].columns, i, root, &mut z);
-            }
+            at.write_z(data, factor, i, root_of_weight(data, i), &mut z);
             let level = codes[i] as usize - 1;
             for (a, za) in z.iter().enumerate() {
                 own.zx[(level * factor.k + a) * p1 + p1 - 1] += za * value;

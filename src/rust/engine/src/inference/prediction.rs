@@ -10,6 +10,7 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
+use crate::basis::rows::combine;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, raw_start, Prepared};
 use crate::inference::correlated;
@@ -59,7 +60,7 @@ pub(super) fn variances(
     let parts = prepared.system.workers.map(work.len(), |piece| {
         work[piece]
             .clone()
-            .map(|i| context.variance(data, rows, i).0)
+            .map(|i| context.variance(rows, i).0)
             .collect::<Vec<f64>>()
     });
     Ok(Predictions {
@@ -91,7 +92,7 @@ fn leverages_of(
             fixed: Vec::with_capacity(ROWS * r),
         };
         for i in work[piece].clone() {
-            let (variance, d) = context.variance(data, &rows, i);
+            let (variance, d) = context.variance(&rows, i);
             let gamma: Vec<f64> = (0..r)
                 .map(|a| (0..r).map(|b| context.fixed[b * r + a] * d[b]).sum())
                 .collect();
@@ -158,9 +159,9 @@ impl<'a> Context<'a> {
 
 impl Context<'_> {
     /// The variance, and d.
-    pub fn variance(&self, data: &ModelData<'_>, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
+    pub fn variance(&self, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
         let blocks = self.with_solved(self.blocks(rows, i));
-        let d = self.fixed_part(data, rows, i, &blocks);
+        let d = self.fixed_part(rows, i, &blocks);
         let r = d.len();
         let fixed: f64 = (0..r)
             .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
@@ -169,16 +170,9 @@ impl Context<'_> {
     }
 
     /// The variance less what the row's group says of it: with `less` added to s, and `v` taken from Lx^-1 d.
-    pub fn variance_less(
-        &self,
-        data: &ModelData<'_>,
-        rows: &NewRows<'_>,
-        i: usize,
-        less: Vec<Block>,
-        v: &[f64],
-    ) -> f64 {
+    pub fn variance_less(&self, rows: &NewRows<'_>, i: usize, less: Vec<Block>, v: &[f64]) -> f64 {
         let own = self.blocks(rows, i);
-        let mut d = self.fixed_part(data, rows, i, &self.with_solved(own.clone()));
+        let mut d = self.fixed_part(rows, i, &self.with_solved(own.clone()));
         let (r, p1) = (d.len(), v.len() + 1);
         for a in 0..r {
             d[a] /= self.factor.lx[a * p1 + a];
@@ -198,21 +192,11 @@ impl Context<'_> {
     }
 
     /// d = Rinv'x - C's.
-    fn fixed_part(
-        &self,
-        data: &ModelData<'_>,
-        rows: &NewRows<'_>,
-        i: usize,
-        blocks: &[Effects],
-    ) -> Vec<f64> {
+    fn fixed_part(&self, rows: &NewRows<'_>, i: usize, blocks: &[Effects]) -> Vec<f64> {
         let r = self.solution.c.m;
-        let mut d: Vec<f64> = (0..r)
-            .map(|c| {
-                (0..data.p)
-                    .map(|j| rows.x[j].at(i) * self.prepared.fixed.rinv[c * data.p + j])
-                    .sum()
-            })
-            .collect();
+        let mut d = memory::zeros(r);
+        let at = self.prepared.coordinates();
+        at.write_q(&rows.x, i, 1.0, &mut d);
         for block in blocks {
             let c = self.rows_of(&self.solution.c, block);
             for (row, s) in c.chunks_exact(r.max(1)).zip(&block.s) {
@@ -255,16 +239,8 @@ impl Context<'_> {
                     continue;
                 };
                 let basis = &self.prepared.bases[t];
-                for (c, value) in s[basis.offset..basis.offset + basis.k]
-                    .iter_mut()
-                    .enumerate()
-                {
-                    *value = columns
-                        .iter()
-                        .enumerate()
-                        .map(|(a, column)| self.lambda[t][c * basis.k + a] * column.at(i))
-                        .sum();
-                }
+                let own = &mut s[basis.offset..basis.offset + basis.k];
+                combine(columns, &self.lambda[t], i, 1.0, own);
             }
             blocks.push((f, code as usize - 1, s));
         }

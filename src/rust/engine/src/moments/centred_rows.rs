@@ -1,8 +1,8 @@
 //! Rows of [Q r] about a centre with random effects.
 
 use crate::api::model::ModelData;
-use crate::basis::fixed::FixedBasis;
-use crate::basis::random::{FactorLayout, TermBasis};
+use crate::basis::random::FactorLayout;
+use crate::basis::rows::{root_of_weight, Coordinates};
 use crate::linalg::double2::Double2;
 use crate::moments::blocks::Center;
 use crate::runtime::memory;
@@ -20,13 +20,12 @@ pub(crate) struct CenteredRows<'a> {
 }
 
 impl<'a> CenteredRows<'a> {
-    pub fn new(
-        data: &'a ModelData<'a>,
-        basis: &FixedBasis,
-        layout: &'a [FactorLayout],
-        bases: &[TermBasis],
-        center: &Center,
-    ) -> Self {
+    pub fn new(data: &'a ModelData<'a>, at: Coordinates<'a>, center: &Center) -> Self {
+        let Coordinates {
+            fixed: basis,
+            layout,
+            bases,
+        } = at;
         let (p, r) = (data.p, basis.rank());
         let p1 = r + 1;
         let of_column = |c: usize, i: usize| match c {
@@ -63,15 +62,15 @@ impl<'a> CenteredRows<'a> {
 
     /// W^{1/2} [Q - Z B_0, y - offset - X beta_0 - Z b_0] of row `i`.
     pub fn write(&self, i: usize, row: &mut [f64]) {
-        let root = self.data.weights.map_or(1.0, |w| w[i].sqrt());
+        let root = root_of_weight(self.data, i);
         row.iter_mut()
             .zip(self.row(i))
             .for_each(|(out, value)| *out = root * value.high);
     }
 
-    /// The same with twice the digits.
+    /// Like [`Self::write`], with twice the digits.
     pub fn write_extended(&self, i: usize, row: &mut [Double2]) {
-        let root = Double2::from(self.data.weights.map_or(1.0, |w| w[i].sqrt()));
+        let root = Double2::from(root_of_weight(self.data, i));
         row.iter_mut()
             .zip(self.row(i))
             .for_each(|(out, value)| *out = root * value);

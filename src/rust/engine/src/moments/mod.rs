@@ -5,6 +5,7 @@ pub mod blocks;
 pub(crate) mod centred_rows;
 mod compress;
 pub(crate) mod correlated;
+mod coupling;
 mod level_order;
 pub(crate) mod level_precision;
 mod levels;
@@ -12,6 +13,10 @@ mod pairs;
 mod pass;
 pub mod raw;
 mod raw_transform;
+pub(crate) mod residual_rows;
 pub mod source;
 pub mod start;
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests;
 pub(crate) mod twice;

@@ -1,24 +1,23 @@
 //! Moments: the weighted cross-products of [Z Q r], all that the criterion sees of the rows.
 //!
 //! Q = W^{1/2} X Rinv is the orthonormalised fixed-effects matrix ([`FixedBasis`]); Z holds the whitened basis columns times
-//! W^{1/2} ([`TermBasis`]); r = W^{1/2} (y - offset - X beta_0 - Z b_0) is the response centred at coefficients close to the
-//! solution, so that no residual sum of squares is ever a difference of large numbers.
+//! W^{1/2} ([`crate::basis::random::TermBasis`]); r = W^{1/2} (y - offset - X beta_0 - Z b_0) is the response centred at
+//! coefficients close to the solution, so that no residual sum of squares is ever a difference of large numbers.
 
 use std::ops::Range;
 
 use crate::api::model::ModelData;
 use crate::basis::fixed::{weighted_rows, FixedBasis};
-use crate::basis::random::{FactorLayout, TermBasis};
+use crate::basis::rows::Coordinates;
 use crate::linalg::dense::{self, Shape};
 use crate::linalg::rows::accumulate_gram;
 use crate::linalg::small;
-use crate::moments::basis_rows::{basis_rows, fill_basis, BasisRows};
+use crate::moments::basis_rows::{basis_rows, BasisRows};
 use crate::moments::blocks::{Center, FactorMoments, Moments, PairMoments};
 use crate::moments::centred_rows::CenteredRows;
 use crate::moments::level_order::LevelOrder;
 use crate::moments::levels::{add_levels, add_same};
 use crate::moments::pairs::{pair_blocks, Other};
-use crate::moments::source::Coordinates;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::partition::pieces;
@@ -38,20 +37,14 @@ impl Moments {
         center: &Center,
         workers: &Workers,
     ) -> Self {
-        let Coordinates {
-            fixed,
-            layout,
-            bases,
-        } = at;
+        let layout = at.layout;
         let rows: Vec<BasisRows> = layout
             .iter()
-            .map(|f| basis_rows(data, f, bases, layout.len() > 1, workers))
+            .map(|f| basis_rows(data, at, f, layout.len() > 1, workers))
             .collect();
         let model = Rows {
             data,
-            fixed,
-            layout,
-            bases,
+            at,
             basis: &rows,
             center,
         };
@@ -68,7 +61,7 @@ impl Moments {
         }
         Self {
             n: data.n(),
-            p1: fixed.rank() + 1,
+            p1: at.fixed.rank() + 1,
             xx,
             factors,
             pairs,
@@ -86,11 +79,11 @@ fn pair_moments(
     order: &LevelOrder,
     workers: &Workers,
 ) -> PairMoments {
-    let (kf, kg) = (model.layout[f].k, model.layout[g].k);
+    let (kf, kg) = (model.at.layout[f].k, model.at.layout[g].k);
     let (zf, zg) = (&model.basis[f], &model.basis[g]);
     let other = Other {
-        codes: model.layout[g].codes(model.data),
-        n_levels: model.layout[g].n_levels,
+        codes: model.at.layout[g].codes(model.data),
+        n_levels: model.at.layout[g].n_levels,
     };
     let add = |i: usize, block: &mut [f64]| {
         let zf = zf.row(i, kf);
@@ -100,7 +93,7 @@ fn pair_moments(
             }
         }
     };
-    let n_levels = model.layout[f].n_levels;
+    let n_levels = model.at.layout[f].n_levels;
     let found = pair_blocks(n_levels, order, other, kf * kg, add, workers);
     PairMoments {
         f,
@@ -115,9 +108,7 @@ fn pair_moments(
 /// What the rows of a model are made of.
 struct Rows<'a> {
     data: &'a ModelData<'a>,
-    fixed: &'a FixedBasis,
-    layout: &'a [FactorLayout],
-    bases: &'a [TermBasis],
+    at: Coordinates<'a>,
     basis: &'a [BasisRows],
     center: &'a Center,
 }
@@ -125,7 +116,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Whether cross-products of raw columns are taken, and transformed afterwards.
     fn transforms_moments(&self) -> bool {
-        self.fixed.transform_moments && !self.center.has_effects()
+        self.at.fixed.transform_moments && !self.center.has_effects()
     }
 }
 
@@ -145,12 +136,8 @@ fn number_of_pieces(n: usize, table: usize) -> usize {
 }
 
 fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMoments>) {
-    let Rows {
-        data,
-        fixed,
-        layout,
-        ..
-    } = *model;
+    let Rows { data, at, .. } = *model;
+    let Coordinates { fixed, layout, .. } = at;
     let (n, p, r) = (data.n(), data.p, fixed.rank());
     // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
     let transform = model.transforms_moments();
@@ -181,7 +168,7 @@ fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMome
         .map(|((f, mut zz), zx)| {
             mirror_blocks(&mut zz, f.k);
             let zx = if transform {
-                transform_rows(fixed, &zx, width)
+                transform_rows(at, &zx, width)
             } else {
                 zx
             };
@@ -213,16 +200,13 @@ fn mirror_blocks(zz: &mut [f64], k: usize) {
 }
 
 /// Rows [x r] of length p + 1 to rows [x Rinv, r].
-fn transform_rows(fixed: &FixedBasis, rows: &[f64], width: usize) -> Vec<f64> {
+fn transform_rows(at: Coordinates<'_>, rows: &[f64], width: usize) -> Vec<f64> {
+    let fixed = at.fixed;
     let (p, r) = (fixed.p, fixed.rank());
     let m = rows.len() / width;
     let mut out = memory::zeros(m * (r + 1));
     if r > 8 {
-        let mut change = memory::zeros(width * (r + 1));
-        for c in 0..r {
-            change[c * width..c * width + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
-        }
-        change[r * width + p] = 1.0;
+        let change = at.change_with_response();
         dense::rows_times(rows, &change, m, width, r + 1, &mut out);
         return out;
     }
@@ -265,13 +249,10 @@ fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize, transform: bool) ->
 
 fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
     let Rows {
-        data,
-        fixed,
-        layout,
-        basis,
-        ..
+        data, at, basis, ..
     } = *model;
-    let (p, r, transform) = (data.p, fixed.rank(), model.transforms_moments());
+    let layout = at.layout;
+    let (p, transform) = (data.p, model.transforms_moments());
     let mut sums = Sums {
         xx: memory::zeros(width * width),
         zz: layout
@@ -296,14 +277,9 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
     if !transform {
         // [X r] -> [Q r]
         q = memory::zeros(size * width);
-        change = memory::zeros((p + 1) * width);
-        for c in 0..r {
-            change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(&fixed.rinv[c * p..(c + 1) * p]);
-        }
-        change[r * (p + 1) + p] = 1.0;
+        change = at.change_with_response();
     }
-    let centred = (model.center.has_effects())
-        .then(|| CenteredRows::new(data, fixed, layout, model.bases, model.center));
+    let centred = (model.center.has_effects()).then(|| CenteredRows::new(data, at, model.center));
     let mut with_response = memory::zeros(p + 1);
     for start in range.clone().step_by(size) {
         let block = start..(start + size).min(range.end);
@@ -312,7 +288,7 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
         weighted_rows(data, block.clone(), p + 1, x);
         for (f, z) in z.iter_mut().enumerate().filter(|(_, z)| !z.is_empty()) {
             let z = &mut z[..m * layout[f].k];
-            fill_basis(data, &layout[f], model.bases, block.clone(), z);
+            model.at.fill_z(data, &layout[f], block.clone(), z);
         }
         centred_response(model, block.clone(), x);
         let rows: &[f64] = if transform {

@@ -2,11 +2,11 @@
 
 use crate::api::model::ModelData;
 use crate::api::raw_moments::{RawMoments, RawPair, Twice};
-use crate::basis::random::{FactorLayout, TermBasis};
+use crate::basis::random::FactorLayout;
+use crate::basis::rows::Coordinates;
 use crate::linalg::double2::Double2;
 use crate::moments::blocks::{Center, FactorMoments, Moments, PairMoments, Rest};
 use crate::moments::raw::of_pair;
-use crate::moments::source::Coordinates;
 use crate::moments::twice::Sums;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -74,16 +74,11 @@ impl RawMoments {
     ) -> Moments {
         let (p, r) = (self.p, at.fixed.rank());
         let p1 = r + 1;
-        let mut change = memory::zeros((p + 1) * p1);
-        for c in 0..r {
-            let own = &at.fixed.rinv[c * p..(c + 1) * p];
-            change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(own);
-        }
+        let mut change = at.change_with_response();
         for (to, beta) in change[r * (p + 1)..].iter_mut().zip(&center.beta) {
             *to = -beta;
         }
-        change[r * (p + 1) + p] = 1.0;
-        let of_factor: Vec<Vec<f64>> = at.layout.iter().map(|f| change_of(f, at.bases)).collect();
+        let of_factor: Vec<Vec<f64>> = at.layout.iter().map(|f| at.change_of(f)).collect();
         let xx: Vec<Double2> = self.xx.iter().copied().map(of_pair).collect();
         let mut sums = Sums {
             xx: between(&xx, (&change, p + 1, p1), (&change, p + 1, p1)),
@@ -210,20 +205,6 @@ impl RawMoments {
         }
         (start, level, value)
     }
-}
-
-/// B of a factor: block-diagonal over its terms.
-fn change_of(factor: &FactorLayout, bases: &[TermBasis]) -> Vec<f64> {
-    let all = factor.k;
-    let mut out = memory::zeros(all * all);
-    for &t in &factor.terms {
-        let (k, offset) = (bases[t].k, bases[t].offset);
-        for c in 0..k {
-            let to = (offset + c) * all + offset;
-            out[to..to + k].copy_from_slice(&bases[t].change[c * k..(c + 1) * k]);
-        }
-    }
-    out
 }
 
 /// L'A R for A of `rows` x `columns`, L `rows` x m and R `columns` x n, all column-major: m x n.

@@ -3,23 +3,13 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::raw_moments::RawMoments;
-use crate::basis::fixed::{gram_with_response, householder_r, FixedBasis};
-use crate::basis::random::{squares_of_rows, FactorLayout, TermBasis};
+use crate::basis::fixed::{gram_with_response, householder_r};
+use crate::basis::random::squares_of_rows;
+use crate::basis::rows::Coordinates;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::centred_rows::CenteredRows;
 use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
-
-/// The coordinates that moments are taken in.
-#[derive(Clone, Copy)]
-pub struct Coordinates<'a> {
-    /// Basis of X.
-    pub fixed: &'a FixedBasis,
-    /// Grouping factors in elimination order.
-    pub layout: &'a [FactorLayout],
-    /// Bases of the terms.
-    pub bases: &'a [TermBasis],
-}
 
 /// What knows the cross-products of a model without a residual structure, in any coordinates.
 pub trait MomentSource {
@@ -97,8 +87,8 @@ impl MomentSource for RowsInMemory<'_> {
         center: &Center,
         workers: &Workers,
     ) {
-        let rows = CenteredRows::new(self.0, at.fixed, at.layout, at.bases, center);
-        moments.extend(self.0, at.layout, at.bases, &rows, workers);
+        let rows = CenteredRows::new(self.0, at, center);
+        moments.extend(self.0, at, &rows, workers);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cross-products with twice the digits, and rows taken out of them.
 
 use crate::api::model::ModelData;
-use crate::basis::random::{FactorLayout, TermBasis};
+use crate::basis::rows::{root_of_weight, Coordinates};
 use crate::linalg::double2::Double2;
 use crate::moments::blocks::{Moments, Rest};
 use crate::moments::centred_rows::CenteredRows;
@@ -51,11 +51,11 @@ impl Moments {
     pub(crate) fn extend(
         &mut self,
         data: &ModelData<'_>,
-        layout: &[FactorLayout],
-        bases: &[TermBasis],
+        at: Coordinates<'_>,
         rows: &CenteredRows<'_>,
         workers: &Workers,
     ) {
+        let layout = at.layout;
         let zero = |values: &Vec<f64>| {
             let mut out: Vec<Double2> = Vec::new();
             memory::resize(&mut out, values.len());
@@ -77,14 +77,12 @@ impl Moments {
                 let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);
                 rows.write_extended(i, &mut x);
                 add_product(&mut xx, &x, &x);
-                let root = Double2::from(data.weights.map_or(1.0, |w| w[i].sqrt()));
+                let root = Double2::from(root_of_weight(data, i));
                 for f in 0..layout.len() {
                     let (k, Some(j)) = (layout[f].k, level(f)) else {
                         continue;
                     };
-                    for &t in &layout[f].terms {
-                        bases[t].write_extended(&data.terms[t].columns, i, root, &mut z[f]);
-                    }
+                    at.write_z(data, &layout[f], i, root, &mut z[f]);
                     add_product(&mut own[f][j * k * k..(j + 1) * k * k], &z[f], &z[f]);
                     add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], &x, &z[f]);
                 }

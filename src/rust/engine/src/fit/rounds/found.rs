@@ -5,12 +5,11 @@ use crate::api::result::{Fit, Status};
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::{estimates, raw_errors, require_held, RowResults};
 use crate::fit::prepare::Prepared;
+use crate::fit::rounds::{Found, Rounds, OPTIMUM};
 use crate::search::certificate::certify;
 use crate::search::optimum::{Run, EXACT};
 use crate::search::strategy::Plan;
 use crate::system::solution::{solve, Solution};
-
-use super::{Found, Rounds, OPTIMUM};
 
 impl Rounds<'_, '_> {
     /// The optimum with its certificate, and what the criterion knows there.

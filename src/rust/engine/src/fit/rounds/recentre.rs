@@ -4,13 +4,12 @@ use crate::api::error::EngineError;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::{has_lost_digits, new_center, LOST};
 use crate::fit::prepare::Prepared;
+use crate::fit::rounds::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
 use crate::moments::blocks::Center;
 use crate::moments::start::large_start;
 use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::search::optimum::{start_from, Run};
-
-use super::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
 
 impl Rounds<'_, '_> {
     /// Whether differences have too few digits at the optimum, and the response was not centred too often yet.

@@ -4,10 +4,9 @@ use crate::api::error::EngineError;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::RECENTER;
 use crate::fit::prepare::Prepared;
+use crate::fit::rounds::{Next, Rounds};
 use crate::search::optimum::Run;
 use crate::search::strategy::Plan;
-
-use super::{Next, Rounds};
 
 /// Operations of an evaluation up to which a failure is looked at again with twice the digits.
 const CHEAP: f64 = 1e6;

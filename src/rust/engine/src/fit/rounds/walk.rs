@@ -8,12 +8,11 @@ use crate::api::result::Status;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::{has_lost_digits, LOST};
 use crate::fit::prepare::Prepared;
+use crate::fit::rounds::{Rounds, CENTRINGS};
 use crate::search::optimum::{optimum, refined_optimum, Run, EXACT, LAST_STEPS};
 use crate::search::starts;
 use crate::search::strategy::{estimated_optimum, Plan};
 use crate::search::vanishing::{self, Ray};
-
-use super::{Rounds, CENTRINGS};
 
 impl Rounds<'_, '_> {
     /// A walk and a look at where the residual variance goes from its end; takes note of time and evaluations. The inner error is

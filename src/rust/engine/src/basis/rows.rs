@@ -1,0 +1,163 @@
+//! Rows in the internal coordinates: the one place where the user's columns become those of Q and Z.
+
+use std::ops::{AddAssign, Mul, Range};
+
+use crate::api::model::{Column, ModelData};
+use crate::basis::fixed::FixedBasis;
+use crate::basis::random::{FactorLayout, TermBasis};
+use crate::linalg::double2::Double2;
+use crate::runtime::memory;
+
+/// The numbers that a row is made of: doubles, or with twice the digits.
+pub trait Number: Copy + Default + From<f64> + AddAssign + Mul<Output = Self> {
+    /// x y.
+    fn product(x: f64, y: f64) -> Self;
+}
+
+impl Number for f64 {
+    #[inline]
+    fn product(x: f64, y: f64) -> Self {
+        x * y
+    }
+}
+
+impl Number for Double2 {
+    #[inline]
+    fn product(x: f64, y: f64) -> Self {
+        Self::product(x, y)
+    }
+}
+
+/// The internal coordinates of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Coordinates<'a> {
+    /// Basis of X.
+    pub fixed: &'a FixedBasis,
+    /// Grouping factors in elimination order.
+    pub layout: &'a [FactorLayout],
+    /// Bases of the terms.
+    pub bases: &'a [TermBasis],
+}
+
+/// The root of the weight of row `i`.
+#[must_use]
+pub fn root_of_weight(data: &ModelData<'_>, i: usize) -> f64 {
+    data.weights.map_or(1.0, |w| w[i].sqrt())
+}
+
+/// `out`_c = root sum_a columns_a(i) change_ac for a column-major `change` with a row for each column.
+#[inline]
+pub(crate) fn combine<S: Number>(
+    columns: &[Column<'_>],
+    change: &[f64],
+    i: usize,
+    root: S,
+    out: &mut [S],
+) {
+    for (to, change) in out.iter_mut().zip(change.chunks_exact(columns.len())) {
+        let mut sum = S::default();
+        for (column, change) in columns.iter().zip(change) {
+            // those below the diagonal
+            if *change != 0.0 {
+                sum += S::product(column.at(i), *change);
+            }
+        }
+        *to = root * sum;
+    }
+}
+
+impl Coordinates<'_> {
+    /// Row `i` of Q, times `root`: r values.
+    pub(crate) fn write_q<S: Number>(
+        &self,
+        columns: &[Column<'_>],
+        i: usize,
+        root: S,
+        out: &mut [S],
+    ) {
+        if !columns.is_empty() {
+            combine(columns, &self.fixed.rinv, i, root, out);
+        }
+    }
+
+    /// Row `i` of Z of one factor, times `root`: k values.
+    pub(crate) fn write_z<S: Number>(
+        &self,
+        data: &ModelData<'_>,
+        factor: &FactorLayout,
+        i: usize,
+        root: S,
+        out: &mut [S],
+    ) {
+        for &t in &factor.terms {
+            let basis = &self.bases[t];
+            let own = &mut out[basis.offset..basis.offset + basis.k];
+            combine(&data.terms[t].columns, &basis.change, i, root, own);
+        }
+    }
+
+    /// Rows `range` of W^{1/2} Z of one factor, k values a row: a column at a time.
+    pub(crate) fn fill_z(
+        &self,
+        data: &ModelData<'_>,
+        factor: &FactorLayout,
+        range: Range<usize>,
+        out: &mut [f64],
+    ) {
+        for &t in &factor.terms {
+            let (basis, columns) = (&self.bases[t], &data.terms[t].columns);
+            for (c, column) in columns.iter().enumerate() {
+                let at = basis.offset + c;
+                column.visit(range.clone(), out.chunks_exact_mut(factor.k), |row, z| {
+                    row[at] = z;
+                });
+            }
+            let (own, k) = (basis.offset..basis.offset + basis.k, basis.k);
+            if k == 1 {
+                let change = basis.change[0];
+                out.chunks_exact_mut(factor.k)
+                    .for_each(|row| row[own.start] *= change);
+            } else {
+                for row in out.chunks_exact_mut(factor.k) {
+                    let row = &mut row[own.clone()];
+                    // upper triangular: from the last column on, in place
+                    for c in (0..k).rev() {
+                        row[c] = (0..=c).map(|a| row[a] * basis.change[c * k + a]).sum();
+                    }
+                }
+            }
+        }
+        if let Some(w) = data.weights {
+            for (row, w) in out.chunks_exact_mut(factor.k).zip(&w[range]) {
+                let root = w.sqrt();
+                row.iter_mut().for_each(|v| *v *= root);
+            }
+        }
+    }
+
+    /// [Rinv 0; 0 1], (p + 1) x (r + 1): rows [x r] to rows [q r].
+    pub(crate) fn change_with_response(&self) -> Vec<f64> {
+        let (p, r) = (self.fixed.p, self.fixed.rank());
+        let mut change = memory::zeros((p + 1) * (r + 1));
+        for c in 0..r {
+            let own = &self.fixed.rinv[c * p..(c + 1) * p];
+            change[c * (p + 1)..c * (p + 1) + p].copy_from_slice(own);
+        }
+        change[r * (p + 1) + p] = 1.0;
+        change
+    }
+
+    /// B of a factor, k x k: block-diagonal over its terms.
+    pub(crate) fn change_of(&self, factor: &FactorLayout) -> Vec<f64> {
+        let all = factor.k;
+        let mut out = memory::zeros(all * all);
+        for &t in &factor.terms {
+            let (k, offset) = (self.bases[t].k, self.bases[t].offset);
+            for c in 0..k {
+                let to = (offset + c) * all + offset;
+                out[to..to + k].copy_from_slice(&self.bases[t].change[c * k..(c + 1) * k]);
+            }
+        }
+        out
+    }
+}
