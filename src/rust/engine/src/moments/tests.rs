@@ -186,7 +186,7 @@ fn fewer_groups_give_the_same_fit() {
                 near("covariance", &s.covariance, &t.covariance, 1e-5);
                 // at one point nothing but rounding is left
                 let at = Options {
-                    start: Some(few.phi.clone()),
+                    start: Some(few.phi.clone().into()),
                     optimize: false,
                     ..options.clone()
                 };
