@@ -11,8 +11,7 @@
 
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{kappas, Direction, TimesLevelPrecision};
-use crate::criterion::level_sums::{level_sums, LevelSums, Sum};
-use crate::criterion::level_sums::is_large;
+use crate::criterion::level_sums::{is_large, level_sums, LevelSums, Sum};
 use crate::criterion::point::Point;
 use crate::criterion::products::{products, Products};
 use crate::criterion::residual_directions::ResidualColumns;

@@ -7,7 +7,8 @@ use crate::linalg::double2::Double2;
 use crate::moments::blocks::PairMoments;
 use crate::moments::residual_rows::{ResidualRows, ScaledRows};
 use crate::runtime::memory;
-use crate::runtime::parallel::{pieces, Workers};
+use crate::runtime::parallel::Workers;
+use crate::runtime::partition::pieces;
 use crate::structure::residual::{Residual, Whitening};
 
 /// Levels of one piece of work.

@@ -10,7 +10,7 @@ use crate::fit::prepare::{prepare, Prepared};
 use crate::fit::rounds::AtOptimum;
 use crate::inference::{self, at_point, Satterthwaite};
 use crate::moments::correlated::ResidualPart;
-use crate::runtime::parallel::StopFlag;
+use crate::runtime::stop::StopFlag;
 use crate::structure::residual::Residual;
 
 /// Subjects with up to four visits, in two arms; the predictors are badly conditioned.
@@ -226,6 +226,7 @@ fn rows_with_random_effects_stay() {
         precision: None,
     }];
     data.terms = vec![crate::api::model::RandomTerm {
+        classes: None,
         factor: 0,
         columns: vec![Column::Constant],
         structure: crate::api::model::Structure::Unstructured,
