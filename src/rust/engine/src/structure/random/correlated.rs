@@ -4,28 +4,20 @@
 //! |---|---|---|
 //! | common relative standard deviation | s | x, s = abs(x) (G is even in it) |
 //! | own relative standard deviations | s_1, ..., s_k | x, r_2, ..., r_k: s_i = abs(x) v_i^2, v on the unit sphere |
-//! | compound symmetry: one correlation | -1/(k - 1) < rho < 1 | rho = lo + (1 - lo)(1 + sin y)/2 |
-//! | autoregression of order 1: C_ij = rho^abs(i - j) | -1 < rho < 1 | rho = sin y |
-//! | Toeplitz: C_ij = rho_abs(i - j) | positive definite | partial autocorrelations sin y_1, ..., sin y_(k-1) |
+//! | correlations | those of [`crate::structure::correlation`], which may be at their ends | |
 //!
 //! v = (2 - d, 2 r_2, ..., 2 r_k) / d, d = 1 + sum r_i^2, is the stereographic projection: abs(x) is the sum of the
 //! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
-//! square does a share of zero, and a variance of zero is one in x. Partial
-//! autocorrelations in (-1, 1) are exactly the positive definite Toeplitz matrices (Barndorff-Nielsen & Schou 1973, J.
-//! Multivariate Anal. 3).
+//! square does a share of zero, and a variance of zero is one in x.
 
 use crate::api::model::CorrelationKind;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
 use crate::runtime::memory;
+use crate::structure::correlation::registry::Family;
+use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::linear;
-
-/// Correlation to start from.
-const START: f64 = 0.2;
-
-/// Rounding of correlations that are possible.
-const EDGE: f64 = 1e-8;
 
 /// Rounding errors of the square root of a share of the standard deviations.
 const ROUNDING: f64 = 1e-14;
@@ -53,11 +45,12 @@ impl Correlated {
         }
     }
 
+    fn family(&self) -> Family {
+        Family::of_effects(self.correlation, self.k)
+    }
+
     fn correlations(&self) -> usize {
-        match self.correlation {
-            CorrelationKind::CompoundSymmetric | CorrelationKind::Autoregressive => 1,
-            CorrelationKind::Toeplitz => self.k - 1,
-        }
+        self.family().len()
     }
 
     /// Internal correlation parameters: those at hand, and strong and moderate ones of either sign.
@@ -111,32 +104,12 @@ impl Correlated {
         std::iter::once(first).chain(others).collect()
     }
 
-    /// Smallest correlation of compound symmetry.
-    fn lowest(&self) -> f64 {
-        -1.0 / (self.k as f64 - 1.0)
-    }
-
-    /// Correlations of effects at distance 1, 2, ..., k - 1.
+    /// Correlations of effects at distance 1, 2, ..., k - 1, the same for all pairs at this distance.
     fn by_lag<S: Scalar>(&self, y: &[S]) -> Vec<S> {
-        match self.correlation {
-            CorrelationKind::CompoundSymmetric => {
-                let low = self.lowest();
-                let rho = (y[0].sin() + 1.0) * (0.5 * (1.0 - low)) + low;
-                vec![rho; self.k - 1]
-            }
-            CorrelationKind::Autoregressive => {
-                let rho = y[0].sin();
-                let mut out = vec![rho];
-                for lag in 1..self.k - 1 {
-                    out.push(out[lag - 1] * rho);
-                }
-                out
-            }
-            CorrelationKind::Toeplitz => {
-                let partial: Vec<S> = y.iter().map(|v| v.sin()).collect();
-                autocorrelations(&partial)
-            }
-        }
+        let law = self.family().law(y, self.k - 1);
+        let lags = 1..self.k;
+        lags.map(|lag| law.between(&[1.0], &[1.0 + lag as f64]))
+            .collect()
     }
 
     fn matrix<S: Scalar>(&self, theta: &[S]) -> Vec<S> {
@@ -169,59 +142,6 @@ fn shares(deviations: &[f64]) -> Vec<f64> {
         .iter()
         .map(|s| v(*s) / (1.0 + first))
         .collect()
-}
-
-/// Autocorrelations rho_1, ..., rho_m from the partial ones (Durbin & Levinson's recursion).
-pub(crate) fn autocorrelations<S: Scalar>(partial: &[S]) -> Vec<S> {
-    let mut rho: Vec<S> = Vec::with_capacity(partial.len());
-    let mut phi: Vec<S> = Vec::with_capacity(partial.len());
-    let mut variance = S::constant(1.0);
-    for (n, &p) in partial.iter().enumerate() {
-        let mut next = p * variance;
-        for (j, f) in phi.iter().enumerate() {
-            next += *f * rho[n - 1 - j];
-        }
-        rho.push(next);
-        let before = phi.clone();
-        for j in 0..n {
-            phi[j] -= p * before[n - 1 - j];
-        }
-        phi.push(p);
-        variance *= -(p * p) + 1.0;
-    }
-    rho
-}
-
-/// Partial autocorrelations from rho_1, ..., rho_m; `None` where the Toeplitz matrix is not positive semidefinite.
-pub(crate) fn partial_autocorrelations(rho: &[f64]) -> Option<Vec<f64>> {
-    let mut partial: Vec<f64> = Vec::with_capacity(rho.len());
-    let mut phi: Vec<f64> = Vec::with_capacity(rho.len());
-    let mut variance = 1.0;
-    for n in 0..rho.len() {
-        let predicted: f64 = phi
-            .iter()
-            .enumerate()
-            .map(|(j, f)| f * rho[n - 1 - j])
-            .sum();
-        // at the edge of what is possible rounding may be on the wrong side, and what comes after is without effect
-        let gap = rho[n] - predicted;
-        if gap.is_nan() || gap.abs() > variance + EDGE {
-            return None;
-        }
-        let p = if variance > EDGE * EDGE {
-            (gap / variance).clamp(-1.0, 1.0)
-        } else {
-            0.0
-        };
-        let before = phi.clone();
-        for j in 0..n {
-            phi[j] -= p * before[n - 1 - j];
-        }
-        phi.push(p);
-        partial.push(p);
-        variance *= 1.0 - p * p;
-    }
-    Some(partial)
 }
 
 impl Covariance for Correlated {
@@ -260,13 +180,10 @@ impl Covariance for Correlated {
         let deviations = vec![tau; self.deviations()];
         theta[0] = deviations.iter().sum();
         theta[1..self.deviations()].copy_from_slice(&shares(&deviations));
-        theta[self.deviations()] = match self.correlation {
-            CorrelationKind::CompoundSymmetric => {
-                let low = self.lowest();
-                (2.0 * (START - low) / (1.0 - low) - 1.0).asin()
-            }
-            CorrelationKind::Autoregressive | CorrelationKind::Toeplitz => START.asin(),
-        };
+        let family = self.family();
+        if let Some(correlations) = family.internal(&family.start(1.0)) {
+            theta[self.deviations()..].copy_from_slice(&correlations);
+        }
         theta
     }
 
@@ -395,8 +312,7 @@ impl Covariance for Correlated {
         let d = self.deviations();
         let g = self.matrix(theta);
         let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
-        let rho = self.by_lag(&theta[d..]);
-        out.extend(&rho[..self.correlations()]);
+        out.extend(self.family().natural(&theta[d..]));
         out
     }
 
@@ -419,8 +335,7 @@ impl Covariance for Correlated {
             }
         };
         let mut out: Vec<f64> = deviations[..d].iter().map(size).collect();
-        let rho = self.by_lag(&theta[d..]);
-        out.extend(&rho[..self.correlations()]);
+        out.extend(self.family().natural(&theta[d..]));
         out
     }
 
@@ -432,20 +347,7 @@ impl Covariance for Correlated {
         }
         let mut out = vec![deviations.iter().sum::<f64>() / scale];
         out.extend(shares(deviations));
-        match self.correlation {
-            CorrelationKind::CompoundSymmetric => {
-                let low = self.lowest();
-                let y = 2.0 * (rho[0] - low) / (1.0 - low) - 1.0;
-                if y < -1.0 - 1e-12 {
-                    return None;
-                }
-                out.push(y.clamp(-1.0, 1.0).asin());
-            }
-            CorrelationKind::Autoregressive => out.push(rho[0].asin()),
-            CorrelationKind::Toeplitz => {
-                out.extend(partial_autocorrelations(rho)?.iter().map(|p| p.asin()));
-            }
-        }
+        out.extend(self.family().internal(rho)?);
         Some(out)
     }
 }
@@ -532,21 +434,5 @@ mod tests {
                 assert!((x - y).abs() < 1e-12, "{s:?}");
             }
         }
-    }
-
-    #[test]
-    fn correlations_at_the_edge_are_possible() {
-        for partial in [
-            vec![0.3, 1.0, 0.4, -0.2],
-            vec![1.0, 0.5, 0.1, 0.7],
-            vec![0.9, 0.99, -1.0, 0.3],
-        ] {
-            let rho = autocorrelations(&partial);
-            let back = partial_autocorrelations(&rho).expect("possible correlations");
-            for (a, b) in autocorrelations(&back).iter().zip(&rho) {
-                assert!((a - b).abs() < 1e-7);
-            }
-        }
-        assert!(partial_autocorrelations(&[0.9, -0.9]).is_none());
     }
 }

@@ -5,10 +5,10 @@ use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::parallel::Workers;
-use crate::structure::residual::compound::RankOne;
-use crate::structure::residual::family::Law;
+use crate::structure::correlation::law::Law;
 use crate::structure::residual::layout::{Layout, Pattern};
-use crate::structure::residual::markov::Tridiagonal;
+use crate::structure::residual::rank_one::RankOne;
+use crate::structure::residual::tridiagonal::Tridiagonal;
 
 /// Order up to which plain loops beat the blocked kernels.
 const SMALL: usize = 24;
@@ -45,7 +45,7 @@ pub(super) fn correlations<S: Scalar>(
         c.data[t * m + t] = diagonal;
         for s in 0..t {
             let value = match law {
-                Law::Spatial(law, _) => law.at(pattern.distances[t * t.saturating_sub(1) / 2 + s]),
+                Law::Decline(law, _) => law.at(pattern.distances[t * t.saturating_sub(1) / 2 + s]),
                 _ => law.between(layout.point(first + s), layout.point(first + t)),
             };
             c.data[s * m + t] = part(value);

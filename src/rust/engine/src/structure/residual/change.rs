@@ -3,11 +3,11 @@
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::hyperdual::HyperDual;
 use crate::runtime::memory;
+use crate::structure::correlation::law::Law;
 use crate::structure::residual::block::{axpy, correlations, Block};
-use crate::structure::residual::compound::RankOne;
-use crate::structure::residual::family::Law;
 use crate::structure::residual::layout::{Layout, Pattern};
-use crate::structure::residual::markov::{self, Band};
+use crate::structure::residual::rank_one::RankOne;
+use crate::structure::residual::tridiagonal::{self, Band};
 
 /// One derivative of C or, where that is the banded one, of C^-1.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl Change {
         part: impl Fn(HyperDual) -> f64,
     ) -> Self {
         match law {
-            Law::Markov(law) => Self::Inverse(markov::change(
+            Law::Markov(law) => Self::Inverse(tridiagonal::change(
                 law,
                 layout.positions(pattern.places.clone()),
                 part,
@@ -41,7 +41,7 @@ impl Change {
     /// x <- C^-1 C_a C^-1 x for rows x.
     pub fn sandwich(&self, block: &Block, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
         if let Self::Inverse(band) = self {
-            markov::multiply(&band.diagonal, &band.off, x, c);
+            tridiagonal::multiply(&band.diagonal, &band.off, x, c);
             x.iter_mut().for_each(|v| *v = -*v);
         } else {
             block.inverse_times(x, c);
@@ -124,7 +124,7 @@ pub(super) fn slope(
     let m = pattern.m();
     match (law, weights) {
         (Law::Markov(law), _) => {
-            markov::slope(law, layout.positions(pattern.places.clone()), count, omega)
+            tridiagonal::slope(law, layout.positions(pattern.places.clone()), count, omega)
         }
         (Law::Exchangeable(law), _) => {
             let (alpha, beta) = law.precision(m);

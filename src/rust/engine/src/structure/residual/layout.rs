@@ -6,14 +6,18 @@ use std::ops::Range;
 use crate::api::error::EngineError;
 use crate::api::model::{Correlation, ResidualStructure};
 use crate::data::validate::finite;
-use crate::structure::residual::family::{Family, Sharing};
-use crate::structure::residual::spatial;
+use crate::structure::correlation::law::distance;
+use crate::structure::correlation::registry::Family;
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Sharing};
 
 /// Rows (about) that one piece of work covers.
 const PIECE: usize = 4096;
 
 /// Largest memory of the dense matrices of one group, in GB.
 const MEMORY: f64 = 16.0;
+
+/// Longest lag that is tabulated.
+const MAX_LAG: usize = 1_000_000;
 
 /// Groups of one correlation matrix.
 #[derive(Debug, Clone)]
@@ -108,14 +112,21 @@ pub(super) fn new_positions(
     correlation: &Correlation<'_>,
     n: usize,
 ) -> Result<Vec<f64>, EngineError> {
-    let largest = match family {
-        Family::CompoundSymmetric { largest } => largest,
-        _ => 0,
-    };
-    if Family::new(correlation, largest) != family {
+    if Family::of_residuals(correlation, family.largest()) != family {
         return dimension("new rows must have the correlation structure of the model");
     }
     positions(correlation, n)
+}
+
+/// Longest lag to tabulate where positions span `span`.
+pub(super) fn lags(family: Family, span: f64) -> Result<usize, EngineError> {
+    if !family.is_tabulated() {
+        return Ok(0);
+    }
+    if span > MAX_LAG as f64 {
+        return dimension("the times of a residual group span more than a million steps");
+    }
+    Ok(span as usize)
 }
 
 impl Layout {
@@ -148,10 +159,10 @@ impl Layout {
         let (mut order, offsets) = by_group(structure, n)?;
         let sizes = || offsets.windows(2).map(|w| w[1] - w[0]);
         let largest = sizes().max().unwrap_or(0);
-        let family = Family::new(correlation, largest);
+        let family = Family::of_residuals(correlation, largest);
         let d = family.dimensions();
         let by_row = positions(correlation, n)?;
-        if !family.is_closed() {
+        if family.inverse() == Inverse::Dense {
             // factor, inverse and one derivative
             let gigabytes = 3.0 * 8e-9 * (largest as f64).powi(2);
             if gigabytes > MEMORY {
@@ -203,7 +214,7 @@ impl Layout {
             lags: 0,
         };
         if d == 1 {
-            layout.lags = family.lags(layout.spans().fold(0.0, f64::max))?;
+            layout.lags = lags(family, layout.spans().fold(0.0, f64::max))?;
         }
         layout.find_patterns(family);
         layout.cut();
@@ -250,12 +261,12 @@ impl Layout {
             let next = self.patterns.len() as u32;
             let pattern = *known.entry(key).or_insert(next);
             if pattern == next {
-                let distances = match family {
-                    Family::Spatial { metric, .. } if !family.is_markov() => (0..places.len())
+                let distances = match family.metric() {
+                    Some(metric) if family.inverse() == Inverse::Dense => (0..places.len())
                         .flat_map(|t| (0..t).map(move |s| (s, t)))
                         .map(|(s, t)| {
                             let (s, t) = (places.start + s, places.start + t);
-                            spatial::distance(metric, self.point(s), self.point(t))
+                            distance(metric, self.point(s), self.point(t))
                         })
                         .collect(),
                     _ => Vec::new(),
@@ -277,7 +288,7 @@ impl Layout {
         let mut gaps = Vec::new();
         for pattern in &self.patterns {
             let m = pattern.m();
-            if let (Family::Spatial { .. }, false) = (family, pattern.distances.is_empty()) {
+            if family.metric().is_some() && !pattern.distances.is_empty() {
                 let mut nearest = vec![f64::INFINITY; m];
                 let mut pairs = pattern.distances.iter();
                 for t in 0..m {

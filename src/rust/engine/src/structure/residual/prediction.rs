@@ -3,8 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::runtime::memory;
-use crate::structure::residual::family::Law;
-use crate::structure::residual::layout::new_positions;
+use crate::structure::correlation::law::Law;
+use crate::structure::correlation::structure::CorrelationStructure;
+use crate::structure::residual::layout::{lags as lags_over, new_positions};
 use crate::structure::residual::residual::Residual;
 use crate::structure::residual::scale;
 
@@ -158,7 +159,7 @@ impl Residual {
                 (l.min(v), h.max(v))
             });
             let span = (high - low).max(0.0);
-            lags = family.lags(span)?;
+            lags = lags_over(family, span)?;
         }
         Ok(Some(family.law(&phi[..self.first[0]], lags)))
     }

@@ -8,16 +8,10 @@
 //! by pattern: tridiagonal for AR(1), its continuous-time form, the exponential in one dimension and ante-dependence; two
 //! numbers for compound symmetry; dense otherwise.
 //!
-//! | structure | natural parameters | internal parameters x |
+//! Correlations are those of [`crate::structure::correlation`]; the parameters of variance functions are
+//!
+//! | function | natural parameters | internal parameters |
 //! |---|---|---|
-//! | AR(1) | rho | rho = sin x |
-//! | continuous-time AR(1) | rho | log of the range -1 / log rho |
-//! | ARMA(p, q) | coefficients, signs of `stats::arima` | partial autocorrelations sin x of either polynomial |
-//! | compound symmetry | rho | lo + (1 - lo)(1 + sin x) / 2, lo = -1 / (m - 1) |
-//! | unstructured | correlations, lower triangle by columns | rows (x_i1, ..., 1) / norm of the Cholesky factor |
-//! | Toeplitz | autocorrelations | partial autocorrelations sin x |
-//! | ante-dependence | neighbouring correlations | each sin x |
-//! | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
 //! | ident | d_s / d_1, s = 2, ... | log |
 //! | power | delta | delta |
 //! | exponential | delta | delta times the covariate's standard deviation |
@@ -28,13 +22,15 @@
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{ResidualStructure, SpatialKind};
+use crate::api::model::ResidualStructure;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::runtime::memory;
-use crate::structure::residual::domain::Domain;
-use crate::structure::residual::family::Family;
+use crate::structure::correlation::domain::Domain;
+use crate::structure::correlation::link::EDGE;
+use crate::structure::correlation::registry::Family;
+use crate::structure::correlation::structure::{Components, CorrelationStructure, Inverse};
 use crate::structure::residual::layout::Layout;
-use crate::structure::residual::{scale, spatial};
+use crate::structure::residual::scale;
 
 /// Places that one piece of work covers.
 pub(crate) const PLACES: usize = 8192;
@@ -54,14 +50,8 @@ const FAR: f64 = 140.0;
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
 
-/// Correlation of neighbours at the second start.
-const SECOND: f64 = 0.65;
-
-/// A range next to the smallest distance.
-const JUST_ABOVE: f64 = 1.3;
-
-/// Ranges among the further starts.
-const RANGES: usize = 6;
+/// How many times as far from its end a correlation is, where the criterion there is compared with that at the end.
+const OFF: f64 = 400.0;
 
 /// A residual structure with everything that does not depend on its parameters.
 #[derive(Debug, Clone)]
@@ -140,8 +130,8 @@ impl Residual {
             None => Vec::new(),
         };
         let chosen = given.first().is_none_or(|v| v.is_nan());
-        let is_decay = matches!(self.family, Some(Family::Car1));
-        if chosen && is_decay && !(1e-300..1.0 - 1e-13).contains(&natural[0]) {
+        let by_unit = self.family.is_some_and(|f| f.is_by_unit());
+        if chosen && by_unit && !(1e-300..1.0 - 1e-13).contains(&natural[0]) {
             return Err(EngineError::CorrelationOfUnit);
         }
         natural.extend(self.scales.iter().flat_map(scale::Term::start));
@@ -150,10 +140,8 @@ impl Residual {
                 *value = given;
             }
         }
-        let halvings = match self.family {
-            Some(Family::Spatial { .. }) if chosen => HALVINGS,
-            _ => 0,
-        };
+        let has_range = self.family.is_some_and(|f| f.metric().is_some());
+        let halvings = if chosen && has_range { HALVINGS } else { 0 };
         for _ in 0..=halvings {
             match self.internal(&natural) {
                 None => break,
@@ -181,9 +169,13 @@ impl Residual {
         if self.held[..own].contains(&true) {
             return None;
         }
-        let mut inside = self.family?.off_the_edge(&phi[..own])?;
-        inside.extend_from_slice(&phi[own..]);
-        Some(inside)
+        let mut inside = phi.to_vec();
+        for x in &mut inside[..self.family?.angles()] {
+            if x.cos().powi(2) < 4.0 * EDGE {
+                *x = x.sin().signum() * ((1.0 - OFF * EDGE).sqrt()).asin();
+            }
+        }
+        (inside != phi).then_some(inside)
     }
 
     /// Whether there is no parameter.
@@ -246,61 +238,10 @@ impl Residual {
         self.start.clone()
     }
 
-    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
-    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
-    ///
-    /// The second value says how many of them are worth an optimisation, the best ones.
-    #[must_use]
-    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
-        let free = !self.held[..self.first[0]].iter().any(|&held| held);
-        if let (true, Some(Family::Arma { p, q })) = (free, self.family) {
-            return (self.mixed_starts(p, q), 2);
-        }
-        let Some(Family::Spatial { kind, nugget, .. }) = self.family else {
-            return (Vec::new(), 0);
-        };
-        let (true, Some((low, high))) = (free, self.layout.distances()) else {
-            return (Vec::new(), 0);
-        };
-        let worth = match kind {
-            SpatialKind::Linear | SpatialKind::Spherical => usize::MAX,
-            _ if nugget => 3,
-            _ => 1,
-        };
-        let nuggets: &[f64] = if nugget { &[0.05, 0.2, 0.5] } else { &[0.0] };
-        let steps = RANGES.saturating_sub(1).max(1) as f64;
-        let kinked = worth == usize::MAX;
-        let starts = (0..RANGES + usize::from(kinked))
-            .flat_map(|step| nuggets.iter().map(move |nugget| (step, *nugget)))
-            .filter_map(|(step, value)| {
-                let distance = low * (high / low).powf(step as f64 / steps);
-                let mut natural = self.natural(&self.start);
-                natural[0] = if step < RANGES {
-                    spatial::half_range(kind, distance)
-                } else {
-                    // hardly any pair is correlated
-                    JUST_ABOVE * low
-                };
-                if nugget {
-                    natural[1] = value;
-                }
-                self.internal(&natural)
-            })
-            .collect();
-        (starts, worth)
-    }
-
     /// The log range nearest to that of `phi` at which a linear correlation ends just at some distance between rows: the
     /// criterion has a kink in the first parameter there. `None` for other structures and for a range that is held.
     pub(crate) fn kink(&self, phi: &[f64]) -> Option<f64> {
-        let linear = matches!(
-            self.family,
-            Some(Family::Spatial {
-                kind: SpatialKind::Linear,
-                ..
-            })
-        );
-        if !linear || self.held[0] {
+        if !self.family?.has_kinks() || self.held[0] {
             return None;
         }
         let distances = self.layout.patterns.iter().flat_map(|p| &p.distances);
@@ -308,78 +249,6 @@ impl Residual {
             .filter(|d| **d > 0.0)
             .map(|d| d.ln())
             .min_by(|a, b| (a - phi[0]).abs().total_cmp(&(b - phi[0]).abs()))
-    }
-
-    /// Autoregression and moving average of either sign: along the line where they cancel the criterion is the same, and there
-    /// may be a minimum on both sides of it.
-    fn mixed_starts(&self, p: usize, q: usize) -> Vec<Vec<f64>> {
-        if p == 0 || q == 0 {
-            return Vec::new();
-        }
-        [(0.6, -0.4), (-0.6, 0.4), (0.6, 0.4), (-0.6, -0.4)]
-            .iter()
-            .map(|&(ar, ma): &(f64, f64)| {
-                let mut x = self.start.clone();
-                x[..p + q].fill(0.0);
-                x[0] = ar.asin();
-                // the moving average's sign is that of its inverse
-                x[p] = -ma.asin();
-                x
-            })
-            .collect()
-    }
-
-    /// Further places to begin at where walks cost little: strong correlations, and such of the other sign.
-    #[must_use]
-    pub fn other_starts(&self) -> Vec<Vec<f64>> {
-        let mut out: Vec<Vec<f64>> = self.second_start().into_iter().collect();
-        if out.is_empty() {
-            return out;
-        }
-        let mut natural = self.natural(&self.start);
-        let correlations = &mut natural[..self.first[0]];
-        match self.family {
-            Some(Family::Ar1) => correlations.fill(-SECOND),
-            Some(Family::Toeplitz { .. }) => {
-                for (lag, rho) in correlations.iter_mut().enumerate() {
-                    *rho = (-SECOND).powi(lag as i32 + 1);
-                }
-            }
-            _ => return out,
-        }
-        out.extend(self.internal(&natural));
-        out
-    }
-
-    /// Stronger correlations than those of the usual start, for a second attempt.
-    #[must_use]
-    pub fn second_start(&self) -> Option<Vec<f64>> {
-        if self.held.iter().any(|&held| held) {
-            return None;
-        }
-        let mut natural = self.natural(&self.start);
-        match self.family? {
-            Family::Ar1 => {
-                natural[0] = SECOND.powf(1.0 / self.layout.typical_distance(Family::Ar1));
-            }
-            Family::AnteDependence { .. } | Family::CompoundSymmetric { .. } => {
-                natural[..self.first[0]].fill(SECOND);
-            }
-            Family::Toeplitz { .. } => {
-                for (lag, rho) in natural[..self.first[0]].iter_mut().enumerate() {
-                    *rho = SECOND.powi(lag as i32 + 1);
-                }
-            }
-            Family::Unstructured { visits } => {
-                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| i - j));
-                for (rho, lag) in natural.iter_mut().zip(pairs) {
-                    *rho = SECOND.powi(lag as i32);
-                }
-            }
-            Family::Car1 => natural[0] = natural[0].powf(0.3),
-            Family::Arma { .. } | Family::Spatial { .. } => return None,
-        }
-        self.internal(&natural)
     }
 
     /// Which parameters stay where they start.
@@ -395,7 +264,7 @@ impl Residual {
         let mut seen = vec![false; self.len()];
         if let Some(family) = self.family {
             // one pair of rows is as good as any where all parameters depend on all pairs
-            let neighbours = family.is_markov() || family.is_separate();
+            let neighbours = family.inverse() == Inverse::Tridiagonal || family.is_separate();
             for pattern in &self.layout.patterns {
                 for t in pattern.places.clone().skip(1) {
                     let first = if neighbours {
@@ -446,7 +315,7 @@ impl Residual {
     /// for a double where theirs is not.
     #[must_use]
     pub fn can_be_told(&self, phi: &[f64]) -> bool {
-        let Some(family @ Family::Car1) = self.family else {
+        let Some(family) = self.family.filter(|f| f.is_by_unit()) else {
             return true;
         };
         let distance = self.layout.typical_distance(family);
@@ -469,13 +338,7 @@ impl Residual {
     /// What kind of number each natural parameter is.
     #[must_use]
     pub fn kinds(&self) -> Vec<Domain> {
-        let mut kinds = match self.family {
-            Some(Family::Spatial { .. }) => vec![Domain::Positive; 1],
-            Some(Family::Arma { .. }) => vec![Domain::Real; self.first[0]],
-            _ => vec![Domain::Correlation; self.first[0]],
-        };
-        // the nugget
-        kinds.resize(self.first[0], Domain::Correlation);
+        let mut kinds = self.family.map_or_else(Vec::new, |f| f.domains());
         kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
         kinds
     }
@@ -490,13 +353,11 @@ impl Residual {
             [scale] => scale.is_ident(),
             _ => return out,
         };
-        match self.family {
-            Some(Family::CompoundSymmetric { .. } | Family::Toeplitz { .. })
-                if self.scales.is_empty() =>
-            {
+        match self.family.map(|f| f.components()) {
+            Some(Components::Covariances) if self.scales.is_empty() => {
                 out.iter_mut().for_each(|rho| *rho *= tau);
             }
-            Some(Family::Unstructured { visits })
+            Some(Components::Pairs(visits))
                 if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
             {
                 let deviation = |visit: usize| match visit.checked_sub(1) {

@@ -7,7 +7,7 @@ use crate::api::model::Scale;
 use crate::data::validate::finite;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::runtime::memory;
-use crate::structure::residual::domain::Domain;
+use crate::structure::correlation::domain::Domain;
 
 /// Standard deviation of a covariate relative to its largest value that is rounding.
 const ROUNDING: f64 = 1e-12;

@@ -1,67 +1,8 @@
-//! Compound symmetry: C = (1 - rho) I + rho 11', rho > -1 / (m - 1) for the largest group of m rows.
-//!
-//! C^-1 = alpha I - beta 11' with alpha = 1 / (1 - rho), beta = rho / ((1 - rho)(1 + (m - 1) rho)) and
-//! log|C| = (m - 1) log(1 - rho) + log(1 + (m - 1) rho). Everything costs O(rows).
+//! C^-1 under compound symmetry ([`Exchangeable`]): alpha I - beta 11' with alpha = 1 / (1 - rho) and
+//! beta = rho / ((1 - rho)(1 + (m - 1) rho)). Everything costs O(rows).
 
-use std::f64::consts::FRAC_PI_4;
-
-use crate::linalg::hyperdual::Scalar;
 use crate::runtime::memory;
-use crate::structure::residual::markov::EDGE;
-
-/// rho = lo + (1 - lo) s with lo = -1 / (M - 1), M the rows of the largest group, and s in [[`EDGE`], 1 - [`EDGE`]].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Exchangeable<S> {
-    pub rho: S,
-    /// 1 - rho, without cancellation.
-    pub complement: S,
-    share: S,
-    largest: f64,
-}
-
-impl<S: Scalar> Exchangeable<S> {
-    /// s = (1 + sin x) / 2, but for its ends.
-    pub fn new(x: S, largest: usize) -> Self {
-        let largest = largest.max(2) as f64;
-        let (lo, half) = (-1.0 / (largest - 1.0), x * 0.5 + FRAC_PI_4);
-        let inside = |square: S| square * (1.0 - 2.0 * EDGE) + EDGE;
-        let share = inside(half.sin().square());
-        Self {
-            rho: share * (1.0 - lo) + lo,
-            complement: inside(half.cos().square()) * (1.0 - lo),
-            share,
-            largest,
-        }
-    }
-
-    /// 1 + (m - 1) rho, without cancellation for m up to the largest group.
-    fn growth(&self, m: usize) -> S {
-        if m == 0 {
-            return self.complement;
-        }
-        let m = m as f64;
-        (self.share * ((m - 1.0) * self.largest) + (self.largest - m)) / (self.largest - 1.0)
-    }
-
-    /// alpha and beta for m rows.
-    pub fn precision(&self, m: usize) -> (S, S) {
-        let alpha = self.complement.recip();
-        (alpha, self.rho * alpha / self.growth(m))
-    }
-
-    /// log|C| for m rows.
-    pub fn log_det(&self, m: usize) -> S {
-        self.complement.ln() * (m as f64 - 1.0) + self.growth(m).ln()
-    }
-}
-
-/// x of rho.
-pub(super) fn internal(rho: f64, largest: usize) -> Option<f64> {
-    let lo = -1.0 / (largest.max(2) as f64 - 1.0);
-    let share = (rho - lo) / (1.0 - lo);
-    let inside = (share - EDGE) / (1.0 - 2.0 * EDGE);
-    (share > 0.0 && share < 1.0).then(|| (2.0 * inside.clamp(0.0, 1.0) - 1.0).asin())
-}
+use crate::structure::correlation::law::Exchangeable;
 
 /// C^-1 of a group of m rows.
 #[derive(Debug, Clone)]

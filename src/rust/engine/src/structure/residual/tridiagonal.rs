@@ -1,109 +1,11 @@
-//! Correlations that are products along the line: AR(1), continuous-time AR(1), the exponential in one dimension, and
-//! first-order ante-dependence (Zimmerman & Nunez-Anton, 2010, Antedependence Models for Longitudinal Data).
+//! C^-1 of correlations that are products along the line ([`Markov`]).
 //!
-//! With neighbouring correlations r_i, C^-1 is tridiagonal: off the diagonal -r_i / (1 - r_i^2), on it
+//! With neighbouring correlations r_i it is tridiagonal: off the diagonal -r_i / (1 - r_i^2), on it
 //! 1 + r_{i-1}^2 / (1 - r_{i-1}^2) + r_i^2 / (1 - r_i^2), and log|C| = sum log(1 - r_i^2). Everything costs O(rows).
 
-use crate::linalg::hyperdual::{HyperDual, Scalar};
+use crate::linalg::hyperdual::HyperDual;
 use crate::runtime::memory;
-
-/// How near to its ends a correlation comes. A search goes as far as it can where R is singular at the best place (the sum of
-/// a group's residuals can be what tells a coefficient); natural parameters are doubles and have to bring methods back to
-/// where it ended, with digits left.
-pub(super) const EDGE: f64 = 1e-10;
-
-/// A correlation r and 1 - r^2, which is kept because it cannot be had from r where r is nearly 1.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Link<S> {
-    pub r: S,
-    pub complement: S,
-}
-
-impl<S: Scalar> Link<S> {
-    /// r = (1 - [`EDGE`]) sin x.
-    pub fn sine(x: S) -> Self {
-        Self {
-            r: x.sin() * (1.0 - EDGE),
-            complement: x.cos().square() + x.sin().square() * (EDGE * (2.0 - EDGE)),
-        }
-    }
-
-    /// The correlation across two links; sums of positive terms only.
-    fn then(self, next: Self) -> Self {
-        Self {
-            r: self.r * next.r,
-            complement: self.complement + self.r.square() * next.complement,
-        }
-    }
-
-    /// The correlation across `n` equal links, by squaring.
-    fn power(self, mut n: u64) -> Self {
-        let mut result = Self {
-            r: S::constant(1.0),
-            complement: S::constant(0.0),
-        };
-        let mut square = self;
-        if n == 1 {
-            return self;
-        }
-        while n > 0 {
-            if n & 1 == 1 {
-                result = result.then(square);
-            }
-            n >>= 1;
-            if n > 0 {
-                square = square.then(square);
-            }
-        }
-        result
-    }
-}
-
-/// x of a correlation inside (-1, 1).
-pub(super) fn angle(r: f64) -> Option<f64> {
-    (r.abs() < 1.0).then(|| (r / (1.0 - EDGE)).clamp(-1.0, 1.0).asin())
-}
-
-/// The correlation of any two positions.
-#[derive(Debug, Clone)]
-pub(super) enum Markov<S> {
-    /// Equal links between whole times.
-    Lag(Link<S>),
-    /// exp(decay x distance), decay < 0.
-    Decay(S),
-    /// One link between neighbouring visits, which count from 1.
-    Chain(Vec<Link<S>>),
-}
-
-impl<S: Scalar> Markov<S> {
-    pub fn link(&self, from: f64, to: f64) -> Link<S> {
-        match self {
-            Self::Lag(link) => link.power((to - from).abs() as u64),
-            Self::Decay(decay) => {
-                let log = *decay * (to - from).abs();
-                Link {
-                    r: log.exp(),
-                    complement: -(log * 2.0).exp_m1(),
-                }
-            }
-            Self::Chain(links) => {
-                let (first, last) = (from.min(to) as usize, from.max(to) as usize);
-                links[first - 1..last - 1]
-                    .iter()
-                    .copied()
-                    .reduce(Link::then)
-                    .unwrap_or(Link {
-                        r: S::constant(1.0),
-                        complement: S::constant(0.0),
-                    })
-            }
-        }
-    }
-
-    fn links<'a>(&'a self, positions: &'a [f64]) -> impl Iterator<Item = Link<S>> + 'a {
-        positions.windows(2).map(|w| self.link(w[0], w[1]))
-    }
-}
+use crate::structure::correlation::law::Markov;
 
 /// C^-1 of one pattern.
 #[derive(Debug, Clone)]
@@ -273,7 +175,8 @@ pub(super) fn slope(law: &Markov<HyperDual>, positions: &[f64], count: f64, omeg
 
 #[cfg(test)]
 mod tests {
-    use super::{Link, Markov, Tridiagonal};
+    use super::{Markov, Tridiagonal};
+    use crate::structure::correlation::link::Link;
 
     /// C^-1 1 is 1 / (1 + r) at both ends and (1 - r) / (1 + r) between; of alternating signs, with -r for r.
     #[test]

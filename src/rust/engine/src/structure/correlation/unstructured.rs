@@ -7,14 +7,76 @@
 use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
 use crate::runtime::memory;
+use crate::structure::correlation::law::Law;
+use crate::structure::correlation::structure::{
+    powers_by_pair, Components, CorrelationStructure, Sharing,
+};
+
+/// Correlation of neighbouring visits to start from.
+const START: f64 = 0.3;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Unstructured {
+    pub visits: usize,
+}
+
+impl CorrelationStructure for Unstructured {
+    fn len(&self) -> usize {
+        self.visits * self.visits.saturating_sub(1) / 2
+    }
+
+    fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
+        natural(x, self.visits)
+    }
+
+    fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        internal(natural, self.visits)
+    }
+
+    fn law<S: Scalar>(&self, x: &[S], _: usize) -> Law<S> {
+        Law::Pairs {
+            visits: self.visits,
+            values: correlations(x, self.visits),
+        }
+    }
+
+    fn start(&self, _: f64) -> Vec<f64> {
+        powers_by_pair(START, self.visits)
+    }
+
+    fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
+        Some(powers_by_pair(rho, self.visits))
+    }
+
+    fn angles(&self) -> usize {
+        0
+    }
+
+    fn is_separate(&self) -> bool {
+        false
+    }
+
+    fn mark(&self, x: &[f64], y: &[f64], seen: &mut [bool]) {
+        let (first, last) = (x[0].min(y[0]) as usize, x[0].max(y[0]) as usize);
+        seen[index(last - 1, first - 1, self.visits)] = true;
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Positions
+    }
+
+    fn components(&self) -> Components {
+        Components::Pairs(self.visits)
+    }
+}
 
 /// Index of the correlation of visits i > j: the lower triangle, column by column.
-pub(super) fn index(i: usize, j: usize, visits: usize) -> usize {
+fn index(i: usize, j: usize, visits: usize) -> usize {
     j * visits - j * (j + 1) / 2 + i - j - 1
 }
 
 /// Correlations of all visits, visits x visits.
-pub(super) fn correlations<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
+fn correlations<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
     let (zero, one) = (S::constant(0.0), S::constant(1.0));
     let mut l = vec![zero; visits * visits];
     for i in 0..visits {
@@ -45,7 +107,7 @@ pub(super) fn correlations<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
 }
 
 /// The correlations as parameters.
-pub(super) fn natural<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
+fn natural<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
     let c = correlations(x, visits);
     (0..visits)
         .flat_map(|j| (j + 1..visits).map(move |i| (i, j)))
@@ -54,7 +116,7 @@ pub(super) fn natural<S: Scalar>(x: &[S], visits: usize) -> Vec<S> {
 }
 
 /// x of the correlations; `None` if they do not make a positive definite matrix.
-pub(super) fn internal(natural: &[f64], visits: usize) -> Option<Vec<f64>> {
+fn internal(natural: &[f64], visits: usize) -> Option<Vec<f64>> {
     let mut l = vec![1.0; visits * visits];
     for j in 0..visits {
         for i in j + 1..visits {
@@ -71,11 +133,4 @@ pub(super) fn internal(natural: &[f64], visits: usize) -> Option<Vec<f64>> {
         }
     }
     x.iter().all(|v| v.is_finite()).then_some(x)
-}
-
-/// 0.3^lag.
-pub(super) fn start(visits: usize) -> Vec<f64> {
-    (0..visits)
-        .flat_map(|j| (j + 1..visits).map(move |i| 0.3f64.powi((i - j) as i32)))
-        .collect()
 }

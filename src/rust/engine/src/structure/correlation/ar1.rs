@@ -1,0 +1,49 @@
+//! AR(1): rho^lag at whole times, rho = sin x.
+
+use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::law::{Law, Markov};
+use crate::structure::correlation::link::{angle, Ends, Link};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse};
+
+/// Correlation of neighbours to start from.
+const START: f64 = 0.2;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ar1 {
+    pub ends: Ends,
+}
+
+impl CorrelationStructure for Ar1 {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
+        vec![Link::sine(x[0], self.ends).r]
+    }
+
+    fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        angle(natural[0], self.ends).map(|x| vec![x])
+    }
+
+    fn law<S: Scalar>(&self, x: &[S], _: usize) -> Law<S> {
+        Law::Markov(Markov::Lag(Link::sine(x[0], self.ends)))
+    }
+
+    // times can be years that are decades apart: 0.2^10 says nothing of the slope
+    fn start(&self, distance: f64) -> Vec<f64> {
+        vec![START.powf(1.0 / distance).min(1.0 - 1e-15)]
+    }
+
+    fn strong(&self, rho: f64, distance: f64, _: &[f64]) -> Option<Vec<f64>> {
+        Some(vec![rho.powf(1.0 / distance)])
+    }
+
+    fn alternating(&self, rho: f64) -> Option<Vec<f64>> {
+        Some(vec![rho])
+    }
+
+    fn inverse(&self) -> Inverse {
+        Inverse::Tridiagonal
+    }
+}

@@ -1,0 +1,78 @@
+//! Compound symmetry: one correlation rho for all pairs, from -1 / (m - 1) for the largest group of m rows to 1.
+
+use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::law::{Exchangeable, Law};
+use crate::structure::correlation::link::Ends;
+use crate::structure::correlation::structure::{
+    Components, CorrelationStructure, Inverse, Sharing,
+};
+
+/// Correlation to start from.
+const START: f64 = 0.2;
+
+/// Rounding of the share of a correlation at its lower end.
+const ROUNDING: f64 = 5e-13;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct CompoundSymmetric {
+    pub largest: usize,
+    pub ends: Ends,
+}
+
+impl CorrelationStructure for CompoundSymmetric {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
+        vec![Exchangeable::new(x[0], self.largest, self.ends).rho]
+    }
+
+    fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        let lo = -1.0 / (self.largest.max(2) as f64 - 1.0);
+        let share = (natural[0] - lo) / (1.0 - lo);
+        let possible = match self.ends {
+            Ends::Closed => share > -ROUNDING && share <= 1.0,
+            Ends::Open => share > 0.0 && share < 1.0,
+        };
+        let edge = self.ends.edge();
+        let inside = (share - edge) / (1.0 - 2.0 * edge);
+        possible.then(|| vec![(2.0 * inside.clamp(0.0, 1.0) - 1.0).asin()])
+    }
+
+    fn law<S: Scalar>(&self, x: &[S], _: usize) -> Law<S> {
+        Law::Exchangeable(Exchangeable::new(x[0], self.largest, self.ends))
+    }
+
+    fn start(&self, _: f64) -> Vec<f64> {
+        vec![START]
+    }
+
+    fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
+        Some(vec![rho])
+    }
+
+    fn dimensions(&self) -> usize {
+        0
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Size
+    }
+
+    fn inverse(&self) -> Inverse {
+        Inverse::RankOne
+    }
+
+    fn allows_ties(&self) -> bool {
+        true
+    }
+
+    fn largest(&self) -> usize {
+        self.largest
+    }
+
+    fn components(&self) -> Components {
+        Components::Covariances
+    }
+}

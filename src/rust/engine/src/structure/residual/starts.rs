@@ -1,0 +1,59 @@
+//! Places to start from besides the usual one.
+
+use crate::structure::correlation::structure::CorrelationStructure;
+use crate::structure::residual::Residual;
+
+/// Correlation of neighbours at the second start.
+const SECOND: f64 = 0.65;
+
+impl Residual {
+    /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
+    /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
+    ///
+    /// The second value says how many of them are worth an optimisation, the best ones.
+    #[must_use]
+    pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
+        let own = self.first[0];
+        let held = self.held[..own].iter().any(|&held| held);
+        let Some(family) = self.family.filter(|_| !held) else {
+            return (Vec::new(), 0);
+        };
+        let (starts, worth) = family.further_starts(&self.start[..own], self.layout.distances());
+        let whole = |mut x: Vec<f64>| {
+            x.extend_from_slice(&self.start[own..]);
+            x
+        };
+        (starts.into_iter().map(whole).collect(), worth)
+    }
+
+    /// Further places to begin at where walks cost little: strong correlations, and such of the other sign.
+    #[must_use]
+    pub fn other_starts(&self) -> Vec<Vec<f64>> {
+        let mut out: Vec<Vec<f64>> = self.second_start().into_iter().collect();
+        if out.is_empty() {
+            return out;
+        }
+        let alternating = self.family.and_then(|f| f.alternating(-SECOND));
+        out.extend(alternating.and_then(|natural| self.with_correlations(&natural)));
+        out
+    }
+
+    /// Stronger correlations than those of the usual start, for a second attempt.
+    #[must_use]
+    pub fn second_start(&self) -> Option<Vec<f64>> {
+        if self.held.iter().any(|&held| held) {
+            return None;
+        }
+        let family = self.family?;
+        let from = family.natural(&self.start[..self.first[0]]);
+        let strong = family.strong(SECOND, self.layout.typical_distance(family), &from)?;
+        self.with_correlations(&strong)
+    }
+
+    /// The usual start with these natural parameters of the correlation.
+    fn with_correlations(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        let mut x = self.family?.internal(natural)?;
+        x.extend_from_slice(&self.start[self.first[0]..]);
+        Some(x)
+    }
+}
