@@ -11,7 +11,7 @@ build_correlation <- function(spec, frame, random) {
     type = spec$type, name = spec$name, covariates = covariates,
     kind = position_kind(spec, frame, covariates), group = group,
     group_label = paste(group, collapse = ":"), p = spec$p, q = spec$q, nugget = spec$nugget,
-    metric = spec$metric
+    metric = spec$metric, options = spec$options
   )
   sizes <- tabulate(residual_groups(correlation, frame)$codes)
   correlation$largest <- max(sizes)

@@ -214,8 +214,11 @@ read_structure <- function(x) {
     )
   }
   arguments <- as.list(x)[-1L]
+  named <- if (is.null(names(arguments))) logical(length(arguments)) else nzchar(names(arguments))
+  options <- read_structure_options(arguments[named], entry, x)
+  arguments <- unname(arguments[!named])
   bars <- vapply(arguments, is_bar, NA)
-  if (sum(bars) != 1L || !bars[[length(bars)]] || any(nzchar(names(arguments)))) {
+  if (sum(bars) != 1L || !bars[[length(bars)]]) {
     ferrolmm_abort(
       paste0("`residual` cannot be read: ", code_label(x), "."), "residual",
       i = if (entry$type %in% spatial_types) {
@@ -256,9 +259,11 @@ read_structure <- function(x) {
   list(
     source = "residual",
     correlation = list(
-      type = entry$type, covariates = if (entry$type != "cs") visit,
-      group = group_leaves(bar[[3L]], x), nugget = FALSE, metric = "euclidean", p = NULL, q = NULL,
-      value = NULL, fixed = FALSE, name = name, by_level = TRUE
+      type = options$type, covariates = if (entry$type != "cs") visit,
+      group = group_leaves(bar[[3L]], x), nugget = options$nugget, metric = "euclidean",
+      p = NULL, q = NULL,
+      value = NULL, fixed = FALSE, name = name, by_level = TRUE,
+      options = options$text
     ),
     scales = if (entry$by_visit) {
       list(list(
@@ -267,6 +272,48 @@ read_structure <- function(x) {
       ))
     },
     fixed = list()
+  )
+}
+
+#' What is written in a structure besides variables: `nugget` of spatial ones, `nu` of sp_matern()
+#'
+#' @returns list(type, nugget, text (", nu = 1.5"; NULL without options))
+#' @noRd
+read_structure_options <- function(given, entry, x) {
+  known <- c(if (!is.null(entry$nu)) "nu", if (entry$type %in% spatial_types) "nugget")
+  unknown <- setdiff(names(given), known)
+  if (length(unknown) || anyDuplicated(names(given))) {
+    what <- c(unknown, names(given)[duplicated(names(given))])[[1L]]
+    ferrolmm_abort(
+      paste0("`residual` cannot be read: ", code_label(x), "."), "residual",
+      x = if (length(unknown)) paste0("There is no argument `", what, "`.") else
+        paste0("`", what, "` is given twice."),
+      i = if (length(known)) paste0("Its arguments by name are ", quote_names(known), ".")
+    )
+  }
+  nu <- given$nu
+  if (!is.null(nu) && !(is.numeric(nu) && nu %in% entry$nu)) {
+    ferrolmm_abort(
+      paste0("`nu` of ", as.character(x[[1L]]), "() must be one of the numbers ",
+             paste(entry$nu, collapse = ", "), "."),
+      "residual", x = paste0("In ", code_label(x), "."),
+      i = "nu is the smoothness; it is not estimated."
+    )
+  }
+  nugget <- given$nugget
+  if (is.null(nugget)) {
+    nugget <- FALSE
+  }
+  if (!isTRUE(nugget) && !isFALSE(nugget)) {
+    ferrolmm_abort(
+      paste0("`nugget` of ", as.character(x[[1L]]), "() must be TRUE or FALSE."), "residual",
+      x = paste0("In ", code_label(x), ".")
+    )
+  }
+  list(
+    type = if (is.null(nu)) entry$type else paste0("matern", nu), nugget = nugget,
+    text = if (length(given)) paste0(", ", names(given), " = ", vapply(given, code_label, ""),
+                                     collapse = "")
   )
 }
 

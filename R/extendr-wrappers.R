@@ -89,6 +89,11 @@ rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, mo
 #' @noRd
 rs_residual_rows <- function(residual, weights, phi, rows, what, threads) .Call(wrap__rs_residual_rows, residual, weights, phi, rows, what, threads)
 
+#' The correlation matrix of `n` rows of one residual group at natural parameters `par`: `correlation` is
+#' `list(type =, position =, ...)`, as in the structure of a model.
+#' @noRd
+rs_correlation <- function(correlation, par, n) .Call(wrap__rs_correlation, correlation, par, n)
+
 #' Eigenvalues of Z'P_0Z and Z'V_0^-1Z of term `term` (from 1) at `options$start`, where its own variance is zero.
 #' @noRd
 rs_variance_spectrum <- function(model, options, term) .Call(wrap__rs_variance_spectrum, model, options, term)

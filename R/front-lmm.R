@@ -83,7 +83,11 @@
 #' * As in 'mmrm': `residual = ~ us(visit | subject)`, with the structures `us`, `toep`, `toeph`,
 #'   `ad`, `adh` (ante-dependence), `ar1`, `ar1h`, `cs`, `csh`, `sp_exp(x, y | subject)`,
 #'   `sp_gau()`. `us` and those that end in h have a standard deviation for each visit, relative to
-#'   that of the first.
+#'   that of the first. `sp_matern(x, y | subject, nu = 1.5)` is Matern's correlation at distance h,
+#'   with \eqn{a = \sqrt{2 \nu} h / range}: exp(-a) for `nu = 0.5` (as `sp_exp`), (1 + a) exp(-a)
+#'   for 1.5, the default, and \eqn{(1 + a + a^2/3) \exp(-a)} for 2.5 (Rasmussen and Williams, 2006,
+#'   eq. 4.17). `nu` is not estimated; compare fits by [logLik()]. The `sp_` structures take
+#'   `nugget = TRUE`: correlations are 1 - nugget times those of the function.
 #'
 #' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): where the visit is a factor, lags
 #' count its levels, including those that no row has, so that visits 1, 2 and 4 of 4 are 1, 2 and 3
@@ -101,7 +105,7 @@
 #' | corSymm, `us` | `cor(2,1)`, `cor(3,1)`, ... | rows (x, 1)/norm of a triangular root |
 #' | `toep` | `rho1`, ..., by lag | partial autocorrelations, sin x each |
 #' | `ad` | `cor(2,1)`, `cor(3,2)`, ... of neighbours; others are their products | sin x each |
-#' | corExp, ... | `range`; `nugget` in (0, 1): correlations times 1 - nugget | log; (1 + sin x)/2 |
+#' | corExp, `sp_exp`, ... | `range`; `nugget`: correlations times 1 - nugget | log; (1 + sin x)/2 |
 #' | varIdent | `sd.ratio s` of stratum s to the first (that of the first row) | log |
 #' | varPower | `power`: d = \|v\|^power | as it is |
 #' | varExp | `exp`: d = exp(exp v) | as it is |
@@ -157,6 +161,9 @@
 #' @references
 #' Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models
 #' using lme4. *Journal of Statistical Software*, 67(1), 1-48. \doi{10.18637/jss.v067.i01}
+#'
+#' Rasmussen, C. E. and Williams, C. K. I. (2006). *Gaussian Processes for Machine Learning*. MIT
+#' Press.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)

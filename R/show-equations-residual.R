@@ -137,20 +137,52 @@ correlation_statement <- function(correlation, par, pen) {
   )
 }
 
+#' The functions of distance: `ratio` is h / range, `a` a multiple of it that [spatial_conditions]
+#' gives
+#' @noRd
+spatial_formulas <- list(
+  exp = function(ratio, power, pen) paste0(pen$exp, "(-", ratio, ")"),
+  gaus = function(ratio, power, pen) {
+    paste0(pen$exp, "(-", power(paste0("(", ratio, ")"), "2"), ")")
+  },
+  lin = function(ratio, power, pen) paste0("1 - ", ratio),
+  ratio = function(ratio, power, pen) {
+    paste0("1/(1 + ", power(paste0("(", ratio, ")"), "2"), ")")
+  },
+  spher = function(ratio, power, pen) {
+    paste0("1 - 1.5 ", ratio, " + 0.5 ", power(paste0("(", ratio, ")"), "3"))
+  },
+  matern0.5 = function(ratio, power, pen) paste0(pen$exp, "(-", ratio, ")"),
+  matern1.5 = function(ratio, power, pen) paste0("(1 + a) ", pen$exp, "(-a)"),
+  matern2.5 = function(ratio, power, pen) {
+    paste0("(1 + a + ", power("a", "2"), "/3) ", pen$exp, "(-a)")
+  }
+)
+
+#' What is said after the formula: where it holds, and what `a` is
+#' @noRd
+spatial_conditions <- list(
+  lin = function(ratio, range, pen) paste0(" (h < ", range, ")"),
+  spher = function(ratio, range, pen) paste0(" (h < ", range, ")"),
+  matern1.5 = function(ratio, range, pen) paste0(" (a = ", square_root(3, pen), " ", ratio, ")"),
+  matern2.5 = function(ratio, range, pen) paste0(" (a = ", square_root(5, pen), " ", ratio, ")")
+)
+
+#' @noRd
+square_root <- function(x, pen) {
+  if (pen$format == "latex") paste0("\\sqrt{", x, "}") else paste0("sqrt(", x, ")")
+}
+
 #' @noRd
 spatial_statement <- function(correlation, one, power, pen) {
-  ratio <- paste0("h/", one("phi"))
-  body <- switch(correlation$type,
-    exp = paste0(pen$exp, "(-", ratio, ")"),
-    gaus = paste0(pen$exp, "(-", power(paste0("(", ratio, ")"), "2"), ")"),
-    lin = paste0("1 - ", ratio),
-    ratio = paste0("1/(1 + ", power(paste0("(", ratio, ")"), "2"), ")"),
-    spher = paste0("1 - 1.5 ", ratio, " + 0.5 ", power(paste0("(", ratio, ")"), "3"))
-  )
+  range <- one("phi")
+  ratio <- paste0("h/", range)
+  body <- spatial_formulas[[correlation$type]](ratio, power, pen)
   if (correlation$nugget) {
     body <- paste0("(1 - ", one("nu", 2L), ") (", body, ")")
   }
-  if (correlation$type %in% c("lin", "spher")) paste0(body, " (h < ", one("phi"), ")") else body
+  condition <- spatial_conditions[[correlation$type]]
+  if (is.null(condition)) body else paste0(body, condition(ratio, range, pen))
 }
 
 #' @noRd

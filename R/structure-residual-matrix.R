@@ -29,51 +29,8 @@ scale_values <- function(residual, phi, design, n) {
 #'   of one group; `n` the number of rows.
 #' @noRd
 position_correlation <- function(correlation, par, position, n) {
-  if (n == 1L) {
-    return(matrix(1))
-  }
-  lag <- function() abs(outer(position, position, `-`))
-  result <- switch(correlation$type,
-    ar1 = , car1 = par^lag(),
-    arma = {
-      p <- as.integer(correlation$p)
-      far <- max(lag(), 1)
-      acf <- stats::ARMAacf(
-        par[seq_len(p)], par[p + seq_len(length(par) - p)], lag.max = far
-      )
-      matrix(acf[lag() + 1L], n)
-    },
-    cs = matrix(par, n, n),
-    us = {
-      m <- correlation$n_positions
-      whole <- matrix(0, m, m)
-      whole[lower.tri(whole)] <- par
-      (whole + t(whole))[position, position]
-    },
-    toep = matrix(c(1, par)[lag() + 1L], n),
-    ante = matrix(
-      mapply(
-        function(i, j) prod(par[seq_len(abs(i - j)) + min(i, j) - 1L]),
-        position[row(diag(n))], position[col(diag(n))]
-      ), n
-    ),
-    spatial_correlation(correlation, par, position)
-  )
-  diag(result) <- 1
-  result
-}
-
-#' @noRd
-spatial_correlation <- function(correlation, par, position) {
-  apart <- stats::dist(do.call(cbind, position), method = correlation$metric)
-  distance <- as.matrix(apart) / par[1L]
-  inside <- distance < 1
-  value <- switch(correlation$type,
-    exp = exp(-distance), gaus = exp(-distance^2), lin = inside * (1 - distance),
-    ratio = 1 / (1 + distance^2), spher = inside * (1 - 1.5 * distance + 0.5 * distance^3)
-  )
-  dimnames(value) <- NULL
-  if (correlation$nugget) value * (1 - par[2L]) else value
+  correlation$position <- position
+  engine_correlation(correlation, par, n)
 }
 
 #' @noRd

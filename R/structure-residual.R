@@ -11,7 +11,8 @@
 #' The structures of the argument `residual`: their type for the engine, and whether each visit has
 #' its own standard deviation
 #'
-#' Names are those of mmrm.
+#' Names are those of mmrm, and sp_matern(). `nu`, where there are several smoothnesses: their types
+#' end with it, and `type` is the usual one.
 #' @noRd
 residual_structures <- list(
   us = list(type = "us", by_visit = TRUE),
@@ -19,7 +20,8 @@ residual_structures <- list(
   toep = list(type = "toep", by_visit = FALSE), toeph = list(type = "toep", by_visit = TRUE),
   ar1 = list(type = "ar1", by_visit = FALSE), ar1h = list(type = "ar1", by_visit = TRUE),
   cs = list(type = "cs", by_visit = FALSE), csh = list(type = "cs", by_visit = TRUE),
-  sp_exp = list(type = "exp", by_visit = FALSE), sp_gau = list(type = "gaus", by_visit = FALSE)
+  sp_exp = list(type = "exp", by_visit = FALSE), sp_gau = list(type = "gaus", by_visit = FALSE),
+  sp_matern = list(type = "matern1.5", by_visit = FALSE, nu = c(0.5, 1.5, 2.5))
 )
 
 #' Correlation classes of nlme and their types
@@ -31,7 +33,9 @@ nlme_correlations <- c(
 )
 
 #' @noRd
-spatial_types <- c("exp", "gaus", "lin", "ratio", "spher")
+spatial_types <- c(
+  "exp", "gaus", "lin", "ratio", "spher", "matern0.5", "matern1.5", "matern2.5"
+)
 
 #' @noRd
 visit_types <- c("us", "toep", "ante")
@@ -42,7 +46,9 @@ residual_words <- c(
   ar1 = "AR(1)", car1 = "continuous AR(1)", arma = "ARMA", cs = "compound symmetry",
   us = "unstructured", toep = "Toeplitz", ante = "ante-dependence",
   exp = "exponential spatial", gaus = "Gaussian spatial", lin = "linear spatial",
-  ratio = "rational quadratic spatial", spher = "spherical spatial"
+  ratio = "rational quadratic spatial", spher = "spherical spatial",
+  matern0.5 = "Matern (nu = 0.5) spatial", matern1.5 = "Matern (nu = 1.5) spatial",
+  matern2.5 = "Matern (nu = 2.5) spatial"
 )
 
 #' phi by structure
@@ -131,7 +137,7 @@ describe_residual_term <- function(residual) {
   paste0(
     correlation$name, "(", if (residual$source == "correlation") "~ ",
     if (length(correlation$covariates)) paste(correlation$covariates, collapse = " + ") else "1",
-    if (length(correlation$group)) paste0(" | ", correlation$group_label), ")"
+    if (length(correlation$group)) paste0(" | ", correlation$group_label), correlation$options, ")"
   )
 }
 

@@ -1,7 +1,7 @@
 //! Residual structures as R hands them over; the format is described in `R/design-residual.R`.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::structure::residual::{apply_to_rows, Apply, RowsToApply};
+use ferrolmm_engine::structure::residual::{apply_to_rows, correlation_matrix, Apply, RowsToApply};
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use crate::condition::{answer, Failure};
@@ -137,12 +137,10 @@ impl CorrelationArgument {
                 visit: self.times()?,
                 visits,
             },
-            "exp" => self.spatial(SpatialKind::Exponential)?,
-            "gaus" => self.spatial(SpatialKind::Gaussian)?,
-            "lin" => self.spatial(SpatialKind::Linear)?,
-            "ratio" => self.spatial(SpatialKind::RationalQuadratic)?,
-            "spher" => self.spatial(SpatialKind::Spherical)?,
-            _ => return Err(Failure::bug("the type of a correlation is not known")),
+            name => match SpatialKind::named(name) {
+                Some(kind) => self.spatial(kind)?,
+                None => return Err(Failure::bug("the type of a correlation is not known")),
+            },
         })
     }
 }
@@ -311,7 +309,21 @@ fn rs_residual_rows(
     })
 }
 
+/// The correlation matrix of `n` rows of one residual group at natural parameters `par`: `correlation` is
+/// `list(type =, position =, ...)`, as in the structure of a model.
+/// @noRd
+#[extendr]
+fn rs_correlation(correlation: Robj, par: Robj, n: Robj) -> Robj {
+    answer(|_| {
+        let given = CorrelationArgument::new(&correlation)?;
+        let n = convert::count(&n, "n")?;
+        let found = correlation_matrix(&given.borrow()?, convert::doubles(&par, "par")?, n)?;
+        Ok(vec![("matrix", Matrix::new(&found, n, n).to_robj()?)])
+    })
+}
+
 extendr_module! {
     mod residual;
     fn rs_residual_rows;
+    fn rs_correlation;
 }

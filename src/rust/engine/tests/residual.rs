@@ -15,12 +15,14 @@ use ferrolmm_engine::{
 };
 use proptest::prelude::*;
 
-const SPATIAL: [SpatialKind; 5] = [
+const SPATIAL: [SpatialKind; 7] = [
     SpatialKind::Exponential,
     SpatialKind::Gaussian,
     SpatialKind::Linear,
     SpatialKind::RationalQuadratic,
     SpatialKind::Spherical,
+    SpatialKind::Matern32,
+    SpatialKind::Matern52,
 ];
 
 /// Every structure alone and with variance functions, on unequal groups with missing visits and single rows.

@@ -183,6 +183,27 @@ pub enum SpatialKind {
     RationalQuadratic,
     /// 1 - 1.5 s + 0.5 s^3 below 1, else 0. Positive definite in up to three dimensions.
     Spherical,
+    /// Matern's with nu = 3/2: (1 + a) exp(-a), a = sqrt(3) s. With nu = 1/2 it is the exponential.
+    Matern32,
+    /// Matern's with nu = 5/2: (1 + a + a^2/3) exp(-a), a = sqrt(5) s.
+    Matern52,
+}
+
+impl SpatialKind {
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "exp" | "matern0.5" => Self::Exponential,
+            "gaus" => Self::Gaussian,
+            "lin" => Self::Linear,
+            "ratio" => Self::RationalQuadratic,
+            "spher" => Self::Spherical,
+            "matern1.5" => Self::Matern32,
+            "matern2.5" => Self::Matern52,
+            _ => return None,
+        })
+    }
 }
 
 /// Distance between two points.

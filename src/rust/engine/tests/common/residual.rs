@@ -339,6 +339,14 @@ impl Case {
                     SpatialKind::RationalQuadratic => 1.0 / (1.0 + s * s),
                     SpatialKind::Spherical if s < 1.0 => 1.0 - 1.5 * s + 0.5 * s.powi(3),
                     SpatialKind::Spherical => 0.0,
+                    SpatialKind::Matern32 => {
+                        let a = 3f64.sqrt() * s;
+                        (1.0 + a) * (-a).exp()
+                    }
+                    SpatialKind::Matern52 => {
+                        let a = 5f64.sqrt() * s;
+                        (1.0 + a + 5.0 * s * s / 3.0) * (-a).exp()
+                    }
                 };
                 value * if nugget { 1.0 - natural[1] } else { 1.0 }
             }

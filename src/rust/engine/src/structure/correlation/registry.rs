@@ -33,6 +33,7 @@ macro_rules! registry {
         registry!(@delegate [$($structure),*]
             len() -> usize;
             internal(natural: &[f64]) -> Option<Vec<f64>>;
+            natural_law(natural: &[f64], lags: usize) -> Option<Law<f64>>;
             start(distance: f64) -> Vec<f64>;
             strong(rho: f64, distance: f64, from: &[f64]) -> Option<Vec<f64>>;
             alternating(rho: f64) -> Option<Vec<f64>>;

@@ -7,6 +7,7 @@ use crate::api::model::{Metric, SpatialKind};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Decline, Law, Markov};
+use crate::structure::correlation::matern;
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Sharing};
 
 /// Ranges from exp(-300) to exp(300).
@@ -39,6 +40,8 @@ fn function<S: Scalar>(kind: SpatialKind) -> fn(S) -> S {
         SpatialKind::Exponential => |s| (-s).exp(),
         SpatialKind::Gaussian => |s| (-s.square()).exp(),
         SpatialKind::RationalQuadratic => |s| (s.square() + 1.0).recip(),
+        SpatialKind::Matern32 => matern::three_halves,
+        SpatialKind::Matern52 => matern::five_halves,
         SpatialKind::Linear => |s| within(s, |s| S::constant(1.0) - s),
         SpatialKind::Spherical => |s| within(s, |s| (s.square() * 0.5 - 1.5) * s + 1.0),
     }
@@ -60,6 +63,8 @@ fn half(kind: SpatialKind) -> f64 {
         SpatialKind::Gaussian => LN_2.sqrt(),
         SpatialKind::Linear => 0.5,
         SpatialKind::RationalQuadratic => 1.0,
+        SpatialKind::Matern32 => matern::HALF_3_2,
+        SpatialKind::Matern52 => matern::HALF_5_2,
         // root of 1 - 1.5 s + 0.5 s^3 = 0.5
         SpatialKind::Spherical => 0.347_296_355_333_860_7,
     }

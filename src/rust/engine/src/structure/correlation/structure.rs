@@ -57,6 +57,12 @@ pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
     /// The law at internal parameters, for lags up to `lags` where it is tabulated.
     fn law<S: Scalar>(&self, x: &[S], lags: usize) -> Law<S>;
 
+    /// The law at natural parameters; `None` outside of the parameter space. Where they are the correlations themselves, they
+    /// are taken as they are: rounding may make a matrix singular that was not.
+    fn natural_law(&self, natural: &[f64], lags: usize) -> Option<Law<f64>> {
+        self.internal(natural).map(|x| self.law(&x, lags))
+    }
+
     /// Natural parameters to start from, given a typical distance of neighbours: moderate correlations, away from every
     /// point at which some derivative vanishes for all data.
     fn start(&self, distance: f64) -> Vec<f64>;

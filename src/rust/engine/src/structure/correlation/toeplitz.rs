@@ -33,6 +33,10 @@ impl CorrelationStructure for Toeplitz {
         Law::Lags(levinson(x, self.ends).1)
     }
 
+    fn natural_law(&self, natural: &[f64], _: usize) -> Option<Law<f64>> {
+        Some(Law::Lags([&[1.0], natural].concat()))
+    }
+
     fn start(&self, _: f64) -> Vec<f64> {
         powers(self.start, self.len())
     }

@@ -40,6 +40,21 @@ impl CorrelationStructure for Unstructured {
         }
     }
 
+    fn natural_law(&self, natural: &[f64], _: usize) -> Option<Law<f64>> {
+        let m = self.visits;
+        let value = |i: usize, j: usize| {
+            if i == j {
+                1.0
+            } else {
+                natural[index(i.max(j), i.min(j), m)]
+            }
+        };
+        Some(Law::Pairs {
+            visits: m,
+            values: (0..m * m).map(|e| value(e / m, e % m)).collect(),
+        })
+    }
+
     fn start(&self, _: f64) -> Vec<f64> {
         powers_by_pair(START, self.visits)
     }

@@ -60,7 +60,7 @@ fn dimension<T>(text: &str) -> Result<T, EngineError> {
 }
 
 /// Position of row i, as numbers; checked.
-fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f64>, EngineError> {
+pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f64>, EngineError> {
     let length = |len: usize| {
         if len == n {
             Ok(())

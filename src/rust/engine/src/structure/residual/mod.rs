@@ -6,6 +6,7 @@ mod change;
 mod classes;
 mod derivatives;
 mod layout;
+mod natural;
 mod prediction;
 mod rank_one;
 #[allow(clippy::module_inception)]
@@ -18,6 +19,7 @@ mod whitening;
 pub use crate::structure::correlation::domain::Domain;
 pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
+pub use natural::correlation_matrix;
 pub use prediction::{CrossCorrelation, NewRows};
 pub use residual::Residual;
 pub use whitening::Whitening;
