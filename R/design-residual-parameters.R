@@ -23,20 +23,7 @@ correlation_parameters_of <- function(correlation, spec, n) {
   if (correlation$type == "us" && !spec$fixed) {
     check_parameter_count(m * (m - 1) / 2, n, paste0(spec$name, "()"))
   }
-  names <- switch(correlation$type,
-    ar1 = , car1 = , cs = "rho",
-    arma = c(
-      if (correlation$p > 0L) paste0("ar", seq_len(correlation$p)),
-      if (correlation$q > 0L) paste0("ma", seq_len(correlation$q))
-    ),
-    us = {
-      below <- which(lower.tri(diag(m)), arr.ind = TRUE)
-      paste0("cor(", below[, 1L], ",", below[, 2L], ")")
-    },
-    toep = paste0("rho", seq_len(m - 1L)),
-    ante = paste0("cor(", seq_len(m - 1L) + 1L, ",", seq_len(m - 1L), ")"),
-    c("range", if (correlation$nugget) "nugget")
-  )
+  names <- engine_correlation_parameters(correlation)$names
   value <- spec$value
   if (is.null(value)) {
     if (spec$fixed) {

@@ -127,11 +127,27 @@ engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0
 #'   `par` its natural parameters.
 #' @noRd
 engine_correlation <- function(correlation, par, n) {
+  given <- correlation_for_engine(correlation)
+  engine_value(rs_correlation(given, as.double(par), as.integer(n)))$matrix
+}
+
+#' Natural parameters of a correlation structure
+#'
+#' @returns list(names, lower, upper)
+#' @noRd
+engine_correlation_parameters <- function(correlation) {
+  correlation["position"] <- list(NULL)
+  given <- correlation_for_engine(correlation)
+  engine_value(rs_correlation_parameters(given, as.integer(correlation$largest)))
+}
+
+#' @noRd
+correlation_for_engine <- function(correlation) {
   known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric")
   correlation <- correlation[intersect(known, names(correlation))]
   orders <- intersect(c("p", "q"), names(correlation))
   correlation[orders] <- lapply(correlation[orders], as.integer)
-  engine_value(rs_correlation(correlation, as.double(par), as.integer(n)))$matrix
+  correlation
 }
 
 #' The same model for each column of `responses` (n x m)

@@ -89,6 +89,11 @@ rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, mo
 #' @noRd
 rs_residual_rows <- function(residual, weights, phi, rows, what, threads) .Call(wrap__rs_residual_rows, residual, weights, phi, rows, what, threads)
 
+#' Names and bounds of the natural parameters of a correlation structure; `correlation` is as for `rs_correlation()`, its
+#' positions are not looked at, `largest` the number of rows of the largest group.
+#' @noRd
+rs_correlation_parameters <- function(correlation, largest) .Call(wrap__rs_correlation_parameters, correlation, largest)
+
 #' The correlation matrix of `n` rows of one residual group at natural parameters `par`: `correlation` is
 #' `list(type =, position =, ...)`, as in the structure of a model.
 #' @noRd

@@ -313,7 +313,7 @@ covariance_structures <- list(
 #' Structures of other packages, named in the error that they are not available here
 #' @noRd
 foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un", "csh", "ar1h",
-                        "toeph", "ad", "adh", "sp_exp", "sp_gau")
+                        "toeph", "ad", "adh", "sp_exp", "sp_gau", "sp_matern")
 
 #' Is theta of a term something other than the entries of its covariance factor?
 #' @noRd

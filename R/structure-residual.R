@@ -82,13 +82,7 @@ phi_kinds <- function(residual) {
   correlation <- residual$correlation
   sizes <- vapply(residual$scales, count_scale_parameters, 1L)
   n <- length(residual$names) - sum(sizes)
-  own <- if (n > 0L) {
-    switch(correlation$type,
-      car1 = "unit", arma = rep.int(if (n == 1L) "correlation" else "real", n),
-      ar1 = , cs = , us = , toep = , ante = rep.int("correlation", n),
-      c("positive", if (correlation$nugget) "unit")
-    )
-  }
+  own <- if (n > 0L) parameter_kinds(engine_correlation_parameters(correlation))
   others <- Map(function(scale, size) {
     switch(scale$type,
       ident = rep.int("positive", size),
@@ -97,6 +91,14 @@ phi_kinds <- function(residual) {
     )
   }, residual$scales, sizes)
   as.character(c(own, unlist(others)))
+}
+
+#' @noRd
+parameter_kinds <- function(parameters) {
+  ifelse(
+    parameters$upper < Inf, ifelse(parameters$lower < 0, "correlation", "unit"),
+    ifelse(parameters$lower < 0, "real", "positive")
+  )
 }
 
 #' Is there anything besides known variances?

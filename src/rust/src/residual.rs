@@ -1,7 +1,9 @@
 //! Residual structures as R hands them over; the format is described in `R/design-residual.R`.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::structure::residual::{apply_to_rows, correlation_matrix, Apply, RowsToApply};
+use ferrolmm_engine::structure::residual::{
+    apply_to_rows, correlation_matrix, correlation_parameters, Apply, RowsToApply,
+};
 use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use crate::condition::{answer, Failure};
@@ -88,14 +90,19 @@ impl CorrelationArgument {
         })
     }
 
-    fn single(&self) -> Result<&Robj, Failure> {
-        self.position
-            .first()
-            .ok_or_else(|| Failure::bug("a correlation structure lacks `position`"))
+    /// Positions in one dimension; none where they are not asked for, which the engine checks.
+    fn times(&self) -> Result<&[i32], Failure> {
+        match self.position.first() {
+            Some(position) => convert::integers(position, "position"),
+            None => Ok(&[]),
+        }
     }
 
-    fn times(&self) -> Result<&[i32], Failure> {
-        convert::integers(self.single()?, "position")
+    fn reals(&self) -> Result<&[f64], Failure> {
+        match self.position.first() {
+            Some(position) => convert::doubles(position, "position"),
+            None => Ok(&[]),
+        }
     }
 
     fn spatial(&self, kind: SpatialKind) -> Result<Correlation<'_>, Failure> {
@@ -117,7 +124,7 @@ impl CorrelationArgument {
                 time: self.times()?,
             },
             "car1" => Correlation::Car1 {
-                time: convert::doubles(self.single()?, "position")?,
+                time: self.reals()?,
             },
             "arma" => Correlation::Arma {
                 p: self.p,
@@ -322,8 +329,28 @@ fn rs_correlation(correlation: Robj, par: Robj, n: Robj) -> Robj {
     })
 }
 
+/// Names and bounds of the natural parameters of a correlation structure; `correlation` is as for `rs_correlation()`, its
+/// positions are not looked at, `largest` the number of rows of the largest group.
+/// @noRd
+#[extendr]
+fn rs_correlation_parameters(correlation: Robj, largest: Robj) -> Robj {
+    answer(|_| {
+        let given = CorrelationArgument::new(&correlation)?;
+        let found = correlation_parameters(&given.borrow()?, convert::count(&largest, "largest")?);
+        let names: Vec<&str> = found.iter().map(|p| p.name.as_str()).collect();
+        let lower: Vec<f64> = found.iter().map(|p| p.bounds.0).collect();
+        let upper: Vec<f64> = found.iter().map(|p| p.bounds.1).collect();
+        Ok(vec![
+            ("names", Robj::from(names)),
+            ("lower", convert::to_doubles(&lower)),
+            ("upper", convert::to_doubles(&upper)),
+        ])
+    })
+}
+
 extendr_module! {
     mod residual;
     fn rs_residual_rows;
+    fn rs_correlation_parameters;
     fn rs_correlation;
 }

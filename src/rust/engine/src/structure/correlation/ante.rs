@@ -4,7 +4,7 @@
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Sharing};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};
 
 /// Correlation of neighbours to start from.
 const START: f64 = 0.3;
@@ -18,6 +18,11 @@ pub(crate) struct AnteDependence {
 impl CorrelationStructure for AnteDependence {
     fn len(&self) -> usize {
         self.visits.saturating_sub(1)
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        (1..self.visits)
+            .map(|visit| Parameter::correlation(format!("cor({},{visit})", visit + 1)))
+            .collect()
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

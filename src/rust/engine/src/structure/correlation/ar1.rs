@@ -3,7 +3,7 @@
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter};
 
 /// Correlation of neighbours to start from.
 const START: f64 = 0.2;
@@ -11,11 +11,16 @@ const START: f64 = 0.2;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ar1 {
     pub ends: Ends,
+    /// What users call rho.
+    pub name: &'static str,
 }
 
 impl CorrelationStructure for Ar1 {
     fn len(&self) -> usize {
         1
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::correlation(self.name)]
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

@@ -9,7 +9,7 @@ use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::levinson::{from_coefficients, levinson};
 use crate::structure::correlation::link::Ends;
-use crate::structure::correlation::structure::CorrelationStructure;
+use crate::structure::correlation::structure::{CorrelationStructure, Parameter};
 
 /// How many of the further starts are worth an optimisation.
 const WORTH: usize = 2;
@@ -24,6 +24,16 @@ pub(crate) struct Arma {
 impl CorrelationStructure for Arma {
     fn len(&self) -> usize {
         self.p + self.q
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        // of one coefficient alone it is known what is stationary, or invertible
+        let end = if self.len() == 1 { 1.0 } else { f64::INFINITY };
+        let ar = (1..=self.p).map(|j| format!("ar{j}"));
+        let ma = (1..=self.q).map(|j| format!("ma{j}"));
+        ar.chain(ma)
+            .map(|name| Parameter::between(name, -end, end))
+            .collect()
     }
 
     /// phi_1, ..., phi_p, theta_1, ..., theta_q.

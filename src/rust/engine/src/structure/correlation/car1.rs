@@ -5,7 +5,7 @@
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::spatial::LARGEST_LOG;
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter};
 
 /// A rate of decay at which nothing is left of the correlation at any distance that data tell.
 const NO_CORRELATION: f64 = 1e30;
@@ -22,6 +22,9 @@ pub(crate) struct Car1;
 impl CorrelationStructure for Car1 {
     fn len(&self) -> usize {
         1
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::between("rho", 0.0, 1.0)]
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

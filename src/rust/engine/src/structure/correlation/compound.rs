@@ -4,7 +4,7 @@ use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Exchangeable, Law};
 use crate::structure::correlation::link::Ends;
 use crate::structure::correlation::structure::{
-    Components, CorrelationStructure, Inverse, Sharing,
+    Components, CorrelationStructure, Inverse, Parameter, Sharing,
 };
 
 /// Correlation to start from.
@@ -19,9 +19,17 @@ pub(crate) struct CompoundSymmetric {
     pub ends: Ends,
 }
 
+/// The smallest rho.
+fn lowest(largest: usize) -> f64 {
+    -1.0 / (largest.max(2) as f64 - 1.0)
+}
+
 impl CorrelationStructure for CompoundSymmetric {
     fn len(&self) -> usize {
         1
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::between("rho", lowest(self.largest), 1.0)]
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
@@ -29,7 +37,7 @@ impl CorrelationStructure for CompoundSymmetric {
     }
 
     fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
-        let lo = -1.0 / (self.largest.max(2) as f64 - 1.0);
+        let lo = lowest(self.largest);
         let share = (natural[0] - lo) / (1.0 - lo);
         let possible = match self.ends {
             Ends::Closed => share > -ROUNDING && share <= 1.0,

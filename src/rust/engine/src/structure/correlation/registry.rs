@@ -12,7 +12,7 @@ use crate::structure::correlation::law::Law;
 use crate::structure::correlation::link::Ends;
 use crate::structure::correlation::spatial::Spatial;
 use crate::structure::correlation::structure::{
-    Components, CorrelationStructure, Inverse, Sharing,
+    Components, CorrelationStructure, Inverse, Parameter, Sharing,
 };
 use crate::structure::correlation::toeplitz::Toeplitz;
 use crate::structure::correlation::unstructured::Unstructured;
@@ -32,6 +32,7 @@ macro_rules! registry {
 
         registry!(@delegate [$($structure),*]
             len() -> usize;
+            parameters() -> Vec<Parameter>;
             internal(natural: &[f64]) -> Option<Vec<f64>>;
             natural_law(natural: &[f64], lags: usize) -> Option<Law<f64>>;
             start(distance: f64) -> Vec<f64>;
@@ -98,9 +99,8 @@ impl Family {
     pub fn of_residuals(correlation: &Correlation<'_>, largest: usize) -> Self {
         let ends = Ends::Open;
         match *correlation {
-            Correlation::Ar1 { .. } | Correlation::Arma { p: 1, q: 0, .. } => {
-                Self::Ar1(Ar1 { ends })
-            }
+            Correlation::Ar1 { .. } => Self::Ar1(Ar1 { ends, name: "rho" }),
+            Correlation::Arma { p: 1, q: 0, .. } => Self::Ar1(Ar1 { ends, name: "ar1" }),
             Correlation::Car1 { .. } => Self::Car1(Car1),
             Correlation::Arma { p, q, .. } => Self::Arma(Arma { p, q, ends }),
             Correlation::CompoundSymmetric => {
@@ -136,7 +136,7 @@ impl Family {
             CorrelationKind::CompoundSymmetric => {
                 Self::CompoundSymmetric(CompoundSymmetric { largest: k, ends })
             }
-            CorrelationKind::Autoregressive => Self::Ar1(Ar1 { ends }),
+            CorrelationKind::Autoregressive => Self::Ar1(Ar1 { ends, name: "rho" }),
             CorrelationKind::Toeplitz => Self::Toeplitz(Toeplitz {
                 visits: k,
                 start: EFFECTS_START,

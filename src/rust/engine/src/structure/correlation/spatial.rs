@@ -8,7 +8,7 @@ use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Decline, Law, Markov};
 use crate::structure::correlation::matern;
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Sharing};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};
 
 /// Ranges from exp(-300) to exp(300).
 pub(crate) const LARGEST_LOG: f64 = 300.0;
@@ -107,6 +107,11 @@ impl Spatial {
 impl CorrelationStructure for Spatial {
     fn len(&self) -> usize {
         1 + usize::from(self.nugget)
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        let range = Parameter::between("range", 0.0, f64::INFINITY);
+        let nugget = self.nugget.then(|| Parameter::between("nugget", 0.0, 1.0));
+        std::iter::once(range).chain(nugget).collect()
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

@@ -40,6 +40,29 @@ pub(crate) enum Components {
     Pairs(usize),
 }
 
+/// A natural parameter as users know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// What it lies between; infinite where there is no bound.
+    pub bounds: (f64, f64),
+}
+
+impl Parameter {
+    /// A correlation between -1 and 1.
+    pub(crate) fn correlation(name: impl Into<String>) -> Self {
+        Self::between(name, -1.0, 1.0)
+    }
+
+    pub(crate) fn between(name: impl Into<String>, lower: f64, upper: f64) -> Self {
+        Self {
+            name: name.into(),
+            bounds: (lower, upper),
+        }
+    }
+}
+
 /// A correlation structure with its dimensions, for random effects or for residuals.
 ///
 /// Parameters are *natural*, those that users see, or *internal*, without bounds: optimisation is in these. Formulas are
@@ -47,6 +70,9 @@ pub(crate) enum Components {
 pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
     /// Number of parameters.
     fn len(&self) -> usize;
+
+    /// Names and bounds of the natural parameters, each on its own: together they may be bound further.
+    fn parameters(&self) -> Vec<Parameter>;
 
     /// Natural parameters.
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S>;

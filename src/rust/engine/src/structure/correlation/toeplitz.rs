@@ -6,7 +6,9 @@ use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::levinson::{from_autocorrelations, levinson};
 use crate::structure::correlation::link::Ends;
-use crate::structure::correlation::structure::{powers, Components, CorrelationStructure};
+use crate::structure::correlation::structure::{
+    powers, Components, CorrelationStructure, Parameter,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Toeplitz {
@@ -19,6 +21,11 @@ pub(crate) struct Toeplitz {
 impl CorrelationStructure for Toeplitz {
     fn len(&self) -> usize {
         self.visits.saturating_sub(1)
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        (1..self.visits)
+            .map(|lag| Parameter::correlation(format!("rho{lag}")))
+            .collect()
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

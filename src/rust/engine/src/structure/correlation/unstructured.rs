@@ -9,7 +9,7 @@ use crate::linalg::small;
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::structure::{
-    powers_by_pair, Components, CorrelationStructure, Sharing,
+    powers_by_pair, Components, CorrelationStructure, Parameter, Sharing,
 };
 
 /// Correlation of neighbouring visits to start from.
@@ -23,6 +23,12 @@ pub(crate) struct Unstructured {
 impl CorrelationStructure for Unstructured {
     fn len(&self) -> usize {
         self.visits * self.visits.saturating_sub(1) / 2
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        (1..=self.visits)
+            .flat_map(|j| (j + 1..=self.visits).map(move |i| format!("cor({i},{j})")))
+            .map(Parameter::correlation)
+            .collect()
     }
 
     fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {

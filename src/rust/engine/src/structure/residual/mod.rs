@@ -17,9 +17,10 @@ mod tridiagonal;
 mod whitening;
 
 pub use crate::structure::correlation::domain::Domain;
+pub use crate::structure::correlation::structure::Parameter;
 pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
-pub use natural::correlation_matrix;
+pub use natural::{correlation_matrix, correlation_parameters};
 pub use prediction::{CrossCorrelation, NewRows};
 pub use residual::Residual;
 pub use whitening::Whitening;

@@ -1,11 +1,17 @@
-//! The correlation matrix of rows at natural parameters, without data or groups: what is printed and written in equations.
+//! Structures without data or groups, in natural parameters: what they are called, and the correlation matrix of rows.
 
 use crate::api::error::EngineError;
 use crate::api::model::Correlation;
 use crate::runtime::memory;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::CorrelationStructure;
+use crate::structure::correlation::structure::{CorrelationStructure, Parameter};
 use crate::structure::residual::layout::{lags, positions};
+
+/// Natural parameters of a correlation structure whose largest group has `largest` rows; positions are not looked at.
+#[must_use]
+pub fn correlation_parameters(correlation: &Correlation<'_>, largest: usize) -> Vec<Parameter> {
+    Family::of_residuals(correlation, largest).parameters()
+}
 
 /// Correlation matrix of `n` rows of one group, n x n.
 ///
