@@ -291,7 +291,7 @@ read_structure_options <- function(given, entry, x) {
       i = if (length(known)) paste0("Its arguments by name are ", quote_names(known), ".")
     )
   }
-  nu <- given$nu
+  nu <- given[["nu"]]
   if (!is.null(nu) && !(is.numeric(nu) && nu %in% entry$nu)) {
     ferrolmm_abort(
       paste0("`nu` of ", as.character(x[[1L]]), "() must be one of the numbers ",
@@ -300,7 +300,7 @@ read_structure_options <- function(given, entry, x) {
       i = "nu is the smoothness; it is not estimated."
     )
   }
-  nugget <- given$nugget
+  nugget <- given[["nugget"]]
   if (is.null(nugget)) {
     nugget <- FALSE
   }
