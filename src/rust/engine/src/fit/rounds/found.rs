@@ -9,7 +9,6 @@ use crate::fit::rounds::{Found, Rounds, OPTIMUM};
 use crate::search::certificate::certify;
 use crate::search::optimum::{Run, EXACT};
 use crate::search::strategy::Plan;
-use crate::system::solution::{solve, Solution};
 
 impl Rounds<'_, '_> {
     /// The optimum with its certificate, and what the criterion knows there.
@@ -39,12 +38,13 @@ impl Rounds<'_, '_> {
         if let Some(at_optimum) = &mut self.at_optimum {
             at_optimum(model, criterion, &self.theta);
         }
-        let Some(factor) = criterion.factor.take() else {
-            return Err(criterion.failure(OPTIMUM));
-        };
         let solution = match criterion.latest.take() {
-            Some(latest) => latest.solution,
-            None => solve(criterion.system(), &factor, Solution::default()),
+            Some(latest) => Some(latest.solution),
+            // a search that was cut before there was a gradient
+            None => criterion.solution(),
+        };
+        let (Some(solution), Some(factor)) = (solution, criterion.factor.take()) else {
+            return Err(criterion.failure(OPTIMUM));
         };
         Ok(Found {
             value: criterion.at(&factor),
