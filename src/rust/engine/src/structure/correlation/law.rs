@@ -6,6 +6,7 @@ use std::f64::consts::FRAC_PI_4;
 
 use crate::api::model::Metric;
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::decline::Decline;
 use crate::structure::correlation::link::{Ends, Link};
 
 /// The correlation of two different rows as a function of their positions.
@@ -128,25 +129,6 @@ impl<S: Scalar> Exchangeable<S> {
     /// log|C| for m rows.
     pub fn log_det(&self, m: usize) -> S {
         self.complement.ln() * (m as f64 - 1.0) + self.growth(m).ln()
-    }
-}
-
-/// A function of distance / range, times 1 - nugget between different rows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Decline<S> {
-    /// The function.
-    pub h: fn(S) -> S,
-    /// 1 / range.
-    pub rate: S,
-    /// 1 - nugget.
-    pub kept: Option<S>,
-}
-
-impl<S: Scalar> Decline<S> {
-    /// Between two different rows.
-    pub fn at(&self, distance: f64) -> S {
-        let value = (self.h)(self.rate * distance);
-        self.kept.map_or(value, |kept| value * kept)
     }
 }
 

@@ -21,6 +21,7 @@ mod ar1;
 mod arma;
 mod car1;
 mod compound;
+mod decline;
 pub(crate) mod domain;
 pub(crate) mod law;
 mod levinson;

@@ -6,7 +6,8 @@ use std::f64::consts::{FRAC_PI_4, LN_2};
 use crate::api::model::{Metric, SpatialKind};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
-use crate::structure::correlation::law::{Decline, Law, Markov};
+use crate::structure::correlation::decline::Decline;
+use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::matern;
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};
 
@@ -32,28 +33,6 @@ pub(crate) struct Spatial {
     pub nugget: bool,
     pub metric: Metric,
     pub dimensions: usize,
-}
-
-/// The correlation at s = distance / range.
-fn function<S: Scalar>(kind: SpatialKind) -> fn(S) -> S {
-    match kind {
-        SpatialKind::Exponential => |s| (-s).exp(),
-        SpatialKind::Gaussian => |s| (-s.square()).exp(),
-        SpatialKind::RationalQuadratic => |s| (s.square() + 1.0).recip(),
-        SpatialKind::Matern32 => matern::three_halves,
-        SpatialKind::Matern52 => matern::five_halves,
-        SpatialKind::Linear => |s| within(s, |s| S::constant(1.0) - s),
-        SpatialKind::Spherical => |s| within(s, |s| (s.square() * 0.5 - 1.5) * s + 1.0),
-    }
-}
-
-/// Nothing beyond the range.
-fn within<S: Scalar>(s: S, value: impl Fn(S) -> S) -> S {
-    if s < S::constant(1.0) {
-        value(s)
-    } else {
-        S::constant(0.0)
-    }
 }
 
 /// The s at which the correlation is 1/2.
@@ -138,8 +117,8 @@ impl CorrelationStructure for Spatial {
             return Law::Markov(Markov::Decay(-rate));
         }
         let kept = x.get(1).map(|x| (*x * 0.5 + FRAC_PI_4).cos().square());
-        let h = function(self.kind);
-        Law::Decline(Decline { h, rate, kept }, self.metric)
+        let kind = self.kind;
+        Law::Decline(Decline { kind, rate, kept }, self.metric)
     }
 
     fn start(&self, distance: f64) -> Vec<f64> {
