@@ -1,7 +1,7 @@
 //! A look at columns before they become a model.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::basis::fixed::require_residual;
+use ferrolmm_engine::basis::rank::require_residual;
 use ferrolmm_engine::data::scan::{scan, stray_code, Raw};
 use ferrolmm_engine::runtime::interruptible::interruptible;
 use ferrolmm_engine::{Column, ModelData};

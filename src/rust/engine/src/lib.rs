@@ -30,7 +30,7 @@
 //! | `structure/` | covariance structures of random effects and of residuals: parameters to matrices, and derivatives |
 //! | `data/` | columns as they come: missing values, codes of levels, some of the rows, checks |
 //! | `optimize/` | trust-region Newton; knows no mixed model |
-//! | `linalg/` | small blocks, dense triangles, sparse Cholesky, twice the digits; the only user of faer |
+//! | `linalg/` | small blocks, dense triangles, sparse Cholesky, twice the digits; with `runtime/partition` the only user of faer |
 //! | `runtime/` | threads, workspace, memory that may run out, the clock that ends a search |
 //! | `api/` | what goes in and comes out: model, options, fit, errors |
 

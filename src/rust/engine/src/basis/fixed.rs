@@ -1,45 +1,17 @@
 //! The fixed effects' own coordinates: rank and pivot of X as `lm()` decides them, and a triangular change of basis that
 //! makes the columns of Q = W^{1/2} X Rinv orthonormal (to rounding), so that nobody ever has to rescale predictors.
 
-use std::ops::Range;
-
-use faer::linalg::solvers::Qr;
-use faer::MatRef;
-
-use crate::api::error::EngineError;
-use crate::api::model::{Column, ModelData};
-use crate::linalg::rows::{self, dot};
-use crate::linalg::{dense, small};
+use crate::api::model::ModelData;
+use crate::basis::gram::gram_with_response;
+use crate::basis::rank::{householder_r, householder_rank, invert_householder, LONG, SAFE_PIVOT};
+use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
-use crate::runtime::partition::pieces;
 use crate::runtime::stop::StopFlag;
-
-/// `lm()`'s tolerance: a column whose part orthogonal to the columns before it is shorter than this, relative to its own
-/// length, is aliased (LINPACK dqrdc2).
-const RANK_TOLERANCE: f64 = 1e-7;
-
-/// Smallest squared relative length of an orthogonal part at which cross-products decide the rank safely.
-const SAFE_PIVOT: f64 = 1e-8;
 
 /// Smallest squared relative length at which cross-products may be transformed instead of rows: the loss of
 /// accuracy is machine epsilon over this.
 const TRANSFORM_PIVOT: f64 = 1e-4;
-
-/// Rows handled at once: they stay in the cache.
-const ROWS: usize = 512;
-
-/// Columns from which what a library does with a square matrix takes some hundredths of a second.
-const LONG: usize = 800;
-
-/// Columns from which it is worth looking whether rows are mostly zero, as those of a factor with many levels are.
-const MANY: usize = 48;
-
-/// How much longer a product of single entries takes than one within a matrix product.
-const SINGLE: usize = 16;
-
-/// Rows of one piece of work.
-const PIECE: usize = 65_536;
 
 /// Rank, pivot and change of basis of X.
 #[derive(Debug, Clone)]
@@ -144,150 +116,6 @@ impl FixedBasis {
     }
 }
 
-/// Rows `range` of W^{1/2} X into row-major `out` with `stride` values a row.
-pub fn weighted_rows(data: &ModelData<'_>, range: Range<usize>, stride: usize, out: &mut [f64]) {
-    for (j, column) in data.x.iter().enumerate() {
-        column.visit(range.clone(), out.chunks_exact_mut(stride), |row, value| {
-            row[j] = value;
-        });
-    }
-    if let Some(w) = data.weights {
-        for (row, weight) in out.chunks_exact_mut(stride).zip(&w[range]) {
-            let root = weight.sqrt();
-            row[..data.p].iter_mut().for_each(|v| *v *= root);
-        }
-    }
-}
-
-/// (W^{1/2} [X y])'(W^{1/2} [X y]) with y less the offset; (p + 1) x (p + 1), both triangles. A block of rows at a time,
-/// column by column.
-#[must_use]
-pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
-    let (n, p1) = (data.n(), data.p + 1);
-    let work = pieces(n, PIECE);
-    let parts = workers.map(work.len(), |piece| {
-        let mut total = memory::zeros(p1 * p1);
-        let mut block = memory::zeros(ROWS.min(n) * p1);
-        let mut entries = Entries::default();
-        for start in work[piece].clone().step_by(ROWS) {
-            workers.check();
-            let range = start..(start + ROWS).min(work[piece].end);
-            let m = range.len();
-            let block = &mut block[..m * p1];
-            weighted_columns(data, range, block);
-            if p1 > MANY && entries.take(block, m) {
-                entries.add_gram(p1, &mut total);
-            } else if p1 > rows::FEW {
-                dense::add_gram_of_columns(block, m, p1, &mut total);
-            } else {
-                for j in 0..p1 {
-                    let (column, rest) = block[j * m..].split_at(m);
-                    total[j * p1 + j] += dot(column, column);
-                    for (i, other) in (j + 1..p1).zip(rest.chunks_exact(m)) {
-                        total[j * p1 + i] += dot(column, other);
-                    }
-                }
-            }
-        }
-        total
-    });
-    let mut total = memory::zeros(p1 * p1);
-    for part in parts {
-        total.iter_mut().zip(&part).for_each(|(a, b)| *a += b);
-    }
-    for j in 0..p1 {
-        for i in j + 1..p1 {
-            total[i * p1 + j] = total[j * p1 + i];
-        }
-    }
-    total
-}
-
-/// Rows `range` of W^{1/2} [X y], y less the offset, into `out`, column after column.
-fn weighted_columns(data: &ModelData<'_>, range: Range<usize>, out: &mut [f64]) {
-    let m = range.len();
-    let (x, y) = out.split_at_mut(m * data.p);
-    for (column, to) in data.x.iter().zip(x.chunks_exact_mut(m)) {
-        match column {
-            Column::Values(v) => to.copy_from_slice(&v[range.clone()]),
-            _ => column.visit(range.clone(), to.iter_mut(), |to, value| *to = value),
-        }
-    }
-    y.copy_from_slice(&data.y[range.clone()]);
-    if let Some(offset) = data.offset {
-        y.iter_mut()
-            .zip(&offset[range.clone()])
-            .for_each(|(y, o)| *y -= o);
-    }
-    if let Some(w) = data.weights {
-        let roots: Vec<f64> = w[range].iter().map(|w| w.sqrt()).collect();
-        for column in out.chunks_exact_mut(m) {
-            column
-                .iter_mut()
-                .zip(&roots)
-                .for_each(|(v, root)| *v *= root);
-        }
-    }
-}
-
-/// The entries of some rows that are not zero.
-#[derive(Default)]
-struct Entries {
-    /// Where each row starts among them, and their number.
-    start: Vec<usize>,
-    column: Vec<u32>,
-    value: Vec<f64>,
-}
-
-impl Entries {
-    /// Those of `m` rows given column after column, where there are so few that cross-products are taken faster one by one.
-    fn take(&mut self, block: &[f64], m: usize) -> bool {
-        let p = block.len() / m;
-        let mut count = vec![0usize; m];
-        for column in block.chunks_exact(m) {
-            for (count, value) in count.iter_mut().zip(column) {
-                *count += usize::from(*value != 0.0);
-            }
-        }
-        let products: usize = count.iter().map(|c| c * c).sum();
-        if products * SINGLE > m * p * p {
-            return false;
-        }
-        self.start.clear();
-        let mut next = 0;
-        for count in &mut count {
-            self.start.push(next);
-            next += std::mem::replace(count, next);
-        }
-        self.start.push(next);
-        self.column.resize(next, 0);
-        self.value.resize(next, 0.0);
-        for (j, column) in block.chunks_exact(m).enumerate() {
-            for (at, value) in count.iter_mut().zip(column) {
-                if *value != 0.0 {
-                    self.column[*at] = j as u32;
-                    self.value[*at] = *value;
-                    *at += 1;
-                }
-            }
-        }
-        true
-    }
-
-    /// Lower triangle of `total` (p x p) += rows' rows.
-    fn add_gram(&self, p: usize, total: &mut [f64]) {
-        for row in self.start.windows(2) {
-            let (columns, values) = (&self.column[row[0]..row[1]], &self.value[row[0]..row[1]]);
-            for (a, (j, x)) in columns.iter().zip(values).enumerate() {
-                let total = &mut total[*j as usize * p..(*j as usize + 1) * p];
-                for (i, y) in columns[a..].iter().zip(&values[a..]) {
-                    total[*i as usize] += x * y;
-                }
-            }
-        }
-    }
-}
-
 /// L of the cross-products of the columns in units of their lengths, and its smallest squared pivot: the squared relative length
 /// of the part of a column orthogonal to the ones before it. `None` where that is too small for cross-products to decide about
 /// rank (they square the condition number); where it is not, dqrdc2's limited pivoting moves no column.
@@ -314,170 +142,6 @@ fn correlation_cholesky(
     (positive && smallest >= SAFE_PIVOT).then_some((l, smallest))
 }
 
-/// Refuses fixed effects that leave nothing for residuals, before anything of the size of X'X is made.
-///
-/// # Errors
-/// [`EngineError::NoResidualDf`], or what is wrong with the columns.
-pub fn require_residual(data: &ModelData<'_>, stop: &StopFlag) -> Result<(), EngineError> {
-    if !leaves_no_residual(data, stop) {
-        return Ok(());
-    }
-    data.check_finite()?;
-    let n = data.n();
-    Err(EngineError::NoResidualDf { n, rank: n })
-}
-
-/// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of the rows do not tell it safely, reflections do.
-fn leaves_no_residual(data: &ModelData<'_>, stop: &StopFlag) -> bool {
-    let (n, p) = (data.n(), data.p);
-    if p < n {
-        return false;
-    }
-    let mut gram = memory::zeros(n * n);
-    for from in (0..p).step_by(ROWS) {
-        stop.check();
-        let columns = from..(from + ROWS).min(p);
-        let mut block = memory::zeros(n * columns.len());
-        weighted_block(data, columns, &mut block);
-        for column in block.chunks_exact_mut(n) {
-            let length = dot(column, column).sqrt();
-            if length > 0.0 {
-                column.iter_mut().for_each(|v| *v /= length);
-            }
-        }
-        dense::add_gram(&block, block.len() / n, n, 1.0, &mut gram);
-    }
-    // columns of length 1: were r < n of them independent, a pivot would be at most p RANK_TOLERANCE^2
-    let (positive, gram) =
-        stop.wait_for_long(n >= LONG, move || (small::cholesky(&mut gram, n), gram));
-    let safe = SAFE_PIVOT * (p as f64 / n as f64);
-    if positive && (0..n).all(|i| gram[i * n + i].powi(2) >= safe) {
-        return true;
-    }
-    householder_rank(householder_r(data, stop), p, stop).0.len() >= n
-}
-
-/// Columns `columns` of W^{1/2} X, column after column.
-fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) {
-    let n = data.n();
-    for (column, to) in data.x[columns].iter().zip(out.chunks_exact_mut(n)) {
-        column.visit(0..n, to.iter_mut(), |to, value| *to = value);
-        if let Some(w) = data.weights {
-            to.iter_mut().zip(w).for_each(|(v, w)| *v *= w.sqrt());
-        }
-    }
-}
-
-/// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p), by
-/// chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
-pub(crate) fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
-    let (n, p) = (data.n(), data.p);
-    if n <= p {
-        let mut own = memory::zeros(n * p);
-        weighted_block(data, 0..p, &mut own);
-        return own;
-    }
-    let chunk = ROWS.max(2 * p);
-    let mut r = memory::zeros(p * p);
-    let mut filled = 0;
-    for start in (0..n).step_by(chunk) {
-        let end = (start + chunk).min(n);
-        let rows = filled + end - start;
-        let mut stacked = memory::zeros(rows.max(p) * p);
-        for i in 0..filled {
-            for j in i..p {
-                stacked[i * p + j] = r[j * p + i];
-            }
-        }
-        weighted_rows(data, start..end, p, &mut stacked[filled * p..rows * p]);
-        let total = stacked.len() / p;
-        r = stop.wait_for_long(p >= LONG, move || {
-            let qr = Qr::new(MatRef::from_row_major_slice(&stacked, total, p));
-            let factor = qr.R();
-            for j in 0..p {
-                for i in 0..=j {
-                    r[j * p + i] = factor[(i, j)];
-                }
-            }
-            r
-        });
-        filled = p;
-    }
-    r
-}
-
-/// Rank and pivot by Householder reflections with dqrdc2's limited pivoting, applied to what [`householder_r`] gives.
-fn householder_rank(mut a: Vec<f64>, p: usize, stop: &StopFlag) -> (Vec<usize>, Vec<usize>) {
-    let m = a.len() / p.max(1);
-    let mut pivot: Vec<usize> = (0..p).collect();
-    let length = |a: &[f64], c: usize, from: usize| {
-        a[c * m + from..(c + 1) * m]
-            .iter()
-            .map(|v| v * v)
-            .sum::<f64>()
-            .sqrt()
-    };
-    let original: Vec<f64> = (0..p)
-        .map(|c| {
-            let l = length(&a, c, 0);
-            if l == 0.0 {
-                1.0
-            } else {
-                l
-            }
-        })
-        .collect();
-    let mut rank = p;
-    let mut position = 0;
-    // after as many columns as rows nothing is left of the others
-    while position < rank.min(m) {
-        stop.check();
-        while position < rank
-            && length(&a, pivot[position], position) < original[pivot[position]] * RANK_TOLERANCE
-        {
-            let aliased = pivot.remove(position);
-            pivot.push(aliased);
-            rank -= 1;
-        }
-        if position >= rank {
-            break;
-        }
-        reflect(&mut a, m, &pivot, position);
-        position += 1;
-    }
-    // they are put aside last
-    let last = rank - rank.min(m);
-    rank -= last;
-    pivot[rank..].rotate_left(last);
-    let mut kept = pivot[..rank].to_vec();
-    kept.sort_unstable();
-    (kept, pivot)
-}
-
-/// Householder reflection of the rows of `a` (columns of length m) that clears column `pivot[position]` below row `position`,
-/// applied to the columns after it. As long as no column has been put aside there is nothing to clear in a triangle, and then as
-/// many entries as there are such columns.
-fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
-    let column = pivot[position];
-    let own = &a[column * m + position..(column + 1) * m];
-    let filled = own
-        .iter()
-        .rposition(|x| *x != 0.0)
-        .map_or(0, |last| last + 1);
-    if filled <= 1 {
-        return;
-    }
-    let mut v: Vec<f64> = own[..filled].to_vec();
-    let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    v[0] += norm.copysign(v[0]);
-    let square: f64 = v.iter().map(|x| x * x).sum();
-    for &c in &pivot[position..] {
-        let target = &mut a[c * m + position..c * m + position + filled];
-        let s = 2.0 * target.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>() / square;
-        target.iter_mut().zip(&v).for_each(|(x, y)| *x -= s * y);
-    }
-}
-
 /// Rinv and its log determinant, where R = L' diag(scale).
 fn invert_cholesky(l: Vec<f64>, scale: &[f64], stop: &StopFlag) -> (Vec<f64>, f64) {
     let p = scale.len();
@@ -491,47 +155,12 @@ fn invert_cholesky(l: Vec<f64>, scale: &[f64], stop: &StopFlag) -> (Vec<f64>, f6
     (rinv, log_det)
 }
 
-/// The same from what [`householder_r`] gives, for the columns that are kept of p.
-fn invert_householder(
-    triangle: &[f64],
-    kept: &[usize],
-    p: usize,
-    stop: &StopFlag,
-) -> (Vec<f64>, f64) {
-    let (m, r) = (triangle.len() / p.max(1), kept.len());
-    // R of the kept columns alone: re-triangularise the kept columns of R.
-    let mut a = memory::zeros(triangle.len());
-    for &j in kept {
-        a[j * m..(j + 1) * m].copy_from_slice(&triangle[j * m..(j + 1) * m]);
-    }
-    for position in 0..r {
-        stop.check();
-        reflect(&mut a, m, kept, position);
-    }
-    // its transpose, which is lower triangular
-    let mut lower = memory::zeros(r * r);
-    for (c, &j) in kept.iter().enumerate() {
-        for i in 0..=c {
-            lower[i * r + c] = a[j * m + i];
-        }
-    }
-    let inverse = stop.wait_for_long(r >= LONG, move || small::invert_lower(&lower, r));
-    let mut rinv = memory::zeros(p * r);
-    let mut log_det = 0.0;
-    for c in 0..r {
-        let pivot = inverse[c * r + c];
-        log_det += pivot.abs().ln();
-        for i in 0..=c {
-            rinv[c * p + kept[i]] = pivot.signum() * inverse[i * r + c];
-        }
-    }
-    (rinv, log_det)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{gram_with_response, leaves_no_residual, FixedBasis};
+    use super::FixedBasis;
     use crate::api::model::{Column, ModelData};
+    use crate::basis::gram::gram_with_response;
+    use crate::basis::rank::leaves_no_residual;
     use crate::runtime::parallel::Workers;
     use crate::runtime::stop::StopFlag;
 

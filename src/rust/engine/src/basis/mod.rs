@@ -3,8 +3,10 @@
 
 pub mod covariances;
 pub mod fixed;
+pub mod gram;
 pub mod parameters;
 pub mod random;
+pub mod rank;
 pub(crate) mod restriction;
 pub mod rows;
 pub(crate) mod user;

@@ -5,7 +5,7 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::{Options, Search};
 use crate::api::result::Status;
-use crate::basis::fixed::weighted_rows;
+use crate::basis::gram::weighted_rows;
 use crate::basis::rows::root_of_weight;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;

@@ -10,6 +10,7 @@ pub mod many;
 mod point;
 mod prediction;
 mod profile;
+mod profile_targets;
 mod rlrt;
 mod rows;
 mod satterthwaite;
@@ -19,7 +20,8 @@ pub use influence::{deletions, Deletion, Update};
 pub use kenward_roger::kenward_roger;
 pub use kenward_roger_linear::KenwardRoger;
 pub use prediction::{leverages, prediction_variances, Leverages};
-pub use profile::{profile, ProfilePoint, Target};
+pub use profile::profile;
+pub use profile_targets::{ProfilePoint, Target};
 pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};
 pub use rows::{NewResiduals, NewRows, Predictions};
 #[cfg(test)]

@@ -8,6 +8,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::solvers::Qr;
 use faer::linalg::{evd, triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
@@ -284,4 +285,16 @@ pub(super) fn cholesky_in_place(a: MatMut<'_, f64>) -> bool {
         return factorize(MemStack::new(&mut MemBuffer::new(needed)));
     }
     factorize(MemStack::new(&mut [MaybeUninit::uninit(); ON_STACK]))
+}
+
+/// R of the QR decomposition of a row-major matrix (`rows` x `columns`, at least as many rows), column-major: its upper
+/// triangle is written.
+pub fn triangle_of_qr(a: &[f64], rows: usize, columns: usize, r: &mut [f64]) {
+    let qr = Qr::new(MatRef::from_row_major_slice(a, rows, columns));
+    let factor = qr.R();
+    for j in 0..columns {
+        for i in 0..=j {
+            r[j * columns + i] = factor[(i, j)];
+        }
+    }
 }

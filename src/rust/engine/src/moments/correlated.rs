@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::api::model::ModelData;
-use crate::basis::fixed::weighted_rows;
+use crate::basis::gram::weighted_rows;
 use crate::basis::random::FactorLayout;
 use crate::basis::rows::{root_of_weight, Coordinates};
 use crate::linalg::dense;

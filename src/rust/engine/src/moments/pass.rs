@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use crate::api::model::ModelData;
-use crate::basis::fixed::{weighted_rows, FixedBasis};
+use crate::basis::fixed::FixedBasis;
+use crate::basis::gram::weighted_rows;
 use crate::basis::rows::Coordinates;
 use crate::linalg::dense::{self, Shape};
 use crate::linalg::rows::accumulate_gram;

@@ -3,8 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::raw_moments::RawMoments;
-use crate::basis::fixed::{gram_with_response, householder_r};
+use crate::basis::gram::gram_with_response;
 use crate::basis::random::squares_of_rows;
+use crate::basis::rank::householder_r;
 use crate::basis::rows::Coordinates;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::centred_rows::CenteredRows;

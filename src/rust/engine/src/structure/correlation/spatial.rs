@@ -5,8 +5,8 @@ use std::f64::consts::{FRAC_PI_4, LN_2};
 
 use crate::api::model::{Metric, SpatialKind};
 use crate::linalg::hyperdual::Scalar;
-use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::decline::Decline;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::matern;
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};

@@ -1,0 +1,298 @@
+//! What is profiled: standard deviations, correlations and residual parameters on their natural scales, as functions of the
+//! internal parameters, with their slopes.
+
+use crate::api::model::Structure;
+use crate::basis::restriction::Restriction;
+use crate::criterion::objective::Criterion;
+use crate::fit::prepare::Prepared;
+use crate::runtime::memory;
+use crate::structure::residual::Domain;
+
+/// What is profiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Standard deviation of effect `i` of a term.
+    Deviation(usize, usize),
+    /// Correlation of effects `i` > `j` of a term.
+    Correlation(usize, usize, usize),
+    /// A natural residual parameter.
+    Residual(usize, Domain),
+    /// Residual standard deviation.
+    Sigma,
+}
+
+/// One point of a profile: the value of the target, the signed root of the change in the criterion, and all standard
+/// deviations, correlations and sigma there.
+#[derive(Debug, Clone)]
+pub struct ProfilePoint {
+    /// Value of the target on its natural scale.
+    pub value: f64,
+    /// sign(value - estimate) sqrt(D - D_min).
+    pub zeta: f64,
+    /// Every parameter on its natural scale, in the order of the targets.
+    pub parameters: Vec<f64>,
+}
+
+/// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle), then
+/// the residual parameters, then sigma.
+#[must_use]
+pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
+    let mut out = Vec::new();
+    for parameter in &prepared.parameters.list {
+        let term = parameter.term;
+        out.push(match parameter.entries.first() {
+            Some(&(i, j)) if i == j => Target::Deviation(term, i),
+            Some(&(i, j)) => Target::Correlation(term, i, j),
+            None => structured_target(prepared, term, parameter.index),
+        });
+    }
+    if let Some(part) = &prepared.residual {
+        let kinds = part.model.kinds().into_iter().enumerate();
+        out.extend(kinds.map(|(i, kind)| Target::Residual(i, kind)));
+    }
+    out.push(Target::Sigma);
+    out
+}
+
+/// What the parameters of a structure with correlations stand for: its standard deviations, then a correlation of the first
+/// effect with a later one.
+pub(super) fn structured_target(prepared: &Prepared, term: usize, index: usize) -> Target {
+    let k = prepared.bases[term].k;
+    let deviations = match prepared.bases[term].structure {
+        Structure::Correlated {
+            homogeneous: false, ..
+        } => k,
+        _ => 1,
+    };
+    if index < deviations {
+        Target::Deviation(term, index)
+    } else {
+        Target::Correlation(term, index - deviations + 1, 0)
+    }
+}
+
+/// D and what its minimisation needs, around one fit.
+pub(super) struct Surface<'a, 'b> {
+    pub prepared: &'a Prepared,
+    pub criterion: &'a mut Criterion<'b>,
+    /// D at the optimum.
+    pub minimum: f64,
+    /// (theta, tau) there.
+    pub optimum: Vec<f64>,
+    /// What of (theta, tau) may move.
+    pub restriction: Restriction,
+}
+
+pub(super) fn unscale(target: Target, s: f64) -> f64 {
+    match target {
+        Target::Correlation(..) | Target::Residual(_, Domain::Correlation) => s.tanh(),
+        Target::Residual(_, Domain::Real) => s,
+        _ => s.exp(),
+    }
+}
+
+/// Where going on along a correlation tells nothing more.
+pub(super) fn at_end(target: Target, s: f64) -> bool {
+    matches!(
+        target,
+        Target::Correlation(..) | Target::Residual(_, Domain::Correlation)
+    ) && s.abs() > 8.0
+}
+
+impl Surface<'_, '_> {
+    /// Gradient and Hessian of the scaled target in the free variables.
+    pub(super) fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let (slope, bend) = self.slopes(target, psi);
+        (
+            self.restriction.gradient(&slope),
+            self.restriction.hessian(&bend),
+        )
+    }
+
+    /// Gradient and Hessian of the scaled target.
+    pub(super) fn slopes(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        match target {
+            Target::Sigma => {
+                let size = psi.len();
+                let mut slope = memory::zeros(size);
+                slope[size - 1] = 0.5;
+                (slope, memory::zeros(size * size))
+            }
+            Target::Deviation(term, i) => self.deviation_slopes(psi, term, i),
+            Target::Correlation(term, i, j) => self.correlation_slopes(psi, term, i, j),
+            Target::Residual(..) => self.differences(target, psi),
+        }
+    }
+
+    /// s = (tau + log v) / 2: s_a = v_a / 2v, s_ab = (v_ab / v - v_a v_b / v^2) / 2.
+    pub(super) fn deviation_slopes(
+        &self,
+        psi: &[f64],
+        term: usize,
+        i: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let (mut slope, mut bend) = self.log_slopes(psi, term, i);
+        slope.iter_mut().chain(&mut bend).for_each(|v| *v *= 0.5);
+        slope[size - 1] = 0.5;
+        (slope, bend)
+    }
+
+    /// s = atanh r with r = c / sqrt(v w): with p = log v w and d = sqrt(v w),
+    /// r_a = c_a / d - r p_a / 2, r_ab = c_ab / d - (c_a p_b / d + r_b p_a + r p_ab) / 2, and
+    /// s_a = r_a / (1 - r^2), s_ab = r_ab / (1 - r^2) + 2 r r_a r_b / (1 - r^2)^2.
+    pub(super) fn correlation_slopes(
+        &self,
+        psi: &[f64],
+        term: usize,
+        i: usize,
+        j: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let product = self.covariance(psi, term, i, i) * self.covariance(psi, term, j, j);
+        let d = product.max(f64::MIN_POSITIVE).sqrt();
+        let r = self.correlation(psi, term, i, j);
+        let left = (1.0 - r * r).max(f64::EPSILON);
+        let (mut p, mut p2) = self.log_slopes(psi, term, i);
+        let (other, other2) = self.log_slopes(psi, term, j);
+        p.iter_mut().zip(&other).for_each(|(x, y)| *x += y);
+        p2.iter_mut().zip(&other2).for_each(|(x, y)| *x += y);
+        let (c, c2) = self.covariance_slopes(psi, term, i, j);
+        let slope: Vec<f64> = (0..size).map(|a| c[a] / d - 0.5 * r * p[a]).collect();
+        let mut bend = memory::zeros(size * size);
+        for b in 0..size {
+            for a in 0..size {
+                let e = b * size + a;
+                let second = c2[e] / d - 0.5 * (c[a] / d * p[b] + slope[b] * p[a] + r * p2[e]);
+                bend[e] = second / left + 2.0 * r * slope[a] * slope[b] / (left * left);
+            }
+        }
+        (slope.iter().map(|v| v / left).collect(), bend)
+    }
+
+    /// Gradient and Hessian of log v, v the variance of effect `i` of a term relative to sigma^2.
+    pub(super) fn log_slopes(&self, psi: &[f64], term: usize, i: usize) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let v = self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE);
+        let (mut slope, mut bend) = self.covariance_slopes(psi, term, i, i);
+        slope.iter_mut().for_each(|x| *x /= v);
+        for b in 0..size {
+            for a in 0..size {
+                bend[b * size + a] = bend[b * size + a] / v - slope[a] * slope[b];
+            }
+        }
+        (slope, bend)
+    }
+
+    /// Gradient and Hessian of a covariance of a term, relative to sigma^2: those of B G B'.
+    pub(super) fn covariance_slopes(
+        &self,
+        psi: &[f64],
+        term: usize,
+        i: usize,
+        j: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let (size, theta) = (psi.len(), &psi[..psi.len() - 1]);
+        let (basis, parameters) = (&self.prepared.bases[term], &self.prepared.parameters);
+        let k = basis.k;
+        let cell = |g: &[f64]| -> f64 {
+            (0..k * k)
+                .map(|e| {
+                    let (a, b) = (e % k, e / k);
+                    basis.change[a * k + i] * g[e] * basis.change[b * k + j]
+                })
+                .sum()
+        };
+        let own = parameters.start[term]..parameters.start[term + 1];
+        let mut slope = memory::zeros(size);
+        let mut bend = memory::zeros(size * size);
+        for a in own.clone() {
+            slope[a] = cell(&parameters.derivative(theta, a));
+            for b in own.clone() {
+                bend[b * size + a] = parameters.second(theta, a, b).map_or(0.0, |g| cell(&g));
+            }
+        }
+        (slope, bend)
+    }
+
+    /// Covariance of effects `i` and `j` of a term, relative to sigma^2.
+    pub(super) fn covariance(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+        let basis = &self.prepared.bases[term];
+        let k = basis.k;
+        let row = |i: usize| memory::collect((0..k).map(|a| basis.change[a * k + i]));
+        self.prepared
+            .parameters
+            .between(&psi[..psi.len() - 1], term, &row(i), &row(j))
+    }
+
+    /// Correlation of effects `i` and `j` of a term, zero where a variance is.
+    pub(super) fn correlation(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+        let deviation = |i| {
+            self.covariance(psi, term, i, i)
+                .max(f64::MIN_POSITIVE)
+                .sqrt()
+        };
+        (self.covariance(psi, term, i, j) / (deviation(i) * deviation(j))).clamp(-1.0, 1.0)
+    }
+
+    /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
+    pub(super) fn differences(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let size = psi.len();
+        let steps: Vec<f64> = psi.iter().map(|p| 1e-4 * p.abs().max(1e-3)).collect();
+        let at = |moves: &[(usize, f64)]| {
+            let mut x = psi.to_vec();
+            moves.iter().for_each(|&(a, d)| x[a] += d);
+            self.scaled(target, &x)
+        };
+        let center = at(&[]);
+        let mut slope = memory::zeros(size);
+        let mut bend = memory::zeros(size * size);
+        for a in 0..size {
+            let (up, down) = (at(&[(a, steps[a])]), at(&[(a, -steps[a])]));
+            slope[a] = (up - down) / (2.0 * steps[a]);
+            bend[a * size + a] = (up - 2.0 * center + down) / (steps[a] * steps[a]);
+            for b in 0..a {
+                let (x, y) = (steps[a], steps[b]);
+                let mixed = at(&[(a, x), (b, y)]) - at(&[(a, x), (b, -y)]) - at(&[(a, -x), (b, y)])
+                    + at(&[(a, -x), (b, -y)]);
+                bend[b * size + a] = mixed / (4.0 * x * y);
+                bend[a * size + b] = bend[b * size + a];
+            }
+        }
+        (slope, bend)
+    }
+
+    pub(super) fn all(&self, psi: &[f64]) -> Vec<f64> {
+        targets(self.prepared)
+            .into_iter()
+            .map(|target| self.natural(target, psi))
+            .collect()
+    }
+
+    pub(super) fn natural(&self, target: Target, psi: &[f64]) -> f64 {
+        unscale(target, self.scaled(target, psi))
+    }
+
+    /// log of a standard deviation, Fisher's z of a correlation.
+    pub(super) fn scaled(&self, target: Target, psi: &[f64]) -> f64 {
+        let tau = psi[psi.len() - 1];
+        match target {
+            Target::Sigma => 0.5 * tau,
+            Target::Residual(i, kind) => {
+                let value = self.prepared.residual.as_ref().map_or(f64::NAN, |part| {
+                    let phi = self.prepared.parameters.of_residual(&psi[..psi.len() - 1]);
+                    part.model.natural(phi)[i]
+                });
+                match kind {
+                    Domain::Correlation => value.clamp(-1.0, 1.0).atanh(),
+                    Domain::Positive => value.max(f64::MIN_POSITIVE).ln(),
+                    Domain::Real => value,
+                }
+            }
+            Target::Deviation(term, i) => {
+                0.5 * (tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
+            }
+            Target::Correlation(term, i, j) => self.correlation(psi, term, i, j).atanh(),
+        }
+    }
+}
