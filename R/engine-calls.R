@@ -1,4 +1,4 @@
-# The only callers of the generated rs_*() functions: coerce, call, raise conditions.
+# Calls of the generated rs_*() functions: coerce, call, raise conditions.
 
 #' Fit the model
 #'

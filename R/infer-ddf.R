@@ -111,7 +111,7 @@ ddf_for <- function(object, method) {
     fixed_ddf(object, NA_real_)
   } else {
     if (isTRUE(entry$needs_reml)) {
-      object <- refit_reml(object)
+      object <- refit_reml(object, method)
     }
     entry$infer(object)
   }
@@ -126,12 +126,14 @@ ddf_statistic <- function(method) {
 }
 
 #' @noRd
-refit_reml <- function(object) {
+refit_reml <- function(object, method) {
   if (object$REML) {
     return(object)
   }
   ferrolmm_inform(
-    "Kenward-Roger's method is for REML: the model is refitted by REML, and that fit is tested.",
+    sprintf(
+      "%s's method is for REML: the model is refitted by REML, and that fit is tested.", method
+    ),
     "refit"
   )
   object$REML <- TRUE

@@ -12,7 +12,7 @@
 #'
 #' Objects, functions that are kept somewhere, hooks and methods that were registered by hand
 #' outlive the namespace: none of them may call into the library once it is unloaded. A thread that
-#' was left to itself (see `parallel` in the engine) is waited for; as long as one works, the
+#' was left to itself (the engine's `runtime/detached`) is waited for; as long as one works, the
 #' library stays.
 #' @noRd
 .onUnload <- function(libpath) {

@@ -205,7 +205,7 @@ impl Matrix<'_, f64> {
         self.shape(to_doubles(self.values))
     }
 
-    /// The same, NA where a value is NaN.
+    /// Like [`Self::to_robj`], with NA where a value is NaN.
     pub fn to_robj_or_na(&self) -> Result<Robj, Failure> {
         self.shape(to_doubles_or_na(self.values))
     }

@@ -247,7 +247,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
-    /// `watch` is told what time there is, and who shows how far the engine is.
+    /// `watch` is told the time limit, and where to show progress.
     pub fn new(model: &Robj, options: &Robj, watch: &Watch) -> Result<Self, Failure> {
         let given = Named::new(model, "model")?;
         let chosen = Named::new(options, "options")?;

@@ -107,7 +107,7 @@ pub struct MonteCarlo {
 pub struct Certificate {
     /// How the optimiser ended.
     pub status: Status,
-    /// The same in a sentence.
+    /// The status in a sentence.
     pub message: String,
     /// Largest absolute entry of the gradient times the size of its parameter.
     pub max_gradient: f64,

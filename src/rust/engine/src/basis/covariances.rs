@@ -144,7 +144,7 @@ impl Covariances {
         &own.values[class * own.size..(class + 1) * own.size]
     }
 
-    /// The same to be written to.
+    /// T of a class, to be written to.
     pub fn of_class_mut(&mut self, f: usize, class: usize) -> &mut [f64] {
         let own = &mut self.factors[f];
         &mut own.values[class * own.size..(class + 1) * own.size]

@@ -185,7 +185,7 @@ fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
     }
 }
 
-/// The same from what [`householder_r`] gives, for the columns that are kept of p.
+/// Rinv from what [`householder_r`] gives, for the columns that are kept of p.
 pub(crate) fn invert_householder(
     triangle: &[f64],
     kept: &[usize],

@@ -67,7 +67,7 @@ pub(crate) fn estimates(
         .bases
         .iter()
         .enumerate()
-        .map(|(t, basis)| raw_modes(prepared, factor, solution, t, basis, &raw[t]))
+        .map(|(t, basis)| raw_modes(prepared, factor, solution, basis, &raw[t]))
         .collect();
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let of_rows = (data.moments.is_none())
@@ -128,7 +128,6 @@ fn raw_modes(
     prepared: &Prepared,
     factor: &Factor,
     solution: &Solution,
-    term: usize,
     basis: &TermBasis,
     raw: &RawFactor,
 ) -> (Vec<f64>, Vec<f64>) {
@@ -146,7 +145,6 @@ fn raw_modes(
         Vec::with_capacity(levels * k),
     );
     let mut value = memory::zeros(k);
-    let _ = term;
     for level in internal.chunks_exact(kf) {
         small::mul_nn(
             &lambda,
@@ -261,7 +259,7 @@ pub struct RowResults<'a> {
 }
 
 impl RowResults<'_> {
-    /// The same places, for a while.
+    /// These places, lent to one call.
     pub(crate) fn lend(&mut self) -> RowResults<'_> {
         RowResults {
             fitted: &mut *self.fitted,
@@ -302,7 +300,7 @@ pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64])
         .collect()
 }
 
-/// Refuses an optimum at which held parameters have other values than they are held at, as one who reads the fit sees them: a
+/// Refuses an optimum at which held parameters have other values than they are held at, in the user's terms: a
 /// column of T and its negative are the same covariance matrix, and a held entry of one is that of the other once the diagonal
 /// entry has gone through zero.
 pub(crate) fn require_held(options: &Options, fit: &Fit) -> Result<(), EngineError> {

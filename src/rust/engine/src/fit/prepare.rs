@@ -106,7 +106,7 @@ impl Prepared {
         self.criterion_of(&self.system, center, reml, clock)
     }
 
-    /// The same with other cross-products.
+    /// The criterion of this model with other cross-products, not evaluated yet.
     pub fn criterion_of<'a>(
         &'a self,
         system: &'a System,

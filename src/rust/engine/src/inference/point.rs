@@ -32,7 +32,7 @@ pub(crate) fn evaluated<'a>(
     at(criterion, theta)
 }
 
-/// The same by conjugate gradients, for what needs no more than solutions and derivatives.
+/// The criterion at given parameters by conjugate gradients, for what needs no more than solutions and derivatives.
 pub(crate) fn estimated<'a>(
     prepared: &'a Prepared,
     options: &Options,

@@ -70,7 +70,7 @@ pub(super) fn variances(
     })
 }
 
-/// The same for the rows of the data, with what they add to the fixed effects.
+/// Variances for the rows of the data, and what each adds to the fixed effects.
 fn leverages_of(
     data: &ModelData<'_>,
     prepared: &Prepared,

@@ -1,4 +1,4 @@
-//! Few rows with the cross-product of many.
+//! Compression: few rows that have the cross-product of many.
 //!
 //! Blocks of rows are replaced by the triangular factor of their orthogonal decomposition (modified Gram-Schmidt with column
 //! pivoting, of which only the factor is kept), then the factors themselves, until no more is gained. The error is that of an

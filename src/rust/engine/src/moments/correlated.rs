@@ -77,7 +77,7 @@ impl ResidualPart {
         }
     }
 
-    /// The same model with its response centred elsewhere.
+    /// This model with its response centred elsewhere.
     pub fn recentred(
         &self,
         data: &ModelData<'_>,
@@ -89,7 +89,7 @@ impl ResidualPart {
         Self::new(data, at, center, model, workers)
     }
 
-    /// The same with all rows, where there are fewer.
+    /// This model with all of its rows, where fewer stand for them.
     pub fn with_all_rows<'a>(
         &'a self,
         data: &ModelData<'_>,

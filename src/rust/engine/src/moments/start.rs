@@ -33,7 +33,7 @@ pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
         .collect()
 }
 
-/// The same for a known residual variance that is orders of magnitude smaller than other components: none of them so small that
+/// Starts for a known residual variance that is orders of magnitude smaller than other components: none of them so small that
 /// the criterion is flat in it, for want of anything that it could be told from.
 #[must_use]
 pub(crate) fn large_start(moments: &Moments, bases: &[TermBasis], residual: f64) -> Vec<f64> {

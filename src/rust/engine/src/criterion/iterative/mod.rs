@@ -1,4 +1,4 @@
-//! The same where the complement is too large to be factorised: conjugate gradients and stochastic Lanczos quadrature.
+//! The criterion where the complement is too large to be factorised: conjugate gradients and stochastic Lanczos quadrature.
 
 pub(crate) mod estimator;
 pub mod lanczos;

@@ -10,7 +10,7 @@
 //! | `unstructured` | unstructured | correlations, lower triangle by columns | rows (x_i1, ..., 1) / norm of the Cholesky factor |
 //! | `toeplitz` | Toeplitz | autocorrelations | partial autocorrelations sin x |
 //! | `ante` | ante-dependence | neighbouring correlations | each sin x |
-//! | `spatial`, `matern` | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
+//! | `spatial`, `decline`, `matern` | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
 //!
 //! The two sides differ in one thing, [`link::Ends`]: correlations of effects may be at their ends, as G may be singular;
 //! those of residuals stay a little inside, as R has an inverse. `structure` is the trait, `registry` the list, `law`

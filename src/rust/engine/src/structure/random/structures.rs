@@ -1,4 +1,4 @@
-//! The structures that there are.
+//! From the structure that a term asks for to what computes with it.
 
 use crate::api::model::Structure;
 use crate::structure::random::correlated::Correlated;
