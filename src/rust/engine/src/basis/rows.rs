@@ -66,7 +66,17 @@ pub(crate) fn combine<S: Number>(
     }
 }
 
-impl Coordinates<'_> {
+impl<'a> Coordinates<'a> {
+    /// These bases together.
+    #[must_use]
+    pub fn new(fixed: &'a FixedBasis, layout: &'a [FactorLayout], bases: &'a [TermBasis]) -> Self {
+        Self {
+            fixed,
+            layout,
+            bases,
+        }
+    }
+
     /// Row `i` of Q, times `root`: r values.
     pub(crate) fn write_q<S: Number>(
         &self,

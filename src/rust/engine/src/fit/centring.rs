@@ -156,11 +156,7 @@ impl Prepared {
         data: &ModelData<'_>,
         theta: &[f64],
     ) -> Result<(), EngineError> {
-        let at = Coordinates {
-            fixed: &self.fixed,
-            layout: &self.layout,
-            bases: &self.bases,
-        };
+        let at = Coordinates::new(&self.fixed, &self.layout, &self.bases);
         let System {
             moments, workers, ..
         } = &mut self.system;
@@ -189,11 +185,7 @@ impl Prepared {
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {
-            let at = Coordinates {
-                fixed: &self.fixed,
-                layout: &self.layout,
-                bases: &self.bases,
-            };
+            let at = Coordinates::new(&self.fixed, &self.layout, &self.bases);
             *part = part.recentred(data, at, &moved, &workers);
             let phi = self.parameters.of_residual(theta);
             let whitening = part

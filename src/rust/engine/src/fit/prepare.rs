@@ -68,11 +68,7 @@ impl Prepared {
 
     /// The coordinates that moments are taken in.
     pub(crate) fn coordinates(&self) -> Coordinates<'_> {
-        Coordinates {
-            fixed: &self.fixed,
-            layout: &self.layout,
-            bases: &self.bases,
-        }
+        Coordinates::new(&self.fixed, &self.layout, &self.bases)
     }
 
     /// A copy for another response, without threads of its own.
@@ -234,11 +230,7 @@ pub(crate) fn prepare_from(
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
-    let at = Coordinates {
-        fixed: &fixed,
-        layout: &layout,
-        bases: &bases,
-    };
+    let at = Coordinates::new(&fixed, &layout, &bases);
     let (moments, residual) = match residual {
         None => (moments_of(data, at, &center, &workers)?, None),
         Some(model) => {

@@ -168,7 +168,7 @@ impl ResidualPart {
     pub fn extend(&self, moments: &mut Moments, whitening: &Whitening, workers: &Workers) {
         let scaled = self.rows.scaled(whitening);
         let (rows, layout) = (&self.rows, &self.layout);
-        let couple = Coupling::one_by_one(rows, &self.model, whitening, layout, &scaled);
+        let couple = Coupling::new(rows, &self.model, whitening, layout, &scaled);
         let (own, pairs) = couple.all(workers);
         let pairs = pairs.into_iter().map(|(_, sums)| sums).collect();
         let p1 = self.rows.p1;
@@ -289,7 +289,7 @@ impl ResidualRows {
         workers: &Workers,
     ) -> Moments {
         let rows = self.scaled(whitening);
-        let couple = Coupling::new(self, residual, whitening, layout, &rows);
+        let couple = Coupling::new(self, residual, whitening, layout, &rows).with_sums();
         let weighted = whitening.inverse_times(residual, &self.x, self.p1, workers);
         let (own, pairs) = couple.all(workers);
         let factors = layout.iter().zip(own).enumerate();

@@ -107,38 +107,8 @@ impl Sum for Double2 {
 pub(super) type Pair<S> = (PairMoments, Vec<S>);
 
 impl<'a> Coupling<'a> {
-    /// With the sums of exchangeable groups.
+    /// With rows that are all met one by one, as products whose sums cancel need it.
     pub(super) fn new(
-        rows: &'a ResidualRows,
-        residual: &'a Residual,
-        whitening: &'a Whitening,
-        layout: &'a [FactorLayout],
-        scaled: &'a ScaledRows<'a>,
-    ) -> Self {
-        let sums = layout
-            .iter()
-            .enumerate()
-            .map(|(f, factor)| {
-                (0..residual.groups())
-                    .map(|g| {
-                        let exchangeable = whitening.rank_one(residual.pattern_of(g)).is_some();
-                        if exchangeable && factor.n_levels > 0 {
-                            level_sums(&rows.level[f], &scaled[f], factor.k, residual.group(g))
-                        } else {
-                            Vec::new()
-                        }
-                    })
-                    .collect()
-            })
-            .collect();
-        Self {
-            sums: Some(sums),
-            ..Self::one_by_one(rows, residual, whitening, layout, scaled)
-        }
-    }
-
-    /// With rows that are all met one by one, for products whose sums cancel.
-    pub(super) fn one_by_one(
         rows: &'a ResidualRows,
         residual: &'a Residual,
         whitening: &'a Whitening,
@@ -153,6 +123,26 @@ impl<'a> Coupling<'a> {
             layout,
             sums: None,
         }
+    }
+
+    /// With the sums of exchangeable groups in the place of their rows.
+    pub(super) fn with_sums(mut self) -> Self {
+        let (rows, residual) = (self.rows, self.residual);
+        let of_group = |f: usize, k: usize, g: usize| {
+            let exchangeable = self.whitening.rank_one(residual.pattern_of(g)).is_some();
+            if exchangeable && self.layout[f].n_levels > 0 {
+                level_sums(&rows.level[f], &self.scaled[f], k, residual.group(g))
+            } else {
+                Vec::new()
+            }
+        };
+        let factors = self.layout.iter().enumerate();
+        let sums = factors.map(|(f, factor)| {
+            let groups = 0..residual.groups();
+            groups.map(|g| of_group(f, factor.k, g)).collect()
+        });
+        self.sums = Some(sums.collect());
+        self
     }
 
     /// What the row at place s meets in factor g: levels with the weighted sums of their rows in its group.

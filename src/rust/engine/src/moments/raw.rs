@@ -97,6 +97,10 @@ fn of_rows(data: &ModelData<'_>, workers: &Workers) -> RawMoments {
     for part in &parts {
         total.add_sums(part);
     }
+    mirror(&mut total.xx, p1);
+    for own in &mut total.factors {
+        mirror(&mut own.zz, own.k);
+    }
     for f in 0..data.factors.len() {
         let own = &data.factors[f];
         let order = LevelOrder::new(own.codes, own.n_levels);
@@ -158,6 +162,7 @@ impl RawMoments {
         }
     }
 
+    /// Adds a row to the triangles of symmetric blocks.
     fn add_row(&mut self, data: &ModelData<'_>, columns: &[Vec<Column<'_>>], i: usize) {
         let w = data.weights.map_or(1.0, |w| w[i]);
         let p1 = self.p + 1;
@@ -172,7 +177,7 @@ impl RawMoments {
         self.sum_log_weights += w.ln();
         for j in 0..p1 {
             let own = value(j) * Double2::from(w);
-            for k in 0..p1 {
+            for k in j..p1 {
                 add_to(&mut self.xx[j * p1 + k], own * value(k));
             }
         }
@@ -180,7 +185,7 @@ impl RawMoments {
             let (level, k) = (factor.codes[i] as usize - 1, own.k);
             for (a, column) in z.iter().enumerate() {
                 let wz = Double2::product(w, column.at(i));
-                for (b, other) in z.iter().enumerate() {
+                for (b, other) in z.iter().enumerate().skip(a) {
                     let to = &mut own.zz[(level * k + a) * k + b];
                     add_to(to, wz * Double2::from(other.at(i)));
                 }
@@ -296,6 +301,17 @@ fn united(
         out.start.push(out.level.len());
     }
     out
+}
+
+/// The other triangle of symmetric blocks.
+fn mirror(blocks: &mut [Twice], k: usize) {
+    for block in blocks.chunks_exact_mut((k * k).max(1)) {
+        for a in 0..k {
+            for b in a + 1..k {
+                block[b * k + a] = block[a * k + b];
+            }
+        }
+    }
 }
 
 fn add_to(total: &mut Twice, value: Double2) {

@@ -55,11 +55,7 @@ impl Prepared {
         let center = center(&fixed, &layout);
         let moments = moments_of(
             data,
-            Coordinates {
-                fixed: &fixed,
-                layout: &layout,
-                bases: &bases,
-            },
+            Coordinates::new(&fixed, &layout, &bases),
             &center,
             &workers,
         )
