@@ -340,8 +340,8 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
             .map(|sigma| convert::double(sigma, "sigma"))
             .transpose()?,
         hold: match given.optional("hold") {
-            Some(hold) => convert::doubles(hold, "hold")?.to_vec(),
-            None => Vec::new(),
+            Some(hold) => convert::doubles(hold, "hold")?.into(),
+            None => UserTheta::default(),
         },
         deadline: deadline(given.optional("time_limit"))?,
         progress: None,

@@ -23,12 +23,14 @@ fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj)
             &|| watch.poll(),
         )?;
         let m = found.sigma.len();
+        let values = found.theta.iter().flat_map(|theta| theta.values());
+        let theta: Vec<f64> = values.copied().collect();
         let columns = |values: &[f64]| -> Robj { convert::to_doubles_or_na(values) };
         let status: Vec<&str> = found.status.iter().map(|status| status.name()).collect();
         Ok(vec![
             (
                 "theta",
-                Matrix::new(&found.theta, found.theta.len() / m.max(1), m).to_robj_or_na()?,
+                Matrix::new(&theta, theta.len() / m.max(1), m).to_robj_or_na()?,
             ),
             (
                 "phi",

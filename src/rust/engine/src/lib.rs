@@ -10,9 +10,9 @@
 //! | V = W^-1 + Z Lambda Lambda'Z' | marginal covariance relative to sigma^2, never formed | n x n |
 //! | P = V^-1 - V^-1X(X'V^-1X)^-1X'V^-1 | never formed | n x n |
 //!
-//! theta has three coordinate systems: the user's ([`UserTheta`], what goes in and comes out), the internal one of the orthogonal
-//! bases (plain slices called theta or x, everywhere in between), and the variables of a chart (`FreeTheta`, what the optimiser
-//! moves). None turns into another by itself: `basis/user.rs` and `search/chart.rs` lead from one to the other.
+//! theta has three coordinate systems, each a type: the user's ([`UserTheta`], what goes in and comes out), the internal one of the
+//! orthogonal bases ([`basis::theta::InternalTheta`], everywhere in between), and the variables of a chart (`FreeTheta`, what the
+//! optimiser moves). None turns into another by itself: `basis/user.rs` and `search/charted.rs` lead from one to the other.
 //!
 //! Data flow one way: columns -> bases -> moments -> equations -> criterion and derivatives -> optimum -> fit -> inference.
 //! A folder is a layer, and imports only those below it in this table (`dev/layers-engine.R` checks, and that no files import

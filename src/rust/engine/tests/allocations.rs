@@ -10,14 +10,15 @@ use std::alloc::System;
 
 use common::internal::Prepared;
 use common::{shapes, Model, Rng};
-use ferrolmm_engine::optimize::{HessianRequest, Objective};
+use ferrolmm_engine::basis::theta::InternalTheta;
+use ferrolmm_engine::optimize::HessianRequest;
 use stats_alloc::{Region, StatsAlloc, INSTRUMENTED_SYSTEM};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Internal parameters: T well away from singular or, with `singular`, the first of its diagonal entries zero.
-fn point(prepared: &Prepared, rng: &mut Rng, singular: bool) -> Vec<f64> {
+/// T well away from singular or, with `singular`, the first of its diagonal entries zero.
+fn point(prepared: &Prepared, rng: &mut Rng, singular: bool) -> InternalTheta {
     let parameter = |(a, parameter): (usize, &ferrolmm_engine::basis::parameters::Parameter)| {
         let (row, column) = parameter.entries[0];
         if row != column {

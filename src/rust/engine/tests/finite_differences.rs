@@ -9,9 +9,9 @@ mod common;
 
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
+use ferrolmm_engine::basis::theta::InternalTheta;
 use ferrolmm_engine::criterion::objective::Criterion;
 use ferrolmm_engine::moments::blocks::Center;
-use ferrolmm_engine::optimize::Objective;
 
 /// Six-point weights for the steps 1, 2 and 3.
 const WEIGHTS: [f64; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
@@ -19,13 +19,13 @@ const WEIGHTS: [f64; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
 /// Accuracy of the Hessian where T is singular or nearly so: it is then taken at a slightly larger G.
 const NEARLY_SINGULAR: f64 = 2e-5;
 
-fn gradient(criterion: &mut Criterion<'_>, x: &[f64]) -> Vec<f64> {
+fn gradient(criterion: &mut Criterion<'_>, x: &InternalTheta) -> Vec<f64> {
     criterion.value(x).expect("the criterion is defined");
     criterion.latest().unwrap().derivatives.gradient.clone()
 }
 
 /// Random internal parameters of about `size`.
-fn point(prepared: &Prepared, rng: &mut Rng, size: f64) -> Vec<f64> {
+fn point(prepared: &Prepared, rng: &mut Rng, size: f64) -> InternalTheta {
     prepared
         .parameters
         .list
@@ -41,11 +41,11 @@ fn point(prepared: &Prepared, rng: &mut Rng, size: f64) -> Vec<f64> {
 }
 
 /// Steps that suit the curvature: a share of the parameter, or of the size at which it matters.
-fn steps(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
+fn steps(criterion: &Criterion<'_>, x: &InternalTheta) -> Vec<f64> {
     criterion.scale(x).iter().map(|s| 0.02 * s).collect()
 }
 
-fn check(model: &Model, prepared: &Prepared, x: &[f64], reml: bool, tolerance: f64) {
+fn check(model: &Model, prepared: &Prepared, x: &InternalTheta, reml: bool, tolerance: f64) {
     let all: Vec<usize> = (0..x.len()).collect();
     check_free(model, prepared, x, &all, reml, tolerance);
 }
@@ -54,7 +54,7 @@ fn check(model: &Model, prepared: &Prepared, x: &[f64], reml: bool, tolerance: f
 fn check_free(
     model: &Model,
     prepared: &Prepared,
-    x: &[f64],
+    x: &InternalTheta,
     free: &[usize],
     reml: bool,
     tolerance: f64,
@@ -75,7 +75,7 @@ fn check_free(
     for &a in free {
         for (i, weight) in WEIGHTS.iter().enumerate() {
             for sign in [1.0, -1.0] {
-                let mut moved = x.to_vec();
+                let mut moved = x.clone();
                 moved[a] += sign * (i as f64 + 1.0) * step[a];
                 let f = criterion.value(&moved).expect("the criterion is defined");
                 differences[a] += sign * weight * (f - value) / step[a];
@@ -189,7 +189,7 @@ fn derivatives_with_one_small_direction() {
             let mut x = point(&prepared, &mut rng, 0.7);
             let last = list.iter().map(|a| a.term).max().unwrap();
             if last > 0 {
-                for (value, a) in x.iter_mut().zip(list) {
+                for (value, a) in x.values_mut().iter_mut().zip(list) {
                     if a.term == last {
                         *value *= small;
                     }
@@ -197,7 +197,7 @@ fn derivatives_with_one_small_direction() {
                 check(&model, &prepared, &x, true, NEARLY_SINGULAR);
             }
             let mut x = point(&prepared, &mut rng, 0.7);
-            for (value, a) in x.iter_mut().zip(list) {
+            for (value, a) in x.values_mut().iter_mut().zip(list) {
                 if a.entries[0].0 == a.entries[0].1 && a.entries[0].0 > 0 {
                     *value *= small;
                 }

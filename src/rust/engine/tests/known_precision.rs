@@ -7,6 +7,7 @@ mod common;
 
 use common::brute::{backward, cholesky, forward};
 use common::{close, near, Rng};
+use ferrolmm_engine::basis::theta::InternalTheta;
 use ferrolmm_engine::inference::satterthwaite;
 use ferrolmm_engine::{
     at_internal, conditional_variances, fit, Column, CorrelationKind, GroupingFactor, ModelData,
@@ -358,7 +359,7 @@ fn holds(model: &Model, theta: &[f64], reml: bool) {
         close(&what, own, dense, 1e-8);
     }
     // the gradient in internal coordinates: differences of the criterion
-    let at = |x: &[f64]| at_internal(&data, &options, Some(x)).expect("defined");
+    let at = |x: &InternalTheta| at_internal(&data, &options, Some(x)).expect("defined");
     let (x, value, gradient) = at_internal(&data, &options, None).expect("defined");
     near(&what, value, reference.criterion, 1e-10);
     let size = gradient.iter().fold(1.0f64, |m, g| m.max(g.abs()));

@@ -7,8 +7,8 @@ mod common;
 use common::brute::{cholesky, forward, qr};
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
+use ferrolmm_engine::basis::theta::InternalTheta;
 use ferrolmm_engine::criterion::objective::Criterion;
-use ferrolmm_engine::optimize::Objective;
 use ferrolmm_engine::{fit, Classes, EngineError, ModelData, Options, Precision, Structure};
 
 /// Six-point weights of differences for the steps 1, 2 and 3.
@@ -56,8 +56,8 @@ impl Grouped {
     }
 
     /// B T of each term and class at internal parameters: each term has those of one class after the other.
-    fn lambdas(&self, prepared: &Prepared, x: &[f64]) -> Vec<Vec<Vec<f64>>> {
-        let mut values = x.iter();
+    fn lambdas(&self, prepared: &Prepared, x: &InternalTheta) -> Vec<Vec<Vec<f64>>> {
+        let mut values = x.values().iter();
         let terms = self.model.terms.iter().zip(&prepared.bases);
         terms
             .map(|(term, basis)| {
@@ -79,7 +79,7 @@ impl Grouped {
     }
 
     /// The criterion by definition.
-    fn brute(&self, prepared: &Prepared, x: &[f64], reml: bool) -> f64 {
+    fn brute(&self, prepared: &Prepared, x: &InternalTheta, reml: bool) -> f64 {
         let (model, n) = (&self.model, self.model.n());
         let mut v = vec![0.0; n * n];
         (0..n).for_each(|i| v[i * n + i] = 1.0 / model.weight(i));
@@ -129,7 +129,7 @@ impl Grouped {
 }
 
 /// Random internal parameters, those of different classes different.
-fn point(prepared: &Prepared, rng: &mut Rng) -> Vec<f64> {
+fn point(prepared: &Prepared, rng: &mut Rng) -> InternalTheta {
     let list = prepared.parameters.list.iter();
     list.map(|a| {
         if a.entries[0].0 == a.entries[0].1 {
@@ -159,7 +159,7 @@ fn all() -> Vec<Grouped> {
     out
 }
 
-fn gradient(criterion: &mut Criterion<'_>, x: &[f64]) -> Vec<f64> {
+fn gradient(criterion: &mut Criterion<'_>, x: &InternalTheta) -> Vec<f64> {
     criterion.value(x).expect("the criterion is defined");
     criterion.latest().unwrap().derivatives.gradient.clone()
 }
@@ -197,7 +197,9 @@ fn one_class_may_have_no_variance() {
     for x in [
         [0.0, 0.0, 0.0, 0.7, -0.2, 0.5],
         [0.7, -0.2, 0.5, 0.0, 0.0, 0.0],
-    ] {
+    ]
+    .map(InternalTheta::from_iter)
+    {
         for reml in [true, false] {
             let found = prepared.criterion(reml).value(&x).unwrap();
             near(
@@ -287,13 +289,13 @@ fn the_same_matrix_in_all_classes_is_the_plain_model() {
             }
             first += term.parameters();
         }
-        let y: Vec<f64> = of.iter().map(|&a| x[a]).collect();
+        let y: InternalTheta = of.iter().map(|&a| x[a]).collect();
         for reml in [true, false] {
             let (mut one, mut many) = (plain.criterion(reml), prepared.criterion(reml));
             assert_eq!(one.value(&x), many.value(&y), "{}", grouped.model.name);
             let (own, other) = (one.factor.as_ref().unwrap(), many.factor.as_ref().unwrap());
-            assert_eq!(own.rzx.first, other.rzx.first);
-            assert_eq!(own.rzx.rest, other.rzx.rest);
+            assert_eq!(own.rzx.eliminated, other.rzx.eliminated);
+            assert_eq!(own.rzx.complement, other.rzx.complement);
             let m = x.len();
             let (mut slopes, mut curvature) = (vec![0.0; m], vec![0.0; m * m]);
             let found = gradient(&mut many, &y);

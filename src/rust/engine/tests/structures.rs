@@ -7,6 +7,7 @@ mod common;
 
 use common::brute::{backward, cholesky, forward};
 use common::{close, near, Rng};
+use ferrolmm_engine::basis::theta::InternalTheta;
 use ferrolmm_engine::inference::{prediction_variances, NewResiduals, NewRows};
 use ferrolmm_engine::{
     at_internal, fit, Column, Correlation, CorrelationKind, Fit, GroupingFactor, Metric, ModelData,
@@ -429,9 +430,9 @@ fn gradient_is_right(model: &Owned, reml: bool) {
         ..Options::default()
     };
     let data = model.data();
-    let at = |x: &[f64]| at_internal(&data, &options, Some(x)).expect("defined");
+    let at = |x: &InternalTheta| at_internal(&data, &options, Some(x)).expect("defined");
     let (mut x, _, _) = at_internal(&data, &options, None).expect("defined");
-    for (a, value) in x.iter_mut().enumerate() {
+    for (a, value) in x.values_mut().iter_mut().enumerate() {
         *value += 0.1 - 0.03 * (a % 5) as f64;
     }
     let (_, value, gradient) = at(&x);
@@ -1015,7 +1016,7 @@ fn held_and_tied_parameters() {
     simulate(&mut model, &[0.7, 0.2, 0.5, 0.6]);
     let fitted = |hold: Vec<f64>, tie: Vec<usize>, sigma: Option<f64>| {
         let options = Options {
-            hold,
+            hold: hold.into(),
             tie,
             sigma,
             ..Options::default()

@@ -60,8 +60,8 @@ pub struct Options {
     pub tolerance: f64,
     /// Known residual standard deviation; `None` estimates it.
     pub sigma: Option<f64>,
-    /// Natural values (theta, then phi) of parameters that are held; NaN where free. May be empty.
-    pub hold: Vec<f64>,
+    /// Values of parameters that are held (theta, then phi); NaN where free. May be empty.
+    pub hold: UserTheta,
     /// Parameters with the same number are tied. May be empty.
     pub tie: Vec<usize>,
     /// How the criterion is evaluated.
@@ -86,12 +86,21 @@ impl Default for Options {
             detour: Detour::default(),
             tolerance: 1e-12,
             sigma: None,
-            hold: Vec::new(),
+            hold: UserTheta::default(),
             tie: Vec::new(),
             solver: Solver::Auto,
             deadline: None,
             progress: None,
             threads: 0,
         }
+    }
+}
+
+impl Options {
+    /// The value that a parameter is held at.
+    #[must_use]
+    pub fn held_at(&self, parameter: usize) -> Option<f64> {
+        let value = self.hold.values().get(parameter).copied();
+        value.filter(|value| !value.is_nan())
     }
 }

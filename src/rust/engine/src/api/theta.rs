@@ -5,17 +5,17 @@ use std::ops::Index;
 /// Relative covariance parameters in the user's coordinates: those of lme4, term after term. Where residual parameters go with
 /// them, as in a start, these follow on their natural scale.
 ///
-/// It does not turn into a slice by itself: plain slices called theta are in internal coordinates (of the orthogonal bases)
-/// everywhere in the engine, and `basis/user.rs` leads from the ones to the others.
+/// It does not turn into a slice by itself, nor into the internal coordinates in which the engine works
+/// ([`crate::basis::theta::InternalTheta`]): `basis/user.rs` leads from the ones to the others.
 ///
 /// ```
-/// fn in_internal_coordinates(theta: &[f64]) {}
-/// in_internal_coordinates(ferrolmm_engine::UserTheta::default().values());
+/// fn numbers(theta: &[f64]) {}
+/// numbers(ferrolmm_engine::UserTheta::default().values());
 /// ```
 ///
 /// ```compile_fail
-/// fn in_internal_coordinates(theta: &[f64]) {}
-/// in_internal_coordinates(&ferrolmm_engine::UserTheta::default());
+/// fn numbers(theta: &[f64]) {}
+/// numbers(&ferrolmm_engine::UserTheta::default());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserTheta(Vec<f64>);

@@ -9,4 +9,5 @@ pub mod random;
 pub mod rank;
 pub(crate) mod restriction;
 pub mod rows;
+pub mod theta;
 pub(crate) mod user;

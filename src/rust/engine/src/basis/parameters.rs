@@ -2,6 +2,7 @@
 
 use crate::basis::covariances::{Covariances, LevelClasses, Levels};
 use crate::basis::random::{FactorLayout, TermBasis};
+use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::parallel::Workers;
 use crate::structure::random::{covariance, Covariance};
@@ -26,8 +27,7 @@ pub struct Parameter {
     pub entries: Vec<(usize, usize)>,
 }
 
-/// The parameters of all terms, and how many residual ones there are. Slices called `theta` are all of them in internal
-/// coordinates (see [`crate::api::theta::UserTheta`] for the user's). A term whose levels have classes stands here once for each
+/// The parameters of all terms, and how many residual ones there are. A term whose levels have classes stands here once for each
 /// class.
 #[derive(Debug)]
 pub struct Parameters {
@@ -102,8 +102,8 @@ impl Parameters {
 
     /// The residual parameters.
     #[must_use]
-    pub fn of_residual<'a>(&self, theta: &'a [f64]) -> &'a [f64] {
-        &theta[self.list.len()..]
+    pub fn of_residual<'a>(&self, theta: &'a InternalTheta) -> &'a [f64] {
+        &theta.values()[self.list.len()..]
     }
 
     /// The levels that one term belongs to.
@@ -115,32 +115,48 @@ impl Parameters {
 
     /// Parameters of one term.
     #[must_use]
-    pub fn of_term<'a>(&self, theta: &'a [f64], term: usize) -> &'a [f64] {
-        &theta[self.start[term]..self.start[term + 1]]
+    pub fn of_term<'a>(&self, theta: &'a InternalTheta, term: usize) -> &'a [f64] {
+        &theta.values()[self.start[term]..self.start[term + 1]]
+    }
+
+    /// The parameters of all terms.
+    #[must_use]
+    pub fn of_terms<'a>(&self, theta: &'a InternalTheta) -> &'a [f64] {
+        &theta.values()[..self.list.len()]
+    }
+
+    /// Gives the terms these parameters.
+    pub fn set_terms(&self, theta: &mut InternalTheta, of_terms: &[f64]) {
+        theta.values_mut()[..self.list.len()].copy_from_slice(of_terms);
+    }
+
+    /// Gives one term these parameters.
+    pub fn set_term(&self, theta: &mut InternalTheta, term: usize, own: &[f64]) {
+        theta.values_mut()[self.start[term]..self.start[term + 1]].copy_from_slice(own);
     }
 
     /// T of one term.
     #[must_use]
-    pub fn term_factor(&self, theta: &[f64], term: usize) -> Vec<f64> {
+    pub fn term_factor(&self, theta: &InternalTheta, term: usize) -> Vec<f64> {
         self.structures[term].factor(self.of_term(theta, term))
     }
 
     /// x'Gy of one term.
     #[must_use]
-    pub fn between(&self, theta: &[f64], term: usize, x: &[f64], y: &[f64]) -> f64 {
+    pub fn between(&self, theta: &InternalTheta, term: usize, x: &[f64], y: &[f64]) -> f64 {
         self.structures[term].between(self.of_term(theta, term), x, y)
     }
 
     /// dG / d theta_a of the term that parameter `a` belongs to, k x k.
     #[must_use]
-    pub fn derivative(&self, theta: &[f64], a: usize) -> Vec<f64> {
+    pub fn derivative(&self, theta: &InternalTheta, a: usize) -> Vec<f64> {
         let Parameter { term, index, .. } = self.list[a];
         self.structures[term].derivative(self.of_term(theta, term), index)
     }
 
     /// d2G / d theta_a d theta_b, k x k; `None` for parameters of different terms.
     #[must_use]
-    pub fn second(&self, theta: &[f64], a: usize, b: usize) -> Option<Vec<f64>> {
+    pub fn second(&self, theta: &InternalTheta, a: usize, b: usize) -> Option<Vec<f64>> {
         let (x, y) = (&self.list[a], &self.list[b]);
         (x.term == y.term)
             .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
@@ -152,9 +168,20 @@ impl Parameters {
         !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
+    /// The same correlations and residual parameters, with all standard deviations of effects times a factor.
+    #[must_use]
+    pub fn with_deviations_times(&self, theta: &InternalTheta, factor: f64) -> InternalTheta {
+        let mut out = theta.clone();
+        let of_terms = out.values_mut()[..self.list.len()].iter_mut().enumerate();
+        of_terms
+            .filter(|(a, _)| self.is_deviation(*a))
+            .for_each(|(_, value)| *value *= factor);
+        out
+    }
+
     /// Block-diagonal T of the levels of each grouping factor, in the workspace of `out`.
     #[must_use]
-    pub fn factors(&self, theta: &[f64], mut out: Covariances) -> Covariances {
+    pub fn factors(&self, theta: &InternalTheta, mut out: Covariances) -> Covariances {
         out.clear(&self.factor_k, &self.classes);
         for term in 0..self.structures.len() {
             let (f, offset, k) = self.place[term];
@@ -168,7 +195,7 @@ impl Parameters {
                 }
                 continue;
             }
-            for (parameter, value) in self.list[own.clone()].iter().zip(&theta[own]) {
+            for (parameter, value) in self.list[own.clone()].iter().zip(&theta.values()[own]) {
                 for &(i, j) in &parameter.entries {
                     out[at(i, j)] = *value;
                 }
@@ -188,7 +215,7 @@ impl Parameters {
     #[must_use]
     pub fn regular_factors(
         &self,
-        theta: &[f64],
+        theta: &InternalTheta,
         unit: f64,
         workers: &Workers,
         out: Covariances,
@@ -200,7 +227,7 @@ impl Parameters {
     #[must_use]
     pub fn factors_above(
         &self,
-        theta: &[f64],
+        theta: &InternalTheta,
         floor: impl Fn(usize) -> f64,
         workers: &Workers,
         out: Covariances,

@@ -5,11 +5,8 @@
 //! becomes A C A' for x.
 
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::runtime::memory;
-
-/// Variables of a chart: what the optimiser moves. They do not turn into a slice by themselves: that would be parameters.
-#[derive(Debug, Clone)]
-pub(crate) struct FreeTheta(pub Vec<f64>);
 
 /// Index and value of a parameter at a kink.
 pub(crate) type Kink = (usize, f64);
@@ -38,17 +35,17 @@ impl Restriction {
     }
 
     /// All of `x` are free.
-    pub fn none(x: &[f64]) -> Self {
+    pub fn none(x: &InternalTheta) -> Self {
         Self {
             place: (0..x.len()).map(|a| Some((a, 1.0))).collect(),
-            base: x.to_vec(),
+            base: x.values().to_vec(),
             variables: x.len(),
             kink: None,
         }
     }
 
     /// Holds some parameters at their values in `x`.
-    pub fn holding(x: &[f64], held: impl Fn(usize) -> bool) -> Self {
+    pub fn holding(x: &InternalTheta, held: impl Fn(usize) -> bool) -> Self {
         let mut variables = 0;
         let place = (0..x.len())
             .map(|a| {
@@ -59,7 +56,7 @@ impl Restriction {
             .collect();
         Self {
             place,
-            base: x.to_vec(),
+            base: x.values().to_vec(),
             variables,
             kink: None,
         }
@@ -137,7 +134,12 @@ impl Restriction {
     }
 
     /// x of z.
-    pub fn expand(&self, FreeTheta(z): &FreeTheta) -> Vec<f64> {
+    pub fn expand(&self, z: &FreeTheta) -> InternalTheta {
+        InternalTheta::new(self.values(z))
+    }
+
+    /// The numbers of x of z; after [`Self::from`], phi alone.
+    pub fn values(&self, FreeTheta(z): &FreeTheta) -> Vec<f64> {
         self.place
             .iter()
             .zip(&self.base)
@@ -146,14 +148,14 @@ impl Restriction {
     }
 
     /// The nearest x at which held and tied parameters have their values.
-    pub fn allowed(&self, x: &[f64]) -> Vec<f64> {
+    pub fn allowed(&self, x: &InternalTheta) -> InternalTheta {
         self.expand(&self.variables_at(x))
     }
 
     /// z of an x (of the first parameter of each variable).
-    pub fn variables_at(&self, x: &[f64]) -> FreeTheta {
+    pub fn variables_at(&self, x: &InternalTheta) -> FreeTheta {
         let mut z = vec![f64::NAN; self.variables];
-        for (place, value) in self.place.iter().zip(x) {
+        for (place, value) in self.place.iter().zip(x.values()) {
             if let Some((v, ratio)) = place {
                 if z[*v].is_nan() {
                     z[*v] = value / ratio;

@@ -4,6 +4,7 @@ use crate::api::model::Structure;
 use crate::api::theta::UserTheta;
 use crate::basis::parameters::{Parameter, Parameters};
 use crate::basis::random::TermBasis;
+use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::memory;
 
@@ -12,20 +13,20 @@ const ROUNDING: f64 = 1e-13;
 
 /// Relative covariance factor of one term in the user's basis.
 #[derive(Debug, Clone)]
-pub(crate) struct RawFactor {
+pub(crate) struct UserFactor {
     k: usize,
     /// Lower triangular, non-negative diagonal, zero columns where G is rank deficient.
     pub t: Vec<f64>,
 }
 
 /// Lower factor of B T T' B'.
-pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
+pub(crate) fn user_factor(basis: &TermBasis, t: &[f64]) -> UserFactor {
     let k = basis.k;
     let mut product = memory::zeros(k * k);
     small::mul_nn(&basis.change, t, k, k, k, &mut product);
     if basis.structure == Structure::Diagonal {
         product.iter_mut().for_each(|v| *v = v.abs());
-        return RawFactor { k, t: product };
+        return UserFactor { k, t: product };
     }
     if !basis.structure.is_closed_under_scaling() && k > 1 {
         // a positive multiple of T, but for signs
@@ -34,11 +35,11 @@ pub(crate) fn raw_factor(basis: &TermBasis, t: &[f64]) -> RawFactor {
                 column.iter_mut().for_each(|v| *v = -*v);
             }
         }
-        return RawFactor { k, t: product };
+        return UserFactor { k, t: product };
     }
     let size = row_sizes(&basis.change, t, k);
     let t = lower_factor(&product, k, &size);
-    RawFactor { k, t }
+    UserFactor { k, t }
 }
 
 /// Lengths of the rows of |A| |B|: what rounding in the rows of A B is relative to.
@@ -83,18 +84,18 @@ fn lower_factor(m: &[f64], k: usize, size: &[f64]) -> Vec<f64> {
     l
 }
 
-/// theta of one term as the user sees it.
-pub(crate) fn raw_parameters(
+/// Parameters of one term as the user sees them.
+pub(crate) fn user_parameters(
     basis: &TermBasis,
     parameters: &Parameters,
-    theta: &[f64],
+    theta: &InternalTheta,
     term: usize,
 ) -> Vec<f64> {
     let structure = &parameters.structures[term];
     if !basis.structure.is_closed_under_scaling() && basis.k > 1 {
         return structure.natural(parameters.of_term(theta, term), basis.change[0]);
     }
-    let t = raw_factor(basis, &parameters.term_factor(theta, term)).t;
+    let t = user_factor(basis, &parameters.term_factor(theta, term)).t;
     entries_of(
         &parameters.list[parameters.start[term]..parameters.start[term + 1]],
         &t,
@@ -114,7 +115,7 @@ fn entries_of(list: &[Parameter], t: &[f64], k: usize) -> Vec<f64> {
         .collect()
 }
 
-impl RawFactor {
+impl UserFactor {
     /// u with T u = b, zero in the null space.
     pub fn spherical(&self, b: &[f64]) -> Vec<f64> {
         let k = self.k;
@@ -140,23 +141,24 @@ impl RawFactor {
     }
 }
 
-/// Internal parameters from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such covariance
+/// Internal parameters of the terms from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such covariance
 /// matrix.
-pub(crate) fn theta_from_raw(
-    raw: &UserTheta,
+pub(crate) fn internal_of_terms(
+    theta: &UserTheta,
     bases: &[TermBasis],
     parameters: &Parameters,
 ) -> Option<Vec<f64>> {
-    let raw = raw.values();
-    let mut out = Vec::with_capacity(raw.len());
+    let theta = theta.values();
+    let mut out = Vec::with_capacity(theta.len());
     for (term, basis) in bases.iter().enumerate() {
         let k = basis.k;
         let structure = &parameters.structures[term];
+        let of_term = &theta[parameters.start[term]..parameters.start[term + 1]];
         if !basis.structure.is_closed_under_scaling() && k > 1 {
-            out.extend(structure.internal(parameters.of_term(raw, term), basis.change[0])?);
+            out.extend(structure.internal(of_term, basis.change[0])?);
             continue;
         }
-        let t = structure.factor(&raw[parameters.start[term]..parameters.start[term + 1]]);
+        let t = structure.factor(of_term);
         let inverse = basis.inverse();
         let mut product = memory::zeros(k * k);
         small::mul_nn(&inverse, &t, k, k, k, &mut product);

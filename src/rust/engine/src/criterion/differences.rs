@@ -1,8 +1,8 @@
 //! The Hessian by differences of the exact gradient.
 
+use crate::basis::theta::InternalTheta;
 use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::objective::Criterion;
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 
@@ -16,7 +16,6 @@ const WIDE_DIFFERENCE: f64 = 1e-3;
 const MOST_NUMBERS: usize = 1 << 23;
 
 /// Steps and weights of differences.
-/// Steps and weights of differences.
 const FORWARD: [(f64, f64); 2] = [(1.0, 1.0), (0.0, -1.0)];
 const CENTRAL: [(f64, f64); 2] = [(1.0, 0.5), (-1.0, -0.5)];
 const FOUR_POINTS: [(f64, f64); 4] = [
@@ -29,7 +28,11 @@ const FOUR_POINTS: [(f64, f64); 4] = [
 impl Criterion<'_> {
     /// Differences of the exact gradient, central or forward; `None` where the criterion is not defined all around. It is
     /// left evaluated at `theta`.
-    pub fn differenced_hessian(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
+    pub fn differenced_hessian(
+        &mut self,
+        theta: &InternalTheta,
+        central: bool,
+    ) -> Option<Vec<f64>> {
         let hessian = self.differences(theta, central);
         if !self.is_at(theta) {
             let _ = self.value(theta);
@@ -37,7 +40,7 @@ impl Criterion<'_> {
         hessian
     }
 
-    fn differences(&mut self, theta: &[f64], central: bool) -> Option<Vec<f64>> {
+    fn differences(&mut self, theta: &InternalTheta, central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
         let scale = self.scale(theta);
         let own = self.latest()?.derivatives.gradient.clone();
@@ -50,10 +53,10 @@ impl Criterion<'_> {
             .flat_map(|a| weights.iter().map(move |&(by, weight)| (a, by, weight)))
             .filter(|&(_, by, _)| by != 0.0)
             .collect();
-        let points: Vec<Vec<f64>> = moved
+        let points: Vec<InternalTheta> = moved
             .iter()
             .map(|&(a, by, _)| {
-                let mut x = theta.to_vec();
+                let mut x = theta.clone();
                 x[a] += by * size * scale[a];
                 x
             })
@@ -97,7 +100,7 @@ impl Criterion<'_> {
     }
 
     /// Gradients at other points, as many at a time as there are threads; this criterion stays where it is.
-    fn gradients_at_once(&mut self, points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    fn gradients_at_once(&mut self, points: &[InternalTheta]) -> Option<Vec<Vec<f64>>> {
         self.evaluations += points.len();
         self.clock.count(self.evaluations);
         let (base, parameters, center) = (self.base, self.parameters, self.center);
@@ -105,7 +108,7 @@ impl Criterion<'_> {
         let (residual, sigma2, inverse_sigma2) =
             (self.residual, self.known_sigma2, self.inverse_sigma2);
         let share = points.len().div_ceil(base.workers.count()).max(1);
-        let shares: Vec<&[Vec<f64>]> = points.chunks(share).collect();
+        let shares: Vec<&[InternalTheta]> = points.chunks(share).collect();
         let found = base.workers.map(shares.len(), |i| {
             let mut other = Criterion::new(
                 base,
@@ -118,7 +121,7 @@ impl Criterion<'_> {
             .with_residual(residual)
             .with_sigma2(sigma2);
             other.inverse_sigma2 = inverse_sigma2;
-            let mut at = |x: &Vec<f64>| {
+            let mut at = |x: &InternalTheta| {
                 other.value(x)?;
                 other.gradient()
             };
@@ -129,7 +132,11 @@ impl Criterion<'_> {
     }
 
     /// Gradients at other points, one after the other in the place of the factor at `theta`, which is found again.
-    fn gradients(&mut self, theta: &[f64], points: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    fn gradients(
+        &mut self,
+        theta: &InternalTheta,
+        points: &[InternalTheta],
+    ) -> Option<Vec<Vec<f64>>> {
         // estimates are put back instead of made again
         let snapshot = self.estimator.as_mut().map(Estimator::take_snapshot);
         let kept = snapshot.map(|snapshot| (snapshot, self.factor.take(), self.latest.take()));
@@ -142,7 +149,7 @@ impl Criterion<'_> {
             (Some((snapshot, factor, latest)), Some(estimator)) => {
                 estimator.restore(snapshot);
                 (self.factor, self.latest) = (factor, latest);
-                self.point = theta.to_vec();
+                self.point.copy_from(theta);
             }
             _ => {
                 self.value(theta)?;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use crate::basis::covariances::Levels;
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -29,7 +30,7 @@ pub struct Direction {
 pub fn kappas(
     (factor, workers): (&Factor, &Workers),
     parameters: &Parameters,
-    theta: &[f64],
+    theta: &InternalTheta,
     old: Vec<Direction>,
 ) -> Vec<Direction> {
     let mut out = old;
@@ -137,8 +138,8 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
     let m = directions.len() * x.m;
     let buffer = |part: &[f64]| system.workers.buffer(part.len() / x.m.max(1) * m);
     let mut rows = Rows {
-        first: buffer(&x.first),
-        rest: buffer(&x.rest),
+        eliminated: buffer(&x.eliminated),
+        complement: buffer(&x.complement),
         m,
     };
     for (a, direction) in directions.iter().enumerate() {
@@ -151,10 +152,10 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
         };
         let levels = &direction.levels;
         if direction.factor == 0 && *levels == Levels::All {
-            place.apply(&direction.kappa, &x.first, &mut rows.first);
+            place.apply(&direction.kappa, &x.eliminated, &mut rows.eliminated);
         } else if direction.factor == 0 {
-            let blocks = x.first.chunks_exact((k * x.m).max(1));
-            let targets = rows.first.chunks_exact_mut((k * m).max(1));
+            let blocks = x.eliminated.chunks_exact((k * x.m).max(1));
+            let targets = rows.eliminated.chunks_exact_mut((k * m).max(1));
             for (level, (from, to)) in blocks.zip(targets).enumerate() {
                 if levels.contains(level) {
                     place.apply(&direction.kappa, from, to);
@@ -168,8 +169,8 @@ pub fn apply_directions<'a, V: Deref<Target = [f64]>>(
                 let range = system.schur.offset[v as usize]..system.schur.offset[v as usize + 1];
                 place.apply(
                     &direction.kappa,
-                    &x.rest[range.start * x.m..range.end * x.m],
-                    &mut rows.rest[range.start * m..range.end * m],
+                    &x.complement[range.start * x.m..range.end * x.m],
+                    &mut rows.complement[range.start * m..range.end * m],
                 );
             }
         }
@@ -232,11 +233,15 @@ impl<'a> TimesLevelPrecision<'a> {
 
     /// Rows of P u beyond the first factor, which has no P.
     pub(crate) fn u<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
-        self.u.as_ref().map_or(&solution.u.rest, |rows| &rows.rest)
+        self.u
+            .as_ref()
+            .map_or(&solution.u.complement, |rows| &rows.complement)
     }
 
     /// Rows of P h beyond the first factor.
     pub(crate) fn h<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
-        self.h.as_ref().map_or(&solution.h.rest, |rows| &rows.rest)
+        self.h
+            .as_ref()
+            .map_or(&solution.h.complement, |rows| &rows.complement)
     }
 }

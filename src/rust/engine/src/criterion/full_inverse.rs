@@ -85,21 +85,21 @@ impl<'a> FullInverse<'a> {
         workers.for_each(self.layout.strips(), partition, |s, strip| {
             let columns = self.layout.columns(s);
             let width = columns.len();
-            let mut rest = workers.buffer(n * width);
+            let mut complement = workers.buffer(n * width);
             match &self.values {
                 Values::Dense(r) => r.gather(columns, strip),
                 Values::OfSparse(r) => {
                     strip.copy_from_slice(&r[columns.start * n..columns.end * n]);
                 }
             }
-            small::transpose(strip, n, &mut rest);
+            small::transpose(strip, n, &mut complement);
             let rows = Rows {
-                first: workers.buffer(0),
-                rest,
+                eliminated: workers.buffer(0),
+                complement,
                 m: width,
             };
             if let Some(rows) = precision_product::times_many(self.system, &rows, &matrices) {
-                small::transpose(&rows.rest, width, strip);
+                small::transpose(&rows.complement, width, strip);
             }
         });
         Some(out)

@@ -10,6 +10,7 @@
 //! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::direction::{kappas, Direction, TimesLevelPrecision};
 use crate::criterion::level_sums::{is_large, level_sums, LevelSums, Sum};
 use crate::criterion::point::Point;
@@ -247,7 +248,7 @@ pub(crate) fn with_curvature(
 pub(crate) fn term_slopes<'a>(
     factor: &'a Factor,
     parameters: &'a Parameters,
-    theta: &'a [f64],
+    theta: &'a InternalTheta,
     score: &'a [Vec<f64>],
 ) -> impl Iterator<Item = f64> + 'a {
     let slope = move |(a, pa): (usize, &crate::basis::parameters::Parameter)| {

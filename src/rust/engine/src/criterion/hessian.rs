@@ -124,20 +124,23 @@ fn traces_from<'a>(
         }
     }
     let mixed = &products[count * count..];
-    let rest = Rows {
-        first: &[][..],
-        rest: &solution.h.rest[..],
+    let of_complement = Rows {
+        eliminated: &[][..],
+        complement: &solution.h.complement[..],
         m: solution.h.m,
     };
     let weighted = if p > 0 {
-        precision_product::times(system, &rest)
+        precision_product::times(system, &of_complement)
     } else {
         None
     };
     // P H
-    let ph = weighted.as_ref().map_or(rest.rest, |rows| &rows.rest[..]);
+    let ph = weighted
+        .as_ref()
+        .map_or(of_complement.complement, |rows| &rows.complement[..]);
     for b in (0..m).filter(|&b| directions[b].factor != 0) {
-        let turned = (p > 0).then(|| turned(system, (&solution.h.rest, ph, p), &directions[b]));
+        let turned =
+            (p > 0).then(|| turned(system, (&solution.h.complement, ph, p), &directions[b]));
         for (i, a) in first.clone().enumerate() {
             // tr(K_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
             let fixed = match (images.get(i), &turned) {
@@ -156,7 +159,7 @@ fn traces_from<'a>(
     };
     for x in groups(1) {
         for y in groups(x.0).filter(|&y| y >= x) {
-            let sums = node_traces(&r, (&solution.h.rest, ph, p), directions, (x, y));
+            let sums = node_traces(&r, (&solution.h.complement, ph, p), directions, (x, y));
             let of = |(f, class)| of_class(directions, f, class);
             let pairs = of(x).flat_map(|a| of(y).map(move |b| (a, b)));
             for ((a, b), value) in pairs.zip(sums.iter()) {
@@ -206,12 +209,20 @@ impl<'a> Images<'a> {
             let mut rows = apply_directions(system, std::slice::from_ref(&directions[a]), h);
             let (half, rest) = own.split_at_mut(q2 * p);
             let (solved, inner) = rest.split_at_mut(q2 * p);
-            let effects = h.first.len() / p;
-            dense::add_transposed_product(&h.first, &rows.first, effects, p, p, 1.0, inner);
+            let effects = h.eliminated.len() / p;
+            dense::add_transposed_product(
+                &h.eliminated,
+                &rows.eliminated,
+                effects,
+                p,
+                p,
+                1.0,
+                inner,
+            );
             if q2 > 0 {
                 factor.forward(system, &mut rows);
             }
-            half.copy_from_slice(&rows.rest);
+            half.copy_from_slice(&rows.complement);
             solved.copy_from_slice(half);
             factor.s.solve_transposed(solved, p);
         }
@@ -239,11 +250,11 @@ fn turned<'a>(
     direction: &Direction,
 ) -> (Buffer<'a>, Buffer<'a>) {
     let rows: Rows<&[f64]> = Rows {
-        first: &[],
-        rest: ph,
+        eliminated: &[],
+        complement: ph,
         m: p,
     };
-    let kh = apply_directions(system, std::slice::from_ref(direction), &rows).rest;
+    let kh = apply_directions(system, std::slice::from_ref(direction), &rows).complement;
     let mut hkh = system.workers.buffer(p * p);
     let q2 = system.schur.q2;
     dense::add_transposed_product(h, &kh, q2, p, p, 1.0, &mut hkh);

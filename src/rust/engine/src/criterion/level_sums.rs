@@ -75,13 +75,13 @@ impl<'a> LevelSums<'a, Buffer<'a>> {
             sums.add_effects((f, t.class(f, level)), k, [h, h], [u, u], reml);
         };
         let k = system.k1();
-        for (j, u) in u.first.chunks_exact(k).enumerate() {
-            add(0, j, k, &h.first[j * k * p..(j + 1) * k * p], u);
+        for (j, u) in u.eliminated.chunks_exact(k).enumerate() {
+            add(0, j, k, &h.eliminated[j * k * p..(j + 1) * k * p], u);
         }
         for (v, &(f, level)) in system.schur.node.iter().enumerate() {
             let range = system.schur.offset[v]..system.schur.offset[v + 1];
-            let own = &h.rest[range.start * p..range.end * p];
-            add(f, level, range.len(), own, &u.rest[range]);
+            let own = &h.complement[range.start * p..range.end * p];
+            add(f, level, range.len(), own, &u.complement[range]);
         }
         sums
     }
@@ -265,8 +265,8 @@ impl Pass<'_> {
                     self.neighbour_products(j, at, buffers, &mut blocks, sums);
                 }
             }
-            let h = &solution.h.first[j * k1 * p..(j + 1) * k1 * p];
-            let u = &solution.u.first[j * k1..(j + 1) * k1];
+            let h = &solution.h.eliminated[j * k1 * p..(j + 1) * k1 * p];
+            let u = &solution.u.eliminated[j * k1..(j + 1) * k1];
             sums.add_effects(of, k1, [h, h], [u, u], self.reml);
         }
     }
@@ -374,8 +374,8 @@ impl Pass<'_> {
             sums.add_effects(
                 of,
                 k,
-                [&solution.h.rest[at.clone()], &ph[at]],
-                [&solution.u.rest[range.clone()], &pu[range]],
+                [&solution.h.complement[at.clone()], &ph[at]],
+                [&solution.u.complement[range.clone()], &pu[range]],
                 self.reml,
             );
         }

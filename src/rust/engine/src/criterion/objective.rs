@@ -1,4 +1,4 @@
-//! The profiled REML criterion or deviance as a function of the internal parameters, for the optimiser.
+//! The profiled REML criterion or deviance as a function of the internal parameters.
 //!
 //! REML: log|M| + log|R| + log|X'V^-1X| + (n - p)(1 + log(2 pi q/(n - p))); ML: log|M| + log|R| + n (1 + log(2 pi q/n)), with
 //! q = y'Py the penalised residual sum of squares (Bates et al. 2015, eqs. 34 and 41, in the form without sigma).
@@ -7,12 +7,13 @@ use crate::api::error::EngineError;
 use crate::api::result::Path;
 use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::hessian;
 use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::latest::{CriterionWorkspace, Latest};
 use crate::criterion::residual_rows::ResidualPoint;
 use crate::moments::correlated::ResidualPart;
-use crate::optimize::{HessianRequest, Objective};
+use crate::optimize::HessianRequest;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::structure::residual::{Residual, Whitening};
@@ -64,7 +65,7 @@ pub struct Criterion<'a> {
     pub(crate) path: Path,
     pub(super) at_residual: Option<ResidualState>,
     pub(super) workspace: CriterionWorkspace,
-    pub(super) point: Vec<f64>,
+    pub(super) point: InternalTheta,
 }
 
 /// The cross-products at the last residual parameters.
@@ -104,7 +105,7 @@ impl<'a> Criterion<'a> {
             path: Path::Exact,
             at_residual: None,
             workspace: CriterionWorkspace::default(),
-            point: Vec::new(),
+            point: InternalTheta::default(),
         }
     }
 
@@ -168,7 +169,7 @@ impl<'a> Criterion<'a> {
     }
 
     /// Takes the cross-products at these residual parameters.
-    fn move_residual(&mut self, x: &[f64]) -> Option<()> {
+    fn move_residual(&mut self, x: &InternalTheta) -> Option<()> {
         let Some(part) = self.residual else {
             return Some(());
         };
@@ -202,14 +203,14 @@ impl<'a> Criterion<'a> {
     }
 
     /// The factor at `x`; `None` where there is none.
-    pub(crate) fn factor_at(&mut self, x: &[f64]) -> Option<&Factor> {
+    pub(crate) fn factor_at(&mut self, x: &InternalTheta) -> Option<&Factor> {
         let there = self.is_at(x) || self.value(x).is_some();
         self.factor.as_ref().filter(|_| there)
     }
 
     /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
     #[must_use]
-    pub(crate) fn unit(&self, x: &[f64]) -> f64 {
+    pub(crate) fn unit(&self, x: &InternalTheta) -> f64 {
         self.residual.map_or(1.0, |part| {
             let phi = self.parameters.of_residual(x);
             part.model.mean_log_scale(phi).exp()
@@ -237,8 +238,8 @@ impl<'a> Criterion<'a> {
 
     /// Whether the last evaluation was at this very point.
     #[must_use]
-    pub fn is_at(&self, x: &[f64]) -> bool {
-        self.factor.is_some() && self.point == x
+    pub fn is_at(&self, x: &InternalTheta) -> bool {
+        self.factor.is_some() && self.point == *x
     }
 
     /// Degrees of freedom in the residual variance: n - p or n.
@@ -323,8 +324,9 @@ impl<'a> Criterion<'a> {
     }
 }
 
-impl Objective for Criterion<'_> {
-    fn value(&mut self, x: &[f64]) -> Option<f64> {
+impl Criterion<'_> {
+    /// The criterion at `x`; `None` where it is not defined ([`Self::failure`] says why).
+    pub fn value(&mut self, x: &InternalTheta) -> Option<f64> {
         let flag = self.base.workers.flag().clone();
         let Some(value) = flag.in_time(|| self.evaluate(x)) else {
             // left in the middle
@@ -335,7 +337,8 @@ impl Objective for Criterion<'_> {
         value
     }
 
-    fn derivatives(&mut self, wanted: HessianRequest) -> (Vec<f64>, Vec<f64>, bool) {
+    /// Gradient and Hessian (m x m) at the last point, and whether that Hessian is exact.
+    pub fn derivatives(&mut self, wanted: HessianRequest) -> (Vec<f64>, Vec<f64>, bool) {
         let m = self.parameters.len();
         let limit = match wanted {
             HessianRequest::Model => f64::NEG_INFINITY,
@@ -364,14 +367,16 @@ impl Objective for Criterion<'_> {
         }
     }
 
-    /// Average information misses what bends in the parameters of correlations. Estimates say nothing else about it than
-    /// factorisations do: with what they learn from long steps walks take twice as many.
-    fn uses_secant(&self) -> bool {
+    /// Whether secant updates pay along long steps: average information misses what bends in the parameters of correlations.
+    /// Estimates say nothing else about it than factorisations do: with what they learn from long steps walks take twice as many.
+    pub(crate) fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
         self.residual.is_some() || structures.iter().any(|s| s.linear().is_none())
     }
 
-    fn scale(&self, x: &[f64]) -> Vec<f64> {
+    /// Natural size of each parameter at `x`.
+    #[must_use]
+    pub fn scale(&self, x: &InternalTheta) -> Vec<f64> {
         let n = self.system().moments.n as f64;
         let unit = self.unit(x);
         let mut out = Vec::with_capacity(x.len());
@@ -386,7 +391,8 @@ impl Objective for Criterion<'_> {
         out
     }
 
-    fn noise(&self, f: f64) -> f64 {
+    /// Size of rounding errors in the value `f`.
+    pub(crate) fn noise(&self, f: f64) -> f64 {
         let own = self.factor.as_ref().filter(|factor| !factor.lx.is_empty());
         let lost = own.map_or(0.0, |factor| self.lost_digits(factor));
         // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
@@ -398,9 +404,7 @@ impl Objective for Criterion<'_> {
             .max(moments.sum_log_weights.abs());
         1e-14 * size + lost
     }
-}
 
-impl Criterion<'_> {
     /// Rounding errors of the criterion at a factor that come from differences of much larger numbers.
     fn lost_digits(&self, factor: &Factor) -> f64 {
         let system = self.system();
@@ -417,11 +421,10 @@ impl Criterion<'_> {
         2.0 * f64::EPSILON * (fixed + of_response) + factor.rounding(system)
     }
 
-    fn evaluate(&mut self, x: &[f64]) -> Option<f64> {
+    fn evaluate(&mut self, x: &InternalTheta) -> Option<f64> {
         self.evaluations += 1;
         self.clock.count(self.evaluations);
-        self.point.clear();
-        self.point.extend_from_slice(x);
+        self.point.copy_from(x);
         let parameters = self.parameters;
         if self.move_residual(x).is_none() {
             self.factor = None;

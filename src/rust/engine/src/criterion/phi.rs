@@ -176,7 +176,7 @@ impl<'a> FirstBlocks<'a> {
         let mut sums = workers.buffer(count * count);
         let [mut half, mut d, mut g, mut n] = std::array::from_fn(|_| workers.buffer(square));
         let mut traces = BlockTraces::new(workers, (k1, kappas()), (k1, kappas()));
-        let (h, m) = (&self.solution.h.first, self.solution.h.m);
+        let (h, m) = (&self.solution.h.eliminated, self.solution.h.m);
         for j in levels {
             let own = j * square..(j + 1) * square;
             let l = &self.factor.l1[own.clone()];

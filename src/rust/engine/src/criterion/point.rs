@@ -1,14 +1,15 @@
 //! Where the criterion is evaluated, and how.
 
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 
 /// Where derivatives are taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Point<'a> {
     /// The parameters.
     pub parameters: &'a Parameters,
-    /// Their values (internal scale).
-    pub theta: &'a [f64],
+    /// Their values.
+    pub theta: &'a InternalTheta,
     /// REML or ML.
     pub reml: bool,
     /// f = 1 / sigma^2: (n - p) / q (ML: n / q) where sigma is profiled out.

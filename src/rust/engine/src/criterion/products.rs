@@ -147,7 +147,10 @@ pub(crate) fn singles<'a>(
 ) -> Buffer<'a> {
     let (c, m) = (modes.m, rows.m);
     let mut out = workers.buffer(c * c * directions);
-    for (x, y) in [(&modes.first, &rows.first), (&modes.rest, &rows.rest)] {
+    for (x, y) in [
+        (&modes.eliminated, &rows.eliminated),
+        (&modes.complement, &rows.complement),
+    ] {
         if m == 0 || c == 0 {
             continue;
         }
@@ -173,7 +176,10 @@ pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Buffer<'_>>)
     if p == 0 || m == 0 {
         return out;
     }
-    for (x, y) in [(&h.first, &rows.first), (&h.rest, &rows.rest)] {
+    for (x, y) in [
+        (&h.eliminated, &rows.eliminated),
+        (&h.complement, &rows.complement),
+    ] {
         for (h, row) in x.chunks_exact(p).zip(y.chunks_exact(m)) {
             for (a, value) in row.iter().enumerate() {
                 if *value != 0.0 {
@@ -201,8 +207,8 @@ fn side_by_side<'a>(workers: &'a Workers, a: &Rows<Buffer<'_>>, b: &Rows) -> Row
         out
     };
     Rows {
-        first: join(&a.first, &b.first),
-        rest: join(&a.rest, &b.rest),
+        eliminated: join(&a.eliminated, &b.eliminated),
+        complement: join(&a.complement, &b.complement),
         m,
     }
 }
@@ -215,7 +221,10 @@ fn lower_product<'a>(
 ) -> Buffer<'a> {
     let m = a.m;
     let mut out = workers.buffer(m * m);
-    for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
+    for (x, y) in [
+        (&a.eliminated, &b.eliminated),
+        (&a.complement, &b.complement),
+    ] {
         for (x, y) in x.chunks_exact(m.max(1)).zip(y.chunks_exact(m.max(1))) {
             for j in 0..m {
                 for i in j..m {

@@ -81,8 +81,8 @@ impl ResidualPart {
     /// -Lambda'Z'S.
     fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
         let mut out = Rows {
-            first: memory::zeros(system.q1() * width),
-            rest: memory::zeros(system.schur.q2 * width),
+            eliminated: memory::zeros(system.q1() * width),
+            complement: memory::zeros(system.schur.q2 * width),
             m: width,
         };
         for f in 0..self.layout.len() {
@@ -93,10 +93,10 @@ impl ResidualPart {
                 let t = factor.t.of(f, level);
                 let own = &s[place * width..(place + 1) * width];
                 let target = if f == 0 {
-                    &mut out.first[level * k * width..(level + 1) * k * width]
+                    &mut out.eliminated[level * k * width..(level + 1) * k * width]
                 } else {
                     let start = system.schur.offset[system.schur.node_of[f][level] as usize];
-                    &mut out.rest[start * width..(start + k) * width]
+                    &mut out.complement[start * width..(start + k) * width]
                 };
                 for c in 0..k {
                     let weight: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
@@ -127,11 +127,11 @@ impl ResidualPart {
             let k = self.layout[f].k;
             for (effect, shift) in shift.chunks_exact(p1).enumerate() {
                 let own = if f == 0 {
-                    &zs.first[effect * width..(effect + 1) * width]
+                    &zs.eliminated[effect * width..(effect + 1) * width]
                 } else {
                     let node = system.schur.node_of[f][effect / k] as usize;
                     let at = system.schur.offset[node] + effect % k;
-                    &zs.rest[at * width..(at + 1) * width]
+                    &zs.complement[at * width..(at + 1) * width]
                 };
                 for (column, z) in with_response.chunks_exact_mut(p1).zip(own) {
                     column.iter_mut().zip(shift).for_each(|(x, u)| *x -= u * z);

@@ -97,8 +97,8 @@ impl ResidualPart {
             _ => system.schur.offset[system.schur.node_of[f][level] as usize],
         };
         let part = |rows: &'a Rows| match f {
-            0 => &rows.first,
-            _ => &rows.rest,
+            0 => &rows.eliminated,
+            _ => &rows.complement,
         };
         let (c, u) = (part(&solution.c), part(&solution.u));
         let about = part(&solution.about);

@@ -157,18 +157,18 @@ impl Group {
     fn solve(&mut self, m: usize, system: &System, factor: &Factor) {
         let (q1, q2) = (system.q1(), system.schur.q2);
         let mut rows = Rows {
-            first: vec![0.0; q1 * m],
-            rest: vec![0.0; q2 * m],
+            eliminated: vec![0.0; q1 * m],
+            complement: vec![0.0; q2 * m],
             m,
         };
         for i in 0..m {
             for (node, s) in self.effects(i) {
                 let (f, level) = self.nodes[node];
                 let (part, start) = match f {
-                    0 => (&mut rows.first, level * s.len()),
+                    0 => (&mut rows.eliminated, level * s.len()),
                     _ => {
                         let node = system.schur.node_of[f][level] as usize;
-                        (&mut rows.rest, system.schur.offset[node])
+                        (&mut rows.complement, system.schur.offset[node])
                     }
                 };
                 for (a, value) in s.iter().enumerate() {
@@ -180,7 +180,8 @@ impl Group {
         self.solved_total.clear();
         self.solved_total.resize(q1 + q2, 0.0);
         self.solved.resize(m * (q1 + q2), 0.0);
-        let all = (rows.first.chunks_exact(m.max(1))).chain(rows.rest.chunks_exact(m.max(1)));
+        let all =
+            (rows.eliminated.chunks_exact(m.max(1))).chain(rows.complement.chunks_exact(m.max(1)));
         for (e, row) in all.enumerate() {
             for (i, value) in row.iter().enumerate() {
                 self.solved[i * (q1 + q2) + e] = *value;

@@ -2,6 +2,7 @@
 
 use crate::basis::covariances::Covariances;
 use crate::basis::parameters::{COARSE, FLOOR};
+use crate::basis::theta::InternalTheta;
 use crate::criterion::gradient::SolvedPoint;
 use crate::criterion::hessian;
 use crate::criterion::latest::PointWorkspace;
@@ -53,7 +54,7 @@ impl Criterion<'_> {
             None => self.own_hessian(last),
         };
         if last {
-            self.point.clear();
+            self.point = InternalTheta::default();
         }
         self.latest.as_mut()?.exact = Some(found?);
         Some(())
@@ -163,7 +164,7 @@ impl Criterion<'_> {
 
     /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
     /// at `theta`.
-    pub fn hessian(&mut self, theta: &[f64]) -> Option<Vec<f64>> {
+    pub fn hessian(&mut self, theta: &InternalTheta) -> Option<Vec<f64>> {
         if self.has_exact_hessian() || !self.is_plain() {
             return self.exact_hessian();
         }

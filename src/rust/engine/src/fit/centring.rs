@@ -6,12 +6,12 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::rows::Coordinates;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
 use crate::fit::prepare::{unit_of, Prepared};
 use crate::moments::blocks::{Center, FactorMoments};
 use crate::moments::source::{moments_of, source};
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;
 use crate::search::strategy::Plan;
@@ -32,7 +32,7 @@ impl Prepared {
     pub(crate) fn settle(
         &mut self,
         data: &ModelData<'_>,
-        theta: &[f64],
+        theta: &InternalTheta,
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
@@ -88,20 +88,18 @@ impl Prepared {
     }
 
     /// These parameters with standard deviations so much smaller that about half of the digits are left.
-    fn less_extreme(&self, theta: &[f64]) -> Vec<f64> {
+    fn less_extreme(&self, theta: &InternalTheta) -> InternalTheta {
         let factor = (1e8 / self.largest_share(theta)).sqrt().min(1.0);
-        let deviation = |a| a < self.parameters.list.len() && self.parameters.is_deviation(a);
-        let scaled = |(a, value): (usize, &f64)| value * if deviation(a) { factor } else { 1.0 };
-        theta.iter().enumerate().map(scaled).collect()
+        self.parameters.with_deviations_times(theta, factor)
     }
 
     /// Whether an effect explains so much of its level that the share of the residuals may be lost.
-    fn is_extreme(&self, theta: &[f64]) -> bool {
+    fn is_extreme(&self, theta: &InternalTheta) -> bool {
         self.largest_share(theta) * RECENTER_FIXED > 0.1
     }
 
     /// Variance of an effect relative to that of the mean of the residuals of its level, at most.
-    pub(crate) fn largest_share(&self, theta: &[f64]) -> f64 {
+    pub(crate) fn largest_share(&self, theta: &InternalTheta) -> f64 {
         let moments = &self.system.moments;
         let unit = self.unit / self.unit_at(theta);
         let share = |term: usize| {
@@ -120,13 +118,13 @@ impl Prepared {
     }
 
     /// Whether the first evaluation of a fit has to be prepared for.
-    pub(crate) fn starts_extreme(&self, theta: &[f64]) -> bool {
+    pub(crate) fn starts_extreme(&self, theta: &InternalTheta) -> bool {
         self.lacks_digits(theta) || self.largest_share(theta) > BREAKING
     }
 
     /// Whether effects are so large that eliminating some of them may lose digits of the others, and cross-products with twice
     /// the digits are not there though they can be.
-    pub(crate) fn lacks_digits(&self, theta: &[f64]) -> bool {
+    pub(crate) fn lacks_digits(&self, theta: &InternalTheta) -> bool {
         let system = &self.system;
         (system.schur.q2 > 0 || system.k1() > 1)
             && system.moments.rest.is_none()
@@ -154,7 +152,7 @@ impl Prepared {
     pub(crate) fn extend(
         &mut self,
         data: &ModelData<'_>,
-        theta: &[f64],
+        theta: &InternalTheta,
     ) -> Result<(), EngineError> {
         let at = Coordinates::new(&self.fixed, &self.layout, &self.bases);
         let System {
@@ -181,7 +179,7 @@ impl Prepared {
         &mut self,
         data: &ModelData<'_>,
         moved: Center,
-        theta: &[f64],
+        theta: &InternalTheta,
     ) -> Result<(), EngineError> {
         let workers = Arc::clone(&self.system.workers);
         if let Some(part) = &mut self.residual {

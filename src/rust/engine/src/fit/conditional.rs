@@ -5,7 +5,7 @@ use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
 use crate::basis::random::TermBasis;
-use crate::basis::user::raw_factor;
+use crate::basis::user::user_factor;
 use crate::fit::prepare::{prepare, start};
 use crate::fit::sizes::Sizes;
 use crate::linalg::small;
@@ -94,7 +94,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
 
 /// Conditional variances of the random effects relative to sigma^2 at `options.start`: for each term k x k x J.
 ///
-/// Var(b_j | y) = T [M^-1]_jj T', in the raw basis (Bates et al. 2015, eq. 58).
+/// Var(b_j | y) = T [M^-1]_jj T', in the user's basis (Bates et al. 2015, eq. 58).
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -141,9 +141,9 @@ fn variances_here(
             );
             let mut lambda = memory::zeros(k * k);
             small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-            let raw = raw_factor(basis, &prepared.parameters.term_factor(&theta, term));
+            let of_user = user_factor(basis, &prepared.parameters.term_factor(&theta, term));
             for column in lambda.chunks_exact_mut(k) {
-                raw.remove_null(column);
+                of_user.remove_null(column);
             }
             term_variances(system, &inverse, basis, &lambda)
         })

@@ -6,8 +6,9 @@ use crate::api::options::Options;
 use crate::api::result::Fit;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::random::TermBasis;
-use crate::basis::user::{raw_factor, RawFactor};
-use crate::fit::prepare::{natural_phi, raw_theta, Prepared};
+use crate::basis::theta::InternalTheta;
+use crate::basis::user::{user_factor, UserFactor};
+use crate::fit::prepare::{natural_phi, user_theta, Prepared};
 use crate::linalg::dense::Shape;
 use crate::linalg::rows::dot;
 use crate::linalg::small;
@@ -21,12 +22,12 @@ use crate::system::solution::Solution;
 /// Rows of the effects of one factor, level after level.
 pub(crate) fn effects_of_factor(system: &System, rows: &Rows, f: usize) -> Vec<f64> {
     if f == 0 {
-        return rows.first.clone();
+        return rows.eliminated.clone();
     }
     let (offset, m) = (&system.schur.offset, rows.m);
     system.schur.node_of[f]
         .iter()
-        .flat_map(|&v| &rows.rest[offset[v as usize] * m..offset[v as usize + 1] * m])
+        .flat_map(|&v| &rows.complement[offset[v as usize] * m..offset[v as usize + 1] * m])
         .copied()
         .collect()
 }
@@ -48,7 +49,7 @@ pub(crate) fn estimates(
     data: &ModelData<'_>,
     options: &Options,
     prepared: &Prepared,
-    theta: &[f64],
+    theta: &InternalTheta,
     factor: &Factor,
     solution: &Solution,
     criterion: f64,
@@ -57,17 +58,17 @@ pub(crate) fn estimates(
 ) -> Fit {
     let fixed = &prepared.fixed;
     let beta_full = coefficients(prepared, &solution.gamma);
-    let raw: Vec<RawFactor> = prepared
+    let factors: Vec<UserFactor> = prepared
         .bases
         .iter()
         .enumerate()
-        .map(|(t, basis)| raw_factor(basis, &prepared.parameters.term_factor(theta, t)))
+        .map(|(t, basis)| user_factor(basis, &prepared.parameters.term_factor(theta, t)))
         .collect();
     let effects: Vec<(Vec<f64>, Vec<f64>)> = prepared
         .bases
         .iter()
         .enumerate()
-        .map(|(t, basis)| raw_modes(prepared, factor, solution, basis, &raw[t]))
+        .map(|(t, basis)| user_modes(prepared, factor, solution, basis, &factors[t]))
         .collect();
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let of_rows = (data.moments.is_none())
@@ -75,7 +76,8 @@ pub(crate) fn estimates(
     let u: Vec<f64> = effects.iter().flat_map(|e| e.0.iter().copied()).collect();
     let ussq = match precision_product::times(&prepared.system, &solution.u) {
         Some(weighted) => {
-            inner(&weighted.rest, &solution.u.rest) + inner(&weighted.first, &solution.u.first)
+            inner(&weighted.complement, &solution.u.complement)
+                + inner(&weighted.eliminated, &solution.u.eliminated)
         }
         None => inner(&u, &u),
     };
@@ -92,7 +94,7 @@ pub(crate) fn estimates(
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
     Fit {
-        theta: raw_theta(prepared, theta),
+        theta: user_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
         unseen: prepared
             .residual
@@ -124,12 +126,12 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// u and b of one term in the user's basis.
-fn raw_modes(
+fn user_modes(
     prepared: &Prepared,
     factor: &Factor,
     solution: &Solution,
     basis: &TermBasis,
-    raw: &RawFactor,
+    of_user: &UserFactor,
 ) -> (Vec<f64>, Vec<f64>) {
     let k = basis.k;
     let kf = prepared.layout[basis.factor].k;
@@ -154,9 +156,9 @@ fn raw_modes(
             1,
             &mut value,
         );
-        raw.remove_null(&mut value);
+        of_user.remove_null(&mut value);
         b.extend_from_slice(&value);
-        u.extend(raw.spherical(&value));
+        u.extend(of_user.spherical(&value));
     }
     (u, b)
 }
@@ -269,15 +271,16 @@ impl RowResults<'_> {
 }
 
 /// Standard errors of theta in the user's coordinates from a covariance matrix in internal ones.
-pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64]) -> Vec<f64> {
+pub(crate) fn user_errors(
+    prepared: &Prepared,
+    theta: &InternalTheta,
+    covariance: &[f64],
+) -> Vec<f64> {
     let m = prepared.parameters.list.len();
-    if covariance.len() != m * m || covariance.iter().all(|v| *v == 0.0) {
-        return memory::zeros(m);
-    }
     let at = |a: usize, step: f64| {
-        let mut x = theta.to_vec();
+        let mut x = theta.clone();
         x[a] += step;
-        raw_theta(prepared, &x).into_values()
+        user_theta(prepared, &x).into_values()
     };
     let slopes: Vec<Vec<f64>> = (0..m)
         .map(|a| {
@@ -304,11 +307,12 @@ pub(crate) fn raw_errors(prepared: &Prepared, theta: &[f64], covariance: &[f64])
 /// column of T and its negative are the same covariance matrix, and a held entry of one is that of the other once the diagonal
 /// entry has gone through zero.
 pub(crate) fn require_held(options: &Options, fit: &Fit) -> Result<(), EngineError> {
+    let is_lost = |(a, own): (usize, &f64)| {
+        let far = |held: f64| (own - held).abs() > 1e-8 * held.abs().max(1.0);
+        options.held_at(a).is_some_and(far)
+    };
     let natural = fit.theta.values().iter().chain(&fit.phi);
-    let lost = natural.zip(&options.hold).position(|(own, held)| {
-        let near = (own - held).abs() <= 1e-8 * held.abs().max(1.0);
-        !held.is_nan() && !near
-    });
+    let lost = natural.enumerate().position(is_lost);
     match lost {
         Some(parameter) if options.optimize => Err(EngineError::HeldSign { parameter }),
         _ => Ok(()),

@@ -1,9 +1,9 @@
 //! Starts of effects that are orders of magnitude larger than residuals with a structure.
 
 use crate::api::options::Options;
+use crate::basis::theta::InternalTheta;
 use crate::fit::prepare::Prepared;
 use crate::moments::start::{large_start, LARGEST_START};
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::search::optimum::start_from;
 
@@ -19,46 +19,45 @@ const FAR: f64 = 1e4;
 pub(crate) fn far_start(
     prepared: &Prepared,
     options: &Options,
-    theta: &mut [f64],
+    theta: &mut InternalTheta,
     interrupt: &dyn Fn() -> bool,
 ) {
-    let is_deviation =
-        |a: usize| a < prepared.parameters.list.len() && prepared.parameters.is_deviation(a);
-    let farthest = |theta: &[f64]| {
-        let deviations = theta.iter().enumerate().filter(|(a, _)| is_deviation(*a));
-        deviations.fold(0.0f64, |most, (_, v)| most.max(v.abs()))
+    let parameters = &prepared.parameters;
+    let farthest = |of_terms: &[f64]| {
+        let deviations = of_terms.iter().enumerate();
+        deviations
+            .filter(|(a, _)| parameters.is_deviation(*a))
+            .fold(0.0f64, |most, (_, v)| most.max(v.abs()))
     };
-    if prepared.restriction.is_some() || farthest(theta) < 0.4 * LARGEST_START.sqrt() {
+    if prepared.restriction.is_some()
+        || farthest(parameters.of_terms(theta)) < 0.4 * LARGEST_START.sqrt()
+    {
         return;
     }
     let clock = Clock::without_limit(interrupt);
     let mut criterion = prepared.criterion(&prepared.center.b, options.reml, clock);
     let (moments, bases) = (&prepared.system.moments, &prepared.bases);
-    let mut at = theta.to_vec();
+    let mut at = theta.clone();
     let mut found = None;
     // what is left of the response tells how large residuals are at most: each look from further out
     for _ in 0..LOOKS {
-        for (a, value) in at.iter_mut().enumerate() {
-            *value *= if is_deviation(a) { FAR } else { 1.0 };
-        }
-        let reached = farthest(&at);
+        at = parameters.with_deviations_times(&at, FAR);
+        let reached = farthest(parameters.of_terms(&at));
         if criterion.value(&at).is_none() {
             break;
         }
         let Some(precision) = criterion.inverse_sigma2() else {
             break;
         };
-        let own = start_from(
-            &prepared.parameters,
-            large_start(moments, bases, precision.recip()),
-        );
-        at[..own.len()].copy_from_slice(&own);
-        found = (farthest(&own) > FAR && farthest(&own).is_finite()).then_some(own);
-        if farthest(&at) < 0.1 * reached {
+        let own = start_from(parameters, large_start(moments, bases, precision.recip()));
+        parameters.set_terms(&mut at, &own);
+        let left = farthest(&own);
+        found = (left > FAR && left.is_finite()).then_some(own);
+        if left < 0.1 * reached {
             break;
         }
     }
     if let Some(own) = found {
-        theta[..own.len()].copy_from_slice(&own);
+        parameters.set_terms(theta, &own);
     }
 }

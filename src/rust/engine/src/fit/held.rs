@@ -5,8 +5,9 @@ use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
-use crate::basis::restriction::{FreeTheta, Restriction};
-use crate::basis::user::raw_parameters;
+use crate::basis::restriction::Restriction;
+use crate::basis::theta::{FreeTheta, InternalTheta};
+use crate::basis::user::user_parameters;
 use crate::moments::correlated::ResidualPart;
 use crate::search::kink;
 
@@ -20,7 +21,7 @@ pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<b
             let own = at..at + crate::structure::random::covariance(term.structure, k).len();
             at = own.end;
             own.clone().any(|a| {
-                options.hold.get(a).is_some_and(|v| !v.is_nan())
+                options.held_at(a).is_some()
                     || options.tie.get(a).is_some_and(|set| {
                         options.tie.iter().filter(|other| *other == set).count() > 1
                     })
@@ -36,18 +37,18 @@ pub(crate) fn restriction(
     parameters: &Parameters,
     bases: &[TermBasis],
     residual: Option<&ResidualPart>,
-    start: &[f64],
+    start: &InternalTheta,
 ) -> Result<Option<Restriction>, EngineError> {
     let m = parameters.len();
     let terms = parameters.list.len();
     let held = |a: usize| {
-        options.hold.get(a).is_some_and(|v| !v.is_nan())
+        options.held_at(a).is_some()
             || (a >= terms && residual.is_some_and(|part| part.model.held()[a - terms]))
     };
     // derivatives at a given point do not exist in the direction of a kink
     let at_kink = residual
         .filter(|_| !options.optimize)
-        .and_then(|part| kink::given(terms, part.model.kink(&start[terms..]), start))
+        .and_then(|part| kink::given(terms, part.model.kink(parameters.of_residual(start)), start))
         .filter(|&(a, _)| !held(a));
     let set = |a: usize| options.tie.get(a).copied();
     let tied = |a: usize| set(a).is_some() && (0..m).any(|b| b != a && set(b) == set(a));
@@ -75,12 +76,12 @@ pub(crate) fn restriction(
         place.push(Some((variables, 1.0)));
         variables += 1;
     }
-    let restriction = Restriction::new(place, start.to_vec(), variables);
-    let natural = |x: &[f64]| {
+    let restriction = Restriction::new(place, start.values().to_vec(), variables);
+    let natural = |x: &InternalTheta| {
         let of_terms = bases
             .iter()
             .enumerate()
-            .flat_map(|(t, basis)| raw_parameters(basis, parameters, x, t));
+            .flat_map(|(t, basis)| user_parameters(basis, parameters, x, t));
         let phi = residual.map_or_else(Vec::new, |part| {
             part.model.natural(parameters.of_residual(x))
         });
@@ -98,8 +99,8 @@ pub(crate) fn restriction(
 /// on two rows of the factor).
 fn check_natural(
     restriction: &Restriction,
-    start: &[f64],
-    natural: impl Fn(&[f64]) -> Vec<f64>,
+    start: &InternalTheta,
+    natural: impl Fn(&InternalTheta) -> Vec<f64>,
     options: &Options,
 ) -> Result<(), EngineError> {
     let FreeTheta(z) = restriction.variables_at(start);
@@ -115,10 +116,7 @@ fn check_natural(
         let there = natural(&restriction.expand(&FreeTheta(moved)));
         let same = |x: f64, y: f64| (x - y).abs() <= 1e-8 * x.abs().max(y.abs()).max(1e-4);
         for (a, value) in there.iter().enumerate() {
-            let held = options
-                .hold
-                .get(a)
-                .is_some_and(|h| !h.is_nan() && !same(*h, *value));
+            let held = options.held_at(a).is_some_and(|held| !same(held, *value));
             let set = options.tie.get(a);
             let tied = set.is_some()
                 && (0..a).any(|b| options.tie.get(b) == set && !same(there[b], *value));

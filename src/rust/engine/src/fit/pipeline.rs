@@ -4,13 +4,13 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::api::result::Fit;
+use crate::basis::theta::InternalTheta;
 use crate::fit::estimates::RowResults;
 use crate::fit::far_start::far_start;
 use crate::fit::prepare::{begin, prepare, prepare_from, start, Begun, Prepared};
 use crate::fit::response_units::InUnits;
 use crate::fit::rounds::{AtOptimum, Next, Rounds};
 use crate::fit::sizes::{require_rows, Sizes};
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::interruptible::interruptible_until;
 use crate::runtime::memory;
@@ -188,7 +188,7 @@ fn search_start(
     model: &mut Prepared,
     plan: Plan,
     interrupt: &dyn Fn() -> bool,
-) -> Result<Vec<f64>, EngineError> {
+) -> Result<InternalTheta, EngineError> {
     let mut theta = start(options, model)?;
     if options.start.is_none() && options.optimize && model.residual.is_some() {
         far_start(model, options, &mut theta, interrupt);
@@ -205,11 +205,11 @@ fn search_start(
 pub fn at_internal(
     data: &ModelData<'_>,
     options: &Options,
-    x: Option<&[f64]>,
-) -> Option<(Vec<f64>, f64, Vec<f64>)> {
+    x: Option<&InternalTheta>,
+) -> Option<(InternalTheta, f64, Vec<f64>)> {
     let prepared = prepare(data, options, &StopFlag::default()).ok()?;
     let x = match x {
-        Some(x) => x.to_vec(),
+        Some(x) => x.clone(),
         None => start(options, &prepared).ok()?,
     };
     let mut criterion = prepared.criterion(

@@ -12,7 +12,8 @@ use crate::basis::random::{lay_out, FactorLayout, TermBasis};
 use crate::basis::rank::require_residual;
 use crate::basis::restriction::Restriction;
 use crate::basis::rows::Coordinates;
-use crate::basis::user::{raw_parameters, theta_from_raw};
+use crate::basis::theta::InternalTheta;
+use crate::basis::user::{internal_of_terms, user_parameters};
 use crate::criterion::objective::Criterion;
 use crate::fit::held::{restricted_terms, restriction};
 use crate::fit::sizes::Sizes;
@@ -51,13 +52,13 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The rows' mean standard deviation relative to sigma: that of a row with d = 1, which may be far from all.
-    pub(crate) fn unit_at(&self, theta: &[f64]) -> f64 {
+    pub(crate) fn unit_at(&self, theta: &InternalTheta) -> f64 {
         let phi = self.parameters.of_residual(theta);
         unit_of(self.residual.as_ref(), phi)
     }
 
     /// A sum of squares in units of the rows' mean variance.
-    pub(crate) fn in_rows(&self, theta: &[f64], squares: f64) -> f64 {
+    pub(crate) fn in_rows(&self, theta: &InternalTheta, squares: f64) -> f64 {
         squares * self.unit_at(theta).powi(2)
     }
 
@@ -325,13 +326,13 @@ pub(crate) fn unit_of(residual: Option<&ResidualPart>, phi: &[f64]) -> f64 {
 
 /// Internal residual parameters at the end of the user's start, or those of the structure.
 fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, EngineError> {
-    let Some(raw) = &options.start else {
+    let Some(given) = &options.start else {
         return Ok(model.start());
     };
-    let natural = raw
+    let natural = given
         .len()
         .checked_sub(model.len())
-        .map(|at| &raw.values()[at..]);
+        .map(|at| &given.values()[at..]);
     let phi = natural
         .and_then(|natural| model.internal(natural))
         .ok_or_else(|| {
@@ -353,23 +354,18 @@ fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
 }
 
 /// Where to start; held parameters have their values there.
-pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<InternalTheta, EngineError> {
     let theta = free_start(options, prepared)?;
-    if options.hold.iter().all(|value| value.is_nan()) || options.start.is_some() {
+    if options.hold.values().iter().all(|value| value.is_nan()) || options.start.is_some() {
         return Ok(theta);
     }
     // held values in the user's coordinates, then back
-    let natural = [
-        raw_theta(prepared, &theta).values(),
-        &natural_phi(prepared, &theta),
-    ]
-    .concat();
+    let natural = with_phi(prepared, &theta);
     let with = |taken: &dyn Fn(usize) -> bool| {
-        let values = natural.iter().zip(&options.hold).enumerate();
-        let held = values.map(|(a, (own, held))| match held {
-            held if !held.is_nan() && taken(a) => *held,
-            _ => *own,
-        });
+        let values = natural.values().iter().enumerate();
+        let value =
+            |(a, own): (usize, &f64)| options.held_at(a).filter(|_| taken(a)).unwrap_or(*own);
+        let held = values.take(options.hold.len()).map(value);
         free_start(
             &Options {
                 start: Some(held.collect()),
@@ -385,7 +381,7 @@ pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, 
     ) && options.hold.len() == natural.len()
     {
         // the first that is impossible beside what the others are, or beside those held before it
-        let held = || (0..natural.len()).filter(|&a| !options.hold[a].is_nan());
+        let held = || (0..natural.len()).filter(|&a| options.held_at(a).is_some());
         let alone = held().find(|&a| with(&|b| b == a).is_err());
         let among = || held().find(|&a| with(&|b| b <= a).is_err());
         if let Some(parameter) = alone.or_else(among) {
@@ -395,36 +391,41 @@ pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, 
     start
 }
 
-fn free_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+fn free_start(options: &Options, prepared: &Prepared) -> Result<InternalTheta, EngineError> {
     let parameters = &prepared.parameters;
-    if let Some(raw) = &options.start {
-        if raw.len() != parameters.len() {
+    if let Some(given) = &options.start {
+        if given.len() != parameters.len() {
             return Err(EngineError::Dimension(format!(
                 "start has {} values, the model has {} covariance parameters",
-                raw.len(),
+                given.len(),
                 parameters.len()
             )));
         }
-        if !raw.values().iter().all(|v| v.abs() <= LARGEST) {
+        if !given.values().iter().all(|v| v.abs() <= LARGEST) {
             return Err(EngineError::Dimension(
                 "start holds a value that is not finite, or too large to be squared".to_owned(),
             ));
         }
-        let mut theta = theta_from_raw(raw, &prepared.bases, parameters).ok_or_else(|| {
+        let of_terms = internal_of_terms(given, &prepared.bases, parameters).ok_or_else(|| {
             EngineError::Dimension("start holds impossible correlations".to_owned())
         })?;
-        if let Some(part) = &prepared.residual {
-            theta.extend(residual_start(options, &part.model)?);
-        }
-        return Ok(theta);
+        let phi = match &prepared.residual {
+            Some(part) => residual_start(options, &part.model)?,
+            None => Vec::new(),
+        };
+        return Ok(InternalTheta::join(&of_terms, &phi));
     }
-    let mut theta = term_start(&prepared.system.moments, &prepared.bases, parameters);
-    theta.extend(prepared.residual.iter().flat_map(|part| part.model.start()));
-    Ok(theta)
+    let of_terms = term_start(&prepared.system.moments, &prepared.bases, parameters);
+    let residual = prepared.residual.as_ref();
+    let phi = residual.map_or_else(Vec::new, |part| part.model.start());
+    Ok(InternalTheta::join(&of_terms, &phi))
 }
 
-/// Internal parameters at the raw theta that the caller must give.
-pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f64>, EngineError> {
+/// Internal parameters at the start that the caller must give.
+pub(crate) fn required_start(
+    options: &Options,
+    prepared: &Prepared,
+) -> Result<InternalTheta, EngineError> {
     if options.start.is_none() {
         return Err(EngineError::Dimension("theta is missing".to_owned()));
     }
@@ -435,15 +436,24 @@ pub(crate) fn raw_start(options: &Options, prepared: &Prepared) -> Result<Vec<f6
 const PERFECT: f64 = 1e-28;
 
 /// theta as the user sees it.
-pub(crate) fn raw_theta(prepared: &Prepared, theta: &[f64]) -> UserTheta {
+pub(crate) fn user_theta(prepared: &Prepared, theta: &InternalTheta) -> UserTheta {
     let bases = prepared.bases.iter().enumerate();
     bases
-        .flat_map(|(t, basis)| raw_parameters(basis, &prepared.parameters, theta, t))
+        .flat_map(|(t, basis)| user_parameters(basis, &prepared.parameters, theta, t))
+        .collect()
+}
+
+/// theta and the residual parameters as the user sees them.
+pub(crate) fn with_phi(prepared: &Prepared, theta: &InternalTheta) -> UserTheta {
+    let of_terms = user_theta(prepared, theta).into_values();
+    of_terms
+        .into_iter()
+        .chain(natural_phi(prepared, theta))
         .collect()
 }
 
 /// Residual parameters as the user sees them.
-pub(crate) fn natural_phi(prepared: &Prepared, theta: &[f64]) -> Vec<f64> {
+pub(crate) fn natural_phi(prepared: &Prepared, theta: &InternalTheta) -> Vec<f64> {
     prepared.residual.as_ref().map_or_else(Vec::new, |part| {
         part.model.natural(prepared.parameters.of_residual(theta))
     })

@@ -170,7 +170,7 @@ pub(crate) fn require_rows(
             let index = a.checked_sub(terms)?;
             r.held.get(index).copied()
         });
-        options.hold.get(a).is_some_and(|v| !v.is_nan()) || by_residual == Some(true)
+        options.held_at(a).is_some() || by_residual == Some(true)
     };
     let mut sets: Vec<usize> = (0..parameters)
         .filter(|&a| !held(a))
@@ -242,7 +242,7 @@ mod tests {
             let mut hold = vec![f64::NAN; 10];
             hold[3] = 0.0;
             let held = Options {
-                hold,
+                hold: hold.into(),
                 ..Options::default()
             };
             assert_eq!(require_rows(data, &held, 1), Ok(()));

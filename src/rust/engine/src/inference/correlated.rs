@@ -20,6 +20,7 @@ use std::borrow::Cow;
 
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::RESIDUAL;
 use crate::criterion::residual_rows::ResidualSolution;
 use crate::fit::prepare::Prepared;
@@ -59,7 +60,7 @@ pub(super) fn predictions(
     data: &ModelData<'_>,
     rows: &NewRows<'_>,
     new: &NewResiduals<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
 ) -> Result<Predictions, EngineError> {
     let prepared = context.prepared;
     let fitted = Fitted::new(context, data, rows, new, theta)?;
@@ -137,7 +138,7 @@ impl<'a> Fitted<'a> {
         data: &ModelData<'_>,
         rows: &NewRows<'_>,
         new: &NewResiduals<'_>,
-        theta: &'a [f64],
+        theta: &'a InternalTheta,
     ) -> Result<Self, EngineError> {
         let prepared: &'a Prepared = context.prepared;
         let part = prepared.residual.as_ref().ok_or_else(|| {

@@ -18,17 +18,17 @@ use crate::api::theta::UserTheta;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::random::FactorLayout;
 use crate::basis::rows::root_of_weight;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::data::subset::Subset;
 use crate::fit::estimates::coefficients;
-use crate::fit::prepare::{natural_phi, prepare, raw_start, raw_theta, Prepared};
+use crate::fit::prepare::{prepare, required_start, with_phi, Prepared};
 use crate::fit::sizes::Sizes;
 use crate::inference::point::{fixed_covariance, to_user_basis, EVALUATIONS};
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::moments::blocks::Moments;
 use crate::moments::centred_rows::CenteredRows;
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
@@ -88,7 +88,7 @@ pub struct Deletion {
 fn deletions_of(
     data: &ModelData<'_>,
     prepared: &Prepared,
-    theta: &[f64],
+    theta: &InternalTheta,
     sets: &[Vec<usize>],
     update: Update,
     options: &Options,
@@ -171,7 +171,7 @@ fn without_rows(
     if prepared.fixed.rank() < FixedBasis::new(data, &Workers::sequential()).rank() {
         return None;
     }
-    let start = raw_start(&options, &prepared).ok()?;
+    let start = required_start(&options, &prepared).ok()?;
     let stopped = || stop.is_set();
     prepared.settle(&own, &start, &options, &stopped).ok()?;
     without(
@@ -280,7 +280,7 @@ fn criterion_of<'a>(
 /// The Hessian of all rows at theta.
 fn whole_curvature(
     prepared: &Prepared,
-    theta: &[f64],
+    theta: &InternalTheta,
     options: &Options,
     stop: &StopFlag,
 ) -> Option<Curvature> {
@@ -294,14 +294,14 @@ fn whole_curvature(
 fn without(
     prepared: &Prepared,
     system: &System,
-    theta: &[f64],
+    theta: &InternalTheta,
     (update, whole): (Update, Option<&Curvature>),
     options: &Options,
     stop: &StopFlag,
 ) -> Option<Deletion> {
     let stopped = || stop.is_set();
     let mut criterion = criterion_of(prepared, system, options, &stopped);
-    let mut x = theta.to_vec();
+    let mut x = theta.clone();
     let value = criterion.value(&x)?;
     match update {
         Update::None => {}
@@ -321,9 +321,7 @@ fn without(
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = fixed_covariance(&factor.lx, solution.c.m);
     Some(Deletion {
-        theta: [raw_theta(prepared, &x).values(), &natural_phi(prepared, &x)]
-            .concat()
-            .into(),
+        theta: with_phi(prepared, &x),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
         sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
@@ -336,18 +334,18 @@ fn without(
 /// Hessian of all rows does, and there is nothing to correct.
 fn newton_step(
     criterion: &mut Criterion<'_>,
-    x: &[f64],
+    x: &InternalTheta,
     value: f64,
     whole: Option<&Curvature>,
-) -> Option<Vec<f64>> {
+) -> Option<InternalTheta> {
     if let Some(whole) = whole {
         if whole.promise(&whole.slopes(criterion)?) < SMALL {
             let step = whole.descend(criterion, x, value);
-            return Some(step.map_or_else(|| x.to_vec(), |(to, _)| to));
+            return Some(step.map_or_else(|| x.clone(), |(to, _)| to));
         }
     }
     let model = Curvature::new(criterion, x)?;
-    let (mut x, mut value) = (x.to_vec(), value);
+    let (mut x, mut value) = (x.clone(), value);
     for _ in 0..=CORRECTIONS {
         let Some((to, reached)) = model.descend(criterion, &x, value) else {
             break;
@@ -372,7 +370,7 @@ struct Curvature {
 
 impl Curvature {
     /// At the point where the criterion was evaluated.
-    pub(crate) fn new(criterion: &mut Criterion<'_>, x: &[f64]) -> Option<Self> {
+    pub(crate) fn new(criterion: &mut Criterion<'_>, x: &InternalTheta) -> Option<Self> {
         let m = x.len();
         let hessian = criterion.exact_hessian()?;
         let scale = criterion.scale(x);
@@ -417,15 +415,15 @@ impl Curvature {
     }
 
     /// A step downhill from the point where the criterion was evaluated: at most as long as theta itself in the units of
-    /// [`Objective::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
+    /// [`Criterion::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
     /// criterion is not convex are followed downhill. Where it leads and the value there; `None` if it does not lower the
     /// criterion.
     fn descend(
         &self,
         criterion: &mut Criterion<'_>,
-        x: &[f64],
+        x: &InternalTheta,
         value: f64,
-    ) -> Option<(Vec<f64>, f64)> {
+    ) -> Option<(InternalTheta, f64)> {
         let m = x.len();
         let slopes = self.slopes(criterion)?;
         let mut step = memory::zeros(m);
@@ -443,7 +441,7 @@ impl Curvature {
         let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
         let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
         for _ in 0..10 {
-            let trial: Vec<f64> = (0..m)
+            let trial = (0..m)
                 .map(|a| {
                     let moved = x[a] + factor * step[a] * self.scale[a];
                     let parameter = criterion.parameters.list.get(a);
@@ -455,6 +453,7 @@ impl Curvature {
                     }
                 })
                 .collect();
+            let trial = InternalTheta::new(trial);
             if let Some(reached) = criterion.value(&trial).filter(|reached| *reached < value) {
                 return Some((trial, reached));
             }
@@ -464,7 +463,7 @@ impl Curvature {
     }
 }
 
-/// Estimates without each of `sets` of rows (from 0), starting from `options.start` (raw theta); `None` where the rows left do
+/// Estimates without each of `sets` of rows (from 0), starting from `options.start`; `None` where the rows left do
 /// not determine the fixed effects.
 ///
 /// # Errors
@@ -486,7 +485,7 @@ pub fn deletions(
     interruptible(long, interrupt, |stop: &StopFlag, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         require_factor(&prepared.system, options)?;
-        let theta = raw_start(options, &prepared)?;
+        let theta = required_start(options, &prepared)?;
         prepared.settle(data, &theta, options, interrupt)?;
         Ok(deletions_of(
             data, &prepared, &theta, sets, update, options, stop,

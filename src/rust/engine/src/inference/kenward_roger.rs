@@ -3,7 +3,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::fit::prepare::{prepare, raw_start};
+use crate::fit::prepare::{prepare, required_start};
 use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};
 use crate::inference::point::{evaluated, is_long, regular};
@@ -14,7 +14,7 @@ use crate::runtime::interruptible::interruptible;
 const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
 
 /// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
-/// `options.start` (raw theta); `linear` leaves the second derivatives of V out, which only structures with correlations have.
+/// `options.start`; `linear` leaves the second derivatives of V out, which only structures with correlations have.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -26,7 +26,7 @@ pub fn kenward_roger(
 ) -> Result<KenwardRoger, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        let theta = regular(&required_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let large = !criterion.exact_cost().is_finite();

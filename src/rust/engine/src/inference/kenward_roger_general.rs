@@ -15,6 +15,7 @@
 
 use crate::basis::covariances::Levels;
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::direction::{divide, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -44,7 +45,7 @@ pub(super) fn is_linear(prepared: &Prepared) -> bool {
 pub(super) fn adjustment(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     linear: bool,
 ) -> Option<KenwardRoger> {
     let mut hessian = full_hessian(criterion, theta)?;
@@ -228,7 +229,7 @@ fn expect(hessian: &mut [f64], criterion: &mut Criterion<'_>, sigma2: f64) -> Op
 }
 
 /// Internal parameters of correlations in which no natural parameter moves: sines at 1 or -1.
-fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
+fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
     let parameters = &prepared.parameters;
     let terms = parameters.list.len();
     let mut out = Vec::new();
@@ -273,7 +274,7 @@ fn at_boundary(prepared: &Prepared, theta: &[f64]) -> Vec<usize> {
 struct Second<'a, 'b> {
     prepared: &'a Prepared,
     criterion: &'a Criterion<'b>,
-    theta: &'a [f64],
+    theta: &'a InternalTheta,
     columns: Option<&'a ResidualColumns<'a>>,
     /// Whether some parameter is at its boundary.
     singular: bool,
@@ -320,7 +321,7 @@ impl Second<'_, '_> {
     /// nu with derivatives along psi_a and psi_c.
     fn natural(&self, a: usize, c: usize) -> Vec<HyperDual> {
         let m = self.theta.len();
-        let mut psi = self.theta.to_vec();
+        let mut psi = self.theta.values().to_vec();
         psi.push(1.0);
         let psi = HyperDual::seeded(&psi, a, c);
         let (theta, tau) = (&psi[..m], psi[m]);

@@ -186,7 +186,7 @@ fn transpose(a: &[f64], r: usize) -> Vec<f64> {
 }
 
 /// One direction for each entry of each G in the user's basis, and the entries (relative to sigma^2):
-/// V_i = Z_raw (E_ij + E_ji) Z_raw', kappa = T^-1 B^-1 E B^-T T^-T.
+/// V_i = Z (E_ij + E_ji) Z' with Z of the user's columns, kappa = T^-1 B^-1 E B^-T T^-T.
 fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>, Vec<f64>) {
     let parameters = &prepared.parameters;
     let mut directions = Vec::new();

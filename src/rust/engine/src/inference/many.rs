@@ -5,8 +5,10 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::{Options, Search};
 use crate::api::result::Status;
+use crate::api::theta::UserTheta;
 use crate::basis::gram::weighted_rows;
 use crate::basis::rows::root_of_weight;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::fit_planned;
@@ -23,8 +25,8 @@ use crate::search::strategy::Plan;
 /// Estimates for each of m responses, one column each.
 #[derive(Debug, Clone, Default)]
 pub struct ManyFits {
-    /// Covariance parameters, one column of theta for each response.
-    pub theta: Vec<f64>,
+    /// Covariance parameters of each response.
+    pub theta: Vec<UserTheta>,
     /// Residual parameters, one column of phi for each response.
     pub phi: Vec<f64>,
     /// Fixed effects, p x m, NaN where aliased.
@@ -100,7 +102,7 @@ fn many_here(
     for fit in fits {
         match fit {
             Some(fit) => {
-                out.theta.extend(fit.theta);
+                out.theta.push(fit.theta);
                 out.phi.extend(fit.phi);
                 out.beta.extend(fit.beta);
                 out.standard_error.extend(fit.standard_error);
@@ -111,7 +113,7 @@ fn many_here(
                 out.evaluations.push(fit.evaluations);
             }
             None => {
-                out.theta.extend(std::iter::repeat_n(f64::NAN, m));
+                out.theta.push(vec![f64::NAN; m].into());
                 let residual = shared.parameters.residual;
                 out.phi.extend(std::iter::repeat_n(f64::NAN, residual));
                 for column in [&mut out.beta, &mut out.standard_error, &mut out.ddf] {
@@ -129,7 +131,7 @@ fn many_here(
 
 /// What is kept of one fit.
 struct OneResponse {
-    theta: Vec<f64>,
+    theta: UserTheta,
     phi: Vec<f64>,
     beta: Vec<f64>,
     standard_error: Vec<f64>,
@@ -169,7 +171,7 @@ fn one(
     };
     let stopped = || stop.is_set();
     let mut inference = None;
-    let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &[f64]| {
+    let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &InternalTheta| {
         inference = at_point(prepared, criterion, theta);
     };
     let at_optimum: Option<AtOptimum<'_>> = if satterthwaite { Some(&mut ask) } else { None };
@@ -182,7 +184,7 @@ fn one(
         ddf[j] = inference.as_ref().map_or(f64::NAN, |s| s.ddf(c, r));
     }
     Some(OneResponse {
-        theta: fit.theta.into_values(),
+        theta: fit.theta,
         phi: fit.phi,
         beta: fit.beta,
         standard_error,
@@ -204,12 +206,12 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
         .map(|i| root_of_weight(data, i) * (data.y[i] - data.offset.map_or(0.0, |o| o[i])))
         .collect();
     let products = |r: &[f64]| -> Vec<f64> {
-        let mut raw = memory::zeros(p);
+        let mut sums = memory::zeros(p);
         for (row, value) in x.chunks_exact(p.max(1)).zip(r) {
-            raw.iter_mut().zip(row).for_each(|(s, v)| *s += v * value);
+            sums.iter_mut().zip(row).for_each(|(s, v)| *s += v * value);
         }
         (0..fixed.rank())
-            .map(|c| (0..p).map(|i| fixed.rinv[c * p + i] * raw[i]).sum())
+            .map(|c| (0..p).map(|i| fixed.rinv[c * p + i] * sums[i]).sum())
             .collect()
     };
     let projection = products(&r);

@@ -4,6 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
 use crate::fit::sizes::Sizes;
@@ -20,7 +21,7 @@ const REGULAR: f64 = 1e-4;
 pub(crate) fn evaluated<'a>(
     prepared: &'a Prepared,
     options: &Options,
-    theta: &[f64],
+    theta: &InternalTheta,
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
     require_factor(&prepared.system, options)?;
@@ -36,7 +37,7 @@ pub(crate) fn evaluated<'a>(
 pub(crate) fn estimated<'a>(
     prepared: &'a Prepared,
     options: &Options,
-    theta: &[f64],
+    theta: &InternalTheta,
     interrupt: &'a dyn Fn() -> bool,
 ) -> Result<Criterion<'a>, EngineError> {
     let mut criterion = prepared.criterion(
@@ -48,8 +49,10 @@ pub(crate) fn estimated<'a>(
     at(criterion, theta)
 }
 
-fn at<'a>(mut criterion: Criterion<'a>, theta: &[f64]) -> Result<Criterion<'a>, EngineError> {
-    use crate::optimize::Objective;
+fn at<'a>(
+    mut criterion: Criterion<'a>,
+    theta: &InternalTheta,
+) -> Result<Criterion<'a>, EngineError> {
     match criterion.value(theta) {
         Some(_) => Ok(criterion),
         None => Err(criterion.failure("the criterion at the estimates")),
@@ -57,7 +60,7 @@ fn at<'a>(mut criterion: Criterion<'a>, theta: &[f64]) -> Result<Criterion<'a>, 
 }
 
 /// Internal parameters with covariance matrices bounded away from singularity.
-pub(crate) fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
+pub(crate) fn regular(theta: &InternalTheta, prepared: &Prepared) -> InternalTheta {
     let parameters: &Parameters = &prepared.parameters;
     let moments = &prepared.system.moments;
     let mut out = Vec::with_capacity(theta.len());
@@ -72,8 +75,7 @@ pub(crate) fn regular(theta: &[f64], prepared: &Prepared) -> Vec<f64> {
             out.extend(parameters.structures[term].inflated(own, floor * floor));
         }
     }
-    out.extend_from_slice(parameters.of_residual(theta));
-    out
+    InternalTheta::join(&out, parameters.of_residual(theta))
 }
 
 /// Rinv A Rinv' for a symmetric r x r matrix in the basis Q: the same in the basis of the kept columns of X.

@@ -11,8 +11,9 @@ use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
 use crate::basis::rows::combine;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::correlated;
 use crate::inference::point::{evaluated, fixed_covariance, is_long};
 use crate::inference::rows::{Context, NewRows, Predictions};
@@ -48,7 +49,7 @@ pub(super) fn variances(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
     rows: &NewRows<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
 ) -> Result<Predictions, EngineError> {
     let Some(context) = Context::new(prepared, criterion) else {
         return Err(EngineError::numerical("the prediction error variances"));
@@ -251,10 +252,10 @@ impl Context<'_> {
     fn rows_of<'b>(&self, rows: &'b Rows, block: &Effects) -> &'b [f64] {
         let (k, m) = (block.s.len(), rows.m);
         if block.factor == 0 {
-            return &rows.first[block.level * k * m..(block.level + 1) * k * m];
+            return &rows.eliminated[block.level * k * m..(block.level + 1) * k * m];
         }
         let start = self.entries().start(block);
-        &rows.rest[start * m..(start + k) * m]
+        &rows.complement[start * m..(start + k) * m]
     }
 
     fn entries(&self) -> InverseEntries<'_> {
@@ -281,25 +282,29 @@ impl Context<'_> {
     /// s'M^-1 s = |L^-1 s|^2.
     fn solved(&self, blocks: &[Effects]) -> f64 {
         let mut rows = Rows {
-            first: memory::zeros(self.system.q1()),
-            rest: memory::zeros(self.system.schur.q2),
+            eliminated: memory::zeros(self.system.q1()),
+            complement: memory::zeros(self.system.schur.q2),
             m: 1,
         };
         for block in blocks {
             if block.factor == 0 {
                 let k = block.s.len();
-                rows.first[block.level * k..(block.level + 1) * k].copy_from_slice(&block.s);
+                rows.eliminated[block.level * k..(block.level + 1) * k].copy_from_slice(&block.s);
             } else {
                 let start = self.entries().start(block);
-                rows.rest[start..start + block.s.len()].copy_from_slice(&block.s);
+                rows.complement[start..start + block.s.len()].copy_from_slice(&block.s);
             }
         }
         self.factor.forward(self.system, &mut rows);
-        rows.first.iter().chain(&rows.rest).map(|v| v * v).sum()
+        rows.eliminated
+            .iter()
+            .chain(&rows.complement)
+            .map(|v| v * v)
+            .sum()
     }
 }
 
-/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start` (raw theta); with
+/// Prediction error variances relative to sigma^2 of x'beta + z'b for each of `rows`, at `options.start`; with
 /// their residual structure, predictions of their residuals too.
 ///
 /// # Errors
@@ -313,14 +318,14 @@ pub fn prediction_variances(
     interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         rows.validate(data)?;
         let mut prepared = prepare(data, options, stop)?;
-        let theta = raw_start(options, &prepared)?;
+        let theta = required_start(options, &prepared)?;
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         variances(data, &prepared, &mut criterion, rows, &theta)
     })
 }
 
-/// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start` (raw theta).
+/// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start`.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -332,7 +337,7 @@ pub fn leverages(
     data.require_rows("leverages")?;
     interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let theta = raw_start(options, &prepared)?;
+        let theta = required_start(options, &prepared)?;
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let found = leverages_of(data, &prepared, &mut criterion);

@@ -11,12 +11,13 @@ use crate::api::error::EngineError;
 use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::basis::restriction::Restriction;
-use crate::basis::user::{raw_factor, raw_parameters, theta_from_raw};
-use crate::fit::prepare::{prepare, raw_start};
+use crate::basis::user::{internal_of_terms, user_factor, user_parameters};
+use crate::fit::prepare::{prepare, required_start};
 use crate::inference::point::{evaluated, is_long, regular};
-use crate::inference::profile_targets::{at_end, targets, unscale, ProfilePoint, Surface, Target};
+use crate::inference::profile_targets::{
+    at_end, targets, unscale, ProfilePoint, Psi, Surface, Target,
+};
 use crate::linalg::small;
-use crate::optimize::Objective;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
 
@@ -41,7 +42,7 @@ struct Local {
 
 /// A converged point of the path.
 struct Solved {
-    psi: Vec<f64>,
+    psi: Psi,
     value: f64,
     /// d psi / d s along the path.
     tangent: Vec<f64>,
@@ -86,12 +87,7 @@ impl Surface<'_, '_> {
             }
             step = step.min(1.5);
             let next = s + direction * step;
-            let predicted: Vec<f64> = at
-                .psi
-                .iter()
-                .zip(&at.tangent)
-                .map(|(p, t)| p + t * (next - s))
-                .collect();
+            let predicted = at.psi.moved(&at.tangent, next - s);
             let found = self.on_lower_arc(target, next, predicted).filter(|found| {
                 let rise = found.value - self.minimum;
                 rise > -1e-6 && (rise.max(0.0).sqrt() - zeta) < 2.0 * SPACING
@@ -122,7 +118,7 @@ impl Surface<'_, '_> {
     /// The lower of two minima where the surface has two parts. With correlations of 1 or -1 the row of Lambda that a
     /// standard deviation is the length of can only be stretched: the surface is two points, one for either sign of the
     /// correlations, and the path from the estimate may come to the wrong one.
-    fn on_lower_arc(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
+    fn on_lower_arc(&mut self, target: Target, c: f64, guess: Psi) -> Option<Solved> {
         let found = self.constrained(target, c, guess);
         let mirrored = found
             .as_ref()
@@ -136,7 +132,7 @@ impl Surface<'_, '_> {
 
     /// (theta, tau) with the correlations of the effect of `target` of the other sign; `None` unless its term is nearly
     /// singular.
-    fn mirrored(&self, target: Target, psi: &[f64]) -> Option<Vec<f64>> {
+    fn mirrored(&self, target: Target, psi: &Psi) -> Option<Psi> {
         let Target::Deviation(term, i) = target else {
             return None;
         };
@@ -147,8 +143,8 @@ impl Surface<'_, '_> {
         if bases[term].structure != Structure::Unstructured || k < 2 || held {
             return None;
         }
-        let theta = &psi[..psi.len() - 1];
-        let factor = raw_factor(&bases[term], &parameters.term_factor(theta, term)).t;
+        let theta = &psi.theta;
+        let factor = user_factor(&bases[term], &parameters.term_factor(theta, term)).t;
         let singular = (0..k).any(|j| {
             let size: f64 = (0..=j).map(|c| factor[c * k + j].powi(2)).sum();
             factor[j * k + j] <= NEARLY_SINGULAR * size.sqrt()
@@ -156,11 +152,11 @@ impl Surface<'_, '_> {
         if !singular {
             return None;
         }
-        let mut raw: Vec<f64> = (0..bases.len())
-            .flat_map(|t| raw_parameters(&bases[t], parameters, theta, t))
+        let mut of_user: Vec<f64> = (0..bases.len())
+            .flat_map(|t| user_parameters(&bases[t], parameters, theta, t))
             .collect();
         // the row, and the column below it, so that the diagonal stays positive
-        for (value, parameter) in raw[own.clone()]
+        for (value, parameter) in of_user[own.clone()]
             .iter_mut()
             .zip(&parameters.list[own.clone()])
         {
@@ -168,14 +164,14 @@ impl Surface<'_, '_> {
                 *value = -*value;
             }
         }
-        let turned = theta_from_raw(&raw.into(), bases, parameters)?;
-        let mut out = psi.to_vec();
-        out[own.clone()].copy_from_slice(&turned[own]);
+        let turned = internal_of_terms(&of_user.into(), bases, parameters)?;
+        let mut out = psi.clone();
+        parameters.set_term(&mut out.theta, term, &turned[own]);
         Some(out)
     }
 
     /// Minimum of D on the surface scaled(target) = c, from a first guess.
-    fn constrained(&mut self, target: Target, c: f64, guess: Vec<f64>) -> Option<Solved> {
+    fn constrained(&mut self, target: Target, c: f64, guess: Psi) -> Option<Solved> {
         let mut psi = guess;
         let size = self.restriction.variables();
         let mut multiplier = 0.0;
@@ -222,9 +218,7 @@ impl Surface<'_, '_> {
             let step = self.restriction.step(&rhs[..size]);
             let length = self.relative_length(&psi, &step);
             let shrink = if length > 1.0 { 1.0 / length } else { 1.0 };
-            psi.iter_mut()
-                .zip(&step)
-                .for_each(|(p, d)| *p += shrink * d);
+            psi = psi.moved(&step, shrink);
             multiplier = (1.0 - shrink) * multiplier + shrink * rhs[size];
             if length < 1e-7 {
                 let value = self.value(&psi)?;
@@ -241,9 +235,9 @@ impl Surface<'_, '_> {
     }
 
     /// Length of a step relative to the sizes of the parameters.
-    fn relative_length(&self, psi: &[f64], step: &[f64]) -> f64 {
-        let m = psi.len() - 1;
-        let scale = self.criterion.scale(&psi[..m]);
+    fn relative_length(&self, psi: &Psi, step: &[f64]) -> f64 {
+        let m = psi.theta.len();
+        let scale = self.criterion.scale(&psi.theta);
         let theta: f64 = step[..m]
             .iter()
             .zip(&scale)
@@ -252,11 +246,10 @@ impl Surface<'_, '_> {
         (theta + step[m] * step[m]).sqrt()
     }
 
-    fn value(&mut self, psi: &[f64]) -> Option<f64> {
-        let m = psi.len() - 1;
-        let tau = psi[m];
+    fn value(&mut self, psi: &Psi) -> Option<f64> {
+        let tau = psi.tau;
         self.criterion.inverse_sigma2 = Some((-tau).exp());
-        self.criterion.value(&psi[..m])?;
+        self.criterion.value(&psi.theta)?;
         let factor = self.criterion.factor.as_ref()?;
         let degrees = self.criterion.degrees();
         let profiled = self.criterion.at(factor);
@@ -268,11 +261,10 @@ impl Surface<'_, '_> {
         Some(profiled + degrees * (tau - sigma2.ln() - 1.0) + factor.pwrss * (-tau).exp())
     }
 
-    fn local(&mut self, psi: &[f64]) -> Option<Local> {
-        let m = psi.len() - 1;
-        let size = m + 1;
+    fn local(&mut self, psi: &Psi) -> Option<Local> {
+        let (m, size) = (psi.theta.len(), psi.len());
         let value = self.value(psi)?;
-        let precision = (-psi[m]).exp();
+        let precision = (-psi.tau).exp();
         let own = self.criterion.unprofiled_hessian()?;
         let degrees = self.criterion.degrees();
         let pwrss = self.criterion.factor.as_ref()?.pwrss;
@@ -298,7 +290,7 @@ impl Surface<'_, '_> {
     }
 }
 
-/// Profile of each standard deviation, correlation and of sigma at `options.start` (raw theta, the optimum), to |zeta| =
+/// Profile of each standard deviation, correlation and of sigma at `options.start` (the optimum), to |zeta| =
 /// `cutoff`; `which` counts from 0 in the order of theta, sigma last. What is held or known has its estimate alone.
 ///
 /// # Errors
@@ -312,7 +304,7 @@ pub fn profile(
 ) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let theta = regular(&raw_start(options, &prepared)?, &prepared);
+        let theta = regular(&required_start(options, &prepared)?, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let step = "the criterion at the estimates";
@@ -325,14 +317,12 @@ pub fn profile(
             None => Restriction::none(&theta),
         }
         .with_another(tau, known.is_none());
-        let mut optimum = theta;
-        optimum.push(tau);
         let targets = targets(&prepared);
         let mut surface = Surface {
             prepared: &prepared,
             criterion: &mut criterion,
             minimum,
-            optimum,
+            optimum: Psi { theta, tau },
             restriction,
         };
         let mut out = Vec::new();

@@ -3,6 +3,7 @@
 
 use crate::api::model::Structure;
 use crate::basis::restriction::Restriction;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
 use crate::runtime::memory;
@@ -71,14 +72,36 @@ pub(super) fn structured_target(prepared: &Prepared, term: usize, index: usize) 
     }
 }
 
+/// A point of D: covariance parameters and tau = log sigma^2.
+#[derive(Debug, Clone)]
+pub(super) struct Psi {
+    pub theta: InternalTheta,
+    pub tau: f64,
+}
+
+impl Psi {
+    /// How many parameters there are, tau included.
+    pub fn len(&self) -> usize {
+        self.theta.len() + 1
+    }
+
+    /// So many times a step in (theta, tau) away.
+    pub fn moved(&self, step: &[f64], times: f64) -> Self {
+        let mut out = self.clone();
+        let all = out.theta.values_mut().iter_mut().chain([&mut out.tau]);
+        all.zip(step).for_each(|(p, d)| *p += times * d);
+        out
+    }
+}
+
 /// D and what its minimisation needs, around one fit.
 pub(super) struct Surface<'a, 'b> {
     pub prepared: &'a Prepared,
     pub criterion: &'a mut Criterion<'b>,
     /// D at the optimum.
     pub minimum: f64,
-    /// (theta, tau) there.
-    pub optimum: Vec<f64>,
+    /// Where that is.
+    pub optimum: Psi,
     /// What of (theta, tau) may move.
     pub restriction: Restriction,
 }
@@ -101,7 +124,7 @@ pub(super) fn at_end(target: Target, s: f64) -> bool {
 
 impl Surface<'_, '_> {
     /// Gradient and Hessian of the scaled target in the free variables.
-    pub(super) fn constraint(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn constraint(&self, target: Target, psi: &Psi) -> (Vec<f64>, Vec<f64>) {
         let (slope, bend) = self.slopes(target, psi);
         (
             self.restriction.gradient(&slope),
@@ -110,7 +133,7 @@ impl Surface<'_, '_> {
     }
 
     /// Gradient and Hessian of the scaled target.
-    pub(super) fn slopes(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn slopes(&self, target: Target, psi: &Psi) -> (Vec<f64>, Vec<f64>) {
         match target {
             Target::Sigma => {
                 let size = psi.len();
@@ -127,7 +150,7 @@ impl Surface<'_, '_> {
     /// s = (tau + log v) / 2: s_a = v_a / 2v, s_ab = (v_ab / v - v_a v_b / v^2) / 2.
     pub(super) fn deviation_slopes(
         &self,
-        psi: &[f64],
+        psi: &Psi,
         term: usize,
         i: usize,
     ) -> (Vec<f64>, Vec<f64>) {
@@ -143,7 +166,7 @@ impl Surface<'_, '_> {
     /// s_a = r_a / (1 - r^2), s_ab = r_ab / (1 - r^2) + 2 r r_a r_b / (1 - r^2)^2.
     pub(super) fn correlation_slopes(
         &self,
-        psi: &[f64],
+        psi: &Psi,
         term: usize,
         i: usize,
         j: usize,
@@ -171,7 +194,7 @@ impl Surface<'_, '_> {
     }
 
     /// Gradient and Hessian of log v, v the variance of effect `i` of a term relative to sigma^2.
-    pub(super) fn log_slopes(&self, psi: &[f64], term: usize, i: usize) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn log_slopes(&self, psi: &Psi, term: usize, i: usize) -> (Vec<f64>, Vec<f64>) {
         let size = psi.len();
         let v = self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE);
         let (mut slope, mut bend) = self.covariance_slopes(psi, term, i, i);
@@ -187,12 +210,12 @@ impl Surface<'_, '_> {
     /// Gradient and Hessian of a covariance of a term, relative to sigma^2: those of B G B'.
     pub(super) fn covariance_slopes(
         &self,
-        psi: &[f64],
+        psi: &Psi,
         term: usize,
         i: usize,
         j: usize,
     ) -> (Vec<f64>, Vec<f64>) {
-        let (size, theta) = (psi.len(), &psi[..psi.len() - 1]);
+        let (size, theta) = (psi.len(), &psi.theta);
         let (basis, parameters) = (&self.prepared.bases[term], &self.prepared.parameters);
         let k = basis.k;
         let cell = |g: &[f64]| -> f64 {
@@ -216,17 +239,17 @@ impl Surface<'_, '_> {
     }
 
     /// Covariance of effects `i` and `j` of a term, relative to sigma^2.
-    pub(super) fn covariance(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+    pub(super) fn covariance(&self, psi: &Psi, term: usize, i: usize, j: usize) -> f64 {
         let basis = &self.prepared.bases[term];
         let k = basis.k;
         let row = |i: usize| memory::collect((0..k).map(|a| basis.change[a * k + i]));
         self.prepared
             .parameters
-            .between(&psi[..psi.len() - 1], term, &row(i), &row(j))
+            .between(&psi.theta, term, &row(i), &row(j))
     }
 
     /// Correlation of effects `i` and `j` of a term, zero where a variance is.
-    pub(super) fn correlation(&self, psi: &[f64], term: usize, i: usize, j: usize) -> f64 {
+    pub(super) fn correlation(&self, psi: &Psi, term: usize, i: usize, j: usize) -> f64 {
         let deviation = |i| {
             self.covariance(psi, term, i, i)
                 .max(f64::MIN_POSITIVE)
@@ -236,13 +259,20 @@ impl Surface<'_, '_> {
     }
 
     /// Gradient and Hessian of the scaled target by central differences of a function of a few numbers.
-    pub(super) fn differences(&self, target: Target, psi: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn differences(&self, target: Target, psi: &Psi) -> (Vec<f64>, Vec<f64>) {
         let size = psi.len();
-        let steps: Vec<f64> = psi.iter().map(|p| 1e-4 * p.abs().max(1e-3)).collect();
+        let step = |p: &f64| 1e-4 * p.abs().max(1e-3);
+        let steps: Vec<f64> = psi
+            .theta
+            .values()
+            .iter()
+            .chain([&psi.tau])
+            .map(step)
+            .collect();
         let at = |moves: &[(usize, f64)]| {
-            let mut x = psi.to_vec();
-            moves.iter().for_each(|&(a, d)| x[a] += d);
-            self.scaled(target, &x)
+            let mut by = memory::zeros(size);
+            moves.iter().for_each(|&(a, d)| by[a] += d);
+            self.scaled(target, &psi.moved(&by, 1.0))
         };
         let center = at(&[]);
         let mut slope = memory::zeros(size);
@@ -262,25 +292,24 @@ impl Surface<'_, '_> {
         (slope, bend)
     }
 
-    pub(super) fn all(&self, psi: &[f64]) -> Vec<f64> {
+    pub(super) fn all(&self, psi: &Psi) -> Vec<f64> {
         targets(self.prepared)
             .into_iter()
             .map(|target| self.natural(target, psi))
             .collect()
     }
 
-    pub(super) fn natural(&self, target: Target, psi: &[f64]) -> f64 {
+    pub(super) fn natural(&self, target: Target, psi: &Psi) -> f64 {
         unscale(target, self.scaled(target, psi))
     }
 
     /// log of a standard deviation, Fisher's z of a correlation.
-    pub(super) fn scaled(&self, target: Target, psi: &[f64]) -> f64 {
-        let tau = psi[psi.len() - 1];
+    pub(super) fn scaled(&self, target: Target, psi: &Psi) -> f64 {
         match target {
-            Target::Sigma => 0.5 * tau,
+            Target::Sigma => 0.5 * psi.tau,
             Target::Residual(i, kind) => {
                 let value = self.prepared.residual.as_ref().map_or(f64::NAN, |part| {
-                    let phi = self.prepared.parameters.of_residual(&psi[..psi.len() - 1]);
+                    let phi = self.prepared.parameters.of_residual(&psi.theta);
                     part.model.natural(phi)[i]
                 });
                 match kind {
@@ -290,7 +319,7 @@ impl Surface<'_, '_> {
                 }
             }
             Target::Deviation(term, i) => {
-                0.5 * (tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
+                0.5 * (psi.tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
             }
             Target::Correlation(term, i, j) => self.correlation(psi, term, i, j).atanh(),
         }

@@ -22,8 +22,9 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::point::{evaluated, is_long};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
@@ -64,8 +65,8 @@ pub struct Multiset<'a> {
     pub times: &'a [f64],
 }
 
-/// Spectrum of term `term` of `data` (one effect a level) with the other terms at `options.start` (raw theta; that of the term
-/// itself has to be zero).
+/// Spectrum of term `term` of `data` (one effect a level) with the other terms at `options.start` (where that of the term itself
+/// has to be zero).
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -87,7 +88,7 @@ pub fn variance_spectrum(
     }
     interruptible(true, interrupt, |stop: &StopFlag, interrupt| {
         let prepared = prepare(data, options, stop)?;
-        let theta = raw_start(options, &prepared)?;
+        let theta = required_start(options, &prepared)?;
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
         spectrum(&prepared, &criterion, term)
             .ok_or_else(|| criterion.failure("the spectrum of the random effect"))
@@ -105,7 +106,7 @@ pub fn work_of_fit(
 ) -> Result<f64, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let prepared = prepare(data, options, stop)?;
-        let theta = memory::zeros(prepared.parameters.len());
+        let theta = InternalTheta::new(memory::zeros(prepared.parameters.len()));
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let columns: usize = data.terms.iter().map(|t| t.columns.len().pow(2)).sum();
         let rows = data.n() as f64 * (4 * data.p + 8 * columns + 8) as f64;
@@ -142,7 +143,10 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
             h[c * levels + j] = own.zx[(j * k + basis.offset) * p1 + c];
         }
     }
-    for (x, y) in [(&g.first, &factor.rzx.first), (&g.rest, &factor.rzx.rest)] {
+    for (x, y) in [
+        (&g.eliminated, &factor.rzx.eliminated),
+        (&g.complement, &factor.rzx.complement),
+    ] {
         if !x.is_empty() {
             let rows = x.len() / levels;
             dense::add_transposed_product(x, y, rows, levels, p1, -1.0, &mut h);
@@ -180,18 +184,18 @@ fn products(system: &System, t: &Covariances, f: usize, offset: usize) -> Rows {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
     let m = moments.factors[f].n_levels;
     let mut rows = Rows {
-        first: memory::zeros(system.q1() * m),
-        rest: memory::zeros(schur.q2 * m),
+        eliminated: memory::zeros(system.q1() * m),
+        complement: memory::zeros(schur.q2 * m),
         m,
     };
     // block: the column of Z_g,l'Z_f,j for the effect
     let mut put = |g: usize, level: usize, j: usize, block: &dyn Fn(usize) -> f64| {
         let k = moments.factors[g].k;
         let (out, first) = if g == 0 {
-            (&mut rows.first, level * k1)
+            (&mut rows.eliminated, level * k1)
         } else {
             let node = schur.node_of[g][level] as usize;
-            (&mut rows.rest, schur.offset[node])
+            (&mut rows.complement, schur.offset[node])
         };
         for a in 0..k {
             out[(first + a) * m + j] = (a..k).map(|c| t.of(g, level)[a * k + c] * block(c)).sum();

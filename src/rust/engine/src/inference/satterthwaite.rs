@@ -6,11 +6,12 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_rows::ResidualSolution;
-use crate::fit::prepare::{prepare, raw_start, Prepared};
+use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::point::{
     estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
 };
@@ -67,7 +68,7 @@ impl Satterthwaite {
 pub(super) fn derivatives(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
-    (theta, given): (&[f64], &[f64]),
+    (theta, given): (&InternalTheta, &InternalTheta),
 ) -> Option<Satterthwaite> {
     let hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.inverse_sigma2()?.recip();
@@ -116,7 +117,7 @@ pub(super) fn derivatives(
 
 /// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is with
 /// a standard deviation of zero.
-fn is_still(prepared: &Prepared, theta: &[f64], a: usize) -> bool {
+fn is_still(prepared: &Prepared, theta: &InternalTheta, a: usize) -> bool {
     let parameters = &prepared.parameters;
     let Some(parameter) = parameters.list.get(a) else {
         return false;
@@ -148,11 +149,11 @@ pub(super) enum Size {
 pub(super) fn covariance(
     criterion: &Criterion<'_>,
     hessian: &[f64],
-    (theta, sigma2): (&[f64], f64),
+    (theta, sigma2): (&InternalTheta, f64),
     size: Size,
 ) -> Vec<f64> {
     let (m, s) = (theta.len(), theta.len() + 1);
-    let mut scale = criterion_scale(criterion, theta);
+    let mut scale = criterion.scale(theta);
     scale.push(sigma2);
     let invert = |hessian: &[f64], scale: &mut [f64], s: usize| {
         if size == Size::Own {
@@ -208,13 +209,11 @@ pub(super) fn covariance(
     }
 }
 
-fn criterion_scale(criterion: &Criterion<'_>, theta: &[f64]) -> Vec<f64> {
-    use crate::optimize::Objective;
-    criterion.scale(theta)
-}
-
 /// Hessian of log|M| + log|X'V^-1X| + (n - p) log sigma^2 + q / sigma^2 in (theta, sigma^2).
-pub(super) fn full_hessian(criterion: &mut Criterion<'_>, theta: &[f64]) -> Option<Vec<f64>> {
+pub(super) fn full_hessian(
+    criterion: &mut Criterion<'_>,
+    theta: &InternalTheta,
+) -> Option<Vec<f64>> {
     let profiled = criterion.hessian(theta)?;
     let degrees = criterion.degrees();
     let sigma2 = criterion.inverse_sigma2()?.recip();
@@ -258,7 +257,10 @@ fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
 /// A'B for matrices with r columns and one row for each random effect.
 pub(super) fn cross(a: &Rows, b: &Rows<Buffer<'_>>, r: usize) -> Vec<f64> {
     let mut out = memory::zeros(r * r);
-    for (x, y) in [(&a.first, &b.first), (&a.rest, &b.rest)] {
+    for (x, y) in [
+        (&a.eliminated, &b.eliminated),
+        (&a.complement, &b.complement),
+    ] {
         if r > 0 && !x.is_empty() {
             crate::linalg::dense::add_transposed_product(x, y, x.len() / r, r, r, 1.0, &mut out);
         }
@@ -278,7 +280,7 @@ pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
 }
 
 /// dG = sigma^2 B G_a B' and dG = G / sigma^2 of each term.
-fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize) {
+fn jacobian(prepared: &Prepared, theta: &InternalTheta, sigma2: f64) -> (Vec<f64>, usize) {
     let parameters = &prepared.parameters;
     let s = theta.len() + 1;
     let mut rows: Vec<Vec<f64>> = Vec::new();
@@ -326,7 +328,7 @@ fn jacobian(prepared: &Prepared, theta: &[f64], sigma2: f64) -> (Vec<f64>, usize
 }
 
 /// Derivatives of the covariance matrix of the fixed effects, and the covariance matrix of the variance parameters, at
-/// `options.start` (raw theta).
+/// `options.start`.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -337,7 +339,7 @@ pub fn satterthwaite(
 ) -> Result<Satterthwaite, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let given = raw_start(options, &prepared)?;
+        let given = required_start(options, &prepared)?;
         let theta = regular(&given, &prepared);
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = if prepared.plan_of_fit(options)? == Plan::Exact {
@@ -345,8 +347,7 @@ pub fn satterthwaite(
         } else {
             estimated(&prepared, options, &theta, interrupt)?
         };
-        let at = (&theta[..], &given[..]);
-        let found = derivatives(&prepared, &mut criterion, at);
+        let found = derivatives(&prepared, &mut criterion, (&theta, &given));
         found.ok_or_else(|| criterion.failure("the derivatives for Satterthwaite's method"))
     })
 }
@@ -355,11 +356,10 @@ pub fn satterthwaite(
 pub(crate) fn at_point(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
 ) -> Option<Satterthwaite> {
-    use crate::optimize::Objective;
     let safe = regular(theta, prepared);
-    if safe == theta {
+    if safe == *theta {
         return derivatives(prepared, criterion, (theta, theta));
     }
     criterion.value(&safe)?;

@@ -3,6 +3,7 @@
 use crate::api::model::{Column, Correlation, GroupingFactor, ModelData, ResidualStructure, Scale};
 use crate::api::options::Options;
 use crate::api::result::Fit;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::fit_prepared;
@@ -132,7 +133,7 @@ fn fits(data: &ModelData<'_>, options: &Options, whole: bool) -> (Fit, Satterthw
         residuals: &mut residuals,
     };
     let mut s = None;
-    let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &[f64]| {
+    let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &InternalTheta| {
         s = at_point(prepared, criterion, theta);
     };
     let at_optimum: Option<AtOptimum<'_>> = Some(&mut ask);

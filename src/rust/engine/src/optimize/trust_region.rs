@@ -86,11 +86,11 @@ pub enum Stop {
     Stuck,
 }
 
-/// Where it stopped.
+/// Where it stopped, in the variables that were moved or, as `X`, in others.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Outcome<X = Vec<f64>> {
     /// The point.
-    pub x: Vec<f64>,
+    pub x: X,
     /// Its value.
     pub value: f64,
     /// Why.
@@ -103,6 +103,21 @@ pub struct Outcome {
     pub trace_value: Vec<f64>,
     /// Largest scaled gradient at those points.
     pub trace_gradient: Vec<f64>,
+}
+
+impl<X> Outcome<X> {
+    /// The same end in other coordinates.
+    pub(crate) fn at_point<Y>(self, to: impl FnOnce(X) -> Y) -> Outcome<Y> {
+        Outcome {
+            x: to(self.x),
+            value: self.value,
+            stop: self.stop,
+            evaluations: self.evaluations,
+            decrement: self.decrement,
+            trace_value: self.trace_value,
+            trace_gradient: self.trace_gradient,
+        }
+    }
 }
 
 impl Outcome {

@@ -1,7 +1,8 @@
 //! Optima at which a covariance matrix is singular: exact zeros, their multipliers, and steps away from false ones.
 
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::optimize::{Objective, Outcome};
+use crate::optimize::Outcome;
 
 /// A standard deviation below this, in units in which the data weigh as much as one residual a level, is zero.
 const ZERO: f64 = 1e-5;
@@ -16,7 +17,7 @@ pub(crate) struct Boundary {
     /// Smallest multiplier of each rank-deficient term, NaN for the others.
     pub multipliers: Vec<f64>,
     /// A better point off the boundary.
-    pub way_off: Option<(Vec<f64>, f64)>,
+    pub way_off: Option<(InternalTheta, f64)>,
 }
 
 /// Parameters of one term with the smallest variances exactly zero, and the null space of G there.
@@ -27,7 +28,10 @@ struct Split {
 
 /// Replaces covariance matrices that are rank deficient up to rounding by exactly deficient ones, where that does not raise the
 /// criterion, and computes the multipliers there.
-pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) -> Boundary {
+pub(crate) fn reduce_rank(
+    criterion: &mut Criterion<'_>,
+    outcome: &mut Outcome<InternalTheta>,
+) -> Boundary {
     let parameters = criterion.parameters;
     let terms = parameters.structures.len();
     let restriction = criterion.restriction;
@@ -50,7 +54,7 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
     let mut x = outcome.x.clone();
     for (t, split) in splits.iter().enumerate() {
         if let Some(split) = split {
-            x[parameters.start[t]..parameters.start[t + 1]].copy_from_slice(&split.reduced);
+            parameters.set_term(&mut x, t, &split.reduced);
         }
     }
     match criterion.value(&x) {
@@ -88,13 +92,13 @@ pub(crate) fn reduce_rank(criterion: &mut Criterion<'_>, outcome: &mut Outcome) 
 
 /// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis, times the
 /// square of the rows' mean standard deviation.
-fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &[f64]) -> f64 {
+fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &InternalTheta) -> f64 {
     let moments = &criterion.system().moments;
     criterion.unit(x).powi(2) * moments.factors[criterion.parameters.place[term].0].n_levels as f64
         / moments.n as f64
 }
 
-fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
+fn split(criterion: &Criterion<'_>, x: &InternalTheta, term: usize) -> Option<Split> {
     let parameters = criterion.parameters;
     let limit = ZERO * ZERO * natural_variance(criterion, term, x);
     let (reduced, null) =
@@ -105,11 +109,11 @@ fn split(criterion: &Criterion<'_>, x: &[f64], term: usize) -> Option<Split> {
 /// G + tau^2 v v' with the largest tau of a falling sequence that lowers the criterion.
 fn step_off(
     criterion: &mut Criterion<'_>,
-    outcome: &Outcome,
+    outcome: &Outcome<InternalTheta>,
     term: usize,
     direction: &[f64],
     natural: f64,
-) -> Option<(Vec<f64>, f64)> {
+) -> Option<(InternalTheta, f64)> {
     let parameters = criterion.parameters;
     let mut variance = natural;
     for _ in 0..16 {
@@ -119,7 +123,7 @@ fn step_off(
             variance,
         );
         let mut x = outcome.x.clone();
-        x[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
+        parameters.set_term(&mut x, term, &own);
         if let Some(value) = criterion.value(&x) {
             if value < outcome.value {
                 return Some((x, value));

@@ -5,7 +5,8 @@
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
 use crate::basis::parameters::Parameters;
-use crate::basis::restriction::{FreeTheta, Restriction};
+use crate::basis::restriction::Restriction;
+use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::linalg::rows::dot;
 use crate::runtime::memory;
 use crate::search::chart::{Chart, Derivatives};
@@ -28,7 +29,7 @@ impl<'a> Centred<'a> {
         restriction: Option<&Restriction>,
     ) -> Self {
         let terms = parameters.list.len();
-        let all = || Restriction::none(&memory::zeros(parameters.len()));
+        let all = || Restriction::none(&InternalTheta::new(memory::zeros(parameters.len())));
         let restriction = restriction.map_or_else(all, Restriction::clone);
         let is_deviation = |a: usize| a < terms && parameters.is_deviation(a);
         Self {
@@ -40,7 +41,7 @@ impl<'a> Centred<'a> {
 
     /// exp(m) at these variables.
     fn unit(&self, z: &FreeTheta) -> f64 {
-        self.model.mean_log_scale(&self.residual.expand(z)).exp()
+        self.model.mean_log_scale(&self.residual.values(z)).exp()
     }
 
     fn times(&self, mut z: Vec<f64>, factor: f64) -> Vec<f64> {
@@ -84,7 +85,7 @@ impl Chart for Centred<'_> {
     }
 
     fn pull(&self, at: &FreeTheta, own: Derivatives) -> Derivatives {
-        let phi = self.residual.expand(at);
+        let phi = self.residual.values(at);
         let FreeTheta(z) = at;
         let d = z.len();
         let (log_unit, slope, curvature) = self.model.mean_log_scale_derivatives(&phi);

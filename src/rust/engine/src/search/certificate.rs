@@ -5,9 +5,10 @@
 
 use crate::api::result::{Certificate, HessianKind, MonteCarlo, Status};
 use crate::basis::restriction::Restriction;
+use crate::basis::theta::InternalTheta;
+use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::objective::Criterion;
 use crate::linalg::small;
-use crate::optimize::Objective;
 use crate::runtime::memory;
 use crate::search::kink::{self, Slopes};
 use crate::search::optimum::Run;
@@ -41,7 +42,7 @@ const BOUNDLESS: &str = "the likelihood has no bound: it grows for ever as the r
 /// longer than the fit.
 fn curvature(
     criterion: &mut Criterion<'_>,
-    x: &[f64],
+    x: &InternalTheta,
     last: bool,
 ) -> (Option<Vec<f64>>, HessianKind) {
     let exact = criterion.exact_cost();
@@ -157,7 +158,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
     };
     Certificate {
         path: criterion.path,
-        monte_carlo: monte_carlo(criterion, x, &hessian),
+        monte_carlo: monte_carlo(criterion, x),
         status,
         message: if boundless {
             BOUNDLESS.to_owned()
@@ -194,42 +195,39 @@ fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
     else {
         return false;
     };
-    let mut off = x[..x.len() - phi.len()].to_vec();
-    off.extend(inside);
+    let off = InternalTheta::join(criterion.parameters.of_terms(x), &inside);
     let evaluations = criterion.evaluations;
     let rise = criterion.value(&off).map(|value| value - run.outcome.value);
     criterion.evaluations = evaluations;
     rise.is_some_and(|rise| rise > RISE)
 }
 
-/// Standard errors by the delta method: those of theta, in internal coordinates, are the roots of the diagonal of H^-1 C H^-1, C
-/// the covariance matrix of the gradient.
-fn monte_carlo(criterion: &Criterion<'_>, x: &[f64], hessian: &[f64]) -> MonteCarlo {
-    let m = x.len();
-    let Some(estimator) = &criterion.estimator else {
-        return MonteCarlo {
-            vectors: 0,
-            criterion: 0.0,
-            theta: memory::zeros(m),
-        };
-    };
+/// What random vectors leave uncertain of the criterion; of theta, the user's coordinates have to tell.
+fn monte_carlo(criterion: &Criterion<'_>, x: &InternalTheta) -> MonteCarlo {
+    let estimator = criterion.estimator.as_ref();
+    MonteCarlo {
+        vectors: estimator.map_or(0, Estimator::vectors),
+        criterion: estimator.map_or(0.0, |estimator| estimator.value_error(x)),
+        theta: Vec::new(),
+    }
+}
+
+/// Monte-Carlo covariance matrix of the internal parameters by the delta method, where the criterion is estimated: H^-1 C H^-1
+/// with the Hessian H and C the covariance matrix of the gradient.
+pub(crate) fn chance_of_theta(criterion: &Criterion<'_>, hessian: &[f64]) -> Option<Vec<f64>> {
+    let estimator = criterion.estimator.as_ref()?;
+    let m = criterion.parameters.len();
     let covariance = estimator.gradient_covariance();
     let mut factor = memory::copy(hessian);
-    let theta = if small::cholesky(&mut factor, m) && covariance.len() == m * m {
-        let inverse = small::inverse_from_cholesky(&factor, m);
-        let mut half = memory::zeros(m * m);
-        let mut out = memory::zeros(m * m);
-        small::mul_nn(&inverse, &covariance, m, m, m, &mut half);
-        small::mul_nn(&half, &inverse, m, m, m, &mut out);
-        out
-    } else {
-        vec![f64::NAN; m * m]
-    };
-    MonteCarlo {
-        vectors: estimator.vectors(),
-        criterion: estimator.value_error(x),
-        theta,
+    if !small::cholesky(&mut factor, m) || covariance.len() != m * m {
+        return Some(vec![f64::NAN; m * m]);
     }
+    let inverse = small::inverse_from_cholesky(&factor, m);
+    let mut half = memory::zeros(m * m);
+    let mut out = memory::zeros(m * m);
+    small::mul_nn(&inverse, &covariance, m, m, m, &mut half);
+    small::mul_nn(&half, &inverse, m, m, m, &mut out);
+    Some(out)
 }
 
 /// What a Newton step promises: half the squared Newton decrement, in the units of the criterion.

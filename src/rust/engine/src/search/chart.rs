@@ -3,12 +3,13 @@
 //! The parameters are x(z) with variables z. The optimiser works in z, all else in x, and only [`super::charted`] holds both.
 //! With J = dx/dz, a gradient g and a Hessian H in x are J'g and J'HJ + sum_i g_i d2x_i / dz dz' in z.
 
-use crate::basis::restriction::FreeTheta;
+use crate::basis::theta::FreeTheta;
 
 /// A smooth map from variables to parameters.
 ///
-/// Variables have a type of their own, so that they are not taken for parameters; in a composition, the variables of one chart
-/// are the parameters of the next.
+/// Variables have a type of their own, so that they are not taken for parameters. In a composition, the variables of one chart
+/// are the parameters of the next, so that these are plain numbers: [`super::charted`] makes internal parameters of those of the
+/// first.
 pub(crate) trait Chart {
     /// z of an x that the chart reaches.
     fn to_variables(&self, x: Vec<f64>) -> FreeTheta;
@@ -91,7 +92,8 @@ mod tests {
     use crate::api::model::{ResidualStructure, Scale, Structure};
     use crate::basis::parameters::Parameters;
     use crate::basis::random::{FactorLayout, TermBasis};
-    use crate::basis::restriction::{FreeTheta, Restriction};
+    use crate::basis::restriction::Restriction;
+    use crate::basis::theta::{FreeTheta, InternalTheta};
     use crate::search::centred::Centred;
     use crate::structure::residual::Residual;
 
@@ -196,11 +198,11 @@ mod tests {
         };
         let model = Residual::new(&structure, 20).unwrap();
         let parameters = parameters(model.len());
-        let x = [0.8, -0.5, 0.6, 0.3, 0.7, -0.2];
+        let x = InternalTheta::new(vec![0.8, -0.5, 0.6, 0.3, 0.7, -0.2]);
         assert_eq!(parameters.len(), x.len());
         let centred = |restriction| Centred::new(&parameters, &model, restriction);
-        check(&Some(centred(None)), &FreeTheta(x.to_vec()));
-        check(&None::<Centred<'_>>, &FreeTheta(x.to_vec()));
+        check(&Some(centred(None)), &FreeTheta(x.values().to_vec()));
+        check(&None::<Centred<'_>>, &FreeTheta(x.values().to_vec()));
         let free = Restriction::holding(&x, |_| false);
         let held = Restriction::holding(&x, |a| a == 1 || a == 4);
         let place = vec![
@@ -211,7 +213,7 @@ mod tests {
             Some((1, 0.6)),
             Some((2, 1.0)),
         ];
-        let tied = Restriction::new(place, x.to_vec(), 3);
+        let tied = Restriction::new(place, x.values().to_vec(), 3);
         for restriction in [&free, &held, &tied] {
             let z = restriction.variables_at(&x);
             check(&Some(restriction), &z);

@@ -1,13 +1,14 @@
 //! The criterion in the variables of a chart.
 
-use crate::basis::restriction::{FreeTheta, Restriction};
+use crate::basis::restriction::Restriction;
+use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::criterion::objective::Criterion;
 use crate::optimize::{minimize, HessianRequest, Objective, Outcome, Settings};
 use crate::search::centred::Centred;
 use crate::search::chart::{Chart, Derivatives};
 
-/// A criterion in the variables of a chart. What does not depend on coordinates (rounding errors, what the Hessian misses) is
-/// the criterion's own; every method of [`Objective`] is required, so that none is left to a default.
+/// A criterion in the variables of a chart, for the optimiser. What does not depend on coordinates (rounding errors, what the
+/// Hessian misses) is the criterion's own; every method of [`Objective`] is required, so that none is left to a default.
 struct Charted<'a, 'b, C> {
     criterion: &'a mut Criterion<'b>,
     chart: C,
@@ -15,11 +16,17 @@ struct Charted<'a, 'b, C> {
     z: FreeTheta,
 }
 
+impl<C: Chart> Charted<'_, '_, C> {
+    fn parameters(&self, z: &FreeTheta) -> InternalTheta {
+        InternalTheta::new(self.chart.to_parameters(z))
+    }
+}
+
 impl<C: Chart> Objective for Charted<'_, '_, C> {
     fn value(&mut self, z: &[f64]) -> Option<f64> {
         self.z = FreeTheta(z.to_vec());
-        let x = self.chart.to_parameters(&self.z);
-        if x.iter().any(|v| !v.is_finite()) {
+        let x = self.parameters(&self.z);
+        if x.values().iter().any(|v| !v.is_finite()) {
             return None;
         }
         self.criterion.value(&x)
@@ -42,7 +49,7 @@ impl<C: Chart> Objective for Charted<'_, '_, C> {
 
     fn scale(&self, z: &[f64]) -> Vec<f64> {
         let z = FreeTheta(z.to_vec());
-        let x = self.chart.to_parameters(&z);
+        let x = self.parameters(&z);
         self.chart.scale(&z, self.criterion.scale(&x))
     }
 
@@ -56,10 +63,10 @@ impl<C: Chart> Objective for Charted<'_, '_, C> {
 pub(crate) fn minimize_under(
     criterion: &mut Criterion<'_>,
     restriction: Option<&Restriction>,
-    x: &[f64],
+    x: &InternalTheta,
     value: f64,
     settings: Settings,
-) -> Outcome {
+) -> Outcome<InternalTheta> {
     let centred = criterion
         .scales()
         .map(|model| Centred::new(criterion.parameters, model, restriction));
@@ -70,20 +77,19 @@ pub(crate) fn minimize_under(
 fn minimize_in(
     chart: impl Chart,
     criterion: &mut Criterion<'_>,
-    x: &[f64],
+    x: &InternalTheta,
     value: f64,
     settings: Settings,
-) -> Outcome {
+) -> Outcome<InternalTheta> {
     let clock = criterion.clock;
-    let z = chart.to_variables(x.to_vec());
+    let z = chart.to_variables(x.values().to_vec());
     let mut charted = Charted {
         criterion,
         chart,
         z: z.clone(),
     };
-    let mut outcome = minimize(&mut charted, &z.0, value, settings, clock);
-    outcome.x = charted.chart.to_parameters(&FreeTheta(outcome.x));
-    outcome
+    let outcome = minimize(&mut charted, &z.0, value, settings, clock);
+    outcome.at_point(|z| charted.parameters(&FreeTheta(z)))
 }
 
 #[cfg(test)]
@@ -94,8 +100,9 @@ mod tests {
     };
     use crate::api::options::Options;
     use crate::basis::restriction::Restriction;
+    use crate::basis::theta::InternalTheta;
     use crate::fit::prepare::prepare;
-    use crate::optimize::{Objective, Stop};
+    use crate::optimize::Stop;
     use crate::runtime::clock::Clock;
     use crate::runtime::stop::StopFlag;
     use crate::search::centred::Centred;
@@ -157,11 +164,11 @@ mod tests {
             let options = Options::default();
             let prepared = prepare(data, &options, &StopFlag::default()).unwrap();
             let model = &prepared.residual.as_ref().unwrap().model;
-            let start = [0.3, 0.4, 0.0];
+            let start = InternalTheta::new(vec![0.3, 0.4, 0.0]);
             // one held, both tied
             let held = Restriction::holding(&start, |a| a == 0);
             let tied = vec![Some((0, 1.0)), Some((0, 2.0)), Some((1, 1.0))];
-            let tied = Restriction::new(tied, start.to_vec(), 2);
+            let tied = Restriction::new(tied, start.values().to_vec(), 2);
             for restriction in [&held, &tied] {
                 let run = |centred: Option<Centred<'_>>| {
                     let clock = Clock::without_limit(&|| false);
@@ -179,7 +186,7 @@ mod tests {
                     (Stop::Converged, Stop::Converged)
                 );
                 assert!((plain.value - centred.value).abs() < 1e-9);
-                for (a, b) in plain.x.iter().zip(&centred.x) {
+                for (a, b) in plain.x.values().iter().zip(centred.x.values()) {
                     assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} {b}");
                 }
                 let steps = (plain.evaluations, centred.evaluations);

@@ -1,15 +1,16 @@
 //! Held and tied parameters as a chart: x = x_0 + A z.
 
-use crate::basis::restriction::{FreeTheta, Restriction};
+use crate::basis::restriction::Restriction;
+use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::search::chart::{Chart, Derivatives};
 
 impl Chart for &Restriction {
     fn to_variables(&self, x: Vec<f64>) -> FreeTheta {
-        self.variables_at(&x)
+        self.variables_at(&InternalTheta::new(x))
     }
 
     fn to_parameters(&self, z: &FreeTheta) -> Vec<f64> {
-        self.expand(z)
+        self.values(z)
     }
 
     fn pull(&self, _: &FreeTheta, own: Derivatives) -> Derivatives {

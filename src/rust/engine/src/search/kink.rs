@@ -7,8 +7,9 @@
 //! faster than the others, like that of a change point, and inference treats it as known.
 
 use crate::basis::restriction::{Kink, Restriction};
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::optimize::{HessianRequest, Objective};
+use crate::optimize::HessianRequest;
 
 /// Distance in log range within which the minimum may be at the kink.
 const NEAR: f64 = 1e-3;
@@ -34,7 +35,7 @@ impl Slopes {
 }
 
 /// The kink that `x` is at, if any.
-pub(crate) fn given(terms: usize, nearest: Option<f64>, x: &[f64]) -> Option<Kink> {
+pub(crate) fn given(terms: usize, nearest: Option<f64>, x: &InternalTheta) -> Option<Kink> {
     nearest
         .filter(|kink| (x[terms] - kink).abs() <= THERE)
         .map(|kink| (terms, kink))
@@ -43,11 +44,12 @@ pub(crate) fn given(terms: usize, nearest: Option<f64>, x: &[f64]) -> Option<Kin
 /// The restriction that holds the range where the minimum near `x` has a kink.
 pub(crate) fn restriction_at(
     criterion: &mut Criterion<'_>,
-    x: &[f64],
-) -> Option<(Restriction, Vec<f64>)> {
+    x: &InternalTheta,
+) -> Option<(Restriction, InternalTheta)> {
     let restriction = criterion.restriction;
     let at = criterion.parameters.list.len();
-    let kink = criterion.residual_model()?.kink(&x[at..])?;
+    let phi = criterion.parameters.of_residual(x);
+    let kink = criterion.residual_model()?.kink(phi)?;
     let known = restriction.is_some_and(|r| r.kink().is_some());
     if known || (x[at] - kink).abs() > NEAR {
         return None;
@@ -57,7 +59,7 @@ pub(crate) fn restriction_at(
         None => Restriction::none(x),
     }
     .held_at((at, kink))?;
-    let mut at_kink = x.to_vec();
+    let mut at_kink = x.clone();
     at_kink[at] = kink;
     slopes(criterion, &at_kink, at)?
         .rise()
@@ -65,9 +67,13 @@ pub(crate) fn restriction_at(
 }
 
 /// The slopes beside the kink at `x` in its parameter `at`; leaves the criterion evaluated at `x`.
-pub(crate) fn slopes(criterion: &mut Criterion<'_>, x: &[f64], at: usize) -> Option<Slopes> {
+pub(crate) fn slopes(
+    criterion: &mut Criterion<'_>,
+    x: &InternalTheta,
+    at: usize,
+) -> Option<Slopes> {
     let mut beside = |step: f64| {
-        let mut moved = x.to_vec();
+        let mut moved = x.clone();
         moved[at] += step;
         criterion.value(&moved)?;
         Some(criterion.derivatives(HessianRequest::Model).0[at])

@@ -5,10 +5,11 @@ use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::moments::blocks::Moments;
 use crate::moments::start::moment_start;
-use crate::optimize::{Objective, Outcome, Settings, Stop};
+use crate::optimize::{Outcome, Settings, Stop};
 use crate::search::boundary::reduce_rank;
 use crate::search::charted::minimize_under;
 
@@ -18,7 +19,7 @@ pub(crate) const EXACT: f64 = 1e-22;
 
 /// One optimisation and how it ended.
 pub(crate) struct Run {
-    pub outcome: Outcome,
+    pub outcome: Outcome<InternalTheta>,
     pub status: Status,
     pub multipliers: Vec<f64>,
     pub rank: Vec<usize>,
@@ -27,7 +28,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// A point of which only the value is known.
-    fn at(outcome: Outcome, status: Status, criterion: &Criterion<'_>) -> Self {
+    fn at(outcome: Outcome<InternalTheta>, status: Status, criterion: &Criterion<'_>) -> Self {
         let places = &criterion.parameters.place;
         Self {
             outcome,
@@ -49,7 +50,7 @@ impl Run {
     }
 
     /// Puts the trace of the steps before this run in front.
-    pub(crate) fn follow(&mut self, walked: Outcome) {
+    pub(crate) fn follow(&mut self, walked: Outcome<InternalTheta>) {
         for (own, before) in [
             (&mut self.outcome.trace_value, walked.trace_value),
             (&mut self.outcome.trace_gradient, walked.trace_gradient),
@@ -72,7 +73,7 @@ pub(crate) fn settings(options: &Options) -> Settings {
 /// decreases in a variance (theta = 0 always has gradient zero: only a non-negative multiplier makes it a minimum).
 pub(crate) fn optimum(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     options: &Options,
 ) -> Result<Run, EngineError> {
     let mut settings = settings(options);
@@ -153,7 +154,7 @@ pub(crate) const LAST_STEPS: usize = 8;
 /// in standard errors.
 pub(crate) fn refined_optimum(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     options: &Options,
 ) -> Result<Run, EngineError> {
     let mut run = optimum(criterion, theta, options)?;
@@ -182,7 +183,7 @@ pub(crate) fn refined_optimum(
 /// The criterion at the start, which is moved towards zero as long as the criterion is not defined there.
 fn first_value(
     criterion: &mut Criterion<'_>,
-    x: &mut Vec<f64>,
+    x: &mut InternalTheta,
     attempts: usize,
 ) -> Result<f64, EngineError> {
     if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
@@ -195,17 +196,17 @@ fn first_value(
         if criterion.clock.has_cut() {
             return Err(EngineError::TimeLimit);
         }
-        x.iter_mut().for_each(|v| *v *= 0.1);
+        x.values_mut().iter_mut().for_each(|v| *v *= 0.1);
         *x = allowed(criterion, x);
     }
     Err(criterion.failure("the criterion at the start"))
 }
 
 /// The nearest point at which held and tied parameters have their values.
-fn allowed(criterion: &Criterion<'_>, x: &[f64]) -> Vec<f64> {
+fn allowed(criterion: &Criterion<'_>, x: &InternalTheta) -> InternalTheta {
     criterion
         .restriction
-        .map_or_else(|| x.to_vec(), |r| r.allowed(x))
+        .map_or_else(|| x.clone(), |r| r.allowed(x))
 }
 
 /// Where the parameters of the terms start.

@@ -3,12 +3,12 @@
 use crate::api::error::EngineError;
 use crate::api::options::{Options, Solver};
 use crate::api::result::Status;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::estimates::Estimated;
 use crate::criterion::iterative::estimator::evaluation_work;
 use crate::criterion::objective::Criterion;
 use crate::linalg::small;
 use crate::linalg::sparse::DENSE_ADVANTAGE;
-use crate::optimize::Objective;
 use crate::runtime::memory;
 use crate::search::optimum::{optimum, Run};
 use crate::system::complement::Storage;
@@ -145,7 +145,7 @@ pub(crate) fn require_factor(system: &System, options: &Options) -> Result<(), E
 /// factorisation does it all; where time is over, nothing follows.
 pub(crate) fn estimated_optimum(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     options: &Options,
     plan: Plan,
 ) -> Result<Run, EngineError> {
@@ -274,12 +274,12 @@ fn continued(
 }
 
 /// Evaluates the criterion and its derivatives, unless they are known.
-fn evaluated(criterion: &mut Criterion<'_>, x: &[f64]) -> bool {
+fn evaluated(criterion: &mut Criterion<'_>, x: &InternalTheta) -> bool {
     (criterion.is_at(x) || criterion.value(x).is_some()) && criterion.latest().is_some()
 }
 
 /// Whether the Monte-Carlo error of the optimum is within the optimiser's tolerance, and that of the criterion negligible.
-fn precise(criterion: &mut Criterion<'_>, x: &[f64], options: &Options) -> bool {
+fn precise(criterion: &mut Criterion<'_>, x: &InternalTheta, options: &Options) -> bool {
     if !evaluated(criterion, x) {
         return false;
     }

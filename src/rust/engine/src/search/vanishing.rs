@@ -14,7 +14,6 @@ use crate::api::error::EngineError;
 use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::criterion::objective::Criterion;
-use crate::optimize::Objective;
 use crate::search::optimum::{optimum, Run, EXACT};
 
 /// Share of the residual sum of squares of the fixed effects below which the residual variance may be on its way to zero.
@@ -74,23 +73,12 @@ pub(crate) fn look(
     if pwrss > SUSPECT * residual || residual <= 0.0 {
         return Ok(Ray::Inside);
     }
-    let along = |t: f64| -> Vec<f64> {
-        x.iter()
-            .enumerate()
-            .map(|(a, v)| {
-                if a < terms && parameters.is_deviation(a) {
-                    v * t.exp()
-                } else {
-                    *v
-                }
-            })
-            .collect()
-    };
+    let along = |t: f64| parameters.with_deviations_times(x, t.exp());
     // what is held or tied may not let them grow together
     let is_free = criterion.restriction.is_none_or(|restriction| {
         let there = along(1.0);
         let allowed = restriction.allowed(&there);
-        let mut both = there.iter().zip(&allowed);
+        let mut both = there.values().iter().zip(allowed.values());
         both.all(|(a, b)| (a - b).abs() <= 1e-12 * a.abs())
     });
     if !is_free {

@@ -19,13 +19,14 @@ pub struct System {
     pub workers: Arc<Workers>,
 }
 
-/// Rows of a matrix with one row for each random effect, split as the factor is: first factor, then Schur complement.
+/// Rows of a matrix with one row for each random effect, split as the factor is: effects of the factor that is
+/// eliminated, then those of the Schur complement.
 #[derive(Debug, Clone, Default)]
 pub struct Rows<V = Vec<f64>> {
     /// q1 x m, row-major.
-    pub first: V,
+    pub eliminated: V,
     /// q2 x m, row-major.
-    pub rest: V,
+    pub complement: V,
     /// Columns.
     pub m: usize,
 }

@@ -25,8 +25,8 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
         return None;
     }
     let mut out = Rows {
-        first: system.workers.copy(&rows.first),
-        rest: system.workers.copy(&rows.rest),
+        eliminated: system.workers.copy(&rows.eliminated),
+        complement: system.workers.copy(&rows.complement),
         m: rows.m,
     };
     let (schur, m) = (&system.schur, rows.m);
@@ -44,20 +44,20 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
             let mut own = system.workers.buffer(n * width);
             let mut product = system.workers.buffer(n * width);
             for (level, own) in own.chunks_exact_mut(width.max(1)).enumerate() {
-                own.copy_from_slice(&rows.rest[place(level)]);
+                own.copy_from_slice(&rows.complement[place(level)]);
             }
             dense::add_transposed_product(&own, matrix, n, width, n, 1.0, &mut product);
             for (level, product) in product.chunks_exact(width.max(1)).enumerate() {
-                out.rest[place(level)].copy_from_slice(product);
+                out.complement[place(level)].copy_from_slice(product);
             }
             continue;
         }
         for level in 0..factor.n_levels {
-            out.rest[place(level)].fill(0.0);
+            out.complement[place(level)].fill(0.0);
         }
         for_each_entry(&system.moments, f, |to, from, q| {
             for (x, y) in place(to).zip(place(from)) {
-                out.rest[x] += q * rows.rest[y];
+                out.complement[x] += q * rows.complement[y];
             }
         });
     }

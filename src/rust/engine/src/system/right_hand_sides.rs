@@ -67,7 +67,10 @@ pub(crate) fn right_hand_sides<'a>(
     let (moments, schur) = (&system.moments, &system.schur);
     let m = moments.p1;
     rows.m = m;
-    for (part, len) in [(&mut rows.first, system.q1()), (&mut rows.rest, schur.q2)] {
+    for (part, len) in [
+        (&mut rows.eliminated, system.q1()),
+        (&mut rows.complement, schur.q2),
+    ] {
         part.clear();
         memory::resize(part, len * m);
     }
@@ -91,14 +94,14 @@ pub(crate) fn right_hand_sides<'a>(
         }
     };
     let k1 = system.k1();
-    for_each_level(system, &mut rows.first, k1 * m, |j, block| {
+    for_each_level(system, &mut rows.eliminated, k1 * m, |j, block| {
         scaled(0, j, block)
     });
     for (v, &(f, level)) in schur.node.iter().enumerate() {
         scaled(
             f,
             level,
-            &mut rows.rest[schur.offset[v] * m..schur.offset[v + 1] * m],
+            &mut rows.complement[schur.offset[v] * m..schur.offset[v + 1] * m],
         );
     }
     rows
@@ -109,13 +112,13 @@ pub(crate) fn right_hand_sides<'a>(
 pub fn gram<'a, V: Deref<Target = [f64]> + Sync>(system: &'a System, rows: &Rows<V>) -> Buffer<'a> {
     let m = rows.m;
     let chunk = LEVELS * system.k1() * m.max(1);
-    let first = rows.first.len().div_ceil(chunk);
-    let count = first + rows.rest.len().div_ceil(chunk);
+    let first = rows.eliminated.len().div_ceil(chunk);
+    let count = first + rows.complement.len().div_ceil(chunk);
     system.workers.sum(count, m * m, |i, total| {
         let (from, i) = if i < first {
-            (&rows.first, i)
+            (&rows.eliminated, i)
         } else {
-            (&rows.rest, i - first)
+            (&rows.complement, i - first)
         };
         accumulate_gram(&from[piece(from.len(), chunk, i)], m, total);
     })

@@ -26,8 +26,8 @@ pub struct Solution {
 #[must_use]
 pub fn solve(system: &System, factor: &Factor, mut old: Solution) -> Solution {
     let mut all = std::mem::take(&mut old.c);
-    all.first.clone_from(&factor.rzx.first);
-    all.rest.clone_from(&factor.rzx.rest);
+    all.eliminated.clone_from(&factor.rzx.eliminated);
+    all.complement.clone_from(&factor.rzx.complement);
     all.m = factor.rzx.m;
     factor.backward(system, &mut all);
     solution_of(system, factor, all, old)
@@ -44,12 +44,12 @@ pub(crate) fn solution_of(
     let p1 = factor.rzx.m;
     let p = p1 - 1;
     let mut about = old.about;
-    about.first.clear();
-    about.rest.clear();
+    about.eliminated.clear();
+    about.complement.clear();
     about.m = p1;
     if factor.shift.iter().any(|shift| !shift.is_empty()) {
-        about.first.extend_from_slice(&all.first);
-        about.rest.extend_from_slice(&all.rest);
+        about.eliminated.extend_from_slice(&all.eliminated);
+        about.complement.extend_from_slice(&all.complement);
     }
     let mut gamma = old.gamma;
     gamma.clear();
@@ -74,22 +74,22 @@ pub(crate) fn solution_of(
         (rows, u)
     };
     add_shift(system, factor, &mut all);
-    let (c1, u1) = split(all.first, old.u.first);
-    let (c2, u2) = split(all.rest, old.u.rest);
+    let (c1, u1) = split(all.eliminated, old.u.eliminated);
+    let (c2, u2) = split(all.complement, old.u.complement);
     let c = Rows {
-        first: c1,
-        rest: c2,
+        eliminated: c1,
+        complement: c2,
         m: p,
     };
     let mut h = old.h;
     h.m = p;
-    times_inverse_lx(system, factor, &c.first, p, &mut h.first);
-    times_inverse_lx(system, factor, &c.rest, p, &mut h.rest);
+    times_inverse_lx(system, factor, &c.eliminated, p, &mut h.eliminated);
+    times_inverse_lx(system, factor, &c.complement, p, &mut h.complement);
     Solution {
         gamma,
         u: Rows {
-            first: u1,
-            rest: u2,
+            eliminated: u1,
+            complement: u2,
             m: 1,
         },
         c,
@@ -105,11 +105,11 @@ fn add_shift(system: &System, factor: &Factor, all: &mut Rows) {
         let width = system.moments.factors[f].k * m;
         for (level, own) in shift.chunks_exact(width).enumerate() {
             let rows = if f == 0 {
-                &mut all.first[level * width..(level + 1) * width]
+                &mut all.eliminated[level * width..(level + 1) * width]
             } else {
                 let node = system.schur.node_of[f][level] as usize;
                 let at = system.schur.offset[node] * m;
-                &mut all.rest[at..at + width]
+                &mut all.complement[at..at + width]
             };
             rows.iter_mut().zip(own).for_each(|(x, u)| *x += u);
         }

@@ -21,14 +21,16 @@ impl Factor {
         if m == 0 {
             return;
         }
-        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+        for_each_level(system, &mut b.eliminated, k1 * m, |j, block| {
             small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
         });
         if schur.q2 == 0 {
             return;
         }
-        let first = &*b.first;
-        let partition = cut(&mut b.rest, |i| schur.offset[first_node(schur, i)] * m);
+        let first = &*b.eliminated;
+        let partition = cut(&mut b.complement, |i| {
+            schur.offset[first_node(schur, i)] * m
+        });
         system
             .workers
             .for_each(node_pieces(schur), partition, |piece, rows| {
@@ -50,18 +52,18 @@ impl Factor {
                     }
                 }
             });
-        self.s.solve(&mut b.rest, m);
+        self.s.solve(&mut b.complement, m);
     }
 
     /// B <- L^-T B.
     pub fn backward<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
         let (schur, k1, m) = (&system.schur, system.k1(), b.m);
-        self.s.solve_transposed(&mut b.rest, m);
-        let rest = &*b.rest;
+        self.s.solve_transposed(&mut b.complement, m);
+        let rest = &*b.complement;
         if m == 0 {
             return;
         }
-        for_each_level(system, &mut b.first, k1 * m, |j, block| {
+        for_each_level(system, &mut b.eliminated, k1 * m, |j, block| {
             for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
                 let row = schur.effect_row[e] as usize;
                 let source = &rest[row * m..(row + 1) * m];

@@ -170,7 +170,7 @@ impl Model {
         self.terms.iter().map(Term::parameters).sum()
     }
 
-    /// T of each term, k x k column-major, at raw theta.
+    /// T of each term, k x k column-major, at the user's theta.
     pub fn factors_at(&self, theta: &[f64]) -> Vec<Vec<f64>> {
         let mut at = 0;
         self.terms

@@ -20,6 +20,7 @@ use std::ops::DerefMut;
 
 use crate::api::error::EngineError;
 use crate::basis::covariances::Covariances;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::direction::{apply_directions, kappas};
 use crate::criterion::gradient::{slopes_of_terms, with_curvature, Derivatives, Slopes};
 use crate::criterion::iterative::lanes::{lanes, Lane, LANES};
@@ -85,7 +86,7 @@ struct Draws {
 /// second order in the distance for the criterion, of the first for the gradient.
 #[derive(Debug, Clone)]
 struct Anchor {
-    theta: Vec<f64>,
+    theta: InternalTheta,
     value: f64,
     /// Empty where only the criterion is known.
     gradient: Vec<f64>,
@@ -141,7 +142,7 @@ impl Estimator {
 
     /// Takes the errors of the last evaluation, at `theta`, for known: `value` and `gradient` (empty: not known) are exact less
     /// estimated, beyond what an earlier anchor corrected.
-    pub(crate) fn anchor_at(&mut self, theta: &[f64], value: f64, mut gradient: Vec<f64>) {
+    pub(crate) fn anchor_at(&mut self, theta: &InternalTheta, value: f64, mut gradient: Vec<f64>) {
         let value = value + self.correction(theta);
         if let Some(earlier) = &self.anchor {
             gradient
@@ -150,7 +151,7 @@ impl Estimator {
                 .for_each(|(x, y)| *x += y);
         }
         self.anchor = Some(Anchor {
-            theta: theta.to_vec(),
+            theta: theta.clone(),
             value,
             gradient,
             draws: self.draws.clone(),
@@ -172,11 +173,12 @@ impl Estimator {
     }
 
     /// What the anchor adds to the criterion at `theta`.
-    fn correction(&self, theta: &[f64]) -> f64 {
+    fn correction(&self, theta: &InternalTheta) -> f64 {
         self.anchor.as_ref().map_or(0.0, |anchor| {
             let slope: f64 = theta
+                .values()
                 .iter()
-                .zip(&anchor.theta)
+                .zip(anchor.theta.values())
                 .zip(&anchor.gradient)
                 .map(|((x, y), g)| g * (x - y))
                 .sum();
@@ -210,7 +212,7 @@ impl Estimator {
 
     /// Monte-Carlo standard error of the criterion at `theta`, the last point.
     #[must_use]
-    pub fn value_error(&self, theta: &[f64]) -> f64 {
+    pub fn value_error(&self, theta: &InternalTheta) -> f64 {
         let draws: Vec<f64> = match &self.anchor {
             None => self.draws.value.clone(),
             Some(anchor) => (0..self.draws.value.len())
@@ -222,7 +224,7 @@ impl Estimator {
                     };
                     let slope: f64 = known
                         .iter()
-                        .zip(theta.iter().zip(&anchor.theta))
+                        .zip(theta.values().iter().zip(anchor.theta.values()))
                         .map(|(g, (x, y))| g * (x - y))
                         .sum();
                     self.draws.value[i] - anchor.draws.value[i] - slope
@@ -266,7 +268,7 @@ impl Estimator {
     pub fn evaluate(
         &mut self,
         system: &System,
-        theta: &[f64],
+        theta: &InternalTheta,
         t: Covariances,
         center: &[Vec<f64>],
     ) -> Result<Factor, EngineError> {
@@ -300,7 +302,7 @@ impl Estimator {
             .flat_map(|run| (0..LANES).map(move |i| run.quadrature(i, rest)))
             .collect();
         let mean = mean_and_error(&draws).0;
-        let log_det_m = operator.log_det_first + operator.log_det_p - 0.5 * square
+        let log_det_m = operator.log_det_eliminated + operator.log_det_p - 0.5 * square
             + exact
             + mean
             + self.correction(theta);
@@ -337,7 +339,7 @@ impl Estimator {
         tolerance: f64,
     ) -> Vec<f64> {
         let m = rows.m;
-        let before = rows.rest.to_vec();
+        let before = rows.complement.to_vec();
         let groups = m.div_ceil(LANES);
         let found = system.workers.map(groups, |group| {
             let b = lanes(&before, m, group * LANES);
@@ -346,17 +348,17 @@ impl Estimator {
         for (group, x) in found.iter().enumerate() {
             let from = group * LANES;
             let width = LANES.min(m - from);
-            for (row, lane) in rows.rest.chunks_exact_mut(m).zip(x) {
+            for (row, lane) in rows.complement.chunks_exact_mut(m).zip(x) {
                 row[from..from + width].copy_from_slice(&lane[..width]);
             }
         }
-        let first = Rows {
-            first: &*rows.first,
-            rest: &[],
+        let eliminated = Rows {
+            eliminated: &*rows.eliminated,
+            complement: &[],
             m,
         };
-        let mut product = gram(system, &first).to_vec();
-        for (x, b) in rows.rest.chunks_exact(m).zip(before.chunks_exact(m)) {
+        let mut product = gram(system, &eliminated).to_vec();
+        for (x, b) in rows.complement.chunks_exact(m).zip(before.chunks_exact(m)) {
             for j in 0..m {
                 for i in j..m {
                     product[j * m + i] += 0.5 * (x[i] * b[j] + b[i] * x[j]);

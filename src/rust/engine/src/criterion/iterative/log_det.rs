@@ -2,6 +2,7 @@
 
 use crate::basis::covariances::Covariances;
 use crate::basis::parameters::Parameters;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::gradient::term_slopes;
 use crate::criterion::iterative::lanes::{Lane, LANES};
 use crate::criterion::iterative::operator::Operator;
@@ -60,7 +61,7 @@ pub(super) fn logarithm_sums(
     let moments = &system.moments;
     let mut total = operator.complement.clone();
     if let Some(pairs) = pairs {
-        take(t.common(0), &pairs.first, &mut total[0]);
+        take(t.common(0), &pairs.eliminated, &mut total[0]);
     }
     let parts = system.workers.map(runs.len(), |group| {
         let squares = pairs.map(|pairs| pairs.squares.as_slice());
@@ -135,7 +136,7 @@ fn quadrature_sums(
             operator.add_outer(system, &x, &direction.x, &mut outer);
             operator.add_outer(system, &direction.ax, &x, &mut moved);
             operator.times(system, &direction.x, &mut w);
-            let own = operator.first_outer(system, &signed(&w), &w);
+            let own = operator.eliminated_outer(system, &signed(&w), &w);
             for (total, own) in first.iter_mut().zip(&own) {
                 total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
             }
@@ -172,8 +173,8 @@ fn quadrature_sums(
             (0..k).for_each(|a| of_p[pair[0] + a * k + a][0] += 1.0);
         }
     }
-    let mut out = operator.rest_weighted(system, &outer, &moved);
-    out[0] = operator.first_weighted(system, &of_p);
+    let mut out = operator.complement_weighted(system, &outer, &moved);
+    out[0] = operator.eliminated_weighted(system, &of_p);
     for (total, own) in out[0].iter_mut().zip(&first) {
         total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
     }
@@ -195,7 +196,7 @@ fn take(t: &[f64], b: &[f64], out: &mut [f64]) {
 pub(super) fn log_det_slopes(
     factor: &Factor,
     parameters: &Parameters,
-    theta: &[f64],
+    theta: &InternalTheta,
     sums: &[Vec<f64>],
 ) -> Vec<f64> {
     let scores: Vec<Vec<f64>> = parameters

@@ -14,7 +14,7 @@ impl Operator {
     /// For each lane sum_j L_j^-T (sum_v W~_jv B_v W~_jv') L_j^-1 for symmetric blocks B that stand as those of P do: k1 x k1
     /// lanes.
     #[must_use]
-    pub fn first_weighted(&self, system: &System, blocks: &[Lane]) -> Vec<Lane> {
+    pub fn eliminated_weighted(&self, system: &System, blocks: &[Lane]) -> Vec<Lane> {
         let (schur, k1) = (&system.schur, system.k1());
         let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
         let parts = system.workers.map(levels.len(), |piece| {
@@ -39,7 +39,7 @@ impl Operator {
 
     /// For each lane sum_j L_j^-T (W~_j x)(W~_j y)'L_j^-1, where the products with W~ are given: k1 x k1 lanes.
     #[must_use]
-    pub fn first_outer(&self, system: &System, x: &[Lane], y: &[Lane]) -> Vec<Lane> {
+    pub fn eliminated_outer(&self, system: &System, x: &[Lane], y: &[Lane]) -> Vec<Lane> {
         let k1 = system.k1();
         let levels = pieces(system.moments.factors[0].n_levels, LEVELS);
         let parts = system.workers.map(levels.len(), |piece| {
@@ -78,7 +78,7 @@ impl Operator {
     /// For each factor and lane sum_v (L_v^-T B_v - L_v N_v) L_v^-1, k x k lanes, for symmetric B and any N; nothing for the
     /// first factor.
     #[must_use]
-    pub fn rest_weighted(&self, system: &System, b: &[Lane], n: &[Lane]) -> Vec<Vec<Lane>> {
+    pub fn complement_weighted(&self, system: &System, b: &[Lane], n: &[Lane]) -> Vec<Vec<Lane>> {
         let (schur, moments) = (&system.schur, &system.moments);
         let mut total: Vec<Vec<Lane>> = moments
             .factors

@@ -44,7 +44,7 @@ pub struct Operator {
     pub(super) own: Vec<f64>,
     pub(super) others: Others,
     /// log |D| of the first factor.
-    pub log_det_first: f64,
+    pub log_det_eliminated: f64,
     /// log |P|.
     pub log_det_p: f64,
     /// For each factor T^-T sum_v (I - P_v^-1), k x k; that of the first one: sum_j A_jj T D_j^-1.
@@ -207,20 +207,20 @@ impl Operator {
         if m == 0 {
             return;
         }
-        let count = rows.first.len().div_ceil(LEVELS * k1 * m);
-        let partition = chunks(&mut rows.first, LEVELS * k1 * m);
+        let count = rows.eliminated.len().div_ceil(LEVELS * k1 * m);
+        let partition = chunks(&mut rows.eliminated, LEVELS * k1 * m);
         system.workers.for_each(count, partition, |piece, part| {
             for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
                 let j = piece * LEVELS + i;
                 small::solve_lower_rows(&self.l1[j * k1 * k1..(j + 1) * k1 * k1], k1, block, m);
             }
         });
-        self.scale(system, &mut rows.rest, m, false);
+        self.scale(system, &mut rows.complement, m, false);
         let mut product = vec![[0.0; LANES]; system.schur.q2];
         for from in (0..m).step_by(LANES) {
-            self.transposed_times(system, &lanes(&rows.first, m, from), &mut product);
+            self.transposed_times(system, &lanes(&rows.eliminated, m, from), &mut product);
             let width = LANES.min(m - from);
-            for (row, lane) in rows.rest.chunks_exact_mut(m).zip(&product) {
+            for (row, lane) in rows.complement.chunks_exact_mut(m).zip(&product) {
                 let row = &mut row[from..from + width];
                 row.iter_mut().zip(lane).for_each(|(x, y)| *x -= y);
             }
@@ -235,15 +235,15 @@ impl Operator {
         }
         let mut product = vec![[0.0; LANES]; system.q1()];
         for from in (0..m).step_by(LANES) {
-            self.times(system, &lanes(&rows.rest, m, from), &mut product);
+            self.times(system, &lanes(&rows.complement, m, from), &mut product);
             let width = LANES.min(m - from);
-            for (row, lane) in rows.first.chunks_exact_mut(m).zip(&product) {
+            for (row, lane) in rows.eliminated.chunks_exact_mut(m).zip(&product) {
                 let row = &mut row[from..from + width];
                 row.iter_mut().zip(lane).for_each(|(x, y)| *x -= y);
             }
         }
-        let count = rows.first.len().div_ceil(LEVELS * k1 * m);
-        let partition = chunks(&mut rows.first, LEVELS * k1 * m);
+        let count = rows.eliminated.len().div_ceil(LEVELS * k1 * m);
+        let partition = chunks(&mut rows.eliminated, LEVELS * k1 * m);
         system.workers.for_each(count, partition, |piece, part| {
             for (i, block) in part.chunks_exact_mut(k1 * m).enumerate() {
                 let j = piece * LEVELS + i;
@@ -251,7 +251,7 @@ impl Operator {
                 small::solve_lower_transposed_rows(l, k1, block, m);
             }
         });
-        self.scale(system, &mut rows.rest, m, true);
+        self.scale(system, &mut rows.complement, m, true);
     }
 
     /// tr of blocks that stand as those of P do.

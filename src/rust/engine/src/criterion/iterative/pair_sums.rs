@@ -16,7 +16,7 @@ const SHARES: usize = 16;
 #[derive(Debug, Default)]
 pub struct PairSums {
     /// sum_j L_j^-T W~_j E W~_j' L_j^-1, k1 x k1.
-    pub first: Vec<f64>,
+    pub eliminated: Vec<f64>,
     /// Diagonal blocks of E^2, which stand as those of P do.
     pub squares: Vec<f64>,
 }
@@ -49,8 +49,12 @@ impl Operator {
             squares.iter_mut().zip(own).for_each(|(x, y)| *x += y);
         }
         // what stands below the diagonal stands above it as well
-        let first = memory::collect((0..k1 * k1).map(|e| total[e] + total[(e % k1) * k1 + e / k1]));
-        PairSums { first, squares }
+        let eliminated =
+            memory::collect((0..k1 * k1).map(|e| total[e] + total[(e % k1) * k1 + e / k1]));
+        PairSums {
+            eliminated,
+            squares,
+        }
     }
 
     /// Adds to the diagonal blocks of E^2 what the columns of node v, below its own block, contribute to it and to the nodes

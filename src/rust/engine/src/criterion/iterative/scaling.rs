@@ -16,7 +16,7 @@ impl Operator {
     /// The operator at T; `None` where M is not positive definite in floating point.
     #[must_use]
     pub fn new(system: &System, t: &Covariances) -> Option<Self> {
-        let (l1, mut w, log_det_first) = eliminate_first(system, t, Vec::new(), Vec::new())?;
+        let (l1, mut w, log_det_eliminated) = eliminate_first(system, t, Vec::new(), Vec::new())?;
         let (schur, k1) = (&system.schur, system.k1());
         let mut block = vec![0];
         for pair in schur.offset.windows(2) {
@@ -75,7 +75,7 @@ impl Operator {
             p,
             own,
             others,
-            log_det_first,
+            log_det_eliminated,
             log_det_p,
             complement,
         })

@@ -8,13 +8,13 @@ use crate::api::model::{Column, GroupingFactor, ModelData, RandomTerm, Structure
 use crate::api::options::{Options, Solver};
 use crate::api::progress::Progress;
 use crate::api::result::{Fit, Path, Status};
+use crate::basis::theta::InternalTheta;
 use crate::criterion::iterative::estimator::*;
 use crate::criterion::iterative::start_vectors::mix;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::{fit, fit_planned};
 use crate::fit::prepare::{prepare, Prepared};
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::StopFlag;
 use crate::search::strategy::Plan;
@@ -123,7 +123,7 @@ impl Example {
         let data = self.data();
         let prepared = prepare(&data, &Options::default(), &StopFlag::default()).unwrap();
         let center = vec![Vec::new(); prepared.layout.len()];
-        let theta: Vec<f64> = prepared
+        let theta: InternalTheta = prepared
             .parameters
             .list
             .iter()
@@ -437,7 +437,7 @@ impl Slopes {
         let scale = criterion.scale(&theta);
         for away in [0.0, 0.3, -0.5, 1.0] {
             let moved = |a: usize| theta[a] + away * scale[a] * (1.0 - 0.3 * a as f64);
-            let point: Vec<f64> = (0..theta.len()).map(moved).collect();
+            let point: InternalTheta = (0..theta.len()).map(moved).collect();
             criterion.value(&point).unwrap();
             let gradient = criterion.latest().unwrap().derivatives.gradient.clone();
             for a in 0..theta.len() {
@@ -454,7 +454,7 @@ impl Slopes {
 }
 
 /// Standard deviations of 0.4 sigma, little correlation.
-fn anchor_point(prepared: &Prepared) -> Vec<f64> {
+fn anchor_point(prepared: &Prepared) -> InternalTheta {
     let list = &prepared.parameters.list;
     list.iter()
         .map(|p| if p.index == 1 { 0.1 } else { 0.4 })
@@ -462,9 +462,9 @@ fn anchor_point(prepared: &Prepared) -> Vec<f64> {
 }
 
 /// Derivative of the criterion in parameter `a` by differences, whose error is the fourth power of the step.
-fn four_points(criterion: &mut Criterion<'_>, point: &[f64], a: usize, step: f64) -> f64 {
+fn four_points(criterion: &mut Criterion<'_>, point: &InternalTheta, a: usize, step: f64) -> f64 {
     let mut at = |steps: f64| {
-        let mut x = point.to_vec();
+        let mut x = point.clone();
         x[a] += steps * step;
         criterion.value(&x).unwrap()
     };
@@ -515,7 +515,7 @@ fn anchored_errors_grow_with_the_square_of_the_distance() {
         let scale = own.scale(&theta);
         let mut error = |distance: f64| {
             let moved = |(x, s): (&f64, &f64)| x + distance * s;
-            let point: Vec<f64> = theta.iter().zip(&scale).map(moved).collect();
+            let point = theta.values().iter().zip(&scale).map(moved).collect();
             own.value(&point).unwrap() - exact.value(&point).unwrap()
         };
         let (near, far) = (error(0.1), error(0.2));

@@ -3,10 +3,11 @@
 use crate::api::error::EngineError;
 use crate::api::result::{Fit, Status};
 use crate::criterion::objective::Criterion;
-use crate::fit::estimates::{estimates, raw_errors, require_held, RowResults};
+use crate::fit::estimates::{estimates, require_held, user_errors, RowResults};
 use crate::fit::prepare::Prepared;
 use crate::fit::rounds::{Found, Rounds, OPTIMUM};
-use crate::search::certificate::certify;
+use crate::runtime::memory;
+use crate::search::certificate::{certify, chance_of_theta};
 use crate::search::optimum::{Run, EXACT};
 use crate::search::strategy::Plan;
 
@@ -33,8 +34,10 @@ impl Rounds<'_, '_> {
             certificate.agree = self.walks.agreeing(run.outcome.value);
             certificate.vanishing = self.walks.vanishing();
         }
-        certificate.monte_carlo.theta =
-            raw_errors(model, &self.theta, &certificate.monte_carlo.theta);
+        certificate.monte_carlo.theta = match chance_of_theta(criterion, &certificate.hessian) {
+            Some(covariance) => user_errors(model, &self.theta, &covariance),
+            None => memory::zeros(model.parameters.list.len()),
+        };
         if let Some(at_optimum) = &mut self.at_optimum {
             at_optimum(model, criterion, &self.theta);
         }

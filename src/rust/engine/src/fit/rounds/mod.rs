@@ -15,10 +15,11 @@ use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::api::result::Certificate;
 use crate::basis::restriction::Restriction;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
 use crate::moments::blocks::Center;
-use crate::optimize::{Objective, Outcome};
+use crate::optimize::Outcome;
 use crate::runtime::clock::Clock;
 use crate::search::kink;
 use crate::search::optimum::{Run, EXACT};
@@ -34,7 +35,7 @@ const CENTRINGS: usize = 3;
 const OPTIMUM: &str = "the evaluation at the optimum";
 
 /// What is done at the optimum, with the criterion evaluated there.
-pub(crate) type AtOptimum<'a> = &'a mut dyn FnMut(&Prepared, &mut Criterion<'_>, &[f64]);
+pub(crate) type AtOptimum<'a> = &'a mut dyn FnMut(&Prepared, &mut Criterion<'_>, &InternalTheta);
 
 /// What has to change before the next round.
 pub(crate) enum Next {
@@ -79,9 +80,9 @@ pub(crate) struct Rounds<'a, 'o> {
     at_optimum: Option<AtOptimum<'o>>,
     /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
     residual: f64,
-    /// Where the first walk began, and where the next one does (or the last one ended), in internal coordinates.
-    begin: Vec<f64>,
-    theta: Vec<f64>,
+    /// Where the first walk began, and where the next one does (or the last one ended).
+    begin: InternalTheta,
+    theta: InternalTheta,
     /// How often the response was centred.
     centrings: usize,
     /// sigma^2 that stands for zero, where the residual variance vanished.
@@ -95,7 +96,7 @@ pub(crate) struct Rounds<'a, 'o> {
     /// Little is left for residuals at the one that was followed: without a proof it is no optimum.
     is_in_question: bool,
     /// The walk to the place where the next one starts.
-    walked: Option<Outcome>,
+    walked: Option<Outcome<InternalTheta>>,
     /// Criterion where a walk ended that began anew.
     restarted: Option<f64>,
     /// The last walk ended at the limit of evaluations.
@@ -113,7 +114,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         interrupt: &'a dyn Fn() -> bool,
         plan: Plan,
         at_optimum: Option<AtOptimum<'o>>,
-        (theta, residual): (Vec<f64>, f64),
+        (theta, residual): (InternalTheta, f64),
     ) -> Self {
         let searches = starts::are_wanted(options, plan);
         Self {
@@ -140,8 +141,8 @@ impl<'a, 'o> Rounds<'a, 'o> {
         }
     }
 
-    /// Where the next walk begins, in internal coordinates.
-    pub(crate) fn theta(&self) -> &[f64] {
+    /// Where the next walk begins.
+    pub(crate) fn theta(&self) -> &InternalTheta {
         &self.theta
     }
 
@@ -245,7 +246,7 @@ fn factor_of<'c>(criterion: &'c Criterion<'_>) -> Result<&'c Factor, EngineError
 }
 
 /// Whether a walk that ended there was on its way, and half of it or more, to where no row is near sigma.
-fn is_almost_far(model: &Prepared, theta: &[f64]) -> bool {
+fn is_almost_far(model: &Prepared, theta: &InternalTheta) -> bool {
     let twice = |phi: &[f64]| -> Vec<f64> { phi.iter().map(|v| 2.0 * v).collect() };
     let phi = twice(model.parameters.of_residual(theta));
     let residual = model.residual.as_ref();

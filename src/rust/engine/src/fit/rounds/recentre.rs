@@ -7,7 +7,6 @@ use crate::fit::prepare::Prepared;
 use crate::fit::rounds::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
 use crate::moments::blocks::Center;
 use crate::moments::start::large_start;
-use crate::optimize::Objective;
 use crate::runtime::clock::Clock;
 use crate::search::optimum::{start_from, Run};
 
@@ -69,7 +68,7 @@ impl Rounds<'_, '_> {
     /// The next walk begins at these parameters of the terms. If it does not end lower, this run's end is the optimum, with the
     /// criterion that it has now that its digits are there.
     pub(super) fn begin_anew(&mut self, model: &Prepared, mut run: Run, of_terms: &[f64]) {
-        self.theta[..of_terms.len()].copy_from_slice(of_terms);
+        model.parameters.set_terms(&mut self.theta, of_terms);
         let clock = Clock::without_limit(self.interrupt);
         let criterion = model.criterion(&model.center.b, self.options.reml, clock);
         let value = criterion.with_sigma2(model.sigma2).value(&run.outcome.x);

@@ -5,6 +5,7 @@
 
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
+use crate::basis::theta::InternalTheta;
 use crate::runtime::memory;
 use crate::search::starts::units::Units;
 use crate::structure::random::Covariance;
@@ -48,14 +49,14 @@ impl<'a> Chance<'a> {
     }
 
     /// The next start.
-    pub fn draw(&mut self) -> Vec<f64> {
+    pub fn draw(&mut self) -> InternalTheta {
         let decades = DECADES[self.drawn % DECADES.len()];
         let regular = self.drawn / 2 % 2 == 0;
         let basis = self.drawn / 4 % 2;
         self.drawn += 1;
         // among levels that tell much of an effect and levels that tell little
         let place = self.uniform();
-        let mut x = Vec::with_capacity(self.parameters.len());
+        let mut x = Vec::with_capacity(self.parameters.list.len());
         for (term, structure) in self.parameters.structures.iter().enumerate() {
             let structure = structure.as_ref();
             let basis = if structure.is_free() { basis } else { 0 };
@@ -70,8 +71,7 @@ impl<'a> Chance<'a> {
                 self.structured(structure, &sizes, regular)
             });
         }
-        x.extend_from_slice(self.phi);
-        x
+        InternalTheta::join(&x, self.phi)
     }
 
     /// Any covariance of effects of these sizes, of internal columns or of the user's; of full rank if it is to be `regular`.

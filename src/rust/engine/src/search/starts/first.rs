@@ -4,8 +4,8 @@ use crate::api::error::EngineError;
 use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::basis::random::TermBasis;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::optimize::Objective;
 use crate::search::optimum::{optimum, term_start, Run};
 use crate::search::starts::walks::Walks;
 use crate::structure::residual::Residual;
@@ -20,7 +20,7 @@ const LARGER: f64 = 3.0;
 /// that fails, the lowest from yet other starts. A start of the user's is the only one.
 pub(crate) fn first_optimum(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     bases: &[TermBasis],
     options: &Options,
     walks: &mut Walks,
@@ -40,11 +40,10 @@ pub(crate) fn first_optimum(
     let mut points = Vec::new();
     for phi in &phis {
         let point = |criterion: &mut Criterion<'_>, of_terms: &[f64]| {
-            let x = [of_terms, phi].concat();
+            let x = InternalTheta::join(of_terms, phi);
             criterion.value(&x).map(|value| (value, x))
         };
-        let terms = criterion.parameters.list.len();
-        let Some(usual) = point(criterion, &theta[..terms]) else {
+        let Some(usual) = point(criterion, criterion.parameters.of_terms(theta)) else {
             continue;
         };
         // the variance components that go with this correlation
@@ -63,7 +62,7 @@ pub(crate) fn first_optimum(
 /// The optimum from `theta`; where that fails, the lowest of those from further starts.
 fn second_attempt(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     options: &Options,
     walks: &mut Walks,
 ) -> Result<Run, EngineError> {
@@ -74,28 +73,18 @@ fn second_attempt(
         Err(error) => !matches!(error, EngineError::Interrupted),
     };
     let parameters = criterion.parameters;
-    let terms = parameters.list.len();
     if !failed {
         return first;
     }
-    let (own, phi) = theta.split_at(terms);
-    let times = |factor: f64| -> Vec<f64> {
-        let scaled = |a| {
-            if parameters.is_deviation(a) {
-                factor
-            } else {
-                1.0
-            }
-        };
-        (0..terms).map(|a| scaled(a) * own[a]).collect()
-    };
+    let smaller = parameters.with_deviations_times(theta, SMALLER);
+    let larger = parameters.with_deviations_times(theta, LARGER);
     let mut others = Vec::new();
     if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
-        others.push([own, &stronger].concat());
-        others.push([times(SMALLER).as_slice(), &stronger].concat());
+        for other in [theta, &smaller] {
+            others.push(InternalTheta::join(parameters.of_terms(other), &stronger));
+        }
     }
-    others.push([times(SMALLER).as_slice(), phi].concat());
-    others.push([times(LARGER).as_slice(), phi].concat());
+    others.extend([smaller, larger]);
     lowest(criterion, first, others, options, walks)
 }
 
@@ -103,7 +92,7 @@ fn second_attempt(
 fn lowest(
     criterion: &mut Criterion<'_>,
     mut best: Result<Run, EngineError>,
-    others: Vec<Vec<f64>>,
+    others: Vec<InternalTheta>,
     options: &Options,
     walks: &mut Walks,
 ) -> Result<Run, EngineError> {

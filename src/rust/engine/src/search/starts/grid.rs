@@ -7,8 +7,8 @@
 
 use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::optimize::Objective;
 use crate::search::starts::units::Units;
 
 /// Standard deviation that stands for none, relative to the smallest that the data can tell from zero.
@@ -83,14 +83,14 @@ impl<'a> Grid<'a> {
     }
 
     /// Small and large variances of everything.
-    pub fn extremes(&self) -> Vec<Vec<f64>> {
+    pub fn extremes(&self) -> Vec<InternalTheta> {
         [ABOVE, LOW]
             .map(|share| self.point(&self.at(share)))
             .to_vec()
     }
 
     /// The minima of the grid, the lowest first.
-    pub fn minima(&mut self, criterion: &mut Criterion<'_>) -> Vec<Vec<f64>> {
+    pub fn minima(&mut self, criterion: &mut Criterion<'_>) -> Vec<InternalTheta> {
         let mut found: Vec<(f64, Node)> = Vec::new();
         for corner in self.corners() {
             let end = self.descend(criterion, corner);
@@ -175,8 +175,8 @@ impl<'a> Grid<'a> {
     }
 
     /// Parameters at a node.
-    fn point(&self, node: &[u8]) -> Vec<f64> {
-        let mut x = Vec::with_capacity(self.parameters.len());
+    fn point(&self, node: &[u8]) -> InternalTheta {
+        let mut x = Vec::with_capacity(self.parameters.list.len());
         for (term, structure) in self.parameters.structures.iter().enumerate() {
             let mut own = structure.start(self.nothing[term]);
             for (axis, &place) in self.axes.iter().zip(node) {
@@ -195,7 +195,7 @@ impl<'a> Grid<'a> {
             }
             x.extend(own);
         }
-        x.extend_from_slice(&self.phi);
+        let x = InternalTheta::join(&x, &self.phi);
         match self.restriction {
             Some(r) => r.allowed(&x),
             None => x,

@@ -11,8 +11,8 @@ use crate::api::error::EngineError;
 use crate::api::options::{Options, Search as Extent};
 use crate::api::result::Status;
 use crate::basis::random::TermBasis;
+use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
-use crate::optimize::Objective;
 use crate::search::optimum::{optimum, Run};
 use crate::search::starts::chance::{self, Chance};
 use crate::search::starts::grid::Grid;
@@ -92,7 +92,7 @@ pub(crate) fn are_wanted(options: &Options, plan: Plan) -> bool {
 /// the last is the second value. `theta` is where `first` began. The criterion is not left at any particular point.
 pub(crate) fn lower_optima(
     criterion: &mut Criterion<'_>,
-    theta: &[f64],
+    theta: &InternalTheta,
     first: Option<&Run>,
     bases: &[TermBasis],
     options: &Options,
@@ -168,7 +168,7 @@ pub(crate) fn lower_optima(
 pub(super) struct Search<'s, 'c> {
     pub(super) criterion: &'s mut Criterion<'c>,
     /// Where `first` began.
-    pub(super) theta: &'s [f64],
+    pub(super) theta: &'s InternalTheta,
     pub(super) bases: &'s [TermBasis],
     /// Of the effects of internal columns.
     pub(super) units: &'s [Vec<Units>],
@@ -231,15 +231,16 @@ impl Search<'_, '_> {
         if walks == 0 {
             return Ok(());
         }
-        let terms = self.criterion.parameters.list.len();
-        let (own, phi) = self.theta.split_at(terms);
+        let parameters = self.criterion.parameters;
+        let own = parameters.of_terms(self.theta);
+        let phi = parameters.of_residual(self.theta);
         let mut starts = Vec::new();
         if !self.units.is_empty() {
             starts.extend(Grid::new(self.criterion, self.units, phi, 0).extremes());
         }
         let model = self.criterion.residual_model();
         let others = model.map_or_else(Vec::new, Residual::other_starts);
-        starts.extend(others.iter().map(|phi| [own, phi].concat()));
+        starts.extend(others.iter().map(|phi| InternalTheta::join(own, phi)));
         starts
             .into_iter()
             .take(walks)
@@ -265,9 +266,8 @@ impl Search<'_, '_> {
         };
         self.close.detour.evaluations = DETOUR;
         self.close.max_evaluations = self.options.max_evaluations.min(PATIENCE + DETOUR);
-        let terms = self.criterion.parameters.list.len();
         let x = self.best().map_or(self.theta, |run| &run.outcome.x);
-        let phi = x[terms..].to_vec();
+        let phi = self.criterion.parameters.of_residual(x).to_vec();
         let mut grid = Grid::new(self.criterion, self.units, &phi, budget as usize);
         let minima = grid.minima(self.criterion);
         let found = minima.len().min(GRID_WALKS).min(walks);
@@ -294,7 +294,7 @@ impl Search<'_, '_> {
     }
 
     /// Walks from `x` until it is clear whether a lower optimum is there, and then to it.
-    pub(super) fn walk(&mut self, x: &[f64]) -> Result<(), EngineError> {
+    pub(super) fn walk(&mut self, x: &InternalTheta) -> Result<(), EngineError> {
         if self.is_over() {
             return Ok(());
         }
@@ -366,7 +366,7 @@ impl Search<'_, '_> {
         let off = (at.value - at.decrement - there.value).abs();
         let scale = self.criterion.scale(&there.x);
         // a column of T is as good with the other sign
-        let steps = at.x.iter().zip(&there.x).zip(&scale);
+        let steps = at.x.values().iter().zip(there.x.values()).zip(&scale);
         [run, best].iter().all(|run| run.is_stationary())
             && off <= OFF * at.decrement + SAME
             && steps

@@ -2,7 +2,8 @@
 
 use crate::api::error::EngineError;
 use crate::basis::restriction::Restriction;
-use crate::optimize::{Objective, Stop};
+use crate::basis::theta::InternalTheta;
+use crate::optimize::Stop;
 use crate::runtime::memory;
 use crate::search::charted::minimize_under;
 use crate::search::optimum::settings;
@@ -37,7 +38,7 @@ impl Search<'_, '_> {
             for (term, structure) in parameters.structures.iter().enumerate() {
                 for without in structure.smaller(parameters.of_term(&x, term)) {
                     let mut y = x.clone();
-                    y[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&without);
+                    parameters.set_term(&mut y, term, &without);
                     let value = self.criterion.value(&y).unwrap_or(f64::INFINITY);
                     if value < before + within {
                         self.smaller_model(&y, value)?;
@@ -68,14 +69,14 @@ impl Search<'_, '_> {
             let natural = self.criterion.scale(&x)[parameters.start[term]];
             let size = own.iter().map(|v| v * v).sum::<f64>().sqrt().max(natural);
             let nothing = memory::zeros(structure.len());
-            let mut tried: Vec<(f64, Vec<f64>)> = Vec::new();
+            let mut tried: Vec<(f64, InternalTheta)> = Vec::new();
             let units = self.units;
             for direction in directions(&units[term]) {
                 let lengths = LENGTHS.iter().map(|length| {
                     let variance = (length * size).powi(2);
                     let own = structure.with_variance(&nothing, &direction, variance);
                     let mut y = x.clone();
-                    y[parameters.start[term]..parameters.start[term + 1]].copy_from_slice(&own);
+                    parameters.set_term(&mut y, term, &own);
                     (self.criterion.value(&y).unwrap_or(f64::INFINITY), y)
                 });
                 tried.extend(lengths.min_by(|a, b| a.0.total_cmp(&b.0)));
@@ -99,7 +100,7 @@ impl Search<'_, '_> {
     }
 
     /// Walks from `x` with what is zero held there, and on where that leads below the best optimum.
-    fn smaller_model(&mut self, x: &[f64], value: f64) -> Result<(), EngineError> {
+    fn smaller_model(&mut self, x: &InternalTheta, value: f64) -> Result<(), EngineError> {
         if self.criterion.evaluations > self.last {
             return Ok(());
         }
@@ -111,7 +112,7 @@ impl Search<'_, '_> {
             })
         };
         let restriction = Restriction::holding(x, held);
-        let (mut end, mut value) = (x.to_vec(), value);
+        let (mut end, mut value) = (x.clone(), value);
         if restriction.variables() > 0 {
             let (criterion, settings) = (&mut *self.criterion, settings(&self.close));
             let outcome = minimize_under(criterion, Some(&restriction), x, value, settings);

@@ -79,8 +79,8 @@ pub(crate) fn factorize(
     };
     round(&l1, &mut factor.l1);
     round(&w, &mut factor.w);
-    round(&rows.first, &mut factor.rzx.first);
-    round(&rows.rest, &mut factor.rzx.rest);
+    round(&rows.eliminated, &mut factor.rzx.eliminated);
+    round(&rows.complement, &mut factor.rzx.complement);
     factor.rzx.m = rows.m;
     let k1 = system.k1();
     let diagonal = |block: &[f64]| (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
@@ -247,16 +247,20 @@ impl AtCovariances<'_> {
         let shifts: Vec<_> = (0..self.t.factors())
             .map(|f| self.weighted_shift(f, &factor.shift[f]))
             .collect();
-        let mut first = memory::with_capacity(self.factor(0).zx.len());
+        let mut eliminated = memory::with_capacity(self.factor(0).zx.len());
         for level in 0..self.factor(0).n_levels {
-            first.append(&mut self.right_hand_side(0, level, &shifts[0]));
+            eliminated.append(&mut self.right_hand_side(0, level, &shifts[0]));
         }
-        let mut rest = memory::with_capacity(schur.q2 * self.system.moments.p1);
+        let mut complement = memory::with_capacity(schur.q2 * self.system.moments.p1);
         for &(f, level) in &schur.node {
-            rest.append(&mut self.right_hand_side(f, level, &shifts[f]));
+            complement.append(&mut self.right_hand_side(f, level, &shifts[f]));
         }
         let m = self.system.moments.p1;
-        Rows { first, rest, m }
+        Rows {
+            eliminated,
+            complement,
+            m,
+        }
     }
 
     /// P U_0 of one factor; empty where it is not centred.
@@ -290,7 +294,11 @@ impl AtCovariances<'_> {
                 }
             }
         }
-        for row in rows.first.chunks_exact(m).chain(rows.rest.chunks_exact(m)) {
+        for row in rows
+            .eliminated
+            .chunks_exact(m)
+            .chain(rows.complement.chunks_exact(m))
+        {
             for j in 0..m {
                 let own = row[j];
                 let to = &mut out[j * m + j..(j + 1) * m];
@@ -331,7 +339,7 @@ impl AtCovariances<'_> {
         let (schur, k1, m) = (&self.system.schur, self.system.k1(), b.m);
         let blocks = l1
             .chunks_exact(k1 * k1)
-            .zip(b.first.chunks_exact_mut(k1 * m));
+            .zip(b.eliminated.chunks_exact_mut(k1 * m));
         for (j, (l, own)) in blocks.enumerate() {
             if j % COLUMNS == 0 {
                 self.system.workers.check();
@@ -339,7 +347,7 @@ impl AtCovariances<'_> {
             solve_lower_rows(k1, m, |i, c| l[c * k1 + i], own);
             for e in schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]] {
                 let row = schur.effect_row[e] as usize;
-                let to = &mut b.rest[row * m..(row + 1) * m];
+                let to = &mut b.complement[row * m..(row + 1) * m];
                 for (w, from) in w[e * k1..(e + 1) * k1].iter().zip(own.chunks_exact(m)) {
                     subtract_times(to, *w, from);
                 }
@@ -348,12 +356,12 @@ impl AtCovariances<'_> {
         match &schur.storage {
             Storage::Dense(layout) => {
                 let place = |i, j| layout.column_start(j) + i - layout.first_row(j);
-                solve_lower_rows(schur.q2, m, |i, j| s[place(i, j)], &mut b.rest);
+                solve_lower_rows(schur.q2, m, |i, j| s[place(i, j)], &mut b.complement);
             }
             Storage::Sparse(pattern) => {
                 for j in 0..pattern.n {
                     let range = pattern.column_start[j]..pattern.column_start[j + 1];
-                    let (before, later) = b.rest.split_at_mut((j + 1) * m);
+                    let (before, later) = b.complement.split_at_mut((j + 1) * m);
                     let own = &mut before[j * m..];
                     own.iter_mut().for_each(|x| *x = x.over(s[range.start]));
                     let below = range.start + 1..range.end;

@@ -4,6 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
 use crate::api::options::Options;
 use crate::basis::covariances::{Covariances, LevelClasses};
+use crate::basis::theta::InternalTheta;
 use crate::fit::prepare::{prepare, Prepared};
 use crate::runtime::stop::StopFlag;
 use crate::system::complement::Complement;
@@ -63,7 +64,9 @@ impl Data {
         };
         let mut prepared =
             prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");
-        prepared.extend(&model, &[]).expect("extended");
+        prepared
+            .extend(&model, &InternalTheta::default())
+            .expect("extended");
         prepared
     }
 }
