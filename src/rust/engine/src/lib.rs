@@ -11,7 +11,7 @@
 //! | P = V^-1 - V^-1X(X'V^-1X)^-1X'V^-1 | never formed | n x n |
 //!
 //! theta has three coordinate systems, each a type: the user's ([`UserTheta`], what goes in and comes out), the internal one of the
-//! orthogonal bases ([`basis::theta::InternalTheta`], everywhere in between), and the variables of a chart (`FreeTheta`, what the
+//! orthogonal bases ([`basis::internal_theta::InternalTheta`], everywhere in between), and the variables of a chart (`FreeTheta`, what the
 //! optimiser moves). None turns into another by itself: `basis/user.rs` and `search/charted.rs` lead from one to the other.
 //!
 //! Data flow one way: columns -> bases -> moments -> equations -> criterion and derivatives -> optimum -> fit -> inference.

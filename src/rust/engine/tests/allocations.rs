@@ -10,7 +10,7 @@ use std::alloc::System;
 
 use common::internal::Prepared;
 use common::{shapes, Model, Rng};
-use ferrolmm_engine::basis::theta::InternalTheta;
+use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::optimize::HessianRequest;
 use stats_alloc::{Region, StatsAlloc, INSTRUMENTED_SYSTEM};
 
@@ -19,16 +19,17 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// T well away from singular or, with `singular`, the first of its diagonal entries zero.
 fn point(prepared: &Prepared, rng: &mut Rng, singular: bool) -> InternalTheta {
-    let parameter = |(a, parameter): (usize, &ferrolmm_engine::basis::parameters::Parameter)| {
-        let (row, column) = parameter.entries[0];
-        if row != column {
-            rng.between(-0.2, 0.2)
-        } else if singular && a == 0 {
-            0.0
-        } else {
-            rng.between(0.5, 1.5)
-        }
-    };
+    let parameter =
+        |(a, parameter): (usize, &ferrolmm_engine::basis::parameters::TermParameter)| {
+            let (row, column) = parameter.entries[0];
+            if row != column {
+                rng.between(-0.2, 0.2)
+            } else if singular && a == 0 {
+                0.0
+            } else {
+                rng.between(0.5, 1.5)
+            }
+        };
     let list = prepared.parameters.list.iter().enumerate();
     list.map(parameter).collect()
 }

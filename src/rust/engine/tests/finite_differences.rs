@@ -9,7 +9,7 @@ mod common;
 
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
-use ferrolmm_engine::basis::theta::InternalTheta;
+use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::criterion::objective::Criterion;
 use ferrolmm_engine::moments::blocks::Center;
 

@@ -7,7 +7,7 @@ mod common;
 
 use common::brute::{backward, cholesky, forward};
 use common::{close, near, Rng};
-use ferrolmm_engine::basis::theta::InternalTheta;
+use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::satterthwaite;
 use ferrolmm_engine::{
     at_internal, conditional_variances, fit, Column, CorrelationKind, GroupingFactor, ModelData,

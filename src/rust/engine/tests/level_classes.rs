@@ -7,7 +7,7 @@ mod common;
 use common::brute::{cholesky, forward, qr};
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
-use ferrolmm_engine::basis::theta::InternalTheta;
+use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::criterion::objective::Criterion;
 use ferrolmm_engine::{fit, Classes, EngineError, ModelData, Options, Precision, Structure};
 

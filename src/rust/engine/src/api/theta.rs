@@ -6,7 +6,7 @@ use std::ops::Index;
 /// them, as in a start, these follow on their natural scale.
 ///
 /// It does not turn into a slice by itself, nor into the internal coordinates in which the engine works
-/// ([`crate::basis::theta::InternalTheta`]): `basis/user.rs` leads from the ones to the others.
+/// ([`crate::basis::internal_theta::InternalTheta`]): `basis/user.rs` leads from the ones to the others.
 ///
 /// ```
 /// fn numbers(theta: &[f64]) {}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::api::model::{Column, ModelData};
 use crate::linalg::dense;
-use crate::linalg::rows::{self, dot};
+use crate::linalg::row_sums::{self, dot};
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::partition::pieces;
@@ -54,7 +54,7 @@ pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
             weighted_columns(data, range, block);
             if p1 > MANY && entries.take(block, m) {
                 entries.add_gram(p1, &mut total);
-            } else if p1 > rows::FEW {
+            } else if p1 > row_sums::FEW {
                 dense::add_gram_of_columns(block, m, p1, &mut total);
             } else {
                 for j in 0..p1 {

@@ -4,10 +4,10 @@
 pub mod covariances;
 pub mod fixed;
 pub mod gram;
+pub mod internal_theta;
 pub mod parameters;
 pub mod random;
 pub mod rank;
 pub(crate) mod restriction;
 pub mod rows;
-pub mod theta;
 pub(crate) mod user;

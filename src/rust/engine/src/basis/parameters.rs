@@ -1,8 +1,8 @@
 //! Where each covariance parameter is, and T of each grouping factor.
 
 use crate::basis::covariances::{Covariances, LevelClasses, Levels};
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::random::{FactorLayout, TermBasis};
-use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::parallel::Workers;
 use crate::structure::random::{covariance, Covariance};
@@ -18,7 +18,7 @@ pub const COARSE: f64 = 5e-5;
 
 /// One scalar parameter of one term.
 #[derive(Debug, Clone)]
-pub struct Parameter {
+pub struct TermParameter {
     /// Term.
     pub term: usize,
     /// Which of the term's parameters.
@@ -42,7 +42,7 @@ pub struct Parameters {
     /// First parameter of each term, and the end.
     pub start: Vec<usize>,
     /// Every parameter.
-    pub list: Vec<Parameter>,
+    pub list: Vec<TermParameter>,
     /// Effects of a level of each factor.
     pub factor_k: Vec<usize>,
     /// Number of residual parameters, which follow those of the terms.
@@ -66,7 +66,7 @@ impl Parameters {
         let mut list = Vec::new();
         for (term, structure) in structures.iter().enumerate() {
             let entries = structure.linear().unwrap_or_default();
-            list.extend((0..structure.len()).map(|index| Parameter {
+            list.extend((0..structure.len()).map(|index| TermParameter {
                 term,
                 index,
                 entries: entries.get(index).cloned().unwrap_or_default(),
@@ -150,7 +150,7 @@ impl Parameters {
     /// dG / d theta_a of the term that parameter `a` belongs to, k x k.
     #[must_use]
     pub fn derivative(&self, theta: &InternalTheta, a: usize) -> Vec<f64> {
-        let Parameter { term, index, .. } = self.list[a];
+        let TermParameter { term, index, .. } = self.list[a];
         self.structures[term].derivative(self.of_term(theta, term), index)
     }
 

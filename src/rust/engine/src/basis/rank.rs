@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::basis::gram::weighted_rows;
-use crate::linalg::rows::dot;
+use crate::linalg::row_sums::dot;
 use crate::linalg::{dense, small};
 use crate::runtime::memory;
 use crate::runtime::stop::StopFlag;

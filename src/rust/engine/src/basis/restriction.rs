@@ -4,8 +4,8 @@
 //! their only entry in the same column. The gradient in z is A'g, the Hessian A'HA, and an asymptotic covariance matrix of z
 //! becomes A C A' for x.
 
+use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::runtime::memory;
 
 /// Index and value of a parameter at a kink.

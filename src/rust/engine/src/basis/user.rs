@@ -2,9 +2,9 @@
 
 use crate::api::model::Structure;
 use crate::api::theta::UserTheta;
-use crate::basis::parameters::{Parameter, Parameters};
+use crate::basis::internal_theta::InternalTheta;
+use crate::basis::parameters::{Parameters, TermParameter};
 use crate::basis::random::TermBasis;
-use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::memory;
 
@@ -104,7 +104,7 @@ pub(crate) fn user_parameters(
 }
 
 /// The entries of T that the parameters of a linear structure are.
-fn entries_of(list: &[Parameter], t: &[f64], k: usize) -> Vec<f64> {
+fn entries_of(list: &[TermParameter], t: &[f64], k: usize) -> Vec<f64> {
     list.iter()
         .map(|parameter| {
             parameter

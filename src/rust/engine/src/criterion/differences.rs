@@ -1,6 +1,6 @@
 //! The Hessian by differences of the exact gradient.
 
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::objective::Criterion;
 use crate::runtime::clock::Clock;

@@ -3,8 +3,8 @@
 use std::ops::Deref;
 
 use crate::basis::covariances::Levels;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;

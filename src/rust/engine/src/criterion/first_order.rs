@@ -5,7 +5,7 @@ use crate::criterion::gradient::{AtResidual, SolvedPoint};
 use crate::criterion::latest::Latest;
 use crate::criterion::objective::Criterion;
 use crate::criterion::point::Point;
-use crate::criterion::residual_rows::ResidualSolution;
+use crate::criterion::residual_solution::ResidualSolution;
 use crate::system::equations::SelectedInverse;
 use crate::system::solution::{solve, Solution};
 

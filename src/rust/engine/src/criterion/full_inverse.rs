@@ -1,8 +1,8 @@
 //! All of the inverse of the Schur complement, and products with it, tile by tile.
 
 use crate::basis::covariances::Covariances;
-use crate::linalg::layout::Layout;
 use crate::linalg::small;
+use crate::linalg::strip_layout::StripLayout;
 use crate::linalg::triangle::Triangle;
 use crate::moments::level_precision;
 use crate::runtime::partition::cut;
@@ -14,7 +14,7 @@ use crate::system::precision_product;
 /// All of S^-1, in tiles.
 pub(super) struct FullInverse<'a> {
     pub system: &'a System,
-    pub layout: &'a Layout,
+    pub layout: &'a StripLayout,
     values: Values<'a>,
     /// All of P S^-1, column-major, where some P is not the identity.
     pub weighted: Option<Buffer<'a>>,
@@ -59,7 +59,7 @@ impl<'a> FullInverse<'a> {
     fn with_values(
         system: &'a System,
         t: &Covariances,
-        layout: &'a Layout,
+        layout: &'a StripLayout,
         values: Values<'a>,
     ) -> Self {
         let mut out = Self {

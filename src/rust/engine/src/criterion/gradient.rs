@@ -9,16 +9,16 @@
 //! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
 //! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
 
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::direction::{kappas, Direction, TimesLevelPrecision};
 use crate::criterion::level_sums::{is_large, level_sums, LevelSums, Sum};
 use crate::criterion::point::Point;
 use crate::criterion::products::{products, Products};
 use crate::criterion::residual_directions::ResidualColumns;
-use crate::criterion::residual_rows::{ResidualPoint, ResidualSolution};
+use crate::criterion::residual_solution::{ResidualPoint, ResidualSolution};
 use crate::linalg::small;
-use crate::moments::correlated::ResidualPart;
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;
 use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Factor, SelectedInverse, System};
@@ -251,7 +251,7 @@ pub(crate) fn term_slopes<'a>(
     theta: &'a InternalTheta,
     score: &'a [Vec<f64>],
 ) -> impl Iterator<Item = f64> + 'a {
-    let slope = move |(a, pa): (usize, &crate::basis::parameters::Parameter)| {
+    let slope = move |(a, pa): (usize, &crate::basis::parameters::TermParameter)| {
         let s = &score[pa.term];
         if pa.entries.is_empty() {
             let k = parameters.place[pa.term].2;

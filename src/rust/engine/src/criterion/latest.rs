@@ -1,7 +1,7 @@
 //! What the criterion knows about its last point, and what it writes that to.
 
 use crate::criterion::gradient::Derivatives;
-use crate::criterion::residual_rows::ResidualSolution;
+use crate::criterion::residual_solution::ResidualSolution;
 use crate::system::complement::Complement;
 use crate::system::equations::{Factor, SelectedInverse};
 use crate::system::solution::Solution;

@@ -3,7 +3,7 @@
 mod block_traces;
 mod differences;
 pub mod direction;
-pub(crate) mod estimates;
+pub(crate) mod estimated;
 mod first_order;
 mod full_inverse;
 pub mod gradient;
@@ -17,6 +17,6 @@ mod phi;
 pub mod point;
 pub(crate) mod products;
 pub(crate) mod residual_directions;
-pub(crate) mod residual_rows;
 pub(crate) mod residual_score;
+pub(crate) mod residual_solution;
 mod second_order;

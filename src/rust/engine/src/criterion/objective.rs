@@ -5,14 +5,14 @@
 
 use crate::api::error::EngineError;
 use crate::api::result::Path;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::hessian;
 use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::latest::{CriterionWorkspace, Latest};
-use crate::criterion::residual_rows::ResidualPoint;
-use crate::moments::correlated::ResidualPart;
+use crate::criterion::residual_solution::ResidualPoint;
+use crate::moments::residual_part::ResidualPart;
 use crate::optimize::HessianRequest;
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;

@@ -1,7 +1,7 @@
 //! Where the criterion is evaluated, and how.
 
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 
 /// Where derivatives are taken.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Directions of the marginal covariance matrix for the residual parameters: R_a = dR / d phi_a.
 
-use crate::criterion::residual_rows::ResidualPoint;
+use crate::criterion::residual_solution::ResidualPoint;
 use crate::linalg::{dense, small};
-use crate::moments::correlated::ResidualPart;
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;
 use crate::system::equations::{Factor, Rows, System};
 

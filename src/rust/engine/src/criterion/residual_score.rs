@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::criterion::residual_rows::{ResidualPoint, ResidualSolution};
-use crate::moments::correlated::ResidualPart;
+use crate::criterion::residual_solution::{ResidualPoint, ResidualSolution};
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;
 use crate::runtime::partition::pieces;
 use crate::structure::residual::Whitening;

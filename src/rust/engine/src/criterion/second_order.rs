@@ -1,8 +1,8 @@
 //! The exact Hessian: in closed form where rows are independent, else by differences of the exact gradient.
 
 use crate::basis::covariances::Covariances;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::{COARSE, FLOOR};
-use crate::basis::theta::InternalTheta;
 use crate::criterion::gradient::SolvedPoint;
 use crate::criterion::hessian;
 use crate::criterion::latest::PointWorkspace;

@@ -1,7 +1,7 @@
 //! Starts of effects that are orders of magnitude larger than residuals with a structure.
 
 use crate::api::options::Options;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::fit::prepare::Prepared;
 use crate::moments::start::{large_start, LARGEST_START};
 use crate::runtime::clock::Clock;

@@ -3,12 +3,12 @@
 use crate::api::error::EngineError;
 use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
+use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::basis::user::user_parameters;
-use crate::moments::correlated::ResidualPart;
+use crate::moments::residual_part::ResidualPart;
 use crate::search::kink;
 
 /// Terms with a parameter that is held or tied: their bases must not mix columns.

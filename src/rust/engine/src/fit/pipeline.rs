@@ -4,7 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::api::result::Fit;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::fit::estimates::RowResults;
 use crate::fit::far_start::far_start;
 use crate::fit::prepare::{begin, prepare, prepare_from, start, Begun, Prepared};

@@ -4,9 +4,9 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::fit::prepare::{prepare, required_start};
+use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};
-use crate::inference::point::{evaluated, is_long, regular};
 use crate::moments::level_precision;
 use crate::runtime::interruptible::interruptible;
 

@@ -14,17 +14,17 @@
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
 use crate::basis::covariances::Levels;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::direction::{divide, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::{products, single_products};
 use crate::criterion::residual_directions::ResidualColumns;
-use crate::criterion::residual_rows::ResidualSolution;
+use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::Prepared;
+use crate::inference::evaluated::to_user_basis;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
-use crate::inference::point::to_user_basis;
 use crate::inference::satterthwaite::{congruence, covariance, full_hessian, Size};
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;

@@ -14,7 +14,7 @@ use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products;
 use crate::fit::prepare::Prepared;
-use crate::inference::point::{fixed_covariance, to_user_basis};
+use crate::inference::evaluated::{fixed_covariance, to_user_basis};
 use crate::inference::satterthwaite::{cross, sandwich};
 use crate::linalg::small;
 use crate::runtime::memory;

@@ -1,29 +1,29 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n. Imports `fit` and below.
 
-mod correlated;
+mod evaluated;
 mod hypotheses;
 mod influence;
 mod kenward_roger;
 mod kenward_roger_general;
 mod kenward_roger_linear;
 pub mod many;
-mod point;
+mod new_rows;
 mod prediction;
+mod prediction_correlated;
 mod profile;
 mod profile_targets;
 mod rlrt;
-mod rows;
 mod satterthwaite;
 
 pub use hypotheses::{eigen, row_variances};
 pub use influence::{deletions, Deletion, Update};
 pub use kenward_roger::kenward_roger;
 pub use kenward_roger_linear::KenwardRoger;
+pub use new_rows::{NewResiduals, NewRows, Predictions};
 pub use prediction::{leverages, prediction_variances, Leverages};
 pub use profile::profile;
 pub use profile_targets::{ProfilePoint, Target};
 pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};
-pub use rows::{NewResiduals, NewRows, Predictions};
 #[cfg(test)]
 pub(crate) use satterthwaite::at_point;
 pub use satterthwaite::{satterthwaite, Satterthwaite};

@@ -2,7 +2,7 @@
 //! Var(x'beta-hat + z'b-hat - x'beta - z'b) / sigma^2 = s'M^-1 s + d'(Q'V^-1Q)^-1 d, with s = Lambda'z and
 //! d = x Rinv - C's, C = M^-1 Lambda'Z'Q.
 //!
-//! s touches one level of each grouping factor (those of the row's residual group as well where [`super::correlated`] predicts
+//! s touches one level of each grouping factor (those of the row's residual group as well where [`super::prediction_correlated`] predicts
 //! its residual), so that only the blocks of M^-1 for those levels are needed; for rows of the
 //! data they are all in the selected inverse.
 
@@ -10,13 +10,13 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::rows::combine;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, required_start, Prepared};
-use crate::inference::correlated;
-use crate::inference::point::{evaluated, fixed_covariance, is_long};
-use crate::inference::rows::{Context, NewRows, Predictions};
+use crate::inference::evaluated::{evaluated, fixed_covariance, is_long};
+use crate::inference::new_rows::{Context, NewRows, Predictions};
+use crate::inference::prediction_correlated;
 use crate::linalg::small;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
@@ -55,7 +55,7 @@ pub(super) fn variances(
         return Err(EngineError::numerical("the prediction error variances"));
     };
     if let Some(residual) = &rows.residual {
-        return correlated::predictions(&context, data, rows, residual, theta);
+        return prediction_correlated::predictions(&context, data, rows, residual, theta);
     }
     let work = pieces(rows.n, ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {

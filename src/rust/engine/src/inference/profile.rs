@@ -13,7 +13,7 @@ use crate::api::options::Options;
 use crate::basis::restriction::Restriction;
 use crate::basis::user::{internal_of_terms, user_factor, user_parameters};
 use crate::fit::prepare::{prepare, required_start};
-use crate::inference::point::{evaluated, is_long, regular};
+use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::profile_targets::{
     at_end, targets, unscale, ProfilePoint, Psi, Surface, Target,
 };

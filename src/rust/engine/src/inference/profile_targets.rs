@@ -2,8 +2,8 @@
 //! internal parameters, with their slopes.
 
 use crate::api::model::Structure;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
 use crate::runtime::memory;

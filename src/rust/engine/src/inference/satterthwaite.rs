@@ -6,13 +6,13 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
-use crate::criterion::residual_rows::ResidualSolution;
+use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::{prepare, required_start, Prepared};
-use crate::inference::point::{
+use crate::inference::evaluated::{
     estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
 };
 use crate::linalg::dense::Shape;

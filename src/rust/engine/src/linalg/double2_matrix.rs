@@ -1,8 +1,8 @@
 //! Products, solves and Cholesky factors of small, dense and sparse matrices in numbers of twice the digits.
 
 use crate::linalg::double2::Double2;
-use crate::linalg::layout::Layout;
 use crate::linalg::sparse::Pattern;
+use crate::linalg::strip_layout::StripLayout;
 use crate::runtime::parallel::Workers;
 
 /// Columns between two looks at the stop flag.
@@ -109,7 +109,7 @@ pub(crate) fn solve_lower(l: &[Double2], k: usize, x: &mut [Double2]) {
 
 /// Cholesky factor of a lower triangle in its place, column after column; entries that are zero are passed by.
 pub(crate) fn cholesky_of_triangle(
-    layout: &Layout,
+    layout: &StripLayout,
     a: &mut [Double2],
     workers: &Workers,
 ) -> Option<()> {

@@ -6,10 +6,10 @@ pub mod dense;
 pub mod double2;
 pub(crate) mod double2_matrix;
 pub mod hyperdual;
-pub mod layout;
-pub mod rows;
+pub mod row_sums;
 pub mod small;
 pub mod sparse;
+pub mod strip_layout;
 pub mod triangle;
 
 /// Runs `f`, which has to be marked `#[inline(always)]` with all that it calls, compiled for the widest vectors that this machine

@@ -12,7 +12,7 @@ use faer::linalg::{triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::linalg::dense::cholesky_in_place;
-use crate::linalg::layout::{Layout, TILE};
+use crate::linalg::strip_layout::{StripLayout, TILE};
 use crate::runtime::detached::drop_later;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -26,7 +26,7 @@ const ROWS_AT_ONCE: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub struct Triangle {
     /// Where the strips stand.
-    pub layout: Arc<Layout>,
+    pub layout: Arc<StripLayout>,
     /// Values, strip after strip, each column-major.
     pub data: Vec<f64>,
 }
@@ -38,10 +38,10 @@ impl Drop for Triangle {
 }
 
 impl Triangle {
-    /// All zero; `offset` as in [`Layout::new`].
+    /// All zero; `offset` as in [`StripLayout::new`].
     #[must_use]
     pub fn zeros(offset: &[usize]) -> Self {
-        Self::with_layout(Arc::new(Layout::new(offset)))
+        Self::with_layout(Arc::new(StripLayout::new(offset)))
     }
 
     /// The lower triangle of a square column-major matrix.
@@ -66,7 +66,7 @@ impl Triangle {
 
     /// All zero, in the same places as another.
     #[must_use]
-    pub fn with_layout(layout: Arc<Layout>) -> Self {
+    pub fn with_layout(layout: Arc<StripLayout>) -> Self {
         let data = memory::zeros(layout.column_start(layout.order()));
         Self { layout, data }
     }

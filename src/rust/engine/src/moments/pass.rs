@@ -11,7 +11,7 @@ use crate::basis::fixed::FixedBasis;
 use crate::basis::gram::weighted_rows;
 use crate::basis::rows::Coordinates;
 use crate::linalg::dense::{self, Shape};
-use crate::linalg::rows::accumulate_gram;
+use crate::linalg::row_sums::accumulate_gram;
 use crate::linalg::small;
 use crate::moments::basis_rows::{basis_rows, BasisRows};
 use crate::moments::blocks::{Center, FactorMoments, Moments, PairMoments};

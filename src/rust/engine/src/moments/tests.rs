@@ -3,14 +3,14 @@
 use crate::api::model::{Column, Correlation, GroupingFactor, ModelData, ResidualStructure, Scale};
 use crate::api::options::Options;
 use crate::api::result::Fit;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::RowResults;
 use crate::fit::pipeline::fit_prepared;
 use crate::fit::prepare::{prepare, Prepared};
 use crate::fit::rounds::AtOptimum;
 use crate::inference::{self, at_point, Satterthwaite};
-use crate::moments::correlated::ResidualPart;
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::stop::StopFlag;
 use crate::structure::residual::Residual;
 

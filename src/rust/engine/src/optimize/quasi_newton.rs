@@ -5,7 +5,7 @@
 //! singular ones. The first of these steps follow the gradient, however far, until the value decreases.
 
 use crate::api::options::Detour;
-use crate::linalg::rows::dot;
+use crate::linalg::row_sums::dot;
 use crate::optimize::trust_region::{HessianRequest, Objective, Outcome, Stop};
 use crate::runtime::clock::Clock;
 use crate::runtime::memory;

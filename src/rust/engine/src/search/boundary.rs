@@ -1,6 +1,6 @@
 //! Optima at which a covariance matrix is singular: exact zeros, their multipliers, and steps away from false ones.
 
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::optimize::Outcome;
 

@@ -4,10 +4,10 @@
 //! changes sigma, and with it all relative standard deviations of random effects, along a narrow curved valley. In
 //! c = theta exp(-m(phi)), with m the mean of log d, it is straight.
 
+use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::{FreeTheta, InternalTheta};
-use crate::linalg::rows::dot;
+use crate::linalg::row_sums::dot;
 use crate::runtime::memory;
 use crate::search::chart::{Chart, Derivatives};
 use crate::structure::residual::Residual;

@@ -4,8 +4,8 @@
 //! G, where S = d criterion / dG (the score matrix of [`crate::criterion::gradient`]).
 
 use crate::api::result::{Certificate, HessianKind, MonteCarlo, Status};
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::iterative::estimator::Estimator;
 use crate::criterion::objective::Criterion;
 use crate::linalg::small;

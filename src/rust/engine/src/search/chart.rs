@@ -3,7 +3,7 @@
 //! The parameters are x(z) with variables z. The optimiser works in z, all else in x, and only [`super::charted`] holds both.
 //! With J = dx/dz, a gradient g and a Hessian H in x are J'g and J'HJ + sum_i g_i d2x_i / dz dz' in z.
 
-use crate::basis::theta::FreeTheta;
+use crate::basis::internal_theta::FreeTheta;
 
 /// A smooth map from variables to parameters.
 ///
@@ -90,10 +90,10 @@ impl<A: Chart, B: Chart> Chart for (A, B) {
 mod tests {
     use super::{Chart, Derivatives};
     use crate::api::model::{ResidualStructure, Scale, Structure};
+    use crate::basis::internal_theta::{FreeTheta, InternalTheta};
     use crate::basis::parameters::Parameters;
     use crate::basis::random::{FactorLayout, TermBasis};
     use crate::basis::restriction::Restriction;
-    use crate::basis::theta::{FreeTheta, InternalTheta};
     use crate::search::centred::Centred;
     use crate::structure::residual::Residual;
 

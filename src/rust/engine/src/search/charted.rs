@@ -1,7 +1,7 @@
 //! The criterion in the variables of a chart.
 
+use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::criterion::objective::Criterion;
 use crate::optimize::{minimize, HessianRequest, Objective, Outcome, Settings};
 use crate::search::centred::Centred;
@@ -99,8 +99,8 @@ mod tests {
         Column, GroupingFactor, ModelData, RandomTerm, ResidualStructure, Scale, Structure,
     };
     use crate::api::options::Options;
+    use crate::basis::internal_theta::InternalTheta;
     use crate::basis::restriction::Restriction;
-    use crate::basis::theta::InternalTheta;
     use crate::fit::prepare::prepare;
     use crate::optimize::Stop;
     use crate::runtime::clock::Clock;

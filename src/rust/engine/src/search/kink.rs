@@ -6,8 +6,8 @@
 //! Analysis, 2.3). The range is then held at the kink and the rest is a smooth problem. Its estimate converges
 //! faster than the others, like that of a change point, and inference treats it as known.
 
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::{Kink, Restriction};
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::optimize::HessianRequest;
 

@@ -3,9 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::options::Options;
 use crate::api::result::Status;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::moments::blocks::Moments;
 use crate::moments::start::moment_start;

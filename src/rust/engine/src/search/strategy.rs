@@ -3,8 +3,8 @@
 use crate::api::error::EngineError;
 use crate::api::options::{Options, Solver};
 use crate::api::result::Status;
-use crate::basis::theta::InternalTheta;
-use crate::criterion::estimates::Estimated;
+use crate::basis::internal_theta::InternalTheta;
+use crate::criterion::estimated::Estimated;
 use crate::criterion::iterative::estimator::evaluation_work;
 use crate::criterion::objective::Criterion;
 use crate::linalg::small;

@@ -3,7 +3,7 @@
 use crate::api::error::EngineError;
 use crate::linalg::double2::Double2;
 use crate::linalg::double2_matrix::cholesky_of_block;
-use crate::linalg::rows::accumulate_gram;
+use crate::linalg::row_sums::accumulate_gram;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::{Factor, System};

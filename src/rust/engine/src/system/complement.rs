@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use crate::linalg::layout::Layout;
 use crate::linalg::sparse::Pattern;
+use crate::linalg::strip_layout::StripLayout;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -15,7 +15,7 @@ use crate::runtime::workspace::Buffer;
 #[derive(Debug, Clone)]
 pub enum Storage {
     /// All of the lower triangle.
-    Dense(Arc<Layout>),
+    Dense(Arc<StripLayout>),
     /// The pattern of its Cholesky factor.
     Sparse(Arc<Pattern>),
 }

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::linalg::layout::Layout;
 use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
+use crate::linalg::strip_layout::StripLayout;
 use crate::moments::blocks::{Moments, PairMoments};
 use crate::runtime::stop::StopFlag;
 use crate::system::complement::Storage;
@@ -41,7 +41,7 @@ pub struct Schur {
     /// For each factor the same of its own nodes, ascending.
     pub offset_of: Vec<Vec<usize>>,
     /// Where a lower triangle of the complement's order stands.
-    pub layout: Arc<Layout>,
+    pub layout: Arc<StripLayout>,
     /// For each level of the first factor the start of its neighbours.
     pub start: Vec<usize>,
     /// Node of each neighbour, ascending within a level.
@@ -149,7 +149,7 @@ impl Schur {
             y_start.push(y_start[v] + effects);
         }
         let q2 = offset[nodes];
-        let layout = Arc::new(Layout::new(&offset));
+        let layout = Arc::new(StripLayout::new(&offset));
         let storage = match pattern {
             Some(pattern) => Storage::Sparse(Arc::new(pattern)),
             None => Storage::Dense(Arc::clone(&layout)),

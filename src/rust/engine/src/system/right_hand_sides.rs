@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::basis::covariances::Covariances;
-use crate::linalg::rows::accumulate_gram;
+use crate::linalg::row_sums::accumulate_gram;
 use crate::linalg::small;
 use crate::moments::level_precision;
 use crate::runtime::memory;

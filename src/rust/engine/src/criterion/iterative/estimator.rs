@@ -20,7 +20,7 @@ use std::ops::DerefMut;
 
 use crate::api::error::EngineError;
 use crate::basis::covariances::Covariances;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::direction::{apply_directions, kappas};
 use crate::criterion::gradient::{slopes_of_terms, with_curvature, Derivatives, Slopes};
 use crate::criterion::iterative::lanes::{lanes, Lane, LANES};

@@ -1,8 +1,8 @@
 //! The function of which the trace is estimated, and the derivative of that estimate of log|M|.
 
 use crate::basis::covariances::Covariances;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::gradient::term_slopes;
 use crate::criterion::iterative::lanes::{Lane, LANES};
 use crate::criterion::iterative::operator::Operator;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::criterion::iterative::operator::Operator;
-use crate::linalg::rows::dot;
+use crate::linalg::row_sums::dot;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::elimination::Schur;

@@ -8,7 +8,7 @@ use crate::api::model::{Column, GroupingFactor, ModelData, RandomTerm, Structure
 use crate::api::options::{Options, Solver};
 use crate::api::progress::Progress;
 use crate::api::result::{Fit, Path, Status};
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::iterative::estimator::*;
 use crate::criterion::iterative::start_vectors::mix;
 use crate::criterion::objective::Criterion;

@@ -3,9 +3,9 @@
 //! Their standard deviations are log-uniform around those at which an effect weighs as much as the residuals of its level, one
 //! decade to either side or three; correlations come from random directions. They are the same at every run.
 
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
-use crate::basis::theta::InternalTheta;
 use crate::runtime::memory;
 use crate::search::starts::units::Units;
 use crate::structure::random::Covariance;

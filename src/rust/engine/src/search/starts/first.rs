@@ -3,8 +3,8 @@
 use crate::api::error::EngineError;
 use crate::api::options::Options;
 use crate::api::result::Status;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::random::TermBasis;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::search::optimum::{optimum, term_start, Run};
 use crate::search::starts::walks::Walks;

@@ -5,9 +5,9 @@
 //! and from infinity, which differs between levels where weights do. From corners of the grid (nothing, everything at two
 //! sizes, each term alone, all but one) the lowest node along one axis after the other is taken until no axis has a lower one.
 
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::search::starts::units::Units;
 

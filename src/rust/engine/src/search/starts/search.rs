@@ -10,8 +10,8 @@
 use crate::api::error::EngineError;
 use crate::api::options::{Options, Search as Extent};
 use crate::api::result::Status;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::random::TermBasis;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::search::optimum::{optimum, Run};
 use crate::search::starts::chance::{self, Chance};

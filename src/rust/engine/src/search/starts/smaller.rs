@@ -1,8 +1,8 @@
 //! Models with less beside the best one: a variance left out, all effects of a term multiples of one.
 
 use crate::api::error::EngineError;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::InternalTheta;
 use crate::optimize::Stop;
 use crate::runtime::memory;
 use crate::search::charted::minimize_under;

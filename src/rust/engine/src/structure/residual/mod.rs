@@ -7,7 +7,7 @@ mod classes;
 mod derivatives;
 mod layout;
 mod natural;
-mod prediction;
+mod new_places;
 mod rank_one;
 #[allow(clippy::module_inception)]
 mod residual;
@@ -21,6 +21,6 @@ pub use crate::structure::correlation::structure::Parameter;
 pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
 pub use natural::{correlation_matrix, correlation_parameters};
-pub use prediction::{CrossCorrelation, NewRows};
+pub use new_places::{CrossCorrelation, NewPlaces};
 pub use residual::Residual;
 pub use whitening::Whitening;

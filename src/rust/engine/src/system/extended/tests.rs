@@ -4,7 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
 use crate::api::options::Options;
 use crate::basis::covariances::{Covariances, LevelClasses};
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::fit::prepare::{prepare, Prepared};
 use crate::runtime::stop::StopFlag;
 use crate::system::complement::Complement;

@@ -16,7 +16,7 @@ const LARGE: usize = 3000;
 
 /// Where the strips stand.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub struct StripLayout {
     /// First column of each strip, and the order of the matrix.
     pub(super) border: Vec<usize>,
     /// Where each strip starts among the values, and their number.
@@ -25,7 +25,7 @@ pub struct Layout {
     strip: Vec<u32>,
 }
 
-impl Layout {
+impl StripLayout {
     /// Strips for a matrix whose columns come in indivisible groups that start at `offset` (last: the order).
     #[must_use]
     pub fn new(offset: &[usize]) -> Self {

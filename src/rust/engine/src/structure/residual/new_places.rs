@@ -11,13 +11,13 @@ use crate::structure::residual::scale;
 
 /// New rows under a residual structure: their positions, and their variance covariates and strata.
 #[derive(Debug, Clone)]
-pub struct NewRows {
+pub struct NewPlaces {
     n: usize,
     position: Vec<f64>,
     scales: Vec<scale::Term>,
 }
 
-impl NewRows {
+impl NewPlaces {
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -50,7 +50,7 @@ impl Residual {
         &self,
         structure: &ResidualStructure<'_>,
         n: usize,
-    ) -> Result<NewRows, EngineError> {
+    ) -> Result<NewPlaces, EngineError> {
         let position = match (self.family, &structure.correlation) {
             (None, None) => Vec::new(),
             (Some(family), Some(correlation)) => new_positions(family, correlation, n)?,
@@ -71,7 +71,7 @@ impl Residual {
             .zip(&structure.scales)
             .map(|(term, scale)| term.of_new_rows(scale, n))
             .collect::<Result<_, _>>()?;
-        Ok(NewRows {
+        Ok(NewPlaces {
             n,
             position,
             scales,
@@ -80,7 +80,7 @@ impl Residual {
 
     /// d of each new row.
     #[must_use]
-    pub fn scale_at(&self, phi: &[f64], new: &NewRows) -> Vec<f64> {
+    pub fn scale_at(&self, phi: &[f64], new: &NewPlaces) -> Vec<f64> {
         let log = |row: usize| -> f64 {
             let scales = new.scales.iter().enumerate();
             scales
@@ -108,7 +108,7 @@ impl Residual {
         &self,
         phi: &[f64],
         group: Option<usize>,
-        new: &NewRows,
+        new: &NewPlaces,
         rows: &[usize],
     ) -> Result<CrossCorrelation, EngineError> {
         let places = group.map_or(0..0, |g| self.group(g));

@@ -1,7 +1,7 @@
 //! Held and tied parameters as a chart: x = x_0 + A z.
 
+use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::restriction::Restriction;
-use crate::basis::theta::{FreeTheta, InternalTheta};
 use crate::search::chart::{Chart, Derivatives};
 
 impl Chart for &Restriction {

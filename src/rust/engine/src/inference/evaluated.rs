@@ -3,8 +3,8 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
-use crate::basis::theta::InternalTheta;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
 use crate::fit::sizes::Sizes;

@@ -8,25 +8,25 @@ use std::ops::{Index, IndexMut};
 /// `search/charted.rs` lead from one to the other. Parameters of one term alone, and phi alone, are plain slices.
 ///
 /// ```
-/// use ferrolmm_engine::basis::theta::InternalTheta;
+/// use ferrolmm_engine::basis::internal_theta::InternalTheta;
 /// fn evaluate(theta: &InternalTheta) {}
 /// evaluate(&InternalTheta::new(vec![0.5]));
 /// ```
 ///
 /// ```compile_fail
-/// use ferrolmm_engine::basis::theta::InternalTheta;
+/// use ferrolmm_engine::basis::internal_theta::InternalTheta;
 /// fn evaluate(theta: &InternalTheta) {}
 /// evaluate(&ferrolmm_engine::UserTheta::from(vec![0.5]));
 /// ```
 ///
 /// ```compile_fail
-/// use ferrolmm_engine::basis::theta::InternalTheta;
+/// use ferrolmm_engine::basis::internal_theta::InternalTheta;
 /// fn evaluate(theta: &InternalTheta) {}
 /// evaluate(&[0.5]);
 /// ```
 ///
 /// ```compile_fail
-/// use ferrolmm_engine::basis::theta::InternalTheta;
+/// use ferrolmm_engine::basis::internal_theta::InternalTheta;
 /// fn report(theta: &ferrolmm_engine::UserTheta) {}
 /// report(&InternalTheta::new(vec![0.5]));
 /// ```

@@ -20,12 +20,12 @@ use std::borrow::Cow;
 
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
-use crate::basis::theta::InternalTheta;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::RESIDUAL;
-use crate::criterion::residual_rows::ResidualSolution;
+use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::Prepared;
-use crate::inference::rows::{Context, NewResiduals, NewRows, Predictions};
-use crate::moments::correlated::ResidualPart;
+use crate::inference::new_rows::{Context, NewResiduals, NewRows, Predictions};
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;
 use crate::structure::residual::{self, Residual, Whitening};
 
@@ -41,7 +41,7 @@ struct Fitted<'a> {
     phi: &'a [f64],
     whitening: Whitening,
     rows: ResidualSolution,
-    new: residual::NewRows,
+    new: residual::NewPlaces,
     /// Standard deviations of the new rows relative to sigma.
     deviation: Vec<f64>,
 }

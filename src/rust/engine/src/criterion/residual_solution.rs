@@ -1,6 +1,6 @@
 //! Rows of a model with a residual structure at a solution.
 
-use crate::moments::correlated::ResidualPart;
+use crate::moments::residual_part::ResidualPart;
 use crate::runtime::partition::{chunks, piece};
 use crate::structure::residual::Whitening;
 use crate::system::equations::{Factor, Rows, System};
