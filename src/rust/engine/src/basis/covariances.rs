@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::runtime::memory;
+
 /// Classes of the levels of a grouping factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelClasses {
@@ -24,6 +26,12 @@ impl LevelClasses {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The levels of each class in turn, or all of them where there are none.
+    pub fn each(classes: Option<&Self>) -> impl Iterator<Item = Levels> + '_ {
+        let count = classes.map_or(1, Self::count);
+        (0..count).map(move |class| classes.map_or(Levels::All, |own| own.levels(class)))
     }
 
     /// The levels of one class.
@@ -59,6 +67,11 @@ impl Levels {
             Self::All => true,
             Self::Class { of_level, class } => of_level[level] as usize == *class,
         }
+    }
+
+    /// Those of `all` levels.
+    pub fn among(&self, all: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..all).filter(|&level| self.contains(level))
     }
 
     /// Their class; 0 where there are none.
@@ -144,17 +157,19 @@ impl Covariances {
         &own.values[class * own.size..(class + 1) * own.size]
     }
 
+    /// T of the effects of one term at levels of one class: the k x k block from `offset` on.
+    #[must_use]
+    pub(crate) fn block(&self, f: usize, class: usize, (offset, k): (usize, usize)) -> Vec<f64> {
+        let own = &self.factors[f];
+        let all = own.size.isqrt();
+        let t = &own.values[class * own.size..];
+        memory::collect((0..k * k).map(|e| t[(offset + e / k) * all + offset + e % k]))
+    }
+
     /// T of a class, to be written to.
     pub fn of_class_mut(&mut self, f: usize, class: usize) -> &mut [f64] {
         let own = &mut self.factors[f];
         &mut own.values[class * own.size..(class + 1) * own.size]
-    }
-
-    /// T of all levels of a factor without classes: for what is not there with classes, which is refused before.
-    #[must_use]
-    pub fn common(&self, f: usize) -> &[f64] {
-        debug_assert!(self.factors[f].of_level.is_none(), "one T of many");
-        self.of_class(f, 0)
     }
 
     /// Class of a level; 0 where there are none.
@@ -170,6 +185,17 @@ impl Covariances {
     pub fn classes(&self, f: usize) -> usize {
         let own = &self.factors[f];
         own.values.len() / own.size.max(1)
+    }
+
+    /// Each factor and class of its levels in turn.
+    pub fn each(&self) -> impl Iterator<Item = (usize, usize)> + Clone + '_ {
+        (0..self.factors()).flat_map(|f| (0..self.classes(f)).map(move |class| (f, class)))
+    }
+
+    /// Where a factor and class stand among them.
+    #[must_use]
+    pub fn place(&self, f: usize, class: usize) -> usize {
+        (0..f).map(|g| self.classes(g)).sum::<usize>() + class
     }
 
     /// Whether the levels of a factor have classes.
@@ -198,6 +224,9 @@ mod tests {
         assert_eq!((t.class(0, 3), t.class(1, 3)), (1, 0));
         let second = classes.levels(1);
         assert!(second.contains(0) && !second.contains(1) && Levels::All.contains(1));
-        assert_eq!((t.factors(), t.common(1).len()), (2, 4));
+        assert_eq!(t.each().collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0)]);
+        assert_eq!((t.place(0, 1), t.place(1, 0)), (1, 2));
+        assert_eq!(t.block(1, 0, (1, 1)), [7.0]);
+        assert_eq!(second.among(4).collect::<Vec<_>>(), [0, 3]);
     }
 }

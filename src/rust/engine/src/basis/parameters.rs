@@ -28,15 +28,15 @@ pub struct TermParameter {
 }
 
 /// The parameters of all terms, and how many residual ones there are. A term whose levels have classes stands here once for each
-/// class.
+/// class, as among the bases.
 #[derive(Debug)]
 pub struct Parameters {
     /// Structure of each term.
     pub structures: Vec<Box<dyn Covariance>>,
     /// Factor of each term, its first column there, its k.
     pub place: Vec<(usize, usize, usize)>,
-    /// Class of levels that each term belongs to; 0 where there are none.
-    pub class: Vec<usize>,
+    /// The levels that each term belongs to.
+    pub levels: Vec<Levels>,
     /// Classes of the levels of each factor.
     pub classes: Vec<Option<LevelClasses>>,
     /// First parameter of each term, and the end.
@@ -52,16 +52,8 @@ pub struct Parameters {
 impl Parameters {
     /// Parameters of these terms.
     #[must_use]
-    pub fn new<'a>(layout: &[FactorLayout], bases: &'a [TermBasis], residual: usize) -> Self {
-        let of_classes = |basis: &'a TermBasis| {
-            let classes = layout[basis.factor].classes.as_ref();
-            (0..classes.map_or(1, LevelClasses::count)).map(move |class| (basis, class))
-        };
-        let terms: Vec<_> = bases.iter().flat_map(of_classes).collect();
-        let structures: Vec<_> = terms
-            .iter()
-            .map(|(b, _)| covariance(b.structure, b.k))
-            .collect();
+    pub fn new(layout: &[FactorLayout], bases: &[TermBasis], residual: usize) -> Self {
+        let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
         let mut start = vec![0];
         let mut list = Vec::new();
         for (term, structure) in structures.iter().enumerate() {
@@ -75,11 +67,8 @@ impl Parameters {
         }
         Self {
             structures,
-            place: terms
-                .iter()
-                .map(|(b, _)| (b.factor, b.offset, b.k))
-                .collect(),
-            class: terms.iter().map(|&(_, class)| class).collect(),
+            place: bases.iter().map(|b| (b.factor, b.offset, b.k)).collect(),
+            levels: bases.iter().map(|b| b.levels.clone()).collect(),
             classes: layout.iter().map(|f| f.classes.clone()).collect(),
             start,
             list,
@@ -104,13 +93,6 @@ impl Parameters {
     #[must_use]
     pub fn of_residual<'a>(&self, theta: &'a InternalTheta) -> &'a [f64] {
         &theta.values()[self.list.len()..]
-    }
-
-    /// The levels that one term belongs to.
-    #[must_use]
-    pub fn levels(&self, term: usize) -> Levels {
-        let classes = self.classes[self.place[term].0].as_ref();
-        classes.map_or(Levels::All, |classes| classes.levels(self.class[term]))
     }
 
     /// Parameters of one term.
@@ -186,7 +168,7 @@ impl Parameters {
         for term in 0..self.structures.len() {
             let (f, offset, k) = self.place[term];
             let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
-            let out = out.of_class_mut(f, self.class[term]);
+            let out = out.of_class_mut(f, self.levels[term].class());
             let own = self.start[term]..self.start[term + 1];
             if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
                 let t = self.term_factor(theta, term);
@@ -236,7 +218,7 @@ impl Parameters {
         let mut changed = false;
         for (term, &(f, offset, k)) in self.place.iter().enumerate() {
             let kf = self.factor_k[f];
-            let own = out.of_class_mut(f, self.class[term]);
+            let own = out.of_class_mut(f, self.levels[term].class());
             let floor = floor(term);
             let [mut t, mut other] = std::array::from_fn(|_| workers.buffer(k * k));
             for (c, column) in t.chunks_exact_mut(k).enumerate() {

@@ -2,7 +2,7 @@
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
 
 use crate::api::model::{Column, ModelData, Structure};
-use crate::basis::covariances::LevelClasses;
+use crate::basis::covariances::{LevelClasses, Levels};
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -15,9 +15,13 @@ const PIECE: usize = 65_536;
 /// which smallest variances are large ones.
 const HEAVY: f64 = 1e3;
 
-/// Change of basis of one term: internal columns = columns * `change` (k x k, upper triangular).
+/// Change of basis of one term, or of one class of its levels: internal columns = columns * `change` (k x k, upper triangular).
 #[derive(Debug, Clone)]
 pub struct TermBasis {
+    /// Term in the user's list.
+    pub term: usize,
+    /// The levels whose covariance matrix it belongs to.
+    pub levels: Levels,
     /// Number of columns.
     pub k: usize,
     /// First column of the term among those of its grouping factor.
@@ -64,7 +68,7 @@ pub struct FactorLayout {
     pub n_levels: usize,
     /// Columns of all its terms together.
     pub k: usize,
-    /// Its terms.
+    /// Its terms: the basis of each, of the first class where there are classes (those of the others are the same).
     pub terms: Vec<usize>,
     /// Classes of its levels, each with covariances of its own.
     pub classes: Option<LevelClasses>,
@@ -89,8 +93,8 @@ impl FactorLayout {
     }
 }
 
-/// Bases of all terms and the factors in elimination order: the one with most effects first, of those that may be (whose
-/// levels are independent given all else). The columns of `unmixed` terms are only scaled; `squares` are Z'WZ of a term's
+/// Bases of all terms, class after class within a term, and the factors in elimination order: the one with most effects first, of
+/// those that may be (whose levels are independent given all else). The columns of `unmixed` terms are only scaled; `squares` are Z'WZ of a term's
 /// columns over all rows, k x k (from rows: [`squares_of_rows`]).
 #[must_use]
 pub fn lay_out(
@@ -112,14 +116,16 @@ pub fn lay_out(
         })
         .collect();
     let mut offsets = Vec::with_capacity(data.terms.len());
-    for (t, term) in data.terms.iter().enumerate() {
+    let mut first = 0;
+    for term in &data.terms {
         let factor = &mut factors[term.factor];
         offsets.push(factor.k);
         factor.k += term.columns.len();
-        factor.terms.push(t);
+        factor.terms.push(first);
         factor.classes = term
             .classes
             .map(|classes| LevelClasses::new(classes.codes, classes.count));
+        first += factor.classes.as_ref().map_or(1, LevelClasses::count);
     }
     factors.retain(|f| f.k > 0);
     let eliminated = (0..factors.len())
@@ -132,20 +138,30 @@ pub fn lay_out(
         .terms
         .iter()
         .enumerate()
-        .map(|(t, term)| {
+        .flat_map(|(t, term)| {
             let k = term.columns.len();
             let mut mean = squares(t);
             mean.iter_mut().for_each(|v| *v /= n);
-            TermBasis {
+            let factor = factors
+                .iter()
+                .position(|f| f.user == Some(term.factor))
+                .unwrap_or(0);
+            let basis = TermBasis {
+                term: t,
+                levels: Levels::All,
                 k,
                 offset: offsets[t],
-                factor: factors
-                    .iter()
-                    .position(|f| f.user == Some(term.factor))
-                    .unwrap_or(0),
+                factor,
                 structure: term.structure,
                 change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
-            }
+            };
+            let classes = factors[factor].classes.as_ref();
+            LevelClasses::each(classes)
+                .map(|levels| TermBasis {
+                    levels,
+                    ..basis.clone()
+                })
+                .collect::<Vec<_>>()
         })
         .collect();
     (factors, bases)

@@ -102,7 +102,7 @@ impl<'a> Coordinates<'a> {
         for &t in &factor.terms {
             let basis = &self.bases[t];
             let own = &mut out[basis.offset..basis.offset + basis.k];
-            combine(&data.terms[t].columns, &basis.change, i, root, own);
+            combine(&data.terms[basis.term].columns, &basis.change, i, root, own);
         }
     }
 
@@ -115,7 +115,8 @@ impl<'a> Coordinates<'a> {
         out: &mut [f64],
     ) {
         for &t in &factor.terms {
-            let (basis, columns) = (&self.bases[t], &data.terms[t].columns);
+            let basis = &self.bases[t];
+            let columns = &data.terms[basis.term].columns;
             for (c, column) in columns.iter().enumerate() {
                 let at = basis.offset + c;
                 column.visit(range.clone(), out.chunks_exact_mut(factor.k), |row, z| {

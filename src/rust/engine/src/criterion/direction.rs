@@ -40,7 +40,7 @@ pub fn kappas(
         let k = parameters.factor_k[f];
         let kappa = &mut direction.kappa;
         direction.factor = f;
-        direction.levels = parameters.levels(parameter.term);
+        direction.levels = parameters.levels[parameter.term].clone();
         let class = direction.levels.class();
         kappa.clear();
         memory::resize(kappa, k * k);

@@ -285,7 +285,7 @@ fn slope_in_entry(
     let kf = parameters.factor_k[f];
     let at = offset + column;
     let has_column = |t: &[f64]| t[at * kf..(at + 1) * kf].iter().any(|v| *v != 0.0);
-    let class = parameters.class[term];
+    let class = parameters.levels[term].class();
     // a column of zeros keeps the trace that regularisation gives it: it shows the way off a saddle
     let t = match &factor.actual {
         Some(actual) if has_column(actual.of_class(f, class)) => actual.of_class(f, class),
@@ -312,7 +312,7 @@ fn term_score(
     score: &mut [f64],
 ) {
     let (g, offset, k) = parameters.place[term];
-    let (kf, of) = (parameters.factor_k[g], (g, parameters.class[term]));
+    let (kf, of) = (parameters.factor_k[g], (g, parameters.levels[term].class()));
     let workers = &system.workers;
     let take = |block: &[f64]| {
         let mut out = workers.buffer(k * k);

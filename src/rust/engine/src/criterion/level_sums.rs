@@ -93,9 +93,10 @@ impl<'a> LevelSums<'a, Buffer<'a>> {
                 continue;
             }
             let k = factor.k;
-            for sum in [Sum::Fixed, Sum::Modes] {
-                // there are no classes of levels with a known precision matrix
-                let block = self.get_mut(sum, (f, 0));
+            let of_classes = (0..self.t.classes(f)).map(|class| (f, class));
+            let sums = of_classes.flat_map(|of| [(Sum::Fixed, of), (Sum::Modes, of)]);
+            for (sum, of) in sums {
+                let block = self.get_mut(sum, of);
                 for c in 0..k {
                     for a in c + 1..k {
                         let mean = 0.5 * (block[c * k + a] + block[a * k + c]);
@@ -153,8 +154,9 @@ pub(crate) fn level_sums<'a>(
 ) -> LevelSums<'a, Buffer<'a>> {
     let parameters = point.parameters;
     let mut near_zero = system.workers.buffer(system.moments.factors.len());
-    for (&(f, offset, k), &class) in parameters.place.iter().zip(&parameters.class) {
-        if (offset..offset + k).any(|effect| !is_large(system, factor, (f, class), effect)) {
+    for (&(f, offset, k), levels) in parameters.place.iter().zip(&parameters.levels) {
+        let of = (f, levels.class());
+        if (offset..offset + k).any(|effect| !is_large(system, factor, of, effect)) {
             near_zero[f] = 1.0;
         }
     }
@@ -406,8 +408,8 @@ impl Pass<'_> {
         let (source, own_rows) = schur.later_source[at];
         let pair = &system.moments.pairs[source.pair as usize];
         if let Some(q) = pair.level_precision.get(source.entry) {
-            // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both
-            let complement = sums.get_mut(Sum::Complement, (f, 0));
+            // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both; they are of one class
+            let complement = sums.get_mut(Sum::Complement, (f, t.class(f, level)));
             for c in 0..k {
                 for i in 0..k {
                     complement[c * k + i] -= q * (inverse[c * k + i] + inverse[i * k + c]);

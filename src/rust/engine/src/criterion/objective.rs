@@ -377,13 +377,11 @@ impl Criterion<'_> {
     /// Natural size of each parameter at `x`.
     #[must_use]
     pub fn scale(&self, x: &InternalTheta) -> Vec<f64> {
-        let n = self.system().moments.n as f64;
-        let unit = self.unit(x);
+        let (moments, unit) = (&self.system().moments, self.unit(x));
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
-            let f = self.parameters.place[term].0;
-            let natural =
-                0.3 * unit * (self.system().moments.factors[f].n_levels as f64 / n).sqrt();
+            let (levels, rows) = moments.levels_and_rows(self.parameters, term);
+            let natural = 0.3 * unit * (levels / rows).sqrt();
             let own = self.parameters.of_term(x, term);
             out.extend(self.parameters.structures[term].scale(own, natural));
         }

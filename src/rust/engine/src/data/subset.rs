@@ -89,7 +89,6 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
                 factor: term.factor,
                 columns: columns(&term.columns, visitor),
                 structure: term.structure,
-                // classes of levels are refused before rows are taken
                 classes: None,
             })
             .collect(),
@@ -226,8 +225,12 @@ impl<'a> Subset<'a> {
         };
         let mut data = visit(self.from, &mut shelf);
         debug_assert_eq!(data.y.len(), self.keep.len());
+        // what belongs to levels, not to rows
         for (own, factor) in data.factors.iter_mut().zip(&self.from.factors) {
             own.precision = factor.precision;
+        }
+        for (own, term) in data.terms.iter_mut().zip(&self.from.terms) {
+            own.classes = term.classes;
         }
         data
     }

@@ -3,12 +3,9 @@
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{codes_within, Column, GroupingFactor, ModelData, Precision};
+use crate::api::model::{codes_within, Classes, Column, GroupingFactor, ModelData, Precision};
 use crate::api::raw_moments::{RawFactor, RawMoments, RawPair};
 use crate::data::scan::all_finite;
-
-/// What does not go with classes: P (x) I commutes with one T of all levels only.
-const KNOWN: &str = "a known covariance or precision matrix of the levels";
 
 impl Precision<'_> {
     fn validate(&self, levels: usize) -> Result<(), EngineError> {
@@ -28,6 +25,28 @@ impl Precision<'_> {
                 "a precision matrix must be square with a row for each level".to_owned(),
             ))
         }
+    }
+}
+
+impl Precision<'_> {
+    /// Refuses entries between levels of different classes.
+    ///
+    /// With b_j = T_j u_j and Var(u) = P^-1 (x) I the covariance of two levels is [P^-1]_jl T_j T_l'. Within a class that is
+    /// [P^-1]_jl G, whatever root of G stands for T; between classes it depends on which one it is (T_j Q_j has the same G), so that G
+    /// of each class says nothing of it, and it changes sign with a column of one T: the criterion would not be even in it, which
+    /// bounds and boundaries rest on. SAS's GROUP= takes levels of different groups as independent, and so does this.
+    fn validate_classes(&self, classes: &Classes<'_>) -> Result<(), EngineError> {
+        let class = |level: usize| classes.codes[level];
+        for (j, w) in self.start.windows(2).enumerate() {
+            let own = w[0] as usize..w[1] as usize;
+            let mut entries = self.row[own.clone()].iter().zip(&self.value[own]);
+            if entries.any(|(&l, value)| *value != 0.0 && class(l as usize) != class(j)) {
+                return Err(EngineError::Classes(
+                    "a known covariance or precision matrix that couples levels of different classes",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,8 +138,14 @@ impl ModelData<'_> {
             if !codes_within(classes.codes, 1, classes.count) {
                 return dimension("classes of levels must lie in 1..count");
             }
-            if factor.precision.is_some() {
-                return Err(EngineError::Classes(KNOWN));
+            let mut occurs = vec![false; classes.count];
+            let codes = classes.codes.iter();
+            codes.for_each(|&code| occurs[code as usize - 1] = true);
+            if occurs.contains(&false) {
+                return dimension("each class must have a level");
+            }
+            if let Some(precision) = &factor.precision {
+                precision.validate_classes(&classes)?;
             }
         }
         Ok(())
@@ -194,7 +219,8 @@ impl ModelData<'_> {
             .flat_map(|f| f.zz.iter().chain(&f.zx));
         let finite =
             numbers.all(|v| v[0].is_finite()) && moments.xx.iter().all(|v| v[0].is_finite());
-        dimension(finite, "cross-products must be finite")
+        dimension(finite, "cross-products must be finite")?;
+        self.validate_classes()
     }
 
     /// Looks for a response or columns of a size that makes variances of estimates, or their squares, overflow or vanish.

@@ -104,12 +104,14 @@ impl Prepared {
         let unit = self.unit / self.unit_at(theta);
         let share = |term: usize| {
             let (f, offset, k) = self.parameters.place[term];
+            let levels = &self.parameters.levels[term];
             let t = self.parameters.term_factor(theta, term);
             let FactorMoments { k: all, zz, .. } = &moments.factors[f];
             // of the level with the most information
             let most = |i: usize| {
                 let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
-                own.fold(0.0f64, |most, v| most.max(*v))
+                let own = own.enumerate().filter(|(j, _)| levels.contains(*j));
+                own.fold(0.0f64, |most, (_, v)| most.max(*v))
             };
             let shares = (0..k).map(|i| (unit * t[i * k + i]).powi(2) * most(i));
             shares.fold(0.0, f64::max)
@@ -229,15 +231,16 @@ pub(crate) fn has_lost_digits(
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of
-/// terms whose covariance is regular.
+/// factors (or classes of their levels) whose covariance is regular.
 pub(crate) fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;
     let b = (0..prepared.layout.len())
         .map(|f| {
             let k = prepared.layout[f].k;
-            let t = factor.t.common(f);
-            if !(0..k).all(|i| t[i * k + i].abs() > 1e-4) {
+            let is_regular = |t: &[f64]| (0..k).all(|i| t[i * k + i].abs() > 1e-4);
+            let mut classes = (0..factor.t.classes(f)).map(|class| factor.t.of_class(f, class));
+            if !classes.any(is_regular) {
                 return Vec::new();
             }
             let u = effects_of_factor(system, &solution.u, f);
@@ -245,6 +248,10 @@ pub(crate) fn new_center(prepared: &Prepared, factor: &Factor, solution: &Soluti
             let (p, p1) = (solution.c.m, solution.c.m + 1);
             let mut b = memory::zeros(u.len() * p1);
             for (level, block) in b.chunks_exact_mut(k * p1).enumerate() {
+                let t = factor.t.of(f, level);
+                if !is_regular(t) {
+                    continue;
+                }
                 for a in 0..k {
                     for i in 0..=a {
                         let (weight, from) = (t[i * k + a], level * k + i);

@@ -6,6 +6,7 @@ use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
 use crate::basis::random::TermBasis;
 use crate::basis::user::user_factor;
+use crate::fit::estimates::lambda_of;
 use crate::fit::prepare::{prepare, start};
 use crate::fit::sizes::Sizes;
 use crate::linalg::small;
@@ -16,21 +17,21 @@ use crate::runtime::stop::StopFlag;
 use crate::search::strategy::require_factor;
 use crate::system::equations::{Factor, SelectedInverse, System};
 
-/// Lambda_j [M^-1]_jj Lambda_j' for each level: k x k x J, relative to sigma^2; `lambda` = B T of the term (k x k).
-#[must_use]
-pub fn term_variances(
+/// Lambda_j [M^-1]_jj Lambda_j' for each level of a basis, relative to sigma^2, into an array k x k x J of all levels;
+/// `lambda` = B T (k x k).
+pub fn write_variances(
     system: &System,
     inverse: &SelectedInverse,
     basis: &TermBasis,
     lambda: &[f64],
-) -> Vec<f64> {
+    out: &mut [f64],
+) {
     let k = basis.k;
-    let levels = system.moments.factors[basis.factor].n_levels;
     let kf = system.moments.factors[basis.factor].k;
-    let mut out = memory::zeros(levels * k * k);
     let mut block = memory::zeros(k * k);
     let mut half = memory::zeros(k * k);
-    for (j, target) in out.chunks_exact_mut(k * k).enumerate() {
+    for j in basis.levels.among(out.len() / (k * k)) {
+        let target = &mut out[j * k * k..(j + 1) * k * k];
         for c in 0..k {
             for i in 0..k {
                 let (row, column) = (basis.offset + i, basis.offset + c);
@@ -47,28 +48,36 @@ pub fn term_variances(
         small::mul_nn(lambda, &block, k, k, k, &mut half);
         small::mul_nt(&half, lambda, k, k, k, target);
     }
-    out
 }
 
-/// Sum over the levels of each factor of I - [P M^-1]_jj, symmetric in the sum, P the known precision matrix of the levels.
+/// Sum over the levels of each factor and class of I - [P M^-1]_jj, symmetric in the sum, P the known precision matrix of the levels.
 #[must_use]
-pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec<f64>>> {
+pub fn complements(
+    system: &System,
+    t: &Covariances,
+    inverse: &SelectedInverse,
+) -> Option<Vec<Vec<Vec<f64>>>> {
     let moments = &system.moments;
     let mut out = Vec::with_capacity(moments.factors.len());
     for (f, factor) in moments.factors.iter().enumerate() {
         let k = factor.k;
-        let mut sum = memory::zeros(k * k);
-        (0..k).for_each(|i| sum[i * k + i] = factor.n_levels as f64);
+        let mut sums = vec![memory::zeros(k * k); t.classes(f)];
+        for level in 0..factor.n_levels {
+            let sum = &mut sums[t.class(f, level)];
+            (0..k).for_each(|i| sum[i * k + i] += 1.0);
+        }
         if f == 0 {
-            for block in inverse.m11.chunks_exact(k * k) {
+            for (level, block) in inverse.m11.chunks_exact(k * k).enumerate() {
+                let sum = &mut sums[t.class(f, level)];
                 sum.iter_mut().zip(block).for_each(|(s, v)| *s -= v);
             }
-            out.push(sum);
+            out.push(sums);
             continue;
         }
         let start = |level: usize| system.schur.offset[system.schur.node_of[f][level] as usize];
         let mut known = true;
         let mut less = |j: usize, l: usize, weight: f64| {
+            let sum = &mut sums[t.class(f, j)];
             for c in 0..k {
                 for i in 0..k {
                     let (row, column) = (start(j) + i, start(l) + c);
@@ -87,7 +96,7 @@ pub fn complements(system: &System, inverse: &SelectedInverse) -> Option<Vec<Vec
         if !known {
             return None;
         }
-        out.push(sum);
+        out.push(sums);
     }
     Some(out)
 }
@@ -127,25 +136,21 @@ fn variances_here(
     let (t, _) = parameters.regular_factors(&theta, unit, &system.workers, Covariances::default());
     let mut factor = Factor::new(system, t, &prepared.center.b, Factor::default())?;
     let inverse = factor.selected_inverse(system, SelectedInverse::default());
-    Ok(prepared
-        .bases
-        .iter()
-        .enumerate()
-        .map(|(term, basis)| {
-            let k = basis.k;
-            // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
-            let kf = prepared.layout[basis.factor].k;
-            let t = factor.t.common(basis.factor);
-            let own: Vec<f64> = memory::collect(
-                (0..k * k).map(|e| t[(basis.offset + e / k) * kf + basis.offset + e % k]),
-            );
-            let mut lambda = memory::zeros(k * k);
-            small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-            let of_user = user_factor(basis, &prepared.parameters.term_factor(&theta, term));
-            for column in lambda.chunks_exact_mut(k) {
-                of_user.remove_null(column);
-            }
-            term_variances(system, &inverse, basis, &lambda)
+    let terms = data.terms.iter();
+    let mut out: Vec<_> = terms
+        .map(|term| {
+            let levels = data.factors[term.factor].n_levels;
+            memory::zeros(levels * term.columns.len().pow(2))
         })
-        .collect())
+        .collect();
+    for (term, basis) in prepared.bases.iter().enumerate() {
+        // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
+        let mut lambda = lambda_of(basis, &factor.t);
+        let of_user = user_factor(basis, &prepared.parameters.term_factor(&theta, term));
+        for column in lambda.chunks_exact_mut(basis.k) {
+            of_user.remove_null(column);
+        }
+        write_variances(system, &inverse, basis, &lambda, &mut out[basis.term]);
+    }
+    Ok(out)
 }

@@ -4,10 +4,11 @@ use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::api::result::Fit;
+use crate::basis::covariances::Covariances;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::random::TermBasis;
-use crate::basis::user::{user_factor, UserFactor};
+use crate::basis::user::user_factor;
 use crate::fit::prepare::{natural_phi, user_theta, Prepared};
 use crate::linalg::dense::Shape;
 use crate::linalg::row_sums::dot;
@@ -58,18 +59,7 @@ pub(crate) fn estimates(
 ) -> Fit {
     let fixed = &prepared.fixed;
     let beta_full = coefficients(prepared, &solution.gamma);
-    let factors: Vec<UserFactor> = prepared
-        .bases
-        .iter()
-        .enumerate()
-        .map(|(t, basis)| user_factor(basis, &prepared.parameters.term_factor(theta, t)))
-        .collect();
-    let effects: Vec<(Vec<f64>, Vec<f64>)> = prepared
-        .bases
-        .iter()
-        .enumerate()
-        .map(|(t, basis)| user_modes(prepared, factor, solution, basis, &factors[t]))
-        .collect();
+    let effects = user_modes(data, prepared, theta, factor, solution);
     let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
     let of_rows = (data.moments.is_none())
         .then(|| fitted_values(data, &beta_full, &b, rows, &prepared.system.workers));
@@ -125,42 +115,47 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// u and b of one term in the user's basis.
+/// u and b of each of the user's terms, in the user's basis.
 fn user_modes(
+    data: &ModelData<'_>,
     prepared: &Prepared,
+    theta: &InternalTheta,
     factor: &Factor,
     solution: &Solution,
-    basis: &TermBasis,
-    of_user: &UserFactor,
-) -> (Vec<f64>, Vec<f64>) {
+) -> Vec<(Vec<f64>, Vec<f64>)> {
+    let terms = data.terms.iter();
+    let mut out: Vec<_> = terms
+        .map(|term| {
+            let effects = data.factors[term.factor].n_levels * term.columns.len();
+            (memory::zeros(effects), memory::zeros(effects))
+        })
+        .collect();
+    for (t, basis) in prepared.bases.iter().enumerate() {
+        let k = basis.k;
+        let kf = prepared.layout[basis.factor].k;
+        let of_user = user_factor(basis, &prepared.parameters.term_factor(theta, t));
+        let lambda = lambda_of(basis, &factor.t);
+        let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
+        let (u, b) = &mut out[basis.term];
+        for level in basis.levels.among(internal.len() / kf) {
+            let own = &internal[level * kf + basis.offset..][..k];
+            let to = level * k..(level + 1) * k;
+            let value = &mut b[to.clone()];
+            small::mul_nn(&lambda, own, k, k, 1, value);
+            of_user.remove_null(value);
+            u[to].copy_from_slice(&of_user.spherical(value));
+        }
+    }
+    out
+}
+
+/// B T of one term, at the levels of its basis.
+pub(crate) fn lambda_of(basis: &TermBasis, t: &Covariances) -> Vec<f64> {
     let k = basis.k;
-    let kf = prepared.layout[basis.factor].k;
-    let own: Vec<f64> = memory::collect((0..k * k).map(|e| {
-        factor.t.common(basis.factor)[(basis.offset + e / k) * kf + basis.offset + e % k]
-    }));
+    let own = t.block(basis.factor, basis.levels.class(), (basis.offset, k));
     let mut lambda = memory::zeros(k * k);
     small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
-    let internal = effects_of_factor(&prepared.system, &solution.u, basis.factor);
-    let levels = internal.len() / kf;
-    let (mut u, mut b) = (
-        Vec::with_capacity(levels * k),
-        Vec::with_capacity(levels * k),
-    );
-    let mut value = memory::zeros(k);
-    for level in internal.chunks_exact(kf) {
-        small::mul_nn(
-            &lambda,
-            &level[basis.offset..basis.offset + k],
-            k,
-            k,
-            1,
-            &mut value,
-        );
-        of_user.remove_null(&mut value);
-        b.extend_from_slice(&value);
-        u.extend(of_user.spherical(&value));
-    }
-    (u, b)
+    lambda
 }
 
 /// offset + X beta + Z b and the residuals into `rows`; their weighted sum of squares.

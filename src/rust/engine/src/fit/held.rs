@@ -18,7 +18,8 @@ pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<b
         .iter()
         .map(|term| {
             let k = term.columns.len();
-            let own = at..at + crate::structure::random::covariance(term.structure, k).len();
+            let each = crate::structure::random::covariance(term.structure, k).len();
+            let own = at..at + each * term.classes.map_or(1, |classes| classes.count);
             at = own.end;
             own.clone().any(|a| {
                 options.held_at(a).is_some()
@@ -32,7 +33,6 @@ pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<b
 
 /// The restriction that the options ask for; `start` are internal parameters at which held ones have their values.
 pub(crate) fn restriction(
-    data: &ModelData<'_>,
     options: &Options,
     parameters: &Parameters,
     bases: &[TermBasis],
@@ -64,7 +64,7 @@ pub(crate) fn restriction(
             continue;
         }
         // natural = unit * internal
-        let unit = unit(data, parameters, bases, a);
+        let unit = unit(parameters, bases, a);
         let known = of_set.iter().find(|(s, _, _)| set(a) == Some(*s));
         if let (true, Some(&(_, variable, first))) = (tied(a), known) {
             place.push(Some((variable, first / unit)));
@@ -129,7 +129,7 @@ fn check_natural(
 }
 
 /// Natural over internal value of a standard deviation or factor entry; 1 for the others.
-fn unit(data: &ModelData<'_>, parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
+fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let Some(parameter) = parameters.list.get(a) else {
         return 1.0;
     };
@@ -138,7 +138,7 @@ fn unit(data: &ModelData<'_>, parameters: &Parameters, bases: &[TermBasis], a: u
         Some(&(row, _)) => basis.change[row * basis.k + row],
         None => {
             let homogeneous = matches!(
-                data.terms[parameter.term].structure,
+                basis.structure,
                 Structure::Correlated {
                     homogeneous: true,
                     ..

@@ -163,9 +163,6 @@ pub(crate) fn begin(
     stop: &StopFlag,
 ) -> Result<Begun, EngineError> {
     data.validate()?;
-    if data.terms.iter().any(|term| term.classes.is_some()) {
-        return Err(EngineError::Classes("a fit"));
-    }
     if data.moments.is_none() {
         require_residual(data, stop)?;
     }
@@ -280,7 +277,6 @@ pub(crate) fn prepare_from(
     }
     let own = start(options, &prepared)?;
     prepared.restriction = restriction(
-        data,
         options,
         &prepared.parameters,
         &prepared.bases,

@@ -123,7 +123,10 @@ impl Sizes {
 fn covariance_parameters(data: &ModelData<'_>) -> usize {
     let terms = data.terms.iter();
     let of_terms: usize = terms
-        .map(|term| covariance(term.structure, term.columns.len()).len())
+        .map(|term| {
+            let each = covariance(term.structure, term.columns.len()).len();
+            each * term.classes.map_or(1, |classes| classes.count)
+        })
         .sum();
     of_terms + residual_parameters(data)
 }

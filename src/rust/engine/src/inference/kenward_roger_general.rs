@@ -13,7 +13,6 @@
 //! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
-use crate::basis::covariances::Levels;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{divide, Direction};
@@ -374,7 +373,8 @@ impl Second<'_, '_> {
             return Some(memory::zeros(r * r));
         };
         let factor = self.criterion.factor.as_ref()?;
-        let (f, offset, k) = parameters.place[parameters.list[a].term];
+        let term = parameters.list[a].term;
+        let ((f, offset, k), levels) = (parameters.place[term], &parameters.levels[term]);
         let kf = parameters.factor_k[f];
         let mut kappa = memory::zeros(kf * kf);
         for j in 0..k {
@@ -382,10 +382,10 @@ impl Second<'_, '_> {
                 kappa[(offset + j) * kf + offset + i] = second[j * k + i];
             }
         }
-        divide(factor.t.common(f), kf, &mut kappa);
+        divide(factor.t.of_class(f, levels.class()), kf, &mut kappa);
         let direction = Direction {
             factor: f,
-            levels: Levels::All,
+            levels: levels.clone(),
             kappa,
         };
         Some(single_products(

@@ -8,7 +8,7 @@
 //! With a known precision matrix P of the levels V_i = Z Lambda (P^-1 x kappa_i) Lambda'Z' and Lambda'Z'V^-1Q = P C: they are
 //! C'K_i P C and C'K_i (P - P M^-1 P) K_j C.
 
-use crate::basis::covariances::{Covariances, Levels};
+use crate::basis::covariances::Covariances;
 use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -107,7 +107,7 @@ pub(super) fn adjustment(
             false,
             &mut Vec::new(),
         ),
-        &first_traces(prepared, &latest.inverse, &directions)?,
+        &first_traces(prepared, (&factor.t, &latest.inverse), &directions)?,
         &gamma,
         system.moments.n as f64,
     );
@@ -194,10 +194,7 @@ fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>,
     for (term, basis) in prepared.bases.iter().enumerate() {
         let k = basis.k;
         let kf = parameters.factor_k[basis.factor];
-        let own: Vec<f64> =
-            memory::collect((0..k * k).map(|e| {
-                t.common(basis.factor)[(basis.offset + e / k) * kf + basis.offset + e % k]
-            }));
+        let own = t.block(basis.factor, basis.levels.class(), (basis.offset, k));
         let mut lambda = memory::zeros(k * k);
         small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
         // columns of (B T)^-1
@@ -233,7 +230,7 @@ fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>,
             }
             directions.push(Direction {
                 factor: basis.factor,
-                levels: Levels::All,
+                levels: basis.levels.clone(),
                 kappa,
             });
             gamma.push((0..k).map(|c| lambda[c * k + i] * lambda[c * k + j]).sum());
@@ -245,16 +242,16 @@ fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>,
 /// tr(V^-1 V_i) = sum over levels of tr((I - [P M^-1]_jj) kappa_i).
 fn first_traces(
     prepared: &Prepared,
-    inverse: &SelectedInverse,
+    (t, inverse): (&Covariances, &SelectedInverse),
     directions: &[Direction],
 ) -> Option<Vec<f64>> {
-    let sums = crate::fit::conditional::complements(&prepared.system, inverse)?;
+    let sums = crate::fit::conditional::complements(&prepared.system, t, inverse)?;
     Some(
         directions
             .iter()
             .map(|d| {
                 let k = prepared.parameters.factor_k[d.factor];
-                small::trace_product(&sums[d.factor], &d.kappa, k)
+                small::trace_product(&sums[d.factor][d.levels.class()], &d.kappa, k)
             })
             .collect(),
     )

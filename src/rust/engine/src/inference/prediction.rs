@@ -127,11 +127,8 @@ impl<'a> Context<'a> {
             .bases
             .iter()
             .map(|basis| {
-                let (k, kf) = (basis.k, prepared.parameters.factor_k[basis.factor]);
-                let at = |e: usize| (basis.offset + e / k) * kf + basis.offset + e % k;
-                let own = |t: &Covariances| -> Vec<f64> {
-                    memory::collect((0..k * k).map(|e| t.common(basis.factor)[at(e)]))
-                };
+                let (k, class) = (basis.k, basis.levels.class());
+                let own = |t: &Covariances| t.block(basis.factor, class, (basis.offset, k));
                 let (mut own, actual) = (own(&factor.t), factor.actual.as_ref().map(own));
                 // M is formed with a little of what has no variance; beside standard errors as small it would be seen
                 let actual = actual.iter().flat_map(|t| t.chunks_exact(k));
@@ -234,16 +231,18 @@ impl Context<'_> {
             if code == 0 {
                 continue;
             }
+            let level = code as usize - 1;
             let mut s = memory::zeros(self.prepared.parameters.factor_k[f]);
-            for &t in &self.prepared.layout[f].terms {
-                let Some(columns) = &rows.terms[t] else {
+            for &first in &self.prepared.layout[f].terms {
+                let basis = &self.prepared.bases[first];
+                let Some(columns) = &rows.terms[basis.term] else {
                     continue;
                 };
-                let basis = &self.prepared.bases[t];
                 let own = &mut s[basis.offset..basis.offset + basis.k];
-                combine(columns, &self.lambda[t], i, 1.0, own);
+                let lambda = &self.lambda[first + self.factor.t.class(f, level)];
+                combine(columns, lambda, i, 1.0, own);
             }
-            blocks.push((f, code as usize - 1, s));
+            blocks.push((f, level, s));
         }
         blocks
     }

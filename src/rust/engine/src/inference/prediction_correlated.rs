@@ -255,7 +255,6 @@ impl<'a> Fitted<'a> {
         c: usize,
     ) -> Touched {
         let k = self.part.layout[f].k;
-        let t = context.factor.t.common(f);
         let level = &self.part.rows.level[f];
         let mut levels = level[places.clone()].to_vec();
         levels.sort_unstable();
@@ -264,6 +263,7 @@ impl<'a> Fitted<'a> {
         for (place, gain) in places.zip(gain.chunks_exact(c)) {
             let z = &self.part.rows.z[f][place * k..(place + 1) * k];
             let at = levels.partition_point(|&l| l < level[place]);
+            let t = context.factor.t.of(f, level[place] as usize);
             for j in 0..k {
                 let own: f64 = (j..k).map(|i| t[j * k + i] * z[i]).sum();
                 for (a, gain) in gain.iter().enumerate() {

@@ -23,6 +23,7 @@ use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
+use crate::basis::random::TermBasis;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{evaluated, is_long};
@@ -65,8 +66,9 @@ pub struct Multiset<'a> {
     pub times: &'a [f64],
 }
 
-/// Spectrum of term `term` of `data` (one effect a level) with the other terms at `options.start` (where that of the term itself
-/// has to be zero).
+/// Spectrum of a term of `data` (one effect a level) with the other terms at `options.start` (where that of the term itself
+/// has to be zero). Where levels have classes it is the variance of one class: `term` counts them as theta does, class after
+/// class within a term.
 ///
 /// # Errors
 /// See [`EngineError`].
@@ -76,11 +78,6 @@ pub fn variance_spectrum(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Spectrum, EngineError> {
-    if data.terms.get(term).map_or(0, |t| t.columns.len()) != 1 {
-        return Err(EngineError::Dimension(
-            "the spectrum is that of a term with one effect".to_owned(),
-        ));
-    }
     if data.residual.is_some() || data.factors.iter().any(|f| f.precision.is_some()) {
         return Err(EngineError::Dimension(
             "the spectrum needs independent residuals and levels".to_owned(),
@@ -88,6 +85,11 @@ pub fn variance_spectrum(
     }
     interruptible(true, interrupt, |stop: &StopFlag, interrupt| {
         let prepared = prepare(data, options, stop)?;
+        if prepared.bases.get(term).map_or(0, |basis| basis.k) != 1 {
+            return Err(EngineError::Dimension(
+                "the spectrum is that of a term with one effect".to_owned(),
+            ));
+        }
         let theta = required_start(options, &prepared)?;
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
         spectrum(&prepared, &criterion, term)
@@ -121,9 +123,11 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     let system = &prepared.system;
     let basis = &prepared.bases[term];
     let own = &system.moments.factors[basis.factor];
-    let (levels, k, p1) = (own.n_levels, own.k, system.moments.p1);
+    let (k, p1) = (own.k, system.moments.p1);
+    let of_basis: Vec<usize> = basis.levels.among(own.n_levels).collect();
+    let levels = of_basis.len();
     let r = p1 - 1;
-    let mut g = products(system, &factor.t, basis.factor, basis.offset);
+    let mut g = products(system, &factor.t, basis, &of_basis);
     factor.forward(system, &mut g);
     let mut marginal = Matrix {
         data: gram(system, &g).to_vec(),
@@ -133,14 +137,14 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     for value in &mut marginal.data {
         *value = -*value;
     }
-    for j in 0..levels {
-        marginal.data[j * levels + j] += own.zz[j * k * k + basis.offset * k + basis.offset];
+    for (j, level) in of_basis.iter().enumerate() {
+        marginal.data[j * levels + j] += own.zz[level * k * k + basis.offset * (k + 1)];
     }
     // Z'V^-1[Q r], levels x p1
     let mut h = memory::zeros(levels * p1);
-    for j in 0..levels {
+    for (j, level) in of_basis.iter().enumerate() {
         for c in 0..p1 {
-            h[c * levels + j] = own.zx[(j * k + basis.offset) * p1 + c];
+            h[c * levels + j] = own.zx[(level * k + basis.offset) * p1 + c];
         }
     }
     for (x, y) in [
@@ -179,10 +183,12 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     })
 }
 
-/// Lambda'Z_all'WZ for one effect of one factor: a row for each random effect, a column for each level.
-fn products(system: &System, t: &Covariances, f: usize, offset: usize) -> Rows {
+/// Lambda'Z_all'WZ for the first effect of one term: a row for each random effect, a column for each of the term's `levels`
+/// (ascending).
+fn products(system: &System, t: &Covariances, basis: &TermBasis, levels: &[usize]) -> Rows {
     let (moments, schur, k1) = (&system.moments, &system.schur, system.k1());
-    let m = moments.factors[f].n_levels;
+    let (f, offset, m) = (basis.factor, basis.offset, levels.len());
+    let column = |level: usize| levels.binary_search(&level).ok();
     let mut rows = Rows {
         eliminated: memory::zeros(system.q1() * m),
         complement: memory::zeros(schur.q2 * m),
@@ -202,9 +208,9 @@ fn products(system: &System, t: &Covariances, f: usize, offset: usize) -> Rows {
         }
     };
     let k = moments.factors[f].k;
-    for j in 0..m {
-        let zz = &moments.factors[f].zz[j * k * k..(j + 1) * k * k];
-        put(f, j, j, &|c| zz[offset * k + c]);
+    for (j, &level) in levels.iter().enumerate() {
+        let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
+        put(f, level, j, &|c| zz[offset * k + c]);
     }
     for pair in moments.pairs.iter().filter(|p| p.f == f || p.g == f) {
         let (kf, kg) = (moments.factors[pair.f].k, moments.factors[pair.g].k);
@@ -212,11 +218,16 @@ fn products(system: &System, t: &Covariances, f: usize, offset: usize) -> Rows {
             for entry in pair.start[level]..pair.start[level + 1] {
                 let other = pair.level[entry] as usize;
                 let block = &pair.value[entry * kf * kg..(entry + 1) * kf * kg];
-                if pair.f == f {
-                    put(pair.g, other, level, &|c| block[c * kf + offset]);
-                } else {
-                    put(pair.f, level, other, &|c| block[offset * kf + c]);
-                }
+                let (own, others) = match pair.f == f {
+                    true => (level, (pair.g, other)),
+                    false => (other, (pair.f, level)),
+                };
+                let Some(j) = column(own) else { continue };
+                let entry = |c: usize| match pair.f == f {
+                    true => block[c * kf + offset],
+                    false => block[offset * kf + c],
+                };
+                put(others.0, others.1, j, &entry);
             }
         }
     }

@@ -42,7 +42,11 @@ pub(crate) fn basis_rows(
     let Some(&first) = factor.terms.first() else {
         return BasisRows::Same(1.0);
     };
-    let constant = k == 1 && matches!(data.terms[first].columns[0], Column::Constant);
+    let constant = k == 1
+        && matches!(
+            data.terms[at.bases[first].term].columns[0],
+            Column::Constant
+        );
     if constant && data.weights.is_none() {
         return BasisRows::Same(at.bases[first].change[0]);
     }

@@ -1,7 +1,7 @@
 //! Rows of [Q r] about a centre with random effects.
 
 use crate::api::model::ModelData;
-use crate::basis::random::FactorLayout;
+use crate::basis::random::{FactorLayout, TermBasis};
 use crate::basis::rows::{root_of_weight, Coordinates};
 use crate::linalg::double2::Double2;
 use crate::moments::blocks::Center;
@@ -12,6 +12,7 @@ use crate::runtime::memory;
 pub(crate) struct CenteredRows<'a> {
     data: &'a ModelData<'a>,
     layout: &'a [FactorLayout],
+    bases: &'a [TermBasis],
     /// -[Q r] in terms of the columns of X, p x p1 row-major, but for the response itself.
     fixed: Vec<f64>,
     /// For each factor with a centre its effects on the user's columns, p1 values an effect.
@@ -54,6 +55,7 @@ impl<'a> CenteredRows<'a> {
         Self {
             data,
             layout,
+            bases,
             fixed,
             effects: effects.collect(),
             p1,
@@ -95,7 +97,8 @@ impl<'a> CenteredRows<'a> {
                 }
                 let level = factor.codes(data)[i] as usize - 1;
                 let own = effects[level * factor.k * p1..].chunks_exact(p1);
-                let columns = factor.terms.iter().flat_map(|&t| &data.terms[t].columns);
+                let terms = factor.terms.iter().map(|&t| self.bases[t].term);
+                let columns = terms.flat_map(|t| &data.terms[t].columns);
                 for (column, own) in columns.zip(own) {
                     sum += Double2::product(-column.at(i), own[c]);
                 }

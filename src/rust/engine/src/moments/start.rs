@@ -1,6 +1,7 @@
 //! Start values from moments: variance components scalar by term, by MINQUE with unit priors (Rao 1971; Searle, Casella &
 //! McCulloch 1992, section 11.3) on the residuals of the fixed effects.
 
+use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
 use crate::linalg::small;
 use crate::moments::blocks::Moments;
@@ -17,17 +18,19 @@ const SMALLEST_OF_LARGE: f64 = 1e-4;
 
 /// T = tau I for each term, tau^2 being its variance component over that of the residuals.
 #[must_use]
-pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
+pub fn moment_start(moments: &Moments, bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
     let found = components(moments, bases);
     let residual = found.residual.max(0.02 * found.total);
-    let per_level =
-        |basis: &TermBasis| moments.n as f64 / moments.factors[basis.factor].n_levels as f64;
-    let ratios = bases.iter().zip(&found.of_terms);
+    let per_level = |term: usize| {
+        let (levels, rows) = moments.levels_and_rows(parameters, term);
+        rows / levels
+    };
+    let ratios = found.of_terms.iter().enumerate();
     ratios
-        .map(|(basis, variance)| {
+        .map(|(term, variance)| {
             let ratio = variance / residual;
             ratio
-                .clamp(SMALLEST / per_level(basis), LARGEST_START)
+                .clamp(SMALLEST / per_level(term), LARGEST_START)
                 .sqrt()
         })
         .collect()
@@ -66,7 +69,7 @@ fn components(moments: &Moments, bases: &[TermBasis]) -> Components {
         let k = factor.k;
         let mut trace = 0.0;
         let mut form = 0.0;
-        for j in 0..factor.n_levels {
+        for j in basis.levels.among(factor.n_levels) {
             for a in basis.offset..basis.offset + basis.k {
                 trace += factor.zz[j * k * k + a * k + a];
                 form += factor.zx[(j * k + a) * p1 + p1 - 1].powi(2);
@@ -100,7 +103,7 @@ fn components(moments: &Moments, bases: &[TermBasis]) -> Components {
     }
 }
 
-/// |Z_t'Z_s|^2 (Frobenius).
+/// |Z_t'Z_s|^2 (Frobenius), each at its own levels.
 fn squared_length(moments: &Moments, t: &TermBasis, s: &TermBasis) -> f64 {
     if t.factor == s.factor {
         let factor = &moments.factors[t.factor];
@@ -108,7 +111,9 @@ fn squared_length(moments: &Moments, t: &TermBasis, s: &TermBasis) -> f64 {
         return factor
             .zz
             .chunks_exact(k * k)
-            .map(|block| {
+            .enumerate()
+            .filter(|(level, _)| t.levels.contains(*level) && s.levels.contains(*level))
+            .map(|(_, block)| {
                 sum_of_squares(block, k, t.offset..t.offset + t.k, s.offset..s.offset + s.k)
             })
             .sum();
@@ -120,17 +125,18 @@ fn squared_length(moments: &Moments, t: &TermBasis, s: &TermBasis) -> f64 {
         .filter(|pair| pair.f == f.factor && pair.g == g.factor)
         .map(|pair| {
             let (kf, kg) = (moments.factors[pair.f].k, moments.factors[pair.g].k);
-            pair.value
-                .chunks_exact(kf * kg)
-                .map(|block| {
-                    sum_of_squares(
-                        block,
-                        kf,
-                        f.offset..f.offset + f.k,
-                        g.offset..g.offset + g.k,
-                    )
-                })
-                .sum::<f64>()
+            let square = |entry: usize| {
+                sum_of_squares(
+                    &pair.value[entry * kf * kg..(entry + 1) * kf * kg],
+                    kf,
+                    f.offset..f.offset + f.k,
+                    g.offset..g.offset + g.k,
+                )
+            };
+            let is_own = |entry: &usize| g.levels.contains(pair.level[*entry] as usize);
+            let levels = f.levels.among(moments.factors[pair.f].n_levels);
+            let entries = levels.flat_map(|j| pair.start[j]..pair.start[j + 1]);
+            entries.filter(is_own).map(square).sum::<f64>()
         })
         .sum()
 }

@@ -90,6 +90,7 @@ impl<A: Chart, B: Chart> Chart for (A, B) {
 mod tests {
     use super::{Chart, Derivatives};
     use crate::api::model::{ResidualStructure, Scale, Structure};
+    use crate::basis::covariances::Levels;
     use crate::basis::internal_theta::{FreeTheta, InternalTheta};
     use crate::basis::parameters::Parameters;
     use crate::basis::random::{FactorLayout, TermBasis};
@@ -107,6 +108,8 @@ mod tests {
             classes: None,
         };
         let basis = |factor: usize, k: usize| TermBasis {
+            term: factor,
+            levels: Levels::All,
             k,
             offset: 0,
             factor,

@@ -28,7 +28,6 @@ impl Factor {
         center: &[Vec<f64>],
         old: Self,
     ) -> Result<Self, EngineError> {
-        require_known(system, &t)?;
         let shift = shifts(system, &t, center, old.shift);
         let weighted = weighted_shifts(system, &shift, old.weighted);
         let mut factor = Self {
@@ -107,15 +106,6 @@ impl Factor {
         let done = self.s.cholesky(&system.workers);
         done.then(|| 2.0 * self.s.log_diagonal())
     }
-}
-
-/// Refuses T of classes of levels that have a known precision matrix: P (x) I commutes with one T of all levels only.
-fn require_known(system: &System, t: &Covariances) -> Result<(), EngineError> {
-    let mut factors = system.moments.factors.iter().enumerate();
-    if factors.any(|(f, factor)| !factor.level_precision.is_empty() && t.has_classes(f)) {
-        return Err(EngineError::Classes("a known precision matrix of levels"));
-    }
-    Ok(())
 }
 
 /// L_j and W_j of every level of the first factor, in the workspace of `l1` and `w`, and sum of log |D_j|.

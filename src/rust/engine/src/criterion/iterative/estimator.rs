@@ -274,9 +274,6 @@ impl Estimator {
     ) -> Result<Factor, EngineError> {
         const STEP: &str = "the solution of the mixed-model equations by iteration";
         self.state = None;
-        if (0..t.factors()).any(|f| t.has_classes(f)) {
-            return Err(EngineError::Classes("an estimate by iteration"));
-        }
         let operator = Operator::new(system, &t).ok_or(EngineError::numerical(STEP))?;
         let shift = shifts(system, &t, center, Vec::new());
         // levels are independent
@@ -291,7 +288,7 @@ impl Estimator {
         let runs = system.workers.map(self.starts.len(), |i| {
             pcg::run(&operator, system, &self.starts[i], SIGNS, true)
         });
-        let pairs = self.with_pairs.then(|| operator.pair_sums(system));
+        let pairs = self.with_pairs.then(|| operator.pair_sums(system, &t));
         let square = pairs
             .as_ref()
             .map_or(0.0, |pairs| operator.trace(system, &pairs.squares));

@@ -60,12 +60,15 @@ pub(super) fn logarithm_sums(
 ) -> Vec<Vec<Vec<f64>>> {
     let moments = &system.moments;
     let mut total = operator.complement.clone();
-    if let Some(pairs) = pairs {
-        take(t.common(0), &pairs.eliminated, &mut total[0]);
+    for (class, first) in pairs
+        .iter()
+        .flat_map(|pairs| pairs.eliminated.iter().enumerate())
+    {
+        take(t.of_class(0, class), first, &mut total[class]);
     }
     let parts = system.workers.map(runs.len(), |group| {
         let squares = pairs.map(|pairs| pairs.squares.as_slice());
-        quadrature_sums(system, operator, &runs[group], squares, group == 0)
+        quadrature_sums(system, t, (operator, &runs[group]), squares, group == 0)
     });
     let mut draws = Vec::new();
     for (group, outer) in parts.iter().enumerate() {
@@ -75,15 +78,15 @@ pub(super) fn logarithm_sums(
             1.0 / ((parts.len() - 1) * LANES) as f64
         };
         for lane in 0..LANES {
-            let mut own: Vec<Vec<f64>> = Vec::with_capacity(t.factors());
-            for (f, block) in outer.iter().enumerate() {
+            let mut own: Vec<Vec<f64>> = Vec::with_capacity(outer.len());
+            for (at, ((f, class), block)) in t.each().zip(outer).enumerate() {
                 let k = moments.factors[f].k;
                 let symmetric: Vec<f64> = memory::collect(
                     (0..k * k).map(|e| block[(e % k).min(e / k) * k + (e % k).max(e / k)][lane]),
                 );
                 let mut part = memory::zeros(k * k);
-                take(t.common(f), &symmetric, &mut part);
-                total[f]
+                take(t.of_class(f, class), &symmetric, &mut part);
+                total[at]
                     .iter_mut()
                     .zip(&part)
                     .for_each(|(x, y)| *x += weight * y);
@@ -94,28 +97,22 @@ pub(super) fn logarithm_sums(
             }
         }
     }
-    for (f, block) in total.into_iter().enumerate() {
-        let k = moments.factors[f].k;
+    for (of, block) in t.each().zip(total) {
+        let k = moments.factors[of.0].k;
         // I - M^-1 = T' A Lambda M^-1, summed over levels
-        small::mul_tn(
-            t.common(f),
-            &block,
-            k,
-            k,
-            k,
-            sums.get_mut(Sum::Complement, (f, 0)),
-        );
-        sums.get_mut(Sum::Product, (f, 0)).copy_from_slice(&block);
+        let complement = sums.get_mut(Sum::Complement, of);
+        small::mul_tn(t.of_class(of.0, of.1), &block, k, k, k, complement);
+        sums.get_mut(Sum::Product, of).copy_from_slice(&block);
     }
     draws
 }
 
-/// -T'B of each factor for the derivatives of r'g(E)r, lane by lane; in the first lane, if `known`, also what log|P| and tr(E^2)
+/// -T'B of each factor and class for the derivatives of r'g(E)r, lane by lane; in the first lane, if `known`, also what log|P| and tr(E^2)
 /// say of P.
 fn quadrature_sums(
     system: &System,
-    operator: &Operator,
-    run: &pcg::Run,
+    t: &Covariances,
+    (operator, run): (&Operator, &pcg::Run),
     squares: Option<&[f64]>,
     known: bool,
 ) -> Vec<Vec<Lane>> {
@@ -123,7 +120,7 @@ fn quadrature_sums(
     // u u' and (I - E)u u' of each node
     let mut outer = vec![[0.0; LANES]; entries];
     let mut moved = outer.clone();
-    let mut first = vec![[0.0; LANES]; k1 * k1];
+    let mut first = vec![vec![[0.0; LANES]; k1 * k1]; t.classes(0)];
     let mut w = vec![[0.0; LANES]; system.q1()];
     run.derivatives(
         |x, y| divided(x, y, squares.is_some()),
@@ -136,8 +133,8 @@ fn quadrature_sums(
             operator.add_outer(system, &x, &direction.x, &mut outer);
             operator.add_outer(system, &direction.ax, &x, &mut moved);
             operator.times(system, &direction.x, &mut w);
-            let own = operator.eliminated_outer(system, &signed(&w), &w);
-            for (total, own) in first.iter_mut().zip(&own) {
+            let own = operator.eliminated_outer(system, t, &signed(&w), &w);
+            for (total, own) in first.iter_mut().flatten().zip(own.iter().flatten()) {
                 total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
             }
         },
@@ -173,10 +170,13 @@ fn quadrature_sums(
             (0..k).for_each(|a| of_p[pair[0] + a * k + a][0] += 1.0);
         }
     }
-    let mut out = operator.complement_weighted(system, &outer, &moved);
-    out[0] = operator.eliminated_weighted(system, &of_p);
-    for (total, own) in out[0].iter_mut().zip(&first) {
-        total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
+    let mut out = operator.complement_weighted(system, t, &outer, &moved);
+    let weighted = operator.eliminated_weighted(system, t, &of_p);
+    for (out, (weighted, first)) in out.iter_mut().zip(weighted.into_iter().zip(&first)) {
+        *out = weighted;
+        for (total, own) in out.iter_mut().zip(first) {
+            total.iter_mut().zip(own).for_each(|(x, y)| *x += y);
+        }
     }
     out
 }
@@ -192,23 +192,24 @@ fn take(t: &[f64], b: &[f64], out: &mut [f64]) {
     }
 }
 
-/// Slopes of log|M| that belong to sums U = T^-T (I - M^-1) over the levels of each factor.
+/// Slopes of log|M| that belong to sums U = T^-T (I - M^-1) over the levels of each factor and class.
 pub(super) fn log_det_slopes(
     factor: &Factor,
     parameters: &Parameters,
     theta: &InternalTheta,
     sums: &[Vec<f64>],
 ) -> Vec<f64> {
-    let scores: Vec<Vec<f64>> = parameters
-        .place
-        .iter()
-        .map(|&(f, offset, k)| {
+    let terms = parameters.place.iter().zip(&parameters.levels);
+    let scores: Vec<Vec<f64>> = terms
+        .map(|(&(f, offset, k), levels)| {
             let kf = parameters.factor_k[f];
             let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
-            let t: Vec<f64> = memory::collect((0..k * k).map(|e| at(factor.t.common(f), e)));
+            let class = levels.class();
+            let t = factor.t.block(f, class, (offset, k));
+            let sum = &sums[factor.t.place(f, class)];
             let mut score = memory::zeros(k * k);
             for i in 0..k {
-                let mut row: Vec<f64> = (0..k).map(|c| at(&sums[f], c * k + i)).collect();
+                let mut row: Vec<f64> = (0..k).map(|c| at(sum, c * k + i)).collect();
                 small::solve_lower_transposed(&t, k, &mut row);
                 (0..k).for_each(|c| score[c * k + i] = row[c]);
             }

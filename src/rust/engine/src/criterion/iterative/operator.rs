@@ -47,7 +47,7 @@ pub struct Operator {
     pub log_det_eliminated: f64,
     /// log |P|.
     pub log_det_p: f64,
-    /// For each factor T^-T sum_v (I - P_v^-1), k x k; that of the first one: sum_j A_jj T D_j^-1.
+    /// For each factor and class T^-T sum_v (I - P_v^-1), k x k; those of the first one: sum_j A_jj T D_j^-1.
     pub complement: Vec<Vec<f64>>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::basis::covariances::Covariances;
 use crate::criterion::iterative::operator::Operator;
 use crate::linalg::row_sums::dot;
 use crate::linalg::small;
@@ -15,8 +16,8 @@ const SHARES: usize = 16;
 /// What needs all pairs of neighbours.
 #[derive(Debug, Default)]
 pub struct PairSums {
-    /// sum_j L_j^-T W~_j E W~_j' L_j^-1, k1 x k1.
-    pub eliminated: Vec<f64>,
+    /// sum_j L_j^-T W~_j E W~_j' L_j^-1 over the levels of each class, k1 x k1.
+    pub eliminated: Vec<Vec<f64>>,
     /// Diagonal blocks of E^2, which stand as those of P do.
     pub squares: Vec<f64>,
 }
@@ -24,11 +25,12 @@ pub struct PairSums {
 impl Operator {
     /// What needs all pairs of neighbours.
     #[must_use]
-    pub fn pair_sums(&self, system: &System) -> PairSums {
+    pub fn pair_sums(&self, system: &System, t: &Covariances) -> PairSums {
         let (schur, k1) = (&system.schur, system.k1());
+        let zeros = || vec![memory::zeros(k1 * k1); t.classes(0)];
         let parts = system.workers.map(SHARES.min(schur.nodes()), |share| {
             let mut columns: Vec<Vec<f64>> = Vec::new();
-            let mut first = memory::zeros(k1 * k1);
+            let mut first = zeros();
             let mut squares = memory::zeros(self.own.len());
             for v in (share..schur.nodes()).step_by(SHARES) {
                 system.workers.check();
@@ -36,23 +38,25 @@ impl Operator {
                 columns.resize_with(k.max(columns.len()), || memory::zeros(schur.q2));
                 for (a, column) in columns[..k].iter_mut().enumerate() {
                     self.column_below(schur, k1, v, a, column);
-                    self.column_products(schur, k1, v, a, column, &mut first);
+                    self.column_products((schur, t), k1, v, a, column, &mut first);
                 }
                 self.add_squares(schur, v, &mut columns[..k], &mut squares);
             }
             (first, squares)
         });
-        let mut total = memory::zeros(k1 * k1);
+        let mut total = zeros();
         let mut squares = memory::zeros(self.own.len());
         for (first, own) in parts {
-            total.iter_mut().zip(first).for_each(|(x, y)| *x += y);
+            let numbers = total.iter_mut().flatten().zip(first.iter().flatten());
+            numbers.for_each(|(x, y)| *x += y);
             squares.iter_mut().zip(own).for_each(|(x, y)| *x += y);
         }
         // what stands below the diagonal stands above it as well
-        let eliminated =
-            memory::collect((0..k1 * k1).map(|e| total[e] + total[(e % k1) * k1 + e / k1]));
+        let whole = |half: &Vec<f64>| -> Vec<f64> {
+            memory::collect((0..k1 * k1).map(|e| half[e] + half[(e % k1) * k1 + e / k1]))
+        };
         PairSums {
-            eliminated,
+            eliminated: total.iter().map(whole).collect(),
             squares,
         }
     }
@@ -120,12 +124,12 @@ impl Operator {
 
     fn column_products(
         &self,
-        schur: &Schur,
+        (schur, t): (&Schur, &Covariances),
         k1: usize,
         v: usize,
         a: usize,
         column: &[f64],
-        total: &mut [f64],
+        totals: &mut [Vec<f64>],
     ) {
         let k = schur.offset[v + 1] - schur.offset[v];
         let mut sum = memory::zeros(k1);
@@ -152,6 +156,7 @@ impl Operator {
             let l = &self.l1[j * k1 * k1..(j + 1) * k1 * k1];
             small::solve_lower_transposed(l, k1, &mut sum);
             small::solve_lower_transposed(l, k1, &mut own);
+            let total = &mut totals[t.class(0, j)];
             for (c, y) in own.iter().enumerate() {
                 for (i, x) in sum.iter().enumerate() {
                     total[c * k1 + i] += x * y;

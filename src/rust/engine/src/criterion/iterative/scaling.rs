@@ -41,7 +41,7 @@ impl Operator {
             .for_each(count, partition, |i, (by_node, (p, own), sums)| {
                 sums[0] = scale_nodes(system, t, &w, nodes(i), by_node, p, own);
             });
-        let mut complement = zeros_of_factors(t);
+        let mut complement = zeros_of_each(t);
         let mut log_det_p = 0.0;
         for part in sums {
             let part = part?;
@@ -50,7 +50,7 @@ impl Operator {
                 total.iter_mut().zip(block).for_each(|(x, y)| *x += y);
             }
         }
-        complement[0] = first_complement(system, t, &l1);
+        add_first_complement(system, t, &l1, &mut complement);
         // back to the order of the levels
         let levels = system.moments.factors[0].n_levels;
         let border = |i: usize| (i * LEVELS).min(levels);
@@ -88,10 +88,10 @@ struct NodeSums {
     complement: Vec<Vec<f64>>,
 }
 
-/// A k x k block of zeros for each factor.
-fn zeros_of_factors(t: &Covariances) -> Vec<Vec<f64>> {
-    (0..t.factors())
-        .map(|f| memory::zeros(t.common(f).len()))
+/// A k x k block of zeros for each factor and class.
+fn zeros_of_each(t: &Covariances) -> Vec<Vec<f64>> {
+    t.each()
+        .map(|(f, class)| memory::zeros(t.of_class(f, class).len()))
         .collect()
 }
 
@@ -108,12 +108,12 @@ fn scale_nodes(
     let (schur, k1) = (&system.schur, system.k1());
     let mut sums = NodeSums {
         log_det: 0.0,
-        complement: zeros_of_factors(t),
+        complement: zeros_of_each(t),
     };
     let (mut at_w, mut at_block) = (0, 0);
     for v in nodes {
         let (f, level) = schur.node[v];
-        let k = system.moments.factors[f].k;
+        let (k, own_t) = (system.moments.factors[f].k, t.of(f, level));
         let count = schur.incidence_start[v + 1] - schur.incidence_start[v];
         let rows = &mut by_node[at_w..at_w + count * k * k1];
         for (i, x) in (schur.incidence_start[v]..schur.incidence_start[v + 1]).enumerate() {
@@ -124,8 +124,8 @@ fn scale_nodes(
         let zz = &system.moments.factors[f].zz[level * k * k..(level + 1) * k * k];
         let mut half = memory::zeros(k * k);
         let mut n = memory::zeros(k * k);
-        small::mul_nn(zz, t.common(f), k, k, k, &mut half);
-        small::mul_tn(t.common(f), &half, k, k, k, &mut n);
+        small::mul_nn(zz, own_t, k, k, k, &mut half);
+        small::mul_tn(own_t, &half, k, k, k, &mut n);
         for w in rows.chunks_exact(k * k1) {
             for c in 0..k {
                 for a in 0..k {
@@ -140,6 +140,7 @@ fn scale_nodes(
             return None;
         }
         sums.log_det += 2.0 * (0..k).map(|a| l[a * k + a].ln()).sum::<f64>();
+        let place = t.place(f, t.class(f, level));
         // P^-1 N, then T^-T N P^-1
         for c in 0..k {
             let column = &mut n[c * k..(c + 1) * k];
@@ -149,8 +150,8 @@ fn scale_nodes(
         for i in 0..k {
             // entry (c, i) of N P^-1 is entry (i, c) of P^-1 N
             let mut column: Vec<f64> = (0..k).map(|c| n[c * k + i]).collect();
-            small::solve_lower_transposed(t.common(f), k, &mut column);
-            for (x, y) in sums.complement[f][i * k..(i + 1) * k]
+            small::solve_lower_transposed(own_t, k, &mut column);
+            for (x, y) in sums.complement[place][i * k..(i + 1) * k]
                 .iter_mut()
                 .zip(&column)
             {
@@ -174,13 +175,14 @@ fn scale_nodes(
     Some(sums)
 }
 
-/// sum_j A_jj T D_j^-1.
-fn first_complement(system: &System, t: &Covariances, l1: &[f64]) -> Vec<f64> {
+/// Adds sum_j A_jj T D_j^-1 over the levels of each class of the first factor.
+fn add_first_complement(system: &System, t: &Covariances, l1: &[f64], sums: &mut [Vec<f64>]) {
     let (k, factor) = (system.k1(), &system.moments.factors[0]);
-    let mut total = memory::zeros(k * k);
     let mut product = memory::zeros(k * k);
-    for (a, l) in factor.zz.chunks_exact(k * k).zip(l1.chunks_exact(k * k)) {
-        small::mul_nn(a, t.common(0), k, k, k, &mut product);
+    let blocks = factor.zz.chunks_exact(k * k).zip(l1.chunks_exact(k * k));
+    for (level, (a, l)) in blocks.enumerate() {
+        let total = &mut sums[t.class(0, level)];
+        small::mul_nn(a, t.of(0, level), k, k, k, &mut product);
         for i in 0..k {
             let mut row: Vec<f64> = (0..k).map(|c| product[c * k + i]).collect();
             small::solve_lower(l, k, &mut row);
@@ -188,7 +190,6 @@ fn first_complement(system: &System, t: &Covariances, l1: &[f64]) -> Vec<f64> {
             (0..k).for_each(|c| total[c * k + i] += row[c]);
         }
     }
-    total
 }
 
 fn others(system: &System, t: &Covariances, block: &[usize], p: &[f64]) -> Others {
@@ -213,11 +214,11 @@ fn others(system: &System, t: &Covariances, block: &[usize], p: &[f64]) -> Other
     let mut node = vec![0; start[nodes]];
     let mut value = vec![Vec::new(); start[nodes]];
     for v in 0..nodes {
-        let f = schur.node[v].0;
+        let (f, level) = schur.node[v];
         let k = moments.factors[f].k;
         for at in schur.later_start[v]..schur.later_start[v + 1] {
             let l = schur.later[at] as usize;
-            let g = schur.node[l].0;
+            let (g, other) = schur.node[l];
             let kg = moments.factors[g].k;
             let (source, own_rows) = schur.later_source[at];
             let stored = system.block(source);
@@ -231,8 +232,8 @@ fn others(system: &System, t: &Covariances, block: &[usize], p: &[f64]) -> Other
             }));
             let mut half = memory::zeros(k * kg);
             let mut s = memory::zeros(k * kg);
-            small::mul_nn(&a, t.common(g), k, kg, kg, &mut half);
-            small::mul_tn(t.common(f), &half, k, k, kg, &mut s);
+            small::mul_nn(&a, t.of(g, other), k, kg, kg, &mut half);
+            small::mul_tn(t.of(f, level), &half, k, k, kg, &mut s);
             for column in s.chunks_exact_mut(k) {
                 small::solve_lower(&p[block[v]..block[v + 1]], k, column);
             }

@@ -141,6 +141,7 @@ impl<'a> Chance<'a> {
 mod tests {
     use super::Chance;
     use crate::api::model::Structure;
+    use crate::basis::covariances::Levels;
     use crate::basis::parameters::Parameters;
     use crate::basis::random::{FactorLayout, TermBasis};
     use crate::linalg::small;
@@ -156,6 +157,8 @@ mod tests {
             classes: None,
         };
         let basis = TermBasis {
+            term: 0,
+            levels: Levels::All,
             k: 2,
             offset: 0,
             factor: 0,

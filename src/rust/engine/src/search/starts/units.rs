@@ -74,7 +74,8 @@ fn of_term(factor: &FactorMoments, basis: &TermBasis, change: &[f64], unit: f64)
                     })
                     .sum()
             };
-            let blocks = factor.zz.chunks_exact(k * k).map(square);
+            let levels = basis.levels.among(factor.n_levels);
+            let blocks = levels.map(|j| square(&factor.zz[j * k * k..(j + 1) * k * k]));
             let mut squares: Vec<f64> = blocks.filter(|square| *square > 0.0).collect();
             squares.sort_by(f64::total_cmp);
             let size = |square: Option<&f64>| unit / square.map_or(1.0, |v| v.sqrt());

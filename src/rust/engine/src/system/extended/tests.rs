@@ -1,6 +1,5 @@
 //! Both factors of M, and what is known of them.
 
-use crate::api::error::EngineError;
 use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
 use crate::api::options::Options;
 use crate::basis::covariances::{Covariances, LevelClasses};
@@ -156,12 +155,6 @@ fn both_factors_agree_at_moderate_parameters() {
         for classes in [false, true] {
             let mut prepared = data.prepared(slopes, known);
             let t = covariances(&prepared, 2.0, classes);
-            if classes && known.is_some() {
-                let refused =
-                    Factor::new(&prepared.system, t, &prepared.center.b, Factor::default());
-                assert!(matches!(refused, Err(EngineError::Classes(_))));
-                continue;
-            }
             let extended = values(&prepared, &factor(&prepared, t.clone()));
             prepared.system.moments.rest = None;
             let doubles = values(&prepared, &factor(&prepared, t));

@@ -1,0 +1,1107 @@
+//! Fits and inference where classes of levels have covariance matrices of their own.
+//!
+//! Two oracles. V formed n x n in the user's terms, for the criterion and for the optimum. And the same model without classes: a
+//! term for each class with columns that are zero outside of it (lme4's `(0 + dummy(arm, "A") | g) + (0 + dummy(arm, "B") | g)`) has
+//! the same V, so that each inference, checked elsewhere, is that of this model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::brute::{cholesky, forward};
+use common::{close, near, Rng};
+use ferrolmm_engine::inference::{
+    deletions, kenward_roger, leverages, prediction_variances, profile, satterthwaite,
+    variance_spectrum, NewResiduals, NewRows, Update,
+};
+use ferrolmm_engine::many::fit_many;
+use ferrolmm_engine::{
+    conditional_variances, fit, raw_moments, Classes, Column, Correlation, CorrelationKind,
+    EngineError, Fit, GroupingFactor, ModelData, Options, Precision, RandomTerm, ResidualStructure,
+    Solver, Status, Structure,
+};
+
+const REML: [bool; 2] = [true, false];
+
+const CS: Structure = correlated(CorrelationKind::CompoundSymmetric, false);
+const AR1: Structure = correlated(CorrelationKind::Autoregressive, true);
+const TOEP: Structure = correlated(CorrelationKind::Toeplitz, false);
+
+const fn correlated(correlation: CorrelationKind, homogeneous: bool) -> Structure {
+    Structure::Correlated {
+        correlation,
+        homogeneous,
+    }
+}
+
+/// A matrix in compressed columns.
+#[derive(Clone)]
+struct Known {
+    start: Vec<i32>,
+    row: Vec<i32>,
+    value: Vec<f64>,
+    /// Its inverse, J x J.
+    covariance: Vec<f64>,
+}
+
+#[derive(Clone)]
+struct Factor {
+    codes: Vec<i32>,
+    levels: usize,
+    /// Class of each level from 1, and their number.
+    classes: Option<(Vec<i32>, usize)>,
+    known: Option<Known>,
+}
+
+#[derive(Clone)]
+struct Term {
+    factor: usize,
+    /// `None` is the constant.
+    columns: Vec<Option<Vec<f64>>>,
+    structure: Structure,
+}
+
+/// A model that owns its data.
+#[derive(Clone)]
+struct Model {
+    name: String,
+    y: Vec<f64>,
+    /// Two columns.
+    x: Vec<f64>,
+    weights: Option<Vec<f64>>,
+    factors: Vec<Factor>,
+    terms: Vec<Term>,
+    /// AR(1) of the residuals within the levels of the first factor, in the order of the rows.
+    time: Option<Vec<i32>>,
+}
+
+/// `rows` rows; each factor has so many levels in the order that `code` says, of so many classes (none: 0).
+struct Builder {
+    rng: Rng,
+    model: Model,
+}
+
+impl Builder {
+    fn new(name: &str, seed: u64, rows: usize) -> Self {
+        let mut rng = Rng::new(seed);
+        let x: Vec<f64> = (0..rows).map(|_| 1.0).chain(rng.normals(rows)).collect();
+        let model = Model {
+            name: name.to_owned(),
+            y: Vec::new(),
+            x,
+            weights: None,
+            factors: Vec::new(),
+            terms: Vec::new(),
+            time: None,
+        };
+        Self { rng, model }
+    }
+
+    fn rows(&self) -> usize {
+        self.model.x.len() / 2
+    }
+
+    fn factor(mut self, levels: usize, classes: usize, code: impl Fn(usize) -> usize) -> Self {
+        let codes = (0..self.rows()).map(|i| code(i) as i32 + 1).collect();
+        let of_level = |level: usize| ((level * 7 % 5 + level) % classes + 1) as i32;
+        self.model.factors.push(Factor {
+            codes,
+            levels,
+            classes: (classes > 0).then(|| ((0..levels).map(of_level).collect(), classes)),
+            known: None,
+        });
+        self
+    }
+
+    /// A factor of which one class has a single level.
+    fn with_single(mut self) -> Self {
+        let factor = self.model.factors.last_mut().unwrap();
+        let classes = (0..factor.levels).map(|level| if level == 2 { 2 } else { 1 });
+        factor.classes = Some((classes.collect(), 2));
+        self
+    }
+
+    /// Known precision of the last factor's levels, which couples neighbours of one class.
+    fn known(mut self) -> Self {
+        let factor = self.model.factors.last_mut().unwrap();
+        let n = factor.levels;
+        let class = |level: usize| factor.classes.as_ref().map_or(0, |own| own.0[level]);
+        let mut q = vec![0.0; n * n];
+        for i in 0..n {
+            q[i * n + i] = 2.0 + 0.1 * (i % 3) as f64;
+            let later = (i + 1..n).filter(|&j| class(j) == class(i)).take(2);
+            for j in later {
+                let value = self.rng.between(-0.6, 0.2);
+                (q[i * n + j], q[j * n + i]) = (value, value);
+            }
+        }
+        let (mut start, mut row, mut value) = (vec![0], Vec::new(), Vec::new());
+        for j in 0..n {
+            for i in (0..n).filter(|i| q[j * n + i] != 0.0) {
+                row.push(i as i32);
+                value.push(q[j * n + i]);
+            }
+            start.push(row.len() as i32);
+        }
+        factor.known = Some(Known {
+            start,
+            row,
+            value,
+            covariance: inverse(&q, n),
+        });
+        self
+    }
+
+    /// Columns: the constant (0), a covariate (1), or indicators of the positions 0.. of a row in its level (2..).
+    fn term(mut self, factor: usize, structure: Structure, k: usize) -> Self {
+        let rows = self.rows();
+        let columns = match structure {
+            Structure::Correlated { .. } => {
+                let mut seen = vec![0; self.model.factors[factor].levels];
+                let codes = self.model.factors[factor].codes.iter();
+                let visit: Vec<usize> = codes
+                    .map(|&code| {
+                        let own = &mut seen[code as usize - 1];
+                        *own += 1;
+                        (*own - 1) % k
+                    })
+                    .collect();
+                let of = |v: usize| visit.iter().map(move |&own| f64::from(u8::from(own == v)));
+                (0..k).map(|v| Some(of(v).collect())).collect()
+            }
+            _ => (0..k)
+                .map(|c| (c > 0).then(|| self.rng.normals(rows)))
+                .collect(),
+        };
+        self.model.terms.push(Term {
+            factor,
+            columns,
+            structure,
+        });
+        self
+    }
+
+    /// A slope alone.
+    fn slope(mut self, factor: usize) -> Self {
+        let column = self.rng.normals(self.rows());
+        self.model.terms.push(Term {
+            factor,
+            columns: vec![Some(column)],
+            structure: Structure::Unstructured,
+        });
+        self
+    }
+
+    fn weighted(mut self) -> Self {
+        let rows = self.rows();
+        self.model.weights = Some((0..rows).map(|_| self.rng.between(0.4, 2.5)).collect());
+        self
+    }
+
+    fn correlated(mut self) -> Self {
+        self.model.time = Some((0..self.rows() as i32).collect());
+        self
+    }
+
+    /// Effects of class c with standard deviations of about 0.6 + 0.7 c, correlated ones where there are several.
+    fn build(mut self) -> Model {
+        let rows = self.rows();
+        let mut y: Vec<f64> = (0..rows)
+            .map(|i| 1.0 + 0.5 * self.model.x[rows + i])
+            .collect();
+        for term in &self.model.terms {
+            let factor = &self.model.factors[term.factor];
+            let k = term.columns.len();
+            for level in 0..factor.levels {
+                let class = factor.classes.as_ref().map_or(0, |own| own.0[level] - 1);
+                let (size, common) = (0.6 + 0.7 * f64::from(class), self.rng.normal());
+                let b: Vec<f64> = (0..k)
+                    .map(|_| size * (0.5 * common + 0.9 * self.rng.normal()))
+                    .collect();
+                for i in (0..rows).filter(|&i| factor.codes[i] as usize == level + 1) {
+                    y[i] += (0..k).map(|c| term.value(c, i) * b[c]).sum::<f64>();
+                }
+            }
+        }
+        let mut last = 0.0;
+        for (i, y) in y.iter_mut().enumerate() {
+            let noise = self.rng.normal();
+            last = if self.model.time.is_some() {
+                0.5 * last + 0.8 * noise
+            } else {
+                noise
+            };
+            *y += last / self.model.weights.as_ref().map_or(1.0, |w| w[i].sqrt());
+        }
+        self.model.y = y;
+        self.model
+    }
+}
+
+impl Term {
+    fn value(&self, column: usize, row: usize) -> f64 {
+        self.columns[column].as_ref().map_or(1.0, |v| v[row])
+    }
+}
+
+fn borrowed(columns: &[Option<Vec<f64>>]) -> Vec<Column<'_>> {
+    columns
+        .iter()
+        .map(|c| c.as_ref().map_or(Column::Constant, |v| Column::Values(v)))
+        .collect()
+}
+
+impl Model {
+    fn n(&self) -> usize {
+        self.y.len()
+    }
+
+    fn count(&self, factor: usize) -> usize {
+        self.factors[factor].classes.as_ref().map_or(1, |own| own.1)
+    }
+
+    /// Class of a level, from 0.
+    fn class(&self, factor: usize, level: usize) -> usize {
+        let classes = self.factors[factor].classes.as_ref();
+        classes.map_or(0, |own| own.0[level] as usize - 1)
+    }
+
+    fn residual(&self) -> Option<ResidualStructure<'_>> {
+        let time = self.time.as_ref()?;
+        Some(self.residual_at(time))
+    }
+
+    fn residual_at<'a>(&'a self, time: &'a [i32]) -> ResidualStructure<'a> {
+        ResidualStructure {
+            groups: Some(GroupingFactor {
+                codes: &self.factors[0].codes,
+                n_levels: self.factors[0].levels,
+                precision: None,
+            }),
+            correlation: Some(Correlation::Ar1 { time }),
+            scales: Vec::new(),
+            start: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn without_terms(&self) -> ModelData<'_> {
+        ModelData {
+            moments: None,
+            y: &self.y,
+            x: Column::of_matrix(&self.x, self.n(), 2),
+            p: 2,
+            weights: self.weights.as_deref(),
+            offset: None,
+            factors: (self.factors.iter())
+                .map(|f| GroupingFactor {
+                    codes: &f.codes,
+                    n_levels: f.levels,
+                    precision: f.known.as_ref().map(|k| Precision {
+                        start: &k.start,
+                        row: &k.row,
+                        value: &k.value,
+                    }),
+                })
+                .collect(),
+            terms: Vec::new(),
+            residual: self.residual(),
+        }
+    }
+
+    fn data(&self) -> ModelData<'_> {
+        let mut data = self.without_terms();
+        let terms = self.terms.iter().map(|term| RandomTerm {
+            factor: term.factor,
+            columns: borrowed(&term.columns),
+            structure: term.structure,
+            classes: (self.factors[term.factor].classes.as_ref()).map(|(codes, count)| Classes {
+                codes,
+                count: *count,
+            }),
+        });
+        data.terms = terms.collect();
+        data
+    }
+
+    /// A term for each term and class, with columns that are zero outside of it.
+    fn dummies(&self) -> Vec<Term> {
+        let mut out = Vec::new();
+        for term in &self.terms {
+            let codes = &self.factors[term.factor].codes;
+            for class in 0..self.count(term.factor) {
+                let inside = |i: usize| {
+                    let own = self.class(term.factor, codes[i] as usize - 1) == class;
+                    f64::from(u8::from(own))
+                };
+                let column = |c: usize| -> Vec<f64> {
+                    (0..self.n())
+                        .map(|i| inside(i) * term.value(c, i))
+                        .collect()
+                };
+                out.push(Term {
+                    factor: term.factor,
+                    columns: (0..term.columns.len()).map(|c| Some(column(c))).collect(),
+                    structure: term.structure,
+                });
+            }
+        }
+        out
+    }
+
+    fn plain<'a>(&'a self, dummies: &'a [Term]) -> ModelData<'a> {
+        let mut data = self.without_terms();
+        let terms = dummies.iter().map(|term| RandomTerm {
+            factor: term.factor,
+            columns: borrowed(&term.columns),
+            structure: term.structure,
+            classes: None,
+        });
+        data.terms = terms.collect();
+        data
+    }
+
+    /// What each level has in the dummy term of its class, of what the dummy terms have one after the other, so many numbers for k
+    /// effects of a level.
+    fn gathered(&self, values: &[f64], of_level: impl Fn(usize) -> usize) -> Vec<f64> {
+        let mut rest = values;
+        let mut out = Vec::new();
+        for term in &self.terms {
+            let (levels, each) = (
+                self.factors[term.factor].levels,
+                of_level(term.columns.len()),
+            );
+            let (own, later) = rest.split_at(self.count(term.factor) * levels * each);
+            for level in 0..levels {
+                let at = (self.class(term.factor, level) * levels + level) * each;
+                out.extend_from_slice(&own[at..at + each]);
+            }
+            rest = later;
+        }
+        assert!(rest.is_empty());
+        out
+    }
+
+    /// V / sigma^2 in the user's terms, without a residual structure.
+    fn marginal(&self, theta: &[f64]) -> Vec<f64> {
+        let n = self.n();
+        let mut v = vec![0.0; n * n];
+        for i in 0..n {
+            v[i * n + i] = 1.0 / self.weights.as_ref().map_or(1.0, |w| w[i]);
+        }
+        let mut rest = theta;
+        for term in &self.terms {
+            let (factor, k) = (&self.factors[term.factor], term.columns.len());
+            for class in 0..self.count(term.factor) {
+                let (g, used) = g_of(term.structure, k, rest);
+                rest = &rest[used..];
+                for i in 0..n {
+                    for j in 0..n {
+                        let [a, b] = [i, j].map(|row| factor.codes[row] as usize - 1);
+                        if [a, b].iter().any(|&l| self.class(term.factor, l) != class) {
+                            continue;
+                        }
+                        let between = match &factor.known {
+                            Some(known) => known.covariance[a * factor.levels + b],
+                            None => f64::from(u8::from(a == b)),
+                        };
+                        let zgz: f64 = (0..k * k)
+                            .map(|e| term.value(e % k, i) * g[e] * term.value(e / k, j))
+                            .sum();
+                        v[i * n + j] += between * zgz;
+                    }
+                }
+            }
+        }
+        assert!(rest.is_empty());
+        v
+    }
+
+    /// Whether G of each class is positive definite.
+    fn is_covariance(&self, theta: &[f64]) -> bool {
+        let mut rest = theta;
+        let terms = self.terms.iter();
+        let mut classes = terms.flat_map(|term| vec![term; self.count(term.factor)]);
+        classes.all(|term| {
+            let k = term.columns.len();
+            let (g, used) = g_of(term.structure, k, rest);
+            rest = &rest[used..];
+            cholesky(&g, k).is_some()
+        })
+    }
+
+    /// The criterion by definition.
+    fn brute(&self, theta: &[f64], reml: bool) -> f64 {
+        let n = self.n();
+        let l = cholesky(&self.marginal(theta), n).expect("V is positive definite");
+        let mut columns: Vec<Vec<f64>> = (self.x.chunks_exact(n)).map(<[f64]>::to_vec).collect();
+        columns.push(self.y.clone());
+        columns.iter_mut().for_each(|column| forward(&l, n, column));
+        let (_, upper) = common::brute::qr(&columns);
+        let diagonal = |c: usize| upper[c * 3 + c].abs();
+        let log_det = |v: f64| 2.0 * v.ln();
+        let of_v: f64 = (0..n).map(|i| log_det(l[i * n + i])).sum();
+        let of_x = if reml {
+            log_det(diagonal(0)) + log_det(diagonal(1))
+        } else {
+            0.0
+        };
+        let degrees = n as f64 - if reml { 2.0 } else { 0.0 };
+        let scale = 2.0 * std::f64::consts::PI * diagonal(2).powi(2) / degrees;
+        of_v + of_x + degrees * (1.0 + scale.ln())
+    }
+}
+
+fn inverse(a: &[f64], n: usize) -> Vec<f64> {
+    let l = cholesky(a, n).expect("positive definite");
+    let mut out = vec![0.0; n * n];
+    for (j, column) in out.chunks_exact_mut(n).enumerate() {
+        column[j] = 1.0;
+        forward(&l, n, column);
+        common::brute::backward(&l, n, column);
+    }
+    out
+}
+
+/// G of one class at its natural parameters, and how many these are.
+fn g_of(structure: Structure, k: usize, theta: &[f64]) -> (Vec<f64>, usize) {
+    let mut t = vec![0.0; k * k];
+    match structure {
+        Structure::Unstructured => {
+            let mut values = theta.iter();
+            for j in 0..k {
+                (j..k).for_each(|i| t[j * k + i] = *values.next().unwrap());
+            }
+        }
+        Structure::Diagonal => (0..k).for_each(|i| t[i * k + i] = theta[i]),
+        Structure::Identity => (0..k).for_each(|i| t[i * k + i] = theta[0]),
+        Structure::Correlated {
+            correlation,
+            homogeneous,
+        } => {
+            let d = if homogeneous { 1 } else { k };
+            let sd = |i: usize| theta[if homogeneous { 0 } else { i }];
+            let correlation_of = |lag: usize| match correlation {
+                _ if lag == 0 => 1.0,
+                CorrelationKind::CompoundSymmetric => theta[d],
+                CorrelationKind::Autoregressive => theta[d].powi(lag as i32),
+                CorrelationKind::Toeplitz => theta[d + lag - 1],
+            };
+            let cell = |e: usize| {
+                let (i, j) = (e % k, e / k);
+                sd(i) * sd(j) * correlation_of(i.abs_diff(j))
+            };
+            let toeplitz = correlation == CorrelationKind::Toeplitz;
+            let used = d + if toeplitz { k - 1 } else { 1 };
+            return ((0..k * k).map(cell).collect(), used);
+        }
+    }
+    let cell = |e: usize| (0..k).map(|c| t[c * k + e % k] * t[c * k + e / k]).sum();
+    let used = match structure {
+        Structure::Unstructured => k * (k + 1) / 2,
+        Structure::Diagonal => k,
+        _ => 1,
+    };
+    ((0..k * k).map(cell).collect(), used)
+}
+
+fn options(reml: bool) -> Options {
+    Options {
+        reml,
+        threads: 1,
+        tolerance: 1e-20,
+        ..Options::default()
+    }
+}
+
+fn fitted(data: &ModelData<'_>, options: &Options, name: &str) -> Fit {
+    fit(data, options, &|| false).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// One term, two crossed ones, nested ones, several on one factor; each structure; weights, correlated residuals, known precisions.
+fn models() -> Vec<Model> {
+    let us = Structure::Unstructured;
+    let one = |name: &str, seed, structure, k| {
+        Builder::new(name, seed, 480)
+            .factor(60, 2, |i| i / 8)
+            .term(0, structure, k)
+            .build()
+    };
+    vec![
+        one("intercepts", 1, us, 1),
+        one("slopes", 2, us, 2),
+        one("diagonal", 3, Structure::Diagonal, 2),
+        one("identity", 4, Structure::Identity, 3),
+        one("cs", 5, CS, 3),
+        one("ar1", 6, AR1, 3),
+        one("toep", 7, TOEP, 3),
+        Builder::new("three classes, weighted", 8, 200)
+            .weighted()
+            .factor(33, 3, |i| i % 33)
+            .term(0, us, 2)
+            .build(),
+        Builder::new("crossed, both with classes", 9, 220)
+            .factor(22, 2, |i| i % 22)
+            .factor(10, 3, |i| (i / 22 + i * i) % 10)
+            .term(0, us, 1)
+            .term(1, us, 1)
+            .build(),
+        Builder::new("crossed, classes in the second", 10, 220)
+            .factor(22, 0, |i| i % 22)
+            .factor(12, 2, |i| (i / 22 + i * i) % 12)
+            .term(0, us, 2)
+            .term(1, us, 1)
+            .build(),
+        Builder::new("crossed, classes in the first", 11, 220)
+            .factor(22, 2, |i| i % 22)
+            .factor(10, 0, |i| (i / 22 + i * i) % 10)
+            .term(0, Structure::Diagonal, 2)
+            .term(1, us, 1)
+            .build(),
+        Builder::new("two terms on one factor", 12, 360)
+            .factor(40, 2, |i| i / 9)
+            .term(0, CS, 3)
+            .slope(0)
+            .build(),
+        Builder::new("a class with one level", 13, 200)
+            .factor(25, 0, |i| i / 8)
+            .with_single()
+            .term(0, us, 1)
+            .build(),
+        Builder::new("nested", 14, 240)
+            .factor(60, 2, |i| i / 4)
+            .factor(20, 2, |i| i / 12)
+            .term(0, us, 1)
+            .term(1, us, 1)
+            .build(),
+        Builder::new("known precision", 15, 200)
+            .factor(24, 2, |i| i % 24)
+            .known()
+            .term(0, us, 1)
+            .build(),
+        Builder::new("known precision beside another factor", 16, 240)
+            .factor(40, 2, |i| i / 6)
+            .factor(16, 2, |i| (i * 7 + i / 16) % 16)
+            .known()
+            .term(0, us, 1)
+            .term(1, us, 2)
+            .build(),
+    ]
+}
+
+fn with_residuals() -> Vec<Model> {
+    vec![
+        Builder::new("correlated residuals", 21, 240)
+            .correlated()
+            .factor(30, 2, |i| i / 8)
+            .term(0, Structure::Unstructured, 1)
+            .build(),
+        Builder::new("correlated residuals beside a crossed factor", 22, 240)
+            .correlated()
+            .factor(24, 2, |i| i / 10)
+            .factor(10, 2, |i| (i * 7 + i / 10) % 10)
+            .term(0, Structure::Unstructured, 2)
+            .term(1, Structure::Unstructured, 1)
+            .build(),
+    ]
+}
+
+#[test]
+fn the_optimum_is_that_of_the_definition() {
+    for model in models() {
+        let data = model.data();
+        for reml in REML {
+            let found = fitted(&data, &options(reml), &model.name);
+            let theta = found.theta.values();
+            near(
+                &model.name,
+                found.criterion,
+                model.brute(theta, reml),
+                1e-10,
+            );
+            // nothing nearby is lower, and the slope is zero but at a bound
+            for a in 0..theta.len() {
+                let moved = |by: f64| {
+                    let mut x = theta.to_vec();
+                    x[a] += by;
+                    match model.is_covariance(&x) {
+                        true => model.brute(&x, reml),
+                        false => f64::INFINITY,
+                    }
+                };
+                let (up, down) = (moved(1e-4), moved(-1e-4));
+                let least = found.criterion - 1e-9;
+                assert!(
+                    up > least && down > least,
+                    "{}: {a} of {theta:?}",
+                    model.name
+                );
+            }
+        }
+    }
+}
+
+/// Every inference is that of the model with a term for each class.
+#[test]
+fn fits_and_inference_are_those_of_dummies() {
+    for model in models().into_iter().chain(with_residuals()) {
+        let dummies = model.dummies();
+        let (own, plain) = (model.data(), model.plain(&dummies));
+        for reml in REML {
+            same_as_plain(&model, &own, &plain, reml);
+        }
+    }
+}
+
+fn same_as_plain(model: &Model, own: &ModelData<'_>, plain: &ModelData<'_>, reml: bool) {
+    let name = model.name.as_str();
+    let none = &|| false;
+    let options = options(reml);
+    let [a, b] = [own, plain].map(|data| fitted(data, &options, name));
+    near(name, a.criterion, b.criterion, 1e-10);
+    assert_eq!(a.certificate.status, b.certificate.status, "{name}");
+    assert_eq!(a.certificate.rank, b.certificate.rank, "{name}");
+    let singular = b.certificate.status == Status::Singular;
+    let exact = if singular { 1e-5 } else { 1e-6 };
+    close(name, a.theta.values(), b.theta.values(), exact);
+    close(name, &a.phi, &b.phi, 1e-6);
+    close(name, &a.beta, &b.beta, 1e-6);
+    close(name, &a.vcov_unscaled, &b.vcov_unscaled, 1e-6);
+    close(name, &a.b, &model.gathered(&b.b, |k| k), exact);
+    close(name, &a.fitted, &b.fitted, 1e-6);
+    near(name, a.sigma, b.sigma, 1e-7);
+    // at one point
+    let theta = [b.theta.values(), &b.phi].concat();
+    let at = Options {
+        start: Some(theta.clone().into()),
+        optimize: false,
+        ..options.clone()
+    };
+    let [a, b] = [own, plain].map(|data| fitted(data, &at, name));
+    near(name, a.criterion, b.criterion, 1e-11);
+    close(name, a.theta.values(), b.theta.values(), 1e-10);
+    close(name, &a.u, &model.gathered(&b.u, |k| k), 1e-8);
+    close(name, &a.b, &model.gathered(&b.b, |k| k), 1e-8);
+    close(
+        name,
+        &[a.ussq, a.pwrss, a.ld_l2],
+        &[b.ussq, b.pwrss, b.ld_l2],
+        1e-8,
+    );
+    let [a, b] = [own, plain].map(|data| conditional_variances(data, &at, none).unwrap());
+    close(
+        name,
+        &a.concat(),
+        &model.gathered(&b.concat(), |k| k * k),
+        1e-8,
+    );
+    let [a, b] = [own, plain].map(|data| satterthwaite(data, &at, none).unwrap());
+    for c in 0..2 {
+        near(name, a.ddf(c, 2), b.ddf(c, 2), 1e-5);
+    }
+    // covariances of (G of each term and class, phi, sigma^2)
+    let natural = |s: &ferrolmm_engine::inference::Satterthwaite| -> Vec<f64> {
+        let m = s.covariance.len().isqrt();
+        let row = |i: usize, c: usize| s.jacobian[c * s.components + i];
+        (0..s.components * s.components)
+            .map(|e| {
+                let (i, j) = (e % s.components, e / s.components);
+                let cell = |f: usize| row(i, f % m) * s.covariance[f] * row(j, f / m);
+                (0..m * m).map(cell).sum()
+            })
+            .collect()
+    };
+    close(name, &natural(&a), &natural(&b), 1e-5);
+    for linear in [true, false] {
+        let [a, b] = [own, plain].map(|data| kenward_roger(data, linear, &at, none).unwrap());
+        assert_eq!(a.components, b.components);
+        close(name, &a.unadjusted, &b.unadjusted, 1e-6);
+        close(
+            name,
+            &a.adjusted,
+            &b.adjusted,
+            if singular { 1e-4 } else { 1e-6 },
+        );
+    }
+    // of new rows, after those of the data
+    let later: Vec<i32> = (10..model.n() as i32 + 10).collect();
+    let rows = |data: &ModelData<'_>| -> Vec<f64> {
+        let rows = NewRows {
+            n: data.n(),
+            x: data.x.clone(),
+            codes: data.factors.iter().map(|f| f.codes).collect(),
+            terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
+            residual: model.time.as_ref().map(|_| NewResiduals {
+                structure: model.residual_at(&later),
+                weights: data.weights,
+            }),
+        };
+        let found = prediction_variances(data, &rows, &at, none).unwrap();
+        assert_eq!(found.variances.len(), data.n());
+        [found.variances, found.residual_means].concat()
+    };
+    close(name, &rows(own), &rows(plain), 1e-7);
+    let [a, b] = [own, plain].map(|data| leverages(data, &at, none).unwrap());
+    close(name, &a.variances, &b.variances, 1e-7);
+    close(name, &a.fixed, &b.fixed, 1e-7);
+    if singular {
+        return;
+    }
+    let sets = [vec![0, 1, 2], vec![7], (12..18).collect()];
+    for update in [Update::None, Update::Step, Update::Exact] {
+        let [a, b] = [own, plain].map(|data| deletions(data, &sets, update, &at, none).unwrap());
+        for (a, b) in a.iter().zip(&b) {
+            let (a, b) = (a.as_ref().unwrap(), b.as_ref().unwrap());
+            close(name, a.theta.values(), b.theta.values(), 1e-4);
+            close(name, &a.beta, &b.beta, 1e-5);
+            near(name, a.criterion, b.criterion, 1e-7);
+        }
+    }
+    let which: Vec<usize> = (0..=theta.len()).collect();
+    let [a, b] = [own, plain].map(|data| profile(data, &which, 1.0, &at, none).unwrap());
+    for ((_, a), (_, b)) in a.iter().zip(&b) {
+        let of = |points: &[ferrolmm_engine::inference::ProfilePoint]| -> Vec<f64> {
+            points.iter().flat_map(|p| [p.value, p.zeta]).collect()
+        };
+        close(name, &of(a), &of(b), 1e-3);
+    }
+}
+
+/// The spectrum of one class's variance.
+#[test]
+fn the_spectrum_is_that_of_a_dummy() {
+    for model in models() {
+        let dummies = model.dummies();
+        let plain = model.plain(&dummies);
+        if model.factors.iter().any(|f| f.known.is_some()) {
+            continue;
+        }
+        let mut first = 0;
+        for (term, dummy) in dummies.iter().enumerate() {
+            let parameters = g_of(dummy.structure, dummy.columns.len(), &[0.3; 9]).1;
+            let mut theta: Vec<f64> = (dummies.iter())
+                .flat_map(|d| vec![0.4; g_of(d.structure, d.columns.len(), &[0.3; 9]).1])
+                .collect();
+            theta[first] = 0.0;
+            first += parameters;
+            if dummy.columns.len() != 1 {
+                continue;
+            }
+            let at = Options {
+                start: Some(theta.into()),
+                ..options(true)
+            };
+            let own = variance_spectrum(&model.data(), term, &at, &|| false).unwrap();
+            let right = variance_spectrum(&plain, term, &at, &|| false).unwrap();
+            // levels outside of the class have eigenvalues of zero in the other model, which is scaled by more rows
+            let last = |v: &[f64]| v[v.len() - 1];
+            let scale = last(&own.marginal) / last(&right.marginal);
+            for (own, right) in [
+                (own.restricted, right.restricted),
+                (own.marginal, right.marginal),
+            ] {
+                let right: Vec<f64> = right.iter().map(|v| scale * v).collect();
+                let (zeros, right) = right.split_at(right.len() - own.len());
+                assert!(zeros.iter().all(|v| v.abs() < 1e-8 * last(right)));
+                close(&model.name, &own, right, 1e-9);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_responses_are_fits_one_by_one() {
+    let model = &models()[8];
+    let (n, mut rng) = (model.n(), Rng::new(5));
+    let noise = rng.normals(2 * n);
+    let responses: Vec<f64> = (model.y.iter().chain(&model.y))
+        .zip(&noise)
+        .map(|(y, e)| y + 0.3 * e)
+        .collect();
+    let many = fit_many(&model.data(), &responses, true, &options(true), &|| false).unwrap();
+    for (i, y) in responses.chunks_exact(n).enumerate() {
+        let own = ModelData { y, ..model.data() };
+        let one = fitted(&own, &options(true), "many");
+        near("many", many.criterion[i], one.criterion, 1e-10);
+        close("many", many.theta[i].values(), one.theta.values(), 1e-6);
+    }
+    assert!(many.theta.iter().all(|theta| theta.len() == 5));
+    assert!(many.ddf.iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn moments_are_of_levels_whatever_their_classes() {
+    for model in [&models()[1], &models()[8], &models()[15]] {
+        let data = model.data();
+        let moments = raw_moments(&data, 1, &|| false).unwrap();
+        let mut own = ModelData {
+            y: &[],
+            x: vec![Column::Absent; 2],
+            weights: None,
+            moments: Some(&moments),
+            ..data.clone()
+        };
+        own.factors.iter_mut().for_each(|factor| factor.codes = &[]);
+        for term in &mut own.terms {
+            term.columns = vec![Column::Absent; term.columns.len()];
+        }
+        let options = options(true);
+        let [rows, sums] = [&data, &own].map(|data| fitted(data, &options, &model.name));
+        near(&model.name, rows.criterion, sums.criterion, 1e-11);
+        close(&model.name, sums.theta.values(), rows.theta.values(), 1e-8);
+        close(&model.name, &sums.b, &rows.b, 1e-8);
+    }
+}
+
+#[test]
+fn parameters_are_held_and_tied_by_class() {
+    let model = &models()[1];
+    let data = model.data();
+    let free = fitted(&data, &options(true), "free");
+    assert_eq!(free.theta.len(), 6);
+    // tied: the model without classes
+    let tied = Options {
+        tie: vec![0, 1, 2, 0, 1, 2],
+        ..options(true)
+    };
+    let mut common = data.clone();
+    common.terms[0].classes = None;
+    let mut diagonal = (data.clone(), common);
+    for data in [&mut diagonal.0, &mut diagonal.1] {
+        data.terms[0].structure = Structure::Diagonal;
+    }
+    let of_tied = Options {
+        tie: vec![0, 1, 0, 1],
+        ..options(true)
+    };
+    let [own, plain] = [
+        fitted(&diagonal.0, &of_tied, "tied"),
+        fitted(&diagonal.1, &options(true), "plain"),
+    ];
+    near("tied", own.criterion, plain.criterion, 1e-10);
+    close("tied", &own.theta.values()[..2], plain.theta.values(), 1e-6);
+    close("tied", &own.theta.values()[2..], plain.theta.values(), 1e-6);
+    let own = fitted(&data, &tied, "tied factors");
+    assert!(own.criterion >= free.criterion);
+    close(
+        "tied",
+        &own.theta.values()[..3],
+        &own.theta.values()[3..],
+        1e-8,
+    );
+    let mut held = vec![f64::NAN; 6];
+    held[3] = 1.25;
+    let of_held = Options {
+        hold: held.into(),
+        ..options(true)
+    };
+    let own = fitted(&data, &of_held, "held");
+    near("held", own.theta[3], 1.25, 1e-12);
+    assert!(own.criterion > free.criterion);
+}
+
+/// Effects of one class that are orders of magnitude larger than residuals, and none in the other: the response is centred at effects of
+/// the levels that have some.
+#[test]
+fn one_class_may_be_far_larger_than_the_other() {
+    for (shape, size) in [(1, 1e3), (8, 1e3), (1, 1e4), (8, 1e5)] {
+        let mut model = models().swap_remove(shape);
+        let mut rng = Rng::new(77);
+        let factor = &model.factors[0];
+        let level: Vec<f64> = rng.normals(factor.levels);
+        for (i, y) in model.y.iter_mut().enumerate() {
+            let own = factor.codes[i] as usize - 1;
+            if factor.classes.as_ref().unwrap().0[own] == 2 {
+                *y += size * level[own];
+            }
+        }
+        let dummies = model.dummies();
+        let (own, plain) = (model.data(), model.plain(&dummies));
+        for reml in REML {
+            let usual = Options {
+                reml,
+                ..Options::default()
+            };
+            let [a, b] = [&own, &plain].map(|data| fitted(data, &usual, "far"));
+            near("far", a.criterion, b.criterion, 1e-9);
+            close("far", &a.beta, &b.beta, 1e-5);
+            near("far", a.sigma, b.sigma, 1e-5);
+            assert_eq!(a.certificate.status, b.certificate.status);
+        }
+    }
+}
+
+/// With classes that share nothing the criterion with a known sigma is a sum, and each part has its own optimum.
+#[test]
+fn classes_that_share_nothing_are_models_of_their_own() {
+    let mut model = models().swap_remove(1);
+    let n = model.n();
+    let class: Vec<usize> = (0..n)
+        .map(|i| model.class(0, model.factors[0].codes[i] as usize - 1))
+        .collect();
+    // X of each class: four columns
+    let x: Vec<f64> = (0..2)
+        .flat_map(|c| {
+            let x = &model.x;
+            let class = &class;
+            (0..2 * n).map(move |e| f64::from(u8::from(class[e % n] == c)) * x[e])
+        })
+        .collect();
+    let known = |reml| Options {
+        sigma: Some(1.1),
+        ..options(reml)
+    };
+    model.name = "apart".to_owned();
+    for reml in REML {
+        let mut data = model.data();
+        (data.x, data.p) = (Column::of_matrix(&x, n, 4), 4);
+        let whole = fitted(&data, &known(reml), "apart");
+        let mut sum = 0.0;
+        for c in 0..2 {
+            let rows: Vec<usize> = (0..n).filter(|&i| class[i] == c).collect();
+            let pick = |v: &[f64]| rows.iter().map(|&i| v[i]).collect::<Vec<f64>>();
+            let mut part = model.clone();
+            part.y = pick(&model.y);
+            part.x = [pick(&model.x[..n]), pick(&model.x[n..])].concat();
+            let mut seen: Vec<i32> = rows.iter().map(|&i| model.factors[0].codes[i]).collect();
+            let all = seen.clone();
+            seen.dedup();
+            part.factors[0].codes = (all.iter())
+                .map(|code| seen.iter().position(|s| s == code).unwrap() as i32 + 1)
+                .collect();
+            part.factors[0].levels = seen.len();
+            part.factors[0].classes = None;
+            part.terms[0].columns[1] = Some(pick(model.terms[0].columns[1].as_ref().unwrap()));
+            let own = fitted(&part.data(), &known(reml), "part");
+            sum += own.criterion;
+            close(
+                "apart",
+                &whole.theta.values()[3 * c..3 * c + 3],
+                own.theta.values(),
+                1e-6,
+            );
+            close("apart", &whole.beta[2 * c..2 * c + 2], &own.beta, 1e-7);
+        }
+        near("apart", whole.criterion, sum, 1e-10);
+    }
+}
+
+/// Block sizes around the widths of panels, for dense, sparse and eliminated storage; one, few and many levels.
+#[test]
+fn many_levels_of_any_number() {
+    for (i, levels) in [1, 2, 95, 96, 97, 98, 193].into_iter().enumerate() {
+        for known in [false, true] {
+            let seed = 40 + i as u64;
+            let classes = if levels == 1 { 1 } else { 2 };
+            let factor = |builder: Builder| {
+                let builder = builder.factor(levels, classes, |i| (i * 5 + i / 7) % levels);
+                if known {
+                    builder.known()
+                } else {
+                    builder
+                }
+            };
+            let builder = Builder::new("levels", seed, 4 * levels + 60).factor(30, 0, |i| i % 30);
+            let model = factor(builder)
+                .term(0, Structure::Unstructured, 1)
+                .term(1, Structure::Unstructured, 1)
+                .build();
+            let dummies = model.dummies();
+            let (own, plain) = (model.data(), model.plain(&dummies));
+            let [a, b] = [&own, &plain].map(|data| fitted(data, &options(true), "levels"));
+            near("levels", a.criterion, b.criterion, 1e-9);
+            if a.certificate.status == Status::Converged {
+                close("levels", &a.beta, &b.beta, 1e-5);
+            }
+            let theta = a.theta.values();
+            near("levels", a.criterion, model.brute(theta, true), 1e-10);
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    for model in models().into_iter().chain(with_residuals()) {
+        let with = |threads| {
+            let options = Options {
+                threads,
+                ..options(true)
+            };
+            fitted(&model.data(), &options, &model.name)
+        };
+        let one = with(1);
+        for threads in [2, 4] {
+            let other = with(threads);
+            assert_eq!(one.theta, other.theta, "{}", model.name);
+            assert_eq!(one.b, other.b, "{}", model.name);
+            assert_eq!(one.criterion.to_bits(), other.criterion.to_bits());
+        }
+    }
+}
+
+/// By iteration the criterion and the optimum are those of factorisation, but for chance.
+#[test]
+fn iteration_knows_classes() {
+    let model = Builder::new("iterative", 60, 1600)
+        .factor(160, 2, |i| i % 160)
+        .factor(90, 3, |i| (i * 7 + i / 160 * 3) % 90)
+        .term(0, Structure::Unstructured, 2)
+        .term(1, Structure::Unstructured, 1)
+        .build();
+    let data = model.data();
+    for reml in REML {
+        let exact = fitted(&data, &options(reml), "exact");
+        let iterative = Options {
+            solver: Solver::Iterative,
+            tolerance: 1e-12,
+            ..options(reml)
+        };
+        let found = fitted(&data, &iterative, "iterative");
+        let chance = &found.certificate.monte_carlo;
+        assert!(chance.vectors > 0);
+        let off = (found.criterion - exact.criterion).abs();
+        assert!(
+            off < 5.0 * chance.criterion + 1e-3,
+            "{off} {}",
+            chance.criterion
+        );
+        close(
+            "iterative",
+            found.theta.values(),
+            exact.theta.values(),
+            0.02,
+        );
+        // the gradient is the derivative of the estimate
+        let status = found.certificate.status;
+        assert!(status == Status::Converged, "{status:?}");
+    }
+}
+
+#[test]
+fn what_does_not_go_with_classes_is_refused() {
+    let model = &models()[14];
+    let mut data = model.data();
+    // neighbours of different classes
+    let other: Vec<i32> = (0..24).map(|level| level % 3 / 2 + 1).collect();
+    data.terms[0].classes = Some(Classes {
+        codes: &other,
+        count: 2,
+    });
+    let refused = fit(&data, &Options::default(), &|| false);
+    assert!(
+        matches!(refused, Err(EngineError::Classes(_))),
+        "{refused:?}"
+    );
+    // a class without a level
+    data = model.data();
+    let codes = vec![1; 24];
+    data.terms[0].classes = Some(Classes {
+        codes: &codes,
+        count: 2,
+    });
+    let refused = fit(&data, &Options::default(), &|| false);
+    assert!(
+        matches!(refused, Err(EngineError::Dimension(_))),
+        "{refused:?}"
+    );
+}
