@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData, Options,
-    Precision, RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
+    Certificate, Classes, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData,
+    Options, Precision, RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -174,12 +174,14 @@ impl MatrixArgument {
     }
 }
 
-/// A random-effects term as R hands it over: `list(factor =, columns =, structure =, hom =)`.
+/// A random-effects term as R hands it over: `list(factor =, columns =, structure =, hom =, classes =)`, the last one NULL or
+/// `list(codes =, count =)`, the class of each level.
 struct TermArgument {
     /// 0-based.
     factor: usize,
     columns: Vec<ColumnArgument>,
     structure: Structure,
+    classes: Option<(Robj, usize)>,
 }
 
 impl TermArgument {
@@ -208,6 +210,14 @@ impl TermArgument {
                 .ok_or_else(|| Failure::bug("`factor` counts from 1"))?,
             columns: ColumnArgument::all(given.field("columns")?, "columns")?,
             structure,
+            classes: match given.optional("classes") {
+                None => None,
+                Some(classes) => {
+                    let classes = Named::new(classes, "classes")?;
+                    let count = convert::count(classes.field("count")?, "count")?;
+                    Some((classes.field("codes")?.clone(), count))
+                }
+            },
         })
     }
 
@@ -224,7 +234,13 @@ impl TermArgument {
                 })
                 .collect::<Result<_, Failure>>()?,
             structure: self.structure,
-            classes: None,
+            classes: match &self.classes {
+                None => None,
+                Some((codes, count)) => Some(Classes {
+                    codes: convert::integers(codes, "codes")?,
+                    count: *count,
+                }),
+            },
         })
     }
 }
