@@ -442,3 +442,29 @@ test_that("covariance matrices of lower rank keep their digits at large effects"
     }
   }
 })
+
+test_that("what follows a fit stands where effects cannot be taken out of the response", {
+  # Weights over twenty orders of magnitude, an intercept and a slope that are one: about the centre
+  # that was found for `k` nothing of the residuals is left.
+  set.seed(386)
+  n <- 20
+  d <- data.frame(
+    k = factor(sample(3, n, TRUE)), g = factor(rep_len(1:9, n)), l = runif(n) < 0.4,
+    x = rnorm(n), w = signif(10^runif(n, -10, 10), 2)
+  )
+  d$y <- round(1000 * rnorm(n))
+  fit <- suppressMessages(suppressWarnings(lmm(y ~ x + (l | g) + (1 | k), d, weights = w)))
+
+  # independent: the augmented least-squares problem, rows by size, which makes Householder's QR
+  # stable row by row (Cox and Higham 1998)
+  Z <- as.matrix(getME(fit, "Z")) %*% as.matrix(getME(fit, "Lambda"))
+  X <- getME(fit, "X")
+  A <- rbind(sqrt(d$w) * cbind(Z, X), cbind(diag(ncol(Z)), matrix(0, ncol(Z), ncol(X))))
+  by_size <- order(-apply(abs(A), 1, max))
+  Q <- qr.Q(qr(A[by_size, ], LAPACK = TRUE))
+  leverage <- rowSums(Q^2)[order(by_size)][1:n]
+
+  expect_equal(unname(hatvalues(fit)), leverage, tolerance = 1e-8)
+  se <- predict(fit, se.fit = TRUE)$se.fit
+  expect_equal(unname(se), sigma(fit) * sqrt(leverage / d$w), tolerance = 1e-8)
+})

@@ -84,6 +84,38 @@ impl Prepared {
             drop(criterion);
             self.recentre(data, moved, at)?;
         }
+        if self.center.has_effects() && !self.can_be_evaluated(theta, options, interrupt) {
+            self.uncentre(data, theta)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the criterion has a value at these parameters.
+    fn can_be_evaluated(
+        &self,
+        theta: &InternalTheta,
+        options: &Options,
+        interrupt: &dyn Fn() -> bool,
+    ) -> bool {
+        let clock = Clock::without_limit(interrupt);
+        let mut criterion = self.criterion(&self.center.b, options.reml, clock);
+        criterion.value(theta).is_some()
+    }
+
+    /// Puts the effects back into the response.
+    pub(crate) fn uncentre(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &InternalTheta,
+    ) -> Result<(), EngineError> {
+        let center = Center {
+            beta: self.center.beta.clone(),
+            b: vec![Vec::new(); self.center.b.len()],
+        };
+        self.recentre(data, center, theta)?;
+        if self.can_extend() {
+            self.extend(data, theta)?;
+        }
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use crate::criterion::objective::Criterion;
 use crate::fit::centring::{has_lost_digits, new_center, LOST};
 use crate::fit::prepare::Prepared;
 use crate::fit::rounds::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
-use crate::moments::blocks::Center;
 use crate::moments::start::large_start;
 use crate::runtime::clock::Clock;
 use crate::search::optimum::{start_from, Run};
@@ -81,14 +80,7 @@ impl Rounds<'_, '_> {
 
     /// Puts the effects back into the response, for good.
     pub(crate) fn uncentre(&mut self, model: &mut Prepared) -> Result<(), EngineError> {
-        let center = Center {
-            beta: model.center.beta.clone(),
-            b: vec![Vec::new(); model.center.b.len()],
-        };
-        model.recentre(self.data, center, &self.theta)?;
-        if model.can_extend() {
-            model.extend(self.data, &self.theta)?;
-        }
+        model.uncentre(self.data, &self.theta)?;
         self.centrings = CENTRINGS;
         Ok(())
     }
