@@ -99,10 +99,11 @@ may_be_perfect <- function(p, fit) {
 # exp(delta v), or |v|^delta, with v (log |v|) further from zero than 50 times its spread
 has_far_covariate <- function(p) {
   frame <- oracle_frame(p)
-  any(vapply(p$residual$scales, function(scale) {
+  of_numbers <- Filter(function(scale) scale$type != "ident", p$residual$scales)
+  any(vapply(of_numbers, function(scale) {
     v <- if (isTRUE(scale$fitted)) frame[[1L]] else frame[[scale$covariate]]
     if (scale$type != "exp") v <- log(abs(v))
-    scale$type != "ident" && abs(mean(v)) > 50 * stats::sd(v)
+    abs(mean(v)) > 50 * stats::sd(v)
   }, NA))
 }
 
