@@ -1,6 +1,6 @@
 # Prediction of new observations that are correlated with those of the fit: predict(residual.cor =
-# TRUE). The engine predicts them (inference/prediction_correlated.rs has the formulas); this file finds the
-# groups and positions of new rows.
+# TRUE). The engine predicts them (inference/prediction_correlated.rs has the formulas); this file
+# finds the groups and positions of new rows.
 
 #' New rows with their residual structure, as the engine takes them
 #'

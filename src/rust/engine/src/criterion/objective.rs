@@ -150,11 +150,6 @@ impl<'a> Criterion<'a> {
             .map_or(self.base, |state| &state.system)
     }
 
-    /// The residual structure.
-    pub(crate) fn residual_part(&self) -> Option<&'a ResidualPart> {
-        self.residual
-    }
-
     /// The residual structure at the last point.
     #[must_use]
     pub(crate) fn residual(&self) -> Option<(&'a ResidualPart, ResidualPoint<'_>)> {
@@ -211,23 +206,21 @@ impl<'a> Criterion<'a> {
     /// The rows' mean standard deviation relative to sigma, 1 without variance functions.
     #[must_use]
     pub(crate) fn unit(&self, x: &InternalTheta) -> f64 {
-        self.residual.map_or(1.0, |part| {
-            let phi = self.parameters.of_residual(x);
-            part.model.mean_log_scale(phi).exp()
-        })
+        let phi = self.parameters.of_residual(x);
+        self.residual_model().unit(phi)
     }
 
     /// The residual structure.
     #[must_use]
-    pub(crate) fn residual_model(&self) -> Option<&'a Residual> {
-        self.residual.map(|part| &part.model)
+    pub(crate) fn residual_model(&self) -> &'a Residual {
+        self.residual
+            .map_or(Residual::independent(), |part| &part.model)
     }
 
     /// The variance functions, if there are any.
     #[must_use]
     pub(crate) fn scales(&self) -> Option<&'a Residual> {
-        let model = &self.residual?.model;
-        model.has_scales().then_some(model)
+        Some(self.residual_model()).filter(|model| model.has_scales())
     }
 
     /// Whether second derivatives in closed form are there: rows must be independent.
@@ -371,7 +364,7 @@ impl Criterion<'_> {
     /// Estimates say nothing else about it than factorisations do: with what they learn from long steps walks take twice as many.
     pub(crate) fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
-        self.residual.is_some() || structures.iter().any(|s| s.linear().is_none())
+        !self.is_plain() || structures.iter().any(|s| s.linear().is_none())
     }
 
     /// Natural size of each parameter at `x`.

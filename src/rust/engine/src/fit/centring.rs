@@ -9,7 +9,7 @@ use crate::basis::internal_theta::InternalTheta;
 use crate::basis::rows::Coordinates;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
-use crate::fit::prepare::{unit_of, Prepared};
+use crate::fit::prepare::Prepared;
 use crate::moments::blocks::{Center, FactorMoments};
 use crate::moments::source::{moments_of, source};
 use crate::runtime::clock::Clock;
@@ -202,7 +202,7 @@ impl Prepared {
                     .ok_or(EngineError::numerical(RESIDUAL))?;
                 *moments = part.moments(&whitening, moments, workers);
                 part.extend(moments, &whitening, workers);
-                self.unit = unit_of(self.residual.as_ref(), phi);
+                self.unit = self.unit_at(theta);
             }
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Prepared {
                 .at_with(phi, &workers)
                 .ok_or(EngineError::numerical(RESIDUAL))?;
             self.system.moments = part.moments(&whitening, &self.system.moments, &workers);
-            self.unit = unit_of(self.residual.as_ref(), phi);
+            self.unit = self.unit_at(theta);
             self.center = moved;
             return Ok(());
         }

@@ -8,8 +8,8 @@ use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
 use crate::basis::restriction::Restriction;
 use crate::basis::user::user_parameters;
-use crate::moments::residual_part::ResidualPart;
 use crate::search::kink;
+use crate::structure::residual::Residual;
 
 /// Terms with a parameter that is held or tied: their bases must not mix columns.
 pub(crate) fn restricted_terms(data: &ModelData<'_>, options: &Options) -> Vec<bool> {
@@ -36,20 +36,15 @@ pub(crate) fn restriction(
     options: &Options,
     parameters: &Parameters,
     bases: &[TermBasis],
-    residual: Option<&ResidualPart>,
+    model: &Residual,
     start: &InternalTheta,
 ) -> Result<Option<Restriction>, EngineError> {
     let m = parameters.len();
     let terms = parameters.list.len();
-    let held = |a: usize| {
-        options.held_at(a).is_some()
-            || (a >= terms && residual.is_some_and(|part| part.model.held()[a - terms]))
-    };
+    let held = |a: usize| options.held_at(a).is_some() || (a >= terms && model.held()[a - terms]);
     // derivatives at a given point do not exist in the direction of a kink
-    let at_kink = residual
-        .filter(|_| !options.optimize)
-        .and_then(|part| kink::given(terms, part.model.kink(parameters.of_residual(start)), start))
-        .filter(|&(a, _)| !held(a));
+    let at_kink = kink::given(terms, model.kink(parameters.of_residual(start)), start)
+        .filter(|&(a, _)| !options.optimize && !held(a));
     let set = |a: usize| options.tie.get(a).copied();
     let tied = |a: usize| set(a).is_some() && (0..m).any(|b| b != a && set(b) == set(a));
     if !(0..m).any(|a| held(a) || tied(a)) {
@@ -82,9 +77,7 @@ pub(crate) fn restriction(
             .iter()
             .enumerate()
             .flat_map(|(t, basis)| user_parameters(basis, parameters, x, t));
-        let phi = residual.map_or_else(Vec::new, |part| {
-            part.model.natural(parameters.of_residual(x))
-        });
+        let phi = model.natural(parameters.of_residual(x));
         of_terms.chain(phi).collect::<Vec<f64>>()
     };
     check_natural(&restriction, start, natural, options)?;

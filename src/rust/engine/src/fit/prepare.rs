@@ -54,7 +54,13 @@ impl Prepared {
     /// The rows' mean standard deviation relative to sigma: that of a row with d = 1, which may be far from all.
     pub(crate) fn unit_at(&self, theta: &InternalTheta) -> f64 {
         let phi = self.parameters.of_residual(theta);
-        unit_of(self.residual.as_ref(), phi)
+        self.residual_model().unit(phi)
+    }
+
+    /// The residual structure: that of independent rows where the model has none.
+    pub(crate) fn residual_model(&self) -> &Residual {
+        let part = self.residual.as_ref();
+        part.map_or(Residual::independent(), |part| &part.model)
     }
 
     /// A sum of squares in units of the rows' mean variance.
@@ -210,12 +216,8 @@ pub(crate) fn prepare_from(
         .transpose()?;
     let independent = |factor: &FactorLayout| {
         let user = factor.user.map(|user| &data.factors[user]);
-        let whole = || {
-            residual
-                .as_ref()
-                .is_none_or(|r| contains(factor.codes(data), r))
-        };
-        user.is_some_and(|user| user.precision.is_none()) && whole()
+        let model = residual.as_ref().unwrap_or(Residual::independent());
+        user.is_some_and(|user| user.precision.is_none()) && contains(factor.codes(data), model)
     };
     let source = source(data);
     let (layout, bases) = lay_out(
@@ -249,16 +251,15 @@ pub(crate) fn prepare_from(
     } else {
         Workers::new(options.threads, 10.0 * per_evaluation, stop)
     };
-    let residual_parameters = residual.as_ref().map_or(0, |part| part.model.len());
-    let parameters = Parameters::new(&layout, &bases, residual_parameters);
+    let model = residual
+        .as_ref()
+        .map_or(Residual::independent(), |part| &part.model);
+    let parameters = Parameters::new(&layout, &bases, model.len());
+    let unit = model.unit(&residual_start(options, model)?);
     let system = System {
         moments,
         schur: Arc::new(schur),
         workers: workers.into(),
-    };
-    let unit = match &residual {
-        Some(part) => unit_of(Some(part), &residual_start(options, &part.model)?),
-        None => 1.0,
     };
     let mut prepared = Prepared {
         fixed,
@@ -280,7 +281,7 @@ pub(crate) fn prepare_from(
         options,
         &prepared.parameters,
         &prepared.bases,
-        prepared.residual.as_ref(),
+        prepared.residual_model(),
         &own,
     )?;
     Ok(prepared)
@@ -313,11 +314,6 @@ fn first_moments(
     let mut moments = part.rows.moments(&part.model, &whitening, layout, workers);
     moments.add_level_precisions(data, layout, workers.flag())?;
     Ok(moments)
-}
-
-/// The rows' mean standard deviation relative to sigma at these residual parameters; 1 without variance functions.
-pub(crate) fn unit_of(residual: Option<&ResidualPart>, phi: &[f64]) -> f64 {
-    residual.map_or(1.0, |part| part.model.mean_log_scale(phi).exp())
 }
 
 /// Internal residual parameters at the end of the user's start, or those of the structure.
@@ -405,15 +401,11 @@ fn free_start(options: &Options, prepared: &Prepared) -> Result<InternalTheta, E
         let of_terms = internal_of_terms(given, &prepared.bases, parameters).ok_or_else(|| {
             EngineError::Dimension("start holds impossible correlations".to_owned())
         })?;
-        let phi = match &prepared.residual {
-            Some(part) => residual_start(options, &part.model)?,
-            None => Vec::new(),
-        };
+        let phi = residual_start(options, prepared.residual_model())?;
         return Ok(InternalTheta::join(&of_terms, &phi));
     }
     let of_terms = term_start(&prepared.system.moments, &prepared.bases, parameters);
-    let residual = prepared.residual.as_ref();
-    let phi = residual.map_or_else(Vec::new, |part| part.model.start());
+    let phi = prepared.residual_model().start();
     Ok(InternalTheta::join(&of_terms, &phi))
 }
 
@@ -450,7 +442,6 @@ pub(crate) fn with_phi(prepared: &Prepared, theta: &InternalTheta) -> UserTheta 
 
 /// Residual parameters as the user sees them.
 pub(crate) fn natural_phi(prepared: &Prepared, theta: &InternalTheta) -> Vec<f64> {
-    prepared.residual.as_ref().map_or_else(Vec::new, |part| {
-        part.model.natural(prepared.parameters.of_residual(theta))
-    })
+    let phi = prepared.parameters.of_residual(theta);
+    prepared.residual_model().natural(phi)
 }

@@ -253,19 +253,14 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
             out.push(a);
         }
     }
-    if let Some(part) = &prepared.residual {
-        let phi = parameters.of_residual(theta);
-        let (jacobian, kinds) = (part.model.natural_jacobian(phi), part.model.kinds());
-        let size = phi.len();
-        out.extend(
-            (0..size)
-                .filter(|&a| kinds[a] == Domain::Correlation)
-                .filter_map(|a| {
-                    let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_BOUNDARY);
-                    still.then_some(terms + a)
-                }),
-        );
-    }
+    let (phi, model) = (parameters.of_residual(theta), prepared.residual_model());
+    let (jacobian, kinds) = (model.natural_jacobian(phi), model.kinds());
+    let size = phi.len();
+    let correlations = (0..size).filter(|&a| kinds[a] == Domain::Correlation);
+    out.extend(correlations.filter_map(|a| {
+        let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_BOUNDARY);
+        still.then_some(terms + a)
+    }));
     out
 }
 
@@ -332,9 +327,8 @@ impl Second<'_, '_> {
             let components = structure.components(own).into_iter().enumerate();
             out.extend(components.map(|(i, v)| if i < variances { v * tau } else { v }));
         }
-        if let Some(part) = &self.prepared.residual {
-            out.extend(part.model.components(&theta[parameters.list.len()..], tau));
-        }
+        let model = self.prepared.residual_model();
+        out.extend(model.components(&theta[parameters.list.len()..], tau));
         out.push(tau);
         out
     }

@@ -47,10 +47,8 @@ pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
             None => structured_target(prepared, term, parameter.index),
         });
     }
-    if let Some(part) = &prepared.residual {
-        let kinds = part.model.kinds().into_iter().enumerate();
-        out.extend(kinds.map(|(i, kind)| Target::Residual(i, kind)));
-    }
+    let kinds = prepared.residual_model().kinds().into_iter().enumerate();
+    out.extend(kinds.map(|(i, kind)| Target::Residual(i, kind)));
     out.push(Target::Sigma);
     out
 }
@@ -308,10 +306,8 @@ impl Surface<'_, '_> {
         match target {
             Target::Sigma => 0.5 * psi.tau,
             Target::Residual(i, kind) => {
-                let value = self.prepared.residual.as_ref().map_or(f64::NAN, |part| {
-                    let phi = self.prepared.parameters.of_residual(&psi.theta);
-                    part.model.natural(phi)[i]
-                });
+                let phi = self.prepared.parameters.of_residual(&psi.theta);
+                let value = self.prepared.residual_model().natural(phi)[i];
                 match kind {
                     Domain::Correlation => value.clamp(-1.0, 1.0).atanh(),
                     Domain::Positive => value.max(f64::MIN_POSITIVE).ln(),

@@ -303,16 +303,14 @@ fn jacobian(prepared: &Prepared, theta: &InternalTheta, sigma2: f64) -> (Vec<f64
             }
         }
     }
-    if let Some(part) = &prepared.residual {
-        let phi = parameters.of_residual(theta);
-        let (own, first) = (part.model.natural_jacobian(phi), theta.len() - phi.len());
-        for i in 0..phi.len() {
-            let mut row = memory::zeros(s);
-            for a in 0..phi.len() {
-                row[first + a] = own[a * phi.len() + i];
-            }
-            rows.push(row);
+    let phi = parameters.of_residual(theta);
+    let own = prepared.residual_model().natural_jacobian(phi);
+    for i in 0..phi.len() {
+        let mut row = memory::zeros(s);
+        for a in 0..phi.len() {
+            row[parameters.list.len() + a] = own[a * phi.len() + i];
         }
+        rows.push(row);
     }
     let mut last = memory::zeros(s);
     last[s - 1] = 1.0;

@@ -189,10 +189,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
 fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
     let x = &run.outcome.x;
     let phi = criterion.parameters.of_residual(x);
-    let Some(inside) = criterion
-        .residual_part()
-        .and_then(|part| part.model.off_the_edge(phi))
-    else {
+    let Some(inside) = criterion.residual_model().off_the_edge(phi) else {
         return false;
     };
     let off = InternalTheta::join(criterion.parameters.of_terms(x), &inside);

@@ -49,7 +49,7 @@ pub(crate) fn restriction_at(
     let restriction = criterion.restriction;
     let at = criterion.parameters.list.len();
     let phi = criterion.parameters.of_residual(x);
-    let kink = criterion.residual_model()?.kink(phi)?;
+    let kink = criterion.residual_model().kink(phi)?;
     let known = restriction.is_some_and(|r| r.kink().is_some());
     if known || (x[at] - kink).abs() > NEAR {
         return None;

@@ -67,8 +67,7 @@ impl Rounds<'_, '_> {
     ) -> Result<Option<Fit>, EngineError> {
         let (theta, options) = (&self.theta, self.options);
         let phi = model.parameters.of_residual(theta);
-        let residual = model.residual.as_ref();
-        if residual.is_some_and(|part| !part.model.can_be_told(phi)) {
+        if !model.residual_model().can_be_told(phi) {
             return Err(EngineError::CorrelationOfUnit);
         }
         let known = model.sigma2;

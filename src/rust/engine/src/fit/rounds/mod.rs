@@ -249,6 +249,6 @@ fn factor_of<'c>(criterion: &'c Criterion<'_>) -> Result<&'c Factor, EngineError
 fn is_almost_far(model: &Prepared, theta: &InternalTheta) -> bool {
     let twice = |phi: &[f64]| -> Vec<f64> { phi.iter().map(|v| 2.0 * v).collect() };
     let phi = twice(model.parameters.of_residual(theta));
-    let residual = model.residual.as_ref();
-    residual.is_some_and(|part| part.model.has_origin() && part.model.is_far(&phi))
+    let residual = model.residual_model();
+    residual.has_origin() && residual.is_far(&phi)
 }

@@ -8,7 +8,6 @@ use crate::basis::random::TermBasis;
 use crate::criterion::objective::Criterion;
 use crate::search::optimum::{optimum, term_start, Run};
 use crate::search::starts::walks::Walks;
-use crate::structure::residual::Residual;
 
 /// Standard deviations of random effects at a second attempt, relative to the first.
 const SMALLER: f64 = 0.3;
@@ -32,8 +31,7 @@ pub(crate) fn first_optimum(
         }
         return run;
     }
-    let model = criterion.residual_model();
-    let (phis, worth) = model.map_or_else(Default::default, Residual::further_starts);
+    let (phis, worth) = criterion.residual_model().further_starts();
     if phis.is_empty() {
         return second_attempt(criterion, theta, options, walks);
     }
@@ -79,7 +77,7 @@ fn second_attempt(
     let smaller = parameters.with_deviations_times(theta, SMALLER);
     let larger = parameters.with_deviations_times(theta, LARGER);
     let mut others = Vec::new();
-    if let Some(stronger) = criterion.residual_model().and_then(Residual::second_start) {
+    if let Some(stronger) = criterion.residual_model().second_start() {
         for other in [theta, &smaller] {
             others.push(InternalTheta::join(parameters.of_terms(other), &stronger));
         }

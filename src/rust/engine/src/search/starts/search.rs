@@ -19,7 +19,6 @@ use crate::search::starts::grid::Grid;
 use crate::search::starts::units::{self, Units};
 use crate::search::starts::walks::{Walks, SAME};
 use crate::search::strategy::Plan;
-use crate::structure::residual::Residual;
 
 /// Decrement at which a further walk may have come to a known optimum, and what of it the known one may be off its Newton step.
 const ARRIVED: f64 = 0.03;
@@ -238,8 +237,7 @@ impl Search<'_, '_> {
         if !self.units.is_empty() {
             starts.extend(Grid::new(self.criterion, self.units, phi, 0).extremes());
         }
-        let model = self.criterion.residual_model();
-        let others = model.map_or_else(Vec::new, Residual::other_starts);
+        let others = self.criterion.residual_model().other_starts();
         starts.extend(others.iter().map(|phi| InternalTheta::join(own, phi)));
         starts
             .into_iter()

@@ -20,6 +20,7 @@
 //! Every formula is written once, generic in its number type; hyper-dual numbers turn it into exact derivatives.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
@@ -68,6 +69,21 @@ pub struct Residual {
 }
 
 impl Residual {
+    /// Independent rows of one variance: no parameters. It stands where a model has no residual structure.
+    #[must_use]
+    pub fn independent() -> &'static Self {
+        static INDEPENDENT: LazyLock<Residual> = LazyLock::new(|| Residual {
+            layout: Layout::independent(0),
+            family: None,
+            scales: Vec::new(),
+            times: Vec::new(),
+            first: vec![0],
+            start: Vec::new(),
+            held: Vec::new(),
+        });
+        &INDEPENDENT
+    }
+
     /// Checks and sorts the structure of `n` rows.
     ///
     /// # Errors
@@ -416,10 +432,15 @@ impl Residual {
         self.times.get(place).copied().unwrap_or(1.0)
     }
 
+    /// The rows' mean standard deviation relative to sigma, 1 without variance functions: the unit of the random effects'
+    /// relative standard deviations. With d = |v|^delta, sigma and they change by orders of magnitude with delta where the
+    /// variances of the rows hardly do.
+    #[must_use]
+    pub fn unit(&self, phi: &[f64]) -> f64 {
+        self.mean_log_scale(phi).exp()
+    }
+
     /// Mean of log d over the rows.
-    ///
-    /// exp of it is the unit of the random effects' relative standard deviations: with d = |v|^delta, sigma and they change
-    /// by orders of magnitude with delta where the variances of the rows hardly do.
     #[must_use]
     pub fn mean_log_scale(&self, phi: &[f64]) -> f64 {
         if self.scales.is_empty() {
