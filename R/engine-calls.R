@@ -150,7 +150,7 @@ correlation_for_engine <- function(correlation) {
   correlation
 }
 
-#' The same model for each column of `responses` (n x m)
+#' Fits of one model to each column of `responses` (n x m)
 #'
 #' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), sigma,
 #'   criterion, status and evaluations (m); NA for a response that could not be fitted

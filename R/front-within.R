@@ -279,7 +279,7 @@ is_within_between <- function(call) {
     is.call(head) && identical(head[[length(head)]], quote(within_between))
 }
 
-#' The same terms for rows of average groups, whatever group they name
+#' Terms of a fit for rows of average groups, whatever group they name
 #'
 #' @param terms terms of a fit, with `predvars`.
 #' @noRd

@@ -91,7 +91,7 @@ plain_formula <- function(model) {
   formula
 }
 
-#' The same response, weights and variables, row by row
+#' Do models have the same response, weights and variables, row by row?
 #' @noRd
 check_same_data <- function(models, names) {
   first <- compared_data(models[[1L]])

@@ -17,9 +17,10 @@
 #' correlations, ranges and powers. ('mmrm' uses others for unstructured residuals: there
 #' `"Kenward-Roger-Linear"` is this method.)
 #' @section `"Kenward-Roger-linear"`:
-#' The same without the second derivatives of the covariance matrix, which makes a difference only
-#' where it is not linear in its parameters (SAS: `DDFM=KR(FIRSTORDER)`; 'mmrm':
-#' `"Kenward-Roger-Linear"`). It does not depend on how the structure is parameterised.
+#' The method of Kenward and Roger without the second derivatives of the covariance matrix, which
+#' makes a difference only where that matrix is not linear in its parameters (SAS:
+#' `DDFM=KR(FIRSTORDER)`; 'mmrm': `"Kenward-Roger-Linear"`). It does not depend on how the structure
+#' is parameterised.
 #' @references
 #' Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from restricted
 #' maximum likelihood. *Biometrics*, 53(3), 983-997.

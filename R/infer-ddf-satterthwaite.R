@@ -103,7 +103,7 @@ pooled_ddf <- function(df) {
   2 * (length(df) + excess) / excess
 }
 
-#' The same joint hypothesis in orthonormal rows
+#' A joint hypothesis in orthonormal rows
 #'
 #' All sets of C-orthogonal rows that span those of L give the same F, but not the same degrees of
 #' freedom, and the eigenvectors of L C L' that Fai and Cornelius (1996) take depend on how the

@@ -10,7 +10,7 @@
 #' @noRd
 prediction_ddf <- function(object, variances, relative) {
   theta <- theta_of(object)
-  covariance <- raw_covariance(object)
+  covariance <- user_covariance(object)
   sigma2 <- object$sigma^2
   steps <- 1e-4 * pmax(abs(theta), sqrt(diag(covariance))[seq_along(theta)])
   base <- inner_theta(object, theta, steps)
@@ -90,7 +90,7 @@ slope_inside <- function(f, theta, a, step, zero) {
 #' generalised inverse of d gamma / d (theta, phi, sigma^2); directions without information (a
 #' variance of zero) have no variance.
 #' @noRd
-raw_covariance <- function(object) {
+user_covariance <- function(object) {
   found <- engine_inference(engine_satterthwaite, object)
   inverse <- generalised_inverse(components_jacobian(object))
   root <- inverse %*% found$jacobian

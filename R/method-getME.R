@@ -86,7 +86,7 @@ me_components <- list(
   Z = function(object) transposed(build_zt(object)),
   Zt = function(object) build_zt(object),
   Ztlist = function(object) split_zt(object),
-  mmList = function(object) raw_model_matrices(object),
+  mmList = function(object) term_model_matrices(object),
   y = function(object) response_values(object),
   mu = function(object) object$fitted.values,
   u = function(object) object$u,
@@ -161,7 +161,7 @@ split_zt <- function(object) {
 
 #' Model matrices of the terms' left sides, with row names and assign
 #' @noRd
-raw_model_matrices <- function(object) {
+term_model_matrices <- function(object) {
   n <- nobs.lmm(object)
   matrices <- lapply(object$random, function(term) {
     basis <- basis_columns(term$lhs, object$frame, term$contrasts)

@@ -37,7 +37,7 @@ logLik.lmm <- function(object, REML = NULL, ...) {
   log_likelihood(object, REML)
 }
 
-#' The same without a warning about Monte-Carlo error
+#' The log-likelihood, without a warning about Monte-Carlo error
 #' @noRd
 log_likelihood <- function(object, REML = NULL) {
   restricted <- if (is.null(REML)) object$REML else check_reml(REML)

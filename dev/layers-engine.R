@@ -2,10 +2,11 @@
 #
 # A folder is a layer; their order is that of the table in src/rust/engine/src/lib.rs, from the top.
 # A file imports files of its own layer and of those below it, and no files import each other in a
-# circle. Tests (a `#[cfg(test)]` module at the end of a file, files called tests.rs) may import all.
+# circle. Tests (a `#[cfg(test)]` module at the end of a file, tests.rs, files in a folder tests) may
+# import all.
 root <- "src/rust/engine/src"
 files <- setdiff(list.files(root, "[.]rs$", recursive = TRUE), "lib.rs")
-files <- files[basename(files) != "tests.rs"]
+files <- files[basename(files) != "tests.rs" & basename(dirname(files)) != "tests"]
 library <- readLines(file.path(root, "lib.rs"))
 rows <- grep("^//! \\| `[a-z]+/` \\|", library, value = TRUE)
 layers <- rev(sub("^//! \\| `([a-z]+)/`.*", "\\1", rows))

@@ -457,7 +457,7 @@ fixed_variances <- function(solved, x) {
   if (is.null(solved$half)) numeric(nrow(x)) else colSums(solved$half(x)^2)
 }
 
-# The same criterion with V formed, n x n; with the reciprocal condition of its factor
+# The criterion with V formed, n x n; with the reciprocal condition of its factor
 dense_criterion_by_v <- function(model, theta, phi, kept) {
   sd <- relative_sd(model$residual, phi)
   V <- diag(model$n)

@@ -125,7 +125,7 @@ known_problem <- function(width, banded = FALSE, slope = FALSE, extra = 0L) {
   list(d = d, K = K, Q = Matrix::drop0(Matrix::Matrix(Q, sparse = banded)), levels = levels)
 }
 
-# The same problem's terms at a fit's estimates
+# The terms of such a problem at a fit's estimates
 known_terms <- function(problem, fit, slope, others) {
   d <- problem$d
   columns <- if (slope) list(1, d$x) else list(1)

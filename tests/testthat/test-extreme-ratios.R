@@ -398,8 +398,8 @@ test_that("weights over twenty orders of magnitude keep their digits", {
   }
 })
 
-# The same of y ~ x with one random effect a level, whose column is z: rotations take each level's z
-# into one row, of variance 1 + z'z
+# Criterion, sigma and standard error of y ~ x with one random effect a level, whose column is z:
+# rotations take each level's z into one row, of variance 1 + z'z
 single_effect <- function(d, z) {
   turned <- lapply(split(seq_len(nrow(d)), d$g), function(i) {
     own <- sqrt(d$w[i]) * z[i]

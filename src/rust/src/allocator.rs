@@ -1,4 +1,4 @@
-//! The allocator of the library: the system's, with something laid by.
+//! The library's allocator: the system's, with a reserve.
 //!
 //! An allocation that fails ends the process, and with it the user's session. Large ones are tried first (the engine's
 //! `memory`); for all the others a reserve is given back to the system when one fails, which is told to the engine: it leaves
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ferrolmm_engine::runtime::memory;
 
-/// Bytes laid by, never touched.
+/// Size of the reserve, which is never touched.
 const SIZE: usize = 1 << 25;
 
 /// The reserve; null while it is given away.
@@ -20,7 +20,8 @@ fn layout() -> Layout {
     Layout::new::<[u8; SIZE]>()
 }
 
-/// At the start of a call: what was short in the one before need not be now. Lays something by, if nothing is and there is enough.
+/// At the start of a call: what was short in the one before need not be now. Sets up the reserve where there is none and memory
+/// for it.
 pub fn lay_by() {
     memory::starts_again();
     if RESERVE.load(Ordering::Acquire).is_null() {
@@ -38,7 +39,7 @@ fn free(block: *mut u8) {
     }
 }
 
-/// What `allocate` returns, after the reserve was given away if it had to be.
+/// What `allocate` returns; where it fails, once more after the reserve has been given away.
 fn with_reserve(size: usize, allocate: impl Fn() -> *mut u8) -> *mut u8 {
     let block = allocate();
     if !block.is_null() || size > SIZE || memory::is_trial() {
@@ -46,7 +47,7 @@ fn with_reserve(size: usize, allocate: impl Fn() -> *mut u8) -> *mut u8 {
     }
     memory::is_short();
     free(RESERVE.swap(std::ptr::null_mut(), Ordering::AcqRel));
-    // another thread may have been the one to give it away, and be about to
+    // another thread may be just about to give it away
     for _ in 0..100 {
         let block = allocate();
         if !block.is_null() {

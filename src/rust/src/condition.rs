@@ -57,7 +57,7 @@ pub fn named_list(fields: Fields) -> Robj {
 }
 
 /// Runs the body of an entry point and packs what it returns, an error or a panic into the
-/// tagged list that `R/engine-calls.R` expects. A jump of R's that the body has met comes before all of that.
+/// tagged list that `R/engine-calls.R` expects. If R wanted to jump meanwhile, that comes first.
 pub fn answer(body: impl FnOnce(&Watch) -> Result<Fields, Failure>) -> Robj {
     silence_panics();
     allocator::lay_by();
@@ -132,7 +132,7 @@ fn rs_self_test_panic() -> Robj {
     answer(|_| panic!("a panic on purpose: 100%s of %d %n"))
 }
 
-/// Whether no thread of the engine is left to itself any more, waiting for some seconds.
+/// Whether all threads that the engine left to themselves have ended; waits for them, so many seconds at most.
 /// @noRd
 #[extendr]
 fn rs_wait_until_idle(seconds: f64) -> Robj {
@@ -140,7 +140,7 @@ fn rs_wait_until_idle(seconds: f64) -> Robj {
     ferrolmm_engine::runtime::detached::wait_until_idle(limit).into()
 }
 
-/// Whether so many bytes can be had, beside what R and the engine need for all else.
+/// Whether this much memory is available, beyond what R and the engine need for everything else.
 /// @noRd
 #[extendr]
 fn rs_has_room(bytes: f64) -> Robj {

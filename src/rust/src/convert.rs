@@ -75,8 +75,8 @@ pub fn elements(value: &Robj, name: &str) -> Result<Vec<Robj>, Failure> {
         .ok_or_else(|| wrong(name, "a list", value))
 }
 
-/// A named list whose names are read once, and whose elements are looked at where they are: a protection takes as long as
-/// some hundred operations.
+/// A named list whose names are read once and whose elements stay where they are: protecting one takes as long as some
+/// hundred operations.
 pub struct Named {
     list: List,
     /// R's own strings, which live as long as the list.
@@ -183,7 +183,7 @@ impl<'a, T> Matrix<'a, T> {
 
     fn shape(&self, mut vector: Robj) -> Result<Robj, Failure> {
         let (found, rows, columns) = (self.values.len(), self.rows, self.columns);
-        // R itself would refuse the attribute of NULL, or of another length, by a jump that extendr ends the process at.
+        // R itself would refuse the attribute for NULL, or for another length, with a jump at which extendr ends the process
         if vector.is_null() {
             return Err(Failure::bug("R had no memory for a matrix"));
         }

@@ -245,7 +245,7 @@ impl TermArgument {
     }
 }
 
-/// The arguments that every entry point takes that starts from the rows: `model`, a list of y, X, weights, offset, factors,
+/// The arguments of every entry point that starts from the rows: `model`, a list of y, X, weights, offset, factors,
 /// terms and residual (or moments in the place of rows), and `options`.
 pub struct Arguments {
     y: Robj,
@@ -371,7 +371,7 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
     })
 }
 
-/// When so many seconds are over; `None` where there is no limit, or none that a clock can show.
+/// The deadline after so many seconds; `None` where there is no limit, or none that a clock can show.
 pub fn deadline(seconds: Option<&Robj>) -> Result<Option<Instant>, Failure> {
     let seconds = seconds
         .map(|seconds| convert::double(seconds, "time_limit"))

@@ -1,4 +1,4 @@
-//! What R's own thread does while the engine works: asks whether somebody wants it to end, and shows how far the fit is.
+//! What R's own thread does while the engine works: it asks whether to stop, and shows progress.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_uint, c_void};
@@ -23,7 +23,7 @@ extern "C" {
     fn ferrolmm_interrupt_pending() -> c_int;
 }
 
-/// A jump of R's waits to be resumed once Rust's frames are gone. R's thread alone looks at it.
+/// Whether a jump of R's waits to be resumed once Rust's frames are gone. Only R's thread looks at it.
 static JUMP: AtomicBool = AtomicBool::new(false);
 
 fn note_jump(jumped: bool) -> bool {
@@ -33,7 +33,7 @@ fn note_jump(jumped: bool) -> bool {
     jumped
 }
 
-/// Whether a jump waits; not any more.
+/// Whether a jump waits; from now on none does.
 pub fn take_jump() -> bool {
     JUMP.swap(false, Ordering::Relaxed)
 }
@@ -79,17 +79,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// There is no more time then.
+    /// When to stop.
     pub fn limit(&self, deadline: Option<Instant>) {
         self.deadline.set(deadline);
     }
 
-    /// The limit, for an engine that minds it itself: no more a reason to stop here.
+    /// Takes the limit out, for an engine that keeps it itself.
     pub fn take_limit(&self) -> Option<Instant> {
         self.deadline.take()
     }
 
-    /// Shows how far the engine is from now on.
+    /// Shows progress from now on.
     pub fn show(&self, display: Option<Display>) {
         *self.display.borrow_mut() = display;
     }
@@ -112,7 +112,7 @@ impl Watch {
         self.end.get().is_some()
     }
 
-    /// Why it had to.
+    /// Why it was to stop.
     pub fn end(&self) -> Option<End> {
         self.end.get()
     }

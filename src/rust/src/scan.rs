@@ -9,7 +9,7 @@ use ferrolmm_engine::{Column, ModelData};
 use crate::condition::{answer, Failure};
 use crate::convert;
 
-/// Operations from which somebody may want to end it (about 10 ms).
+/// Operations from which it can be interrupted (about 10 ms).
 const LONG: f64 = 1e8;
 
 /// For each double or integer column (factors included): is nothing missing or infinite, and has each level of a factor a row?
@@ -44,7 +44,7 @@ fn rs_scan(columns: Robj, threads: Robj) -> Robj {
     })
 }
 
-/// The first code of a factor that is of no level; NA without one.
+/// The first code of a factor that belongs to no level; NA if there is none.
 /// @noRd
 #[extendr]
 fn rs_stray_code(factor: Robj) -> Robj {
@@ -56,7 +56,7 @@ fn rs_stray_code(factor: Robj) -> Robj {
     })
 }
 
-/// Refuses fixed effects among which are as many independent numeric columns as rows.
+/// Refuses fixed effects with as many linearly independent numeric columns as rows.
 /// @noRd
 #[extendr]
 fn rs_require_residual(columns: Robj) -> Robj {

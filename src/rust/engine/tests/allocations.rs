@@ -85,7 +85,7 @@ fn many_levels() -> Model {
 
 #[test]
 fn evaluations_after_the_first_allocate_only_what_they_return() {
-    // that it counts at all
+    // it does count
     assert_eq!(counted(|| drop(vec![0.0; 100])), (1, 800));
     let large = [shapes::dense_w(), shapes::strips(), many_levels()];
     for model in shapes::all().iter().chain(&large) {

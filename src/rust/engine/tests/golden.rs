@@ -117,7 +117,7 @@ fn dyestuff_ml() {
     near("mode of batch A", fit.b[0], share * first, 1e-7);
 }
 
-/// As Dyestuff2 of lme4: batches that differ less than their preparations would by chance, so the variance is zero, the
+/// Like lme4's Dyestuff2: batches that differ less than their preparations would by chance, so the variance is zero, the
 /// fit that of least squares, and the multiplier of the variance has a closed form.
 #[test]
 fn variance_zero() {

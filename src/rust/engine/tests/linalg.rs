@@ -126,7 +126,7 @@ fn triangle_cholesky_and_inverse() {
             let inverse = whole(&r);
             let unit = product(&inverse, &product(&a, &x, n, n, 3), n, n, 3);
             close("A^-1 A x", &unit, &x, 1e-11);
-            // once more where another inverse has been
+            // again, into memory that holds an inverse already
             let before = r.data.clone();
             l.inverse_of_product(&mut r, &workers);
             assert!(before == r.data, "{n}: what stood there matters");
@@ -420,7 +420,7 @@ fn fill_reducing_order_is_a_permutation_that_reduces_fill() {
 #[test]
 fn small_products_and_solves() {
     let mut rng = Rng::new(504);
-    // the last by blocked kernels
+    // the last one by blocked kernels
     for k in (1..8).chain([70]) {
         for (r, m) in [(k, k), (k, 1), (k, 5), (k + 2, 3), (1, 4)] {
             let (a, b) = (rng.normals(k * r), rng.normals(r * m));
@@ -512,7 +512,7 @@ fn semidefinite_cholesky_of_every_rank() {
 #[test]
 fn symmetric_eigenvalues_and_vectors() {
     let mut rng = Rng::new(506);
-    // the last by another way
+    // the last one by another algorithm
     for k in (1..12).chain([40]) {
         let mut a = positive_definite(&mut rng, k);
         // graded: rows and columns from 1 to 1e-8

@@ -87,7 +87,7 @@ fn a_fit_from_moments_is_the_fit_of_the_rows() {
     }
 }
 
-/// Rows `rows` of a model, with levels numbered in the order in which they occur there; the level of the model that each is.
+/// Rows `rows` of a model, with levels numbered in the order in which they occur there, and which level of the model each is.
 fn part_of(model: &Model, rows: &[usize]) -> (Model, Vec<Vec<u32>>) {
     let n = model.n();
     let take = |v: &[f64]| rows.iter().map(|&i| v[i]).collect::<Vec<f64>>();

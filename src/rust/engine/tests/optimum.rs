@@ -479,7 +479,7 @@ fn few_rows_more_than_coefficients() {
                 reml,
                 ..Options::default()
             };
-            // one row more cannot tell of two variances; with 4 levels the random effects may reproduce what 1 to 3 rows leave:
+            // one more row says nothing about two variances; with 4 levels the random effects may reproduce what 1 to 3 rows leave:
             // then there is no minimum
             match model.fit(&options) {
                 Ok(fit) => nothing_is_lower(&model, &fit, reml, 60),

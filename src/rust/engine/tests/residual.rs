@@ -1250,7 +1250,7 @@ fn nearly_perfect_correlations_keep_their_digits() {
     let complement = 2e-10f64 - 1e-20;
     let expected = complement.ln() + (complement * (2.0 - complement)).ln();
     assert!((whitening.log_det - expected).abs() < 1e-12);
-    // and what a fit tells of it leads back
+    // and the natural parameters that a fit reports lead back
     let natural = residual.natural(&[std::f64::consts::FRAC_PI_2]);
     let back = residual.at(&residual.internal(&natural).unwrap()).unwrap();
     assert!((back.log_det - expected).abs() < 1e-5);

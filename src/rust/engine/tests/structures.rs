@@ -29,7 +29,7 @@ struct Known {
     start: Vec<i32>,
     row: Vec<i32>,
     value: Vec<f64>,
-    /// The same, dense J x J.
+    /// The precision matrix, dense J x J.
     dense: Vec<f64>,
 }
 
@@ -360,7 +360,7 @@ fn base(name: &'static str, seed: u64, groups: usize, visits: usize) -> Owned {
             item.push(rng.below(7) as i32 + 1);
         }
     }
-    // rows in no order
+    // rows in random order
     let n = model.group.len();
     let order = rng.order(n);
     let permuted = |v: &[i32]| order.iter().map(|&i| v[i]).collect::<Vec<i32>>();
@@ -571,7 +571,7 @@ fn structures_of_random_effects() {
             intercept(1),
         ];
         holds(&mut model, &[theta.clone(), vec![0.6]].concat(), &REML);
-        // the same term among the nodes of the Schur complement
+        // this term among the nodes of the Schur complement
         model.terms[0].factor = 1;
         model.terms[1].factor = 0;
         same_as_dense(&model, &[theta, vec![0.6]].concat());

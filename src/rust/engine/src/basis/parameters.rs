@@ -150,7 +150,7 @@ impl Parameters {
         !self.list[a].entries.is_empty() || self.list[a].index == 0
     }
 
-    /// The same correlations and residual parameters, with all standard deviations of effects times a factor.
+    /// These parameters with all standard deviations of effects times a factor.
     #[must_use]
     pub fn with_deviations_times(&self, theta: &InternalTheta, factor: f64) -> InternalTheta {
         let mut out = theta.clone();

@@ -12,7 +12,7 @@ const PIECE: usize = 65_536;
 
 /// Internal basis columns of one factor for every row, times the root of the weight.
 pub(crate) enum BasisRows {
-    /// The same number in every row.
+    /// One number in every row.
     Same(f64),
     /// k values a row, made where they are needed.
     Passing,

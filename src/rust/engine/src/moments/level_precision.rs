@@ -253,7 +253,7 @@ pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(us
 }
 
 impl Moments {
-    /// The same known precision matrices of the levels as other moments of the model have.
+    /// Takes over the known precision matrices of the levels from other moments of the model.
     pub(crate) fn take_level_precisions(&mut self, other: &Self) {
         for (own, from) in self.factors.iter_mut().zip(&other.factors) {
             own.level_precision.clone_from(&from.level_precision);

@@ -106,7 +106,7 @@ pub struct Outcome<X = Vec<f64>> {
 }
 
 impl<X> Outcome<X> {
-    /// The same end in other coordinates.
+    /// This outcome, its point in other coordinates.
     pub(crate) fn at_point<Y>(self, to: impl FnOnce(X) -> Y) -> Outcome<Y> {
         Outcome {
             x: to(self.x),

@@ -28,7 +28,7 @@ impl Prepared {
         Self::of(&model.data())
     }
 
-    /// The same of data that are not a [`Model`]'s alone.
+    /// Like [`Self::new`], for data that are not those of a [`Model`] alone.
     pub fn of(data: &ModelData<'_>) -> Self {
         Self::of_centred(data, |fixed, layout| Center {
             beta: fixed.beta_center.clone(),

@@ -286,7 +286,7 @@ impl Case {
         nearest
     }
 
-    /// Correlation of rows i and j if they were of one group; same positions are different rows to laws that allow them.
+    /// Correlation of rows i and j if they were in one group; where a law allows equal positions, these are different rows.
     pub fn between(&self, natural: &[f64], i: usize, j: usize) -> f64 {
         let tied = match self.law {
             Law::Car1 => self.real[i].to_bits() == self.real[j].to_bits(),

@@ -525,7 +525,7 @@ pub fn sparse_slopes() -> Model {
         .response(0.7)
 }
 
-/// As a chain, with a third factor that crosses the second without regard to its order.
+/// Like a chain, with a third factor that crosses the second without regard to its order.
 pub fn sparse_crossed() -> Model {
     let n = 450;
     let a: Vec<i32> = (0..n).map(|i| i / 2 + 1).collect();

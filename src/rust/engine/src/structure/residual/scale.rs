@@ -143,7 +143,7 @@ impl Term {
         })
     }
 
-    /// The same function of new rows, in their own order.
+    /// This function for new rows, in their own order.
     pub fn of_new_rows(&self, scale: &Scale<'_>, n: usize) -> Result<Self, EngineError> {
         let parts = parts(scale);
         if parts.kind != self.kind || parts.strata != self.strata {
@@ -161,7 +161,7 @@ impl Term {
         Ok(term)
     }
 
-    /// The same function of the rows at these places.
+    /// This function for the rows at these places.
     pub fn at_places(&self, places: &[usize]) -> Self {
         let pick = |v: &Vec<f64>| places.iter().filter_map(|&i| v.get(i).copied()).collect();
         Self {
