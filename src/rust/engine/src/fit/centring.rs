@@ -70,14 +70,8 @@ impl Prepared {
             let Some(factor) = criterion.factor.as_ref() else {
                 break;
             };
-            // about the centre that belongs to these parameters nothing is taken away
-            let shares = if self.center.has_effects() {
-                LOST_AGAIN
-            } else {
-                LOST
-            };
             // the first centre was found with the digits that were there
-            if round != 1 && !has_lost_digits(&self.system, factor, shares) {
+            if round != 1 && !has_lost_digits(&self.system, factor) {
                 break;
             }
             let moved = new_center(self, factor, &solution);
@@ -245,21 +239,12 @@ pub(crate) const RECENTER: f64 = 1e-6;
 /// Share of a column of Q that V^-1 leaves below which it has lost too many.
 const RECENTER_FIXED: f64 = 1e-5;
 
-/// Both shares below which digits are lost; and once there is a centre, which may have been that of other parameters.
-pub(crate) const LOST: (f64, f64) = (RECENTER, RECENTER_FIXED);
-const LOST_AGAIN: (f64, f64) = (1e-2, 1e-2);
-
-/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences: shares
-/// of them below these are left.
-pub(crate) fn has_lost_digits(
-    system: &System,
-    factor: &Factor,
-    (share, share_fixed): (f64, f64),
-) -> bool {
+/// Whether too many digits of the residual sum of squares or of the fixed effects' information were lost in differences.
+pub(crate) fn has_lost_digits(system: &System, factor: &Factor) -> bool {
     let p1 = factor.rzx.m;
     let left = |j: usize| (0..=j).map(|c| factor.lx[c * p1 + j].powi(2)).sum::<f64>();
-    let lost = |j: usize| left(j) < share_fixed * factor.before(system, j);
-    (factor.pwrss > 0.0 && factor.pwrss < share * factor.total) || (0..p1 - 1).any(lost)
+    let lost = |j: usize| left(j) < RECENTER_FIXED * factor.before(system, j);
+    (factor.pwrss > 0.0 && factor.pwrss < RECENTER * factor.total) || (0..p1 - 1).any(lost)
 }
 
 /// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of

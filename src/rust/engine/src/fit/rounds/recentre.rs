@@ -2,7 +2,7 @@
 
 use crate::api::error::EngineError;
 use crate::criterion::objective::Criterion;
-use crate::fit::centring::{has_lost_digits, new_center, LOST};
+use crate::fit::centring::{has_lost_digits, new_center};
 use crate::fit::prepare::Prepared;
 use crate::fit::rounds::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
 use crate::moments::start::large_start;
@@ -18,9 +18,8 @@ impl Rounds<'_, '_> {
         lacks_digits: bool,
     ) -> Result<bool, EngineError> {
         let factor = factor_of(criterion)?;
-        let is_lost = lacks_digits
-            || model.is_near(self.centrings)
-            || has_lost_digits(&model.system, factor, LOST);
+        let is_lost =
+            lacks_digits || model.is_near(self.centrings) || has_lost_digits(&model.system, factor);
         Ok(is_lost && self.centrings < CENTRINGS)
     }
 

@@ -6,7 +6,7 @@ use crate::api::error::EngineError;
 use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::criterion::objective::Criterion;
-use crate::fit::centring::{has_lost_digits, LOST};
+use crate::fit::centring::has_lost_digits;
 use crate::fit::prepare::Prepared;
 use crate::fit::rounds::{Rounds, CENTRINGS};
 use crate::search::optimum::{optimum, refined_optimum, Run, EXACT, LAST_STEPS};
@@ -105,7 +105,7 @@ impl Rounds<'_, '_> {
         let is_left = model.in_rows(x, factor.pwrss) > EXACT * self.residual;
         is_left
             && self.centrings < CENTRINGS
-            && (has_lost_digits(&model.system, factor, LOST) || model.is_near(self.centrings))
+            && (has_lost_digits(&model.system, factor) || model.is_near(self.centrings))
     }
 
     /// The run, unless walks from elsewhere find a lower optimum, which is followed then. They begin before the response is
