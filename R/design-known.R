@@ -70,6 +70,7 @@ check_known <- function(x, kind, label) {
   if (!all(is.finite(entries))) {
     ferrolmm_abort(paste0(what, " has values that are missing or infinite."), "known")
   }
+  require_scale(Matrix::diag(x), what)
   asymmetric <- abs(x - Matrix::t(x))
   if (max(asymmetric, 0) > 1e-8 * max(abs(entries), 0)) {
     ferrolmm_abort(
@@ -80,6 +81,23 @@ check_known <- function(x, kind, label) {
   x <- as_sparse((x + Matrix::t(x)) / 2)
   dimnames(x) <- list(names, names)
   x
+}
+
+#' Check that a matrix is in units near those of a correlation matrix
+#'
+#' theta takes up any multiple, so that it makes no difference to the model; but to the search, which
+#' looks for variances that are ratios to it: from 1e12 on it misses the optimum.
+#' @param diagonal variances, or their inverses given the other levels
+#' @noRd
+require_scale <- function(diagonal, what) {
+  size <- exp(mean(log(diagonal[diagonal > 0])))
+  if (!is.na(size) && abs(log10(size)) > 9) {
+    ferrolmm_abort(
+      paste0(what, " has a diagonal of about ", format(signif(size, 1L)), "."), "known",
+      x = "Variances are estimated as multiples of it, and would be many orders of magnitude from 1.",
+      i = "Divide it by its mean diagonal: the fit is the same, its variances are in other units."
+    )
+  }
 }
 
 #' A matrix of any class in compressed columns, with all entries of a symmetric one

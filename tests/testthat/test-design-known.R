@@ -475,3 +475,26 @@ test_that("the inverse of a large dense matrix is symmetric but for rounding: it
   back <- known_covariance(list(start = inverse@p, row = inverse@i, value = inverse@x))
   expect_equal(unname(back), K, tolerance = 1e-10)
 })
+
+test_that("a known matrix in units far from those of a correlation matrix is refused", {
+  set.seed(3)
+  K <- crossprod(matrix(rnorm(64), 8)) / 8 + diag(8) * 0.3
+  dimnames(K) <- list(letters[1:8], letters[1:8])
+  d <- data.frame(g = factor(rep_len(letters[1:8], 60)), x = rnorm(60))
+  d$y <- rnorm(60) + drop(t(chol(K)) %*% rnorm(8))[d$g]
+  fit <- lmm(y ~ x + us(1 | g, cov = K), d)
+  for (scale in c(1e-8, 1e8)) {
+    for (other in list(
+      lmm(y ~ x + us(1 | g, cov = K * scale), d),
+      lmm(y ~ x + us(1 | g, prec = solve(K) / scale), d)
+    )) {
+      expect_equal(logLik(other), logLik(fit), tolerance = 1e-9)
+      expect_equal(other$theta, fit$theta / sqrt(scale), tolerance = 1e-6)
+    }
+  }
+  for (scale in c(1e-15, 1e15, 1e30, 1e60)) {
+    expect_error(lmm(y ~ x + us(1 | g, cov = K * scale), d), class = "ferrolmm_error_known")
+    expect_error(lmm(y ~ x + us(1 | g, prec = K * scale), d), class = "ferrolmm_error_known")
+  }
+  expect_snapshot(lmm(y ~ x + us(1 | g, cov = K * 1e30), d), error = TRUE)
+})
