@@ -187,6 +187,10 @@ engine_remedies <- c(
     "Fit the model with control = lmm_control(solver = \"exact\"), which factorises whatever it",
     "takes, if there is memory for it."
   ),
+  known = paste(
+    "Entries between levels of different classes have to be zero: what such levels have in common is",
+    "not determined by the covariances of either class."
+  ),
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."
 )

@@ -28,6 +28,7 @@ impl From<EngineError> for Failure {
             EngineError::NotPositiveDefinite { factor } => {
                 failure.with("factor", factor.map_or(f64::NAN, |f| f as f64 + 1.0))
             }
+            EngineError::CoupledClasses { factor } => failure.with("factor", factor as f64 + 1.0),
             EngineError::DuplicatePosition {
                 group,
                 first,

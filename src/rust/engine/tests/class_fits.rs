@@ -48,7 +48,7 @@ struct Known {
 struct Factor {
     codes: Vec<i32>,
     levels: usize,
-    /// Class of each level from 1, and their number.
+    /// Classes for its terms.
     classes: Option<(Vec<i32>, usize)>,
     known: Option<Known>,
 }
@@ -59,6 +59,8 @@ struct Term {
     /// `None` is the constant.
     columns: Vec<Option<Vec<f64>>>,
     structure: Structure,
+    /// Class of each level from 1, and their number.
+    classes: Option<(Vec<i32>, usize)>,
 }
 
 /// A model that owns its data.
@@ -173,23 +175,33 @@ impl Builder {
                 .map(|c| (c > 0).then(|| self.rng.normals(rows)))
                 .collect(),
         };
+        self.push(factor, columns, structure)
+    }
+
+    fn push(mut self, factor: usize, columns: Vec<Option<Vec<f64>>>, structure: Structure) -> Self {
+        let classes = self.model.factors[factor].classes.clone();
         self.model.terms.push(Term {
             factor,
             columns,
             structure,
+            classes,
         });
+        self
+    }
+
+    /// Other classes for the last term, so many; 0: none.
+    fn otherwise(mut self, classes: usize) -> Self {
+        let term = self.model.terms.last_mut().unwrap();
+        let levels = 0..self.model.factors[term.factor].levels;
+        let of_level = |level: usize| (level / 3 % classes + 1) as i32;
+        term.classes = (classes > 0).then(|| (levels.map(of_level).collect(), classes));
         self
     }
 
     /// A slope alone.
     fn slope(mut self, factor: usize) -> Self {
         let column = self.rng.normals(self.rows());
-        self.model.terms.push(Term {
-            factor,
-            columns: vec![Some(column)],
-            structure: Structure::Unstructured,
-        });
-        self
+        self.push(factor, vec![Some(column)], Structure::Unstructured)
     }
 
     fn weighted(mut self) -> Self {
@@ -213,8 +225,7 @@ impl Builder {
             let factor = &self.model.factors[term.factor];
             let k = term.columns.len();
             for level in 0..factor.levels {
-                let class = factor.classes.as_ref().map_or(0, |own| own.0[level] - 1);
-                let (size, common) = (0.6 + 0.7 * f64::from(class), self.rng.normal());
+                let (size, common) = (0.6 + 0.7 * term.class(level) as f64, self.rng.normal());
                 let b: Vec<f64> = (0..k)
                     .map(|_| size * (0.5 * common + 0.9 * self.rng.normal()))
                     .collect();
@@ -242,6 +253,17 @@ impl Term {
     fn value(&self, column: usize, row: usize) -> f64 {
         self.columns[column].as_ref().map_or(1.0, |v| v[row])
     }
+
+    /// Number of its classes.
+    fn count(&self) -> usize {
+        self.classes.as_ref().map_or(1, |own| own.1)
+    }
+
+    /// Class of a level, from 0.
+    fn class(&self, level: usize) -> usize {
+        let classes = self.classes.as_ref();
+        classes.map_or(0, |own| own.0[level] as usize - 1)
+    }
 }
 
 fn borrowed(columns: &[Option<Vec<f64>>]) -> Vec<Column<'_>> {
@@ -254,16 +276,6 @@ fn borrowed(columns: &[Option<Vec<f64>>]) -> Vec<Column<'_>> {
 impl Model {
     fn n(&self) -> usize {
         self.y.len()
-    }
-
-    fn count(&self, factor: usize) -> usize {
-        self.factors[factor].classes.as_ref().map_or(1, |own| own.1)
-    }
-
-    /// Class of a level, from 0.
-    fn class(&self, factor: usize, level: usize) -> usize {
-        let classes = self.factors[factor].classes.as_ref();
-        classes.map_or(0, |own| own.0[level] as usize - 1)
     }
 
     fn residual(&self) -> Option<ResidualStructure<'_>> {
@@ -315,7 +327,7 @@ impl Model {
             factor: term.factor,
             columns: borrowed(&term.columns),
             structure: term.structure,
-            classes: (self.factors[term.factor].classes.as_ref()).map(|(codes, count)| Classes {
+            classes: term.classes.as_ref().map(|(codes, count)| Classes {
                 codes,
                 count: *count,
             }),
@@ -329,9 +341,9 @@ impl Model {
         let mut out = Vec::new();
         for term in &self.terms {
             let codes = &self.factors[term.factor].codes;
-            for class in 0..self.count(term.factor) {
+            for class in 0..term.count() {
                 let inside = |i: usize| {
-                    let own = self.class(term.factor, codes[i] as usize - 1) == class;
+                    let own = term.class(codes[i] as usize - 1) == class;
                     f64::from(u8::from(own))
                 };
                 let column = |c: usize| -> Vec<f64> {
@@ -343,6 +355,7 @@ impl Model {
                     factor: term.factor,
                     columns: (0..term.columns.len()).map(|c| Some(column(c))).collect(),
                     structure: term.structure,
+                    classes: None,
                 });
             }
         }
@@ -371,9 +384,9 @@ impl Model {
                 self.factors[term.factor].levels,
                 of_level(term.columns.len()),
             );
-            let (own, later) = rest.split_at(self.count(term.factor) * levels * each);
+            let (own, later) = rest.split_at(term.count() * levels * each);
             for level in 0..levels {
-                let at = (self.class(term.factor, level) * levels + level) * each;
+                let at = (term.class(level) * levels + level) * each;
                 out.extend_from_slice(&own[at..at + each]);
             }
             rest = later;
@@ -392,13 +405,13 @@ impl Model {
         let mut rest = theta;
         for term in &self.terms {
             let (factor, k) = (&self.factors[term.factor], term.columns.len());
-            for class in 0..self.count(term.factor) {
+            for class in 0..term.count() {
                 let (g, used) = g_of(term.structure, k, rest);
                 rest = &rest[used..];
                 for i in 0..n {
                     for j in 0..n {
                         let [a, b] = [i, j].map(|row| factor.codes[row] as usize - 1);
-                        if [a, b].iter().any(|&l| self.class(term.factor, l) != class) {
+                        if [a, b].iter().any(|&l| term.class(l) != class) {
                             continue;
                         }
                         let between = match &factor.known {
@@ -421,7 +434,7 @@ impl Model {
     fn is_covariance(&self, theta: &[f64]) -> bool {
         let mut rest = theta;
         let terms = self.terms.iter();
-        let mut classes = terms.flat_map(|term| vec![term; self.count(term.factor)]);
+        let mut classes = terms.flat_map(|term| vec![term; term.count()]);
         classes.all(|term| {
             let k = term.columns.len();
             let (g, used) = g_of(term.structure, k, rest);
@@ -563,6 +576,26 @@ fn models() -> Vec<Model> {
             .term(0, CS, 3)
             .slope(0)
             .build(),
+        Builder::new("terms with classes of their own", 18, 420)
+            .factor(60, 2, |i| i / 7)
+            .term(0, us, 2)
+            .slope(0)
+            .otherwise(3)
+            .slope(0)
+            .otherwise(0)
+            .build(),
+        Builder::new(
+            "terms with classes of their own beside a larger factor",
+            19,
+            480,
+        )
+        .factor(80, 0, |i| i / 6)
+        .factor(36, 2, |i| (i * 5 + i / 36) % 36)
+        .term(0, us, 1)
+        .term(1, us, 1)
+        .slope(1)
+        .otherwise(3)
+        .build(),
         Builder::new("a class with one level", 13, 200)
             .factor(25, 0, |i| i / 8)
             .with_single()
@@ -587,6 +620,11 @@ fn models() -> Vec<Model> {
             .term(1, us, 2)
             .build(),
     ]
+}
+
+fn named(name: &str) -> Model {
+    let found = models().into_iter().find(|model| model.name == name);
+    found.unwrap()
 }
 
 fn with_residuals() -> Vec<Model> {
@@ -662,6 +700,7 @@ fn same_as_plain(model: &Model, own: &ModelData<'_>, plain: &ModelData<'_>, reml
     assert_eq!(a.certificate.status, b.certificate.status, "{name}");
     assert_eq!(a.certificate.rank, b.certificate.rank, "{name}");
     let singular = b.certificate.status == Status::Singular;
+    assert_eq!(singular, name == "a class with one level");
     let exact = if singular { 1e-5 } else { 1e-6 };
     close(name, a.theta.values(), b.theta.values(), exact);
     close(name, &a.phi, &b.phi, 1e-6);
@@ -811,7 +850,7 @@ fn the_spectrum_is_that_of_a_dummy() {
 
 #[test]
 fn many_responses_are_fits_one_by_one() {
-    let model = &models()[8];
+    let model = &named("crossed, both with classes");
     let (n, mut rng) = (model.n(), Rng::new(5));
     let noise = rng.normals(2 * n);
     let responses: Vec<f64> = (model.y.iter().chain(&model.y))
@@ -831,7 +870,11 @@ fn many_responses_are_fits_one_by_one() {
 
 #[test]
 fn moments_are_of_levels_whatever_their_classes() {
-    for model in [&models()[1], &models()[8], &models()[15]] {
+    for model in [
+        named("slopes"),
+        named("crossed, both with classes"),
+        named("terms with classes of their own"),
+    ] {
         let data = model.data();
         let moments = raw_moments(&data, 1, &|| false).unwrap();
         let mut own = ModelData {
@@ -855,7 +898,7 @@ fn moments_are_of_levels_whatever_their_classes() {
 
 #[test]
 fn parameters_are_held_and_tied_by_class() {
-    let model = &models()[1];
+    let model = &named("slopes");
     let data = model.data();
     let free = fitted(&data, &options(true), "free");
     assert_eq!(free.theta.len(), 6);
@@ -904,8 +947,13 @@ fn parameters_are_held_and_tied_by_class() {
 /// the levels that have some.
 #[test]
 fn one_class_may_be_far_larger_than_the_other() {
-    for (shape, size) in [(1, 1e3), (8, 1e3), (1, 1e4), (8, 1e5)] {
-        let mut model = models().swap_remove(shape);
+    for (shape, size) in [
+        ("slopes", 1e3),
+        ("crossed, both with classes", 1e3),
+        ("slopes", 1e4),
+        ("crossed, both with classes", 1e5),
+    ] {
+        let mut model = named(shape);
         let mut rng = Rng::new(77);
         let factor = &model.factors[0];
         let level: Vec<f64> = rng.normals(factor.levels);
@@ -934,10 +982,10 @@ fn one_class_may_be_far_larger_than_the_other() {
 /// With classes that share nothing the criterion with a known sigma is a sum, and each part has its own optimum.
 #[test]
 fn classes_that_share_nothing_are_models_of_their_own() {
-    let mut model = models().swap_remove(1);
+    let mut model = named("slopes");
     let n = model.n();
     let class: Vec<usize> = (0..n)
-        .map(|i| model.class(0, model.factors[0].codes[i] as usize - 1))
+        .map(|i| model.terms[0].class(model.factors[0].codes[i] as usize - 1))
         .collect();
     // X of each class: four columns
     let x: Vec<f64> = (0..2)
@@ -970,7 +1018,7 @@ fn classes_that_share_nothing_are_models_of_their_own() {
                 .map(|code| seen.iter().position(|s| s == code).unwrap() as i32 + 1)
                 .collect();
             part.factors[0].levels = seen.len();
-            part.factors[0].classes = None;
+            part.terms[0].classes = None;
             part.terms[0].columns[1] = Some(pick(model.terms[0].columns[1].as_ref().unwrap()));
             let own = fitted(&part.data(), &known(reml), "part");
             sum += own.criterion;
@@ -1047,6 +1095,8 @@ fn iteration_knows_classes() {
         .factor(90, 3, |i| (i * 7 + i / 160 * 3) % 90)
         .term(0, Structure::Unstructured, 2)
         .term(1, Structure::Unstructured, 1)
+        .slope(1)
+        .otherwise(2)
         .build();
     let data = model.data();
     for reml in REML {
@@ -1079,7 +1129,7 @@ fn iteration_knows_classes() {
 
 #[test]
 fn what_does_not_go_with_classes_is_refused() {
-    let model = &models()[14];
+    let model = &named("known precision");
     let mut data = model.data();
     // neighbours of different classes
     let other: Vec<i32> = (0..24).map(|level| level % 3 / 2 + 1).collect();
@@ -1089,7 +1139,7 @@ fn what_does_not_go_with_classes_is_refused() {
     });
     let refused = fit(&data, &Options::default(), &|| false);
     assert!(
-        matches!(refused, Err(EngineError::Classes(_))),
+        matches!(refused, Err(EngineError::CoupledClasses { factor: 0 })),
         "{refused:?}"
     );
     // a class without a level

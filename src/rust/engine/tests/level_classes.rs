@@ -9,7 +9,7 @@ use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::criterion::objective::Criterion;
-use ferrolmm_engine::{Classes, EngineError, ModelData, Structure};
+use ferrolmm_engine::{Classes, EngineError, ModelData};
 
 /// Six-point weights of differences for the steps 1, 2 and 3.
 const WEIGHTS: [f64; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
@@ -331,10 +331,4 @@ fn what_is_not_there_is_refused() {
         count: 2,
     });
     assert!(matches!(wrong.validate(), Err(EngineError::Dimension(_))));
-    // another term of the same factor without classes
-    let mut wrong = data.clone();
-    let mut other = wrong.terms[0].clone();
-    (other.classes, other.structure) = (None, Structure::Diagonal);
-    wrong.terms.push(other);
-    assert!(matches!(wrong.validate(), Err(EngineError::Classes(_))));
 }

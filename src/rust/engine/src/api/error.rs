@@ -55,9 +55,15 @@ pub enum EngineError {
         /// What was asked for.
         step: &'static str,
     },
-    /// What is not available where classes of levels have covariance matrices of their own.
-    #[error("{0} is not available where classes of levels have covariance matrices of their own")]
-    Classes(&'static str),
+    /// A known matrix with entries between levels of different classes, each of which has a covariance matrix of its own.
+    #[error(
+        "the known covariance or precision matrix of a grouping factor couples levels of different classes, which have \
+         covariance matrices of their own"
+    )]
+    CoupledClasses {
+        /// Which grouping factor, in the user's order.
+        factor: usize,
+    },
     /// A known covariance or precision matrix of levels is not positive definite.
     #[error(
         "the known covariance or precision matrix of a grouping factor is not positive definite"
@@ -192,7 +198,8 @@ impl EngineError {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Dimension(_) | Self::Classes(_) => "dimension",
+            Self::Dimension(_) => "dimension",
+            Self::CoupledClasses { .. } => "known",
             Self::NotFinite { .. } => "not_finite",
             Self::Size { .. } | Self::CorrelationOfUnit => "size",
             Self::NoResidualDf { .. } => "no_residual_df",

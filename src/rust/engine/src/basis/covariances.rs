@@ -22,24 +22,55 @@ impl LevelClasses {
         }
     }
 
+    /// The coarsest classes within which these and the others are the same, in the order in which levels have them.
+    #[must_use]
+    pub fn crossed_with(&self, other: &Self) -> Self {
+        let mut known: Vec<(u32, u32)> = Vec::new();
+        let pairs = self
+            .of_level
+            .iter()
+            .copied()
+            .zip(other.of_level.iter().copied());
+        let place = |pair| match known.iter().position(|own| *own == pair) {
+            Some(at) => at as u32,
+            None => {
+                known.push(pair);
+                known.len() as u32 - 1
+            }
+        };
+        let of_level = pairs.map(place).collect();
+        Self {
+            of_level,
+            count: known.len(),
+        }
+    }
+
     /// Number of classes.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The levels of each class in turn, or all of them where there are none.
-    pub fn each(classes: Option<&Self>) -> impl Iterator<Item = Levels> + '_ {
-        let count = classes.map_or(1, Self::count);
-        (0..count).map(move |class| classes.map_or(Levels::All, |own| own.levels(class)))
+    /// The levels of each class of `coarser` in turn, as classes of these.
+    pub fn each_of<'a>(&'a self, coarser: &'a Self) -> impl Iterator<Item = Levels> + 'a {
+        (0..coarser.count).map(move |class| {
+            let mut owned = vec![false; self.count];
+            for (own, other) in self.of_level.iter().zip(coarser.of_level.iter()) {
+                owned[*own as usize] |= *other as usize == class;
+            }
+            Levels::Of {
+                of_level: Arc::clone(&self.of_level),
+                classes: owned.into(),
+            }
+        })
     }
 
-    /// The levels of one class.
+    /// All levels, as those of each class.
     #[must_use]
-    pub fn levels(&self, class: usize) -> Levels {
-        Levels::Class {
+    pub fn all(&self) -> Levels {
+        Levels::Of {
             of_level: Arc::clone(&self.of_level),
-            class,
+            classes: vec![true; self.count].into(),
         }
     }
 }
@@ -47,15 +78,15 @@ impl LevelClasses {
 /// Levels of one grouping factor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Levels {
-    /// All of them.
+    /// All of them, without classes.
     #[default]
     All,
-    /// Those of one class.
-    Class {
+    /// Those of some classes.
+    Of {
         /// Class of each level.
         of_level: Arc<[u32]>,
-        /// Which one.
-        class: usize,
+        /// Whether those of a class are among them.
+        classes: Arc<[bool]>,
     },
 }
 
@@ -65,7 +96,7 @@ impl Levels {
     pub fn contains(&self, level: usize) -> bool {
         match self {
             Self::All => true,
-            Self::Class { of_level, class } => of_level[level] as usize == *class,
+            Self::Of { of_level, classes } => classes[of_level[level] as usize],
         }
     }
 
@@ -74,13 +105,28 @@ impl Levels {
         (0..all).filter(|&level| self.contains(level))
     }
 
-    /// Their class; 0 where there are none.
+    /// Whether those of a class are among them; all levels are class 0 where there are none.
+    #[must_use]
+    pub fn has(&self, class: usize) -> bool {
+        match self {
+            Self::All => class == 0,
+            Self::Of { classes, .. } => classes[class],
+        }
+    }
+
+    /// Their classes; 0 where there are none.
+    pub fn classes(&self) -> impl Iterator<Item = usize> + Clone + '_ {
+        let count = match self {
+            Self::All => 1,
+            Self::Of { classes, .. } => classes.len(),
+        };
+        (0..count).filter(|&class| self.has(class))
+    }
+
+    /// One of their classes, which stands for all of them where they have the same T.
     #[must_use]
     pub fn class(&self) -> usize {
-        match self {
-            Self::All => 0,
-            Self::Class { class, .. } => *class,
-        }
+        self.classes().next().unwrap_or(0)
     }
 }
 
@@ -166,6 +212,19 @@ impl Covariances {
         memory::collect((0..k * k).map(|e| t[(offset + e / k) * all + offset + e % k]))
     }
 
+    /// Gives all classes of a term's levels the k x k block from `offset` on that one of them has.
+    pub(crate) fn share(&mut self, f: usize, levels: &Levels, (offset, k): (usize, usize)) {
+        let OfFactor { size, values, .. } = &mut self.factors[f];
+        let (all, one) = (size.isqrt(), levels.class());
+        for class in levels.classes().filter(|&class| class != one) {
+            for column in offset..offset + k {
+                let at = column * all + offset;
+                let from = one * *size + at;
+                values.copy_within(from..from + k, class * *size + at);
+            }
+        }
+    }
+
     /// T of a class, to be written to.
     pub fn of_class_mut(&mut self, f: usize, class: usize) -> &mut [f64] {
         let own = &mut self.factors[f];
@@ -222,11 +281,29 @@ mod tests {
         assert_eq!(t.of(1, 9), [0.0, 0.0, 0.0, 7.0]);
         assert_eq!((t.classes(0), t.classes(1)), (2, 1));
         assert_eq!((t.class(0, 3), t.class(1, 3)), (1, 0));
-        let second = classes.levels(1);
+        let second = classes.each_of(&classes).nth(1).unwrap();
         assert!(second.contains(0) && !second.contains(1) && Levels::All.contains(1));
         assert_eq!(t.each().collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0)]);
         assert_eq!((t.place(0, 1), t.place(1, 0)), (1, 2));
         assert_eq!(t.block(1, 0, (1, 1)), [7.0]);
         assert_eq!(second.among(4).collect::<Vec<_>>(), [0, 3]);
+        assert_eq!((second.class(), Levels::All.class()), (1, 0));
+    }
+
+    #[test]
+    fn classes_of_several_terms_are_crossed() {
+        let arm = LevelClasses::new(&[1, 1, 2, 2, 1], 2);
+        let sex = LevelClasses::new(&[1, 2, 1, 1, 1], 2);
+        let both = arm.crossed_with(&sex);
+        // (1, 1), (1, 2), (2, 1)
+        assert_eq!(both.count(), 3);
+        let levels = |levels: Levels| levels.among(5).collect::<Vec<_>>();
+        let of_arm: Vec<_> = both.each_of(&arm).map(levels).collect();
+        assert_eq!(of_arm, [vec![0, 1, 4], vec![2, 3]]);
+        let of_sex: Vec<_> = both.each_of(&sex).collect();
+        assert_eq!(of_sex[0].classes().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(of_sex[1].classes().collect::<Vec<_>>(), [1]);
+        assert!(of_sex[0].has(2) && !of_sex[1].has(2));
+        assert_eq!(levels(both.all()), [0, 1, 2, 3, 4]);
     }
 }

@@ -168,20 +168,21 @@ impl Parameters {
         for term in 0..self.structures.len() {
             let (f, offset, k) = self.place[term];
             let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
-            let out = out.of_class_mut(f, self.levels[term].class());
             let own = self.start[term]..self.start[term + 1];
+            let one = out.of_class_mut(f, self.levels[term].class());
             if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
                 let t = self.term_factor(theta, term);
                 for c in 0..k {
-                    (c..k).for_each(|r| out[at(r, c)] = t[c * k + r]);
+                    (c..k).for_each(|r| one[at(r, c)] = t[c * k + r]);
                 }
-                continue;
-            }
-            for (parameter, value) in self.list[own.clone()].iter().zip(&theta.values()[own]) {
-                for &(i, j) in &parameter.entries {
-                    out[at(i, j)] = *value;
+            } else {
+                for (parameter, value) in self.list[own.clone()].iter().zip(&theta.values()[own]) {
+                    for &(i, j) in &parameter.entries {
+                        one[at(i, j)] = *value;
+                    }
                 }
             }
+            out.share(f, &self.levels[term], (offset, k));
         }
         // the empty factor has no term, but its T is divided by
         for f in 0..out.factors() {
@@ -237,6 +238,7 @@ impl Parameters {
                 let at = (offset + c) * kf + offset;
                 own[at..at + k].copy_from_slice(column);
             }
+            out.share(f, &self.levels[term], (offset, k));
         }
         (out, changed)
     }

@@ -1,7 +1,7 @@
 //! The random effects' own coordinates: each term's basis columns are rotated and scaled so that their mean cross-product
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
 
-use crate::api::model::{Column, ModelData, Structure};
+use crate::api::model::{Column, ModelData, RandomTerm, Structure};
 use crate::basis::covariances::{LevelClasses, Levels};
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -70,7 +70,7 @@ pub struct FactorLayout {
     pub k: usize,
     /// Its terms: the basis of each, of the first class where there are classes (those of the others are the same).
     pub terms: Vec<usize>,
-    /// Classes of its levels, each with covariances of its own.
+    /// Classes of its levels, each with covariances of its own: those of its terms, crossed where they differ.
     pub classes: Option<LevelClasses>,
 }
 
@@ -122,10 +122,13 @@ pub fn lay_out(
         offsets.push(factor.k);
         factor.k += term.columns.len();
         factor.terms.push(first);
-        factor.classes = term
-            .classes
-            .map(|classes| LevelClasses::new(classes.codes, classes.count));
-        first += factor.classes.as_ref().map_or(1, LevelClasses::count);
+        let own = classes_of(term);
+        first += own.as_ref().map_or(1, LevelClasses::count);
+        // those within which each term has one covariance matrix
+        factor.classes = match (factor.classes.take(), own) {
+            (Some(before), Some(own)) if before != own => Some(before.crossed_with(&own)),
+            (before, own) => before.or(own),
+        };
     }
     factors.retain(|f| f.k > 0);
     let eliminated = (0..factors.len())
@@ -155,16 +158,24 @@ pub fn lay_out(
                 structure: term.structure,
                 change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
             };
-            let classes = factors[factor].classes.as_ref();
-            LevelClasses::each(classes)
-                .map(|levels| TermBasis {
-                    levels,
-                    ..basis.clone()
-                })
-                .collect::<Vec<_>>()
+            let levels: Vec<Levels> = match (&factors[factor].classes, classes_of(term)) {
+                (None, _) => vec![Levels::All],
+                (Some(all), None) => vec![all.all()],
+                (Some(all), Some(own)) => all.each_of(&own).collect(),
+            };
+            levels.into_iter().map(move |levels| TermBasis {
+                levels,
+                ..basis.clone()
+            })
         })
         .collect();
     (factors, bases)
+}
+
+/// The classes of the levels of a term.
+fn classes_of(term: &RandomTerm<'_>) -> Option<LevelClasses> {
+    let classes = term.classes?;
+    Some(LevelClasses::new(classes.codes, classes.count))
 }
 
 /// Weight at which rows count for the bases at most; infinite where none is much heavier than the others.

@@ -98,7 +98,7 @@ pub(crate) fn of_class(
     f: usize,
     class: usize,
 ) -> impl Iterator<Item = usize> + Clone + '_ {
-    of_factor(directions, f).filter(move |&a| directions[a].levels.class() == class)
+    of_factor(directions, f).filter(move |&a| directions[a].levels.has(class))
 }
 
 /// The directions of one factor.

@@ -296,7 +296,7 @@ fn slope_in_entry(
         .sum::<f64>()
 }
 
-/// S of one term from the sums of its factor and class.
+/// S of one term from the sums of its factor and the classes of its levels.
 ///
 /// Columns of ST = sum_j [Z'PZ]_jj T are T^-T (sum(I - M^-1) - inner) where the effect of the column is large, and
 /// sum A Lambda M^-1 - T^-T inner elsewhere. The latter are differences of cross-products, which may be orders of magnitude more
@@ -312,25 +312,36 @@ fn term_score(
     score: &mut [f64],
 ) {
     let (g, offset, k) = parameters.place[term];
-    let (kf, of) = (parameters.factor_k[g], (g, parameters.levels[term].class()));
+    let (kf, levels) = (parameters.factor_k[g], &parameters.levels[term]);
     let workers = &system.workers;
-    let take = |block: &[f64]| {
+    let own = |e: usize| (offset + e / k) * kf + offset + e % k;
+    // over the classes of its levels
+    let take = |sum: Sum| {
         let mut out = workers.buffer(k * k);
-        for (e, value) in out.iter_mut().enumerate() {
-            *value = block[(offset + e / k) * kf + offset + e % k];
+        for class in levels.classes() {
+            let block = sums.get(sum, (g, class));
+            let values = out.iter_mut().enumerate();
+            values.for_each(|(e, value)| *value += block[own(e)]);
         }
         out
     };
-    let t = take(factor.t.of_class(g, of.1));
+    let mut t = workers.buffer(k * k);
+    let one = factor.t.of_class(g, levels.class());
+    (t.iter_mut().enumerate()).for_each(|(e, value)| *value = one[own(e)]);
     let mut small_effects = workers.buffer(k);
     for (effect, small) in small_effects.iter_mut().enumerate() {
-        *small = f64::from(u8::from(!is_large(system, factor, of, offset + effect)));
+        *small = f64::from(u8::from(!is_large(
+            system,
+            factor,
+            (g, levels),
+            offset + effect,
+        )));
     }
     let is_small = |effect: usize| small_effects[effect] != 0.0;
     // ST, column by column
-    let fixed = take(sums.get(Sum::Fixed, of));
-    let modes = take(sums.get(Sum::Modes, of));
-    let complement = take(sums.get(Sum::Complement, of));
+    let fixed = take(Sum::Fixed);
+    let modes = take(Sum::Modes);
+    let complement = take(Sum::Complement);
     for (e, value) in score.iter_mut().enumerate() {
         let whole = if is_small(e / k) { 0.0 } else { complement[e] };
         *value = whole - fixed[e] - f * modes[e];
@@ -341,7 +352,7 @@ fn term_score(
     let mut row = workers.buffer(k);
     let any_small = (0..k).any(is_small);
     if any_small {
-        let direct = take(sums.get(Sum::Product, of));
+        let direct = take(Sum::Product);
         for e in (0..k * k).filter(|e| is_small(e / k)) {
             score[e] += direct[e];
         }

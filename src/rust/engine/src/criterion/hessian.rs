@@ -162,8 +162,17 @@ fn traces_from<'a>(
             let sums = node_traces(&r, (&solution.h.complement, ph, p), directions, (x, y));
             let of = |(f, class)| of_class(directions, f, class);
             let pairs = of(x).flat_map(|a| of(y).map(move |b| (a, b)));
-            for ((a, b), value) in pairs.zip(sums.iter()) {
-                set(a, b, *value);
+            // the levels of x with those of y and, where these are others, those of y with those of x
+            let once = |(a, b): (usize, usize)| x == y && a == b;
+            for (pair, value) in pairs
+                .zip(sums.iter())
+                .filter(|((a, b), _)| x != y || a >= b)
+            {
+                let (a, b) = pair;
+                out[b * m + a] += value;
+                if !once(pair) {
+                    out[a * m + b] += value;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::basis::covariances::Covariances;
+use crate::basis::covariances::{Covariances, Levels};
 use crate::criterion::direction::TimesLevelPrecision;
 use crate::criterion::point::Point;
 use crate::linalg::small;
@@ -155,8 +155,7 @@ pub(crate) fn level_sums<'a>(
     let parameters = point.parameters;
     let mut near_zero = system.workers.buffer(system.moments.factors.len());
     for (&(f, offset, k), levels) in parameters.place.iter().zip(&parameters.levels) {
-        let of = (f, levels.class());
-        if (offset..offset + k).any(|effect| !is_large(system, factor, of, effect)) {
+        if (offset..offset + k).any(|effect| !is_large(system, factor, (f, levels), effect)) {
             near_zero[f] = 1.0;
         }
     }
@@ -447,28 +446,27 @@ impl Pass<'_> {
 /// Where T'AT is on average at least this, 1 - M^-1 keeps enough digits.
 const LARGE: f64 = 1e-3;
 
-/// Whether 1 - M^-1 keeps enough digits for an effect of the levels of a factor and class.
+/// Whether 1 - M^-1 keeps enough digits for an effect of some levels of a factor.
 pub(crate) fn is_large(
     system: &System,
     factor: &Factor,
-    (f, class): (usize, usize),
+    (f, levels): (usize, &Levels),
     effect: usize,
 ) -> bool {
-    let (of, t) = (&system.moments.factors[f], &factor.t);
-    let square = t.of_class(f, class)[effect * of.k + effect].powi(2);
-    let is_own = |level: &usize| t.class(f, *level) == class;
-    let levels = match t.has_classes(f) {
-        true => (0..of.n_levels).filter(is_own).count() as f64,
-        false => of.n_levels as f64,
+    let of = &system.moments.factors[f];
+    let square = factor.t.of_class(f, levels.class())[effect * of.k + effect].powi(2);
+    let count = match levels {
+        Levels::All => of.n_levels,
+        Levels::Of { .. } => levels.among(of.n_levels).count(),
     };
-    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * levels;
+    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * count as f64;
     // of the columns of a basis that is not what heavy rows or the levels of one class make of it, the squares may be another
     // number than one a row
-    let is_plain = !t.has_classes(f) && large(system.moments.n as f64);
+    let is_plain = *levels == Levels::All && large(system.moments.n as f64);
     is_plain
         || large(
-            (0..of.n_levels)
-                .filter(is_own)
+            levels
+                .among(of.n_levels)
                 .map(|level| of.zz[level * of.k * of.k + effect * (of.k + 1)])
                 .sum(),
         )

@@ -72,9 +72,11 @@ pub(super) fn products<'a>(
                 levels,
                 kappa,
             } = &directions[b];
-            let (g, of) = (*g, (*g, levels.class()));
-            let k = system.moments.factors[g].k;
-            let (above, left_of) = (r.nodes(i, of), r.nodes(j, of));
+            let k = system.moments.factors[*g].k;
+            let nodes = |strip: usize| {
+                let classes = levels.classes();
+                classes.flat_map(move |class| r.nodes(strip, (*g, class)).iter())
+            };
             for e in (0..k * k).filter(|&e| kappa[e] != 0.0) {
                 let (x, y) = (e % k, e / k);
                 for a in 0..count {
@@ -83,11 +85,11 @@ pub(super) fn products<'a>(
                         .chunks_exact(height)
                         .zip(own.chunks_exact(height));
                     for (p, q) in columns_of_both {
-                        let entries = above.iter().map(|v| v - rows.start);
+                        let entries = nodes(i).map(|v| v - rows.start);
                         sum += entries.map(|v| p[v + x] * q[v + y]).sum::<f64>();
                     }
                     if i > j {
-                        for v in left_of.iter().map(|v| v - columns.start) {
+                        for v in nodes(j).map(|v| v - columns.start) {
                             let p = &right[tile(a)][(v + x) * height..(v + x + 1) * height];
                             sum += dot(p, &turned[(v + y) * height..(v + y + 1) * height]);
                         }
@@ -119,7 +121,7 @@ fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement)
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j: for each direction of the first
-/// factor each other one. Directions of different classes have no level in common.
+/// factor each other one, class by class.
 pub(super) fn first_traces<'a>(
     system: &'a System,
     factor: &Factor,
@@ -142,11 +144,11 @@ pub(super) fn first_traces<'a>(
             let levels = piece(levels, LEVELS, i).filter(|&j| factor.t.class(0, j) == class);
             let own = blocks.traces(levels, directions, class);
             let places = of_factor(directions, 0).enumerate();
-            let places = places.filter(|&(_, a)| directions[a].levels.class() == class);
+            let places = places.filter(|&(_, a)| directions[a].levels.has(class));
             let pairs = places
                 .clone()
                 .flat_map(|(x, _)| places.clone().map(move |(y, _)| x * count + y));
-            pairs.zip(own.iter()).for_each(|(at, v)| sums[at] = *v);
+            pairs.zip(own.iter()).for_each(|(at, v)| sums[at] += *v);
         }
     })
 }

@@ -29,24 +29,19 @@ impl Precision<'_> {
 }
 
 impl Precision<'_> {
-    /// Refuses entries between levels of different classes.
+    /// Whether there are entries between levels of different classes, which is refused.
     ///
     /// With b_j = T_j u_j and Var(u) = P^-1 (x) I the covariance of two levels is [P^-1]_jl T_j T_l'. Within a class that is
     /// [P^-1]_jl G, whatever root of G stands for T; between classes it depends on which one it is (T_j Q_j has the same G), so that G
     /// of each class says nothing of it, and it changes sign with a column of one T: the criterion would not be even in it, which
     /// bounds and boundaries rest on. SAS's GROUP= takes levels of different groups as independent, and so does this.
-    fn validate_classes(&self, classes: &Classes<'_>) -> Result<(), EngineError> {
+    fn couples(&self, classes: &Classes<'_>) -> bool {
         let class = |level: usize| classes.codes[level];
-        for (j, w) in self.start.windows(2).enumerate() {
+        self.start.windows(2).enumerate().any(|(j, w)| {
             let own = w[0] as usize..w[1] as usize;
             let mut entries = self.row[own.clone()].iter().zip(&self.value[own]);
-            if entries.any(|(&l, value)| *value != 0.0 && class(l as usize) != class(j)) {
-                return Err(EngineError::Classes(
-                    "a known covariance or precision matrix that couples levels of different classes",
-                ));
-            }
-        }
-        Ok(())
+            entries.any(|(&l, value)| *value != 0.0 && class(l as usize) != class(j))
+        })
     }
 }
 
@@ -118,17 +113,11 @@ impl ModelData<'_> {
         self.validate_classes()
     }
 
-    /// Classes of levels belong to the grouping factor: all its terms have the same.
+    /// Checks the classes of the levels of each term.
     fn validate_classes(&self) -> Result<(), EngineError> {
         let dimension = |text: &str| Err(EngineError::Dimension(text.to_owned()));
-        for (t, term) in self.terms.iter().enumerate() {
+        for term in &self.terms {
             let factor = &self.factors[term.factor];
-            let mut others = self.terms[..t].iter().filter(|o| o.factor == term.factor);
-            if others.any(|other| other.classes != term.classes) {
-                return Err(EngineError::Classes(
-                    "a term without the same classes of the same grouping factor",
-                ));
-            }
             let Some(classes) = term.classes else {
                 continue;
             };
@@ -144,8 +133,11 @@ impl ModelData<'_> {
             if occurs.contains(&false) {
                 return dimension("each class must have a level");
             }
-            if let Some(precision) = &factor.precision {
-                precision.validate_classes(&classes)?;
+            let mut precision = factor.precision.iter();
+            if precision.any(|precision| precision.couples(&classes)) {
+                return Err(EngineError::CoupledClasses {
+                    factor: term.factor,
+                });
             }
         }
         Ok(())

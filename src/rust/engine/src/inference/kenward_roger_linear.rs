@@ -251,7 +251,9 @@ fn first_traces(
             .iter()
             .map(|d| {
                 let k = prepared.parameters.factor_k[d.factor];
-                small::trace_product(&sums[d.factor][d.levels.class()], &d.kappa, k)
+                let trace =
+                    |class: usize| small::trace_product(&sums[d.factor][class], &d.kappa, k);
+                d.levels.classes().map(trace).sum()
             })
             .collect(),
     )

@@ -239,7 +239,10 @@ impl Context<'_> {
                     continue;
                 };
                 let own = &mut s[basis.offset..basis.offset + basis.k];
-                let lambda = &self.lambda[first + self.factor.t.class(f, level)];
+                // the basis of its class
+                let of_term = &self.prepared.bases[first..];
+                let class = of_term.iter().position(|own| own.levels.contains(level));
+                let lambda = &self.lambda[first + class.unwrap_or(0)];
                 combine(columns, lambda, i, 1.0, own);
             }
             blocks.push((f, level, s));

@@ -204,12 +204,16 @@ pub(super) fn log_det_slopes(
         .map(|(&(f, offset, k), levels)| {
             let kf = parameters.factor_k[f];
             let at = |block: &[f64], e: usize| block[(offset + e / k) * kf + offset + e % k];
-            let class = levels.class();
-            let t = factor.t.block(f, class, (offset, k));
-            let sum = &sums[factor.t.place(f, class)];
+            let t = factor.t.block(f, levels.class(), (offset, k));
+            let sum = |e: usize| -> f64 {
+                let classes = levels.classes();
+                classes
+                    .map(|class| at(&sums[factor.t.place(f, class)], e))
+                    .sum()
+            };
             let mut score = memory::zeros(k * k);
             for i in 0..k {
-                let mut row: Vec<f64> = (0..k).map(|c| at(sum, c * k + i)).collect();
+                let mut row: Vec<f64> = (0..k).map(|c| sum(c * k + i)).collect();
                 small::solve_lower_transposed(&t, k, &mut row);
                 (0..k).for_each(|c| score[c * k + i] = row[c]);
             }
