@@ -134,3 +134,52 @@ test_that("classes that do not fit the levels are refused", {
   model$terms[[1L]]$classes$codes <- 1:2
   expect_error(fit_classes(model), class = "ferrolmm_error_dimension")
 })
+
+test_that("a known matrix between levels of different classes is refused, and taken within them", {
+  data <- nlme::Orthodont
+  data$Subject <- factor(data$Subject, ordered = FALSE)
+  n <- nlevels(data$Subject)
+  sex <- data$Sex[match(levels(data$Subject), data$Subject)]
+  K <- diag(0.7, n) + 0.3
+  dimnames(K) <- list(levels(data$Subject), levels(data$Subject))
+  model <- with_classes(distance ~ age + us(1 | Subject, cov = K), data, "Subject", "Sex")
+  expect_error(fit_classes(model), class = "ferrolmm_error_known")
+  K <- K * outer(sex, sex, "==")
+  model <- with_classes(distance ~ age + us(1 | Subject, cov = K), data, "Subject", "Sex")
+  found <- fit_classes(model)
+  # by definition
+  d <- found$theta[as.integer(data$Sex)]
+  v <- diag(nrow(data)) + K[data$Subject, data$Subject] * outer(d, d)
+  x <- cbind(1, data$age)
+  xvx <- crossprod(x, solve(v, x))
+  e <- data$distance - x %*% found$beta
+  degrees <- nrow(data) - 2
+  scale <- 2 * pi * drop(crossprod(e, solve(v, e))) / degrees
+  expect_equal(
+    found$criterion,
+    c(determinant(v)$modulus + determinant(xvx)$modulus) + degrees * (1 + log(scale)),
+    tolerance = 1e-11
+  )
+})
+
+test_that("terms of one grouping factor may have classes of their own", {
+  skip_if_not_installed("lme4")
+  data <- nlme::Orthodont
+  data$male <- as.numeric(data$Sex == "Male")
+  data$female <- 1 - data$male
+  data$time <- (data$age - 11) / 2
+  data$Subject <- factor(data$Subject, ordered = FALSE)
+  model <- with_classes(
+    distance ~ time * Sex + (1 | Subject) + (0 + time | Subject), data, "Subject", "Sex"
+  )
+  model$terms[[2L]]$classes <- NULL
+  found <- fit_classes(model)
+  other <- suppressMessages(lme4::lmer(
+    distance ~ time * Sex + (0 + male | Subject) + (0 + female | Subject) + (0 + time | Subject),
+    data
+  ))
+  expect_equal(found$criterion, -2 * as.numeric(logLik(other)), tolerance = 1e-8)
+  expect_equal(found$theta, unname(lme4::getME(other, "theta")), tolerance = 1e-3)
+  b <- lme4::ranef(other)$Subject
+  expect_equal(found$b, c(b$male + b$female, b$time), tolerance = 1e-3)
+})
