@@ -1,5 +1,5 @@
-//! The spectra behind the null distribution of the likelihood ratio of one variance, against their definition with n x n matrices,
-//! and its draws against a plain search.
+//! The spectra behind the null distribution of the likelihood ratio of one variance, against their definition with n x n
+//! matrices, and its draws against a plain search.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

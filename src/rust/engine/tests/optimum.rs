@@ -479,8 +479,8 @@ fn few_rows_more_than_coefficients() {
                 reml,
                 ..Options::default()
             };
-            // one more row says nothing about two variances; with 4 levels the random effects may reproduce what 1 to 3 rows leave:
-            // then there is no minimum
+            // one more row says nothing about two variances; with 4 levels the random effects may reproduce what 1 to 3 rows
+            // leave: then there is no minimum
             match model.fit(&options) {
                 Ok(fit) => nothing_is_lower(&model, &fit, reml, 60),
                 Err(EngineError::TooManyParameters { parameters, n }) => {

@@ -44,8 +44,8 @@ pub struct Options {
     pub reml: bool,
     /// Parameters to start from, theta and then phi; `None` starts from moments.
     pub start: Option<UserTheta>,
-    /// From how many places to walk to an optimum; `None` decides by the cost of an evaluation and by what the first walks find.
-    /// With `start` there is one walk.
+    /// From how many places to walk to an optimum; `None` decides by the cost of an evaluation and by what the first walks
+    /// find. With `start` there is one walk.
     pub starts: Option<usize>,
     /// How far a fit goes on its own account to find a lower optimum.
     pub search: Search,

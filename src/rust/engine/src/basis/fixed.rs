@@ -116,9 +116,9 @@ impl FixedBasis {
     }
 }
 
-/// L of the cross-products of the columns in units of their lengths, and its smallest squared pivot: the squared relative length
-/// of the part of a column orthogonal to the ones before it. `None` where that is too small for cross-products to decide about
-/// rank (they square the condition number); where it is not, dqrdc2's limited pivoting moves no column.
+/// L of the cross-products of the columns in units of their lengths, and its smallest squared pivot: the squared relative
+/// length of the part of a column orthogonal to the ones before it. `None` where that is too small for cross-products to decide
+/// about rank (they square the condition number); where it is not, dqrdc2's limited pivoting moves no column.
 fn correlation_cholesky(
     gram: &[f64],
     ld: usize,

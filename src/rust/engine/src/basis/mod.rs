@@ -1,5 +1,5 @@
-//! Coordinates: orthogonal bases for X and for each term, so that no predictor needs rescaling (rank as `lm()` decides it), where
-//! each parameter is, and the way back to the user's columns. Imports `structure` and below.
+//! Coordinates: orthogonal bases for X and for each term, so that no predictor needs rescaling (rank as `lm()` decides it),
+//! where each parameter is, and the way back to the user's columns. Imports `structure` and below.
 
 pub mod covariances;
 pub mod fixed;

@@ -36,7 +36,8 @@ pub fn require_residual(data: &ModelData<'_>, stop: &StopFlag) -> Result<(), Eng
     Err(EngineError::NoResidualDf { n, rank: n })
 }
 
-/// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of the rows do not tell it safely, reflections do.
+/// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of
+/// the rows do not tell it safely, reflections do.
 pub(crate) fn leaves_no_residual(data: &ModelData<'_>, stop: &StopFlag) -> bool {
     let (n, p) = (data.n(), data.p);
     if p < n {
@@ -77,8 +78,8 @@ fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) 
     }
 }
 
-/// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p), by
-/// chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
+/// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p),
+/// by chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
 pub(crate) fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
     let (n, p) = (data.n(), data.p);
     if n <= p {
@@ -162,8 +163,8 @@ pub(crate) fn householder_rank(
 }
 
 /// Householder reflection of the rows of `a` (columns of length m) that clears column `pivot[position]` below row `position`,
-/// applied to the columns after it. As long as no column has been put aside there is nothing to clear in a triangle, and then as
-/// many entries as there are such columns.
+/// applied to the columns after it. As long as no column has been put aside there is nothing to clear in a triangle, and then
+/// as many entries as there are such columns.
 fn reflect(a: &mut [f64], m: usize, pivot: &[usize], position: usize) {
     let column = pivot[position];
     let own = &a[column * m + position..(column + 1) * m];

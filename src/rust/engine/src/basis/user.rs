@@ -141,8 +141,8 @@ impl UserFactor {
     }
 }
 
-/// Internal parameters of the terms from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such covariance
-/// matrix.
+/// Internal parameters of the terms from the user's theta: T_internal = factor of B^-1 T T' B^-T. `None` where there is no such
+/// covariance matrix.
 pub(crate) fn internal_of_terms(
     theta: &UserTheta,
     bases: &[TermBasis],

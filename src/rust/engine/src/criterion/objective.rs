@@ -361,7 +361,8 @@ impl Criterion<'_> {
     }
 
     /// Whether secant updates pay along long steps: average information misses what bends in the parameters of correlations.
-    /// Estimates say nothing else about it than factorisations do: with what they learn from long steps walks take twice as many.
+    /// Estimates say nothing else about it than factorisations do: with what they learn from long steps walks take twice as
+    /// many.
     pub(crate) fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
         !self.is_plain() || structures.iter().any(|s| s.linear().is_none())
@@ -402,7 +403,8 @@ impl Criterion<'_> {
         if system.moments.rest.is_some() {
             return 0.0;
         }
-        // [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX: what is left of a column is known to machine epsilon of what it was
+        // [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'U_0 - RZX'RZX: what is left of a column is known to machine epsilon of what it
+        // was
         let p1 = factor.rzx.m;
         let left = |j: usize| factor.lx[j * p1 + j].powi(2);
         let share = |j: usize| factor.before(system, j) / left(j);

@@ -18,8 +18,9 @@ impl Criterion<'_> {
         self.exact_hessian_and(false)
     }
 
-    /// Like [`Self::exact_hessian`], as the last thing that is asked of this point: the factor gives its memory to what the Hessian needs. Values,
-    /// solution and derivatives stay; for solves the criterion has to be evaluated anew, as [`Self::is_at`] says.
+    /// Like [`Self::exact_hessian`], as the last thing that is asked of this point: the factor gives its memory to what the
+    /// Hessian needs. Values, solution and derivatives stay; for solves the criterion has to be evaluated anew, as
+    /// [`Self::is_at`] says.
     pub fn last_hessian(&mut self) -> Option<Vec<f64>> {
         self.exact_hessian_and(true)
     }

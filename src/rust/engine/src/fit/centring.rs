@@ -19,8 +19,8 @@ use crate::system::equations::{Factor, System};
 use crate::system::extended;
 use crate::system::solution::Solution;
 
-/// Variance of effects relative to that of the mean of the residuals of their level from which differences of cross-products may
-/// have less than ten digits.
+/// Variance of effects relative to that of the mean of the residuals of their level from which differences of cross-products
+/// may have less than ten digits.
 const CANCELLING: f64 = 1e6;
 
 /// Such a ratio from which next to no digits are left of what a grouping factor leaves of columns of X.
@@ -247,8 +247,8 @@ pub(crate) fn has_lost_digits(system: &System, factor: &Factor) -> bool {
     (factor.pwrss > 0.0 && factor.pwrss < RECENTER * factor.total) || (0..p1 - 1).any(lost)
 }
 
-/// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have, of
-/// factors (or classes of their levels) whose covariance is regular.
+/// Current estimates as the new centre: fixed effects always, random effects, and those that the columns of Q themselves have,
+/// of factors (or classes of their levels) whose covariance is regular.
 pub(crate) fn new_center(prepared: &Prepared, factor: &Factor, solution: &Solution) -> Center {
     let beta = coefficients(prepared, &solution.gamma);
     let system = &prepared.system;

@@ -1,5 +1,5 @@
-//! How large a model is, told before anything of it is made: whether its steps are long enough for somebody to wait for, whether it
-//! has more parameters than rows, and what memory it takes at least.
+//! How large a model is, told before anything of it is made: whether its steps are long enough for somebody to wait for,
+//! whether it has more parameters than rows, and what memory it takes at least.
 
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
@@ -153,8 +153,8 @@ fn longest_group(data: &ModelData<'_>) -> f64 {
 }
 
 /// Refuses a model that has more parameters than observations: fixed effects (`rank` of them), covariance parameters that are
-/// free, and sigma. Its likelihood has no maximum that the data determine. Fixed effects alone that are as many as the rows are an
-/// error of their own.
+/// free, and sigma. Its likelihood has no maximum that the data determine. Fixed effects alone that are as many as the rows are
+/// an error of their own.
 ///
 /// # Errors
 /// [`EngineError::TooManyParameters`].

@@ -1,11 +1,11 @@
 //! Case deletion: estimates without a set of rows, for many sets.
 //!
-//! The rows of a set are taken out of the moments, with as many digits as these have; levels that lose all their rows stay, with moments of zero, and drop out
-//! of every sum. On what is left the criterion is evaluated at the estimate from all rows, which gives the exact estimates
-//! of the fixed effects and of sigma at that theta (Christensen, Pearson & Johnson 1992, Technometrics 34); a Newton step
-//! with the exact gradient and Hessian of the reduced criterion, corrected by the gradient where it leads, updates theta
-//! (Pregibon 1981, Ann. Stat. 9; Demidenko & Stukel 2005, Stat. Med. 24), and the optimiser replaces the step where the exact
-//! refit is wanted.
+//! The rows of a set are taken out of the moments, with as many digits as these have; levels that lose all their rows stay,
+//! with moments of zero, and drop out of every sum. On what is left the criterion is evaluated at the estimate from all rows,
+//! which gives the exact estimates of the fixed effects and of sigma at that theta (Christensen, Pearson & Johnson 1992,
+//! Technometrics 34); a Newton step with the exact gradient and Hessian of the reduced criterion, corrected by the gradient
+//! where it leads, updates theta (Pregibon 1981, Ann. Stat. 9; Demidenko & Stukel 2005, Stat. Med. 24), and the optimiser
+//! replaces the step where the exact refit is wanted.
 //!
 //! For single rows at given theta the estimates follow without any of that: with C the coefficient matrix of the
 //! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by

@@ -3,10 +3,10 @@
 //!
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
 //! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
-//! residual parameters; sigma^2) and W is the inverse of the observed information, as in
-//! SAS (PROC MIXED, DDFM=KR) and mmrm, or where V is linear of the expected one, as in [`super::kenward_roger_linear`]. Kenward & Roger
-//! (1997, Biometrics 53), eq. 6: Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with
-//! R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear variant (SAS: FIRSTORDER) leaves R out.
+//! residual parameters; sigma^2) and W is the inverse of the observed information, as in SAS (PROC MIXED, DDFM=KR) and mmrm, or
+//! where V is linear of the expected one, as in [`super::kenward_roger_linear`]. Kenward & Roger (1997, Biometrics 53), eq. 6:
+//! Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear
+//! variant (SAS: FIRSTORDER) leaves R out.
 //!
 //! All but R are tensors: sums over i and j are the same in the internal parameters psi = (theta, phi, tau), tau = sigma^2 over
 //! its estimate. For R, sum_ij W_ij R_ij = sum_ab W_ab (R_ab - sum_i B_i d2nu_i/dpsi_a dpsi_b) with W and R of psi on the right

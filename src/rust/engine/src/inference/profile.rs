@@ -1,9 +1,9 @@
 //! Profiles of the criterion in standard deviations and correlations: for each of them the minimum over everything else along
 //! a grid of its values (Bates & Watts 1988, chapter 6; Bates et al. 2015, section 5.1), REML for a REML fit.
 //!
-//! Unprofiled in sigma the criterion is D(theta, tau) = log|M| + log|X'V^-1X| + (n - p) tau + q e^-tau + const with tau = log sigma^2
-//! (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a standard
-//! deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
+//! Unprofiled in sigma the criterion is D(theta, tau) = log|M| + log|X'V^-1X| + (n - p) tau + q e^-tau + const with tau = log
+//! sigma^2 (ML: without the second term, n for n - p). The minimum on the surface s(theta, tau) = c, with s the logarithm of a
+//! standard deviation or Fisher's z of a correlation, solves the Karush-Kuhn-Tucker equations by Newton steps with the exact
 //! Hessian of D, from a first-order prediction along the path. Parameters that are held or tied, and a known sigma, are what
 //! they are all along ([`crate::basis::restriction`]): the equations are those of the free variables.
 

@@ -34,8 +34,8 @@ pub struct ProfilePoint {
     pub parameters: Vec<f64>,
 }
 
-/// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle), then
-/// the residual parameters, then sigma.
+/// Every standard deviation and correlation, term after term in the order of theta (column by column of the lower triangle),
+/// then the residual parameters, then sigma.
 #[must_use]
 pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
     let mut out = Vec::new();

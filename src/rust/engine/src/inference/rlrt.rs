@@ -11,9 +11,9 @@
 //! with mu the eigenvalues of Z'P_0Z; REML: a = n - p and xi = mu (their equation 9); ML, with the same fixed effects in both
 //! models: a = n and xi the eigenvalues of Z'Z (equation 6). This is exact. Weights: Z, X and y times their roots.
 //!
-//! With further random effects V_0 = R + Z_0 G_0 Z_0' stands for R: P_0 = V_0^-1 - V_0^-1X(X'V_0^-1X)^-1X'V_0^-1 at the estimates
-//! of the smaller model, as if those were known. That is the approximation of Greven, Crainiceanu, Kuechenhoff & Peters (2008,
-//! JCGS 17), with the nuisance effects whitened out instead of subtracted.
+//! With further random effects V_0 = R + Z_0 G_0 Z_0' stands for R: P_0 = V_0^-1 - V_0^-1X(X'V_0^-1X)^-1X'V_0^-1 at the
+//! estimates of the smaller model, as if those were known. That is the approximation of Greven, Crainiceanu, Kuechenhoff &
+//! Peters (2008, JCGS 17), with the nuisance effects whitened out instead of subtracted.
 //!
 //! Everything comes from the factor of the whole model with the tested variance at zero:
 //! Z'V_0^-1Z = Z'R^-1Z - G'G with G = L^-1 Lambda'Z_all'R^-1Z; nothing has n rows.

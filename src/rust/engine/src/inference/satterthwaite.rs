@@ -1,6 +1,6 @@
 //! What Satterthwaite's degrees of freedom need (Giesbrecht & Burns 1985; Fai & Cornelius 1996; Kuznetsova, Brockhoff &
-//! Christensen 2017, JSS 82(13), eq. 5): df = 2 (l'C l)^2 / (g'A g), g_a = l' (dC/dpsi_a) l, with C the covariance matrix of the
-//! fixed effects and A that of the variance parameters psi = (theta, sigma^2), twice the inverse of the Hessian of the
+//! Christensen 2017, JSS 82(13), eq. 5): df = 2 (l'C l)^2 / (g'A g), g_a = l' (dC/dpsi_a) l, with C the covariance matrix of
+//! the fixed effects and A that of the variance parameters psi = (theta, sigma^2), twice the inverse of the Hessian of the
 //! (unprofiled) criterion.
 
 use crate::api::error::EngineError;
@@ -115,8 +115,8 @@ pub(super) fn derivatives(
     })
 }
 
-/// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is with
-/// a standard deviation of zero.
+/// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is
+/// with a standard deviation of zero.
 fn is_still(prepared: &Prepared, theta: &InternalTheta, a: usize) -> bool {
     let parameters = &prepared.parameters;
     let Some(parameter) = parameters.list.get(a) else {

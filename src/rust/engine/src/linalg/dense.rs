@@ -53,7 +53,8 @@ pub fn invert_lower(l: &[f64], n: usize, out: &mut [f64]) {
     );
 }
 
-/// out = A B, all column-major; each factor with the dimensions in which it enters the product, and whether it stands transposed.
+/// out = A B, all column-major; each factor with the dimensions in which it enters the product, and whether it stands
+/// transposed.
 pub fn product(a: (&[f64], usize, usize, bool), b: (&[f64], usize, usize, bool), out: &mut [f64]) {
     fn matrix((x, rows, columns, transposed): (&[f64], usize, usize, bool)) -> MatRef<'_, f64> {
         let x = &x[..rows * columns];
@@ -105,8 +106,9 @@ impl Shape {
     }
 }
 
-/// out = A B for n x n column-major matrices of these shapes, each given with whether it stands transposed (and the shape that it
-/// has then). Of `out` only what stands in `shape` is computed; where the product is wider, its other entries are left alone.
+/// out = A B for n x n column-major matrices of these shapes, each given with whether it stands transposed (and the shape that
+/// it has then). Of `out` only what stands in `shape` is computed; where the product is wider, its other entries are left
+/// alone.
 pub fn shaped_product(
     a: (&[f64], Shape, bool),
     b: (&[f64], Shape, bool),

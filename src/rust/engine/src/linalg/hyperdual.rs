@@ -1,9 +1,8 @@
 //! Numbers that carry exact first and second derivatives: hyper-dual numbers (Fike & Alonso, 2011, AIAA 2011-886).
 //!
-//! x = v + a e1 + b e2 + c e1 e2 with e1^2 = e2^2 = 0. For any smooth f,
-//! f(x) = f(v) + f'(v) a e1 + f'(v) b e2 + (f'(v) c + f''(v) a b) e1 e2: a formula written once, generic in [`Scalar`], gives its
-//! value, its derivatives along two directions and the mixed second derivative, without step sizes and without
-//! cancellation.
+//! x = v + a e1 + b e2 + c e1 e2 with e1^2 = e2^2 = 0. For any smooth f, f(x) = f(v) + f'(v) a e1 + f'(v) b e2 + (f'(v) c +
+//! f''(v) a b) e1 e2: a formula written once, generic in [`Scalar`], gives its value, its derivatives along two directions and
+//! the mixed second derivative, without step sizes and without cancellation.
 
 use std::cmp::Ordering;
 use std::fmt::Debug;

@@ -12,8 +12,8 @@ pub mod sparse;
 pub mod strip_layout;
 pub mod triangle;
 
-/// Runs `f`, which has to be marked `#[inline(always)]` with all that it calls, compiled for the widest vectors that this machine
-/// has. Sums keep their order: no product is fused with a sum.
+/// Runs `f`, which has to be marked `#[inline(always)]` with all that it calls, compiled for the widest vectors that this
+/// machine has. Sums keep their order: no product is fused with a sum.
 #[inline(always)]
 pub fn wide<R>(f: impl FnOnce() -> R) -> R {
     faer::traits::pulp::Arch::new().dispatch(f)

@@ -345,7 +345,8 @@ pub fn write_semidefinite_cholesky(a: &[f64], k: usize, tolerance: f64, l: &mut 
     }
 }
 
-/// Solves A x = b for several right-hand sides in place, by Gaussian elimination with partial pivoting. `false` if A is singular.
+/// Solves A x = b for several right-hand sides in place, by Gaussian elimination with partial pivoting. `false` if A is
+/// singular.
 #[must_use]
 pub fn solve_general(a: &[f64], rhs: &mut [&mut [f64]], n: usize) -> bool {
     let mut a = memory::copy(a);

@@ -57,8 +57,8 @@ impl Pattern {
             .unwrap_or_else(|| Self::with_rows(0, vec![0], Vec::new()))
     }
 
-    /// Like [`Self::factorize`], but given up once the numeric factorisation is sure to take more multiply-adds than `limit`: a column with c
-    /// entries leaves a full triangle of order c.
+    /// Like [`Self::factorize`], but given up once the numeric factorisation is sure to take more multiply-adds than `limit`: a
+    /// column with c entries leaves a full triangle of order c.
     #[must_use]
     pub fn factorize_within(below: &[Vec<u32>], limit: f64, stop: &StopFlag) -> Option<Self> {
         let n = below.len();

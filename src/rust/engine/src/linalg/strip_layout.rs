@@ -7,8 +7,8 @@ use faer::{MatMut, MatRef};
 /// Columns of a strip, at most (but for a node with more effects).
 pub(super) const TILE: usize = 96;
 
-/// Columns of a strip from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest by a strip
-/// reads and writes all of it.
+/// Columns of a strip from order [`LARGE`] on, where memory would otherwise keep the processor waiting: an update of the rest
+/// by a strip reads and writes all of it.
 const WIDE_TILE: usize = 192;
 
 /// Order from which strips are wide.

@@ -65,9 +65,9 @@ impl Moments {
         factors.chain(pairs).sum()
     }
 
-    /// Number of levels that a term belongs to and of their rows: the variance at which an effect weighs as much as the residuals
-    /// of its level is their ratio, as Z'WZ is n I over all rows in the basis of the term. The rows of one class of levels
-    /// are its share of tr(Z'WZ), which need not be its share of the rows: the basis is that of all of them.
+    /// Number of levels that a term belongs to and of their rows: the variance at which an effect weighs as much as the
+    /// residuals of its level is their ratio, as Z'WZ is n I over all rows in the basis of the term. The rows of one class of
+    /// levels are its share of tr(Z'WZ), which need not be its share of the rows: the basis is that of all of them.
     pub(crate) fn levels_and_rows(&self, parameters: &Parameters, term: usize) -> (f64, f64) {
         let (f, offset, k) = parameters.place[term];
         let FactorMoments {
@@ -105,13 +105,13 @@ impl Moments {
     }
 }
 
-/// Point about which [Q r] is centred: the response at beta_0 (p, all columns of X), and every column at random effects B_0, that
-/// is Q - Z B_0; the latter only after a first fit of data whose residual variance is tiny.
+/// Point about which [Q r] is centred: the response at beta_0 (p, all columns of X), and every column at random effects B_0,
+/// that is Q - Z B_0; the latter only after a first fit of data whose residual variance is tiny.
 ///
 /// Where random effects are many times larger than residuals, V^-1 takes nearly all of a column in the span of Z away: of the
 /// constant, with n rows a level, all but 1/(1 + n theta^2). Q'Q - RZX'RZX would be what rounding leaves. About its own B_0 =
-/// Lambda M^-1 Lambda'Z'Q a column has the same Q'V^-1Q, as (Q - Z B_0)'(Q - Z B_0) + U_0'U_0 with U_0 = Lambda^-1 B_0, and next
-/// to nothing to be taken from it: the penalised sum of squares of its own regression on Z.
+/// Lambda M^-1 Lambda'Z'Q a column has the same Q'V^-1Q, as (Q - Z B_0)'(Q - Z B_0) + U_0'U_0 with U_0 = Lambda^-1 B_0, and
+/// next to nothing to be taken from it: the penalised sum of squares of its own regression on Z.
 #[derive(Debug, Clone)]
 pub struct Center {
     /// Coefficients of X.

@@ -232,8 +232,8 @@ pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
     (0..moments.factors.len()).map(matrix).collect()
 }
 
-/// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told the
-/// level that the sum is for, the one that is summed, and the entry.
+/// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told
+/// the level that the sum is for, the one that is summed, and the entry.
 pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(usize, usize, f64)) {
     let factor = &moments.factors[f];
     for (level, &q) in factor.level_precision.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Weighted cross-products of Z, X and y: all that an evaluation without a residual structure sees of the rows. Imports `basis` and below.
+//! Weighted cross-products of Z, X and y: all that an evaluation without a residual structure sees of the rows. Imports `basis`
+//! and below.
 
 mod basis_rows;
 pub mod blocks;

@@ -40,8 +40,8 @@ fn add(total: &mut [Twice], part: &[Twice]) {
 /// Cross-products of a model's rows in the user's columns.
 ///
 /// # Errors
-/// [`EngineError::Dimension`], [`EngineError::NotFinite`] for rows that are no model's, for residual structures, and where there
-/// are no rows; [`EngineError::Interrupted`].
+/// [`EngineError::Dimension`], [`EngineError::NotFinite`] for rows that are no model's, for residual structures, and where
+/// there are no rows; [`EngineError::Interrupted`].
 pub fn raw_moments(
     data: &ModelData<'_>,
     threads: usize,

@@ -1,8 +1,8 @@
 //! BFGS steps with backtracking (Nocedal & Wright 2006, Algorithms 3.1 and 6.1), in the natural scale of each variable at the
 //! start, or in one for all.
 //!
-//! They find other optima. Newton steps follow the local curvature: from many starts they reach few optima, and hardly ever some
-//! singular ones. The first of these steps follow the gradient, however far, until the value decreases.
+//! They find other optima. Newton steps follow the local curvature: from many starts they reach few optima, and hardly ever
+//! some singular ones. The first of these steps follow the gradient, however far, until the value decreases.
 
 use crate::api::options::Detour;
 use crate::linalg::row_sums::dot;
@@ -19,8 +19,8 @@ const SHORTER: f64 = 0.2;
 /// Shortest trial, relative to the whole step.
 const SHORTEST: f64 = 1e-10;
 
-/// Slope along a step (twice the decrease that it promises) and gain of the last one below which another minimum is not likely to
-/// be on the way.
+/// Slope along a step (twice the decrease that it promises) and gain of the last one below which another minimum is not likely
+/// to be on the way.
 const NEAR: f64 = 1e-2;
 
 /// The inverse of a Hessian, as far as it is known, m x m.
@@ -68,9 +68,9 @@ impl Inverse {
     }
 }
 
-/// Takes steps from `start`, where `value` is the function's value (as the last evaluation), for as many evaluations as `detour`
-/// has, as long as `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or
-/// promises much: whether that is a minimum is decided by the caller.
+/// Takes steps from `start`, where `value` is the function's value (as the last evaluation), for as many evaluations as
+/// `detour` has, as long as `clock` lets it. Says [`Stop::Stuck`] where no step decreases the value, or promises much: whether
+/// that is a minimum is decided by the caller.
 pub(super) fn descend(
     objective: &mut dyn Objective,
     start: &[f64],

@@ -268,7 +268,8 @@ impl Secant {
         }
     }
 
-    /// The model with its update. Where the update is the only reason that a `good` model has negative curvature, it is dropped.
+    /// The model with its update. Where the update is the only reason that a `good` model has negative curvature, it is
+    /// dropped.
     fn model(&mut self, gradient: &[f64], hessian: &[f64], scale: Vec<f64>, good: bool) -> Model {
         let corrected: Vec<f64> =
             memory::collect(hessian.iter().zip(&self.missing).map(|(a, b)| a + b));

@@ -1,5 +1,5 @@
-//! Memory: what there is, where that is easily found (Linux tells in files), and large vectors whose allocation may fail without
-//! ending the process.
+//! Memory: what there is, where that is easily found (Linux tells in files), and large vectors whose allocation may fail
+//! without ending the process.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -47,8 +47,8 @@ pub(crate) fn copy(of: &[f64]) -> Vec<f64> {
     of.to_vec()
 }
 
-/// Leaves the current work where there is no memory for so many values, as a library is going to ask for them in a way that ends
-/// the process.
+/// Leaves the current work where there is no memory for so many values, as a library is going to ask for them in a way that
+/// ends the process.
 pub(crate) fn require<T>(len: usize) {
     let bytes = len as f64 * size_of::<T>() as f64;
     // what was laid by is for small ones

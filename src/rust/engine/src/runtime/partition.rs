@@ -1,4 +1,5 @@
-//! Pieces of work, and outputs that fall into them, each written by the thread that does that piece of work; found by halves, without a list of them.
+//! Pieces of work, and outputs that fall into them, each written by the thread that does that piece of work; found by halves,
+//! without a list of them.
 
 use std::ops::Range;
 

@@ -49,7 +49,8 @@ impl<'a> Centred<'a> {
         z
     }
 
-    /// What the gradient `g` adds to the Hessian, as theta is not linear in (c, phi): `unit` is exp(m), with the derivatives of m.
+    /// What the gradient `g` adds to the Hessian, as theta is not linear in (c, phi): `unit` is exp(m), with the derivatives of
+    /// m.
     fn add_curvature(
         &self,
         z: &[f64],

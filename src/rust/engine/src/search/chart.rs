@@ -8,8 +8,8 @@ use crate::basis::internal_theta::FreeTheta;
 /// A smooth map from variables to parameters.
 ///
 /// Variables have a type of their own, so that they are not taken for parameters. In a composition, the variables of one chart
-/// are the parameters of the next, so that these are plain numbers: [`super::charted`] makes internal parameters of those of the
-/// first.
+/// are the parameters of the next, so that these are plain numbers: [`super::charted`] makes internal parameters of those of
+/// the first.
 pub(crate) trait Chart {
     /// z of an x that the chart reaches.
     fn to_variables(&self, x: Vec<f64>) -> FreeTheta;
@@ -17,8 +17,8 @@ pub(crate) trait Chart {
     /// x of z.
     fn to_parameters(&self, z: &FreeTheta) -> Vec<f64>;
 
-    /// Gradient and Hessian in z, of those in x at the point z. A Hessian that is not exact gets no second-order term: an average
-    /// information has none, and what it misses would be taken for curvature.
+    /// Gradient and Hessian in z, of those in x at the point z. A Hessian that is not exact gets no second-order term: an
+    /// average information has none, and what it misses would be taken for curvature.
     fn pull(&self, z: &FreeTheta, own: Derivatives) -> Derivatives;
 
     /// Natural size of each variable at z, of those of the parameters.

@@ -25,8 +25,8 @@ const IN_DOUBLES: f64 = 1e-7;
 /// Share of it at which to begin on a ray where the digits at its beginning are lost.
 const SHARE: f64 = 1e-8;
 
-/// Rise of the criterion over one unit of the ray that shows an optimum inside: there it is at least exp(-2) + 1 for each degree
-/// of freedom of the residuals.
+/// Rise of the criterion over one unit of the ray that shows an optimum inside: there it is at least exp(-2) + 1 for each
+/// degree of freedom of the residuals.
 const RISE: f64 = 0.01;
 
 /// Fall of the criterion to its limit where sigma^2 stands for zero; what is estimated for it is off by as much.

@@ -36,8 +36,8 @@ pub fn assemble(
     }
 }
 
-/// Each column of the lower triangle, zeros at first: `add((node, effect), first, workspace, column)`, where `column` starts with
-/// row `first` and `workspace` holds two vectors of the most effects.
+/// Each column of the lower triangle, zeros at first: `add((node, effect), first, workspace, column)`, where `column` starts
+/// with row `first` and `workspace` holds two vectors of the most effects.
 fn write_columns(
     system: &System,
     out: &mut Complement,

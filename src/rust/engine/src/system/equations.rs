@@ -1,4 +1,5 @@
-//! The mixed model equations at one set of relative covariance factors T: what does not change, the factor, and what is read off it.
+//! The mixed model equations at one set of relative covariance factors T: what does not change, the factor, and what is read
+//! off it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision matrix P in the place of I where there is one) bordered by [Q r], at one set of relative covariance factors T.
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision matrix P in the place of I where there is one) bordered
+//! by [Q r], at one set of relative covariance factors T.
 //!
 //! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is
 //! the Schur complement S = I + T_2'A_22 T_2 - sum_j W_j'W_j with W_j = L_j^-1 T_1'A_j2 T_2, dense or sparse. This is the
@@ -17,11 +18,12 @@ use crate::system::pieces::{level_pieces, LEVELS};
 use crate::system::right_hand_sides::{right_hand_sides, shifts, weighted_shifts};
 
 impl Factor {
-    /// Factorises at the given T, in the workspace of an old factor; `center` holds B_0 per factor (internal basis) or empty vectors.
+    /// Factorises at the given T, in the workspace of an old factor; `center` holds B_0 per factor (internal basis) or empty
+    /// vectors.
     ///
     /// # Errors
-    /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where the
-    /// residual sum of squares vanishes.
+    /// [`EngineError::Numerical`] where a matrix is not positive definite in floating point, [`EngineError::PerfectFit`] where
+    /// the residual sum of squares vanishes.
     pub fn new(
         system: &System,
         t: Covariances,

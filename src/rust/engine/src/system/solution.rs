@@ -17,8 +17,8 @@ pub struct Solution {
     pub c: Rows,
     /// M^-1 Lambda'Z'Q Lx^-T: its rows' products are Lambda'Z'V^-1Q (Q'V^-1Q)^-1 Q'V^-1Z Lambda.
     pub h: Rows,
-    /// [c - c_0, u + c gamma - u_0] where the columns are centred at [c_0 u_0]: the difference itself, which keeps its digits where
-    /// it is small; without rows where they are not.
+    /// [c - c_0, u + c gamma - u_0] where the columns are centred at [c_0 u_0]: the difference itself, which keeps its digits
+    /// where it is small; without rows where they are not.
     pub about: Rows,
 }
 

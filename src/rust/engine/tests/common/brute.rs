@@ -1,4 +1,5 @@
-//! The model by definition: V is formed n x n from the user's columns and the user's theta. Slow, and independent of the engine.
+//! The model by definition: V is formed n x n from the user's columns and the user's theta. Slow, and independent of the
+//! engine.
 
 use super::Model;
 

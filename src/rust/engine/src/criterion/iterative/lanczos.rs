@@ -51,9 +51,9 @@ const NEGLIGIBLE: f64 = 1e-9;
 ///
 ///   sum_ij f[l_i, l_j] (b'z_i)(b'z_j) z_i'dA z_j / b'b, f[x, y] = (f(x) - f(y)) / (x - y)
 ///
-/// (Daleckii & Krein; Higham 2008, Functions of Matrices, theorem 3.11). A = V T V' on the Krylov space, where b = |b| V e_1, makes
-/// that sum_ab H_ab v_a'dA v_b with H = Y (f[l_i, l_j] y_1i y_1j) Y' and T = Y diag(l) Y': exact for polynomials up to the order of
-/// T. H = sum_c w_c x_c x_c' has few weights that count where f is smooth.
+/// (Daleckii & Krein; Higham 2008, Functions of Matrices, theorem 3.11). A = V T V' on the Krylov space, where b = |b| V e_1,
+/// makes that sum_ab H_ab v_a'dA v_b with H = Y (f[l_i, l_j] y_1i y_1j) Y' and T = Y diag(l) Y': exact for polynomials up to
+/// the order of T. H = sum_c w_c x_c x_c' has few weights that count where f is smooth.
 #[must_use]
 pub fn derivative(matrix: &Tridiagonal, divided: impl Fn(f64, f64) -> f64) -> Vec<Term> {
     let n = matrix.diagonal.len();

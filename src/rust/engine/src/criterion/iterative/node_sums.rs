@@ -44,8 +44,8 @@ impl Operator {
         sum_of_classes(parts, t.classes(0), k1 * k1)
     }
 
-    /// For each lane sum_j L_j^-T (W~_j x)(W~_j y)'L_j^-1, where the products with W~ are given: k1 x k1 lanes for each class of
-    /// levels.
+    /// For each lane sum_j L_j^-T (W~_j x)(W~_j y)'L_j^-1, where the products with W~ are given: k1 x k1 lanes for each class
+    /// of levels.
     #[must_use]
     pub fn eliminated_outer(
         &self,
@@ -89,8 +89,8 @@ impl Operator {
         }
     }
 
-    /// For each factor, class and lane sum_v (L_v^-T B_v - L_v N_v) L_v^-1, k x k lanes, for symmetric B and any N; zero for the
-    /// first factor.
+    /// For each factor, class and lane sum_v (L_v^-T B_v - L_v N_v) L_v^-1, k x k lanes, for symmetric B and any N; zero for
+    /// the first factor.
     #[must_use]
     pub fn complement_weighted(
         &self,

@@ -106,8 +106,8 @@ pub(crate) struct Rounds<'a, 'o> {
 }
 
 impl<'a, 'o> Rounds<'a, 'o> {
-    /// Before the first, which starts at `theta`; `residual` is the residual sum of squares of the fixed effects alone, in units of
-    /// the rows' mean variance.
+    /// Before the first, which starts at `theta`; `residual` is the residual sum of squares of the fixed effects alone, in
+    /// units of the rows' mean variance.
     pub(crate) fn new(
         data: &'a ModelData<'a>,
         options: &'a Options,

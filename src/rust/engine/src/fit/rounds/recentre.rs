@@ -43,8 +43,8 @@ impl Rounds<'_, '_> {
         })
     }
 
-    /// Centres the response. Where one effect went far on the way there, another may have been left behind: the next walk begins
-    /// anew then, unless there is another optimum to return to.
+    /// Centres the response. Where one effect went far on the way there, another may have been left behind: the next walk
+    /// begins anew then, unless there is another optimum to return to.
     pub(crate) fn centre(&mut self, model: &mut Prepared, to: Centring) -> Result<(), EngineError> {
         let is_free =
             self.options.optimize && model.restriction.is_none() && self.passed.is_empty();

@@ -15,8 +15,8 @@ use crate::search::strategy::{estimated_optimum, Plan};
 use crate::search::vanishing::{self, Ray};
 
 impl Rounds<'_, '_> {
-    /// A walk and a look at where the residual variance goes from its end; takes note of time and evaluations. The inner error is
-    /// how the walk ended, which other steps may mend.
+    /// A walk and a look at where the residual variance goes from its end; takes note of time and evaluations. The inner error
+    /// is how the walk ended, which other steps may mend.
     pub(super) fn timed_walk(
         &mut self,
         model: &Prepared,
@@ -67,8 +67,8 @@ impl Rounds<'_, '_> {
         run
     }
 
-    /// Follows the residual variance where it goes to zero; `None`: the criterion falls for ever. Differences that have lost their
-    /// digits tell nothing, and are centred first.
+    /// Follows the residual variance where it goes to zero; `None`: the criterion falls for ever. Differences that have lost
+    /// their digits tell nothing, and are centred first.
     pub(super) fn look_at_zero(
         &mut self,
         model: &Prepared,

@@ -1,10 +1,10 @@
 //! From how many places, and from which, a fit walks to an optimum.
 //!
-//! The likelihood of variance components may have several maxima: an outlier is told by a variance that is large beside a
-//! small residual one as well as by none beside a large one. The proof of an optimum is local, and says nothing about
-//! others. So where evaluations are cheap, further walks begin elsewhere: at small and at large variances, at other residual
-//! correlations, and, where there is reason to doubt, at the minima of a coarse grid of sizes ([`super::grid`]), and from places that
-//! look like chance ([`super::chance`]) until they come to nothing new. How many is a matter of the operations that an evaluation
+//! The likelihood of variance components may have several maxima: an outlier is told by a variance that is large beside a small
+//! residual one as well as by none beside a large one. The proof of an optimum is local, and says nothing about others. So
+//! where evaluations are cheap, further walks begin elsewhere: at small and at large variances, at other residual correlations,
+//! and, where there is reason to doubt, at the minima of a coarse grid of sizes ([`super::grid`]), and from places that look
+//! like chance ([`super::chance`]) until they come to nothing new. How many is a matter of the operations that an evaluation
 //! takes and of what the walks find, never of time: the same for any number of threads.
 
 use crate::api::error::EngineError;
@@ -63,7 +63,8 @@ const GRID_WALKS: usize = 8;
 const DETOUR: usize = 80;
 
 /// Evaluations of Newton's steps after which a further walk that is not below the best optimum is given up, and those of all
-/// after which no further one begins: some fits of few rows have valleys in which steps are short, and 500 of them lead nowhere.
+/// after which no further one begins: some fits of few rows have valleys in which steps are short, and 500 of them lead
+/// nowhere.
 const PATIENCE: usize = 100;
 const SEARCH_EVALUATIONS: usize = 5000;
 
@@ -87,8 +88,8 @@ pub(crate) fn are_wanted(options: &Options, plan: Plan) -> bool {
 }
 
 /// Lower optima than that of `first` (if that is one), as far as the further walks that the model is worth find any, each lower
-/// than the one before: where one turns out to be rounding errors, the one before is the optimum. Whether that has to be asked of
-/// the last is the second value. `theta` is where `first` began. The criterion is not left at any particular point.
+/// than the one before: where one turns out to be rounding errors, the one before is the optimum. Whether that has to be asked
+/// of the last is the second value. `theta` is where `first` began. The criterion is not left at any particular point.
 pub(crate) fn lower_optima(
     criterion: &mut Criterion<'_>,
     theta: &InternalTheta,

@@ -10,7 +10,8 @@ use crate::search::optimum::settings;
 use crate::search::starts::search::{Search, BETTER};
 use crate::search::starts::units::Units;
 
-/// What a model with a variance less may have over the best one to be reason to look at all directions of a perfect correlation.
+/// What a model with a variance less may have over the best one to be reason to look at all directions of a perfect
+/// correlation.
 const CLOSE_BY: f64 = 2.0;
 
 /// Directions of two effects with a perfect correlation that are tried, and sizes along them, relative to the present one.

@@ -14,6 +14,7 @@ mod residual;
 mod scale;
 mod starts;
 mod tridiagonal;
+mod unit;
 mod whitening;
 
 pub use crate::structure::correlation::domain::Domain;

@@ -2,8 +2,8 @@
 //!
 //! What elimination leaves of a factor nested in another, or crossed with it, is I + T_2'(A_22 - A_21 T_1 (T_1'A_11T_1 + I)^-1
 //! T_1'A_12) T_2: the difference in parentheses may be of the order of T_1^-2, so that half of the digits are lost at theta 1e4
-//! and all of them at 1e8; so is it within one factor where a level has fewer rows than effects. What it leaves of Lambda'Z'[Q r]
-//! is the same kind of difference: sums over rows of the size of residuals, times theta. With twice the digits they are
+//! and all of them at 1e8; so is it within one factor where a level has fewer rows than effects. What it leaves of Lambda'Z'[Q
+//! r] is the same kind of difference: sums over rows of the size of residuals, times theta. With twice the digits they are
 //! there, if the cross-products have as many: Z'[Z Q r] (with a residual structure Z'R^-1[Z Q r]) is taken again from the rows.
 //! What follows from the factor has no such differences, and doubles do; the rows of [Q r] are centred so that theirs are small
 //! (see [`crate::moments::blocks::Center`]).

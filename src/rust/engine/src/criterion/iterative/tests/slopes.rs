@@ -23,8 +23,8 @@ impl Slopes {
         Example::new(2000, &[150, 60, 30][..self.factors], self.slope, 2.0)
     }
 
-    /// The gradient against differences of the criterion at points near and far from `theta`, where it is anchored if `anchored`,
-    /// per size of a parameter. Estimates of the gradient that are not its derivative are off by 1e-4 to 3e-2.
+    /// The gradient against differences of the criterion at points near and far from `theta`, where it is anchored if
+    /// `anchored`, per size of a parameter. Estimates of the gradient that are not its derivative are off by 1e-4 to 3e-2.
     fn check(self, anchored: bool) {
         let example = self.example();
         let data = example.data();
