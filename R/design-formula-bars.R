@@ -32,7 +32,7 @@ split_random <- function(x) {
 split_parenthesis <- function(x) {
   inner <- x[[2L]]
   if (is_bar(inner)) {
-    plain <- list(bar = inner, structure = "us", hom = FALSE, known = NULL, call = x)
+    plain <- list(bar = inner, structure = plain_structure, hom = FALSE, known = NULL, call = x)
     return(list(fixed = NULL, bars = list(plain)))
   }
   parts <- split_random(inner)
@@ -111,12 +111,13 @@ check_homogeneous <- function(hom, name, entry, term) {
     )
   }
   named <- startsWith(name, "hom") || startsWith(name, "het")
-  if (entry$structure == "us" && hom || named && hom != entry$hom) {
+  free <- !random_kind(entry$structure)$homogeneous
+  if (free && hom || named && hom != entry$hom) {
     ferrolmm_abort(
       if (named) {
         paste0("`hom = ", hom, "` contradicts the name of ", name, "().")
       } else {
-        "us() cannot be homogeneous: it has a variance for each effect."
+        paste0(name, "() cannot be homogeneous: it has a variance for each effect.")
       },
       "formula", x = paste0("In the term ", code_label(term), "."),
       i = "One variance and one correlation for all effects: cs(x | g, hom = TRUE)."
@@ -182,7 +183,7 @@ parse_bar <- function(term) {
       i = "A term has one bar, with one grouping factor on its right: (1 | g) + (1 | h)."
     )
   }
-  if (double && term$structure != "us") {
+  if (double && term$structure != plain_structure) {
     ferrolmm_abort(
       paste0("`||` cannot be used inside a covariance structure: ", code_label(bar), "."),
       "formula"

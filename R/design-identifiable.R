@@ -35,7 +35,7 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     if (group$n_levels < 2L) {
       check_single_level(terms[[t]], group)
     }
-    tied <- terms[[t]]$structure %in% c("cs", "ar1", "toep")
+    tied <- is_natural(terms[[t]]) && random_kind(terms[[t]]$structure)$correlated
     k <- length(terms[[t]]$cnms)
     doubtful <- group$n_levels >= n || k * group$n_levels >= n && !tied
     if (free && doubtful && !structured && !term_is_identified(terms[[t]], group, weights)) {
@@ -47,7 +47,7 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
 #' One level: a single draw of each effect. Several effects with one variance still determine it.
 #' @noRd
 check_single_level <- function(term, group) {
-  if (isTRUE(term$hom) && term$structure == "diag") {
+  if (isTRUE(term$hom) && !random_kind(term$structure)$correlated) {
     return(invisible())
   }
   ferrolmm_abort(
@@ -97,7 +97,7 @@ covariance_slopes <- function(term, k) {
   m <- count_theta(term)
   theta <- 1 + 0.13 * seq_len(m) %% 5
   if (is_natural(term)) {
-    theta[-seq_len(count_sd(term))] <- 0.3^seq_len(m - count_sd(term))
+    theta[-seq_len(count_sd(term))] <- term_correlations(term)$start
   }
   g <- function(theta) c(tcrossprod(theta_matrix(theta, list(term))[[1L]]))
   vapply(seq_len(m), function(a) {

@@ -145,7 +145,7 @@ describe_term <- function(bar, basis, set, group, groups) {
     label = paste(term_lhs_label(bar, basis, set), "|", formula_label(groups[[key]]$expr)),
     group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
     cnms = basis$names[set],
-    structure = if (alone) "us" else bar$structure, hom = !alone && isTRUE(bar$hom),
+    structure = if (alone) plain_structure else bar$structure, hom = !alone && isTRUE(bar$hom),
     known = bar$known[c("kind", "label")],
     contrasts = basis$contrasts, levels = basis$levels, leaves = groups[[key]]$leaves,
     key = key, partition = groups[[key]]$partition, values = basis$columns[set]
@@ -183,12 +183,12 @@ term_columns <- function(term, frame, coded = FALSE) {
 
 #' Levels of factors whose effects are ordered, including those that no row has
 #'
-#' In ar1() and toep() visits 1, 2 and 4 are 1, 2 and 3 apart, although visit 3 has no rows: it has
+#' In ar1() and toep(), say, visits 1, 2 and 4 are 1, 2 and 3 apart, although visit 3 has no rows: it has
 #' an effect too, so its variance must be that of the others.
 #' @returns list of levels by variable, NULL where there is nothing to add
 #' @noRd
 lag_levels <- function(bar, frame) {
-  if (!bar$structure %in% c("ar1", "toep") || is.numeric(bar$lhs)) {
+  if (!random_kind(bar$structure)$ordered || is.numeric(bar$lhs)) {
     return(NULL)
   }
   side <- paste0(bar$structure, "(", code_label(bar$lhs), " | ", bar$groups[[1L]]$name, ")")
@@ -387,7 +387,7 @@ is_contained <- function(a, b, later) {
   if (length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom) {
     return(later)
   }
-  b$structure == "us" || a$structure == "diag" && !b$hom ||
+  random_kind(b$structure)$factor || !random_kind(a$structure)$correlated && !b$hom ||
     length(a$cnms) == 1L && (!b$hom || length(b$cnms) == 1L)
 }
 
@@ -410,7 +410,7 @@ warn_duplicate <- function(a, b) {
 #' A structure that depends on order needs ordered effects
 #' @noRd
 check_structure <- function(term) {
-  if (term$structure %in% c("ar1", "toep") && "(Intercept)" %in% term$cnms) {
+  if (random_kind(term$structure)$ordered && "(Intercept)" %in% term$cnms) {
     ferrolmm_warn(
       paste0("The term (", term$label, ") has the structure ", term$structure,
              "() and an intercept among its effects: ", quote_names(term$cnms), "."),

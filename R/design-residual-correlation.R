@@ -16,14 +16,12 @@ build_correlation <- function(spec, frame, random) {
   sizes <- tabulate(residual_groups(correlation, frame)$codes)
   correlation$largest <- max(sizes)
   correlation <- with_visits(correlation, frame)
-  if (correlation$type %in% visit_types) {
-    if (correlation$n_positions < 2L) {
-      ferrolmm_abort(
-        paste0("`", spec$name, "()` needs at least two visits, there is ",
-               correlation$n_positions, "."),
-        "residual"
-      )
-    }
+  if (has_visits(correlation$type) && correlation$n_positions < 2L) {
+    ferrolmm_abort(
+      paste0("`", spec$name, "()` needs at least two visits, there is ",
+             correlation$n_positions, "."),
+      "residual"
+    )
   }
   if (correlation$largest < 2L) {
     ferrolmm_abort(
@@ -61,7 +59,8 @@ innermost_group <- function(random, name) {
 #' numbers ("number"), multiples of a "step", or "coordinates"
 #' @noRd
 position_kind <- function(spec, frame, covariates) {
-  if (spec$type == "cs") {
+  kind <- correlation_kind(spec$type)
+  if (kind$position == "none") {
     return("none")
   }
   if (length(covariates) == 0L) {
@@ -69,7 +68,7 @@ position_kind <- function(spec, frame, covariates) {
   }
   values <- lapply(covariates, function(name) frame[[name]])
   categorical <- vapply(values, function(x) is.factor(x) || is.character(x), NA)
-  if (spec$type %in% spatial_types || spec$type == "car1") {
+  if (kind$position %in% c("times", "points")) {
     if (any(categorical)) {
       ferrolmm_abort(
         paste0("`", spec$name, "()` needs numbers, `", covariates[categorical][[1L]],
@@ -79,7 +78,7 @@ position_kind <- function(spec, frame, covariates) {
     }
     return("coordinates")
   }
-  if (spec$type != "us" && is_text_column(frame, covariates)) {
+  if (kind$ordered && is_text_column(frame, covariates)) {
     ferrolmm_abort(
       paste0("`", spec$name, "()` needs visits in an order, and `", covariates,
              "` is of class character."),
@@ -88,10 +87,10 @@ position_kind <- function(spec, frame, covariates) {
       i = paste0("Make it a factor, with the levels in their order in time, or a number.")
     )
   }
-  if (categorical[[1L]] || spec$type %in% c("us", "ante")) {
+  if (categorical[[1L]] || !kind$by_lag) {
     return("level")
   }
-  if (inherits(values[[1L]], "POSIXct") && spec$type != "toep") {
+  if (inherits(values[[1L]], "POSIXct") && kind$position == "whole") {
     ferrolmm_abort(
       paste0("`", spec$name, "()` counts times in whole numbers, and `", covariates,
              "` is of class POSIXct, whose numbers are seconds."),
@@ -99,7 +98,7 @@ position_kind <- function(spec, frame, covariates) {
       i = "Say in which unit: as.Date() for days, or difftime(t, start, units = \"hours\")."
     )
   }
-  if (spec$type == "toep") "step" else "number"
+  if (kind$position == "visits") "step" else "number"
 }
 
 #' The visits of a structure: their labels in order, and how rows are matched to them
@@ -112,7 +111,7 @@ position_kind <- function(spec, frame, covariates) {
 #'   "level") or `origin` and `step` (kind "step")
 #' @noRd
 with_visits <- function(correlation, frame) {
-  if (correlation$kind == "order" && correlation$type %in% visit_types) {
+  if (correlation$kind == "order" && has_visits(correlation$type)) {
     correlation$visits <- as.character(seq_len(correlation$largest))
   } else if (correlation$kind == "level") {
     coded <- code_variable(visit_column(correlation, frame), correlation$covariates)
@@ -124,7 +123,7 @@ with_visits <- function(correlation, frame) {
   if (!is.null(correlation$visits)) {
     correlation$n_positions <- length(correlation$visits)
   }
-  if (correlation$type == "toep") {
+  if (correlation_kind(correlation$type)$each == "lag") {
     check_lags(correlation, frame)
   }
   correlation
@@ -134,7 +133,7 @@ with_visits <- function(correlation, frame) {
 #' @noRd
 visit_column <- function(correlation, frame) {
   x <- frame[[correlation$covariates]]
-  if (correlation$type %in% c("us", "ante") || !is.factor(x)) {
+  if (!correlation_kind(correlation$type)$by_lag || !is.factor(x)) {
     return(x)
   }
   spanned_levels(x, all_levels(frame, correlation$covariates))
@@ -229,14 +228,7 @@ residual_positions <- function(correlation, frame, codes) {
   switch(correlation$kind,
     none = NULL,
     order = {
-      place <- as.integer(stats::ave(seq_along(codes), codes, FUN = seq_along))
-      if (correlation$type %in% spatial_types) {
-        list(as.double(place))
-      } else if (correlation$type == "car1") {
-        as.double(place)
-      } else {
-        place
-      }
+      ordered_positions(correlation$type, stats::ave(seq_along(codes), codes, FUN = seq_along))
     },
     level = {
       name <- correlation$covariates
@@ -255,8 +247,16 @@ residual_positions <- function(correlation, frame, codes) {
     },
     coordinates = {
       values <- lapply(correlation$covariates, function(name) as.double(frame[[name]]))
-      if (correlation$type == "car1") values[[1L]] else values
+      if (is_spatial(correlation$type)) values else values[[1L]]
     }
+  )
+}
+
+#' Places in the order of rows as positions, as the engine takes them
+#' @noRd
+ordered_positions <- function(type, place) {
+  switch(correlation_kind(type)$position,
+    points = list(as.double(place)), times = as.double(place), as.integer(place)
   )
 }
 
@@ -306,7 +306,7 @@ check_positions <- function(correlation, frame) {
                paste0(" in `", correlation$group_label, "` ", groups$levels[groups$codes[twice]])
              }, "."),
       "residual",
-      i = if (correlation$type %in% spatial_types) {
+      i = if (correlation_kind(correlation$type)$nugget) {
         "With nugget = TRUE rows at the same place are possible."
       } else if (length(correlation$group) == 0L) {
         "Name the groups after a bar: form = ~ time | subject."

@@ -35,29 +35,31 @@ overlap <- function(residual, term, frame, codes) {
   type <- correlation$type
   intercept <- identical(term$cnms, "(Intercept)")
   by_visit <- length(residual$scales) > 0L
-  if (intercept && type == "cs" && !by_visit) {
+  each <- correlation_kind(type)$each
+  if (intercept && is_exchangeable(type) && !by_visit) {
     return(paste0("Both give every pair of rows of a `", term$group, "` the same covariance."))
   }
-  if (!type %in% c("us", "toep") && !(type == "ante")) {
+  if (each == "none") {
     visit_effects <- effects_by_row(term, frame, codes)
     same <- visit_effects && term$structure == type
     return(if (same) {
-      paste0("Both are ", residual_words[[type]], " over the rows of a `", term$group, "`.")
+      paste0("Both are ", structure_words[[type]]$words, " over the rows of a `", term$group, "`.")
     })
   }
-  if (intercept && type %in% c("us", "toep")) {
+  if (intercept && each %in% c("pair", "lag")) {
     return(paste0(
       "The correlations of the residuals are free: they take up what the rows of a `", term$group,
       "` have in common."
     ))
   }
-  if (type == "us" && by_visit && constant_at_visits(term, frame, correlation)) {
+  if (each == "pair" && by_visit && constant_at_visits(term, frame, correlation)) {
     return(paste0(
       "The covariance matrix of the visits of a `", term$group,
       "` is free: it contains that of these random effects."
     ))
   }
-  if (effects_by_row(term, frame, codes) && term$structure %in% c(type, "us")) {
+  contains <- term$structure == type || random_kind(term$structure)$factor
+  if (effects_by_row(term, frame, codes) && contains) {
     paste0("Both are covariances of the visits of a `", term$group, "`.")
   }
 }

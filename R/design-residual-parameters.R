@@ -19,11 +19,11 @@ check_parameter_count <- function(count, n, label) {
 #' Names, starts and held values of the correlation's parameters
 #' @noRd
 correlation_parameters_of <- function(correlation, spec, n) {
-  m <- correlation$n_positions
-  if (correlation$type == "us" && !spec$fixed) {
-    check_parameter_count(m * (m - 1) / 2, n, paste0(spec$name, "()"))
+  parameters <- engine_correlation_parameters(correlation, max(n, length(spec$value)))
+  if (!spec$fixed) {
+    check_parameter_count(parameters$count, n, paste0(spec$name, "()"))
   }
-  names <- engine_correlation_parameters(correlation)$names
+  names <- parameters$names
   value <- spec$value
   if (is.null(value)) {
     if (spec$fixed) {
@@ -37,11 +37,12 @@ correlation_parameters_of <- function(correlation, spec, n) {
   if (length(value) < length(names) && correlation$nugget && length(value) == 1L) {
     value <- c(value, NA_real_)
   }
-  if (length(value) != length(names)) {
+  if (length(value) != parameters$count) {
     ferrolmm_abort(
       paste0("`", spec$name, "()` has ", count_of(length(value), "value"), " for ",
-             count_of(length(names), "parameter"), "."),
-      "residual", i = paste0("Parameters: ", quote_names(names, 12L), ".")
+             count_of(parameters$count, "parameter"), "."),
+      "residual",
+      i = if (length(names)) paste0("Parameters: ", quote_names(names, 12L), ".")
     )
   }
   list(names = names, start = as.double(value), held = rep.int(spec$fixed, length(names)))
@@ -51,16 +52,17 @@ correlation_parameters_of <- function(correlation, spec, n) {
 #' @noRd
 scale_parameters_of <- function(scale, spec) {
   levels <- scale$levels
-  if (scale$type == "ident") {
+  kind <- scale_kind(scale$type)
+  if (kind$reference) {
     levels <- levels[-1L]
-    return(named_parameters("sd.ratio", levels, spec$value, spec$fixed))
   }
-  if (scale$type == "constpower") {
-    const <- named_parameters("const", levels, spec$value$const, spec$fixed$const)
-    power <- named_parameters("power", levels, spec$value$power, spec$fixed$power)
-    return(Map(c, const, power))
+  if (length(kind$parameters) == 1L) {
+    return(named_parameters(kind$parameters, levels, spec$value, spec$fixed))
   }
-  named_parameters(scale$type, levels, spec$value, spec$fixed)
+  parts <- lapply(kind$parameters, function(name) {
+    named_parameters(name, levels, spec$value[[name]], spec$fixed[[name]])
+  })
+  do.call(Map, c(list(c), parts))
 }
 
 #' @noRd

@@ -221,7 +221,7 @@ read_structure <- function(x) {
   if (sum(bars) != 1L || !bars[[length(bars)]]) {
     ferrolmm_abort(
       paste0("`residual` cannot be read: ", code_label(x), "."), "residual",
-      i = if (entry$type %in% spatial_types) {
+      i = if (is_spatial(entry$type[[1L]])) {
         paste0("Write it as ", name, "(x, y | subject): coordinates, a bar, the group.")
       } else {
         paste0("Write it as ", name, "(visit | subject): the visit, a bar, the group.")
@@ -230,7 +230,7 @@ read_structure <- function(x) {
   }
   bar <- arguments[[length(arguments)]]
   covariates <- c(arguments[-length(arguments)], list(bar[[2L]]))
-  if (length(covariates) > 1L && !entry$type %in% spatial_types) {
+  if (length(covariates) > 1L && !is_spatial(entry$type[[1L]])) {
     ferrolmm_abort(
       paste0("`residual`: ", name, "() has one visit variable, ", code_label(x), " has ",
              length(covariates), "."),
@@ -249,7 +249,7 @@ read_structure <- function(x) {
     )
   }
   no_time <- is.numeric(covariates[[1L]])
-  if (no_time && (entry$by_visit || entry$type %in% visit_types)) {
+  if (no_time && (entry$by_visit || has_visits(entry$type[[1L]]))) {
     ferrolmm_abort(
       paste0("`residual`: ", name, "() needs a visit variable left of the bar."), "residual",
       i = paste0("As in ~ ", name, "(visit | subject).")
@@ -259,10 +259,9 @@ read_structure <- function(x) {
   list(
     source = "residual",
     correlation = list(
-      type = options$type, covariates = if (entry$type != "cs") visit,
+      type = options$type, covariates = if (!is_exchangeable(options$type)) visit,
       group = group_leaves(bar[[3L]], x), nugget = options$nugget, metric = "euclidean",
-      p = NULL, q = NULL,
-      value = NULL, fixed = FALSE, name = name, by_level = TRUE,
+      p = NULL, q = NULL, value = NULL, fixed = FALSE, name = name, by_level = TRUE,
       options = options$text
     ),
     scales = if (entry$by_visit) {
@@ -280,7 +279,8 @@ read_structure <- function(x) {
 #' @returns list(type, nugget, text (", nu = 1.5"; NULL without options))
 #' @noRd
 read_structure_options <- function(given, entry, x) {
-  known <- c(if (!is.null(entry$nu)) "nu", if (entry$type %in% spatial_types) "nugget")
+  usual <- entry$type[[1L]]
+  known <- c(if (!is.null(entry$nu)) "nu", if (correlation_kind(usual)$nugget) "nugget")
   unknown <- setdiff(names(given), known)
   if (length(unknown) || anyDuplicated(names(given))) {
     what <- c(unknown, names(given)[duplicated(names(given))])[[1L]]
@@ -295,7 +295,7 @@ read_structure_options <- function(given, entry, x) {
   if (!is.null(nu) && !(is.numeric(nu) && nu %in% entry$nu)) {
     ferrolmm_abort(
       paste0("`nu` of ", as.character(x[[1L]]), "() must be one of the numbers ",
-             paste(entry$nu, collapse = ", "), "."),
+             paste(sort(entry$nu), collapse = ", "), "."),
       "residual", x = paste0("In ", code_label(x), "."),
       i = "nu is the smoothness; it is not estimated."
     )
@@ -311,7 +311,7 @@ read_structure_options <- function(given, entry, x) {
     )
   }
   list(
-    type = if (is.null(nu)) entry$type else paste0("matern", nu), nugget = nugget,
+    type = if (is.null(nu)) usual else entry$type[[match(nu, entry$nu)]], nugget = nugget,
     text = if (length(given)) paste0(", ", names(given), " = ", vapply(given, code_label, ""),
                                      collapse = "")
   )
@@ -329,9 +329,9 @@ read_correlation <- function(object) {
   }
   type <- type[[1L]]
   parts <- split_form(attr(object, "formula"), class)
-  covariates <- if (type %in% spatial_types) {
+  covariates <- if (is_spatial(type)) {
     lapply(sum_parts(parts$covariate), as_plain_variable)
-  } else if (!is.null(parts$covariate) && type != "cs") {
+  } else if (!is.null(parts$covariate) && !is_exchangeable(type)) {
     list(as_plain_variable(parts$covariate))
   }
   value <- natural_correlation(object, type)
@@ -348,13 +348,15 @@ read_correlation <- function(object) {
 #' @noRd
 natural_correlation <- function(object, type) {
   value <- as.vector(unclass(object))
-  value <- switch(type,
-    ar1 = tanh(value / 2), car1 = stats::plogis(value), value
-  )
-  default <- switch(type,
-    ar1 = , cs = , arma = all(value == 0), car1 = isTRUE(all.equal(value, 0.2)),
+  words <- structure_words[[type]]
+  if (!is.null(words$nlme_value)) {
+    value <- words$nlme_value(value)
+  }
+  default <- if (is.null(words$nlme_default)) {
     length(value) == 0L
-  )
+  } else {
+    isTRUE(all(abs(value - words$nlme_default) < 1e-12))
+  }
   if (!default || isTRUE(attr(object, "fixed")) && length(value)) value
 }
 
@@ -436,9 +438,8 @@ read_variances <- function(object) {
     ))
   }
   class <- class(object)[1L]
-  types <- c(varIdent = "ident", varPower = "power", varExp = "exp", varConstPower = "constpower")
-  if (class != "varFixed" && !class %in% names(types)) {
-    known <- c(names(types), "varFixed", "varComb")
+  if (class != "varFixed" && !class %in% names(nlme_variances)) {
+    known <- c(names(nlme_variances), "varFixed", "varComb")
     ferrolmm_abort(
       paste0("The variance function ", class, "() is not available."), "residual",
       i = paste0("Available are ", quote_names(paste0(known, "()"), 10L), ".")
@@ -448,13 +449,14 @@ read_variances <- function(object) {
   if (class == "varFixed") {
     return(list(scales = list(), fixed = list(as_plain_variable(parts$covariate))))
   }
-  list(scales = list(read_variance(object, class, types[[class]], parts)), fixed = list())
+  list(scales = list(read_variance(object, class, nlme_variances[[class]], parts)), fixed = list())
 }
 
 #' @noRd
 read_variance <- function(object, class, type, parts) {
+  kind <- scale_kind(type)
   fitted <- is_call_to(parts$covariate, "fitted")
-  if (type == "ident" && is.null(parts$group)) {
+  if (!kind$covariate && is.null(parts$group)) {
     ferrolmm_abort(
       "varIdent() without groups changes nothing.", "residual",
       i = "Name the groups after a bar: varIdent(form = ~ 1 | group)."
@@ -466,20 +468,22 @@ read_variance <- function(object, class, type, parts) {
       i = "Use fitted(.) or a variable: varPower(form = ~ x)."
     )
   }
-  if (type == "constpower") {
-    value <- list(const = exp(unlist(object$const)), power = unlist(object$power))
-    const <- attr(object$const, "fixed")
-    fixed <- list(const = if (length(const)) exp(const), power = attr(object$power, "fixed"))
-    default <- length(value$const) + length(value$power) == 0L
+  # nlme keeps logarithms of positive parameters
+  natural <- function(kind, value) {
+    if (kind == "positive" && is.numeric(value)) exp(value) else value
+  }
+  if (length(kind$parameters) > 1L) {
+    names(kind$parameters) <- kind$parameters
+    of_parts <- function(get) {
+      Map(function(name, kind) natural(kind, get(object[[name]])), kind$parameters, kind$kinds)
+    }
+    value <- of_parts(unlist)
+    fixed <- of_parts(function(part) attr(part, "fixed"))
   } else {
     value <- unclass(object)
     value <- stats::setNames(as.vector(value), attr(object, "groupNames")[seq_along(value)])
-    fixed <- attr(object, "fixed")
-    if (type == "ident") {
-      value <- exp(value)
-      fixed <- if (!is.null(fixed)) exp(fixed)
-    }
-    default <- length(value) == 0L
+    value <- natural(kind$kinds, value)
+    fixed <- natural(kind$kinds, attr(object, "fixed"))
   }
   if (!is.null(unlist(value)) && !is.numeric(unlist(value))) {
     ferrolmm_abort(
@@ -489,8 +493,8 @@ read_variance <- function(object, class, type, parts) {
   }
   list(
     type = type,
-    covariate = if (type != "ident" && !fitted) list(as_plain_variable(parts$covariate)),
-    fitted = type != "ident" && fitted, stratum = parts$group,
-    value = if (!default) value, fixed = fixed, by_level = FALSE
+    covariate = if (kind$covariate && !fitted) list(as_plain_variable(parts$covariate)),
+    fitted = kind$covariate && fitted, stratum = parts$group,
+    value = if (length(unlist(value))) value, fixed = fixed, by_level = FALSE
   )
 }

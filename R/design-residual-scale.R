@@ -26,7 +26,7 @@ build_scale <- function(spec, frame) {
 
 #' @noRd
 check_scale_covariate <- function(scale, x, what) {
-  if (scale$type == "power" && any(x == 0)) {
+  if (!scale_kind(scale$type)$zero && any(x == 0)) {
     ferrolmm_abort(
       paste0("varPower() of ", what, ", which is zero in ", count_of(sum(x == 0), "row"),
              ": their variance would be zero."),
@@ -61,7 +61,8 @@ with_strata <- function(scale, spec, frame) {
     )
   }
   given <- c(names(spec$value), names(spec$fixed))
-  if (spec$type == "constpower") {
+  kind <- scale_kind(spec$type)
+  if (length(kind$parameters) > 1L) {
     given <- unlist(lapply(c(spec$value, spec$fixed), names))
   }
   unknown <- setdiff(given, c(levels, ""))
@@ -72,7 +73,7 @@ with_strata <- function(scale, spec, frame) {
       "residual", i = paste0("Its levels are ", quote_names(levels, 10L), ".")
     )
   }
-  if (spec$type == "ident" && any(levels %in% given) && !all(levels %in% given)) {
+  if (kind$reference && any(levels %in% given) && !all(levels %in% given)) {
     reference <- setdiff(levels, given)[[1L]]
     levels <- c(reference, setdiff(levels, reference))
   }

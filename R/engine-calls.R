@@ -121,35 +121,6 @@ engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0
   engine_value(rs_residual_rows(residual, weights, as.double(phi), rows, what, threads))$rows
 }
 
-#' Correlation matrix of `n` rows of one residual group
-#'
-#' @param correlation as in what [residual_design()] returns, with the `position` of these rows;
-#'   `par` its natural parameters.
-#' @noRd
-engine_correlation <- function(correlation, par, n) {
-  given <- correlation_for_engine(correlation)
-  engine_value(rs_correlation(given, as.double(par), as.integer(n)))$matrix
-}
-
-#' Natural parameters of a correlation structure
-#'
-#' @returns list(names, lower, upper)
-#' @noRd
-engine_correlation_parameters <- function(correlation) {
-  correlation["position"] <- list(NULL)
-  given <- correlation_for_engine(correlation)
-  engine_value(rs_correlation_parameters(given, as.integer(correlation$largest)))
-}
-
-#' @noRd
-correlation_for_engine <- function(correlation) {
-  known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric")
-  correlation <- correlation[intersect(known, names(correlation))]
-  orders <- intersect(c("p", "q"), names(correlation))
-  correlation[orders] <- lapply(correlation[orders], as.integer)
-  correlation
-}
-
 #' Fits of one model to each column of `responses` (n x m)
 #'
 #' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), sigma,

@@ -269,7 +269,8 @@ warn_convergence <- function(certificate, random, residual) {
 warn_unseen <- function(unseen, residual) {
   names <- residual$names[unseen]
   correlation <- residual$correlation
-  facts <- if (identical(correlation$type, "us")) {
+  by_pair <- !is.null(correlation) && correlation_kind(correlation$type)$each == "pair"
+  facts <- if (by_pair) {
     pairs <- which(lower.tri(diag(correlation$n_positions)), arr.ind = TRUE)[unseen, , drop = FALSE]
     visits <- correlation$visits
     paste0(

@@ -78,7 +78,7 @@ lambdat_pattern <- function(object) {
 block_pattern <- function(term) {
   k <- length(term$cnms)
   position <- matrix(0, k, k)
-  diagonal <- term$structure == "diag"
+  diagonal <- !random_kind(term$structure)$correlated
   filled <- if (diagonal) diag(k) == 1 else lower.tri(position, diag = TRUE)
   position[filled] <- seq_len(sum(filled))
   cells <- which(t(filled), arr.ind = TRUE, useNames = FALSE)

@@ -246,11 +246,12 @@ write_bar <- function(bar, intercept, labels, group, frame) {
   }
   single <- length(labels) + intercept == 1L && all(vapply(labels, is_number, NA, frame))
   written <- call(if (bar$double && !single) "||" else "|", side, group)
-  if (bar$structure == "us" && is.null(bar$known)) {
+  entry <- covariance_structures[[bar$structure]]
+  if (bar$structure == plain_structure && is.null(bar$known)) {
     return(call("(", written))
   }
   arguments <- list(as.name(bar$structure), written)
-  if (bar$structure != "us" && bar$hom != covariance_structures[[bar$structure]]$hom) {
+  if (bar$hom != entry$hom) {
     arguments$hom <- bar$hom
   }
   if (!is.null(bar$known)) {

@@ -123,15 +123,12 @@ components_jacobian <- function(object) {
   rbind(whole, cbind(matrix(0, n_phi + 1L, length(theta)), diag(n_phi + 1L)))
 }
 
-#' Central difference of the covariance matrices, where theta are standard deviations and
-#' correlations
+#' Derivative of the covariance matrices, where theta are standard deviations and correlations
 #' @noRd
 difference_column <- function(theta, a, sigma2, random, lower) {
+  at <- function(theta) lower(lapply(theta_matrix(theta, random), tcrossprod))
   step <- 1e-5 * max(abs(theta[[a]]), 1e-3)
-  at <- function(value) {
-    lower(lapply(theta_matrix(replace(theta, a, value), random), tcrossprod))
-  }
-  sigma2 * (at(theta[[a]] + step) - at(theta[[a]] - step)) / (2 * step)
+  sigma2 * slope_inside(at, theta, a, step, numeric(length(at(theta))))
 }
 
 #' Moore and Penrose's inverse

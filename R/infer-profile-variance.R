@@ -1,27 +1,19 @@
 # Profiles of standard deviations, correlations and sigma.
 
 #' Where the profile of each variance parameter can end; sigma does not
-#'
-#' Compound symmetry of k effects or rows ends at -1 / (k - 1).
 #' @noRd
 variance_ends <- function(object) {
-  correlation <- correlation_parameters(object$random)
-  lowest <- unlist(lapply(object$random, function(term) {
-    n <- count_theta(term)
-    rep.int(if (term$structure == "cs") -1 / (length(term$cnms) - 1) else -1, n)
-  }))
-  residual <- object$residual
-  kinds <- phi_kinds(residual)
-  cs <- identical(residual$correlation$type, "cs") & kinds == "correlation"
-  ends <- list(
-    correlation = c(-1, 1), unit = c(0, 1), positive = c(0, Inf), real = c(-Inf, Inf)
-  )
-  phi <- vapply(kinds, function(kind) ends[[kind]], c(0, 0), USE.NAMES = FALSE)
-  phi[1L, cs] <- -1 / (residual$correlation$largest - 1)
-  cbind(
-    c(ifelse(correlation, as.double(lowest), 0), phi[1L, ], -Inf),
-    c(ifelse(correlation, 1, Inf), phi[2L, ], Inf)
-  )
+  ends_of <- function(term) {
+    if (is_natural(term)) {
+      return(cbind(term_lower(term), term_upper(term)))
+    }
+    index <- theta_index(term)
+    pair <- index$row != index$col
+    cbind(ifelse(pair, -1, 0), ifelse(pair, 1, Inf))
+  }
+  theta <- do.call(rbind, lapply(object$random, ends_of))
+  phi <- phi_ranges(object$residual)
+  rbind(theta, cbind(phi$lower, phi$upper), c(-Inf, Inf), deparse.level = 0L)
 }
 
 #' Profiles of variance parameters

@@ -16,8 +16,9 @@ limit_p <- function(model, reduction, statistic, df) {
 #' @noRd
 mixture_p <- function(statistic, reduction) {
   d <- reduction$dropped
-  correlated <- reduction$structure == "us"
-  if (!reduction$structure %in% c("us", "diag")) {
+  kind <- random_kind(reduction$structure)
+  correlated <- kind$correlated
+  if (correlated && !kind$factor) {
     # along with the variances go correlations that then have no meaning: no simple mixture
     return(NA_real_)
   }

@@ -245,7 +245,7 @@ term_reductions <- function(model, t, reduce) {
     smaller <- term
     smaller$cnms <- basis$names
     smaller$lhs <- side
-    smaller$structure <- if (kept == 1L) "us" else term$structure
+    smaller$structure <- if (kept == 1L) plain_structure else term$structure
     smaller$hom <- kept > 1L && isTRUE(term$hom)
     list(
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
@@ -353,7 +353,7 @@ parameter_keys <- function(term, frame) {
   keys <- effects[index$row]
   if (is_natural(term)) {
     if (isTRUE(term$hom)) keys[1L] <- "sd"
-    keys[pair] <- correlation_names(term)
+    keys[pair] <- term_correlations(term)$names
   } else {
     keys[pair] <- paste(keys[pair], effects[index$col[pair]], sep = "\r")
   }

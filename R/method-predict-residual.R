@@ -22,23 +22,10 @@ correlated_design <- function(object, target, weights, means) {
     design$groups$codes <- codes
   }
   design$correlation$position <- new$position
-  design$scales <- lapply(object$residual$scales, scale_design, frame = frame)
-  unknown <- logical(n)
-  for (s in seq_along(design$scales)) {
-    scale <- design$scales[[s]]
-    bad <- logical(n)
-    if (!is.null(scale$covariate)) {
-      bad <- !is.finite(scale$covariate)
-      design$scales[[s]]$covariate[bad] <- 1
-    }
-    if (!is.null(scale$stratum)) {
-      bad <- bad | is.na(scale$stratum)
-      design$scales[[s]]$stratum[is.na(scale$stratum)] <- 1L
-    }
-    unknown <- unknown | bad
-  }
+  scales <- known_scales(lapply(object$residual$scales, scale_design, frame = frame), n)
+  design$scales <- scales$scales
   precision <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
-  unknown <- unknown | is.na(precision)
+  unknown <- scales$unknown | is.na(precision)
   precision[is.na(precision)] <- 1
   c(
     target_design(object, target, n),
@@ -96,7 +83,7 @@ impossible_correlation <- function(object) {
   phi <- split_phi(object$residual, object$phi)$correlation
   rho <- phi[[1L]]
   of <- describe_residual_term(object$residual)
-  if (object$residual$correlation$type == "cs") {
+  if (is_exchangeable(object$residual$correlation$type)) {
     return(paste0(
       "No more than ", ceiling(1 - 1 / rho) - 1, " rows can have the correlation ",
       format(rho, digits = 3L), " of ", of, " with one another."
@@ -139,13 +126,7 @@ follow_on <- function(correlation, codes, known) {
   group <- ifelse(is.na(codes), 0L, codes)
   place <- stats::ave(seq_along(group), group, FUN = seq_along) +
     ifelse(is.na(codes), 0L, sizes[pmax(group, 1L)])
-  if (correlation$type %in% spatial_types) {
-    list(as.double(place))
-  } else if (correlation$type == "car1") {
-    as.double(place)
-  } else {
-    as.integer(place)
-  }
+  ordered_positions(correlation$type, place)
 }
 
 #' @noRd

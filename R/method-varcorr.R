@@ -103,7 +103,7 @@ term_covariance <- function(theta, term, sigma) {
   covariance <- sigma^2 * tcrossprod(factor)
   relative <- sqrt(rowSums(factor^2))
   correlation <- if (is_natural(term)) {
-    structure_correlation(term$structure, theta[-seq_len(count_sd(term))], length(term$cnms))
+    term_correlation(theta, term)
   } else {
     tcrossprod(factor / relative)
   }
@@ -228,7 +228,7 @@ varcorr_cells <- function(object, all = FALSE) {
     } else {
       theta_entries(term)
     }
-    if (term$structure == "diag") {
+    if (!random_kind(term$structure)$correlated) {
       at <- at[at[, 1L] == at[, 2L], , drop = FALSE]
     }
     data.frame(

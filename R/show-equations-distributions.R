@@ -65,7 +65,7 @@ covariance_cells <- function(model, effects, pen) {
     for (b in seq_len(k)) {
       first <- effects[[min(a, b)]]
       second <- effects[[max(a, b)]]
-      if (first$term == second$term && (a == b || first$structure != "diag")) {
+      if (first$term == second$term && (a == b || random_kind(first$structure)$correlated)) {
         cells[a, b] <- if (pen$values) {
           pen$number(first$covariance[[second$position]])
         } else {
@@ -113,10 +113,12 @@ structured_symbol <- function(letter, a, b, pen) {
     return(spread)
   }
   lag <- abs(a$position - b$position)
-  type <- a$term_structure$structure
-  rho <- index(pen$greek("rho"), if (type == "toep") paste0(letter, lag) else letter)
-  if (type == "ar1" && lag > 1L) {
-    rho <- if (latex) paste0(rho, "^{", lag, "}") else paste0(rho, "^", lag)
-  }
-  paste(rho, spread)
+  rho <- lag_symbol(
+    a$term_structure$structure,
+    function(at = "") index(pen$greek("rho"), paste0(letter, at)), lag,
+    function(x, k) {
+      if (k == 1L) x else if (latex) paste0(x, "^{", k, "}") else paste0(x, "^", k)
+    }
+  )
+  if (rho == "0") rho else paste(rho, spread)
 }

@@ -94,7 +94,7 @@ random_side <- function(model, sizes, pen) {
       lines,
       write_statement(
         paste0(name, pen$label(paste0(" for each of ", model$groups$levels[[g]], " levels: ")),
-               k, pen$by, k, pen$label(paste0(", ", structure_words(effects)))),
+               k, pen$by, k, pen$label(paste0(", ", matrix_words(effects)))),
         pen
       ),
       write_matrix(name, covariance_cells(model, effects, pen), pen)
@@ -118,12 +118,12 @@ count_elements <- function(effects) {
   if (!is.null(effects[[1L]]$term_structure)) {
     return(effects[[1L]]$term_structure$count)
   }
-  if (effects[[1L]]$structure == "diag") k else k * (k + 1) / 2
+  if (random_kind(effects[[1L]]$structure)$correlated) k * (k + 1) / 2 else k
 }
 
 #' "unstructured, q(q+1)/2 = 3 distinct elements", and the like
 #' @noRd
-structure_words <- function(effects) {
+matrix_words <- function(effects) {
   terms <- split(effects, vapply(effects, `[[`, 1L, "term"))
   k <- length(effects)
   count <- sum(vapply(terms, count_elements, 1))

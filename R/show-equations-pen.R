@@ -4,8 +4,8 @@
 #' @noRd
 greek_letters <- c(
   beta = "\u03b2", gamma = "\u03b3", pi = "\u03c0", psi = "\u03c8", kappa = "\u03ba",
-  delta = "\u03b4", phi = "\u03c6", nu = "\u03bd",
-  rho = "\u03c1", sigma = "\u03c3", epsilon = "\u03b5", theta = "\u03b8", Lambda = "\u039b"
+  delta = "\u03b4", phi = "\u03c6", rho = "\u03c1", sigma = "\u03c3", epsilon = "\u03b5",
+  theta = "\u03b8", Lambda = "\u039b"
 )
 
 #' The functions that write one kind of output

@@ -45,7 +45,7 @@ scale_statement <- function(scale, par, s, model, pen) {
   power <- function(base, exponent) {
     if (latex) paste0(base, "^{", exponent, "}") else paste0(base, "^", exponent)
   }
-  if (scale$type == "ident") {
+  if (!scale_kind(scale$type)$covariate) {
     value <- c("1", if (pen$values) {
       vapply(par, pen$number, "")
     } else {
@@ -55,18 +55,13 @@ scale_statement <- function(scale, par, s, model, pen) {
     return(paste0(symbol, " = ", list, pen$label(paste0(" (", strata, ")"))))
   }
   n <- max(1L, length(scale$levels))
-  coefficient <- function(letter, values) {
-    if (pen$values && n == 1L) return(pen$number(values))
-    pen$greek(letter, if (n > 1L) subscript("s", pen) else "")
-  }
-  body <- switch(scale$type,
-    power = power(paste0("|", covariate, "|"), coefficient("delta", par)),
-    exp = paste0(pen$exp, "(", coefficient("delta", par), " ", covariate, ")"),
-    constpower = paste0(
-      coefficient("kappa", par[seq_len(n)]), " + ",
-      power(paste0("|", covariate, "|"), coefficient("delta", par[n + seq_len(n)]))
-    )
-  )
+  body <- scale_words[[scale$type]]$equation(list(
+    covariate = covariate, power = power, exp = pen$exp,
+    one = function(letter, k) {
+      if (pen$values && n == 1L) return(pen$number(par[[k]]))
+      pen$greek(letter, if (n > 1L) subscript("s", pen) else "")
+    }
+  ))
   stratified <- if (n > 1L) {
     values <- if (pen$values) {
       paste0(" (", paste0(vapply(utils::tail(par, n), pen$number, ""), " for ", scale$levels,
@@ -82,107 +77,72 @@ subscript <- function(x, pen) {
   if (pen$format == "latex") as.character(x) else paste0("_", x)
 }
 
+#' The pieces of a correlation's formula, see [structure_words]
+#'
+#' @returns list(one(letter), the only parameter; range, ratio (distance / range), of functions of
+#'   distance; rho(index); power(base, exponent); root(x); exp; label(text); orders)
+#' @noRd
+formula_pieces <- function(correlation, par, pen) {
+  latex <- pen$format == "latex"
+  one <- function(letter, k = 1L) if (pen$values) pen$number(par[[k]]) else pen$greek(letter)
+  range <- one("phi")
+  list(
+    one = one, range = range, ratio = paste0("h/", range),
+    rho = function(index) {
+      sum <- grepl("^[a-z][+-]", index) && !latex
+      pen$greek("rho", subscript(if (sum) paste0("(", index, ")") else index, pen))
+    },
+    power = function(base, exponent) {
+      if (startsWith(base, "-")) {
+        base <- paste0("(", base, ")")
+      }
+      if (latex) paste0(base, "^{", exponent, "}") else paste0(base, "^", exponent)
+    },
+    root = function(x) if (latex) paste0("\\sqrt{", x, "}") else paste0("sqrt(", x, ")"),
+    exp = pen$exp, label = pen$label, orders = order_words(correlation)
+  )
+}
+
+#' The correlation of two rows as a formula, and where it holds
+#' @noRd
+correlation_formula <- function(correlation, par, pen) {
+  words <- structure_words[[correlation$type]]
+  pieces <- formula_pieces(correlation, par, pen)
+  body <- words$formula(pieces)
+  if (isTRUE(correlation$nugget)) {
+    nugget <- if (pen$values) pen$number(par[[2L]]) else pen$letter("c", subscript("0", pen))
+    body <- paste0("(1 - ", nugget, ") (", body, ")")
+  }
+  if (is.null(words$condition)) body else paste0(body, " (", words$condition(pieces), ")")
+}
+
 #' @noRd
 correlation_statement <- function(correlation, par, pen) {
   latex <- pen$format == "latex"
   epsilon <- function(at) pen$greek("epsilon", subscript(at, pen))
-  power <- function(base, exponent) {
-    if (startsWith(base, "-")) {
-      base <- paste0("(", base, ")")
-    }
-    if (latex) paste0(base, "^{", exponent, "}") else paste0(base, "^", exponent)
-  }
-  one <- function(letter, k = 1L) if (pen$values) pen$number(par[[k]]) else pen$greek(letter)
-  n <- length(par)
-  value <- switch(correlation$type,
-    ar1 = , car1 = power(one("rho"), "|s-t|"),
-    cs = one("rho"),
-    us = pen$greek("rho", if (latex) "st" else "_st"),
-    toep = pen$greek("rho", if (latex) "|s-t|" else "_|s-t|"),
-    ante = paste0(
-      pen$greek("rho", subscript("s", pen)), " ", pen$greek("rho", if (latex) "s+1" else "_(s+1)"),
-      " ... ", pen$greek("rho", if (latex) "t-1" else "_(t-1)")
-    ),
-    arma = pen$label(paste0("that of an ARMA(", correlation$p, ", ", correlation$q,
-                            ") process at lag |s-t|")),
-    spatial_statement(correlation, one, power, pen)
-  )
-  what <- if (correlation$type %in% spatial_types) {
-    paste0(", h: distance of two rows in ", position_words(correlation))
-  } else if (correlation$type != "cs") {
+  kind <- correlation_kind(correlation$type)
+  what <- switch(kind$position,
+    points = paste0(", h: distance of two rows in ", position_words(correlation)),
+    none = ", two rows",
     paste0(", s < t: ", position_words(correlation))
-  } else {
-    ", two rows"
-  }
+  )
   within <- if (length(correlation$group)) paste0(" of one ", correlation$group_label)
-  values <- if (pen$values && correlation$type %in% c("us", "toep", "ante", "arma")) {
-    names <- switch(correlation$type,
-      us = pair_labels(correlation), ante = neighbour_labels(correlation),
-      toep = paste("lag", seq_len(n)),
-      c(paste0("ar", seq_len(max(correlation$p, 0L)))[seq_len(correlation$p)],
-        paste0("ma", seq_len(max(correlation$q, 0L)))[seq_len(correlation$q)])
-    )
-    paste0(names, ": ", vapply(par, pen$number, ""), collapse = ", ")
-  }
   cor <- if (latex) "\\operatorname{cor}(" else "cor("
   statement <- paste0(
-    cor, epsilon("s"), ", ", epsilon("t"), ") = ", value, pen$label(paste0(what, within))
+    cor, epsilon("s"), ", ", epsilon("t"), ") = ", correlation_formula(correlation, par, pen),
+    pen$label(paste0(what, within))
   )
-  if (is.null(values)) {
+  # a formula without numbers
+  if (!pen$values || kind$each == "none" && !kind$orders) {
     return(statement)
   }
+  values <- paste0(
+    correlation_labels(correlation), ": ", vapply(par, pen$number, ""), collapse = ", "
+  )
   c(
     statement,
     if (latex) pen$label(values) else paste0("  ", strwrap(values, getOption("width") - 6L))
   )
-}
-
-#' The functions of distance: `ratio` is h / range, `a` a multiple of it that [spatial_conditions]
-#' gives
-#' @noRd
-spatial_formulas <- list(
-  exp = function(ratio, power, pen) paste0(pen$exp, "(-", ratio, ")"),
-  gaus = function(ratio, power, pen) {
-    paste0(pen$exp, "(-", power(paste0("(", ratio, ")"), "2"), ")")
-  },
-  lin = function(ratio, power, pen) paste0("1 - ", ratio),
-  ratio = function(ratio, power, pen) {
-    paste0("1/(1 + ", power(paste0("(", ratio, ")"), "2"), ")")
-  },
-  spher = function(ratio, power, pen) {
-    paste0("1 - 1.5 ", ratio, " + 0.5 ", power(paste0("(", ratio, ")"), "3"))
-  },
-  matern0.5 = function(ratio, power, pen) paste0(pen$exp, "(-", ratio, ")"),
-  matern1.5 = function(ratio, power, pen) paste0("(1 + a) ", pen$exp, "(-a)"),
-  matern2.5 = function(ratio, power, pen) {
-    paste0("(1 + a + ", power("a", "2"), "/3) ", pen$exp, "(-a)")
-  }
-)
-
-#' What is said after the formula: where it holds, and what `a` is
-#' @noRd
-spatial_conditions <- list(
-  lin = function(ratio, range, pen) paste0(" (h < ", range, ")"),
-  spher = function(ratio, range, pen) paste0(" (h < ", range, ")"),
-  matern1.5 = function(ratio, range, pen) paste0(" (a = ", square_root(3, pen), " ", ratio, ")"),
-  matern2.5 = function(ratio, range, pen) paste0(" (a = ", square_root(5, pen), " ", ratio, ")")
-)
-
-#' @noRd
-square_root <- function(x, pen) {
-  if (pen$format == "latex") paste0("\\sqrt{", x, "}") else paste0("sqrt(", x, ")")
-}
-
-#' @noRd
-spatial_statement <- function(correlation, one, power, pen) {
-  range <- one("phi")
-  ratio <- paste0("h/", range)
-  body <- spatial_formulas[[correlation$type]](ratio, power, pen)
-  if (correlation$nugget) {
-    body <- paste0("(1 - ", one("nu", 2L), ") (", body, ")")
-  }
-  condition <- spatial_conditions[[correlation$type]]
-  if (is.null(condition)) body else paste0(body, condition(ratio, range, pen))
 }
 
 #' @noRd
@@ -191,19 +151,6 @@ position_words <- function(correlation) {
     return("place in the order of rows")
   }
   paste(correlation$covariates, collapse = ", ")
-}
-
-#' @noRd
-pair_labels <- function(correlation) {
-  m <- correlation$n_positions
-  below <- which(lower.tri(diag(m)), arr.ind = TRUE)
-  paste0(correlation$visits[below[, 2L]], ",", correlation$visits[below[, 1L]])
-}
-
-#' @noRd
-neighbour_labels <- function(correlation) {
-  m <- correlation$n_positions
-  paste0(correlation$visits[-m], ",", correlation$visits[-1L])
 }
 
 #' "sigma^2 d^2 / w": the variance of a residual
@@ -295,7 +242,11 @@ symbolic_residual <- function(object, correlation, rows, square, pen) {
   for (i in seq_len(n)) {
     for (j in seq_len(n)) {
       between <- if (i != j) symbolic_correlation(correlation, position, i, j, pen)
-      cells[i, j] <- paste0(square, factor(i, j), if (i != j) " ", between)
+      cells[i, j] <- if (identical(between, "0")) {
+        "0"
+      } else {
+        paste0(square, factor(i, j), if (i != j) " ", between)
+      }
     }
   }
   cells
@@ -311,20 +262,17 @@ symbolic_correlation <- function(correlation, position, i, j, pen) {
     k <- format(k, digits = 4L)
     if (k == "1") x else if (latex) paste0(x, "^{", k, "}") else paste0(x, "^", k)
   }
-  lag <- function() abs(position[[i]] - position[[j]])
-  switch(correlation$type,
-    ar1 = , car1 = power(rho(), lag()), cs = rho(),
-    us = rho(paste(sort(c(position[[i]], position[[j]])), collapse = if (latex) "," else ",")),
-    toep = , arma = rho(format(lag())),
-    ante = {
-      from <- min(position[[i]], position[[j]])
-      paste(vapply(from + seq_len(lag()) - 1L, function(k) rho(k), ""), collapse = " ")
-    },
-    {
-      distance <- stats::dist(
-        do.call(cbind, take_position(position, c(i, j))), method = correlation$metric
-      )
-      paste0("r(", format(distance[[1L]], digits = 4L), ")")
-    }
+  if (is.list(position)) {
+    points <- do.call(cbind, take_position(position, c(i, j)))
+    distance <- stats::dist(points, method = correlation$metric)
+    return(paste0("r(", format(distance[[1L]], digits = 4L), ")"))
+  }
+  visits <- if (is.null(position)) c(0, 1) else sort(c(position[[i]], position[[j]]))
+  switch(correlation_kind(correlation$type)$each,
+    pair = rho(paste(visits, collapse = ",")),
+    neighbours = paste(vapply(seq_len(diff(visits)) + visits[[1L]] - 1L, rho, ""), collapse = " "),
+    lag_symbol(
+      correlation$type, function(index = "") rho(format(index)), diff(visits), power
+    )
   )
 }

@@ -78,7 +78,7 @@ format_pairs <- function(x, sizes, corr, digits) {
 #' @noRd
 shown_part <- function(v) {
   name <- attr(v, "structure")
-  if (is.null(name) || !startsWith(name, "hom ") || name == "hom toep") {
+  if (is.null(name) || !startsWith(name, "hom ") || is_by_lag(sub("^hom ", "", name))) {
     return(v)
   }
   first <- v[1L, 1L, drop = FALSE]
@@ -89,6 +89,10 @@ shown_part <- function(v) {
   first
 }
 
+#' Has a structure of random effects a correlation for each lag?
+#' @noRd
+is_by_lag <- function(structure) identical(correlation_kind(structure)$each, "lag")
+
 #' The correlations of a structure: the one that they are made of, or one for each lag
 #' @noRd
 format_structure <- function(values, v, width, corr, digits) {
@@ -97,14 +101,12 @@ format_structure <- function(values, v, width, corr, digits) {
   if (!corr && !is.null(attr(v, "covariance"))) {
     values <- attr(v, "covariance")
   }
-  text[1L, 1L] <- if (name == "diag") {
-    "(diag)"
-  } else if (name == "toep") {
-    "(toep)"
+  text[1L, 1L] <- if (!random_kind(name)$correlated || is_by_lag(name)) {
+    paste0("(", name, ")")
   } else {
     paste0(format_pair(values[2L, 1L], corr, digits), " (", name, ")")
   }
-  if (name == "toep") {
+  if (is_by_lag(name)) {
     text[-1L, 1L] <- format_pair(values[-1L, 1L], corr, digits)
   }
   text
@@ -154,10 +156,8 @@ phi_held <- function(object) {
 format_correlation <- function(correlation, parts, held, digits) {
   par <- parts$correlation
   number <- function(x) formatC(x, digits = max(2L, digits - 1L), format = "f")
-  title <- residual_words[[correlation$type]]
-  if (correlation$type == "arma") {
-    title <- paste0("ARMA(", correlation$p, ", ", correlation$q, ")")
-  }
+  kind <- correlation_kind(correlation$type)
+  title <- paste0(structure_words[[correlation$type]]$words, order_words(correlation))
   by <- if (length(correlation$covariates)) {
     paste0(" by ", paste(correlation$covariates, collapse = ", "))
   } else if (correlation$kind == "order") {
@@ -165,7 +165,7 @@ format_correlation <- function(correlation, parts, held, digits) {
   }
   within <- if (length(correlation$group)) paste0(" within ", correlation$group_label)
   head <- paste0(" Correlation: ", title, by, within)
-  if (correlation$type %in% c("us", "ante")) {
+  if (kind$each %in% c("pair", "neighbours")) {
     m <- correlation$n_positions
     matrix <- position_correlation(correlation, par, seq_len(m), m)
     text <- matrix("", m, m - 1L)
@@ -179,15 +179,8 @@ format_correlation <- function(correlation, parts, held, digits) {
     cells[, -1L] <- formatC(cells[, -1L], width = max(nchar(cells[, -1L])))
     return(c(head, trimws(paste0("   ", apply(cells, 1L, paste, collapse = " ")), "right")))
   }
-  names <- switch(correlation$type,
-    ar1 = , car1 = , cs = "rho", toep = paste("lag", seq_along(par)),
-    arma = c(
-      if (correlation$p > 0L) paste0("ar", seq_len(correlation$p)),
-      if (correlation$q > 0L) paste0("ma", seq_len(correlation$q))
-    ),
-    c("range", "nugget")[seq_along(par)]
-  )
-  values <- if (correlation$type %in% spatial_types) {
+  names <- correlation_labels(correlation)
+  values <- if (is_spatial(correlation$type)) {
     format(par, digits = digits, trim = TRUE)
   } else {
     number(par)
@@ -203,22 +196,17 @@ format_scale <- function(scale, par, held, digits) {
   value <- function(x) format(x, digits = digits, trim = TRUE)
   strata <- paste(scale$stratum, collapse = "*")
   covariate <- if (scale$fitted) "fitted values" else scale$covariate
-  if (scale$type == "ident") {
+  kind <- scale_kind(scale$type)
+  if (!kind$covariate) {
     return(wrap_text(
       paste0("Standard deviation by ", strata, ", ratios to that of ", scale$levels[[1L]], ": ",
              paste0(scale$levels[-1L], " ", value(par), held, collapse = ", ")),
       indent = 1L, exdent = 3L
     ))
   }
-  formula <- switch(scale$type,
-    power = paste0("|", covariate, "|^power"), exp = paste0("exp(exp * ", covariate, ")"),
-    constpower = paste0("const + |", covariate, "|^power")
-  )
+  formula <- scale_words[[scale$type]]$formula(covariate)
   labels <- if (length(scale$levels)) scale$levels else ""
-  names <- switch(scale$type,
-    constpower = paste(rep(c("const", "power"), each = length(labels)), labels),
-    paste(scale$type, labels)
-  )
+  names <- paste(rep(kind$parameters, each = length(labels)), labels)
   wrap_text(
     paste0("Standard deviation proportional to ", formula, if (nzchar(strata)) {
       paste0(" by ", strata)

@@ -3,29 +3,36 @@
 # A term with k effects has theta
 #   us         the lower triangle of the relative covariance factor T, column by column
 #   diag       relative standard deviations: k of them, or 1 if homogeneous
-#   cs, ar1    relative standard deviations (k or 1), then the correlation rho
-#   toep       relative standard deviations (k or 1), then the correlations of lags 1, ..., k - 1
-# Relative: divided by sigma. A term with one effect is "us".
+#   others     relative standard deviations (k or 1), then the parameters of the correlations, each
+#              the correlation of the first effect with a later one
+# Relative: divided by sigma. A term with one effect is "us". The engine says which structures there
+# are ([random_kind()]) and what parameters they have ([effects_parameters()]).
 
 #' Structures whose theta is not that of a covariance factor, but standard deviations and
 #' correlations
 #' @noRd
-is_natural <- function(term) term$structure != "us"
+is_natural <- function(term) !random_kind(term$structure)$factor
 
 #' @noRd
 count_sd <- function(term) if (isTRUE(term$hom)) 1L else length(term$cnms)
 
+#' Correlation parameters of a natural structure, none of independent effects
 #' @noRd
-count_correlations <- function(term) {
-  k <- length(term$cnms)
-  switch(term$structure, diag = 0L, cs = , ar1 = 1L, toep = k - 1L, (k * (k - 1L)) %/% 2L)
+term_correlations <- function(term) {
+  if (random_kind(term$structure)$correlated) {
+    return(effects_parameters(term$structure, length(term$cnms)))
+  }
+  list(names = character(), lower = numeric(), upper = numeric(), start = numeric())
 }
 
 #' The number of covariance parameters that a term has
 #' @noRd
 count_theta <- function(term) {
+  if (is_natural(term)) {
+    return(count_sd(term) + length(term_correlations(term)$names))
+  }
   k <- length(term$cnms)
-  if (is_natural(term)) count_sd(term) + count_correlations(term) else (k * (k + 1L)) %/% 2L
+  (k * (k + 1L)) %/% 2L
 }
 
 #' The cell of the covariance matrix that each element of a term's theta stands for
@@ -38,7 +45,7 @@ theta_index <- function(term) {
   k <- length(term$cnms)
   if (is_natural(term)) {
     sd <- seq_len(count_sd(term))
-    lag <- seq_len(count_correlations(term))
+    lag <- seq_along(term_correlations(term)$names)
     return(list(row = c(sd, 1L + lag), col = c(sd, rep.int(1L, length(lag)))))
   }
   list(row = sequence(k:1L, seq_len(k)), col = rep.int(seq_len(k), k:1L))
@@ -54,24 +61,20 @@ theta_entries <- function(term) {
 #' Lower bounds of a term's theta: 0 for standard deviations
 #' @noRd
 term_lower <- function(term) {
-  index <- theta_index(term)
-  lower <- double(length(index$row))
-  below <- index$row != index$col
-  lower[below] <- if (!is_natural(term)) {
-    -Inf
-  } else if (term$structure == "cs") {
-    -1 / (length(term$cnms) - 1)
-  } else {
-    -1
+  if (is_natural(term)) {
+    return(c(double(count_sd(term)), term_correlations(term)$lower))
   }
-  lower
+  index <- theta_index(term)
+  ifelse(index$row == index$col, 0, -Inf)
 }
 
-#' Upper bounds: 1 for correlations
+#' Upper bounds: those of correlations
 #' @noRd
 term_upper <- function(term) {
-  index <- theta_index(term)
-  ifelse(is_natural(term) & index$row != index$col, 1, Inf)
+  if (is_natural(term)) {
+    return(c(rep.int(Inf, count_sd(term)), term_correlations(term)$upper))
+  }
+  rep.int(Inf, count_theta(term))
 }
 
 #' Names of a term's theta: "g.x" on the diagonal, "g.y.x" below it, as lme4 has them; "g.sd" for a
@@ -85,31 +88,22 @@ term_theta_names <- function(term) {
     if (isTRUE(term$hom)) {
       names[1L] <- "sd"
     }
-    names[below] <- correlation_names(term)
+    names[below] <- term_correlations(term)$names
   } else {
     names[below] <- paste(names[below], term$cnms[index$col[below]], sep = ".")
   }
   paste(term$group, names, sep = ".")
 }
 
+#' Correlation matrix of a natural structure at theta
 #' @noRd
-correlation_names <- function(term) {
-  n <- count_correlations(term)
-  if (term$structure == "toep") paste0("rho", seq_len(n)) else rep_len("rho", n)
-}
-
-#' Correlation matrix of a structure with natural parameters
-#' @noRd
-structure_correlation <- function(structure, rho, k) {
-  lag <- abs(outer(seq_len(k), seq_len(k), `-`))
-  correlation <- switch(structure,
-    diag = matrix(0, k, k),
-    cs = matrix(rep_len(rho, k * k), k),
-    ar1 = rho^lag,
-    toep = matrix(c(1, rho)[lag + 1L], k)
-  )
-  diag(correlation) <- 1
-  correlation
+term_correlation <- function(theta, term) {
+  k <- length(term$cnms)
+  if (random_kind(term$structure)$correlated) {
+    engine_effects_correlation(term$structure, theta[-seq_len(count_sd(term))], k)
+  } else {
+    diag(k)
+  }
 }
 
 #' Lower triangular root of a positive semidefinite matrix
@@ -142,12 +136,12 @@ term_factor <- function(theta, term) {
     factor[lower.tri(factor, diag = TRUE)] <- theta
     return(factor)
   }
-  n_sd <- count_sd(term)
-  sd <- rep_len(theta[seq_len(n_sd)], k)
-  if (term$structure == "diag") {
-    return(diag(sd, k))
+  sd <- rep_len(theta[seq_len(count_sd(term))], k)
+  if (random_kind(term$structure)$correlated) {
+    sd * lower_root(term_correlation(theta, term))
+  } else {
+    diag(sd, k)
   }
-  sd * lower_root(structure_correlation(term$structure, theta[-seq_len(n_sd)], k))
 }
 
 #' theta of each term
@@ -254,7 +248,7 @@ term_parameter_names <- function(term, group) {
     names[1L] <- "sd"
   }
   names[pair] <- if (is_natural(term)) {
-    correlation_names(term)
+    term_correlations(term)$names
   } else {
     paste0("cor_", term$cnms[index$row[pair]], ".", term$cnms[index$col[pair]])
   }
@@ -262,17 +256,12 @@ term_parameter_names <- function(term, group) {
 }
 
 #' @noRd
-structure_name <- function(term) {
-  c(
-    us = "unstructured", diag = "diagonal", cs = "compound symmetry", ar1 = "AR(1)",
-    toep = "Toeplitz"
-  )[[term$structure]]
-}
+structure_name <- function(term) structure_words[[term$structure]]$words
 
 #' A structure in words, for printed output; NULL for the usual ones
 #' @noRd
 describe_structure <- function(term) {
-  if (term$structure %in% c("us", "diag") && !isTRUE(term$hom) && is.null(term$known)) {
+  if (!is_structured(term) && is.null(term$known)) {
     return(NULL)
   }
   paste0(
@@ -292,33 +281,10 @@ describe_structure <- function(term) {
   )
 }
 
-#' Covariance structures that can be written around a bar term: what the engine calls them, and
-#' whether they are homogeneous (one variance) unless `hom =` says otherwise
-#'
-#' Defaults are those of lme4 2.x, where it has the structure, and of glmmTMB. To add a structure,
-#' add a line here, its parameters below, and its file in the engine.
-#' @noRd
-covariance_structures <- list(
-  us = list(structure = "us", hom = FALSE),
-  diag = list(structure = "diag", hom = FALSE),
-  homdiag = list(structure = "diag", hom = TRUE),
-  cs = list(structure = "cs", hom = FALSE),
-  homcs = list(structure = "cs", hom = TRUE),
-  ar1 = list(structure = "ar1", hom = TRUE),
-  hetar1 = list(structure = "ar1", hom = FALSE),
-  toep = list(structure = "toep", hom = FALSE),
-  homtoep = list(structure = "toep", hom = TRUE)
-)
-
-#' Structures of other packages, named in the error that they are not available here
-#' @noRd
-foreign_structures <- c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un", "csh", "ar1h",
-                        "toeph", "ad", "adh", "sp_exp", "sp_gau", "sp_matern")
-
 #' Is theta of a term something other than the entries of its covariance factor?
 #' @noRd
 is_structured <- function(term) {
-  isTRUE(term$hom) || !term$structure %in% c("us", "diag")
+  isTRUE(term$hom) || is_natural(term) && random_kind(term$structure)$correlated
 }
 
 #' @noRd

@@ -1,26 +1,39 @@
 # Variances and correlations of rows, by the parameters of a residual structure.
 
-#' Standard deviations of rows relative to sigma, by the variance functions alone
+#' Standard deviations of rows relative to sigma, by the variance functions alone; NA for rows that
+#' lack what these need
 #'
 #' @param design what [residual_design()] makes of the rows.
 #' @noRd
 scale_values <- function(residual, phi, design, n) {
-  values <- rep.int(1, n)
-  parts <- split_phi(residual, phi)$scales
-  for (s in seq_along(parts)) {
-    scale <- design$scales[[s]]
-    stratum <- if (is.null(scale$stratum)) 1L else scale$stratum
-    par <- parts[[s]]
-    v <- scale$covariate
-    strata <- max(1L, scale$n_strata)
-    values <- values * switch(scale$type,
-      ident = c(1, par)[stratum],
-      power = abs(v)^par[stratum],
-      exp = exp(par[stratum] * v),
-      constpower = par[stratum] + abs(v)^par[strata + stratum]
-    )
-  }
+  given <- known_scales(design$scales, n)
+  par <- unlist(split_phi(residual, phi)$scales)
+  values <- engine_scale_values(given$scales, par, n)
+  values[given$unknown] <- NA
   values
+}
+
+#' Variance functions with something in the place of missing covariates and strata
+#'
+#' @param scales as in what [residual_design()] makes of `n` rows.
+#' @returns list(scales, unknown: the rows that have it)
+#' @noRd
+known_scales <- function(scales, n) {
+  unknown <- logical(n)
+  for (s in seq_along(scales)) {
+    bad <- logical(n)
+    if (!is.null(scales[[s]]$covariate)) {
+      bad <- !is.finite(scales[[s]]$covariate)
+      scales[[s]]$covariate[bad] <- 1
+    }
+    if (!is.null(scales[[s]]$stratum)) {
+      no_stratum <- is.na(scales[[s]]$stratum)
+      scales[[s]]$stratum[no_stratum] <- 1L
+      bad <- bad | no_stratum
+    }
+    unknown <- unknown | bad
+  }
+  list(scales = scales, unknown = unknown)
 }
 
 #' Correlation matrix of rows at these positions

@@ -8,48 +8,17 @@
 #                      `fit$residual`: it holds nothing that has the length of the data
 #   residual_design()  with any frame: the vectors that the engine takes
 
-#' The structures of the argument `residual`: their type for the engine, and whether each visit has
-#' its own standard deviation
-#'
-#' Names are those of mmrm, and sp_matern(). `nu`, where there are several smoothnesses: their types
-#' end with it, and `type` is the usual one.
+#' Is it a correlation of points in space?
 #' @noRd
-residual_structures <- list(
-  us = list(type = "us", by_visit = TRUE),
-  ad = list(type = "ante", by_visit = FALSE), adh = list(type = "ante", by_visit = TRUE),
-  toep = list(type = "toep", by_visit = FALSE), toeph = list(type = "toep", by_visit = TRUE),
-  ar1 = list(type = "ar1", by_visit = FALSE), ar1h = list(type = "ar1", by_visit = TRUE),
-  cs = list(type = "cs", by_visit = FALSE), csh = list(type = "cs", by_visit = TRUE),
-  sp_exp = list(type = "exp", by_visit = FALSE), sp_gau = list(type = "gaus", by_visit = FALSE),
-  sp_matern = list(type = "matern1.5", by_visit = FALSE, nu = c(0.5, 1.5, 2.5))
-)
+is_spatial <- function(type) correlation_kind(type)$position == "points"
 
-#' Correlation classes of nlme and their types
+#' Does it count visits?
 #' @noRd
-nlme_correlations <- c(
-  corAR1 = "ar1", corCAR1 = "car1", corARMA = "arma", corCompSymm = "cs", corSymm = "us",
-  corNatural = "us", corExp = "exp", corGaus = "gaus", corLin = "lin", corRatio = "ratio",
-  corSpher = "spher"
-)
+has_visits <- function(type) correlation_kind(type)$position == "visits"
 
+#' Is it the same for all pairs of rows?
 #' @noRd
-spatial_types <- c(
-  "exp", "gaus", "lin", "ratio", "spher", "matern0.5", "matern1.5", "matern2.5"
-)
-
-#' @noRd
-visit_types <- c("us", "toep", "ante")
-
-#' Types in words
-#' @noRd
-residual_words <- c(
-  ar1 = "AR(1)", car1 = "continuous AR(1)", arma = "ARMA", cs = "compound symmetry",
-  us = "unstructured", toep = "Toeplitz", ante = "ante-dependence",
-  exp = "exponential spatial", gaus = "Gaussian spatial", lin = "linear spatial",
-  ratio = "rational quadratic spatial", spher = "spherical spatial",
-  matern0.5 = "Matern (nu = 0.5) spatial", matern1.5 = "Matern (nu = 1.5) spatial",
-  matern2.5 = "Matern (nu = 2.5) spatial"
-)
+is_exchangeable <- function(type) correlation_kind(type)$position == "none"
 
 #' phi by structure
 #'
@@ -66,45 +35,66 @@ split_phi <- function(residual, phi) {
   )
 }
 
+#' Strata of a variance function that have parameters
+#' @noRd
+count_strata <- function(scale) {
+  max(1L, length(scale$levels)) - scale_kind(scale$type)$reference
+}
+
 #' @noRd
 count_scale_parameters <- function(scale) {
-  strata <- max(1L, length(scale$levels))
-  as.integer(switch(scale$type, ident = strata - 1L, constpower = 2L * strata, strata))
+  length(scale_kind(scale$type)$parameters) * count_strata(scale)
 }
 
-#' What kind of number each element of phi is, for intervals: "correlation", "positive", "unit"
-#' (between 0 and 1) or "real"
+#' What the natural parameters phi can be
+#'
+#' @returns list(kinds, lower, upper): a kind is "correlation", "positive", "unit" (between 0 and 1)
+#'   or "real"
 #' @noRd
-phi_kinds <- function(residual) {
-  if (is.null(residual)) {
-    return(character())
-  }
-  correlation <- residual$correlation
-  sizes <- vapply(residual$scales, count_scale_parameters, 1L)
-  n <- length(residual$names) - sum(sizes)
-  own <- if (n > 0L) parameter_kinds(engine_correlation_parameters(correlation))
-  others <- Map(function(scale, size) {
-    switch(scale$type,
-      ident = rep.int("positive", size),
-      constpower = rep(c("positive", "real"), each = size / 2L),
-      rep.int("real", size)
-    )
-  }, residual$scales, sizes)
-  as.character(c(own, unlist(others)))
-}
-
-#' @noRd
-parameter_kinds <- function(parameters) {
-  ifelse(
-    parameters$upper < Inf, ifelse(parameters$lower < 0, "correlation", "unit"),
-    ifelse(parameters$lower < 0, "real", "positive")
+phi_ranges <- function(residual) {
+  own <- if (!is.null(residual$correlation)) engine_correlation_parameters(residual$correlation)
+  kinds <- unlist(lapply(residual$scales, function(scale) {
+    rep(scale_kind(scale$type)$kinds, each = count_strata(scale))
+  }))
+  list(
+    kinds = as.character(c(own$kinds, kinds)),
+    lower = as.double(c(own$lower, ifelse(kinds == "positive", 0, -Inf))),
+    upper = as.double(c(own$upper, rep.int(Inf, length(kinds))))
   )
 }
+
+#' @noRd
+phi_kinds <- function(residual) phi_ranges(residual)$kinds
 
 #' Is there anything besides known variances?
 #' @noRd
 has_parameters <- function(residual) {
   !is.null(residual$correlation) || length(residual$scales) > 0L
+}
+
+#' Parameters of a correlation in printed output
+#' @noRd
+correlation_labels <- function(correlation) {
+  visits <- correlation$visits
+  m <- length(visits)
+  names <- engine_correlation_parameters(correlation)$names
+  switch(correlation_kind(correlation$type)$each,
+    pair = {
+      below <- which(lower.tri(diag(m)), arr.ind = TRUE)
+      paste0(visits[below[, 2L]], ",", visits[below[, 1L]])
+    },
+    neighbours = paste0(visits[-m], ",", visits[-1L]),
+    lag = paste("lag", seq_along(names)),
+    names
+  )
+}
+
+#' "(1, 2)", where a structure has orders
+#' @noRd
+order_words <- function(correlation) {
+  if (correlation_kind(correlation$type)$orders) {
+    paste0("(", correlation$p, ", ", correlation$q, ")")
+  }
 }
 
 #' Columns of the model frame that the structure needs
@@ -142,9 +132,3 @@ describe_residual_term <- function(residual) {
     if (length(correlation$group)) paste0(" | ", correlation$group_label), correlation$options, ")"
   )
 }
-
-#' @noRd
-constructor_names <- c(
-  names(nlme_correlations), "corSpatial", "varIdent", "varPower", "varExp", "varConstPower",
-  "varFixed", "varComb", "varConstProp"
-)

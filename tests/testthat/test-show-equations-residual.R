@@ -38,6 +38,14 @@ test_that("each structure has its formula", {
   expect_match(
     show(correlation = corExp(form = ~ age | Subject)), "exp(-h/\u03c6)", fixed = TRUE
   )
+  # the nugget has a symbol of its own, next to Matern's nu as well
+  nugget <- lmm(distance ~ age, d, residual = ~ sp_matern(age | Subject, nu = 2.5, nugget = TRUE))
+  expect_match(
+    text_of(nugget, "mixed"),
+    "(1 - c_0) ((1 + a + a^2/3) exp(-a)) (a = sqrt(5) h/\u03c6), h: distance of two rows in age",
+    fixed = TRUE
+  )
+  expect_match(text_of(nugget, "mixed", format = "latex"), "(1 - c_{0}) (", fixed = TRUE)
   expect_match(show(correlation = corARMA(form = ~ 1 | Subject, q = 1)), "ARMA(0, 1)",
                fixed = TRUE)
   expect_match(show(weights = varPower(form = ~ age)), "|age_i|^\u03b4", fixed = TRUE)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Classes, Column, CorrelationKind, EngineError, Fit, GroupingFactor, ModelData,
-    Options, Precision, RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
+    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, Precision,
+    RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -192,19 +192,10 @@ impl TermArgument {
             Some(hom) => convert::flag(hom, "hom")?,
             None => false,
         };
-        let correlated = |correlation| Structure::Correlated {
-            correlation,
-            homogeneous,
-        };
-        let structure = match given.field("structure")?.as_str() {
-            Some("us") => Structure::Unstructured,
-            Some("diag") if homogeneous => Structure::Identity,
-            Some("diag") => Structure::Diagonal,
-            Some("cs") => correlated(CorrelationKind::CompoundSymmetric),
-            Some("ar1") => correlated(CorrelationKind::Autoregressive),
-            Some("toep") => correlated(CorrelationKind::Toeplitz),
-            _ => return Err(Failure::bug("`structure` is not known")),
-        };
+        let structure = given.field("structure")?.as_str();
+        let structure = structure
+            .and_then(|name| Structure::named(name, homogeneous))
+            .ok_or_else(|| Failure::bug("`structure` is not known"))?;
         Ok(Self {
             factor: convert::count(given.field("factor")?, "factor")?
                 .checked_sub(1)

@@ -28,6 +28,7 @@ mod profile;
 mod residual;
 mod rlrt;
 mod scan;
+mod structures;
 
 extendr_module! {
     mod ferrolmm;
@@ -41,4 +42,5 @@ extendr_module! {
     use residual;
     use rlrt;
     use scan;
+    use structures;
 }

@@ -1,10 +1,11 @@
 //! Residual structures as R hands them over; the format is described in `R/design-residual.R`.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::structure::residual::{
-    apply_to_rows, correlation_matrix, correlation_parameters, Apply, RowsToApply,
+use ferrolmm_engine::structure::residual::{apply_to_rows, Apply, RowsToApply};
+use ferrolmm_engine::{
+    Correlation, CorrelationKind, GroupingFactor, Metric, Position, Positions, ResidualStructure,
+    Scale,
 };
-use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, Matrix, Named};
@@ -19,18 +20,17 @@ pub struct ResidualArgument {
 }
 
 /// `list(type =, position =, ...)`.
-struct CorrelationArgument {
-    kind: String,
+pub struct CorrelationArgument {
+    kind: CorrelationKind,
     position: Vec<Robj>,
     positions: usize,
-    p: usize,
-    q: usize,
+    orders: (usize, usize),
     nugget: bool,
     metric: Metric,
 }
 
 /// `list(type =, covariate =, stratum =, n_strata =)`.
-struct ScaleArgument {
+pub struct ScaleArgument {
     kind: String,
     covariate: Option<Robj>,
     stratum: Option<Robj>,
@@ -52,7 +52,7 @@ fn optional_count(given: &Named, name: &str) -> Result<usize, Failure> {
 }
 
 impl CorrelationArgument {
-    fn new(value: &Robj) -> Result<Self, Failure> {
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
         let given = Named::new(value, "correlation")?;
         let position = match given.optional("position") {
             None => Vec::new(),
@@ -68,25 +68,25 @@ impl CorrelationArgument {
                 _ => return Err(Failure::bug("`metric` is not known")),
             },
         };
-        let kind = text(&given, "type")?;
+        let kind = CorrelationKind::named(&text(&given, "type")?)
+            .ok_or_else(|| Failure::bug("the type of a correlation is not known"))?;
         let order = |name| {
-            if kind == "arma" {
+            if kind.facts().orders {
                 convert::count(given.field(name)?, name)
             } else {
                 Ok(0)
             }
         };
         Ok(Self {
+            kind,
             position,
             positions: optional_count(&given, "n_positions")?,
-            p: order("p")?,
-            q: order("q")?,
+            orders: (order("p")?, order("q")?),
             nugget: match given.optional("nugget") {
                 Some(nugget) => convert::flag(nugget, "nugget")?,
                 None => false,
             },
             metric,
-            kind,
         })
     }
 
@@ -105,55 +105,35 @@ impl CorrelationArgument {
         }
     }
 
-    fn spatial(&self, kind: SpatialKind) -> Result<Correlation<'_>, Failure> {
-        let coordinates = self.position.iter();
-        Ok(Correlation::Spatial {
-            kind,
+    pub fn borrow(&self) -> Result<Correlation<'_>, Failure> {
+        let position = match self.kind.facts().position {
+            Positions::None => Position::None,
+            Positions::Whole => Position::Whole(self.times()?),
+            Positions::Visits => Position::Visits {
+                visit: self.times()?,
+                visits: self.positions,
+            },
+            Positions::Times => Position::Times(self.reals()?),
+            Positions::Points => Position::Points {
+                coordinates: self
+                    .position
+                    .iter()
+                    .map(|c| convert::doubles(c, "position"))
+                    .collect::<Result<_, Failure>>()?,
+                metric: self.metric,
+            },
+        };
+        Ok(Correlation {
+            kind: self.kind,
+            position,
+            orders: self.orders,
             nugget: self.nugget,
-            coordinates: coordinates
-                .map(|c| convert::doubles(c, "position"))
-                .collect::<Result<_, Failure>>()?,
-            metric: self.metric,
-        })
-    }
-
-    fn borrow(&self) -> Result<Correlation<'_>, Failure> {
-        let visits = self.positions;
-        Ok(match self.kind.as_str() {
-            "ar1" => Correlation::Ar1 {
-                time: self.times()?,
-            },
-            "car1" => Correlation::Car1 {
-                time: self.reals()?,
-            },
-            "arma" => Correlation::Arma {
-                p: self.p,
-                q: self.q,
-                time: self.times()?,
-            },
-            "cs" => Correlation::CompoundSymmetric,
-            "us" => Correlation::Unstructured {
-                visit: self.times()?,
-                visits,
-            },
-            "toep" => Correlation::Toeplitz {
-                visit: self.times()?,
-                visits,
-            },
-            "ante" => Correlation::AnteDependence {
-                visit: self.times()?,
-                visits,
-            },
-            name => match SpatialKind::named(name) {
-                Some(kind) => self.spatial(kind)?,
-                None => return Err(Failure::bug("the type of a correlation is not known")),
-            },
         })
     }
 }
 
 impl ScaleArgument {
-    fn new(value: &Robj) -> Result<Self, Failure> {
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
         let given = Named::new(value, "scales")?;
         Ok(Self {
             kind: text(&given, "type")?,
@@ -163,39 +143,17 @@ impl ScaleArgument {
         })
     }
 
-    fn borrow(&self) -> Result<Scale<'_>, Failure> {
+    pub fn borrow(&self) -> Result<Scale<'_>, Failure> {
         let stratum = match &self.stratum {
             Some(stratum) => Some(convert::integers(stratum, "stratum")?),
             None => None,
         };
-        let covariate = || match &self.covariate {
-            Some(covariate) => convert::doubles(covariate, "covariate"),
-            None => Err(Failure::bug("a variance function lacks `covariate`")),
+        let covariate = match &self.covariate {
+            Some(covariate) => Some(convert::doubles(covariate, "covariate")?),
+            None => None,
         };
-        let strata = self.strata;
-        Ok(match self.kind.as_str() {
-            "ident" => Scale::Ident {
-                stratum: stratum
-                    .ok_or_else(|| Failure::bug("a variance function lacks `stratum`"))?,
-                strata,
-            },
-            "power" => Scale::Power {
-                covariate: covariate()?,
-                stratum,
-                strata,
-            },
-            "exp" => Scale::Exponential {
-                covariate: covariate()?,
-                stratum,
-                strata,
-            },
-            "constpower" => Scale::ConstantPower {
-                covariate: covariate()?,
-                stratum,
-                strata,
-            },
-            _ => return Err(Failure::bug("the type of a variance function is not known")),
-        })
+        Scale::named(&self.kind, covariate, stratum, self.strata)
+            .ok_or_else(|| Failure::bug("the type of a variance function is not known"))
     }
 }
 
@@ -316,41 +274,7 @@ fn rs_residual_rows(
     })
 }
 
-/// The correlation matrix of `n` rows of one residual group at natural parameters `par`: `correlation` is
-/// `list(type =, position =, ...)`, as in the structure of a model.
-/// @noRd
-#[extendr]
-fn rs_correlation(correlation: Robj, par: Robj, n: Robj) -> Robj {
-    answer(|_| {
-        let given = CorrelationArgument::new(&correlation)?;
-        let n = convert::count(&n, "n")?;
-        let found = correlation_matrix(&given.borrow()?, convert::doubles(&par, "par")?, n)?;
-        Ok(vec![("matrix", Matrix::new(&found, n, n).to_robj()?)])
-    })
-}
-
-/// Names and bounds of the natural parameters of a correlation structure; `correlation` is as for `rs_correlation()`, its
-/// positions are not looked at, `largest` the number of rows of the largest group.
-/// @noRd
-#[extendr]
-fn rs_correlation_parameters(correlation: Robj, largest: Robj) -> Robj {
-    answer(|_| {
-        let given = CorrelationArgument::new(&correlation)?;
-        let found = correlation_parameters(&given.borrow()?, convert::count(&largest, "largest")?);
-        let names: Vec<&str> = found.iter().map(|p| p.name.as_str()).collect();
-        let lower: Vec<f64> = found.iter().map(|p| p.bounds.0).collect();
-        let upper: Vec<f64> = found.iter().map(|p| p.bounds.1).collect();
-        Ok(vec![
-            ("names", Robj::from(names)),
-            ("lower", convert::to_doubles(&lower)),
-            ("upper", convert::to_doubles(&upper)),
-        ])
-    })
-}
-
 extendr_module! {
     mod residual;
     fn rs_residual_rows;
-    fn rs_correlation_parameters;
-    fn rs_correlation;
 }

@@ -60,9 +60,10 @@ pub mod structure;
 pub mod system;
 
 pub use api::error::EngineError;
+pub use api::kinds::{CorrelationFacts, CorrelationKind, Each, Positions, RandomFacts, ScaleFacts};
 pub use api::model::{
-    Classes, Column, Correlation, CorrelationKind, GroupingFactor, Metric, ModelData, Precision,
-    RandomTerm, ResidualStructure, Scale, SpatialKind, Structure,
+    Classes, Column, Correlation, GroupingFactor, Metric, ModelData, Position, Precision,
+    RandomTerm, ResidualStructure, Scale, Structure,
 };
 pub use api::options::{Options, Solver};
 pub use api::progress::Progress;

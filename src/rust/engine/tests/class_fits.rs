@@ -9,30 +9,19 @@
 mod common;
 
 use common::brute::{cholesky, forward};
-use common::{close, near, Rng};
+use common::{close, kind, near, structure, Rng};
 use ferrolmm_engine::inference::{
     deletions, kenward_roger, leverages, prediction_variances, profile, satterthwaite,
     variance_spectrum, NewResiduals, NewRows, Update,
 };
 use ferrolmm_engine::many::fit_many;
 use ferrolmm_engine::{
-    conditional_variances, fit, raw_moments, Classes, Column, Correlation, CorrelationKind,
-    EngineError, Fit, GroupingFactor, ModelData, Options, Precision, RandomTerm, ResidualStructure,
-    Solver, Status, Structure,
+    conditional_variances, fit, raw_moments, Classes, Column, Correlation, EngineError, Fit,
+    GroupingFactor, ModelData, Options, Position, Precision, RandomTerm, ResidualStructure, Solver,
+    Status, Structure,
 };
 
 const REML: [bool; 2] = [true, false];
-
-const CS: Structure = correlated(CorrelationKind::CompoundSymmetric, false);
-const AR1: Structure = correlated(CorrelationKind::Autoregressive, true);
-const TOEP: Structure = correlated(CorrelationKind::Toeplitz, false);
-
-const fn correlated(correlation: CorrelationKind, homogeneous: bool) -> Structure {
-    Structure::Correlated {
-        correlation,
-        homogeneous,
-    }
-}
 
 /// A matrix in compressed columns.
 #[derive(Clone)]
@@ -290,7 +279,7 @@ impl Model {
                 n_levels: self.factors[0].levels,
                 precision: None,
             }),
-            correlation: Some(Correlation::Ar1 { time }),
+            correlation: Some(Correlation::new(kind("ar1"), Position::Whole(time))),
             scales: Vec::new(),
             start: Vec::new(),
             held: Vec::new(),
@@ -494,17 +483,17 @@ fn g_of(structure: Structure, k: usize, theta: &[f64]) -> (Vec<f64>, usize) {
         } => {
             let d = if homogeneous { 1 } else { k };
             let sd = |i: usize| theta[if homogeneous { 0 } else { i }];
-            let correlation_of = |lag: usize| match correlation {
+            let correlation_of = |lag: usize| match correlation.facts().name {
                 _ if lag == 0 => 1.0,
-                CorrelationKind::CompoundSymmetric => theta[d],
-                CorrelationKind::Autoregressive => theta[d].powi(lag as i32),
-                CorrelationKind::Toeplitz => theta[d + lag - 1],
+                "ar1" => theta[d].powi(lag as i32),
+                "toep" => theta[d + lag - 1],
+                _ => theta[d],
             };
             let cell = |e: usize| {
                 let (i, j) = (e % k, e / k);
                 sd(i) * sd(j) * correlation_of(i.abs_diff(j))
             };
-            let toeplitz = correlation == CorrelationKind::Toeplitz;
+            let toeplitz = correlation == kind("toep");
             let used = d + if toeplitz { k - 1 } else { 1 };
             return ((0..k * k).map(cell).collect(), used);
         }
@@ -545,9 +534,9 @@ fn models() -> Vec<Model> {
         one("slopes", 2, us, 2),
         one("diagonal", 3, Structure::Diagonal, 2),
         one("identity", 4, Structure::Identity, 3),
-        one("cs", 5, CS, 3),
-        one("ar1", 6, AR1, 3),
-        one("toep", 7, TOEP, 3),
+        one("cs", 5, structure("cs", false), 3),
+        one("ar1", 6, structure("ar1", true), 3),
+        one("toep", 7, structure("toep", false), 3),
         Builder::new("three classes, weighted", 8, 200)
             .weighted()
             .factor(33, 3, |i| i % 33)
@@ -573,7 +562,7 @@ fn models() -> Vec<Model> {
             .build(),
         Builder::new("two terms on one factor", 12, 360)
             .factor(40, 2, |i| i / 9)
-            .term(0, CS, 3)
+            .term(0, structure("cs", false), 3)
             .slope(0)
             .build(),
         Builder::new("terms with classes of their own", 18, 420)

@@ -6,12 +6,12 @@
 mod common;
 
 use common::brute::{backward, cholesky, forward};
-use common::{close, near, Rng};
+use common::{close, kind, near, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::satterthwaite;
 use ferrolmm_engine::{
-    at_internal, conditional_variances, fit, Column, CorrelationKind, GroupingFactor, ModelData,
-    Options, Precision, RandomTerm, Structure,
+    at_internal, conditional_variances, fit, Column, GroupingFactor, ModelData, Options, Precision,
+    RandomTerm, Structure,
 };
 
 /// What a precision matrix looks like.
@@ -191,8 +191,8 @@ impl Model {
                 Structure::Correlated { correlation, .. } => {
                     for e in 0..k * k {
                         let lag = (e % k).abs_diff(e / k) as i32;
-                        let r = match correlation {
-                            CorrelationKind::Autoregressive => theta[at + 1].powi(lag),
+                        let r = match correlation.facts().name {
+                            "ar1" => theta[at + 1].powi(lag),
                             _ if lag == 0 => 1.0,
                             _ => theta[at + 1],
                         };
@@ -539,8 +539,8 @@ fn several_effects_of_a_level() {
     for (i, structure) in [
         (2, Structure::Unstructured),
         (3, Structure::Identity),
-        (3, correlated(CorrelationKind::CompoundSymmetric)),
-        (4, correlated(CorrelationKind::Autoregressive)),
+        (3, correlated(kind("cs"))),
+        (4, correlated(kind("ar1"))),
         // a level is wider than a panel
         (100, Structure::Identity),
     ]

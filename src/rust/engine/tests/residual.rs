@@ -6,23 +6,24 @@
 mod common;
 
 use common::residual::{dense_inverse, factor, Case, Law, Scaling};
-use common::{close, Rng};
+use common::{close, kind, spatial, Rng};
 use ferrolmm_engine::runtime::parallel::Workers;
 use ferrolmm_engine::runtime::stop::StopFlag;
 use ferrolmm_engine::structure::residual::{Residual, Whitening};
 use ferrolmm_engine::{
-    Correlation, EngineError, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind,
+    Correlation, EngineError, GroupingFactor, Metric, Position, ResidualStructure, Scale,
 };
 use proptest::prelude::*;
 
-const SPATIAL: [SpatialKind; 7] = [
-    SpatialKind::Exponential,
-    SpatialKind::Gaussian,
-    SpatialKind::Linear,
-    SpatialKind::RationalQuadratic,
-    SpatialKind::Spherical,
-    SpatialKind::Matern32,
-    SpatialKind::Matern52,
+const SPATIAL: [&str; 8] = [
+    "exp",
+    "matern0.5",
+    "gaus",
+    "lin",
+    "ratio",
+    "spher",
+    "matern1.5",
+    "matern2.5",
 ];
 
 /// Every structure alone and with variance functions, on unequal groups with missing visits and single rows.
@@ -397,19 +398,16 @@ fn alone(correlation: Option<Correlation<'_>>, scales: Vec<Scale<'_>>) -> Residu
 #[test]
 fn correlations_are_those_of_nlme() {
     let time = &TIME;
-    let spatial = |kind, nugget, both: bool, metric| Correlation::Spatial {
-        kind,
-        nugget,
-        coordinates: if both { vec![&X, &Y] } else { vec![&X] },
-        metric,
+    let spatial = |kind, nugget, both: bool, metric| {
+        let coordinates: Vec<&[f64]> = if both { vec![&X, &Y] } else { vec![&X] };
+        spatial(kind, nugget, coordinates, metric)
     };
     let euclid = Metric::Euclidean;
-    use SpatialKind::{Exponential, Gaussian, Linear, RationalQuadratic, Spherical};
     type Golden<'a> = (&'a str, Correlation<'a>, Vec<f64>, [f64; 10]);
     let golden: Vec<Golden<'_>> = vec![
         (
             "corAR1(-0.6, ~t|g)",
-            Correlation::Ar1 { time },
+            Correlation::new(kind("ar1"), Position::Whole(time)),
             vec![-0.6],
             [
                 -0.6,
@@ -426,7 +424,7 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corCAR1(0.6, ~x|g)",
-            Correlation::Car1 { time: &X },
+            Correlation::new(kind("car1"), Position::Times(&X)),
             vec![0.6],
             [
                 0.7745966692414833,
@@ -443,7 +441,10 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corARMA(c(0.5, -0.3, 0.4, 0.2), ~t|g, p = 2, q = 2)",
-            Correlation::Arma { p: 2, q: 2, time },
+            Correlation {
+                orders: (2, 2),
+                ..Correlation::new(kind("arma"), Position::Whole(time))
+            },
             vec![0.5, -0.3, 0.4, 0.2],
             [
                 0.6112903225806454,
@@ -460,19 +461,22 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corARMA(0.5, ~t|g, q = 1)",
-            Correlation::Arma { p: 0, q: 1, time },
+            Correlation {
+                orders: (0, 1),
+                ..Correlation::new(kind("arma"), Position::Whole(time))
+            },
             vec![0.5],
             [0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4, 0.0, 0.0],
         ),
         (
             "corCompSymm(0.3, ~1|g)",
-            Correlation::CompoundSymmetric,
+            Correlation::new(kind("cs"), Position::None),
             vec![0.3],
             [0.3; 10],
         ),
         (
             "corExp(2.5, ~x|g)",
-            spatial(Exponential, false, false, euclid),
+            spatial("exp", false, false, euclid),
             vec![2.5],
             [
                 0.8187307530779818,
@@ -489,7 +493,7 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corExp(c(2.5, 0.2), ~x+y|g, nugget = TRUE)",
-            spatial(Exponential, true, true, euclid),
+            spatial("exp", true, true, euclid),
             vec![2.5, 0.2],
             [
                 0.548535764830671,
@@ -506,7 +510,7 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corExp(2.5, ~x+y|g, metric = \"manhattan\")",
-            spatial(Exponential, false, true, Metric::Manhattan),
+            spatial("exp", false, true, Metric::Manhattan),
             vec![2.5],
             [
                 0.5945205479701944,
@@ -523,7 +527,7 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corGaus(c(2.5, 0.2), ~x+y|g, nugget = TRUE)",
-            spatial(Gaussian, true, true, euclid),
+            spatial("gaus", true, true, euclid),
             vec![2.5, 0.2],
             [
                 0.6938194219070133,
@@ -540,13 +544,13 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corLin(2.5, ~x|g)",
-            spatial(Linear, false, false, euclid),
+            spatial("lin", false, false, euclid),
             vec![2.5],
             [0.8, 0.32, 0.2, 0.0, 0.52, 0.4, 0.0, 0.88, 0.0, 0.1],
         ),
         (
             "corRatio(2.5, ~x+y|g, metric = \"maximum\")",
-            spatial(RationalQuadratic, false, true, Metric::Maximum),
+            spatial("ratio", false, true, Metric::Maximum),
             vec![2.5],
             [
                 0.9071117561683599,
@@ -563,7 +567,7 @@ fn correlations_are_those_of_nlme() {
         ),
         (
             "corSpher(c(2.5, 0.2), ~x+y|g, nugget = TRUE)",
-            spatial(Spherical, true, true, euclid),
+            spatial("spher", true, true, euclid),
             vec![2.5, 0.2],
             [
                 0.3686632882725607,
@@ -690,21 +694,16 @@ fn scales_are_those_of_nlme() {
 fn whitened_rows_are_those_of_nlme() {
     let z = [0.3, -1.2, 0.8, 2.0, -0.5];
     let time = &TIME;
-    let plane = Correlation::Spatial {
-        kind: SpatialKind::Exponential,
-        nugget: true,
-        coordinates: vec![&X, &Y],
-        metric: Metric::Euclidean,
-    };
+    let plane = spatial("exp", true, vec![&X, &Y], Metric::Euclidean);
     let golden: Vec<(Correlation<'_>, Vec<f64>, f64, [f64; 5])> = vec![
         (
-            Correlation::Ar1 { time },
+            Correlation::new(kind("ar1"), Position::Whole(time)),
             vec![0.6],
             0.5395780416125258,
             [0.3, -1.725, 1.320539105597318, 1.9, -0.954533321282873],
         ),
         (
-            Correlation::Car1 { time: &X },
+            Correlation::new(kind("car1"), Position::Times(&X)),
             vec![0.6],
             1.350680152323925,
             [
@@ -716,7 +715,10 @@ fn whitened_rows_are_those_of_nlme() {
             ],
         ),
         (
-            Correlation::Arma { p: 2, q: 2, time },
+            Correlation {
+                orders: (2, 2),
+                ..Correlation::new(kind("arma"), Position::Whole(time))
+            },
             vec![0.5, -0.3, 0.4, 0.2],
             0.5626406904617135,
             [
@@ -776,28 +778,43 @@ fn positions_that_coincide_are_refused() {
         second: 4,
     });
     let (visit, visits) = (&time, 3);
-    assert_eq!(build(Correlation::Ar1 { time: &time }), refused);
-    assert_eq!(build(Correlation::Car1 { time: &real }), refused);
-    let arma = Correlation::Arma {
-        p: 1,
-        q: 1,
-        time: &time,
-    };
-    assert_eq!(build(arma), refused);
-    assert_eq!(build(Correlation::Unstructured { visit, visits }), refused);
-    assert_eq!(build(Correlation::Toeplitz { visit, visits }), refused);
     assert_eq!(
-        build(Correlation::AnteDependence { visit, visits }),
+        build(Correlation::new(kind("ar1"), Position::Whole(&time))),
         refused
     );
-    assert_eq!(build(Correlation::CompoundSymmetric), Ok(()));
+    assert_eq!(
+        build(Correlation::new(kind("car1"), Position::Times(&real))),
+        refused
+    );
+    let arma = Correlation {
+        orders: (1, 1),
+        ..Correlation::new(kind("arma"), Position::Whole(&time))
+    };
+    assert_eq!(build(arma), refused);
+    assert_eq!(
+        build(Correlation::new(
+            kind("us"),
+            Position::Visits { visit, visits }
+        )),
+        refused
+    );
+    assert_eq!(
+        build(Correlation::new(
+            kind("toep"),
+            Position::Visits { visit, visits }
+        )),
+        refused
+    );
+    assert_eq!(
+        build(Correlation::new(
+            kind("ante"),
+            Position::Visits { visit, visits }
+        )),
+        refused
+    );
+    assert_eq!(build(Correlation::new(kind("cs"), Position::None)), Ok(()));
     for kind in SPATIAL {
-        let spatial = |nugget| Correlation::Spatial {
-            kind,
-            nugget,
-            coordinates: vec![&real, &y],
-            metric: Metric::Euclidean,
-        };
+        let spatial = |nugget| spatial(kind, nugget, vec![&real, &y], Metric::Euclidean);
         assert_eq!(build(spatial(false)), refused);
         assert_eq!(build(spatial(true)), Ok(()));
     }
@@ -876,12 +893,7 @@ fn what_does_not_fit_is_refused() {
     let time: Vec<f64> = (0..40_000).map(f64::from).collect();
     let long = ResidualStructure {
         groups: None,
-        correlation: Some(Correlation::Spatial {
-            kind: SpatialKind::Gaussian,
-            nugget: false,
-            coordinates: vec![&time],
-            metric: Metric::Euclidean,
-        }),
+        correlation: Some(spatial("gaus", false, vec![&time], Metric::Euclidean)),
         scales: Vec::new(),
         start: Vec::new(),
         held: Vec::new(),
@@ -943,11 +955,29 @@ fn parameters_without_data_are_named() {
         };
         Residual::new(&structure, 5).unwrap().unseen()
     };
-    assert_eq!(unseen(Correlation::Ar1 { time: &time }), [1]);
-    assert_eq!(unseen(Correlation::Toeplitz { visit, visits }), [2, 3]);
-    assert_eq!(unseen(Correlation::AnteDependence { visit, visits }), [3]);
     assert_eq!(
-        unseen(Correlation::Unstructured { visit, visits }),
+        unseen(Correlation::new(kind("ar1"), Position::Whole(&time))),
+        [1]
+    );
+    assert_eq!(
+        unseen(Correlation::new(
+            kind("toep"),
+            Position::Visits { visit, visits }
+        )),
+        [2, 3]
+    );
+    assert_eq!(
+        unseen(Correlation::new(
+            kind("ante"),
+            Position::Visits { visit, visits }
+        )),
+        [3]
+    );
+    assert_eq!(
+        unseen(Correlation::new(
+            kind("us"),
+            Position::Visits { visit, visits }
+        )),
         [2, 5, 6]
     );
 }
@@ -1078,7 +1108,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         Law::CompoundSymmetric,
         Law::Toeplitz { visits },
         Law::Spatial {
-            kind: SpatialKind::Exponential,
+            kind: "exp",
             nugget: true,
             dimensions: 2,
             metric: Metric::Euclidean,
@@ -1121,10 +1151,9 @@ fn large_dense_groups() {
     let time: Vec<i32> = (0..n).map(|i| i + i / 7).collect();
     let structure = ResidualStructure {
         groups: None,
-        correlation: Some(Correlation::Arma {
-            p: 1,
-            q: 1,
-            time: &time,
+        correlation: Some(Correlation {
+            orders: (1, 1),
+            ..Correlation::new(kind("arma"), Position::Whole(&time))
         }),
         scales: Vec::new(),
         start: vec![0.7, 0.3],
@@ -1170,19 +1199,14 @@ fn long_groups_take_linear_memory() {
     let n = n as usize;
     let e = Rng::new(1).normals(n);
     let workers = Workers::sequential();
-    let line = Correlation::Spatial {
-        kind: SpatialKind::Exponential,
-        nugget: false,
-        coordinates: vec![&real],
-        metric: Metric::Maximum,
-    };
+    let line = spatial("exp", false, vec![&real], Metric::Maximum);
     for correlation in [
-        Correlation::Ar1 { time: &time },
-        Correlation::Car1 { time: &real },
+        Correlation::new(kind("ar1"), Position::Whole(&time)),
+        Correlation::new(kind("car1"), Position::Times(&real)),
         line,
-        Correlation::CompoundSymmetric,
+        Correlation::new(kind("cs"), Position::None),
     ] {
-        let what = format!("{:?}", std::mem::discriminant(&correlation));
+        let what = format!("{:?}", correlation.kind);
         let structure = ResidualStructure {
             groups: None,
             correlation: Some(correlation),
@@ -1223,7 +1247,7 @@ fn nearly_perfect_correlations_keep_their_digits() {
     let real = [0.0, gap, 1.0, 1.0 + 4.0 * gap];
     let structure = ResidualStructure {
         groups: None,
-        correlation: Some(Correlation::Car1 { time: &real }),
+        correlation: Some(Correlation::new(kind("car1"), Position::Times(&real))),
         scales: Vec::new(),
         start: vec![rho],
         held: Vec::new(),
@@ -1239,7 +1263,7 @@ fn nearly_perfect_correlations_keep_their_digits() {
     let time = [1, 3, 4];
     let structure = ResidualStructure {
         groups: None,
-        correlation: Some(Correlation::Ar1 { time: &time }),
+        correlation: Some(Correlation::new(kind("ar1"), Position::Whole(&time))),
         scales: Vec::new(),
         start: Vec::new(),
         held: Vec::new(),
@@ -1275,7 +1299,7 @@ proptest! {
             Law::Toeplitz { visits },
             Law::AnteDependence { visits },
         ];
-        for kind in [SpatialKind::Exponential, SpatialKind::RationalQuadratic, SpatialKind::Spherical] {
+        for kind in ["exp", "ratio", "spher"] {
             laws.push(Law::Spatial { kind, nugget: true, dimensions: 2, metric: Metric::Euclidean });
         }
         for law in laws {

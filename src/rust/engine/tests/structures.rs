@@ -6,12 +6,12 @@
 mod common;
 
 use common::brute::{backward, cholesky, forward};
-use common::{close, near, Rng};
+use common::{close, kind, near, spatial, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::{prediction_variances, NewResiduals, NewRows};
 use ferrolmm_engine::{
-    at_internal, fit, Column, Correlation, CorrelationKind, Fit, GroupingFactor, Metric, ModelData,
-    Options, Precision, RandomTerm, ResidualStructure, Scale, SpatialKind, Status, Structure,
+    at_internal, fit, Column, Correlation, Fit, GroupingFactor, Metric, ModelData, Options,
+    Position, Precision, RandomTerm, ResidualStructure, Scale, Status, Structure,
 };
 
 const REML: [bool; 2] = [true, false];
@@ -231,10 +231,10 @@ fn g_of(term: &Term, theta: &[f64]) -> (Vec<f64>, usize) {
         } => {
             let d = if homogeneous { 1 } else { k };
             let sd = |i: usize| theta[if homogeneous { 0 } else { i }];
-            let rho = |lag: usize| match correlation {
-                CorrelationKind::CompoundSymmetric => theta[d],
-                CorrelationKind::Autoregressive => theta[d].powi(lag as i32),
-                CorrelationKind::Toeplitz => theta[d + lag - 1],
+            let rho = |lag: usize| match correlation.facts().name {
+                "ar1" => theta[d].powi(lag as i32),
+                "toep" => theta[d + lag - 1],
+                _ => theta[d],
             };
             let g = (0..k * k)
                 .map(|e| {
@@ -243,8 +243,8 @@ fn g_of(term: &Term, theta: &[f64]) -> (Vec<f64>, usize) {
                     sd(i) * sd(j) * c
                 })
                 .collect();
-            let used = d + match correlation {
-                CorrelationKind::Toeplitz => k - 1,
+            let used = d + match correlation.facts().name {
+                "toep" => k - 1,
                 _ => 1,
             };
             (g, used)
@@ -535,17 +535,13 @@ fn is_optimal(model: &Owned, reml: bool) {
 fn structures_of_random_effects() {
     let mut theta_of = Vec::new();
     for homogeneous in [true, false] {
-        for correlation in [
-            CorrelationKind::CompoundSymmetric,
-            CorrelationKind::Autoregressive,
-            CorrelationKind::Toeplitz,
-        ] {
+        for correlation in [kind("cs"), kind("ar1"), kind("toep")] {
             let mut theta = vec![0.9];
             if !homogeneous {
                 theta.extend([1.3, 0.6]);
             }
             theta.push(0.4);
-            if correlation == CorrelationKind::Toeplitz {
+            if correlation == kind("toep") {
                 theta.push(-0.2);
             }
             theta_of.push((
@@ -669,7 +665,12 @@ fn correlated<'a>(model: &'a Owned, correlation: Correlation<'a>) -> ResidualStr
 fn residual_models() -> Vec<Owned> {
     let mut out = Vec::new();
     let mut model = base("ar1", 21, 30, 6);
-    model.residual = Box::new(|m| Some(correlated(m, Correlation::Ar1 { time: &m.time })));
+    model.residual = Box::new(|m| {
+        Some(correlated(
+            m,
+            Correlation::new(kind("ar1"), Position::Whole(&m.time)),
+        ))
+    });
     model.r = by_group(
         |m, phi, i, j| phi[0].powi(m.time[i].abs_diff(m.time[j]) as i32),
         |_, _, _| 1.0,
@@ -678,7 +679,12 @@ fn residual_models() -> Vec<Owned> {
     out.push(model);
 
     let mut model = base("car1", 22, 30, 6);
-    model.residual = Box::new(|m| Some(correlated(m, Correlation::Car1 { time: &m.when })));
+    model.residual = Box::new(|m| {
+        Some(correlated(
+            m,
+            Correlation::new(kind("car1"), Position::Times(&m.when)),
+        ))
+    });
     model.r = by_group(
         |m, phi, i, j| phi[0].powf((m.when[i] - m.when[j]).abs()),
         |_, _, _| 1.0,
@@ -687,7 +693,8 @@ fn residual_models() -> Vec<Owned> {
     out.push(model);
 
     let mut model = base("cs", 23, 30, 6);
-    model.residual = Box::new(|m| Some(correlated(m, Correlation::CompoundSymmetric)));
+    model.residual =
+        Box::new(|m| Some(correlated(m, Correlation::new(kind("cs"), Position::None))));
     model.r = by_group(|_, phi, _, _| phi[0], |_, _, _| 1.0);
     model.phi = vec![0.3];
     out.push(model);
@@ -696,12 +703,7 @@ fn residual_models() -> Vec<Owned> {
     model.residual = Box::new(|m| {
         Some(correlated(
             m,
-            Correlation::Spatial {
-                kind: SpatialKind::Exponential,
-                nugget: true,
-                coordinates: vec![&m.when, &m.covariate],
-                metric: Metric::Euclidean,
-            },
+            spatial("exp", true, vec![&m.when, &m.covariate], Metric::Euclidean),
         ))
     });
     model.r = by_group(
@@ -718,10 +720,13 @@ fn residual_models() -> Vec<Owned> {
     model.residual = Box::new(|m| {
         let mut structure = correlated(
             m,
-            Correlation::Unstructured {
-                visit: &m.time,
-                visits: 3,
-            },
+            Correlation::new(
+                kind("us"),
+                Position::Visits {
+                    visit: &m.time,
+                    visits: 3,
+                },
+            ),
         );
         structure.scales = vec![Scale::Ident {
             stratum: &m.time,
@@ -783,7 +788,7 @@ fn residual_models() -> Vec<Owned> {
 
     let mut model = base("ar1 with powers", 27, 30, 6);
     model.residual = Box::new(|m| {
-        let mut structure = correlated(m, Correlation::Ar1 { time: &m.time });
+        let mut structure = correlated(m, Correlation::new(kind("ar1"), Position::Whole(&m.time)));
         structure.scales = vec![Scale::Power {
             covariate: &m.covariate,
             stratum: None,
@@ -952,7 +957,12 @@ fn large_groups_and_many_levels_take_the_sparse_path() {
     let n = model.n();
     let items: Vec<i32> = (0..n as i32).map(|i| 1 + i % 190).collect();
     model.factors[1] = (items, 190, None);
-    model.residual = Box::new(|m| Some(correlated(m, Correlation::Ar1 { time: &m.time })));
+    model.residual = Box::new(|m| {
+        Some(correlated(
+            m,
+            Correlation::new(kind("ar1"), Position::Whole(&m.time)),
+        ))
+    });
     model.r = by_group(
         |m, phi, i, j| phi[0].powi(m.time[i].abs_diff(m.time[j]) as i32),
         |_, _, _| 1.0,
@@ -968,7 +978,7 @@ fn large_groups_and_many_levels_take_the_sparse_path() {
 fn the_same_bits_for_any_number_of_threads() {
     let mut model = base("threads", 41, 900, 8);
     model.residual = Box::new(|m| {
-        let mut structure = correlated(m, Correlation::Ar1 { time: &m.time });
+        let mut structure = correlated(m, Correlation::new(kind("ar1"), Position::Whole(&m.time)));
         structure.scales = vec![Scale::Ident {
             stratum: &m.stratum,
             strata: 3,
@@ -1004,7 +1014,12 @@ fn the_same_bits_for_any_number_of_threads() {
 #[test]
 fn held_and_tied_parameters() {
     let mut model = base("held and tied", 51, 40, 6);
-    model.residual = Box::new(|m| Some(correlated(m, Correlation::Ar1 { time: &m.time })));
+    model.residual = Box::new(|m| {
+        Some(correlated(
+            m,
+            Correlation::new(kind("ar1"), Position::Whole(&m.time)),
+        ))
+    });
     model.r = by_group(
         |m, phi, i, j| phi[0].powi(m.time[i].abs_diff(m.time[j]) as i32),
         |_, _, _| 1.0,

@@ -2,6 +2,7 @@
 //! Bates et al. (2015). Types alone. Imports nothing.
 
 pub mod error;
+pub mod kinds;
 pub mod model;
 pub mod options;
 pub mod progress;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::api::error::EngineError;
+use crate::api::kinds::{CorrelationKind, Positions};
 use crate::api::raw_moments::RawMoments;
 
 /// A grouping factor: one code a row.
@@ -137,17 +138,6 @@ impl Structure {
     }
 }
 
-/// Correlation structure of the effects of a level, in the order of the columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CorrelationKind {
-    /// One correlation for all pairs.
-    CompoundSymmetric,
-    /// rho to the power of the distance.
-    Autoregressive,
-    /// A correlation for each distance.
-    Toeplitz,
-}
-
 /// A random-effects term `(columns | factor)`.
 #[derive(Debug, Clone)]
 pub struct RandomTerm<'a> {
@@ -170,42 +160,6 @@ pub struct Classes<'a> {
     pub count: usize,
 }
 
-/// Parametric family of a spatial correlation h(distance / range).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpatialKind {
-    /// exp(-s).
-    Exponential,
-    /// exp(-s^2).
-    Gaussian,
-    /// 1 - s below 1, else 0. Positive definite in one dimension only.
-    Linear,
-    /// 1 / (1 + s^2).
-    RationalQuadratic,
-    /// 1 - 1.5 s + 0.5 s^3 below 1, else 0. Positive definite in up to three dimensions.
-    Spherical,
-    /// Matern's with nu = 3/2: (1 + a) exp(-a), a = sqrt(3) s. With nu = 1/2 it is the exponential.
-    Matern32,
-    /// Matern's with nu = 5/2: (1 + a + a^2/3) exp(-a), a = sqrt(5) s.
-    Matern52,
-}
-
-impl SpatialKind {
-    /// The kind of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "exp" | "matern0.5" => Self::Exponential,
-            "gaus" => Self::Gaussian,
-            "lin" => Self::Linear,
-            "ratio" => Self::RationalQuadratic,
-            "spher" => Self::Spherical,
-            "matern1.5" => Self::Matern32,
-            "matern2.5" => Self::Matern52,
-            _ => return None,
-        })
-    }
-}
-
 /// Distance between two points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
@@ -219,60 +173,67 @@ pub enum Metric {
 
 /// Correlation of the residuals of one group.
 #[derive(Debug, Clone)]
-pub enum Correlation<'a> {
-    /// rho^lag of integer times, -1 < rho < 1.
-    Ar1 {
-        /// Time of each row.
-        time: &'a [i32],
-    },
-    /// rho^lag of any times, 0 < rho < 1.
-    Car1 {
-        /// Time of each row.
-        time: &'a [f64],
-    },
-    /// Autocorrelations of an ARMA(p, q) process.
-    Arma {
-        /// Autoregressive order.
-        p: usize,
-        /// Moving-average order.
-        q: usize,
-        /// Time of each row.
-        time: &'a [i32],
-    },
-    /// The same correlation for any two rows.
-    CompoundSymmetric,
-    /// A correlation for each pair of visits.
-    Unstructured {
+pub struct Correlation<'a> {
+    /// Its structure.
+    pub kind: CorrelationKind,
+    /// Where rows are, in the way of the structure.
+    pub position: Position<'a>,
+    /// Orders p and q of a structure that has them.
+    pub orders: (usize, usize),
+    /// Whether it jumps at distance 0, of a structure that can.
+    pub nugget: bool,
+}
+
+/// Position of each row in its group.
+#[derive(Debug, Clone)]
+pub enum Position<'a> {
+    /// It does not matter.
+    None,
+    /// Whole times.
+    Whole(&'a [i32]),
+    /// Visits.
+    Visits {
         /// Visit of each row, from 1.
         visit: &'a [i32],
         /// Number of visits.
         visits: usize,
     },
-    /// A correlation for each difference of visits.
-    Toeplitz {
-        /// Visit of each row, from 1.
-        visit: &'a [i32],
-        /// Number of visits.
-        visits: usize,
-    },
-    /// First-order ante-dependence: a correlation for each pair of neighbouring visits, products of them in between.
-    AnteDependence {
-        /// Visit of each row, from 1.
-        visit: &'a [i32],
-        /// Number of visits.
-        visits: usize,
-    },
-    /// A decreasing function of distance.
-    Spatial {
-        /// Which function.
-        kind: SpatialKind,
-        /// Whether it jumps at distance 0.
-        nugget: bool,
+    /// Any times.
+    Times(&'a [f64]),
+    /// Points.
+    Points {
         /// Coordinates of each row, one slice a dimension.
         coordinates: Vec<&'a [f64]>,
         /// Distance.
         metric: Metric,
     },
+}
+
+impl Position<'_> {
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Positions {
+        match self {
+            Self::None => Positions::None,
+            Self::Whole(_) => Positions::Whole,
+            Self::Visits { .. } => Positions::Visits,
+            Self::Times(_) => Positions::Times,
+            Self::Points { .. } => Positions::Points,
+        }
+    }
+}
+
+impl<'a> Correlation<'a> {
+    /// Without orders and without a nugget.
+    #[must_use]
+    pub fn new(kind: CorrelationKind, position: Position<'a>) -> Self {
+        Self {
+            kind,
+            position,
+            orders: (0, 0),
+            nugget: false,
+        }
+    }
 }
 
 /// Standard deviation of a row relative to sigma, a factor of it.

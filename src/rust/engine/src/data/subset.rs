@@ -1,7 +1,7 @@
 //! Some of the rows of a model, copied.
 
 use crate::api::model::{
-    Column, Correlation, GroupingFactor, ModelData, RandomTerm, ResidualStructure, Scale,
+    Column, Correlation, GroupingFactor, ModelData, Position, RandomTerm, ResidualStructure, Scale,
 };
 
 /// Copies of vectors; [`Subset::data`] puts them back together.
@@ -109,46 +109,34 @@ fn columns<'a>(columns: &[Column<'_>], visitor: &mut impl Visitor<'a>) -> Vec<Co
         .collect()
 }
 
+fn position<'a>(position: &Position<'_>, visitor: &mut impl Visitor<'a>) -> Position<'a> {
+    match position {
+        Position::None => Position::None,
+        Position::Whole(time) => Position::Whole(visitor.integers(time)),
+        Position::Visits { visit, visits } => Position::Visits {
+            visit: visitor.integers(visit),
+            visits: *visits,
+        },
+        Position::Times(time) => Position::Times(visitor.doubles(time)),
+        Position::Points {
+            coordinates,
+            metric,
+        } => Position::Points {
+            coordinates: coordinates.iter().map(|c| visitor.doubles(c)).collect(),
+            metric: *metric,
+        },
+    }
+}
+
 fn residual<'a>(
     structure: &ResidualStructure<'_>,
     visitor: &mut impl Visitor<'a>,
 ) -> ResidualStructure<'a> {
-    let correlation = structure.correlation.as_ref().map(|c| match c {
-        Correlation::Ar1 { time } => Correlation::Ar1 {
-            time: visitor.integers(time),
-        },
-        Correlation::Car1 { time } => Correlation::Car1 {
-            time: visitor.doubles(time),
-        },
-        Correlation::Arma { p, q, time } => Correlation::Arma {
-            p: *p,
-            q: *q,
-            time: visitor.integers(time),
-        },
-        Correlation::CompoundSymmetric => Correlation::CompoundSymmetric,
-        Correlation::Unstructured { visit, visits } => Correlation::Unstructured {
-            visit: visitor.integers(visit),
-            visits: *visits,
-        },
-        Correlation::Toeplitz { visit, visits } => Correlation::Toeplitz {
-            visit: visitor.integers(visit),
-            visits: *visits,
-        },
-        Correlation::AnteDependence { visit, visits } => Correlation::AnteDependence {
-            visit: visitor.integers(visit),
-            visits: *visits,
-        },
-        Correlation::Spatial {
-            kind,
-            nugget,
-            coordinates,
-            metric,
-        } => Correlation::Spatial {
-            kind: *kind,
-            nugget: *nugget,
-            coordinates: coordinates.iter().map(|c| visitor.doubles(c)).collect(),
-            metric: *metric,
-        },
+    let correlation = structure.correlation.as_ref().map(|c| Correlation {
+        position: position(&c.position, visitor),
+        kind: c.kind,
+        orders: c.orders,
+        nugget: c.nugget,
     });
     let groups = structure.groups.as_ref().map(|groups| GroupingFactor {
         codes: visitor.integers(groups.codes),

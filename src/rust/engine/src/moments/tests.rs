@@ -1,6 +1,9 @@
 //! Few rows with the cross-products of many against all of them, through whole fits.
 
-use crate::api::model::{Column, Correlation, GroupingFactor, ModelData, ResidualStructure, Scale};
+use crate::api::kinds::CorrelationKind;
+use crate::api::model::{
+    Column, Correlation, GroupingFactor, ModelData, Position, ResidualStructure, Scale,
+};
 use crate::api::options::Options;
 use crate::api::result::Fit;
 use crate::basis::internal_theta::InternalTheta;
@@ -26,6 +29,10 @@ struct Trial {
 }
 
 const P: usize = 5;
+
+fn kind(name: &str) -> CorrelationKind {
+    CorrelationKind::named(name).unwrap()
+}
 
 fn trial(subjects: usize, by_arm: bool) -> Trial {
     let mut seed = 7u64;
@@ -76,13 +83,16 @@ fn trial(subjects: usize, by_arm: bool) -> Trial {
 
 impl Trial {
     fn data(&self, correlation: Option<Correlation<'static>>) -> ModelData<'_> {
-        let correlation = correlation.map(|kind| match kind {
-            Correlation::Unstructured { .. } => Correlation::Unstructured {
-                visit: &self.visit,
-                visits: 4,
-            },
-            Correlation::Ar1 { .. } => Correlation::Ar1 { time: &self.visit },
-            other => other,
+        let correlation = correlation.map(|given| {
+            let position = match given.position {
+                Position::Visits { .. } => Position::Visits {
+                    visit: &self.visit,
+                    visits: 4,
+                },
+                Position::Whole(_) => Position::Whole(&self.visit),
+                other => other,
+            };
+            Correlation { position, ..given }
         });
         ModelData {
             moments: None,
@@ -159,9 +169,12 @@ fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
 fn fewer_groups_give_the_same_fit() {
     let (visit, time) = (&[][..], &[][..]);
     let kinds = [
-        Some(Correlation::Unstructured { visit, visits: 4 }),
-        Some(Correlation::Ar1 { time }),
-        Some(Correlation::CompoundSymmetric),
+        Some(Correlation::new(
+            kind("us"),
+            Position::Visits { visit, visits: 4 },
+        )),
+        Some(Correlation::new(kind("ar1"), Position::Whole(time))),
+        Some(Correlation::new(kind("cs"), Position::None)),
         None,
     ];
     for by_arm in [false, true] {
@@ -219,7 +232,7 @@ fn fewer_groups_give_the_same_fit() {
 #[test]
 fn rows_with_random_effects_stay() {
     let trial = trial(200, false);
-    let mut data = trial.data(Some(Correlation::CompoundSymmetric));
+    let mut data = trial.data(Some(Correlation::new(kind("cs"), Position::None)));
     let codes: Vec<i32> = (0..data.n() as i32).map(|i| i % 7 + 1).collect();
     data.factors = vec![GroupingFactor {
         codes: &codes,

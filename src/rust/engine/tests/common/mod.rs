@@ -9,8 +9,38 @@ pub mod residual;
 pub mod shapes;
 
 use ferrolmm_engine::{
-    fit, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm, Structure,
+    fit, Column, Correlation, CorrelationKind, EngineError, Fit, GroupingFactor, Metric, ModelData,
+    Options, Position, RandomTerm, Structure,
 };
+
+/// The kind of correlation of this name.
+pub fn kind(name: &str) -> CorrelationKind {
+    CorrelationKind::named(name).unwrap()
+}
+
+/// The structure of random effects of this name.
+pub fn structure(name: &str, homogeneous: bool) -> Structure {
+    Structure::named(name, homogeneous).unwrap()
+}
+
+/// The function of distance of this name.
+pub fn spatial<'a>(
+    name: &str,
+    nugget: bool,
+    coordinates: Vec<&'a [f64]>,
+    metric: Metric,
+) -> Correlation<'a> {
+    Correlation {
+        nugget,
+        ..Correlation::new(
+            kind(name),
+            Position::Points {
+                coordinates,
+                metric,
+            },
+        )
+    }
+}
 
 /// SplitMix64: the same numbers on every machine and with every version of every crate.
 #[derive(Debug, Clone)]

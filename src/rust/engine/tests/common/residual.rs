@@ -1,9 +1,9 @@
 //! Residual structures that own their data, and their dense matrices from the textbook formulas.
 
 use ferrolmm_engine::structure::residual::Residual;
-use ferrolmm_engine::{Correlation, GroupingFactor, Metric, ResidualStructure, Scale, SpatialKind};
+use ferrolmm_engine::{Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale};
 
-use super::Rng;
+use super::{kind, spatial, Rng};
 
 /// A correlation structure.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Law {
         visits: usize,
     },
     Spatial {
-        kind: SpatialKind,
+        kind: &'static str,
         nugget: bool,
         dimensions: usize,
         metric: Metric,
@@ -150,36 +150,48 @@ impl Case {
         let time = &self.time;
         let correlation = match self.law {
             Law::Independent => None,
-            Law::Ar1 => Some(Correlation::Ar1 { time }),
-            Law::Car1 => Some(Correlation::Car1 { time: &self.real }),
-            Law::Arma { p, q } => Some(Correlation::Arma { p, q, time }),
-            Law::CompoundSymmetric => Some(Correlation::CompoundSymmetric),
-            Law::Unstructured { visits } => Some(Correlation::Unstructured {
-                visit: time,
-                visits,
+            Law::Ar1 => Some(Correlation::new(kind("ar1"), Position::Whole(time))),
+            Law::Car1 => Some(Correlation::new(kind("car1"), Position::Times(&self.real))),
+            Law::Arma { p, q } => Some(Correlation {
+                orders: (p, q),
+                ..Correlation::new(kind("arma"), Position::Whole(time))
             }),
-            Law::Toeplitz { visits } => Some(Correlation::Toeplitz {
-                visit: time,
-                visits,
-            }),
-            Law::AnteDependence { visits } => Some(Correlation::AnteDependence {
-                visit: time,
-                visits,
-            }),
+            Law::CompoundSymmetric => Some(Correlation::new(kind("cs"), Position::None)),
+            Law::Unstructured { visits } => Some(Correlation::new(
+                kind("us"),
+                Position::Visits {
+                    visit: time,
+                    visits,
+                },
+            )),
+            Law::Toeplitz { visits } => Some(Correlation::new(
+                kind("toep"),
+                Position::Visits {
+                    visit: time,
+                    visits,
+                },
+            )),
+            Law::AnteDependence { visits } => Some(Correlation::new(
+                kind("ante"),
+                Position::Visits {
+                    visit: time,
+                    visits,
+                },
+            )),
             Law::Spatial {
                 kind,
                 nugget,
                 dimensions,
                 metric,
-            } => Some(Correlation::Spatial {
+            } => Some(spatial(
                 kind,
                 nugget,
-                coordinates: self.coordinates[..dimensions]
+                self.coordinates[..dimensions]
                     .iter()
                     .map(Vec::as_slice)
                     .collect(),
                 metric,
-            }),
+            )),
         };
         let scales = self
             .scalings
@@ -270,7 +282,7 @@ impl Case {
     pub fn kinks(&self, natural: &[f64]) -> f64 {
         let mut nearest = f64::INFINITY;
         if let Law::Spatial {
-            kind: SpatialKind::Linear | SpatialKind::Spherical,
+            kind: "lin" | "spher",
             ..
         } = self.law
         {
@@ -333,20 +345,21 @@ impl Case {
             Law::Spatial { kind, nugget, .. } => {
                 let s = self.distance(i, j) / natural[0];
                 let value = match kind {
-                    SpatialKind::Exponential => (-s).exp(),
-                    SpatialKind::Gaussian => (-s * s).exp(),
-                    SpatialKind::Linear => (1.0 - s).max(0.0),
-                    SpatialKind::RationalQuadratic => 1.0 / (1.0 + s * s),
-                    SpatialKind::Spherical if s < 1.0 => 1.0 - 1.5 * s + 0.5 * s.powi(3),
-                    SpatialKind::Spherical => 0.0,
-                    SpatialKind::Matern32 => {
+                    "exp" | "matern0.5" => (-s).exp(),
+                    "gaus" => (-s * s).exp(),
+                    "lin" => (1.0 - s).max(0.0),
+                    "ratio" => 1.0 / (1.0 + s * s),
+                    "spher" if s < 1.0 => 1.0 - 1.5 * s + 0.5 * s.powi(3),
+                    "spher" => 0.0,
+                    "matern1.5" => {
                         let a = 3f64.sqrt() * s;
                         (1.0 + a) * (-a).exp()
                     }
-                    SpatialKind::Matern52 => {
+                    "matern2.5" => {
                         let a = 5f64.sqrt() * s;
                         (1.0 + a + 5.0 * s * s / 3.0) * (-a).exp()
                     }
+                    _ => panic!("no formula of {kind}"),
                 };
                 value * if nugget { 1.0 - natural[1] } else { 1.0 }
             }

@@ -6,7 +6,8 @@ use std::f64::consts::FRAC_PI_4;
 
 use crate::api::model::Metric;
 use crate::linalg::hyperdual::Scalar;
-use crate::structure::correlation::decline::Decline;
+use crate::runtime::memory;
+use crate::structure::correlation::distance::Decline;
 use crate::structure::correlation::link::{Ends, Link};
 
 /// The correlation of two different rows as a function of their positions.
@@ -36,6 +37,20 @@ impl<S: Scalar> Law<S> {
             }
             Self::Decline(law, metric) => law.at(distance(*metric, x, y)),
         }
+    }
+
+    /// Correlations of n rows at these positions, n x n.
+    pub fn matrix<'p>(&self, n: usize, position: impl Fn(usize) -> &'p [f64]) -> Vec<S> {
+        let one = S::constant(1.0);
+        let mut c = memory::collect((0..n * n).map(|_| one));
+        for i in 0..n {
+            for j in 0..i {
+                let value = self.between(position(j), position(i));
+                c[i * n + j] = value;
+                c[j * n + i] = value;
+            }
+        }
+        c
     }
 }
 

@@ -1,7 +1,7 @@
 //! Correlation structures, for random effects and for residuals: one file a structure, one definition of its parameters,
 //! starts and correlations.
 //!
-//! | file | structure | natural parameters | internal parameters x |
+//! | file in `registry/` | structure | natural parameters | internal parameters x |
 //! |---|---|---|---|
 //! | `ar1` | AR(1) | rho | rho = sin x |
 //! | `car1` | continuous-time AR(1) | rho | log of the range -1 / log rho |
@@ -10,25 +10,16 @@
 //! | `unstructured` | unstructured | correlations, lower triangle by columns | rows (x_i1, ..., 1) / norm of the Cholesky factor |
 //! | `toeplitz` | Toeplitz | autocorrelations | partial autocorrelations sin x |
 //! | `ante` | ante-dependence | neighbouring correlations | each sin x |
-//! | `spatial`, `decline`, `matern` | spatial | range, nugget | log range; nugget = (1 + sin x) / 2 |
+//! | `spatial` | a function of distance, one file in `distance/` each | range, nugget | log range; nugget = (1 + sin x) / 2 |
 //!
 //! The two sides differ in one thing, [`link::Ends`]: correlations of effects may be at their ends, as G may be singular;
-//! those of residuals stay a little inside, as R has an inverse. `structure` is the trait, `registry` the list, `law`
-//! what a structure gives: the correlation at any two positions.
+//! those of residuals stay a little inside, as R has an inverse. `structure` is the trait, `registry` and `distance` are the
+//! lists, `law` is what a structure gives: the correlation at any two positions.
 
-mod ante;
-mod ar1;
-mod arma;
-mod car1;
-mod compound;
-mod decline;
+pub(crate) mod distance;
 pub(crate) mod domain;
 pub(crate) mod law;
 mod levinson;
 pub(crate) mod link;
-mod matern;
 pub(crate) mod registry;
-mod spatial;
 pub(crate) mod structure;
-mod toeplitz;
-mod unstructured;

@@ -1,25 +1,31 @@
-//! The correlation structures that there are: one line a structure in [`Family`], one in each side's translation.
+//! The correlation structures that there are: one file each, one line of the list.
 
-use crate::api::model::{Correlation, CorrelationKind, Metric};
+mod ante;
+mod ar1;
+mod arma;
+mod car1;
+mod compound;
+mod spatial;
+mod toeplitz;
+mod unstructured;
+
+use crate::api::kinds::{CorrelationFacts, CorrelationKind};
+use crate::api::model::{Correlation, Metric, Position};
 use crate::linalg::hyperdual::Scalar;
-use crate::structure::correlation::ante::AnteDependence;
-use crate::structure::correlation::ar1::Ar1;
-use crate::structure::correlation::arma::Arma;
-use crate::structure::correlation::car1::Car1;
-use crate::structure::correlation::compound::CompoundSymmetric;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::link::Ends;
-use crate::structure::correlation::spatial::Spatial;
 use crate::structure::correlation::structure::{
-    Components, CorrelationStructure, Inverse, Parameter, Sharing,
+    Components, CorrelationStructure, Inverse, Parameter, Shape, Sharing,
 };
-use crate::structure::correlation::toeplitz::Toeplitz;
-use crate::structure::correlation::unstructured::Unstructured;
-
-/// Correlation at lag 1 from which a Toeplitz matrix starts.
-const EFFECTS_START: f64 = 0.2;
-const RESIDUAL_START: f64 = 0.3;
+use ante::AnteDependence;
+use ar1::Ar1;
+use arma::Arma;
+use car1::Car1;
+use compound::CompoundSymmetric;
+use spatial::Spatial;
+use toeplitz::Toeplitz;
+use unstructured::Unstructured;
 
 /// One type for all structures, so that what is asked of them often is no call through a pointer.
 macro_rules! registry {
@@ -73,6 +79,14 @@ macro_rules! registry {
         }
     };
     (@generic [$($structure:ident),*]) => {
+        fn facts() -> Vec<CorrelationFacts> {
+            [$($structure::facts()),*].concat()
+        }
+
+        fn named(name: &str, shape: &Shape) -> Option<Self> {
+            None$(.or_else(|| $structure::named(name, shape).map(Self::$structure)))*
+        }
+
         fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
             registry!(@each self [$($structure),*] natural (x))
         }
@@ -94,54 +108,80 @@ registry!(
     Spatial,
 );
 
+impl CorrelationKind {
+    /// All kinds that there are.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        Family::facts().into_iter().map(Self).collect()
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|kind| kind.0.name == name)
+    }
+}
+
 impl Family {
+    fn new(kind: CorrelationKind, shape: &Shape) -> Self {
+        Self::named(kind.0.name, shape).unwrap_or_else(|| unreachable!("kinds are of this list"))
+    }
+
     /// Of residuals; `largest` is the number of rows of the largest group.
     pub fn of_residuals(correlation: &Correlation<'_>, largest: usize) -> Self {
-        let ends = Ends::Open;
-        match *correlation {
-            Correlation::Ar1 { .. } => Self::Ar1(Ar1 { ends, name: "rho" }),
-            Correlation::Arma { p: 1, q: 0, .. } => Self::Ar1(Ar1 { ends, name: "ar1" }),
-            Correlation::Car1 { .. } => Self::Car1(Car1),
-            Correlation::Arma { p, q, .. } => Self::Arma(Arma { p, q, ends }),
-            Correlation::CompoundSymmetric => {
-                Self::CompoundSymmetric(CompoundSymmetric { largest, ends })
-            }
-            Correlation::Unstructured { visits, .. } => Self::Unstructured(Unstructured { visits }),
-            Correlation::Toeplitz { visits, .. } => Self::Toeplitz(Toeplitz {
-                visits,
-                start: RESIDUAL_START,
-                ends,
-            }),
-            Correlation::AnteDependence { visits, .. } => {
-                Self::AnteDependence(AnteDependence { visits, ends })
-            }
-            Correlation::Spatial {
-                kind,
-                nugget,
-                ref coordinates,
+        let (visits, dimensions, metric) = match &correlation.position {
+            Position::None => (0, 0, Metric::Euclidean),
+            Position::Whole(_) | Position::Times(_) => (0, 1, Metric::Euclidean),
+            Position::Visits { visits, .. } => (*visits, 1, Metric::Euclidean),
+            Position::Points {
+                coordinates,
                 metric,
-            } => Self::Spatial(Spatial {
-                kind,
-                nugget,
-                metric,
-                dimensions: coordinates.len(),
-            }),
-        }
+            } => (0, coordinates.len(), *metric),
+        };
+        let shape = Shape {
+            visits,
+            largest,
+            orders: correlation.orders,
+            nugget: correlation.nugget,
+            metric,
+            dimensions,
+            ends: Ends::Open,
+        };
+        Self::new(correlation.kind, &shape)
     }
 
     /// Of the k effects of a level, at positions 1, ..., k.
     pub fn of_effects(kind: CorrelationKind, k: usize) -> Self {
-        let ends = Ends::Closed;
-        match kind {
-            CorrelationKind::CompoundSymmetric => {
-                Self::CompoundSymmetric(CompoundSymmetric { largest: k, ends })
+        let shape = Shape {
+            visits: k,
+            largest: k,
+            orders: (0, 0),
+            nugget: false,
+            metric: Metric::Euclidean,
+            dimensions: 1,
+            ends: Ends::Closed,
+        };
+        Self::new(kind, &shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_structure_of_its_own() {
+        for kind in CorrelationKind::all() {
+            assert_eq!(CorrelationKind::named(kind.facts().name), Some(kind));
+            let family = Family::of_effects(kind, 4);
+            let others = CorrelationKind::all().into_iter();
+            let same = others.filter(|&other| Family::of_effects(other, 4) == family);
+            assert_eq!(same.count(), 1, "{kind:?}");
+            if kind.facts().effects {
+                assert_eq!(family.parameters().len(), family.len());
+                assert!(family.internal(&family.start(1.0)).is_some(), "{kind:?}");
             }
-            CorrelationKind::Autoregressive => Self::Ar1(Ar1 { ends, name: "rho" }),
-            CorrelationKind::Toeplitz => Self::Toeplitz(Toeplitz {
-                visits: k,
-                start: EFFECTS_START,
-                ends,
-            }),
         }
+        assert_eq!(CorrelationKind::named("none of them"), None);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 
+use crate::api::kinds::CorrelationFacts;
 use crate::api::model::Metric;
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
+use crate::structure::correlation::link::Ends;
 
 /// What the positions of two groups must share for the groups to have one correlation matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,25 @@ pub(crate) enum Components {
     Pairs(usize),
 }
 
+/// What a structure is made from besides its name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shape {
+    /// Number of visits, or of the effects of a level.
+    pub visits: usize,
+    /// Rows of the largest group, or the effects of a level.
+    pub largest: usize,
+    /// p and q.
+    pub orders: (usize, usize),
+    /// Whether it jumps at distance 0.
+    pub nugget: bool,
+    /// Distance of two points.
+    pub metric: Metric,
+    /// Coordinates of a point.
+    pub dimensions: usize,
+    /// Whether correlations may be at their ends.
+    pub ends: Ends,
+}
+
 /// A natural parameter as users know it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
@@ -61,6 +82,17 @@ impl Parameter {
             bounds: (lower, upper),
         }
     }
+
+    /// What kind of number it is: a "correlation" (between -1 or more and 1), "unit" (between 0 and 1), "positive" or "real".
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match (self.bounds.0 < 0.0, self.bounds.1 < f64::INFINITY) {
+            (true, true) => "correlation",
+            (false, true) => "unit",
+            (false, false) => "positive",
+            (true, false) => "real",
+        }
+    }
 }
 
 /// A correlation structure with its dimensions, for random effects or for residuals.
@@ -68,6 +100,12 @@ impl Parameter {
 /// Parameters are *natural*, those that users see, or *internal*, without bounds: optimisation is in these. Formulas are
 /// generic in the number type; hyper-dual numbers turn them into exact derivatives.
 pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
+    /// What is known of it before there are data, by each of its names.
+    fn facts() -> Vec<CorrelationFacts>;
+
+    /// The structure of this name and shape, where it is this one.
+    fn named(name: &str, shape: &Shape) -> Option<Self>;
+
     /// Number of parameters.
     fn len(&self) -> usize;
 

@@ -10,7 +10,7 @@
 //! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
 //! square does a share of zero, and a variance of zero is one in x.
 
-use crate::api::model::CorrelationKind;
+use crate::api::kinds::CorrelationKind;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -30,13 +30,22 @@ const SMALL_RATIO: f64 = 0.05;
 pub struct Correlated {
     /// Effects of a level.
     pub k: usize,
-    /// Structure of C.
-    pub correlation: CorrelationKind,
+    /// C.
+    family: Family,
     /// Whether all effects have the same variance.
-    pub homogeneous: bool,
+    homogeneous: bool,
 }
 
 impl Correlated {
+    /// Of k effects.
+    pub fn new(correlation: CorrelationKind, k: usize, homogeneous: bool) -> Self {
+        Self {
+            k,
+            family: Family::of_effects(correlation, k),
+            homogeneous,
+        }
+    }
+
     fn deviations(&self) -> usize {
         if self.homogeneous {
             1
@@ -45,12 +54,8 @@ impl Correlated {
         }
     }
 
-    fn family(&self) -> Family {
-        Family::of_effects(self.correlation, self.k)
-    }
-
     fn correlations(&self) -> usize {
-        self.family().len()
+        self.family.len()
     }
 
     /// Internal correlation parameters: those at hand, and strong and moderate ones of either sign.
@@ -106,7 +111,7 @@ impl Correlated {
 
     /// Correlations of effects at distance 1, 2, ..., k - 1, the same for all pairs at this distance.
     fn by_lag<S: Scalar>(&self, y: &[S]) -> Vec<S> {
-        let law = self.family().law(y, self.k - 1);
+        let law = self.family.law(y, self.k - 1);
         let lags = 1..self.k;
         lags.map(|lag| law.between(&[1.0], &[1.0 + lag as f64]))
             .collect()
@@ -180,7 +185,7 @@ impl Covariance for Correlated {
         let deviations = vec![tau; self.deviations()];
         theta[0] = deviations.iter().sum();
         theta[1..self.deviations()].copy_from_slice(&shares(&deviations));
-        let family = self.family();
+        let family = self.family;
         if let Some(correlations) = family.internal(&family.start(1.0)) {
             theta[self.deviations()..].copy_from_slice(&correlations);
         }
@@ -312,7 +317,7 @@ impl Covariance for Correlated {
         let d = self.deviations();
         let g = self.matrix(theta);
         let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
-        out.extend(self.family().natural(&theta[d..]));
+        out.extend(self.family.natural(&theta[d..]));
         out
     }
 
@@ -335,7 +340,7 @@ impl Covariance for Correlated {
             }
         };
         let mut out: Vec<f64> = deviations[..d].iter().map(size).collect();
-        out.extend(self.family().natural(&theta[d..]));
+        out.extend(self.family.natural(&theta[d..]));
         out
     }
 
@@ -347,7 +352,7 @@ impl Covariance for Correlated {
         }
         let mut out = vec![deviations.iter().sum::<f64>() / scale];
         out.extend(shares(deviations));
-        out.extend(self.family().internal(rho)?);
+        out.extend(self.family.internal(rho)?);
         Some(out)
     }
 }
@@ -359,18 +364,11 @@ mod tests {
 
     fn structures() -> Vec<Correlated> {
         let mut out = Vec::new();
-        for correlation in [
-            CorrelationKind::CompoundSymmetric,
-            CorrelationKind::Autoregressive,
-            CorrelationKind::Toeplitz,
-        ] {
+        for name in ["cs", "ar1", "toep"] {
+            let correlation = CorrelationKind::named(name).expect("a known kind");
             for homogeneous in [true, false] {
                 for k in 2..5 {
-                    out.push(Correlated {
-                        k,
-                        correlation,
-                        homogeneous,
-                    });
+                    out.push(Correlated::new(correlation, k, homogeneous));
                 }
             }
         }

@@ -8,4 +8,6 @@ mod structures;
 mod unstructured;
 
 pub use covariance::Covariance;
-pub use structures::covariance;
+pub use structures::{
+    covariance, effects_correlation, effects_parameters, effects_start, random_facts,
+};

@@ -131,7 +131,8 @@ fn product(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::model::{Correlation, GroupingFactor, Scale};
+    use crate::api::kinds::CorrelationKind;
+    use crate::api::model::{Correlation, GroupingFactor, Position, Scale};
 
     #[test]
     fn products_undo_one_another_in_the_order_of_the_data() {
@@ -162,7 +163,8 @@ mod tests {
                         n_levels: 2,
                         precision: None,
                     }),
-                    correlation: Some(Correlation::Ar1 { time: &time }),
+                    correlation: CorrelationKind::named("ar1")
+                        .map(|kind| Correlation::new(kind, Position::Whole(&time))),
                     scales: vec![Scale::Power {
                         covariate: &covariate,
                         stratum: None,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{Correlation, ResidualStructure};
+use crate::api::model::{Correlation, Position, ResidualStructure};
 use crate::data::validate::finite;
 use crate::structure::correlation::law::distance;
 use crate::structure::correlation::registry::Family;
@@ -68,23 +68,24 @@ pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f
             dimension("a correlation structure must have one position for each observation")
         }
     };
-    match correlation {
-        Correlation::CompoundSymmetric => Ok(Vec::new()),
-        Correlation::Ar1 { time } | Correlation::Arma { time, .. } => {
+    if correlation.position.kind() != correlation.kind.facts().position {
+        return dimension("a correlation structure must have positions of its own kind");
+    }
+    match &correlation.position {
+        Position::None => Ok(Vec::new()),
+        Position::Whole(time) => {
             length(time.len())?;
             if time.contains(&i32::MIN) {
                 return dimension("a time is missing");
             }
             Ok(time.iter().map(|&t| f64::from(t)).collect())
         }
-        Correlation::Car1 { time } => {
+        Position::Times(time) => {
             length(time.len())?;
             finite("the times of a correlation structure", time, n)?;
             Ok(time.to_vec())
         }
-        Correlation::Unstructured { visit, visits }
-        | Correlation::Toeplitz { visit, visits }
-        | Correlation::AnteDependence { visit, visits } => {
+        Position::Visits { visit, visits } => {
             length(visit.len())?;
             let limit = i32::try_from(*visits).unwrap_or(i32::MAX);
             if visit.iter().any(|&v| v < 1 || v > limit) {
@@ -92,7 +93,7 @@ pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f
             }
             Ok(visit.iter().map(|&v| f64::from(v)).collect())
         }
-        Correlation::Spatial { coordinates, .. } => {
+        Position::Points { coordinates, .. } => {
             if coordinates.is_empty() {
                 return dimension("a spatial correlation needs at least one coordinate");
             }

@@ -21,7 +21,10 @@ pub use crate::structure::correlation::domain::Domain;
 pub use crate::structure::correlation::structure::Parameter;
 pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
-pub use natural::{correlation_matrix, correlation_parameters};
+pub use natural::{
+    correlation_count, correlation_matrix, correlation_parameters, standard_deviations,
+};
 pub use new_places::{CrossCorrelation, NewPlaces};
 pub use residual::Residual;
+pub use scale::scale_facts;
 pub use whitening::Whitening;

@@ -3,6 +3,7 @@
 //! Each gives log d_i, which depends on at most two of its parameters; several multiply (nlme's `varComb`).
 
 use crate::api::error::EngineError;
+use crate::api::kinds::ScaleFacts;
 use crate::api::model::Scale;
 use crate::data::validate::finite;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
@@ -19,6 +20,93 @@ enum Kind {
     Power,
     Exponential,
     ConstantPower,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [
+        Self::Ident,
+        Self::Power,
+        Self::Exponential,
+        Self::ConstantPower,
+    ];
+
+    fn facts(self) -> ScaleFacts {
+        let of_covariate = ScaleFacts {
+            name: "",
+            covariate: true,
+            zero: true,
+            reference: false,
+            parameters: &[],
+            kinds: &["real"],
+        };
+        match self {
+            Self::Ident => ScaleFacts {
+                name: "ident",
+                covariate: false,
+                reference: true,
+                parameters: &["sd.ratio"],
+                kinds: &["positive"],
+                ..of_covariate
+            },
+            Self::Power => ScaleFacts {
+                name: "power",
+                zero: false,
+                parameters: &["power"],
+                ..of_covariate
+            },
+            Self::Exponential => ScaleFacts {
+                name: "exp",
+                parameters: &["exp"],
+                ..of_covariate
+            },
+            Self::ConstantPower => ScaleFacts {
+                name: "constpower",
+                parameters: &["const", "power"],
+                kinds: &["positive", "real"],
+                ..of_covariate
+            },
+        }
+    }
+}
+
+/// What is known of the variance functions that there are.
+#[must_use]
+pub fn scale_facts() -> Vec<ScaleFacts> {
+    Kind::ALL.iter().map(|kind| kind.facts()).collect()
+}
+
+impl<'a> Scale<'a> {
+    /// The variance function of this name; `None` where there is none, or what it needs is missing.
+    #[must_use]
+    pub fn named(
+        name: &str,
+        covariate: Option<&'a [f64]>,
+        stratum: Option<&'a [i32]>,
+        strata: usize,
+    ) -> Option<Self> {
+        let kind = Kind::ALL.into_iter().find(|k| k.facts().name == name)?;
+        Some(match kind {
+            Kind::Ident => Self::Ident {
+                stratum: stratum?,
+                strata,
+            },
+            Kind::Power => Self::Power {
+                covariate: covariate?,
+                stratum,
+                strata,
+            },
+            Kind::Exponential => Self::Exponential {
+                covariate: covariate?,
+                stratum,
+                strata,
+            },
+            Kind::ConstantPower => Self::ConstantPower {
+                covariate: covariate?,
+                stratum,
+                strata,
+            },
+        })
+    }
 }
 
 /// One variance function, its data in the order of the rows' places.
@@ -95,13 +183,17 @@ fn check(parts: &Parts<'_>, n: usize) -> Result<(), EngineError> {
             return dimension("a variance covariate must have one value for each observation");
         }
         finite("a variance covariate", v, n)?;
-        if parts.kind == Kind::Power {
-            if let Some(i) = v.iter().position(|&v| v == 0.0) {
-                return Err(EngineError::ZeroCovariate { row: i + 1 });
-            }
-        }
     }
     Ok(())
+}
+
+/// Refuses a variance of zero.
+fn check_zeros(parts: &Parts<'_>) -> Result<(), EngineError> {
+    let zero = match parts.covariate {
+        Some(v) if !parts.kind.facts().zero => v.iter().position(|&v| v == 0.0),
+        _ => None,
+    };
+    zero.map_or(Ok(()), |i| Err(EngineError::ZeroCovariate { row: i + 1 }))
 }
 
 impl Term {
@@ -120,6 +212,17 @@ impl Term {
     }
 
     pub fn new(scale: &Scale<'_>, order: &[u32]) -> Result<Self, EngineError> {
+        check_zeros(&parts(scale))?;
+        Self::any(scale, order)
+    }
+
+    /// The function of rows in their own order, whose covariate may be zero.
+    pub fn of_rows(scale: &Scale<'_>, n: usize) -> Result<Self, EngineError> {
+        let order: Vec<u32> = (0..n as u32).collect();
+        Self::any(scale, &order)
+    }
+
+    fn any(scale: &Scale<'_>, order: &[u32]) -> Result<Self, EngineError> {
         let parts = parts(scale);
         check(&parts, order.len())?;
         let unit = match parts.covariate {
@@ -208,8 +311,14 @@ impl Term {
     }
 
     pub fn internal(&self, natural: &[f64]) -> Option<Vec<f64>> {
+        let x = self.unbounded(natural);
+        x.iter().all(|v| v.is_finite()).then_some(x)
+    }
+
+    /// Internal parameters, infinite at the ends of what is possible and NaN beyond.
+    pub fn unbounded(&self, natural: &[f64]) -> Vec<f64> {
         let ln = |v: &f64| v.ln();
-        let x: Vec<f64> = match self.kind {
+        match self.kind {
             Kind::Ident => natural.iter().map(ln).collect(),
             Kind::Power => natural.to_vec(),
             Kind::Exponential => natural.iter().map(|v| v * self.unit).collect(),
@@ -221,8 +330,7 @@ impl Term {
                     .chain(power.iter().copied())
                     .collect()
             }
-        };
-        x.iter().all(|v| v.is_finite()).then_some(x)
+        }
     }
 
     /// Equal variances, or nearly: the constant power has no slope along its constant at power 0.
@@ -262,6 +370,10 @@ impl Term {
     pub fn log<S: Scalar>(&self, own: [S; 2], place: usize) -> S {
         match self.kind {
             Kind::Ident => own[0],
+            // |0|^0
+            Kind::Power if own[0].value() == 0.0 && self.value[place] == f64::NEG_INFINITY => {
+                S::constant(0.0)
+            }
             Kind::Power | Kind::Exponential => own[0] * self.value[place],
             Kind::ConstantPower => {
                 let [constant, power] = own;

@@ -1,10 +1,11 @@
 //! Compound symmetry: one correlation rho for all pairs, from -1 / (m - 1) for the largest group of m rows to 1.
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Exchangeable, Law};
 use crate::structure::correlation::link::Ends;
 use crate::structure::correlation::structure::{
-    Components, CorrelationStructure, Inverse, Parameter, Sharing,
+    Components, CorrelationStructure, Inverse, Parameter, Shape, Sharing,
 };
 
 /// Correlation to start from.
@@ -25,6 +26,26 @@ fn lowest(largest: usize) -> f64 {
 }
 
 impl CorrelationStructure for CompoundSymmetric {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "cs",
+            position: Positions::None,
+            ordered: false,
+            by_lag: false,
+            each: Each::None,
+            orders: false,
+            nugget: false,
+            effects: true,
+        }]
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        (name == "cs").then_some(Self {
+            largest: shape.largest,
+            ends: shape.ends,
+        })
+    }
+
     fn len(&self) -> usize {
         1
     }

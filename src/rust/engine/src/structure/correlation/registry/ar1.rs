@@ -1,9 +1,10 @@
 //! AR(1): rho^lag at whole times, rho = sin x.
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter};
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Shape};
 
 /// Correlation of neighbours to start from.
 const START: f64 = 0.2;
@@ -16,6 +17,29 @@ pub(crate) struct Ar1 {
 }
 
 impl CorrelationStructure for Ar1 {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "ar1",
+            position: Positions::Whole,
+            ordered: true,
+            by_lag: true,
+            each: Each::None,
+            orders: false,
+            nugget: false,
+            effects: true,
+        }]
+    }
+
+    /// Also an ARMA(1, 0), whose parameter has its name there.
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        let ends = shape.ends;
+        match (name, shape.orders) {
+            ("ar1", _) => Some(Self { ends, name: "rho" }),
+            ("arma", (1, 0)) => Some(Self { ends, name: "ar1" }),
+            _ => None,
+        }
+    }
+
     fn len(&self) -> usize {
         1
     }

@@ -4,12 +4,13 @@
 //! positive definite one has exactly one x (the log-Cholesky idea of Pinheiro & Bates, 1996, for correlations, as in the
 //! R package mmrm).
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::structure::{
-    powers_by_pair, Components, CorrelationStructure, Parameter, Sharing,
+    powers_by_pair, Components, CorrelationStructure, Parameter, Shape, Sharing,
 };
 
 /// Correlation of neighbouring visits to start from.
@@ -21,6 +22,25 @@ pub(crate) struct Unstructured {
 }
 
 impl CorrelationStructure for Unstructured {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "us",
+            position: Positions::Visits,
+            ordered: false,
+            by_lag: false,
+            each: Each::Pair,
+            orders: false,
+            nugget: false,
+            effects: false,
+        }]
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        (name == "us").then_some(Self {
+            visits: shape.visits,
+        })
+    }
+
     fn len(&self) -> usize {
         self.visits * self.visits.saturating_sub(1) / 2
     }

@@ -1,10 +1,13 @@
 //! First-order ante-dependence: a correlation for each pair of neighbouring visits, each sin x, and products of them in
 //! between.
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};
+use crate::structure::correlation::structure::{
+    CorrelationStructure, Inverse, Parameter, Shape, Sharing,
+};
 
 /// Correlation of neighbours to start from.
 const START: f64 = 0.3;
@@ -16,6 +19,26 @@ pub(crate) struct AnteDependence {
 }
 
 impl CorrelationStructure for AnteDependence {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "ante",
+            position: Positions::Visits,
+            ordered: true,
+            by_lag: false,
+            each: Each::Neighbours,
+            orders: false,
+            nugget: false,
+            effects: false,
+        }]
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        (name == "ante").then_some(Self {
+            visits: shape.visits,
+            ends: shape.ends,
+        })
+    }
+
     fn len(&self) -> usize {
         self.visits.saturating_sub(1)
     }

@@ -1,15 +1,17 @@
 //! Correlations that fall with distance, with nlme's definitions (Pinheiro & Bates, 2000, 5.3.2): a function of
 //! distance / range, times 1 - nugget between different rows. Internally log range and nugget = (1 + sin x) / 2.
 
-use std::f64::consts::{FRAC_PI_4, LN_2};
+use std::f64::consts::FRAC_PI_4;
 
-use crate::api::model::{Metric, SpatialKind};
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
+use crate::api::model::Metric;
 use crate::linalg::hyperdual::Scalar;
-use crate::structure::correlation::decline::Decline;
+use crate::structure::correlation::distance::{Decline, Distance};
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
-use crate::structure::correlation::matern;
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Sharing};
+use crate::structure::correlation::structure::{
+    CorrelationStructure, Inverse, Parameter, Shape, Sharing,
+};
 
 /// Ranges from exp(-300) to exp(300).
 pub(crate) const LARGEST_LOG: f64 = 300.0;
@@ -29,37 +31,18 @@ const JUST_ABOVE: f64 = 1.3;
 /// A function of distance, in so many dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spatial {
-    pub kind: SpatialKind,
+    pub function: Distance,
     pub nugget: bool,
     pub metric: Metric,
     pub dimensions: usize,
 }
 
-/// The s at which the correlation is 1/2.
-fn half(kind: SpatialKind) -> f64 {
-    match kind {
-        SpatialKind::Exponential => LN_2,
-        SpatialKind::Gaussian => LN_2.sqrt(),
-        SpatialKind::Linear => 0.5,
-        SpatialKind::RationalQuadratic => 1.0,
-        SpatialKind::Matern32 => matern::HALF_3_2,
-        SpatialKind::Matern52 => matern::HALF_5_2,
-        // root of 1 - 1.5 s + 0.5 s^3 = 0.5
-        SpatialKind::Spherical => 0.347_296_355_333_860_7,
-    }
-}
-
 impl Spatial {
-    /// Whether the correlation is zero from the range on: the criterion has a kink at each distance.
-    fn ends(&self) -> bool {
-        matches!(self.kind, SpatialKind::Linear | SpatialKind::Spherical)
-    }
-
     /// The range at which the correlation over `distance` is 1/2: a typical distance between neighbours starts in the
     /// middle, where no kind is flat (from nlme's start, 0.9 times the smallest distance, the linear and the spherical
     /// cannot move).
     fn half_range(&self, distance: f64) -> f64 {
-        distance / half(self.kind)
+        distance / self.function.half()
     }
 
     /// Ranges and nuggets over all that the distances tell.
@@ -69,7 +52,7 @@ impl Spatial {
         let mut ranges: Vec<f64> = (0..RANGES)
             .map(|step| self.half_range(low * (high / low).powf(step as f64 / steps)))
             .collect();
-        if self.ends() {
+        if self.function.ends() {
             // hardly any pair is correlated
             ranges.push(JUST_ABOVE * low);
         }
@@ -84,6 +67,29 @@ impl Spatial {
 }
 
 impl CorrelationStructure for Spatial {
+    fn facts() -> Vec<CorrelationFacts> {
+        let facts = |function: &Distance| CorrelationFacts {
+            name: function.name(),
+            position: Positions::Points,
+            ordered: true,
+            by_lag: true,
+            each: Each::None,
+            orders: false,
+            nugget: true,
+            effects: false,
+        };
+        Distance::ALL.iter().map(facts).collect()
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        Some(Self {
+            function: Distance::named(name)?,
+            nugget: shape.nugget,
+            metric: shape.metric,
+            dimensions: shape.dimensions,
+        })
+    }
+
     fn len(&self) -> usize {
         1 + usize::from(self.nugget)
     }
@@ -117,8 +123,12 @@ impl CorrelationStructure for Spatial {
             return Law::Markov(Markov::Decay(-rate));
         }
         let kept = x.get(1).map(|x| (*x * 0.5 + FRAC_PI_4).cos().square());
-        let kind = self.kind;
-        Law::Decline(Decline { kind, rate, kept }, self.metric)
+        let decline = Decline {
+            function: self.function,
+            rate,
+            kept,
+        };
+        Law::Decline(decline, self.metric)
     }
 
     fn start(&self, distance: f64) -> Vec<f64> {
@@ -131,7 +141,7 @@ impl CorrelationStructure for Spatial {
         let Some((low, high)) = span else {
             return (Vec::new(), 0);
         };
-        let worth = if self.ends() {
+        let worth = if self.function.ends() {
             usize::MAX
         } else if self.nugget {
             NUGGETS.len()
@@ -168,7 +178,7 @@ impl CorrelationStructure for Spatial {
     }
 
     fn inverse(&self) -> Inverse {
-        let markov = self.kind == SpatialKind::Exponential && !self.nugget && self.dimensions == 1;
+        let markov = self.function.is_exponential() && !self.nugget && self.dimensions == 1;
         if markov {
             Inverse::Tridiagonal
         } else {
@@ -185,7 +195,7 @@ impl CorrelationStructure for Spatial {
     }
 
     fn has_kinks(&self) -> bool {
-        self.kind == SpatialKind::Linear
+        self.function.has_kinks()
     }
 
     fn is_representable(&self, x: &[f64]) -> bool {

@@ -2,10 +2,11 @@
 //!
 //! Internally the logarithm of the range -1 / log rho: a change of the unit of time only shifts it.
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::{Law, Markov};
-use crate::structure::correlation::spatial::LARGEST_LOG;
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter};
+use crate::structure::correlation::registry::spatial::LARGEST_LOG;
+use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Shape};
 
 /// A rate of decay at which nothing is left of the correlation at any distance that data tell.
 const NO_CORRELATION: f64 = 1e30;
@@ -20,6 +21,23 @@ const STRONGER: f64 = 0.3;
 pub(crate) struct Car1;
 
 impl CorrelationStructure for Car1 {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "car1",
+            position: Positions::Times,
+            ordered: true,
+            by_lag: true,
+            each: Each::None,
+            orders: false,
+            nugget: false,
+            effects: false,
+        }]
+    }
+
+    fn named(name: &str, _: &Shape) -> Option<Self> {
+        (name == "car1").then_some(Self)
+    }
+
     fn len(&self) -> usize {
         1
     }

@@ -4,12 +4,13 @@
 //! Both polynomials by partial autocorrelations, so that any parameters give a stationary and invertible process. The
 //! process is a moving average of an autoregression u: gamma_x(k) = sum_i sum_j theta_i theta_j gamma_u(k + i - j).
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::levinson::{from_coefficients, levinson};
 use crate::structure::correlation::link::Ends;
-use crate::structure::correlation::structure::{CorrelationStructure, Parameter};
+use crate::structure::correlation::structure::{CorrelationStructure, Parameter, Shape};
 
 /// How many of the further starts are worth an optimisation.
 const WORTH: usize = 2;
@@ -22,6 +23,27 @@ pub(crate) struct Arma {
 }
 
 impl CorrelationStructure for Arma {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "arma",
+            position: Positions::Whole,
+            ordered: true,
+            by_lag: true,
+            each: Each::None,
+            orders: true,
+            nugget: false,
+            effects: false,
+        }]
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        (name == "arma").then_some(Self {
+            p: shape.orders.0,
+            q: shape.orders.1,
+            ends: shape.ends,
+        })
+    }
+
     fn len(&self) -> usize {
         self.p + self.q
     }

@@ -2,13 +2,20 @@
 //! and every one comes from exactly one set of them (Barndorff-Nielsen & Schou, 1973, J. Multivariate Anal. 3; Joe, 2006, J.
 //! Multivariate Anal. 97).
 
+use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::levinson::{from_autocorrelations, levinson};
 use crate::structure::correlation::link::Ends;
 use crate::structure::correlation::structure::{
-    powers, Components, CorrelationStructure, Parameter,
+    powers, Components, CorrelationStructure, Parameter, Shape,
 };
+
+/// Correlation at lag 1 from which a search of that of effects starts.
+const EFFECTS_START: f64 = 0.2;
+
+/// And that of residuals.
+const RESIDUAL_START: f64 = 0.3;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Toeplitz {
@@ -19,6 +26,30 @@ pub(crate) struct Toeplitz {
 }
 
 impl CorrelationStructure for Toeplitz {
+    fn facts() -> Vec<CorrelationFacts> {
+        vec![CorrelationFacts {
+            name: "toep",
+            position: Positions::Visits,
+            ordered: true,
+            by_lag: true,
+            each: Each::Lag,
+            orders: false,
+            nugget: false,
+            effects: true,
+        }]
+    }
+
+    fn named(name: &str, shape: &Shape) -> Option<Self> {
+        (name == "toep").then_some(Self {
+            visits: shape.visits,
+            start: match shape.ends {
+                Ends::Closed => EFFECTS_START,
+                Ends::Open => RESIDUAL_START,
+            },
+            ends: shape.ends,
+        })
+    }
+
     fn len(&self) -> usize {
         self.visits.saturating_sub(1)
     }
