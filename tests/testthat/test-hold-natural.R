@@ -128,3 +128,35 @@ test_that("a held factor entry keeps its sign, or an error says that it does not
     "largest where", class = "ferrolmm_error_restriction"
   )
 })
+
+test_that("a correlation is held at values that those of the start do not go with", {
+  set.seed(5)
+  n <- 160
+  d <- data.frame(id = gl(40, 4), f = factor(rep(1:4, 40)), x = rnorm(n))
+  y <- t(matrix(rnorm(n), 40) %*% chol(0.8^abs(outer(1:4, 1:4, "-"))))
+  d$y <- c(y) * (1 + as.integer(d$f) / 4) + d$x
+  control <- function(value) lmm_control(hold = c(residual.rho1 = value))
+  for (value in c(-0.3, 0.7, 0.8, 0.95)) {
+    for (residual in c(~ toep(f | id), ~ toeph(f | id))) {
+      fit <- lmm(y ~ x, d, residual = residual, control = control(value))
+      expect_identical(fit$phi[["residual.rho1"]], value)
+      # those of AR(1) go with it at any value
+      phi <- replace(fit$phi, 1:3, value^(1:3))
+      given <- lmm(y ~ x, d, residual = residual, control = control(value), start = list(phi = phi))
+      expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(given)), tolerance = 1e-8)
+    }
+  }
+  # of two that are held the second may be impossible beside the first
+  both <- function(first, second) {
+    hold <- c(residual.rho1 = first, residual.rho2 = second)
+    lmm(y ~ x, d, residual = ~ toep(f | id), control = lmm_control(hold = hold))
+  }
+  expect_equal(unname(both(0.9, 0.85)$phi[1:2]), c(0.9, 0.85))
+  expect_error(both(0.9, 0.3), class = "ferrolmm_error_restriction")
+  # and one that depends on others is not said to be impossible
+  expect_error(
+    lmm(y ~ x, d, residual = ~ us(f | id),
+        control = lmm_control(hold = c("residual.cor(3,2)" = 0.97))),
+    "on its own"
+  )
+})

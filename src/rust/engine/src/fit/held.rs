@@ -3,6 +3,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
+use crate::api::theta::UserTheta;
 use crate::basis::internal_theta::{FreeTheta, InternalTheta};
 use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
@@ -119,6 +120,70 @@ fn check_natural(
         }
     }
     Ok(())
+}
+
+/// Steps of an internal parameter between which a natural one is looked for.
+const STEPS: [f64; 12] = [
+    0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0,
+];
+
+/// The user's parameters near `start` at which each held one has its value: where beside a held correlation those of the start
+/// are impossible, internal coordinates know others that are not. A natural parameter that can be held depends on its own internal
+/// one and on others that are held: its own is moved until the natural one is right.
+///
+/// # Errors
+/// [`EngineError::HeldValue`] where that is nowhere, [`EngineError::Restriction`] where it depends on free ones, too.
+pub(crate) fn beside_held(
+    options: &Options,
+    start: &InternalTheta,
+    natural: impl Fn(&InternalTheta) -> UserTheta,
+) -> Result<UserTheta, EngineError> {
+    let mut x = start.clone();
+    let held = |a: usize| options.held_at(a);
+    for parameter in 0..x.len() {
+        let Some(value) = held(parameter) else {
+            continue;
+        };
+        let at = |b: usize, moved: f64| {
+            let mut there = x.clone();
+            there[b] = moved;
+            natural(&there).values()[parameter]
+        };
+        let Some(root) = root_near(x[parameter], |moved| at(parameter, moved) - value) else {
+            let own = at(parameter, x[parameter]);
+            let depends = |b: usize| (at(b, x[b] + STEPS[0]) - own).abs() > 1e-8 * own.abs();
+            let of_others = (0..x.len()).any(|b| b != parameter && held(b).is_none() && depends(b));
+            return Err(if of_others {
+                EngineError::Restriction { parameter }
+            } else {
+                EngineError::HeldValue { parameter }
+            });
+        };
+        x[parameter] = root;
+    }
+    let found = natural(&x);
+    let values = found.values().iter().enumerate();
+    Ok(values.map(|(a, own)| held(a).unwrap_or(*own)).collect())
+}
+
+/// Where a function is zero, by bisection between the places nearest to `x` at which it changes its sign.
+fn root_near(x: f64, off: impl Fn(f64) -> f64) -> Option<f64> {
+    let here = off(x);
+    let steps = STEPS.iter().flat_map(|step| [x + step, x - step]);
+    let other = steps.map(|at| (at, off(at)));
+    let (mut out, _) = other
+        .filter(|(_, there)| there.is_finite())
+        .find(|(_, there)| here == 0.0 || here * there <= 0.0)?;
+    let mut inside = x;
+    for _ in 0..60 {
+        let middle = 0.5 * (inside + out);
+        if here * off(middle) > 0.0 {
+            inside = middle;
+        } else {
+            out = middle;
+        }
+    }
+    Some(0.5 * (inside + out))
 }
 
 /// Natural over internal value of a standard deviation or factor entry; 1 for the others.

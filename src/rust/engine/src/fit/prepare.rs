@@ -15,7 +15,7 @@ use crate::basis::restriction::Restriction;
 use crate::basis::rows::Coordinates;
 use crate::basis::user::{internal_of_terms, user_parameters};
 use crate::criterion::objective::Criterion;
-use crate::fit::held::{restricted_terms, restriction};
+use crate::fit::held::{beside_held, restricted_terms, restriction};
 use crate::fit::sizes::Sizes;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::level_precision;
@@ -353,32 +353,22 @@ pub(crate) fn start(options: &Options, prepared: &Prepared) -> Result<InternalTh
     }
     // held values in the user's coordinates, then back
     let natural = with_phi(prepared, &theta);
-    let with = |taken: &dyn Fn(usize) -> bool| {
-        let values = natural.values().iter().enumerate();
-        let value =
-            |(a, own): (usize, &f64)| options.held_at(a).filter(|_| taken(a)).unwrap_or(*own);
-        let held = values.take(options.hold.len()).map(value);
-        free_start(
-            &Options {
-                start: Some(held.collect()),
-                ..options.clone()
-            },
-            prepared,
-        )
+    let from = |values: UserTheta| {
+        let options = Options {
+            start: Some(values),
+            ..options.clone()
+        };
+        free_start(&options, prepared)
     };
-    let start = with(&|_| true);
+    let values = natural.values().iter().enumerate();
+    let held = |(a, own): (usize, &f64)| options.held_at(a).unwrap_or(*own);
+    let start = from(values.take(options.hold.len()).map(held).collect());
     if matches!(
         start,
         Err(EngineError::Dimension(_) | EngineError::ResidualStart(_))
     ) && options.hold.len() == natural.len()
     {
-        // the first that is impossible beside what the others are, or beside those held before it
-        let held = || (0..natural.len()).filter(|&a| options.held_at(a).is_some());
-        let alone = held().find(|&a| with(&|b| b == a).is_err());
-        let among = || held().find(|&a| with(&|b| b <= a).is_err());
-        if let Some(parameter) = alone.or_else(among) {
-            return Err(EngineError::HeldValue { parameter });
-        }
+        return from(beside_held(options, &theta, |x| with_phi(prepared, x))?);
     }
     start
 }
