@@ -53,10 +53,8 @@ describe_value <- function(value) {
     "a data frame (a list of columns)"
   } else if (is.matrix(value)) {
     paste0("a matrix with ", ncol(value), " columns")
-  } else if (inherits(value, "POSIXlt")) {
-    "of class POSIXlt (a list)"
   } else if (is.list(value)) {
-    "a list"
+    if (is.object(value)) paste0("of class ", class(value)[1L], " (a list)") else "a list"
   } else if (is.object(value)) {
     paste0("of class ", class(value)[1L])
   } else {

@@ -106,6 +106,12 @@ convert_input <- function(value, prototype, name) {
       return(labels)
     }
     known <- levels(prototype)
+    if (own == "number") {
+      spelled <- known[match_to_text(
+        as.double(plain_values(value)), own, list(values = known), value, name
+      )]
+      labels[!is.na(spelled)] <- spelled[!is.na(spelled)]
+    }
     all <- c(known, setdiff(labels, c(known, NA)))
     return(structure(match(labels, all), levels = all, class = class(prototype)))
   }
@@ -115,7 +121,7 @@ convert_input <- function(value, prototype, name) {
     if (anyNA(numbers[!is.na(text)])) {
       abort_type(value, prototype, name)
     }
-    return(numbers)
+    return(convert_storage(numbers, prototype))
   }
   if (own != kind) {
     abort_type(value, prototype, name)
@@ -126,5 +132,48 @@ convert_input <- function(value, prototype, name) {
   if (inherits(prototype, "POSIXct")) {
     attr(value, "tzone") <- attr(prototype, "tzone")
   }
+  convert_storage(value, prototype)
+}
+
+#' Whole numbers as the fit stored them, if nothing is lost: 100000L is "100000" as text, and 1e5 is
+#' "1e+05"
+#'
+#' @param partly make those integers that can be, and NA of the others?
+#' @noRd
+convert_storage <- function(value, prototype, partly = FALSE) {
+  if (is.integer(value) && is.double(prototype)) {
+    storage.mode(value) <- "double"
+  } else if (is.double(value) && is.integer(prototype) && !is_integer64(value)) {
+    numbers <- as.double(unclass(value))
+    whole <- is.na(numbers) | numbers == trunc(numbers) & abs(numbers) < 2^31
+    if (partly) value[!whole] <- NA
+    if (partly || all(whole)) storage.mode(value) <- "integer"
+  }
   value
+}
+
+#' Text or a factor from an expression, of integers in the fit and of numbers in new data of which
+#' some are whole: these as integers
+#'
+#' @param value the values of the expression of `newdata`; `evaluate` a function that evaluates it.
+#' @noRd
+text_of_integers <- function(value, evaluate, newdata, expression, prototypes) {
+  if (!is.factor(value) && !is.character(value)) {
+    return(value)
+  }
+  partly <- newdata
+  whole <- rep.int(TRUE, nrow(newdata))
+  for (name in intersect(variables_of(expression), names(prototypes))) {
+    column <- newdata[[name]]
+    if (is.double(column) && is.integer(prototypes[[name]]) && is.null(dim(column))) {
+      partly[[name]] <- convert_storage(column, prototypes[[name]], partly = TRUE)
+      whole <- whole & !is.na(partly[[name]])
+    }
+  }
+  if (all(whole) || !any(whole) || length(value) != length(whole)) {
+    return(value)
+  }
+  text <- as.character(value)
+  text[whole] <- as.character(evaluate(partly))[whole]
+  text
 }

@@ -13,89 +13,12 @@
 #   "instant"   seconds since 1970         one point in time, in whatever time zone
 #   "duration"  seconds                    in whatever unit
 #   a class     numbers                    numbers of that class (and unit) alone
+#   a class     strings of all fields      equal fields, where a class keeps several for each row
 #
 # A *group key* is list(leaves = keys of the variables, tuples): where the levels are combinations
 # of several variables, `tuples` is a matrix of level numbers with a row for each combination and a
 # column for each variable; for one variable it is NULL. With a known precision matrix, `names` are
 # the names of combinations that no row has.
-
-#' What kind of value a variable holds
-#' @noRd
-level_kind <- function(x) {
-  if (is.factor(x) || is.character(x)) {
-    "text"
-  } else if (is.logical(x)) {
-    "logical"
-  } else if (is.complex(x) || is.raw(x)) {
-    typeof(x)
-  } else if (!is.object(x)) {
-    "number"
-  } else if (inherits(x, "Date")) {
-    "day"
-  } else if (inherits(x, "POSIXct")) {
-    "instant"
-  } else if (inherits(x, "difftime")) {
-    "duration"
-  } else {
-    paste(c(class(x), attr_text(x, "units")), collapse = " ")
-  }
-}
-
-#' @noRd
-attr_text <- function(x, name) {
-  value <- attr(x, name)
-  if (!is.null(value)) {
-    paste(format(if (is.list(value)) unlist(value) else value), collapse = " ")
-  }
-}
-
-#' The values that are compared
-#' @noRd
-level_values <- function(x, kind) {
-  switch(kind,
-    text = if (is.factor(x)) levels(x) else as.character(x),
-    logical = as.double(x),
-    day = floor(as.double(x)),
-    instant = round(as.double(x), 6L),
-    duration = canonical_number(as.double(x, units = "secs")),
-    canonical_number(as.double(unclass(x)))
-  )
-}
-
-#' Numbers without -0; fractions to 15 digits, since what follows is rounding error
-#'
-#' Whole numbers are exact and stay as they are: identifiers can have 16 digits.
-#' @noRd
-canonical_number <- function(x) {
-  x <- x + 0
-  fraction <- which(x != trunc(x))
-  if (length(fraction)) {
-    x[fraction] <- as.double(sprintf("%.15g", x[fraction]))
-  }
-  x
-}
-
-#' @noRd
-new_key <- function(kind, values, labels, x) {
-  list(kind = kind, values = values, labels = labels, class = value_class(x))
-}
-
-#' Class of a variable for a message
-#' @noRd
-value_class <- function(x) {
-  if (is.factor(x)) {
-    if (is.ordered(x)) "ordered" else "factor"
-  } else if (is.object(x)) {
-    unit <- attr_text(x, "units")
-    paste0(class(x)[1L], if (!is.null(unit)) paste0(" (", unit, ")"))
-  } else if (is.matrix(x)) {
-    paste0(if (!is.numeric(x)) paste0(typeof(x), " "), "matrix of ", count_of(ncol(x), "column"))
-  } else if (is.double(x)) {
-    "numeric"
-  } else {
-    typeof(x)
-  }
-}
 
 # Coding -------------------------------------------------------------------------------------------
 
@@ -114,6 +37,10 @@ code_variable <- function(x, name) {
       paste0("The grouping variable `", name, "` is a matrix."), "grouping",
       i = "Name one column.", variable = name
     )
+  }
+  fields <- class_fields(x, name)$rows
+  if (length(fields)) {
+    return(code_fields(x, fields))
   }
   if (is.character(x)) {
     return(code_factor(character_factor(x)))
@@ -142,6 +69,21 @@ code_factor <- function(x) {
     levels <- levels(x) <- make.unique(levels)
   }
   list(codes = x, levels = levels, factor = x, key = new_key("text", values, levels, x))
+}
+
+#' Code a variable by its fields, sorted by the first, then the second, ...
+#' @noRd
+code_fields <- function(x, fields) {
+  values <- field_values(x, fields)
+  distinct <- unique(values[do.call(order, lapply(row_parts(x, fields), xtfrm))])
+  labels <- as.character(x)[match(distinct, values)]
+  if (anyDuplicated(labels)) {
+    labels <- make.unique(gsub("\r", " ", distinct, fixed = TRUE))
+  }
+  list(
+    codes = match(values, distinct), levels = labels,
+    key = new_key(level_kind(x), distinct, labels, x)
+  )
 }
 
 #' Code numbers in increasing order; whole numbers are coded as integers
@@ -281,7 +223,7 @@ match_levels <- function(x, key, name) {
     x <- rep.int(NA_character_, length(x))
     kind <- "text"
   }
-  values <- level_values(x, kind)
+  values <- level_values(x, kind, name)
   codes <- if (kind == key$kind) {
     match(values, key$values)
   } else if (kind == "text") {

@@ -84,13 +84,18 @@ new_values <- function(name, expression, object, newdata) {
   if (!is.null(table)) {
     return(tabled_values(table, name, newdata))
   }
-  if (is.call(expression)) {
-    newdata <- convert_inputs(newdata, expression, attr(terms, "inputs"))
+  evaluate <- function(newdata) {
+    tryCatch(
+      evaluate_new(expression, object, newdata),
+      error = function(e) abort_evaluation("variable", name, newdata, e)
+    )
   }
-  tryCatch(
-    evaluate_new(expression, object, newdata),
-    error = function(e) abort_evaluation("variable", name, newdata, e)
-  )
+  if (!is.call(expression)) {
+    return(evaluate(newdata))
+  }
+  prototypes <- attr(terms, "inputs")
+  newdata <- convert_inputs(newdata, expression, prototypes)
+  text_of_integers(evaluate(newdata), evaluate, newdata, expression, prototypes)
 }
 
 #' Columns of the frame whose levels new rows are matched to by their keys
