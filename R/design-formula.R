@@ -191,3 +191,9 @@ expand_dot <- function(formula, data) {
   formula[[3L]] <- do.call(substitute, list(formula[[3L]], list(. = side)))
   formula
 }
+
+#' The variables of a formula as the columns of a model frame are named
+#' @noRd
+all_variables <- function(formula) {
+  variable_names(as.list(attr(stats::terms(formula), "variables"))[-1L])
+}

@@ -4,8 +4,9 @@
 #'
 #' What has one value per row must be supplied in new data; everything else that an expression uses
 #' (a centre, the knots of a spline, a function of the user's) is kept as it was in the fit.
-#' @param places environments to look in, after the data. Options that affect text (factor() of
-#' numbers, cut()) are kept too.
+#' Options that affect text (factor() of numbers, cut()), the coding of factors and missing values
+#' are kept too.
+#' @param places environments to look in, after the data.
 #' @returns list(constants = named list, options = list)
 #' @noRd
 variable_sources <- function(expressions, data, places, n) {
@@ -20,7 +21,7 @@ variable_sources <- function(expressions, data, places, n) {
   }
   list(
     constants = constants[!duplicated(names(constants))],
-    options = options("scipen", "OutDec", "digits")
+    options = options("scipen", "OutDec", "digits", "contrasts", "na.action")
   )
 }
 

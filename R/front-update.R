@@ -4,7 +4,8 @@
 #'
 #' Variables of the original call are looked for where its formula was written, then where
 #' `update()` was called; those of the new arguments where `update()` was called. So a model that
-#' was fitted inside a function, from one of its arguments, can be updated.
+#' was fitted inside a function, from one of its arguments, can be updated. Options that the fit
+#' read (`contrasts`, `na.action`) have the values that they had then.
 #'
 #' @param object A model fitted by [lmm()].
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
@@ -33,13 +34,40 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
     call[[name]] <- changes[[name]]
   }
   if (!evaluate) {
-    return(with_visible_data(call, object, changes))
+    return(with_visible_data(with_own_options(call, object), object, changes))
   }
   if (is.symbol(call[[1L]])) {
     # even where the package is not attached
     call[[1L]] <- lmm
   }
+  before <- options(own_options(object))
+  on.exit(options(before))
   eval(call, update_environment(object, call, changes, parent.frame()))
+}
+
+#' The options of the fit that are others today
+#' @noRd
+own_options <- function(object) {
+  then <- attr(object$frame, "sources")$options
+  then[!mapply(identical, then, options()[names(then)])]
+}
+
+#' The call with arguments instead of the options of the fit that are others today
+#' @noRd
+with_own_options <- function(call, object) {
+  changed <- names(own_options(object))
+  if ("na.action" %in% changed && is.null(call$na.action)) {
+    call$na.action <- attr(object$frame, "sources")$options$na.action
+  }
+  if ("contrasts" %in% changed) {
+    fixed <- split_random(call$formula[[3L]])$fixed
+    variables <- if (!is.null(fixed)) all_variables(stats::as.formula(call("~", fixed)))
+    coded <- object$contrasts[names(object$contrasts) %in% variables]
+    given <- eval(call$contrasts, fit_home(object))
+    call$contrasts <- c(given, coded[!names(coded) %in% names(given)])
+    if (length(call$contrasts) == 0L) call$contrasts <- NULL
+  }
+  call
 }
 
 #' @noRd

@@ -11,12 +11,15 @@ match_type <- function(type) {
       paste0("`type` must be \"I\", \"II\" or \"III\"", describe_given(type), "."), "argument"
     )
   }
-  given <- toupper(as.character(type))
-  found <- match(given, c(known, "3", "2", "1"))
-  if (length(given) != 1L || is.na(found)) {
+  found <- if (is.numeric(type)) {
+    match(type, c(3, 2, 1))
+  } else {
+    match(toupper(type), c(known, "3", "2", "1"))
+  }
+  if (length(type) != 1L || is.na(found)) {
     ferrolmm_abort(
       paste0("`type` must be \"I\", \"II\" or \"III\"",
-             if (length(given) == 1L) paste0(": not ", given), "."), "argument"
+             if (length(type) == 1L) paste0(": not ", type), "."), "argument"
     )
   }
   rep.int(known, 2L)[[found]]

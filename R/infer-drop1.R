@@ -92,12 +92,6 @@ formula_without <- function(object, label) {
   stats::update.formula(formula, minus)
 }
 
-#' The variables of a formula as the columns of a model frame are named
-#' @noRd
-all_variables <- function(formula) {
-  variable_names(as.list(attr(stats::terms(formula), "variables"))[-1L])
-}
-
 #' The functions of the coefficients that are zero in the model without a term
 #'
 #' With X B the model matrix of the smaller model, they are the orthogonal complement of B.

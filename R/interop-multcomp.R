@@ -49,7 +49,12 @@ effSources.lmm <- function(mod) {
   call <- mod$call
   # 'effects' looks for the data elsewhere
   data <- tryCatch(eval(call$data, fit_home(mod)), error = function(e) NULL)
-  if (!is.null(data)) call$data <- data
+  # it evaluates the call as one of glm(), which reads the options of today
+  call$contrasts <- mod$contrasts
+  if (!is.null(data)) {
+    if (is.data.frame(data)) attr(data, "na.action") <- stats::na.omit
+    call$data <- data
+  }
   list(
     call = call, formula = stats::formula(mod$terms), coefficients = fixef.lmm(mod),
     vcov = vcov.lmm(mod), family = stats::gaussian()
