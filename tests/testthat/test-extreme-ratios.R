@@ -468,3 +468,25 @@ test_that("what follows a fit stands where effects cannot be taken out of the re
   se <- predict(fit, se.fit = TRUE)$se.fit
   expect_equal(unname(se), sigma(fit) * sqrt(leverage / d$w), tolerance = 1e-8)
 })
+
+test_that("residuals of compound symmetry are what a random intercept is, or it is said that they cannot be", {
+  large <- function(scale) {
+    set.seed(3)
+    d <- data.frame(g = gl(20, 6))
+    d$x <- rnorm(20)[d$g]
+    d$y <- 5 + 3 * d$x + scale * rnorm(20)[d$g] + rnorm(120)
+    d
+  }
+  for (scale in 10^(0:3)) {
+    fit <- lmm(y ~ x, large(scale), residual = ~ cs(1 | g))
+    intercept <- lmm(y ~ x + (1 | g), large(scale))
+    expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(intercept)), tolerance = 1e-8)
+    expect_equal(vcov(fit), vcov(intercept), tolerance = 1e-5)
+    # 1 - rho = 1 / (1 + theta^2)
+    expect_equal((1 - fit$phi[[1]]) * (1 + intercept$theta[[1]]^2), 1, tolerance = 1e-5)
+  }
+  expect_warning(
+    lmm(y ~ x, large(1e6), residual = ~ cs(1 | g)), "a random effect has to stand for them",
+    class = "ferrolmm_warning_convergence"
+  )
+})

@@ -35,8 +35,9 @@ const CHEAP: f64 = 1e7;
 /// optimum; where the likelihood has no bound it rises by about 5 for each group whose correlations are singular.
 const RISE: f64 = 1.0;
 
-const BOUNDLESS: &str = "the likelihood has no bound: it grows for ever as the residual correlations go to their ends, where \
-     the response is reproduced in some direction exactly";
+const BOUNDLESS: &str = "the likelihood grows as residual correlations go to their ends, and further than to 1e-10 from them they \
+     are not followed: either it has no bound there (the response is reproduced in some direction exactly), or differences \
+     between groups are so large beside those within that a random effect has to stand for them";
 
 /// The Hessian at the optimum: exact, or by differences of the gradient where these are cheaper; none where either would take
 /// longer than the fit.
