@@ -2,15 +2,20 @@ test_that("structures are asked for once, and say what they need", {
   expect_identical(structures(), structures())
   expect_true(exists("all", asked, inherits = FALSE))
   expect_named(structures(), c("correlations", "random", "scales"))
+  # those of today: others may come
+  spatial <- c("exp", "gaus", "lin", "ratio", "spher", "matern0.5", "matern1.5", "matern2.5")
+  kinds <- structures()$correlations[
+    c("us", "toep", "ante", "ar1", "car1", "arma", "cs", spatial)
+  ]
   of <- function(flag) {
-    kinds <- structures()$correlations
     names(kinds)[vapply(kinds, function(kind) isTRUE(kind[[flag]]), NA)]
   }
-  at <- function(field) vapply(structures()$correlations, `[[`, "", field)
+  at <- function(field) vapply(kinds, `[[`, "", field)
   expect_setequal(of("effects"), c("cs", "ar1", "toep"))
   expect_identical(of("orders"), "arma")
-  expect_setequal(setdiff(names(structures()$correlations), of("ordered")), c("cs", "us"))
-  expect_setequal(of("nugget"), names(which(at("position") == "points")))
+  expect_setequal(setdiff(names(kinds), of("ordered")), c("cs", "us"))
+  expect_setequal(of("nugget"), spatial)
+  expect_setequal(names(which(at("position") == "points")), spatial)
   expect_identical(names(which(at("position") == "none")), "cs")
   expect_setequal(names(which(at("position") == "visits")), c("us", "toep", "ante"))
   expect_identical(
