@@ -968,6 +968,39 @@ fn one_class_may_be_far_larger_than_the_other() {
     }
 }
 
+/// Classes whose covariates are in other units, or far from each other: each class has a basis of its own.
+#[test]
+fn covariates_of_classes_may_be_anywhere() {
+    for (shift, scale) in [(2000.0, 10.0), (0.0, 1e6), (1e5, 1.0)] {
+        let mut model = named("slopes");
+        let n = model.n();
+        let factor = &model.factors[0];
+        let column = model.terms[0].columns[1].as_mut().unwrap();
+        for i in 0..n {
+            if factor.classes.as_ref().unwrap().0[factor.codes[i] as usize - 1] == 2 {
+                column[i] = shift + scale * column[i];
+            }
+        }
+        let dummies = model.dummies();
+        let (own, plain) = (model.data(), model.plain(&dummies));
+        for reml in REML {
+            let usual = Options {
+                reml,
+                ..Options::default()
+            };
+            let [a, b] = [&own, &plain].map(|data| fitted(data, &usual, "anywhere"));
+            near("anywhere", a.criterion, b.criterion, 1e-9);
+            assert_eq!(a.certificate.status, Status::Converged, "{shift} {scale}");
+            close("anywhere", &a.beta, &b.beta, 1e-6);
+            assert!(
+                a.certificate.evaluations < 40,
+                "{}",
+                a.certificate.evaluations
+            );
+        }
+    }
+}
+
 /// With classes that share nothing the criterion with a known sigma is a sum, and each part has its own optimum.
 #[test]
 fn classes_that_share_nothing_are_models_of_their_own() {

@@ -62,9 +62,9 @@ impl Grouped {
         terms
             .map(|(t, term)| {
                 let k = term.k();
-                let mut bases = prepared.bases.iter();
-                let basis = bases.find(|basis| basis.term == t).unwrap();
-                let of_class = |_| {
+                let of_class = |class: usize| {
+                    let mut bases = prepared.bases.iter().filter(|basis| basis.term == t);
+                    let basis = bases.nth(class).unwrap();
                     let mut t = vec![0.0; k * k];
                     for (i, j) in term.entries() {
                         t[j * k + i] = *values.next().unwrap();
@@ -281,7 +281,7 @@ fn the_same_matrix_in_all_classes_is_the_plain_model() {
     let mut rng = Rng::new(1103);
     for grouped in all() {
         let (plain, data) = (Prepared::new(&grouped.model), grouped.data());
-        let prepared = Prepared::of(&data);
+        let prepared = Prepared::in_bases_of(&data, &plain);
         let x = point(&plain, &mut rng);
         // parameter of the plain model for each one of the classes'
         let (mut of, mut first) = (Vec::new(), 0);

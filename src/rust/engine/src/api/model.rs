@@ -147,14 +147,15 @@ pub struct RandomTerm<'a> {
     pub columns: Vec<Column<'a>>,
     /// Its covariance structure.
     pub structure: Structure,
-    /// Groups of levels that have parameters of their own; `None`: all levels have the same.
+    /// Classes of levels that have covariance parameters of their own (SAS's GROUP=): b_j ~ N(0, sigma^2 G_c), c the class of level
+    /// j. Terms of one grouping factor may have different ones. `None`: all levels have the same.
     pub classes: Option<Classes<'a>>,
 }
 
 /// Classes of the levels of a grouping factor, as of patients by treatment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classes<'a> {
-    /// Class of each level, from 1 to `count`.
+    /// Class of each level, from 1 to `count`; each class has a level.
     pub codes: &'a [i32],
     /// Number of classes.
     pub count: usize,

@@ -123,10 +123,10 @@ pub struct Certificate {
     pub path: Path,
     /// What chance leaves uncertain.
     pub monte_carlo: MonteCarlo,
-    /// Per term: smallest derivative of the criterion with respect to a variance in the null space of the term's
+    /// Per term, and class of its levels: smallest derivative of the criterion with respect to a variance in the null space of the term's
     /// covariance matrix (KKT multiplier, has to be >= 0); NaN where the matrix has full rank.
     pub multipliers: Vec<f64>,
-    /// Per term: numerical rank of its covariance matrix.
+    /// Per term, and class of its levels: numerical rank of its covariance matrix.
     pub rank: Vec<usize>,
     /// Whether the optimum has a residual variance of zero, which the reported one stands for.
     pub residual_zero: bool,
@@ -151,7 +151,7 @@ pub struct Certificate {
 /// A fitted model, in the names of Bates et al. (2015), JSS 67(1).
 #[derive(Debug, Clone)]
 pub struct Fit {
-    /// Relative covariance parameters, term after term.
+    /// Relative covariance parameters, term after term and within a term class after class of its levels.
     pub theta: UserTheta,
     /// Residual parameters on their natural scale.
     pub phi: Vec<f64>,

@@ -2,7 +2,7 @@
 
 use std::ops::Index;
 
-/// Relative covariance parameters in the user's coordinates: those of lme4, term after term. Where residual parameters go with
+/// Relative covariance parameters in the user's coordinates: those of lme4, term after term (and class after class of its levels). Where residual parameters go with
 /// them, as in a start, these follow on their natural scale.
 ///
 /// It does not turn into a slice by itself, nor into the internal coordinates in which the engine works

@@ -51,6 +51,12 @@ impl LevelClasses {
         self.count
     }
 
+    /// Class of a level.
+    #[must_use]
+    pub fn of(&self, level: usize) -> usize {
+        self.of_level[level] as usize
+    }
+
     /// The levels of each class of `coarser` in turn, as classes of these.
     pub fn each_of<'a>(&'a self, coarser: &'a Self) -> impl Iterator<Item = Levels> + 'a {
         (0..coarser.count).map(move |class| {

@@ -1,5 +1,6 @@
 //! The random effects' own coordinates: each term's basis columns are rotated and scaled so that their mean cross-product
-//! is the identity, which takes units, scales and badly centred covariates out of the optimisation.
+//! is the identity, which takes units, scales and badly centred covariates out of the optimisation. Classes of levels with
+//! covariances of their own have bases of their own: an effect then weighs the same in each of them.
 
 use crate::api::model::{Column, ModelData, RandomTerm, Structure};
 use crate::basis::covariances::{LevelClasses, Levels};
@@ -68,7 +69,7 @@ pub struct FactorLayout {
     pub n_levels: usize,
     /// Columns of all its terms together.
     pub k: usize,
-    /// Its terms: the basis of each, of the first class where there are classes (those of the others are the same).
+    /// Its terms: the first basis of each, those of further classes of levels follow.
     pub terms: Vec<usize>,
     /// Classes of its levels, each with covariances of its own: those of its terms, crossed where they differ.
     pub classes: Option<LevelClasses>,
@@ -86,6 +87,13 @@ impl FactorLayout {
         }
     }
 
+    /// Class of a level; 0 where there are none.
+    #[must_use]
+    pub fn class(&self, level: usize) -> usize {
+        let classes = self.classes.as_ref();
+        classes.map_or(0, |classes| classes.of(level))
+    }
+
     /// Level of each row from 1; none for the empty factor.
     #[must_use]
     pub fn codes<'a>(&self, data: &ModelData<'a>) -> &'a [i32] {
@@ -95,13 +103,13 @@ impl FactorLayout {
 
 /// Bases of all terms, class after class within a term, and the factors in elimination order: the one with most effects first, of
 /// those that may be (whose levels are independent given all else). The columns of `unmixed` terms are only scaled; `squares` are Z'WZ of a term's
-/// columns over all rows, k x k (from rows: [`squares_of_rows`]).
+/// columns over all rows of some levels, k x k (from rows: [`squares_of_rows`]).
 #[must_use]
 pub fn lay_out(
     data: &ModelData<'_>,
     may_be_first: impl Fn(&FactorLayout) -> bool,
     unmixed: &[bool],
-    squares: impl Fn(usize) -> Vec<f64>,
+    squares: impl Fn(usize, &Levels) -> Vec<f64>,
 ) -> (Vec<FactorLayout>, Vec<TermBasis>) {
     let mut factors: Vec<FactorLayout> = data
         .factors
@@ -143,29 +151,37 @@ pub fn lay_out(
         .enumerate()
         .flat_map(|(t, term)| {
             let k = term.columns.len();
-            let mut mean = squares(t);
-            mean.iter_mut().for_each(|v| *v /= n);
             let factor = factors
                 .iter()
                 .position(|f| f.user == Some(term.factor))
                 .unwrap_or(0);
-            let basis = TermBasis {
-                term: t,
-                levels: Levels::All,
-                k,
-                offset: offsets[t],
-                factor,
-                structure: term.structure,
-                change: whitening(&mean, k, term.structure, unmixed.get(t) == Some(&true)),
-            };
             let levels: Vec<Levels> = match (&factors[factor].classes, classes_of(term)) {
                 (None, _) => vec![Levels::All],
                 (Some(all), None) => vec![all.all()],
                 (Some(all), Some(own)) => all.each_of(&own).collect(),
             };
-            levels.into_iter().map(move |levels| TermBasis {
-                levels,
-                ..basis.clone()
+            let (n_levels, offset) = (factors[factor].n_levels, offsets[t]);
+            let unmixed = unmixed.get(t) == Some(&true);
+            let squares = &squares;
+            levels.into_iter().map(move |levels| {
+                // relative to as many rows as these levels have on average
+                let rows = match levels {
+                    Levels::All => n,
+                    Levels::Of { .. } => {
+                        n * levels.among(n_levels).count() as f64 / n_levels as f64
+                    }
+                };
+                let mut mean = squares(t, &levels);
+                mean.iter_mut().for_each(|v| *v /= rows);
+                TermBasis {
+                    term: t,
+                    levels,
+                    k,
+                    offset,
+                    factor,
+                    structure: term.structure,
+                    change: whitening(&mean, k, term.structure, unmixed),
+                }
             })
         })
         .collect();
@@ -195,24 +211,31 @@ fn largest_weight(data: &ModelData<'_>) -> f64 {
     HEAVY * (logs / data.n() as f64).exp()
 }
 
-/// Z'WZ of each term's columns over all rows, k x k, rows that are much heavier than the others counting for less.
+/// Z'WZ of each term's columns over all rows of some levels, k x k, rows that are much heavier than the others counting for less.
 pub fn squares_of_rows<'a>(
     data: &'a ModelData<'_>,
     workers: &'a Workers,
-) -> impl Fn(usize) -> Vec<f64> + 'a {
+) -> impl Fn(usize, &Levels) -> Vec<f64> + 'a {
     let most = largest_weight(data);
-    move |term| cross_product(data, &data.terms[term].columns, most, workers)
+    move |term, levels| cross_product(data, &data.terms[term], levels, most, workers)
 }
 
-/// Z'WZ of one term's columns over all rows, k x k, no weight counting for more than `most`.
+/// Z'WZ of one term's columns over all rows of some levels, k x k, no weight counting for more than `most`.
 fn cross_product(
     data: &ModelData<'_>,
-    columns: &[Column<'_>],
+    term: &RandomTerm<'_>,
+    levels: &Levels,
     most: f64,
     workers: &Workers,
 ) -> Vec<f64> {
+    let columns = &term.columns;
     let k = columns.len();
-    if k == 1 && matches!(columns[0], Column::Constant) {
+    let codes = match levels {
+        Levels::All => None,
+        Levels::Of { .. } => Some(data.factors[term.factor].codes),
+    };
+    let is_own = |i: usize| codes.is_none_or(|codes| levels.contains(codes[i] as usize - 1));
+    if k == 1 && matches!(columns[0], Column::Constant) && codes.is_none() {
         let sum = |weights: &[f64]| weights.iter().map(|w| w.min(most)).sum();
         return vec![data.weights.map_or(data.n() as f64, sum)];
     }
@@ -220,7 +243,7 @@ fn cross_product(
     let parts = workers.map(work.len(), |piece| {
         let mut total = memory::zeros(k * k);
         let mut z = memory::zeros(k);
-        for i in work[piece].clone() {
+        for i in work[piece].clone().filter(|&i| is_own(i)) {
             let w = data.weights.map_or(1.0, |w| w[i].min(most));
             for (value, column) in z.iter_mut().zip(columns) {
                 *value = column.at(i);

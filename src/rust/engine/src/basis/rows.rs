@@ -3,6 +3,7 @@
 use std::ops::{AddAssign, Mul, Range};
 
 use crate::api::model::{Column, ModelData};
+use crate::basis::covariances::LevelClasses;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::random::{FactorLayout, TermBasis};
 use crate::linalg::double2::Double2;
@@ -77,6 +78,14 @@ impl<'a> Coordinates<'a> {
         }
     }
 
+    /// The basis of the term whose first one is `first` at levels of one class of its factor.
+    #[must_use]
+    pub(crate) fn of_class(&self, first: usize, class: usize) -> &'a TermBasis {
+        let mut bases = self.bases[first..].iter();
+        let own = bases.find(|basis| basis.levels.has(class));
+        own.unwrap_or(&self.bases[first])
+    }
+
     /// Row `i` of Q, times `root`: r values.
     pub(crate) fn write_q<S: Number>(
         &self,
@@ -99,8 +108,12 @@ impl<'a> Coordinates<'a> {
         root: S,
         out: &mut [S],
     ) {
+        let class = match &factor.classes {
+            Some(classes) => classes.of(factor.codes(data)[i] as usize - 1),
+            None => 0,
+        };
         for &t in &factor.terms {
-            let basis = &self.bases[t];
+            let basis = self.of_class(t, class);
             let own = &mut out[basis.offset..basis.offset + basis.k];
             combine(&data.terms[basis.term].columns, &basis.change, i, root, own);
         }
@@ -124,17 +137,19 @@ impl<'a> Coordinates<'a> {
                 });
             }
             let (own, k) = (basis.offset..basis.offset + basis.k, basis.k);
-            if k == 1 {
+            if let Some(classes) = &factor.classes {
+                let codes = &factor.codes(data)[range.clone()];
+                for (row, code) in out.chunks_exact_mut(factor.k).zip(codes) {
+                    let basis = self.of_class(t, classes.of(*code as usize - 1));
+                    times_upper(&mut row[own.clone()], &basis.change);
+                }
+            } else if k == 1 {
                 let change = basis.change[0];
                 out.chunks_exact_mut(factor.k)
                     .for_each(|row| row[own.start] *= change);
             } else {
                 for row in out.chunks_exact_mut(factor.k) {
-                    let row = &mut row[own.clone()];
-                    // upper triangular: from the last column on, in place
-                    for c in (0..k).rev() {
-                        row[c] = (0..=c).map(|a| row[a] * basis.change[c * k + a]).sum();
-                    }
+                    times_upper(&mut row[own.clone()], &basis.change);
                 }
             }
         }
@@ -158,17 +173,30 @@ impl<'a> Coordinates<'a> {
         change
     }
 
-    /// B of a factor, k x k: block-diagonal over its terms.
-    pub(crate) fn change_of(&self, factor: &FactorLayout) -> Vec<f64> {
+    /// B of each class of a factor's levels, k x k: block-diagonal over its terms.
+    pub(crate) fn changes_of(&self, factor: &FactorLayout) -> Vec<Vec<f64>> {
         let all = factor.k;
-        let mut out = memory::zeros(all * all);
-        for &t in &factor.terms {
-            let (k, offset) = (self.bases[t].k, self.bases[t].offset);
-            for c in 0..k {
-                let to = (offset + c) * all + offset;
-                out[to..to + k].copy_from_slice(&self.bases[t].change[c * k..(c + 1) * k]);
+        let of_class = |class: usize| {
+            let mut out = memory::zeros(all * all);
+            for &t in &factor.terms {
+                let basis = self.of_class(t, class);
+                for (c, column) in basis.change.chunks_exact(basis.k).enumerate() {
+                    let to = (basis.offset + c) * all + basis.offset;
+                    out[to..to + basis.k].copy_from_slice(column);
+                }
             }
-        }
-        out
+            out
+        };
+        let classes = factor.classes.as_ref().map_or(1, LevelClasses::count);
+        (0..classes).map(of_class).collect()
+    }
+}
+
+/// A row times an upper triangular matrix, in place: from the last column on.
+#[inline]
+fn times_upper(row: &mut [f64], change: &[f64]) {
+    let k = row.len();
+    for c in (0..k).rev() {
+        row[c] = (0..=c).map(|a| row[a] * change[c * k + a]).sum();
     }
 }

@@ -372,10 +372,11 @@ impl Criterion<'_> {
     #[must_use]
     pub fn scale(&self, x: &InternalTheta) -> Vec<f64> {
         let (moments, unit) = (&self.system().moments, self.unit(x));
+        let n = moments.n as f64;
         let mut out = Vec::with_capacity(x.len());
         for term in 0..self.parameters.structures.len() {
-            let (levels, rows) = moments.levels_and_rows(self.parameters, term);
-            let natural = 0.3 * unit * (levels / rows).sqrt();
+            let f = self.parameters.place[term].0;
+            let natural = 0.3 * unit * (moments.factors[f].n_levels as f64 / n).sqrt();
             let own = self.parameters.of_term(x, term);
             out.extend(self.parameters.structures[term].scale(own, natural));
         }

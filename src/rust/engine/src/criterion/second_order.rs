@@ -96,8 +96,8 @@ impl Criterion<'_> {
         let parameters = self.parameters;
         let (moments, workers) = (&self.base.moments, &self.base.workers);
         let floor = |term: usize| {
-            let (levels, rows) = moments.levels_and_rows(parameters, term);
-            FLOOR.max(COARSE * (levels / rows).sqrt())
+            let levels = moments.factors[parameters.place[term].0].n_levels as f64;
+            FLOOR.max(COARSE * (levels / moments.n as f64).sqrt())
         };
         let old = std::mem::take(&mut self.workspace.coarse.factor.t);
         let (coarse, _) = parameters.factors_above(&self.point, floor, workers, old);

@@ -1,7 +1,7 @@
 //! Which parameters are held at a value or tied to each other.
 
 use crate::api::error::EngineError;
-use crate::api::model::{ModelData, Structure};
+use crate::api::model::ModelData;
 use crate::api::options::Options;
 use crate::api::theta::UserTheta;
 use crate::basis::internal_theta::{FreeTheta, InternalTheta};
@@ -194,19 +194,7 @@ fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let basis = &bases[parameter.term];
     match parameter.entries.first() {
         Some(&(row, _)) => basis.change[row * basis.k + row],
-        None => {
-            let homogeneous = matches!(
-                basis.structure,
-                Structure::Correlated {
-                    homogeneous: true,
-                    ..
-                }
-            );
-            if homogeneous && parameter.index == 0 {
-                basis.change[0]
-            } else {
-                1.0
-            }
-        }
+        None if parameter.index == 0 => basis.change[0],
+        None => 1.0,
     }
 }

@@ -64,9 +64,8 @@ pub(crate) fn regular(theta: &InternalTheta, prepared: &Prepared) -> InternalThe
     let parameters: &Parameters = &prepared.parameters;
     let moments = &prepared.system.moments;
     let mut out = Vec::with_capacity(theta.len());
-    for (term, &(_, _, k)) in parameters.place.iter().enumerate() {
-        let (levels, rows) = moments.levels_and_rows(parameters, term);
-        let natural = (levels / rows).sqrt();
+    for (term, &(factor, _, k)) in parameters.place.iter().enumerate() {
+        let natural = (moments.factors[factor].n_levels as f64 / moments.n as f64).sqrt();
         let floor = REGULAR * natural;
         let t = parameters.term_factor(theta, term);
         let own = parameters.of_term(theta, term);

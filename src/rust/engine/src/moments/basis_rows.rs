@@ -47,7 +47,7 @@ pub(crate) fn basis_rows(
             data.terms[at.bases[first].term].columns[0],
             Column::Constant
         );
-    if constant && data.weights.is_none() {
+    if constant && data.weights.is_none() && factor.classes.is_none() {
         return BasisRows::Same(at.bases[first].change[0]);
     }
     if !keep {

@@ -1,8 +1,5 @@
 //! The weighted cross-products of [Z Q r], and the point about which [Q r] is centred.
 
-use crate::basis::covariances::Levels;
-use crate::basis::parameters::Parameters;
-
 /// Cross-products within one grouping factor.
 #[derive(Debug, Clone)]
 pub struct FactorMoments {
@@ -63,39 +60,6 @@ impl Moments {
         let factors = self.factors.iter().map(|f| f.zz.len() + f.zx.len());
         let pairs = self.pairs.iter().map(|pair| pair.value.len());
         factors.chain(pairs).sum()
-    }
-
-    /// Number of levels that a term belongs to and of their rows: the variance at which an effect weighs as much as the
-    /// residuals of its level is their ratio, as Z'WZ is n I over all rows in the basis of the term. The rows of one class of
-    /// levels are its share of tr(Z'WZ), which need not be its share of the rows: the basis is that of all of them.
-    pub(crate) fn levels_and_rows(&self, parameters: &Parameters, term: usize) -> (f64, f64) {
-        let (f, offset, k) = parameters.place[term];
-        let FactorMoments {
-            n_levels,
-            k: all,
-            zz,
-            ..
-        } = &self.factors[f];
-        let (n, levels) = (self.n as f64, &parameters.levels[term]);
-        if *levels == Levels::All {
-            return (*n_levels as f64, n);
-        }
-        let (mut count, mut own, mut total) = (0.0, 0.0, 0.0);
-        for (level, block) in zz.chunks_exact(all * all).enumerate() {
-            let effects = offset..offset + k;
-            let squares: f64 = effects.map(|i| block[i * (all + 1)]).sum();
-            total += squares;
-            if levels.contains(level) {
-                count += 1.0;
-                own += squares;
-            }
-        }
-        // without any, as many as their levels have on average
-        let share = match own > 0.0 {
-            true => own / total,
-            false => count / *n_levels as f64,
-        };
-        (count, n * share)
     }
 
     /// r'r: what the fixed effects alone leave of the response.

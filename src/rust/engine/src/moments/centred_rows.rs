@@ -37,9 +37,11 @@ impl<'a> CenteredRows<'a> {
         let effects = layout.iter().zip(&center.b).map(|(factor, b)| {
             let mut out = memory::zeros(b.len());
             let levels = out.chunks_exact_mut(factor.k * p1);
-            for (own, b) in levels.zip(b.chunks_exact(factor.k * p1)) {
+            let levels = levels.zip(b.chunks_exact(factor.k * p1));
+            for (level, (own, b)) in levels.enumerate() {
                 for &t in &factor.terms {
-                    let (basis, k) = (&bases[t], bases[t].k);
+                    let basis = at.of_class(t, factor.class(level));
+                    let k = basis.k;
                     for c in 0..k {
                         for a in 0..=c {
                             let weight = basis.change[c * k + a];

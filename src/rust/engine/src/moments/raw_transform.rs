@@ -2,6 +2,7 @@
 
 use crate::api::model::ModelData;
 use crate::api::raw_moments::{RawMoments, RawPair, Twice};
+use crate::basis::covariances::Levels;
 use crate::basis::random::FactorLayout;
 use crate::basis::rows::Coordinates;
 use crate::linalg::double2::Double2;
@@ -45,15 +46,16 @@ impl RawMoments {
         r
     }
 
-    /// Z'WZ of the columns of one term over all rows.
-    pub(crate) fn squares(&self, data: &ModelData<'_>, term: usize) -> Vec<f64> {
+    /// Z'WZ of the columns of one term over all rows of some levels.
+    pub(crate) fn squares(&self, data: &ModelData<'_>, term: usize, levels: &Levels) -> Vec<f64> {
         let own = &data.terms[term];
         let before = data.terms[..term].iter().filter(|t| t.factor == own.factor);
         let offset: usize = before.map(|t| t.columns.len()).sum();
         let factor = &self.factors[own.factor];
         let (k, all) = (own.columns.len(), factor.k);
         let mut sums = vec![Double2::default(); k * k];
-        for block in factor.zz.chunks_exact(all * all) {
+        for level in levels.among(factor.n_levels) {
+            let block = &factor.zz[level * all * all..(level + 1) * all * all];
             for (e, sum) in sums.iter_mut().enumerate() {
                 *sum += of_pair(block[(offset + e / k) * all + offset + e % k]);
             }
@@ -78,7 +80,8 @@ impl RawMoments {
         for (to, beta) in change[r * (p + 1)..].iter_mut().zip(&center.beta) {
             *to = -beta;
         }
-        let of_factor: Vec<Vec<f64>> = at.layout.iter().map(|f| at.change_of(f)).collect();
+        // of each class of levels
+        let of_factor: Vec<Vec<Vec<f64>>> = at.layout.iter().map(|f| at.changes_of(f)).collect();
         let xx: Vec<Double2> = self.xx.iter().copied().map(of_pair).collect();
         let mut sums = Sums {
             xx: between(&xx, (&change, p + 1, p1), (&change, p + 1, p1)),
@@ -87,7 +90,7 @@ impl RawMoments {
             pairs: Vec::new(),
         };
         let mut factors = Vec::new();
-        for (factor, change_z) in at.layout.iter().zip(&of_factor) {
+        for (factor, changes) in at.layout.iter().zip(&of_factor) {
             let (mut own, mut zx) = (Vec::new(), Vec::new());
             if let Some(raw) = factor.user.map(|user| &self.factors[user]) {
                 let k = raw.k;
@@ -99,6 +102,7 @@ impl RawMoments {
                     if level % LEVELS == 0 {
                         workers.check();
                     }
+                    let change_z = &changes[factor.class(level)];
                     let zz: Vec<Double2> = zz.iter().copied().map(of_pair).collect();
                     own.append(&mut between(&zz, (change_z, k, k), (change_z, k, k)));
                     // rows of p + 1 values: the transpose, column after column
@@ -126,9 +130,13 @@ impl RawMoments {
                     _ => (vec![0; at.layout[f].n_levels + 1], Vec::new(), Vec::new()),
                 };
                 let mut value = memory::with_capacity(raw.len());
-                for block in raw.chunks_exact(kf * kg) {
-                    let left = (of_factor[f].as_slice(), kf, kf);
-                    value.append(&mut between(block, left, (&of_factor[g], kg, kg)));
+                for j in 0..start.len() - 1 {
+                    let left = &of_factor[f][at.layout[f].class(j)];
+                    for e in start[j]..start[j + 1] {
+                        let right = &of_factor[g][at.layout[g].class(level[e] as usize)];
+                        let block = &raw[e * kf * kg..(e + 1) * kf * kg];
+                        value.append(&mut between(block, (left, kf, kf), (right, kg, kg)));
+                    }
                 }
                 workers.check();
                 pairs.push(PairMoments {

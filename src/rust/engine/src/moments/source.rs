@@ -3,6 +3,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::raw_moments::RawMoments;
+use crate::basis::covariances::Levels;
 use crate::basis::gram::gram_with_response;
 use crate::basis::random::squares_of_rows;
 use crate::basis::rank::householder_r;
@@ -11,6 +12,9 @@ use crate::moments::blocks::{Center, Moments};
 use crate::moments::centred_rows::CenteredRows;
 use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
+
+/// Z'WZ of the columns of a term over all rows of some levels, k x k.
+pub type Squares<'a> = dyn Fn(usize, &Levels) -> Vec<f64> + 'a;
 
 /// What knows the cross-products of a model without a residual structure, in any coordinates.
 pub trait MomentSource {
@@ -21,8 +25,8 @@ pub trait MomentSource {
     /// cross-products in double precision do not tell it.
     fn triangle(&self, stop: &StopFlag) -> Vec<f64>;
 
-    /// Z'WZ of the columns of each term over all rows, k x k.
-    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a>;
+    /// Z'WZ of the columns of each term over the rows of any levels.
+    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<Squares<'a>>;
 
     /// The moments about a centre, without known precision matrices.
     fn moments(&self, at: Coordinates<'_>, center: &Center, workers: &Workers) -> Moments;
@@ -73,7 +77,7 @@ impl MomentSource for RowsInMemory<'_> {
         householder_r(self.0, stop)
     }
 
-    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a> {
+    fn squares<'a>(&'a self, workers: &'a Workers) -> Box<Squares<'a>> {
         Box::new(squares_of_rows(self.0, workers))
     }
 
@@ -108,8 +112,8 @@ impl MomentSource for CrossProducts<'_> {
         self.raw.triangle()
     }
 
-    fn squares<'a>(&'a self, _: &'a Workers) -> Box<dyn Fn(usize) -> Vec<f64> + 'a> {
-        Box::new(|term| self.raw.squares(self.data, term))
+    fn squares<'a>(&'a self, _: &'a Workers) -> Box<Squares<'a>> {
+        Box::new(|term, levels| self.raw.squares(self.data, term, levels))
     }
 
     fn moments(&self, at: Coordinates<'_>, center: &Center, workers: &Workers) -> Moments {

@@ -1,7 +1,6 @@
 //! Start values from moments: variance components scalar by term, by MINQUE with unit priors (Rao 1971; Searle, Casella &
 //! McCulloch 1992, section 11.3) on the residuals of the fixed effects.
 
-use crate::basis::parameters::Parameters;
 use crate::basis::random::TermBasis;
 use crate::linalg::small;
 use crate::moments::blocks::Moments;
@@ -18,19 +17,17 @@ const SMALLEST_OF_LARGE: f64 = 1e-4;
 
 /// T = tau I for each term, tau^2 being its variance component over that of the residuals.
 #[must_use]
-pub fn moment_start(moments: &Moments, bases: &[TermBasis], parameters: &Parameters) -> Vec<f64> {
+pub fn moment_start(moments: &Moments, bases: &[TermBasis]) -> Vec<f64> {
     let found = components(moments, bases);
     let residual = found.residual.max(0.02 * found.total);
-    let per_level = |term: usize| {
-        let (levels, rows) = moments.levels_and_rows(parameters, term);
-        rows / levels
-    };
-    let ratios = found.of_terms.iter().enumerate();
+    let per_level =
+        |basis: &TermBasis| moments.n as f64 / moments.factors[basis.factor].n_levels as f64;
+    let ratios = bases.iter().zip(&found.of_terms);
     ratios
-        .map(|(term, variance)| {
+        .map(|(basis, variance)| {
             let ratio = variance / residual;
             ratio
-                .clamp(SMALLEST / per_level(term), LARGEST_START)
+                .clamp(SMALLEST / per_level(basis), LARGEST_START)
                 .sqrt()
         })
         .collect()

@@ -90,11 +90,12 @@ pub(crate) fn reduce_rank(
     boundary
 }
 
-/// Variance at which a random effect weighs as much as the residuals of a level, with the rows' mean standard deviation.
+/// Variance at which a random effect weighs as much as the residuals of a level: J / n in the whitened basis, times the
+/// square of the rows' mean standard deviation.
 fn natural_variance(criterion: &Criterion<'_>, term: usize, x: &InternalTheta) -> f64 {
     let moments = &criterion.system().moments;
-    let (levels, rows) = moments.levels_and_rows(criterion.parameters, term);
-    criterion.unit(x).powi(2) * levels / rows
+    criterion.unit(x).powi(2) * moments.factors[criterion.parameters.place[term].0].n_levels as f64
+        / moments.n as f64
 }
 
 fn split(criterion: &Criterion<'_>, x: &InternalTheta, term: usize) -> Option<Split> {

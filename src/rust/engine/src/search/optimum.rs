@@ -215,7 +215,7 @@ pub(crate) fn term_start(
     bases: &[TermBasis],
     parameters: &Parameters,
 ) -> Vec<f64> {
-    start_from(parameters, moment_start(moments, bases, parameters))
+    start_from(parameters, moment_start(moments, bases))
 }
 
 /// Parameters of the terms at T = tau I.

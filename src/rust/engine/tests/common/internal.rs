@@ -13,6 +13,14 @@ use ferrolmm_engine::system::elimination::Schur;
 use ferrolmm_engine::system::equations::System;
 use ferrolmm_engine::ModelData;
 
+/// The response centred at least squares.
+fn at_least_squares(fixed: &FixedBasis, layout: &[FactorLayout]) -> Center {
+    Center {
+        beta: fixed.beta_center.clone(),
+        b: vec![Vec::new(); layout.len()],
+    }
+}
+
 pub struct Prepared {
     pub fixed: FixedBasis,
     pub layout: Vec<FactorLayout>,
@@ -30,28 +38,34 @@ impl Prepared {
 
     /// Like [`Self::new`], for data that are not those of a [`Model`] alone.
     pub fn of(data: &ModelData<'_>) -> Self {
-        Self::of_centred(data, |fixed, layout| Center {
-            beta: fixed.beta_center.clone(),
-            b: vec![Vec::new(); layout.len()],
+        Self::of_centred(data, at_least_squares, |_| ())
+    }
+
+    /// Like [`Self::of`], in the bases of the model without classes of levels.
+    pub fn in_bases_of(data: &ModelData<'_>, plain: &Self) -> Self {
+        Self::of_centred(data, at_least_squares, |basis| {
+            basis.change.clone_from(&plain.bases[basis.term].change);
         })
     }
 
     pub fn centred(model: &Model, center: impl Fn(&FixedBasis, &[FactorLayout]) -> Center) -> Self {
-        Self::of_centred(&model.data(), center)
+        Self::of_centred(&model.data(), center, |_| ())
     }
 
     fn of_centred(
         data: &ModelData<'_>,
         center: impl Fn(&FixedBasis, &[FactorLayout]) -> Center,
+        adjust: impl Fn(&mut TermBasis),
     ) -> Self {
         let workers = Workers::sequential();
         let fixed = FixedBasis::new(data, &workers);
-        let (layout, bases) = lay_out(
+        let (layout, mut bases) = lay_out(
             data,
             |factor| factor.user.is_some(),
             &[],
             squares_of_rows(data, &workers),
         );
+        bases.iter_mut().for_each(adjust);
         let center = center(&fixed, &layout);
         let moments = moments_of(
             data,
