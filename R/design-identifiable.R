@@ -32,16 +32,41 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     if (!is.null(group$precision)) {
       next
     }
-    if (group$n_levels < 2L) {
-      check_single_level(terms[[t]], group)
-    }
     tied <- is_natural(terms[[t]]) && random_kind(terms[[t]]$structure)$correlated
     k <- length(terms[[t]]$cnms)
-    doubtful <- group$n_levels >= n || k * group$n_levels >= n && !tied
-    if (free && doubtful && !structured && !term_is_identified(terms[[t]], group, weights)) {
+    many <- group$n_levels >= n || k * group$n_levels >= n && !tied
+    doubtful <- free && many && !structured
+    single <- group$n_levels < 2L
+    if (!single && !doubtful) {
+      next
+    }
+    constraints <- own_constraints(terms[[t]], control)
+    if (constraints$elsewhere || !anyNA(constraints$hold)) {
+      next
+    }
+    if (single) {
+      check_single_level(terms[[t]], group)
+    }
+    if (doubtful && !term_is_identified(terms[[t]], group, weights, constraints)) {
       abort_not_identified(terms[[t]], group, k, n)
     }
   }
+}
+
+#' What is held and tied of a term's theta
+#' @returns list(hold, sets, elsewhere): the values that are held, NA for others; the set of each
+#'   parameter; is one of them tied to a parameter that is not of the term?
+#' @noRd
+own_constraints <- function(term, control) {
+  names <- term_theta_names(term)
+  resolved <- resolve_constraints(control, names)
+  list(
+    hold = if (is.null(resolved$hold)) rep.int(NA_real_, length(names)) else resolved$hold,
+    sets = if (is.null(resolved$tie)) seq_along(names) else resolved$tie,
+    elsewhere = any(vapply(control$tie, function(set) {
+      any(set %in% names) && !all(set %in% names)
+    }, NA))
+  )
 }
 
 #' One level: a single draw of each effect. Several effects with one variance still determine it.
@@ -61,11 +86,14 @@ check_single_level <- function(term, group) {
   )
 }
 
-#' Are the derivatives of V along the parameters of a term, and W^-1, linearly independent?
+#' Are the derivatives of V along the free parameters of a term and along sigma^2 linearly
+#' independent?
 #'
-#' tr(Z A Z' Z B Z') over all levels is vec(A)' (sum_j C_j x C_j) vec(B), with C_j = Z_j'Z_j.
+#' tr(Z A Z' Z B Z') over all levels is vec(A)' (sum_j C_j x C_j) vec(B), with C_j = Z_j'Z_j. The
+#' derivative along sigma^2 is W^-1, and Z G Z' besides where parameters are held (they are relative
+#' to sigma; without any, it is a combination of the others).
 #' @noRd
-term_is_identified <- function(term, group, weights) {
+term_is_identified <- function(term, group, weights, constraints) {
   n <- length(group$codes)
   k <- length(term$cnms)
   w <- if (is.null(weights)) rep.int(1, n) else weights
@@ -79,10 +107,13 @@ term_is_identified <- function(term, group, weights) {
   # (a, c) by (b, d) to (a, b) by (c, d)
   squares <- aperm(array(crossprod(by_level), c(k, k, k, k)), c(1L, 3L, 2L, 4L))
   squares <- matrix(squares, k^2)
-  slopes <- covariance_slopes(term, k)
+  slopes <- covariance_slopes(term, k, constraints)
   with_residual <- crossprod(slopes, colSums(products / w))
-  own <- crossprod(slopes, squares %*% slopes)
-  gram <- rbind(cbind(own, with_residual), c(with_residual, sum(1 / w^2)))
+  last <- ncol(slopes)
+  gram <- crossprod(slopes, squares %*% slopes)
+  gram[last, ] <- gram[last, ] + with_residual
+  gram[, last] <- gram[, last] + with_residual
+  gram[last, last] <- gram[last, last] + sum(1 / w^2)
   size <- sqrt(diag(gram))
   if (any(size == 0)) {
     return(FALSE)
@@ -91,18 +122,23 @@ term_is_identified <- function(term, group, weights) {
   min(values) > independent_enough
 }
 
-#' Derivatives of vec(G) along theta at a generic point
+#' Derivatives of vec(G) along the free parameters at a generic point, and vec(G) of what is held
 #' @noRd
-covariance_slopes <- function(term, k) {
+covariance_slopes <- function(term, k, constraints) {
   m <- count_theta(term)
   theta <- 1 + 0.13 * seq_len(m) %% 5
   if (is_natural(term)) {
     theta[-seq_len(count_sd(term))] <- term_correlations(term)$start
   }
+  held <- !is.na(constraints$hold)
+  theta[held] <- constraints$hold[held]
+  theta <- theta[match(constraints$sets, constraints$sets)]
   g <- function(theta) c(tcrossprod(theta_matrix(theta, list(term))[[1L]]))
-  vapply(seq_len(m), function(a) {
-    (g(replace(theta, a, theta[[a]] + 1e-4)) - g(replace(theta, a, theta[[a]] - 1e-4))) / 2e-4
+  slopes <- vapply(unique(constraints$sets[!held]), function(set) {
+    step <- 1e-4 * (constraints$sets == set)
+    (g(theta + step) - g(theta - step)) / 2e-4
   }, numeric(k^2))
+  cbind(matrix(slopes, k^2), if (any(held)) g(theta) else 0)
 }
 
 #' @noRd

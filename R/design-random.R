@@ -365,15 +365,22 @@ drop_duplicate_terms <- function(terms, frame) {
   }
   effects <- lapply(terms, term_keys, frame)
   drop <- logical(length(terms))
+  pairs <- list()
   for (a in rev(seq_along(terms))) {
     for (b in seq_along(terms)) {
       within <- a != b && !drop[b] && !drop[a] && all(effects[[a]] %in% effects[[b]]) &&
         is_contained(terms[[a]], terms[[b]], a > b)
       if (within) {
         drop[a] <- TRUE
-        warn_duplicate(terms[[a]], terms[[b]])
+        pairs <- c(pairs, list(terms[c(a, b)]))
       }
     }
+  }
+  alike <- vapply(pairs, function(pair) {
+    paste(pair[[1L]]$key, pair[[1L]]$label, pair[[2L]]$label, sep = "\r")
+  }, "")
+  for (k in which(!duplicated(alike))) {
+    warn_duplicate(pairs[[k]][[1L]], pairs[[k]][[2L]], sum(alike == alike[[k]]))
   }
   terms[!drop]
 }
@@ -391,12 +398,14 @@ is_contained <- function(a, b, later) {
     length(a$cnms) == 1L && (!b$hom || length(b$cnms) == 1L)
 }
 
+#' @param times how many terms like `a` there are.
 #' @noRd
-warn_duplicate <- function(a, b) {
+warn_duplicate <- function(a, b, times) {
   same <- length(a$cnms) == length(b$cnms)
   ferrolmm_warn(
     paste0("Duplicate random-effects term: (", a$label, ") is ",
-           if (same) "the same as (" else "part of (", b$label, "), and is dropped."),
+           if (same) "the same as (" else "part of (", b$label, "), and is dropped",
+           if (times > 1L) paste0(", all ", times, " times"), "."),
     "duplicate_term",
     x = c(
       if (a$key != b$key) {

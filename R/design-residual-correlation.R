@@ -108,7 +108,7 @@ position_kind <- function(spec, frame, covariates) {
 #' taken as they are for AR(1), and in units of their largest common step for a Toeplitz matrix. For
 #' the other structures the lag has no meaning, and visits without rows no parameters.
 #' @returns correlation with `visits` and `n_positions` where they are enumerated, and `key` (kind
-#'   "level") or `origin` and `step` (kind "step")
+#'   "level"), `origin` and `step` (kind "step"), or `origin` (kind "number")
 #' @noRd
 with_visits <- function(correlation, frame) {
   if (correlation$kind == "order" && has_visits(correlation$type)) {
@@ -119,6 +119,9 @@ with_visits <- function(correlation, frame) {
     correlation$visits <- coded$levels
   } else if (correlation$kind == "step") {
     correlation <- with_steps(correlation, frame)
+  } else if (correlation$kind == "number") {
+    # only differences matter: counted from the first, they are small numbers
+    correlation$origin <- round(min(as.double(frame[[correlation$covariates]])))
   }
   if (!is.null(correlation$visits)) {
     correlation$n_positions <- length(correlation$visits)
@@ -237,12 +240,12 @@ residual_positions <- function(correlation, frame, codes) {
     step = {
       x <- (as.double(frame[[correlation$covariates]]) - correlation$origin) / correlation$step
       place <- ifelse(abs(x - round(x)) > 1e-6, NA, round(x) + 1)
-      place[which(abs(place) > 1e9)] <- NA
+      place[which(abs(place) > largest_span)] <- NA
       as.integer(place)
     },
     number = {
-      x <- as.double(frame[[correlation$covariates]])
-      x[which(abs(x - round(x)) > 1e-8 | abs(x) > 1e9)] <- NA
+      x <- counted_times(correlation, frame)
+      x[which(!is_whole(x) | abs(x) > largest_span)] <- NA
       as.integer(round(x))
     },
     coordinates = {
@@ -260,6 +263,21 @@ ordered_positions <- function(type, place) {
   )
 }
 
+#' The largest distance that is counted: twice that, between rows before and after the first time of
+#' the fit, is an integer
+#' @noRd
+largest_span <- 1e9
+
+#' Times as numbers from the first one of the fit
+#' @noRd
+counted_times <- function(correlation, frame) {
+  origin <- correlation$origin
+  as.double(frame[[correlation$covariates]]) - if (is.null(origin)) 0 else origin
+}
+
+#' @noRd
+is_whole <- function(x) abs(x - round(x)) <= 1e-8
+
 #' Are positions among those of the structure?
 #' @noRd
 in_range <- function(position, correlation) {
@@ -268,24 +286,42 @@ in_range <- function(position, correlation) {
   if (is.null(n)) rep.int(TRUE, length(position)) else position >= 1L & position <= n
 }
 
+#' Times that are counted are whole, and not too far apart
+#' @noRd
+check_whole_times <- function(correlation, frame) {
+  x <- as.double(frame[[correlation$covariates]])
+  continuous <- paste0(
+    "corCAR1(form = ~ ", correlation$covariates,
+    if (length(correlation$group)) paste0(" | ", correlation$group_label), ")"
+  )
+  broken <- which(!is_whole(x))
+  if (length(broken) > 0L) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` needs whole numbers as times, `",
+             correlation$covariates, "` is ", format(x[broken[1L]], digits = 15L), " in row ",
+             row.names(frame)[broken[1L]], "."),
+      "residual", i = paste0("For times on a continuous scale use ", continuous, ".")
+    )
+  }
+  if (any(abs(counted_times(correlation, frame)) > largest_span) || any(abs(x) >= 2^53)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()` counts times up to ", format(largest_span),
+             " apart, and `", correlation$covariates, "` goes from ",
+             format(min(x), digits = 15L), " to ", format(max(x), digits = 15L), "."),
+      "residual", x = if (any(abs(x) >= 2^53)) "Beyond 2^53 numbers do not have all their digits.",
+      i = c(
+        "Count in a larger unit, as days in place of seconds.",
+        paste0("For times on a continuous scale use ", continuous, ".")
+      )
+    )
+  }
+}
+
 #' Positions are whole numbers where the structure counts steps, and each occurs once in a group
 #' @noRd
 check_positions <- function(correlation, frame) {
   if (correlation$kind == "number") {
-    x <- as.double(frame[[correlation$covariates]])
-    broken <- which(abs(x - round(x)) > 1e-8 | abs(x) > 1e9)
-    if (length(broken) > 0L) {
-      ferrolmm_abort(
-        paste0("`", correlation$name, "()` needs whole numbers as times, `",
-               correlation$covariates, "` is ", format(x[broken[1L]]), " in row ",
-               row.names(frame)[broken[1L]], "."),
-        "residual",
-        i = paste0(
-          "For times on a continuous scale use corCAR1(form = ~ ", correlation$covariates,
-          if (length(correlation$group)) paste0(" | ", correlation$group_label), ")."
-        )
-      )
-    }
+    check_whole_times(correlation, frame)
   }
   if (correlation$kind %in% c("none", "order") || correlation$nugget) {
     return(invisible())

@@ -1,15 +1,20 @@
 # Random effects that a residual structure contains.
 
 #' Warn of a random-effects term that the residual structure already contains
+#'
+#' Where one of the two is held there is nothing to tell apart.
 #' @noRd
-check_identifiable <- function(residual, frame, random) {
+check_identifiable <- function(residual, frame, random, control) {
   correlation <- residual$correlation
   if (length(random$terms) == 0L || is.null(correlation) && length(residual$scales) == 0L) {
     return(invisible())
   }
+  if (count_free(control, residual$names, residual$held) == 0L) {
+    return(invisible())
+  }
   codes <- if (!is.null(correlation)) residual_groups(correlation, frame)$codes
   for (term in random$terms) {
-    if (length(term$known)) {
+    if (length(term$known) || count_free(control, term_theta_names(term)) == 0L) {
       next
     }
     own <- as.integer(random$flist[[term$factor]])

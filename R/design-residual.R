@@ -35,7 +35,6 @@ build_residual <- function(spec, frame, random) {
     held = as.logical(unlist(lapply(parameters, `[[`, "held")))
   )
   check_fixed_variances(residual, frame)
-  check_identifiable(residual, frame, random)
   residual
 }
 

@@ -192,6 +192,20 @@ name_rows <- function(values, object) {
   values
 }
 
+#' What a value for each row means, where rows were left out
+#' @noRd
+describe_rows <- function(object) {
+  omitted <- length(object$na.action)
+  n <- count_rows(object)
+  paste0(
+    "Wanted is a value for each of the ", count_of(n, "row"), " of model.frame(fit)",
+    if (omitted > 0L) {
+      paste0(", or for these and the ", omitted, " left out because of missing values")
+    },
+    ". Rows outside `subset`, or with a weight of zero, have none."
+  )
+}
+
 #' The number of rows that were used
 #' @noRd
 count_rows <- function(object) length(object$fitted.values)

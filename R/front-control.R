@@ -31,7 +31,8 @@
 #'   estimated.
 #' @param hold (named `numeric`)\cr variance parameters that are not estimated, and their values, by
 #'   the names that `getME(fit, "theta")` and `fit$phi` have: `c("residual.rho" = 0.3)`. Those of
-#'   the random effects are relative to sigma, as there. They do not count as parameters.
+#'   the random effects are relative to sigma, as there. They do not count as parameters, and have
+#'   these values whatever `start` says.
 #' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
 #'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
 #' @param not_identified (`character(1)`)\cr random effects whose variances the data cannot tell

@@ -25,9 +25,17 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   random <- build_random(model, frame, spec, control)
   require_time_to_fit(control)
   residual <- build_residual(spec, frame, random)
+  check_identifiable(residual, frame, random, control)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
   start <- check_start(start, random, residual)
-  check_constraints(control, c(random$theta_names, residual$names))
+  names <- c(random$theta_names, residual$names)
+  check_constraints(control, names)
+  if (!is.null(control$hold)) {
+    phi <- phi_ranges(residual)
+    upper <- as.double(unlist(lapply(random$terms, term_upper)))
+    check_held_values(control, names, c(random$lower, phi$lower), c(upper, phi$upper))
+  }
+  start <- start_at_held(start, control, names)
   found <- fit_design(fixed, random, residual, frame, reml, start, control)
   fit <- new_lmm(
     call = home$call, env = home$env, formula = model$formula, frame = found$frame,

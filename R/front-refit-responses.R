@@ -23,7 +23,7 @@ check_new_response <- function(newresp, object) {
     ferrolmm_abort(
       paste0("`newresp` has ", count_of(length(newresp), "value"), ", the model ",
              count_of(n, "row"), "."),
-      "argument"
+      "argument", i = describe_rows(object)
     )
   }
   if (!all(is.finite(newresp))) {
@@ -66,7 +66,7 @@ check_many_responses <- function(responses, object) {
     ferrolmm_abort(
       paste0("`newresp` has ", count_of(nrow(responses), "row"), ", the model ", n, "."),
       "argument",
-      i = "Each response is a column."
+      i = c("Each response is a column.", describe_rows(object))
     )
   }
   if (is.null(colnames(responses))) {

@@ -10,9 +10,10 @@
 #'
 #' @param object,x A model fitted by [lmm()].
 #' @param newresp The new response: a numeric vector, or a list or data frame of one (as
-#'   [stats::simulate()] gives), with a value for each used row, or for each row of the data when
-#'   rows with missing values were left out. Without it the model is fitted to its own response. A
-#'   matrix or data frame with more than one column holds a response in each.
+#'   [stats::simulate()] gives), with a value for each used row, or for each row before those
+#'   with missing values were left out (rows outside `subset` or with a weight of zero have none).
+#'   Without it the model is fitted to its own response. A matrix or data frame with more than one
+#'   column holds a response in each.
 #' @param control A new [lmm_control()].
 #' @param ddf For many responses: `"Satterthwaite"` degrees of freedom, or `"none"`, a little
 #'   faster.

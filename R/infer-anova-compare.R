@@ -9,13 +9,8 @@ compare_models <- function(models, names, refit) {
     )
   }
   names <- make.unique(names)
-  check_same_data(models, names)
-  same_fixed <- all(vapply(models[-1L], same_fixed_part, NA, models[[1L]]))
-  reml <- vapply(models, function(model) isTRUE(model$REML), NA)
-  if (any(reml) && !(same_fixed && all(reml))) {
-    models <- refit_compared(models, reml, same_fixed, refit)
-    reml[] <- FALSE
-  }
+  compared <- with_one_likelihood(models, names, refit)
+  models <- compared$models
   warn_monte_carlo(models)
   likelihoods <- lapply(models, function(model) {
     if (inherits(model, "lmm")) log_likelihood(model) else stats::logLik(model)
@@ -37,9 +32,26 @@ compare_models <- function(models, names, refit) {
   )
   structure(
     table,
-    heading = comparison_heading(models[order], names[order], all(reml), same_fixed),
+    heading = comparison_heading(
+      models[order], names[order], compared$reml, compared$same_fixed
+    ),
     class = c("anova", "data.frame")
   )
+}
+
+#' Models of the same data whose likelihoods can be compared: restricted ones only where all are,
+#' and where the fixed parts agree
+#' @returns list(models, reml, same_fixed)
+#' @noRd
+with_one_likelihood <- function(models, names, refit) {
+  check_same_data(models, names)
+  same_fixed <- all(vapply(models[-1L], same_fixed_part, NA, models[[1L]]))
+  reml <- vapply(models, function(model) isTRUE(model$REML), NA)
+  restricted <- all(reml) && same_fixed
+  if (any(reml) && !restricted) {
+    models <- refit_compared(models, reml, same_fixed, refit)
+  }
+  list(models = models, reml = restricted, same_fixed = same_fixed)
 }
 
 #' @noRd
@@ -129,7 +141,7 @@ compared_data <- function(model) {
   y <- as.double(frame[[1L]])
   weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)
   frame <- frame[setdiff(names(frame), c("(weights)", "(offset)", "(fitted)"))]
-  list(y = y, weights = if (is.null(weights)) 1 else weights, frame = frame)
+  list(y = y, weights = if (is.null(weights)) rep.int(1, length(y)) else weights, frame = frame)
 }
 
 #' Factors by their labels, numbers as they are

@@ -103,9 +103,12 @@ check_nested <- function(large, small) {
       )
     }
   }
-  same <- identical(large$prior.weights, small$prior.weights) &&
-    identical(large$offset, small$offset)
-  if (!same) {
+  weights <- lapply(list(large, small), function(model) {
+    rep_len(weights_or_one(model), count_rows(model))
+  })
+  offsets <- lapply(list(large, small), getME.lmm, "offset")
+  same <- function(x) isTRUE(all.equal(x[[1L]], x[[2L]], tolerance = 1e-12))
+  if (!same(weights) || !same(offsets)) {
     ferrolmm_abort("`large` and `small` must have the same weights and offset.", "argument")
   }
   if (count_parameters(large) <= count_parameters(small)) {

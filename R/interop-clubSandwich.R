@@ -99,7 +99,8 @@ used_clusters <- function(cluster, object) {
   if (!is.atomic(cluster) || length(cluster) != n || anyNA(cluster)) {
     ferrolmm_abort(
       paste0("`cluster` must have a value for each of the ", count_of(n, "row"),
-             ", none of them missing."), "argument"
+             ", none of them missing."), "argument",
+      i = if (length(cluster) != n) describe_rows(object)
     )
   }
   cluster

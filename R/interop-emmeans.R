@@ -34,10 +34,63 @@ recover_data.lmm <- function(object, data = NULL, ...) {
   if (length(object$residual$scales) + length(object$residual$fixed) > 0L) {
     call$weights <- NULL
   }
-  emmeans::recover_data(
+  rows <- rows_of_data(call, object, data)
+  if (!is.null(rows)) {
+    # 'emmeans' knows neither weights of zero nor, with `data`, the subset of the fit
+    call$weights <- NULL
+    call$subset <- rows
+    if (is.data.frame(data)) data <- data[rows, , drop = FALSE]
+  }
+  if (is.data.frame(data)) {
+    data <- complete_rows(data, object)
+  }
+  recovered <- emmeans::recover_data(
     call, stats::delete.response(object$terms), object$na.action, data = data,
     frame = object$frame, pwts = object$prior.weights, ...
   )
+  if (is.data.frame(recovered)) attr(recovered, "call") <- object$call
+  recovered
+}
+
+#' The rows of the data that `subset` and weights of zero leave, by number; NULL for all of them, or
+#' where the data cannot be found
+#' @noRd
+rows_of_data <- function(call, object, data) {
+  arguments <- as.list(call)[argument_names(call, c("weights", "subset"))]
+  home <- fit_home(object)
+  if (is.null(data)) {
+    data <- tryCatch(eval(call$data, home), error = function(e) NULL)
+  }
+  if (length(arguments) == 0L || !is.data.frame(data)) {
+    return(NULL)
+  }
+  given <- lapply(arguments, function(expr) unevaluated(expr, function() eval(expr, data, home)))
+  data <- readable_columns(data)
+  n <- nrow(data)
+  from <- environment(full_formula(object))
+  weights <- if (!is.null(given$weights)) {
+    check_row_argument(evaluate_argument(given$weights, "weights", data, from, home), "weights", n)
+  }
+  used_rows(weights, given$subset, data, n, from, home)
+}
+
+#' The rows of `data` that the fit used, of those that `subset` and weights left: the offset has a
+#' value for each of them
+#' @noRd
+complete_rows <- function(data, object) {
+  omitted <- object$na.action
+  n <- count_rows(object)
+  if (length(omitted) > 0L && nrow(data) == n + length(omitted)) {
+    data <- data[-omitted, , drop = FALSE]
+  }
+  if (nrow(data) != n && !is.null(object$offset)) {
+    ferrolmm_abort(
+      paste0("`data` has ", count_of(nrow(data), "row"), ", the model ", n, "."), "data",
+      x = "The offset of the fit has a value for each row of the model.",
+      i = describe_rows(object)
+    )
+  }
+  data
 }
 
 #' Names of the arguments of the functions of 'emmeans', which receive each other's

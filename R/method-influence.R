@@ -102,7 +102,7 @@ deletion_sets <- function(object, groups) {
   if (length(groups) != n || !is.atomic(groups)) {
     ferrolmm_abort(
       paste0("`groups` must be a name, or have a value for each of the ", count_of(n, "row"), "."),
-      "argument"
+      "argument", i = if (is.atomic(groups) && length(groups) > 1L) describe_rows(object)
     )
   }
   rows <- rows_by_level(groups, name)

@@ -70,6 +70,14 @@ logtrans.lmm <- function(object, ...) {
   )
 }
 
+#' @rawNamespace S3method(lmtest::waldtest, lmm)
+#' @noRd
+waldtest.lmm <- function(object, ...) {
+  abort_not_defined(
+    "lmtest::waldtest", "drop1(fit) and contest(fit, L) test fixed effects by Wald's statistic."
+  )
+}
+
 #' lmerTest::step(), whose default is stats::step(): another search, by AIC
 #' @noRd
 step.lmm <- function(object, ...) {

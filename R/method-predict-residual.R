@@ -166,7 +166,8 @@ check_new_positions <- function(object, rows, design) {
       i = if (!is.null(correlation$visits)) {
         paste0("Visits are ", quote_names(correlation$visits, 10L), ".")
       } else if (correlation$kind == "number") {
-        paste0("Times, in `", correlation$covariates, "`, are whole numbers.")
+        paste0("Times, in `", correlation$covariates, "`, are whole numbers, at most ",
+               format(largest_span), " from the first one of the fit.")
       }
     )
   }

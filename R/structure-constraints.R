@@ -34,6 +34,37 @@ check_constraints <- function(control, names) {
   }
 }
 
+#' Are the values in `hold` possible ones?
+#' @param names,lower,upper of theta and phi.
+#' @noRd
+check_held_values <- function(control, names, lower, upper) {
+  at <- match(names(control$hold), names)
+  wrong <- which(control$hold < lower[at] | control$hold > upper[at])
+  if (length(wrong) == 0L) {
+    return(invisible())
+  }
+  first <- wrong[[1L]]
+  ends <- c(lower[at[[first]]], upper[at[[first]]])
+  ferrolmm_abort(
+    paste0("`hold` has an impossible value for ", quote_names(names(control$hold)[[first]]), ": ",
+           format(control$hold[[first]]), "."),
+    "argument",
+    x = if (ends[[2L]] < Inf) {
+      paste0("It is between ", format(ends[[1L]]), " and ", format(ends[[2L]]), ".")
+    } else {
+      "It is a standard deviation, or a ratio of such, and not negative."
+    }
+  )
+}
+
+#' A start with the parameters that are held at their values: they start nowhere else
+#' @noRd
+start_at_held <- function(start, control, names) {
+  at <- match(names(control$hold), names)
+  if (!is.null(start)) start[at] <- control$hold
+  start
+}
+
 #' `hold` and `tie` by position, as the engine takes them; names that are not in the model are left
 #' out
 #'

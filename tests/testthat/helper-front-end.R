@@ -11,6 +11,7 @@ front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = s
   fixed <- build_fixed(model, frame, contrasts)
   random <- build_random(model, frame, NULL, lmm_control())
   residual <- build_residual(spec, frame, random)
+  check_identifiable(residual, frame, random, lmm_control())
   # what the engine reads in place, as plain matrix and vectors
   fixed$X <- structure(
     columns_matrix(fixed$X, .row_names_info(frame, 2L)), dimnames = list(NULL, fixed$names),

@@ -64,7 +64,7 @@ passed_on <- c(
   # always an error (test-method-not-defined.R)
   paste0(
     c("alias", "boxcox", "dummy.coef", "effects", "kappa", "logtrans", "model.tables", "proj",
-      "se.contrast", "TukeyHSD"), ".lmm"
+      "se.contrast", "waldtest", "TukeyHSD"), ".lmm"
   )
 )
 

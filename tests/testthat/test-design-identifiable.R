@@ -88,3 +88,47 @@ test_that("a formula that is a bar is one random-effects term, as in lme4", {
     predict(plain, re.form = ~ 1 | Subject), predict(plain, re.form = ~ (1 | Subject))
   )
 })
+
+test_that("what is held, or tied to what the data determine, need not be told apart", {
+  d <- rows()
+  hold <- function(...) lmm_control(hold = c(...))
+  # V = sigma^2 (theta^2 + 1) I is the model of lm()
+  fit <- lmm(y ~ x + (1 | id), d, control = hold("id.(Intercept)" = 1))
+  linear <- lm(y ~ x, d)
+  expect_equal(fit$sigma^2, sigma(linear)^2 / 2, tolerance = 1e-8)
+  expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(linear, REML = TRUE)), tolerance = 1e-10)
+  # K = diag(x^2) and the residuals determine the free one
+  fit <- suppressMessages(lmm(y ~ x + (x || id), d, control = hold("id.(Intercept)" = 1)))
+  profile <- function(theta) {
+    d$u <- 1 / (1 + 1 + theta^2 * d$x^2)
+    -2 * as.numeric(logLik(lm(y ~ x, d, weights = u), REML = TRUE))
+  }
+  expect_equal(fit$criterion, optimize(profile, c(0, 10), tol = 1e-8)$objective, tolerance = 1e-8)
+  fit <- lmm(y ~ x + (1 | one), transform(d, one = "a"), control = hold("one.(Intercept)" = 0.5))
+  expect_identical(fit$theta[[1L]], 0.5)
+  tied <- lmm_control(tie = list(c("g.(Intercept)", "id.(Intercept)")))
+  expect_no_warning(suppressMessages(lmm(y ~ x + (1 | g) + (1 | id), d, control = tied)))
+  # three variances, two of them tied, are one too many, unless the third is held
+  pair <- list(c("g.v1", "g.v2"))
+  expect_error(
+    lmm(y ~ v + diag(0 + v | g), d, control = lmm_control(tie = pair)), "not identifiable",
+    class = "ferrolmm_error_grouping"
+  )
+  control <- lmm_control(tie = pair, hold = c(g.v3 = 0))
+  fit <- suppressMessages(lmm(y ~ v + diag(0 + v | g), d, control = control))
+  profile <- function(theta) {
+    d$u <- 1 / (1 + theta^2 * (d$v != "3"))
+    -2 * as.numeric(logLik(lm(y ~ v, d, weights = u), REML = TRUE))
+  }
+  expect_equal(fit$criterion, optimize(profile, c(0, 10), tol = 1e-8)$objective, tolerance = 1e-8)
+})
+
+test_that("a term and a residual structure are told apart where one of them is held", {
+  d <- rows()
+  both <- function(...) {
+    suppressMessages(lmm(y ~ x + (1 | g), d, residual = ~ cs(1 | g), control = lmm_control(...)))
+  }
+  suppressWarnings(expect_warning(both(), "told apart", class = "ferrolmm_warning_identifiable"))
+  expect_no_warning(both(hold = c(residual.rho = 0.1)))
+  expect_no_warning(both(hold = c("g.(Intercept)" = 0.5)))
+})

@@ -208,3 +208,16 @@ test_that("the brute-force oracle agrees with lme4's deviance function", {
     }
   }
 })
+
+test_that("a term that is repeated often is one warning", {
+  bars <- paste(rep("(1 | Subject)", 30), collapse = " + ")
+  formula <- as.formula(paste("Reaction ~ Days +", bars))
+  seen <- character()
+  fit <- withCallingHandlers(lmm(formula, lme4::sleepstudy), warning = function(w) {
+    seen <<- c(seen, conditionMessage(w))
+    invokeRestart("muffleWarning")
+  })
+  expect_length(seen, 1L)
+  expect_match(seen, "all 29 times")
+  expect_length(fit$theta, 1L)
+})

@@ -37,7 +37,8 @@ test_that("both spellings give one description", {
 test_that("times: whole numbers, levels, the order of rows", {
   d <- orthodont()
   position <- function(...) front_end(distance ~ 1, d, ...)$design$correlation$position
-  expect_identical(position(correlation = corAR1(form = ~ age | Subject)), as.integer(d$age))
+  # counted from the first
+  expect_identical(position(correlation = corAR1(form = ~ age | Subject)), as.integer(d$age) - 8L)
   expect_identical(position(residual = ~ ar1(visit | Subject)), as.integer(d$visit))
   expect_identical(
     position(correlation = corAR1(form = ~ 1 | Subject)), rep(1:4, 27)
@@ -199,4 +200,45 @@ test_that("what random effects and residuals both say is told", {
   )
   expect_silent(front_end(distance ~ (1 | visit), d, residual = ~ us(visit | Subject)))
   expect_silent(front_end(distance ~ (1 | Sex), d, residual = ~ cs(visit | Subject)))
+})
+
+test_that("times are counted from the first one, however large their numbers are", {
+  set.seed(1)
+  d <- data.frame(g = factor(rep(1:12, each = 10)), t = rep(1:10, 12))
+  d$y <- as.vector(replicate(12, arima.sim(list(ar = 0.6), 10)))
+  # Unix seconds, yyyymmddhh as a double, a large integer
+  origins <- list(1704067200, 2024010100, -3e12, 1704067200L)
+  structures <- list(
+    list(residual = ~ ar1(t | g)), list(correlation = nlme::corAR1(form = ~ t | g)),
+    list(correlation = nlme::corARMA(form = ~ t | g, p = 1, q = 1)),
+    list(correlation = nlme::corCAR1(form = ~ t | g)), list(residual = ~ toep(t | g))
+  )
+  for (given in structures) {
+    near <- suppressMessages(do.call(lmm, c(list(y ~ 1, d), given)))
+    for (origin in origins) {
+      far <- suppressMessages(do.call(lmm, c(list(y ~ 1, transform(d, t = t + origin)), given)))
+      expect_equal(far$phi, near$phi, tolerance = 1e-8)
+      expect_equal(far$criterion, near$criterion, tolerance = 1e-10)
+    }
+  }
+  near <- lmm(y ~ 1, d, residual = ~ ar1(t | g))
+  far <- lmm(y ~ 1, transform(d, t = t + 1704067200), residual = ~ ar1(t | g))
+  new <- data.frame(g = factor(1:12), t = c(0, 11:21))
+  expect_equal(
+    predict(far, transform(new, t = t + 1704067200), residual.cor = TRUE),
+    predict(near, new, residual.cor = TRUE)
+  )
+  expect_error(
+    predict(far, transform(new, t = t + 17040672000), residual.cor = TRUE),
+    "at most 1e\\+09 from the first", class = "ferrolmm_error_newdata"
+  )
+})
+
+test_that("times that are too far apart, or lost their digits, say so", {
+  d <- data.frame(g = factor(rep(1:6, 10)), t = rep(1:10, each = 6), y = sin(1:60))
+  ar1 <- function(times) lmm(y ~ 1, transform(d, t = times), residual = ~ ar1(t | g))
+  expect_error(ar1(d$t * 1e9), "goes from 1e\\+09 to 1e\\+10", class = "ferrolmm_error_residual")
+  expect_error(ar1(d$t + 2^53), "2^53", fixed = TRUE, class = "ferrolmm_error_residual")
+  expect_error(ar1(d$t + 1704067200.5), "whole numbers as times, `t` is 1704067201.5 in row 1",
+               class = "ferrolmm_error_residual")
 })

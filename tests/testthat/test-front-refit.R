@@ -39,3 +39,23 @@ test_that("refitML() is the ML fit", {
   expect_false(isREML(refitML(our_twin("slope"))))
   expect_identical(refitML(our_twin("ml")), our_twin("ml"))
 })
+
+test_that("a response for rows that `subset` or a weight of zero left out has no place", {
+  d <- transform(lme4::sleepstudy, w = rep(c(1, 1, 0), 60))
+  d$Days[1] <- NA
+  weighted <- lmm(Reaction ~ Days + (1 | Subject), d, weights = w)
+  chosen <- lmm(Reaction ~ Days + (1 | Subject), d, subset = w > 0)
+  for (fit in list(weighted, chosen)) {
+    expect_error(refit(fit, d$Reaction), "a weight of zero", class = "ferrolmm_error_argument")
+    expect_error(
+      refit(fit, cbind(d$Reaction, 1)), "119 rows of .*, or for these and the 1 left",
+      class = "ferrolmm_error_argument"
+    )
+    new <- d$Reaction[d$w > 0] + 10
+    expect_equal(fixef(refit(fit, new)), fixef(fit) + c(10, 0), tolerance = 1e-7)
+    expect_equal(fixef(refit(fit, new[-1])), fixef(fit) + c(10, 0), tolerance = 1e-7)
+    expect_error(
+      influence(fit, d$Reaction), "Rows outside `subset`", class = "ferrolmm_error_argument"
+    )
+  }
+})

@@ -56,3 +56,21 @@ test_that("pbkrtest::PBmodcomp() finds the method", {
   theirs <- pbkrtest::PBmodcomp(our_twin("slope"), small, nsim = 10, seed = 2)
   expect_identical(theirs$test, pb_test(our_twin("slope"), small, nsim = 10, seed = 2)$test)
 })
+
+test_that("weights of one and offsets of zero are none", {
+  s <- transform(lme4::sleepstudy, one = 1, zero = 0)
+  small <- lmm(Reaction ~ 1 + (1 | Subject), s)
+  right <- pb_test(lmm(Reaction ~ Days + (1 | Subject), s), small, nsim = 5, seed = 1)$test
+  weighted <- lmm(Reaction ~ Days + (1 | Subject), s, weights = one)
+  expect_equal(pb_test(weighted, small, nsim = 5, seed = 1)$test, right)
+  expect_equal(suppressMessages(anova(small, weighted))$Chisq[2], right$stat[1], tolerance = 1e-8)
+  moved <- lmm(Reaction ~ Days + (1 | Subject), s, offset = zero)
+  expect_equal(pb_test(moved, small, nsim = 5, seed = 1)$test, right)
+  for (other in list(
+    lmm(Reaction ~ Days + (1 | Subject), s, weights = one + (Days > 4)),
+    lmm(Reaction ~ Days + (1 | Subject), s, offset = zero + Days)
+  )) {
+    expect_error(pb_test(other, small, nsim = 5), "weights and offset",
+                 class = "ferrolmm_error_argument")
+  }
+})

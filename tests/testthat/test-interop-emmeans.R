@@ -70,3 +70,44 @@ test_that("data are found beside a variance function", {
   means <- as.data.frame(emmeans::emmeans(fit, "Sex"))
   expect_equal(diff(means$emmean), fixef(fit)[["SexFemale"]], ignore_attr = TRUE)
 })
+
+test_that("rows of weight zero, outside the subset or with missing values are not in the grid", {
+  skip_if_not_installed("emmeans")
+  set.seed(1)
+  d <- data.frame(
+    g = factor(rep(1:12, 10)), x = rexp(120) + 0.1, w = 1, o = rnorm(120),
+    f = factor(rep(c("a", "b"), 60))
+  )
+  d$y <- rnorm(120) + d$x + d$o + rnorm(12)[d$g]
+  d$w[c(20, 33)] <- 0
+  # a grid that counts them is far off
+  d$x[20] <- 1000
+  d$x[7] <- NA
+  used <- d[d$w > 0 & !is.na(d$x), ]
+  by <- c("emmean", "SE", "df")
+  means <- function(fit, ...) {
+    as.data.frame(suppressMessages(emmeans::emmeans(fit, ~f, ...)))[by]
+  }
+  for (formula in list(
+    y ~ x + f + (1 | g), y ~ x + f + offset(o) + (1 | g), y ~ log(x) + f + (1 | g),
+    y ~ log(x) + f + offset(o) + (1 | g)
+  )) {
+    right <- means(lmm(formula, used))
+    weighted <- lmm(formula, d, weights = w)
+    chosen <- lmm(formula, d, subset = w > 0)
+    expect_equal(means(weighted), right)
+    expect_equal(means(chosen), right)
+    expect_equal(means(weighted, data = d), right)
+    expect_equal(means(chosen, data = d), right)
+    expect_equal(means(lmm(formula, d, weights = w, subset = seq_len(120))), right)
+    # emmeans 1.8.4: emtrends() of a formula with an offset fails for any model, lm() too
+    if (!"offset" %in% all.names(formula)) {
+      slopes <- as.data.frame(emmeans::emtrends(weighted, "f", var = "x"))
+      expect_equal(slopes, as.data.frame(emmeans::emtrends(lmm(formula, used), "f", var = "x")))
+    }
+  }
+  weighted <- lmm(y ~ x + f + offset(o) + (1 | g), d, weights = w)
+  expect_error(
+    emmeans::emmeans(weighted, ~f, data = d[1:50, ]), "the model 117", class = "ferrolmm_error_data"
+  )
+})

@@ -10,6 +10,8 @@ test_that("generics of other models say what to use instead", {
   skip_if_not_installed("MASS")
   expect_error(MASS::boxcox(fit), "transformed response", class = "ferrolmm_error_argument")
   expect_error(MASS::logtrans(fit), "transformed response", class = "ferrolmm_error_argument")
+  skip_if_not_installed("lmtest")
+  expect_error(lmtest::waldtest(fit, fit), "drop1", class = "ferrolmm_error_argument")
   skip_if_not_installed("lmerTest")
   expect_error(lmerTest::step(fit), "AIC", class = "ferrolmm_error_argument")
 })
