@@ -12,6 +12,7 @@ use common::internal::Prepared;
 use common::{shapes, Model, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::optimize::HessianRequest;
+use ferrolmm_engine::Classes;
 use stats_alloc::{Region, StatsAlloc, INSTRUMENTED_SYSTEM};
 
 #[global_allocator]
@@ -46,15 +47,19 @@ fn counted(work: impl FnOnce()) -> (usize, usize) {
 }
 
 fn check(model: &Model, reml: bool) {
-    let prepared = Prepared::new(model);
+    let both = [HessianRequest::Model, HessianRequest::Exact];
+    check_prepared(model.name, &Prepared::new(model), reml, &both);
+}
+
+fn check_prepared(name: &str, prepared: &Prepared, reml: bool, requests: &[HessianRequest]) {
     let mut rng = Rng::new(900);
     let mut criterion = prepared.criterion(reml);
     let m = prepared.parameters.len();
     let returned = (2, (m + m * m) * size_of::<f64>());
-    for wanted in [HessianRequest::Model, HessianRequest::Exact] {
+    for &wanted in requests {
         for singular in [false, true] {
             for round in 0..4 {
-                let x = point(&prepared, &mut rng, singular);
+                let x = point(prepared, &mut rng, singular);
                 let value = counted(|| {
                     criterion.value(&x).unwrap();
                 });
@@ -62,13 +67,34 @@ fn check(model: &Model, reml: bool) {
                     criterion.derivatives(wanted);
                 });
                 if round > 0 {
-                    let what = format!("{}, REML {reml}, {wanted:?} at {x:?}", model.name);
+                    let what = format!("{name}, REML {reml}, {wanted:?} at {x:?}");
                     assert_eq!(value, (0, 0), "{what}: value");
                     assert_eq!(derivatives, returned, "{what}: derivatives");
                 }
             }
         }
     }
+}
+
+/// Each other level of each factor in another class. The exact Hessian makes lists of the levels of each class.
+fn check_classes(model: &Model, reml: bool) {
+    let factors = model.factors.iter();
+    let codes: Vec<Vec<i32>> = factors
+        .map(|(_, levels)| (0..*levels as i32).map(|level| level % 2 + 1).collect())
+        .collect();
+    let mut data = model.data();
+    for term in &mut data.terms {
+        term.classes = Some(Classes {
+            codes: &codes[term.factor],
+            count: 2,
+        });
+    }
+    check_prepared(
+        model.name,
+        &Prepared::of(&data),
+        reml,
+        &[HessianRequest::Model],
+    );
 }
 
 /// Several pieces of work over the levels and over the nodes.
@@ -91,6 +117,7 @@ fn evaluations_after_the_first_allocate_only_what_they_return() {
     for model in shapes::all().iter().chain(&large) {
         for reml in [true, false] {
             check(model, reml);
+            check_classes(model, reml);
         }
     }
 }
