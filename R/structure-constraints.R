@@ -48,11 +48,11 @@ check_held_values <- function(control, names, lower, upper) {
   ferrolmm_abort(
     paste0("`hold` has an impossible value for ", quote_names(names(control$hold)[[first]]), ": ",
            format(control$hold[[first]]), "."),
-    "argument",
+    "restriction",
     x = if (ends[[2L]] < Inf) {
       paste0("It is between ", format(ends[[1L]]), " and ", format(ends[[2L]]), ".")
     } else {
-      "It is a standard deviation, or a ratio of such, and not negative."
+      "It is a standard deviation, a ratio of such or a range, and not negative."
     }
   )
 }

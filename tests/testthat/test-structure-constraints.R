@@ -40,7 +40,7 @@ test_that("a held parameter has its value wherever the start is", {
 test_that("values that no parameter can have are not held", {
   s <- lme4::sleepstudy
   holding <- function(...) lmm_control(hold = c(...))
-  class <- "ferrolmm_error_argument"
+  class <- "ferrolmm_error_restriction"
   expect_error(
     lmm(Reaction ~ Days + (1 | Subject), s, control = holding("Subject.(Intercept)" = -1)),
     "not negative", class = class
