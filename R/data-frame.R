@@ -39,6 +39,20 @@ is_constant_within <- function(x, codes) {
   all(x == x[match(codes, codes)])
 }
 
+#' A variable of which a structure takes one value for each row; a matrix of one column will do
+#'
+#' @param user what takes it, as in a message.
+#' @noRd
+check_one_column <- function(value, name, user, class = "residual") {
+  if (NCOL(value) != 1L) {
+    ferrolmm_abort(
+      paste0("`", name, "` in ", user, " is a matrix."), class, variable = name,
+      x = paste0("It has ", count_of(ncol(value), "column"), ", and one is needed."),
+      i = paste0("Name one column, as in I(", name, "[, 1]).")
+    )
+  }
+}
+
 #' A factor that says what R takes for granted: whole codes of levels that are there, each once
 #'
 #' R makes no others, but attributes can be set, files can be damaged and codes be counted from 0.

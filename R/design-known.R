@@ -61,9 +61,10 @@ check_known <- function(x, kind, label) {
   }
   # sparse matrices stay sparse, and dense ones dense for the arithmetic
   if (!is.matrix(x)) {
-    x <- as_sparse(x)
+    # a permutation has no entries but ones
+    x <- as_sparse(if (methods::is(x, "pMatrix")) methods::as(x, "dMatrix") else x)
   }
-  entries <- if (is.matrix(x)) x else x@x
+  entries <- if (is.matrix(x)) x else if (!methods::is(x, "nMatrix")) x@x
   if (!is.numeric(entries)) {
     ferrolmm_abort(paste0(what, " must be numeric."), "known")
   }
@@ -85,8 +86,8 @@ check_known <- function(x, kind, label) {
 
 #' Check that a matrix is in units near those of a correlation matrix
 #'
-#' theta takes up any multiple, so that it makes no difference to the model; but to the search, which
-#' looks for variances that are ratios to it: from 1e12 on it misses the optimum.
+#' theta takes up any multiple, so that it makes no difference to the model; but to the search,
+#' which looks for variances that are ratios to it: from 1e12 on it misses the optimum.
 #' @param diagonal variances, or their inverses given the other levels
 #' @noRd
 require_scale <- function(diagonal, what) {
@@ -94,7 +95,8 @@ require_scale <- function(diagonal, what) {
   if (!is.na(size) && abs(log10(size)) > 9) {
     ferrolmm_abort(
       paste0(what, " has a diagonal of about ", format(signif(size, 1L)), "."), "known",
-      x = "Variances are estimated as multiples of it, and would be many orders of magnitude from 1.",
+      x = paste("Variances are estimated as multiples of it, and would be many orders of magnitude",
+                "from 1."),
       i = "Divide it by its mean diagonal: the fit is the same, its variances are in other units."
     )
   }
@@ -211,7 +213,7 @@ take_all_names <- function(group, names, found) {
 #' @noRd
 invert_dense <- function(matrix, what, control) {
   found <- engine_invert(as.matrix(matrix), control)
-  if (is.null(found)) abort_not_definite(what)
+  if (is.null(found)) abort_not_definite(what, matrix)
   require_digits(found$pivots / Matrix::diag(matrix), what)
   found$inverse
 }
@@ -225,7 +227,7 @@ factorize_sparse <- function(matrix, what) {
       Matrix::Cholesky(symmetric, perm = TRUE, LDL = FALSE),
       warning = function(w) stop(conditionMessage(w), call. = FALSE)
     ),
-    error = function(e) abort_not_definite(what)
+    error = function(e) abort_not_definite(what, matrix)
   )
   pivots <- Matrix::diag(methods::as(factor, "CsparseMatrix"))^2
   require_digits(pivots / Matrix::diag(symmetric)[factor@perm + 1L], what)
@@ -233,8 +235,19 @@ factorize_sparse <- function(matrix, what) {
 }
 
 #' @noRd
-abort_not_definite <- function(what) {
-  ferrolmm_abort(paste0(what, " is not positive definite."), "known", i = remedies_of_singular)
+abort_not_definite <- function(what, matrix) {
+  diagonal <- Matrix::diag(matrix)
+  at <- which(diagonal <= 0)
+  ferrolmm_abort(
+    paste0(what, " is not positive definite."), "known",
+    x = if (length(at)) {
+      paste0("Its diagonal has ", sprintf("%.6g", diagonal[at[1L]]), " for ",
+             quote_names(rownames(matrix)[at[1L]]),
+             if (length(at) > 1L) paste0(", and ", count_of(length(at) - 1L, "other number"),
+                                         " that are not positive"), ".")
+    },
+    i = if (length(at)) "The diagonal must be positive." else remedies_of_singular
+  )
 }
 
 #' @noRd
@@ -278,7 +291,9 @@ invert_covariance <- function(matrix, what, control) {
   }
   # without a right-hand side 'Matrix' refuses matrices that are symmetric only up to rounding
   identity <- as_sparse(Matrix::Diagonal(nrow(matrix)))
-  inverse <- as_sparse(Matrix::solve(factorize_sparse(matrix, what), identity, system = "A"))
+  # evaluated before the generic is called, which would wrap an error of it
+  factor <- factorize_sparse(matrix, what)
+  inverse <- as_sparse(Matrix::solve(factor, identity, system = "A"))
   inverse <- (inverse + Matrix::t(inverse)) / 2
   size <- sqrt(Matrix::diag(inverse))
   columns <- rep.int(seq_along(size), diff(inverse@p))

@@ -67,6 +67,9 @@ position_kind <- function(spec, frame, covariates) {
     return("order")
   }
   values <- lapply(covariates, function(name) frame[[name]])
+  if (kind$position != "points") {
+    check_one_column(values[[1L]], covariates, paste0("`", spec$name, "()`"))
+  }
   categorical <- vapply(values, function(x) is.factor(x) || is.character(x), NA)
   if (kind$position %in% c("times", "points")) {
     if (any(categorical)) {
@@ -249,7 +252,10 @@ residual_positions <- function(correlation, frame, codes) {
       as.integer(round(x))
     },
     coordinates = {
-      values <- lapply(correlation$covariates, function(name) as.double(frame[[name]]))
+      values <- unlist(
+        lapply(correlation$covariates, function(name) coordinate_columns(frame[[name]])),
+        recursive = FALSE
+      )
       if (is_spatial(correlation$type)) values else values[[1L]]
     }
   )
@@ -277,6 +283,12 @@ counted_times <- function(correlation, frame) {
 
 #' @noRd
 is_whole <- function(x) abs(x - round(x)) <= 1e-8
+
+#' A coordinate, or those of a matrix with one in each column
+#' @noRd
+coordinate_columns <- function(x) {
+  lapply(seq_len(NCOL(x)), function(j) as.double(if (is.matrix(x)) x[, j] else x))
+}
 
 #' Are positions among those of the structure?
 #' @noRd
@@ -333,7 +345,7 @@ check_positions <- function(correlation, frame) {
   twice <- anyDuplicated(groups$codes + (key - 1) * length(groups$levels))
   if (twice > 0L) {
     values <- vapply(correlation$covariates, function(name) {
-      paste0(name, " = ", format(frame[[name]][twice]))
+      paste0(name, " = ", toString(format(take_rows(frame[[name]], twice))))
     }, "")
     ferrolmm_abort(
       paste0("`", correlation$name, "()` needs each time once in a group: ",

@@ -12,6 +12,7 @@ build_scale <- function(spec, frame) {
   }
   if (length(scale$covariate) == 1L) {
     x <- frame[[scale$covariate]]
+    check_one_column(x, scale$covariate, "the variance function")
     if (!is.numeric(x)) {
       ferrolmm_abort(
         paste0("The variance function needs a number as covariate, `", scale$covariate, "` is ",
@@ -86,6 +87,7 @@ with_strata <- function(scale, spec, frame) {
 check_fixed_variances <- function(residual, frame) {
   for (name in residual$fixed) {
     v <- frame[[name]]
+    check_one_column(v, name, "varFixed()")
     if (!is.numeric(v) || any(v <= 0)) {
       ferrolmm_abort(
         paste0("varFixed() needs positive numbers: `", name, "` is ",

@@ -87,7 +87,8 @@
 #'   with \eqn{a = \sqrt{2 \nu} h / range}: exp(-a) for `nu = 0.5` (as `sp_exp`), (1 + a) exp(-a)
 #'   for 1.5, the default, and \eqn{(1 + a + a^2/3) \exp(-a)} for 2.5 (Rasmussen and Williams, 2006,
 #'   eq. 4.17). `nu` is not estimated; compare fits by [logLik()]. The `sp_` structures take
-#'   `nugget = TRUE`: correlations are 1 - nugget times those of the function.
+#'   `nugget = TRUE`: correlations are 1 - nugget times those of the function. A matrix among their
+#'   variables, or those of `corExp` and its relatives, has a coordinate in each column.
 #'
 #' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): where the visit is a factor, lags
 #' count its levels, including those that no row has, so that visits 1, 2 and 4 of 4 are 1, 2 and 3

@@ -498,3 +498,90 @@ test_that("a known matrix in units far from those of a correlation matrix is ref
   }
   expect_snapshot(lmm(y ~ x + us(1 | g, cov = K * 1e30), d), error = TRUE)
 })
+
+test_that("matrices of every class of 'Matrix' are the matrix that they hold", {
+  d <- animals()
+  names <- c("a", "b", "c", "d")
+  K <- relationship(names)
+  plain <- lmm(y ~ x + us(1 | id, cov = K), d)
+  D <- diag(c(1, 2, 0.5, 1.5))
+  dimnames(D) <- list(names, names)
+  diagonal <- lmm(y ~ x + us(1 | id, cov = D), d)
+  identity <- lmm(y ~ x + (1 | id), d)
+  sparse <- Matrix::Matrix(K, sparse = TRUE)
+  general <- methods::as(sparse, "generalMatrix")
+  forms <- list(
+    methods::as(K, "dpoMatrix"), methods::as(methods::as(K, "dpoMatrix"), "packedMatrix"),
+    Matrix::Matrix(K), methods::as(Matrix::Matrix(K), "generalMatrix"), sparse, general,
+    methods::as(general, "TsparseMatrix"), methods::as(general, "RsparseMatrix"),
+    methods::as(sparse, "TsparseMatrix"), methods::as(sparse, "RsparseMatrix"),
+    Matrix::forceSymmetric(sparse, "L")
+  )
+  for (M in forms) {
+    dimnames(M) <- list(names, names)
+    fit <- lmm(y ~ x + us(1 | id, cov = M), d)
+    expect_equal(logLik(fit), logLik(plain), info = class(M))
+    expect_equal(
+      logLik(lmm(y ~ x + us(1 | id, prec = M), d)), logLik(lmm(y ~ x + us(1 | id, prec = K), d)),
+      info = class(M)
+    )
+  }
+  forms <- list(
+    Matrix::Diagonal(x = diag(D)), methods::as(Matrix::Diagonal(x = diag(D)), "CsparseMatrix"),
+    Matrix::triu(Matrix::Matrix(D, sparse = TRUE)), Matrix::triu(Matrix::Matrix(D, sparse = FALSE))
+  )
+  for (M in forms) {
+    dimnames(M) <- list(names, names)
+    expect_equal(logLik(lmm(y ~ x + us(1 | id, cov = M), d)), logLik(diagonal), info = class(M))
+  }
+  for (M in list(Matrix::Diagonal(4), methods::as(1:4, "pMatrix"))) {
+    dimnames(M) <- list(names, names)
+    expect_equal(logLik(lmm(y ~ x + us(1 | id, cov = M), d)), logLik(identity), info = class(M))
+    expect_equal(logLik(lmm(y ~ x + us(1 | id, prec = M), d)), logLik(identity), info = class(M))
+  }
+})
+
+test_that("a known matrix that is no covariance matrix is an error of its own, of any class", {
+  d <- animals()
+  names <- c("a", "b", "c", "d")
+  fails <- function(M, pattern) {
+    dimnames(M) <- list(names, names)
+    for (kind in c("cov", "prec")) {
+      formula <- y ~ x + us(1 | id, cov = M)
+      if (kind == "prec") formula <- y ~ x + us(1 | id, prec = M)
+      expect_error(lmm(formula, d), pattern, class = "ferrolmm_error_known", info = class(M))
+    }
+  }
+  entries <- list(zero = c(1, 0, 1, 1), negative = c(1, 1, -2, 1), none = rep(0, 4))
+  says <- c(
+    zero = "diagonal has 0 for `b`", negative = "diagonal has -2 for `c`",
+    none = "diagonal has 0 for `a`, and 3 other numbers"
+  )
+  for (kind in names(entries)) {
+    M <- diag(entries[[kind]])
+    for (form in list(
+      M, Matrix::Matrix(M), Matrix::Diagonal(x = entries[[kind]]),
+      methods::as(Matrix::Matrix(M, sparse = TRUE), "generalMatrix"),
+      Matrix::Matrix(M, sparse = FALSE)
+    )) {
+      fails(form, says[[kind]])
+    }
+  }
+  # a permutation other than the identity has eigenvalues of -1, or is not symmetric
+  fails(methods::as(c(2L, 1L, 3L, 4L), "pMatrix"), "diagonal has 0 for `a`, and 1 other number")
+  fails(methods::as(c(2L, 3L, 4L, 1L), "pMatrix"), "is not symmetric")
+  # positive on the diagonal, and indefinite
+  fails(Matrix::Matrix(diag(4) + 3 * (1 - diag(4))), "is not positive definite.\\n.*Clones")
+  band <- Matrix::bandSparse(4, k = 0:1, diagonals = list(rep(1, 4), rep(2, 3)), symmetric = TRUE)
+  fails(band, "is not positive definite")
+  fails(methods::as(band, "nMatrix"), "must be numeric")
+  fails(methods::as(band, "lMatrix"), "must be numeric")
+  fails(band > 0, "must be numeric")
+  fails(diag(4) > 0, "must be numeric")
+  fails(Matrix::triu(Matrix::Matrix(diag(4) + 1)), "is not symmetric")
+  fails(Matrix::Diagonal(x = c(1, NA, 1, 1)), "missing or infinite")
+  # of levels that no row has, a covariance matrix may say what it likes
+  wider <- Matrix::Diagonal(x = c(1, 1, 1, 1, 0))
+  dimnames(wider) <- list(c(names, "e"), c(names, "e"))
+  expect_equal(logLik(lmm(y ~ x + us(1 | id, cov = wider), d)), logLik(lmm(y ~ x + (1 | id), d)))
+})

@@ -242,3 +242,64 @@ test_that("times that are too far apart, or lost their digits, say so", {
   expect_error(ar1(d$t + 1704067200.5), "whole numbers as times, `t` is 1704067201.5 in row 1",
                class = "ferrolmm_error_residual")
 })
+
+test_that("a matrix is coordinates, or an error that names it", {
+  n <- 60
+  d <- data.frame(g = factor(rep(1:6, 10)), t = rep(1:10, each = 6), y = sin(seq_len(n)^2))
+  d$one <- cos(seq_len(n))
+  d$two <- sin(seq_len(n) / 3)
+  d$xy <- cbind(d$one, d$two)
+  d$tt <- cbind(d$t, 1)
+  d$column <- matrix(d$t)
+  apart <- lmm(y ~ 1, d, residual = ~ sp_exp(one, two | g))
+  together <- lmm(y ~ 1, d, residual = ~ sp_exp(xy | g))
+  expect_identical(unname(together$phi), unname(apart$phi))
+  expect_identical(
+    unname(lmm(y ~ 1, d, correlation = nlme::corExp(form = ~ xy | g))$phi), unname(apart$phi)
+  )
+  d$xy3 <- cbind(d$one, d$two, d$t)
+  expect_identical(
+    unname(lmm(y ~ 1, d, residual = ~ sp_gau(xy3 | g))$phi),
+    unname(lmm(y ~ 1, d, residual = ~ sp_gau(xy, t | g))$phi)
+  )
+  new <- d[1:3, ]
+  new$two <- new$two + 0.3
+  new$xy <- cbind(new$one, new$two)
+  expect_equal(
+    predict(together, new, residual.cor = TRUE), predict(apart, new, residual.cor = TRUE)
+  )
+  expect_error(predict(together, transform(new, xy = xy[, 1]), residual.cor = TRUE),
+               "was matrix of 2 columns and is numeric", class = "ferrolmm_error_newdata")
+  same <- rbind(d, d[1, ])
+  expect_error(lmm(y ~ 1, same, residual = ~ sp_exp(xy | g)), "xy = .*, .* occurs more than once",
+               class = "ferrolmm_error_residual")
+
+  refused <- function(name, ...) {
+    expect_error(lmm(y ~ 1 + (1 | g), d, ...), paste0("`", name, "` in .* is a matrix"),
+                 class = "ferrolmm_error_residual", fixed = FALSE)
+  }
+  refused("xy", weights = nlme::varPower(form = ~ xy))
+  refused("xy", weights = nlme::varConstPower(form = ~ xy))
+  refused("poly\\(t, 2\\)", weights = nlme::varExp(form = ~ poly(t, 2)))
+  refused("abs\\(xy\\)", weights = nlme::varFixed(~ abs(xy)))
+  for (structure in c("ar1", "ar1h", "us", "toep", "toeph", "ad", "adh")) {
+    formula <- stats::as.formula(paste0("~ ", structure, "(tt | g)"))
+    expect_error(lmm(y ~ 1, d, residual = formula), "`tt`.* is a matrix", class = "ferrolmm_error")
+  }
+  refused("tt", correlation = nlme::corAR1(form = ~ tt | g))
+  refused("tt", correlation = nlme::corCAR1(form = ~ tt | g))
+  refused("tt", correlation = nlme::corSymm(form = ~ tt | g))
+  refused("tt", correlation = nlme::corARMA(form = ~ tt | g, p = 1, q = 1))
+  expect_error(lmm(y ~ 1, d, residual = ~ cs(1 | tt)), "`tt` is a matrix",
+               class = "ferrolmm_error_grouping")
+  # one column is a vector
+  for (structure in c("ar1", "toep")) {
+    formula <- function(time) stats::as.formula(paste0("~ ", structure, "(", time, " | g)"))
+    expect_identical(unname(lmm(y ~ 1, d, residual = formula("column"))$phi),
+                     unname(lmm(y ~ 1, d, residual = formula("t"))$phi))
+  }
+  expect_identical(
+    unname(lmm(y ~ 1 + (1 | g), d, weights = nlme::varPower(form = ~ column))$phi),
+    unname(lmm(y ~ 1 + (1 | g), d, weights = nlme::varPower(form = ~ t))$phi)
+  )
+})
