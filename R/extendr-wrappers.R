@@ -65,7 +65,8 @@ rs_row_variances <- function(rows, v) .Call(wrap__rs_row_variances, rows, v)
 rs_eigen <- function(a) .Call(wrap__rs_eigen, a)
 
 #' The inverse of a symmetric matrix and its pivots, found within some seconds (`NULL`: however long it takes); nothing where
-#' the matrix is not positive definite. @noRd
+#' the matrix is not positive definite.
+#' @noRd
 rs_invert <- function(a, seconds) .Call(wrap__rs_invert, a, seconds)
 
 #' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of

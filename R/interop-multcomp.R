@@ -56,7 +56,7 @@ effSources.lmm <- function(mod) {
     call$data <- data
   }
   list(
-    call = call, formula = stats::formula(mod$terms), coefficients = fixef.lmm(mod),
+    call = call, formula = stats::formula(mod$terms), coefficients = mod$coefficients,
     vcov = vcov.lmm(mod), family = stats::gaussian()
   )
 }

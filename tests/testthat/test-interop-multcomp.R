@@ -44,3 +44,17 @@ test_that("effects are those of the same model by lmer()", {
   expect_equal(ours[c("fit", "se", "lower", "upper")], wanted[c("fit", "se", "lower", "upper")],
                tolerance = 1e-5)
 })
+
+test_that("Effect() of a model with aliased columns is that of the model without them", {
+  skip_if_not_installed("effects")
+  d <- twin_data()$sleepstudy
+  d$f <- factor(d$Days %% 3)
+  d$twice <- 2 * d$Days
+  fit <- lmm(Reaction ~ f + Days + (1 | Subject), d)
+  aliased <- suppressMessages(lmm(Reaction ~ f + Days + twice + (1 | Subject), d))
+  columns <- c("fit", "se", "lower", "upper")
+  expect_equal(
+    as.data.frame(effects::Effect("f", aliased))[columns],
+    as.data.frame(effects::Effect("f", fit))[columns]
+  )
+})

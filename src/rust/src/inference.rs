@@ -243,7 +243,8 @@ fn rs_eigen(a: Robj) -> Robj {
 }
 
 /// The inverse of a symmetric matrix and its pivots, found within some seconds (`NULL`: however long it takes); nothing where
-/// the matrix is not positive definite. @noRd
+/// the matrix is not positive definite.
+/// @noRd
 #[extendr]
 fn rs_invert(a: Robj, seconds: Robj) -> Robj {
     answer(|watch| {
