@@ -15,7 +15,12 @@
 #' | `ferrolmm_error_grouping` | a grouping factor has too few or too many levels |
 #' | `ferrolmm_error_weights`, `_offset`, `_subset`, `_start` | that argument is wrong |
 #' | `ferrolmm_error_residual` | the residual structure is wrong, or not for this statistic |
+#' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
+#' | `ferrolmm_error_single_row_groups`, `_zero_covariate` | likewise |
 #' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
+#' | `ferrolmm_error_not_positive_definite` | such a matrix is not positive definite |
+#' | `ferrolmm_error_newdata` | `newdata` is wrong, or does not fit the model |
+#' | `ferrolmm_error_restriction` | a parameter is held at an impossible value |
 #' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
@@ -24,19 +29,23 @@
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
 #' | `ferrolmm_warning_duplicate_term` | a random-effects term repeats another one |
 #' | `ferrolmm_warning_formula`, `_contrasts` | part of the formula or of `contrasts` is ignored |
-#' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
 #' | `ferrolmm_error_far_scale` | sigma is the standard deviation of no row, nor near any |
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
+#' | `ferrolmm_warning_identifiable` | the data do not determine parameters |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
 #' | `ferrolmm_warning_profile` | a profile stops short of its cutoff or of an interval's level |
+#' | `ferrolmm_message_refit` | a test needs the fit by ML, or by REML, and makes it |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
 #' | `ferrolmm_message_trace` | `lmm_control(verbose = 1)`: the way of the optimiser |
 #' | `ferrolmm_error_time_limit` | the `time_limit` of `lmm_control()` is over |
 #' | `ferrolmm_error_too_many_parameters` | the model has more parameters than observations |
 #' | `ferrolmm_error_factor` | a factorisation is too large to be done without being asked for |
+#' | `ferrolmm_error_needs_rows` | a fit of aggregated data is asked for what takes the rows |
+#' | `ferrolmm_error_too_large` | a matrix for Kenward and Roger's method is too large |
+#' | `ferrolmm_error_unloaded` | the package was unloaded while its objects are in use |
 #' | `ferrolmm_error_memory` | what is asked for does not fit in memory |
 #' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
 #' | `ferrolmm_message_solver` | a large crossed problem is fitted by conjugate gradients |

@@ -100,7 +100,7 @@
 #' | structure | parameters, as in `fit$phi` | internal, unconstrained |
 #' | --- | --- | --- |
 #' | corAR1, `ar1` | `rho` in (-1, 1) | rho = sin x |
-#' | corCAR1 | `rho` in (0, 1), correlation rho^\|t - s\| | logistic |
+#' | corCAR1 | `rho` in (0, 1), correlation rho^\|t - s\| | log of the range -1/log rho |
 #' | corARMA | `ar1`, ..., `ma1`, ..., as [stats::arima()] | partial autocorrelations, sin x each |
 #' | corCompSymm, `cs` | `rho` in (-1/(m-1), 1), m rows in a group | lo + (1 - lo)(1 + sin x)/2 |
 #' | corSymm, `us` | `cor(2,1)`, `cor(3,1)`, ... | rows (x, 1)/norm of a triangular root |
@@ -109,7 +109,7 @@
 #' | corExp, `sp_exp`, ... | `range`; `nugget`: correlations times 1 - nugget | log; (1 + sin x)/2 |
 #' | varIdent | `sd.ratio s` of stratum s to the first (that of the first row) | log |
 #' | varPower | `power`: d = \|v\|^power | as it is |
-#' | varExp | `exp`: d = exp(exp v) | as it is |
+#' | varExp | `exp`: d = exp(exp v) | times the standard deviation of v |
 #' | varConstPower | `const` > 0, `power`: d = const + \|v\|^power | log; as it is |
 #'
 #' Names begin with `residual.`; parameters of strata end with the stratum. Models whose variances

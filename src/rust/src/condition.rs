@@ -18,7 +18,7 @@ pub type Fields = Vec<(&'static str, Robj)>;
 pub struct Failure {
     /// The last part of the condition's class, `ferrolmm_error_<class>`.
     class: &'static str,
-    /// One fact, without advice: `R/engine-calls.R` knows the user's names for things.
+    /// One fact, without advice: `R/design-errors.R` knows the user's names for things.
     message: String,
     /// Further facts, for the condition's fields.
     details: Fields,

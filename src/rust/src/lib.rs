@@ -2,8 +2,8 @@
 //!
 //! It knows R and computes nothing. Each entry point `rs_*` borrows its arguments from R
 //! ([`convert`]), calls the engine, and answers with a named list whose first element is
-//! `ok` ([`condition`]). The only caller is `R/engine-calls.R`, which coerces the arguments
-//! beforehand and raises the classed condition afterwards.
+//! `ok` ([`condition`]). The callers are `R/engine-*.R` (and `R/zzz.R`, once), which coerce the
+//! arguments beforehand and raise the classed condition afterwards.
 //!
 //! Three rules hold at this boundary:
 //!

@@ -29,7 +29,8 @@ pub struct CorrelationFacts {
     pub orders: bool,
     /// Whether it may jump at distance 0.
     pub nugget: bool,
-    /// Whether it can be that of effects: each parameter is the correlation of the first effect with a later one.
+    /// Whether random effects can have it: correlations depend on the lag alone (`by_lag`, or one for all), and each parameter
+    /// is the correlation of the first effect with a later one.
     pub effects: bool,
 }
 

@@ -17,7 +17,7 @@ pub struct GroupingFactor<'a> {
     pub precision: Option<Precision<'a>>,
 }
 
-/// A symmetric positive definite matrix in compressed columns, both triangles: Var(b) = sigma^2 Q^-1 (x) T T'.
+/// A symmetric positive definite matrix K^-1 in compressed columns, both triangles: Var(b) = sigma^2 K (x) T T'.
 #[derive(Debug, Clone, Copy)]
 pub struct Precision<'a> {
     /// Start of each column, J + 1 values from 0.

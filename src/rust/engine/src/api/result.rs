@@ -100,9 +100,10 @@ pub struct MonteCarlo {
 
 /// Evidence that the reported point is a minimum of the criterion.
 ///
-/// Gradient and Hessian are taken with respect to the factors of the covariance matrices of the *whitened* basis
-/// (each term's columns rotated and scaled so that their mean cross-product is the identity), where one unit
-/// means "as large as the residual standard deviation".
+/// Gradient and Hessian are taken with respect to internal parameters: those of the covariance matrices of the *whitened* basis
+/// (each term's columns rotated and scaled so that their mean cross-product is the identity), where one unit means "as large as
+/// the residual standard deviation" (entries of the factor, or deviations and correlations of a structure), then phi without
+/// bounds.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     /// How the optimiser ended.
@@ -171,7 +172,7 @@ pub struct Fit {
     pub sigma: f64,
     /// REML criterion or deviance (-2 log-likelihood), all constants included.
     pub criterion: f64,
-    /// log |Lambda'Z'ZLambda + I|.
+    /// log |Lambda'Z'WZ Lambda + I|.
     pub ld_l2: f64,
     /// log |RX|^2.
     pub ld_rx2: f64,
@@ -189,7 +190,7 @@ pub struct Fit {
     pub fitted: Vec<f64>,
     /// y - fitted.
     pub residuals: Vec<f64>,
-    /// Time from the first evaluation of the criterion to the optimum.
+    /// Time of the walks to the optimum, without that of centring the response in between.
     pub optimizer_seconds: f64,
     /// Evidence for the optimum.
     pub certificate: Certificate,

@@ -44,7 +44,7 @@ impl Criterion<'_> {
         let m = theta.len();
         let scale = self.scale(theta);
         let own = self.latest()?.derivatives.gradient.clone();
-        let (weights, size): (&[(f64, f64)], f64) = match (central, self.is_plain()) {
+        let (weights, size): (&[(f64, f64)], f64) = match (central, self.has_independent_rows()) {
             (false, true) => (&FORWARD, DIFFERENCE),
             (true, false) => (&FOUR_POINTS, WIDE_DIFFERENCE),
             _ => (&CENTRAL, DIFFERENCE),

@@ -217,7 +217,7 @@ impl Place {
     }
 }
 
-/// P u and P h; `None` where P is the identity.
+/// K^-1 u and K^-1 h; `None` where K^-1 is the identity.
 pub(crate) struct TimesLevelPrecision<'a> {
     u: Option<Rows<Buffer<'a>>>,
     h: Option<Rows<Buffer<'a>>>,
@@ -231,14 +231,14 @@ impl<'a> TimesLevelPrecision<'a> {
         }
     }
 
-    /// Rows of P u beyond the first factor, which has no P.
+    /// Rows of K^-1 u beyond the first factor, which has no K^-1.
     pub(crate) fn u<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
         self.u
             .as_ref()
             .map_or(&solution.u.complement, |rows| &rows.complement)
     }
 
-    /// Rows of P h beyond the first factor.
+    /// Rows of K^-1 h beyond the first factor.
     pub(crate) fn h<'b>(&'b self, solution: &'b Solution) -> &'b [f64] {
         self.h
             .as_ref()

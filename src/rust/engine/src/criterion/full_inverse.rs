@@ -16,7 +16,7 @@ pub(super) struct FullInverse<'a> {
     pub system: &'a System,
     pub layout: &'a StripLayout,
     values: Values<'a>,
-    /// All of P S^-1, column-major, where some P is not the identity.
+    /// All of K^-1 S^-1, column-major, where some K^-1 is not the identity.
     pub weighted: Option<Buffer<'a>>,
     /// First effects of the nodes of each factor and class, ascending; empty for factors without classes.
     of_class: Vec<Vec<Vec<usize>>>,
@@ -73,7 +73,7 @@ impl<'a> FullInverse<'a> {
         out
     }
 
-    /// P S^-1, strip by strip; `None` where every P is the identity.
+    /// K^-1 S^-1, strip by strip; `None` where every K^-1 is the identity.
     fn times_level_precision(&self) -> Option<Buffer<'a>> {
         if !level_precision::any(&self.system.moments) {
             return None;
@@ -105,7 +105,7 @@ impl<'a> FullInverse<'a> {
         Some(out)
     }
 
-    /// Tile (i, j) of P S^-1, column-major.
+    /// Tile (i, j) of K^-1 S^-1, column-major.
     pub fn weighted_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
         let Some(weighted) = &self.weighted else {
             return self.tile((i, j), out);
@@ -116,7 +116,7 @@ impl<'a> FullInverse<'a> {
         }
     }
 
-    /// Tile (i, j) of S^-1 P where some P is not the identity; else nothing is written.
+    /// Tile (i, j) of S^-1 K^-1 where some K^-1 is not the identity; else nothing is written.
     pub fn turned_tile(&self, (i, j): (usize, usize), out: &mut [f64]) {
         if let Some(weighted) = &self.weighted {
             let (n, rows) = (self.layout.order(), self.layout.columns(i));

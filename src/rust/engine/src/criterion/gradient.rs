@@ -5,9 +5,9 @@
 //! (1995, J. Dairy Sci. 78) and Gilmour, Thompson & Cullis (1995, Biometrics 51) give the average information
 //! f y'P V_a P V_b P y; to it the curvature of the Cholesky parameterisation, 2 tr(S E_a E_b'), is added exactly.
 //!
-//! Everything follows from the factor without dividing by a variance twice: Lambda'Z'V^-1Z Lambda = I - M^-1,
-//! Z'V^-1Z Lambda = A Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision
-//! matrix P_L, with P = P_L (x) I, these are P - P M^-1 P, A Lambda M^-1 P, P M^-1 Lambda'Z'Q and P u.
+//! Everything follows from the factor without dividing by a variance twice: Lambda'Z'V^-1Z Lambda = I - M^-1, Z'V^-1Z Lambda = A
+//! Lambda M^-1, Lambda'Z'V^-1Q = M^-1 Lambda'Z'Q and Lambda'Z'Py = u. Where the levels have a known precision matrix, with K^-1
+//! its product (x) I, these are K^-1 - K^-1 M^-1 K^-1, A Lambda M^-1 K^-1, K^-1 M^-1 Lambda'Z'Q and K^-1 u.
 
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;

@@ -5,9 +5,9 @@
 //! enter through N_jl = delta_jl (I - D_j^-1) - F_j'Rbar F_l, F_j' = L_j^-T [W_j, W_Xj], so that the J^2 pairs collapse into
 //! Phi_a = sum_j F_j kappa_a F_j' and tr(Rbar Phi_a Rbar Phi_b): nothing of order q x q is formed for them.
 //!
-//! Where levels have a known precision matrix P, V_a = Z Lambda (P^-1 x kappa_a) Lambda'Z' and Lambda'Z'PZ Lambda =
-//! P - P [Mbar^-1]_ZZ P, so that N = I - P [Mbar^-1]_ZZ, which is not symmetric, takes the place of the N above: the trace is the
-//! sum of tr(N_lj kappa_a N_jl kappa_b). P is the identity for the first factor and commutes with each kappa.
+//! Where levels have a known precision matrix K^-1, V_a = Z Lambda (K x kappa_a) Lambda'Z' and Lambda'Z'PZ Lambda = K^-1 - K^-1
+//! [Mbar^-1]_ZZ K^-1, so that N = I - K^-1 [Mbar^-1]_ZZ, which is not symmetric, takes the place of the N above: the trace is the
+//! sum of tr(N_lj kappa_a N_jl kappa_b). K^-1 is the identity for the first factor and commutes with each kappa.
 
 use crate::basis::parameters::Parameters;
 use crate::criterion::block_traces::block_work;
@@ -134,7 +134,7 @@ fn traces_from<'a>(
     } else {
         None
     };
-    // P H
+    // K^-1 H
     let ph = weighted
         .as_ref()
         .map_or(of_complement.complement, |rows| &rows.complement[..]);
@@ -142,7 +142,7 @@ fn traces_from<'a>(
         let turned =
             (p > 0).then(|| turned(system, (&solution.h.complement, ph, p), &directions[b]));
         for (i, a) in first.clone().enumerate() {
-            // tr(K_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
+            // tr(kappa_b (U H' + H U' + H M H')) with U = S^-1 [Phi_a G]_S
             let fixed = match (images.get(i), &turned) {
                 (Some(x), Some((kh, hkh))) => {
                     2.0 * dot(kh, x.solved) + small::trace_product(x.inner, hkh, p)
@@ -252,7 +252,7 @@ impl<'a> Images<'a> {
     }
 }
 
-/// K_b P H (q2 x p) and H'K_b P H (p x p) for a direction of another factor than the first, from H, P H and p.
+/// kappa_b K^-1 H (q2 x p) and H'kappa_b K^-1 H (p x p) for a direction of another factor than the first, from H, K^-1 H and p.
 fn turned<'a>(
     system: &'a System,
     (h, ph, p): (&[f64], &[f64], usize),

@@ -19,11 +19,11 @@ use crate::system::solution::Solution;
 pub(crate) enum Sum {
     /// [A Lambda M^-1]_jj, where [`is_large`] is not true of all terms of the factor.
     Product,
-    /// I - [P M^-1]_jj.
+    /// I - [K^-1 M^-1]_jj.
     Complement,
-    /// h_j [P h]_j' (REML).
+    /// h_j [K^-1 h]_j' (REML).
     Fixed,
-    /// u_j [P u]_j'.
+    /// u_j [K^-1 u]_j'.
     Modes,
 }
 
@@ -86,7 +86,7 @@ impl<'a> LevelSums<'a, Buffer<'a>> {
         sums
     }
 
-    /// With a known precision matrix products of one level with P times it are symmetric only in the sum.
+    /// With a known precision matrix products of one level with K^-1 times it are symmetric only in the sum.
     fn symmetrize(&mut self) {
         for (f, factor) in self.moments.factors.iter().enumerate() {
             if factor.level_precision.is_empty() {
@@ -115,7 +115,7 @@ impl<V: DerefMut<Target = [f64]>> LevelSums<'_, V> {
         &mut self.values[place]
     }
 
-    /// u and h of one level, and the same times P.
+    /// u and h of one level, and the same times K^-1.
     fn add_effects(
         &mut self,
         of: (usize, usize),
@@ -407,7 +407,7 @@ impl Pass<'_> {
         let (source, own_rows) = schur.later_source[at];
         let pair = &system.moments.pairs[source.pair as usize];
         if let Some(q) = pair.level_precision.get(source.entry) {
-            // [P M^-1]_vv and [P M^-1]_ll: what P_vl adds to both; they are of one class
+            // [K^-1 M^-1]_vv and [K^-1 M^-1]_ll: what [K^-1]_vl adds to both; they are of one class
             let complement = sums.get_mut(Sum::Complement, (f, t.class(f, level)));
             for c in 0..k {
                 for i in 0..k {

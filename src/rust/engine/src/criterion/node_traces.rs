@@ -6,11 +6,11 @@ use crate::criterion::full_inverse::FullInverse;
 use crate::linalg::dense;
 use crate::runtime::workspace::Buffer;
 
-/// sum over the nodes v of factor and class f and l of factor and class g of tr(N_lv kappa_a N_vl kappa_b), N = I - P S^-1 - P
-/// H H': for each direction of f those of g.
+/// sum over the nodes v of factor and class f and l of factor and class g of tr(N_lv kappa_a N_vl kappa_b), N = I - K^-1 S^-1 -
+/// K^-1 H H': for each direction of f those of g.
 ///
 /// With O_lv = N_vl' the trace is a symmetric bilinear form of N_lv and O_lv: that of their mean with itself less that of half
-/// their difference, which is zero where every P is the identity.
+/// their difference, which is zero where every K^-1 is the identity.
 pub(super) fn node_traces<'a>(
     r: &FullInverse<'a>,
     (h, ph, p): (&[f64], &[f64], usize),

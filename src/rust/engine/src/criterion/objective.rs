@@ -281,8 +281,8 @@ impl<'a> Criterion<'a> {
         )
     }
 
-    /// Are rows independent?
-    pub(super) fn is_plain(&self) -> bool {
+    /// Whether the model has no residual structure.
+    pub(super) fn has_independent_rows(&self) -> bool {
         self.residual.is_none()
     }
 
@@ -305,7 +305,7 @@ impl<'a> Criterion<'a> {
     /// Operations that the exact Hessian takes.
     #[must_use]
     pub fn exact_cost(&self) -> f64 {
-        if !self.is_plain() || self.estimator.is_some() {
+        if !self.has_independent_rows() || self.estimator.is_some() {
             return f64::INFINITY;
         }
         let p = if self.reml {
@@ -365,7 +365,7 @@ impl Criterion<'_> {
     /// many.
     pub(crate) fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
-        !self.is_plain() || structures.iter().any(|s| s.linear().is_none())
+        !self.has_independent_rows() || structures.iter().any(|s| s.linear().is_none())
     }
 
     /// Natural size of each parameter at `x`.

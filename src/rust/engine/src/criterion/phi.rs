@@ -62,7 +62,7 @@ pub(super) fn products<'a>(
         }
         let mut own = workers.buffer(size);
         r.weighted_tile((i, j), &mut own);
-        // where P is the identity, both are S^-1
+        // where K^-1 is the identity, both are S^-1
         let mut turned = workers.buffer(if r.weighted.is_some() { size } else { 0 });
         r.turned_tile((i, j), &mut turned);
         let turned = if turned.is_empty() { &own } else { &turned };

@@ -1,11 +1,12 @@
 //! Products of directions of the marginal covariance matrix with solutions: what average information and Kenward & Roger's
 //! matrices are made of.
 //!
-//! For columns A with V^-1A = R^-1E, E = A - Z Lambda m, m = M^-1 Lambda'Z'R^-1A, each direction V_a gives A'V^-1 V_a V^-1 A
-//! and each pair A'V^-1 V_a V^-1 V_b V^-1 A. For a random-effects term V_a = Z Lambda (P^-1 (x) kappa) Lambda'Z' and
-//! Lambda'Z'V^-1A = P m, so that with w_a = kappa m and r_a = P w_a A'V^-1 V_a V^-1 A = m'r_a and A'V^-1 V_a V^-1 V_b V^-1 A =
-//! w_a'r_b - r_a'M^-1 r_b. For a residual parameter V_a = R_a, with S_a = R^-1R_aR^-1E and r_a = -Lambda'Z'S_a the same are
-//! E'S_a and S_a'R S_b - r_a'M^-1 r_b; and a mixed pair gives -r_a'M^-1 r_b as well, without a first part.
+//! For columns A with V^-1A = R^-1E, E = A - Z Lambda m, m = M^-1 Lambda'Z'R^-1A, each direction V_a gives A'V^-1 V_a V^-1 A and
+//! each pair A'V^-1 V_a V^-1 V_b V^-1 A. For a random-effects term V_a = Z Lambda (K (x) kappa) Lambda'Z' and Lambda'Z'V^-1A =
+//! K^-1 m (K^-1 the known precision of levels, or I), so that with w_a = kappa m and r_a = K^-1 w_a A'V^-1 V_a V^-1 A = m'r_a and
+//! A'V^-1 V_a V^-1 V_b V^-1 A = w_a'r_b - r_a'M^-1 r_b. For a residual parameter V_a = R_a, with S_a = R^-1R_aR^-1E and r_a =
+//! -Lambda'Z'S_a the same are E'S_a and S_a'R S_b - r_a'M^-1 r_b; and a mixed pair gives -r_a'M^-1 r_b as well, without a first
+//! part.
 
 use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::residual_directions::ResidualColumns;
@@ -73,7 +74,7 @@ pub(crate) fn products<'a>(
     }
 }
 
-/// r = P w for rows w, and the lower triangle of w'r.
+/// r = K^-1 w for rows w, and the lower triangle of w'r.
 pub(crate) fn weighted<'a>(
     system: &'a System,
     rows: Rows<Buffer<'a>>,

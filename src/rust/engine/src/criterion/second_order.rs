@@ -35,7 +35,7 @@ impl Criterion<'_> {
         if self.latest()?.exact.is_some() {
             return Some(());
         }
-        if !self.is_plain() {
+        if !self.has_independent_rows() {
             let point = self.point.clone();
             let found = self.differenced_hessian(&point, true)?;
             self.latest()?.exact = Some(found);
@@ -84,7 +84,7 @@ impl Criterion<'_> {
     pub fn unprofiled_hessian(&mut self) -> Option<Vec<f64>> {
         let mut hessian = self.exact_hessian()?;
         // differences at fixed sigma^2 are these already
-        if self.is_plain() || self.inverse_sigma2.is_none() {
+        if self.has_independent_rows() || self.inverse_sigma2.is_none() {
             let rank_one = &self.latest()?.derivatives.rank_one;
             hessian.iter_mut().zip(rank_one).for_each(|(h, r)| *h += r);
         }
@@ -163,10 +163,10 @@ impl Criterion<'_> {
         Some(exact)
     }
 
-    /// Exact Hessian where it is affordable, else central differences of the exact gradient; the criterion is left evaluated
-    /// at `theta`.
+    /// Exact Hessian where its matrices are not too large (whatever it costs), else central differences of the exact gradient; the
+    /// criterion is left evaluated at `theta`.
     pub fn hessian(&mut self, theta: &InternalTheta) -> Option<Vec<f64>> {
-        if self.has_exact_hessian() || !self.is_plain() {
+        if self.has_exact_hessian() || !self.has_independent_rows() {
             return self.exact_hessian();
         }
         self.differenced_hessian(theta, true)

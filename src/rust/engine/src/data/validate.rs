@@ -31,10 +31,10 @@ impl Precision<'_> {
 impl Precision<'_> {
     /// Whether there are entries between levels of different classes, which is refused.
     ///
-    /// With b_j = T_j u_j and Var(u) = P^-1 (x) I the covariance of two levels is [P^-1]_jl T_j T_l'. Within a class that is
-    /// [P^-1]_jl G, whatever root of G stands for T; between classes it depends on which one it is (T_j Q_j has the same G), so that G
-    /// of each class says nothing of it, and it changes sign with a column of one T: the criterion would not be even in it, which
-    /// bounds and boundaries rest on. SAS's GROUP= takes levels of different groups as independent, and so does this.
+    /// With b_j = T_j u_j and Var(u) = K (x) I the covariance of two levels is K_jl T_j T_l'. Within a class that is K_jl G,
+    /// whatever root of G stands for T; between classes it depends on which one it is (T_j O_j, O_j orthogonal, has the same G),
+    /// so that G of each class says nothing of it, and it changes sign with a column of one T: the criterion would not be even in
+    /// it, which bounds and boundaries rest on. SAS's GROUP= takes levels of different groups as independent, and so does this.
     fn couples(&self, classes: &Classes<'_>) -> bool {
         let class = |level: usize| classes.codes[level];
         self.start.windows(2).enumerate().any(|(j, w)| {

@@ -50,7 +50,7 @@ pub fn write_variances(
     }
 }
 
-/// Sum over the levels of each factor and class of I - [P M^-1]_jj, symmetric in the sum, P the known precision matrix of the
+/// Sum over the levels of each factor and class of I - [K^-1 M^-1]_jj, symmetric in the sum, K^-1 the known precision matrix of the
 /// levels.
 #[must_use]
 pub fn complements(

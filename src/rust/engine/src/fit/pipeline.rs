@@ -23,8 +23,8 @@ const DIGITS: &str = "the factorisation of the equations of random effects that 
 
 /// Fits a linear mixed model.
 ///
-/// `interrupt` is asked on the calling thread, every few milliseconds; once it says yes the fit ends with
-/// [`EngineError::Interrupted`].
+/// `interrupt` is asked on the calling thread, every 20 ms or, where a fit is soon over, between evaluations; once it says yes
+/// the fit ends with [`EngineError::Interrupted`].
 ///
 /// # Errors
 /// See [`EngineError`].

@@ -2,11 +2,11 @@
 //! variances and covariances as parameters (V linear in them) with expected information, as in Halekoh & Hojsgaard
 //! (2014, JSS 59(9)).
 //!
-//! Written relative to sigma^2: V = W^-1 + sum_i gamma_i V_i, gamma_i the entries of the G_t and V_0 = W^-1. With
-//! C = M^-1 Lambda'Z'Q and V_i = Z Lambda (I x kappa_i) Lambda'Z', every quantity is a cross-product of rows of random effects:
-//! Q'V^-1 V_i V^-1 Q = C'K_i C, Q'V^-1V_iV^-1V_jV^-1Q = C'K_i (I - M^-1) K_j C, and those with V_0 follow from V_0 = V - sum gamma V.
-//! With a known precision matrix P of the levels V_i = Z Lambda (P^-1 x kappa_i) Lambda'Z' and Lambda'Z'V^-1Q = P C: they are
-//! C'K_i P C and C'K_i (P - P M^-1 P) K_j C.
+//! Written relative to sigma^2: V = W^-1 + sum_i gamma_i V_i, gamma_i the entries of the G_t and V_0 = W^-1. With C = M^-1
+//! Lambda'Z'Q and V_i = Z Lambda (I x kappa_i) Lambda'Z', every quantity is a cross-product of rows of random effects: Q'V^-1 V_i
+//! V^-1 Q = C'kappa_i C, Q'V^-1V_iV^-1V_jV^-1Q = C'kappa_i (I - M^-1) kappa_j C (kappa_i standing for I x kappa_i), and those
+//! with V_0 follow from V_0 = V - sum gamma V. With a known precision matrix K^-1 of the levels V_i = Z Lambda (K x kappa_i)
+//! Lambda'Z' and Lambda'Z'V^-1Q = K^-1 C: they are C'kappa_i K^-1 C and C'kappa_i (K^-1 - K^-1 M^-1 K^-1) kappa_j C.
 
 use crate::basis::covariances::Covariances;
 use crate::criterion::direction::{apply_directions, Direction};
@@ -239,7 +239,7 @@ fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>,
     (directions, gamma)
 }
 
-/// tr(V^-1 V_i) = sum over levels of tr((I - [P M^-1]_jj) kappa_i).
+/// tr(V^-1 V_i) = sum over levels of tr((I - [K^-1 M^-1]_jj) kappa_i).
 fn first_traces(
     prepared: &Prepared,
     (t, inverse): (&Covariances, &SelectedInverse),

@@ -47,7 +47,7 @@ pub struct Moments {
     pub pairs: Vec<PairMoments>,
     /// sum of log w.
     pub sum_log_weights: f64,
-    /// log |Q (x) I| of the known precision matrices.
+    /// log |K^-1 (x) I| of the known precision matrices.
     pub log_det_level_precision: f64,
     /// Digits of Z'Z beyond double precision, where they are needed.
     pub(crate) rest: Option<Box<Rest>>,

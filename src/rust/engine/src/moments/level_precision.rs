@@ -1,9 +1,9 @@
-//! Known precision matrices of the levels of a grouping factor: b ~ N(0, sigma^2 Q^-1 (x) T T'), as for animals in a pedigree
+//! Known precision matrices of the levels of a grouping factor: b ~ N(0, sigma^2 K (x) T T'), as for animals in a pedigree
 //! (Henderson 1976, Biometrics 32) or a spatial graph.
 //!
-//! With spherical effects u ~ N(0, sigma^2 Q^-1 (x) I) the mixed-model equations are those of independent levels with Q (x) I
-//! in the place of the identity: M = Lambda'Z'R^-1Z Lambda + Q (x) I, V = R + Z Lambda (Q^-1 (x) I) Lambda'Z', and
-//! |V| = |R| |M| / |Q (x) I|. Only Q is needed, never its inverse.
+//! With spherical effects u ~ N(0, sigma^2 K (x) I) the mixed-model equations are those of independent levels with K^-1 (x) I
+//! in the place of the identity: M = Lambda'Z'R^-1Z Lambda + K^-1 (x) I, V = R + Z Lambda (K (x) I) Lambda'Z', and
+//! |V| = |R| |M| / |K^-1 (x) I|. Only K^-1 is needed, never its inverse.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
 
-/// Diagonal of Q, its entries above the diagonal as a pair of the factor with itself, and log |Q|.
+/// Diagonal of K^-1, its entries above the diagonal as a pair of the factor with itself, and log |K^-1|.
 pub(crate) struct LevelPrecision {
     pub diagonal: Vec<f64>,
     pub pair: PairMoments,
@@ -70,7 +70,7 @@ pub fn invert(
 /// Order up to which a matrix is inverted at once.
 const INLINE: usize = 200;
 
-/// The parts of Q for factor `f` with `k` effects a level; `None` if Q is not positive definite.
+/// The parts of K^-1 for factor `f` with `k` effects a level; `None` if K^-1 is not positive definite.
 pub(crate) fn of_levels(
     precision: &Precision<'_>,
     f: usize,
@@ -108,7 +108,7 @@ pub(crate) fn of_levels(
 /// One of so many entries is enough for a matrix to be dense.
 const DENSE: usize = 8;
 
-/// log |Q| by a dense Cholesky factor.
+/// log |K^-1| by a dense Cholesky factor.
 fn dense_log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Option<f64> {
     let n = diagonal.len();
     let mut square = memory::zeros(n * n);
@@ -127,7 +127,7 @@ fn dense_log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Optio
     sum.is_finite().then_some(sum)
 }
 
-/// log |Q| by a sparse Cholesky factor.
+/// log |K^-1| by a sparse Cholesky factor.
 fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
     let n = diagonal.len();
     let mut graph: Vec<Vec<(usize, f64)>> = vec![Vec::new(); n];
@@ -191,13 +191,13 @@ pub(crate) fn any(moments: &Moments) -> bool {
         .any(|f| !f.level_precision.is_empty())
 }
 
-/// Entries above the diagonal of the Q of factor `f`.
+/// Entries above the diagonal of the K^-1 of factor `f`.
 fn above(moments: &Moments, f: usize) -> usize {
     let pairs = moments.pairs.iter().filter(|p| p.f == f && p.g == f);
     pairs.map(|pair| pair.level_precision.len()).sum()
 }
 
-/// Multiply-adds (at the speed of sparse ones) of the product of every Q (x) I but the identities with a column.
+/// Multiply-adds (at the speed of sparse ones) of the product of every K^-1 (x) I but the identities with a column.
 pub(crate) fn work(moments: &Moments) -> f64 {
     let mut sum = 0.0;
     for (f, factor) in moments.factors.iter().enumerate() {
@@ -213,12 +213,12 @@ pub(crate) fn work(moments: &Moments) -> f64 {
     sum
 }
 
-/// Whether a Q of order `n` with so many entries above the diagonal is as good as dense.
+/// Whether a K^-1 of order `n` with so many entries above the diagonal is as good as dense.
 fn is_dense(above: usize, n: usize) -> bool {
     above * DENSE > n * n
 }
 
-/// The Q of each factor in full, where it is as good as dense; else empty.
+/// The K^-1 of each factor in full, where it is as good as dense; else empty.
 pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
     let matrix = |f: usize| {
         let n = moments.factors[f].level_precision.len();
@@ -232,7 +232,7 @@ pub(crate) fn dense_matrices(moments: &Moments) -> Vec<Vec<f64>> {
     (0..moments.factors.len()).map(matrix).collect()
 }
 
-/// (Q (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of Q, `add` is told
+/// (K^-1 (x) I) x for the effects of factor `f`, level after level with `width` values each: for each entry of K^-1, `add` is told
 /// the level that the sum is for, the one that is summed, and the entry.
 pub(crate) fn for_each_entry(moments: &Moments, f: usize, mut add: impl FnMut(usize, usize, f64)) {
     let factor = &moments.factors[f];

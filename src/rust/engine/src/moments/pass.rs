@@ -1,8 +1,10 @@
-//! Moments: the weighted cross-products of [Z Q r], all that the criterion sees of the rows.
+//! Moments: the weighted cross-products of [Z Q r], all that the criterion sees of the rows without a residual structure (with
+//! one: [`super::residual_part`]).
 //!
 //! Q = W^{1/2} X Rinv is the orthonormalised fixed-effects matrix ([`FixedBasis`]); Z holds the whitened basis columns times
 //! W^{1/2} ([`crate::basis::random::TermBasis`]); r = W^{1/2} (y - offset - X beta_0 - Z b_0) is the response centred at
-//! coefficients close to the solution, so that no residual sum of squares is ever a difference of large numbers.
+//! coefficients close to the solution, so that a residual sum of squares is no difference of large numbers; where it turns out to
+//! be one, `fit/centring.rs` centres again.
 
 use std::ops::Range;
 

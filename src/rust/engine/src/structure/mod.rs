@@ -1,5 +1,5 @@
-//! Covariance structures: what they make of their parameters. They know one level or one group, not the data's size or the
-//! equations. Imports `linalg`, `runtime` and `api`.
+//! Covariance structures: what they make of their parameters. Those of effects know one level, those of residuals the
+//! groups and positions of the rows; neither knows X, Z, y or the equations. Imports `linalg`, `data`, `runtime` and `api`.
 
 pub(crate) mod correlation;
 pub mod random;

@@ -20,7 +20,7 @@ impl Factor {
         system.moments.xx[j * p1 + j] + moved.map(|(u, pu)| u[j] * pu[j]).sum::<f64>()
     }
 
-    /// Adds U_0'P U_0, lower triangle.
+    /// Adds U_0'K^-1 U_0, lower triangle.
     fn add_shifts(&self, system: &System, xx: &mut [f64]) {
         let p1 = system.moments.p1;
         for (shift, weighted) in self.both_shifts() {
@@ -36,7 +36,7 @@ impl Factor {
         }
     }
 
-    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'P U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
+    /// [Q r]'V^-1[Q r] = [Q r]'[Q r] + U_0'K^-1 U_0 - RZX'RZX, its factor, log |Q'V^-1Q| and the residual sum of squares.
     pub(crate) fn border(&mut self, system: &System) -> Result<(), EngineError> {
         let taken = gram(system, &self.rzx);
         self.border_with(system, &taken)

@@ -9,7 +9,7 @@ use crate::runtime::parallel::Workers;
 use crate::system::complement::Complement;
 use crate::system::elimination::{Schur, Source};
 
-/// Everything that does not change between evaluations.
+/// What does not change between evaluations; with a residual structure, between those at one phi.
 #[derive(Debug)]
 pub struct System {
     /// Cross-products.
@@ -57,7 +57,7 @@ pub struct Factor {
     pub total: f64,
     /// U_0 = T^-1 B_0 of each factor where [Q r] is centred at B_0, p1 values an effect, else empty.
     pub shift: Vec<Vec<f64>>,
-    /// P U_0 of each factor whose levels have a known precision matrix P, else empty.
+    /// K^-1 U_0 of each factor whose levels have a known precision matrix K^-1, else empty.
     pub(crate) weighted: Vec<Vec<f64>>,
     /// The T whose derivatives are asked for, where `t` is that of a slightly larger G (see
     /// [`crate::basis::parameters::COARSE`]).
@@ -101,7 +101,7 @@ impl System {
 }
 
 impl Factor {
-    /// P U_0 of one factor; empty where it is not centred.
+    /// K^-1 U_0 of one factor; empty where it is not centred.
     pub(crate) fn weighted_shift(&self, f: usize) -> &[f64] {
         match self.weighted.get(f) {
             Some(weighted) if !weighted.is_empty() => weighted,
@@ -109,7 +109,7 @@ impl Factor {
         }
     }
 
-    /// U_0 of each factor, and P U_0.
+    /// U_0 of each factor, and K^-1 U_0.
     pub(crate) fn both_shifts(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
         let factors = 0..self.shift.len();
         factors.map(|f| (self.shift[f].as_slice(), self.weighted_shift(f)))

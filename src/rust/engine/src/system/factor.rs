@@ -1,4 +1,4 @@
-//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision matrix P in the place of I where there is one) bordered
+//! The Cholesky factor of M = Lambda'Z'WZ Lambda + I (a known precision matrix K^-1 in the place of I where there is one) bordered
 //! by [Q r], at one set of relative covariance factors T.
 //!
 //! M is eliminated in two steps. The first grouping factor has block-diagonal D_j = T'A_jj T + I = L_j L_j'; what is left is

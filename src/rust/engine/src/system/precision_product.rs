@@ -7,7 +7,7 @@ use crate::moments::level_precision::{any, for_each_entry};
 use crate::runtime::workspace::Buffer;
 use crate::system::equations::{Rows, System};
 
-/// (Q (x) I) rows, for rows of random effects; `None` where every Q is the identity.
+/// (K^-1 (x) I) rows, for rows of random effects; `None` where every K^-1 is the identity.
 pub(crate) fn times<'a, V: Deref<Target = [f64]>>(
     system: &'a System,
     rows: &Rows<V>,

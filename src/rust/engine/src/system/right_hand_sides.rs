@@ -31,7 +31,7 @@ pub(crate) fn shifts(
     shift
 }
 
-/// P U_0 of each factor whose levels have a known precision, in the workspace of others; empty where U_0 is P U_0.
+/// K^-1 U_0 of each factor whose levels have a known precision, in the workspace of others; empty where U_0 is K^-1 U_0.
 pub(crate) fn weighted_shifts(
     system: &System,
     shift: &[Vec<f64>],
@@ -57,7 +57,7 @@ pub(crate) fn weighted_shifts(
     old
 }
 
-/// Lambda'Z'[Q r] less P U_0, which `shift` gives of each factor, in the workspace of `rows`.
+/// Lambda'Z'[Q r] less K^-1 U_0, which `shift` gives of each factor, in the workspace of `rows`.
 pub(crate) fn right_hand_sides<'a>(
     system: &System,
     t: &Covariances,

@@ -1,4 +1,4 @@
-//! The correlation structures that there are: one file each, one line of the list.
+//! All correlation structures; each has a file and a line in the list.
 
 mod ante;
 mod ar1;
@@ -27,7 +27,10 @@ use spatial::Spatial;
 use toeplitz::Toeplitz;
 use unstructured::Unstructured;
 
-/// One type for all structures, so that what is asked of them often is no call through a pointer.
+/// One type for all structures, so that frequent queries need no dynamic dispatch.
+///
+/// Its methods are those of [`CorrelationStructure`], and its own: as an implementation of the trait, it would take the default
+/// of a method that is missing from the list below, whatever a structure says.
 macro_rules! registry {
     ($($structure:ident),* $(,)?) => {
         /// A correlation structure with its dimensions.
@@ -63,13 +66,13 @@ macro_rules! registry {
         );
     };
     (@delegate $structures:tt $($method:ident $arguments:tt -> $result:ty;)*) => {
-        impl CorrelationStructure for Family {
+        impl Family {
             $(registry!(@method $structures $method $arguments $result);)*
             registry!(@generic $structures);
         }
     };
     (@method [$($structure:ident),*] $method:ident ($($argument:ident: $type:ty),*) $result:ty) => {
-        fn $method(&self, $($argument: $type),*) -> $result {
+        pub fn $method(&self, $($argument: $type),*) -> $result {
             registry!(@each self [$($structure),*] $method ($($argument),*))
         }
     };
@@ -79,19 +82,19 @@ macro_rules! registry {
         }
     };
     (@generic [$($structure:ident),*]) => {
-        fn facts() -> Vec<CorrelationFacts> {
+        pub fn facts() -> Vec<CorrelationFacts> {
             [$($structure::facts()),*].concat()
         }
 
-        fn named(name: &str, shape: &Shape) -> Option<Self> {
+        pub fn named(name: &str, shape: &Shape) -> Option<Self> {
             None$(.or_else(|| $structure::named(name, shape).map(Self::$structure)))*
         }
 
-        fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
+        pub fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
             registry!(@each self [$($structure),*] natural (x))
         }
 
-        fn law<S: Scalar>(&self, x: &[S], lags: usize) -> Law<S> {
+        pub fn law<S: Scalar>(&self, x: &[S], lags: usize) -> Law<S> {
             registry!(@each self [$($structure),*] law (x, lags))
         }
     };

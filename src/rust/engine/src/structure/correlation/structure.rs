@@ -149,15 +149,12 @@ pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
         (Vec::new(), 0)
     }
 
-    /// Kind of number of each natural parameter.
-    fn domains(&self) -> Vec<Domain> {
-        vec![Domain::Correlation; self.len()]
-    }
+    /// The scale on which a profile goes along each natural parameter. Bounds do not tell: a nugget between 0 and 1 goes as a
+    /// correlation, the one coefficient of an AR(1) written as ARMA as those of higher orders.
+    fn domains(&self) -> Vec<Domain>;
 
     /// How many internal parameters, the first ones, are angles whose sine is a correlation.
-    fn angles(&self) -> usize {
-        self.len()
-    }
+    fn angles(&self) -> usize;
 
     /// Whether each natural parameter belongs to one internal parameter, so that any of them can be held.
     fn is_separate(&self) -> bool {

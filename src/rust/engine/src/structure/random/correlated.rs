@@ -15,7 +15,6 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::linear;
 

@@ -4,7 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::kinds::{CorrelationKind, RandomFacts};
 use crate::api::model::Structure;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::{CorrelationStructure, Parameter};
+use crate::structure::correlation::structure::Parameter;
 use crate::structure::random::correlated::Correlated;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::diagonal::{Diagonal, Identity};
@@ -145,6 +145,23 @@ mod tests {
                 let c = effects_correlation(kind, &rho, k).expect("possible");
                 for (i, rho) in rho.iter().enumerate() {
                     assert!((c[i + 1] - rho).abs() < 1e-14, "{kind:?}");
+                }
+            }
+        }
+    }
+
+    /// [`Correlated`] takes correlations from the first effect on for those of all pairs at the same lag.
+    #[test]
+    fn correlations_of_effects_depend_on_the_lag_alone() {
+        let k = 5;
+        for kind in CorrelationKind::all() {
+            if kind.facts().effects {
+                let family = Family::of_effects(kind, k);
+                let internal: Vec<f64> = (0..family.len()).map(|i| 0.7 - 0.4 * i as f64).collect();
+                let c = effects_correlation(kind, &family.natural(&internal), k).expect("possible");
+                for e in 0..k * k {
+                    let (i, j) = (e % k, e / k);
+                    assert!((c[e] - c[i.abs_diff(j)]).abs() < 1e-14, "{kind:?} {i} {j}");
                 }
             }
         }

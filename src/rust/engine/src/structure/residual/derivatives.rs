@@ -7,7 +7,6 @@ use crate::linalg::hyperdual::HyperDual;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::partition::pieces;
-use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::residual::change::{dense_weights, slope, Change};
 use crate::structure::residual::residual::{PATTERNS, PLACES};
 use crate::structure::residual::{Residual, Whitening};

@@ -8,7 +8,7 @@ use crate::api::model::{Correlation, Position, ResidualStructure};
 use crate::data::validate::finite;
 use crate::structure::correlation::law::distance;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Sharing};
+use crate::structure::correlation::structure::{Inverse, Sharing};
 
 /// Rows (about) that one piece of work covers.
 const PIECE: usize = 4096;

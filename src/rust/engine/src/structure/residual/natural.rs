@@ -5,7 +5,7 @@ use crate::api::error::EngineError;
 use crate::api::model::{Correlation, Scale};
 use crate::runtime::memory;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::{CorrelationStructure, Parameter};
+use crate::structure::correlation::structure::Parameter;
 use crate::structure::residual::layout::{lags, positions};
 use crate::structure::residual::scale::Term;
 

@@ -4,7 +4,6 @@ use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
-use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::residual::layout::{lags as lags_over, new_positions};
 use crate::structure::residual::residual::Residual;
 use crate::structure::residual::scale;

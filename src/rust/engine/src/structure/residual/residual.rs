@@ -28,7 +28,7 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::link::EDGE;
 use crate::structure::correlation::registry::Family;
-use crate::structure::correlation::structure::{Components, CorrelationStructure, Inverse};
+use crate::structure::correlation::structure::{Components, Inverse};
 use crate::structure::residual::layout::Layout;
 use crate::structure::residual::scale;
 

@@ -1,6 +1,5 @@
 //! Places to start from besides the usual one.
 
-use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::residual::Residual;
 
 /// Correlation of neighbours at the second start.

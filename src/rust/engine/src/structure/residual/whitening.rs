@@ -3,7 +3,6 @@
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::partition::{cut, pieces};
-use crate::structure::correlation::structure::CorrelationStructure;
 use crate::structure::residual::block::Block;
 use crate::structure::residual::residual::{Residual, PATTERNS, PLACES, SCALES};
 

@@ -45,7 +45,7 @@ struct AtCovariances<'a> {
     t: &'a Covariances,
 }
 
-/// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - P U_0, at the T and the
+/// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - K^-1 U_0, at the T and the
 /// U_0 of a factor; returns log |M| and [Q r]'V^-1[Q r], lower triangle.
 ///
 /// # Errors
@@ -149,7 +149,7 @@ impl AtCovariances<'_> {
         Some((l1, w))
     }
 
-    /// S = P + T_2'A_22T_2 - sum_j W_j'W_j, where its factor will stand.
+    /// S = K^-1 + T_2'A_22T_2 - sum_j W_j'W_j, where its factor will stand.
     fn complement(&self, w: &[Double2]) -> Vec<Double2> {
         let schur = &self.system.schur;
         let mut out = Vec::new();
@@ -182,7 +182,7 @@ impl AtCovariances<'_> {
         out
     }
 
-    /// Column (node v, effect a) of P + T_2'A_22T_2, rows from its own on.
+    /// Column (node v, effect a) of K^-1 + T_2'A_22T_2, rows from its own on.
     fn own_column(&self, v: usize, a: usize, column: &mut [Double2]) {
         let schur = &self.system.schur;
         let (f, level) = schur.node[v];
@@ -241,7 +241,7 @@ impl AtCovariances<'_> {
 }
 
 impl AtCovariances<'_> {
-    /// Lambda'Z'[Q r] - P U_0.
+    /// Lambda'Z'[Q r] - K^-1 U_0.
     fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
         let schur = &self.system.schur;
         let shifts: Vec<_> = (0..self.t.factors())
@@ -263,7 +263,7 @@ impl AtCovariances<'_> {
         }
     }
 
-    /// P U_0 of one factor; empty where it is not centred.
+    /// K^-1 U_0 of one factor; empty where it is not centred.
     fn weighted_shift(&self, f: usize, shift: &[f64]) -> Vec<Double2> {
         if self.factor(f).level_precision.is_empty() {
             return shift.iter().map(|&u| Double2::from(u)).collect();
@@ -282,7 +282,7 @@ impl AtCovariances<'_> {
         out
     }
 
-    /// [Q r]'[Q r] + U_0'P U_0 - RZX'RZX, lower triangle.
+    /// [Q r]'[Q r] + U_0'K^-1 U_0 - RZX'RZX, lower triangle.
     fn bordered(&self, factor: &Factor, rows: &Rows<Vec<Double2>>) -> Vec<Double2> {
         let m = rows.m;
         let mut out = together(&self.system.moments.xx, &self.rest.xx);

@@ -3,6 +3,7 @@
 
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
 use crate::structure::correlation::structure::{
@@ -67,6 +68,14 @@ impl CorrelationStructure for AnteDependence {
 
     fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(vec![rho; self.len()])
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation; self.len()]
+    }
+
+    fn angles(&self) -> usize {
+        self.len()
     }
 
     fn mark(&self, x: &[f64], y: &[f64], seen: &mut [bool]) {

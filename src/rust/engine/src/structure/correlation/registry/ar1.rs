@@ -2,6 +2,7 @@
 
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::link::{angle, Ends, Link};
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Shape};
@@ -66,6 +67,14 @@ impl CorrelationStructure for Ar1 {
 
     fn strong(&self, rho: f64, distance: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(vec![rho.powf(1.0 / distance)])
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation]
+    }
+
+    fn angles(&self) -> usize {
+        1
     }
 
     fn alternating(&self, rho: f64) -> Option<Vec<f64>> {

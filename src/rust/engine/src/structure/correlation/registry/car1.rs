@@ -4,6 +4,7 @@
 
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::registry::spatial::LARGEST_LOG;
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Shape};
@@ -70,6 +71,10 @@ impl CorrelationStructure for Car1 {
 
     fn strong(&self, _: f64, _: f64, from: &[f64]) -> Option<Vec<f64>> {
         Some(vec![from[0].powf(STRONGER)])
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation]
     }
 
     fn angles(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Exchangeable, Law};
 use crate::structure::correlation::link::Ends;
 use crate::structure::correlation::structure::{
@@ -79,6 +80,14 @@ impl CorrelationStructure for CompoundSymmetric {
 
     fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(vec![rho])
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation]
+    }
+
+    fn angles(&self) -> usize {
+        1
     }
 
     fn dimensions(&self) -> usize {

@@ -4,6 +4,7 @@
 
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::levinson::{from_autocorrelations, levinson};
 use crate::structure::correlation::link::Ends;
@@ -81,6 +82,14 @@ impl CorrelationStructure for Toeplitz {
 
     fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(powers(rho, self.len()))
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation; self.len()]
+    }
+
+    fn angles(&self) -> usize {
+        self.len()
     }
 
     fn alternating(&self, rho: f64) -> Option<Vec<f64>> {

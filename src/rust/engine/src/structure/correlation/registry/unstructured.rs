@@ -8,6 +8,7 @@ use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::linalg::small;
 use crate::runtime::memory;
+use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::structure::{
     powers_by_pair, Components, CorrelationStructure, Parameter, Shape, Sharing,
@@ -87,6 +88,10 @@ impl CorrelationStructure for Unstructured {
 
     fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(powers_by_pair(rho, self.visits))
+    }
+
+    fn domains(&self) -> Vec<Domain> {
+        vec![Domain::Correlation; self.len()]
     }
 
     fn angles(&self) -> usize {
