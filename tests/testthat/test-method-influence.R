@@ -283,3 +283,56 @@ test_that("groups can be deleted where a residual correlation is perfect", {
   deleted <- suppressWarnings(influence(fit, groups = "g", update = "exact"))
   expect_true(all(is.finite(deleted$coefficients)))
 })
+
+test_that("many levels that are alike: the estimates without some rows, by brute force", {
+  set.seed(4)
+  sizes <- rep(c(2L, 3L), 170)
+  d <- data.frame(g = rep(seq_along(sizes), sizes), t = sequence(sizes) - 1)
+  d$x <- rnorm(nrow(d))
+  d$w <- c(1, 2)[1 + d$g %% 2]
+  d$y <- d$x + rnorm(340)[d$g] + 0.5 * rnorm(340)[d$g] * d$t + rnorm(nrow(d))
+  # REML at given theta, from the covariance matrix of the rows that are left
+  dense <- function(fit, t, keep, z) {
+    rows <- d[keep, ]
+    z <- z[keep, , drop = FALSE]
+    relative <- matrix(0, ncol(z), ncol(z))
+    relative[lower.tri(relative, TRUE)] <- t
+    v <- (z %*% tcrossprod(relative) %*% t(z)) * outer(rows$g, rows$g, "==")
+    root <- chol(v + diag(1 / if (is.null(fit$prior.weights)) rep(1, nrow(rows)) else rows$w))
+    x <- backsolve(root, cbind(1, rows$x), transpose = TRUE)
+    linear <- lm.fit(x, backsolve(root, rows$y, transpose = TRUE))
+    df <- nrow(rows) - 2
+    squares <- sum(linear$residuals^2)
+    list(
+      beta = unname(linear$coefficients), sigma = sqrt(squares / df),
+      criterion = 2 * sum(log(diag(root))) + 2 * sum(log(abs(diag(qr.R(linear$qr))))) +
+        df * (1 + log(2 * pi * squares / df))
+    )
+  }
+  fits <- list(
+    list(fit = lmm(y ~ x + (1 | g), d), z = cbind(rep(1, nrow(d)))),
+    list(fit = lmm(y ~ x + (1 | g), d, weights = w), z = cbind(rep(1, nrow(d)))),
+    list(fit = lmm(y ~ x + (t | g), d), z = cbind(1, d$t))
+  )
+  pairs <- paste("pair", (d$g + 1) %/% 2)
+  for (model in fits) {
+    for (update in c("none", "one-step")) {
+      for (groups in list(d$g, seq_len(nrow(d)), pairs)) {
+        without <- influence(model$fit, groups, update = update)
+        largest <- order(cooks.distance(without), decreasing = TRUE)[c(1, 2)]
+        for (i in c(1L, 100L, largest)) {
+          keep <- as.character(groups) != rownames(without$theta)[[i]]
+          right <- dense(model$fit, without$theta[i, ], keep, model$z)
+          expect_equal(unname(without$coefficients[i, ]), right$beta, tolerance = 1e-8)
+          expect_equal(without$sigma[[i]], right$sigma, tolerance = 1e-8)
+          expect_equal(without$criterion[[i]], right$criterion, tolerance = 1e-9)
+        }
+      }
+    }
+    # a step goes nearly all of the way
+    exact <- influence(model$fit, pairs, update = "exact")
+    step <- influence(model$fit, pairs)
+    moved <- abs(exact$theta - rep(model$fit$theta, each = nrow(exact$theta)))
+    expect_true(all(abs(step$theta - exact$theta) <= 0.05 * moved + 1e-4))
+  }
+})

@@ -63,7 +63,7 @@ impl Criterion<'_> {
     }
 
     /// The gradient at the last point; nothing is found for the Hessian.
-    pub(super) fn gradient(&mut self) -> Option<Vec<f64>> {
+    pub(crate) fn gradient(&mut self) -> Option<Vec<f64>> {
         if self.estimator.is_some() || self.latest.is_some() {
             return Some(self.latest()?.derivatives.gradient.clone());
         }

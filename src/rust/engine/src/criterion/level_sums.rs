@@ -252,13 +252,14 @@ impl Pass<'_> {
         for j in levels {
             let (own, of) = (self.factor.t.of(0, j), (0, self.factor.t.class(0, j)));
             let m = &self.inverse.m11[j * square..(j + 1) * square];
+            let times = system.moments.factors[0].times(j);
             for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
-                *value += f64::from(u8::from(e % k1 == e / k1)) - m[e];
+                *value += times * (f64::from(u8::from(e % k1 == e / k1)) - m[e]);
             }
             if self.is_near_zero(0) {
                 let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
                 let parts = [zz, own, m];
-                blocks.add_product(parts, [k1; 3], 1.0, sums.get_mut(Sum::Product, of));
+                blocks.add_product(parts, [k1; 3], times, sums.get_mut(Sum::Product, of));
             }
             if with_neighbours {
                 for at in schur.start[j]..schur.start[j + 1] {
@@ -456,10 +457,10 @@ pub(crate) fn is_large(
     let of = &system.moments.factors[f];
     let square = factor.t.of_class(f, levels.class())[effect * of.k + effect].powi(2);
     let count = match levels {
-        Levels::All => of.n_levels,
-        Levels::Of { .. } => levels.among(of.n_levels).count(),
+        Levels::All if of.multiplicity.is_empty() => of.n_levels as f64,
+        _ => levels.among(of.n_levels).map(|level| of.times(level)).sum(),
     };
-    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * count as f64;
+    let large = |sum_of_squares: f64| square * sum_of_squares >= LARGE * count;
     // of the columns of a basis that is not what heavy rows or the levels of one class make of it, the squares may be another
     // number than one a row
     let is_plain = *levels == Levels::All && large(system.moments.n as f64);
@@ -467,7 +468,7 @@ pub(crate) fn is_large(
         || large(
             levels
                 .among(of.n_levels)
-                .map(|level| of.zz[level * of.k * of.k + effect * (of.k + 1)])
+                .map(|level| of.times(level) * of.zz[level * of.k * of.k + effect * (of.k + 1)])
                 .sum(),
         )
 }

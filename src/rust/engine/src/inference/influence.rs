@@ -7,6 +7,9 @@
 //! where it leads, updates theta (Pregibon 1981, Ann. Stat. 9; Demidenko & Stukel 2005, Stat. Med. 24), and the optimiser
 //! replaces the step where the exact refit is wanted.
 //!
+//! What is common to all sets is done once where there is one grouping factor with many levels that are alike
+//! ([`super::condensed_levels`]); else each set costs an evaluation of the whole criterion and its gradient.
+//!
 //! For single rows at given theta the estimates follow without any of that: with C the coefficient matrix of the
 //! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by
 //! -C^-1 t w e / (1 - h).
@@ -24,6 +27,7 @@ use crate::data::subset::Subset;
 use crate::fit::estimates::coefficients;
 use crate::fit::prepare::{prepare, required_start, with_phi, Prepared};
 use crate::fit::sizes::Sizes;
+use crate::inference::condensed_levels::CondensedLevels;
 use crate::inference::evaluated::{fixed_covariance, to_user_basis, EVALUATIONS};
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
@@ -119,6 +123,11 @@ fn deletions_of(
         });
     }
     let rows = RowsOf::new(data, prepared);
+    let free = update != Update::Exact && prepared.restriction.is_none();
+    let has_classes = prepared.parameters.classes.iter().any(Option::is_some);
+    let few = (free && !has_classes && !prepared.center.has_effects())
+        .then(|| CondensedLevels::new(original))
+        .flatten();
     let work = pieces(sets.len(), SETS);
     let parts = workers.map(work.len(), |piece| {
         let mut system = System {
@@ -133,16 +142,16 @@ fn deletions_of(
                 if !rows.determine_without(&sets[s]) {
                     return None;
                 }
-                restore(&mut system.moments, original);
                 rows.remove(&mut system.moments, &sets[s]);
-                without(
-                    prepared,
-                    &system,
-                    theta,
-                    (update, whole.as_ref()),
-                    &options,
-                    stop,
-                )
+                let update = (update, whole.as_ref());
+                let of_few = few.as_ref().and_then(|few| {
+                    let system = few.system(&system.moments, &rows.touched(&sets[s]));
+                    without_of_few(prepared, &system, theta, update, &options, stop)
+                });
+                let found =
+                    of_few.or_else(|| without(prepared, &system, theta, update, &options, stop));
+                rows.restore(&mut system.moments, original, &sets[s]);
+                found
             })
             .collect::<Vec<_>>()
     });
@@ -184,21 +193,6 @@ fn without_rows(
     )
 }
 
-/// The moments of all rows again, into memory that is there.
-fn restore(moments: &mut Moments, original: &Moments) {
-    moments.n = original.n;
-    moments.sum_log_weights = original.sum_log_weights;
-    moments.xx.copy_from_slice(&original.xx);
-    for (factor, from) in moments.factors.iter_mut().zip(&original.factors) {
-        factor.zz.copy_from_slice(&from.zz);
-        factor.zx.copy_from_slice(&from.zx);
-    }
-    for (pair, from) in moments.pairs.iter_mut().zip(&original.pairs) {
-        pair.value.copy_from_slice(&from.value);
-    }
-    moments.rest.clone_from(&original.rest);
-}
-
 /// The rows of a model, one by one.
 struct RowsOf<'a> {
     data: &'a ModelData<'a>,
@@ -222,14 +216,55 @@ impl<'a> RowsOf<'a> {
         let mut x = vec![Double2::default(); moments.p1];
         for &i in set {
             self.centred.write_extended(i, &mut x);
-            let layout = self.prepared.layout.iter();
-            let level: Vec<_> = layout
-                .map(|f| f.codes(data).get(i).map(|code| *code as usize - 1))
-                .collect();
-            moments.remove_row(&x, &self.random(i), &level);
+            moments.remove_row(&x, &self.random(i), &self.levels(i));
             moments.sum_log_weights -= data.weights.map_or(0.0, |w| w[i].ln());
         }
         moments.n -= set.len();
+    }
+
+    /// Puts the moments of all rows back where rows were removed.
+    fn restore(&self, moments: &mut Moments, original: &Moments, set: &[usize]) {
+        moments.n = original.n;
+        moments.sum_log_weights = original.sum_log_weights;
+        moments.xx.copy_from_slice(&original.xx);
+        moments.rest.clone_from(&original.rest);
+        let p1 = original.p1;
+        for &i in set {
+            let level = self.levels(i);
+            let factors = moments.factors.iter_mut().zip(&original.factors);
+            for ((factor, from), level) in factors.zip(&level) {
+                let (Some(j), k) = (*level, from.k) else {
+                    continue;
+                };
+                let (zz, zx) = (j * k * k..(j + 1) * k * k, j * k * p1..(j + 1) * k * p1);
+                factor.zz[zz.clone()].copy_from_slice(&from.zz[zz]);
+                factor.zx[zx.clone()].copy_from_slice(&from.zx[zx]);
+            }
+            for (pair, from) in moments.pairs.iter_mut().zip(&original.pairs) {
+                let Some(j) = level[pair.f] else {
+                    continue;
+                };
+                // all blocks of the level: few, and copied in one piece
+                let block = original.factors[from.f].k * original.factors[from.g].k;
+                let own = from.start[j] * block..from.start[j + 1] * block;
+                pair.value[own.clone()].copy_from_slice(&from.value[own]);
+            }
+        }
+    }
+
+    /// Levels of the first factor of which rows go, each once.
+    fn touched(&self, set: &[usize]) -> Vec<usize> {
+        let mut levels: Vec<usize> = set.iter().filter_map(|&i| self.levels(i)[0]).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+    }
+
+    /// The level of each factor that a row belongs to.
+    fn levels(&self, i: usize) -> Vec<Option<usize>> {
+        let layout = self.prepared.layout.iter();
+        let level = |f: &FactorLayout| f.codes(self.data).get(i).map(|code| *code as usize - 1);
+        layout.map(level).collect()
     }
 
     /// One row of Z: the internal basis columns of each factor.
@@ -310,8 +345,37 @@ fn without(
         }
         Update::Step | Update::Exact => x = optimum(&mut criterion, &x, options).ok()?.outcome.x,
     }
-    if !criterion.is_at(&x) {
-        criterion.value(&x)?;
+    estimates_at(prepared, criterion, &x)
+}
+
+/// Estimates where few levels stand for those of which no row goes; `None` where these will not do.
+fn without_of_few(
+    prepared: &Prepared,
+    system: &System,
+    theta: &InternalTheta,
+    (update, whole): (Update, Option<&Curvature>),
+    options: &Options,
+    stop: &StopFlag,
+) -> Option<Deletion> {
+    let stopped = || stop.is_set();
+    let mut criterion = criterion_of(prepared, system, options, &stopped);
+    let value = criterion.value(theta)?;
+    let x = match update {
+        Update::None => theta.clone(),
+        Update::Step => small_step(&mut criterion, theta, value, whole?)?,
+        Update::Exact => return None,
+    };
+    estimates_at(prepared, criterion, &x)
+}
+
+/// Estimates at these parameters.
+fn estimates_at(
+    prepared: &Prepared,
+    mut criterion: Criterion<'_>,
+    x: &InternalTheta,
+) -> Option<Deletion> {
+    if !criterion.is_at(x) {
+        criterion.value(x)?;
     }
     let degrees = criterion.degrees();
     let factor = criterion.factor.as_ref()?;
@@ -321,7 +385,7 @@ fn without(
     prepared.fixed.kept.iter().for_each(|&j| beta[j] = all[j]);
     let covariance = fixed_covariance(&factor.lx, solution.c.m);
     Some(Deletion {
-        theta: with_phi(prepared, &x),
+        theta: with_phi(prepared, x),
         beta,
         vcov_unscaled: to_user_basis(prepared, &covariance),
         sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
@@ -338,16 +402,14 @@ fn newton_step(
     value: f64,
     whole: Option<&Curvature>,
 ) -> Option<InternalTheta> {
-    if let Some(whole) = whole {
-        if whole.promise(&whole.slopes(criterion)?) < SMALL {
-            let step = whole.descend(criterion, x, value);
-            return Some(step.map_or_else(|| x.clone(), |(to, _)| to));
-        }
+    if let Some(x) = whole.and_then(|whole| small_step(criterion, x, value, whole)) {
+        return Some(x);
     }
     let model = Curvature::new(criterion, x)?;
     let (mut x, mut value) = (x.clone(), value);
     for _ in 0..=CORRECTIONS {
-        let Some((to, reached)) = model.descend(criterion, &x, value) else {
+        let slopes = model.slopes(criterion)?;
+        let Some((to, reached)) = model.descend(criterion, &x, value, &slopes) else {
             break;
         };
         if !criterion.is_at(&to) {
@@ -359,6 +421,21 @@ fn newton_step(
         }
     }
     Some(x)
+}
+
+/// A step by the Hessian of all rows; `None` where it promises so much that this will not do.
+fn small_step(
+    criterion: &mut Criterion<'_>,
+    x: &InternalTheta,
+    value: f64,
+    whole: &Curvature,
+) -> Option<InternalTheta> {
+    let slopes = whole.slopes_of(&criterion.gradient()?);
+    if whole.promise(&slopes) >= SMALL {
+        return None;
+    }
+    let step = whole.descend(criterion, x, value, &slopes);
+    Some(step.map_or_else(|| x.clone(), |(to, _)| to))
 }
 
 /// A scaled Hessian by its eigenvalues and eigenvectors.
@@ -386,26 +463,21 @@ impl Curvature {
 
     /// Slope of the criterion along each eigenvector, where it was evaluated; zero along those without curvature.
     fn slopes(&self, criterion: &mut Criterion<'_>) -> Option<Vec<f64>> {
-        let gradient = &criterion.latest()?.derivatives.gradient;
+        Some(self.slopes_of(&criterion.latest()?.derivatives.gradient))
+    }
+
+    /// Slopes along each eigenvector from the gradient.
+    fn slopes_of(&self, gradient: &[f64]) -> Vec<f64> {
         let limit = FLAT * self.values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-        Some(
-            self.vectors
-                .chunks_exact(self.scale.len().max(1))
-                .zip(&self.values)
-                .map(|(vector, value)| {
-                    if value.abs() > limit {
-                        vector
-                            .iter()
-                            .zip(gradient)
-                            .zip(&self.scale)
-                            .map(|((v, g), s)| v * g * s)
-                            .sum()
-                    } else {
-                        0.0
-                    }
-                })
-                .collect(),
-        )
+        let along = |(vector, value): (&[f64], &f64)| {
+            let parts = vector.iter().zip(gradient).zip(&self.scale);
+            match value.abs() > limit {
+                true => parts.map(|((v, g), s)| v * g * s).sum(),
+                false => 0.0,
+            }
+        };
+        let vectors = self.vectors.chunks_exact(self.scale.len().max(1));
+        vectors.zip(&self.values).map(along).collect()
     }
 
     /// Decrease that the Newton step promises.
@@ -423,15 +495,15 @@ impl Curvature {
         criterion: &mut Criterion<'_>,
         x: &InternalTheta,
         value: f64,
+        slopes: &[f64],
     ) -> Option<(InternalTheta, f64)> {
         let m = x.len();
-        let slopes = self.slopes(criterion)?;
         let mut step = memory::zeros(m);
         for ((vector, value), slope) in self
             .vectors
             .chunks_exact(m.max(1))
             .zip(&self.values)
-            .zip(&slopes)
+            .zip(slopes)
             .filter(|(_, slope)| **slope != 0.0)
         {
             step.iter_mut()

@@ -1,5 +1,6 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n. Imports `fit` and below.
 
+mod condensed_levels;
 mod evaluated;
 mod hypotheses;
 mod influence;

@@ -13,6 +13,17 @@ pub struct FactorMoments {
     pub zx: Vec<f64>,
     /// Diagonal of the known precision matrix of the levels; empty where levels are independent.
     pub level_precision: Vec<f64>,
+    /// How many levels each counts as in what depends on Z_j'Z_j alone; empty for one. Where there is one factor, few levels
+    /// can stand for many.
+    pub multiplicity: Vec<f64>,
+}
+
+impl FactorMoments {
+    /// How many levels a level counts as.
+    #[must_use]
+    pub fn times(&self, level: usize) -> f64 {
+        self.multiplicity.get(level).copied().unwrap_or(1.0)
+    }
 }
 
 /// Cross-products between the levels of two grouping factors, or (above the diagonal) of one: compressed rows of blocks.

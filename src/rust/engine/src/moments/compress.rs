@@ -56,6 +56,11 @@ fn condense_blocks(rows: &[f64], k: usize, block: usize, workers: &Workers) -> O
     Some(out)
 }
 
+/// At most `k` rows with the cross-product of these, or the rows themselves.
+pub(crate) fn triangle(rows: Vec<f64>, k: usize) -> Vec<f64> {
+    factor(rows.clone(), k, k).unwrap_or(rows)
+}
+
 /// Rows r with r'r = a'a; `None` if there are more than `limit` of them.
 fn factor(mut a: Vec<f64>, k: usize, limit: usize) -> Option<Vec<f64>> {
     let square = |norms: &mut Vec<f64>, row: &[f64]| {

@@ -4,7 +4,7 @@
 mod basis_rows;
 pub mod blocks;
 pub(crate) mod centred_rows;
-mod compress;
+pub(crate) mod compress;
 mod coupling;
 mod level_order;
 pub(crate) mod level_precision;

@@ -182,6 +182,7 @@ fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMome
                 zz,
                 zx,
                 level_precision: Vec::new(),
+                multiplicity: Vec::new(),
             }
         })
         .collect();

@@ -116,6 +116,7 @@ impl RawMoments {
                 zz: Vec::new(),
                 zx: Vec::new(),
                 level_precision: Vec::new(),
+                multiplicity: Vec::new(),
             });
             sums.own.push(own);
             sums.zx.push(zx);

@@ -299,6 +299,7 @@ impl ResidualRows {
             zz,
             zx: self.level_products(f, factor, &weighted, workers),
             level_precision: Vec::new(),
+            multiplicity: Vec::new(),
         });
         let factors = factors.collect();
         let pairs = pairs

@@ -161,7 +161,8 @@ fn eliminate_piece(
         if !small::cholesky(block, k1) {
             return f64::NAN;
         }
-        log_det += 2.0 * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
+        let times = 2.0 * system.moments.factors[0].times(j);
+        log_det += times * (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
         for at in schur.start[j]..schur.start[j + 1] {
             let v = schur.neighbour[at] as usize;
             let (f, level) = schur.node[v];
