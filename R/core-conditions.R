@@ -132,7 +132,7 @@ outermost <- function() {
   NULL
 }
 
-#' That frame
+#' The frame of the outermost function
 #' @noRd
 outermost_frame <- function() {
   k <- outermost()

@@ -2,7 +2,7 @@
 
 #' Evaluate; where an error of the engine has the number of a group or a row, name it
 #' @noRd
-with_names <- function(expr, residual, frame, random) {
+naming_errors <- function(expr, residual, frame, random) {
   withCallingHandlers(expr, ferrolmm_error = function(error) {
     fact <- named_fact(error, residual, frame, random)
     if (!is.null(fact) && !is.null(error$fact)) {

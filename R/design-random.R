@@ -188,7 +188,7 @@ term_columns <- function(term, frame, coded = FALSE) {
 #' @returns list of levels by variable, NULL where there is nothing to add
 #' @noRd
 lag_levels <- function(bar, frame) {
-  if (!random_kind(bar$structure)$ordered || is.numeric(bar$lhs)) {
+  if (!random_kind(bar$structure)$order_matters || is.numeric(bar$lhs)) {
     return(NULL)
   }
   side <- paste0(bar$structure, "(", code_label(bar$lhs), " | ", bar$groups[[1L]]$name, ")")
@@ -419,7 +419,7 @@ warn_duplicate <- function(a, b, times) {
 #' A structure that depends on order needs ordered effects
 #' @noRd
 check_structure <- function(term) {
-  if (random_kind(term$structure)$ordered && "(Intercept)" %in% term$cnms) {
+  if (random_kind(term$structure)$order_matters && "(Intercept)" %in% term$cnms) {
     ferrolmm_warn(
       paste0("The term (", term$label, ") has the structure ", term$structure,
              "() and an intercept among its effects: ", quote_names(term$cnms), "."),

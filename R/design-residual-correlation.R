@@ -81,7 +81,7 @@ position_kind <- function(spec, frame, covariates) {
     }
     return("coordinates")
   }
-  if (kind$ordered && is_text_column(frame, covariates)) {
+  if (kind$order_matters && is_text_column(frame, covariates)) {
     ferrolmm_abort(
       paste0("`", spec$name, "()` needs visits in an order, and `", covariates,
              "` is of class character."),

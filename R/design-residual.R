@@ -59,8 +59,8 @@ residual_design <- function(residual, frame) {
         type = correlation$type,
         position = residual_positions(correlation, frame, groups$codes),
         n_positions = correlation$n_positions,
-        p = if (correlation_kind(correlation$type)$orders) as.integer(correlation$p),
-        q = if (correlation_kind(correlation$type)$orders) as.integer(correlation$q),
+        p = if (correlation_kind(correlation$type)$has_orders) as.integer(correlation$p),
+        q = if (correlation_kind(correlation$type)$has_orders) as.integer(correlation$q),
         nugget = correlation$nugget, metric = correlation$metric
       )
     },

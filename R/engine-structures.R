@@ -1,4 +1,4 @@
-# What the engine knows of structures: which there are, their parameters, their matrices.
+# What the engine knows of structures: which structures exist, their parameters, their matrices.
 
 #' What has been asked: `all`, and parameters of effects by structure and number
 #' @noRd

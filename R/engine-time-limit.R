@@ -25,6 +25,13 @@ time_left <- function(control, optimize) {
   max(0, (if (optimize) limit else max(limit, 1)) - (now - frame[[clock_name]]))
 }
 
+#' Start the clock of the call in progress, unless it runs already
+#' @noRd
+start_clock <- function(control) {
+  time_left(control, TRUE)
+  invisible(NULL)
+}
+
 #' Name under which the outermost function of this package keeps the time of its first call of the
 #' engine
 #' @noRd

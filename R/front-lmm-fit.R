@@ -5,8 +5,7 @@
 #' @noRd
 fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
                         caller) {
-  # the clock starts
-  time_left(control, TRUE)
+  start_clock(control)
   formula <- as_two_sided_formula(formula, caller)
   spec <- read_residual(given, data, environment(formula), caller)
   if (spec_has_variances(spec)) {
@@ -71,7 +70,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
     # the first fit has fewer parameters
     control <- resolve_constraints(given, c(random$theta_names, residual$names))
     model <- engine_model(fixed, random, residual_design(residual, frame))
-    result <- with_names(engine_fit(model, reml, start, control), residual, frame, random)
+    result <- naming_errors(engine_fit(model, reml, start, control), residual, frame, random)
     if (identical(result$certificate$status, "time-limit")) {
       require_fit_call()
     }

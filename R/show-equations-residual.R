@@ -133,7 +133,7 @@ correlation_statement <- function(correlation, par, pen) {
     pen$label(paste0(what, within))
   )
   # a formula without numbers
-  if (!pen$values || kind$each == "none" && !kind$orders) {
+  if (!pen$values || kind$each == "none" && !kind$has_orders) {
     return(statement)
   }
   values <- paste0(

@@ -159,7 +159,7 @@ theta_matrix <- function(theta, terms) {
 
 #' Which elements of theta are correlations where they are shown on natural scales?
 #' @noRd
-correlation_parameters <- function(terms) {
+theta_is_correlation <- function(terms) {
   as.logical(unlist(lapply(terms, function(term) {
     index <- theta_index(term)
     index$row != index$col

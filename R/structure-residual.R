@@ -1,4 +1,4 @@
-# Residual (R-side) structures: which there are, and their parameters phi.
+# Residual (R-side) structures: which structures exist, and their parameters phi.
 #
 # The residuals are N(0, sigma^2 R); rows of different residual groups are independent, and within a
 # group R = W^-1/2 D C D W^-1/2 with precision weights W, variance functions D and correlations C.
@@ -92,7 +92,7 @@ correlation_labels <- function(correlation) {
 #' "(1, 2)", where a structure has orders
 #' @noRd
 order_words <- function(correlation) {
-  if (correlation_kind(correlation$type)$orders) {
+  if (correlation_kind(correlation$type)$has_orders) {
     paste0("(", correlation$p, ", ", correlation$q, ")")
   }
 }

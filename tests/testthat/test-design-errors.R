@@ -11,7 +11,7 @@ failure_told <- function(class, details, spec_correlation = quote(corAR1(form = 
   )
   result <- c(list(ok = FALSE, class = class, message = "the engine says so"), details)
   tryCatch(
-    with_names(engine_value(result), end$residual, end$frame, end$random),
+    naming_errors(engine_value(result), end$residual, end$frame, end$random),
     ferrolmm_error = function(e) e
   )
 }

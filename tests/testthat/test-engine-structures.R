@@ -12,8 +12,8 @@ test_that("structures are asked for once, and say what they need", {
   }
   at <- function(field) vapply(kinds, `[[`, "", field)
   expect_setequal(of("effects"), c("cs", "ar1", "toep"))
-  expect_identical(of("orders"), "arma")
-  expect_setequal(setdiff(names(kinds), of("ordered")), c("cs", "us"))
+  expect_identical(of("has_orders"), "arma")
+  expect_setequal(setdiff(names(kinds), of("order_matters")), c("cs", "us"))
   expect_setequal(of("nugget"), spatial)
   expect_setequal(names(which(at("position") == "points")), spatial)
   expect_identical(names(which(at("position") == "none")), "cs")

@@ -1,4 +1,7 @@
 //! Fitting, and what is recomputed from a fit's theta.
+//!
+//! One concept in slightly more than 500 lines: the model and the options as R hands them over ([`Arguments`], part by part),
+//! and the fields of the fit that go back.
 
 use std::time::{Duration, Instant};
 

@@ -123,7 +123,7 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 /// How far a long fit is, told to an R function while the engine works.
 pub struct Display {
-    /// That function, of c(seconds so far, evaluations (0: none yet), criterion, gradient).
+    /// The R function, of c(seconds so far, evaluations (0: none yet), criterion, gradient).
     show: Robj,
     progress: Arc<Progress>,
     start: Instant,

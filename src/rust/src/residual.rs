@@ -71,7 +71,7 @@ impl CorrelationArgument {
         let kind = CorrelationKind::named(&text(&given, "type")?)
             .ok_or_else(|| Failure::bug("the type of a correlation is not known"))?;
         let order = |name| {
-            if kind.facts().orders {
+            if kind.facts().has_orders {
                 convert::count(given.field(name)?, name)
             } else {
                 Ok(0)
@@ -91,14 +91,14 @@ impl CorrelationArgument {
     }
 
     /// Positions in one dimension; none where they are not asked for, which the engine checks.
-    fn times(&self) -> Result<&[i32], Failure> {
+    fn whole_numbers(&self) -> Result<&[i32], Failure> {
         match self.position.first() {
             Some(position) => convert::integers(position, "position"),
             None => Ok(&[]),
         }
     }
 
-    fn reals(&self) -> Result<&[f64], Failure> {
+    fn numbers(&self) -> Result<&[f64], Failure> {
         match self.position.first() {
             Some(position) => convert::doubles(position, "position"),
             None => Ok(&[]),
@@ -108,12 +108,12 @@ impl CorrelationArgument {
     pub fn borrow(&self) -> Result<Correlation<'_>, Failure> {
         let position = match self.kind.facts().position {
             Positions::None => Position::None,
-            Positions::Whole => Position::Whole(self.times()?),
+            Positions::Whole => Position::Whole(self.whole_numbers()?),
             Positions::Visits => Position::Visits {
-                visit: self.times()?,
+                visit: self.whole_numbers()?,
                 visits: self.positions,
             },
-            Positions::Times => Position::Times(self.reals()?),
+            Positions::Times => Position::Times(self.numbers()?),
             Positions::Points => Position::Points {
                 coordinates: self
                     .position

@@ -1,4 +1,4 @@
-//! What R asks about structures: which there are, their parameters, and what parameters give.
+//! What R asks about structures: which structures exist, their parameters, and what parameters give.
 
 use extendr_api::prelude::*;
 use ferrolmm_engine::structure::random::{
@@ -43,10 +43,10 @@ fn rs_structures() -> Robj {
                 named_list(vec![
                     ("name", texts(&kinds, |k| k.name)),
                     ("position", texts(&kinds, |k| k.position.name())),
-                    ("ordered", flags(&kinds, |k| k.ordered)),
+                    ("order_matters", flags(&kinds, |k| k.order_matters)),
                     ("by_lag", flags(&kinds, |k| k.by_lag)),
                     ("each", texts(&kinds, |k| k.each.name())),
-                    ("orders", flags(&kinds, |k| k.orders)),
+                    ("has_orders", flags(&kinds, |k| k.has_orders)),
                     ("nugget", flags(&kinds, |k| k.nugget)),
                     ("effects", flags(&kinds, |k| k.effects)),
                 ]),
@@ -58,7 +58,7 @@ fn rs_structures() -> Robj {
                     ("factor", flags(&random, |r| r.factor)),
                     ("correlated", flags(&random, |r| r.correlated)),
                     ("homogeneous", flags(&random, |r| r.homogeneous)),
-                    ("ordered", flags(&random, |r| r.ordered)),
+                    ("order_matters", flags(&random, |r| r.order_matters)),
                 ]),
             ),
             (

@@ -20,13 +20,13 @@ pub struct CorrelationFacts {
     /// What places two rows of a group, or two effects of a level.
     pub position: Positions,
     /// Whether the order of positions matters.
-    pub ordered: bool,
+    pub order_matters: bool,
     /// Whether only the difference of two positions matters.
     pub by_lag: bool,
     /// What has a parameter of its own.
     pub each: Each,
     /// Whether it has orders p and q.
-    pub orders: bool,
+    pub has_orders: bool,
     /// Whether it may jump at distance 0.
     pub nugget: bool,
     /// Whether random effects can have it: correlations depend on the lag alone (`by_lag`, or one for all), and each parameter
@@ -101,7 +101,7 @@ pub struct RandomFacts {
     /// Whether all effects may share one variance.
     pub homogeneous: bool,
     /// Whether the order of the effects matters.
-    pub ordered: bool,
+    pub order_matters: bool,
 }
 
 /// What is known of a variance function.

@@ -298,7 +298,7 @@ pub struct ModelData<'a> {
     pub y: &'a [f64],
     /// Columns of the fixed-effects model matrix X.
     pub x: Vec<Column<'a>>,
-    /// Their number.
+    /// Number of columns of X.
     pub p: usize,
     /// Precision weights, all positive; `None` means 1.
     pub weights: Option<&'a [f64]>,

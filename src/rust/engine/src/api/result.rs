@@ -90,7 +90,7 @@ impl Path {
 /// What random vectors leave uncertain.
 #[derive(Debug, Clone)]
 pub struct MonteCarlo {
-    /// Their number; 0 without any.
+    /// Number of random vectors; 0 without any.
     pub vectors: usize,
     /// Standard error of the criterion.
     pub criterion: f64,

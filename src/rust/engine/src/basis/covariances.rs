@@ -87,11 +87,11 @@ pub enum Levels {
     /// All of them, without classes.
     #[default]
     All,
-    /// Those of some classes.
+    /// The levels of some classes.
     Of {
         /// Class of each level.
         of_level: Arc<[u32]>,
-        /// Whether those of a class are among them.
+        /// Whether the levels of a class are among them.
         classes: Arc<[bool]>,
     },
 }
@@ -106,12 +106,12 @@ impl Levels {
         }
     }
 
-    /// Those of `all` levels.
+    /// These levels, of `all`.
     pub fn among(&self, all: usize) -> impl Iterator<Item = usize> + '_ {
         (0..all).filter(|&level| self.contains(level))
     }
 
-    /// Whether those of a class are among them; all levels are class 0 where there are none.
+    /// Whether the levels of a class are among them; all levels are class 0 where there are none.
     #[must_use]
     pub fn has(&self, class: usize) -> bool {
         match self {
@@ -120,7 +120,7 @@ impl Levels {
         }
     }
 
-    /// Their classes; 0 where there are none.
+    /// Classes of these levels; 0 where there are none.
     pub fn classes(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         let count = match self {
             Self::All => 1,
@@ -184,7 +184,7 @@ impl Covariances {
 
     /// Number of grouping factors.
     #[must_use]
-    pub fn factors(&self) -> usize {
+    pub fn n_factors(&self) -> usize {
         self.factors.len()
     }
 
@@ -254,7 +254,7 @@ impl Covariances {
 
     /// Each factor and class of its levels in turn.
     pub fn each(&self) -> impl Iterator<Item = (usize, usize)> + Clone + '_ {
-        (0..self.factors()).flat_map(|f| (0..self.classes(f)).map(move |class| (f, class)))
+        (0..self.n_factors()).flat_map(|f| (0..self.classes(f)).map(move |class| (f, class)))
     }
 
     /// Where a factor and class stand among them.

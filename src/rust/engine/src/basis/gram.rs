@@ -117,7 +117,7 @@ struct Entries {
 }
 
 impl Entries {
-    /// Those of `m` rows given column after column, where there are so few that cross-products are taken faster one by one.
+    /// Takes the entries of `m` rows given column after column, where there are so few that cross-products are taken faster one by one.
     fn take(&mut self, block: &[f64], m: usize) -> bool {
         let p = block.len() / m;
         let mut count = vec![0usize; m];

@@ -185,7 +185,7 @@ impl Parameters {
             out.share(f, &self.levels[term], (offset, k));
         }
         // the empty factor has no term, but its T is divided by
-        for f in 0..out.factors() {
+        for f in 0..out.n_factors() {
             if self.place.iter().all(|place| place.0 != f) {
                 out.of_class_mut(f, 0)[0] = 1.0;
             }

@@ -106,7 +106,7 @@ impl Criterion<'_> {
         let (base, parameters, center) = (self.base, self.parameters, self.center);
         let (reml, change) = (self.reml, self.log_det_change);
         let (residual, sigma2, inverse_sigma2) =
-            (self.residual, self.known_sigma2, self.inverse_sigma2);
+            (self.residual, self.known_sigma2, self.fixed_inverse_sigma2);
         let share = points.len().div_ceil(base.workers.count()).max(1);
         let shares: Vec<&[InternalTheta]> = points.chunks(share).collect();
         let found = base.workers.map(shares.len(), |i| {
@@ -120,7 +120,7 @@ impl Criterion<'_> {
             )
             .with_residual(residual)
             .with_sigma2(sigma2);
-            other.inverse_sigma2 = inverse_sigma2;
+            other.fixed_inverse_sigma2 = inverse_sigma2;
             let mut at = |x: &InternalTheta| {
                 other.value(x)?;
                 other.gradient()

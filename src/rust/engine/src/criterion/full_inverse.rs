@@ -207,11 +207,11 @@ fn add_scaled(value: f64, x: &[f64], out: &mut [f64]) {
 /// First effects of the nodes of each factor and class, ascending; nothing where no factor has classes.
 fn nodes_of_classes(system: &System, t: &Covariances) -> Vec<Vec<Vec<usize>>> {
     let schur = &system.schur;
-    if !(0..t.factors()).any(|f| t.has_classes(f)) {
+    if !(0..t.n_factors()).any(|f| t.has_classes(f)) {
         return Vec::new();
     }
     let classes = |f: usize| if t.has_classes(f) { t.classes(f) } else { 0 };
-    let mut out: Vec<Vec<Vec<usize>>> = (0..t.factors())
+    let mut out: Vec<Vec<Vec<usize>>> = (0..t.n_factors())
         .map(|f| vec![Vec::new(); classes(f)])
         .collect();
     for (&(f, level), &offset) in schur.node.iter().zip(&schur.offset) {

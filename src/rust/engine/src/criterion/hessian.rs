@@ -12,9 +12,9 @@
 use crate::basis::parameters::Parameters;
 use crate::criterion::block_traces::block_work;
 use crate::criterion::direction::{apply_directions, dot, of_class, of_factor, Direction};
+use crate::criterion::eliminated_traces::{first_traces, products};
 use crate::criterion::full_inverse::FullInverse;
 use crate::criterion::node_traces::node_traces;
-use crate::criterion::phi::{first_traces, products};
 use crate::linalg::sparse::DENSE_ADVANTAGE;
 use crate::linalg::{dense, small};
 use crate::moments::level_precision;

@@ -3,6 +3,7 @@
 mod block_traces;
 mod differences;
 pub mod direction;
+mod eliminated_traces;
 pub(crate) mod estimated;
 mod first_order;
 mod full_inverse;
@@ -13,7 +14,6 @@ pub mod latest;
 pub(crate) mod level_sums;
 mod node_traces;
 pub mod objective;
-mod phi;
 pub mod point;
 pub(crate) mod products;
 pub(crate) mod residual_directions;

@@ -46,7 +46,7 @@ pub struct Criterion<'a> {
     /// What ends a search for its minimum.
     pub clock: Clock<'a>,
     /// 1 / sigma^2 at which derivatives are taken; `None` profiles it out.
-    pub inverse_sigma2: Option<f64>,
+    pub fixed_inverse_sigma2: Option<f64>,
     /// Evaluations so far.
     pub evaluations: usize,
     /// Factor at the last point.
@@ -93,7 +93,7 @@ impl<'a> Criterion<'a> {
             center,
             log_det_change,
             clock,
-            inverse_sigma2: None,
+            fixed_inverse_sigma2: None,
             evaluations: 0,
             factor: None,
             failure: None,
@@ -275,7 +275,7 @@ impl<'a> Criterion<'a> {
         let factor = self.factor.as_ref()?;
         let known = self.known_sigma2.map(f64::recip);
         Some(
-            self.inverse_sigma2
+            self.fixed_inverse_sigma2
                 .or(known)
                 .unwrap_or(self.degrees() / factor.pwrss),
         )
@@ -361,8 +361,7 @@ impl Criterion<'_> {
     }
 
     /// Whether secant updates pay along long steps: average information misses what bends in the parameters of correlations.
-    /// Estimates say nothing else about it than factorisations do: with what they learn from long steps walks take twice as
-    /// many.
+    /// Without either, a walk takes twice as many steps with secant updates, by Monte-Carlo estimates too.
     pub(crate) fn uses_secant(&self) -> bool {
         let structures = &self.parameters.structures;
         !self.has_independent_rows() || structures.iter().any(|s| s.linear().is_none())
@@ -388,8 +387,8 @@ impl Criterion<'_> {
     pub(crate) fn noise(&self, f: f64) -> f64 {
         let own = self.factor.as_ref().filter(|factor| !factor.lx.is_empty());
         let lost = own.map_or(0.0, |factor| self.lost_digits(factor));
-        // estimates too: the random vectors stay the same, and where iterations end makes no difference that can be measured
-        // log weights and the logarithm of the residual sum of squares may cancel
+        // log weights and the logarithm of the residual sum of squares may cancel; a Monte-Carlo estimate adds nothing to that, as
+        // its random vectors stay the same, and where iterations end makes no measurable difference
         let moments = &self.system().moments;
         let size = f
             .abs()

@@ -8,7 +8,7 @@ use crate::basis::parameters::Parameters;
 pub struct Point<'a> {
     /// The parameters.
     pub parameters: &'a Parameters,
-    /// Their values.
+    /// Values of the parameters.
     pub theta: &'a InternalTheta,
     /// REML or ML.
     pub reml: bool,

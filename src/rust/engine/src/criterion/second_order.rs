@@ -84,7 +84,7 @@ impl Criterion<'_> {
     pub fn unprofiled_hessian(&mut self) -> Option<Vec<f64>> {
         let mut hessian = self.exact_hessian()?;
         // differences at fixed sigma^2 are these already
-        if self.has_independent_rows() || self.inverse_sigma2.is_none() {
+        if self.has_independent_rows() || self.fixed_inverse_sigma2.is_none() {
             let rank_one = &self.latest()?.derivatives.rank_one;
             hessian.iter_mut().zip(rank_one).for_each(|(h, r)| *h += r);
         }
@@ -134,7 +134,7 @@ impl Criterion<'_> {
                 theta: &self.point,
                 reml,
                 inverse_sigma2: self
-                    .inverse_sigma2
+                    .fixed_inverse_sigma2
                     .or(self.known_sigma2.map(f64::recip))
                     .unwrap_or(self.degrees() / factor.pwrss),
                 profiled: self.known_sigma2.is_none(),

@@ -45,6 +45,8 @@ pub(crate) fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
     beta
 }
 
+/// The fit in the user's terms, from the factor and the solution at the optimum `theta`, where the criterion is `criterion`:
+/// coefficients, conditional modes, sums of squares, sigma; fitted values and residuals go to `rows`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn estimates(
     data: &ModelData<'_>,

@@ -152,7 +152,7 @@ fn search(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Fit, EngineError> {
     // before the response is centred
-    let residual = model.fixed_residual();
+    let fixed_rss = model.fixed_rss();
     let begin = search_start(data, options, &mut model, plan, interrupt)?;
     let mut rounds = Rounds::new(
         data,
@@ -160,7 +160,7 @@ fn search(
         interrupt,
         plan,
         at_optimum,
-        (begin, residual),
+        (begin, fixed_rss),
     );
     loop {
         let mut criterion = rounds.criterion(&model);

@@ -43,7 +43,7 @@ pub(crate) struct Prepared {
     pub system: System,
     pub center: Center,
     pub residual: Option<ResidualPart>,
-    /// The rows' mean standard deviation relative to that which the moments are relative to.
+    /// The rows' mean standard deviation, in units of the standard deviation used for the moments.
     pub unit: f64,
     pub restriction: Option<Restriction>,
     /// Known residual variance.
@@ -51,7 +51,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The rows' mean standard deviation relative to sigma: that of a row with d = 1, which may be far from all.
+    /// The rows' mean standard deviation relative to sigma; sigma is that of a row with d = 1, which may be unlike any row.
     pub(crate) fn unit_at(&self, theta: &InternalTheta) -> f64 {
         let phi = self.parameters.of_residual(theta);
         self.residual_model().unit(phi)
@@ -69,7 +69,7 @@ impl Prepared {
     }
 
     /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
-    pub(crate) fn fixed_residual(&self) -> f64 {
+    pub(crate) fn fixed_rss(&self) -> f64 {
         self.system.moments.residual() * self.unit * self.unit
     }
 
@@ -130,7 +130,7 @@ impl Prepared {
         .with_sigma2(self.sigma2)
     }
 
-    /// Whether all there is are independent levels and residuals, free parameters, and more than one grouping factor.
+    /// Whether levels and residuals are independent, all parameters free, and grouping factors more than one.
     fn is_plain(&self) -> bool {
         self.residual.is_none()
             && self.restriction.is_none()
@@ -338,8 +338,8 @@ fn residual_start(options: &Options, model: &Residual) -> Result<Vec<f64>, Engin
 
 /// Refuses a response that the fixed effects reproduce to rounding.
 fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
-    let residual = prepared.fixed_residual();
-    if residual <= PERFECT * prepared.fixed.total || residual == 0.0 {
+    let fixed_rss = prepared.fixed_rss();
+    if fixed_rss <= PERFECT * prepared.fixed.total || fixed_rss == 0.0 {
         return Err(EngineError::PerfectFit);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Units of a response whose squares over- or underflow.
+//! Units of a response whose squares would overflow or underflow.
 
 use crate::api::model::ModelData;
 
@@ -16,7 +16,7 @@ pub(crate) struct InUnits {
 }
 
 impl InUnits {
-    /// In units of the largest value, where the squares, which add up to `total`, are no ordinary numbers.
+    /// In units of the largest value, where the squares, which add up to `total`, come near over- or underflow.
     pub fn of(data: &ModelData<'_>, total: f64) -> Option<Self> {
         if SAFE_SQUARE.contains(&total) {
             return None;

@@ -32,7 +32,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Those of `data`, whose codes may be anything.
+    /// Sizes of `data`, whose codes may be anything.
     pub fn of(data: &ModelData<'_>) -> Self {
         let mut factors: Vec<(f64, f64)> = data
             .factors

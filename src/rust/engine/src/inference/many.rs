@@ -31,7 +31,7 @@ pub struct ManyFits {
     pub phi: Vec<f64>,
     /// Fixed effects, p x m, NaN where aliased.
     pub beta: Vec<f64>,
-    /// Their standard errors, p x m.
+    /// Standard errors of the fixed effects, p x m.
     pub standard_error: Vec<f64>,
     /// Satterthwaite's degrees of freedom of each coefficient, p x m.
     pub ddf: Vec<f64>,

@@ -248,7 +248,7 @@ impl Surface<'_, '_> {
 
     fn value(&mut self, psi: &Psi) -> Option<f64> {
         let tau = psi.tau;
-        self.criterion.inverse_sigma2 = Some((-tau).exp());
+        self.criterion.fixed_inverse_sigma2 = Some((-tau).exp());
         self.criterion.value(&psi.theta)?;
         let factor = self.criterion.factor.as_ref()?;
         let degrees = self.criterion.degrees();

@@ -139,9 +139,9 @@ pub(super) fn congruence(l: &[f64], b: &[f64], r: usize) -> Vec<f64> {
 /// On which scale a Hessian tells of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Size {
-    /// That of the parameter: what hardly curves there is flat.
+    /// The parameter's scale: what hardly curves there is flat.
     Natural,
-    /// Its own, so that the diagonal is 1: an expected Hessian vanishes where a variance does, but tells of it still.
+    /// The Hessian's own scale, on which the diagonal is 1: an expected Hessian vanishes where a variance does, but tells of it still.
     Own,
 }
 

@@ -25,7 +25,7 @@ pub trait Partition: Send + Sized {
     /// One piece.
     type Part;
 
-    /// Those before piece `at` and those from it on.
+    /// The pieces before piece `at` and the pieces from it on.
     fn split(self, at: usize) -> (Self, Self);
 
     /// The only one.

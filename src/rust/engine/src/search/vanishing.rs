@@ -41,7 +41,7 @@ const FARTHEST: f64 = 30.0;
 pub(crate) enum Ray {
     /// An optimum inside, or a criterion that does not depend on sigma.
     Inside,
-    /// The criterion falls for ever.
+    /// The criterion falls without bound.
     Perfect,
     /// The optimum with sigma^2 standing for zero, which is the second value.
     Zero(Run, f64),
@@ -148,7 +148,7 @@ struct RayPoint {
 enum Limit {
     /// The criterion rises, or does not depend on sigma.
     None,
-    /// The criterion falls for ever.
+    /// The criterion falls without bound.
     Below,
     /// The criterion is [`NEAR`] its limit at this t.
     At(f64),

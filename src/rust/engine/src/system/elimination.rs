@@ -64,9 +64,9 @@ pub struct Schur {
     pub y_start: Vec<usize>,
     /// For each node the start of its later neighbours among the nodes.
     pub later_start: Vec<usize>,
-    /// Those neighbours.
+    /// The later neighbours of each node.
     pub later: Vec<u32>,
-    /// Their blocks; `true` if the block's rows are this node's effects.
+    /// Blocks of the later neighbours; `true` if the block's rows are this node's effects.
     pub later_source: Vec<(Source, bool)>,
     /// Dense or sparse.
     pub storage: Storage,

@@ -17,7 +17,7 @@ pub struct Run {
     v: Vec<Lane>,
     /// The residual before each iteration and at the end, where they are kept.
     residuals: Vec<Vec<Lane>>,
-    /// Their squared lengths, lane by lane.
+    /// Squared lengths of these residuals, lane by lane.
     lengths: Vec<Vec<f64>>,
     tridiagonal: Vec<Tridiagonal>,
 }

@@ -2,10 +2,24 @@
 //!
 //! A round looks at a model that does not change, with a criterion evaluated on it, and answers with what is to change
 //! ([`Next`]); the loop in [`super::pipeline`] changes it and begins the next round.
+//!
+//! Which [`Next`] follows from what, in the order of the questions of [`Rounds::round`]:
+//!
+//! | the walk's end | answer |
+//! |---|---|
+//! | broke down, and rows of small weights may lack digits | `Extend` |
+//! | broke down, or nothing is left, about effects taken out of the response | `Uncentre` |
+//! | above an optimum that was passed, or no end and there is one | `Walk`, from that optimum |
+//! | at a kink of the criterion | `Hold` |
+//! | random effects reproduce the response | `Walk` from an optimum that was passed, else the error |
+//! | walks from elsewhere find a lower optimum (they are made once) | `Walk`, from there |
+//! | differences lack digits | `Centre`, at most [`CENTRINGS`] times |
+//! | an optimum in question without proof | `Walk` from an optimum that was passed, else the error |
+//! | none of these | `Finish`: the fit, or (its residuals turn out to be nothing) a walk from an optimum that was passed |
 
-mod found;
+mod finish;
 mod recentre;
-mod retreat;
+mod step_back;
 mod walk;
 
 use std::time::Duration;
@@ -79,7 +93,7 @@ pub(crate) struct Rounds<'a, 'o> {
     plan: Plan,
     at_optimum: Option<AtOptimum<'o>>,
     /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
-    residual: f64,
+    fixed_rss: f64,
     /// Where the first walk began, and where the next one does (or the last one ended).
     begin: InternalTheta,
     theta: InternalTheta,
@@ -88,7 +102,7 @@ pub(crate) struct Rounds<'a, 'o> {
     /// sigma^2 that stands for zero, where the residual variance vanished.
     vanished: Option<f64>,
     walks: Walks,
-    /// Whether to look for other optima, and whether that a residual variance went to zero is reason to look again, once.
+    /// Whether to look for other optima, and whether a vanishing residual variance triggers one more search.
     searches: bool,
     searches_at_zero: bool,
     /// Optima above one that was followed, the lowest last: one of them is the optimum where that one turns out to be none.
@@ -106,7 +120,7 @@ pub(crate) struct Rounds<'a, 'o> {
 }
 
 impl<'a, 'o> Rounds<'a, 'o> {
-    /// Before the first, which starts at `theta`; `residual` is the residual sum of squares of the fixed effects alone, in
+    /// Before the first, which starts at `theta`; `fixed_rss` is the residual sum of squares of the fixed effects alone, in
     /// units of the rows' mean variance.
     pub(crate) fn new(
         data: &'a ModelData<'a>,
@@ -114,7 +128,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         interrupt: &'a dyn Fn() -> bool,
         plan: Plan,
         at_optimum: Option<AtOptimum<'o>>,
-        (theta, residual): (InternalTheta, f64),
+        (theta, fixed_rss): (InternalTheta, f64),
     ) -> Self {
         let searches = starts::are_wanted(options, plan);
         Self {
@@ -123,7 +137,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
             interrupt,
             plan,
             at_optimum,
-            residual,
+            fixed_rss,
             begin: theta.clone(),
             theta,
             centrings: 0,
@@ -164,18 +178,18 @@ impl<'a, 'o> Rounds<'a, 'o> {
         criterion: &mut Criterion<'_>,
     ) -> Result<Next, EngineError> {
         let run = self.timed_walk(model, criterion)?;
-        if let Some(next) = self.retreat(model, criterion, &run) {
+        if let Some(next) = self.step_back(model, criterion, &run) {
             return Ok(next);
         }
         let run = self.accept(model, run?)?;
-        if let Some(held) = self.kink(criterion) {
+        if let Some(held) = self.hold_at_kink(criterion) {
             return Ok(Next::Hold(held));
         }
         if self.is_perfect(model, criterion)? {
             return self.back(Some(run.outcome.value), EngineError::PerfectFit);
         }
         let lacks_digits = self.plan == Plan::Exact && model.lacks_digits(&self.theta);
-        let Some(run) = self.unless_lower(model, criterion, run, lacks_digits)? else {
+        let Some(run) = self.follow_lower(model, criterion, run, lacks_digits)? else {
             return Ok(Next::Walk);
         };
         if self.is_to_be_centred(model, criterion, lacks_digits)? {
@@ -185,7 +199,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         if self.is_unproved(model, &run) {
             return self.back(Some(run.outcome.value), EngineError::PerfectFit);
         }
-        let found = self.found(model, criterion, run)?;
+        let found = self.finish_round(model, criterion, run)?;
         Ok(Next::Finish(Box::new(found)))
     }
 
@@ -206,7 +220,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
     }
 
     /// The restriction that holds a parameter where the criterion has a kink, if the minimum is there.
-    fn kink(&mut self, criterion: &mut Criterion<'_>) -> Option<Restriction> {
+    fn hold_at_kink(&mut self, criterion: &mut Criterion<'_>) -> Option<Restriction> {
         if !self.options.optimize {
             return None;
         }
@@ -223,7 +237,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
     ) -> Result<bool, EngineError> {
         self.evaluate(criterion);
         let pwrss = model.in_rows(&self.theta, factor_of(criterion)?.pwrss);
-        Ok(model.sigma2.is_none() && pwrss <= EXACT * self.residual)
+        Ok(model.sigma2.is_none() && pwrss <= EXACT * self.fixed_rss)
     }
 
     /// Whether an optimum in question has no proof: with residual parameters likelihoods may have no bound.

@@ -67,7 +67,7 @@ impl Rounds<'_, '_> {
         run
     }
 
-    /// Follows the residual variance where it goes to zero; `None`: the criterion falls for ever. Differences that have lost
+    /// Follows the residual variance where it goes to zero; `None`: the criterion falls without bound. Differences that have lost
     /// their digits tell nothing, and are centred first.
     pub(super) fn look_at_zero(
         &mut self,
@@ -79,7 +79,7 @@ impl Rounds<'_, '_> {
         if !is_exact || self.has_lost_digits(model, criterion, &run) {
             return Ok(Some(run));
         }
-        match vanishing::look(criterion, &run, self.residual, self.options)? {
+        match vanishing::look(criterion, &run, self.fixed_rss, self.options)? {
             Ray::Inside => Ok(Some(run)),
             Ray::Perfect => Ok(None),
             Ray::Zero(found, sigma2) => {
@@ -102,7 +102,7 @@ impl Rounds<'_, '_> {
             return false;
         };
         // unless there is nothing left to have digits
-        let is_left = model.in_rows(x, factor.pwrss) > EXACT * self.residual;
+        let is_left = model.in_rows(x, factor.pwrss) > EXACT * self.fixed_rss;
         is_left
             && self.centrings < CENTRINGS
             && (has_lost_digits(&model.system, factor) || model.is_near(self.centrings))
@@ -110,14 +110,14 @@ impl Rounds<'_, '_> {
 
     /// The run, unless walks from elsewhere find a lower optimum, which is followed then. They begin before the response is
     /// centred: that is only exact close to where it is done.
-    pub(super) fn unless_lower(
+    pub(super) fn follow_lower(
         &mut self,
         model: &Prepared,
         criterion: &mut Criterion<'_>,
         run: Run,
         lacks_digits: bool,
     ) -> Result<Option<Run>, EngineError> {
-        // correlations that go to 1 far from here leave no digits beside effects so large: they would look like an optimum
+        // far away, correlations near 1 lose all digits next to such large effects and would look like an optimum
         self.searches &= model.residual.is_none() || !(lacks_digits || model.has_digits());
         if !std::mem::take(&mut self.searches) {
             return Ok(Some(run));

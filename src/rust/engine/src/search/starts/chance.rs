@@ -1,7 +1,7 @@
 //! Starts that look like chance.
 //!
-//! Their standard deviations are log-uniform around those at which an effect weighs as much as the residuals of its level, one
-//! decade to either side or three; correlations come from random directions. They are the same at every run.
+//! Standard deviations are log-uniform around those at which an effect weighs as much as the residuals of its level, one
+//! decade to either side or three; correlations come from random directions. The starts are the same at every run.
 
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;

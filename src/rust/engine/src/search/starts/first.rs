@@ -12,7 +12,7 @@ use crate::search::starts::walks::Walks;
 /// Standard deviations of random effects at a second attempt, relative to the first.
 const SMALLER: f64 = 0.3;
 
-/// Those at a third attempt.
+/// Standard deviations at a third attempt.
 const LARGER: f64 = 3.0;
 
 /// The optimum from `theta`, or a lower one from the residual parameters that a structure wants tried in any case; where

@@ -36,7 +36,7 @@ pub(super) const BETTER: f64 = 1e-9;
 /// Penalised over total sum of squares at which the residual variance vanishes.
 const VANISHING: f64 = 1e-12;
 
-/// That ratio where a walk has not come to an end.
+/// The same ratio where a walk has not come to an end.
 const ON_ITS_WAY: f64 = 1e-6;
 
 /// Operations that an evaluation takes beside those that grow with the model.
@@ -74,7 +74,7 @@ const NEAR: f64 = 20.0;
 /// Degrees of freedom for each parameter below which there is reason to doubt.
 const FEW: usize = 5;
 
-/// Those above which one walk that agrees with the first is enough.
+/// Degrees of freedom for each parameter above which one walk that agrees with the first is enough.
 const PLENTY: usize = 30;
 
 /// Ratio of what levels can tell of a standard deviation from which that is reason to doubt, and the same where one walk that

@@ -35,7 +35,7 @@ impl Walks {
         self.vanishing += usize::from(vanishes);
     }
 
-    /// Their number.
+    /// Number of walks.
     pub fn count(&self) -> usize {
         self.ends.len()
     }

@@ -16,7 +16,7 @@ const UNSTRUCTURED: RandomFacts = RandomFacts {
     factor: true,
     correlated: true,
     homogeneous: false,
-    ordered: false,
+    order_matters: false,
 };
 
 /// Independent effects.
@@ -25,7 +25,7 @@ const DIAGONAL: RandomFacts = RandomFacts {
     factor: false,
     correlated: false,
     homogeneous: true,
-    ordered: false,
+    order_matters: false,
 };
 
 /// What is known of them.
@@ -39,7 +39,7 @@ pub fn random_facts() -> Vec<RandomFacts> {
         factor: false,
         correlated: true,
         homogeneous: true,
-        ordered: kind.ordered,
+        order_matters: kind.order_matters,
     });
     [UNSTRUCTURED, DIAGONAL]
         .into_iter()

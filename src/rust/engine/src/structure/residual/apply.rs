@@ -27,7 +27,7 @@ pub enum Apply {
 pub struct RowsToApply<'a> {
     /// n x c, column-major, in the order of the data.
     pub rows: &'a [f64],
-    /// Their residual structure, `None`: R = W^-1. Its start and held parameters are not looked at.
+    /// Residual structure of the rows; `None`: R = W^-1. Its start and held parameters are not looked at.
     pub structure: Option<ResidualStructure<'a>>,
     /// Precision weights of the rows; `None`: all 1.
     pub weights: Option<&'a [f64]>,

@@ -14,9 +14,9 @@ use crate::structure::residual::residual::Residual;
 pub(crate) struct Stand {
     /// A group with their R.
     pub like: usize,
-    /// How many stand there.
+    /// Number of representatives.
     pub groups: usize,
-    /// For how many.
+    /// Number of groups they represent.
     pub count: usize,
 }
 

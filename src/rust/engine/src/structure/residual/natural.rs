@@ -15,7 +15,7 @@ pub fn correlation_parameters(correlation: &Correlation<'_>, largest: usize) -> 
     Family::of_residuals(correlation, largest).parameters()
 }
 
-/// Their number, which needs no memory.
+/// Number of natural parameters, which needs no memory.
 #[must_use]
 pub fn correlation_count(correlation: &Correlation<'_>, largest: usize) -> usize {
     Family::of_residuals(correlation, largest).len()

@@ -244,7 +244,7 @@ impl AtCovariances<'_> {
     /// Lambda'Z'[Q r] - K^-1 U_0.
     fn right_hand_sides(&self, factor: &Factor) -> Rows<Vec<Double2>> {
         let schur = &self.system.schur;
-        let shifts: Vec<_> = (0..self.t.factors())
+        let shifts: Vec<_> = (0..self.t.n_factors())
             .map(|f| self.weighted_shift(f, &factor.shift[f]))
             .collect();
         let mut eliminated = memory::with_capacity(self.factor(0).zx.len());

@@ -24,10 +24,10 @@ impl CorrelationStructure for AnteDependence {
         vec![CorrelationFacts {
             name: "ante",
             position: Positions::Visits,
-            ordered: true,
+            order_matters: true,
             by_lag: false,
             each: Each::Neighbours,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: false,
         }]

@@ -22,10 +22,10 @@ impl CorrelationStructure for Ar1 {
         vec![CorrelationFacts {
             name: "ar1",
             position: Positions::Whole,
-            ordered: true,
+            order_matters: true,
             by_lag: true,
             each: Each::None,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: true,
         }]

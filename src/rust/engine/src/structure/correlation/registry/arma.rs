@@ -27,10 +27,10 @@ impl CorrelationStructure for Arma {
         vec![CorrelationFacts {
             name: "arma",
             position: Positions::Whole,
-            ordered: true,
+            order_matters: true,
             by_lag: true,
             each: Each::None,
-            orders: true,
+            has_orders: true,
             nugget: false,
             effects: false,
         }]

@@ -26,10 +26,10 @@ impl CorrelationStructure for Car1 {
         vec![CorrelationFacts {
             name: "car1",
             position: Positions::Times,
-            ordered: true,
+            order_matters: true,
             by_lag: true,
             each: Each::None,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: false,
         }]

@@ -31,10 +31,10 @@ impl CorrelationStructure for CompoundSymmetric {
         vec![CorrelationFacts {
             name: "cs",
             position: Positions::None,
-            ordered: false,
+            order_matters: false,
             by_lag: false,
             each: Each::None,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: true,
         }]

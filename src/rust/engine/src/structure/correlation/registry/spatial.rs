@@ -71,10 +71,10 @@ impl CorrelationStructure for Spatial {
         let facts = |function: &Distance| CorrelationFacts {
             name: function.name(),
             position: Positions::Points,
-            ordered: true,
+            order_matters: true,
             by_lag: true,
             each: Each::None,
-            orders: false,
+            has_orders: false,
             nugget: true,
             effects: false,
         };

@@ -12,10 +12,10 @@ use crate::structure::correlation::structure::{
     powers, Components, CorrelationStructure, Parameter, Shape,
 };
 
-/// Correlation at lag 1 from which a search of that of effects starts.
+/// Starting lag-1 correlation for random effects.
 const EFFECTS_START: f64 = 0.2;
 
-/// And that of residuals.
+/// Starting lag-1 correlation for residuals.
 const RESIDUAL_START: f64 = 0.3;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,10 +31,10 @@ impl CorrelationStructure for Toeplitz {
         vec![CorrelationFacts {
             name: "toep",
             position: Positions::Visits,
-            ordered: true,
+            order_matters: true,
             by_lag: true,
             each: Each::Lag,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: true,
         }]

@@ -27,10 +27,10 @@ impl CorrelationStructure for Unstructured {
         vec![CorrelationFacts {
             name: "us",
             position: Positions::Visits,
-            ordered: false,
+            order_matters: false,
             by_lag: false,
             each: Each::Pair,
-            orders: false,
+            has_orders: false,
             nugget: false,
             effects: false,
         }]

@@ -1,7 +1,7 @@
 # The table of words: what users call each structure, and what we print of it.
 #
-# Everything else that is to be known of a structure, the engine tells ([structures()]): a new
-# structure is a line of its registry, its file there, and an entry here.
+# The engine knows everything else about a structure ([structures()]): a new one is a line of its
+# registry, its file there, and an entry here.
 
 #' Structures by the engine's name
 #'

@@ -13,7 +13,7 @@ const CHEAP: f64 = 1e6;
 
 impl Rounds<'_, '_> {
     /// What a walk that broke down, or ended above an optimum that is known, asks for.
-    pub(super) fn retreat(
+    pub(super) fn step_back(
         &mut self,
         model: &Prepared,
         criterion: &mut Criterion<'_>,

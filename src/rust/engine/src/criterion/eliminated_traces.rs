@@ -13,7 +13,7 @@ use crate::system::pieces::LEVELS;
 use crate::system::solution::Solution;
 
 /// What the products S^-1 Phi_a are needed for, one after the other: tr(S^-1 Phi_a S^-1 Phi_b) for pairs of directions of the
-/// first factor, and sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1 P]_vv kappa_b), a direction of the first factor by
+/// first factor, and sum over the nodes v of b's factor of tr([S^-1 Phi_a S^-1 K^-1]_vv kappa_b), a direction of the first factor by
 /// any other.
 ///
 /// Tile by tile, of which none is kept: tile (i, j) of A = S^-1 Phi meets tile (j, i), which is that of A' = Phi S^-1 turned.

@@ -13,7 +13,7 @@ use crate::search::strategy::Plan;
 
 impl Rounds<'_, '_> {
     /// The optimum with its certificate, and what the criterion knows there.
-    pub(super) fn found(
+    pub(super) fn finish_round(
         &mut self,
         model: &Prepared,
         criterion: &mut Criterion<'_>,
@@ -58,7 +58,7 @@ impl Rounds<'_, '_> {
     }
 
     /// The fit in the user's terms; `None` where it turns out that random effects take up all there is, so that only rounding
-    /// keeps the criterion from falling for ever, and the next round begins at an optimum that was passed.
+    /// keeps the criterion from falling without bound, and the next round begins at an optimum that was passed.
     pub(crate) fn finish(
         &mut self,
         model: &mut Prepared,
@@ -85,7 +85,7 @@ impl Rounds<'_, '_> {
         );
         fit.optimizer_seconds = self.optimizing.as_secs_f64();
         let wrss = model.in_rows(theta, fit.wrss);
-        let is_perfect = self.vanished.is_none() && wrss <= EXACT * self.residual;
+        let is_perfect = self.vanished.is_none() && wrss <= EXACT * self.fixed_rss;
         if options.optimize && options.sigma.is_none() && is_perfect {
             model.sigma2 = known;
             return self
