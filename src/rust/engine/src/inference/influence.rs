@@ -29,6 +29,7 @@ use crate::fit::prepare::{prepare, required_start, with_phi, Prepared};
 use crate::fit::sizes::Sizes;
 use crate::inference::condensed_levels::CondensedLevels;
 use crate::inference::evaluated::{fixed_covariance, to_user_basis, EVALUATIONS};
+use crate::inference::newton_step::{newton_step, small_step, Curvature};
 use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::moments::blocks::Moments;
@@ -49,18 +50,6 @@ const SETS: usize = 16;
 
 /// Information left on a direction of the fixed effects, relative to that of all rows, below which it is none.
 const DEFICIENT: f64 = 1e-10;
-
-/// Eigenvalues of the scaled Hessian below this share of the largest one carry no information.
-const FLAT: f64 = 1e-9;
-
-/// Corrections of the Newton step.
-const CORRECTIONS: usize = 2;
-
-/// A step that lowers the criterion by less than this changes theta by a few hundredths of its standard error.
-const SMALL: f64 = 1e-3;
-
-/// A correction that lowers it by less is not made.
-const NEGLIGIBLE: f64 = 1e-7;
 
 /// What happens to theta when rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -391,148 +380,6 @@ fn estimates_at(
         sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion: criterion.at(factor),
     })
-}
-
-/// One Newton step, and corrections with the same Hessian by the gradient where it leads: the step's error is of the order of
-/// the square of the change in theta, and each correction takes that one order further. Where the step promises little the
-/// Hessian of all rows does, and there is nothing to correct.
-fn newton_step(
-    criterion: &mut Criterion<'_>,
-    x: &InternalTheta,
-    value: f64,
-    whole: Option<&Curvature>,
-) -> Option<InternalTheta> {
-    if let Some(x) = whole.and_then(|whole| small_step(criterion, x, value, whole)) {
-        return Some(x);
-    }
-    let model = Curvature::new(criterion, x)?;
-    let (mut x, mut value) = (x.clone(), value);
-    for _ in 0..=CORRECTIONS {
-        let slopes = model.slopes(criterion)?;
-        let Some((to, reached)) = model.descend(criterion, &x, value, &slopes) else {
-            break;
-        };
-        if !criterion.is_at(&to) {
-            criterion.value(&to)?;
-        }
-        (x, value) = (to, reached);
-        if model.promise(&model.slopes(criterion)?) < NEGLIGIBLE {
-            break;
-        }
-    }
-    Some(x)
-}
-
-/// A step by the Hessian of all rows; `None` where it promises so much that this will not do.
-fn small_step(
-    criterion: &mut Criterion<'_>,
-    x: &InternalTheta,
-    value: f64,
-    whole: &Curvature,
-) -> Option<InternalTheta> {
-    let slopes = whole.slopes_of(&criterion.gradient()?);
-    if whole.promise(&slopes) >= SMALL {
-        return None;
-    }
-    let step = whole.descend(criterion, x, value, &slopes);
-    Some(step.map_or_else(|| x.clone(), |(to, _)| to))
-}
-
-/// A scaled Hessian by its eigenvalues and eigenvectors.
-struct Curvature {
-    values: Vec<f64>,
-    vectors: Vec<f64>,
-    scale: Vec<f64>,
-}
-
-impl Curvature {
-    /// At the point where the criterion was evaluated.
-    pub(crate) fn new(criterion: &mut Criterion<'_>, x: &InternalTheta) -> Option<Self> {
-        let m = x.len();
-        let hessian = criterion.exact_hessian()?;
-        let scale = criterion.scale(x);
-        let scaled: Vec<f64> =
-            memory::collect((0..m * m).map(|e| hessian[e] * scale[e % m] * scale[e / m]));
-        let (values, vectors) = small::symmetric_eigen(&scaled, m);
-        Some(Self {
-            values,
-            vectors,
-            scale,
-        })
-    }
-
-    /// Slope of the criterion along each eigenvector, where it was evaluated; zero along those without curvature.
-    fn slopes(&self, criterion: &mut Criterion<'_>) -> Option<Vec<f64>> {
-        Some(self.slopes_of(&criterion.latest()?.derivatives.gradient))
-    }
-
-    /// Slopes along each eigenvector from the gradient.
-    fn slopes_of(&self, gradient: &[f64]) -> Vec<f64> {
-        let limit = FLAT * self.values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-        let along = |(vector, value): (&[f64], &f64)| {
-            let parts = vector.iter().zip(gradient).zip(&self.scale);
-            match value.abs() > limit {
-                true => parts.map(|((v, g), s)| v * g * s).sum(),
-                false => 0.0,
-            }
-        };
-        let vectors = self.vectors.chunks_exact(self.scale.len().max(1));
-        vectors.zip(&self.values).map(along).collect()
-    }
-
-    /// Decrease that the Newton step promises.
-    fn promise(&self, slopes: &[f64]) -> f64 {
-        let lost = slopes.iter().zip(&self.values).filter(|(s, _)| **s != 0.0);
-        0.5 * lost.map(|(s, v)| s * s / v.abs()).sum::<f64>()
-    }
-
-    /// A step downhill from the point where the criterion was evaluated: at most as long as theta itself in the units of
-    /// [`Criterion::scale`], variances not below zero, halved while it does not lower the criterion. Directions in which the
-    /// criterion is not convex are followed downhill. Where it leads and the value there; `None` if it does not lower the
-    /// criterion.
-    fn descend(
-        &self,
-        criterion: &mut Criterion<'_>,
-        x: &InternalTheta,
-        value: f64,
-        slopes: &[f64],
-    ) -> Option<(InternalTheta, f64)> {
-        let m = x.len();
-        let mut step = memory::zeros(m);
-        for ((vector, value), slope) in self
-            .vectors
-            .chunks_exact(m.max(1))
-            .zip(&self.values)
-            .zip(slopes)
-            .filter(|(_, slope)| **slope != 0.0)
-        {
-            step.iter_mut()
-                .zip(vector)
-                .for_each(|(s, v)| *s -= slope / value.abs() * v);
-        }
-        let length = step.iter().map(|s| s * s).sum::<f64>().sqrt();
-        let mut factor = if length > 1.0 { 1.0 / length } else { 1.0 };
-        for _ in 0..10 {
-            let trial = (0..m)
-                .map(|a| {
-                    let moved = x[a] + factor * step[a] * self.scale[a];
-                    let parameter = criterion.parameters.list.get(a);
-                    let entry = parameter.and_then(|parameter| parameter.entries.first());
-                    if entry.is_some_and(|e| e.0 == e.1) {
-                        moved.max(0.0)
-                    } else {
-                        moved
-                    }
-                })
-                .collect();
-            let trial = InternalTheta::new(trial);
-            if let Some(reached) = criterion.value(&trial).filter(|reached| *reached < value) {
-                return Some((trial, reached));
-            }
-            factor *= 0.5;
-        }
-        None
-    }
 }
 
 /// Estimates without each of `sets` of rows (from 0), starting from `options.start`; `None` where the rows left do

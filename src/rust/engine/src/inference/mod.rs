@@ -9,6 +9,7 @@ mod kenward_roger_general;
 mod kenward_roger_linear;
 pub mod many;
 mod new_rows;
+mod newton_step;
 mod prediction;
 mod prediction_correlated;
 mod profile;
