@@ -197,8 +197,8 @@ engine_remedies <- c(
     "takes, if there is memory for it."
   ),
   known = paste(
-    "Entries between levels of different classes have to be zero: what such levels have in common is",
-    "not determined by the covariances of either class."
+    "Entries between levels of different classes have to be zero: what such levels have in common",
+    "is not determined by the covariances of either class."
   ),
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."

@@ -55,14 +55,8 @@ residual_design <- function(residual, frame) {
       list(codes = groups$codes, n_levels = length(groups$levels))
     },
     correlation = if (!is.null(correlation)) {
-      list(
-        type = correlation$type,
-        position = residual_positions(correlation, frame, groups$codes),
-        n_positions = correlation$n_positions,
-        p = if (correlation_kind(correlation$type)$has_orders) as.integer(correlation$p),
-        q = if (correlation_kind(correlation$type)$has_orders) as.integer(correlation$q),
-        nugget = correlation$nugget, metric = correlation$metric
-      )
+      correlation["position"] <- list(residual_positions(correlation, frame, groups$codes))
+      correlation_for_engine(correlation)
     },
     scales = lapply(residual$scales, scale_design, frame = frame),
     start = residual$start, held = residual$held

@@ -84,6 +84,9 @@ engine_correlation_parameters <- function(correlation, most = .Machine$integer.m
   engine_value(rs_correlation_parameters(given, as.integer(correlation$largest), as.integer(most)))
 }
 
+#' A correlation of residuals as the engine takes it
+#'
+#' @param correlation that of a residual structure, with the `position` of rows.
 #' @noRd
 correlation_for_engine <- function(correlation) {
   known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric")

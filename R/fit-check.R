@@ -2,9 +2,10 @@
 #
 # A fit is a list that users can edit, save, and read by another version of the package. It is
 # checked where it enters the package (by check_dots(), among the first lines of every method, or
-# check_fit()), so that no other code has to doubt its fields: kinds and lengths that follow from each other, and factors
-# whose codes are those of their levels. Numbers of the right kind are taken at their word. A fit
-# that was found whole is known again by its contents (src/fit-stamp.c), in microseconds.
+# check_fit()), so that no other code has to doubt its fields: kinds and lengths that follow
+# from each other, and factors whose codes are those of their levels. Numbers of the right kind are
+# taken at their word. A fit that was found whole is recognised by its contents (src/fit-stamp.c),
+# in microseconds.
 
 #' An error if a fit is damaged
 #' @noRd

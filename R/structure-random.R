@@ -157,15 +157,6 @@ theta_matrix <- function(theta, terms) {
   unname(Map(term_factor, split_theta(theta, terms), terms))
 }
 
-#' Which elements of theta are correlations where they are shown on natural scales?
-#' @noRd
-theta_is_correlation <- function(terms) {
-  as.logical(unlist(lapply(terms, function(term) {
-    index <- theta_index(term)
-    index$row != index$col
-  })))
-}
-
 #' Standard deviations, correlations, parameters of the residual structure and sigma for columns of
 #' theta
 #'

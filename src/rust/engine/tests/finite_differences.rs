@@ -187,10 +187,10 @@ fn derivatives_with_one_small_direction() {
         let list = &prepared.parameters.list;
         for small in [1e-3, 1e-5] {
             let mut x = point(&prepared, &mut rng, 0.7);
-            let last = list.iter().map(|a| a.term).max().unwrap();
+            let last = list.iter().map(|a| a.basis).max().unwrap();
             if last > 0 {
                 for (value, a) in x.values_mut().iter_mut().zip(list) {
-                    if a.term == last {
+                    if a.basis == last {
                         *value *= small;
                     }
                 }
@@ -231,7 +231,7 @@ fn derivatives_at_rank_deficient_factors() {
             let mut x = point(&prepared, &mut rng, 0.7);
             let mut free = Vec::new();
             for (at, a) in list.iter().enumerate() {
-                if Some(a.term) == widest && a.entries[0].1 > 0 {
+                if Some(a.basis) == widest && a.entries[0].1 > 0 {
                     x[at] = 0.0;
                 } else {
                     free.push(at);

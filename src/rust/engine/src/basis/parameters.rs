@@ -16,12 +16,12 @@ pub const FLOOR: f64 = 1e-7;
 /// `COARSE`^2 by which they move.
 pub const COARSE: f64 = 5e-5;
 
-/// One scalar parameter of one term.
+/// One scalar parameter of one term, or of one class of its levels.
 #[derive(Debug, Clone)]
 pub struct TermParameter {
-    /// Term.
-    pub term: usize,
-    /// Which of the term's parameters.
+    /// Which basis: there is one for each term and class of its levels.
+    pub basis: usize,
+    /// Which of the basis' parameters.
     pub index: usize,
     /// Rows and columns of T that it is; empty where T is not linear in it.
     pub entries: Vec<(usize, usize)>,
@@ -56,10 +56,10 @@ impl Parameters {
         let structures: Vec<_> = bases.iter().map(|b| covariance(b.structure, b.k)).collect();
         let mut start = vec![0];
         let mut list = Vec::new();
-        for (term, structure) in structures.iter().enumerate() {
+        for (basis, structure) in structures.iter().enumerate() {
             let entries = structure.linear().unwrap_or_default();
             list.extend((0..structure.len()).map(|index| TermParameter {
-                term,
+                basis,
                 index,
                 entries: entries.get(index).cloned().unwrap_or_default(),
             }));
@@ -132,16 +132,17 @@ impl Parameters {
     /// dG / d theta_a of the term that parameter `a` belongs to, k x k.
     #[must_use]
     pub fn derivative(&self, theta: &InternalTheta, a: usize) -> Vec<f64> {
-        let TermParameter { term, index, .. } = self.list[a];
-        self.structures[term].derivative(self.of_term(theta, term), index)
+        let TermParameter { basis, index, .. } = self.list[a];
+        self.structures[basis].derivative(self.of_term(theta, basis), index)
     }
 
     /// d2G / d theta_a d theta_b, k x k; `None` for parameters of different terms.
     #[must_use]
     pub fn second(&self, theta: &InternalTheta, a: usize, b: usize) -> Option<Vec<f64>> {
         let (x, y) = (&self.list[a], &self.list[b]);
-        (x.term == y.term)
-            .then(|| self.structures[x.term].second(self.of_term(theta, x.term), x.index, y.index))
+        (x.basis == y.basis).then(|| {
+            self.structures[x.basis].second(self.of_term(theta, x.basis), x.index, y.index)
+        })
     }
 
     /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.

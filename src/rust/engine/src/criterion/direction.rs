@@ -36,11 +36,11 @@ pub fn kappas(
     let mut out = old;
     out.resize_with(parameters.list.len(), Direction::default);
     for ((a, parameter), direction) in parameters.list.iter().enumerate().zip(&mut out) {
-        let (f, offset, own) = parameters.place[parameter.term];
+        let (f, offset, own) = parameters.place[parameter.basis];
         let k = parameters.factor_k[f];
         let kappa = &mut direction.kappa;
         direction.factor = f;
-        direction.levels = parameters.levels[parameter.term].clone();
+        direction.levels = parameters.levels[parameter.basis].clone();
         let class = direction.levels.class();
         kappa.clear();
         memory::resize(kappa, k * k);

@@ -211,10 +211,10 @@ pub(crate) fn with_curvature(
     curvature.clear();
     memory::resize(&mut curvature, m * m);
     for (a, pa) in parameters.list.iter().enumerate() {
-        let k = parameters.place[pa.term].2;
-        let s = &score[pa.term];
+        let k = parameters.place[pa.basis].2;
+        let s = &score[pa.basis];
         for (b, pb) in parameters.list.iter().enumerate() {
-            curvature[b * m + a] = if !pa.entries.is_empty() && pa.term == pb.term {
+            curvature[b * m + a] = if !pa.entries.is_empty() && pa.basis == pb.basis {
                 // tr(S (E_a E_b' + E_b E_a'))
                 2.0 * pairs_in_one_column(&pa.entries, &pb.entries)
                     .map(|(x, y)| s[y * k + x])
@@ -252,12 +252,13 @@ pub(crate) fn term_slopes<'a>(
     score: &'a [Vec<f64>],
 ) -> impl Iterator<Item = f64> + 'a {
     let slope = move |(a, pa): (usize, &crate::basis::parameters::TermParameter)| {
-        let s = &score[pa.term];
+        let s = &score[pa.basis];
         if pa.entries.is_empty() {
-            let k = parameters.place[pa.term].2;
+            let k = parameters.place[pa.basis].2;
             return small::trace_product(s, &parameters.derivative(theta, a), k);
         }
-        let in_entry = |&(row, column)| slope_in_entry(factor, parameters, pa.term, s, row, column);
+        let in_entry =
+            |&(row, column)| slope_in_entry(factor, parameters, pa.basis, s, row, column);
         pa.entries.iter().map(in_entry).sum()
     };
     parameters.list.iter().enumerate().map(slope)

@@ -31,7 +31,7 @@ pub fn cost(system: &System, parameters: &Parameters, p: usize) -> f64 {
     let first = parameters
         .list
         .iter()
-        .filter(|a| parameters.place[a.term].0 == 0)
+        .filter(|a| parameters.place[a.basis].0 == 0)
         .count() as f64;
     if order > 6000.0 || first * order * order > 2e8 {
         return f64::INFINITY;

@@ -191,7 +191,7 @@ fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let Some(parameter) = parameters.list.get(a) else {
         return 1.0;
     };
-    let basis = &bases[parameter.term];
+    let basis = &bases[parameter.basis];
     match parameter.entries.first() {
         Some(&(row, _)) => basis.change[row * basis.k + row],
         None if parameter.index == 0 => basis.change[0],

@@ -196,71 +196,35 @@ pub(crate) fn prepare(
     prepare_from(data, options, begin(data, options, stop)?, stop)
 }
 
+/// From the cross-products of X to the moments: layout and bases of the terms, moments, system, restriction.
 pub(crate) fn prepare_from(
     data: &ModelData<'_>,
     options: &Options,
     Begun { workers, fixed }: Begun,
     stop: &StopFlag,
 ) -> Result<Prepared, EngineError> {
-    let n = data.n();
-    if n <= fixed.rank() {
-        return Err(EngineError::NoResidualDf {
-            n,
-            rank: fixed.rank(),
-        });
+    let (n, rank) = (data.n(), fixed.rank());
+    if n <= rank {
+        return Err(EngineError::NoResidualDf { n, rank });
     }
     let residual = data
         .residual
         .as_ref()
         .map(|structure| Residual::new(structure, n))
         .transpose()?;
-    let independent = |factor: &FactorLayout| {
-        let user = factor.user.map(|user| &data.factors[user]);
-        let model = residual.as_ref().unwrap_or(Residual::independent());
-        user.is_some_and(|user| user.precision.is_none()) && contains(factor.codes(data), model)
-    };
-    let source = source(data);
-    let (layout, bases) = lay_out(
-        data,
-        independent,
-        &restricted_terms(data, options),
-        source.squares(&workers),
-    );
+    let (layout, bases) = bases_of_terms(data, options, residual.as_ref(), &workers);
     let center = Center {
         beta: fixed.beta_center.clone(),
         b: vec![Vec::new(); layout.len()],
     };
     let at = Coordinates::new(&fixed, &layout, &bases);
-    let (moments, residual) = match residual {
-        None => (moments_of(data, at, &center, &workers)?, None),
-        Some(model) => {
-            let part = ResidualPart::new(data, at, &center, model, &workers);
-            let moments = first_moments(data, options, &part, &layout, &workers)?;
-            (moments, Some(part))
-        }
-    };
-    let mut squares = moments.factors.iter().flat_map(|factor| &factor.zz);
-    if !squares.all(|v| v.is_finite()) {
-        data.check_finite()?;
-    }
-    let schur = Schur::unless_stopped(&moments, stop);
-    let per_evaluation =
-        schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
-    let workers = if workers.count() > 1 {
-        workers
-    } else {
-        Workers::new(options.threads, 10.0 * per_evaluation, stop)
-    };
+    let (moments, residual) = take_moments(data, options, at, &center, residual, &workers)?;
+    let system = system_of(moments, options, workers, stop);
     let model = residual
         .as_ref()
         .map_or(Residual::independent(), |part| &part.model);
     let parameters = Parameters::new(&layout, &bases, model.len());
     let unit = model.unit(&residual_start(options, model)?);
-    let system = System {
-        moments,
-        schur: Arc::new(schur),
-        workers: workers.into(),
-    };
     let mut prepared = Prepared {
         fixed,
         layout,
@@ -285,6 +249,68 @@ pub(crate) fn prepare_from(
         &own,
     )?;
     Ok(prepared)
+}
+
+/// How grouping factors are laid out, and the basis of each term and class of its levels.
+fn bases_of_terms(
+    data: &ModelData<'_>,
+    options: &Options,
+    residual: Option<&Residual>,
+    workers: &Workers,
+) -> (Vec<FactorLayout>, Vec<TermBasis>) {
+    let independent = |factor: &FactorLayout| {
+        let user = factor.user.map(|user| &data.factors[user]);
+        let model = residual.unwrap_or(Residual::independent());
+        user.is_some_and(|user| user.precision.is_none()) && contains(factor.codes(data), model)
+    };
+    let source = source(data);
+    lay_out(
+        data,
+        independent,
+        &restricted_terms(data, options),
+        source.squares(workers),
+    )
+}
+
+/// The moments, with a residual structure those where its parameters start, and the rows that it keeps.
+fn take_moments(
+    data: &ModelData<'_>,
+    options: &Options,
+    at: Coordinates<'_>,
+    center: &Center,
+    residual: Option<Residual>,
+    workers: &Workers,
+) -> Result<(Moments, Option<ResidualPart>), EngineError> {
+    let (moments, residual) = match residual {
+        None => (moments_of(data, at, center, workers)?, None),
+        Some(model) => {
+            let part = ResidualPart::new(data, at, center, model, workers);
+            let moments = first_moments(data, options, &part, at.layout, workers)?;
+            (moments, Some(part))
+        }
+    };
+    let mut squares = moments.factors.iter().flat_map(|factor| &factor.zz);
+    if !squares.all(|v| v.is_finite()) {
+        data.check_finite()?;
+    }
+    Ok((moments, residual))
+}
+
+/// The equations of these moments, with as many threads as they, or the rows before, are worth.
+fn system_of(moments: Moments, options: &Options, workers: Workers, stop: &StopFlag) -> System {
+    let schur = Schur::unless_stopped(&moments, stop);
+    let per_evaluation =
+        schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
+    let workers = if workers.count() > 1 {
+        workers
+    } else {
+        Workers::new(options.threads, 10.0 * per_evaluation, stop)
+    };
+    System {
+        moments,
+        schur: Arc::new(schur),
+        workers: workers.into(),
+    }
 }
 
 /// Does each residual group lie within one level?

@@ -233,7 +233,7 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
     let terms = parameters.list.len();
     let mut out = Vec::new();
     for a in (0..terms).filter(|&a| !parameters.is_deviation(a)) {
-        let term = parameters.list[a].term;
+        let term = parameters.list[a].basis;
         let own = parameters.of_term(theta, term);
         let structure = &parameters.structures[term];
         let seeded = HyperDual::seeded(own, a - parameters.start[term], a - parameters.start[term]);
@@ -367,7 +367,7 @@ impl Second<'_, '_> {
             return Some(memory::zeros(r * r));
         };
         let factor = self.criterion.factor.as_ref()?;
-        let term = parameters.list[a].term;
+        let term = parameters.list[a].basis;
         let ((f, offset, k), levels) = (parameters.place[term], &parameters.levels[term]);
         let kf = parameters.factor_k[f];
         let mut kappa = memory::zeros(kf * kf);

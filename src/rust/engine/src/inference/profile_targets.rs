@@ -40,7 +40,7 @@ pub struct ProfilePoint {
 pub(crate) fn targets(prepared: &Prepared) -> Vec<Target> {
     let mut out = Vec::new();
     for parameter in &prepared.parameters.list {
-        let term = parameter.term;
+        let term = parameter.basis;
         out.push(match parameter.entries.first() {
             Some(&(i, j)) if i == j => Target::Deviation(term, i),
             Some(&(i, j)) => Target::Correlation(term, i, j),

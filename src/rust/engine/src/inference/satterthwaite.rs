@@ -122,8 +122,8 @@ fn is_still(prepared: &Prepared, theta: &InternalTheta, a: usize) -> bool {
     let Some(parameter) = parameters.list.get(a) else {
         return false;
     };
-    let k = parameters.place[parameter.term].2;
-    let t = parameters.term_factor(theta, parameter.term);
+    let k = parameters.place[parameter.basis].2;
+    let t = parameters.term_factor(theta, parameter.basis);
     let mut entries = parameter.entries.iter();
     let is_zero = |&(_, j): &(usize, usize)| t[j * k..(j + 1) * k].iter().all(|v| *v == 0.0);
     !parameter.entries.is_empty() && entries.all(is_zero)

@@ -13,6 +13,7 @@ mod pairs;
 mod pass;
 pub mod raw;
 mod raw_transform;
+mod residual_moments;
 pub(crate) mod residual_part;
 pub(crate) mod residual_rows;
 pub mod source;

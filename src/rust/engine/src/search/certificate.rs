@@ -125,7 +125,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
             let Some(parameter) = parameters.list.get(a) else {
                 return true;
             };
-            let term = parameter.term;
+            let term = parameter.basis;
             let deficient = run.rank[term] < parameters.place[term].2;
             let own = parameters.of_term(x, term);
             !deficient || !parameters.structures[term].is_null(own, parameter.index)

@@ -108,8 +108,8 @@ impl Search<'_, '_> {
         let parameters = self.criterion.parameters;
         let held = |a: usize| {
             parameters.list.get(a).is_some_and(|parameter| {
-                let own = parameters.of_term(x, parameter.term);
-                parameters.structures[parameter.term].is_null(own, parameter.index)
+                let own = parameters.of_term(x, parameter.basis);
+                parameters.structures[parameter.basis].is_null(own, parameter.index)
             })
         };
         let restriction = Restriction::holding(x, held);
