@@ -64,7 +64,8 @@ engine_conditional_variances <- function(model, theta, reml, control) {
 #'
 #' @returns `covariance` of psi = (internal theta, sigma^2), s x s; `vcov_gradient`, r * r * s, the
 #'   derivatives of vcov() of the kept coefficients with respect to psi; `jacobian` from psi to the
-#'   variance components gamma (lower triangles of each term's G, column by column, then phi, then sigma^2)
+#'   variance components gamma (lower triangles of each term's G, column by column, then phi, then
+#'   sigma^2)
 #' @noRd
 engine_satterthwaite <- function(model, theta, reml, control) {
   engine_value(rs_satterthwaite(

@@ -469,7 +469,7 @@ test_that("what follows a fit stands where effects cannot be taken out of the re
   expect_equal(unname(se), sigma(fit) * sqrt(leverage / d$w), tolerance = 1e-8)
 })
 
-test_that("residuals of compound symmetry are what a random intercept is, or it is said that they cannot be", {
+test_that("residuals of compound symmetry are a random intercept, or it is said why not", {
   large <- function(scale) {
     set.seed(3)
     d <- data.frame(g = gl(20, 6))
@@ -482,7 +482,7 @@ test_that("residuals of compound symmetry are what a random intercept is, or it 
     intercept <- lmm(y ~ x + (1 | g), large(scale))
     expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(intercept)), tolerance = 1e-8)
     expect_equal(vcov(fit), vcov(intercept), tolerance = 1e-5)
-    # 1 - rho = 1 / (1 + theta^2)
+    # both are the share of the residual variance
     expect_equal((1 - fit$phi[[1]]) * (1 + intercept$theta[[1]]^2), 1, tolerance = 1e-5)
   }
   expect_warning(
