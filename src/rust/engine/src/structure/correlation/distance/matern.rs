@@ -3,9 +3,8 @@
 //!
 //! nu = 1/2: exp(-a), the exponential; nu = 3/2: (1 + a) exp(-a); nu = 5/2: (1 + a + a^2/3) exp(-a).
 
-use std::f64::consts::LN_2;
-
 use crate::linalg::hyperdual::Scalar;
+use crate::structure::correlation::distance::exponential::Exponential;
 use crate::structure::correlation::distance::DistanceFunction;
 
 /// nu = 1/2.
@@ -22,12 +21,12 @@ impl DistanceFunction for Matern12 {
     const IS_EXPONENTIAL: bool = true;
 
     fn half() -> f64 {
-        LN_2
+        Exponential::half()
     }
 
     #[inline]
     fn at<S: Scalar>(s: S) -> S {
-        (-s).exp()
+        Exponential::at(s)
     }
 }
 
