@@ -13,6 +13,32 @@ target_variances <- function(object, target, theta) {
   known + new_level_variances(object, target, design$terms, theta)
 }
 
+#' Prediction error variances of fixed plus random effects of the levels of one grouping factor
+#'
+#' @returns relative to sigma^2, a matrix with a row for each level and the columns of coef()
+#' @noRd
+coefficient_variances <- function(object, factor) {
+  columns <- coefficient_columns(object)
+  levels <- nlevels(object$flist[[factor]])
+  width <- length(columns$fixed)
+  n <- levels * width
+  column <- rep(seq_len(width), each = levels)
+  x <- matrix(0, n, length(object$coefficients))
+  fixed <- which(!is.na(columns$kept[column]))
+  x[cbind(fixed, kept_columns(object)[columns$kept[column[fixed]]])] <- 1
+  codes <- rep(list(integer(n)), length(object$flist))
+  codes[[factor]] <- rep.int(seq_len(levels), width)
+  terms <- vector("list", length(object$random))
+  for (t in terms_of_factor(object, factor)) {
+    terms[[t]] <- lapply(columns$at[[t]], function(at) as.double(column == at))
+  }
+  variances <- engine_prediction_variances(
+    model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), object$REML,
+    unconstrained_control(object), list(n = n, x = x, codes = codes, terms = terms)
+  )
+  matrix(variances, levels)
+}
+
 #' The rows as the engine takes them
 #' @noRd
 target_design <- function(object, target, n) {

@@ -235,20 +235,33 @@ coef.lmm <- function(object, ...) {
   if (length(object$random) == 0L) {
     return(fixef.lmm(object))
   }
+  columns <- coefficient_columns(object)
+  tables <- lapply(
+    structure(seq_along(object$flist), names = names(object$flist)),
+    function(i) {
+      at <- unlist(columns$at[terms_of_factor(object, i)])
+      add_fixed(modes_table(object, i), columns$fixed, at)
+    }
+  )
+  structure(tables, class = c("coef.lmm", "coef.mer"))
+}
+
+#' The columns of the tables of coef()
+#'
+#' @returns list(fixed (named: what each column starts from), kept (which fixed effect it is, NA for
+#'   effects that are random only), at (list by term: the columns that its effects add to))
+#' @noRd
+coefficient_columns <- function(object) {
   fixed <- fixef.lmm(object)
   effects <- lapply(object$random, term_keys, object$frame)
   keys <- fixed_keys(object)[kept_columns(object)]
   alone <- !unlist(effects) %in% keys & !duplicated(unlist(effects))
-  fixed <- c(structure(numeric(sum(alone)), names = unlist(object$cnms)[alone]), fixed)
-  keys <- c(unlist(effects)[alone], keys)
-  tables <- lapply(
-    structure(seq_along(object$flist), names = names(object$flist)),
-    function(i) {
-      own <- unlist(effects[terms_of_factor(object, i)])
-      add_fixed(modes_table(object, i), fixed, match(own, keys))
-    }
+  all <- c(unlist(effects)[alone], keys)
+  list(
+    fixed = c(structure(numeric(sum(alone)), names = unlist(object$cnms)[alone]), fixed),
+    kept = c(rep.int(NA_integer_, sum(alone)), seq_along(fixed)),
+    at = lapply(effects, match, all)
   )
-  structure(tables, class = c("coef.lmm", "coef.mer"))
 }
 
 #' Fixed plus random effects, a row for each level

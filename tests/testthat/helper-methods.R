@@ -50,6 +50,8 @@ passed_on <- c(
   "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit",
   # generics of 'nlme'
   "fixef", "ranef", "VarCorr", "getVarCov",
+  # generics of 'generics'
+  "augment", "glance", "tidy",
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
   paste0(
     c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
