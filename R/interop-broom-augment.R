@@ -118,7 +118,8 @@ augment_rows <- function(object, data) {
 #' Data and further columns; row names that say more than 1, 2, ... become the column .rownames
 #' @noRd
 beside_data <- function(data, columns) {
-  named <- .row_names_info(data) > 0L && !identical(row.names(data), as.character(seq_len(nrow(data))))
+  named <- .row_names_info(data) > 0L &&
+    !identical(row.names(data), as.character(seq_len(nrow(data))))
   names <- if (named) list(.rownames = row.names(data))
   kept <- setdiff(names(data), c(names(names), names(columns)))
   table <- c(names, as.list(data)[kept], lapply(columns, unname))
