@@ -140,3 +140,8 @@ setup_build() {
   setup_r
   setup_rust
 }
+
+# Debian's packages for those that tests/battery calls.
+battery_packages() {
+  sed -n 's/^\([A-Za-z][A-Za-z0-9.]*\).*/r-cran-\1/p' tests/battery/packages | tr 'A-Z' 'a-z'
+}

@@ -1,0 +1,1 @@
+# Results that differ, with who is right and how that was shown. See rows.R.

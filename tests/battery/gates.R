@@ -1,0 +1,1 @@
+# Calls that lists of classes inside other packages shut out. See rows.R.
