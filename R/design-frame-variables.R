@@ -1,5 +1,9 @@
 # Variables of the model frame: evaluated, and of a kind that a model can use.
 
+#' Options that shape a fit: how factors are coded, which rows are left out, numbers as text
+#' @noRd
+fit_options <- c("contrasts", "na.action", "scipen", "OutDec", "digits")
+
 #' Where the variables of the expressions came from
 #'
 #' What has one value per row must be supplied in new data; everything else that an expression uses
@@ -21,7 +25,7 @@ variable_sources <- function(expressions, data, places, n) {
   }
   list(
     constants = constants[!duplicated(names(constants))],
-    options = options("scipen", "OutDec", "digits", "contrasts", "na.action")
+    options = do.call(options, as.list(fit_options))
   )
 }
 

@@ -43,6 +43,10 @@
 #' @param starts (`integer(1)` or `NULL`)\cr the number of places from which the optimiser walks to
 #'   an optimum; the lowest is the result, see *Several optima*. `NULL` decides by the cost of an
 #'   evaluation and by what the first walks find; 1 starts only from the moments of the data.
+#' @param options (named `list` or `NULL`)\cr options of R that have these values while the model is
+#'   built: `list(contrasts = c("contr.sum", "contr.poly"))` codes the factors of all terms so, those
+#'   of random effects too, which `contrasts` of [lmm()] leaves alone. `NULL`: today's. [update()]
+#'   without evaluation puts here what has changed since the fit.
 #' @param ... None: any other argument is an error.
 #' @section Several optima:
 #' The likelihood of variance components may have several maxima, above all with few rows, outliers
@@ -110,7 +114,8 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL, ...) {
+                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL, options = NULL,
+                        ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
@@ -125,7 +130,8 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     solver = check_solver(solver),
     sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie),
     not_identified = match_choice(not_identified, "not_identified", c("stop", "fit")),
-    starts = if (!is.null(starts)) check_count(starts, "starts", 1L)
+    starts = if (!is.null(starts)) check_count(starts, "starts", 1L),
+    options = check_fit_options(options)
   )
   class(control) <- "lmm_control"
   control
@@ -141,6 +147,35 @@ check_time_limit <- function(time_limit) {
     ferrolmm_abort("`time_limit` must be a positive number of seconds, or NULL.", "argument")
   }
   as.double(time_limit)
+}
+
+#' @noRd
+check_fit_options <- function(options) {
+  if (length(options) == 0L) {
+    return(NULL)
+  }
+  if (!is.list(options) || is.null(names(options)) || anyDuplicated(names(options))) {
+    ferrolmm_abort(
+      "`options` must be a list that names each option once.", "argument",
+      i = "As in options = list(contrasts = c(\"contr.sum\", \"contr.poly\"))."
+    )
+  }
+  wrong <- setdiff(names(options), fit_options)
+  if (length(wrong) > 0L) {
+    ferrolmm_abort(
+      paste0("`options` names ", quote_names(wrong), ", which a fit does not read."), "argument",
+      i = paste0("It reads ", quote_names(fit_options), ".")
+    )
+  }
+  # only what R itself accepts
+  withCallingHandlers(
+    options(options(options)),
+    error = function(e) {
+      ferrolmm_abort("`options` has a value that R does not accept.", "argument",
+                     x = conditionMessage(e))
+    }
+  )
+  options
 }
 
 #' @noRd
@@ -269,6 +304,9 @@ format.lmm_control <- function(x, ...) {
     if (!is.null(x$time_limit)) paste0("  time limit:                   ", x$time_limit, " s"),
     if (!identical(x$solver, "auto")) paste0("  solver:                       ", x$solver),
     if (identical(x$not_identified, "fit")) "  what is not identified:       fitted",
+    if (!is.null(x$options)) {
+      paste0("  options of R:                 ", quote_names(names(x$options)))
+    },
     if (!is.null(x$sigma)) paste0("  residual standard deviation:  ", format(x$sigma)),
     if (!is.null(x$hold)) {
       paste0("  held:                         ",

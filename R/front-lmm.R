@@ -191,11 +191,15 @@ lmm <- function(formula, data = NULL, REML = TRUE,
     subset = if (!missing(subset)) unevaluated(substitute(subset), function() subset),
     offset = if (!missing(offset)) unevaluated(substitute(offset), function() offset)
   )
+  control <- check_control(control)
+  if (length(control$options) > 0L) {
+    before <- options(control$options)
+    on.exit(options(before))
+  }
   na_action <- find_na_action(if (missing(na.action)) getOption("na.action") else na.action)
   check_given(missing(formula), data)
   call <- callable(call, substitute(data), given)
   reml <- check_reml(REML)
-  control <- check_control(control)
   caller <- parent.frame()
   with_memory(
     fit_formula(call, formula, data, reml, given, na_action, contrasts, start, control, caller)

@@ -5,7 +5,8 @@
 #' Variables of the original call are looked for where its formula was written, then where
 #' `update()` was called; those of the new arguments where `update()` was called. So a model that
 #' was fitted inside a function, from one of its arguments, can be updated. Options that the fit
-#' read (`contrasts`, `na.action`) have the values that they had then.
+#' read (`contrasts`, `na.action`, `digits` ...) have the values that they had then: a call that is
+#' returned holds those that are others today, as `options` of [lmm_control()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
@@ -52,22 +53,32 @@ own_options <- function(object) {
   then[!mapply(identical, then, options()[names(then)])]
 }
 
-#' The call with arguments instead of the options of the fit that are others today
+#' The call that fits under the options of the fit, where they are others today
 #' @noRd
 with_own_options <- function(call, object) {
-  changed <- names(own_options(object))
-  if ("na.action" %in% changed && is.null(call$na.action)) {
-    call$na.action <- attr(object$frame, "sources")$options$na.action
+  own <- own_options(object)
+  if (!has_made_variables(object$frame)) {
+    own <- own[names(own) %in% c("contrasts", "na.action")]
   }
-  if ("contrasts" %in% changed) {
-    fixed <- split_random(call$formula[[3L]])$fixed
-    variables <- if (!is.null(fixed)) all_variables(stats::as.formula(call("~", fixed)))
-    coded <- object$contrasts[names(object$contrasts) %in% variables]
-    given <- eval(call$contrasts, fit_home(object))
-    call$contrasts <- c(given, coded[!names(coded) %in% names(given)])
-    if (length(call$contrasts) == 0L) call$contrasts <- NULL
+  if (length(own) == 0L) {
+    return(call)
   }
+  control <- if (is.null(call$control)) quote(lmm_control()) else call$control
+  if (is.call(control) && identical(control[[1L]], quote(lmm_control))) {
+    if (!is.symbol(call[[1L]])) control[[1L]] <- quote(ferrolmm::lmm_control)
+    control$options <- own
+  } else {
+    control <- eval(control, fit_home(object))
+    control$options <- own
+  }
+  call$control <- control
   call
+}
+
+#' Are there variables that are made by expressions, which may write numbers as text?
+#' @noRd
+has_made_variables <- function(frame) {
+  any(vapply(as.list(attr(attr(frame, "terms"), "variables"))[-1L], is.call, NA))
 }
 
 #' @noRd

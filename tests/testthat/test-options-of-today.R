@@ -85,18 +85,90 @@ test_that("rows with missing values stay out, whatever na.action is today", {
   expect_identical(nobs(update(fit, . ~ . - x - a, na.action = na.omit)), 119L)
 })
 
-test_that("a call that is not evaluated has arguments for the fit's options that others replaced", {
+evaluated <- function(fit, ..., env = parent.frame()) {
+  eval(update(fit, ..., evaluate = FALSE), env)
+}
+
+for (name in names(changed_options)) {
+  test_that(paste("a call that is not evaluated keeps the options of the fit:", name), {
+    d <- fit_data
+    d$id <- as.integer(d$g) * 1e5 + 0.25
+    random <- list(~ (1 | g), ~ (o || g), ~ (a | g), ~ (1 | format(id)))
+    for (part in random) {
+      formula <- stats::update(y ~ a + x, as.formula(paste(
+        ". ~ . +", deparse1(part[[2L]])
+      )))
+      fit <- suppressMessages(suppressWarnings(lmm(formula, d)))
+      expect_identical(names(update(fit, REML = FALSE, evaluate = FALSE)),
+                       c("", "formula", "data", "REML"))
+      asked <- suppressMessages(suppressWarnings(update(fit, . ~ . - x)))
+      others <- options(changed_options[[name]])
+      again <- tryCatch(suppressMessages(suppressWarnings(evaluated(fit, . ~ . - x))),
+                        finally = options(others))
+      expect_equal(fixef(again), fixef(asked))
+      expect_identical(again$theta, asked$theta)
+      expect_identical(ranef(again, condVar = FALSE), ranef(asked, condVar = FALSE))
+      # and once more, from the fit of that call
+      others <- options(changed_options[[name]])
+      again <- tryCatch(suppressMessages(suppressWarnings(evaluated(again, . ~ .))),
+                        finally = options(others))
+      expect_identical(again$theta, asked$theta)
+    }
+  })
+}
+
+test_that("the options of a fit come in lmm_control(), beside those that the user gave", {
   d <- fit_data
   fit <- lmm(y ~ a + x + (1 | g), d)
-  expect_identical(names(update(fit, . ~ . - x, evaluate = FALSE)), c("", "formula", "data"))
+  given <- lmm_control(starts = 1)
+  stored <- lmm(y ~ a + x + (1 | g), d, control = given)
+  written <- ferrolmm::lmm(y ~ a + x + (1 | g), d, control = ferrolmm::lmm_control(starts = 1))
   others <- options(contrasts = c("contr.sum", "contr.helmert"), na.action = "na.fail")
   on.exit(options(others))
   call <- update(fit, . ~ . - x, evaluate = FALSE)
-  expect_identical(call$contrasts, list(a = "contr.treatment"))
-  expect_identical(call$na.action, "na.omit")
+  expect_identical(call$control$options, others[c("contrasts", "na.action")])
+  expect_identical(call$control[[1L]], quote(lmm_control))
   expect_no_warning(eval(update(fit, . ~ . - a, evaluate = FALSE)))
+  call <- update(stored, evaluate = FALSE)
+  expect_identical(call$control$starts, 1L)
+  expect_equal(fixef(eval(call)), fixef(fit))
+  call <- update(written, evaluate = FALSE)
+  expect_equal(fixef(eval(call)), fixef(fit))
   own <- lmm(y ~ a + x + (1 | g), d, contrasts = list(a = "contr.helmert"))
   expect_identical(fixef(eval(update(own, . ~ ., evaluate = FALSE))), fixef(own))
+  # what update() is told goes before what the fit had
+  d$x[3] <- NA
+  fit <- lmm(y ~ a + x + (1 | g), d, na.action = na.omit)
+  call <- update(fit, na.action = na.exclude, evaluate = FALSE)
+  expect_length(fitted(eval(call)), 120L)
+})
+
+test_that("options of lmm_control() hold while the model is built, and no longer", {
+  before <- getOption("contrasts")
+  control <- lmm_control(options = list(contrasts = c("contr.sum", "contr.poly")))
+  fit <- suppressMessages(lmm(y ~ a + (o || g), fit_data, control = control))
+  expect_identical(getOption("contrasts"), before)
+  others <- options(contrasts = c("contr.sum", "contr.poly"))
+  asked <- tryCatch(suppressMessages(lmm(y ~ a + (o || g), fit_data)), finally = options(others))
+  expect_identical(fixef(fit), fixef(asked))
+  expect_identical(fit$theta, asked$theta)
+  expect_match(format(control), "options of R: +`contrasts`", all = FALSE)
+  expect_error(lmm_control(options = list(width = 80)), "`width`, which a fit does not read",
+               class = "ferrolmm_error_argument")
+  expect_error(lmm_control(options = "contr.sum"), "names each option once",
+               class = "ferrolmm_error_argument")
+  expect_error(lmm_control(options = list(digits = -5)), "R does not accept",
+               class = "ferrolmm_error_argument")
+})
+
+test_that("step() codes the factors of all terms as the fit did", {
+  fit <- suppressMessages(lmm(y ~ a + x + (o || g), fit_data, REML = FALSE))
+  asked <- suppressMessages(step(fit, trace = 0))
+  others <- options(contrasts = c("contr.sum", "contr.helmert"))
+  on.exit(options(others))
+  now <- suppressMessages(step(fit, trace = 0))
+  expect_identical(logLik(now), logLik(asked))
+  expect_identical(fixef(now), fixef(asked))
 })
 
 test_that("the type of a test may be a number, however numbers are printed", {
