@@ -43,10 +43,10 @@
 #' @param starts (`integer(1)` or `NULL`)\cr the number of places from which the optimiser walks to
 #'   an optimum; the lowest is the result, see *Several optima*. `NULL` decides by the cost of an
 #'   evaluation and by what the first walks find; 1 starts only from the moments of the data.
-#' @param options (named `list` or `NULL`)\cr options of R that have these values while the model is
-#'   built: `list(contrasts = c("contr.sum", "contr.poly"))` codes the factors of all terms so, those
-#'   of random effects too, which `contrasts` of [lmm()] leaves alone. `NULL`: today's. [update()]
-#'   without evaluation puts here what has changed since the fit.
+#' @param options (named `list` or `NULL`)\cr options of R that have these values while the model
+#'   is built: `list(contrasts = c("contr.sum", "contr.poly"))` codes the factors of all terms so,
+#'   those of random effects too, which `contrasts` of [lmm()] leaves alone. `NULL`: today's.
+#'   [update()] without evaluation puts here what has changed since the fit.
 #' @param ... None: any other argument is an error.
 #' @section Several optima:
 #' The likelihood of variance components may have several maxima, above all with few rows, outliers
@@ -114,8 +114,8 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL, options = NULL,
-                        ...) {
+                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL,
+                        options = NULL, ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
