@@ -18,7 +18,9 @@
 #' @param se.fit Standard errors too?
 #' @param interval `"confidence"`: an interval for the conditional mean of the row. `"prediction"`:
 #'   one for a new observation in it.
-#' @param level The intervals' level.
+#' @param level With `interval`, its level, between 0 and 1. Without, levels of grouping as 'nlme'
+#'   counts them, by number or name: 0, the population, to Q, with all random effects; see
+#'   [residuals.lmm()]. That is another way to say `re.form`, and one of the two at a time.
 #' @param ddf The method for the degrees of freedom of the intervals, for each row:
 #'   `r ddf_choices(prediction_methods())`. They are infinite with `"asymptotic"`.
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
@@ -62,12 +64,15 @@
 #' *Biometrics*, 31, 423-447.
 #' @returns A vector with one number for each row, named by row; with `interval`, a matrix of
 #'   columns `fit`, `lwr` and `upr`. With `se.fit = TRUE` a list of these as `fit`, and `se.fit`.
+#'   With several levels of grouping a data frame as that of 'nlme': the groups, and a column
+#'   `predict.` and the name of the level for each of them.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(predict(fit))
 #' new <- data.frame(age = 16, Subject = c("M01", "F01", "new"))
 #' predict(fit, new, re.form = NA)
+#' predict(fit, new[1:2, ], level = 0:1)
 #' predict(fit, new, allow.new.levels = TRUE)
 #' predict(fit, new, re.form = ~ (1 | Subject), allow.new.levels = TRUE)
 #' predict(fit, new, allow.new.levels = TRUE, interval = "prediction")
@@ -85,14 +90,30 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
-  check_level(level)
+  groups <- grouping_of_prediction(object, level, missing(level), interval, re.form)
+  if (length(groups) > 1L) {
+    if (se.fit || !isFALSE(residual.cor)) {
+      ferrolmm_abort(
+        "`se.fit` and `residual.cor` are for one `level` at a time.", "argument"
+      )
+    }
+    others <- list(random.only = random.only, allow.new.levels = allow.new.levels, type = type)
+    others$na.action <- if (!missing(na.action)) na.action
+    return(predict_levels(object, newdata, groups, function(level) {
+      do.call(predict.lmm, c(list(object, newdata, level = level), others), quote = TRUE)
+    }))
+  }
   check_flag(residual.cor, "residual.cor")
   check_flag(random.only, "random.only")
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
   ddf <- match_prediction_ddf(ddf)
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
-  parts <- select_random(object, re.form)
+  parts <- if (is.null(groups)) {
+    select_random(object, re.form)
+  } else {
+    parts_of_level(object, groups)
+  }
   if (residual.cor) {
     check_residual_prediction(object, newdata, parts, random.only, interval)
   }

@@ -54,12 +54,19 @@ new_codes <- function(object, term, frame, allow_new_levels) {
   codes <- match_groups(object$keys[[term$factor]], unclass(frame)[term$leaves])
   unknown <- is.na(codes)
   if (any(unknown) && !allow_new_levels) {
-    labels <- lapply(unclass(frame)[term$leaves], function(x) value_labels(x)[unknown])
-    keys <- do.call(paste, c(unname(labels), sep = ":"))
-    keys[Reduce(`|`, lapply(labels, is.na))] <- NA
-    abort_new_levels(unique(keys), term$group)
+    new <- group_names(lapply(unclass(frame)[term$leaves], `[`, unknown))
+    abort_new_levels(unique(new), term$group)
   }
   codes
+}
+
+#' The groups of rows by the labels of all variables that make them; NA where one is missing
+#' @noRd
+group_names <- function(leaves) {
+  labels <- lapply(leaves, value_labels)
+  names <- do.call(paste, c(unname(labels), sep = ":"))
+  names[Reduce(`|`, lapply(labels, is.na))] <- NA
+  names
 }
 
 #' @noRd

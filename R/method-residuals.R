@@ -1,9 +1,11 @@
 #' Residuals and fitted values
 #'
 #' Fitted values contain the random effects (and the offset, if there is one): they are the
-#' conditional means of the response. For those of the population see [predict.lmm()].
+#' conditional means of the response. `level` gives those with fewer random effects.
 #'
 #' @param object A model fitted by [lmm()].
+#' @param level Levels of grouping as 'nlme' counts them, see the section below: numbers or names.
+#'   By default the last one, with all random effects.
 #' @param type The type of residual. `"response"` (and `"working"`): observed minus fitted.
 #'   `"pearson"` (and `"deviance"`): times the square root of the prior weight, divided by the
 #'   variance function. `"scaled"`: Pearson residuals divided by the residual standard deviation.
@@ -15,6 +17,14 @@
 #'   minus \eqn{X\hat\beta}. `"std_conditional"`, `"std_marginal"`: standardised, see the details.
 #' @param scaled Divide by the residual standard deviation?
 #' @param ... Not used.
+#' @section Levels of grouping:
+#' Level 0, or `"fixed"`, is the population: no random effects. Level 1 has those of the outermost
+#' grouping factor, the one with the fewest levels, level 2 also those of the next one, and so on.
+#' Where factors are crossed, only 0 and the last level have a meaning. Names are those of
+#' [ngrps()][ngrps.lmm].
+#'
+#' Pearson residuals of 'nlme' are divided by the residual standard deviation: here these are
+#' `"scaled"`, as `"pearson"` means what it does in 'lme4'.
 #' @details
 #' Standardised residuals are divided by their own estimated standard deviation (Santos Nobre and
 #' Singer, 2007). With \eqn{h_i} the leverage of [hatvalues.lmm()], \eqn{w_i} the prior weight,
@@ -24,8 +34,9 @@
 #' marginal one, \eqn{r_i = y_i - x_i'\hat\beta}. `rstandard()` gives the standardised conditional
 #' residuals. `rstudent()` uses for each the \eqn{\sigma} that is estimated without its row (at the
 #' same relative variance parameters), which makes it the residual to compare with a t distribution.
-#' @returns A vector with one number for each row that was used, named by the rows of the data.
-#'   After `na.action = na.exclude` the rows left out are there, as `NA`.
+#' @returns A vector with one number for each row that was used, named by the rows of the data; for
+#'   several levels a data frame with a column for each, named by it. After
+#'   `na.action = na.exclude` the rows left out are there, as `NA`.
 #' @references
 #' Santos Nobre, J. and Singer, J. M. (2007). Residual analysis for linear mixed models.
 #' *Biometrical Journal*, 49, 863-875.
@@ -33,6 +44,7 @@
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(fitted(fit))
+#' head(fitted(fit, level = 0:1))
 #' head(residuals(fit, type = "scaled"))
 #' head(rstudent(fit))
 #' @importFrom stats residuals
@@ -42,12 +54,13 @@ residuals.lmm <- function(object,
                             "response", "pearson", "scaled", "working", "deviance", "marginal",
                             "std_conditional", "std_marginal", "normalized"
                           ),
-                          scaled = FALSE, ...) {
-  check_dots(..., hints = c(
-    level = "Residuals from the population's means are those of type = \"marginal\"."
-  ))
+                          scaled = FALSE, level = NULL, ...) {
+  check_dots(..., hints = c(asList = split_hint))
   type <- match_choice(type, "type", eval(formals(residuals.lmm)$type))
   check_flag(scaled, "scaled")
+  if (!is.null(level)) {
+    return(level_residuals(object, type, scaled, level))
+  }
   if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
     values <- switch(type,
       normalized = normalized_residuals(object),
@@ -65,6 +78,31 @@ residuals.lmm <- function(object,
     values <- values / object$sigma
   }
   stats::naresid(object$na.action, name_rows(values, object))
+}
+
+#' @noRd
+split_hint <- "split(residuals(fit), getGroups(fit)) is a list of groups."
+
+#' Residuals from the fitted values of levels of grouping
+#' @noRd
+level_residuals <- function(object, type, scaled, level) {
+  if (type %in% c("marginal", "std_conditional", "std_marginal")) {
+    ferrolmm_abort(
+      paste0("Residuals of type \"", type, "\" belong to one level: leave `level` out."), "argument"
+    )
+  }
+  levels <- match_group_levels(level, object)
+  y <- response_values(object)
+  by_level(object, levels, function(level) {
+    values <- y - fitted_at(object, level)
+    if (type == "normalized") {
+      return(normalized_residuals(object, values))
+    }
+    if (type %in% c("pearson", "deviance", "scaled")) {
+      values <- values / sqrt(residual_variances(object))
+    }
+    if (type == "scaled" || scaled) values / object$sigma else values
+  }, stats::naresid)
 }
 
 #' Response minus X beta and offset
@@ -158,9 +196,11 @@ deletion_sigma <- function(object, hat) {
 #' @rdname residuals.lmm
 #' @importFrom stats fitted
 #' @export
-fitted.lmm <- function(object, ...) {
-  check_dots(..., hints = c(
-    level = "The population's means (level 0 in 'nlme') are predict(fit, re.form = NA)."
-  ))
+fitted.lmm <- function(object, level = NULL, ...) {
+  check_dots(..., hints = c(asList = sub("residuals", "fitted", split_hint)))
+  if (!is.null(level)) {
+    levels <- match_group_levels(level, object)
+    return(by_level(object, levels, function(level) fitted_at(object, level), stats::napredict))
+  }
   stats::napredict(object$na.action, name_rows(object$fitted.values, object))
 }

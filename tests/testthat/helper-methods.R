@@ -49,7 +49,8 @@ passed_on <- c(
   "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
   "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit",
   # generics of 'nlme'
-  "fixef", "ranef", "VarCorr", "getVarCov",
+  "fixef", "ranef", "VarCorr", "getVarCov", "ACF", "Variogram", "augPred", "comparePred", "getData",
+  "getGroups", "getResponse", "intervals",
   # generics of 'generics'
   "augment", "glance", "tidy",
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
@@ -84,6 +85,7 @@ needed <- function(name, objects) {
     contest = , contest1D = , contestMD = , linearHypothesis = list("age = 0"),
     getME = list("theta"),
     add1 = , addterm = list(~ . + I(age^2)),
+    comparePred = list(smaller),
     vcovCR = list(type = "CR0"),
     matchCoefs = list("age"),
     lmList.formula = list(nlme::Orthodont),

@@ -110,7 +110,7 @@ test_that("the message names the argument and the nearest one", {
     said(residuals(fit, tpye = "pearson"))
     said(influence(fit, gruops = "Subject"))
     said(vcov(fit, type = "sandwich"))
-    said(fitted(fit, level = 0))
+    said(fitted(fit, level = 7))
     said(refit(fit, fit$frame[[1]], weights = 1))
     said(fixef(fit, 3, 4))
     said(getME(fit, "theta", 1:3))
