@@ -7,9 +7,9 @@
 #' [autoplot()][autoplot.lmm] by 'ggplot2'.
 #'
 #' Groups are the innermost ones of the random effects; without random effects those of the residual
-#' structure, or of `form`; otherwise all rows are one group. Rows of a group are in the order of the
-#' visits or times of the residual structure where it has them, otherwise in the order of the data,
-#' which is the order that 'nlme' takes.
+#' structure, or of `form`; otherwise all rows are one group. Rows of a group are in the order of
+#' the visits or times of the residual structure where it has them, otherwise in the order of the
+#' data, which is the order that 'nlme' takes.
 #'
 #' The autocorrelation at lag \eqn{l} is the mean of the products of residuals \eqn{l} rows apart in
 #' the same group, divided by the mean of their squares. The semivariogram at distance \eqn{d} is
@@ -19,14 +19,14 @@
 #' @param object A model fitted by [lmm()].
 #' @param maxLag The largest lag; by default \eqn{10 \log_{10} m}, \eqn{m} the size of the largest
 #'   group, and less than \eqn{m}.
-#' @param resType The type of residuals: `"pearson"` (divided by their standard deviation, `"scaled"`
-#'   in [residuals.lmm()]), `"response"` or `"normalized"`: without the correlation that was
-#'   estimated.
+#' @param resType The type of residuals: `"pearson"` (divided by their standard deviation,
+#'   `"scaled"` in [residuals.lmm()]), `"response"` or `"normalized"`: without the correlation that
+#'   was estimated.
 #' @param form A formula of variables of the data: `~ time`, `~ x + y` gives distances, and
 #'   `~ time | g` or `~ 1 | g` groups for a model that has none. `ACF()` takes the groups from it,
 #'   and orders the rows of a group by the variable.
-#' @param distance The distances, instead of `form`: a list with one [dist()] for each group that has
-#'   two rows or more, in the order of [getGroups()]'s levels.
+#' @param distance The distances, instead of `form`: a list with one [dist()] for each group that
+#'   has two rows or more, in the order of [getGroups()]'s levels.
 #' @param metric How to measure distance, as `method` of [dist()].
 #' @param maxDist The largest distance to keep.
 #' @param length.out Points of the model's semivariogram.
@@ -36,9 +36,9 @@
 #' @param breaks The borders of the classes, instead of `nint`.
 #' @param robust Estimate by the robust mean of Cressie and Hawkins (1980)?
 #' @param ... Not used.
-#' @returns `ACF()`: a data frame of class `ACF` with `lag` and `ACF`; the attribute `n.used` has the
-#'   number of pairs. `Variogram()`: a data frame of class `Variogram` with `variog`, `dist` and, if
-#'   collapsed, `n.pairs`; for a model with a correlation that is a function of distance the
+#' @returns `ACF()`: a data frame of class `ACF` with `lag` and `ACF`; the attribute `n.used` has
+#'   the number of pairs. `Variogram()`: a data frame of class `Variogram` with `variog`, `dist`
+#'   and, if collapsed, `n.pairs`; for a model with a correlation that is a function of distance the
 #'   attribute `modelVariog` has the semivariogram of that function.
 #' @references
 #' Pinheiro, J. C. and Bates, D. M. (2000). *Mixed-Effects Models in S and S-PLUS*. Springer,
@@ -62,7 +62,7 @@
 ACF.lmm <- function(object, maxLag, resType = c("pearson", "response", "normalized"),
                     form = ~1, ...) {
   check_dots(...)
-  rows <- residual_rows(object, resType, form)
+  rows <- acf_rows(object, resType, form)
   groups <- lapply(rows$groups, function(own) rows$values[own])
   longest <- max(lengths(groups))
   most <- if (missing(maxLag)) {
@@ -86,7 +86,7 @@ ACF.lmm <- function(object, maxLag, resType = c("pearson", "response", "normaliz
 #'
 #' @returns list(values, groups: a list of positions, covariates: a data frame or NULL)
 #' @noRd
-residual_rows <- function(object, type, form) {
+acf_rows <- function(object, type, form) {
   type <- match_choice(type, "resType", c("pearson", "response", "normalized"))
   object$na.action <- NULL
   values <- residuals.lmm(object, if (type == "pearson") "scaled" else type)
@@ -156,7 +156,7 @@ Variogram.lmm <- function(object, distance, form = ~1,
   length.out <- check_count(length.out, "length.out", 2L)
   nint <- check_count(nint, "nint", 1L)
   if (missing(form)) form <- structure_covariates(object)
-  rows <- residual_rows(object, resType, form)
+  rows <- acf_rows(object, resType, form)
   rows$groups <- rows$groups[lengths(rows$groups) > 1L]
   if (length(rows$groups) == 0L) {
     ferrolmm_abort("There is no group of two rows or more.", "argument")

@@ -37,5 +37,5 @@ same_response <- function(object, data) {
     return(TRUE)
   }
   now <- data[[as.character(name)]][match(row.names(object$frame), row.names(data))]
-  isTRUE(all.equal(as.double(now), response_values(object), tolerance = 0, check.attributes = FALSE))
+  identical(as.double(now), response_values(object))
 }

@@ -1,130 +1,11 @@
-# The same models by nlme::lme() and gls() are the reference throughout.
+# The same models by nlme::lme() and gls() are the reference.
 
-data(Orthodont, Oats, Ovary, package = "nlme")
-growth <- as.data.frame(Orthodont)
-growth$Subject <- factor(as.character(growth$Subject))
-oats <- as.data.frame(Oats)
-oats$Block <- factor(as.character(oats$Block))
-slopes <- lmm(distance ~ age + (age | Subject), growth)
-nested <- lmm(yield ~ nitro + (1 | Block / Variety), oats)
-# with the data in the call, as methods of nlme look for them outside of tests
-lme <- function(...) do.call(nlme::lme, list(...))
-gls <- function(...) do.call(nlme::gls, list(...))
-lme_slopes <- lme(distance ~ age, growth, random = ~ age | Subject)
-lme_nested <- lme(yield ~ nitro, oats, random = ~ 1 | Block / Variety)
-same <- function(x, y, ...) expect_equal(unname(x), unname(y), ..., ignore_attr = TRUE)
-
-test_that("fitted values, residuals and predictions by level are those of lme()", {
-  for (level in 0:2) {
-    same(fitted(nested, level = level), fitted(lme_nested, level = level), tolerance = 1e-6)
-    same(predict(nested, level = level), predict(lme_nested, level = level), tolerance = 1e-6)
-    for (type in c("response", "scaled", "normalized")) {
-      theirs <- if (type == "scaled") "pearson" else type
-      same(
-        residuals(nested, type, level = level), residuals(lme_nested, level, type = theirs),
-        tolerance = 1e-5
-      )
-    }
-  }
-  expect_identical(fitted(nested, level = 2), fitted(nested))
-  expect_identical(fitted(nested, level = "Block"), fitted(nested, level = 1))
-  expect_equal(residuals(nested, level = 0), residuals(nested, "marginal"))
-  all <- fitted(nested, level = 0:2)
-  expect_named(all, c("fixed", "Block", "Variety:Block"))
-  same(as.matrix(all), as.matrix(fitted(lme_nested, level = 0:2)), tolerance = 1e-6)
-  expect_named(residuals(slopes, level = 0:1), c("fixed", "Subject"))
-})
-
-test_that("new rows are predicted by level, with their groups", {
-  new <- data.frame(nitro = c(0.1, 0.5, 0.2), Block = c("I", "III", "I"), Variety = "Victory")
-  for (level in 0:2) {
-    same(predict(nested, new, level = level), predict(lme_nested, new, level = level),
-         tolerance = 1e-6)
-  }
-  ours <- predict(nested, new, level = 0:2)
-  theirs <- predict(lme_nested, new, level = 0:2)
-  expect_named(
-    ours, c("Block", "Variety:Block", "predict.fixed", "predict.Block", "predict.Variety:Block")
-  )
-  expect_equal(as.character(ours$Block), as.character(theirs$Block))
-  same(as.matrix(ours[3:5]), as.matrix(theirs[3:5]), tolerance = 1e-6)
-  expect_error(predict(nested, cbind(new, a = 1)[0:1, ][c("nitro")], level = 1), "Block")
-  expect_equal(
-    predict(slopes, data.frame(age = 9, Subject = c("M01", "new")), level = 0:1,
-            allow.new.levels = TRUE)$Subject,
-    factor(c("M01", "new"), levels = c(levels(growth$Subject), "new"))
-  )
-  rows <- predict(slopes, level = 0:1)
-  expect_identical(rows$Subject, growth$Subject)
-})
-
-test_that("`level` is that of the interval where there is one", {
-  expect_error(predict(slopes, level = 0.95), "no|none", class = "ferrolmm_error_argument")
-  expect_error(
-    predict(slopes, interval = "confidence", level = 0), "re.form",
-    class = "ferrolmm_error_argument"
-  )
-  expect_error(predict(slopes, level = 3), "0 \\(fixed\\), 1", class = "ferrolmm_error_argument")
-  expect_error(predict(slopes, level = 1, re.form = NA), "both", class = "ferrolmm_error_argument")
-  expect_error(predict(slopes, level = 0:1, se.fit = TRUE), class = "ferrolmm_error_argument")
-  expect_error(fitted(slopes, level = 2), class = "ferrolmm_error_argument")
-  expect_error(residuals(slopes, "std_marginal", level = 0), class = "ferrolmm_error_argument")
-  expect_identical(
-    predict(slopes, level = 0, se.fit = TRUE), predict(slopes, re.form = NA, se.fit = TRUE)
-  )
-})
-
-test_that("crossed factors have level 0 and all of them", {
-  set.seed(3)
-  d <- expand.grid(a = factor(1:5), b = factor(1:8))
-  d$y <- rnorm(5)[d$a] + rnorm(8)[d$b] + rnorm(40)
-  fit <- lmm(y ~ 1 + (1 | a) + (1 | b), d)
-  expect_identical(fitted(fit, level = 0), predict(fit, re.form = NA))
-  expect_identical(fitted(fit, level = 2), fitted(fit))
-  expect_error(fitted(fit, level = 1), "crossed", class = "ferrolmm_error_argument")
-  expect_error(nlme::getGroupsFormula(fit), "crossed", class = "ferrolmm_error_argument")
-})
-
-test_that("rows left out by na.exclude have their place", {
-  growth$distance[c(3, 50)] <- NA
-  fit <- lmm(distance ~ age + (age | Subject), growth, na.action = na.exclude)
-  expect_identical(unname(which(is.na(fitted(fit, level = 0)))), c(3L, 50L))
-  expect_identical(dim(residuals(fit, level = 0:1)), c(108L, 2L))
-  expect_identical(nrow(predict(fit, level = 0:1)), 108L)
-  expect_identical(nrow(getData(fit)), 108L)
-  expect_length(getGroups(fit), 108)
-  omitted <- update(fit, na.action = na.omit)
-  expect_identical(row.names(getData(omitted)), row.names(growth)[-c(3, 50)])
-})
-
-test_that("data, groups and response are those that were fitted", {
-  expect_identical(getData(slopes), growth)
-  expect_identical(getData(lmm(distance ~ age + (1 | Subject), growth, subset = age > 8)),
-                   growth[growth$age > 8, ])
-  same(getResponse(slopes), nlme::getResponse(lme_slopes), tolerance = 1e-10)
-  expect_identical(as.character(getGroups(slopes)), as.character(nlme::getGroups(lme_slopes)))
-  expect_identical(
-    as.character(getGroups(nested, level = 1)), as.character(nlme::getGroups(lme_nested, level = 1))
-  )
-  expect_named(getGroups(nested, level = 1:2), c("Block", "Variety:Block"))
-  expect_equal(nlme::getGroupsFormula(nested), ~ Block / Variety, ignore_attr = TRUE)
-  expect_identical(names(nlme::getGroupsFormula(nested, asList = TRUE)), NULL)
-  expect_error(getGroups(slopes, form = ~Sex), class = "ferrolmm_error_argument")
-  marginal <- lmm(distance ~ age, growth, residual = ~ us(age | Subject))
-  expect_identical(as.character(getGroups(marginal)), as.character(growth$Subject))
-  expect_null(getGroups(lmm(distance ~ age, growth, weights = varIdent(form = ~ 1 | Sex))))
-  d <- growth
-  fit <- lmm(distance ~ age + (1 | Subject), d)
-  d$distance <- d$distance + 1
-  expect_error(getData(fit), "changed", class = "ferrolmm_error_data")
-  y <- growth$distance
-  g <- growth$Subject
-  expect_named(getData(lmm(y ~ 1 + (1 | g))), c("y", "g"))
-  odd <- stats::setNames(growth, c("the size", "age", "the child", "Sex"))
-  fit <- lmm(`the size` ~ age + (1 | `the child`), tibble::as_tibble(odd))
-  expect_equal(as.data.frame(getData(fit)), odd, ignore_attr = TRUE)
-  expect_equal(nlme::getGroupsFormula(fit), ~`the child`, ignore_attr = TRUE)
-})
+data(Orthodont, Ovary, package = "nlme")
+twins <- nlme_twins()
+growth <- twins$growth
+slopes <- twins$slopes
+lme_slopes <- twins$lme_slopes
+nested <- twins$nested
 
 test_that("lme4 and ggplot2 fortify a fit by its data", {
   skip_if_not_installed("lme4")
@@ -143,7 +24,7 @@ test_that("intervals are those of lme() and gls()", {
   expect_identical(rownames(ours$reStruct$Subject), rownames(theirs$reStruct$Subject))
   # nlme differentiates numerically
   expect_equal(ours$reStruct$Subject, theirs$reStruct$Subject, tolerance = 2e-3)
-  same(ours$sigma, theirs$sigma, tolerance = 1e-3)
+  expect_same(ours$sigma, theirs$sigma, tolerance = 1e-3)
   expect_equal(ours$fixed[, "est."], theirs$fixed[, "est."], tolerance = 1e-6)
   half <- qnorm(0.975) * sqrt(diag(lme_slopes$varFix))
   expect_equal(ours$fixed[, "upper"] - ours$fixed[, "est."], half, tolerance = 1e-5)
@@ -260,7 +141,7 @@ test_that("augPred() and comparePred() are those of lme()", {
     lme_slopes, lme(distance ~ age, growth, random = ~ 1 | Subject), ~age, length.out = 3
   )
   expect_identical(levels(both$.type), c("slopes", "simple", "original"))
-  same(both$distance, theirs$distance, tolerance = 1e-5)
+  expect_same(both$distance, theirs$distance, tolerance = 1e-5)
   expect_equal(comparePred(slopes, lme_slopes, ~age, length.out = 3)$distance[109:189],
                comparePred(slopes, slopes, ~age, length.out = 3)$distance[109:189])
   marginal <- lmm(distance ~ age * Sex, growth, correlation = corAR1(form = ~ 1 | Subject))
