@@ -85,17 +85,3 @@ variance_parts <- function(object) {
     residual = object$sigma^2 * mean(residual_variances(object))
   )
 }
-
-#' Method for performance::r2(), registered when that package is loaded
-#' @noRd
-r2.lmm <- function(model, ...) {
-  check_dots(...)
-  values <- r_squared(model)
-  structure(
-    list(
-      R2_conditional = c(`Conditional R2` = values[["conditional"]]),
-      R2_marginal = c(`Marginal R2` = values[["marginal"]])
-    ),
-    class = c("r2_nakagawa", "list"), model_type = "Linear"
-  )
-}

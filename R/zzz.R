@@ -4,6 +4,10 @@
 .onLoad <- function(libname, pkgname) {
   when_loaded("lme4", register_lme4)
   when_loaded("lmerTest", register_lmertest)
+  when_loaded("insight", register_insight)
+  when_loaded("parameters", register_parameters)
+  when_loaded("bayestestR", register_bayestestr)
+  when_loaded("datawizard", register_datawizard)
   when_loaded("performance", register_performance)
   when_loaded("clubSandwich", register_clubsandwich)
 }
@@ -75,11 +79,59 @@ register_lme4 <- function() {
   register_methods("lme4", list(isSingular = isSingular.lmm))
 }
 
+#' What 'easystats' finds in a fit, from which most of its functions work
+#' @noRd
+register_insight <- function() {
+  register_methods("insight", list(
+    find_formula = find_formula.lmm, find_parameters = find_parameters.lmm,
+    find_weights = find_weights.lmm, find_algorithm = find_algorithm.lmm,
+    is_converged = is_converged.lmm, get_parameters = get_parameters.lmm,
+    get_statistic = get_statistic.lmm, get_df = get_df.lmm, n_parameters = n_parameters.lmm,
+    get_loglikelihood = get_loglikelihood.lmm, loglikelihood = get_loglikelihood.lmm,
+    get_variance = get_variance.lmm, get_data = get_data.lmm, get_modelmatrix = get_modelmatrix.lmm,
+    get_predicted = get_predicted.lmm, get_predicted_ci = get_predicted_ci.lmm,
+    get_datagrid = get_datagrid.lmm, model_info = model_info.lmm,
+    ellipsis_info = ellipsis_info.lmm, get_call = get_call.lmm, get_varcov = get_varcov.lmm
+  ))
+}
+
+#' @noRd
+register_parameters <- function() {
+  register_methods("parameters", list(
+    model_parameters = model_parameters.lmm, parameters = model_parameters.lmm,
+    standard_error = standard_error.lmm, p_value = p_value.lmm,
+    p_value_kenward = p_value_kenward.lmm, se_satterthwaite = se_satterthwaite.lmm,
+    degrees_of_freedom = degrees_of_freedom.lmm, dof = degrees_of_freedom.lmm,
+    dof_satterthwaite = dof_satterthwaite.lmm, bootstrap_model = bootstrap_model.lmm,
+    .extract_random_parameters = extract_random_parameters.lmm,
+    standardize_info = standardize_info.lmm, standardise_info = standardize_info.lmm
+  ))
+}
+
+#' Generics that 'parameters' takes from 'bayestestR'
+#' @noRd
+register_bayestestr <- function() {
+  register_methods("bayestestR", list(
+    ci = ci.lmm, equivalence_test = equivalence_test.lmm,
+    bayesfactor_models = bayesfactor_models.lmm, bf_models = bayesfactor_models.lmm
+  ))
+}
+
+#' @noRd
+register_datawizard <- function() {
+  register_methods("datawizard", list(standardize = standardize.lmm, standardise = standardize.lmm))
+}
+
 #' The default of performance::r2() is one minus a ratio of sums of squares, which is not an R2 of a
 #' mixed model
 #' @noRd
 register_performance <- function() {
-  register_methods("performance", list(r2 = r2.lmm))
+  register_methods("performance", list(
+    r2 = r2.lmm, model_performance = model_performance.lmm, performance = model_performance.lmm,
+    check_normality = check_normality.lmm, check_singularity = check_singularity.lmm,
+    check_convergence = check_convergence.lmm, check_model = check_model.lmm,
+    performance_aic = performance_aic.lmm, performance_aicc = performance_aicc.lmm
+  ))
 }
 
 #' @noRd

@@ -1,0 +1,150 @@
+for_twins("R2, ICC and criteria", function(ours, theirs) {
+  skip_if_not_installed("performance")
+  skip_if(ours$rank == 0L)
+  for (estimator in c("ML", "REML")) {
+    expect_equal(
+      performance::performance_aic(ours, estimator = estimator),
+      performance::performance_aic(theirs, estimator = estimator), tolerance = 1e-7
+    )
+    expect_equal(
+      performance::performance_aicc(ours, estimator = estimator),
+      performance::performance_aicc(theirs, estimator = estimator), tolerance = 1e-7
+    )
+  }
+  expect_equal(
+    unname(unlist(performance::r2(ours))), unname(rev(r_squared(ours)))
+  )
+  expect_equal(performance::icc(ours)$ICC_adjusted, utils::tail(intraclass(ours)$adjusted, 1L))
+  expect_equal(
+    performance::performance_rmse(ours), performance::performance_rmse(theirs), tolerance = 1e-5
+  )
+  mine <- performance::model_performance(ours)
+  expect_equal(mine$Sigma, sigma(ours))
+  expect_equal(mine$R2_conditional, r_squared(ours)[["conditional"]])
+  expect_identical(
+    performance::check_singularity(ours), isSingular(ours, tol = 1e-5)
+  )
+})
+
+test_that("R2 and ICC are those of the model of lmer()", {
+  skip_if_not_installed("performance")
+  skip_if_not_installed("lme4")
+  for (name in c("slope", "ml", "crossed", "missing")) {
+    ours <- our_twin(name)
+    theirs <- lme4_twin(name)
+    expect_equal(
+      unname(unlist(performance::r2(ours))), unname(unlist(performance::r2(theirs))),
+      tolerance = 1e-5
+    )
+    expect_equal(performance::icc(ours), performance::icc(theirs), tolerance = 1e-5)
+    expect_equal(
+      as.list(performance::model_performance(ours)),
+      as.list(performance::model_performance(theirs)), tolerance = 1e-5
+    )
+  }
+  d <- twin_data()$sleepstudy
+  one <- lmm(Reaction ~ Days + (1 | Subject), d)
+  other <- lme4::lmer(Reaction ~ Days + (1 | Subject), d)
+  expect_equal(
+    as.data.frame(performance::icc(one, by_group = TRUE)),
+    as.data.frame(performance::icc(other, by_group = TRUE)), tolerance = 1e-5
+  )
+  expect_equal(
+    as.data.frame(performance::r2(one, by_group = TRUE)),
+    as.data.frame(performance::r2_nakagawa(other, by_group = TRUE)), tolerance = 1e-5
+  )
+})
+
+test_that("limits of R2 are quantiles of the parametric bootstrap", {
+  skip_if_not_installed("performance")
+  fit <- our_twin("slope")
+  set.seed(5)
+  mine <- performance::r2(fit, ci = 0.8, iterations = 25)
+  set.seed(5)
+  draws <- bootstrap(fit, 25, r_squared)$t
+  expect_equal(
+    unname(mine$R2_marginal[-1L]), unname(stats::quantile(draws[, 1L], c(0.1, 0.9)))
+  )
+  expect_output(print(mine), "Marginal R2")
+})
+
+test_that("checks look at what they say", {
+  skip_if_not_installed("performance")
+  skip_if_not_installed("lme4")
+  ours <- our_twin("slope")
+  theirs <- lme4_twin("slope")
+  expect_equal(
+    as.numeric(performance::check_normality(ours, effects = "random")),
+    as.numeric(performance::check_normality(theirs, effects = "random")), tolerance = 1e-4
+  )
+  expect_equal(
+    as.numeric(performance::check_normality(ours)), stats::shapiro.test(rstudent(ours))$p.value
+  )
+  expect_equal(
+    as.numeric(performance::check_heteroscedasticity(ours)),
+    as.numeric(performance::check_heteroscedasticity(theirs)), tolerance = 1e-4
+  )
+  expect_equal(
+    as.numeric(performance::check_autocorrelation(ours)) < 0.05,
+    as.numeric(performance::check_autocorrelation(theirs)) < 0.05
+  )
+  two <- lmm(Reaction ~ Days * late + (1 | Subject), twin_data()$sleepstudy)
+  other <- lme4::lmer(Reaction ~ Days * late + (1 | Subject), twin_data()$sleepstudy)
+  expect_equal(
+    suppressWarnings(performance::check_collinearity(two)$VIF),
+    suppressWarnings(performance::check_collinearity(other)$VIF), tolerance = 1e-4
+  )
+  expect_true(as.vector(performance::check_convergence(ours)))
+  expect_s3_class(suppressMessages(performance::check_model(ours)), "check_model")
+})
+
+test_that("models are compared, with those of lmer() among them", {
+  skip_if_not_installed("performance")
+  skip_if_not_installed("lme4")
+  large <- our_twin("ml")
+  small <- update(large, . ~ . - Days)
+  theirs <- lme4_twin("ml")
+  table <- suppressMessages(performance::compare_performance(large, small, theirs))
+  expect_identical(table$Name, c("large", "small", "theirs"))
+  expect_identical(table$Model, c("lmm", "lmm", "lmerMod"))
+  expect_equal(table$AIC[[1L]], AIC(large))
+  expect_equal(table$AIC[[1L]], table$AIC[[3L]], tolerance = 1e-7)
+  expect_false(any(grepl("elm", unlist(table))))
+  test <- performance::test_likelihoodratio(small, large)
+  wanted <- anova(small, large)
+  expect_equal(test$Chi2[[2L]], wanted$Chisq[[2L]])
+  expect_equal(test$p[[2L]], wanted[["Pr(>Chisq)"]][[2L]])
+  expect_identical(as.character(test$Name), c("small", "large"))
+  skip_if_not_installed("bayestestR")
+  factor <- suppressWarnings(bayestestR::bayesfactor_models(large, denominator = small))
+  expect_equal(factor$log_BF[[1L]], (BIC(small) - BIC(large)) / 2)
+  expect_equal(performance::test_bf(small, large)$BF[[2L]], exp((BIC(small) - BIC(large)) / 2),
+               tolerance = 1e-6)
+  expect_no_error(bayestestR::bayesfactor_inclusion(factor))
+})
+
+test_that("correlated residuals are normalized, or refused where rows matter", {
+  skip_if_not_installed("performance")
+  d <- as.data.frame(nlme::Orthodont)
+  d$visit <- factor(d$age)
+  fit <- lmm(distance ~ Sex * age, d, residual = ~ us(visit | Subject))
+  expect_equal(
+    as.numeric(performance::check_normality(fit)),
+    stats::shapiro.test(residuals(fit, type = "normalized"))$p.value
+  )
+  expect_output(print(performance::check_normality(fit)), "esiduals")
+  expect_error(performance::check_model(fit), class = "ferrolmm_error_residual")
+  expect_error(
+    performance::check_normality(fit, effects = "random"), class = "ferrolmm_error_argument"
+  )
+  # of the correlations of the coefficients
+  expect_equal(
+    suppressWarnings(performance::check_collinearity(fit)$VIF),
+    unname(diag(solve(cov2cor(vcov(fit)[-1L, -1L]))))
+  )
+  expect_equal(performance::model_performance(fit, estimator = "ML")$AIC,
+               -2 * as.numeric(logLik(fit, REML = FALSE)) + 2 * attr(logLik(fit), "df"))
+  expect_equal(
+    unname(unlist(performance::r2(fit))), unname(rev(r_squared(fit)))
+  )
+})
