@@ -2,28 +2,30 @@
 
 #' @noRd
 match_type <- function(type) {
-  known <- c("III", "II", "I")
+  known <- c("III", "II", "I", "marginal")
   if (missing(type) || identical(type, known)) {
     return("III")
   }
+  words <- "`type` must be \"I\", \"II\", \"III\" or \"marginal\""
   if (!is.character(type) && !is.numeric(type)) {
-    ferrolmm_abort(
-      paste0("`type` must be \"I\", \"II\" or \"III\"", describe_given(type), "."), "argument"
-    )
+    ferrolmm_abort(paste0(words, describe_given(type), "."), "argument")
   }
   found <- if (is.numeric(type)) {
     match(type, c(3, 2, 1))
   } else {
-    match(toupper(type), c(known, "3", "2", "1"))
+    match(toupper(type), c(toupper(known), "3", "2", "1"))
   }
   if (length(type) != 1L || is.na(found)) {
     ferrolmm_abort(
-      paste0("`type` must be \"I\", \"II\" or \"III\"",
-             if (length(type) == 1L) paste0(": not ", type), "."), "argument"
+      paste0(words, if (length(type) == 1L) paste0(": not ", type), "."), "argument"
     )
   }
-  rep.int(known, 2L)[[found]]
+  c(known, known[1:3])[[found]]
 }
+
+#' What headings call a type
+#' @noRd
+describe_type <- function(type) if (type == "marginal") "Marginal" else paste("Type", type)
 
 #' The hypothesis of each term of the fixed part
 #'
@@ -39,6 +41,7 @@ term_contrasts <- function(object, type) {
   x <- fixed_matrix(object$terms, cells$frame, object$contrasts)[, kept, drop = FALSE]
   columns <- lapply(seq_along(labels), function(j) which(object$assign[kept] == j))
   contrasts <- switch(type,
+    marginal = own_contrasts(columns, length(kept)),
     I = sequential_contrasts(x * sqrt(cells$count), columns),
     II = contained_last_contrasts(x * sqrt(cells$count), columns, containing_terms(object)),
     III = marginal_contrasts(object, cells$frame, x)
@@ -75,6 +78,16 @@ design_cells <- function(object) {
 sequential_contrasts <- function(x, columns) {
   factor <- unit_triangle(x)
   lapply(columns, function(here) factor[here, , drop = FALSE])
+}
+
+#' Marginal: the coefficients of each term
+#' @noRd
+own_contrasts <- function(columns, p) {
+  lapply(columns, function(rows) {
+    L <- matrix(0, length(rows), p)
+    L[cbind(seq_along(rows), rows)] <- 1
+    L
+  })
 }
 
 #' The rows of the factor of X'V^-1X, as in the table of 'lme4': sequential in that metric
@@ -148,11 +161,7 @@ marginal_contrasts <- function(object, frame, x) {
   containing <- containing_terms(object)
   if (!recode && all(lengths(containing) == 0L)) {
     # each coefficient of X is one of Y, and nothing has to be made orthogonal
-    return(lapply(columns, function(rows) {
-      L <- matrix(0, length(rows), length(kept))
-      L[cbind(seq_along(rows), rows)] <- 1
-      L
-    }))
+    return(own_contrasts(columns, length(kept)))
   }
   decomposed <- qr(treatment$x, tol = 1e-12)
   indicators <- indicator_matrix(object, frame)

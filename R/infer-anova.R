@@ -14,6 +14,9 @@
 #'   Where cells are empty, the hypotheses are those that can be estimated and that are orthogonal
 #'   to those of the containing terms.
 #'
+#' - Marginal: the coefficients of each term, as they are coded. With treatment contrasts the test
+#'   of a factor is about the reference levels of the factors that it interacts with.
+#'
 #' A term none of whose coefficients can be estimated has no degrees of freedom.
 #'
 #' @section Likelihood ratios:
@@ -27,7 +30,7 @@
 #'
 #' @param object A model fitted by [lmm()].
 #' @param ... Other models of the same data, by [lmm()] or by [lm()].
-#' @param type The type of the tests: `"III"`, `"II"` or `"I"`, or a number.
+#' @param type The type of the tests: `"III"`, `"II"` or `"I"`, or a number; or `"marginal"`.
 #' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`. `"lme4"` gives
 #'   the table of 'lme4': each term after those before it, as in type I but in the metric of
 #'   \eqn{X'V^{-1}X}, without p-values.
@@ -47,7 +50,7 @@
 #' anova(fit, update(fit, . ~ . - age:Sex))
 #' @importFrom stats anova
 #' @export
-anova.lmm <- function(object, ..., type = c("III", "II", "I"),
+anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
                       ddf = "Satterthwaite",
                       refit = TRUE, model.names = NULL, test = NULL) {
   others <- list(...)
@@ -82,14 +85,14 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I"),
   type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
   method <- match_ddf(ddf)
   inference <- ddf_for(object, method)
-  heading <- paste0("Type ", type, " Analysis of Variance Table", describe_ddf(method, " with "))
+  heading <- paste0(
+    describe_type(type), " Analysis of Variance Table", describe_ddf(method, " with ")
+  )
+  contrasts <- if (as_lme4) factor_contrasts(object) else term_contrasts(inference$object, type)
   structure(
-    f_table(inference, if (as_lme4) {
-      factor_contrasts(object)
-    } else {
-      term_contrasts(inference$object, type)
-    }),
-    heading = heading, class = c("anova", "data.frame")
+    f_table(inference, contrasts),
+    heading = heading, class = c("anova", "data.frame"),
+    hypotheses = shown_hypotheses(contrasts, inference$object)
   )
 }
 

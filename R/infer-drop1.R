@@ -47,7 +47,8 @@ drop1.lmm <- function(object, scope,
       paste0("Single term deletions", describe_ddf(method, " with ")),
       paste0("Model: ", code_label(plain_formula(object), 500L))
     ),
-    class = c("anova", "data.frame")
+    class = c("anova", "data.frame"),
+    hypotheses = shown_hypotheses(contrasts, inference$object)
   )
 }
 

@@ -264,7 +264,7 @@ term_reductions <- function(model, t, reduce) {
 #' have fewer effects count.
 #' @noRd
 reduced_sides <- function(term, frame) {
-  formula <- stats::as.formula(call("~", term$lhs))
+  formula <- stats::as.formula(call("~", own_side(term)))
   whole <- stats::terms(formula)
   pattern <- attr(whole, "factors") > 0L
   categorical <- vapply(
@@ -289,6 +289,10 @@ reduced_sides <- function(term, frame) {
   }, 1L)
   sides[size > 0L & size < length(term$cnms)]
 }
+
+#' The left side of a term by itself, where it is one of those that `||` stands for
+#' @noRd
+own_side <- function(term) str2lang(term$label)[[2L]]
 
 #' The model that a reduction leaves
 #'

@@ -50,3 +50,13 @@ f_table <- function(inference, contrasts) {
   row.names(table) <- names(contrasts)
   if (inference$statistic == "none") table[c(1:3, 5L)] else table
 }
+
+#' Hypotheses with the names of the coefficients, as lmerTest::show_tests() shows them
+#' @noRd
+shown_hypotheses <- function(contrasts, object) {
+  names <- names(object$coefficients)[kept_columns(object)]
+  lapply(contrasts, function(L) {
+    colnames(L) <- names
+    L
+  })
+}

@@ -46,11 +46,13 @@ Anova.lmm <- function(mod, type = "II", ddf = "Satterthwaite", test.statistic = 
       return(anova.lmm(mod, type = type, ddf = ddf))
     }
     table <- f_table(inference, contrasts)
-    heading <- paste0("Type ", type, " Analysis of Variance Table with the given covariance matrix")
+    heading <- paste(
+      describe_type(type), "Analysis of Variance Table with the given covariance matrix"
+    )
   } else {
     table <- chi_squared_table(inference, contrasts)
     heading <- c(
-      paste0("Analysis of Deviance Table (Type ", type, " Wald chisquare tests)\n"),
+      paste0("Analysis of Deviance Table (", describe_type(type), " Wald chisquare tests)\n"),
       paste0("Response: ", names(mod$frame)[[1L]])
     )
   }

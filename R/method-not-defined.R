@@ -77,12 +77,3 @@ waldtest.lmm <- function(object, ...) {
     "lmtest::waldtest", "drop1(fit) and contest(fit, L) test fixed effects by Wald's statistic."
   )
 }
-
-#' lmerTest::step(), whose default is stats::step(): another search, by AIC
-#' @noRd
-step.lmm <- function(object, ...) {
-  abort_not_defined(
-    "lmerTest::step",
-    "stats::step(fit) searches by AIC; ranova(fit) and drop1(fit) test single terms."
-  )
-}

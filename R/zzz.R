@@ -137,7 +137,9 @@ register_performance <- function() {
 #' @noRd
 register_lmertest <- function() {
   register_methods("lmerTest", list(
-    contest = contest.lmm, contest1D = contest1D.lmm, contestMD = contestMD.lmm, step = step.lmm
+    contest = contest.lmm, contest1D = contest1D.lmm, contestMD = contestMD.lmm,
+    step = step.lmm, ls_means = ls_means.lmm, lsmeansLT = lsmeansLT.lmm,
+    difflsmeans = difflsmeans.lmm
   ))
 }
 

@@ -12,6 +12,4 @@ test_that("generics of other models say what to use instead", {
   expect_error(MASS::logtrans(fit), "transformed response", class = "ferrolmm_error_argument")
   skip_if_not_installed("lmtest")
   expect_error(lmtest::waldtest(fit, fit), "drop1", class = "ferrolmm_error_argument")
-  skip_if_not_installed("lmerTest")
-  expect_error(lmerTest::step(fit), "AIC", class = "ferrolmm_error_argument")
 })
