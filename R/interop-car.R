@@ -9,7 +9,9 @@
 #' R_{11} \det R_{22} / \det R}, with \eqn{R} the correlation matrix of the estimates without the
 #' intercept, \eqn{R_{11}} that of the columns of a term and \eqn{R_{22}} that of the others; where
 #' terms have several columns, also its root of order twice their number. `car::deltaMethod()` and
-#' `car::Confint()` are about the fixed effects.
+#' `car::Confint()` are about the fixed effects. `car::influencePlot()`, `car::infIndexPlot()` and
+#' `car::outlierTest()` take the diagnostics of this package: [hatvalues()][hatvalues.lmm()],
+#' [rstudent()][residuals.lmm()] and [cooks.distance()][influence.lmm()].
 #'
 #' @param mod,model,object A model fitted by [lmm()].
 #' @param type For `Anova()` the type of the tests, see [anova.lmm()]; for `vif()` only `"terms"`.
@@ -198,6 +200,45 @@ matchCoefs.lmm <- function(model, pattern, coef. = fixef.lmm, ...) {
     )
   }
   grep(pattern, names(coef.(model)), value = TRUE)
+}
+
+#' A fit whose coef() are the fixed effects, for methods of 'car' for linear models
+#' @noRd
+as_linear <- function(model) {
+  class(model) <- c("lmm_as_linear", class(model))
+  model
+}
+
+#' @export
+#' @noRd
+coef.lmm_as_linear <- function(object, ...) {
+  fixef.lmm(object)
+}
+
+#' @noRd
+car_method <- function(generic) {
+  utils::getS3method(generic, "lm", envir = asNamespace("car"))
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::influencePlot, lmm)
+influencePlot.lmm <- function(model, ...) {
+  check_fit(model)
+  car_method("influencePlot")(as_linear(model), ...)
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::infIndexPlot, lmm)
+infIndexPlot.lmm <- function(model, ...) {
+  check_fit(model)
+  car_method("infIndexPlot")(as_linear(model), ...)
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::outlierTest, lmm)
+outlierTest.lmm <- function(model, ...) {
+  check_fit(model)
+  car_method("outlierTest")(as_linear(model), ...)
 }
 
 #' @rdname car-lmm

@@ -4,6 +4,8 @@
 #'
 #' `emmeans::emmeans()` and its relatives work on models fitted by [lmm()]. The argument `mode` of
 #' those functions is the method for the degrees of freedom, see [ddf]: Satterthwaite's by default.
+#' `"auto"` and `"appx-satterthwaite"`, words for models of 'nlme', mean Satterthwaite's too;
+#' `"link"` and `"response"`, which `ggeffects::ggemmeans()` gives, the normal distribution.
 #' With `mode = "kenward-roger"` the covariance matrix is the adjusted one. Models of any size have
 #' their degrees of freedom.
 #'
@@ -119,7 +121,7 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   }
   if (missing(mode)) mode <- lmer.df
   check_row_wise(object)
-  inference <- ddf_for(object, match_ddf(mode))
+  inference <- ddf_for(object, match_ddf(emmeans_mode(mode)))
   # the values that the grid has for grouping factors are means of their numbers, not groups
   trms <- of_average_groups(trms)
   frame <- stats::model.frame(trms, grid, na.action = stats::na.pass, xlev = xlev)
@@ -144,6 +146,22 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     X = x, bhat = unname(coefficients), nbasis = nbasis, V = variance, dffun = dffun,
     dfargs = list(single = inference$single), misc = list(),
     model.matrix = fixed_model_matrix(object)
+  )
+}
+
+#' A method for degrees of freedom from what 'emmeans' calls one in models of other packages
+#'
+#' `ggemmeans()` of 'ggeffects' gives the scale of a linear model, and has normal intervals for
+#' models of 'lme4'.
+#' @noRd
+emmeans_mode <- function(mode) {
+  if (!is_string(mode)) {
+    return(mode)
+  }
+  switch(mode,
+    link = , response = , linear.predictor = "asymptotic",
+    auto = , `appx-satterthwaite` = "Satterthwaite",
+    mode
   )
 }
 

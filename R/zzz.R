@@ -10,6 +10,12 @@
   when_loaded("datawizard", register_datawizard)
   when_loaded("performance", register_performance)
   when_loaded("clubSandwich", register_clubsandwich)
+  when_loaded("pbkrtest", register_pbkrtest)
+  when_loaded("sandwich", register_sandwich)
+  when_loaded("ggeffects", register_ggeffects)
+  when_loaded("MuMIn", register_mumin)
+  when_loaded("marginaleffects", register_marginaleffects)
+  when_loaded("DHARMa", register_dharma)
 }
 
 #' Tell what outlives the package that it was unloaded
@@ -21,6 +27,7 @@
 #' @noRd
 .onUnload <- function(libpath) {
   forget_hooks()
+  remove_model_class()
   namespace <- topenv(environment(.onUnload))
   library_is_idle <- rs_wait_until_idle(5)
   for (name in grep("^rs_", names(namespace), value = TRUE)) {
@@ -149,6 +156,54 @@ register_clubsandwich <- function() {
   register_methods("clubSandwich", list(
     coef_CS = coef_CS.lmm, residuals_CS = residuals_CS.lmm, targetVariance = targetVariance.lmm,
     weightMatrix = weightMatrix.lmm
+  ))
+}
+
+#' @noRd
+register_pbkrtest <- function() {
+  register_methods("pbkrtest", list(
+    KRmodcomp = KRmodcomp.lmm, SATmodcomp = SATmodcomp.lmm, vcovAdj = vcovAdj.lmm,
+    get_Lb_ddf = get_Lb_ddf.lmm, get_ddf_Lb = get_ddf_Lb.lmm,
+    model2restriction_matrix = model2restriction_matrix.lmm
+  ))
+}
+
+#' Generics whose defaults have no meaning for a mixed model
+#' @noRd
+register_sandwich <- function() {
+  register_methods("sandwich", list(
+    vcovHC = vcovHC.lmm, vcovHAC = vcovHAC.lmm, vcovBS = vcovBS.lmm, vcovJK = vcovJK.lmm
+  ))
+}
+
+#' A generic that 'ggeffects' keeps for itself
+#' @noRd
+register_ggeffects <- function() {
+  register_methods("ggeffects", list(get_predictions = get_predictions.lmm))
+}
+
+#' @noRd
+register_mumin <- function() {
+  register_methods("MuMIn", list(
+    getAllTerms = getAllTerms.lmm, makeArgs = makeArgs.lmm, coeffs = coeffs.lmm,
+    coefTable = coefTable.lmm, r.squaredGLMM = r.squaredGLMM.lmm
+  ))
+}
+
+#' 'marginaleffects' asks an option for the classes of models that other packages bring
+#' @noRd
+register_marginaleffects <- function() {
+  add_model_class()
+  register_methods("marginaleffects", list(
+    get_coef = get_coef.lmm, get_vcov = get_vcov.lmm, set_coef = set_coef.lmm,
+    get_predict = get_predict.lmm, sanitize_model_specific = sanitize_model_specific.lmm
+  ))
+}
+
+#' @noRd
+register_dharma <- function() {
+  register_methods("DHARMa", list(
+    getSimulations = getSimulations.lmm, getFixedEffects = getFixedEffects.lmm
   ))
 }
 

@@ -102,3 +102,23 @@ test_that("linearHypothesis() is a test of the hypothesis, however its rows are 
   expect_equal(other, one, tolerance = 1e-8)
   expect_equal(one$DenDF, contest(fit, L)$DenDF, tolerance = 1e-8)
 })
+
+test_that("influence plots and outlier tests take our diagnostics", {
+  skip_if_not_installed("car")
+  fit <- our_twin("slope")
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  found <- car::influencePlot(fit)
+  at <- rownames(found)
+  expect_equal(found$StudRes, unname(rstudent(fit)[at]))
+  expect_equal(found$Hat, unname(hatvalues(fit)[at]))
+  expect_equal(found$CookD, unname(cooks.distance(fit)[at]))
+  expect_null(car::infIndexPlot(fit))
+  outliers <- car::outlierTest(fit)
+  worst <- which.max(abs(rstudent(fit)))
+  expect_equal(outliers$rstudent[[1L]], rstudent(fit)[[worst]])
+  expect_equal(
+    outliers$p[[1L]],
+    2 * stats::pt(abs(rstudent(fit)[[worst]]), df.residual(fit) - 1, lower.tail = FALSE)
+  )
+})

@@ -111,3 +111,17 @@ test_that("rows of weight zero, outside the subset or with missing values are no
     emmeans::emmeans(weighted, ~f, data = d[1:50, ]), "the model 117", class = "ferrolmm_error_data"
   )
 })
+
+test_that("modes of other classes of models mean what they can", {
+  skip_if_not_installed("emmeans")
+  fit <- our_twin("factor_slope")
+  df_of <- function(...) as.data.frame(emmeans::emmeans(fit, "late", ...))$df
+  for (mode in c("auto", "appx-satterthwaite", "SATTERTHWAITE")) {
+    expect_equal(df_of(mode = mode), df_of())
+  }
+  for (mode in c("link", "response", "asymp")) {
+    expect_identical(df_of(mode = mode), c(Inf, Inf))
+  }
+  expect_equal(df_of(lmer.df = "kenward-roger"), df_of(mode = "kenward"))
+  expect_error(df_of(mode = "containment"), class = "ferrolmm_error_argument")
+})
