@@ -7,7 +7,7 @@
 #' give for models of 'lme4': predictions of the population. With `type = "random"` groups that are
 #' focal terms, as in `c("Days", "Subject [308,309]")`, have their random effects, and the intervals
 #' are for new observations: the residual variance is added, in models with a variance function that
-#' of the row. Intervals use the degrees of freedom of `insight::get_df(fit, type = "wald")`.
+#' of the row. Intervals have the residual degrees of freedom.
 #'
 #' @references
 #' Lüdecke, D. (2018). ggeffects: tidy data frames of marginal effects from regression models.
@@ -89,9 +89,8 @@ grid_predictions <- function(object, grid, focal, type, level, interval, varianc
     squares <- squares + object$sigma^2 * noise_variances(object, rows, NULL, predicted)
     attr(grid, "prediction.interval") <- TRUE
   }
-  # as 'ggeffects' takes them for models of 'lme4'
-  df <- unique(insight::get_df(object, type = "wald"))
-  half <- stats::qt((1 + level) / 2, if (length(df) == 1L) df else Inf) * sqrt(squares)
+  # the degrees of freedom that 'ggeffects' takes for models of 'lme4'
+  half <- stats::qt((1 + level) / 2, df.residual.lmm(object)) * sqrt(squares)
   grid$conf.low <- grid$predicted - half
   grid$conf.high <- grid$predicted + half
   attr(grid, "std.error") <- sqrt(squares)

@@ -56,7 +56,10 @@ abort_single_rows <- function(generic) {
   abort_not_defined(
     generic, c(
       "It takes rows one by one, and those of a mixed model are not independent.",
-      "sandwich::vcovCL(fit, cluster) and clubSandwich::vcovCR(fit, type = \"CR2\") take clusters together."
+      paste0(
+        "sandwich::vcovCL(fit, cluster) and clubSandwich::vcovCR(fit, type = \"CR2\") take ",
+        "clusters together."
+      )
     )
   )
 }

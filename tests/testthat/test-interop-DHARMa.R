@@ -28,10 +28,11 @@ test_that("simulateREs says which random effects are new", {
     expect_identical(is.data.frame(fresh), type == "refit")
   }
   set.seed(2)
-  chosen <- get(fit, 5, "user-specified", re.form = ~ (1 | Subject))
+  crossed <- our_twin("crossed")
+  chosen <- get(crossed, 5, "user-specified", re.form = ~ (1 | plate))
   set.seed(2)
   expect_equal(
-    chosen, data.matrix(simulate(fit, 5, re.form = ~ (1 | Subject))), ignore_attr = TRUE
+    chosen, data.matrix(simulate(crossed, 5, re.form = ~ (1 | plate))), ignore_attr = TRUE
   )
   expect_error(
     get(fit, 5, "conditional", re.form = NA), "user-specified", class = "ferrolmm_error_argument"
@@ -49,5 +50,7 @@ test_that("residuals with refits, and of a residual structure, are uniform where
   d$visit <- factor(d$age)
   fit <- lmm(distance ~ Sex * visit, d, residual = ~ us(visit | Subject))
   found <- suppressWarnings(simulate_residuals(fit, n = 250, seed = 1))
-  expect_gt(stats::ks.test(found$scaledResiduals, "punif")$p.value, 0.01)
+  # 250 simulations leave ties
+  test <- suppressWarnings(stats::ks.test(found$scaledResiduals, "punif"))
+  expect_gt(test$p.value, 0.01)
 })
