@@ -68,3 +68,18 @@ variances_of_terms <- function(object) {
     cor.slope_intercept = collect("slope_intercept"), cor.slopes = collect("slopes")
   )
 }
+
+#' The parts from which 'insight' has variances of a mixed model
+#'
+#' The covariance matrices have the class by which 'lme4' tells the structure: whatever ours is,
+#' they are whole.
+#' @noRd
+get_mixed_info.lmm <- function(model, ...) {
+  check_fit(model)
+  info <- their_method("insight", "get_mixed_info", "default")(model, ...)
+  info$vc[] <- lapply(info$vc, function(matrix) {
+    class(matrix) <- c("vcmat_us", class(matrix))
+    matrix
+  })
+  info
+}

@@ -64,11 +64,12 @@ se_satterthwaite.lmm <- function(model) {
 degrees_of_freedom.lmm <- function(model, method = "analytical", ...) {
   check_fit(model)
   method <- plain_method(method)
-  if (method %in% c("ml1", "betwithin")) {
-    # rules of thumb, which 'insight' has another version of
-    return(their_method("parameters", "degrees_of_freedom", "default")(as_listed(model), method))
-  }
-  get_df.lmm(model, method)
+  # rules of thumb, which 'insight' has another version of
+  switch(method,
+    ml1 = parameters::dof_ml1(as_listed(model)),
+    betwithin = parameters::dof_betwithin(as_listed(model)),
+    get_df.lmm(model, method)
+  )
 }
 
 #' @noRd

@@ -72,6 +72,15 @@ check_normality.lmm <- function(x, effects = "fixed", ...) {
   result
 }
 
+#' Uniformity of simulated residuals, in later versions of 'performance'
+#' @noRd
+check_residuals.lmm <- function(x, alternative = "two.sided", ...) {
+  check_fit(x)
+  simulate_residuals <- getExportedValue("performance", "simulate_residuals")
+  check_residuals <- getExportedValue("performance", "check_residuals")
+  check_residuals(simulate_residuals(x, ...), alternative = alternative)
+}
+
 #' All diagnostics together
 #' @noRd
 check_model.lmm <- function(x, ...) {

@@ -55,7 +55,8 @@ residuals.lmm <- function(object,
                             "std_conditional", "std_marginal", "normalized"
                           ),
                           scaled = FALSE, level = NULL, ...) {
-  check_dots(..., hints = c(asList = split_hint))
+  # performance::r2_xu() passes `verbose`
+  check_dots(..., allowed = "verbose", hints = c(asList = split_hint))
   type <- match_choice(type, "type", eval(formals(residuals.lmm)$type))
   check_flag(scaled, "scaled")
   if (!is.null(level)) {

@@ -98,7 +98,8 @@ register_insight <- function() {
     get_variance = get_variance.lmm, get_data = get_data.lmm, get_modelmatrix = get_modelmatrix.lmm,
     get_predicted = get_predicted.lmm, get_predicted_ci = get_predicted_ci.lmm,
     get_datagrid = get_datagrid.lmm, model_info = model_info.lmm,
-    ellipsis_info = ellipsis_info.lmm, get_call = get_call.lmm, get_varcov = get_varcov.lmm
+    ellipsis_info = ellipsis_info.lmm, get_call = get_call.lmm, get_varcov = get_varcov.lmm,
+    get_mixed_info = get_mixed_info.lmm
   ))
 }
 
@@ -137,7 +138,8 @@ register_performance <- function() {
     r2 = r2.lmm, model_performance = model_performance.lmm, performance = model_performance.lmm,
     check_normality = check_normality.lmm, check_singularity = check_singularity.lmm,
     check_convergence = check_convergence.lmm, check_model = check_model.lmm,
-    performance_aic = performance_aic.lmm, performance_aicc = performance_aicc.lmm
+    performance_aic = performance_aic.lmm, performance_aicc = performance_aicc.lmm,
+    check_residuals = check_residuals.lmm
   ))
 }
 

@@ -59,3 +59,10 @@ test_that("a variance of zero is a part, and variance functions count", {
   expect_null(insight::get_variance(repeated)$var.random)
   expect_equal(insight::get_variance(repeated)$var.residual, sigma(repeated)^2)
 })
+
+test_that("tables of current versions name correlations of slopes", {
+  skip_if_not_installed("insight", "1.0.0")
+  skip_if_not_installed("parameters", "0.25.0")
+  table <- parameters::model_parameters(our_twin("factor_slope"), effects = "random")
+  expect_true("Cor (lateearly~latelate)" %in% table$Parameter)
+})
