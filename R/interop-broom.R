@@ -42,7 +42,7 @@
 #' @param ... For `conf.method = "boot"`: `nsim`, `seed`, `boot.type`, `use.u` and `threads` of
 #'   [confint.lmm()].
 #' @returns A data frame, a tibble where 'tibble' is loaded.
-#' @seealso [summary.lmm()], [confint.lmm()], [VarCorr.lmm()], [ranef.lmm()]
+#' @seealso [summary.lmm()], [confint.lmm()], [VarCorr.lmm()], [ranef.lmm()], [mice-lmm]
 #' @references
 #' Bolker, B. and Robinson, D. *broom.mixed: Tidying Methods for Mixed Models*. R package.
 #' @examples

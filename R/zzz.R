@@ -16,6 +16,7 @@
   when_loaded("MuMIn", register_mumin)
   when_loaded("marginaleffects", register_marginaleffects)
   when_loaded("DHARMa", register_dharma)
+  when_loaded("mitml", register_mitml)
 }
 
 #' Tell what outlives the package that it was unloaded
@@ -206,6 +207,16 @@ register_marginaleffects <- function() {
 register_dharma <- function() {
   register_methods("DHARMa", list(
     getSimulations = getSimulations.lmm, getFixedEffects = getFixedEffects.lmm
+  ))
+}
+
+#' Generics that 'mitml' keeps for itself
+#' @noRd
+register_mitml <- function() {
+  register_methods("mitml", list(
+    .getCoef = .getCoef.lmm, .getMisc = .getMisc.lmm, .checkREML = .checkREML.lmm,
+    .updateML = .updateML.lmm, .getArgsLL = .getArgsLL.lmm, .getUserLL = .getUserLL.lmm,
+    .getDataLL = .getDataLL.lmm, .updateStackedLL = .updateStackedLL.lmm
   ))
 }
 
