@@ -79,7 +79,7 @@ needed <- function(name, objects) {
     lmm = list(distance ~ age + (1 | Subject), nlme::Orthodont),
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
     plot_within_between = ,
-    pooling = , equations = , intraclass = , r_squared = list(fit),
+    pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
     pb_test = list(fit, smaller, nsim = 3),
     PBmodcomp = list(smaller, nsim = 3),
     contest = , contest1D = , contestMD = , linearHypothesis = list("age = 0"),

@@ -39,8 +39,8 @@ test_that("'mitml' pools and compares as it does lmer()", {
     expect_equal(pooled$extra.pars, expected$extra.pars, tolerance = 1e-6)
     for (method in c("D1", "D2")) {
       expect_equal(
-        mitml::testModels(ours, ours0, method)$test, mitml::testModels(theirs, theirs0, method)$test,
-        tolerance = 1e-6
+        mitml::testModels(ours, ours0, method)$test,
+        mitml::testModels(theirs, theirs0, method)$test, tolerance = 1e-6
       )
     }
   }
