@@ -27,6 +27,10 @@
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
 #' @param residual.cor For correlated residuals: predict new observations in groups that already
 #'   have observations, see below?
+#' @param newparams Other parameters to predict with: a list with some of `beta`, `theta`, `phi` (of
+#'   a residual structure) and `sigma`, named or in the order of the fit's. The others stay as they
+#'   are. Random effects are their conditional modes at these parameters. ('lme4' keeps the
+#'   spherical ones of the fit.)
 #' @param ... Not used; `numderiv =` is accepted, any other argument is an error.
 #'
 #' @section Standard errors:
@@ -86,7 +90,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         se.fit = FALSE,
                         interval = c("none", "confidence", "prediction"),
                         level = 0.95, ddf = "Satterthwaite",
-                        weights = NULL, residual.cor = FALSE, ...) {
+                        weights = NULL, residual.cor = FALSE, newparams = NULL, ...) {
   check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
@@ -108,6 +112,10 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
   ddf <- match_prediction_ddf(ddf)
+  if (!is.null(newparams)) {
+    check_no_errors(se.fit || residual.cor || interval != "none")
+    object <- with_parameters(object, newparams)
+  }
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- if (is.null(groups)) {
     select_random(object, re.form)
@@ -150,6 +158,17 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   predict_uncertain(
     object, values, target, se.fit, interval, level, ddf
   )
+}
+
+#' Given parameters have no standard errors
+#' @noRd
+check_no_errors <- function(wanted) {
+  if (wanted) {
+    ferrolmm_abort(
+      "Parameters that are given have no standard errors.", "argument",
+      i = "`newparams` goes without `se.fit`, `interval` and `residual.cor`."
+    )
+  }
 }
 
 #' Standard errors and intervals around predicted values

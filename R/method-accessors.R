@@ -13,6 +13,9 @@
 #' @param type For `model.matrix()`: `"fixed"` (X), `"random"` (Z, sparse) or `"randomListRaw"`
 #'   (the model matrix of each term before it is split by level). For `weights()`: `"prior"`, the
 #'   weights given.
+#' @param data For `model.matrix()`: other rows, coded as those of the fit (bases such as `poly()`
+#'   are those of the fit). Rows with missing values are `NA`; levels that the fit has not seen
+#'   have no column in Z, and are an error.
 #' @param ... Not used.
 #' @returns `fixef()`: a named vector. `sigma()`: the residual standard deviation. `formula()`,
 #'   `terms()`, `model.frame()`, `model.matrix()`, `family()`, `weights()`: as their generics say.
@@ -129,20 +132,6 @@ model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
   attr(narrowed, "terms") <- formula$terms
   attr(narrowed, "na.action") <- attr(frame, "na.action")
   narrowed
-}
-
-#' @rdname lmm-accessors
-#' @importFrom stats model.matrix
-#' @export
-model.matrix.lmm <- function(object, type = c("fixed", "random", "randomListRaw"), ...) {
-  check_dots(..., hints = c(
-    data = "The model matrix of other rows is that of update(fit, data = )."
-  ))
-  switch(match_choice(type, "type", c("fixed", "random", "randomListRaw")),
-    fixed = fixed_model_matrix(object),
-    random = getME.lmm(object, "Z"),
-    randomListRaw = getME.lmm(object, "mmList")
-  )
 }
 
 #' @rdname lmm-accessors

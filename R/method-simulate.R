@@ -21,6 +21,7 @@
 #'   them (`TRUE`) or raise an error (`FALSE`)? Levels of effects that are drawn anyway may be new.
 #' @param na.action What to do with missing values in `newdata`.
 #' @param weights Prior weights for `newdata`: one number, or one for each row. 1 by default.
+#' @param newparams Other parameters to simulate with, as for [predict.lmm()].
 #' @param ... Not used; any other argument is an error.
 #' @returns A data frame with a column for each simulation, and the attribute `seed`.
 #' @examples
@@ -33,11 +34,15 @@
 #' @export
 simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form = NA,
                          newdata = NULL, allow.new.levels = FALSE, na.action = stats::na.pass,
-                         weights = NULL, ...) {
-  check_dots(...)
+                         weights = NULL, newparams = NULL, ...) {
+  check_dots(..., hints = c(
+    family = "lmm() is for normal responses.",
+    offset = "An offset of other rows is a column of `newdata`."
+  ))
   check_simulate(nsim, use.u, missing(re.form))
   check_flag(allow.new.levels, "allow.new.levels")
   na_action <- check_na_function(na.action)
+  if (!is.null(newparams)) object <- with_parameters(object, newparams)
   state <- random_state(seed)
   if (!is.null(state$before)) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
