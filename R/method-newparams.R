@@ -39,7 +39,8 @@ with_parameters <- function(object, newparams) {
 #' @noRd
 check_parameters <- function(object, newparams) {
   own <- list(
-    beta = fixef.lmm(object), theta = object$theta, phi = object$phi, sigma = c(sigma = object$sigma)
+    beta = fixef.lmm(object), theta = object$theta, phi = object$phi,
+    sigma = c(sigma = object$sigma)
   )
   given <- names(newparams)
   if (!is.list(newparams) || length(given) != length(newparams) || anyDuplicated(given) ||
