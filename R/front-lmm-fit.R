@@ -2,9 +2,10 @@
 # again.
 
 #' The pipeline: formula, data, design, fit
+#' @param optimize `FALSE`: the model at its start, where nothing is estimated.
 #' @noRd
 fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
-                        caller) {
+                        caller, optimize = TRUE) {
   start_clock(control)
   formula <- as_two_sided_formula(formula, caller)
   spec <- read_residual(given, data, environment(formula), caller)
@@ -35,14 +36,29 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     check_held_values(control, names, c(random$lower, phi$lower), c(upper, phi$upper))
   }
   start <- start_at_held(start, control, names)
-  found <- fit_design(fixed, random, residual, frame, reml, start, control)
+  found <- if (optimize) {
+    fit_design(fixed, random, residual, frame, reml, start, control)
+  } else {
+    evaluate_design(fixed, random, residual, frame, reml, start, control)
+  }
   fit <- new_lmm(
     call = home$call, env = home$env, formula = model$formula, frame = found$frame,
     fixed = fixed, random = random, residual = residual, result = found$result,
     control = control, reml = reml
   )
-  report_fit(found$result, fixed, random, control, residual)
+  if (optimize) report_fit(found$result, fixed, random, control, residual)
   fit
+}
+
+#' The model at its start, as [fit_design()] returns it
+#' @noRd
+evaluate_design <- function(fixed, random, residual, frame, reml, start, control) {
+  model <- engine_model(fixed, random, residual_design(residual, frame))
+  control <- resolve_constraints(unclass(control), c(random$theta_names, residual$names))
+  result <- naming_errors(
+    engine_fit(model, reml, start, control, optimize = FALSE), residual, frame, random
+  )
+  list(result = result, frame = frame)
 }
 
 #' Do the weights of the call hold a variance function?

@@ -32,7 +32,9 @@ refit.lmm <- function(object, newresp = NULL, control = object$control,
     weights = "Other weights are another model: update(fit, weights = ).",
     newweights = "Other weights are another model: update(fit, weights = ).",
     REML = "refitML(fit) fits by maximum likelihood.",
-    data = "update(fit, data = ) fits other data."
+    data = "update(fit, data = ) fits other data.",
+    rename.response = "update(fit, other ~ .) fits a response of another name.",
+    maxit = "lmm_control(max_evaluations = ) says how long a search may be: give it as `control`."
   ))
   if ((is.matrix(newresp) || is.data.frame(newresp)) && ncol(newresp) > 1L) {
     ddf <- match_choice(ddf, "ddf", c("Satterthwaite", "none"))

@@ -26,7 +26,9 @@
 drop1.lmm <- function(object, scope,
                       ddf = "Satterthwaite",
                       test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
-  check_dots(...)
+  check_dots(..., hints = c(
+    sumFun = "`ddf` and `test` say what is computed; pb_test() is a bootstrap of the same test."
+  ))
   test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)
   scope <- if (missing(scope)) {
     stats::drop.scope(object$terms)

@@ -26,7 +26,9 @@
 vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
                      adjusted = FALSE, ...) {
   check_dots(..., hints = c(
-    type = "The covariance matrix is the model's; adjusted = TRUE is that of Kenward and Roger."
+    type = "The covariance matrix is the model's; adjusted = TRUE is that of Kenward and Roger.",
+    use.hessian = "The matrix is exact here, without a numerical Hessian: leave it out.",
+    sigm = "It is that of the fit, sigma(fit)."
   ))
   check_flag(complete, "complete")
   check_flag(correlation, "correlation")

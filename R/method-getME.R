@@ -60,6 +60,16 @@ getME.lmm <- function(object, name, ...) {
   )
 }
 
+#' @param x A model fitted by [lmm()].
+#' @section As a function:
+#' `as.function(fit)` is `getME(fit, "devfun")`.
+#' @rdname getME.lmm
+#' @export
+as.function.lmm <- function(x, ...) {
+  check_dots(...)
+  criterion_function(x)
+}
+
 #' @noRd
 check_component_names <- function(name) {
   known <- c("ALL", names(me_components))

@@ -21,7 +21,8 @@ objects_by_class <- function() {
     lmm_control = lmm_control(),
     ranova.lmm = ranova(fit, distribution = "limit"),
     pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
-    formula = distance ~ age | Subject
+    formula = distance ~ age | Subject,
+    default = ~ age + (1 | Subject)
   )
 }
 
@@ -89,6 +90,9 @@ needed <- function(name, objects) {
     vcovCR = list(type = "CR0"),
     matchCoefs = list("age"),
     lmList.formula = list(nlme::Orthodont),
+    simulate.default = list(
+      newdata = nlme::Orthodont, newparams = list(beta = c(1, 2), theta = 1, sigma = 1)
+    ),
     deltaMethod = list("age^2"),
     emm_basis = list(fit$terms, NULL, nlme::Orthodont),
     list()

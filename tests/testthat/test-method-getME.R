@@ -72,3 +72,10 @@ test_that("what cannot be built is said by the error that is raised, not wrapped
     expect_true(!inherits(end, "error") || inherits(end, "ferrolmm_error"), info = name)
   }
 })
+
+test_that("a fit as a function is its criterion", {
+  fit <- our_twin("slope")
+  criterion <- as.function(fit)
+  expect_equal(criterion(fit$theta), fit$criterion)
+  expect_gt(criterion(fit$theta + 0.1), fit$criterion)
+})
