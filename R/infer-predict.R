@@ -94,6 +94,10 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
+  if (!is.null(newparams)) {
+    check_no_errors(se.fit || isTRUE(residual.cor) || interval != "none")
+    object <- with_parameters(object, newparams)
+  }
   groups <- grouping_of_prediction(object, level, missing(level), interval, re.form)
   if (length(groups) > 1L) {
     if (se.fit || !isFALSE(residual.cor)) {
@@ -112,10 +116,6 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
   ddf <- match_prediction_ddf(ddf)
-  if (!is.null(newparams)) {
-    check_no_errors(se.fit || residual.cor || interval != "none")
-    object <- with_parameters(object, newparams)
-  }
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- if (is.null(groups)) {
     select_random(object, re.form)

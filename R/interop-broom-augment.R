@@ -60,10 +60,13 @@ augment.lmm <- function(x, data = stats::model.frame(x), newdata = NULL, re.form
     }
     return(augment_rows(x, data))
   }
-  values <- predict.lmm(
+  arguments <- list(
     x, newdata, re.form = re.form, allow.new.levels = allow.new.levels, se.fit = se.fit,
-    interval = interval, level = level, ddf = ddf
+    interval = interval, ddf = ddf
   )
+  # without an interval predict() has another meaning for `level`
+  if (!missing(level)) arguments$level <- check_level(level)
+  values <- do.call(predict.lmm, arguments, quote = TRUE)
   fit <- if (se.fit) values$fit else values
   limits <- if (is.matrix(fit)) list(.lower = unname(fit[, 2L]), .upper = unname(fit[, 3L]))
   columns <- c(

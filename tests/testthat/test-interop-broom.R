@@ -97,6 +97,7 @@ test_that("augment() takes the data of the fit and new data", {
   expect_equal(table$.se.fit, unname(expected$se.fit))
   expect_equal(table$.fixed, unname(predict(fit, new, re.form = NA)))
   expect_s3_class(table, "tbl_df")
+  expect_equal(augment(fit, newdata = new[1L, ])$.fitted, unname(predict(fit, new[1L, ])))
 })
 
 test_that("intervals of ran_pars are those of confint(), cell by cell", {

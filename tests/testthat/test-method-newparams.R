@@ -15,6 +15,9 @@ test_that("predictions at other parameters are their conditional modes", {
   expect_equal(
     unname(predict(fit, fit$frame[1:5, ], newparams = other)), expected[1:5], tolerance = 1e-8
   )
+  expect_equal(
+    predict(fit, newparams = other, level = 0:1)$predict.Subject, expected, tolerance = 1e-8
+  )
   # its own parameters, in any order of names, change nothing
   own <- list(beta = rev(fixef(fit)), theta = rev(fit$theta))
   expect_equal(predict(fit, newparams = own), predict(fit), tolerance = 1e-8)
