@@ -33,6 +33,7 @@
 #' @param nsim,seed,boot.type For `"boot"`: the number of replicates, the seed, and the kind of
 #'   interval, see [bootstrap()].
 #' @param FUN For `"boot"`: the statistic, a function of a fit; by default the parameters.
+#' @param quiet Accepted as 'lme4' has it: there is no message to suppress.
 #' @param ... For `"boot"`: `use.u` and `threads` of [bootstrap()].
 #' @returns A matrix with a row for each parameter and a column for each limit.
 #' @examples
@@ -46,10 +47,11 @@
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                         ddf = "Satterthwaite",
                         oldNames = TRUE, nsim = 500L, seed = NULL,
-                        boot.type = c("perc", "basic", "norm"), FUN = NULL, ...) {
+                        boot.type = c("perc", "basic", "norm"), FUN = NULL, quiet = TRUE, ...) {
   check_level(level)
   method <- match_choice(method, "method", c("Wald", "profile", "boot"))
   check_flag(oldNames, "oldNames")
+  check_flag(quiet, "quiet")
   check_dots(..., allowed = if (method == "boot") c("use.u", "type", "threads"))
   given <- !c(
     ddf = missing(ddf), nsim = missing(nsim), seed = missing(seed),

@@ -32,7 +32,7 @@
 #' }
 #'
 #' @param object A model fitted by [lmm()].
-#' @param name The name of a component; several names, or `"ALL"`, give a list.
+#' @param name The name of a component, or its beginning; several names, or `"ALL"`, give a list.
 #' @param ... Not used.
 #' @returns The component. Sparse matrices are those of the package 'Matrix'.
 #' @examples
@@ -45,7 +45,7 @@
 #' @rawNamespace S3method(lme4::getME, lmm)
 getME.lmm <- function(object, name, ...) {
   check_dots(...)
-  check_component_names(name)
+  name <- match_components(name)
   if (identical(name, "ALL")) {
     name <- names(me_components)
   }
@@ -70,14 +70,16 @@ as.function.lmm <- function(x, ...) {
   criterion_function(x)
 }
 
+#' Names of components; as in 'lme4', the beginning of one is enough
 #' @noRd
-check_component_names <- function(name) {
+match_components <- function(name) {
   known <- c("ALL", names(me_components))
   if (!is.character(name) || length(name) == 0L) {
     ferrolmm_abort("`name` must be the name of a component.", "argument",
                    i = paste0("Components are ", quote_names(known, most = Inf), "."))
   }
-  unknown <- setdiff(name, known)
+  found <- pmatch(name, known, duplicates.ok = TRUE)
+  unknown <- name[is.na(found)]
   if (length(unknown) > 0L) {
     ferrolmm_abort(
       paste0("`name` names no component: ", quote_names(unknown), "."), "argument",
@@ -87,6 +89,7 @@ check_component_names <- function(name) {
       )
     )
   }
+  known[found]
 }
 
 #' Every component by name: a function of the fitted object

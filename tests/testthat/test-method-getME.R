@@ -79,3 +79,9 @@ test_that("a fit as a function is its criterion", {
   expect_equal(criterion(fit$theta), fit$criterion)
   expect_gt(criterion(fit$theta + 0.1), fit$criterion)
 })
+
+test_that("the beginning of a component's name is enough, as in 'lme4'", {
+  fit <- our_twin("slope")
+  expect_identical(getME(fit, "n_rfac"), getME(fit, "n_rfacs"))
+  expect_error(getME(fit, "Lamb"), "no component", class = "ferrolmm_error_argument")
+})
