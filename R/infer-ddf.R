@@ -74,7 +74,8 @@ ddf_choices <- function(methods = names(ddf_methods)) {
 #' @noRd
 match_ddf <- function(ddf) {
   methods <- names(ddf_methods)
-  if (identical(ddf, methods)) {
+  # all choices as a default has them, here or in 'lmerTest'
+  if (identical(ddf, methods) || identical(ddf, c("Satterthwaite", "Kenward-Roger"))) {
     return(methods[[1L]])
   }
   aliases <- lapply(ddf_methods, `[[`, "aliases")

@@ -54,9 +54,12 @@ f_table <- function(inference, contrasts) {
 #' Hypotheses with the names of the coefficients, as lmerTest::show_tests() shows them
 #' @noRd
 shown_hypotheses <- function(contrasts, object) {
-  names <- names(object$coefficients)[kept_columns(object)]
-  lapply(contrasts, function(L) {
-    colnames(L) <- names
+  kept <- kept_columns(object)
+  names <- names(object$coefficients)[kept]
+  owner <- match(names(contrasts), labels.lmm(object))
+  Map(function(L, term) {
+    own <- names[object$assign[kept] == term]
+    dimnames(L) <- list(if (length(own) == nrow(L)) own, names)
     L
-  })
+  }, contrasts, owner)
 }

@@ -1,5 +1,6 @@
-# Predictions for 'ggeffects' (2.x): a method for its internal generic, registered in zzz.R, whose
-# default predicts for the group that happens to be the first.
+# Predictions for 'ggeffects', whose default predicts for the group that happens to be the first: a
+# method for its internal generic, registered in zzz.R; and for version 1, which has no generic,
+# what get_predicted() of 'insight' answers to it.
 
 #' Support for 'ggeffects'
 #'
@@ -32,19 +33,68 @@ get_predictions.lmm <- function(model, data_grid = NULL, terms = NULL, ci_level 
       typical = typical, condition = condition, interval = interval, verbose = verbose, ...
     ))
   }
-  if (is.character(vcov)) {
+  variance <- ggeffects_variance(model, vcov, vcov_args)
+  grid_predictions(
+    model, data_grid, focal_variables(terms, condition), type, ci_level, interval, variance
+  )
+}
+
+#' @noRd
+focal_variables <- function(terms, condition) {
+  c(trimws(sub("\\[.*", "", terms)), names(condition))
+}
+
+#' @noRd
+ggeffects_variance <- function(model, variance, arguments = NULL) {
+  if (is.null(variance)) {
+    return(NULL)
+  }
+  if (is.character(variance)) {
     ferrolmm_abort(
-      "`vcov` must be a covariance matrix, or a function that gives one.", "argument",
-      i = "For instance vcov = clubSandwich::vcovCR(fit, type = \"CR2\")."
+      "The covariance matrix must be a matrix, or a function that gives one.", "argument",
+      i = "For instance clubSandwich::vcovCR(fit, type = \"CR2\")."
     )
   }
-  if (is.function(vcov)) {
-    vcov <- do.call(other_variance, c(list(model, vcov), vcov_args))
-  } else if (!is.null(vcov)) {
-    vcov <- other_variance(model, vcov)
+  if (is.function(variance)) {
+    return(do.call(other_variance, c(list(model, variance), arguments)))
   }
-  focal <- c(sub(" *\\[.*", "", terms), names(condition))
-  grid_predictions(model, data_grid, focal, type, ci_level, interval, vcov)
+  other_variance(model, variance)
+}
+
+#' What version 1 of 'ggeffects' asks for, when it asks get_predicted(); NULL where it does not
+#'
+#' It passes neither the kind of prediction nor the level on. Its frames have both, and the grid,
+#' whose standard errors it reads from attributes.
+#' @returns a data frame with the columns `Predicted`, `CI_low` and `CI_high`
+#' @noRd
+answer_ggeffects <- function(object) {
+  home <- if (isNamespaceLoaded("ggeffects")) asNamespace("ggeffects")
+  asks <- get0("select_prediction_method", home, inherits = FALSE)
+  takes <- get0("get_predictions_generic", home, inherits = FALSE)
+  if (is.null(asks) || is.null(takes)) {
+    return(NULL)
+  }
+  frame_of <- function(f) {
+    at <- Filter(function(i) identical(sys.function(i), f), seq_len(sys.nframe()))
+    if (length(at) > 0L) sys.frame(max(at))
+  }
+  asked <- frame_of(asks)
+  taken <- frame_of(takes)
+  if (is.null(asked) || is.null(taken)) {
+    return(NULL)
+  }
+  grid <- if (asked$type %in% c("sim", "sim_re")) {
+    level <- if (is.null(asked$ci.lvl) || is.na(asked$ci.lvl)) 0.95 else asked$ci.lvl
+    simulated <- get(".do_simulate", home)
+    simulated(object, asked$terms, (1 + level) / 2, asked$type)
+  } else {
+    grid_predictions(
+      object, taken$data_grid, focal_variables(asked$terms, asked$condition), asked$type,
+      asked$ci.lvl, asked$interval, ggeffects_variance(object, asked$vcov.fun, asked$vcov.args)
+    )
+  }
+  taken$data_grid <- grid
+  data.frame(Predicted = grid$predicted, CI_low = grid$conf.low, CI_high = grid$conf.high)
 }
 
 #' The grid with predictions and limits

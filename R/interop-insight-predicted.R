@@ -26,6 +26,10 @@ get_predicted.lmm <- function(x, data = NULL, predict = "expectation", ci = NULL
                               allow.new.levels = FALSE, newdata = NULL, type = NULL, vcov = NULL,
                               vcov_args = NULL, ...) {
   check_fit(x)
+  answer <- answer_ggeffects(x)
+  if (!is.null(answer)) {
+    return(answer)
+  }
   if (is.null(data)) data <- newdata
   predict <- match_choice(
     if (is.null(type)) predict else type, "predict",

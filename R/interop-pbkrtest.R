@@ -50,7 +50,7 @@ KRmodcomp.lmm <- function(largeModel, smallModel, betaH = 0, details = 0) {
     ndf = found$numdf, ddf = found$dendf, Fstat = found$statistic,
     p.value = upper_tail(found$statistic), F.scaling = scaling, FstatU = found$unscaled,
     p.valueU = upper_tail(found$unscaled),
-    aux = c(kenward_roger_traces(large, L), F.scaling = scaling)
+    aux = c(kenward_roger_constants(large, L), F.scaling = scaling)
   )
   test <- data.frame(
     stat = c(stats$Fstat, stats$FstatU), ndf = as.integer(found$numdf), ddf = found$dendf,
@@ -125,7 +125,7 @@ nested_models <- function(large, small) {
   if (!inherits(small, "lmm")) {
     L <- contrast_matrix(small, 0, large)$L
     L <- L[independent_rows(L, vcov.lmm(large)), , drop = FALSE]
-    colnames(L) <- names(fixef.lmm(large))
+    dimnames(L) <- NULL
     return(list(large = large, small = NULL, L = L))
   }
   check_fit(small)
@@ -144,15 +144,12 @@ nested_models <- function(large, small) {
 }
 
 #' The functions of the coefficients that are zero in the smaller model, with orthonormal rows
-#'
-#' With X B the model matrix of the smaller model they are the orthogonal complement of B.
 #' @noRd
 restrictions <- function(large, small) {
   x <- fixed_model_matrix(large)
   x0 <- fixed_model_matrix(small)
   decomposed <- qr(x, tol = 1e-12)
-  outside <- qr.resid(decomposed, x0)
-  nested <- colSums(outside^2) <= 1e-14 * colSums(x0^2)
+  nested <- colSums(qr.resid(decomposed, x0)^2) <= 1e-14 * colSums(x0^2)
   if (!all(nested) || ncol(x0) == ncol(x)) {
     ferrolmm_abort(
       if (all(nested)) {
@@ -162,14 +159,9 @@ restrictions <- function(large, small) {
       }, "argument", i = "Compare models of which one has all fixed effects of the other."
     )
   }
-  L <- if (ncol(x0) == 0L) {
-    diag(ncol(x))
-  } else {
-    map <- qr(qr.coef(decomposed, x0))
-    t(qr.Q(map, complete = TRUE)[, -seq_len(map$rank), drop = FALSE])
-  }
-  dimnames(L) <- list(NULL, colnames(x))
-  L
+  # what X has beside the columns of the smaller model, column after column
+  beside <- qr.Q(qr(cbind(x0, x), tol = 1e-10))[, seq(ncol(x0) + 1L, ncol(x)), drop = FALSE]
+  zapsmall(t(qr.Q(qr(crossprod(x, beside)))))
 }
 
 #' @rdname pbkrtest-lmm
@@ -209,7 +201,22 @@ adjustment_pieces <- function(object) {
   )
 }
 
-#' A1 and A2 of Kenward and Roger (1997, section 3)
+#' The constants of Kenward and Roger (1997, section 3) under their names in 'pbkrtest'
+#' @noRd
+kenward_roger_constants <- function(object, L) {
+  traces <- kenward_roger_traces(object, L)
+  a1 <- traces[["A1"]]
+  a2 <- traces[["A2"]]
+  q <- nrow(L)
+  b <- (a1 + 6 * a2) / (2 * q)
+  g <- ((q + 1) * a1 - (q + 4) * a2) / ((q + 2) * a2)
+  below <- 3 * q + 2 * (1 - g)
+  v <- 1 + c(g, g - q, g - q - 2) / below * b
+  rho <- ((1 - a2 / q) / v[[2L]])^2 * v[[1L]] / v[[3L]] / q
+  c(traces, V0 = v[[1L]], V1 = v[[2L]], V2 = v[[3L]], rho = rho)
+}
+
+#' A1 and A2
 #' @noRd
 kenward_roger_traces <- function(object, L) {
   pieces <- adjustment_pieces(object)

@@ -56,6 +56,17 @@ test_that("means of empty cells are NA, and the others do not depend on the drop
   expect_true(anyNA(ours$Estimate))
 })
 
+test_that("the model that step() finds has a picture of its means", {
+  skip_if_not_installed("lmerTest")
+  skip_if_not_installed("ggplot2")
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  cake <- twin_data()$cake
+  fit <- lmm(angle ~ recipe + temperature + (1 | recipe:replicate), cake)
+  pictures <- plot(lmerTest::step(fit), mult = FALSE)
+  expect_named(pictures, "temperature")
+})
+
 test_that("means of a model of residuals are those of its closed form", {
   skip_if_not_installed("lmerTest")
   d <- as.data.frame(nlme::Orthodont)

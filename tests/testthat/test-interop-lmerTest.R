@@ -132,6 +132,7 @@ test_that("show_tests() shows the hypotheses of anova() and drop1()", {
     mine <- lmerTest::show_tests(ours)
     hypotheses <- lmerTest::show_tests(wanted)
     expect_identical(names(mine), names(hypotheses))
+    expect_identical(lapply(mine, rownames), lapply(hypotheses, rownames))
     for (term in names(mine)) {
       expect_identical(colnames(mine[[term]]), colnames(hypotheses[[term]]))
       # one hypothesis, whatever the basis of its rows

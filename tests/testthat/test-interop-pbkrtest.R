@@ -36,8 +36,8 @@ test_that("KRmodcomp() is that of lmer(), for models, formulas, matrices and oth
         ignore_attr = TRUE
       )
     }
-    expect_equal(ours$aux[c("A1", "A2", "F.scaling")], wanted$aux[c("A1", "A2", "F.scaling")],
-                 tolerance = 1e-5)
+    # a constant that cancels in tests of one row is 0 in 'pbkrtest' within 1e-10
+    expect_equal(ours$aux, wanted$aux, tolerance = 1e-5)
   }
   printed <- capture.output(print(pbkrtest::KRmodcomp(m$ours, . ~ . - recipe:temperature)))
   expect_match(printed, "large : ", all = FALSE)
@@ -79,7 +79,10 @@ test_that("the adjusted matrix and what follows from it are those of lmer()", {
     expect_equal(pbkrtest::Lb_ddf(L, vcov(s$ours), adjusted), ddf, tolerance = 1e-6)
   }
   L <- pbkrtest::model2restriction_matrix(s$ours, update(s$ours, . ~ . - late))
-  expect_equal(abs(unname(L)), matrix(c(0, 0, 1), 1L))
+  expect_equal(
+    L, pbkrtest::model2restriction_matrix(s$theirs, update(s$theirs, . ~ . - late)),
+    tolerance = 1e-6
+  )
   expect_s4_class(
     pbkrtest::model2restriction_matrix(s$ours, . ~ . - late, sparse = TRUE), "sparseMatrix"
   )
