@@ -100,7 +100,7 @@ augment_rows <- function(object, data) {
   columns <- c(columns, list(
     .fixed = fixed_part(object, object$frame, object$offset), .mu = object$fitted.values,
     .offset = if (is.null(object$offset)) numeric(n) else object$offset, .sqrtXwt = root,
-    .sqrtrwt = root, .weights = weights_or_one(object), .wtres = root * object$residuals
+    .sqrtrwt = root, .weights = rep_len(weights_or_one(object), n), .wtres = root * object$residuals
   ))
   omitted <- object$na.action
   if (nrow(data) == n) {

@@ -215,30 +215,32 @@ coef.lmm_as_linear <- function(object, ...) {
   fixef.lmm(object)
 }
 
+#' What a generic of 'car' does with a linear model, on a fit; takes arguments of 'graphics', too
 #' @noRd
-car_method <- function(generic) {
-  utils::getS3method(generic, "lm", envir = asNamespace("car"))
+by_linear_method <- function(generic, model, ...) {
+  method <- utils::getS3method(generic, "lm", envir = asNamespace("car"))
+  allowed <- setdiff(names(formals(method)), c("model", "..."))
+  check_dots(..., allowed = c(allowed, graphical_arguments()))
+  check_fit(model)
+  method(as_linear(model), ...)
 }
 
 #' @rdname car-lmm
 #' @rawNamespace S3method(car::influencePlot, lmm)
 influencePlot.lmm <- function(model, ...) {
-  check_fit(model)
-  car_method("influencePlot")(as_linear(model), ...)
+  by_linear_method("influencePlot", model, ...)
 }
 
 #' @rdname car-lmm
 #' @rawNamespace S3method(car::infIndexPlot, lmm)
 infIndexPlot.lmm <- function(model, ...) {
-  check_fit(model)
-  car_method("infIndexPlot")(as_linear(model), ...)
+  by_linear_method("infIndexPlot", model, ...)
 }
 
 #' @rdname car-lmm
 #' @rawNamespace S3method(car::outlierTest, lmm)
 outlierTest.lmm <- function(model, ...) {
-  check_fit(model)
-  car_method("outlierTest")(as_linear(model), ...)
+  by_linear_method("outlierTest", model, ...)
 }
 
 #' @rdname car-lmm

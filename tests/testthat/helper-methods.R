@@ -65,6 +65,8 @@ passed_on <- c(
   "recover_data.lmm",
   # one argument
   "effSources.lmm",
+  # called by methods of 'car' for linear models
+  "coef.lmm_as_linear",
   # always an error (test-method-not-defined.R)
   paste0(
     c("alias", "boxcox", "dummy.coef", "effects", "kappa", "logtrans", "model.tables", "proj",
