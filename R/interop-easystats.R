@@ -37,7 +37,8 @@
 #' - `compare_performance()` and the tests of models leave a fit out that is not their first model
 #'   and comes after one of 'lme4': write the fit first, and no list of models;
 #' - for `compare_parameters(a, b)` write
-#'   `compare_parameters(model_parameters(a), model_parameters(b))`;
+#'   `compare_parameters(model_parameters(a), model_parameters(b))`, and for `pool_parameters(fits)`
+#'   `pool_parameters(lapply(fits, model_parameters))`;
 #' - for `p_function()` write `model_parameters(ci = c(0.5, 0.75, 0.95))`;
 #' - for `dof_kenward()`, `se_kenward()` and `ci_kenward()` write `get_df(fit, "kenward")`,
 #'   `standard_error(fit, method = "kenward")` and `ci(fit, method = "kenward")`;

@@ -60,6 +60,7 @@ se_satterthwaite.lmm <- function(model) {
   standard_error.lmm(model)
 }
 
+#' Degrees of freedom by the words of 'parameters', where "analytical" is Kenward and Roger's
 #' @noRd
 degrees_of_freedom.lmm <- function(model, method = "analytical", ...) {
   check_fit(model)
@@ -68,6 +69,7 @@ degrees_of_freedom.lmm <- function(model, method = "analytical", ...) {
   switch(method,
     ml1 = parameters::dof_ml1(as_listed(model)),
     betwithin = parameters::dof_betwithin(as_listed(model)),
+    analytical = as.numeric(get_df.lmm(model, "kenward")),
     get_df.lmm(model, method)
   )
 }
@@ -151,7 +153,9 @@ with_random_limits <- function(table, object, level, method) {
   factors <- c(names(object$cnms), "Residual")
   groups <- factors[match(known$grp, c(names(covariances), "Residual"))]
   plain <- function(names) gsub("[^[:alnum:]]", ".", names)
-  at <- match(paste(table$Parameter, plain(table$Group)), paste(labels, plain(groups)))
+  at <- match(
+    paste(text_names(table$Parameter), plain(table$Group)), paste(labels, plain(groups))
+  )
   at[table$Effects != "random"] <- NA
   rows <- which(!is.na(at))
   known <- known[at[rows], , drop = FALSE]
@@ -223,6 +227,12 @@ equivalence_test.lmm <- function(x, ...) {
   result <- their_method("parameters", "equivalence_test", "merMod")(as_listed(x), ...)
   attr(result, "object_name") <- paste(deparse(substitute(x), 500L), collapse = " ")
   result
+}
+
+#' @noRd
+p_calibrate.lmm <- function(x, ...) {
+  check_fit(x)
+  their_method("parameters", "p_calibrate", "default")(as_listed(x), ...)
 }
 
 #' Standard deviations by which coefficients are standardized

@@ -113,7 +113,8 @@ register_parameters <- function() {
     degrees_of_freedom = degrees_of_freedom.lmm, dof = degrees_of_freedom.lmm,
     dof_satterthwaite = dof_satterthwaite.lmm, bootstrap_model = bootstrap_model.lmm,
     .extract_random_parameters = extract_random_parameters.lmm,
-    standardize_info = standardize_info.lmm, standardise_info = standardize_info.lmm
+    standardize_info = standardize_info.lmm, standardise_info = standardize_info.lmm,
+    p_calibrate = p_calibrate.lmm
   ))
 }
 

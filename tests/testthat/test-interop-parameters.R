@@ -57,6 +57,13 @@ test_that("Satterthwaite and Kenward-Roger are those of 'lmerTest' and 'pbkrtest
     parameters::degrees_of_freedom(fit, "satterthwaite"),
     parameters::degrees_of_freedom(theirs, "satterthwaite"), tolerance = 1e-4, ignore_attr = TRUE
   )
+  # later versions hand over to 'insight'
+  if (packageVersion("parameters") < "0.21.0") {
+    expect_equal(
+      parameters::degrees_of_freedom(fit), parameters::degrees_of_freedom(theirs), tolerance = 1e-4,
+      ignore_attr = TRUE
+    )
+  }
   for (method in c("ml1", "betwithin")) {
     same_table(
       parameters::model_parameters(fit, effects = "fixed", ci_method = method),
@@ -94,6 +101,29 @@ test_that("limits of variances are those of VarCorr() and of profiles", {
   expect_equal(double$SE, as.data.frame(VarCorr(our_twin("double_bar"), se = TRUE))$se.sdcor)
   none <- parameters::model_parameters(fit, ci_random = FALSE)
   expect_true(all(is.na(none$CI_low[none$Effects == "random"])))
+})
+
+test_that("limits of variances find effects with names that are no names of R", {
+  skip_if_not_installed("parameters")
+  d <- twin_data()$sleepstudy
+  d$`the day` <- d$Days
+  fit <- lmm(Reaction ~ `the day` + (`the day` | Subject), d)
+  table <- parameters::model_parameters(fit, effects = "random")
+  known <- as.data.frame(VarCorr(fit, se = TRUE))
+  expect_setequal(table$SE, known$se.sdcor)
+})
+
+test_that("p-values are calibrated, and fits pooled from their tables", {
+  skip_if_not_installed("parameters")
+  fit <- our_twin("slope")
+  p <- parameters::p_value(fit)$p
+  table <- parameters::p_calibrate(fit)
+  expect_equal(table$p_calibrated, 1 / (1 + 1 / (-exp(1) * p * log(p))))
+  pooled <- parameters::pool_parameters(list(
+    parameters::model_parameters(fit, effects = "fixed"),
+    parameters::model_parameters(fit, effects = "fixed")
+  ))
+  expect_equal(pooled$Coefficient, unname(fixef(fit)))
 })
 
 test_that("tables print, and know where they come from", {
