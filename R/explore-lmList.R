@@ -107,26 +107,6 @@ fixed_response <- function(inputs) {
   if (is.null(inputs$offset)) inputs$y else inputs$y - inputs$offset
 }
 
-#' Position of a grouping factor given by name or position
-#' @noRd
-choose_group <- function(object, group, argument) {
-  known <- names(object$flist)
-  at <- if (length(group) != 1L || !is.atomic(group)) {
-    NA
-  } else if (is.character(group)) {
-    match(group, known)
-  } else {
-    match(group, seq_along(known))
-  }
-  if (is.na(at)) {
-    ferrolmm_abort(
-      paste0("`", argument, "` must name one grouping factor of the model."), "argument",
-      i = paste0("The model has ", quote_names(known), ".")
-    )
-  }
-  at
-}
-
 #' Least squares in each group
 #' @noRd
 fit_each_group <- function(X, y, weights, grouping, name, whole = TRUE) {

@@ -63,13 +63,15 @@ shrinkage_terms <- function(x, terms) {
   unique(terms)
 }
 
-#' The predictor of the lines: by default the first column of X that varies within groups
+#' The predictor of the lines: by default the first column of X that varies within groups, numbers
+#' before codes of factors
 #' @noRd
 line_term <- function(x, term) {
   varies <- vapply(x$lines$ranges, function(range) any(range[, 2L] > range[, 1L]), NA)
   known <- names(varies)[varies]
   if (is.null(term) && length(known) > 0L) {
-    return(known[[1L]])
+    # a number has slopes; the code of a factor has differences
+    return(known[order(x$lines$coded[varies])][[1L]])
   }
   if (!is.character(term) || length(term) != 1L || !term %in% known) {
     ferrolmm_abort(
@@ -90,62 +92,118 @@ pooling_colours <- c(alone = "#D55E00", partial = "#0072B2", population = "#0000
 
 #' @noRd
 draw_shrinkage_two <- function(x, terms, labels, main) {
-  one <- x$groups[x$groups$term == terms[[1L]], ]
-  two <- x$groups[x$groups$term == terms[[2L]], ]
-  there <- !is.na(one$alone) & !is.na(two$alone)
-  op <- graphics::par(mar = c(4.1, 4.3, 4.1, 1.1), las = 1L)
+  moves <- moves_two(x, terms)
+  d <- moves$data
+  op <- graphics::par(picture_margins(3.4))
   on.exit(graphics::par(op))
   graphics::plot(
-    range(one$alone, one$partial, na.rm = TRUE),
-    with_room(range(two$alone, two$partial, na.rm = TRUE), labels), type = "n",
-    xlab = terms[[1L]], ylab = terms[[2L]]
+    range(d$x, d$xend, na.rm = TRUE), with_room(range(d$y, d$yend, na.rm = TRUE), labels),
+    type = "n", xlab = "", ylab = ""
   )
-  draw_moves(
-    one$alone[there], two$alone[there], one$partial[there], two$partial[there]
-  )
+  name_axes(moves$xlab, moves$ylab)
+  there <- !is.na(d$x) & !is.na(d$y)
+  draw_moves(d$x[there], d$y[there], d$xend[there], d$yend[there])
   if (any(!there)) {
-    graphics::points(one$partial[!there], two$partial[!there], pch = 15L, cex = 0.6,
+    graphics::points(d$xend[!there], d$yend[!there], pch = 15L, cex = 0.6,
                      col = pooling_colours[["partial"]])
   }
   graphics::points(
-    one$population[[1L]], two$population[[1L]], pch = 23L, bg = "white", lwd = 2,
+    moves$population[[1L]], moves$population[[2L]], pch = 23L, bg = "white", lwd = 2,
     cex = if (sum(there) > 60L) 1 else 1.6
   )
   if (labels) {
-    label_apart(one$alone, two$alone, as.character(one$group))
+    label_apart(d$x, d$y, d$group)
   }
   shrinkage_legend(FALSE)
-  graphics::title(main = if (is.null(main)) paste("Shrinkage by", x$group) else main, line = 2.2)
+  draw_title(main, x)
+}
+
+#' One coefficient: across the number of rows of the groups, or, where groups are of about the same
+#' size, one group below the other
+#' @noRd
+draw_shrinkage_one <- function(x, term, labels, main) {
+  moves <- moves_one(x, term)
+  d <- moves$data
+  op <- graphics::par(picture_margins(3.4))
+  on.exit(graphics::par(op))
+  if (moves$sizes) {
+    graphics::plot(
+      range(d$x), with_room(range(d$y, d$yend, na.rm = TRUE), labels), type = "n",
+      xlab = "", ylab = ""
+    )
+    name_axes(moves$xlab, moves$ylab)
+    graphics::abline(h = moves$population, lwd = 2)
+    draw_moves(d$x, d$y, d$xend, d$yend)
+    if (labels) {
+      label_apart(d$x, d$y, d$group)
+    }
+  } else {
+    draw_in_order(d, moves, labels)
+  }
+  shrinkage_legend(TRUE)
+  draw_title(main, x)
+}
+
+#' Groups below each other, so that names have the width that they need
+#' @noRd
+draw_in_order <- function(d, moves, labels) {
+  graphics::plot.new()
+  size <- graphics::par("fin")
+  cex <- readable_size((size[[2L]] - 7 * graphics::par("csi")) / nrow(d))
+  named <- labels && !is.na(cex)
+  if (named) {
+    text <- shorten_labels(d$group, 0.4 * size[[1L]], cex)
+    left <- max(graphics::strwidth(text, "inches", cex = cex)) / graphics::par("csi") + 1.1
+  }
+  op <- graphics::par(mar = c(3.3, if (named) left else 2, 3.4, 0.9), new = TRUE)
+  on.exit(graphics::par(op))
+  graphics::plot(
+    range(d$y, d$yend, na.rm = TRUE), c(0.5, nrow(d) + 0.5), type = "n", xlab = "", ylab = "",
+    yaxt = "n", yaxs = "i"
+  )
+  name_axes(moves$ylab, if (named) "" else moves$xlab, line = 0.6)
+  graphics::abline(v = moves$population, lwd = 2)
+  draw_moves(d$y, d$x, d$yend, d$xend)
+  if (named) {
+    graphics::axis(2L, d$x, text, tick = FALSE, line = -0.45, cex.axis = cex, gap.axis = -1)
+  }
 }
 
 #' @noRd
-draw_shrinkage_one <- function(x, term, labels, main) {
+draw_title <- function(main, x, line = 2) {
+  title <- if (is.null(main)) paste("Shrinkage by", x$group) else main
+  graphics::title(main = fitting_text(title, cex = 1.1), line = line,
+                  cex.main = 1.1)
+}
+
+#' The moves of two coefficients: where each group is alone and where partially pooled
+#' @noRd
+moves_two <- function(x, terms) {
+  one <- x$groups[x$groups$term == terms[[1L]], ]
+  two <- x$groups[x$groups$term == terms[[2L]], ]
+  list(
+    data = data.frame(
+      x = one$alone, y = two$alone, xend = one$partial, yend = two$partial,
+      group = as.character(one$group)
+    ),
+    population = c(one$population[[1L]], two$population[[1L]]), xlab = terms[[1L]],
+    ylab = terms[[2L]]
+  )
+}
+
+#' The moves of one coefficient, across the number of rows or in order
+#' @noRd
+moves_one <- function(x, term) {
   d <- x$groups[x$groups$term == term, ]
   sizes <- length(unique(d$n)) >= 5L
   d <- d[order(d$n, d$alone), ]
   at <- if (sizes) spread_within(d$n) else rank(d$alone, ties.method = "first")
-  op <- graphics::par(mar = c(4.1, 4.3, 4.1, 1.1), las = 1L)
-  on.exit(graphics::par(op))
-  graphics::plot(
-    range(at), with_room(range(d$alone, d$partial, na.rm = TRUE), labels && sizes), type = "n",
-    ylab = term,
-    xlab = if (sizes) {
-      paste("Rows per level of", x$group)
-    } else {
-      paste0(x$group, ", in order of its own value")
-    },
-    xaxt = if (!sizes && labels) "n" else "s"
+  list(
+    data = data.frame(x = at, y = d$alone, xend = at, yend = d$partial,
+                      group = as.character(d$group)),
+    population = d$population[[1L]], ylab = term, sizes = sizes,
+    xlab = if (sizes) paste("Rows per level of", x$group) else paste0(x$group, ", in order")
   )
-  if (!sizes && labels) {
-    graphics::axis(1L, at, d$group, las = 2L, cex.axis = 0.7)
-  }
-  graphics::abline(h = d$population[[1L]], lwd = 2)
-  draw_moves(at, d$alone, at, d$partial)
-  if (sizes && labels) {
-    label_apart(at, d$alone, as.character(d$group))
-  }
-  shrinkage_legend(TRUE)
-  graphics::title(main = if (is.null(main)) paste("Shrinkage by", x$group) else main, line = 2.2)
 }
 
 #' Limits with room for labels above the highest point
@@ -154,12 +212,12 @@ with_room <- function(limits, labels) {
   if (labels) limits + c(0, 0.05 * diff(limits)) else limits
 }
 
-#' Jitter: equal whole numbers a little apart, in the order in which they come
+#' Jitter: equal whole numbers apart by multiples of the golden ratio, which make no pattern
 #' @noRd
 spread_within <- function(n) {
   place <- stats::ave(seq_along(n), n, FUN = seq_along)
   total <- stats::ave(seq_along(n), n, FUN = length)
-  n + 0.8 * ((place - 0.5) / total - 0.5)
+  n + ifelse(total == 1, 0, 0.7 * ((place * 0.6180339887) %% 1 - 0.5))
 }
 
 #' Arrows from a to b; the more of them, the lighter
@@ -187,9 +245,13 @@ draw_moves <- function(x0, y0, x1, y1) {
 #' Labels above their points, except those that would overlap another one
 #' @noRd
 label_apart <- function(x, y, text, cex = 0.7) {
+  text <- shorten_labels(text, 0.35 * graphics::par("pin")[[1L]], cex)
   width <- graphics::strwidth(text, cex = cex) / 2
   height <- graphics::strheight("M", cex = cex)
   y <- y + 1.3 * height
+  usr <- graphics::par("usr")
+  margin <- 0.005 * diff(usr[1:2])
+  x <- pmin(pmax(x, usr[[1L]] + width + margin), usr[[2L]] - width - margin)
   shown <- logical(length(x))
   for (i in which(!is.na(x) & !is.na(y))) {
     clash <- shown & abs(x - x[[i]]) < width + width[[i]] & abs(y - y[[i]]) < 1.2 * height
@@ -200,74 +262,107 @@ label_apart <- function(x, y, text, cex = 0.7) {
   }
 }
 
+#' Between title and picture, in a size that fits
 #' @noRd
 shrinkage_legend <- function(line) {
-  usr <- graphics::par("usr")
   text <- c("group alone", "partially pooled", "population")
-  graphics::legend(
-    usr[[1L]], usr[[4L]], text, text.width = 1.15 * max(graphics::strwidth(text, cex = 0.9)),
-    col = pooling_colours, pch = c(1L, 16L, if (line) NA else 23L), lty = c(0, 0, line),
-    lwd = c(1, 1, 2), horiz = TRUE, bty = "n", xpd = NA, yjust = 0, xjust = 0, cex = 0.9,
-    seg.len = 1.2, x.intersp = 0.7
+  legend_above(
+    text, col = pooling_colours, pch = c(1L, 16L, if (line) NA else 23L), lty = c(0, 0, line),
+    lwd = c(1, 1, 2)
   )
 }
 
-#' The three panels: aggregate, unit by unit, mixed
+#' What the three panels show: aggregate, unit by unit, mixed
+#'
+#' @returns list(points, segments, lines: data frames with `panel`; limits, ends, note)
 #' @noRd
-draw_lines <- function(x, term, main) {
+lines_picture <- function(x, term) {
   lines <- x$lines
   at <- lines$values[, term]
-  range <- lines$ranges[[term]]
-  ends <- cbind(range[, 1L], range[, 2L])
-  slopes <- list(
-    unit = x$units$coefficients[, term],
-    mixed = mixed_slopes(x, term)
-  )
+  ends <- lines$ranges[[term]]
+  slopes <- list(unit = x$units$coefficients[, term], mixed = mixed_slopes(x, term))
   y <- list(unit = lines$values[, 1L], mixed = lines$predicted[, "mixed"])
   heights <- lapply(c(unit = "unit", mixed = "mixed"), function(kind) {
-    y[[kind]] + slopes[[kind]] * (ends - at)
+    y[[kind]] + slopes[[kind]] * (cbind(ends[, 1L], ends[, 2L]) - at)
   })
-  limits <- range(y$unit, robust_range(heights$unit), heights$mixed, na.rm = TRUE)
+  panels <- c("aggregate", "unit by unit", "mixed model")
+  panel <- function(k, n) factor(rep.int(panels[[k]], n), levels = panels)
+  segments <- function(k, height) {
+    data.frame(panel = panel(k, length(at)), x = ends[, 1L], y = height[, 1L], xend = ends[, 2L],
+               yend = height[, 2L])
+  }
+  reach <- range(ends)
+  population <- mean(lines$predicted[, "fixed"]) +
+    x$coefficients[term, "mixed"] * (reach - mean(at))
+  slope <- x$coefficients[term, "aggregate"]
+  between <- range(at)
+  list(
+    points = data.frame(panel = panel(1L, length(at)), x = at, y = y$unit),
+    segments = rbind(segments(2L, heights$unit), segments(3L, heights$mixed)),
+    lines = rbind(
+      if (!is.na(slope)) {
+        data.frame(
+          panel = panel(1L, 2L), x = between, y = mean(y$unit) + slope * (between - mean(at))
+        )
+      },
+      data.frame(panel = panel(3L, 2L), x = reach, y = population)
+    ),
+    ends = reach, coded = x$lines$coded[[match(term, names(x$lines$ranges))]],
+    limits = range(y$unit, robust_range(heights$unit), heights$mixed, population, na.rm = TRUE),
+    note = if (is.na(slope)) "the groups have equal means: no slope"
+  )
+}
+
+#' @noRd
+draw_lines <- function(x, term, main) {
+  drawn <- lines_picture(x, term)
   op <- graphics::par(
-    mfrow = c(1L, 3L), mar = c(4.1, 1.1, 2.6, 0.6), oma = c(0, 3.2, 2, 0), las = 1L
+    mfrow = c(1L, 3L), mar = c(3.3, 0.8, 2.2, 0.5), oma = c(0, 3.4, 1.8, 0.2), las = 1L,
+    mgp = c(2.1, 0.6, 0), tcl = -0.3
   )
   on.exit(graphics::par(op))
-  panel <- function(title, first) {
+  values <- if (drawn$coded) sort(unique(c(drawn$segments$x, drawn$segments$xend)))
+  for (panel in levels(drawn$points$panel)) {
+    first <- panel == "aggregate"
     graphics::plot(
-      range(ends), limits, type = "n", xlab = term, ylab = "", yaxt = if (first) "s" else "n",
-      main = title, font.main = 1L, cex.main = 1.1
+      drawn$ends, drawn$limits, type = "n", xlab = "", ylab = "", yaxt = if (first) "s" else "n",
+      xaxt = if (is.null(values)) "s" else "n"
     )
+    # the codes of a factor, and nothing between them
+    if (!is.null(values)) graphics::axis(1L, values, format(values, digits = 3L))
+    graphics::title(main = panel, font.main = 1L, cex.main = 1.1, line = 0.7)
+    graphics::title(xlab = fitting_text(plain_name(term)))
+    draw_line_panel(drawn, panel)
   }
-  thin <- function(colour) {
-    grDevices::adjustcolor(colour, max(0.15, min(0.9, 40 / length(at))))
-  }
-  through <- function(x, y, slope, colour) {
-    centre <- c(mean(x), mean(y))
-    reach <- range(ends)
-    graphics::lines(reach, centre[[2L]] + slope * (reach - centre[[1L]]), col = colour, lwd = 3)
-  }
-  panel("aggregate", TRUE)
-  graphics::points(at, y$unit, pch = 16L, col = grDevices::adjustcolor("grey30", 0.6),
-                   cex = if (length(at) > 60L) 0.5 else 1)
-  reach <- range(at)
-  slope <- x$coefficients[term, "aggregate"]
-  if (is.na(slope)) {
-    graphics::mtext("means of the groups are equal: no slope", 3L, line = -1.4, cex = 0.65)
-  } else {
-    graphics::lines(reach, mean(y$unit) + slope * (reach - mean(at)), lwd = 3)
-  }
-  panel("unit by unit", FALSE)
-  graphics::segments(ends[, 1L], heights$unit[, 1L], ends[, 2L], heights$unit[, 2L],
-                     col = thin(pooling_colours[["alone"]]))
-  panel("mixed model", FALSE)
-  graphics::segments(ends[, 1L], heights$mixed[, 1L], ends[, 2L], heights$mixed[, 2L],
-                     col = thin(pooling_colours[["partial"]]))
-  through(
-    at, lines$predicted[, "fixed"], x$coefficients[term, "mixed"], pooling_colours[["population"]]
-  )
-  graphics::mtext(x$response, 2L, outer = TRUE, line = 2, las = 0L, cex = 0.8)
+  graphics::mtext(x$response, 2L, outer = TRUE, line = 2.2, las = 0L, cex = 0.8)
   title <- if (is.null(main)) paste("Three treatments of", x$group) else main
   graphics::mtext(title, 3L, outer = TRUE, line = 0.3, font = 2L)
+}
+
+#' @noRd
+draw_line_panel <- function(drawn, panel) {
+  points <- drawn$points[drawn$points$panel == panel, ]
+  segments <- drawn$segments[drawn$segments$panel == panel, ]
+  lines <- drawn$lines[drawn$lines$panel == panel, ]
+  graphics::points(points$x, points$y, pch = 16L, col = grDevices::adjustcolor("grey30", 0.6),
+                   cex = if (nrow(points) > 60L) 0.5 else 1)
+  graphics::segments(segments$x, segments$y, segments$xend, segments$yend, col = line_colour(
+    if (panel == "mixed model") "partial" else "alone", nrow(segments)
+  ))
+  graphics::lines(lines$x, lines$y, col = pooling_colours[["population"]], lwd = 3)
+  if (panel == "aggregate" && !is.null(drawn$note)) {
+    cex <- 1
+    text <- wrap_to_width(drawn$note, graphics::par("pin")[[1L]] - 0.2, cex)
+    usr <- graphics::par("usr")
+    graphics::text(mean(usr[1:2]), usr[[4L]] - 0.02 * diff(usr[3:4]), text, adj = c(0.5, 1),
+                   cex = cex, col = "grey25")
+  }
+}
+
+#' The more lines, the lighter
+#' @noRd
+line_colour <- function(kind, n) {
+  grDevices::adjustcolor(pooling_colours[[kind]], max(0.15, min(0.9, 40 / max(n, 1L))))
 }
 
 #' @noRd

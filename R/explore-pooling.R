@@ -75,7 +75,7 @@ pooling <- function(object, group = 1L, ...) {
       groups = shrinkage_table(object, factor), units = units, group = names(object$flist)[factor],
       response = names(object$frame)[[1L]],
       lines = list(values = means$values, predicted = group_predictions(object, grouping, weights),
-                   ranges = predictor_ranges(X, grouping))
+                   ranges = predictor_ranges(X, grouping), coded = coded_columns(object)[kept])
     ),
     class = "lmm_pooling"
   )
@@ -173,6 +173,22 @@ group_predictions <- function(object, grouping, weights) {
     mixed = object$fitted.values - offset, fixed = fixed_part(object, object$frame, NULL)
   )
   group_means(values, weights, grouping)$values
+}
+
+#' Is each column of X the code of a factor, with no number in it?
+#' @noRd
+coded_columns <- function(object) {
+  factors <- attr(object$terms, "factors")
+  if (length(factors) == 0L) {
+    return(logical(length(object$assign)))
+  }
+  variables <- variable_columns(object$terms)
+  number <- vapply(variables, function(name) is.numeric(object$frame[[name]]), NA)
+  coded <- vapply(seq_len(NCOL(factors)), function(k) {
+    own <- factors[, k] > 0
+    !any(number[own])
+  }, NA)
+  c(FALSE, coded)[object$assign + 1L]
 }
 
 #' Smallest and largest value of each column of X in each group

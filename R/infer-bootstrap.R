@@ -23,7 +23,8 @@
 #' @param ... Not used.
 #' @returns `bootstrap()`: an object of the classes `bootstrap.lmm` and `boot` with the elements
 #'   `t0` (statistics of the fit), `t` (a matrix with a row for each replicate), `R`, `seed`,
-#'   `status` (how each fit ended, without `FUN`) and `call`. `boot::boot.ci()` takes it.
+#'   `status` (how each fit ended, without `FUN`), `words` (names of the parameters without
+#'   `.sig01`, without `FUN`) and `call`. `boot::boot.ci()` takes it.
 #'   `summary()`: a data frame with the statistics, bias, standard error and number of replicates
 #'   used. `as.data.frame()`: the replicates.
 #' @references
@@ -108,7 +109,8 @@ bootstrap_estimates <- function(object, nsim, use_u, control) {
   colnames(t) <- names[kept]
   list(
     t0 = stats::setNames(t0, names)[kept], t = t,
-    status = unlist(lapply(batches, `[[`, "status"))
+    status = unlist(lapply(batches, `[[`, "status")),
+    words = c(parameter_names(object, FALSE), "criterion")[kept]
   )
 }
 

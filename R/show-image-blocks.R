@@ -143,11 +143,7 @@ shade_cells <- function(cells, colour, effects, exact) {
 #' The terms' labels over their blocks, on as many lines (up to three) as keep them apart.
 #' @noRd
 label_blocks <- function(blocks, place) {
-  size <- ifelse(
-    blocks$effects == 1L, sprintf("%d", blocks$levels),
-    sprintf("%d x %d", blocks$levels, blocks$effects)
-  )
-  text <- sprintf("(%s): %s", blocks$label, size)
+  text <- label_blocks_text(blocks)
   half <- graphics::strwidth(text, cex = 0.9) / 2
   ## A label over a narrow block at the edge moves in, so that it is not cut off.
   at <- pmax(half, pmin((place$left + place$right) / 2, 1 - half))
@@ -159,4 +155,14 @@ label_blocks <- function(blocks, place) {
     taken[line[i]] <- at[i] + half[i] + 0.02
   }
   data.frame(text = text, at = at, line = line)
+}
+
+#' "(age | Subject): 27 x 2"
+#' @noRd
+label_blocks_text <- function(blocks) {
+  size <- ifelse(
+    blocks$effects == 1L, sprintf("%d", blocks$levels),
+    sprintf("%d x %d", blocks$levels, blocks$effects)
+  )
+  sprintf("(%s): %s", blocks$label, size)
 }

@@ -105,28 +105,36 @@ square_title <- function(pattern) {
   text
 }
 
-#' One block of rows and columns: its raster and its frame
+#' The raster of one block of rows and columns; white where it has no entries
 #' @noRd
-draw_square_block <- function(pattern, a, b, place, col, resolution) {
+square_raster <- function(pattern, a, b, place, col, resolution) {
   blocks <- pattern$blocks
   here <- pattern$row >= blocks$first[[a]] & pattern$row <= blocks$last[[a]] &
     pattern$column >= blocks$first[[b]] & pattern$column <= blocks$last[[b]]
   size <- c(blocks$last[[a]] - blocks$first[[a]], blocks$last[[b]] - blocks$first[[b]]) + 1L
   share <- c(place$right[[a]] - place$left[[a]], place$right[[b]] - place$left[[b]])
   bins <- as.integer(pmin(size, pmax(1, round(resolution * share))))
-  if (any(here)) {
-    row <- bin_of(pattern$row[here] - blocks$first[[a]] + 1L, size[[1L]], bins[[1L]])
-    column <- bin_of(pattern$column[here] - blocks$first[[b]] + 1L, size[[2L]], bins[[2L]])
-    cell <- (column - 1L) * bins[[1L]] + row
-    fill <- pattern$fill[here]
-    filled <- rep.int("#FFFFFF", prod(bins))
-    filled[cell[fill]] <- image_colours[[2L]]
-    filled[cell[!fill]] <- if (pattern$which == "L") image_colours[[1L]] else col[[a]]
-    graphics::rasterImage(
-      grDevices::as.raster(matrix(filled, bins[[1L]])), place$left[[b]], place$right[[a]],
-      place$right[[b]], place$left[[a]], interpolate = FALSE
-    )
+  row <- bin_of(pattern$row[here] - blocks$first[[a]] + 1L, size[[1L]], bins[[1L]])
+  column <- bin_of(pattern$column[here] - blocks$first[[b]] + 1L, size[[2L]], bins[[2L]])
+  cell <- (column - 1L) * bins[[1L]] + row
+  fill <- pattern$fill[here]
+  filled <- rep.int("#FFFFFF", prod(bins))
+  filled[cell[fill]] <- image_colours[[2L]]
+  filled[cell[!fill]] <- if (pattern$which == "L") {
+    image_colours[[1L]]
+  } else {
+    rep_len(col, a)[[a]]
   }
+  grDevices::as.raster(matrix(filled, bins[[1L]]))
+}
+
+#' One block of rows and columns: its raster and its frame
+#' @noRd
+draw_square_block <- function(pattern, a, b, place, col, resolution) {
+  graphics::rasterImage(
+    square_raster(pattern, a, b, place, col, resolution), place$left[[b]], place$right[[a]],
+    place$right[[b]], place$left[[a]], interpolate = FALSE
+  )
   graphics::rect(
     place$left[[b]], place$right[[a]], place$right[[b]], place$left[[a]],
     border = if (a >= b) "grey40" else "grey85", lwd = 0.8

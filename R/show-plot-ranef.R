@@ -36,7 +36,7 @@ plot.ranef.lmm <- function(x, level = 0.95, order = c("each", "first", "levels")
     op <- c(op, graphics::par(mfrow = c(ceiling(n / columns), columns)))
   }
   for (panel in panels) {
-    draw_caterpillar(panel)
+    draw_caterpillar(panel, level)
   }
   invisible(d)
 }
@@ -69,26 +69,32 @@ caterpillar_data <- function(x, level, order) {
 }
 
 #' @noRd
-draw_caterpillar <- function(d) {
+draw_caterpillar <- function(d, level, zero = TRUE,
+                             title = panel_title(d$grpvar[[1L]], nrow(d))) {
   n <- nrow(d)
-  cex <- 0.75
+  # text can be measured on a page only
+  graphics::plot.new()
+  size <- graphics::par("fin")
+  room <- (size[[2L]] - 5.5 * graphics::par("csi")) / n
+  cex <- readable_size(room)
+  labelled <- !is.na(cex)
   text <- as.character(d$grp)
-  ## Are lines of text at this size lower than the distance between levels?
-  room <- graphics::par("fin")[[2L]] - 5.5 * graphics::par("csi")
-  labelled <- n * graphics::par("csi") * cex * 0.85 < room
-  if (labelled) text <- shorten_labels(text, 0.4 * graphics::par("fin")[[1L]], cex)
+  if (labelled) text <- shorten_labels(text, 0.4 * size[[1L]], cex)
   widest <- if (labelled) max(graphics::strwidth(text, "inches", cex = cex)) else 0
-  left <- if (labelled) widest / graphics::par("csi") + 2.4 else 2.4
-  op <- graphics::par(mar = c(4.1, left, 2.6, 1.1))
+  left <- widest / (graphics::par("csi") * graphics::par("cex")) + if (labelled) 1.1 else 1.8
+  op <- graphics::par(mar = c(3.3, left, 2.2, 0.9), mgp = c(2.1, 0.6, 0), tcl = -0.3, new = TRUE)
   on.exit(graphics::par(op))
-  clear <- !is.na(d$lower) & (d$lower > 0 | d$upper < 0)
-  colour <- ifelse(clear, image_colours[[1L]], "grey55")
+  colour <- ifelse(!zero | excludes_zero(d), image_colours[[1L]], "grey50")
   graphics::plot(
-    range(0, d$condval, d$lower, d$upper, na.rm = TRUE), c(0.5, n + 0.5), type = "n", yaxt = "n",
-    yaxs = "i", xlab = as.character(d$term[[1L]]), ylab = "", main = panel_title(d$grpvar[[1L]], n),
-    font.main = 1L, cex.main = 1.1
+    range(if (zero) 0, d$condval, d$lower, d$upper, na.rm = TRUE), c(0.5, n + 0.5), type = "n",
+    yaxt = "n", yaxs = "i", xlab = "", ylab = ""
   )
-  graphics::abline(v = 0, col = "grey60")
+  graphics::title(
+    main = fitting_text(title, cex = 1), font.main = 1L,
+    cex.main = 1, line = 0.8
+  )
+  graphics::title(xlab = fitting_text(effect_caption(d, level)))
+  if (zero) graphics::abline(v = 0, col = "grey60")
   graphics::segments(
     d$lower, d$rank, d$upper, d$rank, col = colour, lwd = if (n > 100L) 0.7 else 1.5
   )
@@ -97,24 +103,25 @@ draw_caterpillar <- function(d) {
     col = if (n > 100L) "black" else colour
   )
   if (labelled) {
-    graphics::axis(2L, d$rank, text, tick = FALSE, line = -0.6, cex.axis = cex, gap.axis = 0)
+    graphics::axis(2L, d$rank, text, tick = FALSE, line = -0.45, cex.axis = cex, gap.axis = -1)
   } else {
-    graphics::mtext("level, in order", 2L, line = 0.7, las = 0L, cex = 0.8)
+    graphics::mtext("level, in order", 2L, line = 0.5, las = 0L, cex = 0.8 * graphics::par("cex"))
   }
+  invisible(list(text = if (labelled) text, cex = cex, margins = graphics::par("mai")))
 }
 
-#' Labels that are wider than `width` (inches) lose their middle: both ends tell levels apart
+#' "age, 95 % interval"
 #' @noRd
-shorten_labels <- function(text, width, cex) {
-  own <- graphics::strwidth(text, "inches", cex = cex)
-  long <- which(own > width)
-  half <- pmax(1L, as.integer(nchar(text[long]) * width / own[long] / 2) - 1L)
-  n <- nchar(text[long])
-  text[long] <- paste0(
-    substr(text[long], 1L, half), "...", substr(text[long], n - half + 1L, n)
+effect_caption <- function(d, level) {
+  paste0(
+    plain_name(as.character(d$term[[1L]])),
+    if (!all(is.na(d$lower))) paste0(", ", format(100 * level), " % interval")
   )
-  text
 }
+
+#' Does the interval of an effect exclude zero? FALSE without one
+#' @noRd
+excludes_zero <- function(d) !is.na(d$lower) & (d$lower > 0 | d$upper < 0)
 
 #' @noRd
 panel_title <- function(group, n) {

@@ -22,7 +22,10 @@ objects_by_class <- function() {
     ranova.lmm = ranova(fit, distribution = "limit"),
     pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
     formula = distance ~ age | Subject,
-    default = ~ age + (1 | Subject)
+    default = ~ age + (1 | Subject),
+    ACF = ACF(fit),
+    Variogram = Variogram(fit),
+    augPred = augPred(fit)
   )
 }
 
@@ -48,7 +51,7 @@ all_functions <- function() {
 passed_on <- c(
   # generics: their methods check
   "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
-  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit",
+  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot",
   # generics of 'nlme'
   "fixef", "ranef", "VarCorr", "getVarCov", "ACF", "Variogram", "augPred", "comparePred", "getData",
   "getGroups", "getResponse", "intervals",
@@ -57,7 +60,7 @@ passed_on <- c(
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
   paste0(
     c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
-      "ranova", "rePCA", "refit", "refitML", "REMLcrit"), ".default"
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot"), ".default"
   ),
   # called by stats::makepredictcall() with two arguments
   "makepredictcall.within_between",

@@ -99,3 +99,28 @@ test_that("a group whose predictor is zero throughout has no slope", {
   expect_identical(unname(is.na(coef(lmList(fit))$x)), c(FALSE, TRUE, FALSE))
   expect_no_error(pooling(fit))
 })
+
+test_that("plot() draws each group with the interval of its coefficients", {
+  data(Orthodont, package = "nlme")
+  each <- lmList(distance ~ age | Subject, Orthodont)
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  before <- graphics::par("mar", "las", "mfrow")
+  drawn <- plot(each, pool = FALSE)
+  expect_identical(graphics::par("mar", "las", "mfrow"), before)
+  one <- drawn[drawn$group == "M13" & drawn$term == "age", ]
+  limits <- confint(lm(distance ~ age, Orthodont, subset = Subject == "M13"))["age", ]
+  expect_equal(c(one$lower, one$upper), unname(limits))
+  # in an environment that does not see our own method for formulas
+  call <- quote(nlme::lmList(distance ~ age | Subject, as.data.frame(nlme::Orthodont)))
+  theirs <- nlme::intervals(eval(call, globalenv()))
+  pooled <- plot(each)
+  pooled <- pooled[pooled$term == "age", ]
+  expect_equal(pooled$upper, unname(theirs[as.character(pooled$group), "upper", "age"]))
+  few <- Orthodont[-(2:4), ]
+  drawn <- plot(lmList(lmm(distance ~ age + (1 | Subject), few)))
+  expect_false("M01" %in% drawn$group)
+  expect_identical(sort(drawn$rank), rep(1:26, each = 2))
+  skip_if_not_installed("ggplot2")
+  expect_no_warning(ggplot2::ggplot_build(autoplot(each)))
+})

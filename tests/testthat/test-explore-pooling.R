@@ -93,3 +93,38 @@ test_that("levels of a known precision matrix that have no rows are no groups", 
   slopes <- pooling(lmm(y ~ x + diag(x | id, prec = Q), d))
   expect_length(mixed_slopes(slopes, "x"), length(seen))
 })
+
+test_that("names of groups have the room that they need", {
+  oats <- as.data.frame(nlme::Oats)
+  found <- pooling(lmm(yield ~ nitro + (1 | Block / Variety), oats))
+  moves <- moves_one(found, "(Intercept)")
+  expect_false(moves$sizes)
+  grDevices::pdf(NULL, 4, 3)
+  on.exit(grDevices::dev.off())
+  before <- graphics::par("mar", "mgp")
+  expect_identical(plot(found), found)
+  expect_identical(graphics::par("mar", "mgp"), before)
+})
+
+test_that("equal sizes are jittered without order", {
+  n <- c(2, rep(5, 40), 9)
+  apart <- spread_within(n)
+  expect_identical(apart[c(1, 42)], c(2, 9))
+  expect_identical(round(apart), n)
+  expect_lt(abs(cor(apart[2:41], 1:40)), 0.2)
+})
+
+test_that("lines are drawn along a number before the codes of a factor", {
+  fit <- lmm(yield ~ Variety + nitro + (1 | Block), nlme::Oats)
+  found <- pooling(fit)
+  expect_identical(line_term(found, NULL), "nitro")
+  drawn <- lines_picture(found, "nitro")
+  expect_identical(drawn$note, "the groups have equal means: no slope")
+  expect_false(drawn$coded)
+  expect_true(lines_picture(found, "VarietyVictory")$coded)
+  mixed <- drawn$lines[drawn$lines$panel == "mixed model", ]
+  expect_equal(diff(mixed$y) / diff(mixed$x), fixef(fit)[["nitro"]])
+  skip_if_not_installed("ggplot2")
+  expect_no_warning(ggplot2::ggplot_build(autoplot(found, "lines")))
+  expect_s3_class(autoplot(found, "shrinkage", terms = "(Intercept)"), "ggplot")
+})

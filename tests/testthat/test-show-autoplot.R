@@ -52,3 +52,38 @@ test_that("a model without random effects has three pictures", {
   expect_error(ggplot2::autoplot(fit, which = 4), class = "ferrolmm_error_argument")
   expect_error(ggplot2::autoplot(ranef(fit)), class = "ferrolmm_error_argument")
 })
+
+test_that("our own generic draws the objects of both packages", {
+  skip_if_not_installed("ggplot2")
+  fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  ours <- ferrolmm::autoplot(fit)
+  expect_equal(ours$data, ggplot2::autoplot(fit)$data)
+  expect_error(ferrolmm::autoplot(1), "numeric")
+})
+
+test_that("the largest residuals are labelled, residuals and effects have colours of their own", {
+  skip_if_not_installed("ggplot2")
+  fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  picture <- autoplot(fit, which = 1)
+  largest <- order(-abs(residuals(fit)))[1:3]
+  expect_setequal(trimws(na.omit(picture$data$label)), names(residuals(fit))[largest])
+  expect_true(all(is.na(autoplot(fit, labels = 0)$data$label)))
+  expect_no_warning(ggplot2::ggplot_build(autoplot(fit)))
+})
+
+test_that("Z, Lambda and L have pictures by ggplot2", {
+  skip_if_not_installed("ggplot2")
+  fit <- lmm(yield ~ nitro + (1 | Block / Variety), nlme::Oats)
+  for (which in c("Z", "Lambda", "L")) {
+    picture <- autoplot(fit, which)
+    expect_no_warning(ggplot2::ggplot_build(picture))
+    expect_identical(nrow(picture$data), if (which == "Z") 2L else 4L)
+  }
+  blocks <- square_blocks(square_pattern(fit, "Lambda"), c(100L, 100L))
+  expect_identical(sum(blocks$rasters[[1]] != "#FFFFFF"), 18L)
+  expect_identical(sum(blocks$rasters[[2]] != "#FFFFFF"), 0L)
+  drawn <- z_blocks(z_pattern(fit))
+  filled <- vapply(drawn$rasters, function(raster) sum(as.matrix(raster) != "#FFFFFF"), 1)
+  expect_identical(filled, c(72, 72))
+  expect_error(autoplot(fit, "Q"), class = "ferrolmm_error_argument")
+})

@@ -33,3 +33,35 @@ test_that("deletions without a value have no name in the picture", {
   expect_no_error(plot(influence(fit, update = "none")))
   expect_no_error(plot(found))
 })
+
+test_that("names of deletions stay inside their panel and apart", {
+  values <- c(3, rep(0.1, 28), 2.9, -2)
+  names(values) <- paste("a clinic with a very long name, number", seq_along(values))
+  for (width in c(3, 7)) {
+    grDevices::pdf(NULL, width, 3)
+    graphics::par(mar = c(2, 3, 2, 1))
+    graphics::plot.new()
+    shown <- draw_deletions(values, strrep("a long title ", 20), 3)
+    usr <- graphics::par("usr")
+    height <- graphics::strheight("M", cex = 0.75)
+    expect_gte(nrow(shown), 1)
+    expect_true(all(shown$x - shown$width / 2 >= usr[[1]]))
+    expect_true(all(shown$x + shown$width / 2 <= usr[[2]]))
+    expect_true(all(shown$y + height / 2 <= usr[[4]] & shown$y - height / 2 >= usr[[3]]))
+    expect_identical(anyDuplicated(shown$text), 0L)
+    grDevices::dev.off()
+  }
+})
+
+test_that("the foot says what is left out of the panels", {
+  fit <- lmm(distance ~ Sex * factor(age) + (1 | Subject), nlme::Orthodont)
+  without <- influence(fit, groups = "Subject")
+  expect_identical(
+    influence_caption(without, influence_panels(without, NULL), NULL),
+    "Subject left out, in the order of the data; 6 of 9 panels shown, `which` chooses"
+  )
+  expect_identical(
+    influence_caption(without, influence_panels(without, "cook"), "cook"),
+    "Subject left out, in the order of the data"
+  )
+})

@@ -46,3 +46,24 @@ test_that("long names of levels leave room for their effects", {
   expect_identical(anyDuplicated(short), 0L)
   expect_match(short[-1L], "^long.*[.]{3}.*[0-9]{3}$")
 })
+
+test_that("names of levels have the margin that they need, or are smaller, or left out", {
+  d <- data.frame(grpvar = "g", term = "x", grp = paste(strrep("w", 30), 1:27), condval = 1:27,
+                  lower = NA_real_, upper = NA_real_, rank = 1:27)
+  drawn <- function(d, width, height) {
+    grDevices::pdf(NULL, width, height)
+    on.exit(grDevices::dev.off())
+    shown <- draw_caterpillar(d, 0.95)
+    if (!is.null(shown$text)) {
+      wide <- max(graphics::strwidth(shown$text, "inches", cex = shown$cex))
+      expect_lt(wide, shown$margins[[2]])
+      expect_lt(27 * 1.2 * graphics::strheight("M", "inches", cex = shown$cex), height)
+    }
+    shown
+  }
+  expect_identical(drawn(d, 7, 7)$cex, 0.75)
+  expect_lt(drawn(d, 7, 4)$cex, 0.75)
+  expect_length(drawn(d, 7, 4)$text, 27)
+  expect_null(drawn(d, 7, 2)$text)
+  expect_length(drawn(d[1, ], 4, 3)$text, 1)
+})

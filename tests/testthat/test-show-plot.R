@@ -44,3 +44,25 @@ test_that("a model without random effects has three pictures", {
   expect_identical(nrow(none), 0L)
   expect_named(none, names(as.data.frame(ranef(growth, condVar = FALSE))))
 })
+
+test_that("of many rows some are drawn, those with the largest residuals among them", {
+  set.seed(4)
+  fitted <- rnorm(1e5)
+  residual <- rt(1e5, 3)
+  rows <- drawn_rows(fitted, residual)
+  expect_lte(length(rows$all), 20200)
+  expect_true(all(order(-abs(residual))[1:200] %in% rows$all))
+  expect_true(all(rows$even %in% rows$all))
+  expect_equal(unname(quantile(fitted[rows$even])), unname(quantile(fitted)), tolerance = 1e-3)
+  expect_identical(drawn_rows(1:10, 10:1)$all, 1:10)
+  expect_identical(largest_of(c(3, 1, 5, 4), 2), c(3L, 4L))
+  expect_identical(largest_of(c(3, 1), 5), 1:2)
+  expect_length(largest_of(1:3, 0), 0)
+})
+
+test_that("`form` takes numbers as `which` does", {
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  expect_identical(plot(growth, 1:2), growth)
+  expect_error(plot(growth, 5), class = "ferrolmm_error_argument")
+})
