@@ -297,7 +297,7 @@ autoplot.profile.lmm <- function(object, parm = NULL, levels = c(0.5, 0.8, 0.95,
     ) +
     ggplot2::scale_linetype_identity() +
     ggplot2::labs(
-      x = NULL, y = if (absolute) "|\u03b6|" else "\u03b6",
+      x = NULL, y = if (absolute) quote(group("|", zeta, "|")) else quote(zeta),
       caption = drawn$caption
     ) +
     plain_theme()
