@@ -6,9 +6,10 @@
 #'
 #' `ggeffects::ggpredict()`, `ggemmeans()`, `ggeffect()` and `predict_response()` give what they
 #' give for models of 'lme4': predictions of the population. With `type = "random"` groups that are
-#' focal terms, as in `c("Days", "Subject [308,309]")`, have their random effects, and the intervals
-#' are for new observations: the residual variance is added, in models with a variance function that
-#' of the row. Intervals have the residual degrees of freedom.
+#' focal terms, as in `c("Days", "Subject [308,309]")`, have their random effects. With
+#' `interval = "prediction"`, and in version 1 with `type = "random"`, intervals are for new
+#' observations: the residual variance is added, in models with a variance function that of the row.
+#' Intervals have the residual degrees of freedom.
 #'
 #' @references
 #' Lüdecke, D. (2018). ggeffects: tidy data frames of marginal effects from regression models.
@@ -90,7 +91,8 @@ answer_ggeffects <- function(object) {
   } else {
     grid_predictions(
       object, taken$data_grid, focal_variables(asked$terms, asked$condition), asked$type,
-      asked$ci.lvl, asked$interval, ggeffects_variance(object, asked$vcov.fun, asked$vcov.args)
+      asked$ci.lvl, if (asked$type == "re") "prediction" else asked$interval,
+      ggeffects_variance(object, asked$vcov.fun, asked$vcov.args)
     )
   }
   taken$data_grid <- grid
@@ -131,7 +133,7 @@ grid_predictions <- function(object, grid, focal, type, level, interval, varianc
   )[, kept_columns(object), drop = FALSE]
   squares <- row_variances(x, if (is.null(variance)) vcov.lmm(object) else variance)
   squares[is.na(predicted)] <- NA
-  if (random || identical(interval, "prediction")) {
+  if (identical(interval, "prediction")) {
     parts <- select_random(object, NA)
     rows <- new_rows(
       object, grid, parts, FALSE, TRUE, stats::na.pass, residual_columns(object$residual, "scales")

@@ -14,7 +14,9 @@ test_that("dredge() and model.avg() are those of lmer() and lme()", {
       as.data.frame(mine)[columns], as.data.frame(wanted)[columns], tolerance = 1e-5,
       ignore_attr = TRUE
     )
-    mean_of <- function(table) suppressMessages(average(table, fit = TRUE))
+    mean_of <- function(table) {
+      suppressMessages(average(elsewhere("MuMIn", "get.models")(table, subset = TRUE)))
+    }
     expect_equal(coef(mean_of(mine)), coef(mean_of(wanted)), tolerance = 1e-5)
     expect_equal(vcov(mean_of(mine)), vcov(mean_of(wanted)), tolerance = 1e-4)
     invisible(mine)
@@ -36,8 +38,8 @@ test_that("dredge() and model.avg() are those of lmer() and lme()", {
   same(
     lmm(distance ~ age * Sex + (1 | Subject), orthodont, REML = FALSE, na.action = na.fail,
         correlation = nlme::corAR1(form = ~ 1 | Subject)),
-    nlme::lme(distance ~ age * Sex, orthodont, ~ 1 | Subject, method = "ML", na.action = na.fail,
-              correlation = nlme::corAR1(form = ~ 1 | Subject))
+    nlme::lme(fixed = distance ~ age * Sex, data = orthodont, random = ~ 1 | Subject, method = "ML",
+              na.action = na.fail, correlation = nlme::corAR1(form = ~ 1 | Subject))
   )
 })
 
