@@ -69,7 +69,10 @@ ggeffects_variance <- function(model, variance, arguments = NULL) {
 #' @returns a data frame with the columns `Predicted`, `CI_low` and `CI_high`
 #' @noRd
 answer_ggeffects <- function(object) {
-  home <- if (isNamespaceLoaded("ggeffects")) asNamespace("ggeffects")
+  if (!isNamespaceLoaded("ggeffects")) {
+    return(NULL)
+  }
+  home <- asNamespace("ggeffects")
   asks <- get0("select_prediction_method", home, inherits = FALSE)
   takes <- get0("get_predictions_generic", home, inherits = FALSE)
   if (is.null(asks) || is.null(takes)) {
