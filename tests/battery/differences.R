@@ -1,1 +1,316 @@
 # Results that differ, with who is right and how that was shown. See rows.R.
+
+# ---- degrees of freedom and intervals ----
+
+containment <- paste(
+  "nlme counts degrees of freedom by the levels at which a term varies, whatever the",
+  "estimates; ours are Satterthwaite's, checked against brute-force derivatives",
+  "(tests/testthat/test-infer-ddf.R). Means, differences and standard errors are the same."
+)
+differs("emmeans", c("means at ten years", "slopes by sex", "joint tests by sex"),
+  "df|CL |p.value", containment, on = "growth"
+)
+differs("emmeans", "means of visits, satterthwaite", "df|CL |p.value",
+  paste(
+    "emmeans estimates gls's Satterthwaite degrees of freedom from jittered refits; with every",
+    "visit measured and one unstructured matrix they are exactly n - 2 = 25, as ours are."
+  ),
+  on = "visits"
+)
+differs("emmeans", "crossed means", "df|CL |p.value",
+  paste(
+    "emmeans asks pbkrtest for Kenward and Roger's degrees of freedom by default; ours are",
+    "Satterthwaite's by default. With mode = \"kenward-roger\" they are the same (rows of",
+    "cake)."
+  ),
+  on = "crossed"
+)
+differs("emmeans", "reference grid", "lacks names",
+  "Names of the coefficients inside the grid are not used by any function of emmeans."
+)
+differs("lme4", "confint, Wald", "values",
+  paste(
+    "lme4's Wald intervals take a normal quantile; ours take that of t with Satterthwaite's",
+    "degrees of freedom, as lmerTest's and the intervals of summary() do. ddf = \"asymptotic\"",
+    "gives lme4's."
+  )
+)
+differs("car", c("Confint*"), "values",
+  paste(
+    "car takes a normal quantile for lmer's fits, ours that of t with Satterthwaite's degrees",
+    "of freedom, as confint(fit) does."
+  )
+)
+
+# ---- tables of tests ----
+
+tables <- paste(
+  "One table for all tests of a fit: F with its two degrees of freedom (Satterthwaite's),",
+  "which is the statistic divided by its numerator's degrees of freedom. The rows with",
+  "test.statistic = \"Chisq\" and test = \"Chisq\" have car's numbers."
+)
+differs("car", c("Anova", "Anova III", "linear hypothesis*"),
+  "^lacks|^has more|^rows has|has [0-9]+ values", tables
+)
+differs("car", c("Anova, F", "Anova III, F"), "^lacks|^has more|^rows|has [0-9]+ values|Pr", paste(
+  tables,
+  "car takes Kenward and Roger's degrees of freedom here; ours do with ddf = \"Kenward-Roger\"."
+))
+differs("car", "Anova, Chisq", "Chisq", paste(
+  "Type II of a factor beside its interaction with a covariate: SAS and lmerTest adjust the",
+  "factor for the interaction, since it involves another covariate; car does not. Ours is",
+  "SAS's."
+), on = c("growth", "visits"))
+differs("car", "S", "has more", paste(
+  "car shows lme4's summary, which has no degrees of freedom; ours has their column too."
+))
+
+# ---- deletion ----
+
+deletion <- paste(
+  "lme4's formulas take the random effects for fixed ones; ours delete the row or group from",
+  "the mixed model equations, which least squares on the other rows and refits without them",
+  "confirm (tests/testthat/test-method-influence.R). dfbeta() has the sign of stats, lme4's",
+  "the opposite."
+)
+differs("car", c("influence, *", "dfbeta"), "values|names", deletion)
+differs("car", c("influencePlot", "outlierTest"), "StudRes|Hat|CookD|rows|rstudent|p |p$", deletion)
+differs("lme4", c("cooks.distance", "influence", "converted: influence"), "values|names", deletion)
+differs("stats", "rstudent", "values", deletion)
+differs("performance", c("check_outliers", "outliers, Cook"), "values", deletion)
+differs("performance", c("check_normality", "check_model"), ".", paste(
+  "They test or draw rstudent(fit).", deletion
+))
+
+# ---- easystats ----
+
+differs("insight", c("find_formula", "find_terms", "find_terms, flat"), "visit|values", paste(
+  "The model's own formula: the MMRM says ~ us(visit | Subject), gls() needs as.integer(visit)",
+  "in corSymm() and a factor in varIdent()."
+), on = "visits")
+differs("insight", c("find_parameters", "find_parameters, random", "get_parameters, random"),
+  "^lacks|^has more", paste(
+    "Random effects are named by their grouping factor, as insight has them for lmer's fits."
+  ),
+  on = "growth"
+)
+differs("insight", "find_algorithm", "optimizer|algorithm", paste(
+  "Another optimiser, and gls()'s is not asked for."
+))
+differs("insight", c("is_model", "is_model_supported", "all_models_equal"), "values", paste(
+  "They look for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
+  "to it."
+))
+differs("insight", c("get_variance", "get_variance_random"), "has more", paste(
+  "insight gives up on lme()'s fit with correlated residuals and on gls()'s; the variances are",
+  "those of VarCorr(fit) and getVarCov(fit)."
+), on = c("growth", "visits"))
+differs("insight", c("get_predicted", "get_residuals"), "names", paste(
+  "Values are named by rows of the data, as lmer's are; lme() names them by groups."
+), on = c("growth", "visits"))
+differs("insight", c("get_df", "get_df, residual"), "values", paste(
+  "The residual degrees of freedom of a mixed model's fit are the rows less all its",
+  "parameters, as insight has them for lmer's fits; lme()'s are by containment, gls()'s leave",
+  "out the covariance."
+), on = c("growth", "visits"))
+differs("insight", "get_deviance", "values", paste(
+  "insight falls back to a sum of squared residuals for lme() and gls(); ours is minus twice",
+  "the log-likelihood, as lmer's."
+), on = c("growth", "visits"))
+differs("insight", "is_converged", "has more", paste(
+  "insight has no answer for lme() and gls(); the certificate of a fit is one."
+), on = c("growth", "visits"))
+differs("insight", c("get_datagrid", "get_datagrid, by", "get_data, random"), "values|lacks", paste(
+  "insight takes the grouping factor for a predictor of lme()'s and gls()'s fits, and spreads",
+  "the grid over it; ours is a grid for the population, as lmer's."
+), on = c("growth", "visits"))
+differs("insight", "get_data, random", "lacks", paste(
+  "A fit without random effects has no data of random effects."
+), on = "visits")
+differs("insight", c("expectations", "predictions", "get_predicted_ci"), "CI|SE", paste(
+  "Degrees of freedom as for lmer's fits (lme(): those of containment); predictions of single",
+  "values of an MMRM take the residual variance of their visit, not gls()'s sigma of the first",
+  "one."
+), on = c("growth", "visits"))
+differs("insight", c("population", "population predictions"), "has more|values has", paste(
+  "insight has no predictions of the population for lme() here; ours agree with predict(level",
+  "= 0)."
+), on = "growth")
+for (label in c("model_parameters", "random", "print all")) {
+  differs("parameters", label, "NAs|SE", paste(
+    "parameters of R 4.2's time has no standard errors of lmer's variance parameters; ours are",
+    "those of the observed information, with intervals."
+  ))
+}
+differs("parameters", c(
+  "model_parameters", "ci", "p_value", "fixed", "print*", "level", "all", "random"
+), "CI|df|p |values|has more", paste(
+  "Residual degrees of freedom as for lmer's fits, which is what parameters takes by default;",
+  "lme()'s are by containment."
+), on = c("growth", "visits"))
+differs("performance", c("r2", "r2_nakagawa", "icc", "model_performance"), "R2|IC|values", paste(
+  "insight gives up on the random effects of lme()'s fit with correlated residuals, so that R2",
+  "is that of the fixed effects' variance alone, and has an R2 of ordinary regression for",
+  "gls(); ours are r_squared(fit), checked in tests/testthat/test-method-r2.R."
+), on = c("growth", "visits"))
+differs("performance", c("performance_aic", "performance_aicc", "model_performance"), ".", paste(
+  "performance takes the likelihood by ML at lme()'s and gls()'s estimates by REML; ours is",
+  "AIC(fit), as for lmer's fits."
+), on = c("growth", "visits"))
+differs("performance", c("performance_mae", "mae"), "NA", paste(
+  "performance's mean absolute error of lmer's fit is NaN here; ours is",
+  "mean(abs(residuals(fit)))."
+), on = "cake")
+differs("performance", "check_convergence", "has more", paste(
+  "performance has no answer for lme() and gls(); the certificate of a fit is one."
+), on = c("growth", "visits"))
+differs("performance", "binned_residuals", ".", paste(
+  "Balanced data have ties of fitted values, and rounding decides into which bin they fall."
+), on = "cake")
+differs("sjPlot", c("tab_model, *"), "values", paste(
+  "The table has the ICC and R2 that performance has no numbers for with lme()."
+), on = "growth")
+differs("stats", "add1", "^lacks|^has more|values|rows", paste(
+  "The column of the test's probabilities is Pr(>Chi), as stats and lme4's documentation have it."
+))
+
+# ---- lme4 ----
+
+differs("lme4", "predict, newparams", "values", paste(
+  "lme4 keeps the spherical random effects u of the fit and multiplies them by the new factor;",
+  "ours are the conditional modes at the new parameters. Without random effects they agree."
+))
+differs("lme4", c("predict, newparams", "predict, random only", "predict, newparams, population"),
+  "has [0-9]+ values", paste(
+    "lme4 pads these predictions with NA for rows that the fit left out by na.omit;",
+    "predict(fit) does not, and ours do not."
+  ),
+  on = "crossed"
+)
+differs("lme4", "drop1, Chisq", "^lacks|^has more", paste(
+  "The columns are those of stats::drop1(): Df and Pr(>Chi); lme4 calls them npar and Pr(Chi)."
+))
+differs("lme4", c("getME RZX"), "values", paste(
+  "lme4 permutes the rows of RZX by its fill-reducing order; ours go with the order of the",
+  "levels in the data. Products that do not depend on it agree."
+), on = "crossed")
+differs("lme4", "predict, se", "^lacks|^has more", paste(
+  "lme4 1.1 has no se.fit and gives the values alone; ours is a list of fit and se.fit, as",
+  "lme4 2.0's."
+), when = version_of("lme4") < "2.0")
+differs("lme4", "anova of mixed classes", "rows",
+  "Models are called by their place, as in anova() of two of ours."
+)
+differs("lmerTest", "anova of two*", "rows",
+  "Models are called by their place where the call is no name."
+)
+differs("lmerTest", "anova, lme4", "^lacks|^has more", paste(
+  "The column of degrees of freedom is called NumDF in all tables of ours; lme4 calls it npar."
+))
+differs("lmerTest", "drop1, Chisq", "^lacks|^has more|rows has", paste(
+  "lmerTest's drop1() has F tests whatever `test` says; ours is the likelihood ratio test",
+  "asked for, equal to lme4's (rows of lme4)."
+))
+differs("stats", "confint, Wald", "values|names", paste(
+  "lme4 has NA for Wald intervals of variance parameters; ours are those of the observed",
+  "information."
+))
+differs("stats", "case names", "values",
+  "lme4's fits have no case names; ours have those of the rows."
+)
+differs("stats", "variable names", "has more",
+  "lme4's fits have no variable names; ours have them."
+)
+differs("MASS", "addterm", "has [0-9]+ values|^lacks|^has more", paste(
+  "MASS adds terms of the scope that lme4's terms(), which keep the bars, do not have; ours",
+  "adds the fixed one."
+))
+
+# ---- nlme ----
+
+differs("nlme", c("intervals", "intervals, *"), "values|lower|upper|fixed|sigma|lacks|more", paste(
+  "Fixed effects: Satterthwaite's degrees of freedom in place of containment. Variances:",
+  "nlme's parameter of the correlation is in corStruct, ours beside sigma; the limits agree to",
+  "four digits, nlme's Hessian being of differences."
+), on = "growth")
+differs("nlme", c("random effects", "coef"), "^lacks|^has more",
+  "A list with a table for each grouping factor, as lme4 has it; nlme has the table alone.",
+  on = "growth"
+)
+differs("nlme", c("anova", "anova, marginal", "gls: anova", "tTable", "gls: tTable"),
+  "^lacks|^has more|rows has", paste(
+    "The tables have the columns of lmerTest's: coef(summary(fit)) and anova(fit), with tests",
+    "of terms without the intercept and Satterthwaite's degrees of freedom."
+  ),
+  on = c("growth", "visits")
+)
+differs("nlme", "anova of two", "AIC|BIC|logLik|rows|^lacks|^has more", paste(
+  "nlme lists the models as they are given, ours the smaller one first, with the columns of",
+  "lme4's anova(). The likelihood ratio is the same."
+), on = "growth")
+differs("nlme", c("residuals, pearson", "gls: residuals, pearson"), "values", paste(
+  "Pearson residuals are lme4's: divided by the root of the prior weights alone; scaled =",
+  "TRUE, or type = \"normalized\", divides by sigma too. The argument's page says so."
+), on = c("growth", "visits"))
+differs("nlme", c("criteria", "gls: criteria"), "values", paste(
+  "BIC by REML: nlme takes n - p observations, ours n, as lme4 does. Likelihood and AIC agree."
+), on = c("growth", "visits"))
+differs("nlme", c("getVarCov*", "gls: getVarCov*"), "names|^lacks|^has more",
+  "Matrices are named by the visits, in a list by subject where one is asked for, as lme()'s are."
+)
+differs("nlme", "getCovariateFormula", "formula", paste(
+  "formula(fit) has the random effects in bars; formula(fit, fixed.only = TRUE) is nlme's."
+), on = "growth")
+differs("nlme", "augPred, length", "rows",
+  "Names of rows of the long table are left out.", on = "growth"
+)
+differs("lmtest", "coefci", "^lacks|^has more", paste(
+  "coefci() of lme()'s fit fills a matrix from summary(fit) that it does not know; ours has",
+  "limits."
+), on = "growth")
+differs("pbkrtest", c("KRmodcomp", "KRmodcomp, matrix"), "aux", paste(
+  "aux has pbkrtest's intermediate sums; statistic, degrees of freedom and p agree."
+))
+differs("pbkrtest", "model2restriction_matrix", "values|has more", paste(
+  "A basis of the same space of restrictions: rows are named, and where there are several they",
+  "are rotated."
+))
+
+# ---- tables of estimates ----
+
+differs("broom.mixed", c("tidy", "tidy, ran_pars", "tidy, ran_pars as variances", "tidy, several effects"),
+  "NAs|has more", paste(
+    "broom.mixed has no standard errors of lmer's variance parameters; ours are those of the",
+    "observed information."
+  )
+)
+differs("broom", "generics' tidy", "NAs|has more",
+  "The same: standard errors of variance parameters, which broom.mixed does not have."
+)
+differs("broom.mixed", c("tidy", "tidy, ran_pars", "tidy, ran_coefs", "tidy, ran_vals", "glance"),
+  "values|has more|^lacks|BIC", paste(
+    "broom.mixed leaves the parameters of the residual correlation out of lme()'s and gls()'s",
+    "tables; ours have a row for each, and lmer's columns. BIC by REML takes n observations,",
+    "as lme4's."
+  ),
+  on = c("growth", "visits")
+)
+differs("broom.mixed", "tidy, fixed", "df|p.value|conf|^lacks|has more", paste(
+  "Satterthwaite's degrees of freedom in place of containment and of gls()'s residual ones."
+), on = c("growth", "visits"))
+differs("broom.mixed", c("augment", "augment, data"), "cooksd|weights|names|^lacks|has more", paste(
+  "Cook's distances delete rows, as test-method-influence.R checks by refits; lme4's formula",
+  "takes the random effects for fixed ones. Columns are those of lmer's fits on all of ours."
+))
+differs("broom.mixed", c("tidy, profile", "tidy, fixed by profile"), "conf|has more", paste(
+  "broom.mixed profiles the likelihood by ML for a fit by REML, as lme4 does; ours profile the",
+  "criterion of the fit. By ML both agree (rows of lme4: confint, profile)."
+))
+differs("merTools", "converted: predictInterval", "fit|upr|lwr", paste(
+  "Draws by eigenvectors of vcov(), which are arbitrary where eigenvalues repeat, as a balanced",
+  "factorial's do. vcov() agrees to 3e-8, and so do 4000 draws to 0.04."
+), on = "cake")
+differs("flextable", "as_flextable, data", "^lacks|has more", paste(
+  "flextable makes lmer's table from broom.mixed::tidy(); ours is that of summary(fit)."
+))
+differs("arm", "converted: display", "values", "The call that is printed takes another number of lines.")

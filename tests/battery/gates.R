@@ -1,1 +1,42 @@
-# Calls that lists of classes inside other packages shut out. See rows.R.
+# Calls that lists of classes inside other packages, or slots of S4 classes, shut out. See rows.R.
+
+slots <- paste(
+  "It reads slots of lme4's S4 class or asks for it by name, and its functions are no generics",
+  "that could have a method. as_lmerMod(fit) passes: see the rows \"converted\"."
+)
+gate("merTools", c(
+  "REsim", "FEsim", "predictInterval", "plotREsim", "plotFEsim", "modelInfo", "fastdisp",
+  "expectedRank", "draw", "REextract", "REcorrExtract", "RMSE.merMod", "averageObs"
+), "merMod|lmerMod|S4|applicable|n_rfac|slot|@", slots)
+gate("arm", c("sim", "standardize"), "inherited method", paste(
+  "arm has S4 generics with methods for lme4's class.", slots
+))
+gate("cAIC4", "cAIC", "not supported", paste("cAIC() tests for the class.", slots))
+gate("RLRsim", "exactRLRT", "Invalid <m>", paste(
+  "exactRLRT() tests for the class. ranova(fit) has exact tests of variances.", slots
+))
+gate("lmerTest", c("ranova", "rand", "ranova, whole terms"), "lmer-fit", paste(
+  "lmerTest::ranova() is no generic and tests for lmerMod; after library(ferrolmm), ranova()",
+  "is ours (tests/testthat/test-infer-ranova.R compares them)."
+))
+gate("lmerTest", c("calcSatterth", "as_lmerModLmerTest"), "lmerMod", paste(
+  "They are no generics and test for lmerMod; contest() and as_lmerMod(fit) take their places."
+))
+gate("lme4", c("REMLcrit", "llikAIC", "devfun2", "getL"), "slot|S4|merMod|@|inherited", paste(
+  "lme4 reads slots of its S4 class here and keeps no generic. getME(fit, \"devfun\"),",
+  "logLik(fit) and AIC(fit) say the same."
+))
+gate("performance", c(
+  "compare_performance", "compare_performance of both", "test_performance", "test_bf",
+  "test_likelihoodratio", "test_vuong", "test_wald"
+), "model|supported", paste(
+  "insight::is_model() and is_model_supported() look for the class in a vector inside insight;",
+  "to pass, \"lmm\" would have to be added to it."
+))
+gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", paste(
+  "insight::is_model_supported() looks for the class in a vector inside insight; to pass,",
+  "\"lmm\" would have to be added to it."
+))
+gate("car", "compareCoefs", "subscripts", paste(
+  "compareCoefs() is no generic: it takes fixef() of classes that it lists and coef() of others."
+))

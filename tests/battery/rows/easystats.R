@@ -12,7 +12,7 @@ calls_of("insight", on = everywhere, c(
   "get_transformation", "get_family", "get_mixed_info", "n_obs", "n_parameters",
   "n_grouplevels", "model_info", "model_name", "has_intercept", "is_mixed_model", "is_model",
   "is_model_supported", "is_multivariate", "is_converged", "link_function", "link_inverse",
-  "null_model", "clean_names", "get_datagrid", "get_priors", "is_bayesian_model", "is_gam_model",
+  "clean_names", "get_datagrid", "get_priors", "is_bayesian_model", "is_gam_model",
   "find_offset", "get_offset", "get_variance_random"
 ))
 calls_of("insight", on = c("slopes", "cake", "crossed", "terms", "growth"), c(

@@ -47,6 +47,10 @@ calls("lme4", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4",
   "simulate, conditional" = simulate(m, 1, seed = 1, re.form = NULL),
   "predict, newparams" =
     predict(m, newparams = list(beta = 2 * fixef(m), theta = lme4::getME(m, "theta"), sigma = 1)),
+  "predict, newparams, population" = predict(
+    m, newparams = list(beta = 2 * fixef(m), theta = lme4::getME(m, "theta"), sigma = 1),
+    re.form = NA
+  ),
   "predict, random only" = predict(m, random.only = TRUE),
   "confint, Wald" = confint(m, method = "Wald", parm = "beta_"),
   "vcov, correlation" = as.matrix(stats::cov2cor(as.matrix(vcov(m)))),
@@ -61,7 +65,7 @@ calls("lme4", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4",
   "checkConv" = length(lme4::fixef(m))
 )
 calls("lme4", on = "slopes", peer = "lme4",
-  "bootMer" = lme4::bootMer(m, fixef, nsim = 2, seed = 1)$t,
+  "bootMer" = dim(lme4::bootMer(m, fixef, nsim = 2, seed = 1)$t),
   "bootMer, use.u" = lme4::bootMer(m, fixef, nsim = 2, seed = 1, use.u = TRUE)$t,
   "confint, profile" = confint(update(m, REML = FALSE), method = "profile", quiet = TRUE),
   "confint, default" = confint(m, quiet = TRUE),

@@ -1,0 +1,1 @@
+# What ours does not take yet. See rows.R.
