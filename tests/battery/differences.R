@@ -278,7 +278,8 @@ differs("pbkrtest", "model2restriction_matrix", "values|has more", paste(
 
 # ---- tables of estimates ----
 
-differs("broom.mixed", c("tidy", "tidy, ran_pars", "tidy, ran_pars as variances", "tidy, several effects"),
+differs("broom.mixed",
+  c("tidy", "tidy, ran_pars", "tidy, ran_pars as variances", "tidy, several effects"),
   "NAs|has more", paste(
     "broom.mixed has no standard errors of lmer's variance parameters; ours are those of the",
     "observed information."
@@ -307,10 +308,58 @@ differs("broom.mixed", c("tidy, profile", "tidy, fixed by profile"), "conf|has m
   "criterion of the fit. By ML both agree (rows of lme4: confint, profile)."
 ))
 differs("merTools", "converted: predictInterval", "fit|upr|lwr", paste(
-  "Draws by eigenvectors of vcov(), which are arbitrary where eigenvalues repeat, as a balanced",
-  "factorial's do. vcov() agrees to 3e-8, and so do 4000 draws to 0.04."
+  "Draws by eigenvectors of vcov(), which are arbitrary where eigenvalues repeat, as a",
+  "balanced factorial's do. vcov() agrees to 3e-8, and so do 4000 draws to 0.04."
 ), on = "cake")
 differs("flextable", "as_flextable, data", "^lacks|has more", paste(
   "flextable makes lmer's table from broom.mixed::tidy(); ours is that of summary(fit)."
 ))
-differs("arm", "converted: display", "values", "The call that is printed takes another number of lines.")
+differs("arm", "converted: display", "values",
+  "The call that is printed takes another number of lines."
+)
+
+# ---- what other sessions measured ----
+
+differs("broom.mixed", "tidy, ran_vals with intervals", "conf", paste(
+  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient",
+  "is zero."
+))
+differs("broom.mixed", "augment, new rows", "^lacks|has more", paste(
+  "broom.mixed repeats columns of the fit beside new rows where their number happens to",
+  "divide; ours has the predictions of the new rows."
+))
+differs("ggeffects", c("ggpredict, two terms", "random, recipe"), ".", paste(
+  "Version 1 has other standard errors of ordered factors with lmer(); ours are the roots of",
+  "the diagonal of X vcov(fit) X' (by hand: 1.892; ggeffects has 1.738)."
+), on = "cake", when = version_of("ggeffects") < "2")
+differs("ggeffects", c("growth", "growth, ggemmeans", "visits"), ".", paste(
+  "Intervals take residual degrees of freedom as for lmer's fits; lme()'s and gls()'s are others."
+), on = c("growth", "visits"))
+differs("ggeffects", "new_data", "another type|values", paste(
+  "ggeffects has 0 for the grouping factor of classes that it lists, and a level for others."
+))
+differs("lmerTest", c("show_tests", "show_tests, fractions"), ".", paste(
+  "The same hypotheses: rows are named by our coefficients, and fractions are another basis of",
+  "the same row space (tests/testthat/test-interop-lmerTest.R compares row spaces)."
+), on = "cake")
+differs("performance", "r2 by group", "R2", paste(
+  "performance fits the null model with lme4's default tolerance: 2e-4 of a small share."
+), on = "slopes")
+differs("performance", "test_likelihoodratio", "rows", "Models are named by their calls.")
+differs("insight", "find_transformation", "^lacks", paste(
+  "It is no generic and looks for the class in a vector inside insight first."
+))
+differs("insight", "find_weights", "^lacks", paste(
+  "gls()'s weights = is a variance function; the MMRM has it in its structure, and no weights."
+), on = "visits")
+differs("parameters", "random_parameters", "values", paste(
+  "parameters has only the number of rows for gls()'s fit; ours has the residual variance too."
+), on = "visits")
+differs("lme4", "na.action", "values", paste(
+  "na.action() finds nothing in lmer's fit; ours says which rows were left out."
+), on = "crossed")
+differs("lme4", "confint, default", "values", paste(
+  "The default is method = \"Wald\" with Satterthwaite's degrees of freedom; lme4's is the",
+  "profile of the likelihood by ML. By method = \"profile\" and ML both agree (row \"confint,",
+  "profile\")."
+))

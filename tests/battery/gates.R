@@ -8,7 +8,9 @@ gate("merTools", c(
   "REsim", "FEsim", "predictInterval", "plotREsim", "plotFEsim", "modelInfo", "fastdisp",
   "expectedRank", "draw", "REextract", "REcorrExtract", "RMSE.merMod", "averageObs"
 ), "merMod|lmerMod|S4|applicable|n_rfac|slot|@", slots)
-gate("arm", c("sim", "standardize"), "inherited method", paste(
+gate("arm", c(
+  "sim", "standardize", "display", "se.coef", "se.fixef", "sigma.hat", "extractDIC"
+), "inherited method|applicable|slot", paste(
   "arm has S4 generics with methods for lme4's class.", slots
 ))
 gate("cAIC4", "cAIC", "not supported", paste("cAIC() tests for the class.", slots))
@@ -39,4 +41,19 @@ gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", p
 ))
 gate("car", "compareCoefs", "subscripts", paste(
   "compareCoefs() is no generic: it takes fixef() of classes that it lists and coef() of others."
+))
+gate("pbkrtest", c("get_SigmaG", "PBrefdist", "restriction_matrix2model"), "applicable|default", paste(
+  "They build matrices of rows by rows from lme4's slots; ddf = \"Kenward-Roger\" and",
+  "pb_test() need none."
+))
+gate("car", "infIndexPlot of an influence", "applicable", paste(
+  "car reads the lists of lme4's influence objects; plot(influence(fit)) is ours."
+))
+gate("insight", c("find_statistic", "is_nested_models"), "model object", paste(
+  "They look for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
+  "to it."
+))
+gate("parameters", "p_function", "model object", paste(
+  "It looks for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
+  "to it."
 ))
