@@ -11,8 +11,8 @@
 #' Residuals are the conditional ones (response minus fitted values with random effects), multiplied
 #' by the root of the weights where there are weights, and divided by `sigma` to standardise them.
 #' The three largest are labelled by row name. The more points, the lighter they are drawn. Of more
-#' than 20,000 rows as many are drawn, spread evenly over the fitted values, and the 200 with the
-#' largest residuals with them; the smooth line is that of the rows drawn, without these.
+#' than 20,000 rows as many are drawn, spread evenly over the fitted values, and the ten with
+#' the largest residuals with them; the smooth line is that of the rows drawn, without these.
 #'
 #' With a formula `plot()` draws what it names, by 'lattice', as in 'nlme' and 'lme4': `.` is the
 #' fit, other variables are columns of the data, and those after `|` make the panels. Numbers
@@ -142,9 +142,8 @@ drawn_rows <- function(fitted, residual, most = 20000L) {
     return(list(even = seq_len(n), all = seq_len(n)))
   }
   even <- order(fitted)[unique(round(seq(1, n, length.out = most)))]
-  size <- abs(residual)
-  edge <- sort(size, partial = n - 199L)[[n - 199L]]
-  list(even = even, all = unique(c(even, which(size >= edge)[1:200])))
+  # more of the largest would look like a group of their own
+  list(even = even, all = unique(c(even, largest_of(abs(residual), 10L))))
 }
 
 #' Graphical parameters of a cloud of n points: the more, the smaller and lighter; the user's have
