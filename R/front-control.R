@@ -58,12 +58,13 @@
 #' five degrees of freedom for each parameter, or levels carry very different amounts of
 #' information), up to 300 evaluations search a coarse grid of sizes of the variances, up to eight
 #' more walks begin at its minima, and then others from covariances as if drawn at random, half of
-#' them with less than full rank: at least 21, and the more the more optima they find (three times
-#' the number at which no further one is expected: Boender & Rinnooy Kan 1987, Mathematical
-#' Programming 37, 59-80). Models with one variance less, and with perfect correlations in several
-#' directions, are tried where they come close. The more an evaluation costs, the fewer starts there
-#' are; large models have one. All of this is the same in every session and for any number of
-#' threads. That the lowest optimum is found is then likely, but not proved.
+#' them with less than full rank, and a third at the lowest optimum with another covariance for one
+#' term: at least 28, and the more the more optima they find (four times the number at which no
+#' further one is expected: Boender & Rinnooy Kan 1987, Mathematical Programming 37, 59-80). Models
+#' with one variance less, and with perfect correlations in several directions, are tried where they
+#' come close. The more an evaluation costs, the fewer starts there are; large models have one. All
+#' of this is the same in every session and for any number of threads. That the lowest optimum is
+#' found is then likely, but not proved.
 #'
 #' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them
 #' came to the reported optimum; `summary()` shows both. `vanishing` counts walks along which the

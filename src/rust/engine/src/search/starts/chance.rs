@@ -27,6 +27,8 @@ pub(super) struct Chance<'a> {
     inverse: Vec<Vec<f64>>,
     phi: &'a [f64],
     drawn: usize,
+    /// Those of one term alone.
+    beside: usize,
     state: u64,
 }
 
@@ -44,6 +46,7 @@ impl<'a> Chance<'a> {
             inverse: bases.iter().map(TermBasis::inverse).collect(),
             phi,
             drawn: 0,
+            beside: 0,
             state: 1,
         }
     }
@@ -52,14 +55,14 @@ impl<'a> Chance<'a> {
     pub fn draw(&mut self) -> InternalTheta {
         let decades = DECADES[self.drawn % DECADES.len()];
         let regular = self.drawn / 2 % 2 == 0;
-        let basis = self.drawn / 4 % 2;
+        let second = self.drawn / 4 % 2;
         self.drawn += 1;
         // among levels that tell much of an effect and levels that tell little
         let place = self.uniform();
         let mut x = Vec::with_capacity(self.parameters.list.len());
         for (term, structure) in self.parameters.structures.iter().enumerate() {
             let structure = structure.as_ref();
-            let basis = if structure.is_free() { basis } else { 0 };
+            let basis = if structure.is_free() { second } else { 0 };
             let mut sizes = Vec::with_capacity(structure.k());
             for unit in &self.units[basis][term] {
                 let decade = decades * (2.0 * self.uniform() - 1.0);
@@ -68,10 +71,21 @@ impl<'a> Chance<'a> {
             x.extend(if structure.is_free() {
                 self.free(term, structure, &sizes, regular, basis == 1)
             } else {
-                self.structured(structure, &sizes, regular)
+                self.structured(structure, &sizes, regular, second == 1)
             });
         }
         InternalTheta::join(&x, self.phi)
+    }
+
+    /// The next start for one term, each in its turn; the others are as at `x`.
+    pub fn draw_beside(&mut self, x: &InternalTheta) -> InternalTheta {
+        let term = self.beside % self.parameters.structures.len();
+        self.beside += 1;
+        let drawn = self.draw();
+        let mut out = x.clone();
+        let own = self.parameters.of_term(&drawn, term);
+        self.parameters.set_term(&mut out, term, own);
+        out
     }
 
     /// Any covariance of effects of these sizes, of internal columns or of the user's; of full rank if it is to be `regular`.
@@ -104,9 +118,21 @@ impl<'a> Chance<'a> {
         own
     }
 
-    /// Standard deviations of these sizes, none of them zero if they are to be `regular`, and any of the shapes.
-    fn structured(&mut self, structure: &dyn Covariance, sizes: &[f64], regular: bool) -> Vec<f64> {
+    /// Standard deviations of these sizes, none of them zero if they are to be `regular`, and any of the shapes or, if it is to
+    /// be `between` them, any correlations.
+    fn structured(
+        &mut self,
+        structure: &dyn Covariance,
+        sizes: &[f64],
+        regular: bool,
+        between: bool,
+    ) -> Vec<f64> {
         let mut own = structure.start(0.0);
+        if between && (regular || self.uniform() < FULL) {
+            if let Some(own) = structure.anywhere(sizes, &mut || self.uniform()) {
+                return own;
+            }
+        }
         for (a, size) in sizes.iter().enumerate().take(structure.sizes()) {
             if regular || self.uniform() < FULL {
                 let mut direction = memory::zeros(sizes.len());

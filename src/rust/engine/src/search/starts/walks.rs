@@ -6,8 +6,9 @@ use crate::search::optimum::Run;
 /// Criteria that differ by less are of one optimum.
 pub(super) const SAME: f64 = 1e-4;
 
-/// Times as many walks from chance as the expected number of places asks for: places differ in how often a walk ends there.
-const SURE: usize = 3;
+/// Times as many walks from chance as the expected number of places asks for: places differ in how often a walk ends there, and
+/// some begin where another one ended.
+const SURE: usize = 4;
 
 /// What the walks of a fit came to.
 #[derive(Debug, Default)]

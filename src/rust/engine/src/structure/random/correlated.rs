@@ -10,6 +10,8 @@
 //! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
 //! square does a share of zero, and a variance of zero is one in x.
 
+use std::f64::consts::PI;
+
 use crate::api::kinds::CorrelationKind;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
@@ -285,6 +287,15 @@ impl Covariance for Correlated {
         out
     }
 
+    fn anywhere(&self, deviations: &[f64], chance: &mut dyn FnMut() -> f64) -> Option<Vec<f64>> {
+        let deviations = &deviations[..self.deviations()];
+        let mut out = vec![deviations.iter().sum()];
+        out.extend(shares(deviations));
+        // angles whose sine is a correlation
+        out.extend((0..self.correlations()).map(|_| PI * (chance() - 0.5)));
+        Some(out)
+    }
+
     fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>> {
         let mut without = theta.to_vec();
         without[0] = 0.0;
@@ -405,6 +416,23 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn deviations_and_correlations_can_be_anything() {
+        for s in structures() {
+            let sizes = &[0.1, 1.0, 10.0, 100.0][..s.k];
+            let mut chance = [0.01, 0.4, 0.99].into_iter().cycle();
+            let theta = s
+                .anywhere(sizes, &mut || chance.next().expect("it goes on"))
+                .expect("these structures have shapes");
+            let natural = s.natural(&theta, 1.0);
+            let (deviations, correlations) = natural.split_at(s.deviations());
+            for (own, size) in deviations.iter().zip(sizes) {
+                assert!((own / size - 1.0).abs() < 1e-9, "{s:?}: {own}");
+            }
+            assert!(correlations[0] < -0.3, "{s:?}: {correlations:?}");
         }
     }
 

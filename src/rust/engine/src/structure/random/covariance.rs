@@ -72,6 +72,12 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Parameters at these standard deviations (where all have one, the first), with correlations as `chance`, uniform in
+    /// (0, 1), has them, where [`Self::with_variance`] does not lead to any.
+    fn anywhere(&self, _deviations: &[f64], _chance: &mut dyn FnMut() -> f64) -> Option<Vec<f64>> {
+        None
+    }
+
     /// Parameters of covariance matrices with one variance less, each of them zero in its turn where they are apart.
     fn smaller(&self, theta: &[f64]) -> Vec<Vec<f64>>;
 
