@@ -118,7 +118,7 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms) {
     residuals = result$residuals,
     criterion = result$criterion,
     devcomp = new_devcomp(result, reml, n_terms),
-    certificate = result$certificate
+    certificate = structure(result$certificate, class = "lmm_certificate")
   )
 }
 

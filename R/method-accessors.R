@@ -19,7 +19,8 @@
 #' @param ... Not used.
 #' @returns `fixef()`: a named vector. `sigma()`: the residual standard deviation. `formula()`,
 #'   `terms()`, `model.frame()`, `model.matrix()`, `family()`, `weights()`: as their generics say.
-#'   `ngrps()`: the number of levels of each grouping factor. `case.names()`, `variable.names()` and
+#'   `ngrps()`: the number of levels of each grouping factor, and of the groups within which
+#'   residuals are correlated. `case.names()`, `variable.names()` and
 #'   `labels()`: the names of the rows, of the columns of X, and of the terms of the fixed part.
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -181,5 +182,10 @@ labels.lmm <- function(object, ...) {
 #' @rawNamespace S3method(lme4::ngrps, lmm)
 ngrps.lmm <- function(object, ...) {
   check_dots(...)
-  vapply(object$flist, nlevels, 1L)
+  counts <- vapply(object$flist, nlevels, 1L)
+  subjects <- residual_subjects(object)
+  if (is.null(subjects) || subjects$name %in% names(counts)) {
+    return(counts)
+  }
+  c(counts, stats::setNames(subjects$count, subjects$name))
 }

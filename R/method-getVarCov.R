@@ -2,17 +2,21 @@
 #'
 #' For nlme's generic. `"random.effects"`: the covariance matrices of the random effects, one for
 #' each term. `"conditional"`: for some groups, the covariance matrix of their observations given
-#' the random effects, \eqn{\sigma^2 R}. `"marginal"`: that of their observations,
+#' the random effects, \eqn{\sigma^2 R}; unless groups are named, that of all visits, where the
+#' residual structure has visits. `"marginal"`: that of their observations,
 #' \eqn{Z G Z' + \sigma^2 R}.
 #'
 #' @param obj A model fitted by [lmm()].
 #' @param individuals The groups: names or positions of levels of the residual structure's groups;
-#'   of the first grouping factor where the model has none. By default the first one.
+#'   of the first grouping factor where the model has none. By default the first one, but for the
+#'   covariance matrix of visits.
 #' @param individual The same, under the name that 'nlme' uses for `gls()`.
 #' @param type Which covariance matrix: `"random.effects"` where there are random effects, else
 #'   `"conditional"`.
 #' @param ... Not used.
-#' @returns For `"random.effects"` a matrix, or a list of them for several terms. Otherwise a list
+#' @returns For `"random.effects"` a matrix, or a list of them for several terms. For the visits a
+#'   matrix with their names, whichever of them a group lacks, for a row of weight 1; a list of
+#'   matrices where standard deviations differ between strata of rows. Otherwise a list
 #'   with a matrix for each of `individuals`, named by it; rows are named by the rows of the data,
 #'   and in the order of the visits, if there are any.
 #' @examples
@@ -21,6 +25,7 @@
 #'   distance ~ age * Sex, Orthodont, residual = ~ us(age | Subject)
 #' )
 #' getVarCov(fit)
+#' getVarCov(fit, "F01")
 #' @method getVarCov lmm
 #' @export
 getVarCov.lmm <- function(obj, individuals = 1L,
@@ -47,6 +52,12 @@ getVarCov.lmm <- function(obj, individuals = 1L,
       )
     }
     return(if (length(matrices) == 1L) matrices[[1L]] else matrices)
+  }
+  if (type == "conditional" && missing(individuals) && missing(individual)) {
+    visits <- visit_covariances(obj)
+    if (!is.null(visits)) {
+      return(if (length(visits) == 1L) visits[[1L]] else `attr<-`(visits, "complete", NULL))
+    }
   }
   groups <- covariance_groups(obj)
   chosen <- if (is.character(individual) || is.factor(individual)) {

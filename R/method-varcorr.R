@@ -23,7 +23,9 @@
 #' diagonal have the attribute `structure`, its name, and are printed with it: a correlation that
 #' all pairs share appears once, followed by the name of the structure, and correlations by lag are
 #' in a column. The parameters of the residual structure are in the attribute `residual`, a data
-#' frame with the columns `parameter`, `estimate` and, after `se = TRUE`, `std.error`.
+#' frame with the columns `parameter`, `estimate` and, after `se = TRUE`, `std.error`. Where rows
+#' have visits, `print()` shows the standard deviations and correlations of these;
+#' [getVarCov()][getVarCov.lmm] returns their covariance matrix.
 #'
 #' @section Standard errors:
 #' They are those of the asymptotic normal distribution: from the exact Hessian of the criterion
@@ -66,6 +68,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     useSc = TRUE,
     uncertainty = uncertainty,
     residual = if (has_residual(x)) residual_parameters(x, uncertainty),
+    visits = visit_covariances(x, abs(sigma)),
     notes = structure_notes(x),
     class = c("VarCorr.lmm", "VarCorr.merMod")
   )

@@ -28,7 +28,7 @@ describe_model <- function(object) {
 #' Grouping factors from fine to coarse, and whether each is nested in the next
 #' @noRd
 describe_groups <- function(object) {
-  sizes <- ngrps.lmm(object)
+  sizes <- vapply(object$flist, nlevels, 1L)
   order <- order(-sizes)
   codes <- lapply(unname(object$flist)[order], as.integer)
   nested <- all(vapply(seq_len(max(length(codes) - 1L, 0L)), function(k) {

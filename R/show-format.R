@@ -26,6 +26,29 @@ format_labelled <- function(label, lines) {
   paste0(c(paste0(label, ": "), rep_len("    ", length(lines) - 1L)), trimws(lines))
 }
 
+#' AIC, BIC and log-likelihood, which REML has too
+#' @noRd
+format_information <- function(information) {
+  numbers <- formatC(round(information, 1L), digits = 1L, format = "f")
+  paste0(
+    "AIC ", numbers[["AIC"]], ", BIC ", numbers[["BIC"]], ", logLik ", numbers[["logLik"]],
+    " (restricted), ", count_of(information[["df"]], "parameter")
+  )
+}
+
+#' The numbers of [format_information()], of a fit by REML; NULL by maximum likelihood, whose table
+#' has them
+#' @noRd
+restricted_information <- function(object) {
+  if (object$REML) {
+    likelihood <- log_likelihood(object)
+    c(
+      AIC = stats::AIC(likelihood), BIC = stats::BIC(likelihood), logLik = as.numeric(likelihood),
+      df = attr(likelihood, "df")
+    )
+  }
+}
+
 #' Criterion of a REML fit, or the table of information criteria of an ML fit
 #' @noRd
 criterion_table <- function(object) {
@@ -54,20 +77,49 @@ format_criterion <- function(table, digits) {
   )
 }
 
-#' Number of observations and of levels
+#' What a fit is made of: rows, levels of its grouping factors, rows that were left out
 #' @noRd
-format_groups <- function(nobs, ngrps) {
-  if (length(ngrps) == 0L) {
-    return(paste0("Number of obs: ", nobs))
-  }
-  groups <- paste(names(ngrps), ngrps, sep = ", ", collapse = "; ")
-  line <- paste0("Number of obs: ", nobs, ", groups:  ", groups)
+count_data <- function(object) {
+  list(
+    nobs = nobs.lmm(object), ngrps = ngrps.lmm(object), subjects = residual_subjects(object),
+    omitted = length(object$na.action)
+  )
+}
+
+#' Number of observations and of levels
+#'
+#' @param counts what [count_data()] returns.
+#' @noRd
+format_counts <- function(counts) {
+  subjects <- counts$subjects
+  groups <- counts$ngrps
+  most <- ifelse(
+    names(groups) == c(subjects$name, "")[[1L]], paste0(" (up to ", subjects$most, " rows each)"),
+    ""
+  )
+  line <- paste0(
+    "Number of obs: ", counts$nobs,
+    if (length(groups)) {
+      paste0(", groups:  ", paste0(names(groups), ", ", groups, most, collapse = "; "))
+    },
+    if (counts$omitted > 0L) {
+      paste0("; ", count_of(counts$omitted, "row"), " with missing values left out")
+    }
+  )
   if (nchar(line) < getOption("width")) line else wrap_text(line, exdent = 4L)
 }
 
 #' The certificate in one sentence: what the optimum is known to be, and by which numbers
+#'
+#' @param brief the verdict alone, where all is well?
 #' @noRd
-format_certificate <- function(certificate) {
+format_certificate <- function(certificate, brief = FALSE) {
+  if (brief && certificate$status == "converged" && !is_estimated(certificate)) {
+    agree <- if (isTRUE(certificate$agree < certificate$starts)) {
+      paste0(" (", starts_facts(certificate), ")")
+    }
+    return(paste0("Certificate: optimum proved", agree))
+  }
   estimated <- identical(certificate$path, "iterative")
   verdict <- switch(certificate$status,
     converged = if (estimated) "optimum of the estimated criterion proved" else "optimum proved",

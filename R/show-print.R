@@ -20,9 +20,10 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
   writeLines(paste0(format_title(x$REML, length(x$random) > 0L), " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
   writeLines(format_criterion(criterion_table(x), 4L))
-  print_random_effects(VarCorr.lmm(x), digits, ranef.comp)
-  writeLines(as.character(format_residual(x, digits)))
-  writeLines(format_groups(nobs.lmm(x), ngrps.lmm(x)))
+  varcor <- VarCorr.lmm(x)
+  print_random_effects(varcor, digits, ranef.comp)
+  writeLines(as.character(format_residual(x, digits, attr(varcor, "visits"))))
+  writeLines(format_counts(count_data(x)))
   print_fixed_effects(x$coefficients, digits)
   if (x$certificate$status != "converged") {
     writeLines(c(format_certificate(x$certificate), format_findings(x)))
@@ -35,6 +36,10 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
 #' @noRd
 print_random_effects <- function(varcor, digits, comp) {
   if (length(varcor) == 0L) {
+    if (is_printed(attr(varcor, "visits"), digits)) {
+      # the residual covariance that follows has the standard deviations
+      return(invisible())
+    }
     writeLines(
       paste0("Residual standard deviation: ", format(attr(varcor, "sc"), digits = digits))
     )
@@ -53,4 +58,14 @@ print_fixed_effects <- function(coefficients, digits) {
   }
   cat("Fixed Effects:\n")
   print(format(coefficients, digits = digits), print.gap = 2L, quote = FALSE)
+}
+
+#' @export
+print.lmm_certificate <- function(x, ...) {
+  check_dots(...)
+  writeLines(format_certificate(x))
+  if (nzchar(x$message)) {
+    writeLines(wrap_text(sentence(x$message), indent = 2L, exdent = 2L))
+  }
+  invisible(x)
 }

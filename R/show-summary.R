@@ -6,17 +6,18 @@
 #' certificate.
 #'
 #' @section Certificate:
-#' Every fit carries the proof that it is an optimum, in `fit$certificate`. The summary gives its
-#' verdict with the numbers behind it: the largest element of the scaled gradient (zero at an
-#' optimum), the smallest eigenvalue of the Hessian (positive at a minimum of the criterion), and,
-#' when variances or correlations are at their boundary, the smallest multiplier (not negative when
-#' the boundary is where the optimum is). That proof is local. How many starts there were, and from
+#' Every fit carries the proof that it is an optimum, in `fit$certificate`. The summary prints its
+#' verdict. The numbers behind it are shown by `summary(fit)$certificate`, and in the summary where
+#' the fit is singular or the optimum is not proved: the largest element of the scaled gradient
+#' (zero at an optimum), the smallest eigenvalue of the Hessian (positive at a minimum of the
+#' criterion), and, when variances or correlations are at their boundary, the smallest multiplier
+#' (not negative when the boundary is where the optimum is). That proof is local. How many starts there were, and from
 #' how many of them the optimiser came to this optimum and no lower one, follows: see *Several
 #' optima* in [lmm_control()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param correlation Print the correlations of the fixed effects? By default when there are at most
-#'   20 (option `ferrolmm.summary.cor.max`).
+#'   10 (option `ferrolmm.summary.cor.max`) and residuals are not correlated.
 #' @param ddf The method for the degrees of freedom of the t tests, see [ddf]: `r ddf_choices()`.
 #'   `"none"` leaves them out, `"Kenward-Roger"` also adjusts the standard errors.
 #' @param x What `summary()` returned.
@@ -44,6 +45,8 @@ summary.lmm <- function(object, correlation = NULL,
   check_dots(...)
   if (!is.null(correlation)) check_flag(correlation, "correlation")
   inference <- ddf_for(object, match_ddf(ddf))
+  varcor <- VarCorr.lmm(object)
+  digits <- max(3L, getOption("digits") - 3L)
   structure(
     list(
       methTitle = format_title(object$REML, length(object$random) > 0L),
@@ -53,17 +56,19 @@ summary.lmm <- function(object, correlation = NULL,
       isREML = object$REML,
       nobs = nobs.lmm(object),
       ngrps = ngrps.lmm(object),
+      counts = count_data(object),
       coefficients = coefficient_table(inference),
       ddf = inference$method,
       sigma = object$sigma,
       vcov = inference$variance,
-      varcor = VarCorr.lmm(object),
+      varcor = varcor,
       logLik = log_likelihood(object),
       AICtab = criterion_table(object),
+      information = restricted_information(object),
       devcomp = object$devcomp,
       residuals = residuals.lmm(object, type = "scaled"),
       residual = residual_table(object),
-      residual_lines = format_residual(object, max(3L, getOption("digits") - 3L)),
+      residual_lines = format_residual(object, digits, attr(varcor, "visits")),
       correlation = correlation,
       certificate = object$certificate,
       findings = format_findings(object)
@@ -123,20 +128,24 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   tests <- if (nrow(x$coefficients) > 0L) format_test_title(x$ddf)
   writeLines(wrap_text(paste0(x$methTitle, tests, " ['lmm']"), exdent = 2L))
   writeLines(c(format_call(x$call, x$formula), ""))
-  writeLines(c(format_criterion(x$AICtab, 1L), ""))
+  writeLines(c(
+    format_criterion(x$AICtab, 1L), if (!is.null(x$information)) format_information(x$information),
+    ""
+  ))
   if (show.resids) {
     print_scaled_residuals(x$residuals, digits)
   }
   print_random_effects(x$varcor, digits, ranef.comp)
   writeLines(as.character(x$residual_lines))
-  if (!is.null(x$residual)) {
+  visits <- attr(x$varcor, "visits")
+  if (!is.null(x$residual) && !(is_printed(visits, digits) && attr(visits, "complete"))) {
     print(x$residual, digits = digits, na.print = "")
   }
-  writeLines(format_groups(x$nobs, x$ngrps))
+  writeLines(format_counts(x$counts))
   print_coefficients(x$coefficients, digits, isTRUE(signif.stars), ...)
   correlation <- if (is.null(correlation)) x$correlation else correlation
-  print_correlations(x$vcov, correlation, symbolic.cor)
-  writeLines(c("", format_certificate(x$certificate), x$findings))
+  print_correlations(x$vcov, correlation, symbolic.cor, !is.null(x$counts$subjects))
+  writeLines(c("", format_certificate(x$certificate, brief = TRUE), x$findings))
   invisible(x)
 }
 
@@ -176,16 +185,17 @@ print_coefficients <- function(coefficients, digits, signif.stars, ...) {
 }
 
 #' Correlations of the fixed effects: when asked for, or when few enough
+#'
+#' @param structured are residuals correlated? Such models often have visits times treatments as
+#'   fixed effects, whose correlations nobody reads.
 #' @noRd
-print_correlations <- function(variance, correlation, symbolic) {
+print_correlations <- function(variance, correlation, symbolic, structured) {
   p <- ncol(variance)
-  most <- getOption("ferrolmm.summary.cor.max", 20L)
-  if (is.null(correlation) && p > most) {
-    writeLines(c(
-      "",
-      paste0("Correlation of Fixed Effects: not shown by default, as p = ", p, " > ", most, "."),
-      "Use print(summary(fit), correlation = TRUE) or vcov(fit) to see it."
-    ))
+  most <- getOption("ferrolmm.summary.cor.max", 10L)
+  if (is.null(correlation) && p > 1L && (structured || p > most)) {
+    writeLines(c("", wrap_text(
+      "Correlation of Fixed Effects: print(summary(fit), correlation = TRUE) shows it."
+    )))
     return(invisible())
   }
   if (p < 2L || isFALSE(correlation)) {

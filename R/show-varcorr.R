@@ -10,11 +10,18 @@ print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), com
                               corr = NULL, ...) {
   check_dots(..., allowed = printing_arguments(print.default))
   check_digits(digits)
-  print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
-  writeLines(as.character(attr(x, "notes")))
+  visits <- format_visits(attr(x, "visits"), digits)
+  if (length(x) > 0L || is.null(visits)) {
+    print(format_varcorr(x, digits, comp, corr), quote = FALSE, ...)
+    writeLines(as.character(attr(x, "notes")))
+  }
+  if (!is.null(visits)) {
+    writeLines(c("Residual covariance:", visits))
+  }
   residual <- attr(x, "residual")
-  if (!is.null(residual)) {
-    cat("Residual structure:\n")
+  in_table <- is_printed(attr(x, "visits"), digits) && attr(attr(x, "visits"), "complete")
+  if (!is.null(residual) && (!in_table || "std.error" %in% names(residual))) {
+    cat("Parameters of the residual structure:\n")
     print(residual, digits = digits, row.names = FALSE)
   }
   invisible(x)
@@ -122,28 +129,73 @@ format_pair <- function(values, corr, digits) {
 }
 
 #' The residual structure in words, with its estimates
+#'
+#' Where rows have visits the covariance matrix of these is shown, and of the parameters only those
+#' that cannot be read from it.
+#' @param visits what [visit_covariances()] returns.
 #' @noRd
-format_residual <- function(object, digits) {
+format_residual <- function(object, digits, visits = visit_covariances(object)) {
   residual <- object$residual
   if (is.null(residual)) {
     return(NULL)
   }
   parts <- split_phi(residual, object$phi)
   held <- split_phi(residual, ifelse(phi_held(object), " (held)", ""))
-  lines <- "Residuals:"
+  tables <- format_visits(visits, digits)
+  in_table <- !is.null(tables)
+  lines <- "Residual covariance:"
   if (!is.null(residual$correlation)) {
-    lines <- c(lines, format_correlation(residual$correlation, parts, held$correlation, digits))
+    lines <- c(lines, format_correlation(
+      residual$correlation, parts, held$correlation, digits, in_table
+    ))
   }
   for (s in seq_along(residual$scales)) {
-    lines <- c(
-      lines, format_scale(residual$scales[[s]], parts$scales[[s]], held$scales[[s]], digits)
-    )
+    scale <- residual$scales[[s]]
+    if (!in_table || !is_in_table(scale, held$scales[[s]])) {
+      lines <- c(lines, format_scale(scale, parts$scales[[s]], held$scales[[s]], digits))
+    }
   }
   if (length(residual$fixed)) {
     lines <- c(lines, paste0(" Known variances proportional to ",
                              paste(residual$fixed, collapse = " * ")))
   }
-  lines
+  c(lines, tables)
+}
+
+#' Can the parameters of a variance function be read from the standard deviations of visits?
+#' @noRd
+is_in_table <- function(scale, held) !scale_kind(scale$type)$covariate && !any(nzchar(held))
+
+#' Is the covariance matrix of visits printed?
+#' @noRd
+is_printed <- function(visits, digits) !is.null(format_visits(visits, digits))
+
+#' Standard deviations and correlations of visits as text; NULL where these are too many
+#' @noRd
+format_visits <- function(visits, digits, most = 12L) {
+  if (is.null(visits) || any(vapply(visits, nrow, 1L) > most)) {
+    return(NULL)
+  }
+  sd <- format(unlist(lapply(visits, function(v) sqrt(diag(v))), use.names = FALSE),
+               digits = digits)
+  owner <- rep.int(seq_along(visits), vapply(visits, nrow, 1L))
+  tables <- lapply(seq_along(visits), function(k) {
+    v <- visits[[k]]
+    m <- nrow(v)
+    correlation <- matrix("", m, max(m - 1L, 0L))
+    below <- lower.tri(v)[, -m, drop = FALSE]
+    correlation[below] <- format_pair(stats::cov2cor(v)[lower.tri(v)], TRUE, digits + 1L)
+    cells <- rbind(
+      c("", "Std.Dev.", if (m > 1L) "Corr", character(max(m - 2L, 0L))),
+      cbind(rownames(v), sd[owner == k], correlation)
+    )
+    text <- apply(cells, 2L, format)
+    stratum <- names(visits)[[k]]
+    c(if (nzchar(stratum)) paste0("  ", stratum, ":"),
+      trimws(paste0("  ", apply(text, 1L, paste, collapse = " ")), "right"))
+  })
+  lines <- unlist(tables)
+  if (max(nchar(lines)) <= getOption("width")) lines
 }
 
 #' Which elements of phi were not estimated?
@@ -153,7 +205,7 @@ phi_held <- function(object) {
 }
 
 #' @noRd
-format_correlation <- function(correlation, parts, held, digits) {
+format_correlation <- function(correlation, parts, held, digits, in_table = FALSE) {
   par <- parts$correlation
   number <- function(x) formatC(x, digits = max(2L, digits - 1L), format = "f")
   kind <- correlation_kind(correlation$type)
@@ -165,7 +217,10 @@ format_correlation <- function(correlation, parts, held, digits) {
   }
   within <- if (length(correlation$group)) paste0(" within ", correlation$group_label)
   head <- paste0(" Correlation: ", title, by, within)
-  if (kind$each %in% c("pair", "neighbours")) {
+  if (in_table && kind$each %in% c("pair", "neighbours") && !any(nzchar(held))) {
+    return(wrap_text(head, indent = 1L, exdent = 3L))
+  }
+  if (!in_table && kind$each %in% c("pair", "neighbours")) {
     m <- correlation$n_positions
     matrix <- position_correlation(correlation, par, seq_len(m), m)
     text <- matrix("", m, m - 1L)

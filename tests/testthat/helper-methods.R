@@ -20,6 +20,7 @@ objects_by_class <- function() {
     lmm_equations = equations(fit),
     lmm_control = lmm_control(),
     ranova.lmm = ranova(fit, distribution = "limit"),
+    lmm_certificate = fit$certificate,
     pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
     formula = distance ~ age | Subject,
     default = ~ age + (1 | Subject),

@@ -54,7 +54,30 @@ test_that("an ML fit's table, the numbers of levels", {
     format_criterion(table, 1),
     c("   AIC    BIC logLik deviance df.resid", "1763.9 1783.1 -876.0   1751.9      174")
   )
+  counts <- list(nobs = 180L, ngrps = c(g = 18L, h = 3L), subjects = NULL, omitted = 0L)
+  expect_identical(format_counts(counts), "Number of obs: 180, groups:  g, 18; h, 3")
+  counts$subjects <- list(name = "h", count = 3L, most = 60L)
+  counts$omitted <- 1L
+  local_reproducible_output(width = 120)
   expect_identical(
-    format_groups(180L, c(g = 18L, h = 3L)), "Number of obs: 180, groups:  g, 18; h, 3"
+    format_counts(counts),
+    paste0("Number of obs: 180, groups:  g, 18; h, 3 (up to 60 rows each); ",
+           "1 row with missing values left out")
   )
+})
+
+test_that("the certificate is short where all is well", {
+  brief <- function(...) format_certificate(certificate(...), brief = TRUE)
+  expect_identical(brief("converged"), "Certificate: optimum proved")
+  expect_identical(
+    brief("converged", starts = 9L, agree = 9L, vanishing = 0L), "Certificate: optimum proved"
+  )
+  expect_identical(
+    brief("converged", starts = 9L, agree = 5L, vanishing = 0L),
+    "Certificate: optimum proved (5 of 9 starts agree)"
+  )
+  expect_identical(brief("singular"), format_certificate(certificate("singular")))
+  expect_identical(brief("failed"), format_certificate(certificate("failed")))
+  shown <- capture.output(print(our_twin("slope")$certificate))
+  expect_match(shown, "scaled gradient", all = FALSE)
 })

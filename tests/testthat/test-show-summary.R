@@ -62,7 +62,7 @@ test_that("correlations of many fixed effects are not shown unless asked for", {
   s <- summary(our_twin("shared_factor"))
   rlang::local_options(ferrolmm.summary.cor.max = 10)
   shown <- capture.output(print(s))
-  expect_match(shown, "not shown by default", all = FALSE)
+  expect_match(shown, "correlation = TRUE) shows it", all = FALSE, fixed = TRUE)
   expect_match(capture.output(print(s, correlation = TRUE)), "(Intr)", all = FALSE, fixed = TRUE)
   symbolic <- capture.output(print(s, correlation = TRUE, symbolic.cor = TRUE))
   expect_match(symbolic, "attr(,\"legend\")", all = FALSE, fixed = TRUE)
