@@ -3,6 +3,7 @@ orthodont <- function() {
   d <- as.data.frame(Orthodont)
   d$Subject <- factor(as.character(d$Subject))
   d$`the visit` <- factor(d$age, labels = paste("Week", c(8, 10, 12, 14)))
+  d$position <- as.integer(d$`the visit`)
   # the first subject lacks a visit
   d$distance[which(d$Subject == levels(d$Subject)[[1L]])[[2L]]] <- NA
   d
@@ -12,9 +13,9 @@ test_that("the covariance matrix of the visits is nlme's, whatever the first gro
   d <- orthodont()
   ours <- lmm(distance ~ `the visit` * Sex, d, residual = ~ us(`the visit` | Subject))
   theirs <- nlme::gls(
-    distance ~ `the visit` * Sex, d, na.action = na.omit,
-    correlation = nlme::corSymm(form = ~ as.integer(`the visit`) | Subject),
-    weights = nlme::varIdent(form = ~ 1 | `the visit`)
+    distance ~ factor(age) * Sex, d, na.action = na.omit,
+    correlation = nlme::corSymm(form = ~ position | Subject),
+    weights = nlme::varIdent(form = ~ 1 | age)
   )
   value <- getVarCov(ours)
   expect_identical(rownames(value), paste("Week", c(8, 10, 12, 14)))
