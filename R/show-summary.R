@@ -11,9 +11,9 @@
 #' the fit is singular or the optimum is not proved: the largest element of the scaled gradient
 #' (zero at an optimum), the smallest eigenvalue of the Hessian (positive at a minimum of the
 #' criterion), and, when variances or correlations are at their boundary, the smallest multiplier
-#' (not negative when the boundary is where the optimum is). That proof is local. How many starts there were, and from
-#' how many of them the optimiser came to this optimum and no lower one, follows: see *Several
-#' optima* in [lmm_control()].
+#' (not negative when the boundary is where the optimum is). That proof is local.
+#' How many starts there were, and from how many of them the optimiser came to this optimum and no
+#' lower one, follows: see *Several optima* in [lmm_control()].
 #'
 #' @param object A model fitted by [lmm()].
 #' @param correlation Print the correlations of the fixed effects? By default when there are at most
