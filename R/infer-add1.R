@@ -62,7 +62,7 @@ add1.lmm <- function(object, scope,
   structure(
     table,
     heading = c(heading, paste0("Model: ", code_label(plain_formula(object), 500L))),
-    class = c("anova", "data.frame")
+    class = c("anova.lmm", "anova", "data.frame")
   )
 }
 

@@ -35,7 +35,7 @@ compare_models <- function(models, names, refit) {
     heading = comparison_heading(
       models[order], names[order], compared$reml, compared$same_fixed
     ),
-    class = c("anova", "data.frame")
+    class = c("anova.lmm", "anova", "data.frame")
   )
 }
 

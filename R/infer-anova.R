@@ -91,7 +91,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
   contrasts <- if (as_lme4) factor_contrasts(object) else term_contrasts(inference$object, type)
   structure(
     f_table(inference, contrasts),
-    heading = heading, class = c("anova", "data.frame"),
+    heading = heading, class = c("anova.lmm", "anova", "data.frame"),
     hypotheses = shown_hypotheses(contrasts, inference$object)
   )
 }

@@ -49,7 +49,7 @@ drop1.lmm <- function(object, scope,
       paste0("Single term deletions", describe_ddf(method, " with ")),
       paste0("Model: ", code_label(plain_formula(object), 500L))
     ),
-    class = c("anova", "data.frame"),
+    class = c("anova.lmm", "anova", "data.frame"),
     hypotheses = shown_hypotheses(contrasts, inference$object)
   )
 }
@@ -148,6 +148,6 @@ drop1_refitted <- function(object, scope, test, k, trace) {
     heading = c(
       "Single term deletions", paste0("Model: ", code_label(plain_formula(object), 500L))
     ),
-    class = c("anova", "data.frame")
+    class = c("anova.lmm", "anova", "data.frame")
   )
 }

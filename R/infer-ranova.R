@@ -141,7 +141,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
       if (!all(is.na(how))) paste0("Pr(>LRT): ", describe_null(how))
     ),
     how = how,
-    class = c("ranova.lmm", "anova", "data.frame")
+    class = c("ranova.lmm", "anova.lmm", "anova", "data.frame")
   )
 }
 

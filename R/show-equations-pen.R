@@ -24,7 +24,12 @@ equation_pen <- function(format, values, digits) {
       },
       letter = function(name, index = "") sub(name, index),
       variable = function(label, index) {
-        paste0("\\text{", latex_escape(bare(label)), "}_{", index, "}")
+        label <- readable_label(label)
+        power <- regmatches(label, regexec("^I\\(([^()]+)\\^([0-9]+)\\)$", label))[[1L]]
+        paste0(
+          "\\text{", latex_escape(if (length(power)) power[[2L]] else label), "}_{", index, "}",
+          if (length(power)) paste0("^{", power[[3L]], "}")
+        )
       },
       label = function(text) paste0("\\text{", latex_escape(text), "}"),
       square = "^2", times = " \\times ", by = " \\times ", approx = " \\sim ",
@@ -38,7 +43,7 @@ equation_pen <- function(format, values, digits) {
       paste0(if (unicode) greek_letters[[name]] else name, index)
     },
     letter = function(name, index = "") paste0(name, index),
-    variable = function(label, index) paste0(bare(label), "_", index),
+    variable = function(label, index) paste0(readable_label(label), "_", index),
     label = function(text) text,
     square = if (unicode) "\u00b2" else "^2", times = if (unicode) " \u00d7 " else " * ",
     by = " x ", approx = " ~ ", transpose = "'",
@@ -56,12 +61,22 @@ latex_number <- function(number) {
 #' @noRd
 bare <- function(label) gsub("`", "", label, fixed = TRUE)
 
-#' What LaTeX needs instead of characters that have a special meaning there, or another shape
+#' What a predictor is called in equations: the parts of within_between() in words
+#' @noRd
+readable_label <- function(label) {
+  call <- "^within_between\\((.+), ([^,]+?)\\)"
+  label <- bare(label)
+  label <- sub(paste0(call, "(within|between)$"), "\\1 (\\3 \\2)", label, perl = TRUE)
+  sub(paste0(call, "between_(.+)$"), "\\1 (between \\3)", label, perl = TRUE)
+}
+
+#' What LaTeX needs instead of characters that have a special meaning there, or another shape, in
+#' terms that MathJax and pandoc know within \text{}, too
 #' @noRd
 latex_characters <- c(
-  "\\" = "\\textbackslash{}", "#" = "\\#", "$" = "\\$", "%" = "\\%", "&" = "\\&", "_" = "\\_",
-  "{" = "\\{", "}" = "\\}", "^" = "\\textasciicircum{}", "~" = "\\textasciitilde{}",
-  "<" = "\\textless{}", ">" = "\\textgreater{}", "|" = "\\textbar{}"
+  "\\" = "$\\backslash$", "#" = "\\#", "$" = "\\$", "%" = "\\%", "&" = "\\&", "_" = "\\_",
+  "{" = "\\{", "}" = "\\}", "^" = "$\\hat{\\;}$", "~" = "$\\sim$", "<" = "$<$", ">" = "$>$",
+  "|" = "$|$"
 )
 
 #' @noRd
@@ -69,7 +84,8 @@ latex_escape <- function(text) {
   vapply(strsplit(as.character(text), ""), function(characters) {
     special <- characters %in% names(latex_characters)
     characters[special] <- latex_characters[characters[special]]
-    paste(characters, collapse = "")
+    # "$$" would end displayed mathematics in Markdown
+    gsub("$$", "", paste(characters, collapse = ""), fixed = TRUE)
   }, "")
 }
 
@@ -77,7 +93,7 @@ latex_escape <- function(text) {
 #' @noRd
 printed_width <- function(latex) {
   plain <- gsub("\\\\(text|underset)", "", latex)
-  nchar(gsub("[{}_^\\\\,& ]", "", gsub("\\\\[a-zA-Z]+", "x", plain)))
+  nchar(gsub("[{}_^$\\\\,& ]", "", gsub("\\\\[a-zA-Z]+", "x", plain)))
 }
 
 #' Index of a row: "ij", "ijk"; for crossed factors "i(jk)"

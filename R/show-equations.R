@@ -31,10 +31,11 @@
 #'   of a level of the (coarsest nested, else first) grouping factor.
 #' @param digits The number of significant digits of estimates.
 #' @returns An object of class `lmm_equations`: a list with `style`, `format`, `lines` (what
-#'   `print()` shows), `symbols` (a data frame of `symbol`, `kind` (`"fixed"` or `"random"`),
-#'   `group`, `name` of the coefficient or random effect, and `estimate`: the coefficient or the
-#'   variance) and, for the matrix style, `dimensions` (a data frame of sizes for all data and for
-#'   one group).
+#'   `print()` shows), `latex` (what [toLatex()][report-tables] returns and a page of R Markdown
+#'   shows, whatever the format), `symbols` (a data frame of `symbol`, `kind` (`"fixed"` or
+#'   `"random"`), `group`, `name` of the coefficient or random effect, and `estimate`: the
+#'   coefficient or the variance) and, for the matrix style, `dimensions` (a data frame of sizes for
+#'   all data and for one group).
 #' @references
 #' Raudenbush, S. W. and Bryk, A. S. (2002). *Hierarchical linear models*, 2nd edition. Sage.
 #' @examples
@@ -60,25 +61,25 @@ equations <- function(object, style = c("levels", "mixed", "matrix"),
   if (!missing(group) && style != "matrix") {
     ferrolmm_abort("`group` is for style = \"matrix\".", "argument")
   }
-  pen <- equation_pen(format, values, digits)
   model <- describe_model(object)
-  lines <- switch(style,
-    levels = level_lines(model, pen),
-    mixed = mixed_lines(model, pen),
-    matrix = NULL
-  )
+  sizes <- if (style == "matrix") matrix_sizes(object, model, group)
+  write_with <- function(format) {
+    pen <- equation_pen(format, values, digits)
+    switch(style,
+      levels = level_lines(model, pen),
+      mixed = mixed_lines(model, pen),
+      matrix = matrix_lines(object, model, sizes, pen)
+    )
+  }
+  latex <- write_with("latex")
+  latex[[length(latex)]] <- sub(" \\\\\\\\$", "", latex[[length(latex)]])
+  latex <- c("\\begin{align*}", latex, "\\end{align*}")
   result <- list(style = style, format = format)
   if (style == "matrix") {
-    sizes <- matrix_sizes(object, model, group)
     result$dimensions <- sizes$table
-    lines <- matrix_lines(object, model, sizes, pen)
   }
-  if (format == "latex") {
-    last <- length(lines)
-    lines[[last]] <- sub(" \\\\\\\\$", "", lines[[last]])
-    lines <- c("\\begin{align*}", lines, "\\end{align*}")
-  }
-  result$lines <- lines
+  result$lines <- if (format == "latex") latex else write_with("text")
+  result$latex <- latex
   result$symbols <- model_symbols(model, equation_pen(format, FALSE, digits))
   structure(result, class = "lmm_equations")
 }

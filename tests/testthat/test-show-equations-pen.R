@@ -1,10 +1,10 @@
 test_that("special characters of LaTeX are escaped", {
   expect_identical(latex_escape("a_b%c&d"), "a\\_b\\%c\\&d")
-  expect_identical(latex_escape("I(x^2)"), "I(x\\textasciicircum{}2)")
-  expect_identical(latex_escape("a\\b{c}~"), "a\\textbackslash{}b\\{c\\}\\textasciitilde{}")
+  expect_identical(latex_escape("I(x^2)"), "I(x$\\hat{\\;}$2)")
+  expect_identical(latex_escape("a\\b{c}~"), "a$\\backslash$b\\{c\\}$\\sim$")
   expect_identical(
     latex_escape(c("a<b", "|b|>", "plain")),
-    c("a\\textless{}b", "\\textbar{}b\\textbar{}\\textgreater{}", "plain")
+    c("a$<$b", "$|$b$|>$", "plain")
   )
 })
 
@@ -40,4 +40,18 @@ test_that("signs are part of the equation", {
   pen <- equation_pen("text", TRUE, 3)
   line <- write_equation("y", list(addend("b", "x", pen, -1.5), addend("c", "z", pen, -2)), pen)
   expect_identical(line, "  y = -1.5 x - 2 z")
+})
+
+test_that("powers and within-group parts have readable names", {
+  latex <- equation_pen("latex", FALSE, 4)
+  expect_identical(latex$variable("I(age_c^2)", "ij"), "\\text{age\\_c}_{ij}^{2}")
+  text <- equation_pen("text", FALSE, 4)
+  expect_identical(text$variable("I(age_c^2)", "ij"), "I(age_c^2)_ij")
+  names <- c(
+    "within_between(hour, doctor)within" = "hour (within doctor)",
+    "within_between(hour, doctor)between" = "hour (between doctor)",
+    "within_between(log(x, 2), a/b)between_a" = "log(x, 2) (between a)",
+    "age" = "age"
+  )
+  expect_identical(unname(vapply(names(names), readable_label, "")), unname(names))
 })

@@ -1,0 +1,103 @@
+# Tables of 'xtable' and 'flextable', with the cells of show-tables.R.
+
+#' @rdname report-tables
+#' @rawNamespace S3method(xtable::xtable, lmm)
+xtable.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L, what = NULL,
+                       ...) {
+  check_dots(...)
+  new_xtable(x, caption, label, align, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(xtable::xtable, summary.lmm)
+xtable.summary.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
+                               what = NULL, ...) {
+  check_dots(...)
+  new_xtable(x, caption, label, align, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(xtable::xtable, anova.lmm)
+xtable.anova.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
+                             what = NULL, ...) {
+  check_dots(...)
+  new_xtable(x, caption, label, align, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(xtable::xtable, VarCorr.lmm)
+xtable.VarCorr.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
+                               what = NULL, ...) {
+  check_dots(...)
+  new_xtable(x, caption, label, align, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(flextable::as_flextable, lmm)
+as_flextable.lmm <- function(x, digits = 4L, what = NULL, ...) {
+  check_dots(...)
+  new_flextable(x, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(flextable::as_flextable, summary.lmm)
+as_flextable.summary.lmm <- function(x, digits = 4L, what = NULL, ...) {
+  check_dots(...)
+  new_flextable(x, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(flextable::as_flextable, anova.lmm)
+as_flextable.anova.lmm <- function(x, digits = 4L, what = NULL, ...) {
+  check_dots(...)
+  new_flextable(x, digits, what)
+}
+
+#' @rdname report-tables
+#' @rawNamespace S3method(flextable::as_flextable, VarCorr.lmm)
+as_flextable.VarCorr.lmm <- function(x, digits = 4L, what = NULL, ...) {
+  check_dots(...)
+  new_flextable(x, digits, what)
+}
+
+#' @noRd
+one_table <- function(x, digits, what) {
+  tables <- report_tables(x, digits)
+  if (is.null(what)) {
+    return(tables[[1L]])
+  }
+  tables[[match_choice(what, "what", names(tables))]]
+}
+
+#' An object of class xtable, without row names (its first column has them)
+#' @noRd
+new_xtable <- function(x, caption, label, align, digits, what) {
+  table <- one_table(x, digits, what)
+  cells <- table$cells
+  if (is.null(align)) {
+    align <- c("l", rep.int("l", table$text), rep.int("r", ncol(cells) - table$text))
+  }
+  made <- xtable::xtable(
+    cells, caption = if (is.null(caption)) table$title else caption, label = label, align = align
+  )
+  # print() would show the numbers of rows
+  attr(made, "include.rownames") <- FALSE
+  made
+}
+
+#' @noRd
+new_flextable <- function(x, digits, what) {
+  table <- one_table(x, digits, what)
+  cells <- table$cells
+  shown <- names(cells)
+  # columns need distinct names; the header shows those that are meant
+  names(cells) <- make.unique(ifelse(nzchar(shown), shown, "column"))
+  made <- flextable::flextable(cells)
+  header <- stats::setNames(as.list(shown), names(cells))
+  made <- flextable::set_header_labels(made, values = header)
+  made <- flextable::align(made, j = seq_len(table$text), align = "left", part = "all")
+  made <- flextable::align(
+    made, j = seq.int(table$text + 1L, ncol(cells)), align = "right", part = "all"
+  )
+  flextable::autofit(flextable::set_caption(made, table$title))
+}
