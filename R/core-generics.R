@@ -20,6 +20,7 @@
 #' @returns `isREML()`, `isLMM()`, `isGLMM()`, `isNLMM()`, `isSingular()`: `TRUE` or `FALSE`.
 #'   `ngrps()`: a named vector, the number of levels of each grouping factor. `REMLcrit()`: see
 #'   [logLik.lmm()].
+#' @seealso [lmm-accessors], [refit.lmm], [logLik.lmm]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -20,6 +20,7 @@
 #'   \item{doctor}{the patient's doctor, a factor with 407 levels; rows are sorted by it}
 #' }
 #' @source Simulated; see `data-raw/doctors.R` in the package's sources.
+#' @seealso [lmm()], and `vignette("doctors")`.
 #' @examples
 #' fit <- lmm(mobility ~ Age + Married + Sex + WBC + RBC + (1 | doctor), doctors)
 #' fixef(fit)

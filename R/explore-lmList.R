@@ -30,6 +30,7 @@
 #'   `as.data.frame()` a row for each coefficient of each group, with the columns `group`, `n`,
 #'   `term`, `estimate` and `std.error`. `summary()`: a list of `coefficients`, an array of groups x
 #'   statistics x coefficients, `RSE`, the residual standard error, and `df.residual`.
+#' @seealso [pooling()] for these regressions beside the mixed model.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -20,6 +20,7 @@
 #' @param main Title.
 #' @param ... Not used.
 #' @returns `x`, invisibly.
+#' @seealso [pooling()]
 #' @examples
 #' fit <- lmm(mobility ~ Age + Sex + (1 | doctor), doctors)
 #' plot(pooling(fit))

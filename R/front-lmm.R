@@ -165,6 +165,9 @@
 #'
 #' Rasmussen, C. E. and Williams, C. K. I. (2006). *Gaussian Processes for Machine Learning*. MIT
 #' Press.
+#' @seealso [summary.lmm()], [anova.lmm()], [predict.lmm()], [confint.lmm()], [plot.lmm()], [ddf]
+#'   for degrees of freedom, [lmm_control()] for options, [emmeans-lmm] for marginal means;
+#'   `vignette("ferrolmm")` and `vignette("doctors")`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)

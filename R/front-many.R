@@ -47,6 +47,7 @@ quietly <- function(expr) {
 #'   columns `response`, `term`, `estimate`, `std.error`, `df`, `statistic`, `p.value`; with
 #'   `effects = "ran_pars"` the columns `response`, `term`, `estimate` of the standard deviations
 #'   and correlations.
+#' @seealso [refit.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (1 | Subject), Orthodont)

@@ -19,6 +19,7 @@
 #'   faster.
 #' @param ... Not used.
 #' @returns A fitted model; for many responses an object of class [lmm_many].
+#' @seealso [update.lmm()], [lmm_many]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -15,6 +15,7 @@
 #' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out.
 #' @param evaluate Fit (`TRUE`) or return the call (`FALSE`)?
 #' @returns A fitted model, or the call.
+#' @seealso [refit.lmm()], [add1.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -15,6 +15,7 @@
 #' @param ... Not used.
 #' @returns A data frame of class `anova`. For `"F"` the columns of [anova.lmm()]; otherwise
 #'   `Df`, `AIC` and, for `"Chisq"`, `LRT` and `Pr(>Chi)`, with a first row for the model as it is.
+#' @seealso [drop1.lmm()], [update.lmm()], [anova.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

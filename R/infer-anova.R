@@ -42,6 +42,8 @@
 #' @returns A data frame of class `anova`. One model: the columns `Sum Sq`, `Mean Sq`, `NumDF`,
 #'   `DenDF`, `F value` and `Pr(>F)`. Several: `npar`, `AIC`, `BIC`, `logLik`, `deviance`, `Chisq`,
 #'   `Df` and `Pr(>Chisq)`.
+#' @seealso [ddf] for the methods, [drop1.lmm()], [contest()] for other hypotheses, [ranova()] for
+#'   random effects, [report-tables] for pages.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)

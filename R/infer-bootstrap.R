@@ -30,6 +30,7 @@
 #' @references
 #' Davison, A. C. and Hinkley, D. V. (1997). *Bootstrap Methods and Their Application*. Cambridge
 #' University Press.
+#' @seealso [confint.lmm()], [pb_test()], [simulate.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (1 | Subject), Orthodont)

@@ -36,6 +36,7 @@
 #' @param quiet Accepted as 'lme4' has it: there is no message to suppress.
 #' @param ... For `"boot"`: `use.u` and `threads` of [bootstrap()].
 #' @returns A matrix with a row for each parameter and a column for each limit.
+#' @seealso [profile.lmm()], [bootstrap()], [ddf], [VarCorr.lmm()] with standard errors.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

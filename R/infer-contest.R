@@ -25,6 +25,7 @@
 #' @returns A data frame. Joint: one row with the columns `Sum Sq`, `Mean Sq`, `NumDF`, `DenDF`,
 #'   `F value` and `Pr(>F)`. Row by row: `Estimate`, `Std. Error`, `df`, `t value`, `lower`, `upper`
 #'   and `Pr(>|t|)`.
+#' @seealso [anova.lmm()], [ddf], [emmeans-lmm] for marginal means.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)

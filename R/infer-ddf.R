@@ -12,6 +12,8 @@
 #' one of the methods below. Names can be abbreviated, and case does not matter. All of them work
 #' from factors of the mixed-model equations: no matrix of the size of the data is built, whatever
 #' that size is.
+#' @seealso [summary.lmm()], [anova.lmm()], [contest()]; [pb_test()] for a test without degrees of
+#'   freedom.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)

@@ -16,6 +16,7 @@
 #' @param ... Not used.
 #' @returns A data frame of class `anova`. For F tests the columns of [anova.lmm()], otherwise
 #'   `Df`, `AIC` and, for `"Chisq"`, `LRT` and `Pr(>Chi)`; the first row is the whole model.
+#' @seealso [add1.lmm()], [anova.lmm()], [ranova()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

@@ -28,6 +28,7 @@
 #'
 #' Davison, A. C. and Hinkley, D. V. (1997). *Bootstrap Methods and Their Application*. Cambridge
 #' University Press.
+#' @seealso [anova.lmm()], [ranova()], [bootstrap()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' large <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

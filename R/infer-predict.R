@@ -70,6 +70,7 @@
 #'   columns `fit`, `lwr` and `upr`. With `se.fit = TRUE` a list of these as `fit`, and `se.fit`.
 #'   With several levels of grouping a data frame as that of 'nlme': the groups, and a column
 #'   `predict.` and the name of the level for each of them.
+#' @seealso [emmeans-lmm] for marginal means, [simulate.lmm()], [ranef.lmm()].
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

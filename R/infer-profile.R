@@ -40,6 +40,7 @@
 #' @references
 #' Bates, D. M. and Watts, D. G. (1988). *Nonlinear Regression Analysis and Its Applications*.
 #' Wiley.
+#' @seealso [plot.profile.lmm()], [confint.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -72,6 +72,7 @@
 #'
 #' Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal mixed effects
 #' model. *Biometrics*, 50(4), 1171-1177.
+#' @seealso [anova.lmm()], [isSingular()], [pb_test()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' ranova(lmm(distance ~ age + (age | Subject), Orthodont))

@@ -16,6 +16,7 @@
 #'   REML, with a message.
 #' @param ... Not used.
 #' @returns A matrix with the coefficients' names.
+#' @seealso [getME.lmm()], [lmm-accessors]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -29,6 +29,7 @@
 #' @references
 #' Fox, J. and Monette, G. (1992). Generalized collinearity diagnostics. *Journal of the American
 #' Statistical Association*, 87, 178-183.
+#' @seealso [anova.lmm()], [contest()], [ddf]
 #' @examplesIf requireNamespace("car", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

@@ -24,6 +24,7 @@
 #' Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
 #' estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
 #' Statistics*, 36, 672-683.
+#' @seealso [vcov.lmm()]
 #' @examplesIf requireNamespace("clubSandwich", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

@@ -22,6 +22,7 @@
 #' @param ... Arguments of other functions of 'emmeans', which it passes to all of them, and of
 #'   `vcov.` where that is a function.
 #' @returns What the generics of 'emmeans' return.
+#' @seealso [contest()], [predict.lmm()], [ddf]
 #' @examplesIf requireNamespace("emmeans", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)

@@ -21,6 +21,7 @@
 #' @param ... Arguments of `vcov.`, where that is a function. For `lrtest()` the models to compare
 #'   with, or the changes that make them, see `lmtest::lrtest()`.
 #' @returns What the generics return.
+#' @seealso [contest()], [anova.lmm()], [ddf]
 #' @examplesIf requireNamespace("lmtest", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

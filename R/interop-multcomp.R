@@ -12,6 +12,7 @@
 #' @param df Degrees of freedom; without them the normal distribution is used.
 #' @param ... Not used.
 #' @returns What the generics return.
+#' @seealso [contest()], [emmeans-lmm]
 #' @examplesIf requireNamespace("multcomp", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

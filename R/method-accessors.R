@@ -22,6 +22,7 @@
 #'   `ngrps()`: the number of levels of each grouping factor, and of the groups within which
 #'   residuals are correlated. `case.names()`, `variable.names()` and
 #'   `labels()`: the names of the rows, of the columns of X, and of the terms of the fixed part.
+#' @seealso [getME.lmm()], [vcov.lmm()], [VarCorr.lmm()], [ranef.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

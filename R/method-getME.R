@@ -35,6 +35,7 @@
 #' @param name The name of a component, or its beginning; several names, or `"ALL"`, give a list.
 #' @param ... Not used.
 #' @returns The component. Sparse matrices are those of the package 'Matrix'.
+#' @seealso [lmm-accessors], [vcov.lmm()], [image.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

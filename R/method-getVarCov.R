@@ -19,6 +19,7 @@
 #'   matrices where standard deviations differ between strata of rows. Otherwise a list
 #'   with a matrix for each of `individuals`, named by it; rows are named by the rows of the data,
 #'   and in the order of the visits, if there are any.
+#' @seealso [VarCorr.lmm()], [getME.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(

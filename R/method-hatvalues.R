@@ -12,6 +12,7 @@
 #' @references
 #' Hodges, J. S. and Sargent, D. J. (2001). Counting degrees of freedom in hierarchical and other
 #' richly-parameterised models. *Biometrika*, 88, 367-379.
+#' @seealso [influence.lmm()], [residuals.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -54,6 +54,7 @@
 #' *Statistics in Medicine*, 24, 893-909.
 #'
 #' Pregibon, D. (1981). Logistic regression diagnostics. *Annals of Statistics*, 9, 705-724.
+#' @seealso [plot.influence.lmm()], [hatvalues.lmm()], [residuals.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

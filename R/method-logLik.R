@@ -21,6 +21,7 @@
 #' @returns `logLik()`: an object of class `logLik` with the attributes `df`, `nobs`, `nall` and
 #'   `REML`. `extractAIC()`: the degrees of freedom and the criterion, of the ML fit. The others: a
 #'   number.
+#' @seealso [anova.lmm()] to compare models.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

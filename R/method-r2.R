@@ -26,6 +26,7 @@
 #'
 #' Johnson, P. C. D. (2014). Extension of Nakagawa and Schielzeth's R2GLMM to random slopes models.
 #' *Methods in Ecology and Evolution*, 5, 944-946.
+#' @seealso [VarCorr.lmm()], [intraclass()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -20,6 +20,7 @@
 #'
 #'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
 #'   (conditional mode) and `condsd` (conditional standard deviation).
+#' @seealso [plot.ranef.lmm()], [VarCorr.lmm()], [predict.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

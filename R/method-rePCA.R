@@ -8,6 +8,7 @@
 #' @param ... Not used.
 #' @returns A list of class `prcomplist` with an object of class `prcomp` for each grouping factor.
 #'   Standard deviations are relative to the residual one.
+#' @seealso [isSingular()], [VarCorr.lmm()], [ranova()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -40,6 +40,7 @@
 #' @references
 #' Santos Nobre, J. and Singer, J. M. (2007). Residual analysis for linear mixed models.
 #' *Biometrical Journal*, 49, 863-875.
+#' @seealso [plot.lmm()], [hatvalues.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

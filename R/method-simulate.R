@@ -24,6 +24,7 @@
 #' @param newparams Other parameters to simulate with, as for [predict.lmm()].
 #' @param ... Not used; any other argument is an error.
 #' @returns A data frame with a column for each simulation, and the attribute `seed`.
+#' @seealso [bootstrap()], [predict.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -34,6 +34,8 @@
 #' Fisher's scale for correlations, on the logistic scale between 0 and 1. At the boundary of the
 #' parameter space that distribution does not hold: a variance of zero and the correlations of a
 #' singular covariance matrix have `NA`, and the attribute `note` of the data frame says so.
+#' @seealso [confint.lmm()] for intervals, [getVarCov.lmm()] for the residual covariance of visits,
+#'   [tables].
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

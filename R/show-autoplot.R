@@ -22,6 +22,8 @@
 #' @param alpha For [ACF()]: draw the limits of a two-sided test of this level? 0 draws none.
 #' @param ... Not used.
 #' @returns An object of class `ggplot`.
+#' @seealso [plot.lmm()], [plot.ranef.lmm], [plot.profile.lmm], [plot.influence.lmm],
+#'   [plot.lmm_pooling]
 #' @examplesIf requireNamespace("ggplot2", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -38,6 +38,7 @@
 #'   all data and for one group).
 #' @references
 #' Raudenbush, S. W. and Bryk, A. S. (2002). *Hierarchical linear models*, 2nd edition. Sage.
+#' @seealso [image.lmm()] for pictures of the matrices, [report-tables], [methods_paragraph()].
 #' @examples
 #' fit <- lmm(mobility ~ Age + Married + Sex + WBC + RBC + (1 | doctor), doctors)
 #' equations(fit)

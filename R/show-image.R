@@ -38,6 +38,7 @@
 #'   matrices, one per term: how many entries of `Z` fall into each cell of the raster. For
 #'   `"Lambda"` and `"L"`: `dim`, `blocks` and `entries`, the number of all entries and of those
 #'   that are fill-in.
+#' @seealso [equations()], [getME.lmm()]
 #' @examples
 #' fit <- lmm(mobility ~ Age + (1 | doctor), doctors)
 #' image(fit)

@@ -12,6 +12,7 @@
 #' @param id.n The number of deletions to name in each panel.
 #' @param ... Not used.
 #' @returns The data drawn, invisibly: `as.data.frame(x)`.
+#' @seealso [influence.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

@@ -17,6 +17,7 @@
 #' @param ... Passed to [plot.default()].
 #' @returns `x`, invisibly.
 #' @seealso [autoplot.lmm()] and [lattice.lmm] for the same by 'ggplot2' and 'lattice'.
+#' @seealso [profile.lmm()], [confint.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (1 | Subject), Orthodont)

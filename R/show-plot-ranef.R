@@ -16,6 +16,7 @@
 #' @param ... Not used.
 #' @returns The data drawn, invisibly: the columns of [as.data.frame()][as.data.frame.ranef.lmm] and
 #'   `lower`, `upper` and `rank`, the place on the axis.
+#' @seealso [ranef.lmm()]
 #' @examples
 #' fit <- lmm(mobility ~ Age + Sex + (1 | doctor), doctors)
 #' plot(ranef(fit))

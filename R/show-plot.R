@@ -32,6 +32,9 @@
 #' @returns `x`, invisibly; with `form` a `trellis` object, which draws itself when it is printed.
 #' @seealso [autoplot.lmm()] for the same by 'ggplot2', [plot.ranef.lmm()], [qqnorm.lmm()],
 #'   [residuals.lmm()], [plot.influence.lmm()]
+#' @param ... Further graphical parameters for the points, such as `pch`, `cex` or `col`.
+#' @returns `x`, invisibly.
+#' @seealso [residuals.lmm()], [autoplot.lmm], [plot.ranef.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)

@@ -9,6 +9,7 @@
 #' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both.
 #' @param ... Not used.
 #' @returns `x`, invisibly.
+#' @seealso [summary.lmm()], [methods_paragraph()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' lmm(distance ~ age + (age | Subject), Orthodont)

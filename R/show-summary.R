@@ -33,6 +33,8 @@
 #'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`;
 #'   with a residual structure `residual`, a matrix of its parameters, their standard errors and
 #'   intervals.
+#' @seealso [VarCorr.lmm()], [anova.lmm()], [confint.lmm()], [ddf], [report-tables],
+#'   [methods_paragraph()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)

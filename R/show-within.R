@@ -15,6 +15,7 @@
 #'   [autoplot.lmm()]; [within_between()]
 #' @returns Invisibly, a data frame with the rows `within`, `between` and `difference` (between
 #'   minus within, the contextual effect) and the columns `estimate` and `std.error`.
+#' @seealso [within_between()]
 #' @examples
 #' set.seed(8)
 #' d <- data.frame(doctor = factor(rep(1:12, each = 15)))
