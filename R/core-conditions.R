@@ -34,6 +34,7 @@
 #' | `ferrolmm_warning_identifiable` | the data do not determine parameters |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |
+#' | `ferrolmm_message_response` | a logical response is fitted as 0 and 1 |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
 #' | `ferrolmm_warning_profile` | a profile stops short of its cutoff or of an interval's level |

@@ -285,7 +285,7 @@ interact_groups <- function(a, b) {
 abort_group_operator <- function(x, bar) {
   ferrolmm_abort(
     paste0("The grouping factor of (", code_label(bar), ") cannot be read."), "formula",
-    x = paste0("`", code_label(x), "` is no grouping factor."),
+    x = paste0("`", code_label(x), "` is not a grouping factor."),
     i = c(
       "Two crossed grouping factors are two terms: (1 | a) + (1 | b).",
       "Nested ones are (1 | a/b), their interaction is (1 | a:b)."

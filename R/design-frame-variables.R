@@ -141,7 +141,7 @@ abort_variable <- function(e, expression, data, env) {
   if (length(missing)) {
     ferrolmm_abort(
       paste0("Variable ", quote_names(missing), " not found",
-             if (is.null(data)) "." else " in `data` or where the formula was made."),
+             if (is.null(data)) "." else " in `data` or in the environment of the formula."),
       "data", variable = missing,
       x = if (!is.symbol(expression)) paste0("It is used in `", code_label(expression), "`."),
       i = c(
@@ -152,7 +152,10 @@ abort_variable <- function(e, expression, data, env) {
   }
   ferrolmm_abort(
     paste0("`", code_label(expression), "` could not be evaluated."), "data",
-    x = conditionMessage(e)
+    x = conditionMessage(e),
+    i = if (is_call_to(expression, "s") || is_call_to(expression, "te")) {
+      "lmm() has no smooth terms: mgcv::gamm() and gamm4::gamm4() have, and splines::ns() is fixed."
+    }
   )
 }
 

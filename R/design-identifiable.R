@@ -161,7 +161,17 @@ abort_not_identified <- function(term, group, k, n) {
     i = c(
       paste0("Use fewer random effects (", group$n_levels, " levels times ", k,
              " effects), or more data."),
+      if (k > 2L && is_visit_term(term)) {
+        paste0("An unstructured covariance matrix of visits is residual = ~ us(",
+               code_label(without_intercept(term$lhs)), " | ", term$group, ").")
+      },
       fit_anyway
     )
   )
+}
+
+#' Is the left side of a term one variable? It may be the visits of an MMRM.
+#' @noRd
+is_visit_term <- function(term) {
+  is.symbol(without_intercept(term$lhs))
 }

@@ -206,7 +206,7 @@ read_structure <- function(x) {
   if (is.null(entry)) {
     known <- names(residual_structures)
     ferrolmm_abort(
-      paste0("`residual` has no structure that is known: ", code_label(x), "."), "residual",
+      paste0("`residual` has a structure that is not known: ", code_label(x), "."), "residual",
       i = c(
         if (nzchar(name)) did_you_mean(name, known),
         paste0("Structures are ", quote_names(paste0(known, "()"), 20L), ".")

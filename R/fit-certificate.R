@@ -134,7 +134,7 @@ inform_singular <- function(theta, random, certificate) {
   }
   ferrolmm_inform(
     "Singular fit: the optimum is at the boundary of the covariance parameters.",
-    "singular", x = facts, i = "See isSingular(); a simpler random-effects part may serve."
+    "singular", x = facts, i = "See isSingular(); a simpler random-effects part may be enough."
   )
 }
 

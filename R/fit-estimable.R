@@ -63,7 +63,7 @@ estimable_values <- function(object, x, values) {
       ),
       "estimable",
       x = paste0(
-        "Columns of the fixed effects were dropped for want of rank (",
+        "Columns of the fixed effects were dropped as they depend on others (",
         quote_names(names(object$coefficients)[-kept_columns(object)]), "), and ",
         if (length(lost) == 1L) "this row is" else "these rows are",
         " no combination of rows of the fit: the data say nothing of ",

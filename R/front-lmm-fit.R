@@ -21,6 +21,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   )
   require_time_to_fit(control)
   fixed <- build_fixed(model, frame, contrasts)
+  inform_logical(frame)
   require_time_to_fit(control)
   random <- build_random(model, frame, spec, control)
   require_time_to_fit(control)
@@ -184,4 +185,15 @@ remember_home <- function(call, data, home, caller) {
     return(list(call = call, env = env))
   }
   list(call = call, env = caller)
+}
+
+#' A logical response is fitted as 0 and 1, which few want
+#' @noRd
+inform_logical <- function(frame) {
+  if (is.logical(frame[[1L]])) {
+    ferrolmm_inform(
+      paste0("The response `", names(frame)[[1L]], "` is logical: FALSE is taken as 0, TRUE as 1."),
+      "response", i = "A logistic mixed model is lme4::glmer(family = binomial)."
+    )
+  }
 }

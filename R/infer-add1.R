@@ -121,7 +121,10 @@ terms_to_add <- function(scope, object) {
   wanted <- stats::terms(stats::update.formula(fixed, call("~", right)))
   new <- stats::add.scope(stats::terms(fixed), wanted)
   if (length(new) == 0L) {
-    ferrolmm_abort("`scope` has no term that could be added.", "argument")
+    ferrolmm_abort(
+      "`scope` has no fixed effect that could be added.", "argument",
+      i = "Random effects are added by update(), and compared by anova()."
+    )
   }
   new
 }

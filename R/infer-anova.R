@@ -98,6 +98,28 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
   )
 }
 
+#' @param x What `anova()` returned.
+#' @rdname anova.lmm
+#' @export
+print.anova.lmm <- function(x, ...) {
+  check_dots(..., allowed = c(
+    "digits", "signif.stars", printing_arguments(stats::printCoefmat, print.default)
+  ))
+  attr(x, "heading") <- wrap_heading(attr(x, "heading"))
+  NextMethod()
+}
+
+#' Lines of a heading as wide as the console; line breaks stay
+#' @noRd
+wrap_heading <- function(heading) {
+  vapply(heading, function(text) {
+    lines <- strsplit(paste0(text, " "), "\n", fixed = TRUE)[[1L]]
+    paste(vapply(lines, function(line) {
+      paste(wrap_text(line, exdent = 4L), collapse = "\n")
+    }, ""), collapse = "\n")
+  }, "", USE.NAMES = FALSE)
+}
+
 #' Models by the names of the call; "model 2" for one that is written out there
 #'
 #' With do.call() the models themselves stand in the call.

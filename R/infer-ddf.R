@@ -90,7 +90,8 @@ match_ddf <- function(ddf) {
   if (is.na(found)) {
     given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))
     ferrolmm_abort(
-      paste0("`ddf` must be one of ", quote_names(methods, Inf), given, "."), "argument"
+      paste0("`ddf` must be one of ", quote_names(methods, Inf), given, "."), "argument",
+      i = "\"KR\" is short for Kenward-Roger; the first letters of a name are enough."
     )
   }
   c(methods, rep(methods, lengths(aliases)))[[found]]

@@ -59,7 +59,7 @@ warn_ended <- function(names, has_optimum) {
     } else {
       "The fit itself did not come to an optimum: there is none to see the others from."
     },
-    i = "See certificate(); a simpler random-effects part or residual structure may serve."
+    i = "See fit$certificate; a simpler random-effects part or residual structure may be enough."
   )
 }
 

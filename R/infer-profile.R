@@ -205,11 +205,15 @@ print.profile.lmm <- function(x, digits = 4L, ...) {
     to = vapply(paths, function(path) path$value[[length(path$value)]], 1),
     "zeta from" = vapply(paths, function(path) path$zeta[[1L]], 1),
     "zeta to" = vapply(paths, function(path) path$zeta[[length(path$zeta)]], 1),
-    row.names = names(paths), check.names = FALSE
+    row.names = readable_names(x)[match(names(paths), names(x)) - 1L], check.names = FALSE
   )
   print(table, digits = digits)
   invisible(x)
 }
+
+#' Names of the parameters of a profile that say what they are, distinct
+#' @noRd
+readable_names <- function(x) make.unique(attr(x, "parameters")$new)
 
 #' @noRd
 describe_profile <- function(x) {

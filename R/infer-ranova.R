@@ -153,7 +153,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
 print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
   check_dots(...)
   check_digits(digits)
-  cat(attr(x, "heading"), "", sep = "\n")
+  cat(wrap_heading(attr(x, "heading")), "", sep = "\n")
   p <- grep("^Pr\\(", names(x))
   shown <- vapply(seq_along(x), function(i) {
     format_ranova_column(x[[i]], names(x)[[i]], i %in% p, digits)

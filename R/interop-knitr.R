@@ -50,8 +50,11 @@ knit_print.lmm_equations <- function(x, ...) {
 
 #' @rdname report-tables
 #' @rawNamespace S3method(knitr::knit_print, lmm_paragraph)
-knit_print.lmm_paragraph <- function(x, ...) {
-  check_dots(..., allowed = c("options", "inline"))
+knit_print.lmm_paragraph <- function(x, inline = FALSE, ...) {
+  check_dots(..., allowed = "options")
+  if (isTRUE(inline)) {
+    return(knitr::asis_output(markdown_escape(unclass(x))))
+  }
   knit_or_print(x, function() markdown_escape(unclass(x)))
 }
 

@@ -82,12 +82,12 @@ match_components <- function(name) {
   found <- pmatch(name, known, duplicates.ok = TRUE)
   unknown <- name[is.na(found)]
   if (length(unknown) > 0L) {
+    nearest <- did_you_mean(unknown[[1L]], known)
     ferrolmm_abort(
       paste0("`name` names no component: ", quote_names(unknown), "."), "argument",
-      i = c(
-        did_you_mean(unknown[[1L]], known),
+      i = if (length(nearest)) nearest else {
         paste0("Components are ", quote_names(known, most = Inf), ".")
-      )
+      }
     )
   }
   known[found]

@@ -94,7 +94,7 @@ deletion_sets <- function(object, groups) {
     if (is.null(groups)) {
       known <- c(names(object$flist), names(object$frame)[-1L])
       ferrolmm_abort(
-        paste0("`groups` names nothing that the model knows: `", name, "`."), "argument",
+        paste0("`groups` is no variable of the model: `", name, "`."), "argument",
         i = c(did_you_mean(name, known),
               paste0("Grouping factors of the model: ", quote_names(names(object$flist)), "."))
       )

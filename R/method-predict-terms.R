@@ -113,7 +113,7 @@ requested_keys <- function(lhs, object, contrasts) {
     },
     error = function(e) {
       ferrolmm_abort(
-        paste0("`re.form` has a term that the model has not: ", code_label(lhs), "."), "argument",
+        paste0("`re.form` has a term that is not in the model: ", code_label(lhs), "."), "argument",
         x = conditionMessage(e)
       )
     }
@@ -125,7 +125,7 @@ abort_not_in_model <- function(requested, object) {
   asked <- paste0("(", code_label(requested$lhs), " | ", requested$group, ")")
   has <- vapply(object$random, function(term) paste0("(", term$label, ")"), "")
   ferrolmm_abort(
-    paste0("`re.form` asks for random effects that the model has not: ", asked, "."), "argument",
+    paste0("`re.form` has random effects that are not in the model: ", asked, "."), "argument",
     i = if (length(has)) paste0("The model has ", quote_names(has), ".") else
       "The model has no random effects."
   )

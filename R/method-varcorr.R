@@ -118,7 +118,8 @@ term_covariance <- function(theta, term, sigma) {
     covariance,
     stddev = structure(abs(sigma) * relative, names = term$cnms),
     correlation = correlation,
-    structure = structure_label(term)
+    structure = structure_label(term),
+    effects = if (isTRUE(term$hom)) code_label(without_intercept(term$lhs))
   )
 }
 

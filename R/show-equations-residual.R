@@ -141,7 +141,11 @@ correlation_statement <- function(correlation, par, pen) {
   )
   c(
     statement,
-    if (latex) pen$label(values) else paste0("  ", strwrap(values, getOption("width") - 6L))
+    if (latex) {
+      vapply(strwrap(values, 90L), pen$label, "", USE.NAMES = FALSE)
+    } else {
+      paste0("  ", strwrap(values, getOption("width") - 6L))
+    }
   )
 }
 

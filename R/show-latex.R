@@ -19,6 +19,7 @@
 #' @param digits The number of significant digits of estimates.
 #' @param what Which table to make: `"fixed"`, `"random"` or `"visits"` (the residual covariance),
 #'   `"tests"`; by default the first that there is.
+#' @param inline Is it printed within a line of text, as 'knitr' says?
 #' @param caption,label,align See `xtable::xtable()`.
 #' @param ... Not used.
 #' @returns `toLatex()`: lines of LaTeX, of class `Latex`. The others: what their generics return.

@@ -89,6 +89,7 @@ shown_part <- function(v) {
     return(v)
   }
   first <- v[1L, 1L, drop = FALSE]
+  rownames(first) <- attr(v, "effects")
   attr(first, "stddev") <- attr(v, "stddev")[1L]
   attr(first, "correlation") <- attr(v, "correlation")
   attr(first, "structure") <- name

@@ -282,3 +282,9 @@ is_structured <- function(term) {
 theta_counts <- function(object) {
   vapply(object$random, count_theta, 1L)
 }
+
+#' The left side of a term without "0 +"
+#' @noRd
+without_intercept <- function(lhs) {
+  if (is_call_to(lhs, "+") && length(lhs) == 3L && identical(lhs[[2L]], 0)) lhs[[3L]] else lhs
+}

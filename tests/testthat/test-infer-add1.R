@@ -56,7 +56,7 @@ test_that("what cannot be added is told", {
   d <- orthodont()
   fit <- lmm(distance ~ age + (1 | Subject), d)
   expect_error(add1(fit), "`scope`", class = "ferrolmm_error_argument")
-  expect_error(add1(fit, ~ .), "no term", class = "ferrolmm_error_argument")
+  expect_error(add1(fit, ~ .), "no fixed effect", class = "ferrolmm_error_argument")
   expect_error(add1(fit, 3), "`scope`", class = "ferrolmm_error_argument")
   d$gap <- d$age
   d$gap[1] <- NA

@@ -67,9 +67,9 @@ test_that("a paragraph does not promise what was not done", {
   none <- methods_paragraph(our_twin("no_fixed"))
   expect_match(none, "It had no fixed effects.", fixed = TRUE)
   expect_no_match(none, "were tested")
-  structured <- lmm(distance ~ Sex + homcs(0 + visit | Subject), d)
+  structured <- lmm(distance ~ Sex + homdiag(age | Subject), d)
   expect_match(
-    methods_paragraph(structured), "a compound-symmetry covariance matrix and one variance"
+    methods_paragraph(structured), "a diagonal covariance matrix and one variance"
   )
 })
 
