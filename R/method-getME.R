@@ -85,7 +85,9 @@ match_components <- function(name) {
     nearest <- did_you_mean(unknown[[1L]], known)
     ferrolmm_abort(
       paste0("`name` names no component: ", quote_names(unknown), "."), "argument",
-      i = if (length(nearest)) nearest else {
+      i = if (length(nearest)) {
+        nearest
+      } else {
         paste0("Components are ", quote_names(known, most = Inf), ".")
       }
     )
