@@ -29,7 +29,11 @@ hatvalues.lmm <- function(model, ...) {
 
 #' Leverages of the rows of the fit, and how each row moves the fixed effects
 #'
-#' @returns list(hat = n, pev = prediction error variances relative to sigma^2, fixed = rank x n)
+#' 1 - hat and the residuals are those that have their digits where a row all but determines an
+#' effect: what is left of 1 and of y in double precision may be rounding.
+#' @returns list(hat = n, left = 1 - hat, 0 where that is mere rounding, residuals = n, of_fixed =
+#'   the fixed effects' part of the prediction error variances relative to sigma^2, fixed = rank x
+#'   n)
 #' @noRd
 training_leverages <- function(object) {
   need_independent(
@@ -37,6 +41,6 @@ training_leverages <- function(object) {
     "residuals(type = \"normalized\") are defined; influence(groups = ) deletes whole groups."
   )
   found <- engine_inference(engine_leverages, object)
-  pev <- found$variances
-  list(hat = pev / residual_variances(object), pev = pev, fixed = found$fixed)
+  c(list(hat = found$variances / residual_variances(object)),
+    found[c("left", "residuals", "of_fixed", "fixed")])
 }

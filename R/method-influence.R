@@ -320,15 +320,16 @@ components_without <- function(x) {
 
 # Single observations at given theta --------------------------------------------------------------
 
-#' beta-hat minus that without each row, and its ingredients; `left` is 1 minus the leverage
+#' beta-hat minus that without each row, and its ingredients: with `weight` = w e / (1 - h), the
+#' change is `weight` times the fixed part of M^-1 t
 #' @noRd
 closed_form_deletion <- function(object) {
   leverages <- training_leverages(object)
-  left <- beyond_rounding(1 - leverages$hat)
-  weight <- object$residuals / residual_variances(object) / left
+  left <- beyond_rounding(leverages$left, 0)
+  weight <- leverages$residuals / residual_variances(object) / left
   change <- t(leverages$fixed) * weight
   dimnames(change) <- list(row.names(object$frame), variable.names.lmm(object))
-  list(change = change, hat = leverages$hat, left = left, fixed = t(leverages$fixed))
+  list(change = change, weight = weight, left = left, leverages = leverages)
 }
 
 #' @rdname influence.lmm
@@ -336,9 +337,11 @@ closed_form_deletion <- function(object) {
 cooks.distance.lmm <- function(model, ...) {
   check_dots(...)
   with_memory({
-    change <- closed_form_deletion(model)$change
-    values <- quadratic_by_row(change, fixed_covariance(model)) / ncol(change)
-    stats::naresid(model$na.action, values)
+    parts <- closed_form_deletion(model)
+    # change' C^-1 change / p: the fixed part of M^-1 t has (X'V^-1X)^-1 times its own part of t'M^-1 t
+    squares <- parts$weight^2 * parts$leverages$of_fixed
+    values <- squares / model$sigma^2 / ncol(parts$change)
+    stats::naresid(model$na.action, stats::setNames(values, rownames(parts$change)))
   })
 }
 
@@ -356,9 +359,9 @@ dfbetas.lmm <- function(model, ...) {
   with_memory({
     parts <- closed_form_deletion(model)
     # (X'V^-1X)^-1 without row i: plus c c' w / (1 - h), c the fixed part of M^-1 t
-    added <- parts$fixed^2 / residual_variances(model) / parts$left
+    added <- t(parts$leverages$fixed)^2 / residual_variances(model) / parts$left
     diagonal <- rep(diag(model$vcov_unscaled), each = nrow(added)) + added
-    values <- parts$change / (deletion_sigma(model, parts$hat) * sqrt(diagonal))
+    values <- parts$change / (deletion_sigma(model, parts$leverages) * sqrt(diagonal))
     stats::naresid(model$na.action, values)
   })
 }

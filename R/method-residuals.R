@@ -116,9 +116,9 @@ marginal_residuals <- function(object) {
 #' Conditional residuals over their standard deviations; 0/0 where a row determines its own fit
 #' @noRd
 standardised_conditional <- function(object, sigma = object$sigma,
-                                     hat = training_leverages(object)$hat) {
-  values <- object$residuals / (sigma * sqrt(residual_variances(object) * pmax(1 - hat, 0)))
-  values[hat > 1 - 1e-10] <- NaN
+                                     leverages = training_leverages(object)) {
+  values <- leverages$residuals / (sigma * sqrt(residual_variances(object) * leverages$left))
+  values[leverages$left <= 0] <- NaN
   values
 }
 
@@ -175,8 +175,8 @@ rstandard.lmm <- function(model, ...) {
 #' @export
 rstudent.lmm <- function(model, ...) {
   check_dots(...)
-  hat <- training_leverages(model)$hat
-  values <- standardised_conditional(model, deletion_sigma(model, hat), hat)
+  leverages <- training_leverages(model)
+  values <- standardised_conditional(model, deletion_sigma(model, leverages), leverages)
   stats::naresid(model$na.action, name_rows(values, model))
 }
 
@@ -185,12 +185,13 @@ rstudent.lmm <- function(model, ...) {
 #' Deleting row i lowers the penalised residual sum of squares by w e^2 / (1 - h), as in a linear
 #' model.
 #' @noRd
-deletion_sigma <- function(object, hat) {
+deletion_sigma <- function(object, leverages) {
   if (!is.null(object$control$sigma)) {
-    return(rep.int(object$sigma, length(hat)))
+    return(rep.int(object$sigma, length(leverages$hat)))
   }
   degrees <- nobs.lmm(object) - if (object$REML) object$rank else 0L
-  squares <- object$residuals^2 / residual_variances(object) / beyond_rounding(1 - hat)
+  left <- beyond_rounding(leverages$left, 0)
+  squares <- leverages$residuals^2 / residual_variances(object) / left
   left <- object$devcomp$cmp[["pwrss"]] - squares
   sqrt(pmax(left, 0) / (degrees - 1))
 }

@@ -469,6 +469,70 @@ test_that("what follows a fit stands where effects cannot be taken out of the re
   expect_equal(unname(se), sigma(fit) * sqrt(leverage / d$w), tolerance = 1e-8)
 })
 
+# Leverages and what deletions change, from the rows left: the row's prediction and its error variance
+# by them, which cancel nowhere; NaN where they leave the row's effects undetermined
+from_the_others <- function(fit, d) {
+  Z <- as.matrix(getME(fit, "Z")) %*% as.matrix(getME(fit, "Lambda"))
+  X <- getME(fit, "X")
+  rows <- cbind(Z, X)
+  A <- rbind(sqrt(d$w) * rows, cbind(diag(ncol(Z)), matrix(0, ncol(Z), ncol(X))))
+  b <- c(sqrt(d$w) * d$y, numeric(ncol(Z)))
+  fixed <- ncol(Z) + seq_len(ncol(X))
+  least <- function(keep) {
+    by_size <- keep[order(-apply(abs(A[keep, ]), 1, max))]
+    decomposed <- qr(A[by_size, ], LAPACK = TRUE)
+    list(
+      R = qr.R(decomposed), pivot = decomposed$pivot, solution = qr.coef(decomposed, b[by_size])
+    )
+  }
+  all <- seq_len(nrow(A))
+  t(vapply(seq_along(d$y), function(i) {
+    rest <- least(setdiff(all, i))
+    half <- backsolve(rest$R, rows[i, rest$pivot], transpose = TRUE)
+    gain <- numeric(ncol(A))
+    gain[rest$pivot] <- backsolve(rest$R, half)
+    total <- 1 / d$w[i] + sum(half^2)
+    residual <- d$y[i] - sum(rows[i, ] * rest$solution)
+    known <- min(abs(diag(rest$R))) > 1e-12 * max(abs(diag(rest$R)[rest$pivot %in% fixed]))
+    c(
+      hat = sum(half^2) / total, standard = residual / sqrt(total) / sigma(fit),
+      change = residual / total * gain[fixed]
+    ) * if (known) 1 else NaN
+  }, double(2 + ncol(X))))
+}
+
+test_that("what follows from a row has its digits beside weights of any size", {
+  formulas <- list(
+    y ~ x + (1 | g), y ~ x + (1 | g) + (1 | k), y ~ x + (t | g), y ~ x + (l | g) + (1 | k),
+    y ~ t + (t || g) + (1 | k)
+  )
+  for (seed in 1:15) {
+    set.seed(seed)
+    n <- 22
+    d <- data.frame(
+      k = factor(sample(4, n, TRUE)), g = factor(rep_len(1:8, n)), l = runif(n) < 0.4,
+      x = rnorm(n), t = runif(n, 1, 3), w = signif(10^runif(n, -10, 10), 2)
+    )
+    d$y <- round(30 * rnorm(8)[d$g] + 30 * rnorm(4)[d$k] + 100 * rnorm(n), 3)
+    formula <- formulas[[seed %% length(formulas) + 1]]
+    fit <- suppressMessages(suppressWarnings(lmm(formula, d, weights = w)))
+    right <- from_the_others(fit, d)
+    known <- !is.nan(right[, "hat"])
+    expect_gt(sum(known), n / 2)
+    right <- right[known, ]
+    hat <- unname(hatvalues(fit))
+    expect_true(all(hat <= 1))
+    expect_equal(hat[known], right[, "hat"], tolerance = 1e-8)
+    expect_equal(unname(rstandard(fit))[known], right[, "standard"], tolerance = 1e-7)
+    change <- right[, -(1:2)]
+    expect_equal(unname(dfbeta(fit))[known, ], unname(change), tolerance = 1e-7)
+    distance <- rowSums((change %*% solve(vcov(fit))) * change) / ncol(change)
+    expect_equal(unname(cooks.distance(fit))[known], distance, tolerance = 1e-6)
+    se <- unname(predict(fit, se.fit = TRUE)$se.fit)[known]
+    expect_equal(se, sigma(fit) * sqrt(right[, "hat"] / d$w[known]), tolerance = 1e-8)
+  }
+})
+
 test_that("residuals of compound symmetry are a random intercept, or it is said why not", {
   large <- function(scale) {
     set.seed(3)

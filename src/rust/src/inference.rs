@@ -130,8 +130,8 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     })
 }
 
-/// Leverages of the rows at `options$start`, relative to sigma^2, and the changes in the fixed effects (rank x n) that follow
-/// from them.
+/// What the rows' leverages at `options$start` are made of, relative to sigma^2, and the changes in the fixed effects (rank x n)
+/// that follow from them.
 /// @noRd
 #[extendr]
 fn rs_leverages(model: Robj, options: Robj) -> Robj {
@@ -142,6 +142,9 @@ fn rs_leverages(model: Robj, options: Robj) -> Robj {
         let n = found.variances.len();
         Ok(vec![
             ("variances", to_doubles(&found.variances)),
+            ("of_fixed", to_doubles(&found.of_fixed)),
+            ("left", to_doubles(&found.left)),
+            ("residuals", to_doubles(&found.residuals)),
             (
                 "fixed",
                 Matrix::new(&found.fixed, found.fixed.len() / n.max(1), n).to_robj()?,

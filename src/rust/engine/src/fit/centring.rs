@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
+use crate::basis::parameters::FLOOR;
 use crate::basis::rows::Coordinates;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
@@ -126,23 +128,25 @@ impl Prepared {
 
     /// Variance of an effect relative to that of the mean of the residuals of its level, at most.
     pub(crate) fn largest_share(&self, theta: &InternalTheta) -> f64 {
-        let moments = &self.system.moments;
         let unit = self.unit / self.unit_at(theta);
         let share = |term: usize| {
-            let (f, offset, k) = self.parameters.place[term];
-            let levels = &self.parameters.levels[term];
+            let k = self.parameters.place[term].2;
             let t = self.parameters.term_factor(theta, term);
-            let FactorMoments { k: all, zz, .. } = &moments.factors[f];
-            // of the level with the most information
-            let most = |i: usize| {
-                let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
-                let own = own.enumerate().filter(|(j, _)| levels.contains(*j));
-                own.fold(0.0f64, |most, (_, v)| most.max(*v))
-            };
+            let most = |i: usize| self.most_information(term, i);
             let shares = (0..k).map(|i| (unit * t[i * k + i]).powi(2) * most(i));
             shares.fold(0.0, f64::max)
         };
         (0..self.bases.len()).map(share).fold(0.0, f64::max)
+    }
+
+    /// z'z of an effect of a term at the level that has most of it.
+    pub(crate) fn most_information(&self, term: usize, i: usize) -> f64 {
+        let (f, offset, _) = self.parameters.place[term];
+        let levels = &self.parameters.levels[term];
+        let FactorMoments { k: all, zz, .. } = &self.system.moments.factors[f];
+        let own = zz.iter().skip((offset + i) * (all + 1)).step_by(all * all);
+        let own = own.enumerate().filter(|(j, _)| levels.contains(*j));
+        own.fold(0.0f64, |most, (_, v)| most.max(*v))
     }
 
     /// Whether the first evaluation of a fit has to be prepared for.
@@ -164,6 +168,44 @@ impl Prepared {
     pub(crate) fn can_extend(&self) -> bool {
         let system = &self.system;
         extended::is_affordable(&system.schur, system.k1(), system.moments.p1)
+    }
+
+    /// Share of what is left of a row beside effects that double precision may lose: rounding of what they are relative to it,
+    /// and the small variances that singular covariance matrices are given (see [`FLOOR`]).
+    pub(crate) fn rounding_of_rows(&self, theta: &InternalTheta) -> f64 {
+        let (parameters, workers) = (&self.parameters, &self.system.workers);
+        let unit = self.unit_at(theta);
+        let (_, changed) = parameters.regular_factors(theta, unit, workers, Covariances::default());
+        let of_floor = if changed {
+            let terms = parameters.place.iter().enumerate();
+            let effects = terms.flat_map(|(term, &(_, _, k))| (0..k).map(move |i| (term, i)));
+            let most = effects.map(|(term, i)| self.most_information(term, i));
+            FLOOR.powi(2) * most.fold(0.0, f64::max)
+        } else {
+            0.0
+        };
+        f64::EPSILON * self.largest_share(theta) + of_floor
+    }
+
+    /// Whether so many rows may be solved for with a factor of twice the digits.
+    pub(crate) fn can_solve_extended(&self, rows: usize) -> bool {
+        self.can_extend() && extended::rows::are_affordable(&self.system, rows)
+    }
+
+    /// Takes the cross-products with twice the digits where so many rows need them.
+    pub(crate) fn settle_rows(
+        &mut self,
+        data: &ModelData<'_>,
+        theta: &InternalTheta,
+        rows: usize,
+    ) -> Result<(), EngineError> {
+        let needed = self.residual.is_none()
+            && !self.has_digits()
+            && self.rounding_of_rows(theta) > f64::EPSILON * CANCELLING;
+        if needed && self.can_solve_extended(rows) {
+            self.extend(data, theta)?;
+        }
+        Ok(())
     }
 
     /// Whether cross-products have twice the digits.

@@ -7,8 +7,9 @@ use crate::basis::covariances::Covariances;
 use crate::basis::random::TermBasis;
 use crate::basis::user::user_factor;
 use crate::fit::estimates::lambda_of;
-use crate::fit::prepare::{prepare, start};
+use crate::fit::prepare::{prepare, start, Prepared};
 use crate::fit::sizes::Sizes;
+use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::moments::level_precision::for_each_entry;
 use crate::runtime::interruptible::interruptible;
@@ -16,6 +17,7 @@ use crate::runtime::memory;
 use crate::runtime::stop::StopFlag;
 use crate::search::strategy::require_factor;
 use crate::system::equations::{Factor, SelectedInverse, System};
+use crate::system::extended::rows::{RowSolver, SolvedEffects};
 
 /// Lambda_j [M^-1]_jj Lambda_j' for each level of a basis, relative to sigma^2, into an array k x k x J of all levels;
 /// `lambda` = B T (k x k).
@@ -131,6 +133,8 @@ fn variances_here(
     if prepared.starts_extreme(&theta) {
         prepared.settle(data, &theta, options, interrupt)?;
     }
+    let effects = |p: &Prepared| p.system.q1() + p.system.schur.q2;
+    prepared.settle_rows(data, &theta, effects(&prepared))?;
     let system = &prepared.system;
     require_factor(system, options)?;
     let (parameters, unit) = (&prepared.parameters, prepared.unit_at(&theta));
@@ -144,6 +148,13 @@ fn variances_here(
             memory::zeros(levels * term.columns.len().pow(2))
         })
         .collect();
+    let rows = effects(&prepared);
+    let twice = if prepared.residual.is_none() && prepared.can_solve_extended(rows) {
+        factor.actual = Some(parameters.factors(&theta, Covariances::default()));
+        RowSolver::new(system, &factor)?
+    } else {
+        None
+    };
     for (term, basis) in prepared.bases.iter().enumerate() {
         // the regular T that M was formed with: M^-1 of one T between factors of another would be off by their difference
         let mut lambda = lambda_of(basis, &factor.t);
@@ -151,7 +162,54 @@ fn variances_here(
         for column in lambda.chunks_exact_mut(basis.k) {
             of_user.remove_null(column);
         }
-        write_variances(system, &inverse, basis, &lambda, &mut out[basis.term]);
+        let out = &mut out[basis.term];
+        match &twice {
+            Some(twice) => {
+                let of_effects = prepared.layout[basis.factor].k;
+                let lambda = extended_lambda(basis, twice.covariances(), &lambda);
+                write_extended_variances(twice, basis, of_effects, &lambda, out);
+            }
+            None => write_variances(system, &inverse, basis, &lambda, out),
+        }
     }
     Ok(out)
+}
+
+/// B T of one term with twice the digits, rows zero where those of `lambda` are.
+fn extended_lambda(basis: &TermBasis, t: &Covariances, lambda: &[f64]) -> Vec<Double2> {
+    let k = basis.k;
+    let t = t.block(basis.factor, basis.levels.class(), (basis.offset, k));
+    let entry = |e: usize| {
+        let (a, b) = (e % k, e / k);
+        let mut sum = Double2::default();
+        if (0..k).any(|c| lambda[c * k + a] != 0.0) {
+            (b..k).for_each(|c| sum += Double2::product(basis.change[c * k + a], t[b * k + c]));
+        }
+        sum
+    };
+    (0..k * k).map(entry).collect()
+}
+
+/// Like [`write_variances`], as products of the rows of Lambda_j L^-T: no sum of numbers that cancel.
+fn write_extended_variances(
+    twice: &RowSolver<'_>,
+    basis: &TermBasis,
+    of_effects: usize,
+    lambda: &[Double2],
+    out: &mut [f64],
+) {
+    let k = basis.k;
+    let mut solved: Vec<SolvedEffects> = Vec::new();
+    solved.resize_with(k, SolvedEffects::default);
+    for j in basis.levels.among(out.len() / (k * k)) {
+        for (a, solved) in solved.iter_mut().enumerate() {
+            let mut s = vec![Double2::default(); of_effects];
+            (0..k).for_each(|b| s[basis.offset + b] = lambda[b * k + a]);
+            twice.solve(vec![(basis.factor, j, s)], solved);
+        }
+        let target = &mut out[j * k * k..(j + 1) * k * k];
+        for (e, value) in target.iter_mut().enumerate() {
+            *value = solved[e % k].times(&solved[e / k]).high;
+        }
+    }
 }

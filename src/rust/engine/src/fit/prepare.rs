@@ -14,7 +14,7 @@ use crate::basis::rank::require_residual;
 use crate::basis::restriction::Restriction;
 use crate::basis::rows::Coordinates;
 use crate::basis::user::{internal_of_terms, user_parameters};
-use crate::criterion::objective::Criterion;
+use crate::criterion::objective::{Criterion, RESIDUAL};
 use crate::fit::held::{beside_held, restricted_terms, restriction};
 use crate::fit::sizes::Sizes;
 use crate::moments::blocks::{Center, Moments};
@@ -71,6 +71,28 @@ impl Prepared {
     /// Residual sum of squares of the fixed effects alone, in units of the rows' mean variance.
     pub(crate) fn fixed_rss(&self) -> f64 {
         self.system.moments.residual() * self.unit * self.unit
+    }
+
+    /// Inverse variances of the residuals of all rows of the data, relative to sigma^2; residuals are not correlated.
+    ///
+    /// # Errors
+    /// [`EngineError::Numerical`] where the residual structure has no value.
+    pub(crate) fn residual_precision(
+        &self,
+        data: &ModelData<'_>,
+        theta: &InternalTheta,
+    ) -> Result<Vec<f64>, EngineError> {
+        let mut out: Vec<f64> = (0..data.n())
+            .map(|i| data.weights.map_or(1.0, |w| w[i]))
+            .collect();
+        if let Some(part) = &self.residual {
+            let phi = self.parameters.of_residual(theta);
+            let whitening = part.whole().at_with(phi, &self.system.workers);
+            let whitening = whitening.ok_or(EngineError::numerical(RESIDUAL))?;
+            let rows = part.whole().order().iter().zip(&whitening.inverse_scale);
+            rows.for_each(|(&row, scale)| out[row as usize] *= scale * scale);
+        }
+        Ok(out)
     }
 
     /// The coordinates that moments are taken in.

@@ -2,11 +2,13 @@
 
 mod condensed_levels;
 mod evaluated;
+mod extended_rows;
 mod hypotheses;
 mod influence;
 mod kenward_roger;
 mod kenward_roger_general;
 mod kenward_roger_linear;
+mod leverages;
 pub mod many;
 mod new_rows;
 mod newton_step;
@@ -21,8 +23,9 @@ pub use hypotheses::{eigen, row_variances};
 pub use influence::{deletions, Deletion, Update};
 pub use kenward_roger::kenward_roger;
 pub use kenward_roger_linear::KenwardRoger;
+pub use leverages::{leverages, Leverages};
 pub use new_rows::{NewResiduals, NewRows, Predictions};
-pub use prediction::{leverages, prediction_variances, Leverages};
+pub use prediction::prediction_variances;
 pub use profile::profile;
 pub use profile_targets::{ProfilePoint, Target};
 pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};

@@ -9,20 +9,22 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::rows::combine;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{evaluated, fixed_covariance, is_long};
+use crate::inference::extended_rows::ExtendedRows;
 use crate::inference::new_rows::{Context, NewRows, Predictions};
 use crate::inference::prediction_correlated;
+use crate::linalg::double2::Double2;
 use crate::linalg::small;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
 use crate::runtime::partition::pieces;
 use crate::runtime::stop::StopFlag;
 use crate::system::equations::Rows;
+use crate::system::extended::rows::SolvedEffects;
 use crate::system::inverse_entries::{Effects, InverseEntries};
 
 /// Rows in one piece of work.
@@ -31,18 +33,20 @@ const ROWS: usize = 512;
 /// Levels of a row up to which pairs of them are looked up.
 const BLOCKS: usize = 48;
 
+/// A row of the model, or a new one.
+pub(super) struct Row {
+    /// d'(Q'V^-1Q)^-1 d.
+    pub of_fixed: f64,
+    /// s'M^-1 s.
+    pub of_random: f64,
+    /// z'b.
+    pub random_mean: f64,
+    /// (Q'V^-1Q)^-1 d.
+    pub gamma: Vec<f64>,
+}
+
 /// Factor, level, and the coefficients of its spherical effects.
 type Block = (usize, usize, Vec<f64>);
-
-/// For every row of the data, relative to sigma^2.
-#[derive(Debug, Clone)]
-pub struct Leverages {
-    /// t'C^-1 t: the prediction error variance of the row's conditional mean; times the weight it is the leverage.
-    pub variances: Vec<f64>,
-    /// Fixed part of C^-1 t for each row (r values, kept columns): times w e / (1 - w t'C^-1 t) what the row adds to the
-    /// coefficients.
-    pub fixed: Vec<f64>,
-}
 
 pub(super) fn variances(
     data: &ModelData<'_>,
@@ -57,12 +61,19 @@ pub(super) fn variances(
     if let Some(residual) = &rows.residual {
         return prediction_correlated::predictions(&context, data, rows, residual, theta);
     }
+    let twice = ExtendedRows::new(data, prepared, context.factor, rows.n)?;
     let work = pieces(rows.n, ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {
-        work[piece]
-            .clone()
-            .map(|i| context.variance(rows, i).0)
-            .collect::<Vec<f64>>()
+        let mut space = SolvedEffects::default();
+        let mut variance = |i: usize| match &twice {
+            Some(twice) => {
+                let found = twice.row(rows, i, Double2::default(), &mut space);
+                found.variance.high
+            }
+            None => context.variance(rows, i),
+        };
+        let own = work[piece].clone();
+        own.map(&mut variance).collect::<Vec<f64>>()
     });
     Ok(Predictions {
         variances: parts.concat(),
@@ -71,72 +82,19 @@ pub(super) fn variances(
     })
 }
 
-/// Variances for the rows of the data, and what each adds to the fixed effects.
-fn leverages_of(
-    data: &ModelData<'_>,
-    prepared: &Prepared,
-    criterion: &mut Criterion<'_>,
-) -> Option<Leverages> {
-    let rows = NewRows {
-        n: data.n(),
-        x: data.x.clone(),
-        codes: data.factors.iter().map(|f| f.codes).collect(),
-        terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
-        residual: None,
-    };
-    let context = Context::new(prepared, criterion)?;
-    let (r, fixed) = (context.solution.c.m, &prepared.fixed);
-    let work = pieces(rows.n, ROWS);
-    let parts = prepared.system.workers.map(work.len(), |piece| {
-        let mut out = Leverages {
-            variances: Vec::with_capacity(ROWS),
-            fixed: Vec::with_capacity(ROWS * r),
-        };
-        for i in work[piece].clone() {
-            let (variance, d) = context.variance(&rows, i);
-            let gamma: Vec<f64> = (0..r)
-                .map(|a| (0..r).map(|b| context.fixed[b * r + a] * d[b]).sum())
-                .collect();
-            out.variances.push(variance);
-            out.fixed.extend(fixed.kept.iter().map(|&j| {
-                (0..r)
-                    .map(|c| fixed.rinv[c * data.p + j] * gamma[c])
-                    .sum::<f64>()
-            }));
-        }
-        out
-    });
-    let mut all = Leverages {
-        variances: Vec::with_capacity(rows.n),
-        fixed: Vec::with_capacity(rows.n * r),
-    };
-    for part in parts {
-        all.variances.extend(part.variances);
-        all.fixed.extend(part.fixed);
-    }
-    Some(all)
-}
-
 impl<'a> Context<'a> {
     /// At the point where the criterion was evaluated.
     pub(crate) fn new(prepared: &'a Prepared, criterion: &'a mut Criterion<'_>) -> Option<Self> {
         criterion.latest()?;
         let factor = criterion.factor.as_ref()?;
         let latest = criterion.latest.as_ref()?;
+        let t = factor.without_added(factor.t.clone());
         let lambda = prepared
             .bases
             .iter()
             .map(|basis| {
                 let (k, class) = (basis.k, basis.levels.class());
-                let own = |t: &Covariances| t.block(basis.factor, class, (basis.offset, k));
-                let (mut own, actual) = (own(&factor.t), factor.actual.as_ref().map(own));
-                // M is formed with a little of what has no variance; beside standard errors as small it would be seen
-                let actual = actual.iter().flat_map(|t| t.chunks_exact(k));
-                for (column, actual) in own.chunks_exact_mut(k).zip(actual) {
-                    if actual.iter().all(|v| *v == 0.0) {
-                        column.fill(0.0);
-                    }
-                }
+                let own = t.block(basis.factor, class, (basis.offset, k));
                 let mut lambda = memory::zeros(k * k);
                 small::mul_nn(&basis.change, &own, k, k, k, &mut lambda);
                 lambda
@@ -156,15 +114,37 @@ impl<'a> Context<'a> {
 }
 
 impl Context<'_> {
-    /// The variance, and d.
-    pub fn variance(&self, rows: &NewRows<'_>, i: usize) -> (f64, Vec<f64>) {
+    /// The variance.
+    pub fn variance(&self, rows: &NewRows<'_>, i: usize) -> f64 {
         let blocks = self.with_solved(self.blocks(rows, i));
         let d = self.fixed_part(rows, i, &blocks);
+        let of_fixed: f64 = d.iter().zip(self.gamma(&d)).map(|(d, g)| d * g).sum();
+        of_fixed + self.random_part(&blocks)
+    }
+
+    /// All that is known of a row.
+    pub fn row(&self, rows: &NewRows<'_>, i: usize) -> Row {
+        let blocks = self.with_solved(self.blocks(rows, i));
+        let d = self.fixed_part(rows, i, &blocks);
+        let gamma = self.gamma(&d);
+        let random_mean = |block: &Effects| -> f64 {
+            let u = self.rows_of(&self.solution.u, block);
+            u.iter().zip(&block.s).map(|(u, s)| u * s).sum()
+        };
+        Row {
+            of_fixed: d.iter().zip(&gamma).map(|(d, g)| d * g).sum(),
+            of_random: self.random_part(&blocks),
+            random_mean: blocks.iter().map(random_mean).sum(),
+            gamma,
+        }
+    }
+
+    /// (Q'V^-1Q)^-1 d.
+    fn gamma(&self, d: &[f64]) -> Vec<f64> {
         let r = d.len();
-        let fixed: f64 = (0..r)
-            .map(|a| d[a] * (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum::<f64>())
-            .sum();
-        (fixed + self.random_part(&blocks), d)
+        (0..r)
+            .map(|a| (0..r).map(|b| self.fixed[b * r + a] * d[b]).sum())
+            .collect()
     }
 
     /// The variance less what the row's group says of it: with `less` added to s, and `v` taken from Lx^-1 d.
@@ -322,27 +302,8 @@ pub fn prediction_variances(
         let mut prepared = prepare(data, options, stop)?;
         let theta = required_start(options, &prepared)?;
         prepared.settle(data, &theta, options, interrupt)?;
+        prepared.settle_rows(data, &theta, rows.n)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         variances(data, &prepared, &mut criterion, rows, &theta)
-    })
-}
-
-/// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start`.
-///
-/// # Errors
-/// See [`EngineError`].
-pub fn leverages(
-    data: &ModelData<'_>,
-    options: &Options,
-    interrupt: &dyn Fn() -> bool,
-) -> Result<Leverages, EngineError> {
-    data.require_rows("leverages")?;
-    interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
-        let mut prepared = prepare(data, options, stop)?;
-        let theta = required_start(options, &prepared)?;
-        prepared.settle(data, &theta, options, interrupt)?;
-        let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
-        let found = leverages_of(data, &prepared, &mut criterion);
-        found.ok_or_else(|| criterion.failure("the leverages"))
     })
 }

@@ -75,7 +75,7 @@ pub(super) fn predictions(
                 .iter()
                 .map(|&row| Predicted {
                     row,
-                    variance: context.variance(rows, row).0,
+                    variance: context.variance(rows, row),
                     residual_mean: 0.0,
                     residual_variance: fitted.deviation[row].powi(2),
                 })

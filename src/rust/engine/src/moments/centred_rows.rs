@@ -1,6 +1,6 @@
 //! Rows of [Q r] about a centre with random effects.
 
-use crate::api::model::ModelData;
+use crate::api::model::{Column, ModelData};
 use crate::basis::random::{FactorLayout, TermBasis};
 use crate::basis::rows::{root_of_weight, Coordinates};
 use crate::linalg::double2::Double2;
@@ -82,27 +82,47 @@ impl<'a> CenteredRows<'a> {
 
     /// What is weighted there, column by column.
     pub(crate) fn row(&self, i: usize) -> impl Iterator<Item = Double2> + '_ {
-        let (data, p1) = (self.data, self.p1);
-        let x = move |j: usize| data.x[j].at(i);
+        let data = self.data;
+        let mut response = Double2::from(data.y[i]);
+        response += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
+        let level = move |f: &FactorLayout| Some(f.codes(data)[i] as usize - 1);
+        let columns = |term: usize| Some(data.terms[term].columns.as_slice());
+        self.row_of(i, &data.x, response, level, columns)
+    }
+
+    /// The same of row `i` of any columns of X and of terms, at any levels, with this in the place of y - offset; levels and
+    /// terms that it does not have are left out.
+    pub(crate) fn row_of<'b>(
+        &'b self,
+        i: usize,
+        x: &'b [Column<'b>],
+        response: Double2,
+        level: impl Fn(&FactorLayout) -> Option<usize> + 'b,
+        columns: impl Fn(usize) -> Option<&'b [Column<'b>]> + 'b,
+    ) -> impl Iterator<Item = Double2> + 'b {
+        let p1 = self.p1;
         (0..p1).map(move |c| {
             let mut sum = Double2::default();
             if c + 1 == p1 {
-                sum += Double2::from(data.y[i]);
-                sum += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
+                sum += response;
             }
-            for j in 0..data.p {
-                sum += Double2::product(-x(j), self.fixed[j * p1 + c]);
+            for (j, column) in x.iter().enumerate() {
+                sum += Double2::product(-column.at(i), self.fixed[j * p1 + c]);
             }
             for (factor, effects) in self.layout.iter().zip(&self.effects) {
                 if effects.is_empty() {
                     continue;
                 }
-                let level = factor.codes(data)[i] as usize - 1;
-                let own = effects[level * factor.k * p1..].chunks_exact(p1);
-                let terms = factor.terms.iter().map(|&t| self.bases[t].term);
-                let columns = terms.flat_map(|t| &data.terms[t].columns);
-                for (column, own) in columns.zip(own) {
-                    sum += Double2::product(-column.at(i), own[c]);
+                let Some(level) = level(factor) else {
+                    continue;
+                };
+                let own = &effects[level * factor.k * p1..];
+                for &t in &factor.terms {
+                    let basis = &self.bases[t];
+                    let own = own[basis.offset * p1..].chunks_exact(p1);
+                    for (column, own) in columns(basis.term).unwrap_or(&[]).iter().zip(own) {
+                        sum += Double2::product(-column.at(i), own[c]);
+                    }
                 }
             }
             sum

@@ -109,6 +109,38 @@ impl Factor {
         }
     }
 
+    /// T itself, but of factors that are centred, which divide by it.
+    pub(crate) fn exact_covariances(&self) -> Covariances {
+        let mut t = self.t.clone();
+        let Some(actual) = &self.actual else {
+            return t;
+        };
+        let is_centred = |f: usize| self.shift.get(f).is_some_and(|shift| !shift.is_empty());
+        for (f, class) in self.t.each().filter(|(f, _)| !is_centred(*f)) {
+            t.of_class_mut(f, class)
+                .copy_from_slice(actual.of_class(f, class));
+        }
+        t
+    }
+
+    /// `t` without what has no variance: M is formed with a little of it, which would be seen beside standard errors as small.
+    pub(crate) fn without_added(&self, mut t: Covariances) -> Covariances {
+        let Some(actual) = &self.actual else {
+            return t;
+        };
+        for (f, class) in self.t.each() {
+            let own = t.of_class_mut(f, class);
+            let actual = actual.of_class(f, class);
+            let k = own.len().isqrt().max(1);
+            for (column, actual) in own.chunks_exact_mut(k).zip(actual.chunks_exact(k)) {
+                if actual.iter().all(|v| *v == 0.0) {
+                    column.fill(0.0);
+                }
+            }
+        }
+        t
+    }
+
     /// U_0 of each factor, and K^-1 U_0.
     pub(crate) fn both_shifts(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
         let factors = 0..self.shift.len();

@@ -23,7 +23,7 @@ use crate::system::elimination::Schur;
 use crate::system::equations::{Factor, Rows, System, COMPLEMENT, FIRST};
 
 /// Multiply-adds up to which a factorisation is done so: some seconds.
-const MOST_WORK: f64 = 3e9;
+pub(crate) const MOST_WORK: f64 = 3e9;
 
 /// Whether a factorisation takes so few operations that it may be done with twice the digits.
 pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
@@ -38,11 +38,48 @@ pub(crate) fn is_affordable(schur: &Schur, k1: usize, p1: usize) -> bool {
     of_complement + k1 as f64 * pairs.sum::<f64>() + of_rows + of_border <= MOST_WORK
 }
 
-/// Cross-products and T at one point.
-struct AtCovariances<'a> {
-    system: &'a System,
-    rest: &'a Rest,
-    t: &'a Covariances,
+/// L_j, W_j and the factor of the complement with twice the digits, and what they border.
+pub(crate) struct ExtendedFactor {
+    l1: Vec<Double2>,
+    w: Vec<Double2>,
+    s: Vec<Double2>,
+    /// L^-1 (Lambda'Z'[Q r] - K^-1 U_0).
+    rzx: Rows<Vec<Double2>>,
+    /// [Q r]'V^-1[Q r], lower triangle.
+    bordered: Vec<Double2>,
+}
+
+impl ExtendedFactor {
+    /// At this T and the U_0 of a factor.
+    ///
+    /// # Errors
+    /// [`EngineError::Numerical`] where M is not positive definite even so.
+    pub fn new(
+        system: &System,
+        rest: &Rest,
+        t: &Covariances,
+        factor: &Factor,
+    ) -> Result<Self, EngineError> {
+        let at = AtCovariances { system, rest, t };
+        let first = at.eliminate_first();
+        let (l1, w) = first.ok_or(EngineError::numerical(FIRST))?;
+        let mut s = at.complement(&w);
+        let done = match &system.schur.storage {
+            Storage::Dense(layout) => cholesky_of_triangle(layout, &mut s, &system.workers),
+            Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, &system.workers),
+        };
+        done.ok_or(EngineError::numerical(COMPLEMENT))?;
+        let mut rzx = at.right_hand_sides(factor);
+        at.forward((&l1, &w, &s), &mut rzx);
+        let bordered = at.bordered(factor, &rzx);
+        Ok(Self {
+            l1,
+            w,
+            s,
+            rzx,
+            bordered,
+        })
+    }
 }
 
 /// Fills in L_j, W_j, the factor of the complement and what solving with it leaves of Lambda'Z'[Q r] - K^-1 U_0, at the T and the
@@ -55,43 +92,32 @@ pub(crate) fn factorize(
     rest: &Rest,
     factor: &mut Factor,
 ) -> Result<(f64, Vec<Double2>), EngineError> {
-    let t = std::mem::take(&mut factor.t);
-    let at = AtCovariances {
-        system,
-        rest,
-        t: &t,
-    };
-    let first = at.eliminate_first();
-    let (l1, w) = first.ok_or(EngineError::numerical(FIRST))?;
-    let mut s = at.complement(&w);
-    let schur = &system.schur;
-    let done = match &schur.storage {
-        Storage::Dense(layout) => cholesky_of_triangle(layout, &mut s, &system.workers),
-        Storage::Sparse(pattern) => cholesky_of_pattern(pattern, &mut s, &system.workers),
-    };
-    done.ok_or(EngineError::numerical(COMPLEMENT))?;
-    let mut rows = at.right_hand_sides(factor);
-    at.forward((&l1, &w, &s), &mut rows);
-    let bordered = at.bordered(factor, &rows);
+    let twice = ExtendedFactor::new(system, rest, &factor.t, factor)?;
     let round = |from: &[Double2], to: &mut Vec<f64>| {
         to.clear();
         to.extend(from.iter().map(|value| value.high));
     };
-    round(&l1, &mut factor.l1);
-    round(&w, &mut factor.w);
-    round(&rows.eliminated, &mut factor.rzx.eliminated);
-    round(&rows.complement, &mut factor.rzx.complement);
-    factor.rzx.m = rows.m;
+    round(&twice.l1, &mut factor.l1);
+    round(&twice.w, &mut factor.w);
+    round(&twice.rzx.eliminated, &mut factor.rzx.eliminated);
+    round(&twice.rzx.complement, &mut factor.rzx.complement);
+    factor.rzx.m = twice.rzx.m;
     let k1 = system.k1();
     let diagonal = |block: &[f64]| (0..k1).map(|a| block[a * k1 + a].ln()).sum::<f64>();
     let mut log_det: f64 = factor.l1.chunks_exact(k1 * k1).map(diagonal).sum();
     match &mut factor.s {
-        Complement::Dense(to) => round(&s, &mut to.data),
-        Complement::Sparse { values, .. } => round(&s, values),
+        Complement::Dense(to) => round(&twice.s, &mut to.data),
+        Complement::Sparse { values, .. } => round(&twice.s, values),
     }
     log_det += factor.s.log_diagonal();
-    factor.t = t;
-    Ok((2.0 * log_det, bordered))
+    Ok((2.0 * log_det, twice.bordered))
+}
+
+/// Cross-products and T at one point.
+struct AtCovariances<'a> {
+    system: &'a System,
+    rest: &'a Rest,
+    t: &'a Covariances,
 }
 
 impl AtCovariances<'_> {
@@ -375,5 +401,6 @@ impl AtCovariances<'_> {
     }
 }
 
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
