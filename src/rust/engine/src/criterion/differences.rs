@@ -42,7 +42,7 @@ impl Criterion<'_> {
 
     fn differences(&mut self, theta: &InternalTheta, central: bool) -> Option<Vec<f64>> {
         let m = theta.len();
-        let scale = self.scale(theta);
+        let scale = self.reach(theta);
         let own = self.latest()?.derivatives.gradient.clone();
         let (weights, size): (&[(f64, f64)], f64) = match (central, self.has_independent_rows()) {
             (false, true) => (&FORWARD, DIFFERENCE),

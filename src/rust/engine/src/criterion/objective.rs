@@ -383,6 +383,17 @@ impl Criterion<'_> {
         out
     }
 
+    /// The size of each parameter at `x` in which derivatives are of one order: that of a correlation of residuals is what is
+    /// left to its end.
+    pub(crate) fn reach(&self, x: &InternalTheta) -> Vec<f64> {
+        let mut out = self.scale(x);
+        let phi = self.parameters.of_residual(x);
+        let of_residual = out[x.len() - phi.len()..].iter_mut();
+        let reach = self.residual_model().reach(phi);
+        of_residual.zip(reach).for_each(|(scale, r)| *scale *= r);
+        out
+    }
+
     /// Size of rounding errors in the value `f`.
     pub(crate) fn noise(&self, f: f64) -> f64 {
         let own = self.factor.as_ref().filter(|factor| !factor.lx.is_empty());

@@ -11,7 +11,7 @@ use crate::criterion::residual_solution::{ResidualPoint, ResidualSolution};
 use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;
 use crate::runtime::partition::pieces;
-use crate::structure::residual::Whitening;
+use crate::structure::residual::{take_mean_away, Whitening};
 use crate::system::equations::{Factor, Rows, System};
 use crate::system::inverse_entries::{InverseEntries, LocalInverse};
 
@@ -110,6 +110,9 @@ struct Group {
     nodes: Vec<(usize, usize)>,
     total: Vec<f64>,
     total_columns: Vec<f64>,
+    /// Mean of the rows' columns, and what each has beyond it.
+    mean_columns: Vec<f64>,
+    deviations: Vec<f64>,
     /// M^-1 times the effects of one row.
     product: Vec<f64>,
     /// L^-1 times the effects of each row, and of their sum, where products with M^-1 would cancel; else empty.
@@ -250,10 +253,15 @@ impl Score<'_> {
 
     /// One entry of Omega.
     fn entry(&self, group: &mut Group, i: usize, j: usize) -> Option<f64> {
+        let of_effects = self.of_effects(group, i, j)?;
+        Some(of_effects + self.of_columns(group.row(i), group.row(j)))
+    }
+
+    /// What the random effects have of it.
+    fn of_effects(&self, group: &mut Group, i: usize, j: usize) -> Option<f64> {
         let (width, factors) = (group.width, group.factors);
         if self.is_solved() {
-            let sum = inner(group.solved(i), group.solved(j));
-            return Some(sum + self.of_columns(group.row(i), group.row(j)));
+            return Some(inner(group.solved(i), group.solved(j)));
         }
         let mut sum = 0.0;
         let mut u = i * width;
@@ -268,7 +276,7 @@ impl Score<'_> {
             }
             u += self.k(f);
         }
-        Some(sum + self.of_columns(group.row(i), group.row(j)))
+        Some(sum)
     }
 
     fn of_columns(&self, a: &[f64], b: &[f64]) -> f64 {
@@ -281,12 +289,11 @@ impl Score<'_> {
         fixed + self.inverse_sigma2 * a[p] * b[p]
     }
 
-    /// The entry of a row and the sum of all rows.
-    fn entry_of_total(&self, group: &mut Group, i: usize) -> Option<f64> {
+    /// The same of a row and the sum of all rows.
+    fn of_effects_and_total(&self, group: &mut Group, i: usize) -> Option<f64> {
         let (width, factors) = (group.width, group.factors);
         if self.is_solved() {
-            let sum = inner(group.solved(i), &group.solved_total);
-            return Some(sum + self.of_columns(group.row(i), &group.total_columns));
+            return Some(inner(group.solved(i), &group.solved_total));
         }
         let mut sum = 0.0;
         let mut u = i * width;
@@ -300,7 +307,7 @@ impl Score<'_> {
             }
             u += self.k(f);
         }
-        Some(sum + self.of_columns(group.row(i), &group.total_columns))
+        Some(sum)
     }
 
     fn add_group(&self, g: usize, group: &mut Group, sums: &mut Sums) -> Option<()> {
@@ -342,7 +349,8 @@ impl Score<'_> {
         Some(())
     }
 
-    /// Trace and sum of Omega, without its pairs.
+    /// Traces of Omega on deviations from the mean and on the mean, without its pairs; columns are taken apart first, as
+    /// deviations may be orders of magnitude smaller.
     fn add_exchangeable(
         &self,
         group: &mut Group,
@@ -351,23 +359,37 @@ impl Score<'_> {
         diagonal: &mut [f64],
     ) -> Option<()> {
         self.add_up(group);
+        let m = diagonal.len() as f64;
+        let (within, between) = (own - off, own + (m - 1.0) * off);
+        let p1 = self.rows.p1;
+        let mut deviations = std::mem::take(&mut group.deviations);
+        deviations.clone_from(&group.columns);
+        take_mean_away(&mut deviations, p1);
+        let mut mean = std::mem::take(&mut group.mean_columns);
+        mean.clear();
+        mean.extend(group.total_columns.iter().map(|v| v / m));
         let filled = !self.is_solved() && group.inverse.fill(&self.entries)?;
-        for (i, diagonal) in diagonal.iter_mut().enumerate() {
+        let apart = deviations.chunks_exact(p1);
+        for (i, (diagonal, apart)) in diagonal.iter_mut().zip(apart).enumerate() {
+            // of the effects alone
             let (one, all) = if filled {
                 group.multiply(i);
                 let product = group.product.iter();
                 let sum: f64 = product.zip(&group.total).map(|(x, y)| x * y).sum();
-                (
-                    group.inner(i) + self.of_columns(group.row(i), group.row(i)),
-                    sum + self.of_columns(group.row(i), &group.total_columns),
-                )
+                (group.inner(i), sum)
             } else {
-                (self.entry(group, i, i)?, self.entry_of_total(group, i)?)
+                (
+                    self.of_effects(group, i, i)?,
+                    self.of_effects_and_total(group, i)?,
+                )
             };
-            omega[0] += one;
-            omega[1] += all;
-            *diagonal = (own - off) * one + off * all;
+            let of_mean = all / m + self.of_columns(group.row(i), &mean);
+            omega[0] += one - all / m + self.of_columns(apart, apart);
+            omega[1] += of_mean;
+            let of_deviations = one - all / m + self.of_columns(group.row(i), apart);
+            *diagonal = within * of_deviations + between * of_mean;
         }
+        (group.deviations, group.mean_columns) = (deviations, mean);
         Some(())
     }
 

@@ -153,7 +153,7 @@ pub(super) fn covariance(
     size: Size,
 ) -> Vec<f64> {
     let (m, s) = (theta.len(), theta.len() + 1);
-    let mut scale = criterion.scale(theta);
+    let mut scale = criterion.reach(theta);
     scale.push(sigma2);
     let invert = |hessian: &[f64], scale: &mut [f64], s: usize| {
         if size == Size::Own {

@@ -1,7 +1,7 @@
 //! Derivatives of one pattern's correlation matrix, in the form that suits its structure.
 
 use crate::linalg::dense::{self, Matrix};
-use crate::linalg::hyperdual::HyperDual;
+use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
 use crate::structure::residual::block::{axpy, correlations, Block};
@@ -59,7 +59,10 @@ impl Change {
     pub fn times(&self, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
         match self {
             Self::Inverse(_) => {}
-            Self::Common(slope) => RankOne::combine(-slope, *slope, x, c),
+            Self::Common(slope) => {
+                let others = (x.len() / c.max(1)) as f64 - 1.0;
+                RankOne::by_mean(-slope, others * slope, x, c);
+            }
             Self::Dense(matrix) => {
                 let m = matrix.nrows;
                 scratch.clear();
@@ -127,8 +130,8 @@ pub(super) fn slope(
             tridiagonal::slope(law, layout.positions(pattern.places.clone()), count, omega)
         }
         (Law::Exchangeable(law), _) => {
-            let (alpha, beta) = law.precision(m);
-            count * law.log_det(m).a + alpha.a * omega[0] - beta.a * omega[1]
+            let (within, between) = (law.complement.recip(), law.growth(m).recip());
+            count * law.log_det(m).a + within.a * omega[0] + between.a * omega[1]
         }
         (_, Some(weights)) => {
             let change = correlations(law, layout, pattern, |v| v.a);

@@ -25,6 +25,7 @@ pub use natural::{
     correlation_count, correlation_matrix, correlation_parameters, standard_deviations,
 };
 pub use new_places::{CrossCorrelation, NewPlaces};
+pub(crate) use rank_one::take_mean_away;
 pub use residual::Residual;
 pub use scale::scale_facts;
 pub use whitening::Whitening;

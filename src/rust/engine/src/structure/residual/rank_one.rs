@@ -29,25 +29,32 @@ impl RankOne {
         })
     }
 
-    /// x <- a x + b 11'x for rows x.
-    pub fn combine(a: f64, b: f64, x: &mut [f64], c: usize) {
-        let mut sum = memory::zeros(c);
+    /// x <- within (x - mean) + between mean for rows x: the matrix with these eigenvalues, the latter for 11'. Deviations from
+    /// the mean are those of deviations from the first row: where all are equal nothing is left of them, which `within` may be
+    /// large enough to show.
+    pub fn by_mean(within: f64, between: f64, x: &mut [f64], c: usize) {
+        let rows = (x.len() / c.max(1)) as f64;
+        let first = memory::copy(&x[..c]);
+        let mut mean = memory::zeros(c);
         for row in x.chunks_exact(c) {
-            sum.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+            let values = row.iter().zip(&first);
+            mean.iter_mut()
+                .zip(values)
+                .for_each(|(m, (v, f))| *m += v - f);
         }
+        mean.iter_mut().for_each(|m| *m /= rows);
         for row in x.chunks_exact_mut(c) {
-            row.iter_mut()
-                .zip(&sum)
-                .for_each(|(v, s)| *v = a * *v + b * s);
+            let values = row.iter_mut().zip(first.iter().zip(&mean));
+            values.for_each(|(v, (f, m))| *v = within * ((*v - f) - m) + between * (f + m));
         }
     }
 
     pub fn inverse_times(&self, x: &mut [f64], c: usize) {
-        Self::combine(self.alpha, -self.beta, x, c);
+        Self::by_mean(self.alpha, self.law.growth(self.m).recip(), x, c);
     }
 
     pub fn times(&self, x: &mut [f64], c: usize) {
-        Self::combine(self.law.complement, self.law.rho, x, c);
+        Self::by_mean(self.law.complement, self.law.growth(self.m), x, c);
     }
 
     /// Weight of the sum of the `i` rows before in the mean of the next, and its standard deviation given them.
@@ -81,4 +88,9 @@ impl RankOne {
             }
         }
     }
+}
+
+/// Takes the mean of rows with c columns away from each.
+pub(crate) fn take_mean_away(x: &mut [f64], c: usize) {
+    RankOne::by_mean(1.0, 0.0, x, c);
 }

@@ -190,6 +190,15 @@ impl Residual {
         (inside != phi).then_some(inside)
     }
 
+    /// For each parameter the share of its scale on which the criterion changes by as much: what is left of an angle to its
+    /// end, where 1 - r^2 is its square.
+    pub fn reach<'a>(&self, phi: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+        let angles = self.family.map_or(0, |family| family.angles());
+        let of_angle = |x: f64| x.cos().abs().max(EDGE.sqrt());
+        let phi = phi.iter().enumerate();
+        phi.map(move |(a, &x)| if a < angles { of_angle(x) } else { 1.0 })
+    }
+
     /// Whether there is no parameter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
