@@ -136,9 +136,10 @@ engine_fit_many <- function(model, responses, reml, control, satterthwaite = FAL
 
 #' Leverages of the rows of the fit at `theta`
 #'
-#' @returns `variances` (n), prediction error variances relative to sigma^2, and `of_fixed` (n), what
-#'   of them is due to the fixed effects; `left` (n), 1 - leverage, 0 where that is mere rounding;
-#'   `residuals` (n); `fixed` (rank x n): times w e / left what each row adds to the fixed effects
+#' @returns `variances` (n), prediction error variances relative to sigma^2, and `of_fixed` (n),
+#'   what of them is due to the fixed effects; `left` (n), 1 - leverage, 0 where that is mere
+#'   rounding; `residuals` (n); `fixed` (rank x n): times w e / left what each row adds to the fixed
+#'   effects
 #' @noRd
 engine_leverages <- function(model, theta, reml, control) {
   engine_value(rs_leverages(

@@ -338,7 +338,7 @@ cooks.distance.lmm <- function(model, ...) {
   check_dots(...)
   with_memory({
     parts <- closed_form_deletion(model)
-    # change' C^-1 change / p: the fixed part of M^-1 t has (X'V^-1X)^-1 times its own part of t'M^-1 t
+    # change' C^-1 change / p; the fixed part c of M^-1 t has c'(X'V^-1X)c = its part of t'M^-1 t
     squares <- parts$weight^2 * parts$leverages$of_fixed
     values <- squares / model$sigma^2 / ncol(parts$change)
     stats::naresid(model$na.action, stats::setNames(values, rownames(parts$change)))

@@ -469,8 +469,8 @@ test_that("what follows a fit stands where effects cannot be taken out of the re
   expect_equal(unname(se), sigma(fit) * sqrt(leverage / d$w), tolerance = 1e-8)
 })
 
-# Leverages and what deletions change, from the rows left: the row's prediction and its error variance
-# by them, which cancel nowhere; NaN where they leave the row's effects undetermined
+# Leverages and what deletions change, from the rows left: the row's prediction and its error
+# variance by them, which cancel nowhere; NaN where they leave the row's effects undetermined
 from_the_others <- function(fit, d) {
   Z <- as.matrix(getME(fit, "Z")) %*% as.matrix(getME(fit, "Lambda"))
   X <- getME(fit, "X")
