@@ -261,8 +261,10 @@ fn contraction_is_the_gradient() {
                     let value = scaled[i * n + j];
                     let (low, high) = (s.min(t), s.max(t));
                     if whitening.rank_one(p).is_some() {
-                        bands[p][0] += if s == t { value } else { 0.0 };
-                        bands[p][1] += value;
+                        // on deviations from the mean, and on the mean
+                        let of_mean = value / places.len() as f64;
+                        bands[p][0] += if s == t { value } else { 0.0 } - of_mean;
+                        bands[p][1] += of_mean;
                     } else if t >= s && t - s <= whitening.band(p) {
                         bands[p][whitening.slot(p, s, t)] += value;
                     }

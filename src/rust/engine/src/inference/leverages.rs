@@ -8,6 +8,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::rows::root_of_weight;
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::coefficients;
 use crate::fit::prepare::{prepare, required_start, Prepared};
@@ -18,7 +19,7 @@ use crate::linalg::double2::Double2;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::partition::pieces;
 use crate::runtime::stop::StopFlag;
-use crate::system::extended::rows::{SolvedEffects, SolvedRow};
+use crate::system::extended::rows::SolvedEffects;
 
 /// Rows in one piece of work.
 const ROWS: usize = 512;
@@ -47,13 +48,36 @@ pub struct Leverages {
     pub fixed: Vec<f64>,
 }
 
-/// What is found for one row.
-struct Row {
-    variance: f64,
-    of_fixed: f64,
-    left: f64,
-    residual: f64,
-    gamma: Vec<Double2>,
+impl Leverages {
+    fn with_capacity(n: usize, rank: usize) -> Self {
+        Self {
+            variances: Vec::with_capacity(n),
+            of_fixed: Vec::with_capacity(n),
+            left: Vec::with_capacity(n),
+            residuals: Vec::with_capacity(n),
+            fixed: Vec::with_capacity(n * rank),
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.variances.extend(other.variances);
+        self.of_fixed.extend(other.of_fixed);
+        self.left.extend(other.left);
+        self.residuals.extend(other.residuals);
+        self.fixed.extend(other.fixed);
+    }
+
+    /// Puts the rows of others in the place of some.
+    fn replace(&mut self, which: &[usize], others: &Self, rank: usize) {
+        for (from, &to) in which.iter().enumerate() {
+            self.variances[to] = others.variances[from];
+            self.of_fixed[to] = others.of_fixed[from];
+            self.left[to] = others.left[from];
+            self.residuals[to] = others.residuals[from];
+            let own = &others.fixed[from * rank..(from + 1) * rank];
+            self.fixed[to * rank..(to + 1) * rank].copy_from_slice(own);
+        }
+    }
 }
 
 /// The rows of the data, as new ones.
@@ -73,30 +97,36 @@ fn in_doubles(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
     precision: &[f64],
-) -> Option<Vec<Row>> {
-    let rows = rows_of(data);
+) -> Option<Leverages> {
+    let (rows, fixed) = (rows_of(data), &prepared.fixed);
     let context = Context::new(prepared, criterion)?;
     let beta = coefficients(prepared, &context.solution.gamma);
     let work = pieces(rows.n, ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {
-        let row = |i: usize| {
+        let mut out = Leverages::with_capacity(ROWS, fixed.rank());
+        for i in work[piece].clone() {
             let found = context.row(&rows, i);
             let mut fitted = data.offset.map_or(0.0, |offset| offset[i]) + found.random_mean;
             let columns = data.x.iter().zip(&beta);
             columns.for_each(|(x, b)| fitted += x.at(i) * b);
             let variance = found.of_fixed + found.of_random;
             let left = 1.0 - precision[i] * variance;
-            Row {
-                variance,
-                of_fixed: found.of_fixed,
-                left: if left > ROUNDING { left } else { 0.0 },
-                residual: data.y[i] - fitted,
-                gamma: found.gamma.into_iter().map(Double2::from).collect(),
-            }
-        };
-        work[piece].clone().map(row).collect::<Vec<_>>()
+            out.variances.push(variance);
+            out.of_fixed.push(found.of_fixed);
+            out.left.push(if left > ROUNDING { left } else { 0.0 });
+            out.residuals.push(data.y[i] - fitted);
+            out.fixed.extend(fixed.kept.iter().map(|&j| {
+                let gamma = found.gamma.iter().enumerate();
+                gamma
+                    .map(|(c, g)| fixed.rinv[c * data.p + j] * g)
+                    .sum::<f64>()
+            }));
+        }
+        out
     });
-    Some(parts.into_iter().flatten().collect())
+    let mut all = Leverages::with_capacity(rows.n, fixed.rank());
+    parts.into_iter().for_each(|part| all.append(part));
+    Some(all)
 }
 
 /// With twice the digits, for some rows.
@@ -105,65 +135,37 @@ fn extended(
     prepared: &Prepared,
     solver: &ExtendedRows<'_>,
     which: &[usize],
-) -> Vec<Row> {
-    let rows = rows_of(data);
-    let row = |&i: &usize, work: &mut SolvedEffects| {
-        let mut y = Double2::from(data.y[i]);
-        y += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
-        let SolvedRow {
-            variance,
-            of_fixed,
-            gamma,
-            residual,
-        } = solver.row(&rows, i, y, work);
-        // the weight that cross-products have
-        let root = data.weights.map_or(1.0, |w| w[i].sqrt());
-        let left = Double2::from(1.0) - Double2::product(root, root) * variance;
-        Row {
-            variance: variance.high,
-            of_fixed: of_fixed.high,
-            left: if left.high > EXTENDED_ROUNDING {
-                left.high
-            } else {
-                0.0
-            },
-            residual: residual.high,
-            gamma,
-        }
-    };
+) -> Leverages {
+    let (rows, fixed) = (rows_of(data), &prepared.fixed);
     let work = pieces(which.len(), ROWS);
     let parts = prepared.system.workers.map(work.len(), |piece| {
         let mut space = SolvedEffects::default();
-        let own = which[work[piece].clone()].iter();
-        own.map(|i| row(i, &mut space)).collect::<Vec<_>>()
+        let mut out = Leverages::with_capacity(ROWS, fixed.rank());
+        for &i in &which[work[piece].clone()] {
+            let mut y = Double2::from(data.y[i]);
+            y += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
+            let found = solver.row(&rows, i, y, &mut space);
+            // the weight that cross-products have
+            let root = root_of_weight(data, i);
+            let left = Double2::from(1.0) - Double2::product(root, root) * found.variance;
+            let is_known = left.high > EXTENDED_ROUNDING;
+            out.variances.push(found.variance.high);
+            out.of_fixed.push(found.of_fixed.high);
+            out.left.push(if is_known { left.high } else { 0.0 });
+            out.residuals.push(found.residual.high);
+            out.fixed.extend(fixed.kept.iter().map(|&j| {
+                let mut sum = Double2::default();
+                for (c, gamma) in found.gamma.iter().enumerate() {
+                    sum += Double2::from(fixed.rinv[c * data.p + j]) * *gamma;
+                }
+                sum.high
+            }));
+        }
+        out
     });
-    parts.into_iter().flatten().collect()
-}
-
-/// In the user's terms.
-fn in_user_terms(prepared: &Prepared, rows: Vec<Row>) -> Leverages {
-    let (fixed, n) = (&prepared.fixed, rows.len());
-    let mut out = Leverages {
-        variances: Vec::with_capacity(n),
-        of_fixed: Vec::with_capacity(n),
-        left: Vec::with_capacity(n),
-        residuals: Vec::with_capacity(n),
-        fixed: Vec::with_capacity(n * fixed.rank()),
-    };
-    for row in rows {
-        out.variances.push(row.variance);
-        out.of_fixed.push(row.of_fixed);
-        out.left.push(row.left);
-        out.residuals.push(row.residual);
-        out.fixed.extend(fixed.kept.iter().map(|&j| {
-            let mut sum = Double2::default();
-            for (c, gamma) in row.gamma.iter().enumerate() {
-                sum += Double2::from(fixed.rinv[c * fixed.p + j]) * *gamma;
-            }
-            sum.high
-        }));
-    }
-    out
+    let mut all = Leverages::with_capacity(which.len(), fixed.rank());
+    parts.into_iter().for_each(|part| all.append(part));
+    all
 }
 
 /// Leverage of every row of the data, and what its deletion changes in the fixed effects, at `options.start`.
@@ -186,7 +188,7 @@ pub fn leverages(
         let mut found = found.ok_or_else(|| criterion.failure("the leverages"))?;
         drop(criterion);
         let rounding = prepared.rounding_of_rows(&theta).max(f64::EPSILON);
-        let is_lost = |i: &usize| rounding > TOLERANCE * found[*i].left;
+        let is_lost = |i: &usize| rounding > TOLERANCE * found.left[*i];
         let which: Vec<usize> = (0..data.n()).filter(is_lost).collect();
         if !which.is_empty() && prepared.can_solve_extended(which.len()) {
             if !prepared.has_digits() {
@@ -196,10 +198,10 @@ pub fn leverages(
             let factor = criterion.factor.as_ref();
             let solver = factor.map(|f| ExtendedRows::new(data, &prepared, f, which.len()));
             if let Some(solver) = solver.transpose()?.flatten() {
-                let rows = extended(data, &prepared, &solver, &which);
-                which.iter().zip(rows).for_each(|(i, row)| found[*i] = row);
+                let others = extended(data, &prepared, &solver, &which);
+                found.replace(&which, &others, prepared.fixed.rank());
             }
         }
-        Ok(in_user_terms(&prepared, found))
+        Ok(found)
     })
 }

@@ -55,7 +55,7 @@ impl Residual {
     ///
     /// `omega` has the sum of D^-1 Omega D^-1 over the groups of each pattern: its entries \[s, t\], t >= s, at
     /// [`Whitening::slot`] (each pair once), as far as C^-1 has entries; where C^-1 has a diagonal and one off-diagonal value
-    /// ([`Whitening::rank_one`]), its trace and the sum of all its entries. `row_diagonal` has for each place the diagonal
+    /// ([`Whitening::rank_one`]), its traces on deviations from the mean and on the mean. `row_diagonal` has for each place the diagonal
     /// entry of C^-1 D^-1 Omega D^-1 of its group; it may be empty if there is no scale.
     #[must_use]
     pub fn contract(

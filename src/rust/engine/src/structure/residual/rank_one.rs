@@ -33,8 +33,10 @@ impl RankOne {
     /// the mean are those of deviations from the first row: where all are equal nothing is left of them, which `within` may be
     /// large enough to show.
     pub fn by_mean(within: f64, between: f64, x: &mut [f64], c: usize) {
-        let rows = (x.len() / c.max(1)) as f64;
-        let first = memory::copy(&x[..c]);
+        let Some(first) = x.get(..c).map(memory::copy) else {
+            return;
+        };
+        let rows = (x.len() / c) as f64;
         let mut mean = memory::zeros(c);
         for row in x.chunks_exact(c) {
             let values = row.iter().zip(&first);

@@ -59,8 +59,8 @@ impl Whitening {
         }
     }
 
-    /// Length of a pattern's part of Omega in [`Residual::contract`]: m (band + 1), or 2 for [`Self::rank_one`] patterns: its trace
-    /// on deviations from the mean and on the mean.
+    /// Length of a pattern's part of Omega in [`Residual::contract`]: m (band + 1), or 2 for [`Self::rank_one`] patterns (see
+    /// there).
     #[must_use]
     pub fn slots(&self, pattern: usize) -> usize {
         let block = &self.blocks[pattern];
