@@ -35,6 +35,8 @@ test_that("dredge() and model.avg() are those of lmer() and lme()", {
   best <- elsewhere("MuMIn", "get.models")(found, 1L)[[1L]]
   expect_s3_class(best, "lmm")
   expect_length(best$random, 2L)
+  # the call of lme() that 'MuMIn' evaluates again
+  lme.formula <- utils::getFromNamespace("lme.formula", "nlme")
   same(
     lmm(distance ~ age * Sex + (1 | Subject), orthodont, REML = FALSE, na.action = na.fail,
         correlation = nlme::corAR1(form = ~ 1 | Subject)),
