@@ -363,3 +363,7 @@ differs("lme4", "confint, default", "values", paste(
   "profile of the likelihood by ML. By method = \"profile\" and ML both agree (row \"confint,",
   "profile\")."
 ))
+differs("sjPlot", "int", "ymin|ymax", paste(
+  "By ggeffects 1, which has other standard errors of ordered factors with lmer(): see ggpredict,",
+  "two terms."
+), on = "cake", when = version_of("ggeffects") < "2")

@@ -42,7 +42,7 @@ gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", p
 gate("car", "compareCoefs", "subscripts", paste(
   "compareCoefs() is no generic: it takes fixef() of classes that it lists and coef() of others."
 ))
-gate("pbkrtest", c("get_SigmaG", "PBrefdist", "restriction_matrix2model"), "applicable|default", paste(
+gate("pbkrtest", c("get_SigmaG", "PBrefdist", "restriction_*"), "applicable|default", paste(
   "They build matrices of rows by rows from lme4's slots; ddf = \"Kenward-Roger\" and",
   "pb_test() need none."
 ))

@@ -10,7 +10,9 @@ open_row("lattice", c("plot, *", "plot of quantiles", "plot by group", "qqmath*"
 open_row("nlme", c("ranef, augFrame", "coef, augFrame"), "augFrame is not an argument of ours.")
 open_row("nlme", c("anova, L", "anova, Terms"), "anova() takes no L and no Terms; contest() does.")
 open_row("nlme", "gls: intervals", "which = \"coef\", gls()'s word for \"fixed\", is not known.")
-open_row("nlme", "compareFits", "coef() is a list by grouping factor, which compareFits() cannot take.")
+open_row("nlme", "compareFits",
+  "coef() is a list by grouping factor, which compareFits() cannot take."
+)
 open_row("nlme", c("corMatrix", "parameters of corStruct", "Dim", "VarCorr", "print of VarCorr"),
   "They read parts of nlme's objects; no object of ours stands for them."
 )
@@ -25,3 +27,4 @@ open_row("lmerTest", "plot of step", "plot() of the result of step() fails.")
 open_row("ggeffects", "*", "Versions of ggeffects from 1 to 2 ask a fit in several ways.")
 open_row("lme4", "profile, columns", "The table of a profile has a column less than lme4's.")
 open_row("lme4", "devfun", "update() has no devFunOnly: the criterion is getME(fit, \"devfun\").")
+open_row("sjPlot", "tab_model, standardised", "The table has a number more than lmer's.")
