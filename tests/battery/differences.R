@@ -367,3 +367,9 @@ differs("sjPlot", "int", "ymin|ymax", paste(
   "By ggeffects 1, which has other standard errors of ordered factors with lmer(): see ggpredict,",
   "two terms."
 ), on = "cake", when = version_of("ggeffects") < "2")
+differs("parameters", "group level", "CI", paste(
+  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is zero."
+))
+differs("car", "brief", "methTitle|^lacks|has more", paste(
+  "brief() returns the summary that it has printed: an object of another class, with other parts."
+))
