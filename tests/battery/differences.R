@@ -289,7 +289,7 @@ differs("broom", "generics' tidy", "NAs|has more",
   "The same: standard errors of variance parameters, which broom.mixed does not have."
 )
 differs("broom.mixed", c("tidy", "tidy, ran_pars", "tidy, ran_coefs", "tidy, ran_vals", "glance"),
-  "values|has more|^lacks|BIC", paste(
+  "values|has more|^lacks|BIC|df", paste(
     "broom.mixed leaves the parameters of the residual correlation out of lme()'s and gls()'s",
     "tables; ours have a row for each, and lmer's columns. BIC by REML takes n observations,",
     "as lme4's."
@@ -368,7 +368,8 @@ differs("sjPlot", "int", "ymin|ymax", paste(
   "two terms."
 ), on = "cake", when = version_of("ggeffects") < "2")
 differs("parameters", "group level", "CI", paste(
-  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is zero."
+  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is",
+  "zero."
 ))
 differs("car", "brief", "methTitle|^lacks|has more", paste(
   "brief() returns the summary that it has printed: an object of another class, with other parts."
