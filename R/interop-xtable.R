@@ -77,12 +77,32 @@ new_xtable <- function(x, caption, label, align, digits, what) {
   if (is.null(align)) {
     align <- c("l", rep.int("l", table$text), rep.int("r", ncol(cells) - table$text))
   }
-  made <- xtable::xtable(
-    cells, caption = if (is.null(caption)) table$title else caption, label = label, align = align
+  # print() would stumble over others
+  check_strings(caption, "caption", 2L)
+  check_strings(label, "label", 1L)
+  caption <- if (is.null(caption)) table$title else caption
+  made <- tryCatch(
+    xtable::xtable(cells, caption = caption, label = label, align = align),
+    error = function(e) {
+      ferrolmm_abort(
+        "`caption`, `label` or `align` is not as 'xtable' takes it.", "argument",
+        x = conditionMessage(e), i = "See ?xtable::xtable."
+      )
+    }
   )
   # print() would show the numbers of rows
   attr(made, "include.rownames") <- FALSE
   made
+}
+
+#' NULL, or at most so many strings
+#' @noRd
+check_strings <- function(value, name, most) {
+  if (!is.null(value) && (!is.character(value) || !length(value) %in% seq_len(most))) {
+    ferrolmm_abort(
+      paste0("`", name, "` must be a string", describe_given(value), "."), "argument"
+    )
+  }
 }
 
 #' @noRd
