@@ -31,8 +31,8 @@ rs_interaction <- function(codes, n_levels) .Call(wrap__rs_interaction, codes, n
 #' @noRd
 rs_code_integer <- function(x) .Call(wrap__rs_code_integer, x)
 
-#' Leverages of the rows at `options$start`, relative to sigma^2, and the changes in the fixed effects (rank x n) that follow
-#' from them.
+#' What the rows' leverages at `options$start` are made of, relative to sigma^2, and the changes in the fixed effects (rank x n)
+#' that follow from them.
 #' @noRd
 rs_leverages <- function(model, options) .Call(wrap__rs_leverages, model, options)
 

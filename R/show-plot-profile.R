@@ -136,7 +136,11 @@ draw_path <- function(d, absolute, xlab, ylab, ...) {
   graphics::abline(h = 0, col = "grey60")
   limits <- d$limits[!is.na(d$limits$y), ]
   colour <- image_colours[[1L]]
-  graphics::segments(limits$x, 0, limits$x, limits$y, col = colour, lty = ifelse(limits$main, 1, 3))
+  if (nrow(limits) > 0L) {
+    graphics::segments(
+      limits$x, 0, limits$x, limits$y, col = colour, lty = ifelse(limits$main, 1, 3)
+    )
+  }
   if (absolute) {
     for (level in unique(limits$level)) {
       ends <- limits[limits$level == level, ]
@@ -144,7 +148,9 @@ draw_path <- function(d, absolute, xlab, ylab, ...) {
     }
   }
   own <- d$limits$x[d$limits$main]
-  if (!anyNA(own)) graphics::segments(own[[1L]], 0, own[[2L]], 0, col = colour, lwd = 4, lend = 1L)
+  if (length(own) == 2L && !anyNA(own)) {
+    graphics::segments(own[[1L]], 0, own[[2L]], 0, col = colour, lwd = 4, lend = 1L)
+  }
   graphics::lines(d$lines$x, d$lines$y, lwd = 2)
   graphics::points(d$estimates$x, 0, pch = 19, col = image_colours[[2L]])
   graphics::box()
