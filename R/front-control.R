@@ -67,7 +67,7 @@
 #' found is then likely, but not proved.
 #'
 #' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them
-#' came to the reported optimum; `summary()` shows both. `vanishing` counts walks along which the
+#' came to the reported optimum; printed, it shows both. `vanishing` counts walks along which the
 #' residual variance vanished: random effects that can reproduce the response may have a likelihood
 #' without bound, whose maximum is no estimate. Such points are never reported as the optimum.
 #'

@@ -174,7 +174,8 @@ test_that("the certificate says how many starts there were and how many agree", 
   expect_identical(fit$certificate$agree, fit$certificate$starts)
   expect_identical(fit$certificate$vanishing, 0L)
   expect_match(
-    paste(capture.output(summary(fit)), collapse = " "), "[0-9]+ of [0-9]+\\s+starts\\s+agree"
+    paste(capture.output(print(summary(fit)$certificate)), collapse = " "),
+    "[0-9]+ of [0-9]+\\s+starts\\s+agree"
   )
   one <- lmm(Reaction ~ Days + (Days | Subject), lme4::sleepstudy,
              control = lmm_control(starts = 1))
