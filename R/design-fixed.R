@@ -308,7 +308,8 @@ variable_contrasts <- function(x, name, given) {
       } else {
         stats::contrasts(small) <- value
       }
-      matrix <- stats::contrasts(small)
+      # contrasts() looks for a function's name among its callers: not among functions of ours
+      matrix <- eval(quote(stats::contrasts(small)), list(small = small), globalenv())
       list(contrasts = lasting_contrasts(attr(small, "contrasts"), matrix), matrix = matrix)
     },
     error = function(e) {

@@ -137,3 +137,12 @@ test_that("predictors that cannot be coded are named", {
   expect_warning(front_end(y ~ f + (1 | g), d, contrasts = list(ff = "contr.sum")), "`ff`",
                  class = "ferrolmm_warning_contrasts")
 })
+
+test_that("contrasts by the name of a function are the user's, whatever ours are called", {
+  d <- data.frame(y = sin(1:60), f = factor(rep(1:3, 20)), g = factor(rep(1:6, each = 10)))
+  given <- function(n, ...) stats::contr.sum(n)
+  on.exit(rm("fixed_matrix", envir = globalenv()))
+  assign("fixed_matrix", given, envir = globalenv())
+  fit <- lmm(y ~ f + (1 | g), d, contrasts = list(f = "fixed_matrix"))
+  expect_equal(unname(model.matrix(fit)[, -1]), unname(contr.sum(3)[d$f, ]))
+})
