@@ -23,7 +23,7 @@
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' head(getData(fit))
 #' head(getGroups(fit))
-#' getGroupsFormula(fit)
+#' nlme::getGroupsFormula(fit)
 #' @name getData.lmm
 NULL
 

@@ -17,7 +17,6 @@
 #' @param L,Lcoef A hypothesis: a vector or matrix with a column for each coefficient.
 #' @param sparse Give a sparse matrix?
 #' @param details,eps Not used: arguments of the generics.
-#' @param ... Not used.
 #' @returns What the generics return.
 #' @seealso [contest()], [drop1.lmm()], [pb_test()]
 #' @references

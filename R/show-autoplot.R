@@ -17,7 +17,8 @@
 #' @param labels How many of the largest residuals to label; for pooling, label the groups?
 #' @param parm,levels,absolute As in [plot.profile.lmm()].
 #' @param id.n The number of deletions to name in each panel.
-#' @param level,order As in [plot.ranef.lmm()] and [plot.lmList.lmm()].
+#' @param interval As in [plot.bootstrap.lmm()].
+#' @param level,order,pool As in [plot.ranef.lmm()] and [plot.lmList.lmm()].
 #' @param type,terms As in [plot.lmm_pooling()].
 #' @param alpha For [ACF()]: draw the limits of a two-sided test of this level? 0 draws none.
 #' @param ... Not used.

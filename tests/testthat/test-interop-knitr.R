@@ -54,8 +54,8 @@ test_that("markup in names is taken literally", {
 test_that("a document is made, from its first line to a table", {
   skip_if_not_installed("knitr")
   skip_on_cran()
-  input <- withr::local_tempfile(fileext = ".Rmd")
-  output <- withr::local_tempfile(fileext = ".md")
+  input <- tempfile(fileext = ".Rmd")
+  output <- tempfile(fileext = ".md")
   writeLines(c(
     "```{r}", "fit <- ferrolmm::lmm(distance ~ age + (1 | Subject), nlme::Orthodont)",
     "anova(fit)", "ferrolmm::equations(fit)", "ferrolmm::methods_paragraph(fit)", "```"
