@@ -14,7 +14,7 @@ expect_same_effects <- function(name, ..., of = c("predictions", "avg_slopes", "
 
 test_that("the option has our class beside those that it had", {
   skip_if_not_installed("marginaleffects")
-  loadNamespace("marginaleffects")
+  asNamespace("marginaleffects")
   expect_true("lmm" %in% getOption("marginaleffects_model_classes"))
   before <- options(marginaleffects_model_classes = c("other", "lmm"))
   on.exit(options(before))

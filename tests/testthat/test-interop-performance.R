@@ -98,7 +98,7 @@ test_that("checks look at what they say", {
   )
   expect_true(as.vector(performance::check_convergence(ours)))
   # current versions need the package that draws
-  skip_if(packageVersion("performance") > "0.12" && !requireNamespace("see", quietly = TRUE))
+  skip_if(packageVersion("performance") > "0.12" && !rlang::is_installed("see"))
   expect_s3_class(suppressMessages(performance::check_model(ours)), "check_model")
 })
 
