@@ -10,27 +10,15 @@ xtable.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4
 
 #' @rdname report-tables
 #' @rawNamespace S3method(xtable::xtable, summary.lmm)
-xtable.summary.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
-                               what = NULL, ...) {
-  check_dots(...)
-  new_xtable(x, caption, label, align, digits, what)
-}
+xtable.summary.lmm <- xtable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(xtable::xtable, anova.lmm)
-xtable.anova.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
-                             what = NULL, ...) {
-  check_dots(...)
-  new_xtable(x, caption, label, align, digits, what)
-}
+xtable.anova.lmm <- xtable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(xtable::xtable, VarCorr.lmm)
-xtable.VarCorr.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = 4L,
-                               what = NULL, ...) {
-  check_dots(...)
-  new_xtable(x, caption, label, align, digits, what)
-}
+xtable.VarCorr.lmm <- xtable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(flextable::as_flextable, lmm)
@@ -41,24 +29,15 @@ as_flextable.lmm <- function(x, digits = 4L, what = NULL, ...) {
 
 #' @rdname report-tables
 #' @rawNamespace S3method(flextable::as_flextable, summary.lmm)
-as_flextable.summary.lmm <- function(x, digits = 4L, what = NULL, ...) {
-  check_dots(...)
-  new_flextable(x, digits, what)
-}
+as_flextable.summary.lmm <- as_flextable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(flextable::as_flextable, anova.lmm)
-as_flextable.anova.lmm <- function(x, digits = 4L, what = NULL, ...) {
-  check_dots(...)
-  new_flextable(x, digits, what)
-}
+as_flextable.anova.lmm <- as_flextable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(flextable::as_flextable, VarCorr.lmm)
-as_flextable.VarCorr.lmm <- function(x, digits = 4L, what = NULL, ...) {
-  check_dots(...)
-  new_flextable(x, digits, what)
-}
+as_flextable.VarCorr.lmm <- as_flextable.lmm
 
 #' @noRd
 one_table <- function(x, digits, what) {
