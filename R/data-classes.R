@@ -27,7 +27,10 @@ plain_values <- function(x) {
   if (is_labelled(x)) {
     return(strip(set_missing(x)))
   }
-  if (inherits(x, c("ts", "zoo", "table", "labelled", "noquote"))) {
+  # A class that says that its values are "numeric" only notes how they were made, as those of
+  # 'datawizard' do. Its attribute is asked: an S4 class that contains numbers is another matter.
+  says_numeric <- "numeric" %in% attr(x, "class", exact = TRUE)
+  if (says_numeric || inherits(x, c("ts", "zoo", "table", "labelled", "noquote"))) {
     return(strip(x))
   }
   set_missing(x)

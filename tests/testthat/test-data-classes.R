@@ -169,6 +169,10 @@ test_that("a new column is converted where its meaning is certain", {
   expect_converted(squares, squares[, 2:1])
   expect_converted(I(s$Days), s$Days)
   expect_converted(ts(s$Days), s$Days)
+  # classes that only note how numbers were made, as those of 'datawizard'
+  noted <- structure(as.double(s$Days), class = c("noted", "numeric"), scale = 2)
+  expect_converted(noted, as.double(s$Days), s$Days)
+  expect_converted(as.double(s$Days), noted)
   high <- factor(s$Days > 4, labels = c("low", "high"))
   expect_converted(high, as.character(high), factor(high, c("other", "high", "low")), ordered(high))
   expect_converted(I(as.character(high)), high)
