@@ -12,9 +12,11 @@
 #' @param formula. Changes to the formula, see [stats::update.formula()]. Bar terms are part of it:
 #'   `. ~ . - (x | g) + (1 | g)`. What is taken away is a bar of the model, one of the factors of
 #'   `a/b`, or one of the effects of `(x || g)`; anything else is an error.
-#' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out.
+#' @param ... Other arguments of [lmm()] to change or to add; `NULL` takes one out. And
+#'   `devFunOnly = TRUE`, as in 'lme4': the criterion of the model as a function of its parameters
+#'   is returned, see [getME()][getME.lmm].
 #' @param evaluate Fit (`TRUE`) or return the call (`FALSE`)?
-#' @returns A fitted model, or the call.
+#' @returns A fitted model, or the call, or a function.
 #' @seealso [refit.lmm()], [add1.lmm()]
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -25,7 +27,11 @@
 #' @export
 update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   check_fit(object)
-  changes <- complete_changes(as.list(substitute(list(...)))[-1L])
+  changes <- as.list(substitute(list(...)))[-1L]
+  # as in 'lme4': the criterion of the model in place of its fit
+  criterion_only <- evaluate_flag(changes$devFunOnly, "devFunOnly", parent.frame())
+  changes$devFunOnly <- NULL
+  changes <- complete_changes(changes)
   check_flag(evaluate, "evaluate")
   call <- object$call
   if (!missing(formula.)) {
@@ -34,6 +40,12 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   }
   for (name in names(changes)) {
     call[[name]] <- changes[[name]]
+  }
+  if (criterion_only && !evaluate) {
+    ferrolmm_abort(
+      "`devFunOnly` is no argument of lmm(): there is no call that returns the criterion.",
+      "argument", i = lmm_hints[["devFunOnly"]]
+    )
   }
   if (!evaluate) {
     return(with_visible_data(with_own_options(call, object), object, changes))
@@ -44,7 +56,16 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
   }
   before <- options(own_options(object))
   on.exit(options(before))
-  eval(call, update_environment(object, call, changes, parent.frame()))
+  fit <- eval(call, update_environment(object, call, changes, parent.frame()))
+  if (criterion_only) as.function(fit) else fit
+}
+
+#' The value of an argument that is TRUE or FALSE, FALSE where it is not given
+#' @noRd
+evaluate_flag <- function(expr, name, home) {
+  value <- if (is.null(expr)) FALSE else eval(expr, home)
+  check_flag(value, name)
+  value
 }
 
 #' The options of the fit that are others today

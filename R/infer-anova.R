@@ -29,6 +29,9 @@
 #' large: see [ranova()].
 #'
 #' @param object A model fitted by [lmm()].
+#' @param L,Terms For one model, one test in place of the table, as `nlme::anova.lme()` has it: the
+#'   linear hypotheses `L`, see [contest()], or all coefficients of the terms `Terms`, given by name
+#'   or by number, where the intercept is the first term.
 #' @param ... Other models of the same data, by [lmm()] or by [lm()].
 #' @param type The type of the tests: `"III"`, `"II"` or `"I"`, or a number; or `"marginal"`.
 #' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`. `"lme4"` gives
@@ -54,7 +57,7 @@
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
                       ddf = "Satterthwaite",
-                      refit = TRUE, model.names = NULL, test = NULL) {
+                      refit = TRUE, model.names = NULL, test = NULL, L = NULL, Terms = NULL) {
   others <- list(...)
   lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_fit)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
@@ -71,6 +74,13 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     check_dots(..., allowed = names(others)[is_model])
   }
   check_flag(refit, "refit")
+  one_test <- !is.null(L) || !is.null(Terms)
+  if (one_test && (any(is_model) || !missing(type))) {
+    ferrolmm_abort(
+      paste0("`L` and `Terms` are one test of one model: leave ",
+             if (any(is_model)) "the other models" else "`type`", " out."), "argument"
+    )
+  }
   if (any(is_model)) {
     check_comparison_test(test)
     if (is.null(model.names)) {
@@ -83,6 +93,9 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
   if (!is.null(model.names)) {
     ferrolmm_abort("`model.names` is for several models.", "argument")
   }
+  if (one_test) {
+    return(chosen_test(object, L, Terms, ddf))
+  }
   as_lme4 <- identical(ddf, "lme4")
   type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
   method <- match_ddf(ddf)
@@ -91,12 +104,20 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     describe_type(type), " Analysis of Variance Table", describe_ddf(method, " with ")
   )
   contrasts <- if (as_lme4) factor_contrasts(object) else term_contrasts(inference$object, type)
+  table <- f_table(inference, contrasts)
+  if (as_lme4) {
+    # its columns
+    table <- stats::setNames(table[c("NumDF", "Sum Sq", "Mean Sq", "F value")], lme4_columns)
+  }
   structure(
-    f_table(inference, contrasts),
+    table,
     heading = heading, class = c("anova.lmm", "anova", "data.frame"),
     hypotheses = shown_hypotheses(contrasts, inference$object)
   )
 }
+
+#' @noRd
+lme4_columns <- c("npar", "Sum Sq", "Mean Sq", "F value")
 
 #' @param x What `anova()` returned.
 #' @rdname anova.lmm

@@ -187,6 +187,12 @@ as.data.frame.profile.lmm <- function(x, row.names = NULL, optional = FALSE, ...
     lapply(stats::setNames(seq_along(names(x)), names(x)), function(i) x[[i]]),
     class = "data.frame", row.names = seq_along(x[[".zeta"]])
   )
+  # as in 'lme4': the value of the parameter that the row moves
+  table$.focal <- numeric(nrow(table))
+  for (name in levels(x[[".par"]])) {
+    rows <- which(x[[".par"]] == name)
+    table$.focal[rows] <- x[[name]][rows]
+  }
   finish_table(table, row.names, ...)
 }
 

@@ -3,8 +3,13 @@
 
 #' Support for 'car'
 #'
-#' `car::Anova()` gives the tests of [anova.lmm()], `car::linearHypothesis()` those of [contest()];
-#' for `"Chisq"` Wald's chi-squared statistic of `vcov.`. `car::vif()` gives the generalised
+#' `car::Anova()` gives tests of the terms, and `car::linearHypothesis()` those of [contest()]; for
+#' `"Chisq"` Wald's chi-squared statistic of `vcov.`. Type II is that of 'car': each term after all
+#' others but those that contain all of its variables, covariates too, in the metric of the
+#' covariance matrix of the estimates. (For SAS, 'lmerTest' and [anova()][anova.lmm] a factor is not
+#' contained in its interaction with a covariate, and the metric is that of the design.) Types I and
+#' III are those of [anova.lmm()]: type III does not depend on how factors are coded, as it does in
+#' 'car', which agrees where they have sum contrasts. `car::vif()` gives the generalised
 #' variance inflation factors of the terms of the fixed part (Fox and Monette, 1992): \eqn{\det
 #' R_{11} \det R_{22} / \det R}, with \eqn{R} the correlation matrix of the estimates without the
 #' intercept, \eqn{R_{11}} that of the columns of a term and \eqn{R_{22}} that of the others; where
@@ -43,15 +48,30 @@ Anova.lmm <- function(mod, type = "II", ddf = "Satterthwaite", test.statistic = 
   statistic <- match_choice(test.statistic, "test.statistic", c("F", "Chisq"))
   type <- match_type(type)
   inference <- car_inference(mod, ddf, missing(ddf), statistic, vcov.)
-  contrasts <- term_contrasts(inference$object, type)
+  contrasts <- if (type == "II") {
+    adjusted_contrasts(inference)
+  } else {
+    term_contrasts(inference$object, type)
+  }
   if (statistic == "F") {
-    if (is.null(vcov.)) {
+    if (is.null(vcov.) && type != "II") {
       return(anova.lmm(mod, type = type, ddf = ddf))
     }
     table <- f_table(inference, contrasts)
-    heading <- paste(
-      describe_type(type), "Analysis of Variance Table with the given covariance matrix"
+    heading <- paste0(
+      describe_type(type), " Analysis of Variance Table",
+      if (is.null(vcov.)) {
+        describe_ddf(match_ddf(ddf), " with ")
+      } else {
+        " with the given covariance matrix"
+      }
     )
+    if (is.null(vcov.)) {
+      return(structure(
+        table, heading = heading, class = c("anova.lmm", "anova", "data.frame"),
+        hypotheses = shown_hypotheses(contrasts, inference$object)
+      ))
+    }
   } else {
     table <- chi_squared_table(inference, contrasts)
     heading <- c(
@@ -60,6 +80,32 @@ Anova.lmm <- function(mod, type = "II", ddf = "Satterthwaite", test.statistic = 
     )
   }
   structure(table, heading = heading, class = c("anova", "data.frame"))
+}
+
+#' Type II as 'car' has it: the coefficients of a term less what the estimates of its relatives, the
+#' terms with all its variables, say of them
+#' @noRd
+adjusted_contrasts <- function(inference) {
+  object <- inference$object
+  labels <- labels.lmm(object)
+  kept <- kept_columns(object)
+  pattern <- attr(object$terms, "factors") > 0L
+  identity <- diag(length(kept))
+  contrasts <- lapply(seq_along(labels), function(term) {
+    contains <- apply(pattern[, term] <= pattern, 2L, all)
+    own <- which(object$assign[kept] == term)
+    relatives <- which(object$assign[kept] %in% setdiff(which(contains), term))
+    L <- identity[own, , drop = FALSE]
+    if (length(relatives) > 0L && length(own) > 0L) {
+      variance <- inference$variance
+      slopes <- solve(
+        variance[relatives, relatives, drop = FALSE], variance[relatives, own, drop = FALSE]
+      )
+      L[, relatives] <- -t(slopes)
+    }
+    L
+  })
+  stats::setNames(contrasts, labels)
 }
 
 #' @rdname car-lmm
@@ -236,6 +282,19 @@ influencePlot.lmm <- function(model, ...) {
 #' @rawNamespace S3method(car::infIndexPlot, lmm)
 infIndexPlot.lmm <- function(model, ...) {
   by_linear_method("infIndexPlot", model, ...)
+}
+
+#' @rdname car-lmm
+#' @rawNamespace S3method(car::infIndexPlot, influence.lmm)
+infIndexPlot.influence.lmm <- function(model, ...) {
+  method <- utils::getS3method("infIndexPlot", "influence.merMod", envir = asNamespace("car"))
+  allowed <- setdiff(names(formals(method)), c("model", "..."))
+  check_dots(..., allowed = c(allowed, graphical_arguments()))
+  # the second part of lme4's objects has what was deleted as the names of its rows
+  method(structure(
+    c(list(NULL, as.data.frame(model$coefficients)), unclass(model), list(groups = model$name)),
+    class = class(model)
+  ), ...)
 }
 
 #' @rdname car-lmm

@@ -24,8 +24,12 @@
 #' - `check_convergence()` and `is_converged()` say whether the optimum is certified.
 #' - `bootstrap_model()` and `get_predicted(iterations = )` draw from the model: rows of groups are
 #'   not drawn with replacement.
-#' - With correlated residuals `check_normality()` tests normalized residuals; `check_outliers()`
-#'   and `check_model()` are errors, as the leverage of a row is not defined.
+#' - With correlated residuals `check_normality()`, `check_heteroscedasticity()`,
+#'   `check_autocorrelation()` and `check_model()` are about normalized residuals, and
+#'   `check_outliers()` deletes rows while the covariance matrix of the others stays.
+#' - `check_heteroscedasticity()` divides squared residuals by their mean, as Breusch and Pagan's
+#'   test does. 'performance' divides them by a deviance, so that its p-value of a model of 'lme4'
+#'   is another one where the response is in other units.
 #'
 #' @section What is out of reach:
 #' Some functions are no generics and look the class up in constant lists inside 'insight', which
@@ -44,8 +48,7 @@
 #'   `standard_error(fit, method = "kenward")` and `ci(fit, method = "kenward")`;
 #' - for `icc(ci = )`, which draws single rows, write
 #'   `bootstrap(fit, FUN = function(fit) intraclass(fit)$adjusted)`;
-#' - give `check_heterogeneity_bias()` the data;
-#' - for `select_parameters()` write `step()`.
+#' - give `check_heterogeneity_bias()` the data.
 #' @examplesIf requireNamespace("parameters", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)

@@ -11,14 +11,14 @@
 #' @param object A model fitted by [lmm()].
 #' @param level The confidence level.
 #' @param which `"all"` parameters, those of variances and correlations (`"var-cov"`), or the
-#'   `"fixed"` effects.
+#'   `"fixed"` effects, which `nlme::gls()` calls `"coef"`.
 #' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf]:
 #'   `r ddf_choices()`.
 #' @param ... Not used.
-#' @returns A list of class `intervals.lme`: `fixed`, a matrix with the columns `lower`, `est.` and
-#'   `upper`; `reStruct`, a list of such tables by grouping factor; `residual`, the parameters of
-#'   the residual structure; `sigma`, a vector. Parts that a model has not are left out, and limits
-#'   of parameters at their boundary are `NA`.
+#' @returns A list of class `intervals.lme`: `fixed` (or `coef`, if asked for by that name), a
+#'   matrix with the columns `lower`, `est.` and `upper`; `reStruct`, a list of such tables by
+#'   grouping factor; `residual`, the parameters of the residual structure; `sigma`, a vector. Parts
+#'   that a model has not are left out, and limits of parameters at their boundary are `NA`.
 #' @seealso [confint.lmm()], also for intervals by profile and bootstrap.
 #' @references
 #' Pinheiro, J. C. and Bates, D. M. (2000). *Mixed-Effects Models in S and S-PLUS*. Springer,
@@ -31,18 +31,19 @@
 #' @importFrom nlme intervals
 #' @method intervals lmm
 #' @export
-intervals.lmm <- function(object, level = 0.95, which = c("all", "var-cov", "fixed"),
+intervals.lmm <- function(object, level = 0.95, which = c("all", "var-cov", "fixed", "coef"),
                           ddf = "Satterthwaite", ...) {
   check_dots(...)
   check_level(level)
-  which <- match_choice(which, "which", c("all", "var-cov", "fixed"))
+  which <- match_choice(which, "which", c("all", "var-cov", "fixed", "coef"))
   found <- list()
   if (which != "var-cov" && object$rank > 0L) {
     limits <- confint.lmm(object, "beta_", level, ddf = ddf)
     limits <- limits[kept_columns(object), , drop = FALSE]
-    found$fixed <- labelled_intervals(limits, fixef.lmm(object), "Fixed effects:")
+    name <- if (which == "coef") "coef" else "fixed"
+    found[[name]] <- labelled_intervals(limits, fixef.lmm(object), "Fixed effects:")
   }
-  if (which != "fixed") {
+  if (which %in% c("all", "var-cov")) {
     found <- c(found, variance_intervals(object, level))
   }
   structure(found, level = level, class = "intervals.lme")

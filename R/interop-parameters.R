@@ -235,6 +235,23 @@ p_calibrate.lmm <- function(x, ...) {
   their_method("parameters", "p_calibrate", "default")(as_listed(x), ...)
 }
 
+#' The model that 'cAIC4' selects, which searches among models of 'lme4'
+#'
+#' @returns a fit by lmm(); without random effects what that package returns
+#' @noRd
+select_parameters.lmm <- function(model, ...) {
+  check_fit(model)
+  theirs <- their_method("parameters", "select_parameters", "merMod")
+  selected <- theirs(as_lmerMod(model), ...)
+  if (!inherits(selected, "merMod")) {
+    return(selected)
+  }
+  call <- model$call
+  call$formula <- stats::formula(selected)
+  if (is.symbol(call[[1L]])) call[[1L]] <- lmm
+  eval(call, fit_home(model))
+}
+
 #' Standard deviations by which coefficients are standardized
 #' @noRd
 standardize_info.lmm <- function(model, ...) {

@@ -14,7 +14,23 @@ xtable.summary.lmm <- xtable.lmm
 
 #' @rdname report-tables
 #' @rawNamespace S3method(xtable::xtable, anova.lmm)
-xtable.anova.lmm <- xtable.lmm
+xtable.anova.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digits = NULL,
+                             display = NULL, ...) {
+  check_dots(..., allowed = "auto")
+  check_strings(caption, "caption", 2L)
+  check_strings(label, "label", 1L)
+  counts <- names(x) %in% c("npar", "Df", "NumDF", "df")
+  if (is.null(digits)) {
+    digits <- c(0, ifelse(grepl("^Pr\\(", names(x)), 4, ifelse(counts, 0, 2)))
+  }
+  if (is.null(caption)) caption <- report_tables(x)[[1L]]$title
+  # numbers, as of other tables of tests: `digits` and `display` are for those who print them
+  table <- x
+  class(table) <- c("anova", "data.frame")
+  as_xtable(
+    table, caption = caption, label = label, align = align, digits = digits, display = display, ...
+  )
+}
 
 #' @rdname report-tables
 #' @rawNamespace S3method(xtable::xtable, VarCorr.lmm)
@@ -60,18 +76,25 @@ new_xtable <- function(x, caption, label, align, digits, what) {
   check_strings(caption, "caption", 2L)
   check_strings(label, "label", 1L)
   caption <- if (is.null(caption)) table$title else caption
-  made <- tryCatch(
-    xtable::xtable(cells, caption = caption, label = label, align = align),
+  made <- as_xtable(cells, caption = caption, label = label, align = align)
+  # print() would show the numbers of rows
+  attr(made, "include.rownames") <- FALSE
+  made
+}
+
+#' A table of 'xtable', whose own complaints name no argument
+#' @noRd
+as_xtable <- function(table, ...) {
+  tryCatch(
+    xtable::xtable(table, ...),
     error = function(e) {
+      given <- paste0("`", names(list(...)), "`", collapse = ", ")
       ferrolmm_abort(
-        "`caption`, `label` or `align` is not as 'xtable' takes it.", "argument",
+        paste0("One of ", given, " is not as 'xtable' takes it."), "argument",
         x = conditionMessage(e), i = "See ?xtable::xtable."
       )
     }
   )
-  # print() would show the numbers of rows
-  attr(made, "include.rownames") <- FALSE
-  made
 }
 
 #' NULL, or at most so many strings

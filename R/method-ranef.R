@@ -13,10 +13,14 @@
 #' @param condVar Compute the conditional variances too?
 #' @param drop Turn data frames of one column into named vectors?
 #' @param whichel The names of the grouping factors to return.
+#' @param augFrame Add what is known of each level: the variables of the data, summarised by
+#'   `nlme::gsummary()`, which takes `FUN` of numbers and the most frequent level of factors.
+#' @param FUN The function that summarises a numeric variable.
 #' @param ... Not used.
 #' @returns `ranef()`: a list of class `ranef.lmm`, a data frame for each grouping factor with its
 #'   levels as row names. `coef()`: a list of class `coef.lmm` of the same shape; for a model
-#'   without random effects, the fixed effects.
+#'   without random effects, the fixed effects. With `augFrame = TRUE` both are plain lists of data
+#'   frames.
 #'
 #'   `as.data.frame()` of `ranef()`: columns `grpvar`, `term`, `grp` (level), `condval`
 #'   (conditional mode) and `condsd` (conditional standard deviation).
@@ -31,16 +35,23 @@
 #' @method ranef lmm
 #' @export
 ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
-                      whichel = names(object$flist), ...) {
+                      whichel = names(object$flist), augFrame = FALSE, FUN = mean, ...) {
   check_dots(..., hints = c(
     postVar = "It is called `condVar`.", level = "`whichel` names the grouping factors."
   ))
   check_flag(condVar, "condVar")
   check_flag(drop, "drop")
+  check_augmentation(augFrame, FUN)
   check_grouping_names(whichel, object)
   wanted <- which(names(object$flist) %in% whichel)
   tables <- lapply(wanted, function(i) modes_table(object, i))
   names(tables) <- names(object$flist)[wanted]
+  if (augFrame) {
+    if (drop) {
+      ferrolmm_abort("`drop` is for effects alone: leave it or `augFrame` out.", "argument")
+    }
+    return(with_level_variables(tables, object, FUN))
+  }
   if (condVar) {
     variances <- conditional_variances(object)
     for (i in seq_along(wanted)) {
@@ -59,6 +70,33 @@ ranef.lmm <- function(object, condVar = TRUE, drop = FALSE,
 #' @importFrom nlme ranef
 #' @export
 nlme::ranef
+
+#' @noRd
+check_augmentation <- function(given, summarise) {
+  check_flag(given, "augFrame")
+  if (!is.function(summarise)) {
+    ferrolmm_abort(
+      paste0("`FUN` must be a function", describe_given(summarise), "."), "argument"
+    )
+  }
+}
+
+#' Tables by grouping factor, with the variables of the data summarised for each level
+#' @noRd
+with_level_variables <- function(tables, object, summarise) {
+  data <- as.data.frame(fit_data(object))
+  # without the rows that na.exclude keeps in sight
+  data <- data[row.names(object$frame), , drop = FALSE]
+  for (name in names(tables)) {
+    table <- tables[[name]]
+    others <- data[!names(data) %in% c(names(table), name)]
+    if (length(others) > 0L) {
+      summaries <- nlme::gsummary(others, FUN = summarise, groups = object$flist[[name]])
+      tables[[name]] <- cbind(table, summaries[row.names(table), , drop = FALSE])
+    }
+  }
+  tables
+}
 
 #' @noRd
 check_grouping_names <- function(whichel, object) {
@@ -231,8 +269,9 @@ conditional_sd <- function(variances) {
 #' @rdname ranef.lmm
 #' @importFrom stats coef
 #' @export
-coef.lmm <- function(object, ...) {
+coef.lmm <- function(object, augFrame = FALSE, FUN = mean, ...) {
   check_dots(...)
+  check_augmentation(augFrame, FUN)
   if (length(object$random) == 0L) {
     return(fixef.lmm(object))
   }
@@ -244,6 +283,9 @@ coef.lmm <- function(object, ...) {
       add_fixed(modes_table(object, i), columns$fixed, at)
     }
   )
+  if (augFrame) {
+    return(with_level_variables(tables, object, FUN))
+  }
   structure(tables, class = c("coef.lmm", "coef.mer"))
 }
 

@@ -18,6 +18,9 @@
 #'   After `VarCorr(x, se = TRUE)` also `se.vcov`, `se.sdcor`, and `conf.low` and `conf.high`, the
 #'   limits of `sdcor`.
 #'
+#'   `as.matrix()`: the table of 'nlme', a matrix of text with the columns `Variance`, `StdDev` and
+#'   `Corr` and a row for each effect and the residual.
+#'
 #' @section Structures:
 #' The matrices are full matrices whatever the structure. Terms that are neither unstructured nor
 #' diagonal have the attribute `structure`, its name, and are printed with it: a correlation that
@@ -165,6 +168,38 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
     rows <- add_uncertainty(rows, cells, uncertainty, conf.level)
   }
   finish_table(rows, row.names, ...)
+}
+
+#' @rdname VarCorr.lmm
+#' @export
+as.matrix.VarCorr.lmm <- function(x, ...) {
+  check_dots(...)
+  sigma <- attr(x, "sc")
+  variances <- c(unlist(lapply(x, diag)), sigma^2)
+  numbers <- cbind(format(variances), format(sqrt(variances)))
+  width <- max(1L, vapply(x, nrow, 1L))
+  at <- 0L
+  blocks <- Map(function(v, group) {
+    k <- nrow(v)
+    correlations <- matrix("", k, width - 1L)
+    if (k > 1L) {
+      below <- lower.tri(v)[, -k, drop = FALSE]
+      correlations[, seq_len(k - 1L)][below] <-
+        formatC(attr(v, "correlation")[lower.tri(v)], digits = 3L, format = "f")
+      correlations[1L, seq_len(k - 1L)] <- abbreviate(colnames(v)[-k], 6L)
+    }
+    block <- cbind(numbers[at + seq_len(k), , drop = FALSE], correlations)
+    at <<- at + k
+    rownames(block) <- rownames(v)
+    if (length(x) == 1L) {
+      return(block)
+    }
+    rbind(matrix("", 1L, width + 1L, dimnames = list(paste(group, "="))), block)
+  }, lapply(x, identity), names(x))
+  last <- matrix(c(numbers[at + 1L, ], character(width - 1L)), 1L, dimnames = list("Residual"))
+  table <- do.call(rbind, c(unname(blocks), list(last)))
+  colnames(table) <- c("Variance", "StdDev", if (width > 1L) c("Corr", character(width - 2L)))
+  table
 }
 
 #' @noRd

@@ -9,18 +9,20 @@
 #'
 #' `toLatex()` returns LaTeX for documents that are written by hand: a `tabular` for each table, or
 #' an `align*` environment of 'amsmath'. `xtable::xtable()` and `flextable::as_flextable()` make
-#' objects of these packages, for further formatting and for Word.
+#' objects of these packages, for further formatting and for Word. `xtable()` of tests has the
+#' numbers as they are, for its own `digits` and `display`.
 #'
 #' Estimates have `digits` significant digits, tests two decimals, and p-values below 0.001 are
 #' given as that. For tables of your own take the numbers: see [tables].
 #'
 #' @param x,object A model fitted by [lmm()], its summary, tests by [anova()][anova.lmm],
 #'   [drop1()][drop1.lmm] or [ranova()], or `VarCorr()`; for `toLatex()` also [equations()].
-#' @param digits The number of significant digits of estimates.
+#' @param digits The number of significant digits of estimates; for `xtable()` of tests as for
+#'   `xtable::xtable()`.
 #' @param what Which table to make: `"fixed"`, `"random"` or `"visits"` (the residual covariance),
 #'   `"tests"`; by default the first that there is.
 #' @param inline Is it printed within a line of text, as 'knitr' says?
-#' @param caption,label,align See `xtable::xtable()`.
+#' @param caption,label,align,display See `xtable::xtable()`.
 #' @param ... Not used.
 #' @returns `toLatex()`: lines of LaTeX, of class `Latex`. The others: what their generics return.
 #' @seealso [equations()], [methods_paragraph()], [tables]

@@ -17,6 +17,8 @@
   when_loaded("marginaleffects", register_marginaleffects)
   when_loaded("DHARMa", register_dharma)
   when_loaded("mitml", register_mitml)
+  when_loaded("merTools", register_mertools)
+  when_loaded("arm", register_arm)
 }
 
 #' Tell what outlives the package that it was unloaded
@@ -114,7 +116,7 @@ register_parameters <- function() {
     dof_satterthwaite = dof_satterthwaite.lmm, bootstrap_model = bootstrap_model.lmm,
     .extract_random_parameters = extract_random_parameters.lmm,
     standardize_info = standardize_info.lmm, standardise_info = standardize_info.lmm,
-    p_calibrate = p_calibrate.lmm
+    p_calibrate = p_calibrate.lmm, select_parameters = select_parameters.lmm
   ))
 }
 
@@ -141,8 +143,16 @@ register_performance <- function() {
     check_normality = check_normality.lmm, check_singularity = check_singularity.lmm,
     check_convergence = check_convergence.lmm, check_model = check_model.lmm,
     performance_aic = performance_aic.lmm, performance_aicc = performance_aicc.lmm,
-    check_residuals = check_residuals.lmm
+    check_residuals = check_residuals.lmm,
+    check_heteroscedasticity = check_heteroscedasticity.lmm,
+    check_heteroskedasticity = check_heteroscedasticity.lmm,
+    check_autocorrelation = check_autocorrelation.lmm, check_outliers = check_outliers.lmm
   ))
+  stats <- asNamespace("stats")
+  for (generic in c("residuals", "rstandard", "rstudent")) {
+    registerS3method(generic, "lmm_whitened", whitened_residuals, envir = stats)
+  }
+  registerS3method("cooks.distance", "lmm_whitened", cooks_by_deletion, envir = stats)
 }
 
 #' @noRd
@@ -168,7 +178,26 @@ register_pbkrtest <- function() {
   register_methods("pbkrtest", list(
     KRmodcomp = KRmodcomp.lmm, SATmodcomp = SATmodcomp.lmm, vcovAdj = vcovAdj.lmm,
     get_Lb_ddf = get_Lb_ddf.lmm, get_ddf_Lb = get_ddf_Lb.lmm,
-    model2restriction_matrix = model2restriction_matrix.lmm
+    model2restriction_matrix = model2restriction_matrix.lmm, PBrefdist = PBrefdist.lmm,
+    get_SigmaG = converted_method("pbkrtest", "get_SigmaG", "object"),
+    restriction_matrix2model =
+      converted_method("pbkrtest", "restriction_matrix2model", "largeModel")
+  ))
+}
+
+#' @noRd
+register_mertools <- function() {
+  register_methods("merTools", list(
+    draw = converted_method("merTools", "draw", "object"),
+    fastdisp = converted_method("merTools", "fastdisp", "x")
+  ))
+}
+
+#' @noRd
+register_arm <- function() {
+  register_methods("arm", list(
+    sigma.hat = converted_method("arm", "sigma.hat", "object"),
+    extractDIC = converted_method("arm", "extractDIC", "fit")
   ))
 }
 

@@ -12,8 +12,9 @@ differs("emmeans", c("means at ten years", "slopes by sex", "joint tests by sex"
 )
 differs("emmeans", "means of visits, satterthwaite", "df|CL |p.value",
   paste(
-    "emmeans estimates gls's Satterthwaite degrees of freedom from jittered refits; with every",
-    "visit measured and one unstructured matrix they are exactly n - 2 = 25, as ours are."
+    "emmeans estimates gls's Satterthwaite degrees of freedom from jittered refits. With every",
+    "visit measured and one unstructured matrix the test at a visit is the t test of its rows,",
+    "with 25 degrees of freedom: t.test() of visit 8 has p = 0.07503802 on 25, as ours."
   ),
   on = "visits"
 )
@@ -45,9 +46,9 @@ differs("car", c("Confint*"), "values",
 # ---- tables of tests ----
 
 tables <- paste(
-  "One table for all tests of a fit: F with its two degrees of freedom (Satterthwaite's),",
-  "which is the statistic divided by its numerator's degrees of freedom. The rows with",
-  "test.statistic = \"Chisq\" and test = \"Chisq\" have car's numbers."
+  "One table for all tests of a fit: F with its two degrees of freedom (Satterthwaite's), which",
+  "is the chi-squared statistic divided by the numerator's degrees of freedom where car has it.",
+  "The rows with test.statistic = \"Chisq\" and test = \"Chisq\" have car's numbers."
 )
 differs("car", c("Anova", "Anova III", "linear hypothesis*"),
   "^lacks|^has more|^rows has|has [0-9]+ values", tables
@@ -56,11 +57,13 @@ differs("car", c("Anova, F", "Anova III, F"), "^lacks|^has more|^rows|has [0-9]+
   tables,
   "car takes Kenward and Roger's degrees of freedom here; ours do with ddf = \"Kenward-Roger\"."
 ))
-differs("car", "Anova, Chisq", "Chisq", paste(
-  "Type II of a factor beside its interaction with a covariate: SAS and lmerTest adjust the",
-  "factor for the interaction, since it involves another covariate; car does not. Ours is",
-  "SAS's."
-), on = c("growth", "visits"))
+differs("car", "Anova III, Chisq", "^lacks|^has more|has [0-9]+ values", paste(
+  "car's type III tests the coefficients as they are coded, and the intercept too; ours does not",
+  "depend on coding. With sum contrasts car has our numbers (row \"Anova III, sum contrasts\")."
+))
+differs("car", "Anova III, sum contrasts", "^rows|has [0-9]+ values", paste(
+  "car has a row for the intercept; the other rows agree (tests/testthat/test-interop-car.R)."
+))
 differs("car", "S", "has more", paste(
   "car shows lme4's summary, which has no degrees of freedom; ours has their column too."
 ))
@@ -74,13 +77,28 @@ deletion <- paste(
   "the opposite."
 )
 differs("car", c("influence, *", "dfbeta"), "values|names", deletion)
-differs("car", c("influencePlot", "outlierTest"), "StudRes|Hat|CookD|rows|rstudent|p |p$", deletion)
+student <- paste(
+  "rstudent() is the t of an indicator of the row: generalised least squares with it, at the same",
+  "relative variances, has 6.0555 for row 57 of sleepstudy, as ours; lme4's formula has 5.5270."
+)
+differs("car", c("influencePlot", "outlierTest"), "StudRes|Hat|CookD|rows|rstudent|p |p$", student)
 differs("lme4", c("cooks.distance", "influence", "converted: influence"), "values|names", deletion)
-differs("stats", "rstudent", "values", deletion)
+differs("stats", "rstudent", "values", student)
 differs("performance", c("check_outliers", "outliers, Cook"), "values", deletion)
 differs("performance", c("check_normality", "check_model"), ".", paste(
-  "They test or draw rstudent(fit).", deletion
+  "They test or draw rstudent(fit); with correlated residuals normalized ones, where performance",
+  "draws raw residuals and leaves out what it cannot have.", deletion
 ))
+differs("performance", "check_heteroscedasticity", "values", paste(
+  "performance divides squared residuals by the deviance over its degrees of freedom: multiply",
+  "the response by 10, and p of growth goes from 0.53 to 0.995. Ours divides by their mean, which",
+  "is car::ncvTest() where the variance of the random effects is held at zero, and normalizes",
+  "correlated residuals (tests/testthat/test-interop-performance.R)."
+))
+differs("performance", "check_autocorrelation", "values", paste(
+  "Raw residuals of an AR(1) model are correlated, which is what the model says; ours tests",
+  "normalized ones."
+), on = c("growth", "visits"))
 
 # ---- easystats ----
 
@@ -122,7 +140,8 @@ differs("insight", "is_converged", "has more", paste(
 ), on = c("growth", "visits"))
 differs("insight", c("get_datagrid", "get_datagrid, by", "get_data, random"), "values|lacks", paste(
   "insight takes the grouping factor for a predictor of lme()'s and gls()'s fits, and spreads",
-  "the grid over it; ours is a grid for the population, as lmer's."
+  "the grid over it; ours is a grid for the population: the same 20 rows that insight makes of",
+  "lmer(distance ~ age * Sex + (1 | Subject))."
 ), on = c("growth", "visits"))
 differs("insight", "get_data, random", "lacks", paste(
   "A fit without random effects has no data of random effects."
@@ -171,7 +190,8 @@ differs("sjPlot", c("tab_model, *"), "values", paste(
   "The table has the ICC and R2 that performance has no numbers for with lme()."
 ), on = "growth")
 differs("stats", "add1", "^lacks|^has more|values|rows", paste(
-  "The column of the test's probabilities is Pr(>Chi), as stats and lme4's documentation have it."
+  "Without `test` ours has F tests, as drop1() of lmerTest's fits has; add1(test = \"Chisq\") has",
+  "lme4's numbers (row \"add1, Chisq\")."
 ))
 
 # ---- lme4 ----
@@ -190,10 +210,6 @@ differs("lme4", c("predict, newparams", "predict, random only", "predict, newpar
 differs("lme4", "drop1, Chisq", "^lacks|^has more", paste(
   "The columns are those of stats::drop1(): Df and Pr(>Chi); lme4 calls them npar and Pr(Chi)."
 ))
-differs("lme4", c("getME RZX"), "values", paste(
-  "lme4 permutes the rows of RZX by its fill-reducing order; ours go with the order of the",
-  "levels in the data. Products that do not depend on it agree."
-), on = "crossed")
 differs("lme4", "predict, se", "^lacks|^has more", paste(
   "lme4 1.1 has no se.fit and gives the values alone; ours is a list of fit and se.fit, as",
   "lme4 2.0's."
@@ -204,9 +220,6 @@ differs("lme4", "anova of mixed classes", "rows",
 differs("lmerTest", "anova of two*", "rows",
   "Models are called by their place where the call is no name."
 )
-differs("lmerTest", "anova, lme4", "^lacks|^has more", paste(
-  "The column of degrees of freedom is called NumDF in all tables of ours; lme4 calls it npar."
-))
 differs("lmerTest", "drop1, Chisq", "^lacks|^has more|rows has", paste(
   "lmerTest's drop1() has F tests whatever `test` says; ours is the likelihood ratio test",
   "asked for, equal to lme4's (rows of lme4)."
@@ -222,9 +235,21 @@ differs("stats", "variable names", "has more",
   "lme4's fits have no variable names; ours have them."
 )
 differs("MASS", "addterm", "has [0-9]+ values|^lacks|^has more", paste(
-  "MASS adds terms of the scope that lme4's terms(), which keep the bars, do not have; ours",
-  "adds the fixed one."
+  "MASS takes the bar of lme4's terms() for a term to add, and has a row without numbers for it;",
+  "the row of Days is the same: LRT 23.537, p = 1.226e-06."
 ))
+
+differs("sandwich", "bread", "values", paste(
+  "lmer's method is clubSandwich's, where that package is loaded: vcov / sigma^2 times the number",
+  "of clusters, in the scale of its own meat. Without it sandwich's default has nobs * vcov =",
+  "8383.5 for the intercept of sleepstudy, as ours, and with it sandwich() is vcovCR() of type CR0",
+  "(tests/testthat/test-interop-sandwich.R)."
+), when = nzchar(system.file(package = "clubSandwich")))
+differs("parameters", "degrees_of_freedom", "values", paste(
+  "The default is \"analytical\", Kenward and Roger's for lmer's fits; ours has that for correlated",
+  "residuals, too (against brute force: tests/testthat/test-infer-ddf.R); lme() and gls() have the",
+  "rows less the coefficients."
+), on = c("growth", "visits"))
 
 # ---- nlme ----
 
@@ -232,6 +257,22 @@ differs("nlme", c("intervals", "intervals, *"), "values|lower|upper|fixed|sigma|
   "Fixed effects: Satterthwaite's degrees of freedom in place of containment. Variances:",
   "nlme's parameter of the correlation is in corStruct, ours beside sigma; the limits agree to",
   "four digits, nlme's Hessian being of differences."
+), on = "growth")
+differs("nlme", c("parameters of corStruct", "Dim"), "^lacks", paste(
+  "They read fit$modelStruct, a part of nlme's objects that ours does not have. VarCorr(fit) and",
+  "intervals(fit) have the parameters (rows \"intervals*\"), getVarCov(fit) the matrices."
+), on = "growth")
+differs("nlme", "gls: intervals", "values", paste(
+  "Satterthwaite's degrees of freedom, 25 of a visit, where gls() has the rows less the",
+  "coefficients, 100: see \"means of visits, satterthwaite\" of emmeans."
+), on = "visits")
+differs("nlme", "print of VarCorr", "^lacks", paste(
+  "VarCorr() is a list of matrices, as lme4's, which has no rows; as.matrix(VarCorr(fit)) is",
+  "nlme's table (row \"VarCorr\")."
+), on = "growth")
+differs("nlme", c("anova, L", "anova, Terms"), "^lacks|^has more|rows|values", paste(
+  "The columns are lmerTest's, and the degrees of freedom Satterthwaite's in place of containment;",
+  "F agrees (tests/testthat/test-infer-anova-chosen.R)."
 ), on = "growth")
 differs("nlme", c("random effects", "coef"), "^lacks|^has more",
   "A list with a table for each grouping factor, as lme4 has it; nlme has the table alone.",
@@ -268,13 +309,6 @@ differs("lmtest", "coefci", "^lacks|^has more", paste(
   "coefci() of lme()'s fit fills a matrix from summary(fit) that it does not know; ours has",
   "limits."
 ), on = "growth")
-differs("pbkrtest", c("KRmodcomp", "KRmodcomp, matrix"), "aux", paste(
-  "aux has pbkrtest's intermediate sums; statistic, degrees of freedom and p agree."
-))
-differs("pbkrtest", "model2restriction_matrix", "values|has more", paste(
-  "A basis of the same space of restrictions: rows are named, and where there are several they",
-  "are rotated."
-))
 
 # ---- tables of estimates ----
 
@@ -318,7 +352,7 @@ differs("arm", "converted: display", "values",
   "The call that is printed takes another number of lines."
 )
 
-# ---- what other sessions measured ----
+# ---- the rest ----
 
 differs("broom.mixed", "tidy, ran_vals with intervals", "conf", paste(
   "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient",
@@ -333,7 +367,9 @@ differs("ggeffects", c("ggpredict, two terms", "random, recipe"), ".", paste(
   "the diagonal of X vcov(fit) X' (by hand: 1.892; ggeffects has 1.738)."
 ), on = "cake", when = version_of("ggeffects") < "2")
 differs("ggeffects", c("growth", "growth, ggemmeans", "visits"), ".", paste(
-  "Intervals take residual degrees of freedom as for lmer's fits; lme()'s and gls()'s are others."
+  "Predictions and standard errors agree. Limits take a t quantile with the residual degrees of",
+  "freedom of lmer's fits (growth: 1.9837, of 101), where lme() has the normal one; it is the",
+  "other way round with ggemmeans()."
 ), on = c("growth", "visits"))
 differs("ggeffects", "new_data", "another type|values", paste(
   "ggeffects has 0 for the grouping factor of classes that it lists, and a level for others."
@@ -343,8 +379,20 @@ differs("lmerTest", c("show_tests", "show_tests, fractions"), ".", paste(
   "the same row space (tests/testthat/test-interop-lmerTest.R compares row spaces)."
 ), on = "cake")
 differs("performance", "r2 by group", "R2", paste(
-  "performance fits the null model with lme4's default tolerance: 2e-4 of a small share."
+  "A share of 0.06 from two variances: at our parameters of the model without fixed effects lme4's",
+  "own criterion is lower (1769.8449038587, at lmer's 1769.8449038626)."
 ), on = "slopes")
+differs("performance", c("compare_performance", "compare_performance of both"), "R2|ICC", paste(
+  "insight leaves out a random slope without a fixed one. The mean of z'Gz over the rows, by hand,",
+  "makes the share of the smaller model 0.8653, as ours; with the intercept alone it is 0.4987."
+), on = "slopes")
+differs("sjPlot", "tab_model, two fits", "values", paste(
+  "The smaller model's ICC and conditional R2: see compare_performance."
+), on = "slopes")
+differs("sjPlot", "tab_model, standardised", "values", paste(
+  "The standardised intercept is zero but for rounding: the table has -0.00 for ours, 0.00 for",
+  "lmer's, and the row reads the sign as a number."
+))
 differs("performance", "test_likelihoodratio", "rows", "Models are named by their calls.")
 differs("insight", "find_transformation", "^lacks", paste(
   "It is no generic and looks for the class in a vector inside insight first."
@@ -355,9 +403,6 @@ differs("insight", "find_weights", "^lacks", paste(
 differs("parameters", "random_parameters", "values", paste(
   "parameters has only the number of rows for gls()'s fit; ours has the residual variance too."
 ), on = "visits")
-differs("lme4", "na.action", "values", paste(
-  "na.action() finds nothing in lmer's fit; ours says which rows were left out."
-), on = "crossed")
 differs("lme4", "confint, default", "values", paste(
   "The default is method = \"Wald\" with Satterthwaite's degrees of freedom; lme4's is the",
   "profile of the likelihood by ML. By method = \"profile\" and ML both agree (row \"confint,",

@@ -92,6 +92,22 @@ fits <- list(
   )
 )
 
+# The fit without one of its fixed terms, and with the intercept alone. update(m, . ~ 1) would take
+# the random effects of lmer()'s and of ours away, too.
+smaller_formulas <- list(
+  slopes = . ~ . - Days, cake = . ~ . - recipe:temperature, crossed = . ~ . - fatigue,
+  terms = . ~ . - scale(weight), growth = . ~ . - age:Sex, visits = . ~ . - visit:Sex
+)
+smaller <- function(m, ...) update(m, smaller_formulas[[fit_name]], ...)
+intercept_formulas <- list(
+  slopes = . ~ 1 + (Days | Subject), cake = . ~ 1 + (1 | recipe:replicate),
+  crossed = . ~ 1 + (1 | rater) + (1 | film), terms = . ~ 1 + (1 | person),
+  growth = . ~ 1 + (1 | Subject), visits = . ~ 1
+)
+intercept_only <- function(m, ...) {
+  update(m, if (inherits(m, c("lme", "gls"))) . ~ 1 else intercept_formulas[[fit_name]], ...)
+}
+
 # What a call in a row may use besides m: the function that fits.
 fitters <- list(lmm = ferrolmm::lmm, lmerTest = lmerTest::lmer, lme4 = lme4::lmer)
 

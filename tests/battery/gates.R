@@ -5,14 +5,14 @@ slots <- paste(
   "that could have a method. as_lmerMod(fit) passes: see the rows \"converted\"."
 )
 gate("merTools", c(
-  "REsim", "FEsim", "predictInterval", "plotREsim", "plotFEsim", "modelInfo", "fastdisp",
-  "expectedRank", "draw", "REextract", "REcorrExtract", "RMSE.merMod", "averageObs"
+  "REsim", "FEsim", "predictInterval", "plotREsim", "plotFEsim", "modelInfo", "expectedRank",
+  "REextract", "REcorrExtract", "RMSE.merMod", "averageObs"
 ), "merMod|lmerMod|S4|applicable|n_rfac|slot|@", slots)
-gate("arm", c(
-  "sim", "standardize", "display", "se.coef", "se.fixef", "sigma.hat", "extractDIC"
-), "inherited method|applicable|slot", paste(
-  "arm has S4 generics with methods for lme4's class.", slots
+gate("arm", c("sim", "standardize", "display", "se.coef"), "inherited method", paste(
+  "arm has S4 generics with methods for lme4's class. as_lmerMod(fit) passes: see the rows",
+  "\"converted\"."
 ))
+gate("arm", "se.fixef", "slot", "se.fixef() is no generic and reads slots of vcov(fit).")
 gate("cAIC4", "cAIC", "not supported", paste("cAIC() tests for the class.", slots))
 gate("RLRsim", "exactRLRT", "Invalid <m>", paste(
   "exactRLRT() tests for the class. ranova(fit) has exact tests of variances.", slots
@@ -28,13 +28,6 @@ gate("lme4", c("REMLcrit", "llikAIC", "devfun2", "getL"), "slot|S4|merMod|@|inhe
   "lme4 reads slots of its S4 class here and keeps no generic. getME(fit, \"devfun\"),",
   "logLik(fit) and AIC(fit) say the same."
 ))
-gate("performance", c(
-  "compare_performance", "compare_performance of both", "test_performance", "test_bf",
-  "test_likelihoodratio", "test_vuong", "test_wald"
-), "model|supported", paste(
-  "insight::is_model() and is_model_supported() look for the class in a vector inside insight;",
-  "to pass, \"lmm\" would have to be added to it."
-))
 gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", paste(
   "insight::is_model_supported() looks for the class in a vector inside insight; to pass,",
   "\"lmm\" would have to be added to it."
@@ -42,12 +35,16 @@ gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", p
 gate("car", "compareCoefs", "subscripts", paste(
   "compareCoefs() is no generic: it takes fixef() of classes that it lists and coef() of others."
 ))
-gate("pbkrtest", c("get_SigmaG", "PBrefdist", "restriction_*"), "applicable|default", paste(
-  "They build matrices of rows by rows from lme4's slots; ddf = \"Kenward-Roger\" and",
-  "pb_test() need none."
+gate("sjstats", "cv", "coerced", paste(
+  "cv_helper() inside sjstats has a list of classes, and takes what is none of them for numbers.",
+  "sigma(fit) / mean(getResponse(fit)) says the same."
 ))
-gate("car", "infIndexPlot of an influence", "applicable", paste(
-  "car reads the lists of lme4's influence objects; plot(influence(fit)) is ours."
+gate("nlme", c("compareFits", "plot of compareFits"), "dimension|subscript|length|object1", paste(
+  "compareFits() is no generic and takes tables; coef(fit) is a list of them by grouping factor,",
+  "as lmer()'s is. compareFits(coef(a)$g, coef(b)$g) works: see the row \"compareFits of tables\"."
+))
+gate("nlme", "corMatrix", "NULL", paste(
+  "The row reads fit$modelStruct, a part of nlme's objects. getVarCov(fit) has the matrices."
 ))
 gate("insight", c("find_statistic", "is_nested_models"), "model object", paste(
   "They look for the class in a vector inside insight; to pass, \"lmm\" would have to be added",

@@ -52,12 +52,6 @@ differs <- function(package, labels, says, because, on = names(fits), when = TRU
   note("differs", package, labels, says, because, on, substitute(when))
 }
 
-# A call that ours does not take yet, or answers otherwise than it should: what is missing. Each run
-# says where it works by now.
-open_row <- function(package, labels, because, on = names(fits), when = TRUE) {
-  note("open", package, labels, ".", because, on, substitute(when))
-}
-
 note <- function(what, package, labels, says, because, on, when) {
   stopifnot(is.character(because), nchar(because) > 20L, all(on %in% names(fits)))
   known[[length(known) + 1L]] <<- list(

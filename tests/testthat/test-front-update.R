@@ -154,3 +154,18 @@ test_that("a fit works in a session where the package is loaded and not attached
   last <- scan(text = out[length(out)], quiet = TRUE)
   expect_equal(last, c(criterion, 1), tolerance = 1e-6)
 })
+
+test_that("update(devFunOnly = TRUE) is the criterion of the changed model", {
+  fit <- our_twin("slope")
+  criterion <- update(fit, devFunOnly = TRUE)
+  expect_equal(criterion(fit$theta), fit$criterion)
+  smaller <- update(fit, . ~ . - (Days | Subject) + (1 | Subject), REML = FALSE, devFunOnly = TRUE)
+  refitted <- update(fit, . ~ . - (Days | Subject) + (1 | Subject), REML = FALSE)
+  expect_equal(smaller(refitted$theta), -2 * as.numeric(logLik(refitted)))
+  only <- FALSE
+  expect_s3_class(update(fit, devFunOnly = only), "lmm")
+  expect_error(update(fit, devFunOnly = "yes"), class = "ferrolmm_error_argument")
+  expect_error(
+    update(fit, devFunOnly = TRUE, evaluate = FALSE), class = "ferrolmm_error_argument"
+  )
+})

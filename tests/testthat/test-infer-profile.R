@@ -200,7 +200,7 @@ test_that("print() and as.data.frame() of a profile", {
   table <- as.data.frame(profiled)
   expect_identical(class(table), "data.frame")
   expect_named(table, c(".zeta", ".sig01", ".sig02", ".sig03", ".sigma", "(Intercept)", "Days",
-                        ".par"))
+                        ".par", ".focal"))
   expect_false(anyNA(table))
   expect_false(is.unsorted(table$.zeta[table$.par == ".sig01"]))
 })
@@ -410,4 +410,15 @@ test_that("a walk to a point that ended nowhere gives way to one that ended as l
   expect_identical(
     lower_fits(near, again)$status, c("converged", "singular", "converged", "singular")
   )
+})
+
+test_that("as.data.frame() of a profile has lme4's column of the parameter that moves", {
+  fit <- our_twin("slope")
+  found <- as.data.frame(profile(fit, which = "beta_"))
+  expect_identical(found$.focal, ifelse(found$.par == "Days", found$Days, found$`(Intercept)`))
+  # the columns of lme4 1.1-31
+  expect_identical(
+    setdiff(names(found), names(profile(fit, which = "beta_"))), ".focal"
+  )
+  expect_identical(names(found)[ncol(found)], ".focal")
 })

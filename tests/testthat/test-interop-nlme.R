@@ -52,6 +52,14 @@ test_that("intervals are those of lme() and gls()", {
   expect_equal(unname(unlist(intervals(singular)$reStruct$Subject)), c(NA, 0, NA))
 })
 
+test_that("intervals() knows gls()'s word for the fixed effects", {
+  fit <- lmm(distance ~ age + (1 | Subject), nlme::Orthodont)
+  found <- intervals(fit, which = "coef")
+  expect_named(found, "coef")
+  expect_identical(found$coef, intervals(fit, which = "fixed")$fixed)
+  expect_output(print(found), "Fixed effects")
+})
+
 test_that("ACF() is that of lme() and gls()", {
   ovary <- as.data.frame(Ovary)
   # where levels are not in the order of the data, nlme takes rows of gls() for others

@@ -209,3 +209,17 @@ test_that("a model without random effects has all degrees of freedom", {
     parameters::model_parameters(fit, effects = "random"), class = "ferrolmm_error_argument"
   )
 })
+
+test_that("select_parameters() searches as for a model of lme4, and returns a fit of ours", {
+  skip_if_not_installed("parameters")
+  skip_if(!rlang::is_installed("cAIC4"))
+  # it looks for the data by their name
+  assign("cake", twin_data()$cake, globalenv())
+  on.exit(rm("cake", envir = globalenv()))
+  cake <- twin_data()$cake
+  fit <- lmm(angle ~ recipe * temperature + (1 | recipe:replicate), cake)
+  selected <- suppressWarnings(parameters::select_parameters(fit))
+  theirs <- suppressWarnings(parameters::select_parameters(as_lmerMod(fit)))
+  expect_s3_class(selected, "lmm")
+  expect_equal(fixef(selected), lme4::fixef(theirs), tolerance = 1e-4)
+})

@@ -125,3 +125,39 @@ test_that("of many levels the first ones are printed, and how many more there ar
   )
   expect_lt(system.time(capture.output(print(large)))[["elapsed"]], 1)
 })
+
+test_that("augFrame adds the variables of each level, as nlme summarises them", {
+  data <- as.data.frame(nlme::Orthodont)
+  data$Subject <- factor(as.character(data$Subject))
+  ours <- lmm(distance ~ age * Sex + (age | Subject), data)
+  theirs <- nlme::lme(distance ~ age * Sex, data, ~ age | Subject)
+  for (f in list(ranef, coef)) {
+    mine <- f(ours, augFrame = TRUE)
+    expect_type(mine, "list")
+    expect_null(attr(mine$Subject, "postVar"))
+    other <- f(theirs, augFrame = TRUE)
+    expect_identical(names(mine$Subject), names(other))
+    expect_identical(row.names(mine$Subject), row.names(other))
+    expect_equal(mine$Subject$distance, other$distance)
+    expect_identical(as.character(mine$Subject$Sex), as.character(other$Sex))
+    largest <- f(ours, augFrame = TRUE, FUN = max)
+    expect_equal(
+      largest$Subject$distance, as.vector(tapply(data$distance, data$Subject, max))
+    )
+    expect_error(f(ours, augFrame = 2), class = "ferrolmm_error_argument")
+    expect_error(f(ours, augFrame = TRUE, FUN = "max"), class = "ferrolmm_error_argument")
+  }
+  expect_identical(
+    ranef(ours, augFrame = TRUE)$Subject[1:2], ranef(ours, condVar = FALSE)$Subject
+  )
+  expect_error(ranef(ours, augFrame = TRUE, drop = TRUE), class = "ferrolmm_error_argument")
+  # several factors, and rows that were left out
+  plates <- lme4::Penicillin
+  plates$strength <- seq_len(nrow(plates))
+  plates$diameter[c(1, 30)] <- NA
+  fit <- lmm(diameter ~ 1 + (1 | plate) + (1 | sample), plates, na.action = na.exclude)
+  found <- ranef(fit, augFrame = TRUE)
+  used <- stats::na.omit(plates)
+  expect_equal(found$plate$strength, as.vector(tapply(used$strength, used$plate, mean)))
+  expect_equal(found$sample$strength, as.vector(tapply(used$strength, used$sample, mean)))
+})

@@ -54,7 +54,7 @@ calls("insight", on = c("slopes", "cake", "crossed", "terms", "growth"),
       4L), include_random = FALSE)),
   "null model's variance" = stats::sigma(insight::null_model(m)),
   "all_models_equal" = insight::all_models_equal(m, m),
-  "is_nested_models" = insight::is_nested_models(m, update(m, . ~ 1))
+  "is_nested_models" = insight::is_nested_models(m, smaller(m))
 )
 calls("insight", on = c("slopes", "cake", "crossed", "terms"),
   "get_df, satterthwaite" = insight::get_df(m, type = "satterthwaite"),
@@ -186,8 +186,8 @@ calls("performance", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4"
   "AIC by ML" = performance::performance_aic(m, estimator = "ML"),
   "normality of random effects" = as.numeric(performance::check_normality(m, effects = "random")),
   "compare_performance" =
-    as.data.frame(performance::compare_performance(m, update(m, . ~ 1)))[, -(1:2)],
-  "test_wald" = as.data.frame(performance::test_wald(update(m, . ~ 1), m))[, -(1:2)]
+    as.data.frame(performance::compare_performance(m, smaller(m)))[, -(1:2)],
+  "test_wald" = as.data.frame(performance::test_wald(smaller(m), m))[, -(1:2)]
 )
 calls("performance", on = "slopes", peer = "lme4",
   "compare_performance of both" =
@@ -263,7 +263,7 @@ calls("sjPlot", on = "slopes", peer = "lme4",
     html_numbers(sjPlot::tab_model(m, df.method = "satterthwaite")$page.content),
   "tab_model, kenward" =
     html_numbers(sjPlot::tab_model(m, df.method = "kr", show.df = TRUE)$page.content),
-  "tab_model, two fits" = html_numbers(sjPlot::tab_model(m, update(m, . ~ 1))$page.content),
+  "tab_model, two fits" = html_numbers(sjPlot::tab_model(m, smaller(m))$page.content),
   "tab_model, standardised" = html_numbers(sjPlot::tab_model(m, show.std = TRUE)$page.content),
   "eff" = sjPlot::plot_model(m, type = "eff", terms = "Days"),
   "emm" = sjPlot::plot_model(m, type = "emm", terms = "Days"),
@@ -280,10 +280,7 @@ calls("sjPlot", on = c("slopes", "cake"), peer = "lme4", kind = "runs",
 )
 calls("sjPlot", on = "cake", peer = "lme4", "int" = sjPlot::plot_model(m, type = "int"))
 calls("sjstats", on = "slopes", peer = "lme4",
-  "se" = sjstats::se(m),
-  "std_beta" = as.data.frame(sjstats::std_beta(m)),
   "anova_stats" = as.data.frame(sjstats::anova_stats(m)),
   "cv" = sjstats::cv(m),
-  "cv_error" = sjstats::cv_error(sleepstudy, Reaction ~ Days),
-  "bootstrap, se of ranef" = sjstats::se(m, type = "re")
+  "cv_error" = sjstats::cv_error(sleepstudy, Reaction ~ Days)
 )

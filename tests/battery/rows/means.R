@@ -108,7 +108,7 @@ calls("multcomp", on = "slopes",
     summary(multcomp::glht(m), test = multcomp::univariate())$test[c("coefficients", "sigma",
       "pvalues")]
 )
-calls("multcomp", on = c("crossed", "terms"),
+calls("multcomp", on = "crossed",
   "hypotheses by name" = summary(
     multcomp::glht(m, linfct = paste(setdiff(names(fixef(m)), "(Intercept)")[1], "= 0")),
     test = multcomp::univariate()
@@ -124,7 +124,14 @@ calls("multcomp", on = c("growth", "visits"),
 calls("car", on = names(fits),
   "Anova" = as.data.frame(car::Anova(m)),
   "Anova III" = as.data.frame(car::Anova(m, type = 3)),
-  "Anova, Chisq" = as.data.frame(car::Anova(m, type = "II", test.statistic = "Chisq"))
+  "Anova, Chisq" = as.data.frame(car::Anova(m, type = "II", test.statistic = "Chisq")),
+  "Anova III, Chisq" = as.data.frame(car::Anova(m, type = "III", test.statistic = "Chisq"))
+)
+sums <- list(recipe = "contr.sum", temperature = "contr.sum")
+calls("car", on = "cake",
+  "Anova III, sum contrasts" = as.data.frame(
+    car::Anova(update(m, contrasts = sums), type = "III", test.statistic = "Chisq")
+  )
 )
 calls("car", on = c("cake", "crossed", "terms", "growth", "visits"), "vif" = car::vif(m))
 calls("car", on = c("slopes", "cake", "crossed", "terms"),

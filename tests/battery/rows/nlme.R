@@ -1,5 +1,7 @@
 # nlme's habits and lattice's pictures (item 5).
 
+# nlme has one table where ours is a list of them by grouping factor.
+table_of <- function(x) as.data.frame(if (is.data.frame(x)) x else unclass(x)[[1L]])
 calls("nlme", on = "growth",
   "intervals" = nlme::intervals(m),
   "intervals, fixed" = unclass(nlme::intervals(m, which = "fixed")$fixed),
@@ -24,9 +26,9 @@ calls("nlme", on = "growth",
   "VarCorr" = as.numeric(as.matrix(nlme::VarCorr(m))[, "StdDev"]),
   "fixed effects" = nlme::fixed.effects(m),
   "random effects" = nlme::random.effects(m),
-  "ranef, augFrame" = nlme::ranef(m, augFrame = TRUE),
+  "ranef, augFrame" = table_of(nlme::ranef(m, augFrame = TRUE)),
   "coef" = coef(m),
-  "coef, augFrame" = coef(m, augFrame = TRUE),
+  "coef, augFrame" = table_of(coef(m, augFrame = TRUE)),
   "corMatrix" = nlme::corMatrix(m$modelStruct$corStruct)[[1]],
   "parameters of corStruct" = coef(m$modelStruct$corStruct, unconstrained = FALSE),
   "anova" = as.data.frame(anova(m)),
@@ -57,6 +59,8 @@ calls("nlme", on = "growth",
   "getGroupsFormula" = nlme::getGroupsFormula(m),
   "getCovariateFormula" = nlme::getCovariateFormula(m),
   "compareFits" = as.data.frame(as.numeric(unlist(nlme::compareFits(coef(m), coef(m))))),
+  "compareFits of tables" =
+    as.vector(unclass(nlme::compareFits(table_of(coef(m)), table_of(coef(m))))),
   "pooledSD" = nlme::pooledSD(m),
   "Dim" = nlme::Dim(m$modelStruct$corStruct)$M,
   "formula" = formula(m)[[2]],

@@ -57,12 +57,6 @@ calls("lmerTest", on = "slopes",
   "ranova, whole terms" = as.data.frame(lmerTest::ranova(m, reduce.terms = FALSE))
 )
 
-smaller <- function(m) {
-  left <- c(
-    slopes = ". ~ . - Days", cake = ". ~ . - recipe:temperature", crossed = ". ~ . - fatigue"
-  )
-  update(m, stats::as.formula(left[[fit_name]]))
-}
 calls("pbkrtest", on = c("slopes", "cake", "crossed"), peer = "lme4",
   "KRmodcomp" = pbkrtest::KRmodcomp(m, smaller(m))$stats,
   "KRmodcomp, matrix" = pbkrtest::KRmodcomp(m, diag(length(fixef(m)))[2, , drop = FALSE])$stats,
@@ -82,7 +76,6 @@ calls("pbkrtest", on = "slopes", peer = "lme4",
     length(pbkrtest::PBrefdist(update(m, REML = FALSE), update(m, . ~ . - Days, REML = FALSE),
       nsim = 5)),
   "restriction_matrix2model" = fixef(pbkrtest::restriction_matrix2model(m, matrix(c(0, 1), 1))),
-  "remat2model" = fixef(pbkrtest::remat2model(m, matrix(c(0, 1), 1))),
   "get_modcomp, anova" = attr(logLik(m), "df")
 )
 
@@ -108,10 +101,10 @@ calls("MuMIn", on = c("slopes", "cake", "crossed"), peer = "lme4",
   "r.squaredLR" = as.numeric(MuMIn::r.squaredLR(m)),
   "null.fit" = as.numeric(logLik(MuMIn::null.fit(m))),
   "model.sel" =
-    as.data.frame(MuMIn::model.sel(update(m, REML = FALSE), update(m, . ~ 1, REML = FALSE))),
-  "nested" = MuMIn::nested(m, update(m, . ~ 1)),
+    as.data.frame(MuMIn::model.sel(update(m, REML = FALSE), smaller(m, REML = FALSE))),
+  "nested" = MuMIn::nested(m, smaller(m)),
   "DIC, loo" = MuMIn::CAICF(m),
-  "Weights" = MuMIn::Weights(c(AIC(m), AIC(update(m, . ~ 1)))),
+  "Weights" = MuMIn::Weights(c(AIC(m), AIC(smaller(m)))),
   "loo" = MuMIn::loo(m),
   "fitted df" = MuMIn::coefTable(m)[, "df"]
 )
@@ -128,7 +121,7 @@ calls("MuMIn", on = "slopes", peer = "lme4",
   "dredge, fixed" = as.data.frame(MuMIn::dredge(with_ml(m), fixed = "Days")),
   "pdredge's exprApply" = class(MuMIn::exprApply(formula(m), "|", identity)),
   "jackknife weights" =
-    length(MuMIn::stackingWeights(with_ml(m), update(with_ml(m), . ~ 1), data = sleepstudy,
+    length(MuMIn::stackingWeights(with_ml(m), smaller(with_ml(m)), data = sleepstudy,
       R = 2))
 )
 calls("MuMIn", on = "growth",
@@ -283,6 +276,9 @@ calls("stats", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4",
   "fitted" = fitted(m),
   "predict, new rows" = predict(m, newdata = head(data_of[[fit_name]], 4L), re.form = NULL),
   "getCall" = class(getCall(m)),
-  "add1" = as.data.frame(add1(update(m, . ~ 1), scope = formula(m, fixed.only = TRUE))),
+  "add1" = as.data.frame(add1(intercept_only(m), scope = formula(m, fixed.only = TRUE))),
+  "add1, Chisq" = as.data.frame(
+    add1(intercept_only(m), scope = formula(m, fixed.only = TRUE), test = "Chisq")
+  ),
   "dummy.coef" = lapply(dummy.coef(m), as.numeric)
 )

@@ -56,7 +56,7 @@ calls("arm", on = c("slopes", "cake"), peer = "lme4",
   "converted: sigma.hat" = arm::sigma.hat(as_mer(m)),
   "converted: sim" = {
     set.seed(1)
-    arm::fixef(arm::sim(as_mer(m), n.sims = 10))
+    arm::sim(as_mer(m), n.sims = 10)@fixef
   },
   "converted: extractDIC" = arm::extractDIC(as_mer(m)),
   "converted: display" = capture.output(arm::display(as_mer(m)))[-(1:2)]
@@ -75,7 +75,6 @@ calls("RLRsim", on = "cake", peer = "lme4",
   "exactRLRT" = RLRsim::exactRLRT(m, nsim = 500, seed = 1)$statistic,
   "converted: exactRLRT" =
     RLRsim::exactRLRT(as_mer(m), nsim = 500, seed = 1)[c("statistic", "p.value")],
-  "converted: extract.lmeDesign" = RLRsim::extract.lmerModDesign(as_mer(m))$sigmasq,
   "converted: exactLRT" = RLRsim::exactLRT(
     as_mer(update(m, . ~ (1 | recipe:replicate), REML = FALSE)), stats::lm(angle ~ 1, cake),
     nsim = 500, seed = 1
@@ -93,7 +92,7 @@ calls("lme4", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4",
       test = TRUE))) else coef(summary(lmerTest::as_lmerModLmerTest(m))),
   "converted: refit" =
     fixef(lme4::refit(as_mer(m), simulate(fits[[fit_name]]$lme4, seed = 1)[[1]])),
-  "converted: update" = fixef(update(as_mer(m), . ~ 1))
+  "converted: update" = fixef(intercept_only(as_mer(m)))
 )
 calls("lme4", on = "slopes", peer = "lme4",
   "converted: profile" = confint(profile(as_mer(m), which = "beta_"), level = 0.9),
