@@ -23,6 +23,13 @@ xtable.anova.lmm <- function(x, caption = NULL, label = NULL, align = NULL, digi
   if (is.null(digits)) {
     digits <- c(0, ifelse(grepl("^Pr\\(", names(x)), 4, ifelse(counts, 0, 2)))
   }
+  # print() would stumble over others
+  if (!is.numeric(digits) || length(digits) == 0L || !isTRUE(all(abs(digits) <= 100))) {
+    ferrolmm_abort(
+      paste0("`digits` must be numbers of digits", describe_given(digits), "."), "argument",
+      i = "One for all columns, or one for the names of the rows and one for each column."
+    )
+  }
   if (is.null(caption)) caption <- report_tables(x)[[1L]]$title
   # numbers, as of other tables of tests: `digits` and `display` are for those who print them
   table <- x

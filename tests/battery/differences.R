@@ -246,8 +246,8 @@ differs("sandwich", "bread", "values", paste(
   "(tests/testthat/test-interop-sandwich.R)."
 ), when = nzchar(system.file(package = "clubSandwich")))
 differs("parameters", "degrees_of_freedom", "values", paste(
-  "The default is \"analytical\", Kenward and Roger's for lmer's fits; ours has that for correlated",
-  "residuals, too (against brute force: tests/testthat/test-infer-ddf.R); lme() and gls() have the",
+  "The default, \"analytical\", is Kenward and Roger's for lmer's fits; for correlated residuals",
+  "ours has it, too (against brute force: tests/testthat/test-infer-ddf.R); lme() and gls() have the",
   "rows less the coefficients."
 ), on = c("growth", "visits"))
 
