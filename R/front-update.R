@@ -39,7 +39,7 @@ update.lmm <- function(object, formula., ..., evaluate = TRUE) {
     call$formula <- update_formula(full_formula(object), formula., object$frame)
   }
   for (name in names(changes)) {
-    call[[name]] <- changes[[name]]
+    if (!is.null(changes[[name]]) || name %in% names(call)) call[[name]] <- changes[[name]]
   }
   if (criterion_only && !evaluate) {
     ferrolmm_abort(

@@ -19,6 +19,9 @@
 #' @param mode The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
 #' @param vcov. A covariance matrix, or a function that gives one, to use instead.
 #' @param lmer.df The same as `mode`, under its name for models of 'lme4'.
+#' @param pbkrtest.limit,lmerTest.limit As for models of 'lme4': the numbers of rows above which
+#'   Kenward and Roger's method gives way to Satterthwaite's, and that to a normal distribution.
+#'   There is no limit unless one is given.
 #' @param ... Arguments of other functions of 'emmeans', which it passes to all of them, and of
 #'   `vcov.` where that is a function.
 #' @returns What the generics of 'emmeans' return.
@@ -110,19 +113,17 @@ emmeans_arguments <- function() {
 #' @rdname emmeans-lmm
 #' @rawNamespace S3method(emmeans::emm_basis, lmm)
 emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov.,
-                          lmer.df = mode, ...) {
+                          lmer.df = mode, pbkrtest.limit = Inf, lmerTest.limit = Inf, ...) {
   # emtrends() passes the columns of its data one by one
   theirs <- c("", emmeans_arguments(), grep("^data[.]", ...names(), value = TRUE))
   others <- setdiff(...names(), theirs)
   if (missing(vcov.) || !is.function(vcov.)) {
-    check_dots(..., allowed = theirs, hints = c(
-      pbkrtest.limit = "There are no limits: `mode` alone says which degrees of freedom.",
-      lmerTest.limit = "There are no limits: `mode` alone says which degrees of freedom."
-    ))
+    check_dots(..., allowed = theirs)
   }
   if (missing(mode)) mode <- lmer.df
   check_row_wise(object)
-  inference <- ddf_for(object, match_ddf(emmeans_mode(mode)))
+  method <- match_ddf(emmeans_mode(mode))
+  inference <- ddf_for(object, within_limits(method, object, pbkrtest.limit, lmerTest.limit))
   # the values that the grid has for grouping factors are means of their numbers, not groups
   trms <- of_average_groups(trms)
   frame <- stats::model.frame(trms, grid, na.action = stats::na.pass, xlev = xlev)
@@ -148,6 +149,23 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     dfargs = list(single = inference$single), misc = list(),
     model.matrix = fixed_model_matrix(object)
   )
+}
+
+#' The method for a fit of at most so many rows, and the one that 'emmeans' takes for larger ones
+#' @noRd
+within_limits <- function(method, object, pbkrtest, lmertest) {
+  limits <- list(pbkrtest.limit = pbkrtest, lmerTest.limit = lmertest)
+  for (name in names(limits)) {
+    if (!is.numeric(limits[[name]]) || length(limits[[name]]) != 1L || is.na(limits[[name]])) {
+      ferrolmm_abort(
+        paste0("`", name, "` must be a number of rows", describe_given(limits[[name]]), "."),
+        "argument"
+      )
+    }
+  }
+  n <- nobs.lmm(object)
+  if (method == "Kenward-Roger" && n > pbkrtest) method <- "Satterthwaite"
+  if (method == "Satterthwaite" && n > lmertest) "asymptotic" else method
 }
 
 #' A method for degrees of freedom from what 'emmeans' calls one in models of other packages

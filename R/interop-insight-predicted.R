@@ -177,7 +177,8 @@ get_datagrid.lmm <- function(x, ..., data = NULL, include_random = FALSE) {
     as_listed(x), ..., data = data, include_random = include_random
   )
   # no group, as for models of 'lme4'
-  absent <- setdiff(insight::find_random(x, flatten = TRUE), names(grid))
+  variables <- insight::find_random(x, split_nested = TRUE, flatten = TRUE)
+  absent <- setdiff(variables, c(names(grid), parts$conditional))
   if (isFALSE(include_random)) grid[absent] <- 0
   attr(grid, "model") <- x
   grid

@@ -119,6 +119,11 @@ ci.lmm <- function(x, ci = 0.95, dof = NULL, method = "wald", iterations = 500, 
 model_parameters.lmm <- function(model, ci = 0.95, ..., effects = "all", ci_method = NULL,
                                  ci_random = NULL, group_level = FALSE) {
   check_fit(model)
+  if (identical(effects, "grouplevel")) {
+    # the word of later versions
+    effects <- "random"
+    group_level <- TRUE
+  }
   effects <- match_part(effects)
   if (length(model$random) == 0L) {
     if (effects == "random") need_random(model, "model_parameters(effects = \"random\")")
@@ -227,6 +232,25 @@ equivalence_test.lmm <- function(x, ...) {
   result <- their_method("parameters", "equivalence_test", "merMod")(as_listed(x), ...)
   attr(result, "object_name") <- paste(deparse(substitute(x), 500L), collapse = " ")
   result
+}
+
+#' @noRd
+p_direction.lmm <- function(x, ...) by_mixed_method("p_direction", x, ...)
+
+#' @noRd
+p_significance.lmm <- function(x, ...) by_mixed_method("p_significance", x, ...)
+
+#' Generics of 'bayestestR' whose methods for models of 'lme4' later versions of 'parameters' have
+#' @noRd
+by_mixed_method <- function(generic, x, ...) {
+  check_fit(x)
+  class <- if (rlang::is_installed("parameters")) "merMod" else "default"
+  home <- if (class == "merMod") "parameters" else "bayestestR"
+  method <- utils::getS3method(generic, class, optional = TRUE, envir = asNamespace(home))
+  if (is.null(method)) {
+    method <- their_method("bayestestR", generic, "default")
+  }
+  method(as_listed(x), ...)
 }
 
 #' @noRd

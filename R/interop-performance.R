@@ -81,6 +81,20 @@ check_residuals.lmm <- function(x, alternative = "two.sided", ...) {
   check_residuals(simulate_residuals(x, ...), alternative = alternative)
 }
 
+#' Overdispersion, which simulated residuals tell of in later versions of 'performance'
+#' @noRd
+check_overdispersion.lmm <- function(x, ...) {
+  check_fit(x)
+  their_method("performance", "check_overdispersion", "merMod")(x, ...)
+}
+
+#' Which predictors vary within groups
+#' @noRd
+check_group_variation.lmm <- function(x, ...) {
+  check_fit(x)
+  their_method("performance", "check_group_variation", "default")(as_listed(x), ...)
+}
+
 #' All diagnostics together
 #' @noRd
 check_model.lmm <- function(x, ...) {

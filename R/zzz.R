@@ -19,6 +19,7 @@
   when_loaded("mitml", register_mitml)
   when_loaded("merTools", register_mertools)
   when_loaded("arm", register_arm)
+  when_loaded("doBy", register_doby)
 }
 
 #' Tell what outlives the package that it was unloaded
@@ -125,7 +126,8 @@ register_parameters <- function() {
 register_bayestestr <- function() {
   register_methods("bayestestR", list(
     ci = ci.lmm, equivalence_test = equivalence_test.lmm,
-    bayesfactor_models = bayesfactor_models.lmm, bf_models = bayesfactor_models.lmm
+    bayesfactor_models = bayesfactor_models.lmm, bf_models = bayesfactor_models.lmm,
+    p_direction = p_direction.lmm, pd = p_direction.lmm, p_significance = p_significance.lmm
   ))
 }
 
@@ -146,7 +148,9 @@ register_performance <- function() {
     check_residuals = check_residuals.lmm,
     check_heteroscedasticity = check_heteroscedasticity.lmm,
     check_heteroskedasticity = check_heteroscedasticity.lmm,
-    check_autocorrelation = check_autocorrelation.lmm, check_outliers = check_outliers.lmm
+    check_autocorrelation = check_autocorrelation.lmm, check_outliers = check_outliers.lmm,
+    check_overdispersion = check_overdispersion.lmm,
+    check_group_variation = check_group_variation.lmm
   ))
   stats <- asNamespace("stats")
   for (generic in c("residuals", "rstandard", "rstudent")) {
@@ -190,6 +194,14 @@ register_mertools <- function() {
   register_methods("merTools", list(
     draw = converted_method("merTools", "draw", "object"),
     fastdisp = converted_method("merTools", "fastdisp", "x")
+  ))
+}
+
+#' @noRd
+register_doby <- function() {
+  register_methods("doBy", list(
+    esticon = converted_method("doBy", "esticon", "obj"),
+    linest = converted_method("doBy", "linest", "object")
   ))
 }
 

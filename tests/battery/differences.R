@@ -50,7 +50,7 @@ tables <- paste(
   "is the chi-squared statistic divided by the numerator's degrees of freedom where car has it.",
   "The rows with test.statistic = \"Chisq\" and test = \"Chisq\" have car's numbers."
 )
-differs("car", c("Anova", "Anova III", "linear hypothesis*"),
+differs("car", c("Anova", "Anova III", "linear hypothesis*", "lht*"),
   "^lacks|^has more|^rows has|has [0-9]+ values", tables
 )
 differs("car", c("Anova, F", "Anova III, F"), "^lacks|^has more|^rows|has [0-9]+ values|Pr", paste(
@@ -143,6 +143,14 @@ differs("insight", c("get_datagrid", "get_datagrid, by", "get_data, random"), "v
   "the grid over it; ours is a grid for the population: the same 20 rows that insight makes of",
   "lmer(distance ~ age * Sex + (1 | Subject))."
 ), on = c("growth", "visits"))
+differs("insight", c("get_datagrid", "get_datagrid, by"), "recipe|replicate", paste(
+  "insight takes recipe:replicate for a column, which no data have, in versions before 1.0; later",
+  "ones set recipe, a predictor too, to 0 with the rest of the group. Ours has recipe as it is in",
+  "the data, and replicate 0."
+), on = "cake")
+differs("insight", "get_weights", "lacks", paste(
+  "gls()'s weights = is a variance function; the MMRM has it in its structure, and no weights."
+), on = "visits", when = version_of("insight") >= "1.0")
 differs("insight", "get_data, random", "lacks", paste(
   "A fit without random effects has no data of random effects."
 ), on = "visits")
@@ -179,13 +187,29 @@ differs("performance", c("performance_aic", "performance_aicc", "model_performan
 differs("performance", c("performance_mae", "mae"), "NA", paste(
   "performance's mean absolute error of lmer's fit is NaN here; ours is",
   "mean(abs(residuals(fit)))."
-), on = "cake")
-differs("performance", "check_convergence", "has more", paste(
+), on = "cake", when = version_of("performance") < "0.12")
+differs("performance", "check_convergence", "has more|NAs", paste(
   "performance has no answer for lme() and gls(); the certificate of a fit is one."
 ), on = c("growth", "visits"))
 differs("performance", "binned_residuals", ".", paste(
   "Balanced data have ties of fitted values, and rounding decides into which bin they fall."
-), on = "cake")
+), on = "cake", when = version_of("performance") < "0.12")
+differs("performance", "binned_residuals", "CI_high", paste(
+  "The limit of a mean near zero: -0.551251 and -0.551341, of residuals of up to 131 and of fits",
+  "whose fitted values differ by 1e-4."
+), on = "slopes", when = version_of("performance") >= "0.12")
+differs("performance", "check_collinearity", "NAs", paste(
+  "The VIF of recipe in a balanced factorial is 1 but for its last digit, whose side decides",
+  "whether performance's upper limit is infinite or not a number."
+), on = "cake", when = version_of("performance") >= "0.12")
+differs("sjPlot", "random effects", "ymin|ymax", paste(
+  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is",
+  "zero."
+), on = "slopes", when = version_of("insight") >= "1.0")
+differs("sjstats", "anova_stats", ".", paste(
+  "sjstats adds a row of residuals where is_merMod() knows the class, a vector inside sjstats, and",
+  "takes the last row for it. effectsize::eta_squared() and its like have right numbers (rows)."
+), on = "slopes")
 differs("sjPlot", c("tab_model, *"), "values", paste(
   "The table has the ICC and R2 that performance has no numbers for with lme()."
 ), on = "growth")
@@ -205,8 +229,23 @@ differs("lme4", c("predict, newparams", "predict, random only", "predict, newpar
     "lme4 pads these predictions with NA for rows that the fit left out by na.omit;",
     "predict(fit) does not, and ours do not."
   ),
-  on = "crossed"
+  on = "crossed", when = version_of("lme4") < "2.0"
 )
+differs("lme4", c("anova of mixed classes", "anova of two"), "lacks|has more|rows", paste(
+  "lme4 2.0 calls the column -2*log(L) that was deviance; numbers agree. Models that are no names",
+  "are called by their place."
+), when = version_of("lme4") >= "2.0")
+differs("lmerTest", c("anova of two", "anova of two, refit = FALSE"), "lacks|has more|rows", paste(
+  "lme4 2.0 calls the column -2*log(L) that was deviance; numbers agree. Models that are no names",
+  "are called by their place."
+), when = version_of("lme4") >= "2.0")
+differs("lme4", "confint, profile", "values", paste(
+  "lme4 2.0 counts standard deviations before correlations: its .sig02 is the .sig03 of lme4 1.1",
+  "and of ours, which follow theta. The intervals are the same; oldNames = FALSE names them."
+), when = version_of("lme4") >= "2.0")
+differs("lme4", "getME devcomp", "dims", paste(
+  "lme4 2.0 has four more dimensions, of the dispersion of generalised models."
+), when = version_of("lme4") >= "2.0")
 differs("lme4", "drop1, Chisq", "^lacks|^has more", paste(
   "The columns are those of stats::drop1(): Df and Pr(>Chi); lme4 calls them npar and Pr(Chi)."
 ))
@@ -247,8 +286,8 @@ differs("sandwich", "bread", "values", paste(
 ), when = nzchar(system.file(package = "clubSandwich")))
 differs("parameters", "degrees_of_freedom", "values", paste(
   "The default, \"analytical\", is Kenward and Roger's for lmer's fits; for correlated residuals",
-  "ours has it, too (against brute force: tests/testthat/test-infer-ddf.R); lme() and gls() have the",
-  "rows less the coefficients."
+  "ours has it, too (against brute force: tests/testthat/test-infer-ddf.R); lme() and gls() have",
+  "the rows less the coefficients."
 ), on = c("growth", "visits"))
 
 # ---- nlme ----
@@ -319,6 +358,16 @@ differs("broom.mixed",
     "observed information."
   )
 )
+differs("broom.mixed", "tidy, order of rows", "values", paste(
+  "With lme4 2.0 broom.mixed has standard deviations before correlations; ours has the order of",
+  "theta, as with lme4 1.1."
+), when = version_of("lme4") >= "2.0")
+for (label in c("tidy_plus_plus", "tidy_parameters", "tidy_with_broom_or_parameters")) {
+  differs("broom.helpers", label, "NAs", paste(
+    "Standard errors and limits of variance parameters, which lmer's fits do not have: those of",
+    "the observed information."
+  ))
+}
 differs("broom", "generics' tidy", "NAs|has more",
   "The same: standard errors of variance parameters, which broom.mixed does not have."
 )
@@ -374,6 +423,31 @@ differs("ggeffects", c("growth", "growth, ggemmeans", "visits"), ".", paste(
 differs("ggeffects", "new_data", "another type|values", paste(
   "ggeffects has 0 for the grouping factor of classes that it lists, and a level for others."
 ))
+differs("ggeffects", "condition", "has more", paste(
+  "Version 1 has no standard errors of lmer's predictions at a condition; ours are the roots of",
+  "the diagonal of X vcov(fit) X'."
+), on = "cake", when = version_of("ggeffects") < "2")
+differs("ggeffects", "factors at values", "lacks|has more", paste(
+  "Version 1 finds no standard errors of ordered factors with lmer(): see ggpredict, two terms."
+), on = "cake", when = version_of("ggeffects") < "2")
+differs("lmerTest", "carrots", "Pr|values", paste(
+  "lmer()'s optimum: lme4's own criterion is 3748.92557606 at our parameters, at lmer's",
+  "3748.92557645."
+), on = "slopes")
+basis <- paste(
+  "The degrees of freedom of pbkrtest and lmerTest depend on how a hypothesis is written: for four",
+  "bases of one of two rows 30.097, 30.137, 30.052 and 30.046; ours are 30.253 for all of them,",
+  "and theirs where rows are orthonormal (R/infer-ddf-satterthwaite.R says why). F is the same."
+)
+differs("lmerTest", "contest, two rows", "DenDF|Pr", basis, on = "crossed")
+differs("pbkrtest", "SATmodcomp, two rows", "ddf|p.value", basis, on = "crossed")
+differs("lme4", "summary, printed groups", "values", paste(
+  "Ours says in this line how many rows were left out because of missing values."
+), on = "crossed")
+differs("lme4", "refit, rows", "values", paste(
+  "A constant that is added to the response leaves the restricted likelihood as it is: that of the",
+  "fit, -871.814 for sleepstudy, is what ours has; lme4's refit() ends at a lower one, -875.974."
+))
 differs("lmerTest", c("show_tests", "show_tests, fractions"), ".", paste(
   "The same hypotheses: rows are named by our coefficients, and fractions are another basis of",
   "the same row space (tests/testthat/test-interop-lmerTest.R compares row spaces)."
@@ -393,7 +467,9 @@ differs("sjPlot", "tab_model, standardised", "values", paste(
   "The standardised intercept is zero but for rounding: the table has -0.00 for ours, 0.00 for",
   "lmer's, and the row reads the sign as a number."
 ))
-differs("performance", "test_likelihoodratio", "rows", "Models are named by their calls.")
+differs("performance", c("test_likelihoodratio", "test_lrt"), "rows",
+  "Models are named by their calls."
+)
 differs("insight", "find_transformation", "^lacks", paste(
   "It is no generic and looks for the class in a vector inside insight first."
 ))
@@ -416,6 +492,24 @@ differs("parameters", "group level", "CI", paste(
   "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is",
   "zero."
 ))
-differs("car", "brief", "methTitle|^lacks|has more", paste(
+differs("marginaleffects", "predictions", "estimate|conf", paste(
+  "re.form = NA asks for the population, which lme()'s predict() does not know: predict(m, level =",
+  "0) has 22.609 for the first row, as ours; 25.053 is with the random effect."
+), on = "growth")
+differs("marginaleffects", c("slope of poly()", "picture of slopes"), "s.value|y|std", paste(
+  "marginaleffects differentiates numerically. At dose 3.061 the delta method has the standard",
+  "error 0.0529276, by hand; 0.0529101 is ours there, 0.0529416 lmer's."
+), on = "terms")
+differs("MuMIn", "coefTable, growth", "df", containment, on = "growth")
+differs("DHARMa", c("unconditional", "unconditional by name"), "values", paste(
+  "Other draws of the same distribution: ours makes one simulation after the other, so that the",
+  "first does not depend on their number, lme4 all random effects first. One simulation is the",
+  "same (row \"simulate, seed\"); of 4000 the residuals differ by 0.023 at most, and lmer's from",
+  "those of the next seed by 0.028."
+), on = "slopes")
+differs("lme4", "simulate, several", "sim_", paste(
+  "Other draws of the same distribution: see DHARMa, unconditional."
+))
+differs("car", "brief", "methTitle|devcomp|^lacks|has more", paste(
   "brief() returns the summary that it has printed: an object of another class, with other parts."
 ))

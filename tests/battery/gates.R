@@ -54,3 +54,6 @@ gate("parameters", "p_function", "model object", paste(
   "It looks for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
   "to it."
 ))
+gate("sjPlot", "plot_models", "recognized", paste(
+  "plot_models() asks insight::is_model(), a vector of classes inside insight."
+), when = version_of("insight") >= "1.0")

@@ -197,7 +197,8 @@ test_that("arguments of emmeans() are taken or named", {
     class = "ferrolmm_error_argument"
   )
   expect_error(
-    emmeans::emmeans(fit, ~ 1, lmerTest.limit = 5), "no limits", class = "ferrolmm_error_argument"
+    emmeans::emmeans(fit, ~ 1, lmerTest.limits = 5), "lmerTest.limit",
+    class = "ferrolmm_error_argument"
   )
 })
 

@@ -155,6 +155,13 @@ test_that("a fit works in a session where the package is loaded and not attached
   expect_equal(last, c(criterion, 1), tolerance = 1e-6)
 })
 
+test_that("NULL takes an argument out, or leaves out one that the call has not", {
+  fit <- our_twin("slope")
+  expect_identical(fixef(update(fit, start = NULL)), fixef(fit))
+  weighted <- update(fit, weights = seq_len(180))
+  expect_equal(fixef(update(weighted, weights = NULL)), fixef(fit))
+})
+
 test_that("update(devFunOnly = TRUE) is the criterion of the changed model", {
   fit <- our_twin("slope")
   criterion <- update(fit, devFunOnly = TRUE)

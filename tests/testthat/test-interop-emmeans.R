@@ -125,3 +125,15 @@ test_that("modes of other classes of models mean what they can", {
   expect_equal(df_of(lmer.df = "kenward-roger"), df_of(mode = "kenward"))
   expect_error(df_of(mode = "containment"), class = "ferrolmm_error_argument")
 })
+
+test_that("limits of rows are those of models of lme4, where they are given", {
+  skip_if_not_installed("emmeans")
+  fit <- our_twin("slope")
+  df_of <- function(...) summary(emmeans::emmeans(fit, ~ Days, ...))$df
+  expect_equal(df_of(lmerTest.limit = 1e4, pbkrtest.limit = 1e4), df_of())
+  expect_identical(df_of(lmerTest.limit = 179), Inf)
+  expect_equal(df_of(lmerTest.limit = 180), df_of())
+  expect_equal(df_of(mode = "kenward-roger", pbkrtest.limit = 179), df_of())
+  expect_identical(df_of(mode = "kenward-roger", pbkrtest.limit = 1, lmerTest.limit = 1), Inf)
+  expect_error(df_of(lmerTest.limit = "many"), class = "ferrolmm_error_argument")
+})

@@ -44,6 +44,8 @@ calls("lme4", on = c("slopes", "cake", "crossed", "terms"), peer = "lme4",
   "update, REML" = fixef(update(m, REML = FALSE)),
   "simulate, rows" = dim(simulate(m, 2, re.form = NA)),
   "simulate, seed" = simulate(m, 1, seed = 1),
+  "simulate, several" = simulate(m, 3, seed = 1),
+  "simulate, several conditional" = simulate(m, 3, seed = 1, use.u = TRUE),
   "simulate, conditional" = simulate(m, 1, seed = 1, re.form = NULL),
   "predict, newparams" =
     predict(m, newparams = list(beta = 2 * fixef(m), theta = lme4::getME(m, "theta"), sigma = 1)),

@@ -124,8 +124,14 @@ calls("MuMIn", on = "slopes", peer = "lme4",
     length(MuMIn::stackingWeights(with_ml(m), smaller(with_ml(m)), data = sleepstudy,
       R = 2))
 )
+by_ml <- function(m) {
+  if (inherits(m, "lme")) {
+    return(update(m, method = "ML", na.action = na.fail))
+  }
+  update(m, REML = FALSE, na.action = na.fail)
+}
 calls("MuMIn", on = "growth",
-  "dredge, growth" = as.data.frame(MuMIn::dredge(update(m, method = "ML", na.action = na.fail))),
+  "dredge, growth" = as.data.frame(MuMIn::dredge(by_ml(m))),
   "r.squaredGLMM, growth" = MuMIn::r.squaredGLMM(m),
   "AICc, growth" = MuMIn::AICc(m),
   "coefTable, growth" = as.data.frame(unclass(MuMIn::coefTable(m)))

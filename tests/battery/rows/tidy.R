@@ -1,19 +1,29 @@
 # Tidying and what is built on it: broom, broom.mixed, broom.helpers, mice, mitml (item 1).
 
+# With the rows in an order of their own: lme4 2.0 has another one than lme4 1.1.
+by_term <- function(x) {
+  x <- as.data.frame(x)
+  keys <- intersect(c("effect", "group", "Group", "term", "Parameter"), names(x))
+  x <- x[do.call(order, unname(lapply(x[keys], as.character))), ]
+  row.names(x) <- NULL
+  x
+}
+
 calls("broom.mixed", on = c("slopes", "cake", "crossed", "terms", "growth", "visits"),
-  "tidy" = broom.mixed::tidy(m),
+  "tidy" = by_term(broom.mixed::tidy(m)),
   "glance" = broom.mixed::glance(m),
   "augment" = broom.mixed::augment(m),
   "tidy, fixed" = broom.mixed::tidy(m, effects = "fixed", conf.int = TRUE)
 )
 calls("broom.mixed", on = c("slopes", "cake", "crossed", "terms", "growth"),
-  "tidy, ran_pars" = broom.mixed::tidy(m, effects = "ran_pars"),
+  "tidy, ran_pars" = by_term(broom.mixed::tidy(m, effects = "ran_pars")),
   "tidy, ran_vals" = broom.mixed::tidy(m, effects = "ran_vals"),
   "tidy, ran_coefs" = broom.mixed::tidy(m, effects = "ran_coefs")
 )
 calls("broom.mixed", on = c("slopes", "cake"),
-  "tidy, ran_pars as variances" = broom.mixed::tidy(m, effects = "ran_pars", scales = "vcov"),
-  "tidy, several effects" = broom.mixed::tidy(m, effects = c("fixed", "ran_pars")),
+  "tidy, ran_pars as variances" =
+    by_term(broom.mixed::tidy(m, effects = "ran_pars", scales = "vcov")),
+  "tidy, several effects" = by_term(broom.mixed::tidy(m, effects = c("fixed", "ran_pars"))),
   "tidy, ran_vals with intervals" = broom.mixed::tidy(m, effects = "ran_vals", conf.int = TRUE),
   "tidy, level" = broom.mixed::tidy(m, effects = "fixed", conf.int = TRUE, conf.level = 0.9),
   "tidy, Kenward-Roger" =
@@ -21,16 +31,17 @@ calls("broom.mixed", on = c("slopes", "cake"),
 )
 calls("broom.mixed", on = "slopes",
   "tidy, profile" =
-    broom.mixed::tidy(m, effects = "ran_pars", conf.int = TRUE, conf.method = "profile"),
+    by_term(broom.mixed::tidy(m, effects = "ran_pars", conf.int = TRUE, conf.method = "profile")),
   "tidy, fixed by profile" =
     broom.mixed::tidy(m, effects = "fixed", conf.int = TRUE, conf.method = "profile"),
+  "tidy, order of rows" = broom.mixed::tidy(m, effects = "ran_pars")$term,
   "augment, new rows" = broom.mixed::augment(m, newdata = sleepstudy[1:5, ]),
   "augment, data" = broom.mixed::augment(m, data = sleepstudy),
   "get_methods" = nrow(broom.mixed::tidy(m, effects = "ran_pars", ran_prefix = c("s", "r")))
 )
 calls("broom", on = c("slopes", "cake"),
   "tidy of anova" = broom::tidy(anova(m)),
-  "generics' tidy" = generics::tidy(m),
+  "generics' tidy" = by_term(generics::tidy(m)),
   "generics' glance" = generics::glance(m),
   "generics' augment" = nrow(generics::augment(m)),
   "tidy of glht" =
@@ -38,14 +49,15 @@ calls("broom", on = c("slopes", "cake"),
   "tidy of emmeans" = broom::tidy(emmeans::emmeans(m, ~ 1))
 )
 calls("broom.helpers", on = c("slopes", "cake", "crossed", "terms"),
-  "tidy_plus_plus" = as.data.frame(broom.helpers::tidy_plus_plus(m)),
+  "tidy_plus_plus" = by_term(broom.helpers::tidy_plus_plus(m)),
   "model_get_model_frame" = dim(broom.helpers::model_get_model_frame(m)),
   "model_get_terms" = attr(broom.helpers::model_get_terms(m), "term.labels"),
   "model_list_variables" = as.data.frame(broom.helpers::model_list_variables(m)),
   "model_get_n" = as.data.frame(broom.helpers::model_get_n(m)),
   "tidy_all_effects" = as.data.frame(broom.helpers::tidy_all_effects(m)),
-  "tidy_parameters" = as.data.frame(broom.helpers::tidy_parameters(m)),
-  "tidy_with_broom_or_parameters" = as.data.frame(broom.helpers::tidy_with_broom_or_parameters(m))
+  "tidy_parameters" = by_term(broom.helpers::tidy_parameters(m)),
+  "tidy_with_broom_or_parameters" =
+    by_term(broom.helpers::tidy_with_broom_or_parameters(m))
 )
 
 imputed <- local({
