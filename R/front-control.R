@@ -42,7 +42,8 @@
 #'   where `sigma` is known, weights differ or residuals have a structure.
 #' @param starts (`integer(1)` or `NULL`)\cr the number of places from which the optimiser walks to
 #'   an optimum; the lowest is the result, see *Several optima*. `NULL` decides by the cost of an
-#'   evaluation and by what the first walks find; 1 starts only from the moments of the data.
+#'   evaluation and by what the first walks find; 1 starts only from the moments of the data. Where
+#'   no covariance parameter is free there is nothing to search: the certificate says one start.
 #' @param options (named `list` or `NULL`)\cr options of R that have these values while the model
 #'   is built: `list(contrasts = c("contr.sum", "contr.poly"))` codes the factors of all terms so,
 #'   those of random effects too, which `contrasts` of [lmm()] leaves alone. `NULL`: today's.
@@ -59,17 +60,20 @@
 #' information), up to 300 evaluations search a coarse grid of sizes of the variances, up to eight
 #' more walks begin at its minima, and then others from covariances as if drawn at random, half of
 #' them with less than full rank, and a third at the lowest optimum with another covariance for one
-#' term: at least 28, and the more the more optima they find (four times the number at which no
-#' further one is expected: Boender & Rinnooy Kan 1987, Mathematical Programming 37, 59-80). Models
-#' with one variance less, and with perfect correlations in several directions, are tried where they
-#' come close. The more an evaluation costs, the fewer starts there are; large models have one. All
-#' of this is the same in every session and for any number of threads. That the lowest optimum is
-#' found is then likely, but not proved.
+#' term. Parameters of residual structures are drawn, too: correlations of any size and sign, ranges
+#' from below the smallest to above the largest distance, variances that differ by up to a decade.
+#' There are at least 28 of these walks, and the more the more optima they find (four times the
+#' number at which no further one is expected: Boender & Rinnooy Kan 1987, Mathematical Programming
+#' 37, 59-80). Models with one variance less, and with perfect correlations in several directions,
+#' are tried where they come close. The more an evaluation costs, the fewer starts there are; large
+#' models have one. All of this is the same in every session and for any number of threads. That the
+#' lowest optimum is found is then likely, but not proved.
 #'
 #' `fit$certificate` says in `starts` how many walks there were, and in `agree` how many of them
 #' came to the reported optimum; printed, it shows both. `vanishing` counts walks along which the
 #' residual variance vanished: random effects that can reproduce the response may have a likelihood
-#' without bound, whose maximum is no estimate. Such points are never reported as the optimum.
+#' without bound, whose maximum is no estimate. Such points are never reported as the optimum, nor
+#' are singular correlation matrices of residuals where another optimum is proved.
 #'
 #' `start` of [lmm()] is taken at its word: one walk, from there. [refit.lmm()] of one response and
 #' [update()] search as [lmm()] does. Of many responses and of the bootstrap, only fits at the
@@ -134,8 +138,20 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     starts = if (!is.null(starts)) check_count(starts, "starts", 1L),
     options = check_fit_options(options)
   )
+  check_starts_of_solver(control)
   class(control) <- "lmm_control"
   control
+}
+
+#' Estimates lead to one optimum only
+#' @noRd
+check_starts_of_solver <- function(control) {
+  if (control$solver == "iterative" && isTRUE(control$starts > 1L)) {
+    ferrolmm_abort(
+      "`solver = \"iterative\"` walks to one optimum: it takes no `starts`.", "argument",
+      i = "Leave `starts` out, or use `solver = \"exact\"`."
+    )
+  }
 }
 
 #' @noRd

@@ -109,8 +109,10 @@ components_jacobian <- function(object) {
   owner <- rep.int(seq_along(object$random), theta_counts(object))
   factors <- theta_matrix(theta, object$random)
   columns <- lapply(seq_along(theta), function(a) {
-    if (is_natural(object$random[[owner[[a]]]])) {
-      return(difference_column(theta, a, sigma2, object$random, lower))
+    term <- object$random[[owner[[a]]]]
+    if (is_natural(term)) {
+      is_sd <- a - match(owner[[a]], owner) < count_sd(term)
+      return(difference_column(theta, a, is_sd, sigma2, object$random, lower))
     }
     unit <- theta_matrix(replace(numeric(length(theta)), a, 1), object$random)
     unit[-owner[[a]]] <- lapply(unit[-owner[[a]]], function(t) 0 * t)
@@ -124,21 +126,40 @@ components_jacobian <- function(object) {
 }
 
 #' Derivative of the covariance matrices, where theta are standard deviations and correlations
+#'
+#' Standard deviations are in units of their own, and covariances of the second degree in them:
+#' central differences are exact with any step, and at zero, where there is one side only, the
+#' smaller the step the better.
 #' @noRd
-difference_column <- function(theta, a, sigma2, random, lower) {
+difference_column <- function(theta, a, is_sd, sigma2, random, lower) {
   at <- function(theta) lower(lapply(theta_matrix(theta, random), tcrossprod))
-  step <- 1e-5 * max(abs(theta[[a]]), 1e-3)
+  step <- if (!is_sd) {
+    1e-5 * max(abs(theta[[a]]), 1e-3)
+  } else if (theta[[a]] == 0) {
+    1e-60
+  } else {
+    1e-5 * theta[[a]]
+  }
   sigma2 * slope_inside(at, theta, a, step, numeric(length(at(theta))))
 }
 
-#' Moore and Penrose's inverse
+#' A generalised inverse: the shortest solution of a x = b where there is one, on the scales of `a`
+#'
+#' Units of rows and columns must not decide what counts as zero: both are scaled, a root at a time
+#' (Ruiz 2001, Rutherford Appleton Laboratory RAL-TR-2001-034).
 #' @noRd
 generalised_inverse <- function(a) {
-  # columns on one scale: units must not decide what counts as zero
-  scale <- sqrt(colSums(a^2))
-  scale[scale == 0] <- 1
-  parts <- svd(a / rep(scale, each = nrow(a)))
+  rows <- rep(1, nrow(a))
+  columns <- rep(1, ncol(a))
+  for (round in 1:20) {
+    size <- abs(a * rows * rep(columns, each = nrow(a)))
+    largest <- list(apply(size, 1L, max), apply(size, 2L, max))
+    largest <- lapply(largest, function(x) sqrt(ifelse(x == 0, 1, x)))
+    rows <- rows / largest[[1L]]
+    columns <- columns / largest[[2L]]
+  }
+  parts <- svd(a * rows * rep(columns, each = nrow(a)))
   keep <- parts$d > 1e-8 * max(parts$d)
   inverse <- parts$v[, keep, drop = FALSE] %*% (t(parts$u[, keep, drop = FALSE]) / parts$d[keep])
-  inverse / scale
+  inverse * columns * rep(rows, each = ncol(a))
 }

@@ -347,3 +347,63 @@ test_that("structured effects are looked for at any correlation", {
   low <- stats::nlminb(c(1, 2, -0.9), at, lower = c(0, 0, -1), upper = c(9, 9, 1))$objective
   expect_lte(fit$criterion, low + 1e-6 * abs(low))
 })
+
+test_that("a number of starts holds where only residuals have parameters", {
+  set.seed(77)
+  d <- data.frame(
+    y = rt(12, 1.5), v = rexp(12) + .1, g = gl(3, 4), t = rep(1:4, 3), f = factor(rep(1:2, 6)),
+    x = rnorm(12)
+  )
+  starts_of <- function(...) suppressWarnings(lmm(y ~ x, d, ...))$certificate$starts
+  control <- lmm_control(starts = 7)
+  expect_identical(starts_of(residual = ~ ar1(t | g), control = control), 7L)
+  expect_identical(starts_of(weights = nlme::varPower(form = ~v), control = control), 7L)
+  expect_identical(
+    starts_of(
+      correlation = nlme::corAR1(form = ~ t | g), weights = nlme::varExp(form = ~v),
+      control = control
+    ), 7L
+  )
+  # all parameters of the random effects held
+  held <- suppressWarnings(lmm(
+    y ~ x + (1 | f), d, residual = ~ ar1(t | g),
+    control = lmm_control(starts = 7, hold = c("f.(Intercept)" = 0.4))
+  ))
+  expect_identical(held$certificate$starts, 7L)
+  # nothing to search
+  expect_identical(starts_of(control = control), 1L)
+  expect_error(lmm_control(starts = 2, solver = "iterative"), class = "ferrolmm_error_argument")
+
+  # walks from other powers come to a lower optimum than those from the first
+  two_powers <- nlme::varPower(form = ~ v | f)
+  one <- lmm(y ~ x, d, weights = two_powers, control = lmm_control(starts = 1))
+  many <- lmm(y ~ x, d, weights = two_powers, control = lmm_control(starts = 60))
+  expect_lt(many$criterion, one$criterion - 0.03)
+  expect_lt(many$certificate$agree, 60L)
+  X <- cbind(1, d$x)
+  dense <- function(power) {
+    s <- d$v^power[d$f]
+    fit <- stats::lm.fit(X / s, d$y / s)
+    2 * sum(log(s)) + 10 * (1 + log(2 * pi * sum(fit$residuals^2) / 10)) +
+      2 * sum(log(abs(diag(qr.R(fit$qr)))))
+  }
+  expect_equal(dense(many$phi), many$criterion, tolerance = 1e-10)
+  expect_equal(dense(one$phi), one$criterion, tolerance = 1e-10)
+  low <- min(vapply(seq(-3, 3, 0.5), function(first) {
+    stats::optim(c(first, 0), dense, method = "BFGS")$value
+  }, 0))
+  expect_lte(many$criterion, low + 1e-6 * abs(low))
+})
+
+test_that("a likelihood without bound at a singular R does not hide an optimum", {
+  set.seed(20)
+  d <- expand.grid(visit = factor(1:5), g = factor(1:8))[-c(3, 11, 19, 26, 33, 38), ]
+  d$y <- rt(34, 2)
+  fits <- lapply(c(1, 40), function(starts) {
+    suppressWarnings(
+      lmm(y ~ 1, d, residual = ~ toep(visit | g), control = lmm_control(starts = starts))
+    )
+  })
+  expect_identical(fits[[1L]]$certificate$status, "converged")
+  expect_identical(fits[[2L]]$certificate$status, "converged")
+})

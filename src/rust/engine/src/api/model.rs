@@ -134,6 +134,17 @@ impl Structure {
     /// Whether the columns of a term may be scaled one by one without leaving the structure.
     #[must_use]
     pub fn is_closed_under_scaling(self) -> bool {
+        match self {
+            Self::Unstructured | Self::Diagonal => true,
+            Self::Identity => false,
+            Self::Correlated { homogeneous, .. } => !homogeneous,
+        }
+    }
+
+    /// Whether its parameters are entries of T, in any coordinates of the columns: the others are standard deviations, then
+    /// correlations.
+    #[must_use]
+    pub fn is_given_by_entries(self) -> bool {
         matches!(self, Self::Unstructured | Self::Diagonal)
     }
 }

@@ -47,6 +47,12 @@ impl TermBasis {
         transposed
     }
 
+    /// What each column is multiplied by, where none are mixed.
+    #[must_use]
+    pub(crate) fn scales(&self) -> Vec<f64> {
+        (0..self.k).map(|i| self.change[i * self.k + i]).collect()
+    }
+
     /// B G B': a covariance matrix of the internal effects as one of the user's.
     #[must_use]
     pub fn to_user(&self, g: &[f64]) -> Vec<f64> {

@@ -70,6 +70,11 @@ impl Restriction {
         own.is_some() && users.count() == 1
     }
 
+    /// Is a parameter held?
+    pub fn holds(&self, a: usize) -> bool {
+        self.place[a].is_none()
+    }
+
     /// Variables all of whose parameters are such.
     pub fn variables_of(&self, is_such: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut out = vec![true; self.variables];

@@ -28,8 +28,8 @@ pub(crate) fn user_factor(basis: &TermBasis, t: &[f64]) -> UserFactor {
         product.iter_mut().for_each(|v| *v = v.abs());
         return UserFactor { k, t: product };
     }
-    if !basis.structure.is_closed_under_scaling() && k > 1 {
-        // a positive multiple of T, but for signs
+    if !basis.structure.is_given_by_entries() && k > 1 {
+        // rows of T times positive numbers, but for signs
         for (c, column) in product.chunks_exact_mut(k).enumerate() {
             if column[c] < 0.0 {
                 column.iter_mut().for_each(|v| *v = -*v);
@@ -92,8 +92,8 @@ pub(crate) fn user_parameters(
     term: usize,
 ) -> Vec<f64> {
     let structure = &parameters.structures[term];
-    if !basis.structure.is_closed_under_scaling() && basis.k > 1 {
-        return structure.natural(parameters.of_term(theta, term), basis.change[0]);
+    if !basis.structure.is_given_by_entries() && basis.k > 1 {
+        return structure.natural(parameters.of_term(theta, term), &basis.scales());
     }
     let t = user_factor(basis, &parameters.term_factor(theta, term)).t;
     entries_of(
@@ -154,8 +154,8 @@ pub(crate) fn internal_of_terms(
         let k = basis.k;
         let structure = &parameters.structures[term];
         let of_term = &theta[parameters.start[term]..parameters.start[term + 1]];
-        if !basis.structure.is_closed_under_scaling() && k > 1 {
-            out.extend(structure.internal(of_term, basis.change[0])?);
+        if !basis.structure.is_given_by_entries() && k > 1 {
+            out.extend(structure.internal(of_term, &basis.scales())?);
             continue;
         }
         let t = structure.factor(of_term);

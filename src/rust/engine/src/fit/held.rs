@@ -186,7 +186,8 @@ fn root_near(x: f64, off: impl Fn(f64) -> f64) -> Option<f64> {
     Some(0.5 * (inside + out))
 }
 
-/// Natural over internal value of a standard deviation or factor entry; 1 for the others.
+/// Natural over internal value of a standard deviation or factor entry; 1 for the others, and for standard deviations of effects
+/// with one each, of which none is an internal parameter.
 fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let Some(parameter) = parameters.list.get(a) else {
         return 1.0;
@@ -194,7 +195,9 @@ fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let basis = &bases[parameter.basis];
     match parameter.entries.first() {
         Some(&(row, _)) => basis.change[row * basis.k + row],
-        None if parameter.index == 0 => basis.change[0],
+        None if parameter.index == 0 && !basis.structure.is_closed_under_scaling() => {
+            basis.change[0]
+        }
         None => 1.0,
     }
 }

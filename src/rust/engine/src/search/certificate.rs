@@ -187,7 +187,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
 
 /// Whether the criterion falls without bound towards an end of the residual correlations, where R is singular: it falls as the
 /// logarithm of the distance, unless the fixed effects span the direction without variance, in which case it has a limit.
-fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
+pub(crate) fn is_boundless(criterion: &mut Criterion<'_>, run: &Run) -> bool {
     let x = &run.outcome.x;
     let phi = criterion.parameters.of_residual(x);
     let Some(inside) = criterion.residual_model().off_the_edge(phi) else {

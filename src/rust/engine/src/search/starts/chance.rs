@@ -1,7 +1,8 @@
 //! Starts that look like chance.
 //!
 //! Standard deviations are log-uniform around those at which an effect weighs as much as the residuals of its level, one
-//! decade to either side or three; correlations come from random directions. The starts are the same at every run.
+//! decade to either side or three; correlations come from random directions. Parameters of residual structures are those that
+//! are known or any others. The starts are the same at every run.
 
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
@@ -9,6 +10,7 @@ use crate::basis::random::TermBasis;
 use crate::runtime::memory;
 use crate::search::starts::units::Units;
 use crate::structure::random::Covariance;
+use crate::structure::residual::Residual;
 
 /// Decades to either side of the unit of an effect, in turn.
 const DECADES: [f64; 2] = [1.0, 3.0];
@@ -19,13 +21,22 @@ pub(super) const KINDS: usize = 8;
 /// How often a variance, or the rank of a covariance, is not less than it could be, where some may be zero.
 const FULL: f64 = 0.5;
 
+/// How often residual parameters are those that are known.
+const KNOWN: f64 = 0.5;
+
 pub(super) struct Chance<'a> {
     parameters: &'a Parameters,
     /// Of the effects of internal columns, and of the user's: what is simple in one basis is not in the other.
     units: [&'a [Vec<Units>]; 2],
     /// From effects of the user's columns of each term to those of the internal ones, k x k.
     inverse: Vec<Vec<f64>>,
+    residual: &'a Residual,
+    /// Residual parameters of the best optimum, or of the first start.
     phi: &'a [f64],
+    /// Whether parameters of terms are free.
+    draws_terms: bool,
+    /// Distances over which residuals are correlated.
+    reach: (f64, f64),
     drawn: usize,
     /// Those of one term alone.
     beside: usize,
@@ -33,18 +44,22 @@ pub(super) struct Chance<'a> {
 }
 
 impl<'a> Chance<'a> {
-    /// Starts at these residual parameters.
+    /// Starts at these residual parameters, or at others.
     pub fn new(
         parameters: &'a Parameters,
         bases: &[TermBasis],
         units: [&'a [Vec<Units>]; 2],
-        phi: &'a [f64],
+        (residual, phi): (&'a Residual, &'a [f64]),
+        draws_terms: bool,
     ) -> Self {
         Self {
             parameters,
             units,
             inverse: bases.iter().map(TermBasis::inverse).collect(),
+            residual,
             phi,
+            draws_terms,
+            reach: residual.reach_of_chance(),
             drawn: 0,
             beside: 0,
             state: 1,
@@ -53,6 +68,12 @@ impl<'a> Chance<'a> {
 
     /// The next start.
     pub fn draw(&mut self) -> InternalTheta {
+        let of_terms = self.draw_terms();
+        InternalTheta::join(&of_terms, &self.draw_residual())
+    }
+
+    /// Parameters of all terms.
+    fn draw_terms(&mut self) -> Vec<f64> {
         let decades = DECADES[self.drawn % DECADES.len()];
         let regular = self.drawn / 2 % 2 == 0;
         let second = self.drawn / 4 % 2;
@@ -74,14 +95,34 @@ impl<'a> Chance<'a> {
                 self.structured(structure, &sizes, regular, second == 1)
             });
         }
-        InternalTheta::join(&x, self.phi)
+        x
     }
 
-    /// The next start for one term, each in its turn; the others are as at `x`.
+    /// Residual parameters: where something else is drawn, too, those that are known are as likely as any others.
+    fn draw_residual(&mut self) -> Vec<f64> {
+        if self.residual.is_empty() || self.draws_terms && self.uniform() < KNOWN {
+            return self.phi.to_vec();
+        }
+        self.draw_other_residual()
+    }
+
+    fn draw_other_residual(&mut self) -> Vec<f64> {
+        let (residual, phi, reach) = (self.residual, self.phi, self.reach);
+        let drawn = residual.anywhere(reach, &mut || self.uniform());
+        drawn.unwrap_or_else(|| phi.to_vec())
+    }
+
+    /// The next start for one term, or for the residuals, each in its turn; the others are as at `x`.
     pub fn draw_beside(&mut self, x: &InternalTheta) -> InternalTheta {
-        let term = self.beside % self.parameters.structures.len();
+        let terms = self.parameters.structures.len();
+        let turns = terms + usize::from(!self.residual.is_empty());
+        let term = self.beside % turns;
         self.beside += 1;
-        let drawn = self.draw();
+        if term == terms {
+            let phi = self.draw_other_residual();
+            return InternalTheta::join(self.parameters.of_terms(x), &phi);
+        }
+        let drawn = InternalTheta::join(&self.draw_terms(), self.phi);
         let mut out = x.clone();
         let own = self.parameters.of_term(&drawn, term);
         self.parameters.set_term(&mut out, term, own);
@@ -172,6 +213,7 @@ mod tests {
     use crate::basis::random::{FactorLayout, TermBasis};
     use crate::linalg::small;
     use crate::search::starts::units::Units;
+    use crate::structure::residual::Residual;
 
     /// Two unstructured effects of five levels, whose user's columns are the internal ones times B^-1.
     fn term() -> (FactorLayout, TermBasis) {
@@ -214,7 +256,8 @@ mod tests {
                 &parameters,
                 &bases,
                 [internal.as_slice(), of_user.as_slice()],
-                &[],
+                (Residual::independent(), &[]),
+                true,
             )
         };
         let (mut chance, mut again) = (new(), new());

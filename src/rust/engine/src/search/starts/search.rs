@@ -13,6 +13,7 @@ use crate::api::result::Status;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::random::TermBasis;
 use crate::criterion::objective::Criterion;
+use crate::search::certificate::is_boundless;
 use crate::search::optimum::{optimum, Run};
 use crate::search::starts::chance::{self, Chance};
 use crate::search::starts::grid::Grid;
@@ -274,7 +275,7 @@ impl Search<'_, '_> {
             _ => usize::MAX,
         };
         let walks = self.left.unwrap_or(affordable.min(most));
-        if walks == 0 || self.units.is_empty() {
+        if walks == 0 {
             return Ok(());
         }
         let budget = match self.left {
@@ -285,8 +286,12 @@ impl Search<'_, '_> {
         self.close.max_evaluations = self.options.max_evaluations.min(PATIENCE + DETOUR);
         let x = self.best().map_or(self.theta, |run| &run.outcome.x);
         let phi = self.criterion.parameters.of_residual(x).to_vec();
-        let mut grid = Grid::new(self.criterion, self.units, &phi, budget as usize);
-        let minima = grid.minima(self.criterion);
+        let minima = if self.units.is_empty() {
+            Vec::new()
+        } else {
+            let mut grid = Grid::new(self.criterion, self.units, &phi, budget as usize);
+            grid.minima(self.criterion)
+        };
         let found = minima.len().min(GRID_WALKS).min(walks);
         let before = self.criterion.evaluations;
         for x in &minima[..found] {
@@ -295,7 +300,11 @@ impl Search<'_, '_> {
         let moments = &self.criterion.system().moments;
         let of_user = units::of_user_columns(moments, self.bases, self.unit);
         let units = [self.units, of_user.as_slice()];
-        let mut chance = Chance::new(self.criterion.parameters, self.bases, units, &phi);
+        let parameters = self.criterion.parameters;
+        let is_free = |a| self.criterion.restriction.is_none_or(|r| !r.holds(a));
+        let draws_terms = (0..parameters.list.len()).any(is_free);
+        let known = (self.criterion.residual_model(), phi.as_slice());
+        let mut chance = Chance::new(parameters, self.bases, units, known, draws_terms);
         let begun = self.walks.count();
         for drawn in 0..walks - found {
             let spent = self.criterion.evaluations - before;
@@ -371,6 +380,10 @@ impl Search<'_, '_> {
             return Ok(());
         }
         let lower = run.outcome.value < lowest - least;
+        if lower && self.goes_to_singular(&run) {
+            self.walks.add(None);
+            return Ok(());
+        }
         self.walks.add(Some(run.outcome.value));
         if lower {
             self.better.push(run);
@@ -394,6 +407,16 @@ impl Search<'_, '_> {
                 .map(|((a, b), size)| ((a.abs() - b.abs()) / size).powi(2))
                 .sum::<f64>()
                 <= WITHIN * WITHIN
+    }
+
+    /// Whether a walk that ended below the best optimum went to a singular R, where the likelihood has no bound: no optimum, where
+    /// the best one is.
+    fn goes_to_singular(&mut self, run: &Run) -> bool {
+        is_boundless(self.criterion, run)
+            && match self.better.last().or(self.first) {
+                Some(best) => best.is_stationary() && !is_boundless(self.criterion, best),
+                None => false,
+            }
     }
 
     /// Whether a walk ended somewhere, and not on the way to a residual variance of zero.

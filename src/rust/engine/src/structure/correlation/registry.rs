@@ -48,6 +48,7 @@ macro_rules! registry {
             strong(rho: f64, distance: f64, from: &[f64]) -> Option<Vec<f64>>;
             alternating(rho: f64) -> Option<Vec<f64>>;
             further_starts(start: &[f64], span: Option<(f64, f64)>) -> (Vec<Vec<f64>>, usize);
+            anywhere(chance: &mut dyn FnMut() -> f64, reach: (f64, f64)) -> Vec<f64>;
             domains() -> Vec<Domain>;
             angles() -> usize;
             is_separate() -> bool;

@@ -1,5 +1,6 @@
 //! What a correlation structure is: its parameters, where they start, and the law that they give. One file a structure.
 
+use std::f64::consts::PI;
 use std::fmt::Debug;
 
 use crate::api::kinds::CorrelationFacts;
@@ -149,6 +150,12 @@ pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
         (Vec::new(), 0)
     }
 
+    /// Internal parameters from all over their space, as `chance`, uniform in (0, 1), has them, for one of many walks. `reach` is
+    /// the smallest and the largest distance over which rows are correlated. Most are angles whose sine is a correlation.
+    fn anywhere(&self, chance: &mut dyn FnMut() -> f64, _reach: (f64, f64)) -> Vec<f64> {
+        (0..self.len()).map(|_| any_angle(chance)).collect()
+    }
+
     /// The scale on which a profile goes along each natural parameter. Bounds do not tell: a nugget between 0 and 1 goes as a
     /// correlation, the one coefficient of an AR(1) written as ARMA as those of higher orders.
     fn domains(&self) -> Vec<Domain>;
@@ -218,6 +225,11 @@ pub(crate) trait CorrelationStructure: Debug + Copy + PartialEq {
     fn components(&self) -> Components {
         Components::Natural
     }
+}
+
+/// An angle from all over the half circle whose sines are the correlations.
+pub(crate) fn any_angle(chance: &mut dyn FnMut() -> f64) -> f64 {
+    PI * (chance() - 0.5)
 }
 
 /// rho^lag for each pair of visits, the lower triangle by columns.

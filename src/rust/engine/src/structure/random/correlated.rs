@@ -10,8 +10,6 @@
 //! deviations, and v_i^2 the share of each. The sine makes a correlation at its boundary an ordinary smooth minimum, as the
 //! square does a share of zero, and a variance of zero is one in x.
 
-use std::f64::consts::PI;
-
 use crate::api::kinds::CorrelationKind;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
@@ -96,6 +94,50 @@ impl Correlated {
                 shares(&safe)
             })
             .collect()
+    }
+
+    /// Parameters at standard deviations of each effect and at internal correlations.
+    fn at(&self, deviations: &[f64], correlations: &[f64]) -> Vec<f64> {
+        let mut out = vec![deviations.iter().sum()];
+        out.extend(shares(deviations));
+        out.extend_from_slice(correlations);
+        out
+    }
+
+    /// The same as [`Covariance::multiplier`] where some standard deviations are zero beside others, and where the way off
+    /// leads: parameters with one of those as large as the largest. A share is a square, so that nothing moves with its root, but
+    /// covariances are of the first order in the deviation s_i: d criterion / d s_i = 2 sum_j S_ij s_j rho_ij, over the
+    /// largest deviation to be one in a variance. Where no two effects vary, correlations are whatever makes that least.
+    fn multiplier_beside(&self, theta: &[f64], score: &[f64]) -> Option<(f64, Vec<f64>)> {
+        let (k, deviations) = (self.k, self.sds(theta));
+        let largest = deviations.iter().fold(0.0f64, |a, s| a.max(s.abs()));
+        let is_open = deviations.iter().filter(|s| **s != 0.0).count() < 2;
+        let mut correlations = self.correlations_to_try(theta);
+        if !is_open {
+            correlations.truncate(1);
+        }
+        let mut best: Option<(f64, Vec<f64>)> = None;
+        for own in &correlations {
+            let rho = self.by_lag(own);
+            for i in (0..k).filter(|&i| deviations[i] == 0.0) {
+                let others = (0..k).filter(|&j| j != i);
+                let along =
+                    |j: usize| score[j * k + i] * deviations[j].abs() * rho[i.abs_diff(j) - 1];
+                let slope = 2.0 * others.map(along).sum::<f64>() / largest;
+                // no slope: its own variance decides
+                let value = if slope > 0.0 {
+                    slope
+                } else {
+                    slope + score[i * k + i].min(0.0)
+                };
+                if best.as_ref().is_none_or(|best| value < best.0) {
+                    let mut there = deviations.clone();
+                    there[i] = largest;
+                    best = Some((value, self.at(&there, own)));
+                }
+            }
+        }
+        best
     }
 
     /// Standard deviations.
@@ -227,7 +269,8 @@ impl Covariance for Correlated {
         let mut unit = theta.to_vec();
         if unit[0] != 0.0 {
             // a correlation at its end: the sine makes it an ordinary minimum
-            return (f64::NAN, vec![0.0; k]);
+            let beside = self.multiplier_beside(theta, score);
+            return beside.unwrap_or((f64::NAN, vec![0.0; k]));
         }
         // G = 0 leaves the ratios of the deviations and C open: the way off is looked for over them
         let slope = |unit: &[f64]| {
@@ -260,6 +303,19 @@ impl Covariance for Correlated {
             theta
         };
         let mut out = from.to_vec();
+        if !self.homogeneous && direction.len() == theta.len() && theta[0] != 0.0 {
+            // from `multiplier_beside`: what is zero but not there gets the variance
+            let own = self.sds(theta);
+            let mut deviations = self.sds(direction);
+            for (deviation, own) in deviations.iter_mut().zip(own) {
+                if own == 0.0 && *deviation != 0.0 {
+                    *deviation = variance.sqrt();
+                } else {
+                    *deviation = own.abs();
+                }
+            }
+            return self.at(&deviations, &direction[self.deviations()..]);
+        }
         let equal = self.deviations() as f64;
         out[0] = (theta[0].powi(2) + equal * equal * variance).sqrt();
         out
@@ -291,8 +347,8 @@ impl Covariance for Correlated {
         let deviations = &deviations[..self.deviations()];
         let mut out = vec![deviations.iter().sum()];
         out.extend(shares(deviations));
-        // angles whose sine is a correlation
-        out.extend((0..self.correlations()).map(|_| PI * (chance() - 0.5)));
+        // effects are at positions 1, ..., k
+        out.extend(self.family.anywhere(chance, (1.0, self.k as f64)));
         Some(out)
     }
 
@@ -337,31 +393,33 @@ impl Covariance for Correlated {
         varying == 0 || a >= self.deviations() && varying < 2
     }
 
-    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
+    fn natural(&self, theta: &[f64], scales: &[f64]) -> Vec<f64> {
         let d = self.deviations();
         let deviations = self.sds(theta);
         // a share is a square, that of the first one of a difference, exact to rounding
         let nothing = ROUNDING * ROUNDING * theta[0].abs();
-        let size = |s: &f64| {
+        let size = |(s, scale): (&f64, &f64)| {
             if s.abs() <= nothing {
                 0.0
             } else {
                 s.abs() * scale
             }
         };
-        let mut out: Vec<f64> = deviations[..d].iter().map(size).collect();
+        let mut out: Vec<f64> = deviations[..d].iter().zip(scales).map(size).collect();
         out.extend(self.family.natural(&theta[d..]));
         out
     }
 
-    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
+    fn internal(&self, natural: &[f64], scales: &[f64]) -> Option<Vec<f64>> {
         let d = self.deviations();
         let (deviations, rho) = natural.split_at(d);
         if deviations.iter().any(|s| *s < 0.0) || rho.iter().any(|r| r.abs() > 1.0) {
             return None;
         }
-        let mut out = vec![deviations.iter().sum::<f64>() / scale];
-        out.extend(shares(deviations));
+        let own = deviations.iter().zip(scales).map(|(s, scale)| s / scale);
+        let deviations: Vec<f64> = own.collect();
+        let mut out = vec![deviations.iter().sum()];
+        out.extend(shares(&deviations));
         out.extend(self.family.internal(rho)?);
         Some(out)
     }
@@ -427,7 +485,7 @@ mod tests {
             let theta = s
                 .anywhere(sizes, &mut || chance.next().expect("it goes on"))
                 .expect("these structures have shapes");
-            let natural = s.natural(&theta, 1.0);
+            let natural = s.natural(&theta, &[1.0; 4]);
             let (deviations, correlations) = natural.split_at(s.deviations());
             for (own, size) in deviations.iter().zip(sizes) {
                 assert!((own / size - 1.0).abs() < 1e-9, "{s:?}: {own}");
@@ -440,8 +498,13 @@ mod tests {
     fn natural_and_internal_are_inverse() {
         for s in structures() {
             let theta = point(&s);
-            let natural = s.natural(&theta, 2.5);
-            let back = s.internal(&natural, 2.5).expect("possible values");
+            let scales = [2.5, 1e9, 1e-9, 0.3];
+            let natural = s.natural(&theta, &scales);
+            for (i, own) in natural[..s.deviations()].iter().enumerate() {
+                let expected = scales[i] * s.sds(&theta)[i].abs();
+                assert!((own / expected - 1.0).abs() < 1e-12, "{s:?}");
+            }
+            let back = s.internal(&natural, &scales).expect("possible values");
             for (x, y) in s.matrix(&theta).iter().zip(s.matrix(&back)) {
                 assert!((x - y).abs() < 1e-12, "{s:?}");
             }

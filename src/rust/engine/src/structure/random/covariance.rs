@@ -90,10 +90,10 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Whether a parameter is without effect at these parameters (that of a variance of zero).
     fn is_null(&self, theta: &[f64], a: usize) -> bool;
 
-    /// Parameters as the user sees them, for effects whose columns were multiplied by `scale`: relative standard deviations,
-    /// then correlations. Linear structures are their own natural scale and do not come here.
-    fn natural(&self, theta: &[f64], scale: f64) -> Vec<f64> {
-        theta.iter().map(|v| v * scale).collect()
+    /// Parameters as the user sees them, for effects whose columns were multiplied by `scales`, all by the first where all have one
+    /// variance: relative standard deviations, then correlations. Unstructured and diagonal ones are entries of T and do not come here.
+    fn natural(&self, theta: &[f64], scales: &[f64]) -> Vec<f64> {
+        theta.iter().map(|v| v * scales[0]).collect()
     }
 
     /// Variance components as SAS has them, relative to sigma^2, with their derivatives: covariances where G is linear in them,
@@ -106,7 +106,7 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     }
 
     /// The way back; `None` where the values are not possible.
-    fn internal(&self, natural: &[f64], scale: f64) -> Option<Vec<f64>> {
-        Some(natural.iter().map(|v| v / scale).collect())
+    fn internal(&self, natural: &[f64], scales: &[f64]) -> Option<Vec<f64>> {
+        Some(natural.iter().map(|v| v / scales[0]).collect())
     }
 }

@@ -13,6 +13,9 @@ use crate::structure::correlation::domain::Domain;
 /// Standard deviation of a covariate relative to its largest value that is rounding.
 const ROUNDING: f64 = 1e-12;
 
+/// Logarithm of the ratio between standard deviations of rows at starts that are drawn by chance.
+const DECADE: f64 = std::f64::consts::LN_10;
+
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -346,6 +349,26 @@ impl Term {
         }
     }
 
+    /// Internal parameters as `chance`, uniform in (0, 1), has them: standard deviations of rows that differ by up to a decade or
+    /// so, whatever the unit of the covariate.
+    pub fn anywhere(&self, chance: &mut dyn FnMut() -> f64) -> Vec<f64> {
+        let mut around = |size: f64| size * (2.0 * chance() - 1.0);
+        let slope = match self.kind {
+            Kind::Ident => DECADE,
+            _ => DECADE / deviation(&self.value),
+        };
+        if self.kind != Kind::ConstantPower {
+            return (0..self.len()).map(|_| around(slope)).collect();
+        }
+        // constants as large as the power of a typical value, or a decade more or less
+        let typical = mean(&self.value);
+        let powers: Vec<f64> = (0..self.strata).map(|_| around(slope)).collect();
+        let constant = |power: &f64| power * typical + around(DECADE);
+        let mut out: Vec<f64> = powers.iter().map(constant).collect();
+        out.extend(powers);
+        out
+    }
+
     /// Whether each stratum has its own standard deviation.
     pub fn is_ident(&self) -> bool {
         self.kind == Kind::Ident
@@ -446,10 +469,13 @@ impl Term {
     }
 }
 
+fn mean(v: &[f64]) -> f64 {
+    v.iter().sum::<f64>() / v.len().max(1) as f64
+}
+
 /// Standard deviation; where values differ by rounding only, as fitted values of an intercept do, their size; 1 where all are 0.
 fn deviation(v: &[f64]) -> f64 {
-    let n = v.len().max(1) as f64;
-    let mean = v.iter().sum::<f64>() / n;
+    let (n, mean) = (v.len().max(1) as f64, mean(v));
     let square = v.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
     let sd = square.sqrt();
     let size = v.iter().fold(0.0, |most: f64, v| most.max(v.abs()));

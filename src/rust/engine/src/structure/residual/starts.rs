@@ -5,6 +5,9 @@ use crate::structure::residual::Residual;
 /// Correlation of neighbours at the second start.
 const SECOND: f64 = 0.65;
 
+/// Draws among which one with an inverse of R is looked for.
+const DRAWS: usize = 4;
+
 impl Residual {
     /// Other places to start from, internal parameters: the criterion may have several minima in the range and the nugget of
     /// a spatial correlation, and those that are zero beyond the range have a kink at each distance.
@@ -35,6 +38,34 @@ impl Residual {
         let alternating = self.family.and_then(|f| f.alternating(-SECOND));
         out.extend(alternating.and_then(|natural| self.with_correlations(&natural)));
         out
+    }
+
+    /// What the draws of [`Self::anywhere`] share: the distances over which rows are correlated.
+    #[must_use]
+    pub fn reach_of_chance(&self) -> (f64, f64) {
+        let typical = |family| {
+            let distance = self.layout.typical_distance(family);
+            (distance, distance)
+        };
+        let own = self
+            .family
+            .map(|f| self.layout.distances().unwrap_or_else(|| typical(f)));
+        own.unwrap_or((1.0, 1.0))
+    }
+
+    /// Internal parameters from all over their space, as `chance`, uniform in (0, 1), has them; `None` where none of a few
+    /// draws has an inverse of R.
+    pub fn anywhere(&self, reach: (f64, f64), chance: &mut dyn FnMut() -> f64) -> Option<Vec<f64>> {
+        let draw = |_| {
+            let mut phi = self
+                .family
+                .map_or_else(Vec::new, |f| f.anywhere(chance, reach));
+            for scale in &self.scales {
+                phi.extend(scale.anywhere(chance));
+            }
+            phi
+        };
+        (0..DRAWS).map(draw).find(|phi| self.at(phi).is_some())
     }
 
     /// Stronger correlations than those of the usual start, for a second attempt.

@@ -6,7 +6,7 @@ use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
-use crate::structure::correlation::registry::spatial::LARGEST_LOG;
+use crate::structure::correlation::registry::spatial::{any_log_range, LARGEST_LOG};
 use crate::structure::correlation::structure::{CorrelationStructure, Inverse, Parameter, Shape};
 
 /// A rate of decay at which nothing is left of the correlation at any distance that data tell.
@@ -71,6 +71,10 @@ impl CorrelationStructure for Car1 {
 
     fn strong(&self, _: f64, _: f64, from: &[f64]) -> Option<Vec<f64>> {
         Some(vec![from[0].powf(STRONGER)])
+    }
+
+    fn anywhere(&self, chance: &mut dyn FnMut() -> f64, reach: (f64, f64)) -> Vec<f64> {
+        vec![any_log_range(chance, reach)]
     }
 
     fn domains(&self) -> Vec<Domain> {

@@ -10,7 +10,7 @@ use crate::structure::correlation::distance::{Decline, Distance};
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::{Law, Markov};
 use crate::structure::correlation::structure::{
-    CorrelationStructure, Inverse, Parameter, Shape, Sharing,
+    any_angle, CorrelationStructure, Inverse, Parameter, Shape, Sharing,
 };
 
 /// Ranges from exp(-300) to exp(300).
@@ -27,6 +27,15 @@ const RANGES: usize = 6;
 
 /// A range next to the smallest distance.
 const JUST_ABOVE: f64 = 1.3;
+
+/// Largest factor by which a range drawn by chance is below the smallest or above the largest distance.
+const BEYOND: f64 = 3.0;
+
+/// The logarithm of a range between all distances that data tell, or a little beyond.
+pub(crate) fn any_log_range(chance: &mut dyn FnMut() -> f64, (low, high): (f64, f64)) -> f64 {
+    let (first, last) = ((low / BEYOND).ln(), (BEYOND * high).ln());
+    first + chance() * (last - first)
+}
 
 /// A function of distance, in so many dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -153,6 +162,13 @@ impl CorrelationStructure for Spatial {
             grid.iter().filter_map(|v| self.internal(v)).collect(),
             worth,
         )
+    }
+
+    fn anywhere(&self, chance: &mut dyn FnMut() -> f64, (low, high): (f64, f64)) -> Vec<f64> {
+        let reach = (self.half_range(low), self.half_range(high));
+        let mut out = vec![any_log_range(chance, reach)];
+        out.resize_with(self.len(), || any_angle(chance));
+        out
     }
 
     fn domains(&self) -> Vec<Domain> {

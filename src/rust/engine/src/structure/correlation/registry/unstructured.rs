@@ -11,7 +11,7 @@ use crate::runtime::memory;
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::law::Law;
 use crate::structure::correlation::structure::{
-    powers_by_pair, Components, CorrelationStructure, Parameter, Shape, Sharing,
+    any_angle, powers_by_pair, Components, CorrelationStructure, Parameter, Shape, Sharing,
 };
 
 /// Correlation of neighbouring visits to start from.
@@ -88,6 +88,11 @@ impl CorrelationStructure for Unstructured {
 
     fn strong(&self, rho: f64, _: f64, _: &[f64]) -> Option<Vec<f64>> {
         Some(powers_by_pair(rho, self.visits))
+    }
+
+    /// Of two visits x is the tangent of the angle whose sine is their correlation.
+    fn anywhere(&self, chance: &mut dyn FnMut() -> f64, _: (f64, f64)) -> Vec<f64> {
+        (0..self.len()).map(|_| any_angle(chance).tan()).collect()
     }
 
     fn domains(&self) -> Vec<Domain> {
