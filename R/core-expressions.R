@@ -96,3 +96,34 @@ deparse_call <- function(x) {
 variable_columns <- function(terms) {
   variable_names(as.list(attr(terms, "variables"))[-1L])
 }
+
+#' Is it a call to within_between(), with or without `ferrolmm::`?
+#' @noRd
+is_within_between <- function(call) {
+  if (!is.call(call)) {
+    return(FALSE)
+  }
+  head <- call[[1L]]
+  is_call_to(call, "within_between") ||
+    is.call(head) && identical(head[[length(head)]], quote(within_between))
+}
+
+#' What the columns of within_between() are called as coefficients
+#'
+#' @param label the call as text, the name of the variable.
+#' @param columns names of the columns of its value.
+#' @returns for instance "x (within g)"; NULL for another variable
+#' @noRd
+within_between_names <- function(label, columns) {
+  call <- tryCatch(str2lang(label), error = function(e) NULL)
+  are_parts <- length(columns) > 0L && all(grepl("^(within|between(_.+)?)$", columns))
+  if (!is_within_between(call) || !are_parts) {
+    return(NULL)
+  }
+  arguments <- match.call(function(x, g, ...) NULL, call)
+  g <- code_label(arguments$g, Inf)
+  side <- ifelse(columns == "within", "within", "between")
+  factor <- sub("^(within|between_?)", "", columns)
+  factor[factor == ""] <- g
+  paste0(code_label(arguments$x, Inf), " (", side, " ", factor, ")")
+}

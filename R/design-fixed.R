@@ -373,10 +373,11 @@ code_matrix <- function(x, label) {
   }
   k <- ncol(x)
   suffix <- if (k == 1L) "" else if (is.null(colnames(x))) seq_len(k) else colnames(x)
-  list(
-    columns = lapply(seq_len(k), function(j) as.double(x[, j])),
-    names = if (k > 0L) paste0(label, suffix)
-  )
+  names <- within_between_names(label, colnames(x))
+  if (is.null(names) && k > 0L) {
+    names <- paste0(label, suffix)
+  }
+  list(columns = lapply(seq_len(k), function(j) as.double(x[, j])), names = names)
 }
 
 #' All products of two sets of columns, the first running fastest

@@ -10,11 +10,7 @@
 engine_fit <- function(model, reml, start, control, optimize = TRUE) {
   options <- engine_options(reml, start, control, optimize)
   after <- if (optimize) progress_after(control)
-  if (!is.null(after)) {
-    options$progress <- progress_display(after)
-    on.exit(options$progress$done())
-  }
-  engine_value(rs_fit(model, options))
+  with_progress(options, after, fit_line, function(options) engine_value(rs_fit(model, options)))
 }
 
 #' The model as every entry point of the engine takes it
@@ -155,9 +151,11 @@ engine_leverages <- function(model, theta, reml, control) {
 #'   where the rows left do not determine the fixed effects
 #' @noRd
 engine_deletions <- function(model, theta, reml, control, sets, update) {
-  engine_value(rs_deletions(
-    model, engine_options(reml, theta, control, optimize = TRUE), sets, update
-  ))
+  options <- engine_options(reml, theta, control, optimize = TRUE)
+  line <- part_line("influence()", "set")
+  with_progress(options, progress_after(control), line, function(options) {
+    engine_value(rs_deletions(model, options, sets, update))
+  })
 }
 
 #' Profiles of standard deviations, correlations and sigma
@@ -168,9 +166,11 @@ engine_deletions <- function(model, theta, reml, control, sets, update) {
 #'   column per point)
 #' @noRd
 engine_profile <- function(model, theta, reml, control, which, cutoff) {
-  engine_value(rs_profile(
-    model, engine_options(reml, theta, control, optimize = FALSE), as.integer(which), cutoff
-  ))$profiles
+  options <- engine_options(reml, theta, control, optimize = FALSE)
+  line <- part_line("profile()", "parameter")
+  with_progress(options, progress_after(control), line, function(options) {
+    engine_value(rs_profile(model, options, as.integer(which), cutoff))$profiles
+  })
 }
 
 #' Eigenvalues of Z'P_0Z (`restricted`) and Z'V_0^-1Z (`marginal`) of the `term`-th term, which has

@@ -1,13 +1,29 @@
-# How far a long fit is, shown while the engine works.
+# How far a long call is, shown while the engine works.
 
-#' A progress bar of cli's for one fit
+#' Call the engine, with a progress bar where the call takes longer than `after` seconds
+#'
+#' @param options what [engine_options()] returns.
+#' @param after what [progress_after()] returns; NULL for no bar.
+#' @param call a function of the options.
+#' @noRd
+with_progress <- function(options, after, line, call) {
+  if (!is.null(after)) {
+    options$progress <- progress_display(after, line)
+    on.exit(options$progress$done())
+  }
+  call(options)
+}
+
+#' A progress bar of cli's for one call of the engine
 #'
 #' @param after seconds until it appears.
-#' @returns list(after, show, done): the engine calls `show(c(seconds, evaluations, criterion,
-#'   gradient))` (`evaluations` is 0 before the first one) a few times a second; `done()` removes
-#'   the bar. Where a line cannot be overwritten (a log file) there is one for each step.
+#' @param line the text, a function of what `show()` is called with.
+#' @returns list(after, show, done): the engine calls `show(c(seconds,
+#'   evaluations, criterion, gradient))` (`evaluations` is 0 before the first one), or for work in
+#'   parts `show(c(seconds, parts done, parts, NaN))`, a few times a second; `done()` removes the
+#'   bar. Where a line cannot be overwritten (a log file) there is one for each step.
 #' @noRd
-progress_display <- function(after) {
+progress_display <- function(after, line) {
   bar <- NULL
   shown <- -1
   show <- function(at) {
@@ -23,7 +39,7 @@ progress_display <- function(after) {
         }
         if (cli::is_dynamic_tty() || at[[2L]] != shown) {
           shown <<- at[[2L]]
-          cli::cli_progress_update(id = bar, force = TRUE, status = progress_line(at))
+          cli::cli_progress_update(id = bar, force = TRUE, status = line(at))
         }
       },
       error = function(e) if (is_time_over(e)) stop(e)
@@ -39,7 +55,7 @@ progress_display <- function(after) {
 }
 
 #' @noRd
-progress_line <- function(at) {
+fit_line <- function(at) {
   so_far <- sprintf("lmm(): %d s, ", floor(at[[1L]]))
   evaluations <- at[[2L]]
   if (evaluations == 0) {
@@ -51,7 +67,21 @@ progress_line <- function(at) {
   )
 }
 
-#' Seconds until a fit shows its progress; NULL for not at all
+#' @noRd
+part_line <- function(call, part) {
+  force(call)
+  function(at) {
+    so_far <- sprintf("%s: %d s, ", call, floor(at[[1L]]))
+    if (is.nan(at[[3L]])) {
+      return(paste0(so_far, "preparing"))
+    }
+    done <- at[[2L]]
+    left <- if (done > 0) sprintf(", about %.0f s left", at[[1L]] * (at[[3L]] / done - 1))
+    paste0(so_far, sprintf("%d of %d %ss done", done, at[[3L]], part), left)
+  }
+}
+
+#' Seconds until a call shows its progress; NULL for not at all
 #' @noRd
 progress_after <- function(control) {
   after <- getOption("ferrolmm.progress")

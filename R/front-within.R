@@ -268,17 +268,6 @@ makepredictcall.within_between <- function(var, call) {
   call
 }
 
-#' Is it a call to within_between(), with or without `ferrolmm::`?
-#' @noRd
-is_within_between <- function(call) {
-  if (!is.call(call)) {
-    return(FALSE)
-  }
-  head <- call[[1L]]
-  is_call_to(call, "within_between") ||
-    is.call(head) && identical(head[[length(head)]], quote(within_between))
-}
-
 #' Terms of a fit for rows of average groups, whatever group they name
 #'
 #' @param terms terms of a fit, with `predvars`.

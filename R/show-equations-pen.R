@@ -24,7 +24,7 @@ equation_pen <- function(format, values, digits) {
       },
       letter = function(name, index = "") sub(name, index),
       variable = function(label, index) {
-        label <- readable_label(label)
+        label <- bare(label)
         power <- regmatches(label, regexec("^I\\(([^()]+)\\^([0-9]+)\\)$", label))[[1L]]
         paste0(
           "\\text{", latex_escape(if (length(power)) power[[2L]] else label), "}_{", index, "}",
@@ -43,7 +43,7 @@ equation_pen <- function(format, values, digits) {
       paste0(if (unicode) greek_letters[[name]] else name, index)
     },
     letter = function(name, index = "") paste0(name, index),
-    variable = function(label, index) paste0(readable_label(label), "_", index),
+    variable = function(label, index) paste0(bare(label), "_", index),
     label = function(text) text,
     square = if (unicode) "\u00b2" else "^2", times = if (unicode) " \u00d7 " else " * ",
     by = " x ", approx = " ~ ", transpose = "'",
@@ -60,15 +60,6 @@ latex_number <- function(number) {
 #' A name without the backticks that it needs in R
 #' @noRd
 bare <- function(label) gsub("`", "", label, fixed = TRUE)
-
-#' What a predictor is called in equations: the parts of within_between() in words
-#' @noRd
-readable_label <- function(label) {
-  call <- "^within_between\\((.+), ([^,]+?)\\)"
-  label <- bare(label)
-  label <- sub(paste0(call, "(within|between)$"), "\\1 (\\3 \\2)", label, perl = TRUE)
-  sub(paste0(call, "between_(.+)$"), "\\1 (between \\3)", label, perl = TRUE)
-}
 
 #' What LaTeX needs instead of characters that have a special meaning there, or another shape, in
 #' terms that MathJax and pandoc know within \text{}, too

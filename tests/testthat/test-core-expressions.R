@@ -36,3 +36,20 @@ test_that("bars and sums are told from other calls", {
   expect_identical(sum_chain(quote(-a)), list(first = quote(-a), sums = list()))
   expect_identical(as_variable(quote(a %in% b)), quote(I(a %in% b)))
 })
+
+test_that("the parts of within_between() have names in words", {
+  both <- c("within", "between")
+  expect_identical(
+    within_between_names("within_between(hour, doctor)", both),
+    c("hour (within doctor)", "hour (between doctor)")
+  )
+  expect_identical(
+    within_between_names("ferrolmm::within_between(new = \"mean\", g = a/b, x = log(x, 2))",
+      c("within", "between_a", "between_b")),
+    c("log(x, 2) (within a/b)", "log(x, 2) (between a)", "log(x, 2) (between b)")
+  )
+  expect_null(within_between_names("poly(x, 2)", c("1", "2")))
+  expect_null(within_between_names("poly(x, 2)", both))
+  expect_null(within_between_names("within_between(x, g)", NULL))
+  expect_null(within_between_names("a column (of a user's)", both))
+})

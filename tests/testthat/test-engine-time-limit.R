@@ -101,7 +101,7 @@ test_that("the time limit of R is the error that R makes of it", {
 })
 
 test_that("a display does not swallow the time limit of R", {
-  show <- progress_display(0)$show
+  show <- progress_display(0, fit_line)$show
   ## what it is told is evaluated inside
   expect_null(show(stop("anything else")))
   expect_error(show(stop("reached elapsed time limit")), "elapsed time limit")

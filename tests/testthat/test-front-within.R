@@ -10,8 +10,8 @@ test_that("the two parts are the deviation from the group's mean and the mean", 
 
 test_that("slopes of opposite sign are found", {
   fit <- lmm(score ~ within_between(hour, doctor) + (1 | doctor), surgery)
-  expect_lt(fixef(fit)[["within_between(hour, doctor)within"]], -0.6)
-  expect_gt(fixef(fit)[["within_between(hour, doctor)between"]], 0.8)
+  expect_lt(fixef(fit)[["hour (within doctor)"]], -0.6)
+  expect_gt(fixef(fit)[["hour (between doctor)"]], 0.8)
   ## The within coefficient is that of fixed groups.
   fixed <- lm(score ~ hour + doctor, surgery)
   expect_equal(fixef(fit)[[2]], coef(fixed)[["hour"]], tolerance = 1e-8)
@@ -54,7 +54,7 @@ test_that("an average group of nested or crossed factors has the mean of all row
   fit <- lmm(score ~ within_between(hour, clinic / doctor, new = "average") + (1 | doctor),
              surgery)
   # within, between clinics, between the doctors of a clinic
-  expect_match(names(fixef(fit))[4L], "between_clinic:doctor|between_doctor")
+  expect_identical(names(fixef(fit))[4L], "hour (between doctor)")
   expect_equal(
     unname(predict(fit, new, re.form = NA)), sum(c(1, 11 - average, average, 0) * fixef(fit))
   )

@@ -55,7 +55,7 @@ test_that("in a reference grid groups are average ones, whatever the grouping fa
   expect_equal(means$emmean, drop(row %*% fixef(fit)))
   expect_equal(means$SE, unname(sqrt(diag(row %*% as.matrix(vcov(fit)) %*% t(row)))))
   slopes <- as.data.frame(emmeans::emtrends(fit, "sex", var = "x"))
-  expect_equal(slopes$x.trend, rep(fixef(fit)[["within_between(x, group)within"]], 2L))
+  expect_equal(slopes$x.trend, rep(fixef(fit)[["x (within group)"]], 2L))
   named <- lmm(y ~ sex + within_between(x, named) + (1 | named), d)
   expect_equal(as.data.frame(emmeans::emmeans(named, "sex")), means, ignore_attr = TRUE)
 })

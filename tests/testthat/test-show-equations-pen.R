@@ -42,16 +42,9 @@ test_that("signs are part of the equation", {
   expect_identical(line, "  y = -1.5 x - 2 z")
 })
 
-test_that("powers and within-group parts have readable names", {
+test_that("powers have readable names", {
   latex <- equation_pen("latex", FALSE, 4)
   expect_identical(latex$variable("I(age_c^2)", "ij"), "\\text{age\\_c}_{ij}^{2}")
   text <- equation_pen("text", FALSE, 4)
   expect_identical(text$variable("I(age_c^2)", "ij"), "I(age_c^2)_ij")
-  names <- c(
-    "within_between(hour, doctor)within" = "hour (within doctor)",
-    "within_between(hour, doctor)between" = "hour (between doctor)",
-    "within_between(log(x, 2), a/b)between_a" = "log(x, 2) (between a)",
-    "age" = "age"
-  )
-  expect_identical(unname(vapply(names(names), readable_label, "")), unname(names))
 })

@@ -28,6 +28,12 @@ impl Progress {
         self.begun.store(true, Ordering::Relaxed);
     }
 
+    /// How many parts of how many are done, of work that is no search: in the places of the evaluations and of the criterion.
+    pub fn part(&self, done: usize, of: usize) {
+        self.count(done);
+        self.set(of as f64, f64::NAN);
+    }
+
     /// Evaluations up to the last step, criterion and gradient there; `None` before the first step.
     #[must_use]
     pub fn get(&self) -> Option<(usize, f64, f64)> {
@@ -36,5 +42,20 @@ impl Progress {
         self.begun
             .load(Ordering::Relaxed)
             .then(|| (evaluations, value(&self.criterion), value(&self.gradient)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_stand_where_a_search_has_its_evaluations_and_criterion() {
+        let progress = Progress::default();
+        assert!(progress.get().is_none());
+        progress.part(3, 8);
+        let (done, of, gradient) = progress.get().unwrap();
+        assert_eq!((done, of), (3, 8.0));
+        assert!(gradient.is_nan());
     }
 }

@@ -14,9 +14,12 @@
 //! mixed-model equations, t the row (x, Lambda'z), h = w t'C^-1 t and e the residual, the coefficients change by
 //! -C^-1 t w e / (1 - h).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::api::progress::Progress;
 use crate::api::theta::UserTheta;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::internal_theta::InternalTheta;
@@ -96,8 +99,11 @@ fn deletions_of(
         evaluations * each * sets.len() as f64,
         stop,
     );
+    // the progress is that of the sets, not that of a search for one of them
+    let counted = Counted::new(options.progress.as_deref(), sets.len());
     let options = Options {
         optimize: true,
+        progress: None,
         ..options.clone()
     };
     let whole = if update == Update::Step {
@@ -108,7 +114,9 @@ fn deletions_of(
     if prepared.residual.is_some() {
         return workers.map(sets.len(), |s| {
             stop.check();
-            without_rows(data, &sets[s], update, &options, stop)
+            let found = without_rows(data, &sets[s], update, &options, stop);
+            counted.one_more();
+            found
         });
     }
     let rows = RowsOf::new(data, prepared);
@@ -140,11 +148,36 @@ fn deletions_of(
                 let found =
                     of_few.or_else(|| without(prepared, &system, theta, update, &options, stop));
                 rows.restore(&mut system.moments, original, &sets[s]);
+                counted.one_more();
                 found
             })
             .collect::<Vec<_>>()
     });
     parts.into_iter().flatten().collect()
+}
+
+/// How many sets are done, told to the one who waits.
+struct Counted<'a> {
+    progress: Option<&'a Progress>,
+    done: AtomicUsize,
+    of: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn new(progress: Option<&'a Progress>, of: usize) -> Self {
+        Self {
+            progress,
+            done: AtomicUsize::new(0),
+            of,
+        }
+    }
+
+    fn one_more(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(progress) = self.progress {
+            progress.part(done, self.of);
+        }
+    }
 }
 
 /// Estimates without some rows where residuals have a structure: the rows that are left are a model of their own.

@@ -326,7 +326,10 @@ pub fn profile(
             restriction,
         };
         let mut out = Vec::new();
-        for &index in which {
+        for (done, &index) in which.iter().enumerate() {
+            if let Some(progress) = &options.progress {
+                progress.part(done, which.len());
+            }
             let target = *targets.get(index).ok_or_else(|| {
                 EngineError::Dimension("there is no such parameter to profile".to_owned())
             })?;
