@@ -153,7 +153,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
 print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
   check_dots(...)
   check_digits(digits)
-  cat(wrap_heading(attr(x, "heading")), "", sep = "\n")
+  heading <- attr(x, "heading")
   p <- grep("^Pr\\(", names(x))
   shown <- vapply(seq_along(x), function(i) {
     format_ranova_column(x[[i]], names(x)[[i]], i %in% p, digits)
@@ -164,9 +164,18 @@ print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
     marks <- significance_marks(x[[max(p)]])
     shown <- cbind(shown, format(marks))
   }
-  # terms go below the table where they leave no room for the numbers
-  numbers <- sum(pmax(nchar(colnames(shown)), apply(nchar(shown), 2L, max)) + 1L)
-  below <- max(nchar(rownames(shown))) + numbers >= getOption("width")
+  # where terms leave no room for the numbers, heads become shorter, then terms go below the table
+  is_wide <- function(shown) {
+    numbers <- sum(pmax(nchar(colnames(shown)), apply(nchar(shown), 2L, max)) + 1L)
+    max(nchar(rownames(shown))) + numbers >= getOption("width")
+  }
+  if (is_wide(shown)) {
+    heads <- c("Pr(>Chisq)" = "p(Chisq)", "Pr(>Chibarsq)" = "p(Chibar)", "Pr(>LRT)" = "p(LRT)")
+    colnames(shown)[p] <- heads[colnames(shown)[p]]
+    heading <- sub("Pr(>LRT)", "p(LRT)", heading, fixed = TRUE)
+  }
+  cat(wrap_heading(heading), "", sep = "\n")
+  below <- is_wide(shown)
   tested <- seq_len(nrow(x))[-1L]
   if (below) {
     rownames(shown)[tested] <- paste0("[", tested - 1L, "]")
