@@ -11,9 +11,11 @@
 #' packages was attached last, `autoplot()` draws the objects of both.
 #'
 #' @param object A model fitted by [lmm()], or what one of the functions above returned.
-#' @param form A formula as in [plot.lmm()]; or what `which` can be.
+#' @param form A formula as in [plot.lmm()], with `which` one as in [pairs.lmm()] or [qqnorm.lmm()];
+#'   or what `which` can be.
 #' @param which Which of the four panels of [plot.lmm()]; or `"Z"`, `"Lambda"`, `"L"`, a picture of
-#'   [image.lmm()], or `"within_between"`; names of panels as in [plot.influence.lmm()].
+#'   [image.lmm()], `"within_between"`, `"pairs"` or `"qqnorm"`; names of panels as in
+#'   [plot.influence.lmm()].
 #' @param labels How many of the largest residuals to label; for pooling, label the groups?
 #' @param parm,levels,absolute As in [plot.profile.lmm()].
 #' @param id.n The number of deletions to name in each panel.
@@ -30,6 +32,8 @@
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' autoplot(fit)
 #' autoplot(fit, resid(., type = "scaled") ~ fitted(.) | Sex)
+#' autoplot(fit, which = "pairs")
+#' autoplot(fit, which = "qqnorm", form = ~ ranef(.))
 #' autoplot(ranef(fit))
 #' autoplot(pooling(fit))
 #' autoplot(profile(fit, "theta_"))
@@ -55,18 +59,17 @@ autoplot.default <- function(object, ...) {
 autoplot.lmm <- function(object, form = NULL, which = NULL, labels = 3L, ...) {
   check_dots(...)
   check_ggplot2()
+  if (is.character(form)) {
+    which <- form
+    form <- NULL
+  }
+  if (is.character(which)) {
+    return(ggplot_named(object, which, form))
+  }
   if (inherits(form, "formula")) {
     return(ggplot_formula(object, form))
   }
   which <- if (is.null(which)) form else which
-  if (is.character(which)) {
-    which <- match_choice(which, "which", c("Z", "Lambda", "L", "within_between"))
-    return(if (which == "within_between") {
-      ggplot_within_between(object)
-    } else {
-      ggplot_image(object, which)
-    })
-  }
   which <- choose_pictures(object, which)
   labels <- check_count(labels, "labels", 0L)
   panels <- diagnostic_panels(object, labels)[sort(unique(which))]
@@ -218,6 +221,24 @@ ggplot_formula <- function(object, form) {
   picture +
     ggplot2::labs(x = values$xlab, y = if (is.null(values$y)) "Number" else values$ylab) +
     plain_theme()
+}
+
+#' Pictures that have a name in place of numbers of panels
+#' @noRd
+ggplot_named <- function(object, which, form) {
+  matrices <- c("Z", "Lambda", "L")
+  which <- match_choice(which, "which", c(matrices, "within_between", "pairs", "qqnorm"))
+  if (!is.null(form) && !which %in% c("pairs", "qqnorm")) {
+    ferrolmm_abort(
+      "`form` is for `which = \"pairs\"` and `which = \"qqnorm\"`, or stands alone.", "argument"
+    )
+  }
+  switch(which,
+    within_between = ggplot_within_between(object),
+    pairs = ggplot_pairs(object, form),
+    qqnorm = ggplot_quantiles(object, form),
+    ggplot_image(object, which)
+  )
 }
 
 #' @rdname autoplot.lmm

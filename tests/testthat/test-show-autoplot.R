@@ -85,5 +85,5 @@ test_that("Z, Lambda and L have pictures by ggplot2", {
   drawn <- z_blocks(z_pattern(fit))
   filled <- vapply(drawn$rasters, function(raster) sum(as.matrix(raster) != "#FFFFFF"), 1)
   expect_identical(filled, c(72, 72))
-  expect_error(autoplot(fit, "Q"), class = "ferrolmm_error_argument")
+  expect_error(autoplot(fit, "V"), class = "ferrolmm_error_argument")
 })
