@@ -7,6 +7,7 @@ use crate::fit::prepare::{prepare, required_start};
 use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};
+use crate::inference::singular_covariances;
 use crate::moments::level_precision;
 use crate::runtime::interruptible::interruptible;
 
@@ -26,12 +27,19 @@ pub fn kenward_roger(
 ) -> Result<KenwardRoger, EngineError> {
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
-        let theta = regular(&required_start(options, &prepared)?, &prepared);
+        let given = required_start(options, &prepared)?;
+        let theta = regular(&given, &prepared);
+        let is_linear = kenward_roger_general::is_linear(&prepared);
+        if theta != given && is_linear && singular_covariances::is_possible(&prepared, &given) {
+            if let Some(found) = kenward_roger_linear::adjustment_at_singular(&prepared, &given) {
+                return Ok(found);
+            }
+        }
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let large = !criterion.exact_cost().is_finite();
         let known = level_precision::any(&prepared.system.moments);
-        if !kenward_roger_general::is_linear(&prepared) || (large && known) {
+        if !is_linear || (large && known) {
             let found =
                 kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
             return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));

@@ -9,6 +9,7 @@
 //! Lambda'Z' and Lambda'Z'V^-1Q = K^-1 C: they are C'kappa_i K^-1 C and C'kappa_i (K^-1 - K^-1 M^-1 K^-1) kappa_j C.
 
 use crate::basis::covariances::Covariances;
+use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -16,6 +17,7 @@ use crate::criterion::products;
 use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::{fixed_covariance, to_user_basis};
 use crate::inference::satterthwaite::{cross, sandwich};
+use crate::inference::singular_covariances::{of_fixed, Information};
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::SelectedInverse;
@@ -49,17 +51,15 @@ pub(super) fn adjustment(
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
     let system = &prepared.system;
-    let (directions, gamma) = variance_directions(prepared, &factor.t);
-    let s = directions.len() + 1;
+    let (directions, gamma) = variance_directions(prepared, &factor.t, true);
     let c = &latest.solution.c;
     let r = c.m;
-    let phi = fixed_covariance(&factor.lx, r);
-    // p_i = Q'V^-1V_iV^-1Q (that is -P_i), residual one last
+    // p_i = Q'V^-1V_iV^-1Q (that is -P_i)
     let mut kc = apply_directions(system, &directions, c);
     let (weighted, mut all) = products::weighted(system, kc);
     kc = weighted;
     small::mirror_lower(&mut all, kc.m);
-    let mut p: Vec<Vec<f64>> = directions
+    let p: Vec<Vec<f64>> = directions
         .iter()
         .map(|direction| {
             let rows = apply_directions(system, std::slice::from_ref(direction), c);
@@ -82,23 +82,15 @@ pub(super) fn adjustment(
     };
     let d = directions.len();
     // q[i][j] = Q'V^-1 V_i V^-1 V_j V^-1 Q
-    let mut q: Vec<Vec<Vec<f64>>> = (0..d)
+    let q: Vec<Vec<Vec<f64>>> = (0..d)
         .map(|i| (0..d).map(|j| block(i, j)).collect())
         .collect();
-    let inverse: Vec<f64> = information_of_q(&factor.lx, r);
-    p.push(combine(&inverse, &p, &gamma));
-    for i in 0..d {
-        // V_i with V_0: V_0 = V - sum gamma V
-        let value = combine(&p[i], &q[i], &gamma);
-        q[i].push(value);
-    }
-    let last: Vec<Vec<f64>> = (0..d).map(|j| transpose(&q[j][d], r)).collect();
-    let own = combine(&p[d], &last, &gamma);
-    let mut bottom = last;
-    bottom.push(own);
-    q.push(bottom);
-    let t = with_residual(
-        &traces(
+    let pieces = Pieces {
+        phi: fixed_covariance(&factor.lx, r),
+        inverse: information_of_q(&factor.lx, r),
+        p,
+        q,
+        traces: traces(
             system,
             factor,
             &latest.inverse,
@@ -106,57 +98,138 @@ pub(super) fn adjustment(
             &directions,
             false,
             &mut Vec::new(),
-        ),
-        &first_traces(prepared, (&factor.t, &latest.inverse), &directions)?,
-        &gamma,
-        system.moments.n as f64,
-    );
-    let scaled: Vec<Vec<f64>> = p.iter().map(|p| sandwich(&phi, p, r)).collect();
-    let mut information = memory::zeros(s * s);
-    for i in 0..s {
-        for j in 0..s {
-            let cross_term = small::trace_product(&phi, &q[i][j], r);
-            let square = small::trace_product(&scaled[i], &p[j], r);
-            information[j * s + i] = t[j * s + i] - 2.0 * cross_term + square;
-        }
+        )
+        .to_vec(),
+        single: first_traces(prepared, (&factor.t, &latest.inverse), &directions)?,
+        gamma,
+    };
+    Some(pieces.adjustment(prepared))
+}
+
+/// The adjustment at parameters some of whose covariance matrices are singular.
+pub(super) fn adjustment_at_singular(
+    prepared: &Prepared,
+    theta: &InternalTheta,
+) -> Option<KenwardRoger> {
+    let system = &prepared.system;
+    let t = prepared.parameters.factors(theta, Covariances::default());
+    let (directions, gamma) = variance_directions(prepared, &t, false);
+    let at = Information::new(system, &t)?;
+    let p1 = system.moments.p1;
+    let r = p1 - 1;
+    let fixed = |a: &Vec<f64>| of_fixed(a, p1);
+    let inverse = of_fixed(&at.cross, p1);
+    let mut lower = inverse.clone();
+    if !small::cholesky(&mut lower, r) {
+        return None;
     }
-    // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
-    let blind: Vec<bool> = (0..s)
-        .map(|i| information[i * s + i] <= UNKNOWN * t[i * s + i])
-        .collect();
-    let mut w = invert_information(&information, &blind, s);
-    let mut correction = memory::zeros(r * r);
-    for i in 0..s {
-        for j in 0..s {
-            // Q_ij - P_i Phi P_j
-            let mut half = memory::zeros(r * r);
-            let mut product = memory::zeros(r * r);
-            if r > 0 {
-                small::mul_nn(&p[i], &phi, r, r, r, &mut half);
-                small::mul_nn(&half, &p[j], r, r, r, &mut product);
-            }
-            for e in 0..r * r {
-                correction[e] += w[j * s + i] * (q[i][j][e] - product[e]);
-            }
-        }
-    }
-    (0..s)
-        .filter(|&i| blind[i])
-        .for_each(|i| w[i * s + i] = f64::INFINITY);
-    let added = sandwich(&phi, &correction, r);
-    let adjusted: Vec<f64> = memory::collect(
-        (0..r * r).map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)]),
-    );
-    Some(KenwardRoger {
-        unadjusted: to_user_basis(prepared, &phi),
-        adjusted: to_user_basis(prepared, &adjusted),
-        w,
-        derivatives: scaled
+    let double = at.double_forms(&directions);
+    let pieces = Pieces {
+        phi: small::inverse_from_cholesky(&lower, r),
+        inverse,
+        p: at.forms(&directions).iter().map(fixed).collect(),
+        q: double
             .iter()
-            .flat_map(|d| to_user_basis(prepared, d).into_iter().map(|v| -v))
+            .map(|row| row.iter().map(fixed).collect())
             .collect(),
-        components: s,
-    })
+        traces: at.double_traces(&directions),
+        single: at.traces(&directions),
+        gamma,
+    };
+    Some(pieces.adjustment(prepared))
+}
+
+/// What the adjustment is made of, for the variances and covariances of random effects.
+struct Pieces {
+    /// (Q'V^-1Q)^-1 and its inverse.
+    phi: Vec<f64>,
+    inverse: Vec<f64>,
+    /// Q'V^-1 V_i V^-1 Q.
+    p: Vec<Vec<f64>>,
+    /// Q'V^-1 V_i V^-1 V_j V^-1 Q.
+    q: Vec<Vec<Vec<f64>>>,
+    /// tr(V^-1 V_i V^-1 V_j) and tr(V^-1 V_i).
+    traces: Vec<f64>,
+    single: Vec<f64>,
+    /// The parameters relative to sigma^2.
+    gamma: Vec<f64>,
+}
+
+impl Pieces {
+    /// With the residual variance as the last parameter.
+    fn adjustment(self, prepared: &Prepared) -> KenwardRoger {
+        let Self {
+            phi,
+            inverse,
+            mut p,
+            mut q,
+            traces,
+            single,
+            gamma,
+        } = self;
+        let r = prepared.fixed.rank();
+        let d = gamma.len();
+        let s = d + 1;
+        p.push(combine(&inverse, &p, &gamma));
+        for i in 0..d {
+            // V_i with V_0: V_0 = V - sum gamma V
+            let value = combine(&p[i], &q[i], &gamma);
+            q[i].push(value);
+        }
+        let last: Vec<Vec<f64>> = (0..d).map(|j| transpose(&q[j][d], r)).collect();
+        let own = combine(&p[d], &last, &gamma);
+        let mut bottom = last;
+        bottom.push(own);
+        q.push(bottom);
+        let n = prepared.system.moments.n as f64;
+        let t = with_residual(&traces, &single, &gamma, n);
+        let scaled: Vec<Vec<f64>> = p.iter().map(|p| sandwich(&phi, p, r)).collect();
+        let mut information = memory::zeros(s * s);
+        for i in 0..s {
+            for j in 0..s {
+                let cross_term = small::trace_product(&phi, &q[i][j], r);
+                let square = small::trace_product(&scaled[i], &p[j], r);
+                information[j * s + i] = t[j * s + i] - 2.0 * cross_term + square;
+            }
+        }
+        // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
+        let blind: Vec<bool> = (0..s)
+            .map(|i| information[i * s + i] <= UNKNOWN * t[i * s + i])
+            .collect();
+        let mut w = invert_information(&information, &blind, s);
+        let mut correction = memory::zeros(r * r);
+        for i in 0..s {
+            for j in 0..s {
+                // Q_ij - P_i Phi P_j
+                let mut half = memory::zeros(r * r);
+                let mut product = memory::zeros(r * r);
+                if r > 0 {
+                    small::mul_nn(&p[i], &phi, r, r, r, &mut half);
+                    small::mul_nn(&half, &p[j], r, r, r, &mut product);
+                }
+                for e in 0..r * r {
+                    correction[e] += w[j * s + i] * (q[i][j][e] - product[e]);
+                }
+            }
+        }
+        (0..s)
+            .filter(|&i| blind[i])
+            .for_each(|i| w[i * s + i] = f64::INFINITY);
+        let added = sandwich(&phi, &correction, r);
+        let adjusted: Vec<f64> = memory::collect(
+            (0..r * r).map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)]),
+        );
+        KenwardRoger {
+            unadjusted: to_user_basis(prepared, &phi),
+            adjusted: to_user_basis(prepared, &adjusted),
+            w,
+            derivatives: scaled
+                .iter()
+                .flat_map(|d| to_user_basis(prepared, d).into_iter().map(|v| -v))
+                .collect(),
+            components: s,
+        }
+    }
 }
 
 /// Q'V^-1Q from its factor.
@@ -186,8 +259,13 @@ fn transpose(a: &[f64], r: usize) -> Vec<f64> {
 }
 
 /// One direction for each entry of each G in the user's basis, and the entries (relative to sigma^2):
-/// V_i = Z (E_ij + E_ji) Z' with Z of the user's columns, kappa = T^-1 B^-1 E B^-T T^-T.
-fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>, Vec<f64>) {
+/// V_i = Z (E_ij + E_ji) Z' with Z of the user's columns, kappa = T^-1 B^-1 E B^-T T^-T or, unless it is `divided` by T,
+/// B^-1 E B^-T.
+fn variance_directions(
+    prepared: &Prepared,
+    t: &Covariances,
+    divided: bool,
+) -> (Vec<Direction>, Vec<f64>) {
     let parameters = &prepared.parameters;
     let mut directions = Vec::new();
     let mut gamma = Vec::new();
@@ -207,7 +285,9 @@ fn variance_directions(prepared: &Prepared, t: &Covariances) -> (Vec<Direction>,
                 }
                 x[row] /= basis.change[row * k + row];
             }
-            small::solve_lower(&own, k, &mut x);
+            if divided {
+                small::solve_lower(&own, k, &mut x);
+            }
             x
         };
         let columns: Vec<Vec<f64>> = (0..k).map(inverse).collect();

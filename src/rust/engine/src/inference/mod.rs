@@ -18,6 +18,7 @@ mod profile;
 mod profile_targets;
 mod rlrt;
 mod satterthwaite;
+mod singular_covariances;
 
 pub use hypotheses::{eigen, row_variances};
 pub use influence::{deletions, Deletion, Update};

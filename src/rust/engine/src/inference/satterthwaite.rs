@@ -6,7 +6,9 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
+use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
+use crate::criterion::direction::Direction;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
@@ -15,6 +17,7 @@ use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{
     estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
 };
+use crate::inference::singular_covariances::{self, of_fixed, Information};
 use crate::linalg::dense::Shape;
 use crate::linalg::small;
 use crate::runtime::interruptible::interruptible;
@@ -105,6 +108,122 @@ pub(super) fn derivatives(
         vcov_gradient.extend(to_user_basis(prepared, &slope).iter().map(|v| v * sigma2));
     }
     vcov_gradient.extend(to_user_basis(prepared, &base));
+    let (jacobian, components) = jacobian(prepared, theta, sigma2);
+    Some(Satterthwaite {
+        covariance,
+        vcov_gradient,
+        jacobian,
+        components,
+        sigma2,
+    })
+}
+
+/// The same at a point with singular covariance matrices, from [`Information`], which divides by none of them. With P V_a P and
+/// the second derivatives V_ab of V, the criterion D of [`full_hessian`] has
+/// D_ab = tr(P V_ab) - tr(P V_a P V_b) + (2 y'P V_a P V_b P y - y'P V_ab P y) / sigma^2 (ML: V^-1 in traces in place of P). A
+/// standard deviation of zero has no slope, and none of the others along it: what it leaves is the model without it.
+fn derivatives_at_singular(
+    prepared: &Prepared,
+    criterion: &Criterion<'_>,
+    theta: &InternalTheta,
+) -> Option<Satterthwaite> {
+    let (parameters, system) = (&prepared.parameters, &prepared.system);
+    let at = Information::new(system, &parameters.factors(theta, Covariances::default()))?;
+    let (m, p1) = (theta.len(), system.moments.p1);
+    let (s, r) = (m + 1, p1 - 1);
+    let direction = |a: usize, g: &[f64]| {
+        let term = parameters.list[a].basis;
+        let (factor, offset, own) = parameters.place[term];
+        let k = parameters.factor_k[factor];
+        let mut kappa = memory::zeros(k * k);
+        (0..own * own).for_each(|e| kappa[(offset + e / own) * k + offset + e % own] = g[e]);
+        Direction {
+            factor,
+            levels: parameters.levels[term].clone(),
+            kappa,
+        }
+    };
+    let first: Vec<Direction> = (0..m)
+        .map(|a| direction(a, &parameters.derivative(theta, a)))
+        .collect();
+    let pairs = (0..m).flat_map(|b| (0..=b).map(move |a| (a, b)));
+    let second: Vec<(usize, usize, Direction)> = pairs
+        .filter_map(|(a, b)| Some((a, b, direction(a, &parameters.second(theta, a, b)?))))
+        .collect();
+    let mut lower = at.cross.clone();
+    if !small::cholesky(&mut lower, p1) {
+        return None;
+    }
+    // y'Py, and y - Q gamma
+    let rss = lower[p1 * p1 - 1].powi(2);
+    let sigma2 = criterion
+        .known_sigma2()
+        .unwrap_or(rss / criterion.degrees());
+    let of_q: Vec<f64> = memory::collect((0..r * r).map(|e| lower[(e / r) * p1 + e % r]));
+    let phi = small::inverse_from_cholesky(&of_q, r);
+    let mut left = memory::collect((0..p1).map(|i| -at.cross[r * p1 + i]));
+    small::solve_lower(&of_q, r, &mut left[..r]);
+    small::solve_lower_transposed(&of_q, r, &mut left[..r]);
+    left[r] = 1.0;
+    let along = |form: &[f64]| -> Vec<f64> {
+        (0..p1)
+            .map(|i| (0..p1).map(|c| form[c * p1 + i] * left[c]).sum())
+            .collect()
+    };
+    let of_response = |x: &[f64]| -> f64 { x.iter().zip(&left).map(|(x, l)| x * l).sum() };
+    let restricted = |trace: f64, form: &[f64]| {
+        if criterion.reml {
+            trace - small::trace_product(&phi, &of_fixed(form, p1), r)
+        } else {
+            trace
+        }
+    };
+    let forms = at.forms(&first);
+    let double = at.double_forms(&first);
+    let traces = at.double_traces(&first);
+    let slopes: Vec<Vec<f64>> = forms.iter().map(|form| along(form)).collect();
+    let scaled: Vec<Vec<f64>> = forms
+        .iter()
+        .map(|form| sandwich(&phi, &of_fixed(form, p1), r))
+        .collect();
+    let mut hessian = memory::zeros(s * s);
+    for a in 0..m {
+        for b in 0..m {
+            let mut trace = traces[b * m + a];
+            if criterion.reml {
+                let q = of_fixed(&double[a][b], p1);
+                let square = small::trace_product(&scaled[a], &of_fixed(&forms[b], p1), r);
+                trace += square - 2.0 * small::trace_product(&phi, &q, r);
+            }
+            let of_fixed_part: f64 = (0..r)
+                .map(|i| {
+                    (0..r)
+                        .map(|c| slopes[a][i] * phi[c * r + i] * slopes[b][c])
+                        .sum::<f64>()
+                })
+                .sum();
+            let quadratic = of_response(&along(&double[a][b])) - of_fixed_part;
+            hessian[b * s + a] = 2.0 * quadratic / sigma2 - trace;
+        }
+        hessian[m * s + a] = of_response(&slopes[a]) / (sigma2 * sigma2);
+        hessian[a * s + m] = hessian[m * s + a];
+    }
+    hessian[m * s + m] = criterion.degrees() / (sigma2 * sigma2);
+    let bends: Vec<Direction> = second.iter().map(|(_, _, bend)| bend.clone()).collect();
+    let singles = at.traces(&bends).into_iter().zip(at.forms(&bends));
+    for ((a, b, _), (trace, form)) in second.iter().zip(singles) {
+        let value = restricted(trace, &form) - of_response(&along(&form)) / sigma2;
+        hessian[b * s + a] += value;
+        if a != b {
+            hessian[a * s + b] += value;
+        }
+    }
+    let covariance = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
+    let mut vcov_gradient = Vec::with_capacity(s * r * r);
+    for slope in &scaled {
+        vcov_gradient.extend(to_user_basis(prepared, slope).iter().map(|v| v * sigma2));
+    }
+    vcov_gradient.extend(to_user_basis(prepared, &phi));
     let (jacobian, components) = jacobian(prepared, theta, sigma2);
     Some(Satterthwaite {
         covariance,
@@ -339,6 +458,13 @@ pub fn satterthwaite(
         let mut prepared = prepare(data, options, stop)?;
         let given = required_start(options, &prepared)?;
         let theta = regular(&given, &prepared);
+        let is_exact = prepared.plan_of_fit(options)? == Plan::Exact;
+        if theta != given && is_exact && singular_covariances::is_possible(&prepared, &given) {
+            let criterion = evaluated(&prepared, options, &given, interrupt)?;
+            if let Some(found) = derivatives_at_singular(&prepared, &criterion, &given) {
+                return Ok(found);
+            }
+        }
         prepared.settle(data, &theta, options, interrupt)?;
         let mut criterion = if prepared.plan_of_fit(options)? == Plan::Exact {
             evaluated(&prepared, options, &theta, interrupt)?
@@ -359,6 +485,12 @@ pub(crate) fn at_point(
     let safe = regular(theta, prepared);
     if safe == *theta {
         return derivatives(prepared, criterion, (theta, theta));
+    }
+    if singular_covariances::is_possible(prepared, theta) {
+        let found = derivatives_at_singular(prepared, criterion, theta);
+        if found.is_some() {
+            return found;
+        }
     }
     criterion.value(&safe)?;
     let found = derivatives(prepared, criterion, (&safe, theta));
