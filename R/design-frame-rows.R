@@ -144,7 +144,7 @@ check_any_rows <- function(n, data, rows, subset) {
     return(invisible())
   }
   if (!is.null(subset) && !is.null(rows)) {
-    ferrolmm_abort("No row is left: `subset` is true for no row.", "subset")
+    ferrolmm_abort("No row is left: `subset` is true for no row.", "subset", empty = TRUE)
   }
   ferrolmm_abort("There is no data: `data` has 0 rows.", "data")
 }

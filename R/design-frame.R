@@ -46,6 +46,8 @@ summands <- function(x) {
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
 #' @param threads for checking the columns.
+#' @param fixed named list of expressions to evaluate in the place of variables of that name:
+#'   functions of the data that were determined before.
 #' @returns a data frame with attributes `terms` and, if rows were dropped, `na.action`. Besides the
 #'   attributes that model.frame() gives them, the terms have `all_levels` (list of the levels of
 #'   factors before those without rows were dropped), `text` (variables that were character
@@ -53,11 +55,14 @@ summands <- function(x) {
 #'   `missing_codes`.
 #' @noRd
 build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
-                        threads = 1L) {
+                        threads = 1L, fixed = NULL) {
   check_data(data)
   refuse_saturated(model$fixed, data)
   terms <- formula_terms(model$frame)
   expressions <- as.list(attr(terms, "variables"))[-1L]
+  names <- variable_names(expressions)
+  known <- names %in% names(fixed)
+  expressions[known] <- fixed[names[known]]
   env <- model$env
   hidden <- hidden_columns(data)
   codes <- if (length(hidden)) declared_missing(data, hidden)
@@ -71,7 +76,7 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   }
   labelled <- length(hidden) + length(outside) > 0L
   columns <- evaluate_variables(expressions, data, env, labelled)
-  names(columns) <- variable_names(expressions)
+  names(columns) <- names
   if (anyDuplicated(names(columns))) {
     check_distinct_names(names(columns))
   }

@@ -15,7 +15,8 @@ independent_enough <- 1e-9
 #' @param terms,groups parallel lists; `spec` the residual structure, `control` the options.
 #' @noRd
 check_terms_identified <- function(terms, groups, frame, spec, control) {
-  n <- .row_names_info(frame, 2L)
+  n <- frame_observations(frame)
+  of_cells <- !is.null(attr(frame, "observations"))
   if (identical(control$not_identified, "fit")) {
     return(invisible())
   }
@@ -47,10 +48,22 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     if (single) {
       check_single_level(terms[[t]], group)
     }
-    if (doubtful && !term_is_identified(terms[[t]], group, weights, constraints)) {
+    # rows that are not there leave the second question to the certificate
+    identified <- if (of_cells) group$n_levels < n else NA
+    if (doubtful && is.na(identified)) {
+      identified <- term_is_identified(terms[[t]], group, weights, constraints)
+    }
+    if (doubtful && !identified) {
       abort_not_identified(terms[[t]], group, k, n)
     }
   }
+}
+
+#' Observations that the rows of a frame stand for
+#' @noRd
+frame_observations <- function(frame) {
+  observations <- attr(frame, "observations")
+  if (is.null(observations)) .row_names_info(frame, 2L) else observations
 }
 
 #' What is held and tied of a term's theta

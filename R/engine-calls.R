@@ -18,13 +18,14 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
 #' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
-#'   offset (n or NULL), factors, terms, residual), as [build_random()] and [residual_design()]
-#'   describe the last three
+#'   offset (n or NULL), factors, terms, residual, stands_for), as [build_random()] and [residual_design()]
+#'   describe the last three; and `stands_for`, what condensed rows stand for, or NULL
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
   list(
     y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
-    factors = random$design$factors, terms = random$design$terms, residual = residual
+    factors = random$design$factors, terms = random$design$terms, residual = residual,
+    stands_for = fixed$stands_for
   )
 }
 

@@ -73,6 +73,7 @@ fit_fields <- list(
   REML = function(x) is.logical(x) && length(x) == 1L && !is.na(x),
   control = function(x) inherits(x, "lmm_control") && is.list(x),
   env = or_null(is.environment),
+  condensed = or_null(has_names("frame", "cell", "values", "y", "stands_for", "moments")),
   coefficients = function(x) is.double(x) && length(names(x)) == length(x),
   rank = function(x) is.numeric(x) && length(x) == 1L && !is.na(x), pivot = is.numeric,
   theta = is.double, phi = is.double, beta = is.double, u = is.double, b = is.double,
@@ -84,7 +85,9 @@ fit_fields <- list(
 
 #' Fields that a fit may lack
 #' @noRd
-optional_fields <- c("contrasts", "xlevels", "prior.weights", "offset", "na.action", "env")
+optional_fields <- c(
+  "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed"
+)
 
 #' @noRd
 term_fields <- c("label", "group", "lhs", "columns", "factor", "cnms", "structure", "hom", "known",

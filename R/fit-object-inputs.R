@@ -18,6 +18,15 @@ engine_inputs <- function(object, in_place = FALSE) {
 #' What the engine needs of the fixed part, and the names of the coefficients
 #' @noRd
 fixed_inputs <- function(object, in_place) {
+  condensed <- object$condensed
+  if (!is.null(condensed)) {
+    columns <- condensed_fixed(object$terms, object$contrasts, condensed)
+    return(list(
+      y = condensed$y, X = if (in_place) columns else columns_matrix(columns, length(condensed$y)),
+      names = names(object$coefficients), weights = condensed$weights, offset = NULL,
+      stands_for = condensed$stands_for
+    ))
+  }
   list(
     y = response_values(object),
     X = if (in_place) {
@@ -38,9 +47,11 @@ random_inputs <- function(object, in_place) {
     terms = object$random,
     cnms = object$cnms,
     theta_names = names(object$theta),
-    design = random_design(
-      object$random, object$flist, object$frame, object$precision, in_place
-    )
+    design = if (is.null(object$condensed)) {
+      random_design(object$random, object$flist, object$frame, object$precision, in_place)
+    } else {
+      condensed_random(object$random, object$condensed$flist, object$precision, object$condensed)
+    }
   )
 }
 

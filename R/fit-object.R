@@ -51,10 +51,22 @@
 #   criterion       minus twice the log of the likelihood that was maximised
 #   devcomp         list(cmp = , dims = ): the criterion's parts, under the names 'lme4' gives them
 #   certificate     the proof of the optimum: status, scaled gradient, Hessian, multipliers, ...
+# Of a fit of moments
+#   condensed       what stands in the place of rows, which are not there: `frame` has none, and
+#                   neither have `fitted.values`, `residuals` and the factors of `flist`. See
+#                   condense_cells(); besides `flist`, the factors of the cells, and `moments`, what
+#                   the model was fitted to. NULL for a fit of rows.
 
 #' Build the fitted object from the front end's description and the engine's result
 #' @noRd
-new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, control, reml) {
+new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, control, reml,
+                    condensed = NULL) {
+  if (!is.null(condensed)) {
+    condensed$flist <- random$flist
+    frame <- keep_attributes(frame, frame[0L, , drop = FALSE])
+    random$flist <- without_codes(random$flist)
+    fixed["weights"] <- list(NULL)
+  }
   attr(frame, "formula") <- formula
   model <- list(
     call = call,
@@ -79,8 +91,9 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
     control = control,
     env = env
   )
+  model$condensed <- condensed
   estimates <- estimates(
-    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms)
+    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms), condensed
   )
   object <- c(estimates, model)
   class(object) <- "lmm"
@@ -92,7 +105,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
 set_result <- function(object, result) {
   fields <- estimates(
     result, names(object$coefficients), names(object$theta), names(object$phi), object$REML,
-    length(object$cnms)
+    length(object$cnms), object$condensed
   )
   object[names(fields)] <- fields
   object
@@ -100,8 +113,13 @@ set_result <- function(object, result) {
 
 #' The elements of a fitted object that come from the engine
 #' @noRd
-estimates <- function(result, names, theta_names, phi_names, reml, n_terms) {
+estimates <- function(result, names, theta_names, phi_names, reml, n_terms, condensed = NULL) {
   beta <- result$beta
+  n <- length(result$fitted)
+  if (!is.null(condensed)) {
+    n <- sum(condensed$stands_for$counts)
+    result$fitted <- result$residuals <- double()
+  }
   list(
     coefficients = `names<-`(beta, names),
     rank = result$rank,
@@ -117,15 +135,14 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms) {
     fitted.values = result$fitted,
     residuals = result$residuals,
     criterion = result$criterion,
-    devcomp = new_devcomp(result, reml, n_terms),
+    devcomp = new_devcomp(result, reml, n_terms, n),
     certificate = structure(result$certificate, class = "lmm_certificate")
   )
 }
 
 #' The criterion's components and the model's dimensions, named as in 'lme4'
 #' @noRd
-new_devcomp <- function(result, reml, n_terms) {
-  n <- length(result$fitted)
+new_devcomp <- function(result, reml, n_terms, n) {
   p <- result$rank
   list(
     cmp = c(
@@ -206,6 +223,28 @@ describe_rows <- function(object) {
   )
 }
 
-#' The number of rows that were used
+#' The number of rows that are there
 #' @noRd
 count_rows <- function(object) length(object$fitted.values)
+
+#' The number of observations, whether their rows are there or not
+#' @noRd
+count_observations <- function(object) unname(object$devcomp$dims[["n"]])
+
+#' Other rows of a frame with its attributes
+#' @noRd
+keep_attributes <- function(frame, rows) {
+  for (name in c("terms", "sources")) {
+    attr(rows, name) <- attr(frame, name)
+  }
+  rows
+}
+
+#' Factors with their levels alone
+#' @noRd
+without_codes <- function(flist) {
+  keep <- attributes(flist)
+  flist <- lapply(flist, function(f) f[0L])
+  attributes(flist) <- keep
+  flist
+}

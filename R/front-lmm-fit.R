@@ -8,6 +8,15 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
                         caller, optimize = TRUE) {
   start_clock(control)
   formula <- as_two_sided_formula(formula, caller)
+  if (inherits(data, "lmm_chunks")) {
+    refuse_row_arguments(given[c("correlation", "residual")])
+    data <- chunk_moments(formula, data, given, na_action, control, caller)
+    given[] <- list(NULL)
+    call[c("weights", "subset", "offset", "na.action")] <- NULL
+  }
+  if (inherits(data, "lmm_moments")) {
+    return(fit_moments(call, formula, data, reml, given, contrasts, start, control, caller))
+  }
   spec <- read_residual(given, data, environment(formula), caller)
   if (spec_has_variances(spec)) {
     given$weights <- NULL
@@ -28,6 +37,17 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   residual <- build_residual(spec, frame, random)
   check_identifiable(residual, frame, random, control)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
+  fit_parts(
+    home, model$formula, frame, fixed, random, residual, reml, start, control, optimize
+  )
+}
+
+#' From the parts of the design to the fitted object
+#'
+#' @param condensed what stands in the place of rows, see [condense_cells()], or NULL.
+#' @noRd
+fit_parts <- function(home, formula, frame, fixed, random, residual, reml, start, control,
+                      optimize = TRUE, condensed = NULL) {
   start <- check_start(start, random, residual)
   names <- c(random$theta_names, residual$names)
   check_constraints(control, names)
@@ -43,9 +63,9 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     evaluate_design(fixed, random, residual, frame, reml, start, control)
   }
   fit <- new_lmm(
-    call = home$call, env = home$env, formula = model$formula, frame = found$frame,
+    call = home$call, env = home$env, formula = formula, frame = found$frame,
     fixed = fixed, random = random, residual = residual, result = found$result,
-    control = control, reml = reml
+    control = control, reml = reml, condensed = condensed
   )
   if (optimize) report_fit(found$result, fixed, random, control, residual)
   fit

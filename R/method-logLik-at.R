@@ -11,7 +11,7 @@ log_likelihood_at <- function(object, beta, parameters, sigma) {
   control <- unconstrained_control(object)
   control["sigma"] <- list(NULL)
   there <- engine_fit(model_of(inputs), FALSE, as.double(parameters), control, optimize = FALSE)
-  n <- count_rows(object)
+  n <- count_observations(object)
   determinants <- there$criterion - n * (1 + log(2 * pi * there$pwrss / n))
   away <- there$rx %*% (beta - there$beta[!is.na(there$beta)])
   squares <- there$pwrss + sum(away^2)

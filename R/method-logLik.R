@@ -148,7 +148,7 @@ df.residual.lmm <- function(object, ...) {
 nobs.lmm <- function(object, ...) {
   # stats::BIC() and step() pass `use.fallback`
   check_dots(..., allowed = "use.fallback")
-  count_rows(object)
+  count_observations(object)
 }
 
 #' Refuse the `scale` that step() passes on, which is for models with a known residual variance

@@ -9,7 +9,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, Precision,
-    RandomTerm, RawMoments, RowResults, Solver, Structure, UserTheta,
+    RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -252,8 +252,19 @@ pub struct Arguments {
     residual: Option<ResidualArgument>,
     /// Cross-products in the place of rows.
     moments: Option<RawMoments>,
+    /// Counts and sums of log weights of condensed rows.
+    stands_for: Option<(Robj, Robj)>,
     /// What the user chose.
     pub options: Options,
+}
+
+/// What condensed rows stand for: `list(counts =, log_weights =)`.
+fn read_stands_for(value: &Robj) -> Result<(Robj, Robj), Failure> {
+    let given = Named::new(value, "stands_for")?;
+    Ok((
+        given.field("counts")?.clone(),
+        given.field("log_weights")?.clone(),
+    ))
 }
 
 impl Arguments {
@@ -290,6 +301,10 @@ impl Arguments {
                 .optional("moments")
                 .map(crate::moments::read)
                 .transpose()?,
+            stands_for: given
+                .optional("stands_for")
+                .map(read_stands_for)
+                .transpose()?,
             options: chosen_options,
         })
     }
@@ -318,6 +333,13 @@ impl Arguments {
                 .map(|term| term.borrow(self.moments.is_some()))
                 .collect::<Result<_, Failure>>()?,
             moments: self.moments.as_ref(),
+            stands_for: match &self.stands_for {
+                None => None,
+                Some((counts, log_weights)) => Some(StandsFor {
+                    counts: convert::doubles(counts, "counts")?,
+                    log_weights: convert::doubles(log_weights, "log_weights")?,
+                }),
+            },
             residual: self
                 .residual
                 .as_ref()

@@ -16,6 +16,7 @@
 use extendr_api::prelude::*;
 
 mod allocator;
+mod cells;
 mod condition;
 mod convert;
 mod fit;
@@ -32,6 +33,7 @@ mod structures;
 
 extendr_module! {
     mod ferrolmm;
+    use cells;
     use condition;
     use fit;
     use grouping;

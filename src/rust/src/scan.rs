@@ -78,6 +78,7 @@ fn rs_require_residual(columns: Robj) -> Robj {
             terms: Vec::new(),
             residual: None,
             moments: None,
+            stands_for: None,
         };
         data.validate()?;
         let long = n as f64 * n as f64 * data.p as f64 > LONG;

@@ -134,6 +134,7 @@ impl Model {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             moments: None,
+            stands_for: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.n(), P),
             p: P,

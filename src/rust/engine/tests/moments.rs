@@ -40,6 +40,7 @@ fn without_rows<'a>(data: &ModelData<'a>, moments: &'a RawMoments) -> ModelData<
             .collect(),
         residual: None,
         moments: Some(moments),
+        stands_for: None,
     }
 }
 

@@ -65,6 +65,7 @@ impl Owned {
     fn data(&self) -> ModelData<'_> {
         ModelData {
             moments: None,
+            stands_for: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.n(), self.p),
             p: self.p,

@@ -323,13 +323,61 @@ pub struct ModelData<'a> {
     pub residual: Option<ResidualStructure<'a>>,
     /// Cross-products that stand for the rows: `y`, codes, weights and offset are empty then, and columns absent.
     pub moments: Option<&'a RawMoments>,
+    /// Observations that condensed rows stand for; `None`: each row is an observation.
+    pub stands_for: Option<StandsFor<'a>>,
+}
+
+/// What condensed rows stand for.
+///
+/// The observations of a cell, within which the columns of X and Z are fixed combinations of numbers v, have the cross-products
+/// sum w v v' = (sum w) m m' + R'R, m their weighted mean and R a triangular factor of their scatter about it. So a row m of
+/// weight sum w and the rows of R, of weight 1, give the cross-products of the observations; what they do not give is the number
+/// of observations and the sum of log w of the likelihood.
+#[derive(Debug, Clone, Copy)]
+pub struct StandsFor<'a> {
+    /// Observations of each row: those of its cell for a row of means, none for a row of scatter.
+    pub counts: &'a [f64],
+    /// Sum of their log weights.
+    pub log_weights: &'a [f64],
 }
 
 impl ModelData<'_> {
-    /// Number of rows, whether they are here or cross-products stand for them.
+    /// Number of observations, whether their rows are here, or condensed rows or cross-products stand for them.
     #[must_use]
     pub fn n(&self) -> usize {
-        self.moments.map_or(self.y.len(), |moments| moments.n)
+        match (self.moments, &self.stands_for) {
+            (Some(moments), _) => moments.n,
+            (None, Some(stands_for)) => stands_for.counts.iter().sum::<f64>() as usize,
+            (None, None) => self.rows(),
+        }
+    }
+
+    /// Number of rows that are here.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    /// Observations that row `i` stands for.
+    pub(crate) fn count(&self, i: usize) -> usize {
+        self.stands_for.map_or(1, |s| s.counts[i] as usize)
+    }
+
+    /// Sum of the log weights of the observations that row `i` stands for.
+    pub(crate) fn log_weight(&self, i: usize) -> f64 {
+        match (self.stands_for, self.weights) {
+            (Some(stands_for), _) => stands_for.log_weights[i],
+            (None, Some(weights)) => weights[i].ln(),
+            (None, None) => 0.0,
+        }
+    }
+
+    /// Sum of the log weights of all observations.
+    pub(crate) fn sum_log_weights(&self) -> f64 {
+        match (self.stands_for, self.weights) {
+            (None, None) => 0.0,
+            _ => (0..self.rows()).map(|i| self.log_weight(i)).sum(),
+        }
     }
 
     /// Refuses a step that looks at rows where cross-products stand for them.
@@ -339,6 +387,17 @@ impl ModelData<'_> {
     pub fn require_rows(&self, step: &'static str) -> Result<(), EngineError> {
         match self.moments {
             None => Ok(()),
+            Some(_) => Err(EngineError::NeedsRows { step }),
+        }
+    }
+
+    /// Refuses a step that looks at single observations where other rows or cross-products stand for them.
+    ///
+    /// # Errors
+    /// [`EngineError::NeedsRows`], naming the step.
+    pub fn require_observations(&self, step: &'static str) -> Result<(), EngineError> {
+        match self.stands_for {
+            None => self.require_rows(step),
             Some(_) => Err(EngineError::NeedsRows { step }),
         }
     }

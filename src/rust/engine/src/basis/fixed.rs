@@ -176,6 +176,7 @@ mod tests {
             terms: Vec::new(),
             residual: None,
             moments: None,
+            stands_for: None,
         }
     }
 

@@ -40,7 +40,7 @@ pub fn weighted_rows(data: &ModelData<'_>, range: Range<usize>, stride: usize, o
 /// column by column.
 #[must_use]
 pub fn gram_with_response(data: &ModelData<'_>, workers: &Workers) -> Vec<f64> {
-    let (n, p1) = (data.n(), data.p + 1);
+    let (n, p1) = (data.rows(), data.p + 1);
     let work = pieces(n, PIECE);
     let parts = workers.map(work.len(), |piece| {
         let mut total = memory::zeros(p1 * p1);

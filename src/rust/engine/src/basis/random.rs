@@ -202,7 +202,8 @@ fn classes_of(term: &RandomTerm<'_>) -> Option<LevelClasses> {
 
 /// Weight at which rows count for the bases at most; infinite where none is much heavier than the others.
 fn largest_weight(data: &ModelData<'_>) -> f64 {
-    let Some(weights) = data.weights else {
+    // weights of condensed rows are mostly numbers of observations
+    let Some(weights) = data.weights.filter(|_| data.stands_for.is_none()) else {
         return f64::INFINITY;
     };
     let range = weights
@@ -214,7 +215,7 @@ fn largest_weight(data: &ModelData<'_>) -> f64 {
         return f64::INFINITY;
     }
     let logs = weights.iter().map(|w| w.ln()).sum::<f64>();
-    HEAVY * (logs / data.n() as f64).exp()
+    HEAVY * (logs / data.rows() as f64).exp()
 }
 
 /// Z'WZ of each term's columns over all rows of some levels, k x k, rows that are much heavier than the others counting for less.
@@ -243,9 +244,9 @@ fn cross_product(
     let is_own = |i: usize| codes.is_none_or(|codes| levels.contains(codes[i] as usize - 1));
     if k == 1 && matches!(columns[0], Column::Constant) && codes.is_none() {
         let sum = |weights: &[f64]| weights.iter().map(|w| w.min(most)).sum();
-        return vec![data.weights.map_or(data.n() as f64, sum)];
+        return vec![data.weights.map_or(data.rows() as f64, sum)];
     }
-    let work = pieces(data.n(), PIECE);
+    let work = pieces(data.rows(), PIECE);
     let parts = workers.map(work.len(), |piece| {
         let mut total = memory::zeros(k * k);
         let mut z = memory::zeros(k);

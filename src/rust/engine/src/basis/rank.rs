@@ -39,7 +39,7 @@ pub fn require_residual(data: &ModelData<'_>, stop: &StopFlag) -> Result<(), Eng
 /// Whether X has at least as many independent columns as rows, told without anything of order p x p. Where cross-products of
 /// the rows do not tell it safely, reflections do.
 pub(crate) fn leaves_no_residual(data: &ModelData<'_>, stop: &StopFlag) -> bool {
-    let (n, p) = (data.n(), data.p);
+    let (n, p) = (data.rows(), data.p);
     if p < n {
         return false;
     }
@@ -69,7 +69,7 @@ pub(crate) fn leaves_no_residual(data: &ModelData<'_>, stop: &StopFlag) -> bool 
 
 /// Columns `columns` of W^{1/2} X, column after column.
 fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) {
-    let n = data.n();
+    let n = data.rows();
     for (column, to) in data.x[columns].iter().zip(out.chunks_exact_mut(n)) {
         column.visit(0..n, to.iter_mut(), |to, value| *to = value);
         if let Some(w) = data.weights {
@@ -81,7 +81,7 @@ fn weighted_block(data: &ModelData<'_>, columns: Range<usize>, out: &mut [f64]) 
 /// A matrix, column-major, whose columns have the lengths and angles of those of W^{1/2} X: R of its QR decomposition (p x p),
 /// by chunks of rows stacked under the R so far; of fewer rows than columns, W^{1/2} X itself (n x p).
 pub(crate) fn householder_r(data: &ModelData<'_>, stop: &StopFlag) -> Vec<f64> {
-    let (n, p) = (data.n(), data.p);
+    let (n, p) = (data.rows(), data.p);
     if n <= p {
         let mut own = memory::zeros(n * p);
         weighted_block(data, 0..p, &mut own);

@@ -94,6 +94,7 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
             .collect(),
         residual: data.residual.as_ref().map(|r| residual(r, visitor)),
         moments: None,
+        stands_for: None,
     }
 }
 

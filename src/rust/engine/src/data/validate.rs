@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{codes_within, Classes, Column, GroupingFactor, ModelData, Precision};
+use crate::api::model::{
+    codes_within, Classes, Column, GroupingFactor, ModelData, Precision, StandsFor,
+};
 use crate::api::raw_moments::{RawFactor, RawMoments, RawPair};
 use crate::data::scan::all_finite;
 
@@ -55,7 +57,7 @@ impl ModelData<'_> {
         if let Some(moments) = self.moments {
             return self.validate_moments(moments);
         }
-        let n = self.n();
+        let n = self.rows();
         let dimension = |ok: bool, text: &str| {
             if ok {
                 Ok(())
@@ -75,6 +77,28 @@ impl ModelData<'_> {
             )?;
             finite("weights", w, n)?;
             dimension(w.iter().all(|&v| v > 0.0), "weights must be positive")?;
+        }
+        if let Some(stands_for) = &self.stands_for {
+            let StandsFor {
+                counts,
+                log_weights,
+            } = stands_for;
+            dimension(
+                counts.len() == n && log_weights.len() == n,
+                "condensed rows need one count and one sum of log weights each",
+            )?;
+            finite("sums of log weights", log_weights, n)?;
+            dimension(
+                counts
+                    .iter()
+                    .all(|&c| c >= 0.0 && c.fract() == 0.0 && c < 9e15),
+                "numbers of observations must be whole",
+            )?;
+            if self.residual.is_some() {
+                return Err(EngineError::NeedsRows {
+                    step: "a residual structure",
+                });
+            }
         }
         if let Some(o) = self.offset {
             dimension(
@@ -263,7 +287,7 @@ impl ModelData<'_> {
     /// # Errors
     /// [`EngineError::NotFinite`], naming the argument and the row.
     pub fn check_finite(&self) -> Result<(), EngineError> {
-        let n = self.n();
+        let n = self.rows();
         finite("the response", self.y, n)?;
         let columns = |what: &'static str, columns: &[Column<'_>]| {
             columns.iter().try_for_each(|column| match column {

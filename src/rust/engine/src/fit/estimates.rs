@@ -168,7 +168,7 @@ fn fitted_values(
     rows: RowResults<'_>,
     workers: &Workers,
 ) -> f64 {
-    let n = data.n();
+    let n = data.rows();
     const ROWS: usize = 2048;
     let RowResults { fitted, residuals } = rows;
     let mut sums = memory::zeros(n.div_ceil(ROWS));

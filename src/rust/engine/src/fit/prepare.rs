@@ -82,7 +82,7 @@ impl Prepared {
         data: &ModelData<'_>,
         theta: &InternalTheta,
     ) -> Result<Vec<f64>, EngineError> {
-        let mut out: Vec<f64> = (0..data.n())
+        let mut out: Vec<f64> = (0..data.rows())
             .map(|i| data.weights.map_or(1.0, |w| w[i]))
             .collect();
         if let Some(part) = &self.residual {
@@ -191,12 +191,12 @@ pub(crate) fn begin(
     stop: &StopFlag,
 ) -> Result<Begun, EngineError> {
     data.validate()?;
-    if data.moments.is_none() {
+    if data.moments.is_none() && data.stands_for.is_none() {
         require_residual(data, stop)?;
     }
     Sizes::of(data).require_memory()?;
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
-    let (n, p) = (data.n() as f64, data.p as f64);
+    let (n, p) = (data.rows() as f64, data.p as f64);
     let work = n * (p + 1.0) * (p / 2.0 + 2.0 * columns as f64);
     let workers = Workers::new(options.threads, work, stop);
     let source = source(data);

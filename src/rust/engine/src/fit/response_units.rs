@@ -21,7 +21,7 @@ impl InUnits {
         if SAFE_SQUARE.contains(&total) {
             return None;
         }
-        let unit = (0..data.n()).fold(0.0f64, |a, i| {
+        let unit = (0..data.rows()).fold(0.0f64, |a, i| {
             a.max((data.y[i] - data.offset.map_or(0.0, |o| o[i])).abs())
         });
         if unit == 0.0 || !unit.is_finite() || SAFE_MAGNITUDE.contains(&unit) {

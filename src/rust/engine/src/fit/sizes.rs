@@ -51,7 +51,7 @@ impl Sizes {
             .filter(|(_, independent)| *independent)
             .fold(0.0f64, |most, ((j, k), _)| most.max(j * k));
         Self {
-            rows: data.n() as f64,
+            rows: data.moments.map_or(data.rows(), |m| m.n) as f64,
             fixed: data.p as f64 + 1.0,
             columns: data.terms.iter().map(|t| t.columns.len() as f64).sum(),
             factors,
@@ -141,7 +141,7 @@ fn longest_group(data: &ModelData<'_>) -> f64 {
         return 0.0;
     };
     let Some(groups) = &residual.groups else {
-        return data.n() as f64;
+        return data.rows() as f64;
     };
     let mut rows = vec![0u32; groups.n_levels + 1];
     for code in groups.codes {
@@ -220,6 +220,7 @@ mod tests {
             }],
             residual: None,
             moments: None,
+            stands_for: None,
         })
     }
 

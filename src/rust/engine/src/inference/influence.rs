@@ -188,9 +188,9 @@ fn without_rows(
     options: &Options,
     stop: &StopFlag,
 ) -> Option<Deletion> {
-    let mut gone = vec![false; data.n()];
+    let mut gone = vec![false; data.rows()];
     set.iter().for_each(|&i| gone[i] = true);
-    let keep: Vec<usize> = (0..data.n()).filter(|&i| !gone[i]).collect();
+    let keep: Vec<usize> = (0..data.rows()).filter(|&i| !gone[i]).collect();
     let subset = Subset::new(data, &keep);
     let options = Options {
         threads: 1,
@@ -239,9 +239,14 @@ impl<'a> RowsOf<'a> {
         for &i in set {
             self.centred.write_extended(i, &mut x);
             moments.remove_row(&x, &self.random(i), &self.levels(i));
-            moments.sum_log_weights -= data.weights.map_or(0.0, |w| w[i].ln());
+            moments.sum_log_weights -= data.log_weight(i);
         }
-        moments.n -= set.len();
+        moments.n -= self.count(set);
+    }
+
+    /// Observations that these rows stand for.
+    fn count(&self, set: &[usize]) -> usize {
+        set.iter().map(|&i| self.data.count(i)).sum()
     }
 
     /// Puts the moments of all rows back where rows were removed.
@@ -315,7 +320,7 @@ impl<'a> RowsOf<'a> {
             }
         }
         let left = |i: usize, qq: &[f64]| qq[i * r + i].powi(2);
-        data.n() - set.len() > r
+        data.n() - self.count(set) > r
             && (r == 0 || (small::cholesky(&mut qq, r) && (0..r).all(|i| left(i, &qq) > DEFICIENT)))
     }
 }
@@ -428,7 +433,7 @@ pub fn deletions(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Deletion>>, EngineError> {
     data.require_rows("deletion diagnostics")?;
-    if sets.iter().flatten().any(|&i| i >= data.n()) {
+    if sets.iter().flatten().any(|&i| i >= data.rows()) {
         return Err(EngineError::Dimension(
             "rows to delete must be rows of the data".to_owned(),
         ));

@@ -177,7 +177,7 @@ pub fn leverages(
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<Leverages, EngineError> {
-    data.require_rows("leverages")?;
+    data.require_observations("leverages")?;
     interruptible(is_long(data), interrupt, |stop: &StopFlag, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = required_start(options, &prepared)?;

@@ -58,7 +58,7 @@ pub fn fit_many(
     interrupt: &dyn Fn() -> bool,
 ) -> Result<ManyFits, EngineError> {
     data.require_rows("fits of many responses")?;
-    let n = data.n();
+    let n = data.rows();
     if n == 0 || responses.len() % n != 0 {
         return Err(EngineError::Dimension(
             "responses must have one row for each observation".to_owned(),
@@ -76,7 +76,7 @@ fn many_here(
     options: &Options,
     stop: &StopFlag,
 ) -> Result<ManyFits, EngineError> {
-    let n = data.n();
+    let n = data.rows();
     let count = responses.len() / n;
     let options = &Options {
         search: Search::Thrifty,
@@ -198,7 +198,7 @@ fn one(
 
 /// The shared preparation with this response's cross-products.
 fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
-    let (n, p) = (data.n(), data.p);
+    let (n, p) = (data.rows(), data.p);
     let fixed = &shared.fixed;
     let mut x = memory::zeros(n * p.max(1));
     weighted_rows(data, 0..n, p.max(1), &mut x);

@@ -111,7 +111,7 @@ pub fn work_of_fit(
         let theta = InternalTheta::new(memory::zeros(prepared.parameters.len()));
         let criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let columns: usize = data.terms.iter().map(|t| t.columns.len().pow(2)).sum();
-        let rows = data.n() as f64 * (4 * data.p + 8 * columns + 8) as f64;
+        let rows = data.rows() as f64 * (4 * data.p + 8 * columns + 8) as f64;
         let second = criterion.exact_cost();
         let second = if second.is_finite() { second } else { 0.0 };
         Ok(rows + 10.0 * (criterion.evaluation_cost() + second))

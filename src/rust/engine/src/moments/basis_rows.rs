@@ -53,10 +53,10 @@ pub(crate) fn basis_rows(
     if !keep {
         return BasisRows::Passing;
     }
-    let mut z = memory::zeros(data.n() * k);
-    let count = data.n().div_ceil(PIECE);
+    let mut z = memory::zeros(data.rows() * k);
+    let count = data.rows().div_ceil(PIECE);
     workers.for_each(count, chunks(&mut z, PIECE * k), |i, out| {
-        at.fill_z(data, factor, piece(data.n(), PIECE, i), out);
+        at.fill_z(data, factor, piece(data.rows(), PIECE, i), out);
     });
     BasisRows::Rows(z)
 }

@@ -68,7 +68,7 @@ impl Moments {
             xx,
             factors,
             pairs,
-            sum_log_weights: data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum()),
+            sum_log_weights: data.sum_log_weights(),
             log_det_level_precision: 0.0,
             rest: None,
         }
@@ -141,7 +141,7 @@ fn number_of_pieces(n: usize, table: usize) -> usize {
 fn own_moments(model: &Rows<'_>, workers: &Workers) -> (Vec<f64>, Vec<FactorMoments>) {
     let Rows { data, at, .. } = *model;
     let Coordinates { fixed, layout, .. } = at;
-    let (n, p, r) = (data.n(), data.p, fixed.rank());
+    let (n, p, r) = (data.rows(), data.p, fixed.rank());
     // columns accumulated: raw X where cross-products may be transformed, Q where rows have to be
     let transform = model.transforms_moments();
     let width = if transform { p } else { r } + 1;

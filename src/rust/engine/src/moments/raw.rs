@@ -57,7 +57,7 @@ pub fn raw_moments(
         ));
     }
     let columns: usize = data.terms.iter().map(|t| t.columns.len()).sum();
-    let work = 20.0 * data.n() as f64 * ((data.p + 1) * (data.p + 1 + 2 * columns)) as f64;
+    let work = 20.0 * data.rows() as f64 * ((data.p + 1) * (data.p + 1 + 2 * columns)) as f64;
     interruptible(work > 1e8, interrupt, |stop, _| {
         let workers = Workers::new(threads, work, stop);
         Ok(of_rows(data, &workers))
@@ -75,7 +75,7 @@ fn columns_of_factors<'a>(data: &ModelData<'a>) -> Vec<Vec<Column<'a>>> {
 
 fn of_rows(data: &ModelData<'_>, workers: &Workers) -> RawMoments {
     let columns = columns_of_factors(data);
-    let (n, p1) = (data.n(), data.p + 1);
+    let (n, p1) = (data.rows(), data.p + 1);
     let tables = data.factors.iter().zip(&columns);
     let table: usize = tables
         .map(|(f, z)| f.n_levels * z.len() * (z.len() + p1))
@@ -173,8 +173,8 @@ impl RawMoments {
             Some(column) => Double2::from(column.at(i)),
             None => y,
         };
-        self.n += 1;
-        self.sum_log_weights += w.ln();
+        self.n += data.count(i);
+        self.sum_log_weights += data.log_weight(i);
         for j in 0..p1 {
             let own = value(j) * Double2::from(w);
             for k in j..p1 {

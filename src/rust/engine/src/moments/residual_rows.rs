@@ -44,7 +44,7 @@ impl ResidualRows {
         residual: &Residual,
     ) -> Self {
         let (order, layout) = (residual.order(), at.layout);
-        let n = data.n();
+        let n = data.rows();
         let z: Vec<Vec<f64>> = layout
             .iter()
             .map(|factor| basis_rows(data, at, factor, order))
@@ -83,7 +83,7 @@ impl ResidualRows {
             level,
             group: group_of_places(residual),
             by_level,
-            sum_log_weights: data.weights.map_or(0.0, |w| w.iter().map(|v| v.ln()).sum()),
+            sum_log_weights: data.sum_log_weights(),
             observations: n,
         }
     }
@@ -143,7 +143,7 @@ fn fixed_rows(
     center: &Center,
     order: &[u32],
 ) -> Vec<f64> {
-    let (n, p, r) = (data.n(), data.p, at.fixed.rank());
+    let (n, p, r) = (data.rows(), data.p, at.fixed.rank());
     let p1 = r + 1;
     let mut out = memory::zeros(n * p1);
     let mut place = vec![0u32; n];

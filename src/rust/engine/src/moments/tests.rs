@@ -96,6 +96,7 @@ impl Trial {
         });
         ModelData {
             moments: None,
+            stands_for: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.y.len(), P),
             p: P,

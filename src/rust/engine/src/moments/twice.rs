@@ -71,7 +71,7 @@ impl Moments {
         let p1 = self.p1;
         let mut x = vec![Double2::default(); p1];
         let mut xx = vec![Double2::default(); p1 * p1];
-        for block in pieces(data.n(), ROWS) {
+        for block in pieces(data.rows(), ROWS) {
             workers.check();
             for i in block {
                 let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);

@@ -128,6 +128,7 @@ mod tests {
             .collect();
         check(&ModelData {
             moments: None,
+            stands_for: None,
             y: &y,
             x: vec![Column::Constant, Column::Values(&x)],
             p: 2,

@@ -335,6 +335,7 @@ mod tests {
             terms: vec![term(0), term(1)],
             residual: None,
             moments: None,
+            stands_for: None,
         })
     }
 

@@ -279,6 +279,7 @@ impl Model {
     pub fn without_terms(&self) -> ModelData<'_> {
         ModelData {
             moments: None,
+            stands_for: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.n(), 2),
             p: 2,

@@ -185,6 +185,7 @@ impl Model {
                 .collect(),
             residual: None,
             moments: None,
+            stands_for: None,
         }
     }
 

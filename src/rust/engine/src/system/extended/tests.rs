@@ -60,6 +60,7 @@ impl Data {
             terms: vec![of_term(0, columns.clone()), of_term(1, columns)],
             residual: None,
             moments: None,
+            stands_for: None,
         };
         let mut prepared =
             prepare(&model, &Options::default(), &StopFlag::default()).expect("prepared");

@@ -67,6 +67,7 @@ impl Example {
     pub fn data(&self) -> ModelData<'_> {
         ModelData {
             moments: None,
+            stands_for: None,
             y: &self.y,
             x: Column::of_matrix(&self.x, self.y.len(), 2),
             p: 2,
