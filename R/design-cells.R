@@ -42,7 +42,7 @@ column_numbers <- function(terms, frame, contrasts, numeric) {
 #' @param numbers ids of the numbers of the moments, the response last.
 #' @param needed those of the model's columns.
 #' @returns what a fit keeps in place of rows: list(frame, numeric, cell, one, values, ids, y,
-#'   weights, stands_for, dimensions)
+#'   weights, stands_for, own)
 #' @noRd
 condense_cells <- function(cells, frame, numeric, numbers, needed) {
   ids <- setdiff(unique(needed), "")
@@ -51,7 +51,7 @@ condense_cells <- function(cells, frame, numeric, numbers, needed) {
   list(
     frame = frame, numeric = numeric, ids = ids, cell = found$cell, one = found$one,
     values = found$values[, -response, drop = FALSE], y = found$values[, response],
-    weights = found$weights, stands_for = found$stands_for, dimensions = found$dimensions
+    weights = found$weights, stands_for = found$stands_for, own = found$own
   )
 }
 
@@ -113,4 +113,17 @@ condensed_random <- function(terms, flist, precision, condensed) {
     factors = condensed_factors(flist, precision, condensed),
     terms = engine_terms(terms, lapply(terms, condensed_term, condensed))
   )
+}
+
+#' @noRd
+check_numbers_known <- function(needed, moments) {
+  lost <- setdiff(needed, c("", moments$numbers))
+  if (length(lost) > 0L) {
+    ferrolmm_abort(
+      paste0("The moments do not have ", quote_names(vapply(lost, number_label, "")), "."),
+      "moments",
+      x = "A product of two numeric variables was to be known when the moments were taken.",
+      i = "Take moments whose formula has it: lmm_moments()."
+    )
+  }
 }

@@ -204,3 +204,14 @@ frame_class <- function(x) {
     "other"
   }
 }
+
+#' A logical response is fitted as 0 and 1, which few want
+#' @noRd
+inform_logical <- function(frame) {
+  if (is.logical(frame[[1L]])) {
+    ferrolmm_inform(
+      paste0("The response `", names(frame)[[1L]], "` is logical: FALSE is taken as 0, TRUE as 1."),
+      "response", i = "A logistic mixed model is lme4::glmer(family = binomial)."
+    )
+  }
+}

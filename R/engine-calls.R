@@ -18,8 +18,9 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #' @param fixed,random what [build_fixed()] and [build_random()] return.
 #' @param residual what [residual_design()] returns.
 #' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
-#'   offset (n or NULL), factors, terms, residual, stands_for), as [build_random()] and [residual_design()]
-#'   describe the last three; and `stands_for`, what condensed rows stand for, or NULL
+#'   offset (n or NULL), factors, terms, residual, stands_for): factors, terms and residual as
+#'   [build_random()] and [residual_design()] describe them; `stands_for`, what condensed rows stand
+#'   for, or NULL
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
   list(

@@ -37,7 +37,7 @@ engine_cells_with_cells <- function(cells, n_cells, other, to) {
 #' @param keep which numbers (from 1), the response last.
 #' @returns list(cell (of each row, from 1), one (1 in a row of means, 0 in one of scatter), values
 #'   (a row each, a column for each of `keep`), weights, stands_for = list(counts, log_weights),
-#'   dimensions)
+#'   own (0, or in the row of what the other numbers leave of the response, its dimensions))
 #' @noRd
 engine_condensed_rows <- function(cells, keep) {
   found <- engine_value(rs_condensed_rows(cells, as.integer(keep)))

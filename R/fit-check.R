@@ -40,7 +40,44 @@ check_entering_fit <- function(frame, caller, f) {
     return(invisible())
   }
   fit <- frame[[first]]
-  if (inherits(fit, "lmm")) check_fit(fit)
+  if (inherits(fit, "lmm")) {
+    check_fit(fit)
+    if (!is.null(fit$condensed)) refuse_without_rows(f, frame)
+  }
+}
+
+#' Functions that take the rows of a fit, in words; `newdata` of some of them stands for rows
+#'
+#' One table for all, so that a fit of moments is refused where it enters, before anything is
+#' computed from rows that are not there.
+#' @noRd
+takes_rows <- c(
+  residuals.lmm = "residuals()", fitted.lmm = "fitted()", rstandard.lmm = "rstandard()",
+  rstudent.lmm = "rstudent()", hatvalues.lmm = "hatvalues()",
+  cooks.distance.lmm = "cooks.distance()", dfbeta.lmm = "dfbeta()", dfbetas.lmm = "dfbetas()",
+  predict.lmm = "predict() without `newdata`", simulate.lmm = "simulate()",
+  augment.lmm = "augment() without `newdata`", refit.lmm = "refit()", plot.lmm = "plot()",
+  autoplot.lmm = "autoplot()", model.frame.lmm = "model.frame()",
+  model.matrix.lmm = "model.matrix()", weights.lmm = "weights()", getData.lmm = "getData()",
+  getResponse.lmm = "getResponse()", getGroups.lmm = "getGroups()", qqnorm.lmm = "qqnorm()",
+  pairs.lmm = "pairs()", qqmath.lmm = "qqmath()", ACF.lmm = "ACF()", Variogram.lmm = "Variogram()",
+  augPred.lmm = "augPred()", estfun.lmm = "estfun()", vcovCR.lmm = "vcovCR()",
+  pooling = "pooling()", case.names.lmm = "case.names()",
+  as_lmerMod = "as_lmerMod()", image.lmm = "image()", lmList.lmm = "lmList()",
+  pb_test = "pb_test()", ls_means.lmm = "ls_means()", difflsmeans.lmm = "difflsmeans()",
+  get_data.lmm = "insight::get_data()"
+)
+
+#' Refuse a function that takes rows
+#' @param f the function that a fit of moments entered, `frame` its frame.
+#' @noRd
+refuse_without_rows <- function(f, frame) {
+  home <- topenv()
+  known <- names(takes_rows)[vapply(names(takes_rows), exists, NA, envir = home, inherits = FALSE)]
+  mine <- Find(function(name) identical(get(name, home), f), known)
+  if (!is.null(mine) && is.null(frame[["newdata"]])) {
+    abort_needs_rows(takes_rows[[mine]])
+  }
 }
 
 #' @noRd
@@ -142,7 +179,7 @@ fault_of_shape <- function(fit) {
   }
   parts <- c(
     prior.weights = "(weights)" %in% names(fit$frame) && is.null(fit$prior.weights),
-    offset = is.null(fit$offset) &&
+    offset = is.null(fit$offset) && is.null(fit$condensed) &&
       ("(offset)" %in% names(fit$frame) || !is.null(attr(fit$terms, "offset"))),
     na.action = !identical(fit$na.action, attr(fit$frame, "na.action"))
   )

@@ -20,7 +20,7 @@ unestimable_space <- function(object) {
   if (length(kept) == p) {
     return(NULL)
   }
-  x <- fixed_matrix(object$terms, object$frame, object$contrasts)
+  x <- own_matrix(object)
   size <- sqrt(colSums(x^2))
   size[size == 0] <- 1
   x <- x / rep(size, each = nrow(x))

@@ -24,7 +24,7 @@ fixed_inputs <- function(object, in_place) {
     return(list(
       y = condensed$y, X = if (in_place) columns else columns_matrix(columns, length(condensed$y)),
       names = names(object$coefficients), weights = condensed$weights, offset = NULL,
-      stands_for = condensed$stands_for
+      stands_for = condensed$stands_for, own = condensed$own
     ))
   }
   list(
@@ -55,9 +55,110 @@ random_inputs <- function(object, in_place) {
   )
 }
 
+#' X of the rows of a fit, or of the condensed rows that stand for them
+#'
+#' @param terms,contrasts those of the fit, or of other columns that its variables have.
+#' @returns a matrix as [fixed_matrix()] returns it, with the attribute `counts`: x'x of its rows
+#'   times counts is X'X of the observations. NULL where the moments do not have that.
+#' @noRd
+own_matrix <- function(object, terms = object$terms, contrasts = object$contrasts) {
+  condensed <- object$condensed
+  if (is.null(condensed)) {
+    return(structure(fixed_matrix(terms, object$frame, contrasts), counts = 1))
+  }
+  numbers <- column_numbers(terms, condensed$frame, contrasts, condensed$numeric)
+  check_numbers_known(setdiff(numbers, condensed$ids), condensed$moments)
+  design <- design_columns(terms, condensed$frame, contrasts)
+  x <- columns_matrix(condensed_columns(design, numbers, condensed), length(condensed$y))
+  dimnames(x) <- list(NULL, design$names)
+  counts <- if (!condensed$moments$weighted) {
+    condensed$weights
+  } else if (all(numbers == "")) {
+    condensed$stands_for$counts
+  }
+  structure(x, assign = design$assign, contrasts = design$contrasts, counts = counts)
+}
+
+#' Cross-products of observations that are not weighted
+#' @noRd
+require_counts <- function(x, what) {
+  counts <- attr(x, "counts")
+  if (is.null(counts)) {
+    abort_needs_rows(paste0(what, " of a weighted model"))
+  }
+  counts
+}
+
+#' Basis columns of a term in the rows of a fit, or in the condensed rows that stand for them
+#' @noRd
+own_term_columns <- function(object, term) {
+  if (is.null(object$condensed)) {
+    term_columns(term, object$frame)
+  } else {
+    condensed_term(term, object$condensed)
+  }
+}
+
+#' The level of each row, or condensed row, of a grouping factor of a fit
+#' @noRd
+own_factor <- function(object, f) {
+  condensed <- object$condensed
+  if (is.null(condensed)) object$flist[[f]] else condensed$flist[[f]][condensed$cell]
+}
+
+#' @noRd
+require_own_rows <- function(object, what) {
+  if (!is.null(object$condensed)) abort_needs_rows(what)
+}
+
+#' What varies between the cells of a fit of moments, and within them: each cell twice, with numbers
+#' that lie apart by twice their standard deviation where they vary within cells
+#'
+#' @returns list(frame, cell (of each of its rows))
+#' @noRd
+spread_cells <- function(object) {
+  condensed <- object$condensed
+  cells <- condensed$moments$cells
+  n <- length(cells$counts)
+  frame <- condensed$frame[rep(seq_len(n), 2L), , drop = FALSE]
+  for (name in condensed$numeric) {
+    columns <- vapply(seq_len(NCOL(frame[[name]])), function(j) {
+      at <- match(number_id(name, j), condensed$moments$numbers)
+      own <- cells$scatter[at * (at + 1L) / 2L, ] > 1e-20 * cells$weights * cells$means[at, ]^2
+      c(cells$means[at, ] - own, cells$means[at, ] + own)
+    }, double(2L * n))
+    if (is.matrix(frame[[name]])) frame[[name]][] <- columns else frame[[name]] <- drop(columns)
+  }
+  list(frame = frame, cell = rep(seq_len(n), 2L))
+}
+
+#' Mean and standard deviation of a number of moments; NULL where they do not have it
+#' @noRd
+number_summary <- function(moments, id) {
+  at <- match(id, moments$numbers)
+  if (is.na(at)) {
+    return(NULL)
+  }
+  cells <- moments$cells
+  mean <- sum(cells$weights * cells$means[at, ]) / sum(cells$weights)
+  squares <- sum(cells$scatter[at * (at + 1L) / 2L, ]) +
+    sum(cells$weights * (cells$means[at, ] - mean)^2)
+  list(mean = mean, sd = sqrt(squares / sum(cells$weights)))
+}
+
+#' Refuse what takes rows in a fit that has none
+#' @noRd
+abort_needs_rows <- function(what) {
+  ferrolmm_abort(
+    paste0(what, " needs the rows of the data, and the fit is one of moments."), "needs_rows",
+    i = "Fit the rows themselves, or predict() them as new data."
+  )
+}
+
 #' The response of the used rows, as plain numbers
 #' @noRd
 response_values <- function(object) {
+  require_own_rows(object, "The response")
   as.double(.subset2(object$frame, 1L))
 }
 

@@ -36,7 +36,13 @@ natural_parameters <- function(object) {
 #' Root mean square of each basis column of a term
 #' @noRd
 effect_scales <- function(object, t) {
-  vapply(term_columns(object$random[[t]], object$frame), column_scale, 0)
+  columns <- own_term_columns(object, object$random[[t]])
+  condensed <- object$condensed
+  if (is.null(condensed)) {
+    return(vapply(columns, column_scale, 0))
+  }
+  w <- condensed$weights
+  vapply(columns, function(z) sqrt(sum(w * z^2) / sum(w[condensed$one == 1])), 0)
 }
 
 #' Which columns of the fixed-effects model matrix have a coefficient
@@ -64,6 +70,7 @@ coefficient_details <- function(object) {
 #' X with row names, without the aliased columns, with the attributes assign and contrasts
 #' @noRd
 fixed_model_matrix <- function(object) {
+  require_own_rows(object, "The model matrix")
   whole <- fixed_matrix(object$terms, object$frame, object$contrasts)
   kept <- kept_columns(object)
   x <- whole[, kept, drop = FALSE]

@@ -6,6 +6,7 @@
 #' for all terms gives the column of Z' with its row indices in order.
 #' @noRd
 build_zt <- function(object) {
+  require_own_rows(object, "Z")
   design <- random_design(object$random, object$flist, object$frame, object$precision)
   n <- count_rows(object)
   if (length(object$random) == 0L) {

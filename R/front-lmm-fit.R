@@ -8,15 +8,6 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
                         caller, optimize = TRUE) {
   start_clock(control)
   formula <- as_two_sided_formula(formula, caller)
-  if (inherits(data, "lmm_chunks")) {
-    refuse_row_arguments(given[c("correlation", "residual")])
-    data <- chunk_moments(formula, data, given, na_action, control, caller)
-    given[] <- list(NULL)
-    call[c("weights", "subset", "offset", "na.action")] <- NULL
-  }
-  if (inherits(data, "lmm_moments")) {
-    return(fit_moments(call, formula, data, reml, given, contrasts, start, control, caller))
-  }
   spec <- read_residual(given, data, environment(formula), caller)
   if (spec_has_variances(spec)) {
     given$weights <- NULL
@@ -205,15 +196,4 @@ remember_home <- function(call, data, home, caller) {
     return(list(call = call, env = env))
   }
   list(call = call, env = caller)
-}
-
-#' A logical response is fitted as 0 and 1, which few want
-#' @noRd
-inform_logical <- function(frame) {
-  if (is.logical(frame[[1L]])) {
-    ferrolmm_inform(
-      paste0("The response `", names(frame)[[1L]], "` is logical: FALSE is taken as 0, TRUE as 1."),
-      "response", i = "A logistic mixed model is lme4::glmer(family = binomial)."
-    )
-  }
 }

@@ -24,7 +24,8 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
 #' The number of responses that take about 100 MB
 #' @noRd
 batch_size <- function(object) {
-  max(1L, as.integer(1e7 / count_rows(object)))
+  rows <- max(count_rows(object), length(object$condensed$y))
+  max(1L, as.integer(1e7 / rows))
 }
 
 #' An expression without the messages of its fits; warnings are kept

@@ -5,8 +5,8 @@
 #'
 #' @details
 #' Each chunk is evaluated as [lmm()] evaluates its data. What depends on the data as a whole
-#' (`poly()`, `ns()`, `bs()`, `scale()`) has to be the same in each chunk: `bases` is a data frame in
-#' which it is determined, as a sample of the rows, or some rows with the wanted knots; without, the
+#' (`poly()`, `ns()`, `bs()`, `scale()`) has to be the same in each chunk: `bases` is a data frame
+#' in which it is determined, as a sample of the rows, or some rows with the wanted knots; without, the
 #' data are read twice, if `rewind` says how, and the first time gives it from up to five million
 #' rows.
 #'
@@ -120,8 +120,7 @@ parquet_reader <- function(file, rows) {
 
 #' Chunks of a CSV file with a line of names
 #'
-#' Classes are those of the first chunk; whole numbers are read as numbers, as later ones may not be
-#' whole.
+#' Classes are those that the first chunk shows; values of another class later are an error.
 #' @noRd
 csv_reader <- function(file, rows) {
   if (!file.exists(file)) {
@@ -130,19 +129,26 @@ csv_reader <- function(file, rows) {
   state <- NULL
   open <- function() {
     if (!is.null(state$connection)) close(state$connection)
-    state <<- list(connection = file(file, "r"), names = NULL, classes = NULL)
+    state <<- list(connection = file(file, "r"), names = NULL)
   }
   done <- FALSE
+  classes <- NULL
   read <- function() {
     if (done) return(NULL)
     if (is.null(state)) open()
     first <- is.null(state$names)
+    # as text first: a class is that of the whole column, whatever the first rows hold
     chunk <- tryCatch(
-      utils::read.csv(
-        state$connection, header = first, nrows = rows,
-        col.names = if (first) NULL else state$names, check.names = FALSE,
-        colClasses = if (first) NA else state$classes
-      ),
+      if (first) {
+        utils::read.csv(
+          state$connection, nrows = rows, check.names = FALSE, colClasses = "character"
+        )
+      } else {
+        utils::read.csv(
+          state$connection, header = FALSE, nrows = rows, col.names = state$names,
+          check.names = FALSE, colClasses = "character"
+        )
+      },
       error = function(e) {
         if (!grepl("no lines available", conditionMessage(e), fixed = TRUE)) stop(e)
       }
@@ -152,14 +158,14 @@ csv_reader <- function(file, rows) {
       state <<- NULL
       done <<- TRUE
     }
-    if (first && !is.null(chunk)) {
-      whole <- vapply(chunk, is.integer, NA)
-      chunk[whole] <- lapply(chunk[whole], as.double)
-      if (!is.null(state)) {
-        state$names <<- names(chunk)
-        state$classes <<- unname(vapply(chunk, function(x) class(x)[[1L]], ""))
-      }
+    if (is.null(chunk)) {
+      return(NULL)
     }
+    if (first) {
+      classes <<- vapply(utils::type.convert(chunk, as.is = TRUE), class, "")
+      if (!is.null(state)) state$names <<- names(chunk)
+    }
+    chunk[] <- Map(csv_values, chunk, names(chunk), classes)
     chunk
   }
   rewind <- function() {
@@ -170,6 +176,24 @@ csv_reader <- function(file, rows) {
     }
   }
   list(read = read, rewind = rewind, what = file)
+}
+
+#' Values of a column of the class that its first chunk has
+#' @noRd
+csv_values <- function(text, name, class) {
+  if (class == "character") {
+    return(text)
+  }
+  values <- if (class == "logical") as.logical(text) else suppressWarnings(as.double(text))
+  lost <- which(is.na(values) & !is.na(text) & !text %in% c("", "NA", "NaN"))
+  if (length(lost) > 0L) {
+    ferrolmm_abort(
+      paste0("The column `", name, "` begins with values of class ", class, ", and has \"",
+             text[[lost[[1L]]]], "\" further on."),
+      "data", variable = name, i = "Give a function that reads it: lmm_chunks(function() ...)."
+    )
+  }
+  values
 }
 
 #' The next chunk with rows, or NULL at the end
@@ -195,11 +219,12 @@ next_chunk <- function(chunks) {
 chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
   model <- parse_formula(formula, NULL, caller)
   fixed <- fixed_bases(model, chunks, given, na_action, control, caller)
-  moments <- NULL
+  moments <- witness <- NULL
   omitted <- 0
   while (!is.null(chunk <- next_chunk(chunks))) {
     require_time_to_fit(control)
-    frame <- chunk_frame(model, chunk, given, na_action, control, caller, fixed)
+    if (is.null(witness)) witness <- chunk[nrow(chunk), , drop = FALSE]
+    frame <- chunk_frame(model, chunk, given, na_action, control, caller, fixed, witness)
     if (is.null(frame)) {
       omitted <- omitted + nrow(chunk)
       next
@@ -220,7 +245,7 @@ chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
 
 #' The model frame of a chunk; NULL where none of its rows is used
 #' @noRd
-chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed) {
+chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed, witness) {
   frame <- tryCatch(
     build_frame(
       model, chunk, given, na_action, caller, threads = control$threads, fixed = fixed
@@ -231,8 +256,53 @@ chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed) 
   if (!is.null(frame)) {
     refuse_tables(frame)
     refuse_free_bases(frame, model, fixed)
+    check_by_row(model, chunk, fixed, witness)
   }
   frame
+}
+
+#' Refuse variables whose value in a row depends on the other rows, as x - mean(x)
+#'
+#' They are evaluated for a few rows of the chunk, and for these beside a row of another place: the
+#' values have to be the same.
+#' @param witness a row of the first chunk.
+#' @noRd
+check_by_row <- function(model, chunk, fixed, witness) {
+  expressions <- as.list(attr(formula_terms(model$frame), "variables"))[-1L]
+  names <- variable_names(expressions)
+  own <- which(vapply(expressions, is.call, NA) & !names %in% names(fixed))
+  used <- unique(unlist(lapply(expressions[own], all.vars)))
+  used <- intersect(used, names(chunk))
+  if (length(own) == 0L || length(used) == 0L) {
+    return(invisible())
+  }
+  few <- utils::head(chunk[stats::complete.cases(chunk[used]), used, drop = FALSE], 3L)
+  beside <- tryCatch(rbind(few, witness[used]), error = function(e) few)
+  n <- nrow(few)
+  if (n == 0L) {
+    return(invisible())
+  }
+  evaluated <- function(rows) {
+    tryCatch(evaluate_variables(expressions[own], rows, model$env), error = function(e) NULL)
+  }
+  whole <- evaluated(beside)
+  part <- evaluated(few[1L, , drop = FALSE])
+  if (is.null(whole) || is.null(part)) {
+    return(invisible())
+  }
+  first_values <- function(x) {
+    x <- if (is.matrix(x)) x[1L, ] else x[1L]
+    if (is.factor(x)) as.character(x) else as.vector(x)
+  }
+  same <- mapply(function(a, b) isTRUE(all.equal(first_values(a), first_values(b))), whole, part)
+  if (!all(same)) {
+    name <- names[own][!same][[1L]]
+    ferrolmm_abort(
+      paste0("`", name, "` depends on other rows than its own, and no chunk has all."), "moments",
+      variable = name,
+      i = "Make it a column of the data first, or write a constant in the place of mean(x)."
+    )
+  }
 }
 
 #' Does this na.action leave out rows, and so perhaps all of a chunk?
@@ -289,10 +359,12 @@ refuse_free_bases <- function(frame, model, fixed) {
   free <- setdiff(names(data_functions(frame, model)), names(fixed))
   if (length(free) > 0L) {
     ferrolmm_abort(
-      paste0("`", free[[1L]], "` is a function of the data, and would be another one in each chunk."),
+      paste0("`", free[[1L]], "` is a function of the data: each chunk would have another one."),
       "moments", variable = free[[1L]],
-      i = paste0("lmm_chunks(bases = ) is a data frame that determines it, as a sample of the rows;",
-                 " or lmm_chunks(rewind = ) lets the data be read twice.")
+      i = c(
+        "lmm_chunks(bases = ) is a data frame that determines it, as a sample of the rows.",
+        "With lmm_chunks(rewind = ) the data are read twice."
+      )
     )
   }
 }

@@ -1,9 +1,30 @@
 # From moments to the fitted object: the frame of the cells, the design on condensed rows, the fit.
 
+#' Fit a model to moments, or to what they are taken of
+#' @noRd
+fit_aggregated <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
+                           caller) {
+  start_clock(control)
+  formula <- as_two_sided_formula(formula, caller)
+  if (inherits(data, "lmm_chunks")) {
+    refuse_row_arguments(given[c("correlation", "residual")])
+    data <- chunk_moments(formula, data, given, na_action, control, caller)
+    data["offset_argument"] <- list(given$offset$expr)
+    given[] <- list(NULL)
+    call[c("weights", "subset", "offset", "na.action")] <- NULL
+  }
+  fit_moments(call, formula, data, reml, given, contrasts, start, control, caller)
+}
+
 #' Fit a model to moments
 #' @noRd
 fit_moments <- function(call, formula, moments, reml, given, contrasts, start, control, caller) {
+  if (is.null(given$offset) || identical(given$offset$expr, moments$offset_argument)) {
+    # what the moments already have
+    given["offset"] <- list(NULL)
+  }
   refuse_row_arguments(given)
+  call$offset <- moments$offset_argument
   model <- parse_formula(formula, NULL, caller)
   model$bars <- find_known(model$bars, NULL, model$env, caller)
   call$formula <- formula
@@ -59,6 +80,8 @@ cell_frame <- function(model, moments) {
   expressions <- as.list(attr(terms, "variables"))[-1L]
   names <- variable_names(expressions)
   check_response_known(names[[1L]], moments)
+  check_offset_known(terms, moments)
+  offsets <- names[attr(terms, "offset")]
   n <- length(moments$cells$counts)
   numeric <- character()
   columns <- list()
@@ -66,6 +89,9 @@ cell_frame <- function(model, moments) {
     name <- names[[k]]
     columns[[name]] <- if (k == 1L) {
       moments$cells$means[moments$cells$m, ]
+    } else if (name %in% offsets) {
+      # taken from the response already
+      double(n)
     } else if (name %in% names(moments$keys)) {
       moments$keys[[name]]
     } else if (name %in% moments$numeric) {
@@ -148,14 +174,15 @@ check_response_known <- function(name, moments) {
 }
 
 #' @noRd
-check_numbers_known <- function(needed, moments) {
-  lost <- setdiff(needed, c("", moments$numbers))
-  if (length(lost) > 0L) {
+check_offset_known <- function(terms, moments) {
+  own <- offset_names(terms)
+  if (!identical(own, moments$offset)) {
+    lost <- c(setdiff(own, moments$offset), setdiff(moments$offset, own))
     ferrolmm_abort(
-      paste0("The moments do not have ", quote_names(vapply(lost, number_label, "")), "."),
-      "moments",
-      x = "A product of two numeric variables was to be known when the moments were taken.",
-      i = "Take moments whose formula has it: lmm_moments()."
+      paste0("The moments are of the response less ",
+             if (length(moments$offset)) quote_names(moments$offset) else "no offset",
+             ", and `formula` differs in ", quote_names(lost), "."),
+      "moments", i = "Take moments with that offset: lmm_moments()."
     )
   }
 }

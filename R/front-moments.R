@@ -20,8 +20,8 @@
 #' fitted values, leverages) says so.
 #'
 #' Rows with missing values, outside `subset` or of weight zero are left out, as by [lmm()]. Of
-#' functions of the data (`poly()`, `ns()`, `scale()`) each part would have its own: moments of parts
-#' that have them are added only where they are the same, see `bases` of [lmm_chunks()].
+#' functions of the data (`poly()`, `ns()`, `scale()`) each part would have its own: moments of
+#' parts that have them are added only where they are the same, see `bases` of [lmm_chunks()].
 #'
 #' # What moments reveal
 #' The moments of a cell of one row *are* that row, and those of a few rows reveal much of them: of
@@ -72,6 +72,7 @@ lmm_moments <- function(formula, data, weights, subset, na.action, offset, min_c
   } else {
     frame_moments(formula, data, given, na_action, control, caller)
   })
+  found["offset_argument"] <- list(given$offset$expr)
   check_smallest_cell(found, min_cell)
   found
 }
@@ -82,165 +83,6 @@ frame_moments <- function(formula, data, given, na_action, control, caller) {
   model <- parse_formula(formula, data, caller)
   frame <- build_frame(model, data, given, na_action, caller, threads = control$threads)
   start_moments(model, frame, caller)
-}
-
-#' The moments of a first frame of rows
-#' @noRd
-start_moments <- function(model, frame, caller) {
-  roles <- variable_roles(model, frame)
-  numeric <- names(frame)[roles == "number"]
-  numbers <- needed_numbers(model, frame, numeric)
-  moments <- structure(
-    list(
-      formula = model$formula, response = names(frame)[[1L]],
-      keys = key_columns_of(frame, roles)[0L, , drop = FALSE], numeric = numeric,
-      numbers = numbers, cells = empty_cells(length(numbers)),
-      weighted = !is.null(frame[["(weights)"]]), omitted = 0,
-      template = keep_attributes(frame, frame[0L, roles != "none", drop = FALSE])
-    ),
-    class = "lmm_moments"
-  )
-  add_frame(moments, model, frame)
-}
-
-#' What each variable of a frame is: "response", "key" (it tells cells apart), "number", or "none"
-#' (a column of weights or offsets)
-#' @noRd
-variable_roles <- function(model, frame) {
-  leaves <- leaf_names(model$bars)
-  names <- names(frame)
-  offsets <- attr(attr(frame, "terms"), "offset")
-  roles <- ifelse(
-    names %in% leaves | vapply(unclass(frame), is_categorical, NA), "key", "number"
-  )
-  roles[startsWith(names, "(") & endsWith(names, ")") & names %in% c("(weights)", "(offset)")] <-
-    "none"
-  roles[offsets] <- "none"
-  roles[[1L]] <- "response"
-  roles
-}
-
-#' The variables that tell cells apart, as the user's data have them: text as text, factors with all
-#' of their levels
-#' @noRd
-key_columns_of <- function(frame, roles) {
-  terms <- attr(frame, "terms")
-  columns <- unclass(frame)[roles == "key"]
-  for (name in names(columns)) {
-    x <- columns[[name]]
-    all <- attr(terms, "all_levels")[[name]]
-    if (is.factor(x) && name %in% attr(terms, "text")) {
-      columns[[name]] <- as.character(x)
-    } else if (is.factor(x) && !is.null(all)) {
-      columns[[name]] <- factor(as.character(x), all, exclude = NULL, ordered = is.ordered(x))
-    }
-  }
-  as_frame(columns, .set_row_names(.row_names_info(frame, 2L)))
-}
-
-#' The numbers that a model's columns are products of, each variable by itself, the response last
-#' @noRd
-needed_numbers <- function(model, frame, numeric) {
-  terms <- fixed_terms(model$fixed, frame)
-  sides <- lapply(model$bars, function(bar) {
-    if (!is.numeric(bar$lhs)) column_numbers(side_terms(bar$lhs), frame, NULL, numeric)
-  })
-  alone <- unlist(lapply(numeric, function(name) {
-    vapply(seq_len(NCOL(frame[[name]])), function(j) number_id(name, j), "")
-  }))
-  ids <- c(alone, column_numbers(terms, frame, NULL, numeric), unlist(sides))
-  c(setdiff(unique(ids), ""), number_id(names(frame)[[1L]], "response"))
-}
-
-#' Moments with the rows of a frame added
-#' @noRd
-add_frame <- function(moments, model, frame) {
-  weights <- .subset2(frame, "(weights)")
-  keys <- key_columns_of(frame, variable_roles(model, frame))
-  own <- code_cells(keys)
-  both <- unite_keys(moments$keys, keys[own$first, , drop = FALSE])
-  moments$cells <- engine_cells_with_rows(
-    moments$cells, nrow(both$keys), both$to[own$codes], number_values(moments, model, frame), weights
-  )
-  moments$keys <- both$keys
-  moments$omitted <- moments$omitted + length(attr(frame, "na.action"))
-  moments
-}
-
-#' The values of the numbers in each row
-#' @noRd
-number_values <- function(moments, model, frame) {
-  terms <- fixed_terms(model$fixed, frame)
-  y <- response_vector(.subset2(frame, 1L), names(frame)[[1L]])
-  offset <- total_offset(terms, frame)
-  ids <- moments$numbers[-length(moments$numbers)]
-  values <- lapply(strsplit(ids, "\n", fixed = TRUE), function(parts) {
-    Reduce(`*`, lapply(strsplit(parts, "\r", fixed = TRUE), function(part) {
-      x <- frame[[part[[1L]]]]
-      as.double(if (is.matrix(x)) x[, as.integer(part[[2L]])] else x)
-    }))
-  })
-  c(values, list(if (is.null(offset)) y else y - offset))
-}
-
-#' The cell of each row, and the first row of each cell
-#' @returns list(codes, first)
-#' @noRd
-code_cells <- function(keys) {
-  coded <- Map(code_variable, unclass(keys), names(keys))
-  codes <- as.integer(interact_codes(coded)$codes)
-  list(codes = codes, first = match(seq_len(max(codes, 0L)), codes))
-}
-
-#' Keys of two sets of cells as one, those that are in both once
-#'
-#' @returns list(keys, to: which of them each of `new` is); those of `old` keep their places
-#' @noRd
-unite_keys <- function(old, new) {
-  columns <- Map(unite_values, unclass(old), unclass(new)[names(old)], names(old))
-  all <- as_frame(columns, .set_row_names(nrow(old) + nrow(new)))
-  codes <- code_cells(all)$codes
-  place <- match(codes, unique(codes))
-  list(
-    keys = all[!duplicated(codes), , drop = FALSE],
-    to = place[nrow(old) + seq_len(nrow(new))]
-  )
-}
-
-#' Values of one variable of two sets, one after the other
-#' @noRd
-unite_values <- function(a, b, name) {
-  if (is.factor(a) && is.factor(b)) {
-    return(unite_factors(a, b, name))
-  }
-  same <- identical(class(a), class(b)) || is.numeric(a) && is.numeric(b) && !is.object(a) &&
-    !is.object(b)
-  if (!same) {
-    ferrolmm_abort(
-      paste0("`", name, "` is ", describe_value(a), " in one part, and ", describe_value(b),
-             " in another."),
-      "moments", variable = name, i = "Make it of one class in all parts."
-    )
-  }
-  c(a, b)
-}
-
-#' Factors of two parts: the levels of the first, then those that only the second has
-#' @noRd
-unite_factors <- function(a, b, name) {
-  if (!identical(levels(a), levels(b)) && (is.ordered(a) || is.ordered(b))) {
-    ferrolmm_abort(
-      paste0("The ordered factor `", name, "` has other levels in another part."), "moments",
-      variable = name, i = "Give it all of its levels, in their order, in each part."
-    )
-  }
-  levels <- union(levels(a), levels(b))
-  united <- factor(
-    c(as.character(a), as.character(b)), levels, exclude = NULL, ordered = is.ordered(a)
-  )
-  own <- attr(a, "contrasts")
-  if (!is.null(own) && length(levels) == nlevels(a)) attr(united, "contrasts") <- own
-  united
 }
 
 #' @noRd
@@ -262,7 +104,11 @@ check_smallest_cell <- function(moments, min_cell) {
 c.lmm_moments <- function(...) {
   parts <- list(...)
   parts <- parts[!vapply(parts, is.null, NA)]
-  if (!all(vapply(parts, inherits, NA, "lmm_moments"))) {
+  wrong <- !vapply(parts, inherits, NA, "lmm_moments")
+  if (any(wrong) && !is.null(names(parts)) && all(nzchar(names(parts)[wrong]))) {
+    abort_unknown_arguments(names(parts)[wrong], parts[wrong], character())
+  }
+  if (any(wrong)) {
     ferrolmm_abort("c() adds moments to moments: see lmm_moments().", "argument")
   }
   Reduce(add_moments, parts)
@@ -303,6 +149,9 @@ select_numbers <- function(cells, order) {
 check_same_moments <- function(a, b) {
   differ <- if (!identical(a$response, b$response)) {
     paste0("the responses `", a$response, "` and `", b$response, "`")
+  } else if (!identical(a$offset, b$offset) ||
+               !identical(a$offset_argument, b$offset_argument)) {
+    "other offsets"
   } else if (!setequal(a$numbers, b$numbers)) {
     lost <- setdiff(union(a$numbers, b$numbers), intersect(a$numbers, b$numbers))
     paste0(quote_names(vapply(lost, number_label, "")), ", which is not in both")

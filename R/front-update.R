@@ -122,6 +122,8 @@ complete_changes <- function(changes) {
   known <- setdiff(names(formals(lmm)), c("formula", "..."))
   given <- names(changes)
   given <- if (is.null(given)) character(length(changes)) else given
+  # moments are the data of a fit of moments
+  given[given == "moments"] <- "data"
   found <- known[pmatch(given, known)]
   if (anyNA(found)) {
     wrong <- is.na(found)

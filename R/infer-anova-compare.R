@@ -137,6 +137,14 @@ check_same_data <- function(models, names) {
 
 #' @noRd
 compared_data <- function(model) {
+  if (!is.null(model$condensed)) {
+    cells <- model$condensed$moments$cells
+    # counts and means tell moments apart
+    return(list(
+      y = c(count_observations(model), cells$means[cells$m, ]), weights = cells$weights,
+      frame = model$condensed$moments$keys
+    ))
+  }
   frame <- stats::model.frame(model)
   y <- as.double(frame[[1L]])
   weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)

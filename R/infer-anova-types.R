@@ -38,13 +38,15 @@ term_contrasts <- function(object, type) {
   }
   cells <- design_cells(object)
   kept <- kept_columns(object)
-  x <- fixed_matrix(object$terms, cells$frame, object$contrasts)[, kept, drop = FALSE]
+  whole <- cells$matrix(object$terms, object$contrasts)
+  x <- whole[, kept, drop = FALSE]
+  counted <- function() x * sqrt(require_counts(whole, paste(describe_type(type), "tests")))
   columns <- lapply(seq_along(labels), function(j) which(object$assign[kept] == j))
   contrasts <- switch(type,
     marginal = own_contrasts(columns, length(kept)),
-    I = sequential_contrasts(x * sqrt(cells$count), columns),
-    II = contained_last_contrasts(x * sqrt(cells$count), columns, containing_terms(object)),
-    III = marginal_contrasts(object, cells$frame, x)
+    I = sequential_contrasts(counted(), columns),
+    II = contained_last_contrasts(counted(), columns, containing_terms(object)),
+    III = marginal_contrasts(object, cells$matrix, x)
   )
   names(contrasts) <- labels
   contrasts
@@ -54,13 +56,18 @@ term_contrasts <- function(object, type) {
 #'
 #' Factors have few combinations of levels, and hypotheses depend on nothing else. With covariates
 #' every row counts as distinct.
+#' @returns list(matrix, a function of terms and contrasts as [own_matrix()])
 #' @noRd
 design_cells <- function(object) {
   frame <- object$frame
+  every_row <- list(matrix = function(terms, contrasts) own_matrix(object, terms, contrasts))
+  if (!is.null(object$condensed)) {
+    return(every_row)
+  }
   used <- rowSums(attr(object$terms, "factors") > 0L) > 0
   factors <- lapply(variable_columns(object$terms)[used], function(name) .subset2(frame, name))
   if (length(factors) == 0L || !all(vapply(factors, is_categorical, NA))) {
-    return(list(frame = frame, count = 1))
+    return(every_row)
   }
   codes <- lapply(factors, function(f) if (is.logical(f)) f + 1L else as.integer(f))
   if (length(codes) == 1L) {
@@ -70,7 +77,11 @@ design_cells <- function(object) {
     codes <- engine_interaction(codes, sizes)$codes
   }
   first <- which(!duplicated(codes))
-  list(frame = frame[first, , drop = FALSE], count = tabulate(codes)[codes[first]])
+  cells <- frame[first, , drop = FALSE]
+  counts <- tabulate(codes)[codes[first]]
+  list(matrix = function(terms, contrasts) {
+    structure(fixed_matrix(terms, cells, contrasts), counts = counts)
+  })
 }
 
 #' Type I: the rows of the unit upper triangular factor of X'X
@@ -146,14 +157,14 @@ containing_terms <- function(object) {
 #' in each term. Y = X M says which function of the coefficients of Y each coefficient of X is: a
 #' row of M. The rows of a term are made orthogonal to those of the terms that contain it, and what
 #' is left of them is written in the coefficients of X again, and then in those of the model.
-#' @param x the model matrix of the kept columns, for the rows of `frame`.
+#' @param matrix as in [design_cells()]; `x` its matrix of the kept columns.
 #' @noRd
-marginal_contrasts <- function(object, frame, x) {
+marginal_contrasts <- function(object, matrix, x) {
   kept <- kept_columns(object)
   assign <- object$assign[kept]
   recode <- !all(vapply(object$contrasts, identical, NA, "contr.treatment"))
   treatment <- if (recode) {
-    treatment_matrix(object, frame)
+    treatment_matrix(object, matrix)
   } else {
     list(x = x, assign = assign, keys = fixed_keys(object)[kept])
   }
@@ -164,7 +175,7 @@ marginal_contrasts <- function(object, frame, x) {
     return(own_contrasts(columns, length(kept)))
   }
   decomposed <- qr(treatment$x, tol = 1e-12)
-  indicators <- indicator_matrix(object, frame)
+  indicators <- indicator_matrix(object, matrix)
   functions <- qr.coef(decomposed, indicators$x)
   functions[abs(functions) < 1e-10] <- 0
   for (j in order(attr(object$terms, "order"), decreasing = TRUE)) {
@@ -189,26 +200,26 @@ marginal_contrasts <- function(object, frame, x) {
 
 #' Independent columns of the model matrix with factors coded by treatments
 #' @noRd
-treatment_matrix <- function(object, frame) {
+treatment_matrix <- function(object, matrix) {
   coding <- lapply(object$contrasts, function(given) "contr.treatment")
-  x <- fixed_matrix(object$terms, frame, coding)
+  x <- matrix(object$terms, coding)
   decomposed <- qr(x)
   kept <- sort(decomposed$pivot[seq_len(decomposed$rank)])
   list(
     x = x[, kept, drop = FALSE], assign = attr(x, "assign")[kept],
-    keys = design_keys(object$terms, frame, coding)[kept]
+    keys = design_keys(object$terms, object$frame, coding)[kept]
   )
 }
 
 #' The model matrix with an indicator for each level of each factor in each term
 #' @noRd
-indicator_matrix <- function(object, frame) {
+indicator_matrix <- function(object, matrix) {
   terms <- object$terms
   pattern <- attr(terms, "factors")
   pattern[pattern > 0L] <- 2L
   attr(terms, "factors") <- pattern
   list(
-    x = fixed_matrix(terms, frame, object$contrasts),
-    keys = design_keys(terms, frame, object$contrasts)
+    x = matrix(terms, object$contrasts),
+    keys = design_keys(terms, object$frame, object$contrasts)
   )
 }

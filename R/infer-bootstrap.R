@@ -73,8 +73,8 @@ bootstrap.lmm <- function(object, nsim = 1000L, FUN = NULL, seed = NULL, use.u =
     c(found, list(
       R = nsim, seed = state$seed, data = object$frame, sim = "parametric",
       statistic = FUN, use.u = use.u, REML = object$REML, call = match.call(),
-      strata = rep.int(1, nobs.lmm(object)), weights = rep.int(1 / nobs.lmm(object),
-                                                               nobs.lmm(object))
+      strata = rep.int(1, count_rows(object)),
+      weights = rep.int(1 / nobs.lmm(object), count_rows(object))
     )),
     class = c("bootstrap.lmm", "boot")
   )
@@ -85,10 +85,53 @@ bootstrap.lmm <- function(object, nsim = 1000L, FUN = NULL, seed = NULL, use.u =
 simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)) {
   # responses of the used rows only
   object$na.action <- NULL
+  simulated <- if (is.null(object$condensed)) {
+    function(k) do.call(cbind, unclass(simulate.lmm(object, nsim = k, use.u = use_u)))
+  } else {
+    function(k) simulate_condensed(object, k, use_u)
+  }
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   lapply(sizes[sizes > 0L], function(k) {
-    use(do.call(cbind, unclass(simulate.lmm(object, nsim = k, use.u = use_u))))
+    use(simulated(k))
   })
+}
+
+#' Responses of condensed rows, one simulation per column
+#'
+#' With Q the orthogonal matrix that turns the rows of a cell into its condensed rows, Q eps is as
+#' eps: independent normal variables, and what is in the row of the rest is the length of the other
+#' coordinates, sigma times the root of a chi-squared variable.
+#' @noRd
+simulate_condensed <- function(object, nsim, use_u) {
+  inputs <- engine_inputs(object)
+  means <- drop(inputs$fixed$X[, kept_columns(object), drop = FALSE] %*% object$beta)
+  design <- inputs$random$design
+  if (use_u) {
+    for (t in seq_along(design$terms)) {
+      modes <- term_modes(object, t)
+      codes <- design$factors[[design$terms[[t]]$factor]]$codes
+      for (k in seq_along(design$terms[[t]]$columns)) {
+        means <- means + design$terms[[t]]$columns[[k]] * modes[codes, k]
+      }
+    }
+  }
+  drawn <- if (!use_u) draws_of_design(design, object$theta)
+  noise <- residual_draws(inputs, NULL, nsim, object$control$threads)
+  vapply(seq_len(nsim), function(i) {
+    Reduce(`+`, lapply(drawn, draw_term, sigma = object$sigma), means + object$sigma * noise[, i])
+  }, double(length(means)))
+}
+
+#' The fit of a response of the rows, or of the condensed rows
+#' @noRd
+refit_response <- function(object, y, control) {
+  if (is.null(object$condensed)) {
+    return(refit.lmm(object, y, control))
+  }
+  model <- unclass(object)
+  model$condensed$y <- as.double(y)
+  model$control <- check_control(control)
+  fit_again(model)
 }
 
 #' The estimates of all parameters of each replicate
@@ -127,7 +170,7 @@ bootstrap_function <- function(object, nsim, use_u, control, FUN) {
     values <- lapply(seq_len(ncol(responses)), function(i) {
       require_time(control)
       tryCatch({
-        value <- quietly(FUN(refit.lmm(object, responses[, i], control)))
+        value <- quietly(FUN(refit_response(object, responses[, i], control)))
         if (!is.numeric(value) || length(value) != length(t0)) {
           stop("`FUN` returned another number of values than for the fit", call. = FALSE)
         }

@@ -41,7 +41,7 @@ drop1.lmm <- function(object, scope,
   }
   method <- match_ddf(ddf)
   inference <- ddf_for(object, method)
-  x <- fixed_model_matrix(object)
+  x <- own_matrix(object)[, kept_columns(object), drop = FALSE]
   contrasts <- lapply(scope, function(label) reduction_contrasts(object, x, label))
   names(contrasts) <- scope
   structure(
@@ -102,7 +102,8 @@ formula_without <- function(object, label) {
 #' @noRd
 reduction_contrasts <- function(object, x, label) {
   smaller <- fixed_terms(formula_without(object, label), object$frame)
-  x0 <- fixed_matrix(smaller, object$frame, object$contrasts)
+  x0 <- own_matrix(object, smaller, object$contrasts[names(object$contrasts) %in%
+                                                       variable_columns(smaller)])
   if (ncol(x0) == 0L) {
     return(diag(ncol(x)))
   }
@@ -126,8 +127,12 @@ drop1_refitted <- function(object, scope, test, k, trace) {
     if (trace > 1) cat("trying -", label, "\n")
     formula <- formula_without(object, label)
     contrasts <- object$contrasts[names(object$contrasts) %in% all_variables(formula)]
-    fixed <- build_fixed(list(fixed = formula), object$frame, contrasts)
-    fixed$weights <- inputs$fixed$weights
+    fixed <- inputs$fixed
+    fixed$X <- if (is.null(object$condensed)) {
+      build_fixed(list(fixed = formula), object$frame, contrasts)$X
+    } else {
+      own_matrix(object, fixed_terms(formula, object$frame), contrasts)
+    }
     result <- engine_fit(
       engine_model(fixed, inputs$random, inputs$residual), FALSE, NULL, engine_control(object)
     )

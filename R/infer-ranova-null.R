@@ -126,6 +126,12 @@ bootstrap_ratios <- function(model, inputs, smaller, nsim) {
 residual_draws <- function(inputs, phi, count, threads) {
   n <- length(inputs$fixed$y)
   noise <- matrix(stats::rnorm(n * count), n)
+  own <- which(inputs$fixed$own > 0)
+  if (length(own) > 0L) {
+    # a row that stands for the rest of its cell has the length of that, whatever its direction
+    degrees <- rep.int(inputs$fixed$own[own], count)
+    noise[own, ] <- sqrt(stats::rchisq(length(own) * count, degrees))
+  }
   if (!is.null(inputs$residual)) {
     return(engine_residual_rows(
       inputs$residual, inputs$fixed$weights, phi, noise, "color", threads

@@ -254,13 +254,15 @@ term_reductions <- function(model, t, reduce) {
     kept <- length(basis$columns)
     smaller <- term
     smaller$cnms <- basis$names
+    smaller$columns <- seq_along(basis$names)
     smaller$lhs <- side
     smaller$structure <- if (kept == 1L) plain_structure else term$structure
     smaller$hom <- kept > 1L && isTRUE(term$hom)
     list(
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
       design = list(
-        factor = term$factor, columns = basis$columns, structure = smaller$structure,
+        factor = term$factor, columns = own_term_columns(model, smaller),
+        structure = smaller$structure,
         hom = smaller$hom
       ),
       smaller = smaller, structure = term$structure

@@ -36,6 +36,9 @@
 recover_data.lmm <- function(object, data = NULL, ...) {
   check_fit(object)
   call <- object$call
+  if (!is.null(object$condensed)) {
+    return(recover_moments(object, ...))
+  }
   # variance functions are not a column of the data
   if (length(object$residual$scales) + length(object$residual$fixed) > 0L) {
     call$weights <- NULL
@@ -56,6 +59,50 @@ recover_data.lmm <- function(object, data = NULL, ...) {
   )
   if (is.data.frame(recovered)) attr(recovered, "call") <- object$call
   recovered
+}
+
+#' Data for a reference grid of a fit of moments: its cells, and the mean of each numeric variable
+#'
+#' A reference grid takes from data the levels of factors, how often they occur, and means.
+#' @noRd
+recover_moments <- function(object, ...) {
+  moments <- object$condensed$moments
+  # each cell three times: emtrends() steps by the range of a variable, and a variable of two values
+  # would be a factor of the grid
+  n <- length(moments$cells$counts)
+  terms <- stats::delete.response(object$terms)
+  values <- lapply(stats::setNames(nm = all.vars(terms)), function(name) {
+    if (name %in% names(moments$keys)) {
+      return(moments$keys[[name]][rep(seq_len(n), 3L)])
+    }
+    number <- number_summary(moments, number_id(name, 1L))
+    if (is.null(number)) {
+      ferrolmm_abort(
+        paste0("The moments do not have the mean of `", name, "`, only of a function of it."),
+        "needs_rows", i = "Take moments of a formula that has it as a term."
+      )
+    }
+    if (moments$weighted) {
+      inform_weighted_mean(name)
+    }
+    number$mean + rep(-1:1, each = n) * number$sd
+  })
+  call <- object$call
+  call[c("weights", "subset")] <- NULL
+  recovered <- emmeans::recover_data(
+    call, terms, NULL, data = as.data.frame(values, optional = TRUE),
+    pwts = rep(moments$cells$counts, 3L), ...
+  )
+  if (is.data.frame(recovered)) attr(recovered, "call") <- object$call
+  recovered
+}
+
+#' @noRd
+inform_weighted_mean <- function(name) {
+  ferrolmm_inform(
+    paste0("The mean of `", name, "` in the grid is weighted: the moments have no other."),
+    "moments", i = "Name the value that is wanted: `at`."
+  )
 }
 
 #' The rows of the data that `subset` and weights of zero leave, by number; NULL for all of them, or
@@ -147,7 +194,7 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   list(
     X = x, bhat = unname(coefficients), nbasis = nbasis, V = variance, dffun = dffun,
     dfargs = list(single = inference$single), misc = list(),
-    model.matrix = fixed_model_matrix(object)
+    model.matrix = own_matrix(object)[, kept_columns(object), drop = FALSE]
   )
 }
 

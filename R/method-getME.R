@@ -104,7 +104,10 @@ me_components <- list(
   Ztlist = function(object) split_zt(object),
   mmList = function(object) term_model_matrices(object),
   y = function(object) response_values(object),
-  mu = function(object) object$fitted.values,
+  mu = function(object) {
+    require_own_rows(object, "mu")
+    object$fitted.values
+  },
   u = function(object) object$u,
   b = function(object) new_matrix("dgeMatrix", x = object$b, Dim = c(length(object$b), 1L)),
   Gp = function(object) object$Gp,
@@ -122,7 +125,10 @@ me_components <- list(
   RX = function(object) build_rx(object),
   RZX = function(object) build_rzx(object),
   sigma = function(object) object$sigma,
-  flist = function(object) object$flist,
+  flist = function(object) {
+    require_own_rows(object, "flist")
+    object$flist
+  },
   fixef = function(object) object$coefficients[kept_columns(object)],
   beta = function(object) object$beta,
   theta = function(object) object$theta,
@@ -146,6 +152,7 @@ me_components <- list(
   cnms = function(object) object$cnms,
   devcomp = function(object) object$devcomp,
   offset = function(object) {
+    require_own_rows(object, "The offset")
     if (is.null(object$offset)) numeric(nobs.lmm(object)) else object$offset
   },
   lower = function(object) structure(object$lower, names = names(object$theta)),

@@ -81,6 +81,9 @@ influence.lmm <- function(model, groups = NULL, update = c("one-step", "none", "
 #' @noRd
 deletion_sets <- function(object, groups) {
   n <- nobs.lmm(object)
+  if (!is.null(object$condensed)) {
+    return(condensed_sets(object, groups))
+  }
   if (is.null(groups)) {
     rows <- as.list(seq_len(n))
     names(rows) <- row.names(object$frame)
@@ -111,6 +114,30 @@ deletion_sets <- function(object, groups) {
     ferrolmm_abort("`groups` has one level only: deleting it leaves nothing.", "argument")
   }
   list(name = name, rows = rows)
+}
+
+#' The number of observations of each set
+#' @noRd
+set_sizes <- function(model, rows) {
+  if (is.null(model$condensed)) {
+    return(lengths(rows, use.names = FALSE))
+  }
+  counts <- model$condensed$stands_for$counts
+  vapply(rows, function(set) as.integer(sum(counts[set])), 1L, USE.NAMES = FALSE)
+}
+
+#' Condensed rows of each level of a grouping factor
+#' @noRd
+condensed_sets <- function(object, groups) {
+  factor <- if (is_string(groups)) find_factor(object, groups)
+  if (length(factor) == 0L) {
+    if (is.null(groups)) abort_needs_rows("The influence of single observations")
+    ferrolmm_abort(
+      "Of a fit of moments the levels of a grouping factor can be deleted.", "needs_rows",
+      i = paste0("`groups` is one of ", quote_names(names(object$flist)), ".")
+    )
+  }
+  list(name = groups, rows = rows_by_level(own_factor(object, factor[[1L]]), groups))
 }
 
 #' The grouping factor with a name, or an interaction written in another order
@@ -176,7 +203,7 @@ new_influence <- function(model, found, sets, update) {
     list(
       name = sets$name,
       update = update,
-      size = lengths(sets$rows, use.names = FALSE),
+      size = set_sizes(model, sets$rows),
       coefficients = matrix(
         t(found$beta[kept, , drop = FALSE]), length(names), length(kept),
         dimnames = list(names, names(model$coefficients)[kept])

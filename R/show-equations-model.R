@@ -12,7 +12,7 @@ describe_model <- function(object) {
   model <- list(
     response = names(object$frame)[[1L]], n = nobs.lmm(object), groups = groups$table,
     nested = groups$nested, offset = offset_labels(object),
-    weighted = !is.null(object$prior.weights),
+    weighted = !is.null(object$prior.weights) || isTRUE(object$condensed$moments$weighted),
     dropped = names(object$coefficients)[is.na(object$coefficients)], sigma = object$sigma,
     residual = object$residual, phi = object$phi, object = object
   )
@@ -30,7 +30,11 @@ describe_model <- function(object) {
 describe_groups <- function(object) {
   sizes <- vapply(object$flist, nlevels, 1L)
   order <- order(-sizes)
-  codes <- lapply(unname(object$flist)[order], as.integer)
+  spread <- if (!is.null(object$condensed)) spread_cells(object)
+  own <- if (is.null(spread)) object$flist else object$condensed$flist
+  codes <- lapply(unname(own)[order], function(f) {
+    if (is.null(spread)) as.integer(f) else as.integer(f)[spread$cell]
+  })
   nested <- all(vapply(seq_len(max(length(codes) - 1L, 0L)), function(k) {
     is_constant_within(codes[[k + 1L]], codes[[k]])
   }, NA))
@@ -46,7 +50,10 @@ describe_groups <- function(object) {
     index = rep_len(c("j", "k", "l", "m", "n", "o", "p"), length(codes)),
     letter = letter, factor = order
   )
-  list(table = table, codes = codes, nested = nested)
+  list(
+    table = table, codes = codes, nested = nested,
+    frame = if (is.null(spread)) object$frame else spread$frame
+  )
 }
 
 #' @noRd
@@ -61,7 +68,7 @@ offset_labels <- function(object) {
 #' `parts`: the predictors whose product is the column of X, see [column_parts()].
 #' @noRd
 fixed_effects_of <- function(object, groups) {
-  columns <- column_parts(object$terms, object$frame, object$contrasts, groups)
+  columns <- column_parts(object$terms, groups$frame, object$contrasts, groups)
   effects <- Map(
     function(parts, name, estimate) list(name = name, estimate = estimate, parts = parts),
     columns, names(object$coefficients), unname(object$coefficients)
@@ -79,7 +86,7 @@ random_effects_of <- function(object, groups) {
   for (g in seq_len(nrow(groups$table))) {
     for (t in terms_of_factor(object, groups$table$factor[[g]])) {
       term <- object$random[[t]]
-      parts <- bar_parts(term, object$frame, groups)
+      parts <- bar_parts(term, groups$frame, groups)
       covariance <- covariances[[t]]
       for (k in seq_along(term$cnms)) {
         effects[[length(effects) + 1L]] <- list(

@@ -6,7 +6,7 @@ print.lmm_moments <- function(x, ...) {
   counts <- x$cells$counts
   numbers <- vapply(x$numbers, number_label, "", USE.NAMES = FALSE)
   lines <- c(
-    paste0("Moments of ", format(sum(counts), big.mark = ","), " rows in ",
+    paste0("Moments of ", count_of(sum(counts), "row"), " in ",
            count_of(length(counts), "cell")),
     paste0("Formula: ", code_label(x$formula, 500L)),
     paste0("Cells by ", paste(names(x$keys), collapse = ", "), "; of ",
@@ -15,8 +15,8 @@ print.lmm_moments <- function(x, ...) {
            if (x$weighted) ", weighted")
   )
   if (x$omitted > 0) {
-    lines <- c(lines, paste0(format(x$omitted, big.mark = ","),
-                             " rows left out because of missing values"))
+    lines <- c(lines, paste0(count_of(x$omitted, "row"),
+                             " left out because of missing values"))
   }
   cat(lines, sep = "\n")
   invisible(x)

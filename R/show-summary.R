@@ -68,7 +68,7 @@ summary.lmm <- function(object, correlation = NULL,
       AICtab = criterion_table(object),
       information = restricted_information(object),
       devcomp = object$devcomp,
-      residuals = residuals.lmm(object, type = "scaled"),
+      residuals = if (is.null(object$condensed)) residuals.lmm(object, type = "scaled"),
       residual = residual_table(object),
       residual_lines = format_residual(object, digits, attr(varcor, "visits")),
       correlation = correlation,
@@ -159,6 +159,8 @@ format_test_title <- function(method) {
 #' Five quantiles of the scaled residuals
 #' @noRd
 print_scaled_residuals <- function(residuals, digits) {
+  # a fit of moments has none
+  if (is.null(residuals)) return(invisible())
   cat("Scaled residuals: \n")
   quantiles <- stats::quantile(residuals, names = FALSE, na.rm = TRUE)
   names(quantiles) <- c("Min", "1Q", "Median", "3Q", "Max")

@@ -200,26 +200,48 @@ is_below <- function(value, other) value < other - miss * (1 + abs(other))
 
 bounds <- as.integer(strsplit(options$seeds, ":", fixed = TRUE)[[1L]])
 folder <- Sys.getenv("FUZZ_OUTPUT")
-file <- file.path(folder, paste0("lowest-", bounds[[1L]], "-", bounds[[2L]], ".csv"))
-known <- if (file.exists(file)) utils::read.csv(file)
-rows <- lapply(seq.int(bounds[[1L]], bounds[[2L]]), function(seed) {
-  tryCatch(examine(seed, known), error = function(e) {
-    data.frame(seed = seed, seconds = NA, outcome = paste("oracle:", first_line(e)), ours = NA,
-               own = NA, lowest = NA, by = "", lme4 = NA, starts = NA, status = "")
-  })
-})
-rows <- do.call(rbind, rows)
-# what is lower than all that was known is known from now on
-lower <- which(is_below(rows$own, rows$lowest))
-rows$by[lower] <- "ours"
-missed <- rows$outcome == "fit" & is_below(rows$lowest, rows$own)
-above_lme4 <- rows$outcome == "fit" & is_below(rows$lme4, rows$own)
-rows$lowest <- pmin(rows$lowest, rows$own, na.rm = TRUE)
-utils::write.csv(rows, file, row.names = FALSE)
-print(rows[which(missed | above_lme4), ], row.names = FALSE, digits = 9)
-cat("problems ", nrow(rows), ": ", paste(names(table(rows$outcome)), table(rows$outcome),
-                                         collapse = ", "), "\n", sep = "")
-cat("above the lowest that is known ", sum(missed, na.rm = TRUE), ", of these above lme4 ",
-    sum(above_lme4, na.rm = TRUE), "; below what was known ", length(lower), "; walks ",
-    round(mean(rows$starts, na.rm = TRUE), 1), " and CPU ",
-    round(1000 * mean(rows$seconds, na.rm = TRUE), 2), " ms a fit\n", sep = "")
+
+# The problems of some seeds, at most a hundred with the same hundreds: kept in a file, so that a run
+# that is cut off has lost little
+examine_block <- function(seeds) {
+  file <- file.path(folder, sprintf("lowest-%06d.csv", 100L * ((seeds[[1L]] - 1L) %/% 100L)))
+  known <- if (file.exists(file)) utils::read.csv(file)
+  rows <- do.call(rbind, lapply(seeds, function(seed) {
+    tryCatch(examine(seed, known), error = function(e) {
+      data.frame(seed = seed, seconds = NA, outcome = paste("oracle:", first_line(e)), ours = NA,
+                 own = NA, lowest = NA, by = "", lme4 = NA, starts = NA, status = "")
+    })
+  }))
+  # what is lower than all that was known is known from now on
+  rows$below <- which_below(rows$own, rows$lowest)
+  rows$by[rows$below] <- "ours"
+  rows$missed <- rows$outcome == "fit" & which_below(rows$lowest, rows$own)
+  rows$above_lme4 <- rows$outcome == "fit" & which_below(rows$lme4, rows$own)
+  kept <- rows[setdiff(names(rows), c("below", "missed", "above_lme4"))]
+  kept$lowest <- pmin(rows$lowest, rows$own, na.rm = TRUE)
+  utils::write.csv(
+    rbind(kept, known[!known$seed %in% seeds, names(kept)]), file, row.names = FALSE
+  )
+  shown <- rows[rows$missed | rows$above_lme4, names(kept)]
+  if (nrow(shown) > 0L) print(shown, row.names = FALSE, digits = 9)
+  rows
+}
+
+which_below <- function(value, other) !is.na(value) & !is.na(other) & is_below(value, other)
+
+report <- function(rows) {
+  cat("problems ", nrow(rows), ": ", paste(names(table(rows$outcome)), table(rows$outcome),
+                                           collapse = ", "), "\n", sep = "")
+  cat("above the lowest that is known ", sum(rows$missed), ", of these above lme4 ",
+      sum(rows$above_lme4 & rows$missed), "; below what was known ", sum(rows$below), "; walks ",
+      round(mean(rows$starts, na.rm = TRUE), 1), " and CPU ",
+      round(1000 * mean(rows$seconds, na.rm = TRUE), 2), " ms a fit\n", sep = "")
+}
+
+seeds <- seq.int(bounds[[1L]], bounds[[2L]])
+rows <- NULL
+for (block in split(seeds, (seeds - 1L) %/% 100L)) {
+  rows <- rbind(rows, examine_block(block))
+  if (length(seeds) > 100L && nrow(rows) %% 500L < 100L) report(rows)
+}
+report(rows)

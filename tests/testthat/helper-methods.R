@@ -21,6 +21,8 @@ objects_by_class <- function() {
     lmm_paragraph = methods_paragraph(fit),
     anova.lmm = anova(fit),
     lmm_control = lmm_control(),
+    lmm_moments = lmm_moments(distance ~ age + (1 | Subject), nlme::Orthodont),
+    lmm_chunks = lmm_chunks(list(nlme::Orthodont)),
     ranova.lmm = ranova(fit, distribution = "limit"),
     lmm_certificate = fit$certificate,
     pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
@@ -85,7 +87,8 @@ needed <- function(name, objects) {
   fit <- objects$lmm
   smaller <- update(fit, . ~ . - age:Sex)
   switch(sub("[.]lmm$", "", name),
-    lmm = list(distance ~ age + (1 | Subject), nlme::Orthodont),
+    lmm = , lmm_moments = list(distance ~ age + (1 | Subject), nlme::Orthodont),
+    lmm_chunks = list(list(nlme::Orthodont)),
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
     plot_within_between = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),

@@ -59,7 +59,7 @@ test_that("no argument of a wrong kind ends in an error of base R", {
   )
   # texts and colours belong to 'graphics', and the arguments of these to other packages
   not_ours <- c("main", "xlab", "ylab", "col", "optional")
-  elsewhere <- c("emm_basis.lmm", "lmm", "VarCorr", "vcovCR.lmm")
+  elsewhere <- c("emm_basis.lmm", "lmm", "lmm_moments", "VarCorr", "vcovCR.lmm")
   # what keeps a call short
   quick <- function(name, argument) {
     more <- switch(name, bootstrap.lmm = , confint.lmm = list(nsim = 2), list())

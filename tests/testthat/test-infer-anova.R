@@ -95,8 +95,8 @@ test_that("cells of factors give the hypotheses of all rows", {
   d <- ham_like()
   fit <- lmm(y ~ product * info + sex + (1 | consumer), d)
   cells <- design_cells(fit)
-  expect_lt(nrow(cells$frame), nrow(d))
-  expect_identical(sum(cells$count), nrow(d))
+  expect_lt(nrow(cells$matrix(fit$terms, NULL)), nrow(d))
+  expect_identical(sum(attr(cells$matrix(fit$terms, NULL), "counts")), nrow(d))
   x <- fixed_matrix(fit$terms, fit$frame)
   columns <- lapply(1:4, function(j) which(fit$assign == j))
   expect_equal(unname(term_contrasts(fit, "I")), sequential_contrasts(x, columns))
@@ -104,7 +104,9 @@ test_that("cells of factors give the hypotheses of all rows", {
     unname(term_contrasts(fit, "II")),
     contained_last_contrasts(x, columns, list(4L, 4L, integer(), integer()))
   )
-  expect_equal(unname(term_contrasts(fit, "III")), marginal_contrasts(fit, fit$frame, x))
+  expect_equal(unname(term_contrasts(fit, "III")), marginal_contrasts(fit, function(...) {
+    own_matrix(fit, ...)
+  }, x))
 })
 
 test_that("models without terms, without fixed effects, with terms that cannot be estimated", {

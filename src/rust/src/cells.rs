@@ -115,7 +115,7 @@ fn rs_condensed_rows(cells: Robj, keep: Robj) -> Robj {
                     ("log_weights", to_doubles(&rows.log_weights)),
                 ]),
             ),
-            ("dimensions", to_doubles(&rows.dimensions)),
+            ("own", to_doubles(&rows.own)),
         ])
     })
 }

@@ -42,9 +42,9 @@ pub struct Condensed {
     pub counts: Vec<f64>,
     /// Sums of their log weights.
     pub log_weights: Vec<f64>,
-    /// Dimensions of the observations of a cell that each row stands for: 1, and for the row of the last number's own scatter
-    /// what means and scatter of the others leave.
-    pub dimensions: Vec<f64>,
+    /// 0, and in the row of what means and scatter of the other numbers leave of the last one, the dimensions that it has: its
+    /// square is a sum of so many squares.
+    pub own: Vec<f64>,
 }
 
 fn wrong<T>(text: &str) -> Result<T, EngineError> {
@@ -257,17 +257,19 @@ impl Cells {
             let mut left = self.counts[cell] - 1.0;
             for a in 0..k {
                 upper_row(&mut r, k, a, &entry);
-                if r[a * k + a] == 0.0 {
+                // all that is left of the response is in one row, even where that is nothing
+                let (of_response, vanishes) = (a + 1 == k, r[a * k + a] == 0.0);
+                if if of_response { left < 1.0 } else { vanishes } {
                     continue;
                 }
                 for (b, column) in columns.iter_mut().enumerate() {
                     column.push(if b < a { 0.0 } else { r[a * k + b] });
                 }
                 out.push(cell, 0.0, 1.0, 0.0, 0.0);
-                if a + 1 < k {
+                if !of_response {
                     left -= 1.0;
-                } else if let Some(last) = out.dimensions.last_mut() {
-                    *last = left.max(1.0);
+                } else if let Some(own) = out.own.last_mut() {
+                    *own = left;
                 }
             }
         }
@@ -299,7 +301,7 @@ impl Condensed {
         self.weights.push(weight);
         self.counts.push(count);
         self.log_weights.push(log_weight);
-        self.dimensions.push(1.0);
+        self.own.push(0.0);
     }
 }
 
@@ -345,9 +347,9 @@ mod tests {
                 let mine = |i: &usize| rows.cell[*i] == cell;
                 let n_cell = codes.iter().filter(|c| **c == cell).count();
                 let counts: f64 = (0..count).filter(mine).map(|i| rows.counts[i]).sum();
-                prop_assert_eq!(counts, n_cell as f64);
-                let dimensions: f64 = (0..count).filter(mine).map(|i| rows.dimensions[i]).sum();
-                prop_assert!(n_cell < 4 || dimensions == n_cell as f64);
+                prop_assert_eq!(counts as usize, n_cell);
+                let dimensions: f64 = (0..count).filter(mine).map(|i| rows.own[i].max(1.0)).sum();
+                prop_assert_eq!(dimensions as usize, n_cell);
                 for a in 0..3 {
                     for b in 0..3 {
                         let of_rows: f64 = (0..n).filter(|&i| codes[i] == cell)

@@ -1,0 +1,55 @@
+test_that("cells have the counts, means and scatter of their rows, in any number of parts", {
+  set.seed(1)
+  n <- 200L
+  codes <- sample(7L, n, TRUE)
+  values <- list(rnorm(n, 1e4), runif(n), rnorm(n))
+  weights <- runif(n, 0.1, 3)
+  for (parts in list(list(1:n), split(1:n, rep(1:3, length.out = n)), as.list(1:n))) {
+    cells <- empty_cells(3L)
+    for (rows in parts) {
+      cells <- engine_cells_with_rows(
+        cells, 7L, codes[rows], lapply(values, `[`, rows), weights[rows]
+      )
+    }
+    for (cell in 1:7) {
+      own <- codes == cell
+      w <- weights[own]
+      v <- vapply(values, `[`, double(sum(own)), own)
+      mean <- colSums(w * v) / sum(w)
+      off <- v - rep(mean, each = nrow(v))
+      scatter <- crossprod(off * sqrt(w))
+      expect_identical(cells$counts[[cell]], as.double(sum(own)))
+      expect_equal(cells$weights[[cell]], sum(w))
+      expect_equal(cells$log_weights[[cell]], sum(log(w)))
+      expect_equal(cells$means[, cell], mean, tolerance = 1e-12)
+      expect_equal(cells$scatter[, cell], t(scatter)[upper.tri(scatter, TRUE)], tolerance = 1e-9)
+    }
+  }
+})
+
+test_that("cells of two sets add up, and give condensed rows", {
+  set.seed(2)
+  values <- list(rnorm(60, 5), rnorm(60))
+  codes <- rep(1:3, 20)
+  whole <- engine_cells_with_rows(empty_cells(2L), 3L, codes, values, NULL)
+  first <- engine_cells_with_rows(
+    empty_cells(2L), 2L, codes[codes < 3], lapply(values, `[`, codes < 3), NULL
+  )
+  last <- engine_cells_with_rows(
+    empty_cells(2L), 1L, codes[codes == 3] - 2L, lapply(values, `[`, codes == 3), NULL
+  )
+  both <- engine_cells_with_cells(first, 3L, last, 3L)
+  expect_equal(both, whole)
+  rows <- engine_condensed_rows(whole, c(1L, 2L))
+  expect_identical(sum(rows$stands_for$counts), 60)
+  expect_identical(sum(rows$one), 3)
+  expect_identical(sum(pmax(rows$own, 1)), 60)
+  expect_equal(
+    crossprod(rows$values * sqrt(rows$weights)), crossprod(do.call(cbind, values)),
+    ignore_attr = TRUE
+  )
+  expect_error(
+    engine_cells_with_rows(empty_cells(1L), 1L, 2L, list(1), NULL),
+    class = "ferrolmm_error_dimension"
+  )
+})
