@@ -9,7 +9,7 @@
 #' focal terms, as in `c("Days", "Subject [308,309]")`, have their random effects. With
 #' `interval = "prediction"`, and in version 1 with `type = "random"`, intervals are for new
 #' observations: the residual variance is added, in models with a variance function that of the row.
-#' Intervals have the residual degrees of freedom.
+#' Intervals have the residual degrees of freedom. `test_predictions()` works by 'emmeans'.
 #'
 #' @references
 #' Lüdecke, D. (2018). ggeffects: tidy data frames of marginal effects from regression models.
@@ -38,6 +38,14 @@ get_predictions.lmm <- function(model, data_grid = NULL, terms = NULL, ci_level 
   grid_predictions(
     model, data_grid, focal_variables(terms, condition), type, ci_level, interval, variance
   )
+}
+
+#' Tests of predictions, which stop at a class that 'insight' does not list
+#' @noRd
+test_predictions.lmm <- function(object, ...) {
+  check_fit(object)
+  theirs <- utils::getS3method("test_predictions", "default", envir = asNamespace("ggeffects"))
+  theirs(as_listed(object), ...)
 }
 
 #' @noRd

@@ -20,6 +20,7 @@
   when_loaded("merTools", register_mertools)
   when_loaded("arm", register_arm)
   when_loaded("doBy", register_doby)
+  when_loaded("car", register_car)
 }
 
 #' Tell what outlives the package that it was unloaded
@@ -205,6 +206,14 @@ register_doby <- function() {
   ))
 }
 
+#' Power transformations of the response, which 'car' searches for by fits of 'lme4'
+#' @noRd
+register_car <- function() {
+  register_methods("car", list(
+    powerTransform = converted_method("car", "powerTransform", "object")
+  ))
+}
+
 #' @noRd
 register_arm <- function() {
   register_methods("arm", list(
@@ -224,7 +233,9 @@ register_sandwich <- function() {
 #' A generic that 'ggeffects' keeps for itself
 #' @noRd
 register_ggeffects <- function() {
-  register_methods("ggeffects", list(get_predictions = get_predictions.lmm))
+  register_methods("ggeffects", list(
+    get_predictions = get_predictions.lmm, test_predictions = test_predictions.lmm
+  ))
 }
 
 #' @noRd

@@ -89,7 +89,7 @@ differs("performance", c("check_normality", "check_model"), ".", paste(
   "They test or draw rstudent(fit); with correlated residuals normalized ones, where performance",
   "draws raw residuals and leaves out what it cannot have.", deletion
 ))
-differs("performance", "check_heteroscedasticity", "values", paste(
+differs("performance", c("check_heteroscedasticity", "check_heteroskedasticity"), "values", paste(
   "performance divides squared residuals by the deviance over its degrees of freedom: multiply",
   "the response by 10, and p of growth goes from 0.53 to 0.995. Ours divides by their mean, which",
   "is car::ncvTest() where the variance of the random effects is held at zero, and normalizes",
@@ -115,7 +115,10 @@ differs("insight", c("find_parameters", "find_parameters, random", "get_paramete
 differs("insight", "find_algorithm", "optimizer|algorithm", paste(
   "Another optimiser, and gls()'s is not asked for."
 ))
-differs("insight", c("is_model", "is_model_supported", "all_models_equal"), "values", paste(
+differs("insight", c(
+  "is_model", "is_model_supported", "is_regression_model", "all_models_equal",
+  "all_models_same_class"
+), "values", paste(
   "They look for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
   "to it."
 ))
@@ -138,7 +141,7 @@ differs("insight", "get_deviance", "values", paste(
 differs("insight", "is_converged", "has more", paste(
   "insight has no answer for lme() and gls(); the certificate of a fit is one."
 ), on = c("growth", "visits"))
-differs("insight", c("get_datagrid", "get_datagrid, by", "get_data, random"), "values|lacks", paste(
+differs("insight", c("get_datagrid*", "get_data, random"), "values|lacks|type", paste(
   "insight takes the grouping factor for a predictor of lme()'s and gls()'s fits, and spreads",
   "the grid over it; ours is a grid for the population: the same 20 rows that insight makes of",
   "lmer(distance ~ age * Sex + (1 | Subject))."
@@ -423,6 +426,15 @@ differs("ggeffects", c("growth", "growth, ggemmeans", "visits"), ".", paste(
 differs("ggeffects", "new_data", "another type|values", paste(
   "ggeffects has 0 for the grouping factor of classes that it lists, and a level for others."
 ))
+differs("ggeffects", "random, recipe", "std.error|conf", paste(
+  "The group is none, so that the prediction is that of the population; its standard error by",
+  "predict(se.fit = TRUE), which ggeffects takes with type = \"fixed\" for lmer(), is 2.0381, ours",
+  "with both. With type = \"random\" ggeffects goes another way, and has 1.7368."
+), on = "cake", when = version_of("ggeffects") >= "2")
+differs("parameters", "grouplevel", "CI", paste(
+  "3e-6 of the values: lmer's covariance parameters are less exact than ours, whose gradient is",
+  "zero."
+), on = "slopes", when = version_of("insight") >= "1.0")
 differs("ggeffects", "condition", "has more", paste(
   "Version 1 has no standard errors of lmer's predictions at a condition; ours are the roots of",
   "the diagonal of X vcov(fit) X'."

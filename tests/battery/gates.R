@@ -12,7 +12,7 @@ gate("arm", c("sim", "standardize", "display", "se.coef"), "inherited method", p
   "arm has S4 generics with methods for lme4's class. as_lmerMod(fit) passes: see the rows",
   "\"converted\"."
 ))
-gate("arm", "se.fixef", "slot", "se.fixef() is no generic and reads slots of vcov(fit).")
+gate("arm", "se.fixef", "slot|@", "se.fixef() is no generic and reads slots of vcov(fit).")
 gate("cAIC4", "cAIC", "not supported", paste("cAIC() tests for the class.", slots))
 gate("RLRsim", "exactRLRT", "Invalid <m>", paste(
   "exactRLRT() tests for the class. ranova(fit) has exact tests of variances.", slots
@@ -28,7 +28,9 @@ gate("lme4", c("REMLcrit", "llikAIC", "devfun2", "getL"), "slot|S4|merMod|@|inhe
   "lme4 reads slots of its S4 class here and keeps no generic. getME(fit, \"devfun\"),",
   "logLik(fit) and AIC(fit) say the same."
 ))
-gate("parameters", c("compare_parameters", "pool_parameters"), "object|model", paste(
+gate("parameters", c(
+  "compare_parameters", "compare_models", "pool_parameters"
+), "object|model", paste(
   "insight::is_model_supported() looks for the class in a vector inside insight; to pass,",
   "\"lmm\" would have to be added to it."
 ))
@@ -50,10 +52,19 @@ gate("insight", c("find_statistic", "is_nested_models"), "model object", paste(
   "They look for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
   "to it."
 ))
-gate("parameters", "p_function", "model object", paste(
+gate("parameters", c(
+  "p_function", "confidence_curve", "consonance_function"
+), "model object", paste(
   "It looks for the class in a vector inside insight; to pass, \"lmm\" would have to be added",
   "to it."
 ))
 gate("sjPlot", "plot_models", "recognized", paste(
   "plot_models() asks insight::is_model(), a vector of classes inside insight."
 ), when = version_of("insight") >= "1.0")
+gate("ggeffects", "ggaverage", "model", paste(
+  ".compact_list() inside ggeffects leaves the model out of a list of arguments where",
+  "insight::is_model() does not know its class. marginaleffects::avg_predictions() works."
+), when = version_of("ggeffects") >= "2")
+gate("mitml", "multilevelR2", "not supported", paste(
+  "multilevelR2() is no generic and has a list of classes; r_squared(fit) is ours."
+))

@@ -176,3 +176,18 @@ test_that("influence plots and outlier tests take our diagnostics", {
     2 * stats::pt(abs(rstudent(fit)[[worst]]), df.residual(fit) - 1, lower.tail = FALSE)
   )
 })
+
+test_that("powerTransform() is that of the model by lmer()", {
+  skip_if_not_installed("car")
+  skip_if_not_installed("lme4")
+  # it looks for the data by their name
+  assign("sleepstudy", twin_data()$sleepstudy, globalenv())
+  on.exit(rm("sleepstudy", envir = globalenv()))
+  sleepstudy <- twin_data()$sleepstudy
+  fit <- lmm(Reaction ~ Days + (1 | Subject), sleepstudy)
+  theirs <- lme4::lmer(Reaction ~ Days + (1 | Subject), sleepstudy)
+  expect_equal(
+    unname(car::powerTransform(fit)$lambda), unname(car::powerTransform(theirs)$lambda),
+    tolerance = 1e-3
+  )
+})

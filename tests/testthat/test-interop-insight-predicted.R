@@ -94,3 +94,13 @@ test_that("reference grids have the predictors, and no group", {
   repeated <- lmm(Reaction ~ Days + late, d, residual = ~ ar1(visit | Subject))
   expect_named(insight::get_datagrid(repeated), c("Days", "late"))
 })
+
+test_that("a grid has the variables of nested groups, and predictors among them as they are", {
+  skip_if_not_installed("insight")
+  cake <- twin_data()$cake
+  fit <- lmm(angle ~ recipe * temperature + (1 | recipe:replicate), cake)
+  grid <- as.data.frame(insight::get_datagrid(fit, "recipe"))
+  expect_identical(levels(factor(grid$recipe)), levels(cake$recipe))
+  expect_true(all(grid$replicate == 0))
+  expect_false("recipe:replicate" %in% names(grid))
+})

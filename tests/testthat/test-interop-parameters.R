@@ -223,3 +223,13 @@ test_that("select_parameters() searches as for a model of lme4, and returns a fi
   expect_s3_class(selected, "lmm")
   expect_equal(fixef(selected), lme4::fixef(theirs), tolerance = 1e-4)
 })
+
+test_that("effects = \"grouplevel\" are the random effects of each level", {
+  skip_if_not_installed("parameters")
+  fit <- our_twin("slope")
+  found <- as.data.frame(parameters::model_parameters(fit, effects = "grouplevel"))
+  expect_equal(
+    found$Coefficient[seq_len(36)], as.vector(as.matrix(ranef(fit)$Subject)), ignore_attr = TRUE
+  )
+  expect_equal(nrow(found), 36)
+})

@@ -233,3 +233,15 @@ test_that("simulated residuals are uniform where the model holds", {
   set.seed(1)
   expect_gt(as.numeric(suppressWarnings(performance::check_residuals(fit))), 0.01)
 })
+
+test_that("predictors that vary within groups are found as in the data", {
+  skip_if_not_installed("performance")
+  fit <- our_twin("slope")
+  skip_if_not("check_group_variation" %in% getNamespaceExports("performance"))
+  check <- elsewhere("performance", "check_group_variation")
+  expect_equal(
+    as.data.frame(check(fit)),
+    as.data.frame(check(twin_data()$sleepstudy, select = "Days", by = "Subject")),
+    ignore_attr = TRUE
+  )
+})

@@ -367,3 +367,18 @@ calls("MuMIn", on = c("slopes", "cake"), peer = "lme4",
   "model.sel of a list" =
     as.data.frame(MuMIn::model.sel(list(a = with_ml(m), b = smaller(with_ml(m)))))
 )
+calls_of("parameters", on = "slopes", c("confidence_curve", "consonance_function"))
+calls("parameters", on = "slopes",
+  "compare_models" = as.data.frame(parameters::compare_models(m, m, effects = "fixed"))
+)
+calls_of("performance", on = "slopes", peer = "lme4", "check_heteroskedasticity")
+calls_of("insight", on = "slopes", c("is_regression_model", "all_models_same_class"))
+calls("mitml", on = "slopes", peer = "lme4",
+  "multilevelR2" = mitml::multilevelR2(list(m, m), print = c("RB1", "SB"))
+)
+calls("car", on = c("slopes", "cake"), peer = "lme4",
+  "powerTransform" = car::powerTransform(m)[c("lambda", "llik", "start", "convergence")]
+)
+calls("multcomp", on = "slopes",
+  "cftest" = multcomp::cftest(m)$test[c("coefficients", "sigma", "tstat", "pvalues")]
+)
