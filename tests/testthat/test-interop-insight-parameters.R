@@ -25,10 +25,11 @@ for_twins("random effects and likelihoods", function(ours, theirs) {
   )
   # without fixed effects the restricted likelihood of lme4 is another number each time
   for (reml in c(TRUE[ours$rank > 0L], FALSE)) {
+    wanted <- as.numeric(stats::logLik(theirs, REML = reml))
+    # lme4 2.0 knows only the one that was maximised
+    if (is.na(wanted)) next
     expect_equal(
-      as.numeric(insight::get_loglikelihood(ours, REML = reml)),
-      as.numeric(insight::get_loglikelihood(theirs, REML = reml)),
-      tolerance = 1e-7
+      as.numeric(insight::get_loglikelihood(ours, REML = reml)), wanted, tolerance = 1e-7
     )
   }
 })

@@ -185,6 +185,8 @@ test_that("checks of correlated residuals are of normalized ones, and rows are d
     expect_equal(attr(found, "data")$Distance_Cook[some], distances, tolerance = 1e-6)
     expect_length(found, nrow(frame))
     expect_gte(as.numeric(performance::check_autocorrelation(fit, nsim = 50)), 0)
+    # current versions need the package that draws
+    skip_if(packageVersion("performance") > "0.12" && !rlang::is_installed("see"))
     checked <- suppressMessages(suppressWarnings(performance::check_model(fit)))
     expect_s3_class(checked, "check_model")
     expect_false(any(rapply(checked, function(x) inherits(x, "elm"), how = "unlist")))
@@ -229,7 +231,8 @@ test_that("Xu's R2 is one less the ratio of variances", {
 test_that("simulated residuals are uniform where the model holds", {
   skip_if_not_installed("performance", "0.12.0")
   skip_if_not_installed("DHARMa")
-  fit <- our_twin("slope")
+  # sleepstudy itself has outliers
+  fit <- refit(our_twin("slope"), simulate(our_twin("slope"), seed = 1)[[1]])
   set.seed(1)
   expect_gt(as.numeric(suppressWarnings(performance::check_residuals(fit))), 0.01)
 })

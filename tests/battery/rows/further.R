@@ -22,7 +22,6 @@ calls("emmeans", on = "cake",
   "grand mean" = summary(emmeans::emmeans(m, ~ 1), infer = TRUE),
   "emmip with intervals" = emmeans::emmip(m, ~ recipe | temperature, CIs = TRUE, plotit = FALSE),
   "regrid" = summary(emmeans::regrid(emmeans::emmeans(m, ~ recipe), transform = "log")),
-  "recover_data" = dim(emmeans::recover_data(m)),
   "mvcontrast" =
     as.data.frame(emmeans::mvcontrast(emmeans::emmeans(m, ~ recipe * temperature), "pairwise",
       mult.name = "temperature")),

@@ -1,7 +1,11 @@
 # nlme's habits and lattice's pictures (item 5).
 
-# nlme has one table where ours is a list of them by grouping factor.
-table_of <- function(x) as.data.frame(if (is.data.frame(x)) x else unclass(x)[[1L]])
+# nlme has one table where ours is a list of them by grouping factor. (Other packages have methods
+# of as.data.frame() for it, which make another table.)
+table_of <- function(x) {
+  if (!is.data.frame(x)) x <- unclass(x)[[1L]]
+  structure(x, class = "data.frame")
+}
 calls("nlme", on = "growth",
   "intervals" = nlme::intervals(m),
   "intervals, fixed" = unclass(nlme::intervals(m, which = "fixed")$fixed),
