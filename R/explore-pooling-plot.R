@@ -1,6 +1,6 @@
 # Pictures of the ways to treat grouped data.
 
-#' Pictures of partial pooling
+#' Plot partial pooling
 #'
 #' `"shrinkage"` draws how the mixed model moves the estimate of each group: an arrow from the
 #' group's own estimate to its partially pooled value. With two coefficients that have a random

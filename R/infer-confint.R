@@ -33,7 +33,7 @@
 #' @param nsim,seed,boot.type For `"boot"`: the number of replicates, the seed, and the kind of
 #'   interval, see [bootstrap()].
 #' @param FUN For `"boot"`: the statistic, a function of a fit; by default the parameters.
-#' @param quiet Accepted as 'lme4' has it: there is no message to suppress.
+#' @param quiet Accepted for scripts written for 'lme4'; there is no message to suppress.
 #' @param ... For `"boot"`: `use.u` and `threads` of [bootstrap()].
 #' @returns A matrix with a row for each parameter and a column for each limit.
 #' @seealso [profile.lmm()], [bootstrap()], [ddf], [VarCorr.lmm()] with standard errors.

@@ -5,7 +5,7 @@
 #' @section `"asymptotic"`:
 #' The normal distribution, and F with infinitely many degrees of freedom.
 #' @section `"none"`:
-#' The statistics alone, as 'lme4' has it; `"lme4"` is understood too.
+#' The statistics alone, as in 'lme4'; `"lme4"` is understood too.
 #' @name ddf
 NULL
 

@@ -25,6 +25,8 @@ knit_print.anova.lmm <- function(x, ...) {
   check_dots(..., allowed = c("options", "inline"))
   knit_or_print(x, function() {
     more <- unlist(strsplit(attr(x, "heading")[-1L], "\n", fixed = TRUE))
+    # as the column is called here
+    more <- sub("Pr(>LRT)", "p (finite)", more, fixed = TRUE)
     c(markdown_tables(report_tables(x)), markdown_list(more[nzchar(trimws(more))]))
   })
 }

@@ -6,8 +6,8 @@
 #' `marginaleffects::predictions()`, `comparisons()`, `slopes()` and their relatives take models of
 #' [lmm()]. As for models of 'lme4', their standard errors are those of the fixed effects: use
 #' `re.form = NA`, for which they are right. `vcov = "satterthwaite"` and `"kenward-roger"` give the
-#' degrees of freedom of [ddf]. That 'marginaleffects' warns of `re.form` as of an unknown argument
-#' has no meaning: it is passed to [predict.lmm()]. For instance
+#' degrees of freedom of [ddf]. The warning of 'marginaleffects' that `re.form` is an unknown
+#' argument can be ignored: it is passed to [predict.lmm()]. For instance
 #' `marginaleffects::avg_slopes(fit, variables = "age", by = "Sex", re.form = NA)`.
 #'
 #' When 'marginaleffects' is loaded, the class is added to its option
@@ -15,6 +15,7 @@
 #' @references
 #' Arel-Bundock, V., Greifer, N. and Heiss, A. (2024). How to interpret statistical models using
 #' marginaleffects for R and Python. *Journal of Statistical Software*, 111(9), 1-32.
+#' @seealso [predict.lmm()], [emmeans-lmm], [ggeffects-lmm]
 #' @name marginaleffects-lmm
 NULL
 

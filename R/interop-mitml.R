@@ -21,6 +21,7 @@
 #'
 #' Meng, X.-L. and Rubin, D. B. (1992). Performing likelihood ratio tests with multiply-imputed data
 #' sets. *Biometrika*, 79, 103-111.
+#' @seealso [tidy.lmm()], [lmm()]
 #' @examplesIf requireNamespace("mice", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' gaps <- data.frame(Orthodont[c("distance", "age", "Subject")])

@@ -1,6 +1,6 @@
 # Pictures by 'ggplot2': methods of our own generic and, when it is loaded, of its generic.
 
-#' Pictures by 'ggplot2'
+#' Plots by 'ggplot2'
 #'
 #' What `plot()` draws, as 'ggplot2' objects, to be changed and combined as such: of fits
 #' ([plot.lmm()], [image.lmm()], [plot_within_between()]), of random effects ([plot.ranef.lmm()]),

@@ -1,6 +1,6 @@
 # Pictures by 'lattice', on its generics: profiles and random effects.
 
-#' Pictures by 'lattice'
+#' Plots by 'lattice'
 #'
 #' `xyplot()` draws profiles as [plot()][plot.profile.lmm] does. `densityplot()` draws the densities
 #' that correspond to them: if `zeta` were standard normal, these would be the densities of the

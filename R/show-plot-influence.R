@@ -1,6 +1,6 @@
 # Pictures of deletion diagnostics.
 
-#' Picture of what deletions change
+#' Plot what deletions change
 #'
 #' One panel per statistic, with one line per deletion in the order of the data: Cook's distance,
 #' and the standardised change in each fixed effect (`dfbetas`). The largest are named and drawn in

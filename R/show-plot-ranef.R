@@ -1,6 +1,6 @@
 # Caterpillar pictures of random effects.
 
-#' Picture of random effects with their intervals
+#' Caterpillar plot of random effects
 #'
 #' One panel for each effect of each grouping factor: the levels in the order of their conditional
 #' modes, with the interval mode plus or minus a normal quantile times the conditional standard

@@ -1,6 +1,6 @@
 # The slopes of a within_between() term as a picture.
 
-#' Picture of a within and a between slope
+#' Plot a within and a between slope
 #'
 #' Draws the two effects of a predictor that is in the model as [within_between()]: through the mean
 #' of each group a line with the within slope, and through the means of the groups one line with the
