@@ -20,6 +20,9 @@ test_that("fits, summaries and tests are tables on a page", {
   page <- in_markdown(knitr::knit_print(ranova(fit, distribution = "limit")))
   expect_match(page, "Days in \\(Days &#124; Subject\\)", all = FALSE)
   expect_match(page, "^- Model: Reaction \\\\~ Days", all = FALSE)
+  # a note calls a column by the head that it has here
+  page <- in_markdown(knitr::knit_print(ranova(fit)))
+  expect_match(page, "^- p \\(finite\\): parametric bootstrap", all = FALSE)
   expect_match(in_markdown(knitr::knit_print(VarCorr(fit))), "Residual", all = FALSE)
 })
 
