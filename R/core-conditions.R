@@ -45,6 +45,9 @@
 #' | `ferrolmm_error_too_many_parameters` | the model has more parameters than observations |
 #' | `ferrolmm_error_factor` | a factorisation is too large to be done without being asked for |
 #' | `ferrolmm_error_needs_rows` | a fit of aggregated data is asked for what takes the rows |
+#' | `ferrolmm_error_sql` | a term of the model cannot be computed in a database |
+#' | `ferrolmm_error_source` | a database fails, changes, or does not compute what R computes |
+#' | `ferrolmm_message_cells` | a database adds up many cells |
 #' | `ferrolmm_error_too_large` | a matrix for Kenward and Roger's method is too large |
 #' | `ferrolmm_error_unloaded` | the package was unloaded while its objects are in use |
 #' | `ferrolmm_error_memory` | what is asked for does not fit in memory |

@@ -204,10 +204,16 @@ lmm <- function(formula, data = NULL, REML = TRUE,
   call <- callable(call, substitute(data), given)
   reml <- check_reml(REML)
   caller <- parent.frame()
-  fit <- if (inherits(data, c("lmm_moments", "lmm_chunks"))) fit_aggregated else fit_formula
+  fit <- if (is_aggregated(data)) fit_aggregated else fit_formula
   with_memory(
     fit(call, formula, data, reml, given, na_action, contrasts, start, control, caller)
   )
+}
+
+#' Are there moments, or rows that become moments before a model sees them?
+#' @noRd
+is_aggregated <- function(data) {
+  inherits(data, c("lmm_moments", "lmm_chunks", "lmm_source", "tbl_lazy"))
 }
 
 #' The call in a form that can be evaluated again and read

@@ -6,9 +6,10 @@ fit_aggregated <- function(call, formula, data, reml, given, na_action, contrast
                            caller) {
   start_clock(control)
   formula <- as_two_sided_formula(formula, caller)
-  if (inherits(data, "lmm_chunks")) {
+  if (!inherits(data, "lmm_moments")) {
     refuse_row_arguments(given[c("correlation", "residual")])
-    data <- chunk_moments(formula, data, given, na_action, control, caller)
+    take <- if (is_source(data)) source_moments else chunk_moments
+    data <- take(formula, data, given, na_action, control, caller)
     data["offset_argument"] <- list(given$offset$expr)
     given[] <- list(NULL)
     call[c("weights", "subset", "offset", "na.action")] <- NULL

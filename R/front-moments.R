@@ -31,7 +31,8 @@
 #' correlations by group would be, in a publication.
 #'
 #' @param formula A formula as for [lmm()], without residual structure.
-#' @param data A data frame, or [lmm_chunks()].
+#' @param data A data frame, [lmm_chunks()], or rows of a database: [lmm_source()] or a lazy table of
+#'   'dplyr'.
 #' @param weights,subset,na.action,offset As for [lmm()].
 #' @param min_cell The least number of rows that a cell may have: fewer are an error.
 #' @param control Options, see [lmm_control()].
@@ -42,7 +43,7 @@
 #' @references
 #' Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for computing the sample
 #' variance: analysis and recommendations. *The American Statistician*, 37, 242-247.
-#' @seealso [lmm_chunks()]
+#' @seealso [lmm_chunks()], [lmm_source()]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' girls <- subset(Orthodont, Sex == "Female")
@@ -69,6 +70,8 @@ lmm_moments <- function(formula, data, weights, subset, na.action, offset, min_c
   formula <- as_two_sided_formula(formula, caller)
   found <- with_memory(if (inherits(data, "lmm_chunks")) {
     chunk_moments(formula, data, given, na_action, control, caller)
+  } else if (is_source(data)) {
+    source_moments(formula, data, given, na_action, control, caller)
   } else {
     frame_moments(formula, data, given, na_action, control, caller)
   })
