@@ -53,6 +53,10 @@ ask_sample <- function(plan, where, what) {
   ))
   data <- answer[seq_along(raw)]
   names(data) <- names(plan$columns)
+  # what is computed with is a double in the database, too: integers of R overflow
+  keys <- vapply(plan$groups, `[[`, "", "name")
+  whole <- vapply(data, function(x) is.integer(x) && !is.object(x), NA) & !names(data) %in% keys
+  data[whole] <- lapply(data[whole], as.double)
   answer <- answer[length(raw) + seq_along(what)]
   names(answer) <- what
   list(data = data, answer = answer)
