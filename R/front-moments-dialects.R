@@ -4,7 +4,7 @@
 #   name, string   an identifier, a text constant, quoted
 #   number         a constant in digits, so that it is read as a double
 #   double         a value as a double
-#   finite         a double with NULL in the place of NaN (databases differ on whether NaN equals itself)
+#   finite         a double with NULL in the place of NaN, which is equal to itself in some databases
 #   text           a text column that is compared by its characters alone, whatever its collation
 #   days, seconds  a date and a point in time as R counts them; NULL: not known
 #   first          a query cut off after some rows
@@ -23,6 +23,15 @@ sql_string <- function(x) paste0("'", gsub("'", "''", x, fixed = TRUE), "'")
 sql_escaped_string <- function(x) {
   x <- gsub("\\", "\\\\", x, fixed = TRUE)
   paste0("'", gsub("'", "\\'", x, fixed = TRUE), "'")
+}
+
+#' Where a setting says whether a backslash is one: by the bytes
+#' @noRd
+sql_bytes_string <- function(x) {
+  if (!grepl("\\", x, fixed = TRUE)) {
+    return(sql_string(x))
+  }
+  paste0("CONVERT(X'", paste(charToRaw(enc2utf8(x)), collapse = ""), "' USING utf8mb4)")
 }
 
 sql_cast <- function(type) function(x) paste0("CAST(", x, " AS ", type, ")")
@@ -76,12 +85,14 @@ sql_dialects <- list(
     },
     finite = sql_nullif_nan("DOUBLE PRECISION"),
     text = function(x) paste0("CAST(", x, " AS TEXT) COLLATE \"C\""),
-    days = function(x) paste0("CAST(CAST(", x, " AS DATE) - DATE '1970-01-01' AS DOUBLE PRECISION)"),
+    days = function(x) {
+      paste0("CAST(CAST(", x, " AS DATE) - DATE '1970-01-01' AS DOUBLE PRECISION)")
+    },
     seconds = function(x) paste0("CAST(EXTRACT(EPOCH FROM ", x, ") AS DOUBLE PRECISION)"),
     first = sql_limit, infinity = "CAST('Infinity' AS DOUBLE PRECISION)"
   )),
   mariadb = utils::modifyList(sql_standard, list(
-    name = sql_name("`"), string = sql_escaped_string,
+    name = sql_name("`"), string = sql_bytes_string,
     number = identity, double = sql_cast("DOUBLE"), finite = identity,
     text = function(x) paste0("CONVERT(", x, " USING utf8mb4) COLLATE utf8mb4_nopad_bin"),
     days = function(x) paste0("CAST(DATEDIFF(", x, ", '1970-01-01') AS DOUBLE)"),

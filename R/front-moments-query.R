@@ -3,11 +3,12 @@
 # Accuracy. Sums of squares and products are taken about a centre, the mean of all rows, as a short
 # constant that every parser reads alike. What is wanted, the scatter about the means of cells, is
 # then the difference of two sums, with a relative error of some units of rounding (2e-16) over r,
-# the share of the scatter within cells in the sum of squares about the centre. With r above 1e-5 that
-# is below 1e-10. Where a number has less, all is asked again, about the mean of each cell (a window
-# function): then the sums are about as large as the scatter, and what is left is the rounding of the
-# numbers themselves. With an intercept of 1e6, levels that differ by 1e3 and residuals of 1e-3, r
-# is 1e-12: the first query would give no digit of sigma, the second gives ten.
+# the share of the scatter within cells in the sum of squares about the centre. With r above 1e-5
+# that is below 1e-10. Where a number has less, all is asked again, about the mean of each cell (a
+# window function): then the sums are as large as the scatter, and what is left is the rounding of
+# the numbers themselves. With an intercept of 1e6, levels that differ by 1e3 and residuals of 1e-3,
+# r is 1e-12: the first query gives three or four digits of sigma, the second all that the numbers
+# have.
 
 #' The share of the scatter within cells below which they are asked for again
 #' @noRd
@@ -125,7 +126,8 @@ check_survey <- function(survey, plan, action) {
     name <- number_label(plan$moments$numbers[[k]])
     ferrolmm_abort(
       paste0("`", name, "` is not finite in ", count_of(survey$infinite[[k]], "row"), "."),
-      "not_finite", i = "Leave these rows out by `subset`, or correct the variable.", variable = name
+      "not_finite", variable = name,
+      i = "Leave these rows out by `subset`, or correct the variable."
     )
   }
 }
@@ -173,8 +175,10 @@ ask_cells <- function(plan, centre, about_means) {
   if (about_means) {
     over <- paste0(" OVER (PARTITION BY ", groups, ")")
     from <- paste0(
-      "(SELECT ", paste(c(plan$group_names, w, z, paste0("AVG(", z, ")", over, " AS m", seq_len(m))),
-                        collapse = ", "), " FROM ", from, ") AS lmm_means"
+      "(SELECT ", paste(
+        c(plan$group_names, w, z, paste0("AVG(", z, ")", over, " AS m", seq_len(m))),
+        collapse = ", "
+      ), " FROM ", from, ") AS lmm_means"
     )
     from <- paste0(
       "(SELECT ", paste(c(plan$group_names, w, paste0(z, " - m", seq_len(m), " AS ", z),
@@ -293,10 +297,12 @@ finish_moments <- function(plan, answer, cells, survey) {
              lapply(cells[c("means", "scatter")], function(x) x[, known, drop = FALSE]))
   codes <- code_cells(keys)
   n_cells <- length(codes$first)
-  moments$cells <- if (n_cells == length(codes$codes)) cells else {
-    engine_cells_with_cells(empty_cells(cells$m), n_cells, cells, codes$codes)
+  if (n_cells < length(codes$codes)) {
+    cells <- engine_cells_with_cells(empty_cells(cells$m), n_cells, cells, codes$codes)
+    keys <- keys[codes$first, , drop = FALSE]
   }
-  moments$keys <- if (n_cells == length(codes$codes)) keys else keys[codes$first, , drop = FALSE]
+  moments$cells <- cells
+  moments$keys <- keys
   moments$omitted <- survey$eligible - sum(cells$counts)
   moments
 }

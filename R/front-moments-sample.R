@@ -4,8 +4,8 @@
 #' @noRd
 sample_rows <- 997L
 
-#' How far a value of the database may be from R's, against the largest of its variable: floats of 32
-#' bits are read with seven digits by some drivers, and functions differ in their last digit
+#' How far a value of the database may be from R's, against the largest of its variable: floats of
+#' 32 bits are read with seven digits by some drivers, and functions differ in their last digit
 #' @noRd
 sample_tolerance <- 1e-6
 
@@ -89,7 +89,8 @@ check_rows_used <- function(plan, model, given, caller) {
 abort_other_rows <- function(what) {
   ferrolmm_abort(
     paste0("The database ", what, ", in a sample of the rows."), "source",
-    i = "Is a condition in `subset` or a function in the formula another one there? Collect the rows, or make it a column."
+    i = paste("Is a condition in `subset` or a function in the formula another one there? Collect",
+              "the rows, or make it a column.")
   )
 }
 
@@ -103,7 +104,7 @@ refuse_dependent <- function(frame, plan, model) {
     variable <- plan$variables[[name]]
     if (!is.null(variable$from) && !identical(predvars[[name]], variable$expression)) {
       ferrolmm_abort(
-        paste0("`", name, "` is a function of all rows at once, which no query of one row can say."),
+        paste0("`", name, "` is a function of all rows at once, which no query can say."),
         "sql", variable = name,
         i = "Give it its breaks, levels or constants; or make it a column; or collect the rows."
       )
@@ -146,7 +147,8 @@ abort_other_values <- function(name) {
   ferrolmm_abort(
     paste0("The database computes another `", name, "` than R, in a sample of the rows."), "source",
     variable = name,
-    i = "Is a function in it another one there, or does the driver change the values (a time zone)? Make it a column, or collect the rows."
+    i = paste("Is a function in it another one there, or does the driver change the values (a time",
+              "zone)? Make it a column, or collect the rows.")
   )
 }
 

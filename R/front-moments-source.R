@@ -27,11 +27,11 @@
 #' error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
 #'
 #' @param con A connection of 'DBI'.
-#' @param from The name of a table (a string, or what `DBI::Id()` returns), or a query: a string that
-#'   begins with SELECT or WITH.
-#' @param dialect How the database spells SQL: `"sqlite"`, `"duckdb"`, `"postgres"`, `"mariadb"` (and
-#'   MySQL), `"spark"` or `"standard"`. Known by the connection for the packages 'RSQLite', 'duckdb',
-#'   'RPostgres', 'RPostgreSQL', 'RMariaDB', 'RMySQL' and 'sparklyr'.
+#' @param from The name of a table (a string, or what `DBI::Id()` returns), or a query: a string
+#'   that begins with SELECT or WITH.
+#' @param dialect How the database spells SQL: `"sqlite"`, `"duckdb"`, `"postgres"`, `"mariadb"`
+#'   (and MySQL), `"spark"` or `"standard"`. Known by the connection for the packages 'RSQLite',
+#'   'duckdb', 'RPostgres', 'RPostgreSQL', 'RMariaDB', 'RMySQL' and 'sparklyr'.
 #' @param ... None: any other argument is an error.
 #' @returns An object of class `lmm_source`.
 #' @seealso [lmm_moments()], [lmm_chunks()]
@@ -50,7 +50,9 @@ lmm_source <- function(con, from, dialect = NULL, ...) {
       i = "As DBI::dbConnect() returns it."
     )
   }
-  name <- if (is.null(dialect)) dialect_of(con) else {
+  name <- if (is.null(dialect)) {
+    dialect_of(con)
+  } else {
     match_choice(dialect, "dialect", names(sql_dialects))
   }
   if (is.null(name)) {

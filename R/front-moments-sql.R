@@ -121,8 +121,9 @@ plan_variable <- function(x, role, scope, sample) {
     if (inherits(said, "condition")) stop(said)
     if (!said$kind %in% c("number", "logical")) {
       ferrolmm_abort(
-        paste0("The ", role, " `", code_label(x), "` must be numeric, it is ", kind_words[[said$kind]],
-               "."), role
+        paste0("The ", role, " `", code_label(x), "` must be numeric, it is ",
+               kind_words[[said$kind]], "."),
+        role
       )
     }
     return(c(found, number = sql_as_number(said, scope)))
@@ -168,7 +169,8 @@ plan_arguments <- function(given, scope, caller) {
       if (role != "subset" || !isTRUE(value)) {
         ferrolmm_abort(
           paste0("`", role, "` has no column of the source."), role,
-          i = "The rows of a table have no order: what differs between them is an expression of its columns."
+          i = paste("The rows of a table have no order: what differs between them is an",
+                    "expression of its columns.")
         )
       }
       next
@@ -241,9 +243,7 @@ write_plan <- function(source, scope, variables, arguments, sample) {
   raw <- vapply(columns, `[[`, "", "raw")
   named <- function(sql, names) paste0(sql, " AS ", names, collapse = ", ")
   quoted <- dialect$name(names(sample))
-  clean <- vapply(seq_along(columns), function(k) {
-    clean_sql(quoted[[k]], columns[[k]], dialect, names(sample)[[k]], variables, arguments)
-  }, "")
+  clean <- vapply(seq_along(columns), function(k) clean_sql(quoted[[k]], columns[[k]], dialect), "")
   rows <- paste0(
     "(SELECT ", named(quoted, raw), ", ", named(clean, vapply(columns, `[[`, "", "sql")), " FROM ",
     source$rows, ") AS lmm_columns"
@@ -294,8 +294,9 @@ write_plan <- function(source, scope, variables, arguments, sample) {
 }
 
 #' A column in the form that is computed with; one that only tells cells apart may be of any type
+#' @param quoted its name; `column` its translation, see [scope_columns()].
 #' @noRd
-clean_sql <- function(quoted, column, dialect, name, variables, arguments) {
+clean_sql <- function(quoted, column, dialect) {
   switch(column$kind,
     number = dialect$finite(dialect$double(quoted)),
     text = dialect$text(quoted),

@@ -39,13 +39,17 @@ refuse_sql <- function(scope, why = NULL) {
     paste0("`", code_label(scope$term), "` cannot be computed in the database."), "sql",
     x = why, variable = code_label(scope$term, 500L),
     i = c(
-      paste0("Make it a column of the table or query; or read the rows in parts, see lmm_chunks(); ",
-             "or all of them, with dplyr::collect() or DBI::dbReadTable()."),
+      paste("Make it a column of the table or query; or read the rows in parts, see lmm_chunks();",
+            "or all of them, with dplyr::collect() or DBI::dbReadTable()."),
       paste0("Translated are + - * / ^ ( ), comparisons, & | !, %in%, and ",
-             quote_names(paste0(setdiff(grep("^[a-zI]", names(sql_rules), value = TRUE), "offset"),
-                                "()"), Inf), ".")
+             quote_names(paste0(translated_functions(), "()"), Inf), ".")
     )
   )
+}
+
+#' @noRd
+translated_functions <- function() {
+  setdiff(grep("^[a-zI]", names(sql_rules), value = TRUE), "offset")
 }
 
 #' The value of an expression without columns
@@ -400,8 +404,8 @@ sql_choice <- function(args, scope, name) {
     }
   }, "")
   list(
-    sql = paste0("(CASE WHEN ", test, " THEN ", sql[[1L]], " WHEN NOT (", test, ") THEN ", sql[[2L]],
-                 " END)"),
+    sql = paste0("(CASE WHEN ", test, " THEN ", sql[[1L]], " WHEN NOT (", test, ") THEN ",
+                 sql[[2L]], " END)"),
     kind = known
   )
 }
@@ -434,15 +438,15 @@ sql_rules <- list(
   log1p = sql_unary(function(x, scope) {
     one <- sql_number(1, scope$source$dialect)
     u <- paste0("(", one, " + ", x, ")")
-    paste0("CASE WHEN ", u, " = ", one, " THEN ", x, " ELSE (", sql_log(u, scope), ") * ", x, " / (",
-           u, " - ", one, ") END")
+    paste0("CASE WHEN ", u, " = ", one, " THEN ", x, " ELSE (", sql_log(u, scope), ") * ", x,
+           " / (", u, " - ", one, ") END")
   }),
   # beyond these bounds doubles are 0 and infinite, which is an error in some databases
   exp = sql_unary(function(x, scope) {
     dialect <- scope$source$dialect
     paste0("CASE WHEN ", x, " < ", sql_number(-745.2, dialect), " THEN ", sql_number(0, dialect),
-           " WHEN ", x, " > ", sql_number(709.78, dialect), " THEN ", dialect$infinity, " ELSE EXP(", x,
-           ") END")
+           " WHEN ", x, " > ", sql_number(709.78, dialect), " THEN ", dialect$infinity,
+           " ELSE EXP(", x, ") END")
   }),
   sqrt = sql_unary(function(x, scope) {
     paste0("CASE WHEN ", x, " >= ", sql_number(0, scope$source$dialect), " THEN SQRT(", x, ") END")
