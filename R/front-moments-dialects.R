@@ -99,7 +99,7 @@ sql_dialects <- list(
     seconds = function(x) {
       paste0("TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', ", x, ") / 1e6")
     },
-    # MariaDB has no infinite numbers
+    # MariaDB has no infinite numbers: the largest stands for them, and counts as one
     first = sql_limit, infinity = "1.7976931348623157e308"
   )),
   spark = utils::modifyList(sql_standard, list(

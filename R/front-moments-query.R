@@ -60,7 +60,8 @@ source_moments <- function(formula, data, given, na_action, control, caller) {
 survey_source <- function(plan) {
   dialect <- plan$source$dialect
   numbers <- sprintf("n%d", seq_along(plan$numbers))
-  huge <- sql_number(1.79e308, dialect)
+  # squares would overflow; and where nothing is infinite, see the table of dialects
+  huge <- sql_number(1e300, dialect)
   typed <- Filter(function(column) column$kind == "number", plan$columns)
   wrong <- if (!is.null(dialect$wrong_type)) {
     vapply(typed, function(column) dialect$wrong_type(column$raw), "")
@@ -112,7 +113,7 @@ check_survey <- function(survey, plan, action) {
       "weights", i = "Weights are precisions: Var(y) = sigma^2 / weights."
     )
   }
-  if (isTRUE(survey$weights[[2L]] > 1.79e308)) {
+  if (isTRUE(survey$weights[[2L]] > 1e300)) {
     ferrolmm_abort("`weights` is infinite (Inf) in some rows.", "weights")
   }
   if (survey$used == 0) {

@@ -233,13 +233,27 @@ sql_power <- function(args, scope, name) {
   )
 }
 
-#' The natural logarithm: missing of negative numbers, minus infinity of zero
+#' A logarithm: missing of negative numbers, infinite of zero
+#'
+#' @param whole of powers of the base log(x) / log(base) may be off by the last digit: take what is
+#'   as near to a whole number for it, so that log10(1000) >= 3?
 #' @noRd
-sql_log <- function(x, scope) {
-  zero <- sql_number(0, scope$source$dialect)
+sql_log <- function(x, scope, base = exp(1), whole = FALSE) {
+  dialect <- scope$source$dialect
+  zero <- sql_number(0, dialect)
+  value <- paste0(log_function(scope), "(", x, ")")
+  if (base != exp(1)) {
+    value <- paste0("(", value, " / ", sql_number(log(base), dialect), ")")
+  }
+  if (whole) {
+    value <- paste0(
+      "CASE WHEN ABS(", value, " - ROUND(", value, ")) < ", sql_number(2e-15, dialect), " * ABS(",
+      value, ") THEN ROUND(", value, ") ELSE ", value, " END"
+    )
+  }
   paste0(
-    "CASE WHEN ", x, " > ", zero, " THEN ", log_function(scope), "(", x, ") WHEN ", x, " = ", zero,
-    " THEN -", scope$source$dialect$infinity, " END"
+    "CASE WHEN ", x, " > ", zero, " THEN ", value, " WHEN ", x, " = ", zero, " THEN ",
+    if (base > 1) "-", dialect$infinity, " END"
   )
 }
 
@@ -266,12 +280,8 @@ log_function <- function(scope) {
 #' @noRd
 sql_logarithm <- function(args, scope, name) {
   args <- sql_arguments(args, c("x", "base"), scope, 1L)
-  x <- sql_log(paste0("(", sql_double(args$x, scope), ")"), scope)
-  if (is.null(args$base)) {
-    return(number_sql(x))
-  }
-  base <- constant_base(args$base, scope)
-  number_sql("(", x, ") / ", sql_number(log(base), scope$source$dialect))
+  base <- if (is.null(args$base)) exp(1) else constant_base(args$base, scope)
+  number_sql(sql_log(paste0("(", sql_double(args$x, scope), ")"), scope, base))
 }
 
 #' @noRd
@@ -283,18 +293,9 @@ constant_base <- function(x, scope) {
   base
 }
 
-#' log(x) / log(base); of powers of the base it may be off by the last digit, so it is rounded to
-#' whole numbers within that: log10(1000) >= 3
+#' log2(), log10()
 #' @noRd
-sql_log_to <- function(base) {
-  sql_unary(function(x, scope) {
-    dialect <- scope$source$dialect
-    value <- paste0("((", sql_log(x, scope), ") / ", sql_number(log(base), dialect), ")")
-    near <- paste0("ABS(", value, " - ROUND(", value, "))")
-    paste0("CASE WHEN ", near, " < ", sql_number(2e-15, dialect), " * ABS(", value,
-           ") THEN ROUND(", value, ") ELSE ", value, " END")
-  })
-}
+sql_log_to <- function(base) sql_unary(function(x, scope) sql_log(x, scope, base, whole = TRUE))
 
 #' @noRd
 sql_comparison <- function(args, scope, name) {
