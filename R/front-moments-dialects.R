@@ -6,6 +6,7 @@
 #   double         a value as a double
 #   finite         a double with NULL in the place of NaN, which is equal to itself in some databases
 #   text           a text column that is compared by its characters alone, whatever its collation
+#   padded         the same of a column of type CHAR(n), which R sees with its blanks
 #   days, seconds  a date and a point in time as R counts them; NULL: not known
 #   first          a query cut off after some rows
 #   wrong_type     is a value no number, though its column has numbers? NULL: cannot be
@@ -40,7 +41,7 @@ sql_standard <- list(
   name = sql_name("\""), string = sql_string,
   number = sql_cast("DOUBLE PRECISION"), double = sql_cast("DOUBLE PRECISION"),
   finite = function(x) paste0("CASE WHEN ", x, " = ", x, " THEN ", x, " END"),
-  text = identity, days = NULL, seconds = NULL,
+  text = identity, padded = NULL, days = NULL, seconds = NULL,
   first = function(query, n) paste(query, "FETCH FIRST", n, "ROWS ONLY"),
   wrong_type = NULL, infinity = "CAST(1.7976931348623157e308 AS DOUBLE PRECISION)", log = "LN"
 )
@@ -85,6 +86,9 @@ sql_dialects <- list(
     },
     finite = sql_nullif_nan("DOUBLE PRECISION"),
     text = function(x) paste0("CAST(", x, " AS TEXT) COLLATE \"C\""),
+    padded = function(x) {
+      paste0("CASE WHEN ", x, " IS NOT NULL THEN FORMAT('%s', ", x, ") COLLATE \"C\" END")
+    },
     days = function(x) {
       paste0("CAST(CAST(", x, " AS DATE) - DATE '1970-01-01' AS DOUBLE PRECISION)")
     },

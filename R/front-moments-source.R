@@ -133,6 +133,15 @@ as_source <- function(data) {
   lmm_source(con, as.character(dbplyr$sql_render(data)))
 }
 
+#' What a driver keeps of the last error, where its condition does not say it
+#' @noRd
+failed_statement <- function(con) {
+  if (inherits(con, "PostgreSQLConnection")) {
+    said <- tryCatch(DBI::dbGetException(con)$errorMsg, error = function(e) NULL)
+    if (is_string(said) && nzchar(trimws(said))) said
+  }
+}
+
 #' The answer of the database, a data frame
 #'
 #' Failures become errors of ours: of the drivers some warn and return NULL.
@@ -155,7 +164,7 @@ ask_source <- function(source, query) {
   )
   mixed <- grepl("mixed type", warned, fixed = TRUE)
   if (!is.data.frame(answer) || any(mixed)) {
-    said <- c(failed, warned, "it returned no table")[[1L]]
+    said <- c(failed_statement(source$con), failed, warned, "it returned no table")[[1L]]
     ferrolmm_abort(
       if (any(mixed)) {
         "A column of the database has values of several types."

@@ -77,14 +77,22 @@ read_sample <- function(source, used) {
   sample
 }
 
-#' Columns as translations: list(sql, kind, raw, class)
+#' Columns as translations: list(sql, kind, raw, class, padded)
 #' @noRd
 scope_columns <- function(sample) {
   Map(function(x, k) {
     list(
-      sql = paste0("c", k), raw = paste0("r", k), kind = column_kind(x), class = describe_value(x)
+      sql = paste0("c", k), raw = paste0("r", k), kind = column_kind(x), class = describe_value(x),
+      padded = is_padded(x)
     )
   }, sample, seq_along(sample))
+}
+
+#' Are there texts of one length, some with blanks at the end?
+#' @noRd
+is_padded <- function(x) {
+  x <- if (is.character(x)) x[!is.na(x)]
+  length(x) > 0L && any(endsWith(x, " ")) && length(unique(nchar(x))) == 1L
 }
 
 #' The variables of the model frame, see [plan_variable()]
@@ -299,7 +307,11 @@ write_plan <- function(source, scope, variables, arguments, sample) {
 clean_sql <- function(quoted, column, dialect) {
   switch(column$kind,
     number = dialect$finite(dialect$double(quoted)),
-    text = dialect$text(quoted),
+    text = if (column$padded && !is.null(dialect$padded)) {
+      dialect$padded(quoted)
+    } else {
+      dialect$text(quoted)
+    },
     date = if (is.null(dialect$days)) quoted else dialect$days(quoted),
     instant = if (is.null(dialect$seconds)) quoted else dialect$seconds(quoted),
     quoted

@@ -238,6 +238,25 @@ test_that("names and levels may be anything", {
                   "collation")
 })
 
+test_that("texts of a fixed length, decimals and large integers are those of the driver", {
+  open <- databases()$postgres
+  skip_if(is.null(open), "no PostgreSQL server")
+  con <- open()
+  on.exit(DBI::dbDisconnect(con))
+  set.seed(6)
+  d <- data.frame(k = sample(20L, 500, TRUE), pad = sample(c("a", "bb", "c"), 500, TRUE),
+                  dec = round(runif(500), 3), sm = sample(3L, 500, TRUE), y = rnorm(500))
+  write_rows(con, "t", d, c(k = "BIGINT", pad = "CHAR(4)", dec = "NUMERIC(10, 3)", sm = "SMALLINT"))
+  rows <- DBI::dbReadTable(con, "t")
+  expect_identical(unique(nchar(rows$pad)), 4L)
+  for (form in c(y ~ pad + dec + (1 | k), y ~ (pad == "a   ") + dec + (1 | k), y ~ dec + (1 | sm:pad))) {
+    expect_same_fit(suppressMessages(lmm(form, lmm_source(con, "t"))),
+                    suppressMessages(lmm(form, rows)), deparse(form))
+  }
+  error <- tryCatch(lmm(y ~ dec + (1 | k), lmm_source(con, "nowhere")), error = identity)
+  expect_match(conditionMessage(error), "relation \"nowhere\" does not exist")
+})
+
 test_that("missing, infinite, huge and dated values are those of R", {
   set.seed(3)
   n <- 600
