@@ -75,9 +75,16 @@ refuse_without_rows <- function(f, frame) {
   home <- topenv()
   known <- names(takes_rows)[vapply(names(takes_rows), exists, NA, envir = home, inherits = FALSE)]
   mine <- Find(function(name) identical(get(name, home), f), known)
-  if (!is.null(mine) && is.null(frame[["newdata"]])) {
+  if (!is.null(mine) && is.null(frame[["newdata"]]) && !has_database(f, frame)) {
     abort_needs_rows(takes_rows[[mine]])
   }
+}
+
+#' Does a function get rows of a database as its argument `data`?
+#' @noRd
+has_database <- function(f, frame) {
+  "data" %in% names(formals(f)) && !eval(quote(missing(data)), frame) &&
+    inherits(frame$data, c("lmm_source", "tbl_lazy"))
 }
 
 #' @noRd

@@ -151,7 +151,10 @@ number_summary <- function(moments, id) {
 abort_needs_rows <- function(what) {
   ferrolmm_abort(
     paste0(what, " needs the rows of the data, and the fit is one of moments."), "needs_rows",
-    i = "Fit the rows themselves, or predict() them as new data."
+    i = c("Fit the rows themselves, or predict() them as new data.",
+          if (startsWith(what, "residuals") || startsWith(what, "fitted")) {
+            "Of rows in a database, augment(fit, data = ) has them as columns of a query."
+          })
   )
 }
 

@@ -4,7 +4,7 @@
 #   name, string   an identifier, a text constant, quoted
 #   number         a constant in digits, so that it is read as a double
 #   double         a value as a double
-#   finite         a double with NULL in the place of NaN, which is equal to itself in some databases
+#   finite         a double with NULL in the place of NaN, which equals itself in some databases
 #   text           a text column that is compared by its characters alone, whatever its collation
 #   padded         the same of a column of type CHAR(n), which R sees with its blanks
 #   days, seconds  a date and a point in time as R counts them; NULL: not known

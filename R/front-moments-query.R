@@ -273,27 +273,36 @@ check_unchanged <- function(now, before) {
   }
 }
 
-#' The moments of a source: keys from the groups, cells that have the same keys as one
+#' The keys of cells, from what the database groups them by
+#' @param answer columns `g1`, `g2`, ...
 #' @noRd
-finish_moments <- function(plan, answer, cells, survey) {
-  moments <- plan$moments
+keys_of_answer <- function(plan, answer) {
   columns <- Map(function(group, name) {
     decode_group(answer[[name]], group, plan$prototypes[[group$name]])
   }, plan$groups, plan$group_names)
   names(columns) <- vapply(plan$groups, `[[`, "", "name")
-  keys <- lapply(stats::setNames(nm = names(moments$keys)), function(name) {
+  keys <- lapply(stats::setNames(nm = names(plan$moments$keys)), function(name) {
     variable <- plan$variables[[name]]
     if (is.null(variable$from)) {
       return(columns[[if (is.null(variable$raw)) name else variable$raw]])
     }
-    raw <- as_frame(columns[variable$from], .set_row_names(length(cells$counts)))
+    raw <- as_frame(columns[variable$from], .set_row_names(nrow(answer)))
     value <- evaluate_variables(
-      list(variable$expression), raw, environment(moments$formula)
+      list(variable$expression), raw, environment(plan$moments$formula)
     )[[1L]]
     if (is.object(value) && !is.factor(value)) frame_values(value) else value
   })
+  as_frame(keys, .set_row_names(nrow(answer)))
+}
+
+#' The moments of a source: keys from the groups, cells that have the same keys as one
+#' @noRd
+finish_moments <- function(plan, answer, cells, survey) {
+  moments <- plan$moments
+  keys <- keys_of_answer(plan, answer)
   known <- !Reduce(`|`, lapply(keys, is.na))
-  keys <- as_frame(lapply(keys, `[`, known), .set_row_names(sum(known)))
+  keys <- keys[known, , drop = FALSE]
+  attr(keys, "row.names") <- .set_row_names(sum(known))
   cells <- c(cells["m"], lapply(cells[c("counts", "weights", "log_weights")], `[`, known),
              lapply(cells[c("means", "scatter")], function(x) x[, known, drop = FALSE]))
   codes <- code_cells(keys)

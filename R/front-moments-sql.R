@@ -10,9 +10,11 @@
 #'   (conditions: rows that are used; those but for missing values), `numbers` (SQL of the moments'
 #'   numbers), `groups` (what tells cells apart, see [plan_groups()]), `missing` (by variable, SQL
 #'   that is true where it is missing), `weighted`, `columns`, `sample` (model frame of some rows),
-#'   `moments` (those of the sample), `keys` (see [plan_variable()])
+#'   `moments` (those of the sample), `variables` (see [plan_variable()])
+#' @param through names of columns that the variables have beside them, as o1, o2, ..., and their
+#'   offset as f0.
 #' @noRd
-plan_source <- function(model, source, columns, given, caller) {
+plan_source <- function(model, source, columns, given, caller, through = NULL) {
   used <- used_columns(model, given, columns)
   sample <- read_sample(source, used)
   scope <- list(
@@ -20,7 +22,7 @@ plan_source <- function(model, source, columns, given, caller) {
   )
   variables <- plan_variables(model, scope, sample)
   arguments <- plan_arguments(given, scope, caller)
-  plan <- write_plan(source, scope, variables, arguments, sample)
+  plan <- write_plan(source, scope, variables, arguments, sample, through)
   plan$sample <- check_sample(plan, model, given, caller)
   plan$moments <- start_moments(model, plan$sample, caller)
   check_roles(plan, model)
@@ -245,35 +247,41 @@ flag_sql <- function(condition) {
 
 #' The levels of queries up to the model's variables
 #' @noRd
-write_plan <- function(source, scope, variables, arguments, sample) {
+write_plan <- function(source, scope, variables, arguments, sample, through) {
   dialect <- source$dialect
   columns <- scope$columns
   raw <- vapply(columns, `[[`, "", "raw")
   named <- function(sql, names) paste0(sql, " AS ", names, collapse = ", ")
   quoted <- dialect$name(names(sample))
   clean <- vapply(seq_along(columns), function(k) clean_sql(quoted[[k]], columns[[k]], dialect), "")
+  beside <- sprintf("o%d", seq_along(through))
   rows <- paste0(
-    "(SELECT ", named(quoted, raw), ", ", named(clean, vapply(columns, `[[`, "", "sql")), " FROM ",
-    source$rows, ") AS lmm_columns"
+    "(SELECT ", paste(c(
+      named(quoted, raw), named(clean, vapply(columns, `[[`, "", "sql")),
+      if (length(through) > 0L) named(dialect$name(through), beside)
+    ), collapse = ", "), " FROM ", source$rows, ") AS lmm_columns"
   )
   role <- vapply(variables, `[[`, "", "role")
   response <- variables[[which(role == "response")]]$number
   offsets <- c(vapply(variables[role == "offset"], `[[`, "", "number"), arguments$offset)
-  y <- paste0("(", response, ")", paste0(rep.int(" - (", length(offsets)), offsets,
-                                         rep.int(")", length(offsets)), collapse = ""))
+  offsets <- paste0("(", offsets, ")", recycle0 = TRUE)
+  y <- paste(c(paste0("(", response, ")"), offsets), collapse = " - ")
   number <- Filter(function(v) v$role == "predictor" && !is.null(v$number), variables)
   groups <- plan_groups(variables, scope)
   sql <- c(
     vapply(number, `[[`, "", "number"), y, arguments$weights,
     if (!is.null(arguments$subset)) flag_sql(arguments$subset),
-    vapply(groups, `[[`, "", "sql")
+    vapply(groups, `[[`, "", "sql"),
+    if (length(through) > 0L) paste(c(sql_number(0, dialect), offsets), collapse = " + ")
   )
   v <- sprintf("v%d", seq_along(number))
   g <- sprintf("g%d", seq_along(groups))
-  names <- c(v, "y", if (!is.null(arguments$weights)) "w", if (!is.null(arguments$subset)) "s", g)
+  names <- c(v, "y", if (!is.null(arguments$weights)) "w", if (!is.null(arguments$subset)) "s", g,
+             if (length(through) > 0L) "f0")
   strict <- vapply(groups, `[[`, NA, "strict")
   own_clean <- unlist(lapply(groups[strict], `[[`, "clean"))
-  through <- unique(c(unname(raw), own_clean))
+  clean_groups <- unlist(lapply(groups, `[[`, "clean"))
+  passed <- unique(c(unname(raw), own_clean, if (length(through) > 0L) c(clean_groups, beside)))
   # what is missing, by variable
   missing <- stats::setNames(
     paste(c(v, "y"), "IS NULL"), c(names(number), names(variables)[role == "response"])
@@ -291,7 +299,7 @@ write_plan <- function(source, scope, variables, arguments, sample) {
     source = source, columns = columns, variables = variables, groups = groups,
     prototypes = lapply(sample, function(x) x[0L]),
     values = paste0(
-      "(SELECT ", paste(through, collapse = ", "), ", ", named(sql, names), " FROM ", rows,
+      "(SELECT ", paste(passed, collapse = ", "), ", ", named(sql, names), " FROM ", rows,
       ") AS lmm_values"
     ),
     number_names = stats::setNames(v, names(number)), group_names = g,

@@ -33,8 +33,14 @@ generics::glance
 #'
 #' Of `newdata` the columns are `.fitted`, `.fixed`, and with `se.fit = TRUE` or `interval` also
 #' `.se.fit`, `.lower` and `.upper`.
+#' Of rows in a database ([lmm_source()] or a lazy table of 'dplyr', given as `data` with a fit of
+#' moments) the result is of the same kind: a query whose columns are those of the table, `.fitted`,
+#' `.resid` and `.fixed`. No row leaves the database: it computes them from a temporary table of the
+#' cells, which lives as long as the connection. They are `NULL` where a variable is missing, or a
+#' combination of levels has no rows in the fit.
 #' @param data The data of the fit: those that were used, or all of which they are left after rows
 #'   with missing values have gone. Such rows come back, as `NA`, if `na.action` was `na.exclude`.
+#'   Or rows of a database, see above.
 #' @param newdata Other data, to predict for.
 #' @param re.form,allow.new.levels,se.fit,interval For `newdata`, see [predict.lmm()].
 #' @importFrom generics augment
@@ -45,6 +51,14 @@ augment.lmm <- function(x, data = stats::model.frame(x), newdata = NULL, re.form
                         interval = c("none", "confidence", "prediction"), level = 0.95,
                         ddf = "Satterthwaite", ...) {
   check_dots(...)
+  if (is_source(newdata)) {
+    ferrolmm_abort(
+      "`newdata` is in a database.", "argument", i = "Give it as `data`: augment(fit, data = )."
+    )
+  }
+  if (!missing(data) && is_source(data)) {
+    return(augment_source(x, data))
+  }
   if (is.null(newdata)) {
     given <- c(
       "re.form", "allow.new.levels", "se.fit", "interval", "level", "ddf"

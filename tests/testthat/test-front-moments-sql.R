@@ -249,7 +249,9 @@ test_that("texts of a fixed length, decimals and large integers are those of the
   write_rows(con, "t", d, c(k = "BIGINT", pad = "CHAR(4)", dec = "NUMERIC(10, 3)", sm = "SMALLINT"))
   rows <- DBI::dbReadTable(con, "t")
   expect_identical(unique(nchar(rows$pad)), 4L)
-  for (form in c(y ~ pad + dec + (1 | k), y ~ (pad == "a   ") + dec + (1 | k), y ~ dec + (1 | sm:pad))) {
+  for (form in c(
+    y ~ pad + dec + (1 | k), y ~ (pad == "a   ") + dec + (1 | k), y ~ dec + (1 | sm:pad)
+  )) {
     expect_same_fit(suppressMessages(lmm(form, lmm_source(con, "t"))),
                     suppressMessages(lmm(form, rows)), deparse(form))
   }
@@ -262,7 +264,8 @@ test_that("missing, infinite, huge and dated values are those of R", {
   n <- 600
   d <- data.frame(
     g = sample(c(0.1 + 0.2, 0.3, 1e10, -2), n, TRUE),
-    day = as.Date("2020-02-27") + sample(0:9, n, TRUE), x = rnorm(n), big = sample(c(2147483647L, 2000000000L, 1L), n, TRUE), y = rnorm(n),
+    day = as.Date("2020-02-27") + sample(0:9, n, TRUE), x = rnorm(n),
+    big = sample(c(2147483647L, 2000000000L, 1L), n, TRUE), y = rnorm(n),
     yes = sample(c(TRUE, FALSE, NA), n, TRUE), k = sample(1:30, n, TRUE)
   )
   d$y <- d$y + rnorm(30)[d$k] + as.numeric(d$day - as.Date("2020-03-01")) / 5
@@ -312,8 +315,8 @@ test_that("expressions are computed as by R, whatever the values", {
     (x / 1000)^i, log(x), log(x, 3), log(x, base = limit), log2(x), log10(x), log1p(x), exp(i),
     exp(x), sqrt(x), abs(x), x > z, x >= limit, x < 0.1, x <= z, x == z, x != z, x > 0 & z > 0,
     x > 0 | z > 0, !(x > 0), (x > 0) == (z > 0), x %in% c(1, 2, NA), x %in% 0.1,
-    s == "a", s != "it's", s == "\\", s %in% c("a", "\\", "it's"), s %in% character(), is.na(x), is.na(s),
-    ifelse(x > 0, x, -z), ifelse(x > 0, 1, NA), ifelse(x > 0, s, "none"), ifelse(is.na(x), 0, x),
+    s == "a", s != "it's", s == "\\", s %in% c("a", "\\", "it's"), s %in% character(),
+    is.na(x), is.na(s), ifelse(x > 0, x, -z), ifelse(x > 0, 1, NA), ifelse(x > 0, s, "none"), ifelse(is.na(x), 0, x),
     as.numeric(x > 0), (x > 0) + 1, limit * 2, log10(i * i * 1000) >= 3, ifelse(i > 0, TRUE, NA)
   )
   for (database in names(databases())) {
@@ -423,6 +426,50 @@ test_that("text among numbers, tables that change and wrong arithmetic do not pa
                "in a sample of the rows", class = "ferrolmm_error_source")
   DBI::dbExecute(con, "UPDATE visits SET x = 'NA' WHERE rowid = 1400")
   expect_error(lmm(y ~ x + (1 | g), source), "`x` has text in 1 row", class = "ferrolmm_error_data")
+})
+
+test_that("fitted values and residuals are columns of a query", {
+  for (database in names(databases())) {
+    con <- databases()[[database]]()
+    d <- visits(1500)
+    d$id <- seq_len(nrow(d))
+    d$g[40] <- "it's \\ new"
+    write_rows(con, "visits", d)
+    source <- lmm_source(con, "visits")
+    for (model in list(
+      list(y ~ x * f + I(z^2) + (x | g) + (1 | factor(year)), offset = quote(z / 2)),
+      list(y ~ ifelse(x > 3, "high", "low") * z + (1 | g / f)),
+      list(y ~ x * f + offset(z) + (0 + f | h), contrasts = list(f = "contr.sum"))
+    )) {
+      names(model)[[1L]] <- "formula"
+      fit <- suppressMessages(do.call(lmm, c(model, list(data = source))))
+      rows <- suppressMessages(do.call(lmm, c(model, list(data = d, na.action = na.exclude))))
+      query <- augment(fit, data = source)
+      expect_s3_class(query, "lmm_source")
+      found <- ask_source(query, paste("SELECT * FROM", query$rows))
+      expect_identical(names(found), c(names(d), ".fitted", ".resid", ".fixed"))
+      found <- found[order(found$id), ]
+      expect_equal(found$y, d$y)
+      # a row without response has a fitted value, too
+      known <- !is.na(d$y)
+      expect_equal(found$.fitted[known], unname(fitted(rows))[known], tolerance = 1e-9)
+      expect_equal(found$.resid, unname(residuals(rows)), tolerance = 1e-9)
+      fixed <- unname(predict(rows, re.form = NA))
+      expect_equal(found$.fixed[known], fixed[known], tolerance = 1e-9)
+      without <- which(!known)
+      predicted <- unname(predict(rows, newdata = d[without, ]))
+      expect_equal(found$.fitted[without], predicted, tolerance = 1e-9)
+    }
+    expect_error(augment(rows, data = source), "has its rows", class = "ferrolmm_error_argument")
+    expect_error(augment(fit, newdata = source), "`data`", class = "ferrolmm_error_argument")
+    if (database == "sqlite" && requireNamespace("dbplyr", quietly = TRUE)) {
+      lazy <- augment(fit, data = dplyr::tbl(con, "visits"))
+      expect_s3_class(lazy, "tbl_lazy")
+      expect_equal(sum(dplyr::collect(lazy)$.resid^2, na.rm = TRUE),
+                   sum(residuals(rows)^2, na.rm = TRUE))
+    }
+    DBI::dbDisconnect(con)
+  }
 })
 
 test_that("cells are counted before they are asked for", {
