@@ -131,7 +131,9 @@
 #' @param formula (`formula`)\cr two-sided, with random-effects terms in parentheses; or a string
 #'   that holds such a formula.
 #' @param data (`data.frame`, `list` or `environment`)\cr where the variables are; those not found
-#'   there are taken from the environment of the formula.
+#'   there are taken from the environment of the formula. Or [lmm_moments()], rows that are read in
+#'   chunks ([lmm_chunks()]), or rows that stay in a database: a lazy table of 'dplyr', or
+#'   [lmm_source()].
 #' @param REML (`logical(1)`)\cr restricted maximum likelihood; `FALSE` for maximum likelihood.
 #' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
 #'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`; a

@@ -43,6 +43,12 @@
 #' @export
 lmm_source <- function(con, from, dialect = NULL, ...) {
   check_dots(...)
+  if (missing(con) || missing(from)) {
+    ferrolmm_abort(
+      "lmm_source() needs a connection and the name of a table or a query.", "argument",
+      i = "As in lmm_source(con, \"visits\")."
+    )
+  }
   need_package("DBI", "lmm_source()")
   if (!methods::is(con, "DBIConnection")) {
     ferrolmm_abort(

@@ -89,6 +89,9 @@ needed <- function(name, objects) {
   switch(sub("[.]lmm$", "", name),
     lmm = , lmm_moments = list(distance ~ age + (1 | Subject), nlme::Orthodont),
     lmm_chunks = list(list(nlme::Orthodont)),
+    lmm_source = if (requireNamespace("RSQLite", quietly = TRUE)) {
+      list(DBI::dbConnect(RSQLite::SQLite(), ":memory:"), "visits")
+    },
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
     plot_within_between = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),

@@ -316,7 +316,8 @@ test_that("expressions are computed as by R, whatever the values", {
     exp(x), sqrt(x), abs(x), x > z, x >= limit, x < 0.1, x <= z, x == z, x != z, x > 0 & z > 0,
     x > 0 | z > 0, !(x > 0), (x > 0) == (z > 0), x %in% c(1, 2, NA), x %in% 0.1,
     s == "a", s != "it's", s == "\\", s %in% c("a", "\\", "it's"), s %in% character(),
-    is.na(x), is.na(s), ifelse(x > 0, x, -z), ifelse(x > 0, 1, NA), ifelse(x > 0, s, "none"), ifelse(is.na(x), 0, x),
+    is.na(x), is.na(s), ifelse(x > 0, x, -z), ifelse(x > 0, 1, NA), ifelse(x > 0, s, "none"),
+    ifelse(is.na(x), 0, x),
     as.numeric(x > 0), (x > 0) + 1, limit * 2, log10(i * i * 1000) >= 3, ifelse(i > 0, TRUE, NA)
   )
   for (database in names(databases())) {
@@ -390,6 +391,7 @@ test_that("what SQL cannot say is an error that names it", {
   expect_error(lmm(y ~ x + (1 | g), source, na.action = function(x) x), "na.omit", class =
                  "ferrolmm_error_argument")
   expect_error(lmm_source(1, "visits"), "connection", class = "ferrolmm_error_argument")
+  expect_error(lmm_source(con), "needs a connection", class = "ferrolmm_error_argument")
   expect_error(lmm_source(con, 1), "name of a table", class = "ferrolmm_error_argument")
   expect_error(lmm_source(con, "visits", dialect = "oracle"), "one of", class =
                  "ferrolmm_error_argument")
