@@ -19,7 +19,7 @@
 #' `weights`, `offset` and `subset` are expressions of columns, too. `NULL` and `NaN` are missing
 #' values; `na.action` can be [stats::na.omit()], [stats::na.exclude()] or [stats::na.fail()].
 #'
-#' The table is read four times: for its means, for the number of cells, and for the sums of squares
+#' The table is read three times: for its means, for the number of cells, and for the sums of squares
 #' and products about the means; and once more if these have lost digits, because the rows of a cell
 #' differ little against how much cells differ. It must not change meanwhile: that is checked by the
 #' number of rows. Where there are nearly as many cells as rows (grouping factors that are crossed,
