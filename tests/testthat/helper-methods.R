@@ -23,6 +23,9 @@ objects_by_class <- function() {
     lmm_control = lmm_control(),
     lmm_moments = lmm_moments(distance ~ age + (1 | Subject), nlme::Orthodont),
     lmm_chunks = lmm_chunks(list(nlme::Orthodont)),
+    lmm_source = structure(
+      list(rows = "growth", what = "growth", dialect_name = "standard"), class = "lmm_source"
+    ),
     ranova.lmm = ranova(fit, distribution = "limit"),
     lmm_certificate = fit$certificate,
     pb_test = pb_test(fit, update(fit, . ~ . - age:Sex), nsim = 3, seed = 1),
