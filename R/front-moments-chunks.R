@@ -6,9 +6,9 @@
 #' @details
 #' Each chunk is evaluated as [lmm()] evaluates its data. What depends on the data as a whole
 #' (`poly()`, `ns()`, `bs()`, `scale()`) has to be the same in each chunk: `bases` is a data frame
-#' in which it is determined, as a sample of the rows, or some rows with the wanted knots; without, the
-#' data are read twice, if `rewind` says how, and the first time gives it from up to five million
-#' rows.
+#' in which it is determined, as a sample of the rows, or some rows with the wanted knots. Without
+#' `bases` the data are read twice, if `rewind` says how: the first time up to five million rows
+#' determine it. What else depends on other rows, as `x - mean(x)`, is an error.
 #'
 #' @param x Where chunks come from: a function without arguments that returns the next data frame,
 #'   and `NULL` at the end; a list of data frames; a result of `DBI::dbSendQuery()`; a record batch
@@ -219,12 +219,11 @@ next_chunk <- function(chunks) {
 chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
   model <- parse_formula(formula, NULL, caller)
   fixed <- fixed_bases(model, chunks, given, na_action, control, caller)
-  moments <- witness <- NULL
+  moments <- NULL
   omitted <- 0
   while (!is.null(chunk <- next_chunk(chunks))) {
     require_time_to_fit(control)
-    if (is.null(witness)) witness <- chunk[nrow(chunk), , drop = FALSE]
-    frame <- chunk_frame(model, chunk, given, na_action, control, caller, fixed, witness)
+    frame <- chunk_frame(model, chunk, given, na_action, control, caller, fixed)
     if (is.null(frame)) {
       omitted <- omitted + nrow(chunk)
       next
@@ -245,7 +244,7 @@ chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
 
 #' The model frame of a chunk; NULL where none of its rows is used
 #' @noRd
-chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed, witness) {
+chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed) {
   frame <- tryCatch(
     build_frame(
       model, chunk, given, na_action, caller, threads = control$threads, fixed = fixed
@@ -256,53 +255,56 @@ chunk_frame <- function(model, chunk, given, na_action, control, caller, fixed, 
   if (!is.null(frame)) {
     refuse_tables(frame)
     refuse_free_bases(frame, model, fixed)
-    check_by_row(model, chunk, fixed, witness)
+    check_by_row(model, chunk, fixed)
   }
   frame
 }
 
-#' Refuse variables whose value in a row depends on the other rows, as x - mean(x)
+#' Refuse variables whose value in a row depends on the other rows, as x - mean(x) and ave(x, g)
 #'
-#' They are evaluated for a few rows of the chunk, and for these beside a row of another place: the
-#' values have to be the same.
-#' @param witness a row of the first chunk.
+#' They are evaluated for one row, and for it before and after two rows with larger and smaller
+#' numbers: the value has to be the same.
 #' @noRd
-check_by_row <- function(model, chunk, fixed, witness) {
+check_by_row <- function(model, chunk, fixed) {
   expressions <- as.list(attr(formula_terms(model$frame), "variables"))[-1L]
   names <- variable_names(expressions)
   own <- which(vapply(expressions, is.call, NA) & !names %in% names(fixed))
-  used <- unique(unlist(lapply(expressions[own], all.vars)))
-  used <- intersect(used, names(chunk))
-  if (length(own) == 0L || length(used) == 0L) {
+  used <- intersect(unique(unlist(lapply(expressions[own], all.vars))), names(chunk))
+  complete <- which(stats::complete.cases(chunk[used]))
+  if (length(own) == 0L || length(used) == 0L || length(complete) == 0L) {
     return(invisible())
   }
-  few <- utils::head(chunk[stats::complete.cases(chunk[used]), used, drop = FALSE], 3L)
-  beside <- tryCatch(rbind(few, witness[used]), error = function(e) few)
-  n <- nrow(few)
-  if (n == 0L) {
-    return(invisible())
+  row <- chunk[complete[[1L]], used, drop = FALSE]
+  others <- rbind(row, row)
+  for (name in used) {
+    if (is.numeric(row[[name]])) others[[name]] <- others[[name]] + c(1L, -2L)
   }
-  evaluated <- function(rows) {
-    tryCatch(evaluate_variables(expressions[own], rows, model$env), error = function(e) NULL)
-  }
-  whole <- evaluated(beside)
-  part <- evaluated(few[1L, , drop = FALSE])
-  if (is.null(whole) || is.null(part)) {
-    return(invisible())
-  }
-  first_values <- function(x) {
-    x <- if (is.matrix(x)) x[1L, ] else x[1L]
-    if (is.factor(x)) as.character(x) else as.vector(x)
-  }
-  same <- mapply(function(a, b) isTRUE(all.equal(first_values(a), first_values(b))), whole, part)
-  if (!all(same)) {
-    name <- names[own][!same][[1L]]
-    ferrolmm_abort(
-      paste0("`", name, "` depends on other rows than its own, and no chunk has all."), "moments",
-      variable = name,
-      i = "Make it a column of the data first, or write a constant in the place of mean(x)."
+  value_at <- function(rows, at) {
+    columns <- tryCatch(
+      evaluate_variables(expressions[own], rows, model$env), error = function(e) NULL
     )
+    lapply(columns, function(x) {
+      x <- if (is.matrix(x)) x[at, ] else x[at]
+      if (is.factor(x)) as.character(x) else as.vector(x)
+    })
   }
+  alone <- value_at(row, 1L)
+  for (beside in list(value_at(rbind(row, others), 1L), value_at(rbind(others, row), 3L))) {
+    if (length(alone) != length(own) || length(beside) != length(own)) {
+      next
+    }
+    same <- mapply(function(a, b) isTRUE(all.equal(a, b)), alone, beside)
+    if (!all(same)) abort_not_by_row(names[own][!same][[1L]])
+  }
+}
+
+#' @noRd
+abort_not_by_row <- function(name) {
+  ferrolmm_abort(
+    paste0("`", name, "` depends on other rows than its own, and no chunk has all."), "moments",
+    variable = name,
+    i = "Make it a column of the data first, or write a constant in the place of mean(x)."
+  )
 }
 
 #' Does this na.action leave out rows, and so perhaps all of a chunk?

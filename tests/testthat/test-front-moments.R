@@ -147,8 +147,18 @@ test_that("functions of the data need bases that are the same in each chunk", {
   one <- lmm_moments(formula, parts[[1L]])
   expect_error(c(one, lmm_moments(formula, parts[[2L]])), "other coefficients",
                class = "ferrolmm_error_moments")
-  expect_error(lmm(y ~ I(x - mean(x)) + (1 | g), lmm_chunks(parts)),
-               class = "ferrolmm_error_moments")
+  for (term in c("I(x - mean(x))", "ave(x, g)", "cumsum(x)", "rank(x)", "cut(x, 3)", "rev(x)")) {
+    of_others <- stats::reformulate(c(term, "(1 | g)"), "y")
+    expect_error(lmm(of_others, lmm_chunks(parts)), class = "ferrolmm_error_moments")
+    expect_error(
+      lmm(of_others, lmm_chunks(split(d, seq_len(nrow(d))))), class = "ferrolmm_error_moments"
+    )
+  }
+  # the means of groups are those of all rows where these are read before
+  expect_same_fit(
+    lmm(y ~ within_between(x, g) + (1 | g), d),
+    lmm(y ~ within_between(x, g) + (1 | g), lmm_chunks(parts))
+  )
 })
 
 test_that("files are read in chunks", {

@@ -259,7 +259,8 @@ impl Cells {
                 upper_row(&mut r, k, a, &entry);
                 // all that is left of the response is in one row, even where that is nothing
                 let (of_response, vanishes) = (a + 1 == k, r[a * k + a] == 0.0);
-                if if of_response { left < 1.0 } else { vanishes } {
+                let is_nothing = if of_response { left < 1.0 } else { vanishes };
+                if is_nothing {
                     continue;
                 }
                 for (b, column) in columns.iter_mut().enumerate() {
