@@ -31,8 +31,8 @@
 #' correlations by group would be, in a publication.
 #'
 #' @param formula A formula as for [lmm()], without residual structure.
-#' @param data A data frame, [lmm_chunks()], or rows of a database: [lmm_source()] or a lazy table of
-#'   'dplyr'.
+#' @param data A data frame, [lmm_chunks()], or rows of a database: [lmm_source()] or a lazy table
+#'   of 'dplyr'.
 #' @param weights,subset,na.action,offset As for [lmm()].
 #' @param min_cell The least number of rows that a cell may have: fewer are an error.
 #' @param control Options, see [lmm_control()].

@@ -371,7 +371,7 @@ test_that("a number of starts holds where only residuals have parameters", {
   ))
   expect_identical(held$certificate$starts, 7L)
   # nothing to search
-  expect_identical(starts_of(control = control), 1L)
+  expect_identical(starts_of(weights = nlme::varFixed(~v), control = control), 1L)
   expect_error(lmm_control(starts = 2, solver = "iterative"), class = "ferrolmm_error_argument")
 
   # walks from other powers come to a lower optimum than those from the first
