@@ -22,9 +22,9 @@
 #' The table is read three times: for its means, for the number of cells, and for the sums of
 #' squares and products about the means; and once more if these have lost digits, because the rows
 #' of a cell differ little against how much cells differ. It must not change meanwhile: that is
-#' checked by the number of rows. Where there are nearly as many cells as rows (grouping factors that
-#' are crossed, or a number that tells cells apart), nothing is gained, and beyond a million cells
-#' that is an error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
+#' checked by the number of rows. Where there are nearly as many cells as rows (grouping factors
+#' that are crossed, or a number that tells cells apart), nothing is gained, and beyond a million
+#' cells that is an error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
 #'
 #' @param con A connection of 'DBI'.
 #' @param from The name of a table (a string, or what `DBI::Id()` returns), or a query: a string
