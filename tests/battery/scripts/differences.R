@@ -50,6 +50,11 @@ explained <- list(
     "1e-13. lmer's refit() stops beside its optimum."
   )),
   explain("meadows", "^tidy: std.error has 0 NAs", ran_pars),
+  explain("meadows", "^heteroscedastic: values ", paste(
+    "performance divides squared residuals by the deviance over its degrees of freedom, so that p",
+    "depends on the units of the response; ours divides by their mean: car::ncvTest(), with the",
+    "variance of the random effects held at zero (tests/testthat/test-interop-performance.R)."
+  )),
   explain("schools", "^(trends|means): .*(SE|df|lower.CL|upper.CL|t.ratio|p.value) ", kenward),
   explain("schools", "^quantiles: ", paste(
     "The same points: lattice sorts lmer's, and names them; ours stand in the order of the levels."
