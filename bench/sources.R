@@ -19,6 +19,8 @@ chunks <- function(size = 250000) {
   function() {
     n <- min(size, rows - done)
     if (n <= 0) return(NULL)
+    # a seed for each chunk: what reads or writes between them may draw numbers, too
+    set.seed(1 + done / size)
     done <<- done + n
     g <- sample.int(levels, n, TRUE)
     x <- stats::rnorm(n)
