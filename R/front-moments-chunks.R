@@ -21,8 +21,9 @@
 #' @returns An object of class `lmm_chunks`: a list of functions.
 #' @seealso [lmm_moments()]
 #' @examples
-#' data(Orthodont, package = "nlme")
-#' chunks <- split(Orthodont, rep(1:4, each = 27))
+#' growth <- as.data.frame(nlme::Orthodont)
+#' growth$Subject <- as.character(growth$Subject)
+#' chunks <- split(growth, rep(1:4, each = 27))
 #' lmm(distance ~ age + (age | Subject), lmm_chunks(chunks))
 #' @export
 lmm_chunks <- function(x, bases = NULL, rewind = NULL, rows = 1e5, ...) {

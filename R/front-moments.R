@@ -45,9 +45,10 @@
 #' variance: analysis and recommendations. *The American Statistician*, 37, 242-247.
 #' @seealso [lmm_chunks()], [lmm_source()]
 #' @examples
-#' data(Orthodont, package = "nlme")
-#' girls <- subset(Orthodont, Sex == "Female")
-#' boys <- subset(Orthodont, Sex == "Male")
+#' growth <- as.data.frame(nlme::Orthodont)
+#' growth$Subject <- as.character(growth$Subject)
+#' girls <- subset(growth, Sex == "Female")
+#' boys <- subset(growth, Sex == "Male")
 #' m1 <- lmm_moments(distance ~ age * Sex + (age | Subject), girls)
 #' m2 <- lmm_moments(distance ~ age * Sex + (age | Subject), boys)
 #' both <- c(m1, m2)
