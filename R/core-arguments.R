@@ -203,3 +203,11 @@ find_na_action <- function(na_action) {
   }
   na_action
 }
+
+#' Refuse what takes another package, where that is not installed
+#' @noRd
+need_package <- function(name, what) {
+  if (!requireNamespace(name, quietly = TRUE)) {
+    ferrolmm_abort(paste0(what, " needs the package '", name, "'."), "argument")
+  }
+}

@@ -43,3 +43,9 @@ engine_condensed_rows <- function(cells, keep) {
   found <- engine_value(rs_condensed_rows(cells, as.integer(keep)))
   found[names(found) != "ok"]
 }
+
+#' Rows and columns of a lower triangle, row by row: the order of `scatter`
+#' @noRd
+triangle_pairs <- function(m) {
+  cbind(rep.int(seq_len(m), seq_len(m)), sequence(seq_len(m)))
+}

@@ -219,7 +219,7 @@ next_chunk <- function(chunks) {
 #' @noRd
 chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
   model <- parse_formula(formula, NULL, caller)
-  fixed <- fixed_bases(model, chunks, given, na_action, control, caller)
+  fixed <- fixed_bases(model, chunks)
   moments <- NULL
   omitted <- 0
   while (!is.null(chunk <- next_chunk(chunks))) {
@@ -230,7 +230,7 @@ chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
       next
     }
     moments <- if (is.null(moments)) {
-      start_moments(model, frame, caller)
+      start_moments(model, frame)
     } else {
       check_chunk(moments, model, frame)
       add_frame(moments, model, frame)
@@ -378,7 +378,7 @@ most_basis_rows <- 5e6
 
 #' Functions of the data with their coefficients, from `bases` or a first pass
 #' @noRd
-fixed_bases <- function(model, chunks, given, na_action, control, caller) {
+fixed_bases <- function(model, chunks) {
   used <- basis_variables(model)
   if (length(used) == 0L) {
     return(NULL)
@@ -430,11 +430,4 @@ first_pass <- function(chunks, used) {
   }
   chunks$rewind()
   do.call(rbind, parts)
-}
-
-#' @noRd
-need_package <- function(name, what) {
-  if (!requireNamespace(name, quietly = TRUE)) {
-    ferrolmm_abort(paste0(what, " needs the package '", name, "'."), "argument")
-  }
 }

@@ -2,7 +2,7 @@
 
 #' The moments of a first frame of rows
 #' @noRd
-start_moments <- function(model, frame, caller) {
+start_moments <- function(model, frame) {
   inform_logical(frame)
   roles <- variable_roles(model, frame)
   numeric <- names(frame)[roles == "number"]

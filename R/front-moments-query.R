@@ -211,13 +211,6 @@ weight_log <- function(plan) {
   paste0(log_function(scope), "(w)")
 }
 
-#' Rows and columns of a lower triangle, row by row
-#' @noRd
-triangle_pairs <- function(m) {
-  row <- rep.int(seq_len(m), seq_len(m))
-  cbind(row, sequence(seq_len(m)))
-}
-
 #' Columns of an answer that are numbered, as a matrix with a column for each cell
 #' @noRd
 answer_matrix <- function(answer, letter, n) {

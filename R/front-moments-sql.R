@@ -24,7 +24,7 @@ plan_source <- function(model, source, columns, given, caller, through = NULL) {
   arguments <- plan_arguments(given, scope, caller)
   plan <- write_plan(source, scope, variables, arguments, sample, through)
   plan$sample <- check_sample(plan, model, given, caller)
-  plan$moments <- start_moments(model, plan$sample, caller)
+  plan$moments <- start_moments(model, plan$sample)
   check_roles(plan, model)
   plan$numbers <- vapply(plan$moments$numbers, sql_of_number, "", plan, USE.NAMES = FALSE)
   plan

@@ -86,7 +86,7 @@ lmm_moments <- function(formula, data, weights, subset, na.action, offset, min_c
 frame_moments <- function(formula, data, given, na_action, control, caller) {
   model <- parse_formula(formula, data, caller)
   frame <- build_frame(model, data, given, na_action, caller, threads = control$threads)
-  start_moments(model, frame, caller)
+  start_moments(model, frame)
 }
 
 #' @noRd
@@ -140,8 +140,7 @@ select_numbers <- function(cells, order) {
   if (identical(order, seq_len(cells$m))) {
     return(cells)
   }
-  pairs <- which(lower.tri(diag(cells$m), diag = TRUE), arr.ind = TRUE)
-  pairs <- pairs[order(pairs[, 1L], pairs[, 2L]), , drop = FALSE]
+  pairs <- triangle_pairs(cells$m)
   row <- pmax(order[pairs[, 1L]], order[pairs[, 2L]])
   col <- pmin(order[pairs[, 1L]], order[pairs[, 2L]])
   cells$means <- cells$means[order, , drop = FALSE]

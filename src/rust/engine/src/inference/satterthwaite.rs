@@ -107,15 +107,35 @@ pub(super) fn derivatives(
         let slope = congruence(&inverse, block, r);
         vcov_gradient.extend(to_user_basis(prepared, &slope).iter().map(|v| v * sigma2));
     }
-    vcov_gradient.extend(to_user_basis(prepared, &base));
+    Some(assembled(
+        prepared,
+        theta,
+        sigma2,
+        covariance,
+        vcov_gradient,
+        &base,
+    ))
+}
+
+/// What degrees of freedom are computed from; `base`, the covariance of the fixed effects relative to sigma^2, is the derivative
+/// along sigma^2.
+fn assembled(
+    prepared: &Prepared,
+    theta: &InternalTheta,
+    sigma2: f64,
+    covariance: Vec<f64>,
+    mut vcov_gradient: Vec<f64>,
+    base: &[f64],
+) -> Satterthwaite {
+    vcov_gradient.extend(to_user_basis(prepared, base));
     let (jacobian, components) = jacobian(prepared, theta, sigma2);
-    Some(Satterthwaite {
+    Satterthwaite {
         covariance,
         vcov_gradient,
         jacobian,
         components,
         sigma2,
-    })
+    }
 }
 
 /// The same at a point with singular covariance matrices, from [`Information`], which divides by none of them. With P V_a P and
@@ -223,15 +243,14 @@ fn derivatives_at_singular(
     for slope in &scaled {
         vcov_gradient.extend(to_user_basis(prepared, slope).iter().map(|v| v * sigma2));
     }
-    vcov_gradient.extend(to_user_basis(prepared, &phi));
-    let (jacobian, components) = jacobian(prepared, theta, sigma2);
-    Some(Satterthwaite {
+    Some(assembled(
+        prepared,
+        theta,
+        sigma2,
         covariance,
         vcov_gradient,
-        jacobian,
-        components,
-        sigma2,
-    })
+        &phi,
+    ))
 }
 
 /// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is
