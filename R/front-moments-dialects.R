@@ -10,6 +10,8 @@
 #   days, seconds  a date and a point in time as R counts them; NULL: not known
 #   first          a query cut off after some rows
 #   wrong_type     is a value no number, though its column has numbers? NULL: cannot be
+#   temporary      statements that make a temporary table, of its name, its columns, whether each is
+#                  text (else doubles), and its rows in parentheses
 # and names: `infinity`, a constant larger than all numbers; `log`, the natural logarithm, where it
 # has more than one name the first that computes it.
 
@@ -37,13 +39,38 @@ sql_bytes_string <- function(x) {
 
 sql_cast <- function(type) function(x) paste0("CAST(", x, " AS ", type, ")")
 
+sql_temporary_table <- function(name, columns, text, rows) {
+  types <- ifelse(text, "TEXT", "DOUBLE PRECISION")
+  parts <- split(rows, ceiling(seq_along(rows) / 500))
+  c(
+    paste0("CREATE TEMPORARY TABLE ", name, " (", paste(columns, types, collapse = ", "), ")"),
+    vapply(parts, function(part) {
+      paste("INSERT INTO", name, "VALUES", paste(part, collapse = ", "))
+    }, "", USE.NAMES = FALSE)
+  )
+}
+
+#' Where temporary tables are views
+#' @noRd
+sql_temporary_view <- function(name, columns, text, rows) {
+  # a row that is never chosen: VALUES may not be empty
+  none <- paste0("(", paste(rep.int("NULL", length(columns)), collapse = ", "), ")")
+  casts <- paste0("CAST(", columns, " AS ", ifelse(text, "STRING", "DOUBLE"), ") AS ", columns)
+  paste0(
+    "CREATE TEMPORARY VIEW ", name, " AS SELECT ", paste(casts, collapse = ", "), " FROM VALUES ",
+    paste(c(rows, none), collapse = ", "), " AS v(", paste(columns, collapse = ", "), ") WHERE ",
+    columns[[1L]], " IS NOT NULL"
+  )
+}
+
 sql_standard <- list(
   name = sql_name("\""), string = sql_string,
   number = sql_cast("DOUBLE PRECISION"), double = sql_cast("DOUBLE PRECISION"),
   finite = function(x) paste0("CASE WHEN ", x, " = ", x, " THEN ", x, " END"),
   text = identity, padded = NULL, days = NULL, seconds = NULL,
   first = function(query, n) paste(query, "FETCH FIRST", n, "ROWS ONLY"),
-  wrong_type = NULL, infinity = "CAST(1.7976931348623157e308 AS DOUBLE PRECISION)", log = "LN"
+  wrong_type = NULL, temporary = sql_temporary_table,
+  infinity = "CAST(1.7976931348623157e308 AS DOUBLE PRECISION)", log = "LN"
 )
 
 sql_limit <- function(query, n) paste(query, "LIMIT", n)
@@ -112,7 +139,7 @@ sql_dialects <- list(
     finite = sql_nullif_nan("DOUBLE"),
     days = function(x) paste0("CAST(DATEDIFF(", x, ", DATE '1970-01-01') AS DOUBLE)"),
     seconds = function(x) paste0("UNIX_MICROS(", x, ") / 1e6D"),
-    first = sql_limit, infinity = "CAST('Infinity' AS DOUBLE)"
+    first = sql_limit, temporary = sql_temporary_view, infinity = "CAST('Infinity' AS DOUBLE)"
   ))
 )
 

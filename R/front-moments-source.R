@@ -26,12 +26,17 @@
 #' that are crossed, or a number that tells cells apart), nothing is gained, and beyond a million
 #' cells that is an error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
 #'
+#' Ctrl-C ends a query where the driver of the database hears of it: 'duckdb' does, and 'RPostgres'
+#' if it connects with `check_interrupts = TRUE`. With 'RSQLite', 'RPostgreSQL' and 'RMySQL' it ends
+#' the fit once the query that runs is answered.
+#'
 #' @param con A connection of 'DBI'.
 #' @param from The name of a table (a string, or what `DBI::Id()` returns), or a query: a string
 #'   that begins with SELECT or WITH.
 #' @param dialect How the database spells SQL: `"sqlite"`, `"duckdb"`, `"postgres"`, `"mariadb"`
 #'   (and MySQL), `"spark"` or `"standard"`. Known by the connection for the packages 'RSQLite',
-#'   'duckdb', 'RPostgres', 'RPostgreSQL', 'RMariaDB', 'RMySQL' and 'sparklyr'.
+#'   'duckdb', 'RPostgres', 'RPostgreSQL', 'RMariaDB', 'RMySQL' and 'sparklyr'; one of 'RJDBC' does
+#'   not say.
 #' @param ... None: any other argument is an error.
 #' @returns An object of class `lmm_source`.
 #' @seealso [lmm_moments()], [lmm_chunks()]
@@ -148,6 +153,10 @@ failed_statement <- function(con) {
   }
 }
 
+#' What a driver says of an error, without the places in its own code
+#' @noRd
+driver_words <- function(said) sentence(trimws(sub("\n[[:space:]]+at .*", "", said)))
+
 #' The answer of the database, a data frame
 #'
 #' Failures become errors of ours: of the drivers some warn and return NULL.
@@ -177,7 +186,7 @@ ask_source <- function(source, query) {
       } else {
         "The database could not answer a query."
       },
-      "source", x = sentence(trimws(said)), query = query,
+      "source", x = driver_words(said), query = query,
       i = "The query is in the field `query` of this condition: rlang::last_error()$query."
     )
   }

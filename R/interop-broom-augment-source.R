@@ -130,10 +130,6 @@ write_cells <- function(plan, object) {
   name <- dialect$name(basename(tempfile("lmm_cells_")))
   count <- ncol(coefficients$all)
   letters <- paste0(rep(c("a", "b"), each = count), seq_len(count))
-  types <- c(ifelse(text, "TEXT", "DOUBLE PRECISION"), rep.int("DOUBLE PRECISION", ncol(values)))
-  execute_source(plan$source, paste0(
-    "CREATE TEMPORARY TABLE ", name, " (", paste(c(t, letters), types, collapse = ", "), ")"
-  ))
   cells <- c(
     Map(function(x, text) {
       if (text) {
@@ -145,10 +141,9 @@ write_cells <- function(plan, object) {
     lapply(seq_len(ncol(values)), function(j) vapply(values[, j], sql_number, "", dialect))
   )
   rows <- paste0("(", do.call(paste, c(unname(cells), sep = ", ")), ")")
-  for (part in split(rows, ceiling(seq_along(rows) / 500))) {
-    execute_source(
-      plan$source, paste("INSERT INTO", name, "VALUES", paste(part, collapse = ", "))
-    )
+  is_text <- c(text, rep.int(FALSE, ncol(values)))
+  for (statement in dialect$temporary(name, c(t, letters), is_text, rows)) {
+    execute_source(plan$source, statement)
   }
   name
 }
@@ -160,7 +155,7 @@ execute_source <- function(source, statement) {
     error = function(e) {
       ferrolmm_abort(
         "The database could not write the temporary table of the cells.", "source",
-        x = sentence(trimws(conditionMessage(e)))
+        x = driver_words(conditionMessage(e))
       )
     }
   )

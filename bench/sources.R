@@ -1,14 +1,24 @@
 ## One model, its rows in memory, in chunks and in databases: seconds and memory.
-##   Rscript bench/sources.R [ROWS] [LEVELS]          (1e6 rows, 50,000 levels)
-## y ~ x + (x | g). Each source in a process of its own, whose highest resident size is told; the
-## rows are the same. The database is filled before, and that is not counted. PostgreSQL: start a
-## server of its own by dev/postgres, and name its folder in FERROLMM_POSTGRES.
+##   Rscript bench/sources.R [ROWS] [LEVELS]              (1e6 rows, 50,000 levels)
+##   Rscript bench/sources.R --generated [ROWS] [LEVELS]  rows that DuckDB and Spark make themselves
+## y ~ x + (x | g). Each source in a process of its own, whose highest resident size is told (that of
+## a server or of DuckDB's program is not in it); the rows are the same, but generated ones. The
+## databases are filled before, and that is not counted. Those that run are named by
+## FERROLMM_POSTGRES, FERROLMM_MARIADB, FERROLMM_SPARK (folders: dev/postgres start and its
+## neighbours print them) and FERROLMM_DUCKDB (what dev/duckdb prints). FERROLMM_BENCH: a folder for
+## files of the databases.
 arguments <- commandArgs(TRUE)
+generated <- "--generated" %in% arguments
+arguments <- setdiff(arguments, "--generated")
 file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
 rows <- if (length(arguments) > 0L) as.numeric(arguments[[1L]]) else 1e6
 levels <- if (length(arguments) > 1L) as.integer(arguments[[2L]]) else 50000L
-folder <- Sys.getenv("FERROLMM_BENCH", tempdir())
+folder <- normalizePath(Sys.getenv("FERROLMM_BENCH", tempdir()))
 formula <- y ~ x + (x | g)
+for (name in c("elsewhere", "duckdb", "jdbc")) {
+  source(file.path(dirname(file), "..", "tests", "testthat", paste0("helper-", name, ".R")),
+         chdir = TRUE)
+}
 
 # The same rows in every process, a chunk at a time
 chunks <- function(size = 250000) {
@@ -29,25 +39,99 @@ chunks <- function(size = 250000) {
 }
 
 connect <- function(name) {
-  if (name == "PostgreSQL") {
-    DBI::dbConnect(
+  switch(name,
+    SQLite = DBI::dbConnect(RSQLite::SQLite(), file.path(folder, "bench.sqlite")),
+    PostgreSQL = DBI::dbConnect(
       RPostgreSQL::PostgreSQL(), dbname = "postgres", user = "postgres",
       host = Sys.getenv("FERROLMM_POSTGRES")
+    ),
+    MariaDB = DBI::dbConnect(
+      elsewhere("RMySQL", "MySQL")(), user = "root", dbname = "test",
+      unix.socket = file.path(Sys.getenv("FERROLMM_MARIADB"), "socket")
+    ),
+    DuckDB = program_connect(Sys.getenv("FERROLMM_DUCKDB"), file.path(folder, "bench.duckdb")),
+    Spark = jdbc_connect(
+      readLines(file.path(Sys.getenv("FERROLMM_SPARK"), "url")), "org.apache.hive.jdbc.HiveDriver",
+      list.files(file.path(Sys.getenv("FERROLMM_SPARK"), "jars"), "[.]jar$", full.names = TRUE)
     )
-  } else {
-    DBI::dbConnect(RSQLite::SQLite(), file.path(folder, "bench.sqlite"))
-  }
+  )
 }
 
+dialect <- function(name) switch(name, DuckDB = "duckdb", Spark = "spark")
+
+ask <- function(con, ...) invisible(DBI::dbClearResult(DBI::dbSendQuery(con, paste0(...))))
+
+# By the driver's own way to write, or from a file with all digits, which is written once
 fill <- function(name) {
+  if (name == "MariaDB") {
+    con <- DBI::dbConnect(
+      elsewhere("RMySQL", "MySQL")(), user = "root",
+      unix.socket = file.path(Sys.getenv("FERROLMM_MARIADB"), "socket")
+    )
+    ask(con, "CREATE DATABASE IF NOT EXISTS test")
+    DBI::dbDisconnect(con)
+  }
   con <- connect(name)
   on.exit(DBI::dbDisconnect(con))
-  if (DBI::dbExistsTable(con, "visits")) DBI::dbRemoveTable(con, "visits")
-  read <- chunks()
-  append <- FALSE
-  while (!is.null(chunk <- read())) {
-    DBI::dbWriteTable(con, "visits", chunk, append = append, row.names = FALSE)
-    append <- TRUE
+  if (generated) {
+    return(generate(con, name))
+  }
+  ask(con, "DROP TABLE IF EXISTS visits")
+  if (name %in% c("SQLite", "PostgreSQL")) {
+    read <- chunks()
+    append <- FALSE
+    while (!is.null(chunk <- read())) {
+      DBI::dbWriteTable(con, "visits", chunk, append = append, row.names = FALSE)
+      append <- TRUE
+    }
+    return(invisible())
+  }
+  csv <- file.path(folder, "visits.csv")
+  if (!file.exists(csv)) {
+    to <- base::file(csv, "w")
+    read <- chunks()
+    while (!is.null(chunk <- read())) {
+      writeLines(sprintf("%d,%.17g,%.17g", chunk$g, chunk$x, chunk$y), to)
+    }
+    close(to)
+  }
+  switch(name,
+    MariaDB = {
+      ask(con, "CREATE TABLE visits (g INTEGER, x DOUBLE, y DOUBLE)")
+      ask(con, "LOAD DATA LOCAL INFILE '", csv, "' INTO TABLE visits FIELDS TERMINATED BY ','")
+    },
+    DuckDB = ask(
+      con, "CREATE TABLE visits AS SELECT * FROM read_csv('", csv, "', header = false, columns = ",
+      "{'g': 'INTEGER', 'x': 'DOUBLE', 'y': 'DOUBLE'})"
+    ),
+    Spark = {
+      ask(con, "CREATE TEMPORARY VIEW lines (g INT, x DOUBLE, y DOUBLE) USING csv OPTIONS (path '",
+          csv, "')")
+      ask(con, "CREATE TABLE visits USING parquet AS SELECT * FROM lines")
+    }
+  )
+}
+
+# Rows of the same law, made by the engine itself
+generate <- function(con, name) {
+  ask(con, "DROP TABLE IF EXISTS visits")
+  ask(con, "DROP TABLE IF EXISTS modes")
+  count <- format(rows, scientific = FALSE)
+  if (name == "DuckDB") {
+    # sqrt(-2 log(1 - U)) cos(2 pi V) is normal
+    normal <- "sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())"
+    ask(con, "SELECT setseed(0.5)")
+    ask(con, "CREATE TABLE modes AS SELECT CAST(range AS INTEGER) AS g, ", normal, " AS u, 0.3 * ",
+        normal, " AS v FROM range(", levels, ")")
+    ask(con, "CREATE TABLE visits AS SELECT g, x, 1 + 2 * x + u + v * x + e AS y FROM (SELECT ",
+        "CAST(floor(random() * ", levels, ") AS INTEGER) AS g, ", normal, " AS x, ", normal,
+        " AS e FROM range(", count, ")) JOIN modes USING (g)")
+  } else {
+    ask(con, "CREATE TABLE modes USING parquet AS SELECT CAST(id AS INT) AS g, randn(1) AS u, ",
+        "0.3 * randn(2) AS v FROM range(", levels, ")")
+    ask(con, "CREATE TABLE visits USING parquet AS SELECT g, x, 1 + 2 * x + u + v * x + e AS y ",
+        "FROM (SELECT CAST(floor(rand(3) * ", levels, ") AS INT) AS g, randn(4) AS x, ",
+        "randn(5) AS e FROM range(", count, ")) JOIN modes USING (g)")
   }
 }
 
@@ -68,7 +152,7 @@ one <- function(name) {
       }))
     },
     chunks = lmm_chunks(chunks()),
-    lmm_source(connect(name), "visits")
+    lmm_source(connect(name), "visits", dialect = dialect(name))
   )
   gc()
   before <- proc.time()[["elapsed"]]
@@ -83,11 +167,20 @@ one <- function(name) {
 if (nzchar(Sys.getenv("FERROLMM_SOURCE"))) {
   one(Sys.getenv("FERROLMM_SOURCE"))
 } else {
-  names <- c("rows", "chunks", "SQLite", if (nzchar(Sys.getenv("FERROLMM_POSTGRES"))) "PostgreSQL")
+  named <- c(PostgreSQL = "FERROLMM_POSTGRES", MariaDB = "FERROLMM_MARIADB",
+             DuckDB = "FERROLMM_DUCKDB", Spark = "FERROLMM_SPARK")
+  names <- names(named)[nzchar(Sys.getenv(named))]
+  names <- if (generated) {
+    intersect(c("DuckDB", "Spark"), names)
+  } else {
+    c("rows", "chunks", "SQLite", names)
+  }
   cat("| source | seconds | peak MB | REML criterion | sigma |\n|---|---|---|---|---|\n")
   Sys.setenv(FERROLMM_BENCH = folder)
   for (name in names) {
     if (!name %in% c("rows", "chunks")) fill(name)
     system2("Rscript", c(shQuote(file), rows, levels), env = paste0("FERROLMM_SOURCE=", name))
   }
+  # what may be large, and is a file of ours
+  unlink(file.path(folder, c("visits.csv", "bench.duckdb", "bench.sqlite")))
 }

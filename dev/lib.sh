@@ -145,3 +145,20 @@ setup_build() {
 battery_packages() {
   sed -n 's/^\([A-Za-z][A-Za-z0-9.]*\).*/r-cran-\1/p' tests/battery/packages | tr 'A-Z' 'a-z'
 }
+
+# Ends the server whose process is in FOLDER/pid, if that process is still one that names the folder.
+#   stop_server FOLDER
+stop_server() {
+  [ -s "$1/pid" ] || return 0
+  server=$(cat "$1/pid")
+  waited=0
+  while tr '\0' ' ' <"/proc/$server/cmdline" 2>/dev/null | grep -qF "$1"; do
+    case $waited in
+      0) kill "$server" 2>/dev/null || true ;;
+      100) kill -9 "$server" 2>/dev/null || true ;;
+      200) return 1 ;;
+    esac
+    waited=$((waited + 1))
+    sleep 0.1
+  done
+}
