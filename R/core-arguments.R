@@ -205,9 +205,27 @@ find_na_action <- function(na_action) {
 }
 
 #' Refuse what takes another package, where that is not installed
+#'
+#' @param what what needs it, as the beginning of a sentence.
+#' @param or another way, after "or".
 #' @noRd
-need_package <- function(name, what) {
-  if (!requireNamespace(name, quietly = TRUE)) {
-    ferrolmm_abort(paste0(what, " needs the package '", name, "'."), "argument")
+need_package <- function(name, what, or = NULL) {
+  fault <- tryCatch(
+    {
+      loadNamespace(name)
+      NULL
+    },
+    error = function(e) conditionMessage(e)
+  )
+  if (!is.null(fault)) {
+    there <- nzchar(system.file(package = name))
+    ferrolmm_abort(
+      paste0(what, " needs the package '", name, "', which ",
+             if (there) "cannot be loaded." else "is not installed."),
+      "argument",
+      x = if (there) fault,
+      i = paste0("`install.packages(\"", name, "\")` installs it", if (there) " anew",
+                 if (!is.null(or)) ", or ", or, ".")
+    )
   }
 }

@@ -305,15 +305,22 @@ check_dots <- function(..., allowed = character(), hints = NULL) {
   given <- ...names()
   given <- if (is.null(given)) character(...length()) else given
   given[is.na(given)] <- ""
+  # methods::show() of an S3 object calls print(object, useS4 = FALSE)
+  if (is_print_method(sys.call(sys.parent())[[1L]])) {
+    allowed <- c(allowed, "useS4")
+  }
   left <- which(!given %in% allowed)
   if (length(left) > 0L) {
     parent <- sys.function(sys.parent())
     abort_unknown_arguments(
       given[left], as.list(substitute(list(...)))[-1L][left],
-      c(setdiff(names(formals(parent)), "..."), allowed[nzchar(allowed)]), hints
+      c(setdiff(names(formals(parent)), "..."), setdiff(allowed, c("", "useS4"))), hints
     )
   }
 }
+
+#' @noRd
+is_print_method <- function(head) is.symbol(head) && startsWith(as.character(head), "print.")
 
 #' @noRd
 check_lmm <- function(object, what) {

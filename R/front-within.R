@@ -31,7 +31,9 @@
 #' a missing value in another variable leaves out still count.
 #'
 #' @param x A numeric predictor.
-#' @param g The grouping factor; `a:b`, `a/b` or `a + b` for several, see below.
+#' @param g The grouping factor; `a:b`, `a/b` or `a + b` for several, see below. As text,
+#'   `within_between(x, "a/b")`, it is no variable of the term: rows of other data then belong to a
+#'   group with an average mean.
 #' @param part `"both"` parts; or only `"within"`, for a random slope such as
 #'   `(within_between(x, g, "within") | g)`; or only `"between"`.
 #' @param new What to do for groups that the fit has not seen: `"error"`, take the `"mean"` of
@@ -73,8 +75,16 @@ within_between <- function(x, g, part = c("both", "within", "between"),
       "predictor"
     )
   }
-  design <- grouping_design(substitute(g))
-  groups <- lapply(design$leaves, grouping_columns, env = parent.frame(), n = length(x))
+  written <- substitute(g)
+  is_text <- is_string(written)
+  design <- grouping_design(if (is_text) str2lang(written) else written)
+  home <- parent.frame()
+  if (is_text && !is.null(means)) {
+    means <- without_levels(means)
+    new <- "average"
+    home <- rows_without_group(design, length(x))
+  }
+  groups <- lapply(design$leaves, grouping_columns, env = home, n = length(x))
   x <- as.double(x)
   if (is.null(means)) {
     codes <- lapply(groups, code_rows)
@@ -115,6 +125,13 @@ grouping_design <- function(g) {
   leaves <- lapply(groups, `[[`, "leaves")
   finest <- vapply(leaves, function(leaf) code_label(leaf[[1L]]), "")
   list(kind = "nested", leaves = leaves, names = finest)
+}
+
+#' An environment with something in the place of the grouping factors
+#' @noRd
+rows_without_group <- function(design, n) {
+  names <- unique(unlist(lapply(unlist(design$leaves), all.vars)))
+  list2env(stats::setNames(rep(list(character(n)), length(names)), names), parent = baseenv())
 }
 
 #' @noRd
@@ -268,6 +285,16 @@ makepredictcall.within_between <- function(var, call) {
   call
 }
 
+#' What within_between() remembers, as if it knew no level
+#' @noRd
+without_levels <- function(means) {
+  means$levels <- lapply(means$levels, function(level) {
+    level$means[] <- NA
+    level
+  })
+  means
+}
+
 #' Terms of a fit for rows of average groups, whatever group they name
 #'
 #' @param terms terms of a fit, with `predvars`.
@@ -278,10 +305,7 @@ of_average_groups <- function(terms) {
     call <- predvars[[k]]
     # makepredictcall() has put means into the calls of within_between() only
     if (is.call(call) && is.list(call$means) && !is.null(call$means$average)) {
-      call$means$levels <- lapply(call$means$levels, function(level) {
-        level$means[] <- NA
-        level
-      })
+      call$means <- without_levels(call$means)
       call$new <- "average"
       predvars[[k]] <- call
     }

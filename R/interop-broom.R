@@ -234,9 +234,8 @@ tidy_parameters <- function(object, scale, prefix, level, limits) {
 #' The cells of VarCorr() and sigma, with their standard errors and limits
 #' @noRd
 random_parameters <- function(object, scale, level, limits) {
-  rows <- as.data.frame.VarCorr.lmm(
-    VarCorr.lmm(object, se = TRUE), order = "lower.tri",
-    conf.level = if (is.null(level)) 0.95 else level
+  rows <- varcorr_table(
+    VarCorr.lmm(object, se = TRUE), "lower.tri", if (is.null(level)) 0.95 else level
   )
   variance <- scale == "vcov"
   single <- is.na(rows$var2)

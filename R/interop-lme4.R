@@ -32,9 +32,7 @@ as_lmerMod <- function(object, test = FALSE, ...) {
   check_dots(...)
   check_flag(test, "test")
   for (package in c("lme4", if (test) "lmerTest")) {
-    if (!requireNamespace(package, quietly = TRUE)) {
-      ferrolmm_abort(paste0("as_lmerMod() needs the package '", package, "'."), "argument")
-    }
+    need_package(package, "as_lmerMod()")
   }
   check_lmer_model(object)
   call <- lmer_call(object)

@@ -4,7 +4,9 @@
 #' Support for 'multcomp' and 'effects'
 #'
 #' `multcomp::glht()` tests linear combinations of the fixed effects by the normal distribution, or
-#' with `df` degrees of freedom; `effects::Effect()` and its relatives draw them.
+#' with `df` degrees of freedom; `effects::Effect()` and its relatives draw them. Where the model
+#' has [within_between()], effects are those in a group with an average mean: `x` away from that
+#' mean is away from its own group, and the grouping factor is no predictor of the fixed effects.
 #'
 #' @param model,mod A model fitted by [lmm()].
 #' @param coef. A function that gives the coefficients, or the coefficients.
@@ -57,7 +59,50 @@ effSources.lmm <- function(mod) {
     call$data <- data
   }
   list(
-    call = call, formula = stats::formula(mod$terms), coefficients = mod$coefficients,
+    call = call, formula = average_formula(mod), coefficients = mod$coefficients,
     vcov = vcov.lmm(mod), family = stats::gaussian()
   )
+}
+
+#' @rdname multcomp-lmm
+#' @rawNamespace S3method(effects::allEffects, lmm)
+allEffects.lmm <- function(mod, ...) {
+  check_dots(..., allowed = c(names(formals(their_method("effects", "Effect", "lm"))), "vcov."))
+  check_fit(mod)
+  terms <- stats::terms(average_formula(mod))
+  labels <- attr(terms, "term.labels")
+  if (length(labels) == 0L) {
+    ferrolmm_abort("The model has no fixed effects but a constant.", "argument")
+  }
+  parts <- attr(terms, "factors") != 0
+  # terms whose variables are not all in another term
+  highest <- vapply(seq_along(labels), function(k) {
+    contains <- colSums(parts[parts[, k], , drop = FALSE]) == sum(parts[, k])
+    sum(contains) == 1L
+  }, NA)
+  effects <- lapply(labels[highest], function(label) {
+    effects::Effect(all.vars(str2lang(label)), mod, ...)
+  })
+  structure(effects, names = gsub(" ", "", labels[highest]), class = "efflist")
+}
+
+#' The fixed part of a formula, for rows of average groups
+#' @noRd
+average_formula <- function(mod) of_average_group(stats::formula(mod$terms))
+
+#' A formula in which the grouping factors of within_between() are text, and so no variables
+#'
+#' 'effects' takes all variables of the formula for predictors, and those that are not asked for at
+#' their mean, which a grouping factor does not have.
+#' @noRd
+of_average_group <- function(expr) {
+  if (is_within_between(expr)) {
+    arguments <- as.list(match.call(within_between, as.call(c(quote(f), as.list(expr)[-1L]))))[-1L]
+    first <- list(arguments$x, code_label(arguments$g, Inf))
+    return(as.call(c(expr[[1L]], first, arguments[setdiff(names(arguments), c("x", "g"))])))
+  }
+  if (is.call(expr)) {
+    expr[-1L] <- lapply(as.list(expr)[-1L], of_average_group)
+  }
+  expr
 }

@@ -14,7 +14,9 @@
 #'   standard deviation. Terms that share a grouping factor are told apart as `g`, `g.1`, ...
 #'
 #'   `as.data.frame()`: a data frame with the columns `grp`, `var1`, `var2`, `vcov` (variance or
-#'   covariance) and `sdcor` (standard deviation or correlation). The last row is the residual.
+#'   covariance) and `sdcor` (standard deviation or correlation). The last row is the residual;
+#'   where its variance differs between visits or strata, there is a row for each of them, with its
+#'   name as `var1`, and one for each pair of visits (in strata, as groups `Residual, <stratum>`).
 #'   After `VarCorr(x, se = TRUE)` also `se.vcov`, `se.sdcor`, and `conf.low` and `conf.high`, the
 #'   limits of `sdcor`.
 #'
@@ -66,6 +68,11 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     split_theta(x$theta, x$random), x$random
   )
   uncertainty <- if (se) varcorr_uncertainty(x, varcorr_cells(x, all = TRUE))
+  visits <- visit_covariances(x, abs(sigma))
+  variances <- distinct_variances(x, abs(sigma), visits)
+  if (se && !is.null(variances)) {
+    attr(variances, "errors") <- distinct_variance_errors(x, uncertainty)
+  }
   structure(
     matrices,
     names = term_names(x),
@@ -73,7 +80,8 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     useSc = TRUE,
     uncertainty = uncertainty,
     residual = if (has_residual(x)) residual_parameters(x, uncertainty),
-    visits = visit_covariances(x, abs(sigma)),
+    visits = visits,
+    variances = variances,
     notes = structure_notes(x),
     class = c("VarCorr.lmm", "VarCorr.merMod")
   )
@@ -151,23 +159,41 @@ as.data.frame.VarCorr.lmm <- function(x, row.names = NULL, optional = FALSE,
                                       conf.level = 0.95, ...) {
   check_dots(..., allowed = "stringsAsFactors")
   order <- match_choice(order, "order", c("cov.last", "lower.tri"))
+  check_level(conf.level, "conf.level")
+  finish_table(varcorr_table(x, order, conf.level, attr(x, "variances")), row.names, ...)
+}
+
+#' The table of VarCorr()
+#'
+#' @param variances residual covariance matrices by visit, whose rows take the place of that of
+#'   sigma; NULL for none.
+#' @noRd
+varcorr_table <- function(x, order, level, variances = NULL) {
   tables <- Map(function(v, group) varcorr_rows(v, group, order), x, names(x))
-  cells <- Map(
-    function(v, t) cbind(t, varcorr_order(nrow(v), order)), unname(lapply(x, unclass)), seq_along(x)
-  )
   sigma <- attr(x, "sc")
-  residual <- data.frame(
-    grp = "Residual", var1 = NA_character_, var2 = NA_character_, vcov = sigma^2, sdcor = sigma
-  )
+  residual <- if (is.null(variances)) {
+    data.frame(
+      grp = "Residual", var1 = NA_character_, var2 = NA_character_, vcov = sigma^2, sdcor = sigma
+    )
+  } else {
+    distinct_variance_rows(variances, order)
+  }
   rows <- do.call(rbind, c(unname(tables), list(residual)))
   rownames(rows) <- NULL
   uncertainty <- attr(x, "uncertainty")
-  check_level(conf.level, "conf.level")
-  if (!is.null(uncertainty)) {
-    cells <- do.call(rbind, c(list(matrix(0L, 0L, 3L)), cells))
-    rows <- add_uncertainty(rows, cells, uncertainty, conf.level)
+  if (is.null(uncertainty)) {
+    return(rows)
   }
-  finish_table(rows, row.names, ...)
+  cells <- Map(
+    function(v, t) cbind(t, varcorr_order(nrow(v), order)), unname(lapply(x, unclass)), seq_along(x)
+  )
+  cells <- do.call(rbind, c(list(matrix(0L, 0L, 3L)), cells))
+  errors <- if (!is.null(variances)) {
+    known <- attr(variances, "errors")
+    key <- function(t) paste(t$grp, t$var1, t$var2, sep = "\r")
+    known[match(key(residual), key(known)), ]
+  }
+  add_uncertainty(rows, cells, uncertainty, errors, level)
 }
 
 #' @rdname VarCorr.lmm
@@ -202,19 +228,20 @@ as.matrix.VarCorr.lmm <- function(x, ...) {
   table
 }
 
+#' @param residual standard errors of the rows of the residual; NULL: that of sigma.
 #' @noRd
-add_uncertainty <- function(rows, cells, uncertainty, level) {
+add_uncertainty <- function(rows, cells, uncertainty, residual, level) {
   random <- which(uncertainty$part == "random")
   cell_of <- function(t, i, j) paste(t, i, j)
-  from <- c(
-    random[match(
-      cell_of(cells[, 1L], cells[, 2L], cells[, 3L]),
-      cell_of(uncertainty$term[random], uncertainty$i[random], uncertainty$j[random])
-    )],
-    which(uncertainty$part == "sigma")
-  )
-  rows$se.vcov <- uncertainty$se.vcov[from]
-  rows$se.sdcor <- uncertainty$se.sdcor[from]
+  from <- random[match(
+    cell_of(cells[, 1L], cells[, 2L], cells[, 3L]),
+    cell_of(uncertainty$term[random], uncertainty$i[random], uncertainty$j[random])
+  )]
+  if (is.null(residual)) {
+    residual <- uncertainty[uncertainty$part == "sigma", ]
+  }
+  rows$se.vcov <- c(uncertainty$se.vcov[from], residual$se.vcov)
+  rows$se.sdcor <- c(uncertainty$se.sdcor[from], residual$se.sdcor)
   limits <- parameter_limits(
     rows$sdcor, rows$se.sdcor, ifelse(is.na(rows$var2), "positive", "correlation"), level
   )
@@ -222,34 +249,6 @@ add_uncertainty <- function(rows, cells, uncertainty, level) {
   rows$conf.high <- limits[, 2L]
   attr(rows, "note") <- attr(uncertainty, "note")
   rows
-}
-
-#' Cells of the lower triangle of a term's covariance matrix, in the order of its rows in a table
-#' @noRd
-varcorr_order <- function(k, order) {
-  cells <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE, useNames = FALSE)
-  if (order == "cov.last") {
-    cells <- cells[order(cells[, 1L] != cells[, 2L]), , drop = FALSE]
-  }
-  cells
-}
-
-#' The rows of one term in as.data.frame(VarCorr())
-#' @noRd
-varcorr_rows <- function(v, group, order) {
-  k <- nrow(v)
-  cells <- varcorr_order(k, order)
-  sdcor <- attr(v, "correlation")
-  diag(sdcor) <- attr(v, "stddev")
-  names <- rownames(v)
-  pair <- cells[, 1L] != cells[, 2L]
-  data.frame(
-    grp = rep.int(group, nrow(cells)),
-    var1 = names[cells[, 2L]],
-    var2 = ifelse(pair, names[cells[, 1L]], NA_character_),
-    vcov = v[cells],
-    sdcor = sdcor[cells]
-  )
 }
 
 # Standard errors ----------------------------------------------------------------------------------
@@ -290,7 +289,7 @@ varcorr_cells <- function(object, all = FALSE) {
 #' @param cells what varcorr_cells() returns.
 #' @returns the cells, a row for each element of phi (grp "residual"), and one for sigma, with vcov,
 #'   sdcor, se.vcov, se.sdcor and `kind` (how limits are found, see [parameter_limits()]); the
-#'   attribute `note` says why some are NA
+#'   attribute `note` says why some are NA, `residual` is the covariance matrix of phi and sigma^2
 #' @noRd
 varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
   pieces <- engine_inference(engine_satterthwaite, object)
@@ -322,7 +321,9 @@ varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
     j = NA_integer_, var1 = c(names(object$phi), NA), var2 = NA_character_
   )
   part <- rep.int(c("random", "residual", "sigma"), c(nrow(cells), n_phi, 1L))
-  hide_boundary(cbind(rbind(cells, others), values, kind = kind, part = part), object)
+  table <- hide_boundary(cbind(rbind(cells, others), values, kind = kind, part = part), object)
+  own <- c(at_phi, nrow(gamma))
+  structure(table, residual = gamma[own, own, drop = FALSE])
 }
 
 #' Value and standard errors of one variance or covariance, by the delta method

@@ -12,12 +12,7 @@ plain_theme <- function() {
 
 #' @noRd
 check_ggplot2 <- function() {
-  if (!requireNamespace("ggplot2", quietly = TRUE)) {
-    ferrolmm_abort(
-      "autoplot() needs the package ggplot2.", "argument",
-      i = "install.packages(\"ggplot2\"), or plot() for base graphics."
-    )
-  }
+  need_package("ggplot2", "autoplot()", or = "plot() draws with base graphics")
 }
 
 #' The data frames of the panels as one, with `panel` in their order

@@ -244,3 +244,35 @@ test_that("a function has its own name in a message, whatever its caller calls i
   mth <- lmm_control
   expect_error(mth(foo = 1), "`lmm_control()` has no argument `foo`", fixed = TRUE)
 })
+
+test_that("methods::show() prints what print() prints", {
+  fit <- our_twin("slope")
+  for (x in list(fit, summary(fit), anova(fit), VarCorr(fit), ranef(fit))) {
+    expect_identical(capture.output(methods::show(x)), capture.output(print(x)))
+  }
+  expect_error(summary(fit, useS4 = FALSE), class = "ferrolmm_error_argument")
+})
+
+test_that("what needs a package that is not there says what to do", {
+  failure <- expect_error(
+    need_package("ferrolmm.absent", "It", or = "do without"), class = "ferrolmm_error_argument"
+  )
+  expect_match(conditionMessage(failure), "which is not installed", fixed = TRUE)
+  expect_match(conditionMessage(failure), "install.packages(\"ferrolmm.absent\")", fixed = TRUE)
+  expect_match(conditionMessage(failure), "or do without", fixed = TRUE)
+  # one that is there, and cannot be loaded
+  library <- tempfile()
+  dir.create(file.path(library, "ferrolmm.broken"), recursive = TRUE)
+  writeLines(
+    c("Package: ferrolmm.broken", "Version: 1.0"),
+    file.path(library, "ferrolmm.broken", "DESCRIPTION")
+  )
+  before <- .libPaths()
+  on.exit(.libPaths(before))
+  .libPaths(c(library, before))
+  failure <- expect_error(
+    need_package("ferrolmm.broken", "It"), class = "ferrolmm_error_argument"
+  )
+  expect_match(conditionMessage(failure), "which cannot be loaded", fixed = TRUE)
+  expect_null(need_package("stats", "It"))
+})

@@ -104,3 +104,15 @@ test_that("what cannot be split is refused", {
     with(d, within_between(hour, clinic / doctor + nurse)), class = "ferrolmm_error_formula"
   )
 })
+
+test_that("a grouping factor as text is no variable of the term", {
+  d <- data.frame(a = gl(6, 10), b = gl(12, 5), y = sin(1:60), x = cos(1:60) + rep(1:6, each = 10))
+  for (g in c("a", "a:b", "a/b", "a + b")) {
+    by_text <- model.frame(bquote(y ~ within_between(x, .(g))), d)
+    by_name <- model.frame(bquote(y ~ within_between(x, .(str2lang(g)))), d)
+    expect_equal(by_text[[2L]], by_name[[2L]])
+    new <- model.frame(stats::delete.response(terms(by_text)), data.frame(x = c(2, 3)))[[1L]]
+    expect_equal(unname(new[, 1L]), c(2, 3) - mean(d$x), ignore_attr = TRUE)
+    expect_equal(rowSums(new)[[2L]] - rowSums(new)[[1L]], 1)
+  }
+})

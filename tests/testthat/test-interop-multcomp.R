@@ -58,3 +58,49 @@ test_that("Effect() of a model with aliased columns is that of the model without
     as.data.frame(effects::Effect("f", fit))[columns]
   )
 })
+
+test_that("effects beside within_between() are those in a group with an average mean", {
+  skip_if_not_installed("effects")
+  set.seed(613)
+  d <- data.frame(clinic = gl(15, 8), hour = rnorm(120, 12, 2), age = runif(120, 20, 80))
+  d$sex <- gl(2, 60, labels = c("f", "m"))
+  d$score <- d$hour + d$age / 20 + rnorm(15)[d$clinic] + rnorm(120)
+  fit <- lmm(
+    score ~ within_between(hour, clinic) * sex + age + (1 | clinic), d
+  )
+  # by hand: hour less the mean of all rows, and that mean
+  centre <- mean(d$hour)
+  hours <- c(8, 12)
+  x <- cbind(1, hours - centre, centre, 1, mean(d$age), hours - centre, centre)
+  b <- fixef(fit)
+  expect_match(names(b)[2:3], "within clinic|between clinic")
+  ours <- effects::Effect(c("hour", "sex"), fit, xlevels = list(hour = hours))
+  table <- as.data.frame(ours)
+  expect_equal(table$fit[table$sex == "m"], drop(x %*% b), ignore_attr = TRUE)
+  expect_equal(
+    table$se[table$sex == "m"], sqrt(rowSums((x %*% vcov(fit)) * x)), ignore_attr = TRUE
+  )
+  every <- effects::allEffects(fit, xlevels = list(hour = hours))
+  expect_named(every, c("age", "within_between(hour,\"clinic\"):sex"))
+  expect_equal(as.data.frame(every[[2L]]), table)
+  expect_error(effects::allEffects(fit, xlevls = 3), class = "ferrolmm_error_argument")
+  expect_error(
+    effects::allEffects(lmm(score ~ 1 + (1 | clinic), d)), class = "ferrolmm_error_argument"
+  )
+})
+
+test_that("allEffects() has the terms that it has for lmer()", {
+  skip_if_not_installed("effects")
+  skip_if_not_installed("lme4")
+  d <- as.data.frame(nlme::Orthodont)
+  d$half <- gl(2, 4, 108)
+  formula <- distance ~ poly(age, 2) * Sex + half + (1 | Subject)
+  fit <- lmm(formula, d)
+  theirs <- do.call(lme4::lmer, list(formula, d, start = unname(fit$theta)))
+  ours <- effects::allEffects(fit)
+  wanted <- effects::allEffects(theirs)
+  expect_named(ours, names(wanted))
+  for (k in seq_along(ours)) {
+    expect_equal(as.data.frame(ours[[k]])[-1L], as.data.frame(wanted[[k]])[-1L], tolerance = 1e-5)
+  }
+})
