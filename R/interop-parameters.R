@@ -240,6 +240,19 @@ p_direction.lmm <- function(x, ...) by_mixed_method("p_direction", x, ...)
 #' @noRd
 p_significance.lmm <- function(x, ...) by_mixed_method("p_significance", x, ...)
 
+#' @noRd
+p_to_bf.lmm <- function(x, log = FALSE, ...) {
+  check_fit(x)
+  their_method("bayestestR", "p_to_bf", "default")(as_listed(x), log = log, ...)
+}
+
+#' The default of bayestestR::sexit_thresholds() takes no notice of the response
+#' @noRd
+sexit_thresholds.lmm <- function(x, ...) {
+  check_fit(x)
+  their_method("bayestestR", "sexit_thresholds", "merMod")(x, ...)
+}
+
 #' Generics of 'bayestestR' whose methods for models of 'lme4' later versions of 'parameters' have
 #' @noRd
 by_mixed_method <- function(generic, x, ...) {

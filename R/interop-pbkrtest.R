@@ -8,7 +8,8 @@
 #' fit by ML is fitted again by REML, with a message. `vcovAdj()` is the covariance matrix that is
 #' corrected for small samples, with the attributes `P` and `W` from which `Lb_ddf()` has its
 #' degrees of freedom; `get_Lb_ddf()` gives those of a hypothesis. `model2restriction_matrix()`
-#' writes a smaller model as restrictions, with orthonormal rows. For `PBmodcomp()` see [pb_test()].
+#' writes a smaller model as restrictions, with orthonormal rows. `getLRT()` has the likelihood
+#' ratio of both models by ML. For `PBmodcomp()` see [pb_test()].
 #'
 #' @param largeModel,object A model fitted by [lmm()].
 #' @param smallModel A smaller one, the changes to the formula that make it, or a matrix with a
@@ -245,4 +246,18 @@ get_Lb_ddf.lmm <- function(object, L) {
 #' @aliases get_ddf_Lb.lmm
 get_ddf_Lb.lmm <- function(object, Lcoef) {
   get_Lb_ddf.lmm(object, Lcoef)
+}
+
+#' @noRd
+getLRT.lmm <- function(largeModel, smallModel) {
+  check_fit(largeModel)
+  models <- nested_models(largeModel, smallModel)
+  if (is.null(models$small)) {
+    ferrolmm_abort("`smallModel` must be a model, or changes to the formula.", "argument")
+  }
+  large <- log_likelihood(refitML.lmm(models$large))
+  small <- log_likelihood(refitML.lmm(models$small))
+  statistic <- 2 * (as.numeric(large) - as.numeric(small))
+  df <- attr(large, "df") - attr(small, "df")
+  c(tobs = statistic, df = df, p.value = stats::pchisq(statistic, df, lower.tail = FALSE))
 }

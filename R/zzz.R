@@ -128,7 +128,8 @@ register_bayestestr <- function() {
   register_methods("bayestestR", list(
     ci = ci.lmm, equivalence_test = equivalence_test.lmm,
     bayesfactor_models = bayesfactor_models.lmm, bf_models = bayesfactor_models.lmm,
-    p_direction = p_direction.lmm, pd = p_direction.lmm, p_significance = p_significance.lmm
+    p_direction = p_direction.lmm, pd = p_direction.lmm, p_significance = p_significance.lmm,
+    p_to_bf = p_to_bf.lmm, sexit_thresholds = sexit_thresholds.lmm
   ))
 }
 
@@ -184,6 +185,7 @@ register_pbkrtest <- function() {
     KRmodcomp = KRmodcomp.lmm, SATmodcomp = SATmodcomp.lmm, vcovAdj = vcovAdj.lmm,
     get_Lb_ddf = get_Lb_ddf.lmm, get_ddf_Lb = get_ddf_Lb.lmm,
     model2restriction_matrix = model2restriction_matrix.lmm, PBrefdist = PBrefdist.lmm,
+    getLRT = getLRT.lmm,
     get_SigmaG = converted_method("pbkrtest", "get_SigmaG", "object"),
     restriction_matrix2model =
       converted_method("pbkrtest", "restriction_matrix2model", "largeModel")

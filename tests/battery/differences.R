@@ -526,3 +526,33 @@ differs("lme4", "simulate, several", "sim_", paste(
 differs("car", "brief", "methTitle|devcomp|^lacks|has more", paste(
   "brief() returns the summary that it has printed: an object of another class, with other parts."
 ))
+
+# ---- within_between() ----
+
+differs("effects", c("of sex", "of all", "of predictors"), "NAs", paste(
+  "effects takes the grouping factor inside within_between() for a predictor of lmer()'s fit and",
+  "its mean for a value, so that all is NA; ours is the effect in a group with an average mean:",
+  "7.796889 and 8.288196 by predict() with within_between(new = \"average\")."
+), on = "within")
+differs("insight", c("get_datagrid", "get_datagrid, by"), "clinic is of another type", paste(
+  "insight has 0 for the grouping factor of lmer()'s fits; ours has a level of it, so that",
+  "within_between() has a mean for the rows."
+), on = "within")
+differs("lattice", "rfs", "names", paste(
+  "Values are named by rows of the data, as lmer's are; lme() names them by groups."
+), on = "growth")
+differs("nlme", "allCoef", "names", paste(
+  "coef(fit) is a list with a table for each grouping factor, as lmer()'s is, and has its name."
+), on = "growth")
+differs("bayestestR", c("p_to_bf", "p_to_bf, log"), "BF", paste(
+  "A Bayes factor of 1e81 from a p value of 1e-83: 1e-3 of it is 3e-6 of the t value, by which",
+  "lmer's covariance parameters are less exact than ours, whose gradient is zero."
+), on = "slopes")
+differs("bayestestR", "p_to_bf", "BF|^p ", paste(
+  "Residual degrees of freedom as for lmer's fits, which is what parameters takes by default;",
+  "lme()'s are by containment."
+), on = "growth")
+differs("broom", "confint_tidy", "conf", paste(
+  "lme4's Wald intervals take a normal quantile; ours that of t with Satterthwaite's degrees of",
+  "freedom (row of lme4: confint, Wald)."
+))

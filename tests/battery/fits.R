@@ -44,6 +44,20 @@ doses <- local({
   tibble::as_tibble(d)
 })
 
+# Terms whose columns depend on a group, or on the rows of the data: within_between(), ns().
+clinics <- local({
+  set.seed(613)
+  d <- data.frame(clinic = factor(rep(sprintf("c%02d", 1:15), each = 8)))
+  d$hour <- round(stats::rnorm(15, 12, 2)[d$clinic] + stats::rnorm(120), 2)
+  d$age <- round(stats::runif(120, 20, 80))
+  d$sex <- factor(sample(c("f", "m"), 120, TRUE))
+  d$score <- round(
+    3 + 0.4 * d$hour + sin(d$age / 15) + 0.5 * (d$sex == "m") + stats::rnorm(15)[d$clinic] +
+      stats::rnorm(120, sd = 0.7), 2
+  )
+  d
+})
+
 # fits$NAME: lmm, and peers by name: the first is the one that rows compare with unless they say.
 fits <- list(
   slopes = list(
@@ -74,6 +88,19 @@ fits <- list(
       effect ~ poly(dose, 2) * arm + scale(weight) + (1 | person), doses, control = tight
     )
   ),
+  within = list(
+    lmm = ferrolmm::lmm(
+      score ~ within_between(hour, clinic) + ns(age, 3) + sex + (1 | clinic), clinics
+    ),
+    lmerTest = lmerTest::lmer(
+      score ~ within_between(hour, clinic) + ns(age, 3) + sex + (1 | clinic), clinics,
+      control = tight
+    ),
+    lme4 = lme4::lmer(
+      score ~ within_between(hour, clinic) + ns(age, 3) + sex + (1 | clinic), clinics,
+      control = tight
+    )
+  ),
   growth = list(
     lmm = ferrolmm::lmm(
       distance ~ age * Sex + (1 | Subject), growth, correlation = nlme::corAR1(form = ~ 1 | Subject)
@@ -96,12 +123,14 @@ fits <- list(
 # the random effects of lmer()'s and of ours away, too.
 smaller_formulas <- list(
   slopes = . ~ . - Days, cake = . ~ . - recipe:temperature, crossed = . ~ . - fatigue,
-  terms = . ~ . - scale(weight), growth = . ~ . - age:Sex, visits = . ~ . - visit:Sex
+  terms = . ~ . - scale(weight), within = . ~ . - sex, growth = . ~ . - age:Sex,
+  visits = . ~ . - visit:Sex
 )
 smaller <- function(m, ...) update(m, smaller_formulas[[fit_name]], ...)
 intercept_formulas <- list(
   slopes = . ~ 1 + (Days | Subject), cake = . ~ 1 + (1 | recipe:replicate),
   crossed = . ~ 1 + (1 | rater) + (1 | film), terms = . ~ 1 + (1 | person),
+  within = . ~ 1 + (1 | clinic),
   growth = . ~ 1 + (1 | Subject), visits = . ~ 1
 )
 intercept_only <- function(m, ...) {
@@ -114,5 +143,5 @@ fitters <- list(lmm = ferrolmm::lmm, lmerTest = lmerTest::lmer, lme4 = lme4::lme
 # The data of each fit.
 data_of <- list(
   slopes = sleepstudy, cake = cake, crossed = stats::na.omit(ratings), terms = doses,
-  growth = growth, visits = growth
+  within = clinics, growth = growth, visits = growth
 )

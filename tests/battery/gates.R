@@ -68,3 +68,12 @@ gate("ggeffects", "ggaverage", "model", paste(
 gate("mitml", "multilevelR2", "not supported", paste(
   "multilevelR2() is no generic and has a list of classes; r_squared(fit) is ours."
 ))
+gate("performance", c("performance_roc", "check_heterogeneity_bias"), "x && y|get1index", paste(
+  "They are no generics and ask insight::is_model(), a vector of classes inside insight.",
+  "check_heterogeneity_bias(data, select =, group =) takes the data; performance_roc() is for",
+  "binary responses, and has NULL for lmer()."
+))
+gate("lme4", c("confint.merMod", "vcov.merMod", "rePos", "devcomp"), "slot|merMod", paste(
+  "Methods and constructors of lme4 called by name, which read slots of its S4 class; the generics",
+  "confint() and vcov() have ours."
+))

@@ -233,3 +233,16 @@ test_that("effects = \"grouplevel\" are the random effects of each level", {
   )
   expect_equal(nrow(found), 36)
 })
+
+test_that("thresholds and Bayes factors of 'bayestestR' are those of lmer()", {
+  skip_if_not_installed("bayestestR")
+  skip_if_not_installed("parameters")
+  fit <- our_twin("slope")
+  # 0.05 and 0.3 standard deviations of the response
+  expect_equal(
+    bayestestR::sexit_thresholds(fit), c(0.05, 0.3) * stats::sd(twin_data()$sleepstudy$Reaction)
+  )
+  found <- bayestestR::p_to_bf(fit)
+  expect_equal(found$p, parameters::p_value(fit)$p)
+  expect_equal(found$BF, as.data.frame(bayestestR::p_to_bf(found$p, n_obs = nobs(fit)))$BF)
+})

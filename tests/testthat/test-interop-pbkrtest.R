@@ -123,3 +123,16 @@ test_that("models that do not compare are refused", {
     pbkrtest::KRmodcomp(fit, . ~ . - Days, betaH = 1:3), "betaH", class = "ferrolmm_error_argument"
   )
 })
+
+test_that("getLRT() is the likelihood ratio of both models by ML", {
+  skip_if_not_installed("pbkrtest")
+  d <- as.data.frame(nlme::Orthodont)
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), d)
+  small <- lmm(distance ~ age + Sex + (1 | Subject), d)
+  found <- pbkrtest::getLRT(fit, small)
+  wanted <- anova(fit, small, refit = TRUE)
+  expect_named(found, c("tobs", "df", "p.value"))
+  expect_equal(unname(found), c(wanted$Chisq[2], wanted$Df[2], wanted[["Pr(>Chisq)"]][2]))
+  expect_equal(pbkrtest::getLRT(fit, . ~ . - age:Sex), found)
+  expect_error(pbkrtest::getLRT(fit, matrix(c(0, 0, 0, 1), 1)), class = "ferrolmm_error_argument")
+})
