@@ -1,6 +1,7 @@
 ## One model, its rows in memory, in chunks and in databases: seconds and memory.
-##   Rscript bench/sources.R [ROWS] [LEVELS]              (1e6 rows, 50,000 levels)
-##   Rscript bench/sources.R --generated [ROWS] [LEVELS]  rows that DuckDB and Spark make themselves
+##   Rscript bench/sources.R [ROWS] [LEVELS] [SOURCE...]  (1e6 rows, 50,000 levels, every source)
+##   Rscript bench/sources.R --generated [ROWS] [LEVELS] [SOURCE...]
+##                                                rows that DuckDB and Spark make themselves
 ## y ~ x + (x | g). Each source in a process of its own, whose highest resident size is told (that of
 ## a server or of DuckDB's program is not in it); the rows are the same, but generated ones. The
 ## databases are filled before, and that is not counted. Those that run are named by
@@ -175,6 +176,7 @@ if (nzchar(Sys.getenv("FERROLMM_SOURCE"))) {
   } else {
     c("rows", "chunks", "SQLite", names)
   }
+  if (length(arguments) > 2L) names <- match.arg(arguments[-(1:2)], names, several.ok = TRUE)
   cat("| source | seconds | peak MB | REML criterion | sigma |\n|---|---|---|---|---|\n")
   Sys.setenv(FERROLMM_BENCH = folder)
   for (name in names) {

@@ -144,19 +144,25 @@ program_ask <- function(state, query) {
     copy(paste("SELECT column_name, column_type FROM (DESCRIBE", query, "\n)"), types),
     copy(query, values)
   ))
-  read <- function(file, n) {
-    scan(file, rep(list(""), n), sep = ",", quote = "\"", na.strings = null, quiet = TRUE,
-         encoding = "UTF-8", comment.char = "", allowEscapes = FALSE, multi.line = TRUE)
+  read <- function(file, what) {
+    scan(file, what, sep = ",", quote = "\"", na.strings = null, quiet = TRUE, encoding = "UTF-8",
+         comment.char = "", allowEscapes = FALSE, multi.line = TRUE)
   }
-  described <- read(types, 2L)
-  columns <- Map(typed_text, read(values, length(described[[1L]])), described[[2L]])
+  described <- read(types, list("", ""))
+  texts <- rep(list(""), length(described[[1L]]))
+  # numbers at once, which takes a fraction of the memory; R does not know nan and inf
+  what <- replace(texts, grepl(program_numbers, described[[2L]]), list(0))
+  answer <- tryCatch(read(values, what), error = function(e) read(values, texts))
+  columns <- Map(typed_text, answer, described[[2L]])
   structure(unname(columns), names = described[[1L]], class = "data.frame",
             row.names = .set_row_names(length(columns[[1L]])))
 }
 
+program_numbers <- "^(DOUBLE|FLOAT|DECIMAL|U?BIGINT|U?HUGEINT|UINTEGER)"
+
 ## Text of the program as values of R
 typed_text <- function(x, type) {
-  if (grepl("^(DOUBLE|FLOAT|DECIMAL|U?BIGINT|U?HUGEINT|UINTEGER)", type)) {
+  if (grepl(program_numbers, type)) {
     as.double(x)
   } else if (grepl("^U?(INTEGER|SMALLINT|TINYINT)", type)) {
     as.integer(x)

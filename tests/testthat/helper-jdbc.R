@@ -57,6 +57,10 @@ jdbc_call <- function(object, type, name, ...) {
   )
 }
 
+## a client: small, and soon there
+jvm_parameters <- c("-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                    "-Djava.awt.headless=true")
+
 jdbc_loaders <- new.env()
 ## read with this file's folder as the working one
 jdbc_source <- readLines(file.path("jdbc", "Rows.java"))
@@ -64,7 +68,7 @@ jdbc_source <- readLines(file.path("jdbc", "Rows.java"))
 ## A connection by the driver of that class in the jars
 jdbc_connect <- function(url, driver, jars, user = "root", password = "") {
   jdbc_classes()
-  elsewhere("rJava", ".jinit")(jars, parameters = c("-Xmx512m", "-Djava.awt.headless=true"))
+  elsewhere("rJava", ".jinit")(jars, parameters = jvm_parameters)
   java <- elsewhere("rJava", "J")
   if (is.null(jdbc_loaders$rows)) {
     compiler <- elsewhere("rJava", ".jnew")("org/codehaus/janino/SimpleCompiler")
