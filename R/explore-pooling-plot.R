@@ -113,7 +113,7 @@ draw_shrinkage_two <- function(x, terms, labels, main) {
     cex = if (sum(there) > 60L) 1 else 1.6
   )
   if (labels) {
-    label_apart(d$x, d$y, d$group)
+    label_apart(d$x, d$y, d$group, others = list(x = c(d$x, d$xend), y = c(d$y, d$yend)))
   }
   shrinkage_legend(FALSE)
   draw_title(main, x)
@@ -136,7 +136,7 @@ draw_shrinkage_one <- function(x, term, labels, main) {
     graphics::abline(h = moves$population, lwd = 2)
     draw_moves(d$x, d$y, d$xend, d$yend)
     if (labels) {
-      label_apart(d$x, d$y, d$group)
+      label_apart(d$x, d$y, d$group, others = list(x = c(d$x, d$x), y = c(d$y, d$yend)))
     }
   } else {
     draw_in_order(d, moves, labels)
@@ -243,23 +243,37 @@ draw_moves <- function(x0, y0, x1, y1) {
   )
 }
 
-#' Labels above their points, except those that would overlap another one
+#' Labels above their points, or below where they would hide another point there, except those
+#' that would overlap another label
+#'
+#' @param others points that are not to be hidden: list(x, y).
 #' @noRd
-label_apart <- function(x, y, text, cex = 0.7) {
+label_apart <- function(x, y, text, cex = 0.7, others = list(x = x, y = y)) {
   text <- shorten_labels(text, 0.35 * graphics::par("pin")[[1L]], cex)
   width <- graphics::strwidth(text, cex = cex) / 2
   height <- graphics::strheight("M", cex = cex)
-  y <- y + 1.3 * height
   usr <- graphics::par("usr")
   margin <- 0.005 * diff(usr[1:2])
   x <- pmin(pmax(x, usr[[1L]] + width + margin), usr[[2L]] - width - margin)
   shown <- logical(length(x))
+  at <- y
   for (i in which(!is.na(x) & !is.na(y))) {
-    clash <- shown & abs(x - x[[i]]) < width + width[[i]] & abs(y - y[[i]]) < 1.2 * height
-    shown[[i]] <- !any(clash)
+    places <- y[[i]] + c(1.3, -1.3) * height
+    hides <- vapply(places, function(place) {
+      any(abs(others$x - x[[i]]) < width[[i]] & abs(others$y - place) < height, na.rm = TRUE)
+    }, NA)
+    inside <- places > usr[[3L]] + height & places < usr[[4L]] - height
+    for (place in places[order(hides, !inside)]) {
+      clash <- shown & abs(x - x[[i]]) < width + width[[i]] & abs(at - place) < 1.2 * height
+      if (!any(clash)) {
+        at[[i]] <- place
+        shown[[i]] <- TRUE
+        break
+      }
+    }
   }
   if (any(shown)) {
-    graphics::text(x[shown], y[shown], text[shown], cex = cex, col = "grey25", xpd = NA)
+    graphics::text(x[shown], at[shown], text[shown], cex = cex, col = "grey25", xpd = NA)
   }
 }
 

@@ -6,6 +6,8 @@ plain_theme <- function() {
     ggplot2::theme(
       panel.grid.minor = ggplot2::element_blank(), legend.position = "bottom",
       plot.title = ggplot2::element_text(size = ggplot2::rel(1)),
+      # half a number under the right end of the last panel
+      plot.margin = ggplot2::margin(5.5, 14, 5.5, 5.5),
       strip.background = ggplot2::element_rect(fill = "grey93", colour = "grey70")
     )
 }

@@ -107,7 +107,7 @@ draw_block <- function(pattern, i, colour, left, right) {
 
   if (length(z$names) <= 30L) {
     column <- (seq_along(z$names) - 0.5) * z$effects
-    text <- z$names
+    text <- visible_text(z$names)
   } else {
     before <- pattern$blocks$first[i] - 1
     ticks <- pretty(before + c(1, width), max(2L, round(8 * (right - left))))

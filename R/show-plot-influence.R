@@ -118,7 +118,7 @@ name_deletions <- function(values, named, cex = min(1.15, 0.75 / graphics::par("
       abs(y[kept] - y[[i]]) < 1.4 * height
     if (!any(clash)) kept <- c(kept, i)
   }
-  graphics::text(x[kept], y[kept], text[kept], cex = cex, col = "#D55E00")
+  text_on_picture(x[kept], y[kept], text[kept], cex = cex, col = "#D55E00")
   invisible(data.frame(x = x, y = y, width = width, text = text)[kept, ])
 }
 

@@ -24,6 +24,7 @@ fitting_text <- function(text, side = 1L, cex = graphics::par("cex.lab")) {
 #' @noRd
 shorten_labels <- function(text, width, cex) {
   measure <- function(text) graphics::strwidth(text, "inches", cex = cex)
+  text <- visible_text(text)
   if (!any(measure(text) > width)) {
     return(text)
   }
@@ -42,11 +43,34 @@ shorten_labels <- function(text, width, cex) {
 #' before they are drawn
 #' @noRd
 clip_names <- function(text, most = 28L) {
-  shorten_distinct(as.character(text), function(text) {
-    long <- nchar(text) > most
-    text[long] <- vapply(text[long], without_middle, "", n = most)
+  shorten_distinct(visible_text(text), function(text) {
+    # letters of some scripts are twice as wide as others
+    width <- nchar(text, "width")
+    for (k in which(width > most)) {
+      text[[k]] <- without_middle(text[[k]], as.integer(most * nchar(text[[k]]) / width[[k]]))
+    }
     text
   })
+}
+
+#' Labels on one line; those that would not be seen in quotation marks
+#' @noRd
+visible_text <- function(text) {
+  text <- gsub("[[:cntrl:]]+", " ", as.character(text))
+  blank <- which(!grepl("[^[:space:]]", text) & !is.na(text))
+  text[blank] <- paste0("\"", text[blank], "\"")
+  text
+}
+
+#' Text in a picture that stays readable where lines or points are under it
+#' @noRd
+text_on_picture <- function(x, y, text, cex, col) {
+  half <- graphics::strwidth(text, cex = cex) / 2
+  height <- graphics::strheight("M", cex = cex)
+  graphics::rect(
+    x - half, y - 0.7 * height, x + half, y + 0.7 * height, col = "#FFFFFFB0", border = NA
+  )
+  graphics::text(x, y, text, cex = cex, col = col, xpd = NA)
 }
 
 #' The ends of a text, about n letters with the dots between them

@@ -68,7 +68,8 @@ gate("ggeffects", "ggaverage", "model", paste(
 gate("mitml", "multilevelR2", "not supported", paste(
   "multilevelR2() is no generic and has a list of classes; r_squared(fit) is ours."
 ))
-gate("performance", c("performance_roc", "check_heterogeneity_bias"), "x && y|get1index", paste(
+no_model <- "x && y|get1index|using `by`"
+gate("performance", c("performance_roc", "check_heterogeneity_bias"), no_model, paste(
   "They are no generics and ask insight::is_model(), a vector of classes inside insight.",
   "check_heterogeneity_bias(data, select =, group =) takes the data; performance_roc() is for",
   "binary responses, and has NULL for lmer()."

@@ -45,3 +45,12 @@ test_that("text that would be too small to read is left out", {
     expect_lte(1.35 * graphics::strheight("M", "inches", cex = line), 0.1 + 1e-9)
   })
 })
+
+test_that("labels that would not be seen are in quotation marks, and all are on one line", {
+  labels <- c("", "  ", "two\nlines", "plain", NA)
+  expect_identical(visible_text(labels), c("\"\"", "\"  \"", "two lines", "plain", NA))
+  expect_identical(clip_names(c("", "a")), c("\"\"", "a"))
+  # two columns a letter
+  wide <- strrep("\u65e5", 20)
+  expect_lte(nchar(clip_names(c(wide, "a"), 20L)[[1L]], "width"), 20L)
+})

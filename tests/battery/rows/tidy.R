@@ -102,6 +102,8 @@ each <- function(formula, ...) {
 }
 with_days <- Reaction ~ Days + (1 | Subject)
 no_days <- Reaction ~ 1 + (1 | Subject)
+with_slopes <- Reaction ~ Days + (Days | Subject)
+no_mean <- Reaction ~ 1 + (Days | Subject)
 calls("mitml", on = "slopes", peer = "lme4", also = "mice",
   "testEstimates" = mitml::testEstimates(each(with_days))$estimates,
   "testEstimates, variances" = mitml::testEstimates(each(with_days), extra.pars = TRUE)$extra.pars,
@@ -109,6 +111,17 @@ calls("mitml", on = "slopes", peer = "lme4", also = "mice",
   "testModels, D2" = mitml::testModels(each(with_days), each(no_days), method = "D2")$test,
   "testModels, D3" = mitml::testModels(
     each(with_days, REML = FALSE), each(no_days, REML = FALSE), method = "D3"
+  )$test,
+  "testModels, D3 of slopes" = mitml::testModels(
+    each(with_slopes, REML = FALSE), each(no_mean, REML = FALSE), method = "D3"
+  )$test,
+  "testModels, D4" = mitml::testModels(
+    each(with_days, REML = FALSE), each(no_days, REML = FALSE), method = "D4", ariv = "positive",
+    data = mice::complete(imputed, "all")
+  )$test,
+  "testModels, D4 of slopes" = mitml::testModels(
+    each(with_slopes, REML = FALSE), each(no_mean, REML = FALSE), method = "D4", ariv = "positive",
+    data = mice::complete(imputed, "all")
   )$test,
   "testConstraints" = mitml::testConstraints(each(with_days), constraints = "Days - 10")$test,
   "confint" = confint(mitml::testEstimates(each(with_days)))
