@@ -173,3 +173,141 @@ test_that("structured effects without variance leave the degrees of freedom of a
     expect_equal(found[, "Std. Error"], without[, "Std. Error"], tolerance = 1e-10)
   }
 })
+
+same_group <- function(group) outer(group, group, "==") + 0
+
+# Three effects of each level of g, another factor h, crossed or with g in it
+structured_data <- function(seed, nested) {
+  set.seed(seed)
+  d <- expand.grid(r = 1:6, g = factor(1:9))
+  n <- nrow(d)
+  d$h <- factor(if (nested) (as.integer(d$g) + 2L) %/% 3L else sample(6, n, TRUE))
+  d$f <- factor(rep_len(1:3, n))
+  d$x <- rnorm(n)
+  d$z <- rnorm(n)
+  d$y <- 1 + d$x + 0.8 * rnorm(6)[d$h] + rnorm(n)
+  d
+}
+
+# Both methods against the definitions, in natural parameters that none of which is at a boundary
+expect_brute_ddf <- function(fit, d, variance, nu, reml, tolerance) {
+  nu <- unname(nu)
+  brute <- brute_structure_inference(brute_model(d$y, cbind(1, d$x), variance), nu, reml)
+  near <- function(x, y) expect_equal(unname(x), unname(y), tolerance = tolerance)
+  near(ddf_for(fit, "Satterthwaite")$single(diag(2)), apply(diag(2), 1, brute$satterthwaite))
+  if (!reml) {
+    return(invisible())
+  }
+  for (linear in c(FALSE, TRUE)) {
+    method <- ddf_for(fit, if (linear) "Kenward-Roger-linear" else "Kenward-Roger")
+    near(method$variance, if (linear) brute$linear else brute$adjusted)
+    wanted <- function(l) brute$kenward_roger(t(l), linear)[["df"]]
+    near(method$single(diag(2)), apply(diag(2), 1, wanted))
+  }
+}
+
+test_that("what a structure has at zero is known: both methods are those of the model without it", {
+  none <- some <- 0L
+  for (seed in c(8:10, 13, 14, 21, 35)) {
+    nested <- seed %% 7 == 0
+    d <- structured_data(seed, nested)
+    for (word in c("homcs", "cs", "ar1", "toep")) {
+      formula <- as.formula(paste0("y ~ x + (1 | h) + ", word, "(0 + f | g)"))
+      for (reml in c(TRUE, FALSE)) {
+        fit <- suppressWarnings(suppressMessages(lmm(formula, d, REML = reml)))
+        theta <- getME(fit, "theta")
+        of_g <- startsWith(names(theta), "g") & !grepl("rho", names(theta))
+        deviations <- theta[of_g] * sigma(fit)
+        of_h <- theta[[grep("^h", names(theta))]] * sigma(fit)
+        if (of_h < 0.1) {
+          next
+        }
+        if (all(deviations == 0)) {
+          none <- none + 1L
+          variance <- function(nu) nu[1L] * same_group(d$h) + nu[2L] * diag(nrow(d))
+          expect_brute_ddf(fit, d, variance, c(of_h^2, sigma(fit)^2), reml, 1e-6)
+        } else if (word == "cs" && any(deviations == 0)) {
+          rho <- theta[[grep("rho", names(theta))]]
+          keep <- deviations > 0
+          if (sum(keep) < 2L || rho < -0.49 || rho > 0.99) {
+            next
+          }
+          some <- some + 1L
+          own <- which(keep)
+          variance <- function(nu) {
+            s <- numeric(3)
+            s[own] <- sqrt(nu[seq_along(own)])
+            G <- outer(s, s) * (nu[3L] + (1 - nu[3L]) * diag(3))
+            G[d$f, d$f] * same_group(d$g) + nu[4L] * same_group(d$h) + nu[5L] * diag(nrow(d))
+          }
+          nu <- c(deviations[own]^2, rho, of_h^2, sigma(fit)^2)
+          expect_brute_ddf(fit, d, variance, nu, reml, 1e-6)
+        }
+      }
+    }
+  }
+  expect_gt(none, 10L)
+  expect_gt(some, 1L)
+})
+
+test_that("beside residual structures, too, a variance of zero is known", {
+  found <- 0L
+  for (seed in 1:4) {
+    d <- structured_data(seed, FALSE)
+    d$y <- 1 + d$x + rnorm(54) + as.numeric(arima.sim(list(ar = 0.4), 54))
+    for (cs in c(TRUE, FALSE)) {
+      residual <- if (cs) ~ cs(1 | g) else ~ ar1(r | g)
+      for (effects in c("(1 | h)", "us(1 + r | h)", "cs(0 + f | h)")) {
+        formula <- as.formula(paste("y ~ x +", effects))
+        for (reml in c(TRUE, FALSE)) {
+          fit <- suppressWarnings(suppressMessages(
+            lmm(formula, d, residual = residual, REML = reml)
+          ))
+          theta <- getME(fit, "theta")
+          if (any(theta[!grepl("rho", names(theta))] != 0)) {
+            next
+          }
+          found <- found + 1L
+          # of compound symmetry the parameters are the covariance and the variance
+          variance <- function(nu) {
+            if (cs) {
+              return(nu[1L] * same_group(d$g) + (nu[2L] - nu[1L]) * diag(54))
+            }
+            nu[2L] * nu[1L]^abs(outer(d$r, d$r, "-")) * same_group(d$g)
+          }
+          nu <- c(fit$phi * (if (cs) sigma(fit)^2 else 1), sigma(fit)^2)
+          expect_brute_ddf(fit, d, variance, nu, reml, 1e-6)
+        }
+      }
+    }
+  }
+  expect_gt(found, 3L)
+})
+
+test_that("a perfect correlation beside a residual structure is tested as dense matrices are", {
+  found <- 0L
+  for (seed in 2:5) {
+    d <- structured_data(seed, FALSE)
+    d$y <- 1 + d$x + rnorm(9)[d$g] * (1 + 0.6 * d$z) + as.numeric(arima.sim(list(ar = 0.4), 54))
+    fit <- suppressMessages(lmm(y ~ x + (z | g), d, residual = ~ ar1(r | g)))
+    theta <- unname(getME(fit, "theta"))
+    if (theta[1L] == 0 || theta[3L] != 0) {
+      next
+    }
+    found <- found + 1L
+    # the entries of T that V moves with
+    variance <- function(nu) {
+      z <- nu[1L] + nu[2L] * d$z
+      nu[4L] * (outer(z, z) + nu[3L]^abs(outer(d$r, d$r, "-"))) * same_group(d$g)
+    }
+    model <- brute_model(d$y, cbind(1, d$x), variance)
+    brute <- brute_structure_inference(model, unname(c(theta[1:2], fit$phi, sigma(fit)^2)))
+    near <- function(x, y) expect_equal(unname(x), unname(y), tolerance = 1e-7)
+    near(ddf_for(fit, "Satterthwaite")$single(diag(2)), apply(diag(2), 1, brute$satterthwaite))
+    method <- ddf_for(fit, "Kenward-Roger-linear")
+    near(method$variance, brute$linear)
+    wanted <- function(l) brute$kenward_roger(t(l), TRUE)[["df"]]
+    near(method$single(diag(2)), apply(diag(2), 1, wanted))
+  }
+  expect_gt(found, 1L)
+})

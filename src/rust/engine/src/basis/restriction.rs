@@ -138,6 +138,15 @@ impl Restriction {
         self.place.iter().map(along).collect()
     }
 
+    /// The step of x that goes with one of a single variable.
+    pub fn along(&self, variable: usize) -> Vec<f64> {
+        let ratio = |place: &Option<(usize, f64)>| match place {
+            Some((own, ratio)) if *own == variable => *ratio,
+            _ => 0.0,
+        };
+        self.place.iter().map(ratio).collect()
+    }
+
     /// x of z.
     pub fn expand(&self, z: &FreeTheta) -> InternalTheta {
         InternalTheta::new(self.values(z))

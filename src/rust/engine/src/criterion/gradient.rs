@@ -423,7 +423,7 @@ fn average_information<'a>(
         .zip(response.as_ref())
         .map(|(at, e)| ResidualColumns {
             part: at.part,
-            point: &at.point,
+            point: at.point,
             e,
         });
     products(

@@ -9,7 +9,7 @@ use crate::system::equations::{Factor, Rows, System};
 /// Residual columns E of the same A (n x c in the order of the residual groups).
 pub(crate) struct ResidualColumns<'a> {
     pub part: &'a ResidualPart,
-    pub point: &'a ResidualPoint<'a>,
+    pub point: ResidualPoint<'a>,
     pub e: &'a [f64],
 }
 
@@ -23,6 +23,18 @@ pub(crate) struct ResidualDirections {
     pub single: Vec<f64>,
     /// Lx^-1 Q'S_a, p values a column.
     pub fixed: Vec<f64>,
+}
+
+/// Columns x_a = R_a V^-1A, of which R^-1x_a = S_a, side by side.
+pub(crate) struct ResidualImages {
+    /// How many.
+    pub width: usize,
+    /// Z'R^-1x of each factor: `width` values for each effect, level after level.
+    pub of_effects: Vec<Vec<f64>>,
+    /// [Q r]'R^-1x, column-major.
+    pub of_rows: Vec<f64>,
+    /// x'R^-1x, lower triangle.
+    pub own: Vec<f64>,
 }
 
 impl ResidualPart {
@@ -39,7 +51,7 @@ impl ResidualPart {
 
     /// R^-1 R_a R^-1 E for every residual parameter, side by side.
     fn derivatives(&self, columns: &ResidualColumns<'_>, system: &System, c: usize) -> Vec<f64> {
-        let point = columns.point;
+        let point = &columns.point;
         self.model
             .derivatives_times(point.phi, point.whitening, columns.e, c, &system.workers)
     }
@@ -60,7 +72,7 @@ impl ResidualPart {
         factor: &Factor,
         c: usize,
     ) -> ResidualDirections {
-        let (model, point) = (&self.model, columns.point);
+        let (model, point) = (&self.model, &columns.point);
         let workers = &system.workers;
         let (n, m) = (self.rows.n(), model.len());
         let width = m * c;
@@ -78,6 +90,49 @@ impl ResidualPart {
         }
     }
 
+    /// x_a = R_a V^-1A as columns beside [Q r].
+    pub fn images(
+        &self,
+        columns: &ResidualColumns<'_>,
+        system: &System,
+        c: usize,
+    ) -> ResidualImages {
+        let (model, point, workers) = (&self.model, &columns.point, &system.workers);
+        let (n, p1, width) = (self.rows.n(), self.rows.p1, self.model.len() * c);
+        let all = self.derivatives(columns, system, c);
+        let weighted = point.whitening.times(model, &all, width, workers);
+        let mut own = memory::zeros(width * width);
+        add_products(&all, &weighted, n, width, width, &mut own);
+        let mut of_rows = memory::zeros(p1 * width);
+        add_products(&self.rows.x, &all, n, p1, width, &mut of_rows);
+        ResidualImages {
+            width,
+            of_effects: self.z_times(system, &all, width),
+            of_rows,
+            own,
+        }
+    }
+
+    /// Z'S of each factor, `width` values for each effect, level after level.
+    fn z_times(&self, system: &System, s: &[f64], width: usize) -> Vec<Vec<f64>> {
+        let of_factor = |f: usize| {
+            let factor = &system.moments.factors[f];
+            let k = factor.k;
+            let mut out = memory::zeros(factor.n_levels * k * width);
+            for (place, &level) in self.rows.level[f].iter().enumerate() {
+                let z = &self.rows.z[f][place * k..(place + 1) * k];
+                let own = &s[place * width..(place + 1) * width];
+                let start = level as usize * k * width;
+                let target = out[start..start + k * width].chunks_exact_mut(width.max(1));
+                for (target, z) in target.zip(z) {
+                    target.iter_mut().zip(own).for_each(|(x, y)| *x += z * y);
+                }
+            }
+            out
+        };
+        (0..self.layout.len()).map(of_factor).collect()
+    }
+
     /// -Lambda'Z'S.
     fn minus_lambda_z(&self, system: &System, factor: &Factor, s: &[f64], width: usize) -> Rows {
         let mut out = Rows {
@@ -85,25 +140,27 @@ impl ResidualPart {
             complement: memory::zeros(system.schur.q2 * width),
             m: width,
         };
-        for f in 0..self.layout.len() {
-            let k = self.layout[f].k;
-            for (place, &level) in self.rows.level[f].iter().enumerate() {
-                let level = level as usize;
-                let z = &self.rows.z[f][place * k..(place + 1) * k];
+        for (f, own) in self.z_times(system, s, width).iter().enumerate() {
+            let k = system.moments.factors[f].k;
+            for (level, block) in own.chunks_exact((k * width).max(1)).enumerate() {
                 let t = factor.t.of(f, level);
-                let own = &s[place * width..(place + 1) * width];
-                let target = if f == 0 {
-                    &mut out.eliminated[level * k * width..(level + 1) * k * width]
-                } else {
-                    let start = system.schur.offset[system.schur.node_of[f][level] as usize];
-                    &mut out.complement[start * width..(start + k) * width]
+                let start = match f {
+                    0 => level * k,
+                    _ => system.schur.offset[system.schur.node_of[f][level] as usize],
+                };
+                let rows = match f {
+                    0 => &mut out.eliminated,
+                    _ => &mut out.complement,
                 };
                 for c in 0..k {
-                    let weight: f64 = (c..k).map(|i| t[c * k + i] * z[i]).sum();
-                    target[c * width..(c + 1) * width]
-                        .iter_mut()
-                        .zip(own)
-                        .for_each(|(x, y)| *x -= weight * y);
+                    let target = &mut rows[(start + c) * width..(start + c + 1) * width];
+                    for (i, row) in block.chunks_exact(width).enumerate().skip(c) {
+                        let weight = t[c * k + i];
+                        target
+                            .iter_mut()
+                            .zip(row)
+                            .for_each(|(x, y)| *x -= weight * y);
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::system::equations::{Factor, Rows, System};
 use crate::system::solution::Solution;
 
 /// Residual parameters at one point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct ResidualPoint<'a> {
     /// Internal scale.
     pub phi: &'a [f64],

@@ -29,9 +29,20 @@ pub fn kenward_roger(
         let mut prepared = prepare(data, options, stop)?;
         let given = required_start(options, &prepared)?;
         let theta = regular(&given, &prepared);
-        let is_linear = kenward_roger_general::is_linear(&prepared);
-        if theta != given && is_linear && singular_covariances::is_possible(&prepared, &given) {
-            if let Some(found) = kenward_roger_linear::adjustment_at_singular(&prepared, &given) {
+        let is_linear = kenward_roger_general::is_linear_in_components(&prepared);
+        if theta != given && singular_covariances::is_possible(&prepared, &given) {
+            let found = if is_linear {
+                kenward_roger_linear::adjustment_at_singular(&prepared, &given)
+            } else {
+                let mut criterion = evaluated(&prepared, options, &given, interrupt)?;
+                kenward_roger_general::adjustment_at_singular(
+                    &prepared,
+                    &mut criterion,
+                    &given,
+                    linear,
+                )
+            };
+            if let Some(found) = found {
                 return Ok(found);
             }
         }
@@ -39,7 +50,8 @@ pub fn kenward_roger(
         let mut criterion = evaluated(&prepared, options, &theta, interrupt)?;
         let large = !criterion.exact_cost().is_finite();
         let known = level_precision::any(&prepared.system.moments);
-        if !is_linear || (large && known) {
+        let restricted = prepared.restriction.is_some() || prepared.sigma2.is_some();
+        if !is_linear || (large && (known || restricted)) {
             let found =
                 kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
             return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));
@@ -50,7 +62,7 @@ pub fn kenward_roger(
             let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
             return Err(EngineError::TooLarge { order, gigabytes });
         }
-        let found = kenward_roger_linear::adjustment(&prepared, &mut criterion);
+        let found = kenward_roger_linear::adjustment(&prepared, &mut criterion, &theta);
         found.ok_or_else(|| criterion.failure(KENWARD_ROGER))
     })
 }

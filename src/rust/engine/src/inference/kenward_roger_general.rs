@@ -24,21 +24,37 @@ use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::to_user_basis;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
-use crate::inference::satterthwaite::{congruence, covariance, full_hessian, Size};
+use crate::inference::satterthwaite::{
+    congruence, covariance, full_hessian, hessian_by_differences, Size,
+};
+use crate::inference::singular_point::SingularPoint;
+use crate::linalg::dense::Shape;
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::structure::residual::Domain;
 
 /// Whether V is linear in variances and covariances.
-fn is_linear_in_components(prepared: &Prepared) -> bool {
+pub(super) fn is_linear_in_components(prepared: &Prepared) -> bool {
     let mut parameters = prepared.parameters.list.iter();
     parameters.all(|parameter| parameter.entries.len() == 1) && prepared.residual.is_none()
 }
 
-/// Whether V is linear in its components and nothing else stands in the way of [`super::kenward_roger_linear`].
-pub(super) fn is_linear(prepared: &Prepared) -> bool {
-    is_linear_in_components(prepared) && prepared.restriction.is_none() && prepared.sigma2.is_none()
+/// What the adjustment is made of.
+struct Parts<'a> {
+    /// Lower Cholesky factor of Q'V^-1Q.
+    lower: Vec<f64>,
+    /// H~'V^-1 V_a V^-1H~ of each parameter but the last, and H~'V^-1 V_a V^-1 V_b V^-1H~.
+    b: Vec<Vec<f64>>,
+    q: Vec<Vec<Vec<f64>>>,
+    /// Covariance matrix of psi.
+    w: Vec<f64>,
+    /// Parameters of which the data tell nothing.
+    blind: Vec<usize>,
+    /// Whether some of the others are taken as known.
+    known: bool,
+    /// Where covariance matrices are singular.
+    singular: Option<&'a SingularPoint<'a>>,
 }
 
 pub(super) fn adjustment(
@@ -49,7 +65,7 @@ pub(super) fn adjustment(
 ) -> Option<KenwardRoger> {
     let mut hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.inverse_sigma2()?.recip();
-    let (m, s) = (theta.len(), theta.len() + 1);
+    let m = theta.len();
     let mut blind = Vec::new();
     let size = if is_linear_in_components(prepared) {
         blind = expect(&mut hessian, criterion, sigma2)?;
@@ -57,102 +73,215 @@ pub(super) fn adjustment(
     } else {
         Size::Natural
     };
-    // tau = sigma^2 / estimate
     let mut w = covariance(criterion, &hessian, (theta, sigma2), size);
-    for a in 0..s {
-        w[m * s + a] /= sigma2;
-        w[a * s + m] /= sigma2;
-    }
-    // what is at its boundary is taken as known: the Hessian between it and the others is zero
-    let fixed_ones = at_boundary(prepared, theta);
-    for &a in &fixed_ones {
-        for b in 0..s {
-            w[a * s + b] = 0.0;
-            w[b * s + a] = 0.0;
-        }
-    }
+    let known = at_boundary(prepared, theta);
+    take_as_known(&mut w, &known, (m + 1, sigma2));
     let factor = criterion.factor.as_ref()?;
     let latest = criterion.latest.as_ref()?;
     let h = &latest.solution.h;
     let r = h.m;
-    let directions = &latest.derivatives.directions;
     let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
-    let residual = criterion.residual();
-    let columns = residual
-        .as_ref()
-        .zip(fixed.as_ref())
-        .map(|((part, point), e)| ResidualColumns { part, point, e });
+    let columns = columns(criterion, fixed.as_deref());
     let found = products(
         criterion.system(),
         factor,
         h,
-        directions,
+        &latest.derivatives.directions,
         h,
         columns.as_ref(),
     );
-    let mut b: Vec<Vec<f64>> = (0..m)
-        .map(|a| found.single[a * r * r..(a + 1) * r * r].to_vec())
-        .collect();
-    let identity: Vec<f64> =
-        memory::collect((0..r * r).map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1)))));
-    b.push(identity.clone());
+    let b = (0..m).map(|a| found.single[a * r * r..(a + 1) * r * r].to_vec());
     let q = |i: usize, j: usize| -> Vec<f64> {
-        if i == m || j == m {
-            return b[i.min(j)].clone();
-        }
         memory::collect((0..r * r).map(|e| {
             let (x, y) = (i * r + e % r, j * r + e / r);
             found.double[x.min(y) * found.width + x.max(y)]
         }))
     };
-    let mut correction = memory::zeros(r * r);
-    for i in 0..s {
-        for j in 0..s {
-            let weight = w[j * s + i];
-            if weight == 0.0 || r == 0 {
-                continue;
-            }
-            let mut product = memory::zeros(r * r);
-            small::mul_nn(&b[i], &b[j], r, r, r, &mut product);
-            for ((c, q), p) in correction.iter_mut().zip(q(i, j)).zip(product) {
-                *c += weight * (q - p);
+    let lower = (0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]);
+    let parts = Parts {
+        lower: memory::collect(lower),
+        b: b.collect(),
+        q: (0..m).map(|i| (0..m).map(|j| q(i, j)).collect()).collect(),
+        w,
+        blind,
+        known: !known.is_empty(),
+        singular: None,
+    };
+    parts.adjustment(prepared, criterion, theta, linear)
+}
+
+/// The adjustment at parameters some of whose covariance matrices are singular. What V does not move with there is taken as
+/// known, as it is at an end of what is possible: the adjustment is that of the model without it.
+pub(super) fn adjustment_at_singular(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &InternalTheta,
+    linear: bool,
+) -> Option<KenwardRoger> {
+    let differenced = hessian_by_differences(prepared, criterion, theta)?;
+    let criterion = &*criterion;
+    let at = SingularPoint::new(prepared, criterion, theta)?;
+    let hessian = differenced.unwrap_or_else(|| at.hessian(criterion));
+    let (m, r, sigma2) = (theta.len(), at.rank(), at.sigma2);
+    let mut w = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
+    let scale = criterion.reach(theta);
+    for still in at.still(&scale) {
+        leave_out(&mut w, &still, &scale);
+    }
+    take_as_known(&mut w, &at_boundary(prepared, theta), (m + 1, sigma2));
+    // H~ = Q L^-T
+    let inverse = small::invert_lower(&at.lower, r);
+    let turned = |block: &Vec<f64>| in_fixed_basis(&inverse, block, r);
+    let doubles = at.doubles();
+    let parts = Parts {
+        b: at.singles().iter().map(turned).collect(),
+        q: doubles
+            .iter()
+            .map(|row| row.iter().map(turned).collect())
+            .collect(),
+        lower: at.lower.clone(),
+        w,
+        blind: Vec::new(),
+        known: true,
+        singular: Some(&at),
+    };
+    parts.adjustment(prepared, criterion, theta, linear)
+}
+
+/// Rows of the criterion's residual structure, where it has one.
+fn columns<'a>(
+    criterion: &'a Criterion<'_>,
+    fixed: Option<&'a [f64]>,
+) -> Option<ResidualColumns<'a>> {
+    let (part, point) = criterion.residual()?;
+    Some(ResidualColumns {
+        part,
+        point,
+        e: fixed?,
+    })
+}
+
+/// L^-1 A L^-T from L^-1.
+fn in_fixed_basis(inverse: &[f64], a: &[f64], r: usize) -> Vec<f64> {
+    let mut out = memory::zeros(r * r);
+    if r > 0 {
+        small::congruence((inverse, Shape::Lower, true), a, r, &mut out);
+    }
+    out
+}
+
+/// Divides the last of s parameters, sigma^2, by what it is, and takes some others as known: the Hessian between these and what
+/// is left is zero.
+fn take_as_known(w: &mut [f64], known: &[usize], (s, sigma2): (usize, f64)) {
+    for a in 0..s {
+        w[(s - 1) * s + a] /= sigma2;
+        w[a * s + s - 1] /= sigma2;
+    }
+    for &a in known {
+        for b in 0..s {
+            w[a * s + b] = 0.0;
+            w[b * s + a] = 0.0;
+        }
+    }
+}
+
+/// Takes a combination of parameters, of length 1 where each is divided by its scale, out of their covariance matrix.
+fn leave_out(w: &mut [f64], still: &[f64], scale: &[f64]) {
+    let s = scale.len() + 1;
+    for _ in 0..2 {
+        // W - z (R^-1 z)'W, then the same from the right
+        for column in w.chunks_exact_mut(s) {
+            let parts = still.iter().zip(scale).zip(column.iter());
+            let along: f64 = parts.map(|((z, r), w)| z / r * w).sum();
+            let own = column.iter_mut().zip(still.iter().zip(scale));
+            own.for_each(|(w, (z, r))| *w -= z * r * along);
+        }
+        for c in 0..s {
+            for i in c + 1..s {
+                w.swap(c * s + i, i * s + c);
             }
         }
     }
-    if !linear {
-        let second = Second {
-            prepared,
-            criterion,
-            theta,
-            columns: columns.as_ref(),
-            singular: !fixed_ones.is_empty(),
-        };
-        let curvature = second.contracted(&w, &b)?;
-        correction
-            .iter_mut()
-            .zip(curvature)
-            .for_each(|(c, v)| *c -= 0.25 * v);
+}
+
+impl Parts<'_> {
+    fn adjustment(
+        self,
+        prepared: &Prepared,
+        criterion: &Criterion<'_>,
+        theta: &InternalTheta,
+        linear: bool,
+    ) -> Option<KenwardRoger> {
+        let Self {
+            lower,
+            mut b,
+            q,
+            mut w,
+            blind,
+            known,
+            singular,
+        } = self;
+        let (m, s, r) = (theta.len(), theta.len() + 1, lower.len().isqrt());
+        let identity: Vec<f64> =
+            memory::collect((0..r * r).map(|e| f64::from(u8::from(e % r.max(1) == e / r.max(1)))));
+        b.push(identity.clone());
+        let mut correction = memory::zeros(r * r);
+        for i in 0..s {
+            for j in 0..s {
+                let weight = w[j * s + i];
+                if weight == 0.0 || r == 0 {
+                    continue;
+                }
+                let mut product = memory::zeros(r * r);
+                small::mul_nn(&b[i], &b[j], r, r, r, &mut product);
+                // V = tau V_1
+                let q = if i == m || j == m {
+                    &b[i.min(j)]
+                } else {
+                    &q[i][j]
+                };
+                for ((c, q), p) in correction.iter_mut().zip(q).zip(product) {
+                    *c += weight * (q - p);
+                }
+            }
+        }
+        let inverse = small::invert_lower(&lower, r);
+        if !linear {
+            let fixed = (criterion.latest.as_ref())
+                .and_then(|latest| latest.rows.as_ref())
+                .map(ResidualSolution::fixed);
+            let second = Second {
+                prepared,
+                criterion,
+                theta,
+                columns: columns(criterion, fixed.as_deref()),
+                known,
+                singular: singular.map(|at| (at, inverse.as_slice())),
+            };
+            let curvature = second.contracted(&w, &b)?;
+            correction
+                .iter_mut()
+                .zip(curvature)
+                .for_each(|(c, v)| *c -= 0.25 * v);
+        }
+        let in_user_basis = |a: &[f64]| to_user_basis(prepared, &congruence(&inverse, a, r));
+        // the data tell nothing of what is neither held nor tied
+        let free = |a: &usize| (criterion.restriction).is_none_or(|r| r.is_free(*a));
+        (blind.into_iter().filter(free)).for_each(|a| w[a * s + a] = f64::INFINITY);
+        let adjusted: Vec<f64> = memory::collect(
+            (0..r * r).map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r]),
+        );
+        Some(KenwardRoger {
+            unadjusted: in_user_basis(&identity),
+            adjusted: in_user_basis(&adjusted),
+            w,
+            derivatives: b
+                .iter()
+                .flat_map(|block| in_user_basis(block).into_iter().map(|v| -v))
+                .collect(),
+            components: s,
+        })
     }
-    let lower: Vec<f64> =
-        memory::collect((0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]));
-    let inverse = small::invert_lower(&lower, r);
-    let in_user_basis = |a: &[f64]| to_user_basis(prepared, &congruence(&inverse, a, r));
-    // the data tell nothing of what is neither held nor tied
-    let free = |a: &usize| (criterion.restriction).is_none_or(|r| r.is_free(*a));
-    (blind.into_iter().filter(free)).for_each(|a| w[a * s + a] = f64::INFINITY);
-    let adjusted: Vec<f64> = memory::collect(
-        (0..r * r).map(|e| identity[e] + correction[e] + correction[(e % r) * r + e / r]),
-    );
-    Some(KenwardRoger {
-        unadjusted: in_user_basis(&identity),
-        adjusted: in_user_basis(&adjusted),
-        w,
-        derivatives: b
-            .iter()
-            .flat_map(|block| in_user_basis(block).into_iter().map(|v| -v))
-            .collect(),
-        components: s,
-    })
 }
 
 /// The shortest x that makes J x nearest to b, by the eigenvalues of J'J.
@@ -264,34 +393,39 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
     out
 }
 
-/// Second derivatives of V.
+/// Second derivatives of V. Where V is linear in the components of a term, those of the components are the same, and both leave
+/// nothing: they are about the others.
 struct Second<'a, 'b> {
     prepared: &'a Prepared,
     criterion: &'a Criterion<'b>,
     theta: &'a InternalTheta,
-    columns: Option<&'a ResidualColumns<'a>>,
-    /// Whether some parameter is at its boundary.
-    singular: bool,
+    columns: Option<ResidualColumns<'a>>,
+    /// Whether some parameter is taken as known.
+    known: bool,
+    /// The point where covariance matrices are singular, and L^-1.
+    singular: Option<(&'a SingularPoint<'a>, &'a [f64])>,
 }
 
 impl Second<'_, '_> {
     /// sum_ij W_ij R_ij over the natural parameters.
     fn contracted(&self, w: &[f64], b: &[Vec<f64>]) -> Option<Vec<f64>> {
         let m = self.theta.len();
-        let s = m + 1;
-        let r = self.criterion.latest.as_ref()?.solution.h.m;
-        let mut out = memory::zeros(r * r);
+        let mut out = memory::zeros(b[m].len());
+        let parameters = &self.prepared.parameters;
+        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
+        let psi: Vec<usize> = (0..=m).filter(is_bent).collect();
+        let s = psi.len();
         // gradient and curvature of the natural parameters
         let mut jacobian = memory::zeros(s * s);
         let mut bend = memory::zeros(s);
-        for a in 0..s {
-            for c in a..s {
+        for (i, &a) in psi.iter().enumerate() {
+            for &c in &psi[i..] {
                 let natural = self.natural(a, c);
-                let weight = if a == c { 1.0 } else { 2.0 } * w[c * s + a];
-                for (i, value) in natural.iter().enumerate() {
-                    bend[i] += weight * value.ab;
+                let weight = if a == c { 1.0 } else { 2.0 } * w[c * (m + 1) + a];
+                for (j, value) in natural.iter().enumerate() {
+                    bend[j] += weight * value.ab;
                     if a == c {
-                        jacobian[a * s + i] = value.a;
+                        jacobian[i * s + j] = value.a;
                     }
                 }
                 if weight != 0.0 {
@@ -301,18 +435,18 @@ impl Second<'_, '_> {
                 }
             }
         }
-        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend; at a boundary J is singular, and x the least-squares solution
+        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend; where something is known J is singular, and x the least-squares solution
         let mut x = bend.clone();
-        if self.singular || !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
+        if self.known || !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
             x = least_squares(&jacobian, &bend, s);
         }
-        for (block, x) in b.iter().zip(&x) {
-            out.iter_mut().zip(block).for_each(|(o, v)| *o -= x * v);
+        for (&c, x) in psi.iter().zip(&x) {
+            out.iter_mut().zip(&b[c]).for_each(|(o, v)| *o -= x * v);
         }
         Some(out)
     }
 
-    /// nu with derivatives along psi_a and psi_c.
+    /// Natural parameters in which V is not linear, and tau, with derivatives along psi_a and psi_c.
     fn natural(&self, a: usize, c: usize) -> Vec<HyperDual> {
         let m = self.theta.len();
         let mut psi = self.theta.values().to_vec();
@@ -322,6 +456,9 @@ impl Second<'_, '_> {
         let parameters: &Parameters = &self.prepared.parameters;
         let mut out = Vec::with_capacity(m + 1);
         for (term, structure) in parameters.structures.iter().enumerate() {
+            if structure.linear().is_some() {
+                continue;
+            }
             let own = &theta[parameters.start[term]..parameters.start[term + 1]];
             let variances = structure.variances();
             let components = structure.components(own).into_iter().enumerate();
@@ -336,8 +473,7 @@ impl Second<'_, '_> {
     /// H~'V^-1 (d2V / dpsi_a dpsi_c) V^-1 H~.
     fn block(&self, a: usize, c: usize, b: &[Vec<f64>]) -> Option<Vec<f64>> {
         let m = self.theta.len();
-        let latest = self.criterion.latest.as_ref()?;
-        let r = latest.solution.h.m;
+        let r = b[m].len().isqrt();
         if c == m {
             // V = tau V_1
             return Some(if a == m {
@@ -349,7 +485,7 @@ impl Second<'_, '_> {
         let parameters = &self.prepared.parameters;
         let terms = parameters.list.len();
         if a >= terms {
-            let columns = self.columns?;
+            let columns = self.columns.as_ref()?;
             return Some(columns.part.model.second_form(
                 columns.point.phi,
                 columns.point.whitening,
@@ -362,6 +498,11 @@ impl Second<'_, '_> {
         }
         if c >= terms {
             return Some(memory::zeros(r * r));
+        }
+        if let Some((at, inverse)) = self.singular {
+            let found = at.second(a, c);
+            let nothing = || memory::zeros(r * r);
+            return Some(found.map_or_else(nothing, |form| in_fixed_basis(inverse, &form, r)));
         }
         let Some(second) = parameters.second(self.theta, a, c) else {
             return Some(memory::zeros(r * r));
@@ -385,7 +526,7 @@ impl Second<'_, '_> {
         Some(single_products(
             self.criterion.system(),
             std::slice::from_ref(&direction),
-            &latest.solution.h,
+            &self.criterion.latest.as_ref()?.solution.h,
             None,
         ))
     }

@@ -10,6 +10,7 @@
 
 use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
+use crate::basis::restriction::Restriction;
 use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -17,7 +18,7 @@ use crate::criterion::products;
 use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::{fixed_covariance, to_user_basis};
 use crate::inference::satterthwaite::{cross, sandwich};
-use crate::inference::singular_covariances::{of_fixed, Information};
+use crate::inference::singular_covariances::{of_fixed, Columns, Information};
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::SelectedInverse;
@@ -46,6 +47,7 @@ pub struct KenwardRoger {
 pub(super) fn adjustment(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
+    theta: &InternalTheta,
 ) -> Option<KenwardRoger> {
     criterion.latest()?;
     let factor = criterion.factor.as_ref()?;
@@ -103,7 +105,7 @@ pub(super) fn adjustment(
         single: first_traces(prepared, (&factor.t, &latest.inverse), &directions)?,
         gamma,
     };
-    Some(pieces.adjustment(prepared))
+    Some(pieces.adjustment(prepared, theta))
 }
 
 /// The adjustment at parameters some of whose covariance matrices are singular.
@@ -114,11 +116,11 @@ pub(super) fn adjustment_at_singular(
     let system = &prepared.system;
     let t = prepared.parameters.factors(theta, Covariances::default());
     let (directions, gamma) = variance_directions(prepared, &t, false);
-    let at = Information::new(system, &t)?;
+    let at = Information::new(system, &t, Columns::of(system))?;
     let p1 = system.moments.p1;
     let r = p1 - 1;
-    let fixed = |a: &Vec<f64>| of_fixed(a, p1);
-    let inverse = of_fixed(&at.cross, p1);
+    let fixed = |a: &Vec<f64>| of_fixed(a, p1, r);
+    let inverse = of_fixed(&at.cross, p1, r);
     let mut lower = inverse.clone();
     if !small::cholesky(&mut lower, r) {
         return None;
@@ -136,7 +138,7 @@ pub(super) fn adjustment_at_singular(
         single: at.traces(&directions),
         gamma,
     };
-    Some(pieces.adjustment(prepared))
+    Some(pieces.adjustment(prepared, theta))
 }
 
 /// What the adjustment is made of, for the variances and covariances of random effects.
@@ -157,7 +159,7 @@ struct Pieces {
 
 impl Pieces {
     /// With the residual variance as the last parameter.
-    fn adjustment(self, prepared: &Prepared) -> KenwardRoger {
+    fn adjustment(self, prepared: &Prepared, theta: &InternalTheta) -> KenwardRoger {
         let Self {
             phi,
             inverse,
@@ -192,29 +194,42 @@ impl Pieces {
                 information[j * s + i] = t[j * s + i] - 2.0 * cross_term + square;
             }
         }
-        // what is left of I_ii is rounding where the fixed effects take up all that V_i can tell, as with f + (1 | f)
-        let blind: Vec<bool> = (0..s)
-            .map(|i| information[i * s + i] <= UNKNOWN * t[i * s + i])
+        let moves = moves(prepared, theta, &gamma);
+        let d = moves.len() / s;
+        let own = |a: &[f64], v: usize| -> f64 {
+            let column = &moves[v * s..(v + 1) * s];
+            (0..s * s)
+                .map(|e| column[e % s] * a[e] * column[e / s])
+                .sum()
+        };
+        // what is left of I_vv is rounding where the fixed effects take up all that V_v can tell, as with f + (1 | f)
+        let blind: Vec<bool> = (0..d)
+            .map(|v| own(&information, v) <= UNKNOWN * own(&t, v))
             .collect();
-        let mut w = invert_information(&information, &blind, s);
+        let information = along(&information, &moves, s);
+        let mut w = invert_information(&information, &blind, d);
+        let p: Vec<Vec<f64>> = moves.chunks_exact(s).map(|v| sum_of(&p, v)).collect();
         let mut correction = memory::zeros(r * r);
-        for i in 0..s {
-            for j in 0..s {
-                // Q_ij - P_i Phi P_j
+        for u in 0..d {
+            let column = &moves[u * s..(u + 1) * s];
+            let rows: Vec<Vec<f64>> = q.iter().map(|row| sum_of(row, column)).collect();
+            for v in 0..d {
+                // Q_vu - P_v Phi P_u
                 let mut half = memory::zeros(r * r);
                 let mut product = memory::zeros(r * r);
                 if r > 0 {
-                    small::mul_nn(&p[i], &phi, r, r, r, &mut half);
-                    small::mul_nn(&half, &p[j], r, r, r, &mut product);
+                    small::mul_nn(&p[v], &phi, r, r, r, &mut half);
+                    small::mul_nn(&half, &p[u], r, r, r, &mut product);
                 }
+                let q = sum_of(&rows, &moves[v * s..(v + 1) * s]);
                 for e in 0..r * r {
-                    correction[e] += w[j * s + i] * (q[i][j][e] - product[e]);
+                    correction[e] += w[u * d + v] * (q[e] - product[e]);
                 }
             }
         }
-        (0..s)
-            .filter(|&i| blind[i])
-            .for_each(|i| w[i * s + i] = f64::INFINITY);
+        (0..d)
+            .filter(|&v| blind[v])
+            .for_each(|v| w[v * d + v] = f64::INFINITY);
         let added = sandwich(&phi, &correction, r);
         let adjusted: Vec<f64> = memory::collect(
             (0..r * r).map(|e| phi[e] + added[e] + added[(e % r.max(1)) * r + e / r.max(1)]),
@@ -223,13 +238,96 @@ impl Pieces {
             unadjusted: to_user_basis(prepared, &phi),
             adjusted: to_user_basis(prepared, &adjusted),
             w,
-            derivatives: scaled
+            derivatives: p
                 .iter()
-                .flat_map(|d| to_user_basis(prepared, d).into_iter().map(|v| -v))
+                .flat_map(|p| {
+                    to_user_basis(prepared, &sandwich(&phi, p, r))
+                        .into_iter()
+                        .map(|v| -v)
+                })
                 .collect(),
-            components: s,
+            components: d,
         }
     }
+}
+
+/// How the components, sigma^2 last, move with each free parameter, s values a column. Where nothing is held or tied they are
+/// the components themselves. V = sigma^2 (V_0 + sum gamma_i V_i): with sigma^2 go the components of a term of which something is
+/// held relative to it. Where it moves no component, as a standard deviation of zero, the parameter stands for its square.
+fn moves(prepared: &Prepared, theta: &InternalTheta, gamma: &[f64]) -> Vec<f64> {
+    let parameters = &prepared.parameters;
+    let s = gamma.len() + 1;
+    let restriction = prepared.restriction.as_ref();
+    let is_touched =
+        |term: usize| restriction.is_some_and(|restriction| restriction.touches(parameters, term));
+    let mut out = Vec::new();
+    let mut of_sigma2 = memory::zeros(s);
+    of_sigma2[s - 1] = 1.0;
+    for (i, parameter) in parameters.list.iter().enumerate() {
+        if is_touched(parameter.basis) {
+            of_sigma2[i] = gamma[i];
+        } else {
+            let mut unit = memory::zeros(s);
+            unit[i] = 1.0;
+            out.extend(unit);
+        }
+    }
+    // an entry of a symmetric matrix in the parameter's basis
+    let entry = |i: usize, g: &[f64]| -> f64 {
+        let parameter = &parameters.list[i];
+        let basis = &prepared.bases[parameter.basis];
+        let (row, column) = parameter.entries[0];
+        basis.to_user(g)[column * basis.k + row]
+    };
+    for variable in 0..restriction.map_or(0, Restriction::variables) {
+        let Some(restriction) = restriction else {
+            break;
+        };
+        let step = restriction.along(variable);
+        let mut first = memory::zeros(s);
+        let mut second = memory::zeros(s);
+        let own = |a: &usize| step[*a] != 0.0 && is_touched(parameters.list[*a].basis);
+        let own: Vec<usize> = (0..parameters.list.len()).filter(own).collect();
+        for &a in &own {
+            let term = parameters.list[a].basis;
+            for i in parameters.start[term]..parameters.start[term + 1] {
+                first[i] += step[a] * entry(i, &parameters.derivative(theta, a));
+                for &b in &own {
+                    if let Some(bend) = parameters.second(theta, a, b) {
+                        second[i] += 0.5 * step[a] * step[b] * entry(i, &bend);
+                    }
+                }
+            }
+        }
+        if own.is_empty() {
+            continue;
+        }
+        let is_still = first.iter().all(|v| *v == 0.0);
+        out.extend(if is_still { second } else { first });
+    }
+    if prepared.sigma2.is_none() {
+        out.extend(of_sigma2);
+    }
+    out
+}
+
+/// M'A M for a symmetric s x s matrix and columns M of s values.
+fn along(a: &[f64], moves: &[f64], s: usize) -> Vec<f64> {
+    let d = moves.len() / s;
+    let mut half = memory::zeros(s * d);
+    let mut out = memory::zeros(d * d);
+    small::mul_nn(a, moves, s, s, d, &mut half);
+    small::mul_tn(moves, &half, s, d, d, &mut out);
+    out
+}
+
+/// sum_i weights_i parts_i.
+fn sum_of(parts: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
+    let mut out = memory::zeros(parts[0].len());
+    for (part, weight) in parts.iter().zip(weights).filter(|(_, w)| **w != 0.0) {
+        out.iter_mut().zip(part).for_each(|(x, y)| *x += weight * y);
+    }
+    out
 }
 
 /// Q'V^-1Q from its factor.

@@ -19,6 +19,9 @@ mod profile_targets;
 mod rlrt;
 mod satterthwaite;
 mod singular_covariances;
+mod singular_covariances_complement;
+mod singular_covariances_traces;
+mod singular_point;
 
 pub use hypotheses::{eigen, row_variances};
 pub use influence::{deletions, Deletion, Update};

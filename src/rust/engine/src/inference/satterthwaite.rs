@@ -6,9 +6,7 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
-use crate::criterion::direction::Direction;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
@@ -17,7 +15,8 @@ use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{
     estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
 };
-use crate::inference::singular_covariances::{self, of_fixed, Information};
+use crate::inference::singular_covariances;
+use crate::inference::singular_point::SingularPoint;
 use crate::linalg::dense::Shape;
 use crate::linalg::small;
 use crate::runtime::interruptible::interruptible;
@@ -86,7 +85,6 @@ pub(super) fn derivatives(
     let fixed = latest.rows.as_ref().map(ResidualSolution::fixed);
     let residual = criterion.residual();
     let columns = residual
-        .as_ref()
         .zip(fixed.as_ref())
         .map(|((part, point), e)| ResidualColumns { part, point, e });
     let inner = single_products(
@@ -138,119 +136,46 @@ fn assembled(
     }
 }
 
-/// The same at a point with singular covariance matrices, from [`Information`], which divides by none of them. With P V_a P and
-/// the second derivatives V_ab of V, the criterion D of [`full_hessian`] has
-/// D_ab = tr(P V_ab) - tr(P V_a P V_b) + (2 y'P V_a P V_b P y - y'P V_ab P y) / sigma^2 (ML: V^-1 in traces in place of P). A
-/// standard deviation of zero has no slope, and none of the others along it: what it leaves is the model without it.
+/// The same at a point with singular covariance matrices, where nothing divides by them. A standard deviation of zero has no
+/// slope, and none of the others along it: what it leaves is the model without it.
 fn derivatives_at_singular(
     prepared: &Prepared,
-    criterion: &Criterion<'_>,
+    criterion: &mut Criterion<'_>,
     theta: &InternalTheta,
 ) -> Option<Satterthwaite> {
-    let (parameters, system) = (&prepared.parameters, &prepared.system);
-    let at = Information::new(system, &parameters.factors(theta, Covariances::default()))?;
-    let (m, p1) = (theta.len(), system.moments.p1);
-    let (s, r) = (m + 1, p1 - 1);
-    let direction = |a: usize, g: &[f64]| {
-        let term = parameters.list[a].basis;
-        let (factor, offset, own) = parameters.place[term];
-        let k = parameters.factor_k[factor];
-        let mut kappa = memory::zeros(k * k);
-        (0..own * own).for_each(|e| kappa[(offset + e / own) * k + offset + e % own] = g[e]);
-        Direction {
-            factor,
-            levels: parameters.levels[term].clone(),
-            kappa,
-        }
-    };
-    let first: Vec<Direction> = (0..m)
-        .map(|a| direction(a, &parameters.derivative(theta, a)))
-        .collect();
-    let pairs = (0..m).flat_map(|b| (0..=b).map(move |a| (a, b)));
-    let second: Vec<(usize, usize, Direction)> = pairs
-        .filter_map(|(a, b)| Some((a, b, direction(a, &parameters.second(theta, a, b)?))))
-        .collect();
-    let mut lower = at.cross.clone();
-    if !small::cholesky(&mut lower, p1) {
-        return None;
-    }
-    // y'Py, and y - Q gamma
-    let rss = lower[p1 * p1 - 1].powi(2);
-    let sigma2 = criterion
-        .known_sigma2()
-        .unwrap_or(rss / criterion.degrees());
-    let of_q: Vec<f64> = memory::collect((0..r * r).map(|e| lower[(e / r) * p1 + e % r]));
-    let phi = small::inverse_from_cholesky(&of_q, r);
-    let mut left = memory::collect((0..p1).map(|i| -at.cross[r * p1 + i]));
-    small::solve_lower(&of_q, r, &mut left[..r]);
-    small::solve_lower_transposed(&of_q, r, &mut left[..r]);
-    left[r] = 1.0;
-    let along = |form: &[f64]| -> Vec<f64> {
-        (0..p1)
-            .map(|i| (0..p1).map(|c| form[c * p1 + i] * left[c]).sum())
-            .collect()
-    };
-    let of_response = |x: &[f64]| -> f64 { x.iter().zip(&left).map(|(x, l)| x * l).sum() };
-    let restricted = |trace: f64, form: &[f64]| {
-        if criterion.reml {
-            trace - small::trace_product(&phi, &of_fixed(form, p1), r)
-        } else {
-            trace
-        }
-    };
-    let forms = at.forms(&first);
-    let double = at.double_forms(&first);
-    let traces = at.double_traces(&first);
-    let slopes: Vec<Vec<f64>> = forms.iter().map(|form| along(form)).collect();
-    let scaled: Vec<Vec<f64>> = forms
-        .iter()
-        .map(|form| sandwich(&phi, &of_fixed(form, p1), r))
-        .collect();
-    let mut hessian = memory::zeros(s * s);
-    for a in 0..m {
-        for b in 0..m {
-            let mut trace = traces[b * m + a];
-            if criterion.reml {
-                let q = of_fixed(&double[a][b], p1);
-                let square = small::trace_product(&scaled[a], &of_fixed(&forms[b], p1), r);
-                trace += square - 2.0 * small::trace_product(&phi, &q, r);
-            }
-            let of_fixed_part: f64 = (0..r)
-                .map(|i| {
-                    (0..r)
-                        .map(|c| slopes[a][i] * phi[c * r + i] * slopes[b][c])
-                        .sum::<f64>()
-                })
-                .sum();
-            let quadratic = of_response(&along(&double[a][b])) - of_fixed_part;
-            hessian[b * s + a] = 2.0 * quadratic / sigma2 - trace;
-        }
-        hessian[m * s + a] = of_response(&slopes[a]) / (sigma2 * sigma2);
-        hessian[a * s + m] = hessian[m * s + a];
-    }
-    hessian[m * s + m] = criterion.degrees() / (sigma2 * sigma2);
-    let bends: Vec<Direction> = second.iter().map(|(_, _, bend)| bend.clone()).collect();
-    let singles = at.traces(&bends).into_iter().zip(at.forms(&bends));
-    for ((a, b, _), (trace, form)) in second.iter().zip(singles) {
-        let value = restricted(trace, &form) - of_response(&along(&form)) / sigma2;
-        hessian[b * s + a] += value;
-        if a != b {
-            hessian[a * s + b] += value;
-        }
-    }
+    let differenced = hessian_by_differences(prepared, criterion, theta)?;
+    let criterion = &*criterion;
+    let at = SingularPoint::new(prepared, criterion, theta)?;
+    let sigma2 = at.sigma2;
+    let hessian = differenced.unwrap_or_else(|| at.hessian(criterion));
     let covariance = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
-    let mut vcov_gradient = Vec::with_capacity(s * r * r);
-    for slope in &scaled {
-        vcov_gradient.extend(to_user_basis(prepared, slope).iter().map(|v| v * sigma2));
-    }
+    let (phi, r) = (&at.phi, at.rank());
+    let slopes = at.singles();
+    let vcov_gradient = slopes.iter().flat_map(|slope| {
+        let own = to_user_basis(prepared, &sandwich(phi, slope, r));
+        own.into_iter().map(|v| v * sigma2)
+    });
+    let vcov_gradient = vcov_gradient.collect();
     Some(assembled(
         prepared,
         theta,
         sigma2,
         covariance,
         vcov_gradient,
-        &phi,
+        phi,
     ))
+}
+
+/// The Hessian where rows are not independent, as there is none in closed form; what it is made of divides by no T twice.
+pub(super) fn hessian_by_differences(
+    prepared: &Prepared,
+    criterion: &mut Criterion<'_>,
+    theta: &InternalTheta,
+) -> Option<Option<Vec<f64>>> {
+    if prepared.residual.is_none() {
+        return Some(None);
+    }
+    full_hessian(criterion, theta).map(Some)
 }
 
 /// Does V not move with a parameter? With an entry ij of T, dG = E_ij T' + T E_ij' is zero where column j of T is: so it is
@@ -479,8 +404,8 @@ pub fn satterthwaite(
         let theta = regular(&given, &prepared);
         let is_exact = prepared.plan_of_fit(options)? == Plan::Exact;
         if theta != given && is_exact && singular_covariances::is_possible(&prepared, &given) {
-            let criterion = evaluated(&prepared, options, &given, interrupt)?;
-            if let Some(found) = derivatives_at_singular(&prepared, &criterion, &given) {
+            let mut criterion = evaluated(&prepared, options, &given, interrupt)?;
+            if let Some(found) = derivatives_at_singular(&prepared, &mut criterion, &given) {
                 return Ok(found);
             }
         }
