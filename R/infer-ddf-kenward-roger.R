@@ -12,9 +12,12 @@
 #' diagonal random effects, with or without a known covariance matrix of their levels, and
 #' independent residuals), the covariance matrix of the variance parameters is the inverse of their
 #' expected information, as in 'pbkrtest'; for the other structures of random effects and residuals
-#' it is that of the observed information, as in SAS and 'mmrm'. The parameters are those of SAS:
-#' covariances for unstructured, Toeplitz and compound symmetric residuals, otherwise variances,
-#' correlations, ranges and powers. ('mmrm' uses others for unstructured residuals: there
+#' it is that of the observed information, as in SAS and 'mmrm'. In a singular fit a variance of
+#' zero is a parameter like the others for the expected information, which there is at zero, too;
+#' for the observed one, what the covariance matrix of the data does not move with is known: the
+#' method is that of the model without it. The parameters are those of SAS: covariances for
+#' unstructured, Toeplitz and compound symmetric residuals, otherwise variances, correlations,
+#' ranges and powers. ('mmrm' uses others for unstructured residuals: there
 #' `"Kenward-Roger-Linear"` is this method.)
 #' @section `"Kenward-Roger-linear"`:
 #' The method of Kenward and Roger without the second derivatives of the covariance matrix, which

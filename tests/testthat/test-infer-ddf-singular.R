@@ -311,3 +311,33 @@ test_that("a perfect correlation beside a residual structure is tested as dense 
   }
   expect_gt(found, 1L)
 })
+
+test_that("of nested factors of any number of levels one may be at zero", {
+  found <- 0L
+  for (seed in 101:104) {
+    set.seed(seed)
+    d <- expand.grid(k = 1:2, b = 1:2, a = factor(1:80))
+    d$ab <- interaction(d$a, d$b)
+    d$x <- rnorm(nrow(d))
+    d$y <- 1 + rnorm(160)[d$ab] + rnorm(nrow(d))
+    fit <- suppressMessages(lmm(y ~ x + (1 | a) + (1 | ab), d))
+    if (!isSingular(fit)) {
+      next
+    }
+    found <- found + 1L
+    term <- function(f) {
+      variance <- matrix(as.numeric(VarCorr(fit)[[f]]), 1L)
+      list(z = dense_columns(d[[f]], levels(d[[f]])), K = diag(nlevels(d[[f]])), G = variance)
+    }
+    model <- dense_known(list(term("a"), term("ab")), sigma(fit))
+    X <- cbind(1, d$x)
+    dense <- dense_ddf(model, X, d$y, diag(2))
+    method <- ddf_for(fit, "Kenward-Roger")
+    expect_equal(unname(method$variance), unname(dense$adjusted), tolerance = 1e-10)
+    expect_equal(method$single(diag(2)), dense$kenward_roger, tolerance = 1e-10)
+    without <- dense_ddf(model, X, d$y, diag(2), model$values > 0)
+    single <- ddf_for(fit, "Satterthwaite")$single(diag(2))
+    expect_equal(single, without$satterthwaite, tolerance = 1e-7)
+  }
+  expect_gt(found, 0L)
+})

@@ -96,6 +96,17 @@ pub(crate) fn fixed_covariance(lx: &[f64], r: usize) -> Vec<f64> {
     small::inverse_from_cholesky(&lower, r)
 }
 
+/// B A B for symmetric r x r matrices.
+pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
+    let mut half = memory::zeros(r * r);
+    let mut out = memory::zeros(r * r);
+    if r > 0 {
+        small::mul_nn(b, a, r, r, r, &mut half);
+        small::mul_nn(&half, b, r, r, r, &mut out);
+    }
+    out
+}
+
 /// Evaluations of the criterion that an inference takes as long as, roughly.
 pub(crate) const EVALUATIONS: f64 = 20.0;
 

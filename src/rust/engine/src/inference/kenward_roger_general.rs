@@ -1,5 +1,5 @@
-//! Kenward & Roger's adjustment where V is not linear in the parameters, rows are correlated, parameters are held or tied, or
-//! levels with a known precision matrix are more than second derivatives in closed form are for.
+//! Kenward & Roger's adjustment where V is not linear in the parameters, rows are correlated, or what is held, or levels with a
+//! known precision matrix, are more than [`super::kenward_roger_linear`] is for.
 //!
 //! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
 //! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
@@ -14,21 +14,19 @@
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
 use crate::basis::internal_theta::InternalTheta;
-use crate::basis::parameters::Parameters;
-use crate::criterion::direction::{divide, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
-use crate::criterion::products::{products, single_products};
+use crate::criterion::products::products;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::to_user_basis;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
+use crate::inference::kenward_roger_second::{in_fixed_basis, Second};
 use crate::inference::satterthwaite::{
     congruence, covariance, full_hessian, hessian_by_differences, Size,
 };
 use crate::inference::singular_point::SingularPoint;
-use crate::linalg::dense::Shape;
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -161,15 +159,6 @@ fn columns<'a>(
     })
 }
 
-/// L^-1 A L^-T from L^-1.
-fn in_fixed_basis(inverse: &[f64], a: &[f64], r: usize) -> Vec<f64> {
-    let mut out = memory::zeros(r * r);
-    if r > 0 {
-        small::congruence((inverse, Shape::Lower, true), a, r, &mut out);
-    }
-    out
-}
-
 /// Divides the last of s parameters, sigma^2, by what it is, and takes some others as known: the Hessian between these and what
 /// is left is zero.
 fn take_as_known(w: &mut [f64], known: &[usize], (s, sigma2): (usize, f64)) {
@@ -284,30 +273,6 @@ impl Parts<'_> {
     }
 }
 
-/// The shortest x that makes J x nearest to b, by the eigenvalues of J'J.
-fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
-    let mut square = memory::zeros(s * s);
-    let mut right = memory::zeros(s);
-    for c in 0..s {
-        for a in 0..s {
-            square[c * s + a] = (0..s).map(|i| j[a * s + i] * j[c * s + i]).sum();
-        }
-        right[c] = (0..s).map(|i| j[c * s + i] * b[i]).sum();
-    }
-    let (values, vectors) = small::symmetric_eigen(&square, s);
-    let limit = 1e-10 * values.iter().fold(0.0f64, |m, v| m.max(*v));
-    let mut x = memory::zeros(s);
-    for (value, v) in values.iter().zip(vectors.chunks_exact(s)) {
-        if *value > limit {
-            let along: f64 = v.iter().zip(&right).map(|(a, b)| a * b).sum();
-            x.iter_mut()
-                .zip(v)
-                .for_each(|(x, v)| *x += along / value * v);
-        }
-    }
-    x
-}
-
 /// Slope of a correlation in its internal parameter below which it is at its boundary: 1 or -1 to about half its square.
 const AT_BOUNDARY: f64 = 1e-4;
 
@@ -391,143 +356,4 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
         still.then_some(terms + a)
     }));
     out
-}
-
-/// Second derivatives of V. Where V is linear in the components of a term, those of the components are the same, and both leave
-/// nothing: they are about the others.
-struct Second<'a, 'b> {
-    prepared: &'a Prepared,
-    criterion: &'a Criterion<'b>,
-    theta: &'a InternalTheta,
-    columns: Option<ResidualColumns<'a>>,
-    /// Whether some parameter is taken as known.
-    known: bool,
-    /// The point where covariance matrices are singular, and L^-1.
-    singular: Option<(&'a SingularPoint<'a>, &'a [f64])>,
-}
-
-impl Second<'_, '_> {
-    /// sum_ij W_ij R_ij over the natural parameters.
-    fn contracted(&self, w: &[f64], b: &[Vec<f64>]) -> Option<Vec<f64>> {
-        let m = self.theta.len();
-        let mut out = memory::zeros(b[m].len());
-        let parameters = &self.prepared.parameters;
-        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
-        let psi: Vec<usize> = (0..=m).filter(is_bent).collect();
-        let s = psi.len();
-        // gradient and curvature of the natural parameters
-        let mut jacobian = memory::zeros(s * s);
-        let mut bend = memory::zeros(s);
-        for (i, &a) in psi.iter().enumerate() {
-            for &c in &psi[i..] {
-                let natural = self.natural(a, c);
-                let weight = if a == c { 1.0 } else { 2.0 } * w[c * (m + 1) + a];
-                for (j, value) in natural.iter().enumerate() {
-                    bend[j] += weight * value.ab;
-                    if a == c {
-                        jacobian[i * s + j] = value.a;
-                    }
-                }
-                if weight != 0.0 {
-                    for (x, y) in out.iter_mut().zip(self.block(a, c, b)?) {
-                        *x += weight * y;
-                    }
-                }
-            }
-        }
-        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend; where something is known J is singular, and x the least-squares solution
-        let mut x = bend.clone();
-        if self.known || !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
-            x = least_squares(&jacobian, &bend, s);
-        }
-        for (&c, x) in psi.iter().zip(&x) {
-            out.iter_mut().zip(&b[c]).for_each(|(o, v)| *o -= x * v);
-        }
-        Some(out)
-    }
-
-    /// Natural parameters in which V is not linear, and tau, with derivatives along psi_a and psi_c.
-    fn natural(&self, a: usize, c: usize) -> Vec<HyperDual> {
-        let m = self.theta.len();
-        let mut psi = self.theta.values().to_vec();
-        psi.push(1.0);
-        let psi = HyperDual::seeded(&psi, a, c);
-        let (theta, tau) = (&psi[..m], psi[m]);
-        let parameters: &Parameters = &self.prepared.parameters;
-        let mut out = Vec::with_capacity(m + 1);
-        for (term, structure) in parameters.structures.iter().enumerate() {
-            if structure.linear().is_some() {
-                continue;
-            }
-            let own = &theta[parameters.start[term]..parameters.start[term + 1]];
-            let variances = structure.variances();
-            let components = structure.components(own).into_iter().enumerate();
-            out.extend(components.map(|(i, v)| if i < variances { v * tau } else { v }));
-        }
-        let model = self.prepared.residual_model();
-        out.extend(model.components(&theta[parameters.list.len()..], tau));
-        out.push(tau);
-        out
-    }
-
-    /// H~'V^-1 (d2V / dpsi_a dpsi_c) V^-1 H~.
-    fn block(&self, a: usize, c: usize, b: &[Vec<f64>]) -> Option<Vec<f64>> {
-        let m = self.theta.len();
-        let r = b[m].len().isqrt();
-        if c == m {
-            // V = tau V_1
-            return Some(if a == m {
-                memory::zeros(r * r)
-            } else {
-                b[a].clone()
-            });
-        }
-        let parameters = &self.prepared.parameters;
-        let terms = parameters.list.len();
-        if a >= terms {
-            let columns = self.columns.as_ref()?;
-            return Some(columns.part.model.second_form(
-                columns.point.phi,
-                columns.point.whitening,
-                a - terms,
-                c - terms,
-                columns.e,
-                r,
-                &self.criterion.system().workers,
-            ));
-        }
-        if c >= terms {
-            return Some(memory::zeros(r * r));
-        }
-        if let Some((at, inverse)) = self.singular {
-            let found = at.second(a, c);
-            let nothing = || memory::zeros(r * r);
-            return Some(found.map_or_else(nothing, |form| in_fixed_basis(inverse, &form, r)));
-        }
-        let Some(second) = parameters.second(self.theta, a, c) else {
-            return Some(memory::zeros(r * r));
-        };
-        let factor = self.criterion.factor.as_ref()?;
-        let term = parameters.list[a].basis;
-        let ((f, offset, k), levels) = (parameters.place[term], &parameters.levels[term]);
-        let kf = parameters.factor_k[f];
-        let mut kappa = memory::zeros(kf * kf);
-        for j in 0..k {
-            for i in 0..k {
-                kappa[(offset + j) * kf + offset + i] = second[j * k + i];
-            }
-        }
-        divide(factor.t.of_class(f, levels.class()), kf, &mut kappa);
-        let direction = Direction {
-            factor: f,
-            levels: levels.clone(),
-            kappa,
-        };
-        Some(single_products(
-            self.criterion.system(),
-            std::slice::from_ref(&direction),
-            &self.criterion.latest.as_ref()?.solution.h,
-            None,
-        ))
-    }
 }

@@ -7,6 +7,9 @@
 //! V^-1 Q = C'kappa_i C, Q'V^-1V_iV^-1V_jV^-1Q = C'kappa_i (I - M^-1) kappa_j C (kappa_i standing for I x kappa_i), and those
 //! with V_0 follow from V_0 = V - sum gamma V. With a known precision matrix K^-1 of the levels V_i = Z Lambda (K x kappa_i)
 //! Lambda'Z' and Lambda'Z'V^-1Q = K^-1 C: they are C'kappa_i K^-1 C and C'kappa_i (K^-1 - K^-1 M^-1 K^-1) kappa_j C.
+//!
+//! What is held, tied or known leaves fewer parameters z: dV/dz = sum_i V_i dnu_i/dz, so that with A = dnu/dz the information on z
+//! is A'IA, and P_z and Q_zu are the same sums of P_i and Q_ij. Nothing of it depends on how z is scaled.
 
 use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
@@ -16,9 +19,10 @@ use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products;
 use crate::fit::prepare::Prepared;
-use crate::inference::evaluated::{fixed_covariance, to_user_basis};
-use crate::inference::satterthwaite::{cross, sandwich};
-use crate::inference::singular_covariances::{of_fixed, Columns, Information};
+use crate::inference::evaluated::{fixed_covariance, sandwich, to_user_basis};
+use crate::inference::satterthwaite::cross;
+use crate::inference::singular_covariances::{of_fixed, Information};
+use crate::inference::singular_covariances_part::Columns;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::SelectedInverse;

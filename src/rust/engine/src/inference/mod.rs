@@ -8,6 +8,7 @@ mod influence;
 mod kenward_roger;
 mod kenward_roger_general;
 mod kenward_roger_linear;
+mod kenward_roger_second;
 mod leverages;
 pub mod many;
 mod new_rows;
@@ -20,6 +21,8 @@ mod rlrt;
 mod satterthwaite;
 mod singular_covariances;
 mod singular_covariances_complement;
+mod singular_covariances_part;
+mod singular_covariances_pieces;
 mod singular_covariances_traces;
 mod singular_point;
 

@@ -13,7 +13,7 @@ use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{
-    estimated, evaluated, fixed_covariance, is_long, regular, to_user_basis,
+    estimated, evaluated, fixed_covariance, is_long, regular, sandwich, to_user_basis,
 };
 use crate::inference::singular_covariances;
 use crate::inference::singular_point::SingularPoint;
@@ -327,17 +327,6 @@ pub(super) fn cross(a: &Rows, b: &Rows<Buffer<'_>>, r: usize) -> Vec<f64> {
         if r > 0 && !x.is_empty() {
             crate::linalg::dense::add_transposed_product(x, y, x.len() / r, r, r, 1.0, &mut out);
         }
-    }
-    out
-}
-
-/// B A B for symmetric r x r matrices.
-pub(super) fn sandwich(b: &[f64], a: &[f64], r: usize) -> Vec<f64> {
-    let mut half = memory::zeros(r * r);
-    let mut out = memory::zeros(r * r);
-    if r > 0 {
-        small::mul_nn(b, a, r, r, r, &mut half);
-        small::mul_nn(&half, b, r, r, r, &mut out);
     }
     out
 }

@@ -1,6 +1,7 @@
 //! Matrices of the order of the complement, whole and column-major, for [`super::singular_covariances`].
 
 use crate::basis::covariances::Covariances;
+use crate::inference::singular_covariances_pieces::Piece;
 use crate::linalg::dense;
 use crate::moments::blocks::Moments;
 use crate::moments::level_precision::for_each_entry;
@@ -88,21 +89,22 @@ pub(super) fn add_level_precisions(system: &System, a: &mut [f64]) {
 
 /// T of a node of the complement, where it starts and its effects.
 fn nodes<'a>(
-    system: &'a System,
+    piece: &'a Piece<'_>,
     t: &'a Covariances,
 ) -> impl Iterator<Item = (&'a [f64], usize, usize)> + 'a {
+    let system = &*piece.system;
     let schur = &system.schur;
     let of = move |(v, &(f, level)): (usize, &(usize, usize))| {
         let k = system.moments.factors[f].k;
-        (t.of(f, level), schur.offset[v], k)
+        (t.of(f, piece.level(f, level)), schur.offset[v], k)
     };
     schur.node.iter().enumerate().map(of)
 }
 
 /// A <- A L for a square matrix, L block-diagonal of the T.
-pub(super) fn times_t(system: &System, t: &Covariances, a: &mut [f64]) {
-    let q = system.schur.q2;
-    for (t, at, k) in nodes(system, t) {
+pub(super) fn times_t(piece: &Piece<'_>, t: &Covariances, a: &mut [f64]) {
+    let q = piece.system.schur.q2;
+    for (t, at, k) in nodes(piece, t) {
         for c in 0..k {
             // columns after c are as they were
             let (own, after) = a[(at + c) * q..(at + k) * q].split_at_mut(q);
@@ -118,9 +120,9 @@ pub(super) fn times_t(system: &System, t: &Covariances, a: &mut [f64]) {
 }
 
 /// A <- A L'.
-pub(super) fn times_transposed_t(system: &System, t: &Covariances, a: &mut [f64]) {
-    let q = system.schur.q2;
-    for (t, at, k) in nodes(system, t) {
+pub(super) fn times_transposed_t(piece: &Piece<'_>, t: &Covariances, a: &mut [f64]) {
+    let q = piece.system.schur.q2;
+    for (t, at, k) in nodes(piece, t) {
         for c in (0..k).rev() {
             let (before, own) = a[at * q..(at + c + 1) * q].split_at_mut(c * q);
             own.iter_mut().for_each(|x| *x *= t[c * k + c]);
@@ -135,10 +137,10 @@ pub(super) fn times_transposed_t(system: &System, t: &Covariances, a: &mut [f64]
 }
 
 /// A <- L'A.
-pub(super) fn t_times(system: &System, t: &Covariances, a: &mut [f64]) {
-    let q = system.schur.q2;
+pub(super) fn t_times(piece: &Piece<'_>, t: &Covariances, a: &mut [f64]) {
+    let q = piece.system.schur.q2;
     for column in a.chunks_exact_mut(q.max(1)) {
-        for (t, at, k) in nodes(system, t) {
+        for (t, at, k) in nodes(piece, t) {
             let own = &mut column[at..at + k];
             for r in 0..k {
                 own[r] = (r..k).map(|i| t[r * k + i] * own[i]).sum();

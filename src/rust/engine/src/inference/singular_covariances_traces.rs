@@ -1,8 +1,8 @@
-//! Traces of products of V^-1 and dV where covariance matrices of random effects are singular, from [`Information`].
+//! Traces of products of V^-1 and dV where covariance matrices of random effects are singular, from a [`Part`] of a model.
 
 use crate::criterion::direction::Direction;
-use crate::inference::singular_covariances::Information;
 use crate::inference::singular_covariances_complement::product;
+use crate::inference::singular_covariances_part::Part;
 use crate::linalg::small;
 use crate::runtime::memory;
 
@@ -11,10 +11,10 @@ fn trace(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-impl Information<'_> {
+impl Part<'_> {
     /// D_j Y D_j' of a level.
     fn taken_of(&self, level: usize) -> Vec<f64> {
-        let (k, q) = (self.system.k1(), self.system.schur.q2);
+        let (k, q) = (self.piece.system.k1(), self.piece.system.schur.q2);
         let (links, rows) = self.links_of(level);
         let mut out = memory::zeros(k * k);
         for (x, &row) in links.chunks_exact(k).zip(rows) {
@@ -30,9 +30,9 @@ impl Information<'_> {
 
     /// Psi_a of a direction of the first factor.
     fn spread(&self, direction: &Direction) -> Vec<f64> {
-        let (k, q) = (self.system.k1(), self.system.schur.q2);
+        let (k, q) = (self.piece.system.k1(), self.piece.system.schur.q2);
         let mut out = memory::zeros(q * q);
-        for level in direction.levels.among(self.levels()) {
+        for level in self.piece.levels(direction) {
             let (links, rows) = self.links_of(level);
             let mut turned = memory::zeros(links.len());
             small::mul_nn(&direction.kappa, links, k, k, rows.len(), &mut turned);
@@ -48,11 +48,11 @@ impl Information<'_> {
 
     /// The block of a matrix of the complement's order between two of its levels.
     fn block(&self, a: &[f64], (f, i): (usize, usize), (g, j): (usize, usize)) -> Vec<f64> {
-        let (schur, q) = (&self.system.schur, self.system.schur.q2);
+        let (schur, q) = (&self.piece.system.schur, self.piece.system.schur.q2);
         let at = |f: usize, level: usize| schur.offset[schur.node_of[f][level] as usize];
         let (rows, columns) = (
-            self.system.moments.factors[f].k,
-            self.system.moments.factors[g].k,
+            self.piece.system.moments.factors[f].k,
+            self.piece.system.moments.factors[g].k,
         );
         let (x, y) = (at(f, i), at(g, j));
         (0..rows * columns)
@@ -63,23 +63,21 @@ impl Information<'_> {
     /// tr(E_a A) of a direction of another factor, A of the complement's order and (K x I) times what it is asked of.
     fn trace_of_others(&self, direction: &Direction, a: &[f64]) -> f64 {
         let f = direction.factor;
-        let levels = direction
-            .levels
-            .among(self.system.moments.factors[f].n_levels);
-        levels
+        self.piece
+            .levels(direction)
             .map(|level| trace(&direction.kappa, &self.block(a, (f, level), (f, level))))
             .sum()
     }
 
     /// tr(V^-1 V_a) of each direction.
     pub fn traces(&self, directions: &[Direction]) -> Vec<f64> {
-        let k = self.system.k1();
+        let k = self.piece.system.k1();
         let of = |direction: &Direction| {
             if direction.factor != 0 {
                 return self.trace_of_others(direction, self.known_b());
             }
-            let levels = direction.levels.among(self.levels());
-            levels
+            self.piece
+                .levels(direction)
                 .map(|level| {
                     let own = &self.own[level * k * k..(level + 1) * k * k];
                     trace(&direction.kappa, own) - trace(&direction.kappa, &self.taken_of(level))
@@ -91,7 +89,11 @@ impl Information<'_> {
 
     /// tr(V^-1 V_a V^-1 V_b) of all pairs of directions, m x m.
     pub fn double_traces(&self, directions: &[Direction]) -> Vec<f64> {
-        let (m, k, q) = (directions.len(), self.system.k1(), self.system.schur.q2);
+        let (m, k, q) = (
+            directions.len(),
+            self.piece.system.k1(),
+            self.piece.system.schur.q2,
+        );
         let is_first = |a: &usize| directions[*a].factor == 0;
         let mut out = memory::zeros(m * m);
         let first: Vec<usize> = (0..m).filter(is_first).collect();
@@ -100,12 +102,13 @@ impl Information<'_> {
         let turned: Vec<Vec<f64>> = spreads.iter().map(through).collect();
         let mut products = [memory::zeros(k * k), memory::zeros(k * k)];
         for level in 0..self.levels() {
-            self.system.workers.check();
+            self.piece.system.workers.check();
             let own = &self.own[level * k * k..(level + 1) * k * k];
             let taken = self.taken_of(level);
+            let which = self.piece.level(0, level);
             let of_level = first
                 .iter()
-                .filter(|&&a| directions[a].levels.contains(level));
+                .filter(|&&a| directions[a].levels.contains(which));
             for &a in of_level.clone() {
                 for &b in of_level.clone() {
                     let [x, y] = &mut products;
@@ -144,13 +147,13 @@ impl Information<'_> {
 
     /// tr(E_a B E_b B) of two directions of other factors.
     fn trace_between_others(&self, a: &Direction, b: &Direction) -> f64 {
-        let factors = &self.system.moments.factors;
+        let factors = &self.piece.system.moments.factors;
         let (f, g) = (a.factor, b.factor);
         let (k, l) = (factors[f].k, factors[g].k);
         let (mut sum, known_b) = (0.0, self.known_b());
         let (mut x, mut y) = (memory::zeros(k * l), memory::zeros(l * k));
-        for i in a.levels.among(factors[f].n_levels) {
-            for j in b.levels.among(factors[g].n_levels) {
+        for i in self.piece.levels(a) {
+            for j in self.piece.levels(b) {
                 let block = self.block(known_b, (f, i), (g, j));
                 small::mul_nn(&a.kappa, &block, k, k, l, &mut x);
                 let block = self.block(known_b, (g, j), (f, i));

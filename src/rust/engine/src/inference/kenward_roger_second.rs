@@ -1,0 +1,186 @@
+//! What second derivatives of V add to Kenward & Roger's adjustment: see [`super::kenward_roger_general`].
+
+use crate::basis::internal_theta::InternalTheta;
+use crate::basis::parameters::Parameters;
+use crate::criterion::direction::{divide, Direction};
+use crate::criterion::objective::Criterion;
+use crate::criterion::products::single_products;
+use crate::criterion::residual_directions::ResidualColumns;
+use crate::fit::prepare::Prepared;
+use crate::inference::singular_point::SingularPoint;
+use crate::linalg::dense::Shape;
+use crate::linalg::hyperdual::HyperDual;
+use crate::linalg::small;
+use crate::runtime::memory;
+
+/// L^-1 A L^-T from L^-1.
+pub(super) fn in_fixed_basis(inverse: &[f64], a: &[f64], r: usize) -> Vec<f64> {
+    let mut out = memory::zeros(r * r);
+    if r > 0 {
+        small::congruence((inverse, Shape::Lower, true), a, r, &mut out);
+    }
+    out
+}
+
+/// The shortest x that makes J x nearest to b, by the eigenvalues of J'J.
+fn least_squares(j: &[f64], b: &[f64], s: usize) -> Vec<f64> {
+    let mut square = memory::zeros(s * s);
+    let mut right = memory::zeros(s);
+    for c in 0..s {
+        for a in 0..s {
+            square[c * s + a] = (0..s).map(|i| j[a * s + i] * j[c * s + i]).sum();
+        }
+        right[c] = (0..s).map(|i| j[c * s + i] * b[i]).sum();
+    }
+    let (values, vectors) = small::symmetric_eigen(&square, s);
+    let limit = 1e-10 * values.iter().fold(0.0f64, |m, v| m.max(*v));
+    let mut x = memory::zeros(s);
+    for (value, v) in values.iter().zip(vectors.chunks_exact(s)) {
+        if *value > limit {
+            let along: f64 = v.iter().zip(&right).map(|(a, b)| a * b).sum();
+            x.iter_mut()
+                .zip(v)
+                .for_each(|(x, v)| *x += along / value * v);
+        }
+    }
+    x
+}
+
+/// Second derivatives of V. Where V is linear in the components of a term, those of the components are the same, and both leave
+/// nothing: they are about the others.
+pub(super) struct Second<'a, 'b> {
+    pub prepared: &'a Prepared,
+    pub criterion: &'a Criterion<'b>,
+    pub theta: &'a InternalTheta,
+    pub columns: Option<ResidualColumns<'a>>,
+    /// Whether some parameter is taken as known.
+    pub known: bool,
+    /// The point where covariance matrices are singular, and L^-1.
+    pub singular: Option<(&'a SingularPoint<'a>, &'a [f64])>,
+}
+
+impl Second<'_, '_> {
+    /// sum_ij W_ij R_ij over the natural parameters.
+    pub fn contracted(&self, w: &[f64], b: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let m = self.theta.len();
+        let mut out = memory::zeros(b[m].len());
+        let parameters = &self.prepared.parameters;
+        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
+        let psi: Vec<usize> = (0..=m).filter(is_bent).collect();
+        let s = psi.len();
+        // gradient and curvature of the natural parameters
+        let mut jacobian = memory::zeros(s * s);
+        let mut bend = memory::zeros(s);
+        for (i, &a) in psi.iter().enumerate() {
+            for &c in &psi[i..] {
+                let natural = self.natural(a, c);
+                let weight = if a == c { 1.0 } else { 2.0 } * w[c * (m + 1) + a];
+                for (j, value) in natural.iter().enumerate() {
+                    bend[j] += weight * value.ab;
+                    if a == c {
+                        jacobian[i * s + j] = value.a;
+                    }
+                }
+                if weight != 0.0 {
+                    for (x, y) in out.iter_mut().zip(self.block(a, c, b)?) {
+                        *x += weight * y;
+                    }
+                }
+            }
+        }
+        // sum_i B_i bend_i = sum_c B_c x_c with J x = bend; where something is known J is singular, and x the least-squares solution
+        let mut x = bend.clone();
+        if self.known || !small::solve_general(&jacobian, &mut [x.as_mut_slice()], s) {
+            x = least_squares(&jacobian, &bend, s);
+        }
+        for (&c, x) in psi.iter().zip(&x) {
+            out.iter_mut().zip(&b[c]).for_each(|(o, v)| *o -= x * v);
+        }
+        Some(out)
+    }
+
+    /// Natural parameters in which V is not linear, and tau, with derivatives along psi_a and psi_c.
+    fn natural(&self, a: usize, c: usize) -> Vec<HyperDual> {
+        let m = self.theta.len();
+        let mut psi = self.theta.values().to_vec();
+        psi.push(1.0);
+        let psi = HyperDual::seeded(&psi, a, c);
+        let (theta, tau) = (&psi[..m], psi[m]);
+        let parameters: &Parameters = &self.prepared.parameters;
+        let mut out = Vec::with_capacity(m + 1);
+        for (term, structure) in parameters.structures.iter().enumerate() {
+            if structure.linear().is_some() {
+                continue;
+            }
+            let own = &theta[parameters.start[term]..parameters.start[term + 1]];
+            let variances = structure.variances();
+            let components = structure.components(own).into_iter().enumerate();
+            out.extend(components.map(|(i, v)| if i < variances { v * tau } else { v }));
+        }
+        let model = self.prepared.residual_model();
+        out.extend(model.components(&theta[parameters.list.len()..], tau));
+        out.push(tau);
+        out
+    }
+
+    /// H~'V^-1 (d2V / dpsi_a dpsi_c) V^-1 H~.
+    fn block(&self, a: usize, c: usize, b: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let m = self.theta.len();
+        let r = b[m].len().isqrt();
+        if c == m {
+            // V = tau V_1
+            return Some(if a == m {
+                memory::zeros(r * r)
+            } else {
+                b[a].clone()
+            });
+        }
+        let parameters = &self.prepared.parameters;
+        let terms = parameters.list.len();
+        if a >= terms {
+            let columns = self.columns.as_ref()?;
+            return Some(columns.part.model.second_form(
+                columns.point.phi,
+                columns.point.whitening,
+                a - terms,
+                c - terms,
+                columns.e,
+                r,
+                &self.criterion.system().workers,
+            ));
+        }
+        if c >= terms {
+            return Some(memory::zeros(r * r));
+        }
+        if let Some((at, inverse)) = self.singular {
+            let found = at.second(a, c);
+            let nothing = || memory::zeros(r * r);
+            return Some(found.map_or_else(nothing, |form| in_fixed_basis(inverse, &form, r)));
+        }
+        let Some(second) = parameters.second(self.theta, a, c) else {
+            return Some(memory::zeros(r * r));
+        };
+        let factor = self.criterion.factor.as_ref()?;
+        let term = parameters.list[a].basis;
+        let ((f, offset, k), levels) = (parameters.place[term], &parameters.levels[term]);
+        let kf = parameters.factor_k[f];
+        let mut kappa = memory::zeros(kf * kf);
+        for j in 0..k {
+            for i in 0..k {
+                kappa[(offset + j) * kf + offset + i] = second[j * k + i];
+            }
+        }
+        divide(factor.t.of_class(f, levels.class()), kf, &mut kappa);
+        let direction = Direction {
+            factor: f,
+            levels: levels.clone(),
+            kappa,
+        };
+        Some(single_products(
+            self.criterion.system(),
+            std::slice::from_ref(&direction),
+            &self.criterion.latest.as_ref()?.solution.h,
+            None,
+        ))
+    }
+}
