@@ -36,6 +36,12 @@ missing_rows <- function(frame, columns) {
 #' Does `x` have one value in each group?
 #' @noRd
 is_constant_within <- function(x, codes) {
+  # cells of tables do not have all variables
+  known <- if (anyNA(codes) || anyNA(x)) which(!is.na(x) & !is.na(codes))
+  if (!is.null(known)) {
+    x <- x[known]
+    codes <- codes[known]
+  }
   all(x == x[match(codes, codes)])
 }
 

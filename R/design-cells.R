@@ -25,16 +25,25 @@ number_label <- function(id) {
 #' @param numeric names of the variables of the frame that are numbers.
 #' @noRd
 column_numbers <- function(terms, frame, contrasts, numeric) {
+  coded_parts(terms, frame, contrasts, numeric)$numbers
+}
+
+#' The number that each column of a design is a product with, and the variables that code it
+#' @returns list(numbers, keys: names of variables for each column)
+#' @noRd
+coded_parts <- function(terms, frame, contrasts, numeric) {
   keys <- design_columns(terms, first_row(frame), contrasts, keys = TRUE)$names
   keys[keys == "(Intercept)"] <- ""
-  vapply(strsplit(keys, ":", fixed = TRUE), function(parts) {
-    parts <- parts[!grepl("=", parts, fixed = TRUE)]
-    place <- as.integer(sub("[.].*", "", parts))
-    column <- ifelse(grepl(".", parts, fixed = TRUE), sub(".*[.]", "", parts), "1")
-    name <- names(frame)[place]
-    own <- name %in% numeric
-    if (any(own)) number_id(name[own], column[own]) else ""
-  }, "")
+  parts <- strsplit(keys, ":", fixed = TRUE)
+  names <- lapply(parts, function(parts) names(frame)[as.integer(sub("[.=].*", "", parts))])
+  list(
+    numbers = as.character(Map(function(parts, names) {
+      column <- ifelse(grepl(".", parts, fixed = TRUE), sub(".*[.]", "", parts), "1")
+      own <- names %in% numeric
+      if (any(own)) number_id(names[own], column[own]) else ""
+    }, parts, names)),
+    keys = lapply(names, function(names) unique(names[!names %in% numeric]))
+  )
 }
 
 #' Condensed rows of a model, from the cells of its moments and their frame
@@ -55,9 +64,15 @@ condense_cells <- function(cells, frame, numeric, numbers, needed) {
   )
 }
 
-#' Columns of a design on condensed rows, as list of doubles
+#' Columns of a design on condensed rows, as list of doubles; of tables as [moments_of_tables()] takes
+#' them
 #' @noRd
 condensed_columns <- function(design, numbers, condensed) {
+  if (!is.null(condensed$tables)) {
+    return(Map(function(part, number) {
+      list(part = part, number = number)
+    }, design$columns, numbers, USE.NAMES = FALSE))
+  }
   Map(function(part, number) {
     v <- if (number == "") condensed$one else condensed$values[, match(number, condensed$ids)]
     if (is.null(part)) v else column_values(part)[condensed$cell] * v
@@ -99,8 +114,9 @@ condensed_term <- function(term, condensed) {
 #' @noRd
 condensed_factors <- function(flist, precision, condensed) {
   lapply(seq_along(flist), function(f) {
+    codes <- as.integer(flist[[f]])
     list(
-      codes = as.integer(flist[[f]])[condensed$cell], n_levels = nlevels(flist[[f]]),
+      codes = if (is.null(condensed$tables)) codes[condensed$cell] else codes, n_levels = nlevels(flist[[f]]),
       precision = precision[[f]]
     )
   })

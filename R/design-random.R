@@ -275,13 +275,22 @@ code_groups <- function(bars, frame, control) {
       key <- group_key(group, bar$known)
       if (is.null(groups[[key]])) {
         leaves <- variable_names(group$leaves)
-        for (leaf in setdiff(leaves, names(coded))) {
-          coded[[leaf]] <- code_variable(.subset2(frame, leaf), leaf)
+        known <- known_rows(frame, leaves)
+        here <- if (is.null(known)) frame else frame[known, leaves, drop = FALSE]
+        if (is.null(known)) {
+          for (leaf in setdiff(leaves, names(coded))) {
+            coded[[leaf]] <- code_variable(.subset2(frame, leaf), leaf)
+          }
+          crossed <- interact_codes(coded[leaves])
+        } else {
+          crossed <- interact_codes(lapply(stats::setNames(nm = leaves), function(leaf) {
+            code_variable(.subset2(here, leaf), leaf)
+          }))
         }
-        crossed <- interact_codes(coded[leaves])
         if (!is.null(bar$known)) {
           crossed <- apply_known(crossed, bar$known, group$name, control)
         }
+        if (!is.null(known)) crossed <- spread_codes(crossed, known, .row_names_info(frame, 2L))
         groups[[key]] <- c(
           list(name = group$name, expr = group$expr, leaves = leaves, known = bar$known$label),
           crossed
@@ -290,6 +299,27 @@ code_groups <- function(bars, frame, control) {
     }
   }
   groups
+}
+
+#' Which rows of a frame of stacked tables tell some variables; NULL where all do
+#' @noRd
+known_rows <- function(frame, leaves) {
+  if (!isTRUE(attr(frame, "stacked"))) {
+    return(NULL)
+  }
+  rows <- which(!Reduce(`|`, lapply(leaves, function(leaf) is.na(.subset2(frame, leaf)))))
+  if (length(rows) == 0L) abort_no_products()
+  rows
+}
+
+#' Codes of some of `n` rows, missing in the others
+#' @noRd
+spread_codes <- function(group, rows, n) {
+  codes <- rep.int(NA_integer_, n)
+  codes[rows] <- as.integer(group$codes)
+  group$codes <- codes
+  group$factor <- structure(codes, levels = group$levels, class = "factor")
+  group
 }
 
 #' Give each factor a name of its own
@@ -344,6 +374,10 @@ same_partition <- function(a, b) {
   maps <- function(rows) {
     from <- as.integer(a$codes[rows])
     to <- as.integer(b$codes[rows])
+    # what a table does not tell
+    known <- !is.na(from) & !is.na(to)
+    from <- from[known]
+    to <- to[known]
     map <- integer(a$n_levels)
     map[from] <- to
     all(map[from] == to)

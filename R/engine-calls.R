@@ -20,9 +20,15 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 #' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
 #'   offset (n or NULL), factors, terms, residual, stands_for): factors, terms and residual as
 #'   [build_random()] and [residual_design()] describe them; `stands_for`, what condensed rows stand
-#'   for, or NULL
+#'   for, or NULL. Where `fixed$tables` are in the place of rows, see [moments_of_tables()], what
+#'   [engine_model_of_moments()] returns.
 #' @noRd
 engine_model <- function(fixed, random, residual = NULL) {
+  if (!is.null(fixed$tables)) {
+    return(model_of_tables(
+      random$design, moments_of_tables(fixed$X, random$design, fixed$tables)
+    ))
+  }
   list(
     y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
     factors = random$design$factors, terms = random$design$terms, residual = residual,

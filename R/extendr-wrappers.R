@@ -153,4 +153,28 @@ rs_effects_correlation <- function(structure, par, k) .Call(wrap__rs_effects_cor
 #' @noRd
 rs_scale_values <- function(scales, par, n) .Call(wrap__rs_scale_values, scales, par, n)
 
+#' A table with the rows of a chunk added: `codes` their cells (from 1) among `n_cells`, `values` a list of doubles.
+#' @noRd
+rs_table_with_rows <- function(table, n_cells, codes, values, weights) .Call(wrap__rs_table_with_rows, table, n_cells, codes, values, weights)
+
+#' A table with another one added, or cells: `to` says which cell (from 1) each of theirs is among `n_cells`.
+#' @noRd
+rs_table_with <- function(table, n_cells, other, to) .Call(wrap__rs_table_with, table, n_cells, other, to)
+
+#' A table of numbers about a centre, without it.
+#' @noRd
+rs_table_shift <- function(table, centre) .Call(wrap__rs_table_shift, table, centre)
+
+#' Sums of the product `product` (from 1) over the cells of each of `groups` groups, times `left` and `right`.
+#' @noRd
+rs_table_fold <- function(sums, product, products, codes, groups, left, right) .Call(wrap__rs_table_fold, sums, product, products, codes, groups, left, right)
+
+#' Sums of columns times whole numbers with twice the digits.
+#' @noRd
+rs_add_columns <- function(columns, times) .Call(wrap__rs_add_columns, columns, times)
+
+#' The triangle R of cross-products of twice the digits of p columns and a response, R'R those of the columns.
+#' @noRd
+rs_triangle <- function(xx, p) .Call(wrap__rs_triangle, xx, p)
+
 # nolint end

@@ -17,7 +17,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
   }
   status <- certificate$status
   if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
-    inform_singular(result$theta, random, certificate)
+    inform_singular(result$theta, random, certificate, fixed$tables)
   }
   unseen <- result$unseen
   if (length(unseen) > 0L) {
@@ -114,13 +114,17 @@ inform_rank <- function(result, names) {
 }
 
 #' @noRd
-inform_singular <- function(theta, random, certificate) {
+inform_singular <- function(theta, random, certificate, tables = NULL) {
   rank <- certificate$rank
   factors <- theta_matrix(theta, random$terms)
   facts <- list()
+  scales <- if (is.null(tables)) {
+    lapply(random$design$terms, function(term) vapply(term$columns, column_scale, 0))
+  } else {
+    scales_of_tables(random$design, tables)
+  }
   for (t in seq_along(factors)) {
-    scale <- vapply(random$design$terms[[t]]$columns, column_scale, 0)
-    facts[[t]] <- boundary_facts(factors[[t]], random$terms[[t]], scale, rank[t])
+    facts[[t]] <- boundary_facts(factors[[t]], random$terms[[t]], scales[[t]], rank[t])
   }
   facts <- c(
     unlist(facts),

@@ -21,6 +21,12 @@ fixed_inputs <- function(object, in_place) {
   condensed <- object$condensed
   if (!is.null(condensed)) {
     columns <- condensed_fixed(object$terms, object$contrasts, condensed)
+    if (!is.null(condensed$tables)) {
+      return(list(
+        y = double(), X = columns, names = names(object$coefficients), weights = NULL,
+        offset = NULL, tables = condensed[c("tables", "ids", "stands_for")]
+      ))
+    }
     return(list(
       y = condensed$y, X = if (in_place) columns else columns_matrix(columns, length(condensed$y)),
       names = names(object$coefficients), weights = condensed$weights, offset = NULL,
@@ -59,24 +65,29 @@ random_inputs <- function(object, in_place) {
 #'
 #' @param terms,contrasts those of the fit, or of other columns that its variables have.
 #' @returns a matrix as [fixed_matrix()] returns it, with the attribute `counts`: x'x of its rows
-#'   times counts is X'X of the observations. NULL where the moments do not have that.
+#'   times counts is X'X of the observations, NULL where the moments do not have that; and `one`,
+#'   the constant 1 in these rows.
 #' @noRd
 own_matrix <- function(object, terms = object$terms, contrasts = object$contrasts) {
   condensed <- object$condensed
   if (is.null(condensed)) {
-    return(structure(fixed_matrix(terms, object$frame, contrasts), counts = 1))
+    return(structure(fixed_matrix(terms, object$frame, contrasts), counts = 1, one = 1))
   }
+  moments <- condensed$moments
+  if (!is.null(condensed$tables)) condensed <- condensed$fixed
   numbers <- column_numbers(terms, condensed$frame, contrasts, condensed$numeric)
-  check_numbers_known(setdiff(numbers, condensed$ids), condensed$moments)
+  check_numbers_known(setdiff(numbers, condensed$ids), moments)
   design <- design_columns(terms, condensed$frame, contrasts)
   x <- columns_matrix(condensed_columns(design, numbers, condensed), length(condensed$y))
   dimnames(x) <- list(NULL, design$names)
-  counts <- if (!condensed$moments$weighted) {
+  counts <- if (!moments$weighted) {
     condensed$weights
   } else if (all(numbers == "")) {
     condensed$stands_for$counts
   }
-  structure(x, assign = design$assign, contrasts = design$contrasts, counts = counts)
+  structure(
+    x, assign = design$assign, contrasts = design$contrasts, counts = counts, one = condensed$one
+  )
 }
 
 #' Cross-products of observations that are not weighted
@@ -99,6 +110,37 @@ own_term_columns <- function(object, term) {
   }
 }
 
+#' Sums of z z' over the rows, z the basis columns of a term, each times a value of its level
+#'
+#' @param level a value for each level of the grouping factor, NULL for 1; `counts` of condensed rows
+#'   in the place of their weights.
+#' @returns list(squares, a matrix; size, the sum of the weights)
+#' @noRd
+term_squares <- function(object, t, level = NULL, counts = NULL) {
+  condensed <- object$condensed
+  term <- object$random[[t]]
+  columns <- own_term_columns(object, term)
+  k <- length(columns)
+  if (!is.null(condensed$tables)) {
+    codes <- as.integer(condensed$flist[[term$factor]])
+    factor <- list(codes = codes, n_levels = nlevels(object$flist[[term$factor]]))
+    size <- gram_of_tables(list(table_constant), condensed)[1L]
+    by_level <- squares_of_tables(columns, factor, condensed)
+    squares <- if (is.null(level)) rowSums(by_level) else drop(by_level %*% level)
+    return(list(squares = matrix(squares, k), size = size))
+  }
+  w <- if (is.null(condensed)) 1 else if (is.null(counts)) condensed$weights else counts
+  size <- if (is.null(condensed)) nobs.lmm(object) else sum(w[condensed$one == 1])
+  if (!is.null(level)) w <- w * level[as.integer(own_factor(object, term$factor))]
+  z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
+  rows <- rep_len(w, count_rows(object))
+  if (!is.null(condensed)) rows <- rep_len(w, length(condensed$y))
+  squares <- outer(
+    seq_len(k), seq_len(k), Vectorize(function(i, j) sum(rows * z[[i]] * z[[j]]))
+  )
+  list(squares = squares, size = size)
+}
+
 #' The level of each row, or condensed row, of a grouping factor of a fit
 #' @noRd
 own_factor <- function(object, f) {
@@ -118,6 +160,9 @@ require_own_rows <- function(object, what) {
 #' @noRd
 spread_cells <- function(object) {
   condensed <- object$condensed
+  if (!is.null(condensed$tables)) {
+    return(spread_tables(condensed))
+  }
   cells <- condensed$moments$cells
   n <- length(cells$counts)
   frame <- condensed$frame[rep(seq_len(n), 2L), , drop = FALSE]
@@ -132,9 +177,47 @@ spread_cells <- function(object) {
   list(frame = frame, cell = rep(seq_len(n), 2L))
 }
 
+#' What varies between and within the cells of tables: as [spread_cells()]; what a table does not tell
+#' is missing in its cells
+#' @noRd
+spread_tables <- function(condensed) {
+  n <- nrow(condensed$frame)
+  frame <- condensed$frame[rep(seq_len(n), 2L), , drop = FALSE]
+  one <- table_constant
+  for (name in condensed$numeric) {
+    columns <- vapply(seq_len(NCOL(frame[[name]])), function(j) {
+      own <- list(part = NULL, number = number_id(name, j))
+      low <- high <- rep.int(NA_real_, n)
+      told <- FALSE
+      for (table in condensed$tables) {
+        at <- vapply(list(list(one, one), list(own, one), list(own, own)), function(pair) {
+          product_of(table, pair[[1L]], pair[[2L]], condensed$ids)
+        }, 1L)
+        if (all(at > 0L)) {
+          sums <- table$sums[2L * at - 1L, , drop = FALSE]
+          mean <- sums[2L, ] / sums[1L, ]
+          varies <- sums[3L, ] / sums[1L, ] - mean^2 > 1e-12 * mean^2
+          told <- told | !is.na(vapply(condensed$flist, function(f) {
+            as.integer(f)[[table$rows[[1L]]]]
+          }, 1L))
+          low[table$rows] <- mean - varies
+          high[table$rows] <- mean + varies
+        }
+      }
+      if (!all(told)) abort_needs_rows("Whether a predictor varies within each group")
+      c(low, high)
+    }, double(2L * n))
+    if (is.matrix(frame[[name]])) frame[[name]][] <- columns else frame[[name]] <- drop(columns)
+  }
+  list(frame = frame, cell = rep(seq_len(n), 2L))
+}
+
 #' Mean and standard deviation of a number of moments; NULL where they do not have it
 #' @noRd
 number_summary <- function(moments, id) {
+  if (is_of_tables(moments)) {
+    return(number_of_tables(moments, id))
+  }
   at <- match(id, moments$numbers)
   if (is.na(at)) {
     return(NULL)
@@ -144,6 +227,26 @@ number_summary <- function(moments, id) {
   squares <- sum(cells$scatter[at * (at + 1L) / 2L, ]) +
     sum(cells$weights * (cells$means[at, ] - mean)^2)
   list(mean = mean, sd = sqrt(squares / sum(cells$weights)))
+}
+
+#' @noRd
+number_of_tables <- function(moments, id) {
+  column <- list(part = NULL, number = id)
+  condensed <- list(tables = stacked_tables(moments$tables), ids = moments$numbers)
+  found <- if (id %in% moments$numbers) {
+    tryCatch(
+      gram_of_tables(list(table_constant, column), condensed),
+      ferrolmm_error_moments = function(e) NULL
+    )
+  }
+  if (is.null(found)) {
+    return(NULL)
+  }
+  # the square of the mean has the digits that both lose
+  size <- found[1L, 1L, 1L]
+  square <- move_column(list(xx = found, p = 1L, factors = list()), 1L,
+                        found[1L, 1L, 2L] / size)$xx[[1L]]
+  list(mean = found[1L, 1L, 2L] / size, sd = sqrt(max(square, 0) / size))
 }
 
 #' Refuse what takes rows in a fit that has none

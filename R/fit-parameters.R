@@ -36,13 +36,11 @@ natural_parameters <- function(object) {
 #' Root mean square of each basis column of a term
 #' @noRd
 effect_scales <- function(object, t) {
-  columns <- own_term_columns(object, object$random[[t]])
-  condensed <- object$condensed
-  if (is.null(condensed)) {
-    return(vapply(columns, column_scale, 0))
+  if (is.null(object$condensed)) {
+    return(vapply(own_term_columns(object, object$random[[t]]), column_scale, 0))
   }
-  w <- condensed$weights
-  vapply(columns, function(z) sqrt(sum(w * z^2) / sum(w[condensed$one == 1])), 0)
+  found <- term_squares(object, t)
+  sqrt(diag(found$squares) / found$size)
 }
 
 #' Which columns of the fixed-effects model matrix have a coefficient

@@ -7,6 +7,9 @@
 #'   criterion, status, evaluations
 #' @noRd
 fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE, start = NULL) {
+  if (!is.null(inputs$fixed$tables)) {
+    return(fit_moved(inputs, responses, reml, control, start))
+  }
   p <- if (is.list(inputs$fixed$X)) length(inputs$fixed$X) else ncol(inputs$fixed$X)
   if (!is.double(responses)) {
     storage.mode(responses) <- "double"
@@ -21,10 +24,41 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
   fits
 }
 
+#' Fits of tables to responses less a column of X
+#'
+#' @param inputs with the column in `fixed$tables$moved`; `times` what it is multiplied by, for each
+#'   fit.
+#' @returns as [fit_responses()]
+#' @noRd
+fit_moved <- function(inputs, times, reml, control, start) {
+  names <- c(inputs$random$theta_names, inputs$residual_names)
+  control <- resolve_constraints(control, names)
+  design <- inputs$random$design
+  tables <- inputs$fixed$tables
+  moments <- moments_of_tables(c(inputs$fixed$X, tables$moved), design, tables)
+  fits <- lapply(times, function(times) {
+    moved <- move_column(moments, moments$p, times)
+    tryCatch(
+      engine_fit(model_of_tables(design, moved), reml, start, control),
+      ferrolmm_error = function(e) list(theta = NA, beta = NA, sigma = NA, criterion = NA)
+    )
+  })
+  column <- function(name, n) vapply(fits, function(fit) rep_len(as.double(fit[[name]]), n), double(n))
+  number <- function(name) vapply(fits, function(fit) as.double(fit[[name]]), 0)
+  list(
+    theta = matrix(column("theta", length(names)), length(names)), phi = matrix(0, 0L, length(fits)),
+    beta = matrix(column("beta", length(inputs$fixed$X)), length(inputs$fixed$X)),
+    sigma = number("sigma"), criterion = number("criterion"),
+    status = vapply(fits, function(fit) {
+      if (is.null(fit$certificate)) "failed" else fit$certificate$status
+    }, "")
+  )
+}
+
 #' The number of responses that take about 100 MB
 #' @noRd
 batch_size <- function(object) {
-  rows <- max(count_rows(object), length(object$condensed$y))
+  rows <- max(count_rows(object), length(object$condensed$y), 1L)
   max(1L, as.integer(1e7 / rows))
 }
 

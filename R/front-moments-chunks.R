@@ -217,11 +217,13 @@ next_chunk <- function(chunks) {
 
 #' Moments of chunks
 #' @noRd
-chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
+chunk_moments <- function(formula, chunks, given, na_action, control, caller, gather) {
   model <- parse_formula(formula, NULL, caller)
   fixed <- fixed_bases(model, chunks)
-  moments <- NULL
-  omitted <- 0
+  first <- NULL
+  parts <- list()
+  rows <- omitted <- 0
+  tables <- gather == "tables"
   while (!is.null(chunk <- next_chunk(chunks))) {
     require_time_to_fit(control)
     frame <- chunk_frame(model, chunk, given, na_action, control, caller, fixed)
@@ -229,18 +231,36 @@ chunk_moments <- function(formula, chunks, given, na_action, control, caller) {
       omitted <- omitted + nrow(chunk)
       next
     }
-    moments <- if (is.null(moments)) {
-      start_moments(model, frame)
-    } else {
-      check_chunk(moments, model, frame)
-      add_frame(moments, model, frame)
+    if (is.null(first)) {
+      inform_logical(frame)
+      first <- without_rows(start_moments(model, frame, tables))
+    }
+    check_chunk(first, model, frame)
+    part <- add_frame(if (tables) as_tables(first) else first, model, frame)
+    parts <- fold_chunks(c(parts, list(part)))
+    rows <- rows + nrow(frame)
+    if (gather == "auto" && !tables && wants_tables(size_of_moments(parts[[1L]]), rows)) {
+      tables <- TRUE
+      parts <- lapply(parts, as_tables)
     }
   }
-  if (is.null(moments)) {
+  if (is.null(first)) {
     ferrolmm_abort("There is no data: no chunk has a row to use.", "data")
   }
+  moments <- Reduce(add_moments, parts)
   moments$omitted <- moments$omitted + omitted
   moments
+}
+
+#' Moments of chunks, the last ones added up where they are of about one size: each cell is looked at
+#' as often as the number of chunks has digits (of base two)
+#' @noRd
+fold_chunks <- function(parts) {
+  while ((k <- length(parts)) > 1L &&
+           size_of_moments(parts[[k - 1L]]) <= 2 * size_of_moments(parts[[k]])) {
+    parts <- c(parts[seq_len(k - 2L)], list(add_moments(parts[[k - 1L]], parts[[k]])))
+  }
+  parts
 }
 
 #' The model frame of a chunk; NULL where none of its rows is used

@@ -9,7 +9,7 @@ fit_aggregated <- function(call, formula, data, reml, given, na_action, contrast
   if (!inherits(data, "lmm_moments")) {
     refuse_row_arguments(given[c("correlation", "residual")])
     take <- if (is_source(data)) source_moments else chunk_moments
-    data <- take(formula, data, given, na_action, control, caller)
+    data <- take(formula, data, given, na_action, control, caller, "auto")
     data["offset_argument"] <- list(given$offset$expr)
     given[] <- list(NULL)
     call[c("weights", "subset", "offset", "na.action")] <- NULL
@@ -30,6 +30,27 @@ fit_moments <- function(call, formula, moments, reml, given, contrasts, start, c
   model$bars <- find_known(model$bars, NULL, model$env, caller)
   call$formula <- formula
   home <- remember_home(call, moments, environment(formula), caller)
+  parts <- design_cells_of(model, moments, contrasts, control)
+  fit <- fit_parts(
+    home, model$formula, parts$frame, parts$fixed, parts$random, NULL, reml, start, control,
+    condensed = parts$condensed
+  )
+  check_lost_digits(fit)
+  fit
+}
+
+#' The design of a formula on moments
+#' @noRd
+design_moments <- function(formula, moments, contrasts, control, caller) {
+  model <- parse_formula(formula, NULL, caller)
+  model$bars <- find_known(model$bars, NULL, model$env, caller)
+  design_cells_of(model, moments, contrasts, control)
+}
+
+#' The design of a model on moments
+#' @returns list(frame, fixed, random, condensed)
+#' @noRd
+design_cells_of <- function(model, moments, contrasts, control) {
   frame <- cell_frame(model, moments)
   numeric <- attr(frame, "numeric")
   random <- build_random(model, frame, NULL, control)
@@ -41,17 +62,42 @@ fit_moments <- function(call, formula, moments, reml, given, contrasts, start, c
     unlist(lapply(random$terms, term_numbers, frame, numeric))
   )
   check_numbers_known(needed, moments)
-  condensed <- condense_cells(moments$cells, frame, numeric, moments$numbers, needed)
+  condensed <- if (is_of_tables(moments)) {
+    columns <- condensed_columns(
+      design, column_numbers(terms, frame, contrasts, numeric), list(tables = list())
+    )
+    condense_tables(moments, frame, numeric, columns)
+  } else {
+    condense_cells(moments$cells, frame, numeric, moments$numbers, needed)
+  }
   condensed$moments <- moments
   random$design <- condensed_random(random$terms, random$flist, random$precision, condensed)
   fixed <- list(
     terms = terms, X = condensed_fixed(terms, contrasts, condensed), names = design$names,
     assign = design$assign, contrasts = design$contrasts, xlevels = factor_levels(terms, frame),
-    y = condensed$y, weights = condensed$weights, stands_for = condensed$stands_for
+    y = condensed$y, weights = condensed$weights, stands_for = condensed$stands_for,
+    tables = if (is_of_tables(moments)) condensed[c("tables", "ids", "stands_for")]
   )
-  fit_parts(
-    home, model$formula, frame, fixed, random, NULL, reml, start, control, condensed = condensed
-  )
+  list(frame = frame, fixed = fixed, random = random, condensed = condensed)
+}
+
+#' Refuse a fit whose residuals are among the rounding errors of sums that a database made
+#' @noRd
+check_lost_digits <- function(fit) {
+  moments <- fit$condensed$moments
+  if (moments$digits == 0) {
+    return(invisible())
+  }
+  spread <- number_summary(moments, moments$numbers[[length(moments$numbers)]])$sd
+  if (fit$sigma^2 < 1e7 * moments$digits * spread^2) {
+    ferrolmm_abort(
+      paste0("The sums of the database have too few digits: the residual standard deviation is ",
+             signif(fit$sigma / spread, 2L), " times that of the response."),
+      "moments",
+      i = c("Read the rows in parts, lmm_chunks(DBI::dbSendQuery(...)): that keeps all digits.",
+            "Or make the response smaller by what is known of it, as an offset.")
+    )
+  }
 }
 
 #' What looks at rows was to be said when the moments were taken
@@ -83,23 +129,24 @@ cell_frame <- function(model, moments) {
   check_response_known(names[[1L]], moments)
   check_offset_known(terms, moments)
   offsets <- names[attr(terms, "offset")]
-  n <- length(moments$cells$counts)
+  keys <- if (is_of_tables(moments)) stack_keys(moments$tables, moments$grouping) else moments$keys
+  n <- nrow(keys)
   numeric <- character()
   columns <- list()
   for (k in seq_along(names)) {
     name <- names[[k]]
     columns[[name]] <- if (k == 1L) {
-      moments$cells$means[moments$cells$m, ]
+      if (is_of_tables(moments)) double(n) else moments$cells$means[moments$cells$m, ]
     } else if (name %in% offsets) {
       # taken from the response already
       double(n)
-    } else if (name %in% names(moments$keys)) {
-      moments$keys[[name]]
+    } else if (name %in% names(keys)) {
+      keys[[name]]
     } else if (name %in% moments$numeric) {
       numeric <- c(numeric, name)
       ones_like(moments$template[[name]], n)
     } else {
-      evaluate_key(expressions[[k]], name, moments)
+      evaluate_key(expressions[[k]], name, moments, keys)
     }
   }
   text <- names[vapply(columns, is.character, NA)]
@@ -118,7 +165,8 @@ cell_frame <- function(model, moments) {
   attr(frame, "terms") <- terms
   attr(frame, "sources") <- attr(moments$template, "sources")
   attr(frame, "numeric") <- numeric
-  attr(frame, "observations") <- sum(moments$cells$counts)
+  attr(frame, "stacked") <- is_of_tables(moments)
+  attr(frame, "observations") <- count_moments(moments)
   frame
 }
 
@@ -134,9 +182,9 @@ ones_like <- function(x, n) {
 
 #' A variable that follows from the keys of the cells, as factor(f) and f == "a" from f
 #' @noRd
-evaluate_key <- function(expression, name, moments) {
+evaluate_key <- function(expression, name, moments, keys) {
   used <- all.vars(expression)
-  known <- names(moments$keys)
+  known <- names(keys)
   if (length(used) == 0L || !all(used %in% known)) {
     lost <- setdiff(used, known)
     numbers <- intersect(lost, moments$numeric)
@@ -151,17 +199,19 @@ evaluate_key <- function(expression, name, moments) {
       i = "Take moments whose formula has it: lmm_moments().", variable = name
     )
   }
-  value <- evaluate_variables(
-    list(expression), moments$keys, environment(moments$formula)
-  )[[1L]]
-  check_variable(value, name, nrow(moments$keys), name)
+  # cells of a table that does not have one of the keys
+  here <- if (is_of_tables(moments)) !Reduce(`|`, lapply(keys[used], is.na))
+  rows <- if (is.null(here)) keys else keys[here, , drop = FALSE]
+  value <- evaluate_variables(list(expression), rows, environment(moments$formula))[[1L]]
+  check_variable(value, name, nrow(rows), name)
   if (anyNA(value)) {
     ferrolmm_abort(
       paste0("`", name, "` is missing in some cells."), "missing", variable = name,
       i = "Moments cannot leave out rows any more: take them without these."
     )
   }
-  frame_values(value)
+  value <- frame_values(value)
+  if (is.null(here)) value else value[match(seq_along(here), which(here))]
 }
 
 #' @noRd

@@ -1,9 +1,30 @@
 # The moments of a frame of rows, and of several frames together.
 
-#' The moments of a first frame of rows
+#' The one order that has two orders in it; NULL where there is none, or more than one
+#'
+#' The first of what is left of the one comes next if it is not in the other, and the first of the
+#' other comes later in the one.
 #' @noRd
-start_moments <- function(model, frame) {
-  inform_logical(frame)
+merge_orders <- function(a, b) {
+  merged <- character()
+  while (length(a) > 0L && length(b) > 0L) {
+    of_a <- !a[[1L]] %in% b
+    of_b <- !b[[1L]] %in% a
+    if (!identical(a[[1L]], b[[1L]]) && of_a == of_b) {
+      return(NULL)
+    }
+    own <- if (of_b) b[[1L]] else a[[1L]]
+    merged <- c(merged, own)
+    a <- setdiff(a, own)
+    b <- setdiff(b, own)
+  }
+  c(merged, a, b)
+}
+
+#' The moments of a first frame of rows
+#' @param tables gather them by tables, not by cells?
+#' @noRd
+start_moments <- function(model, frame, tables = FALSE) {
   roles <- variable_roles(model, frame)
   numeric <- names(frame)[roles == "number"]
   numbers <- needed_numbers(model, frame, numeric)
@@ -12,13 +33,34 @@ start_moments <- function(model, frame) {
       formula = model$formula, response = names(frame)[[1L]],
       keys = key_columns_of(frame, roles)[0L, , drop = FALSE], numeric = numeric,
       numbers = numbers, cells = empty_cells(length(numbers)),
-      weighted = !is.null(frame[["(weights)"]]), omitted = 0,
+      weighted = !is.null(frame[["(weights)"]]), omitted = 0, min_cell = 1L, digits = 0,
+      grouping = only_grouping(model), plan = plan_tables(model, frame, numeric, numbers),
       offset = offset_names(attr(frame, "terms")), offset_argument = NULL,
       template = keep_attributes(frame, frame[0L, roles != "none", drop = FALSE])
     ),
     class = "lmm_moments"
   )
+  if (tables) moments <- as_empty_tables(moments)
   add_frame(moments, model, frame)
+}
+
+#' Names of the variables that group rows, and nothing else
+#' @noRd
+only_grouping <- function(model) {
+  sides <- lapply(model$bars, function(bar) all.vars(bar$lhs))
+  setdiff(leaf_names(model$bars), c(all.vars(model$fixed), unlist(sides)))
+}
+
+#' Moments of the same kind without rows
+#' @noRd
+without_rows <- function(moments) {
+  if (is_of_tables(moments)) {
+    return(as_empty_tables(moments))
+  }
+  moments$keys <- moments$keys[0L, , drop = FALSE]
+  moments$cells <- empty_cells(moments$cells$m)
+  moments$omitted <- 0
+  moments
 }
 
 #' Names of the variables that are offset() terms
@@ -95,14 +137,17 @@ with_two_levels <- function(frame) {
 add_frame <- function(moments, model, frame) {
   weights <- .subset2(frame, "(weights)")
   keys <- key_columns_of(frame, variable_roles(model, frame))
+  values <- number_values(moments, model, frame)
+  moments$omitted <- moments$omitted + length(attr(frame, "na.action"))
+  if (is_of_tables(moments)) {
+    return(add_rows_to_tables(moments, keys, values, weights))
+  }
   own <- code_cells(keys)
-  both <- unite_keys(moments$keys, keys[own$first, , drop = FALSE])
+  both <- unite_keys(moments$keys, keys[own$first, , drop = FALSE], moments$grouping)
   moments$cells <- engine_cells_with_rows(
-    moments$cells, nrow(both$keys), both$to[own$codes], number_values(moments, model, frame),
-    weights
+    moments$cells, nrow(both$keys), both$to[own$codes], values, weights
   )
   moments$keys <- both$keys
-  moments$omitted <- moments$omitted + length(attr(frame, "na.action"))
   moments
 }
 
@@ -126,6 +171,10 @@ number_values <- function(moments, model, frame) {
 #' @returns list(codes, first)
 #' @noRd
 code_cells <- function(keys) {
+  if (length(keys) == 0L) {
+    n <- nrow(keys)
+    return(list(codes = rep.int(1L, n), first = seq_len(min(n, 1L))))
+  }
   coded <- Map(code_variable, unclass(keys), names(keys))
   codes <- as.integer(interact_codes(coded)$codes)
   # levels without rows are no cells
@@ -135,10 +184,13 @@ code_cells <- function(keys) {
 
 #' Keys of two sets of cells as one, those that are in both once
 #'
+#' @param grouping names of variables whose levels are in no order, whatever their class.
 #' @returns list(keys, to: which of them each of `new` is); those of `old` keep their places
 #' @noRd
-unite_keys <- function(old, new) {
-  columns <- Map(unite_values, unclass(old), unclass(new)[names(old)], names(old))
+unite_keys <- function(old, new, grouping) {
+  columns <- Map(
+    unite_values, unclass(old), unclass(new)[names(old)], names(old), names(old) %in% grouping
+  )
   all <- as_frame(columns, .set_row_names(nrow(old) + nrow(new)))
   cells <- code_cells(all)
   list(
@@ -149,9 +201,9 @@ unite_keys <- function(old, new) {
 
 #' Values of one variable of two sets, one after the other
 #' @noRd
-unite_values <- function(a, b, name) {
+unite_values <- function(a, b, name, grouping) {
   if (is.factor(a) && is.factor(b)) {
-    return(unite_factors(a, b, name))
+    return(unite_factors(a, b, name, grouping))
   }
   same <- identical(class(a), class(b)) || is.numeric(a) && is.numeric(b) && !is.object(a) &&
     !is.object(b)
@@ -165,19 +217,23 @@ unite_values <- function(a, b, name) {
   c(a, b)
 }
 
-#' Factors of two parts: the levels of the first, then those that only the second has
+#' Factors of two parts: the levels of the first, then those that only the second has; of ordered
+#' factors whose order matters, the one order that has both
 #' @noRd
-unite_factors <- function(a, b, name) {
-  if (!identical(levels(a), levels(b)) && (is.ordered(a) || is.ordered(b))) {
-    ferrolmm_abort(
-      paste0("The ordered factor `", name, "` has other levels in another part."), "moments",
-      variable = name, i = "Give it all of its levels, in their order, in each part."
-    )
-  }
+unite_factors <- function(a, b, name, grouping) {
   levels <- union(levels(a), levels(b))
-  united <- factor(
-    c(as.character(a), as.character(b)), levels, exclude = NULL, ordered = is.ordered(a)
-  )
+  if (!grouping && (is.ordered(a) || is.ordered(b)) && !identical(levels(a), levels(b))) {
+    levels <- if (is.ordered(a) && is.ordered(b)) merge_orders(levels(a), levels(b))
+    if (is.null(levels)) {
+      ferrolmm_abort(
+        paste0("The ordered factor `", name, "` has other levels in another part, and they do not ",
+               "tell one order of all."),
+        "moments", variable = name, i = "Give it all of its levels, in their order, in each part."
+      )
+    }
+  }
+  codes <- c(match(levels(a), levels)[a], match(levels(b), levels)[b])
+  united <- structure(codes, levels = levels, class = class(a))
   own <- attr(a, "contrasts")
   if (!is.null(own) && length(levels) == nlevels(a)) attr(united, "contrasts") <- own
   united

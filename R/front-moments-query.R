@@ -14,14 +14,13 @@
 #' @noRd
 least_share <- 1e-5
 
-#' Cells beyond which there may not be half as many as rows; and those that a message tells of
+#' Cells beyond which there may not be half as many as rows
 #' @noRd
 most_cells <- 1e6
-many_cells <- 2e5
 
 #' The moments of the rows of a source
 #' @noRd
-source_moments <- function(formula, data, given, na_action, control, caller) {
+source_moments <- function(formula, data, given, na_action, control, caller, gather) {
   source <- as_source(data)
   action <- match_na_action(na_action)
   if (action == "") {
@@ -39,8 +38,11 @@ source_moments <- function(formula, data, given, na_action, control, caller) {
   survey <- survey_source(plan)
   check_survey(survey, plan, action)
   require_time_to_fit(control)
-  check_cells(survey, plan)
+  tables <- gather_tables(gather, survey, plan)
   require_time_to_fit(control)
+  if (tables) {
+    return(source_tables(plan, survey, control, caller))
+  }
   answer <- ask_cells(plan, survey$centre, FALSE)
   cells <- cells_of(answer, plan, survey$centre)
   if (isTRUE(any(within_share(cells, answer, plan) < least_share))) {
@@ -133,15 +135,29 @@ check_survey <- function(survey, plan, action) {
   }
 }
 
-#' Count cells before they are asked for
+#' Count cells before they are asked for: are tables asked for in their place?
 #' @noRd
-check_cells <- function(survey, plan) {
+gather_tables <- function(gather, survey, plan) {
+  if (gather == "tables") {
+    return(TRUE)
+  }
   cells <- as.double(ask_source(plan$source, paste0(
     "SELECT COUNT(*) AS n FROM (SELECT DISTINCT ", paste(plan$group_names, collapse = ", "),
     " FROM ", plan$values, " WHERE ", plan$keep, ") AS lmm_cells"
   ))[[1L]])
   text <- paste0(count_of(cells, "cell"), " (combinations of ",
                  quote_names(vapply(plan$groups, `[[`, "", "name")), ")")
+  if (gather == "auto" && wants_tables(cells, survey$used) && !leaves_out_later(plan)) {
+    m <- length(plan$numbers)
+    if (2 * size_of_tables(survey, plan) < cells * (3 + m + m * (m + 1) / 2)) {
+      ferrolmm_inform(
+        paste0("There are ", text, " for ", count_of(survey$used, "row"), ": the database adds ",
+               "them up by pairs of terms, in ", count_of(length(plan$moments$plan), "table"), "."),
+        "cells", i = "lmm_moments(gather = \"cells\") asks for the cells."
+      )
+      return(TRUE)
+    }
+  }
   if (cells > most_cells && cells > survey$used / 2) {
     ferrolmm_abort(
       paste0("There are ", text, " for ", count_of(survey$used, "row"), ": nothing is gained."),
@@ -155,6 +171,20 @@ check_cells <- function(survey, plan) {
       paste0("The database adds up ", count_of(survey$used, "row"), " in ", text, "."), "cells"
     )
   }
+  FALSE
+}
+
+#' Numbers that the tables of a source have at most, from the numbers of levels
+#' @noRd
+size_of_tables <- function(survey, plan) {
+  levels <- unlist(ask_source(plan$source, paste0(
+    "SELECT ", paste0("COUNT(DISTINCT ", plan$group_names, ")", collapse = ", "), " FROM ",
+    plan$values, " WHERE ", plan$keep
+  )))
+  sum(vapply(as_empty_tables(plan$moments)$tables, function(table) {
+    cells <- min(survey$used, prod(as.double(levels[groups_of_table(table, plan)])))
+    cells * 2 * (1 + ncol(table$products))
+  }, 0))
 }
 
 #' Counts and sums by cell
@@ -267,14 +297,15 @@ check_unchanged <- function(now, before) {
 }
 
 #' The keys of cells, from what the database groups them by
-#' @param answer columns `g1`, `g2`, ...
+#' @param answer columns `g1`, `g2`, ...; `names` of the keys, `here` the groups that they are of.
 #' @noRd
-keys_of_answer <- function(plan, answer) {
+keys_of_answer <- function(plan, answer, names = base::names(plan$moments$keys),
+                           here = seq_along(plan$groups)) {
   columns <- Map(function(group, name) {
     decode_group(answer[[name]], group, plan$prototypes[[group$name]])
-  }, plan$groups, plan$group_names)
-  names(columns) <- vapply(plan$groups, `[[`, "", "name")
-  keys <- lapply(stats::setNames(nm = names(plan$moments$keys)), function(name) {
+  }, plan$groups[here], plan$group_names[here])
+  names(columns) <- vapply(plan$groups[here], `[[`, "", "name")
+  keys <- lapply(stats::setNames(nm = names), function(name) {
     variable <- plan$variables[[name]]
     if (is.null(variable$from)) {
       return(columns[[if (is.null(variable$raw)) name else variable$raw]])

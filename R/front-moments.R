@@ -56,7 +56,7 @@
 #' lmm(distance ~ age * Sex + (age | Subject), both)
 #' @export
 lmm_moments <- function(formula, data, weights, subset, na.action, offset, min_cell = 1L,
-                        control = lmm_control(), ...) {
+                        gather = c("auto", "cells", "tables"), control = lmm_control(), ...) {
   check_dots(..., hints = lmm_hints)
   given <- list(
     weights = if (!missing(weights)) unevaluated(substitute(weights), function() weights),
@@ -64,38 +64,50 @@ lmm_moments <- function(formula, data, weights, subset, na.action, offset, min_c
     offset = if (!missing(offset)) unevaluated(substitute(offset), function() offset)
   )
   min_cell <- check_count(min_cell, "min_cell", 1L)
+  gather <- if (missing(gather)) "auto" else match_choice(gather, "gather", gather_choices)
   control <- check_control(control)
   na_action <- find_na_action(if (missing(na.action)) getOption("na.action") else na.action)
   check_given(missing(formula), data)
   caller <- parent.frame()
   formula <- as_two_sided_formula(formula, caller)
   found <- with_memory(if (inherits(data, "lmm_chunks")) {
-    chunk_moments(formula, data, given, na_action, control, caller)
+    chunk_moments(formula, data, given, na_action, control, caller, gather)
   } else if (is_source(data)) {
-    source_moments(formula, data, given, na_action, control, caller)
+    source_moments(formula, data, given, na_action, control, caller, gather)
   } else {
-    frame_moments(formula, data, given, na_action, control, caller)
+    frame_moments(formula, data, given, na_action, control, caller, gather)
   })
   found["offset_argument"] <- list(given$offset$expr)
-  check_smallest_cell(found, min_cell)
+  found$min_cell <- min_cell
+  check_smallest_cell(found)
   found
 }
 
+#' How rows are gathered
+#' @noRd
+gather_choices <- c("auto", "cells", "tables")
+
 #' The moments of a data frame
 #' @noRd
-frame_moments <- function(formula, data, given, na_action, control, caller) {
+frame_moments <- function(formula, data, given, na_action, control, caller, gather) {
   model <- parse_formula(formula, data, caller)
   frame <- build_frame(model, data, given, na_action, caller, threads = control$threads)
-  start_moments(model, frame)
+  inform_logical(frame)
+  n <- nrow(frame)
+  tables <- gather == "tables" || gather == "auto" && n > many_cells && wants_tables(
+    length(code_cells(key_columns_of(frame, variable_roles(model, frame)))$first), n
+  )
+  start_moments(model, frame, tables)
 }
 
 #' @noRd
-check_smallest_cell <- function(moments, min_cell) {
-  small <- moments$cells$counts < min_cell
+check_smallest_cell <- function(moments) {
+  counts <- cell_counts(moments)
+  small <- counts < moments$min_cell
   if (any(small)) {
     ferrolmm_abort(
-      paste0(count_of(sum(small), "cell"), " of ", length(small), " have fewer than ", min_cell,
-             " rows; the smallest has ", min(moments$cells$counts), "."),
+      paste0(count_of(sum(small), "cell"), " of ", length(small), " have fewer than ",
+             moments$min_cell, " rows; the smallest has ", min(counts), "."),
       "moments",
       x = "The moments of few rows tell what is in them.",
       i = "Fewer or coarser factors make larger cells; or leave these rows out by `subset`."
@@ -115,22 +127,32 @@ c.lmm_moments <- function(...) {
   if (any(wrong)) {
     ferrolmm_abort("c() adds moments to moments: see lmm_moments().", "argument")
   }
-  Reduce(add_moments, parts)
+  found <- Reduce(add_moments, parts)
+  check_smallest_cell(found)
+  found
 }
 
 #' The moments of two sets of rows together
 #' @noRd
 add_moments <- function(a, b) {
   check_same_moments(a, b)
-  both <- unite_keys(a$keys, b$keys)
+  a$omitted <- a$omitted + b$omitted
+  a$weighted <- a$weighted || b$weighted
+  a$min_cell <- max(a$min_cell, b$min_cell)
+  a$digits <- max(a$digits, b$digits)
+  if (is_of_tables(a) || is_of_tables(b)) {
+    # cells give tables, not the other way round
+    a <- as_tables(a)
+    a$tables <- unite_tables(a, as_tables(b))
+    return(a)
+  }
+  both <- unite_keys(a$keys, b$keys, a$grouping)
   # the numbers of b in the order of those of a
   order <- match(a$numbers, b$numbers)
   a$cells <- engine_cells_with_cells(
     a$cells, nrow(both$keys), select_numbers(b$cells, order), both$to
   )
   a$keys <- both$keys
-  a$omitted <- a$omitted + b$omitted
-  a$weighted <- a$weighted || b$weighted
   a
 }
 

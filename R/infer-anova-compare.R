@@ -138,7 +138,14 @@ check_same_data <- function(models, names) {
 #' @noRd
 compared_data <- function(model) {
   if (!is.null(model$condensed)) {
-    cells <- model$condensed$moments$cells
+    moments <- model$condensed$moments
+    if (is_of_tables(moments)) {
+      # so do sums
+      table <- model$condensed$tables[[1L]]
+      return(list(y = c(count_observations(model), table$sums), weights = table$counts,
+                  frame = list()))
+    }
+    cells <- moments$cells
     # counts and means tell moments apart
     return(list(
       y = c(count_observations(model), cells$means[cells$m, ]), weights = cells$weights,

@@ -103,6 +103,7 @@ simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)
 #' coordinates, sigma times the root of a chi-squared variable.
 #' @noRd
 simulate_condensed <- function(object, nsim, use_u) {
+  if (!is.null(object$condensed$tables)) abort_needs_rows("The bootstrap of a fit of tables")
   inputs <- engine_inputs(object)
   means <- drop(inputs$fixed$X[, kept_columns(object), drop = FALSE] %*% object$beta)
   design <- inputs$random$design

@@ -131,7 +131,7 @@ drop1_refitted <- function(object, scope, test, k, trace) {
     fixed$X <- if (is.null(object$condensed)) {
       build_fixed(list(fixed = formula), object$frame, contrasts)$X
     } else {
-      own_matrix(object, fixed_terms(formula, object$frame), contrasts)
+      condensed_fixed(fixed_terms(formula, object$frame), contrasts, object$condensed)
     }
     result <- engine_fit(
       engine_model(fixed, inputs$random, inputs$residual), FALSE, NULL, engine_control(object)

@@ -19,10 +19,18 @@ profile_fixed <- function(object, which, cutoff) {
   control$starts <- 1L
   control$max_evaluations <- min(control$max_evaluations, point_evaluations)
   paths <- lapply(which, function(j) {
-    column <- whole[, j]
-    inputs$fixed$X <- whole[, setdiff(kept_columns(fit), j), drop = FALSE]
+    others <- setdiff(kept_columns(fit), j)
+    of_tables <- !is.null(inputs$fixed$tables)
+    if (of_tables) {
+      inputs$fixed$tables$moved <- whole[j]
+      inputs$fixed$X <- whole[others]
+    } else {
+      column <- whole[, j]
+      inputs$fixed$X <- whole[, others, drop = FALSE]
+    }
     refitted <- function(delta) {
-      responses <- inputs$fixed$y - outer(column, fit$coefficients[[j]] + delta)
+      times <- fit$coefficients[[j]] + delta
+      responses <- if (of_tables) matrix(times, 1L) else inputs$fixed$y - outer(column, times)
       near <- fit_responses(inputs, responses, FALSE, control, start = theta_of(fit))
       walk <- function(at) {
         fit_responses(inputs, responses[, at, drop = FALSE], FALSE, fit$control)

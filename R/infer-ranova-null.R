@@ -28,7 +28,9 @@ finite_null <- function(model, inputs, reduction, smaller, ratio, df, nsim) {
   }
   alone <- is.null(smaller$inputs)
   spectral <- has_spectrum(model, inputs, reduction)
-  if (!(alone && spectral) && affordable(model, inputs, nsim)) {
+  # responses of rows that are not there cannot be simulated
+  can_simulate <- is.null(inputs$fixed$tables)
+  if (!(alone && spectral) && can_simulate && affordable(model, inputs, nsim)) {
     how <- if (alone && !has_constraints(model)) "exact" else "bootstrap"
     statistics <- bootstrap_ratios(model, inputs, smaller, if (is.null(nsim)) 1000L else nsim)
   } else if (spectral) {
@@ -143,6 +145,12 @@ residual_draws <- function(inputs, phi, count, threads) {
 #' The criterion of the linear model of the fixed part: that of the mixed model where theta is zero
 #' @noRd
 criteria_without_random <- function(model, inputs, responses) {
+  if (!is.null(inputs$fixed$tables)) {
+    return(engine_fit(
+      model_of(inputs), model$REML, numeric(length(model$theta)), engine_control(model),
+      optimize = FALSE
+    ))
+  }
   engine_fit_many(
     model_of(inputs), responses, model$REML, model$control, start = numeric(length(model$theta)),
     optimize = FALSE
@@ -178,7 +186,7 @@ spectral_ratios <- function(model, inputs, reduction, smaller, nsim) {
   if (is.null(nsim)) {
     nsim <- as.integer(min(max(2e7 / length(df), 1e4), 1e5))
   }
-  degrees <- if (model$REML) spectrum$residual_df else length(inputs$fixed$y)
+  degrees <- if (model$REML) spectrum$residual_df else count_observations(model)
   size <- max(1L, as.integer(draw_batch / length(df)))
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   unlist(lapply(sizes[sizes > 0L], function(count) {

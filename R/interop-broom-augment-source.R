@@ -11,6 +11,9 @@ augment_source <- function(object, data) {
       i = "Fit the model to the table, or to moments: lmm_moments(); or collect the rows."
     )
   }
+  if (!is.null(object$condensed$tables)) {
+    abort_needs_rows("augment() of a fit of tables")
+  }
   source <- as_source(data)
   columns <- source_columns(source)
   added <- c(".fitted", ".resid", ".fixed")

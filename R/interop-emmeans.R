@@ -69,11 +69,12 @@ recover_moments <- function(object, ...) {
   moments <- object$condensed$moments
   # each cell three times: emtrends() steps by the range of a variable, and a variable of two values
   # would be a factor of the grid
-  n <- length(moments$cells$counts)
   terms <- stats::delete.response(object$terms)
+  cells <- cells_of_variables(moments, all.vars(terms))
+  n <- length(cells$counts)
   values <- lapply(stats::setNames(nm = all.vars(terms)), function(name) {
-    if (name %in% names(moments$keys)) {
-      return(moments$keys[[name]][rep(seq_len(n), 3L)])
+    if (name %in% names(cells$keys)) {
+      return(cells$keys[[name]][rep(seq_len(n), 3L)])
     }
     number <- number_summary(moments, number_id(name, 1L))
     if (is.null(number)) {
@@ -90,11 +91,28 @@ recover_moments <- function(object, ...) {
   call <- object$call
   call[c("weights", "subset")] <- NULL
   recovered <- emmeans::recover_data(
-    call, terms, NULL, data = as.data.frame(values, optional = TRUE),
-    pwts = rep(moments$cells$counts, 3L), ...
+    call, terms, NULL, data = as.data.frame(values, optional = TRUE), ...
   )
-  if (is.data.frame(recovered)) attr(recovered, "call") <- object$call
+  if (is.data.frame(recovered)) {
+    # frequencies of the reference grid
+    recovered[["(weights)"]] <- rep(cells$counts / 3, 3L)
+    attr(recovered, "call") <- object$call
+  }
   recovered
+}
+
+#' Cells by the factors among some variables, and their counts
+#' @returns list(keys, counts)
+#' @noRd
+cells_of_variables <- function(moments, names) {
+  if (!is_of_tables(moments)) {
+    return(list(keys = moments$keys, counts = moments$cells$counts))
+  }
+  used <- intersect(names, names(moments$keys))
+  sizes <- vapply(moments$tables, function(table) {
+    if (all(used %in% names(table$keys))) as.double(length(table$counts)) else Inf
+  }, 0)
+  moments$tables[[which.min(sizes)]][c("keys", "counts")]
 }
 
 #' @noRd

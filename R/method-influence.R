@@ -129,6 +129,7 @@ set_sizes <- function(model, rows) {
 #' Condensed rows of each level of a grouping factor
 #' @noRd
 condensed_sets <- function(object, groups) {
+  if (!is.null(object$condensed$tables)) abort_needs_rows("The influence of groups")
   factor <- if (is_string(groups)) find_factor(object, groups)
   if (length(factor) == 0L) {
     if (is.null(groups)) abort_needs_rows("The influence of single observations")

@@ -65,23 +65,14 @@ variance_parts <- function(object) {
   x <- own_matrix(object)
   n <- count_observations(object)
   rows <- rep_len(require_counts(x, "The variance explained"), nrow(x)) / n
-  one <- if (is.null(object$condensed)) 1 else object$condensed$one
+  one <- attr(x, "one")
   fixed <- drop(x[, kept_columns(object), drop = FALSE] %*% object$beta)
   fixed <- fixed - one * sum(rows * one * fixed)
   factors <- theta_matrix(unname(object$theta), object$random)
   by_term <- vapply(seq_along(factors), function(t) {
-    columns <- own_term_columns(object, object$random[[t]])
-    z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
-    own <- object$random[[t]]$factor
-    level <- if (length(object$random[[t]]$known)) {
-      level_variances(object, own)[as.integer(own_factor(object, own))]
-    } else {
-      1
-    }
-    products <- outer(
-      seq_along(z), seq_along(z), Vectorize(function(i, j) sum(rows * level * z[[i]] * z[[j]]))
-    )
-    sum(products * tcrossprod(factors[[t]]))
+    term <- object$random[[t]]
+    level <- if (length(term$known)) level_variances(object, term$factor)
+    sum(term_squares(object, t, level, attr(x, "counts"))$squares / n * tcrossprod(factors[[t]]))
   }, 0)
   factor <- vapply(object$random, `[[`, 1L, "factor")
   random <- vapply(seq_along(object$flist), function(f) sum(by_term[factor == f]), 0)

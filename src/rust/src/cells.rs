@@ -11,7 +11,8 @@ use crate::convert::{self, to_doubles, to_integers, Matrix, Named};
 /// Numbers of rows times numbers that take long enough to be felt.
 const LONG: usize = 2_000_000;
 
-fn read(value: &Robj) -> Result<Cells, Failure> {
+/// What R hands over as cells.
+pub fn read(value: &Robj) -> Result<Cells, Failure> {
     let given = Named::new(value, "cells")?;
     let doubles = |name: &str| -> Result<Vec<f64>, Failure> {
         Ok(convert::doubles(given.field(name)?, name)?.to_vec())

@@ -30,6 +30,7 @@ mod residual;
 mod rlrt;
 mod scan;
 mod structures;
+mod tables;
 
 extendr_module! {
     mod ferrolmm;
@@ -45,4 +46,5 @@ extendr_module! {
     use rlrt;
     use scan;
     use structures;
+    use tables;
 }

@@ -1,8 +1,9 @@
 //! Columns as R has them, before they are a model: missing values and unused levels, codes of grouping variables, some of the
-//! rows, rows gathered by cell, checks. Imports `runtime` and `api`.
+//! rows, rows gathered by cell and tables of cross-products, checks. Imports `linalg`, `runtime` and `api`.
 
 pub mod cells;
 pub mod grouping;
 pub mod scan;
 pub(crate) mod subset;
+pub mod tables;
 pub(crate) mod validate;

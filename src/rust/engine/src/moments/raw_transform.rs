@@ -21,7 +21,8 @@ const LEVELS: usize = 1024;
 impl RawMoments {
     /// R of W^{1/2} X, p x p: the Cholesky factor of X'WX with twice the digits, rows of zeros where a column depends on those
     /// before it.
-    pub(crate) fn triangle(&self) -> Vec<f64> {
+    #[must_use]
+    pub fn triangle(&self) -> Vec<f64> {
         let (p, p1) = (self.p, self.p + 1);
         let mut a: Vec<Double2> = (0..p * p)
             .map(|e| of_pair(self.xx[(e / p) * p1 + e % p]))
