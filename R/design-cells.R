@@ -64,8 +64,9 @@ condense_cells <- function(cells, frame, numeric, numbers, needed) {
   )
 }
 
-#' Columns of a design on condensed rows, as list of doubles; of tables as [moments_of_tables()] takes
-#' them
+#' Columns of a design on condensed rows, as list of doubles
+#'
+#' Of tables, as [moments_of_tables()] takes them.
 #' @noRd
 condensed_columns <- function(design, numbers, condensed) {
   if (!is.null(condensed$tables)) {
@@ -116,7 +117,8 @@ condensed_factors <- function(flist, precision, condensed) {
   lapply(seq_along(flist), function(f) {
     codes <- as.integer(flist[[f]])
     list(
-      codes = if (is.null(condensed$tables)) codes[condensed$cell] else codes, n_levels = nlevels(flist[[f]]),
+      codes = if (is.null(condensed$tables)) codes[condensed$cell] else codes,
+      n_levels = nlevels(flist[[f]]),
       precision = precision[[f]]
     )
   })

@@ -13,33 +13,6 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
   with_progress(options, after, fit_line, function(options) engine_value(rs_fit(model, options)))
 }
 
-#' The model as every entry point of the engine takes it
-#'
-#' @param fixed,random what [build_fixed()] and [build_random()] return.
-#' @param residual what [residual_design()] returns.
-#' @returns list(y (n), X (columns, see [design_columns()], or a matrix), weights (n or NULL),
-#'   offset (n or NULL), factors, terms, residual, stands_for): factors, terms and residual as
-#'   [build_random()] and [residual_design()] describe them; `stands_for`, what condensed rows stand
-#'   for, or NULL. Where `fixed$tables` are in the place of rows, see [moments_of_tables()], what
-#'   [engine_model_of_moments()] returns.
-#' @noRd
-engine_model <- function(fixed, random, residual = NULL) {
-  if (!is.null(fixed$tables)) {
-    return(model_of_tables(
-      random$design, moments_of_tables(fixed$X, random$design, fixed$tables)
-    ))
-  }
-  list(
-    y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
-    factors = random$design$factors, terms = random$design$terms, residual = residual,
-    stands_for = fixed$stands_for
-  )
-}
-
-#' The model, from what [engine_inputs()] made of a fit
-#' @noRd
-model_of <- function(inputs) engine_model(inputs$fixed, inputs$random, inputs$residual)
-
 #' @param start c(theta, phi), or NULL.
 #' @param control with `hold` and `tie` as [resolve_constraints()] makes them.
 #' @noRd

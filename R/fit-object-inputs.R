@@ -112,8 +112,8 @@ own_term_columns <- function(object, term) {
 
 #' Sums of z z' over the rows, z the basis columns of a term, each times a value of its level
 #'
-#' @param level a value for each level of the grouping factor, NULL for 1; `counts` of condensed rows
-#'   in the place of their weights.
+#' @param level a value for each level of the grouping factor, NULL for 1.
+#' @param counts of condensed rows, in the place of their weights.
 #' @returns list(squares, a matrix; size, the sum of the weights)
 #' @noRd
 term_squares <- function(object, t, level = NULL, counts = NULL) {
@@ -130,7 +130,7 @@ term_squares <- function(object, t, level = NULL, counts = NULL) {
     return(list(squares = matrix(squares, k), size = size))
   }
   w <- if (is.null(condensed)) 1 else if (is.null(counts)) condensed$weights else counts
-  size <- if (is.null(condensed)) nobs.lmm(object) else sum(w[condensed$one == 1])
+  size <- if (is.null(condensed)) count_rows(object) else sum(w[condensed$one == 1])
   if (!is.null(level)) w <- w * level[as.integer(own_factor(object, term$factor))]
   z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
   rows <- rep_len(w, count_rows(object))
@@ -177,8 +177,8 @@ spread_cells <- function(object) {
   list(frame = frame, cell = rep(seq_len(n), 2L))
 }
 
-#' What varies between and within the cells of tables: as [spread_cells()]; what a table does not tell
-#' is missing in its cells
+#' What varies between and within the cells of tables, as [spread_cells()]; missing in the cells of
+#' tables that do not tell it
 #' @noRd
 spread_tables <- function(condensed) {
   n <- nrow(condensed$frame)

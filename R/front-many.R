@@ -43,11 +43,14 @@ fit_moved <- function(inputs, times, reml, control, start) {
       ferrolmm_error = function(e) list(theta = NA, beta = NA, sigma = NA, criterion = NA)
     )
   })
-  column <- function(name, n) vapply(fits, function(fit) rep_len(as.double(fit[[name]]), n), double(n))
+  column <- function(name, n) {
+    found <- vapply(fits, function(fit) rep_len(as.double(fit[[name]]), n), double(n))
+    matrix(found, n)
+  }
   number <- function(name) vapply(fits, function(fit) as.double(fit[[name]]), 0)
   list(
-    theta = matrix(column("theta", length(names)), length(names)), phi = matrix(0, 0L, length(fits)),
-    beta = matrix(column("beta", length(inputs$fixed$X)), length(inputs$fixed$X)),
+    theta = column("theta", length(names)), phi = matrix(0, 0L, length(fits)),
+    beta = column("beta", length(inputs$fixed$X)),
     sigma = number("sigma"), criterion = number("criterion"),
     status = vapply(fits, function(fit) {
       if (is.null(fit$certificate)) "failed" else fit$certificate$status

@@ -1,22 +1,5 @@
 # From moments to the fitted object: the frame of the cells, the design on condensed rows, the fit.
 
-#' Fit a model to moments, or to what they are taken of
-#' @noRd
-fit_aggregated <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
-                           caller) {
-  start_clock(control)
-  formula <- as_two_sided_formula(formula, caller)
-  if (!inherits(data, "lmm_moments")) {
-    refuse_row_arguments(given[c("correlation", "residual")])
-    take <- if (is_source(data)) source_moments else chunk_moments
-    data <- take(formula, data, given, na_action, control, caller, "auto")
-    data["offset_argument"] <- list(given$offset$expr)
-    given[] <- list(NULL)
-    call[c("weights", "subset", "offset", "na.action")] <- NULL
-  }
-  fit_moments(call, formula, data, reml, given, contrasts, start, control, caller)
-}
-
 #' Fit a model to moments
 #' @noRd
 fit_moments <- function(call, formula, moments, reml, given, contrasts, start, control, caller) {

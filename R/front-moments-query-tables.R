@@ -200,14 +200,14 @@ table_of_answer <- function(answer, table, plan, here, terms, survey) {
 }
 
 #' The least share of a sum of squares that the model leaves: of the response with random effects
-#' that are free, and of each column of X by the columns before it; 0 where that cannot be computed
+#' that are free, and of each column of X by the columns before it
 #' @noRd
 least_share_of <- function(moments, control, caller) {
   tryCatch(
     suppressWarnings(quietly({
       parts <- design_moments(moments$formula, moments, NULL, control, caller)
       for (t in seq_along(parts$random$terms)) {
-        parts$random$design$terms[[t]][c("structure", "hom")] <- list(plain_structure, FALSE)
+        parts$random$design$terms[[t]][c("structure", "hom")] <- list("diag", FALSE)
       }
       scales <- unlist(scales_of_tables(parts$random$design, parts$fixed$tables))
       control[c("hold", "tie", "sigma")] <- list(NULL)
@@ -221,6 +221,7 @@ least_share_of <- function(moments, control, caller) {
       varies <- colSums(r^2) > 0
       min(free$sigma^2 / response$sd^2, pivots[varies], na.rm = TRUE)
     })),
-    ferrolmm_error = function(e) 0
+    # what is left is nothing, or not even positive
+    ferrolmm_error_perfect_fit = function(e) 0, ferrolmm_error_numerical = function(e) 0
   )
 }

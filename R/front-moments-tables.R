@@ -1,5 +1,5 @@
 # Moments as tables of cross-products, where the cells of all keys together would be as many as the
-# rows: see R/design-tables.R for which tables there are.
+# rows: see R/design-cells-tables.R for which tables there are.
 
 #' Cells from which on tables are made where they are fewer
 #' @noRd
@@ -40,22 +40,6 @@ as_tables <- function(moments) {
     engine_table_with(table, length(codes$first), moments$cells, codes$codes)
   })
   found
-}
-
-#' @noRd
-is_of_tables <- function(moments) !is.null(moments$tables)
-
-#' Tables with the rows of a frame added
-#' @noRd
-add_rows_to_tables <- function(moments, keys, values, weights) {
-  moments$tables <- lapply(moments$tables, function(table) {
-    own <- keys[names(table$keys)]
-    codes <- code_cells(own)
-    both <- unite_keys(table$keys, own[codes$first, , drop = FALSE], moments$grouping)
-    table$keys <- both$keys
-    engine_table_with_rows(table, nrow(both$keys), both$to[codes$codes], values, weights)
-  })
-  moments
 }
 
 #' The tables of two sets of moments together
@@ -122,4 +106,17 @@ cell_counts <- function(moments) {
 #' @noRd
 count_moments <- function(moments) {
   sum(if (is_of_tables(moments)) moments$tables[[1L]]$counts else moments$cells$counts)
+}
+
+#' Tables with the rows of a frame added
+#' @noRd
+add_rows_to_tables <- function(moments, keys, values, weights) {
+  moments$tables <- lapply(moments$tables, function(table) {
+    own <- keys[names(table$keys)]
+    codes <- code_cells(own)
+    both <- unite_keys(table$keys, own[codes$first, , drop = FALSE], moments$grouping)
+    table$keys <- both$keys
+    engine_table_with_rows(table, nrow(both$keys), both$to[codes$codes], values, weights)
+  })
+  moments
 }

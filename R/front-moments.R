@@ -19,6 +19,23 @@
 #' `predict()` for new data and what else needs no rows work as ever. What needs them (residuals,
 #' fitted values, leverages) says so.
 #'
+#' # Cells and tables
+#' Where grouping factors are crossed, there may be about as many cells as rows. Then the moments are
+#' *tables* instead: one for each pair of terms, by the grouping variables and factors of these two,
+#' with counts and cross-products of the numbers. With three crossed factors of 5000, 500 and 50
+#' levels that is a table for each factor and one for each pair of them, whatever the number of rows.
+#' Tables are of the terms of one formula: models with fewer of them are fitted, those with other
+#' pairs are not. Their sums have twice the digits of a double, and need no centre. `c()` adds tables
+#' to tables, and makes tables of cells that are added to tables.
+#'
+#' A database sums doubles. What is left of the digits where residuals are small against the response
+#' is checked by a fit; where it is too little, the numbers are summed again in pieces of few digits,
+#' whose sums are exact.
+#'
+#' Of a fit of tables, what looks at the groups' rows (the deletion of groups, simulation) is refused
+#' besides, and [ranova()] has the limiting distribution where the other would be simulated.
+#'
+#' # Missing values and functions of the data
 #' Rows with missing values, outside `subset` or of weight zero are left out, as by [lmm()]. Of
 #' functions of the data (`poly()`, `ns()`, `scale()`) each part would have its own: moments of
 #' parts that have them are added only where they are the same, see `bases` of [lmm_chunks()].
@@ -34,13 +51,23 @@
 #' @param data A data frame, [lmm_chunks()], or rows of a database: [lmm_source()] or a lazy table
 #'   of 'dplyr'.
 #' @param weights,subset,na.action,offset As for [lmm()].
-#' @param min_cell The least number of rows that a cell may have: fewer are an error.
+#' @param min_cell The least number of rows that a cell (of a table, where there are tables) may
+#'   have: fewer are an error, here and when the moments are added to others.
+#' @param gather How rows are gathered: by `"cells"` of all grouping variables and factors, by
+#'   `"tables"` of pairs of terms, or (`"auto"`) by cells as long as they are at most 200,000 or a
+#'   quarter of the rows.
 #' @param control Options, see [lmm_control()].
 #' @param ... For `lmm_moments()`: none, any other argument is an error. For `c()`: more moments.
 #' @returns An object of class `lmm_moments`, which `saveRDS()` writes to a plain file: a list with
 #'   `formula`; `keys`, a data frame with a row for each cell; `cells`, the counts, sums of weights,
-#'   means and scatter; `numbers`, what the means are of (the response last).
+#'   means and scatter; `numbers`, what the means are of (the response last). Of tables, `tables` is
+#'   in the place of `keys` and `cells`: a list with `keys`, `counts`, `products` (which numbers, 0
+#'   for the constant 1) and `sums` (two rows for each product, a double and what is left of it).
 #' @references
+#' Ozaki, K., Ogita, T., Oishi, S. and Rump, S. M. (2012). Error-free transformations of matrix
+#' multiplication by using fast routines of matrix multiplication and its applications. *Numerical
+#' Algorithms*, 59, 95-118.
+#'
 #' Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for computing the sample
 #' variance: analysis and recommendations. *The American Statistician*, 37, 242-247.
 #' @seealso [lmm_chunks()], [lmm_source()]
@@ -132,76 +159,19 @@ c.lmm_moments <- function(...) {
   found
 }
 
-#' The moments of two sets of rows together
+#' Fit a model to moments, or to what they are taken of
 #' @noRd
-add_moments <- function(a, b) {
-  check_same_moments(a, b)
-  a$omitted <- a$omitted + b$omitted
-  a$weighted <- a$weighted || b$weighted
-  a$min_cell <- max(a$min_cell, b$min_cell)
-  a$digits <- max(a$digits, b$digits)
-  if (is_of_tables(a) || is_of_tables(b)) {
-    # cells give tables, not the other way round
-    a <- as_tables(a)
-    a$tables <- unite_tables(a, as_tables(b))
-    return(a)
+fit_aggregated <- function(call, formula, data, reml, given, na_action, contrasts, start, control,
+                           caller) {
+  start_clock(control)
+  formula <- as_two_sided_formula(formula, caller)
+  if (!inherits(data, "lmm_moments")) {
+    refuse_row_arguments(given[c("correlation", "residual")])
+    take <- if (is_source(data)) source_moments else chunk_moments
+    data <- take(formula, data, given, na_action, control, caller, "auto")
+    data["offset_argument"] <- list(given$offset$expr)
+    given[] <- list(NULL)
+    call[c("weights", "subset", "offset", "na.action")] <- NULL
   }
-  both <- unite_keys(a$keys, b$keys, a$grouping)
-  # the numbers of b in the order of those of a
-  order <- match(a$numbers, b$numbers)
-  a$cells <- engine_cells_with_cells(
-    a$cells, nrow(both$keys), select_numbers(b$cells, order), both$to
-  )
-  a$keys <- both$keys
-  a
-}
-
-#' Cells with their numbers in another order
-#' @noRd
-select_numbers <- function(cells, order) {
-  if (identical(order, seq_len(cells$m))) {
-    return(cells)
-  }
-  pairs <- triangle_pairs(cells$m)
-  row <- pmax(order[pairs[, 1L]], order[pairs[, 2L]])
-  col <- pmin(order[pairs[, 1L]], order[pairs[, 2L]])
-  cells$means <- cells$means[order, , drop = FALSE]
-  cells$scatter <- cells$scatter[row * (row - 1L) / 2L + col, , drop = FALSE]
-  cells
-}
-
-#' @noRd
-check_same_moments <- function(a, b) {
-  differ <- if (!identical(a$response, b$response)) {
-    paste0("the responses `", a$response, "` and `", b$response, "`")
-  } else if (!identical(a$offset, b$offset) ||
-               !identical(a$offset_argument, b$offset_argument)) {
-    "other offsets"
-  } else if (!setequal(a$numbers, b$numbers)) {
-    lost <- setdiff(union(a$numbers, b$numbers), intersect(a$numbers, b$numbers))
-    paste0(quote_names(vapply(lost, number_label, "")), ", which is not in both")
-  } else if (!setequal(names(a$keys), names(b$keys))) {
-    lost <- setdiff(
-      union(names(a$keys), names(b$keys)), intersect(names(a$keys), names(b$keys))
-    )
-    paste0(quote_names(lost), ", which does not tell cells apart in both")
-  } else if (!same_bases(a, b)) {
-    "functions of the data with other coefficients (poly(), ns(), scale() ...)"
-  }
-  if (!is.null(differ)) {
-    ferrolmm_abort(
-      paste0("These moments cannot be added: they have ", differ, "."), "moments",
-      i = "Take them by the same formula, with fixed bases where it has functions of the data."
-    )
-  }
-}
-
-#' Do functions of the data have the same coefficients in both?
-#' @noRd
-same_bases <- function(a, b) {
-  predvars <- function(m) {
-    terms <- attr(m$template, "terms")
-    stats::setNames(as.list(attr(terms, "predvars"))[-1L], variable_columns(terms))[m$numeric]
-  }
-  isTRUE(all.equal(predvars(a), predvars(b)[a$numeric], tolerance = 1e-12))
+  fit_moments(call, formula, data, reml, given, contrasts, start, control, caller)
 }

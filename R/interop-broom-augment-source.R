@@ -124,7 +124,9 @@ write_cells <- function(plan, object) {
   frame <- object$condensed$frame
   own <- key_columns_of(frame, ifelse(names(frame) %in% names(keys), "key", "other"))
   first <- code_cells(own)$first
-  to <- unite_keys(own[first, , drop = FALSE], keys[names(own)])$to
+  to <- unite_keys(
+    own[first, , drop = FALSE], keys[names(own)], object$condensed$moments$grouping
+  )$to
   seen <- which(
     to <= length(first) & stats::complete.cases(answer[t]) & stats::complete.cases(keys)
   )

@@ -14,8 +14,11 @@ print.lmm_moments <- function(x, ...) {
            }),
     paste0("Formula: ", code_label(x$formula, 500L)),
     if (is_of_tables(x)) describe_tables(x$tables),
-    paste0(if (!is_of_tables(x)) paste0("Cells by ", paste(names(x$keys), collapse = ", "), "; of "),
-           if (is_of_tables(x)) "Cells of ",
+    paste0(if (is_of_tables(x)) {
+             "Cells of "
+           } else {
+             paste0("Cells by ", paste(names(x$keys), collapse = ", "), "; of ")
+           },
            if (length(counts)) paste0(min(counts), " to ", max(counts), " rows") else "no row"),
     paste0(if (is_of_tables(x)) "Cross-products of " else "Means and scatter of ",
            paste(numbers, collapse = ", "), if (x$weighted) ", weighted")

@@ -1,10 +1,12 @@
 ## One model, its rows in memory, in chunks and in databases: seconds and memory.
 ##   Rscript bench/sources.R [ROWS] [LEVELS] [SOURCE...]  (1e6 rows, 50,000 levels, every source)
+##   Rscript bench/sources.R ROWS crossed [SOURCE...]     (5000, 500 and 50 levels)
 ##   Rscript bench/sources.R --generated [ROWS] [LEVELS] [SOURCE...]
 ##                                                rows that DuckDB and Spark make themselves
-## y ~ x + (x | g). Each source in a process of its own, whose highest resident size is told (that of
-## a server or of DuckDB's program is not in it); the rows are the same, but generated ones. The
-## databases are filled before, and that is not counted. Those that run are named by
+## y ~ x + (x | g), or y ~ x + (1 | g) + (1 | h) + (1 | k), whose moments are tables. Each source in
+## a process of its own, whose highest resident size is told (that of a server or of DuckDB's program
+## is not in it); the rows are the same, but generated ones. The databases are filled before, and
+## that is not counted. Those that run are named by
 ## FERROLMM_POSTGRES, FERROLMM_MARIADB, FERROLMM_SPARK (folders: dev/postgres start and its
 ## neighbours print them) and FERROLMM_DUCKDB (what dev/duckdb prints). FERROLMM_BENCH: a folder for
 ## files of the databases.
@@ -13,9 +15,11 @@ generated <- "--generated" %in% arguments
 arguments <- setdiff(arguments, "--generated")
 file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
 rows <- if (length(arguments) > 0L) as.numeric(arguments[[1L]]) else 1e6
-levels <- if (length(arguments) > 1L) as.integer(arguments[[2L]]) else 50000L
+crossed <- identical(arguments[2L], "crossed")
+levels <- if (crossed) "5000" else if (length(arguments) > 1L) arguments[[2L]] else "50000"
+levels <- as.integer(levels)
 folder <- normalizePath(Sys.getenv("FERROLMM_BENCH", tempdir()))
-formula <- y ~ x + (x | g)
+formula <- if (crossed) y ~ x + (1 | g) + (1 | h) + (1 | k) else y ~ x + (x | g)
 for (name in c("elsewhere", "duckdb", "jdbc")) {
   source(file.path(dirname(file), "..", "tests", "testthat", paste0("helper-", name, ".R")),
          chdir = TRUE)
@@ -35,7 +39,13 @@ chunks <- function(size = 250000) {
     done <<- done + n
     g <- sample.int(levels, n, TRUE)
     x <- stats::rnorm(n)
-    data.frame(g = g, x = x, y = 1 + 2 * x + u[g] + v[g] * x + stats::rnorm(n))
+    if (!crossed) {
+      return(data.frame(g = g, x = x, y = 1 + 2 * x + u[g] + v[g] * x + stats::rnorm(n)))
+    }
+    h <- sample.int(500L, n, TRUE)
+    k <- sample.int(50L, n, TRUE)
+    y <- 1 + 2 * x + u[g] + v[h] + 2 * v[1000L + k] + stats::rnorm(n)
+    data.frame(g = g, h = h, k = k, x = x, y = y)
   }
 }
 
@@ -181,7 +191,10 @@ if (nzchar(Sys.getenv("FERROLMM_SOURCE"))) {
   Sys.setenv(FERROLMM_BENCH = folder)
   for (name in names) {
     if (!name %in% c("rows", "chunks")) fill(name)
-    system2("Rscript", c(shQuote(file), rows, levels), env = paste0("FERROLMM_SOURCE=", name))
+    system2(
+      "Rscript", c(shQuote(file), rows, if (crossed) "crossed" else levels),
+      env = paste0("FERROLMM_SOURCE=", name)
+    )
   }
   # what may be large, and is a file of ours
   unlink(file.path(folder, c("visits.csv", "bench.duckdb", "bench.sqlite")))

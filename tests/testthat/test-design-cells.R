@@ -32,3 +32,23 @@ test_that("a number has one name, in whatever order its variables come", {
   expect_false(number_id("x:z", "1") == number_id(c("x", "z"), c("1", "1")))
   expect_identical(number_label(number_id(c("z", "x"), 1:2)), "x:z")
 })
+
+test_that("a model has a table for each kind of pair of terms", {
+  set.seed(1)
+  d <- data.frame(
+    g = gl(5, 40), h = rep(gl(4, 10), 5), f = rep(c("a", "b"), 100), x = rnorm(200), y = rnorm(200)
+  )
+  plan <- function(formula) {
+    tables <- lmm_moments(formula, d, gather = "tables")$plan
+    found <- lapply(tables, function(table) ncol(table$products))
+    names(found) <- vapply(tables, function(table) paste(table$keys, collapse = "+"), "")
+    found[order(names(found))]
+  }
+  # 1; x, y and their products; the pair needs counts alone
+  found <- plan(y ~ x + (1 | g) + (1 | h))
+  expect_named(found, c("", "g", "g+h", "h"))
+  expect_identical(unlist(found, use.names = FALSE), c(6L, 3L, 1L, 3L))
+  # slopes by a factor, and a factor of the fixed part within each group
+  expect_named(plan(y ~ x * f + (x | g) + (f | h)), c("f", "f+g", "f+g+h", "f+h"))
+  expect_named(plan(y ~ f + (1 | g / h)), c("f", "f+g", "f+g+h", "g+h"))
+})

@@ -53,3 +53,30 @@ test_that("cells of two sets add up, and give condensed rows", {
     class = "ferrolmm_error_dimension"
   )
 })
+
+test_that("tables have sums of twice the digits, whatever the centre", {
+  products <- matrix(c(0L, 0L, 1L, 0L, 1L, 1L), 2L)
+  x <- 1e6 + c(1, 2, 3, 5) / 64
+  table <- engine_table_with_rows(
+    empty_table(data.frame(k = 1:2), products), 2L, c(1L, 2L, 1L, 2L), list(x), NULL
+  )
+  expect_identical(table$counts, c(2, 2))
+  expect_identical(table$sums[3L, ], c(x[[1L]] + x[[3L]], x[[2L]] + x[[4L]]))
+  about <- engine_table_shift(table, -1e6)
+  expect_identical(about$sums[5L, ], c(1 + 9, 4 + 25) / 64^2)
+  expect_identical(engine_table_shift(about, 1e6)$sums, table$sums)
+  expect_identical(
+    engine_table_fold(about, 3L, NULL, 1L, c(1, -1), NULL), c((10 - 29) / 64^2, 0)
+  )
+  whole <- engine_table_with(empty_table(data.frame(), products), 1L, table, c(1L, 1L))
+  expect_identical(whole$sums[c(1L, 3L)], c(4, sum(x)))
+  # y - 2 x of columns x, z and a response
+  set.seed(3)
+  rows <- matrix(rnorm(30), 10)
+  gram <- rbind(as.vector(crossprod(rows)), 0)
+  moved <- move_column(list(xx = gram, p = 2L, factors = list()), 1L, 2)
+  expect_equal(
+    matrix(moved$xx, 2L)[1L, ],
+    as.vector(crossprod(cbind(rows[, 2L], rows[, 3L] - 2 * rows[, 1L]))), tolerance = 1e-13
+  )
+})

@@ -80,12 +80,12 @@ test_that("text among numbers, tables that change and wrong arithmetic do not pa
   d <- visits(1500)
   write_rows(engine, con, "visits", d)
   source <- lmm_source(con, "visits")
-  cells <- check_cells
-  changing <- function(survey, plan) {
+  cells <- gather_tables
+  changing <- function(gather, survey, plan) {
     DBI::dbExecute(con, "DELETE FROM visits WHERE rowid = 1000")
-    cells(survey, plan)
+    cells(gather, survey, plan)
   }
-  expect_error(with_value("check_cells", changing, lmm(y ~ x + (1 | g), source)),
+  expect_error(with_value("gather_tables", changing, lmm(y ~ x + (1 | g), source)),
                "changed while it was read", class = "ferrolmm_error_source")
   # databases in which LOG is another logarithm, and a condition another one
   expect_error(
@@ -151,16 +151,16 @@ test_that("fitted values and residuals are columns of a query", {
 test_that("a connection that ends and a table that changes are errors", {
   for (database in names(databases())) {
     engine <- databases()[[database]]
-    cells <- check_cells
+    cells <- gather_tables
     con <- engine$open()
     between <- function(event) {
       write_rows(engine, con, "visits", visits(600))
       source <- engine_source(engine, con, "visits")
-      happens <- function(survey, plan) {
+      happens <- function(gather, survey, plan) {
         event(con)
-        cells(survey, plan)
+        cells(gather, survey, plan)
       }
-      suppressWarnings(with_value("check_cells", happens, lmm(y ~ x + (1 | g), source)))
+      suppressWarnings(with_value("gather_tables", happens, lmm(y ~ x + (1 | g), source)))
     }
     expect_error(
       between(function(con) do_query(con, "INSERT INTO visits SELECT * FROM visits")),

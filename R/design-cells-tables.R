@@ -109,8 +109,7 @@ unite_plans <- function(plan, by) {
   united
 }
 
-#' The cells of all tables, one after the other; keys that do not tell the cells of a table apart are
-#' missing there
+#' The cells of all tables, one after the other; keys that a table does not have are missing there
 #' @returns a data frame
 #' @noRd
 stack_keys <- function(tables, grouping) {
@@ -163,4 +162,23 @@ condense_fixed <- function(condensed, X) {
       return(condense_cells(cells, frame, condensed$numeric, ids[places], used))
     }
   }
+}
+
+#' Are moments by tables?
+#' @noRd
+is_of_tables <- function(moments) !is.null(moments$tables)
+
+#' A frame in which each factor can be coded, even that of a chunk of one level
+#' @noRd
+with_two_levels <- function(frame) {
+  for (k in seq_along(frame)) {
+    x <- .subset2(frame, k)
+    if (is.factor(x) && nlevels(x) < 2L) {
+      levels <- c(levels(x), "another level", "one more")
+      frame <- set_column(
+        frame, k, structure(as.integer(x), levels = levels, class = class(x))
+      )
+    }
+  }
+  frame
 }

@@ -63,7 +63,9 @@ stacked_tables <- function(tables) {
   sizes <- vapply(tables, function(table) length(table$counts), 1L)
   ends <- cumsum(sizes)
   stacked <- Map(function(table, end, size) {
-    c(table[c("products", "counts", "log_weights", "sums")], list(rows = end - size + seq_len(size)))
+    table$keys <- NULL
+    table$rows <- end - size + seq_len(size)
+    table
   }, tables, ends, sizes)
   unname(stacked[order(sizes)])
 }
@@ -317,14 +319,4 @@ move_column <- function(moments, j, times) {
   })
   moments$p <- moments$p - 1L
   moments
-}
-
-#' The model of moments that come from tables
-#' @noRd
-model_of_tables <- function(design, moments) {
-  terms <- lapply(design$terms, function(term) {
-    term$columns <- vector("list", length(term$columns))
-    term
-  })
-  engine_model_of_moments(list(factors = design$factors, terms = terms), moments)
 }
