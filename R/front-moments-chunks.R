@@ -252,8 +252,8 @@ chunk_moments <- function(formula, chunks, given, na_action, control, caller, ga
   moments
 }
 
-#' Moments of chunks, the last ones added up where they are of about one size: so each cell is looked
-#' at as often as the number of chunks has binary digits
+#' Moments of chunks, the last ones added up where they are of about one size: so each cell is
+#' looked at as often as the number of chunks has binary digits
 #' @noRd
 fold_chunks <- function(parts) {
   while ((k <- length(parts)) > 1L &&

@@ -23,9 +23,9 @@
 #' squares and products about the means; and once more if these have lost digits, because the rows
 #' of a cell differ little against how much cells differ. It must not change meanwhile: that is
 #' checked by the number of rows. Where there are nearly as many cells as rows, as with crossed
-#' grouping factors, the sums are by pairs of terms (see [lmm_moments()]), if that is less; a message
-#' says so. Where it is not (a number that tells rows apart), nothing is gained, and beyond a million
-#' cells that is an error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
+#' grouping factors, the sums are by pairs of terms (see [lmm_moments()]), if that is less; a
+#' message says so. Where it is not (a number that tells rows apart), nothing is gained, and beyond
+#' a million cells that is an error: read the rows, by [lmm_chunks()] or `dplyr::collect()`.
 #'
 #' Ctrl-C ends a query where the driver of the database hears of it: 'duckdb' does, and 'RPostgres'
 #' if it connects with `check_interrupts = TRUE`. With 'RSQLite', 'RPostgreSQL' and 'RMySQL' it ends

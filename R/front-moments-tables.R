@@ -67,8 +67,9 @@ unite_tables <- function(a, b) {
 #' @noRd
 unite_table <- function(table, other, order, grouping) {
   renamed <- matrix(order[other$products + 1L], 2L)
-  name <- function(products) paste(pmax(products[1L, ], products[2L, ]),
-                                   pmin(products[1L, ], products[2L, ]))
+  name <- function(products) {
+    paste(pmax(products[1L, ], products[2L, ]), pmin(products[1L, ], products[2L, ]))
+  }
   at <- match(name(table$products), name(renamed))
   if (anyNA(at) || ncol(table$products) != ncol(renamed)) {
     return(NULL)

@@ -20,20 +20,20 @@
 #' fitted values, leverages) says so.
 #'
 #' # Cells and tables
-#' Where grouping factors are crossed, there may be about as many cells as rows. Then the moments are
-#' *tables* instead: one for each pair of terms, by the grouping variables and factors of these two,
-#' with counts and cross-products of the numbers. With three crossed factors of 5000, 500 and 50
-#' levels that is a table for each factor and one for each pair of them, whatever the number of rows.
-#' Tables are of the terms of one formula: models with fewer of them are fitted, those with other
-#' pairs are not. Their sums have twice the digits of a double, and need no centre. `c()` adds tables
-#' to tables, and makes tables of cells that are added to tables.
+#' Where grouping factors are crossed, there may be about as many cells as rows. Then the moments
+#' are *tables* instead: one for each pair of terms, by the grouping variables and factors of these
+#' two, with counts and cross-products of the numbers. With three crossed factors of 5000, 500 and
+#' 50 levels that is a table for each factor and one for each pair of them, whatever the number of
+#' rows. Tables are of the terms of one formula: models with fewer of them are fitted, those with
+#' other pairs are not. Their sums have twice the digits of a double, and need no centre. `c()` adds
+#' tables to tables, and makes tables of cells that are added to tables.
 #'
-#' A database sums doubles. What is left of the digits where residuals are small against the response
-#' is checked by a fit; where it is too little, the numbers are summed again in pieces of few digits,
-#' whose sums are exact.
+#' A database sums doubles. What is left of the digits where residuals are small against the
+#' response is checked by a fit; where it is too little, the numbers are summed again in pieces of
+#' few digits, whose sums are exact.
 #'
-#' Of a fit of tables, what looks at the groups' rows (the deletion of groups, simulation) is refused
-#' besides, and [ranova()] has the limiting distribution where the other would be simulated.
+#' Of a fit of tables, what looks at the groups' rows (the deletion of groups, simulation) is
+#' refused besides, and [ranova()] has the limiting distribution where the other would be simulated.
 #'
 #' # Missing values and functions of the data
 #' Rows with missing values, outside `subset` or of weight zero are left out, as by [lmm()]. Of
