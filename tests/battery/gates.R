@@ -74,7 +74,7 @@ gate("performance", c("performance_roc", "check_heterogeneity_bias"), no_model, 
   "check_heterogeneity_bias(data, select =, group =) takes the data; performance_roc() is for",
   "binary responses, and has NULL for lmer()."
 ))
-gate("lme4", c("confint.merMod", "vcov.merMod", "rePos", "devcomp"), "slot|merMod", paste(
+gate("lme4", c("confint.merMod", "vcov.merMod", "rePos", "devcomp"), "slot|merMod|@", paste(
   "Methods and constructors of lme4 called by name, which read slots of its S4 class; the generics",
   "confint() and vcov() have ours."
 ))
