@@ -269,7 +269,7 @@ pub fn fold(
             left.map_or(1.0, |v| v[cell]),
             right.map_or(1.0, |v| v[cell]),
         );
-        if c != 1.0 || d != 1.0 {
+        if left.is_some() || right.is_some() {
             value = value * Double2::product(c, d);
         }
         add_to(&mut out[2 * to..2 * to + 2], value);
