@@ -4,8 +4,8 @@
 #'
 #' With a coefficient fixed its column moves to the left-hand side: points of a profile are fits of
 #' one model to many responses. They are short walks from the variance parameters of the fit, which
-#' are close to those of a point. Where the fit itself needed more than one start, some of the
-#' points are also fitted from the usual starts, and all of them if one ends lower.
+#' are close to those of a point. Where the fit itself has more than one start, so has each point:
+#' another optimum may be the lowest over a few points only.
 #' @noRd
 profile_fixed <- function(object, which, cutoff) {
   if (length(which) == 0L) {
@@ -32,10 +32,10 @@ profile_fixed <- function(object, which, cutoff) {
       times <- fit$coefficients[[j]] + delta
       responses <- if (of_tables) matrix(times, 1L) else inputs$fixed$y - outer(column, times)
       near <- fit_responses(inputs, responses, FALSE, control, start = theta_of(fit))
-      walk <- function(at) {
-        fit_responses(inputs, responses[, at, drop = FALSE], FALSE, fit$control)
+      if (fit$certificate$starts == 1L) {
+        return(near)
       }
-      if (fit$certificate$starts == 1L) near else lower_fits(near, walk)
+      lower_fits(near, fit_responses(inputs, responses, FALSE, fit$control))
     }
     fixed_path(fit, j, se[[j]], refitted, cutoff)
   })
@@ -73,28 +73,18 @@ warn_ended <- function(names, has_optimum) {
 
 #' The better of two fits of each response
 #'
-#' Where the lowest optimum is another one, it is so for a run of consecutive responses: every
-#' fourth shows whether to fit the others twice.
-#' @param fits of all responses
-#' @param function that fits some of the responses in another way
+#' @param fits,again of all responses, in two ways.
 #' @noRd
-lower_fits <- function(fits, walk) {
-  n <- length(fits$criterion)
-  some <- union(seq.int(min(4L, n), n, by = 4L), n)
-  for (at in list(some, setdiff(seq_len(n), some))) {
-    if (length(at) == 0L) break
-    again <- walk(at)
-    before <- fits$criterion[at]
-    # a point that is not an optimum loses against one that is as low
-    margin <- 1e-9 * (1 + abs(before)) * ifelse(is_optimum(fits$status[at]), 1, -1)
-    lower <- which(is.na(before) | again$criterion < before - margin)
-    for (name in c("theta", "phi", "beta")) {
-      fits[[name]][, at[lower]] <- again[[name]][, lower]
-    }
-    for (name in c("sigma", "criterion", "status")) {
-      fits[[name]][at[lower]] <- again[[name]][lower]
-    }
-    if (length(lower) == 0L) break
+lower_fits <- function(fits, again) {
+  before <- fits$criterion
+  # a point that is not an optimum loses against one that is as low
+  margin <- 1e-9 * (1 + abs(before)) * ifelse(is_optimum(fits$status), 1, -1)
+  lower <- which(is.na(before) | again$criterion < before - margin)
+  for (name in c("theta", "phi", "beta")) {
+    fits[[name]][, lower] <- again[[name]][, lower]
+  }
+  for (name in c("sigma", "criterion", "status")) {
+    fits[[name]][lower] <- again[[name]][lower]
   }
   fits
 }

@@ -262,29 +262,37 @@ test_that("a fixed effect whose refits have no criterion has a profile of one po
   expect_identical(path$parameters[, 1L], unname(c(natural_parameters(fit), fixef(fit))))
 })
 
-test_that("of two fits of each response the lower one is taken, all of them where a sample is", {
+test_that("of two fits of each response the lower one is taken", {
   fits <- function(criterion) {
     n <- length(criterion)
     list(criterion = criterion, sigma = criterion + 1, theta = rbind(criterion),
          phi = matrix(0, 0, n), beta = rbind(criterion, 2), status = rep("converged", n))
   }
-  asked <- list()
-  again <- function(values) {
-    function(at) {
-      asked[[length(asked) + 1L]] <<- at
-      fits(values[at])
-    }
-  }
-  first <- fits(c(5, 5, 5, 5, 5, NA))
-  same <- lower_fits(first, again(c(1, 5, 5, 5, 5, NA)))
-  expect_identical(asked, list(c(4L, 6L), c(1L, 2L, 3L, 5L)))
-  expect_identical(same$criterion, c(1, 5, 5, 5, 5, NA))
-  asked <- list()
-  best <- lower_fits(fits(c(5, 5, 5, 5, 5)), again(c(1, 7, 5, 4, 5)))
-  expect_identical(best, fits(c(1, 5, 5, 4, 5)))
-  asked <- list()
-  expect_identical(lower_fits(fits(c(5, 5)), again(c(1, 5)))$criterion, c(5, 5))
-  expect_identical(asked, list(2L))
+  expect_identical(
+    lower_fits(fits(c(5, 5, 5, 5, 5)), fits(c(1, 7, 5, 4, 5))), fits(c(1, 5, 5, 4, 5))
+  )
+  expect_identical(
+    lower_fits(fits(c(5, 5, NA, NA)), fits(c(1, NA, 5, NA)))$criterion, c(1, 5, 5, NA)
+  )
+})
+
+test_that("another optimum of the others is found where it is the lowest at few points only", {
+  # found by dev/fuzz, seed 50856
+  d <- data.frame(
+    u = factor(c(4, 2, 1, 3, 3, 2, 5, 6, 5, 1)), f = factor(c(1, 1, 2, 1, 2, 2, 2, 1, 2, 1)),
+    q = rep(c(TRUE, FALSE, TRUE, FALSE, TRUE), c(1, 1, 6, 1, 1)),
+    y = c(-0.1729, -5.3939, 3.8749, 4.7585, 1.5265, 0.4096, -5.4559, 3.4332, 8.9715, 3.2809)
+  )
+  quiet <- function(x) suppressMessages(suppressWarnings(x))
+  fit <- quiet(lmm(y ~ f + (0 + q | u), d, REML = FALSE))
+  path <- subset(as.data.frame(quiet(profile(fit, "(Intercept)"))), .zeta > 3)
+  rises <- vapply(path$`(Intercept)`, function(intercept) {
+    d$o <- intercept
+    d$b <- as.numeric(d$f == "2")
+    quiet(lmm(y ~ 0 + b + (0 + q | u), d, REML = FALSE, offset = o))$criterion - fit$criterion
+  }, 1)
+  expect_gt(length(rises), 4L)
+  expect_equal(path$.zeta^2, rises, tolerance = 1e-6)
 })
 
 test_that("the profile of a coefficient is that of the deviance, as lme4 has it", {
@@ -420,7 +428,7 @@ test_that("a walk to a point that ended nowhere gives way to one that ended as l
     )
   }
   near <- fits(c(5, 5, 5, 5), c("converged", "failed", "converged", "failed"))
-  again <- function(at) fits(c(5, 5, 5, 5)[at], rep("singular", length(at)))
+  again <- fits(c(5, 5, 5, 5), rep("singular", 4L))
   expect_identical(
     lower_fits(near, again)$status, c("converged", "singular", "converged", "singular")
   )
