@@ -11,7 +11,7 @@ build_correlation <- function(spec, frame, random) {
     type = spec$type, name = spec$name, covariates = covariates,
     kind = position_kind(spec, frame, covariates), group = group,
     group_label = paste(group, collapse = ":"), p = spec$p, q = spec$q, nugget = spec$nugget,
-    metric = spec$metric, options = spec$options
+    metric = spec$metric, options = spec$options, by = variable_names(spec[["by"]])
   )
   sizes <- tabulate(residual_groups(correlation, frame)$codes)
   correlation$largest <- max(sizes)
@@ -30,7 +30,53 @@ build_correlation <- function(spec, frame, random) {
     )
   }
   check_positions(correlation, frame)
+  with_classes(correlation, frame)
+}
+
+#' The classes of groups that have covariances of their own: their labels, and how rows are matched
+#' to them
+#'
+#' @returns correlation with `classes` and `class_key`, where there is `by`
+#' @noRd
+with_classes <- function(correlation, frame) {
+  if (length(correlation$by) == 0L) {
+    return(correlation)
+  }
+  found <- group_factor(correlation$by, frame)
+  by <- paste(correlation$by, collapse = ":")
+  if (length(found$levels) < 2L) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()`: `", by, "` is \"", found$levels, "\" in all rows, ",
+             "there are no covariances that differ by it."),
+      "residual", i = "Leave it out, with its slash."
+    )
+  }
+  pairs <- tapply(
+    tabulate(residual_groups(correlation, frame)$codes)[residual_groups(correlation, frame)$codes],
+    factor(found$codes, seq_along(found$levels)), max
+  )
+  if (any(pairs < 2L)) {
+    ferrolmm_abort(
+      paste0("`", correlation$name, "()`: no group of `", by, "` ",
+             quote_names(found$levels[pairs < 2L]), " has more than one row: there is no ",
+             "correlation."),
+      "residual", x = paste0("Its groups are the levels of `", correlation$group_label, "`.")
+    )
+  }
+  correlation$classes <- found$levels
+  correlation$class_key <- found$key
   correlation
+}
+
+#' Classes of the rows of a frame, as the engine takes them; NULL where there are none
+#' @noRd
+residual_classes <- function(correlation, frame) {
+  if (length(correlation$by) > 0L) {
+    list(
+      codes = match_groups(correlation$class_key, unclass(frame)[correlation$by]),
+      count = length(correlation$classes)
+    )
+  }
 }
 
 #' Without groups in the form these are the innermost groups of the random effects, as in nlme

@@ -20,10 +20,14 @@ check_parameter_count <- function(count, n, label) {
 #' @noRd
 correlation_parameters_of <- function(correlation, spec, n) {
   parameters <- engine_correlation_parameters(correlation, max(n, length(spec$value)))
+  count <- count_classes(correlation) * parameters$count
   if (!spec$fixed) {
-    check_parameter_count(parameters$count, n, paste0(spec$name, "()"))
+    check_parameter_count(count, n, paste0(spec$name, "()"))
   }
   names <- parameters$names
+  if (length(correlation$classes) > 0L) {
+    names <- as.vector(outer(names, correlation$classes, paste))
+  }
   value <- spec$value
   if (is.null(value)) {
     if (spec$fixed) {
@@ -37,10 +41,10 @@ correlation_parameters_of <- function(correlation, spec, n) {
   if (length(value) < length(names) && correlation$nugget && length(value) == 1L) {
     value <- c(value, NA_real_)
   }
-  if (length(value) != parameters$count) {
+  if (length(value) != count) {
     ferrolmm_abort(
       paste0("`", spec$name, "()` has ", count_of(length(value), "value"), " for ",
-             count_of(parameters$count, "parameter"), "."),
+             count_of(count, "parameter"), "."),
       "residual",
       i = if (length(names)) paste0("Parameters: ", quote_names(names, 12L), ".")
     )

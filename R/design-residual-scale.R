@@ -48,7 +48,7 @@ with_strata <- function(scale, spec, frame) {
   if (!is.null(group$key$tuples)) {
     labels <- make.unique(tuple_labels(group$key$leaves, group$key$tuples, "*"), sep = "#")
   }
-  order <- if (spec$by_level && length(scale$stratum) == 1L) {
+  order <- if (spec$by_level) {
     seq_along(labels)
   } else {
     unique(group$codes)

@@ -6,8 +6,8 @@
 #'   `source`: the argument that it was given by;
 #'   `correlation`: NULL or list(type, name, covariates (columns of the frame), kind (see
 #'   [position_kind()]), what [with_visits()] adds, group (columns whose interaction are the
-#'   groups), group_label, p, q, nugget, metric, options (as written),
-#'   largest (size of the largest group));
+#'   groups), group_label, p, q, nugget, metric, options (as written), by (columns that covariances
+#'   differ by), what [with_classes()] adds, largest (size of the largest group));
 #'   `scales`: list of list(type, covariate (column), fitted, stratum (columns), levels, key);
 #'   `fixed`: columns of known variances;
 #'   `names` of phi, `start` (natural, NA: the engine chooses), `held`
@@ -56,6 +56,7 @@ residual_design <- function(residual, frame) {
     },
     correlation = if (!is.null(correlation)) {
       correlation["position"] <- list(residual_positions(correlation, frame, groups$codes))
+      correlation["classes"] <- list(residual_classes(correlation, frame))
       correlation_for_engine(correlation)
     },
     scales = lapply(residual$scales, scale_design, frame = frame),

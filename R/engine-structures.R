@@ -66,30 +66,32 @@ engine_effects_correlation <- function(structure, rho, k) {
 #' Correlation matrix of `n` rows of one residual group
 #'
 #' @param correlation as in what [residual_design()] returns, with the `position` of these rows;
-#'   `par` its natural parameters.
+#'   `par` its natural parameters, those of one class.
 #' @noRd
 engine_correlation <- function(correlation, par, n) {
+  correlation["classes"] <- list(NULL)
   given <- correlation_for_engine(correlation)
   engine_value(rs_correlation(given, as.double(par), as.integer(n)))$matrix
 }
 
-#' Natural parameters of a correlation of residuals
+#' Natural parameters of a correlation of residuals, of one class
 #'
 #' @param most more than so many are only counted.
 #' @returns list(count, names, kinds, lower, upper)
 #' @noRd
 engine_correlation_parameters <- function(correlation, most = .Machine$integer.max) {
-  correlation["position"] <- list(NULL)
+  correlation[c("position", "classes")] <- list(NULL)
   given <- correlation_for_engine(correlation)
   engine_value(rs_correlation_parameters(given, as.integer(correlation$largest), as.integer(most)))
 }
 
 #' A correlation of residuals as the engine takes it
 #'
-#' @param correlation that of a residual structure, with the `position` of rows.
+#' @param correlation that of a residual structure, with the `position` of rows and the `classes` of
+#'   their groups.
 #' @noRd
 correlation_for_engine <- function(correlation) {
-  known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric")
+  known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric", "classes")
   correlation <- correlation[intersect(known, names(correlation))]
   orders <- intersect(c("p", "q"), names(correlation))
   correlation[orders] <- lapply(correlation[orders], as.integer)

@@ -275,10 +275,14 @@ warn_unseen <- function(unseen, residual) {
   correlation <- residual$correlation
   by_pair <- !is.null(correlation) && correlation_kind(correlation$type)$each == "pair"
   facts <- if (by_pair) {
-    pairs <- which(lower.tri(diag(correlation$n_positions)), arr.ind = TRUE)[unseen, , drop = FALSE]
+    pairs <- which(lower.tri(diag(correlation$n_positions)), arr.ind = TRUE)
+    class <- (unseen - 1L) %/% nrow(pairs) + 1L
+    pairs <- pairs[(unseen - 1L) %% nrow(pairs) + 1L, , drop = FALSE]
     visits <- correlation$visits
     paste0(
-      "No `", correlation$group_label, "` has both ", visits[pairs[, 2L]], " and ",
+      "No `", correlation$group_label, "` ",
+      if (length(correlation$classes)) paste0("of ", correlation$classes[class], " "),
+      "has both ", visits[pairs[, 2L]], " and ",
       visits[pairs[, 1L]], ": nothing tells of ", names, "."
     )
   } else {

@@ -106,11 +106,14 @@ residual_covariance <- function(object, rows) {
   if (has_correlation(object)) {
     design <- training_design(object)
     codes <- design$groups$codes[rows]
+    structure <- object$residual$correlation
     par <- split_phi(object$residual, object$phi)$correlation
+    classes <- design$correlation$classes$codes[rows]
     for (group in unique(codes)) {
       own <- which(codes == group)
+      class <- if (is.null(classes)) 1L else classes[[own[[1L]]]]
       correlation[own, own] <- position_correlation(
-        object$residual$correlation, par,
+        structure, class_parameters(structure, par, class),
         take_position(design$correlation$position, rows[own]), length(own)
       )
     }

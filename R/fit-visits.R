@@ -26,13 +26,16 @@ visit_covariances <- function(object, sigma = object$sigma) {
   } else {
     rep.int(1, count_rows(object))
   }
-  correlation <- position_correlation(
-    residual$correlation, split_phi(residual, object$phi)$correlation, visits$position,
-    length(visits$labels)
-  )
+  classes <- design$correlation$classes$codes
+  par <- split_phi(residual, object$phi)$correlation
   matrices <- lapply(split(seq_along(sd), strata), function(rows) {
     by_visit <- visit_deviations(sd[rows], visits$codes[rows], length(visits$labels))
     if (!is.null(by_visit)) {
+      class <- if (is.null(classes)) 1L else classes[[rows[[1L]]]]
+      correlation <- position_correlation(
+        residual$correlation, class_parameters(residual$correlation, par, class), visits$position,
+        length(visits$labels)
+      )
       seen <- !is.na(by_visit)
       value <- correlation * outer(by_visit, by_visit)
       dimnames(value) <- list(visits$labels, visits$labels)
@@ -60,7 +63,7 @@ is_read_from_visits <- function(residual) {
 fit_visits <- function(residual, design, frame) {
   correlation <- residual$correlation
   if (correlation$kind == "none") {
-    name <- unique(unlist(lapply(residual$scales, `[[`, "stratum")))
+    name <- setdiff(unlist(lapply(residual$scales, `[[`, "stratum")), correlation$by)
     if (length(name) != 1L) {
       return(NULL)
     }

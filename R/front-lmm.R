@@ -86,7 +86,10 @@
 #'   that of the first. `sp_matern(x, y | subject, nu = 1.5)` is Matern's correlation at distance h,
 #'   with \eqn{a = \sqrt{2 \nu} h / range}: exp(-a) for `nu = 0.5` (as `sp_exp`), (1 + a) exp(-a)
 #'   for 1.5, the default, and \eqn{(1 + a + a^2/3) \exp(-a)} for 2.5 (Rasmussen and Williams, 2006,
-#'   eq. 4.17). `nu` is not estimated; compare fits by [logLik()]. The `sp_` structures take
+#'   eq. 4.17). `nu` is not estimated; compare fits by [logLik()]. With a slash, as in
+#'   `us(visit | arm / subject)`, each level of `arm` has parameters and a variance of its own, with
+#'   every structure (GROUP= in SAS); groups are then the combinations of `arm` and `subject`, and
+#'   covariances by an interaction are `us(visit | arm:centre / subject)`. The `sp_` structures take
 #'   `nugget = TRUE`: correlations are 1 - nugget times those of the function. A matrix among their
 #'   variables, or those of `corExp` and its relatives, has a coordinate in each column.
 #'

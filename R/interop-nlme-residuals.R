@@ -260,11 +260,12 @@ collapse_pairs <- function(pairs, classes, robust) {
   found
 }
 
-#' The semivariogram of a correlation that is a function of distance; NULL for others
+#' The semivariogram of a correlation that is one function of distance; NULL for others
 #' @noRd
 model_variogram <- function(object, distance, type, length_out) {
   correlation <- object$residual$correlation
-  if (is.null(correlation) || !is_spatial(correlation$type) || type == "normalized") {
+  if (is.null(correlation) || !is_spatial(correlation$type) || type == "normalized" ||
+        count_classes(correlation) > 1L) {
     return(NULL)
   }
   at <- seq(min(distance[distance > 0]), max(distance), length.out = length_out)

@@ -21,7 +21,8 @@ correlated_design <- function(object, target, weights, means) {
     codes[is.na(codes)] <- 0L
     design$groups$codes <- codes
   }
-  design$correlation$position <- new$position
+  design$correlation["position"] <- list(new$position)
+  design$correlation["classes"] <- list(new$classes)
   scales <- known_scales(lapply(object$residual$scales, scale_design, frame = frame), n)
   design$scales <- scales$scales
   precision <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
@@ -80,10 +81,10 @@ group_label <- function(correlation, groups, code) {
 #' Why the residual correlation of a fit cannot be that of all rows
 #' @noRd
 impossible_correlation <- function(object) {
-  phi <- split_phi(object$residual, object$phi)$correlation
-  rho <- phi[[1L]]
+  correlation <- object$residual$correlation
   of <- describe_residual_term(object$residual)
-  if (is_exchangeable(object$residual$correlation$type)) {
+  if (is_exchangeable(correlation$type) && count_classes(correlation) == 1L) {
+    rho <- split_phi(object$residual, object$phi)$correlation[[1L]]
     return(paste0(
       "No more than ", ceiling(1 - 1 / rho) - 1, " rows can have the correlation ",
       format(rho, digits = 3L), " of ", of, " with one another."
@@ -93,7 +94,7 @@ impossible_correlation <- function(object) {
 }
 
 #' The residual structure of new rows: codes of the groups of the fit (NA: another group),
-#' positions, standard deviations
+#' positions, classes
 #' @noRd
 new_residual_design <- function(object, rows) {
   residual <- object$residual
@@ -116,7 +117,24 @@ new_residual_design <- function(object, rows) {
       list(groups = list(codes = 1L), correlation = list(position = NA_integer_))
     )
   }
-  list(codes = codes, position = position)
+  classes <- residual_classes(correlation, frame)
+  check_new_classes(object, classes)
+  list(codes = codes, position = position, classes = classes)
+}
+
+#' Groups of new rows must be of a class that has a correlation
+#' @noRd
+check_new_classes <- function(object, classes) {
+  if (anyNA(classes$codes)) {
+    correlation <- object$residual$correlation
+    ferrolmm_abort(
+      paste0("`newdata` has rows without a covariance matrix in ",
+             describe_residual_term(object$residual), "."),
+      "newdata",
+      i = paste0("Levels of `", paste(correlation$by, collapse = ":"), "` are ",
+                 quote_names(correlation$classes, 10L), ".")
+    )
+  }
 }
 
 #' Where positions are the order of rows, new rows come after those of the fit
@@ -171,5 +189,6 @@ check_new_positions <- function(object, rows, design) {
       }
     )
   }
+  check_new_classes(object, design$correlation$classes)
   check_positions(correlation, rows$frame)
 }

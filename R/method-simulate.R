@@ -214,6 +214,9 @@ abort_impossible_group <- function(object, rows, design, error) {
     if (!is.null(design$correlation$position)) {
       design$correlation$position <- of_rows(design$correlation$position, at)
     }
+    if (!is.null(design$correlation$classes)) {
+      design$correlation$classes$codes <- design$correlation$classes$codes[at]
+    }
     tryCatch(
       is.null(correlation_times(object, design, numeric(length(at)), "color")),
       ferrolmm_error_residual_start = function(e) TRUE

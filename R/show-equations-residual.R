@@ -13,7 +13,7 @@ residual_statements <- function(model, pen) {
     residual$scales, parts$scales, seq_along(residual$scales)
   ))
   if (!is.null(residual$correlation)) {
-    lines <- c(lines, correlation_statement(residual$correlation, parts$correlation, pen))
+    lines <- c(lines, correlation_statements(residual$correlation, parts$correlation, pen))
   }
   write_statement(lines, pen)
 }
@@ -116,8 +116,27 @@ correlation_formula <- function(correlation, par, pen) {
   if (is.null(words$condition)) body else paste0(body, " (", words$condition(pieces), ")")
 }
 
+#' A statement for each class of groups where there are numbers, else one
 #' @noRd
-correlation_statement <- function(correlation, par, pen) {
+correlation_statements <- function(correlation, par, pen) {
+  by <- paste(correlation$by, collapse = ":")
+  if (length(correlation$classes) == 0L) {
+    return(correlation_statement(correlation, par, pen))
+  }
+  if (!pen$values) {
+    return(correlation_statement(correlation, par, pen, paste0(", for each ", by)))
+  }
+  unlist(lapply(seq_along(correlation$classes), function(class) {
+    correlation_statement(
+      correlation, class_parameters(correlation, par, class), pen,
+      paste0(", ", by, " ", correlation$classes[[class]])
+    )
+  }))
+}
+
+#' @param class words for the class of groups, after those for the group.
+#' @noRd
+correlation_statement <- function(correlation, par, pen, class = NULL) {
   latex <- pen$format == "latex"
   epsilon <- function(at) pen$greek("epsilon", subscript(at, pen))
   kind <- correlation_kind(correlation$type)
@@ -126,11 +145,12 @@ correlation_statement <- function(correlation, par, pen) {
     none = ", two rows",
     paste0(", s < t: ", position_words(correlation))
   )
-  within <- if (length(correlation$group)) paste0(" of one ", correlation$group_label)
+  group <- setdiff(correlation$group, correlation$by)
+  within <- if (length(group)) paste0(" of one ", paste(group, collapse = ":"))
   cor <- if (latex) "\\operatorname{cor}(" else "cor("
   statement <- paste0(
     cor, epsilon("s"), ", ", epsilon("t"), ") = ", correlation_formula(correlation, par, pen),
-    pen$label(paste0(what, within))
+    pen$label(paste0(what, within, class))
   )
   # a formula without numbers
   if (!pen$values || kind$each == "none" && !kind$has_orders) {

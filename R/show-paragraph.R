@@ -227,12 +227,14 @@ paragraph_residuals <- function(object) {
   } else {
     paste0(
       if (length(correlation$group)) {
-        paste("Residuals within", bare(correlation$group_label))
+        paste("Residuals within", bare(group_as_written(correlation)))
       } else {
         "All residuals"
       },
       " had ", with_article(attributive(structure_words[[correlation$type]]$words)),
-      " correlation matrix", by
+      " correlation matrix", by, if (length(correlation$by)) {
+        paste0(", another for each ", enumerate(bare(correlation$by)))
+      }
     )
   }
   paste0(first, ", with ", enumerate(c(

@@ -207,8 +207,6 @@ phi_held <- function(object) {
 
 #' @noRd
 format_correlation <- function(correlation, parts, held, digits, in_table = FALSE) {
-  par <- parts$correlation
-  number <- function(x) formatC(x, digits = max(2L, digits - 1L), format = "f")
   kind <- correlation_kind(correlation$type)
   title <- paste0(structure_words[[correlation$type]]$words, order_words(correlation))
   by <- if (length(correlation$covariates)) {
@@ -216,35 +214,69 @@ format_correlation <- function(correlation, parts, held, digits, in_table = FALS
   } else if (correlation$kind == "order") {
     " by the order of rows"
   }
-  within <- if (length(correlation$group)) paste0(" within ", correlation$group_label)
-  head <- paste0(" Correlation: ", title, by, within)
-  if (in_table && kind$each %in% c("pair", "neighbours") && !any(nzchar(held))) {
+  group <- setdiff(correlation$group, correlation$by)
+  within <- if (length(group)) paste0(" within ", paste(group, collapse = ":"))
+  each <- if (length(correlation$by)) {
+    paste0(", one for each ", paste(correlation$by, collapse = ":"))
+  }
+  head <- paste0(" Correlation: ", title, by, within, each)
+  of_pairs <- kind$each %in% c("pair", "neighbours")
+  if (in_table && of_pairs && !any(nzchar(held))) {
     return(wrap_text(head, indent = 1L, exdent = 3L))
   }
-  if (!in_table && kind$each %in% c("pair", "neighbours")) {
-    m <- correlation$n_positions
-    matrix <- position_correlation(correlation, par, seq_len(m), m)
-    text <- matrix("", m, m - 1L)
-    below <- lower.tri(matrix)[, -m, drop = FALSE]
-    text[below] <- number(matrix[, -m, drop = FALSE][below])
-    visits <- correlation$visits
-    cells <- rbind(
-      c("", visits[-m]), cbind(visits, text)
+  values <- lapply(seq_len(count_classes(correlation)), function(class) {
+    par <- class_parameters(correlation, parts$correlation, class)
+    if (!in_table && of_pairs) {
+      return(format_visit_correlations(correlation, par, digits))
+    }
+    format_correlation_values(
+      correlation, par, class_parameters(correlation, held, class), digits
     )
-    cells[, 1L] <- format(cells[, 1L])
-    cells[, -1L] <- formatC(cells[, -1L], width = max(nchar(cells[, -1L])))
-    return(c(head, trimws(paste0("   ", apply(cells, 1L, paste, collapse = " ")), "right")))
+  })
+  if (length(correlation$classes) > 0L) {
+    lines <- Map(function(class, lines) {
+      if (length(lines) == 1L) {
+        wrap_text(paste0(class, ": ", lines), indent = 3L, exdent = 5L)
+      } else {
+        c(paste0("   ", class, ":"), lines)
+      }
+    }, correlation$classes, values)
+    return(c(wrap_text(head, indent = 1L, exdent = 3L), unlist(lines, use.names = FALSE)))
   }
-  names <- correlation_labels(correlation)
+  if (length(values[[1L]]) > 1L) {
+    return(c(head, values[[1L]]))
+  }
+  wrap_text(paste0(head, ", ", values[[1L]]), indent = 1L, exdent = 3L)
+}
+
+#' Correlations as text with two or more digits
+#' @noRd
+fixed_digits <- function(x, digits) formatC(x, digits = max(2L, digits - 1L), format = "f")
+
+#' "rho = 0.50", the parameters of a correlation
+#' @noRd
+format_correlation_values <- function(correlation, par, held, digits) {
   values <- if (is_spatial(correlation$type)) {
     format(par, digits = digits, trim = TRUE)
   } else {
-    number(par)
+    fixed_digits(par, digits)
   }
-  wrap_text(
-    paste0(head, ", ", paste0(names, " = ", values, held, collapse = ", ")), indent = 1L,
-    exdent = 3L
-  )
+  paste0(correlation_labels(correlation), " = ", values, held, collapse = ", ")
+}
+
+#' The correlation matrix of the visits, a line for each
+#' @noRd
+format_visit_correlations <- function(correlation, par, digits) {
+  m <- correlation$n_positions
+  matrix <- position_correlation(correlation, par, seq_len(m), m)
+  text <- matrix("", m, m - 1L)
+  below <- lower.tri(matrix)[, -m, drop = FALSE]
+  text[below] <- fixed_digits(matrix[, -m, drop = FALSE][below], digits)
+  visits <- correlation$visits
+  cells <- rbind(c("", visits[-m]), cbind(visits, text))
+  cells[, 1L] <- format(cells[, 1L])
+  cells[, -1L] <- formatC(cells[, -1L], width = max(nchar(cells[, -1L])))
+  trimws(paste0("   ", apply(cells, 1L, paste, collapse = " ")), "right")
 }
 
 #' @noRd

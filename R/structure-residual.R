@@ -52,7 +52,11 @@ count_scale_parameters <- function(scale) {
 #'   or "real"
 #' @noRd
 phi_ranges <- function(residual) {
-  own <- if (!is.null(residual$correlation)) engine_correlation_parameters(residual$correlation)
+  correlation <- residual$correlation
+  own <- if (!is.null(correlation)) {
+    times <- count_classes(correlation)
+    lapply(engine_correlation_parameters(correlation)[c("kinds", "lower", "upper")], rep, times)
+  }
   kinds <- unlist(lapply(residual$scales, function(scale) {
     rep(scale_kind(scale$type)$kinds, each = count_strata(scale))
   }))
@@ -61,6 +65,17 @@ phi_ranges <- function(residual) {
     lower = as.double(c(own$lower, ifelse(kinds == "positive", 0, -Inf))),
     upper = as.double(c(own$upper, rep.int(Inf, length(kinds))))
   )
+}
+
+#' Classes of residual groups that have a correlation of their own
+#' @noRd
+count_classes <- function(correlation) max(1L, length(correlation$classes))
+
+#' The parameters of the correlation of one class among those of all
+#' @noRd
+class_parameters <- function(correlation, par, class) {
+  each <- length(par) %/% count_classes(correlation)
+  par[(class - 1L) * each + seq_len(each)]
 }
 
 #' @noRd
@@ -129,6 +144,17 @@ describe_residual_term <- function(residual) {
   paste0(
     correlation$name, "(", if (residual$source == "correlation") "~ ",
     if (length(correlation$covariates)) paste(correlation$covariates, collapse = " + ") else "1",
-    if (length(correlation$group)) paste0(" | ", correlation$group_label), correlation$options, ")"
+    if (length(correlation$group)) paste0(" | ", group_as_written(correlation)),
+    correlation$options, ")"
   )
+}
+
+#' "Subject", or "arm/Subject" where covariances differ by arm
+#' @noRd
+group_as_written <- function(correlation) {
+  by <- correlation$by
+  if (length(by) == 0L) {
+    return(correlation$group_label)
+  }
+  paste0(paste(by, collapse = ":"), "/", paste(setdiff(correlation$group, by), collapse = ":"))
 }

@@ -146,7 +146,6 @@ test_that("what cannot be read or does not fit says why", {
   bad("corCAR1\\(form = ~ half \\| Subject\\)", correlation = corAR1(form = ~ half | Subject))
   bad("more than one row", correlation = corAR1(form = ~ 1 | Subject / age))
   bad("Did you mean `us`", residual = ~ un(visit | Subject))
-  bad("Sex:Subject", residual = ~ us(visit | Sex / Subject))
   bad("visit variable", residual = ~ us(1 | Subject))
   bad("us\\(visit \\| subject\\)", residual = ~ us(visit))
   bad("argument `correlation`", residual = nlme::corAR1(form = ~ 1 | Subject))

@@ -3,8 +3,8 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine::structure::residual::{apply_to_rows, Apply, RowsToApply};
 use ferrolmm_engine::{
-    Correlation, CorrelationKind, GroupingFactor, Metric, Position, Positions, ResidualStructure,
-    Scale,
+    Classes, Correlation, CorrelationKind, GroupingFactor, Metric, Position, Positions,
+    ResidualStructure, Scale,
 };
 
 use crate::condition::{answer, Failure};
@@ -19,7 +19,7 @@ pub struct ResidualArgument {
     held: Vec<bool>,
 }
 
-/// `list(type =, position =, ...)`.
+/// `list(type =, position =, classes =, ...)`.
 pub struct CorrelationArgument {
     kind: CorrelationKind,
     position: Vec<Robj>,
@@ -27,6 +27,7 @@ pub struct CorrelationArgument {
     orders: (usize, usize),
     nugget: bool,
     metric: Metric,
+    classes: Option<(Robj, usize)>,
 }
 
 /// `list(type =, covariate =, stratum =, n_strata =)`.
@@ -87,6 +88,7 @@ impl CorrelationArgument {
                 None => false,
             },
             metric,
+            classes: given.optional("classes").map(coded_classes).transpose()?,
         })
     }
 
@@ -128,8 +130,24 @@ impl CorrelationArgument {
             position,
             orders: self.orders,
             nugget: self.nugget,
+            classes: match &self.classes {
+                None => None,
+                Some((codes, count)) => Some(Classes {
+                    codes: convert::integers(codes, "codes")?,
+                    count: *count,
+                }),
+            },
         })
     }
+}
+
+/// `list(codes =, count =)`.
+fn coded_classes(value: &Robj) -> Result<(Robj, usize), Failure> {
+    let given = Named::new(value, "classes")?;
+    Ok((
+        given.field("codes")?.clone(),
+        convert::count(given.field("count")?, "count")?,
+    ))
 }
 
 impl ScaleArgument {

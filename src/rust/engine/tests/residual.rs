@@ -88,6 +88,25 @@ fn cases() -> Vec<Case> {
             cases.push(Case::new(law, scaling.clone(), 8, visits, 100 + i as u64));
         }
     }
+    for classes in [2, 3] {
+        for law in &laws {
+            if matches!(
+                law,
+                Law::Independent
+                    // its dense matrix has ten digits
+                    | Law::Arma { q: 3, .. }
+                    | Law::Spatial {
+                        kind: "lin" | "spher",
+                        ..
+                    }
+            ) {
+                continue;
+            }
+            let strata = vec![Scaling::Ident { strata: 3 }];
+            let case = Case::new(law.clone(), strata, 12, 5, 200 + classes as u64);
+            cases.push(case.by_class(classes));
+        }
+    }
     cases
 }
 
@@ -1071,13 +1090,15 @@ fn new_rows_are_like_fitted_ones() {
             }
         }
         // as if they were of one new group
-        let picked: Vec<usize> = (0..new.len()).take(3).collect();
+        let class = |k: usize| case.class[new[k]];
+        let of_one_class = (0..new.len()).filter(|&k| class(k) == class(0));
+        let picked: Vec<usize> = of_one_class.take(3).collect();
         let among = residual.cross(&phi, None, &rows, &picked).unwrap();
         assert!(among.with_fitted.is_empty());
         let k = picked.len();
         for i in 0..k {
             for j in 0..k {
-                let expected = case.between(&natural, new[i], new[j]);
+                let expected = case.between(&natural, new[picked[i]], new[picked[j]]);
                 let value = among.among[i * k + j];
                 assert!((value - expected).abs() < 1e-12, "{}", case.name);
             }

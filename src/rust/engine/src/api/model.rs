@@ -163,10 +163,10 @@ pub struct RandomTerm<'a> {
     pub classes: Option<Classes<'a>>,
 }
 
-/// Classes of the levels of a grouping factor, as of patients by treatment.
+/// Classes of the levels of a grouping factor, or of residual groups, as of patients by treatment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classes<'a> {
-    /// Class of each level, from 1 to `count`; each class has a level.
+    /// Class of each level, or of each row's group, from 1 to `count`; each class has one.
     pub codes: &'a [i32],
     /// Number of classes.
     pub count: usize,
@@ -194,6 +194,8 @@ pub struct Correlation<'a> {
     pub orders: (usize, usize),
     /// Whether it jumps at distance 0, of a structure that can.
     pub nugget: bool,
+    /// Class of the group of each row: classes have parameters of their own (SAS's GROUP=). `None`: all groups have the same.
+    pub classes: Option<Classes<'a>>,
 }
 
 /// Position of each row in its group.
@@ -236,7 +238,7 @@ impl Position<'_> {
 }
 
 impl<'a> Correlation<'a> {
-    /// Without orders and without a nugget.
+    /// Without orders, without a nugget, the same in all groups.
     #[must_use]
     pub fn new(kind: CorrelationKind, position: Position<'a>) -> Self {
         Self {
@@ -244,6 +246,7 @@ impl<'a> Correlation<'a> {
             position,
             orders: (0, 0),
             nugget: false,
+            classes: None,
         }
     }
 }

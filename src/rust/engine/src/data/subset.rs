@@ -1,7 +1,8 @@
 //! Some of the rows of a model, copied.
 
 use crate::api::model::{
-    Column, Correlation, GroupingFactor, ModelData, Position, RandomTerm, ResidualStructure, Scale,
+    Classes, Column, Correlation, GroupingFactor, ModelData, Position, RandomTerm,
+    ResidualStructure, Scale,
 };
 
 /// Copies of vectors; [`Subset::data`] puts them back together.
@@ -138,6 +139,10 @@ fn residual<'a>(
         kind: c.kind,
         orders: c.orders,
         nugget: c.nugget,
+        classes: c.classes.map(|classes| Classes {
+            codes: visitor.integers(classes.codes),
+            count: classes.count,
+        }),
     });
     let groups = structure.groups.as_ref().map(|groups| GroupingFactor {
         codes: visitor.integers(groups.codes),

@@ -1,7 +1,9 @@
 //! Residual structures that own their data, and their dense matrices from the textbook formulas.
 
 use ferrolmm_engine::structure::residual::Residual;
-use ferrolmm_engine::{Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale};
+use ferrolmm_engine::{
+    Classes, Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale,
+};
 
 use super::{kind, spatial, Rng};
 
@@ -69,6 +71,9 @@ pub struct Case {
     pub scalings: Vec<Scaling>,
     pub groups: usize,
     pub codes: Vec<i32>,
+    /// Number of classes of groups, and the class of each row's group.
+    pub classes: usize,
+    pub class: Vec<i32>,
     /// Whole times 1 to `visits`, different within a group.
     pub time: Vec<i32>,
     /// Any times.
@@ -128,6 +133,8 @@ impl Case {
             scalings,
             groups,
             codes: rows.iter().map(|r| r.0).collect(),
+            classes: 1,
+            class: vec![1; n],
             time: rows.iter().map(|r| r.1).collect(),
             real: rows.iter().map(|r| r.2).collect(),
             coordinates: (0..3)
@@ -140,6 +147,15 @@ impl Case {
             start: Vec::new(),
             held: Vec::new(),
         }
+    }
+
+    /// The same rows, their groups in so many classes: groups with the same positions are in different ones.
+    pub fn by_class(mut self, classes: usize) -> Self {
+        self.name = format!("{} in {classes} classes", self.name);
+        self.classes = classes;
+        let class = |&code: &i32| 1 + (code - 1) % classes as i32;
+        self.class = self.codes.iter().map(class).collect();
+        self
     }
 
     pub fn n(&self) -> usize {
@@ -193,6 +209,13 @@ impl Case {
                 metric,
             )),
         };
+        let correlation = correlation.map(|correlation| Correlation {
+            classes: (self.classes > 1).then_some(Classes {
+                codes: &self.class,
+                count: self.classes,
+            }),
+            ..correlation
+        });
         let scales = self
             .scalings
             .iter()
@@ -249,6 +272,7 @@ impl Case {
         }
         Self {
             codes: pick(&self.codes, rows),
+            class: pick(&self.class, rows),
             time: pick(&self.time, rows),
             real: pick(&self.real, rows),
             coordinates: self.coordinates.iter().map(|c| pick(c, rows)).collect(),
@@ -289,6 +313,7 @@ impl Case {
             for i in 0..self.n() {
                 for j in 0..i {
                     if self.codes[i] == self.codes[j] {
+                        assert!(self.classes == 1, "kinks of one class");
                         let s = self.distance(i, j) / natural[0];
                         nearest = nearest.min((s - 1.0).abs());
                     }
@@ -322,6 +347,9 @@ impl Case {
         if i == j {
             return 1.0;
         }
+        let scales: usize = self.scalings.iter().map(Scaling::len).sum();
+        let each = (natural.len() - scales) / self.classes;
+        let natural = &natural[(self.class[i] as usize - 1) * each..][..each];
         match self.law {
             Law::Independent => 0.0,
             Law::Ar1 => natural[0].powi(lag as i32),

@@ -18,6 +18,8 @@ pub(super) enum Change {
     Common(f64),
     /// Of C: the strict lower triangle.
     Dense(Matrix),
+    /// None: the parameter is that of another class.
+    Nothing,
 }
 
 impl Change {
@@ -40,13 +42,17 @@ impl Change {
 
     /// x <- C^-1 C_a C^-1 x for rows x.
     pub fn sandwich(&self, block: &Block, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
-        if let Self::Inverse(band) = self {
-            tridiagonal::multiply(&band.diagonal, &band.off, x, c);
-            x.iter_mut().for_each(|v| *v = -*v);
-        } else {
-            block.inverse_times(x, c);
-            self.times(x, c, scratch);
-            block.inverse_times(x, c);
+        match self {
+            Self::Nothing => x.fill(0.0),
+            Self::Inverse(band) => {
+                tridiagonal::multiply(&band.diagonal, &band.off, x, c);
+                x.iter_mut().for_each(|v| *v = -*v);
+            }
+            Self::Common(_) | Self::Dense(_) => {
+                block.inverse_times(x, c);
+                self.times(x, c, scratch);
+                block.inverse_times(x, c);
+            }
         }
     }
 
@@ -59,6 +65,7 @@ impl Change {
     pub fn times(&self, x: &mut [f64], c: usize, scratch: &mut Vec<f64>) {
         match self {
             Self::Inverse(_) => {}
+            Self::Nothing => x.fill(0.0),
             Self::Common(slope) => {
                 let others = (x.len() / c.max(1)) as f64 - 1.0;
                 RankOne::by_mean(-slope, others * slope, x, c);

@@ -77,6 +77,7 @@ impl Residual {
             if number == next {
                 layout.patterns.push(Pattern {
                     places: places.len()..places.len() + own.len(),
+                    class: old.patterns[pattern].class,
                     count: 0,
                     distances: old.patterns[pattern].distances.clone(),
                 });
@@ -100,7 +101,7 @@ impl Residual {
             scales: self.scales.iter().map(|s| s.at_places(&places)).collect(),
             layout,
             times,
-            family: self.family,
+            correlation: self.correlation,
             first: self.first.clone(),
             start: self.start.clone(),
             held: self.held.clone(),

@@ -27,7 +27,8 @@ impl Residual {
         }
     }
 
-    /// Derivatives of each pattern's C (or C^-1), picked by `parts` from hyper-dual numbers that move along `a` and `b`.
+    /// Derivatives of each pattern's C (or C^-1), picked by `parts` from hyper-dual numbers that move along `a` and `b`, which
+    /// move nothing in the patterns of other classes.
     fn changes<const K: usize>(
         &self,
         phi: &[f64],
@@ -35,17 +36,23 @@ impl Residual {
         parts: [fn(HyperDual) -> f64; K],
         workers: &Workers,
     ) -> Vec<[Change; K]> {
-        let Some(family) = self.family else {
+        let Some(correlation) = self.correlation else {
             return Vec::new();
         };
         let x = HyperDual::seeded(&phi[..self.first[0]], a, b);
-        let law = family.law(&x, self.layout.lags);
+        let laws = correlation.laws(&x, self.layout.lags);
+        let moves = |class| [a, b].map(|a| correlation.class_of(a)).contains(&class);
         let patterns = &self.layout.patterns;
         let pieces = pieces(patterns.len(), PATTERNS);
         let changes = workers.map(pieces.len(), |piece| {
             patterns[pieces[piece].clone()]
                 .iter()
-                .map(|p| parts.map(|part| Change::new(&law, &self.layout, p, part)))
+                .map(|p| {
+                    parts.map(|part| match moves(p.class) {
+                        true => Change::new(&laws[p.class], &self.layout, p, part),
+                        false => Change::Nothing,
+                    })
+                })
                 .collect::<Vec<_>>()
         });
         changes.into_iter().flatten().collect()
@@ -85,13 +92,12 @@ impl Residual {
             }
         };
         let first = self.first[0];
-        if let Some(family) = self.family {
+        if let Some(correlation) = self.correlation {
             let laws: Vec<_> = (0..first)
                 .map(|a| {
-                    family.law(
-                        &HyperDual::seeded(&phi[..first], a, usize::MAX),
-                        self.layout.lags,
-                    )
+                    let own = correlation.own(correlation.class_of(a));
+                    let x = HyperDual::seeded(&phi[..first], a, usize::MAX);
+                    correlation.family.law(&x[own], self.layout.lags)
                 })
                 .collect();
             let pieces = pieces(self.patterns(), PATTERNS);
@@ -101,8 +107,9 @@ impl Residual {
                     let pattern = &self.layout.patterns[p];
                     let count = pattern.count as f64;
                     let weights = dense_weights(&whitening.blocks[p], count, &omega[p]);
-                    for (value, law) in part.iter_mut().zip(&laws) {
-                        *value += slope(law, &self.layout, pattern, &omega[p], weights.as_deref());
+                    for a in correlation.own(pattern.class) {
+                        let weights = weights.as_deref();
+                        part[a] += slope(&laws[a], &self.layout, pattern, &omega[p], weights);
                     }
                 }
                 part

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{Correlation, Position, ResidualStructure};
+use crate::api::model::{Classes, Correlation, Position, ResidualStructure};
 use crate::data::validate::finite;
 use crate::structure::correlation::law::distance;
 use crate::structure::correlation::registry::Family;
 use crate::structure::correlation::structure::{Inverse, Sharing};
+use crate::structure::residual::by_class::ByClass;
 
 /// Rows (about) that one piece of work covers.
 const PIECE: usize = 4096;
@@ -24,6 +25,8 @@ const MAX_LAG: usize = 1_000_000;
 pub(super) struct Pattern {
     /// Places of its first group, which stands for all.
     pub places: Range<usize>,
+    /// Class of its groups, from 0.
+    pub class: usize,
     /// Number of groups that have it, also of those that others stand for.
     pub count: usize,
     /// Distances of its rows, for s < t at t (t - 1) / 2 + s; only where the law needs them.
@@ -119,6 +122,33 @@ pub(super) fn new_positions(
     positions(correlation, n)
 }
 
+/// Class of each row's group, from 0; empty where there is one. Checked.
+fn classes_of_rows(correlation: &Correlation<'_>, n: usize) -> Result<Vec<usize>, EngineError> {
+    let Some(Classes { codes, count }) = correlation.classes else {
+        return Ok(Vec::new());
+    };
+    if codes.len() != n {
+        return dimension("classes of residual groups must have one code for each observation");
+    }
+    let limit = i32::try_from(count).unwrap_or(i32::MAX);
+    if codes.iter().any(|&code| code < 1 || code > limit) {
+        return dimension("codes of classes must lie in 1..count");
+    }
+    Ok(codes.iter().map(|&code| code as usize - 1).collect())
+}
+
+/// Classes of new rows, checked against the structure.
+pub(super) fn new_classes(
+    own: ByClass,
+    correlation: &Correlation<'_>,
+    n: usize,
+) -> Result<Vec<usize>, EngineError> {
+    if correlation.classes.map_or(1, |c| c.count) != own.classes {
+        return dimension("new rows must have the classes of the model");
+    }
+    classes_of_rows(correlation, n)
+}
+
 /// Longest lag to tabulate where positions span `span`.
 pub(super) fn lags(family: Family, span: f64) -> Result<usize, EngineError> {
     if !family.is_tabulated() {
@@ -139,6 +169,7 @@ impl Layout {
             pattern_of: vec![0; n],
             patterns: vec![Pattern {
                 places: 0..1.min(n),
+                class: 0,
                 count: n,
                 distances: Vec::new(),
             }],
@@ -156,8 +187,22 @@ impl Layout {
         structure: &ResidualStructure<'_>,
         correlation: &Correlation<'_>,
         n: usize,
-    ) -> Result<(Self, Family), EngineError> {
+    ) -> Result<(Self, ByClass), EngineError> {
         let (mut order, offsets) = by_group(structure, n)?;
+        let class_of_row = classes_of_rows(correlation, n)?;
+        let classes = correlation.classes.map_or(1, |c| c.count);
+        let class_of = |g: usize| -> Result<usize, EngineError> {
+            let rows = &order[offsets[g]..offsets[g + 1]];
+            let class = |row: u32| class_of_row.get(row as usize).copied().unwrap_or(0);
+            let own = rows.first().map_or(0, |&row| class(row));
+            match rows.iter().all(|&row| class(row) == own) {
+                true => Ok(own),
+                false => dimension("rows of a residual group must be of one class"),
+            }
+        };
+        let class_of_group = (0..offsets.len() - 1)
+            .map(class_of)
+            .collect::<Result<Vec<_>, _>>()?;
         let sizes = || offsets.windows(2).map(|w| w[1] - w[0]);
         let largest = sizes().max().unwrap_or(0);
         let family = Family::of_residuals(correlation, largest);
@@ -217,9 +262,12 @@ impl Layout {
         if d == 1 {
             layout.lags = lags(family, layout.spans().fold(0.0, f64::max))?;
         }
-        layout.find_patterns(family);
+        if classes > 1 && family.has_kinks() {
+            return dimension("a correlation with kinks has no classes of groups");
+        }
+        layout.find_patterns(family, &class_of_group);
         layout.cut();
-        Ok((layout, family))
+        Ok((layout, ByClass { family, classes }))
     }
 
     pub fn group(&self, g: usize) -> Range<usize> {
@@ -248,12 +296,13 @@ impl Layout {
             .map(|w| self.position[w[1] - 1] - self.position[w[0]])
     }
 
-    fn find_patterns(&mut self, family: Family) {
+    fn find_patterns(&mut self, family: Family, class_of_group: &[usize]) {
         let mut known: HashMap<Vec<u64>, u32> = HashMap::new();
         for g in 0..self.groups() {
             let places = self.group(g);
             let values = self.positions(places.clone());
-            let mut key = vec![places.len() as u64];
+            let class = class_of_group[g];
+            let mut key = vec![class as u64, places.len() as u64];
             match family.sharing() {
                 Sharing::Size => {}
                 Sharing::Gaps => key.extend(values.windows(2).map(|w| (w[1] - w[0]).to_bits())),
@@ -274,6 +323,7 @@ impl Layout {
                 };
                 self.patterns.push(Pattern {
                     places,
+                    class,
                     count: 0,
                     distances,
                 });

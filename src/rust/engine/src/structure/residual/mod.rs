@@ -2,6 +2,7 @@
 
 mod apply;
 mod block;
+mod by_class;
 mod change;
 mod classes;
 mod derivatives;

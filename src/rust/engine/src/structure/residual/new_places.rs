@@ -4,7 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
-use crate::structure::residual::layout::{lags as lags_over, new_positions};
+use crate::structure::residual::layout::{lags as lags_over, new_classes, new_positions};
 use crate::structure::residual::residual::Residual;
 use crate::structure::residual::scale;
 
@@ -13,6 +13,8 @@ use crate::structure::residual::scale;
 pub struct NewPlaces {
     n: usize,
     position: Vec<f64>,
+    /// Class of the group of each row; empty: there is one.
+    classes: Vec<usize>,
     scales: Vec<scale::Term>,
 }
 
@@ -50,9 +52,12 @@ impl Residual {
         structure: &ResidualStructure<'_>,
         n: usize,
     ) -> Result<NewPlaces, EngineError> {
-        let position = match (self.family, &structure.correlation) {
-            (None, None) => Vec::new(),
-            (Some(family), Some(correlation)) => new_positions(family, correlation, n)?,
+        let (position, classes) = match (self.correlation, &structure.correlation) {
+            (None, None) => (Vec::new(), Vec::new()),
+            (Some(own), Some(correlation)) => (
+                new_positions(own.family, correlation, n)?,
+                new_classes(own, correlation, n)?,
+            ),
             _ => {
                 return Err(EngineError::Dimension(
                     "new rows must have the correlation structure of the model".to_owned(),
@@ -73,6 +78,7 @@ impl Residual {
         Ok(NewPlaces {
             n,
             position,
+            classes,
             scales,
         })
     }
@@ -119,8 +125,10 @@ impl Residual {
         (0..k).for_each(|i| out.among[i * k + i] = 1.0);
         let d = self.layout.dimensions;
         let point = |i: usize| &new.position[rows[i] * d..(rows[i] + 1) * d];
+        let class = rows.first().and_then(|&row| new.classes.get(row));
         let Some(law) = self.law_over(
             phi,
+            class.copied().unwrap_or(0),
             (0..k).map(point),
             self.layout.positions(places.clone()),
         )?
@@ -141,16 +149,18 @@ impl Residual {
         Ok(out)
     }
 
-    /// The law, tabulated as far as the positions of new and fitted rows ask for.
+    /// The law of a class, tabulated as far as the positions of new and fitted rows ask for.
     fn law_over<'a>(
         &self,
         phi: &[f64],
+        class: usize,
         new: impl Iterator<Item = &'a [f64]>,
         fitted: &'a [f64],
     ) -> Result<Option<Law<f64>>, EngineError> {
-        let Some(family) = self.family else {
+        let Some(correlation) = self.correlation else {
             return Ok(None);
         };
+        let family = correlation.family;
         let mut lags = 0;
         if family.dimensions() == 1 {
             let all = new.flatten().chain(fitted);
@@ -160,7 +170,7 @@ impl Residual {
             let span = (high - low).max(0.0);
             lags = lags_over(family, span)?;
         }
-        Ok(Some(family.law(&phi[..self.first[0]], lags)))
+        Ok(Some(family.law(&phi[correlation.own(class)], lags)))
     }
 
     /// C of one group, m x m.
@@ -181,7 +191,8 @@ impl Residual {
         let mut c = memory::zeros(m * m);
         (0..m).for_each(|i| c[i * m + i] = 1.0);
         let fitted = self.layout.positions(places.clone());
-        if let Some(law) = self.law_over(phi, std::iter::empty(), fitted)? {
+        let class = self.layout.patterns[self.pattern_of(g)].class;
+        if let Some(law) = self.law_over(phi, class, std::iter::empty(), fitted)? {
             for i in 0..m {
                 for j in 0..i {
                     let (s, t) = (places.start + j, places.start + i);

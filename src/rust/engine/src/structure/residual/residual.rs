@@ -27,8 +27,8 @@ use crate::api::model::ResidualStructure;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::structure::correlation::domain::Domain;
 use crate::structure::correlation::link::EDGE;
-use crate::structure::correlation::registry::Family;
 use crate::structure::correlation::structure::{Components, Inverse};
+use crate::structure::residual::by_class::ByClass;
 use crate::structure::residual::layout::Layout;
 use crate::structure::residual::scale;
 
@@ -54,7 +54,7 @@ const OFF: f64 = 400.0;
 #[derive(Debug, Clone)]
 pub struct Residual {
     pub(super) layout: Layout,
-    pub(super) family: Option<Family>,
+    pub(super) correlation: Option<ByClass>,
     pub(super) scales: Vec<scale::Term>,
     /// For how many rows each place stands; empty: for one.
     pub(super) times: Vec<f64>,
@@ -70,7 +70,7 @@ impl Residual {
     pub fn independent() -> &'static Self {
         static INDEPENDENT: LazyLock<Residual> = LazyLock::new(|| Residual {
             layout: Layout::independent(0),
-            family: None,
+            correlation: None,
             scales: Vec::new(),
             times: Vec::new(),
             first: vec![0],
@@ -87,11 +87,11 @@ impl Residual {
     /// [`EngineError::SingleRowGroups`], [`EngineError::LongResidualGroup`], [`EngineError::ZeroCovariate`] or
     /// [`EngineError::ResidualStart`].
     pub fn new(structure: &ResidualStructure<'_>, n: usize) -> Result<Self, EngineError> {
-        let (layout, family) = match &structure.correlation {
+        let (layout, correlation) = match &structure.correlation {
             None => (Layout::independent(n), None),
             Some(correlation) => {
-                let (layout, family) = Layout::new(structure, correlation, n)?;
-                (layout, Some(family))
+                let (layout, own) = Layout::new(structure, correlation, n)?;
+                (layout, Some(own))
             }
         };
         let scales = structure
@@ -99,13 +99,13 @@ impl Residual {
             .iter()
             .map(|scale| scale::Term::new(scale, &layout.order))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut first = vec![family.map_or(0, |f| f.len())];
+        let mut first = vec![correlation.map_or(0, ByClass::len)];
         for scale in &scales {
             first.push(first[first.len() - 1] + scale.len());
         }
         let mut residual = Self {
             layout,
-            family,
+            correlation,
             scales,
             times: Vec::new(),
             first,
@@ -128,21 +128,29 @@ impl Residual {
         if self.held.len() != m {
             return refuse("`held` must be as long as the residual parameters");
         }
-        let correlations = &self.held[..self.first[0]];
-        let all_held = correlations.iter().all(|&h| h);
-        let separate = self.family.is_none_or(|f| f.is_separate());
-        if !separate && !all_held && correlations.iter().any(|&h| h) {
-            return refuse("the correlations of this structure can only be held all together");
+        let correlation = self.correlation;
+        let family = correlation.map(|c| c.family);
+        for (class, own) in correlation
+            .into_iter()
+            .flat_map(|c| (0..c.classes).map(move |class| (class, c.own(class))))
+        {
+            let held = &self.held[own];
+            let all_held = held.iter().all(|&h| h);
+            let separate = family.is_none_or(|f| f.is_separate());
+            if !separate && !all_held && held.iter().any(|&h| h) {
+                return refuse("the correlations of this structure can only be held all together");
+            }
+            let mut patterns = self.layout.patterns.iter();
+            if !all_held && patterns.all(|p| p.class != class || p.m() < 2) {
+                return Err(EngineError::SingleRowGroups);
+            }
         }
-        if !all_held && self.layout.patterns.iter().all(|p| p.m() < 2) {
-            return Err(EngineError::SingleRowGroups);
-        }
-        let mut natural = match self.family {
-            Some(family) => family.start(self.layout.typical_distance(family)),
+        let mut natural = match correlation {
+            Some(c) => c.repeated(&c.family.start(self.layout.typical_distance(c.family))),
             None => Vec::new(),
         };
         let chosen = given.first().is_none_or(|v| v.is_nan());
-        let by_unit = self.family.is_some_and(|f| f.is_by_unit());
+        let by_unit = family.is_some_and(|f| f.is_by_unit());
         if chosen && by_unit && !(1e-300..1.0 - 1e-13).contains(&natural[0]) {
             return Err(EngineError::CorrelationOfUnit);
         }
@@ -152,7 +160,7 @@ impl Residual {
                 *value = given;
             }
         }
-        let has_range = self.family.is_some_and(|f| f.metric().is_some());
+        let has_range = family.is_some_and(|f| f.metric().is_some());
         let halvings = if chosen && has_range { HALVINGS } else { 0 };
         for _ in 0..=halvings {
             match self.internal(&natural) {
@@ -162,7 +170,11 @@ impl Residual {
                     self.start = phi;
                     return Ok(());
                 }
-                Some(_) => natural[0] *= 0.5,
+                Some(_) => {
+                    for class in 0..correlation.map_or(0, |c| c.classes) {
+                        natural[correlation.map_or(0, |c| c.own(class).start)] *= 0.5;
+                    }
+                }
             }
         }
         refuse("the starting values of the residual structure give no positive definite matrix")
@@ -181,9 +193,10 @@ impl Residual {
         if self.held[..own].contains(&true) {
             return None;
         }
+        let correlation = self.correlation?;
         let mut inside = phi.to_vec();
-        for x in &mut inside[..self.family?.angles()] {
-            if x.cos().powi(2) < 4.0 * EDGE {
+        for (a, x) in inside.iter_mut().enumerate() {
+            if correlation.is_angle(a) && x.cos().powi(2) < 4.0 * EDGE {
                 *x = x.sin().signum() * ((1.0 - OFF * EDGE).sqrt()).asin();
             }
         }
@@ -192,11 +205,11 @@ impl Residual {
 
     /// For each parameter the share of its scale on which the criterion changes by as much: what is left of an angle to its
     /// end, where 1 - r^2 is its square.
-    pub fn reach<'a>(&self, phi: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-        let angles = self.family.map_or(0, |family| family.angles());
+    pub fn reach<'a>(&'a self, phi: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+        let is_angle = |a| self.correlation.is_some_and(|c| c.is_angle(a));
         let of_angle = |x: f64| x.cos().abs().max(EDGE.sqrt());
         let phi = phi.iter().enumerate();
-        phi.map(move |(a, &x)| if a < angles { of_angle(x) } else { 1.0 })
+        phi.map(move |(a, &x)| if is_angle(a) { of_angle(x) } else { 1.0 })
     }
 
     /// Whether there is no parameter.
@@ -262,7 +275,7 @@ impl Residual {
     /// The log range nearest to that of `phi` at which a linear correlation ends just at some distance between rows: the
     /// criterion has a kink in the first parameter there. `None` for other structures and for a range that is held.
     pub(crate) fn kink(&self, phi: &[f64]) -> Option<f64> {
-        if !self.family?.has_kinks() || self.held[0] {
+        if !self.correlation?.family.has_kinks() || self.held[0] {
             return None;
         }
         let distances = self.layout.patterns.iter().flat_map(|p| &p.distances);
@@ -283,7 +296,8 @@ impl Residual {
     #[must_use]
     pub fn unseen(&self) -> Vec<usize> {
         let mut seen = vec![false; self.len()];
-        if let Some(family) = self.family {
+        if let Some(correlation) = self.correlation {
+            let family = correlation.family;
             // one pair of rows is as good as any where all parameters depend on all pairs
             let neighbours = family.inverse() == Inverse::Tridiagonal || family.is_separate();
             for pattern in &self.layout.patterns {
@@ -295,7 +309,7 @@ impl Residual {
                     };
                     for s in first..t {
                         let (x, y) = (self.layout.point(s), self.layout.point(t));
-                        family.mark(x, y, &mut seen[..self.first[0]]);
+                        family.mark(x, y, &mut seen[correlation.own(pattern.class)]);
                     }
                 }
             }
@@ -322,8 +336,8 @@ impl Residual {
         if natural.len() != self.len() || natural.iter().any(|v| !v.is_finite()) {
             return None;
         }
-        let mut phi = match self.family {
-            Some(family) => family.internal(&natural[..self.first[0]])?,
+        let mut phi = match self.correlation {
+            Some(correlation) => correlation.internal(&natural[..self.first[0]])?,
             None => Vec::new(),
         };
         for (k, scale) in self.scales.iter().enumerate() {
@@ -336,18 +350,23 @@ impl Residual {
     /// for a double where theirs is not.
     #[must_use]
     pub fn can_be_told(&self, phi: &[f64]) -> bool {
-        let Some(family) = self.family.filter(|f| f.is_by_unit()) else {
+        let Some(correlation) = self.correlation.filter(|c| c.family.is_by_unit()) else {
             return true;
         };
-        let distance = self.layout.typical_distance(family);
-        let neighbours = |phi: &[f64]| family.law(phi, 0).between(&[0.0], &[distance]);
-        self.internal(&self.natural(phi))
-            .is_some_and(|back| (neighbours(&back) - neighbours(phi)).abs() <= TOLD)
+        let distance = self.layout.typical_distance(correlation.family);
+        let neighbours = |phi: &[f64]| -> Vec<f64> {
+            let laws = correlation.laws(&phi[..self.first[0]], 0).into_iter();
+            laws.map(|law| law.between(&[0.0], &[distance])).collect()
+        };
+        self.internal(&self.natural(phi)).is_some_and(|back| {
+            let both = neighbours(&back).into_iter().zip(neighbours(phi));
+            both.into_iter().all(|(a, b)| (a - b).abs() <= TOLD)
+        })
     }
 
     fn natural_of<S: Scalar>(&self, phi: &[S]) -> Vec<S> {
-        let mut natural = match self.family {
-            Some(family) => family.natural(&phi[..self.first[0]]),
+        let mut natural = match self.correlation {
+            Some(correlation) => correlation.natural(&phi[..self.first[0]]),
             None => Vec::new(),
         };
         for (k, scale) in self.scales.iter().enumerate() {
@@ -359,7 +378,7 @@ impl Residual {
     /// What kind of number each natural parameter is.
     #[must_use]
     pub fn kinds(&self) -> Vec<Domain> {
-        let mut kinds = self.family.map_or_else(Vec::new, |f| f.domains());
+        let mut kinds = self.correlation.map_or_else(Vec::new, ByClass::domains);
         kinds.extend(self.scales.iter().flat_map(scale::Term::kinds));
         kinds
     }
@@ -374,25 +393,8 @@ impl Residual {
             [scale] => scale.is_ident(),
             _ => return out,
         };
-        match self.family.map(|f| f.components()) {
-            Some(Components::Covariances) if self.scales.is_empty() => {
-                out.iter_mut().for_each(|rho| *rho *= tau);
-            }
-            Some(Components::Pairs(visits))
-                if self.scales.is_empty() || (own_variances && self.strata_are_visits(visits)) =>
-            {
-                let deviation = |visit: usize| match visit.checked_sub(1) {
-                    Some(ratio) if own_variances => out[correlations + ratio],
-                    _ => HyperDual::constant(1.0),
-                };
-                let pairs = (0..visits).flat_map(|j| (j + 1..visits).map(move |i| (i, j)));
-                let covariances: Vec<HyperDual> = pairs
-                    .zip(&out)
-                    .map(|((i, j), &rho)| rho * deviation(i) * deviation(j) * tau)
-                    .collect();
-                out[..correlations].copy_from_slice(&covariances);
-            }
-            _ => {}
+        if let Some(covariances) = self.covariances(&out, tau) {
+            out[..correlations].copy_from_slice(&covariances);
         }
         if own_variances {
             out[correlations..]
@@ -402,12 +404,73 @@ impl Residual {
         out
     }
 
-    /// Whether the strata of the only variance function are the visits.
-    fn strata_are_visits(&self, visits: usize) -> bool {
+    /// Covariances in the place of correlations, where these and the standard deviations of classes, or of visits in
+    /// classes, make R up; `natural` are all parameters.
+    fn covariances(&self, natural: &[HyperDual], tau: HyperDual) -> Option<Vec<HyperDual>> {
+        let correlation = self.correlation?;
+        // pairs of cells whose covariances the parameters of a class are
+        let (visits, pairs): (usize, Vec<(usize, usize)>) = match correlation.family.components() {
+            Components::Covariances => (1, vec![(0, 0); correlation.family.len()]),
+            Components::Pairs(visits) => (
+                visits,
+                (0..visits)
+                    .flat_map(|j| (j + 1..visits).map(move |i| (i, j)))
+                    .collect(),
+            ),
+            Components::Natural => return None,
+        };
+        let strata = match self.scales.as_slice() {
+            [] => None,
+            [_] => Some(self.strata_of_cells(correlation.classes, visits)?),
+            _ => return None,
+        };
+        let ratios = &natural[correlation.len()..];
+        let deviation = |class: usize, visit: usize| {
+            let stratum = strata.as_ref().map_or(0, |s| s[class * visits + visit]);
+            let ratio = stratum.checked_sub(1).map(|ratio| ratios[ratio]);
+            ratio.unwrap_or(HyperDual::constant(1.0))
+        };
+        let of_class = |class: usize| {
+            let rho = &natural[correlation.own(class)];
+            pairs
+                .iter()
+                .zip(rho)
+                .map(move |(&pair, &rho)| (class, pair, rho))
+        };
+        let all = (0..correlation.classes).flat_map(of_class);
+        Some(
+            all.map(|(class, (i, j), rho)| rho * deviation(class, i) * deviation(class, j) * tau)
+                .collect(),
+        )
+    }
+
+    /// Stratum of the only variance function, from 0, at each visit of each class, visit after visit; `visits` is 1 where they
+    /// do not matter. `None` where a stratum is anything but such a cell, or not all of them occur.
+    fn strata_of_cells(&self, classes: usize, visits: usize) -> Option<Vec<usize>> {
         let scale = &self.scales[0];
-        scale.len() + 1 == visits
-            && (0..self.layout.order.len())
-                .all(|place| scale.stratum(place) + 1 == self.layout.point(place)[0] as usize)
+        if !scale.is_ident() || scale.len() + 1 != classes * visits {
+            return None;
+        }
+        let mut strata = vec![None; classes * visits];
+        for g in 0..self.groups() {
+            let class = self.layout.patterns[self.pattern_of(g)].class;
+            for place in self.group(g) {
+                let visit = if visits > 1 {
+                    self.layout.point(place)[0] as usize - 1
+                } else {
+                    0
+                };
+                let own = *strata[class * visits + visit].get_or_insert(scale.stratum(place));
+                if own != scale.stratum(place) {
+                    return None;
+                }
+            }
+        }
+        let mut strata: Vec<usize> = strata.into_iter().collect::<Option<_>>()?;
+        let found = strata.clone();
+        strata.sort_unstable();
+        strata.dedup();
+        (strata.len() == found.len()).then_some(found)
     }
 
     /// Natural parameters, those that users see.

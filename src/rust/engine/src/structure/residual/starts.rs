@@ -17,11 +17,14 @@ impl Residual {
     pub fn further_starts(&self) -> (Vec<Vec<f64>>, usize) {
         let own = self.first[0];
         let held = self.held[..own].iter().any(|&held| held);
-        let Some(family) = self.family.filter(|_| !held) else {
+        let Some(correlation) = self.correlation.filter(|_| !held) else {
             return (Vec::new(), 0);
         };
-        let (starts, worth) = family.further_starts(&self.start[..own], self.layout.distances());
-        let whole = |mut x: Vec<f64>| {
+        let (starts, worth) = correlation
+            .family
+            .further_starts(&self.start[correlation.own(0)], self.layout.distances());
+        let whole = |x: Vec<f64>| {
+            let mut x = correlation.repeated(&x);
             x.extend_from_slice(&self.start[own..]);
             x
         };
@@ -35,7 +38,7 @@ impl Residual {
         if out.is_empty() {
             return out;
         }
-        let alternating = self.family.and_then(|f| f.alternating(-SECOND));
+        let alternating = self.correlation.and_then(|c| c.family.alternating(-SECOND));
         out.extend(alternating.and_then(|natural| self.with_correlations(&natural)));
         out
     }
@@ -48,8 +51,8 @@ impl Residual {
             (distance, distance)
         };
         let own = self
-            .family
-            .map(|f| self.layout.distances().unwrap_or_else(|| typical(f)));
+            .correlation
+            .map(|c| self.layout.distances().unwrap_or_else(|| typical(c.family)));
         own.unwrap_or((1.0, 1.0))
     }
 
@@ -58,8 +61,8 @@ impl Residual {
     pub fn anywhere(&self, reach: (f64, f64), chance: &mut dyn FnMut() -> f64) -> Option<Vec<f64>> {
         let draw = |_| {
             let mut phi = self
-                .family
-                .map_or_else(Vec::new, |f| f.anywhere(chance, reach));
+                .correlation
+                .map_or_else(Vec::new, |c| c.anywhere(chance, reach));
             for scale in &self.scales {
                 phi.extend(scale.anywhere(chance));
             }
@@ -74,15 +77,17 @@ impl Residual {
         if self.held.iter().any(|&held| held) {
             return None;
         }
-        let family = self.family?;
-        let from = family.natural(&self.start[..self.first[0]]);
+        let correlation = self.correlation?;
+        let family = correlation.family;
+        let from = family.natural(&self.start[correlation.own(0)]);
         let strong = family.strong(SECOND, self.layout.typical_distance(family), &from)?;
         self.with_correlations(&strong)
     }
 
-    /// The usual start with these natural parameters of the correlation.
+    /// The usual start with these natural parameters of the correlation in every class.
     fn with_correlations(&self, natural: &[f64]) -> Option<Vec<f64>> {
-        let mut x = self.family?.internal(natural)?;
+        let correlation = self.correlation?;
+        let mut x = correlation.repeated(&correlation.family.internal(natural)?);
         x.extend_from_slice(&self.start[self.first[0]..]);
         Some(x)
     }

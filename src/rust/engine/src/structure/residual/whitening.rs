@@ -250,14 +250,14 @@ impl Residual {
         if phi.len() != self.len() || phi.iter().any(|v| !v.is_finite()) || self.is_far(phi) {
             return None;
         }
-        let blocks = match self.family {
+        let blocks = match self.correlation {
             None => vec![Block::Identity(1); self.layout.patterns.len()],
-            Some(family) => {
+            Some(correlation) => {
                 let own = &phi[..self.first[0]];
-                if !family.is_representable(own) {
+                if !correlation.is_representable(own) {
                     return None;
                 }
-                let law = family.law(own, self.layout.lags);
+                let laws = correlation.laws(own, self.layout.lags);
                 let patterns = &self.layout.patterns;
                 let inner = Workers::sequential();
                 let few = patterns.len() <= PATTERNS;
@@ -267,7 +267,7 @@ impl Residual {
                     patterns[piece * PATTERNS..]
                         .iter()
                         .take(PATTERNS)
-                        .map(|pattern| Block::new(&law, &self.layout, pattern, workers))
+                        .map(|p| Block::new(&laws[p.class], &self.layout, p, workers))
                         .collect::<Option<Vec<_>>>()
                 });
                 let mut blocks = Vec::with_capacity(patterns.len());

@@ -1,0 +1,29 @@
+# Variables of residual structures, as they are written.
+
+#' Variables whose interaction gives the groups of a form, as `a/b`, `a:b` and `a*b` all do
+#' @noRd
+group_leaves <- function(x, form) {
+  if (is_call_to(x, "(")) {
+    return(group_leaves(x[[2L]], form))
+  }
+  if (is_call_to(x, c("/", ":", "*", "+")) && length(x) == 3L) {
+    return(unique(c(group_leaves(x[[2L]], form), group_leaves(x[[3L]], form))))
+  }
+  if (!is.language(x)) {
+    ferrolmm_abort(
+      paste0("The groups in ", code_label(form), " must be variables, not ", code_label(x), "."),
+      "residual"
+    )
+  }
+  list(as_variable(x))
+}
+
+#' An expression as one variable of the model frame: arithmetic is wrapped, as in time/10
+#' @noRd
+as_plain_variable <- function(x) {
+  while (is_call_to(x, "(")) {
+    x <- x[[2L]]
+  }
+  operators <- c("+", "-", "*", "/", "^", ":", "%in%")
+  if (is_call_to(x, operators)) call("I", x) else x
+}
