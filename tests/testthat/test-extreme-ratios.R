@@ -559,3 +559,17 @@ test_that("residuals of compound symmetry are a random intercept, or it is said 
     class = "ferrolmm_warning_convergence"
   )
 })
+
+test_that("correlations of effects next to 1 have the degrees of freedom of two terms", {
+  for (scale in 10^(1:5)) {
+    set.seed(3)
+    d <- expand.grid(k = 1:2, f = factor(1:3), g = factor(1:12))
+    cell <- as.integer(interaction(d$g, d$f))
+    d$y <- scale * rnorm(12)[d$g] + rnorm(36)[cell] + rnorm(72) + as.integer(d$f)
+    found <- summary(lmm(y ~ f + homcs(0 + f | g), d))$coefficients
+    expected <- summary(lmm(y ~ f + (1 | g) + (1 | g:f), d))$coefficients
+    # what the two optima differ by
+    expect_lt(relative(found[, "Std. Error"], expected[, "Std. Error"]), 1e-5)
+    expect_lt(relative(found[, "df"], expected[, "df"]), 1e-4)
+  }
+})

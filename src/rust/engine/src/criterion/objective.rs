@@ -383,14 +383,16 @@ impl Criterion<'_> {
         out
     }
 
-    /// The size of each parameter at `x` in which derivatives are of one order: that of a correlation of residuals is what is
-    /// left to its end.
+    /// The size of each parameter at `x` in which derivatives are of one order: that of a correlation is what is left to its
+    /// end.
     pub(crate) fn reach(&self, x: &InternalTheta) -> Vec<f64> {
-        let mut out = self.scale(x);
-        let phi = self.parameters.of_residual(x);
-        let of_residual = out[x.len() - phi.len()..].iter_mut();
-        let reach = self.residual_model().reach(phi);
-        of_residual.zip(reach).for_each(|(scale, r)| *scale *= r);
+        let (parameters, mut out) = (self.parameters, self.scale(x));
+        let structures = parameters.structures.iter().enumerate();
+        let of_terms =
+            structures.flat_map(|(t, structure)| structure.reach(parameters.of_term(x, t)));
+        let of_residual = self.residual_model().reach(parameters.of_residual(x));
+        let reach = of_terms.chain(of_residual);
+        out.iter_mut().zip(reach).for_each(|(scale, r)| *scale *= r);
         out
     }
 

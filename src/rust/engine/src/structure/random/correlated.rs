@@ -21,6 +21,9 @@ use crate::structure::random::linear;
 /// Rounding errors of the square root of a share of the standard deviations.
 const ROUNDING: f64 = 1e-14;
 
+/// Rounding of an angle at its end.
+const AT_END: f64 = 1e-8;
+
 /// Deviation next to the largest one on the way off a G of zero.
 const SMALL_RATIO: f64 = 0.05;
 
@@ -373,6 +376,25 @@ impl Covariance for Correlated {
         let mut out = vec![0.5; self.len()];
         out[0] = theta[0].abs().max(natural);
         out
+    }
+
+    /// What is left of an angle to its end, where 1 - r^2 is its square; at the end itself nothing is.
+    fn reach(&self, theta: &[f64]) -> Vec<f64> {
+        let angles = self.deviations()..self.deviations() + self.family.angles();
+        let of_angle = |x: f64| match x.cos().abs() {
+            left if left < AT_END => 1.0,
+            left => left,
+        };
+        let parameters = theta.iter().enumerate();
+        parameters
+            .map(|(a, &x)| {
+                if angles.contains(&a) {
+                    of_angle(x)
+                } else {
+                    1.0
+                }
+            })
+            .collect()
     }
 
     fn variances(&self) -> usize {

@@ -87,6 +87,11 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Size of each parameter, below which changes do not matter: at least `natural` for standard deviations.
     fn scale(&self, theta: &[f64], natural: f64) -> Vec<f64>;
 
+    /// For each parameter the share of its scale on which the criterion changes by as much.
+    fn reach(&self, theta: &[f64]) -> Vec<f64> {
+        vec![1.0; theta.len()]
+    }
+
     /// Whether a parameter is without effect at these parameters (that of a variance of zero).
     fn is_null(&self, theta: &[f64], a: usize) -> bool;
 
