@@ -125,7 +125,10 @@ lone_rows <- function(p) {
 }
 
 # A visit of which subset or missing values leave no row
-unused_visits <- function(p) nlevels(oracle_frame(p)$tf) < nlevels(p$data$tf)
+unused_visits <- function(p) {
+  frame <- oracle_frame(p)
+  any(vapply(names(frame), function(name) nlevels(frame[[name]]) < nlevels(p$data[[name]]), NA))
+}
 
 # A refusal that nothing explains is a failure
 judge_refusal <- function(result, p, fit) {
