@@ -16,8 +16,8 @@
 #' zero is a parameter like the others for the expected information, which there is at zero, too;
 #' for the observed one, what the covariance matrix of the data does not move with is known: the
 #' method is that of the model without it. The parameters are those of SAS: covariances for
-#' unstructured, Toeplitz and compound symmetric residuals, otherwise variances, correlations,
-#' ranges and powers. ('mmrm' uses others for unstructured residuals: there
+#' unstructured, Toeplitz and compound symmetric residuals, and for such random effects with one
+#' variance, otherwise variances, correlations, ranges and powers. ('mmrm' uses others for unstructured residuals: there
 #' `"Kenward-Roger-Linear"` is this method.)
 #' @section `"Kenward-Roger-linear"`:
 #' The method of Kenward and Roger without the second derivatives of the covariance matrix, which

@@ -430,13 +430,19 @@ expect_dense_structure <- function(width, structure, known = "cov = K", others =
   alone <- spread(diag(2L))
   across <- spread(1 - diag(2L))
   blocks <- lapply(others, function(name) outer(d[[name]], d[[name]], "==") + 0)
+  # compound symmetry has a variance and a covariance for parameters, AR(1) a correlation
+  linear <- structure == "cs"
   model <- brute_model(d$y, cbind(1, d$x), function(nu) {
-    own <- nu[[1L]] * (alone + nu[[2L]] * across) + nu[[length(nu)]] * diag(nrow(d))
+    covariance <- if (linear) nu[[2L]] else nu[[1L]] * nu[[2L]]
+    own <- nu[[1L]] * alone + covariance * across + nu[[length(nu)]] * diag(nrow(d))
     Reduce(`+`, Map(`*`, blocks, nu[2L + seq_along(blocks)]), own)
   })
   v <- VarCorr(fit)
   G <- v[[grep("^id", names(v))]]
-  nu <- c(G[1L, 1L], G[1L, 2L] / G[1L, 1L], vapply(others, function(o) v[[o]][1L], 0), sigma(fit)^2)
+  nu <- c(
+    G[1L, 1L], if (linear) G[1L, 2L] else G[1L, 2L] / G[1L, 1L],
+    vapply(others, function(o) v[[o]][1L], 0), sigma(fit)^2
+  )
   near <- function(x, y, tolerance) {
     expect_equal(unname(x), unname(y), tolerance = tolerance, label = label)
   }

@@ -1,9 +1,9 @@
 //! Kenward & Roger's adjustment where V is not linear in the parameters, rows are correlated, or what is held, or levels with a
 //! known precision matrix, are more than [`super::kenward_roger_linear`] is for.
 //!
-//! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, variances and
-//! correlations of the others; covariances of the residuals for UN, CS and TOEP, variances of strata, otherwise natural
-//! residual parameters; sigma^2) and W is the inverse of the observed information, as in SAS (PROC MIXED, DDFM=KR) and mmrm, or
+//! Parameters are nu = (variance components as SAS has them: covariances of each unstructured or diagonal G, and of CS and
+//! TOEP with one variance, variances and correlations of the others; covariances of the residuals for UN, CS and TOEP,
+//! variances of strata, otherwise natural residual parameters; sigma^2) and W is the inverse of the observed information, as in SAS (PROC MIXED, DDFM=KR) and mmrm, or
 //! where V is linear of the expected one, as in [`super::kenward_roger_linear`]. Kenward & Roger (1997, Biometrics 53), eq. 6:
 //! Phi_A = Phi + 2 Phi sum_ij W_ij (Q_ij - P_i Phi P_j - R_ij / 4) Phi with R_ij = X'V^-1 (d2V / dnu_i dnu_j) V^-1X; the linear
 //! variant (SAS: FIRSTORDER) leaves R out.
@@ -337,7 +337,7 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
             .enumerate()
             .map(|(i, v)| {
                 if i < structure.variances() {
-                    v.a / v.v.max(f64::MIN_POSITIVE)
+                    v.a / v.v.abs().max(f64::MIN_POSITIVE)
                 } else {
                     v.a
                 }

@@ -15,6 +15,7 @@ use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::structure::correlation::registry::Family;
+use crate::structure::correlation::structure::Components;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::linear;
 
@@ -58,6 +59,11 @@ impl Correlated {
 
     fn correlations(&self) -> usize {
         self.family.len()
+    }
+
+    /// Whether G is linear in a variance and covariances.
+    fn has_covariances(&self) -> bool {
+        self.homogeneous && self.family.components() == Components::Covariances
     }
 
     /// Internal correlation parameters: those at hand, and strong and moderate ones of either sign.
@@ -398,14 +404,24 @@ impl Covariance for Correlated {
     }
 
     fn variances(&self) -> usize {
-        self.deviations()
+        if self.has_covariances() {
+            self.len()
+        } else {
+            self.deviations()
+        }
     }
 
     fn components(&self, theta: &[HyperDual]) -> Vec<HyperDual> {
         let d = self.deviations();
         let g = self.matrix(theta);
         let mut out: Vec<HyperDual> = (0..d).map(|i| g[i * self.k + i]).collect();
-        out.extend(self.family.natural(&theta[d..]));
+        let correlations = self.family.natural(&theta[d..]);
+        if self.has_covariances() {
+            let variance = out[0];
+            out.extend(correlations.into_iter().map(|rho| rho * variance));
+        } else {
+            out.extend(correlations);
+        }
         out
     }
 
