@@ -17,8 +17,8 @@
 #' for the observed one, what the covariance matrix of the data does not move with is known: the
 #' method is that of the model without it. The parameters are those of SAS: covariances for
 #' unstructured, Toeplitz and compound symmetric residuals, and for such random effects with one
-#' variance, otherwise variances, correlations, ranges and powers. ('mmrm' uses others for unstructured residuals: there
-#' `"Kenward-Roger-Linear"` is this method.)
+#' variance, otherwise variances, correlations, ranges and powers. ('mmrm' uses others for
+#' unstructured residuals: there `"Kenward-Roger-Linear"` is this method.)
 #' @section `"Kenward-Roger-linear"`:
 #' The method of Kenward and Roger without the second derivatives of the covariance matrix, which
 #' makes a difference only where that matrix is not linear in its parameters (SAS:
