@@ -9,9 +9,15 @@ pieces <- c(
   "A",
   "par", "weights"
 )
+# The order in which CHOLMOD eliminates columns differs from run to run, for lmer() too: factors are
+# compared by their products
 get_piece <- function(m, name) {
   x <- lme4::getME(m, name)
-  if (methods::is(x, "CHMfactor")) methods::as(x, "Matrix") else x
+  if (methods::is(x, "CHMfactor")) {
+    back <- order(x@perm)
+    return(as.matrix(Matrix::tcrossprod(methods::as(x, "Matrix")))[back, back])
+  }
+  if (name == "RZX") crossprod(as.matrix(x)) else x
 }
 add_rows(
   "lme4",
