@@ -51,14 +51,12 @@ with_classes <- function(correlation, frame) {
       "residual", i = "Leave it out, with its slash."
     )
   }
-  pairs <- tapply(
-    tabulate(residual_groups(correlation, frame)$codes)[residual_groups(correlation, frame)$codes],
-    factor(found$codes, seq_along(found$levels)), max
-  )
-  if (any(pairs < 2L)) {
+  groups <- residual_groups(correlation, frame)$codes
+  largest <- tapply(tabulate(groups)[groups], found$codes, max)
+  if (any(largest < 2L)) {
     ferrolmm_abort(
       paste0("`", correlation$name, "()`: no group of `", by, "` ",
-             quote_names(found$levels[pairs < 2L]), " has more than one row: there is no ",
+             quote_names(found$levels[largest < 2L]), " has more than one row: there is no ",
              "correlation."),
       "residual", x = paste0("Its groups are the levels of `", correlation$group_label, "`.")
     )

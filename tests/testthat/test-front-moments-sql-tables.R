@@ -126,15 +126,8 @@ test_that("nearly dependent columns are asked for in pieces", {
 })
 
 test_that("cells or tables: what is smaller", {
-  change <- function(name, value) {
-    namespace <- asNamespace("ferrolmm")
-    before <- get(name, namespace)
-    unlockBinding(name, namespace)
-    assign(name, value, namespace)
-    before
-  }
-  before <- change("many_cells", 100)
-  on.exit(change("many_cells", before))
+  before <- change_constant("many_cells", 100)
+  on.exit(change_constant("many_cells", before))
   d <- crossed(3000L)
   each_database(d, function(source, con) {
     expect_message(

@@ -88,15 +88,8 @@ test_that("any split of the rows gives the same fit, in any order, of any kind",
     expect_same_fit(whole, lmm(formula, tables_of(formula, chunks), control = exactly))
   }
   # cells become tables where there are too many
-  change <- function(name, value) {
-    namespace <- asNamespace("ferrolmm")
-    before <- get(name, namespace)
-    unlockBinding(name, namespace)
-    assign(name, value, namespace)
-    before
-  }
-  before <- change("many_cells", 100)
-  on.exit(change("many_cells", before))
+  before <- change_constant("many_cells", 100)
+  on.exit(change_constant("many_cells", before))
   found <- lmm_moments(formula, lmm_chunks(split(d, rep(1:8, each = 50))))
   expect_false(is.null(found$tables))
   expect_same_fit(whole, lmm(formula, found, control = exactly))

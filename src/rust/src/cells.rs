@@ -57,10 +57,7 @@ fn rs_cells_with_rows(
         let mut cells = read(&cells)?;
         let codes = convert::integers(&codes, "codes")?;
         let values = convert::elements(&values, "values")?;
-        let values = values
-            .iter()
-            .map(|v| convert::doubles(v, "values"))
-            .collect::<Result<Vec<&[f64]>, Failure>>()?;
+        let values = convert::each_doubles(&values, "values")?;
         let weights = convert::doubles_or_null(&weights, "weights")?;
         let n_cells = convert::count(&n_cells, "n_cells")?;
         let long = codes.len() * (values.len() + 1) > LONG;

@@ -22,6 +22,11 @@ pub fn doubles<'a>(value: &'a Robj, name: &str) -> Result<&'a [f64], Failure> {
         .ok_or_else(|| wrong(name, "a double vector", value))
 }
 
+/// Double vectors.
+pub fn each_doubles<'a>(values: &'a [Robj], name: &str) -> Result<Vec<&'a [f64]>, Failure> {
+    values.iter().map(|value| doubles(value, name)).collect()
+}
+
 /// A double vector, or NULL.
 pub fn doubles_or_null<'a>(value: &'a Robj, name: &str) -> Result<Option<&'a [f64]>, Failure> {
     if value.is_null() {

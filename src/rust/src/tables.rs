@@ -65,10 +65,7 @@ fn rs_table_with_rows(
         let mut table = read(&table)?;
         let codes = convert::integers(&codes, "codes")?;
         let values = convert::elements(&values, "values")?;
-        let values = values
-            .iter()
-            .map(|v| convert::doubles(v, "values"))
-            .collect::<Result<Vec<&[f64]>, Failure>>()?;
+        let values = convert::each_doubles(&values, "values")?;
         let weights = convert::doubles_or_null(&weights, "weights")?;
         let n_cells = convert::count(&n_cells, "n_cells")?;
         let long = codes.len() * (table.products.len() + 1) > LONG;
@@ -146,10 +143,7 @@ fn rs_table_fold(
 fn rs_add_columns(columns: Robj, times: Robj) -> Robj {
     answer(|_| {
         let columns = convert::elements(&columns, "columns")?;
-        let columns = columns
-            .iter()
-            .map(|v| convert::doubles(v, "columns"))
-            .collect::<Result<Vec<&[f64]>, Failure>>()?;
+        let columns = convert::each_doubles(&columns, "columns")?;
         let found = add_columns(&columns, convert::doubles(&times, "times")?)?;
         Ok(vec![("sums", to_doubles(&found))])
     })
