@@ -154,6 +154,18 @@ engine_profile <- function(model, theta, reml, control, which, cutoff) {
   })
 }
 
+#' Profile of a function of the variance components
+#'
+#' @param program list(steps: words in reverse Polish order, values: a number for each, scale), see
+#'   [component_program()].
+#' @returns list(value, zeta, parameters)
+#' @noRd
+engine_profile_function <- function(model, theta, reml, control, program, cutoff) {
+  engine_value(rs_profile_function(
+    model, engine_options(reml, theta, control, optimize = FALSE), program, cutoff
+  ))
+}
+
 #' Eigenvalues of Z'P_0Z (`restricted`) and Z'V_0^-1Z (`marginal`) of the `term`-th term, which has
 #' one effect and variance zero in `theta`; and `residual_df`
 #' @noRd

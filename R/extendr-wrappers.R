@@ -95,6 +95,11 @@ rs_moments <- function(model, options) .Call(wrap__rs_moments, model, options)
 #' @noRd
 rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, model, options, which, cutoff)
 
+#' Profiles a function of the variance components at `options$start`, to |zeta| = `cutoff`. `program`: `steps`, names in
+#' reverse Polish order; `values`, the number of each; `scale`.
+#' @noRd
+rs_profile_function <- function(model, options, program, cutoff) .Call(wrap__rs_profile_function, model, options, program, cutoff)
+
 #' A product of `rows` (n x c, in the order of the data) with R = W^-1/2 D C D W^-1/2 at the natural parameters `phi`, or
 #' with a root of it: `what` is "whiten" (U, U'U = R^-1), "color" (U^-1), "times" (R) or "inverse". `residual` is the
 #' structure of these rows or NULL, `weights` W or NULL.

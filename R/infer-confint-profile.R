@@ -120,8 +120,8 @@ profile_confidence <- function(object, level, wanted) {
   limits <- matrix(NA_real_, length(parameter_names(object, TRUE)), 2L)
   chosen <- match_parameters(wanted, object)
   if (length(chosen) > 0L) {
-    # a little further than the level, so that the limits are interpolated
-    cutoff <- 1.1 * stats::qnorm((1 + level) / 2)
+    # paths end there, so that hardly anything is interpolated
+    cutoff <- stats::qnorm((1 + level) / 2)
     profiled <- profile_of(object, chosen, cutoff, signames = FALSE, coefficients = FALSE)
     moved <- match(levels(profiled[[".par"]]), names(profiled)) - 1L
     limits[moved, ] <- confint.profile.lmm(profiled, level = level)

@@ -14,18 +14,26 @@
 #'   as [predict.lmm()] has the standard errors of any combination of effects without it.
 #' @param adjusted The covariance matrix of Kenward and Roger? A fit by ML is then fitted again by
 #'   REML, with a message.
+#' @param which The covariance matrix of the `"fixed"` effects, or of the variance parameters,
+#'   `"theta"`: the asymptotic one, from the exact Hessian of the criterion that was optimised. `NA`
+#'   for parameters at their boundary, zero for those that are held.
+#' @param scale Of the variance parameters: standard deviations, correlations, parameters of the
+#'   residual structure and sigma (`"sdcor"`, the names are those of [confint.lmm()]), or variances
+#'   and covariances (`"vcov"`).
 #' @param ... Not used.
 #' @returns A matrix with the coefficients' names.
-#' @seealso [getME.lmm()], [lmm-accessors]
+#' @seealso [vpredict()] for functions of the variance parameters; [getME.lmm()], [lmm-accessors]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' vcov(fit)
 #' vcov(fit, adjusted = TRUE)
+#' vcov(fit, which = "theta")
 #' @importFrom stats vcov
 #' @export
 vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
-                     adjusted = FALSE, ...) {
+                     adjusted = FALSE, which = c("fixed", "theta"), scale = c("sdcor", "vcov"),
+                     ...) {
   check_dots(..., hints = c(
     type = "The covariance matrix is the model's; adjusted = TRUE is that of Kenward and Roger.",
     use.hessian = "The matrix is exact here, without a numerical Hessian: leave it out.",
@@ -35,6 +43,15 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   check_flag(correlation, "correlation")
   check_flag(full, "full")
   check_flag(adjusted, "adjusted")
+  which <- match_choice(which, "which", c("fixed", "theta"))
+  if (which == "theta") {
+    check_fixed_only(c(complete = complete, full = full, adjusted = adjusted))
+    scale <- match_choice(scale, "scale", c("sdcor", "vcov"))
+    return(with_correlation(theta_covariance(object, scale), correlation))
+  }
+  if (!missing(scale)) {
+    ferrolmm_abort("`scale` is for `which = \"theta\"`.", "argument")
+  }
   if (full) {
     return(with_memory(with_correlation(joint_covariance(object), correlation)))
   }
@@ -52,6 +69,16 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
     return(padded)
   }
   variance
+}
+
+#' @noRd
+check_fixed_only <- function(flags) {
+  if (any(flags)) {
+    ferrolmm_abort(
+      paste0("Not for `which = \"theta\"`: ", quote_names(names(flags)[flags], Inf), "."),
+      "argument"
+    )
+  }
 }
 
 #' @rdname vcov.lmm

@@ -59,7 +59,7 @@ all_functions <- function() {
 passed_on <- c(
   # generics: their methods check
   "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
-  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot",
+  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict",
   # generics of 'nlme'
   "fixef", "ranef", "VarCorr", "getVarCov", "ACF", "Variogram", "augPred", "comparePred", "getData",
   "getGroups", "getResponse", "intervals",
@@ -68,7 +68,7 @@ passed_on <- c(
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
   paste0(
     c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
-      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot"), ".default"
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict"), ".default"
   ),
   # called by stats::makepredictcall() with two arguments
   "makepredictcall.within_between",
@@ -96,7 +96,7 @@ needed <- function(name, objects) {
       list(DBI::dbConnect(RSQLite::SQLite(), ":memory:"), "visits")
     },
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
-    plot_within_between = ,
+    plot_within_between = , heritability = , repeatability = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
     pooling = , equations = , methods_paragraph = , intraclass = , r_squared = list(fit),
     pb_test = list(fit, smaller, nsim = 3),

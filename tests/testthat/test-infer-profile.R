@@ -361,7 +361,20 @@ test_that("a correlation at its end is the centre of its profile though others a
   )
   fit <- suppressMessages(lmm(y ~ x1 + o + (x2 | h), d, weights = w))
   interval <- confint(fit, "theta_", method = "profile")
-  expect_equal(unname(interval[2L, ]), c(-1, 1), tolerance = 1e-6)
+  expect_equal(interval[[2L, 1L]], -1, tolerance = 1e-6)
+  # the path leads away from the end, to where the criterion has risen by the square of the quantile
+  expect_equal(brute_rise(fit, 2L, interval[[2L, 2L]], TRUE), qnorm(0.975)^2, tolerance = 1e-3)
+})
+
+test_that("the limits of an interval are points of the profile, not interpolated", {
+  fit <- our_twin("slope")
+  limits <- confint(fit, "theta_", method = "profile")
+  for (number in 1:4) {
+    for (side in 1:2) {
+      rise <- brute_rise(fit, number, limits[[number, side]], TRUE)
+      expect_equal(rise, qnorm(0.975)^2, tolerance = 2e-5)
+    }
+  }
 })
 
 test_that("fixed effects that a point of a profile has not are those of the point before", {

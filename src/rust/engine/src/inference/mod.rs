@@ -16,6 +16,8 @@ mod newton_step;
 mod prediction;
 mod prediction_correlated;
 mod profile;
+mod profile_function;
+mod profile_program;
 mod profile_targets;
 mod rlrt;
 mod satterthwaite;
@@ -33,7 +35,8 @@ pub use kenward_roger_linear::KenwardRoger;
 pub use leverages::{leverages, Leverages};
 pub use new_rows::{NewResiduals, NewRows, Predictions};
 pub use prediction::prediction_variances;
-pub use profile::profile;
+pub use profile::{profile, profile_function};
+pub use profile_program::{Function, Scale, Step};
 pub use profile_targets::{ProfilePoint, Target};
 pub use rlrt::{likelihood_ratio_draws, variance_spectrum, work_of_fit, Multiset, Spectrum};
 #[cfg(test)]

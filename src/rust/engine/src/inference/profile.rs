@@ -14,8 +14,9 @@ use crate::basis::restriction::Restriction;
 use crate::basis::user::{internal_of_terms, user_factor, user_parameters};
 use crate::fit::prepare::{prepare, required_start};
 use crate::inference::evaluated::{evaluated, is_long, regular};
+use crate::inference::profile_program::Function;
 use crate::inference::profile_targets::{
-    at_end, targets, unscale, ProfilePoint, Psi, Surface, Target,
+    farthest, targets, unscale, ProfilePoint, Psi, Surface, Target,
 };
 use crate::linalg::small;
 use crate::runtime::interruptible::interruptible;
@@ -26,6 +27,9 @@ const STEPS: usize = 25;
 
 /// Most points in one direction.
 const POINTS: usize = 40;
+
+/// How far the last point may be beyond the cutoff, relative to that.
+const LANDED: f64 = 1e-6;
 
 /// Wanted distance of neighbouring points in zeta.
 const SPACING: f64 = 0.4;
@@ -99,7 +103,12 @@ impl Surface<'_, '_> {
                 }
                 continue;
             };
-            let reached = (found.value - self.minimum).max(0.0).sqrt();
+            let reached = self.zeta(&found);
+            let (found, next, reached) = if reached > cutoff {
+                self.landed(target, cutoff, (&at, s, zeta), (found, next, reached))
+            } else {
+                (found, next, reached)
+            };
             let gained = (reached - zeta).abs();
             points.push(ProfilePoint {
                 value: unscale(target, next),
@@ -108,11 +117,55 @@ impl Surface<'_, '_> {
             });
             step *= (SPACING / gained.max(0.05)).clamp(0.3, 3.0);
             (at, s, zeta) = (found, next, reached);
-            if zeta > cutoff || at_end(target, s) || gained < 1e-5 {
+            if zeta >= cutoff || direction * s > farthest(target) || gained < 1e-5 {
                 break;
             }
         }
         points
+    }
+
+    /// |zeta| at a point.
+    fn zeta(&self, at: &Solved) -> f64 {
+        (at.value - self.minimum).max(0.0).sqrt()
+    }
+
+    /// The point where |zeta| is `cutoff`, between a point below it and one beyond (each with its s and |zeta|), by regula
+    /// falsi (the Illinois variant): a limit of an interval then needs no interpolation. The point beyond where the minimum
+    /// cannot be followed.
+    fn landed(
+        &mut self,
+        target: Target,
+        cutoff: f64,
+        below: (&Solved, f64, f64),
+        beyond: (Solved, f64, f64),
+    ) -> (Solved, f64, f64) {
+        let (start, s, zeta) = below;
+        // not short of it
+        let goal = cutoff * (1.0 + 0.5 * LANDED);
+        let (mut left, mut right) = ((s, zeta - goal), (beyond.1, beyond.2 - goal));
+        let mut best = beyond;
+        for _ in 0..STEPS {
+            let next = right.0 - right.1 * (right.0 - left.0) / (right.1 - left.1);
+            let predicted = start.psi.moved(&start.tangent, next - s);
+            let Some(found) = self.on_lower_arc(target, next, predicted) else {
+                break;
+            };
+            let reached = self.zeta(&found);
+            let off = reached - goal;
+            if reached >= cutoff && reached < best.2 {
+                best = (found, next, reached);
+            }
+            if off.abs() < 0.5 * LANDED * cutoff {
+                break;
+            }
+            if (off > 0.0) == (right.1 > 0.0) {
+                left.1 *= 0.5;
+            } else {
+                left = right;
+            }
+            right = (next, off);
+        }
+        best
     }
 
     /// The lower of two minima where the surface has two parts. With correlations of 1 or -1 the row of Lambda that a
@@ -290,18 +343,17 @@ impl Surface<'_, '_> {
     }
 }
 
-/// Profile of each standard deviation, correlation and of sigma at `options.start` (the optimum), to |zeta| =
-/// `cutoff`; `which` counts from 0 in the order of theta, sigma last. What is held or known has its estimate alone.
-///
-/// # Errors
-/// See [`EngineError`].
-pub fn profile(
+/// What `work` makes of D around the fit at `options.start`.
+fn on_surface<T>(
     data: &ModelData<'_>,
-    which: &[usize],
-    cutoff: f64,
+    function: Option<&Function>,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
-) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
+    work: impl FnOnce(&mut Surface<'_, '_>) -> Result<T, EngineError> + Send,
+) -> Result<T, EngineError>
+where
+    T: Send,
+{
     interruptible(is_long(data), interrupt, |stop, interrupt| {
         let mut prepared = prepare(data, options, stop)?;
         let theta = regular(&required_start(options, &prepared)?, &prepared);
@@ -317,14 +369,35 @@ pub fn profile(
             None => Restriction::none(&theta),
         }
         .with_another(tau, known.is_none());
-        let targets = targets(&prepared);
-        let mut surface = Surface {
+        let found = work(&mut Surface {
             prepared: &prepared,
             criterion: &mut criterion,
             minimum,
             optimum: Psi { theta, tau },
             restriction,
-        };
+            function,
+        })?;
+        if interrupt() {
+            return Err(EngineError::Interrupted);
+        }
+        Ok(found)
+    })
+}
+
+/// Profile of each standard deviation, correlation and of sigma at `options.start` (the optimum), to |zeta| =
+/// `cutoff`; `which` counts from 0 in the order of theta, sigma last. What is held or known has its estimate alone.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn profile(
+    data: &ModelData<'_>,
+    which: &[usize],
+    cutoff: f64,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<(usize, Vec<ProfilePoint>)>, EngineError> {
+    on_surface(data, None, options, interrupt, |surface| {
+        let targets = targets(surface.prepared);
         let mut out = Vec::new();
         for (done, &index) in which.iter().enumerate() {
             if let Some(progress) = &options.progress {
@@ -335,9 +408,28 @@ pub fn profile(
             })?;
             out.push((index, surface.profile(target, cutoff)));
         }
-        if interrupt() {
-            return Err(EngineError::Interrupted);
-        }
         Ok(out)
+    })
+}
+
+/// Profile of a function of the variance components at `options.start` (the optimum), to |zeta| = `cutoff`: its estimate
+/// alone where it cannot move.
+///
+/// # Errors
+/// [`EngineError::Dimension`] where it names a component that there is not; otherwise see [`EngineError`].
+pub fn profile_function(
+    data: &ModelData<'_>,
+    function: &Function,
+    cutoff: f64,
+    options: &Options,
+    interrupt: &dyn Fn() -> bool,
+) -> Result<Vec<ProfilePoint>, EngineError> {
+    on_surface(data, Some(function), options, interrupt, |surface| {
+        let count = surface.count_components();
+        if function.last_component().is_some_and(|c| c >= count) {
+            let message = format!("the function names a component beyond the {count} of the model");
+            return Err(EngineError::Dimension(message));
+        }
+        Ok(surface.profile(Target::Function(function.scale()), cutoff))
     })
 }

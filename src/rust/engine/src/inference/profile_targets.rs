@@ -6,6 +6,7 @@ use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
 use crate::fit::prepare::Prepared;
+use crate::inference::profile_program::{Function, Scale};
 use crate::runtime::memory;
 use crate::structure::residual::Domain;
 
@@ -20,6 +21,8 @@ pub enum Target {
     Residual(usize, Domain),
     /// Residual standard deviation.
     Sigma,
+    /// The function of the surface, on a scale.
+    Function(Scale),
 }
 
 /// One point of a profile: the value of the target, the signed root of the change in the criterion, and all standard
@@ -102,22 +105,26 @@ pub(super) struct Surface<'a, 'b> {
     pub optimum: Psi,
     /// What of (theta, tau) may move.
     pub restriction: Restriction,
+    /// What [`Target::Function`] is.
+    pub function: Option<&'a Function>,
 }
 
 pub(super) fn unscale(target: Target, s: f64) -> f64 {
     match target {
         Target::Correlation(..) | Target::Residual(_, Domain::Correlation) => s.tanh(),
         Target::Residual(_, Domain::Real) => s,
+        Target::Function(scale) => scale.natural(s),
         _ => s.exp(),
     }
 }
 
-/// Where going on along a correlation tells nothing more.
-pub(super) fn at_end(target: Target, s: f64) -> bool {
-    matches!(
-        target,
-        Target::Correlation(..) | Target::Residual(_, Domain::Correlation)
-    ) && s.abs() > 8.0
+/// How far along a correlation, or a share, going on tells something more.
+pub(super) fn farthest(target: Target) -> f64 {
+    match target {
+        Target::Correlation(..) | Target::Residual(_, Domain::Correlation) => 8.0,
+        Target::Function(scale) => scale.farthest(),
+        _ => f64::INFINITY,
+    }
 }
 
 impl Surface<'_, '_> {
@@ -142,6 +149,10 @@ impl Surface<'_, '_> {
             Target::Deviation(term, i) => self.deviation_slopes(psi, term, i),
             Target::Correlation(term, i, j) => self.correlation_slopes(psi, term, i, j),
             Target::Residual(..) => self.differences(target, psi),
+            Target::Function(_) => match self.function {
+                Some(function) => self.function_slopes(function, psi),
+                None => self.differences(target, psi),
+            },
         }
     }
 
@@ -318,6 +329,10 @@ impl Surface<'_, '_> {
                 0.5 * (psi.tau + self.covariance(psi, term, i, i).max(f64::MIN_POSITIVE).ln())
             }
             Target::Correlation(term, i, j) => self.correlation(psi, term, i, j).atanh(),
+            Target::Function(_) => {
+                let value = |function| self.function_value(function, psi);
+                self.function.map_or(f64::NAN, value)
+            }
         }
     }
 }
