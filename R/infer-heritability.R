@@ -4,9 +4,9 @@
 #' errors and limits.
 #'
 #' @section Heritability:
-#' `heritability(type = "plot")`: \eqn{h^2 = \sigma^2_g / (\sum \sigma^2 + \sigma^2_e)}, the variance
-#' of the term over the sum of all variances, on the basis of one observation. Without `term` it is
-#' that of the term with a known matrix (`cov =` or `prec =`), narrow-sense heritability where that
+#' `heritability(type = "plot")`: \eqn{h^2 = \sigma^2_g / (\sum \sigma^2 + \sigma^2_e)}, the
+#' variance of the term over the sum of all variances, on the basis of one observation. Without
+#' `term` it is that of the term with a known matrix (`cov =` or `prec =`), narrow-sense heritability where that
 #' is a relationship matrix.
 #'
 #' `type = "cullis"`: \eqn{H^2 = 1 - \bar v / (2 \sigma^2_g)} (Cullis, Smith and Coombes 2006), with
@@ -49,7 +49,9 @@ heritability <- function(object, term = NULL, type = c("plot", "cullis"), level 
   t <- heritable_term(object, term)
   if (type == "cullis") {
     if (!missing(method) || !missing(level)) {
-      ferrolmm_abort("`type = \"cullis\"` has no limits: leave `method` and `level` out.", "argument")
+      ferrolmm_abort(
+        "`type = \"cullis\"` has no limits: leave `method` and `level` out.", "argument"
+      )
     }
     return(data.frame(
       estimate = cullis_heritability(object, t), se = NA_real_, conf.low = NA_real_,

@@ -227,9 +227,7 @@ range_kind <- function(expression, enclosure, object) {
 #' @noRd
 theta_is_factor <- function(object) {
   unlist(lapply(object$random, function(term) {
-    if (!is_natural(term)) rep.int(TRUE, count_theta(term)) else {
-      seq_len(count_theta(term)) <= count_sd(term)
-    }
+    !is_natural(term) | seq_len(count_theta(term)) <= count_sd(term)
   }))
 }
 
@@ -239,38 +237,4 @@ first_primes <- function(n) {
   numbers <- seq_len(max(15L, ceiling(n * (log(n + 1) + log(log(n + 2) + 1)) + 10)))[-1L]
   is_prime <- vapply(numbers, function(x) all(x %% seq_len(floor(sqrt(x)))[-1L] != 0), NA)
   numbers[is_prime][seq_len(n)]
-}
-
-#' Estimates with standard errors and limits
-#' @noRd
-function_table <- function(functions, se, limits) {
-  data.frame(
-    estimate = vapply(functions, `[[`, 0, "value"), se = se, conf.low = limits[, 1L],
-    conf.high = limits[, 2L], row.names = vapply(functions, `[[`, "", "name")
-  )
-}
-
-#' By the delta method
-#' @noRd
-function_intervals <- function(components, functions, level) {
-  se <- function_errors(components, functions)
-  if (anyNA(se)) {
-    names <- vapply(functions[is.na(se)], `[[`, "", "name")
-    ferrolmm_inform(
-      paste0(
-        "No standard error of ", quote_names(names), ": a component is at its boundary, or not ",
-        "identified. `method = \"profile\"` has limits at a boundary."
-      ), "boundary"
-    )
-  }
-  kinds <- vapply(functions, `[[`, "", "kind")
-  values <- vapply(functions, `[[`, 0, "value")
-  function_table(functions, se, parameter_limits(values, se, kinds, level))
-}
-
-#' @noRd
-function_errors <- function(components, functions) {
-  vapply(functions, function(one) {
-    delta_error(components, one$expression, one$enclosure)
-  }, 0)
 }
