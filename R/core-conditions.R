@@ -33,7 +33,7 @@
 #' | `ferrolmm_warning_estimable` | predictions are `NA`: the data do not determine them |
 #' | `ferrolmm_warning_identifiable` | the data do not determine parameters |
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
-#' | `ferrolmm_warning_digits` | rounding leaves few digits: random effects dwarf residuals |
+#' | `ferrolmm_warning_digits` | few digits are left: effects dwarf residuals, a correlation is 1 |
 #' | `ferrolmm_message_response` | a logical response is fitted as 0 and 1 |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |

@@ -27,6 +27,9 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
     warn_unseen(unseen, residual)
   }
   warn_rounding(certificate$rounding)
+  if (status == "converged") {
+    warn_rounding_of_phi(certificate$rounding_of_phi)
+  }
   explained <- length(unseen) > 0L && status == "not-identified"
   if (!status %in% c("converged", "singular", "evaluated") && !explained) {
     warn_convergence(certificate, random, residual)
@@ -224,6 +227,33 @@ warn_rounding <- function(rounding) {
       "small differences of large numbers."
     ),
     i = "Make the largest random effects fixed effects, or fit a part of the data.",
+    rounding = rounding
+  )
+}
+
+#' Warn of a residual correlation that a double tells only in part
+#'
+#' The fit has all digits; what is computed from it later begins at `fit$phi`.
+#' @param rounding relative error of what is left of the correlation to its end.
+#' @noRd
+warn_rounding_of_phi <- function(rounding) {
+  if (is.null(rounding) || !isTRUE(rounding > 1e-8)) {
+    return(invisible())
+  }
+  digits <- max(0, floor(-log10(rounding)))
+  ferrolmm_warn(
+    paste0(
+      "A residual correlation is so near 1 or -1 that of what is left to it a number has only ",
+      count_of(digits, "digit"), "."
+    ),
+    "digits",
+    x = paste(
+      "Estimates and standard errors are not affected. Degrees of freedom and what else is",
+      "computed from the fit have no more digits."
+    ),
+    i = paste(
+      "Random effects can stand for what the rows of a group share: (1 | group) for cs(1 | group)."
+    ),
     rounding = rounding
   )
 }

@@ -11,7 +11,7 @@ all_variables <- function(p) {
 uses_fitted <- function(p) any(vapply(p$residual$scales, function(s) isTRUE(s$fitted), NA))
 
 # Each: function(p, fit) -> NULL where it does not apply, or list(p, shift): the other problem and the
-# change of the criterion that it must have
+# change of the criterion that it must have; `above`: another optimum may be found that is higher
 invariances <- list(
   rows = function(p, fit) {
     # what theta and sigma are relative to is the stratum of the first row
@@ -84,7 +84,9 @@ invariances <- list(
     theta <- unname(fit$theta)
     theta[fit$lower == 0] <- pmax(abs(theta[fit$lower == 0]), 1e-3) * 1.7
     p$arguments$start <- list(theta = theta)
-    list(p = p, shift = 0)
+    # one walk from there, as documented: where walks of the fit came to other optima, so may this one
+    several <- fit$certificate$agree < fit$certificate$starts
+    list(p = p, shift = 0, above = several)
   },
   threads = function(p, fit) {
     control <- p$arguments$control
@@ -129,6 +131,9 @@ check_invariance <- function(name, context) {
   }
   expected <- fit$criterion + other$shift
   size <- context$model$n + abs(fit$criterion) + abs(expected)
+  if (isTRUE(other$above) && second$criterion > expected) {
+    return(NULL)
+  }
   found <- compare(head, "criterion", second$criterion, expected, size, context$tolerance)
   if (is.null(found) && isTRUE(other$coefficients)) {
     se <- context$solved$sigma * sqrt(diag(context$solved$C))

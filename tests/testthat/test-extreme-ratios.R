@@ -533,30 +533,67 @@ test_that("what follows from a row has its digits beside weights of any size", {
   }
 })
 
-test_that("residuals of compound symmetry are a random intercept, or it is said why not", {
-  large <- function(scale) {
-    set.seed(3)
-    d <- data.frame(g = gl(20, 6))
-    d$x <- rnorm(20)[d$g]
-    d$y <- 5 + 3 * d$x + scale * rnorm(20)[d$g] + rnorm(120)
-    d
-  }
+# Groups that differ by `scale` residual standard deviations, x between and w within them
+large_groups <- function(scale) {
+  set.seed(3)
+  d <- data.frame(g = gl(20, 6))
+  d$x <- rnorm(20)[d$g]
+  d$w <- rnorm(120)
+  d$y <- 5 + 3 * d$x + scale * rnorm(20)[d$g] + rnorm(120)
+  d
+}
+
+test_that("residuals of compound symmetry are a random intercept", {
   for (scale in 10^(0:4)) {
-    fit <- lmm(y ~ x, large(scale), residual = ~ cs(1 | g))
-    intercept <- lmm(y ~ x + (1 | g), large(scale))
+    d <- large_groups(scale)
+    fit <- expect_no_warning(lmm(y ~ x, d, residual = ~ cs(1 | g)))
+    intercept <- lmm(y ~ x + (1 | g), d)
     expect_equal(as.numeric(logLik(fit)), as.numeric(logLik(intercept)), tolerance = 1e-10)
     expect_equal(vcov(fit), vcov(intercept), tolerance = 1e-6)
     # both are the share of the residual variance
     expect_equal((1 - fit$phi[[1]]) * (1 + intercept$theta[[1]]^2), 1, tolerance = 1e-6)
-    # where rho is a double, 1 - rho has eight digits less at the last of these
     for (ddf in c("Satterthwaite", "Kenward-Roger")) {
       found <- lapply(list(fit, intercept), function(fit) summary(fit, ddf = ddf)$coefficients)
-      expect_equal(found[[1]], found[[2]], tolerance = if (scale < 1e4) 1e-6 else 1e-4)
+      expect_equal(found[[1]], found[[2]], tolerance = 1e-6)
     }
   }
+})
+
+test_that("compound symmetry next to 1: means and deviations have their own degrees of freedom", {
+  # of the means of 20 groups two coefficients are estimated, of 100 deviations one: with w
+  # orthogonal to groups they are independent, and each has the degrees of freedom that are left
+  for (scale in c(1e3, 1e4, 2e4, 4e4)) {
+    d <- large_groups(scale)
+    d$w <- d$w - ave(d$w, d$g)
+    fit <- suppressWarnings(
+      lmm(y ~ x + w, d, residual = ~ cs(1 | g)), classes = "ferrolmm_warning_digits"
+    )
+    left <- 1 - fit$phi[[1]]
+    # rounding of phi, and that an optimum is one to 1e-5 of theta
+    tolerance <- 1e-5 + 100 * .Machine$double.eps / left
+    for (ddf in c("Satterthwaite", "Kenward-Roger")) {
+      found <- summary(fit, ddf = ddf)$coefficients
+      expect_lt(relative(found[, "df"], c(18, 18, 99)), tolerance)
+    }
+  }
+})
+
+test_that("that phi tells a correlation only in part is said", {
+  expect_no_warning(fit <- lmm(y ~ x, large_groups(5e3), residual = ~ cs(1 | g)))
+  expect_lt(fit$certificate$rounding_of_phi, 1e-8)
+  for (scale in c(2e4, 4e4, 5e4)) {
+    expect_warning(
+      fit <- lmm(y ~ x, large_groups(scale), residual = ~ cs(1 | g)),
+      "of what is left to it a number has only [67] digits", class = "ferrolmm_warning_digits"
+    )
+    # a double of the size of rho is the next one's neighbour at half an epsilon
+    left <- 1 - fit$phi[[1]]
+    expect_gt(fit$certificate$rounding_of_phi, 0.2 * .Machine$double.eps / left)
+    expect_lt(fit$certificate$rounding_of_phi, 4 * .Machine$double.eps / left)
+  }
   expect_warning(
-    lmm(y ~ x, large(1e6), residual = ~ cs(1 | g)), "a random effect has to stand for them",
-    class = "ferrolmm_warning_convergence"
+    lmm(y ~ x, large_groups(1e6), residual = ~ cs(1 | g)),
+    "a random effect has to stand for them", class = "ferrolmm_warning_convergence"
   )
 })
 
@@ -568,7 +605,7 @@ test_that("compound symmetric effects have the degrees of freedom of two terms, 
     d$y <- scale * rnorm(12)[d$g] + rnorm(36)[cell] + rnorm(72) + as.integer(d$f)
     one <- lmm(y ~ f + homcs(0 + f | g), d)
     two <- lmm(y ~ f + (1 | g) + (1 | g:f), d)
-    for (ddf in c("Satterthwaite", if (scale < 1e5) "Kenward-Roger")) {
+    for (ddf in c("Satterthwaite", "Kenward-Roger")) {
       found <- summary(one, ddf = ddf)$coefficients
       expected <- summary(two, ddf = ddf)$coefficients
       # what the two optima differ by

@@ -305,3 +305,40 @@ test_that("every argument `ddf` has the default of the table of methods, and eve
   expect_error(predict(fit, interval = "confidence", ddf = "KR"), "`ddf` must be one of",
                class = "ferrolmm_error_argument")
 })
+
+test_that("of one variance and covariances by lag both methods are those of V linear in them", {
+  # independent: n x n matrices and numerical derivatives in the entries of G (one on each diagonal)
+  for (seed in 1:3) {
+    set.seed(seed)
+    d <- expand.grid(k = 1:3, f = gl(4, 1), g = gl(20, 1))
+    d <- d[-sample(nrow(d), 12), ]
+    d$x <- rnorm(nrow(d))
+    G <- 2 * stats::toeplitz(c(1, 0.6, 0.3, 0.2))
+    effects <- t(chol(G)) %*% matrix(rnorm(80), 4)
+    d$y <- 1 + d$x / 2 + effects[cbind(d$f, d$g)] + rnorm(nrow(d))
+    together <- outer(d$g, d$g, "==")
+    lag <- abs(outer(as.integer(d$f), as.integer(d$f), "-"))
+    model <- list(
+      homtoep = brute_model(d$y, cbind(1, d$x), function(nu) {
+        matrix(nu[lag + 1L], nrow(d)) * together + nu[[5L]] * diag(nrow(d))
+      }),
+      homcs = brute_model(d$y, cbind(1, d$x), function(nu) {
+        matrix(nu[(lag > 0L) + 1L], nrow(d)) * together + nu[[3L]] * diag(nrow(d))
+      })
+    )
+    for (word in names(model)) {
+      fit <- lmm(as.formula(paste0("y ~ x + ", word, "(0 + f | g)")), d)
+      expect_false(isSingular(fit))
+      G <- VarCorr(fit)$g
+      nu <- c(G[if (word == "homtoep") 1:4 else 1:2, 1L], sigma(fit)^2)
+      brute <- brute_structure_inference(model[[word]], unname(nu))
+      expect_equal(unname(as.matrix(vcov(fit))), unname(brute$phi), tolerance = 1e-8)
+      ours <- ddf_for(fit, "Kenward-Roger")
+      expect_equal(unname(ours$variance), unname(brute$adjusted), tolerance = 1e-6)
+      wanted <- apply(diag(2L), 1L, function(l) brute$kenward_roger(t(l))[["df"]])
+      expect_equal(unname(ours$single(diag(2L))), wanted, tolerance = 1e-5)
+      wanted <- apply(diag(2L), 1L, brute$satterthwaite)
+      expect_equal(unname(ddf_for(fit, "Satterthwaite")$single(diag(2L))), wanted, tolerance = 1e-5)
+    }
+  }
+})

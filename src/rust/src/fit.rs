@@ -441,6 +441,7 @@ fn certificate_fields(certificate: &Certificate) -> Result<Fields, Failure> {
         ("rank", convert::to_counts(&certificate.rank)?),
         ("residual_zero", certificate.residual_zero.into()),
         ("rounding", certificate.rounding.into()),
+        ("rounding_of_phi", certificate.rounding_of_phi.into()),
         ("starts", to_integer(certificate.starts)?),
         ("agree", to_integer(certificate.agree)?),
         ("vanishing", to_integer(certificate.vanishing)?),

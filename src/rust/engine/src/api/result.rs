@@ -133,6 +133,9 @@ pub struct Certificate {
     pub residual_zero: bool,
     /// Relative error that rounding may have put into the factor of the mixed-model equations, at most.
     pub rounding: f64,
+    /// Relative error that rounding of natural residual parameters to doubles puts into what is left of a correlation to its
+    /// end, at most.
+    pub rounding_of_phi: f64,
     /// Walks to an optimum, each from a place of its own.
     pub starts: usize,
     /// How many of them ended at this optimum, the others at higher ones or at none.

@@ -25,6 +25,9 @@ use crate::system::solution::Solution;
 /// may have less than ten digits.
 const CANCELLING: f64 = 1e6;
 
+/// Angle between a residual correlation and its end below which a combination of rows has next to no variance.
+const UNEVEN: f64 = 0.03;
+
 /// Such a ratio from which next to no digits are left of what a grouping factor leaves of columns of X.
 const BREAKING: f64 = 1e14;
 
@@ -49,7 +52,7 @@ impl Prepared {
             self.extend(data, theta)?;
         }
         for round in 0..3 {
-            if !self.is_extreme(theta) {
+            if !self.is_extreme(theta) && !self.has_uneven_residuals(theta) {
                 break;
             }
             let mut criterion = self.criterion(
@@ -124,6 +127,15 @@ impl Prepared {
     /// Whether an effect explains so much of its level that the share of the residuals may be lost.
     fn is_extreme(&self, theta: &InternalTheta) -> bool {
         self.largest_share(theta) * RECENTER_FIXED > 0.1
+    }
+
+    /// Whether some combination of the rows of a group may weigh so much more than others that differences between groups are
+    /// lost beside it, or the other way round.
+    fn has_uneven_residuals(&self, theta: &InternalTheta) -> bool {
+        self.residual.as_ref().is_some_and(|part| {
+            let phi = self.parameters.of_residual(theta);
+            part.model.has_scales() || part.model.reach(phi).any(|left| left < UNEVEN)
+        })
     }
 
     /// Variance of an effect relative to that of the mean of the residuals of its level, at most.

@@ -273,8 +273,13 @@ impl Parts<'_> {
     }
 }
 
-/// Slope of a correlation in its internal parameter below which it is at its boundary: 1 or -1 to about half its square.
+/// Slope of a correlation of effects in its internal parameter below which it is at its boundary: 1 or -1 to about half its
+/// square. Times the largest standard deviation relative to sigma, where that is above 1, it is what an effect has of its own beside
+/// the others: next to nothing of large effects may be as much as the residuals.
 const AT_BOUNDARY: f64 = 1e-4;
+
+/// The same of residuals, whose correlations stay [`crate::structure::correlation::link::EDGE`] away: about a tenth of its root.
+const AT_EDGE: f64 = 1e-6;
 
 /// The expected Hessian in (theta, sigma^2): tr(P V_a P V_b), with sigma^2 tr(P V_a) / sigma^2; where the traces would take too
 /// long, from the observed one: -tr(P V_a P V_b) + 2 f y'P V_a P V_b P y and the curvature of V, of which the expectation is
@@ -331,8 +336,10 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
         let own = parameters.of_term(theta, term);
         let structure = &parameters.structures[term];
         let seeded = HyperDual::seeded(own, a - parameters.start[term], a - parameters.start[term]);
-        let moved = structure
-            .components(&seeded)
+        let components = structure.components(&seeded);
+        let variances = components.iter().take(structure.variances());
+        let size = variances.fold(1.0f64, |most, v| most.max(v.v.abs()));
+        let moved = components
             .iter()
             .enumerate()
             .map(|(i, v)| {
@@ -343,7 +350,7 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
                 }
             })
             .fold(0.0f64, |m, v| m.max(v.abs()));
-        if moved < AT_BOUNDARY {
+        if moved * size.sqrt() < AT_BOUNDARY {
             out.push(a);
         }
     }
@@ -352,7 +359,7 @@ fn at_boundary(prepared: &Prepared, theta: &InternalTheta) -> Vec<usize> {
     let size = phi.len();
     let correlations = (0..size).filter(|&a| kinds[a] == Domain::Correlation);
     out.extend(correlations.filter_map(|a| {
-        let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_BOUNDARY);
+        let still = (0..size).all(|i| jacobian[a * size + i].abs() < AT_EDGE);
         still.then_some(terms + a)
     }));
     out

@@ -175,6 +175,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
         rank: run.rank.clone(),
         residual_zero: false,
         rounding: f64::EPSILON,
+        rounding_of_phi: 0.0,
         starts: 1,
         agree: 1,
         vanishing: 0,

@@ -28,6 +28,8 @@ impl Rounds<'_, '_> {
         };
         let mut certificate = certify(criterion, &run, self.at_optimum.is_none());
         certificate.rounding = rounding;
+        let phi = model.parameters.of_residual(&self.theta);
+        certificate.rounding_of_phi = model.residual_model().rounding_of_natural(phi);
         certificate.residual_zero = self.vanished.is_some();
         if self.plan == Plan::Exact {
             certificate.starts = self.walks.count();

@@ -6,6 +6,7 @@ mod by_class;
 mod change;
 mod classes;
 mod derivatives;
+mod ends;
 mod layout;
 mod natural;
 mod new_places;

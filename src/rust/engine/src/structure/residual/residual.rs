@@ -26,7 +26,6 @@ use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::structure::correlation::domain::Domain;
-use crate::structure::correlation::link::EDGE;
 use crate::structure::correlation::structure::{Components, Inverse};
 use crate::structure::residual::by_class::ByClass;
 use crate::structure::residual::layout::Layout;
@@ -46,9 +45,6 @@ const TOLD: f64 = 1e-6;
 
 /// Halvings of a spatial range in search of a positive definite start.
 const HALVINGS: usize = 60;
-
-/// How many times as far from its end a correlation is, where the criterion there is compared with that at the end.
-const OFF: f64 = 400.0;
 
 /// A residual structure with everything that does not depend on its parameters.
 #[derive(Debug, Clone)]
@@ -184,32 +180,6 @@ impl Residual {
     #[must_use]
     pub fn len(&self) -> usize {
         self.first[self.scales.len()]
-    }
-
-    /// Parameters with the correlations that are at their ends taken further inside; `None` if none of them is at one.
-    #[must_use]
-    pub fn off_the_edge(&self, phi: &[f64]) -> Option<Vec<f64>> {
-        let own = self.first[0];
-        if self.held[..own].contains(&true) {
-            return None;
-        }
-        let correlation = self.correlation?;
-        let mut inside = phi.to_vec();
-        for (a, x) in inside.iter_mut().enumerate() {
-            if correlation.is_angle(a) && x.cos().powi(2) < 4.0 * EDGE {
-                *x = x.sin().signum() * ((1.0 - OFF * EDGE).sqrt()).asin();
-            }
-        }
-        (inside != phi).then_some(inside)
-    }
-
-    /// For each parameter the share of its scale on which the criterion changes by as much: what is left of an angle to its
-    /// end, where 1 - r^2 is its square.
-    pub fn reach<'a>(&'a self, phi: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-        let is_angle = |a| self.correlation.is_some_and(|c| c.is_angle(a));
-        let of_angle = |x: f64| x.cos().abs().max(EDGE.sqrt());
-        let phi = phi.iter().enumerate();
-        phi.map(move |(a, &x)| if is_angle(a) { of_angle(x) } else { 1.0 })
     }
 
     /// Whether there is no parameter.

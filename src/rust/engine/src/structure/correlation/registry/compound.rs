@@ -1,5 +1,7 @@
 //! Compound symmetry: one correlation rho for all pairs, from -1 / (m - 1) for the largest group of m rows to 1.
 
+use std::f64::consts::FRAC_PI_2;
+
 use crate::api::kinds::{CorrelationFacts, Each, Positions};
 use crate::linalg::hyperdual::Scalar;
 use crate::structure::correlation::domain::Domain;
@@ -65,9 +67,12 @@ impl CorrelationStructure for CompoundSymmetric {
             Ends::Closed => share > -ROUNDING && share <= 1.0,
             Ends::Open => share > 0.0 && share < 1.0,
         };
+        // sin^2 and cos^2 of x / 2 + pi / 4, each from what is left to its end
         let edge = self.ends.edge();
-        let inside = (share - edge) / (1.0 - 2.0 * edge);
-        possible.then(|| vec![(2.0 * inside.clamp(0.0, 1.0) - 1.0).asin()])
+        let inside = |share: f64| ((share - edge) / (1.0 - 2.0 * edge)).max(0.0);
+        let left = inside((1.0 - natural[0]) / (1.0 - lo));
+        let angle = inside(share).sqrt().atan2(left.sqrt());
+        possible.then(|| vec![2.0 * angle - FRAC_PI_2])
     }
 
     fn law<S: Scalar>(&self, x: &[S], _: usize) -> Law<S> {
