@@ -92,3 +92,14 @@ merge_orders <- function(a, b) {
   }
   c(merged, a, b)
 }
+
+#' Which rows of a frame of stacked tables tell some variables; NULL where all do
+#' @noRd
+known_rows <- function(frame, leaves) {
+  if (!isTRUE(attr(frame, "stacked"))) {
+    return(NULL)
+  }
+  rows <- which(!Reduce(`|`, lapply(leaves, function(leaf) is.na(.subset2(frame, leaf)))))
+  if (length(rows) == 0L) abort_no_products()
+  rows
+}

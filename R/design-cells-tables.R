@@ -41,7 +41,7 @@ plan_tables <- function(model, frame, numeric, numbers) {
     parts <- side_parts(bar$lhs, frame, numeric)
     for (group in bar$groups) {
       key <- group_key(group, bar$known)
-      leaves[[key]] <- variable_names(group$leaves)
+      leaves[[key]] <- union(leaves[[key]], variable_names(c(group$leaves, bar$by)))
       columns[[key]] <- c(columns[[key]], distinct_parts(parts))
     }
   }

@@ -56,7 +56,8 @@ named_fact <- function(error, residual, frame, random) {
       "varExp() is 1 at a covariate of 0, varPower() at 1 and -1",
       if (depends_on_fitted(residual)) ": fitted values move with the response", "."
     ),
-    not_positive_definite = if (is.finite(details$factor)) {
+    not_positive_definite = ,
+    known = if (isTRUE(is.finite(details$factor))) {
       paste0("It is that of `", names(random$flist)[[details$factor]], "`.")
     },
     restriction = paste0(

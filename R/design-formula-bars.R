@@ -32,7 +32,9 @@ split_random <- function(x) {
 split_parenthesis <- function(x) {
   inner <- x[[2L]]
   if (is_bar(inner)) {
-    plain <- list(bar = inner, structure = plain_structure, hom = FALSE, known = NULL, call = x)
+    plain <- list(
+      bar = inner, structure = plain_structure, hom = FALSE, known = NULL, by = NULL, call = x
+    )
     return(list(fixed = NULL, bars = list(plain)))
   }
   parts <- split_random(inner)
@@ -42,7 +44,8 @@ split_parenthesis <- function(x) {
   parts
 }
 
-#' A bar term inside a structure: us(x | g), cs(0 + x | g, hom = TRUE), us(1 | g, cov = K)
+#' A bar term inside a structure: us(x | g), cs(0 + x | g, hom = TRUE), us(1 | g, cov = K),
+#' us(x | g, by = arm)
 #' @noRd
 structured_bar <- function(x) {
   name <- as.character(x[[1L]])
@@ -55,7 +58,7 @@ structured_bar <- function(x) {
   if (is.null(names)) {
     names <- rep_len("", length(arguments))
   }
-  known <- c("hom", "cov", "prec")
+  known <- c("hom", "cov", "prec", "by")
   if (!all(names %in% known)) {
     unknown <- setdiff(names, c(known, ""))
     ferrolmm_abort(
@@ -76,8 +79,21 @@ structured_bar <- function(x) {
   list(
     bar = x[[2L]], structure = entry$structure,
     hom = check_homogeneous(arguments$hom, name, entry, x),
-    known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]), call = x
+    known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]),
+    by = if (!is.null(arguments[["by"]])) read_by(arguments[["by"]], x), call = x
   )
+}
+
+#' The variables whose interaction is what covariances differ by, as `arm` or `arm:sex`
+#' @noRd
+read_by <- function(by, term) {
+  if ("." %in% all.vars(by)) {
+    ferrolmm_abort(
+      paste0("`.` cannot be what covariances differ by: ", code_label(term), "."), "formula",
+      i = "Name the variable, as in us(1 | g, by = arm)."
+    )
+  }
+  group_leaves(by, term, "formula")
 }
 
 #' @noRd
@@ -171,7 +187,8 @@ abort_bar_operator <- function(x) {
   )
 }
 
-#' One bar term: its left side, its grouping factors (several for `a/b`), its structure
+#' One bar term: its left side, its grouping factors (several for `a/b`), its structure, what
+#' covariances differ by
 #' @noRd
 parse_bar <- function(term) {
   bar <- term$bar
@@ -200,7 +217,7 @@ parse_bar <- function(term) {
   }
   list(
     lhs = lhs, double = double, structure = term$structure, hom = term$hom, known = term$known,
-    groups = groups
+    by = term$by, groups = groups, call = term$call
   )
 }
 

@@ -15,7 +15,7 @@
 #'   part of the frame, and the formula needs no random effects. NULL for independent residuals.
 #' @returns a list with `formula` (full, `.` expanded), `fixed` (response and fixed part),
 #'   `frame` (response and all variables, bars replaced by `+`), `bars` (one element per bar
-#'   term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`) and `env`.
+#'   term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`, `by`, `call`) and `env`.
 #' @noRd
 parse_formula <- function(formula, data, env, residual = NULL) {
   formula <- as_two_sided_formula(formula, env)
@@ -162,6 +162,7 @@ frame_side <- function(fixed, bars, others = NULL) {
     for (group in rev(bar$groups)) {
       for (leaf in group$leaves) side <- call("+", side, leaf)
     }
+    for (leaf in bar$by) side <- call("+", side, leaf)
   }
   for (variable in others) {
     side <- call("+", side, variable)

@@ -160,6 +160,7 @@ leaf_names <- function(bars) {
   names <- character()
   for (bar in bars) {
     for (group in bar$groups) names <- c(names, variable_names(group$leaves))
+    names <- c(names, variable_names(bar$by))
   }
   names
 }

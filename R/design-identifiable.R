@@ -35,9 +35,10 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     }
     tied <- is_natural(terms[[t]]) && random_kind(terms[[t]]$structure)$correlated
     k <- length(terms[[t]]$cnms)
-    many <- group$n_levels >= n || k * group$n_levels >= n && !tied
+    sizes <- class_sizes(terms[[t]], group, n)
+    many <- any(sizes$levels >= sizes$rows | k * sizes$levels >= sizes$rows & !tied)
     doubtful <- free && many && !structured
-    single <- group$n_levels < 2L
+    single <- any(sizes$levels < 2L)
     if (!single && !doubtful) {
       next
     }
@@ -46,7 +47,7 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
       next
     }
     if (single) {
-      check_single_level(terms[[t]], group)
+      check_single_level(terms[[t]], group, sizes)
     }
     # rows that are not there leave the second question to the certificate
     identified <- if (of_cells) group$n_levels < n else NA
@@ -54,9 +55,23 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
       identified <- term_is_identified(terms[[t]], group, weights, constraints)
     }
     if (doubtful && !identified) {
-      abort_not_identified(terms[[t]], group, k, n)
+      abort_not_identified(terms[[t]], group, k, sizes)
     }
   }
+}
+
+#' Levels and rows of each class of a term's levels
+#'
+#' @param n observations in all: those of each class are not known where rows are not there.
+#' @noRd
+class_sizes <- function(term, group, n) {
+  if (is.null(term$class_of)) {
+    return(data.frame(levels = group$n_levels, rows = n))
+  }
+  count <- count_classes(term)
+  codes <- as.integer(group$codes)
+  rows <- if (length(codes) == n) tabulate(term$class_of[codes], count) else Inf
+  data.frame(levels = tabulate(term$class_of, count), rows = rows, class = term$classes)
 }
 
 #' Observations that the rows of a frame stand for
@@ -83,15 +98,23 @@ own_constraints <- function(term, control) {
 }
 
 #' One level: a single draw of each effect. Several effects with one variance still determine it.
+#'
+#' @param sizes what [class_sizes()] returns.
 #' @noRd
-check_single_level <- function(term, group) {
+check_single_level <- function(term, group, sizes) {
   if (isTRUE(term$hom) && !random_kind(term$structure)$correlated) {
     return(invisible())
   }
+  class <- which(sizes$levels < 2L)[[1L]]
+  level <- group$levels[level_classes(term, group$n_levels) == class]
   ferrolmm_abort(
     paste0("Grouping factor `", group$name, "` has only one level",
-           if (group$n_levels) paste0(" (\"", group$levels[1L], "\")"), "."),
+           if (length(level) > 0L) paste0(" (\"", level, "\")"),
+           if (!is.null(term$by)) {
+             paste0(" of `", by_label(term), "` ", sizes$class[[class]])
+           }, "."),
     "grouping", group = group$name,
+    x = if (!is.null(term$by)) paste0("In the term (", term_words(term), ")."),
     i = c(
       "A variance between levels needs at least two; remove the term, or check the data.",
       "lmm_control(not_identified = \"fit\") fits it all the same."
@@ -104,7 +127,8 @@ check_single_level <- function(term, group) {
 #'
 #' tr(Z A Z' Z B Z') over all levels is vec(A)' (sum_j C_j x C_j) vec(B), with C_j = Z_j'Z_j. The
 #' derivative along sigma^2 is W^-1, and Z G Z' besides where parameters are held (they are relative
-#' to sigma; without any, it is a combination of the others).
+#' to sigma; without any, it is a combination of the others). Classes of levels have a G each, and
+#' rows of different ones nothing in common.
 #' @noRd
 term_is_identified <- function(term, group, weights, constraints) {
   n <- length(group$codes)
@@ -117,13 +141,20 @@ term_is_identified <- function(term, group, weights, constraints) {
   products <- z[, pairs[[1L]], drop = FALSE] * z[, pairs[[2L]], drop = FALSE]
   codes <- as.integer(group$codes)
   by_level <- rowsum(products, codes)
-  # (a, c) by (b, d) to (a, b) by (c, d)
-  squares <- aperm(array(crossprod(by_level), c(k, k, k, k)), c(1L, 3L, 2L, 4L))
-  squares <- matrix(squares, k^2)
+  class_of <- level_classes(term, group$n_levels)
   slopes <- covariance_slopes(term, k, constraints)
-  with_residual <- crossprod(slopes, colSums(products / w))
   last <- ncol(slopes)
-  gram <- crossprod(slopes, squares %*% slopes)
+  with_residual <- 0
+  gram <- matrix(0, last, last)
+  for (class in seq_len(count_classes(term))) {
+    own <- slopes[(class - 1L) * k^2 + seq_len(k^2), , drop = FALSE]
+    # (a, c) by (b, d) to (a, b) by (c, d)
+    cross <- crossprod(by_level[class_of == class, , drop = FALSE])
+    squares <- aperm(array(cross, c(k, k, k, k)), c(1L, 3L, 2L, 4L))
+    gram <- gram + crossprod(own, matrix(squares, k^2) %*% own)
+    rows <- class_of[codes] == class
+    with_residual <- with_residual + crossprod(own, colSums((products / w)[rows, , drop = FALSE]))
+  }
   gram[last, ] <- gram[last, ] + with_residual
   gram[, last] <- gram[, last] + with_residual
   gram[last, last] <- gram[last, last] + sum(1 / w^2)
@@ -135,48 +166,58 @@ term_is_identified <- function(term, group, weights, constraints) {
   min(values) > independent_enough
 }
 
-#' Derivatives of vec(G) along the free parameters at a generic point, and vec(G) of what is held
+#' Derivatives of vec(G), of one class after the other, along the free parameters at a generic
+#' point, and vec(G) of what is held
 #' @noRd
 covariance_slopes <- function(term, k, constraints) {
-  m <- count_theta(term)
+  m <- count_block(term)
   theta <- 1 + 0.13 * seq_len(m) %% 5
   if (is_natural(term)) {
     theta[-seq_len(count_sd(term))] <- term_correlations(term)$start
   }
+  theta <- rep.int(theta, count_classes(term))
   held <- !is.na(constraints$hold)
   theta[held] <- constraints$hold[held]
   theta <- theta[match(constraints$sets, constraints$sets)]
-  g <- function(theta) c(tcrossprod(theta_matrix(theta, list(term))[[1L]]))
+  g <- function(theta) unlist(lapply(theta_matrix(theta, list(term)), tcrossprod))
   slopes <- vapply(unique(constraints$sets[!held]), function(set) {
     step <- 1e-4 * (constraints$sets == set)
     (g(theta + step) - g(theta - step)) / 2e-4
-  }, numeric(k^2))
-  cbind(matrix(slopes, k^2), if (any(held)) g(theta) else 0)
+  }, numeric(k^2 * count_classes(term)))
+  cbind(matrix(slopes, k^2 * count_classes(term)), if (any(held)) g(theta) else 0)
 }
 
+#' @param sizes what [class_sizes()] returns.
 #' @noRd
-abort_not_identified <- function(term, group, k, n) {
+abort_not_identified <- function(term, group, k, sizes) {
   fit_anyway <- "lmm_control(not_identified = \"fit\") fits it all the same."
-  if (group$n_levels >= n) {
+  n <- sum(sizes$rows)
+  if (all(sizes$levels >= sizes$rows)) {
     ferrolmm_abort(
       paste0("Grouping factor `", group$name, "` has as many levels (", group$n_levels,
              ") as there are observations (", n, ")."),
       "grouping", group = group$name,
-      x = paste0("The variance of (", term$label, ") cannot be told from the residual variance."),
+      x = paste0("The variance of (", term_words(term), ") cannot be told from the residual ",
+                 "variance."),
       i = c("Known variances of the rows are weights with lmm_control(sigma = 1).", fit_anyway)
     )
   }
+  class <- which(k * sizes$levels >= sizes$rows)[[1L]]
   ferrolmm_abort(
-    paste0("The term (", term$label, ") has ", k * group$n_levels, " random effects for ", n,
-           " observations."),
+    paste0("The term (", term_words(term), ") has ", k * sizes$levels[[class]],
+           " random effects for ", sizes$rows[[class]], " observations",
+           if (!is.null(term$by)) {
+             paste0(" of `", by_label(term), "` ", sizes$class[[class]])
+           }, "."),
     "grouping", group = group$name,
     x = "Its covariances and the residual variance are not identifiable.",
     i = c(
-      paste0("Use fewer random effects (", group$n_levels, " levels times ", k,
+      paste0("Use fewer random effects (", sizes$levels[[class]], " levels times ", k,
              " effects), or more data."),
       if (k > 2L && is_visit_term(term)) {
         paste0("An unstructured covariance matrix of visits is residual = ~ us(",
-               code_label(without_intercept(term$lhs)), " | ", term$group, ").")
+               code_label(without_intercept(term$lhs)), " | ",
+               if (length(term$by)) paste0(by_label(term), " / "), term$group, ").")
       },
       fit_anyway
     )

@@ -17,7 +17,7 @@ build_random <- function(model, frame, spec, control) {
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
   }
-  terms <- drop_duplicate_terms(terms, frame)
+  terms <- drop_duplicate_terms(terms, groups, frame)
   lapply(terms, check_structure)
   nl <- vapply(terms, function(term) groups[[term$key]]$n_levels, 0L)
   order <- term_order(nl)
@@ -86,7 +86,7 @@ engine_terms <- function(terms, columns) {
       term <- terms[[t]]
       list(
         factor = term$factor, columns = columns[[t]], structure = term$structure,
-        hom = isTRUE(term$hom)
+        hom = isTRUE(term$hom), classes = engine_classes(term)
       )
     }
   )
@@ -123,7 +123,8 @@ expand_bar <- function(bar, groups, frame) {
   terms <- list()
   for (set in sets) {
     for (group in bar$groups) {
-      terms[[length(terms) + 1L]] <- describe_term(bar, basis, set, group, groups)
+      term <- describe_term(bar, basis, set, group, groups)
+      terms[[length(terms) + 1L]] <- with_level_classes(term, bar, groups[[term$key]], frame)
     }
   }
   terms
@@ -136,7 +137,8 @@ expand_bar <- function(bar, groups, frame) {
 #'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
 #'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `levels` (of those that have
 #'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is the
-#'   grouping factor); and for the time being `key`, `partition` and `values`, which are not kept.
+#'   grouping factor); where levels have classes, what [with_level_classes()] adds; and for the time
+#'   being `key`, `partition` and `values`, which are not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
   key <- group_key(group, bar$known)
@@ -301,17 +303,6 @@ code_groups <- function(bars, frame, control) {
   groups
 }
 
-#' Which rows of a frame of stacked tables tell some variables; NULL where all do
-#' @noRd
-known_rows <- function(frame, leaves) {
-  if (!isTRUE(attr(frame, "stacked"))) {
-    return(NULL)
-  }
-  rows <- which(!Reduce(`|`, lapply(leaves, function(leaf) is.na(.subset2(frame, leaf)))))
-  if (length(rows) == 0L) abort_no_products()
-  rows
-}
-
 #' Codes of some of `n` rows, missing in the others
 #' @noRd
 spread_codes <- function(group, rows, n) {
@@ -393,7 +384,7 @@ same_partition <- function(a, b) {
 #' The covariance of the containing term absorbs that of the contained one, whatever it is: the
 #' likelihood depends only on their sum.
 #' @noRd
-drop_duplicate_terms <- function(terms, frame) {
+drop_duplicate_terms <- function(terms, groups, frame) {
   if (length(terms) < 2L || !anyDuplicated(vapply(terms, function(term) term$partition, ""))) {
     return(terms)
   }
@@ -403,7 +394,7 @@ drop_duplicate_terms <- function(terms, frame) {
   for (a in rev(seq_along(terms))) {
     for (b in seq_along(terms)) {
       within <- a != b && !drop[b] && !drop[a] && all(effects[[a]] %in% effects[[b]]) &&
-        is_contained(terms[[a]], terms[[b]], a > b)
+        is_contained(terms[[a]], terms[[b]], groups, a > b)
       if (within) {
         drop[a] <- TRUE
         pairs <- c(pairs, list(terms[c(a, b)]))
@@ -411,7 +402,7 @@ drop_duplicate_terms <- function(terms, frame) {
     }
   }
   alike <- vapply(pairs, function(pair) {
-    paste(pair[[1L]]$key, pair[[1L]]$label, pair[[2L]]$label, sep = "\r")
+    paste(pair[[1L]]$key, term_words(pair[[1L]]), term_words(pair[[2L]]), sep = "\r")
   }, "")
   for (k in which(!duplicated(alike))) {
     warn_duplicate(pairs[[k]][[1L]], pairs[[k]][[2L]], sum(alike == alike[[k]]))
@@ -420,12 +411,15 @@ drop_duplicate_terms <- function(terms, frame) {
 }
 
 #' Does the covariance of one term absorb that of another, all of whose effects it has?
+#'
+#' Where the levels of `a` have classes, those of `b` must differ within them, if anywhere.
 #' @noRd
-is_contained <- function(a, b, later) {
-  if (a$partition != b$partition) {
+is_contained <- function(a, b, groups, later) {
+  if (a$partition != b$partition || !classes_within(b, a, groups)) {
     return(FALSE)
   }
-  if (length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom) {
+  alike <- length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom
+  if (alike && classes_within(a, b, groups)) {
     return(later)
   }
   random_kind(b$structure)$factor || !random_kind(a$structure)$correlated && !b$hom ||
@@ -435,10 +429,10 @@ is_contained <- function(a, b, later) {
 #' @param times how many terms like `a` there are.
 #' @noRd
 warn_duplicate <- function(a, b, times) {
-  same <- length(a$cnms) == length(b$cnms)
+  same <- length(a$cnms) == length(b$cnms) && count_classes(a) == count_classes(b)
   ferrolmm_warn(
-    paste0("Duplicate random-effects term: (", a$label, ") is ",
-           if (same) "the same as (" else "part of (", b$label, "), and is dropped",
+    paste0("Duplicate random-effects term: (", term_words(a), ") is ",
+           if (same) "the same as (" else "part of (", term_words(b), "), and is dropped",
            if (times > 1L) paste0(", all ", times, " times"), "."),
     "duplicate_term",
     x = c(

@@ -58,7 +58,12 @@ with_classes <- function(correlation, frame) {
       paste0("`", correlation$name, "()`: no group of `", by, "` ",
              quote_names(found$levels[largest < 2L]), " has more than one row: there is no ",
              "correlation."),
-      "residual", x = paste0("Its groups are the levels of `", correlation$group_label, "`.")
+      "residual", x = paste0("Its groups are the levels of `", correlation$group_label, "`."),
+      i = c(
+        "Name larger groups after the slash, or leave the rows of that class out.",
+        paste0("Variances that differ, without a correlation: weights = varIdent(form = ~ 1 | ",
+               paste(correlation$by, collapse = " * "), ").")
+      )
     )
   }
   correlation$classes <- found$levels

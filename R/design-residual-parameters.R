@@ -24,10 +24,7 @@ correlation_parameters_of <- function(correlation, spec, n) {
   if (!spec$fixed) {
     check_parameter_count(count, n, paste0(spec$name, "()"))
   }
-  names <- parameters$names
-  if (length(correlation$classes) > 0L) {
-    names <- as.vector(outer(names, correlation$classes, paste))
-  }
+  names <- name_classes(parameters$names, correlation$classes)
   value <- spec$value
   if (is.null(value)) {
     if (spec$fixed) {

@@ -1,18 +1,20 @@
 # Variables of residual structures, as they are written.
 
 #' Variables whose interaction gives the groups of a form, as `a/b`, `a:b` and `a*b` all do
+#' @param class of the error where it names none.
 #' @noRd
-group_leaves <- function(x, form) {
+group_leaves <- function(x, form, class = "residual") {
   if (is_call_to(x, "(")) {
-    return(group_leaves(x[[2L]], form))
+    return(group_leaves(x[[2L]], form, class))
   }
   if (is_call_to(x, c("/", ":", "*", "+")) && length(x) == 3L) {
-    return(unique(c(group_leaves(x[[2L]], form), group_leaves(x[[3L]], form))))
+    parts <- lapply(as.list(x)[-1L], group_leaves, form, class)
+    return(unique(c(parts[[1L]], parts[[2L]])))
   }
   if (!is.language(x)) {
     ferrolmm_abort(
       paste0("The groups in ", code_label(form), " must be variables, not ", code_label(x), "."),
-      "residual"
+      class
     )
   }
   list(as_variable(x))

@@ -134,9 +134,8 @@ shrinkage_table <- function(object, factor) {
   alone <- fit_each_group(
     design, own, precision_weights(object), grouping, names(object$flist)[factor]
   )
-  variances <- unlist(lapply(VarCorr.lmm(object)[terms], function(v) diag(as.matrix(v))))
+  between <- do.call(cbind, lapply(terms, function(t) between_variances(object, t)))
   sampling <- sampling_variances(design, precision_weights(object), grouping) * object$sigma^2
-  between <- rep(variances, each = nrow(modes))
   j <- length(names)
   data.frame(
     group = factor(rep.int(levels(grouping), j), levels = levels(grouping)),
@@ -146,6 +145,17 @@ shrinkage_table <- function(object, factor) {
     population = rep(unname(fixed), each = nrow(modes)),
     reliability = as.vector(ifelse(is.na(sampling), 0, between / (between + sampling)))
   )
+}
+
+#' Variances of the effects of a term in each group: groups x effects
+#' @noRd
+between_variances <- function(object, t) {
+  term <- object$random[[t]]
+  by_class <- lapply(
+    term_factors(object$theta, object$random)[[t]], function(f) object$sigma^2 * rowSums(f^2)
+  )
+  n_levels <- nlevels(object$flist[[term$factor]])
+  do.call(rbind, by_class)[level_classes(term, n_levels), , drop = FALSE]
 }
 
 #' Diagonal of the inverse of Z'WZ of each group; NA where it is singular

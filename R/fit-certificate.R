@@ -16,7 +16,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
     inform_solver(certificate)
   }
   status <- certificate$status
-  if (status == "singular" || any(certificate$rank < lengths(random$cnms))) {
+  if (status == "singular" || any(certificate$rank < block_sizes(random$terms))) {
     inform_singular(result$theta, random, certificate, fixed$tables)
   }
   unseen <- result$unseen
@@ -126,8 +126,10 @@ inform_singular <- function(theta, random, certificate, tables = NULL) {
   } else {
     scales_of_tables(random$design, tables)
   }
-  for (t in seq_along(factors)) {
-    facts[[t]] <- boundary_facts(factors[[t]], random$terms[[t]], scales[[t]], rank[t])
+  blocks <- random_blocks(random$terms)
+  for (t in seq_along(blocks)) {
+    scale <- scales[[blocks[[t]]$term]]
+    facts[[t]] <- boundary_facts(factors[[t]], blocks[[t]], scale, rank[t])
   }
   facts <- c(
     unlist(facts),
@@ -151,9 +153,9 @@ column_scale <- function(column) {
   if (is.null(column)) 1 else sqrt(mean(column_values(column)^2))
 }
 
-#' What is at the boundary in one term, one sentence per fact
+#' What is at the boundary in one block, one sentence per fact
 #'
-#' @param factor T_t; `scale` the size of each basis column, so that `factor * scale` is the
+#' @param factor T; `scale` the size of each basis column, so that `factor * scale` is the
 #'   contribution of each effect to the response, in residual standard deviations.
 #' @param rank rank of the factor by the engine.
 #' @noRd
@@ -169,7 +171,9 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
     zero <- rank(sd, ties.method = "first") <= k - rank
   }
   name <- paste0("`", term$cnms, "`")
-  group <- paste0(" for group `", term$group, "`")
+  group <- paste0(" for group `", term$group, "`", if (!is.null(term$in_class)) {
+    paste0(", `", by_label(term), "` ", term$in_class)
+  })
   facts <- if (any(zero)) {
     paste0("The variance of ", name[zero], group, " is estimated as zero.")
   }

@@ -215,6 +215,11 @@ fault_of_terms <- function(fit) {
       return(paste0("its factor `", names(fit$flist)[[term$factor]], "` has ",
                     count_of(nlevels(fit$flist[[term$factor]]), "level"), " now"))
     }
+    classes <- term[["class_of"]]
+    if (!is.null(classes) && length(classes) != nlevels(fit$flist[[term$factor]])) {
+      return(paste0("its `random` has classes of ", count_of(length(classes), "level"),
+                    " in term ", i))
+    }
   }
   if (length(fit$theta) != sum(theta_counts(fit))) {
     return(paste0("its `theta` has ", count_of(length(fit$theta), "value"), ", not ",
@@ -224,7 +229,8 @@ fault_of_terms <- function(fit) {
     return("its `terms` are not those of its coefficients")
   }
   variables <- unique(c(
-    variable_columns(fit$terms), unlist(lapply(fit$random, `[[`, "leaves")), names(fit$xlevels)
+    variable_columns(fit$terms), unlist(lapply(fit$random, `[`, c("leaves", "by"))),
+    names(fit$xlevels)
   ))
   lost <- setdiff(variables, names(fit$frame))
   if (length(lost) > 0L) {

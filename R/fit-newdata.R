@@ -103,7 +103,7 @@ new_values <- function(name, expression, object, newdata) {
 key_columns <- function(object) {
   correlation <- object$residual$correlation
   c(
-    unlist(lapply(object$random, `[[`, "leaves")), correlation$group,
+    unlist(lapply(object$random, `[`, c("leaves", "by"))), correlation$group,
     if (identical(correlation$kind, "level")) correlation$covariates,
     unlist(lapply(object$residual$scales, `[[`, "stratum"))
   )

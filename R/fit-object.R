@@ -19,7 +19,8 @@
 #   assign          integer: which term of `terms` each column of X belongs to
 #   random          list, one descriptor per random-effects term, in the order of theta: label,
 #                   group, lhs, columns, factor (index into flist), cnms, structure, hom, known,
-#                   contrasts, levels, leaves
+#                   contrasts, levels, leaves; by, classes, class_key and class_of where its
+#                   covariances differ by group (R/structure-random-classes.R)
 #   flist           named list of the distinct grouping factors, used levels only (all levels of
 #                   a known precision matrix); "assign" says which of them each term has
 #   precision       list parallel to flist: known precision matrix of the levels, as

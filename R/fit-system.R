@@ -62,9 +62,11 @@ lambdat_pattern <- function(object) {
     levels <- nlevels(object$flist[[object$random[[t]]$factor]])
     k <- length(object$random[[t]]$cnms)
     shift <- first_row[[t]] + rep(seq.int(0L, by = k, length.out = levels), each = nrow(block))
+    class <- rep(level_classes(object$random[[t]], levels), each = nrow(block))
     list(
       row = block[, "row"] + shift, column = block[, "column"] + shift,
-      parameter = rep.int(block[, "parameter"] + first_theta[[t]], levels)
+      parameter = block[, "parameter"] + first_theta[[t]] +
+        (class - 1L) * count_block(object$random[[t]])
     )
   })
   list(
@@ -117,18 +119,19 @@ need_factor_theta <- function(object) {
 }
 
 #' Lambda' where terms have structures or levels have known matrices: for each term the transpose
-#' of (root of the covariance of levels) x T
+#' of (root of the covariance of levels) x T, where levels have classes the sum over these
 #' @noRd
 structured_lambdat <- function(object) {
-  factors <- theta_matrix(object$theta, object$random)
-  blocks <- Map(function(factor, term) {
+  factors <- term_factors(object$theta, object$random)
+  blocks <- Map(function(factors, term) {
     covariance <- level_covariance(object, term$factor)
-    levels <- if (is.null(covariance)) {
-      Matrix::Diagonal(nlevels(object$flist[[term$factor]]))
-    } else {
-      chol(covariance)
-    }
-    Matrix::kronecker(levels, t(factor))
+    n_levels <- nlevels(object$flist[[term$factor]])
+    root <- if (is.null(covariance)) Matrix::Diagonal(n_levels) else chol(covariance)
+    classes <- level_classes(term, n_levels)
+    Reduce(`+`, lapply(seq_along(factors), function(class) {
+      own <- Matrix::Diagonal(n_levels, as.double(classes == class))
+      Matrix::kronecker(root %*% own, t(factors[[class]]))
+    }))
   }, factors, object$random)
   methods::as(methods::as(Matrix::bdiag(blocks), "generalMatrix"), "CsparseMatrix")
 }

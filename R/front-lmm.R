@@ -63,6 +63,15 @@
 #' pedigree): [ranef()] predicts them. A second term on the same variable without a known matrix,
 #' `us(1 | id, cov = K) + (1 | id)`, has a grouping factor of its own.
 #'
+#' `us(x | g, by = arm)` gives the levels of `g` in each level of `arm` a covariance matrix of their
+#' own, with every structure (GROUP= in SAS): theta has the parameters of the first level of `arm`,
+#' then those of the second, with names that end in the level, and [VarCorr()] a matrix for each.
+#' `by` is a variable, an expression or an interaction, `arm:sex`, that is the same in all rows of a
+#' level of `g`. New data need it for levels of `g` that the fit has not, where variances of these
+#' are asked for or effects are drawn; levels of the fit stay what they are. A known matrix must
+#' have zeros between levels of different `arm`, and all of its levels rows. Where the residual
+#' variances differ as well, `weights = varIdent(form = ~ 1 | arm)` has these.
+#'
 #' @section Residual structures:
 #' The residuals of one group are N(0, \eqn{\sigma^2 W^{-1/2} D C D W^{-1/2}}), those of different
 #' groups independent; \eqn{C} is a correlation matrix, \eqn{D} a diagonal matrix of standard
@@ -178,6 +187,7 @@
 #' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)
 #' summary(m)
 #' lmm(distance ~ age * Sex + (age || Subject), data = Orthodont, REML = FALSE)
+#' lmm(distance ~ age * Sex + us(1 | Subject, by = Sex), data = Orthodont)
 #'
 #' ## structures of the residuals: a variance for each sex, correlations along time
 #' lmm(distance ~ age * Sex + (1 | Subject), Orthodont, weights = varIdent(form = ~ 1 | Sex))

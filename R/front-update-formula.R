@@ -194,6 +194,7 @@ written_bar <- function(call) {
     # single
     double = parsed$double && !(single && side$intercept),
     structure = parsed$structure, hom = parsed$hom, known = parsed$known,
+    by = parsed$by[order(variable_names(parsed$by))],
     groups = lapply(parsed$groups, function(group) group$expr),
     leaves = lapply(parsed$groups, function(group) sort(variable_names(group$leaves)))
   ))
@@ -203,7 +204,8 @@ written_bar <- function(call) {
 #' @noRd
 without_part <- function(whole, part, frame) {
   groups <- match(part$leaves, whole$leaves)
-  same <- identical(whole[c("structure", "hom", "known")], part[c("structure", "hom", "known")])
+  kind <- c("structure", "hom", "known", "by")
+  same <- identical(whole[kind], part[kind])
   if (!same || anyNA(groups)) {
     return(NULL)
   }
@@ -247,7 +249,7 @@ write_bar <- function(bar, intercept, labels, group, frame) {
   single <- length(labels) + intercept == 1L && all(vapply(labels, is_number, NA, frame))
   written <- call(if (bar$double && !single) "||" else "|", side, group)
   entry <- covariance_structures[[bar$structure]]
-  if (bar$structure == plain_structure && is.null(bar$known)) {
+  if (bar$structure == plain_structure && is.null(bar$known) && length(bar$by) == 0L) {
     return(call("(", written))
   }
   arguments <- list(as.name(bar$structure), written)
@@ -256,6 +258,9 @@ write_bar <- function(bar, intercept, labels, group, frame) {
   }
   if (!is.null(bar$known)) {
     arguments[[bar$known$kind]] <- bar$known$expr
+  }
+  if (length(bar$by) > 0L) {
+    arguments$by <- Reduce(function(a, b) call(":", a, b), bar$by)
   }
   as.call(arguments)
 }

@@ -33,8 +33,9 @@ prediction_ddf <- function(object, variances, relative) {
 #' @noRd
 inner_theta <- function(object, theta, steps) {
   at <- 0L
-  for (i in seq_along(object$random)) {
-    term <- object$random[[i]]
+  blocks <- random_blocks(object$random)
+  for (i in seq_along(blocks)) {
+    term <- blocks[[i]]
     here <- at + seq_len(count_theta(term))
     at <- at + length(here)
     sds <- here[seq_len(count_sd(term))]
@@ -106,10 +107,11 @@ components_jacobian <- function(object) {
   lower <- function(factors) {
     as.double(unlist(lapply(factors, function(g) g[lower.tri(g, diag = TRUE)])))
   }
-  owner <- rep.int(seq_along(object$random), theta_counts(object))
+  blocks <- random_blocks(object$random)
+  owner <- rep.int(seq_along(blocks), vapply(blocks, count_theta, 1L))
   factors <- theta_matrix(theta, object$random)
   columns <- lapply(seq_along(theta), function(a) {
-    term <- object$random[[owner[[a]]]]
+    term <- blocks[[owner[[a]]]]
     if (is_natural(term)) {
       is_sd <- a - match(owner[[a]], owner) < count_sd(term)
       return(difference_column(theta, a, is_sd, sigma2, object$random, lower))

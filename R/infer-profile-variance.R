@@ -11,7 +11,7 @@ variance_ends <- function(object) {
     pair <- index$row != index$col
     cbind(ifelse(pair, -1, 0), ifelse(pair, 1, Inf))
   }
-  theta <- do.call(rbind, lapply(object$random, ends_of))
+  theta <- do.call(rbind, lapply(random_blocks(object$random), ends_of))
   phi <- phi_ranges(object$residual)
   rbind(theta, cbind(phi$lower, phi$upper), c(-Inf, Inf), deparse.level = 0L)
 }

@@ -23,9 +23,13 @@ mixture_p <- function(statistic, reduction) {
     return(NA_real_)
   }
   weights <- if (correlated) cone_weights(d) else stats::dbinom(0:d, d, 0.5)
+  # levels of different classes are independent: their dimensions add up
+  weights <- Reduce(function(a, b) {
+    stats::convolve(a, rev(b), type = "open")
+  }, rep(list(weights), reduction$classes))
   df <- seq_along(weights) - 1L
   if (correlated) {
-    df <- df + d * reduction$kept
+    df <- df + reduction$classes * d * reduction$kept
   }
   tails <- ifelse(
     df > 0L, stats::pchisq(statistic, pmax(df, 1L), lower.tail = FALSE), statistic <= 0

@@ -47,8 +47,8 @@ finite_null <- function(model, inputs, reduction, smaller, ratio, df, nsim) {
 #' @noRd
 has_spectrum <- function(model, inputs, reduction) {
   factor <- inputs$random$design$terms[[reduction$term]]$factor
-  reduction$kept == 0L && reduction$dropped == 1L && is.null(inputs$residual) &&
-    !has_constraints(model) && !has_known(model) &&
+  reduction$kept == 0L && reduction$dropped == 1L && reduction$classes == 1L &&
+    is.null(inputs$residual) && !has_constraints(model) && !has_known(model) &&
     inputs$random$design$factors[[factor]]$n_levels <= spectrum_levels
 }
 
@@ -161,17 +161,21 @@ criteria_without_random <- function(model, inputs, responses) {
 #' @noRd
 draws_of_design <- function(design, theta) {
   described <- lapply(design$terms, function(term) {
-    list(cnms = seq_along(term$columns), structure = term$structure, hom = term$hom)
+    list(
+      cnms = seq_along(term$columns), structure = term$structure, hom = term$hom,
+      classes = seq_len(if (is.null(term$classes)) 0L else term$classes$count)
+    )
   })
-  Map(function(term, factor) {
+  Map(function(term, factors) {
     grouping <- design$factors[[term$factor]]
     covariance <- known_covariance(grouping$precision)
     list(
-      factor = factor, columns = term$columns, codes = grouping$codes,
+      factors = factors, classes = term$classes$codes, columns = term$columns,
+      codes = grouping$codes,
       n_levels = grouping$n_levels, active = 1,
       root = known_root(covariance)
     )
-  }, design$terms, theta_matrix(theta, described))
+  }, design$terms, term_factors(theta, described))
 }
 
 #' Draws of the likelihood ratio of one variance from its spectrum

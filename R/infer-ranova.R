@@ -236,17 +236,17 @@ describe_null <- function(how) {
 #'
 #' @returns list of lists: `label`; `term`; `design`, what replaces the term in the engine's design,
 #'   NULL for nothing, and `smaller`, its description; `kept` and `dropped`, numbers of effects;
-#'   `structure`, that of the term
+#'   `structure`, that of the term; `classes`, how many classes of its levels have these effects
 #' @noRd
 term_reductions <- function(model, t, reduce) {
   term <- model$random[[t]]
   k <- length(term$cnms)
   lhs <- if (reduce && k > 1L) reduced_sides(term, model$frame)
-  bar <- paste0("(", term$label, ")")
+  bar <- paste0("(", term_words(term), ")")
   if (length(lhs) == 0L) {
     return(list(list(
       label = bar, term = t, design = NULL, smaller = NULL, kept = 0L, dropped = k,
-      structure = term$structure
+      structure = term$structure, classes = count_classes(term)
     )))
   }
   unname(Map(function(side, name) {
@@ -262,10 +262,9 @@ term_reductions <- function(model, t, reduce) {
       label = paste(name, "in", bar), term = t, kept = kept, dropped = k - kept,
       design = list(
         factor = term$factor, columns = own_term_columns(model, smaller),
-        structure = smaller$structure,
-        hom = smaller$hom
+        structure = smaller$structure, hom = smaller$hom, classes = engine_classes(smaller)
       ),
-      smaller = smaller, structure = term$structure
+      smaller = smaller, structure = term$structure, classes = count_classes(term)
     )
   }, lhs, names(lhs)))
 }
@@ -373,7 +372,7 @@ parameter_keys <- function(term, frame) {
   } else {
     keys[pair] <- paste(keys[pair], effects[index$col[pair]], sep = "\r")
   }
-  keys
+  name_classes(keys, term$classes)
 }
 
 #' Constraints by position for parameters that are taken from others, NA for new ones

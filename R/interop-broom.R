@@ -268,11 +268,12 @@ random_parameters <- function(object, scale, level, limits) {
 #' @noRd
 parameters_of_cells <- function(object) {
   own <- varcorr_cells(object)
-  all <- lapply(seq_along(object$random), function(t) {
-    cells <- varcorr_order(length(object$random[[t]]$cnms), "lower.tri")
+  sizes <- block_sizes(object$random)
+  all <- lapply(seq_along(sizes), function(t) {
+    cells <- varcorr_order(sizes[[t]], "lower.tri")
     paste(rep.int(t, nrow(cells)), cells[, 1L], cells[, 2L])
   })
-  c(match(unlist(all), paste(own$term, own$i, own$j)), count_variance(object))
+  c(match(unlist(all), paste(own$block, own$i, own$j)), count_variance(object))
 }
 
 #' The parameters of the residual structure

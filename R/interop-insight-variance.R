@@ -36,7 +36,7 @@ get_variance.lmm <- function(x, component = "all", verbose = TRUE, tolerance = 1
 #' @noRd
 variances_of_terms <- function(object) {
   matrices <- VarCorr.lmm(object)
-  groups <- names(object$cnms)
+  groups <- name_blocks(object)
   found <- Map(function(matrix, group) {
     effects <- rownames(matrix)
     variances <- unname(diag(matrix))

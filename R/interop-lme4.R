@@ -72,6 +72,9 @@ check_lmer_model <- function(object) {
     refuse("parameters that are held or tied, or a known sigma", "restriction")
   }
   for (term in object$random) {
+    if (length(term$by) > 0L) {
+      refuse(paste0("covariances by group, (", term_words(term), ")"), "argument")
+    }
     if (length(term$cnms) > 1L && (isTRUE(term$hom) || is_natural(term))) {
       refuse(paste0(structure_name(term), " of `", term$label, "`"), "argument")
     }

@@ -52,14 +52,14 @@ NULL
     row <- c(seq_along(names), cells[, 1L])
     column <- c(seq_along(names), cells[, 2L])
     stats::setNames(values, paste0(names[row], "~~", names[column], "|", group))
-  }, unclass(VarCorr.lmm(object)), term_names(object))
+  }, unclass(VarCorr.lmm(object)), block_names(object))
   residual <- c("Residual~~Residual" = object$sigma^2)
   found <- c(unlist(unname(terms)), residual, object$phi)
-  if (length(object$random) == 1L && !has_residual(object)) {
-    between <- found[paste0("Intercept~~Intercept|", term_names(object))]
+  if (length(block_names(object)) == 1L && !has_residual(object)) {
+    between <- found[paste0("Intercept~~Intercept|", block_names(object))]
     if (!is.na(between)) {
       icc <- unname(between / (between + residual))
-      found <- c(found, stats::setNames(icc, paste0("ICC|", term_names(object))))
+      found <- c(found, stats::setNames(icc, paste0("ICC|", block_names(object))))
     }
   }
   found
@@ -75,7 +75,7 @@ NULL
       return(theta)
     }
     object$sigma^2 * tcrossprod(term_factor(theta, term))
-  }, split_theta(object$theta, object$random), object$random)
+  }, split_theta(object$theta, object$random), random_blocks(object$random))
   names(covariances) <- paste0("Tau", seq_along(covariances), recycle0 = TRUE)
   list(
     object = object,
@@ -93,6 +93,7 @@ NULL
   value <- as.numeric(likelihood)
   if (force.update) {
     sigma <- sqrt(parameters$sigma2)
+    blocks <- random_blocks(object$random)
     terms <- Map(function(term, t) {
       pooled <- parameters[[paste0("Tau", t)]]
       if (is_natural(term)) {
@@ -101,7 +102,7 @@ NULL
         return(pooled)
       }
       lower_root(pooled / sigma^2)[theta_entries(term)]
-    }, object$random, seq_along(object$random))
+    }, blocks, seq_along(blocks))
     value <- log_likelihood_at(
       object, parameters$beta, c(unlist(terms), parameters$phi), sigma
     )

@@ -155,7 +155,7 @@ with_random_limits <- function(table, object, level, method) {
     paste0("Cor (", words(known$var1), "~", words(known$var2), ")")
   )
   # terms that share a grouping factor have its name in the table
-  factors <- c(names(object$cnms), "Residual")
+  factors <- c(name_blocks(object), "Residual")
   groups <- factors[match(known$grp, c(names(covariances), "Residual"))]
   plain <- function(names) gsub("[^[:alnum:]]", ".", names)
   at <- match(

@@ -119,7 +119,8 @@ me_components <- list(
   Lambdat = function(object) build_lambdat(object),
   Lind = function(object) lambdat_pattern(object)$parameter,
   Tlist = function(object) {
-    structure(theta_matrix(object$theta, object$random), names = names(object$cnms))
+    factors <- theta_matrix(object$theta, object$random)
+    structure(factors, names = name_blocks(object))
   },
   A = function(object) build_lambdat(object) %*% build_zt(object),
   RX = function(object) build_rx(object),
@@ -219,7 +220,7 @@ scale_and_unit_factors <- function(object) {
       diag(unit) <- scales
       unit
     }),
-    names = names(object$cnms)
+    names = name_blocks(object)
   )
 }
 

@@ -41,11 +41,11 @@ isSingular.lmm <- function(x, tol = 1e-4, ...) {
       paste0("`tol` must be a number, at least 0", describe_given(tol), "."), "argument"
     )
   }
-  if (any(x$certificate$rank < lengths(x$cnms))) {
+  if (any(x$certificate$rank < block_sizes(x$random))) {
     return(TRUE)
   }
   diagonals <- lapply(theta_matrix(x$theta, x$random), diag)
-  scales <- lapply(seq_along(x$random), function(t) effect_scales(x, t))
+  scales <- lapply(block_terms(x$random), function(t) effect_scales(x, t))
   if (length(diagonals) == 0L) {
     return(FALSE)
   }

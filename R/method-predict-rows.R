@@ -27,11 +27,14 @@ new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_a
   newdata <- check_newdata(newdata)
   chosen <- object$random[vapply(parts, `[[`, 1L, "term")]
   columns <- unique(c(prediction_columns(object, chosen, random_only), others))
-  frame <- new_frame(object, newdata, columns)
-  groups <- unique(as.character(unlist(lapply(chosen, `[[`, "leaves"))))
+  groups <- unique(c(
+    as.character(unlist(lapply(chosen, `[[`, "leaves"))),
+    setdiff(class_columns(object, chosen, newdata), columns)
+  ))
+  frame <- new_frame(object, newdata, union(columns, groups))
   missing <- missing_rows(frame, setdiff(names(frame), groups))
   if (drops_missing(na_action)) {
-    missing <- missing | missing_rows(frame, groups)
+    missing <- missing | missing_rows(frame, intersect(groups, columns))
   }
   omitted <- apply_na_action(missing, row.names(newdata), na_action)
   if (length(omitted) > 0L) {
@@ -58,6 +61,60 @@ new_codes <- function(object, term, frame, allow_new_levels) {
     abort_new_levels(unique(new), term$group)
   }
   codes
+}
+
+#' Columns that tell of what class new levels are, as far as `newdata` has them: levels of the fit
+#' have their classes
+#' @noRd
+class_columns <- function(object, chosen, newdata) {
+  terms <- attr(object$frame, "terms")
+  by <- unique(as.character(unlist(lapply(chosen, `[[`, "by"))))
+  expressions <- as.list(attr(terms, "predvars"))[-1L][match(by, variable_columns(terms))]
+  by[vapply(expressions, function(x) all(needed_columns(x, object) %in% names(newdata)), NA)]
+}
+
+#' The class of the level of each of some rows, whose levels may be new; NULL where a term has none
+#'
+#' @param at numbers of the rows.
+#' @noRd
+row_classes <- function(object, term, rows, at) {
+  if (is.null(term$class_of)) {
+    return(NULL)
+  }
+  codes <- if (rows$fitted) {
+    as.integer(object$flist[[term$factor]])
+  } else {
+    new_codes(object, term, rows$frame, allow_new_levels = TRUE)
+  }
+  classes <- term$class_of[codes][at]
+  new <- is.na(classes)
+  if (any(new)) {
+    frame <- rows$frame[at[new], , drop = FALSE]
+    if (all(term$by %in% names(frame))) {
+      classes[new] <- match_groups(term$class_key, unclass(frame)[term$by])
+    }
+    check_new_level_classes(term, frame, classes[new])
+  }
+  classes
+}
+
+#' @noRd
+check_new_level_classes <- function(term, frame, classes) {
+  by <- by_label(term)
+  if (anyNA(classes)) {
+    ferrolmm_abort(
+      paste0("`newdata` does not say which covariances new levels of `", term$group, "` have."),
+      "newdata", x = paste0("Those of (", term_words(term), ") differ by `", by, "`."),
+      i = paste0("Levels of `", by, "` are ", quote_names(term$classes, 10L), ".")
+    )
+  }
+  names <- group_names(unclass(frame)[term$leaves])
+  if (!is_constant_within(classes, match(names, unique(names), incomparables = NA))) {
+    ferrolmm_abort(
+      paste0("`newdata` has new levels of `", term$group, "` with several values of `", by, "`."),
+      "newdata", x = paste0("Those of (", term_words(term), ") have the covariances of one.")
+    )
+  }
 }
 
 #' The groups of rows by the labels of all variables that make them; NA where one is missing

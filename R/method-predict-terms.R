@@ -63,7 +63,10 @@ requested_terms <- function(re_form, object) {
   do.call(c, lapply(bars, function(bar) {
     known <- if (!is.null(bar$known)) code_label(bar$known$expr, 500L)
     lapply(bar$groups, function(group) {
-      list(lhs = bar$lhs, group = group$name, leaves = variable_names(group$leaves), known = known)
+      list(
+        lhs = bar$lhs, group = group$name, leaves = variable_names(group$leaves), known = known,
+        by = variable_names(bar$by)
+      )
     })
   }))
 }
@@ -77,7 +80,8 @@ requested_terms <- function(re_form, object) {
 select_term <- function(requested, object) {
   known <- lapply(object$random, function(term) term$known$label)
   same_group <- which(vapply(object$random, function(term) {
-    setequal(term$leaves, requested$leaves)
+    setequal(term$leaves, requested$leaves) &&
+      (length(requested$by) == 0L || setequal(term$by, requested$by))
   }, NA))
   exact <- vapply(known[same_group], identical, NA, requested$known)
   tries <- list(same_group[exact])
@@ -122,8 +126,10 @@ requested_keys <- function(lhs, object, contrasts) {
 
 #' @noRd
 abort_not_in_model <- function(requested, object) {
-  asked <- paste0("(", code_label(requested$lhs), " | ", requested$group, ")")
-  has <- vapply(object$random, function(term) paste0("(", term$label, ")"), "")
+  asked <- paste0(
+    "(", code_label(requested$lhs), " | ", requested$group, by_words(requested), ")"
+  )
+  has <- vapply(object$random, function(term) paste0("(", term_words(term), ")"), "")
   ferrolmm_abort(
     paste0("`re.form` has random effects that are not in the model: ", asked, "."), "argument",
     i = if (length(has)) paste0("The model has ", quote_names(has), ".") else

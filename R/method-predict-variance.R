@@ -70,18 +70,19 @@ target_design <- function(object, target, n) {
 #' @param theta theta and phi.
 #' @noRd
 new_level_variances <- function(object, target, terms, theta) {
-  factors <- theta_matrix(theta[seq_along(object$theta)], object$random)
+  factors <- term_factors(theta[seq_along(object$theta)], object$random)
   variances <- numeric(length(target$rows$names))
   for (i in seq_along(target$parts)) {
     term <- target$parts[[i]]$term
     new <- which(is.na(target$rows$codes[[i]]))
     if (length(new) > 0L) {
-      factor <- factors[[term]]
       z <- vapply(terms[[term]], function(column) {
         if (is.null(column)) rep.int(1, length(new)) else column[new]
       }, numeric(length(new)))
-      z <- matrix(z, length(new))
-      variances[new] <- variances[new] + rowSums((z %*% factor)^2)
+      z <- t(matrix(z, length(new)))
+      classes <- row_classes(object, object$random[[term]], target$rows, new)
+      scaled <- times_factors(lapply(factors[[term]], t), classes, z)
+      variances[new] <- variances[new] + colSums(scaled^2)
     }
   }
   variances

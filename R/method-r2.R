@@ -68,11 +68,17 @@ variance_parts <- function(object) {
   one <- attr(x, "one")
   fixed <- drop(x[, kept_columns(object), drop = FALSE] %*% object$beta)
   fixed <- fixed - one * sum(rows * one * fixed)
-  factors <- theta_matrix(unname(object$theta), object$random)
+  factors <- term_factors(unname(object$theta), object$random)
   by_term <- vapply(seq_along(factors), function(t) {
     term <- object$random[[t]]
     level <- if (length(term$known)) level_variances(object, term$factor)
-    sum(term_squares(object, t, level, attr(x, "counts"))$squares / n * tcrossprod(factors[[t]]))
+    sum(vapply(seq_along(factors[[t]]), function(class) {
+      if (!is.null(term$class_of)) {
+        level <- (term$class_of == class) * if (is.null(level)) 1 else level
+      }
+      squares <- term_squares(object, t, level, attr(x, "counts"))$squares
+      sum(squares / n * tcrossprod(factors[[t]][[class]]))
+    }, 0))
   }, 0)
   factor <- vapply(object$random, `[[`, 1L, "factor")
   random <- vapply(seq_along(object$flist), function(f) sum(by_term[factor == f]), 0)

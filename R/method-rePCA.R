@@ -6,8 +6,9 @@
 #'
 #' @param x A model fitted by [lmm()].
 #' @param ... Not used.
-#' @returns A list of class `prcomplist` with an object of class `prcomp` for each grouping factor.
-#'   Standard deviations are relative to the residual one.
+#' @returns A list of class `prcomplist` with an object of class `prcomp` for each grouping factor;
+#'   where covariances differ by group, as in `us(x | g, by = arm)`, for each of these, called
+#'   `g <level of arm>`. Standard deviations are relative to the residual one.
 #' @seealso [isSingular()], [VarCorr.lmm()], [ranova()]
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -17,12 +18,16 @@
 #' @rawNamespace S3method(lme4::rePCA, lmm)
 rePCA.lmm <- function(x, ...) {
   check_dots(...)
-  factors <- theta_matrix(x$theta, x$random)
-  components <- lapply(
-    structure(seq_along(x$flist), names = names(x$flist)),
-    function(i) factor_components(factors[terms_of_factor(x, i)])
-  )
-  structure(components, class = "prcomplist")
+  factors <- term_factors(x$theta, x$random)
+  components <- lapply(seq_along(x$flist), function(i) {
+    terms <- terms_of_factor(x, i)
+    classes <- combined_classes(x$random[terms], nlevels(x$flist[[i]]))
+    found <- lapply(seq_len(nrow(classes$codes)), function(row) {
+      factor_components(Map(`[[`, factors[terms], classes$codes[row, ]))
+    })
+    stats::setNames(found, name_classes(names(x$flist)[[i]], classes$labels))
+  })
+  structure(do.call(c, components), class = "prcomplist")
 }
 
 #' Components of the block diagonal matrix of the factors of the terms on one grouping factor

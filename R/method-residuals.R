@@ -143,20 +143,32 @@ beyond_rounding <- function(left, total = 1) {
 #' z'Gz of the rows of the fit, relative to sigma^2
 #' @noRd
 random_variances <- function(object) {
-  factors <- theta_matrix(unname(object$theta), object$random)
+  factors <- term_factors(unname(object$theta), object$random)
   variances <- numeric(nobs.lmm(object))
   for (t in seq_along(factors)) {
-    factor <- object$random[[t]]$factor
-    level <- level_variances(object, factor)[as.integer(object$flist[[factor]])]
-    columns <- term_columns(object$random[[t]], object$frame)
-    for (j in seq_along(columns)) {
-      # the j-th entry of T'z
-      entry <- 0
-      for (i in which(factors[[t]][, j] != 0)) {
-        entry <- entry + factors[[t]][i, j] * if (is.null(columns[[i]])) 1 else columns[[i]]
-      }
-      variances <- variances + level * entry^2
+    term <- object$random[[t]]
+    codes <- as.integer(object$flist[[term$factor]])
+    level <- level_variances(object, term$factor)[codes]
+    columns <- term_columns(term, object$frame)
+    for (class in seq_along(factors[[t]])) {
+      own <- if (is.null(term$class_of)) 1 else term$class_of[codes] == class
+      variances <- variances + own * level * basis_variances(factors[[t]][[class]], columns)
     }
+  }
+  variances
+}
+
+#' z'TT'z of rows with these basis columns
+#' @noRd
+basis_variances <- function(factor, columns) {
+  variances <- 0
+  for (j in seq_along(columns)) {
+    # the j-th entry of T'z
+    entry <- 0
+    for (i in which(factor[, j] != 0)) {
+      entry <- entry + factor[i, j] * if (is.null(columns[[i]])) 1 else columns[[i]]
+    }
+    variances <- variances + entry^2
   }
   variances
 }

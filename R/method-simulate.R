@@ -115,22 +115,23 @@ simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) 
   if (length(rows$omitted) > 0L) {
     used <- used[-rows$omitted, , drop = FALSE]
   }
+  columns <- c(
+    prediction_columns(object, object$random, FALSE), residual_columns(object$residual),
+    class_columns(object, object$random, used)
+  )
   rows$frame <- structure(
-    new_frame(
-      object, used,
-      unique(c(prediction_columns(object, object$random, FALSE), residual_columns(object$residual)))
-    ),
-    row.names = seq_along(rows$names)
+    new_frame(object, used, unique(columns)), row.names = seq_along(rows$names)
   )
   rows
 }
 
-#' Random effects to draw: list(factor = T of the term, columns, codes of levels, n_levels, active)
+#' Random effects to draw: list(factors = T of each class of levels, classes (of all levels, NULL
+#' where there are none), columns, codes of levels, n_levels, active)
 #'
 #' Of a term that is kept, only unknown levels are drawn (`active` rows).
 #' @noRd
 drawn_terms <- function(object, rows, kept) {
-  factors <- theta_matrix(unname(object$theta), object$random)
+  factors <- term_factors(unname(object$theta), object$random)
   kept_term <- vapply(kept, `[[`, 1L, "term")
   drawn <- lapply(seq_along(object$random), function(t) {
     term <- object$random[[t]]
@@ -145,12 +146,26 @@ drawn_terms <- function(object, rows, kept) {
     codes <- simulation_codes(object, term, rows)
     covariance <- level_covariance(object, term$factor)
     list(
-      factor = factors[[t]], columns = term_columns(term, rows$frame), codes = codes,
+      factors = factors[[t]], classes = drawn_classes(object, term, rows, codes),
+      columns = term_columns(term, rows$frame), codes = codes,
       n_levels = max(codes, nrow(covariance), 0L), active = if (is.na(at)) 1 else is.na(known),
       root = known_root(covariance)
     )
   })
   drawn[lengths(drawn) > 0L]
+}
+
+#' The class of each level that is drawn
+#' @noRd
+drawn_classes <- function(object, term, rows, codes) {
+  classes <- term$class_of
+  new <- which(codes > length(classes))
+  if (!is.null(classes) && length(new) > 0L) {
+    classes[codes[new]] <- row_classes(object, term, rows, new)
+    # numbers between levels that are left out
+    classes[is.na(classes)] <- 1L
+  }
+  classes
 }
 
 #' @noRd
@@ -238,13 +253,13 @@ abort_impossible_group <- function(object, rows, design, error) {
 #' One draw of a term's contribution to the rows
 #' @noRd
 draw_term <- function(sigma, term) {
-  k <- nrow(term$factor)
+  k <- nrow(term$factors[[1L]])
   z <- matrix(stats::rnorm(k * term$n_levels), k)
   if (!is.null(term$root)) {
     known <- seq_len(ncol(term$root))
     z[, known] <- z[, known, drop = FALSE] %*% term$root
   }
-  b <- sigma * term$factor %*% z
+  b <- sigma * times_factors(term$factors, term$classes, z)
   values <- numeric(length(term$codes))
   for (j in seq_len(k)) {
     effect <- b[j, term$codes]

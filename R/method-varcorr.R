@@ -11,7 +11,9 @@
 #' @param ... For `print()`, passed to [print.default()]; otherwise not used.
 #' @returns `VarCorr()`: a list of class `VarCorr.lmm` with one covariance matrix per term, each
 #'   with the attributes `stddev` and `correlation`; the attribute `sc` of the list is the residual
-#'   standard deviation. Terms that share a grouping factor are told apart as `g`, `g.1`, ...
+#'   standard deviation. Terms that share a grouping factor are told apart as `g`, `g.1`, ... A term
+#'   whose covariances differ by group, as `us(x | g, by = arm)`, has a matrix for each, called
+#'   `g <level of arm>`.
 #'
 #'   `as.data.frame()`: a data frame with the columns `grp`, `var1`, `var2`, `vcov` (variance or
 #'   covariance) and `sdcor` (standard deviation or correlation). The last row is the residual;
@@ -65,7 +67,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
   sigma <- if (missing(sigma)) x$sigma else sigma
   matrices <- Map(
     function(theta, term) term_covariance(theta, term, sigma),
-    split_theta(x$theta, x$random), x$random
+    split_theta(x$theta, x$random), random_blocks(x$random)
   )
   uncertainty <- if (se) varcorr_uncertainty(x, varcorr_cells(x, all = TRUE))
   visits <- visit_covariances(x, abs(sigma))
@@ -75,7 +77,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
   }
   structure(
     matrices,
-    names = term_names(x),
+    names = block_names(x),
     sc = sigma,
     useSc = TRUE,
     uncertainty = uncertainty,
@@ -104,13 +106,12 @@ residual_parameters <- function(object, uncertainty = NULL) {
 #' What is known of the structure of terms besides their covariance matrix: "id: covariance ... A"
 #' @noRd
 structure_notes <- function(object) {
-  names <- term_names(object)
-  unlist(Map(function(term, name) {
-    if (length(term$known)) paste0(name, ": ", describe_structure(term))
-  }, object$random, names), use.names = FALSE)
+  unlist(Map(function(block, name) {
+    if (length(block$known)) paste0(name, ": ", describe_structure(block))
+  }, random_blocks(object$random), block_names(object)), use.names = FALSE)
 }
 
-#' Covariance matrix sigma^2 T T' of one term, with its standard deviations and correlations
+#' Covariance matrix sigma^2 T T' of one block, with its standard deviations and correlations
 #'
 #' An effect with zero variance has no correlations, unless a structure says what they would be.
 #' @noRd
@@ -140,12 +141,6 @@ structure_label <- function(term) {
   if (is_structured(term) && length(term$cnms) > 1L) {
     paste0(if (isTRUE(term$hom)) "hom ", term$structure)
   }
-}
-
-#' Names of the terms by grouping factor: g, g.1, ... when several share one
-#' @noRd
-term_names <- function(object) {
-  make.unique(names(object$cnms))
 }
 
 #' @param row.names,optional Not used; arguments of the generic.
@@ -235,7 +230,7 @@ add_uncertainty <- function(rows, cells, uncertainty, residual, level) {
   cell_of <- function(t, i, j) paste(t, i, j)
   from <- random[match(
     cell_of(cells[, 1L], cells[, 2L], cells[, 3L]),
-    cell_of(uncertainty$term[random], uncertainty$i[random], uncertainty$j[random])
+    cell_of(uncertainty$block[random], uncertainty$i[random], uncertainty$j[random])
   )]
   if (is.null(residual)) {
     residual <- uncertainty[uncertainty$part == "sigma", ]
@@ -256,11 +251,12 @@ add_uncertainty <- function(rows, cells, uncertainty, residual, level) {
 #' The estimated parameters of the random effects, a row for each, in the order of theta
 #'
 #' @param all all nonzero cells of each covariance matrix, instead of one per parameter?
-#' @returns a data frame with the columns term, grp, i and j (row and column in the term's
+#' @returns a data frame with the columns block, grp, i and j (row and column in the block's
 #'   covariance matrix), var1, var2
 #' @noRd
 varcorr_cells <- function(object, all = FALSE) {
-  groups <- term_names(object)
+  groups <- block_names(object)
+  blocks <- random_blocks(object$random)
   cells <- Map(function(term, t) {
     k <- length(term$cnms)
     at <- if (all) {
@@ -272,13 +268,13 @@ varcorr_cells <- function(object, all = FALSE) {
       at <- at[at[, 1L] == at[, 2L], , drop = FALSE]
     }
     data.frame(
-      term = rep.int(t, nrow(at)), grp = rep.int(groups[[t]], nrow(at)), i = at[, 1L],
+      block = rep.int(t, nrow(at)), grp = rep.int(groups[[t]], nrow(at)), i = at[, 1L],
       j = at[, 2L], var1 = term$cnms[at[, 2L]],
       var2 = ifelse(at[, 1L] == at[, 2L], NA_character_, term$cnms[at[, 1L]])
     )
-  }, object$random, seq_along(object$random))
+  }, blocks, seq_along(blocks))
   empty <- data.frame(
-    term = integer(), grp = character(), i = integer(), j = integer(), var1 = character(),
+    block = integer(), grp = character(), i = integer(), j = integer(), var1 = character(),
     var2 = character()
   )
   do.call(rbind, c(list(empty), unname(cells)))
@@ -295,10 +291,10 @@ varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
   pieces <- engine_inference(engine_satterthwaite, object)
   gamma <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
   vc <- VarCorr.lmm(object)
-  sizes <- lengths(object$cnms)
+  sizes <- block_sizes(object$random)
   starts <- cumsum(c(0L, sizes * (sizes + 1L) / 2L))
   rows <- lapply(seq_len(nrow(cells)), function(c) {
-    t <- cells$term[[c]]
+    t <- cells$block[[c]]
     here <- starts[[t]] + seq_len(starts[[t + 1L]] - starts[[t]])
     cell_uncertainty(vc[[t]], cells$i[[c]], cells$j[[c]], gamma[here, here, drop = FALSE])
   })
@@ -317,7 +313,7 @@ varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
     ifelse(is.na(cells$var2), "positive", "correlation"), phi_kinds(object$residual), "positive"
   )
   others <- data.frame(
-    term = NA_integer_, grp = c(rep.int("residual", n_phi), "Residual"), i = NA_integer_,
+    block = NA_integer_, grp = c(rep.int("residual", n_phi), "Residual"), i = NA_integer_,
     j = NA_integer_, var1 = c(names(object$phi), NA), var2 = NA_character_
   )
   part <- rep.int(c("random", "residual", "sigma"), c(nrow(cells), n_phi, 1L))
@@ -351,14 +347,14 @@ cell_uncertainty <- function(v, i, j, gamma) {
 #' @noRd
 hide_boundary <- function(table, object) {
   factors <- theta_matrix(object$theta, object$random)
-  singular <- object$certificate$rank < lengths(object$cnms)
+  singular <- object$certificate$rank < block_sizes(object$random)
   identified <- object$certificate$status != "not-identified"
   zero <- Map(
     function(factor, t) sqrt(rowSums(factor^2)) * effect_scales(object, t) < 1e-5,
-    factors, seq_along(factors)
+    factors, block_terms(object$random)
   )
   hidden <- vapply(seq_len(nrow(table)), function(c) {
-    t <- table$term[[c]]
+    t <- table$block[[c]]
     if (is.na(t)) {
       at_zero <- table$grp[[c]] == "Residual" && isTRUE(object$certificate$residual_zero)
       return(!identified || at_zero || isTRUE(table$se.sdcor[[c]] == 0))

@@ -34,21 +34,52 @@ effects_of_group <- function(model, g) {
 group_lines <- function(model, g, pen) {
   effects <- effects_of_group(model, g)
   symbols <- vapply(effects, function(effect) random_symbol(model, effect, pen), "")
-  cells <- covariance_cells(model, effects, pen)
-  if (length(symbols) == 1L) {
-    return(write_statement(paste0(symbols, pen$approx, "N(0, ", cells, ")"), pen))
-  }
-  left <- paste0("(", paste(symbols, collapse = ", "), ")", pen$transpose, pen$approx)
-  name <- group_matrix_name(model, g, pen)
-  c(
-    write_statement(paste0(left, "N(0, ", name, ")"), pen),
-    write_matrix(name, cells, pen)
-  )
+  unlist(lapply(group_classes(model, g, pen), function(class) {
+    cells <- covariance_cells(model, effects, pen, class$codes)
+    words <- if (!is.null(class$words)) pen$label(paste0(", ", class$words))
+    if (length(symbols) == 1L) {
+      return(write_statement(paste0(symbols, pen$approx, "N(0, ", cells, ")", words), pen))
+    }
+    left <- paste0("(", paste(symbols, collapse = ", "), ")", pen$transpose, pen$approx)
+    name <- group_matrix_name(model, g, pen, class$label)
+    c(
+      write_statement(paste0(left, "N(0, ", name, ")", words), pen),
+      write_matrix(name, cells, pen)
+    )
+  }))
 }
 
+#' The classes of the levels of a grouping factor, of all of its terms: each where there are
+#' numbers, else one that stands for all
+#'
+#' @returns list of list(codes, the class in each term, named by term; label, words, NULL where no
+#'   term has classes; levels, how many there are)
 #' @noRd
-group_matrix_name <- function(model, g, pen) {
-  label <- model$groups$name[[g]]
+group_classes <- function(model, g, pen) {
+  object <- model$object
+  terms <- terms_of_factor(object, model$groups$factor[[g]])
+  n_levels <- model$groups$levels[[g]]
+  found <- combined_classes(object$random[terms], n_levels)
+  by <- paste(found$by, collapse = ":")
+  one <- function(row, label = NULL, words = NULL, levels = n_levels) {
+    codes <- stats::setNames(found$codes[row, ], terms)
+    list(codes = codes, label = label, words = words, levels = levels)
+  }
+  if (is.null(found$labels)) {
+    return(list(one(1L)))
+  }
+  if (!pen$values) {
+    return(list(one(1L, words = paste("for each", by))))
+  }
+  lapply(seq_along(found$labels), function(row) {
+    one(row, found$labels[[row]], paste(by, found$labels[[row]]), found$levels[[row]])
+  })
+}
+
+#' @param class label of a class of levels.
+#' @noRd
+group_matrix_name <- function(model, g, pen, class = NULL) {
+  label <- paste(c(model$groups$name[[g]], class), collapse = " ")
   if (pen$format == "latex") {
     paste0("G_{\\text{", latex_escape(label), "}}")
   } else {
@@ -57,8 +88,10 @@ group_matrix_name <- function(model, g, pen) {
 }
 
 #' The covariance matrix of these effects as text: symbols or numbers, 0 between terms
+#'
+#' @param classes the class of the level in each term, named by term.
 #' @noRd
-covariance_cells <- function(model, effects, pen) {
+covariance_cells <- function(model, effects, pen, classes) {
   k <- length(effects)
   cells <- matrix("0", k, k)
   for (a in seq_len(k)) {
@@ -67,7 +100,8 @@ covariance_cells <- function(model, effects, pen) {
       second <- effects[[max(a, b)]]
       if (first$term == second$term && (a == b || random_kind(first$structure)$correlated)) {
         cells[a, b] <- if (pen$values) {
-          pen$number(first$covariance[[second$position]])
+          class <- classes[[as.character(first$term)]]
+          pen$number(first$covariances[[class]][[second$position]])
         } else {
           covariance_symbol(model, first, second, pen)
         }

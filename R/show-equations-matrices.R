@@ -89,20 +89,26 @@ random_side <- function(model, sizes, pen) {
   for (g in seq_len(nrow(model$groups))) {
     effects <- effects_of_group(model, g)
     k <- length(effects)
-    name <- group_matrix_name(model, g, pen)
-    lines <- c(
-      lines,
-      write_statement(
-        paste0(name, pen$label(paste0(" for each of ", model$groups$levels[[g]], " levels: ")),
-               k, pen$by, k, pen$label(paste0(", ", matrix_words(effects)))),
-        pen
-      ),
-      write_matrix(name, covariance_cells(model, effects, pen), pen)
-    )
+    for (class in group_classes(model, g, pen)) {
+      name <- group_matrix_name(model, g, pen, class$label)
+      of <- paste0(
+        " for each of ", class$levels, " levels",
+        if (!is.null(class$label)) paste0(" of ", class$words), ": "
+      )
+      lines <- c(
+        lines,
+        write_statement(
+          paste0(name, pen$label(of), k, pen$by, k, pen$label(paste0(
+            ", ", matrix_words(effects),
+            if (is.null(class$label) && !is.null(class$words)) paste0(", ", class$words)
+          ))),
+          pen
+        ),
+        write_matrix(name, covariance_cells(model, effects, pen, class$codes), pen)
+      )
+    }
   }
-  count <- sum(vapply(split(model$random, vapply(model$random, `[[`, 1L, "term")), function(term) {
-    count_elements(term)
-  }, 1))
+  count <- length(model$object$theta)
   square <- paste0(pen$greek("sigma"), pen$square)
   factor <- paste0(
     "G = ", square, " ", pen$greek("Lambda"), " ", pen$greek("Lambda"), pen$transpose, pen$comma,

@@ -77,24 +77,25 @@ fixed_effects_of <- function(object, groups) {
 }
 
 #' The random effects of one level of each grouping factor: list of list(name, group (row of the
-#' table of groups), term, position, parts, structure, estimate (variance), covariance (with all
+#' table of groups), term, position, parts, structure, covariances (by class of the levels: with all
 #' effects of the term))
 #' @noRd
 random_effects_of <- function(object, groups) {
   effects <- list()
-  covariances <- VarCorr.lmm(object)
+  covariances <- split(unclass(VarCorr.lmm(object)), block_terms(object$random))
   for (g in seq_len(nrow(groups$table))) {
     for (t in terms_of_factor(object, groups$table$factor[[g]])) {
       term <- object$random[[t]]
       parts <- bar_parts(term, groups$frame, groups)
-      covariance <- covariances[[t]]
       for (k in seq_along(term$cnms)) {
         effects[[length(effects) + 1L]] <- list(
           name = term$cnms[[k]], group = g, term = t, position = k, parts = parts[[k]],
-          structure = term$structure, estimate = covariance[[k, k]], covariance = covariance[k, ],
+          structure = term$structure,
+          covariances = lapply(covariances[[t]], function(v) v[k, ]),
+          classes = term[["classes"]],
           term_structure = if (is_structured(term)) {
             list(
-              structure = term$structure, hom = isTRUE(term$hom), count = count_theta(term),
+              structure = term$structure, hom = isTRUE(term$hom), count = count_block(term),
               words = describe_structure(term)
             )
           }
@@ -230,13 +231,21 @@ model_symbols <- function(model, pen) {
       estimate = vapply(effects, `[[`, 0, "estimate")
     )
   }
+  # the variance of each class of levels
+  random <- unlist(lapply(model$random, function(effect) {
+    Map(function(name, covariance) {
+      effect$name <- name
+      effect$estimate <- covariance[[effect$position]]
+      effect
+    }, name_classes(effect$name, effect$classes), unname(effect$covariances))
+  }), recursive = FALSE)
   rbind(
     table(
       model$fixed, "fixed", function(effect) coefficient_symbol(model, effect$keys, last, pen),
       function(effect) ""
     ),
     table(
-      model$random, "random", function(effect) random_symbol(model, effect, pen),
+      unname(random), "random", function(effect) random_symbol(model, effect, pen),
       function(effect) model$groups$name[[effect$group]]
     )
   )

@@ -186,8 +186,8 @@ starts_facts <- function(certificate) {
 format_findings <- function(object) {
   certificate <- object$certificate
   facts <- unlist(lapply(
-    which(certificate$rank < lengths(object$cnms)),
-    function(t) term_boundary(object, t)
+    which(certificate$rank < block_sizes(object$random)),
+    function(block) block_boundary(object, block)
   ))
   problem <- if (certificate$status == "failed" && nzchar(certificate$message)) {
     sentence(certificate$message)
@@ -197,10 +197,10 @@ format_findings <- function(object) {
 }
 
 #' @noRd
-term_boundary <- function(object, t) {
-  term <- object$random[[t]]
+block_boundary <- function(object, at) {
+  block <- random_blocks(object$random)[[at]]
   boundary_facts(
-    theta_matrix(object$theta, object$random)[[t]], term, effect_scales(object, t),
-    object$certificate$rank[[t]]
+    theta_matrix(object$theta, object$random)[[at]], block, effect_scales(object, block$term),
+    object$certificate$rank[[at]]
   )
 }

@@ -169,7 +169,22 @@ paragraph_group <- function(object, terms, group) {
     },
     if (known) "with known covariances between the levels"
   )
-  if (length(notes)) paste0(text, ", ", paste(notes, collapse = " and ")) else text
+  paste(c(text, if (length(notes)) paste(notes, collapse = " and "), paragraph_classes(terms)),
+        collapse = ", ")
+}
+
+#' What covariances of random effects differ by; NULL where they do not
+#' @noRd
+paragraph_classes <- function(terms) {
+  by <- unique(Filter(length, lapply(terms, `[[`, "by")))
+  if (length(by) > 0L) {
+    one <- length(terms) == 1L && length(terms[[1L]]$cnms) == 1L
+    each <- vapply(by, function(by) paste(bare(by), collapse = " x "), "")
+    paste0(
+      "with another ", if (one) "variance" else "covariance matrix", " for each ",
+      paste(each, collapse = " and each ")
+    )
+  }
 }
 
 #' The words of a structure before a noun

@@ -6,7 +6,8 @@
 #   others     relative standard deviations (k or 1), then the parameters of the correlations, each
 #              the correlation of the first effect with a later one
 # Relative: divided by sigma. A term with one effect is "us". The engine says which structures there
-# are ([random_kind()]) and what parameters they have ([effects_parameters()]).
+# are ([random_kind()]) and what parameters they have ([effects_parameters()]). Where levels have
+# classes with covariances of their own, each class has all of these: R/structure-random-classes.R.
 
 #' Structures whose theta is not that of a covariance factor, but standard deviations and
 #' correlations
@@ -27,7 +28,11 @@ term_correlations <- function(term) {
 
 #' The number of covariance parameters that a term has
 #' @noRd
-count_theta <- function(term) {
+count_theta <- function(term) count_classes(term) * count_block(term)
+
+#' Those of one class of its levels
+#' @noRd
+count_block <- function(term) {
   if (is_natural(term)) {
     return(count_sd(term) + length(term_correlations(term)$names))
   }
@@ -35,7 +40,7 @@ count_theta <- function(term) {
   (k * (k + 1L)) %/% 2L
 }
 
-#' The cell of the covariance matrix that each element of a term's theta stands for
+#' The cell of the covariance matrix that each element of a term's theta stands for, of one class
 #'
 #' A standard deviation has the diagonal cell of its effect (the first, where all effects share
 #' one), a correlation the first cell where it occurs.
@@ -61,24 +66,29 @@ theta_entries <- function(term) {
 #' Lower bounds of a term's theta: 0 for standard deviations
 #' @noRd
 term_lower <- function(term) {
-  if (is_natural(term)) {
-    return(c(double(count_sd(term)), term_correlations(term)$lower))
-  }
   index <- theta_index(term)
-  ifelse(index$row == index$col, 0, -Inf)
+  own <- if (is_natural(term)) {
+    c(double(count_sd(term)), term_correlations(term)$lower)
+  } else {
+    ifelse(index$row == index$col, 0, -Inf)
+  }
+  rep.int(own, count_classes(term))
 }
 
 #' Upper bounds: those of correlations
 #' @noRd
 term_upper <- function(term) {
-  if (is_natural(term)) {
-    return(c(rep.int(Inf, count_sd(term)), term_correlations(term)$upper))
+  own <- if (is_natural(term)) {
+    c(rep.int(Inf, count_sd(term)), term_correlations(term)$upper)
+  } else {
+    rep.int(Inf, count_block(term))
   }
-  rep.int(Inf, count_theta(term))
+  rep.int(own, count_classes(term))
 }
 
 #' Names of a term's theta: "g.x" on the diagonal, "g.y.x" below it, as lme4 has them; "g.sd" for a
-#' standard deviation of all effects, "g.rho", "g.rho1", ... for the correlations of a structure
+#' standard deviation of all effects, "g.rho", "g.rho1", ... for the correlations of a structure;
+#' followed by the class, where there are classes: "g.x arm1"
 #' @noRd
 term_theta_names <- function(term) {
   index <- theta_index(term)
@@ -92,7 +102,7 @@ term_theta_names <- function(term) {
   } else {
     names[below] <- paste(names[below], term$cnms[index$col[below]], sep = ".")
   }
-  paste(term$group, names, sep = ".")
+  name_classes(paste(term$group, names, sep = "."), term$classes)
 }
 
 #' Correlation matrix of a natural structure at theta
@@ -144,17 +154,24 @@ term_factor <- function(theta, term) {
   }
 }
 
-#' theta of each term
+#' theta of each block: of each term, or of each class of its levels
 #' @noRd
 split_theta <- function(theta, terms) {
-  sizes <- vapply(terms, count_theta, 1L)
-  unname(split(unname(theta), factor(rep.int(seq_along(terms), sizes), seq_along(terms))))
+  sizes <- rep.int(vapply(terms, count_block, 1L), vapply(terms, count_classes, 1L))
+  unname(split(unname(theta), factor(rep.int(seq_along(sizes), sizes), seq_along(sizes))))
 }
 
-#' Relative covariance factors T_t, one k x k lower triangular matrix a term
+#' Relative covariance factors T, one k x k lower triangular matrix a block
 #' @noRd
 theta_matrix <- function(theta, terms) {
-  unname(Map(term_factor, split_theta(theta, terms), terms))
+  unname(Map(term_factor, split_theta(theta, terms), random_blocks(terms)))
+}
+
+#' Relative covariance factors of each term: a list by term of lists by class
+#' @noRd
+term_factors <- function(theta, terms) {
+  owner <- factor(block_terms(terms), seq_along(terms))
+  unname(split(theta_matrix(theta, terms), owner))
 }
 
 #' Standard deviations, correlations, parameters of the residual structure and sigma for columns of
@@ -168,7 +185,7 @@ theta_matrix <- function(theta, terms) {
 theta_to_sdcor <- function(theta, sigma, random, phi = NULL) {
   at <- 0L
   out <- rbind(theta, if (length(phi)) matrix(phi, ncol = length(sigma)), sigma)
-  for (term in random) {
+  for (term in random_blocks(random)) {
     here <- at + seq_len(count_theta(term))
     values <- theta[here, , drop = FALSE]
     out[here, ] <- if (is_natural(term)) {
@@ -209,9 +226,8 @@ factor_to_sdcor <- function(values, sigma, term) {
 #' @noRd
 sdcor_to_theta <- function(sdcor, random) {
   sigma <- sdcor[[length(sdcor)]]
-  sizes <- vapply(random, count_theta, 1)
-  at <- sum(sizes)
-  parts <- split(sdcor[seq_len(at)], rep(seq_along(random), sizes))
+  at <- sum(vapply(random, count_theta, 1L))
+  parts <- split_theta(sdcor[seq_len(at)], random)
   by_term <- Map(function(term, values) {
     if (is_natural(term)) {
       is_sd <- seq_along(values) <= count_sd(term)
@@ -224,12 +240,12 @@ sdcor_to_theta <- function(sdcor, random) {
     sd <- diag(correlation)
     diag(correlation) <- 1
     (lower_root(correlation) * sd / sigma)[entries]
-  }, random, parts)
+  }, random_blocks(random), parts)
   c(unlist(by_term), sdcor[at + seq_len(length(sdcor) - at - 1L)])
 }
 
 #' Names of a term's parameters on the scale on which they are shown: "sd_x|g", "cor_y.x|g"; "sd|g"
-#' and "rho|g" for those of a structure
+#' and "rho|g" for those of a structure; followed by the class, where there are classes
 #' @noRd
 term_parameter_names <- function(term, group) {
   index <- theta_index(term)
@@ -243,7 +259,7 @@ term_parameter_names <- function(term, group) {
   } else {
     paste0("cor_", term$cnms[index$row[pair]], ".", term$cnms[index$col[pair]])
   }
-  paste0(names, "|", group)
+  name_classes(paste0(names, "|", group), term$classes)
 }
 
 #' @noRd

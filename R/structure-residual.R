@@ -67,10 +67,6 @@ phi_ranges <- function(residual) {
   )
 }
 
-#' Classes of residual groups that have a correlation of their own
-#' @noRd
-count_classes <- function(correlation) max(1L, length(correlation$classes))
-
 #' The parameters of the correlation of one class among those of all
 #' @noRd
 class_parameters <- function(correlation, par, class) {

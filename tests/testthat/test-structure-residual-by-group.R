@@ -208,8 +208,8 @@ test_that("what cannot be fitted or predicted says what to do", {
   )
   single <- d[d$Sex == "Male" | d$visit == "8", ]
   expect_error(
-    lmm(distance ~ age, single, residual = ~ us(visit | Sex / id)), "more than one row",
-    class = "ferrolmm_error_residual"
+    lmm(distance ~ age, single, residual = ~ us(visit | Sex / id)),
+    "more than one row.*varIdent\\(form = ~ 1 \\| Sex\\)", class = "ferrolmm_error_residual"
   )
   fit <- lmm(distance ~ age, d, residual = ~ ar1(visit | Sex / id))
   unknown <- d[1:2, ]
