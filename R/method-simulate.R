@@ -145,27 +145,29 @@ drawn_terms <- function(object, rows, kept) {
     }
     codes <- simulation_codes(object, term, rows)
     covariance <- level_covariance(object, term$factor)
+    n_levels <- max(codes, nrow(covariance), 0L)
     list(
-      factors = factors[[t]], classes = drawn_classes(object, term, rows, codes),
-      columns = term_columns(term, rows$frame), codes = codes,
-      n_levels = max(codes, nrow(covariance), 0L), active = if (is.na(at)) 1 else is.na(known),
-      root = known_root(covariance)
+      factors = factors[[t]], classes = drawn_classes(object, term, rows, codes, n_levels),
+      columns = term_columns(term, rows$frame), codes = codes, n_levels = n_levels,
+      active = if (is.na(at)) 1 else is.na(known), root = known_root(covariance)
     )
   })
   drawn[lengths(drawn) > 0L]
 }
 
-#' The class of each level that is drawn
+#' The class of each of the levels that are drawn; NULL where there are none
 #' @noRd
-drawn_classes <- function(object, term, rows, codes) {
-  classes <- term$class_of
-  new <- which(codes > length(classes))
-  if (!is.null(classes) && length(new) > 0L) {
-    classes[codes[new]] <- row_classes(object, term, rows, new)
-    # numbers between levels that are left out
-    classes[is.na(classes)] <- 1L
+drawn_classes <- function(object, term, rows, codes, n_levels) {
+  if (is.null(term$class_of)) {
+    return(NULL)
   }
-  classes
+  # the number of a level that is in no row takes any
+  classes <- c(term$class_of, rep.int(1L, max(n_levels - length(term$class_of), 0L)))
+  new <- which(codes > length(term$class_of))
+  if (length(new) > 0L) {
+    classes[codes[new]] <- row_classes(object, term, rows, new)
+  }
+  classes[seq_len(n_levels)]
 }
 
 #' @noRd

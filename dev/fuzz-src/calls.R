@@ -234,6 +234,11 @@ random_new <- function(p) {
     if (chance(0.3)) new[[column]] <- d[[column]][sample.int(nrow(d), n, TRUE)]
   }
   row.names(new) <- NULL
+  # what is constant within the levels of g stays so
+  g <- Find(function(x) x %in% names(d), c("g", unname(p$renamed["g"])))
+  for (column in intersect(c("odd", "arm", unname(p$renamed["arm"])), names(new))) {
+    new[[column]] <- d[[column]][match(new[[g]], d[[g]])]
+  }
   group <- if (length(p$random)) p$random[[1L]]$groups[[1L]][[1L]]
   fixed <- unlist(lapply(p$fixed, all.vars))
   if (!is.null(group) && !group %in% fixed && chance(0.3)) {

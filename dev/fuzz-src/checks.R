@@ -112,7 +112,8 @@ check_effects <- function(context) {
     used[[factor]] <- used[[factor]] + z$k
     first <- match(seq_len(z$levels), z$code)
     row <- as.integer(fit$flist[[factor]])[first]
-    sd <- solved$sigma * sqrt(rowSums(own$F^2))
+    # of the class with the largest
+    sd <- solved$sigma * do.call(pmax, lapply(own$F, function(F) sqrt(rowSums(F^2))))
     ours <- as.matrix(table)[row, columns, drop = FALSE]
     # what rounding leaves of an effect that is not there, beside those that are
     unit <- pmax(sqrt(colMeans(z$basis^2)), 1e-300)
@@ -122,7 +123,7 @@ check_effects <- function(context) {
     variances <- attr(table, "postVar")
     if (is.list(variances)) variances <- variances[[sum(assign[seq_len(i)] == factor)]]
     for (level in unique(c(1L, z$levels, (z$levels + 1L) %/% 2L))) {
-      W <- kronecker(own$F, own$level[level, , drop = FALSE])
+      W <- kronecker(own$F[[z$class[[level]]]], own$level[level, , drop = FALSE])
       reference <- solved$sigma^2 * W %*% solved$M[own$own, own$own] %*% t(W)
       found <- c(found, compare(
         "ranef", "conditional variance", variances[, , row[[level]]], reference,
@@ -188,14 +189,14 @@ parameter_bounds <- function(model, phi) {
     if (z$structure == "us") {
       low <- matrix(-Inf, k, k)
       diag(low) <- 0
-      lower <- c(lower, low[lower.tri(low, TRUE)])
+      lower <- c(lower, rep(low[lower.tri(low, TRUE)], z$classes))
       upper <- c(upper, rep(Inf, z$size))
     } else {
       sds <- if (z$hom) 1L else k
-      others <- z$size - sds
+      others <- z$each - sds
       least <- if (z$structure == "cs") -1 / (k - 1) else -1
-      lower <- c(lower, rep(0, sds), rep(least + 1e-6, others))
-      upper <- c(upper, rep(Inf, sds), rep(1 - 1e-6, others))
+      lower <- c(lower, rep(c(rep(0, sds), rep(least + 1e-6, others)), z$classes))
+      upper <- c(upper, rep(c(rep(Inf, sds), rep(1 - 1e-6, others)), z$classes))
     }
   }
   sizes <- scale_sizes(model$residual)
@@ -227,7 +228,7 @@ is_settled <- function(fit) fit$certificate$status %in% c("converged", "singular
 grows <- function(model) {
   unlist(lapply(model$terms, function(z) {
     if (z$structure == "us") return(rep(TRUE, z$size))
-    seq_len(z$size) <= if (z$hom) 1L else z$k
+    rep(seq_len(z$each) <= if (z$hom) 1L else z$k, z$classes)
   }))
 }
 
@@ -297,10 +298,10 @@ check_optimum <- function(context, starts = if (is.null(context$p$residual)) 3L 
         sd <- unit * 10^stats::runif(z$k, -1.2, 1.2)
         if (z$structure == "us") {
           T <- diag(sd, z$k)
-          return(T[lower.tri(T, TRUE)])
+          return(rep(T[lower.tri(T, TRUE)], z$classes))
         }
         sds <- if (z$hom) 1L else z$k
-        c(sd[seq_len(sds)], rep(0.1, z$size - sds))
+        rep(c(sd[seq_len(sds)], rep(0.1, z$each - sds)), z$classes)
       }))
       phi <- unname(fit$phi)
       c(theta, phi * stats::runif(length(phi), 0.3, 1.2))
@@ -325,7 +326,7 @@ check_lme4 <- function(context) {
   p <- context$p
   plain <- is.null(p$residual) && is.null(p$sigma) && is.null(p$hold) && is.null(p$tie) &&
     length(p$objects) == 0L && all(vapply(p$random, function(t) {
-      t$structure == "us" && !(t$double && any(vapply(
+      t$structure == "us" && is.null(t$by) && !(t$double && any(vapply(
         p$data[intersect(all.vars(t$lhs), names(p$data))], function(x) !is.numeric(x), NA
       )))
     }, NA))
@@ -467,10 +468,18 @@ new_design <- function(context, new) {
     basis <- stats::model.matrix(
       stats::as.formula(call("~", z$term$lhs), globalenv()), frame
     )
-    B <- basis[, z$column, drop = FALSE] %*% F
     old <- do.call(paste, c(lapply(model$frame[z$group], typed_key), sep = "\002"))
     fresh <- do.call(paste, c(lapply(new[z$group], typed_key), sep = "\002"))
     code <- z$code[match(fresh, old)]
+    class <- z$class[code]
+    if (is.null(z$by)) {
+      class[is.na(code)] <- 1L
+    } else if (anyNA(code)) {
+      known <- do.call(paste, c(lapply(model$frame[z$by], typed_key), sep = "\002"))
+      own <- do.call(paste, c(lapply(new[z$by], typed_key), sep = "\002"))
+      class[is.na(code)] <- ordered_codes(model$frame[z$by])[match(own, known)][is.na(code)]
+    }
+    B <- times_roots(basis[, z$column, drop = FALSE], F, class)
     root <- if (is.null(z$K)) diag(z$levels) else z$root
     for (row in which(!is.na(code))) {
       for (j in seq_len(z$k)) {

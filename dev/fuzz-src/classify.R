@@ -39,6 +39,7 @@ accepted_refusals <- list(
   list("has [0-9]+ random effects for [0-9]+ observations", function(p, fit) few_rows(p)),
   list("has as many levels \\([0-9]+\\) as there are observations"),
   list("has only one level"),
+  list("there are no covariances that differ by it", function(p, fit) one_class(p)),
   list("has a correlation for each lag, and no two rows"),
   list("has more than one row: there is no correlation", function(p, fit) lone_rows(p)),
   list("has a variance for each level of .* and no row has", function(p, fit) unused_visits(p)),
@@ -75,17 +76,38 @@ is_constrained <- function(p) {
   !is.null(p$hold) || !is.null(p$tie) || !is.null(p$sigma) || isTRUE(p$residual$correlation$fixed)
 }
 
+# What covariances differ by: of each term, and of the residuals
+class_columns <- function(p) {
+  Filter(length, c(lapply(p$random, `[[`, "by"), list(p$residual$correlation$by)))
+}
+
+# Subset or missing values leave one class
+one_class <- function(p) {
+  frame <- oracle_frame(p)
+  any(vapply(class_columns(p), function(by) max(ordered_codes(frame[by])) == 1L, NA))
+}
+
+# The frame, and where covariances differ by something its rows in each class
+frames_of_classes <- function(p) {
+  frame <- oracle_frame(p)
+  c(list(frame), unlist(lapply(class_columns(p), function(by) {
+    split(frame, ordered_codes(frame[by]))
+  }), recursive = FALSE))
+}
+
 # Fewer than three rows for each coefficient and random effect of the largest term
 few_rows <- function(p) {
   tryCatch({
-    frame <- oracle_frame(p)
-    X <- stats::model.matrix(stats::terms(fixed_formula(p)), frame)
-    effects <- vapply(expand_terms(p$random), function(term) {
-      z <- term_design(term, frame)
-      as.double(ncol(z$basis) * z$levels)
-    }, 1)
+    whole <- oracle_frame(p)
+    X <- stats::model.matrix(stats::terms(fixed_formula(p)), whole)
     own <- if (is.null(p$residual)) 0 else 2 * nlevels(p$data[["tf"]])^2
-    nrow(frame) < 3 * (ncol(X) + max(effects, 0) + own)
+    any(vapply(frames_of_classes(p), function(frame) {
+      effects <- vapply(expand_terms(p$random), function(term) {
+        z <- term_design(term, frame)
+        as.double(ncol(z$basis) * z$levels)
+      }, 1)
+      nrow(frame) < 3 * (ncol(X) + max(effects, 0) + own)
+    }, NA))
   }, error = function(e) TRUE)
 }
 
@@ -118,10 +140,11 @@ no_covariance <- function(fit) {
   isTRUE(fit$certificate$residual_zero) || anyNA(adjusted) || any(eigen(adjusted)$values <= 0)
 }
 
-# Each group of correlated residuals is one row
+# Each group of correlated residuals is one row, in all or in a class of groups
 lone_rows <- function(p) {
-  groups <- oracle_frame(p)[p$residual$correlation$groups]
-  !anyDuplicated(groups)
+  any(vapply(frames_of_classes(p), function(frame) {
+    !anyDuplicated(frame[p$residual$correlation$groups])
+  }, NA))
 }
 
 # A visit of which subset or missing values leave no row

@@ -7,7 +7,8 @@
 #   response   name of a column
 #   fixed      list of expressions: the terms of the fixed part
 #   random     list of terms: lhs (expression), groups (list of vectors of columns; more than one for
-#              a/b), structure, double (||), known (NULL or list(kind, name))
+#              a/b), structure, double (||), known (NULL or list(kind, name)), by (NULL or columns
+#              that covariances differ by)
 #   residual   NULL or list(correlation, scales, text), see residual_of() in oracle.R
 #   arguments  named list of further arguments of lmm(), expressions
 #   sigma, hold, tie, perfect   what the generator knows
@@ -117,6 +118,9 @@ other_columns <- function(d) {
   d$x2 <- if (chance(0.2)) as.integer(stats::rpois(n, 3)) else stats::runif(n, -1, 3)
   # constant within the levels of g
   d$z1 <- stats::rnorm(nlevels(d$g))[as.integer(d$g)]
+  arms <- between(2L, 3L)
+  d$arm <- factor(c("new", "old", "none")[sample.int(arms, nlevels(d$g), TRUE)])[as.integer(d$g)]
+  d$odd <- (as.integer(d$g) %% 2L) == 1L
   d$f <- factor(sample(c("a", "b", "c")[seq_len(between(2L, 3L))], n, TRUE))
   d$o <- factor(sample(c("low", "mid", "high"), n, TRUE), c("low", "mid", "high"), ordered = TRUE)
   d$l <- stats::runif(n) < 0.4
@@ -152,9 +156,22 @@ random_fixed <- function(p) {
 
 # Random part --------------------------------------------------------------------------------------
 
-simple_term <- function(lhs, group, structure = "us", double = FALSE, known = NULL) {
+simple_term <- function(lhs, group, structure = "us", double = FALSE, known = NULL, by = NULL) {
   groups <- if (is.list(group)) group else list(group)
-  list(lhs = lhs, groups = groups, structure = structure, double = double, known = known)
+  list(lhs = lhs, groups = groups, structure = structure, double = double, known = known, by = by)
+}
+
+# What the covariances of terms differ by, of some terms whose levels are within those of g
+with_classes <- function(p, terms) {
+  if (p$kind %in% c("constrained", "wide")) return(terms)
+  often <- if (p$kind %in% c("structured", "known")) 0.3 else 0.12
+  lapply(terms, function(term) {
+    within <- all(vapply(term$groups, function(group) "g" %in% group, NA))
+    if (within && !term$double && chance(often)) {
+      term$by <- pick(list("arm", "odd", c("arm", "odd")), c(6, 3, 1))
+    }
+    term
+  })
 }
 
 # Left sides with few columns
@@ -194,7 +211,7 @@ random_terms <- function(p) {
   for (i in seq_along(chosen)) {
     terms <- c(terms, random_term(p, chosen[[i]], i))
   }
-  terms
+  with_classes(p, terms)
 }
 
 random_term <- function(p, group, i) {
@@ -261,6 +278,13 @@ known_matrix <- function(levels, kind) {
   if (chance(0.25) && here_is("Matrix")) Matrix::Matrix(K, sparse = TRUE) else K
 }
 
+# Without entries between levels of different classes; what is left is positive definite
+uncoupled <- function(K, data, by) {
+  if (is.null(by)) return(K)
+  class <- do.call(paste, unname(data[match(rownames(K), data$g), by, drop = FALSE]))
+  K * outer(class, class, `==`)
+}
+
 # Residual structure -------------------------------------------------------------------------------
 
 random_residual <- function(p) {
@@ -283,15 +307,19 @@ random_residual <- function(p) {
       pick(c("tf", "t"))
     }
     arguments <- lapply(columns, as.name)
-    last <- call("|", arguments[[length(arguments)]], as.name(group))
+    by <- if (chance(0.35)) pick(c("arm", "odd"))
+    side <- if (is.null(by)) as.name(group) else call("/", as.name(by), as.name(group))
+    last <- call("|", arguments[[length(arguments)]], side)
     text <- as.call(c(as.name(name), arguments[-length(arguments)], last))
     kind <- if (type %in% c("exp", "gaus")) "coordinates" else if (type == "cs") "none" else
       if (columns == "tf" || !type %in% c("ar1", "toep")) "level" else "number"
     return(list(
       argument = "residual", text = call("~", text),
-      correlation = list(type = type, columns = columns, kind = kind, groups = group,
-                         nugget = FALSE, p = 0L, q = 0L),
-      scales = if (by_visit) list(list(type = "ident", stratum = columns, by_level = TRUE))
+      correlation = list(type = type, columns = columns, kind = kind, groups = c(by, group),
+                         nugget = FALSE, p = 0L, q = 0L, by = by),
+      scales = if (by_visit || !is.null(by)) {
+        list(list(type = "ident", stratum = c(by, if (by_visit) columns), by_level = TRUE))
+      }
     ))
   }
   scales <- if (chance(0.35)) random_scales(p)
@@ -364,8 +392,14 @@ random_response <- function(p) {
   for (term in known) {
     levels <- levels(p$data$g)
     used <- if (term$known$kind == "cov") levels[levels %in% p$data$g] else levels
-    extra <- if (chance(0.3)) paste0("ancestor", 1:2)
-    p$objects[[term$known$name]] <- known_matrix(c(used, extra), term$known$kind)
+    # levels of a precision matrix without rows have no class
+    extra <- if (chance(0.3) && (is.null(term$by) || term$known$kind == "cov")) {
+      paste0("ancestor", 1:2)
+    }
+    if (!is.null(term$by)) used <- levels[levels %in% p$data$g]
+    p$objects[[term$known$name]] <- uncoupled(
+      known_matrix(c(used, extra), term$known$kind), p$data, term$by
+    )
   }
   p$data$y <- 0
   X <- stats::model.matrix(fixed_formula(p, FALSE), p$data)
@@ -502,7 +536,7 @@ hostile_levels <- list(
 
 hostile <- function(p) {
   # levels first
-  for (column in sample(c("g", "k", "f", "tf", "b"), between(0L, 3L))) {
+  for (column in sample(c("g", "k", "f", "tf", "b", "arm"), between(0L, 3L))) {
     x <- p$data[[column]]
     fresh <- make.unique(pick(hostile_levels)(nlevels(x)))
     if (column == "g" && length(p$objects)) next
@@ -530,7 +564,7 @@ hostile <- function(p) {
     p$uses_class <- !inherits(p$data$x1, c("AsIs", "integer"))
   }
   # names
-  used <- intersect(c("x1", "x2", "f", "g", "h", "o", "l", "tf", "y"), names(p$data))
+  used <- intersect(c("x1", "x2", "f", "g", "h", "o", "l", "tf", "y", "arm"), names(p$data))
   old <- sample(used, between(1L, 4L))
   if (is.null(p$hold) && is.null(p$tie)) {
     new <- sample(hostile_names, length(old))
@@ -554,6 +588,7 @@ rename_columns <- function(p, names) {
   p$random <- lapply(p$random, function(term) {
     term$lhs <- swap(term$lhs)
     term$groups <- lapply(term$groups, swap_names)
+    if (!is.null(term$by)) term$by <- swap_names(term$by)
     term
   })
   p$response <- swap_names(p$response)
@@ -566,6 +601,9 @@ rename_columns <- function(p, names) {
   if (!is.null(p$residual)) {
     p$residual$correlation$columns <- swap_names(p$residual$correlation$columns)
     p$residual$correlation$groups <- swap_names(p$residual$correlation$groups)
+    if (length(p$residual$correlation$by)) {
+      p$residual$correlation$by <- swap_names(p$residual$correlation$by)
+    }
     if (!is.null(p$residual$text)) p$residual$text <- swap(p$residual$text)
     p$residual$scales <- lapply(p$residual$scales, function(s) {
       if (length(s$stratum)) s$stratum <- swap_names(s$stratum)
@@ -641,13 +679,14 @@ bar_of <- function(term) {
     call("/", as.name(term$groups[[1L]]), as.name(inner))
   }
   bar <- call(if (term$double) "||" else "|", term$lhs, group)
-  if (term$structure == "us" && is.null(term$known)) {
+  if (term$structure == "us" && is.null(term$known) && is.null(term$by)) {
     return(call("(", bar))
   }
   known <- if (!is.null(term$known)) {
     stats::setNames(list(as.name(term$known$name)), term$known$kind)
   }
-  as.call(c(as.name(term$structure), bar, known))
+  by <- if (!is.null(term$by)) list(by = interact(term$by))
+  as.call(c(as.name(term$structure), bar, known, by))
 }
 
 fixed_formula <- function(p, response = TRUE) {

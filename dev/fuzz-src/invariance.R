@@ -3,7 +3,7 @@
 all_variables <- function(p) {
   unique(c(
     p$response, unlist(lapply(p$fixed, all.vars)),
-    unlist(lapply(p$random, function(t) c(all.vars(t$lhs), unlist(t$groups)))),
+    unlist(lapply(p$random, function(t) c(all.vars(t$lhs), unlist(t$groups), t$by))),
     unlist(lapply(p$arguments, all.vars))
   ))
 }

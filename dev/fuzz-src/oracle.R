@@ -15,7 +15,7 @@ oracle_frame <- function(p) {
   terms <- expand_terms(p$random)
   variables <- c(
     if (length(p$fixed)) p$fixed else list(1), lapply(p$random, `[[`, "lhs"),
-    lapply(unique(unlist(lapply(terms, `[[`, "group"))), as.name),
+    lapply(unique(unlist(lapply(terms, `[`, c("group", "by")))), as.name),
     lapply(unique(c(p$residual$correlation$columns, p$residual$correlation$groups,
                     unlist(lapply(p$residual$scales, function(s) c(s$stratum, s$covariate))))),
            as.name)
@@ -38,7 +38,7 @@ oracle_frame <- function(p) {
   frame
 }
 
-# a/b as two terms: list(lhs, group, structure, hom, double, known)
+# a/b as two terms: list(lhs, group, structure, hom, double, known, by)
 expand_terms <- function(random) {
   homogeneous <- c("homdiag", "homcs", "ar1", "homtoep")
   base <- c(homdiag = "diag", homcs = "cs", hetar1 = "ar1", homtoep = "toep")
@@ -48,10 +48,19 @@ expand_terms <- function(random) {
       list(
         lhs = term$lhs, group = group, double = term$double, known = term$known,
         structure = if (structure %in% names(base)) base[[structure]] else structure,
-        hom = structure %in% homogeneous
+        hom = structure %in% homogeneous, by = term$by
       )
     })
   }), recursive = FALSE)
+}
+
+# Codes of combinations of columns, in the order of their levels, the first column slowest
+ordered_codes <- function(columns) {
+  codes <- lapply(unname(columns), function(x) {
+    if (is.factor(x)) as.integer(x) else match(x, sort(unique(x)))
+  })
+  key <- do.call(paste, codes)
+  match(key, unique(key[do.call(order, codes)]))
 }
 
 # Basis (n x k), codes of the levels, their number
@@ -115,14 +124,9 @@ residual_parts <- function(p, frame, fitted) {
   parts$scales <- lapply(Filter(function(s) s$type != "fixed", residual$scales), function(s) {
     stratum <- NULL
     if (length(s$stratum) > 0L) {
-      labels <- do.call(paste, c(lapply(frame[s$stratum], as.character), sep = "*"))
-      order <- if (isTRUE(s$by_level)) {
-        x <- frame[[s$stratum]]
-        if (is.factor(x)) levels(x) else as.character(sort(unique(x)))
-      } else {
-        unique(labels)
-      }
-      stratum <- match(labels, order)
+      stratum <- ordered_codes(frame[s$stratum])
+      # the reference is that of the first row, but for structures by visit
+      if (!isTRUE(s$by_level)) stratum <- match(stratum, unique(stratum))
     }
     list(
       type = s$type, stratum = stratum,
@@ -133,6 +137,7 @@ residual_parts <- function(p, frame, fitted) {
   if (!is.null(correlation)) {
     codes <- do.call(paste, lapply(frame[correlation$groups], as.character))
     parts$blocks <- unname(split(seq_len(n), match(codes, unique(codes))))
+    parts$class <- if (length(correlation$by)) ordered_codes(frame[correlation$by]) else rep(1L, n)
     parts$position <- switch(correlation$kind,
       none = rep(0, n), order = stats::ave(seq_len(n), codes, FUN = seq_along),
       level = {
@@ -153,7 +158,10 @@ residual_parts <- function(p, frame, fitted) {
   parts
 }
 
+# `phi`: parameters of one class of groups after those of another
 correlation_of <- function(parts, phi, rows) {
+  each <- length(phi) %/% max(parts$class)
+  phi <- phi[(parts$class[rows[1L]] - 1L) * each + seq_len(each)]
   correlation <- parts$correlation
   m <- length(rows)
   at <- parts$position
@@ -235,6 +243,11 @@ model_term <- function(term, frame, p) {
   z$hom <- term$hom && k > 1L
   z$group <- term$group
   z$all_levels <- z$levels
+  z$by <- term$by
+  # the class of each level, and how many there are
+  z$class <- rep(1L, z$levels)
+  if (!is.null(term$by)) z$class[z$code] <- ordered_codes(frame[term$by])
+  z$classes <- max(z$class)
   if (!is.null(term$known)) {
     label <- as.character(frame[[term$group]])[match(seq_len(z$levels), z$code)]
     K <- as.matrix(p$objects[[term$known$name]])
@@ -284,7 +297,8 @@ oracle_model <- function(p, fit) {
   levels <- vapply(terms, `[[`, 1, "all_levels")
   if (any(diff(levels) > 0)) terms <- terms[rev(order(levels))]
   terms <- lapply(terms, function(z) {
-    z$size <- count_parameters(z$structure, z$hom, z$k)
+    z$each <- count_parameters(z$structure, z$hom, z$k)
+    z$size <- z$classes * z$each
     z
   })
   list(
@@ -295,16 +309,19 @@ oracle_model <- function(p, fit) {
   )
 }
 
-# ZF, n x q, and F's blocks
+# ZF, n x q, and F's blocks: of each term those of its classes
 random_columns <- function(model, theta) {
   at <- 0L
   columns <- vector("list", length(model$terms))
   roots <- columns
   for (i in seq_along(model$terms)) {
     z <- model$terms[[i]]
-    F <- covariance_root(z$structure, z$hom, z$k, theta[at + seq_len(z$size)])
+    F <- lapply(seq_len(z$classes), function(class) {
+      own <- theta[at + (class - 1L) * z$each + seq_len(z$each)]
+      covariance_root(z$structure, z$hom, z$k, own)
+    })
     at <- at + z$size
-    B <- z$basis %*% F
+    B <- times_roots(z$basis, F, z$class[z$code])
     level <- if (is.null(z$K)) {
       indicator <- matrix(0, model$n, z$levels)
       indicator[cbind(seq_len(model$n), z$code)] <- 1
@@ -316,6 +333,15 @@ random_columns <- function(model, theta) {
     roots[[i]] <- F
   }
   list(matrix = do.call(cbind, columns), roots = roots)
+}
+
+# Each row of a basis times F of its class
+times_roots <- function(basis, F, class) {
+  for (one in seq_along(F)) {
+    own <- which(class == one)
+    basis[own, ] <- basis[own, , drop = FALSE] %*% F[[one]]
+  }
+  basis
 }
 
 # L^-1 M, rows of R's blocks
@@ -442,7 +468,7 @@ oracle_effects <- function(model, solved, i) {
   F <- solved$random$roots[[i]]
   level <- if (is.null(z$K)) diag(z$levels) else z$root
   u <- matrix(solved$u[own], z$levels)
-  list(values = (level %*% u) %*% t(F), F = F, level = level, own = own)
+  list(values = times_roots(level %*% u, lapply(F, t), z$class), F = F, level = level, own = own)
 }
 
 # PEV / sigma^2 of rows x'beta + a'u, a in the coordinates of u

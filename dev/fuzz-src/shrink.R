@@ -69,6 +69,11 @@ candidates <- function(p) {
       out[[length(out) + 1L]] <- replace_field(p, "random", p$random[-i])
     }
     term <- p$random[[i]]
+    if (!is.null(term$by)) {
+      random <- p$random
+      random[[i]]["by"] <- list(NULL)
+      out[[length(out) + 1L]] <- replace_field(p, "random", random)
+    }
     if (!identical(term$lhs, 1) && term$structure == "us") {
       term$lhs <- 1
       term$double <- FALSE

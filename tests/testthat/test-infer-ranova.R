@@ -52,7 +52,7 @@ test_that("the model without random effects is the linear model", {
 
 test_that("mixtures are those of Stram and Lee", {
   reduction <- function(kept, dropped, structure = "us") {
-    list(kept = kept, dropped = dropped, structure = structure)
+    list(kept = kept, dropped = dropped, structure = structure, classes = 1L)
   }
   tail <- function(x, df) pchisq(x, df, lower.tail = FALSE)
   expect_equal(mixture_p(2, reduction(0, 1)), tail(2, 1) / 2)
@@ -74,7 +74,7 @@ test_that("weights are those of projections on the cone", {
       sum(pmax(eigen(m, symmetric = TRUE, only.values = TRUE)$values, 0)^2)
     })
     expect_equal(sum(cone_weights(d)), 1)
-    reduction <- list(kept = 0, dropped = d, structure = "us")
+    reduction <- list(kept = 0, dropped = d, structure = "us", classes = 1L)
     for (x in c(0.5, 1, 3, 6)) {
       expect_lt(abs(mean(ratios > x) - mixture_p(x, reduction)), 0.015)
     }

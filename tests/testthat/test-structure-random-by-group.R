@@ -332,6 +332,8 @@ test_that("simulations have the covariance of their class", {
   )
   kept <- simulate(fit, 1L, seed = 3, newdata = d[1:6, c("time", "id")], re.form = NULL)
   expect_equal(nrow(kept), 6L)
+  few <- as.matrix(simulate(fit, 2000L, seed = 4, newdata = d[1:6, c("time", "id")]))
+  expect_equal(unname(stats::cov(t(few))), unname(whole[1:6, 1:6]), tolerance = 0.12)
   plan <- simulate(
     lmm(y ~ time + us(1 | id, by = arm), d), 2000L, seed = 5,
     newparams = list(beta = c(1, 0), theta = c(3, 0.5, 0), sigma = 1)
