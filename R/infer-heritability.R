@@ -58,6 +58,7 @@ heritability <- function(object, term = NULL, type = c("plot", "cullis"), level 
       conf.high = NA_real_, row.names = "H2"
     ))
   }
+  for (one in object$random) refuse_classes(one)
   starts <- component_starts(object)
   single <- lengths(object$cnms) == 1L
   if (!all(single)) {
@@ -73,6 +74,18 @@ heritability <- function(object, term = NULL, type = c("plot", "cullis"), level 
     list(mean_residual(object))
   ))
   share_intervals(object, "h2", call("/", own, total), level, method, ...)
+}
+
+#' Refuse a term whose variance differs by group
+#' @noRd
+refuse_classes <- function(term) {
+  if (length(term$by) > 0L) {
+    ferrolmm_abort(
+      paste0("The variance of (", term_words(term), ") differs by `", by_label(term),
+             "`: there is no one heritability."), "argument",
+      i = "vpredict() takes any function of the variances; repeatability() a mean over the rows."
+    )
+  }
 }
 
 #' @rdname heritability
@@ -150,6 +163,7 @@ heritable_term <- function(object, term) {
       i = "vpredict() takes any function of its variances."
     )
   }
+  refuse_classes(object$random[[t]])
   t
 }
 
@@ -157,7 +171,7 @@ heritable_term <- function(object, term) {
 #' - 1'C1 / m) / (m - 1) of their covariance matrix C
 #' @noRd
 cullis_heritability <- function(object, t) {
-  variance <- component_values(object)[[component_starts(object)[[t]] + 1L]]
+  variance <- component_values(object)[[first_component(object, t)]]
   if (variance == 0) {
     ferrolmm_abort("The variance of the term is zero: the heritability is not defined.", "argument")
   }
@@ -171,23 +185,32 @@ cullis_heritability <- function(object, t) {
   1 - mean_difference / (2 * variance)
 }
 
-#' The mean of z'Gz over the rows as an expression: a sum of cells times mean products of columns
+#' The number of the first component of a term
+#' @noRd
+first_component <- function(object, t) {
+  component_starts(object)[[match(t, block_terms(object$random))]] + 1L
+}
+
+#' The mean of z'Gz over the rows as an expression: a sum of cells times mean products of columns,
+#' over the classes of levels where there are any
 #' @noRd
 mean_variance <- function(object, t) {
   term <- object$random[[t]]
-  level <- if (length(term$known)) level_variances(object, term$factor)
   counts <- attr(own_matrix(object), "counts")
-  weights <- term_squares(object, t, level, counts)$squares / count_observations(object)
   k <- length(term$cnms)
   cells <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE)
-  start <- component_starts(object)[[t]]
-  parts <- lapply(seq_len(nrow(cells)), function(c) {
-    i <- cells[c, 1L]
-    j <- cells[c, 2L]
-    times <- weights[i, j] * if (i == j) 1 else 2
-    call("*", times, component_symbol(start + cell_number(i, j, k)))
+  parts <- lapply(seq_len(count_classes(term)), function(class) {
+    level <- class_weights(object, term, class)
+    weights <- term_squares(object, t, level, counts)$squares / count_observations(object)
+    start <- first_component(object, t) - 1L + (class - 1L) * nrow(cells)
+    lapply(seq_len(nrow(cells)), function(c) {
+      i <- cells[c, 1L]
+      j <- cells[c, 2L]
+      times <- weights[i, j] * if (i == j) 1 else 2
+      call("*", times, component_symbol(start + cell_number(i, j, k)))
+    })
   })
-  Reduce(function(a, b) call("+", a, b), parts)
+  Reduce(function(a, b) call("+", a, b), unlist(parts, recursive = FALSE))
 }
 
 #' The mean of the residual variances over the rows as an expression

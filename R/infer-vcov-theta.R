@@ -33,8 +33,8 @@ theta_covariance <- function(object, scale) {
 own_components <- function(object) {
   starts <- component_starts(object)
   cells <- varcorr_cells(object, all = TRUE)
-  k <- lengths(object$cnms)[cells$term]
-  random <- lapply(starts[cells$term] + cell_number(cells$i, cells$j, k), component_symbol)
+  k <- block_sizes(object$random)[cells$block]
+  random <- lapply(starts[cells$block] + cell_number(cells$i, cells$j, k), component_symbol)
   kind <- ifelse(is.na(cells$var2), "var_", paste0("cov_", cells$var2, "."))
   names(random) <- sprintf("%s%s|%s", kind, cells$var1, cells$grp)
   first <- starts[[length(starts)]]

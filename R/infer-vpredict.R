@@ -226,7 +226,7 @@ range_kind <- function(expression, enclosure, object) {
 #' correlations
 #' @noRd
 theta_is_factor <- function(object) {
-  unlist(lapply(object$random, function(term) {
+  unlist(lapply(random_blocks(object$random), function(term) {
     !is_natural(term) | seq_len(count_theta(term)) <= count_sd(term)
   }))
 }

@@ -1,7 +1,7 @@
 # Variance components of a fit, their covariance matrix, and functions of them.
 #
 # The components are those of the engine, in its order: the cells of the covariance matrix of each
-# term (the lower triangle, column by column), the parameters phi of the residual structure, and
+# block (the lower triangle, column by column), the parameters phi of the residual structure, and
 # sigma^2. They are called .b1, .b2, ... in expressions. All that a user can name (variances as
 # V1, V2, ..., standard deviations and correlations by the names that confint() has, phi, sigma) is
 # an expression in them: `definitions`.
@@ -41,14 +41,14 @@ component_values <- function(object, theta = object$theta, phi = object$phi,
   cells <- Map(function(theta, term) {
     v <- sigma^2 * tcrossprod(term_factor(theta, term))
     v[lower.tri(v, diag = TRUE)]
-  }, split_theta(theta, object$random), object$random)
+  }, split_theta(theta, object$random), random_blocks(object$random))
   c(unlist(cells, use.names = FALSE), unname(phi), sigma^2)
 }
 
-#' Number of the first cell of each term's covariance matrix among the components, less one
+#' Number of the first cell of each block's covariance matrix among the components, less one
 #' @noRd
 component_starts <- function(object) {
-  k <- lengths(object$cnms)
+  k <- block_sizes(object$random)
   unname(cumsum(c(0L, k * (k + 1L) / 2L)))
 }
 
@@ -71,7 +71,8 @@ components_at_boundary <- function(object) {
   # cells that a structure sets to zero stay there
   hidden <- rep.int(FALSE, n)
   random <- known[known$part == "random", ]
-  at <- starts[random$term] + cell_number(random$i, random$j, lengths(object$cnms)[random$term])
+  k <- block_sizes(object$random)[random$block]
+  at <- starts[random$block] + cell_number(random$i, random$j, k)
   hidden[at] <- is.na(random$se.vcov)
   others <- known[known$part != "random", ]
   hidden[starts[[length(starts)]] + seq_len(nrow(others))] <- is.na(others$se.sdcor)
@@ -91,11 +92,11 @@ fixed_components <- function(object) {
     zero <- rep_len(at_zero[seq_len(count_sd(term))], k)
     cell <- which(lower.tri(diag(k), diag = TRUE), arr.ind = TRUE)
     whole | zero[cell[, 1L]] | zero[cell[, 2L]]
-  }, split_theta(object$theta, object$random), theta_names(object), object$random)
+  }, split_theta(object$theta, object$random), theta_names(object), random_blocks(object$random))
   c(unlist(cells), names(object$phi) %in% held, known)
 }
 
-#' Names of theta by term
+#' Names of theta by block
 #' @noRd
 theta_names <- function(object) {
   split_theta(names(object$theta), object$random)
@@ -105,8 +106,9 @@ theta_names <- function(object) {
 #' @noRd
 numbered_components <- function(object, table) {
   starts <- component_starts(object)
-  random <- unlist(lapply(seq_along(object$random), function(t) {
-    k <- length(object$cnms[[t]])
+  sizes <- block_sizes(object$random)
+  random <- unlist(lapply(seq_along(sizes), function(t) {
+    k <- sizes[[t]]
     cells <- varcorr_order(k, "cov.last")
     lapply(starts[[t]] + cell_number(cells[, 1L], cells[, 2L], k), component_symbol)
   }))
@@ -167,8 +169,9 @@ residual_expression <- function(object, row, n) {
 #' @noRd
 parameter_expressions <- function(object) {
   starts <- component_starts(object)
-  random <- unlist(lapply(seq_along(object$random), function(t) {
-    term <- object$random[[t]]
+  blocks <- random_blocks(object$random)
+  random <- unlist(lapply(seq_along(blocks), function(t) {
+    term <- blocks[[t]]
     k <- length(term$cnms)
     index <- theta_index(term)
     cell <- function(i, j) component_symbol(starts[[t]] + cell_number(i, j, k))

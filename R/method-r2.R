@@ -53,6 +53,17 @@ intraclass <- function(object, ...) {
   )
 }
 
+#' What the covariance of one class is multiplied by in each level: nothing in levels of other
+#' classes, else the level's variance in a known matrix; NULL where that is 1 everywhere
+#' @noRd
+class_weights <- function(object, term, class) {
+  level <- if (length(term$known)) level_variances(object, term$factor)
+  if (is.null(term$class_of)) {
+    return(level)
+  }
+  (term$class_of == class) * if (is.null(level)) 1 else level
+}
+
 #' Variances over the rows: of the fixed part, mean z'Gz by grouping factor, mean sigma^2 / w
 #' @noRd
 variance_parts <- function(object) {
@@ -71,11 +82,8 @@ variance_parts <- function(object) {
   factors <- term_factors(unname(object$theta), object$random)
   by_term <- vapply(seq_along(factors), function(t) {
     term <- object$random[[t]]
-    level <- if (length(term$known)) level_variances(object, term$factor)
     sum(vapply(seq_along(factors[[t]]), function(class) {
-      if (!is.null(term$class_of)) {
-        level <- (term$class_of == class) * if (is.null(level)) 1 else level
-      }
+      level <- class_weights(object, term, class)
       squares <- term_squares(object, t, level, attr(x, "counts"))$squares
       sum(squares / n * tcrossprod(factors[[t]][[class]]))
     }, 0))

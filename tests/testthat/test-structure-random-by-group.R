@@ -610,6 +610,38 @@ test_that("pooled likelihoods of imputed data know classes", {
   expect_identical(sum(grepl("|id old:1", names(.getMisc.lmm(fit)), fixed = TRUE)), 3L)
 })
 
+test_that("functions of variances know classes", {
+  d <- trial()
+  fit <- lmm(y ~ time + us(time | id, by = arm), d, weights = w)
+  listed <- vpredict(fit)
+  table <- as.data.frame(VarCorr(fit, se = TRUE))
+  expect_equal(listed$estimate, table$vcov)
+  expect_equal(listed$se, table$se.vcov, tolerance = 1e-4)
+  ratio <- vpredict(fit, ~ `sd_time|id old:1` / `sd_time|id placebo`)
+  expect_equal(ratio$estimate, table$sdcor[table$grp == "id old:1"][[2L]] /
+                 table$sdcor[table$grp == "id placebo"][[2L]], tolerance = 1e-8)
+  natural <- vcov(fit, which = "theta")
+  sds <- paste0("sd_time|id ", levels(d$arm))
+  expect_equal(
+    unname(sqrt(diag(natural)[sds])), table$se.sdcor[table$var1 %in% "time" & is.na(table$var2)],
+    tolerance = 1e-4
+  )
+  components <- vcov(fit, which = "theta", scale = "vcov")
+  expect_true("cov_time.(Intercept)|id new drug" %in% rownames(components))
+  share <- repeatability(fit)
+  expect_equal(share$estimate, intraclass(fit)$adjusted[[1L]], tolerance = 1e-8)
+  one <- lmm(y ~ time + us(1 | id, by = arm) + (1 | visit), d)
+  for (type in c("plot", "cullis")) {
+    expect_error(heritability(one, "id", type = type), "differs by `arm`",
+                 class = "ferrolmm_error_argument")
+  }
+  expect_error(heritability(one, "visit"), "differs by `arm`", class = "ferrolmm_error_argument")
+  boot <- vpredict(one, h ~ V1 / (V1 + V5), method = "boot", nsim = 20, seed = 1)
+  expect_lt(boot$conf.low, boot$conf.high)
+  path <- vpredict(one, h ~ V2 / (V2 + V5), method = "profile")
+  expect_lt(path$conf.low, path$estimate)
+})
+
 test_that("a fit is kept whole", {
   d <- trial()
   fit <- lmm(y ~ time + us(time | id, by = arm), d)
