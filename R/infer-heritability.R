@@ -6,8 +6,9 @@
 #' @section Heritability:
 #' `heritability(type = "plot")`: \eqn{h^2 = \sigma^2_g / (\sum \sigma^2 + \sigma^2_e)}, the
 #' variance of the term over the sum of all variances, on the basis of one observation. Without
-#' `term` it is that of the term with a known matrix (`cov =` or `prec =`), narrow-sense heritability
-#' where that is a relationship matrix.
+#' `term` it is that of the term with a known matrix (`cov =` or `prec =`), narrow-sense
+#' heritability where that is a relationship matrix. A term whose variance differs by group has no
+#' one heritability.
 #'
 #' `type = "cullis"`: \eqn{H^2 = 1 - \bar v / (2 \sigma^2_g)} (Cullis, Smith and Coombes 2006), with
 #' \eqn{\bar v} the mean prediction error variance of the difference of two levels: the basis of
