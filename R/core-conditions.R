@@ -37,6 +37,8 @@
 #' | `ferrolmm_message_response` | a logical response is fitted as 0 and 1 |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
+#' | `ferrolmm_error_cluster` | clusters do not determine a robust covariance matrix |
+#' | `ferrolmm_warning_cluster` | tests are `NA`: the clusters do not determine them |
 #' | `ferrolmm_warning_profile` | a profile stops short of its cutoff or of an interval's level |
 #' | `ferrolmm_message_refit` | a test needs the fit by ML, or by REML, and makes it |
 #' | `ferrolmm_message_missing` | some of many responses have missing values |
@@ -49,6 +51,7 @@
 #' | `ferrolmm_error_source` | a database fails, changes, or does not compute what R computes |
 #' | `ferrolmm_message_cells` | a database adds up many cells |
 #' | `ferrolmm_error_too_large` | a matrix for Kenward and Roger's method is too large |
+#' | `ferrolmm_error_large_cluster` | the matrix of a cluster is too large for its adjustment |
 #' | `ferrolmm_error_unloaded` | the package was unloaded while its objects are in use |
 #' | `ferrolmm_error_memory` | what is asked for does not fit in memory |
 #' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
@@ -181,6 +184,10 @@ engine_remedies <- c(
     "together."
   ),
   needs_rows = "Fit the rows themselves.",
+  large_cluster = paste(
+    "\"CR0\", \"CR1\", \"CR3\" and \"Empirical-Bias-Reduced\" need no such matrix, whatever the",
+    "size of a cluster."
+  ),
   too_large = "Use Satterthwaite's degrees of freedom: they need no such matrix.",
   memory = paste(
     "Use fewer effects, levels or columns. Of two large crossed factors, control =",

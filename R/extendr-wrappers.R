@@ -72,6 +72,21 @@ rs_prediction_variances <- function(model, options, rows) .Call(wrap__rs_predict
 #' @noRd
 rs_row_variances <- function(rows, v) .Call(wrap__rs_row_variances, rows, v)
 
+#' Scores of clusters at `options$start`, see the engine's `inference::sandwich`. `clusters` are codes of the rows from 1 to
+#' `count`; `adjustment` is "none", "root", "symmetric_root" or "inverse"; with `moments` what degrees of freedom are made of.
+#' Clusters of undetermined directions count from 1.
+#' @noRd
+rs_sandwich <- function(model, options, clusters, count, adjustment, moments) .Call(wrap__rs_sandwich, model, options, clusters, count, adjustment, moments)
+
+#' Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from the moments of
+#' [rs_sandwich()]: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
+#' @noRd
+rs_sandwich_ddf <- function(spread, cross, rank, rows, joint) .Call(wrap__rs_sandwich_ddf, spread, cross, rank, rows, joint)
+
+#' The set of connected rows of each row, from 1, and the number of sets.
+#' @noRd
+rs_connected_rows <- function(model, options) .Call(wrap__rs_connected_rows, model, options)
+
 #' Eigenvalues of a symmetric matrix, ascending, and its eigenvectors, column after column.
 #' @noRd
 rs_eigen <- function(a) .Call(wrap__rs_eigen, a)

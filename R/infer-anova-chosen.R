@@ -1,7 +1,7 @@
 # The one test that anova(fit, L = ) and anova(fit, Terms = ) make, as 'nlme' has them.
 
 #' @noRd
-chosen_test <- function(object, L, Terms, ddf) {
+chosen_test <- function(object, L, Terms, ddf, vcov, cluster) {
   if (!is.null(L) && !is.null(Terms)) {
     ferrolmm_abort("`L` and `Terms` are two tests: give one of them.", "argument")
   }
@@ -15,9 +15,10 @@ chosen_test <- function(object, L, Terms, ddf) {
   if (is.list(L)) {
     ferrolmm_abort("`L` must be one hypothesis.", "argument", i = "contest() takes a list of them.")
   }
+  inference <- ddf_for(object, match_ddf(ddf), vcov, cluster)
   structure(
-    contest.lmm(object, L, ddf = ddf),
-    heading = paste0(heading, describe_ddf(match_ddf(ddf), " with ")),
+    contest_joint(inference, L, 0),
+    heading = paste0(heading, describe_inference(inference, " with ")),
     class = c("anova.lmm", "anova", "data.frame")
   )
 }

@@ -42,11 +42,13 @@
 #' @param model.names Names of the models in the table; by default how the arguments were written.
 #' @param test For one model `"F"`, for several `"Chisq"` (or `"LRT"`, the same); these are the
 #'   defaults.
+#' @param vcov,cluster Another covariance matrix than the model's: a type of [robust] matrix, such
+#'   as `"CR2"`, with its clusters; a matrix, or a function that makes one of the fit.
 #' @returns A data frame of class `anova`. One model: the columns `Sum Sq`, `Mean Sq`, `NumDF`,
 #'   `DenDF`, `F value` and `Pr(>F)`. Several: `npar`, `AIC`, `BIC`, `logLik`, `deviance`, `Chisq`,
 #'   `Df` and `Pr(>Chisq)`.
-#' @seealso [ddf] for the methods, [drop1.lmm()], [contest()] for other hypotheses, [ranova()] for
-#'   random effects, [report-tables] for pages.
+#' @seealso [ddf] for the methods, [robust] for other covariance matrices, [drop1.lmm()],
+#'   [contest()] for other hypotheses, [ranova()] for random effects, [report-tables] for pages.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
@@ -57,7 +59,8 @@
 #' @export
 anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
                       ddf = "Satterthwaite",
-                      refit = TRUE, model.names = NULL, test = NULL, L = NULL, Terms = NULL) {
+                      refit = TRUE, model.names = NULL, test = NULL, L = NULL, Terms = NULL,
+                      vcov = NULL, cluster = NULL) {
   others <- list(...)
   lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_fit)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
@@ -82,6 +85,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     )
   }
   if (any(is_model)) {
+    check_no_vcov(vcov, cluster, "the tests of one model")
     check_comparison_test(test)
     if (is.null(model.names)) {
       others_written <- as.list(substitute(list(...)))[-1L]
@@ -94,14 +98,15 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     ferrolmm_abort("`model.names` is for several models.", "argument")
   }
   if (one_test) {
-    return(chosen_test(object, L, Terms, ddf))
+    return(chosen_test(object, L, Terms, ddf, vcov, cluster))
   }
   as_lme4 <- identical(ddf, "lme4")
+  if (as_lme4) check_no_vcov(vcov, cluster, "tables other than that of 'lme4' (ddf = \"none\")")
   type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
   method <- match_ddf(ddf)
-  inference <- ddf_for(object, method)
+  inference <- ddf_for(object, method, vcov, cluster)
   heading <- paste0(
-    describe_type(type), " Analysis of Variance Table", describe_ddf(method, " with ")
+    describe_type(type), " Analysis of Variance Table", describe_inference(inference, " with ")
   )
   contrasts <- if (as_lme4) factor_contrasts(object) else term_contrasts(inference$object, type)
   table <- f_table(inference, contrasts)

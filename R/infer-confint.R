@@ -27,6 +27,9 @@
 #' @param method The method, `"Wald"`, `"profile"` or `"boot"`.
 #' @param ddf The method for the degrees of freedom of the fixed effects, see [ddf]:
 #'   `r ddf_choices()`.
+#' @param vcov,cluster For `"Wald"` and the fixed effects, another covariance matrix than the
+#'   model's: a type of [robust] matrix, such as `"CR2"`, with its clusters; a matrix, or a function
+#'   that makes one of the fit.
 #' @param oldNames Call the parameters of the random effects `.sig01`, `.sig02`, ... and `.sigma`,
 #'   as 'lme4' does? Otherwise `sd_(Intercept)|Subject`, `cor_age.(Intercept)|Subject`, ... and
 #'   `sigma`.
@@ -48,15 +51,16 @@
 confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                         ddf = "Satterthwaite",
                         oldNames = TRUE, nsim = 500L, seed = NULL,
-                        boot.type = c("perc", "basic", "norm"), FUN = NULL, quiet = TRUE, ...) {
+                        boot.type = c("perc", "basic", "norm"), FUN = NULL, quiet = TRUE,
+                        vcov = NULL, cluster = NULL, ...) {
   check_level(level)
   method <- match_choice(method, "method", c("Wald", "profile", "boot"))
   check_flag(oldNames, "oldNames")
   check_flag(quiet, "quiet")
   check_dots(..., allowed = if (method == "boot") c("use.u", "type", "threads"))
   given <- !c(
-    ddf = missing(ddf), nsim = missing(nsim), seed = missing(seed),
-    boot.type = missing(boot.type), FUN = missing(FUN)
+    ddf = missing(ddf), vcov = is.null(vcov), cluster = is.null(cluster),
+    nsim = missing(nsim), seed = missing(seed), boot.type = missing(boot.type), FUN = missing(FUN)
   )
   check_method_arguments(names(given)[given], method)
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
@@ -73,7 +77,7 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
     which_parameters(parm, names, object)
   }
   limits <- switch(method,
-    Wald = wald_limits(object, level, match_ddf(ddf), wanted),
+    Wald = wald_limits(object, level, wanted, match_ddf(ddf), vcov, cluster),
     profile = profile_confidence(object, level, wanted),
     boot = bootstrap_confidence(object, level, nsim, seed, boot.type, ...)
   )
@@ -88,12 +92,15 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
 #' @noRd
 check_method_arguments <- function(given, method) {
   other <- intersect(given, if (method == "Wald") c("nsim", "seed", "boot.type", "FUN") else
-    c("ddf", if (method == "profile") c("nsim", "seed", "boot.type", "FUN")))
+    c("ddf", "vcov", "cluster", if (method == "profile") c("nsim", "seed", "boot.type", "FUN")))
   if (length(other) > 0L) {
     ferrolmm_abort(
       paste0("Not for `method = \"", method, "\"`: ", quote_names(other), "."), "argument",
-      i = if ("ddf" %in% other) "`ddf` is for method = \"Wald\"." else
+      i = if (any(c("ddf", "vcov", "cluster") %in% other)) {
+        "`ddf`, `vcov` and `cluster` are for method = \"Wald\"."
+      } else {
         "They are for method = \"boot\"."
+      }
     )
   }
 }
@@ -115,7 +122,7 @@ which_parameters <- function(parm, names, object) {
 }
 
 #' @noRd
-wald_limits <- function(object, level, method, wanted) {
+wald_limits <- function(object, level, wanted, method, vcov, cluster) {
   p <- length(object$coefficients)
   n_random <- count_variance(object)
   limits <- matrix(NA_real_, n_random + p, 2L)
@@ -126,7 +133,7 @@ wald_limits <- function(object, level, method, wanted) {
     )
   }
   if (any(wanted > n_random)) {
-    inference <- ddf_for(object, method)
+    inference <- ddf_for(object, method, vcov, cluster)
     tests <- test_rows(inference, diag(object$rank))
     half <- t_quantile(level, tests$df) * tests$se
     limits[n_random + kept_columns(object), ] <- cbind(tests$estimate - half, tests$estimate + half)

@@ -21,11 +21,13 @@
 #' @param confint Add confidence limits, when the rows are tested each by itself?
 #' @param level The confidence level.
 #' @param ddf The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
+#' @param vcov,cluster Another covariance matrix than the model's: a type of [robust] matrix, such
+#'   as `"CR2"`, with its clusters; a matrix, or a function that makes one of the fit.
 #' @param ... Passed to methods.
 #' @returns A data frame. Joint: one row with the columns `Sum Sq`, `Mean Sq`, `NumDF`, `DenDF`,
 #'   `F value` and `Pr(>F)`. Row by row: `Estimate`, `Std. Error`, `df`, `t value`, `lower`, `upper`
 #'   and `Pr(>|t|)`.
-#' @seealso [anova.lmm()], [ddf], [emmeans-lmm] for marginal means.
+#' @seealso [anova.lmm()], [ddf], [robust], [emmeans-lmm] for marginal means.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
@@ -43,24 +45,30 @@ contest.default <- function(model, L, ...) {
 #' @rdname contest
 #' @export
 contest.lmm <- function(model, L, rhs = 0, joint = TRUE, confint = TRUE, level = 0.95,
-                        ddf = "Satterthwaite", ...) {
+                        ddf = "Satterthwaite", vcov = NULL, cluster = NULL, ...) {
   check_dots(...)
   check_flag(joint, "joint")
   check_flag(confint, "confint")
   check_level(level)
-  inference <- ddf_for(model, match_ddf(ddf))
+  inference <- ddf_for(model, match_ddf(ddf), vcov, cluster)
   sets <- if (is.list(L) && !is.data.frame(L)) L else list(L)
   tables <- lapply(sets, function(L) {
-    hypotheses <- contrast_matrix(L, rhs, inference$object)
     if (joint) {
-      check_contradiction(hypotheses, inference)
-      hypotheses <- orthonormal_rows(hypotheses, inference$variance)
-      test_joint(inference, hypotheses$L, hypotheses$rhs)
+      contest_joint(inference, L, rhs)
     } else {
-      row_table(inference, hypotheses, confint, level)
+      row_table(inference, contrast_matrix(L, rhs, inference$object), confint, level)
     }
   })
   do.call(rbind, tables)
+}
+
+#' One joint test of hypotheses that a user gives
+#' @noRd
+contest_joint <- function(inference, L, rhs) {
+  hypotheses <- contrast_matrix(L, rhs, inference$object)
+  check_contradiction(hypotheses, inference)
+  hypotheses <- orthonormal_rows(hypotheses, inference$variance)
+  test_joint(inference, hypotheses$L, hypotheses$rhs)
 }
 
 #' @noRd

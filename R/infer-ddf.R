@@ -1,9 +1,9 @@
 # Degrees of freedom: one way for all tests of fixed effects.
 #
-# summary(), anova(), drop1(), contest() and confint() ask ddf_for() once for a method, and hand
-# what it returns to test_rows() (one row of L at a time) or test_joint() (all rows together). L
-# always has a column for each *kept* coefficient; contrast_matrix() makes such an L of what a user
-# gives.
+# summary(), anova(), drop1(), contest() and confint() ask ddf_for() once for a method (and another
+# covariance matrix than the model's, if wanted), and hand what it returns to test_rows() (one row
+# of L at a time) or test_joint() (all rows together). L always has a column for each *kept*
+# coefficient; contrast_matrix() makes such an L of what a user gives.
 
 #' Methods for the degrees of freedom of tests of fixed effects
 #'
@@ -12,7 +12,8 @@
 #' one of the methods below. Names can be abbreviated, and case does not matter. All of them work
 #' from factors of the mixed-model equations: no matrix of the size of the data is built, whatever
 #' that size is.
-#' @seealso [summary.lmm()], [anova.lmm()], [contest()]; [pb_test()] for a test without degrees of
+#' @seealso [summary.lmm()], [anova.lmm()], [contest()]; [robust] for tests with other covariance
+#'   matrices; [pb_test()] for a test without degrees of
 #'   freedom.
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -37,12 +38,15 @@ NULL
 #' - `words`, what headings call the method.
 #' - `aliases`, other spellings.
 #' - `needs_reml`: is it defined for REML only? A fit by ML is then fitted again.
+#' - `robust`: can it be combined with robust covariance matrices? `fixed` are its degrees of
+#'   freedom of every test, with any matrix; without, those of [infer_sandwich()].
 #' - `prediction(object, variances, relative)`, the degrees of freedom of predictions, as
 #'   [prediction_ddf()]; [predict.lmm()] does not have methods without it.
 #' @noRd
 ddf_methods <- list(
   Satterthwaite = list(
-    infer = function(object) satterthwaite(object), prediction = function(...) prediction_ddf(...)
+    infer = function(object) satterthwaite(object), prediction = function(...) prediction_ddf(...),
+    robust = TRUE
   ),
   `Kenward-Roger` = list(
     infer = function(object) kenward_roger(object), aliases = "kr", needs_reml = TRUE
@@ -52,10 +56,11 @@ ddf_methods <- list(
   ),
   asymptotic = list(
     infer = function(object) fixed_ddf(object, Inf), prediction = function(...) Inf,
-    statistic = "z", words = "the normal approximation"
+    statistic = "z", words = "the normal approximation", robust = TRUE, fixed = Inf
   ),
   none = list(
-    infer = function(object) fixed_ddf(object, NA_real_), aliases = "lme4", statistic = "none"
+    infer = function(object) fixed_ddf(object, NA_real_), aliases = "lme4", statistic = "none",
+    robust = TRUE, fixed = NA_real_
   )
 )
 
@@ -106,12 +111,16 @@ match_prediction_ddf <- function(ddf) {
 #' The inference that a method makes of a fit
 #'
 #' @param method a name in `ddf_methods`.
-#' @returns what its `infer()` returns, with `method`, its name; `statistic`; and `object`, the fit
-#'   that is tested
+#' @param vcov,cluster another covariance matrix than the model's, see [robust].
+#' @returns what its `infer()` returns, with `method`, its name; `statistic`; `object`, the fit that
+#'   is tested; and, with `vcov`, `robust`: list(type, count, name) of the type of the matrix and of
+#'   its clusters, empty for a matrix
 #' @noRd
-ddf_for <- function(object, method) {
+ddf_for <- function(object, method, vcov = NULL, cluster = NULL) {
   entry <- ddf_methods[[method]]
-  inference <- if (object$rank == 0L) {
+  inference <- if (!is.null(vcov) || !is.null(cluster)) {
+    robust_for(object, method, vcov, cluster)
+  } else if (object$rank == 0L) {
     fixed_ddf(object, NA_real_)
   } else {
     if (isTRUE(entry$needs_reml)) {
@@ -120,6 +129,62 @@ ddf_for <- function(object, method) {
     entry$infer(object)
   }
   c(list(method = method, statistic = ddf_statistic(method), object = object), inference)
+}
+
+#' The inference that a method makes with another covariance matrix
+#'
+#' @param vcov a type, a matrix, or a function that makes one of the fit.
+#' @noRd
+robust_for <- function(object, method, vcov, cluster) {
+  if (is.null(vcov)) {
+    ferrolmm_abort(
+      "`cluster` goes with a robust covariance matrix.", "argument",
+      i = "As in vcov = \"CR2\", cluster = ~ subject."
+    )
+  }
+  entry <- ddf_methods[[method]]
+  if (is.character(vcov)) {
+    type <- match_sandwich(vcov, "vcov")
+    if (!isTRUE(entry$robust)) abort_not_robust(method, type)
+    if (object$rank == 0L) {
+      return(fixed_ddf(object, NA_real_))
+    }
+    sandwich <- sandwich_of(object, type, cluster, moments = is.null(entry$fixed))
+    robust <- c(list(type = type), sandwich$clusters[c("count", "name")])
+    return(c(list(robust = robust), infer_sandwich(object, sandwich, entry$fixed)))
+  }
+  if (!is.null(cluster)) {
+    ferrolmm_abort(
+      "`cluster` goes with a type, such as vcov = \"CR2\": a matrix has its clusters in it.",
+      "argument"
+    )
+  }
+  variance <- other_variance(object, vcov, "vcov")
+  if (is.null(entry$fixed)) abort_not_robust(method, NULL)
+  c(list(robust = list()), fixed_ddf(object, entry$fixed, variance))
+}
+
+#' @param use what they are for.
+#' @noRd
+check_no_vcov <- function(vcov, cluster, use) {
+  if (!is.null(vcov) || !is.null(cluster)) {
+    ferrolmm_abort(paste0("`vcov` and `cluster` are for ", use, "."), "argument")
+  }
+}
+
+#' @noRd
+abort_not_robust <- function(method, type) {
+  able <- Filter(function(entry) {
+    isTRUE(entry$robust) && (!is.null(type) || !is.null(entry$fixed))
+  }, ddf_methods)
+  ferrolmm_abort(
+    paste0("`ddf = \"", method, "\"` goes with the model's covariance matrix, not with ",
+           if (is.null(type)) "one that is given" else type, "."),
+    "argument", i = c(
+      paste0("Here `ddf` can be ", quote_names(names(able), Inf), "."),
+      if (is.null(type)) "Types such as vcov = \"CR2\" have degrees of freedom of their own."
+    )
+  )
 }
 
 #' What the tests of a method are called
@@ -153,4 +218,30 @@ describe_ddf <- function(method, before) {
   }
   words <- ddf_methods[[method]]$words
   paste0(before, if (is.null(words)) paste0(method, "'s method") else words)
+}
+
+#' What words a heading has for a covariance matrix that is not the model's
+#' @param robust as in [ddf_for()].
+#' @noRd
+describe_variance <- function(robust) {
+  if (is.null(robust)) {
+    return("")
+  }
+  if (is.null(robust$type)) {
+    return("the given covariance matrix")
+  }
+  clusters <- count_of(robust$count, "cluster")
+  paste0(robust$type, " covariance matrix of ", clusters,
+         if (robust$name != "rows") paste0(" (", robust$name, ")"))
+}
+
+#' "<before> Satterthwaite's method, CR2 covariance matrix of 27 clusters (Subject)", for headings
+#' @noRd
+describe_inference <- function(inference, before) {
+  ddf <- describe_ddf(inference$method, before)
+  variance <- describe_variance(inference$robust)
+  if (!nzchar(variance)) {
+    return(ddf)
+  }
+  paste0(if (nzchar(ddf)) paste0(ddf, " and ") else " with ", variance)
 }

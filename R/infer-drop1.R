@@ -8,6 +8,8 @@
 #' @param scope The terms to leave out, as a formula or as a character vector. By default those
 #'   that are contained in no other term.
 #' @param ddf The method for the degrees of freedom of the F tests, see [ddf]: `r ddf_choices()`.
+#' @param vcov,cluster Another covariance matrix than the model's: a type of [robust] matrix, such
+#'   as `"CR2"`, with its clusters; a matrix, or a function that makes one of the fit.
 #' @param test `"F"`, the default; `"Chisq"` for likelihood-ratio tests; `"none"` for a table of AIC
 #'   only. With `k` but without `test`, as [stats::step()] calls it, `"none"`.
 #' @param k The penalty for a parameter in AIC.
@@ -26,7 +28,8 @@
 #' @export
 drop1.lmm <- function(object, scope,
                       ddf = "Satterthwaite",
-                      test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE, ...) {
+                      test = c("F", "Chisq", "none"), k = 2, scale = 0, trace = FALSE,
+                      vcov = NULL, cluster = NULL, ...) {
   check_dots(..., hints = c(
     sumFun = "`ddf` and `test` say what is computed; pb_test() is a bootstrap of the same test."
   ))
@@ -37,17 +40,18 @@ drop1.lmm <- function(object, scope,
     check_scope(scope, labels.lmm(object))
   }
   if (test != "F") {
+    check_no_vcov(vcov, cluster, "F tests")
     return(drop1_refitted(object, scope, test, k, trace))
   }
   method <- match_ddf(ddf)
-  inference <- ddf_for(object, method)
+  inference <- ddf_for(object, method, vcov, cluster)
   x <- own_matrix(object)[, kept_columns(object), drop = FALSE]
   contrasts <- lapply(scope, function(label) reduction_contrasts(object, x, label))
   names(contrasts) <- scope
   structure(
     f_table(inference, contrasts),
     heading = c(
-      paste0("Single term deletions", describe_ddf(method, " with ")),
+      paste0("Single term deletions", describe_inference(inference, " with ")),
       paste0("Model: ", code_label(plain_formula(object), 500L))
     ),
     class = c("anova.lmm", "anova", "data.frame"),

@@ -2,7 +2,8 @@
 #'
 #' `sigma^2 (X'V^-1 X)^-1`, at the estimated variance parameters. That takes the parameters as
 #' known: `adjusted = TRUE` adds the correction of Kenward and Roger (1997) for small samples, see
-#' [ddf].
+#' [ddf]. It also takes the model of the variances as right: `type` is an estimate that does not,
+#' from the residuals of independent clusters, see [robust].
 #'
 #' @param object A model fitted by [lmm()], or its summary.
 #' @param complete Pad coefficients that were dropped because of rank deficiency with `NA`, as
@@ -20,6 +21,10 @@
 #' @param scale Of the variance parameters: standard deviations, correlations, parameters of the
 #'   residual structure and sigma (`"sdcor"`, the names are those of [confint.lmm()]), or variances
 #'   and covariances (`"vcov"`).
+#' @param type A covariance matrix that stays right in large samples where the variances and
+#'   correlations of the model are not: `r sandwich_choices()`, see [robust].
+#' @param cluster With `type`: the clusters, as `~ subject`; by default the levels of the coarsest
+#'   grouping factor, or the groups of correlated residuals, see [robust].
 #' @param ... Not used.
 #' @returns A matrix with the coefficients' names.
 #' @seealso [vpredict()] for functions of the variance parameters; [getME.lmm()], [lmm-accessors]
@@ -28,14 +33,14 @@
 #' fit <- lmm(distance ~ age + (age | Subject), Orthodont)
 #' vcov(fit)
 #' vcov(fit, adjusted = TRUE)
+#' vcov(fit, type = "CR2")
 #' vcov(fit, which = "theta")
 #' @importFrom stats vcov
 #' @export
 vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE,
                      adjusted = FALSE, which = c("fixed", "theta"), scale = c("sdcor", "vcov"),
-                     ...) {
+                     type = NULL, cluster = NULL, ...) {
   check_dots(..., hints = c(
-    type = "The covariance matrix is the model's; adjusted = TRUE is that of Kenward and Roger.",
     use.hessian = "The matrix is exact here, without a numerical Hessian: leave it out.",
     sigm = "It is that of the fit, sigma(fit)."
   ))
@@ -45,22 +50,36 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   check_flag(adjusted, "adjusted")
   which <- match_choice(which, "which", c("fixed", "theta"))
   if (which == "theta") {
-    check_fixed_only(c(complete = complete, full = full, adjusted = adjusted))
+    check_fixed_only(c(
+      complete = complete, full = full, adjusted = adjusted, type = !is.null(type),
+      cluster = !is.null(cluster)
+    ))
     scale <- match_choice(scale, "scale", c("sdcor", "vcov"))
     return(with_correlation(theta_covariance(object, scale), correlation))
   }
   if (!missing(scale)) {
     ferrolmm_abort("`scale` is for `which = \"theta\"`.", "argument")
   }
+  if (!is.null(type) && (full || adjusted)) {
+    ferrolmm_abort(
+      paste0("`type` is a covariance matrix of its own: leave ",
+             if (full) "`full`" else "`adjusted`", " out."), "argument"
+    )
+  }
+  if (is.null(type) && !is.null(cluster)) {
+    ferrolmm_abort("`cluster` goes with `type`, as in type = \"CR2\".", "argument")
+  }
   if (full) {
     return(with_memory(with_correlation(joint_covariance(object), correlation)))
   }
   names <- names(object$coefficients)
   kept <- kept_columns(object)
-  if (adjusted) {
-    variance <- adjusted_variance(object)
+  variance <- if (adjusted) {
+    adjusted_variance(object)
+  } else if (is.null(type)) {
+    fixed_covariance(object)
   } else {
-    variance <- fixed_covariance(object)
+    sandwich_variance(object, type, cluster)
   }
   variance <- with_correlation(variance, correlation)
   if (complete && length(kept) < length(names)) {

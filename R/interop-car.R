@@ -216,7 +216,7 @@ vif.lmm <- function(mod, type = "terms", ...) {
 deltaMethod.lmm <- function(object, g., vcov. = NULL, parameterNames = names(fixef.lmm(object)),
                             ...) {
   check_dots(..., allowed = c("func", "constants", "level", "rhs", "envir"))
-  variance <- if (is.null(vcov.)) vcov.lmm(object) else other_variance(object, vcov.)
+  variance <- if (is.null(vcov.)) vcov.lmm(object) else other_variance(object, vcov., "vcov.")
   if (!is.character(parameterNames) || length(parameterNames) != object$rank) {
     ferrolmm_abort(
       paste0("`parameterNames` must have a name for each of the ",

@@ -8,11 +8,13 @@
 #' \eqn{C (\sum_j X_j' V_j^{-1} A_j r_j r_j' A_j' V_j^{-1} X_j) C} with \eqn{C} = `vcov(fit)`,
 #' \eqn{V_j} the covariance matrix of the observations of a cluster, \eqn{r_j} their marginal
 #' residuals and \eqn{A_j} the adjustment of `type`. `coef_test()`, `conf_int()` and `Wald_test()`
-#' of that package use it.
+#' of that package use it. `vcov(fit, type = )` and the argument `vcov` of [summary.lmm()] and its
+#' relatives have the same estimates and tests, and are faster; this method is for what takes
+#' objects of 'clubSandwich', and for its `target` and `form`.
 #'
 #' @param obj A model fitted by [lmm()].
-#' @param cluster A value for each row: rows of different clusters must be independent. By default
-#'   the levels of the coarsest grouping factor, or of the groups of the residual structure.
+#' @param cluster A formula, the name of a variable or a value for each row: rows of different
+#'   clusters must be independent, see [robust], also for the default.
 #' @param type `"CR0"` to `"CR3"`, see `clubSandwich::vcovCR()`.
 #' @param target,inverse_var,form See `clubSandwich::vcovCR()`.
 #' @param ... Not used.
@@ -24,7 +26,7 @@
 #' Pustejovsky, J. E. and Tipton, E. (2018). Small-sample methods for cluster-robust variance
 #' estimation and hypothesis testing in fixed effects models. *Journal of Business & Economic
 #' Statistics*, 36, 672-683.
-#' @seealso [vcov.lmm()]
+#' @seealso [robust], [vcov.lmm()]
 #' @examplesIf requireNamespace("clubSandwich", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)
@@ -48,63 +50,16 @@ vcovCR.lmm <- function(obj, cluster = NULL, type, target = NULL, inverse_var = i
              describe_given(target), "."), "argument"
     )
   }
-  cluster <- independent_clusters(obj, cluster)
+  cluster <- cluster_factor(obj, cluster)
   default <- utils::getS3method("vcovCR", "default", envir = asNamespace("clubSandwich"))
   default(obj, cluster, type, target, inverse_var, form)
 }
 
-#' The clusters as a factor, checked to have independent rows
+#' Independent clusters as a factor, for each row
 #' @noRd
-independent_clusters <- function(object, cluster = NULL) {
-  if (has_known(object)) {
-    ferrolmm_abort(
-      "With a known covariance matrix of levels there are no independent clusters.", "known"
-    )
-  }
-  groups <- as.list(object$flist)
-  if (has_correlation(object)) {
-    groups$residual <- residual_groups(object$residual$correlation, object$frame)$codes
-  }
-  codes <- lapply(groups, function(group) match(group, unique(group)))
-  if (is.null(cluster)) {
-    counts <- vapply(codes, max, 1L)
-    cluster <- if (length(codes) > 0L) {
-      groups[[which.min(counts)]]
-    } else {
-      seq_len(nobs.lmm(object))
-    }
-  } else {
-    cluster <- used_clusters(cluster, object)
-  }
-  numbers <- match(cluster, unique(cluster))
-  nested <- vapply(codes, function(code) {
-    !anyDuplicated(unique(cbind(code, numbers))[, 1L])
-  }, NA)
-  if (!all(nested)) {
-    ferrolmm_abort(
-      paste0("Rows of different clusters are not independent: levels of ",
-             quote_names(names(groups)[!nested]), " occur in several."),
-      "argument", i = "Clusters must hold whole groups of all random effects and residuals."
-    )
-  }
-  factor(cluster)
-}
-
-#' @noRd
-used_clusters <- function(cluster, object) {
-  n <- nobs.lmm(object)
-  omitted <- object$na.action
-  if (length(omitted) > 0L && length(cluster) == n + length(omitted)) {
-    cluster <- cluster[-omitted]
-  }
-  if (!is.atomic(cluster) || length(cluster) != n || anyNA(cluster)) {
-    ferrolmm_abort(
-      paste0("`cluster` must have a value for each of the ", count_of(n, "row"),
-             ", none of them missing."), "argument",
-      i = if (length(cluster) != n) describe_rows(object)
-    )
-  }
-  cluster
+cluster_factor <- function(object, cluster = NULL) {
+  found <- independent_clusters(object, cluster)
+  factor(found$levels[found$codes], found$levels)
 }
 
 #' Coefficients, by name
@@ -120,7 +75,7 @@ residuals_CS.lmm <- function(obj) {
 
 #' Covariance matrices of the observations of each cluster
 #' @noRd
-targetVariance.lmm <- function(obj, cluster = independent_clusters(obj)) {
+targetVariance.lmm <- function(obj, cluster = cluster_factor(obj)) {
   root <- build_lambdat(obj) %*% build_zt(obj)
   residual <- residual_root(obj, "times")
   lapply(split(seq_along(cluster), cluster), function(rows) {
@@ -130,7 +85,7 @@ targetVariance.lmm <- function(obj, cluster = independent_clusters(obj)) {
 }
 
 #' @noRd
-weightMatrix.lmm <- function(obj, cluster = independent_clusters(obj)) {
+weightMatrix.lmm <- function(obj, cluster = cluster_factor(obj)) {
   lapply(targetVariance.lmm(obj, cluster), function(v) {
     chol2inv(upper_cholesky(v, "The factor of the covariance matrix of a cluster"))
   })

@@ -17,7 +17,9 @@
 #' @param data The data, where they can no longer be found.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
 #' @param mode The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
-#' @param vcov. A covariance matrix, or a function that gives one, to use instead.
+#' @param vcov.,cluster A covariance matrix, or a function that gives one, to use instead; or a type
+#'   of [robust] matrix such as `"CR2"` with its clusters, which brings its degrees of freedom.
+#'   (Joint tests of 'emmeans' are F tests with these, not Hotelling's, which [contest()] has.)
 #' @param lmer.df The same as `mode`, under its name for models of 'lme4'.
 #' @param pbkrtest.limit,lmerTest.limit As for models of 'lme4': the numbers of rows above which
 #'   Kenward and Roger's method gives way to Satterthwaite's, and that to a normal distribution.
@@ -25,12 +27,13 @@
 #' @param ... Arguments of other functions of 'emmeans', which it passes to all of them, and of
 #'   `vcov.` where that is a function.
 #' @returns What the generics of 'emmeans' return.
-#' @seealso [contest()], [predict.lmm()], [ddf]
+#' @seealso [contest()], [predict.lmm()], [ddf], [robust]
 #' @examplesIf requireNamespace("emmeans", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (age | Subject), Orthodont)
 #' emmeans::emmeans(fit, "Sex", at = list(age = c(8, 14)), by = "age")
 #' emmeans::emtrends(fit, "Sex", var = "age", mode = "kenward-roger")
+#' emmeans::emtrends(fit, "Sex", var = "age", vcov. = "CR2")
 #' @name emmeans-lmm
 #' @rawNamespace S3method(emmeans::recover_data, lmm)
 recover_data.lmm <- function(object, data = NULL, ...) {
@@ -178,7 +181,8 @@ emmeans_arguments <- function() {
 #' @rdname emmeans-lmm
 #' @rawNamespace S3method(emmeans::emm_basis, lmm)
 emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov.,
-                          lmer.df = mode, pbkrtest.limit = Inf, lmerTest.limit = Inf, ...) {
+                          lmer.df = mode, pbkrtest.limit = Inf, lmerTest.limit = Inf,
+                          cluster = NULL, ...) {
   # emtrends() passes the columns of its data one by one
   theirs <- c("", emmeans_arguments(), grep("^data[.]", ...names(), value = TRUE))
   others <- setdiff(...names(), theirs)
@@ -188,7 +192,9 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   if (missing(mode)) mode <- lmer.df
   check_row_wise(object)
   method <- match_ddf(emmeans_mode(mode))
-  inference <- ddf_for(object, within_limits(method, object, pbkrtest.limit, lmerTest.limit))
+  method <- within_limits(method, object, pbkrtest.limit, lmerTest.limit)
+  is_given <- !missing(vcov.) && !is.character(vcov.)
+  inference <- ddf_for(object, method, if (!missing(vcov.) && !is_given) vcov., cluster)
   # the values that the grid has for grouping factors are means of their numbers, not groups
   trms <- of_average_groups(trms)
   frame <- stats::model.frame(trms, grid, na.action = stats::na.pass, xlev = xlev)
@@ -196,11 +202,11 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   coefficients <- inference$object$coefficients
   space <- unestimable_space(object)
   nbasis <- if (is.null(space)) matrix(NA) else qr.Q(qr(space$null / space$size))
-  variance <- if (missing(vcov.)) {
+  variance <- if (!is_given) {
     emmeans_variance(inference)
   } else {
     # what is not an argument of 'emmeans' is one of the function
-    do.call(other_variance, c(list(object, vcov.), list(...)[others]))
+    do.call(other_variance, c(list(object, vcov., "vcov."), list(...)[others]))
   }
   ## 'emmeans' removes dffun's environment, so everything that it needs is in dfargs.
   dffun <- if (inference$statistic == "none") {
@@ -208,7 +214,10 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
   } else {
     function(k, dfargs) dfargs$single(matrix(k, 1L))
   }
-  attr(dffun, "mesg") <- tolower(inference$method)
+  robust <- describe_variance(inference$robust)
+  attr(dffun, "mesg") <- paste(
+    c(tolower(inference$method), robust[nzchar(robust)]), collapse = ", "
+  )
   list(
     X = x, bhat = unname(coefficients), nbasis = nbasis, V = variance, dffun = dffun,
     dfargs = list(single = inference$single), misc = list(),
@@ -257,7 +266,11 @@ emmeans_variance <- function(inference) {
   if (is.null(inference$determined) || inference$determined()) {
     return(variance)
   }
-  warn_not_determined(nrow(variance))
+  if (is.null(inference$robust)) {
+    warn_not_determined(nrow(variance))
+  } else {
+    warn_clusters(nrow(variance), "A cluster alone determines some coefficients.")
+  }
   variance[] <- NA_real_
   variance
 }

@@ -67,7 +67,7 @@ ggeffects_variance <- function(model, variance, arguments = NULL) {
   if (is.function(variance)) {
     return(do.call(other_variance, c(list(model, variance), arguments)))
   }
-  other_variance(model, variance)
+  other_variance(model, variance, "vcov")
 }
 
 #' What version 1 of 'ggeffects' asks for, when it asks get_predicted(); NULL where it does not

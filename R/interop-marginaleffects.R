@@ -45,8 +45,9 @@ get_vcov.lmm <- function(model, vcov = NULL, ...) {
   if (is.null(vcov) || isTRUE(vcov) || identical(tolower(vcov), "satterthwaite")) {
     return(vcov.lmm(model))
   }
-  if (is.function(vcov) || is.matrix(vcov)) {
-    variance <- other_variance(model, vcov)
+  types <- tolower(c(names(sandwich_types), unlist(lapply(sandwich_types, `[[`, "alias"))))
+  if (is.function(vcov) || is.matrix(vcov) || is_string(vcov) && tolower(vcov) %in% types) {
+    variance <- other_variance(model, vcov, "vcov")
     dimnames(variance) <- rep(list(names(fixef.lmm(model))), 2L)
     return(variance)
   }
@@ -57,8 +58,9 @@ get_vcov.lmm <- function(model, vcov = NULL, ...) {
     paste0("There is no covariance matrix of that name or formula", describe_given(vcov), "."),
     "argument",
     i = c(
-      "It can be TRUE, FALSE, \"satterthwaite\", \"kenward-roger\", a matrix or a function.",
-      "For instance vcov = clubSandwich::vcovCR(fit, type = \"CR2\")."
+      paste0("It can be TRUE, FALSE, \"satterthwaite\", \"kenward-roger\", a type of robust ",
+             "matrix such as \"CR2\", a matrix or a function."),
+      "With other clusters than the default it is vcov(fit, type = \"CR2\", cluster = ~ g)."
     )
   )
 }

@@ -25,7 +25,7 @@ modelparm.lmm <- function(model, coef. = NULL, vcov. = NULL, df = NULL, ...) {
   check_dots(...)
   coefficients <- if (is.function(coef.)) coef.(model) else coef.
   if (is.null(coefficients)) coefficients <- fixef.lmm(model)
-  variance <- if (is.null(vcov.)) vcov.lmm(model) else other_variance(model, vcov.)
+  variance <- if (is.null(vcov.)) vcov.lmm(model) else other_variance(model, vcov., "vcov.")
   if (!is.numeric(coefficients) || length(coefficients) != model$rank) {
     ferrolmm_abort(
       paste0("`coef.` must be the ", count_of(model$rank, "fixed effect"), "."), "argument"

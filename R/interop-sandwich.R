@@ -7,11 +7,10 @@
 #' \eqn{X_j' V_j^{-1} r_j}, which are independent between clusters: that of a cluster stands in its
 #' first row, and the other rows are zero. So `sandwich::sandwich(fit)` and `vcovCL(fit, cluster)`
 #' take rows of a cluster together: without a correction for the number of clusters (which `cluster`
-#' tells `vcovCL()`) they are `clubSandwich::vcovCR(type = "CR0")`. Clusters are the levels of the
-#' coarsest grouping factor or the groups of the residual structure.
+#' tells `vcovCL()`) they are `vcov(fit, type = "CR0")`. Clusters are the default of [robust].
 #'
 #' Estimates that take rows one by one (`vcovHC()`, `vcovHAC()`, `vcovBS()`, `vcovJK()`) have no
-#' meaning for a mixed model, and are errors; see `vcovCR()` of 'clubSandwich' and [bootstrap()].
+#' meaning for a mixed model, and are errors; see [robust] and [bootstrap()].
 #'
 #' @param x A model fitted by [lmm()].
 #' @param ... Not used.
@@ -20,7 +19,7 @@
 #' @references
 #' Zeileis, A. (2006). Object-oriented computation of sandwich estimators. *Journal of Statistical
 #' Software*, 16(9), 1-16.
-#' @seealso [vcovCR.lmm()]
+#' @seealso [robust], which has adjustments for few clusters and degrees of freedom
 #' @examplesIf requireNamespace("sandwich", quietly = TRUE)
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age + Sex + (age | Subject), Orthodont)
@@ -29,18 +28,16 @@
 #' @rawNamespace S3method(sandwich::estfun, lmm)
 estfun.lmm <- function(x, ...) {
   check_dots(...)
-  cluster <- independent_clusters(x)
-  rows <- split(seq_along(cluster), cluster)
-  design <- fixed_model_matrix(x)
-  residuals <- marginal_residuals(x)
-  scores <- design
-  scores[] <- 0
-  attr(scores, "assign") <- attr(scores, "contrasts") <- NULL
-  weights <- weightMatrix.lmm(x, cluster)
-  for (j in seq_along(rows)) {
-    at <- rows[[j]]
-    scores[at[[1L]], ] <- crossprod(design[at, , drop = FALSE], weights[[j]] %*% residuals[at])
-  }
+  clusters <- independent_clusters(x)
+  found <- engine_inference(
+    engine_sandwich, x, clusters$codes, clusters$count, "none", FALSE
+  )
+  scores <- matrix(
+    0, nobs.lmm(x), x$rank,
+    dimnames = list(row.names(x$frame), names(x$coefficients)[kept_columns(x)])
+  )
+  own <- backsolve(found$root, matrix(found$scores, x$rank), transpose = TRUE) / x$sigma^2
+  scores[match(seq_len(clusters$count), clusters$codes), ] <- t(own)
   scores
 }
 
@@ -57,8 +54,7 @@ abort_single_rows <- function(generic) {
     generic, c(
       "It takes rows one by one, and those of a mixed model are not independent.",
       paste0(
-        "sandwich::vcovCL(fit, cluster) and clubSandwich::vcovCR(fit, type = \"CR2\") take ",
-        "clusters together."
+        "vcov(fit, type = \"CR2\") and sandwich::vcovCL(fit, cluster) take clusters together."
       )
     )
   )

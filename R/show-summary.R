@@ -20,6 +20,8 @@
 #'   10 (option `ferrolmm.summary.cor.max`) and residuals are not correlated.
 #' @param ddf The method for the degrees of freedom of the t tests, see [ddf]: `r ddf_choices()`.
 #'   `"none"` leaves them out, `"Kenward-Roger"` also adjusts the standard errors.
+#' @param vcov,cluster Another covariance matrix than the model's: a type of [robust] matrix, such
+#'   as `"CR2"`, with its clusters; a matrix, or a function that makes one of the fit.
 #' @param x What `summary()` returned.
 #' @param digits The number of significant digits.
 #' @param symbolic.cor Print the correlations as symbols, see [stats::symnum()]?
@@ -30,10 +32,11 @@
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
 #'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`
 #'   without `df` for the normal approximation; no `df` and no p-value for `"none"`), `ddf`,
+#'   `robust` (with `vcov`, its type, and the number and name of the clusters),
 #'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`;
 #'   with a residual structure `residual`, a matrix of its parameters, their standard errors and
 #'   intervals.
-#' @seealso [VarCorr.lmm()], [anova.lmm()], [confint.lmm()], [ddf], [report-tables],
+#' @seealso [VarCorr.lmm()], [anova.lmm()], [confint.lmm()], [ddf], [robust], [report-tables],
 #'   [methods_paragraph()]
 #' @examples
 #' data(Orthodont, package = "nlme")
@@ -43,10 +46,10 @@
 #' coef(summary(fit, ddf = "Kenward-Roger"))
 #' @export
 summary.lmm <- function(object, correlation = NULL,
-                        ddf = "Satterthwaite", ...) {
+                        ddf = "Satterthwaite", vcov = NULL, cluster = NULL, ...) {
   check_dots(...)
   if (!is.null(correlation)) check_flag(correlation, "correlation")
-  inference <- ddf_for(object, match_ddf(ddf))
+  inference <- ddf_for(object, match_ddf(ddf), vcov, cluster)
   varcor <- VarCorr.lmm(object)
   digits <- max(3L, getOption("digits") - 3L)
   structure(
@@ -61,8 +64,9 @@ summary.lmm <- function(object, correlation = NULL,
       counts = count_data(object),
       coefficients = coefficient_table(inference),
       ddf = inference$method,
+      robust = inference$robust,
       sigma = object$sigma,
-      vcov = inference$variance,
+      vcov = shown_variance(inference),
       varcor = varcor,
       logLik = log_likelihood(object),
       AICtab = criterion_table(object),
@@ -77,6 +81,18 @@ summary.lmm <- function(object, correlation = NULL,
     ),
     class = "summary.lmm"
   )
+}
+
+#' The covariance matrix, NA for coefficients whose variance the clusters do not determine
+#' @noRd
+shown_variance <- function(inference) {
+  variance <- inference$variance
+  if (!is.null(inference$robust) && !is.null(inference$determined) && !inference$determined()) {
+    lost <- is.na(suppressWarnings(inference$single(diag(nrow(variance)))))
+    variance[lost, ] <- NA_real_
+    variance[, lost] <- NA_real_
+  }
+  variance
 }
 
 #' Parameters of the residual structure with standard errors and intervals; NULL without one
@@ -127,7 +143,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   check_flag(show.resids, "show.resids")
   if (!is.null(correlation)) check_flag(correlation, "correlation")
   if (!is.null(signif.stars)) check_flag(signif.stars, "signif.stars")
-  tests <- if (nrow(x$coefficients) > 0L) format_test_title(x$ddf)
+  tests <- if (nrow(x$coefficients) > 0L) format_test_title(x$ddf, x$robust)
   writeLines(wrap_text(paste0(x$methTitle, tests, " ['lmm']"), exdent = 2L))
   writeLines(c(format_call(x$call, x$formula), ""))
   writeLines(c(
@@ -152,8 +168,9 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
 }
 
 #' @noRd
-format_test_title <- function(method) {
-  describe_ddf(method, paste0(". ", ddf_statistic(method), "-tests use "))
+format_test_title <- function(method, robust) {
+  inference <- list(method = method, robust = robust)
+  describe_inference(inference, paste0(". ", ddf_statistic(method), "-tests use "))
 }
 
 #' Five quantiles of the scaled residuals

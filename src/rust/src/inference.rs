@@ -1,7 +1,10 @@
 //! Inference at a fit's theta.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::inference::{self, Deletion, NewResiduals, NewRows, Update};
+use ferrolmm_engine::data::connected::connected_rows;
+use ferrolmm_engine::inference::{
+    self, Adjustment, Clusters, Deletion, NewResiduals, NewRows, ScoreMoments, Update,
+};
 use ferrolmm_engine::{invert, Column, UserTheta};
 
 use crate::condition::{answer, Failure};
@@ -217,6 +220,102 @@ fn rs_deletions(model: Robj, options: Robj, sets: Robj, update: Robj) -> Robj {
     })
 }
 
+/// Scores of clusters at `options$start`, see the engine's `inference::sandwich`. `clusters` are codes of the rows from 1 to
+/// `count`; `adjustment` is "none", "root", "symmetric_root" or "inverse"; with `moments` what degrees of freedom are made of.
+/// Clusters of undetermined directions count from 1.
+/// @noRd
+#[extendr]
+fn rs_sandwich(
+    model: Robj,
+    options: Robj,
+    clusters: Robj,
+    count: Robj,
+    adjustment: Robj,
+    moments: Robj,
+) -> Robj {
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let adjustment = match adjustment.as_str() {
+            Some("none") => Adjustment::None,
+            Some("root") => Adjustment::Root,
+            Some("symmetric_root") => Adjustment::SymmetricRoot,
+            Some("inverse") => Adjustment::Inverse,
+            _ => return Err(Failure::bug("`adjustment` is not known")),
+        };
+        let clusters = Clusters {
+            codes: convert::integers(&clusters, "clusters")?,
+            count: convert::count(&count, "count")?,
+        };
+        let found = inference::sandwich(
+            &arguments.borrow()?,
+            clusters,
+            adjustment,
+            convert::flag(&moments, "moments")?,
+            &arguments.options,
+            &|| watch.poll(),
+        )?;
+        let r = found.rank;
+        let own = found.undetermined_in.len();
+        let codes: Vec<usize> = found.undetermined_in.iter().map(|j| j + 1).collect();
+        Ok(vec![
+            ("root", Matrix::new(&found.root, r, r).to_robj()?),
+            (
+                "scores",
+                Matrix::new(&found.scores, r, clusters.count).to_robj()?,
+            ),
+            (
+                "undetermined",
+                Matrix::new(&found.undetermined, r, own).to_robj()?,
+            ),
+            ("undetermined_in", convert::to_counts(&codes)?),
+            ("spread", to_doubles(&found.spread)),
+            ("cross", to_doubles(&found.cross)),
+        ])
+    })
+}
+
+/// Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from the moments of
+/// [rs_sandwich()]: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
+/// @noRd
+#[extendr]
+fn rs_sandwich_ddf(spread: Robj, cross: Robj, rank: Robj, rows: Robj, joint: Robj) -> Robj {
+    answer(|watch| {
+        let moments = ScoreMoments {
+            rank: convert::count(&rank, "rank")?,
+            spread: convert::doubles(&spread, "spread")?,
+            cross: convert::doubles(&cross, "cross")?,
+        };
+        let rows = convert::doubles(&rows, "rows")?;
+        let ddf = if convert::flag(&joint, "joint")? {
+            let eta = moments.joint(rows, &|| watch.poll())?;
+            eta.into_iter().collect()
+        } else {
+            moments.single(rows, &|| watch.poll())?
+        };
+        Ok(vec![("ddf", to_doubles(&ddf))])
+    })
+}
+
+/// The set of connected rows of each row, from 1, and the number of sets.
+/// @noRd
+#[extendr]
+fn rs_connected_rows(model: Robj, options: Robj) -> Robj {
+    answer(|watch| {
+        let arguments = Arguments::new(&model, &options, watch)?;
+        let data = arguments.borrow()?;
+        data.validate()?;
+        let (codes, count) = connected_rows(&data);
+        let codes = codes
+            .iter()
+            .map(|&code| code as i32 + 1)
+            .collect::<Vec<i32>>();
+        Ok(vec![
+            ("codes", convert::to_integers(&codes)),
+            ("count", to_integer(count)?),
+        ])
+    })
+}
+
 /// l'Vl of each row l of a matrix.
 /// @noRd
 #[extendr]
@@ -272,6 +371,9 @@ extendr_module! {
     fn rs_kenward_roger;
     fn rs_prediction_variances;
     fn rs_row_variances;
+    fn rs_sandwich;
+    fn rs_sandwich_ddf;
+    fn rs_connected_rows;
     fn rs_eigen;
     fn rs_invert;
 }

@@ -20,7 +20,7 @@
 //!
 //! | layer | what |
 //! |---|---|
-//! | `inference/` | Satterthwaite, Kenward-Roger, profiles, predictions, deletion, likelihood ratios; many responses |
+//! | `inference/` | Satterthwaite, Kenward-Roger, sandwich estimates, profiles, predictions, deletion, likelihood ratios; many responses |
 //! | `fit/` | data to bases and moments, the way to an optimum that is proved, the fit in the user's terms |
 //! | `search/` | from one start to an optimum: charts of the parameters, boundaries, other starts, the certificate |
 //! | `criterion/` | the (restricted) likelihood at one theta, its gradient and Hessian; iterative where a factor is too dear |

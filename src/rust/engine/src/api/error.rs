@@ -98,6 +98,12 @@ pub enum EngineError {
         /// Memory of the few copies that it takes.
         gigabytes: f64,
     },
+    /// A cluster whose adjustment would take too large a matrix.
+    #[error("the adjustment of a cluster needs a dense matrix of order {order}")]
+    LargeCluster {
+        /// Order of the matrix.
+        order: usize,
+    },
     /// A factorisation too large to be done without being asked for.
     #[error("this needs a factor of the mixed-model equations: of order {order} after the largest factor is eliminated, about {gigabytes:.0} GB")]
     Factor {
@@ -211,6 +217,7 @@ impl EngineError {
             }
             Self::NeedsRows { .. } => "needs_rows",
             Self::TooLarge { .. } => "too_large",
+            Self::LargeCluster { .. } => "large_cluster",
             Self::Factor { .. } => "factor",
             Self::Memory { .. } | Self::Allocation { .. } => "memory",
             Self::TooManyParameters { .. } => "too_many_parameters",

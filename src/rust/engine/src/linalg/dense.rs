@@ -8,7 +8,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::solvers::Qr;
+use faer::linalg::solvers::{Qr, Svd};
 use faer::linalg::{evd, triangular_inverse, triangular_solve};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
@@ -268,6 +268,22 @@ fn eigen(a: &[f64], n: usize, vectors: Option<MatMut<'_, f64>>) -> Option<Vec<f6
     )
     .ok()?;
     values.iter().all(|v| v.is_finite()).then_some(values)
+}
+
+/// Singular values (descending) and left singular vectors (columns) of a square column-major matrix. `None` where the iterations do
+/// not converge.
+#[must_use]
+pub fn left_singular(a: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+    // U, V, and the workspace of the reduction
+    memory::require::<f64>(5 * n * n);
+    let found = Svd::new(MatRef::from_column_major_slice(a, n, n)).ok()?;
+    let values: Vec<f64> = found.S().column_vector().iter().copied().collect();
+    let u = found.U();
+    let vectors = memory::collect((0..n * n).map(|e| u[(e % n, e / n)]));
+    values
+        .iter()
+        .all(|v| v.is_finite())
+        .then_some((values, vectors))
 }
 
 /// Bytes of the stack that a factor of moderate size (up to order 1000) takes in the place of allocated ones.

@@ -7,6 +7,7 @@ pub mod double2;
 pub(crate) mod double2_matrix;
 pub mod hyperdual;
 pub mod row_sums;
+pub mod singular;
 pub mod small;
 pub mod sparse;
 pub mod strip_layout;

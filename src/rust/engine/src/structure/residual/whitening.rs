@@ -114,6 +114,19 @@ impl Whitening {
         self.apply(residual, rows, c, workers, (By::Scale, By::Scale), f)
     }
 
+    /// R of one group, m x m.
+    #[must_use]
+    pub fn covariance(&self, residual: &Residual, g: usize) -> Vec<f64> {
+        let places = residual.group(g);
+        let m = places.len();
+        let mut x = memory::zeros(m * m);
+        (0..m).for_each(|i| x[i * m + i] = 1.0);
+        self.scale(places.start, &mut x, m, By::Scale);
+        self.blocks[residual.pattern_of(g)].times(&mut x, m, &mut Vec::new());
+        self.scale(places.start, &mut x, m, By::Scale);
+        x
+    }
+
     /// U times rows, U'U = R^-1, U lower triangular in each group: each row less its best prediction from the rows before
     /// it in the group, standardised. Residuals become normalised residuals (Pinheiro & Bates, 2000, 5.3.4).
     #[must_use]
