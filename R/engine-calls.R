@@ -101,13 +101,14 @@ engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0
 
 #' Fits of one model to each column of `responses` (n x m)
 #'
-#' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), sigma,
-#'   criterion, status and evaluations (m); NA for a response that could not be fitted
+#' @param rx keep RX, too?
+#' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), rx (r * r
+#'   * m), sigma, criterion, status and evaluations (m); NA for a response that could not be fitted
 #' @noRd
 engine_fit_many <- function(model, responses, reml, control, satterthwaite = FALSE,
-                            start = NULL, optimize = TRUE) {
+                            start = NULL, optimize = TRUE, rx = FALSE) {
   engine_value(rs_fit_many(
-    model, engine_options(reml, start, control, optimize), responses, satterthwaite
+    model, engine_options(reml, start, control, optimize), responses, satterthwaite, rx
   ))
 }
 

@@ -97,9 +97,9 @@ rs_eigen <- function(a) .Call(wrap__rs_eigen, a)
 rs_invert <- function(a, seconds) .Call(wrap__rs_invert, a, seconds)
 
 #' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
-#' freedom of each coefficient.
+#' freedom of each coefficient, `rx` for RX.
 #' @noRd
-rs_fit_many <- function(model, options, responses, satterthwaite) .Call(wrap__rs_fit_many, model, options, responses, satterthwaite)
+rs_fit_many <- function(model, options, responses, satterthwaite, rx) .Call(wrap__rs_fit_many, model, options, responses, satterthwaite, rx)
 
 #' The cross-products of the rows of a model, in the user's columns: what [`read`] reads.
 #' @noRd

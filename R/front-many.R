@@ -4,9 +4,10 @@
 #' Fit the model that `inputs` describes to each column of `responses`
 #'
 #' @returns theta, beta, standard_error, ddf: matrices with a column for each response; sigma,
-#'   criterion, status, evaluations
+#'   criterion, status, evaluations; rx (r * r * m) if asked for
 #' @noRd
-fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE, start = NULL) {
+fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALSE, start = NULL,
+                          rx = FALSE) {
   if (!is.null(inputs$fixed$tables)) {
     return(fit_moved(inputs, responses, reml, control, start))
   }
@@ -16,7 +17,8 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
   }
   names <- c(inputs$random$theta_names, inputs$residual_names)
   fits <- engine_fit_many(
-    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite, start
+    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite, start,
+    rx = rx
   )
   for (name in c("beta", "standard_error", "ddf")) {
     fits[[name]] <- matrix(fits[[name]], p, ncol(responses))

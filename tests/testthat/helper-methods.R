@@ -33,7 +33,8 @@ objects_by_class <- function() {
     default = ~ age + (1 | Subject),
     ACF = ACF(fit),
     Variogram = Variogram(fit),
-    augPred = augPred(fit)
+    augPred = augPred(fit),
+    power.lmm = power(fit, nsim = 2, seed = 1)
   )
 }
 
@@ -59,7 +60,7 @@ all_functions <- function() {
 passed_on <- c(
   # generics: their methods check
   "bootstrap", "contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList",
-  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict",
+  "ngrps", "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict", "power",
   # generics of 'nlme'
   "fixef", "ranef", "VarCorr", "getVarCov", "ACF", "Variogram", "augPred", "comparePred", "getData",
   "getGroups", "getResponse", "intervals",
@@ -68,7 +69,7 @@ passed_on <- c(
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
   paste0(
     c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
-      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict"), ".default"
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict", "power"), ".default"
   ),
   # called by stats::makepredictcall() with two arguments
   "makepredictcall.within_between",
@@ -100,6 +101,10 @@ needed <- function(name, objects) {
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
     pooling = , equations = , methods_paragraph = , intraclass = , r_squared = list(fit),
     pb_test = list(fit, smaller, nsim = 3),
+    power = list(nsim = 2),
+    power.formula = list(
+      nsim = 2, newdata = nlme::Orthodont, newparams = list(beta = c(1, 2), theta = 1, sigma = 1)
+    ),
     PBmodcomp = list(smaller, nsim = 3),
     contest = , contest1D = , contestMD = , linearHypothesis = list("age = 0"),
     getME = list("theta"),

@@ -1,24 +1,27 @@
 //! One model, many responses.
 
 use extendr_api::prelude::*;
-use ferrolmm_engine::many;
+use ferrolmm_engine::many::{self, Wanted};
 
 use crate::condition::answer;
 use crate::convert::{self, Matrix};
 use crate::fit::Arguments;
 
 /// Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
-/// freedom of each coefficient.
+/// freedom of each coefficient, `rx` for RX.
 /// @noRd
 #[extendr]
-fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj) -> Robj {
+fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj, rx: Robj) -> Robj {
     answer(|watch| {
         let arguments = Arguments::new(&model, &options, watch)?;
         let data = arguments.borrow()?;
         let found = many::fit_many(
             &data,
             convert::doubles(&responses, "responses")?,
-            convert::flag(&satterthwaite, "satterthwaite")?,
+            Wanted {
+                satterthwaite: convert::flag(&satterthwaite, "satterthwaite")?,
+                rx: convert::flag(&rx, "rx")?,
+            },
             &arguments.options,
             &|| watch.poll(),
         )?;
@@ -39,6 +42,7 @@ fn rs_fit_many(model: Robj, options: Robj, responses: Robj, satterthwaite: Robj)
             ("beta", columns(&found.beta)),
             ("standard_error", columns(&found.standard_error)),
             ("ddf", columns(&found.ddf)),
+            ("rx", columns(&found.rx)),
             ("sigma", columns(&found.sigma)),
             ("criterion", columns(&found.criterion)),
             ("status", status.into()),

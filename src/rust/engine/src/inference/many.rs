@@ -22,6 +22,15 @@ use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
 use crate::search::strategy::Plan;
 
+/// What is wanted of each fit besides its estimates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Satterthwaite's degrees of freedom of each coefficient.
+    pub satterthwaite: bool,
+    /// RX.
+    pub rx: bool,
+}
+
 /// Estimates for each of m responses, one column each.
 #[derive(Debug, Clone, Default)]
 pub struct ManyFits {
@@ -35,6 +44,8 @@ pub struct ManyFits {
     pub standard_error: Vec<f64>,
     /// Satterthwaite's degrees of freedom of each coefficient, p x m.
     pub ddf: Vec<f64>,
+    /// RX of the kept coefficients, r x r for each response; empty unless asked for.
+    pub rx: Vec<f64>,
     /// Residual standard deviations.
     pub sigma: Vec<f64>,
     /// REML criteria or deviances.
@@ -53,7 +64,7 @@ pub struct ManyFits {
 pub fn fit_many(
     data: &ModelData<'_>,
     responses: &[f64],
-    satterthwaite: bool,
+    wanted: Wanted,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<ManyFits, EngineError> {
@@ -65,14 +76,14 @@ pub fn fit_many(
         ));
     }
     interruptible(true, interrupt, |stop, _| {
-        many_here(data, responses, satterthwaite, options, stop)
+        many_here(data, responses, wanted, options, stop)
     })
 }
 
 fn many_here(
     data: &ModelData<'_>,
     responses: &[f64],
-    satterthwaite: bool,
+    wanted: Wanted,
     options: &Options,
     stop: &StopFlag,
 ) -> Result<ManyFits, EngineError> {
@@ -91,7 +102,7 @@ fn many_here(
         one(
             data,
             &responses[i * n..(i + 1) * n],
-            satterthwaite,
+            wanted,
             options,
             stop,
             (&shared, plan),
@@ -107,6 +118,7 @@ fn many_here(
                 out.beta.extend(fit.beta);
                 out.standard_error.extend(fit.standard_error);
                 out.ddf.extend(fit.ddf);
+                out.rx.extend(fit.rx);
                 out.sigma.push(fit.sigma);
                 out.criterion.push(fit.criterion);
                 out.status.push(fit.status);
@@ -119,6 +131,8 @@ fn many_here(
                 for column in [&mut out.beta, &mut out.standard_error, &mut out.ddf] {
                     column.extend(std::iter::repeat_n(f64::NAN, p));
                 }
+                let r = if wanted.rx { shared.fixed.rank() } else { 0 };
+                out.rx.extend(std::iter::repeat_n(f64::NAN, r * r));
                 out.sigma.push(f64::NAN);
                 out.criterion.push(f64::NAN);
                 out.status.push(Status::Failed);
@@ -136,6 +150,7 @@ struct OneResponse {
     beta: Vec<f64>,
     standard_error: Vec<f64>,
     ddf: Vec<f64>,
+    rx: Vec<f64>,
     sigma: f64,
     criterion: f64,
     status: Status,
@@ -145,7 +160,7 @@ struct OneResponse {
 fn one(
     data: &ModelData<'_>,
     y: &[f64],
-    satterthwaite: bool,
+    wanted: Wanted,
     options: &Options,
     stop: &StopFlag,
     (shared, plan): (&Prepared, Plan),
@@ -174,7 +189,11 @@ fn one(
     let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &InternalTheta| {
         inference = at_point(prepared, criterion, theta);
     };
-    let at_optimum: Option<AtOptimum<'_>> = if satterthwaite { Some(&mut ask) } else { None };
+    let at_optimum: Option<AtOptimum<'_>> = if wanted.satterthwaite {
+        Some(&mut ask)
+    } else {
+        None
+    };
     let fit = fit_planned(&own, options, prepared, plan, rows, at_optimum, &stopped).ok()?;
     let r = kept.len();
     let mut standard_error = vec![f64::NAN; data.p];
@@ -189,6 +208,7 @@ fn one(
         beta: fit.beta,
         standard_error,
         ddf,
+        rx: if wanted.rx { fit.rx } else { Vec::new() },
         sigma: fit.sigma,
         criterion: fit.criterion,
         status: fit.certificate.status,

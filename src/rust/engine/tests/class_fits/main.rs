@@ -15,7 +15,7 @@ use ferrolmm_engine::inference::{
     deletions, kenward_roger, leverages, prediction_variances, profile, satterthwaite,
     variance_spectrum, NewResiduals, NewRows, Update,
 };
-use ferrolmm_engine::many::fit_many;
+use ferrolmm_engine::many::{fit_many, Wanted};
 use ferrolmm_engine::{
     conditional_variances, fit, raw_moments, Classes, Column, EngineError, Fit, ModelData, Options,
     Solver, Status, Structure,
@@ -250,7 +250,11 @@ fn many_responses_are_fits_one_by_one() {
         .zip(&noise)
         .map(|(y, e)| y + 0.3 * e)
         .collect();
-    let many = fit_many(&model.data(), &responses, true, &options(true), &|| false).unwrap();
+    let both = Wanted {
+        satterthwaite: true,
+        rx: true,
+    };
+    let many = fit_many(&model.data(), &responses, both, &options(true), &|| false).unwrap();
     for (i, y) in responses.chunks_exact(n).enumerate() {
         let own = ModelData { y, ..model.data() };
         let one = fitted(&own, &options(true), "many");
