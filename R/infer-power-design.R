@@ -90,13 +90,6 @@ resize_factor <- function(data, name, n, others) {
   out
 }
 
-#' Is each level of `inner` in one level of `outer` only?
-#' @noRd
-is_nested <- function(inner, outer) {
-  pairs <- unique(cbind(inner, outer))
-  !anyDuplicated(pairs[, 1L])
-}
-
 #' Levels in an order in which kinds of levels take turns in proportion
 #'
 #' Kinds differ by factors, texts, flags, and numbers of few values, that are constant within the

@@ -69,7 +69,8 @@ passed_on <- c(
   # objects of other packages: 'lme4', 'lmerTest' or 'nlme' have the last word
   paste0(
     c("contest", "getME", "isGLMM", "isLMM", "isNLMM", "isREML", "isSingular", "lmList", "ngrps",
-      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict", "power"), ".default"
+      "ranova", "rePCA", "refit", "refitML", "REMLcrit", "autoplot", "vpredict", "power"),
+    ".default"
   ),
   # called by stats::makepredictcall() with two arguments
   "makepredictcall.within_between",
