@@ -78,7 +78,7 @@
 #' vcov(fit, type = "CR0")
 #' summary(fit, vcov = "CR2")
 #' anova(fit, vcov = "CR2", cluster = ~ Subject)
-#' contest(fit, c("Sex1", "age:Sex1"), vcov = "CR3")
+#' contest(fit, c("SexFemale", "age:SexFemale"), vcov = "CR3")
 #' @name robust
 NULL
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env Rscript
-# What is done after the fit, against lme4 + lmerTest + pbkrtest in one session on the same data.
+# What is done after the fit, against lme4 + lmerTest + pbkrtest (+ clubSandwich) in one session on the same data.
 #   Rscript bench/inference.R [--readme]     some minutes, nearly all of it the peers'
 # --readme puts the table into README.md, between its markers.
 suppressPackageStartupMessages({
@@ -44,6 +44,17 @@ theirs4 <- quiet(lmerTest::lmer(y ~ x + (1 | a) + (1 | b), d))
 compare(
   "Kenward-Roger F test, crossed, n = 4000", seconds(anova(ours4, ddf = "Kenward-Roger")),
   seconds(anova(theirs4, ddf = "Kenward-Roger")), "lmerTest + pbkrtest"
+)
+
+# 1000 clusters of ten rows
+g <- rep(1:1000, each = 10L)
+d <- data.frame(g = factor(g), t = rep(0:9, 1000), arm = rep(rep_len(0:1, 1000), each = 10L))
+d$y <- 0.2 * d$t + rnorm(1000)[g] + rnorm(1000, sd = 0.2)[g] * d$t + rnorm(10000)
+oursc <- quiet(lmm(y ~ arm * t + (t | g), d))
+theirsc <- quiet(lme4::lmer(y ~ arm * t + (t | g), d))
+compare(
+  "robust t tests (CR2), 1000 clusters", seconds(summary(oursc, vcov = "CR2")),
+  seconds(clubSandwich::coef_test(theirsc, vcov = "CR2")), "clubSandwich"
 )
 
 small <- list(

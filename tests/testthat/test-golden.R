@@ -30,6 +30,7 @@ ours <- function(fit, what, group, term, level) {
     fixef = fixef(fit)[[term]],
     se = sqrt(vcov(fit)[term, term]),
     vcov = vcov(fit)[pair[1L], pair[2L]],
+    robust = vcov(fit, type = group)[term, term],
     var = random_covariance(fit, group, term)[term, term],
     sd = sqrt(random_covariance(fit, group, term)[term, term]),
     cor = stats::cov2cor(random_covariance(fit, group, pair)[pair, pair])[1L, 2L],
@@ -57,7 +58,9 @@ for (i in seq_len(nrow(models))) {
   test_that(paste("published numbers:", model$model), {
     skip_if_not_installed(model$package)
     d <- golden_data(model)
-    fit <- suppressMessages(lmm(stats::as.formula(model$formula), d, REML = model$reml))
+    more <- if (!is.na(model$arguments)) as.list(str2lang(model$arguments))[-1L]
+    call <- as.call(c(quote(lmm), str2lang(model$formula), quote(d), REML = model$reml, more))
+    fit <- suppressMessages(eval(call))
     numbers <- published[published$model == model$model, ]
     expect_gt(nrow(numbers), 0L)
     for (j in seq_len(nrow(numbers))) {

@@ -44,7 +44,8 @@ test_that("estimates and degrees of freedom are those of dense matrices", {
     raters = lmm(y ~ arm * visit + x + (1 | id) + (1 | rater), d),
     aliased = lmm(y ~ arm * visit + x + same + (1 | id), d),
     missing = lmm(y ~ arm * visit + x + (1 | id), gaps, weights = w, na.action = na.exclude),
-    structured = lmm(y ~ arm * visit + x + cs(visit | id), d)
+    structured = lmm(y ~ arm * visit + x + cs(visit | id), d),
+    by_arm = lmm(y ~ arm * visit + x + us(visit | id, by = arm), d)
   ))
   for (name in names(fits)) expect_dense(fits[[name]], info = name)
   # wider than the default
