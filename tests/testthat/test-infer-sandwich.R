@@ -97,6 +97,30 @@ test_that("a variance of zero, and known matrices of families, are no exception"
   }
 })
 
+test_that("variances twelve orders of magnitude apart keep their digits", {
+  set.seed(2)
+  d <- data.frame(id = factor(c(rep(1:20, each = 5L), 21:30)), x = rnorm(110))
+  d$y <- 1e6 * rnorm(30)[d$id] + rnorm(110)
+  fit <- lmm(y ~ x + (1 | id), d)
+  # V_j^-1 of a random intercept in closed form, without large numbers that cancel
+  ratio <- fit$theta^2
+  r <- drop(d$y - cbind(1, d$x) %*% fixef(fit))
+  parts <- lapply(split(seq_len(110), d$id), function(i) {
+    x <- cbind(1, d$x[i])
+    mean <- colMeans(x)
+    inner <- sweep(x, 2L, mean)
+    weight <- length(i) / (1 + length(i) * ratio)
+    list(
+      score = crossprod(inner, r[i] - mean(r[i])) + weight * mean * mean(r[i]),
+      information = crossprod(inner) + weight * tcrossprod(mean)
+    )
+  })
+  information <- Reduce(`+`, lapply(parts, `[[`, "information"))
+  scores <- vapply(parts, `[[`, numeric(2), "score")
+  wanted <- tcrossprod(solve(information, scores, tol = 1e-30))
+  expect_equal(vcov(fit, type = "CR0"), wanted, tolerance = 1e-9, ignore_attr = TRUE)
+})
+
 test_that("large clusters are replaced by few rows, of each residual variance", {
   set.seed(11)
   n <- 640L
