@@ -27,7 +27,7 @@ rePCA.lmm <- function(x, ...) {
     })
     stats::setNames(found, name_classes(names(x$flist)[[i]], classes$labels))
   })
-  structure(do.call(c, components), class = "prcomplist")
+  structure(as.list(do.call(c, components)), class = "prcomplist")
 }
 
 #' Components of the block diagonal matrix of the factors of the terms on one grouping factor

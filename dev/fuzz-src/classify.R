@@ -51,7 +51,9 @@ accepted_refusals <- list(
     uses_fitted(p) && any(oracle_frame(p)[[1L]] == 0)
   }),
   # covariates many of their standard deviations from where the function is 1
-  list("has its 1 so far from all rows", function(p, fit) has_far_covariate(p)),
+  list("has its 1 so far from all rows", function(p, fit) {
+    has_far_covariate(p) || !is.null(fit) && !is_settled(fit)
+  }),
   # equal negative correlations of more rows than a group of the fit has
   list("cannot have the residual correlation of the fit|cannot be one more row of",
        function(p, fit) !is.null(fit) && any(fit$phi < 0)),

@@ -8,3 +8,11 @@ for_twins("rePCA() is lme4's", function(ours, theirs) {
                  tolerance = 1e-6)
   }
 })
+
+test_that("without random effects there are no components", {
+  data(Orthodont, package = "nlme", envir = environment())
+  fit <- lmm(distance ~ age, Orthodont, residual = ~ cs(age | Subject))
+  expect_silent(components <- rePCA(fit))
+  expect_s3_class(components, "prcomplist")
+  expect_length(components, 0L)
+})
