@@ -336,3 +336,58 @@ test_that("many levels that are alike: the estimates without some rows, by brute
     expect_true(all(abs(step$theta - exact$theta) <= 0.05 * moved + 1e-4))
   }
 })
+
+# REML criterion, coefficients and sigma at Lambda from the mixed-model equations as dense matrices
+from_dense_equations <- function(fit, rows) {
+  y <- getME(fit, "y")[rows]
+  X <- getME(fit, "X")[rows, , drop = FALSE]
+  Z <- as.matrix((getME(fit, "Z") %*% getME(fit, "Lambda"))[rows, ])
+  M <- crossprod(Z) + diag(ncol(Z))
+  root <- chol(M)
+  solved <- backsolve(root, crossprod(Z, cbind(X, y)), transpose = TRUE)
+  A <- crossprod(cbind(X, y)) - crossprod(solved)
+  p <- seq_len(ncol(X))
+  beta <- solve(A[p, p], A[p, -p])
+  q <- A[-p, -p] - sum(beta * A[p, -p])
+  df <- length(y) - length(p)
+  list(
+    criterion = 2 * sum(log(diag(root))) + c(determinant(A[p, p])$modulus) +
+      df * (1 + log(2 * pi * q / df)),
+    beta = beta, sigma = sqrt(q / df)
+  )
+}
+
+test_that("crossed factors of which each level meets many, but few of all", {
+  set.seed(12)
+  d <- data.frame(a = factor(rep(1:150, each = 13)), b = factor(sample(90, 1950, TRUE)))
+  d$x <- rnorm(1950)
+  d$y <- 1 + d$x + rnorm(150)[d$a] + rnorm(150, sd = 0.4)[d$a] * d$x +
+    0.6 * rnorm(90)[d$b] + rnorm(1950)
+  for (formula in list(y ~ x + (1 | a) + (1 | b), y ~ x + (x | a) + (1 | b))) {
+    fit <- lmm(formula, d, control = lmm_control(threads = 1L))
+    right <- from_dense_equations(fit, seq_len(nrow(d)))
+    expect_equal(fit$criterion, right$criterion, tolerance = 1e-12)
+    expect_equal(unname(fixef(fit)), unname(right$beta), tolerance = 1e-10)
+    expect_equal(sigma(fit), right$sigma, tolerance = 1e-10)
+    two <- lmm(formula, d, control = lmm_control(threads = 2L))
+    expect_identical(two$theta, fit$theta)
+    expect_identical(two$criterion, fit$criterion)
+
+    # all levels but some together: sets as of a large problem
+    sets <- as.character(d$b)
+    sets[!sets %in% c("3", "40", "77")] <- "others"
+    none <- influence(fit, groups = sets, update = "none")
+    step <- influence(fit, groups = sets)
+    for (level in c("3", "40", "77")) {
+      rest <- which(sets != level)
+      right <- from_dense_equations(fit, rest)
+      expect_equal(none$criterion[[level]], right$criterion, tolerance = 1e-10)
+      expect_equal(unname(none$coefficients[level, ]), unname(right$beta), tolerance = 1e-9)
+      expect_equal(none$sigma[[level]], right$sigma, tolerance = 1e-9)
+      refit <- lmm(formula, d[rest, ], control = lmm_control(tolerance = 1e-12))
+      expect_equal(step$theta[level, ], refit$theta, tolerance = 1e-4)
+      expect_equal(step$coefficients[level, ], fixef(refit), tolerance = 1e-5)
+      expect_lt(abs(step$criterion[[level]] - refit$criterion), 1e-4)
+    }
+  }
+})

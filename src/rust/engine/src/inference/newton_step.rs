@@ -14,12 +14,18 @@ const CORRECTIONS: usize = 2;
 /// A step that lowers the criterion by less than this changes theta by a few hundredths of its standard error.
 const SMALL: f64 = 1e-3;
 
+/// A step that promises more does not begin with the Hessian of all rows.
+const MODERATE: f64 = 0.1;
+
+/// Share of the promise of a step that the next may have: the Hessians differ by some tenths at most then.
+const NEARER: f64 = 0.1;
+
 /// A correction that lowers it by less is not made.
 const NEGLIGIBLE: f64 = 1e-7;
 
 /// One Newton step, and corrections with the same Hessian by the gradient where it leads: the step's error is of the order of
-/// the square of the change in theta, and each correction takes that one order further. Where the step promises little the
-/// Hessian of all rows does, and there is nothing to correct.
+/// the square of the change in theta, and each correction takes that one order further. Where the rows that go change the Hessian
+/// little, that of all rows does ([`small_step`]).
 pub(super) fn newton_step(
     criterion: &mut Criterion<'_>,
     x: &InternalTheta,
@@ -28,6 +34,9 @@ pub(super) fn newton_step(
 ) -> Option<InternalTheta> {
     if let Some(x) = whole.and_then(|whole| small_step(criterion, x, value, whole)) {
         return Some(x);
+    }
+    if !criterion.is_at(x) {
+        criterion.value(x)?;
     }
     let model = Curvature::new(criterion, x)?;
     let (mut x, mut value) = (x.clone(), value);
@@ -47,19 +56,34 @@ pub(super) fn newton_step(
     Some(x)
 }
 
-/// A step by the Hessian of all rows; `None` where it promises so much that this will not do.
+/// Steps by the Hessian of all rows, until what a step promised is so little that there is nothing to correct; `None` where they
+/// promise so much, or come nearer by so little, that this Hessian will not do.
 pub(super) fn small_step(
     criterion: &mut Criterion<'_>,
     x: &InternalTheta,
     value: f64,
     whole: &Curvature,
 ) -> Option<InternalTheta> {
-    let slopes = whole.slopes_of(&criterion.gradient()?);
-    if whole.promise(&slopes) >= SMALL {
-        return None;
+    let (mut x, mut value) = (x.clone(), value);
+    let mut most = MODERATE;
+    loop {
+        let slopes = whole.slopes_of(&criterion.gradient()?);
+        let promise = whole.promise(&slopes);
+        if promise >= most {
+            return None;
+        }
+        let Some((to, reached)) = whole.descend(criterion, &x, value, &slopes) else {
+            return Some(x);
+        };
+        if promise < SMALL {
+            return Some(to);
+        }
+        if !criterion.is_at(&to) {
+            criterion.value(&to)?;
+        }
+        (x, value) = (to, reached);
+        most = NEARER * promise;
     }
-    let step = whole.descend(criterion, x, value, &slopes);
-    Some(step.map_or_else(|| x.clone(), |(to, _)| to))
 }
 
 /// A scaled Hessian by its eigenvalues and eigenvectors.

@@ -6,7 +6,9 @@ use crate::linalg::triangle::Triangle;
 use crate::runtime::partition::{cut, piece};
 use crate::system::complement::Complement;
 use crate::system::equations::System;
-use crate::system::pieces::{first_node, node_piece, node_pieces};
+use crate::system::pieces::{
+    first_node, neighbours_among, node_piece, node_pieces, nodes_by_level,
+};
 
 /// out = [I + T_2'A_22T_2 if `t` is given] + sign * sum_j W_j'K_j W_j, lower triangle; K_j, symmetric k1 x k1
 /// blocks, is `middle`, or the identity.
@@ -22,17 +24,25 @@ pub fn assemble(
     if schur.q2 == 0 {
         return;
     }
-    let by_rows = schur.dense_w && matches!(out, Complement::Dense(_));
+    let is_dense = matches!(out, Complement::Dense(_));
+    let by_rows = schur.dense_w && is_dense;
+    let by_levels = nodes_by_level(system).filter(|_| is_dense && !by_rows);
     write_columns(system, out, |at, first, workspace, column| {
         if let Some(t) = t {
             own_column(system, t, at, first, workspace, column);
         }
-        if !by_rows {
+        if !by_rows && by_levels.is_none() {
             add_products(system, (w, middle, sign), at, first, workspace, column);
         }
     });
-    if let (true, Complement::Dense(s)) = (by_rows, out) {
-        add_dense_products(system, w, middle, sign, s);
+    match (out, by_levels) {
+        (Complement::Dense(s), Some(nodes)) => {
+            add_products_by_level(system, (w, middle, sign), nodes, s);
+        }
+        (Complement::Dense(s), None) if by_rows => {
+            add_dense_products(system, w, middle, sign, s);
+        }
+        _ => {}
     }
 }
 
@@ -148,30 +158,73 @@ fn add_products(
     column: &mut [f64],
 ) {
     let (schur, k1) = (&system.schur, system.k1());
-    let turned = &mut workspace[..k1];
     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
         let j = schur.incidence_level[x] as usize;
         let from = schur.effect_start[schur.incidence[x]] + a;
-        let to = schur.effect_start[schur.start[j + 1]];
-        let rows = &schur.effect_row[from..to];
-        let mut own = &w[from * k1..(from + 1) * k1];
-        if let Some(middle) = middle {
-            let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
-            small::mul_nn(k, own, k1, k1, 1, turned);
-            own = turned;
+        let turned = &mut workspace[..k1];
+        add_product(system, (w, middle, sign), (j, from), first, turned, column);
+    }
+}
+
+/// Adds the column of one level j of the first factor, whose effect is at `from` among the columns of W; `turned` holds k1 values.
+fn add_product(
+    system: &System,
+    (w, middle, sign): (&[f64], Option<&[f64]>, f64),
+    (j, from): (usize, usize),
+    first: usize,
+    turned: &mut [f64],
+    column: &mut [f64],
+) {
+    let (schur, k1) = (&system.schur, system.k1());
+    let to = schur.effect_start[schur.start[j + 1]];
+    let rows = &schur.effect_row[from..to];
+    let mut own = &w[from * k1..(from + 1) * k1];
+    if let Some(middle) = middle {
+        let k = &middle[j * k1 * k1..(j + 1) * k1 * k1];
+        small::mul_nn(k, own, k1, k1, 1, turned);
+        own = turned;
+    }
+    if k1 == 1 {
+        let c = sign * own[0];
+        for (l, &row) in w[from..to].iter().zip(rows) {
+            column[row as usize - first] += c * l;
         }
-        if k1 == 1 {
-            let c = sign * own[0];
-            for (l, &row) in w[from..to].iter().zip(rows) {
-                column[row as usize - first] += c * l;
-            }
-        } else {
-            for (l, &row) in w[from * k1..to * k1].chunks_exact(k1).zip(rows) {
-                let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
-                column[row as usize - first] += sign * s;
-            }
+    } else {
+        for (l, &row) in w[from * k1..to * k1].chunks_exact(k1).zip(rows) {
+            let s: f64 = l.iter().zip(own).map(|(x, y)| x * y).sum();
+            column[row as usize - first] += sign * s;
         }
     }
+}
+
+/// Adds all of sign * sum_j W_j'K_j W_j, level by level for so many nodes at a time.
+fn add_products_by_level(
+    system: &System,
+    parts: (&[f64], Option<&[f64]>, f64),
+    nodes: usize,
+    s: &mut Triangle,
+) {
+    let (schur, workers, k1) = (&system.schur, &system.workers, system.k1());
+    let count = schur.nodes().div_ceil(nodes);
+    let own = |i: usize| piece(schur.nodes(), nodes, i);
+    let layout = &*s.layout;
+    let start = |i| layout.column_start(schur.offset[own(i).start]);
+    workers.for_each(count, cut(&mut s.data, start), |i, values| {
+        let (own, base) = (own(i), start(i));
+        let mut turned = workers.buffer(k1);
+        for j in 0..system.moments.factors[0].n_levels {
+            for at in neighbours_among(schur, j, &own) {
+                let v = schur.neighbour[at] as usize;
+                for (a, c) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
+                    let first = layout.first_row(c);
+                    let column = layout.column_start(c) - base;
+                    let column = &mut values[column..column + schur.q2 - first];
+                    let from = schur.effect_start[at] + a;
+                    add_product(system, parts, (j, from), first, &mut turned, column);
+                }
+            }
+        }
+    });
 }
 
 /// Rows of W that are spread out at once.

@@ -47,3 +47,31 @@ pub(crate) fn first_node(schur: &Schur, piece: usize) -> usize {
 pub fn node_piece(schur: &Schur, piece: usize) -> std::ops::Range<usize> {
     crate::runtime::partition::piece(schur.nodes(), NODES, piece)
 }
+
+/// Neighbours of a level of the first factor, on average, from which it pays to go through the levels and come to each in turn
+/// with all nodes of a piece, instead of through the nodes: what belongs to a level is read once for many of them.
+const MANY_NEIGHBOURS: usize = 8;
+
+/// Most nodes in one such piece: their columns of the complement stay in a cache.
+const MOST_NODES: usize = 128;
+
+/// Nodes in one piece where levels are gone through for all of its nodes; `None` where they have few neighbours. Sums over levels
+/// come out the same, whatever the pieces are.
+pub(crate) fn nodes_by_level(system: &System) -> Option<usize> {
+    let schur = &system.schur;
+    let many = schur.neighbour.len() >= MANY_NEIGHBOURS * system.moments.factors[0].n_levels;
+    let shares = 4 * system.workers.count();
+    many.then(|| schur.nodes().div_ceil(shares).clamp(NODES, MOST_NODES))
+}
+
+/// Neighbours of level `j` of the first factor among some nodes.
+pub(crate) fn neighbours_among(
+    schur: &Schur,
+    j: usize,
+    nodes: &std::ops::Range<usize>,
+) -> std::ops::Range<usize> {
+    let (start, own) = (schur.start[j], schur.start[j]..schur.start[j + 1]);
+    let own = &schur.neighbour[own];
+    let before = |end: usize| start + own.partition_point(|&v| (v as usize) < end);
+    before(nodes.start)..before(nodes.end)
+}

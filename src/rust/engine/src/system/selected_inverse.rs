@@ -8,7 +8,9 @@ use crate::system::assemble::{spread, spread_pieces};
 use crate::system::complement::Complement;
 use crate::system::elimination::Schur;
 use crate::system::equations::{Factor, SelectedInverse, System};
-use crate::system::pieces::{first_node, level_pieces, node_piece, node_pieces, LEVELS};
+use crate::system::pieces::{
+    first_node, level_pieces, neighbours_among, node_piece, node_pieces, nodes_by_level, LEVELS,
+};
 
 impl Factor {
     /// M^-1 on the pattern that the gradient needs, in the workspace of an old one.
@@ -30,6 +32,10 @@ impl Factor {
         }
         if let (true, Complement::Dense(inverse)) = (schur.dense_w, r) {
             times_dense(system, &self.w, inverse, &mut y);
+            return y;
+        }
+        if let (Some(nodes), Complement::Dense(_)) = (nodes_by_level(system), r) {
+            self.times_inverse_by_level(system, r, nodes, &mut y);
             return y;
         }
         let w = &self.w;
@@ -66,6 +72,34 @@ impl Factor {
                 }
             });
         y
+    }
+
+    /// The same level by level for so many nodes at a time.
+    fn times_inverse_by_level(&self, system: &System, r: &Complement, nodes: usize, y: &mut [f64]) {
+        let (schur, k1, workers) = (&system.schur, system.k1(), &system.workers);
+        let count = schur.nodes().div_ceil(nodes);
+        let own = |i: usize| piece(schur.nodes(), nodes, i);
+        let start = |i| schur.y_start[own(i).start] * k1;
+        workers.for_each(count, cut(y, start), |i, out| {
+            let (own, base) = (own(i), start(i));
+            let mut columns = r.columns(schur.offset[own.start]..schur.offset[own.end], workers);
+            for j in 0..system.moments.factors[0].n_levels {
+                let range =
+                    schur.effect_start[schur.start[j]]..schur.effect_start[schur.start[j + 1]];
+                let (w, rows) = (
+                    &self.w[range.start * k1..range.end * k1],
+                    &schur.effect_row[range],
+                );
+                for at in neighbours_among(schur, j, &own) {
+                    let v = schur.neighbour[at] as usize;
+                    let target = y_slot(schur, at) * k1 - base;
+                    for (a, c) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
+                        let target = &mut out[target + a * k1..target + (a + 1) * k1];
+                        row_times_column(w, rows, columns.get(c), k1, target);
+                    }
+                }
+            }
+        });
     }
 
     /// [M^-1]_jj = L_j^-T (I + W_j S^-1 W_j') L_j^-1, in the workspace of `m11`.

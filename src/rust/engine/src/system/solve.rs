@@ -3,10 +3,12 @@
 use std::ops::DerefMut;
 
 use crate::linalg::small;
-use crate::runtime::partition::cut;
+use crate::runtime::partition::{cut, piece};
 use crate::system::complement::Complement;
 use crate::system::equations::{Factor, Rows, System};
-use crate::system::pieces::{first_node, for_each_level, node_piece, node_pieces};
+use crate::system::pieces::{
+    first_node, for_each_level, neighbours_among, node_piece, node_pieces, nodes_by_level,
+};
 
 impl Factor {
     /// Gives away the factor of a dense complement: solves are not possible afterwards, determinants and solutions already
@@ -27,6 +29,16 @@ impl Factor {
         if schur.q2 == 0 {
             return;
         }
+        match nodes_by_level(system) {
+            Some(nodes) => self.subtract_by_level(system, b, nodes),
+            None => self.subtract_by_node(system, b),
+        }
+        self.s.solve(&mut b.complement, m);
+    }
+
+    /// B_2 -= sum_j W_j'B_1j, node by node.
+    fn subtract_by_node<V: DerefMut<Target = [f64]>>(&self, system: &System, b: &mut Rows<V>) {
+        let (schur, m) = (&system.schur, b.m);
         let first = &*b.eliminated;
         let partition = cut(&mut b.complement, |i| {
             schur.offset[first_node(schur, i)] * m
@@ -39,20 +51,55 @@ impl Factor {
                 for v in nodes {
                     for x in schur.incidence_start[v]..schur.incidence_start[v + 1] {
                         let j = schur.incidence_level[x] as usize;
-                        let from = &first[j * k1 * m..(j + 1) * k1 * m];
-                        let effect = schur.effect_start[schur.incidence[x]];
-                        for a in 0..schur.offset[v + 1] - schur.offset[v] {
-                            let row = &mut rows[(schur.offset[v] + a - base) * m
-                                ..(schur.offset[v] + a - base + 1) * m];
-                            let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
-                            for (c, source) in w.iter().zip(from.chunks_exact(m)) {
-                                row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
-                            }
-                        }
+                        self.subtract(system, (j, schur.incidence[x]), first, m, (rows, base));
                     }
                 }
             });
-        self.s.solve(&mut b.complement, m);
+    }
+
+    /// The same level by level for so many nodes at a time.
+    fn subtract_by_level<V: DerefMut<Target = [f64]>>(
+        &self,
+        system: &System,
+        b: &mut Rows<V>,
+        nodes: usize,
+    ) {
+        let (schur, m) = (&system.schur, b.m);
+        let first = &*b.eliminated;
+        let own = |i: usize| piece(schur.nodes(), nodes, i);
+        let partition = cut(&mut b.complement, |i| schur.offset[own(i).start] * m);
+        let count = schur.nodes().div_ceil(nodes);
+        system.workers.for_each(count, partition, |i, rows| {
+            let own = own(i);
+            let base = schur.offset[own.start];
+            for j in 0..system.moments.factors[0].n_levels {
+                for at in neighbours_among(schur, j, &own) {
+                    self.subtract(system, (j, at), first, m, (&mut *rows, base));
+                }
+            }
+        });
+    }
+
+    /// What a level of the first factor has to the rows of one of its neighbours; these begin with row `base`.
+    fn subtract(
+        &self,
+        system: &System,
+        (j, at): (usize, usize),
+        first: &[f64],
+        m: usize,
+        (rows, base): (&mut [f64], usize),
+    ) {
+        let (schur, k1) = (&system.schur, system.k1());
+        let v = schur.neighbour[at] as usize;
+        let from = &first[j * k1 * m..(j + 1) * k1 * m];
+        let effect = schur.effect_start[at];
+        for (a, row) in (schur.offset[v]..schur.offset[v + 1]).enumerate() {
+            let row = &mut rows[(row - base) * m..(row - base + 1) * m];
+            let w = &self.w[(effect + a) * k1..(effect + a + 1) * k1];
+            for (c, source) in w.iter().zip(from.chunks_exact(m)) {
+                row.iter_mut().zip(source).for_each(|(x, y)| *x -= c * y);
+            }
+        }
     }
 
     /// B <- L^-T B.
