@@ -36,6 +36,7 @@
 #' | `ferrolmm_warning_digits` | few digits are left: effects dwarf residuals, a correlation is 1 |
 #' | `ferrolmm_message_response` | a logical response is fitted as 0 and 1 |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
+#' | `ferrolmm_warning_ddf` | tests are `NA`: a rule leaves them no degrees of freedom |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |
 #' | `ferrolmm_error_cluster` | clusters do not determine a robust covariance matrix |
 #' | `ferrolmm_warning_cluster` | tests are `NA`: the clusters do not determine them |
@@ -50,7 +51,7 @@
 #' | `ferrolmm_error_sql` | a term of the model cannot be computed in a database |
 #' | `ferrolmm_error_source` | a database fails, changes, or does not compute what R computes |
 #' | `ferrolmm_message_cells` | a database adds up many cells |
-#' | `ferrolmm_error_too_large` | a matrix for Kenward and Roger's method is too large |
+#' | `ferrolmm_error_too_large` | a matrix for degrees of freedom is too large |
 #' | `ferrolmm_error_large_cluster` | the matrix of a cluster is too large for its adjustment |
 #' | `ferrolmm_error_unloaded` | the package was unloaded while its objects are in use |
 #' | `ferrolmm_error_memory` | what is asked for does not fit in memory |

@@ -52,14 +52,33 @@ engine_satterthwaite <- function(model, theta, reml, control) {
 
 #' Kenward and Roger's adjustment at `theta`, relative to sigma^2
 #'
-#' @param linear leave out the second derivatives of V?
+#' @param second what becomes of the second derivatives of V: "in parameters" (1997), "beside
+#'   tangent" (2009) or "ignored".
 #' @returns `unadjusted` and `adjusted` covariance matrices of the kept coefficients (r * r); `w`
 #'   (s x s) and `derivatives` Phi P_i Phi (r * r * s) for the degrees of freedom
 #' @noRd
-engine_kenward_roger <- function(model, theta, reml, control, linear = FALSE) {
+engine_kenward_roger <- function(model, theta, reml, control, second = "in parameters") {
   engine_value(rs_kenward_roger(
-    model, engine_options(reml, theta, control, optimize = FALSE), linear
+    model, engine_options(reml, theta, control, optimize = FALSE), second
   ))
+}
+
+#' Ranks of X and of more and more random effects beside it
+#'
+#' @param x independent columns; `factors` list(codes, n_levels) of each grouping factor; `effects`
+#'   list(factor, its number; columns, of a level) of each random effect, in their order.
+#' @returns a rank for each effect, with those before it
+#' @noRd
+engine_design_ranks <- function(x, factors, effects) {
+  storage.mode(x) <- "double"
+  engine_value(rs_design_ranks(x, factors, effects))$ranks
+}
+
+#' Which columns of x have different values within some level of a factor, list(codes, n_levels)
+#' @noRd
+engine_varies_within <- function(x, factor) {
+  storage.mode(x) <- "double"
+  engine_value(rs_varies_within(x, factor))$varies == 1L
 }
 
 #' Prediction error variances of new rows at `theta`, relative to sigma^2

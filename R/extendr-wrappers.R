@@ -43,6 +43,15 @@ rs_interaction <- function(codes, n_levels) .Call(wrap__rs_interaction, codes, n
 #' @noRd
 rs_code_integer <- function(x) .Call(wrap__rs_code_integer, x)
 
+#' Ranks of [X Z_1 ... Z_k], k = 1, 2, ..., of `x`, whose columns are independent, and `effects`, `list(factor =, columns =)`
+#' with one of `factors`, from 1.
+#' @noRd
+rs_design_ranks <- function(x, factors, effects) .Call(wrap__rs_design_ranks, x, factors, effects)
+
+#' Which columns of the matrix `x` have different values within some level of `factor`, `list(codes =, n_levels =)`.
+#' @noRd
+rs_varies_within <- function(x, factor) .Call(wrap__rs_varies_within, x, factor)
+
 #' What the rows' leverages at `options$start` are made of, relative to sigma^2, and the changes in the fixed effects (rank x n)
 #' that follow from them.
 #' @noRd
@@ -57,9 +66,10 @@ rs_deletions <- function(model, options, sets, update) .Call(wrap__rs_deletions,
 #' @noRd
 rs_satterthwaite <- function(model, options) .Call(wrap__rs_satterthwaite, model, options)
 
-#' Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
+#' Kenward and Roger's adjustment at `options$start`; `second` says what becomes of the second derivatives of V: "ignored",
+#' "in parameters" or "beside tangent".
 #' @noRd
-rs_kenward_roger <- function(model, options, linear) .Call(wrap__rs_kenward_roger, model, options, linear)
+rs_kenward_roger <- function(model, options, second) .Call(wrap__rs_kenward_roger, model, options, second)
 
 #' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
 #' `list(n =, x =, codes =, terms =, residual =, weights =)`, codes 0 where a row has none of the known

@@ -1,7 +1,7 @@
 # Inference that takes the variance parameters as known: by the normal distribution, or none.
 
 #' @rdname ddf
-#' @order 5
+#' @order 9
 #' @section `"asymptotic"`:
 #' The normal distribution, and F with infinitely many degrees of freedom.
 #' @section `"none"`:

@@ -19,6 +19,19 @@
 #' unstructured, Toeplitz and compound symmetric residuals, and for such random effects with one
 #' variance, otherwise variances, correlations, ranges and powers. ('mmrm' uses others for
 #' unstructured residuals: there `"Kenward-Roger-Linear"` is this method.)
+#' @section `"Kenward-Roger2"`:
+#' The method of Kenward and Roger (1997) with their improved approximation (2009) of the covariance
+#' matrix (SAS: `DDFM=KR2`). Where the covariance matrix of the data is not linear in its
+#' parameters, estimates of these are biased, which the method of 1997 leaves out: its second
+#' derivatives then depend on which parameters a structure is written in, and may shrink standard
+#' errors. With the bias (that of Cox and Snell for the restricted likelihood) only that part of the
+#' second derivatives counts which no choice of parameters changes: their sum, weighed by the
+#' covariances of the parameters, less its projection on the first derivatives. The covariances are
+#' those of the method of 1997, of the observed information. Where there is no such part, as for
+#' all variances and covariances, unstructured, Toeplitz and compound symmetric residuals, it is the
+#' method of 1997 in the parameters of SAS. Scale and degrees of freedom of F are as there. With
+#' structured residuals the method takes the covariance matrix of each set of rows that are not
+#' independent of others as it is: more than 3000 such rows are an error.
 #' @section `"Kenward-Roger-linear"`:
 #' The method of Kenward and Roger without the second derivatives of the covariance matrix, which
 #' makes a difference only where that matrix is not linear in its parameters (SAS:
@@ -27,6 +40,10 @@
 #' @references
 #' Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from restricted
 #' maximum likelihood. *Biometrics*, 53(3), 983-997.
+#'
+#' Kenward, M. G. and Roger, J. H. (2009). An improved approximation to the precision of fixed
+#' effects from restricted maximum likelihood. *Computational Statistics and Data Analysis*, 53(7),
+#' 2583-2595.
 #' @name ddf
 NULL
 
@@ -40,8 +57,10 @@ NULL
 #'
 #' Everything here is relative to sigma^2, except `variance`.
 #' @noRd
-kenward_roger <- function(object, linear = FALSE) {
-  pieces <- engine_inference(engine_kenward_roger, object, linear)
+kenward_roger <- function(object, second = c("in parameters", "beside tangent", "ignored")) {
+  second <- second[[1L]]
+  if (second == "beside tangent") check_clusters(object)
+  pieces <- engine_inference(engine_kenward_roger, object, second)
   r <- object$rank
   s <- nrow(pieces$w)
   derivatives <- array(pieces$derivatives, c(r, r, s))
@@ -97,6 +116,20 @@ kenward_roger <- function(object, linear = FALSE) {
       )
     }
   )
+}
+
+#' Refuse structured residuals beside levels whose precision matrix is known: V is no matrix of
+#' blocks that are at hand
+#' @noRd
+check_clusters <- function(object) {
+  known <- !vapply(object$precision, is.null, NA)
+  if (!is.null(object$residual) && any(known)) {
+    ferrolmm_abort(
+      paste0("`ddf = \"Kenward-Roger2\"` is not for structured residuals beside a known matrix of ",
+             "levels (", quote_names(names(object$flist)[known]), ")."),
+      "argument", i = "Use ddf = \"Kenward-Roger\"."
+    )
+  }
 }
 
 #' @noRd

@@ -9,9 +9,15 @@
 #'
 #' The argument `ddf` of [summary.lmm()], [anova.lmm()], [contest()], [drop1.lmm()] and
 #' [confint.lmm()] says how the uncertainty about the variance parameters is taken into account, by
-#' one of the methods below. Names can be abbreviated, and case does not matter. All of them work
-#' from factors of the mixed-model equations: no matrix of the size of the data is built, whatever
-#' that size is.
+#' one of the methods below. Names can be abbreviated, and case does not matter; the spellings of
+#' SAS (`"bw"`, `"contain"`, `"kr2"`) and 'mmrm' are understood. Satterthwaite's and Kenward and
+#' Roger's methods work from factors of the mixed-model equations: no matrix of the size of the data
+#' is built. `"between-within"`, `"containment"`, `"inner-outer"` and `"residual"` count rows,
+#' groups and coefficients, whatever the variances are: t and F are those of the estimated covariance
+#' matrix, a combination of coefficients has the least degrees of freedom of those that it involves,
+#' and a term in [anova()][anova.lmm] has the term's. Where a rule leaves none, tests are `NA`, with
+#' a warning of class `ferrolmm_warning_ddf`. They need rows: for fits of [lmm_moments()] they are
+#' an error, but for `"residual"`.
 #' @seealso [summary.lmm()], [anova.lmm()], [contest()]; [robust] for tests with other covariance
 #'   matrices; [pb_test()] for a test without degrees of
 #'   freedom.
@@ -32,7 +38,8 @@ NULL
 #'   degrees of freedom of each row; and `joint(L, estimate)`, list(statistic, unscaled, numdf,
 #'   dendf) of the hypothesis that `estimate`, which is `L beta - rhs`, is zero; `unscaled` is the
 #'   statistic before it is scaled. A method that may have no answer also has `determined()`: does
-#'   it determine all tests?
+#'   it determine all tests? One by which terms have degrees of freedom of their own has `of_term`,
+#'   named by term, which tests of whole terms take.
 #' - `statistic`, what tests of single coefficients are called: "t" (the default), "z", or "none"
 #'   without p-values.
 #' - `words`, what headings call the method.
@@ -49,10 +56,31 @@ ddf_methods <- list(
     robust = TRUE
   ),
   `Kenward-Roger` = list(
-    infer = function(object) kenward_roger(object), aliases = "kr", needs_reml = TRUE
+    infer = function(object) kenward_roger(object), aliases = c("kr", "kenwardroger"),
+    needs_reml = TRUE
+  ),
+  `Kenward-Roger2` = list(
+    infer = function(object) kenward_roger(object, "beside tangent"),
+    aliases = c("kr2", "kenwardroger2"), needs_reml = TRUE
   ),
   `Kenward-Roger-linear` = list(
-    infer = function(object) kenward_roger(object, linear = TRUE), needs_reml = TRUE
+    infer = function(object) kenward_roger(object, "ignored"), needs_reml = TRUE
+  ),
+  `between-within` = list(
+    infer = function(object) between_within(object), aliases = c("bw", "betwithin"),
+    words = "between-within degrees of freedom"
+  ),
+  containment = list(
+    infer = function(object) containment(object), words = "containment degrees of freedom"
+  ),
+  `inner-outer` = list(
+    infer = function(object) inner_outer(object), aliases = "nlme",
+    words = "inner-outer degrees of freedom"
+  ),
+  residual = list(
+    infer = function(object) residual_ddf(object),
+    prediction = function(object, ...) count_observations(object) - object$rank,
+    words = "residual degrees of freedom"
   ),
   asymptotic = list(
     infer = function(object) fixed_ddf(object, Inf), prediction = function(...) Inf,
@@ -90,7 +118,9 @@ match_ddf <- function(ddf) {
   found <- NA
   if (is.character(ddf) && length(ddf) == 1L && !is.na(ddf) && nzchar(ddf)) {
     # "kenward" is the first of the two
-    found <- which(startsWith(spellings, tolower(ddf)))[1L]
+    found <- c(
+      which(spellings == tolower(ddf)), which(startsWith(spellings, tolower(ddf)))
+    )[1L]
   }
   if (is.na(found)) {
     given <- if (length(ddf) == 1L && is.atomic(ddf)) paste0(": not ", format(ddf))

@@ -47,7 +47,8 @@
 #' variance function): it is for an observation whose residual is not correlated with those of the
 #' fit. Limits are quantiles of t, with degrees of freedom by Satterthwaite's approximation to the
 #' row's variance, \eqn{2 v^2 / Var(\hat v)}, at least 1. That needs the variance at a few values of
-#' each variance parameter; `ddf = "asymptotic"`, which gives normal quantiles, avoids it.
+#' each variance parameter; `ddf = "asymptotic"`, which gives normal quantiles, avoids it, and so
+#' does `ddf = "residual"`, with as many degrees of freedom as rows less coefficients.
 #' @section Correlated residuals:
 #' With a residual structure such as `corAR1()` the observed rows of a group carry information about
 #' the residuals of its other rows: `residual.cor = TRUE` adds

@@ -22,13 +22,17 @@ test_rows <- function(inference, L, rhs = 0) {
 
 #' Test all rows of L together
 #'
+#' @param term the term of the fixed part that they are about, where they are about one.
 #' @returns a data frame of one row with the columns of anova()
 #' @noRd
-test_joint <- function(inference, L, rhs = 0) {
+test_joint <- function(inference, L, rhs = 0, term = NULL) {
   result <- if (nrow(L) == 0L || all(L == 0)) {
     list(statistic = NA_real_, unscaled = NA_real_, numdf = 0L, dendf = NA_real_)
   } else {
     inference$joint(L, drop(L %*% inference$beta) - rhs)
+  }
+  if (result$numdf > 0L && !is.null(term) && term %in% names(inference$of_term)) {
+    result$dendf <- inference$of_term[[term]]
   }
   mean_square <- result$unscaled * inference$object$sigma^2
   data.frame(
@@ -44,7 +48,9 @@ test_joint <- function(inference, L, rhs = 0) {
 #' @param contrasts named list of matrices.
 #' @noRd
 f_table <- function(inference, contrasts) {
-  tests <- lapply(unname(contrasts), function(L) test_joint(inference, L))
+  tests <- lapply(seq_along(contrasts), function(j) {
+    test_joint(inference, contrasts[[j]], term = names(contrasts)[[j]])
+  })
   none <- test_joint(inference, matrix(0, 0L, 0L))[0L, ]
   table <- do.call(rbind, c(list(none), tests))
   row.names(table) <- names(contrasts)

@@ -8,7 +8,8 @@
 #' The packages 'insight', 'parameters', 'performance', 'datawizard', 'effectsize' and 'bayestestR'
 #' take models of [lmm()] as they take models of 'lme4', those with structured residuals included:
 #' `model_parameters()`, `ci()`, `p_value()` and `standard_error()` with the degrees of freedom of
-#' [ddf] (`ci_method = "satterthwaite"` or `"kenward"`; the default, `"residual"`, is theirs),
+#' [ddf] (`ci_method = "satterthwaite"`, `"kenward"`, `"kr2"`, `"bw"`, `"containment"` or
+#' `"inner-outer"`; the default, `"residual"`, and `"betwithin"` are theirs),
 #' `r2()`, `icc()`, `model_performance()`, the `check_*()`, `compare_performance()` and
 #' `test_likelihoodratio()`, `standardize()` and `standardize_parameters()`, `eta_squared()`,
 #' `get_predicted()`, `get_datagrid()`, `get_variance()`, and the `find_*()`. Methods are registered
@@ -103,8 +104,21 @@ text_names <- function(names) gsub("`", "", names, fixed = TRUE)
 #' @noRd
 easystats_ddf <- c(
   satterthwaite = "Satterthwaite", kenward = "Kenward-Roger", kr = "Kenward-Roger",
-  "kenward-roger" = "Kenward-Roger"
+  "kenward-roger" = "Kenward-Roger", kr2 = "Kenward-Roger2", "kenward-roger2" = "Kenward-Roger2",
+  bw = "between-within", containment = "containment", contain = "containment",
+  "inner-outer" = "inner-outer"
 )
+
+#' Those that 'parameters' has in its list
+#' @noRd
+their_ddf <- c("satterthwaite", "kenward", "kr", "kenward-roger")
+
+#' The method of a word, or that of [ddf] which 'parameters' hands over as `"satterthwaite"`
+#' @noRd
+easystats_method <- function(object, word) {
+  own <- attr(object, "ddf")
+  if (!is.null(own) && word == "satterthwaite") own else unname(easystats_ddf[word])
+}
 
 #' A word for degrees of freedom; intervals by other means go with tests by the default one
 #' @noRd

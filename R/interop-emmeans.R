@@ -238,7 +238,7 @@ within_limits <- function(method, object, pbkrtest, lmertest) {
     }
   }
   n <- nobs.lmm(object)
-  if (method == "Kenward-Roger" && n > pbkrtest) method <- "Satterthwaite"
+  if (startsWith(method, "Kenward-Roger") && n > pbkrtest) method <- "Satterthwaite"
   if (method == "Satterthwaite" && n > lmertest) "asymptotic" else method
 }
 

@@ -40,7 +40,7 @@ get_df.lmm <- function(x, type = "residual", df_per_obs = FALSE, data = NULL, ..
     c("residual", "model", "analytical", "wald", "normal", names(easystats_ddf), "ml1",
       "betwithin", "between-within", "any")
   )
-  method <- easystats_ddf[type]
+  method <- easystats_method(x, type)
   if (is.na(method)) {
     return(switch(type,
       normal = Inf,
@@ -62,7 +62,7 @@ get_df.lmm <- function(x, type = "residual", df_per_obs = FALSE, data = NULL, ..
 coefficient_df <- function(object, method) {
   inference <- ddf_for(object, method)
   df <- stats::setNames(inference$single(diag(object$rank)), text_names(names(fixef.lmm(object))))
-  if (method == "Kenward-Roger") {
+  if (startsWith(method, "Kenward-Roger")) {
     attr(df, "vcov") <- inference$variance
     attr(df, "se") <- unname(sqrt(diag(inference$variance)))
   }
@@ -73,7 +73,7 @@ coefficient_df <- function(object, method) {
 #' @noRd
 get_varcov.lmm <- function(x, vcov = NULL, vcov_args = NULL, verbose = TRUE, ...) {
   check_fit(x)
-  if (is.character(vcov) && tolower(vcov)[[1L]] %in% names(easystats_ddf)[-1L]) {
+  if (is.character(vcov) && tolower(vcov)[[1L]] %in% their_ddf[-1L]) {
     return(adjusted_variance(x))
   }
   their_method("insight", "get_varcov", "default")(

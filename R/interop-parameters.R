@@ -27,7 +27,7 @@ easystats_table <- function(object, ...) {
 #' @noRd
 easystats_inference <- function(object, method, dof = NULL) {
   method <- plain_method(method)
-  ddf <- easystats_ddf[method]
+  ddf <- easystats_method(object, method)
   if (is.na(ddf)) {
     df <- if (is.null(dof)) degrees_of_freedom.lmm(object, method) else dof
     return(list(variance = fixed_covariance(object), df = unname(df)))
@@ -118,6 +118,7 @@ ci.lmm <- function(x, ci = 0.95, dof = NULL, method = "wald", iterations = 500, 
 #' @noRd
 model_parameters.lmm <- function(model, ci = 0.95, ..., effects = "all", ci_method = NULL,
                                  ci_random = NULL, group_level = FALSE) {
+  name <- paste(deparse(substitute(model), 500L), collapse = " ")
   check_fit(model)
   if (identical(effects, "grouplevel")) {
     # the word of later versions
@@ -129,6 +130,13 @@ model_parameters.lmm <- function(model, ci = 0.95, ..., effects = "all", ci_meth
     if (effects == "random") need_random(model, "model_parameters(effects = \"random\")")
     effects <- "fixed"
   }
+  # a method that its list does not have goes under the name of one that it has
+  own <- easystats_ddf[setdiff(tolower(ci_method), their_ddf)]
+  own <- own[!is.na(own)]
+  if (length(own) == 1L) {
+    attr(model, "ddf") <- own[[1L]]
+    ci_method <- "satterthwaite"
+  }
   # the limits that follow are ours
   theirs <- list(
     as_listed(model), ci = ci, ..., effects = effects, ci_method = ci_method, ci_random = FALSE,
@@ -138,7 +146,8 @@ model_parameters.lmm <- function(model, ci = 0.95, ..., effects = "all", ci_meth
   if (effects != "fixed" && !isTRUE(group_level) && length(ci) == 1L && !isFALSE(ci_random)) {
     table <- with_random_limits(table, model, ci, if (is.null(ci_method)) "wald" else ci_method)
   }
-  attr(table, "object_name") <- paste(deparse(substitute(model), 500L), collapse = " ")
+  if (length(own) == 1L) attr(table, "ci_method") <- names(own)
+  attr(table, "object_name") <- name
   table
 }
 

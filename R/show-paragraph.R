@@ -299,12 +299,22 @@ paragraph_tests <- function(object, method) {
   switch(ddf_statistic(method),
     z = "Fixed effects were tested by the normal approximation (z tests).",
     none = "Fixed effects were not tested.",
-    paste0(
-      "Fixed effects were tested by t and F tests with degrees of freedom by ",
-      sub("-linear$", "", sub("Kenward-Roger", "Kenward and Roger", method)), "'s method",
-      if (method == "Kenward-Roger-linear") " (for linear covariance structures)", "."
-    )
+    paste0("Fixed effects were tested by t and F tests with ", paragraph_ddf(method), ".")
   )
+}
+
+#' @noRd
+paragraph_ddf <- function(method) {
+  words <- ddf_methods[[method]]$words
+  if (!is.null(words)) {
+    return(words)
+  }
+  kind <- c(
+    "Kenward-Roger2" = " with their improved approximation of 2009",
+    "Kenward-Roger-linear" = " (for linear covariance structures)"
+  )[method]
+  name <- if (startsWith(method, "Kenward-Roger")) "Kenward and Roger" else method
+  paste0("degrees of freedom by ", name, "'s method", if (!is.na(kind)) kind)
 }
 
 #' @noRd

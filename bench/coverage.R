@@ -1,14 +1,15 @@
 #!/usr/bin/env Rscript
 # Does what the intervals and tests promise hold? Simulates from known models and counts.
-#   Rscript bench/coverage.R [replicates] [parts]  default 2000, all three parts; half an hour
+#   Rscript bench/coverage.R [replicates] [parts]  default 2000, all four parts; half an hour
 # 1. Coverage of 95% intervals of predict(): a known level, a new level, the population, and a new
 #    observation of a known level.
 # 2. Null size at 5% of ranova() (finite-sample, limit, naive) in several small designs.
 # 3. Null size at 5% of Kenward-Roger and Satterthwaite F tests in several small designs.
+# 4. The same of the methods of Kenward and Roger where V is not linear in its parameters.
 suppressPackageStartupMessages(library(ferrolmm))
 replicates <- as.integer(c(commandArgs(TRUE), 2000)[1])
 parts <- as.integer(commandArgs(TRUE)[-1])
-if (length(parts) == 0L) parts <- 1:3
+if (length(parts) == 0L) parts <- 1:4
 RNGkind("Mersenne-Twister", "Inversion", "Rejection")
 
 report <- function(name, hits, wanted) {
@@ -128,8 +129,37 @@ f_sizes <- function() {
         function(d) effect(d$g) + effect(d$h) + noise(d), "treatment")
 }
 
+try_structure <- function(name, design, formula, truth, row, ...) {
+  methods <- c("Kenward-Roger", "Kenward-Roger2", "Kenward-Roger-linear", "Satterthwaite")
+  found <- sapply(seq_len(replicates), function(i) {
+    design$y <- truth(design)
+    fit <- suppressMessages(lmm(formula, design, ...))
+    vapply(methods, function(ddf) {
+      # a test that a method does not determine rejects nothing
+      isTRUE(suppressWarnings(anova(fit, ddf = ddf))[row, "Pr(>F)"] <= 0.05)
+    }, NA)
+  })
+  rates(paste0(name, ": "), found)
+}
+structure_sizes <- function() {
+  cat("\nF tests beside structures: rejections at 5% under the hypothesis,", replicates, "data sets\n")
+  eight <- data.frame(g = gl(8, 5), x = rep(1:5, 8), v = gl(5, 1, 40))
+  eight$treatment <- factor(rep(c("a", "b"), each = 20))
+  six <- data.frame(g = gl(6, 5), x = rep(1:5, 6), v = gl(5, 1, 30))
+  six$treatment <- factor(rep(c("a", "b"), each = 15))
+  sizes <- c(1, 1.2, 1.5, 1.8, 2)
+  try_structure("AR(1), 6 groups of 5, treatment", six, y ~ treatment + x, serial, "treatment",
+                residual = ~ ar1(v | g))
+  try_structure("AR(1), 6 groups of 5, slope", six, y ~ treatment * x, serial, "x",
+                residual = ~ ar1(v | g))
+  try_structure("AR(1) with variances of visits, 8 of 5, treatment", eight, y ~ treatment + x,
+                function(d) sizes[d$v] * serial(d), "treatment", residual = ~ ar1h(v | g))
+  try_structure("intercepts and AR(1), 8 groups of 5, treatment", eight, y ~ treatment + x + (1 | g),
+                function(d) effect(d$g) + serial(d), "treatment", residual = ~ ar1(v | g))
+}
+
 # each part has its own numbers, whichever others run
 for (part in parts) {
   set.seed(20261123 + part)
-  list(coverage, ranova_sizes, f_sizes)[[part]]()
+  list(coverage, ranova_sizes, f_sizes, structure_sizes)[[part]]()
 }

@@ -2,7 +2,10 @@
 # cost left out of most problems. Every one is a valid use: what it may end in is a value, or an
 # error of ours that says why not.
 
-ddfs <- c("Satterthwaite", "Kenward-Roger", "Kenward-Roger-linear", "asymptotic", "none")
+ddfs <- c(
+  "Satterthwaite", "Kenward-Roger", "Kenward-Roger2", "Kenward-Roger-linear", "between-within",
+  "containment", "inner-outer", "residual", "asymptotic", "none"
+)
 
 components <- c(
   "X", "Z", "Zt", "Ztlist", "mmList", "y", "mu", "u", "b", "Gp", "Tp", "L", "Lambda", "Lambdat",

@@ -88,14 +88,31 @@ brute_structure_inference <- function(model, nu, reml = TRUE) {
     }
     phi + 2 * phi %*% sum %*% phi
   }
+  # 2009: the second derivatives less their projection on the first ones, by tr(P A P B)
+  improved <- function() {
+    projector <- inverse - weighted %*% phi %*% t(weighted)
+    bend <- 0
+    for (i in seq_len(s)) for (j in seq_len(s)) bend <- bend + w[i, j] * second[[i]][[j]]
+    product <- function(a, b) trace(projector %*% a %*% projector, b)
+    metric <- vapply(first, function(a) vapply(first, product, 0, a), double(s))
+    g <- solve(matrix(metric, s), vapply(first, product, 0, bend))
+    left <- bend
+    for (i in seq_len(s)) left <- left - g[[i]] * first[[i]]
+    adjusted(TRUE) - phi %*% t(weighted) %*% left %*% weighted %*% phi / 2
+  }
+  variances <- list(
+    "Kenward-Roger" = adjusted(FALSE), "Kenward-Roger-linear" = adjusted(TRUE),
+    "Kenward-Roger2" = improved()
+  )
   moved <- lapply(p, function(pi) -phi %*% pi %*% phi)
   list(
-    beta = beta, phi = phi, w = w, adjusted = adjusted(FALSE), linear = adjusted(TRUE),
+    beta = beta, phi = phi, w = w, adjusted = variances[["Kenward-Roger"]],
+    linear = variances[["Kenward-Roger-linear"]], variances = variances,
     satterthwaite = function(l) {
       g <- vapply(moved, function(d) drop(t(l) %*% d %*% l), 0)
       2 * drop(t(l) %*% phi %*% l)^2 / drop(t(g) %*% w %*% g)
     },
-    kenward_roger = function(L, linear = FALSE) {
+    kenward_roger = function(L, method = "Kenward-Roger") {
       q <- nrow(L)
       theta <- t(L) %*% solve(L %*% phi %*% t(L)) %*% L
       a1 <- a2 <- 0
@@ -116,7 +133,7 @@ brute_structure_inference <- function(model, nu, reml = TRUE) {
       rho <- variance / (2 * mean^2)
       m <- 4 + (q + 2) / (q * rho - 1)
       estimate <- L %*% beta
-      wald <- drop(t(estimate) %*% solve(L %*% adjusted(linear) %*% t(L)) %*% estimate)
+      wald <- drop(t(estimate) %*% solve(L %*% variances[[method]] %*% t(L)) %*% estimate)
       c(F = m / (mean * (m - 2)) * wald / q, df = m)
     }
   )

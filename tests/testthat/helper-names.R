@@ -64,6 +64,9 @@ name_walk <- list(
     list(coef(s), s$vcov, coef(summary(fit, ddf = "Kenward-Roger")))
   },
   anova = function(fit, ...) lapply(c("I", "II", "III"), function(t) anova(fit, type = t)),
+  rules = function(fit, ...) {
+    list(anova(fit, ddf = "residual"), suppressWarnings(anova(fit, ddf = "containment")))
+  },
   kenward = function(fit, ...) list(anova(fit, ddf = "Kenward-Roger"), vcov(fit, adjusted = TRUE)),
   drop1 = function(fit, ...) list(drop1(fit), suppressMessages(drop1(fit, test = "Chisq"))),
   ranova = function(fit, ...) {

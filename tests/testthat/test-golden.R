@@ -29,6 +29,7 @@ ours <- function(fit, what, group, term, level) {
     sigma2 = sigma(fit)^2,
     fixef = fixef(fit)[[term]],
     se = sqrt(vcov(fit)[term, term]),
+    df = coef(summary(fit, ddf = group))[term, "df"],
     vcov = vcov(fit)[pair[1L], pair[2L]],
     robust = vcov(fit, type = group)[term, term],
     var = random_covariance(fit, group, term)[term, term],

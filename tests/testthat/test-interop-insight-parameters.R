@@ -64,7 +64,7 @@ test_that("degrees of freedom by Satterthwaite and Kenward-Roger are those of 'l
     attr(insight::get_df(fit, "kr"), "se"), ignore_attr = TRUE
   )
   expect_identical(insight::get_df(fit, "normal"), Inf)
-  expect_error(insight::get_df(fit, "containment"), class = "ferrolmm_error_argument")
+  expect_error(insight::get_df(fit, "bayes"), class = "ferrolmm_error_argument")
 })
 
 test_that("a likelihood is that of the response on its own scale where that is asked for", {

@@ -74,7 +74,7 @@ test_that("slopes and their inference by class are those of lme4, lmerTest and p
     found$sigma * sqrt(diag(found$vcov_unscaled)), unname(expected[, "Std. Error"]),
     tolerance = 1e-4
   )
-  adjusted <- engine_kenward_roger(model, found$theta, TRUE, control, linear = TRUE)$adjusted
+  adjusted <- engine_kenward_roger(model, found$theta, TRUE, control, "ignored")$adjusted
   expect_equal(
     found$sigma^2 * matrix(adjusted, r), unname(as.matrix(pbkrtest::vcovAdj(other))),
     tolerance = 1e-3

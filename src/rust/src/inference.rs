@@ -3,7 +3,8 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine::data::connected::connected_rows;
 use ferrolmm_engine::inference::{
-    self, Adjustment, Clusters, Deletion, NewResiduals, NewRows, ScoreMoments, Update,
+    self, Adjustment, Clusters, Deletion, Design, Effects, Levels, NewResiduals, NewRows,
+    ScoreMoments, SecondDerivatives, Update,
 };
 use ferrolmm_engine::{invert, Column, UserTheta};
 
@@ -36,18 +37,23 @@ fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
     })
 }
 
-/// Kenward and Roger's adjustment at `options$start`; `linear` leaves the second derivatives of V out.
+/// Kenward and Roger's adjustment at `options$start`; `second` says what becomes of the second derivatives of V: "ignored",
+/// "in parameters" or "beside tangent".
 /// @noRd
 #[extendr]
-fn rs_kenward_roger(model: Robj, options: Robj, linear: Robj) -> Robj {
+fn rs_kenward_roger(model: Robj, options: Robj, second: Robj) -> Robj {
     answer(|watch| {
         let arguments = Arguments::new(&model, &options, watch)?;
-        let found = inference::kenward_roger(
-            &arguments.borrow()?,
-            convert::flag(&linear, "linear")?,
-            &arguments.options,
-            &|| watch.poll(),
-        )?;
+        let second = match second.as_str() {
+            Some("ignored") => SecondDerivatives::Ignored,
+            Some("in parameters") => SecondDerivatives::InParameters,
+            Some("beside tangent") => SecondDerivatives::BesideTangent,
+            _ => return Err(Failure::bug("`second` is not known")),
+        };
+        let found =
+            inference::kenward_roger(&arguments.borrow()?, second, &arguments.options, &|| {
+                watch.poll()
+            })?;
         let s = found.components;
         Ok(vec![
             ("unadjusted", to_doubles(&found.unadjusted)),
@@ -363,8 +369,98 @@ fn rs_invert(a: Robj, seconds: Robj) -> Robj {
     })
 }
 
+/// Levels of a grouping factor as R hands them over: `list(codes =, n_levels =)`.
+struct LevelsArgument {
+    codes: Robj,
+    count: usize,
+}
+
+impl LevelsArgument {
+    fn new(value: &Robj) -> Result<Self, Failure> {
+        let given = Named::new(value, "factors")?;
+        Ok(Self {
+            codes: given.field("codes")?.clone(),
+            count: convert::count(given.field("n_levels")?, "n_levels")?,
+        })
+    }
+
+    fn borrow(&self) -> Result<Levels<'_>, Failure> {
+        let codes = convert::integers(&self.codes, "codes")?;
+        if codes
+            .iter()
+            .any(|&code| code < 1 || code as usize > self.count)
+        {
+            return Err(Failure::bug("a code is of no level"));
+        }
+        Ok(Levels {
+            codes,
+            count: self.count,
+        })
+    }
+}
+
+/// Ranks of [X Z_1 ... Z_k], k = 1, 2, ..., of `x`, whose columns are independent, and `effects`, `list(factor =, columns =)`
+/// with one of `factors`, from 1.
+/// @noRd
+#[extendr]
+fn rs_design_ranks(x: Robj, factors: Robj, effects: Robj) -> Robj {
+    answer(|watch| {
+        let factors = convert::elements(&factors, "factors")?
+            .iter()
+            .map(LevelsArgument::new)
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let effects = convert::elements(&effects, "effects")?
+            .iter()
+            .map(|effect| {
+                let given = Named::new(effect, "effects")?;
+                let factor = convert::count(given.field("factor")?, "factor")?;
+                let factor = factor.checked_sub(1).filter(|&f| f < factors.len());
+                let factor = factor.ok_or_else(|| Failure::bug("a factor is not there"))?;
+                let columns = ColumnArgument::all(given.field("columns")?, "columns")?;
+                Ok((factor, columns))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let design = Design {
+            n: x.nrows(),
+            x: convert::doubles(&x, "x")?,
+            factors: factors
+                .iter()
+                .map(LevelsArgument::borrow)
+                .collect::<Result<_, Failure>>()?,
+            effects: effects
+                .iter()
+                .map(|(factor, columns)| {
+                    Ok(Effects {
+                        factor: *factor,
+                        columns: columns
+                            .iter()
+                            .map(ColumnArgument::borrow)
+                            .collect::<Result<_, Failure>>()?,
+                    })
+                })
+                .collect::<Result<_, Failure>>()?,
+        };
+        let ranks = inference::design_ranks(&design, &|| watch.poll())?;
+        Ok(vec![("ranks", convert::to_counts(&ranks)?)])
+    })
+}
+
+/// Which columns of the matrix `x` have different values within some level of `factor`, `list(codes =, n_levels =)`.
+/// @noRd
+#[extendr]
+fn rs_varies_within(x: Robj, factor: Robj) -> Robj {
+    answer(|_| {
+        let levels = LevelsArgument::new(&factor)?;
+        let found = inference::varies_within(convert::doubles(&x, "x")?, levels.borrow()?)?;
+        let found: Vec<i32> = found.into_iter().map(i32::from).collect();
+        Ok(vec![("varies", convert::to_integers(&found))])
+    })
+}
+
 extendr_module! {
     mod inference;
+    fn rs_design_ranks;
+    fn rs_varies_within;
     fn rs_leverages;
     fn rs_deletions;
     fn rs_satterthwaite;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use common::{close, near, shapes, Model};
 use ferrolmm_engine::data::cells::{Cells, Condensed};
-use ferrolmm_engine::inference::{self, Update};
+use ferrolmm_engine::inference::{self, SecondDerivatives, Update};
 use ferrolmm_engine::runtime::stop::StopFlag;
 use ferrolmm_engine::{
     fit, raw_moments, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm,
@@ -190,8 +190,10 @@ fn condensed_rows_give_inference_and_cross_products() {
                 .collect::<Vec<f64>>()
         });
         close(name, &b, &a, 1e-8);
-        let [a, b] = [&data, &own]
-            .map(|data| inference::kenward_roger(data, false, &options, &|| false).expect(name));
+        let [a, b] = [&data, &own].map(|data| {
+            inference::kenward_roger(data, SecondDerivatives::InParameters, &options, &|| false)
+                .expect(name)
+        });
         close(name, &b.adjusted, &a.adjusted, 1e-8);
         let [a, b] = [&data, &own].map(|data| raw_moments(data, 1, &|| false).expect(name));
         assert_eq!(a.n, b.n);

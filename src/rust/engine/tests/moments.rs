@@ -235,7 +235,13 @@ fn inference_needs_no_rows() {
         };
         close(model.name, &ddf(&b), &ddf(&a), 1e-9);
         let [a, b] = [&data, &here].map(|data| {
-            inference::kenward_roger(data, false, &options, &|| false).expect(model.name)
+            inference::kenward_roger(
+                data,
+                inference::SecondDerivatives::InParameters,
+                &options,
+                &|| false,
+            )
+            .expect(model.name)
         });
         close(model.name, &b.adjusted, &a.adjusted, 1e-9);
     }

@@ -3,10 +3,11 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::fit::prepare::{prepare, required_start};
+use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};
+use crate::inference::kenward_roger_second::SecondDerivatives;
 use crate::inference::singular_covariances;
 use crate::moments::level_precision;
 use crate::runtime::interruptible::interruptible;
@@ -15,13 +16,13 @@ use crate::runtime::interruptible::interruptible;
 const KENWARD_ROGER: &str = "Kenward and Roger's adjustment";
 
 /// Kenward & Roger's adjusted covariance matrix of the fixed effects and what their degrees of freedom need, at
-/// `options.start`; `linear` leaves the second derivatives of V out, which only structures with correlations have.
+/// `options.start`.
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn kenward_roger(
     data: &ModelData<'_>,
-    linear: bool,
+    second: SecondDerivatives,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<KenwardRoger, EngineError> {
@@ -36,11 +37,11 @@ pub fn kenward_roger(
             } else {
                 let mut criterion = evaluated(&prepared, options, &given, interrupt)?;
                 kenward_roger_general::adjustment_at_singular(
-                    &prepared,
+                    (data, &prepared),
                     &mut criterion,
                     &given,
-                    linear,
-                )
+                    second,
+                )?
             };
             if let Some(found) = found {
                 return Ok(found);
@@ -52,17 +53,24 @@ pub fn kenward_roger(
         let known = level_precision::any(&prepared.system.moments);
         let restricted = prepared.restriction.is_some() || prepared.sigma2.is_some();
         if !is_linear || (large && (known || restricted)) {
-            let found =
-                kenward_roger_general::adjustment(&prepared, &mut criterion, &theta, linear);
+            if large && second == SecondDerivatives::BesideTangent && prepared.residual.is_none() {
+                return Err(too_large(&prepared));
+            }
+            let at = (data, &prepared);
+            let found = kenward_roger_general::adjustment(at, &mut criterion, &theta, second)?;
             return found.ok_or_else(|| criterion.failure(KENWARD_ROGER));
         }
         if large {
-            let order = prepared.system.schur.q2 + prepared.fixed.rank();
-            // the factor, its inverse and the products: triangles
-            let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
-            return Err(EngineError::TooLarge { order, gigabytes });
+            return Err(too_large(&prepared));
         }
         let found = kenward_roger_linear::adjustment(&prepared, &mut criterion, &theta);
         found.ok_or_else(|| criterion.failure(KENWARD_ROGER))
     })
+}
+
+fn too_large(prepared: &Prepared) -> EngineError {
+    let order = prepared.system.schur.q2 + prepared.fixed.rank();
+    // the factor, its inverse and the products: triangles
+    let gigabytes = 1.5 * 8e-9 * (order as f64).powi(2);
+    EngineError::TooLarge { order, gigabytes }
 }

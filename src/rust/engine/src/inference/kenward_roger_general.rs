@@ -10,9 +10,12 @@
 //!
 //! All but R are tensors: sums over i and j are the same in the internal parameters psi = (theta, phi, tau), tau = sigma^2 over
 //! its estimate. For R, sum_ij W_ij R_ij = sum_ab W_ab (R_ab - sum_i B_i d2nu_i/dpsi_a dpsi_b) with W and R of psi on the right
-//! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i.
+//! and B_i = X'V^-1 (dV/dnu_i) V^-1X = sum_c B_c dpsi_c/dnu_i. The improved variant leaves out of R what is in the tangent space of
+//! the parameters, whichever they are: see [`super::tangent`].
 //! In the basis H~ = X~ Lx^-T of the fixed effects Phi is the identity.
 
+use crate::api::error::EngineError;
+use crate::api::model::ModelData;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
@@ -21,12 +24,16 @@ use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
 use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::to_user_basis;
+use crate::inference::kenward_roger_clusters;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};
-use crate::inference::kenward_roger_second::{in_fixed_basis, Second};
+use crate::inference::kenward_roger_second::{
+    bends, expected_of_terms, in_fixed_basis, Second, SecondDerivatives,
+};
 use crate::inference::satterthwaite::{
     congruence, covariance, full_hessian, hessian_by_differences, Size,
 };
 use crate::inference::singular_point::SingularPoint;
+use crate::inference::tangent::Expected;
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -56,11 +63,22 @@ struct Parts<'a> {
 }
 
 pub(super) fn adjustment(
+    (data, prepared): (&ModelData<'_>, &Prepared),
+    criterion: &mut Criterion<'_>,
+    theta: &InternalTheta,
+    second: SecondDerivatives,
+) -> Result<Option<KenwardRoger>, EngineError> {
+    let Some(parts) = parts(prepared, criterion, theta) else {
+        return Ok(None);
+    };
+    parts.with_second((data, prepared), criterion, theta, second)
+}
+
+fn parts<'a>(
     prepared: &Prepared,
     criterion: &mut Criterion<'_>,
     theta: &InternalTheta,
-    linear: bool,
-) -> Option<KenwardRoger> {
+) -> Option<Parts<'a>> {
     let mut hessian = full_hessian(criterion, theta)?;
     let sigma2 = criterion.inverse_sigma2()?.recip();
     let m = theta.len();
@@ -96,7 +114,7 @@ pub(super) fn adjustment(
         }))
     };
     let lower = (0..r * r).map(|e| factor.lx[(e / r.max(1)) * (r + 1) + e % r.max(1)]);
-    let parts = Parts {
+    Some(Parts {
         lower: memory::collect(lower),
         b: b.collect(),
         q: (0..m).map(|i| (0..m).map(|j| q(i, j)).collect()).collect(),
@@ -104,21 +122,24 @@ pub(super) fn adjustment(
         blind,
         known: !known.is_empty(),
         singular: None,
-    };
-    parts.adjustment(prepared, criterion, theta, linear)
+    })
 }
 
 /// The adjustment at parameters some of whose covariance matrices are singular. What V does not move with there is taken as
 /// known, as it is at an end of what is possible: the adjustment is that of the model without it.
 pub(super) fn adjustment_at_singular(
-    prepared: &Prepared,
+    (data, prepared): (&ModelData<'_>, &Prepared),
     criterion: &mut Criterion<'_>,
     theta: &InternalTheta,
-    linear: bool,
-) -> Option<KenwardRoger> {
-    let differenced = hessian_by_differences(prepared, criterion, theta)?;
+    second: SecondDerivatives,
+) -> Result<Option<KenwardRoger>, EngineError> {
+    let Some(differenced) = hessian_by_differences(prepared, criterion, theta) else {
+        return Ok(None);
+    };
     let criterion = &*criterion;
-    let at = SingularPoint::new(prepared, criterion, theta)?;
+    let Some(at) = SingularPoint::new(prepared, criterion, theta) else {
+        return Ok(None);
+    };
     let hessian = differenced.unwrap_or_else(|| at.hessian(criterion));
     let (m, r, sigma2) = (theta.len(), at.rank(), at.sigma2);
     let mut w = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
@@ -143,7 +164,7 @@ pub(super) fn adjustment_at_singular(
         known: true,
         singular: Some(&at),
     };
-    parts.adjustment(prepared, criterion, theta, linear)
+    parts.with_second((data, prepared), criterion, theta, second)
 }
 
 /// Rows of the criterion's residual structure, where it has one.
@@ -194,12 +215,39 @@ fn leave_out(w: &mut [f64], still: &[f64], scale: &[f64]) {
 }
 
 impl Parts<'_> {
+    /// What the second derivatives are weighed by, and the adjustment.
+    fn with_second(
+        self,
+        (data, prepared): (&ModelData<'_>, &Prepared),
+        criterion: &Criterion<'_>,
+        theta: &InternalTheta,
+        second: SecondDerivatives,
+    ) -> Result<Option<KenwardRoger>, EngineError> {
+        let mut expected = None;
+        if second == SecondDerivatives::BesideTangent {
+            let bends = bends(prepared, theta, &self.w);
+            expected = if criterion.residual().is_some() {
+                let at = (theta, &self.w[..]);
+                kenward_roger_clusters::expected(data, prepared, criterion, at, &bends)?
+            } else if let Some(at) = self.singular {
+                Some(at.expected(&bends, criterion.degrees()))
+            } else {
+                expected_of_terms(prepared, criterion, bends)
+            };
+            if expected.is_none() {
+                return Ok(None);
+            }
+        }
+        let linear = second == SecondDerivatives::Ignored;
+        Ok(self.adjustment(prepared, criterion, theta, (linear, expected)))
+    }
+
     fn adjustment(
         self,
         prepared: &Prepared,
         criterion: &Criterion<'_>,
         theta: &InternalTheta,
-        linear: bool,
+        (linear, expected): (bool, Option<Expected>),
     ) -> Option<KenwardRoger> {
         let Self {
             lower,
@@ -247,7 +295,10 @@ impl Parts<'_> {
                 known,
                 singular: singular.map(|at| (at, inverse.as_slice())),
             };
-            let curvature = second.contracted(&w, &b)?;
+            let curvature = match &expected {
+                Some(expected) => second.beside_tangent(&w, &b, expected)?,
+                None => second.contracted(&w, &b)?,
+            };
             correction
                 .iter_mut()
                 .zip(curvature)

@@ -422,7 +422,7 @@ fn variance_directions(
 }
 
 /// tr(V^-1 V_i) = sum over levels of tr((I - [K^-1 M^-1]_jj) kappa_i).
-fn first_traces(
+pub(super) fn first_traces(
     prepared: &Prepared,
     (t, inverse): (&Covariances, &SelectedInverse),
     directions: &[Direction],

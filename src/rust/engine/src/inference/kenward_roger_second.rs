@@ -3,15 +3,29 @@
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::criterion::direction::{divide, Direction};
+use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::fit::prepare::Prepared;
-use crate::inference::singular_point::SingularPoint;
+use crate::inference::kenward_roger_linear::first_traces;
+use crate::inference::singular_point::{direction, SingularPoint};
+use crate::inference::tangent::Expected;
 use crate::linalg::dense::Shape;
 use crate::linalg::hyperdual::HyperDual;
 use crate::linalg::small;
 use crate::runtime::memory;
+
+/// What becomes of the second derivatives of V, which only structures with correlations have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondDerivatives {
+    /// They are left out.
+    Ignored,
+    /// In the parameters of SAS (Kenward & Roger 1997).
+    InParameters,
+    /// What of them no choice of parameters changes (Kenward & Roger 2009).
+    BesideTangent,
+}
 
 /// L^-1 A L^-T from L^-1.
 pub(super) fn in_fixed_basis(inverse: &[f64], a: &[f64], r: usize) -> Vec<f64> {
@@ -59,7 +73,98 @@ pub(super) struct Second<'a, 'b> {
     pub singular: Option<(&'a SingularPoint<'a>, &'a [f64])>,
 }
 
+/// D = sum_ab W_ab V_ab of the terms in which V is not linear, as directions.
+pub(super) fn bends(prepared: &Prepared, theta: &InternalTheta, w: &[f64]) -> Vec<Direction> {
+    let (parameters, s) = (&prepared.parameters, theta.len() + 1);
+    let is_bent = |a: &usize| parameters.list[*a].entries.is_empty();
+    let mut out = Vec::new();
+    for term in 0..parameters.structures.len() {
+        let own = parameters.start[term]..parameters.start[term + 1];
+        let own: Vec<usize> = own.filter(is_bent).collect();
+        let mut sum: Vec<f64> = Vec::new();
+        for (&a, &b) in own.iter().flat_map(|a| own.iter().map(move |b| (a, b))) {
+            let (weight, second) = (w[b * s + a], parameters.second(theta, a.min(b), a.max(b)));
+            let Some(second) = second.filter(|_| weight != 0.0) else {
+                continue;
+            };
+            memory::resize(&mut sum, second.len());
+            sum.iter_mut()
+                .zip(second)
+                .for_each(|(x, y)| *x += weight * y);
+        }
+        if let (Some(&a), false) = (own.first(), sum.is_empty()) {
+            out.push(direction(prepared, a, &sum));
+        }
+    }
+    out
+}
+
+/// T and d of [`Expected`] where rows are independent and no covariance matrix is singular.
+pub(super) fn expected_of_terms(
+    prepared: &Prepared,
+    criterion: &Criterion<'_>,
+    bends: Vec<Direction>,
+) -> Option<Expected> {
+    let (factor, latest) = (criterion.factor.as_ref()?, criterion.latest.as_ref()?);
+    let system = criterion.system();
+    let mut all = latest.derivatives.directions.to_vec();
+    let m = all.len();
+    for mut bend in bends {
+        let k = prepared.parameters.factor_k[bend.factor];
+        divide(
+            factor.t.of_class(bend.factor, bend.levels.class()),
+            k,
+            &mut bend.kappa,
+        );
+        all.push(bend);
+    }
+    let (inverse, solution) = (&latest.inverse, &latest.solution);
+    let double = traces(
+        system,
+        factor,
+        inverse,
+        solution,
+        &all,
+        true,
+        &mut Vec::new(),
+    );
+    let mut single = first_traces(prepared, (&factor.t, inverse), &all)?;
+    let r = solution.h.m;
+    let forms = single_products(system, &all, &solution.h, None);
+    for (trace, form) in single.iter_mut().zip(forms.chunks_exact((r * r).max(1))) {
+        *trace -= (0..r).map(|i| form[i * r + i]).sum::<f64>();
+    }
+    Some(Expected::new(&double, &single, m, criterion.degrees()))
+}
+
 impl Second<'_, '_> {
+    /// sum_ab W_ab R_ab less what of it is in the tangent space of the parameters: see [`super::tangent`].
+    pub fn beside_tangent(
+        &self,
+        w: &[f64],
+        b: &[Vec<f64>],
+        expected: &Expected,
+    ) -> Option<Vec<f64>> {
+        let m = self.theta.len();
+        let mut out = memory::zeros(b[m].len());
+        let parameters = &self.prepared.parameters;
+        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
+        let bent: Vec<usize> = (0..m).filter(is_bent).collect();
+        for (i, &a) in bent.iter().enumerate() {
+            for &c in &bent[i..] {
+                let weight = if a == c { 1.0 } else { 2.0 } * w[c * (m + 1) + a];
+                if weight != 0.0 {
+                    let own = self.block(a, c, b)?;
+                    out.iter_mut().zip(own).for_each(|(x, y)| *x += weight * y);
+                }
+            }
+        }
+        for (own, g) in b.iter().zip(expected.along(w)) {
+            out.iter_mut().zip(own).for_each(|(x, y)| *x -= g * y);
+        }
+        Some(out)
+    }
+
     /// sum_ij W_ij R_ij over the natural parameters.
     pub fn contracted(&self, w: &[f64], b: &[Vec<f64>]) -> Option<Vec<f64>> {
         let m = self.theta.len();

@@ -1,11 +1,13 @@
 //! Inference at the optimum: everything from solves with the factor, nothing of order n x n. Imports `fit` and below.
 
 mod condensed_levels;
+mod design_ranks;
 mod evaluated;
 mod extended_rows;
 mod hypotheses;
 mod influence;
 mod kenward_roger;
+mod kenward_roger_clusters;
 mod kenward_roger_general;
 mod kenward_roger_linear;
 mod kenward_roger_second;
@@ -33,11 +35,14 @@ mod singular_covariances_part;
 mod singular_covariances_pieces;
 mod singular_covariances_traces;
 mod singular_point;
+mod tangent;
 
+pub use design_ranks::{design_ranks, varies_within, Design, Effects, Levels};
 pub use hypotheses::{eigen, row_variances};
 pub use influence::{deletions, Deletion, Update};
 pub use kenward_roger::kenward_roger;
 pub use kenward_roger_linear::KenwardRoger;
+pub use kenward_roger_second::SecondDerivatives;
 pub use leverages::{leverages, Leverages};
 pub use new_rows::{NewResiduals, NewRows, Predictions};
 pub use prediction::prediction_variances;

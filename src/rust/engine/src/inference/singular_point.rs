@@ -11,6 +11,7 @@ use crate::fit::prepare::Prepared;
 use crate::inference::evaluated::sandwich;
 use crate::inference::singular_covariances::{of_fixed, Information};
 use crate::inference::singular_covariances_part::Columns;
+use crate::inference::tangent::Expected;
 use crate::linalg::small;
 use crate::runtime::memory;
 use crate::system::equations::System;
@@ -35,7 +36,7 @@ pub(super) struct SingularPoint<'a> {
 }
 
 /// Symmetric k x k blocks of a term as a direction of its factor.
-fn direction(prepared: &Prepared, a: usize, g: &[f64]) -> Direction {
+pub(super) fn direction(prepared: &Prepared, a: usize, g: &[f64]) -> Direction {
     let parameters = &prepared.parameters;
     let term = parameters.list[a].basis;
     let (factor, offset, own) = parameters.place[term];
@@ -171,6 +172,31 @@ impl<'a> SingularPoint<'a> {
         let bend = direction(self.prepared, a, &second);
         let form = self.information.forms(std::slice::from_ref(&bend));
         Some(self.block(&form[0], (0, 0)))
+    }
+
+    /// tr(P V_a P V_b) of the parameters and of parts of a curvature of V, where rows are independent.
+    pub fn expected(&self, bends: &[Direction], degrees: f64) -> Expected {
+        let (r, width) = (self.rank(), self.width);
+        let all = [&self.directions[..], bends].concat();
+        let forms = self.information.forms(&all);
+        let scaled = forms.iter().map(|form| {
+            let mut half = memory::zeros(r * r);
+            small::mul_nn(&self.phi, &of_fixed(form, width, r), r, r, r, &mut half);
+            half
+        });
+        let scaled: Vec<Vec<f64>> = scaled.collect();
+        let pairs = self.information.double_forms(&all);
+        let mut double = self.information.double_traces(&all);
+        let mut single = self.information.traces(&all);
+        for b in 0..all.len() {
+            for a in 0..all.len() {
+                let q = of_fixed(&pairs[a][b], width, r);
+                double[b * all.len() + a] += small::trace_product(&scaled[a], &scaled[b], r)
+                    - 2.0 * small::trace_product(&self.phi, &q, r);
+            }
+            single[b] -= (0..r).map(|i| scaled[b][i * r + i]).sum::<f64>();
+        }
+        Expected::new(&double, &single, self.directions.len(), degrees)
     }
 
     /// Hessian in (theta, sigma^2) of the unprofiled criterion where rows are independent. With P V_a P and the second

@@ -13,7 +13,7 @@ mod models;
 use common::{close, near, Rng};
 use ferrolmm_engine::inference::{
     deletions, kenward_roger, leverages, prediction_variances, profile, satterthwaite,
-    variance_spectrum, NewResiduals, NewRows, Update,
+    variance_spectrum, NewResiduals, NewRows, SecondDerivatives, Update,
 };
 use ferrolmm_engine::many::{fit_many, Wanted};
 use ferrolmm_engine::{
@@ -144,8 +144,12 @@ fn same_as_plain(model: &Model, own: &ModelData<'_>, plain: &ModelData<'_>, reml
             .collect()
     };
     close(name, &natural(&a), &natural(&b), 1e-5);
-    for linear in [true, false] {
-        let [a, b] = [own, plain].map(|data| kenward_roger(data, linear, &at, none).unwrap());
+    for second in [
+        SecondDerivatives::Ignored,
+        SecondDerivatives::InParameters,
+        SecondDerivatives::BesideTangent,
+    ] {
+        let [a, b] = [own, plain].map(|data| kenward_roger(data, second, &at, none).unwrap());
         assert_eq!(a.components, b.components);
         close(name, &a.unadjusted, &b.unadjusted, 1e-6);
         close(

@@ -7,6 +7,7 @@ mod change;
 mod classes;
 mod derivatives;
 mod ends;
+mod group_changes;
 mod layout;
 mod natural;
 mod new_places;
@@ -23,6 +24,7 @@ pub use crate::structure::correlation::domain::Domain;
 pub use crate::structure::correlation::structure::Parameter;
 pub use apply::{apply_to_rows, Apply, RowsToApply};
 pub(crate) use classes::Stand;
+pub(crate) use group_changes::PatternChanges;
 pub use natural::{
     correlation_count, correlation_matrix, correlation_parameters, standard_deviations,
 };
