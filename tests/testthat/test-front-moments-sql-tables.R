@@ -39,15 +39,6 @@ crossed <- function(n = 800L) {
   d
 }
 
-same_fit <- function(a, b, tolerance = 1e-8) {
-  expect_equal(fixef(a), fixef(b), tolerance = tolerance)
-  expect_equal(a$theta, b$theta, tolerance = tolerance)
-  expect_equal(sigma(a), sigma(b), tolerance = tolerance)
-  expect_equal(sqrt(diag(vcov(a))), sqrt(diag(vcov(b))), tolerance = tolerance)
-  expect_lt(abs(a$criterion - b$criterion), 1e-6 + 1e-12 * abs(a$criterion))
-  expect_identical(nobs(a), as.integer(nobs(b)))
-}
-
 exactly <- lmm_control(tolerance = 1e-20)
 
 test_that("a database gives the tables of the rows", {
@@ -60,7 +51,7 @@ test_that("a database gives the tables of the rows", {
     )) {
       moments <- lmm_moments(formula, source, gather = "tables")
       expect_identical(moments$digits, sum_digits)
-      same_fit(
+      expect_same_fit(
         suppressMessages(lmm(formula, d, control = exactly)),
         suppressMessages(lmm(formula, moments, control = exactly))
       )
@@ -69,7 +60,7 @@ test_that("a database gives the tables of the rows", {
     moments <- lmm_moments(
       formula, source, weights = w, subset = z > 0.1, offset = 2 * z, gather = "tables"
     )
-    same_fit(
+    expect_same_fit(
       lmm(formula, d, weights = w, subset = z > 0.1, offset = 2 * z, control = exactly),
       lmm(formula, moments, control = exactly)
     )
@@ -80,7 +71,9 @@ test_that("a database gives the tables of the rows", {
     DBI::dbWriteTable(con, "rest_of_pairs", rest, row.names = FALSE)
     second <- lmm_moments(formula, lmm_source(con, "rest_of_pairs"), gather = "tables")
     DBI::dbRemoveTable(con, "rest_of_pairs")
-    same_fit(lmm(formula, d, control = exactly), lmm(formula, c(first, second), control = exactly))
+    expect_same_fit(
+      lmm(formula, d, control = exactly), lmm(formula, c(first, second), control = exactly)
+    )
   })
 })
 
@@ -134,7 +127,7 @@ test_that("cells or tables: what is smaller", {
       fit <- lmm(y ~ x + (1 | g) + (1 | h) + (1 | k), source), "by pairs of terms, in 7 tables",
       class = "ferrolmm_message_cells"
     )
-    same_fit(lmm(y ~ x + (1 | g) + (1 | h) + (1 | k), d), fit, 1e-5)
+    expect_same_fit(lmm(y ~ x + (1 | g) + (1 | h) + (1 | k), d), fit, 1e-5)
     # no table would be smaller than the cells
     expect_message(
       moments <- lmm_moments(y ~ x + (1 | g:h:k), source), "rows in",

@@ -12,19 +12,6 @@ moments_data <- function(n = 800L) {
   d
 }
 
-# The estimates of two fits are the same
-expect_same_fit <- function(a, b, tolerance = 1e-8) {
-  expect_equal(fixef(a), fixef(b), tolerance = tolerance)
-  expect_equal(a$theta, b$theta, tolerance = tolerance)
-  expect_equal(sigma(a), sigma(b), tolerance = tolerance)
-  expect_equal(sqrt(diag(vcov(a))), sqrt(diag(vcov(b))), tolerance = tolerance)
-  expect_lt(abs(a$criterion - b$criterion), 1e-6 + 1e-12 * abs(a$criterion))
-  expect_identical(nobs(a), as.integer(nobs(b)))
-  expect_equal(
-    suppressMessages(coef(summary(a))), suppressMessages(coef(summary(b))), tolerance = 1e-5
-  )
-}
-
 moments_formulas <- list(
   y ~ x * f + z + (x | g), y ~ x * f + I(x^2) + x:z + h + (x || g),
   y ~ f + (1 | g) + (1 | h), y ~ f + (0 + f || g), y ~ poly(x, 2) + scale(z) + h + (1 | g),
@@ -341,28 +328,5 @@ test_that("every method either gives what it gives for rows, or says that it tak
   d <- moments_data(200L)
   rows <- lmm(y ~ x + f + (x | g), d)
   fit <- lmm(y ~ x + f + (x | g), lmm_moments(y ~ x + f + (x | g), d))
-  # they show a page, draw at random, or say what was called
-  passed_over <- c("print", "bootstrap", "profile", "knit_print", "toLatex", "ranova")
-  generics <- ls(asNamespace("ferrolmm")[[".__S3MethodsTable__."]])
-  generics <- sub("[.]lmm$", "", grep("[.]lmm$", generics, value = TRUE))
-  for (generic in setdiff(generics, passed_over)) {
-    method <- get(paste0(generic, ".lmm"), asNamespace("ferrolmm"))
-    run <- function(object) {
-      tryCatch(
-        suppressWarnings(suppressMessages({
-          utils::capture.output(value <- method(object))
-          value
-        })),
-        error = identity
-      )
-    }
-    of_rows <- run(rows)
-    found <- run(fit)
-    if (inherits(of_rows, "error")) next
-    if (inherits(found, "error")) {
-      expect_s3_class(found, "ferrolmm_error_needs_rows")
-    } else if (!is.environment(of_rows) && !is.function(of_rows) && !inherits(of_rows, "lmm")) {
-      expect_equal(found, of_rows, tolerance = 1e-5, ignore_attr = TRUE, info = generic)
-    }
-  }
+  expect_methods_of_rows(fit, rows)
 })
