@@ -322,14 +322,18 @@ read_variance <- function(object, class, type, parts) {
       i = "Use fitted(.) or a variable: varPower(form = ~ x)."
     )
   }
-  # nlme keeps logarithms of positive parameters
-  natural <- function(kind, value) {
-    if (kind == "positive" && is.numeric(value)) exp(value) else value
+  # nlme keeps logarithms of most positive parameters; of others the sign means nothing
+  plain <- scale_words[[type]]$plain
+  natural <- function(kind, value, name = "") {
+    if (kind != "positive" || !is.numeric(value)) value else if (name %in% plain) abs(value) else
+      exp(value)
   }
   if (length(kind$parameters) > 1L) {
     names(kind$parameters) <- kind$parameters
     of_parts <- function(get) {
-      Map(function(name, kind) natural(kind, get(object[[name]])), kind$parameters, kind$kinds)
+      Map(
+        function(name, kind) natural(kind, get(object[[name]]), name), kind$parameters, kind$kinds
+      )
     }
     value <- of_parts(unlist)
     fixed <- of_parts(function(part) attr(part, "fixed"))

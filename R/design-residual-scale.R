@@ -97,3 +97,27 @@ check_fixed_variances <- function(residual, frame) {
     }
   }
 }
+
+#' Refuse sqrt(const^2 + prop^2 v^2) beside a sigma: d is then determined up to a factor
+#' @noRd
+check_scale_beside_sigma <- function(residual, control) {
+  if (!is.null(control$sigma)) {
+    return(invisible())
+  }
+  sizes <- vapply(residual$scales, count_scale_parameters, 1L)
+  first <- length(residual$names) - sum(sizes)
+  for (i in seq_along(residual$scales)) {
+    own <- first + sum(sizes[seq_len(i - 1L)]) + seq_len(sizes[[i]])
+    free <- !residual$held[own] & !residual$names[own] %in% names(control$hold)
+    if (residual$scales[[i]]$type == "constprop" && all(free)) {
+      ferrolmm_abort(
+        "varConstProp() has a constant and a proportion beside sigma: one of the three is too much.",
+        "identifiable",
+        i = paste0(
+          "Say what sigma is, lmm_control(sigma = 1), or hold one of the others, ",
+          "varConstProp(form = ~ x, fixed = list(const = 1))."
+        )
+      )
+    }
+  }
+}

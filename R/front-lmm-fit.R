@@ -27,6 +27,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   require_time_to_fit(control)
   residual <- build_residual(spec, frame, random)
   check_identifiable(residual, frame, random, control)
+  check_scale_beside_sigma(residual, control)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
   fit_parts(
     home, model$formula, frame, fixed, random, residual, reml, start, control, optimize

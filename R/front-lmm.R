@@ -83,7 +83,8 @@
 #'   [nlme::corARMA()], [nlme::corCompSymm()], [nlme::corSymm()], [nlme::corExp()],
 #'   [nlme::corGaus()], [nlme::corLin()], [nlme::corRatio()] or [nlme::corSpher()]; `weights =`
 #'   gives \eqn{D}, by [nlme::varIdent()], [nlme::varPower()], [nlme::varExp()],
-#'   [nlme::varConstPower()], [nlme::varFixed()] or [nlme::varComb()]. 'nlme' need not be attached.
+#'   [nlme::varConstPower()], [nlme::varConstProp()], [nlme::varFixed()] or [nlme::varComb()].
+#'   'nlme' need not be attached.
 #'   In `form = ~ t | g`, `g` gives the groups (the interaction, for `a/b` and `a:b`) and `t` the
 #'   position in the group; with `form = ~ 1 | g` that is the order of the rows. The groups may be
 #'   finer than those of the random effects, the same, coarser or crossed with them. Where `form`
@@ -123,6 +124,7 @@
 #' | varPower | `power`: d = \|v\|^power | as it is |
 #' | varExp | `exp`: d = exp(exp v) | times the standard deviation of v |
 #' | varConstPower | `const` > 0, `power`: d = const + \|v\|^power | log; as it is |
+#' | varConstProp | `const`, `prop` > 0: d = sqrt(const^2 + prop^2 v^2), with a known sigma | log |
 #'
 #' Names begin with `residual.`; parameters of strata end with the stratum. Models whose variances
 #' depend on the fitted values (`varPower()` and others without a variable in `form`) are fitted

@@ -98,6 +98,7 @@ structure_words <- list(
 #' `nlme` is the class of nlme's constructor; `formula(v)` writes the standard deviation as a
 #' function of the covariate v for printed output, `equation(f)` that for equations: f has
 #' `covariate`, `power(base, exponent)`, `exp` and `one(letter, k)`, a stratum's k-th parameter.
+#' `plain`: positive parameters of which nlme's object keeps the value, not the logarithm.
 #' @noRd
 scale_words <- list(
   ident = list(nlme = "varIdent"),
@@ -113,6 +114,16 @@ scale_words <- list(
     nlme = "varConstPower", formula = function(v) paste0("const + |", v, "|^power"),
     equation = function(f) {
       paste0(f$one("kappa", 1L), " + ", f$power(paste0("|", f$covariate, "|"), f$one("delta", 2L)))
+    }
+  ),
+  constprop = list(
+    nlme = "varConstProp", plain = "prop",
+    formula = function(v) paste0("sqrt(const^2 + prop^2 ", v, "^2)"),
+    equation = function(f) {
+      f$power(paste0(
+        "(", f$power(f$one("kappa", 1L), "2"), " + ", f$power(f$one("delta", 2L), "2"), " ",
+        f$power(f$covariate, "2"), ")"
+      ), "1/2")
     }
   )
 )
@@ -160,8 +171,7 @@ nlme_variances <- classes_of_nlme(scale_words)
 
 #' @noRd
 constructor_names <- c(
-  names(nlme_correlations), "corSpatial", names(nlme_variances), "varFixed", "varComb",
-  "varConstProp"
+  names(nlme_correlations), "corSpatial", names(nlme_variances), "varFixed", "varComb"
 )
 
 #' Structures of other packages and of residuals, named in the error that random effects have none

@@ -88,6 +88,8 @@ test_that("standard deviations are those of the definitions", {
   expect_equal(one("power", 0, covariate = v), rep(1, 4))
   for (power in c(0.7, 0, -0.7)) {
     expect_equal(one("constpower", c(0.4, power), covariate = v), 0.4 + abs(v)^power)
+    expect_equal(one("constprop", c(0.4, exp(power)), covariate = v),
+                 sqrt(0.4^2 + exp(2 * power) * v^2))
   }
   expect_equal(
     engine_scale_values(

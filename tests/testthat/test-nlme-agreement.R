@@ -394,3 +394,35 @@ test_that("what nlme does not reach is there", {
   z <- cbind(1, d$days)
   dense(fit, f, ifelse(same, z %*% g %*% t(z), 0) + sigma(fit)^2 * corr(fit$phi[[1L]]))
 })
+
+test_that("a constant and a proportion are those of nlme, with a known sigma or constant", {
+  skip_if_not(exists("varConstProp", asNamespace("nlme")))
+  set.seed(1)
+  d <- data.frame(g = factor(rep(1:30, each = 6)), x = rep(c(0, -1, 2, 4, 8, 16), 30))
+  d$s <- factor(rep(c("a", "b"), each = 90))
+  d$y <- 3 + rnorm(30)[d$g] + 0.5 * d$x + rnorm(180) * sqrt(0.5^2 + 0.3^2 * d$x^2)
+  functions <- list(
+    quote(varConstProp(form = ~ x)), quote(varConstProp(form = ~ x | s)),
+    quote(varConstProp(0.6, -0.2, form = ~ x)),
+    quote(varConstProp(form = ~ x, fixed = list(prop = 0.25)))
+  )
+  constructors <- list2env(list(varConstProp = get("varConstProp", asNamespace("nlme"))))
+  for (f in functions) {
+    weights <- eval(f, constructors)
+    ours <- lmm(y ~ x + (1 | g), d, REML = FALSE, weights = weights,
+                control = lmm_control(sigma = 1))
+    theirs <- nlme::lme(y ~ x, d, ~ 1 | g, method = "ML", weights = weights,
+                        control = nlme::lmeControl(sigma = 1))
+    expect_equal(as.numeric(logLik(ours)), as.numeric(logLik(theirs)), tolerance = 1e-6)
+    parameters <- coef(theirs$modelStruct$varStruct, unconstrained = FALSE, allCoef = TRUE)
+    expect_equal(unname(ours$phi), abs(as.vector(t(as.matrix(parameters)))), tolerance = 1e-3)
+  }
+  # a constant of 1 and a free sigma is the same model
+  held <- lmm(y ~ x + (1 | g), d, weights = nlme::varConstProp(form = ~ x, fixed = list(const = 1)))
+  known <- lmm(y ~ x + (1 | g), d, weights = nlme::varConstProp(form = ~ x),
+               control = lmm_control(sigma = 1))
+  expect_equal(logLik(held), logLik(known), tolerance = 1e-8, ignore_attr = TRUE)
+  expect_equal(sigma(held) * c(1, held$phi[[2]]), unname(known$phi), tolerance = 1e-5)
+  expect_error(lmm(y ~ x + (1 | g), d, weights = nlme::varConstProp(form = ~ x)), "sigma",
+               class = "ferrolmm_error_identifiable")
+})

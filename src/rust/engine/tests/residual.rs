@@ -72,6 +72,8 @@ fn cases() -> Vec<Case> {
         vec![Scaling::Exponential { strata: 2 }],
         vec![Scaling::ConstantPower { strata: 1 }],
         vec![Scaling::ConstantPower { strata: 2 }],
+        vec![Scaling::ConstantProportion { strata: 1 }],
+        vec![Scaling::ConstantProportion { strata: 2 }],
         vec![
             Scaling::Ident { strata: 2 },
             Scaling::ConstantPower { strata: 2 },

@@ -288,6 +288,15 @@ pub enum Scale<'a> {
         /// Number of strata.
         strata: usize,
     },
+    /// sqrt(c^2 + p^2 v^2).
+    ConstantProportion {
+        /// v of each row.
+        covariate: &'a [f64],
+        /// Stratum of each row, from 1; `None`: one c and one p.
+        stratum: Option<&'a [i32]>,
+        /// Number of strata.
+        strata: usize,
+    },
 }
 
 /// Var(eps) = sigma^2 R: R = D C D in each group of rows (times the weights, see [`crate::structure::residual`]), groups independent.

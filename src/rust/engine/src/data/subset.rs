@@ -181,6 +181,15 @@ fn residual<'a>(
             stratum: stratum.map(|s| visitor.integers(s)),
             strata: *strata,
         },
+        Scale::ConstantProportion {
+            covariate,
+            stratum,
+            strata,
+        } => Scale::ConstantProportion {
+            covariate: visitor.doubles(covariate),
+            stratum: stratum.map(|s| visitor.integers(s)),
+            strata: *strata,
+        },
     });
     ResidualStructure {
         scales: scales.collect(),

@@ -42,6 +42,7 @@ pub enum Scaling {
     Power { strata: usize },
     Exponential { strata: usize },
     ConstantPower { strata: usize },
+    ConstantProportion { strata: usize },
 }
 
 impl Scaling {
@@ -50,7 +51,8 @@ impl Scaling {
             Self::Ident { strata }
             | Self::Power { strata }
             | Self::Exponential { strata }
-            | Self::ConstantPower { strata } => strata,
+            | Self::ConstantPower { strata }
+            | Self::ConstantProportion { strata } => strata,
         }
     }
 
@@ -58,7 +60,7 @@ impl Scaling {
         match *self {
             Self::Ident { strata } => strata - 1,
             Self::Power { strata } | Self::Exponential { strata } => strata,
-            Self::ConstantPower { strata } => 2 * strata,
+            Self::ConstantPower { strata } | Self::ConstantProportion { strata } => 2 * strata,
         }
     }
 }
@@ -244,6 +246,11 @@ impl Case {
                         stratum,
                         strata,
                     },
+                    Scaling::ConstantProportion { .. } => Scale::ConstantProportion {
+                        covariate,
+                        stratum,
+                        strata,
+                    },
                 }
             })
             .collect();
@@ -408,6 +415,7 @@ impl Case {
                 Scaling::Power { .. } => v.abs().powf(own[s]),
                 Scaling::Exponential { .. } => (own[s] * v).exp(),
                 Scaling::ConstantPower { strata } => own[s] + v.abs().powf(own[strata + s]),
+                Scaling::ConstantProportion { strata } => own[s].hypot(own[strata + s] * v),
             };
             first += scaling.len();
         }

@@ -23,14 +23,16 @@ enum Kind {
     Power,
     Exponential,
     ConstantPower,
+    ConstantProportion,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Ident,
         Self::Power,
         Self::Exponential,
         Self::ConstantPower,
+        Self::ConstantProportion,
     ];
 
     fn facts(self) -> ScaleFacts {
@@ -66,6 +68,12 @@ impl Kind {
                 name: "constpower",
                 parameters: &["const", "power"],
                 kinds: &["positive", "real"],
+                ..of_covariate
+            },
+            Self::ConstantProportion => ScaleFacts {
+                name: "constprop",
+                parameters: &["const", "prop"],
+                kinds: &["positive", "positive"],
                 ..of_covariate
             },
         }
@@ -104,6 +112,11 @@ impl<'a> Scale<'a> {
                 strata,
             },
             Kind::ConstantPower => Self::ConstantPower {
+                covariate: covariate?,
+                stratum,
+                strata,
+            },
+            Kind::ConstantProportion => Self::ConstantProportion {
                 covariate: covariate?,
                 stratum,
                 strata,
@@ -161,6 +174,11 @@ fn parts<'a>(scale: &Scale<'a>) -> Parts<'a> {
             stratum,
             strata,
         } => (Kind::ConstantPower, Some(covariate), stratum, strata),
+        Scale::ConstantProportion {
+            covariate,
+            stratum,
+            strata,
+        } => (Kind::ConstantProportion, Some(covariate), stratum, strata),
     };
     Parts {
         kind,
@@ -204,7 +222,7 @@ impl Term {
     pub fn kinds(&self) -> Vec<Domain> {
         use Domain::{Positive, Real};
         match self.kind {
-            Kind::Ident => vec![Positive; self.len()],
+            Kind::Ident | Kind::ConstantProportion => vec![Positive; self.len()],
             Kind::Power | Kind::Exponential => vec![Real; self.len()],
             Kind::ConstantPower => {
                 let mut kinds = vec![Positive; self.strata];
@@ -292,14 +310,14 @@ impl Term {
         match self.kind {
             Kind::Ident => self.strata.saturating_sub(1),
             Kind::Power | Kind::Exponential => self.strata,
-            Kind::ConstantPower => 2 * self.strata,
+            Kind::ConstantPower | Kind::ConstantProportion => 2 * self.strata,
         }
     }
 
     pub fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
         let exp = |x: &S| x.exp();
         match self.kind {
-            Kind::Ident => x.iter().map(exp).collect(),
+            Kind::Ident | Kind::ConstantProportion => x.iter().map(exp).collect(),
             Kind::Power => x.to_vec(),
             Kind::Exponential => x.iter().map(|x| *x / self.unit).collect(),
             Kind::ConstantPower => {
@@ -322,7 +340,7 @@ impl Term {
     pub fn unbounded(&self, natural: &[f64]) -> Vec<f64> {
         let ln = |v: &f64| v.ln();
         match self.kind {
-            Kind::Ident => natural.iter().map(ln).collect(),
+            Kind::Ident | Kind::ConstantProportion => natural.iter().map(ln).collect(),
             Kind::Power => natural.to_vec(),
             Kind::Exponential => natural.iter().map(|v| v * self.unit).collect(),
             Kind::ConstantPower => {
@@ -346,6 +364,12 @@ impl Term {
                 start.resize(2 * self.strata, 0.2);
                 start
             }
+            // of a row with a typical covariate half of the standard deviation
+            Kind::ConstantProportion => {
+                let mut start = vec![1.0; self.strata];
+                start.resize(2 * self.strata, 0.5 * (-typical(&self.value)).exp());
+                start
+            }
         }
     }
 
@@ -357,11 +381,16 @@ impl Term {
             Kind::Ident => DECADE,
             _ => DECADE / deviation(&self.value),
         };
+        // constants as large as the power or the proportion of a typical value, or a decade more or less
+        let typical = typical(&self.value);
+        if self.kind == Kind::ConstantProportion {
+            let mut out: Vec<f64> = (0..self.strata).map(|_| around(DECADE)).collect();
+            out.extend((0..self.strata).map(|_| around(DECADE) - typical));
+            return out;
+        }
         if self.kind != Kind::ConstantPower {
             return (0..self.len()).map(|_| around(slope)).collect();
         }
-        // constants as large as the power of a typical value, or a decade more or less
-        let typical = mean(&self.value);
         let powers: Vec<f64> = (0..self.strata).map(|_| around(slope)).collect();
         let constant = |power: &f64| power * typical + around(DECADE);
         let mut out: Vec<f64> = powers.iter().map(constant).collect();
@@ -385,7 +414,7 @@ impl Term {
         match self.kind {
             Kind::Ident => [s.checked_sub(1), None],
             Kind::Power | Kind::Exponential => [Some(s), None],
-            Kind::ConstantPower => [Some(s), Some(self.strata + s)],
+            Kind::ConstantPower | Kind::ConstantProportion => [Some(s), Some(self.strata + s)],
         }
     }
 
@@ -410,11 +439,16 @@ impl Term {
                     };
                 }
                 let power = power * v;
-                if constant < power {
-                    power + (constant - power).exp().ln_1p()
-                } else {
-                    constant + (power - constant).exp().ln_1p()
+                log_sum(constant, power)
+            }
+            // log sqrt(c^2 + p^2 v^2)
+            Kind::ConstantProportion => {
+                let [constant, proportion] = own;
+                let v = self.value[place];
+                if v == f64::NEG_INFINITY {
+                    return constant;
                 }
+                log_sum(constant * 2.0, (proportion + v) * 2.0) * 0.5
             }
         }
     }
@@ -467,6 +501,21 @@ impl Term {
             gradient[second] += weight * slopes.b;
         }
     }
+}
+
+/// log(exp x + exp y).
+fn log_sum<S: Scalar>(x: S, y: S) -> S {
+    if x < y {
+        y + (x - y).exp().ln_1p()
+    } else {
+        x + (y - x).exp().ln_1p()
+    }
+}
+
+/// The mean of the logarithms of covariates that are not zero.
+fn typical(v: &[f64]) -> f64 {
+    let finite: Vec<f64> = v.iter().copied().filter(|v| v.is_finite()).collect();
+    mean(&finite)
 }
 
 fn mean(v: &[f64]) -> f64 {
