@@ -94,6 +94,7 @@ needed <- function(name, objects) {
   switch(sub("[.]lmm$", "", name),
     lmm = , lmm_moments = list(distance ~ age + (1 | Subject), nlme::Orthodont),
     lmm_chunks = list(list(nlme::Orthodont)),
+    lmm_fallback = list(distance ~ age, nlme::Orthodont, residual = ~ cs(1 | Subject)),
     lmm_source = if (requireNamespace("RSQLite", quietly = TRUE)) {
       list(DBI::dbConnect(RSQLite::SQLite(), ":memory:"), "visits")
     },
