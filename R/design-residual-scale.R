@@ -111,7 +111,7 @@ check_scale_beside_sigma <- function(residual, control) {
     free <- !residual$held[own] & !residual$names[own] %in% names(control$hold)
     if (residual$scales[[i]]$type == "constprop" && all(free)) {
       ferrolmm_abort(
-        "varConstProp() has a constant and a proportion beside sigma: one of the three is too much.",
+        "varConstProp() has a constant and a proportion beside sigma: one of them is too much.",
         "identifiable",
         i = paste0(
           "Say what sigma is, lmm_control(sigma = 1), or hold one of the others, ",
