@@ -330,6 +330,8 @@ fn derivatives_are_those_of_dense_matrices() {
         let k = whitening.inverse_times(&residual, &e, c, &workers);
         let r = |phi: &[f64]| case.dense(&residual, &residual.natural(phi));
         let m = residual.len();
+        // of e'R^-1 e
+        let size = (cross(&k, &e, n, c, c).iter()).fold(0.0f64, |m, x| m.max(x.abs()));
         for a in 0..m {
             let exact = residual.derivative_times(&phi, &whitening, a, &e, c, &workers);
             let slope = difference(&|step| r(&moved(&phi, a, step)), 1e-3);
@@ -355,7 +357,14 @@ fn derivatives_are_those_of_dense_matrices() {
                 let middle = cross(&second, &k, n, n, c);
                 let rows: Vec<f64> = (0..n * c).map(|e| middle[(e % c) * n + e / c]).collect();
                 let expected = cross(&k, &rows, n, c, c);
-                close(&format!("{} R_{a}{b}", case.name), &exact, &expected, 1e-6);
+                let what = format!("{} R_{a}{b}", case.name);
+                let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+                // log sqrt(c^2 + p^2 v^2) makes R additive in c and p: differences of nothing are rounding
+                if largest(&expected) < 1e-9 * size {
+                    assert!(largest(&exact) < 1e-9 * size, "{what} is not zero");
+                } else {
+                    close(&what, &exact, &expected, 1e-6);
+                }
             }
         }
     }
