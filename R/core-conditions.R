@@ -58,7 +58,7 @@
 #' | `ferrolmm_warning_monte_carlo` | a likelihood carries Monte-Carlo error |
 #' | `ferrolmm_message_solver` | a large crossed problem is fitted by conjugate gradients |
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
-#' | `ferrolmm_message_boundary` | a function of parameters at their boundary has no standard error |
+#' | `ferrolmm_message_boundary` | a function of parameters at a boundary has no standard error |
 #' | `ferrolmm_message_fallback` | which structure [lmm_fallback()] took, and why |
 #' | `ferrolmm_error_identifiable` | parameters that no data can tell apart |
 #' | `ferrolmm_error_test` | a function for [power()] returns no p-value |
