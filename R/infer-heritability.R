@@ -61,7 +61,7 @@ heritability <- function(object, term = NULL, type = c("plot", "cullis"), level 
   }
   for (one in object$random) refuse_classes(one)
   starts <- component_starts(object)
-  single <- lengths(object$cnms) == 1L
+  single <- vapply(object$cnms, identical, NA, "(Intercept)")
   if (!all(single)) {
     ferrolmm_abort(
       paste0("The variance of (", object$random[[which(!single)[[1L]]]]$label,

@@ -140,8 +140,24 @@ call_makers <- list(
   coef = list(3, function(p) quote(coef(fit))),
   vcov = list(5, function(p) pick(list(
     quote(vcov(fit)), quote(vcov(fit, complete = TRUE)), quote(vcov(fit, correlation = TRUE)),
-    quote(vcov(fit, full = TRUE)), quote(vcov(fit, adjusted = TRUE)), quote(vcov(summary(fit)))
+    quote(vcov(fit, full = TRUE)), quote(vcov(fit, adjusted = TRUE)), quote(vcov(summary(fit))),
+    quote(vcov(fit, which = "theta")), quote(vcov(fit, which = "theta", scale = "vcov"))
   ))),
+  robust = list(4, function(p) {
+    type <- pick(c("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3", "Empirical-Bias-Reduced"))
+    pick(list(
+      bquote(vcov(fit, type = .(type))), bquote(summary(fit, vcov = .(type))),
+      bquote(anova(fit, vcov = .(type))), bquote(confint(fit, "beta_", vcov = .(type)))
+    ))
+  }),
+  vpredict = list(3, function(p) pick(list(
+    quote(vpredict(fit)), quote(vpredict(fit, list(~ V1, ~ V1 / (1 + V1)))),
+    quote(vpredict(fit, ~ log(sigma))),
+    if (length(p$random)) quote(repeatability(fit, names(fit$flist)[[1L]])) else quote(vpredict(fit)),
+    quote(heritability(fit, 1)), quote(heritability(fit, 1, type = "cullis"))
+  ))),
+  vpredict_profile = list(0.7, function(p) quote(vpredict(fit, ~ V1, method = "profile"))),
+  power = list(0.7, function(p) bquote(power(fit, nsim = 2, ddf = .(pick(head(ddfs, -1L)))))),
   update = list(3, function(p) pick(list(
     quote(update(fit, REML = FALSE)),
     if (is.null(p$closed)) quote(update(fit, . ~ . + v)) else quote(update(fit)),

@@ -68,6 +68,12 @@ test_that("heritability is about the term with a known matrix", {
 
 test_that("what has no one heritability is an error", {
   fit <- our_twin("slope")
+  # the variance of a slope is none of the response
+  slopes <- lmm(Reaction ~ Days + (1 | Subject) + (0 + Days | Subject), lme4::sleepstudy)
+  expect_error(heritability(slopes, 1), "no one heritability", class = "ferrolmm_error_argument")
+  only <- lmm(Reaction ~ Days + (0 + Days | Subject), lme4::sleepstudy)
+  expect_error(heritability(only), "no one heritability", class = "ferrolmm_error_argument")
+  expect_true(heritability(only, type = "cullis")$estimate < 1)
   crossed <- our_twin("crossed")
   expect_snapshot(error = TRUE, {
     heritability(fit)
