@@ -127,3 +127,7 @@ within_between_names <- function(label, columns) {
   factor[factor == ""] <- g
   paste0(code_label(arguments$x, Inf), " (", side, " ", factor, ")")
 }
+
+#' The empty argument of x[i, ]
+#' @noRd
+is_missing_argument <- function(x) is.name(x) && !nzchar(as.character(x))

@@ -80,13 +80,24 @@ structured_bar <- function(x) {
     bar = x[[2L]], structure = entry$structure,
     hom = check_homogeneous(arguments$hom, name, entry, x),
     known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]),
-    by = if (!is.null(arguments[["by"]])) read_by(arguments[["by"]], x), call = x
+    by = if ("by" %in% names(arguments)) read_by(arguments, x), call = x
   )
 }
 
 #' The variables whose interaction is what covariances differ by, as `arm` or `arm:sex`
 #' @noRd
-read_by <- function(by, term) {
+read_by <- function(arguments, term) {
+  # an argument that is empty cannot be the value of a variable
+  if (is_missing_argument(arguments[["by"]])) {
+    ferrolmm_abort(
+      paste0("`by` is empty: ", code_label(term), "."), "formula",
+      i = "Name the variable, as in us(1 | g, by = arm)."
+    )
+  }
+  by <- arguments[["by"]]
+  if (is.null(by)) {
+    return(NULL)
+  }
   if ("." %in% all.vars(by)) {
     ferrolmm_abort(
       paste0("`.` cannot be what covariances differ by: ", code_label(term), "."), "formula",

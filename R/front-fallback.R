@@ -60,6 +60,13 @@ lmm_fallback <- function(formula, data, residual,
   )
 }
 
+#' Classes of errors that another structure may not have
+#' @noRd
+reasons_to_fall_back <- c(
+  "residual", "too_many_parameters", "no_residual_df", "perfect_fit", "dimension", "numerical",
+  "residual_start", "single_row_groups", "identifiable"
+)
+
 #' @noRd
 check_structure_names <- function(structures) {
   known <- names(residual_structures)
@@ -91,7 +98,8 @@ structure_call <- function(residual) {
 
 #' A fit, or the reason that it is not sound
 #'
-#' Warnings become reasons; what is wrong with the arguments is an error for any structure.
+#' Warnings become reasons, and errors that another structure may not have; what is wrong with the
+#' data or the arguments is an error for any.
 #' @noRd
 sound_fit <- function(call, home) {
   call[[1L]] <- lmm
@@ -108,8 +116,7 @@ sound_fit <- function(call, home) {
     },
     ferrolmm_warning = function(w) list(reason = first_line(w)),
     ferrolmm_error = function(e) {
-      if (inherits(e, c("ferrolmm_error_argument", "ferrolmm_error_formula",
-                        "ferrolmm_error_data", "ferrolmm_error_bug"))) {
+      if (!inherits(e, paste0("ferrolmm_error_", reasons_to_fall_back))) {
         stop(e)
       }
       list(reason = first_line(e))

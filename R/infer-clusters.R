@@ -105,7 +105,9 @@ given_clusters <- function(object, cluster) {
 #' @noRd
 named_in_formula <- function(formula) {
   names <- all.names(formula[[length(formula)]])
-  if (length(formula) != 2L || !all(setdiff(names, all.vars(formula)) %in% ":")) {
+  wrong <- length(formula) != 2L || length(all.vars(formula)) == 0L ||
+    !all(setdiff(names, all.vars(formula)) %in% ":")
+  if (wrong) {
     ferrolmm_abort(
       paste0("`cluster` must be one grouping of the rows, as ~ subject or ~ site:subject: not ",
              code_label(formula), "."),

@@ -135,7 +135,7 @@ wald_limits <- function(object, level, wanted, method, vcov, cluster) {
   if (any(wanted > n_random)) {
     inference <- ddf_for(object, method, vcov, cluster)
     tests <- test_rows(inference, diag(object$rank))
-    half <- t_quantile(level, tests$df) * tests$se
+    half <- half_widths(inference, tests, level)
     limits[n_random + kept_columns(object), ] <- cbind(tests$estimate - half, tests$estimate + half)
   }
   limits

@@ -94,7 +94,7 @@ row_table <- function(inference, hypotheses, confint, level) {
     "t value" = tests$statistic, check.names = FALSE
   )
   if (confint) {
-    half <- t_quantile(level, tests$df) * tests$se
+    half <- half_widths(inference, tests, level)
     table$lower <- tests$estimate - half
     table$upper <- tests$estimate + half
   }
@@ -106,11 +106,21 @@ row_table <- function(inference, hypotheses, confint, level) {
   table
 }
 
-#' Half the width of an interval in standard errors; the normal quantile where `df` is unknown
+#' Half the widths of the intervals of tests of rows
+#'
+#' By the normal quantile where a method has no degrees of freedom at all ("none"); a test whose
+#' degrees of freedom are not determined has no interval.
+#' @param tests what [test_rows()] returns.
 #' @noRd
-t_quantile <- function(level, df) {
-  stats::qt((1 + level) / 2, ifelse(is.na(df), Inf, df))
+half_widths <- function(inference, tests, level) {
+  df <- tests$df
+  if (inference$statistic == "none") df[] <- Inf
+  t_quantile(level, df) * tests$se
 }
+
+#' Half the width of an interval in standard errors
+#' @noRd
+t_quantile <- function(level, df) stats::qt((1 + level) / 2, df)
 
 # Hypotheses -------------------------------------------------------------------------------------
 

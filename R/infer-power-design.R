@@ -2,10 +2,11 @@
 
 #' The designs that are asked for
 #'
-#' @param groups names of the grouping variables.
+#' @param groups names of the grouping variables; `variables` of all that the model has.
 #' @returns a list of list(data, and the size of each factor by name)
 #' @noRd
-power_designs <- function(data, along, groups) {
+power_designs <- function(data, along, groups, variables) {
+  row.names(data) <- NULL
   if (is.null(along)) {
     return(list(list(data = data)))
   }
@@ -13,7 +14,7 @@ power_designs <- function(data, along, groups) {
   grid <- do.call(expand.grid, c(rev(along), KEEP.OUT.ATTRS = FALSE))[names(along)]
   lapply(seq_len(nrow(grid)), function(row) {
     for (name in names(along)) {
-      data <- resize_factor(data, name, grid[[name]][[row]], setdiff(groups, name))
+      data <- resize_factor(data, name, grid[[name]][[row]], setdiff(groups, name), variables)
     }
     c(list(data = data), as.list(grid[row, , drop = FALSE]))
   })
@@ -65,14 +66,15 @@ check_along <- function(along, data, groups) {
 
 #' The data with `n` levels of a grouping factor
 #' @noRd
-resize_factor <- function(data, name, n, others) {
+resize_factor <- function(data, name, n, others, variables = names(data)) {
   column <- data[[name]]
   codes <- match(column, unique(column))
   data <- data[!is.na(column), , drop = FALSE]
   codes <- codes[!is.na(column)]
   codes <- match(codes, unique(codes))
   m <- max(codes)
-  order <- order_of_levels(data, codes, c(name, others))
+  between <- intersect(names(data), setdiff(variables, c(name, others)))
+  order <- order_of_levels(data[between], codes)
   # the k-th new level is a copy of the k-th in this order, again and again
   source <- order[(seq_len(n) - 1L) %% m + 1L]
   copy <- (seq_len(n) - 1L) %/% m
@@ -93,16 +95,18 @@ resize_factor <- function(data, name, n, others) {
 #' Levels in an order in which kinds of levels take turns in proportion
 #'
 #' Kinds differ by factors, texts, flags, and numbers of few values, that are constant within the
-#' levels. The j-th of the c levels of a kind comes at (j - 1/2) / c.
+#' levels and not another in each. The j-th of the c levels of a kind comes at (j - 1/2) / c.
+#' @param data variables of the model other than groups.
 #' @noRd
-order_of_levels <- function(data, codes, groups) {
+order_of_levels <- function(data, codes) {
   first <- match(seq_len(max(codes)), codes)
-  kinds <- lapply(data[setdiff(names(data), groups)], function(x) {
+  kinds <- lapply(data, function(x) {
     if (!is.atomic(x) || !is.null(dim(x))) {
       return(NULL)
     }
     values <- match(x, unique(x))
-    few <- !is.numeric(x) || length(unique(x[first])) <= 5L
+    distinct <- length(unique(values[first]))
+    few <- distinct < length(first) && (!is.numeric(x) || distinct <= 5L)
     if (few && all(values == values[first][codes])) values[first]
   })
   kinds <- kinds[lengths(kinds) > 0L]
@@ -151,9 +155,22 @@ grouping_variables <- function(object) {
   unique(c(found, as.character(object$residual$correlation$group)))
 }
 
+#' All variables of a model
+#' @noRd
+design_variables <- function(object) {
+  parts <- as.list(object$call)[c("weights", "offset", "correlation", "residual")]
+  unique(c(all.vars(full_formula(object)), unlist(lapply(parts, all.vars))))
+}
+
 #' The model of a fit on another design, fitted to a response that stands for any
+#'
+#' Factors have the levels of the fit, in its order, and its contrasts, so that coefficients mean
+#' what they mean there.
 #' @noRd
 with_design <- function(object, data) {
+  for (name in intersect(names(object$xlevels), names(data))) {
+    data[[name]] <- with_levels(data[[name]], object$xlevels[[name]], name, object)
+  }
   response <- make.unique(c(names(data), "response"))[[ncol(data) + 1L]]
   data[[response]] <- sin(seq_len(nrow(data))^2)
   formula <- full_formula(object)
@@ -162,6 +179,26 @@ with_design <- function(object, data) {
   call$formula <- formula
   call[["data"]] <- data
   call <- call[!names(call) %in% c("subset", "start")]
+  call$contrasts <- object$contrasts[names(object$contrasts) %in% names(data)]
   object$call <- call
   quietly(update.lmm(object))
+}
+
+#' A factor of a design with the levels of the fit
+#' @noRd
+with_levels <- function(values, levels, name, object) {
+  if (!is.factor(values) && !is.character(values)) {
+    return(values)
+  }
+  text <- as.character(values)
+  unknown <- setdiff(text[!is.na(text)], levels)
+  if (length(unknown) > 0L) {
+    ferrolmm_abort(
+      paste0("The factor `", name, "` of the design has levels that the fit has not: ",
+             quote_names(unknown), "."), "newdata",
+      i = paste0("It has ", quote_names(levels, 10L), ".")
+    )
+  }
+  ordered <- is.ordered(object$frame[[name]])
+  factor(text, levels = levels[levels %in% text], ordered = ordered)
 }

@@ -20,7 +20,8 @@
 #'
 #' @section Replicates that fail:
 #' A replicate without a p-value (no optimum, or a test that Kenward and Roger's method does not
-#' determine) counts as one that does not reject; the column `failed` has their number.
+#' determine) counts as one that does not reject; the column `failed` has their number. A function
+#' that fails for every response is an error.
 #'
 #' @param object A model fitted by [lmm()], or a formula with random effects or a residual structure
 #'   (then `newdata` and all of `newparams` are needed). Of numbers, `stats::power()`.
@@ -82,19 +83,15 @@ power.lmm <- function(object, test = NULL, nsim = 1000L, along = NULL, newdata =
                       seed = NULL, threads = NULL, ...) {
   check_dots(..., hints = power_hints)
   require_own_rows(object, "power()")
-  parameters <- check_parameters(object, if (is.null(newparams)) list() else newparams)
+  if (!is.null(newparams)) object <- with_parameters(object, newparams)
   if (!is.null(newdata)) newdata <- check_newdata(newdata)
-  own <- is.null(newdata) && is.null(along)
-  designs <- if (own) {
+  designs <- if (is.null(newdata) && is.null(along)) {
     list(list(data = NULL))
   } else {
-    power_designs(
-      if (is.null(newdata)) fit_data(object) else newdata, along, grouping_variables(object)
-    )
+    data <- if (is.null(newdata)) fit_data(object) else newdata
+    power_designs(data, along, grouping_variables(object), design_variables(object))
   }
-  power_of_designs(designs, function(data) {
-    with_parameters(if (own) object else with_design(object, data), parameters)
-  }, list(
+  power_of_designs(object, designs, function(data) with_design(object, data), list(
     test = test, nsim = nsim, alpha = alpha, ddf = match_ddf(ddf), level = level, seed = seed,
     threads = threads
   ))
@@ -121,8 +118,13 @@ power.formula <- function(object, test = NULL, nsim = 1000L, along = NULL, newda
   }
   model <- model_of_design(newdata)
   check_all_parameters(model, newparams)
-  designs <- power_designs(newdata, along, grouping_variables(model))
-  power_of_designs(designs, function(data) with_parameters(model_of_design(data), newparams), list(
+  model <- with_parameters(model, newparams)
+  designs <- if (is.null(along)) {
+    list(list(data = NULL))
+  } else {
+    power_designs(newdata, along, grouping_variables(model), design_variables(model))
+  }
+  power_of_designs(model, designs, model_of_design, list(
     test = test, nsim = nsim, alpha = alpha, ddf = match_ddf(ddf), level = level, seed = seed,
     threads = threads
   ))
@@ -137,10 +139,12 @@ power_hints <- c(
 
 #' The table of powers
 #'
-#' @param designs list of list(data, and the sizes by name); `model_of` makes of the data a model at
-#'   the parameters to simulate with; `how` list(test, nsim, alpha, ddf, level, seed, threads).
+#' @param object the model that responses are simulated from.
+#' @param designs list of list(data, and the sizes by name), data NULL for the rows of the model;
+#'   `model_of` makes of data the model that is fitted to its responses; `how` list(test, nsim,
+#'   alpha, ddf, level, seed, threads).
 #' @noRd
-power_of_designs <- function(designs, model_of, how) {
+power_of_designs <- function(object, designs, model_of, how) {
   how$nsim <- check_count(how$nsim, "nsim", 1L)
   check_level(how$level)
   check_level(how$alpha, "alpha")
@@ -148,8 +152,13 @@ power_of_designs <- function(designs, model_of, how) {
     ferrolmm_abort("`ddf = \"none\"` has no p-values.", "argument")
   }
   tables <- lapply(designs, function(design) {
-    model <- model_of(design$data)
-    p <- p_values_of_simulations(model, how)
+    p <- if (is.null(design$data)) {
+      p_values_of_simulations(object, how)
+    } else {
+      p_values_of_simulations(model_of(design$data), how, function(nsim, model) {
+        responses_of_design(object, design$data, model, nsim)
+      })
+    }
     rejected <- colSums(p < how$alpha, na.rm = TRUE)
     sizes <- design[setdiff(names(design), "data")]
     table <- data.frame(test = colnames(p))
@@ -179,9 +188,28 @@ binomial_limits <- function(x, n, level) {
   )
 }
 
-#' p-values of the tests, a row for each simulation
+#' Responses of a fit for the rows of another design
+#'
+#' The fit itself knows what its coefficients and variances belong to, whatever the order of levels
+#' and rows, and what it has kept of the data (poly(), scale()); the model of the design is only
+#' fitted.
+#' @param model that model; its rows are those of `data` without missing values.
 #' @noRd
-p_values_of_simulations <- function(model, how) {
+responses_of_design <- function(object, data, model, nsim) {
+  rows <- as.integer(row.names(model$frame))
+  drawn <- simulate.lmm(
+    object, nsim, newdata = data[rows, , drop = FALSE], allow.new.levels = TRUE,
+    weights = model$prior.weights
+  )
+  do.call(cbind, unclass(drawn))
+}
+
+#' p-values of the tests, a row for each simulation
+#'
+#' @param draw a function of a number of simulations and the model, for responses that are not those
+#'   of the model's own parameters.
+#' @noRd
+p_values_of_simulations <- function(model, how, draw = NULL) {
   control <- model$control
   if (!is.null(how$threads)) {
     control$threads <- choose_threads(how$threads)
@@ -194,7 +222,8 @@ p_values_of_simulations <- function(model, how) {
   if (!is.null(state$before)) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
   }
-  batches <- simulate_batches(model, how$nsim, FALSE, function(responses) {
+  failures <- new.env()
+  use <- function(responses) {
     fits <- if (any(vapply(tests, is.list, NA))) {
       fit_responses(
         engine_inputs(model, in_place = TRUE), responses, model$REML, control, rx = TRUE
@@ -202,33 +231,52 @@ p_values_of_simulations <- function(model, how) {
     }
     values <- lapply(seq_len(ncol(responses)), function(i) {
       require_time(control)
-      p_values_of_response(model, responses[, i], fits, i, tests, how$ddf, control)
+      p_values_of_response(model, responses[, i], fits, i, tests, how$ddf, control, failures)
     })
     do.call(rbind, values)
-  })
+  }
+  batches <- if (is.null(draw)) {
+    simulate_batches(model, how$nsim, FALSE, use)
+  } else {
+    size <- batch_size(model)
+    sizes <- c(rep.int(size, how$nsim %/% size), how$nsim %% size)
+    lapply(sizes[sizes > 0L], function(k) use(draw(k, model)))
+  }
   p <- do.call(rbind, batches)
+  check_failures(p, failures)
   colnames(p) <- names(tests)
   p
 }
 
 #' @param fits what [fit_responses()] returned, of which this response is the `i`-th.
 #' @noRd
-p_values_of_response <- function(model, y, fits, i, tests, ddf, control) {
+p_values_of_response <- function(model, y, fits, i, tests, ddf, control, failures) {
   inference <- NULL
   if (!is.null(fits) && fits$status[[i]] %in% c("converged", "singular")) {
     found <- with_estimates(model, y, fits, i)
     inference <- ddf_methods[[ddf]]$infer(found)
   }
-  vapply(tests, function(test) {
-    if (is.function(test)) {
-      value <- test_of_function(test, model, y, control)
+  vapply(seq_along(tests), function(j) {
+    if (is.function(tests[[j]])) {
+      test_of_function(tests[[j]], model, y, control, failures, as.character(j))
     } else if (is.null(inference)) {
-      value <- NA_real_
+      NA_real_
     } else {
-      value <- hypothesis_p_value(inference, test)
+      hypothesis_p_value(inference, tests[[j]])
     }
-    value
   }, 0)
+}
+
+#' A function that fails for every response is an error, as it is of the function
+#' @noRd
+check_failures <- function(p, failures) {
+  for (name in ls(failures)) {
+    if (all(is.na(p[, as.integer(name)]))) {
+      ferrolmm_abort(
+        "A function of `test` fails for every response.", "test", x = failures[[name]]
+      )
+    }
+  }
 }
 
 #' @noRd
@@ -244,17 +292,18 @@ hypothesis_p_value <- function(inference, test) {
 
 #' The p-value that a user's function has of the fit of a response; NA where it fails
 #' @noRd
-test_of_function <- function(test, model, y, control) {
+test_of_function <- function(test, model, y, control, failures, name) {
   tryCatch(
     {
       value <- quietly(test(refit_response(model, y, control)))
-      if (!is.numeric(value) || length(value) != 1L) {
+      if (!is.numeric(value) || length(value) != 1L || isTRUE(value < 0 || value > 1)) {
         ferrolmm_abort("A function of `test` must return one p-value.", "test")
       }
       as.double(value)
     },
     error = function(e) {
       if (is_time_over(e) || inherits(e, "ferrolmm_error_test")) stop(e)
+      if (is.null(failures[[name]])) failures[[name]] <- conditionMessage(e)
       NA_real_
     }
   )

@@ -192,9 +192,15 @@ other_variance <- function(object, variance, name = "vcov.", ...) {
     return(sandwich_variance(object, variance, name = name))
   }
   if (is.function(variance)) {
-    variance <- variance(object, ...)
+    variance <- tryCatch(variance(object, ...), error = function(e) {
+      ferrolmm_abort(
+        paste0("The function `", name, "` fails for this fit."), "argument",
+        x = conditionMessage(e), i = "It is called with the fit as its first argument."
+      )
+    })
   }
   variance <- tryCatch(as.matrix(variance), error = function(e) NULL)
+  variance <- match_variance(variance, names(object$coefficients), kept_columns(object), name)
   if (!is.numeric(variance) || !identical(dim(variance), rep(object$rank, 2L))) {
     ferrolmm_abort(
       paste0("`", name, "` must be a covariance matrix of the ",
@@ -210,6 +216,28 @@ other_variance <- function(object, variance, name = "vcov.", ...) {
     )
   }
   variance
+}
+
+#' A matrix with names in the order of the coefficients, without those that are aliased
+#'
+#' Without names, or where coefficients share one, rows are taken as they come.
+#' @noRd
+match_variance <- function(variance, names, kept, name) {
+  own <- rownames(variance)
+  known <- names[kept]
+  if (is.null(own) || !identical(own, colnames(variance)) || anyDuplicated(own) ||
+        anyDuplicated(names) || identical(own, known)) {
+    return(variance)
+  }
+  if (!all(known %in% own) || !all(own %in% names)) {
+    ferrolmm_abort(
+      paste0("`", name, "` has names that are not those of the coefficients: ",
+             quote_names(c(setdiff(own, names), setdiff(known, own)), 6L), "."), "argument",
+      i = paste0("They are ", quote_names(known, 12L), "; a matrix without names is taken in that ",
+                 "order.")
+    )
+  }
+  variance[known, known, drop = FALSE]
 }
 
 #' Up to rounding, and what users' formulas add to it

@@ -72,6 +72,12 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
     )
   }
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
+  formula <- tryCatch(formula, error = function(e) {
+    ferrolmm_abort(
+      "`formula` must be a formula or a list of formulas.", "argument",
+      x = conditionMessage(e), i = "As in vpredict(fit, h2 ~ V1 / (V1 + V2))."
+    )
+  })
   components <- variance_components(object)
   if (is.null(formula)) {
     return(components$table)
@@ -173,10 +179,6 @@ replace_symbols <- function(expression, definitions) {
   }
   expression
 }
-
-#' The empty argument of x[i, ]
-#' @noRd
-is_missing_argument <- function(x) is.name(x) && !nzchar(as.character(x))
 
 #' Where the values of a function are, whatever the parameters: "unit" (between 0 and 1),
 #' "correlation" (between -1 and 1), "positive" or "real"

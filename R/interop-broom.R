@@ -205,7 +205,7 @@ tidy_fixed <- function(object, method, level, limits, exponentiate) {
   if (inference$statistic != "none") table$p.value <- tests$p
   if (!is.null(level)) {
     if (is.null(limits)) {
-      half <- t_quantile(level, tests$df) * tests$se
+      half <- half_widths(inference, tests, level)
       limits <- cbind(tests$estimate - half, tests$estimate + half)
     } else {
       limits <- limits[count_variance(object) + kept_columns(object), , drop = FALSE]

@@ -85,7 +85,7 @@ markdown_tables <- function(tables) {
 #' The model in words and as a formula
 #' @noRd
 markdown_head <- function(x) {
-  title <- paste0(x$methTitle, format_test_title(x$ddf), ".")
+  title <- paste0(x$methTitle, format_test_title(x$ddf, x$robust), ".")
   formula <- paste(trimws(format_code(x$formula)), collapse = " ")
   c(title, "", paste0("Formula: ", markdown_code(formula)), "")
 }

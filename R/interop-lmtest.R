@@ -51,7 +51,7 @@ coefci.lmm <- function(x, parm = NULL, level = 0.95, vcov. = NULL, df = NULL,
   check_level(level)
   inference <- other_inference(x, vcov., df, match_ddf(ddf), ...)
   tests <- test_rows(inference, diag(length(inference$beta)))
-  half <- t_quantile(level, tests$df) * tests$se
+  half <- half_widths(inference, tests, level)
   names <- names(fixef.lmm(x))
   probabilities <- 100 * c((1 - level) / 2, (1 + level) / 2)
   limits <- matrix(

@@ -188,7 +188,7 @@ vcovAdj.lmm <- function(object, details = 0) {
 #' Derivatives of X'V^-1X and the covariance matrix of the variance parameters
 #' @noRd
 adjustment_pieces <- function(object) {
-  pieces <- engine_inference(engine_kenward_roger, object, FALSE)
+  pieces <- engine_inference(engine_kenward_roger, object)
   r <- object$rank
   information <- crossprod(object$rx)
   derivatives <- array(pieces$derivatives, c(r, r, nrow(pieces$w)))

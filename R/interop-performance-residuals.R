@@ -86,7 +86,7 @@ whitened_residuals <- function(object, ...) {
 #' @noRd
 cooks_by_deletion <- function(model, ...) {
   class(model) <- "lmm"
-  cluster <- independent_clusters(model)
+  cluster <- cluster_factor(model)
   rows <- split(seq_along(cluster), cluster)
   weights <- weightMatrix.lmm(model, cluster)
   design <- fixed_model_matrix(model)

@@ -86,3 +86,14 @@ test_that("a parameter at an edge of its range has no Wald limits", {
   expect_no_warning(limits <- parameter_limits(over, rep(0.1, 3L), kinds[1:3], 0.95))
   expect_true(all(is.na(limits)) && !any(is.nan(limits)))
 })
+
+test_that("a test without degrees of freedom has no interval", {
+  set.seed(1)
+  d <- data.frame(g = gl(3, 6), a = factor(rep(c("x", "y", "z"), each = 6)), t = rnorm(18))
+  d$y <- rnorm(18) + rnorm(3)[d$g]
+  fit <- lmm(y ~ a + t + (1 | g), d, control = lmm_control(hold = c("g.(Intercept)" = 1)))
+  limits <- suppressWarnings(confint(fit, "beta_", ddf = "between-within"))
+  expect_identical(unname(is.na(limits[, 1L])), c(TRUE, TRUE, TRUE, FALSE))
+  # where a method has none at all, the normal quantile
+  expect_true(all(is.finite(confint(fit, "beta_", ddf = "none"))))
+})

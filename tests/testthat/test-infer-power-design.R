@@ -9,6 +9,10 @@ test_that("fewer levels keep the proportion of their kinds, more are copies", {
   expect_identical(length(unique(many$id)), 30L)
   expect_identical(nrow(many), 60L)
   expect_identical(as.vector(table(unique(many[c("id", "arm")])$arm)), c(10L, 20L))
+  # a second name of each level is no kind
+  named <- transform(data, name = paste0("n", id))
+  few <- resize_factor(named, "id", 6, character(), c("id", "arm", "day", "name"))
+  expect_identical(as.vector(table(unique(few[c("id", "arm")])$arm)), c(2L, 4L))
   # each copy has the rows of its level
   expect_identical(many$day[many$id == many$id[[60]]], 1:2)
   expect_identical(resize_factor(data, "id", 12, character())$y[order(resize_factor(

@@ -73,6 +73,8 @@ test_that("a formula, a design and parameters are enough", {
     newparams = parameters, seed = 3, along = list(subject = c(10, 24))
   )
   expect_identical(found$subject, c(10, 24))
+  found <- power(~ time * treated + (time | subject), "time:treated", nsim = 20, newdata = plan,
+                 newparams = parameters, seed = 3)
   # the design of the same size is the plan itself
   plan$y <- 1 + sin(seq_len(nrow(plan)))
   fit <- quietly(lmm(y ~ time * treated + (time | subject), plan))
@@ -98,11 +100,18 @@ test_that("the generator is left as it was, and a seed repeats", {
 
 test_that("replicates without a p-value count as not rejecting", {
   fit <- our_twin("slope")
-  found <- power(fit, list(function(m) NA_real_, function(m) stop("no"), function(m) 0), nsim = 4,
-                 seed = 1)
-  expect_identical(found$power, c(0, 0, 1))
-  expect_identical(found$failed, c(4, 4, 0))
+  count <- 0
+  sometimes <- function(m) {
+    count <<- count + 1
+    if (count %% 2 == 0) stop("no") else 0
+  }
+  found <- power(fit, list(function(m) NA_real_, sometimes, function(m) 0), nsim = 4, seed = 1)
+  expect_identical(found$power, c(0, 0.5, 1))
+  expect_identical(found$failed, c(4, 2, 0))
   expect_error(power(fit, function(m) "a", nsim = 2), "p-value", class = "ferrolmm_error")
+  expect_error(power(fit, function(m) 2, nsim = 2), "p-value", class = "ferrolmm_error")
+  expect_error(power(fit, function(m) stop("typo"), nsim = 2), "typo",
+               class = "ferrolmm_error_test")
 })
 
 test_that("what cannot be meant is an error", {
@@ -131,4 +140,51 @@ test_that("power() prints a table", {
   expect_snapshot(found)
   expect_named(as.data.frame(found), c("test", "Subject", "power", "conf.low", "conf.high", "nsim",
                                        "failed"))
+})
+
+# The model that a function of `test` sees
+seen_by_test <- function(fit, ...) {
+  seen <- NULL
+  power(fit, function(m) {
+    seen <<- m
+    0.5
+  }, nsim = 1, seed = 1, ...)
+  seen
+}
+
+test_that("variances stay with their factors when another has more levels", {
+  set.seed(1)
+  d <- expand.grid(subj = factor(1:16), item = factor(1:20))
+  d$cond <- as.integer(d$item) %% 2
+  d$y <- 0.45 * d$cond + rnorm(16, 0, 2)[d$subj] + rnorm(20, 0, 0.3)[d$item] + rnorm(320)
+  fit <- lmm(y ~ cond + (1 | subj) + (1 | item), d)
+  expect_identical(names(fit$cnms), c("item", "subj"))
+  larger <- seen_by_test(fit, along = list(subj = 60))
+  expect_identical(names(larger$cnms), c("subj", "item"))
+  variances <- vapply(VarCorr(larger), as.vector, 0)
+  expect_gt(variances[["subj"]], 5 * variances[["item"]])
+})
+
+test_that("bases, levels, contrasts and strata are those of the fit on any design", {
+  set.seed(2)
+  d <- expand.grid(t = 1:4, id = 1:60)
+  d$arm <- factor(c("placebo", "low", "high")[d$id %% 3 + 1], levels = c("placebo", "low", "high"))
+  d$y <- c(0, 1, 4)[d$arm] + 0.5 * d$t + rnorm(60, 0, 0.3)[d$id] + rnorm(240, 0, 0.3)
+  fit <- lmm(y ~ arm + poly(t, 1) + (1 | id), d)
+  as_text <- transform(d, arm = as.character(arm), t = 3 * t)
+  means <- tapply(seen_by_test(fit, newdata = as_text)$frame[[1]], as_text$arm, mean)
+  # the slope of t goes on, 0.5 at each of 3, 6, 9, 12
+  expect_equal(as.vector(means[c("placebo", "low", "high")]), c(0, 1, 4) + 0.5 * 7.5,
+               tolerance = 0.1)
+  expect_error(power(fit, "arm", newdata = transform(d, arm = "none"), nsim = 2), "none",
+               class = "ferrolmm_error_newdata")
+  by_sex <- lmm(distance ~ Sex + (1 | Subject), nlme::Orthodont,
+                weights = nlme::varIdent(form = ~ 1 | Sex))
+  turned <- as.data.frame(nlme::Orthodont)
+  turned <- turned[order(turned$Sex, decreasing = TRUE), ]
+  # the stratum of the first row is the reference
+  turned <- rbind(turned, transform(turned, Subject = paste0(Subject, "b")))
+  ratio <- seen_by_test(by_sex, newdata = turned)$phi
+  expect_named(ratio, sub("Female", "Male", names(by_sex$phi)))
+  expect_equal(unname(1 / ratio), unname(by_sex$phi), tolerance = 0.35)
 })

@@ -368,3 +368,29 @@ test_that("without fixed effects there is nothing to estimate", {
   expect_identical(dim(vcov(fit, type = "CR2")), c(0L, 0L))
   expect_identical(nrow(coef(summary(fit, vcov = "CR2"))), 0L)
 })
+
+test_that("a formula without variables names no clusters", {
+  fit <- our_twin("slope")
+  expect_error(vcov(fit, type = "CR2", cluster = ~ 1), "one grouping",
+               class = "ferrolmm_error_argument")
+})
+
+test_that("a matrix with names is taken by them", {
+  fit <- lmm(distance ~ age * Sex + (1 | Subject), nlme::Orthodont)
+  v <- vcov(fit, type = "CR2")
+  expected <- coef(summary(fit, vcov = v, ddf = "asymptotic"))
+  expect_identical(coef(summary(fit, vcov = v[4:1, 4:1], ddf = "asymptotic")), expected)
+  expect_identical(coef(summary(fit, vcov = unname(v), ddf = "asymptotic")), expected)
+  other <- v
+  dimnames(other) <- list(letters[1:4], letters[1:4])
+  expect_error(summary(fit, vcov = other, ddf = "asymptotic"), "names",
+               class = "ferrolmm_error_argument")
+  expect_error(summary(fit, vcov = function() 1, ddf = "asymptotic"), "fails",
+               class = "ferrolmm_error_argument")
+  # that of an aliased model, padded
+  fit <- our_twin("deficient")
+  expect_identical(
+    coef(summary(fit, vcov = vcov(fit, complete = TRUE), ddf = "asymptotic")),
+    coef(summary(fit, vcov = vcov(fit), ddf = "asymptotic"))
+  )
+})

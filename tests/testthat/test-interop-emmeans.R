@@ -123,7 +123,9 @@ test_that("modes of other classes of models mean what they can", {
     expect_identical(df_of(mode = mode), c(Inf, Inf))
   }
   expect_equal(df_of(lmer.df = "kenward-roger"), df_of(mode = "kenward"))
-  expect_error(df_of(mode = "containment"), class = "ferrolmm_error_argument")
+  # SAS's rule, as summary() has it
+  expect_identical(df_of(mode = "containment"), df_of(lmer.df = "containment"))
+  expect_error(df_of(mode = "boot-satterthwaite"), class = "ferrolmm_error_argument")
 })
 
 test_that("limits of rows are those of models of lme4, where they are given", {

@@ -713,3 +713,10 @@ test_that("what cannot be fitted says what to write instead", {
   bad("us(1 | id, by = arm, by = arm)", "each argument once", "formula")
   bad("us(1 | id, by = nowhere)", "nowhere", "data")
 })
+
+test_that("an empty `by` is an error, NULL is none", {
+  empty <- stats::as.formula("distance ~ age + us(1 | Subject, by =)")
+  expect_error(lmm(empty, nlme::Orthodont), "empty", class = "ferrolmm_error_formula")
+  fit <- lmm(distance ~ age + us(1 | Subject, by = NULL), nlme::Orthodont)
+  expect_equal(logLik(fit), logLik(lmm(distance ~ age + (1 | Subject), nlme::Orthodont)))
+})
