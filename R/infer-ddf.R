@@ -13,11 +13,11 @@
 #' SAS (`"bw"`, `"contain"`, `"kr2"`) and 'mmrm' are understood. Satterthwaite's and Kenward and
 #' Roger's methods work from factors of the mixed-model equations: no matrix of the size of the data
 #' is built. `"between-within"`, `"containment"`, `"inner-outer"` and `"residual"` count rows,
-#' groups and coefficients, whatever the variances are: t and F are those of the estimated covariance
-#' matrix, a combination of coefficients has the least degrees of freedom of those that it involves,
-#' and a term in [anova()][anova.lmm] has the term's. Where a rule leaves none, tests are `NA`, with
-#' a warning of class `ferrolmm_warning_ddf`. They need rows: for fits of [lmm_moments()] they are
-#' an error, but for `"residual"`.
+#' groups and coefficients, whatever the variances are: t and F are those of the estimated
+#' covariance matrix, a combination of coefficients has the least degrees of freedom of those that
+#' it involves, and a term in [anova()][anova.lmm] has the term's. Where a rule leaves none, tests
+#' are `NA`, with a warning of class `ferrolmm_warning_ddf`. They need rows: for fits of
+#' [lmm_moments()] they are an error, but for `"residual"`.
 #' @seealso [summary.lmm()], [anova.lmm()], [contest()]; [robust] for tests with other covariance
 #'   matrices; [pb_test()] for a test without degrees of
 #'   freedom.

@@ -13,8 +13,9 @@ function_table <- function(functions, se, limits) {
 #' @noRd
 function_intervals <- function(components, functions, level) {
   se <- function_errors(components, functions)
-  if (anyNA(se)) {
-    names <- vapply(functions[is.na(se)], `[[`, "", "name")
+  without <- is.na(se) & is.finite(vapply(functions, `[[`, 0, "value"))
+  if (any(without)) {
+    names <- vapply(functions[without], `[[`, "", "name")
     ferrolmm_inform(
       paste0(
         "No standard error of ", quote_names(names), ": a component is at its boundary, or not ",
@@ -30,6 +31,22 @@ function_intervals <- function(components, functions, level) {
 #' @noRd
 function_errors <- function(components, functions) {
   vapply(functions, function(one) {
-    delta_error(components, one$expression, one$enclosure)
+    if (is.finite(one$value)) {
+      delta_error(components, one$expression, one$enclosure)
+    } else {
+      NA_real_
+    }
   }, 0)
+}
+
+#' Functions that are no number at the estimates have no error and no limits
+#' @noRd
+inform_not_finite <- function(functions) {
+  values <- vapply(functions, `[[`, 0, "value")
+  if (any(!is.finite(values))) {
+    names <- vapply(functions[!is.finite(values)], `[[`, "", "name")
+    ferrolmm_inform(
+      paste0("No finite number at the estimates: ", quote_names(names), "."), "boundary"
+    )
+  }
 }

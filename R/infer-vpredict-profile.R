@@ -8,7 +8,7 @@ function_profiles <- function(object, components, functions, level) {
     positive = c(0, Inf), unit = c(0, 1), correlation = c(-1, 1), real = c(-Inf, Inf)
   )
   limits <- vapply(functions, function(one) {
-    if (is.nan(one$value)) {
+    if (!is.finite(one$value)) {
       return(c(NA_real_, NA_real_))
     }
     program <- component_program(one$expression, one$enclosure, one$name)
@@ -24,7 +24,7 @@ function_profiles <- function(object, components, functions, level) {
     profile_limits(path, quantile, ends[[one$kind]])
   }, c(0, 0))
   limits <- matrix(limits, ncol = 2L, byrow = TRUE)
-  short <- rowSums(is.na(limits)) > 0
+  short <- rowSums(is.na(limits)) > 0 & is.finite(vapply(functions, `[[`, 0, "value"))
   if (any(short)) {
     names <- vapply(functions[short], `[[`, "", "name")
     ferrolmm_warn(
@@ -133,10 +133,19 @@ function_bootstrap <- function(object, components, functions, level, how) {
     )
   })
   values <- matrix(values, length(components$values))
+  fitted <- !is.na(colSums(values))
   draws <- lapply(functions, function(one) {
-    apply(values, 2L, function(at) {
+    drawn <- suppressWarnings(apply(values, 2L, function(at) {
       if (anyNA(at)) NA_real_ else evaluate_components(one$expression, at, one$enclosure)
-    })
+    }))
+    lost <- sum(is.nan(drawn[fitted]))
+    if (lost > 0L) {
+      ferrolmm_inform(
+        paste0("`", one$name, "` is no number in ", lost, " of ", sum(fitted),
+               " replicates: its limits are of the others."), "boundary"
+      )
+    }
+    drawn
   })
   limits <- Map(function(t, one) bootstrap_limits(t, one$value, level, how$type), draws, functions)
   function_table(

@@ -61,6 +61,7 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
                          boot.type = c("perc", "basic", "norm"), threads = NULL, ...) {
   check_dots(..., hints = c(xform = "The formula is the argument `formula`."))
   check_level(level)
+  given_method <- !missing(method)
   method <- match_choice(method, "method", c("delta", "profile", "boot"))
   given <- c(
     nsim = !missing(nsim), seed = !missing(seed), boot.type = !missing(boot.type),
@@ -80,9 +81,16 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
   })
   components <- variance_components(object)
   if (is.null(formula)) {
+    if (!missing(level) || given_method) {
+      ferrolmm_abort(
+        "`level` and `method` are for functions: there is no `formula`.", "argument",
+        i = "As in vpredict(fit, h2 ~ V1 / (V1 + V2))."
+      )
+    }
     return(components$table)
   }
   functions <- read_functions(formula, components, object)
+  inform_not_finite(functions)
   switch(method,
     delta = function_intervals(components, functions, level),
     profile = function_profiles(object, components, functions, level),
@@ -112,7 +120,7 @@ read_functions <- function(formula, components, object) {
     if (is.null(enclosure)) enclosure <- globalenv()
     name <- code_label(if (length(formula) == 3L) formula[[2L]] else wanted)
     value <- tryCatch(
-      evaluate_components(expression, components$values, enclosure),
+      suppressWarnings(evaluate_components(expression, components$values, enclosure)),
       error = function(e) {
         ferrolmm_abort(
           paste0("`", name, "` cannot be computed."), "argument", x = conditionMessage(e),

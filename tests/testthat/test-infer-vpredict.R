@@ -129,6 +129,21 @@ test_that("the bootstrap has the quantiles of its replicates", {
   expect_equal(found["v", "se"], stats::sd(replicates[, 1]^2), tolerance = 1e-8)
 })
 
+test_that("functions that are no number are said to be none", {
+  fit <- our_twin("slope")
+  for (method in c("delta", "profile")) {
+    expect_message(
+      found <- vpredict(fit, list(a ~ log(V1 - 1e6), b ~ V1), method = method), "`a`"
+    )
+    expect_true(all(is.na(found["a", -1L])) && is.finite(found["b", "se"]))
+  }
+  expect_message(
+    found <- vpredict(fit, a ~ log(V1 - V1 * .sig01 / .sig01 + .sig01 - 25), method = "boot",
+                      nsim = 30, seed = 1), "of 30 replicates"
+  )
+  expect_true(is.finite(found$se))
+})
+
 test_that("what is held or known does not vary", {
   data <- balanced_batches()
   fit <- lmm(y ~ 1 + (1 | batch), data, control = lmm_control(sigma = 1))
@@ -171,6 +186,8 @@ test_that("wrong formulas are errors that say what there is", {
     vpredict(fit, ~ c(V1, V2))
     vpredict(fit, ~ gamma(V1), method = "profile")
     vpredict(fit, ~ V1, nsim = 10)
+    vpredict(fit, method = "profile")
+    vpredict(fit, V1)
     vpredict(fit, xform = ~ V1)
   })
   twice <- lmm(Reaction ~ Days + (1 | Subject) + (0 + Days | Subject) + (1 | Subject:g),
