@@ -184,7 +184,7 @@ test_that("wrong formulas are errors that say what there is", {
     vpredict(fit, h2 ~ 1 + 1)
     vpredict(fit, ~ V1 / unknown)
     vpredict(fit, ~ c(V1, V2))
-    vpredict(fit, ~ gamma(V1), method = "profile")
+    vpredict(fit, ~ cos(V1), method = "profile")
     vpredict(fit, ~ V1, nsim = 10)
     vpredict(fit, method = "profile")
     vpredict(fit, V1)
