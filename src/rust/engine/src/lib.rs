@@ -63,7 +63,7 @@ pub use api::error::EngineError;
 pub use api::kinds::{CorrelationFacts, CorrelationKind, Each, Positions, RandomFacts, ScaleFacts};
 pub use api::model::{
     Classes, Column, Correlation, GroupingFactor, Metric, ModelData, Position, Precision,
-    RandomTerm, ResidualStructure, Scale, StandsFor, Structure,
+    RandomTerm, ResidualStructure, Scale, ScaleFunction, StandsFor, Structure,
 };
 pub use api::options::{Options, Solver};
 pub use api::progress::Progress;

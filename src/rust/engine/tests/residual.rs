@@ -12,6 +12,7 @@ use ferrolmm_engine::runtime::stop::StopFlag;
 use ferrolmm_engine::structure::residual::{Residual, Whitening};
 use ferrolmm_engine::{
     Correlation, EngineError, GroupingFactor, Metric, Position, ResidualStructure, Scale,
+    ScaleFunction,
 };
 use proptest::prelude::*;
 
@@ -647,7 +648,8 @@ fn scales_are_those_of_nlme() {
         ),
         // varPower(0.7, ~v)
         (
-            Scale::Power {
+            Scale::OfCovariate {
+                function: ScaleFunction::Power,
                 covariate,
                 stratum: None,
                 strata: one,
@@ -663,7 +665,8 @@ fn scales_are_those_of_nlme() {
         ),
         // varExp(0.7, ~v)
         (
-            Scale::Exponential {
+            Scale::OfCovariate {
+                function: ScaleFunction::Exponential,
                 covariate,
                 stratum: None,
                 strata: one,
@@ -679,7 +682,8 @@ fn scales_are_those_of_nlme() {
         ),
         // varConstPower(0.4, 0.7, ~v)
         (
-            Scale::ConstantPower {
+            Scale::OfCovariate {
+                function: ScaleFunction::ConstantPower,
                 covariate,
                 stratum: None,
                 strata: one,
@@ -695,7 +699,8 @@ fn scales_are_those_of_nlme() {
         ),
         // varConstPower(c(a = 0.4, b = 0.9), c(a = 0.7, b = -0.2), ~v|s)
         (
-            Scale::ConstantPower {
+            Scale::OfCovariate {
+                function: ScaleFunction::ConstantPower,
                 covariate,
                 stratum,
                 strata: 2,

@@ -11,7 +11,7 @@ use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::{prediction_variances, NewResiduals, NewRows};
 use ferrolmm_engine::{
     at_internal, fit, Column, Correlation, Fit, GroupingFactor, Metric, ModelData, Options,
-    Position, Precision, RandomTerm, ResidualStructure, Scale, Status, Structure,
+    Position, Precision, RandomTerm, ResidualStructure, Scale, ScaleFunction, Status, Structure,
 };
 
 const REML: [bool; 2] = [true, false];
@@ -762,7 +762,8 @@ fn residual_models() -> Vec<Owned> {
                     stratum: &m.stratum,
                     strata: 3,
                 },
-                Scale::Power {
+                Scale::OfCovariate {
+                    function: ScaleFunction::Power,
                     covariate: &m.covariate,
                     stratum: None,
                     strata: 1,
@@ -790,7 +791,8 @@ fn residual_models() -> Vec<Owned> {
     let mut model = base("ar1 with powers", 27, 30, 6);
     model.residual = Box::new(|m| {
         let mut structure = correlated(m, Correlation::new(kind("ar1"), Position::Whole(&m.time)));
-        structure.scales = vec![Scale::Power {
+        structure.scales = vec![Scale::OfCovariate {
+            function: ScaleFunction::Power,
             covariate: &m.covariate,
             stratum: None,
             strata: 1,

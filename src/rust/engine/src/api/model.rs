@@ -261,42 +261,30 @@ pub enum Scale<'a> {
         /// Number of strata.
         strata: usize,
     },
-    /// |v|^delta.
-    Power {
-        /// v of each row, nowhere 0.
+    /// A function of a covariate.
+    OfCovariate {
+        /// Which one.
+        function: ScaleFunction,
+        /// v of each row.
         covariate: &'a [f64],
-        /// Stratum of each row, from 1; `None`: one delta.
+        /// Stratum of each row, from 1; `None`: one of each parameter.
         stratum: Option<&'a [i32]>,
         /// Number of strata.
         strata: usize,
     },
+}
+
+/// Standard deviations of rows relative to sigma as a function of a covariate v.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScaleFunction {
+    /// |v|^delta, v nowhere 0.
+    Power,
     /// exp(delta v).
-    Exponential {
-        /// v of each row.
-        covariate: &'a [f64],
-        /// Stratum of each row, from 1; `None`: one delta.
-        stratum: Option<&'a [i32]>,
-        /// Number of strata.
-        strata: usize,
-    },
+    Exponential,
     /// c + |v|^delta.
-    ConstantPower {
-        /// v of each row.
-        covariate: &'a [f64],
-        /// Stratum of each row, from 1; `None`: one c and one delta.
-        stratum: Option<&'a [i32]>,
-        /// Number of strata.
-        strata: usize,
-    },
+    ConstantPower,
     /// sqrt(c^2 + p^2 v^2).
-    ConstantProportion {
-        /// v of each row.
-        covariate: &'a [f64],
-        /// Stratum of each row, from 1; `None`: one c and one p.
-        stratum: Option<&'a [i32]>,
-        /// Number of strata.
-        strata: usize,
-    },
+    ConstantProportion,
 }
 
 /// Var(eps) = sigma^2 R: R = D C D in each group of rows (times the weights, see [`crate::structure::residual`]), groups independent.

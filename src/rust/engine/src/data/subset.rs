@@ -154,38 +154,13 @@ fn residual<'a>(
             stratum: visitor.integers(stratum),
             strata: *strata,
         },
-        Scale::Power {
+        Scale::OfCovariate {
+            function,
             covariate,
             stratum,
             strata,
-        } => Scale::Power {
-            covariate: visitor.doubles(covariate),
-            stratum: stratum.map(|s| visitor.integers(s)),
-            strata: *strata,
-        },
-        Scale::Exponential {
-            covariate,
-            stratum,
-            strata,
-        } => Scale::Exponential {
-            covariate: visitor.doubles(covariate),
-            stratum: stratum.map(|s| visitor.integers(s)),
-            strata: *strata,
-        },
-        Scale::ConstantPower {
-            covariate,
-            stratum,
-            strata,
-        } => Scale::ConstantPower {
-            covariate: visitor.doubles(covariate),
-            stratum: stratum.map(|s| visitor.integers(s)),
-            strata: *strata,
-        },
-        Scale::ConstantProportion {
-            covariate,
-            stratum,
-            strata,
-        } => Scale::ConstantProportion {
+        } => Scale::OfCovariate {
+            function: *function,
             covariate: visitor.doubles(covariate),
             stratum: stratum.map(|s| visitor.integers(s)),
             strata: *strata,

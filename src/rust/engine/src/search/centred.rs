@@ -128,7 +128,7 @@ impl Chart for Centred<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::model::{ResidualStructure, Scale};
+    use crate::api::model::{ResidualStructure, Scale, ScaleFunction};
     use crate::structure::residual::Residual;
 
     #[test]
@@ -139,7 +139,8 @@ mod tests {
             groups: None,
             correlation: None,
             scales: vec![
-                Scale::ConstantPower {
+                Scale::OfCovariate {
+                    function: ScaleFunction::ConstantPower,
                     covariate: &v,
                     stratum: Some(&stratum),
                     strata: 3,
@@ -148,7 +149,8 @@ mod tests {
                     stratum: &stratum,
                     strata: 3,
                 },
-                Scale::Exponential {
+                Scale::OfCovariate {
+                    function: ScaleFunction::Exponential,
                     covariate: &v,
                     stratum: None,
                     strata: 0,

@@ -89,7 +89,7 @@ impl<A: Chart, B: Chart> Chart for (A, B) {
 #[cfg(test)]
 mod tests {
     use super::{Chart, Derivatives};
-    use crate::api::model::{ResidualStructure, Scale, Structure};
+    use crate::api::model::{ResidualStructure, Scale, ScaleFunction, Structure};
     use crate::basis::covariances::Levels;
     use crate::basis::internal_theta::{FreeTheta, InternalTheta};
     use crate::basis::parameters::Parameters;
@@ -186,7 +186,8 @@ mod tests {
             groups: None,
             correlation: None,
             scales: vec![
-                Scale::ConstantPower {
+                Scale::OfCovariate {
+                    function: ScaleFunction::ConstantPower,
                     covariate: &v,
                     stratum: None,
                     strata: 0,

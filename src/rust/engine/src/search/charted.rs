@@ -96,7 +96,8 @@ fn minimize_in(
 mod tests {
     use super::minimize_in;
     use crate::api::model::{
-        Column, GroupingFactor, ModelData, RandomTerm, ResidualStructure, Scale, Structure,
+        Column, GroupingFactor, ModelData, RandomTerm, ResidualStructure, Scale, ScaleFunction,
+        Structure,
     };
     use crate::api::options::Options;
     use crate::basis::internal_theta::InternalTheta;
@@ -148,7 +149,8 @@ mod tests {
             residual: Some(ResidualStructure {
                 groups: None,
                 correlation: None,
-                scales: vec![Scale::Power {
+                scales: vec![Scale::OfCovariate {
+                    function: ScaleFunction::Power,
                     covariate: &v,
                     stratum: None,
                     strata: 0,

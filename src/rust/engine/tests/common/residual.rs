@@ -2,7 +2,7 @@
 
 use ferrolmm_engine::structure::residual::Residual;
 use ferrolmm_engine::{
-    Classes, Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale,
+    Classes, Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale, ScaleFunction,
 };
 
 use super::{kind, spatial, Rng};
@@ -223,34 +223,24 @@ impl Case {
             .iter()
             .zip(&self.strata)
             .map(|(scaling, codes)| {
-                let covariate = self.covariate.as_slice();
                 let strata = scaling.strata();
-                let stratum = (strata > 1).then_some(codes.as_slice());
+                let of_covariate = |function| Scale::OfCovariate {
+                    function,
+                    covariate: self.covariate.as_slice(),
+                    stratum: (strata > 1).then_some(codes.as_slice()),
+                    strata,
+                };
                 match scaling {
                     Scaling::Ident { .. } => Scale::Ident {
                         stratum: codes,
                         strata,
                     },
-                    Scaling::Power { .. } => Scale::Power {
-                        covariate,
-                        stratum,
-                        strata,
-                    },
-                    Scaling::Exponential { .. } => Scale::Exponential {
-                        covariate,
-                        stratum,
-                        strata,
-                    },
-                    Scaling::ConstantPower { .. } => Scale::ConstantPower {
-                        covariate,
-                        stratum,
-                        strata,
-                    },
-                    Scaling::ConstantProportion { .. } => Scale::ConstantProportion {
-                        covariate,
-                        stratum,
-                        strata,
-                    },
+                    Scaling::Power { .. } => of_covariate(ScaleFunction::Power),
+                    Scaling::Exponential { .. } => of_covariate(ScaleFunction::Exponential),
+                    Scaling::ConstantPower { .. } => of_covariate(ScaleFunction::ConstantPower),
+                    Scaling::ConstantProportion { .. } => {
+                        of_covariate(ScaleFunction::ConstantProportion)
+                    }
                 }
             })
             .collect();

@@ -132,7 +132,7 @@ fn product(
 mod tests {
     use super::*;
     use crate::api::kinds::CorrelationKind;
-    use crate::api::model::{Correlation, GroupingFactor, Position, Scale};
+    use crate::api::model::{Correlation, GroupingFactor, Position, Scale, ScaleFunction};
 
     #[test]
     fn products_undo_one_another_in_the_order_of_the_data() {
@@ -165,7 +165,8 @@ mod tests {
                     }),
                     correlation: CorrelationKind::named("ar1")
                         .map(|kind| Correlation::new(kind, Position::Whole(&time))),
-                    scales: vec![Scale::Power {
+                    scales: vec![Scale::OfCovariate {
+                        function: ScaleFunction::Power,
                         covariate: &covariate,
                         stratum: None,
                         strata: 1,

@@ -4,7 +4,7 @@
 
 use crate::api::error::EngineError;
 use crate::api::kinds::ScaleFacts;
-use crate::api::model::Scale;
+use crate::api::model::{Scale, ScaleFunction};
 use crate::data::validate::finite;
 use crate::linalg::hyperdual::{HyperDual, Scalar};
 use crate::runtime::memory;
@@ -20,19 +20,16 @@ const DECADE: f64 = std::f64::consts::LN_10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ident,
-    Power,
-    Exponential,
-    ConstantPower,
-    ConstantProportion,
+    Of(ScaleFunction),
 }
 
 impl Kind {
     const ALL: [Self; 5] = [
         Self::Ident,
-        Self::Power,
-        Self::Exponential,
-        Self::ConstantPower,
-        Self::ConstantProportion,
+        Self::Of(ScaleFunction::Power),
+        Self::Of(ScaleFunction::Exponential),
+        Self::Of(ScaleFunction::ConstantPower),
+        Self::Of(ScaleFunction::ConstantProportion),
     ];
 
     fn facts(self) -> ScaleFacts {
@@ -53,24 +50,24 @@ impl Kind {
                 kinds: &["positive"],
                 ..of_covariate
             },
-            Self::Power => ScaleFacts {
+            Self::Of(ScaleFunction::Power) => ScaleFacts {
                 name: "power",
                 zero: false,
                 parameters: &["power"],
                 ..of_covariate
             },
-            Self::Exponential => ScaleFacts {
+            Self::Of(ScaleFunction::Exponential) => ScaleFacts {
                 name: "exp",
                 parameters: &["exp"],
                 ..of_covariate
             },
-            Self::ConstantPower => ScaleFacts {
+            Self::Of(ScaleFunction::ConstantPower) => ScaleFacts {
                 name: "constpower",
                 parameters: &["const", "power"],
                 kinds: &["positive", "real"],
                 ..of_covariate
             },
-            Self::ConstantProportion => ScaleFacts {
+            Self::Of(ScaleFunction::ConstantProportion) => ScaleFacts {
                 name: "constprop",
                 parameters: &["const", "prop"],
                 kinds: &["positive", "positive"],
@@ -101,22 +98,8 @@ impl<'a> Scale<'a> {
                 stratum: stratum?,
                 strata,
             },
-            Kind::Power => Self::Power {
-                covariate: covariate?,
-                stratum,
-                strata,
-            },
-            Kind::Exponential => Self::Exponential {
-                covariate: covariate?,
-                stratum,
-                strata,
-            },
-            Kind::ConstantPower => Self::ConstantPower {
-                covariate: covariate?,
-                stratum,
-                strata,
-            },
-            Kind::ConstantProportion => Self::ConstantProportion {
+            Kind::Of(function) => Self::OfCovariate {
+                function,
                 covariate: covariate?,
                 stratum,
                 strata,
@@ -159,26 +142,12 @@ struct Parts<'a> {
 fn parts<'a>(scale: &Scale<'a>) -> Parts<'a> {
     let (kind, covariate, stratum, strata) = match *scale {
         Scale::Ident { stratum, strata } => (Kind::Ident, None, Some(stratum), strata),
-        Scale::Power {
+        Scale::OfCovariate {
+            function,
             covariate,
             stratum,
             strata,
-        } => (Kind::Power, Some(covariate), stratum, strata),
-        Scale::Exponential {
-            covariate,
-            stratum,
-            strata,
-        } => (Kind::Exponential, Some(covariate), stratum, strata),
-        Scale::ConstantPower {
-            covariate,
-            stratum,
-            strata,
-        } => (Kind::ConstantPower, Some(covariate), stratum, strata),
-        Scale::ConstantProportion {
-            covariate,
-            stratum,
-            strata,
-        } => (Kind::ConstantProportion, Some(covariate), stratum, strata),
+        } => (Kind::Of(function), Some(covariate), stratum, strata),
     };
     Parts {
         kind,
@@ -222,9 +191,11 @@ impl Term {
     pub fn kinds(&self) -> Vec<Domain> {
         use Domain::{Positive, Real};
         match self.kind {
-            Kind::Ident | Kind::ConstantProportion => vec![Positive; self.len()],
-            Kind::Power | Kind::Exponential => vec![Real; self.len()],
-            Kind::ConstantPower => {
+            Kind::Ident | Kind::Of(ScaleFunction::ConstantProportion) => vec![Positive; self.len()],
+            Kind::Of(ScaleFunction::Power) | Kind::Of(ScaleFunction::Exponential) => {
+                vec![Real; self.len()]
+            }
+            Kind::Of(ScaleFunction::ConstantPower) => {
                 let mut kinds = vec![Positive; self.strata];
                 kinds.resize(self.len(), Real);
                 kinds
@@ -247,11 +218,11 @@ impl Term {
         let parts = parts(scale);
         check(&parts, order.len())?;
         let unit = match parts.covariate {
-            Some(v) if parts.kind == Kind::Exponential => deviation(v),
+            Some(v) if parts.kind == Kind::Of(ScaleFunction::Exponential) => deviation(v),
             _ => 1.0,
         };
         let value = |v: f64| match parts.kind {
-            Kind::Exponential => v / unit,
+            Kind::Of(ScaleFunction::Exponential) => v / unit,
             _ => v.abs().ln(),
         };
         Ok(Self {
@@ -278,7 +249,7 @@ impl Term {
         let order: Vec<u32> = (0..n as u32).collect();
         let mut term = Self::new(scale, &order)?;
         let ratio = term.unit / self.unit;
-        if self.kind == Kind::Exponential {
+        if self.kind == Kind::Of(ScaleFunction::Exponential) {
             term.value.iter_mut().for_each(|v| *v *= ratio);
         }
         term.unit = self.unit;
@@ -309,18 +280,21 @@ impl Term {
     pub fn len(&self) -> usize {
         match self.kind {
             Kind::Ident => self.strata.saturating_sub(1),
-            Kind::Power | Kind::Exponential => self.strata,
-            Kind::ConstantPower | Kind::ConstantProportion => 2 * self.strata,
+            Kind::Of(ScaleFunction::Power) | Kind::Of(ScaleFunction::Exponential) => self.strata,
+            Kind::Of(ScaleFunction::ConstantPower)
+            | Kind::Of(ScaleFunction::ConstantProportion) => 2 * self.strata,
         }
     }
 
     pub fn natural<S: Scalar>(&self, x: &[S]) -> Vec<S> {
         let exp = |x: &S| x.exp();
         match self.kind {
-            Kind::Ident | Kind::ConstantProportion => x.iter().map(exp).collect(),
-            Kind::Power => x.to_vec(),
-            Kind::Exponential => x.iter().map(|x| *x / self.unit).collect(),
-            Kind::ConstantPower => {
+            Kind::Ident | Kind::Of(ScaleFunction::ConstantProportion) => {
+                x.iter().map(exp).collect()
+            }
+            Kind::Of(ScaleFunction::Power) => x.to_vec(),
+            Kind::Of(ScaleFunction::Exponential) => x.iter().map(|x| *x / self.unit).collect(),
+            Kind::Of(ScaleFunction::ConstantPower) => {
                 let (constant, power) = x.split_at(self.strata);
                 constant
                     .iter()
@@ -340,10 +314,12 @@ impl Term {
     pub fn unbounded(&self, natural: &[f64]) -> Vec<f64> {
         let ln = |v: &f64| v.ln();
         match self.kind {
-            Kind::Ident | Kind::ConstantProportion => natural.iter().map(ln).collect(),
-            Kind::Power => natural.to_vec(),
-            Kind::Exponential => natural.iter().map(|v| v * self.unit).collect(),
-            Kind::ConstantPower => {
+            Kind::Ident | Kind::Of(ScaleFunction::ConstantProportion) => {
+                natural.iter().map(ln).collect()
+            }
+            Kind::Of(ScaleFunction::Power) => natural.to_vec(),
+            Kind::Of(ScaleFunction::Exponential) => natural.iter().map(|v| v * self.unit).collect(),
+            Kind::Of(ScaleFunction::ConstantPower) => {
                 let (constant, power) = natural.split_at(self.strata);
                 constant
                     .iter()
@@ -358,14 +334,16 @@ impl Term {
     pub fn start(&self) -> Vec<f64> {
         match self.kind {
             Kind::Ident => vec![1.0; self.len()],
-            Kind::Power | Kind::Exponential => memory::zeros(self.len()),
-            Kind::ConstantPower => {
+            Kind::Of(ScaleFunction::Power) | Kind::Of(ScaleFunction::Exponential) => {
+                memory::zeros(self.len())
+            }
+            Kind::Of(ScaleFunction::ConstantPower) => {
                 let mut start = vec![0.1; self.strata];
                 start.resize(2 * self.strata, 0.2);
                 start
             }
             // of a row with a typical covariate half of the standard deviation
-            Kind::ConstantProportion => {
+            Kind::Of(ScaleFunction::ConstantProportion) => {
                 let mut start = vec![1.0; self.strata];
                 start.resize(2 * self.strata, 0.5 * (-typical(&self.value)).exp());
                 start
@@ -383,12 +361,12 @@ impl Term {
         };
         // constants as large as the power or the proportion of a typical value, or a decade more or less
         let typical = typical(&self.value);
-        if self.kind == Kind::ConstantProportion {
+        if self.kind == Kind::Of(ScaleFunction::ConstantProportion) {
             let mut out: Vec<f64> = (0..self.strata).map(|_| around(DECADE)).collect();
             out.extend((0..self.strata).map(|_| around(DECADE) - typical));
             return out;
         }
-        if self.kind != Kind::ConstantPower {
+        if self.kind != Kind::Of(ScaleFunction::ConstantPower) {
             return (0..self.len()).map(|_| around(slope)).collect();
         }
         let powers: Vec<f64> = (0..self.strata).map(|_| around(slope)).collect();
@@ -413,8 +391,11 @@ impl Term {
         let s = self.stratum(place);
         match self.kind {
             Kind::Ident => [s.checked_sub(1), None],
-            Kind::Power | Kind::Exponential => [Some(s), None],
-            Kind::ConstantPower | Kind::ConstantProportion => [Some(s), Some(self.strata + s)],
+            Kind::Of(ScaleFunction::Power) | Kind::Of(ScaleFunction::Exponential) => {
+                [Some(s), None]
+            }
+            Kind::Of(ScaleFunction::ConstantPower)
+            | Kind::Of(ScaleFunction::ConstantProportion) => [Some(s), Some(self.strata + s)],
         }
     }
 
@@ -423,11 +404,15 @@ impl Term {
         match self.kind {
             Kind::Ident => own[0],
             // |0|^0
-            Kind::Power if own[0].value() == 0.0 && self.value[place] == f64::NEG_INFINITY => {
+            Kind::Of(ScaleFunction::Power)
+                if own[0].value() == 0.0 && self.value[place] == f64::NEG_INFINITY =>
+            {
                 S::constant(0.0)
             }
-            Kind::Power | Kind::Exponential => own[0] * self.value[place],
-            Kind::ConstantPower => {
+            Kind::Of(ScaleFunction::Power) | Kind::Of(ScaleFunction::Exponential) => {
+                own[0] * self.value[place]
+            }
+            Kind::Of(ScaleFunction::ConstantPower) => {
                 let [constant, power] = own;
                 let v = self.value[place];
                 if v == f64::NEG_INFINITY {
@@ -442,7 +427,7 @@ impl Term {
                 log_sum(constant, power)
             }
             // log sqrt(c^2 + p^2 v^2)
-            Kind::ConstantProportion => {
+            Kind::Of(ScaleFunction::ConstantProportion) => {
                 let [constant, proportion] = own;
                 let v = self.value[place];
                 if v == f64::NEG_INFINITY {
