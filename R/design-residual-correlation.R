@@ -402,7 +402,7 @@ check_positions <- function(correlation, frame) {
              if (length(correlation$group)) {
                paste0(" in `", correlation$group_label, "` ", groups$levels[groups$codes[twice]])
              }, "."),
-      "residual",
+      c("duplicate_position", "residual"),
       i = if (correlation_kind(correlation$type)$nugget) {
         "With nugget = TRUE rows at the same place are possible."
       } else if (length(correlation$group) == 0L) {

@@ -28,9 +28,8 @@
 #'   distance ~ Sex + age, few, residual = ~ us(ordered(age) | Subject)
 #' )
 #' @export
-lmm_fallback <- function(formula, data, residual,
+lmm_fallback <- function(formula, data = NULL, residual,
                          structures = c("us", "toeph", "ar1h", "cs"), ...) {
-  call <- match.call(expand.dots = TRUE)
   if (missing(residual)) {
     ferrolmm_abort(
       "`residual` is missing: lmm_fallback() chooses the structure of the residuals.", "argument",
@@ -39,17 +38,21 @@ lmm_fallback <- function(formula, data, residual,
   }
   check_structure_names(structures)
   written <- structure_call(residual)
-  call$structures <- NULL
-  call[[1L]] <- quote(lmm)
+  here <- environment()
+  call <- as.call(c(
+    list(quote(lmm), formula = NULL, data = substitute(data)), as.list(substitute(list(...)))[-1L]
+  ))
   reasons <- character()
   for (name in structures) {
-    one <- written
-    one[[1L]] <- as.name(name)
-    call$residual <- call("~", one)
-    found <- sound_fit(call, parent.frame())
+    written[[1L]] <- as.name(name)
+    call$residual <- call("~", written)
+    # `...` as they came, so that lmm() finds what they name
+    found <- sound_fit(
+      as.call(list(lmm, quote(formula), quote(data), residual = call$residual, quote(...))), here
+    )
     if (is.null(found$reason)) {
       if (length(reasons) > 0L) inform_fallback(name, reasons)
-      return(found$fit)
+      return(with_call(found$fit, call, data, parent.frame()))
     }
     reasons[[paste0(name, "()")]] <- found$reason
   }
@@ -58,6 +61,17 @@ lmm_fallback <- function(formula, data, residual,
     x = paste0(names(reasons), ": ", reasons),
     i = "Simplify the fixed effects, or take a structure with fewer parameters."
   )
+}
+
+#' The fit with the call that a user could have written
+#' @noRd
+with_call <- function(fit, call, data, caller) {
+  formula <- full_formula(fit)
+  call$formula <- formula
+  home <- remember_home(call, data, environment(formula), caller)
+  fit$call <- home$call
+  fit["env"] <- list(home$env)
+  fit
 }
 
 #' Classes of errors that another structure may not have
@@ -102,13 +116,11 @@ structure_call <- function(residual) {
 #' data or the arguments is an error for any.
 #' @noRd
 sound_fit <- function(call, home) {
-  call[[1L]] <- lmm
   tryCatch(
     {
       fit <- quietly(eval(call, home))
       status <- fit$certificate$status
       if (status == "converged") {
-        fit$call[[1L]] <- quote(lmm)
         list(fit = fit)
       } else {
         list(reason = paste0("the optimum is \"", status, "\""))
@@ -116,7 +128,9 @@ sound_fit <- function(call, home) {
     },
     ferrolmm_warning = function(w) list(reason = first_line(w)),
     ferrolmm_error = function(e) {
-      if (!inherits(e, paste0("ferrolmm_error_", reasons_to_fall_back))) {
+      # a visit that is there twice is a fault of the data, with any structure
+      of_data <- inherits(e, "ferrolmm_error_duplicate_position")
+      if (of_data || !inherits(e, paste0("ferrolmm_error_", reasons_to_fall_back))) {
         stop(e)
       }
       list(reason = first_line(e))

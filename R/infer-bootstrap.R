@@ -81,19 +81,25 @@ bootstrap.lmm <- function(object, nsim = 1000L, FUN = NULL, seed = NULL, use.u =
 }
 
 #' Call `use` on matrices of simulated responses with `nsim` columns in total
+#'
+#' @param simulated a function of a number of columns.
 #' @noRd
-simulate_batches <- function(object, nsim, use_u, use, size = batch_size(object)) {
-  # responses of the used rows only
-  object$na.action <- NULL
-  simulated <- if (is.null(object$condensed)) {
-    function(k) do.call(cbind, unclass(simulate.lmm(object, nsim = k, use.u = use_u)))
-  } else {
-    function(k) simulate_condensed(object, k, use_u)
-  }
+simulate_batches <- function(object, nsim, use, simulated = simulator(object),
+                             size = batch_size(object)) {
   sizes <- c(rep.int(size, nsim %/% size), nsim %% size)
   lapply(sizes[sizes > 0L], function(k) {
     use(simulated(k))
   })
+}
+
+#' A function that simulates so many responses of the used rows, one per column
+#' @noRd
+simulator <- function(object, use_u = FALSE) {
+  object$na.action <- NULL
+  if (!is.null(object$condensed)) {
+    return(function(k) simulate_condensed(object, k, use_u))
+  }
+  function(k) do.call(cbind, unclass(simulate.lmm(object, nsim = k, use.u = use_u)))
 }
 
 #' Responses of condensed rows, one simulation per column
@@ -141,7 +147,8 @@ bootstrap_estimates <- function(object, nsim, use_u, control) {
   inputs <- engine_inputs(object, in_place = TRUE)
   names <- c(parameter_names(object, TRUE), "criterion")
   kept <- c(rep.int(TRUE, count_variance(object)), !is.na(object$coefficients), TRUE)
-  batches <- simulate_batches(object, nsim, use_u, function(responses) {
+  simulated <- simulator(object, use_u)
+  batches <- simulate_batches(object, nsim, simulated = simulated, function(responses) {
     fits <- fit_responses(inputs, responses, object$REML, control)
     values <- rbind(
       theta_to_sdcor(fits$theta, fits$sigma, object$random, fits$phi), fits$beta, fits$criterion
@@ -167,7 +174,8 @@ bootstrap_function <- function(object, nsim, use_u, control, FUN) {
     ferrolmm_abort("`FUN` must return a numeric vector.", "argument")
   }
   failures <- character()
-  batches <- simulate_batches(object, nsim, use_u, function(responses) {
+  simulated <- simulator(object, use_u)
+  batches <- simulate_batches(object, nsim, simulated = simulated, function(responses) {
     values <- lapply(seq_len(ncol(responses)), function(i) {
       require_time(control)
       tryCatch({

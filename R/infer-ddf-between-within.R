@@ -87,11 +87,7 @@ rank_contributions <- function(x, codes) {
 #' The subject of each row: a level of the coarsest grouping factor, in which all others are nested
 #' @noRd
 subject_codes <- function(object, what) {
-  groups <- lapply(unname(as.list(object$flist)), as.integer)
-  correlation <- object$residual$correlation
-  if (!is.null(correlation)) {
-    groups <- c(groups, list(residual_groups(correlation, object$frame)$codes))
-  }
+  groups <- unname(lapply(dependent_groups(object), `[[`, "codes"))
   if (length(groups) == 0L) {
     ferrolmm_abort(
       paste0("`", what, "` is for models with subjects, and this one has no groups of rows."),

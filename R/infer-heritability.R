@@ -44,9 +44,9 @@
 #' @export
 heritability <- function(object, term = NULL, type = c("plot", "cullis"), level = 0.95,
                          method = c("delta", "profile", "boot"), ...) {
-  require_lmm(object)
+  check_lmm(object, "heritability")
   type <- match_choice(type, "type", c("plot", "cullis"))
-  check_dots(..., allowed = if (type == "plot") c("nsim", "seed", "boot.type", "threads"))
+  check_dots(..., allowed = if (type == "plot") bootstrap_arguments)
   t <- heritable_term(object, term)
   if (type == "cullis") {
     if (!missing(method) || !missing(level)) {
@@ -93,8 +93,8 @@ refuse_classes <- function(term) {
 #' @export
 repeatability <- function(object, group = NULL, adjusted = TRUE, level = 0.95,
                           method = c("delta", "profile", "boot"), ...) {
-  require_lmm(object)
-  check_dots(..., allowed = c("nsim", "seed", "boot.type", "threads"))
+  check_lmm(object, "repeatability")
+  check_dots(..., allowed = bootstrap_arguments)
   check_flag(adjusted, "adjusted")
   groups <- names(object$flist)
   if (length(groups) == 0L) need_random(object, "repeatability()")
@@ -112,16 +112,6 @@ repeatability <- function(object, group = NULL, adjusted = TRUE, level = 0.95,
   total <- add(c(random, list(mean_residual(object))))
   if (!adjusted) total <- call("+", total, variance_parts(object)$fixed)
   share_intervals(object, "R", call("/", add(random[own]), total), level, method, ...)
-}
-
-#' @noRd
-require_lmm <- function(object) {
-  if (!inherits(object, "lmm")) {
-    ferrolmm_abort(
-      paste0("`object` must be a model fitted by lmm(), it is of class ", class(object)[[1L]], "."),
-      "argument"
-    )
-  }
 }
 
 #' Limits of an expression in the components, by the way of [vpredict()]

@@ -57,7 +57,7 @@ pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
   }
   inputs <- list(engine_inputs(large), engine_inputs(small))
-  batches <- simulate_batches(small, nsim, FALSE, function(responses) {
+  batches <- simulate_batches(small, nsim, function(responses) {
     fits <- lapply(inputs, fit_responses, responses = responses, reml = FALSE, control = control)
     ratio <- fits[[2L]]$criterion - fits[[1L]]$criterion
     good <- c("converged", "singular")

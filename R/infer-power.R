@@ -155,7 +155,8 @@ power_of_designs <- function(object, designs, model_of, how) {
     p <- if (is.null(design$data)) {
       p_values_of_simulations(object, how)
     } else {
-      p_values_of_simulations(model_of(design$data), how, function(nsim, model) {
+      model <- model_of(design$data)
+      p_values_of_simulations(model, how, function(nsim) {
         responses_of_design(object, design$data, model, nsim)
       })
     }
@@ -206,10 +207,9 @@ responses_of_design <- function(object, data, model, nsim) {
 
 #' p-values of the tests, a row for each simulation
 #'
-#' @param draw a function of a number of simulations and the model, for responses that are not those
-#'   of the model's own parameters.
+#' @param simulated a function that simulates so many responses; by default those of the model.
 #' @noRd
-p_values_of_simulations <- function(model, how, draw = NULL) {
+p_values_of_simulations <- function(model, how, simulated = simulator(model)) {
   control <- model$control
   if (!is.null(how$threads)) {
     control$threads <- choose_threads(how$threads)
@@ -223,7 +223,7 @@ p_values_of_simulations <- function(model, how, draw = NULL) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
   }
   failures <- new.env()
-  use <- function(responses) {
+  batches <- simulate_batches(model, how$nsim, simulated = simulated, function(responses) {
     fits <- if (any(vapply(tests, is.list, NA))) {
       fit_responses(
         engine_inputs(model, in_place = TRUE), responses, model$REML, control, rx = TRUE
@@ -234,14 +234,7 @@ p_values_of_simulations <- function(model, how, draw = NULL) {
       p_values_of_response(model, responses[, i], fits, i, tests, how$ddf, control, failures)
     })
     do.call(rbind, values)
-  }
-  batches <- if (is.null(draw)) {
-    simulate_batches(model, how$nsim, FALSE, use)
-  } else {
-    size <- batch_size(model)
-    sizes <- c(rep.int(size, how$nsim %/% size), how$nsim %% size)
-    lapply(sizes[sizes > 0L], function(k) use(draw(k, model)))
-  }
+  })
   p <- do.call(rbind, batches)
   check_failures(p, failures)
   colnames(p) <- names(tests)
@@ -372,6 +365,13 @@ read_test <- function(test, model, labels) {
       )
     }
     return(list(L = L, rhs = numeric(nrow(L)), free = FALSE))
+  }
+  if (is.character(test) && length(test) > 1L && all(test %in% labels) &&
+        !all(test %in% names(model$coefficients))) {
+    ferrolmm_abort(
+      paste0("`test` has several terms: ", quote_names(test), "."), "argument",
+      i = "Tests that are made one by one are a list: test = list(\"a\", \"b\")."
+    )
   }
   found <- contrast_matrix(test, 0, model)
   if (nrow(found$L) == 0L || all(found$L == 0)) {

@@ -73,12 +73,7 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
     )
   }
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
-  formula <- tryCatch(formula, error = function(e) {
-    ferrolmm_abort(
-      "`formula` must be a formula or a list of formulas.", "argument",
-      x = conditionMessage(e), i = "As in vpredict(fit, h2 ~ V1 / (V1 + V2))."
-    )
-  })
+  formula <- tryCatch(formula, error = function(e) abort_no_functions(conditionMessage(e)))
   components <- variance_components(object)
   if (is.null(formula)) {
     if (!missing(level) || given_method) {
@@ -100,18 +95,25 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
   )
 }
 
+#' Arguments of [vpredict()] that the bootstrap alone has
+#' @noRd
+bootstrap_arguments <- c("nsim", "seed", "boot.type", "threads")
+
+#' @noRd
+abort_no_functions <- function(why = NULL) {
+  ferrolmm_abort(
+    "`formula` must be a formula or a list of formulas.", "argument", x = why,
+    i = "As in vpredict(fit, h2 ~ V1 / (V1 + V2))."
+  )
+}
+
 #' What is asked for: expressions in the components, where the rest of their names is looked up, and
 #' their values at the estimate
 #' @noRd
 read_functions <- function(formula, components, object) {
   formulas <- if (is.list(formula)) formula else list(formula)
   right <- length(formulas) > 0L && all(vapply(formulas, inherits, NA, "formula"))
-  if (!right) {
-    ferrolmm_abort(
-      "`formula` must be a formula or a list of formulas.", "argument",
-      i = "As in vpredict(fit, h2 ~ V1 / (V1 + V2))."
-    )
-  }
+  if (!right) abort_no_functions()
   found <- lapply(formulas, function(formula) {
     wanted <- formula[[length(formula)]]
     check_component_names(all.vars(wanted), components, object)

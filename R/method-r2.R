@@ -35,6 +35,7 @@
 #' @export
 r_squared <- function(object, ...) {
   check_dots(...)
+  check_lmm(object, "r_squared")
   parts <- variance_parts(object)
   total <- parts$fixed + sum(parts$random) + parts$residual
   c(marginal = parts$fixed, conditional = parts$fixed + sum(parts$random)) / total
@@ -44,6 +45,7 @@ r_squared <- function(object, ...) {
 #' @export
 intraclass <- function(object, ...) {
   check_dots(...)
+  check_lmm(object, "intraclass")
   parts <- variance_parts(object)
   random <- c(parts$random, `(all)` = sum(parts$random))
   below <- sum(parts$random) + parts$residual
@@ -67,12 +69,6 @@ class_weights <- function(object, term, class) {
 #' Variances over the rows: of the fixed part, mean z'Gz by grouping factor, mean sigma^2 / w
 #' @noRd
 variance_parts <- function(object) {
-  if (!inherits(object, "lmm")) {
-    ferrolmm_abort(
-      paste0("`object` must be a model fitted by lmm(), it is of class ", class(object)[[1L]], "."),
-      "argument"
-    )
-  }
   x <- own_matrix(object)
   n <- count_observations(object)
   rows <- rep_len(require_counts(x, "The variance explained"), nrow(x)) / n

@@ -56,3 +56,23 @@ test_that("wrong use and hopeless data are errors", {
     lmm_fallback(distance ~ visit_nr, data, residual = ~ us(visit | Subject))
   })
 })
+
+test_that("arguments come through the dots of another function as they do in lmm()", {
+  data <- trial_visits()
+  wrapper <- function(d, ...) {
+    lmm_fallback(distance ~ Sex, d, ...)
+  }
+  fit <- wrapper(data, residual = ~ us(visit | Subject), weights = age)
+  expect_identical(fit$prior.weights, data$age)
+  same <- lmm(distance ~ Sex, data, residual = ~ us(visit | Subject), weights = age)
+  expect_equal(logLik(fit), logLik(same))
+  whole <- function(...) lmm_fallback(..., residual = ~ us(visit | Subject))
+  fit <- whole(distance ~ Sex, data)
+  expect_identical(fit$call$data, quote(data))
+  expect_equal(logLik(update(fit, . ~ . + age)),
+               logLik(lmm(distance ~ Sex + age, data, residual = ~ us(visit | Subject))))
+  # what is wrong with the data is no reason to fall back
+  twice <- rbind(data, data[1, ])
+  expect_error(lmm_fallback(distance ~ Sex, twice, residual = ~ us(visit | Subject)),
+               class = "ferrolmm_error_duplicate_position")
+})

@@ -19,9 +19,9 @@ test_that("replicates are the fits of simulated responses, whatever the threads"
 test_that("replicates do not depend on how they are divided into batches", {
   fit <- our_twin("crossed")
   set.seed(1)
-  whole <- simulate_batches(fit, 7, FALSE, identity)
+  whole <- simulate_batches(fit, 7, identity)
   set.seed(1)
-  parts <- simulate_batches(fit, 7, FALSE, identity, size = 3L)
+  parts <- simulate_batches(fit, 7, identity, size = 3L)
   expect_identical(vapply(parts, ncol, 1L), c(3L, 3L, 1L))
   expect_equal(unname(do.call(cbind, parts)), unname(whole[[1]]))
 })

@@ -118,6 +118,7 @@ test_that("what cannot be meant is an error", {
   fit <- our_twin("slope")
   expect_snapshot(error = TRUE, {
     power(fit, "Dais")
+    power(lmm(distance ~ age + Sex + (1 | Subject), nlme::Orthodont), c("age", "Sex"))
     power(fit, list())
     power(fit, c(0, 0))
     power(fit, ddf = "none")
