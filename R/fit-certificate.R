@@ -286,6 +286,10 @@ warn_convergence <- function(certificate, random, residual) {
       "The optimum was not reached within the time limit: these are the estimates so far.",
       "Raise it with control = lmm_control(time_limit = )."
     ),
+    "not-settled" = list(
+      "The fitted values that the variance function depends on did not settle in 100 fits.",
+      "Use a variable as covariate: varPower(form = ~ x)."
+    ),
     "interrupted" = list(
       "The fit was interrupted: the estimates are those of the best point so far.",
       "Fit again for the optimum."

@@ -135,15 +135,19 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
       return(list(result = result, frame = frame))
     }
   }
-  ferrolmm_warn(
-    "The fitted values that the variance function depends on did not settle in 100 fits.",
-    "convergence", x = paste0(
-      "The largest change in the last one was ",
-      format(max(abs(result$fitted - before$fitted)), digits = 2L), "."
-    ),
-    i = "Use a variable as covariate: varPower(form = ~ x)."
+  list(result = not_settled(result, before$fitted), frame = frame)
+}
+
+#' The result of a search whose fitted values did not settle: its certificate is that of one fit in
+#' a row of fits, and proves no optimum
+#' @noRd
+not_settled <- function(result, before) {
+  result$certificate$status <- "not-settled"
+  result$certificate$message <- paste0(
+    "the largest change of a fitted value in the last one was ",
+    format(max(abs(result$fitted - before)), digits = 2L)
   )
-  list(result = result, frame = frame)
+  result
 }
 
 #' The structure without the variance functions of fitted values, for the first fit

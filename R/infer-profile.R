@@ -64,6 +64,13 @@ profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, 
 #'   Intervals do not need them.
 #' @noRd
 profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
+  if (identical(object$certificate$status, "not-settled")) {
+    ferrolmm_abort(
+      paste0("There is nothing to profile: the fitted values that the variance function ",
+             "depends on did not settle."), "argument",
+      i = "Use a variable as covariate: varPower(form = ~ x)."
+    )
+  }
   n_variance <- count_variance(object)
   paths <- c(
     profile_variance(object, chosen[chosen <= n_variance], cutoff, coefficients),

@@ -40,7 +40,34 @@ finite_null <- function(model, inputs, reduction, smaller, ratio, df, nsim) {
     return(limit)
   }
   tail <- function(statistic) limit_p(model, reduction, statistic, df)
-  list(p = simulated_p(ratio, statistics[!is.na(statistics)], tail), how = how)
+  p <- p_of_optima(ratio, statistics, tail, reduction$label)
+  list(p = p, how = if (is.na(p)) NA_character_ else how)
+}
+
+#' p-value by the simulated responses whose fits came to an optimum (those of others are NA)
+#'
+#' Says how many did not; NA without half of them.
+#' @noRd
+p_of_optima <- function(ratio, statistics, tail, label) {
+  lost <- is.na(statistics)
+  if (any(lost)) {
+    warn_lost_simulations(sum(lost), length(lost), label)
+  }
+  if (mean(lost) > 0.5) NA_real_ else simulated_p(ratio, statistics[!lost], tail)
+}
+
+#' @noRd
+warn_lost_simulations <- function(lost, nsim, label) {
+  ferrolmm_warn(
+    paste0("For `", label, "`, the fits to ", lost, " of ", nsim,
+           " simulated responses did not come to an optimum."),
+    "convergence",
+    i = if (lost > nsim / 2) {
+      "`Pr(>LRT)` is NA; `distribution = \"limit\"` asks for no simulation."
+    } else {
+      "`Pr(>LRT)` counts the others."
+    }
+  )
 }
 
 #' Is one variance tested, in a model to which the theory of the spectrum applies?

@@ -57,7 +57,9 @@
 #' @param ... Passed to methods.
 #' @returns A data frame of class `anova` with the columns `npar`, `logLik`, `AIC`, `LRT`, `Df`,
 #'   `Pr(>Chisq)` (naive), `Pr(>Chibarsq)` and `Pr(>LRT)`; the first row is the model itself. The
-#'   attribute `how` says for each tested term how `Pr(>LRT)` was found.
+#'   attribute `how` says for each tested term how `Pr(>LRT)` was found. A fit that was cut off
+#'   before its optimum has no `Pr(>LRT)`, and no `LRT` where the smaller model fits better: a
+#'   warning says so.
 #' @references
 #' Crainiceanu, C. M. and Ruppert, D. (2004). Likelihood ratio tests in linear mixed models with one
 #' variance component. *Journal of the Royal Statistical Society B*, 66(1), 165-185.
@@ -109,7 +111,9 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   smaller <- lapply(reductions, function(reduction) reduced_fit(model, inputs, reduction))
   npar <- c(count_parameters(model), vapply(smaller, `[[`, 1, "npar"))
   criterion <- c(model$criterion, vapply(smaller, `[[`, 1, "criterion"))
-  ratio <- c(NA, pmax(criterion[-1L] - criterion[[1L]], 0))
+  labels <- make.unique(c("<none>", vapply(reductions, function(x) x$label, "")))
+  stopped <- warn_stopped_short(model, smaller, labels[-1L])
+  ratio <- c(NA, likelihood_ratios(model$criterion, criterion[-1L], labels[-1L]))
   df <- c(NA, npar[[1L]] - npar[-1L])
   table <- data.frame(
     npar = npar, logLik = -criterion / 2, AIC = criterion + 2 * npar, LRT = ratio, Df = df,
@@ -119,7 +123,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
       reductions, ratio[-1L], df[-1L]
     )),
     check.names = FALSE,
-    row.names = make.unique(c("<none>", vapply(reductions, function(x) x$label, "")))
+    row.names = labels
   )
   how <- NULL
   if (distribution == "finite") {
@@ -128,9 +132,12 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     if (!is.null(state$before)) {
       on.exit(assign(".Random.seed", state$before, envir = globalenv()))
     }
-    found <- Map(function(reduction, smaller, ratio, df) {
+    found <- Map(function(reduction, smaller, ratio, df, stopped) {
+      if (stopped || is.na(ratio)) {
+        return(list(p = NA_real_, how = NA_character_))
+      }
       finite_null(model, inputs, reduction, smaller, ratio, df, nsim)
-    }, reductions, smaller, ratio[-1L], df[-1L])
+    }, reductions, smaller, ratio[-1L], df[-1L], stopped)
     table[["Pr(>LRT)"]] <- c(NA, vapply(found, `[[`, 1, "p"))
     how <- stats::setNames(vapply(found, `[[`, "", "how"), rownames(table)[-1L])
   }
@@ -184,7 +191,7 @@ print.ranova.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
   if (below) {
     cat("---\n", paste0("[", tested - 1L, "] without ", rownames(x)[tested], "\n"), sep = "")
   }
-  if (stars) {
+  if (stars && !is.null(attr(marks, "legend"))) {
     cat("---\nSignif. codes:  ", attr(marks, "legend"), "\n", sep = "")
   }
   invisible(x)
@@ -336,8 +343,8 @@ reduced_fit <- function(model, inputs, reduction) {
   inputs$random <- list(theta_names = names, design = design)
   result <- engine_fit(model_of(inputs), model$REML, NULL, control)
   list(
-    npar = npar, criterion = result$criterion, theta = result$theta, phi = result$phi,
-    inputs = inputs, control = control
+    npar = npar, criterion = result$criterion, status = result$certificate$status,
+    theta = result$theta, phi = result$phi, inputs = inputs, control = control
   )
 }
 

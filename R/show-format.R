@@ -128,6 +128,7 @@ format_certificate <- function(certificate, brief = FALSE) {
     `iteration-limit` = "NOT proved: stopped at the limit of evaluations",
     `time-limit` = "NOT proved: stopped at the time limit",
     interrupted = "NOT proved: interrupted",
+    `not-settled` = "NOT proved: the variances depend on fitted values that did not settle",
     evaluated = "none, evaluated at the given theta",
     "NOT proved"
   )

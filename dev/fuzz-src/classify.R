@@ -20,7 +20,7 @@ accepted_refusals <- list(
   list("is for models with subjects, and|is for nested groups, and"),
   list(paste0("There are no independent clusters|clusters? for [0-9]+ coefficients?: type|",
               "alone determines|The model has no terms: `test` must|has more than one effect|",
-              "there is no one heritability")),
+              "there is no one heritability|The variance of the term is zero: the heritability")),
   list("is not for structured residuals beside a known matrix",
        function(p, fit) !is.null(fit$residual) && !all(vapply(fit$precision, is.null, NA))),
   list("pooling\\(\\) is not defined for a model with correlated residuals",
