@@ -132,12 +132,6 @@ match_ddf <- function(ddf) {
   c(methods, rep(methods, lengths(aliases)))[[found]]
 }
 
-#' One of the methods that predictions have
-#' @noRd
-match_prediction_ddf <- function(ddf) {
-  match_choice(ddf, "ddf", prediction_methods())
-}
-
 #' The inference that a method makes of a fit
 #'
 #' @param method a name in `ddf_methods`.

@@ -22,7 +22,11 @@
 #'   counts them, by number or name: 0, the population, to Q, with all random effects; see
 #'   [residuals.lmm()]. That is another way to say `re.form`, and one of the two at a time.
 #' @param ddf The method for the degrees of freedom of the intervals, for each row:
-#'   `r ddf_choices(prediction_methods())`. They are infinite with `"asymptotic"`.
+#'   `r ddf_choices(prediction_methods())`; for means of the population (`re.form = NA`, and no
+#'   prediction interval) all of those of tests, see [ddf].
+#' @param vcov,cluster For means of the population, another covariance matrix of the fixed effects
+#'   than the model's: a type such as `"CR2"`, a matrix or a function, with degrees of freedom as
+#'   [contest()] has them. See [robust].
 #' @param weights Prior weights of the observations that prediction intervals are for: one number,
 #'   or one for each row. By default those of the fit for the rows of the fit, and 1 for new rows.
 #' @param residual.cor For correlated residuals: predict new observations in groups that already
@@ -92,19 +96,20 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
                         se.fit = FALSE,
                         interval = c("none", "confidence", "prediction"),
                         level = 0.95, ddf = "Satterthwaite",
-                        weights = NULL, residual.cor = FALSE, newparams = NULL, ...) {
+                        weights = NULL, residual.cor = FALSE, newparams = NULL,
+                        vcov = NULL, cluster = NULL, ...) {
   check_dots(..., allowed = "numderiv")
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
   if (!is.null(newparams)) {
-    check_no_errors(se.fit || isTRUE(residual.cor) || interval != "none")
+    check_no_errors(se.fit || isTRUE(residual.cor) || interval != "none" || !is.null(vcov))
     object <- with_parameters(object, newparams)
   }
   groups <- grouping_of_prediction(object, level, missing(level), interval, re.form)
   if (length(groups) > 1L) {
-    if (se.fit || !isFALSE(residual.cor)) {
+    if (se.fit || !isFALSE(residual.cor) || !is.null(vcov) || !is.null(cluster)) {
       ferrolmm_abort(
-        "`se.fit` and `residual.cor` are for one `level` at a time.", "argument"
+        "`se.fit`, `vcov` and `residual.cor` are for one `level` at a time.", "argument"
       )
     }
     others <- list(random.only = random.only, allow.new.levels = allow.new.levels, type = type)
@@ -117,7 +122,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(random.only, "random.only")
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
-  ddf <- match_prediction_ddf(ddf)
+  ddf <- match_ddf(ddf)
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- if (is.null(groups)) {
     select_random(object, re.form)
@@ -128,6 +133,16 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
     check_residual_prediction(object, newdata, parts, random.only, interval)
   }
   observation <- residual.cor || interval == "prediction"
+  tested <- asks_for_tests(ddf, vcov, cluster)
+  if (tested) {
+    is_mean <- length(parts) == 0L && !random.only && !observation
+    check_population_mean(object, ddf, vcov, cluster, is_mean)
+    if (!se.fit && interval == "none") {
+      ferrolmm_abort(
+        "`ddf`, `vcov` and `cluster` are for `se.fit` and `interval`.", "argument"
+      )
+    }
+  }
   if (!is.null(weights) && !observation) {
     ferrolmm_abort(
       "`weights` are those of new observations: they are for interval = \"prediction\".", "argument"
@@ -156,6 +171,11 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   names(values) <- rows$names
   if (!se.fit && interval == "none") {
     return(stats::napredict(rows$omitted, values))
+  }
+  if (tested) {
+    return(predict_population(
+      object, values, rows, se.fit, interval, level, ddf, vcov, cluster
+    ))
   }
   predict_uncertain(
     object, values, target, se.fit, interval, level, ddf

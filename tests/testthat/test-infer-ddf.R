@@ -302,7 +302,11 @@ test_that("every argument `ddf` has the default of the table of methods, and eve
     interval <- predict(fit, interval = "confidence", ddf = method)
     expect_true(all(interval[, "upr"] > interval[, "fit"]))
   }
-  expect_error(predict(fit, interval = "confidence", ddf = "KR"), "`ddf` must be one of",
+  for (method in names(ddf_methods)) {
+    interval <- predict(fit, interval = "confidence", ddf = method, re.form = NA)
+    expect_true(all(interval[, "upr"] > interval[, "fit"]))
+  }
+  expect_error(predict(fit, interval = "confidence", ddf = "KR"), "for means of the population",
                class = "ferrolmm_error_argument")
 })
 
