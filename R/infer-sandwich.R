@@ -59,7 +59,8 @@
 #'
 #' `vcov` can also be a matrix, or a function that makes one of the fit, such as
 #' `function(x) clubSandwich::vcovCR(x, type = "CR2")`. It has no degrees of freedom of its own:
-#' `ddf` has to be `"asymptotic"` or `"none"` then.
+#' `ddf` has to be `"asymptotic"` or `"none"` then. ('emmeans' combines a matrix that is given with
+#' any degrees of freedom, see [emmeans-lmm].)
 #' @references
 #' Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear regression
 #' with multi-stage samples. *Survey Methodology*, 28, 169-181.

@@ -13,8 +13,9 @@
 #'   come after the fixed effects, in the order of `getME(object, "b")`, and are named
 #'   `group.level.effect`. It is a dense matrix: models with more than 10,000 effects are refused,
 #'   as [predict.lmm()] has the standard errors of any combination of effects without it.
-#' @param adjusted The covariance matrix of Kenward and Roger? A fit by ML is then fitted again by
-#'   REML, with a message.
+#' @param adjusted The covariance matrix of Kenward and Roger? Or that of one of their methods, by
+#'   its name in [ddf], such as `"Kenward-Roger2"`. A fit by ML is then fitted again by REML, with a
+#'   message.
 #' @param which The covariance matrix of the `"fixed"` effects, or of the variance parameters,
 #'   `"theta"`: the asymptotic one, from the exact Hessian of the criterion that was optimised. `NA`
 #'   for parameters at their boundary, zero for those that are held.
@@ -47,11 +48,11 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   check_flag(complete, "complete")
   check_flag(correlation, "correlation")
   check_flag(full, "full")
-  check_flag(adjusted, "adjusted")
+  adjusted <- match_adjusted(adjusted)
   which <- match_choice(which, "which", c("fixed", "theta"))
   if (which == "theta") {
     check_fixed_only(c(
-      complete = complete, full = full, adjusted = adjusted, type = !is.null(type),
+      complete = complete, full = full, adjusted = !is.null(adjusted), type = !is.null(type),
       cluster = !is.null(cluster)
     ))
     scale <- match_choice(scale, "scale", c("sdcor", "vcov"))
@@ -60,7 +61,7 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   if (!missing(scale)) {
     ferrolmm_abort("`scale` is for `which = \"theta\"`.", "argument")
   }
-  if (!is.null(type) && (full || adjusted)) {
+  if (!is.null(type) && (full || !is.null(adjusted))) {
     ferrolmm_abort(
       paste0("`type` is a covariance matrix of its own: leave ",
              if (full) "`full`" else "`adjusted`", " out."), "argument"
@@ -74,8 +75,8 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   }
   names <- names(object$coefficients)
   kept <- kept_columns(object)
-  variance <- if (adjusted) {
-    adjusted_variance(object)
+  variance <- if (!is.null(adjusted)) {
+    adjusted_variance(object, adjusted)
   } else if (is.null(type)) {
     fixed_covariance(object)
   } else {
@@ -107,13 +108,31 @@ vcov.summary.lmm <- function(object, ...) {
   object$vcov
 }
 
+#' The method whose covariance matrix is wanted, NULL for the plain one
+#' @noRd
+match_adjusted <- function(adjusted) {
+  if (is.character(adjusted)) {
+    method <- match_ddf(adjusted)
+    if (isTRUE(ddf_methods[[method]]$needs_reml)) {
+      return(method)
+    }
+    ferrolmm_abort(
+      paste0("`adjusted = \"", method, "\"` has no covariance matrix of its own."), "argument",
+      i = "It can be TRUE, or a method of Kenward and Roger."
+    )
+  }
+  check_flag(adjusted, "adjusted")
+  if (adjusted) "Kenward-Roger"
+}
+
 #' The covariance matrix of the fixed effects corrected for small samples
 #' @noRd
-adjusted_variance <- function(object) {
-  inference <- ddf_for(object, "Kenward-Roger")
+adjusted_variance <- function(object, method = "Kenward-Roger") {
+  inference <- ddf_for(object, method)
   if (!inference$determined()) {
     ferrolmm_abort(
-      "Kenward-Roger's method does not determine the covariance matrix of all fixed effects here.",
+      paste0(method, "'s method does not determine the covariance matrix of all fixed effects ",
+             "here."),
       "kenward_roger",
       x = paste0(
         "The data tell too little of a variance parameter: the correction outweighs what it ",

@@ -17,8 +17,9 @@
 #' @param data The data, where they can no longer be found.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
 #' @param mode The method for the degrees of freedom, see [ddf]: `r ddf_choices()`.
-#' @param vcov.,cluster A covariance matrix, or a function that gives one, to use instead; or a type
-#'   of [robust] matrix such as `"CR2"` with its clusters, which brings its degrees of freedom.
+#' @param vcov.,cluster A covariance matrix, or a function that gives one, to use instead, with the
+#'   degrees of freedom of `mode`, as 'emmeans' has it for models of 'lme4'; or a type of [robust]
+#'   matrix such as `"CR2"` with its clusters, which brings its degrees of freedom.
 #'   (Joint tests of 'emmeans' are F tests with these, not Hotelling's, which [contest()] has.)
 #' @param lmer.df The same as `mode`, under its name for models of 'lme4'.
 #' @param pbkrtest.limit,lmerTest.limit As for models of 'lme4': the numbers of rows above which

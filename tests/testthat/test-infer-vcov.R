@@ -67,3 +67,18 @@ test_that("switches are TRUE or FALSE", {
     expect_error(do.call(vcov, arguments), argument, class = "ferrolmm_error_argument")
   }
 })
+
+test_that("an adjusted covariance matrix is that of its method", {
+  fit <- lmm(distance ~ age + (age | Subject), nlme::Orthodont)
+  for (method in c("Kenward-Roger", "Kenward-Roger2", "Kenward-Roger-linear")) {
+    tested <- contest(fit, diag(2), joint = FALSE, ddf = method)
+    expect_equal(unname(sqrt(diag(vcov(fit, adjusted = method)))), tested[["Std. Error"]])
+  }
+  expect_identical(vcov(fit, adjusted = TRUE), vcov(fit, adjusted = "kr"))
+  expect_identical(vcov(fit, adjusted = FALSE), vcov(fit))
+  expect_error(
+    vcov(fit, adjusted = "Satterthwaite"), "of its own", class = "ferrolmm_error_argument"
+  )
+  expect_error(vcov(fit, adjusted = NA), "adjusted", class = "ferrolmm_error_argument")
+  expect_error(vcov(fit, adjusted = "kr", type = "CR2"), class = "ferrolmm_error_argument")
+})
