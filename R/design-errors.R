@@ -31,6 +31,12 @@ named_fact <- function(error, residual, frame, random) {
   correlation <- residual$correlation
   group <- function() {
     groups <- residual_groups(correlation, frame)
+    if (has_known_rows(residual)) {
+      return(paste0(
+        "That are the rows that `", correlation$group_label, "` connects with row ",
+        row.names(frame)[[match(details$group, groups$codes)]]
+      ))
+    }
     paste0(
       "That is ", if (length(correlation$group)) paste0("`", correlation$group_label, "` "),
       groups$levels[[details$group]]

@@ -41,7 +41,7 @@ summands <- function(x) {
 #'
 #' @param model what [parse_formula()] returns.
 #' @param given list of the unevaluated arguments `subset`, `weights` and `offset` (those given),
-#'   as [unevaluated()] makes them.
+#'   as [unevaluated()] makes them, and `known`, see [read_known_rows()].
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
@@ -108,6 +108,9 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
       value <- evaluate_argument(given[[role]], role, data, env, caller)
       columns[[paste0("(", role, ")")]] <- check_row_argument(value, role, n)
     }
+  }
+  if (!is.null(given$known)) {
+    columns[["(known)"]] <- rows_of_known(given$known, n, frame_row_names(data, n))
   }
   rows <- used_rows(columns[["(weights)"]], given$subset, data, n, env, caller)
   row_names <- frame_row_names(data, n)

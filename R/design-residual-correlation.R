@@ -2,6 +2,9 @@
 
 #' @noRd
 build_correlation <- function(spec, frame, random) {
+  if (spec$type == "known") {
+    return(build_known_rows(spec, frame))
+  }
   covariates <- variable_names(spec$covariates)
   group <- variable_names(spec$group)
   if (is.null(spec$group) && length(random$terms) > 0L) {
@@ -105,7 +108,7 @@ innermost_group <- function(random, name) {
 }
 
 #' How rows are positioned in their group: by their "order", the "level" of a variable, whole
-#' numbers ("number"), multiples of a "step", or "coordinates"
+#' numbers ("number"), multiples of a "step", or "coordinates"; known(V) has "rows" of V
 #' @noRd
 position_kind <- function(spec, frame, covariates) {
   kind <- correlation_kind(spec$type)
@@ -270,6 +273,12 @@ join_numbers <- function(x) {
 #' Codes of the residual groups in a frame; one group where there is no grouping variable
 #' @noRd
 residual_groups <- function(correlation, frame) {
+  if (correlation$kind == "rows") {
+    return(list(
+      codes = correlation$component[known_places(correlation, frame)],
+      levels = as.character(seq_len(max(correlation$component))), key = NULL
+    ))
+  }
   n <- .row_names_info(frame, 2L)
   if (length(correlation$group) == 0L) {
     return(list(codes = rep.int(1L, n), levels = "(all rows)", key = NULL))
@@ -282,6 +291,7 @@ residual_groups <- function(correlation, frame) {
 residual_positions <- function(correlation, frame, codes) {
   switch(correlation$kind,
     none = NULL,
+    rows = known_places(correlation, frame),
     order = {
       ordered_positions(correlation$type, stats::ave(seq_along(codes), codes, FUN = seq_along))
     },

@@ -12,7 +12,8 @@
 read_residual <- function(given, data, env, caller) {
   varfunc <- variance_function(given$weights, data, env, caller)
   correlation <- correlation_argument(given$correlation, caller)
-  structure <- residual_argument(given$residual, caller)
+  written <- residual_argument(given$residual, caller)
+  structure <- written$structure
   if (!is.null(structure) && !is.null(correlation)) {
     ferrolmm_abort(
       "`correlation` and `residual` are two spellings of the same thing: give one.", "residual"
@@ -29,7 +30,9 @@ read_residual <- function(given, data, env, caller) {
       )
     )
   }
-  spec <- if (!is.null(structure)) {
+  spec <- if (is_call_to(structure, "known")) {
+    read_known_rows(structure, data, list(written$env, env, caller))
+  } else if (!is.null(structure)) {
     read_structure(structure)
   } else if (!is.null(correlation) || !is.null(varfunc)) {
     scales <- read_variances(varfunc)
@@ -166,6 +169,7 @@ correlation_argument <- function(argument, caller) {
 }
 
 #' The structure in `residual`: ~ us(visit | subject), or us(visit | subject) alone
+#' @returns list(structure: an expression, env: where it was written); NULL without one
 #' @noRd
 residual_argument <- function(argument, caller) {
   if (is.null(argument)) {
@@ -173,17 +177,16 @@ residual_argument <- function(argument, caller) {
   }
   expr <- argument$expr
   bare <- is.call(expr) && is.symbol(expr[[1L]]) && any(vapply(expr[-1L], is_bar, NA))
-  if (bare) {
-    return(expr)
+  if (bare || is_call_to(expr, "known")) {
+    return(list(structure = expr, env = caller))
   }
-  value <- if (is_call_to(expr, "~")) expr else tryCatch(
-    eval(expr, caller),
-    error = function(e) {
-      ferrolmm_abort(
-        paste0("`residual` could not be evaluated: ", conditionMessage(e), "."), "residual"
-      )
-    }
-  )
+  # in the environment where it was written, not where it was passed on
+  value <- argument$value()
+  if (inherits(value, "error")) {
+    ferrolmm_abort(
+      paste0("`residual` could not be evaluated: ", conditionMessage(value), "."), "residual"
+    )
+  }
   if (is.null(value)) {
     return(NULL)
   }
@@ -196,7 +199,8 @@ residual_argument <- function(argument, caller) {
       )
     )
   }
-  value[[2L]]
+  env <- environment(value)
+  list(structure = value[[2L]], env = if (is.null(env)) caller else env)
 }
 
 #' @noRd

@@ -7,7 +7,8 @@
 #'   `correlation`: NULL or list(type, name, covariates (columns of the frame), kind (see
 #'   [position_kind()]), what [with_visits()] adds, group (columns whose interaction are the
 #'   groups), group_label, p, q, nugget, metric, options (as written), by (columns that covariances
-#'   differ by), what [with_classes()] adds, largest (size of the largest group));
+#'   differ by), what [with_classes()] adds, largest (size of the largest group)); of known(V) what
+#'   [build_known_rows()] returns;
 #'   `scales`: list of list(type, covariate (column), fitted, stratum (columns), levels, key);
 #'   `fixed`: columns of known variances;
 #'   `names` of phi, `start` (natural, NA: the engine chooses), `held`
@@ -78,11 +79,17 @@ scale_design <- function(scale, frame) {
   )
 }
 
-#' Precision weights with the known variances of varFixed() in them
+#' Precision weights with the known variances of varFixed() and known() in them
 #' @noRd
 residual_weights <- function(residual, frame, weights) {
-  for (name in residual$fixed) {
-    w <- 1 / as.double(frame[[name]])
+  known <- lapply(residual$fixed, function(name) as.double(frame[[name]]))
+  if (has_known_rows(residual) && !is.null(frame[["(known)"]])) {
+    known <- c(known, list(
+      residual$correlation$variances[known_places(residual$correlation, frame)]
+    ))
+  }
+  for (variances in known) {
+    w <- 1 / variances
     weights <- if (is.null(weights)) w else weights * w
   }
   weights

@@ -231,6 +231,15 @@ engine_code_integer <- function(x) {
   engine_value(rs_code_integer(as.integer(x)))
 }
 
+#' The sets of rows that the entries of a symmetric matrix connect
+#'
+#' @param matrix list(start, row, value), see [precision_matrix()].
+#' @returns list(codes, count)
+#' @noRd
+engine_connected_levels <- function(matrix) {
+  engine_value(rs_connected_levels(matrix))[c("codes", "count")]
+}
+
 #' Whether double and integer columns have missing or infinite values, and factors levels without
 #' rows
 #' @noRd

@@ -91,7 +91,7 @@ engine_correlation_parameters <- function(correlation, most = .Machine$integer.m
 #'   their groups.
 #' @noRd
 correlation_for_engine <- function(correlation) {
-  known <- c("type", "position", "n_positions", "p", "q", "nugget", "metric", "classes")
+  known <- c("type", "position", "matrix", "n_positions", "p", "q", "nugget", "metric", "classes")
   correlation <- correlation[intersect(known, names(correlation))]
   orders <- intersect(c("p", "q"), names(correlation))
   correlation[orders] <- lapply(correlation[orders], as.integer)

@@ -35,6 +35,11 @@ rs_fit <- function(model, options) .Call(wrap__rs_fit, model, options)
 #' @noRd
 rs_conditional_variances <- function(model, options) .Call(wrap__rs_conditional_variances, model, options)
 
+#' Which rows of a symmetric matrix are connected by its entries, also through others: codes in the order in which the sets come,
+#' and how many there are.
+#' @noRd
+rs_connected_levels <- function(matrix) .Call(wrap__rs_connected_levels, matrix)
+
 #' Codes of the interaction of grouping factors, in lexicographic order, first factor slowest.
 #' @noRd
 rs_interaction <- function(codes, n_levels) .Call(wrap__rs_interaction, codes, n_levels)

@@ -188,6 +188,7 @@ fault_of_shape <- function(fit) {
     prior.weights = "(weights)" %in% names(fit$frame) && is.null(fit$prior.weights),
     offset = is.null(fit$offset) && is.null(fit$condensed) &&
       ("(offset)" %in% names(fit$frame) || !is.null(attr(fit$terms, "offset"))),
+    residual = has_known_rows(fit$residual) != ("(known)" %in% names(fit$frame)),
     na.action = !identical(fit$na.action, attr(fit$frame, "na.action"))
   )
   if (any(parts)) {

@@ -46,9 +46,9 @@ residual_root <- function(object, what) {
 #' @noRd
 has_correlation <- function(object) !is.null(object$residual$correlation)
 
-#' Does the fit have parameters of the residuals besides sigma?
+#' Are there variances or correlations of the residuals besides sigma and the weights?
 #' @noRd
-has_residual <- function(object) length(object$phi) > 0L
+has_residual <- function(object) length(object$phi) > 0L || has_correlation(object)
 
 #' The residual structure of the rows of a fit, as the engine takes it
 #' @noRd

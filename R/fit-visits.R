@@ -12,7 +12,7 @@
 #' @noRd
 visit_covariances <- function(object, sigma = object$sigma) {
   residual <- object$residual
-  if (is.null(residual$correlation) || length(residual$fixed) > 0L) {
+  if (is.null(residual$correlation) || length(residual$fixed) > 0L || has_known_rows(residual)) {
     return(NULL)
   }
   design <- training_design(object)

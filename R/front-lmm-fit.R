@@ -12,6 +12,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   if (spec_has_variances(spec)) {
     given$weights <- NULL
   }
+  given$known <- spec$correlation$known
   model <- parse_formula(formula, data, caller, spec)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula

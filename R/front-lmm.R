@@ -103,6 +103,18 @@
 #'   `nugget = TRUE`: correlations are 1 - nugget times those of the function. A matrix among their
 #'   variables, or those of `corExp` and its relatives, has a coordinate in each column.
 #'
+#' `residual = ~ known(V)` is a known covariance matrix of the rows of the data, as of estimates in
+#' a meta-analysis: the residuals are N(0, \eqn{\sigma^2 V}), and with `control = lmm_control(sigma
+#' = 1)` their covariances are `V` itself, as in `metafor::rma.mv(yi, V)`. `V` is symmetric and
+#' positive definite, dense or sparse ('Matrix'), a list of its diagonal blocks (matrices or
+#' numbers), or a vector of variances, found in `data` or where the formula was written. Its rows
+#' are those of the data in their order, before `subset` and missing values, which leave out rows
+#' of `V` as well; if both have row names, they must be the same. Only what rows in use have in `V`
+#' counts. Rows that `V` connects, also through others, are one group, whose part of `V` is a dense
+#' matrix: the largest group, not the number of rows, decides how much memory is needed. There are
+#' no `weights` beside it. `V` says nothing of rows of other data: `predict(newdata, interval =
+#' "prediction")` needs their variances, `weights = 1 / v`.
+#'
 #' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): where the visit is a factor, lags
 #' count its levels, including those that no row has, so that visits 1, 2 and 4 of 4 are 1, 2 and 3
 #' apart. For `ar1`, `corAR1` and `corARMA` whole numbers (dates: days) are taken as they are; for
@@ -195,6 +207,20 @@
 #' lmm(distance ~ age * Sex + (1 | Subject), Orthodont, weights = varIdent(form = ~ 1 | Sex))
 #' lmm(distance ~ age * Sex, Orthodont, correlation = corAR1(form = ~ 1 | Subject))
 #' lmm(distance ~ age * Sex, Orthodont, residual = ~ us(age | Subject))
+#'
+#' ## a meta-analysis: two outcomes of five trials with known sampling covariances
+#' # (Berkey et al., 1998, Statistics in Medicine, 17, 2537-2550)
+#' trials <- data.frame(
+#'   trial = gl(5, 2), outcome = gl(2, 1, 10, c("PD", "AL")),
+#'   y = c(0.47, -0.32, 0.20, -0.60, 0.40, -0.12, 0.26, -0.31, 0.56, -0.39)
+#' )
+#' V <- list(
+#'   matrix(c(0.0075, 0.0030, 0.0030, 0.0077), 2), matrix(c(0.0057, 0.0009, 0.0009, 0.0008), 2),
+#'   matrix(c(0.0021, 0.0007, 0.0007, 0.0014), 2), matrix(c(0.0029, 0.0009, 0.0009, 0.0015), 2),
+#'   matrix(c(0.0148, 0.0072, 0.0072, 0.0304), 2)
+#' )
+#' lmm(y ~ 0 + outcome + (0 + outcome | trial), trials, REML = FALSE, residual = ~ known(V),
+#'     control = lmm_control(sigma = 1))
 #' @export
 lmm <- function(formula, data = NULL, REML = TRUE,
                 weights, subset, na.action, offset,

@@ -155,7 +155,7 @@ compared_data <- function(model) {
   frame <- stats::model.frame(model)
   y <- as.double(frame[[1L]])
   weights <- if (inherits(model, "lmm")) frame[["(weights)"]] else stats::weights(model)
-  frame <- frame[setdiff(names(frame), c("(weights)", "(offset)", "(fitted)"))]
+  frame <- frame[setdiff(names(frame), own_columns)]
   list(y = y, weights = if (is.null(weights)) rep.int(1, length(y)) else weights, frame = frame)
 }
 

@@ -37,7 +37,11 @@ dependent_groups <- function(object) {
   })
   if (has_correlation(object)) {
     own <- residual_groups(object$residual$correlation, object$frame)[c("codes", "levels")]
-    name <- paste(object$residual$correlation$group, collapse = ":")
+    name <- if (has_known_rows(object$residual)) {
+      paste("rows connected by", object$residual$correlation$group_label)
+    } else {
+      paste(object$residual$correlation$group, collapse = ":")
+    }
     same <- Filter(function(group) identical(group$codes, own$codes), groups)
     if (length(same) == 0L) groups[[if (nzchar(name)) name else "all rows"]] <- own
   }

@@ -18,7 +18,9 @@ find_formula.lmm <- function(x, verbose = TRUE, ...) {
   parts <- list(
     conditional = stats::formula(x$terms),
     random = if (length(random) == 1L) random[[1L]] else if (length(random) > 1L) random,
-    correlation = if (!is.null(correlation)) one_sided(correlation_side(x, correlation)),
+    correlation = if (!is.null(correlation) && !has_known_rows(x$residual)) {
+      one_sided(correlation_side(x, correlation))
+    },
     dispersion = if (length(variances) > 0L) one_sided(sum_of(frame_expressions(x, variances)))
   )
   structure(Filter(Negate(is.null), parts), class = c("insight_formula", "list"))

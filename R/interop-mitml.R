@@ -126,6 +126,9 @@ NULL
       "known", i = "Use method = \"D1\", \"D2\" or \"D3\"."
     )
   }
+  need_known_rows(
+    object, "D4, whose data have more rows,", "Use method = \"D1\", \"D2\" or \"D3\"."
+  )
   groups <- unique(as.character(c(
     unlist(lapply(object$random, `[[`, "leaves")), object$residual$correlation$group
   )))

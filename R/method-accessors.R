@@ -129,7 +129,7 @@ model.frame.lmm <- function(formula, fixed.only = FALSE, ...) {
   if (!fixed.only) {
     return(frame)
   }
-  columns <- c(variable_columns(formula$terms), "(weights)", "(offset)", "(fitted)")
+  columns <- c(variable_columns(formula$terms), own_columns)
   narrowed <- frame[names(frame) %in% columns]
   attr(narrowed, "terms") <- formula$terms
   attr(narrowed, "na.action") <- attr(frame, "na.action")

@@ -154,6 +154,7 @@ check_residual_prediction <- function(object, newdata, parts, random_only, inter
       "`residual.cor` needs a model with correlated residuals.", "argument"
     )
   }
+  need_known_rows(object, "`residual.cor = TRUE`")
   whole <- length(parts) == length(object$random) &&
     all(lengths(lapply(parts, `[[`, "effects")) == lengths(object$cnms))
   if (is.null(newdata) || !whole || random_only || interval == "confidence") {

@@ -100,6 +100,12 @@ noise_variances <- function(object, rows, weights, means, phi = object$phi) {
   if (is.null(object$residual)) {
     return(precision_variances(rows, weights, n))
   }
+  if (!rows$fitted && is.null(weights)) {
+    need_known_rows(
+      object, "The variance of a new observation",
+      "Give it: `weights = 1 / v`, v the sampling variances of the new rows."
+    )
+  }
   frame <- frame_with_fitted(object, rows, means)
   weights <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))
   variances <- object$residual

@@ -110,6 +110,9 @@ random_state <- function(seed) {
 #' New rows; the grouping factors of random effects that are drawn must be among their columns
 #' @noRd
 simulation_rows <- function(object, newdata, kept, allow_new_levels, na_action) {
+  need_known_rows(
+    object, "A simulation of new rows", "Fit the model with their covariances, or simulate its own."
+  )
   rows <- new_rows(object, newdata, kept, FALSE, allow_new_levels, na_action)
   used <- check_newdata(newdata)
   if (length(rows$omitted) > 0L) {

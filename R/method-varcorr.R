@@ -81,7 +81,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     sc = sigma,
     useSc = TRUE,
     uncertainty = uncertainty,
-    residual = if (has_residual(x)) residual_parameters(x, uncertainty),
+    residual = if (length(x$phi) > 0L) residual_parameters(x, uncertainty),
     visits = visits,
     variances = variances,
     notes = structure_notes(x),

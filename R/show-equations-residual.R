@@ -80,12 +80,13 @@ subscript <- function(x, pen) {
 #' The pieces of a correlation's formula, see [structure_words]
 #'
 #' @returns list(one(letter), the only parameter; range, ratio (distance / range), of functions of
-#'   distance; rho(index); power(base, exponent); root(x); exp; label(text); orders)
+#'   distance; rho(index); power(base, exponent); root(x); exp; label(text); orders; matrix, the
+#'   name of a known one)
 #' @noRd
 formula_pieces <- function(correlation, par, pen) {
   latex <- pen$format == "latex"
   one <- function(letter, k = 1L) if (pen$values) pen$number(par[[k]]) else pen$greek(letter)
-  range <- one("phi")
+  range <- if (length(par) > 0L) one("phi")
   list(
     one = one, range = range, ratio = paste0("h/", range),
     rho = function(index) {
@@ -99,7 +100,8 @@ formula_pieces <- function(correlation, par, pen) {
       if (latex) paste0(base, "^{", exponent, "}") else paste0(base, "^", exponent)
     },
     root = function(x) if (latex) paste0("\\sqrt{", x, "}") else paste0("sqrt(", x, ")"),
-    exp = pen$exp, label = pen$label, orders = order_words(correlation)
+    exp = pen$exp, label = pen$label, orders = order_words(correlation),
+    matrix = correlation$group_label
   )
 }
 
@@ -142,7 +144,7 @@ correlation_statement <- function(correlation, par, pen, class = NULL) {
   kind <- correlation_kind(correlation$type)
   what <- switch(kind$position,
     points = paste0(", h: distance of two rows in ", position_words(correlation)),
-    none = ", two rows",
+    none = , rows = ", two rows",
     paste0(", s < t: ", position_words(correlation))
   )
   group <- setdiff(correlation$group, correlation$by)
@@ -290,6 +292,10 @@ symbolic_correlation <- function(correlation, position, i, j, pen) {
     points <- do.call(cbind, take_position(position, c(i, j)))
     distance <- stats::dist(points, method = correlation$metric)
     return(paste0("r(", format(distance[[1L]], digits = 4L), ")"))
+  }
+  if (correlation$kind == "rows") {
+    return(format(position_correlation(correlation, numeric(), position[c(i, j)], 2L)[1L, 2L],
+                  digits = 4L))
   }
   visits <- if (is.null(position)) c(0, 1) else sort(c(position[[i]], position[[j]]))
   switch(correlation_kind(correlation$type)$each,

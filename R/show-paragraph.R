@@ -109,7 +109,7 @@ paragraph_fixed <- function(object) {
 #' Offset and weights
 #' @noRd
 paragraph_extras <- function(object) {
-  known <- length(object$residual$fixed) > 0L
+  known <- length(object$residual$fixed) > 0L || has_known_rows(object$residual)
   c_or_none <- function(condition, text) if (condition) text else ""
   paste0(
     c_or_none(!is.null(object$offset), " The model had an offset."),
@@ -233,6 +233,13 @@ paragraph_residuals <- function(object) {
   scales <- residual$scales
   if (is.null(correlation) && length(scales) == 0L && length(residual$fixed) == 0L) {
     return("Residuals were taken as independent with one variance.")
+  }
+  if (has_known_rows(residual)) {
+    return(paste0(
+      "The covariances of residuals were taken as ", if (is.null(object$control$sigma)) {
+        "proportional to "
+      }, "those of a known matrix, ", bare(correlation$group_label), "."
+    ))
   }
   by <- if (length(correlation$covariates)) {
     paste0(" by ", enumerate(bare(correlation$covariates)))

@@ -98,7 +98,7 @@ shown_variance <- function(inference) {
 #' Parameters of the residual structure with standard errors and intervals; NULL without one
 #' @noRd
 residual_table <- function(object, level = 0.95) {
-  if (!has_residual(object)) {
+  if (length(object$phi) == 0L) {
     return(NULL)
   }
   table <- varcorr_uncertainty(object)

@@ -207,6 +207,12 @@ phi_held <- function(object) {
 
 #' @noRd
 format_correlation <- function(correlation, parts, held, digits, in_table = FALSE) {
+  if (correlation$kind == "rows") {
+    return(wrap_text(paste0(
+      " Covariances: sigma^2 times ", correlation$group_label, ", in ",
+      count_of(max(correlation$component), "set"), " of connected rows"
+    ), indent = 1L, exdent = 3L))
+  }
   kind <- correlation_kind(correlation$type)
   title <- paste0(structure_words[[correlation$type]]$words, order_words(correlation))
   by <- if (length(correlation$covariates)) {

@@ -8,6 +8,10 @@
 #                      `fit$residual`: it holds nothing that has the length of the data
 #   residual_design()  with any frame: the vectors that the engine takes
 
+#' Is R a known covariance matrix of the rows?
+#' @noRd
+has_known_rows <- function(residual) identical(residual$correlation$type, "known")
+
 #' Is it a correlation of points in space?
 #' @noRd
 is_spatial <- function(type) correlation_kind(type)$position == "points"
@@ -137,6 +141,9 @@ depends_on_fitted <- function(residual) {
 #' @noRd
 describe_residual_term <- function(residual) {
   correlation <- residual$correlation
+  if (has_known_rows(residual)) {
+    return(correlation$group_label)
+  }
   paste0(
     correlation$name, "(", if (residual$source == "correlation") "~ ",
     if (length(correlation$covariates)) paste(correlation$covariates, collapse = " + ") else "1",

@@ -90,6 +90,10 @@ structure_words <- list(
     words = "Matern (nu = 2.5) spatial", residual = c(sp_matern = FALSE), nu = 2.5,
     formula = function(f) paste0("(1 + a + ", f$power("a", "2"), "/3) ", f$exp, "(-a)"),
     condition = function(f) paste0("a = ", f$root(5), " ", f$ratio)
+  ),
+  known = list(
+    words = "known covariance", residual = c(known = FALSE),
+    formula = function(f) f$label(paste0("that of ", f$matrix))
   )
 )
 

@@ -1,8 +1,9 @@
 # The way of lmm() up to the engine: list(model, frame, fixed, random)
 front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = stats::na.omit) {
-  given <- lapply(substitute(list(...))[-1L], function(e) list(expr = e, force = function() NULL))
-  given <- as.list(given)
   caller <- parent.frame()
+  given <- lapply(as.list(substitute(list(...)))[-1L], function(e) {
+    unevaluated(e, function() eval(e, caller))
+  })
   spec <- read_residual(given, data, environment(formula), caller)
   if (spec_has_variances(spec)) given$weights <- NULL
   model <- parse_formula(formula, data, caller, spec)

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, Precision,
-    RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
+    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm,
+    RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
 use crate::interrupt::{Display, Watch};
+use crate::known_matrix::KnownMatrixArgument;
 use crate::residual::ResidualArgument;
 
 impl From<EngineError> for Failure {
@@ -65,7 +66,7 @@ impl From<EngineError> for Failure {
 struct FactorArgument {
     codes: Robj,
     n_levels: usize,
-    precision: Option<[Robj; 3]>,
+    precision: Option<KnownMatrixArgument>,
 }
 
 impl FactorArgument {
@@ -74,28 +75,17 @@ impl FactorArgument {
         Ok(Self {
             codes: given.field("codes")?.clone(),
             n_levels: convert::count(given.field("n_levels")?, "n_levels")?,
-            precision: match given.optional("precision") {
-                None => None,
-                Some(matrix) => {
-                    let matrix = Named::new(matrix, "precision")?;
-                    Some([
-                        matrix.field("start")?.clone(),
-                        matrix.field("row")?.clone(),
-                        matrix.field("value")?.clone(),
-                    ])
-                }
-            },
+            precision: given
+                .optional("precision")
+                .map(|matrix| KnownMatrixArgument::new(matrix, "precision"))
+                .transpose()?,
         })
     }
 
     fn borrow(&self) -> Result<GroupingFactor<'_>, Failure> {
         let precision = match &self.precision {
             None => None,
-            Some([start, row, value]) => Some(Precision {
-                start: convert::integers(start, "start")?,
-                row: convert::integers(row, "row")?,
-                value: convert::doubles(value, "value")?,
-            }),
+            Some(matrix) => Some(matrix.borrow()?),
         };
         Ok(GroupingFactor {
             codes: convert::integers(&self.codes, "codes")?,

@@ -1,10 +1,12 @@
 //! Coding of grouping variables.
 
 use extendr_api::prelude::*;
+use ferrolmm_engine::data::connected::connected_levels;
 use ferrolmm_engine::data::grouping::{code_integer, interaction, GroupingError};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, Matrix};
+use crate::known_matrix::KnownMatrixArgument;
 
 impl From<GroupingError> for Failure {
     fn from(error: GroupingError) -> Self {
@@ -53,8 +55,25 @@ fn rs_code_integer(x: Robj) -> Robj {
     })
 }
 
+/// Which rows of a symmetric matrix are connected by its entries, also through others: codes in the order in which the sets come,
+/// and how many there are.
+/// @noRd
+#[extendr]
+fn rs_connected_levels(matrix: Robj) -> Robj {
+    answer(|_| {
+        let matrix = KnownMatrixArgument::new(&matrix, "matrix")?;
+        let (codes, count) = connected_levels(&matrix.borrow()?);
+        let codes: Vec<i32> = codes.iter().map(|&code| code as i32 + 1).collect();
+        Ok(vec![
+            ("codes", convert::to_integers(&codes)),
+            ("count", convert::to_integer(count)?),
+        ])
+    })
+}
+
 extendr_module! {
     mod grouping;
+    fn rs_connected_levels;
     fn rs_interaction;
     fn rs_code_integer;
 }

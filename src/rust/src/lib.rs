@@ -23,6 +23,7 @@ mod fit;
 mod grouping;
 mod inference;
 mod interrupt;
+mod known_matrix;
 mod many;
 mod moments;
 mod profile;

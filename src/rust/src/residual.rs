@@ -3,12 +3,13 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine::structure::residual::{apply_to_rows, Apply, RowsToApply};
 use ferrolmm_engine::{
-    Classes, Correlation, CorrelationKind, GroupingFactor, Metric, Position, Positions,
-    ResidualStructure, Scale,
+    Classes, Correlation, CorrelationKind, GroupingFactor, KnownMatrix, Metric, Position,
+    Positions, ResidualStructure, Scale,
 };
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, Matrix, Named};
+use crate::known_matrix::KnownMatrixArgument;
 
 /// `list(groups =, correlation =, scales =, start =, held =)`.
 pub struct ResidualArgument {
@@ -19,7 +20,7 @@ pub struct ResidualArgument {
     held: Vec<bool>,
 }
 
-/// `list(type =, position =, classes =, ...)`.
+/// `list(type =, position =, matrix =, classes =, ...)`.
 pub struct CorrelationArgument {
     kind: CorrelationKind,
     position: Vec<Robj>,
@@ -27,6 +28,7 @@ pub struct CorrelationArgument {
     orders: (usize, usize),
     nugget: bool,
     metric: Metric,
+    matrix: Option<KnownMatrixArgument>,
     classes: Option<(Robj, usize)>,
 }
 
@@ -88,6 +90,10 @@ impl CorrelationArgument {
                 None => false,
             },
             metric,
+            matrix: given
+                .optional("matrix")
+                .map(|matrix| KnownMatrixArgument::new(matrix, "matrix"))
+                .transpose()?,
             classes: given.optional("classes").map(coded_classes).transpose()?,
         })
     }
@@ -123,6 +129,17 @@ impl CorrelationArgument {
                     .map(|c| convert::doubles(c, "position"))
                     .collect::<Result<_, Failure>>()?,
                 metric: self.metric,
+            },
+            Positions::Rows => Position::Rows {
+                row: self.whole_numbers()?,
+                matrix: match &self.matrix {
+                    Some(matrix) => matrix.borrow()?,
+                    None => KnownMatrix {
+                        start: &[],
+                        row: &[],
+                        value: &[],
+                    },
+                },
             },
         };
         Ok(Correlation {

@@ -10,8 +10,8 @@ use common::{close, kind, near, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::satterthwaite;
 use ferrolmm_engine::{
-    at_internal, conditional_variances, fit, Column, GroupingFactor, ModelData, Options, Precision,
-    RandomTerm, Structure,
+    at_internal, conditional_variances, fit, Column, GroupingFactor, KnownMatrix, ModelData,
+    Options, RandomTerm, Structure,
 };
 
 /// What a precision matrix looks like.
@@ -144,7 +144,7 @@ impl Model {
                 .map(|f| GroupingFactor {
                     codes: &f.codes,
                     n_levels: f.levels,
-                    precision: f.known.as_ref().map(|k| Precision {
+                    precision: f.known.as_ref().map(|k| KnownMatrix {
                         start: &k.start,
                         row: &k.row,
                         value: &k.value,

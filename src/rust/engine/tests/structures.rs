@@ -10,8 +10,8 @@ use common::{close, kind, near, spatial, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
 use ferrolmm_engine::inference::{prediction_variances, NewResiduals, NewRows};
 use ferrolmm_engine::{
-    at_internal, fit, Column, Correlation, Fit, GroupingFactor, Metric, ModelData, Options,
-    Position, Precision, RandomTerm, ResidualStructure, Scale, ScaleFunction, Status, Structure,
+    at_internal, fit, Column, Correlation, Fit, GroupingFactor, KnownMatrix, Metric, ModelData,
+    Options, Position, RandomTerm, ResidualStructure, Scale, ScaleFunction, Status, Structure,
 };
 
 const REML: [bool; 2] = [true, false];
@@ -77,7 +77,7 @@ impl Owned {
                 .map(|(codes, n_levels, known)| GroupingFactor {
                     codes,
                     n_levels: *n_levels,
-                    precision: known.as_ref().map(|k| Precision {
+                    precision: known.as_ref().map(|k| KnownMatrix {
                         start: &k.start,
                         row: &k.row,
                         value: &k.value,

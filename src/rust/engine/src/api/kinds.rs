@@ -47,10 +47,12 @@ pub enum Positions {
     Times,
     /// Coordinates.
     Points,
+    /// A row of a known matrix.
+    Rows,
 }
 
 impl Positions {
-    /// "none", "whole", "visits", "times" or "points".
+    /// "none", "whole", "visits", "times", "points" or "rows".
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,6 +61,7 @@ impl Positions {
             Self::Visits => "visits",
             Self::Times => "times",
             Self::Points => "points",
+            Self::Rows => "rows",
         }
     }
 }

@@ -14,18 +14,30 @@ pub struct GroupingFactor<'a> {
     /// Number of levels J.
     pub n_levels: usize,
     /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
-    pub precision: Option<Precision<'a>>,
+    pub precision: Option<KnownMatrix<'a>>,
 }
 
-/// A symmetric positive definite matrix K^-1 in compressed columns, both triangles: Var(b) = sigma^2 K (x) T T'.
+/// A known symmetric positive definite matrix in compressed columns, both triangles: of levels K^-1, Var(b) = sigma^2 K (x) T T';
+/// of rows their correlations.
 #[derive(Debug, Clone, Copy)]
-pub struct Precision<'a> {
-    /// Start of each column, J + 1 values from 0.
+pub struct KnownMatrix<'a> {
+    /// Start of each column, one value more than columns, from 0.
     pub start: &'a [i32],
     /// Row of each entry from 0, ascending within a column.
     pub row: &'a [i32],
     /// Its value.
     pub value: &'a [f64],
+}
+
+impl KnownMatrix<'_> {
+    /// No matrix, in the place of one.
+    pub(crate) fn empty() -> Self {
+        Self {
+            start: &[],
+            row: &[],
+            value: &[],
+        }
+    }
 }
 
 /// One column of X or of a random-effects term's basis, read where the caller has it.
@@ -221,6 +233,13 @@ pub enum Position<'a> {
         /// Distance.
         metric: Metric,
     },
+    /// Rows of a known matrix.
+    Rows {
+        /// Row of the matrix of each row, from 1.
+        row: &'a [i32],
+        /// Correlations, 0 between rows of different groups; the diagonal is not looked at.
+        matrix: KnownMatrix<'a>,
+    },
 }
 
 impl Position<'_> {
@@ -233,6 +252,7 @@ impl Position<'_> {
             Self::Visits { .. } => Positions::Visits,
             Self::Times(_) => Positions::Times,
             Self::Points { .. } => Positions::Points,
+            Self::Rows { .. } => Positions::Rows,
         }
     }
 }

@@ -198,7 +198,8 @@ pub(crate) fn cross<'a>(workers: &'a Workers, h: &Rows, rows: &Rows<Buffer<'_>>)
 fn side_by_side<'a>(workers: &'a Workers, a: &Rows<Buffer<'_>>, b: &Rows) -> Rows<Buffer<'a>> {
     let m = a.m + b.m;
     let join = |x: &[f64], y: &[f64]| {
-        let rows = y.len().checked_div(b.m).unwrap_or(0);
+        let of_first = x.len().checked_div(a.m);
+        let rows = of_first.or(y.len().checked_div(b.m)).unwrap_or(0);
         let mut out = workers.buffer(rows * m);
         for (i, row) in out.chunks_exact_mut(m.max(1)).enumerate() {
             row[..a.m].copy_from_slice(&x[i * a.m..(i + 1) * a.m]);

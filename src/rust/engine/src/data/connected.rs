@@ -4,7 +4,7 @@
 //! correlated residuals. Rows that are not connected are independent, so that a cluster of independent rows is a union of
 //! connected sets.
 
-use crate::api::model::{ModelData, Precision};
+use crate::api::model::{KnownMatrix, ModelData};
 
 /// Sets that are united step by step (Tarjan 1975, Journal of the ACM 22).
 struct Sets {
@@ -53,7 +53,7 @@ impl Sets {
 }
 
 /// Links the levels, which stand from element `first` on, that have an entry of their precision matrix.
-fn unite_levels(sets: &mut Sets, precision: &Precision<'_>, first: usize) {
+fn unite_levels(sets: &mut Sets, precision: &KnownMatrix<'_>, first: usize) {
     for (column, ends) in precision.start.windows(2).enumerate() {
         for at in ends[0] as usize..ends[1] as usize {
             if precision.value[at] != 0.0 {
@@ -90,19 +90,21 @@ pub fn connected_rows(data: &ModelData<'_>) -> (Vec<u32>, usize) {
     sets.numbered(0..n)
 }
 
-/// The connected set of each level under a known precision matrix, from 0, and the number of sets.
+/// The connected set of each level, or row, that a known matrix has, from 0, and the number of sets.
 #[must_use]
-pub(crate) fn connected_levels(precision: &Precision<'_>) -> (Vec<u32>, usize) {
-    let levels = precision.start.len() - 1;
+pub fn connected_levels(matrix: &KnownMatrix<'_>) -> (Vec<u32>, usize) {
+    let levels = matrix.start.len().saturating_sub(1);
     let mut sets = Sets::new(levels);
-    unite_levels(&mut sets, precision, 0);
+    unite_levels(&mut sets, matrix, 0);
     sets.numbered(0..levels)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{connected_levels, connected_rows};
-    use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
+    use crate::api::model::{
+        Column, GroupingFactor, KnownMatrix, ModelData, RandomTerm, Structure,
+    };
 
     fn factor(codes: &[i32], n_levels: usize) -> GroupingFactor<'_> {
         GroupingFactor {
@@ -135,7 +137,7 @@ mod tests {
         };
         assert_eq!(connected_rows(&data), (vec![0, 0, 0, 0, 1, 1], 2));
         // levels 1 and 3 of the first factor are related
-        let known = Precision {
+        let known = KnownMatrix {
             start: &[0, 2, 3, 5],
             row: &[0, 2, 1, 0, 2],
             value: &[2.0, -1.0, 1.0, -1.0, 2.0],

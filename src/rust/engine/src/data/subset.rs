@@ -1,7 +1,7 @@
 //! Some of the rows of a model, copied.
 
 use crate::api::model::{
-    Classes, Column, Correlation, GroupingFactor, ModelData, Position, RandomTerm,
+    Classes, Column, Correlation, GroupingFactor, KnownMatrix, ModelData, Position, RandomTerm,
     ResidualStructure, Scale,
 };
 
@@ -127,6 +127,10 @@ fn position<'a>(position: &Position<'_>, visitor: &mut impl Visitor<'a>) -> Posi
             coordinates: coordinates.iter().map(|c| visitor.doubles(c)).collect(),
             metric: *metric,
         },
+        Position::Rows { row, .. } => Position::Rows {
+            row: visitor.integers(row),
+            matrix: KnownMatrix::empty(),
+        },
     }
 }
 
@@ -175,6 +179,14 @@ fn residual<'a>(
     }
 }
 
+/// The known correlations of the residuals.
+fn known_matrix<'a>(data: &ModelData<'a>) -> Option<KnownMatrix<'a>> {
+    match data.residual.as_ref()?.correlation.as_ref()?.position {
+        Position::Rows { matrix, .. } => Some(matrix),
+        _ => None,
+    }
+}
+
 impl<'a> Subset<'a> {
     /// The rows `keep` (ascending); levels stay, also those that lose all their rows.
     pub fn new(from: &'a ModelData<'a>, keep: &'a [usize]) -> Self {
@@ -203,7 +215,17 @@ impl<'a> Subset<'a> {
         };
         let mut data = visit(self.from, &mut shelf);
         debug_assert_eq!(data.y.len(), self.keep.len());
-        // what belongs to levels, not to rows
+        // what belongs to levels or to all rows, not to each
+        if let Some(matrix) = known_matrix(self.from) {
+            if let Some(Position::Rows { matrix: own, .. }) = data
+                .residual
+                .as_mut()
+                .and_then(|r| r.correlation.as_mut())
+                .map(|c| &mut c.position)
+            {
+                *own = matrix;
+            }
+        }
         for (own, factor) in data.factors.iter_mut().zip(&self.from.factors) {
             own.precision = factor.precision;
         }

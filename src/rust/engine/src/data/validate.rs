@@ -4,16 +4,20 @@ use std::ops::Range;
 
 use crate::api::error::EngineError;
 use crate::api::model::{
-    codes_within, Classes, Column, GroupingFactor, ModelData, Precision, StandsFor,
+    codes_within, Classes, Column, GroupingFactor, KnownMatrix, ModelData, StandsFor,
 };
 use crate::api::raw_moments::{RawFactor, RawMoments, RawPair};
 use crate::data::scan::all_finite;
 
-impl Precision<'_> {
-    fn validate(&self, levels: usize) -> Result<(), EngineError> {
-        let limit = i32::try_from(levels).unwrap_or(i32::MAX);
+/// What a known precision matrix must be.
+const PRECISION: &str = "a precision matrix must be square with a row for each level";
+
+impl KnownMatrix<'_> {
+    /// Whether it is a square matrix of this size; otherwise the error says `what`.
+    pub(crate) fn validate(&self, size: usize, what: &str) -> Result<(), EngineError> {
+        let limit = i32::try_from(size).unwrap_or(i32::MAX);
         let nnz = self.value.len() as i64;
-        let ok = self.start.len() == levels + 1
+        let ok = self.start.len() == size + 1
             && self.start.first() == Some(&0)
             && self.start.windows(2).all(|w| w[0] <= w[1])
             && self.start.last().map(|v| i64::from(*v)) == Some(nnz)
@@ -23,14 +27,12 @@ impl Precision<'_> {
         if ok {
             Ok(())
         } else {
-            Err(EngineError::Dimension(
-                "a precision matrix must be square with a row for each level".to_owned(),
-            ))
+            Err(EngineError::Dimension(what.to_owned()))
         }
     }
 }
 
-impl Precision<'_> {
+impl KnownMatrix<'_> {
     /// Whether there are entries between levels of different classes, which is refused.
     ///
     /// With b_j = T_j u_j and Var(u) = K (x) I the covariance of two levels is K_jl T_j T_l'. Within a class that is K_jl G,
@@ -117,7 +119,7 @@ impl ModelData<'_> {
                 "grouping codes must lie in 1..n_levels",
             )?;
             if let Some(precision) = &factor.precision {
-                precision.validate(factor.n_levels)?;
+                precision.validate(factor.n_levels, PRECISION)?;
             }
         }
         for term in &self.terms {
@@ -210,7 +212,7 @@ impl ModelData<'_> {
         )?;
         for factor in &self.factors {
             if let Some(precision) = &factor.precision {
-                precision.validate(factor.n_levels)?;
+                precision.validate(factor.n_levels, PRECISION)?;
             }
         }
         let wanted =

@@ -36,9 +36,12 @@ impl Columns {
     /// Further ones after these, which are [Q r].
     pub fn append(&mut self, images: &ResidualImages) {
         let (p1, more) = (self.width, images.width);
+        if more == 0 {
+            return;
+        }
         let width = p1 + more;
         for (own, other) in self.of_effects.iter_mut().zip(&images.of_effects) {
-            let rows = own.chunks_exact(p1).zip(other.chunks_exact(more.max(1)));
+            let rows = own.chunks_exact(p1).zip(other.chunks_exact(more));
             *own = rows.flat_map(|(x, y)| x.iter().chain(y)).copied().collect();
         }
         let mut cross = memory::zeros(width * width);

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use crate::api::error::EngineError;
-use crate::api::model::{ModelData, Precision};
+use crate::api::model::{KnownMatrix, ModelData};
 use crate::basis::random::FactorLayout;
 use crate::linalg::small;
 use crate::linalg::sparse::{fill_reducing_order, Pattern, DENSE_ADVANTAGE};
@@ -72,7 +72,7 @@ const INLINE: usize = 200;
 
 /// The parts of K^-1 for factor `f` with `k` effects a level; `None` if K^-1 is not positive definite.
 pub(crate) fn of_levels(
-    precision: &Precision<'_>,
+    precision: &KnownMatrix<'_>,
     f: usize,
     k: usize,
     stop: &StopFlag,

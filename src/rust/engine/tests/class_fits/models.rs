@@ -1,7 +1,7 @@
 //! Models whose levels have classes: their data, V formed n x n in the user's terms, and the same model with a term for each class.
 
 use ferrolmm_engine::{
-    Classes, Column, Correlation, GroupingFactor, ModelData, Position, Precision, RandomTerm,
+    Classes, Column, Correlation, GroupingFactor, KnownMatrix, ModelData, Position, RandomTerm,
     ResidualStructure, Structure,
 };
 
@@ -289,7 +289,7 @@ impl Model {
                 .map(|f| GroupingFactor {
                     codes: &f.codes,
                     n_levels: f.levels,
-                    precision: f.known.as_ref().map(|k| Precision {
+                    precision: f.known.as_ref().map(|k| KnownMatrix {
                         start: &k.start,
                         row: &k.row,
                         value: &k.value,

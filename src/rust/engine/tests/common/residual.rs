@@ -2,7 +2,8 @@
 
 use ferrolmm_engine::structure::residual::Residual;
 use ferrolmm_engine::{
-    Classes, Correlation, GroupingFactor, Metric, Position, ResidualStructure, Scale, ScaleFunction,
+    Classes, Correlation, GroupingFactor, KnownMatrix, Metric, Position, ResidualStructure, Scale,
+    ScaleFunction,
 };
 
 use super::{kind, spatial, Rng};
@@ -33,6 +34,8 @@ pub enum Law {
         dimensions: usize,
         metric: Metric,
     },
+    /// Entries of a matrix, which has the rows in the opposite order.
+    Known,
 }
 
 /// A variance function.
@@ -86,6 +89,42 @@ pub struct Case {
     pub strata: Vec<Vec<i32>>,
     pub start: Vec<f64>,
     pub held: Vec<bool>,
+    known: Known,
+}
+
+/// Known correlations in compressed columns, and the row of the matrix of each row.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    place: Vec<i32>,
+    start: Vec<i32>,
+    row: Vec<i32>,
+    value: Vec<f64>,
+}
+
+/// A positive definite function of the distance, of both signs.
+fn known_correlation(distance: f64) -> f64 {
+    (-0.4 * distance).exp() * (1.5 * distance).cos()
+}
+
+impl Known {
+    fn new(codes: &[i32], real: &[f64]) -> Self {
+        let n = codes.len();
+        let mut known = Self {
+            place: (0..n).map(|i| (n - i) as i32).collect(),
+            start: vec![0],
+            ..Self::default()
+        };
+        for j in (0..n).rev() {
+            for i in (0..n).rev().filter(|&i| codes[i] == codes[j]) {
+                known.row.push((n - 1 - i) as i32);
+                known
+                    .value
+                    .push(known_correlation((real[i] - real[j]).abs()));
+            }
+            known.start.push(known.row.len() as i32);
+        }
+        known
+    }
 }
 
 impl Case {
@@ -129,16 +168,19 @@ impl Case {
                     .collect()
             })
             .collect();
+        let codes: Vec<i32> = rows.iter().map(|r| r.0).collect();
+        let real: Vec<f64> = rows.iter().map(|r| r.2).collect();
         Self {
+            known: Known::new(&codes, &real),
             name: format!("{law:?} {scalings:?}"),
             law,
             scalings,
             groups,
-            codes: rows.iter().map(|r| r.0).collect(),
+            codes,
             classes: 1,
             class: vec![1; n],
             time: rows.iter().map(|r| r.1).collect(),
-            real: rows.iter().map(|r| r.2).collect(),
+            real,
             coordinates: (0..3)
                 .map(|d| rows.iter().map(|r| r.3[d]).collect())
                 .collect(),
@@ -210,6 +252,17 @@ impl Case {
                     .collect(),
                 metric,
             )),
+            Law::Known => Some(Correlation::new(
+                kind("known"),
+                Position::Rows {
+                    row: &self.known.place,
+                    matrix: KnownMatrix {
+                        start: &self.known.start,
+                        row: &self.known.row,
+                        value: &self.known.value,
+                    },
+                },
+            )),
         };
         let correlation = correlation.map(|correlation| Correlation {
             classes: (self.classes > 1).then_some(Classes {
@@ -268,6 +321,10 @@ impl Case {
             rows.iter().map(|&i| values[i]).collect()
         }
         Self {
+            known: Known {
+                place: pick(&self.known.place, rows),
+                ..self.known.clone()
+            },
             codes: pick(&self.codes, rows),
             class: pick(&self.class, rows),
             time: pick(&self.time, rows),
@@ -353,6 +410,7 @@ impl Case {
             Law::Car1 => natural[0].powf((self.real[i] - self.real[j]).abs()),
             Law::Arma { p, q } => arma_autocorrelation(natural, p, q, lag),
             Law::CompoundSymmetric => natural[0],
+            Law::Known => known_correlation((self.real[i] - self.real[j]).abs()),
             Law::Unstructured { visits } => {
                 let mut k = 0;
                 for column in 0..visits {

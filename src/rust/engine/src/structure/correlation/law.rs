@@ -23,6 +23,8 @@ pub(crate) enum Law<S> {
         values: Vec<S>,
     },
     Decline(Decline<S>, Metric),
+    /// Entries of a known matrix, which are kept with the rows of the data: two rows of which one is new are independent.
+    Known,
 }
 
 impl<S: Scalar> Law<S> {
@@ -36,6 +38,7 @@ impl<S: Scalar> Law<S> {
                 values[(x[0] as usize - 1) * visits + y[0] as usize - 1]
             }
             Self::Decline(law, metric) => law.at(distance(*metric, x, y)),
+            Self::Known => S::constant(0.0),
         }
     }
 

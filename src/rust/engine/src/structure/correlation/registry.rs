@@ -5,6 +5,7 @@ mod ar1;
 mod arma;
 mod car1;
 mod compound;
+mod known;
 mod spatial;
 mod toeplitz;
 mod unstructured;
@@ -23,6 +24,7 @@ use ar1::Ar1;
 use arma::Arma;
 use car1::Car1;
 use compound::CompoundSymmetric;
+use known::Known;
 use spatial::Spatial;
 use toeplitz::Toeplitz;
 use unstructured::Unstructured;
@@ -110,6 +112,7 @@ registry!(
     Toeplitz,
     AnteDependence,
     Spatial,
+    Known,
 );
 
 impl CorrelationKind {
@@ -135,7 +138,9 @@ impl Family {
     pub fn of_residuals(correlation: &Correlation<'_>, largest: usize) -> Self {
         let (visits, dimensions, metric) = match &correlation.position {
             Position::None => (0, 0, Metric::Euclidean),
-            Position::Whole(_) | Position::Times(_) => (0, 1, Metric::Euclidean),
+            Position::Whole(_) | Position::Times(_) | Position::Rows { .. } => {
+                (0, 1, Metric::Euclidean)
+            }
             Position::Visits { visits, .. } => (*visits, 1, Metric::Euclidean),
             Position::Points {
                 coordinates,

@@ -19,6 +19,8 @@ pub(crate) enum Sharing {
     Gaps,
     /// The positions themselves.
     Positions,
+    /// The known correlations of all pairs.
+    Entries,
 }
 
 /// What C^-1 costs.

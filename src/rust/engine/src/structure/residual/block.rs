@@ -6,7 +6,7 @@ use crate::linalg::small;
 use crate::linalg::triangle::Triangle;
 use crate::runtime::parallel::Workers;
 use crate::structure::correlation::law::Law;
-use crate::structure::residual::layout::{Layout, Pattern};
+use crate::structure::residual::layout::{pair, Layout, Pattern};
 use crate::structure::residual::rank_one::RankOne;
 use crate::structure::residual::tridiagonal::Tridiagonal;
 
@@ -45,7 +45,8 @@ pub(super) fn correlations<S: Scalar>(
         c.data[t * m + t] = diagonal;
         for s in 0..t {
             let value = match law {
-                Law::Decline(law, _) => law.at(pattern.distances[t * t.saturating_sub(1) / 2 + s]),
+                Law::Decline(law, _) => law.at(pattern.distances[pair(s, t)]),
+                Law::Known => S::constant(pattern.known[pair(s, t)]),
                 _ => law.between(layout.point(first + s), layout.point(first + t)),
             };
             c.data[s * m + t] = part(value);

@@ -80,6 +80,7 @@ impl Residual {
                     class: old.patterns[pattern].class,
                     count: 0,
                     distances: old.patterns[pattern].distances.clone(),
+                    known: old.patterns[pattern].known.clone(),
                 });
             }
             layout.patterns[number].count += stand.count;

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::api::error::EngineError;
-use crate::api::model::{Classes, Correlation, Position, ResidualStructure};
+use crate::api::model::{
+    codes_within, Classes, Correlation, KnownMatrix, Position, ResidualStructure,
+};
 use crate::data::validate::finite;
+use crate::runtime::memory;
 use crate::structure::correlation::law::distance;
 use crate::structure::correlation::registry::Family;
 use crate::structure::correlation::structure::{Inverse, Sharing};
@@ -29,8 +32,15 @@ pub(super) struct Pattern {
     pub class: usize,
     /// Number of groups that have it, also of those that others stand for.
     pub count: usize,
-    /// Distances of its rows, for s < t at t (t - 1) / 2 + s; only where the law needs them.
+    /// Distances of its rows, for s < t at [`pair`]; only where the law needs them.
     pub distances: Vec<f64>,
+    /// Known correlations of its rows, likewise.
+    pub known: Vec<f64>,
+}
+
+/// Index of the pair s < t of the rows of a group: the strict lower triangle, row by row.
+pub(super) fn pair(s: usize, t: usize) -> usize {
+    t * t.saturating_sub(1) / 2 + s
 }
 
 impl Pattern {
@@ -95,6 +105,15 @@ pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f
                 return dimension("visits must lie in 1..n_positions");
             }
             Ok(visit.iter().map(|&v| f64::from(v)).collect())
+        }
+        Position::Rows { row, matrix } => {
+            length(row.len())?;
+            let size = matrix.start.len().saturating_sub(1);
+            matrix.validate(size, "known correlations must be a square matrix")?;
+            if !codes_within(row, 1, size) {
+                return dimension("rows of a known matrix must lie in 1..its size");
+            }
+            Ok(row.iter().map(|&r| f64::from(r)).collect())
         }
         Position::Points { coordinates, .. } => {
             if coordinates.is_empty() {
@@ -172,6 +191,7 @@ impl Layout {
                 class: 0,
                 count: n,
                 distances: Vec::new(),
+                known: Vec::new(),
             }],
             position: Vec::new(),
             dimensions: 0,
@@ -265,7 +285,8 @@ impl Layout {
         if classes > 1 && family.has_kinks() {
             return dimension("a correlation with kinks has no classes of groups");
         }
-        layout.find_patterns(family, &class_of_group);
+        let known = layout.known_correlations(&correlation.position)?;
+        layout.find_patterns(family, &class_of_group, known);
         layout.cut();
         Ok((layout, ByClass { family, classes }))
     }
@@ -296,20 +317,34 @@ impl Layout {
             .map(|w| self.position[w[1] - 1] - self.position[w[0]])
     }
 
-    fn find_patterns(&mut self, family: Family, class_of_group: &[usize]) {
-        let mut known: HashMap<Vec<u64>, u32> = HashMap::new();
+    /// The known correlations of each group, for s < t at [`pair`]; none where correlations follow from parameters.
+    fn known_correlations(&self, position: &Position<'_>) -> Result<Vec<Vec<f64>>, EngineError> {
+        let Position::Rows { matrix, .. } = position else {
+            return Ok(Vec::new());
+        };
+        let lookup = Lookup::new(matrix, &self.position);
+        (0..self.groups())
+            .map(|g| lookup.among(self.group(g)))
+            .collect()
+    }
+
+    fn find_patterns(&mut self, family: Family, class_of_group: &[usize], known: Vec<Vec<f64>>) {
+        let mut known = known.into_iter();
+        let mut found: HashMap<Vec<u64>, u32> = HashMap::new();
         for g in 0..self.groups() {
             let places = self.group(g);
             let values = self.positions(places.clone());
             let class = class_of_group[g];
+            let entries = known.next().unwrap_or_default();
             let mut key = vec![class as u64, places.len() as u64];
             match family.sharing() {
                 Sharing::Size => {}
                 Sharing::Gaps => key.extend(values.windows(2).map(|w| (w[1] - w[0]).to_bits())),
                 Sharing::Positions => key.extend(values.iter().map(|v| v.to_bits())),
+                Sharing::Entries => key.extend(entries.iter().map(|v| v.to_bits())),
             }
             let next = self.patterns.len() as u32;
-            let pattern = *known.entry(key).or_insert(next);
+            let pattern = *found.entry(key).or_insert(next);
             if pattern == next {
                 let distances = match family.metric() {
                     Some(metric) if family.inverse() == Inverse::Dense => (0..places.len())
@@ -326,6 +361,7 @@ impl Layout {
                     class,
                     count: 0,
                     distances,
+                    known: entries,
                 });
             }
             self.patterns[pattern as usize].count += 1;
@@ -382,6 +418,61 @@ impl Layout {
                 first = g + 1;
             }
         }
+    }
+}
+
+/// Known correlations of rows, found in time that is linear in the entries of the matrix.
+pub(super) struct Lookup<'a> {
+    matrix: &'a KnownMatrix<'a>,
+    /// The row of the matrix that stands at each place, from 1.
+    rows: &'a [f64],
+    /// One more than the place of each row of the matrix, which count from 1; 0: it has none.
+    place: Vec<u32>,
+}
+
+impl<'a> Lookup<'a> {
+    pub fn new(matrix: &'a KnownMatrix<'a>, rows: &'a [f64]) -> Self {
+        let mut place = vec![0; matrix.start.len()];
+        for (s, &row) in rows.iter().enumerate() {
+            place[row as usize] = s as u32 + 1;
+        }
+        Self {
+            matrix,
+            rows,
+            place,
+        }
+    }
+
+    /// Correlations of the rows at these places, for s < t at [`pair`].
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`] where one of them is correlated with a row at another place.
+    pub fn among(&self, places: Range<usize>) -> Result<Vec<f64>, EngineError> {
+        let (first, m) = (places.start, places.len());
+        let mut out = memory::zeros(m * m.saturating_sub(1) / 2);
+        for t in 0..m {
+            let column = self.rows[first + t] as usize - 1;
+            let own = self.matrix.start[column] as usize..self.matrix.start[column + 1] as usize;
+            for (&row, &value) in self.matrix.row[own.clone()]
+                .iter()
+                .zip(&self.matrix.value[own])
+            {
+                let Some(other) = self.place[row as usize + 1].checked_sub(1) else {
+                    continue;
+                };
+                match (other as usize).checked_sub(first) {
+                    Some(s) if s < t => out[pair(s, t)] = value,
+                    Some(s) if s < m => {}
+                    _ if value == 0.0 => {}
+                    _ => {
+                        return dimension(
+                            "known correlations must be 0 between rows of different groups",
+                        )
+                    }
+                }
+            }
+        }
+        Ok(out)
     }
 }
 

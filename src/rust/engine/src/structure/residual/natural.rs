@@ -2,11 +2,11 @@
 //! of rows.
 
 use crate::api::error::EngineError;
-use crate::api::model::{Correlation, Scale};
+use crate::api::model::{Correlation, Position, Scale};
 use crate::runtime::memory;
 use crate::structure::correlation::registry::Family;
 use crate::structure::correlation::structure::Parameter;
-use crate::structure::residual::layout::{lags, positions};
+use crate::structure::residual::layout::{lags, pair, positions, Lookup};
 use crate::structure::residual::scale::Term;
 
 /// Natural parameters of a correlation structure whose largest group has `largest` rows; positions are not looked at.
@@ -33,6 +33,10 @@ pub fn correlation_matrix(
 ) -> Result<Vec<f64>, EngineError> {
     let family = Family::of_residuals(correlation, n);
     let position = positions(correlation, n)?;
+    if let Position::Rows { matrix, .. } = &correlation.position {
+        let known = Lookup::new(matrix, &position).among(0..n)?;
+        return Ok(symmetric(n, |s, t| known[pair(s, t)]));
+    }
     let d = family.dimensions();
     let point = |i: usize| &position[i * d..(i + 1) * d];
     let mut span = 0.0;
@@ -52,6 +56,20 @@ pub fn correlation_matrix(
             EngineError::ResidualStart("these are no parameters of the structure".to_owned())
         })?;
     Ok(law.matrix(n, point))
+}
+
+/// The correlation matrix with these entries for s < t.
+pub(super) fn symmetric(n: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    let mut c = memory::zeros(n * n);
+    for t in 0..n {
+        c[t * n + t] = 1.0;
+        for s in 0..t {
+            let value = entry(s, t);
+            c[t * n + s] = value;
+            c[s * n + t] = value;
+        }
+    }
+    c
 }
 
 /// Standard deviations of `n` rows relative to sigma, by the variance functions alone; `natural` are the parameters of one

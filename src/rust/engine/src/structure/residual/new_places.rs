@@ -4,7 +4,8 @@ use crate::api::error::EngineError;
 use crate::api::model::ResidualStructure;
 use crate::runtime::memory;
 use crate::structure::correlation::law::Law;
-use crate::structure::residual::layout::{lags as lags_over, new_classes, new_positions};
+use crate::structure::residual::layout::{lags as lags_over, new_classes, new_positions, pair};
+use crate::structure::residual::natural::symmetric;
 use crate::structure::residual::residual::Residual;
 use crate::structure::residual::scale;
 
@@ -188,20 +189,14 @@ impl Residual {
                 gigabytes,
             });
         }
-        let mut c = memory::zeros(m * m);
-        (0..m).for_each(|i| c[i * m + i] = 1.0);
         let fitted = self.layout.positions(places.clone());
-        let class = self.layout.patterns[self.pattern_of(g)].class;
-        if let Some(law) = self.law_over(phi, class, std::iter::empty(), fitted)? {
-            for i in 0..m {
-                for j in 0..i {
-                    let (s, t) = (places.start + j, places.start + i);
-                    let value = law.between(self.layout.point(s), self.layout.point(t));
-                    c[i * m + j] = value;
-                    c[j * m + i] = value;
-                }
-            }
-        }
-        Ok(c)
+        let pattern = &self.layout.patterns[self.pattern_of(g)];
+        let law = self.law_over(phi, pattern.class, std::iter::empty(), fitted)?;
+        let point = |s: usize| self.layout.point(places.start + s);
+        Ok(symmetric(m, |s, t| match &law {
+            Some(Law::Known) => pattern.known[pair(s, t)],
+            Some(law) => law.between(point(s), point(t)),
+            None => 0.0,
+        }))
     }
 }

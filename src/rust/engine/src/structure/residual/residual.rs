@@ -168,7 +168,12 @@ impl Residual {
                 }
                 Some(_) => {
                     for class in 0..correlation.map_or(0, |c| c.classes) {
-                        natural[correlation.map_or(0, |c| c.own(class).start)] *= 0.5;
+                        let range = correlation.map_or(0, |c| c.own(class).start);
+                        natural
+                            .iter_mut()
+                            .skip(range)
+                            .take(1)
+                            .for_each(|v| *v *= 0.5);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Both factors of M, and what is known of them.
 
-use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
+use crate::api::model::{Column, GroupingFactor, KnownMatrix, ModelData, RandomTerm, Structure};
 use crate::api::options::Options;
 use crate::basis::covariances::{Covariances, LevelClasses};
 use crate::basis::internal_theta::InternalTheta;
@@ -33,7 +33,7 @@ fn data(rows: impl Iterator<Item = (usize, usize)>) -> Data {
 }
 
 impl Data {
-    fn prepared(&self, slopes: bool, precision: Option<Precision<'_>>) -> Prepared {
+    fn prepared(&self, slopes: bool, precision: Option<KnownMatrix<'_>>) -> Prepared {
         let levels = |codes: &[i32]| codes.iter().max().map_or(0, |&v| v as usize);
         let factor = |codes, precision| GroupingFactor {
             codes,
@@ -141,7 +141,7 @@ fn both_factors_agree_at_moderate_parameters() {
         }
         start.push(row.len() as i32);
     }
-    let known = Precision {
+    let known = KnownMatrix {
         start: &start,
         row: &row,
         value: &value,
