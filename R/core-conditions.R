@@ -18,6 +18,7 @@
 #' | `ferrolmm_error_long_residual_group`, `_duplicate_position`, `_residual_start` | likewise |
 #' | `ferrolmm_error_single_row_groups`, `_zero_covariate` | likewise |
 #' | `ferrolmm_error_known` | a known covariance or precision matrix of levels is wrong |
+#' | `ferrolmm_error_pedigree` | a pedigree is impossible |
 #' | `ferrolmm_error_not_positive_definite` | such a matrix is not positive definite |
 #' | `ferrolmm_error_newdata` | `newdata` is wrong, or does not fit the model |
 #' | `ferrolmm_error_restriction` | a parameter is held at an impossible value |
@@ -35,6 +36,7 @@
 #' | `ferrolmm_warning_convergence` | the certificate of the optimum does not hold |
 #' | `ferrolmm_warning_digits` | few digits are left: effects dwarf residuals, a correlation is 1 |
 #' | `ferrolmm_message_response` | a logical response is fitted as 0 and 1 |
+#' | `ferrolmm_message_pedigree` | parents without a row are added to a pedigree |
 #' | `ferrolmm_message_rank` | columns of the fixed-effects model matrix are dropped |
 #' | `ferrolmm_warning_ddf` | tests are `NA`: a rule leaves them no degrees of freedom |
 #' | `ferrolmm_warning_kenward_roger` | tests are `NA`: the method does not determine them |

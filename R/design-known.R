@@ -14,7 +14,11 @@ find_known <- function(bars, data, env, caller) {
     }
     value <- tryCatch(
       eval(bar$known$expr, if (is.environment(data)) data else as.list(data), env),
-      error = function(e) tryCatch(eval(bar$known$expr, caller), error = identity)
+      error = function(inside) {
+        # an error of this package's says more than that the caller has no such variables
+        failed <- function(e) if (inherits(inside, "ferrolmm_error")) inside else e
+        tryCatch(eval(bar$known$expr, caller), error = failed)
+      }
     )
     label <- code_label(bar$known$expr, 500L)
     if (inherits(value, "error")) {
@@ -59,6 +63,7 @@ check_known <- function(x, kind, label) {
       "known"
     )
   }
+  is_symmetric <- methods::is(x, "symmetricMatrix") && methods::is(x, "dMatrix")
   # sparse matrices stay sparse, and dense ones dense for the arithmetic
   if (!is.matrix(x)) {
     # a permutation has no entries but ones
@@ -72,14 +77,17 @@ check_known <- function(x, kind, label) {
     ferrolmm_abort(paste0(what, " has values that are missing or infinite."), "known")
   }
   require_scale(Matrix::diag(x), what)
-  asymmetric <- abs(x - Matrix::t(x))
-  if (max(asymmetric, 0) > 1e-8 * max(abs(entries), 0)) {
-    ferrolmm_abort(
-      paste0(what, " is not symmetric."), "known",
-      i = "Rounding apart: (K + t(K)) / 2 makes a matrix symmetric."
-    )
+  if (!is_symmetric) {
+    asymmetric <- abs(x - Matrix::t(x))
+    if (max(asymmetric, 0) > 1e-8 * max(abs(entries), 0)) {
+      ferrolmm_abort(
+        paste0(what, " is not symmetric."), "known",
+        i = "Rounding apart: (K + t(K)) / 2 makes a matrix symmetric."
+      )
+    }
+    x <- (x + Matrix::t(x)) / 2
   }
-  x <- as_sparse((x + Matrix::t(x)) / 2)
+  x <- as_sparse(x)
   dimnames(x) <- list(names, names)
   x
 }

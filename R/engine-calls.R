@@ -279,6 +279,12 @@ engine_invert <- function(a, control) {
   }
 }
 
+#' The inverse of the relationship matrix of animals with these parents, 0 for an unknown one
+#' @returns list(start, row, value, inbreeding), the matrix on and above its diagonal; list(circle)
+#'   where animals are their own ancestors
+#' @noRd
+engine_pedigree <- function(sire, dam) engine_value(rs_pedigree(sire, dam))
+
 #' Refuse numeric columns of which as many are independent as there are rows
 #' @noRd
 engine_require_residual <- function(columns) {

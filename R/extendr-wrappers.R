@@ -120,6 +120,11 @@ rs_fit_many <- function(model, options, responses, satterthwaite, rx) .Call(wrap
 #' @noRd
 rs_moments <- function(model, options) .Call(wrap__rs_moments, model, options)
 
+#' The inverse of the relationship matrix of animals with these parents (numbers from 1, 0 for an unknown one), in compressed
+#' columns, on and above its diagonal; or the animals of a circle.
+#' @noRd
+rs_pedigree <- function(sire, dam) .Call(wrap__rs_pedigree, sire, dam)
+
 #' Profiles the standard deviations, correlations and sigma numbered `which` (from 1, in the order of
 #' theta, sigma last) at `options$start`, to |zeta| = `cutoff`.
 #' @noRd

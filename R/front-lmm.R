@@ -60,8 +60,9 @@
 #' that are matched to the levels of `id`. The covariance matrix of the random effects is then the
 #' Kronecker product of `K` and that of the effects of one level. Of `K`, the levels that occur are
 #' used. All levels of `Q` stay in the model, including those without rows (ancestors in a
-#' pedigree): [ranef()] predicts them. A second term on the same variable without a known matrix,
-#' `us(1 | id, cov = K) + (1 | id)`, has a grouping factor of its own.
+#' pedigree, see [pedigree_precision()]): [ranef()] predicts them. A second term on the same
+#' variable without a known matrix, `us(1 | id, cov = K) + (1 | id)`, has a grouping factor of its
+#' own.
 #'
 #' `us(x | g, by = arm)` gives the levels of `g` in each level of `arm` a covariance matrix of their
 #' own, with every structure (GROUP= in SAS): theta has the parameters of the first level of `arm`,

@@ -98,6 +98,7 @@ needed <- function(name, objects) {
     lmm_source = if (requireNamespace("RSQLite", quietly = TRUE)) {
       list(DBI::dbConnect(RSQLite::SQLite(), ":memory:"), "visits")
     },
+    pedigree_precision = list(1:2, c(0, 0), c(0, 0)),
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
     plot_within_between = , heritability = , repeatability = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),

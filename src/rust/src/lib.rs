@@ -26,6 +26,7 @@ mod interrupt;
 mod known_matrix;
 mod many;
 mod moments;
+mod pedigree;
 mod profile;
 mod residual;
 mod rlrt;
@@ -42,6 +43,7 @@ extendr_module! {
     use inference;
     use many;
     use moments;
+    use pedigree;
     use profile;
     use residual;
     use rlrt;

@@ -530,6 +530,33 @@ fn beside_other_factors_in_every_order() {
     }
 }
 
+/// Few levels that meet many of a sparse matrix are not eliminated before these (`system/elimination_choice.rs`).
+#[test]
+fn ordered_together_with_few_levels_that_meet_many() {
+    let mut rng = Rng::new(906);
+    let others: [(&[usize], &[usize]); 4] =
+        [(&[], &[4]), (&[7], &[]), (&[5], &[3]), (&[12], &[90])];
+    for (i, others) in others.into_iter().enumerate() {
+        for (shape, levels) in [
+            (Shape::Banded, 220),
+            (Shape::Chain, 150),
+            (Shape::Block, 200),
+        ] {
+            let model = model(shape, levels, ONE, others, &mut rng);
+            holds(&model, &theta(&model, 0.8), i % 2 == 0);
+        }
+    }
+    let slopes = model(
+        Shape::Banded,
+        110,
+        (2, Structure::Unstructured),
+        (&[], &[6]),
+        &mut rng,
+    );
+    holds(&slopes, &theta(&slopes, 0.8), true);
+    holds(&slopes, &theta(&slopes, 0.01), false);
+}
+
 #[test]
 fn several_effects_of_a_level() {
     let mut rng = Rng::new(903);

@@ -314,6 +314,9 @@ fn sparse_factor_solves_and_selected_inverse() {
         (40, 1.5),
         (90, 3.0),
         (60, 60.0),
+        // narrow and wide supernodes, below one another
+        (200, 0.7),
+        (300, 2.0),
     ] {
         let below = random_pattern(&mut rng, n, per_column);
         let pattern = Pattern::factorize(&below);
@@ -325,8 +328,8 @@ fn sparse_factor_solves_and_selected_inverse() {
         }
         let (a, mut values) = on_pattern(&mut rng, &below, &pattern);
         let original = values.clone();
-        let work = vec![0.0; n];
-        assert!(pattern.cholesky(&mut values, &mut work.clone()));
+        let workers = Workers::sequential();
+        assert!(pattern.cholesky(&mut values, &workers));
         let mut expected = a.clone();
         assert!(small::cholesky(&mut expected, n));
         let expected = lower(&expected, n);
@@ -356,7 +359,7 @@ fn sparse_factor_solves_and_selected_inverse() {
             1e-12,
         );
         let mut selected = Vec::new();
-        pattern.selected_inverse(&values, &mut selected, &mut work.clone());
+        pattern.selected_inverse(&values, &mut selected, &workers);
         for j in 0..n {
             for at in pattern.column_start[j]..pattern.column_start[j + 1] {
                 let i = pattern.row[at] as usize;
@@ -375,7 +378,7 @@ fn sparse_factor_solves_and_selected_inverse() {
         // not positive definite
         let mut bad = original;
         bad[pattern.column_start[n - 1]] = -1.0;
-        assert!(!pattern.cholesky(&mut bad, &mut work.clone()));
+        assert!(!pattern.cholesky(&mut bad, &workers));
     }
 }
 

@@ -320,7 +320,7 @@ impl Pass<'_> {
             self.level_precision.u(solution),
         );
         let workers = &system.workers;
-        let mut column = workers.buffer(schur.q2);
+        let mut column = workers.scratch(schur.q2);
         let mut blocks = Blocks::new(system);
         let mut own = block_buffer(system);
         let later_effects = |v: usize| -> usize {

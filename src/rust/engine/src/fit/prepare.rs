@@ -29,6 +29,7 @@ use crate::search::optimum::term_start;
 use crate::search::strategy::Plan;
 use crate::structure::residual::Residual;
 use crate::system::elimination::Schur;
+use crate::system::elimination_choice::largest_eliminated;
 use crate::system::equations::System;
 
 /// Largest value of a parameter that a start may have.
@@ -234,14 +235,23 @@ pub(crate) fn prepare_from(
         .as_ref()
         .map(|structure| Residual::new(structure, n))
         .transpose()?;
-    let (layout, bases) = bases_of_terms(data, options, residual.as_ref(), &workers);
-    let center = Center {
-        beta: fixed.beta_center.clone(),
-        b: vec![Vec::new(); layout.len()],
+    let mut taken = take(data, options, &fixed, residual, true, &workers)?;
+    let schur = match largest_eliminated(&taken.moments, stop) {
+        Some(schur) => schur,
+        None => {
+            let residual = taken.residual.map(|part| part.whole().clone());
+            taken = take(data, options, &fixed, residual, false, &workers)?;
+            Schur::unless_stopped(&taken.moments, stop)
+        }
     };
-    let at = Coordinates::new(&fixed, &layout, &bases);
-    let (moments, residual) = take_moments(data, options, at, &center, residual, &workers)?;
-    let system = system_of(moments, options, workers, stop);
+    let Taken {
+        layout,
+        bases,
+        center,
+        moments,
+        residual,
+    } = taken;
+    let system = system_of(moments, schur, options, workers, stop);
     let model = residual
         .as_ref()
         .map_or(Residual::independent(), |part| &part.model);
@@ -273,17 +283,54 @@ pub(crate) fn prepare_from(
     Ok(prepared)
 }
 
+/// Layout, bases and moments with one order of the grouping factors.
+struct Taken {
+    layout: Vec<FactorLayout>,
+    bases: Vec<TermBasis>,
+    center: Center,
+    moments: Moments,
+    residual: Option<ResidualPart>,
+}
+
+/// Lays the terms out, the largest factor that may be first, or (unless `eliminates`) none, and takes the moments.
+fn take(
+    data: &ModelData<'_>,
+    options: &Options,
+    fixed: &FixedBasis,
+    residual: Option<Residual>,
+    eliminates: bool,
+    workers: &Workers,
+) -> Result<Taken, EngineError> {
+    let (layout, bases) = bases_of_terms(data, options, residual.as_ref(), eliminates, workers);
+    let center = Center {
+        beta: fixed.beta_center.clone(),
+        b: vec![Vec::new(); layout.len()],
+    };
+    let at = Coordinates::new(fixed, &layout, &bases);
+    let (moments, residual) = take_moments(data, options, at, &center, residual, workers)?;
+    Ok(Taken {
+        layout,
+        bases,
+        center,
+        moments,
+        residual,
+    })
+}
+
 /// How grouping factors are laid out, and the basis of each term and class of its levels.
 fn bases_of_terms(
     data: &ModelData<'_>,
     options: &Options,
     residual: Option<&Residual>,
+    eliminates: bool,
     workers: &Workers,
 ) -> (Vec<FactorLayout>, Vec<TermBasis>) {
     let independent = |factor: &FactorLayout| {
         let user = factor.user.map(|user| &data.factors[user]);
         let model = residual.unwrap_or(Residual::independent());
-        user.is_some_and(|user| user.precision.is_none()) && contains(factor.codes(data), model)
+        eliminates
+            && user.is_some_and(|user| user.precision.is_none())
+            && contains(factor.codes(data), model)
     };
     let source = source(data);
     lay_out(
@@ -319,8 +366,13 @@ fn take_moments(
 }
 
 /// The equations of these moments, with as many threads as they, or the rows before, are worth.
-fn system_of(moments: Moments, options: &Options, workers: Workers, stop: &StopFlag) -> System {
-    let schur = Schur::unless_stopped(&moments, stop);
+fn system_of(
+    moments: Moments,
+    schur: Schur,
+    options: &Options,
+    workers: Workers,
+    stop: &StopFlag,
+) -> System {
     let per_evaluation =
         schur.work(moments.factors[0].k) + moments.factors[0].zx.len() as f64 * moments.p1 as f64;
     let workers = if workers.count() > 1 {

@@ -10,6 +10,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::{Qr, Svd};
 use faer::linalg::{evd, triangular_inverse, triangular_solve};
+use faer::reborrow::ReborrowMut;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 
 use crate::runtime::memory;
@@ -42,6 +43,55 @@ impl Matrix {
 #[must_use]
 pub fn cholesky(a: &mut [f64], n: usize) -> bool {
     cholesky_in_place(MatMut::from_column_major_slice_mut(a, n, n))
+}
+
+/// Cholesky factor in place of the first `width` rows of a column-major panel, and those below times its inverse transposed.
+/// `false` if not positive definite.
+#[must_use]
+pub fn cholesky_of_panel(panel: &mut [f64], height: usize, width: usize) -> bool {
+    let panel = MatMut::from_column_major_slice_mut(panel, height, width);
+    let (mut top, below) = panel.split_at_row_mut(width);
+    if !cholesky_in_place(top.rb_mut()) {
+        return false;
+    }
+    let factor = top.as_ref();
+    triangular_solve::solve_lower_triangular_in_place(factor, below.transpose_mut(), Par::Seq);
+    (0..width).all(|j| factor[(j, j)].is_finite())
+}
+
+/// B <- B L^-1 for column-major B with `width` columns and the lower triangle of `l`.
+pub fn divide_by_triangle(l: &[f64], width: usize, b: &mut [f64]) {
+    let rows = b.len() / width;
+    triangular_solve::solve_upper_triangular_in_place(
+        MatRef::from_column_major_slice(l, width, width).transpose(),
+        MatMut::from_column_major_slice_mut(b, rows, width).transpose_mut(),
+        Par::Seq,
+    );
+}
+
+/// out = A A_1' for column-major A with m rows, A_1 being the first `count` of them; m x count.
+pub fn product_with_own_rows(a: &[f64], m: usize, count: usize, out: &mut [f64]) {
+    let a = MatRef::from_column_major_slice(a, m, a.len() / m);
+    matmul(
+        MatMut::from_column_major_slice_mut(out, m, count),
+        Accum::Replace,
+        a,
+        a.subrows(0, count).transpose(),
+        1.0,
+        Par::Seq,
+    );
+}
+
+/// C -= A'B for column-major A and B (m x r) into column-major `out` (r x r).
+pub fn subtract_products_of_columns(a: &[f64], b: &[f64], (m, r): (usize, usize), out: &mut [f64]) {
+    matmul(
+        MatMut::from_column_major_slice_mut(out, r, r),
+        Accum::Add,
+        MatRef::from_column_major_slice(a, m, r).transpose(),
+        MatRef::from_column_major_slice(b, m, r),
+        -1.0,
+        Par::Seq,
+    );
 }
 
 /// The inverse of the lower triangle of `l` into that of `out` (both n x n, column-major).

@@ -11,6 +11,7 @@ pub mod singular;
 pub mod small;
 pub mod sparse;
 pub mod strip_layout;
+mod supernodes;
 pub mod triangle;
 
 /// Runs `f`, which has to be marked `#[inline(always)]` with all that it calls, compiled for the widest vectors that this

@@ -5,7 +5,6 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::sparse::linalg::amd;
 use faer::sparse::SymbolicSparseColMatRef;
 
-use crate::runtime::memory;
 use crate::runtime::stop::StopFlag;
 
 /// Multiply-adds of the dense kernels for one of the sparse ones, as measured.
@@ -45,6 +44,10 @@ pub struct Pattern {
     row_column: Vec<u32>,
     /// Its position in `row`.
     row_position: Vec<usize>,
+    /// First column of each supernode, and the end.
+    pub(super) supernode: Vec<usize>,
+    /// The supernode of each column.
+    pub(super) supernode_of: Vec<u32>,
 }
 
 impl Pattern {
@@ -126,6 +129,11 @@ impl Pattern {
                 next[i] += 1;
             }
         }
+        let supernode = supernodes(&column_start, &row);
+        let columns = supernode.windows(2).enumerate();
+        let supernode_of = columns
+            .flat_map(|(s, ends)| std::iter::repeat_n(s as u32, ends[1] - ends[0]))
+            .collect();
         Self {
             n,
             column_start,
@@ -133,6 +141,8 @@ impl Pattern {
             row_start,
             row_column,
             row_position,
+            supernode,
+            supernode_of,
         }
     }
 
@@ -154,38 +164,14 @@ impl Pattern {
     /// Where row j stands in each earlier column that holds it, and where that column ends: what column j of a factor is
     /// updated by.
     pub fn updates(&self, j: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (self.row_start[j]..self.row_start[j + 1]).map(|r| {
-            let column = self.row_column[r] as usize;
-            (self.row_position[r], self.column_start[column + 1])
-        })
+        let entries = self.earlier(j);
+        entries.map(|(column, position)| (position, self.column_start[column + 1]))
     }
 
-    /// Numeric factorisation, left-looking: column j of A (on the pattern, in `values`) minus the updates of the columns
-    /// that hold row j. In place, `work` being n zeros; `false` if not positive definite.
-    #[must_use]
-    pub fn cholesky(&self, values: &mut [f64], work: &mut [f64]) -> bool {
-        for j in 0..self.n {
-            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
-            for position in start..end {
-                work[self.row[position] as usize] = values[position];
-            }
-            for (position, last) in self.updates(j) {
-                let factor = values[position];
-                for q in position..last {
-                    work[self.row[q] as usize] -= factor * values[q];
-                }
-            }
-            let d = work[j];
-            if d <= 0.0 || !d.is_finite() {
-                return false;
-            }
-            let d = d.sqrt();
-            values[start] = d;
-            for position in start + 1..end {
-                values[position] = work[self.row[position] as usize] / d;
-            }
-        }
-        true
+    /// The earlier columns that hold row j, and where it stands in each.
+    pub(super) fn earlier(&self, j: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let entries = self.row_start[j]..self.row_start[j + 1];
+        entries.map(|r| (self.row_column[r] as usize, self.row_position[r]))
     }
 
     /// Row-major B (n x m) <- L^-1 B.
@@ -224,50 +210,6 @@ impl Pattern {
         }
     }
 
-    /// Entries of (L L')^-1 on the pattern of L, last column first:
-    /// z_ij = delta_ij / l_jj^2 - sum_{k > j, l_kj != 0} z_ik l_kj / l_jj, for i >= j in the pattern of column j; `work` is n
-    /// zeros.
-    pub fn selected_inverse(&self, values: &[f64], inverse: &mut Vec<f64>, work: &mut [f64]) {
-        inverse.clear();
-        memory::resize(inverse, self.row.len());
-        for j in (0..self.n).rev() {
-            let (start, end) = (self.column_start[j], self.column_start[j + 1]);
-            let d = values[start];
-            // work[i] = sum over k of z_ik l_kj for the rows i > j of this column: those pairs (i, k) are all in the pattern
-            for position in start + 1..end {
-                let k = self.row[position] as usize;
-                let factor = values[position];
-                let mut own = start + 1;
-                // z_ik for i >= k stands in column k; its rows contain the rows > k of column j
-                for q in self.column_start[k]..self.column_start[k + 1] {
-                    let i = self.row[q];
-                    while own < end && self.row[own] < i {
-                        own += 1;
-                    }
-                    if own == end {
-                        break;
-                    }
-                    if self.row[own] == i {
-                        let z = inverse[q];
-                        work[i as usize] += z * factor;
-                        if i as usize != k {
-                            work[k] += z * values[own];
-                        }
-                    }
-                }
-            }
-            let mut diagonal = 1.0 / (d * d);
-            for position in start + 1..end {
-                let i = self.row[position] as usize;
-                let z = -work[i] / d;
-                inverse[position] = z;
-                diagonal -= z * values[position] / d;
-                work[i] = 0.0;
-            }
-            inverse[start] = diagonal;
-        }
-    }
-
     /// Calls `f(row, value)` for each entry of column j of the symmetric matrix given on the pattern.
     pub fn for_each_symmetric(&self, values: &[f64], j: usize, mut f: impl FnMut(usize, f64)) {
         for position in self.column_start[j]..self.column_start[j + 1] {
@@ -291,4 +233,21 @@ impl Pattern {
     pub fn scatter_symmetric(&self, values: &[f64], j: usize, work: &mut [f64]) {
         self.for_each_symmetric(values, j, |row, value| work[row] = value);
     }
+}
+
+/// First column of each supernode, neighbouring columns with the same rows below, and the end.
+fn supernodes(column_start: &[usize], row: &[u32]) -> Vec<usize> {
+    let n = column_start.len() - 1;
+    let length = |j: usize| column_start[j + 1] - column_start[j];
+    let mut first = vec![0];
+    for j in 1..n {
+        let follows = length(j - 1) == length(j) + 1 && row[column_start[j - 1] + 1] as usize == j;
+        if !follows {
+            first.push(j);
+        }
+    }
+    if n > 0 {
+        first.push(n);
+    }
+    first
 }

@@ -96,7 +96,7 @@ pub(crate) fn of_levels(
     let log_det = if is_dense(pair.level_precision.len(), levels) {
         dense_log_det(&diagonal, &pair, stop)?
     } else {
-        log_det(&diagonal, &pair)?
+        log_det(&diagonal, &pair, stop)?
     };
     Some(LevelPrecision {
         diagonal,
@@ -128,7 +128,7 @@ fn dense_log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Optio
 }
 
 /// log |K^-1| by a sparse Cholesky factor.
-fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
+fn log_det(diagonal: &[f64], pair: &PairMoments, stop: &StopFlag) -> Option<f64> {
     let n = diagonal.len();
     let mut graph: Vec<Vec<(usize, f64)>> = vec![Vec::new(); n];
     for j in 0..n {
@@ -176,7 +176,7 @@ fn log_det(diagonal: &[f64], pair: &PairMoments) -> Option<f64> {
             }
         }
     }
-    if !pattern.cholesky(&mut values, &mut memory::zeros(n)) {
+    if !pattern.cholesky(&mut values, &Workers::new(1, 0.0, stop)) {
         return None;
     }
     let sum: f64 = (0..n).map(|j| values[pattern.column_start[j]].ln()).sum();
@@ -216,6 +216,12 @@ pub(crate) fn work(moments: &Moments) -> f64 {
 /// Whether a K^-1 of order `n` with so many entries above the diagonal is as good as dense.
 fn is_dense(above: usize, n: usize) -> bool {
     above * DENSE > n * n
+}
+
+/// Whether factor `f` has a K^-1 that is not as good as dense.
+pub(crate) fn is_sparse(moments: &Moments, f: usize) -> bool {
+    let n = moments.factors[f].level_precision.len();
+    n > 0 && !is_dense(above(moments, f), n)
 }
 
 /// The K^-1 of each factor in full, where it is as good as dense; else empty.

@@ -122,6 +122,12 @@ impl Workers {
         self.workspace.zeros(len)
     }
 
+    /// Likewise so many numbers that are written before they are read: any.
+    #[must_use]
+    pub fn scratch(&self, len: usize) -> Buffer<'_> {
+        self.workspace.arbitrary(len)
+    }
+
     /// A copy in such a buffer.
     #[must_use]
     pub fn copy(&self, of: &[f64]) -> Buffer<'_> {

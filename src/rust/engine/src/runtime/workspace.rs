@@ -32,6 +32,18 @@ impl Workspace {
     #[must_use]
     pub fn zeros(&self, len: usize) -> Buffer<'_> {
         let mut values = self.take(len);
+        values.clear();
+        values.resize(len, 0.0);
+        Buffer {
+            values,
+            owner: self,
+        }
+    }
+
+    /// So many numbers, for what writes before it reads: any, so that nothing is spent on making them zeros.
+    #[must_use]
+    pub fn arbitrary(&self, len: usize) -> Buffer<'_> {
+        let mut values = self.take(len);
         values.resize(len, 0.0);
         Buffer {
             values,
@@ -43,6 +55,7 @@ impl Workspace {
     #[must_use]
     pub fn copy(&self, of: &[f64]) -> Buffer<'_> {
         let mut values = self.take(of.len());
+        values.clear();
         values.extend_from_slice(of);
         Buffer {
             values,
@@ -50,7 +63,7 @@ impl Workspace {
         }
     }
 
-    /// An empty vector of such a capacity.
+    /// A vector of such a capacity, with what it had.
     fn take(&self, len: usize) -> Vec<f64> {
         if len == 0 {
             return Vec::new();
@@ -68,8 +81,7 @@ impl Workspace {
 
 impl Drop for Buffer<'_> {
     fn drop(&mut self) {
-        let mut values = std::mem::take(&mut self.values);
-        values.clear();
+        let values = std::mem::take(&mut self.values);
         if let Some(class) = values.capacity().checked_ilog2() {
             self.owner.lock()[class as usize].push(values);
         }
@@ -107,6 +119,9 @@ mod tests {
         assert_eq!(again.as_ptr(), place);
         assert_eq!(*again, [0.0; 7]);
         drop(again);
+        let arbitrary = workspace.arbitrary(6);
+        assert_eq!((arbitrary.as_ptr(), arbitrary.len()), (place, 6));
+        drop(arbitrary);
         assert_eq!(
             *workspace.copy(&[1.0, 2.0, 3.0, 4.0, 5.0]),
             [1.0, 2.0, 3.0, 4.0, 5.0]

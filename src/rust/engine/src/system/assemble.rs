@@ -78,7 +78,7 @@ fn write_columns(
         Complement::Sparse { pattern, values } => {
             let start = |i| pattern.column_start[schur.offset[first_node(schur, i)]];
             workers.for_each(count, cut(values, start), |piece, values| {
-                let mut column = workers.buffer(schur.q2);
+                let mut column = workers.scratch(schur.q2);
                 let mut workspace = workers.buffer(2 * most);
                 let base = start(piece);
                 for (v, j) in columns(piece) {

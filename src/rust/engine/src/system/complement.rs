@@ -99,9 +99,7 @@ impl Complement {
     pub fn cholesky(&mut self, workers: &Workers) -> bool {
         match self {
             Self::Dense(s) => s.cholesky(workers),
-            Self::Sparse { pattern, values } => {
-                pattern.cholesky(values, &mut workers.buffer(pattern.n))
-            }
+            Self::Sparse { pattern, values } => pattern.cholesky(values, workers),
         }
     }
 
@@ -147,7 +145,7 @@ impl Complement {
             }
             Self::Sparse { pattern, values } => {
                 let mut out = old.into_values();
-                pattern.selected_inverse(values, &mut out, &mut workers.buffer(pattern.n));
+                pattern.selected_inverse(values, &mut out, workers);
                 Self::Sparse {
                     pattern: Arc::clone(pattern),
                     values: out,
@@ -192,7 +190,7 @@ impl Complement {
                 s.gather(columns.clone(), &mut work);
                 work
             }
-            Self::Sparse { pattern, .. } => workers.buffer(pattern.n),
+            Self::Sparse { pattern, .. } => workers.scratch(pattern.n),
         };
         Columns {
             of: self,

@@ -18,6 +18,10 @@ const SMALL: usize = 16;
 /// Entries of a graph whose fill-reducing order takes no time worth stopping.
 const SHORT_ORDER: usize = 100_000;
 
+/// Share of the square of their number of linked nodes from which no order pays: E entries in n columns take E^2 / 2n
+/// multiply-adds at least, the dense factor those of n^3 / 3 [`DENSE_ADVANTAGE`].
+const FULL: f64 = 0.17;
+
 /// Where a block of cross-products stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
@@ -337,7 +341,8 @@ fn choose_order(
         .map(|w| (w[1] - w[0]) as f64)
         .map(|neighbours| neighbours * (neighbours - 1.0))
         .sum();
-    if q2 <= SMALL || cliques > 0.5 * (nodes as f64).powi(2) {
+    let square = (nodes as f64).powi(2);
+    if q2 <= SMALL || cliques > 0.5 * square || most_linked(moments) > FULL * square {
         return (identity, None);
     }
     let adjacency = node_graph(moments, raw, nodes, stop);
@@ -357,6 +362,12 @@ fn choose_order(
         Some(pattern) => (order, Some(pattern)),
         None => (identity, None),
     }
+}
+
+/// Pairs of levels in one list of those that meet.
+fn most_linked(moments: &Moments) -> f64 {
+    let pairs = moments.pairs.iter().filter(|pair| pair.f > 0);
+    pairs.map(|pair| pair.level.len()).max().unwrap_or(0) as f64
 }
 
 /// Neighbours of each node in the complement (both directions, itself excluded), sorted.

@@ -4,6 +4,7 @@ pub(crate) mod assemble;
 mod border;
 pub mod complement;
 pub mod elimination;
+pub(crate) mod elimination_choice;
 pub mod equations;
 pub(crate) mod extended;
 pub mod factor;
