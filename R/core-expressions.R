@@ -131,3 +131,13 @@ within_between_names <- function(label, columns) {
 #' The empty argument of x[i, ]
 #' @noRd
 is_missing_argument <- function(x) is.name(x) && !nzchar(as.character(x))
+
+#' Part of a formula as it would be typed
+#' @noRd
+formula_label <- function(x) {
+  if (is.symbol(x)) {
+    name <- as.character(x)
+    return(if (grepl("^[A-Za-z][A-Za-z0-9._]*$", name)) name else paste0("`", name, "`"))
+  }
+  paste(deparse(x, 500L, backtick = TRUE), collapse = " ")
+}

@@ -7,6 +7,12 @@ new_matrix <- function(class, ...) {
   methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
 }
 
+#' A matrix of any class in compressed columns, with all entries of a symmetric one
+#' @noRd
+as_sparse <- function(x) {
+  methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
+}
+
 #' The transpose of a sparse matrix
 #'
 #' The argument is evaluated before Matrix's generic is called: an error raised inside an argument

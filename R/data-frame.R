@@ -2,7 +2,19 @@
 
 #' @noRd
 take_rows <- function(x, rows) {
-  if (is.matrix(x)) x[rows, , drop = FALSE] else x[rows]
+  if (length(dim(x)) == 2L) x[rows, , drop = FALSE] else x[rows]
+}
+
+#' Rows of a column, which may be a matrix, with a missing value
+#' @noRd
+is_missing_row <- function(x) {
+  if (isS4(x)) {
+    missing <- logical(nrow(x))
+    missing[x@i[is.na(x@x)] + 1L] <- TRUE
+    return(missing)
+  }
+  missing <- is.na(x)
+  if (is.matrix(missing)) rowSums(missing) > 0 else missing
 }
 
 #' @noRd
@@ -27,8 +39,7 @@ set_column <- function(frame, k, value) {
 missing_rows <- function(frame, columns) {
   missing <- logical(nrow(frame))
   for (name in columns) {
-    column <- is.na(frame[[name]])
-    missing <- missing | if (is.matrix(column)) rowSums(column) > 0L else column
+    missing <- missing | is_missing_row(frame[[name]])
   }
   missing
 }

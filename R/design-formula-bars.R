@@ -219,6 +219,8 @@ parse_bar <- function(term) {
   }
   check_lhs(lhs, bar)
   groups <- expand_group(bar[[3L]], bar)
+  if (!is.null(term$known)) refuse_members(groups, paste0("`", term$known$kind, " =`"), bar)
+  if (!is.null(term$by)) refuse_members(groups, "`by =`", bar)
   if (!is.null(term$known) && length(groups) > 1L) {
     ferrolmm_abort(
       paste0("A term with `", term$known$kind, "` needs one grouping factor, ",
@@ -262,7 +264,7 @@ check_lhs <- function(lhs, bar) {
 #'
 #' `a/b` is b:a and a; `a*b` is a, b and a:b; `b %in% a` is b:a.
 #' @returns a list; each element has `name` (as lme4 prints it), `expr` and `leaves` (the
-#'   expressions whose interaction it is)
+#'   expressions whose interaction it is), that of mm() also `members`, see [member_group()]
 #' @noRd
 expand_group <- function(x, bar) {
   if (is.symbol(x)) {
@@ -281,6 +283,9 @@ expand_group <- function(x, bar) {
   if (is_call_to(x, c("+", "-", "^"))) {
     abort_group_operator(x, bar)
   }
+  if (is_call_to(x, "mm")) {
+    return(list(member_group(x, bar)))
+  }
   nested <- is_call_to(x, "%in%") && is.symbol(x[[3L]])
   if (is_call_to(x, c("/", "*", ":")) || nested) {
     return(expand_group_pair(x, bar))
@@ -293,6 +298,7 @@ expand_group_pair <- function(x, bar) {
   left <- expand_group(x[[2L]], bar)
   right <- expand_group(x[[3L]], bar)
   operator <- as.character(x[[1L]])
+  refuse_members(c(left, right), paste0("`", operator, "`"), bar)
   if (operator == "/") {
     return(c(lapply(right, interact_groups, left[[1L]]), left))
   }

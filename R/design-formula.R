@@ -161,6 +161,8 @@ frame_side <- function(fixed, bars, others = NULL) {
     }
     for (group in rev(bar$groups)) {
       for (leaf in group$leaves) side <- call("+", side, leaf)
+      weights <- group$members$weights
+      if (!is.null(weights)) side <- call("+", side, weights)
     }
     for (leaf in bar$by) side <- call("+", side, leaf)
   }

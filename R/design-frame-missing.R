@@ -44,6 +44,9 @@ drop_missing <- function(columns, row_names, n, na_action, skip, complete) {
 #' settles)
 #' @noRd
 all_finite <- function(x) {
+  if (isS4(x)) {
+    x <- x@x
+  }
   if (!is.double(x)) {
     return(!anyNA(x))
   }
@@ -51,12 +54,6 @@ all_finite <- function(x) {
     x <- unclass(x)
   }
   is.finite(sum(x))
-}
-
-#' @noRd
-is_missing_row <- function(x) {
-  missing <- is.na(x)
-  if (is.matrix(missing)) rowSums(missing) > 0 else missing
 }
 
 #' @noRd

@@ -81,7 +81,12 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
     check_distinct_names(names(columns))
   }
   n <- NROW(columns[[1L]])
+  own <- member_names(model$bars)
   for (k in seq_along(columns)) {
+    if (isS4(columns[[k]]) && names(columns)[k] %in% own && NROW(columns[[k]]) == n) {
+      columns[[k]] <- sparse_column(columns[[k]], names(columns)[k])
+      next
+    }
     check_variable(columns[[k]], names(columns)[k], n, names(columns)[1L])
   }
   skip <- c(leaf_names(model$bars), grouping)
@@ -95,7 +100,7 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
     if (is.character(x)) {
       text <- c(text, names(columns)[k])
     }
-    if (is.object(x) && !is.factor(x) || length(dim(x)) == 1L) {
+    if (is.object(x) && !is.factor(x) && !isS4(x) || length(dim(x)) == 1L) {
       columns[[k]] <- frame_values(x)
     }
   }
@@ -166,6 +171,23 @@ leaf_names <- function(bars) {
     names <- c(names, variable_names(bar$by))
   }
   names
+}
+
+#' Names of the variables of mm(), one of which may be a sparse matrix
+#' @noRd
+member_names <- function(bars) {
+  groups <- unlist(lapply(bars, `[[`, "groups"), recursive = FALSE)
+  multiple <- lengths(lapply(groups, `[[`, "members")) > 0L
+  unlist(lapply(groups[multiple], function(group) variable_names(group$leaves)))
+}
+
+#' A matrix of 'Matrix' in compressed columns of numbers
+#' @noRd
+sparse_column <- function(x, name) {
+  if (!methods::is(x, "Matrix")) {
+    abort_variable_type(x, name)
+  }
+  methods::as(as_sparse(x), "dMatrix")
 }
 
 #' Character variables become factors, unused levels go

@@ -33,6 +33,10 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     if (!is.null(group$precision)) {
       next
     }
+    if (!is.null(group$members)) {
+      check_members_identified(terms[[t]], group, weights, free && !structured, control)
+      next
+    }
     tied <- is_natural(terms[[t]]) && random_kind(terms[[t]]$structure)$correlated
     k <- length(terms[[t]]$cnms)
     sizes <- class_sizes(terms[[t]], group, n)
@@ -57,6 +61,30 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
     if (doubtful && !identified) {
       abort_not_identified(terms[[t]], group, k, sizes)
     }
+  }
+}
+
+#' The same of a term whose levels share rows: ZZ' and W^-1, of one effect a level
+#' @noRd
+check_members_identified <- function(term, group, weights, doubtful, control) {
+  constraints <- own_constraints(term, control)
+  if (constraints$elsewhere || !anyNA(constraints$hold)) {
+    return(invisible())
+  }
+  n <- length(group$codes)
+  sizes <- data.frame(levels = group$n_levels, rows = n)
+  if (group$n_levels < 2L) check_single_level(term, group, sizes)
+  if (!doubtful || length(term$cnms) > 1L || group$n_levels < n) {
+    return(invisible())
+  }
+  z <- if (is.null(term$values[[1L]])) rep.int(1, n) else columns_matrix(term$values, n)[, 1L]
+  rows <- members_matrix(group$members, group$n_levels)
+  scaled <- rows %*% Matrix::Diagonal(n, z)
+  squares <- sum(Matrix::tcrossprod(scaled)^2)
+  noise <- 1 / if (is.null(weights)) rep.int(1, n) else weights
+  cosine <- sum(noise * Matrix::colSums(scaled^2)) / sqrt(squares * sum(noise^2))
+  if (!isTRUE(1 - cosine > independent_enough)) {
+    abort_not_identified(term, group, 1L, sizes)
   }
 }
 

@@ -110,12 +110,6 @@ require_scale <- function(diagonal, what) {
   }
 }
 
-#' A matrix of any class in compressed columns, with all entries of a symmetric one
-#' @noRd
-as_sparse <- function(x) {
-  methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
-}
-
 #' Are so many entries nonzero that sparse algebra takes longer?
 #' @noRd
 is_dense <- function(matrix) length(matrix@x) > 0.25 * prod(dim(matrix))

@@ -7,12 +7,13 @@
 #'
 #' Terms are in the order of lme4: as written (`||` split into columns, then `/` into factors),
 #' and if the numbers of levels do not already decrease, in reversed increasing order of them.
-#' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, precision, keys, design); see
-#'   [describe_term()]
+#' @returns list(terms, flist, cnms, nl, Gp, lower, theta_names, precision, keys, members, design);
+#'   see [describe_term()]
 #' @noRd
 build_random <- function(model, frame, spec, control) {
   n <- .row_names_info(frame, 2L)
   groups <- name_groups(mark_partitions(code_groups(model$bars, frame, control)))
+  if (!is.null(spec)) refuse_member_residuals(groups)
   terms <- list()
   for (bar in model$bars) {
     terms <- c(terms, expand_bar(bar, groups, frame))
@@ -43,6 +44,7 @@ assemble_random <- function(terms, nl, keys, groups) {
   attr(flist, "assign") <- index
   precision <- lapply(unname(groups[distinct]), function(group) group$precision)
   keys_of_levels <- lapply(unname(groups[distinct]), function(group) group$key)
+  members <- lapply(unname(groups[distinct]), function(group) group$members)
   columns <- lapply(terms, function(term) term$values)
   for (t in seq_along(terms)) {
     terms[[t]]$factor <- index[t]
@@ -57,8 +59,10 @@ assemble_random <- function(terms, nl, keys, groups) {
     lower = as.double(unlist(lapply(terms, term_lower))),
     theta_names = as.character(unlist(lapply(terms, term_theta_names))),
     precision = precision, keys = keys_of_levels,
+    members = if (any(lengths(members) > 0L)) members,
     design = list(
-      factors = engine_factors(flist, precision, TRUE), terms = engine_terms(terms, columns)
+      factors = engine_factors(flist, precision, members, TRUE),
+      terms = engine_terms(terms, columns)
     )
   )
 }
@@ -67,13 +71,19 @@ assemble_random <- function(terms, nl, keys, groups) {
 #'
 #' @param precision list parallel to `flist` of list(start, row, value), NULL for independent
 #'   levels.
+#' @param members list parallel to `flist` of list(start, level, weight), NULL where rows have one
+#'   level each; or NULL for none of them.
 #' @param in_place hand over the factor itself: the engine reads its codes where they are
 #' @noRd
-engine_factors <- function(flist, precision, in_place) {
+engine_factors <- function(flist, precision, members, in_place) {
   lapply(seq_along(flist), function(f) {
     factor <- flist[[f]]
-    codes <- if (in_place) factor else as.integer(factor)
-    list(codes = codes, n_levels = length(attr(factor, "levels")), precision = precision[[f]])
+    own <- if (!is.null(members)) members[[f]]
+    codes <- if (!is.null(own)) integer() else if (in_place) factor else as.integer(factor)
+    list(
+      codes = codes, members = own, n_levels = length(attr(factor, "levels")),
+      precision = precision[[f]]
+    )
   })
 }
 
@@ -96,9 +106,9 @@ engine_terms <- function(terms, columns) {
 #'
 #' @param in_place in the form that the engine reads without a copy, or as plain vectors?
 #' @noRd
-random_design <- function(terms, flist, frame, precision, in_place = FALSE) {
+random_design <- function(terms, flist, frame, precision, members, in_place = FALSE) {
   list(
-    factors = engine_factors(flist, precision, in_place),
+    factors = engine_factors(flist, precision, members, in_place),
     terms = engine_terms(terms, lapply(terms, term_columns, frame, coded = in_place))
   )
 }
@@ -137,13 +147,14 @@ expand_bar <- function(bar, groups, frame) {
 #'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
 #'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `levels` (of those that have
 #'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is the
-#'   grouping factor); where levels have classes, what [with_level_classes()] adds; and for the time
-#'   being `key`, `partition` and `values`, which are not kept.
+#'   grouping factor); of mm() `members`, see [code_members()]; where levels have classes, what
+#'   [with_level_classes()] adds; and for the time being `key`, `partition` and `values`, which are
+#'   not kept.
 #' @noRd
 describe_term <- function(bar, basis, set, group, groups) {
   key <- group_key(group, bar$known)
   alone <- length(set) == 1L
-  list(
+  term <- list(
     label = paste(term_lhs_label(bar, basis, set), "|", formula_label(groups[[key]]$expr)),
     group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
     cnms = basis$names[set],
@@ -152,6 +163,9 @@ describe_term <- function(bar, basis, set, group, groups) {
     contrasts = basis$contrasts, levels = basis$levels, leaves = groups[[key]]$leaves,
     key = key, partition = groups[[key]]$partition, values = basis$columns[set]
   )
+  # what is NULL stays out
+  term$members <- groups[[key]]$spec
+  term
 }
 
 #' @noRd
@@ -246,22 +260,15 @@ set_levels <- function(frame, levels) {
   frame
 }
 
-#' Part of a formula as it would be typed
-#' @noRd
-formula_label <- function(x) {
-  if (is.symbol(x)) {
-    name <- as.character(x)
-    return(if (grepl("^[A-Za-z][A-Za-z0-9._]*$", name)) name else paste0("`", name, "`"))
-  }
-  paste(deparse(x, 500L, backtick = TRUE), collapse = " ")
-}
-
 # Grouping factors -----------------------------------------------------------------------------
 
 #' Interactions of the same variables are the same factor, in whatever order they are written; a
 #' factor with a known matrix of its levels is a separate one
 #' @noRd
 group_key <- function(group, known = NULL) {
+  if (!is.null(group$members)) {
+    return(paste("mm", group$members$label, sep = "\n"))
+  }
   key <- paste(sort(variable_names(group$leaves)), collapse = "\r")
   if (is.null(known)) key else paste(key, known$kind, known$label, sep = "\n")
 }
@@ -275,7 +282,9 @@ code_groups <- function(bars, frame, control) {
   for (bar in bars) {
     for (group in bar$groups) {
       key <- group_key(group, bar$known)
-      if (is.null(groups[[key]])) {
+      if (is.null(groups[[key]]) && !is.null(group$members)) {
+        groups[[key]] <- c(group[c("name", "expr")], code_members(group, frame))
+      } else if (is.null(groups[[key]])) {
         leaves <- variable_names(group$leaves)
         known <- known_rows(frame, leaves)
         here <- if (is.null(known)) frame else frame[known, leaves, drop = FALSE]
@@ -361,6 +370,9 @@ mark_partitions <- function(groups) {
 same_partition <- function(a, b) {
   if (a$n_levels != b$n_levels || !is.null(a$precision) || !is.null(b$precision)) {
     return(FALSE)
+  }
+  if (!is.null(a$members) || !is.null(b$members)) {
+    return(same_members(a, b))
   }
   maps <- function(rows) {
     from <- as.integer(a$codes[rows])

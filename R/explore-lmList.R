@@ -98,6 +98,7 @@ grouped_formula <- function(formula) {
       x = paste0("It is ", code_label(formula), ".")
     )
   }
+  refuse_members(expand_group(right[[3L]], right), "lmList()", right)
   formula[[3L]] <- call("+", right[[2L]], call("(", call("|", 1, right[[3L]])))
   formula
 }

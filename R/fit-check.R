@@ -111,6 +111,7 @@ fit_fields <- list(
   call = is.call, formula = is.language, terms = function(x) inherits(x, "terms"),
   frame = is.data.frame, contrasts = or_null(is.list), xlevels = or_null(is.list),
   assign = is.integer, random = is.list, flist = is.list, precision = is.list, keys = is.list,
+  members = or_null(is.list),
   residual = or_null(has_names("names")), cnms = is.list, Gp = is.integer, lower = is.double,
   prior.weights = or_null(is.double), offset = or_null(is.double),
   na.action = or_null(function(x) is.integer(x) || is.character(x)),
@@ -130,7 +131,7 @@ fit_fields <- list(
 #' Fields that a fit may lack
 #' @noRd
 optional_fields <- c(
-  "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed"
+  "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed", "members"
 )
 
 #' @noRd
@@ -176,7 +177,7 @@ fault_of_shape <- function(fit) {
     b = c(length(fit$b), q), u = c(length(fit$u), q),
     lower = c(length(fit$lower), length(fit$theta)),
     precision = c(length(fit$precision), factors), keys = c(length(fit$keys), factors),
-    phi = c(length(fit$phi), length(fit$residual$names))
+    members = given(fit$members, factors), phi = c(length(fit$phi), length(fit$residual$names))
   )
   for (name in names(lengths)) {
     sizes <- lengths[[name]]
@@ -231,6 +232,7 @@ fault_of_terms <- function(fit) {
   }
   variables <- unique(c(
     variable_columns(fit$terms), unlist(lapply(fit$random, `[`, c("leaves", "by"))),
+    member_columns(fit$random),
     names(fit$xlevels)
   ))
   lost <- setdiff(variables, names(fit$frame))
@@ -283,7 +285,7 @@ fault_of_rows <- function(fit) {
         paste0("it is ", describe_value(x), ", and was ", classes[[name]])
       } else if (is.factor(x) && !is.null(fault <- factor_fault(if (is_read) x else x[0L]))) {
         fault
-      } else if (is_read && anyNA(x)) {
+      } else if (is_read && anyNA(x) && (part == "frame" || !has_members(fit, name))) {
         "it has missing values"
       }
       if (!is.null(fault)) {

@@ -32,7 +32,9 @@ prediction_columns <- function(object, chosen, random_only) {
     }
     variable_columns(stats::terms(stats::as.formula(call("~", term$lhs))))
   })
-  unique(c(fixed, unlist(sides), unlist(lapply(chosen, `[[`, "leaves"))))
+  unique(c(
+    fixed, unlist(sides), unlist(lapply(chosen, `[[`, "leaves")), member_columns(chosen)
+  ))
 }
 
 #' Evaluate columns of the model frame for new rows, as the fit evaluated them
@@ -119,7 +121,7 @@ value_columns <- function(object) {
     }
   })
   c(
-    variable_columns(object$terms), unlist(sides), residual$fixed,
+    variable_columns(object$terms), unlist(sides), member_columns(object$random), residual$fixed,
     if (!identical(residual$correlation$kind, "level")) residual$correlation$covariates,
     unlist(lapply(residual$scales, `[[`, "covariate"))
   )
@@ -199,4 +201,22 @@ keep_rows <- function(frame, rows) {
   frame <- frame[rows, , drop = FALSE]
   attr(frame, "terms") <- terms
   frame
+}
+
+#' @noRd
+abort_new_levels <- function(levels, group) {
+  new <- levels[!is.na(levels)]
+  ferrolmm_abort(
+    if (length(new) > 0L) {
+      paste0("`newdata` has new levels of the grouping factor `", group, "`: ",
+             quote_names(new), ".")
+    } else {
+      paste0("`newdata` has missing values in the grouping factor `", group, "`.")
+    },
+    "newdata",
+    i = c(
+      "allow.new.levels = TRUE predicts for them with random effects of zero.",
+      "re.form = NA predicts for the population, without random effects."
+    )
+  )
 }

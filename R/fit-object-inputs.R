@@ -54,7 +54,8 @@ random_inputs <- function(object, in_place) {
     cnms = object$cnms,
     theta_names = names(object$theta),
     design = if (is.null(object$condensed)) {
-      random_design(object$random, object$flist, object$frame, object$precision, in_place)
+      random_design(object$random, object$flist, object$frame, object$precision,
+                    object$members, in_place)
     } else {
       condensed_random(object$random, object$condensed$flist, object$precision, object$condensed)
     }
@@ -132,6 +133,8 @@ term_squares <- function(object, t, level = NULL, counts = NULL) {
   w <- if (is.null(condensed)) 1 else if (is.null(counts)) condensed$weights else counts
   size <- if (is.null(condensed)) count_rows(object) else sum(w[condensed$one == 1])
   if (!is.null(level)) w <- w * level[as.integer(own_factor(object, term$factor))]
+  members <- factor_members(object, term$factor)
+  if (!is.null(members)) w <- w * squared_weights(members)
   z <- lapply(columns, function(column) if (is.null(column)) 1 else column)
   rows <- rep_len(w, count_rows(object))
   if (!is.null(condensed)) rows <- rep_len(w, length(condensed$y))

@@ -19,13 +19,16 @@
 #   assign          integer: which term of `terms` each column of X belongs to
 #   random          list, one descriptor per random-effects term, in the order of theta: label,
 #                   group, lhs, columns, factor (index into flist), cnms, structure, hom, known,
-#                   contrasts, levels, leaves; by, classes, class_key and class_of where its
-#                   covariances differ by group (R/structure-random-classes.R)
+#                   contrasts, levels, leaves; members of mm(); by, classes, class_key and class_of
+#                   where its covariances differ by group (R/structure-random-classes.R)
 #   flist           named list of the distinct grouping factors, used levels only (all levels of
 #                   a known precision matrix); "assign" says which of them each term has
 #   precision       list parallel to flist: known precision matrix of the levels, as
 #                   list(start, row, value), or NULL
 #   keys            list parallel to flist: what its levels are, see R/data-levels.R
+#   members         list parallel to flist: where rows are members of several levels (mm()), the
+#                   levels of each with their weights, list(start, level, weight), and the codes of
+#                   the factor are missing; else NULL. NULL where no factor has any
 #   residual        structure of the residuals: what build_residual() returns, or NULL
 #   cnms            names of the effects of each term, named by grouping factor
 #   Gp              where the effects of each term start in b: 0, ..., q
@@ -93,6 +96,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
     env = env
   )
   model$condensed <- condensed
+  model$members <- random$members
   estimates <- estimates(
     result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms), condensed
   )

@@ -7,13 +7,18 @@
 #' @noRd
 build_zt <- function(object) {
   require_own_rows(object, "Z")
-  design <- random_design(object$random, object$flist, object$frame, object$precision)
+  design <- random_design(object$random, object$flist, object$frame, object$precision,
+                          object$members)
   n <- count_rows(object)
   if (length(object$random) == 0L) {
     return(new_matrix(
       "dgCMatrix", p = integer(n + 1L), Dim = c(0L, n),
       Dimnames = list(character(), row.names(object$frame))
     ))
+  }
+  names <- list(effect_levels(object), row.names(object$frame))
+  if (!is.null(object$members)) {
+    return(stacked_zt(object, design, names))
   }
   blocks <- Map(
     function(term, start) zt_block(term, design$factors[[term$factor]]$codes, start, n),
@@ -25,8 +30,36 @@ build_zt <- function(object) {
   new_matrix(
     "dgCMatrix",
     i = rows[filled], x = values[filled], p = c(0L, cumsum(as.integer(colSums(filled)))),
-    Dim = c(length(object$b), n),
-    Dimnames = list(effect_levels(object), row.names(object$frame))
+    Dim = c(length(object$b), n), Dimnames = names
+  )
+}
+
+#' Z' where rows may be members of several levels: term by term
+#' @noRd
+stacked_zt <- function(object, design, names) {
+  blocks <- lapply(design$terms, function(term) {
+    factor <- design$factors[[term$factor]]
+    members <- if (is.null(factor$members)) single_members(factor$codes) else factor$members
+    transposed(member_rows(members, factor$n_levels, term$columns))
+  })
+  zt <- Matrix::drop0(as_sparse(do.call(rbind, blocks)))
+  dimnames(zt) <- names
+  zt
+}
+
+#' Z of one term, sparse: a column for each effect of each level
+#' @noRd
+member_rows <- function(members, n_levels, columns) {
+  k <- length(columns)
+  row <- rep.int(seq_len(length(members$start) - 1L), diff(members$start))
+  entries <- lapply(seq_len(k), function(j) {
+    value <- if (is.null(columns[[j]])) 1 else columns[[j]][row]
+    list(row = row, column = (members$level - 1L) * k + j, value = members$weight * value)
+  })
+  part <- function(name) unlist(lapply(entries, `[[`, name))
+  Matrix::sparseMatrix(
+    i = part("row"), j = part("column"), x = part("value"),
+    dims = c(length(members$start) - 1L, k * n_levels)
   )
 }
 

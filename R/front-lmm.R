@@ -21,6 +21,7 @@
 #'   \item{`(1 | a/b)`}{`b` nested in `a`: the same as `(1 | a) + (1 | a:b)`.}
 #'   \item{`(1 | a:b)`}{a random intercept for each combination of levels that occurs.}
 #'   \item{`(1 | a*b)`}{`(1 | a) + (1 | b) + (1 | a:b)`.}
+#'   \item{`(1 | mm(g1, g2))`}{multiple membership: rows belong to several levels, see below.}
 #'   \item{`us(x | g)`, `diag(x | g)`, `cs(x | g)`, ...}{the covariance structure by name, see the
 #'     next section.}
 #' }
@@ -32,6 +33,23 @@
 #' mean(x)`) is kept for new data. `.` in the fixed part stands for all columns of `data` that are
 #' not in the response, grouping variables included, as in lme4. A random-effects term that another
 #' one contains, such as `(1 | g)` next to `(x | g)`, is dropped with a warning.
+#'
+#' @section Multiple membership, and a matrix of one's own:
+#' In `(x | mm(g1, g2, weights = cbind(w1, w2)))` row i belongs to the levels that `g1` and `g2`
+#' name, which are levels of one grouping factor: its random part is the weighted mean \eqn{\sum_k
+#' w_{ik} z_i' b_{g_k(i)}} of theirs, as of pupils who changed school (Browne, Goldstein and
+#' Rasbash 2001). The spelling is that of 'brms'. Weights are divided by their sum in each row;
+#' `scale = FALSE` takes them as they are, also negative ones (as for the two players of a match).
+#' Without `weights` all members weigh the same. A weight of zero is no membership: whatever level
+#' it stands beside counts for nothing. A level that a row names twice has the sum of the weights.
+#'
+#' `(1 | mm(Z))` takes a numeric matrix with a row for each row of the data as the columns of the
+#' random effects, \eqn{Z b} with \eqn{b \sim N(0, \sigma_b^2 I)}: its column names are the levels.
+#' It may be sparse ('Matrix'), and is a column of `data` or a variable beside it; new data have it
+#' as a column. All methods take such models but those that need one level of each grouping factor
+#' for each row (`getGroups()`, `pooling()`, covariance matrices from clusters, rules for degrees
+#' of freedom, ...), which say so; known matrices of levels, `by` and residual structures cannot be
+#' combined with `mm()`.
 #'
 #' @section Covariance structures of random effects:
 #' Structures of the covariance matrix of the k random effects of a level, spelt as in 'lme4' 2.x
@@ -192,6 +210,9 @@
 #' Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models
 #' using lme4. *Journal of Statistical Software*, 67(1), 1-48. \doi{10.18637/jss.v067.i01}
 #'
+#' Browne, W. J., Goldstein, H. and Rasbash, J. (2001). Multiple membership multiple classification
+#' (MMMC) models. *Statistical Modelling*, 1(2), 103-124.
+#'
 #' Rasmussen, C. E. and Williams, C. K. I. (2006). *Gaussian Processes for Machine Learning*. MIT
 #' Press.
 #' @seealso [summary.lmm()], [anova.lmm()], [predict.lmm()], [confint.lmm()], [plot.lmm()], [ddf]
@@ -203,6 +224,15 @@
 #' summary(m)
 #' lmm(distance ~ age * Sex + (age || Subject), data = Orthodont, REML = FALSE)
 #' lmm(distance ~ age * Sex + us(1 | Subject, by = Sex), data = Orthodont)
+#'
+#' ## pupils who may have changed school, by the share of time in each
+#' set.seed(1)
+#' pupils <- data.frame(school1 = sample(20, 200, TRUE), school2 = sample(20, 200, TRUE),
+#'                      share1 = runif(200))
+#' effect <- rnorm(20)
+#' pupils$score <- with(pupils, share1 * effect[school1] + (1 - share1) * effect[school2]) +
+#'   rnorm(200)
+#' lmm(score ~ 1 + (1 | mm(school1, school2, weights = cbind(share1, 1 - share1))), data = pupils)
 #'
 #' ## structures of the residuals: a variance for each sex, correlations along time
 #' lmm(distance ~ age * Sex + (1 | Subject), Orthodont, weights = varIdent(form = ~ 1 | Sex))

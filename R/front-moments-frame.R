@@ -50,6 +50,7 @@ offset_names <- function(terms) sort(variable_columns(terms)[attr(terms, "offset
 #' (a column of weights or offsets)
 #' @noRd
 variable_roles <- function(model, frame) {
+  for (bar in model$bars) refuse_members(bar$groups, "moments: it needs rows", bar$call)
   leaves <- leaf_names(model$bars)
   names <- names(frame)
   offsets <- attr(attr(frame, "terms"), "offset")

@@ -196,7 +196,7 @@ written_bar <- function(call) {
     structure = parsed$structure, hom = parsed$hom, known = parsed$known,
     by = parsed$by[order(variable_names(parsed$by))],
     groups = lapply(parsed$groups, function(group) group$expr),
-    leaves = lapply(parsed$groups, function(group) sort(variable_names(group$leaves)))
+    leaves = lapply(parsed$groups, function(group) sort(identity_of_group(group)))
   ))
 }
 

@@ -11,6 +11,7 @@
 #' @noRd
 independent_clusters <- function(object, cluster = NULL) {
   if (!is.null(object$condensed)) abort_needs_rows("A covariance matrix from clusters")
+  refuse_members_of(object, "A covariance matrix from clusters")
   connected <- engine_inference(engine_connected_rows, object)
   if (is.null(cluster)) {
     return(default_clusters(object, connected))

@@ -87,6 +87,7 @@ rank_contributions <- function(x, codes) {
 #' The subject of each row: a level of the coarsest grouping factor, in which all others are nested
 #' @noRd
 subject_codes <- function(object, what) {
+  refuse_members_of(object, paste0("`", what, "`"))
   groups <- unname(lapply(dependent_groups(object), `[[`, "codes"))
   if (length(groups) == 0L) {
     ferrolmm_abort(

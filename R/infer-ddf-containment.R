@@ -24,6 +24,7 @@ NULL
 #' @noRd
 containment <- function(object) {
   design <- ruled_design(object, "ddf = \"containment\"")
+  refuse_members_of(object, "`ddf = \"containment\"`")
   effects <- random_parts(object)
   x <- design$x
   ranks <- engine_design_ranks(

@@ -198,7 +198,7 @@ draws_of_design <- function(design, theta) {
     covariance <- known_covariance(grouping$precision)
     list(
       factors = factors, classes = term$classes$codes, columns = term$columns,
-      codes = grouping$codes,
+      codes = if (is.null(grouping$members)) grouping$codes else grouping$members,
       n_levels = grouping$n_levels, active = 1,
       root = known_root(covariance)
     )

@@ -12,7 +12,12 @@ find_formula.lmm <- function(x, verbose = TRUE, ...) {
   check_fit(x)
   env <- environment(x$formula)
   one_sided <- function(side) stats::as.formula(call("~", side), env)
-  random <- lapply(x$random, function(term) one_sided(str2lang(term$label)))
+  random <- lapply(x$random, function(term) {
+    side <- str2lang(term$label)
+    # 'insight' takes the names of variables from groups and their interactions alone
+    if (!is.null(term$members)) side[[3L]] <- sum_of(lapply(all.vars(side[[3L]]), as.name), ":")
+    one_sided(side)
+  })
   correlation <- x$residual$correlation
   variances <- variables_of_variance(x)
   parts <- list(

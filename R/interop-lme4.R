@@ -12,9 +12,9 @@
 #'
 #' @section What cannot be such an object:
 #' Models that `lme4::lmer()` has not are refused: residual structures; structures of random effects
-#' other than `us()` (and `||`); known matrices; parameters that are held or tied, and a known
-#' sigma. Rows with a weight of zero are no rows of an `lmm` fit: the call of the result leaves them
-#' out by its `subset`.
+#' other than `us()` (and `||`); known matrices; `mm()`; parameters that are held or tied, and a
+#' known sigma. Rows with a weight of zero are no rows of an `lmm` fit: the call of the result
+#' leaves them out by its `subset`.
 #' @param object A model fitted by [lmm()].
 #' @param test Make the object of 'lmerTest', whose `summary()` and `anova()` have p-values? It
 #'   takes derivatives numerically.
@@ -67,6 +67,9 @@ check_lmer_model <- function(object) {
   }
   if (has_known(object)) {
     refuse("a known matrix of levels", "known")
+  }
+  if (!is.null(object$members)) {
+    refuse("rows that are members of several levels, or a matrix of one's own", "argument")
   }
   if (has_constraints(object)) {
     refuse("parameters that are held or tied, or a known sigma", "restriction")

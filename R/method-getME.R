@@ -128,6 +128,7 @@ me_components <- list(
   sigma = function(object) object$sigma,
   flist = function(object) {
     require_own_rows(object, "flist")
+    refuse_members_of(object, "`flist`")
     object$flist
   },
   fixef = function(object) object$coefficients[kept_columns(object)],

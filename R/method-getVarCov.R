@@ -94,6 +94,7 @@ nlme::getVarCov
 
 #' @noRd
 covariance_groups <- function(object) {
+  refuse_members_of(object, "getVarCov() of observations")
   if (has_correlation(object)) {
     groups <- residual_groups(object$residual$correlation, object$frame)
     position <- training_design(object)$correlation$position

@@ -93,6 +93,9 @@ deletion_sets <- function(object, groups) {
   if (is.character(groups) && length(groups) == 1L && n > 1L) {
     name <- groups
     factor <- find_factor(object, name)
+    if (length(factor) > 0L && has_members(object, factor[[1L]])) {
+      refuse_members_of(object, paste0("Deleting all rows of a level of `", name, "`"))
+    }
     groups <- if (length(factor) > 0L) object$flist[[factor[[1L]]]] else object$frame[[name]]
     if (is.null(groups)) {
       known <- c(names(object$flist), names(object$frame)[-1L])
@@ -149,7 +152,7 @@ find_factor <- function(object, name) {
     return(exact)
   }
   parts <- strsplit(name, ":", fixed = TRUE)[[1L]]
-  found <- vapply(object$random, function(term) setequal(term$leaves, parts), NA)
+  found <- vapply(object$random, function(term) setequal(identity_of_term(term), parts), NA)
   unique(vapply(object$random[found], `[[`, 1L, "factor"))
 }
 

@@ -11,6 +11,7 @@ group_levels <- function(object) {
   if (length(object$flist) == 0L) {
     return(list(names = character(), factors = list(), nested = logical()))
   }
+  refuse_members_of(object, "Levels of grouping")
   groups <- vapply(seq_along(object$flist), function(i) {
     term <- object$random[[terms_of_factor(object, i)[[1L]]]]
     paste(sort(as.character(term$leaves)), collapse = "\r")
@@ -105,6 +106,7 @@ by_level <- function(object, levels, values, pad) {
 #' Position of a grouping factor given by name or position
 #' @noRd
 choose_group <- function(object, group, argument) {
+  refuse_members_of(object, paste0("`", argument, "`"))
   known <- names(object$flist)
   at <- if (length(group) != 1L || !is.atomic(group)) {
     NA

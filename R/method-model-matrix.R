@@ -46,17 +46,12 @@ new_model_matrix <- function(object, type, data) {
 #' Z of the raw matrices of the terms, a column for each effect of each level
 #' @noRd
 spread_by_level <- function(object, raw, rows) {
-  entries <- Map(function(z, codes, t) {
-    k <- ncol(z)
-    list(
-      i = rep.int(seq_along(codes), k),
-      j = as.vector(outer((codes - 1L) * k, seq_len(k), `+`)) + object$Gp[[t]], x = as.vector(z)
-    )
-  }, raw, rows$codes, seq_along(raw))
-  part <- function(name) unlist(lapply(entries, `[[`, name))
-  Matrix::sparseMatrix(
-    i = part("i"), j = part("j"), x = part("x"),
-    dims = c(length(rows$names), length(object$b)),
-    dimnames = list(rows$names, colnames(getME.lmm(object, "Z")))
-  )
+  blocks <- Map(function(z, codes, term) {
+    members <- if (is.list(codes)) codes else single_members(codes)
+    columns <- lapply(seq_len(ncol(z)), function(j) z[, j])
+    member_rows(members, nlevels(object$flist[[term$factor]]), columns)
+  }, raw, rows$codes, object$random)
+  z <- as_sparse(do.call(cbind, blocks))
+  dimnames(z) <- list(rows$names, colnames(getME.lmm(object, "Z")))
+  z
 }

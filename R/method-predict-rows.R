@@ -4,7 +4,8 @@
 #'
 #' @param na_action the user's function, NULL for that of the fit.
 #' @returns list(fitted (are they those of the fit?), frame, codes (of each part's grouping factor,
-#'   NA for an unknown level), offset, names, omitted (for napredict()))
+#'   NA for an unknown level; of mm() members, with `unknown`, see [new_members()]), offset, names,
+#'   omitted (for napredict()))
 #' @noRd
 training_rows <- function(object, parts, na_action) {
   omitted <- object$na.action
@@ -13,9 +14,7 @@ training_rows <- function(object, parts, na_action) {
   }
   list(
     fitted = TRUE, frame = object$frame,
-    codes = lapply(parts, function(part) {
-      as.integer(object$flist[[object$random[[part$term]]$factor]])
-    }),
+    codes = lapply(parts, function(part) own_codes(object, object$random[[part$term]]$factor)),
     offset = object$offset, names = row.names(object$frame), omitted = omitted
   )
 }
@@ -54,6 +53,9 @@ new_rows <- function(object, newdata, parts, random_only, allow_new_levels, na_a
 #' Codes of the levels of a term's grouping factor in new rows; NA for a level that is new
 #' @noRd
 new_codes <- function(object, term, frame, allow_new_levels) {
+  if (!is.null(term$members)) {
+    return(new_members(object, term, frame, allow_new_levels))
+  }
   codes <- match_groups(object$keys[[term$factor]], unclass(frame)[term$leaves])
   unknown <- is.na(codes)
   if (any(unknown) && !allow_new_levels) {
@@ -124,24 +126,6 @@ group_names <- function(leaves) {
   names <- do.call(paste, c(unname(labels), sep = ":"))
   names[Reduce(`|`, lapply(labels, is.na))] <- NA
   names
-}
-
-#' @noRd
-abort_new_levels <- function(levels, group) {
-  new <- levels[!is.na(levels)]
-  ferrolmm_abort(
-    if (length(new) > 0L) {
-      paste0("`newdata` has new levels of the grouping factor `", group, "`: ",
-             quote_names(new), ".")
-    } else {
-      paste0("`newdata` has missing values in the grouping factor `", group, "`.")
-    },
-    "newdata",
-    i = c(
-      "allow.new.levels = TRUE predicts for them with random effects of zero.",
-      "re.form = NA predicts for the population, without random effects."
-    )
-  )
 }
 
 #' Offset of new rows: that of the formula and that of the argument

@@ -65,7 +65,7 @@ requested_terms <- function(re_form, object) {
     lapply(bar$groups, function(group) {
       list(
         lhs = bar$lhs, group = group$name, leaves = variable_names(group$leaves), known = known,
-        by = variable_names(bar$by)
+        by = variable_names(bar$by), identity = identity_of_group(group)
       )
     })
   }))
@@ -80,7 +80,7 @@ requested_terms <- function(re_form, object) {
 select_term <- function(requested, object) {
   known <- lapply(object$random, function(term) term$known$label)
   same_group <- which(vapply(object$random, function(term) {
-    setequal(term$leaves, requested$leaves) &&
+    setequal(identity_of_term(term), requested$identity) &&
       (length(requested$by) == 0L || setequal(term$by, requested$by))
   }, NA))
   exact <- vapply(known[same_group], identical, NA, requested$known)

@@ -32,11 +32,14 @@ fixed_part <- function(object, frame, offset, new = FALSE) {
 random_part <- function(object, part, frame, codes) {
   modes <- term_modes(object, part$term)
   columns <- term_columns(object$random[[part$term]], frame)
-  values <- numeric(length(codes))
+  effects <- of_levels(modes, codes)
+  values <- numeric(nrow(effects))
   for (j in part$effects) {
-    effect <- modes[codes, j]
-    values <- values + if (is.null(columns[[j]])) effect else effect * columns[[j]]
+    effect <- effects[, j]
+    own <- if (is.null(columns[[j]])) effect else effect * columns[[j]]
+    # of an unknown level, whatever the column
+    own[effect == 0] <- 0
+    values <- values + own
   }
-  values[is.na(codes)] <- 0
   values
 }

@@ -28,13 +28,15 @@ coefficient_variances <- function(object, factor) {
   x[cbind(fixed, kept_columns(object)[columns$kept[column[fixed]]])] <- 1
   codes <- rep(list(integer(n)), length(object$flist))
   codes[[factor]] <- rep.int(seq_len(levels), width)
+  members <- members_of_codes(object, codes)
   terms <- vector("list", length(object$random))
   for (t in terms_of_factor(object, factor)) {
     terms[[t]] <- lapply(columns$at[[t]], function(at) as.double(column == at))
   }
   variances <- engine_prediction_variances(
     model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), object$REML,
-    unconstrained_control(object), list(n = n, x = x, codes = codes, terms = terms)
+    unconstrained_control(object),
+    list(n = n, x = x, codes = codes, members = members, terms = terms)
   )
   matrix(variances, levels)
 }
@@ -49,12 +51,18 @@ target_design <- function(object, target, n) {
     fixed_matrix(object$terms, rows$frame, object$contrasts)
   }
   codes <- rep(list(integer(n)), length(object$flist))
+  members <- members_of_codes(object, codes)
   terms <- vector("list", length(object$random))
   for (i in seq_along(target$parts)) {
     part <- target$parts[[i]]
     known <- rows$codes[[i]]
-    known[is.na(known)] <- 0L
-    codes[[object$random[[part$term]]$factor]] <- known
+    factor <- object$random[[part$term]]$factor
+    if (is.list(known)) {
+      members[[factor]] <- known[c("start", "level", "weight")]
+    } else {
+      known[is.na(known)] <- 0L
+      codes[[factor]] <- known
+    }
     columns <- term_columns(object$random[[part$term]], rows$frame)
     left_out <- setdiff(seq_along(columns), part$effects)
     columns[left_out] <- list(numeric(n))
@@ -62,7 +70,7 @@ target_design <- function(object, target, n) {
       if (is.null(column)) NULL else as.double(column)
     })
   }
-  list(n = n, x = x, codes = codes, terms = terms)
+  list(n = n, x = x, codes = codes, members = members, terms = terms)
 }
 
 #' z'Gz of unknown levels, relative to sigma^2
@@ -74,7 +82,9 @@ new_level_variances <- function(object, target, terms, theta) {
   variances <- numeric(length(target$rows$names))
   for (i in seq_along(target$parts)) {
     term <- target$parts[[i]]$term
-    new <- which(is.na(target$rows$codes[[i]]))
+    codes <- target$rows$codes[[i]]
+    unknown <- if (is.list(codes)) codes$unknown else as.double(is.na(codes))
+    new <- which(unknown > 0)
     if (length(new) > 0L) {
       z <- vapply(terms[[term]], function(column) {
         if (is.null(column)) rep.int(1, length(new)) else column[new]
@@ -82,7 +92,7 @@ new_level_variances <- function(object, target, terms, theta) {
       z <- t(matrix(z, length(new)))
       classes <- row_classes(object, object$random[[term]], target$rows, new)
       scaled <- times_factors(lapply(factors[[term]], t), classes, z)
-      variances[new] <- variances[new] + colSums(scaled^2)
+      variances[new] <- variances[new] + unknown[new] * colSums(scaled^2)
     }
   }
   variances

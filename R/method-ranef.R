@@ -84,6 +84,7 @@ check_augmentation <- function(given, summarise) {
 #' Tables by grouping factor, with the variables of the data summarised for each level
 #' @noRd
 with_level_variables <- function(tables, object, summarise) {
+  refuse_members_of(object, "`augFrame`")
   data <- as.data.frame(fit_data(object))
   # without the rows that na.exclude keeps in sight
   data <- data[row.names(object$frame), , drop = FALSE]

@@ -148,7 +148,12 @@ random_variances <- function(object) {
   for (t in seq_along(factors)) {
     term <- object$random[[t]]
     codes <- as.integer(object$flist[[term$factor]])
-    level <- level_variances(object, term$factor)[codes]
+    members <- factor_members(object, term$factor)
+    level <- if (is.null(members)) {
+      level_variances(object, term$factor)[codes]
+    } else {
+      squared_weights(members)
+    }
     columns <- term_columns(term, object$frame)
     for (class in seq_along(factors[[t]])) {
       own <- if (is.null(term$class_of)) 1 else term$class_of[codes] == class

@@ -142,9 +142,12 @@ drawn_terms <- function(object, rows, kept) {
     known <- if (!is.na(at)) rows$codes[[at]]
     if (!is.na(at)) {
       check_whole_term(kept[[at]], term)
-      if (!anyNA(known)) {
+      if (if (is.list(known)) all(known$unknown == 0) else !anyNA(known)) {
         return(NULL)
       }
+    }
+    if (!is.null(term$members)) {
+      return(drawn_members(object, term, rows, factors[[t]], !is.na(at)))
     }
     codes <- simulation_codes(object, term, rows)
     covariance <- level_covariance(object, term$factor)
@@ -156,6 +159,22 @@ drawn_terms <- function(object, rows, kept) {
     )
   })
   drawn[lengths(drawn) > 0L]
+}
+
+#' The random effects of mm() to draw; where the known ones are kept, those of unknown levels alone
+#' @noRd
+drawn_members <- function(object, term, rows, factors, kept) {
+  members <- if (rows$fitted) {
+    own_codes(object, term$factor)
+  } else {
+    new_members(object, term, rows$frame, TRUE, extended = TRUE)
+  }
+  n_known <- nlevels(object$flist[[term$factor]])
+  if (kept) members$weight[members$level <= n_known] <- 0
+  list(
+    factors = factors, classes = NULL, columns = term_columns(term, rows$frame), codes = members,
+    n_levels = max(members$level, n_known), active = 1, root = NULL
+  )
 }
 
 #' The class of each of the levels that are drawn; NULL where there are none
@@ -265,9 +284,10 @@ draw_term <- function(sigma, term) {
     z[, known] <- z[, known, drop = FALSE] %*% term$root
   }
   b <- sigma * times_factors(term$factors, term$classes, z)
-  values <- numeric(length(term$codes))
+  effects <- of_levels(t(b), term$codes)
+  values <- numeric(nrow(effects))
   for (j in seq_len(k)) {
-    effect <- b[j, term$codes]
+    effect <- effects[, j]
     values <- values + if (is.null(term$columns[[j]])) effect else effect * term$columns[[j]]
   }
   values * term$active

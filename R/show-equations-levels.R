@@ -102,7 +102,7 @@ mixed_lines <- function(model, pen) {
     )
   })
   random <- lapply(model$random, function(effect) {
-    addend(random_symbol(model, effect, pen), write_parts(model, effect$parts, pen), pen)
+    addend(summed_symbol(model, effect, pen), write_parts(model, effect$parts, pen), pen)
   })
   c(
     write_equation(
@@ -122,7 +122,10 @@ index_lines <- function(model, pen) {
   dropped <- if (length(model$dropped) > 0L) {
     paste0("Dropped, a linear combination of others: ", paste(model$dropped, collapse = ", "))
   }
-  lines <- c(text, dropped)
+  weights <- if (any(model$groups$multiple)) {
+    "Weights: w_ij is that of level j in row i, 0 where the row is no member of it"
+  }
+  lines <- c(text, weights, dropped)
   if (pen$format == "latex") {
     return(write_heading(lines, pen))
   }

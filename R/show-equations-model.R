@@ -35,20 +35,28 @@ describe_groups <- function(object) {
   codes <- lapply(unname(own)[order], function(f) {
     if (is.null(spread)) as.integer(f) else as.integer(f)[spread$cell]
   })
-  nested <- all(vapply(seq_len(max(length(codes) - 1L, 0L)), function(k) {
+  # rows are below no single level of these, which have no predictors of their own
+  multiple <- vapply(order, has_members, NA, object = object)
+  codes[multiple] <- list(rep.int(1L, nobs.lmm(object)))
+  nested <- !any(multiple) && all(vapply(seq_len(max(length(codes) - 1L, 0L)), function(k) {
     is_constant_within(codes[[k + 1L]], codes[[k]])
   }, NA))
-  level <- if (nested) seq_along(codes) + 1L else rep.int(2L, length(codes))
+  level <- if (nested) {
+    seq_along(codes) + 1L
+  } else {
+    rep.int(if (any(multiple)) 1L else 2L, length(codes))
+  }
   effect_letters <- c("u", "r", "v", "w", "s", "t")
   letter <- if (nested) {
     rev(effect_letters[seq_along(codes)])
   } else {
-    rep_len(c("u", "v", "w", "s", "t", "r"), length(codes))
+    # w are weights of members
+    rep_len(c("u", "v", if (!any(multiple)) "w", "s", "t", "r"), length(codes))
   }
   table <- data.frame(
     name = names(object$flist)[order], levels = unname(sizes[order]), level = level,
     index = rep_len(c("j", "k", "l", "m", "n", "o", "p"), length(codes)),
-    letter = letter, factor = order
+    letter = letter, factor = order, multiple = multiple
   )
   list(
     table = table, codes = codes, nested = nested,
@@ -261,6 +269,7 @@ matrix_sizes <- function(object, model, group) {
       columns = c(1, object$rank, 1, 1, model$n)
     )))
   }
+  refuse_members_of(object, "`style = \"matrix\"`")
   g <- if (model$nested) nrow(model$groups) else which(model$groups$factor == 1L)
   factor <- object$flist[[model$groups$factor[[g]]]]
   level <- if (length(group) == 1L) image_levels(group, factor, model$groups$name[[g]])

@@ -11,7 +11,7 @@ greek_letters <- c(
 #' The functions that write one kind of output
 #'
 #' @returns list(format, values, number(x), greek(name, sub), letter(name, sub), variable(label,
-#'   index), square(symbol), times, approx, transpose, inverse, exp, comma)
+#'   index), sum(index), square(symbol), times, approx, transpose, inverse, exp, comma)
 #' @noRd
 equation_pen <- function(format, values, digits) {
   number <- function(x) trimws(formatC(x, digits = digits, format = "g"))
@@ -32,6 +32,7 @@ equation_pen <- function(format, values, digits) {
         )
       },
       label = function(text) paste0("\\text{", latex_escape(text), "}"),
+      sum = function(index) paste0("\\sum_{", index, "}"),
       square = "^2", times = " \\times ", by = " \\times ", approx = " \\sim ",
       transpose = "^\\top", inverse = "^{-1}", exp = "\\exp", comma = ",\\ "
     ))
@@ -44,7 +45,7 @@ equation_pen <- function(format, values, digits) {
     },
     letter = function(name, index = "") paste0(name, index),
     variable = function(label, index) paste0(bare(label), "_", index),
-    label = function(text) text,
+    label = function(text) text, sum = function(index) paste0("sum_", index),
     square = if (unicode) "\u00b2" else "^2", times = if (unicode) " \u00d7 " else " * ",
     by = " x ", approx = " ~ ", transpose = "'",
     inverse = if (unicode) "\u207b\u00b9" else "^-1", exp = "exp", comma = ", "
@@ -90,7 +91,10 @@ printed_width <- function(latex) {
 #' Index of a row: "ij", "ijk"; for crossed factors "i(jk)"
 #' @noRd
 row_index <- function(model) {
-  letters <- paste(model$groups$index, collapse = "")
+  letters <- paste(model$groups$index[!model$groups$multiple], collapse = "")
+  if (!nzchar(letters)) {
+    return("i")
+  }
   if (model$nested) paste0("i", letters) else paste0("i(", letters, ")")
 }
 
@@ -133,6 +137,17 @@ random_symbol <- function(model, effect, pen) {
   pen$letter(
     model$groups$letter[[group]], join_index(effect$sub, group_index(model, group))
   )
+}
+
+#' The random effects of a row: of one level, or the weighted sum of those of several
+#' @noRd
+summed_symbol <- function(model, effect, pen) {
+  symbol <- random_symbol(model, effect, pen)
+  if (!model$groups$multiple[[effect$group]]) {
+    return(symbol)
+  }
+  index <- model$groups$index[[effect$group]]
+  paste(pen$sum(index), pen$letter("w", paste0("i", index)), symbol)
 }
 
 #' @noRd

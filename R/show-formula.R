@@ -169,7 +169,8 @@ named_points <- function(object, id, labels) {
 #' The innermost group of each row, its name where there are none
 #' @noRd
 named_groups <- function(object, rows) {
-  factors <- object$flist
+  single <- !vapply(seq_along(object$flist), has_members, NA, object = object)
+  factors <- object$flist[single]
   if (length(factors) == 0L) {
     return(rows)
   }

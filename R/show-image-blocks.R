@@ -55,6 +55,18 @@ bin_of <- function(i, n, n_bins) {
   if (n_bins >= n) i else as.integer(((i - 0.5) * n_bins) %/% n) + 1L
 }
 
+#' Which of some rows have which levels of a grouping factor: list(row, position among them; code)
+#' @noRd
+level_entries <- function(object, factor, rows) {
+  members <- factor_members(object, factor)
+  if (is.null(members)) {
+    return(list(row = seq_along(rows), code = as.integer(object$flist[[factor]])[rows]))
+  }
+  counts <- diff(members$start)[rows]
+  at <- sequence(counts, members$start[rows] + 1L)
+  list(row = rep.int(seq_along(rows), counts), code = members$level[at])
+}
+
 #' Counts the entries of one term's columns of Z in each cell of its raster.
 #' @noRd
 count_cells <- function(codes, effects, width, row_bin, n_rows, n_columns) {

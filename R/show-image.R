@@ -102,7 +102,7 @@ device_resolution <- function() {
 #' into each cell of the raster.
 #' @noRd
 z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = c(800L, 800L)) {
-  n <- length(x$flist[[1L]])
+  n <- nobs.lmm(x)
   terms <- image_positions(terms, length(x$random), "terms", "random-effects terms")
   rows <- image_positions(rows, n, "rows", "rows")
   random <- x$random[terms]
@@ -110,7 +110,8 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
   if (!whole) {
     grouping <- x$flist[[random[[1L]]$factor]]
     keep <- image_levels(levels, grouping, random[[1L]]$group)
-    rows <- rows[as.integer(grouping)[rows] %in% keep]
+    here <- level_entries(x, random[[1L]]$factor, rows)
+    rows <- rows[unique(here$row[here$code %in% keep])]
     if (length(rows) == 0L) {
       ferrolmm_abort(
         "None of the rows in `rows` belongs to one of the levels in `levels`.",
@@ -120,13 +121,13 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
   }
 
   ## For each term: the levels drawn, in the order of the factor, and the level of each row among
-  ## them.
+  ## them, of rows that are members of several each of them.
   columns <- lapply(seq_along(random), function(i) {
     grouping <- x$flist[[random[[i]]$factor]]
-    codes <- as.integer(grouping)[rows]
-    drawn <- if (whole) seq_len(nlevels(grouping)) else sort(unique(codes))
+    found <- level_entries(x, random[[i]]$factor, rows)
+    drawn <- if (whole) seq_len(nlevels(grouping)) else sort(unique(found$code))
     list(
-      codes = if (whole) codes else match(codes, drawn),
+      rows = found$row, codes = if (whole) found$code else match(found$code, drawn),
       names = levels(grouping)[drawn],
       effects = length(random[[i]]$cnms)
     )
@@ -150,7 +151,7 @@ z_pattern <- function(x, terms = NULL, levels = NULL, rows = NULL, resolution = 
     ),
     cells = lapply(seq_along(columns), function(i) {
       z <- columns[[i]]
-      count_cells(z$codes, z$effects, width[i], row_bin, raster_rows, raster_columns[i])
+      count_cells(z$codes, z$effects, width[i], row_bin[z$rows], raster_rows, raster_columns[i])
     }),
     columns = columns
   )

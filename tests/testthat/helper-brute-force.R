@@ -11,7 +11,13 @@ dense_z <- function(design, n) {
     z <- matrix(0, n, k * group$n_levels)
     for (e in seq_len(k)) {
       value <- if (is.null(term$columns[[e]])) rep(1, n) else term$columns[[e]]
-      z[cbind(seq_len(n), (group$codes - 1L) * k + e)] <- value
+      members <- group$members
+      if (is.null(members)) {
+        z[cbind(seq_len(n), (group$codes - 1L) * k + e)] <- value
+      } else {
+        row <- rep(seq_len(n), diff(members$start))
+        z[cbind(row, (members$level - 1L) * k + e)] <- members$weight * value[row]
+      }
     }
     z
   })

@@ -19,7 +19,9 @@ front_end <- function(formula, data = NULL, ..., contrasts = NULL, na.action = s
     assign = fixed$assign, contrasts = fixed$contrasts
   )
   in_place <- random$design
-  random$design <- random_design(random$terms, random$flist, frame, random$precision)
+  random$design <- random_design(
+    random$terms, random$flist, frame, random$precision, random$members
+  )
   list(
     model = model, in_place = in_place, frame = frame, fixed = fixed, random = random,
     residual = residual,
@@ -69,7 +71,8 @@ expect_same_design <- function(formula, data, contrasts = NULL) {
   )
   testthat::expect_identical(
     random_design(
-      ours$random$terms, ours$random$flist, ours$frame, ours$random$precision, in_place = TRUE
+      ours$random$terms, ours$random$flist, ours$frame, ours$random$precision,
+      ours$random$members, in_place = TRUE
     ),
     ours$in_place, info = info
   )

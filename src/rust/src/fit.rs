@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, RandomTerm,
-    RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
+    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, Members, ModelData, Options,
+    RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -61,10 +61,34 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// A grouping factor as R hands it over: `list(codes =, n_levels =, precision =)`, the last one NULL or a symmetric matrix in
-/// compressed columns, `list(start =, row =, value =)`.
+/// Members of several levels as R hands them over: `list(start =, level =, weight =)`, compressed rows.
+pub struct MembersArgument([Robj; 3]);
+
+impl MembersArgument {
+    pub fn new(value: &Robj) -> Result<Self, Failure> {
+        let given = Named::new(value, "members")?;
+        Ok(Self([
+            given.field("start")?.clone(),
+            given.field("level")?.clone(),
+            given.field("weight")?.clone(),
+        ]))
+    }
+
+    pub fn borrow(&self) -> Result<Members<'_>, Failure> {
+        let [start, level, weight] = &self.0;
+        Ok(Members {
+            start: convert::integers(start, "start")?,
+            level: convert::integers(level, "level")?,
+            weight: convert::doubles(weight, "weight")?,
+        })
+    }
+}
+
+/// A grouping factor as R hands it over: `list(codes =, members =, n_levels =, precision =)`, either codes or members, the last one
+/// NULL or a symmetric matrix in compressed columns, `list(start =, row =, value =)`.
 struct FactorArgument {
     codes: Robj,
+    members: Option<MembersArgument>,
     n_levels: usize,
     precision: Option<KnownMatrixArgument>,
 }
@@ -74,6 +98,10 @@ impl FactorArgument {
         let given = Named::new(value, "factors")?;
         Ok(Self {
             codes: given.field("codes")?.clone(),
+            members: given
+                .optional("members")
+                .map(MembersArgument::new)
+                .transpose()?,
             n_levels: convert::count(given.field("n_levels")?, "n_levels")?,
             precision: given
                 .optional("precision")
@@ -88,6 +116,10 @@ impl FactorArgument {
             Some(matrix) => Some(matrix.borrow()?),
         };
         Ok(GroupingFactor {
+            members: match &self.members {
+                None => None,
+                Some(members) => Some(members.borrow()?),
+            },
             codes: convert::integers(&self.codes, "codes")?,
             n_levels: self.n_levels,
             precision,

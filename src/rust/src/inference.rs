@@ -10,7 +10,7 @@ use ferrolmm_engine::{invert, Column, UserTheta};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
-use crate::fit::{deadline, Arguments, ColumnArgument, MatrixArgument};
+use crate::fit::{deadline, Arguments, ColumnArgument, MatrixArgument, MembersArgument};
 use crate::residual::ResidualArgument;
 
 /// What Satterthwaite's degrees of freedom need at `options$start`.
@@ -66,8 +66,8 @@ fn rs_kenward_roger(model: Robj, options: Robj, second: Robj) -> Robj {
 }
 
 /// Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
-/// `list(n =, x =, codes =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
-/// levels, an element of terms NULL where the term is left out. With `residual`, the structure of the new
+/// `list(n =, x =, codes =, members =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
+/// levels, an element of `members` NULL where the factor has codes, one of terms NULL where the term is left out. With `residual`, the structure of the new
 /// rows as that of the model's (codes of groups 0 for others), their residuals are predicted too.
 /// @noRd
 #[extendr]
@@ -106,7 +106,19 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
             .map(ResidualArgument::new)
             .transpose()?;
         let weights = given.optional("weights");
+        let members = convert::elements(given.field("members")?, "members")?
+            .iter()
+            .map(|own| {
+                (!own.is_null())
+                    .then(|| MembersArgument::new(own))
+                    .transpose()
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
         let rows = NewRows {
+            members: members
+                .iter()
+                .map(|own| own.as_ref().map(MembersArgument::borrow).transpose())
+                .collect::<Result<_, Failure>>()?,
             n,
             x: new_x.borrow(n)?,
             codes: codes

@@ -244,6 +244,7 @@ impl ResidualArgument {
         let groups = match &self.groups {
             None => None,
             Some((codes, n_levels)) => Some(GroupingFactor {
+                members: None,
                 codes: convert::integers(codes, "codes")?,
                 n_levels: *n_levels,
                 precision: None,

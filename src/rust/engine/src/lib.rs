@@ -62,7 +62,7 @@ pub mod system;
 pub use api::error::EngineError;
 pub use api::kinds::{CorrelationFacts, CorrelationKind, Each, Positions, RandomFacts, ScaleFacts};
 pub use api::model::{
-    Classes, Column, Correlation, GroupingFactor, KnownMatrix, Metric, ModelData, Position,
+    Classes, Column, Correlation, GroupingFactor, KnownMatrix, Members, Metric, ModelData, Position,
     RandomTerm, ResidualStructure, Scale, ScaleFunction, StandsFor, Structure,
 };
 pub use api::options::{Options, Solver};

@@ -99,6 +99,7 @@ impl Short {
             factors: (like.factors.iter())
                 .zip(&self.codes)
                 .map(|(factor, codes)| GroupingFactor {
+                    members: None,
                     codes,
                     ..factor.clone()
                 })

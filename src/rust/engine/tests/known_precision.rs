@@ -142,6 +142,7 @@ impl Model {
             offset: None,
             factors: (self.factors.iter())
                 .map(|f| GroupingFactor {
+                    members: None,
                     codes: &f.codes,
                     n_levels: f.levels,
                     precision: f.known.as_ref().map(|k| KnownMatrix {

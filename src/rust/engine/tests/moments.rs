@@ -25,6 +25,7 @@ fn without_rows<'a>(data: &ModelData<'a>, moments: &'a RawMoments) -> ModelData<
         factors: (data.factors.iter())
             .zip(&moments.factors)
             .map(|(factor, own)| GroupingFactor {
+                members: None,
                 codes: &[],
                 n_levels: own.n_levels,
                 precision: factor.precision,

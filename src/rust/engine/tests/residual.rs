@@ -800,6 +800,7 @@ fn positions_that_coincide_are_refused() {
     let build = |correlation: Correlation<'_>| {
         let structure = ResidualStructure {
             groups: Some(GroupingFactor {
+                members: None,
                 precision: None,
                 codes: &codes,
                 n_levels: 2,
@@ -980,6 +981,7 @@ fn parameters_without_data_are_named() {
     let unseen = |correlation| {
         let structure = ResidualStructure {
             groups: Some(GroupingFactor {
+                members: None,
                 precision: None,
                 codes: &codes,
                 n_levels: 2,

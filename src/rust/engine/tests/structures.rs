@@ -75,6 +75,7 @@ impl Owned {
                 .factors
                 .iter()
                 .map(|(codes, n_levels, known)| GroupingFactor {
+                    members: None,
                     codes,
                     n_levels: *n_levels,
                     precision: known.as_ref().map(|k| KnownMatrix {
@@ -104,6 +105,7 @@ impl Owned {
 
     fn groups(&self) -> GroupingFactor<'_> {
         GroupingFactor {
+            members: None,
             codes: &self.group,
             n_levels: self.groups,
             precision: None,
@@ -881,6 +883,7 @@ fn predicts_as_dense(all: &Owned, observed: &Owned, keep: &[usize], theta: &[f64
     rows.take(&new);
     let data = rows.data();
     let new_rows = NewRows {
+        members: vec![None; rows.factors.len()],
         n: new.len(),
         x: Column::of_matrix(&rows.x, new.len(), p),
         codes: rows.factors.iter().map(|f| f.0.as_slice()).collect(),

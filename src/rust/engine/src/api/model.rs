@@ -6,15 +6,89 @@ use crate::api::error::EngineError;
 use crate::api::kinds::{CorrelationKind, Positions};
 use crate::api::raw_moments::RawMoments;
 
-/// A grouping factor: one code a row.
+/// A grouping factor: one code a row, or several levels with weights.
 #[derive(Debug, Clone)]
 pub struct GroupingFactor<'a> {
-    /// Level of each row, from 1 to `n_levels`; every level occurs, unless a precision matrix names more.
+    /// Level of each row, from 1 to `n_levels`; every level occurs, unless a precision matrix names more. None where rows are
+    /// members of several levels.
     pub codes: &'a [i32],
+    /// Levels of rows that may be members of several, or of none.
+    pub members: Option<Members<'a>>,
     /// Number of levels J.
     pub n_levels: usize,
     /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
     pub precision: Option<KnownMatrix<'a>>,
+}
+
+/// Multiple membership (Browne, Goldstein & Rasbash 2001, Statistical Modelling 1): row i has the random part
+/// z_i' sum_j w_ij b_j, j its levels, so that its row of Z is that of a grouping factor, spread over several levels. With one effect
+/// a level the weights are any sparse matrix Z. Compressed rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Members<'a> {
+    /// Start of each row, n + 1 values from 0.
+    pub start: &'a [i32],
+    /// Levels of each row from 1, ascending.
+    pub level: &'a [i32],
+    /// Their weights.
+    pub weight: &'a [f64],
+}
+
+/// The weight of the only level of a row.
+const WHOLE: &[f64] = &[1.0];
+
+impl<'a> Members<'a> {
+    /// Levels of row `i` from 0, and their weights.
+    pub(crate) fn of_row(self, i: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let (level, weight) = self.row(i);
+        pairs_of(level, weight)
+    }
+
+    fn row(self, i: usize) -> (&'a [i32], &'a [f64]) {
+        let own = self.start[i] as usize..self.start[i + 1] as usize;
+        (&self.level[own.clone()], &self.weight[own])
+    }
+
+    /// Whether they are those of `n` rows, with levels from 1 to `n_levels`.
+    pub(crate) fn fits(self, n: usize, n_levels: usize) -> bool {
+        let entries = self.level.len();
+        self.start.len() == n + 1
+            && self.start[0] == 0
+            && self.start.windows(2).all(|w| w[0] <= w[1])
+            && self.start[n] as usize == entries
+            && self.weight.len() == entries
+            && self.weight.iter().all(|w| w.is_finite())
+            && codes_within(self.level, 1, n_levels)
+            && self.start.windows(2).all(|w| {
+                let own = &self.level[w[0] as usize..w[1] as usize];
+                own.windows(2).all(|pair| pair[0] < pair[1])
+            })
+    }
+}
+
+fn pairs_of<'a>(level: &'a [i32], weight: &'a [f64]) -> impl Iterator<Item = (usize, f64)> + 'a {
+    let pairs = level.iter().zip(weight);
+    pairs.map(|(level, weight)| (*level as usize - 1, *weight))
+}
+
+/// Levels of row `i` from 0 and their weights, where rows have one code each or are members of several levels; 0 stands for none.
+pub(crate) fn levels_of_row<'a>(
+    codes: &'a [i32],
+    members: Option<Members<'a>>,
+    i: usize,
+) -> impl Iterator<Item = (usize, f64)> + 'a {
+    let (level, weight) = match members {
+        Some(members) => members.row(i),
+        None if codes[i] == 0 => (&[][..], &[][..]),
+        None => (&codes[i..=i], WHOLE),
+    };
+    pairs_of(level, weight)
+}
+
+impl<'a> GroupingFactor<'a> {
+    /// Levels of row `i` from 0, and their weights.
+    pub(crate) fn of_row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
+        levels_of_row(self.codes, self.members, i)
+    }
 }
 
 /// A known symmetric positive definite matrix in compressed columns, both triangles: of levels K^-1, Var(b) = sigma^2 K (x) T T';
@@ -398,6 +472,19 @@ impl ModelData<'_> {
             (None, None) => 0.0,
             _ => (0..self.rows()).map(|i| self.log_weight(i)).sum(),
         }
+    }
+
+    /// Refuses a step that takes each row as one of a single level.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`], naming the step.
+    pub fn require_single_levels(&self, step: &'static str) -> Result<(), EngineError> {
+        if self.factors.iter().any(|factor| factor.members.is_some()) {
+            return Err(EngineError::Dimension(format!(
+                "{step}: rows must not be members of several levels"
+            )));
+        }
+        Ok(())
     }
 
     /// Refuses a step that looks at rows where cross-products stand for them.

@@ -2,7 +2,7 @@
 //! is the identity, which takes units, scales and badly centred covariates out of the optimisation. Classes of levels with
 //! covariances of their own have bases of their own: an effect then weighs the same in each of them.
 
-use crate::api::model::{Column, ModelData, RandomTerm, Structure};
+use crate::api::model::{Column, Members, ModelData, RandomTerm, Structure};
 use crate::basis::covariances::{LevelClasses, Levels};
 use crate::linalg::small;
 use crate::runtime::memory;
@@ -100,7 +100,23 @@ impl FactorLayout {
         classes.map_or(0, |classes| classes.of(level))
     }
 
-    /// Level of each row from 1; none for the empty factor.
+    /// Levels of rows that may be members of several.
+    #[must_use]
+    pub fn members<'a>(&self, data: &ModelData<'a>) -> Option<Members<'a>> {
+        data.factors[self.user?].members
+    }
+
+    /// Levels of row `i` from 0 and their weights; none for the empty factor.
+    pub fn of_row<'a>(
+        &self,
+        data: &ModelData<'a>,
+        i: usize,
+    ) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let factor = self.user.map(|user| data.factors[user].of_row(i));
+        factor.into_iter().flatten()
+    }
+
+    /// Level of each row from 1; none for the empty factor, and where rows are members of several levels.
     #[must_use]
     pub fn codes<'a>(&self, data: &ModelData<'a>) -> &'a [i32] {
         self.user.map_or(&[], |user| data.factors[user].codes)
@@ -241,8 +257,14 @@ fn cross_product(
         Levels::All => None,
         Levels::Of { .. } => Some(data.factors[term.factor].codes),
     };
+    let members = data.factors[term.factor].members;
+    // Z_j'WZ_j summed over the levels of a row
+    let times = |i: usize| {
+        let squares = |members: Members<'_>| members.of_row(i).map(|(_, w)| w * w).sum();
+        members.map_or(1.0, squares)
+    };
     let is_own = |i: usize| codes.is_none_or(|codes| levels.contains(codes[i] as usize - 1));
-    if k == 1 && matches!(columns[0], Column::Constant) && codes.is_none() {
+    if k == 1 && matches!(columns[0], Column::Constant) && codes.is_none() && members.is_none() {
         let sum = |weights: &[f64]| weights.iter().map(|w| w.min(most)).sum();
         return vec![data.weights.map_or(data.rows() as f64, sum)];
     }
@@ -251,7 +273,7 @@ fn cross_product(
         let mut total = memory::zeros(k * k);
         let mut z = memory::zeros(k);
         for i in work[piece].clone().filter(|&i| is_own(i)) {
-            let w = data.weights.map_or(1.0, |w| w[i].min(most));
+            let w = times(i) * data.weights.map_or(1.0, |w| w[i].min(most));
             for (value, column) in z.iter_mut().zip(columns) {
                 *value = column.at(i);
             }

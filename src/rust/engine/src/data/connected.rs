@@ -73,8 +73,11 @@ pub fn connected_rows(data: &ModelData<'_>) -> (Vec<u32>, usize) {
     let mut sets = Sets::new(n + levels + of_residuals);
     let mut first = n;
     for factor in &data.factors {
-        for (row, &code) in factor.codes.iter().enumerate() {
-            sets.unite(row, first + code as usize - 1);
+        let has_rows = !factor.codes.is_empty() || factor.members.is_some();
+        for row in 0..if has_rows { n } else { 0 } {
+            for (level, _) in factor.of_row(row) {
+                sets.unite(row, first + level);
+            }
         }
         if let Some(precision) = &factor.precision {
             unite_levels(&mut sets, precision, first);
@@ -108,6 +111,7 @@ mod tests {
 
     fn factor(codes: &[i32], n_levels: usize) -> GroupingFactor<'_> {
         GroupingFactor {
+            members: None,
             codes,
             n_levels,
             precision: None,

@@ -78,6 +78,7 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
             .factors
             .iter()
             .map(|factor| GroupingFactor {
+                members: None,
                 codes: visitor.integers(factor.codes),
                 n_levels: factor.n_levels,
                 precision: None,
@@ -149,6 +150,7 @@ fn residual<'a>(
         }),
     });
     let groups = structure.groups.as_ref().map(|groups| GroupingFactor {
+        members: None,
         codes: visitor.integers(groups.codes),
         n_levels: groups.n_levels,
         precision: None,

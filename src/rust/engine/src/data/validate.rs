@@ -110,10 +110,16 @@ impl ModelData<'_> {
             finite("offset", o, n)?;
         }
         for factor in &self.factors {
-            dimension(
-                factor.codes.len() == n,
-                "a grouping factor must have one code for each observation",
-            )?;
+            match factor.members {
+                None => dimension(
+                    factor.codes.len() == n,
+                    "a grouping factor must have one code for each observation",
+                )?,
+                Some(members) => dimension(
+                    factor.codes.is_empty() && members.fits(n, factor.n_levels),
+                    "members of levels must have ascending levels in 1..n_levels and finite weights",
+                )?,
+            }
             dimension(
                 codes_within(factor.codes, 1, factor.n_levels),
                 "grouping codes must lie in 1..n_levels",
@@ -121,6 +127,9 @@ impl ModelData<'_> {
             if let Some(precision) = &factor.precision {
                 precision.validate(factor.n_levels, PRECISION)?;
             }
+        }
+        if self.residual.is_some() {
+            self.require_single_levels("a residual structure")?;
         }
         for term in &self.terms {
             dimension(
@@ -147,6 +156,9 @@ impl ModelData<'_> {
             let Some(classes) = term.classes else {
                 continue;
             };
+            if factor.members.is_some() {
+                return dimension("levels that share rows have no classes");
+            }
             if classes.codes.len() != factor.n_levels {
                 return dimension("there must be one class for each level of a grouping factor");
             }
@@ -179,6 +191,7 @@ impl ModelData<'_> {
             }
         };
         dimension(moments.n > 0, "there are no observations")?;
+        self.require_single_levels("cross-products in the place of rows")?;
         dimension(
             self.residual.is_none() && self.y.is_empty(),
             "cross-products stand for rows without a residual structure only",

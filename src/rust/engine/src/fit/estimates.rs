@@ -192,7 +192,18 @@ fn fitted_values(
         }
         for (term, b) in data.terms.iter().zip(b) {
             let k = term.columns.len();
-            let codes = &data.factors[term.factor].codes[range.clone()];
+            let factor = &data.factors[term.factor];
+            if factor.members.is_some() {
+                for (i, f) in range.clone().zip(fitted.iter_mut()) {
+                    for (level, weight) in factor.of_row(i) {
+                        let own = term.columns.iter().zip(&b[level * k..(level + 1) * k]);
+                        let sum: f64 = own.map(|(column, b)| column.at(i) * b).sum();
+                        *f += weight * sum;
+                    }
+                }
+                continue;
+            }
+            let codes = &factor.codes[range.clone()];
             for (a, column) in term.columns.iter().enumerate() {
                 let targets = fitted.iter_mut().zip(codes);
                 column.visit(range.clone(), targets, |(f, code), z| {

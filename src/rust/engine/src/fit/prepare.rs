@@ -158,6 +158,12 @@ impl Prepared {
         self.residual.is_none()
             && self.restriction.is_none()
             && self.system.schur.q2 > 0
+            && !self
+                .system
+                .moments
+                .pairs
+                .iter()
+                .any(|pair| pair.f == pair.g)
             && !level_precision::any(&self.system.moments)
     }
 
@@ -329,7 +335,7 @@ fn bases_of_terms(
         let user = factor.user.map(|user| &data.factors[user]);
         let model = residual.unwrap_or(Residual::independent());
         eliminates
-            && user.is_some_and(|user| user.precision.is_none())
+            && user.is_some_and(|user| user.precision.is_none() && user.members.is_none())
             && contains(factor.codes(data), model)
     };
     let source = source(data);

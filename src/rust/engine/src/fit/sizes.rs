@@ -44,7 +44,8 @@ impl Sizes {
                 factor.1 += term.columns.len() as f64;
             }
         }
-        let independent = data.factors.iter().map(|f| f.precision.is_none());
+        let independent = data.factors.iter();
+        let independent = independent.map(|f| f.precision.is_none() && f.members.is_none());
         let eliminated = factors
             .iter()
             .zip(independent)
@@ -208,6 +209,7 @@ mod tests {
             weights: None,
             offset: None,
             factors: vec![GroupingFactor {
+                members: None,
                 codes: &codes,
                 n_levels: 5,
                 precision: None,

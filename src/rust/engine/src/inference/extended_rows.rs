@@ -53,32 +53,31 @@ impl<'a> ExtendedRows<'a> {
         response: Double2,
         work: &mut SolvedEffects,
     ) -> SolvedRow {
-        let level = |factor: &FactorLayout| {
-            let code = factor.user.map_or(0, |user| rows.codes[user][i]);
-            (code as usize).checked_sub(1)
-        };
+        let levels = |factor: &FactorLayout| rows.levels(factor.user, i);
         let columns = |term: usize| rows.terms[term].as_deref();
         let at = self.prepared.coordinates();
-        let touched = at.layout.iter().enumerate().filter_map(|(f, factor)| {
-            let level = level(factor)?;
-            let mut z = vec![Double2::default(); factor.k];
-            for &first in &factor.terms {
-                let basis = at.of_class(first, factor.class(level));
-                let own = &mut z[basis.offset..basis.offset + basis.k];
-                if let Some(columns) = columns(basis.term) {
-                    combine(columns, &basis.change, i, Double2::from(1.0), own);
+        let mut touched = Vec::new();
+        for (f, factor) in at.layout.iter().enumerate() {
+            for (level, weight) in levels(factor) {
+                let mut z = vec![Double2::default(); factor.k];
+                for &first in &factor.terms {
+                    let basis = at.of_class(first, factor.class(level));
+                    let own = &mut z[basis.offset..basis.offset + basis.k];
+                    if let Some(columns) = columns(basis.term) {
+                        combine(columns, &basis.change, i, Double2::from(weight), own);
+                    }
                 }
+                let (t, k) = (self.t.of(f, level), factor.k);
+                let times = |a: usize| {
+                    let mut sum = Double2::default();
+                    (a..k).for_each(|b| sum += z[b] * Double2::from(t[a * k + b]));
+                    sum
+                };
+                touched.push((f, level, (0..k).map(times).collect()));
             }
-            let (t, k) = (self.t.of(f, level), factor.k);
-            let times = |a: usize| {
-                let mut sum = Double2::default();
-                (a..k).for_each(|b| sum += z[b] * Double2::from(t[a * k + b]));
-                sum
-            };
-            Some((f, level, (0..k).map(times).collect()))
-        });
-        self.solver.solve(touched.collect(), work);
-        let border = self.centred.row_of(i, &rows.x, response, level, columns);
+        }
+        self.solver.solve(touched, work);
+        let border = self.centred.row_of(i, &rows.x, response, levels, columns);
         self.solver.row(work, border.collect())
     }
 }

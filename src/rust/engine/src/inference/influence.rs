@@ -257,41 +257,41 @@ impl<'a> RowsOf<'a> {
         moments.rest.clone_from(&original.rest);
         let p1 = original.p1;
         for &i in set {
-            let level = self.levels(i);
+            let levels = self.levels(i);
             let factors = moments.factors.iter_mut().zip(&original.factors);
-            for ((factor, from), level) in factors.zip(&level) {
-                let (Some(j), k) = (*level, from.k) else {
-                    continue;
-                };
-                let (zz, zx) = (j * k * k..(j + 1) * k * k, j * k * p1..(j + 1) * k * p1);
-                factor.zz[zz.clone()].copy_from_slice(&from.zz[zz]);
-                factor.zx[zx.clone()].copy_from_slice(&from.zx[zx]);
+            for ((factor, from), levels) in factors.zip(&levels) {
+                let k = from.k;
+                for &(j, _) in levels {
+                    let (zz, zx) = (j * k * k..(j + 1) * k * k, j * k * p1..(j + 1) * k * p1);
+                    factor.zz[zz.clone()].copy_from_slice(&from.zz[zz]);
+                    factor.zx[zx.clone()].copy_from_slice(&from.zx[zx]);
+                }
             }
             for (pair, from) in moments.pairs.iter_mut().zip(&original.pairs) {
-                let Some(j) = level[pair.f] else {
-                    continue;
-                };
-                // all blocks of the level: few, and copied in one piece
+                // all blocks of a level: few, and copied in one piece
                 let block = original.factors[from.f].k * original.factors[from.g].k;
-                let own = from.start[j] * block..from.start[j + 1] * block;
-                pair.value[own.clone()].copy_from_slice(&from.value[own]);
+                for &(j, _) in &levels[pair.f] {
+                    let own = from.start[j] * block..from.start[j + 1] * block;
+                    pair.value[own.clone()].copy_from_slice(&from.value[own]);
+                }
             }
         }
     }
 
     /// Levels of the first factor of which rows go, each once.
     fn touched(&self, set: &[usize]) -> Vec<usize> {
-        let mut levels: Vec<usize> = set.iter().filter_map(|&i| self.levels(i)[0]).collect();
+        let first = |&i: &usize| self.prepared.layout[0].of_row(self.data, i);
+        let mut levels: Vec<usize> = set.iter().flat_map(first).map(|own| own.0).collect();
         levels.sort_unstable();
         levels.dedup();
         levels
     }
 
-    /// The level of each factor that a row belongs to.
-    fn levels(&self, i: usize) -> Vec<Option<usize>> {
+    /// The levels of each factor that a row belongs to, and their weights.
+    fn levels(&self, i: usize) -> Vec<Vec<(usize, f64)>> {
         let layout = self.prepared.layout.iter();
-        let level = |f: &FactorLayout| f.codes(self.data).get(i).map(|code| *code as usize - 1);
-        layout.map(level).collect()
+        let levels = |f: &FactorLayout| f.of_row(self.data, i).collect();
+        layout.map(levels).collect()
     }
 
     /// One row of Z: the internal basis columns of each factor.

@@ -86,6 +86,7 @@ fn rows_of<'a>(data: &ModelData<'a>) -> NewRows<'a> {
         n: data.n(),
         x: data.x.clone(),
         codes: data.factors.iter().map(|f| f.codes).collect(),
+        members: data.factors.iter().map(|f| f.members).collect(),
         terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
         residual: None,
     }

@@ -260,12 +260,12 @@ fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
             row[p1 - 1] = 0.0;
         }
         let mut z = memory::zeros(factor.k);
-        let codes = factor.codes(data);
-        for (i, value) in r.iter().enumerate().take(codes.len()) {
+        for (i, value) in r.iter().enumerate() {
             at.write_z(data, factor, i, root_of_weight(data, i), &mut z);
-            let level = codes[i] as usize - 1;
-            for (a, za) in z.iter().enumerate() {
-                own.zx[(level * factor.k + a) * p1 + p1 - 1] += za * value;
+            for (level, weight) in factor.of_row(data, i) {
+                for (a, za) in z.iter().enumerate() {
+                    own.zx[(level * factor.k + a) * p1 + p1 - 1] += weight * za * value;
+                }
             }
         }
     }

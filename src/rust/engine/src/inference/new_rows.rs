@@ -1,7 +1,7 @@
 //! New rows, and what is predicted of them.
 
 use crate::api::error::EngineError;
-use crate::api::model::{Column, ModelData, ResidualStructure};
+use crate::api::model::{levels_of_row, Column, Members, ModelData, ResidualStructure};
 use crate::fit::prepare::Prepared;
 use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::solution::Solution;
@@ -15,6 +15,8 @@ pub struct NewRows<'a> {
     pub x: Vec<Column<'a>>,
     /// For each grouping factor of the model the level of each row from 1; 0 where the row has none of the known levels.
     pub codes: Vec<&'a [i32]>,
+    /// For each grouping factor the known levels of rows that may be members of several, in the place of codes.
+    pub members: Vec<Option<Members<'a>>>,
     /// Basis columns of each term; `None` leaves the term out.
     pub terms: Vec<Option<Vec<Column<'a>>>>,
     /// Where the residuals of the rows are to be predicted from those of their groups: their structure.
@@ -50,14 +52,26 @@ impl NewRows<'_> {
             "X of the new rows must have a column for each one of the model",
         )?;
         dimension(
-            self.codes.len() == data.factors.len(),
+            self.codes.len() == data.factors.len() && self.members.len() == data.factors.len(),
             "new rows need codes for each grouping factor",
         )?;
         dimension(
             self.terms.len() == data.terms.len(),
             "new rows need columns for each term",
         )?;
-        for (codes, factor) in self.codes.iter().zip(&data.factors) {
+        let own = self.codes.iter().zip(&self.members);
+        for ((codes, members), factor) in own.zip(&data.factors) {
+            dimension(
+                members.is_some() == factor.members.is_some(),
+                "new rows need members where rows of the model have them",
+            )?;
+            if let Some(members) = members {
+                dimension(
+                    members.fits(self.n, factor.n_levels),
+                    "members of new rows must lie in 1..n_levels",
+                )?;
+                continue;
+            }
             let limit = i32::try_from(factor.n_levels).unwrap_or(i32::MAX);
             dimension(codes.len() == self.n, "new rows need one code each")?;
             dimension(
@@ -82,6 +96,16 @@ impl NewRows<'_> {
             residual.validate(data, self.n)?;
         }
         Ok(())
+    }
+
+    /// Known levels of row `i` from 0 and their weights, of one factor of the model.
+    pub(crate) fn levels(
+        &self,
+        factor: Option<usize>,
+        i: usize,
+    ) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let own = factor.map(|f| levels_of_row(self.codes[f], self.members[f], i));
+        own.into_iter().flatten()
     }
 }
 

@@ -207,25 +207,22 @@ impl Context<'_> {
     fn blocks(&self, rows: &NewRows<'_>, i: usize) -> Vec<Block> {
         let mut blocks = Vec::with_capacity(self.user.len());
         for (f, &user) in self.user.iter().enumerate() {
-            let code = user.map_or(0, |user| rows.codes[user][i]);
-            if code == 0 {
-                continue;
+            for (level, weight) in rows.levels(user, i) {
+                let mut s = memory::zeros(self.prepared.parameters.factor_k[f]);
+                for &first in &self.prepared.layout[f].terms {
+                    let basis = &self.prepared.bases[first];
+                    let Some(columns) = &rows.terms[basis.term] else {
+                        continue;
+                    };
+                    let own = &mut s[basis.offset..basis.offset + basis.k];
+                    // the basis of its class
+                    let of_term = &self.prepared.bases[first..];
+                    let class = of_term.iter().position(|own| own.levels.contains(level));
+                    let lambda = &self.lambda[first + class.unwrap_or(0)];
+                    combine(columns, lambda, i, weight, own);
+                }
+                blocks.push((f, level, s));
             }
-            let level = code as usize - 1;
-            let mut s = memory::zeros(self.prepared.parameters.factor_k[f]);
-            for &first in &self.prepared.layout[f].terms {
-                let basis = &self.prepared.bases[first];
-                let Some(columns) = &rows.terms[basis.term] else {
-                    continue;
-                };
-                let own = &mut s[basis.offset..basis.offset + basis.k];
-                // the basis of its class
-                let of_term = &self.prepared.bases[first..];
-                let class = of_term.iter().position(|own| own.levels.contains(level));
-                let lambda = &self.lambda[first + class.unwrap_or(0)];
-                combine(columns, lambda, i, 1.0, own);
-            }
-            blocks.push((f, level, s));
         }
         blocks
     }

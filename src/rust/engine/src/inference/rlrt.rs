@@ -29,6 +29,7 @@ use crate::fit::prepare::{prepare, required_start, Prepared};
 use crate::inference::evaluated::{evaluated, is_long};
 use crate::linalg::dense::{self, Matrix};
 use crate::linalg::small;
+use crate::moments::blocks::PairMoments;
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -140,6 +141,20 @@ fn spectrum(prepared: &Prepared, criterion: &Criterion<'_>, term: usize) -> Opti
     for (j, level) in of_basis.iter().enumerate() {
         marginal.data[j * levels + j] += own.zz[level * k * k + basis.offset * (k + 1)];
     }
+    // levels that share rows
+    let shared = |pair: &&PairMoments| (pair.f, pair.g) == (basis.factor, basis.factor);
+    for pair in system.moments.pairs.iter().filter(shared) {
+        for j in 0..levels {
+            for entry in pair.start[j]..pair.start[j + 1] {
+                let (l, value) = (
+                    pair.level[entry] as usize,
+                    pair.value[entry * k * k + basis.offset * (k + 1)],
+                );
+                marginal.data[j * levels + l] += value;
+                marginal.data[l * levels + j] += value;
+            }
+        }
+    }
     // Z'V^-1[Q r], levels x p1
     let mut h = memory::zeros(levels * p1);
     for (j, level) in of_basis.iter().enumerate() {
@@ -218,16 +233,13 @@ fn products(system: &System, t: &Covariances, basis: &TermBasis, levels: &[usize
             for entry in pair.start[level]..pair.start[level + 1] {
                 let other = pair.level[entry] as usize;
                 let block = &pair.value[entry * kf * kg..(entry + 1) * kf * kg];
-                let (own, others) = match pair.f == f {
-                    true => (level, (pair.g, other)),
-                    false => (other, (pair.f, level)),
-                };
-                let Some(j) = column(own) else { continue };
-                let entry = |c: usize| match pair.f == f {
-                    true => block[c * kf + offset],
-                    false => block[offset * kf + c],
-                };
-                put(others.0, others.1, j, &entry);
+                // within a factor both are its levels
+                if let (true, Some(j)) = (pair.f == f, column(level)) {
+                    put(pair.g, other, j, &|c| block[c * kf + offset]);
+                }
+                if let (true, Some(j)) = (pair.g == f, column(other)) {
+                    put(pair.f, level, j, &|c| block[offset * kf + c]);
+                }
             }
         }
     }

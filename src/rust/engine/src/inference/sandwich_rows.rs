@@ -70,6 +70,7 @@ impl<'a> ClusterRows<'a> {
         criterion: &'a mut Criterion<'_>,
         theta: &InternalTheta,
     ) -> Result<Self, EngineError> {
+        data.require_single_levels("a sandwich estimate")?;
         let Some(context) = Context::new(prepared, criterion) else {
             return Err(EngineError::numerical("a sandwich estimate"));
         };

@@ -116,6 +116,16 @@ impl PairMoments {
         }
     }
 
+    /// The entry of level `j` of the first factor and `l` of the second; within one factor those with j < l, and only once.
+    pub(crate) fn entry(&self, j: usize, l: usize) -> Option<usize> {
+        if self.f == self.g && l <= j {
+            return None;
+        }
+        let own = self.start[j]..self.start[j + 1];
+        let found = self.level[own.clone()].binary_search(&(l as u32));
+        found.ok().map(|at| own.start + at)
+    }
+
     /// The levels of `part` after the own ones.
     pub(crate) fn append(&mut self, part: &Self) {
         let base = self.level.len();

@@ -85,19 +85,19 @@ impl<'a> CenteredRows<'a> {
         let data = self.data;
         let mut response = Double2::from(data.y[i]);
         response += Double2::from(-data.offset.map_or(0.0, |offset| offset[i]));
-        let level = move |f: &FactorLayout| Some(f.codes(data)[i] as usize - 1);
+        let levels = move |f: &FactorLayout| f.of_row(data, i);
         let columns = |term: usize| Some(data.terms[term].columns.as_slice());
-        self.row_of(i, &data.x, response, level, columns)
+        self.row_of(i, &data.x, response, levels, columns)
     }
 
-    /// The same of row `i` of any columns of X and of terms, at any levels, with this in the place of y - offset; levels and
-    /// terms that it does not have are left out.
-    pub(crate) fn row_of<'b>(
+    /// The same of row `i` of any columns of X and of terms, at any levels with their weights, with this in the place of y - offset;
+    /// levels and terms that it does not have are left out.
+    pub(crate) fn row_of<'b, L: Iterator<Item = (usize, f64)>>(
         &'b self,
         i: usize,
         x: &'b [Column<'b>],
         response: Double2,
-        level: impl Fn(&FactorLayout) -> Option<usize> + 'b,
+        levels: impl Fn(&FactorLayout) -> L + 'b,
         columns: impl Fn(usize) -> Option<&'b [Column<'b>]> + 'b,
     ) -> impl Iterator<Item = Double2> + 'b {
         let p1 = self.p1;
@@ -113,15 +113,15 @@ impl<'a> CenteredRows<'a> {
                 if effects.is_empty() {
                     continue;
                 }
-                let Some(level) = level(factor) else {
-                    continue;
-                };
-                let own = &effects[level * factor.k * p1..];
-                for &t in &factor.terms {
-                    let basis = &self.bases[t];
-                    let own = own[basis.offset * p1..].chunks_exact(p1);
-                    for (column, own) in columns(basis.term).unwrap_or(&[]).iter().zip(own) {
-                        sum += Double2::product(-column.at(i), own[c]);
+                for (level, weight) in levels(factor) {
+                    let own = &effects[level * factor.k * p1..];
+                    for &t in &factor.terms {
+                        let basis = &self.bases[t];
+                        let own = own[basis.offset * p1..].chunks_exact(p1);
+                        for (column, own) in columns(basis.term).unwrap_or(&[]).iter().zip(own) {
+                            let value = Double2::product(-column.at(i), own[c]);
+                            sum += value * Double2::from(weight);
+                        }
                     }
                 }
             }

@@ -1,5 +1,9 @@
 //! Cross-products within the levels of one grouping factor.
 
+use std::ops::Range;
+
+use crate::api::model::Members;
+
 /// Sums of the rows of each level, and how many there are; times the basis afterwards.
 pub(crate) fn add_same(codes: &[i32], rows: &[f64], width: usize, zz: &mut [f64], zx: &mut [f64]) {
     fn of_width<const W: usize>(codes: &[i32], rows: &[f64], zz: &mut [f64], zx: &mut [f64]) {
@@ -91,6 +95,35 @@ pub(crate) fn add_levels(
                 for (sums, za) in sums.zip(z) {
                     sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += za * v);
                 }
+            }
+        }
+    }
+}
+
+/// The same of rows that are members of several levels; `z` gives the basis columns of a row.
+pub(crate) fn add_members<'z>(
+    members: Members<'_>,
+    range: Range<usize>,
+    z: impl Fn(usize) -> &'z [f64],
+    rows: &[f64],
+    width: usize,
+    zz: &mut [f64],
+    zx: &mut [f64],
+) {
+    for (i, row) in range.zip(rows.chunks_exact(width)) {
+        let z = z(i);
+        let k = z.len();
+        for (j, weight) in members.of_row(i) {
+            let squares = &mut zz[j * k * k..(j + 1) * k * k];
+            for a in 0..k {
+                for b in a..k {
+                    squares[a * k + b] += weight * weight * z[a] * z[b];
+                }
+            }
+            let sums = zx[j * k * width..(j + 1) * k * width].chunks_exact_mut(width);
+            for (sums, za) in sums.zip(z) {
+                let za = weight * za;
+                sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += za * v);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::api::model::Members;
 use crate::moments::level_order::LevelOrder;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -21,28 +22,64 @@ pub(crate) struct Blocks<S> {
     pub value: Vec<S>,
 }
 
-/// The second factor of a pair.
-#[derive(Clone, Copy)]
-pub(crate) struct Other<'a> {
-    /// Its level of each row, from 1.
-    pub codes: &'a [i32],
-    pub n_levels: usize,
+/// The second factor of a pair: which of its levels, from 0, a row has, and with what weights.
+pub(crate) trait Other: Copy + Sync {
+    fn n_levels(self) -> usize;
+    fn of_row(self, i: usize) -> impl Iterator<Item = (usize, f64)>;
 }
 
-/// Sums over rows of blocks of `size` numbers, to which `add` adds what one row has; `order` are the rows of each of the
-/// `n_levels` levels of the first factor.
+/// One code a row, from 1, and the number of levels.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a>(pub &'a [i32], pub usize);
+
+impl Other for Codes<'_> {
+    fn n_levels(self) -> usize {
+        self.1
+    }
+
+    #[inline(always)]
+    fn of_row(self, i: usize) -> impl Iterator<Item = (usize, f64)> {
+        std::iter::once((self.0[i] as usize - 1, 1.0))
+    }
+}
+
+/// Members of several levels, and the number of levels.
+#[derive(Clone, Copy)]
+pub(crate) struct Several<'a>(pub Members<'a>, pub usize);
+
+impl Other for Several<'_> {
+    fn n_levels(self) -> usize {
+        self.1
+    }
+
+    fn of_row(self, i: usize) -> impl Iterator<Item = (usize, f64)> {
+        self.0.of_row(i)
+    }
+}
+
+/// Which levels of the second factor a level of the first one is paired with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum With {
+    /// All that its rows have.
+    All,
+    /// Those after it, of the same factor.
+    Later,
+}
+
+/// Sums over rows of blocks of `size` numbers, to which `add` adds what one row has, times a weight; `order` are the rows of each of
+/// the `n_levels` levels of the first factor.
 pub(crate) fn pair_blocks<S: Copy + Default + Send>(
     n_levels: usize,
     order: &LevelOrder,
-    other: Other<'_>,
+    (other, with): (impl Other, With),
     size: usize,
-    add: impl Fn(usize, &mut [S]) + Sync,
+    add: impl Fn(usize, f64, &mut [S]) + Sync,
     workers: &Workers,
 ) -> Blocks<S> {
-    let count = (other.codes.len() / ROWS).clamp(1, 32);
+    let count = (order.len() / ROWS).clamp(1, 32);
     let work = pieces(n_levels, n_levels.div_ceil(count));
     let parts = workers.map(work.len(), |piece| {
-        piece_of_blocks(work[piece].clone(), order, other, size, &add)
+        piece_of_blocks(work[piece].clone(), order, (other, with), size, &add)
     });
     // the first goes on as it is, each other one ends once it is taken over
     let mut parts = parts.into_iter();
@@ -70,26 +107,30 @@ impl<S> Blocks<S> {
 fn piece_of_blocks<S: Copy + Default>(
     levels: Range<usize>,
     order: &LevelOrder,
-    other: Other<'_>,
+    (other, with): (impl Other, With),
     size: usize,
-    add: &impl Fn(usize, &mut [S]),
+    add: &impl Fn(usize, f64, &mut [S]),
 ) -> Blocks<S> {
-    let mut slot = vec![u32::MAX; other.n_levels];
+    let mut slot = vec![u32::MAX; other.n_levels()];
     let mut out = Blocks::empty();
     let mut found: Vec<u32> = Vec::new();
     let mut block: Vec<S> = Vec::new();
     for j in levels {
         found.clear();
         block.clear();
-        for &i in order.rows(j) {
-            let level = other.codes[i as usize] as u32 - 1;
-            if slot[level as usize] == u32::MAX {
-                slot[level as usize] = found.len() as u32;
-                found.push(level);
-                memory::resize(&mut block, found.len() * size);
+        for (i, own) in order.weighted_rows(j) {
+            for (level, weight) in other.of_row(i) {
+                if with == With::Later && level <= j {
+                    continue;
+                }
+                if slot[level] == u32::MAX {
+                    slot[level] = found.len() as u32;
+                    found.push(level as u32);
+                    memory::resize(&mut block, found.len() * size);
+                }
+                let at = slot[level] as usize * size;
+                add(i, own * weight, &mut block[at..at + size]);
             }
-            let at = slot[level as usize] as usize * size;
-            add(i as usize, &mut block[at..at + size]);
         }
         found.sort_unstable();
         for &level in &found {

@@ -19,8 +19,8 @@ use crate::moments::basis_rows::{basis_rows, BasisRows};
 use crate::moments::blocks::{Center, FactorMoments, Moments, PairMoments};
 use crate::moments::centred_rows::CenteredRows;
 use crate::moments::level_order::LevelOrder;
-use crate::moments::levels::{add_levels, add_same};
-use crate::moments::pairs::{pair_blocks, Other};
+use crate::moments::levels::{add_levels, add_members, add_same};
+use crate::moments::pairs::{pair_blocks, Codes, Several, With};
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::partition::pieces;
@@ -30,6 +30,9 @@ const BLOCK: usize = 8192;
 
 /// Rows of one piece of work at least.
 const PIECE: usize = 131_072;
+
+/// The basis of a constant, before it is scaled.
+const ONE: &[f64] = &[1.0];
 
 impl Moments {
     /// One pass over the rows for each factor's own moments, one ordered by level for each pair of factors; without known
@@ -54,9 +57,14 @@ impl Moments {
         let (xx, factors) = own_moments(&model, workers);
         let mut pairs = Vec::new();
         for f in 0..layout.len() {
-            let order = (layout.len() > f + 1)
-                .then(|| LevelOrder::new(layout[f].codes(data), layout[f].n_levels));
-            for g in f + 1..layout.len() {
+            let members = layout[f].members(data);
+            let order = (layout.len() > f + 1 || members.is_some()).then(|| match members {
+                Some(members) => LevelOrder::of_members(members, layout[f].n_levels),
+                None => LevelOrder::new(layout[f].codes(data), layout[f].n_levels),
+            });
+            // levels that share rows are not independent
+            let first = if members.is_some() { f } else { f + 1 };
+            for g in first..layout.len() {
                 if let Some(order) = &order {
                     pairs.push(pair_moments(&model, (f, g), order, workers));
                 }
@@ -75,7 +83,7 @@ impl Moments {
     }
 }
 
-/// Cross-products between the levels of two factors.
+/// Cross-products between the levels of two factors, or of one whose levels share rows.
 fn pair_moments(
     model: &Rows<'_>,
     (f, g): (usize, usize),
@@ -84,20 +92,28 @@ fn pair_moments(
 ) -> PairMoments {
     let (kf, kg) = (model.at.layout[f].k, model.at.layout[g].k);
     let (zf, zg) = (&model.basis[f], &model.basis[g]);
-    let other = Other {
-        codes: model.at.layout[g].codes(model.data),
-        n_levels: model.at.layout[g].n_levels,
-    };
-    let add = |i: usize, block: &mut [f64]| {
+    let add = |i: usize, weight: f64, block: &mut [f64]| {
         let zf = zf.row(i, kf);
         for (column, vg) in block.chunks_exact_mut(kf).zip(zg.row(i, kg)) {
+            let vg = weight * vg;
             for (to, vf) in column.iter_mut().zip(zf) {
                 *to += vf * vg;
             }
         }
     };
     let n_levels = model.at.layout[f].n_levels;
-    let found = pair_blocks(n_levels, order, other, kf * kg, add, workers);
+    let (other, size) = (&model.at.layout[g], kf * kg);
+    let with = if f == g { With::Later } else { With::All };
+    let found = match other.members(model.data) {
+        Some(members) => {
+            let other = Several(members, other.n_levels);
+            pair_blocks(n_levels, order, (other, with), size, add, workers)
+        }
+        None => {
+            let other = Codes(other.codes(model.data), other.n_levels);
+            pair_blocks(n_levels, order, (other, with), size, add, workers)
+        }
+    };
     PairMoments {
         f,
         g,
@@ -316,10 +332,20 @@ fn piece_sums(model: &Rows<'_>, range: Range<usize>, width: usize) -> Sums {
             q
         };
         for (f, factor) in layout.iter().enumerate() {
+            let (zz, zx) = (&mut sums.zz[f], &mut sums.zx[f]);
+            if let Some(members) = factor.members(data) {
+                let (start, k) = (block.start, factor.k);
+                let z = |i: usize| match &basis[f] {
+                    BasisRows::Same(_) => ONE,
+                    BasisRows::Passing => &z[f][(i - start) * k..(i - start + 1) * k],
+                    BasisRows::Rows(z) => &z[i * k..(i + 1) * k],
+                };
+                add_members(members, block.clone(), z, rows, width, zz, zx);
+                continue;
+            }
             let Some(codes) = factor.codes(data).get(block.clone()) else {
                 continue;
             };
-            let (zz, zx) = (&mut sums.zz[f], &mut sums.zx[f]);
             match &basis[f] {
                 BasisRows::Same(_) => add_same(codes, rows, width, zz, zx),
                 BasisRows::Passing => add_levels(codes, &z[f], factor.k, rows, width, zz, zx),

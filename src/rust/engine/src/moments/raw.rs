@@ -5,7 +5,7 @@ use crate::api::model::{Column, ModelData};
 use crate::api::raw_moments::{RawFactor, RawMoments, RawPair, Twice};
 use crate::linalg::double2::Double2;
 use crate::moments::level_order::LevelOrder;
-use crate::moments::pairs::{pair_blocks, Other};
+use crate::moments::pairs::{pair_blocks, Codes, With};
 use crate::runtime::interruptible::interruptible;
 use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
@@ -49,6 +49,7 @@ pub fn raw_moments(
 ) -> Result<RawMoments, EngineError> {
     data.validate()?;
     data.require_rows("their cross-products")?;
+    data.require_single_levels("their cross-products")?;
     data.check_finite()?;
     if data.residual.is_some() {
         return Err(EngineError::Dimension(
@@ -105,12 +106,9 @@ fn of_rows(data: &ModelData<'_>, workers: &Workers) -> RawMoments {
         let own = &data.factors[f];
         let order = LevelOrder::new(own.codes, own.n_levels);
         for g in f + 1..data.factors.len() {
-            let other = Other {
-                codes: data.factors[g].codes,
-                n_levels: data.factors[g].n_levels,
-            };
+            let other = Codes(data.factors[g].codes, data.factors[g].n_levels);
             let (zf, zg) = (&columns[f], &columns[g]);
-            let add_row = |i: usize, block: &mut [Double2]| {
+            let add_row = |i: usize, _: f64, block: &mut [Double2]| {
                 let w = data.weights.map_or(1.0, |w| w[i]);
                 for (b, column) in zg.iter().enumerate() {
                     let wz = Double2::product(w, column.at(i));
@@ -120,7 +118,14 @@ fn of_rows(data: &ModelData<'_>, workers: &Workers) -> RawMoments {
                 }
             };
             let size = zf.len() * zg.len();
-            let found = pair_blocks(own.n_levels, &order, other, size, add_row, workers);
+            let found = pair_blocks(
+                own.n_levels,
+                &order,
+                (other, With::All),
+                size,
+                add_row,
+                workers,
+            );
             total.pairs.push(RawPair {
                 f,
                 g,

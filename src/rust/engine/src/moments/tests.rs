@@ -106,6 +106,7 @@ impl Trial {
             terms: Vec::new(),
             residual: Some(ResidualStructure {
                 groups: Some(GroupingFactor {
+                    members: None,
                     codes: &self.subject,
                     n_levels: self.subjects,
                     precision: None,
@@ -241,6 +242,7 @@ fn rows_with_random_effects_stay() {
     let mut data = trial.data(Some(Correlation::new(kind("cs"), Position::None)));
     let codes: Vec<i32> = (0..data.n() as i32).map(|i| i % 7 + 1).collect();
     data.factors = vec![GroupingFactor {
+        members: None,
         codes: &codes,
         n_levels: 7,
         precision: None,

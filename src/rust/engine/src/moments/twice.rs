@@ -74,29 +74,27 @@ impl Moments {
         for block in pieces(data.rows(), ROWS) {
             workers.check();
             for i in block {
-                let level = |f: usize| layout[f].codes(data).get(i).map(|c| *c as usize - 1);
                 rows.write_extended(i, &mut x);
-                add_product(&mut xx, &x, &x);
+                add_product(&mut xx, (&x, 1.0), (&x, 1.0));
                 let root = Double2::from(root_of_weight(data, i));
                 for f in 0..layout.len() {
-                    let (k, Some(j)) = (layout[f].k, level(f)) else {
-                        continue;
-                    };
+                    let k = layout[f].k;
                     at.write_z(data, &layout[f], i, root, &mut z[f]);
-                    add_product(&mut own[f][j * k * k..(j + 1) * k * k], &z[f], &z[f]);
-                    add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], &x, &z[f]);
+                    for (j, weight) in layout[f].of_row(data, i) {
+                        let z = (z[f].as_slice(), weight);
+                        add_product(&mut own[f][j * k * k..(j + 1) * k * k], z, z);
+                        add_product(&mut zx[f][j * k * p1..(j + 1) * k * p1], (&x, 1.0), z);
+                    }
                 }
                 for (pair, sums) in self.pairs.iter().zip(&mut between) {
-                    let (Some(j), Some(l)) = (level(pair.f), level(pair.g)) else {
-                        continue;
-                    };
-                    let range = pair.start[j]..pair.start[j + 1];
-                    let found = pair.level[range.clone()].binary_search(&(l as u32));
-                    if let (true, Ok(at)) = (pair.f != pair.g, found) {
-                        let (left, right) = (&z[pair.f], &z[pair.g]);
-                        let size = left.len() * right.len();
-                        let to = (range.start + at) * size;
-                        add_product(&mut sums[to..to + size], left, right);
+                    for (j, own) in layout[pair.f].of_row(data, i) {
+                        for (l, other) in layout[pair.g].of_row(data, i) {
+                            let Some(at) = pair.entry(j, l) else { continue };
+                            let (left, right) = (&z[pair.f], &z[pair.g]);
+                            let size = left.len() * right.len();
+                            let to = &mut sums[at * size..(at + 1) * size];
+                            add_product(to, (left, own), (right, other));
+                        }
                     }
                 }
             }
@@ -105,65 +103,81 @@ impl Moments {
         Rest::split(self, Sums { xx, own, zx, pairs });
     }
 
-    /// Takes one row out: [q r], z and the level of each factor, if it has any. The number of rows and what is known of weights
+    /// Takes one row out: [q r], z and the levels of each factor with their weights. The number of rows and what is known of weights
     /// stay.
     pub(crate) fn remove_row(
         &mut self,
         x: &[Double2],
         z: &[Vec<Double2>],
-        level: &[Option<usize>],
+        levels: &[Vec<(usize, f64)>],
     ) {
         let rest = &mut self.rest;
         let xx = rest.as_deref_mut().map_or(&mut [][..], |rest| &mut rest.xx);
+        let x = (x, 1.0);
         subtract_product(0, (&mut self.xx, xx), x, x);
         for (f, factor) in self.factors.iter_mut().enumerate() {
-            let Some(j) = level[f] else {
-                continue;
-            };
-            let [own, zx] = match rest.as_deref_mut() {
-                Some(rest) => [&mut rest.own, &mut rest.zx].map(|all| all[f].as_mut_slice()),
-                None => [&mut [][..], &mut []],
-            };
-            subtract_product(j, (&mut factor.zz, own), &z[f], &z[f]);
-            subtract_product(j, (&mut factor.zx, zx), x, &z[f]);
+            for &(j, weight) in &levels[f] {
+                let [own, zx] = match rest.as_deref_mut() {
+                    Some(rest) => [&mut rest.own, &mut rest.zx].map(|all| all[f].as_mut_slice()),
+                    None => [&mut [][..], &mut []],
+                };
+                let z = (z[f].as_slice(), weight);
+                subtract_product(j, (&mut factor.zz, own), z, z);
+                subtract_product(j, (&mut factor.zx, zx), x, z);
+            }
         }
         for (at, pair) in self.pairs.iter_mut().enumerate() {
-            let (false, Some(j), Some(l)) = (pair.f == pair.g, level[pair.f], level[pair.g]) else {
-                continue;
-            };
-            let range = pair.start[j]..pair.start[j + 1];
-            if let Ok(entry) = pair.level[range.clone()].binary_search(&(l as u32)) {
-                let low = match rest.as_deref_mut() {
-                    Some(rest) => rest.pairs[at].as_mut_slice(),
-                    None => &mut [],
-                };
-                let entry = range.start + entry;
-                let value = (&mut pair.value[..], low);
-                subtract_product(entry, value, &z[pair.f], &z[pair.g]);
+            for &(j, own) in &levels[pair.f] {
+                for &(l, other) in &levels[pair.g] {
+                    let Some(entry) = pair.entry(j, l) else {
+                        continue;
+                    };
+                    let low = match rest.as_deref_mut() {
+                        Some(rest) => rest.pairs[at].as_mut_slice(),
+                        None => &mut [],
+                    };
+                    let value = (&mut pair.value[..], low);
+                    let (left, right) = ((&z[pair.f][..], own), (&z[pair.g][..], other));
+                    subtract_product(entry, value, left, right);
+                }
             }
         }
     }
 }
 
+/// Numbers of a row and their weight.
+type Weighted<'a> = (&'a [Double2], f64);
+
+/// Entries of x y', column-major.
+fn products<'a>(
+    (x, own): Weighted<'a>,
+    (y, other): Weighted<'a>,
+) -> impl Iterator<Item = Double2> + 'a {
+    // 1 for rows of one level
+    let weight = Double2::product(own, other);
+    y.iter().flat_map(move |y| {
+        let y = *y * weight;
+        x.iter().map(move |x| *x * y)
+    })
+}
+
 /// A += x y', column-major.
-fn add_product(a: &mut [Double2], x: &[Double2], y: &[Double2]) {
-    for (column, y) in a.chunks_exact_mut(x.len()).zip(y) {
-        for (sum, x) in column.iter_mut().zip(x) {
-            *sum += *x * *y;
-        }
-    }
+fn add_product(a: &mut [Double2], x: Weighted<'_>, y: Weighted<'_>) {
+    a.iter_mut()
+        .zip(products(x, y))
+        .for_each(|(sum, product)| *sum += product);
 }
 
 /// A -= x y' for one block of several, column-major, given with what they have beyond double precision, or nothing.
 fn subtract_product(
     block: usize,
     (high, low): (&mut [f64], &mut [f64]),
-    x: &[Double2],
-    y: &[Double2],
+    x: Weighted<'_>,
+    y: Weighted<'_>,
 ) {
-    let size = x.len() * y.len();
+    let size = x.0.len() * y.0.len();
     let range = block * size..(block + 1) * size;
-    let products = y.iter().flat_map(|y| x.iter().map(move |x| *x * *y));
+    let products = products(x, y);
     let high = &mut high[range.clone()];
     match low.get_mut(range) {
         Some(low) => {

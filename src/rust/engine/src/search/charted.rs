@@ -136,6 +136,7 @@ mod tests {
             weights: None,
             offset: None,
             factors: vec![GroupingFactor {
+                members: None,
                 codes: &code,
                 n_levels: levels,
                 precision: None,

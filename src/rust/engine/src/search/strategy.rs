@@ -315,6 +315,7 @@ mod tests {
         let second: Vec<i32> = (1..=q).chain(1..=q).collect();
         let y: Vec<f64> = (0..2 * q).map(|i| f64::from(i % 997)).collect();
         let factor = |codes, n_levels| GroupingFactor {
+            members: None,
             codes,
             n_levels,
             precision: None,

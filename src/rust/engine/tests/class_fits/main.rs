@@ -166,6 +166,7 @@ fn same_as_plain(model: &Model, own: &ModelData<'_>, plain: &ModelData<'_>, reml
             n: data.n(),
             x: data.x.clone(),
             codes: data.factors.iter().map(|f| f.codes).collect(),
+            members: vec![None; data.factors.len()],
             terms: data.terms.iter().map(|t| Some(t.columns.clone())).collect(),
             residual: model.time.as_ref().map(|_| NewResiduals {
                 structure: model.residual_at(&later),

@@ -265,6 +265,7 @@ impl Model {
     pub fn residual_at<'a>(&'a self, time: &'a [i32]) -> ResidualStructure<'a> {
         ResidualStructure {
             groups: Some(GroupingFactor {
+                members: None,
                 codes: &self.factors[0].codes,
                 n_levels: self.factors[0].levels,
                 precision: None,
@@ -287,6 +288,7 @@ impl Model {
             offset: None,
             factors: (self.factors.iter())
                 .map(|f| GroupingFactor {
+                    members: None,
                     codes: &f.codes,
                     n_levels: f.levels,
                     precision: f.known.as_ref().map(|k| KnownMatrix {

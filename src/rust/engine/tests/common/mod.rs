@@ -164,6 +164,7 @@ impl Model {
                 .factors
                 .iter()
                 .map(|(codes, n_levels)| GroupingFactor {
+                    members: None,
                     precision: None,
                     codes,
                     n_levels: *n_levels,

@@ -299,6 +299,7 @@ impl Case {
             .collect();
         ResidualStructure {
             groups: Some(GroupingFactor {
+                members: None,
                 precision: None,
                 codes: &self.codes,
                 n_levels: self.groups,

@@ -159,6 +159,7 @@ mod tests {
                 rows,
                 structure: Some(ResidualStructure {
                     groups: Some(GroupingFactor {
+                        members: None,
                         codes: &codes,
                         n_levels: 2,
                         precision: None,

@@ -36,6 +36,7 @@ impl Data {
     fn prepared(&self, slopes: bool, precision: Option<KnownMatrix<'_>>) -> Prepared {
         let levels = |codes: &[i32]| codes.iter().max().map_or(0, |&v| v as usize);
         let factor = |codes, precision| GroupingFactor {
+            members: None,
             codes,
             n_levels: levels(codes),
             precision,

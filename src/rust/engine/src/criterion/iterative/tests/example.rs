@@ -78,6 +78,7 @@ impl Example {
                 .iter()
                 .zip(&self.levels)
                 .map(|(codes, &n_levels)| GroupingFactor {
+                    members: None,
                     codes,
                     n_levels,
                     precision: None,
