@@ -77,8 +77,8 @@ rs_satterthwaite <- function(model, options) .Call(wrap__rs_satterthwaite, model
 rs_kenward_roger <- function(model, options, second) .Call(wrap__rs_kenward_roger, model, options, second)
 
 #' Prediction error variances of `rows`, relative to sigma^2, at `options$start`. `rows` is
-#' `list(n =, x =, codes =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
-#' levels, an element of terms NULL where the term is left out. With `residual`, the structure of the new
+#' `list(n =, x =, codes =, members =, terms =, residual =, weights =)`, codes 0 where a row has none of the known
+#' levels, an element of `members` NULL where the factor has codes, one of terms NULL where the term is left out. With `residual`, the structure of the new
 #' rows as that of the model's (codes of groups 0 for others), their residuals are predicted too.
 #' @noRd
 rs_prediction_variances <- function(model, options, rows) .Call(wrap__rs_prediction_variances, model, options, rows)
