@@ -145,6 +145,7 @@ copied_levels <- function(values, copy, known) {
 #' Variables that group rows, in the random part and in the residual structure
 #' @noRd
 grouping_variables <- function(object) {
+  refuse_members_of(object, "`along` of power()")
   found <- character()
   visit <- function(x) {
     if (is_call_to(x, c("|", "||"))) found <<- c(found, all.vars(x[[3L]]))

@@ -198,6 +198,7 @@ test_that("what needs one level for each row is refused", {
   refused(nlme::getVarCov(fit, type = "marginal", individuals = 1L))
   refused(predict(fit, level = 1L))
   refused(pooling(fit))
+  refused(power(fit, "x", along = list(class = 12L), nsim = 2L))
   refused(nlme::lmList(fit))
   refused(ranef(fit, augFrame = TRUE))
   refused(equations(fit, style = "matrix"))
