@@ -62,8 +62,8 @@ pub mod system;
 pub use api::error::EngineError;
 pub use api::kinds::{CorrelationFacts, CorrelationKind, Each, Positions, RandomFacts, ScaleFacts};
 pub use api::model::{
-    Classes, Column, Correlation, GroupingFactor, KnownMatrix, Members, Metric, ModelData, Position,
-    RandomTerm, ResidualStructure, Scale, ScaleFunction, StandsFor, Structure,
+    Classes, Column, Correlation, GroupingFactor, KnownMatrix, Members, Metric, ModelData,
+    Position, RandomTerm, ResidualStructure, Scale, ScaleFunction, StandsFor, Structure,
 };
 pub use api::options::{Options, Solver};
 pub use api::progress::Progress;
