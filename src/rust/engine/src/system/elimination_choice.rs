@@ -73,7 +73,9 @@ fn structure_of_all(moments: &Moments) -> Moments {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::model::{Column, GroupingFactor, ModelData, Precision, RandomTerm, Structure};
+    use crate::api::model::{
+        Column, GroupingFactor, KnownMatrix, ModelData, RandomTerm, Structure,
+    };
     use crate::api::options::Options;
     use crate::fit::prepare::prepare;
     use crate::runtime::stop::StopFlag;
@@ -96,13 +98,14 @@ mod tests {
             }
             start.push(row.len() as i32);
         }
-        let precision = Precision {
+        let precision = KnownMatrix {
             start: &start,
             row: &row,
             value: &value,
         };
         let y: Vec<f64> = codes.iter().map(|i| f64::from((i * i) % 17)).collect();
         let factor = |codes, n_levels, precision| GroupingFactor {
+            members: None,
             codes,
             n_levels,
             precision,
