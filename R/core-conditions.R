@@ -22,6 +22,7 @@
 #' | `ferrolmm_error_not_positive_definite` | such a matrix is not positive definite |
 #' | `ferrolmm_error_newdata` | `newdata` is wrong, or does not fit the model |
 #' | `ferrolmm_error_restriction` | a parameter is held at an impossible value |
+#' | `ferrolmm_error_penalty` | a fit with penalties has no maximum of the likelihood |
 #' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
@@ -190,6 +191,7 @@ engine_remedies <- c(
     "all its correlations together. Standard deviations can be held where there is one, or all",
     "together."
   ),
+  penalty = "Use relative = TRUE, or a weaker penalty.",
   needs_rows = "Fit the rows themselves.",
   large_cluster = paste(
     "\"CR0\", \"CR1\", \"CR3\" and \"Empirical-Bias-Reduced\" need no such matrix, whatever the",

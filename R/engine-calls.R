@@ -14,7 +14,7 @@ engine_fit <- function(model, reml, start, control, optimize = TRUE) {
 }
 
 #' @param start c(theta, phi), or NULL.
-#' @param control with `hold` and `tie` as [resolve_constraints()] makes them.
+#' @param control with `hold`, `tie` and `penalties` as [resolve_control()] makes them.
 #' @noRd
 engine_options <- function(reml, start, control, optimize) {
   constrained <- isTRUE(control$resolved)
@@ -24,7 +24,7 @@ engine_options <- function(reml, start, control, optimize) {
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,
-    time_limit = time_left(control, optimize)
+    penalties = control$penalties, time_limit = time_left(control, optimize)
   )
 }
 

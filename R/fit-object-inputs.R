@@ -284,20 +284,22 @@ engine_inference <- function(engine, object, ...) {
   )
 }
 
-#' The control of a fit with its constraints by position
+#' The control of a fit with its constraints and penalties by position
 #' @noRd
 engine_control <- function(object, control = object$control) {
-  resolve_constraints(control, names(c(object$theta, object$phi)))
+  resolve_control(
+    control, list(terms = object$random, theta_names = names(object$theta)), names(object$phi)
+  )
 }
 
-#' The control of a fit without its constraints
+#' The control of a fit without its constraints and penalties
 #'
 #' For functions of theta that are evaluated at other values than that of the fit, where a held
-#' parameter does not have its value.
+#' parameter does not have its value and a penalty may be infinite.
 #' @noRd
 unconstrained_control <- function(object) {
   control <- object$control
-  control[c("hold", "tie")] <- list(NULL)
+  control[c("hold", "tie", "penalty")] <- list(NULL)
   control
 }
 

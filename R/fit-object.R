@@ -52,8 +52,9 @@
 #   vcov_unscaled   inverse of X'V^-1X: times sigma^2 it is vcov()
 #   fitted.values   conditional means (n, no names)
 #   residuals       response minus fitted (n, no names)
-#   criterion       minus twice the log of the likelihood that was maximised
-#   devcomp         list(cmp = , dims = ): the criterion's parts, under the names 'lme4' gives them
+#   criterion       minus twice the log of the likelihood that was maximised, without a penalty
+#   devcomp         list(cmp = , dims = ): the criterion's parts, under the names 'lme4' gives them,
+#                   and `penalty` where lmm_control() has one
 #   certificate     the proof of the optimum: status, scaled gradient, Hessian, multipliers, ...
 # Of a fit of moments
 #   condensed       what stands in the place of rows, which are not there: `frame` has none, and
@@ -98,7 +99,8 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
   model$condensed <- condensed
   model$members <- random$members
   estimates <- estimates(
-    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms), condensed
+    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms), condensed,
+    penalised = !is.null(control$penalty)
   )
   object <- c(estimates, model)
   class(object) <- "lmm"
@@ -110,7 +112,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
 set_result <- function(object, result) {
   fields <- estimates(
     result, names(object$coefficients), names(object$theta), names(object$phi), object$REML,
-    length(object$cnms), object$condensed
+    length(object$cnms), object$condensed, penalised = !is.null(object$control$penalty)
   )
   object[names(fields)] <- fields
   object
@@ -118,7 +120,8 @@ set_result <- function(object, result) {
 
 #' The elements of a fitted object that come from the engine
 #' @noRd
-estimates <- function(result, names, theta_names, phi_names, reml, n_terms, condensed = NULL) {
+estimates <- function(result, names, theta_names, phi_names, reml, n_terms, condensed = NULL,
+                      penalised = FALSE) {
   beta <- result$beta
   n <- length(result$fitted)
   if (!is.null(condensed)) {
@@ -140,21 +143,22 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
     fitted.values = result$fitted,
     residuals = result$residuals,
     criterion = result$criterion,
-    devcomp = new_devcomp(result, reml, n_terms, n),
+    devcomp = new_devcomp(result, reml, n_terms, n, penalised),
     certificate = structure(result$certificate, class = "lmm_certificate")
   )
 }
 
 #' The criterion's components and the model's dimensions, named as in 'lme4'
 #' @noRd
-new_devcomp <- function(result, reml, n_terms, n) {
+new_devcomp <- function(result, reml, n_terms, n, penalised) {
   p <- result$rank
   list(
     cmp = c(
       ldL2 = result$ldL2, ldRX2 = result$ldRX2, wrss = result$wrss, ussq = result$ussq,
       pwrss = result$pwrss, drsum = NA,
       REML = if (reml) result$criterion else NA, dev = if (reml) NA else result$criterion,
-      sigmaML = sqrt(result$pwrss / n), sigmaREML = sqrt(result$pwrss / (n - p))
+      sigmaML = sqrt(result$pwrss / n), sigmaREML = sqrt(result$pwrss / (n - p)),
+      penalty = if (penalised) result$penalty
     ),
     dims = c(
       N = n, n = n, p = p, nmp = n - p, q = length(result$b), nth = length(result$theta),

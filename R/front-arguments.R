@@ -26,7 +26,10 @@ lmm_hints <- c(
   cov.struct = "Structures stand in the formula, as in cs(x | g), or in `residual`.",
   ziformula = "lmm() is for normal responses. glmmTMB::glmmTMB() has `ziformula`.",
   dispformula = "Variances that depend on variables are weights = varIdent(...) and the like.",
-  prior = "lmm() is not Bayesian: see brms::brm() or blme::blmer()."
+  prior = "lmm() is not Bayesian: see brms::brm().",
+  cov.prior = "It is a penalty: control = lmm_control(penalty = penalty_wishart()).",
+  resid.prior = "The residual variance has no penalty.",
+  fixef.prior = "Fixed effects have no penalty."
 )
 
 #' Evaluate `data` here, so that an error in it is reported as one of `data`

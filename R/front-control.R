@@ -35,6 +35,9 @@
 #'   these values whatever `start` says.
 #' @param tie (`list` of `character`)\cr sets of variance parameters that are equal, by name:
 #'   `list(c("a.(Intercept)", "b.(Intercept)"))`. A set counts as one parameter.
+#' @param penalty A penalty that keeps covariances of random effects off the boundary, for all
+#'   terms, or a list of them: by grouping factor, `list(subject = penalty_wishart())`, or one for
+#'   each term in the order of `VarCorr()`, `NULL` for none. See [penalties].
 #' @param not_identified (`character(1)`)\cr random effects whose variances the data cannot tell
 #'   from the residual variance (an effect for each row, without differing weights): an error
 #'   (`"stop"`), or a fit all the same (`"fit"`), with the warning of the certificate. What counts
@@ -110,7 +113,7 @@
 #' in the memory that is available, where the system tells how much that is (Linux does).
 #'
 #' Models with one grouping factor, with known covariance matrices of levels, with a residual
-#' structure, or with `hold` or `tie` are always fitted by factorisation.
+#' structure, with penalties, or with `hold` or `tie` are always fitted by factorisation.
 #' @returns An object of class `lmm_control`, a list of the arguments.
 #' @seealso [lmm()]
 #' @examples
@@ -119,8 +122,8 @@
 lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NULL,
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
-                        tie = NULL, not_identified = c("stop", "fit"), starts = NULL,
-                        options = NULL, ...) {
+                        tie = NULL, penalty = NULL, not_identified = c("stop", "fit"),
+                        starts = NULL, options = NULL, ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
@@ -134,6 +137,7 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     time_limit = check_time_limit(time_limit),
     solver = check_solver(solver),
     sigma = check_known_sigma(sigma), hold = check_hold(hold), tie = check_tie(tie),
+    penalty = check_penalties(penalty),
     not_identified = match_choice(not_identified, "not_identified", c("stop", "fit")),
     starts = if (!is.null(starts)) check_count(starts, "starts", 1L),
     options = check_fit_options(options)
@@ -332,6 +336,20 @@ format.lmm_control <- function(x, ...) {
     if (!is.null(x$tie)) {
       paste0("  tied:                         ",
              paste(vapply(x$tie, paste, "", collapse = " = "), collapse = "; "))
-    }
+    },
+    format_penalties(x$penalty)
   )
+}
+
+#' The penalties of a control, a line each
+#' @noRd
+format_penalties <- function(penalty) {
+  if (is.null(penalty)) {
+    return(NULL)
+  }
+  if (inherits(penalty, "lmm_penalty")) penalty <- list(penalty)
+  penalty <- penalty[lengths(penalty) > 0L]
+  names <- names(penalty)
+  words <- vapply(penalty, format, "")
+  paste0("  penalty:                      ", if (!is.null(names)) paste0(names, ": "), words)
 }

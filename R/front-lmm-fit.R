@@ -48,8 +48,11 @@ fit_parts <- function(home, formula, frame, fixed, random, residual, reml, start
     phi <- phi_ranges(residual)
     upper <- as.double(unlist(lapply(random$terms, term_upper)))
     check_held_values(control, names, c(random$lower, phi$lower), c(upper, phi$upper))
+    check_penalised_values(unname(control$hold)[match(names, names(control$hold))], "hold",
+                           control, random)
   }
   start <- start_at_held(start, control, names)
+  check_penalised_values(start, "start", control, random)
   found <- if (optimize) {
     fit_design(fixed, random, residual, frame, reml, start, control)
   } else {
@@ -68,7 +71,7 @@ fit_parts <- function(home, formula, frame, fixed, random, residual, reml, start
 #' @noRd
 evaluate_design <- function(fixed, random, residual, frame, reml, start, control) {
   model <- engine_model(fixed, random, residual_design(residual, frame))
-  control <- resolve_constraints(unclass(control), c(random$theta_names, residual$names))
+  control <- resolve_control(unclass(control), random, residual$names)
   result <- naming_errors(
     engine_fit(model, reml, start, control, optimize = FALSE), residual, frame, random
   )
@@ -98,7 +101,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
   given <- unclass(control)
   fit_at <- function(residual, start) {
     # the first fit has fewer parameters
-    control <- resolve_constraints(given, c(random$theta_names, residual$names))
+    control <- resolve_control(given, random, residual$names)
     model <- engine_model(fixed, random, residual_design(residual, frame))
     result <- naming_errors(engine_fit(model, reml, start, control), residual, frame, random)
     if (identical(result$certificate$status, "time-limit")) {

@@ -15,10 +15,9 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
   if (!is.double(responses)) {
     storage.mode(responses) <- "double"
   }
-  names <- c(inputs$random$theta_names, inputs$residual_names)
+  control <- resolve_control(control, inputs$random, inputs$residual_names)
   fits <- engine_fit_many(
-    model_of(inputs), responses, reml, resolve_constraints(control, names), satterthwaite, start,
-    rx = rx
+    model_of(inputs), responses, reml, control, satterthwaite, start, rx = rx
   )
   for (name in c("beta", "standard_error", "ddf")) {
     fits[[name]] <- matrix(fits[[name]], p, ncol(responses))
@@ -34,7 +33,7 @@ fit_responses <- function(inputs, responses, reml, control, satterthwaite = FALS
 #' @noRd
 fit_moved <- function(inputs, times, reml, control, start) {
   names <- c(inputs$random$theta_names, inputs$residual_names)
-  control <- resolve_constraints(control, names)
+  control <- resolve_control(control, inputs$random, inputs$residual_names)
   design <- inputs$random$design
   tables <- inputs$fixed$tables
   moments <- moments_of_tables(c(inputs$fixed$X, tables$moved), design, tables)

@@ -36,6 +36,7 @@ add1.lmm <- function(object, scope,
   # step() also names random effects, which are in the model already: it gets empty rows for them
   there <- if (is.character(scope) && test != "F") scope[are_bars(scope)]
   scope <- terms_to_add(scope, object)
+  if (test != "F") require_maximum(object, "add1() by AIC or likelihood ratios")
   if (test != "F" && object$REML) {
     ferrolmm_inform(
       "Refitting the model by ML, as the models differ in their fixed parts.", "refit"

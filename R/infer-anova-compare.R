@@ -44,6 +44,9 @@ compare_models <- function(models, names, refit) {
 #' @returns list(models, reml, same_fixed)
 #' @noRd
 with_one_likelihood <- function(models, names, refit) {
+  for (model in models) {
+    if (inherits(model, "lmm")) require_maximum(model, "A likelihood ratio test")
+  }
   check_same_data(models, names)
   same_fixed <- all(vapply(models[-1L], same_fixed_part, NA, models[[1L]]))
   reml <- vapply(models, function(model) isTRUE(model$REML), NA)

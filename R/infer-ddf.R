@@ -148,6 +148,7 @@ ddf_for <- function(object, method, vcov = NULL, cluster = NULL) {
     fixed_ddf(object, NA_real_)
   } else {
     if (isTRUE(entry$needs_reml)) {
+      require_maximum(object, paste0("ddf = \"", method, "\""))
       object <- refit_reml(object, method)
     }
     entry$infer(object)

@@ -120,6 +120,7 @@ reduction_contrasts <- function(object, x, label) {
 
 #' @noRd
 drop1_refitted <- function(object, scope, test, k, trace) {
+  require_maximum(object, "drop1() by AIC or likelihood ratios")
   if (object$REML) {
     ferrolmm_inform(
       "Refitting the model by ML, as the models differ in their fixed parts.", "refit"

@@ -39,6 +39,7 @@ pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...
   check_dots(...)
   nsim <- check_count(nsim, "nsim", 1L)
   check_nested(large, small)
+  for (model in list(large, small)) require_maximum(model, "pb_test()")
   control <- large$control
   if (!is.null(threads)) {
     control$threads <- choose_threads(threads)

@@ -215,6 +215,7 @@ p_values_of_simulations <- function(model, how, simulated = simulator(model)) {
     control$threads <- choose_threads(how$threads)
   }
   if (isTRUE(ddf_methods[[how$ddf]]$needs_reml)) {
+    require_maximum(model, paste0("ddf = \"", how$ddf, "\""))
     model$REML <- TRUE
   }
   tests <- power_tests(how$test, model)

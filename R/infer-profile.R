@@ -64,6 +64,7 @@ profile.lmm <- function(fitted, which = NULL, alphamax = 0.01, signames = TRUE, 
 #'   Intervals do not need them.
 #' @noRd
 profile_of <- function(object, chosen, cutoff, signames, coefficients = TRUE) {
+  require_maximum(object, "A profile")
   if (identical(object$certificate$status, "not-settled")) {
     ferrolmm_abort(
       paste0("There is nothing to profile: the fitted values that the variance function ",

@@ -103,6 +103,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     nsim <- check_count(nsim, "nsim", 1L)
   }
   need_random(model, "ranova()")
+  require_maximum(model, "ranova()")
   warn_monte_carlo(list(model, model))
   inputs <- engine_inputs(model)
   reductions <- do.call(c, lapply(
@@ -340,7 +341,7 @@ reduced_fit <- function(model, inputs, reduction) {
     term$factor <- match(term$factor, used)
     term
   })
-  inputs$random <- list(theta_names = names, design = design)
+  inputs$random <- list(terms = terms, theta_names = names, design = design)
   result <- engine_fit(model_of(inputs), model$REML, NULL, control)
   list(
     npar = npar, criterion = result$criterion, status = result$certificate$status,

@@ -3,6 +3,7 @@
 #' By the profile of the criterion
 #' @noRd
 function_profiles <- function(object, components, functions, level) {
+  require_maximum(object, "A profile")
   quantile <- stats::qnorm((1 + level) / 2)
   ends <- list(
     positive = c(0, Inf), unit = c(0, 1), correlation = c(-1, 1), real = c(-Inf, Inf)

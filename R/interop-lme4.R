@@ -74,6 +74,9 @@ check_lmer_model <- function(object) {
   if (has_constraints(object)) {
     refuse("parameters that are held or tied, or a known sigma", "restriction")
   }
+  if (is_penalised(object)) {
+    refuse("penalties on covariances", "penalty")
+  }
   for (term in object$random) {
     if (length(term$by) > 0L) {
       refuse(paste0("covariances by group, (", term_words(term), ")"), "argument")

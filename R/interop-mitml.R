@@ -89,6 +89,7 @@ NULL
 #' The log-likelihood of the fit, or at other parameters
 #' @noRd
 .getUserLL.lmm <- function(object, parameters, force.update = TRUE, ...) {
+  require_maximum(object, "A likelihood ratio test")
   likelihood <- log_likelihood(object, REML = FALSE)
   value <- as.numeric(likelihood)
   if (force.update) {

@@ -188,6 +188,7 @@ vcovAdj.lmm <- function(object, details = 0) {
 #' Derivatives of X'V^-1X and the covariance matrix of the variance parameters
 #' @noRd
 adjustment_pieces <- function(object) {
+  require_maximum(object, "ddf = \"Kenward-Roger\"")
   pieces <- engine_inference(engine_kenward_roger, object)
   r <- object$rank
   information <- crossprod(object$rx)
@@ -255,6 +256,7 @@ getLRT.lmm <- function(largeModel, smallModel) {
   if (is.null(models$small)) {
     ferrolmm_abort("`smallModel` must be a model, or changes to the formula.", "argument")
   }
+  for (model in models) require_maximum(model, "A likelihood ratio test")
   large <- log_likelihood(refitML.lmm(models$large))
   small <- log_likelihood(refitML.lmm(models$small))
   statistic <- 2 * (as.numeric(large) - as.numeric(small))

@@ -6,6 +6,9 @@
 #' structure, and the residual variance: those that were estimated, a tied set once.
 #' `deviance()` is minus twice the log-likelihood, `REMLcrit()` minus twice the restricted one.
 #'
+#' Of a fit with [penalties] all of these are the likelihood's, without the penalty, at the
+#' estimates, where it is not at its maximum: AIC and BIC are then no more than descriptions.
+#'
 #' Where no factorisation was possible (see `solver` in [lmm_control()]) the likelihood is an
 #' estimate, and `logLik()` warns of its Monte-Carlo error (`ferrolmm_warning_monte_carlo`).
 #'
@@ -66,12 +69,18 @@ criterion_value <- function(object, restricted) {
   df <- if (restricted) n - object$rank else n
   log_determinants <- cmp[["ldL2"]] + if (restricted) cmp[["ldRX2"]] else 0
   log_weights <- if (is.null(object$prior.weights)) 0 else sum(log(object$prior.weights))
-  spread <- if (is.null(object$control$sigma)) {
-    df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
+  log_determinants - log_weights + residual_determinant(object) + likelihood_of_sigma(object, df)
+}
+
+#' What of minus twice the log-likelihood depends on sigma, where it is the best one or as it is
+#' @noRd
+likelihood_of_sigma <- function(object, df) {
+  pwrss <- object$devcomp$cmp[["pwrss"]]
+  if (is.null(object$control$sigma) && penalty_of_sigma(object) == 0) {
+    df * (1 + log(2 * pi * pwrss / df))
   } else {
-    df * log(2 * pi * object$sigma^2) + cmp[["pwrss"]] / object$sigma^2
+    df * log(2 * pi * object$sigma^2) + pwrss / object$sigma^2
   }
-  log_determinants - log_weights + residual_determinant(object) + spread
 }
 
 #' log |R| of the residual structure, without the weights
@@ -83,11 +92,7 @@ residual_determinant <- function(object) {
   # from the criterion that was maximised, whose other parts are known
   cmp <- object$devcomp$cmp
   df <- nobs.lmm(object) - if (object$REML) object$rank else 0L
-  spread <- if (is.null(object$control$sigma)) {
-    df * (1 + log(2 * pi * cmp[["pwrss"]] / df))
-  } else {
-    df * log(2 * pi * object$sigma^2) + cmp[["pwrss"]] / object$sigma^2
-  }
+  spread <- likelihood_of_sigma(object, df)
   weights <- object$prior.weights
   object$criterion - spread - cmp[["ldL2"]] - (if (object$REML) cmp[["ldRX2"]] else 0) +
     if (is.null(weights)) 0 else sum(log(weights))

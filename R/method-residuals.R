@@ -206,7 +206,7 @@ deletion_sigma <- function(object, leverages) {
   if (!is.null(object$control$sigma)) {
     return(rep.int(object$sigma, length(leverages$hat)))
   }
-  degrees <- nobs.lmm(object) - if (object$REML) object$rank else 0L
+  degrees <- nobs.lmm(object) - (if (object$REML) object$rank else 0L) - penalty_of_sigma(object)
   left <- beyond_rounding(leverages$left, 0)
   squares <- leverages$residuals^2 / residual_variances(object) / left
   left <- object$devcomp$cmp[["pwrss"]] - squares

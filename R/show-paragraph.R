@@ -31,7 +31,8 @@ methods_paragraph <- function(object, ddf = "Satterthwaite", ...) {
     )
   }
   sentences <- c(
-    paragraph_model(object), paragraph_random(object), paragraph_residuals(object),
+    paragraph_model(object), paragraph_random(object), paragraph_penalty(object),
+    paragraph_residuals(object),
     paragraph_data(object), paragraph_tests(object, method), paragraph_optimum(object),
     paragraph_software()
   )
@@ -68,7 +69,8 @@ paragraph_model <- function(object) {
   }
   method <- if (object$REML) "restricted maximum likelihood (REML)" else "maximum likelihood (ML)"
   paste0(
-    kind, " for ", response, " was fitted by ", method, ". ", paragraph_fixed(object),
+    kind, " for ", response, " was fitted by ", if (is_penalised(object)) "penalised ", method,
+    ". ", paragraph_fixed(object),
     paragraph_extras(object)
   )
 }
@@ -104,6 +106,19 @@ paragraph_fixed <- function(object) {
     )
   }
   text
+}
+
+#' What keeps covariances off the boundary
+#' @noRd
+paragraph_penalty <- function(object) {
+  words <- penalty_words(object$control, object$random)
+  if (length(words) > 0L) {
+    paste0(
+      "A penalty kept the estimated covariances of random effects off the boundary of the ",
+      "parameter space (Chung et al. 2013, 2015), minus twice the logarithm of ",
+      if (length(words) == 1L) "a density: " else "densities: ", enumerate(words), "."
+    )
+  }
 }
 
 #' Offset and weights

@@ -20,7 +20,7 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
   check_digits(digits)
   writeLines(paste0(format_title(x$REML, length(x$random) > 0L), " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
-  writeLines(format_criterion(criterion_table(x), 4L))
+  writeLines(c(format_criterion(criterion_table(x), 4L), format_penalty(x)))
   varcor <- VarCorr.lmm(x)
   print_random_effects(varcor, digits, ranef.comp)
   writeLines(as.character(format_residual(x, digits, attr(varcor, "visits"))))

@@ -71,6 +71,7 @@ summary.lmm <- function(object, correlation = NULL,
       logLik = log_likelihood(object),
       AICtab = criterion_table(object),
       information = restricted_information(object),
+      penalty = format_penalty(object),
       devcomp = object$devcomp,
       residuals = if (is.null(object$condensed)) residuals.lmm(object, type = "scaled"),
       residual = residual_table(object),
@@ -148,7 +149,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   writeLines(c(format_call(x$call, x$formula), ""))
   writeLines(c(
     format_criterion(x$AICtab, 1L), if (!is.null(x$information)) format_information(x$information),
-    ""
+    x$penalty, ""
   ))
   if (show.resids) {
     print_scaled_residuals(x$residuals, digits)

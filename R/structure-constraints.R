@@ -93,6 +93,15 @@ resolve_constraints <- function(control, names) {
   control
 }
 
+#' The control of a fit by position: constraints, and penalties term by term
+#'
+#' @param random list(terms, theta_names) of the random part.
+#' @noRd
+resolve_control <- function(control, random, residual_names) {
+  control <- resolve_penalties(control, random$terms)
+  resolve_constraints(control, c(random$theta_names, residual_names))
+}
+
 #' How many of the parameters with these names the constraints leave free
 #' @noRd
 count_free <- function(control, names, held = logical(length(names))) {

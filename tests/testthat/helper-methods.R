@@ -20,7 +20,7 @@ objects_by_class <- function() {
     lmm_equations = equations(fit),
     lmm_paragraph = methods_paragraph(fit),
     anova.lmm = anova(fit),
-    lmm_control = lmm_control(),
+    lmm_control = lmm_control(), lmm_penalty = penalty_wishart(),
     lmm_moments = lmm_moments(distance ~ age + (1 | Subject), nlme::Orthodont),
     lmm_chunks = lmm_chunks(list(nlme::Orthodont)),
     lmm_source = structure(
@@ -104,6 +104,7 @@ needed <- function(name, objects) {
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
     pooling = , equations = , methods_paragraph = , intraclass = , r_squared = list(fit),
     pb_test = list(fit, smaller, nsim = 3),
+    penalty_inverse_wishart = , penalty_inverse_gamma = list(3, 1),
     power = list(nsim = 2),
     power.formula = list(
       nsim = 2, newdata = nlme::Orthodont, newparams = list(beta = c(1, 2), theta = 1, sigma = 1)

@@ -9,7 +9,7 @@ use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
     Certificate, Classes, Column, EngineError, Fit, GroupingFactor, Members, ModelData, Options,
-    RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
+    Penalties, RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
@@ -398,6 +398,10 @@ fn read_options(given: &Named) -> Result<Options, Failure> {
             Some(hold) => convert::doubles(hold, "hold")?.into(),
             None => UserTheta::default(),
         },
+        penalties: match given.optional("penalties") {
+            Some(penalties) => crate::penalty::read(penalties)?,
+            None => Penalties::default(),
+        },
         deadline: deadline(given.optional("time_limit"))?,
         progress: None,
         tie: match given.optional("tie") {
@@ -490,6 +494,7 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
         ),
         ("sigma", fit.sigma.into()),
         ("criterion", fit.criterion.into()),
+        ("penalty", fit.penalty.into()),
         ("ldL2", fit.ld_l2.into()),
         ("ldRX2", fit.ld_rx2.into()),
         ("pwrss", fit.pwrss.into()),

@@ -27,6 +27,7 @@ mod known_matrix;
 mod many;
 mod moments;
 mod pedigree;
+mod penalty;
 mod profile;
 mod residual;
 mod rlrt;

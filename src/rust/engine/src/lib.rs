@@ -66,6 +66,7 @@ pub use api::model::{
     Position, RandomTerm, ResidualStructure, Scale, ScaleFunction, StandsFor, Structure,
 };
 pub use api::options::{Options, Solver};
+pub use api::penalty::{Penalties, Penalty};
 pub use api::progress::Progress;
 pub use api::raw_moments::{RawFactor, RawMoments, RawPair};
 pub use api::result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};

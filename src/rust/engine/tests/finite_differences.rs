@@ -10,6 +10,7 @@ mod common;
 use common::internal::Prepared;
 use common::{close, near, shapes, Model, Rng};
 use ferrolmm_engine::basis::internal_theta::InternalTheta;
+use ferrolmm_engine::basis::penalty::CovariancePenalty;
 use ferrolmm_engine::criterion::objective::Criterion;
 use ferrolmm_engine::moments::blocks::Center;
 
@@ -137,6 +138,22 @@ fn derivatives_at_random_points() {
         for reml in [true, false] {
             let x = point(&prepared, &mut rng, 0.7);
             check(&model, &prepared, &x, reml, 1e-6);
+        }
+    }
+}
+
+/// With penalties on relative and on absolute covariances.
+#[test]
+fn derivatives_with_penalties() {
+    let mut rng = Rng::new(211);
+    for model in models() {
+        for (reml, log_sigma2) in [(true, 0.0), (false, 2.5), (true, 1.5)] {
+            let mut prepared = Prepared::new(&model);
+            let penalties = shapes::penalties(&model, &mut rng, log_sigma2);
+            prepared.penalty = CovariancePenalty::new(&penalties, &prepared.bases);
+            let x = point(&prepared, &mut rng, 0.7);
+            // 1 / G bends more than the steps are made for
+            check(&model, &prepared, &x, reml, 1e-5);
         }
     }
 }

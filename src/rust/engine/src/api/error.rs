@@ -90,6 +90,12 @@ pub enum EngineError {
         /// Index in (theta, phi), from 0.
         parameter: usize,
     },
+    /// A penalty on covariances that outweighs the likelihood of sigma.
+    #[error("the penalty on covariances outweighs what {degrees} residual degrees of freedom tell of sigma, which would be zero")]
+    PenaltyOfSigma {
+        /// n - rank, of maximum likelihood n.
+        degrees: usize,
+    },
     /// The exact computation would take more memory than is sensible.
     #[error("this needs a dense matrix of order {order}, about {gigabytes:.0} GB")]
     TooLarge {
@@ -215,6 +221,7 @@ impl EngineError {
             Self::Restriction { .. } | Self::HeldValue { .. } | Self::HeldSign { .. } => {
                 "restriction"
             }
+            Self::PenaltyOfSigma { .. } => "penalty",
             Self::NeedsRows { .. } => "needs_rows",
             Self::TooLarge { .. } => "too_large",
             Self::LargeCluster { .. } => "large_cluster",

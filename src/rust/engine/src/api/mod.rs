@@ -5,6 +5,7 @@ pub mod error;
 pub mod kinds;
 pub mod model;
 pub mod options;
+pub mod penalty;
 pub mod progress;
 pub mod raw_moments;
 pub mod result;

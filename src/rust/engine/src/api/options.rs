@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::api::penalty::Penalties;
 use crate::api::progress::Progress;
 use crate::api::theta::UserTheta;
 
@@ -64,6 +65,8 @@ pub struct Options {
     pub hold: UserTheta,
     /// Parameters with the same number are tied. May be empty.
     pub tie: Vec<usize>,
+    /// What is added to the criterion to keep covariance matrices off the boundary.
+    pub penalties: Penalties,
     /// How the criterion is evaluated.
     pub solver: Solver,
     /// When to stop with the best point so far; `None`: never.
@@ -88,6 +91,7 @@ impl Default for Options {
             sigma: None,
             hold: UserTheta::default(),
             tie: Vec::new(),
+            penalties: Penalties::default(),
             solver: Solver::Auto,
             deadline: None,
             progress: None,

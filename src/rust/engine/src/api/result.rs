@@ -173,8 +173,10 @@ pub struct Fit {
     pub vcov_unscaled: Vec<f64>,
     /// Residual standard deviation.
     pub sigma: f64,
-    /// REML criterion or deviance (-2 log-likelihood), all constants included.
+    /// REML criterion or deviance (-2 log-likelihood), all constants included, without a penalty.
     pub criterion: f64,
+    /// What a penalty on covariance matrices adds to it, up to a constant.
+    pub penalty: f64,
     /// log |Lambda'Z'WZ Lambda + I|.
     pub ld_l2: f64,
     /// log |RX|^2.
@@ -202,7 +204,13 @@ pub struct Fit {
 impl Fit {
     /// The fit of `factor` times the response (and offset): theta, RX and the certificate do not change.
     #[must_use]
-    pub fn with_response_times(mut self, factor: f64, n: usize, reml: bool) -> Self {
+    pub fn with_response_times(
+        mut self,
+        factor: f64,
+        n: usize,
+        reml: bool,
+        penalty_of_sigma: f64,
+    ) -> Self {
         for values in [
             &mut self.beta,
             &mut self.u,
@@ -218,6 +226,7 @@ impl Fit {
         }
         let degrees = n as f64 - if reml { self.rank as f64 } else { 0.0 };
         self.criterion += 2.0 * degrees * factor.ln();
+        self.penalty -= 2.0 * penalty_of_sigma * factor.ln();
         self
     }
 }

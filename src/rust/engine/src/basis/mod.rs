@@ -6,6 +6,7 @@ pub mod fixed;
 pub mod gram;
 pub mod internal_theta;
 pub mod parameters;
+pub mod penalty;
 pub mod random;
 pub mod rank;
 pub(crate) mod restriction;

@@ -107,6 +107,7 @@ impl Criterion<'_> {
         let (reml, change) = (self.reml, self.log_det_change);
         let (residual, sigma2, inverse_sigma2) =
             (self.residual, self.known_sigma2, self.fixed_inverse_sigma2);
+        let penalty = self.penalty;
         let share = points.len().div_ceil(base.workers.count()).max(1);
         let shares: Vec<&[InternalTheta]> = points.chunks(share).collect();
         let found = base.workers.map(shares.len(), |i| {
@@ -119,7 +120,8 @@ impl Criterion<'_> {
                 Clock::without_limit(&|| false),
             )
             .with_residual(residual)
-            .with_sigma2(sigma2);
+            .with_sigma2(sigma2)
+            .with_penalty(penalty);
             other.fixed_inverse_sigma2 = inverse_sigma2;
             let mut at = |x: &InternalTheta| {
                 other.value(x)?;

@@ -101,6 +101,7 @@ impl Criterion<'_> {
             reml: self.reml,
             inverse_sigma2: self.inverse_sigma2()?,
             profiled: self.known_sigma2.is_none(),
+            penalty: self.penalty,
         })
     }
 

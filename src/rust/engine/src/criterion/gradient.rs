@@ -36,7 +36,7 @@ pub struct Derivatives {
     pub information: Vec<f64>,
     /// (f/q) (y'P V_a P y)(y'P V_b P y), m x m.
     pub rank_one: Vec<f64>,
-    /// 2 tr(S E_a E_b'), m x m.
+    /// 2 tr(S E_a E_b') and the Hessian of the penalty, m x m.
     pub curvature: Vec<f64>,
     /// y'P V_a P y.
     pub slopes: Vec<f64>,
@@ -178,6 +178,9 @@ pub(crate) fn slopes_of_terms(
     }
     gradient.clear();
     gradient.extend(term_slopes(factor, parameters, point.theta, &score));
+    if let Some(penalty) = point.penalty {
+        penalty.add_gradient(parameters, point.theta, &mut gradient);
+    }
     Slopes { gradient, score }
 }
 
@@ -225,6 +228,9 @@ pub(crate) fn with_curvature(
                     .map_or(0.0, |second| small::trace_product(s, &second, k))
             };
         }
+    }
+    if let Some(penalty) = point.penalty {
+        penalty.add_hessian(parameters, theta, (&mut curvature, m));
     }
     let scale = if point.profiled {
         f / factor.pwrss

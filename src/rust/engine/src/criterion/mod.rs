@@ -14,6 +14,7 @@ pub mod latest;
 pub(crate) mod level_sums;
 mod node_traces;
 pub mod objective;
+mod penalised;
 pub mod point;
 pub(crate) mod products;
 pub(crate) mod residual_directions;

@@ -7,6 +7,7 @@ use crate::api::error::EngineError;
 use crate::api::result::Path;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
+use crate::basis::penalty::CovariancePenalty;
 use crate::basis::restriction::Restriction;
 use crate::criterion::hessian;
 use crate::criterion::iterative::estimator::Estimator;
@@ -59,6 +60,8 @@ pub struct Criterion<'a> {
     pub(crate) restriction: Option<&'a Restriction>,
     pub(super) residual: Option<&'a ResidualPart>,
     pub(super) known_sigma2: Option<f64>,
+    /// What is added to the likelihood.
+    pub(crate) penalty: Option<&'a CovariancePenalty>,
     /// Stands in for the factor of the complement where there is one.
     pub(crate) estimator: Option<Estimator>,
     /// Where the last evaluations come from.
@@ -101,6 +104,7 @@ impl<'a> Criterion<'a> {
             restriction: None,
             residual: None,
             known_sigma2: None,
+            penalty: None,
             estimator: None,
             path: Path::Exact,
             at_residual: None,
@@ -235,9 +239,8 @@ impl<'a> Criterion<'a> {
         self.factor.is_some() && self.point == *x
     }
 
-    /// Degrees of freedom in the residual variance: n - p or n.
-    #[must_use]
-    pub fn degrees(&self) -> f64 {
+    /// n - p or n.
+    pub(super) fn own_degrees(&self) -> f64 {
         let n = self.system().moments.n as f64;
         if self.reml {
             n - (self.system().moments.p1 as f64 - 1.0)
@@ -252,10 +255,10 @@ impl<'a> Criterion<'a> {
         self.failure.clone().unwrap_or(EngineError::numerical(step))
     }
 
-    /// The criterion at a factor.
+    /// The criterion at a factor, without the penalty.
     #[must_use]
     pub fn at(&self, factor: &Factor) -> f64 {
-        let degrees = self.degrees();
+        let (own, degrees) = (self.own_degrees(), self.degrees());
         let fixed = if self.reml {
             factor.log_det_x + self.log_det_change
         } else {
@@ -263,8 +266,8 @@ impl<'a> Criterion<'a> {
         };
         let tau = 2.0 * std::f64::consts::PI;
         let of_sigma = match self.known_sigma2 {
-            Some(sigma2) => degrees * (tau * sigma2).ln() + factor.pwrss / sigma2,
-            None => degrees * (1.0 + (tau * factor.pwrss / degrees).ln()),
+            Some(sigma2) => own * (tau * sigma2).ln() + factor.pwrss / sigma2,
+            None => own * (1.0 + (tau * factor.pwrss / degrees).ln()) + (degrees - own),
         };
         factor.log_det_m + fixed - self.system().moments.sum_log_weights + of_sigma
     }
@@ -466,7 +469,7 @@ impl Criterion<'_> {
             }
         };
         factor.actual = actual;
-        let value = self.at(&factor);
+        let value = self.at(&factor) + self.penalty_at(x, &factor);
         // far from where it was centred, the response is what a sum of much larger ones leaves
         let is_noise = self.is_centred() && factor.pwrss < DIGITS * factor.total;
         self.factor = Some(factor);

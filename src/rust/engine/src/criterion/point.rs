@@ -2,6 +2,7 @@
 
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
+use crate::basis::penalty::CovariancePenalty;
 
 /// Where derivatives are taken.
 #[derive(Debug, Clone, Copy)]
@@ -16,4 +17,6 @@ pub struct Point<'a> {
     pub inverse_sigma2: f64,
     /// Whether sigma is profiled out; else it is known.
     pub profiled: bool,
+    /// What is added to the criterion.
+    pub penalty: Option<&'a CovariancePenalty>,
 }

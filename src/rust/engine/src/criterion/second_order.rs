@@ -138,6 +138,7 @@ impl Criterion<'_> {
                     .or(self.known_sigma2.map(f64::recip))
                     .unwrap_or(self.degrees() / factor.pwrss),
                 profiled: self.known_sigma2.is_none(),
+                penalty: self.penalty,
             },
             residual: None,
         };

@@ -45,7 +45,7 @@ pub(crate) fn coefficients(prepared: &Prepared, gamma: &[f64]) -> Vec<f64> {
     beta
 }
 
-/// The fit in the user's terms, from the factor and the solution at the optimum `theta`, where the criterion is `criterion`:
+/// The fit in the user's terms, from the factor and the solution at the optimum `theta`, where the criterion and the penalty on it have these values:
 /// coefficients, conditional modes, sums of squares, sigma; fitted values and residuals go to `rows`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn estimates(
@@ -55,7 +55,7 @@ pub(crate) fn estimates(
     theta: &InternalTheta,
     factor: &Factor,
     solution: &Solution,
-    criterion: f64,
+    (criterion, penalty): (f64, f64),
     certificate: crate::api::result::Certificate,
     rows: RowResults<'_>,
 ) -> Fit {
@@ -81,7 +81,11 @@ pub(crate) fn estimates(
             fixed.rank() as f64
         } else {
             0.0
-        };
+        }
+        - prepared
+            .penalty
+            .as_ref()
+            .map_or(0.0, |penalty| penalty.log_sigma2);
     let mut beta = vec![f64::NAN; fixed.p];
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
     let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
@@ -99,6 +103,7 @@ pub(crate) fn estimates(
         vcov_unscaled,
         sigma: prepared.sigma2.unwrap_or(factor.pwrss / degrees).sqrt(),
         criterion,
+        penalty,
         ld_l2: factor.log_det_m,
         ld_rx2: factor.log_det_x - 2.0 * fixed.log_det_rinv,
         pwrss: factor.pwrss,

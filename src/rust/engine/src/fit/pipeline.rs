@@ -92,7 +92,8 @@ fn fit_in_units(
     for value in rows.fitted.iter_mut().chain(rows.residuals) {
         *value *= response.unit;
     }
-    Ok(fit.with_response_times(response.unit, data.n(), options.reml))
+    let (n, kappa) = (data.n(), options.penalties.log_sigma2);
+    Ok(fit.with_response_times(response.unit, n, options.reml, kappa))
 }
 
 /// From what the first pass over the rows gives to the fit.

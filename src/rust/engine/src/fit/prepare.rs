@@ -9,6 +9,7 @@ use crate::api::theta::UserTheta;
 use crate::basis::fixed::FixedBasis;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
+use crate::basis::penalty::CovariancePenalty;
 use crate::basis::random::{lay_out, FactorLayout, TermBasis};
 use crate::basis::rank::require_residual;
 use crate::basis::restriction::Restriction;
@@ -16,6 +17,7 @@ use crate::basis::rows::Coordinates;
 use crate::basis::user::{internal_of_terms, user_parameters};
 use crate::criterion::objective::{Criterion, RESIDUAL};
 use crate::fit::held::{beside_held, restricted_terms, restriction};
+use crate::fit::penalised::{check_penalties, require_degrees};
 use crate::fit::sizes::Sizes;
 use crate::moments::blocks::{Center, Moments};
 use crate::moments::level_precision;
@@ -49,6 +51,8 @@ pub(crate) struct Prepared {
     pub restriction: Option<Restriction>,
     /// Known residual variance.
     pub sigma2: Option<f64>,
+    /// What is added to the likelihood.
+    pub penalty: Option<CovariancePenalty>,
 }
 
 impl Prepared {
@@ -119,6 +123,7 @@ impl Prepared {
             unit: self.unit,
             restriction: self.restriction.clone(),
             sigma2: self.sigma2,
+            penalty: self.penalty.clone(),
         }
     }
 
@@ -151,12 +156,14 @@ impl Prepared {
         .with_residual(self.residual.as_ref())
         .with_restriction(self.restriction.as_ref())
         .with_sigma2(self.sigma2)
+        .with_penalty(self.penalty.as_ref())
     }
 
-    /// Whether levels and residuals are independent, all parameters free, and grouping factors more than one.
+    /// Whether levels and residuals are independent, all parameters free and without penalty, and grouping factors more than one.
     fn is_plain(&self) -> bool {
         self.residual.is_none()
             && self.restriction.is_none()
+            && self.penalty.is_none()
             && self.system.schur.q2 > 0
             && !self
                 .system
@@ -241,6 +248,7 @@ pub(crate) fn prepare_from(
         .as_ref()
         .map(|structure| Residual::new(structure, n))
         .transpose()?;
+    check_penalties(data, options)?;
     let mut taken = take(data, options, &fixed, residual, true, &workers)?;
     let schur = match largest_eliminated(&taken.moments, stop) {
         Some(schur) => schur,
@@ -263,6 +271,8 @@ pub(crate) fn prepare_from(
         .map_or(Residual::independent(), |part| &part.model);
     let parameters = Parameters::new(&layout, &bases, model.len());
     let unit = model.unit(&residual_start(options, model)?);
+    let penalty = CovariancePenalty::new(&options.penalties, &bases);
+    require_degrees(options, penalty.as_ref(), n, rank)?;
     let mut prepared = Prepared {
         fixed,
         layout,
@@ -274,6 +284,7 @@ pub(crate) fn prepare_from(
         unit,
         restriction: None,
         sigma2: options.sigma.map(|sigma| sigma * sigma),
+        penalty,
     };
     if options.sigma.is_none() {
         check_residual(&prepared)?;

@@ -260,6 +260,9 @@ impl<'a> SingularPoint<'a> {
                 hessian[a * s + b] += value;
             }
         }
+        if let Some(penalty) = &self.prepared.penalty {
+            penalty.add_hessian(parameters, self.theta, (&mut hessian, s));
+        }
         hessian
     }
 

@@ -187,7 +187,7 @@ fn first_value(
     attempts: usize,
 ) -> Result<f64, EngineError> {
     if let Some(factor) = criterion.factor.as_ref().filter(|_| criterion.is_at(x)) {
-        return Ok(criterion.at(factor));
+        return Ok(criterion.at(factor) + criterion.penalty_at(x, factor));
     }
     for _ in 0..attempts {
         if let Some(value) = criterion.value(x) {

@@ -3,6 +3,7 @@
 use super::Model;
 use ferrolmm_engine::basis::fixed::FixedBasis;
 use ferrolmm_engine::basis::parameters::Parameters;
+use ferrolmm_engine::basis::penalty::CovariancePenalty;
 use ferrolmm_engine::basis::random::{lay_out, squares_of_rows, FactorLayout, TermBasis};
 use ferrolmm_engine::basis::rows::Coordinates;
 use ferrolmm_engine::criterion::objective::Criterion;
@@ -28,6 +29,7 @@ pub struct Prepared {
     pub parameters: Parameters,
     pub system: System,
     pub center: Center,
+    pub penalty: Option<CovariancePenalty>,
 }
 
 impl Prepared {
@@ -88,6 +90,7 @@ impl Prepared {
             parameters,
             system,
             center,
+            penalty: None,
         }
     }
 
@@ -100,5 +103,6 @@ impl Prepared {
             -2.0 * self.fixed.log_det_rinv,
             ferrolmm_engine::runtime::clock::Clock::without_limit(&|| false),
         )
+        .with_penalty(self.penalty.as_ref())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Model, Rng, Term};
 use ferrolmm_engine::Structure::{Diagonal, Unstructured};
+use ferrolmm_engine::{Penalties, Penalty};
 
 /// Builds one model step by step; the response is simulated last.
 pub struct Builder {
@@ -576,4 +577,34 @@ pub fn random(seed: u64) -> Model {
         _ => builder.factor(a).random_intercept(0).random_slope_only(0),
     }
     .response(spread)
+}
+
+/// A penalty on each term: all that there may be in one.
+pub fn penalties(model: &Model, rng: &mut Rng, log_sigma2: f64) -> Penalties {
+    let mut of_term = |term: &Term| {
+        let k = term.k();
+        let mut positive = || {
+            let root = rng.normals(k * k);
+            (0..k * k)
+                .map(|e| {
+                    let square: f64 = (0..k)
+                        .map(|i| root[i * k + e % k] * root[i * k + e / k])
+                        .sum();
+                    0.3 * square + f64::from(u8::from(e % (k + 1) == 0))
+                })
+                .collect::<Vec<f64>>()
+        };
+        let (linear, inverse) = (positive(), positive());
+        Some(Penalty {
+            log_det: rng.between(0.5, 2.0),
+            linear,
+            inverse: inverse.iter().map(|v| 0.05 * v).collect(),
+            root: rng.between(0.1, 1.0),
+            inverse_root: rng.between(0.01, 0.1),
+        })
+    };
+    Penalties {
+        terms: model.terms.iter().map(&mut of_term).collect(),
+        log_sigma2,
+    }
 }

@@ -53,6 +53,7 @@ impl Rounds<'_, '_> {
         };
         Ok(Found {
             value: criterion.at(&factor),
+            penalty: criterion.penalty_at(&self.theta, &factor),
             factor,
             solution,
             certificate,
@@ -81,7 +82,7 @@ impl Rounds<'_, '_> {
             theta,
             &found.factor,
             &found.solution,
-            found.value,
+            (found.value, found.penalty),
             found.certificate,
             rows,
         );
@@ -91,7 +92,7 @@ impl Rounds<'_, '_> {
         if options.optimize && options.sigma.is_none() && is_perfect {
             model.sigma2 = known;
             return self
-                .back(Some(fit.criterion), EngineError::PerfectFit)
+                .back(Some(fit.criterion + fit.penalty), EngineError::PerfectFit)
                 .map(|_| None);
         }
         require_held(options, &fit)?;

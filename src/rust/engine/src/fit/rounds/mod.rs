@@ -81,7 +81,9 @@ pub(crate) struct Centring {
 pub(crate) struct Found {
     factor: Factor,
     solution: Solution,
+    /// The criterion without the penalty, and the latter.
     value: f64,
+    penalty: f64,
     certificate: Certificate,
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Chance<'a> {
     phi: &'a [f64],
     /// Whether parameters of terms are free.
     draws_terms: bool,
+    /// Whether the covariance matrix of each term, or class of its levels, is not to be singular.
+    regular: Vec<bool>,
     /// Distances over which residuals are correlated.
     reach: (f64, f64),
     drawn: usize,
@@ -59,11 +61,19 @@ impl<'a> Chance<'a> {
             residual,
             phi,
             draws_terms,
+            regular: vec![false; bases.len()],
             reach: residual.reach_of_chance(),
             drawn: 0,
             beside: 0,
             state: 1,
         }
+    }
+
+    /// None of these covariance matrices is drawn singular.
+    pub fn with_regular(mut self, is_regular: impl Fn(usize) -> bool) -> Self {
+        let own = self.regular.iter_mut().enumerate();
+        own.for_each(|(term, regular)| *regular = is_regular(term));
+        self
     }
 
     /// The next start.
@@ -89,6 +99,7 @@ impl<'a> Chance<'a> {
                 let decade = decades * (2.0 * self.uniform() - 1.0);
                 sizes.push(unit.between(place) * 10f64.powf(decade));
             }
+            let regular = regular || self.regular[term];
             x.extend(if structure.is_free() {
                 self.free(term, structure, &sizes, regular, basis == 1)
             } else {

@@ -304,7 +304,10 @@ impl Search<'_, '_> {
         let is_free = |a| self.criterion.restriction.is_none_or(|r| !r.holds(a));
         let draws_terms = (0..parameters.list.len()).any(is_free);
         let known = (self.criterion.residual_model(), phi.as_slice());
-        let mut chance = Chance::new(parameters, self.bases, units, known, draws_terms);
+        let penalty = self.criterion.penalty;
+        let is_penalised = |term| penalty.is_some_and(|p| p.is_on(term));
+        let mut chance = Chance::new(parameters, self.bases, units, known, draws_terms)
+            .with_regular(is_penalised);
         let begun = self.walks.count();
         for drawn in 0..walks - found {
             let spent = self.criterion.evaluations - before;

@@ -62,7 +62,9 @@ impl Search<'_, '_> {
         let parameters = self.criterion.parameters;
         for (term, structure) in parameters.structures.iter().enumerate() {
             let k = structure.k();
-            let Some(best) = self.best().filter(|_| k > 1 && structure.is_free()) else {
+            let penalty = self.criterion.penalty;
+            let may_be = k > 1 && structure.is_free() && !penalty.is_some_and(|p| p.is_on(term));
+            let Some(best) = self.best().filter(|_| may_be) else {
                 continue;
             };
             let x = best.outcome.x.clone();
