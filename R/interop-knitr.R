@@ -82,12 +82,15 @@ markdown_tables <- function(tables) {
   }), use.names = FALSE)
 }
 
-#' The model in words and as a formula
+#' The model in words, as a formula, and by what else its call says of it
 #' @noRd
 markdown_head <- function(x) {
   title <- paste0(x$methTitle, format_test_title(x$ddf, x$robust), ".")
-  formula <- paste(trimws(format_code(x$formula)), collapse = " ")
-  c(title, "", paste0("Formula: ", markdown_code(formula)), "")
+  parts <- call_parts(x$call, x$formula)
+  parts$Data <- NULL
+  code <- vapply(parts, function(part) paste(trimws(format_code(part)), collapse = " "), "")
+  lines <- paste0(names(parts), ": ", vapply(code, markdown_code, ""))
+  c(title, "", rbind(lines, ""), if (length(x$penalty) > 0L) c(markdown_escape(x$penalty), ""))
 }
 
 #' @noRd

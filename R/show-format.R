@@ -12,12 +12,21 @@ format_title <- function(reml, random = TRUE) {
 #' The lines that describe the call: formula, data, weights, ...
 #' @noRd
 format_call <- function(call, formula) {
-  parts <- list(
-    Formula = formula, "   Data" = call$data, Weights = call$weights, Offset = call$offset,
-    " Subset" = call$subset, Correlation = call$correlation, Residual = call$residual
-  )
-  parts <- parts[!vapply(parts, is.null, NA)]
+  parts <- call_parts(call, formula)
+  # as 'lme4' aligns them
+  names(parts)[names(parts) == "Data"] <- "   Data"
+  names(parts)[names(parts) == "Subset"] <- " Subset"
   unlist(Map(format_labelled, names(parts), lapply(parts, format_code)), use.names = FALSE)
+}
+
+#' What the call says of the model, by name: formula, data, weights, ...
+#' @noRd
+call_parts <- function(call, formula) {
+  parts <- list(
+    Formula = formula, Data = call$data, Weights = call$weights, Offset = call$offset,
+    Subset = call$subset, Correlation = call$correlation, Residual = call$residual
+  )
+  parts[!vapply(parts, is.null, NA)]
 }
 
 #' "Label: first line", with the following lines indented

@@ -19,8 +19,8 @@
 #'   [drop1()][drop1.lmm] or [ranova()], or `VarCorr()`; for `toLatex()` also [equations()].
 #' @param digits The number of significant digits of estimates; for `xtable()` of tests as for
 #'   `xtable::xtable()`.
-#' @param what Which table to make: `"fixed"`, `"random"` or `"visits"` (the residual covariance),
-#'   `"tests"`; by default the first that there is.
+#' @param what Which table to make: `"fixed"`, `"random"`, `"visits"` (the residual covariance) or
+#'   `"residual"` (its parameters), `"tests"`; by default the first that there is.
 #' @param inline Is it printed within a line of text, as 'knitr' says?
 #' @param caption,label,align,display See `xtable::xtable()`.
 #' @param ... Not used.

@@ -105,7 +105,7 @@ report_tables <- function(x, digits = 4L) {
           title = "Fixed effects", cells = coefficient_cells(x$coefficients, digits), text = 1L
         )
       ),
-      variance_tables(x$varcor, digits)
+      variance_tables(x$varcor, digits), residual_tables(x, digits)
     ))
   }
   if (inherits(x, "VarCorr.lmm")) {
@@ -187,6 +187,19 @@ variance_tables <- function(varcor, digits) {
     tables[[name]] <- visit_table(visits[[k]], names(visits)[[k]], digits)
   }
   tables
+}
+
+#' Parameters of the residual structure, where the covariances of visits do not say all
+#' @noRd
+residual_tables <- function(x, digits) {
+  if (is.null(x$residual) || isTRUE(attr(attr(x$varcor, "visits"), "complete"))) {
+    return(NULL)
+  }
+  columns <- as.data.frame(x$residual, optional = TRUE)
+  list(residual = list(
+    title = "Parameters of the residual covariance", text = 1L,
+    cells = as_cells("Parameter", rownames(x$residual), columns, digits)
+  ))
 }
 
 #' @noRd

@@ -69,6 +69,24 @@ test_that("the covariance of the visits is a table, one for each stratum", {
     distance ~ age, d, correlation = corAR1(form = ~ age | Subject),
     weights = varIdent(form = ~ 1 | Sex)
   )
-  titles <- vapply(report_tables(by_sex), `[[`, "", "title")
-  expect_identical(unname(titles[-1]), paste0("Residual covariance, ", c("Male", "Female")))
+  tables <- report_tables(by_sex)
+  titles <- vapply(tables, `[[`, "", "title")
+  expect_identical(unname(titles[-1]), c(
+    paste0("Residual covariance, ", c("Male", "Female")), "Parameters of the residual covariance"
+  ))
+  parameters <- summary(by_sex)$residual
+  expect_equal(as.numeric(tables$residual$cells$Estimate), unname(parameters[, "Estimate"]),
+               tolerance = 1e-3)
+})
+
+test_that("a page names all that the call says of the model, and a penalty", {
+  by_sex <- lmm(
+    distance ~ age + (1 | Subject), nlme::Orthodont, weights = nlme::varIdent(form = ~ 1 | Sex),
+    control = lmm_control(penalty = penalty_gamma())
+  )
+  head <- markdown_head(summary(by_sex))
+  expect_match(head, "^Formula: `distance ~ age", all = FALSE)
+  expect_match(head, "^Weights: `nlme::varIdent", all = FALSE)
+  expect_match(head, "^Penalty: gamma", all = FALSE)
+  expect_true("residual" %in% names(report_tables(by_sex)))
 })
