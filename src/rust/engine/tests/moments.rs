@@ -53,10 +53,18 @@ fn exactly() -> Options {
     }
 }
 
+/// theta is where the gradient is no more than rounding, which is that of sums in another order
+/// over the curvature; the criterion, stationary there, has a digit more than theta and
+/// what follows from it.
 fn same_fit(name: &str, rows: &Fit, moments: &Fit, tolerance: f64) {
     near(name, moments.criterion, rows.criterion, tolerance);
-    near(name, moments.sigma, rows.sigma, tolerance);
-    close(name, moments.theta.values(), rows.theta.values(), tolerance);
+    near(name, moments.sigma, rows.sigma, 10.0 * tolerance);
+    close(
+        name,
+        moments.theta.values(),
+        rows.theta.values(),
+        10.0 * tolerance,
+    );
     let known = |beta: &[f64]| {
         beta.iter()
             .copied()
@@ -64,6 +72,7 @@ fn same_fit(name: &str, rows: &Fit, moments: &Fit, tolerance: f64) {
             .collect::<Vec<_>>()
     };
     assert_eq!(moments.pivot, rows.pivot, "{name}");
+    let tolerance = 10.0 * tolerance;
     close(name, &known(&moments.beta), &known(&rows.beta), tolerance);
     close(name, &moments.vcov_unscaled, &rows.vcov_unscaled, tolerance);
     close(name, &moments.b, &rows.b, tolerance);
