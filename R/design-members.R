@@ -25,6 +25,13 @@ member_group <- function(x, bar) {
         x = paste0("In the term (", code_label(bar), ").")
       )
     }
+    if (is_call_to(variable, c(":", "/", "*", "%in%"))) {
+      ferrolmm_abort(
+        paste0("mm() takes variables, not the interaction ", code_label(variable), "."), "formula",
+        x = paste0("In the term (", code_label(bar), ")."),
+        i = "Write interaction(f, g), or a column that has its levels."
+      )
+    }
   }
   leaves <- lapply(variables, as_variable)
   scale <- if ("scale" %in% named) arguments$scale else TRUE

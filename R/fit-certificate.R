@@ -57,6 +57,29 @@ inform_solver <- function(certificate) {
   )
 }
 
+#' Warn of likelihoods of fits that ended before their optimum
+#'
+#' @param names what the user calls them.
+#' @noRd
+warn_cut_off <- function(objects, names) {
+  short <- vapply(objects, function(object) {
+    inherits(object, "lmm") && has_stopped_short(object$certificate$status)
+  }, NA)
+  if (any(short)) {
+    ferrolmm_warn(
+      paste0("The fit of ", quote_names(names[short]), " ended before the optimum: ",
+             "comparisons of likelihoods are those of the fits as they are."),
+      "convergence", i = "See fit$certificate."
+    )
+  }
+}
+
+#' Was the search for the optimum cut off?
+#' @noRd
+has_stopped_short <- function(status) {
+  any(status %in% c("iteration-limit", "time-limit", "interrupted", "not-settled"))
+}
+
 #' What chance leaves uncertain, in words
 #' @noRd
 monte_carlo_errors <- function(certificate) {

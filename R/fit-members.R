@@ -50,22 +50,27 @@ refuse_members_of <- function(object, what) {
 #'
 #' @param extended shall levels that the fit has not seen have numbers of their own, after those of
 #'   the fit? Otherwise they are left out.
-#' @returns list(start, level, weight, unknown): `unknown` is what the variance of an unknown level
-#'   is multiplied by in each row, the sum of the squares of the weights of its unknown levels
+#' @returns list(start, level, weight, unknown, missing): `unknown` is what the variance of an unknown
+#'   level is multiplied by in each row, the sum of the squares of the weights of its unknown levels;
+#'   `missing` are rows with a weight that is missing, which have no prediction
 #' @noRd
 new_members <- function(object, term, frame, allow_new_levels, extended = FALSE) {
   spec <- term$members
   levels <- levels(object$flist[[term$factor]])
   n <- .row_names_info(frame, 2L)
   if (spec$own) {
-    members <- compressed_rows(transposed(as_sparse(columns_of_own(frame, spec, levels))))
-    return(c(members, list(unknown = numeric(n))))
+    z <- columns_of_own(frame, spec, levels)
+    missing <- which(is_missing_row(z))
+    if (length(missing) > 0L) z[missing, ] <- 0
+    members <- compressed_rows(transposed(as_sparse(z)))
+    return(c(members, list(unknown = numeric(n), missing = missing)))
   }
   key <- object$keys[[term$factor]]$leaves[[1L]]
   columns <- unclass(frame)[term$leaves]
   codes <- Map(match_levels, columns, list(key), term$leaves)
   weights <- member_weights(spec, frame, length(codes), term$group, "newdata")
-  weights[is.na(weights)] <- 0
+  missing_weights <- which(is_missing_row(weights))
+  weights[missing_weights, ] <- 0
   counted <- lapply(seq_along(codes), function(k) weights[, k] != 0)
   names <- Map(function(column, code, own) {
     labels <- value_labels(column)
@@ -89,10 +94,13 @@ new_members <- function(object, term, frame, allow_new_levels, extended = FALSE)
   others <- weight_matrix(lapply(names, match, new), weights, length(new))
   known <- weight_matrix(codes, weights, length(levels))
   rows <- if (extended) rbind(known, others) else known
-  c(compressed_rows(rows), list(unknown = Matrix::colSums(others^2)))
+  c(
+    compressed_rows(rows),
+    list(unknown = Matrix::colSums(others^2), missing = missing_weights)
+  )
 }
 
-#' The matrix of mm() in new rows, with the columns that it had in the fit
+#' The matrix of mm() in new rows, with the columns that it had in the fit, in their order
 #' @noRd
 columns_of_own <- function(frame, spec, levels) {
   z <- .subset2(frame, spec$weights)
@@ -103,5 +111,27 @@ columns_of_own <- function(frame, spec, levels) {
       "newdata", variable = spec$weights
     )
   }
-  z
+  if (is.matrix(z)) z <- matrix(as.double(z), nrow(z), ncol(z), dimnames = list(NULL, colnames(z)))
+  if (any(is.infinite(if (isS4(z)) z@x else z))) {
+    ferrolmm_abort(
+      paste0("The matrix `", spec$weights, "` of mm() has values in `newdata` that are infinite."),
+      "newdata", variable = spec$weights
+    )
+  }
+  names <- colnames(z)
+  # the columns of a matrix without names are called by their numbers
+  if (is.null(names) || identical(levels, as.character(seq_along(levels)))) {
+    return(z)
+  }
+  strange <- setdiff(names, levels)
+  if (length(strange) > 0L || anyDuplicated(names)) {
+    ferrolmm_abort(
+      paste0("The matrix `", spec$weights, "` has columns in `newdata` that are no levels of the ",
+             "fit: ", quote_names(unique(c(strange, names[duplicated(names)])), 6L), "."),
+      "newdata", variable = spec$weights,
+      i = paste0("Levels are ", quote_names(levels, 6L), "; a matrix without names has them in that ",
+                 "order.")
+    )
+  }
+  z[, match(levels, names), drop = FALSE]
 }

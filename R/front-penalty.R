@@ -105,6 +105,7 @@ penalty_gamma <- function(shape = 2.5, rate = 0, of = c("sd", "variance"), relat
 #' @export
 penalty_inverse_wishart <- function(df, scale, relative = TRUE, ...) {
   check_dots(...)
+  if (missing(df) || missing(scale)) abort_penalty_needs("penalty_inverse_wishart", "df")
   check_penalty_number(df, "df", "positive", function(x) x > 0)
   new_penalty("inverse_wishart", list(df = df, scale = check_scale_matrix(scale, FALSE)), relative)
 }
@@ -114,9 +115,17 @@ penalty_inverse_wishart <- function(df, scale, relative = TRUE, ...) {
 penalty_inverse_gamma <- function(shape, scale, of = c("sd", "variance"), relative = TRUE,
                                   ...) {
   check_dots(...)
+  if (missing(shape) || missing(scale)) abort_penalty_needs("penalty_inverse_gamma", "shape")
   positive <- function(x) x > 0
   check_penalty_number(shape, "shape", "positive", positive)
   check_penalty_number(scale, "scale", "positive", positive)
   of <- match_choice(of, "of", c("sd", "variance"))
   new_penalty("inverse_gamma", list(shape = shape, scale = scale, of = of), relative)
+}
+
+#' @noRd
+abort_penalty_needs <- function(name, argument) {
+  ferrolmm_abort(
+    paste0(name, "() needs `", argument, "` and `scale`: they have no default."), "penalty"
+  )
 }

@@ -112,13 +112,14 @@ vcov.summary.lmm <- function(object, ...) {
 #' @noRd
 match_adjusted <- function(adjusted) {
   if (is.character(adjusted)) {
-    method <- match_ddf(adjusted)
+    method <- tryCatch(match_ddf(adjusted), ferrolmm_error_argument = function(e) "")
     if (isTRUE(ddf_methods[[method]]$needs_reml)) {
       return(method)
     }
+    able <- names(Filter(function(entry) isTRUE(entry$needs_reml), ddf_methods))
     ferrolmm_abort(
-      paste0("`adjusted = \"", method, "\"` has no covariance matrix of its own."), "argument",
-      i = "It can be TRUE, or a method of Kenward and Roger."
+      paste0("`adjusted` must be TRUE, FALSE or one of ", quote_names(able, Inf),
+             ": other methods have no covariance matrix of their own."), "argument"
     )
   }
   check_flag(adjusted, "adjusted")

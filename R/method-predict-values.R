@@ -41,5 +41,6 @@ random_part <- function(object, part, frame, codes) {
     own[effect == 0] <- 0
     values <- values + own
   }
+  if (is.list(codes)) values[codes$missing] <- NA
   values
 }

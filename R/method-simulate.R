@@ -290,5 +290,6 @@ draw_term <- function(sigma, term) {
     effect <- effects[, j]
     values <- values + if (is.null(term$columns[[j]])) effect else effect * term$columns[[j]]
   }
+  if (is.list(term$codes)) values[term$codes$missing] <- NA
   values * term$active
 }

@@ -216,3 +216,47 @@ test_that("printed output, equations and pictures name the members", {
               format = "latex")
   })
 })
+
+test_that("new rows with a weight that is missing have no prediction", {
+  set.seed(1)
+  d <- data.frame(
+    x = rnorm(60), g1 = sample(letters[1:6], 60, TRUE), g2 = sample(letters[1:6], 60, TRUE),
+    w = runif(60)
+  )
+  d$u <- 1 - d$w
+  d$y <- 2 * rnorm(6)[match(d$g1, letters)] + rnorm(60)
+  for (scale in c(TRUE, FALSE)) {
+    formula <- eval(bquote(y ~ x + (1 | mm(g1, g2, weights = cbind(w, u), scale = .(scale)))))
+    fit <- lmm(formula, d)
+    new <- d[1:3, ]
+    new$w[[2L]] <- NA
+    predicted <- predict(fit, new, se.fit = TRUE)
+    expect_identical(unname(is.na(predicted$fit)), c(FALSE, TRUE, FALSE))
+    expect_identical(unname(is.na(predicted$se.fit)), c(FALSE, TRUE, FALSE))
+    expect_equal(predicted$fit[-2L], predict(fit, d[c(1L, 3L), ]))
+    expect_true(all(is.na(simulate(fit, 2, newdata = new)[2L, ])))
+    expect_true(all(is.na(predict(fit, new, interval = "prediction")[2L, ])))
+  }
+})
+
+test_that("the columns of a matrix in newdata are those of the fit by name", {
+  set.seed(2)
+  Z <- matrix(rnorm(200), 40, 5, dimnames = list(NULL, letters[1:5]))
+  d <- data.frame(y = drop(Z %*% rnorm(5)) + rnorm(40))
+  d$Z <- Z
+  fit <- lmm(y ~ 1 + (1 | mm(Z)), d)
+  new <- d[1:3, ]
+  new$Z <- new$Z[, 5:1]
+  expect_equal(predict(fit, new), predict(fit, d[1:3, ]))
+  colnames(new$Z)[[1L]] <- "zz"
+  expect_error(predict(fit, new), "no levels of the fit: `zz`", class = "ferrolmm_error_newdata")
+  new <- d[1:3, ]
+  new$Z[2L, 1L] <- NA
+  expect_identical(unname(is.na(predict(fit, new, se.fit = TRUE)$se.fit)), c(FALSE, TRUE, FALSE))
+  new$Z[2L, 1L] <- Inf
+  expect_error(predict(fit, new), "infinite", class = "ferrolmm_error_newdata")
+  expect_error(
+    lmm(y ~ 1 + (1 | mm(f1:a, f2:a)), d), "not the interaction f1:a",
+    class = "ferrolmm_error_formula"
+  )
+})

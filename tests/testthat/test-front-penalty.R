@@ -55,3 +55,9 @@ test_that("wrong parameters of penalties are errors", {
   bad(lmm_control(penalty = "wishart"), "must be a penalty or a list")
   bad(lmm_control(penalty = list(a = penalty_gamma(), penalty_gamma())), "or have no names")
 })
+
+test_that("penalties without a default ask for their parameters", {
+  expect_error(penalty_inverse_wishart(), "needs `df` and `scale`", class = "ferrolmm_error_penalty")
+  expect_error(penalty_inverse_wishart(3), "needs `df`", class = "ferrolmm_error_penalty")
+  expect_error(penalty_inverse_gamma(), "needs `shape`", class = "ferrolmm_error_penalty")
+})

@@ -60,3 +60,17 @@ test_that("a fit whose fitted values did not settle has no certificate and no pr
   expect_warning(table <- ranova(fit), "ended before the optimum")
   expect_identical(table[["Pr(>LRT)"]], c(NA_real_, NA_real_))
 })
+
+test_that("other comparisons of likelihoods say that a fit was cut off", {
+  s <- lme4::sleepstudy
+  cut <- lmm_control(max_evaluations = 1, starts = 1)
+  suppressWarnings({
+    large <- lmm(Reaction ~ Days + (Days | Subject), s, REML = FALSE, control = cut)
+    small <- lmm(Reaction ~ 1 + (Days | Subject), s, REML = FALSE, control = cut)
+  })
+  expect_warning(anova(large, small), "The fit of `large`, `small` ended before")
+  expect_warning(drop1(large, test = "Chisq"), "ended before the optimum")
+  messages <- capture_warnings(test <- pb_test(large, small, nsim = 5))
+  expect_match(messages, "of 5 simulated responses did not come to an optimum", all = FALSE)
+  expect_identical(test$test["PBtest", "p.value"], NA_real_)
+})

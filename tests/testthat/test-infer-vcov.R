@@ -77,7 +77,7 @@ test_that("an adjusted covariance matrix is that of its method", {
   expect_identical(vcov(fit, adjusted = TRUE), vcov(fit, adjusted = "kr"))
   expect_identical(vcov(fit, adjusted = FALSE), vcov(fit))
   expect_error(
-    vcov(fit, adjusted = "Satterthwaite"), "of its own", class = "ferrolmm_error_argument"
+    vcov(fit, adjusted = "Satterthwaite"), "of their own", class = "ferrolmm_error_argument"
   )
   expect_error(vcov(fit, adjusted = NA), "adjusted", class = "ferrolmm_error_argument")
   expect_error(vcov(fit, adjusted = "kr", type = "CR2"), class = "ferrolmm_error_argument")
