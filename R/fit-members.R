@@ -50,9 +50,9 @@ refuse_members_of <- function(object, what) {
 #'
 #' @param extended shall levels that the fit has not seen have numbers of their own, after those of
 #'   the fit? Otherwise they are left out.
-#' @returns list(start, level, weight, unknown, missing): `unknown` is what the variance of an unknown
-#'   level is multiplied by in each row, the sum of the squares of the weights of its unknown levels;
-#'   `missing` are rows with a weight that is missing, which have no prediction
+#' @returns list(start, level, weight, unknown, missing): `unknown` is what the variance of an
+#'   unknown level is multiplied by in each row, the sum of the squares of the weights of its unknown
+#'   levels; `missing` are rows with a weight that is missing, which have no prediction
 #' @noRd
 new_members <- function(object, term, frame, allow_new_levels, extended = FALSE) {
   spec <- term$members
@@ -129,8 +129,8 @@ columns_of_own <- function(frame, spec, levels) {
       paste0("The matrix `", spec$weights, "` has columns in `newdata` that are no levels of the ",
              "fit: ", quote_names(unique(c(strange, names[duplicated(names)])), 6L), "."),
       "newdata", variable = spec$weights,
-      i = paste0("Levels are ", quote_names(levels, 6L), "; a matrix without names has them in that ",
-                 "order.")
+      i = paste0("Levels are ", quote_names(levels, 6L), "; a matrix without names has them in ",
+                 "that order.")
     )
   }
   z[, match(levels, names), drop = FALSE]

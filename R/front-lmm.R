@@ -41,7 +41,8 @@
 #' Rasbash 2001). The spelling is that of 'brms'. Weights are divided by their sum in each row;
 #' `scale = FALSE` takes them as they are, also negative ones (as for the two players of a match).
 #' Without `weights` all members weigh the same. A weight of zero is no membership: whatever level
-#' it stands beside counts for nothing. A level that a row names twice has the sum of the weights.
+#' it stands beside counts for nothing, but it must be one: a row with a missing member is left out
+#' of the fit. A level that a row names twice has the sum of the weights.
 #'
 #' `(1 | mm(Z))` takes a numeric matrix with a row for each row of the data as the columns of the
 #' random effects, \eqn{Z b} with \eqn{b \sim N(0, \sigma_b^2 I)}: its column names are the levels.
@@ -124,7 +125,9 @@
 #'
 #' `residual = ~ known(V)` is a known covariance matrix of the rows of the data, as of estimates in
 #' a meta-analysis: the residuals are N(0, \eqn{\sigma^2 V}), and with `control = lmm_control(sigma
-#' = 1)` their covariances are `V` itself, as in `metafor::rma.mv(yi, V)`. `V` is symmetric and
+#' = 1)` their covariances are `V` itself, as in `metafor::rma.mv(yi, V)` (whose restricted
+#' log-likelihood is ours plus half the log-determinant of X'X, unless `REMLf = FALSE`). `V` is
+#' symmetric and
 #' positive definite, dense or sparse ('Matrix'), a list of its diagonal blocks (matrices or
 #' numbers), or a vector of variances, found in `data` or where the formula was written. Its rows
 #' are those of the data in their order, before `subset` and missing values, which leave out rows

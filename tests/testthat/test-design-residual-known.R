@@ -232,15 +232,38 @@ test_that("influence and sandwich errors take whole sets of connected rows", {
                class = "ferrolmm_error_argument")
 })
 
-test_that("degrees of freedom are those of the same covariances written otherwise", {
-  d <- trials
-  d$t <- rep(1:2, 5L)
-  c <- matrix(c(1, 0.4, 0.4, 1), 2)
-  fit <- lmm(y ~ outcome + (1 | trial), d, residual = ~ known(rep(list(c), 5)))
-  same <- lmm(y ~ outcome + (1 | trial), d,
-              correlation = nlme::corCompSymm(0.4, ~ 1 | trial, fixed = TRUE)) |> suppressWarnings()
-  for (ddf in c("Satterthwaite", "Kenward-Roger", "Kenward-Roger2")) {
-    expect_equal(coef(summary(fit, ddf = ddf)), coef(summary(same, ddf = ddf)), tolerance = 1e-5)
+test_that("degrees of freedom are those of rows that are made independent by hand", {
+  s <- scattered()
+  for (effect in c(2, 0)) {
+    d <- s$d
+    d$y <- d$y + effect * stats::rnorm(nlevels(d$g))[d$g]
+    root <- t(chol(as.matrix(s$v)))
+    X <- forwardsolve(root, stats::model.matrix(~ x, d))
+    own <- data.frame(y = forwardsolve(root, d$y), one = X[, 1L], x = X[, 2L])
+    own$Z <- forwardsolve(root, stats::model.matrix(~ 0 + g, d))
+    for (sigma in list(NULL, 1)) {
+      control <- lmm_control(sigma = sigma)
+      fit <- suppressMessages(
+        lmm(y ~ x + (1 | g), d, residual = ~ known(s$v), control = control)
+      )
+      same <- suppressMessages(lmm(y ~ 0 + one + x + (1 | mm(Z)), own, control = control))
+      for (ddf in c("Satterthwaite", "Kenward-Roger", "Kenward-Roger2")) {
+        tests <- function(fit) as.matrix(contest(fit, diag(2), joint = FALSE, ddf = ddf))
+        expect_equal(tests(fit), tests(same), tolerance = 1e-5)
+      }
+    }
+  }
+})
+
+test_that("known variances of rows are weights to the method of Kenward and Roger", {
+  set.seed(3)
+  d <- data.frame(g = gl(10, 6), x = rnorm(60), v = runif(60, 0.2, 3))
+  for (size in c(1, 0)) {
+    d$y <- 1 + d$x + size * rnorm(10)[d$g] + rnorm(60, sd = sqrt(d$v))
+    fit <- suppressMessages(lmm(y ~ x + (x | g), d, residual = ~ known(v)))
+    same <- suppressMessages(lmm(y ~ x + (x | g), d, weights = 1 / v))
+    tests <- function(fit) as.matrix(contest(fit, diag(2), joint = FALSE, ddf = "Kenward-Roger"))
+    expect_equal(tests(fit), tests(same), tolerance = 1e-5)
   }
 })
 

@@ -57,7 +57,8 @@ test_that("wrong parameters of penalties are errors", {
 })
 
 test_that("penalties without a default ask for their parameters", {
-  expect_error(penalty_inverse_wishart(), "needs `df` and `scale`", class = "ferrolmm_error_penalty")
-  expect_error(penalty_inverse_wishart(3), "needs `df`", class = "ferrolmm_error_penalty")
-  expect_error(penalty_inverse_gamma(), "needs `shape`", class = "ferrolmm_error_penalty")
+  needs <- function(expr, text) expect_error(expr, text, class = "ferrolmm_error_penalty")
+  needs(penalty_inverse_wishart(), "needs `df` and `scale`")
+  needs(penalty_inverse_wishart(3), "needs `df`")
+  needs(penalty_inverse_gamma(), "needs `shape`")
 })

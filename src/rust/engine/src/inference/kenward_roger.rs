@@ -52,7 +52,8 @@ pub fn kenward_roger(
         let large = !criterion.exact_cost().is_finite();
         let known = level_precision::any(&prepared.system.moments);
         let restricted = prepared.restriction.is_some() || prepared.sigma2.is_some();
-        if !is_linear || (large && (known || restricted)) {
+        let structured = prepared.residual.is_some();
+        if !is_linear || (large && (known || restricted || structured)) {
             if large && second == SecondDerivatives::BesideTangent && prepared.residual.is_none() {
                 return Err(too_large(&prepared));
             }
