@@ -51,8 +51,8 @@ refuse_members_of <- function(object, what) {
 #' @param extended shall levels that the fit has not seen have numbers of their own, after those of
 #'   the fit? Otherwise they are left out.
 #' @returns list(start, level, weight, unknown, missing): `unknown` is what the variance of an
-#'   unknown level is multiplied by in each row, the sum of the squares of the weights of its unknown
-#'   levels; `missing` are rows with a weight that is missing, which have no prediction
+#'   unknown level is multiplied by in each row, the sum of the squares of the weights of its
+#'   unknown levels; `missing` are rows with a weight that is missing, which have no prediction
 #' @noRd
 new_members <- function(object, term, frame, allow_new_levels, extended = FALSE) {
   spec <- term$members
