@@ -7,6 +7,10 @@ new_matrix <- function(class, ...) {
   methods::new(methods::getClass(class, where = asNamespace("Matrix")), ...)
 }
 
+#' Is a value a matrix of 'Matrix'? Columns of other classes are S4, too
+#' @noRd
+is_matrix_object <- function(x) isS4(x) && methods::is(x, "Matrix")
+
 #' A matrix of any class in compressed columns, with all entries of a symmetric one
 #' @noRd
 as_sparse <- function(x) {

@@ -5,9 +5,9 @@
 #' @param by_key is the column matched by typed levels, and otherwise not used? Then it stays.
 #' @noRd
 convert_column <- function(value, fitted, name, by_key) {
-  if (isS4(value) || isS4(fitted)) {
+  if (is_matrix_object(value) || is_matrix_object(fitted)) {
     # the matrix of mm(), checked where it is used
-    return(if (isS4(value)) methods::as(as_sparse(value), "dMatrix") else value)
+    return(if (is_matrix_object(value)) methods::as(as_sparse(value), "dMatrix") else value)
   }
   value <- plain_values(value)
   if (by_key) {

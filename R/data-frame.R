@@ -8,7 +8,7 @@ take_rows <- function(x, rows) {
 #' Rows of a column, which may be a matrix, with a missing value
 #' @noRd
 is_missing_row <- function(x) {
-  if (isS4(x)) {
+  if (is_matrix_object(x)) {
     missing <- logical(nrow(x))
     missing[x@i[is.na(x@x)] + 1L] <- TRUE
     return(missing)

@@ -44,7 +44,7 @@ drop_missing <- function(columns, row_names, n, na_action, skip, complete) {
 #' settles)
 #' @noRd
 all_finite <- function(x) {
-  if (isS4(x)) {
+  if (is_matrix_object(x)) {
     x <- x@x
   }
   if (!is.double(x)) {

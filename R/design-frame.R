@@ -83,7 +83,7 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   n <- NROW(columns[[1L]])
   own <- member_names(model$bars)
   for (k in seq_along(columns)) {
-    if (isS4(columns[[k]]) && names(columns)[k] %in% own && NROW(columns[[k]]) == n) {
+    if (is_matrix_object(columns[[k]]) && names(columns)[k] %in% own && NROW(columns[[k]]) == n) {
       columns[[k]] <- sparse_column(columns[[k]], names(columns)[k])
       next
     }
@@ -100,7 +100,7 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
     if (is.character(x)) {
       text <- c(text, names(columns)[k])
     }
-    if (is.object(x) && !is.factor(x) && !isS4(x) || length(dim(x)) == 1L) {
+    if (is.object(x) && !is.factor(x) && !is_matrix_object(x) || length(dim(x)) == 1L) {
       columns[[k]] <- frame_values(x)
     }
   }

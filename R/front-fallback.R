@@ -81,9 +81,13 @@ reasons_to_fall_back <- c(
   "residual_start", "single_row_groups", "identifiable"
 )
 
+#' Structures to fall back from and to: a known matrix is none
+#' @noRd
+structures_to_try <- function() setdiff(names(residual_structures), "known")
+
 #' @noRd
 check_structure_names <- function(structures) {
-  known <- names(residual_structures)
+  known <- structures_to_try()
   if (!is.character(structures) || length(structures) == 0L || anyNA(structures) ||
         anyDuplicated(structures)) {
     ferrolmm_abort("`structures` must be the names of different structures.", "argument")
@@ -102,7 +106,7 @@ check_structure_names <- function(structures) {
 structure_call <- function(residual) {
   right <- if (inherits(residual, "formula")) residual[[length(residual)]]
   if (!is.call(right) || !is.name(right[[1L]]) ||
-        !as.character(right[[1L]]) %in% names(residual_structures)) {
+        !as.character(right[[1L]]) %in% structures_to_try()) {
     ferrolmm_abort(
       "`residual` must be a formula with a structure.", "argument", i = "As in ~ us(visit | id)."
     )

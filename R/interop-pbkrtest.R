@@ -256,7 +256,9 @@ getLRT.lmm <- function(largeModel, smallModel) {
   if (is.null(models$small)) {
     ferrolmm_abort("`smallModel` must be a model, or changes to the formula.", "argument")
   }
-  for (model in models) require_maximum(model, "A likelihood ratio test")
+  for (model in models[c("large", "small")]) {
+    require_maximum(model, "A likelihood ratio test")
+  }
   large <- log_likelihood(refitML.lmm(models$large))
   small <- log_likelihood(refitML.lmm(models$small))
   statistic <- 2 * (as.numeric(large) - as.numeric(small))

@@ -349,8 +349,10 @@ test_that("what a rule cannot know is an error that says what to write instead",
     )
   }
   expect_equal(unname(coef(summary(ungrouped, ddf = "containment"))[, "df"]), c(28, 28))
-  expect_error(predict(crossed, interval = "confidence", ddf = "containment"), "must be one of",
-               class = "ferrolmm_error_argument")
+  expect_error(
+    predict(crossed, interval = "confidence", ddf = "containment"), "for means of the population",
+    class = "ferrolmm_error_argument"
+  )
   expect_equal(
     predict(crossed, interval = "confidence", re.form = NA, ddf = "residual")[, "upr"],
     predict(crossed, re.form = NA) +
