@@ -50,8 +50,8 @@
 pedigree_precision <- function(id, sire, dam, ...) {
   check_dots(...)
   id <- animal_names(id, "id")
-  sire <- parent_names(sire, "sire", length(id))
-  dam <- parent_names(dam, "dam", length(id))
+  sire <- parent_names(sire, "sire", id)
+  dam <- parent_names(dam, "dam", id)
   require_animals(id)
   both <- intersect(sire[!is.na(sire)], dam)
   if (length(both) > 0L) {
@@ -104,13 +104,20 @@ animal_names <- function(x, what) {
 
 #' The same with NA for unknown parents
 #' @noRd
-parent_names <- function(x, what, n) {
+parent_names <- function(x, what, id) {
+  n <- length(id)
   names <- animal_names(x, what)
   if (length(names) != n) {
     ferrolmm_abort(
       paste0("`", what, "` has ", count_of(length(names), "value"), ", `id` has ", n, "."),
       "argument", i = "Each animal has a sire and a dam, or NA."
     )
+  }
+  # 1e5 beside text that was made of numbers as R does, "1e+05"
+  if (is.numeric(x)) {
+    text <- as.character(x)
+    as_text <- !names %in% id & text %in% id
+    names[as_text] <- text[as_text]
   }
   names[is_unknown_parent(names)] <- NA
   names

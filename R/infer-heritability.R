@@ -159,7 +159,8 @@ heritable_term <- function(object, term) {
 }
 
 #' 1 - v / (2 sigma_g^2), v the mean variance of differences u_i - u_j of prediction errors: 2 (tr C
-#' - 1'C1 / m) / (m - 1) of their covariance matrix C
+#' - 1'C1 / m) / (m - 1) of their covariance matrix C. Levels of a known precision matrix that have
+#' no rows, as ancestors, do not count.
 #' @noRd
 cullis_heritability <- function(object, t) {
   variance <- component_values(object)[[first_component(object, t)]]
@@ -169,11 +170,21 @@ cullis_heritability <- function(object, t) {
   sizes <- vapply(object$random, function(term) {
     length(term$cnms) * nlevels(object$flist[[term$factor]])
   }, 1L)
-  m <- sizes[[t]]
-  at <- object$rank + sum(sizes[seq_len(t - 1L)]) + seq_len(m)
+  at <- object$rank + sum(sizes[seq_len(t - 1L)]) + levels_with_rows(object, t)
+  m <- length(at)
   errors <- joint_covariance(object)[at, at, drop = FALSE]
   mean_difference <- 2 * (sum(diag(errors)) - sum(errors) / m) / (m - 1)
   1 - mean_difference / (2 * variance)
+}
+
+#' @noRd
+levels_with_rows <- function(object, t) {
+  factor <- object$random[[t]]$factor
+  n_levels <- nlevels(object$flist[[factor]])
+  if (has_members(object, factor)) {
+    return(seq_len(n_levels))
+  }
+  which(tabulate(as.integer(object$flist[[factor]]), n_levels) > 0L)
 }
 
 #' The number of the first component of a term

@@ -41,6 +41,10 @@ predict_population <- function(object, values, rows, se_fit, interval, level, dd
   L <- L[, kept_columns(object), drop = FALSE]
   L[is.na(values), ] <- 0
   tests <- test_rows(inference, L)
+  # a mean that no coefficient is part of is known
+  known <- !is.na(values) & rowSums(L != 0) == 0
+  tests$se[known] <- 0
+  tests$df[known] <- Inf
   fit <- values
   if (interval != "none") {
     half <- half_widths(inference, tests, level)

@@ -113,6 +113,19 @@ mixed_lines <- function(model, pen) {
   )
 }
 
+#' Levels whose effects are not independent: the known matrix that relates them
+#' @noRd
+known_lines <- function(object) {
+  known <- Filter(function(term) !is.null(term$known), object$random)
+  lines <- vapply(known, function(term) {
+    paste0(
+      "Related levels: those of ", term$group, ", by the known ",
+      if (term$known$kind == "cov") "covariance matrix " else "precision matrix ", term$known$label
+    )
+  }, "")
+  unique(lines)
+}
+
 #' What the indices run over, and what was dropped
 #' @noRd
 index_lines <- function(model, pen) {
@@ -125,7 +138,7 @@ index_lines <- function(model, pen) {
   weights <- if (any(model$groups$multiple)) {
     "Weights: w_ij is that of level j in row i, 0 where the row is no member of it"
   }
-  lines <- c(text, weights, dropped)
+  lines <- c(text, known_lines(model$object), weights, dropped)
   if (pen$format == "latex") {
     return(write_heading(lines, pen))
   }

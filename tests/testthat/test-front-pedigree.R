@@ -217,3 +217,31 @@ test_that("two traits of animals have a covariance matrix of breeding values", {
     sum(qr.resid(qr(xs), ys)^2) + (nrow(d) - 2) * log(2 * pi)) / 2
   expect_equal(as.numeric(logLik(fit)), expected, tolerance = 1e-8)
 })
+
+test_that("numbers as parents find names that were made of numbers", {
+  ids <- c(1e5, 2e5, 3e5)
+  expected <- unname(as.matrix(pedigree_precision(ids, c(NA, 1e5, 1e5), c(NA, NA, 2e5))))
+  for (id in list(factor(ids), as.character(ids), c("100000", "200000", "300000"))) {
+    expect_silent(found <- pedigree_precision(id, c(NA, 1e5, 1e5), c(NA, NA, 2e5)))
+    expect_equal(unname(as.matrix(found)), expected)
+  }
+})
+
+test_that("equations name the matrix of related levels, and animals without rows do not count", {
+  set.seed(1)
+  animals <- data.frame(
+    id = 1:60, sire = c(rep(NA, 20), sample(1:10, 40, TRUE)),
+    dam = c(rep(NA, 20), sample(11:20, 40, TRUE))
+  )
+  Q <- pedigree_precision(animals$id, animals$sire, animals$dam)
+  d <- animals[21:60, ]
+  d$y <- rnorm(60)[1:40] + as.matrix(Matrix::solve(Matrix::chol(Q), rnorm(60)))[21:60, 1L]
+  A <- as.matrix(Matrix::solve(Q))[21:60, 21:60]
+  by_prec <- lmm(y ~ 1 + us(1 | id, prec = Q), d)
+  by_cov <- lmm(y ~ 1 + us(1 | id, cov = A), d)
+  expect_output(print(equations(by_prec)), "those of id, by the known precision matrix Q")
+  if (!isSingular(by_prec)) {
+    cullis <- function(fit) heritability(fit, type = "cullis")[["estimate"]]
+    expect_equal(cullis(by_prec), cullis(by_cov), tolerance = 1e-4)
+  }
+})

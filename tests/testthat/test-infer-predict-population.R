@@ -47,5 +47,15 @@ test_that("what is no mean of the population is refused", {
     "for fits by REML", class = "ferrolmm_error_argument"
   )
   empty <- lmm(distance ~ 0 + (1 | Subject), nlme::Orthodont)
-  expect_true(all(is.na(predict(empty, re.form = NA, se.fit = TRUE, vcov = "CR0")$se.fit)))
+  expect_true(all(predict(empty, re.form = NA, se.fit = TRUE, vcov = "CR0")$se.fit == 0))
+})
+
+test_that("a mean without coefficients is zero for certain", {
+  fit <- lmm(Reaction ~ 0 + Days + (Days | Subject), lme4::sleepstudy)
+  for (ddf in c("Satterthwaite", "Kenward-Roger", "asymptotic")) {
+    predicted <- predict(fit, data.frame(Days = c(0, 2)), re.form = NA, interval = "confidence",
+                         se.fit = TRUE, ddf = ddf)
+    expect_identical(unname(predicted$fit[1L, ]), c(0, 0, 0))
+    expect_identical(predicted$se.fit[[1L]], 0)
+  }
 })
