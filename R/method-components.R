@@ -210,6 +210,7 @@ components_in <- function(expression) {
 #'
 #' By differences of fourth order, (8 (f(x + h) - f(x - h)) - (f(x + 2h) - f(x - 2h))) / 12h, whose
 #' error is h^4 f^(5) / 30; h is a thousandth of what the component is, or of what it is known to.
+#' NA where a step leaves what the expression is defined for, as sqrt() at zero.
 #' @noRd
 component_gradient <- function(components, expression, enclosure = baseenv()) {
   used <- components_in(expression)
@@ -221,11 +222,11 @@ component_gradient <- function(components, expression, enclosure = baseenv()) {
     value <- function(times) {
       at <- components$values
       at[[a]] <- at[[a]] + times * h
-      evaluate_components(expression, at, enclosure)
+      suppressWarnings(evaluate_components(expression, at, enclosure))
     }
     gradient[[a]] <- (8 * (value(1) - value(-1)) - (value(2) - value(-2))) / (12 * h)
   }
-  gradient
+  replace(gradient, is.nan(gradient), NA)
 }
 
 #' Standard error of an expression by the delta method: sqrt(g' A g), A the covariance matrix of the

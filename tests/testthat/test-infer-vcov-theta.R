@@ -70,3 +70,10 @@ test_that("arguments of one matrix are refused with the other", {
   v <- vcov(fit, which = "theta", correlation = TRUE)
   expect_equal(attr(v, "correlation"), stats::cov2cor(v), ignore_attr = TRUE)
 })
+
+test_that("a variance of zero has no covariance, and no warning of base R", {
+  components <- list(values = c(0, 4), covariance = diag(2))
+  expect_silent(gradient <- component_gradient(components, quote(sqrt(.b1) + .b2^2)))
+  expect_identical(gradient[[1L]], NA_real_)
+  expect_equal(gradient[[2L]], 8)
+})
