@@ -17,6 +17,12 @@ as_sparse <- function(x) {
   methods::as(methods::as(Matrix::Matrix(x, sparse = TRUE), "generalMatrix"), "CsparseMatrix")
 }
 
+#' A sparse matrix in compressed columns, with both triangles, as the engine takes it
+#' @noRd
+compressed_columns <- function(matrix) {
+  list(start = matrix@p, row = matrix@i, value = as.double(matrix@x))
+}
+
 #' The transpose of a sparse matrix
 #'
 #' The argument is evaluated before Matrix's generic is called: an error raised inside an argument

@@ -153,9 +153,7 @@ apply_known <- function(group, known, name, control) {
   group$codes <- codes
   group$n_levels <- length(levels)
   group$factor <- structure(codes, levels = levels, class = "factor")
-  group$precision <- list(
-    start = precision@p, row = precision@i, value = as.double(precision@x)
-  )
+  group$precision <- compressed_columns(precision)
   group
 }
 

@@ -135,10 +135,7 @@ build_known_rows <- function(spec, frame) {
     )
   }
   found <- known_correlations(spec$known$matrix, rows, label, row.names(frame))
-  matrix <- list(
-    start = found$correlations@p, row = found$correlations@i,
-    value = as.double(found$correlations@x)
-  )
+  matrix <- compressed_columns(found$correlations)
   component <- engine_connected_levels(matrix)$codes
   list(
     type = "known", name = "known", covariates = character(), kind = "rows", group = character(),
@@ -206,10 +203,8 @@ known_correlations <- function(matrix, rows, label, names) {
 #' The first rows without a positive definite correlation matrix among those that are connected
 #' @noRd
 name_indefinite <- function(correlations, names) {
-  matrix <- list(
-    start = correlations@p, row = correlations@i, value = as.double(correlations@x)
-  )
-  sets <- split(seq_along(names), engine_connected_levels(matrix)$codes)
+  component <- engine_connected_levels(compressed_columns(correlations))$codes
+  sets <- split(seq_along(names), component)
   for (own in sets[lengths(sets) > 1L]) {
     # the part of one set may be dense
     pivots <- tryCatch(

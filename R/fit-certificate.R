@@ -57,27 +57,36 @@ inform_solver <- function(certificate) {
   )
 }
 
-#' Warn of likelihoods of fits that ended before their optimum
+#' Warn of likelihoods of fits that ended before their optimum, and say which
 #'
+#' @param statuses of their certificates, "" of models of other packages.
 #' @param names what the user calls them.
+#' @returns `TRUE` for each that did, invisibly
 #' @noRd
-warn_cut_off <- function(objects, names) {
-  short <- vapply(objects, function(object) {
-    inherits(object, "lmm") && has_stopped_short(object$certificate$status)
-  }, NA)
+warn_cut_off <- function(statuses, names) {
+  short <- statuses %in% c("iteration-limit", "time-limit", "interrupted", "not-settled")
   if (any(short)) {
     ferrolmm_warn(
       paste0("The fit of ", quote_names(names[short]), " ended before the optimum: ",
-             "comparisons of likelihoods are those of the fits as they are."),
-      "convergence", i = "See fit$certificate."
+             "likelihood ratios are those of the fits as they are."),
+      "convergence",
+      i = if (any(statuses == "not-settled")) {
+        "Use a variable as covariate of the variances: varPower(form = ~ x)."
+      } else {
+        "Raise the limits with control = lmm_control(max_evaluations = , time_limit = )."
+      }
     )
   }
+  invisible(short)
 }
 
-#' Was the search for the optimum cut off?
+#' The status of the certificate of each model, "" of those of other packages and without parameters
 #' @noRd
-has_stopped_short <- function(status) {
-  any(status %in% c("iteration-limit", "time-limit", "interrupted", "not-settled"))
+statuses_of <- function(models) {
+  vapply(models, function(model) {
+    status <- if (inherits(model, "lmm")) model$certificate$status else model$status
+    if (is.null(status)) "" else status
+  }, "")
 }
 
 #' What chance leaves uncertain, in words

@@ -127,15 +127,14 @@
 #' a meta-analysis: the residuals are N(0, \eqn{\sigma^2 V}), and with `control = lmm_control(sigma
 #' = 1)` their covariances are `V` itself, as in `metafor::rma.mv(yi, V)` (whose restricted
 #' log-likelihood is ours plus half the log-determinant of X'X, unless `REMLf = FALSE`). `V` is
-#' symmetric and
-#' positive definite, dense or sparse ('Matrix'), a list of its diagonal blocks (matrices or
-#' numbers), or a vector of variances, found in `data` or where the formula was written. Its rows
-#' are those of the data in their order, before `subset` and missing values, which leave out rows
-#' of `V` as well; if both have row names, they must be the same. Only what rows in use have in `V`
-#' counts. Rows that `V` connects, also through others, are one group, whose part of `V` is a dense
-#' matrix: the largest group, not the number of rows, decides how much memory is needed. There are
-#' no `weights` beside it. `V` says nothing of rows of other data: `predict(newdata, interval =
-#' "prediction")` needs their variances, `weights = 1 / v`.
+#' symmetric and positive definite, dense or sparse ('Matrix'), a list of its diagonal blocks
+#' (matrices or numbers), or a vector of variances, found in `data` or where the formula was
+#' written. Its rows are those of the data in their order, before `subset` and missing values, which
+#' leave out rows of `V` as well; if both have row names, they must be the same. Only what rows in
+#' use have in `V` counts. Rows that `V` connects, also through others, are one group, whose part
+#' of `V` is a dense matrix: the largest group, not the number of rows, decides how much memory is
+#' needed. There are no `weights` beside it. `V` says nothing of rows of other data:
+#' `predict(newdata, interval = "prediction")` needs their variances, `weights = 1 / v`.
 #'
 #' Lags (of `ar1`, `ar1h`, `toep`, `toeph`, `corAR1`, `corARMA`): where the visit is a factor, lags
 #' count its levels, including those that no row has, so that visits 1, 2 and 4 of 4 are 1, 2 and 3

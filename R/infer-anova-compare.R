@@ -12,7 +12,7 @@ compare_models <- function(models, names, refit) {
   compared <- with_one_likelihood(models, names, refit)
   models <- compared$models
   warn_monte_carlo(models)
-  warn_cut_off(models, names)
+  warn_cut_off(statuses_of(models), names)
   likelihoods <- lapply(models, function(model) {
     if (inherits(model, "lmm")) log_likelihood(model) else stats::logLik(model)
   })

@@ -151,7 +151,7 @@ drop1_refitted <- function(object, scope, test, k, trace) {
     row.names = c("<none>", scope)
   )
   if (test == "Chisq") {
-    warn_cut_off(list(object), "object")
+    warn_cut_off(object$certificate$status, "object")
     table$LRT <- c(NA, pmax(found[-1L, 2L] - found[1L, 2L], 0))
     table[["Pr(>Chi)"]] <- stats::pchisq(table$LRT, table$Df, lower.tail = FALSE)
   }

@@ -46,7 +46,7 @@ pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...
   }
   large <- quietly(refitML.lmm(large))
   small <- quietly(refitML.lmm(small))
-  warn_cut_off(list(large, small), c("large", "small"))
+  warn_cut_off(statuses_of(list(large, small)), c("large", "small"))
   observed <- small$criterion - large$criterion
   if (observed < -1e-4) {
     ferrolmm_abort(
@@ -68,23 +68,13 @@ pb_test <- function(large, small, nsim = 1000L, seed = NULL, threads = NULL, ...
   })
   reference <- unlist(batches)
   used <- sum(!is.na(reference))
-  if (used < nsim / 2) {
-    ferrolmm_warn(
-      paste0("The fits to ", nsim - used, " of ", nsim,
-             " simulated responses did not come to an optimum: the p-value is NA."),
-      "convergence", i = "See fit$certificate of the two models."
-    )
-  }
   df <- count_parameters(large) - count_parameters(small)
   observed <- max(observed, 0)
   p <- c(
     stats::pchisq(observed, df, lower.tail = FALSE),
-    # equal up to rounding counts as equal
-    if (used < nsim / 2) {
-      NA
-    } else {
-      (1 + sum(reference >= observed - 1e-8, na.rm = TRUE)) / (1 + used)
-    }
+    p_of_optima(reference, function(found) {
+      (1 + count_reaching(observed, found)) / (1 + length(found))
+    }, "`large` against `small`")
   )
   structure(
     list(

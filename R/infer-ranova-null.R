@@ -40,34 +40,9 @@ finite_null <- function(model, inputs, reduction, smaller, ratio, df, nsim) {
     return(limit)
   }
   tail <- function(statistic) limit_p(model, reduction, statistic, df)
-  p <- p_of_optima(ratio, statistics, tail, reduction$label)
+  p <- p_of_optima(statistics, function(found) simulated_p(ratio, found, tail),
+                   paste0("`", reduction$label, "`"))
   list(p = p, how = if (is.na(p)) NA_character_ else how)
-}
-
-#' p-value by the simulated responses whose fits came to an optimum (those of others are NA)
-#'
-#' Says how many did not; NA without half of them.
-#' @noRd
-p_of_optima <- function(ratio, statistics, tail, label) {
-  lost <- is.na(statistics)
-  if (any(lost)) {
-    warn_lost_simulations(sum(lost), length(lost), label)
-  }
-  if (mean(lost) > 0.5) NA_real_ else simulated_p(ratio, statistics[!lost], tail)
-}
-
-#' @noRd
-warn_lost_simulations <- function(lost, nsim, label) {
-  ferrolmm_warn(
-    paste0("For `", label, "`, the fits to ", lost, " of ", nsim,
-           " simulated responses did not come to an optimum."),
-    "convergence",
-    i = if (lost > nsim / 2) {
-      "`Pr(>LRT)` is NA; `distribution = \"limit\"` asks for no simulation."
-    } else {
-      "`Pr(>LRT)` counts the others."
-    }
-  )
 }
 
 #' Is one variance tested, in a model to which the theory of the spectrum applies?
@@ -77,33 +52,6 @@ has_spectrum <- function(model, inputs, reduction) {
   reduction$kept == 0L && reduction$dropped == 1L && reduction$classes == 1L &&
     is.null(inputs$residual) && !has_constraints(model) && !has_known(model) &&
     inputs$random$design$factors[[factor]]$n_levels <= spectrum_levels
-}
-
-#' p-value of a statistic by simulated ones
-#'
-#' Where fewer than ten of at least 1000 reach it, the tail is that of the limit, stretched so that
-#' the two agree at the upper hundredth (the scale of Greven and others 2008, section 3).
-#' @param tail function: the limit's p-value of a statistic
-#' @noRd
-simulated_p <- function(ratio, statistics, tail) {
-  n <- length(statistics)
-  # equal up to rounding counts as equal
-  exceeding <- sum(statistics >= ratio - 1e-8 * (1 + ratio))
-  p <- (1 + exceeding) / (1 + n)
-  if (n < 1000L || exceeding >= 10L || is.na(tail(ratio))) {
-    return(p)
-  }
-  rank <- ceiling(n / 100)
-  anchor <- sort(statistics, decreasing = TRUE)[[rank]]
-  if (anchor < 1e-6) {
-    return(p)
-  }
-  excess <- function(scale) log(tail(anchor / scale) * n / rank)
-  if (excess(0.1) > 0 || excess(10) < 0) {
-    return(p)
-  }
-  scale <- stats::uniroot(excess, c(0.1, 10), tol = 1e-10)$root
-  min(tail(ratio / scale), 10 / n)
 }
 
 #' A seed that is a function of the response

@@ -22,31 +22,3 @@ likelihood_ratios <- function(criterion, smaller, labels) {
   }
   replace(pmax(ratio, 0), better, NA)
 }
-
-#' Say which of the fits that are compared ended before their optimum
-#'
-#' @param smaller a list of what [reduced_fit()] returned
-#' @returns `TRUE` for each comparison with such a fit
-#' @noRd
-warn_stopped_short <- function(model, smaller, labels) {
-  short <- vapply(smaller, function(x) has_stopped_short(x$status), NA)
-  whole <- has_stopped_short(model$certificate$status)
-  if (any(short, whole)) {
-    unsettled <- identical(model$certificate$status, "not-settled")
-    which <- c(
-      if (whole) "of the model", if (any(short)) paste("without", quote_names(labels[short]))
-    )
-    ferrolmm_warn(
-      paste0("The fit ", paste(which, collapse = " and "),
-             " ended before the optimum."),
-      "convergence",
-      x = "Likelihood ratios are those of the fits as they are; `Pr(>LRT)` is NA.",
-      i = if (unsettled) {
-        "Use a variable as covariate of the variances: varPower(form = ~ x)."
-      } else {
-        "Raise the limits with control = lmm_control(max_evaluations = , time_limit = )."
-      }
-    )
-  }
-  short | whole
-}

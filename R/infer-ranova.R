@@ -113,7 +113,10 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   npar <- c(count_parameters(model), vapply(smaller, `[[`, 1, "npar"))
   criterion <- c(model$criterion, vapply(smaller, `[[`, 1, "criterion"))
   labels <- make.unique(c("<none>", vapply(reductions, function(x) x$label, "")))
-  stopped <- warn_stopped_short(model, smaller, labels[-1L])
+  cut_off <- warn_cut_off(
+    statuses_of(c(list(model), smaller)), c("the model", paste("without", labels[-1L]))
+  )
+  stopped <- cut_off[[1L]] | cut_off[-1L]
   ratio <- c(NA, likelihood_ratios(model$criterion, criterion[-1L], labels[-1L]))
   df <- c(NA, npar[[1L]] - npar[-1L])
   table <- data.frame(

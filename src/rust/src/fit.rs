@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use extendr_api::prelude::*;
 use ferrolmm_engine as engine;
 use ferrolmm_engine::{
-    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, Members, ModelData, Options,
-    Penalties, RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
+    Certificate, Classes, Column, EngineError, Fit, GroupingFactor, ModelData, Options, Penalties,
+    RandomTerm, RawMoments, RowResults, Solver, StandsFor, Structure, UserTheta,
 };
 
 use crate::condition::{answer, named_list, Failure, Fields};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
 use crate::interrupt::{Display, Watch};
 use crate::known_matrix::KnownMatrixArgument;
+use crate::members::MembersArgument;
 use crate::residual::ResidualArgument;
 
 impl From<EngineError> for Failure {
@@ -58,29 +59,6 @@ impl From<EngineError> for Failure {
             }
             _ => failure,
         }
-    }
-}
-
-/// Members of several levels as R hands them over: `list(start =, level =, weight =)`, compressed rows.
-pub struct MembersArgument([Robj; 3]);
-
-impl MembersArgument {
-    pub fn new(value: &Robj) -> Result<Self, Failure> {
-        let given = Named::new(value, "members")?;
-        Ok(Self([
-            given.field("start")?.clone(),
-            given.field("level")?.clone(),
-            given.field("weight")?.clone(),
-        ]))
-    }
-
-    pub fn borrow(&self) -> Result<Members<'_>, Failure> {
-        let [start, level, weight] = &self.0;
-        Ok(Members {
-            start: convert::integers(start, "start")?,
-            level: convert::integers(level, "level")?,
-            weight: convert::doubles(weight, "weight")?,
-        })
     }
 }
 

@@ -10,7 +10,8 @@ use ferrolmm_engine::{invert, Column, UserTheta};
 
 use crate::condition::{answer, Failure};
 use crate::convert::{self, to_doubles, to_integer, Matrix, Named};
-use crate::fit::{deadline, Arguments, ColumnArgument, MatrixArgument, MembersArgument};
+use crate::fit::{deadline, Arguments, ColumnArgument, MatrixArgument};
+use crate::members::MembersArgument;
 use crate::residual::ResidualArgument;
 
 /// What Satterthwaite's degrees of freedom need at `options$start`.

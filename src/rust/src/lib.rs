@@ -25,6 +25,7 @@ mod inference;
 mod interrupt;
 mod known_matrix;
 mod many;
+mod members;
 mod moments;
 mod pedigree;
 mod penalty;

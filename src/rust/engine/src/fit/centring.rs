@@ -11,7 +11,7 @@ use crate::basis::parameters::FLOOR;
 use crate::basis::rows::Coordinates;
 use crate::criterion::objective::RESIDUAL;
 use crate::fit::estimates::{coefficients, effects_of_factor};
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::moments::blocks::{Center, FactorMoments};
 use crate::moments::source::{moments_of, source};
 use crate::runtime::clock::Clock;

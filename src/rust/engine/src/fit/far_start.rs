@@ -2,7 +2,7 @@
 
 use crate::api::options::Options;
 use crate::basis::internal_theta::InternalTheta;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::moments::start::{large_start, LARGEST_START};
 use crate::runtime::clock::Clock;
 use crate::search::optimum::start_from;

@@ -8,6 +8,8 @@ pub(crate) mod held;
 pub(crate) mod penalised;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
+pub(crate) mod prepared;
 mod response_units;
 pub(crate) mod rounds;
 pub(crate) mod sizes;
+pub(crate) mod user_start;

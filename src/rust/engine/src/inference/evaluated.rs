@@ -6,7 +6,7 @@ use crate::api::options::Options;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::parameters::Parameters;
 use crate::criterion::objective::Criterion;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::fit::sizes::Sizes;
 use crate::linalg::dense::Shape;
 use crate::linalg::small;

@@ -5,7 +5,7 @@ use crate::api::model::ModelData;
 use crate::basis::covariances::Covariances;
 use crate::basis::random::FactorLayout;
 use crate::basis::rows::combine;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::new_rows::NewRows;
 use crate::linalg::double2::Double2;
 use crate::moments::centred_rows::CenteredRows;

@@ -3,7 +3,9 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::fit::prepare::{prepare, required_start, Prepared};
+use crate::fit::prepare::prepare;
+use crate::fit::prepared::Prepared;
+use crate::fit::user_start::required_start;
 use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::kenward_roger_general;
 use crate::inference::kenward_roger_linear::{self, KenwardRoger};

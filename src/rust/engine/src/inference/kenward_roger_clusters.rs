@@ -12,7 +12,7 @@ use crate::basis::parameters::Parameters;
 use crate::criterion::direction::Direction;
 use crate::criterion::objective::Criterion;
 use crate::data::connected::connected_rows;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::singular_point::direction;
 use crate::inference::tangent::Expected;
 use crate::linalg::{dense, small};

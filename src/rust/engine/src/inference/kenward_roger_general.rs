@@ -22,7 +22,7 @@ use crate::criterion::objective::Criterion;
 use crate::criterion::products::products;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::evaluated::to_user_basis;
 use crate::inference::kenward_roger_clusters;
 use crate::inference::kenward_roger_linear::{KenwardRoger, UNKNOWN};

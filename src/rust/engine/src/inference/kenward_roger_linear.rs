@@ -18,7 +18,7 @@ use crate::criterion::direction::{apply_directions, Direction};
 use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::evaluated::{fixed_covariance, sandwich, to_user_basis};
 use crate::inference::satterthwaite::cross;
 use crate::inference::singular_covariances::{of_fixed, Information};

@@ -7,7 +7,7 @@ use crate::criterion::hessian::traces;
 use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::kenward_roger_linear::first_traces;
 use crate::inference::singular_point::{direction, SingularPoint};
 use crate::inference::tangent::Expected;

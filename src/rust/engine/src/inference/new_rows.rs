@@ -2,7 +2,7 @@
 
 use crate::api::error::EngineError;
 use crate::api::model::{levels_of_row, Column, Members, ModelData, ResidualStructure};
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::system::equations::{Factor, SelectedInverse, System};
 use crate::system::solution::Solution;
 

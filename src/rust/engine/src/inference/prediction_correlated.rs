@@ -23,7 +23,7 @@ use crate::api::model::ModelData;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::RESIDUAL;
 use crate::criterion::residual_solution::ResidualSolution;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::new_rows::{Context, NewResiduals, NewRows, Predictions};
 use crate::moments::residual_part::ResidualPart;
 use crate::runtime::memory;

@@ -12,7 +12,8 @@ use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::basis::restriction::Restriction;
 use crate::basis::user::{internal_of_terms, user_factor, user_parameters};
-use crate::fit::prepare::{prepare, required_start};
+use crate::fit::prepare::prepare;
+use crate::fit::user_start::required_start;
 use crate::inference::evaluated::{evaluated, is_long, regular};
 use crate::inference::profile_program::Function;
 use crate::inference::profile_targets::{

@@ -5,7 +5,7 @@ use crate::api::model::Structure;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::profile_program::{Function, Scale};
 use crate::runtime::memory;
 use crate::structure::residual::Domain;

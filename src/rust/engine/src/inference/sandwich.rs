@@ -26,7 +26,8 @@
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
-use crate::fit::prepare::{prepare, required_start};
+use crate::fit::prepare::prepare;
+use crate::fit::user_start::required_start;
 use crate::inference::evaluated::evaluated;
 use crate::inference::sandwich_parts::{Clusters, Leverage, Part};
 use crate::inference::sandwich_root::symmetric_root;

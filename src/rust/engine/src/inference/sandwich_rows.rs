@@ -8,7 +8,7 @@ use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::{Criterion, RESIDUAL};
 use crate::data::connected::connected_levels;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::new_rows::Context;
 use crate::inference::sandwich_parts::Clusters;
 use crate::moments::level_precision::for_each_entry;

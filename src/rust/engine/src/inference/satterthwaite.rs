@@ -11,7 +11,9 @@ use crate::criterion::objective::Criterion;
 use crate::criterion::products::single_products;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
-use crate::fit::prepare::{prepare, required_start, Prepared};
+use crate::fit::prepare::prepare;
+use crate::fit::prepared::Prepared;
+use crate::fit::user_start::required_start;
 use crate::inference::evaluated::{
     estimated, evaluated, fixed_covariance, is_long, regular, sandwich, to_user_basis,
 };

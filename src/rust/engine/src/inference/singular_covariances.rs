@@ -34,7 +34,7 @@
 use crate::basis::covariances::Covariances;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::direction::Direction;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::singular_covariances_part::{Columns, Part};
 use crate::inference::singular_covariances_pieces::{largest_piece, pieces};
 use crate::runtime::memory;

@@ -7,7 +7,7 @@ use crate::criterion::direction::Direction;
 use crate::criterion::objective::Criterion;
 use crate::criterion::residual_directions::ResidualColumns;
 use crate::criterion::residual_solution::ResidualSolution;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::inference::evaluated::sandwich;
 use crate::inference::singular_covariances::{of_fixed, Information};
 use crate::inference::singular_covariances_part::Columns;

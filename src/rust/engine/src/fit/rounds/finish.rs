@@ -4,7 +4,7 @@ use crate::api::error::EngineError;
 use crate::api::result::{Fit, Status};
 use crate::criterion::objective::Criterion;
 use crate::fit::estimates::{estimates, require_held, user_errors, RowResults};
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::fit::rounds::{Found, Rounds, OPTIMUM};
 use crate::runtime::memory;
 use crate::search::certificate::{certify, chance_of_theta};

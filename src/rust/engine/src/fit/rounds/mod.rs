@@ -31,7 +31,7 @@ use crate::api::result::Certificate;
 use crate::basis::internal_theta::InternalTheta;
 use crate::basis::restriction::Restriction;
 use crate::criterion::objective::Criterion;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::moments::blocks::Center;
 use crate::optimize::Outcome;
 use crate::runtime::clock::Clock;

@@ -3,7 +3,7 @@
 use crate::api::error::EngineError;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::{has_lost_digits, new_center};
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::fit::rounds::{factor_of, Centring, Rounds, CENTRINGS, OPTIMUM};
 use crate::moments::start::large_start;
 use crate::runtime::clock::Clock;

@@ -3,7 +3,7 @@
 use crate::api::error::EngineError;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::RECENTER;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::fit::rounds::{Next, Rounds};
 use crate::search::optimum::Run;
 use crate::search::strategy::Plan;

@@ -7,7 +7,7 @@ use crate::api::options::Options;
 use crate::api::result::Status;
 use crate::criterion::objective::Criterion;
 use crate::fit::centring::has_lost_digits;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 use crate::fit::rounds::{Rounds, CENTRINGS};
 use crate::search::optimum::{optimum, refined_optimum, Run, EXACT, LAST_STEPS};
 use crate::search::starts;

@@ -4,7 +4,8 @@ use crate::api::model::{Column, GroupingFactor, KnownMatrix, ModelData, RandomTe
 use crate::api::options::Options;
 use crate::basis::covariances::{Covariances, LevelClasses};
 use crate::basis::internal_theta::InternalTheta;
-use crate::fit::prepare::{prepare, Prepared};
+use crate::fit::prepare::prepare;
+use crate::fit::prepared::Prepared;
 use crate::runtime::stop::StopFlag;
 use crate::system::complement::Complement;
 use crate::system::equations::Factor;

@@ -6,7 +6,7 @@ use crate::api::result::Fit;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::iterative::start_vectors::mix;
 use crate::fit::pipeline::fit;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepared::Prepared;
 
 /// Uniform numbers in (-1, 1).
 pub(super) struct Uniform(pub u64);
