@@ -38,6 +38,7 @@ read_structure <- function(x) {
       "residual"
     )
   }
+  refuse_sums(covariates, name, bar)
   by <- read_by_group(bar[[3L]], x)
   no_time <- is.numeric(covariates[[1L]])
   if (no_time && (entry$by_visit || has_visits(entry$type[[1L]]))) {
@@ -63,6 +64,29 @@ read_structure <- function(x) {
     },
     fixed = list()
   )
+}
+
+#' In a formula `x + y` are two variables, in arithmetic one: neither is taken for the other
+#'
+#' @noRd
+refuse_sums <- function(covariates, name, bar) {
+  for (covariate in covariates[vapply(covariates, is_call_to, NA, c("+", "-", ":"))]) {
+    parts <- lapply(as.list(covariate)[-1L], code_label)
+    ferrolmm_abort(
+      paste0("`residual`: ", name, "() takes variables, and ", code_label(covariate),
+             " can be read as one or as two."),
+      "residual",
+      i = c(
+        if (is_spatial(residual_structures[[name]]$type[[1L]]) && length(parts) == 2L) {
+          paste0("Coordinates are written ", name, "(", parts[[1L]], ", ", parts[[2L]], " | ",
+                 code_label(bar[[3L]]), ").")
+        },
+        if (!is_call_to(covariate, ":")) {
+          paste0("What is computed is written I(", code_label(covariate), ").")
+        }
+      )
+    )
+  }
 }
 
 #' What covariances differ by: `arm` in `us(visit | arm / subject)`; NULL where they are the same

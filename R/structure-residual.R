@@ -144,9 +144,10 @@ describe_residual_term <- function(residual) {
   if (has_known_rows(residual)) {
     return(correlation$group_label)
   }
+  nlme <- residual$source == "correlation"
+  covariates <- paste(correlation$covariates, collapse = if (nlme) " + " else ", ")
   paste0(
-    correlation$name, "(", if (residual$source == "correlation") "~ ",
-    if (length(correlation$covariates)) paste(correlation$covariates, collapse = " + ") else "1",
+    correlation$name, "(", if (nlme) "~ ", if (nzchar(covariates)) covariates else "1",
     if (length(correlation$group)) paste0(" | ", group_as_written(correlation)),
     correlation$options, ")"
   )

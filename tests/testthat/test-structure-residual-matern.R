@@ -128,7 +128,7 @@ test_that("it is printed, written in equations, and described", {
   fit <- lmm(y ~ w, d, residual = ~ sp_matern(x, z | g, nu = 2.5))
   printed <- paste(capture.output(print(summary(fit))), collapse = "\n")
   expect_match(printed, "Matern (nu = 2.5) spatial by x, z within g", fixed = TRUE)
-  expect_match(describe_residual_term(fit$residual), "sp_matern(x + z | g, nu = 2.5)", fixed = TRUE)
+  expect_match(describe_residual_term(fit$residual), "sp_matern(x, z | g, nu = 2.5)", fixed = TRUE)
   text <- function(...) paste(equations(fit, ...)$lines, collapse = "\n")
   expect_match(text(format = "latex"), "\\sqrt{5} h/\\phi", fixed = TRUE)
   skip_if_not(l10n_info()[["UTF-8"]])
