@@ -18,7 +18,7 @@ build_correlation <- function(spec, frame, random) {
   )
   sizes <- tabulate(residual_groups(correlation, frame)$codes)
   correlation$largest <- max(sizes)
-  correlation <- with_visits(correlation, frame)
+  correlation <- with_axes(with_visits(correlation, frame), spec$axes, frame)
   if (has_visits(correlation$type) && correlation$n_positions < 2L) {
     ferrolmm_abort(
       paste0("`", spec$name, "()` needs at least two visits, there is ",
@@ -108,12 +108,13 @@ innermost_group <- function(random, name) {
 }
 
 #' How rows are positioned in their group: by their "order", the "level" of a variable, whole
-#' numbers ("number"), multiples of a "step", or "coordinates"; known(V) has "rows" of V
+#' numbers ("number"), multiples of a "step", or "coordinates"; known(V) has "rows" of V, a product
+#' "axes" with a kind each
 #' @noRd
 position_kind <- function(spec, frame, covariates) {
   kind <- correlation_kind(spec$type)
-  if (kind$position == "none") {
-    return("none")
+  if (kind$position %in% c("none", "product")) {
+    return(if (kind$position == "none") "none" else "axes")
   }
   if (length(covariates) == 0L) {
     return("order")
@@ -184,6 +185,38 @@ with_visits <- function(correlation, frame) {
   if (correlation_kind(correlation$type)$each == "lag") {
     check_lags(correlation, frame)
   }
+  correlation
+}
+
+#' The axes of a product: each is a correlation of its own, by one variable
+#'
+#' @returns correlation with `axes`, where there are any
+#' @noRd
+with_axes <- function(correlation, axes, frame) {
+  if (length(axes) == 0L) {
+    return(correlation)
+  }
+  shared <- correlation[c("group", "group_label", "largest")]
+  correlation$axes <- Map(function(axis, covariate) {
+    kind <- if (is_exchangeable(axis$type)) "level" else position_kind(axis, frame, covariate)
+    axis <- with_visits(
+      c(list(type = axis$type, name = axis$name, covariates = covariate, kind = kind,
+             nugget = FALSE), shared),
+      frame
+    )
+    if (length(unique(frame[[covariate]])) < 2L) {
+      ferrolmm_abort(
+        paste0("`", axis$name, "(", covariate, ")`: `", covariate, "` has one value: there is no ",
+               "correlation along it."),
+        "residual"
+      )
+    }
+    if (kind == "number") {
+      check_whole_times(axis, frame)
+    }
+    axis
+  }, unname(axes), correlation$covariates)
+  names(correlation$axes) <- NULL
   correlation
 }
 
@@ -291,6 +324,7 @@ residual_groups <- function(correlation, frame) {
 residual_positions <- function(correlation, frame, codes) {
   switch(correlation$kind,
     none = NULL,
+    axes = lapply(correlation$axes, residual_positions, frame = frame, codes = codes),
     rows = known_places(correlation, frame),
     order = {
       ordered_positions(correlation$type, stats::ave(seq_along(codes), codes, FUN = seq_along))
@@ -352,6 +386,9 @@ coordinate_columns <- function(x) {
 #' Are positions among those of the structure?
 #' @noRd
 in_range <- function(position, correlation) {
+  if (length(correlation$axes)) {
+    return(unlist(Map(in_range, position, correlation$axes)))
+  }
   n <- correlation$n_positions
   position <- unlist(position)
   if (is.null(n)) rep.int(TRUE, length(position)) else position >= 1L & position <= n

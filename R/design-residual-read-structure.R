@@ -2,18 +2,12 @@
 
 #' @noRd
 read_structure <- function(x) {
-  name <- if (is.call(x) && is.symbol(x[[1L]])) as.character(x[[1L]]) else ""
-  entry <- residual_structures[[name]]
-  if (is.null(entry)) {
-    known <- names(residual_structures)
-    ferrolmm_abort(
-      paste0("`residual` has a structure that is not known: ", code_label(x), "."), "residual",
-      i = c(
-        if (nzchar(name)) did_you_mean(name, known),
-        paste0("Structures are ", quote_names(paste0(known, "()"), 20L), ".")
-      )
-    )
+  core <- if (is_bar(x)) x[[2L]] else x
+  if (is_call_to(core, ":")) {
+    return(read_product(x))
   }
+  name <- if (is.call(x) && is.symbol(x[[1L]])) as.character(x[[1L]]) else ""
+  entry <- residual_structure(name, x)
   arguments <- as.list(x)[-1L]
   named <- if (is.null(names(arguments))) logical(length(arguments)) else nzchar(names(arguments))
   options <- read_structure_options(arguments[named], entry, x)
@@ -64,6 +58,23 @@ read_structure <- function(x) {
     },
     fixed = list()
   )
+}
+
+#' A structure by what users call it
+#' @noRd
+residual_structure <- function(name, x) {
+  entry <- residual_structures[[name]]
+  if (is.null(entry)) {
+    known <- names(residual_structures)
+    ferrolmm_abort(
+      paste0("`residual` has a structure that is not known: ", code_label(x), "."), "residual",
+      i = c(
+        if (nzchar(name)) did_you_mean(name, known),
+        paste0("Structures are ", quote_names(paste0(known, "()"), 20L), ".")
+      )
+    )
+  }
+  entry
 }
 
 #' In a formula `x + y` are two variables, in arithmetic one: neither is taken for the other

@@ -82,7 +82,17 @@ engine_correlation <- function(correlation, par, n) {
 engine_correlation_parameters <- function(correlation, most = .Machine$integer.max) {
   correlation[c("position", "classes")] <- list(NULL)
   given <- correlation_for_engine(correlation)
-  engine_value(rs_correlation_parameters(given, as.integer(correlation$largest), as.integer(most)))
+  largest <- as.integer(correlation$largest)
+  value <- engine_value(rs_correlation_parameters(given, largest, as.integer(most)))
+  if (length(correlation$axes)) {
+    counts <- vapply(correlation$axes, function(axis) {
+      engine_correlation_parameters(axis)$count
+    }, 1)
+    axis <- rep(vapply(correlation$axes, `[[`, "", "covariates"), counts)
+    own <- seq_len(min(length(axis), length(value$names)))
+    value$names[own] <- paste0(axis[own], ".", value$names[own])
+  }
+  value
 }
 
 #' A correlation of residuals as the engine takes it
@@ -92,7 +102,16 @@ engine_correlation_parameters <- function(correlation, most = .Machine$integer.m
 #' @noRd
 correlation_for_engine <- function(correlation) {
   known <- c("type", "position", "matrix", "n_positions", "p", "q", "nugget", "metric", "classes")
+  axes <- correlation$axes
+  position <- correlation$position
   correlation <- correlation[intersect(known, names(correlation))]
+  if (length(axes)) {
+    correlation["position"] <- list(NULL)
+    correlation$axes <- lapply(seq_along(axes), function(a) {
+      axes[[a]]["position"] <- list(position[[a]])
+      correlation_for_engine(axes[[a]])
+    })
+  }
   orders <- intersect(c("p", "q"), names(correlation))
   correlation[orders] <- lapply(correlation[orders], as.integer)
   correlation

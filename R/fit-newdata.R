@@ -106,7 +106,9 @@ key_columns <- function(object) {
   correlation <- object$residual$correlation
   c(
     unlist(lapply(object$random, `[`, c("leaves", "by"))), correlation$group,
-    if (identical(correlation$kind, "level")) correlation$covariates,
+    unlist(lapply(correlation_axes(correlation), function(axis) {
+      if (identical(axis$kind, "level")) axis$covariates
+    })),
     unlist(lapply(object$residual$scales, `[[`, "stratum"))
   )
 }
@@ -122,7 +124,9 @@ value_columns <- function(object) {
   })
   c(
     variable_columns(object$terms), unlist(sides), member_columns(object$random), residual$fixed,
-    if (!identical(residual$correlation$kind, "level")) residual$correlation$covariates,
+    unlist(lapply(correlation_axes(residual$correlation), function(axis) {
+      if (!identical(axis$kind, "level")) axis$covariates
+    })),
     unlist(lapply(residual$scales, `[[`, "covariate"))
   )
 }

@@ -256,7 +256,8 @@ paragraph_residuals <- function(object) {
       }, "those of a known matrix, ", bare(correlation$group_label), "."
     ))
   }
-  by <- if (length(correlation$covariates)) {
+  product <- !is.null(correlation) && is_product(correlation$type)
+  by <- if (length(correlation$covariates) && !product) {
     paste0(" by ", enumerate(bare(correlation$covariates)))
   }
   first <- if (is.null(correlation)) {
@@ -269,7 +270,7 @@ paragraph_residuals <- function(object) {
         "All residuals"
       },
       " had ", with_article(attributive(structure_words[[correlation$type]]$words)),
-      " correlation matrix", by, if (length(correlation$by)) {
+      " correlation matrix", by, if (product) paste0(" (", correlation_title(correlation), ")"), if (length(correlation$by)) {
         paste0(", another for each ", enumerate(bare(correlation$by)))
       }
     )

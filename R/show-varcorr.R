@@ -214,8 +214,10 @@ format_correlation <- function(correlation, parts, held, digits, in_table = FALS
     ), indent = 1L, exdent = 3L))
   }
   kind <- correlation_kind(correlation$type)
-  title <- paste0(structure_words[[correlation$type]]$words, order_words(correlation))
-  by <- if (length(correlation$covariates)) {
+  title <- correlation_title(correlation)
+  by <- if (is_product(correlation$type)) {
+    NULL
+  } else if (length(correlation$covariates)) {
     paste0(" by ", paste(correlation$covariates, collapse = ", "))
   } else if (correlation$kind == "order") {
     " by the order of rows"
@@ -253,6 +255,18 @@ format_correlation <- function(correlation, parts, held, digits, in_table = FALS
     return(c(head, values[[1L]]))
   }
   wrap_text(paste0(head, ", ", values[[1L]]), indent = 1L, exdent = 3L)
+}
+
+#' "AR(1)"; "AR(1) by row times AR(1) by col"
+#' @noRd
+correlation_title <- function(correlation) {
+  if (is_product(correlation$type)) {
+    axes <- vapply(correlation$axes, function(axis) {
+      paste0(structure_words[[axis$type]]$words, " by ", axis$covariates)
+    }, "")
+    return(paste(axes, collapse = " times "))
+  }
+  paste0(structure_words[[correlation$type]]$words, order_words(correlation))
 }
 
 #' Correlations as text with two or more digits

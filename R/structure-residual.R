@@ -16,6 +16,16 @@ has_known_rows <- function(residual) identical(residual$correlation$type, "known
 #' @noRd
 is_spatial <- function(type) correlation_kind(type)$position == "points"
 
+#' Is it the product of structures on axes of their own?
+#' @noRd
+is_product <- function(type) correlation_kind(type)$position == "product"
+
+#' The structures whose product a correlation is; itself where it is none; none without one
+#' @noRd
+correlation_axes <- function(correlation) {
+  if (is.null(correlation$axes)) Filter(Negate(is.null), list(correlation)) else correlation$axes
+}
+
 #' Does it count visits?
 #' @noRd
 has_visits <- function(type) correlation_kind(type)$position == "visits"
@@ -144,12 +154,17 @@ describe_residual_term <- function(residual) {
   if (has_known_rows(residual)) {
     return(correlation$group_label)
   }
+  group <- if (length(correlation$group)) paste0(" | ", group_as_written(correlation))
+  if (is_product(correlation$type)) {
+    factors <- vapply(correlation$axes, function(axis) paste0(axis$name, "(", axis$covariates), "")
+    factors[[length(factors)]] <- paste0(factors[[length(factors)]], correlation$options)
+    return(paste0(paste0(factors, ")", collapse = ":"), group))
+  }
   nlme <- residual$source == "correlation"
   covariates <- paste(correlation$covariates, collapse = if (nlme) " + " else ", ")
   paste0(
     correlation$name, "(", if (nlme) "~ ", if (nzchar(covariates)) covariates else "1",
-    if (length(correlation$group)) paste0(" | ", group_as_written(correlation)),
-    correlation$options, ")"
+    group, correlation$options, ")"
   )
 }
 

@@ -91,6 +91,9 @@ structure_words <- list(
     formula = function(f) paste0("(1 + a + ", f$power("a", "2"), "/3) ", f$exp, "(-a)"),
     condition = function(f) paste0("a = ", f$root(5), " ", f$ratio)
   ),
+  product = list(
+    words = "separable", formula = function(f) f$label("the product of correlations of the axes")
+  ),
   known = list(
     words = "known covariance", residual = c(known = FALSE),
     formula = function(f) f$label(paste0("that of ", f$matrix))

@@ -29,6 +29,7 @@ pub struct CorrelationArgument {
     nugget: bool,
     metric: Metric,
     matrix: Option<KnownMatrixArgument>,
+    axes: Vec<CorrelationArgument>,
     classes: Option<(Robj, usize)>,
 }
 
@@ -94,6 +95,13 @@ impl CorrelationArgument {
                 .optional("matrix")
                 .map(|matrix| KnownMatrixArgument::new(matrix, "matrix"))
                 .transpose()?,
+            axes: match given.optional("axes") {
+                None => Vec::new(),
+                Some(axes) => convert::elements(axes, "axes")?
+                    .iter()
+                    .map(Self::new)
+                    .collect::<Result<_, _>>()?,
+            },
             classes: given.optional("classes").map(coded_classes).transpose()?,
         })
     }
@@ -113,8 +121,9 @@ impl CorrelationArgument {
         }
     }
 
-    pub fn borrow(&self) -> Result<Correlation<'_>, Failure> {
-        let position = match self.kind.facts().position {
+    /// Places of the rows, of the kind that is asked for.
+    fn place(&self, kind: Positions) -> Result<Position<'_>, Failure> {
+        Ok(match kind {
             Positions::None => Position::None,
             Positions::Whole => Position::Whole(self.whole_numbers()?),
             Positions::Visits => Position::Visits {
@@ -141,7 +150,18 @@ impl CorrelationArgument {
                     },
                 },
             },
-        };
+            Positions::Product => Position::Product {
+                axes: self
+                    .axes
+                    .iter()
+                    .map(|axis| Ok((axis.kind, axis.place(axis.kind.positions_on_axis())?)))
+                    .collect::<Result<_, Failure>>()?,
+            },
+        })
+    }
+
+    pub fn borrow(&self) -> Result<Correlation<'_>, Failure> {
+        let position = self.place(self.kind.facts().position)?;
         Ok(Correlation {
             kind: self.kind,
             position,

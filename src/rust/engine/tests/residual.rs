@@ -44,6 +44,21 @@ fn cases() -> Vec<Case> {
         Law::AnteDependence { visits },
         Law::Known,
     ];
+    for (first, second, nugget) in [
+        ("us", "ar1", false),
+        ("us", "us", false),
+        ("ar1", "ar1", true),
+        ("cs", "toep", false),
+        ("ante", "cs", true),
+        ("ar1", "car1", false),
+        ("toep", "ante", true),
+    ] {
+        laws.push(Law::Product {
+            first,
+            second,
+            nugget,
+        });
+    }
     for kind in SPATIAL {
         for (nugget, dimensions, metric) in [
             (false, 1, Metric::Euclidean),

@@ -10,6 +10,16 @@ impl CorrelationKind {
     pub fn facts(self) -> CorrelationFacts {
         self.0
     }
+
+    /// What places rows on the axis of a factor of a product: all need a place, also those whose correlations do not depend
+    /// on it.
+    #[must_use]
+    pub fn positions_on_axis(self) -> Positions {
+        match self.0.position {
+            Positions::None => Positions::Visits,
+            other => other,
+        }
+    }
 }
 
 /// What is known of a kind of correlation.
@@ -49,10 +59,12 @@ pub enum Positions {
     Points,
     /// A row of a known matrix.
     Rows,
+    /// A place on each of several axes.
+    Product,
 }
 
 impl Positions {
-    /// "none", "whole", "visits", "times", "points" or "rows".
+    /// "none", "whole", "visits", "times", "points", "rows" or "product".
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -62,6 +74,7 @@ impl Positions {
             Self::Times => "times",
             Self::Points => "points",
             Self::Rows => "rows",
+            Self::Product => "product",
         }
     }
 }

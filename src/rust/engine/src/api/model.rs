@@ -314,6 +314,11 @@ pub enum Position<'a> {
         /// Correlations, 0 between rows of different groups; the diagonal is not looked at.
         matrix: KnownMatrix<'a>,
     },
+    /// Places on several axes, each with a correlation structure of its own, whose product is that of the rows.
+    Product {
+        /// The structure of each axis, and the places of the rows on it.
+        axes: Vec<(CorrelationKind, Position<'a>)>,
+    },
 }
 
 impl Position<'_> {
@@ -327,6 +332,7 @@ impl Position<'_> {
             Self::Times(_) => Positions::Times,
             Self::Points { .. } => Positions::Points,
             Self::Rows { .. } => Positions::Rows,
+            Self::Product { .. } => Positions::Product,
         }
     }
 }

@@ -112,8 +112,8 @@ fn columns<'a>(columns: &[Column<'_>], visitor: &mut impl Visitor<'a>) -> Vec<Co
         .collect()
 }
 
-fn position<'a>(position: &Position<'_>, visitor: &mut impl Visitor<'a>) -> Position<'a> {
-    match position {
+fn position<'a>(given: &Position<'_>, visitor: &mut impl Visitor<'a>) -> Position<'a> {
+    match given {
         Position::None => Position::None,
         Position::Whole(time) => Position::Whole(visitor.integers(time)),
         Position::Visits { visit, visits } => Position::Visits {
@@ -131,6 +131,12 @@ fn position<'a>(position: &Position<'_>, visitor: &mut impl Visitor<'a>) -> Posi
         Position::Rows { row, .. } => Position::Rows {
             row: visitor.integers(row),
             matrix: KnownMatrix::empty(),
+        },
+        Position::Product { axes } => Position::Product {
+            axes: axes
+                .iter()
+                .map(|(kind, own)| (*kind, position(own, visitor)))
+                .collect(),
         },
     }
 }

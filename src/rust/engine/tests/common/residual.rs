@@ -34,6 +34,12 @@ pub enum Law {
         dimensions: usize,
         metric: Metric,
     },
+    /// Of two axes: visits 1 to 3 are places 1 to 3 on the second one, at 1 on the first, visits 4 to 6 the same at 2.
+    Product {
+        first: &'static str,
+        second: &'static str,
+        nugget: bool,
+    },
     /// Entries of a matrix, which has the rows in the opposite order.
     Known,
 }
@@ -84,6 +90,9 @@ pub struct Case {
     /// Any times.
     pub real: Vec<f64>,
     pub coordinates: Vec<Vec<f64>>,
+    /// Places on the two axes of a product, those on the second one as times as well.
+    axes: [Vec<i32>; 2],
+    times: Vec<f64>,
     pub covariate: Vec<f64>,
     /// One vector of codes for each scaling.
     pub strata: Vec<Vec<i32>>,
@@ -181,6 +190,14 @@ impl Case {
             class: vec![1; n],
             time: rows.iter().map(|r| r.1).collect(),
             real,
+            axes: [
+                rows.iter().map(|r| (r.1 - 1) / 3 + 1).collect(),
+                rows.iter().map(|r| (r.1 - 1) % 3 + 1).collect(),
+            ],
+            times: rows
+                .iter()
+                .map(|r| 0.7 * f64::from((r.1 - 1) % 3))
+                .collect(),
             coordinates: (0..3)
                 .map(|d| rows.iter().map(|r| r.3[d]).collect())
                 .collect(),
@@ -252,6 +269,22 @@ impl Case {
                     .collect(),
                 metric,
             )),
+            Law::Product {
+                first,
+                second,
+                nugget,
+            } => Some(Correlation {
+                nugget,
+                ..Correlation::new(
+                    kind("product"),
+                    Position::Product {
+                        axes: vec![
+                            (kind(first), self.axis(first, 0)),
+                            (kind(second), self.axis(second, 1)),
+                        ],
+                    },
+                )
+            }),
             Law::Known => Some(Correlation::new(
                 kind("known"),
                 Position::Rows {
@@ -311,6 +344,17 @@ impl Case {
         }
     }
 
+    fn axis(&self, name: &str, axis: usize) -> Position<'_> {
+        match name {
+            "ar1" => Position::Whole(&self.axes[axis]),
+            "car1" => Position::Times(&self.times),
+            _ => Position::Visits {
+                visit: &self.axes[axis],
+                visits: SIZES[axis],
+            },
+        }
+    }
+
     pub fn residual(&self) -> Residual {
         Residual::new(&self.structure(), self.n())
             .unwrap_or_else(|e| panic!("{}: {e:?}", self.name))
@@ -331,6 +375,8 @@ impl Case {
             time: pick(&self.time, rows),
             real: pick(&self.real, rows),
             coordinates: self.coordinates.iter().map(|c| pick(c, rows)).collect(),
+            axes: [pick(&self.axes[0], rows), pick(&self.axes[1], rows)],
+            times: pick(&self.times, rows),
             covariate: pick(&self.covariate, rows),
             strata: self.strata.iter().map(|s| pick(s, rows)).collect(),
             ..self.clone()
@@ -382,7 +428,10 @@ impl Case {
     pub fn between(&self, natural: &[f64], i: usize, j: usize) -> f64 {
         let tied = match self.law {
             Law::Car1 => self.real[i].to_bits() == self.real[j].to_bits(),
-            Law::CompoundSymmetric | Law::Spatial { .. } | Law::Independent => false,
+            Law::CompoundSymmetric
+            | Law::Spatial { .. }
+            | Law::Product { nugget: true, .. }
+            | Law::Independent => false,
             _ => self.time[i] == self.time[j],
         };
         if tied {
@@ -423,6 +472,23 @@ impl Case {
                     }
                 }
                 panic!("no such pair");
+            }
+            Law::Product {
+                first,
+                second,
+                nugget,
+            } => {
+                let own = axis_parameters(first, SIZES[0]);
+                let on = |axis: usize, name, natural: &[f64]| {
+                    axis_correlation(name, natural, self.axes[axis][i], self.axes[axis][j])
+                };
+                on(0, first, &natural[..own])
+                    * on(1, second, &natural[own..])
+                    * if nugget {
+                        1.0 - natural[natural.len() - 1]
+                    } else {
+                        1.0
+                    }
             }
             Law::Toeplitz { .. } => natural[lag - 1],
             Law::AnteDependence { .. } => natural[pair.0..pair.1].iter().product(),
@@ -486,6 +552,35 @@ impl Case {
             }
         }
         r
+    }
+}
+
+/// Places on the axes of a product.
+const SIZES: [usize; 2] = [2, 3];
+
+fn axis_parameters(name: &str, size: usize) -> usize {
+    match name {
+        "us" => size * (size - 1) / 2,
+        "toep" | "ante" => size - 1,
+        _ => 1,
+    }
+}
+
+/// Correlation of two places of an axis, which count from 1; times are 0.7 apart.
+fn axis_correlation(name: &str, natural: &[f64], x: i32, y: i32) -> f64 {
+    let (x, y) = (x.min(y) as usize - 1, x.max(y) as usize - 1);
+    if x == y {
+        return 1.0;
+    }
+    match name {
+        "ar1" => natural[0].powi((y - x) as i32),
+        "car1" => natural[0].powf(0.7 * (y - x) as f64),
+        "cs" => natural[0],
+        "toep" => natural[y - x - 1],
+        "ante" => natural[x..y].iter().product(),
+        // pairs (2,1), (3,1), (3,2)
+        "us" => natural[x + y - 1],
+        _ => panic!("no formula of {name}"),
     }
 }
 

@@ -23,6 +23,11 @@ pub(crate) enum Law<S> {
         values: Vec<S>,
     },
     Decline(Decline<S>, Metric),
+    /// The product of laws on axes of their own, 1 where rows have one place on an axis; times what a nugget leaves.
+    Product {
+        factors: Vec<Law<S>>,
+        kept: Option<S>,
+    },
     /// Entries of a known matrix, which are kept with the rows of the data: two rows of which one is new are independent.
     Known,
 }
@@ -38,6 +43,15 @@ impl<S: Scalar> Law<S> {
                 values[(x[0] as usize - 1) * visits + y[0] as usize - 1]
             }
             Self::Decline(law, metric) => law.at(distance(*metric, x, y)),
+            Self::Product { factors, kept } => {
+                let mut value = kept.unwrap_or_else(|| S::constant(1.0));
+                for (a, factor) in factors.iter().enumerate() {
+                    if x[a].total_cmp(&y[a]).is_ne() {
+                        value *= factor.between(&x[a..=a], &y[a..=a]);
+                    }
+                }
+                value
+            }
             Self::Known => S::constant(0.0),
         }
     }

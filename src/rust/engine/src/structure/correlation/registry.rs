@@ -6,6 +6,7 @@ mod arma;
 mod car1;
 mod compound;
 mod known;
+mod product;
 mod spatial;
 mod toeplitz;
 mod unstructured;
@@ -25,6 +26,7 @@ use arma::Arma;
 use car1::Car1;
 use compound::CompoundSymmetric;
 use known::Known;
+pub(crate) use product::Product;
 use spatial::Spatial;
 use toeplitz::Toeplitz;
 use unstructured::Unstructured;
@@ -113,6 +115,7 @@ registry!(
     AnteDependence,
     Spatial,
     Known,
+    Product,
 );
 
 impl CorrelationKind {
@@ -146,6 +149,12 @@ impl Family {
                 coordinates,
                 metric,
             } => (0, coordinates.len(), *metric),
+            Position::Product { axes } => {
+                if let Some(product) = Product::new(axes, correlation.nugget) {
+                    return Self::Product(product);
+                }
+                (0, 0, Metric::Euclidean)
+            }
         };
         let shape = Shape {
             visits,

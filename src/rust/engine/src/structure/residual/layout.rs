@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::api::error::EngineError;
+use crate::api::kinds::CorrelationKind;
 use crate::api::model::{
     codes_within, Classes, Correlation, KnownMatrix, Position, ResidualStructure,
 };
 use crate::data::validate::finite;
 use crate::runtime::memory;
 use crate::structure::correlation::law::distance;
-use crate::structure::correlation::registry::Family;
+use crate::structure::correlation::registry::{Family, Product};
 use crate::structure::correlation::structure::{Inverse, Sharing};
 use crate::structure::residual::by_class::ByClass;
 
@@ -74,6 +75,18 @@ fn dimension<T>(text: &str) -> Result<T, EngineError> {
 
 /// Position of row i, as numbers; checked.
 pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f64>, EngineError> {
+    if correlation.position.kind() != correlation.kind.facts().position {
+        return dimension("a correlation structure must have positions of its own kind");
+    }
+    if let Position::Product { axes } = &correlation.position {
+        if Product::new(axes, correlation.nugget).is_none() {
+            return dimension("a product takes up to three structures that places belong to");
+        }
+    }
+    places(&correlation.position, n)
+}
+
+fn places(position: &Position<'_>, n: usize) -> Result<Vec<f64>, EngineError> {
     let length = |len: usize| {
         if len == n {
             Ok(())
@@ -81,10 +94,7 @@ pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f
             dimension("a correlation structure must have one position for each observation")
         }
     };
-    if correlation.position.kind() != correlation.kind.facts().position {
-        return dimension("a correlation structure must have positions of its own kind");
-    }
-    match &correlation.position {
+    match position {
         Position::None => Ok(Vec::new()),
         Position::Whole(time) => {
             length(time.len())?;
@@ -124,6 +134,17 @@ pub(super) fn positions(correlation: &Correlation<'_>, n: usize) -> Result<Vec<f
                 finite("the coordinates of a correlation structure", coordinate, n)?;
             }
             let point = |i: usize| coordinates.iter().map(move |c| c[i] + 0.0);
+            Ok((0..n).flat_map(point).collect())
+        }
+        Position::Product { axes } => {
+            let on_axis = |(kind, position): &(CorrelationKind, Position<'_>)| {
+                if position.kind() != kind.positions_on_axis() {
+                    return dimension("each axis of a product must have positions of its own kind");
+                }
+                places(position, n)
+            };
+            let axes = axes.iter().map(on_axis).collect::<Result<Vec<_>, _>>()?;
+            let point = |i: usize| axes.iter().map(move |axis| axis[i]);
             Ok((0..n).flat_map(point).collect())
         }
     }
