@@ -1,4 +1,4 @@
-# Products of structures in the argument `residual`: ~ us(trait):ar1(visit) | id, ~ ar1(row):ar1(col).
+# Products of structures in `residual`: ~ us(trait):ar1(visit) | id, ~ ar1(row):ar1(col).
 
 #' Structures that can be a factor of a product, and the most factors of one (the engine's)
 #' @noRd
@@ -6,6 +6,13 @@ product_structures <- c("us", "ante", "toep", "ar1", "cs")
 
 #' @noRd
 most_factors <- 3L
+
+#' One structure, or a product of several
+#' @noRd
+read_structures <- function(x) {
+  core <- if (is_bar(x)) x[[2L]] else x
+  if (is_call_to(core, ":")) read_product(x) else read_structure(x)
+}
 
 #' @param x the product, before a bar and its groups where there is one.
 #' @returns as [read_structure()], the correlation with `axes`, a list(type, name) for each factor

@@ -2,10 +2,6 @@
 
 #' @noRd
 read_structure <- function(x) {
-  core <- if (is_bar(x)) x[[2L]] else x
-  if (is_call_to(core, ":")) {
-    return(read_product(x))
-  }
   name <- if (is.call(x) && is.symbol(x[[1L]])) as.character(x[[1L]]) else ""
   entry <- residual_structure(name, x)
   arguments <- as.list(x)[-1L]

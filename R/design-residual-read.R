@@ -33,7 +33,7 @@ read_residual <- function(given, data, env, caller) {
   spec <- if (is_call_to(structure, "known")) {
     read_known_rows(structure, data, list(written$env, env, caller))
   } else if (!is.null(structure)) {
-    read_structure(structure)
+    read_structures(structure)
   } else if (!is.null(correlation) || !is.null(varfunc)) {
     scales <- read_variances(varfunc)
     list(
@@ -176,7 +176,8 @@ residual_argument <- function(argument, caller) {
     return(NULL)
   }
   expr <- argument$expr
-  bare <- is.call(expr) && is.symbol(expr[[1L]]) && any(vapply(expr[-1L], is_bar, NA))
+  bare <- is.call(expr) && is.symbol(expr[[1L]]) && !is_call_to(expr, "~") &&
+    (is_bar(expr) || any(vapply(expr[-1L], is_bar, NA)))
   if (bare || is_call_to(expr, "known")) {
     return(list(structure = expr, env = caller))
   }

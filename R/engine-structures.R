@@ -106,7 +106,6 @@ correlation_for_engine <- function(correlation) {
   position <- correlation$position
   correlation <- correlation[intersect(known, names(correlation))]
   if (length(axes)) {
-    correlation["position"] <- list(NULL)
     correlation$axes <- lapply(seq_along(axes), function(a) {
       axes[[a]]["position"] <- list(position[[a]])
       correlation_for_engine(axes[[a]])

@@ -123,6 +123,15 @@
 #'   `nugget = TRUE`: correlations are 1 - nugget times those of the function. A matrix among their
 #'   variables, or those of `corExp` and its relatives, has a coordinate in each column.
 #'
+#' A colon makes products: `residual = ~ us(trait):ar1(visit) | id` correlates two rows of an `id`
+#' as `us()` does their traits, times as `ar1()` does their visits (TYPE=UN@AR(1) in SAS; Galecki,
+#' 1994), and `~ ar1(row):ar1(col, nugget = TRUE)` are the plots of a field with independent errors
+#' beside (Cullis and Gleeson, 1991). The groups stand once, behind the product; without them all
+#' rows are one group. Two or three factors of different variables are possible, of `us`, `toep`,
+#' `toeph`, `ad`, `adh`, `ar1`, `ar1h`, `cs` and `csh`; standard deviations of several factors are
+#' multiplied. Not every combination needs a row, and none may have two, unless there is a nugget.
+#' Parameters are named after the variables, as `residual.visit.rho`.
+#'
 #' `residual = ~ known(V)` is a known covariance matrix of the rows of the data, as of estimates in
 #' a meta-analysis: the residuals are N(0, \eqn{\sigma^2 V}), and with `control = lmm_control(sigma
 #' = 1)` their covariances are `V` itself, as in `metafor::rma.mv(yi, V)` (whose restricted
@@ -214,6 +223,12 @@
 #'
 #' Browne, W. J., Goldstein, H. and Rasbash, J. (2001). Multiple membership multiple classification
 #' (MMMC) models. *Statistical Modelling*, 1(2), 103-124.
+#'
+#' Cullis, B. R. and Gleeson, A. C. (1991). Spatial analysis of field experiments: an extension to
+#' two dimensions. *Biometrics*, 47, 1449-1460.
+#'
+#' Galecki, A. T. (1994). General class of covariance structures for two or more repeated factors in
+#' longitudinal data analysis. *Communications in Statistics: Theory and Methods*, 23, 3105-3119.
 #'
 #' Rasmussen, C. E. and Williams, C. K. I. (2006). *Gaussian Processes for Machine Learning*. MIT
 #' Press.

@@ -23,6 +23,7 @@ correlated_design <- function(object, target, weights, means) {
   }
   design$correlation["position"] <- list(new$position)
   design$correlation["classes"] <- list(new$classes)
+  design$correlation <- correlation_for_engine(design$correlation)
   scales <- known_scales(lapply(object$residual$scales, scale_design, frame = frame), n)
   design$scales <- scales$scales
   precision <- residual_weights(object$residual, frame, 1 / precision_variances(rows, weights, n))

@@ -110,12 +110,45 @@ formula_pieces <- function(correlation, par, pen) {
 correlation_formula <- function(correlation, par, pen) {
   words <- structure_words[[correlation$type]]
   pieces <- formula_pieces(correlation, par, pen)
-  body <- words$formula(pieces)
+  body <- if (is_product(correlation$type)) {
+    paste(axis_symbol(seq_along(correlation$axes), pen), collapse = " ")
+  } else {
+    words$formula(pieces)
+  }
   if (isTRUE(correlation$nugget)) {
-    nugget <- if (pen$values) pen$number(par[[2L]]) else pen$letter("c", subscript("0", pen))
+    nugget <- if (pen$values) {
+      pen$number(par[[length(par)]])
+    } else {
+      pen$letter("c", subscript("0", pen))
+    }
     body <- paste0("(1 - ", nugget, ") (", body, ")")
   }
   if (is.null(words$condition)) body else paste0(body, " (", words$condition(pieces), ")")
+}
+
+#' "c_1", the factor of an axis
+#' @noRd
+axis_symbol <- function(k, pen) {
+  vapply(k, function(a) pen$letter("c", subscript(a, pen)), "")
+}
+
+#' The factor of each axis: "c_1 = rho^|s-t|, s < t: row"
+#' @noRd
+axis_statements <- function(correlation, par, pen) {
+  counts <- vapply(correlation$axes, function(axis) engine_correlation_parameters(axis)$count, 1)
+  ends <- cumsum(counts)
+  unlist(lapply(seq_along(counts), function(k) {
+    axis <- correlation$axes[[k]]
+    own <- if (pen$values) par[seq_len(counts[[k]]) + ends[[k]] - counts[[k]]]
+    values <- if (pen$values && correlation_kind(axis$type)$each != "none") {
+      paste0(" (", paste0(correlation_labels(axis), ": ", vapply(own, pen$number, ""),
+                          collapse = ", "), ")")
+    }
+    paste0(
+      axis_symbol(k, pen), " = ", correlation_formula(axis, own, pen),
+      pen$label(paste0(", s < t: ", axis$covariates, values))
+    )
+  }))
 }
 
 #' A statement for each class of groups where there are numbers, else one
@@ -144,7 +177,7 @@ correlation_statement <- function(correlation, par, pen, class = NULL) {
   kind <- correlation_kind(correlation$type)
   what <- switch(kind$position,
     points = paste0(", h: distance of two rows in ", position_words(correlation)),
-    none = , rows = ", two rows",
+    none = , rows = , product = ", two rows",
     paste0(", s < t: ", position_words(correlation))
   )
   group <- setdiff(correlation$group, correlation$by)
@@ -154,6 +187,9 @@ correlation_statement <- function(correlation, par, pen, class = NULL) {
     cor, epsilon("s"), ", ", epsilon("t"), ") = ", correlation_formula(correlation, par, pen),
     pen$label(paste0(what, within, class))
   )
+  if (is_product(correlation$type)) {
+    return(c(statement, axis_statements(correlation, par, pen)))
+  }
   # a formula without numbers
   if (!pen$values || kind$each == "none" && !kind$has_orders) {
     return(statement)
@@ -287,6 +323,10 @@ symbolic_correlation <- function(correlation, position, i, j, pen) {
   power <- function(x, k) {
     k <- format(k, digits = 4L)
     if (k == "1") x else if (latex) paste0(x, "^{", k, "}") else paste0(x, "^", k)
+  }
+  if (is_product(correlation$type)) {
+    apart <- vapply(position, function(x) x[[i]] != x[[j]], NA)
+    return(paste(axis_symbol(which(apart), pen), collapse = " "))
   }
   if (is.list(position)) {
     points <- do.call(cbind, take_position(position, c(i, j)))

@@ -270,7 +270,9 @@ paragraph_residuals <- function(object) {
         "All residuals"
       },
       " had ", with_article(attributive(structure_words[[correlation$type]]$words)),
-      " correlation matrix", by, if (product) paste0(" (", correlation_title(correlation), ")"), if (length(correlation$by)) {
+      " correlation matrix", by,
+      if (product) paste0(" (", correlation_title(correlation), ")"),
+      if (length(correlation$by)) {
         paste0(", another for each ", enumerate(bare(correlation$by)))
       }
     )

@@ -6,7 +6,7 @@ read_golden <- function(file) {
 models <- read_golden("models.csv")
 published <- read_golden("published.csv")
 
-## Data of packages that Debian lacks are in the corpus that is shared with other projects, where that
+## Data of packages that Debian lacks are in the corpus that is shared with other projects, where it
 ## is beside the repository (or where FERROLMM_CORPUS says).
 corpus_files <- c(fev_data = "mmrm_fev.csv")
 
