@@ -63,6 +63,9 @@
 #' | `ferrolmm_message_singular` | a variance or correlation is at its boundary |
 #' | `ferrolmm_message_boundary` | a function of parameters at a boundary has no standard error |
 #' | `ferrolmm_message_fallback` | which structure [lmm_fallback()] took, and why |
+#' | `ferrolmm_error_smooth` | a smooth term cannot be built, or a function does not know them |
+#' | `ferrolmm_warning_smooth` | what 'mgcv' warns of when it builds a smooth term |
+#' | `ferrolmm_message_smooth` | which smooth terms a picture leaves out |
 #' | `ferrolmm_error_identifiable` | parameters that no data can tell apart |
 #' | `ferrolmm_error_test` | a function for [power()] returns no p-value |
 #'

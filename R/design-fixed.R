@@ -374,6 +374,9 @@ code_matrix <- function(x, label) {
   k <- ncol(x)
   suffix <- if (k == 1L) "" else if (is.null(colnames(x))) seq_len(k) else colnames(x)
   names <- within_between_names(label, colnames(x))
+  if (is.null(names) && is_smooth(tryCatch(str2lang(label), error = function(e) NULL))) {
+    names <- colnames(x)
+  }
   if (is.null(names) && k > 0L) {
     names <- paste0(label, suffix)
   }

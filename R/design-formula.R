@@ -13,28 +13,36 @@
 #' @param env environment of a formula that has none (a string).
 #' @param residual what [read_residual()] returns: the variables of the residual structure become
 #'   part of the frame, and the formula needs no random effects. NULL for independent residuals.
-#' @returns a list with `formula` (full, `.` expanded), `fixed` (response and fixed part),
-#'   `frame` (response and all variables, bars replaced by `+`), `bars` (one element per bar
-#'   term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`, `by`, `call`) and `env`.
+#' @param smooths can the model have smooth terms?
+#' @returns a list with `formula` (full, `.` expanded), `fixed` (response and fixed part, the calls
+#'   of smooths among them), `frame` (response and all variables, bars and smooths replaced by `+`),
+#'   `bars` (one element per bar term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`, `by`,
+#'   `call`), `smooths` (the calls), `parametric` (the fixed part without them) and `env`.
 #' @noRd
-parse_formula <- function(formula, data, env, residual = NULL) {
+parse_formula <- function(formula, data, env, residual = NULL, smooths = FALSE) {
   formula <- as_two_sided_formula(formula, env)
   check_depth(formula)
   formula[[3L]] <- bar_in_parentheses(formula[[3L]])
   parts <- split_random(formula[[3L]])
-  if (length(parts$bars) == 0L && is.null(residual)) {
+  refuse_smooths_in_bars(parts$bars)
+  found <- find_smooths(parts$fixed, smooths)
+  if (length(parts$bars) == 0L && is.null(residual) && length(found$smooths) == 0L) {
     abort_no_random(formula)
   }
   bars <- lapply(parts$bars, parse_bar)
   if ("." %in% all.vars(formula[[3L]])) {
-    return(parse_formula(expand_dot(formula, data), data, env, residual))
+    return(parse_formula(expand_dot(formula, data), data, env, residual, smooths))
   }
-  fixed <- frame <- formula
-  fixed[[3L]] <- if (is.null(parts$fixed)) 1 else parts$fixed
-  frame[[3L]] <- frame_side(parts$fixed, bars, residual$variables)
+  fixed <- frame <- parametric <- formula
+  fixed[[3L]] <- if (is.null(found$side)) 1 else found$side
+  parametric[[3L]] <- if (is.null(found$parametric)) 1 else found$parametric
+  frame[[3L]] <- frame_side(
+    found$parametric, bars,
+    c(residual$variables, unlist(lapply(found$smooths, smooth_variables), recursive = FALSE))
+  )
   list(
     formula = formula, fixed = fixed, frame = frame, bars = bars,
-    env = environment(formula)
+    smooths = found$smooths, parametric = parametric, env = environment(formula)
   )
 }
 
@@ -151,7 +159,7 @@ formula_terms <- function(formula) {
 #' Right side of a formula that has all variables of the model
 #'
 #' Of `a/b` the coarsest factor comes first, so that the variables keep the order of the formula.
-#' @param others further variables, of the residual structure.
+#' @param others further variables, of the residual structure and of smooths.
 #' @noRd
 frame_side <- function(fixed, bars, others = NULL) {
   side <- if (is.null(fixed)) 1 else fixed

@@ -152,10 +152,7 @@ abort_variable <- function(e, expression, data, env) {
   }
   ferrolmm_abort(
     paste0("`", code_label(expression), "` could not be evaluated."), "data",
-    x = conditionMessage(e),
-    i = if (is_call_to(expression, "s") || is_call_to(expression, "te")) {
-      "lmm() has no smooth terms: mgcv::gamm() and gamm4::gamm4() have, and splines::ns() is fixed."
-    }
+    x = conditionMessage(e)
   )
 }
 

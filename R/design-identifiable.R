@@ -133,6 +133,10 @@ check_single_level <- function(term, group, sizes) {
   if (isTRUE(term$hom) && !random_kind(term$structure)$correlated) {
     return(invisible())
   }
+  # a penalty may be on a single direction, as that of s(x, k = 3)
+  if (!is.null(term$members$smooth)) {
+    return(invisible())
+  }
   class <- which(sizes$levels < 2L)[[1L]]
   level <- group$levels[level_classes(term, group$n_levels) == class]
   ferrolmm_abort(

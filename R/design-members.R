@@ -133,6 +133,8 @@ code_members <- function(group, frame) {
     weights = variable_names(if (!is.null(group$members$weights)) list(group$members$weights)),
     scale = group$members$scale, own = FALSE, label = group$members$label
   )
+  # of a smooth its label
+  spec$smooth <- group$members$smooth
   columns <- unclass(frame)[leaves]
   if (length(leaves) == 1L && length(dim(columns[[1L]])) == 2L) {
     check_own_matrix(columns[[1L]], leaves, spec)

@@ -157,7 +157,7 @@ describe_term <- function(bar, basis, set, group, groups) {
   term <- list(
     label = paste(term_lhs_label(bar, basis, set), "|", formula_label(groups[[key]]$expr)),
     group = groups[[key]]$name, lhs = bar$lhs, columns = set, factor = 0L,
-    cnms = basis$names[set],
+    cnms = if (is.null(group$members$smooth)) basis$names[set] else "smooth",
     structure = if (alone) plain_structure else bar$structure, hom = !alone && isTRUE(bar$hom),
     known = bar$known[c("kind", "label")],
     contrasts = basis$contrasts, levels = basis$levels, leaves = groups[[key]]$leaves,

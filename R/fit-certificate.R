@@ -160,6 +160,8 @@ inform_singular <- function(theta, random, certificate, tables = NULL) {
   }
   blocks <- random_blocks(random$terms)
   for (t in seq_along(blocks)) {
+    # a smooth without wiggles is no cause for concern
+    if (!is.null(blocks[[t]]$members$smooth)) next
     scale <- scales[[blocks[[t]]$term]]
     facts[[t]] <- boundary_facts(factors[[t]], blocks[[t]], scale, rank[t])
   }
@@ -195,6 +197,10 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
   k <- nrow(factor)
   if (rank >= k) {
     return(NULL)
+  }
+  if (!is.null(term$members$smooth)) {
+    return(paste0("The smooth `", term$group, "` has no wiggles: its variance is estimated as ",
+                  "zero."))
   }
   scaled <- factor * scale
   sd <- sqrt(rowSums(scaled^2))

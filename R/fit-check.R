@@ -7,9 +7,16 @@
 # taken at their word. A fit that was found whole is recognised by its contents (src/fit-stamp.c),
 # in microseconds.
 
-#' An error if a fit is damaged
+#' An error if a fit is damaged, or has smooths that the calling function knows nothing of
 #' @noRd
 check_fit <- function(object) {
+  check_whole(object)
+  if (has_smooths(object)) refuse_beside_smooths(sys.function(sys.parent()))
+  invisible()
+}
+
+#' @noRd
+check_whole <- function(object) {
   if (.External(ferrolmm_is_known, object)) {
     return(invisible())
   }
@@ -41,8 +48,9 @@ check_entering_fit <- function(frame, caller, f) {
   }
   fit <- frame[[first]]
   if (inherits(fit, "lmm")) {
-    check_fit(fit)
+    check_whole(fit)
     if (!is.null(fit$condensed)) refuse_without_rows(f, frame)
+    if (has_smooths(fit)) refuse_beside_smooths(f)
   }
 }
 
@@ -226,6 +234,9 @@ fault_of_terms <- function(fit) {
   if (length(fit$theta) != sum(theta_counts(fit))) {
     return(paste0("its `theta` has ", count_of(length(fit$theta), "value"), ", not ",
                   sum(theta_counts(fit))))
+  }
+  if (has_smooths(fit) != (length(smooth_terms(fit)) > 0L)) {
+    return("its `frame` has lost its smooths")
   }
   if (length(attr(fit$terms, "term.labels")) < max(0L, fit$assign)) {
     return("its `terms` are not those of its coefficients")

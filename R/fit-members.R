@@ -37,6 +37,12 @@ members_of_codes <- function(object, codes) {
 #' @noRd
 refuse_members_of <- function(object, what) {
   multiple <- which(vapply(seq_along(object$flist), has_members, NA, object = object))
+  if (length(multiple) > 0L && has_smooths(object)) {
+    ferrolmm_abort(
+      paste0(what, " needs one level of each grouping factor for each row."), "argument",
+      x = "Not so for smooth terms, which are fitted as random effects."
+    )
+  }
   if (length(multiple) > 0L) {
     ferrolmm_abort(
       paste0(what, " needs one level of each grouping factor for each row."), "argument",

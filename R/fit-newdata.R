@@ -46,8 +46,13 @@ new_frame <- function(object, newdata, columns) {
   expressions <- as.list(attr(terms, "predvars"))[-1L]
   names(expressions) <- variable_columns(terms)
   newdata <- set_missing_codes(newdata, attr(terms, "missing_codes"))
+  smooth <- smooths_with_columns(object, columns)
+  made <- if (length(smooth) > 0L) {
+    new_smooth_columns(smooth, new_frame(object, newdata, smooth_sources(smooth)))
+  }
   values <- lapply(columns, function(name) {
-    new_column(name, expressions[[name]], object, newdata)
+    if (name %in% names(made)) made[[name]] else
+      new_column(name, expressions[[name]], object, newdata)
   })
   structure(
     values,
@@ -123,7 +128,8 @@ value_columns <- function(object) {
     }
   })
   c(
-    variable_columns(object$terms), unlist(sides), member_columns(object$random), residual$fixed,
+    variable_columns(object$terms), unlist(sides), member_columns(object$random),
+    smooth_sources(smooths_of(object)), residual$fixed,
     unlist(lapply(correlation_axes(residual$correlation), function(axis) {
       if (!identical(axis$kind, "level")) axis$covariates
     })),

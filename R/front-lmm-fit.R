@@ -13,7 +13,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     given$weights <- NULL
   }
   given$known <- spec$correlation$known
-  model <- parse_formula(formula, data, caller, spec)
+  model <- parse_formula(formula, data, caller, spec, smooths = optimize)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula
   home <- remember_home(call, data, environment(formula), caller)
@@ -21,6 +21,9 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     model, data, given, na_action, caller, group_columns(spec), control$threads
   )
   require_time_to_fit(control)
+  smoothed <- build_smooths(model, frame)
+  model <- smoothed$model
+  frame <- smoothed$frame
   fixed <- build_fixed(model, frame, contrasts)
   inform_logical(frame)
   require_time_to_fit(control)

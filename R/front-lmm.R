@@ -24,6 +24,7 @@
 #'   \item{`(1 | mm(g1, g2))`}{multiple membership: rows belong to several levels, see below.}
 #'   \item{`us(x | g)`, `diag(x | g)`, `cs(x | g)`, ...}{the covariance structure by name, see the
 #'     next section.}
+#'   \item{`s(x)`, `t2(x, z)`}{smooth functions, as of 'mgcv': see [smooths()].}
 #' }
 #' A grouping factor may be a factor, character, logical, integer or numeric variable, or an
 #' expression such as `factor(g)`, `interaction(a, b)` or `cut(x, 3)`. Levels are values, whatever
@@ -232,9 +233,9 @@
 #'
 #' Rasmussen, C. E. and Williams, C. K. I. (2006). *Gaussian Processes for Machine Learning*. MIT
 #' Press.
-#' @seealso [summary.lmm()], [anova.lmm()], [predict.lmm()], [confint.lmm()], [plot.lmm()], [ddf]
-#'   for degrees of freedom, [lmm_control()] for options, [emmeans-lmm] for marginal means;
-#'   `vignette("ferrolmm")` and `vignette("doctors")`.
+#' @seealso [smooths()] for smooth terms, [summary.lmm()], [anova.lmm()], [predict.lmm()],
+#'   [confint.lmm()], [plot.lmm()], [ddf] for degrees of freedom, [lmm_control()] for options,
+#'   [emmeans-lmm] for marginal means; `vignette("ferrolmm")` and `vignette("doctors")`.
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' m <- lmm(distance ~ age + (age | Subject), data = Orthodont)

@@ -109,6 +109,8 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     describe_type(type), " Analysis of Variance Table", describe_inference(inference, " with ")
   )
   contrasts <- if (as_lme4) factor_contrasts(object) else term_contrasts(inference$object, type)
+  contrasts <- contrasts[!names(contrasts) %in% smooth_labels(object)]
+  if (has_smooths(object)) heading <- paste0(heading, "\nTests of smooth terms: smooths()")
   table <- f_table(inference, contrasts)
   if (as_lme4) {
     # its columns

@@ -55,6 +55,12 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
                         vcov = NULL, cluster = NULL, ...) {
   check_level(level)
   method <- match_choice(method, "method", c("Wald", "profile", "boot"))
+  if (method == "boot" && has_smooths(object)) {
+    ferrolmm_abort(
+      "Bootstrap intervals are not available for models with smooth terms.", "smooth",
+      i = "method = \"profile\" has intervals of variances."
+    )
+  }
   check_flag(oldNames, "oldNames")
   check_flag(quiet, "quiet")
   check_dots(..., allowed = if (method == "boot") c("use.u", "type", "threads"))

@@ -35,9 +35,9 @@ drop1.lmm <- function(object, scope,
   ))
   test <- match_deletion_test(test, missing(test), k, missing(k), scale, trace)
   scope <- if (missing(scope)) {
-    stats::drop.scope(object$terms)
+    setdiff(stats::drop.scope(object$terms), smooth_labels(object))
   } else {
-    check_scope(scope, labels.lmm(object))
+    refuse_smooth_scope(check_scope(scope, labels.lmm(object)), object)
   }
   if (test != "F") {
     check_no_vcov(vcov, cluster, "F tests")
@@ -69,6 +69,19 @@ match_deletion_test <- function(test, no_test, k, no_k, scale, trace) {
     return("none")
   }
   if (identical(test, "LRT")) "Chisq" else match_choice(test, "test", c("F", "Chisq", "none"))
+}
+
+#' @noRd
+refuse_smooth_scope <- function(scope, object) {
+  smooth <- intersect(scope, smooth_labels(object))
+  if (length(smooth) > 0L) {
+    ferrolmm_abort(
+      paste0("`scope` names the smooth ", smooth[[1L]], ", which is more than its coefficients."),
+      "argument", i = paste0("smooths(fit) tests it; without it the model is update(fit, . ~ . - ",
+                             smooth[[1L]], ").")
+    )
+  }
+  scope
 }
 
 #' @noRd

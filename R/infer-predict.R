@@ -8,8 +8,8 @@
 #'   Grouping variables are needed only for the random effects that are included.
 #' @param re.form Which random effects to include: `NULL`, all; `NA` or `~0`, none; a one-sided
 #'   formula of bar terms, only these (`~ (1 | g)` includes the intercepts of `g` but not its
-#'   slopes).
-#' @param random.only Only the random effects: no fixed effects, no offset?
+#'   slopes). Smooth terms belong to the population: they are always included, see [smooths()].
+#' @param random.only Only the random effects: no fixed effects, no smooth terms, no offset?
 #' @param allow.new.levels For levels of grouping factors that the fit has not seen, and missing
 #'   ones: random effects of zero (`TRUE`) or an error (`FALSE`)?
 #' @param na.action What to do with rows with missing values in the variables needed: `na.pass`
@@ -129,11 +129,18 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   } else {
     parts_of_level(object, groups)
   }
+  if (random.only) parts <- parts_of_bars(object, parts)
   if (residual.cor) {
     check_residual_prediction(object, newdata, parts, random.only, interval)
   }
   observation <- residual.cor || interval == "prediction"
   tested <- asks_for_tests(ddf, vcov, cluster)
+  if (tested && has_smooths(object)) {
+    ferrolmm_abort(
+      "Predictions of models with smooth terms take no `vcov` and `cluster`.", "argument",
+      i = paste0("`ddf` is one of ", quote_names(prediction_methods(), Inf), ".")
+    )
+  }
   if (tested) {
     is_mean <- length(parts) == 0L && !random.only && !observation
     check_population_mean(object, ddf, vcov, cluster, is_mean)

@@ -106,8 +106,15 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   require_maximum(model, "ranova()")
   warn_monte_carlo(list(model, model))
   inputs <- engine_inputs(model)
+  tested <- setdiff(seq_along(model$random), smooth_terms(model))
+  if (length(tested) == 0L) {
+    ferrolmm_abort(
+      "ranova() tests the random effects of bars, and the model has none beside its smooths.",
+      "argument", i = "smooths(fit) tests smooth terms."
+    )
+  }
   reductions <- do.call(c, lapply(
-    seq_along(model$random), function(t) term_reductions(model, t, reduce.terms)
+    tested, function(t) term_reductions(model, t, reduce.terms)
   ))
   smaller <- lapply(reductions, function(reduction) reduced_fit(model, inputs, reduction))
   npar <- c(count_parameters(model), vapply(smaller, `[[`, 1, "npar"))

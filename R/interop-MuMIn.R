@@ -35,6 +35,7 @@ getAllTerms.lmm <- function(x, ...) {
 #' Arguments of the call of a submodel
 #' @noRd
 makeArgs.lmm <- function(obj, termNames, opt, ...) {
+  check_fit(obj)
   # what lmm() starts from does not depend on the fixed part
   opt$gmCall$start <- NULL
   theirs <- utils::getS3method("makeArgs", "default", envir = asNamespace("MuMIn"))

@@ -13,6 +13,10 @@
 #' average mean. So marginal means are those of an average group, and the slope that
 #' `emmeans::emtrends()` gives for such a predictor is the one within groups.
 #'
+#' Smooth terms ([smooths()]) belong to the population: means have them, at the values of the grid.
+#' Their standard errors are those of [predict.lmm()], and `mode` is Satterthwaite's method or
+#' `"asymptotic"`.
+#'
 #' @param object A model fitted by [lmm()].
 #' @param data The data, where they can no longer be found.
 #' @param trms,xlev,grid See `emmeans::emm_basis()`.
@@ -57,8 +61,13 @@ recover_data.lmm <- function(object, data = NULL, ...) {
   if (is.data.frame(data)) {
     data <- complete_rows(data, object)
   }
+  terms <- if (has_smooths(object)) {
+    smooth_grid_terms(object)
+  } else {
+    stats::delete.response(object$terms)
+  }
   recovered <- emmeans::recover_data(
-    call, stats::delete.response(object$terms), object$na.action, data = data,
+    call, terms, object$na.action, data = data,
     frame = object$frame, pwts = object$prior.weights, ...
   )
   if (is.data.frame(recovered)) attr(recovered, "call") <- object$call
@@ -191,6 +200,15 @@ emm_basis.lmm <- function(object, trms, xlev, grid, mode = "satterthwaite", vcov
     check_dots(..., allowed = theirs)
   }
   if (missing(mode)) mode <- lmer.df
+  if (has_smooths(object)) {
+    if (!missing(vcov.) || !is.null(cluster)) {
+      ferrolmm_abort(
+        "`vcov.` and `cluster` are not available for models with smooth terms.", "smooth",
+        i = "Their means have the covariance matrix of predictions."
+      )
+    }
+    return(smooth_grid_basis(object, grid, match_ddf(emmeans_mode(mode))))
+  }
   check_row_wise(object)
   method <- match_ddf(emmeans_mode(mode))
   method <- within_limits(method, object, pbkrtest.limit, lmerTest.limit)

@@ -68,6 +68,7 @@ get_vcov.lmm <- function(model, vcov = NULL, ...) {
 #' The model with other fixed effects, its random effects as they are
 #' @noRd
 set_coef.lmm <- function(model, coefs, ...) {
+  check_fit(model)
   kept <- kept_columns(model)
   at <- match(names(coefs), names(model$coefficients)[kept])
   model$coefficients[kept[at]] <- as.double(coefs)
@@ -78,6 +79,7 @@ set_coef.lmm <- function(model, coefs, ...) {
 #' Predictions of the arguments that predict() has; others are those of 'marginaleffects'
 #' @noRd
 get_predict.lmm <- function(model, newdata = insight::get_data(model), type = "response", ...) {
+  check_fit(model)
   dots <- list(...)
   if (isFALSE(dots$include_random)) dots$re.form <- NA
   own <- c("re.form", "random.only", "allow.new.levels", "na.action", "residual.cor")

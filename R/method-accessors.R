@@ -184,6 +184,8 @@ labels.lmm <- function(object, ...) {
 ngrps.lmm <- function(object, ...) {
   check_dots(...)
   counts <- vapply(object$flist, nlevels, 1L)
+  of_smooths <- vapply(object$random[smooth_terms(object)], `[[`, 1L, "factor")
+  if (length(of_smooths) > 0L) counts <- counts[-of_smooths]
   subjects <- residual_subjects(object)
   if (is.null(subjects) || subjects$name %in% names(counts)) {
     return(counts)

@@ -1,6 +1,6 @@
 # Which random effects a prediction has: `re.form`.
 
-#' The random effects that `re.form` asks for
+#' The random effects that `re.form` asks for, and those of smooths, which are of the population
 #'
 #' @returns list of list(term = index of a term, effects = which of its columns)
 #' @noRd
@@ -10,8 +10,9 @@ select_random <- function(object, re_form) {
       list(term = i, effects = seq_along(object$random[[i]]$cnms))
     }))
   }
+  smooths <- lapply(smooth_terms(object), function(t) list(term = t, effects = 1L))
   if (is_no_random(re_form)) {
-    return(list())
+    return(smooths)
   }
   if (!inherits(re_form, "formula")) {
     ferrolmm_abort(
@@ -19,7 +20,16 @@ select_random <- function(object, re_form) {
       i = "As in predict(fit, re.form = ~ (1 | g))."
     )
   }
-  merge_selected(do.call(c, lapply(requested_terms(re_form, object), select_term, object = object)))
+  merge_selected(c(
+    smooths,
+    do.call(c, lapply(requested_terms(re_form, object), select_term, object = object))
+  ))
+}
+
+#' Random effects without those of smooths
+#' @noRd
+parts_of_bars <- function(object, parts) {
+  Filter(function(part) !part$term %in% smooth_terms(object), parts)
 }
 
 #' NA, ~0 and ~NA stand for no random effects

@@ -25,7 +25,10 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
   print_random_effects(varcor, digits, ranef.comp)
   writeLines(as.character(format_residual(x, digits, attr(varcor, "visits"))))
   writeLines(format_counts(count_data(x)))
-  print_fixed_effects(x$coefficients, digits)
+  of_smooths <- smooth_coefficients(x)
+  shown <- seq_along(x$coefficients)
+  print_fixed_effects(x$coefficients[setdiff(shown, of_smooths)], digits)
+  print_smooth_edf(x, digits)
   if (x$certificate$status != "converged") {
     writeLines(c(format_certificate(x$certificate), format_findings(x)))
   } else if (is_estimated(x$certificate)) {
@@ -59,6 +62,17 @@ print_fixed_effects <- function(coefficients, digits) {
   }
   cat("Fixed Effects:\n")
   print(format(coefficients, digits = digits), print.gap = 2L, quote = FALSE)
+}
+
+#' @noRd
+print_smooth_edf <- function(object, digits) {
+  if (!has_smooths(object)) {
+    return(invisible())
+  }
+  cat("Smooth terms, effective degrees of freedom:\n")
+  edf <- smooth_edf(object, smooth_posterior(object))
+  shown <- stats::setNames(format(edf[, "edf"], digits = digits), rownames(edf))
+  print(shown, print.gap = 2L, quote = FALSE)
 }
 
 #' @export

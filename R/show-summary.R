@@ -32,10 +32,11 @@
 #' @returns A list of class `summary.lmm` with, among others, `coefficients` (a matrix with the
 #'   columns `Estimate`, `Std. Error`, `df`, `t value` and `Pr(>|t|)`; `z value` and `Pr(>|z|)`
 #'   without `df` for the normal approximation; no `df` and no p-value for `"none"`), `ddf`,
-#'   `robust` (with `vcov`, its type, and the number and name of the clusters),
-#'   `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`, `logLik` and `certificate`;
-#'   with a residual structure `residual`, a matrix of its parameters, their standard errors and
-#'   intervals.
+#'   `smooths` (what [smooths()] returns, for a model that has any; their coefficients are in
+#'   `coefficients`, and not printed there), `robust` (with `vcov`, its type, and the number and
+#'   name of the clusters), `varcor`, `sigma`, `ngrps`, `residuals` (scaled), `vcov`, `AICtab`,
+#'   `logLik` and `certificate`; with a residual structure `residual`, a matrix of its parameters,
+#'   their standard errors and intervals.
 #' @seealso [VarCorr.lmm()], [anova.lmm()], [confint.lmm()], [ddf], [robust], [report-tables],
 #'   [methods_paragraph()]
 #' @examples
@@ -63,6 +64,8 @@ summary.lmm <- function(object, correlation = NULL,
       ngrps = ngrps.lmm(object),
       counts = count_data(object),
       coefficients = coefficient_table(inference),
+      smooths = if (has_smooths(object)) smooth_table(object),
+      of_smooths = names(object$coefficients)[smooth_coefficients(object)],
       ddf = inference$method,
       robust = inference$robust,
       sigma = object$sigma,
@@ -161,11 +164,25 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
     print(x$residual, digits = digits, na.print = "")
   }
   writeLines(format_counts(x$counts))
-  print_coefficients(x$coefficients, digits, isTRUE(signif.stars), ...)
+  print_coefficients(parametric_rows(x), digits, isTRUE(signif.stars), ...)
+  if (!is.null(x$smooths)) {
+    cat("\n")
+    print_smooths(x$smooths, digits, isTRUE(signif.stars))
+  }
   correlation <- if (is.null(correlation)) x$correlation else correlation
-  print_correlations(x$vcov, correlation, symbolic.cor, !is.null(x$counts$subjects))
+  shown <- !rownames(x$vcov) %in% x$of_smooths
+  print_correlations(
+    x$vcov[shown, shown, drop = FALSE], correlation, symbolic.cor, !is.null(x$counts$subjects)
+  )
   writeLines(c("", format_certificate(x$certificate, brief = TRUE), x$findings))
   invisible(x)
+}
+
+#' The table of coefficients without those that are parts of smooths
+#' @noRd
+parametric_rows <- function(summary) {
+  table <- summary$coefficients
+  table[!rownames(table) %in% summary$of_smooths, , drop = FALSE]
 }
 
 #' @noRd

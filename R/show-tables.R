@@ -100,9 +100,15 @@ report_tables <- function(x, digits = 4L) {
   }
   if (inherits(x, "summary.lmm")) {
     return(c(
-      if (nrow(x$coefficients)) list(
+      if (nrow(parametric_rows(x))) list(
         fixed = list(
-          title = "Fixed effects", cells = coefficient_cells(x$coefficients, digits), text = 1L
+          title = "Fixed effects", cells = coefficient_cells(parametric_rows(x), digits), text = 1L
+        )
+      ),
+      if (!is.null(x$smooths)) list(
+        smooths = list(
+          title = "Smooth terms", text = 1L,
+          cells = as_cells("Term", rownames(x$smooths), x$smooths, digits)
         )
       ),
       variance_tables(x$varcor, digits), residual_tables(x, digits)

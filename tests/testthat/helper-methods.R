@@ -34,7 +34,8 @@ objects_by_class <- function() {
     ACF = ACF(fit),
     Variogram = Variogram(fit),
     augPred = augPred(fit),
-    power.lmm = power(fit, nsim = 2, seed = 1)
+    power.lmm = power(fit, nsim = 2, seed = 1),
+    smooths.lmm = smooths(lmm(distance ~ s(age, k = 3) + (1 | Subject), nlme::Orthodont))
   )
 }
 
@@ -102,7 +103,8 @@ needed <- function(name, objects) {
     within_between = list(nlme::Orthodont$age, nlme::Orthodont$Subject),
     plot_within_between = , heritability = , repeatability = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
-    pooling = , equations = , methods_paragraph = , intraclass = , r_squared = list(fit),
+    pooling = , equations = , methods_paragraph = , intraclass = , r_squared = ,
+    smooths = list(fit),
     pb_test = list(fit, smaller, nsim = 3),
     penalty_inverse_wishart = , penalty_inverse_gamma = list(3, 1),
     power = list(nsim = 2),
