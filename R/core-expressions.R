@@ -79,7 +79,7 @@ variable_names <- function(expressions) {
 
 #' Columns of the model frame that are not variables
 #' @noRd
-own_columns <- c("(weights)", "(offset)", "(fitted)", "(known)")
+own_columns <- c("(weights)", "(offset)", "(fitted)", "(known)", "(sampling)")
 
 #' A call as text, the same whatever the options are
 #' @noRd

@@ -114,3 +114,10 @@ percent_names <- function(level) {
   tails <- 100 * c(1 - level, 1 + level) / 2
   paste(format(tails, trim = TRUE, digits = 3L), "%")
 }
+
+#' "a, b and c"
+#' @noRd
+enumerate <- function(x) {
+  n <- length(x)
+  if (n < 2L) x else paste(paste(x[-n], collapse = ", "), "and", x[[n]])
+}

@@ -41,7 +41,8 @@ summands <- function(x) {
 #'
 #' @param model what [parse_formula()] returns.
 #' @param given list of the unevaluated arguments `subset`, `weights` and `offset` (those given),
-#'   as [unevaluated()] makes them, and `known`, see [read_known_rows()].
+#'   as [unevaluated()] makes them, `known`, see [read_known_rows()], and `sampling`, TRUE where
+#'   `weights` can be sampling weights.
 #' @param na_action a function, see [find_na_action()].
 #' @param caller environment from which lmm() was called.
 #' @param grouping further columns that only group rows.
@@ -108,16 +109,25 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
     c(expressions, if (!is.null(given$offset)) list(given$offset$expr)), data,
     list(env, caller), n
   )
+  sampling <- NULL
   for (role in c("weights", "offset")) {
     if (!is.null(given[[role]])) {
       value <- evaluate_argument(given[[role]], role, data, env, caller)
+      if (role == "weights" && is_sampling(value)) {
+        sampling <- value
+        if (!isTRUE(given$sampling)) abort_sampling_elsewhere()
+        columns[["(sampling)"]] <- sampling_columns(value, n)
+        next
+      }
       columns[[paste0("(", role, ")")]] <- check_row_argument(value, role, n)
     }
   }
   if (!is.null(given$known)) {
     columns[["(known)"]] <- rows_of_known(given$known, n, frame_row_names(data, n))
   }
-  rows <- used_rows(columns[["(weights)"]], given$subset, data, n, env, caller)
+  weights <- columns[["(weights)"]]
+  if (!is.null(sampling)) weights <- least_weights(columns[["(sampling)"]])
+  rows <- used_rows(weights, given$subset, data, n, env, caller)
   row_names <- frame_row_names(data, n)
   if (!is.null(rows)) {
     columns <- lapply(columns, take_rows, rows)
@@ -138,6 +148,7 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
   attr(frame, "terms") <- terms
   attr(frame, "sources") <- sources
+  attr(frame, "sampling") <- if (!is.null(sampling)) sampling[c("scale", "conditional")]
   frame
 }
 

@@ -16,11 +16,12 @@ engine_model <- function(fixed, random, residual = NULL) {
       random$design, moments_of_tables(fixed$X, random$design, fixed$tables)
     ))
   }
-  list(
+  model <- list(
     y = fixed$y, X = fixed$X, weights = fixed$weights, offset = fixed$offset,
     factors = random$design$factors, terms = random$design$terms, residual = residual,
     stands_for = fixed$stands_for
   )
+  weighted_model(model, fixed$sampling)
 }
 
 #' The model, from what [engine_inputs()] made of a fit

@@ -135,6 +135,11 @@ rs_profile <- function(model, options, which, cutoff) .Call(wrap__rs_profile, mo
 #' @noRd
 rs_profile_function <- function(model, options, program, cutoff) .Call(wrap__rs_profile_function, model, options, program, cutoff)
 
+#' Robust covariance matrix of kept coefficients and psi at `options$start`, where levels and rows count as many: see the engine's
+#' `inference::pseudo_likelihood`. `clusters` are codes of the rows from 1 to `count`.
+#' @noRd
+rs_pseudo_likelihood <- function(model, options, clusters, count) .Call(wrap__rs_pseudo_likelihood, model, options, clusters, count)
+
 #' A product of `rows` (n x c, in the order of the data) with R = W^-1/2 D C D W^-1/2 at the natural parameters `phi`, or
 #' with a root of it: `what` is "whiten" (U, U'U = R^-1), "color" (U^-1), "times" (R) or "inverse". `residual` is the
 #' structure of these rows or NULL, `weights` W or NULL.

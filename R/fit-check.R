@@ -7,16 +7,20 @@
 # taken at their word. A fit that was found whole is recognised by its contents (src/fit-stamp.c),
 # in microseconds.
 
-#' An error if a fit is damaged, or has smooths that the calling function knows nothing of
+#' An error if a fit is damaged, or the function that a user gave it to does not hold for it
 #' @noRd
 check_fit <- function(object) {
-  check_whole(object)
-  if (has_smooths(object)) refuse_beside_smooths(sys.function(sys.parent()))
+  check_whole_fit(object)
+  f <- sys.function(sys.parent())
+  if (!identical(topenv(parent.frame(2L)), topenv())) {
+    refuse_restricted(unclass(object), f)
+  }
   invisible()
 }
 
+#' An error if a fit is damaged
 #' @noRd
-check_whole <- function(object) {
+check_whole_fit <- function(object) {
   if (.External(ferrolmm_is_known, object)) {
     return(invisible())
   }
@@ -48,9 +52,9 @@ check_entering_fit <- function(frame, caller, f) {
   }
   fit <- frame[[first]]
   if (inherits(fit, "lmm")) {
-    check_whole(fit)
+    check_whole_fit(fit)
     if (!is.null(fit$condensed)) refuse_without_rows(f, frame)
-    if (has_smooths(fit)) refuse_beside_smooths(f)
+    refuse_restricted(unclass(fit), f)
   }
 }
 
@@ -119,7 +123,7 @@ fit_fields <- list(
   call = is.call, formula = is.language, terms = function(x) inherits(x, "terms"),
   frame = is.data.frame, contrasts = or_null(is.list), xlevels = or_null(is.list),
   assign = is.integer, random = is.list, flist = is.list, precision = is.list, keys = is.list,
-  members = or_null(is.list),
+  members = or_null(is.list), sampling = or_null(has_names("weights", "counts", "cluster")),
   residual = or_null(has_names("names")), cnms = is.list, Gp = is.integer, lower = is.double,
   prior.weights = or_null(is.double), offset = or_null(is.double),
   na.action = or_null(function(x) is.integer(x) || is.character(x)),
@@ -139,7 +143,8 @@ fit_fields <- list(
 #' Fields that a fit may lack
 #' @noRd
 optional_fields <- c(
-  "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed", "members"
+  "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed", "members",
+  "sampling"
 )
 
 #' @noRd
@@ -178,6 +183,7 @@ fault_of_shape <- function(fit) {
   lengths <- list(
     residuals = c(length(fit$residuals), n), frame = c(.row_names_info(fit$frame, 2L), n),
     prior.weights = given(fit$prior.weights, n), offset = given(fit$offset, n),
+    sampling = given(fit$sampling$weights, n),
     assign = c(length(fit$assign), p), pivot = c(length(fit$pivot), p),
     coefficients = c(sum(!is.na(fit$coefficients)), r), beta = c(length(fit$beta), r),
     rx = c(length(fit$rx), r^2), vcov_unscaled = c(length(fit$vcov_unscaled), r^2),
@@ -197,6 +203,7 @@ fault_of_shape <- function(fit) {
     prior.weights = "(weights)" %in% names(fit$frame) && is.null(fit$prior.weights),
     offset = is.null(fit$offset) && is.null(fit$condensed) &&
       ("(offset)" %in% names(fit$frame) || !is.null(attr(fit$terms, "offset"))),
+    sampling = "(sampling)" %in% names(fit$frame) && is.null(fit$sampling),
     residual = has_known_rows(fit$residual) != ("(known)" %in% names(fit$frame)),
     na.action = !identical(fit$na.action, attr(fit$frame, "na.action"))
   )

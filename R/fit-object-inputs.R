@@ -42,7 +42,7 @@ fixed_inputs <- function(object, in_place) {
     },
     names = names(object$coefficients),
     weights = object$prior.weights,
-    offset = object$offset
+    offset = object$offset, sampling = object$sampling
   )
 }
 

@@ -35,6 +35,8 @@
 #   lower           lower bounds of theta: 0 for standard deviations, -1 for the correlations of a
 #                   structure, -Inf for elements of a factor below its diagonal
 #   prior.weights   precision weights (n), those of varFixed() included, or NULL
+#   sampling        sampling weights: what sampling_design() returns, with `variance`, the robust
+#                   covariance matrix of all parameters (see with_cluster_variance()); NULL without
 #   offset          offset (n), of the formula and the argument together, or NULL
 #   na.action       rows left out because of missing values, or NULL
 #   REML            was the restricted likelihood maximised?
@@ -98,8 +100,10 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
   )
   model$condensed <- condensed
   model$members <- random$members
+  model$sampling <- fixed$sampling
   estimates <- estimates(
-    result, fixed$names, random$theta_names, residual$names, reml, length(random$cnms), condensed,
+    result_of_weights(result, fixed$sampling), fixed$names, random$theta_names, residual$names,
+    reml, length(random$cnms), condensed,
     penalised = !is.null(control$penalty)
   )
   object <- c(estimates, model)
@@ -111,7 +115,8 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
 #' @noRd
 set_result <- function(object, result) {
   fields <- estimates(
-    result, names(object$coefficients), names(object$theta), names(object$phi), object$REML,
+    result_of_weights(result, object$sampling), names(object$coefficients), names(object$theta),
+    names(object$phi), object$REML,
     length(object$cnms), object$condensed, penalised = !is.null(object$control$penalty)
   )
   object[names(fields)] <- fields
@@ -152,12 +157,15 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
 #' @noRd
 new_devcomp <- function(result, reml, n_terms, n, penalised) {
   p <- result$rank
+  # rows that a row stands for
+  times <- if (is.null(result$times)) 1 else result$times
   list(
     cmp = c(
       ldL2 = result$ldL2, ldRX2 = result$ldRX2, wrss = result$wrss, ussq = result$ussq,
       pwrss = result$pwrss, drsum = NA,
       REML = if (reml) result$criterion else NA, dev = if (reml) NA else result$criterion,
-      sigmaML = sqrt(result$pwrss / n), sigmaREML = sqrt(result$pwrss / (n - p)),
+      sigmaML = sqrt(result$pwrss / (n * times)),
+      sigmaREML = sqrt(result$pwrss / (n * times - p)),
       penalty = if (penalised) result$penalty
     ),
     dims = c(

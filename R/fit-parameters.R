@@ -82,7 +82,11 @@ fixed_model_matrix <- function(object) {
 #' @noRd
 fixed_covariance <- function(object) {
   names <- names(object$coefficients)[kept_columns(object)]
-  variance <- object$sigma^2 * object$vcov_unscaled
+  variance <- if (is_sampled(object)) {
+    sampled_covariance(object)
+  } else {
+    object$sigma^2 * object$vcov_unscaled
+  }
   dimnames(variance) <- list(names, names)
   variance
 }

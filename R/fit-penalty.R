@@ -14,6 +14,7 @@ penalty_of_sigma <- function(object) {
 #' @param what in words, as the subject of a sentence.
 #' @noRd
 require_maximum <- function(object, what) {
+  if (is_sampled(object)) abort_sampled(what)
   if (is_penalised(object)) {
     ferrolmm_abort(
       paste0(what, " is about the maximum of the likelihood, and the fit has penalised ",

@@ -26,25 +26,12 @@ holds_with_smooths <- c(
   "profile.lmm", "update.lmm", "refit.lmm", "refitML.lmm", "recover_data.lmm", "emm_basis.lmm"
 )
 
-#' Refuse a function of the package that is not among them
-#' @param f the function that a fit with smooths entered.
+#' @param what in words, as the subject of a sentence.
 #' @noRd
-refuse_beside_smooths <- function(f) {
-  home <- topenv()
-  if (!identical(topenv(environment(f)), home)) {
-    return(invisible())
-  }
-  known <- holds_with_smooths[vapply(holds_with_smooths, exists, NA, envir = home,
-                                     inherits = FALSE)]
-  same <- function(name) identical(get(name, home), f)
-  if (!is.null(Find(same, known))) {
-    return(invisible())
-  }
-  name <- Find(same, ls(home))
+abort_beside_smooths <- function(what) {
   ferrolmm_abort(
-    paste0(if (length(name)) sub("[.]lmm$", "", name) else "The function",
-           "() is not available for models with smooth terms."),
-    "smooth", x = "They are fixed columns and random effects together, and of the population.",
+    paste0(what, " is not available for models with smooth terms."), "smooth",
+    x = "They are fixed columns and random effects together, and of the population.",
     i = paste0("predict(), simulate(), residuals(), anova(), smooths() and plot(smooths()) are; ",
                "see ?smooths.")
   )

@@ -13,6 +13,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
     given$weights <- NULL
   }
   given$known <- spec$correlation$known
+  given$sampling <- optimize
   model <- parse_formula(formula, data, caller, spec, smooths = optimize)
   model$bars <- find_known(model$bars, data, model$env, caller)
   call$formula <- formula
@@ -30,6 +31,8 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   random <- build_random(model, frame, spec, control)
   require_time_to_fit(control)
   residual <- build_residual(spec, frame, random)
+  fixed$sampling <- sampling_design(frame, random)
+  check_sampling_model(fixed$sampling, random, spec, reml, control)
   check_identifiable(residual, frame, random, control)
   check_scale_beside_sigma(residual, control)
   fixed$weights <- residual_weights(residual, frame, fixed$weights)
@@ -67,7 +70,7 @@ fit_parts <- function(home, formula, frame, fixed, random, residual, reml, start
     control = control, reml = reml, condensed = condensed
   )
   if (optimize) report_fit(found$result, fixed, random, control, residual)
-  fit
+  if (optimize && !is.null(fit$sampling)) with_cluster_variance(fit) else fit
 }
 
 #' The model at its start, as [fit_design()] returns it

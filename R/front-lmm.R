@@ -195,7 +195,8 @@
 #' @param weights (`numeric`)\cr precision weights: the residual variance of row i is
 #'   \eqn{\sigma^2 / w_i}. Evaluated in `data`. A row of weight zero is left out, as by `subset`; a
 #'   weight that is NA or NaN is a missing value (see `na.action`), a negative or infinite one an
-#'   error. Or a variance function of 'nlme', see below.
+#'   error. Or a variance function of 'nlme', see below; or [sampling_weights()], which say how many
+#'   a row and a group stand for in the population.
 #' @param subset (`logical`, row numbers or row names)\cr rows to use. Evaluated in `data`.
 #' @param na.action (`function`)\cr what to do with missing values: [stats::na.omit()] (the
 #'   usual default, from `getOption("na.action")`), [stats::na.exclude()] or [stats::na.fail()].

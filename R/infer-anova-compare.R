@@ -2,6 +2,9 @@
 
 #' @noRd
 compare_models <- function(models, names, refit) {
+  for (model in models) {
+    if (inherits(model, "lmm") && is_sampled(model)) abort_sampled("A likelihood ratio test")
+  }
   if (length(names) != length(models)) {
     ferrolmm_abort(
       paste0("`model.names` has ", count_of(length(names), "name"), " for ",

@@ -62,7 +62,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
                       refit = TRUE, model.names = NULL, test = NULL, L = NULL, Terms = NULL,
                       vcov = NULL, cluster = NULL) {
   others <- list(...)
-  lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_fit)
+  lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_whole_fit)
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
   named <- nzchar(if (is.null(names(others))) character(length(others)) else names(others))
   if (any(!is_model & !named)) {
@@ -101,6 +101,7 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
     return(chosen_test(object, L, Terms, ddf, vcov, cluster))
   }
   as_lme4 <- identical(ddf, "lme4")
+  if (as_lme4 && is_sampled(object)) abort_sampled("The table of 'lme4'", "Leave `ddf` out.")
   if (as_lme4) check_no_vcov(vcov, cluster, "tables other than that of 'lme4' (ddf = \"none\")")
   type <- if (as_lme4) lme4_type(type, missing(type)) else match_type(type)
   method <- match_ddf(ddf)

@@ -71,10 +71,14 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   check_method_arguments(names(given)[given], method)
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
   if (!is.null(FUN)) {
+    if (is_sampled(object)) abort_sampled("A bootstrap")
     return(confint.bootstrap.lmm(
       bootstrap.lmm(object, nsim, FUN, seed, ...), parm = if (!missing(parm)) parm, level = level,
       interval = boot.type
     ))
+  }
+  if (is_sampled(object) && method != "Wald") {
+    abort_sampled(paste0("`method = \"", method, "\"`"), "Use method = \"Wald\".")
   }
   names <- parameter_names(object, oldNames)
   wanted <- if (missing(parm) || is.null(parm)) {

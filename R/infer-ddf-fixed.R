@@ -15,7 +15,7 @@ NULL
 #'   triangular root `rx` of the inverse of that one.
 #' @noRd
 fixed_ddf <- function(object, ddf, variance = NULL) {
-  rx <- if (is.null(variance)) object$rx / object$sigma
+  rx <- if (is.null(variance) && !is_sampled(object)) object$rx / object$sigma
   variance <- if (is.null(variance)) fixed_covariance(object) else variance
   list(
     beta = object$beta, variance = variance, rx = rx,

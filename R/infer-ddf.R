@@ -86,6 +86,10 @@ ddf_methods <- list(
     infer = function(object) fixed_ddf(object, Inf), prediction = function(...) Inf,
     statistic = "z", words = "the normal approximation", robust = TRUE, fixed = Inf
   ),
+  clusters = list(
+    infer = function(object) cluster_ddf(object),
+    words = "the number of clusters less one as degrees of freedom"
+  ),
   none = list(
     infer = function(object) fixed_ddf(object, NA_real_), aliases = "lme4", statistic = "none",
     robust = TRUE, fixed = NA_real_
@@ -141,6 +145,7 @@ match_ddf <- function(ddf) {
 #'   its clusters, empty for a matrix
 #' @noRd
 ddf_for <- function(object, method, vcov = NULL, cluster = NULL) {
+  if (is_sampled(object)) method <- ddf_of_clusters(method, vcov, cluster)
   entry <- ddf_methods[[method]]
   inference <- if (!is.null(vcov) || !is.null(cluster)) {
     robust_for(object, method, vcov, cluster)

@@ -12,6 +12,12 @@ asks_for_tests <- function(ddf, vcov, cluster) {
 #' @param is_mean is a mean of the population predicted?
 #' @noRd
 check_population_mean <- function(object, ddf, vcov, cluster, is_mean) {
+  if (!is_mean && is_sampled(object)) {
+    abort_sampled(
+      "The standard error of a prediction with random effects, or of a new observation,",
+      "Predict means of the population, with re.form = NA and interval = \"confidence\"."
+    )
+  }
   if (!is_mean) {
     what <- if (is.null(vcov) && is.null(cluster)) paste0("ddf = \"", ddf, "\"") else "vcov"
     ferrolmm_abort(
@@ -27,6 +33,19 @@ check_population_mean <- function(object, ddf, vcov, cluster, is_mean) {
       i = "Predict from update(fit, REML = TRUE)."
     )
   }
+}
+
+#' With sampling weights only means of the population have standard errors
+#' @returns the method for degrees of freedom
+#' @noRd
+check_sampled_prediction <- function(ddf, vcov, cluster, newparams, weights, correlated) {
+  given <- c(
+    newparams = !is.null(newparams), weights = !is.null(weights), residual.cor = correlated
+  )
+  if (any(given)) {
+    abort_sampled(paste0("`", names(given)[given][[1L]], "` of predict()"), "Leave it out.")
+  }
+  ddf_of_clusters(ddf, vcov, cluster)
 }
 
 #' Standard errors and intervals of means of the population, x'beta

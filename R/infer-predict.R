@@ -123,6 +123,9 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(allow.new.levels, "allow.new.levels")
   match_choice(type, "type", c("response", "link"))
   ddf <- match_ddf(ddf)
+  if (is_sampled(object)) {
+    ddf <- check_sampled_prediction(ddf, vcov, cluster, newparams, weights, residual.cor)
+  }
   na_action <- if (!missing(na.action) || !is.null(newdata)) check_na_function(na.action)
   parts <- if (is.null(groups)) {
     select_random(object, re.form)
@@ -134,7 +137,11 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
     check_residual_prediction(object, newdata, parts, random.only, interval)
   }
   observation <- residual.cor || interval == "prediction"
-  tested <- asks_for_tests(ddf, vcov, cluster)
+  tested <- if (is_sampled(object)) {
+    se.fit || interval != "none"
+  } else {
+    asks_for_tests(ddf, vcov, cluster)
+  }
   if (tested && has_smooths(object)) {
     ferrolmm_abort(
       "Predictions of models with smooth terms take no `vcov` and `cluster`.", "argument",

@@ -61,6 +61,12 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   if (!missing(scale)) {
     ferrolmm_abort("`scale` is for `which = \"theta\"`.", "argument")
   }
+  if (is_sampled(object) && (full || !is.null(adjusted) || !is.null(type))) {
+    abort_sampled(
+      paste0("`", if (full) "full" else if (is.null(type)) "adjusted" else "type", "`"),
+      "vcov(fit) is robust already, by the clusters of the coarsest level."
+    )
+  }
   if (!is.null(type) && (full || !is.null(adjusted))) {
     ferrolmm_abort(
       paste0("`type` is a covariance matrix of its own: leave ",

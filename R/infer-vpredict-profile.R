@@ -119,6 +119,7 @@ baseenv_of <- function(enclosure) {
 #' @param how list(nsim, seed, type, threads).
 #' @noRd
 function_bootstrap <- function(object, components, functions, level, how) {
+  if (is_sampled(object)) abort_sampled("A bootstrap")
   replicates <- bootstrap.lmm(object, how$nsim, seed = how$seed, threads = how$threads)$t
   n_phi <- length(object$phi)
   n_theta <- length(object$theta)

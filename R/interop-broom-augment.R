@@ -27,9 +27,10 @@ generics::glance
 #' @section What `augment()` shows:
 #' The columns of `data` and of each row: `.fitted` (with the random effects), `.resid`, `.hat` and
 #' `.cooksd` (see [hatvalues.lmm()] and [cooks.distance.lmm()]; not where residuals are correlated,
-#' for which neither is defined), `.fixed` (without random effects), `.mu` (as `.fitted`),
-#' `.offset`, `.sqrtXwt` and `.sqrtrwt` (the root of the weight, over the variance function where
-#' there is one), `.weights` (prior weights), and `.wtres`, the residual times `.sqrtrwt`.
+#' or with sampling weights, for which neither is defined), `.fixed` (without random effects), `.mu`
+#' (as `.fitted`), `.offset`, `.sqrtXwt` and `.sqrtrwt` (the root of the weight, over the variance
+#' function where there is one), `.weights` (prior weights), and `.wtres`, the residual times
+#' `.sqrtrwt`.
 #'
 #' Of `newdata` the columns are `.fitted`, `.fixed`, and with `se.fit = TRUE` or `interval` also
 #' `.se.fit`, `.lower` and `.upper`.
@@ -105,7 +106,7 @@ augment_rows <- function(object, data) {
   n <- count_rows(object)
   root <- sqrt(1 / residual_variances(object))
   columns <- list(.fitted = object$fitted.values, .resid = object$residuals)
-  if (!has_correlation(object)) {
+  if (!has_correlation(object) && !is_sampled(object)) {
     plain <- object
     plain["na.action"] <- list(NULL)
     columns$.hat <- unname(hatvalues.lmm(plain))

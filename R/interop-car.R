@@ -126,7 +126,7 @@ linearHypothesis.lmm <- function(model, hypothesis.matrix, rhs = NULL, ddf = "Sa
   structure(
     table,
     heading = paste0("Linear hypothesis test", if (statistic == "F" && is.null(vcov.)) {
-      describe_ddf(match_ddf(ddf), " with ")
+      describe_ddf(inference$method, " with ")
     }),
     class = c("anova", "data.frame")
   )

@@ -153,7 +153,12 @@ rows_of_data <- function(call, object, data) {
   n <- nrow(data)
   from <- environment(full_formula(object))
   weights <- if (!is.null(given$weights)) {
-    check_row_argument(evaluate_argument(given$weights, "weights", data, from, home), "weights", n)
+    value <- evaluate_argument(given$weights, "weights", data, from, home)
+    if (is_sampling(value)) {
+      least_weights(sampling_columns(value, n))
+    } else {
+      check_row_argument(value, "weights", n)
+    }
   }
   used_rows(weights, given$subset, data, n, from, home)
 }

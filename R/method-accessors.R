@@ -150,7 +150,7 @@ family.lmm <- function(object, ...) {
 weights.lmm <- function(object, type = "prior", ...) {
   check_dots(...)
   match_choice(type, "type", "prior")
-  values <- object$prior.weights
+  values <- if (is_sampled(object)) sampled_weights(object) else object$prior.weights
   stats::naresid(object$na.action, if (is.null(values)) rep.int(1, nobs.lmm(object)) else values)
 }
 

@@ -13,7 +13,7 @@
 #'   expressions; `table`, what V1, V2, ... are, with their values and standard errors
 #' @noRd
 variance_components <- function(object) {
-  pieces <- engine_inference(engine_satterthwaite, object)
+  pieces <- parameter_pieces(object)
   covariance <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
   values <- component_values(object)
   table <- as.data.frame(VarCorr.lmm(object))[c("grp", "var1", "var2", "vcov")]

@@ -47,6 +47,9 @@
 getME.lmm <- function(object, name, ...) {
   check_dots(...)
   name <- match_components(name)
+  if (is_sampled(object) && any(c("ALL", "L", "RX", "RZX", "devfun") %in% name)) {
+    abort_sampled("A factor of the equations, or the criterion as a function,")
+  }
   if (identical(name, "ALL")) {
     name <- names(me_components)
   }

@@ -288,7 +288,7 @@ varcorr_cells <- function(object, all = FALSE) {
 #'   attribute `note` says why some are NA, `residual` is the covariance matrix of phi and sigma^2
 #' @noRd
 varcorr_uncertainty <- function(object, cells = varcorr_cells(object)) {
-  pieces <- engine_inference(engine_satterthwaite, object)
+  pieces <- parameter_pieces(object)
   gamma <- pieces$jacobian %*% pieces$covariance %*% t(pieces$jacobian)
   vc <- VarCorr.lmm(object)
   sizes <- block_sizes(object$random)

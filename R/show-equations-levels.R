@@ -138,7 +138,8 @@ index_lines <- function(model, pen) {
   weights <- if (any(model$groups$multiple)) {
     "Weights: w_ij is that of level j in row i, 0 where the row is no member of it"
   }
-  lines <- c(text, known_lines(model$object), weights, dropped)
+  sampled <- format_sampling(model$object, wrap = FALSE)
+  lines <- c(text, known_lines(model$object), weights, sampled, dropped)
   if (pen$format == "latex") {
     return(write_heading(lines, pen))
   }

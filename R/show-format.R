@@ -2,10 +2,10 @@
 
 #' "Linear mixed model fit by ..."
 #' @noRd
-format_title <- function(reml, random = TRUE) {
+format_title <- function(reml, random = TRUE, sampled = FALSE) {
   paste(
     if (random) "Linear mixed model fit by" else "Linear model with structured residuals fit by",
-    if (reml) "REML" else "maximum likelihood"
+    if (reml) "REML" else if (sampled) "weighted pseudo-likelihood" else "maximum likelihood"
   )
 }
 
@@ -64,6 +64,9 @@ criterion_table <- function(object) {
   if (object$REML) {
     return(c(REML = object$criterion))
   }
+  if (is_sampled(object)) {
+    return(c(pseudo = -object$criterion / 2))
+  }
   likelihood <- log_likelihood(object)
   c(
     AIC = stats::AIC(likelihood), BIC = stats::BIC(likelihood),
@@ -76,6 +79,9 @@ criterion_table <- function(object) {
 format_criterion <- function(table, digits) {
   if (identical(names(table), "REML")) {
     return(paste("REML criterion at convergence:", round(table[["REML"]], digits)))
+  }
+  if (identical(names(table), "pseudo")) {
+    return(paste("Log pseudo-likelihood:", round(table[["pseudo"]], digits)))
   }
   numbers <- formatC(round(table, digits), digits = digits, format = "f")
   numbers[["df.resid"]] <- format(table[["df.resid"]])

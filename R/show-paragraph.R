@@ -24,6 +24,7 @@ methods_paragraph <- function(object, ddf = "Satterthwaite", ...) {
   check_dots(...)
   check_lmm(object, "methods_paragraph")
   method <- match_ddf(ddf)
+  if (is_sampled(object)) method <- ddf_of_clusters(method, NULL, NULL)
   if (isTRUE(ddf_methods[[method]]$needs_reml) && !object$REML) {
     ferrolmm_abort(
       paste0("`ddf = \"", method, "\"` is for fits by REML, this one is by maximum likelihood."),
@@ -48,13 +49,6 @@ print.lmm_paragraph <- function(x, ...) {
   invisible(x)
 }
 
-#' "a, b and c"
-#' @noRd
-enumerate <- function(x) {
-  n <- length(x)
-  if (n < 2L) x else paste(paste(x[-n], collapse = ", "), "and", x[[n]])
-}
-
 #' "a" or "an" before a word
 #' @noRd
 with_article <- function(words) paste(if (grepl("^[aeiou]|^AR", words)) "an" else "a", words)
@@ -67,7 +61,13 @@ paragraph_model <- function(object) {
   } else {
     "A linear model with structured residuals"
   }
-  method <- if (object$REML) "restricted maximum likelihood (REML)" else "maximum likelihood (ML)"
+  method <- if (object$REML) {
+    "restricted maximum likelihood (REML)"
+  } else if (is_sampled(object)) {
+    "maximum weighted pseudo-likelihood"
+  } else {
+    "maximum likelihood (ML)"
+  }
   paste0(
     kind, " for ", response, " was fitted by ", if (is_penalised(object)) "penalised ", method,
     ". ", paragraph_fixed(object),
@@ -130,7 +130,8 @@ paragraph_extras <- function(object) {
     c_or_none(!is.null(object$offset), " The model had an offset."),
     c_or_none(
       !is.null(object$prior.weights) && !known, " Observations had precision weights."
-    )
+    ),
+    c_or_none(is_sampled(object), paste0(" ", describe_sampling(object)))
   )
 }
 

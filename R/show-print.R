@@ -18,9 +18,9 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
                       ranef.comp = "Std.Dev.", ...) {
   check_dots(...)
   check_digits(digits)
-  writeLines(paste0(format_title(x$REML, length(x$random) > 0L), " ['lmm']"))
+  writeLines(paste0(format_title(x$REML, length(x$random) > 0L, is_sampled(x)), " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
-  writeLines(c(format_criterion(criterion_table(x), 4L), format_penalty(x)))
+  writeLines(c(format_criterion(criterion_table(x), 4L), format_penalty(x), format_sampling(x)))
   varcor <- VarCorr.lmm(x)
   print_random_effects(varcor, digits, ranef.comp)
   writeLines(as.character(format_residual(x, digits, attr(varcor, "visits"))))

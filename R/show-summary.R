@@ -55,7 +55,7 @@ summary.lmm <- function(object, correlation = NULL,
   digits <- max(3L, getOption("digits") - 3L)
   structure(
     list(
-      methTitle = format_title(object$REML, length(object$random) > 0L),
+      methTitle = format_title(object$REML, length(object$random) > 0L, is_sampled(object)),
       objClass = class(object),
       call = object$call,
       formula = full_formula(object),
@@ -71,10 +71,11 @@ summary.lmm <- function(object, correlation = NULL,
       sigma = object$sigma,
       vcov = shown_variance(inference),
       varcor = varcor,
-      logLik = log_likelihood(object),
+      logLik = if (!is_sampled(object)) log_likelihood(object),
       AICtab = criterion_table(object),
       information = restricted_information(object),
       penalty = format_penalty(object),
+      sampling = format_sampling(object),
       devcomp = object$devcomp,
       residuals = if (is.null(object$condensed)) residuals.lmm(object, type = "scaled"),
       residual = residual_table(object),
@@ -152,7 +153,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   writeLines(c(format_call(x$call, x$formula), ""))
   writeLines(c(
     format_criterion(x$AICtab, 1L), if (!is.null(x$information)) format_information(x$information),
-    x$penalty, ""
+    x$penalty, x$sampling, ""
   ))
   if (show.resids) {
     print_scaled_residuals(x$residuals, digits)

@@ -1,15 +1,17 @@
 #!/usr/bin/env Rscript
 # Does what the intervals and tests promise hold? Simulates from known models and counts.
-#   Rscript bench/coverage.R [replicates] [parts]  default 2000, all four parts; half an hour
+#   Rscript bench/coverage.R [replicates] [parts]  default 2000, all five parts; half an hour
 # 1. Coverage of 95% intervals of predict(): a known level, a new level, the population, and a new
 #    observation of a known level.
 # 2. Null size at 5% of ranova() (finite-sample, limit, naive) in several small designs.
 # 3. Null size at 5% of Kenward-Roger and Satterthwaite F tests in several small designs.
 # 4. The same of the methods of Kenward and Roger where V is not linear in its parameters.
+# 5. Coverage of 95% intervals with sampling weights, samples being informative, and bias of
+#    variances.
 suppressPackageStartupMessages(library(ferrolmm))
 replicates <- as.integer(c(commandArgs(TRUE), 2000)[1])
 parts <- as.integer(commandArgs(TRUE)[-1])
-if (length(parts) == 0L) parts <- 1:4
+if (length(parts) == 0L) parts <- 1:5
 RNGkind("Mersenne-Twister", "Inversion", "Rejection")
 
 report <- function(name, hits, wanted) {
@@ -158,8 +160,57 @@ structure_sizes <- function() {
                 function(d) effect(d$g) + serial(d), "treatment", residual = ~ ar1(v | g))
 }
 
+# A sample of schools, of which those with high effects are drawn more often, and of pupils within
+# them, of whom (`of_rows`) those with high residuals are
+draw_sample <- function(schools, pupils, of_rows) {
+  u <- rnorm(schools)
+  chance <- ifelse(u > 0, 0.5, 0.2)
+  drawn <- which(runif(schools) < chance)
+  d <- data.frame(school = factor(rep(drawn, each = pupils)), x = rnorm(pupils * length(drawn)))
+  at <- rep(drawn, each = pupils)
+  d$z <- rep(rnorm(length(drawn)), each = pupils)
+  e <- rnorm(nrow(d))
+  d$y <- 1 + 0.5 * d$x + 0.3 * d$z + u[at] + e
+  d$w2 <- 1 / chance[at]
+  inside <- if (of_rows) ifelse(e > 0, 0.8, 0.4) else rep(0.5, nrow(d))
+  d$w1 <- 1 / inside
+  droplevels(d[runif(nrow(d)) < inside, ])
+}
+
+sampling_coverage <- function() {
+  cat("\nSampling weights: coverage of 95% intervals,", replicates, "samples\n")
+  truth <- c(1, 0.5, 0.3)
+  try_sampling <- function(name, schools, pupils, of_rows, scale) {
+    found <- replicate(replicates, {
+      d <- draw_sample(schools, pupils, of_rows)
+      weighted <- suppressMessages(lmm(
+        y ~ x + z + (1 | school), d, REML = FALSE,
+        weights = sampling_weights(w1, school = w2, scale = scale)
+      ))
+      plain <- suppressMessages(lmm(y ~ x + z + (1 | school), d))
+      covers <- function(fit) {
+        limits <- confint(fit, names(fixef(fit)))
+        limits[, 1] <= truth & truth <= limits[, 2]
+      }
+      c(covers(weighted), covers(plain)[[1]], VarCorr(weighted)$school[1, 1], sigma(weighted)^2)
+    })
+    name <- paste0(name, ", ", schools, " x ", pupils, ", ", scale, ": ")
+    report(paste0(name, "intercept"), found[1, ], 0.95)
+    report(paste0(name, "x"), found[2, ], 0.95)
+    report(paste0(name, "z of schools"), found[3, ], 0.95)
+    report(paste0(name, "intercept without weights"), found[4, ], 0.95)
+    cat(sprintf("%-58s %.3f, %.3f  (truth 1, 1)\n", paste0(name, "mean variances"),
+                mean(found[5, ]), mean(found[6, ])))
+  }
+  try_sampling("schools informative", 150L, 20L, FALSE, "none")
+  try_sampling("schools informative", 300L, 20L, FALSE, "size")
+  try_sampling("both informative", 300L, 60L, TRUE, "size")
+  try_sampling("both informative", 300L, 10L, TRUE, "size")
+  try_sampling("both informative", 300L, 10L, TRUE, "none")
+}
+
 # each part has its own numbers, whichever others run
 for (part in parts) {
   set.seed(20261123 + part)
-  list(coverage, ranova_sizes, f_sizes, structure_sizes)[[part]]()
+  list(coverage, ranova_sizes, f_sizes, structure_sizes, sampling_coverage)[[part]]()
 }

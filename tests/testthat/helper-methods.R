@@ -79,6 +79,8 @@ passed_on <- c(
   "recover_data.lmm",
   # one argument
   "effSources.lmm",
+  # its further arguments are named by grouping factors of the model, and lmm() knows these
+  "sampling_weights",
   # called by methods of 'car' for linear models
   "coef.lmm_as_linear",
   # always an error (test-method-not-defined.R)

@@ -62,13 +62,14 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// A grouping factor as R hands it over: `list(codes =, members =, n_levels =, precision =)`, either codes or members, the last one
-/// NULL or a symmetric matrix in compressed columns, `list(start =, row =, value =)`.
+/// A grouping factor as R hands it over: `list(codes =, members =, n_levels =, precision =, counts =)`, either codes or members,
+/// `precision` NULL or a symmetric matrix in compressed columns, `list(start =, row =, value =)`, `counts` NULL or a number a level.
 struct FactorArgument {
     codes: Robj,
     members: Option<MembersArgument>,
     n_levels: usize,
     precision: Option<KnownMatrixArgument>,
+    counts: Option<Robj>,
 }
 
 impl FactorArgument {
@@ -85,6 +86,7 @@ impl FactorArgument {
                 .optional("precision")
                 .map(|matrix| KnownMatrixArgument::new(matrix, "precision"))
                 .transpose()?,
+            counts: given.optional("counts").cloned(),
         })
     }
 
@@ -101,6 +103,10 @@ impl FactorArgument {
             codes: convert::integers(&self.codes, "codes")?,
             n_levels: self.n_levels,
             precision,
+            counts: match &self.counts {
+                None => None,
+                Some(counts) => Some(convert::doubles(counts, "counts")?),
+            },
         })
     }
 }

@@ -30,6 +30,7 @@ mod moments;
 mod pedigree;
 mod penalty;
 mod profile;
+mod pseudo_likelihood;
 mod residual;
 mod rlrt;
 mod scan;
@@ -47,6 +48,7 @@ extendr_module! {
     use moments;
     use pedigree;
     use profile;
+    use pseudo_likelihood;
     use residual;
     use rlrt;
     use scan;

@@ -265,6 +265,7 @@ impl ResidualArgument {
             None => None,
             Some((codes, n_levels)) => Some(GroupingFactor {
                 members: None,
+                counts: None,
                 codes: convert::integers(codes, "codes")?,
                 n_levels: *n_levels,
                 precision: None,

@@ -100,6 +100,7 @@ impl Short {
                 .zip(&self.codes)
                 .map(|(factor, codes)| GroupingFactor {
                     members: None,
+                    counts: None,
                     codes,
                     ..factor.clone()
                 })

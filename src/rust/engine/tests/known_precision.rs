@@ -143,6 +143,7 @@ impl Model {
             factors: (self.factors.iter())
                 .map(|f| GroupingFactor {
                     members: None,
+                    counts: None,
                     codes: &f.codes,
                     n_levels: f.levels,
                     precision: f.known.as_ref().map(|k| KnownMatrix {

@@ -64,6 +64,7 @@ impl Factor {
 
     fn data(&self) -> GroupingFactor<'_> {
         GroupingFactor {
+            counts: None,
             codes: if self.multiple { &[] } else { &self.level },
             members: self.multiple.then_some(Members {
                 start: &self.start,

@@ -26,6 +26,7 @@ fn without_rows<'a>(data: &ModelData<'a>, moments: &'a RawMoments) -> ModelData<
             .zip(&moments.factors)
             .map(|(factor, own)| GroupingFactor {
                 members: None,
+                counts: None,
                 codes: &[],
                 n_levels: own.n_levels,
                 precision: factor.precision,

@@ -816,6 +816,7 @@ fn positions_that_coincide_are_refused() {
         let structure = ResidualStructure {
             groups: Some(GroupingFactor {
                 members: None,
+                counts: None,
                 precision: None,
                 codes: &codes,
                 n_levels: 2,
@@ -997,6 +998,7 @@ fn parameters_without_data_are_named() {
         let structure = ResidualStructure {
             groups: Some(GroupingFactor {
                 members: None,
+                counts: None,
                 precision: None,
                 codes: &codes,
                 n_levels: 2,

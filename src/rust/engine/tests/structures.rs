@@ -76,6 +76,7 @@ impl Owned {
                 .iter()
                 .map(|(codes, n_levels, known)| GroupingFactor {
                     members: None,
+                    counts: None,
                     codes,
                     n_levels: *n_levels,
                     precision: known.as_ref().map(|k| KnownMatrix {
@@ -106,6 +107,7 @@ impl Owned {
     fn groups(&self) -> GroupingFactor<'_> {
         GroupingFactor {
             members: None,
+            counts: None,
             codes: &self.group,
             n_levels: self.groups,
             precision: None,

@@ -18,6 +18,8 @@ pub struct GroupingFactor<'a> {
     pub n_levels: usize,
     /// Known precision matrix of the levels (J x J), as of animals in a pedigree; `None`: levels are independent.
     pub precision: Option<KnownMatrix<'a>>,
+    /// How many levels each stands for in a pseudo-likelihood (see [`crate::moments::counted`]); `None`: one.
+    pub counts: Option<&'a [f64]>,
 }
 
 /// Multiple membership (Browne, Goldstein & Rasbash 2001, Statistical Modelling 1): row i has the random part
@@ -476,8 +478,16 @@ impl ModelData<'_> {
     pub(crate) fn sum_log_weights(&self) -> f64 {
         match (self.stands_for, self.weights) {
             (None, None) => 0.0,
+            // weights are numbers of rows there
+            _ if self.is_counted() => 0.0,
             _ => (0..self.rows()).map(|i| self.log_weight(i)).sum(),
         }
+    }
+
+    /// Whether levels and rows count as many: the criterion is that of a pseudo-likelihood.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.factors.iter().any(|factor| factor.counts.is_some())
     }
 
     /// Refuses a step that takes each row as one of a single level.

@@ -163,7 +163,11 @@ pub fn lay_out(
     factors.retain(|f| f.k > 0);
     let eliminated = (0..factors.len())
         .filter(|&i| may_be_first(&factors[i]))
-        .max_by_key(|&i| (factors[i].n_levels * factors[i].k, std::cmp::Reverse(i)))
+        .max_by_key(|&i| {
+            // levels that count as many have to go before those that they are nested in
+            let k = if data.is_counted() { 1 } else { factors[i].k };
+            (factors[i].n_levels * k, std::cmp::Reverse(i))
+        })
         .map_or_else(FactorLayout::empty, |first| factors.remove(first));
     factors.insert(0, eliminated);
     let n = data.n() as f64;

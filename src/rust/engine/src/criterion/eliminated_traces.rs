@@ -73,6 +73,7 @@ pub(super) fn products<'a>(
                 kappa,
             } = &directions[b];
             let k = system.moments.factors[*g].k;
+            let roots = |v: usize| system.times_at(v).sqrt();
             let nodes = |strip: usize| {
                 let classes = levels.classes();
                 classes.flat_map(move |class| r.nodes(strip, (*g, class)).iter())
@@ -85,13 +86,14 @@ pub(super) fn products<'a>(
                         .chunks_exact(height)
                         .zip(own.chunks_exact(height));
                     for (p, q) in columns_of_both {
-                        let entries = nodes(i).map(|v| v - rows.start);
-                        sum += entries.map(|v| p[v + x] * q[v + y]).sum::<f64>();
+                        let entries = nodes(i).map(|&v| (v - rows.start, roots(v)));
+                        let products = entries.map(|(v, root)| root * p[v + x] * q[v + y]);
+                        sum += products.sum::<f64>();
                     }
                     if i > j {
-                        for v in nodes(j).map(|v| v - columns.start) {
+                        for (v, root) in nodes(j).map(|&v| (v - columns.start, roots(v))) {
                             let p = &right[tile(a)][(v + x) * height..(v + x + 1) * height];
-                            sum += dot(p, &turned[(v + y) * height..(v + y + 1) * height]);
+                            sum += root * dot(p, &turned[(v + y) * height..(v + y + 1) * height]);
                         }
                     }
                     mixed[a * m + b] += kappa[e] * sum;
@@ -101,7 +103,8 @@ pub(super) fn products<'a>(
     })
 }
 
-/// The block of S in Phi_a, sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the workspace of another.
+/// The block of S in Phi_a, sum_j W_j'K_j W_j with K_j = L_j^-1 kappa_a L_j^-T, stored as S is, in the workspace of another. Where
+/// nodes count as many, times the root of how many: a trace of two has all of it.
 fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement) -> Complement {
     let k1 = system.k1();
     let workers = &system.workers;
@@ -112,6 +115,8 @@ fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement)
         if direction.levels.contains(level) {
             k.copy_from_slice(&direction.kappa);
             divide(l, k1, k);
+            let root = system.times_around(level).sqrt();
+            k.iter_mut().for_each(|v| *v *= root);
         }
     }
     let mut phi = Complement::for_storage(&system.schur.storage, old);
@@ -121,7 +126,7 @@ fn phi(system: &System, factor: &Factor, direction: &Direction, old: Complement)
 }
 
 /// sum_j tr(N_jj kappa_a N_jj kappa_b) - tr(G_j kappa_a G_j kappa_b), N_jj = I - D_j^-1 - G_j: for each direction of the first
-/// factor each other one, class by class.
+/// factor each other one, class by class. Levels that count as many do so as [`crate::moments::counted`] says.
 pub(super) fn first_traces<'a>(
     system: &'a System,
     factor: &Factor,
@@ -195,8 +200,18 @@ impl<'a> FirstBlocks<'a> {
             for e in 0..square {
                 n[e] = f64::from(u8::from(e % k1 == e / k1)) - d[e] - g[e];
             }
-            traces.add(&n, 1.0, &mut sums);
-            traces.add(&g, -1.0, &mut sums);
+            let (own, around) = (
+                self.system.moments.factors[0].times(j),
+                self.system.times_around(j),
+            );
+            traces.add(&n, around, &mut sums);
+            traces.add(&g, -around, &mut sums);
+            let beyond = own - around;
+            if beyond != 0.0 {
+                // what counts beyond the level that it is nested in: I - D_j^-1
+                n.iter_mut().zip(g.iter()).for_each(|(n, g)| *n += g);
+                traces.add(&n, beyond, &mut sums);
+            }
         }
         traces.finish(&mut sums);
         sums

@@ -249,17 +249,31 @@ impl Pass<'_> {
         let with_neighbours = self.near_zero.contains(&1.0);
         let mut blocks = Blocks::new(system);
         let [mut minus, mut turned] = [block_buffer(system), block_buffer(system)];
+        let mut d = block_buffer(system);
         for j in levels {
             let (own, of) = (self.factor.t.of(0, j), (0, self.factor.t.class(0, j)));
             let m = &self.inverse.m11[j * square..(j + 1) * square];
-            let times = system.moments.factors[0].times(j);
-            for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
-                *value += times * (f64::from(u8::from(e % k1 == e / k1)) - m[e]);
-            }
-            if self.is_near_zero(0) {
-                let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
-                let parts = [zz, own, m];
-                blocks.add_product(parts, [k1; 3], times, sums.get_mut(Sum::Product, of));
+            let (own_times, times) = (system.moments.factors[0].times(j), system.times_around(j));
+            let mut add = |m: &[f64], times: f64| {
+                for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
+                    *value += times * (f64::from(u8::from(e % k1 == e / k1)) - m[e]);
+                }
+                if self.is_near_zero(0) {
+                    let zz = &system.moments.factors[0].zz[j * square..(j + 1) * square];
+                    let parts = [zz, own, m];
+                    blocks.add_product(parts, [k1; 3], times, sums.get_mut(Sum::Product, of));
+                }
+            };
+            add(m, times);
+            let beyond = own_times - times;
+            if beyond != 0.0 {
+                // what counts beyond the level that it is nested in
+                let (l, d) = (
+                    &self.factor.l1[j * square..(j + 1) * square],
+                    &mut d[..square],
+                );
+                small::write_inverse_from_cholesky(l, k1, &mut minus[..square], d);
+                add(d, beyond);
             }
             if with_neighbours {
                 for at in schur.start[j]..schur.start[j + 1] {
@@ -297,18 +311,21 @@ impl Pass<'_> {
         for column in minus.chunks_exact_mut(k1) {
             small::solve_lower_transposed(l, k1, column);
         }
-        let block = system.block(schur.source[at]);
+        let (block, times) = (
+            system.block(schur.source[at]),
+            system.moments.factors[g].times(level),
+        );
         if self.is_near_zero(0) {
             small::transpose(minus, k1, turned);
             let parts = [block, t.of(g, level), turned];
             let total = sums.get_mut(Sum::Product, (0, t.class(0, j)));
-            blocks.add_product(parts, [k1, kg, kg], -1.0, total);
+            blocks.add_product(parts, [k1, kg, kg], -times, total);
         }
         if self.is_near_zero(g) {
             small::transpose(block, k1, turned);
             let parts = [&*turned, t.of(0, j), minus];
             let total = sums.get_mut(Sum::Product, (g, t.class(g, level)));
-            blocks.add_product(parts, [kg, k1, k1], -1.0, total);
+            blocks.add_product(parts, [kg, k1, k1], -times, total);
         }
     }
 
@@ -351,10 +368,11 @@ impl Pass<'_> {
                     rest = beyond;
                 }
             }
+            let times = moments.factors[f].times(level);
             if self.is_near_zero(f) {
                 let zz = &moments.factors[f].zz[level * k * k..(level + 1) * k * k];
                 let parts = [zz, factor.t.of(f, level), &*own];
-                blocks.add_product(parts, [k; 3], 1.0, sums.get_mut(Sum::Product, of));
+                blocks.add_product(parts, [k; 3], times, sums.get_mut(Sum::Product, of));
             }
             let weight = moments.factors[f]
                 .level_precision
@@ -362,7 +380,7 @@ impl Pass<'_> {
                 .copied()
                 .unwrap_or(1.0);
             for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
-                *value += f64::from(u8::from(e % k == e / k)) - weight * own[e];
+                *value += times * (f64::from(u8::from(e % k == e / k)) - weight * own[e]);
             }
             let mut rest = &*others;
             for at in later {

@@ -9,6 +9,8 @@ use crate::runtime::workspace::Buffer;
 /// sum over the nodes v of factor and class f and l of factor and class g of tr(N_lv kappa_a N_vl kappa_b), N = I - K^-1 S^-1 -
 /// K^-1 H H': for each direction of f those of g.
 ///
+/// Nodes that count as many are not linked (N_lv = 0), and the trace of each counts as often.
+///
 /// With O_lv = N_vl' the trace is a symmetric bilinear form of N_lv and O_lv: that of their mean with itself less that of half
 /// their difference, which is zero where every K^-1 is the identity.
 pub(super) fn node_traces<'a>(
@@ -69,10 +71,10 @@ pub(super) fn node_traces<'a>(
             // all kappas are numbers
             let square_of = |part: &[f64]| -> f64 {
                 from.iter()
-                    .map(|&v| &part[column(v)..column(v + 1)])
-                    .map(|column| {
+                    .map(|&v| {
+                        let column = &part[column(v)..column(v + 1)];
                         let own = to.iter().map(|&l| column[l - rows.start].powi(2));
-                        own.sum::<f64>()
+                        r.system.times_at(v) * own.sum::<f64>()
                     })
                     .sum()
             };
@@ -91,13 +93,14 @@ pub(super) fn node_traces<'a>(
         let own = (kg, of_g.clone().map(kappas));
         let mut traces = BlockTraces::new(workers, own, (kf, of_f.clone().map(kappas)));
         for &v in from {
+            let times = r.system.times_at(v);
             for &l in to {
                 for (part, sign) in parts() {
                     for c in 0..kf {
                         let at = column(v + c) + l - rows.start;
                         block[c * kg..(c + 1) * kg].copy_from_slice(&part[at..at + kg]);
                     }
-                    traces.add(&block, *sign, sums);
+                    traces.add(&block, times * *sign, sums);
                 }
             }
         }

@@ -112,6 +112,7 @@ mod tests {
     fn factor(codes: &[i32], n_levels: usize) -> GroupingFactor<'_> {
         GroupingFactor {
             members: None,
+            counts: None,
             codes,
             n_levels,
             precision: None,

@@ -79,6 +79,7 @@ fn visit<'a>(data: &ModelData<'_>, visitor: &mut impl Visitor<'a>) -> ModelData<
             .iter()
             .map(|factor| GroupingFactor {
                 members: None,
+                counts: None,
                 codes: visitor.integers(factor.codes),
                 n_levels: factor.n_levels,
                 precision: None,
@@ -157,6 +158,7 @@ fn residual<'a>(
     });
     let groups = structure.groups.as_ref().map(|groups| GroupingFactor {
         members: None,
+        counts: None,
         codes: visitor.integers(groups.codes),
         n_levels: groups.n_levels,
         precision: None,

@@ -41,11 +41,9 @@ impl Prepared {
         options: &Options,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
-        // a factor that the fit avoided is too expensive for this
-        if !self
-            .plan_of_fit(options)
-            .is_ok_and(|plan| plan == Plan::Exact)
-        {
+        // a factor that the fit avoided is too expensive for this; centres are those of levels that count once
+        let exact = self.plan_of_fit(options) == Ok(Plan::Exact);
+        if !exact || self.is_counted() {
             return Ok(());
         }
         if self.lacks_digits(theta) {
@@ -179,7 +177,7 @@ impl Prepared {
     /// Whether a factorisation in twice the precision is affordable.
     pub(crate) fn can_extend(&self) -> bool {
         let system = &self.system;
-        extended::is_affordable(&system.schur, system.k1(), system.moments.p1)
+        !self.is_counted() && extended::is_affordable(&system.schur, system.k1(), system.moments.p1)
     }
 
     /// Share of what is left of a row beside effects that double precision may lose: rounding of what they are relative to it,

@@ -1,5 +1,7 @@
 //! Conditional variances of the random effects given the data and the covariance parameters.
 
+use std::borrow::Cow;
+
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::Options;
@@ -25,7 +27,7 @@ use crate::system::extended::rows::{RowSolver, SolvedEffects};
 /// `lambda` = B T (k x k).
 pub fn write_variances(
     system: &System,
-    inverse: &SelectedInverse,
+    (factor, inverse): (&Factor, &SelectedInverse),
     basis: &TermBasis,
     lambda: &[f64],
     out: &mut [f64],
@@ -36,11 +38,15 @@ pub fn write_variances(
     let mut half = memory::zeros(k * k);
     for j in basis.levels.among(out.len() / (k * k)) {
         let target = &mut out[j * k * k..(j + 1) * k * k];
+        let m11 = match basis.factor {
+            0 => inverse_of_first(system, factor, inverse, j),
+            _ => Cow::Borrowed(&[][..]),
+        };
         for c in 0..k {
             for i in 0..k {
                 let (row, column) = (basis.offset + i, basis.offset + c);
                 block[c * k + i] = if basis.factor == 0 {
-                    inverse.m11[j * kf * kf + column * kf + row]
+                    m11[column * kf + row]
                 } else {
                     let start = system.schur.offset[system.schur.node_of[basis.factor][j] as usize];
                     // effects of one level are in the pattern
@@ -52,6 +58,25 @@ pub fn write_variances(
         small::mul_nn(lambda, &block, k, k, k, &mut half);
         small::mul_nt(&half, lambda, k, k, k, target);
     }
+}
+
+/// [M^-1]_jj of a level of the first factor. Where it counts c_j times and what it is nested in c_k times, effects of c_j / c_k levels
+/// of its kind stand behind it, and what it has beyond its own D_j^-1 is that of all of them.
+fn inverse_of_first<'a>(
+    system: &System,
+    factor: &Factor,
+    inverse: &'a SelectedInverse,
+    j: usize,
+) -> Cow<'a, [f64]> {
+    let k = system.k1();
+    let block = &inverse.m11[j * k * k..(j + 1) * k * k];
+    let (own, around) = (system.moments.factors[0].times(j), system.times_around(j));
+    if own - around == 0.0 {
+        return Cow::Borrowed(block);
+    }
+    let d = small::inverse_from_cholesky(&factor.l1[j * k * k..(j + 1) * k * k], k);
+    let parts = block.iter().zip(&d);
+    Cow::Owned(parts.map(|(m, d)| d + (m - d) * around / own).collect())
 }
 
 /// Sum over the levels of each factor and class of I - [K^-1 M^-1]_jj, symmetric in the sum, K^-1 the known precision matrix of the
@@ -171,7 +196,7 @@ fn variances_here(
                 let lambda = extended_lambda(basis, twice.covariances(), &lambda);
                 write_extended_variances(twice, basis, of_effects, &lambda, out);
             }
-            None => write_variances(system, &inverse, basis, &lambda, out),
+            None => write_variances(system, (&factor, &inverse), basis, &lambda, out),
         }
     }
     Ok(out)

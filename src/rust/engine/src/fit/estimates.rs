@@ -72,6 +72,11 @@ pub(crate) fn estimates(
             inner(&weighted.complement, &solution.u.complement)
                 + inner(&weighted.eliminated, &solution.u.eliminated)
         }
+        // not those of the model where levels count as many
+        None if data.is_counted() => {
+            let (eliminated, complement) = (&solution.u.eliminated, &solution.u.complement);
+            inner(eliminated, eliminated) + inner(complement, complement)
+        }
         None => inner(&u, &u),
     };
     let wrss = of_rows
@@ -119,6 +124,26 @@ pub(crate) fn estimates(
     }
 }
 
+/// y - offset - X beta - Z b of each row.
+pub(crate) fn row_residuals(
+    data: &ModelData<'_>,
+    prepared: &Prepared,
+    theta: &InternalTheta,
+    factor: &Factor,
+    solution: &Solution,
+) -> Vec<f64> {
+    let beta = coefficients(prepared, &solution.gamma);
+    let effects = user_modes(data, prepared, theta, factor, solution);
+    let b: Vec<&[f64]> = effects.iter().map(|e| e.1.as_slice()).collect();
+    let (mut fitted, mut residuals) = (memory::zeros(data.rows()), memory::zeros(data.rows()));
+    let rows = RowResults {
+        fitted: &mut fitted,
+        residuals: &mut residuals,
+    };
+    fitted_values(data, &beta, &b, rows, &prepared.system.workers);
+    residuals
+}
+
 fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
@@ -150,6 +175,9 @@ fn user_modes(
             let to = level * k..(level + 1) * k;
             let value = &mut b[to.clone()];
             small::mul_nn(&lambda, own, k, k, 1, value);
+            if let Some(counts) = data.factors[data.terms[basis.term].factor].counts {
+                value.iter_mut().for_each(|v| *v /= counts[level].sqrt());
+            }
             of_user.remove_null(value);
             u[to].copy_from_slice(&of_user.spherical(value));
         }

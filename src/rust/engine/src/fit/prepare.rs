@@ -83,6 +83,7 @@ pub(crate) fn prepare_from(
         .map(|structure| Residual::new(structure, n))
         .transpose()?;
     check_penalties(data, options)?;
+    data.check_counts(options)?;
     let mut taken = take(data, options, &fixed, residual, true, &workers)?;
     let schur = match largest_eliminated(&taken.moments, stop) {
         Some(schur) => schur,

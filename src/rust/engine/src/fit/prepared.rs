@@ -145,11 +145,18 @@ impl Prepared {
         .with_penalty(self.penalty.as_ref())
     }
 
+    /// Whether levels count as many, as in a pseudo-likelihood.
+    pub(crate) fn is_counted(&self) -> bool {
+        let mut factors = self.system.moments.factors.iter();
+        factors.any(|factor| !factor.multiplicity.is_empty())
+    }
+
     /// Whether levels and residuals are independent, all parameters free and without penalty, and grouping factors more than one.
     fn is_plain(&self) -> bool {
         self.residual.is_none()
             && self.restriction.is_none()
             && self.penalty.is_none()
+            && !self.is_counted()
             && self.system.schur.q2 > 0
             && !self
                 .system

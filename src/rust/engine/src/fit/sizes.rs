@@ -210,6 +210,7 @@ mod tests {
             offset: None,
             factors: vec![GroupingFactor {
                 members: None,
+                counts: None,
                 codes: &codes,
                 n_levels: 5,
                 precision: None,

@@ -334,7 +334,11 @@ pub(super) fn cross(a: &Rows, b: &Rows<Buffer<'_>>, r: usize) -> Vec<f64> {
 }
 
 /// dG = sigma^2 B G_a B' and dG = G / sigma^2 of each term.
-fn jacobian(prepared: &Prepared, theta: &InternalTheta, sigma2: f64) -> (Vec<f64>, usize) {
+pub(super) fn jacobian(
+    prepared: &Prepared,
+    theta: &InternalTheta,
+    sigma2: f64,
+) -> (Vec<f64>, usize) {
     let parameters = &prepared.parameters;
     let s = theta.len() + 1;
     let mut rows: Vec<Vec<f64>> = Vec::new();

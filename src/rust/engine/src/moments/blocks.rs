@@ -13,8 +13,8 @@ pub struct FactorMoments {
     pub zx: Vec<f64>,
     /// Diagonal of the known precision matrix of the levels; empty where levels are independent.
     pub level_precision: Vec<f64>,
-    /// How many levels each counts as in what depends on Z_j'Z_j alone; empty for one. Where there is one factor, few levels
-    /// can stand for many.
+    /// How many levels each counts as in what depends on Z_j'Z_j alone; empty for one. Few levels can stand for many where there
+    /// is one factor, and levels count as many in a pseudo-likelihood ([`crate::moments::counted`]).
     pub multiplicity: Vec<f64>,
 }
 

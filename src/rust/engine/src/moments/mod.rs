@@ -5,6 +5,7 @@ mod basis_rows;
 pub mod blocks;
 pub(crate) mod centred_rows;
 pub(crate) mod compress;
+pub(crate) mod counted;
 mod coupling;
 mod level_order;
 pub(crate) mod level_precision;

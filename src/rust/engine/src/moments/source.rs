@@ -62,6 +62,7 @@ pub fn moments_of(
 ) -> Result<Moments, EngineError> {
     let mut moments = source(data).moments(at, center, workers);
     moments.add_level_precisions(data, at.layout, workers.flag())?;
+    moments.count_levels(data, at.layout);
     Ok(moments)
 }
 

@@ -108,6 +108,7 @@ impl Trial {
             residual: Some(ResidualStructure {
                 groups: Some(GroupingFactor {
                     members: None,
+                    counts: None,
                     codes: &self.subject,
                     n_levels: self.subjects,
                     precision: None,
@@ -244,6 +245,7 @@ fn rows_with_random_effects_stay() {
     let codes: Vec<i32> = (0..data.n() as i32).map(|i| i % 7 + 1).collect();
     data.factors = vec![GroupingFactor {
         members: None,
+        counts: None,
         codes: &codes,
         n_levels: 7,
         precision: None,

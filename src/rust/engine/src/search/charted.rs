@@ -137,6 +137,7 @@ mod tests {
             offset: None,
             factors: vec![GroupingFactor {
                 members: None,
+                counts: None,
                 codes: &code,
                 n_levels: levels,
                 precision: None,

@@ -316,6 +316,7 @@ mod tests {
         let y: Vec<f64> = (0..2 * q).map(|i| f64::from(i % 997)).collect();
         let factor = |codes, n_levels| GroupingFactor {
             members: None,
+            counts: None,
             codes,
             n_levels,
             precision: None,

@@ -106,6 +106,7 @@ mod tests {
         let y: Vec<f64> = codes.iter().map(|i| f64::from((i * i) % 17)).collect();
         let factor = |codes, n_levels, precision| GroupingFactor {
             members: None,
+            counts: None,
             codes,
             n_levels,
             precision,

@@ -93,6 +93,34 @@ impl System {
         self.moments.factors.iter().map(|f| f.k).max().unwrap_or(0)
     }
 
+    /// How many levels the one that level `j` of the first factor is nested in counts as; where it is in none, how many it
+    /// counts as itself.
+    pub(crate) fn times_around(&self, j: usize) -> f64 {
+        match self.schur.neighbour.get(self.schur.start[j]) {
+            Some(&v) if self.schur.start[j + 1] > self.schur.start[j] => self.times_of(v as usize),
+            _ => self.moments.factors[0].times(j),
+        }
+    }
+
+    /// How many levels node `v` counts as.
+    pub(crate) fn times_of(&self, v: usize) -> f64 {
+        let (f, level) = self.schur.node[v];
+        self.moments.factors[f].times(level)
+    }
+
+    /// How many levels the node whose first effect is `effect` counts as.
+    pub(crate) fn times_at(&self, effect: usize) -> f64 {
+        if self
+            .moments
+            .factors
+            .iter()
+            .all(|f| f.multiplicity.is_empty())
+        {
+            return 1.0;
+        }
+        self.times_of(self.schur.offset.partition_point(|&o| o <= effect) - 1)
+    }
+
     pub(crate) fn block(&self, source: Source) -> &[f64] {
         let pair = &self.moments.pairs[source.pair as usize];
         let size = self.moments.factors[pair.f].k * self.moments.factors[pair.g].k;

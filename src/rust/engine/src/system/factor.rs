@@ -106,7 +106,22 @@ impl Factor {
     fn factorize_schur(&mut self, system: &System) -> Option<f64> {
         assemble(system, &self.w, None, -1.0, Some(&self.t), &mut self.s);
         let done = self.s.cholesky(&system.workers);
-        done.then(|| 2.0 * self.s.log_diagonal())
+        done.then(|| 2.0 * self.log_diagonal(system))
+    }
+
+    /// Logarithms of the diagonal of the factor of S, summed; of a node that counts as many, as often.
+    fn log_diagonal(&self, system: &System) -> f64 {
+        let factors = &system.moments.factors[1..];
+        if factors.iter().all(|f| f.multiplicity.is_empty()) {
+            return self.s.log_diagonal();
+        }
+        let schur = &system.schur;
+        let of_node = |v: usize| -> f64 {
+            let effects = schur.offset[v]..schur.offset[v + 1];
+            let logs = effects.map(|e| self.s.diagonal(e).map_or(f64::NAN, f64::ln));
+            system.times_of(v) * logs.sum::<f64>()
+        };
+        (0..schur.nodes()).map(of_node).sum()
     }
 }
 

@@ -266,6 +266,7 @@ impl Model {
         ResidualStructure {
             groups: Some(GroupingFactor {
                 members: None,
+                counts: None,
                 codes: &self.factors[0].codes,
                 n_levels: self.factors[0].levels,
                 precision: None,
@@ -289,6 +290,7 @@ impl Model {
             factors: (self.factors.iter())
                 .map(|f| GroupingFactor {
                     members: None,
+                    counts: None,
                     codes: &f.codes,
                     n_levels: f.levels,
                     precision: f.known.as_ref().map(|k| KnownMatrix {

@@ -165,6 +165,7 @@ impl Model {
                 .iter()
                 .map(|(codes, n_levels)| GroupingFactor {
                     members: None,
+                    counts: None,
                     precision: None,
                     codes,
                     n_levels: *n_levels,

@@ -333,6 +333,7 @@ impl Case {
         ResidualStructure {
             groups: Some(GroupingFactor {
                 members: None,
+                counts: None,
                 precision: None,
                 codes: &self.codes,
                 n_levels: self.groups,

@@ -20,7 +20,7 @@ impl Rounds<'_, '_> {
         let factor = factor_of(criterion)?;
         let is_lost =
             lacks_digits || model.is_near(self.centrings) || has_lost_digits(&model.system, factor);
-        Ok(is_lost && self.centrings < CENTRINGS)
+        Ok(is_lost && self.centrings < CENTRINGS && !model.is_counted())
     }
 
     /// Where to centre the response.

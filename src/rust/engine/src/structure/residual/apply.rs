@@ -160,6 +160,7 @@ mod tests {
                 structure: Some(ResidualStructure {
                     groups: Some(GroupingFactor {
                         members: None,
+                        counts: None,
                         codes: &codes,
                         n_levels: 2,
                         precision: None,

@@ -38,6 +38,7 @@ impl Data {
         let levels = |codes: &[i32]| codes.iter().max().map_or(0, |&v| v as usize);
         let factor = |codes, precision| GroupingFactor {
             members: None,
+            counts: None,
             codes,
             n_levels: levels(codes),
             precision,

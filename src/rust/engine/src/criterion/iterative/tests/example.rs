@@ -79,6 +79,7 @@ impl Example {
                 .zip(&self.levels)
                 .map(|(codes, &n_levels)| GroupingFactor {
                     members: None,
+                    counts: None,
                     codes,
                     n_levels,
                     precision: None,
