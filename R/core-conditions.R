@@ -27,6 +27,8 @@
 #' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
+#' | `ferrolmm_error_nobound` | a fit whose variances have no bounds, or a model for one |
+#' | `ferrolmm_error_no_maximum` | without bounds on variances the likelihood has no maximum |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
 #' | `ferrolmm_error_kenward_roger` | the corrected matrix of that method is no covariance matrix |
 #' | `ferrolmm_error_bug` | the engine met a state that should be impossible |
@@ -161,6 +163,10 @@ outermost_frame <- function() {
 #' What a user can do about each kind of failure
 #' @noRd
 engine_remedies <- c(
+  no_maximum = paste(
+    "The covariance matrix of the observations has to be positive definite: leave `nobound` out,",
+    "or fit a simpler random-effects part."
+  ),
   no_residual_df = "Use fewer fixed effects, or more observations.",
   perfect_fit = "The response is an exact function of the predictors: is that meant?",
   numerical = paste(
@@ -227,3 +233,12 @@ engine_remedies <- c(
   dimension = "This is a bug in ferrolmm. Please report it with the data and the call.",
   bug = "This is a bug in ferrolmm. Please report it with the data and the call."
 )
+
+#' Refuse what needs covariance matrices that are positive semidefinite
+#' @noRd
+abort_nobound <- function(what) {
+  ferrolmm_abort(
+    paste0(what, " is not for fits whose variances have no bounds."), "nobound",
+    i = "Fit the model without `nobound` in lmm_control()."
+  )
+}

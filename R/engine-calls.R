@@ -8,12 +8,28 @@
 #' @returns the engine's result, a plain list
 #' @noRd
 engine_fit <- function(model, reml, start, control, optimize = TRUE) {
+  if (isTRUE(control$nobound)) {
+    return(engine_fit_nobound(model, reml, start, control, optimize))
+  }
   options <- engine_options(reml, start, control, optimize)
   after <- if (optimize) progress_after(control)
   with_progress(options, after, fit_line, function(options) engine_value(rs_fit(model, options)))
 }
 
-#' @param start c(theta, phi), or NULL.
+#' Fit without bounds on covariance matrices: from the optimum with bounds, and other places
+#' @returns the engine's result, with `covariances`, entries of the matrices relative to sigma^2 in
+#'   the order of theta, which is NaN
+#' @noRd
+engine_fit_nobound <- function(model, reml, start, control, optimize) {
+  if (!optimize) abort_nobound("A model that is only evaluated")
+  bounded <- engine_fit(model, reml, start, replace(control, "nobound", FALSE))
+  options <- engine_options(reml, bounded$theta, replace(control, "nobound", TRUE), TRUE)
+  with_progress(options, progress_after(control), fit_line, function(options) {
+    engine_value(rs_fit_nobound(model, options))
+  })
+}
+
+#' @param start c(theta, phi), or NULL; without bounds on covariance matrices their entries.
 #' @param control with `hold`, `tie` and `penalties` as [resolve_control()] makes them.
 #' @noRd
 engine_options <- function(reml, start, control, optimize) {
@@ -24,7 +40,8 @@ engine_options <- function(reml, start, control, optimize) {
     max_evaluations = control$max_evaluations, tolerance = control$tolerance,
     threads = control$threads, solver = control$solver, sigma = control$sigma,
     hold = if (constrained) control$hold, tie = if (constrained) control$tie,
-    penalties = control$penalties, time_limit = time_left(control, optimize)
+    penalties = control$penalties, time_limit = time_left(control, optimize),
+    nobound = isTRUE(control$nobound)
   )
 }
 

@@ -30,6 +30,11 @@ rs_self_test_panic <- function() .Call(wrap__rs_self_test_panic)
 #' @noRd
 rs_fit <- function(model, options) .Call(wrap__rs_fit, model, options)
 
+#' Fits without bounds on covariance matrices of random effects, from theta of the fit with bounds; with `covariances`, their entries
+#' relative to sigma^2 in the order of theta.
+#' @noRd
+rs_fit_nobound <- function(model, options) .Call(wrap__rs_fit_nobound, model, options)
+
 #' Conditional variances of the random effects at `options$start`, relative to sigma^2: for each
 #' term an array k x k x number of levels.
 #' @noRd

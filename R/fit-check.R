@@ -133,7 +133,8 @@ fit_fields <- list(
   condensed = or_null(has_names("frame", "cell", "values", "y", "stands_for", "moments")),
   coefficients = function(x) is.double(x) && length(names(x)) == length(x),
   rank = function(x) is.numeric(x) && length(x) == 1L && !is.na(x), pivot = is.numeric,
-  theta = is.double, phi = is.double, beta = is.double, u = is.double, b = is.double,
+  theta = is.double, covariances = or_null(is.double), phi = is.double,
+  beta = is.double, u = is.double, b = is.double,
   sigma = is_real, rx = is.double, vcov_unscaled = is.double, fitted.values = is.double,
   residuals = is.double, criterion = is_real,
   devcomp = function(x) is.list(x) && is.numeric(x$cmp) && is.numeric(x$dims),
@@ -144,7 +145,7 @@ fit_fields <- list(
 #' @noRd
 optional_fields <- c(
   "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed", "members",
-  "sampling"
+  "sampling", "covariances"
 )
 
 #' @noRd
@@ -190,6 +191,7 @@ fault_of_shape <- function(fit) {
     cnms = c(length(fit$cnms), terms), Gp = c(length(fit$Gp), terms + 1L),
     b = c(length(fit$b), q), u = c(length(fit$u), q),
     lower = c(length(fit$lower), length(fit$theta)),
+    covariances = given(fit$covariances, length(fit$theta)),
     precision = c(length(fit$precision), factors), keys = c(length(fit$keys), factors),
     members = given(fit$members, factors), phi = c(length(fit$phi), length(fit$residual$names))
   )

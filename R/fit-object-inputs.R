@@ -271,9 +271,13 @@ response_values <- function(object) {
   as.double(.subset2(object$frame, 1L))
 }
 
-#' Parameters of the fit for the engine: theta, then phi
+#' Parameters of the fit for the engine: theta, then phi; without bounds on covariance matrices
+#' their entries in the place of theta
 #' @noRd
-theta_of <- function(object) c(unname(object$theta), unname(object$phi))
+theta_of <- function(object) {
+  own <- if (is_nobound(object)) object$covariances else object$theta
+  c(unname(own), unname(object$phi))
+}
 
 #' Call one of the engine's inference functions on a fit
 #' @noRd

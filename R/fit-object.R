@@ -46,6 +46,8 @@
 #   rank, pivot     rank of X; its columns in the engine's order, kept ones first
 #   theta           parameters of the relative covariances of the random effects, named as in
 #                   'lme4'; see R/structure-random.R
+#   covariances     where covariance matrices of random effects have no bounds, their entries
+#                   relative to sigma^2 in the order of theta, which is NA as is u: R/fit-nobound.R
 #   phi             parameters of the residual structure on their natural scales, named
 #   beta            fixed effects without the aliased ones
 #   u, b            spherical and original random effects (q): by term, level, effect
@@ -107,6 +109,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
     penalised = !is.null(control$penalty)
   )
   object <- c(estimates, model)
+  object$covariances <- estimates$covariances
   class(object) <- "lmm"
   object
 }
@@ -120,6 +123,7 @@ set_result <- function(object, result) {
     length(object$cnms), object$condensed, penalised = !is.null(object$control$penalty)
   )
   object[names(fields)] <- fields
+  object$covariances <- fields$covariances
   object
 }
 
@@ -137,7 +141,10 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
     coefficients = `names<-`(beta, names),
     rank = result$rank,
     pivot = result$pivot,
-    theta = `names<-`(as.double(result$theta), as.character(theta_names)),
+    theta = `names<-`(
+      if (is.null(result$covariances)) as.double(result$theta) else NA_real_ * result$theta,
+      as.character(theta_names)
+    ),
     phi = `names<-`(as.double(result$phi), as.character(phi_names)),
     beta = if (result$rank < length(beta)) beta[!is.na(beta)] else beta,
     u = result$u,
@@ -149,7 +156,10 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
     residuals = result$residuals,
     criterion = result$criterion,
     devcomp = new_devcomp(result, reml, n_terms, n, penalised),
-    certificate = structure(result$certificate, class = "lmm_certificate")
+    certificate = structure(result$certificate, class = "lmm_certificate"),
+    covariances = if (!is.null(result$covariances)) {
+      `names<-`(as.double(result$covariances), as.character(theta_names))
+    }
   )
 }
 

@@ -8,6 +8,9 @@ parameter_names <- function(object, old) {
   } else {
     unlist(Map(term_parameter_names, object$random, names(object$cnms)), use.names = FALSE)
   }
+  if (is_nobound(object)) {
+    random <- sub("^sd_", "var_", sub("^cor_", "cov_", random))
+  }
   c(random, names(object$phi), if (old) ".sigma" else "sigma", names(object$coefficients))
 }
 

@@ -51,7 +51,29 @@
 #'   is built: `list(contrasts = c("contr.sum", "contr.poly"))` codes the factors of all terms so,
 #'   those of random effects too, which `contrasts` of [lmm()] leaves alone. `NULL`: today's.
 #'   [update()] without evaluation puts here what has changed since the fit.
+#' @param nobound (`logical(1)`)\cr may variances of random effects be negative (`NOBOUND` in SAS)?
+#'   See *Variances without bounds*.
 #' @param ... None: any other argument is an error.
+#' @section Variances without bounds:
+#' A variance component estimated as zero says that levels differ less than independent observations
+#' would, as animals that compete for the feed of a pen do. With `nobound = TRUE` the covariance
+#' matrices of random effects are any symmetric matrices, as long as the covariance matrix of the
+#' observations is positive definite: a model of that matrix, in which a random intercept stands for
+#' a correlation of either sign. Tests of fixed effects then keep their level where such
+#' correlations are negative, and zero is a variance like any other: likelihood ratios have the
+#' chi-squared distribution with all degrees of freedom.
+#'
+#' The optimum is the lowest that walks come to from the fit with bounds, from estimates by moments,
+#' from zero, and from negative variances. At the border, where the covariance matrix of the
+#' observations is singular in directions that the fixed effects span, the likelihood (without
+#' restriction) has no bound, and walks that run there are counted as `vanishing` in the
+#' certificate; if all do, it is an error of class `ferrolmm_error_no_maximum`. It is an error, too,
+#' beside residual structures, known matrices of levels, mm(), `by`, structures other than us() and
+#' diag(), penalties, `sigma`, `hold`, `tie`, `start`, moments, and with more than 2000 fixed
+#' effects and random effects of all grouping factors but the largest. A fit without bounds has no
+#' `theta` (it is `NA`, and `covariances` are the entries of the covariance matrices relative to the
+#' residual variance). Functions that need one, such as [profile()][profile.lmm], [bootstrap()] and
+#' [influence()][influence.lmm], refuse it, with an error of class `ferrolmm_error_nobound`.
 #' @section Several optima:
 #' The likelihood of variance components may have several maxima, above all with few rows, outliers
 #' or weights of different magnitudes, and the proof of an optimum says nothing about others. So
@@ -114,6 +136,9 @@
 #'
 #' Models with one grouping factor, with known covariance matrices of levels, with a residual
 #' structure, with penalties, or with `hold` or `tie` are always fitted by factorisation.
+#' @references
+#' Molenberghs, G. and Verbeke, G. (2011). A note on a hierarchical interpretation for negative
+#' variance components. *Statistical Modelling*, 11(5), 389-408.
 #' @returns An object of class `lmm_control`, a list of the arguments.
 #' @seealso [lmm()]
 #' @examples
@@ -123,7 +148,7 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
                         verbose = 0L, time_limit = NULL,
                         solver = c("auto", "exact", "iterative"), sigma = NULL, hold = NULL,
                         tie = NULL, penalty = NULL, not_identified = c("stop", "fit"),
-                        starts = NULL, options = NULL, ...) {
+                        starts = NULL, options = NULL, nobound = FALSE, ...) {
   check_dots(..., hints = c(
     optimizer = "There is one optimiser, and it proves its optimum: leave `optimizer` out.",
     optCtrl = "`max_evaluations` and `tolerance` are what the optimiser takes.",
@@ -140,7 +165,7 @@ lmm_control <- function(max_evaluations = 500L, tolerance = 1e-12, threads = NUL
     penalty = check_penalties(penalty),
     not_identified = match_choice(not_identified, "not_identified", c("stop", "fit")),
     starts = if (!is.null(starts)) check_count(starts, "starts", 1L),
-    options = check_fit_options(options)
+    options = check_fit_options(options), nobound = check_flag(nobound, "nobound")
   )
   check_starts_of_solver(control)
   class(control) <- "lmm_control"
@@ -328,6 +353,7 @@ format.lmm_control <- function(x, ...) {
     if (!is.null(x$options)) {
       paste0("  options of R:                 ", quote_names(names(x$options)))
     },
+    if (isTRUE(x$nobound)) "  variances of random effects:  without bounds",
     if (!is.null(x$sigma)) paste0("  residual standard deviation:  ", format(x$sigma)),
     if (!is.null(x$hold)) {
       paste0("  held:                         ",

@@ -51,6 +51,7 @@ with_one_likelihood <- function(models, names, refit) {
   for (model in models) {
     if (inherits(model, "lmm")) require_maximum(model, "A likelihood ratio test")
   }
+  check_bounds_alike(models)
   check_same_data(models, names)
   same_fixed <- all(vapply(models[-1L], same_fixed_part, NA, models[[1L]]))
   reml <- vapply(models, function(model) isTRUE(model$REML), NA)
@@ -59,6 +60,18 @@ with_one_likelihood <- function(models, names, refit) {
     models <- refit_compared(models, reml, same_fixed, refit)
   }
   list(models = models, reml = restricted, same_fixed = same_fixed)
+}
+
+#' Refuse comparisons of models whose variances have bounds in some only
+#' @noRd
+check_bounds_alike <- function(models) {
+  own <- Filter(function(model) inherits(model, "lmm") && length(model$random) > 0L, models)
+  if (length(unique(vapply(own, is_nobound, NA))) > 1L) {
+    ferrolmm_abort(
+      "Variances have bounds in some of the models, and none in others.", "nobound",
+      i = "Fit all of them with `nobound = TRUE` in lmm_control(), or none."
+    )
+  }
 }
 
 #' @noRd
@@ -84,7 +97,9 @@ comparison_heading <- function(models, names, reml, same_fixed) {
   }, "")
   c(
     paste0("Models fitted by ", if (reml) "REML" else "maximum likelihood",
-           if (same_fixed) "; p-values of variances are conservative, see ranova()"),
+           if (same_fixed && !any(vapply(models, is_nobound, NA))) {
+             "; p-values of variances are conservative, see ranova()"
+           }),
     paste0(names, ": ", formulas)
   )
 }

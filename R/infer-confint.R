@@ -61,6 +61,7 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
       i = "method = \"profile\" has intervals of variances."
     )
   }
+  if (missing(oldNames) && is_nobound(object)) oldNames <- FALSE
   check_flag(oldNames, "oldNames")
   check_flag(quiet, "quiet")
   check_dots(..., allowed = if (method == "boot") c("use.u", "type", "threads"))
@@ -70,6 +71,8 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   )
   check_method_arguments(names(given)[given], method)
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
+  if (method != "Wald") require_bounds(object, paste0("`method = \"", method, "\"`"))
+  if (oldNames) require_bounds(object, "`oldNames = TRUE`")
   if (!is.null(FUN)) {
     if (is_sampled(object)) abort_sampled("A bootstrap")
     return(confint.bootstrap.lmm(
@@ -138,6 +141,12 @@ wald_limits <- function(object, level, wanted, method, vcov, cluster) {
   limits <- matrix(NA_real_, n_random + p, 2L)
   if (any(wanted <= n_random)) {
     table <- varcorr_uncertainty(object)
+    if (is_nobound(object)) {
+      # variances and covariances themselves, which may be negative
+      entries <- table$part == "random"
+      table[entries, c("sdcor", "se.sdcor")] <- table[entries, c("vcov", "se.vcov")]
+      table$kind[entries] <- "real"
+    }
     limits[seq_len(n_random), ] <- parameter_limits(
       table$sdcor, table$se.sdcor, table$kind, level
     )

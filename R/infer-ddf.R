@@ -145,6 +145,7 @@ match_ddf <- function(ddf) {
 #'   its clusters, empty for a matrix
 #' @noRd
 ddf_for <- function(object, method, vcov = NULL, cluster = NULL) {
+  if (!is.null(vcov)) require_bounds(object, "A robust covariance matrix")
   if (is_sampled(object)) method <- ddf_of_clusters(method, vcov, cluster)
   entry <- ddf_methods[[method]]
   inference <- if (!is.null(vcov) || !is.null(cluster)) {

@@ -102,6 +102,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   interval <- match_choice(interval, "interval", c("none", "confidence", "prediction"))
   check_flag(se.fit, "se.fit")
   if (!is.null(newparams)) {
+    require_bounds(object, "`newparams`")
     check_no_errors(se.fit || isTRUE(residual.cor) || interval != "none" || !is.null(vcov))
     object <- with_parameters(object, newparams)
   }
@@ -223,6 +224,9 @@ predict_uncertain <- function(object, values, target, se_fit, interval, level, d
     } else {
       variances
     }
+  }
+  if (interval != "none") {
+    require_bounds(object, "An interval of predictions that depend on random effects or new noise")
   }
   means <- relative(theta_of(object), noise = FALSE)
   means[is.na(values)] <- NA

@@ -21,6 +21,10 @@
 #'   4.5 % of cases instead of 5 %, since an estimate is exactly zero more often than half of the
 #'   time. This p-value keeps its level, and is the one to report.
 #'
+#' Where variances have no bounds (`nobound = TRUE` in [lmm_control()]) zero is a value like any
+#' other: the limit is the chi-squared distribution with all degrees of freedom, and `Pr(>Chisq)`
+#' the only p-value.
+#'
 #' @section Distribution in finite samples:
 #' Under the hypothesis it does not depend on the fixed effects, nor on the residual variance.
 #'
@@ -92,7 +96,12 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
                        nsim = NULL, seed = "response", ...) {
   check_dots(...)
   check_flag(reduce.terms, "reduce.terms")
+  given <- !missing(distribution) || !is.null(nsim)
   distribution <- match_choice(distribution, "distribution", c("finite", "limit"))
+  nobound <- is_nobound(model)
+  if (given && distribution == "finite") {
+    require_bounds(model, "A null distribution in finite samples")
+  }
   if (distribution == "limit" && (!missing(nsim) || !missing(seed))) {
     ferrolmm_abort(
       "`nsim` and `seed` are for distribution = \"finite\".", "argument",
@@ -129,15 +138,17 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
   table <- data.frame(
     npar = npar, logLik = -criterion / 2, AIC = criterion + 2 * npar, LRT = ratio, Df = df,
     "Pr(>Chisq)" = ifelse(df > 0, stats::pchisq(ratio, df, lower.tail = FALSE), NA),
-    "Pr(>Chibarsq)" = c(NA, mapply(
-      function(reduction, ratio, df) limit_p(model, reduction, ratio, df),
-      reductions, ratio[-1L], df[-1L]
-    )),
     check.names = FALSE,
     row.names = labels
   )
   how <- NULL
-  if (distribution == "finite") {
+  if (!nobound) {
+    table[["Pr(>Chibarsq)"]] <- c(NA, mapply(
+      function(reduction, ratio, df) limit_p(model, reduction, ratio, df),
+      reductions, ratio[-1L], df[-1L]
+    ))
+  }
+  if (distribution == "finite" && !nobound) {
     response <- identical(seed, "response")
     state <- random_state(if (response) response_seed(inputs$fixed$y) else seed)
     if (!is.null(state$before)) {
@@ -157,6 +168,7 @@ ranova.lmm <- function(model, reduce.terms = TRUE, distribution = c("finite", "l
     heading = c(
       "ANOVA-like table for random effects: single term deletions",
       paste0("Model: ", code_label(plain_formula(model), 500L)),
+      if (nobound) "Variances have no bounds: zero is no boundary, and Pr(>Chisq) the limit.",
       if (!all(is.na(how))) paste0("Pr(>LRT): ", describe_null(how))
     ),
     how = how,
@@ -340,6 +352,8 @@ reduced_fit <- function(model, inputs, reduction) {
   npar <- model$rank + count_free(control, c(names, inputs$residual_names), held) +
     is.null(model$control$sigma)
   if (length(terms) == 0L && is.null(inputs$residual)) {
+    # no variances, no bounds
+    model$control$nobound <- FALSE
     fit <- criteria_without_random(model, inputs, as.matrix(inputs$fixed$y))
     return(list(npar = npar, criterion = fit$criterion))
   }

@@ -21,7 +21,7 @@
 #'   for parameters at their boundary, zero for those that are held.
 #' @param scale Of the variance parameters: standard deviations, correlations, parameters of the
 #'   residual structure and sigma (`"sdcor"`, the names are those of [confint.lmm()]), or variances
-#'   and covariances (`"vcov"`).
+#'   and covariances (`"vcov"`, the only scale where these have no bounds).
 #' @param type A covariance matrix that stays right in large samples where the variances and
 #'   correlations of the model are not: `r sandwich_choices()`, see [robust].
 #' @param cluster With `type`: the clusters, as `~ subject`; by default the levels of the coarsest
@@ -55,7 +55,12 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
       complete = complete, full = full, adjusted = !is.null(adjusted), type = !is.null(type),
       cluster = !is.null(cluster)
     ))
-    scale <- match_choice(scale, "scale", c("sdcor", "vcov"))
+    scale <- if (missing(scale) && is_nobound(object)) {
+      "vcov"
+    } else {
+      match_choice(scale, "scale", c("sdcor", "vcov"))
+    }
+    if (scale == "sdcor") require_bounds(object, "`scale = \"sdcor\"`")
     return(with_correlation(theta_covariance(object, scale), correlation))
   }
   if (!missing(scale)) {
@@ -77,6 +82,7 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
     ferrolmm_abort("`cluster` goes with `type`, as in type = \"CR2\".", "argument")
   }
   if (full) {
+    require_bounds(object, "`full = TRUE`")
     return(with_memory(with_correlation(joint_covariance(object), correlation)))
   }
   names <- names(object$coefficients)

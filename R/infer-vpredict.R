@@ -73,6 +73,7 @@ vpredict.lmm <- function(object, formula = NULL, level = 0.95,
     )
   }
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
+  if (method != "delta") require_bounds(object, paste0("`method = \"", method, "\"`"))
   formula <- tryCatch(formula, error = function(e) abort_no_functions(conditionMessage(e)))
   components <- variance_components(object)
   if (is.null(formula)) {
@@ -196,6 +197,9 @@ replace_symbols <- function(expression, definitions) {
 #' By its values at some hundred points over eight orders of magnitude, the same ones each time.
 #' @noRd
 range_kind <- function(expression, enclosure, object) {
+  if (is_nobound(object)) {
+    return("real")
+  }
   n_theta <- length(object$theta)
   n_phi <- length(object$phi)
   n <- n_theta + n_phi + 1L

@@ -36,10 +36,15 @@ component_symbol <- function(i) as.name(paste0(".b", i))
 
 #' Values of the components at the parameters of a fit, or at others
 #' @noRd
-component_values <- function(object, theta = object$theta, phi = object$phi,
-                             sigma = object$sigma) {
+component_values <- function(object, theta = theta_of(object)[seq_along(object$theta)],
+                             phi = object$phi, sigma = object$sigma) {
+  relative <- if (is_nobound(object)) {
+    entries_matrix
+  } else {
+    function(theta, term) tcrossprod(term_factor(theta, term))
+  }
   cells <- Map(function(theta, term) {
-    v <- sigma^2 * tcrossprod(term_factor(theta, term))
+    v <- sigma^2 * relative(theta, term)
     v[lower.tri(v, diag = TRUE)]
   }, split_theta(theta, object$random), random_blocks(object$random))
   c(unlist(cells, use.names = FALSE), unname(phi), sigma^2)

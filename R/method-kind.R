@@ -41,6 +41,10 @@ isSingular.lmm <- function(x, tol = 1e-4, ...) {
       paste0("`tol` must be a number, at least 0", describe_given(tol), "."), "argument"
     )
   }
+  # nothing is at a boundary where there is none
+  if (is_nobound(x)) {
+    return(FALSE)
+  }
   if (any(x$certificate$rank < block_sizes(x$random))) {
     return(TRUE)
   }

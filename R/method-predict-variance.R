@@ -78,7 +78,12 @@ target_design <- function(object, target, n) {
 #' @param theta theta and phi.
 #' @noRd
 new_level_variances <- function(object, target, terms, theta) {
-  factors <- term_factors(theta[seq_along(object$theta)], object$random)
+  nobound <- is_nobound(object)
+  factors <- if (nobound) {
+    relative_covariances(object)
+  } else {
+    term_factors(theta[seq_along(object$theta)], object$random)
+  }
   variances <- numeric(length(target$rows$names))
   for (i in seq_along(target$parts)) {
     term <- target$parts[[i]]$term
@@ -90,6 +95,10 @@ new_level_variances <- function(object, target, terms, theta) {
         if (is.null(column)) rep.int(1, length(new)) else column[new]
       }, numeric(length(new)))
       z <- t(matrix(z, length(new)))
+      if (nobound) {
+        variances[new] <- variances[new] + colSums(z * (factors[[term]] %*% z))
+        next
+      }
       classes <- row_classes(object, object$random[[term]], target$rows, new)
       scaled <- times_factors(lapply(factors[[term]], t), classes, z)
       variances[new] <- variances[new] + unknown[new] * colSums(scaled^2)

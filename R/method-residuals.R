@@ -143,6 +143,7 @@ beyond_rounding <- function(left, total = 1) {
 #' z'Gz of the rows of the fit, relative to sigma^2
 #' @noRd
 random_variances <- function(object) {
+  require_bounds(object, "A standardized residual")
   factors <- term_factors(unname(object$theta), object$random)
   variances <- numeric(nobs.lmm(object))
   for (t in seq_along(factors)) {

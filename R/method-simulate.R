@@ -43,7 +43,10 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
   check_simulate(nsim, use.u, missing(re.form))
   check_flag(allow.new.levels, "allow.new.levels")
   na_action <- check_na_function(na.action)
-  if (!is.null(newparams)) object <- with_parameters(object, newparams)
+  if (!is.null(newparams)) {
+    require_bounds(object, "`newparams`")
+    object <- with_parameters(object, newparams)
+  }
   state <- random_state(seed)
   if (!is.null(state$before)) {
     on.exit(assign(".Random.seed", state$before, envir = globalenv()))
@@ -55,8 +58,16 @@ simulate.lmm <- function(object, nsim = 1, seed = NULL, use.u = FALSE, re.form =
     simulation_rows(object, newdata, kept, allow.new.levels, na_action)
   }
   means <- predicted_values(object, rows, kept, random_only = FALSE)
-  drawn <- drawn_terms(object, rows, kept)
-  noise <- noise_drawer(object, rows, weights, means)
+  if (is_nobound(object)) {
+    if (length(kept) > 0L || !is.null(newdata) || !is.null(weights)) {
+      abort_nobound("simulate() but for the rows of the fit and all of their random effects")
+    }
+    drawn <- list()
+    noise <- marginal_drawer(object)
+  } else {
+    drawn <- drawn_terms(object, rows, kept)
+    noise <- noise_drawer(object, rows, weights, means)
+  }
   require_room(
     # and what R keeps for each column besides its numbers
     nsim * (length(means) + 16),

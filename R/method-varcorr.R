@@ -65,10 +65,13 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     ferrolmm_abort("`se` is for the estimated `sigma`: leave `sigma` out.", "argument")
   }
   sigma <- if (missing(sigma)) x$sigma else sigma
-  matrices <- Map(
-    function(theta, term) term_covariance(theta, term, sigma),
-    split_theta(x$theta, x$random), random_blocks(x$random)
-  )
+  blocks <- random_blocks(x$random)
+  nobound <- is_nobound(x)
+  matrices <- if (nobound) {
+    Map(nobound_covariance, relative_covariances(x), blocks, sigma)
+  } else {
+    Map(term_covariance, split_theta(x$theta, x$random), blocks, sigma)
+  }
   uncertainty <- if (se) varcorr_uncertainty(x, varcorr_cells(x, all = TRUE))
   visits <- visit_covariances(x, abs(sigma))
   variances <- distinct_variances(x, abs(sigma), visits)
@@ -85,6 +88,7 @@ VarCorr.lmm <- function(x, sigma = 1, se = FALSE, ...) {
     visits = visits,
     variances = variances,
     notes = structure_notes(x),
+    nobound = if (nobound) TRUE,
     class = c("VarCorr.lmm", "VarCorr.merMod")
   )
 }
@@ -346,9 +350,12 @@ cell_uncertainty <- function(v, i, j, gamma) {
 #' No standard errors where the normal approximation does not hold
 #' @noRd
 hide_boundary <- function(table, object) {
+  identified <- object$certificate$status != "not-identified"
+  if (is_nobound(object) && identified) {
+    return(table)
+  }
   factors <- theta_matrix(object$theta, object$random)
   singular <- object$certificate$rank < block_sizes(object$random)
-  identified <- object$certificate$status != "not-identified"
   zero <- Map(
     function(factor, t) sqrt(rowSums(factor^2)) * effect_scales(object, t) < 1e-5,
     factors, block_terms(object$random)

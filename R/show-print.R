@@ -6,7 +6,8 @@
 #'
 #' @param x A model fitted by [lmm()].
 #' @param digits The number of significant digits.
-#' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both.
+#' @param ranef.comp What to print of the random effects: `"Std.Dev."`, `"Variance"` or both; where
+#'   variances may be negative these by default.
 #' @param ... Not used.
 #' @returns `x`, invisibly.
 #' @seealso [summary.lmm()], [methods_paragraph()]
@@ -22,7 +23,7 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
   writeLines(format_call(x$call, full_formula(x)))
   writeLines(c(format_criterion(criterion_table(x), 4L), format_penalty(x), format_sampling(x)))
   varcor <- VarCorr.lmm(x)
-  print_random_effects(varcor, digits, ranef.comp)
+  print_random_effects(varcor, digits, if (!missing(ranef.comp) || !is_nobound(x)) ranef.comp)
   writeLines(as.character(format_residual(x, digits, attr(varcor, "visits"))))
   writeLines(format_counts(count_data(x)))
   of_smooths <- smooth_coefficients(x)

@@ -158,6 +158,7 @@ print.summary.lmm <- function(x, digits = max(3L, getOption("digits") - 3L), cor
   if (show.resids) {
     print_scaled_residuals(x$residuals, digits)
   }
+  if (missing(ranef.comp) && isTRUE(attr(x$varcor, "nobound"))) ranef.comp <- "Variance"
   print_random_effects(x$varcor, digits, ranef.comp)
   writeLines(as.character(x$residual_lines))
   visits <- attr(x$varcor, "visits")

@@ -1,12 +1,13 @@
 # Covariance parameters as a table: of random effects, and of the residual structure.
 
 #' @param digits The number of significant digits to print.
-#' @param comp What to print: `"Std.Dev."`, `"Variance"` or both.
+#' @param comp What to print: `"Std.Dev."` (the default), `"Variance"` (the default where variances
+#'   may be negative) or both.
 #' @param corr Print correlations (`TRUE`) or covariances (`FALSE`) next to them? By default
 #'   correlations if `comp` has standard deviations.
 #' @rdname VarCorr.lmm
 #' @export
-print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = "Std.Dev.",
+print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = NULL,
                               corr = NULL, ...) {
   check_dots(..., allowed = printing_arguments(print.default))
   check_digits(digits)
@@ -32,8 +33,11 @@ print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), com
 #' @param comp "Std.Dev.", "Variance" or both; the first letters suffice.
 #' @param corr correlations or covariances in the last columns? NULL: what goes with `comp`.
 #' @noRd
-format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = NULL) {
+format_varcorr <- function(x, digits, comp = NULL, corr = NULL) {
   known <- c("Std.Dev.", "Variance")
+  if (is.null(comp)) {
+    comp <- if (isTRUE(attr(x, "nobound"))) "Variance" else "Std.Dev."
+  }
   if (!is.character(comp) || length(comp) == 0L) {
     match_choice(comp, "comp", known)
   }
@@ -43,7 +47,10 @@ format_varcorr <- function(x, digits, comp = "Std.Dev.", corr = NULL) {
   x <- lapply(x, shown_part)
   sizes <- vapply(x, nrow, 1L)
   sd <- c(unlist(lapply(x, attr, "stddev"), use.names = FALSE), sigma)
-  columns <- list(Std.Dev. = format(sd, digits = digits), Variance = format(sd^2, digits = digits))
+  variances <- c(unlist(lapply(x, diag), use.names = FALSE), sigma^2)
+  columns <- list(
+    Std.Dev. = format(sd, digits = digits), Variance = format(variances, digits = digits)
+  )
   groups <- unlist(Map(function(name, k) c(name, character(k - 1L)), names(x), sizes))
   cells <- cbind(
     Groups = format(c(groups, "Residual")),

@@ -164,6 +164,7 @@ split_theta <- function(theta, terms) {
 #' Relative covariance factors T, one k x k lower triangular matrix a block
 #' @noRd
 theta_matrix <- function(theta, terms) {
+  if (anyNA(theta)) abort_nobound("What is computed from covariance factors")
   unname(Map(term_factor, split_theta(theta, terms), random_blocks(terms)))
 }
 

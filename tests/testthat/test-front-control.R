@@ -6,7 +6,7 @@ test_that("options are checked once", {
     list(
       max_evaluations = 50L, tolerance = 1e-5, threads = 1L, verbose = 1L,
       time_limit = NULL, solver = "auto", sigma = NULL, hold = NULL, tie = NULL, penalty = NULL,
-      not_identified = "stop", starts = NULL, options = NULL
+      not_identified = "stop", starts = NULL, options = NULL, nobound = FALSE
     )
   )
   bad <- function(pattern, ...) {

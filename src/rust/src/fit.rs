@@ -260,6 +260,8 @@ pub struct Arguments {
     moments: Option<RawMoments>,
     /// Counts and sums of log weights of condensed rows.
     stands_for: Option<(Robj, Robj)>,
+    /// Whether covariance matrices of random effects have no bounds: `options.start` has their entries in the place of theta.
+    pub nobound: bool,
     /// What the user chose.
     pub options: Options,
 }
@@ -277,6 +279,18 @@ impl Arguments {
     /// Reads what R handed over; the vectors stay R's.
     /// `watch` is told the time limit, and where to show progress.
     pub fn new(model: &Robj, options: &Robj, watch: &Watch) -> Result<Self, Failure> {
+        let arguments = Self::of_any(model, options, watch)?;
+        if arguments.nobound {
+            return Err(Failure::new(
+                "nobound",
+                "this is not known where covariance matrices of random effects have no bounds",
+            ));
+        }
+        Ok(arguments)
+    }
+
+    /// Those of entry points that know models without bounds, too.
+    pub fn of_any(model: &Robj, options: &Robj, watch: &Watch) -> Result<Self, Failure> {
         let given = Named::new(model, "model")?;
         let chosen = Named::new(options, "options")?;
         let mut chosen_options = read_options(&chosen)?;
@@ -311,6 +325,10 @@ impl Arguments {
                 .optional("stands_for")
                 .map(read_stands_for)
                 .transpose()?,
+            nobound: match chosen.optional("nobound") {
+                Some(nobound) => convert::flag(nobound, "nobound")?,
+                None => false,
+            },
             options: chosen_options,
         })
     }
@@ -518,17 +536,40 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
     })
 }
 
+/// Fits without bounds on covariance matrices of random effects, from theta of the fit with bounds; with `covariances`, their entries
+/// relative to sigma^2 in the order of theta.
+/// @noRd
+#[extendr]
+fn rs_fit_nobound(model: Robj, options: Robj) -> Robj {
+    answer(|watch| {
+        let mut arguments = Arguments::of_any(&model, &options, watch)?;
+        arguments.options.deadline = watch.take_limit();
+        let data = arguments.borrow()?;
+        let mut fitted = convert::new_doubles(data.y.len());
+        let mut residuals = convert::new_doubles(data.y.len());
+        let rows = RowResults {
+            fitted: convert::doubles_mut(&mut fitted)?,
+            residuals: convert::doubles_mut(&mut residuals)?,
+        };
+        let found = engine::fit_nobound(&data, &arguments.options, &|| watch.poll(), rows)?;
+        let mut fields = fit_fields(&found.fit, fitted, residuals)?;
+        fields.push(("covariances", to_doubles(&found.covariances)));
+        Ok(fields)
+    })
+}
+
 /// Conditional variances of the random effects at `options$start`, relative to sigma^2: for each
 /// term an array k x k x number of levels.
 /// @noRd
 #[extendr]
 fn rs_conditional_variances(model: Robj, options: Robj) -> Robj {
     answer(|watch| {
-        let arguments = Arguments::new(&model, &options, watch)?;
-        let variances =
-            engine::conditional_variances(&arguments.borrow()?, &arguments.options, &|| {
-                watch.poll()
-            })?;
+        let arguments = Arguments::of_any(&model, &options, watch)?;
+        let find = match arguments.nobound {
+            true => engine::inference::conditional_variances_nobound,
+            false => engine::conditional_variances,
+        };
+        let variances = find(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
         let arrays = variances.iter().map(|array| to_doubles(array));
         Ok(vec![(
             "variances",
@@ -540,5 +581,6 @@ fn rs_conditional_variances(model: Robj, options: Robj) -> Robj {
 extendr_module! {
     mod fit;
     fn rs_fit;
+    fn rs_fit_nobound;
     fn rs_conditional_variances;
 }

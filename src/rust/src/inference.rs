@@ -19,9 +19,12 @@ use crate::residual::ResidualArgument;
 #[extendr]
 fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
     answer(|watch| {
-        let arguments = Arguments::new(&model, &options, watch)?;
-        let found =
-            inference::satterthwaite(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
+        let arguments = Arguments::of_any(&model, &options, watch)?;
+        let find = match arguments.nobound {
+            true => inference::satterthwaite_nobound,
+            false => inference::satterthwaite,
+        };
+        let found = find(&arguments.borrow()?, &arguments.options, &|| watch.poll())?;
         let s = found.jacobian.len() / found.components.max(1);
         Ok(vec![
             (
@@ -44,17 +47,21 @@ fn rs_satterthwaite(model: Robj, options: Robj) -> Robj {
 #[extendr]
 fn rs_kenward_roger(model: Robj, options: Robj, second: Robj) -> Robj {
     answer(|watch| {
-        let arguments = Arguments::new(&model, &options, watch)?;
+        let arguments = Arguments::of_any(&model, &options, watch)?;
         let second = match second.as_str() {
             Some("ignored") => SecondDerivatives::Ignored,
             Some("in parameters") => SecondDerivatives::InParameters,
             Some("beside tangent") => SecondDerivatives::BesideTangent,
             _ => return Err(Failure::bug("`second` is not known")),
         };
-        let found =
-            inference::kenward_roger(&arguments.borrow()?, second, &arguments.options, &|| {
-                watch.poll()
-            })?;
+        let data = arguments.borrow()?;
+        let poll = || watch.poll();
+        let found = if arguments.nobound {
+            // linear in its parameters: there are no second derivatives
+            inference::kenward_roger_nobound(&data, &arguments.options, &poll)?
+        } else {
+            inference::kenward_roger(&data, second, &arguments.options, &poll)?
+        };
         let s = found.components;
         Ok(vec![
             ("unadjusted", to_doubles(&found.unadjusted)),
@@ -74,7 +81,7 @@ fn rs_kenward_roger(model: Robj, options: Robj, second: Robj) -> Robj {
 #[extendr]
 fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
     answer(|watch| {
-        let arguments = Arguments::new(&model, &options, watch)?;
+        let arguments = Arguments::of_any(&model, &options, watch)?;
         let given = Named::new(&rows, "rows")?;
         let new_x = MatrixArgument::new(given.field("x")?)?;
         let n = convert::count(given.field("n")?, "n")?;
@@ -138,12 +145,13 @@ fn rs_prediction_variances(model: Robj, options: Robj, rows: Robj) -> Robj {
                 }),
             },
         };
-        let found = inference::prediction_variances(
-            &arguments.borrow()?,
-            &rows,
-            &arguments.options,
-            &|| watch.poll(),
-        )?;
+        let find = match arguments.nobound {
+            true => inference::prediction_variances_nobound,
+            false => inference::prediction_variances,
+        };
+        let found = find(&arguments.borrow()?, &rows, &arguments.options, &|| {
+            watch.poll()
+        })?;
         Ok(vec![
             ("variances", to_doubles(&found.variances)),
             ("residual_means", to_doubles(&found.residual_means)),

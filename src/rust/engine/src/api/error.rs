@@ -43,6 +43,9 @@ pub enum EngineError {
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
+    /// Covariance matrices without bounds, towards whose border the likelihood grows.
+    #[error("without bounds on variances the likelihood has no maximum: it grows up to where the covariance matrix of the observations is singular")]
+    NoMaximum,
     /// A matrix that is positive definite by its definition is not so in floating point, or a number is not finite.
     #[error("{step} broke down numerically: rounding errors outweigh what is computed")]
     Numerical {
@@ -216,6 +219,7 @@ impl EngineError {
             Self::Size { .. } | Self::CorrelationOfUnit => "size",
             Self::NoResidualDf { .. } => "no_residual_df",
             Self::PerfectFit => "perfect_fit",
+            Self::NoMaximum => "no_maximum",
             Self::Numerical { .. } => "numerical",
             Self::NotPositiveDefinite { .. } => "not_positive_definite",
             Self::Restriction { .. } | Self::HeldValue { .. } | Self::HeldSign { .. } => {

@@ -12,6 +12,7 @@ pub mod hessian;
 pub mod iterative;
 pub mod latest;
 pub(crate) mod level_sums;
+pub(crate) mod nobound;
 mod node_traces;
 pub mod objective;
 mod penalised;

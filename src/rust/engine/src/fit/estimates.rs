@@ -94,7 +94,7 @@ pub(crate) fn estimates(
             .map_or(0.0, |penalty| penalty.log_sigma2);
     let mut beta = vec![f64::NAN; fixed.p];
     fixed.kept.iter().for_each(|&j| beta[j] = beta_full[j]);
-    let (rx, vcov_unscaled) = fixed_covariance(fixed, factor);
+    let (rx, vcov_unscaled) = fixed_covariance(fixed, &factor.lx, fixed.rank() + 1);
     Fit {
         theta: user_theta(prepared, theta),
         phi: natural_phi(prepared, theta),
@@ -195,7 +195,7 @@ pub(crate) fn lambda_of(basis: &TermBasis, t: &Covariances) -> Vec<f64> {
 }
 
 /// offset + X beta + Z b and the residuals into `rows`; their weighted sum of squares.
-fn fitted_values(
+pub(crate) fn fitted_values(
     data: &ModelData<'_>,
     beta: &[f64],
     b: &[&[f64]],
@@ -259,15 +259,15 @@ fn fitted_values(
     sums.iter().sum()
 }
 
-/// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns.
-fn fixed_covariance(fixed: &FixedBasis, factor: &Factor) -> (Vec<f64>, Vec<f64>) {
+/// RX (upper, RX'RX = X'V^-1X) and its inverse cross-product, kept columns, from the Cholesky factor of Q'V^-1Q, whose columns are
+/// `ld` apart.
+pub(crate) fn fixed_covariance(fixed: &FixedBasis, lx: &[f64], ld: usize) -> (Vec<f64>, Vec<f64>) {
     let r = fixed.rank();
-    let p1 = r + 1;
     let rinv: Vec<f64> =
         memory::collect((0..r * r).map(|e| fixed.rinv[(e / r) * fixed.p + fixed.kept[e % r]]));
     let lx: Vec<f64> = memory::collect((0..r * r).map(|e| {
         if e % r >= e / r {
-            factor.lx[(e / r) * p1 + e % r]
+            lx[(e / r) * ld + e % r]
         } else {
             0.0
         }

@@ -5,6 +5,7 @@ pub(crate) mod conditional;
 pub(crate) mod estimates;
 mod far_start;
 pub(crate) mod held;
+pub(crate) mod nobound;
 pub(crate) mod penalised;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;

@@ -15,6 +15,7 @@ mod leverages;
 pub mod many;
 mod new_rows;
 mod newton_step;
+mod nobound;
 mod prediction;
 mod prediction_correlated;
 mod profile;
@@ -46,6 +47,10 @@ pub use kenward_roger_linear::KenwardRoger;
 pub use kenward_roger_second::SecondDerivatives;
 pub use leverages::{leverages, Leverages};
 pub use new_rows::{NewResiduals, NewRows, Predictions};
+pub use nobound::{
+    conditional_variances_nobound, kenward_roger_nobound, prediction_variances_nobound,
+    satterthwaite_nobound,
+};
 pub use prediction::prediction_variances;
 pub use profile::{profile, profile_function};
 pub use profile_program::{Function, Scale, Step};

@@ -301,7 +301,7 @@ pub(super) fn full_hessian(
 
 /// 2 H^-1 by the eigenvalues of the scaled Hessian; directions without information (parameters on the boundary, or not
 /// identified) are left out.
-fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
+pub(super) fn invert_hessian(hessian: &[f64], scale: &[f64], s: usize) -> Vec<f64> {
     let size = |a: usize| scale[a];
     let scaled: Vec<f64> =
         memory::collect((0..s * s).map(|e| hessian[e] * size(e % s) * size(e / s)));

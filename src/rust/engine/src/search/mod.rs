@@ -6,6 +6,7 @@ pub(crate) mod certificate;
 mod chart;
 mod charted;
 pub(crate) mod kink;
+pub(crate) mod nobound;
 pub(crate) mod optimum;
 mod restricted;
 pub(crate) mod starts;
