@@ -65,14 +65,21 @@ brute_hessian <- function(model, nu, reml = TRUE) {
   (hessian + t(hessian)) / 2
 }
 
-brute_structure_inference <- function(model, nu, reml = TRUE) {
+# `expected`: by the expected information, tr(P V_i P V_j) / 2, as where V is linear in nu
+brute_structure_inference <- function(model, nu, reml = TRUE, expected = FALSE) {
   s <- length(nu)
   inverse <- chol2inv(chol(model$variance(nu)))
   weighted <- inverse %*% model$X
   phi <- solve(t(model$X) %*% weighted)
   beta <- drop(phi %*% t(weighted) %*% model$y)
-  w <- 2 * solve(brute_hessian(model, nu, reml))
   first <- model$first(nu)
+  twice_information <- if (expected) {
+    p <- inverse - weighted %*% phi %*% t(weighted)
+    vapply(first, function(a) vapply(first, function(b) sum((p %*% a %*% p) * b), 0), nu)
+  } else {
+    brute_hessian(model, nu, reml)
+  }
+  w <- 2 * solve(twice_information)
   second <- model$second(nu)
   trace <- function(a, b) sum(a * t(b))
   p <- lapply(first, function(vi) -t(weighted) %*% vi %*% weighted)

@@ -199,3 +199,44 @@ test_that("what does not hold is refused by name", {
   refused(lmm(y ~ x + ar1(0 + h | g), d, control = free))
   refused(lmm(y ~ x + (1 | g), d, control = lmm_control(nobound = TRUE, sigma = 1)))
 })
+
+test_that("Satterthwaite and Kenward-Roger at negative variances are those of the dense model", {
+  set.seed(4)
+  d <- expand.grid(r = 1:4, g = factor(1:15))
+  d$h <- factor(d$r)
+  v <- diag(4) - 0.22 * (1 - diag(4))
+  d$y <- as.vector(replicate(15, t(chol(v)) %*% stats::rnorm(4)))
+  d$x <- stats::rnorm(60)
+  d$f <- factor(as.integer(d$g) %% 2)
+  d <- d[-sample(60, 9), ]
+  x <- stats::model.matrix(~ x + f, d)
+  z <- lapply(d[c("g", "h")], function(f) stats::model.matrix(~ 0 + f))
+  for (bars in c("(1 | g)", "(1 | g) + (1 | h)")) {
+    fit <- lmm(
+      stats::as.formula(paste("y ~ x + f +", bars)), d, control = lmm_control(nobound = TRUE)
+    )
+    expect_lt(fit$covariances[[1L]], 0)
+    k <- length(fit$covariances)
+    variance <- function(nu) {
+      Reduce(`+`, Map(function(s, z) s * tcrossprod(z), nu[seq_len(k)], z[seq_len(k)])) +
+        nu[[k + 1L]] * diag(nrow(d))
+    }
+    nu <- c(fit$covariances, 1) * sigma(fit)^2
+    model <- brute_model(d$y, x, variance)
+    expect_equal(REMLcrit(fit), brute_structures_criterion(model, nu), tolerance = 1e-10)
+    expect_lt(max(abs(brute_gradient(model, nu))), 1e-6)
+    observed <- brute_structure_inference(model, nu)
+    expect_equal(vcov(fit, which = "theta"), observed$w, tolerance = 1e-6, ignore_attr = TRUE)
+    expected <- brute_structure_inference(model, nu, expected = TRUE)
+    for (l in list(c(0, 1, 0), c(0, 0, 1))) {
+      test <- contest(fit, l, joint = FALSE, ddf = "Satterthwaite")
+      expect_equal(test$df, observed$satterthwaite(l), tolerance = 1e-6)
+    }
+    tests <- rbind(c(0, 1, 0), c(0, 0, 1))
+    for (rows in list(1L, 2L, 1:2)) {
+      ours <- contest(fit, tests[rows, , drop = FALSE], ddf = "Kenward-Roger")
+      theirs <- expected$kenward_roger(tests[rows, , drop = FALSE])
+      expect_equal(c(ours[["F value"]], ours$DenDF), unname(theirs), tolerance = 1e-6)
+    }
+  }
+})
