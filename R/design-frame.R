@@ -148,7 +148,9 @@ build_frame <- function(model, data, given, na_action, caller, grouping = NULL,
   attr(terms, "dataClasses") <- vapply(frame, frame_class, "")
   attr(frame, "terms") <- terms
   attr(frame, "sources") <- sources
-  attr(frame, "sampling") <- if (!is.null(sampling)) sampling[c("scale", "conditional")]
+  attr(frame, "sampling") <- if (!is.null(sampling)) {
+    sampling[c("scale", "conditional", "information")]
+  }
   frame
 }
 

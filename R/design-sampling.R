@@ -37,7 +37,8 @@ least_weights <- function(sampling) {
 #'
 #' @param frame the model frame, with its column "(sampling)".
 #' @param random what [build_random()] returns.
-#' @returns NULL without; else list(weights, counts, total, scale, conditional, levels, cluster).
+#' @returns NULL without; else list(weights, counts, total, scale, conditional, information,
+#'   levels, cluster).
 #'   `weights` of the rows are products of those of all levels, times a number so that they sum to
 #'   the number of rows, and `counts` (parallel to `flist`) are products of the weights of a level
 #'   and of that around it, times the same; `total` is the sum of the weights before. `levels`: the
@@ -78,7 +79,8 @@ sampling_design <- function(frame, random) {
   }
   list(
     weights = products[[1L]] * (n / total), counts = counts, total = total, scale = spec$scale,
-    conditional = spec$conditional, levels = names, cluster = order[[length(order)]]
+    conditional = spec$conditional, information = spec$information, levels = names,
+    cluster = order[[length(order)]]
   )
 }
 

@@ -21,7 +21,9 @@ sampled_clusters <- function(object) {
 
 #' A fit with the robust covariance matrix of all its parameters, times K / (K - 1)
 #'
-#' For the factor see Rabe-Hesketh & Skrondal (2006), eq. 8, and Stata's `_robust`.
+#' For the factor see Rabe-Hesketh & Skrondal (2006), eq. 8, and Stata's `_robust`. Of fixed
+#' effects at the estimated variances it is C S C, with C = sigma^2 (X'V^-1 X)^-1 and S the sum
+#' over clusters of the squares of their scores.
 #' @noRd
 with_cluster_variance <- function(object) {
   clusters <- sampled_clusters(object)
@@ -42,6 +44,13 @@ with_cluster_variance <- function(object) {
     model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), FALSE,
     engine_control(object), clusters$codes, clusters$count
   )
+  if (object$sampling$information == "fixed") {
+    kept <- seq_len(object$rank)
+    times <- object$sampling$total / length(object$sampling$weights)
+    scores <- found$slopes[kept, , drop = FALSE] * (times / -2)
+    bread <- object$sigma^2 * matrix(object$vcov_unscaled, object$rank)
+    found$covariance[kept, kept] <- bread %*% tcrossprod(scores) %*% bread
+  }
   found$covariance <- found$covariance * (clusters$count / (clusters$count - 1))
   object$sampling$variance <- found[c("covariance", "jacobian")]
   object

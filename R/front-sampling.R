@@ -66,11 +66,11 @@
 #' `vcov(which = "theta")` and the standard errors of variance components. Stata's `mixed` and
 #' 'WeMix' take the part of the Hessian between fixed effects and variances for zero, as it is in
 #' large samples if the model is right; with few clusters their standard errors of fixed effects
-#' differ by some per cent. Tests and intervals are t with K - 1 degrees of freedom (`ddf =
-#' "clusters"`), as is usual for surveys; `ddf = "asymptotic"` gives the z of Stata's `mixed` and of
-#' Mplus. With few clusters the sandwich estimate is too small; that is not corrected beyond this.
-#' Predicted random effects are modes of the weighted integrand, and `residuals()` are not weighted:
-#' weights do not change the variance of a row.
+#' differ by some per cent, and `information = "fixed"` gives them. Tests and intervals are t with
+#' K - 1 degrees of freedom (`ddf = "clusters"`), as is usual for surveys; `ddf = "asymptotic"`
+#' gives the z of Stata's `mixed` and of Mplus. With few clusters the sandwich estimate is too
+#' small; that is not corrected beyond this. Predicted random effects are modes of the weighted
+#' integrand, and `residuals()` are not weighted: weights do not change the variance of a row.
 #'
 #' What rests on a likelihood is an error of class `ferrolmm_error_sampling`, that names what can be
 #' used instead: likelihood ratios and everything of their kind (`logLik()`, `AIC()`, `BIC()`,
@@ -91,6 +91,9 @@
 #' @param scale (`character(1)`)\cr what becomes of the weights of rows, see above.
 #' @param conditional (`logical(1)`)\cr are the weights of rows and finer levels those given the
 #'   coarser one? `FALSE`: overall weights.
+#' @param information (`character(1)`)\cr the Hessian in the robust covariance matrix of the fixed
+#'   effects: `"joint"`, that of all parameters, or `"fixed"`, that of the fixed effects at the
+#'   estimated variances, as in Stata's `mixed` and 'WeMix'.
 #' @returns An object of class `lmm_sampling`, for the argument `weights` of [lmm()]. Weights are
 #'   evaluated in its `data`; they must be numbers. Rows with a weight of zero, their own or of a
 #'   level, are left out; `NA` is a missing value (see `na.action`); negative and infinite weights
@@ -120,8 +123,9 @@
 #' summary(fit)
 #' @export
 sampling_weights <- function(rows = NULL, ..., scale = c("none", "size", "effective"),
-                             conditional = TRUE) {
+                             conditional = TRUE, information = c("joint", "fixed")) {
   scale <- match_choice(scale, "scale", c("none", "size", "effective"))
+  information <- match_choice(information, "information", c("joint", "fixed"))
   check_flag(conditional, "conditional")
   levels <- list(...)
   given <- names(levels)
@@ -140,7 +144,10 @@ sampling_weights <- function(rows = NULL, ..., scale = c("none", "size", "effect
     ferrolmm_abort("There are no weights, neither of rows nor of levels.", "weights")
   }
   structure(
-    list(rows = rows, levels = levels, scale = scale, conditional = conditional),
+    list(
+      rows = rows, levels = levels, scale = scale, conditional = conditional,
+      information = information
+    ),
     class = "lmm_sampling"
   )
 }

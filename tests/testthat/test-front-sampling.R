@@ -65,3 +65,18 @@ test_that("whole weights repeat rows, schools and districts", {
   ))), tolerance = 1e-6)
   expect_equal(unname(residuals(fit)), d$y - unname(fitted(fit)))
 })
+
+test_that("the Hessian of the fixed effects alone gives other errors, nothing else", {
+  d <- transform(lme4::sleepstudy, w = rep(c(1, 2, 1.5), 60L), v = as.integer(Subject) %% 3 + 1)
+  fit <- function(...) {
+    lmm(Reaction ~ Days + (Days | Subject), d, REML = FALSE,
+        weights = sampling_weights(w, Subject = v, ...))
+  }
+  joint <- fit()
+  fixed <- fit(information = "fixed")
+  expect_identical(fixef(fixed), fixef(joint))
+  expect_identical(vcov(fixed, which = "theta"), vcov(joint, which = "theta"))
+  expect_equal(vcov(fixed), vcov(joint), tolerance = 0.2)
+  expect_gt(max(abs(vcov(fixed) - vcov(joint))), 1e-6)
+  expect_error(sampling_weights(w, information = "all"), class = "ferrolmm_error_argument")
+})

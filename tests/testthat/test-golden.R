@@ -49,7 +49,6 @@ ours <- function(fit, what, group, term, level) {
     adjusted = coef(summary(fit, ddf = group))[term, "Std. Error"],
     se_variance = sqrt(vcov(fit, which = "theta", scale = "vcov")[term, term]),
     df = coef(summary(fit, ddf = group))[term, "df"],
-    se_alone = se_alone(fit)[[term]],
     vcov = vcov(fit)[pair[1L], pair[2L]],
     robust = vcov(fit, type = group)[term, term],
     var = random_covariance(fit, group, term)[term, term],
@@ -62,21 +61,6 @@ ours <- function(fit, what, group, term, level) {
     condvar = conditional_variance(fit, group, level, pair),
     stop("no such check: ", what)
   )
-}
-
-## Robust standard errors of fits with sampling weights as Stata's mixed and WeMix have them: the
-## Hessian of the fixed effects alone, as if they were orthogonal to the variance parameters.
-se_alone <- function(fit) {
-  clusters <- ferrolmm:::sampled_clusters(fit)
-  pieces <- ferrolmm:::engine_inference(
-    ferrolmm:::engine_pseudo_likelihood, fit, clusters$codes, clusters$count
-  )
-  k <- clusters$count
-  scores <- pieces$slopes[seq_len(fit$rank), , drop = FALSE] / -2
-  scores <- scores * fit$sampling$total / nobs(fit)
-  bread <- sigma(fit)^2 * fit$vcov_unscaled
-  v <- bread %*% tcrossprod(scores) %*% bread * k / (k - 1)
-  stats::setNames(sqrt(diag(v)), names(fixef(fit)))
 }
 
 ## Of the terms on a group (two, after `||`), the one that has the effects named.
