@@ -7,7 +7,7 @@
 #'   correlations if `comp` has standard deviations.
 #' @rdname VarCorr.lmm
 #' @export
-print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = NULL,
+print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), comp = usual_comp(x),
                               corr = NULL, ...) {
   check_dots(..., allowed = printing_arguments(print.default))
   check_digits(digits)
@@ -28,16 +28,17 @@ print.VarCorr.lmm <- function(x, digits = max(3L, getOption("digits") - 2L), com
   invisible(x)
 }
 
+#' Standard deviations, or variances where these may be negative
+#' @noRd
+usual_comp <- function(x) if (isTRUE(attr(x, "nobound"))) "Variance" else "Std.Dev."
+
 #' Variances and correlations as a character matrix, a row for each effect
 #'
 #' @param comp "Std.Dev.", "Variance" or both; the first letters suffice.
 #' @param corr correlations or covariances in the last columns? NULL: what goes with `comp`.
 #' @noRd
-format_varcorr <- function(x, digits, comp = NULL, corr = NULL) {
+format_varcorr <- function(x, digits, comp = usual_comp(x), corr = NULL) {
   known <- c("Std.Dev.", "Variance")
-  if (is.null(comp)) {
-    comp <- if (isTRUE(attr(x, "nobound"))) "Variance" else "Std.Dev."
-  }
   if (!is.character(comp) || length(comp) == 0L) {
     match_choice(comp, "comp", known)
   }
