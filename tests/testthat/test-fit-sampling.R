@@ -91,7 +91,8 @@ test_that("few clusters are said", {
 
 test_that("fits survive saving, and damaged ones are refused", {
   fit <- sampled_fit()
-  file <- withr::local_tempfile()
+  file <- tempfile()
+  on.exit(unlink(file))
   saveRDS(fit, file)
   expect_equal(vcov(readRDS(file)), vcov(fit))
   fit$sampling$weights <- fit$sampling$weights[-1]
