@@ -515,6 +515,21 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
     ])
 }
 
+/// A fit with its fitted values and residuals in vectors of R's own, so that nothing of the length of the data is copied.
+fn with_rows<T>(
+    n: usize,
+    fit: impl FnOnce(RowResults<'_>) -> Result<T, EngineError>,
+) -> Result<(T, Robj, Robj), Failure> {
+    let mut fitted = convert::new_doubles(n);
+    let mut residuals = convert::new_doubles(n);
+    let rows = RowResults {
+        fitted: convert::doubles_mut(&mut fitted)?,
+        residuals: convert::doubles_mut(&mut residuals)?,
+    };
+    let found = fit(rows)?;
+    Ok((found, fitted, residuals))
+}
+
 /// Fits a linear mixed model.
 /// @noRd
 #[extendr]
@@ -524,14 +539,9 @@ fn rs_fit(model: Robj, options: Robj) -> Robj {
         // a fit out of time ends with the best point so far
         arguments.options.deadline = watch.take_limit();
         let data = arguments.borrow()?;
-        // R's own vectors, so that nothing of the length of the data is copied
-        let mut fitted = convert::new_doubles(data.y.len());
-        let mut residuals = convert::new_doubles(data.y.len());
-        let rows = RowResults {
-            fitted: convert::doubles_mut(&mut fitted)?,
-            residuals: convert::doubles_mut(&mut residuals)?,
-        };
-        let fit = engine::fit_into(&data, &arguments.options, &|| watch.poll(), rows)?;
+        let (fit, fitted, residuals) = with_rows(data.y.len(), |rows| {
+            engine::fit_into(&data, &arguments.options, &|| watch.poll(), rows)
+        })?;
         fit_fields(&fit, fitted, residuals)
     })
 }
@@ -545,13 +555,9 @@ fn rs_fit_nobound(model: Robj, options: Robj) -> Robj {
         let mut arguments = Arguments::of_any(&model, &options, watch)?;
         arguments.options.deadline = watch.take_limit();
         let data = arguments.borrow()?;
-        let mut fitted = convert::new_doubles(data.y.len());
-        let mut residuals = convert::new_doubles(data.y.len());
-        let rows = RowResults {
-            fitted: convert::doubles_mut(&mut fitted)?,
-            residuals: convert::doubles_mut(&mut residuals)?,
-        };
-        let found = engine::fit_nobound(&data, &arguments.options, &|| watch.poll(), rows)?;
+        let (found, fitted, residuals) = with_rows(data.y.len(), |rows| {
+            engine::fit_nobound(&data, &arguments.options, &|| watch.poll(), rows)
+        })?;
         let mut fields = fit_fields(&found.fit, fitted, residuals)?;
         fields.push(("covariances", to_doubles(&found.covariances)));
         Ok(fields)
