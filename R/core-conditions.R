@@ -28,6 +28,7 @@
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
 #' | `ferrolmm_error_nobound` | a fit whose variances have no bounds, or a model for one |
+#' | `ferrolmm_warning_nobound` | predictions have no variance where one of effects is negative |
 #' | `ferrolmm_error_no_maximum` | without bounds on variances the likelihood has no maximum |
 #' | `ferrolmm_error_numerical` | rounding errors outweigh what is computed: the step is named |
 #' | `ferrolmm_error_kenward_roger` | the corrected matrix of that method is no covariance matrix |

@@ -56,11 +56,18 @@ sampling_design <- function(frame, random) {
   names <- match_sampling_levels(colnames(given), names(flist))
   colnames(given) <- names
   n <- nrow(given)
-  column <- function(name) {
-    if (name %in% names) unname(given[, name]) else rep.int(1, n)
+  # from the rows to the coarsest level; a level without is drawn whenever the one around it is
+  own <- vector("list", length(order) + 1L)
+  own_names <- c("(rows)", names(flist)[order])
+  for (k in rev(seq_along(own))) {
+    own[[k]] <- if (own_names[[k]] %in% names) {
+      unname(given[, own_names[[k]]])
+    } else if (spec$conditional || k == length(own)) {
+      rep.int(1, n)
+    } else {
+      own[[k + 1L]]
+    }
   }
-  # from the rows to the coarsest level
-  own <- c(list(column("(rows)")), lapply(names(flist)[order], column))
   for (k in seq_along(order)) {
     check_level_weights(own[[k + 1L]], flist[[order[[k]]]], names(flist)[[order[[k]]]])
   }

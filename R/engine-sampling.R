@@ -44,3 +44,15 @@ engine_pseudo_likelihood <- function(model, theta, reml, control, clusters, coun
     model, engine_options(reml, theta, control, optimize = FALSE), clusters, count
   ))
 }
+
+#' Scores of clusters as [engine_sandwich()] returns them
+#'
+#' @param joint with the Hessian of all parameters together, not of the fixed effects alone?
+#' @noRd
+engine_sampled_sandwich <- function(model, theta, reml, control, clusters, count, adjustment,
+                                    moments, joint) {
+  engine_value(rs_pseudo_likelihood_sandwich(
+    model, engine_options(reml, theta, control, optimize = FALSE), clusters, count, adjustment,
+    joint, moments
+  ))
+}

@@ -7,11 +7,14 @@
 #' @param adjustment "none", "root", "symmetric_root" or "inverse": A_j of the engine's
 #'   `inference/sandwich.rs`.
 #' @param moments also what degrees of freedom are made of?
+#' @param joint for pseudo-likelihoods, see [engine_sampled_sandwich()].
 #' @returns `root` (r x r), kept coefficients times these coordinates; `scores` (r x clusters);
 #'   `undetermined`, directions that a cluster alone determines, a column each, and
-#'   `undetermined_in`, the cluster of each; `spread` and `cross`, for [engine_sandwich_ddf()]
+#'   `undetermined_in`, the cluster of each; `spread`, `cross` and `against`, for
+#'   [engine_sandwich_ddf()]
 #' @noRd
-engine_sandwich <- function(model, theta, reml, control, clusters, count, adjustment, moments) {
+engine_sandwich <- function(model, theta, reml, control, clusters, count, adjustment, moments,
+                            joint = FALSE) {
   engine_value(rs_sandwich(
     model, engine_options(reml, theta, control, optimize = FALSE), clusters, count, adjustment,
     moments
@@ -27,7 +30,8 @@ engine_sandwich <- function(model, theta, reml, control, clusters, count, adjust
 #' @noRd
 engine_sandwich_ddf <- function(pieces, rows, joint) {
   storage.mode(rows) <- "double"
-  engine_value(rs_sandwich_ddf(pieces$spread, pieces$cross, nrow(pieces$scores), rows, joint))$ddf
+  moments <- pieces[c("spread", "cross", "against")]
+  engine_value(rs_sandwich_ddf(moments, nrow(pieces$scores), rows, joint))$ddf
 }
 
 #' The set of connected rows of each row: rows of different sets are independent

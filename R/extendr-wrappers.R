@@ -98,10 +98,10 @@ rs_row_variances <- function(rows, v) .Call(wrap__rs_row_variances, rows, v)
 #' @noRd
 rs_sandwich <- function(model, options, clusters, count, adjustment, moments) .Call(wrap__rs_sandwich, model, options, clusters, count, adjustment, moments)
 
-#' Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from the moments of
-#' [rs_sandwich()]: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
+#' Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from `pieces`, what
+#' [rs_sandwich()] returned with moments: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
 #' @noRd
-rs_sandwich_ddf <- function(spread, cross, rank, rows, joint) .Call(wrap__rs_sandwich_ddf, spread, cross, rank, rows, joint)
+rs_sandwich_ddf <- function(pieces, rank, rows, joint) .Call(wrap__rs_sandwich_ddf, pieces, rank, rows, joint)
 
 #' The set of connected rows of each row, from 1, and the number of sets.
 #' @noRd
@@ -144,6 +144,11 @@ rs_profile_function <- function(model, options, program, cutoff) .Call(wrap__rs_
 #' `inference::pseudo_likelihood`. `clusters` are codes of the rows from 1 to `count`.
 #' @noRd
 rs_pseudo_likelihood <- function(model, options, clusters, count) .Call(wrap__rs_pseudo_likelihood, model, options, clusters, count)
+
+#' Adjusted scores of clusters at `options$start`, see the engine's `inference::pseudo_likelihood_sandwich`, as [rs_sandwich()];
+#' `joint`: with the Hessian of all parameters together.
+#' @noRd
+rs_pseudo_likelihood_sandwich <- function(model, options, clusters, count, adjustment, joint, moments) .Call(wrap__rs_pseudo_likelihood_sandwich, model, options, clusters, count, adjustment, joint, moments)
 
 #' A product of `rows` (n x c, in the order of the data) with R = W^-1/2 D C D W^-1/2 at the natural parameters `phi`, or
 #' with a root of it: `what` is "whiten" (U, U'U = R^-1), "color" (U^-1), "times" (R) or "inverse". `residual` is the

@@ -24,7 +24,8 @@ holds_nobound <- c(
   # rows
   "fitted.lmm", "residuals.lmm", "predict.lmm", "simulate.lmm",
   # tests
-  "anova.lmm", "ranova.lmm", "contest.lmm", "confint.lmm"
+  "anova.lmm", "ranova.lmm", "contest.lmm", "confint.lmm", "drop1.lmm", "emm_basis.lmm",
+  "recover_data.lmm"
 )
 
 #' Refuse a part of a function that holds without bounds, named by `what`

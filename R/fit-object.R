@@ -142,12 +142,12 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
     rank = result$rank,
     pivot = result$pivot,
     theta = `names<-`(
-      if (is.null(result$covariances)) as.double(result$theta) else NA_real_ * result$theta,
+      if (is.null(result$covariances)) as.double(result$theta) else missing_like(result$theta),
       as.character(theta_names)
     ),
     phi = `names<-`(as.double(result$phi), as.character(phi_names)),
     beta = if (result$rank < length(beta)) beta[!is.na(beta)] else beta,
-    u = result$u,
+    u = if (is.null(result$covariances)) result$u else missing_like(result$u),
     b = result$b,
     sigma = result$sigma,
     rx = result$rx,
@@ -162,6 +162,10 @@ estimates <- function(result, names, theta_names, phi_names, reml, n_terms, cond
     }
   )
 }
+
+#' NA, which arithmetic may make NaN
+#' @noRd
+missing_like <- function(values) rep.int(NA_real_, length(values))
 
 #' The criterion's components and the model's dimensions, named as in 'lme4'
 #' @noRd

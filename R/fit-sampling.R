@@ -19,6 +19,17 @@ sampled_clusters <- function(object) {
   list(codes = as.integer(f), count = nlevels(f), name = name)
 }
 
+#' The same, as those of a robust covariance matrix that is asked for
+#' @noRd
+clusters_of_sample <- function(object, cluster) {
+  if (!is.null(cluster)) {
+    abort_sampled("`cluster`", "Clusters are the groups of the coarsest level: leave it out.")
+  }
+  clusters <- sampled_clusters(object)
+  clusters$levels <- levels(object$flist[[object$sampling$cluster]])
+  clusters
+}
+
 #' A fit with the robust covariance matrix of all its parameters, times K / (K - 1)
 #'
 #' For the factor see Rabe-Hesketh & Skrondal (2006), eq. 8, and Stata's `_robust`. Of fixed

@@ -27,7 +27,8 @@
 #' Weights of rows are those *given* that their school was drawn, and weights of schools those given
 #' that their district was. Many data sets have overall (unconditional) weights of the rows instead:
 #' with `conditional = FALSE` the weight of a row is divided by that of its school, and that of a
-#' school by that of its district. Multiplying all weights of the coarsest level by a number changes
+#' school by that of its district; rows or schools without weights have the conditional weight 1
+#' then, too. Multiplying all weights of the coarsest level by a number changes
 #' nothing but the value of the pseudo-likelihood.
 #'
 #' # Scaling
@@ -68,8 +69,17 @@
 #' large samples if the model is right; with few clusters their standard errors of fixed effects
 #' differ by some per cent, and `information = "fixed"` gives them. Tests and intervals are t with
 #' K - 1 degrees of freedom (`ddf = "clusters"`), as is usual for surveys; `ddf = "asymptotic"`
-#' gives the z of Stata's `mixed` and of Mplus. With few clusters the sandwich estimate is too
-#' small; that is not corrected beyond this. Predicted random effects are modes of the weighted
+#' gives the z of Stata's `mixed` and of Mplus.
+#'
+#' With few clusters this estimate is too small, and K - 1 too many: write
+#' `vcov(fit, type = "CR2")`, `summary(fit, vcov = "CR2")`, and so in `anova()`, `contest()`, `confint()` and means of the
+#' population by `predict()`. Scores of clusters are adjusted then, by d^1/2 R^-1/2 d^-1/2 with d
+#' the covariance matrix that the scores of a cluster would have at the true coefficients if the
+#' model were right and weights said nothing, and R what of it is left at the estimates, so that
+#' the part of the fixed effects is unbiased under the model; degrees of freedom are those of its
+#' variance there (Bell and McCaffrey 2002), as in [robust], whose other types can be had as well.
+#'
+#' Predicted random effects are modes of the weighted
 #' integrand, and `residuals()` are not weighted: weights do not change the variance of a row.
 #'
 #' What rests on a likelihood is an error of class `ferrolmm_error_sampling`, that names what can be
@@ -102,6 +112,9 @@
 #' @references
 #' Asparouhov, T. (2006). General multi-level modeling with sampling weights. *Communications in
 #' Statistics - Theory and Methods*, 35(3), 439-460.
+#'
+#' Bell, R. M. and McCaffrey, D. F. (2002). Bias reduction in standard errors for linear regression
+#' with multi-stage samples. *Survey Methodology*, 28, 169-181.
 #'
 #' Pfeffermann, D., Skinner, C. J., Holmes, D. J., Goldstein, H. and Rasbash, J. (1998). Weighting
 #' for unequal selection probabilities in multilevel models. *Journal of the Royal Statistical

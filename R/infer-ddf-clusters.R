@@ -4,7 +4,8 @@
 #' `"clusters"` is the method of fits with [sampling_weights()], and of no others: t with K - 1
 #' degrees of freedom, K the number of groups of the coarsest level, and F with as many in the
 #' denominator, from the robust covariance matrix of the fit. Such fits have no other methods but
-#' `"asymptotic"` and `"none"`: the default is taken for this one.
+#' `"asymptotic"` and `"none"`: the default is taken for this one. With `vcov = "CR2"` (or another
+#' type of [robust]) it is Satterthwaite's, as for other fits.
 #' @name ddf
 NULL
 
@@ -18,20 +19,29 @@ cluster_ddf <- function(object) {
 }
 
 #' The method that stands for one in a fit with sampling weights
+#'
+#' With a type of [robust] Satterthwaite's is that of its scores, else there is none.
 #' @noRd
 ddf_of_clusters <- function(method, vcov, cluster) {
-  if (!is.null(vcov) || !is.null(cluster)) {
+  if (!is.null(cluster) || !is.null(vcov) && !is.character(vcov)) {
     abort_sampled(
-      "`vcov`", "vcov(fit) is robust already, by the clusters of the coarsest level: leave it out."
+      if (is.null(cluster)) "A covariance matrix that is given" else "`cluster`",
+      paste0("vcov(fit) is robust, by the clusters of the coarsest level; vcov = \"CR2\" is for ",
+             "few clusters.")
     )
   }
-  if (method %in% c("asymptotic", "none", "clusters")) {
+  able <- c("asymptotic", "none", if (is.null(vcov)) "clusters" else "Satterthwaite")
+  if (method %in% able) {
     return(method)
   }
   if (method != "Satterthwaite") {
     abort_sampled(
-      paste0("ddf = \"", method, "\""),
-      "Use ddf = \"clusters\" (the default here), or \"asymptotic\"."
+      paste0("ddf = \"", method, "\"", if (!is.null(vcov)) " with `vcov`"),
+      if (is.null(vcov)) {
+        "Use ddf = \"clusters\" (the default here), or \"asymptotic\"."
+      } else {
+        "Leave `ddf` out, or use \"asymptotic\"."
+      }
     )
   }
   "clusters"

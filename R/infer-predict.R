@@ -197,6 +197,22 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   )
 }
 
+#' Variances of predictions that there are where those of random effects may be negative: effects
+#' that would have a negative variance cannot be predicted with an error
+#' @noRd
+known_variances <- function(variances) {
+  negative <- which(variances < 0)
+  if (length(negative) > 0L) {
+    ferrolmm_warn(
+      paste0("Standard errors of ", count_of(length(negative), "prediction"), " are NA: a ",
+             "negative variance of random effects leaves ",
+             if (length(negative) > 1L) "them" else "it", " without a variance."),
+      "nobound", i = "Predict means of the population, with re.form = NA."
+    )
+  }
+  replace(variances, negative, NA_real_)
+}
+
 #' Given parameters have no standard errors
 #' @noRd
 check_no_errors <- function(wanted) {
@@ -230,6 +246,7 @@ predict_uncertain <- function(object, values, target, se_fit, interval, level, d
   }
   means <- relative(theta_of(object), noise = FALSE)
   means[is.na(values)] <- NA
+  if (is_nobound(object)) means <- known_variances(means)
   fit <- values
   if (interval != "none") {
     variances <- object$sigma^2 * if (is.null(target$noise) || target$correlated) {

@@ -126,7 +126,12 @@ match_sandwich <- function(type, name) {
 #'   [engine_sandwich()]; `scores` have the factor of the type in them
 #' @noRd
 sandwich_of <- function(object, type, cluster, moments = FALSE) {
-  clusters <- independent_clusters(object, cluster)
+  is_sampled <- is_sampled(object)
+  clusters <- if (is_sampled) {
+    clusters_of_sample(object, cluster)
+  } else {
+    independent_clusters(object, cluster)
+  }
   m <- clusters$count
   p <- object$rank
   if (m < 2L || type == "CR1p" && m <= p) {
@@ -138,8 +143,10 @@ sandwich_of <- function(object, type, cluster, moments = FALSE) {
     )
   }
   entry <- sandwich_types[[type]]
+  engine <- if (is_sampled) engine_sampled_sandwich else engine_sandwich
   found <- with_memory(engine_inference(
-    engine_sandwich, object, clusters$codes, m, entry$adjustment, moments
+    engine, object, clusters$codes, m, entry$adjustment, moments,
+    is_sampled && object$sampling$information == "joint"
   ))
   found$scores <- matrix(found$scores, p, m)
   if (!is.null(entry$factor)) {

@@ -66,10 +66,10 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   if (!missing(scale)) {
     ferrolmm_abort("`scale` is for `which = \"theta\"`.", "argument")
   }
-  if (is_sampled(object) && (full || !is.null(adjusted) || !is.null(type))) {
+  if (is_sampled(object) && (full || !is.null(adjusted))) {
     abort_sampled(
-      paste0("`", if (full) "full" else if (is.null(type)) "adjusted" else "type", "`"),
-      "vcov(fit) is robust already, by the clusters of the coarsest level."
+      paste0("`", if (full) "full" else "adjusted", "`"),
+      "vcov(fit) is robust; type = \"CR2\" is that for few clusters."
     )
   }
   if (!is.null(type) && (full || !is.null(adjusted))) {

@@ -58,6 +58,8 @@ recover_data.lmm <- function(object, data = NULL, ...) {
     call$subset <- rows
     if (is.data.frame(data)) data <- data[rows, , drop = FALSE]
   }
+  # nor sampling weights
+  if (is_sampled(object)) call$weights <- NULL
   if (is.data.frame(data)) {
     data <- complete_rows(data, object)
   }

@@ -12,7 +12,9 @@
 #' @param coef. A function that gives the coefficients, or the coefficients.
 #' @param vcov. Their covariance matrix, or a function that gives it.
 #' @param df Degrees of freedom; without them the normal distribution is used.
-#' @param ... Not used.
+#' @param se,level As `se` of `effects::Effect()`; `level`, that of the limits, as it is elsewhere
+#'   (0.95), is passed on in it.
+#' @param ... Not used; `allEffects()` passes it on to `effects::Effect()`.
 #' @returns What the generics return.
 #' @seealso [contest()], [emmeans-lmm]
 #' @examplesIf requireNamespace("multcomp", quietly = TRUE)
@@ -66,7 +68,7 @@ effSources.lmm <- function(mod) {
 
 #' @rdname multcomp-lmm
 #' @rawNamespace S3method(effects::allEffects, lmm)
-allEffects.lmm <- function(mod, ...) {
+allEffects.lmm <- function(mod, ..., se = TRUE, level = NULL) {
   check_dots(..., allowed = c(names(formals(their_method("effects", "Effect", "lm"))), "vcov."))
   check_fit(mod)
   terms <- stats::terms(average_formula(mod))
@@ -80,8 +82,14 @@ allEffects.lmm <- function(mod, ...) {
     contains <- colSums(parts[parts[, k], , drop = FALSE]) == sum(parts[, k])
     sum(contains) == 1L
   }, NA)
+  if (!is.null(level)) {
+    check_level(level)
+    se <- utils::modifyList(
+      if (is.list(se)) se else list(compute = !isFALSE(se)), list(level = level)
+    )
+  }
   effects <- lapply(labels[highest], function(label) {
-    effects::Effect(all.vars(str2lang(label)), mod, ...)
+    effects::Effect(all.vars(str2lang(label)), mod, se = se, ...)
   })
   structure(effects, names = gsub(" ", "", labels[highest]), class = "efflist")
 }

@@ -255,7 +255,8 @@ restore_table <- function(values) {
   table
 }
 
-#' Conditional standard deviations, effect after effect, from arrays k x k x levels
+#' Conditional standard deviations, effect after effect, from arrays k x k x levels; NA where a
+#' negative variance of the effects leaves a negative one
 #' @noRd
 conditional_sd <- function(variances) {
   arrays <- if (is.list(variances)) variances else list(variances)
@@ -264,7 +265,8 @@ conditional_sd <- function(variances) {
     flat <- matrix(v, k * k)
     as.vector(t(flat[seq.int(1L, k * k, by = k + 1L), , drop = FALSE]))
   })
-  sqrt(unlist(diagonals, use.names = FALSE))
+  variances <- unlist(diagonals, use.names = FALSE)
+  sqrt(replace(variances, which(variances < 0), NA_real_))
 }
 
 #' @rdname ranef.lmm

@@ -63,6 +63,11 @@ residuals.lmm <- function(object,
   if (!is.null(level)) {
     return(level_residuals(object, type, scaled, level))
   }
+  if (is_sampled(object) && type %in% c("std_conditional", "std_marginal")) {
+    abort_sampled(
+      paste0("`type = \"", type, "\"`"), "Use type = \"pearson\", which takes no leverages."
+    )
+  }
   if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
     values <- switch(type,
       normalized = normalized_residuals(object),

@@ -188,16 +188,20 @@ sampling_coverage <- function() {
         weights = sampling_weights(w1, school = w2, scale = scale)
       ))
       plain <- suppressMessages(lmm(y ~ x + z + (1 | school), d))
-      covers <- function(fit) {
-        limits <- confint(fit, names(fixef(fit)))
+      covers <- function(fit, ...) {
+        limits <- confint(fit, names(fixef(fit)), ...)
         limits[, 1] <= truth & truth <= limits[, 2]
       }
-      c(covers(weighted), covers(plain)[[1]], VarCorr(weighted)$school[1, 1], sigma(weighted)^2)
+      c(covers(weighted), covers(plain)[[1]], VarCorr(weighted)$school[1, 1], sigma(weighted)^2,
+        covers(weighted, vcov = "CR2"))
     })
     name <- paste0(name, ", ", schools, " x ", pupils, ", ", scale, ": ")
     report(paste0(name, "intercept"), found[1, ], 0.95)
     report(paste0(name, "x"), found[2, ], 0.95)
     report(paste0(name, "z of schools"), found[3, ], 0.95)
+    report(paste0(name, "intercept, CR2"), found[7, ], 0.95)
+    report(paste0(name, "x, CR2"), found[8, ], 0.95)
+    report(paste0(name, "z of schools, CR2"), found[9, ], 0.95)
     report(paste0(name, "intercept without weights"), found[4, ], 0.95)
     cat(sprintf("%-58s %.3f, %.3f  (truth 1, 1)\n", paste0(name, "mean variances"),
                 mean(found[5, ]), mean(found[6, ])))
@@ -207,6 +211,8 @@ sampling_coverage <- function() {
   try_sampling("both informative", 300L, 60L, TRUE, "size")
   try_sampling("both informative", 300L, 10L, TRUE, "size")
   try_sampling("both informative", 300L, 10L, TRUE, "none")
+  try_sampling("both informative", 300L, 10L, TRUE, "effective")
+  try_sampling("schools informative", 60L, 20L, FALSE, "size")
 }
 
 # each part has its own numbers, whichever others run

@@ -164,7 +164,7 @@ unused_visits <- function(p) {
 # A refusal that nothing explains is a failure
 judge_refusal <- function(result, p, fit) {
   if (result$outcome != "refused" || grepl(foreign_errors, result$message)) return(result)
-  right <- any(vapply(accepted_refusals, function(one) {
+  right <- any(vapply(c(accepted_refusals, restricted_refusals), function(one) {
     grepl(one[[1L]], result$message) && (length(one) < 2L || isTRUE(one[[2L]](p, fit)))
   }, NA))
   if (!right) result$outcome <- "refusal"

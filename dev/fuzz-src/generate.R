@@ -23,6 +23,7 @@ kinds <- c(
   plain = 36, structured = 13, residual = 17, known = 7, boundary = 6, constrained = 6,
   scales = 5, hostile = 8, wide = 0.5, closed = 2, perfect = 2
 )
+# and those of restricted.R, which --only draws
 
 generate <- function(seed, only = NULL) {
   set.seed(seed, "Mersenne-Twister", "Inversion", "Rejection")
@@ -43,7 +44,8 @@ generate <- function(seed, only = NULL) {
   }
   p <- random_response(p)
   p <- random_arguments(p)
-  if (kind == "hostile" || chance(0.05)) {
+  if (kind %in% restricted_kinds) p <- restricted_arguments(p)
+  if (!kind %in% restricted_kinds && (kind == "hostile" || chance(0.05))) {
     p <- hostile(p)
   }
   p$calls <- random_calls(p)
@@ -184,6 +186,7 @@ slope_weights <- c(20, 6, 10, 5, 4, 5, 4, 2, 2, 1, 2, 4, 1, 1, 1)
 
 random_terms <- function(p) {
   kind <- p$kind
+  if (kind %in% restricted_kinds) return(restricted_terms(p))
   m <- switch(kind,
     residual = pick(0:1, c(6, 4)), structured = pick(1:2, c(7, 3)), known = pick(1:2, c(6, 4)),
     wide = pick(1:3), constrained = pick(1:3, c(2, 5, 2)), pick(1:3, c(45, 38, 17))

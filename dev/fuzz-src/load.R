@@ -1,6 +1,6 @@
 # Everything that a worker needs. `here` is this folder.
-for (file in c("generate", "calls", "oracle", "classify", "checks", "invariance", "deep", "run",
-               "shrink")) {
+for (file in c("generate", "restricted", "calls", "oracle", "classify", "checks", "invariance", "deep",
+               "run", "shrink")) {
   sys.source(file.path(here, paste0(file, ".R")), globalenv())
 }
 suppressPackageStartupMessages(library(ferrolmm))

@@ -90,3 +90,24 @@ test_that("what weights cannot be is an error that says it", {
           "the rows themselves")
   expect_error(sampling_weights(1, scale = "sizes of"), class = "ferrolmm_error_argument")
 })
+
+test_that("what has no weights is drawn with what is around it", {
+  d <- survey_data(6)
+  fit <- function(weights) {
+    eval(bquote(lmm(y ~ x + (1 | district / school), d, REML = FALSE, weights = .(weights))))
+  }
+  plain <- fit(quote(sampling_weights(district = w3)))
+  overall <- fit(quote(sampling_weights(district = w3, conditional = FALSE)))
+  expect_equal(overall$criterion, plain$criterion)
+  expect_equal(fixef(overall), fixef(plain))
+  d$both <- d$w1 * d$w3
+  rows <- fit(quote(sampling_weights(w1, district = w3)))
+  expect_equal(
+    fit(quote(sampling_weights(both, district = w3, conditional = FALSE)))$criterion, rows$criterion
+  )
+  d$inner <- d$w2 * d$w3
+  expect_equal(
+    fit(quote(sampling_weights(school = inner, district = w3, conditional = FALSE)))$criterion,
+    fit(quote(sampling_weights(school = w2, district = w3)))$criterion
+  )
+})

@@ -240,3 +240,36 @@ test_that("Satterthwaite and Kenward-Roger at negative variances are those of th
     }
   }
 })
+
+test_that("predictions that a negative variance leaves without one have no standard error", {
+  set.seed(8)
+  d <- data.frame(g = factor(rep(1:12, each = 3)), x = rnorm(36))
+  # groups are more alike to each other than their rows are
+  d$y <- d$x + stats::ave(rnorm(36), d$g, FUN = function(e) e - mean(e)) + rnorm(12, sd = 0.1)[d$g]
+  fit <- lmm(y ~ x + (1 | g), d, control = lmm_control(nobound = TRUE))
+  expect_lt(fit$covariances[[1L]], 0)
+  expect_true(all(is.na(c(fit$theta, fit$u)) & !is.nan(c(fit$theta, fit$u))))
+  expect_warning(
+    predicted <- predict(fit, data.frame(x = 0, g = "new"), se.fit = TRUE, allow.new.levels = TRUE),
+    class = "ferrolmm_warning_nobound"
+  )
+  expect_true(is.na(predicted$se.fit))
+  mean <- predict(fit, data.frame(x = 0), re.form = NA, se.fit = TRUE)
+  expect_equal(unname(mean$se.fit), sqrt(vcov(fit)[1, 1]))
+})
+
+test_that("means by emmeans and tests by drop1() are those of contest()", {
+  skip_if_not_installed("emmeans")
+  d <- transform(nlme::Orthodont, w = distance - 0.9 * stats::ave(distance, Subject))
+  fit <- lmm(w ~ age * Sex + (1 | Subject), d, control = free)
+  expect_lt(fit$covariances[[1L]], 0)
+  for (mode in c("satterthwaite", "kenward-roger")) {
+    means <- as.data.frame(emmeans::emmeans(fit, "Sex", at = list(age = 9), mode = mode))
+    rows <- rbind(c(1, 9, 0, 0), c(1, 9, 1, 9))
+    direct <- contest(fit, rows, joint = FALSE, ddf = mode)
+    expect_equal(means$SE, direct[["Std. Error"]], tolerance = 1e-8)
+    expect_equal(means$df, direct$df, tolerance = 1e-6)
+  }
+  dropped <- drop1(fit)
+  expect_equal(dropped[["F value"]], contest(fit, c(0, 0, 0, 1))[["F value"]], tolerance = 1e-8)
+})

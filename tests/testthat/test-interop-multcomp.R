@@ -84,6 +84,11 @@ test_that("effects beside within_between() are those in a group with an average 
   expect_named(every, c("age", "within_between(hour,\"clinic\"):sex"))
   expect_equal(as.data.frame(every[[2L]]), table)
   expect_error(effects::allEffects(fit, xlevls = 3), class = "ferrolmm_error_argument")
+  # broom.helpers gives `level`
+  wide <- as.data.frame(effects::allEffects(fit, level = 0.99)[[1L]])
+  expect_equal(wide, as.data.frame(effects::allEffects(fit, se = list(level = 0.99))[[1L]]))
+  expect_lt(wide$lower[[1L]], as.data.frame(every[[1L]])$lower[[1L]])
+  expect_error(effects::allEffects(fit, level = 2), class = "ferrolmm_error_argument")
   expect_error(
     effects::allEffects(lmm(score ~ 1 + (1 | clinic), d)), class = "ferrolmm_error_argument"
   )

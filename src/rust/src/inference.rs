@@ -3,7 +3,7 @@
 use extendr_api::prelude::*;
 use ferrolmm_engine::data::connected::connected_rows;
 use ferrolmm_engine::inference::{
-    self, Adjustment, Clusters, Deletion, Design, Effects, Levels, NewResiduals, NewRows,
+    self, Adjustment, Clusters, Deletion, Design, Effects, Levels, NewResiduals, NewRows, Sandwich,
     ScoreMoments, SecondDerivatives, Update,
 };
 use ferrolmm_engine::{invert, Column, UserTheta};
@@ -262,13 +262,7 @@ fn rs_sandwich(
 ) -> Robj {
     answer(|watch| {
         let arguments = Arguments::new(&model, &options, watch)?;
-        let adjustment = match adjustment.as_str() {
-            Some("none") => Adjustment::None,
-            Some("root") => Adjustment::Root,
-            Some("symmetric_root") => Adjustment::SymmetricRoot,
-            Some("inverse") => Adjustment::Inverse,
-            _ => return Err(Failure::bug("`adjustment` is not known")),
-        };
+        let adjustment = adjustment_of(&adjustment)?;
         let clusters = Clusters {
             codes: convert::integers(&clusters, "clusters")?,
             count: convert::count(&count, "count")?,
@@ -281,36 +275,55 @@ fn rs_sandwich(
             &arguments.options,
             &|| watch.poll(),
         )?;
-        let r = found.rank;
-        let own = found.undetermined_in.len();
-        let codes: Vec<usize> = found.undetermined_in.iter().map(|j| j + 1).collect();
-        Ok(vec![
-            ("root", Matrix::new(&found.root, r, r).to_robj()?),
-            (
-                "scores",
-                Matrix::new(&found.scores, r, clusters.count).to_robj()?,
-            ),
-            (
-                "undetermined",
-                Matrix::new(&found.undetermined, r, own).to_robj()?,
-            ),
-            ("undetermined_in", convert::to_counts(&codes)?),
-            ("spread", to_doubles(&found.spread)),
-            ("cross", to_doubles(&found.cross)),
-        ])
+        sandwich_fields(&found, clusters.count)
     })
 }
 
-/// Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from the moments of
-/// [rs_sandwich()]: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
+/// The adjustment of scores with a name.
+pub(crate) fn adjustment_of(name: &Robj) -> Result<Adjustment, Failure> {
+    match name.as_str() {
+        Some("none") => Ok(Adjustment::None),
+        Some("root") => Ok(Adjustment::Root),
+        Some("symmetric_root") => Ok(Adjustment::SymmetricRoot),
+        Some("inverse") => Ok(Adjustment::Inverse),
+        _ => Err(Failure::bug("`adjustment` is not known")),
+    }
+}
+
+/// What a sandwich estimate of `m` clusters is made of, as R takes it.
+pub(crate) fn sandwich_fields(
+    found: &Sandwich,
+    m: usize,
+) -> Result<Vec<(&'static str, Robj)>, Failure> {
+    let r = found.rank;
+    let own = found.undetermined_in.len();
+    let codes: Vec<usize> = found.undetermined_in.iter().map(|j| j + 1).collect();
+    Ok(vec![
+        ("root", Matrix::new(&found.root, r, r).to_robj()?),
+        ("scores", Matrix::new(&found.scores, r, m).to_robj()?),
+        (
+            "undetermined",
+            Matrix::new(&found.undetermined, r, own).to_robj()?,
+        ),
+        ("undetermined_in", convert::to_counts(&codes)?),
+        ("spread", to_doubles(&found.spread)),
+        ("cross", to_doubles(&found.cross)),
+        ("against", to_doubles(&found.against)),
+    ])
+}
+
+/// Degrees of freedom of hypotheses (`rows`, rank x q, in the coordinates of the scores) from `pieces`, what
+/// [rs_sandwich()] returned with moments: each by itself or, with `joint`, eta of all together, nothing where it is not determined.
 /// @noRd
 #[extendr]
-fn rs_sandwich_ddf(spread: Robj, cross: Robj, rank: Robj, rows: Robj, joint: Robj) -> Robj {
+fn rs_sandwich_ddf(pieces: Robj, rank: Robj, rows: Robj, joint: Robj) -> Robj {
     answer(|watch| {
+        let pieces = Named::new(&pieces, "pieces")?;
         let moments = ScoreMoments {
             rank: convert::count(&rank, "rank")?,
-            spread: convert::doubles(&spread, "spread")?,
-            cross: convert::doubles(&cross, "cross")?,
+            spread: convert::doubles(pieces.field("spread")?, "spread")?,
+            cross: convert::doubles(pieces.field("cross")?, "cross")?,
+            against: convert::doubles(pieces.field("against")?, "against")?,
         };
         let rows = convert::doubles(&rows, "rows")?;
         let ddf = if convert::flag(&joint, "joint")? {

@@ -11,8 +11,8 @@ use ferrolmm_engine::inference::{
     prediction_variances_nobound, satterthwaite, satterthwaite_nobound, NewRows, SecondDerivatives,
 };
 use ferrolmm_engine::{
-    conditional_variances, fit_nobound, ModelData, NoboundFit, Options, RowResults, Status,
-    Structure,
+    conditional_variances, fit_nobound, nobound_at, ModelData, NoboundFit, Options, RowResults,
+    Status, Structure,
 };
 
 /// Entries of G in the place of those of T.
@@ -151,6 +151,84 @@ fn optima_inside_are_those_of_bounded_models() {
             close(name, &free.fit.b, &bounded.b, 1e-6);
             near(name, free.fit.sigma, bounded.sigma, 1e-6);
             near(name, free.fit.criterion, bounded.criterion, 1e-9);
+        }
+    }
+}
+
+/// The gradient by six-point differences of the criterion, the Hessian by those of the gradient: at covariance matrices that are
+/// positive definite, at their negatives as far as V allows, and at zero, where roots of variances have a kink.
+#[test]
+fn derivatives_are_those_of_differences() {
+    const WEIGHTS: [f64; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
+    let mut rng = Rng::new(78);
+    let mut negative = 0;
+    for model in models() {
+        let data = model.data();
+        for reml in [true, false] {
+            let start = covariances(&model, &model.random_theta(&mut rng, 0.7));
+            let at = options(start, reml);
+            let (inside, ..) = nobound_at(&data, &at, None).unwrap();
+            let times = |t: f64| inside.iter().map(|v| t * v).collect::<Vec<f64>>();
+            let below = [-0.5, -0.2, -0.05, -0.02, -0.005, -0.001].map(times);
+            // not so near to the border that the criterion bends too much for differences
+            let below = below.into_iter().find(|s| {
+                let twice: Vec<f64> = s.iter().map(|v| 2.0 * v).collect();
+                nobound_at(&data, &at, Some(&twice)).is_some()
+            });
+            negative += usize::from(below.is_some());
+            for s in [Some(inside.clone()), below, Some(times(0.0))]
+                .into_iter()
+                .flatten()
+            {
+                check_differences(&model, &data, &at, &s, &inside, WEIGHTS);
+            }
+        }
+    }
+    assert!(negative > 20, "{negative}");
+}
+
+fn check_differences(
+    model: &Model,
+    data: &ModelData<'_>,
+    at: &Options,
+    s: &[f64],
+    inside: &[f64],
+    weights: [f64; 3],
+) {
+    let m = s.len();
+    let (_, _, gradient, hessian) = nobound_at(data, at, Some(s)).unwrap();
+    let largest = |values: &[f64]| values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+    let width = largest(s).max(1e-3 * largest(inside));
+    for a in 0..m {
+        let step = 4e-3 * width;
+        let moved = |by: f64| {
+            let mut s = s.to_vec();
+            s[a] += by * step;
+            nobound_at(data, at, Some(&s)).unwrap()
+        };
+        let mut slope = 0.0;
+        let mut bend = vec![0.0; m];
+        for (k, weight) in weights.iter().enumerate() {
+            let (up, down) = (moved((k + 1) as f64), moved(-((k + 1) as f64)));
+            slope += weight * (up.1 - down.1) / step;
+            for (sum, (u, d)) in bend.iter_mut().zip(up.2.iter().zip(&down.2)) {
+                *sum += weight * (u - d) / step;
+            }
+        }
+        let unit = gradient[a].abs() + largest(&hessian) * width;
+        assert!(
+            (slope - gradient[a]).abs() < 1e-6 * unit,
+            "{}: slope {a}: {} and {slope} at {s:?}",
+            model.name,
+            gradient[a]
+        );
+        for (b, value) in bend.iter().enumerate() {
+            let own = hessian[a * m + b];
+            assert!(
+                (value - own).abs() < 1e-6 * (own.abs() + largest(&hessian)),
+                "{}: bend {a}, {b}: {own} and {value} at {s:?}",
+                model.name
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::api::options::Options;
 use crate::api::result::Fit;
 use crate::api::theta::UserTheta;
 use crate::basis::random::TermBasis;
-use crate::criterion::nobound::{Condensed, Point, LARGEST};
+use crate::criterion::nobound::{Condensed, Derivatives, Point, LARGEST};
 use crate::fit::estimates::{coefficients, fitted_values, fixed_covariance, RowResults};
 use crate::fit::prepare::prepare;
 use crate::fit::prepared::Prepared;
@@ -145,6 +145,25 @@ impl Model {
         };
         (0..m).flat_map(column).collect()
     }
+}
+
+/// Criterion, gradient and Hessian at internal entries `s` of covariance matrices, or at those of `options.start`, with these
+/// entries: for tests. `None` where V is not positive definite.
+#[doc(hidden)]
+#[must_use]
+pub fn nobound_at(
+    data: &ModelData<'_>,
+    options: &Options,
+    s: Option<&[f64]>,
+) -> Option<(Vec<f64>, f64, Vec<f64>, Vec<f64>)> {
+    let model = Model::new(data, options, &StopFlag::default()).ok()?;
+    let point = match s {
+        Some(s) => Point::new(&model.condensed, s)?,
+        None => model.at(options.start.as_ref()).ok()?,
+    };
+    let (gradient, hessian) =
+        Derivatives::new(&model.condensed, &point).profiled(&model.condensed, &point);
+    Some((point.s, point.value, gradient, hessian))
 }
 
 /// Fits without bounds on covariance matrices, from the optimum with bounds, `options.start`. Fitted values and residuals go to

@@ -36,7 +36,7 @@ use crate::runtime::memory;
 use crate::runtime::stop::StopFlag;
 
 /// The step that fails where derivatives do not exist.
-const STEP: &str = "the derivatives of the pseudo-likelihood";
+pub(super) const STEP: &str = "the derivatives of the pseudo-likelihood";
 
 /// What is known of the parameters of a pseudo-likelihood; psi = (internal theta, sigma^2), s of them, after r kept coefficients.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +74,65 @@ pub fn pseudo_likelihood(
     })
 }
 
+/// The optimum of a pseudo-likelihood.
+pub(super) struct Point {
+    /// Twice the inverse of the Hessian of psi with beta at its optimum.
+    pub psi: Vec<f64>,
+    pub sigma2: f64,
+    /// Slopes of the clusters' parts of the criterion, r + s for each.
+    pub slopes: Vec<f64>,
+    pub fixed: FixedPart,
+}
+
+/// What of the Hessian is about the fixed effects, in coordinates of X in which A = 2 f I.
+pub(super) struct FixedPart {
+    /// Kept coefficients times these coordinates, r x r.
+    pub root: Vec<f64>,
+    /// V^-1V_aV^-1e in these coordinates, r x s; nothing for sigma^2.
+    pub along: Vec<f64>,
+}
+
+impl Point {
+    pub(super) fn new(
+        data: &ModelData<'_>,
+        clusters: Clusters<'_>,
+        prepared: &Prepared,
+        criterion: &mut Criterion<'_>,
+        theta: &InternalTheta,
+    ) -> Option<Self> {
+        let hessian = full_hessian(criterion, theta)?;
+        let sigma2 = criterion.inverse_sigma2()?.recip();
+        Some(Self {
+            psi: covariance(criterion, &hessian, (theta, sigma2), Size::Natural),
+            sigma2,
+            slopes: slopes(data, clusters, prepared, (criterion, theta), sigma2)?,
+            fixed: FixedPart::new(prepared, criterion)?,
+        })
+    }
+}
+
+impl FixedPart {
+    fn new(prepared: &Prepared, criterion: &Criterion<'_>) -> Option<Self> {
+        let (factor, latest) = (criterion.factor.as_ref()?, criterion.latest.as_ref()?);
+        let (system, directions) = (criterion.system(), &latest.derivatives.directions);
+        let solution = &latest.solution;
+        let products = products(system, factor, &solution.h, directions, &solution.u, None);
+        let (r, m) = (prepared.fixed.rank(), directions.len());
+        let lower: Vec<f64> =
+            memory::collect((0..r * r).map(|e| factor.lx[(e / r) * (r + 1) + e % r]));
+        let inverse = small::invert_lower(&lower, r);
+        let rinv: Vec<f64> =
+            memory::collect((0..r * r).map(|e| {
+                prepared.fixed.rinv[(e / r) * prepared.fixed.p + prepared.fixed.kept[e % r]]
+            }));
+        let mut root = memory::zeros(r * r);
+        small::mul_nt(&rinv, &inverse, r, r, r, &mut root);
+        let mut along = memory::zeros(r * (m + 1));
+        along[..r * m].copy_from_slice(&products.fixed[..r * m]);
+        Some(Self { root, along })
+    }
+}
+
 fn at_point(
     data: &ModelData<'_>,
     clusters: Clusters<'_>,
@@ -81,22 +140,18 @@ fn at_point(
     criterion: &mut Criterion<'_>,
     theta: &InternalTheta,
 ) -> Option<PseudoLikelihood> {
-    let hessian = full_hessian(criterion, theta)?;
-    let sigma2 = criterion.inverse_sigma2()?.recip();
-    // twice the inverse of the Hessian of psi with beta at its optimum
-    let psi = covariance(criterion, &hessian, (theta, sigma2), Size::Natural);
-    let slopes = slopes(data, clusters, prepared, (criterion, theta), sigma2)?;
-    let bread = bread(prepared, criterion, &psi, sigma2)?;
+    let point = Point::new(data, clusters, prepared, criterion, theta)?;
     let (r, s) = (prepared.fixed.rank(), theta.len() + 1);
+    let bread = bread(&point, r, s);
     let all = r + s;
     let mut half = memory::zeros(all * clusters.count);
-    small::mul_nn(&bread, &slopes, all, all, clusters.count, &mut half);
+    small::mul_nn(&bread, &point.slopes, all, all, clusters.count, &mut half);
     let mut covariance = memory::zeros(all * all);
     small::mul_nt(&half, &half, all, clusters.count, all, &mut covariance);
-    let (jacobian, components) = jacobian(prepared, theta, sigma2);
+    let (jacobian, components) = jacobian(prepared, theta, point.sigma2);
     Some(PseudoLikelihood {
         covariance,
-        slopes,
+        slopes: point.slopes,
         jacobian,
         components,
         rank: r,
@@ -106,34 +161,15 @@ fn at_point(
 /// H^-1 for kept coefficients and psi, from twice the inverse of what is left of H once beta is eliminated.
 ///
 /// With H = [A B; B' D] and S = D - B'A^-1B it is [A^-1 + G S^-1 G', -G S^-1; -S^-1 G', S^-1], G = A^-1 B.
-fn bread(
-    prepared: &Prepared,
-    criterion: &mut Criterion<'_>,
-    psi: &[f64],
-    sigma2: f64,
-) -> Option<Vec<f64>> {
-    let (factor, latest) = (criterion.factor.as_ref()?, criterion.latest.as_ref()?);
-    let (system, directions) = (criterion.system(), &latest.derivatives.directions);
-    let solution = &latest.solution;
-    // Lx^-1 Q'V^-1V_aV^-1e
-    let fixed = products(system, factor, &solution.h, directions, &solution.u, None).fixed;
-    let (r, m) = (prepared.fixed.rank(), directions.len());
-    let (s, all) = (m + 1, r + m + 1);
-    // coordinates of X in which A = 2 f I: kept coefficients are `root` times these
-    let lower: Vec<f64> = memory::collect((0..r * r).map(|e| factor.lx[(e / r) * (r + 1) + e % r]));
-    let inverse = small::invert_lower(&lower, r);
-    let rinv: Vec<f64> = memory::collect(
-        (0..r * r)
-            .map(|e| prepared.fixed.rinv[(e / r) * prepared.fixed.p + prepared.fixed.kept[e % r]]),
-    );
-    let mut root = memory::zeros(r * r);
-    small::mul_nt(&rinv, &inverse, r, r, r, &mut root);
-    // nothing for sigma^2
+fn bread(point: &Point, r: usize, s: usize) -> Vec<f64> {
+    let Point { psi, sigma2, .. } = point;
+    let FixedPart { root, along } = &point.fixed;
+    let all = r + s;
     let mut g = memory::zeros(r * s);
-    small::mul_nn(&root, &fixed, r, r, m, &mut g[..r * m]);
+    small::mul_nn(root, along, r, r, s, &mut g);
     let mut out = memory::zeros(all * all);
     let mut own = memory::zeros(r * r);
-    small::mul_nt(&root, &root, r, r, r, &mut own);
+    small::mul_nt(root, root, r, r, r, &mut own);
     let mut gs = memory::zeros(r * s);
     small::mul_nn(&g, psi, r, s, s, &mut gs);
     let mut gsg = memory::zeros(r * r);
@@ -148,7 +184,7 @@ fn bread(
             };
         }
     }
-    Some(out)
+    out
 }
 
 /// Slopes of the criterion of each cluster in (kept coefficients, theta, sigma^2).

@@ -71,6 +71,8 @@ pub struct Sandwich {
     pub spread: Vec<f64>,
     /// T_j likewise.
     pub cross: Vec<f64>,
+    /// N_j where Cov(s_i, s_j) has N_i'N_j beside -T_i'T_j ([`crate::inference::pseudo_likelihood_sandwich`]), else empty.
+    pub against: Vec<f64>,
 }
 
 /// Scores of all clusters, and with `moments` what their covariances are under the model, at `options.start`.

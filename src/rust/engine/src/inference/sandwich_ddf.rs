@@ -1,7 +1,8 @@
 //! Degrees of freedom of tests with a sandwich estimate.
 //!
 //! Under the model the scores of two clusters have the covariances P_ij = (i = j) S_i - T_i'T_j (see
-//! [`crate::inference::sandwich`]). For a hypothesis l, in the coordinates of the scores, the estimate of the variance is a
+//! [`crate::inference::sandwich`]); with sampling weights they have N_i'N_j, too ([`crate::inference::pseudo_likelihood_sandwich`]):
+//! rows of N stand below those of T then, and what they are multiplied with has the other sign. For a hypothesis l, in the coordinates of the scores, the estimate of the variance is a
 //! quadratic form with the expectation sum_i p_ii and the variance 2 sum_ij p_ij^2, p_ij = l'P_ij l: Satterthwaite's degrees of
 //! freedom are (sum_i p_ii)^2 / sum_ij p_ij^2 (Bell & McCaffrey 2002).
 //!
@@ -12,7 +13,9 @@
 //!
 //! No pair of clusters is looked at: with A_i = T_i L', vec(A_i) of length r q and M = sum_i vec(A_i) vec(A_i)'
 //!
-//! sum_ij tr(A_i'A_j)^2 = |M|^2,   sum_ij tr(A_i'A_j A_i'A_j) = sum_klst M[(k, s), (l, t)] M[(k, t), (l, s)].
+//! sum_ij tr(A_i'A_j)^2 = |M|^2,   sum_ij tr(A_i'A_j A_i'A_j) = sum_klst M[(k, s), (l, t)] M[(k, t), (l, s)],
+//!
+//! terms times the signs of rows k and l.
 
 use crate::api::error::EngineError;
 use crate::linalg::{dense, small};
@@ -26,7 +29,7 @@ const ROUNDING: f64 = 1e-12;
 /// Clusters between two looks at the stop flag.
 const CLUSTERS: usize = 256;
 
-/// S_j and T_j of all clusters, r x r each.
+/// S_j, T_j and N_j of all clusters, r x r each.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreMoments<'a> {
     /// r.
@@ -35,6 +38,8 @@ pub struct ScoreMoments<'a> {
     pub spread: &'a [f64],
     /// T_j.
     pub cross: &'a [f64],
+    /// N_j; empty: none.
+    pub against: &'a [f64],
 }
 
 impl ScoreMoments<'_> {
@@ -42,6 +47,7 @@ impl ScoreMoments<'_> {
         let square = self.rank * self.rank;
         let fits = self.spread.len() == self.cross.len()
             && square > 0
+            && (self.against.is_empty() || self.against.len() == self.cross.len())
             && self.spread.len() % square == 0
             && rows.len() % self.rank == 0;
         if fits {
@@ -53,11 +59,15 @@ impl ScoreMoments<'_> {
         }
     }
 
-    /// S_j and T_j of each cluster.
-    fn each(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
+    /// S_j, T_j and N_j of each cluster.
+    fn each(&self) -> impl Iterator<Item = (&[f64], &[f64], &[f64])> {
         let square = self.rank * self.rank;
-        let spread = self.spread.chunks_exact(square);
-        spread.zip(self.cross.chunks_exact(square))
+        let of = move |j: usize| j * square..(j + 1) * square;
+        let clusters = 0..self.spread.len() / square;
+        clusters.map(move |j| {
+            let against = self.against.get(of(j)).unwrap_or_default();
+            (&self.spread[of(j)], &self.cross[of(j)], against)
+        })
     }
 
     /// Satterthwaite's degrees of freedom of each of some hypotheses, r numbers each.
@@ -115,29 +125,39 @@ impl ScoreMoments<'_> {
 
     /// Sums over clusters for the rows L (q x r, row after row).
     fn sums(&self, rows: &[f64], q: usize, stop: &StopFlag) -> Sums {
-        let (r, width) = (self.rank, self.rank * q);
+        let r = self.rank;
+        let depth = if self.against.is_empty() { r } else { 2 * r };
+        let width = depth * q;
         let mut out = Sums {
             r,
+            depth,
             q,
             mean: memory::zeros(q * q),
             own: 0.0,
             gram: memory::zeros(width * width),
         };
-        let mut half = memory::zeros(width);
+        let mut half = memory::zeros(r * q);
         let mut d = memory::zeros(q * q);
         let mut n = memory::zeros(q * q);
+        let mut other = memory::zeros(q * q);
         let mut some = memory::with_capacity(CLUSTERS * width);
-        for (at, (spread, cross)) in self.each().enumerate() {
+        for (at, (spread, cross, against)) in self.each().enumerate() {
             if at % CLUSTERS == 0 {
                 stop.check();
                 out.add(&mut some);
             }
-            // D = L S L', N = A'A
+            // D = L S L', N = A'A, less that of the rows of the other sign
             small::mul_nn(spread, rows, r, r, q, &mut half);
             small::mul_tn(rows, &half, r, q, q, &mut d);
             small::mul_nn(cross, rows, r, r, q, &mut half);
             small::mul_tn(&half, &half, r, q, q, &mut n);
             some.extend_from_slice(&half);
+            if !against.is_empty() {
+                small::mul_nn(against, rows, r, r, q, &mut half);
+                small::mul_tn(&half, &half, r, q, q, &mut other);
+                n.iter_mut().zip(&other).for_each(|(n, v)| *n -= v);
+                some.extend_from_slice(&half);
+            }
             out.mean
                 .iter_mut()
                 .zip(d.iter().zip(&n))
@@ -155,6 +175,8 @@ impl ScoreMoments<'_> {
 /// Sums over clusters of what a hypothesis makes of S_j and T_j.
 struct Sums {
     r: usize,
+    /// Rows of T and N together.
+    depth: usize,
     q: usize,
     /// sum_i L P_ii L', q x q.
     mean: Vec<f64>,
@@ -167,23 +189,29 @@ struct Sums {
 impl Sums {
     /// Adds vec(A) vec(A)' of some clusters, and forgets them.
     fn add(&mut self, some: &mut Vec<f64>) {
-        let width = self.r * self.q;
+        let width = self.depth * self.q;
         dense::add_gram(some, some.len() / width, width, 1.0, &mut self.gram);
         some.clear();
     }
 
     /// sum_ij [tr(P_ij)^2 + tr(P_ij P_ij)].
     fn squares(&self) -> f64 {
-        let (r, q) = (self.r, self.q);
-        let width = r * q;
+        let (r, depth, q) = (self.r, self.depth, self.q);
+        let width = depth * q;
+        // where row k of the part of hypothesis s is, and its sign
+        let at = |s: usize, k: usize| match k < r {
+            true => s * r + k,
+            false => (q + s) * r + k - r,
+        };
+        let sign = |k: usize| if k < r { 1.0 } else { -1.0 };
         let mut sum = self.own;
         for t in 0..q {
             for s in 0..q {
-                for l in 0..r {
-                    for k in 0..r {
-                        let value = self.gram[(t * r + l) * width + s * r + k];
-                        sum += value * value;
-                        sum += value * self.gram[(s * r + l) * width + t * r + k];
+                for l in 0..depth {
+                    for k in 0..depth {
+                        let value = self.gram[at(t, l) * width + at(s, k)];
+                        let crossed = self.gram[at(s, l) * width + at(t, k)];
+                        sum += sign(k) * sign(l) * value * (value + crossed);
                     }
                 }
             }
@@ -217,6 +245,10 @@ mod tests {
                                 for c in 0..r {
                                     entry -=
                                         of(moments.cross, i, c, a) * of(moments.cross, j, c, b);
+                                    if !moments.against.is_empty() {
+                                        entry += of(moments.against, i, c, a)
+                                            * of(moments.against, j, c, b);
+                                    }
                                 }
                                 p[t * q + s] += rows[s * r + a] * entry * rows[t * r + b];
                             }
@@ -253,10 +285,17 @@ mod tests {
                 }
             }
         }
+        let against: Vec<f64> = cross.iter().map(|v| 0.1 * (7.0 * v).cos()).collect();
+        sums_are_right(&spread, &cross, &[], (r, m));
+        sums_are_right(&spread, &cross, &against, (r, m));
+    }
+
+    fn sums_are_right(spread: &[f64], cross: &[f64], against: &[f64], (r, m): (usize, usize)) {
         let moments = ScoreMoments {
             rank: r,
-            spread: &spread,
-            cross: &cross,
+            spread,
+            cross,
+            against,
         };
         let rows = [1.0, 0.5, -1.0, 0.0, 2.0, 1.0];
         let single = moments.single(&rows, &|| false).unwrap();
