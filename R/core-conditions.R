@@ -27,6 +27,7 @@
 #' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |
 #' | `ferrolmm_error_no_residual_df`, `_perfect_fit`, `_dimension` | by the engine |
+#' | `ferrolmm_error_factors` | a fit with `rr()` or `fa()`, or a model for one |
 #' | `ferrolmm_error_nobound` | a fit whose variances have no bounds, or a model for one |
 #' | `ferrolmm_warning_nobound` | predictions have no variance where one of effects is negative |
 #' | `ferrolmm_error_no_maximum` | without bounds on variances the likelihood has no maximum |

@@ -58,7 +58,8 @@ structured_bar <- function(x) {
   if (is.null(names)) {
     names <- rep_len("", length(arguments))
   }
-  known <- c("hom", "cov", "prec", "by")
+  with_factors <- random_kind(entry$structure)$has_factors
+  known <- if (with_factors) c("k", "cov", "prec") else c("hom", "cov", "prec", "by")
   if (!all(names %in% known)) {
     unknown <- setdiff(names, c(known, ""))
     ferrolmm_abort(
@@ -79,6 +80,7 @@ structured_bar <- function(x) {
   list(
     bar = x[[2L]], structure = entry$structure,
     hom = check_homogeneous(arguments$hom, name, entry, x),
+    factors = if (with_factors) check_factors(arguments[["k"]], name, x),
     known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]),
     by = if ("by" %in% names(arguments)) read_by(arguments, x), call = x
   )
@@ -151,6 +153,20 @@ check_homogeneous <- function(hom, name, entry, term) {
     )
   }
   hom
+}
+
+#' The number of factors of rr() and fa(), a whole number as it is written
+#' @noRd
+check_factors <- function(k, name, term) {
+  if (!is.numeric(k) || length(k) != 1L || !is.finite(k) || k < 1 || k != round(k)) {
+    ferrolmm_abort(
+      paste0("`k` of ", name, "(), the number of factors, must be a whole number of at least 1, ",
+             "as it is written."),
+      "formula", x = paste0("In the term ", code_label(term), "."),
+      i = paste0("Two factors: ", name, "(0 + x | g, k = 2).")
+    )
+  }
+  as.integer(min(k, .Machine$integer.max))
 }
 
 #' The parts of a sum, from its leftmost operand on
@@ -229,8 +245,8 @@ parse_bar <- function(term) {
     )
   }
   list(
-    lhs = lhs, double = double, structure = term$structure, hom = term$hom, known = term$known,
-    by = term$by, groups = groups, call = term$call
+    lhs = lhs, double = double, structure = term$structure, hom = term$hom,
+    factors = term$factors, known = term$known, by = term$by, groups = groups, call = term$call
   )
 }
 

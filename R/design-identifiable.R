@@ -37,7 +37,8 @@ check_terms_identified <- function(terms, groups, frame, spec, control) {
       check_members_identified(terms[[t]], group, weights, free && !structured, control)
       next
     }
-    tied <- is_natural(terms[[t]]) && random_kind(terms[[t]]$structure)$correlated
+    tied <- is_natural(terms[[t]]) && !has_factors(terms[[t]]) &&
+      random_kind(terms[[t]]$structure)$correlated
     k <- length(terms[[t]]$cnms)
     sizes <- class_sizes(terms[[t]], group, n)
     many <- any(sizes$levels >= sizes$rows | k * sizes$levels >= sizes$rows & !tied)
@@ -204,7 +205,9 @@ term_is_identified <- function(term, group, weights, constraints) {
 covariance_slopes <- function(term, k, constraints) {
   m <- count_block(term)
   theta <- 1 + 0.13 * seq_len(m) %% 5
-  if (is_natural(term)) {
+  if (has_factors(term)) {
+    theta <- sin(1.7 * seq_len(m))
+  } else if (is_natural(term)) {
     theta[-seq_len(count_sd(term))] <- term_correlations(term)$start
   }
   theta <- rep.int(theta, count_classes(term))

@@ -96,7 +96,7 @@ engine_terms <- function(terms, columns) {
       term <- terms[[t]]
       list(
         factor = term$factor, columns = columns[[t]], structure = term$structure,
-        hom = isTRUE(term$hom), classes = engine_classes(term)
+        hom = isTRUE(term$hom), factors = term$factors, classes = engine_classes(term)
       )
     }
   )
@@ -144,7 +144,8 @@ expand_bar <- function(bar, groups, frame) {
 #'
 #' @returns a list: `label` ("Days | Subject"), `group` (name of its grouping factor), `lhs` (the
 #'   expression), `columns` (which columns of model.matrix(~lhs)), `factor` (index into `flist`),
-#'   `cnms`, `structure`, `hom` (one variance for all effects?), `known` (kind and label of a known
+#'   `cnms`, `structure`, `hom` (one variance for all effects?), `factors` (of rr() and fa(): how
+#'   many), `known` (kind and label of a known
 #'   matrix of the levels, or NULL), `contrasts` (of factors in `lhs`), `levels` (of those that have
 #'   more than the frame's, see [lag_levels()]), `leaves` (variables whose interaction is the
 #'   grouping factor); of mm() `members`, see [code_members()]; where levels have classes, what
@@ -164,8 +165,28 @@ describe_term <- function(bar, basis, set, group, groups) {
     key = key, partition = groups[[key]]$partition, values = basis$columns[set]
   )
   # what is NULL stays out
+  if (!alone) term$factors <- fewer_factors(bar, basis$names[set])
   term$members <- groups[[key]]$spec
   term
+}
+
+#' The number of factors of a term with these effects, no more than they determine
+#' @noRd
+fewer_factors <- function(bar, effects) {
+  most <- if (!is.null(bar$factors)) most_factors(bar$structure, length(effects))
+  if (!is.null(most) && bar$factors > most) {
+    ferrolmm_abort(
+      paste0(bar$structure, "() with ", count_of(bar$factors, "factor"), " has more parameters ",
+             "than ", count_of(length(effects), "effect"), " determine."),
+      "formula", x = paste0("In the term ", code_label(bar$call), "."),
+      i = if (most > 0L) {
+        paste0("The largest number is k = ", most, ".")
+      } else {
+        "It needs at least 3 effects: us() has all covariance matrices of fewer."
+      }
+    )
+  }
+  bar$factors
 }
 
 #' @noRd
@@ -430,9 +451,14 @@ is_contained <- function(a, b, groups, later) {
   if (a$partition != b$partition || !classes_within(b, a, groups)) {
     return(FALSE)
   }
-  alike <- length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom
+  alike <- length(a$cnms) == length(b$cnms) && a$structure == b$structure && a$hom == b$hom &&
+    identical(a$factors, b$factors)
   if (alike && classes_within(a, b, groups)) {
     return(later)
+  }
+  # beside factors, independent effects are the specific ones
+  if (has_factors(b) && !is_factor_analytic(b)) {
+    return(FALSE)
   }
   random_kind(b$structure)$factor || !random_kind(a$structure)$correlated && !b$hom ||
     length(a$cnms) == 1L && (!b$hom || length(b$cnms) == 1L)

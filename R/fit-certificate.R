@@ -16,7 +16,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
     inform_solver(certificate)
   }
   status <- certificate$status
-  if (status == "singular" || any(certificate$rank < block_sizes(random$terms))) {
+  if (status == "singular" || any(certificate$rank < full_ranks(random$terms))) {
     inform_singular(result$theta, random, certificate, fixed$tables)
   }
   unseen <- result$unseen
@@ -151,7 +151,7 @@ inform_rank <- function(result, names) {
 #' @noRd
 inform_singular <- function(theta, random, certificate, tables = NULL) {
   rank <- certificate$rank
-  factors <- theta_matrix(theta, random$terms)
+  thetas <- split_theta(theta, random$terms)
   facts <- list()
   scales <- if (is.null(tables)) {
     lapply(random$design$terms, function(term) vapply(term$columns, column_scale, 0))
@@ -163,7 +163,7 @@ inform_singular <- function(theta, random, certificate, tables = NULL) {
     # a smooth without wiggles is no cause for concern
     if (!is.null(blocks[[t]]$members$smooth)) next
     scale <- scales[[blocks[[t]]$term]]
-    facts[[t]] <- boundary_facts(factors[[t]], blocks[[t]], scale, rank[t])
+    facts[[t]] <- boundary_facts(thetas[[t]], blocks[[t]], scale, rank[t])
   }
   facts <- c(
     unlist(facts),
@@ -189,15 +189,19 @@ column_scale <- function(column) {
 
 #' What is at the boundary in one block, one sentence per fact
 #'
-#' @param factor T; `scale` the size of each basis column, so that `factor * scale` is the
+#' @param theta of the block; `scale` the size of each basis column, so that T times it is the
 #'   contribution of each effect to the response, in residual standard deviations.
 #' @param rank rank of the factor by the engine.
 #' @noRd
-boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
-  k <- nrow(factor)
-  if (rank >= k) {
+boundary_facts <- function(theta, term, scale, rank, tolerance = 1e-5) {
+  k <- length(term$cnms)
+  if (rank >= full_rank(term)) {
     return(NULL)
   }
+  if (has_factors(term)) {
+    return(factor_facts(theta, term, rank))
+  }
+  factor <- term_factor(theta, term)
   if (!is.null(term$members$smooth)) {
     return(paste0("The smooth `", term$group, "` has no wiggles: its variance is estimated as ",
                   "zero."))
@@ -229,6 +233,23 @@ boundary_facts <- function(factor, term, scale, rank, tolerance = 1e-5) {
     facts <- c(facts, more)
   }
   facts
+}
+
+#' What is at the boundary of a term with factors
+#' @noRd
+factor_facts <- function(theta, term, rank) {
+  group <- paste0(" for group `", term$group, "`")
+  if (!is_factor_analytic(term)) {
+    return(paste0(
+      "The covariance matrix of ", quote_names(term$cnms, 4L), group, " has rank ", rank,
+      " instead of ", term$factors, ": fewer factors are enough."
+    ))
+  }
+  zero <- term_loadings(theta, term)$specific == 0
+  paste0(
+    "Heywood case: the specific variance of ", quote_names(term$cnms[zero], 4L), group,
+    " is estimated as zero."
+  )
 }
 
 #' @noRd

@@ -48,6 +48,7 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
 fit_parts <- function(home, formula, frame, fixed, random, residual, reml, start, control,
                       optimize = TRUE, condensed = NULL) {
   check_nobound(fixed, random, residual, start, control, condensed)
+  check_factor_model(fixed, random, control, condensed)
   start <- check_start(start, random, residual)
   names <- c(random$theta_names, residual$names)
   check_constraints(control, names)

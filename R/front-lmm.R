@@ -68,6 +68,18 @@
 #' | `ar1(0 + f \| g, hom = FALSE)`, `hetar1()` | the same, own variances | k + 1 |
 #' | `toep(0 + f \| g)` | a correlation for each lag, own variances | 2k - 1 |
 #' | `toep(0 + f \| g, hom = TRUE)`, `homtoep()` | the same, one variance | k |
+#' | `rr(0 + f \| g, k = d)` | reduced rank: loadings on d factors | kd - d(d-1)/2 |
+#' | `fa(0 + f \| g, k = d)` | factor-analytic: and specific variances | kd - d(d-1)/2 + k |
+#'
+#' `rr()` and `fa()` are for many correlated effects, as of varieties in environments: \eqn{G =
+#' \Lambda \Lambda'}, with \eqn{\Lambda} k x d, and for `fa()` a specific variance of each effect
+#' besides. They have no more parameters than `us()`: d is at most k for `rr()`, and \eqn{(2k + 1 -
+#' \sqrt{8k + 1}) / 2} for `fa()`, which so needs 3 effects for one factor, 5 for two. `theta` has
+#' loadings with zeros above the diagonal, column by column, then specific standard deviations, all
+#' relative to sigma; [factor_loadings()] rotates them. A specific variance of zero, a Heywood
+#' case, is a singular fit. Likelihood ratios of numbers of factors have no chi-squared
+#' distribution: compare AIC or BIC. What takes parameters one by one (profiles, bootstraps,
+#' [ranova()], [vpredict()]) is refused by name.
 #'
 #' In `ar1()` and `toep()` the lag of two effects is how far apart they stand among the columns of
 #' `model.matrix(~ 0 + f)`: levels of `f` in their order, so `f` must be a factor. A level that no

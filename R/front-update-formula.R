@@ -193,7 +193,8 @@ written_bar <- function(call) {
     # a single numeric effect is the same with one bar and with two; the frame shows whether it is
     # single
     double = parsed$double && !(single && side$intercept),
-    structure = parsed$structure, hom = parsed$hom, known = parsed$known,
+    structure = parsed$structure, hom = parsed$hom, factors = parsed$factors,
+    known = parsed$known,
     by = parsed$by[order(variable_names(parsed$by))],
     groups = lapply(parsed$groups, function(group) group$expr),
     leaves = lapply(parsed$groups, function(group) sort(identity_of_group(group)))
@@ -204,7 +205,7 @@ written_bar <- function(call) {
 #' @noRd
 without_part <- function(whole, part, frame) {
   groups <- match(part$leaves, whole$leaves)
-  kind <- c("structure", "hom", "known", "by")
+  kind <- c("structure", "hom", "factors", "known", "by")
   same <- identical(whole[kind], part[kind])
   if (!same || anyNA(groups)) {
     return(NULL)
@@ -255,6 +256,9 @@ write_bar <- function(bar, intercept, labels, group, frame) {
   arguments <- list(as.name(bar$structure), written)
   if (bar$hom != entry$hom) {
     arguments$hom <- bar$hom
+  }
+  if (!is.null(bar$factors)) {
+    arguments$k <- bar$factors
   }
   if (!is.null(bar$known)) {
     arguments[[bar$known$kind]] <- bar$known$expr

@@ -5,6 +5,7 @@ compare_models <- function(models, names, refit) {
   for (model in models) {
     if (inherits(model, "lmm") && is_sampled(model)) abort_sampled("A likelihood ratio test")
   }
+  irregular <- differ_in_factors(models)
   if (length(names) != length(models)) {
     ferrolmm_abort(
       paste0("`model.names` has ", count_of(length(names), "name"), " for ",
@@ -31,16 +32,32 @@ compare_models <- function(models, names, refit) {
     AIC = vapply(likelihoods, stats::AIC, 0)[order],
     BIC = vapply(likelihoods, stats::BIC, 0)[order],
     logLik = loglik, deviance = -2 * loglik, Chisq = gain, Df = df,
-    "Pr(>Chisq)" = ifelse(df > 0, stats::pchisq(gain, pmax(df, 1), lower.tail = FALSE), NA),
+    "Pr(>Chisq)" = ifelse(
+      df > 0 & !irregular, stats::pchisq(gain, pmax(df, 1), lower.tail = FALSE), NA
+    ),
     row.names = names[order], check.names = FALSE
   )
   structure(
     table,
     heading = comparison_heading(
-      models[order], names[order], compared$reml, compared$same_fixed
+      models[order], names[order], compared$reml, compared$same_fixed, irregular
     ),
     class = c("anova.lmm", "anova", "data.frame")
   )
+}
+
+#' Do models differ in random parts some of which have factors?
+#'
+#' Loadings of a factor that is not there are not identified: the likelihood ratio of one factor
+#' more is not asymptotically chi-squared, nor a mixture, and exceeds it (Hayashi, Bentler and Yuan
+#' 2007, Structural Equation Modeling 14). So is that of fa() and an unstructured matrix.
+#' @noRd
+differ_in_factors <- function(models) {
+  random <- lapply(Filter(function(model) inherits(model, "lmm"), models), function(model) {
+    lapply(model$random, function(term) unclass(term)[c("cnms", "structure", "hom", "factors")])
+  })
+  with_factors <- any(vapply(unlist(random, recursive = FALSE), has_factors, NA))
+  with_factors && (length(random) < length(models) || length(unique(random)) > 1L)
 }
 
 #' Models of the same data whose likelihoods can be compared: restricted ones only where all are,
@@ -91,13 +108,15 @@ refit_compared <- function(models, reml, same_fixed, refit) {
 }
 
 #' @noRd
-comparison_heading <- function(models, names, reml, same_fixed) {
+comparison_heading <- function(models, names, reml, same_fixed, irregular) {
   formulas <- vapply(models, function(model) {
     paste0(code_label(plain_formula(model), 500L), structure_suffix(model))
   }, "")
   c(
     paste0("Models fitted by ", if (reml) "REML" else "maximum likelihood",
-           if (same_fixed && !any(vapply(models, is_nobound, NA))) {
+           if (irregular) {
+             "; numbers of factors have no chi-squared test, compare AIC or BIC"
+           } else if (same_fixed && !any(vapply(models, is_nobound, NA))) {
              "; p-values of variances are conservative, see ranova()"
            }),
     paste0(names, ": ", formulas)

@@ -74,6 +74,7 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   if (method != "Wald") require_bounds(object, paste0("`method = \"", method, "\"`"))
   if (oldNames) require_bounds(object, "`oldNames = TRUE`")
   if (!is.null(FUN)) {
+    require_no_factors(object, "A bootstrap")
     if (is_sampled(object)) abort_sampled("A bootstrap")
     return(confint.bootstrap.lmm(
       bootstrap.lmm(object, nsim, FUN, seed, ...), parm = if (!missing(parm)) parm, level = level,
@@ -88,6 +89,12 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
     seq_along(names)
   } else {
     which_parameters(parm, names, object)
+  }
+  if (method != "Wald" || any(wanted <= count_variance(object))) {
+    require_no_factors(
+      object, "An interval of loadings, or by profile or bootstrap,",
+      "Use parm = \"beta_\" for the fixed effects; VarCorr(fit, se = TRUE) for variances."
+    )
   }
   limits <- switch(method,
     Wald = wald_limits(object, level, wanted, match_ddf(ddf), vcov, cluster),

@@ -59,6 +59,12 @@ NULL
 #' @noRd
 kenward_roger <- function(object, second = c("in parameters", "beside tangent", "ignored")) {
   second <- second[[1L]]
+  if (second == "in parameters") {
+    require_no_factors(
+      object, "\"Kenward-Roger\", which depends on how a covariance matrix is parameterised,",
+      "\"Kenward-Roger2\" does not, nor does \"Satterthwaite\"."
+    )
+  }
   if (second == "beside tangent") check_clusters(object)
   pieces <- engine_inference(engine_kenward_roger, object, second)
   r <- object$rank

@@ -51,6 +51,9 @@ vcov.lmm <- function(object, complete = FALSE, correlation = FALSE, full = FALSE
   adjusted <- match_adjusted(adjusted)
   which <- match_choice(which, "which", c("fixed", "theta"))
   if (which == "theta") {
+    require_no_factors(
+      object, "`which = \"theta\"`", "VarCorr(fit, se = TRUE) has standard errors of variances."
+    )
     check_fixed_only(c(
       complete = complete, full = full, adjusted = !is.null(adjusted), type = !is.null(type),
       cluster = !is.null(cluster)

@@ -45,13 +45,23 @@ isSingular.lmm <- function(x, tol = 1e-4, ...) {
   if (is_nobound(x)) {
     return(FALSE)
   }
-  if (any(x$certificate$rank < block_sizes(x$random))) {
+  if (any(x$certificate$rank < full_ranks(x$random))) {
     return(TRUE)
   }
-  diagonals <- lapply(theta_matrix(x$theta, x$random), diag)
+  blocks <- random_blocks(x$random)
   scales <- lapply(block_terms(x$random), function(t) effect_scales(x, t))
-  if (length(diagonals) == 0L) {
-    return(FALSE)
+  sizes <- Map(least_deviations, split_theta(x$theta, x$random), blocks, scales)
+  any(unlist(sizes) < tol)
+}
+
+#' Standard deviations that are zero where the covariance matrix of a block is singular
+#'
+#' @param scale the size of each basis column.
+#' @noRd
+least_deviations <- function(theta, term, scale) {
+  if (!has_factors(term)) {
+    return(diag(term_factor(theta, term)) * scale)
   }
-  any(unlist(diagonals) * unlist(scales) < tol)
+  parts <- term_loadings(theta, term)
+  if (is_factor_analytic(term)) sqrt(parts$specific) * scale else svd(parts$loadings * scale)$d
 }

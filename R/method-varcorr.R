@@ -111,7 +111,7 @@ residual_parameters <- function(object, uncertainty = NULL) {
 #' @noRd
 structure_notes <- function(object) {
   unlist(Map(function(block, name) {
-    if (length(block$known)) paste0(name, ": ", describe_structure(block))
+    if (length(block$known) || has_factors(block)) paste0(name, ": ", describe_structure(block))
   }, random_blocks(object$random), block_names(object)), use.names = FALSE)
 }
 
@@ -123,7 +123,7 @@ term_covariance <- function(theta, term, sigma) {
   factor <- term_factor(theta, term)
   covariance <- sigma^2 * tcrossprod(factor)
   relative <- sqrt(rowSums(factor^2))
-  correlation <- if (is_natural(term)) {
+  correlation <- if (is_natural(term) && !has_factors(term)) {
     term_correlation(theta, term)
   } else {
     tcrossprod(factor / relative)
@@ -139,10 +139,11 @@ term_covariance <- function(theta, term, sigma) {
   )
 }
 
-#' Name of a structure as VarCorr() has it: NULL for unstructured and diagonal terms
+#' Name of a structure as VarCorr() has it: NULL for unstructured and diagonal terms, and for those
+#' with factors, whose correlations are shown one by one
 #' @noRd
 structure_label <- function(term) {
-  if (is_structured(term) && length(term$cnms) > 1L) {
+  if (is_structured(term) && !has_factors(term) && length(term$cnms) > 1L) {
     paste0(if (isTRUE(term$hom)) "hom ", term$structure)
   }
 }

@@ -202,7 +202,7 @@ starts_facts <- function(certificate) {
 format_findings <- function(object) {
   certificate <- object$certificate
   facts <- unlist(lapply(
-    which(certificate$rank < block_sizes(object$random)),
+    which(certificate$rank < full_ranks(object$random)),
     function(block) block_boundary(object, block)
   ))
   problem <- if (certificate$status == "failed" && nzchar(certificate$message)) {
@@ -216,7 +216,7 @@ format_findings <- function(object) {
 block_boundary <- function(object, at) {
   block <- random_blocks(object$random)[[at]]
   boundary_facts(
-    theta_matrix(object$theta, object$random)[[at]], block, effect_scales(object, block$term),
+    split_theta(object$theta, object$random)[[at]], block, effect_scales(object, block$term),
     object$certificate$rank[[at]]
   )
 }

@@ -3,6 +3,8 @@
 # A term with k effects has theta
 #   us         the lower triangle of the relative covariance factor T, column by column
 #   diag       relative standard deviations: k of them, or 1 if homogeneous
+#   rr         that of the first columns of T: the loadings of so many factors
+#   fa         loadings as those of rr, then the relative specific standard deviation of each effect
 #   others     relative standard deviations (k or 1), then the parameters of the correlations, each
 #              the correlation of the first effect with a later one
 # Relative: divided by sigma. A term with one effect is "us". The engine says which structures there
@@ -10,7 +12,7 @@
 # classes with covariances of their own, each class has all of these: R/structure-random-classes.R.
 
 #' Structures whose theta is not that of a covariance factor, but standard deviations and
-#' correlations
+#' correlations, or loadings and standard deviations
 #' @noRd
 is_natural <- function(term) !random_kind(term$structure)$factor
 
@@ -33,21 +35,28 @@ count_theta <- function(term) count_classes(term) * count_block(term)
 #' Those of one class of its levels
 #' @noRd
 count_block <- function(term) {
+  if (is_factor_analytic(term)) {
+    return(count_loadings(term) + length(term$cnms))
+  }
   if (is_natural(term)) {
     return(count_sd(term) + length(term_correlations(term)$names))
   }
   k <- length(term$cnms)
-  (k * (k + 1L)) %/% 2L
+  if (has_factors(term)) count_loadings(term) else (k * (k + 1L)) %/% 2L
 }
 
 #' The cell of the covariance matrix that each element of a term's theta stands for, of one class
 #'
 #' A standard deviation has the diagonal cell of its effect (the first, where all effects share
-#' one), a correlation the first cell where it occurs.
+#' one), a correlation the first cell where it occurs. A loading has the row of its effect and the
+#' column of its factor.
 #' @returns list(row, col)
 #' @noRd
 theta_index <- function(term) {
   k <- length(term$cnms)
+  if (has_factors(term)) {
+    return(factor_index(term))
+  }
   if (is_natural(term)) {
     sd <- seq_len(count_sd(term))
     lag <- seq_along(term_correlations(term)$names)
@@ -67,7 +76,7 @@ theta_entries <- function(term) {
 #' @noRd
 term_lower <- function(term) {
   index <- theta_index(term)
-  own <- if (is_natural(term)) {
+  own <- if (is_natural(term) && !has_factors(term)) {
     c(double(count_sd(term)), term_correlations(term)$lower)
   } else {
     ifelse(index$row == index$col, 0, -Inf)
@@ -78,7 +87,7 @@ term_lower <- function(term) {
 #' Upper bounds: those of correlations
 #' @noRd
 term_upper <- function(term) {
-  own <- if (is_natural(term)) {
+  own <- if (is_natural(term) && !has_factors(term)) {
     c(rep.int(Inf, count_sd(term)), term_correlations(term)$upper)
   } else {
     rep.int(Inf, count_block(term))
@@ -88,9 +97,13 @@ term_upper <- function(term) {
 
 #' Names of a term's theta: "g.x" on the diagonal, "g.y.x" below it, as lme4 has them; "g.sd" for a
 #' standard deviation of all effects, "g.rho", "g.rho1", ... for the correlations of a structure;
-#' followed by the class, where there are classes: "g.x arm1"
+#' "g.x.factor1" for a loading, "g.x" for a specific standard deviation; followed by the class,
+#' where there are classes: "g.x arm1"
 #' @noRd
 term_theta_names <- function(term) {
+  if (has_factors(term)) {
+    return(paste(term$group, factor_names(term, "factor"), sep = "."))
+  }
   index <- theta_index(term)
   names <- term$cnms[index$row]
   below <- index$row != index$col
@@ -117,15 +130,18 @@ term_correlation <- function(theta, term) {
 }
 
 #' Lower triangular root of a positive semidefinite matrix
+#'
+#' @param tolerance what is left of a variance is zero up to this share of it.
 #' @noRd
-lower_root <- function(x) {
+lower_root <- function(x, tolerance = 0) {
   k <- nrow(x)
+  least <- tolerance * diag(x)
   for (j in seq_len(k)) {
     before <- seq_len(j - 1L)
     for (i in j:k) {
       rest <- x[i, j] - sum(x[i, before] * x[j, before])
       x[i, j] <- if (i == j) {
-        sqrt(max(rest, 0))
+        if (rest > least[[i]]) sqrt(rest) else 0
       } else if (x[j, j] > 0) {
         rest / x[j, j]
       } else {
@@ -141,6 +157,9 @@ lower_root <- function(x) {
 #' @noRd
 term_factor <- function(theta, term) {
   k <- length(term$cnms)
+  if (has_factors(term)) {
+    return(root_of_factors(theta, term))
+  }
   if (!is_natural(term)) {
     factor <- matrix(0, k, k)
     factor[lower.tri(factor, diag = TRUE)] <- theta
@@ -178,6 +197,7 @@ term_factors <- function(theta, terms) {
 #' Standard deviations, correlations, parameters of the residual structure and sigma for columns of
 #' theta
 #'
+#' Of factors: loadings and specific standard deviations.
 #' @param theta matrix, a column for each set of parameters; `phi` likewise, or NULL; `sigma` has an
 #'   entry for each column.
 #' @returns a matrix: rows of theta, of phi, sigma; the correlation with an effect of zero variance
@@ -189,7 +209,9 @@ theta_to_sdcor <- function(theta, sigma, random, phi = NULL) {
   for (term in random_blocks(random)) {
     here <- at + seq_len(count_theta(term))
     values <- theta[here, , drop = FALSE]
-    out[here, ] <- if (is_natural(term)) {
+    out[here, ] <- if (has_factors(term)) {
+      values * rep(sigma, each = length(here))
+    } else if (is_natural(term)) {
       is_sd <- seq_along(here) <= count_sd(term)
       values[is_sd, ] <- values[is_sd, , drop = FALSE] * rep(sigma, each = sum(is_sd))
       values
@@ -230,6 +252,9 @@ sdcor_to_theta <- function(sdcor, random) {
   at <- sum(vapply(random, count_theta, 1L))
   parts <- split_theta(sdcor[seq_len(at)], random)
   by_term <- Map(function(term, values) {
+    if (has_factors(term)) {
+      return(values / sigma)
+    }
     if (is_natural(term)) {
       is_sd <- seq_along(values) <= count_sd(term)
       values[is_sd] <- values[is_sd] / sigma
@@ -249,6 +274,9 @@ sdcor_to_theta <- function(sdcor, random) {
 #' and "rho|g" for those of a structure; followed by the class, where there are classes
 #' @noRd
 term_parameter_names <- function(term, group) {
+  if (has_factors(term)) {
+    return(paste0(factor_names(term, "loading", "specific"), "|", group))
+  }
   index <- theta_index(term)
   pair <- index$row != index$col
   names <- paste0("sd_", term$cnms[index$row])
@@ -276,7 +304,13 @@ describe_structure <- function(term) {
     if (length(term$cnms) > 1L) {
       paste0(
         structure_name(term),
-        if (isTRUE(term$hom)) ", one variance" else if (is_natural(term)) ", own variances"
+        if (has_factors(term)) {
+          paste0(", ", count_of(term$factors, "factor"))
+        } else if (isTRUE(term$hom)) {
+          ", one variance"
+        } else if (is_natural(term)) {
+          ", own variances"
+        }
       )
     },
     if (!is.null(term$known)) {
@@ -292,7 +326,8 @@ describe_structure <- function(term) {
 #' Is theta of a term something other than the entries of its covariance factor?
 #' @noRd
 is_structured <- function(term) {
-  isTRUE(term$hom) || is_natural(term) && random_kind(term$structure)$correlated
+  isTRUE(term$hom) || has_factors(term) ||
+    is_natural(term) && random_kind(term$structure)$correlated
 }
 
 #' @noRd

@@ -23,6 +23,8 @@ structure_words <- list(
     nlme = c("corSymm", "corNatural"), formula = function(f) f$rho("st")
   ),
   diag = list(words = "diagonal", random = c(diag = FALSE, homdiag = TRUE)),
+  rr = list(words = "reduced-rank", random = c(rr = FALSE)),
+  fa = list(words = "factor-analytic", random = c(fa = FALSE)),
   ante = list(
     words = "ante-dependence", residual = c(ad = FALSE, adh = TRUE),
     formula = function(f) paste(f$rho("s"), f$rho("s+1"), "...", f$rho("t-1"))
@@ -185,7 +187,7 @@ constructor_names <- c(
 #' like them
 #' @noRd
 foreign_structures <- union(
-  c("ou", "exp", "gau", "mat", "rr", "propto", "equalto", "un"), names(residual_structures)
+  c("ou", "exp", "gau", "mat", "propto", "equalto", "un"), names(residual_structures)
 )
 
 #' The correlation at one lag in symbols

@@ -22,7 +22,7 @@ test_that("structures are asked for once, and say what they need", {
     at("each")[c("us", "toep", "ante", "ar1")],
     c(us = "pair", toep = "lag", ante = "neighbours", ar1 = "none")
   )
-  expect_identical(names(Filter(function(kind) kind$factor, structures()$random)), "us")
+  expect_identical(names(Filter(function(kind) kind$factor, structures()$random)), c("us", "rr"))
   expect_identical(
     names(Filter(function(kind) !kind$correlated, structures()$random)), "diag"
   )

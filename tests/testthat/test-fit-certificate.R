@@ -11,7 +11,7 @@ test_that("theta fills the relative covariance factors", {
 
 test_that("what is at the boundary is said in words", {
   say <- function(factor, rank, k = nrow(factor), scale = rep(1, k)) {
-    boundary_facts(factor, term(k), scale, rank)
+    boundary_facts(factor[lower.tri(factor, diag = TRUE)], term(k), scale, rank)
   }
   expect_null(say(diag(2), 2L))
   expect_identical(

@@ -201,9 +201,16 @@ impl TermArgument {
             Some(hom) => convert::flag(hom, "hom")?,
             None => false,
         };
+        let factors = match given.optional("factors") {
+            Some(factors) => Some(convert::count(factors, "factors")?),
+            None => None,
+        };
         let structure = given.field("structure")?.as_str();
         let structure = structure
-            .and_then(|name| Structure::named(name, homogeneous))
+            .and_then(|name| match factors {
+                Some(factors) => Structure::with_factors(name, factors),
+                None => Structure::named(name, homogeneous),
+            })
             .ok_or_else(|| Failure::bug("`structure` is not known"))?;
         Ok(Self {
             factor: convert::count(given.field("factor")?, "factor")?

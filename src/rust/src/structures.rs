@@ -59,6 +59,7 @@ fn rs_structures() -> Robj {
                     ("correlated", flags(&random, |r| r.correlated)),
                     ("homogeneous", flags(&random, |r| r.homogeneous)),
                     ("order_matters", flags(&random, |r| r.order_matters)),
+                    ("has_factors", flags(&random, |r| r.has_factors)),
                 ]),
             ),
             (

@@ -203,7 +203,7 @@ impl Model {
                     }
                     at += 2;
                 }
-                Structure::Diagonal => panic!("not a case of these tests"),
+                _ => panic!("not a case of these tests"),
             }
             out.push(g);
         }

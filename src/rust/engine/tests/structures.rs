@@ -230,6 +230,24 @@ fn g_of(term: &Term, theta: &[f64]) -> (Vec<f64>, usize) {
                 .collect();
             (from_factor(&t), if common { 1 } else { k })
         }
+        Structure::ReducedRank { factors } | Structure::FactorAnalytic { factors } => {
+            let mut t = vec![0.0; k * k];
+            let mut at = 0;
+            for j in 0..factors {
+                for i in j..k {
+                    t[j * k + i] = theta[at];
+                    at += 1;
+                }
+            }
+            let mut g = from_factor(&t);
+            if matches!(term.structure, Structure::FactorAnalytic { .. }) {
+                for i in 0..k {
+                    g[i * k + i] += theta[at] * theta[at];
+                    at += 1;
+                }
+            }
+            (g, at)
+        }
         Structure::Correlated {
             correlation,
             homogeneous,
@@ -577,6 +595,120 @@ fn structures_of_random_effects() {
         model.terms[1].factor = 0;
         same_as_dense(&model, &[theta, vec![0.6]].concat());
     }
+}
+
+/// Loadings of so many effects on factors, and specific deviations, that differ from each other.
+fn loadings(k: usize, factors: usize, specific: bool) -> Vec<f64> {
+    let mut theta = Vec::new();
+    for j in 0..factors {
+        for i in j..k {
+            let sign = if i > j && (i + j) % 3 == 2 { -1.0 } else { 1.0 };
+            theta.push(sign * (1.1 - 0.25 * j as f64 - 0.1 * (i % 4) as f64));
+        }
+    }
+    if specific {
+        theta.extend((0..k).map(|i| 0.5 + 0.15 * (i % 3) as f64));
+    }
+    theta
+}
+
+#[test]
+fn factors_of_random_effects() {
+    for (k, factors, specific) in [
+        (3, 1, false),
+        (3, 2, false),
+        (3, 3, false),
+        (3, 1, true),
+        (5, 2, true),
+    ] {
+        let structure = if specific {
+            Structure::FactorAnalytic { factors }
+        } else {
+            Structure::ReducedRank { factors }
+        };
+        let theta = loadings(k, factors, specific);
+        // the mean of each pair of rows varies about what it is in the other pairs
+        let mut model = base("factors", 11, 30, 12);
+        model.time.iter_mut().for_each(|t| *t = 1 + (*t - 1) / 2);
+        let columns = indicators(&model, k);
+        model.terms = vec![
+            Term {
+                factor: 0,
+                columns,
+                structure,
+            },
+            intercept(1),
+        ];
+        let all = [theta.clone(), vec![0.6]].concat();
+        holds(&mut model, &all, &REML);
+        // with dependent levels
+        model.factors[0].1 = 34;
+        model.factors[0].2 = Some(chain(34, &mut Rng::new(5)));
+        holds(&mut model, &all, &[true]);
+        model.factors[0].2 = None;
+        // this term among the nodes of the Schur complement
+        model.terms[0].factor = 1;
+        model.terms[1].factor = 0;
+        same_as_dense(&model, &all);
+    }
+}
+
+/// The criterion of fewer factors is no lower, and that of as many as an unstructured matrix needs is the same as its own.
+#[test]
+fn factors_lead_to_the_unstructured_matrix() {
+    for reml in REML {
+        let mut model = base("factors", 3, 40, 8);
+        model.time.iter_mut().for_each(|t| *t = 1 + (*t - 1) / 2);
+        let columns = indicators(&model, 4);
+        let term = |structure| Term {
+            factor: 0,
+            columns: columns.clone(),
+            structure,
+        };
+        model.terms = vec![term(Structure::FactorAnalytic { factors: 1 })];
+        simulate(&mut model, &loadings(4, 1, true));
+        let mut value = |structure| {
+            model.terms = vec![term(structure)];
+            is_optimal(&model, reml);
+            fitted(&model, reml).criterion
+        };
+        let us = value(Structure::Unstructured);
+        let rr: Vec<f64> = (1..=4)
+            .map(|factors| value(Structure::ReducedRank { factors }))
+            .collect();
+        assert!(rr.windows(2).all(|two| two[0] > two[1] - 1e-7), "{rr:?}");
+        near("all factors", rr[3], us, 1e-9);
+        let fa = value(Structure::FactorAnalytic { factors: 1 });
+        assert!(fa >= us - 1e-7 && fa <= rr[0] + 1e-7, "{fa}");
+        // as many parameters as there are covariances
+        let mut three = base("three effects", 3, 80, 6);
+        three.time.iter_mut().for_each(|t| *t = 1 + (*t - 1) / 2);
+        let columns = indicators(&three, 3);
+        let mut of = |structure| {
+            three.terms = vec![Term {
+                factor: 0,
+                columns: columns.clone(),
+                structure,
+            }];
+            simulate_once(&mut three);
+            is_optimal(&three, reml);
+            fitted(&three, reml).criterion
+        };
+        let fa = of(Structure::FactorAnalytic { factors: 1 });
+        near("one factor of three", fa, of(Structure::Unstructured), 1e-9);
+    }
+}
+
+/// Three effects with correlations of one sign.
+fn simulate_once(model: &mut Owned) {
+    let own = std::mem::take(&mut model.terms);
+    model.terms = vec![Term {
+        factor: 0,
+        columns: own[0].columns.clone(),
+        structure: Structure::FactorAnalytic { factors: 1 },
+    }];
+    simulate(model, &[2.0, 1.8, 2.2, 1.2, 1.4, 1.3]);
+    model.terms = own;
 }
 
 /// A random sparse precision matrix of a chain with a few extra links.

@@ -118,6 +118,8 @@ pub struct RandomFacts {
     pub homogeneous: bool,
     /// Whether the order of the effects matters.
     pub order_matters: bool,
+    /// Whether it has a number of factors.
+    pub has_factors: bool,
 }
 
 /// What is known of a variance function.

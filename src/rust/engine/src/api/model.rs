@@ -203,6 +203,17 @@ pub enum Structure {
     Diagonal,
     /// Independent effects with the same variance; `theta` is one relative standard deviation.
     Identity,
+    /// A matrix of reduced rank, Lambda Lambda'; `theta` is the lower triangle of the first columns of the factor.
+    ReducedRank {
+        /// Columns of Lambda, at least one and no more than there are effects.
+        factors: usize,
+    },
+    /// Lambda Lambda' and specific variances; `theta` is the lower triangle of Lambda, column by column, then relative specific
+    /// standard deviations.
+    FactorAnalytic {
+        /// Columns of Lambda, at least one.
+        factors: usize,
+    },
     /// Effects with a correlation structure; `theta` are relative standard deviations, then correlations.
     Correlated {
         /// Structure of the correlations.
@@ -216,14 +227,17 @@ impl Structure {
     /// Whether the columns of a term may be mixed without leaving the structure.
     #[must_use]
     pub fn is_closed_under_rotation(self) -> bool {
-        self == Self::Unstructured
+        matches!(self, Self::Unstructured | Self::ReducedRank { .. })
     }
 
     /// Whether the columns of a term may be scaled one by one without leaving the structure.
     #[must_use]
     pub fn is_closed_under_scaling(self) -> bool {
         match self {
-            Self::Unstructured | Self::Diagonal => true,
+            Self::Unstructured
+            | Self::Diagonal
+            | Self::ReducedRank { .. }
+            | Self::FactorAnalytic { .. } => true,
             Self::Identity => false,
             Self::Correlated { homogeneous, .. } => !homogeneous,
         }
@@ -233,7 +247,10 @@ impl Structure {
     /// correlations.
     #[must_use]
     pub fn is_given_by_entries(self) -> bool {
-        matches!(self, Self::Unstructured | Self::Diagonal)
+        matches!(
+            self,
+            Self::Unstructured | Self::Diagonal | Self::ReducedRank { .. }
+        )
     }
 }
 

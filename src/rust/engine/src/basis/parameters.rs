@@ -77,6 +77,15 @@ impl Parameters {
         }
     }
 
+    /// The rank of each term's covariance matrix that is not on a boundary.
+    #[must_use]
+    pub fn largest_ranks(&self) -> Vec<usize> {
+        let structures = self.structures.iter();
+        structures
+            .map(|structure| structure.largest_rank())
+            .collect()
+    }
+
     /// Number of parameters m.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -148,7 +157,21 @@ impl Parameters {
     /// Whether a parameter of a term is in units of sigma, as a standard deviation is and a correlation is not.
     #[must_use]
     pub fn is_deviation(&self, a: usize) -> bool {
-        !self.list[a].entries.is_empty() || self.list[a].index == 0
+        let TermParameter { basis, index, .. } = self.list[a];
+        self.structures[basis].is_deviation(index)
+    }
+
+    /// Whether V is not linear in the covariances that a parameter of a term belongs to.
+    #[must_use]
+    pub fn is_bent(&self, a: usize) -> bool {
+        !self.structures[self.list[a].basis].is_linear_in_components()
+    }
+
+    /// Whether some covariance matrix has no full rank whatever its parameters.
+    #[must_use]
+    pub fn is_of_reduced_rank(&self) -> bool {
+        let mut structures = self.structures.iter();
+        structures.any(|structure| structure.largest_rank() < structure.k())
     }
 
     /// These parameters with all standard deviations of effects times a factor.

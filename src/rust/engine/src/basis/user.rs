@@ -7,6 +7,7 @@ use crate::basis::parameters::{Parameters, TermParameter};
 use crate::basis::random::TermBasis;
 use crate::linalg::small;
 use crate::runtime::memory;
+use crate::structure::random::loadings;
 
 /// Share of a row that is nothing but rounding.
 const ROUNDING: f64 = 1e-13;
@@ -38,8 +39,19 @@ pub(crate) fn user_factor(basis: &TermBasis, t: &[f64]) -> UserFactor {
         return UserFactor { k, t: product };
     }
     let size = row_sizes(&basis.change, t, k);
-    let t = lower_factor(&product, k, &size);
+    let t = entries_factor(basis.structure, &mut product, k, &size);
     UserFactor { k, t }
+}
+
+/// T of T T' = M M' for a structure that is given by entries of T, not diagonal.
+fn entries_factor(structure: Structure, m: &mut [f64], k: usize, size: &[f64]) -> Vec<f64> {
+    match structure {
+        Structure::ReducedRank { factors } if k > 1 => {
+            loadings::turn(&mut m[..k * factors], k);
+            m.to_vec()
+        }
+        _ => lower_factor(m, k, size),
+    }
 }
 
 /// Lengths of the rows of |A| |B|: what rounding in the rows of A B is relative to.
@@ -165,7 +177,8 @@ pub(crate) fn internal_of_terms(
         let t = if basis.structure == Structure::Diagonal {
             product
         } else {
-            lower_factor(&product, k, &row_sizes(&inverse, &t, k))
+            let size = row_sizes(&inverse, &t, k);
+            entries_factor(basis.structure, &mut product, k, &size)
         };
         let own = &parameters.list[parameters.start[term]..parameters.start[term + 1]];
         out.extend(entries_of(own, &t, k));

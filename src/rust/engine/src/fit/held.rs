@@ -195,6 +195,13 @@ fn unit(parameters: &Parameters, bases: &[TermBasis], a: usize) -> f64 {
     let basis = &bases[parameter.basis];
     match parameter.entries.first() {
         Some(&(row, _)) => basis.change[row * basis.k + row],
+        None if parameters.structures[parameter.basis]
+            .row(parameter.index)
+            .is_some() =>
+        {
+            let row = parameters.structures[parameter.basis].row(parameter.index);
+            row.map_or(1.0, |row| basis.change[row * basis.k + row])
+        }
         None if parameter.index == 0 && !basis.structure.is_closed_under_scaling() => {
             basis.change[0]
         }

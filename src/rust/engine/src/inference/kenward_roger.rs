@@ -33,7 +33,8 @@ pub fn kenward_roger(
         let given = required_start(options, &prepared)?;
         let theta = regular(&given, &prepared);
         let is_linear = kenward_roger_general::is_linear_in_components(&prepared);
-        if theta != given && singular_covariances::is_possible(&prepared, &given) {
+        let is_singular = theta != given || prepared.parameters.is_of_reduced_rank();
+        if is_singular && singular_covariances::is_possible(&prepared, &given) {
             let found = if is_linear {
                 kenward_roger_linear::adjustment_at_singular(&prepared, &given)
             } else {

@@ -41,8 +41,10 @@ use crate::structure::residual::Domain;
 
 /// Whether V is linear in variances and covariances: a structure of residuals without parameters, known covariances, is.
 pub(super) fn is_linear_in_components(prepared: &Prepared) -> bool {
-    let mut parameters = prepared.parameters.list.iter();
-    parameters.all(|parameter| parameter.entries.len() == 1) && prepared.residual_model().is_empty()
+    let parameters = &prepared.parameters;
+    let mut list = parameters.list.iter().enumerate();
+    list.all(|(a, parameter)| parameter.entries.len() == 1 && !parameters.is_bent(a))
+        && prepared.residual_model().is_empty()
 }
 
 /// What the adjustment is made of.

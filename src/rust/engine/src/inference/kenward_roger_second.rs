@@ -76,7 +76,7 @@ pub(super) struct Second<'a, 'b> {
 /// D = sum_ab W_ab V_ab of the terms in which V is not linear, as directions.
 pub(super) fn bends(prepared: &Prepared, theta: &InternalTheta, w: &[f64]) -> Vec<Direction> {
     let (parameters, s) = (&prepared.parameters, theta.len() + 1);
-    let is_bent = |a: &usize| parameters.list[*a].entries.is_empty();
+    let is_bent = |a: &usize| parameters.is_bent(*a);
     let mut out = Vec::new();
     for term in 0..parameters.structures.len() {
         let own = parameters.start[term]..parameters.start[term + 1];
@@ -148,7 +148,8 @@ impl Second<'_, '_> {
         let m = self.theta.len();
         let mut out = memory::zeros(b[m].len());
         let parameters = &self.prepared.parameters;
-        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
+        let terms = parameters.list.len();
+        let is_bent = |a: &usize| *a >= terms || parameters.is_bent(*a);
         let bent: Vec<usize> = (0..m).filter(is_bent).collect();
         for (i, &a) in bent.iter().enumerate() {
             for &c in &bent[i..] {
@@ -170,7 +171,8 @@ impl Second<'_, '_> {
         let m = self.theta.len();
         let mut out = memory::zeros(b[m].len());
         let parameters = &self.prepared.parameters;
-        let is_bent = |a: &usize| parameters.list.get(*a).is_none_or(|p| p.entries.is_empty());
+        let terms = parameters.list.len();
+        let is_bent = |a: &usize| *a >= terms || parameters.is_bent(*a);
         let psi: Vec<usize> = (0..=m).filter(is_bent).collect();
         let s = psi.len();
         // gradient and curvature of the natural parameters
@@ -214,7 +216,7 @@ impl Second<'_, '_> {
         let parameters: &Parameters = &self.prepared.parameters;
         let mut out = Vec::with_capacity(m + 1);
         for (term, structure) in parameters.structures.iter().enumerate() {
-            if structure.linear().is_some() {
+            if structure.is_linear_in_components() {
                 continue;
             }
             let own = &theta[parameters.start[term]..parameters.start[term + 1]];

@@ -64,6 +64,11 @@ pub(super) fn structured_target(prepared: &Prepared, term: usize, index: usize) 
         Structure::Correlated {
             homogeneous: false, ..
         } => k,
+        // an effect's deviation stands for its loadings, which have no profiles
+        Structure::FactorAnalytic { .. } => {
+            let structure = &prepared.parameters.structures[term];
+            return Target::Deviation(term, structure.row(index).unwrap_or(0));
+        }
         _ => 1,
     };
     if index < deviations {

@@ -398,7 +398,8 @@ pub fn satterthwaite(
         let given = required_start(options, &prepared)?;
         let theta = regular(&given, &prepared);
         let is_exact = prepared.plan_of_fit(options)? == Plan::Exact;
-        if theta != given && is_exact && singular_covariances::is_possible(&prepared, &given) {
+        let is_singular = theta != given || prepared.parameters.is_of_reduced_rank();
+        if is_singular && is_exact && singular_covariances::is_possible(&prepared, &given) {
             let mut criterion = evaluated(&prepared, options, &given, interrupt)?;
             if let Some(found) = derivatives_at_singular(&prepared, &mut criterion, &given) {
                 return Ok(found);
@@ -422,7 +423,7 @@ pub(crate) fn at_point(
     theta: &InternalTheta,
 ) -> Option<Satterthwaite> {
     let safe = regular(theta, prepared);
-    if safe == *theta {
+    if safe == *theta && !prepared.parameters.is_of_reduced_rank() {
         return derivatives(prepared, criterion, (theta, theta));
     }
     if singular_covariances::is_possible(prepared, theta) {

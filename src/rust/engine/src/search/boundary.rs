@@ -44,7 +44,7 @@ pub(crate) fn reduce_rank(
         })
         .collect();
     let mut boundary = Boundary {
-        rank: parameters.place.iter().map(|p| p.2).collect(),
+        rank: parameters.largest_ranks(),
         multipliers: vec![f64::NAN; terms],
         way_off: None,
     };

@@ -126,7 +126,7 @@ pub(crate) fn certify(criterion: &mut Criterion<'_>, run: &Run, last: bool) -> C
                 return true;
             };
             let term = parameter.basis;
-            let deficient = run.rank[term] < parameters.place[term].2;
+            let deficient = run.rank[term] < parameters.structures[term].largest_rank();
             let own = parameters.of_term(x, term);
             !deficient || !parameters.structures[term].is_null(own, parameter.index)
         })

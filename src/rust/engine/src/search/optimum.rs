@@ -29,12 +29,12 @@ pub(crate) struct Run {
 impl Run {
     /// A point of which only the value is known.
     fn at(outcome: Outcome<InternalTheta>, status: Status, criterion: &Criterion<'_>) -> Self {
-        let places = &criterion.parameters.place;
+        let rank = criterion.parameters.largest_ranks();
         Self {
             outcome,
             status,
-            multipliers: vec![f64::NAN; places.len()],
-            rank: places.iter().map(|place| place.2).collect(),
+            multipliers: vec![f64::NAN; rank.len()],
+            rank,
             steps_off: 0,
         }
     }
@@ -93,6 +93,8 @@ pub(crate) fn optimum(
         return Ok(Run::at(outcome, Status::Evaluated, criterion));
     }
     let mut steps_off = 0;
+    let structures = criterion.parameters.structures.iter();
+    let from_start: usize = structures.map(|s| s.steps_from_start()).sum();
     let mut trace = (Vec::new(), Vec::new());
     loop {
         let restriction = criterion.restriction;
@@ -112,7 +114,8 @@ pub(crate) fn optimum(
             let _ = criterion.value(&outcome.x);
         }
         let boundary = reduce_rank(criterion, &mut outcome);
-        let may_leave = steps_off < 10 && matches!(outcome.stop, Stop::Converged | Stop::Stuck);
+        let may_leave =
+            steps_off < 10 + from_start && matches!(outcome.stop, Stop::Converged | Stop::Stuck);
         if let (true, Some((away, lower))) = (may_leave, boundary.way_off) {
             steps_off += 1;
             x = away;
@@ -124,8 +127,8 @@ pub(crate) fn optimum(
         let deficient = boundary
             .rank
             .iter()
-            .zip(&criterion.parameters.place)
-            .any(|(r, place)| *r < place.2);
+            .zip(criterion.parameters.largest_ranks())
+            .any(|(r, largest)| *r < largest);
         let status = match outcome.stop {
             Stop::Converged if deficient => Status::Singular,
             Stop::Converged => Status::Converged,
@@ -141,7 +144,7 @@ pub(crate) fn optimum(
             status,
             multipliers: boundary.multipliers,
             rank: boundary.rank,
-            steps_off,
+            steps_off: steps_off.saturating_sub(from_start),
         });
     }
 }

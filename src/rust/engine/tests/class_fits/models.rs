@@ -492,6 +492,9 @@ pub fn g_of(structure: Structure, k: usize, theta: &[f64]) -> (Vec<f64>, usize) 
             let used = d + if toeplitz { k - 1 } else { 1 };
             return ((0..k * k).map(cell).collect(), used);
         }
+        Structure::ReducedRank { .. } | Structure::FactorAnalytic { .. } => {
+            panic!("not a case of these tests")
+        }
     }
     let cell = |e: usize| (0..k).map(|c| t[c * k + e % k] * t[c * k + e / k]).sum();
     let used = match structure {

@@ -93,14 +93,15 @@ impl<'a> Chance<'a> {
         let mut x = Vec::with_capacity(self.parameters.list.len());
         for (term, structure) in self.parameters.structures.iter().enumerate() {
             let structure = structure.as_ref();
-            let basis = if structure.is_free() { second } else { 0 };
+            let mixes = structure.is_free() || structure.largest_rank() < structure.k();
+            let basis = if mixes { second } else { 0 };
             let mut sizes = Vec::with_capacity(structure.k());
             for unit in &self.units[basis][term] {
                 let decade = decades * (2.0 * self.uniform() - 1.0);
                 sizes.push(unit.between(place) * 10f64.powf(decade));
             }
             let regular = regular || self.regular[term];
-            x.extend(if structure.is_free() {
+            x.extend(if mixes {
                 self.free(term, structure, &sizes, regular, basis == 1)
             } else {
                 self.structured(structure, &sizes, regular, second == 1)
@@ -140,7 +141,8 @@ impl<'a> Chance<'a> {
         out
     }
 
-    /// Any covariance of effects of these sizes, of internal columns or of the user's; of full rank if it is to be `regular`.
+    /// Any covariance of effects of these sizes, of internal columns or of the user's; of the largest rank if it is to be
+    /// `regular`.
     fn free(
         &mut self,
         term: usize,
@@ -151,10 +153,11 @@ impl<'a> Chance<'a> {
     ) -> Vec<f64> {
         let k = structure.k();
         let full = regular || self.uniform() < FULL;
+        let largest = structure.largest_rank();
         let rank = if full {
-            k
+            largest
         } else {
-            (self.uniform() * k as f64) as usize
+            (self.uniform() * largest as f64) as usize
         };
         let mut own = structure.start(0.0);
         for _ in 0..rank {

@@ -23,6 +23,26 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
     /// Rows and columns of T that each parameter is; `None` where T is not linear in the parameters.
     fn linear(&self) -> Option<Vec<Vec<(usize, usize)>>>;
 
+    /// Whether V is linear in variances and covariances that are free.
+    fn is_linear_in_components(&self) -> bool {
+        self.linear().is_some()
+    }
+
+    /// Rank of G that is not on a boundary.
+    fn largest_rank(&self) -> usize {
+        self.k()
+    }
+
+    /// Whether a parameter is in units of sigma, as a standard deviation is and a correlation is not.
+    fn is_deviation(&self, a: usize) -> bool {
+        a == 0 || self.linear().is_some()
+    }
+
+    /// The effect in whose units a parameter is that is no entry of T; `None` where in no single one's.
+    fn row(&self, _: usize) -> Option<usize> {
+        None
+    }
+
     /// T at these parameters.
     fn factor(&self, theta: &[f64]) -> Vec<f64>;
 
@@ -34,6 +54,11 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
 
     /// Parameters at T = tau I or, for correlated effects, close to it.
     fn start(&self, tau: f64) -> Vec<f64>;
+
+    /// Steps off a boundary that a walk from [`Self::start`] takes on its way.
+    fn steps_from_start(&self) -> usize {
+        0
+    }
 
     /// Parameters with variances below `limit` exactly zero, and an orthonormal basis of the null space of G there; `None` if
     /// G has full rank.

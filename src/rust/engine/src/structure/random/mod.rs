@@ -3,7 +3,10 @@
 mod correlated;
 pub(crate) mod covariance;
 mod diagonal;
+mod factor_analytic;
 mod linear;
+pub(crate) mod loadings;
+mod reduced_rank;
 mod structures;
 mod unstructured;
 

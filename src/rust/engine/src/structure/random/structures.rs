@@ -8,6 +8,8 @@ use crate::structure::correlation::structure::Parameter;
 use crate::structure::random::correlated::Correlated;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::diagonal::{Diagonal, Identity};
+use crate::structure::random::factor_analytic::FactorAnalytic;
+use crate::structure::random::reduced_rank::ReducedRank;
 use crate::structure::random::unstructured::Unstructured;
 
 /// Any covariance matrix.
@@ -17,6 +19,22 @@ const UNSTRUCTURED: RandomFacts = RandomFacts {
     correlated: true,
     homogeneous: false,
     order_matters: false,
+    has_factors: false,
+};
+
+/// Of reduced rank.
+const REDUCED_RANK: RandomFacts = RandomFacts {
+    name: "rr",
+    has_factors: true,
+    ..UNSTRUCTURED
+};
+
+/// Factors and specific variances.
+const FACTOR_ANALYTIC: RandomFacts = RandomFacts {
+    name: "fa",
+    factor: false,
+    has_factors: true,
+    ..UNSTRUCTURED
 };
 
 /// Independent effects.
@@ -26,6 +44,7 @@ const DIAGONAL: RandomFacts = RandomFacts {
     correlated: false,
     homogeneous: true,
     order_matters: false,
+    has_factors: false,
 };
 
 /// What is known of them.
@@ -40,15 +59,27 @@ pub fn random_facts() -> Vec<RandomFacts> {
         correlated: true,
         homogeneous: true,
         order_matters: kind.order_matters,
+        has_factors: false,
     });
-    [UNSTRUCTURED, DIAGONAL]
+    [UNSTRUCTURED, DIAGONAL, REDUCED_RANK, FACTOR_ANALYTIC]
         .into_iter()
         .chain(correlated)
         .collect()
 }
 
 impl Structure {
-    /// The structure of this name; `None` where there is none, or none with one variance.
+    /// The structure of this name with so many factors; `None` where there is none.
+    #[must_use]
+    pub fn with_factors(name: &str, factors: usize) -> Option<Self> {
+        match name {
+            _ if factors == 0 => None,
+            "rr" => Some(Self::ReducedRank { factors }),
+            "fa" => Some(Self::FactorAnalytic { factors }),
+            _ => None,
+        }
+    }
+
+    /// The structure of this name; `None` where there is none, or none with one variance, or it has a number of factors.
     #[must_use]
     pub fn named(name: &str, homogeneous: bool) -> Option<Self> {
         match name {
@@ -105,6 +136,8 @@ pub fn covariance(structure: Structure, k: usize) -> Box<dyn Covariance> {
         Structure::Unstructured => Box::new(Unstructured { k }),
         Structure::Diagonal => Box::new(Diagonal { k }),
         Structure::Identity => Box::new(Identity { k }),
+        Structure::ReducedRank { factors } => Box::new(ReducedRank { k, factors }),
+        Structure::FactorAnalytic { factors } => Box::new(FactorAnalytic { k, factors }),
         Structure::Correlated {
             correlation,
             homogeneous,
@@ -120,7 +153,15 @@ mod tests {
     #[test]
     fn each_structure_that_is_listed_is_found_by_its_name() {
         for facts in random_facts() {
-            let structure = Structure::named(facts.name, false).expect("a known name");
+            let structure = if facts.has_factors {
+                assert_eq!(Structure::named(facts.name, false), None);
+                assert_eq!(Structure::with_factors(facts.name, 0), None);
+                Structure::with_factors(facts.name, 2)
+            } else {
+                assert_eq!(Structure::with_factors(facts.name, 2), None);
+                Structure::named(facts.name, false)
+            };
+            let structure = structure.expect("a known name");
             let homogeneous = Structure::named(facts.name, true);
             assert_eq!(homogeneous.is_some(), facts.homogeneous, "{facts:?}");
             let k = 4;
