@@ -57,3 +57,27 @@ abort_broken_down <- function(what, i = engine_remedies[["numerical"]]) {
     "numerical", i = i
   )
 }
+
+#' Lower triangular root of a positive semidefinite matrix
+#'
+#' @param tolerance what is left of a variance is zero up to this share of it.
+#' @noRd
+lower_root <- function(x, tolerance = 0) {
+  k <- nrow(x)
+  least <- tolerance * diag(x)
+  for (j in seq_len(k)) {
+    before <- seq_len(j - 1L)
+    for (i in j:k) {
+      rest <- x[i, j] - sum(x[i, before] * x[j, before])
+      x[i, j] <- if (i == j) {
+        if (rest > least[[i]]) sqrt(rest) else 0
+      } else if (x[j, j] > 0) {
+        rest / x[j, j]
+      } else {
+        0
+      }
+    }
+  }
+  x[upper.tri(x)] <- 0
+  x
+}

@@ -173,7 +173,7 @@ describe_term <- function(bar, basis, set, group, groups) {
 #' The number of factors of a term with these effects, no more than they determine
 #' @noRd
 fewer_factors <- function(bar, effects) {
-  most <- if (!is.null(bar$factors)) most_factors(bar$structure, length(effects))
+  most <- if (!is.null(bar$factors)) largest_factors(bar$structure, length(effects))
   if (!is.null(most) && bar$factors > most) {
     ferrolmm_abort(
       paste0(bar$structure, "() with ", count_of(bar$factors, "factor"), " has more parameters ",

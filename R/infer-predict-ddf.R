@@ -40,7 +40,7 @@ inner_theta <- function(object, theta, steps) {
     at <- at + length(here)
     sds <- here[seq_len(count_sd(term))]
     rho <- setdiff(here, sds)
-    if (!is_natural(term) || length(rho) == 0L) {
+    if (!is_natural(term) || has_factors(term) || length(rho) == 0L) {
       next
     }
     correlation <- tcrossprod(
@@ -113,7 +113,7 @@ components_jacobian <- function(object) {
   columns <- lapply(seq_along(theta), function(a) {
     term <- blocks[[owner[[a]]]]
     if (is_natural(term)) {
-      is_sd <- a - match(owner[[a]], owner) < count_sd(term)
+      is_sd <- !has_factors(term) && a - match(owner[[a]], owner) < count_sd(term)
       return(difference_column(theta, a, is_sd, sigma2, object$random, lower))
     }
     unit <- theta_matrix(replace(numeric(length(theta)), a, 1), object$random)

@@ -94,7 +94,7 @@ rotated_term <- function(object, t, theta, rotate) {
   levels <- levels(object$flist[[term$factor]])
   effects <- matrix(object$b[effects_of_term(object, t)], nrow = nrow(loadings))
   covariance <- tcrossprod(loadings) + diag(specific, length(specific))
-  scores <- t(crossprod(loadings, generalised_inverse(covariance) %*% effects))
+  scores <- t(crossprod(loadings, inverse_on_range(covariance) %*% effects))
   dimnames(scores) <- list(levels, names)
   list(
     loadings = loadings, specific = specific, share = common / (common + specific),
@@ -122,7 +122,7 @@ loading_rotation <- function(plain, rotate) {
 
 #' Moore and Penrose's inverse of a covariance matrix
 #' @noRd
-generalised_inverse <- function(x) {
+inverse_on_range <- function(x) {
   found <- eigen(x, symmetric = TRUE)
   kept <- found$values > 1e-10 * max(found$values, 0)
   vectors <- found$vectors[, kept, drop = FALSE]

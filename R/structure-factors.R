@@ -27,7 +27,7 @@ count_loadings <- function(term) {
 #' For fa() that is Ledermann's bound (1937, Psychometrika 2), the largest d with
 #' (k - d)^2 >= k + d.
 #' @noRd
-most_factors <- function(structure, k) {
+largest_factors <- function(structure, k) {
   if (structure == "rr") {
     return(k)
   }

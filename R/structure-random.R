@@ -11,11 +11,6 @@
 # are ([random_kind()]) and what parameters they have ([effects_parameters()]). Where levels have
 # classes with covariances of their own, each class has all of these: R/structure-random-classes.R.
 
-#' Structures whose theta is not that of a covariance factor, but standard deviations and
-#' correlations, or loadings and standard deviations
-#' @noRd
-is_natural <- function(term) !random_kind(term$structure)$factor
-
 #' @noRd
 count_sd <- function(term) if (isTRUE(term$hom)) 1L else length(term$cnms)
 
@@ -127,30 +122,6 @@ term_correlation <- function(theta, term) {
   } else {
     diag(k)
   }
-}
-
-#' Lower triangular root of a positive semidefinite matrix
-#'
-#' @param tolerance what is left of a variance is zero up to this share of it.
-#' @noRd
-lower_root <- function(x, tolerance = 0) {
-  k <- nrow(x)
-  least <- tolerance * diag(x)
-  for (j in seq_len(k)) {
-    before <- seq_len(j - 1L)
-    for (i in j:k) {
-      rest <- x[i, j] - sum(x[i, before] * x[j, before])
-      x[i, j] <- if (i == j) {
-        if (rest > least[[i]]) sqrt(rest) else 0
-      } else if (x[j, j] > 0) {
-        rest / x[j, j]
-      } else {
-        0
-      }
-    }
-  }
-  x[upper.tri(x)] <- 0
-  x
 }
 
 #' Relative covariance factor T of one term from its theta

@@ -198,3 +198,8 @@ lag_symbol <- function(type, rho, lag, power) {
   cell <- structure_words[[type]]$cell
   if (is.null(cell)) rho(lag) else cell(rho, lag, power)
 }
+
+#' Structures whose theta is not that of a covariance factor, but standard deviations and
+#' correlations, or loadings and standard deviations
+#' @noRd
+is_natural <- function(term) !random_kind(term$structure)$factor

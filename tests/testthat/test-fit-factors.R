@@ -152,13 +152,37 @@ test_that("degrees of freedom and covariances are those of the same V in other w
   }
 })
 
+test_that("one factor of three effects is the unstructured matrix in all that follows", {
+  s <- matrix(c(1, 0.6, 0.5, 0.6, 1, 0.5, 0.5, 0.5, 1), 3, dimnames = list(NULL, c("a", "b", "c")))
+  d <- exactly(4 * s, 30)
+  set.seed(3)
+  d <- rbind(d, d)[-c(4, 50, 77), ]
+  d$y <- d$y + rnorm(nrow(d))
+  fa <- lmm(y ~ test + fa(0 + test | id, k = 1), d)
+  us <- lmm(y ~ test + us(0 + test | id), d)
+  expect_equal(deviance(fa), deviance(us), tolerance = 1e-9)
+  expect_equal(VarCorr(fa)$id, VarCorr(us)$id, ignore_attr = TRUE, tolerance = 1e-4)
+  for (ddf in c("Satterthwaite", "Kenward-Roger2")) {
+    # expected information for the one, observed for the other
+    expect_equal(anova(fa, ddf = ddf)$DenDF, anova(us, ddf = ddf)$DenDF, tolerance = 1e-2)
+    expect_equal(vcov(fa, adjusted = "Kenward-Roger2"), vcov(us, adjusted = "Kenward-Roger2"),
+                 tolerance = 1e-4)
+  }
+  new <- d[c(1, 40, 70), ]
+  of <- function(fit) predict(fit, new, interval = "confidence", ddf = "Satterthwaite")
+  expect_equal(of(fa), of(us), tolerance = 1e-3)
+  error <- function(fit) as.data.frame(VarCorr(fit, se = TRUE))[1:6, "se.vcov"]
+  expect_equal(error(fa), error(us), tolerance = 1e-3)
+})
+
 test_that("what does not hold is refused by name", {
   fit <- lmm(distance ~ age + rr(0 + visit | Subject, k = 1), teeth)
   refused <- list(
     function() profile(fit), function() ranova(fit), function() bootstrap(fit, 2),
     function() vpredict(fit, h ~ V1), function() confint(fit),
     function() confint(fit, parm = "beta_", method = "profile"),
-    function() vcov(fit, which = "theta"), function() anova(fit, ddf = "Kenward-Roger"), function() equations(fit)
+    function() vcov(fit, which = "theta"), function() anova(fit, ddf = "Kenward-Roger"),
+    function() equations(fit)
   )
   for (call in refused) expect_error(call(), class = "ferrolmm_error_factors")
   expect_error(profile(fit), "profile\\(\\)")

@@ -47,12 +47,12 @@ test_that("theta gives the covariance matrix", {
 
 test_that("there are no more parameters than covariances", {
   for (k in 1:40) {
-    most <- most_factors("fa", k)
+    most <- largest_factors("fa", k)
     count <- function(d) k * d - d * (d - 1) / 2 + k
     expect_lte(count(most), k * (k + 1) / 2)
     expect_gt(count(most + 1), k * (k + 1) / 2)
   }
-  expect_identical(most_factors("rr", 5L), 5L)
+  expect_identical(largest_factors("rr", 5L), 5L)
 })
 
 test_that("words are read as they are written, and anything else is an error", {
