@@ -175,6 +175,22 @@ test_that("one factor of three effects is the unstructured matrix in all that fo
   expect_equal(error(fa), error(us), tolerance = 1e-3)
 })
 
+test_that("Satterthwaite's degrees of freedom are those of differences of V", {
+  # 2 v^2 / (g'Ag) with v = Var(beta_i) of V formed n x n, g its gradient and A twice the inverse
+  # Hessian of the restricted criterion in (theta, sigma), all by numDeriv 2016.8
+  set.seed(11)
+  d <- expand.grid(env = factor(1:3), rep = 1:3, gen = factor(1:20))
+  u <- tcrossprod(matrix(rnorm(20), 20), cbind(c(1, 1.2, 0.8))) + matrix(rnorm(60, sd = 0.9), 20)
+  d$y <- u[cbind(d$gen, d$env)] + rnorm(nrow(d))
+  d <- d[-c(1, 30, 77, 100), ]
+  rr <- lmm(y ~ env + rr(0 + env | gen, k = 1), d)
+  fa <- lmm(y ~ env + fa(0 + env | gen, k = 1), d)
+  expect_equal(
+    unname(coef(summary(rr))[, "df"]), c(18.97440, 143.67321, 35.19797), tolerance = 1e-6
+  )
+  expect_equal(unname(coef(summary(fa))[, "df"]), c(19.08843, 19.43673, 19.17690), tolerance = 1e-6)
+})
+
 test_that("what does not hold is refused by name", {
   fit <- lmm(distance ~ age + rr(0 + visit | Subject, k = 1), teeth)
   refused <- list(
