@@ -35,7 +35,10 @@ objects_by_class <- function() {
     Variogram = Variogram(fit),
     augPred = augPred(fit),
     power.lmm = power(fit, nsim = 2, seed = 1),
-    smooths.lmm = smooths(lmm(distance ~ s(age, k = 3) + (1 | Subject), nlme::Orthodont))
+    smooths.lmm = smooths(lmm(distance ~ s(age, k = 3) + (1 | Subject), nlme::Orthodont)),
+    factor_loadings = factor_loadings(
+      lmm(distance ~ age + rr(0 + factor(age) | Subject, k = 1), nlme::Orthodont)
+    )
   )
 }
 
