@@ -134,7 +134,7 @@ inverse_on_range <- function(x) {
 #' @rdname factor_loadings
 #' @export
 print.factor_loadings <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
-  check_dots(..., allowed = printing_arguments(print.default))
+  check_dots(...)
   check_digits(digits)
   rotation <- c(none = "not rotated", varimax = "varimax", principal = "principal axes")
   for (name in names(x)) {
@@ -147,7 +147,7 @@ print.factor_loadings <- function(x, digits = max(3L, getOption("digits") - 3L),
     shares <- paste0(formatC(100 * own$explained, digits = 1L, format = "f"), "%")
     all <- paste0(formatC(100 * sum(own$explained), digits = 1L, format = "f"), "%")
     cells <- rbind(cells, Explained = c(shares, "", all))
-    print(cells, quote = FALSE, right = TRUE, ...)
+    print(cells, quote = FALSE, right = TRUE)
     zero <- own$specific == 0
     if (any(zero) && !all(zero)) {
       writeLines(wrap_text(paste0(
