@@ -73,9 +73,9 @@ pub use api::result::{Certificate, Fit, HessianKind, MonteCarlo, Path, Status};
 pub use api::theta::UserTheta;
 pub use fit::conditional::conditional_variances;
 pub use fit::estimates::RowResults;
-#[doc(hidden)]
-pub use fit::nobound::nobound_at;
 pub use fit::nobound::{fit_nobound, NoboundFit};
+#[doc(hidden)]
+pub use fit::nobound::{nobound_at, NoboundPoint};
 #[doc(hidden)]
 pub use fit::pipeline::at_internal;
 pub use fit::pipeline::{fit, fit_into};

@@ -167,7 +167,7 @@ fn derivatives_are_those_of_differences() {
         for reml in [true, false] {
             let start = covariances(&model, &model.random_theta(&mut rng, 0.7));
             let at = options(start, reml);
-            let (inside, ..) = nobound_at(&data, &at, None).unwrap();
+            let inside = nobound_at(&data, &at, None).unwrap().entries;
             let times = |t: f64| inside.iter().map(|v| t * v).collect::<Vec<f64>>();
             let below = [-0.5, -0.2, -0.05, -0.02, -0.005, -0.001].map(times);
             // not so near to the border that the criterion bends too much for differences
@@ -196,7 +196,8 @@ fn check_differences(
     weights: [f64; 3],
 ) {
     let m = s.len();
-    let (_, _, gradient, hessian) = nobound_at(data, at, Some(s)).unwrap();
+    let own = nobound_at(data, at, Some(s)).unwrap();
+    let (gradient, hessian) = (own.gradient, own.hessian);
     let largest = |values: &[f64]| values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     let width = largest(s).max(1e-3 * largest(inside));
     for a in 0..m {
@@ -210,8 +211,8 @@ fn check_differences(
         let mut bend = vec![0.0; m];
         for (k, weight) in weights.iter().enumerate() {
             let (up, down) = (moved((k + 1) as f64), moved(-((k + 1) as f64)));
-            slope += weight * (up.1 - down.1) / step;
-            for (sum, (u, d)) in bend.iter_mut().zip(up.2.iter().zip(&down.2)) {
+            slope += weight * (up.value - down.value) / step;
+            for (sum, (u, d)) in bend.iter_mut().zip(up.gradient.iter().zip(&down.gradient)) {
                 *sum += weight * (u - d) / step;
             }
         }

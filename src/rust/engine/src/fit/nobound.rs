@@ -147,6 +147,16 @@ impl Model {
     }
 }
 
+/// The criterion and its derivatives at internal entries of covariance matrices, for tests.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct NoboundPoint {
+    pub entries: Vec<f64>,
+    pub value: f64,
+    pub gradient: Vec<f64>,
+    pub hessian: Vec<f64>,
+}
+
 /// Criterion, gradient and Hessian at internal entries `s` of covariance matrices, or at those of `options.start`, with these
 /// entries: for tests. `None` where V is not positive definite.
 #[doc(hidden)]
@@ -155,7 +165,7 @@ pub fn nobound_at(
     data: &ModelData<'_>,
     options: &Options,
     s: Option<&[f64]>,
-) -> Option<(Vec<f64>, f64, Vec<f64>, Vec<f64>)> {
+) -> Option<NoboundPoint> {
     let model = Model::new(data, options, &StopFlag::default()).ok()?;
     let point = match s {
         Some(s) => Point::new(&model.condensed, s)?,
@@ -163,7 +173,12 @@ pub fn nobound_at(
     };
     let (gradient, hessian) =
         Derivatives::new(&model.condensed, &point).profiled(&model.condensed, &point);
-    Some((point.s, point.value, gradient, hessian))
+    Some(NoboundPoint {
+        entries: point.s,
+        value: point.value,
+        gradient,
+        hessian,
+    })
 }
 
 /// Fits without bounds on covariance matrices, from the optimum with bounds, `options.start`. Fitted values and residuals go to
