@@ -135,16 +135,22 @@ engine_residual_rows <- function(residual, weights, phi, rows, what, threads = 0
   engine_value(rs_residual_rows(residual, weights, as.double(phi), rows, what, threads))$rows
 }
 
-#' Fits of one model to each column of `responses` (n x m)
+#' Fits of one model to each column of `responses` (n x m), to the rows where it is known
 #'
-#' @param rx keep RX, too?
+#' @param wanted some of `satterthwaite`, `rx` and `residual_df`, `TRUE`; `contrasts`, a matrix with
+#'   a column for each linear function of the coefficients.
+#' @param weights those of each response, n x m, or NULL.
 #' @returns theta (matrix, one column per response), beta, standard_error and ddf (p * m), rx (r * r
-#'   * m), sigma, criterion, status and evaluations (m); NA for a response that could not be fitted
+#'   * m), contrasts, contrast_error and contrast_ddf, residual_df, sigma, criterion, status,
+#'   failure and message (empty where there is a fit), rows and evaluations (m); NA for a response
+#'   that could not be fitted, and for coefficients that its rows do not determine
 #' @noRd
-engine_fit_many <- function(model, responses, reml, control, satterthwaite = FALSE,
-                            start = NULL, optimize = TRUE, rx = FALSE) {
+engine_fit_many <- function(model, responses, reml, control, wanted = list(), weights = NULL,
+                            start = NULL, optimize = TRUE) {
+  all <- list(satterthwaite = FALSE, rx = FALSE, residual_df = FALSE, contrasts = NULL)
+  all[names(wanted)] <- wanted
   engine_value(rs_fit_many(
-    model, engine_options(reml, start, control, optimize), responses, satterthwaite, rx
+    model, engine_options(reml, start, control, optimize), responses, weights, all
   ))
 }
 

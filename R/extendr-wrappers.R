@@ -116,10 +116,11 @@ rs_eigen <- function(a) .Call(wrap__rs_eigen, a)
 #' @noRd
 rs_invert <- function(a, seconds) .Call(wrap__rs_invert, a, seconds)
 
-#' Fits the model to each column of `responses` (n x m); `satterthwaite` asks for the degrees of
-#' freedom of each coefficient, `rx` for RX.
+#' Fits the model to each column of `responses` (n x m), with `weights` of the same size or NULL; `wanted` is
+#' `list(satterthwaite =, rx =, residual_df =, contrasts =)`, the last one NULL or a column for each linear function of the
+#' coefficients.
 #' @noRd
-rs_fit_many <- function(model, options, responses, satterthwaite, rx) .Call(wrap__rs_fit_many, model, options, responses, satterthwaite, rx)
+rs_fit_many <- function(model, options, responses, weights, wanted) .Call(wrap__rs_fit_many, model, options, responses, weights, wanted)
 
 #' The cross-products of the rows of a model, in the user's columns: what [`read`] reads.
 #' @noRd

@@ -58,10 +58,7 @@ check_many_responses <- function(responses, object) {
   responses <- plain_values(responses)
   check_numbers(responses, "newresp")
   n <- count_rows(object)
-  omitted <- object$na.action
-  if (length(omitted) > 0L && nrow(responses) == n + length(omitted)) {
-    responses <- responses[-omitted, , drop = FALSE]
-  }
+  responses <- rows_of_fit(responses, object)
   if (nrow(responses) != n) {
     ferrolmm_abort(
       paste0("`newresp` has ", count_of(nrow(responses), "row"), ", the model ", n, "."),
@@ -69,10 +66,12 @@ check_many_responses <- function(responses, object) {
       i = c("Each response is a column.", describe_rows(object))
     )
   }
-  if (is.null(colnames(responses))) {
-    colnames(responses) <- paste0("y", seq_len(ncol(responses)))
-  }
-  responses
+  require_row_order(responses, object, "newresp")
+  names <- colnames(responses)
+  if (is.null(names)) names <- character(ncol(responses))
+  nameless <- is.na(names) | !nzchar(names)
+  names[nameless] <- paste0("y", which(nameless))
+  matrix(responses, n, dimnames = list(NULL, names))
 }
 
 #' A response as plain values; a duration in the unit that the fit's response has

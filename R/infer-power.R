@@ -227,7 +227,7 @@ p_values_of_simulations <- function(model, how, simulated = simulator(model)) {
   batches <- simulate_batches(model, how$nsim, simulated = simulated, function(responses) {
     fits <- if (any(vapply(tests, is.list, NA))) {
       fit_responses(
-        engine_inputs(model, in_place = TRUE), responses, model$REML, control, rx = TRUE
+        engine_inputs(model, in_place = TRUE), responses, model$REML, control, list(rx = TRUE)
       )
     }
     values <- lapply(seq_len(ncol(responses)), function(i) {

@@ -111,6 +111,7 @@ needed <- function(name, objects) {
     pooling = , equations = , methods_paragraph = , intraclass = , r_squared = ,
     smooths = list(fit),
     factor_loadings = list(fit),
+    moderate = , top_table = list(objects$lmm_many),
     pb_test = list(fit, smaller, nsim = 3),
     penalty_inverse_wishart = , penalty_inverse_gamma = list(3, 1),
     power = list(nsim = 2),

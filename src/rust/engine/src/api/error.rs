@@ -137,6 +137,12 @@ pub enum EngineError {
         /// Gigabytes that were asked for; 0: less than is worth a number.
         gigabytes: f64,
     },
+    /// Rows of one response of many that do not determine what all rows do.
+    #[error("{reason}")]
+    RowsOfResponse {
+        /// What is missing.
+        reason: &'static str,
+    },
     /// More parameters than observations.
     #[error("the model has {parameters} parameters for {n} observations")]
     TooManyParameters {
@@ -231,6 +237,7 @@ impl EngineError {
             Self::LargeCluster { .. } => "large_cluster",
             Self::Factor { .. } => "factor",
             Self::Memory { .. } | Self::Allocation { .. } => "memory",
+            Self::RowsOfResponse { .. } => "grouping",
             Self::TooManyParameters { .. } => "too_many_parameters",
             Self::DuplicatePosition { .. } => "duplicate_position",
             Self::ResidualStart(_) => "residual_start",

@@ -10,7 +10,7 @@ pub(crate) mod penalised;
 pub(crate) mod pipeline;
 pub(crate) mod prepare;
 pub(crate) mod prepared;
-mod response_units;
+pub(crate) mod response_units;
 pub(crate) mod rounds;
 pub(crate) mod sizes;
 pub(crate) mod user_start;

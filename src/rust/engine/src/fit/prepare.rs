@@ -269,7 +269,7 @@ fn first_moments(
 }
 
 /// Refuses a response that the fixed effects reproduce to rounding.
-fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
+pub(crate) fn check_residual(prepared: &Prepared) -> Result<(), EngineError> {
     let fixed_rss = prepared.fixed_rss();
     if fixed_rss <= PERFECT * prepared.fixed.total || fixed_rss == 0.0 {
         return Err(EngineError::PerfectFit);

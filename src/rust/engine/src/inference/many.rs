@@ -1,35 +1,45 @@
 //! The same model for many responses: everything that does not depend on the response is made once, and the responses are
 //! fitted in parallel.
+//!
+//! A response with missing values, or with weights of its own, has rows of its own ([`crate::inference::many_rows`]): those
+//! of one pattern of missing values are prepared once, and with weights of its own a response has moments of its own.
 
 use crate::api::error::EngineError;
 use crate::api::model::ModelData;
 use crate::api::options::{Options, Search};
 use crate::api::result::Status;
 use crate::api::theta::UserTheta;
-use crate::basis::gram::weighted_rows;
-use crate::basis::internal_theta::InternalTheta;
-use crate::basis::rows::root_of_weight;
-use crate::criterion::objective::Criterion;
-use crate::fit::estimates::RowResults;
-use crate::fit::pipeline::fit_planned;
 use crate::fit::prepare::prepare;
 use crate::fit::prepared::Prepared;
-use crate::fit::rounds::AtOptimum;
-use crate::inference::satterthwaite::at_point;
-use crate::moments::blocks::Moments;
+use crate::inference::many_rows::{stand_in, OwnRows, Patterns};
+use crate::inference::many_single::{fit_one, Model, OneResponse};
 use crate::runtime::interruptible::interruptible;
-use crate::runtime::memory;
 use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
-use crate::search::strategy::Plan;
+
+/// Responses that are fitted at a time, so that the moments of patterns of missing values do not pile up.
+const BATCH: usize = 512;
 
 /// What is wanted of each fit besides its estimates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Satterthwaite's degrees of freedom of each coefficient.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Wanted<'a> {
+    /// Satterthwaite's degrees of freedom of each coefficient and contrast.
     pub satterthwaite: bool,
     /// RX.
     pub rx: bool,
+    /// Residual degrees of freedom, as moderated variances need them.
+    pub residual_df: bool,
+    /// Linear functions of the coefficients to estimate, p values each.
+    pub contrasts: &'a [f64],
+}
+
+/// m responses.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Responses<'a> {
+    /// One column each, n x m; values that are not finite are missing.
+    pub values: &'a [f64],
+    /// Weights of their own in the place of the model's, n x m; rows with a weight of zero are left out.
+    pub weights: Option<&'a [f64]>,
 }
 
 /// Estimates for each of m responses, one column each.
@@ -45,231 +55,242 @@ pub struct ManyFits {
     pub standard_error: Vec<f64>,
     /// Satterthwaite's degrees of freedom of each coefficient, p x m.
     pub ddf: Vec<f64>,
+    /// Estimates of the contrasts, c x m.
+    pub contrasts: Vec<f64>,
+    /// Their standard errors.
+    pub contrast_error: Vec<f64>,
+    /// Satterthwaite's degrees of freedom of them.
+    pub contrast_ddf: Vec<f64>,
     /// RX of the kept coefficients, r x r for each response; empty unless asked for.
     pub rx: Vec<f64>,
+    /// Residual degrees of freedom: see [`crate::inference::residual_df`]; NaN unless asked for.
+    pub residual_df: Vec<f64>,
     /// Residual standard deviations.
     pub sigma: Vec<f64>,
     /// REML criteria or deviances.
     pub criterion: Vec<f64>,
     /// How each optimisation ended.
     pub status: Vec<Status>,
+    /// Why a response has no fit.
+    pub failure: Vec<Option<EngineError>>,
+    /// Rows of each.
+    pub rows: Vec<usize>,
     /// Evaluations of each.
     pub evaluations: Vec<usize>,
 }
 
-/// Fits the model of `data` (whose own response is not looked at) to each column of `responses`, n x m column-major.
-/// A response that the model reproduces exactly, or that is not finite, gets NaN and [`Status::Failed`].
+/// Fits the model of `data` (whose own response is not looked at) to each of `responses`, to the rows where it is known. A
+/// response that cannot be fitted gets NaN, [`Status::Failed`] and the reason; coefficients that its rows do not determine are NaN.
 ///
 /// # Errors
 /// See [`EngineError`]; a response of its own never fails the whole.
 pub fn fit_many(
     data: &ModelData<'_>,
-    responses: &[f64],
-    wanted: Wanted,
+    responses: Responses<'_>,
+    wanted: Wanted<'_>,
     options: &Options,
     interrupt: &dyn Fn() -> bool,
 ) -> Result<ManyFits, EngineError> {
     data.require_rows("fits of many responses")?;
     let n = data.rows();
-    if n == 0 || responses.len() % n != 0 {
-        return Err(EngineError::Dimension(
-            "responses must have one row for each observation".to_owned(),
-        ));
-    }
+    let dimension = |ok: bool, text: &str| match ok {
+        true => Ok(()),
+        false => Err(EngineError::Dimension(text.to_owned())),
+    };
+    dimension(
+        n > 0 && responses.values.len() % n == 0,
+        "responses must have one row for each observation",
+    )?;
+    let weights = responses.weights;
+    dimension(
+        weights.is_none_or(|w| w.len() == responses.values.len()),
+        "weights must have one value for each value of the responses",
+    )?;
+    dimension(
+        data.p > 0 || wanted.contrasts.is_empty(),
+        "contrasts need coefficients",
+    )?;
     interruptible(true, interrupt, |stop, _| {
         many_here(data, responses, wanted, options, stop)
     })
 }
 
+/// Whether rows may be left out of the model, or weighted, for a response of its own.
+fn can_have_rows(data: &ModelData<'_>) -> bool {
+    data.residual.is_none()
+        && data.stands_for.is_none()
+        && !data.is_counted()
+        && data.factors.iter().all(|factor| factor.members.is_none())
+        && data.terms.iter().all(|term| term.classes.is_none())
+}
+
 fn many_here(
     data: &ModelData<'_>,
-    responses: &[f64],
-    wanted: Wanted,
+    responses: Responses<'_>,
+    wanted: Wanted<'_>,
     options: &Options,
     stop: &StopFlag,
 ) -> Result<ManyFits, EngineError> {
     let n = data.rows();
-    let count = responses.len() / n;
-    let options = &Options {
+    let count = responses.values.len() / n;
+    let thrifty = &Options {
         search: Search::Thrifty,
         ..options.clone()
     };
-    let shared = prepare(data, options, stop)?;
-    let plan = shared.plan(options)?;
+    let all = prepare(data, thrifty, stop)?;
     let per_fit =
-        20.0 * (n as f64 * (data.p + 2) as f64 + shared.system.schur.work(shared.system.k1()));
+        20.0 * (n as f64 * (data.p + 2) as f64 + all.system.schur.work(all.system.k1()));
     let workers = Workers::new(options.threads, per_fit * count as f64, stop);
-    let fits = workers.map(count, |i| {
-        one(
-            data,
-            &responses[i * n..(i + 1) * n],
-            wanted,
-            options,
-            stop,
-            (&shared, plan),
-        )
-    });
-    let mut out = ManyFits::default();
-    let (p, m) = (data.p, shared.parameters.list.len());
-    for fit in fits {
-        match fit {
-            Some(fit) => {
-                out.theta.push(fit.theta);
-                out.phi.extend(fit.phi);
-                out.beta.extend(fit.beta);
-                out.standard_error.extend(fit.standard_error);
-                out.ddf.extend(fit.ddf);
-                out.rx.extend(fit.rx);
-                out.sigma.push(fit.sigma);
-                out.criterion.push(fit.criterion);
-                out.status.push(fit.status);
-                out.evaluations.push(fit.evaluations);
-            }
-            None => {
-                out.theta.push(vec![f64::NAN; m].into());
-                let residual = shared.parameters.residual;
-                out.phi.extend(std::iter::repeat_n(f64::NAN, residual));
-                for column in [&mut out.beta, &mut out.standard_error, &mut out.ddf] {
-                    column.extend(std::iter::repeat_n(f64::NAN, p));
-                }
-                let r = if wanted.rx { shared.fixed.rank() } else { 0 };
-                out.rx.extend(std::iter::repeat_n(f64::NAN, r * r));
-                out.sigma.push(f64::NAN);
-                out.criterion.push(f64::NAN);
-                out.status.push(Status::Failed);
-                out.evaluations.push(0);
-            }
+    let model = &Model {
+        data,
+        prepared: &all,
+        wanted,
+        options: &Options {
+            threads: 1,
+            ..thrifty.clone()
+        },
+        stop,
+    };
+    let patterns = Patterns::new(responses.values, responses.weights, n);
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&i| patterns.of_response[i]);
+    let mut fits: Vec<_> = (0..count).map(|_| None).collect();
+    for batch in order.chunks(BATCH) {
+        let found = fit_batch(model, responses, &patterns, batch, &workers);
+        for (&i, fit) in batch.iter().zip(found) {
+            fits[i] = Some(fit);
         }
     }
-    Ok(out)
+    let rows = |i: usize| patterns.rows[patterns.of_response[i]].len();
+    Ok(assembled(model, fits.into_iter().flatten(), (0..count).map(rows)))
 }
 
-/// What is kept of one fit.
-struct OneResponse {
-    theta: UserTheta,
-    phi: Vec<f64>,
-    beta: Vec<f64>,
-    standard_error: Vec<f64>,
-    ddf: Vec<f64>,
-    rx: Vec<f64>,
-    sigma: f64,
-    criterion: f64,
-    status: Status,
-    evaluations: usize,
+/// Rows of a pattern, and what responses without weights of their own share.
+struct Prepatterned<'a> {
+    /// `None`: all rows.
+    rows: Option<OwnRows<'a>>,
+    shared: Option<Result<Prepared, EngineError>>,
 }
 
-fn one(
-    data: &ModelData<'_>,
-    y: &[f64],
-    wanted: Wanted,
-    options: &Options,
-    stop: &StopFlag,
-    (shared, plan): (&Prepared, Plan),
-) -> Option<OneResponse> {
-    if y.iter().any(|v| !v.is_finite()) {
-        return None;
-    }
-    let own = ModelData { y, ..data.clone() };
-    let prepared = if shared.residual.is_some() {
-        let sequential = Options {
-            threads: 1,
-            ..options.clone()
+/// Responses of which those of one pattern follow each other.
+fn fit_batch(
+    model: &Model<'_>,
+    responses: Responses<'_>,
+    patterns: &Patterns,
+    batch: &[usize],
+    workers: &Workers,
+) -> Vec<Result<OneResponse, EngineError>> {
+    let n = model.data.rows();
+    let mut present: Vec<usize> = batch.iter().map(|&i| patterns.of_response[i]).collect();
+    present.dedup();
+    let has_shared = responses.weights.is_none() && model.data.residual.is_none();
+    let prepared = workers.map(present.len(), |k| {
+        let rows = &patterns.rows[present[k]];
+        if rows.len() == n || !can_have_rows(model.data) || rows.is_empty() {
+            return Prepatterned {
+                rows: None,
+                shared: None,
+            };
+        }
+        let rows = OwnRows::new(model.data, rows);
+        let shared = has_shared.then(|| {
+            let y = stand_in(rows.data().y.len());
+            let data = ModelData {
+                y: &y,
+                ..rows.data()
+            };
+            prepare(&data, model.options, model.stop)
+        });
+        Prepatterned {
+            rows: Some(rows),
+            shared,
+        }
+    });
+    workers.map(batch.len(), |k| {
+        let i = batch[k];
+        let pattern = patterns.of_response[i];
+        let kept = patterns.rows[pattern].len();
+        let Ok(own) = present.binary_search(&pattern).map(|at| &prepared[at]) else {
+            return Err(EngineError::numerical("the pattern of a response"));
         };
-        prepare(&own, &sequential, stop).ok()?
-    } else {
-        with_response(&own, shared)
-    };
-    let kept = prepared.fixed.kept.clone();
-    let (mut fitted, mut residuals) = (memory::zeros(y.len()), memory::zeros(y.len()));
-    let rows = RowResults {
-        fitted: &mut fitted,
-        residuals: &mut residuals,
-    };
-    let stopped = || stop.is_set();
-    let mut inference = None;
-    let mut ask = |prepared: &Prepared, criterion: &mut Criterion<'_>, theta: &InternalTheta| {
-        inference = at_point(prepared, criterion, theta);
-    };
-    let at_optimum: Option<AtOptimum<'_>> = if wanted.satterthwaite {
-        Some(&mut ask)
-    } else {
-        None
-    };
-    let fit = fit_planned(&own, options, prepared, plan, rows, at_optimum, &stopped).ok()?;
-    let r = kept.len();
-    let mut standard_error = vec![f64::NAN; data.p];
-    let mut ddf = vec![f64::NAN; data.p];
-    for (c, &j) in kept.iter().enumerate() {
-        standard_error[j] = fit.sigma * fit.vcov_unscaled[c * r + c].sqrt();
-        ddf[j] = inference.as_ref().map_or(f64::NAN, |s| s.ddf(c, r));
-    }
-    Some(OneResponse {
-        theta: fit.theta,
-        phi: fit.phi,
-        beta: fit.beta,
-        standard_error,
-        ddf,
-        rx: if wanted.rx { fit.rx } else { Vec::new() },
-        sigma: fit.sigma,
-        criterion: fit.criterion,
-        status: fit.certificate.status,
-        evaluations: fit.certificate.evaluations,
+        let column = i * n..(i + 1) * n;
+        let y = &responses.values[column.clone()];
+        let weights = responses.weights.map(|w| &w[column]);
+        let Some(rows) = &own.rows else {
+            if kept < n {
+                return Err(missing(y, kept));
+            }
+            let data = ModelData {
+                y,
+                weights: weights.or(model.data.weights),
+                ..model.data.clone()
+            };
+            return fit_one(model, &data, has_shared.then_some(model.prepared));
+        };
+        let (y, weights) = (rows.values(y), weights.map(|w| rows.values(w)));
+        let of_rows = rows.data();
+        let data = ModelData {
+            y: &y,
+            weights: weights.as_deref().or(of_rows.weights),
+            ..of_rows
+        };
+        match &own.shared {
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(shared)) => fit_one(model, &data, Some(shared)),
+            None => fit_one(model, &data, None),
+        }
     })
 }
 
-/// The shared preparation with this response's cross-products.
-fn with_response(data: &ModelData<'_>, shared: &Prepared) -> Prepared {
-    let (n, p) = (data.rows(), data.p);
-    let fixed = &shared.fixed;
-    let mut x = memory::zeros(n * p.max(1));
-    weighted_rows(data, 0..n, p.max(1), &mut x);
-    let mut r: Vec<f64> = (0..n)
-        .map(|i| root_of_weight(data, i) * (data.y[i] - data.offset.map_or(0.0, |o| o[i])))
-        .collect();
-    let products = |r: &[f64]| -> Vec<f64> {
-        let mut sums = memory::zeros(p);
-        for (row, value) in x.chunks_exact(p.max(1)).zip(r) {
-            sums.iter_mut().zip(row).for_each(|(s, v)| *s += v * value);
-        }
-        (0..fixed.rank())
-            .map(|c| (0..p).map(|i| fixed.rinv[c * p + i] * sums[i]).sum())
-            .collect()
-    };
-    let projection = products(&r);
-    let mut beta = memory::zeros(p);
-    for (c, value) in projection.iter().enumerate() {
-        for (i, b) in beta.iter_mut().enumerate() {
-            *b += fixed.rinv[c * p + i] * value;
-        }
+/// A response without rows, or without some where the model needs all.
+fn missing(y: &[f64], kept: usize) -> EngineError {
+    if kept == 0 {
+        return EngineError::RowsOfResponse {
+            reason: "a response has no rows",
+        };
     }
-    for (row, value) in x.chunks_exact(p.max(1)).zip(r.iter_mut()) {
-        *value -= row.iter().zip(&beta).map(|(a, b)| a * b).sum::<f64>();
+    let row = y.iter().position(|v| !v.is_finite()).map_or(0, |i| i + 1);
+    EngineError::NotFinite {
+        what: "the response",
+        row,
     }
-    let last = products(&r);
-    let at = shared.coordinates();
-    let mut prepared = shared.share();
-    let moments: &mut Moments = &mut prepared.system.moments;
-    let p1 = moments.p1;
-    for (c, value) in last.iter().enumerate() {
-        moments.xx[c * p1 + p1 - 1] = *value;
-        moments.xx[(p1 - 1) * p1 + c] = *value;
-    }
-    moments.xx[p1 * p1 - 1] = r.iter().map(|v| v * v).sum();
-    for (f, factor) in shared.layout.iter().enumerate() {
-        let own = &mut moments.factors[f];
-        for row in own.zx.chunks_exact_mut(p1) {
-            row[p1 - 1] = 0.0;
+}
+
+fn assembled(
+    model: &Model<'_>,
+    fits: impl Iterator<Item = Result<OneResponse, EngineError>>,
+    rows: impl Iterator<Item = usize>,
+) -> ManyFits {
+    let (shared, p, wanted) = (model.prepared, model.data.p, model.wanted);
+    let mut out = ManyFits::default();
+    let c = wanted.contrasts.len() / p.max(1);
+    let r = if wanted.rx { shared.fixed.rank() } else { 0 };
+    for (fit, rows) in fits.zip(rows) {
+        let (fit, failure) = match fit {
+            Ok(fit) => (fit, None),
+            Err(error) => (OneResponse::none(shared, p, c), Some(error)),
+        };
+        let [estimate, error, ddf] = fit.contrasts;
+        out.theta.push(fit.theta);
+        out.phi.extend(fit.phi);
+        out.beta.extend(fit.beta);
+        out.standard_error.extend(fit.standard_error);
+        out.ddf.extend(fit.ddf);
+        out.contrasts.extend(estimate);
+        out.contrast_error.extend(error);
+        out.contrast_ddf.extend(ddf);
+        if fit.rx.len() == r * r {
+            out.rx.extend(fit.rx);
+        } else {
+            out.rx.extend(std::iter::repeat_n(f64::NAN, r * r));
         }
-        let mut z = memory::zeros(factor.k);
-        for (i, value) in r.iter().enumerate() {
-            at.write_z(data, factor, i, root_of_weight(data, i), &mut z);
-            for (level, weight) in factor.of_row(data, i) {
-                for (a, za) in z.iter().enumerate() {
-                    own.zx[(level * factor.k + a) * p1 + p1 - 1] += weight * za * value;
-                }
-            }
-        }
+        out.residual_df.push(fit.residual_df);
+        out.sigma.push(fit.sigma);
+        out.criterion.push(fit.criterion);
+        out.status.push(fit.status);
+        out.failure.push(failure);
+        out.rows.push(rows);
+        out.evaluations.push(fit.evaluations);
     }
-    prepared.center.beta = beta;
-    prepared
+    out
 }

@@ -50,10 +50,27 @@ impl Satterthwaite {
     /// Degrees of freedom of kept coefficient `c` of `r`.
     #[must_use]
     pub fn ddf(&self, c: usize, r: usize) -> f64 {
-        let s = self.vcov_gradient.len() / (r * r).max(1);
-        let g: Vec<f64> = (0..s)
-            .map(|a| self.vcov_gradient[a * r * r + c * r + c])
+        self.ddf_along(r, |slope| slope[c * r + c])
+    }
+
+    /// Degrees of freedom of the estimate l'beta, l of the kept coefficients.
+    #[must_use]
+    pub fn ddf_of(&self, l: &[f64]) -> f64 {
+        let r = l.len();
+        self.ddf_along(r, |slope| {
+            let columns = slope.chunks_exact(r).zip(l);
+            columns
+                .map(|(column, own)| own * column.iter().zip(l).map(|(v, l)| v * l).sum::<f64>())
+                .sum()
+        })
+    }
+
+    /// `form` takes l'(dC/dpsi_a)l of an r x r matrix.
+    fn ddf_along(&self, r: usize, form: impl Fn(&[f64]) -> f64) -> f64 {
+        let g: Vec<f64> = (self.vcov_gradient.chunks_exact((r * r).max(1)))
+            .map(form)
             .collect();
+        let s = g.len();
         // dC/dsigma^2 = C / sigma^2
         let variance = g[s - 1] * self.sigma2;
         let spread: f64 = (0..s)

@@ -15,7 +15,7 @@ use ferrolmm_engine::inference::{
     deletions, kenward_roger, leverages, prediction_variances, profile, satterthwaite,
     variance_spectrum, NewResiduals, NewRows, SecondDerivatives, Update,
 };
-use ferrolmm_engine::many::{fit_many, Wanted};
+use ferrolmm_engine::many::{fit_many, Responses, Wanted};
 use ferrolmm_engine::{
     conditional_variances, fit, raw_moments, Classes, Column, EngineError, Fit, ModelData, Options,
     Solver, Status, Structure,
@@ -258,8 +258,13 @@ fn many_responses_are_fits_one_by_one() {
     let both = Wanted {
         satterthwaite: true,
         rx: true,
+        ..Wanted::default()
     };
-    let many = fit_many(&model.data(), &responses, both, &options(true), &|| false).unwrap();
+    let values = Responses {
+        values: &responses,
+        weights: None,
+    };
+    let many = fit_many(&model.data(), values, both, &options(true), &|| false).unwrap();
     for (i, y) in responses.chunks_exact(n).enumerate() {
         let own = ModelData { y, ..model.data() };
         let one = fitted(&own, &options(true), "many");
