@@ -94,12 +94,26 @@ new_lmm_many <- function(object, fits, names, control, ddf, contrasts) {
       phi = if (has_residual(object)) labelled(fits$phi, names(object$phi)),
       sigma = named(fits$sigma), residual_df = named(fits$residual_df),
       criterion = named(fits$criterion), status = named(fits$status),
-      message = named(fits$message), nobs = named(fits$rows),
+      message = named(describe_ends(fits$message, fits$status)), nobs = named(fits$rows),
       REML = object$REML, ddf = ddf, formula = full_formula(object),
       known_sigma = !is.null(control$sigma), penalised = is_penalised(object)
     ),
     class = "lmm_many"
   )
+}
+
+#' Why a response has no optimum, also where the search says no more than its status
+#' @noRd
+describe_ends <- function(messages, status) {
+  words <- c(
+    "failed" = "the search came to no optimum",
+    "iteration-limit" = "the search was out of evaluations before it came to an optimum",
+    "time-limit" = "the search was out of time before it came to an optimum",
+    "not-identified" = "the rows do not determine the covariance parameters"
+  )
+  silent <- !nzchar(messages) & status %in% names(words)
+  messages[silent] <- words[status[silent]]
+  messages
 }
 
 #' What [new_lmm_many()] takes of fits of tables

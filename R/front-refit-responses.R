@@ -66,6 +66,9 @@ check_many_responses <- function(responses, object) {
       i = c("Each response is a column.", describe_rows(object))
     )
   }
+  if (ncol(responses) == 0L) {
+    ferrolmm_abort("`newresp` has no column.", "argument", i = "Each response is a column.")
+  }
   require_row_order(responses, object, "newresp")
   names <- colnames(responses)
   if (is.null(names)) names <- character(ncol(responses))

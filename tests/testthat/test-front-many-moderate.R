@@ -60,7 +60,7 @@ test_that("a singular fit has the degrees of freedom of the model without the te
   data <- data.frame(g = gl(10, 6), x = rep(1:6, 10))
   set.seed(4)
   Y <- matrix(rnorm(60 * 40), 60)
-  fit <- suppressWarnings(lmm(y ~ x + (1 | g), cbind(data, y = Y[, 1])))
+  fit <- suppressMessages(lmm(y ~ x + (1 | g), cbind(data, y = Y[, 1])))
   many <- refit(fit, Y)
   at_zero <- many$theta[1, ] == 0
   expect_gt(sum(at_zero), 5)
@@ -74,7 +74,7 @@ test_that("moderated tests are those of dream", {
   set.seed(1)
   s <- sqrt(4 / rchisq(60, 4))
   Y <- vapply(1:60, function(i) s[[i]] * (rnorm(8)[data$donor] + rnorm(32)), double(32))
-  fit <- suppressWarnings(lmm(y ~ x + (1 | donor), cbind(data, y = Y[, 1])))
+  fit <- suppressMessages(lmm(y ~ x + (1 | donor), cbind(data, y = Y[, 1])))
   many <- refit(fit, Y)
   moderated <- moderate(many)
   prior <- moderated$moderated
@@ -114,7 +114,7 @@ test_that("moderated p-values are uniform under the null hypothesis", {
   m <- 1500L
   s <- sqrt(6 / rchisq(m, 6))
   Y <- vapply(seq_len(m), function(i) s[[i]] * (rnorm(8)[data$donor] + rnorm(24)), double(24))
-  fit <- suppressWarnings(lmm(y ~ x + (1 | donor), cbind(data, y = Y[, 1])))
+  fit <- suppressMessages(lmm(y ~ x + (1 | donor), cbind(data, y = Y[, 1])))
   moderated <- moderate(refit(fit, Y))
   expect_gt(moderated$moderated$df_prior, 3.5)
   expect_lt(moderated$moderated$df_prior, 10)
@@ -122,4 +122,31 @@ test_that("moderated p-values are uniform under the null hypothesis", {
   p <- top_table(moderated, "x", n = Inf)$moderated.p.value
   expect_gt(suppressWarnings(ks.test(p, "punif"))$p.value, 0.01)
   expect_lt(abs(mean(p < 0.05) - 0.05), 3 * sqrt(0.05 * 0.95 / m))
+})
+
+test_that("residual degrees of freedom beside a known precision matrix, with missing values", {
+  set.seed(6)
+  q <- 12L
+  k <- 0.5^abs(outer(1:q, 1:q, "-"))
+  precision <- `dimnames<-`(solve(k), list(1:q, 1:q))
+  data <- data.frame(animal = factor(rep(1:q, 5)), herd = gl(6, 10), x = rnorm(60))
+  data$y <- data$x + rnorm(q)[data$animal] + rnorm(6)[data$herd] + rnorm(60)
+  fit <- lmm(y ~ x + us(1 | animal, prec = precision) + (1 | herd), data)
+  Y <- as.matrix(simulate(fit, 2, seed = 1))
+  Y[c(1, 13, 25, 37, 49, 2), 2] <- NA # animal 1 has no row left
+  many <- refit(fit, Y)
+  for (i in 1:2) {
+    kept <- is.finite(Y[, i])
+    rows <- transform(data, y = Y[, i])[kept, ]
+    one <- lmm(y ~ x + us(1 | animal, prec = precision) + (1 | herd), rows)
+    expect_equal(many$criterion[[i]], one$criterion, tolerance = 1e-9)
+    expect_equal(unname(many$se[, i]), unname(sqrt(diag(vcov(one)))), tolerance = 1e-5)
+    z <- model.matrix(~ 0 + animal, rows)
+    h <- model.matrix(~ 0 + herd, rows)
+    theta <- many$theta[, i]
+    v <- diag(nrow(rows)) + theta[[1]]^2 * z %*% k %*% t(z) + theta[[2]]^2 * tcrossprod(h)
+    x <- cbind(1, rows$x)
+    p <- solve(v) - solve(v, x) %*% solve(crossprod(x, solve(v, x)), t(solve(v, x)))
+    expect_equal(many$residual_df[[i]], sum(p^2), tolerance = 1e-6)
+  }
 })

@@ -88,7 +88,7 @@ test_that("responses with missing values and weights are fits of their rows", {
     data <- many_data(seed)
     n <- nrow(data)
     formula <- if (seed %% 2L) y ~ x + (1 | donor) + (1 | batch) else y ~ x + (x | batch)
-    fit <- suppressWarnings(eval(bquote(lmm(.(formula), data))))
+    fit <- suppressMessages(eval(bquote(lmm(.(formula), data))))
     m <- 10L
     Y <- as.matrix(simulate(fit, m, seed = seed))
     # patterns: none missing, one that two share, few, whole levels, most, all
@@ -207,6 +207,37 @@ test_that("a model that takes all of its rows leaves responses with missing valu
   expect_identical(many$coefficients[, -2], whole$coefficients[, -2])
   expect_error(refit(fit, Y, weights = Y), "residual structure", class = "ferrolmm_error_weights")
   expect_error(moderate(many), "degrees of freedom")
+})
+
+test_that("other models that take all of their rows", {
+  data <- many_data(7, 80L)
+  data$z <- factor(rep_len(c("u", "v"), 12L))[data$donor]
+  data$other <- factor(rev(as.integer(data$donor)), levels = 1:12)
+  fits <- list(
+    smooth = lmm(y ~ s(x, k = 5) + (1 | donor), data),
+    members = lmm(y ~ x + (1 | mm(donor, other)), data),
+    classes = suppressMessages(lmm(y ~ x + us(1 | donor, by = z), data))
+  )
+  for (name in names(fits)) {
+    fit <- fits[[name]]
+    Y <- as.matrix(simulate(fit, 2, seed = 1))
+    Y[3, 2] <- NA
+    expect_message(many <- refit(fit, Y), class = "ferrolmm_message_missing")
+    expect_identical(unname(many$status == "missing"), c(FALSE, TRUE), info = name)
+    one <- suppressMessages(refit(fit, Y[, 1]))
+    expect_equal(many$criterion[[1]], one$criterion, tolerance = 1e-8, info = name)
+    expect_error(refit(fit, Y, weights = abs(Y)), class = "ferrolmm_error_weights", info = name)
+  }
+})
+
+test_that("no response, and a search that ends early", {
+  fit <- our_twin("slope")
+  Y <- as.matrix(simulate(fit, 2, seed = 1))
+  expect_error(refit(fit, Y[, 0], weights = Y[, 0]), "no column", class = "ferrolmm_error_argument")
+  many <- refit(fit, Y, control = lmm_control(max_evaluations = 2))
+  expect_identical(unname(many$status), rep("iteration-limit", 2))
+  expect_match(many$message, "out of evaluations")
+  expect_true(all(is.na(top_table(many)$p.value)))
 })
 
 test_that("weights and contrasts that do not fit are errors", {

@@ -138,8 +138,7 @@ fn many_here(
         ..options.clone()
     };
     let all = prepare(data, thrifty, stop)?;
-    let per_fit =
-        20.0 * (n as f64 * (data.p + 2) as f64 + all.system.schur.work(all.system.k1()));
+    let per_fit = 20.0 * (n as f64 * (data.p + 2) as f64 + all.system.schur.work(all.system.k1()));
     let workers = Workers::new(options.threads, per_fit * count as f64, stop);
     let model = &Model {
         data,
@@ -162,7 +161,11 @@ fn many_here(
         }
     }
     let rows = |i: usize| patterns.rows[patterns.of_response[i]].len();
-    Ok(assembled(model, fits.into_iter().flatten(), (0..count).map(rows)))
+    Ok(assembled(
+        model,
+        fits.into_iter().flatten(),
+        (0..count).map(rows),
+    ))
 }
 
 /// Rows of a pattern, and what responses without weights of their own share.

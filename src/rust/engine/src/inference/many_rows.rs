@@ -34,8 +34,7 @@ impl Patterns {
         let of_response = (responses.chunks_exact(n).enumerate())
             .map(|(i, y)| {
                 let own = weights.map(|w| &w[i * n..(i + 1) * n]);
-                let is_there =
-                    |row: usize| y[row].is_finite() && own.is_none_or(|w| w[row] > 0.0);
+                let is_there = |row: usize| y[row].is_finite() && own.is_none_or(|w| w[row] > 0.0);
                 let mut mask = vec![0u64; n.div_ceil(64)];
                 for row in (0..n).filter(|&row| is_there(row)) {
                     mask[row / 64] |= 1 << (row % 64);
@@ -136,7 +135,8 @@ pub(super) fn require_identified(
             && options.sigma.is_none();
         if is_in_doubt && !is_identified(data, term) {
             return Err(EngineError::RowsOfResponse {
-                reason: "the rows of a response are too few for the levels of a grouping factor: their \
+                reason:
+                    "the rows of a response are too few for the levels of a grouping factor: their \
                          variances cannot be told from the residual variance",
             });
         }
@@ -251,7 +251,20 @@ mod tests {
     #[test]
     fn responses_with_the_same_missing_values_share_a_pattern() {
         let na = f64::NAN;
-        let y = [1.0, na, 3.0, 1.0, 2.0, 3.0, 4.0, na, 6.0, 7.0, 8.0, f64::INFINITY];
+        let y = [
+            1.0,
+            na,
+            3.0,
+            1.0,
+            2.0,
+            3.0,
+            4.0,
+            na,
+            6.0,
+            7.0,
+            8.0,
+            f64::INFINITY,
+        ];
         let found = Patterns::new(&y, None, 3);
         assert_eq!(found.of_response, [0, 1, 0, 2]);
         assert_eq!(found.rows, [vec![0, 2], vec![0, 1, 2], vec![0, 1]]);

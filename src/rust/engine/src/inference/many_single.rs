@@ -145,7 +145,13 @@ fn in_these_units(
         unit => fit.with_response_times(unit, own.n(), options.reml, kappa),
     };
     let relations = Relations::new(&fixed, &model.prepared.fixed.kept);
-    Ok(results(wanted, fit, &fixed, &relations, (inference.as_ref(), degrees)))
+    Ok(results(
+        wanted,
+        fit,
+        &fixed,
+        &relations,
+        (inference.as_ref(), degrees),
+    ))
 }
 
 /// What is asked of a fit, NaN where the rows do not determine it.
