@@ -14,8 +14,8 @@
 #' gives them, each response has moments of its own. A coefficient that the rows of a response do
 #' not determine is `NA`; so is a response that cannot be fitted, whose `status` is `"failed"` and
 #' whose `message` says why. Models with a residual structure, with rows that are members of several
-#' levels, smooth terms, classes of levels (`by =`) or sampling weights take all of their rows: there
-#' responses with missing values are not fitted, with a message, and weights are an error.
+#' levels, smooth terms or classes of levels (`by =`) take all of their rows: there responses with
+#' missing values are not fitted, with a message, and weights are an error.
 #'
 #' The optimum of each response is where one walk ends, with others only where there is reason to
 #' doubt; [lmm()] starts from more places where that is cheap.
@@ -23,10 +23,10 @@
 #' @param object,x Fits of many responses.
 #' @param ... For `print()`, passed to [print.default()]; otherwise not used.
 #' @returns `coef()`: a matrix of the fixed effects with a row for each response.
-#'   `as.data.frame()`: a data frame with a row for each fixed effect (or contrast) of each response,
-#'   and the columns `response`, `term`, `estimate`, `std.error`, `df`, `statistic`, `p.value`; with
-#'   `effects = "ran_pars"` the columns `response`, `term`, `estimate` of the standard deviations
-#'   and correlations.
+#'   `as.data.frame()`: a data frame with a row for each fixed effect (or contrast) of each
+#'   response, and the columns `response`, `term`, `estimate`, `std.error`, `df`, `statistic`,
+#'   `p.value`; with `effects = "ran_pars"` the columns `response`, `term`, `estimate` of the
+#'   standard deviations and correlations.
 #' @seealso [refit.lmm()], [top_table()], [moderate()]
 #' @examples
 #' data(Orthodont, package = "nlme")

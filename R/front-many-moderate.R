@@ -2,10 +2,10 @@
 
 #' Moderate the residual variances of many responses
 #'
-#' Where thousands of responses have few rows each, as expressions of genes, their residual variances
-#' vary by chance, and those that are too small make tests significant. `moderate()` draws them
-#' towards a common value, as far as they vary by chance, as `limma::eBayes()` does for linear models
-#' and `variancePartition::eBayes()` for fits of `dream()`.
+#' Where thousands of responses have few rows each, as expressions of genes, their residual
+#' variances vary by chance, and those that are too small make tests significant. `moderate()` draws
+#' them towards a common value, as far as they vary by chance, as `limma::eBayes()` does for linear
+#' models and `variancePartition::eBayes()` for fits of `dream()`.
 #'
 #' The residual variances \eqn{s_g^2}{s2} are taken for \eqn{\sigma_g^2 \chi^2_{d_g} / d_g}{sigma2
 #' chi2_d / d}, and \eqn{1 / \sigma_g^2}{1 / sigma2} for draws of \eqn{\chi^2_{d_0} / (d_0
@@ -103,8 +103,8 @@ has_optimum <- function(object) unname(object$status) %in% c("converged", "singu
 
 #' The prior of residual variances by moments of their logarithms (Smyth 2004, section 6.2)
 #'
-#' With e = log s2 - digamma(d / 2) + log(d / 2), E(e) = log s0^2 - digamma(d0 / 2) + log(d0 / 2) and
-#' Var(e) = trigamma(d / 2) + trigamma(d0 / 2). Where the e vary less than trigamma(d / 2) on
+#' With e = log s2 - digamma(d / 2) + log(d / 2), E(e) = log s0^2 - digamma(d0 / 2) + log(d0 / 2)
+#' and Var(e) = trigamma(d / 2) + trigamma(d0 / 2). Where the e vary less than trigamma(d / 2) on
 #' average, d0 is infinite, and s0^2 the mean of the variances, as in limma.
 #'
 #' @param s2,d variances and their degrees of freedom, positive.

@@ -21,12 +21,13 @@
 #' @param ... Not used.
 #' @returns A data frame with the columns `response`, `estimate`, `std.error`, `df`, `statistic`,
 #'   `p.value`; after [moderate()] the three of the moderated test; `p.adjusted`, `sigma`, `nobs`
-#'   (rows of the response), `singular`, `converged` and `message` (why there is no fit, else empty).
+#'   (rows of the response), `singular`, `converged` and `message` (why there is no fit, else
+#'   empty).
 #' @seealso [refit.lmm()], [moderate()], [lmm_many]
 #' @examples
 #' data(Orthodont, package = "nlme")
 #' fit <- lmm(distance ~ age * Sex + (1 | Subject), Orthodont)
-#' many <- refit(fit, simulate(fit, nsim = 20, seed = 1), contrasts = c(girls = 0, 1, 0, 1))
+#' many <- refit(fit, simulate(fit, nsim = 20, seed = 1), contrasts = rbind(girls = c(0, 1, 0, 1)))
 #' top_table(many, "age", n = 3)
 #' top_table(moderate(many), n = 3)
 #' @export

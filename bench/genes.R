@@ -2,9 +2,10 @@
 #
 # Rscript bench/genes.R [GENES] [SAMPLES]    (20000 500)
 #
-# Expressions of genes in samples of 100 donors and 20 batches, with a weight for each value as those of
-# limma::voom(): the precision of a log-count falls with the count. Elapsed and processor time, in all and for
-# each gene; the loop is of a few genes. Build the package as users get it: FERROLMM_PROFILE=release dev/install.
+# Expressions of genes in samples of 100 donors and 20 batches, with a weight for each value as
+# those of limma::voom(): the precision of a log-count rises with the count. Elapsed and processor
+# time, in all and for each gene; the loop is of a few genes. Build the package as users get it:
+# FERROLMM_PROFILE=release dev/install.
 
 arguments <- commandArgs(TRUE)
 genes <- if (length(arguments) >= 1L) as.integer(arguments[[1L]]) else 20000L

@@ -139,7 +139,7 @@ test_that("one failing response leaves the others as they are; the reason is tol
   expect_identical(tail(table$message, 2) != "", c(TRUE, TRUE))
 })
 
-test_that("a coefficient that the rows of a response do not determine is NA, the others are right", {
+test_that("a coefficient that the rows of a response do not determine is NA", {
   data <- many_data(5, 80L)
   fit <- lmm(y ~ arm + x + (1 | donor), data)
   Y <- as.matrix(simulate(fit, 3, seed = 1))

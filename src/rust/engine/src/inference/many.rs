@@ -17,21 +17,10 @@ use crate::runtime::interruptible::interruptible;
 use crate::runtime::parallel::Workers;
 use crate::runtime::stop::StopFlag;
 
+pub use crate::inference::many_single::Wanted;
+
 /// Responses that are fitted at a time, so that the moments of patterns of missing values do not pile up.
 const BATCH: usize = 512;
-
-/// What is wanted of each fit besides its estimates.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Wanted<'a> {
-    /// Satterthwaite's degrees of freedom of each coefficient and contrast.
-    pub satterthwaite: bool,
-    /// RX.
-    pub rx: bool,
-    /// Residual degrees of freedom, as moderated variances need them.
-    pub residual_df: bool,
-    /// Linear functions of the coefficients to estimate, p values each.
-    pub contrasts: &'a [f64],
-}
 
 /// m responses.
 #[derive(Debug, Clone, Copy, Default)]

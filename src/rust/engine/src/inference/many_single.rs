@@ -17,13 +17,25 @@ use crate::fit::prepared::Prepared;
 use crate::fit::response_units::InUnits;
 use crate::fit::rounds::AtOptimum;
 use crate::fit::sizes::require_rows;
-use crate::inference::many::Wanted;
 use crate::inference::many_rows::{require_identified, Relations};
 use crate::inference::residual_df::residual_df;
 use crate::inference::satterthwaite::{at_point, Satterthwaite};
 use crate::moments::blocks::Moments;
 use crate::runtime::memory;
 use crate::runtime::stop::StopFlag;
+
+/// What is wanted of each fit besides its estimates.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Wanted<'a> {
+    /// Satterthwaite's degrees of freedom of each coefficient and contrast.
+    pub satterthwaite: bool,
+    /// RX.
+    pub rx: bool,
+    /// Residual degrees of freedom, as moderated variances need them.
+    pub residual_df: bool,
+    /// Linear functions of the coefficients to estimate, p values each.
+    pub contrasts: &'a [f64],
+}
 
 /// What is the same for all responses.
 pub(super) struct Model<'a> {
