@@ -23,6 +23,7 @@
 #' | `ferrolmm_error_newdata` | `newdata` is wrong, or does not fit the model |
 #' | `ferrolmm_error_restriction` | a parameter is held at an impossible value |
 #' | `ferrolmm_error_sampling` | a model cannot have sampling weights, or a fit has them |
+#' | `ferrolmm_error_fixed_levels` | something is not known beside terms `fixed(1 | g)` |
 #' | `ferrolmm_error_penalty` | a fit with penalties has no maximum of the likelihood |
 #' | `ferrolmm_error_format` | a fit of another version, or an edited one |
 #' | `ferrolmm_error_argument` | another argument is wrong |

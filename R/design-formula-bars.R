@@ -18,6 +18,9 @@ split_random <- function(x) {
   if (is_call_to(x, "(")) {
     return(split_parenthesis(x))
   }
+  if (is_call_to(x, "fixed") && length(x) >= 2L && is_bar(x[[2L]])) {
+    return(list(fixed = NULL, bars = list(fixed_bar(x))))
+  }
   structured <- is_call_to(x, c(names(covariance_structures), foreign_structures))
   if (structured && length(x) >= 2L && is_bar(x[[2L]])) {
     return(list(fixed = NULL, bars = list(structured_bar(x))))
@@ -84,6 +87,18 @@ structured_bar <- function(x) {
     known = if (length(kind)) list(kind = kind, expr = arguments[[kind]]),
     by = if ("by" %in% names(arguments)) read_by(arguments, x), call = x
   )
+}
+
+#' Fixed effects of levels: fixed(1 | g), fixed(x | g)
+#' @noRd
+fixed_bar <- function(x) {
+  if (length(x) > 2L) {
+    ferrolmm_abort(
+      paste0("fixed() takes a term alone: ", code_label(x), "."), "formula",
+      i = "As in fixed(1 | g): a fixed effect for each level of g."
+    )
+  }
+  list(bar = x[[2L]], structure = "fixed", hom = FALSE, known = NULL, by = NULL, call = x)
 }
 
 #' The variables whose interaction is what covariances differ by, as `arm` or `arm:sex`
@@ -346,7 +361,7 @@ abort_group_operator <- function(x, bar) {
 #' Does a bar term hide in `x`, below formula operators?
 #' @noRd
 contains_bar <- function(x) {
-  operators <- c(bar_operators, names(covariance_structures))
+  operators <- c(bar_operators, names(covariance_structures), "fixed")
   left <- list(x)
   while (length(left) > 0L) {
     x <- left[[length(left)]]

@@ -17,7 +17,8 @@
 #' @returns a list with `formula` (full, `.` expanded), `fixed` (response and fixed part, the calls
 #'   of smooths among them), `frame` (response and all variables, bars and smooths replaced by `+`),
 #'   `bars` (one element per bar term: `lhs`, `groups`, `double`, `structure`, `hom`, `known`, `by`,
-#'   `call`), `smooths` (the calls), `parametric` (the fixed part without them) and `env`.
+#'   `call`), `eliminated` (the same of fixed effects of levels), `smooths` (the calls),
+#'   `parametric` (the fixed part without them) and `env`.
 #' @noRd
 parse_formula <- function(formula, data, env, residual = NULL, smooths = FALSE) {
   formula <- as_two_sided_formula(formula, env)
@@ -29,7 +30,10 @@ parse_formula <- function(formula, data, env, residual = NULL, smooths = FALSE) 
   if (length(parts$bars) == 0L && is.null(residual) && length(found$smooths) == 0L) {
     abort_no_random(formula)
   }
-  bars <- lapply(parts$bars, parse_bar)
+  all_bars <- lapply(parts$bars, parse_bar)
+  is_fixed <- vapply(all_bars, function(bar) bar$structure == "fixed", NA)
+  for (bar in all_bars[is_fixed]) refuse_members(bar$groups, "fixed()", bar$call[[2L]])
+  bars <- all_bars[!is_fixed]
   if ("." %in% all.vars(formula[[3L]])) {
     return(parse_formula(expand_dot(formula, data), data, env, residual, smooths))
   }
@@ -37,12 +41,13 @@ parse_formula <- function(formula, data, env, residual = NULL, smooths = FALSE) 
   fixed[[3L]] <- if (is.null(found$side)) 1 else found$side
   parametric[[3L]] <- if (is.null(found$parametric)) 1 else found$parametric
   frame[[3L]] <- frame_side(
-    found$parametric, bars,
+    found$parametric, all_bars,
     c(residual$variables, unlist(lapply(found$smooths, smooth_variables), recursive = FALSE))
   )
   list(
     formula = formula, fixed = fixed, frame = frame, bars = bars,
-    smooths = found$smooths, parametric = parametric, env = environment(formula)
+    eliminated = all_bars[is_fixed], smooths = found$smooths, parametric = parametric,
+    env = environment(formula)
   )
 }
 

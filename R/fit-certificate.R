@@ -9,7 +9,7 @@ report_fit <- function(result, fixed, random, control, residual = NULL) {
     inform_trace(result$certificate)
   }
   if (result$rank < length(fixed$names)) {
-    inform_rank(result, fixed$names)
+    inform_rank(result, fixed$names, random$eliminated)
   }
   certificate <- result$certificate
   if (identical(control$solver, "auto") && is_estimated(certificate)) {
@@ -133,10 +133,17 @@ warn_monte_carlo <- function(objects) {
 }
 
 #' @noRd
-inform_rank <- function(result, names) {
+inform_rank <- function(result, names, eliminated = NULL) {
   dropped <- names[sort(result$pivot[-seq_len(result$rank)])]
   if (result$rank == 0L) {
     dropped <- names
+  }
+  if (any(vapply(eliminated$terms, function(term) term$cnms == "(Intercept)", NA))) {
+    # as everybody knows
+    dropped <- setdiff(dropped, "(Intercept)")
+    if (length(dropped) == 0L) {
+      return(invisible())
+    }
   }
   ferrolmm_inform(
     paste0("The fixed-effects model matrix is rank deficient: ", length(dropped), " of ",
@@ -144,7 +151,10 @@ inform_rank <- function(result, names) {
     "rank", dropped = dropped,
     x = paste0("Dropped: ", quote_names(dropped, 10L),
                if (length(dropped) == 1L) " is" else " are",
-               " numerically a linear combination of the other columns; the coefficient is NA.")
+               " numerically a linear combination of ",
+               if (is.null(eliminated)) "the other columns" else
+                 "other columns and the fixed effects of levels",
+               "; the coefficient is NA.")
   )
 }
 

@@ -131,6 +131,7 @@ fit_fields <- list(
   control = function(x) inherits(x, "lmm_control") && is.list(x),
   env = or_null(is.environment),
   condensed = or_null(has_names("frame", "cell", "values", "y", "stands_for", "moments")),
+  eliminated = or_null(has_names("terms", "flist", "keys", "rank", "b")),
   coefficients = function(x) is.double(x) && length(names(x)) == length(x),
   rank = function(x) is.numeric(x) && length(x) == 1L && !is.na(x), pivot = is.numeric,
   theta = is.double, covariances = or_null(is.double), phi = is.double,
@@ -145,7 +146,7 @@ fit_fields <- list(
 #' @noRd
 optional_fields <- c(
   "contrasts", "xlevels", "prior.weights", "offset", "na.action", "env", "condensed", "members",
-  "sampling", "covariances"
+  "sampling", "covariances", "eliminated"
 )
 
 #' @noRd

@@ -52,10 +52,13 @@ random_inputs <- function(object, in_place) {
   list(
     terms = object$random,
     cnms = object$cnms,
-    theta_names = names(object$theta),
+    Gp = object$Gp, theta_names = names(object$theta), eliminated = object$eliminated,
     design = if (is.null(object$condensed)) {
-      random_design(object$random, object$flist, object$frame, object$precision,
-                    object$members, in_place)
+      with_eliminated(
+        random_design(object$random, object$flist, object$frame, object$precision,
+                      object$members, in_place),
+        object$eliminated, object$frame, in_place
+      )
     } else {
       condensed_random(object$random, object$condensed$flist, object$precision, object$condensed)
     }

@@ -41,6 +41,8 @@
 #   na.action       rows left out because of missing values, or NULL
 #   REML            was the restricted likelihood maximised?
 #   control         lmm_control() as used
+#   eliminated      fixed effects of levels, fixed(1 | g), with their estimates: see
+#                   R/design-eliminated.R; NULL without
 # The estimates
 #   coefficients    fixed effects, named, NA where a column of X is aliased
 #   rank, pivot     rank of X; its columns in the engine's order, kept ones first
@@ -110,6 +112,7 @@ new_lmm <- function(call, env, formula, frame, fixed, random, residual, result, 
   )
   object <- c(estimates, model)
   object$covariances <- estimates$covariances
+  if (!is.null(random$eliminated)) object$eliminated <- c(random$eliminated, result$of_levels)
   class(object) <- "lmm"
   object
 }
@@ -123,6 +126,7 @@ set_result <- function(object, result) {
     length(object$cnms), object$condensed, penalised = !is.null(object$control$penalty)
   )
   object[names(fields)] <- fields
+  if (has_eliminated(object)) object$eliminated[names(result$of_levels)] <- result$of_levels
   object$covariances <- fields$covariances
   object
 }
@@ -171,6 +175,8 @@ missing_like <- function(values) rep.int(NA_real_, length(values))
 #' @noRd
 new_devcomp <- function(result, reml, n_terms, n, penalised) {
   p <- result$rank
+  # of fixed effects of levels
+  of_levels <- if (is.null(result$of_levels)) 0L else result$of_levels$rank
   # rows that a row stands for
   times <- if (is.null(result$times)) 1 else result$times
   list(
@@ -179,11 +185,11 @@ new_devcomp <- function(result, reml, n_terms, n, penalised) {
       pwrss = result$pwrss, drsum = NA,
       REML = if (reml) result$criterion else NA, dev = if (reml) NA else result$criterion,
       sigmaML = sqrt(result$pwrss / (n * times)),
-      sigmaREML = sqrt(result$pwrss / (n * times - p)),
+      sigmaREML = sqrt(result$pwrss / (n * times - p - of_levels)),
       penalty = if (penalised) result$penalty
     ),
     dims = c(
-      N = n, n = n, p = p, nmp = n - p, q = length(result$b), nth = length(result$theta),
+      N = n, n = n, p = p, nmp = n - p - of_levels, q = length(result$b), nth = length(result$theta),
       useSc = 1L, reTrms = n_terms, spFe = 0L, REML = if (reml) p else 0L,
       GLMM = 0L, NLMM = 0L
     )

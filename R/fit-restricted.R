@@ -1,6 +1,6 @@
 # Fits for which a function holds only where someone has made sure that it does: those with smooth
-# terms, with sampling weights, with rr() or fa(), or without bounds on variances. What is added
-# later is refused until it has been thought of.
+# terms, with sampling weights, with rr() or fa(), with fixed effects of levels, or without bounds on
+# variances. What is added later is refused until it has been thought of.
 
 #' Kinds of such fits: whether a fit is of that kind, the functions that hold, and the error for
 #' another one, which is told its name
@@ -10,6 +10,9 @@ restricted_kinds <- function() {
     list(applies = has_smooths, holds = holds_with_smooths, refuse = abort_beside_smooths),
     list(applies = is_sampled, holds = holds_for_sampled, refuse = abort_sampled),
     list(applies = has_factor_terms, holds = holds_with_factors, refuse = abort_beside_factors),
+    list(
+      applies = has_eliminated, holds = holds_with_eliminated, refuse = abort_beside_eliminated
+    ),
     list(applies = is_nobound, holds = holds_nobound, refuse = abort_nobound)
   )
 }

@@ -31,7 +31,10 @@ fit_formula <- function(call, formula, data, reml, given, na_action, contrasts, 
   random <- build_random(model, frame, spec, control)
   require_time_to_fit(control)
   residual <- build_residual(spec, frame, random)
+  random$eliminated <- build_eliminated(model, frame, control)
+  random$design <- with_eliminated(random$design, random$eliminated, frame)
   fixed$sampling <- sampling_design(frame, random)
+  check_eliminated(model, fixed, spec, reml, control)
   check_sampling_model(fixed$sampling, random, spec, reml, control)
   check_identifiable(residual, frame, random, control)
   check_scale_beside_sigma(residual, control)
@@ -83,7 +86,7 @@ evaluate_design <- function(fixed, random, residual, frame, reml, start, control
   result <- naming_errors(
     engine_fit(model, reml, start, control, optimize = FALSE), residual, frame, random
   )
-  list(result = result, frame = frame)
+  list(result = separate_levels(result, random$eliminated, random), frame = frame)
 }
 
 #' Do the weights of the call hold a variance function?
@@ -115,7 +118,7 @@ fit_design <- function(fixed, random, residual, frame, reml, start, control) {
     if (identical(result$certificate$status, "time-limit")) {
       require_fit_call()
     }
-    result
+    separate_levels(result, random$eliminated, random)
   }
   if (!depends_on_fitted(residual)) {
     return(list(result = fit_at(residual, start), frame = frame))

@@ -35,6 +35,20 @@
 #' not in the response, grouping variables included, as in lme4. A random-effects term that another
 #' one contains, such as `(1 | g)` next to `(x | g)`, is dropped with a warning.
 #'
+#' @section Fixed effects of many levels:
+#' `fixed(1 | g)` is a fixed effect for each level of `g`, as the factor `g` among the other
+#' predictors, but without a column for each: of thousands of levels or a million, which are
+#' eliminated as random effects are. `fixed(x | g)` are an intercept and a slope for each level,
+#' `fixed(0 + x | g)` slopes alone; there may be several terms, with factors that are crossed or
+#' nested, beside random effects or (as in `fixest::feols()`) without any. Estimates, standard
+#' errors, degrees of freedom, restricted likelihood and predictions are those of the model with the
+#' factor.
+#' [fixed_levels()] returns the effects of the levels, with standard errors on request. Coefficients
+#' of predictors that they reproduce, as the intercept and what is constant within levels, are `NA`.
+#' The rank is that of all columns together: exact for one or two factors of intercepts, else
+#' numerical. Fits are by REML. Functions that would have to know of the effects and do not refuse
+#' such models by name, as do residual structures, smooths and constraints of [lmm_control()].
+#'
 #' @section Multiple membership, and a matrix of one's own:
 #' In `(x | mm(g1, g2, weights = cbind(w1, w2)))` row i belongs to the levels that `g1` and `g2`
 #' name, which are levels of one grouping factor: its random part is the weighted mean \eqn{\sum_k

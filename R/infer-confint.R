@@ -71,6 +71,7 @@ confint.lmm <- function(object, parm, level = 0.95, method = "Wald",
   )
   check_method_arguments(names(given)[given], method)
   boot.type <- match_choice(boot.type, "boot.type", c("perc", "basic", "norm"))
+  if (method != "Wald") refuse_eliminated(object, paste0("`method = \"", method, "\"`"))
   if (method != "Wald") require_bounds(object, paste0("`method = \"", method, "\"`"))
   if (oldNames) require_bounds(object, "`oldNames = TRUE`")
   if (!is.null(FUN)) {

@@ -9,7 +9,7 @@ NULL
 #' Observations less coefficients
 #' @noRd
 residual_ddf <- function(object) {
-  df <- count_observations(object) - object$rank
+  df <- count_observations(object) - rank_of_mean(object)
   labels <- labels.lmm(object)
   ruled_ddf(object, list(
     columns = rep.int(df, object$rank),

@@ -45,6 +45,7 @@ NULL
 #' - `words`, what headings call the method.
 #' - `aliases`, other spellings.
 #' - `needs_reml`: is it defined for REML only? A fit by ML is then fitted again.
+#' - `beside_levels`: does it hold beside fixed effects of levels, fixed(1 | g)?
 #' - `robust`: can it be combined with robust covariance matrices? `fixed` are its degrees of
 #'   freedom of every test, with any matrix; without, those of [infer_sandwich()].
 #' - `prediction(object, variances, relative)`, the degrees of freedom of predictions, as
@@ -53,18 +54,19 @@ NULL
 ddf_methods <- list(
   Satterthwaite = list(
     infer = function(object) satterthwaite(object), prediction = function(...) prediction_ddf(...),
-    robust = TRUE
+    robust = TRUE, beside_levels = TRUE
   ),
   `Kenward-Roger` = list(
     infer = function(object) kenward_roger(object), aliases = c("kr", "kenwardroger"),
-    needs_reml = TRUE
+    needs_reml = TRUE, beside_levels = TRUE
   ),
   `Kenward-Roger2` = list(
     infer = function(object) kenward_roger(object, "beside tangent"),
-    aliases = c("kr2", "kenwardroger2"), needs_reml = TRUE
+    aliases = c("kr2", "kenwardroger2"), needs_reml = TRUE, beside_levels = TRUE
   ),
   `Kenward-Roger-linear` = list(
-    infer = function(object) kenward_roger(object, "ignored"), needs_reml = TRUE
+    infer = function(object) kenward_roger(object, "ignored"), needs_reml = TRUE,
+    beside_levels = TRUE
   ),
   `between-within` = list(
     infer = function(object) between_within(object), aliases = c("bw", "betwithin"),
@@ -79,12 +81,13 @@ ddf_methods <- list(
   ),
   residual = list(
     infer = function(object) residual_ddf(object),
-    prediction = function(object, ...) count_observations(object) - object$rank,
-    words = "residual degrees of freedom"
+    prediction = function(object, ...) count_observations(object) - rank_of_mean(object),
+    words = "residual degrees of freedom", beside_levels = TRUE
   ),
   asymptotic = list(
     infer = function(object) fixed_ddf(object, Inf), prediction = function(...) Inf,
-    statistic = "z", words = "the normal approximation", robust = TRUE, fixed = Inf
+    statistic = "z", words = "the normal approximation", robust = TRUE, fixed = Inf,
+    beside_levels = TRUE
   ),
   clusters = list(
     infer = function(object) cluster_ddf(object),
@@ -92,7 +95,7 @@ ddf_methods <- list(
   ),
   none = list(
     infer = function(object) fixed_ddf(object, NA_real_), aliases = "lme4", statistic = "none",
-    robust = TRUE, fixed = NA_real_
+    robust = TRUE, fixed = NA_real_, beside_levels = TRUE
   )
 )
 
@@ -148,6 +151,8 @@ ddf_for <- function(object, method, vcov = NULL, cluster = NULL) {
   if (!is.null(vcov)) require_bounds(object, "A robust covariance matrix")
   if (is_sampled(object)) method <- ddf_of_clusters(method, vcov, cluster)
   entry <- ddf_methods[[method]]
+  if (!isTRUE(entry$beside_levels)) refuse_eliminated(object, paste0("ddf = \"", method, "\""))
+  if (!is.null(vcov)) refuse_eliminated(object, "A robust covariance matrix")
   inference <- if (!is.null(vcov) || !is.null(cluster)) {
     robust_for(object, method, vcov, cluster)
   } else if (object$rank == 0L) {

@@ -103,6 +103,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   check_flag(se.fit, "se.fit")
   if (!is.null(newparams)) {
     require_bounds(object, "`newparams`")
+    refuse_eliminated(object, "`newparams`")
     check_no_errors(se.fit || isTRUE(residual.cor) || interval != "none" || !is.null(vcov))
     object <- with_parameters(object, newparams)
   }
@@ -143,6 +144,7 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   } else {
     asks_for_tests(ddf, vcov, cluster)
   }
+  if (tested) refuse_eliminated(object, "A prediction with `vcov`, `cluster` or such `ddf`")
   if (tested && has_smooths(object)) {
     ferrolmm_abort(
       "Predictions of models with smooth terms take no `vcov` and `cluster`.", "argument",
@@ -168,9 +170,12 @@ predict.lmm <- function(object, newdata = NULL, re.form = NULL,
   } else {
     new_rows(
       object, newdata, parts, random.only, allow.new.levels, na_action,
-      if (observation) {
-        residual_columns(object$residual, if (residual.cor) "all" else "scales")
-      }
+      c(
+        if (!random.only) eliminated_columns(object),
+        if (observation) {
+          residual_columns(object$residual, if (residual.cor) "all" else "scales")
+        }
+      )
     )
   }
   values <- predicted_values(object, rows, parts, random.only)

@@ -64,9 +64,10 @@ criterion_value <- function(object, restricted) {
   if (restricted == object$REML) {
     return(object$criterion)
   }
+  refuse_eliminated(object, "The likelihood that is not restricted")
   cmp <- object$devcomp$cmp
   n <- nobs.lmm(object)
-  df <- if (restricted) n - object$rank else n
+  df <- if (restricted) n - rank_of_mean(object) else n
   log_determinants <- cmp[["ldL2"]] + if (restricted) cmp[["ldRX2"]] else 0
   log_weights <- if (is.null(object$prior.weights)) 0 else sum(log(object$prior.weights))
   log_determinants - log_weights + residual_determinant(object) + likelihood_of_sigma(object, df)
@@ -101,7 +102,7 @@ residual_determinant <- function(object) {
 #' Fixed effects and covariance parameters
 #' @noRd
 count_parameters <- function(object) {
-  object$rank + count_covariance(object)
+  rank_of_mean(object) + count_covariance(object)
 }
 
 #' Parameters of the random effects and of the residuals that were estimated, and sigma

@@ -12,7 +12,10 @@ predicted_values <- function(object, rows, parts, random_only) {
   for (i in seq_along(parts)) {
     values <- values + random_part(object, parts[[i]], rows$frame, rows$codes[[i]])
   }
-  if (random_only) values else values + fixed_part(object, rows$frame, rows$offset, !rows$fitted)
+  if (random_only) {
+    return(values)
+  }
+  values + fixed_part(object, rows$frame, rows$offset, !rows$fitted) + eliminated_part(object, rows)
 }
 
 #' X beta + offset; NA in `new` rows whose mean the fit does not determine
@@ -21,7 +24,7 @@ fixed_part <- function(object, frame, offset, new = FALSE) {
   kept <- kept_columns(object)
   x <- fixed_matrix(object$terms, frame, object$contrasts)
   values <- as.vector(x[, kept, drop = FALSE] %*% unname(object$coefficients[kept]))
-  if (new && length(kept) < ncol(x)) {
+  if (new && length(kept) < ncol(x) && !has_eliminated(object)) {
     values <- estimable_values(object, x, values)
   }
   if (is.null(offset)) values else values + offset

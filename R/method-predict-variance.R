@@ -70,7 +70,19 @@ target_design <- function(object, target, n) {
       if (is.null(column)) NULL else as.double(column)
     })
   }
-  list(n = n, x = x, codes = codes, members = members, terms = terms)
+  design <- list(n = n, x = x, codes = codes, members = members, terms = terms)
+  if (has_eliminated(object)) {
+    own <- if (target$random_only) {
+      list(codes = rep(list(integer(n)), length(object$eliminated$terms)),
+           columns = lapply(object$eliminated$terms, function(term) NULL))
+    } else {
+      eliminated_rows(object, rows)
+    }
+    design$codes <- c(codes, lapply(own$codes, function(known) replace(known, is.na(known), 0L)))
+    design$members <- c(members, vector("list", length(own$codes)))
+    design$terms <- c(terms, lapply(own$columns, list))
+  }
+  design
 }
 
 #' z'Gz of unknown levels, relative to sigma^2

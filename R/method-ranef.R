@@ -142,6 +142,8 @@ modes_table <- function(object, factor) {
 #' Conditional covariance matrices on the response's scale: one k x k x levels array per term
 #' @noRd
 conditional_variances <- function(object) {
+  # given all fixed effects: those of levels, too
+  object["eliminated"] <- list(NULL)
   relative <- engine_inference(engine_conditional_variances, object)
   Map(
     function(values, term) {

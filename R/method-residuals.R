@@ -61,6 +61,7 @@ residuals.lmm <- function(object,
   type <- match_choice(type, "type", eval(formals(residuals.lmm)$type))
   check_flag(scaled, "scaled")
   if (!is.null(level)) {
+    refuse_eliminated(object, "`level`")
     return(level_residuals(object, type, scaled, level))
   }
   if (is_sampled(object) && type %in% c("std_conditional", "std_marginal")) {
@@ -69,6 +70,7 @@ residuals.lmm <- function(object,
     )
   }
   if (type %in% c("marginal", "std_conditional", "std_marginal", "normalized")) {
+    refuse_eliminated(object, paste0("type = \"", type, "\""))
     values <- switch(type,
       normalized = normalized_residuals(object),
       marginal = marginal_residuals(object) / if (scaled) object$sigma else 1,
@@ -225,6 +227,7 @@ deletion_sigma <- function(object, leverages) {
 fitted.lmm <- function(object, level = NULL, ...) {
   check_dots(..., hints = c(asList = sub("residuals", "fitted", split_hint)))
   if (!is.null(level)) {
+    refuse_eliminated(object, "`level`")
     levels <- match_group_levels(level, object)
     return(by_level(object, levels, function(level) fitted_at(object, level), stats::napredict))
   }

@@ -97,7 +97,10 @@ format_criterion <- function(table, digits) {
 count_data <- function(object) {
   list(
     nobs = nobs.lmm(object), ngrps = ngrps.lmm(object), subjects = residual_subjects(object),
-    omitted = length(object$na.action)
+    omitted = length(object$na.action),
+    fixed_levels = if (has_eliminated(object)) {
+      vapply(level_tables(object), nrow, 1L)
+    }
   )
 }
 
@@ -116,6 +119,12 @@ format_counts <- function(counts) {
     "Number of obs: ", counts$nobs,
     if (length(groups)) {
       paste0(", groups:  ", paste0(names(groups), ", ", groups, most, collapse = "; "))
+    },
+    if (length(counts$fixed_levels)) {
+      paste0(
+        "; fixed effects of levels:  ",
+        paste0(names(counts$fixed_levels), ", ", counts$fixed_levels, collapse = "; ")
+      )
     },
     if (counts$omitted > 0L) {
       paste0("; ", count_of(counts$omitted, "row"), " with missing values left out")

@@ -109,7 +109,7 @@ needed <- function(name, objects) {
     plot_within_between = , heritability = , repeatability = ,
     pooling = , equations = , intraclass = , r_squared = , as_lmerMod = list(fit),
     pooling = , equations = , methods_paragraph = , intraclass = , r_squared = ,
-    smooths = list(fit),
+    smooths = , fixed_levels = list(fit),
     factor_loadings = list(fit),
     moderate = , top_table = list(objects$lmm_many),
     pb_test = list(fit, smaller, nsim = 3),

@@ -494,6 +494,7 @@ fn fit_fields(fit: &Fit, fitted: Robj, residuals: Robj) -> Result<Fields, Failur
         ("phi", to_doubles(&fit.phi)),
         ("beta", convert::to_doubles_or_na(&fit.beta)),
         ("rank", to_integer(rank)?),
+        ("eliminated", to_integer(fit.eliminated)?),
         ("unseen", convert::to_counts(&from_one(&fit.unseen))?),
         ("pivot", convert::to_counts(&from_one(&fit.pivot))?),
         ("rx", Matrix::new(&fit.rx, rank, rank).to_robj()?),

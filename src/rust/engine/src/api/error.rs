@@ -40,6 +40,12 @@ pub enum EngineError {
         /// Rank of the fixed-effects model matrix.
         rank: usize,
     },
+    /// Something that is not known beside fixed effects of levels.
+    #[error("fixed effects of levels do not go with {what}")]
+    FixedLevels {
+        /// What it is.
+        what: String,
+    },
     /// The fixed effects (with the random effects) reproduce the response: the residual variance is zero.
     #[error("the model reproduces the response exactly: the residual variance is zero")]
     PerfectFit,
@@ -224,6 +230,7 @@ impl EngineError {
             Self::NotFinite { .. } => "not_finite",
             Self::Size { .. } | Self::CorrelationOfUnit => "size",
             Self::NoResidualDf { .. } => "no_residual_df",
+            Self::FixedLevels { .. } => "fixed_levels",
             Self::PerfectFit => "perfect_fit",
             Self::NoMaximum => "no_maximum",
             Self::Numerical { .. } => "numerical",

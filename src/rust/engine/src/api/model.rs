@@ -221,6 +221,9 @@ pub enum Structure {
         /// Whether all effects have the same variance.
         homogeneous: bool,
     },
+    /// Fixed effects: random ones whose precision is zero, without parameters. Such a term has one column, and a grouping factor
+    /// of its own.
+    Fixed,
 }
 
 impl Structure {
@@ -238,7 +241,7 @@ impl Structure {
             | Self::Diagonal
             | Self::ReducedRank { .. }
             | Self::FactorAnalytic { .. } => true,
-            Self::Identity => false,
+            Self::Identity | Self::Fixed => false,
             Self::Correlated { homogeneous, .. } => !homogeneous,
         }
     }
@@ -249,7 +252,7 @@ impl Structure {
     pub fn is_given_by_entries(self) -> bool {
         matches!(
             self,
-            Self::Unstructured | Self::Diagonal | Self::ReducedRank { .. }
+            Self::Unstructured | Self::Diagonal | Self::ReducedRank { .. } | Self::Fixed
         )
     }
 }

@@ -165,6 +165,8 @@ pub struct Fit {
     pub beta: Vec<f64>,
     /// Rank of X.
     pub rank: usize,
+    /// Rank of the columns of fixed effects of levels.
+    pub eliminated: usize,
     /// Column order of the rank decision, 0-based: kept columns first.
     pub pivot: Vec<usize>,
     /// Upper triangular, rank x rank, column-major: RX'RX = X'V^-1 X, kept columns in their original order.
@@ -224,7 +226,8 @@ impl Fit {
         for square in [&mut self.pwrss, &mut self.wrss, &mut self.ussq] {
             *square *= factor * factor;
         }
-        let degrees = n as f64 - if reml { self.rank as f64 } else { 0.0 };
+        let rank = self.rank + self.eliminated;
+        let degrees = n as f64 - if reml { rank as f64 } else { 0.0 };
         self.criterion += 2.0 * degrees * factor.ln();
         self.penalty -= 2.0 * penalty_of_sigma * factor.ln();
         self

@@ -100,6 +100,53 @@ impl FixedBasis {
         basis
     }
 
+    /// Like [`Self::from_gram`], without some columns, which are taken for aliased.
+    #[must_use]
+    pub(crate) fn without(
+        p: usize,
+        gram: &[f64],
+        excluded: &[usize],
+        triangle: impl FnOnce() -> Vec<f64>,
+        stop: &StopFlag,
+    ) -> Self {
+        if excluded.is_empty() {
+            return Self::from_gram(p, gram, triangle, stop);
+        }
+        let left: Vec<usize> = (0..p).filter(|j| !excluded.contains(j)).collect();
+        let (r, p1) = (left.len(), p + 1);
+        let with_response: Vec<usize> = left.iter().copied().chain([p]).collect();
+        let own: Vec<f64> = memory::collect(
+            (0..(r + 1) * (r + 1))
+                .map(|e| gram[with_response[e / (r + 1)] * p1 + with_response[e % (r + 1)]]),
+        );
+        let of_columns = || {
+            let all = triangle();
+            let rows = all.len() / p;
+            let columns = left.iter().map(|&j| &all[j * rows..(j + 1) * rows]);
+            columns.flatten().copied().collect()
+        };
+        let found = Self::from_gram(r, &own, of_columns, stop);
+        let mut rinv = memory::zeros(p * found.rank());
+        let mut beta_center = memory::zeros(p);
+        for (i, &j) in left.iter().enumerate() {
+            beta_center[j] = found.beta_center[i];
+            (0..found.rank()).for_each(|c| rinv[c * p + j] = found.rinv[c * r + i]);
+        }
+        let of_all = |columns: &[usize]| columns.iter().map(|&i| left[i]).collect::<Vec<_>>();
+        let mut pivot = of_all(&found.pivot);
+        pivot.extend(excluded);
+        let gram = memory::collect((0..p * p).map(|e| gram[(e / p) * p1 + e % p]));
+        Self {
+            p,
+            kept: of_all(&found.kept),
+            pivot,
+            rinv,
+            beta_center,
+            gram,
+            ..found
+        }
+    }
+
     /// Rank r of X.
     #[must_use]
     pub fn rank(&self) -> usize {

@@ -194,7 +194,7 @@ impl Parameters {
             let at = |i: usize, j: usize| (offset + j) * self.factor_k[f] + offset + i;
             let own = self.start[term]..self.start[term + 1];
             let one = out.of_class_mut(f, self.levels[term].class());
-            if self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
+            if own.is_empty() || self.list[own.clone()].iter().any(|a| a.entries.is_empty()) {
                 let t = self.term_factor(theta, term);
                 for c in 0..k {
                     (c..k).for_each(|r| one[at(r, c)] = t[c * k + r]);

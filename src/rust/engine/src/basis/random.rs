@@ -305,6 +305,10 @@ fn cross_product(
 /// Upper triangular B with B' mean B = I (unstructured), or a diagonal one (diagonal structures and rank-deficient bases), or
 /// a multiple of the identity (structures that tie the columns' variances or correlations).
 fn whitening(mean: &[f64], k: usize, structure: Structure, unmixed: bool) -> Vec<f64> {
+    if structure == Structure::Fixed {
+        // the determinants of a restricted likelihood are those of the user's columns
+        return vec![1.0];
+    }
     let scale: Vec<f64> = (0..k)
         .map(|i| {
             if mean[i * k + i] > 0.0 {

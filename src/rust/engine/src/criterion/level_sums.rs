@@ -374,11 +374,7 @@ impl Pass<'_> {
                 let parts = [zz, factor.t.of(f, level), &*own];
                 blocks.add_product(parts, [k; 3], times, sums.get_mut(Sum::Product, of));
             }
-            let weight = moments.factors[f]
-                .level_precision
-                .get(level)
-                .copied()
-                .unwrap_or(1.0);
+            let weight = moments.factors[f].precision(level);
             for (e, value) in sums.get_mut(Sum::Complement, of).iter_mut().enumerate() {
                 *value += times * (f64::from(u8::from(e % k == e / k)) - weight * own[e]);
             }

@@ -7,20 +7,20 @@
 use crate::api::model::{KnownMatrix, ModelData};
 
 /// Sets that are united step by step (Tarjan 1975, Journal of the ACM 22).
-struct Sets {
+pub(crate) struct Sets {
     parent: Vec<u32>,
 }
 
 impl Sets {
     /// So many sets of one element.
-    fn new(count: usize) -> Self {
+    pub fn new(count: usize) -> Self {
         Self {
             parent: (0..count as u32).collect(),
         }
     }
 
     /// The element that stands for the set of `element`.
-    fn of(&mut self, element: usize) -> usize {
+    pub fn of(&mut self, element: usize) -> usize {
         let mut at = element;
         while self.parent[at] as usize != at {
             let above = self.parent[self.parent[at] as usize];
@@ -30,7 +30,7 @@ impl Sets {
         at
     }
 
-    fn unite(&mut self, a: usize, b: usize) {
+    pub fn unite(&mut self, a: usize, b: usize) {
         let (a, b) = (self.of(a), self.of(b));
         self.parent[a.max(b)] = a.min(b) as u32;
     }

@@ -277,6 +277,9 @@ impl Prepared {
         }
         let is_extended = self.system.moments.rest.is_some();
         self.system.moments = moments_of(data, self.coordinates(), &moved, &workers)?;
+        if let Some(levels) = &self.levels {
+            levels.apply(&mut self.system.moments, &self.layout)?;
+        }
         self.center = moved;
         if is_extended {
             self.extend(data, theta)?;

@@ -84,7 +84,7 @@ pub(crate) fn estimates(
         .unwrap_or(factor.pwrss - ussq);
     let degrees = data.n() as f64
         - if options.reml {
-            fixed.rank() as f64
+            (fixed.rank() + prepared.eliminated()) as f64
         } else {
             0.0
         }
@@ -104,6 +104,7 @@ pub(crate) fn estimates(
             .map_or_else(Vec::new, |part| part.whole().unseen()),
         beta,
         rank: fixed.rank(),
+        eliminated: prepared.eliminated(),
         pivot: fixed.pivot.clone(),
         rx,
         vcov_unscaled,

@@ -4,6 +4,7 @@ pub(crate) mod centring;
 pub(crate) mod conditional;
 pub(crate) mod estimates;
 mod far_start;
+pub(crate) mod fixed_levels;
 pub(crate) mod held;
 pub(crate) mod nobound;
 pub(crate) mod penalised;

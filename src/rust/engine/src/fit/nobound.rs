@@ -267,6 +267,7 @@ fn estimates(
         unseen: Vec::new(),
         beta,
         rank: fixed.rank(),
+        eliminated: 0,
         pivot: fixed.pivot.clone(),
         rx,
         vcov_unscaled,

@@ -11,12 +11,14 @@ use crate::basis::penalty::CovariancePenalty;
 use crate::basis::random::{lay_out, FactorLayout, TermBasis};
 use crate::basis::rank::require_residual;
 use crate::basis::rows::Coordinates;
+use crate::fit::fixed_levels::{absorbed_constants, aliased_columns, fixed_levels};
 use crate::fit::held::{restricted_terms, restriction};
 use crate::fit::penalised::{check_penalties, require_degrees};
 use crate::fit::prepared::Prepared;
 use crate::fit::sizes::Sizes;
 use crate::fit::user_start::{residual_start, start};
 use crate::moments::blocks::{Center, Moments};
+use crate::moments::fixed_levels::kind_of_factor;
 use crate::moments::residual_part::ResidualPart;
 use crate::moments::source::{moments_of, source};
 use crate::runtime::parallel::Workers;
@@ -53,7 +55,8 @@ pub(crate) fn begin(
         data.check_finite()?;
     }
     data.check_sizes(&gram)?;
-    let fixed = FixedBasis::from_gram(data.p, &gram, || source.triangle(stop), stop);
+    let excluded = absorbed_constants(data);
+    let fixed = FixedBasis::without(data.p, &gram, &excluded, || source.triangle(stop), stop);
     Ok(Begun { workers, fixed })
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn prepare(
 pub(crate) fn prepare_from(
     data: &ModelData<'_>,
     options: &Options,
-    Begun { workers, fixed }: Begun,
+    Begun { workers, mut fixed }: Begun,
     stop: &StopFlag,
 ) -> Result<Prepared, EngineError> {
     let (n, rank) = (data.n(), fixed.rank());
@@ -84,12 +87,31 @@ pub(crate) fn prepare_from(
         .transpose()?;
     check_penalties(data, options)?;
     data.check_counts(options)?;
+    check_fixed_levels(data, options)?;
     let mut taken = take(data, options, &fixed, residual, true, &workers)?;
+    let levels = fixed_levels(data, &taken.layout, &taken.moments, options, stop)?;
+    if let Some(levels) = &levels {
+        let (layout, moments) = (&taken.layout, &taken.moments);
+        let aliased = aliased_columns(levels, &fixed, layout, moments, options, stop)?;
+        if !aliased.is_empty() {
+            let mut excluded = absorbed_constants(data);
+            excluded.extend(aliased);
+            let source = source(data);
+            let gram = source.gram(&workers);
+            fixed = FixedBasis::without(data.p, &gram, &excluded, || source.triangle(stop), stop);
+            let residual = taken.residual.map(|part| part.whole().clone());
+            taken = take(data, options, &fixed, residual, true, &workers)?;
+        }
+        levels.apply(&mut taken.moments, &taken.layout)?;
+    }
     let schur = match largest_eliminated(&taken.moments, stop) {
         Some(schur) => schur,
         None => {
             let residual = taken.residual.map(|part| part.whole().clone());
             taken = take(data, options, &fixed, residual, false, &workers)?;
+            if let Some(levels) = &levels {
+                levels.apply(&mut taken.moments, &taken.layout)?;
+            }
             Schur::unless_stopped(&taken.moments, stop)
         }
     };
@@ -107,7 +129,8 @@ pub(crate) fn prepare_from(
     let parameters = Parameters::new(&layout, &bases, model.len());
     let unit = model.unit(&residual_start(options, model)?);
     let penalty = CovariancePenalty::new(&options.penalties, &bases);
-    require_degrees(options, penalty.as_ref(), n, rank)?;
+    let eliminated = levels.as_ref().map_or(0, |levels| levels.rank);
+    require_degrees(options, penalty.as_ref(), n, fixed.rank() + eliminated)?;
     let mut prepared = Prepared {
         fixed,
         layout,
@@ -120,6 +143,7 @@ pub(crate) fn prepare_from(
         restriction: None,
         sigma2: options.sigma.map(|sigma| sigma * sigma),
         penalty,
+        levels,
     };
     if options.sigma.is_none() {
         check_residual(&prepared)?;
@@ -133,6 +157,35 @@ pub(crate) fn prepare_from(
         &own,
     )?;
     Ok(prepared)
+}
+
+/// Refuses what is not known beside fixed effects of levels.
+///
+/// The deviance needs log |Lambda'Z'WZ Lambda + I| alone, without log |D'V^-1D|, which takes a second factor without the levels: M
+/// has both in one determinant.
+fn check_fixed_levels(data: &ModelData<'_>, options: &Options) -> Result<(), EngineError> {
+    let refuse = |what: &str| {
+        Err(EngineError::FixedLevels {
+            what: what.to_owned(),
+        })
+    };
+    let is_fixed = |f: usize| kind_of_factor(data, f).is_some();
+    if !(0..data.factors.len()).any(is_fixed) {
+        return Ok(());
+    }
+    let mut terms = data.terms.iter();
+    let is_shared = |f: usize| data.terms.iter().filter(|term| term.factor == f).count() > 1;
+    if !options.reml {
+        refuse("maximum likelihood")
+    } else if data.is_counted() {
+        refuse("sampling weights")
+    } else if data.moments.is_some() {
+        refuse("moments in the place of rows")
+    } else if terms.any(|t| is_fixed(t.factor) && (t.columns.len() != 1 || is_shared(t.factor))) {
+        refuse("several columns on one of their factors")
+    } else {
+        Ok(())
+    }
 }
 
 /// Layout, bases and moments with one order of the grouping factors.

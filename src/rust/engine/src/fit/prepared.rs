@@ -14,6 +14,7 @@ use crate::basis::restriction::Restriction;
 use crate::basis::rows::Coordinates;
 use crate::criterion::objective::{Criterion, RESIDUAL};
 use crate::moments::blocks::Center;
+use crate::moments::fixed_levels::FixedLevels;
 use crate::moments::level_precision;
 use crate::moments::residual_part::ResidualPart;
 use crate::runtime::clock::Clock;
@@ -39,9 +40,16 @@ pub(crate) struct Prepared {
     pub sigma2: Option<f64>,
     /// What is added to the likelihood.
     pub penalty: Option<CovariancePenalty>,
+    /// Fixed effects of levels.
+    pub levels: Option<FixedLevels>,
 }
 
 impl Prepared {
+    /// Rank of the columns of fixed effects of levels.
+    pub(crate) fn eliminated(&self) -> usize {
+        self.levels.as_ref().map_or(0, |levels| levels.rank)
+    }
+
     /// The rows' mean standard deviation relative to sigma; sigma is that of a row with d = 1, which may be unlike any row.
     pub(crate) fn unit_at(&self, theta: &InternalTheta) -> f64 {
         let phi = self.parameters.of_residual(theta);
@@ -110,6 +118,7 @@ impl Prepared {
             restriction: self.restriction.clone(),
             sigma2: self.sigma2,
             penalty: self.penalty.clone(),
+            levels: self.levels.clone(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! (unprofiled) criterion.
 
 use crate::api::error::EngineError;
-use crate::api::model::ModelData;
+use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::Criterion;
@@ -360,6 +360,10 @@ pub(super) fn jacobian(
     let s = theta.len() + 1;
     let mut rows: Vec<Vec<f64>> = Vec::new();
     for (term, basis) in prepared.bases.iter().enumerate() {
+        if basis.structure == Structure::Fixed {
+            // no variance component
+            continue;
+        }
         let k = basis.k;
         let t = parameters.term_factor(theta, term);
         let mut lambda = memory::zeros(k * k);

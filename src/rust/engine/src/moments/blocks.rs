@@ -24,6 +24,12 @@ impl FactorMoments {
     pub fn times(&self, level: usize) -> f64 {
         self.multiplicity.get(level).copied().unwrap_or(1.0)
     }
+
+    /// Diagonal entry of the precision matrix of the levels.
+    #[must_use]
+    pub fn precision(&self, level: usize) -> f64 {
+        self.level_precision.get(level).copied().unwrap_or(1.0)
+    }
 }
 
 /// Cross-products between the levels of two grouping factors, or (above the diagonal) of one: compressed rows of blocks.

@@ -221,7 +221,10 @@ fn is_dense(above: usize, n: usize) -> bool {
 /// Whether factor `f` has a K^-1 that is not as good as dense.
 pub(crate) fn is_sparse(moments: &Moments, f: usize) -> bool {
     let n = moments.factors[f].level_precision.len();
-    n > 0 && !is_dense(above(moments, f), n)
+    let pairs = moments.pairs.iter();
+    // the precisions of fixed effects are diagonal, and have no pair
+    let is_known = pairs.into_iter().any(|pair| pair.f == f && pair.g == f);
+    is_known && !is_dense(above(moments, f), n)
 }
 
 /// The K^-1 of each factor in full, where it is as good as dense; else empty.
@@ -270,6 +273,8 @@ impl Moments {
             .filter(|pair| !pair.level_precision.is_empty());
         self.pairs.extend(known.cloned());
         self.log_det_level_precision = other.log_det_level_precision;
+        // less the rank of fixed effects of levels
+        self.n = other.n;
     }
 
     /// Takes the known precision matrices of the levels in.

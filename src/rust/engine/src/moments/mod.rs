@@ -7,6 +7,7 @@ pub(crate) mod centred_rows;
 pub(crate) mod compress;
 pub(crate) mod counted;
 mod coupling;
+pub(crate) mod fixed_levels;
 mod level_order;
 pub(crate) mod level_precision;
 mod levels;

@@ -245,10 +245,16 @@ fn finish_xx(fixed: &FixedBasis, sums: &[f64], width: usize, transform: bool) ->
     let p1 = r + 1;
     let mut xx = memory::zeros(p1 * p1);
     if transform {
-        // of full rank: Rinv is upper triangular
         let mut own = memory::zeros(r * r);
-        let rinv = (fixed.rinv.as_slice(), Shape::Upper, false);
-        small::congruence(rinv, &fixed.gram, r, &mut own);
+        if r == p {
+            // of full rank: Rinv is upper triangular
+            let rinv = (fixed.rinv.as_slice(), Shape::Upper, false);
+            small::congruence(rinv, &fixed.gram, r, &mut own);
+        } else {
+            let mut half = memory::zeros(p * r);
+            small::mul_nn(&fixed.gram, &fixed.rinv, p, p, r, &mut half);
+            small::mul_tn(&fixed.rinv, &half, p, r, r, &mut own);
+        }
         for (c, rinv) in fixed.rinv.chunks_exact(p.max(1)).take(r).enumerate() {
             xx[c * p1..c * p1 + r].copy_from_slice(&own[c * r..(c + 1) * r]);
             let with_response = rinv.iter().enumerate();

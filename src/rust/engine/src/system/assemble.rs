@@ -120,8 +120,7 @@ fn own_column(
         let value: f64 = (row..k).map(|i| own[row * k + i] * half[i]).sum();
         column[schur.offset[v] + row - first] = value;
     }
-    let level_precision = &system.moments.factors[f].level_precision;
-    column[schur.offset[v] + a - first] += level_precision.get(level).copied().unwrap_or(1.0);
+    column[schur.offset[v] + a - first] += system.moments.factors[f].precision(level);
     for at in schur.later_start[v]..schur.later_start[v + 1] {
         let l = schur.later[at] as usize;
         let (g, other) = schur.node[l];

@@ -15,7 +15,7 @@ use crate::system::complement::Complement;
 use crate::system::equations::{Factor, Rows, System, COMPLEMENT, FIRST};
 use crate::system::extended;
 use crate::system::pieces::{level_pieces, LEVELS};
-use crate::system::right_hand_sides::{right_hand_sides, shifts, weighted_shifts};
+use crate::system::right_hand_sides::{gram, right_hand_sides, shifts, weighted_shifts};
 
 impl Factor {
     /// Factorises at the given T, in the workspace of an old factor; `center` holds B_0 per factor (internal basis) or empty
@@ -66,6 +66,30 @@ impl Factor {
         };
         factor.log_det_m = log_det - system.moments.log_det_level_precision;
         Ok(factor)
+    }
+
+    /// The factor of M alone, with nothing that it borders.
+    ///
+    /// # Errors
+    /// [`EngineError::Numerical`] where M is not positive definite in floating point.
+    pub(crate) fn of_effects(system: &System, t: Covariances) -> Result<Self, EngineError> {
+        let s = Complement::for_storage(&system.schur.storage, Complement::default());
+        let mut factor = Self {
+            t,
+            s,
+            ..Self::default()
+        };
+        factor.log_det_m = factor.factorize(system)? - system.moments.log_det_level_precision;
+        Ok(factor)
+    }
+
+    /// [Q r]'V^-1[Q r] of the factor of M, lower triangle; not centred.
+    pub(crate) fn left_of_columns(&self, system: &System) -> Vec<f64> {
+        let mut rzx = right_hand_sides(system, &self.t, |_| &[], Rows::default());
+        self.forward(system, &mut rzx);
+        let taken = gram(system, &rzx);
+        let pairs = system.moments.xx.iter().zip(taken.iter());
+        memory::collect(pairs.map(|(all, taken)| all - taken))
     }
 
     /// What is left where the complement is not factorised: no solves, `rzx` without rows; determinants are to be set.
@@ -172,7 +196,8 @@ fn eliminate_piece(
         let zz = &system.moments.factors[0].zz[j * k1 * k1..(j + 1) * k1 * k1];
         small::mul_nn(zz, own, k1, k1, k1, &mut half);
         small::mul_tn(own, &half, k1, k1, k1, block);
-        (0..k1).for_each(|a| block[a * k1 + a] += 1.0);
+        let precision = system.moments.factors[0].precision(j);
+        (0..k1).for_each(|a| block[a * k1 + a] += precision);
         if !small::cholesky(block, k1) {
             return f64::NAN;
         }

@@ -35,6 +35,14 @@ pub(crate) fn times_many<'a, V: Deref<Target = [f64]>>(
             continue;
         }
         let width = factor.k * m;
+        if f == 0 {
+            // of fixed effects: diagonal
+            let levels = out.eliminated.chunks_exact_mut(width.max(1));
+            for (row, q) in levels.zip(&factor.level_precision) {
+                row.iter_mut().for_each(|x| *x *= q);
+            }
+            continue;
+        }
         let place = |level: usize| {
             let start = schur.offset[schur.node_of[f][level] as usize] * m;
             start..start + width

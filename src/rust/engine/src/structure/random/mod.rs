@@ -4,6 +4,7 @@ mod correlated;
 pub(crate) mod covariance;
 mod diagonal;
 mod factor_analytic;
+mod fixed;
 mod linear;
 pub(crate) mod loadings;
 mod reduced_rank;

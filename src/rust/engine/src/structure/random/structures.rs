@@ -10,6 +10,7 @@ use crate::structure::random::covariance::Covariance;
 use crate::structure::random::diagonal::{Diagonal, Identity};
 use crate::structure::random::factor_analytic::FactorAnalytic;
 use crate::structure::random::reduced_rank::ReducedRank;
+use crate::structure::random::fixed::FixedEffects;
 use crate::structure::random::unstructured::Unstructured;
 
 /// Any covariance matrix.
@@ -84,6 +85,7 @@ impl Structure {
     pub fn named(name: &str, homogeneous: bool) -> Option<Self> {
         match name {
             "us" => (!homogeneous).then_some(Self::Unstructured),
+            "fixed" => (!homogeneous).then_some(Self::Fixed),
             "diag" if homogeneous => Some(Self::Identity),
             "diag" => Some(Self::Diagonal),
             _ => {
@@ -132,6 +134,7 @@ pub fn effects_correlation(
 #[must_use]
 pub fn covariance(structure: Structure, k: usize) -> Box<dyn Covariance> {
     match structure {
+        Structure::Fixed => Box::new(FixedEffects { k }),
         _ if k == 1 => Box::new(Unstructured { k }),
         Structure::Unstructured => Box::new(Unstructured { k }),
         Structure::Diagonal => Box::new(Diagonal { k }),

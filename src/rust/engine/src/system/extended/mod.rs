@@ -157,7 +157,8 @@ impl AtCovariances<'_> {
             let own = self.t.of(0, j);
             times_t(&mut block, k1, own, k1);
             t_times(own, k1, &mut block, k1);
-            (0..k1).for_each(|a| block[a * k1 + a] += Double2::from(1.0));
+            let precision = Double2::from(self.factor(0).precision(j));
+            (0..k1).for_each(|a| block[a * k1 + a] += precision);
             cholesky_of_block(&mut block, k1)?;
             for at in schur.start[j]..schur.start[j + 1] {
                 let source = schur.source[at];
