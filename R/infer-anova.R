@@ -62,7 +62,10 @@ anova.lmm <- function(object, ..., type = c("III", "II", "I", "marginal"),
                       refit = TRUE, model.names = NULL, test = NULL, L = NULL, Terms = NULL,
                       vcov = NULL, cluster = NULL) {
   others <- list(...)
-  lapply(Filter(function(model) inherits(model, "lmm"), c(list(object), others)), check_whole_fit)
+  for (model in Filter(function(model) inherits(model, "lmm"), c(list(object), others))) {
+    check_whole_fit(model)
+    refuse_eliminated(model, "anova()")
+  }
   is_model <- vapply(others, inherits, NA, what = c("lmm", "lm"))
   named <- nzchar(if (is.null(names(others))) character(length(others)) else names(others))
   if (any(!is_model & !named)) {

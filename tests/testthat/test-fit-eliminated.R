@@ -28,7 +28,7 @@ test_that("functions that hold go through", {
   fit <- lmm(y ~ x + fixed(1 | g) + (1 | h), d)
   expect_output(print(fit), "fixed\\(1 | g\\)")
   expect_output(print(summary(fit)), "levels: +1 . g, 30")
-  expect_identical(dim(confint(fit)), c(3L, 2L))
+  expect_identical(dim(confint(fit)), c(4L, 2L))
   expect_equal(predict(fit), fitted(fit))
   expect_equal(predict(fit, d), fitted(fit), ignore_attr = TRUE)
   expect_equal(update(fit, . ~ . + z)$coefficients[["z"]],

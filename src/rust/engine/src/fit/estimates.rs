@@ -1,7 +1,7 @@
 //! The optimum in the user's terms.
 
 use crate::api::error::EngineError;
-use crate::api::model::ModelData;
+use crate::api::model::{ModelData, Structure};
 use crate::api::options::Options;
 use crate::api::result::Fit;
 use crate::basis::covariances::Covariances;
@@ -157,6 +157,7 @@ fn user_modes(
     factor: &Factor,
     solution: &Solution,
 ) -> Vec<(Vec<f64>, Vec<f64>)> {
+    let factors = &prepared.system.moments.factors;
     let terms = data.terms.iter();
     let mut out: Vec<_> = terms
         .map(|term| {
@@ -180,6 +181,10 @@ fn user_modes(
                 value.iter_mut().for_each(|v| *v /= counts[level].sqrt());
             }
             of_user.remove_null(value);
+            if basis.structure == Structure::Fixed && factors[basis.factor].precision(level) > 0.0 {
+                // held at zero
+                value.fill(0.0);
+            }
             u[to].copy_from_slice(&of_user.spherical(value));
         }
     }

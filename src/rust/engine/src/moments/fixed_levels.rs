@@ -12,9 +12,10 @@
 //! D is rank deficient where there are several of these factors. Let H be as many effects as it lacks in rank, such that the others
 //! are independent. With a penalty p_h b_h^2 on each effect of H the solution is that with b_H = 0, since D has the same span without
 //! them, and |D'V^-1D + diag(p_H)| = prod(p_h) |D'V^-1D without H|: of the minors that the determinant is a sum of, all others
-//! vanish. So the precision of these effects is p_h, and nothing else needs to know of them. Two factors of constants lack as many as
-//! their levels have connected components (Searle 1971, Linear Models, section 7.4; Abowd, Creecy & Kramarz 2002); all other
-//! deficiencies are found numerically ([`crate::fit::fixed_levels`]).
+//! vanish. So the precision of these effects is p_h, and nothing else needs to know of them; it is so large that M^-1, too, is that
+//! with b_H = 0 (beyond it are v v' / p_h, v the combinations of columns that are zero, which no difference of levels sees). Two
+//! factors of constants lack as many as their levels have connected components (Searle 1971, Linear Models, section 7.4; Abowd,
+//! Creecy & Kramarz 2002); all other deficiencies are found numerically ([`crate::fit::fixed_levels`]).
 
 use crate::api::error::EngineError;
 use crate::api::model::{Column, ModelData, Structure};
@@ -23,6 +24,9 @@ use crate::basis::random::FactorLayout;
 use crate::data::connected::Sets;
 use crate::moments::blocks::{FactorMoments, Moments, PairMoments};
 use crate::runtime::memory;
+
+/// Precision of an effect that is held at 0, relative to what the data say of it.
+const HELD: f64 = 1e16;
 
 /// The factors of fixed effects of a model, and what they are held at.
 #[derive(Debug, Clone, Default)]
@@ -55,9 +59,8 @@ impl FixedLevels {
             };
             factor.level_precision = memory::zeros(factor.n_levels);
             for &level in held {
-                // of the size of the others: nothing is lost beside it
                 let own = factor.zz[level];
-                let precision = if own > 0.0 { own } else { 1.0 };
+                let precision = HELD * if own > 0.0 { own } else { 1.0 };
                 factor.level_precision[level] = precision;
                 moments.log_det_level_precision += precision.ln();
             }
