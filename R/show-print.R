@@ -19,7 +19,8 @@ print.lmm <- function(x, digits = max(3L, getOption("digits") - 3L),
                       ranef.comp = "Std.Dev.", ...) {
   check_dots(...)
   check_digits(digits)
-  writeLines(paste0(format_title(x$REML, length(x$random) > 0L, is_sampled(x)), " ['lmm']"))
+  title <- format_title(x$REML, length(x$random) > 0L, is_sampled(x), has_eliminated(x))
+  writeLines(paste0(title, " ['lmm']"))
   writeLines(format_call(x$call, full_formula(x)))
   writeLines(c(format_criterion(criterion_table(x), 4L), format_penalty(x), format_sampling(x)))
   varcor <- VarCorr.lmm(x)

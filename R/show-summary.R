@@ -55,7 +55,9 @@ summary.lmm <- function(object, correlation = NULL,
   digits <- max(3L, getOption("digits") - 3L)
   structure(
     list(
-      methTitle = format_title(object$REML, length(object$random) > 0L, is_sampled(object)),
+      methTitle = format_title(
+        object$REML, length(object$random) > 0L, is_sampled(object), has_eliminated(object)
+      ),
       objClass = class(object),
       call = object$call,
       formula = full_formula(object),
