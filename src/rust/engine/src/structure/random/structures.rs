@@ -9,8 +9,8 @@ use crate::structure::random::correlated::Correlated;
 use crate::structure::random::covariance::Covariance;
 use crate::structure::random::diagonal::{Diagonal, Identity};
 use crate::structure::random::factor_analytic::FactorAnalytic;
-use crate::structure::random::reduced_rank::ReducedRank;
 use crate::structure::random::fixed::FixedEffects;
+use crate::structure::random::reduced_rank::ReducedRank;
 use crate::structure::random::unstructured::Unstructured;
 
 /// Any covariance matrix.
