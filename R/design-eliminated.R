@@ -87,6 +87,7 @@ check_eliminated <- function(model, fixed, spec, reml, control) {
   given <- c(
     "residual structures, and variance functions" = !is.null(spec),
     "smooth terms" = length(model$smooths) > 0L,
+    "rr() and fa()" = any(vapply(model$bars, `[[`, "", "structure") %in% c("rr", "fa")),
     "sampling weights" = !is.null(fixed$sampling),
     "solver = \"iterative\"" = identical(control$solver, "iterative")
   )

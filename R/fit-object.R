@@ -189,9 +189,9 @@ new_devcomp <- function(result, reml, n_terms, n, penalised) {
       penalty = if (penalised) result$penalty
     ),
     dims = c(
-      N = n, n = n, p = p, nmp = n - p - of_levels, q = length(result$b), nth = length(result$theta),
-      useSc = 1L, reTrms = n_terms, spFe = 0L, REML = if (reml) p else 0L,
-      GLMM = 0L, NLMM = 0L
+      N = n, n = n, p = p, nmp = n - p - of_levels, q = length(result$b),
+      nth = length(result$theta), useSc = 1L, reTrms = n_terms, spFe = 0L,
+      REML = if (reml) p else 0L, GLMM = 0L, NLMM = 0L
     )
   )
 }

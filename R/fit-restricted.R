@@ -1,6 +1,6 @@
 # Fits for which a function holds only where someone has made sure that it does: those with smooth
-# terms, with sampling weights, with rr() or fa(), with fixed effects of levels, or without bounds on
-# variances. What is added later is refused until it has been thought of.
+# terms, with sampling weights, with rr() or fa(), with fixed effects of levels, or without bounds
+# on variances. What is added later is refused until it has been thought of.
 
 #' Kinds of such fits: whether a fit is of that kind, the functions that hold, and the error for
 #' another one, which is told its name

@@ -3,7 +3,11 @@
 #' "Linear mixed model fit by ..."
 #' @noRd
 format_title <- function(reml, random = TRUE, sampled = FALSE, of_levels = FALSE) {
-  kind <- if (random) "mixed model" else if (of_levels) "model" else "model with structured residuals"
+  kind <- if (random) {
+    "mixed model"
+  } else {
+    if (of_levels) "model" else "model with structured residuals"
+  }
   paste(
     paste("Linear", kind, "fit by"),
     if (reml) "REML" else if (sampled) "weighted pseudo-likelihood" else "maximum likelihood"

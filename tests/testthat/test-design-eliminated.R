@@ -111,6 +111,7 @@ test_that("what is not known beside them is refused", {
   refused(y ~ x + fixed(1 | g) + (1 | h), d, REML = FALSE)
   refused(y ~ x + fixed(1 | g), d, residual = ~ cs(1 | h))
   refused(y ~ s(x) + fixed(1 | g) + (1 | h), d)
+  refused(y ~ x + fixed(1 | g) + rr(0 + f | h, k = 1), d)
   refused(y ~ x + fixed(1 | g) + (1 | h), d, control = lmm_control(sigma = 1))
   refused(y ~ x + fixed(1 | g) + (1 | h), d, control = lmm_control(penalty = penalty_wishart()))
   refused(y ~ x + fixed(1 | g) + (1 | h), d, control = lmm_control(nobound = TRUE))
