@@ -74,8 +74,9 @@
 #' gives the z of Stata's `mixed` and of Mplus.
 #'
 #' With few clusters this estimate is too small, and K - 1 too many: write
-#' `vcov(fit, type = "CR2")`, `summary(fit, vcov = "CR2")`, and so in `anova()`, `contest()`, `confint()` and means of the
-#' population by `predict()`. Scores of clusters are adjusted then, by d^1/2 R^-1/2 d^-1/2 with d
+#' `vcov(fit, type = "CR2")`, `summary(fit, vcov = "CR2")`, and so in `anova()`, `contest()`,
+#' `confint()` and means of the population by `predict()`. Scores of clusters are adjusted then, by
+#' d^1/2 R^-1/2 d^-1/2 with d
 #' the covariance matrix that the scores of a cluster would have at the true coefficients if the
 #' model were right and weights said nothing, and R what of it is left at the estimates, so that
 #' the part of the fixed effects is unbiased under the model; degrees of freedom are those of its

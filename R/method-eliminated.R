@@ -10,6 +10,7 @@
 #'
 #' @param object A model fitted by [lmm()] with such terms.
 #' @param se Compute standard errors too? They take a solve for each level.
+#' @param ... Not used.
 #' @returns A list with a data frame for each column and factor, named by them (`"1 | g"`): `level`,
 #'   `estimate`, and with `se = TRUE` `std.error`, which is 0 of what is held at 0.
 #' @examples
@@ -17,7 +18,8 @@
 #' fit <- lmm(distance ~ age + fixed(1 | Subject) + (0 + age | Subject), Orthodont)
 #' head(fixed_levels(fit, se = TRUE)[[1]])
 #' @export
-fixed_levels <- function(object, se = FALSE) {
+fixed_levels <- function(object, se = FALSE, ...) {
+  check_dots(...)
   check_lmm(object, "fixed_levels")
   check_fit(object)
   check_flag(se, "se")
