@@ -59,7 +59,7 @@ test_that("missing values that a class defines are missing, wherever a variable 
   many <- refit(fit, both)
   expect_identical(unname(many$nobs), c(179L, 180L))
   own <- lmm(code ~ Days + (1 | Subject), d)
-  expect_equal(many$coefficients["a", ], fixef(own), tolerance = 1e-6)
+  expect_equal(coef(many)["a", ], fixef(own), tolerance = 1e-6)
 })
 
 test_that("it does not matter where a labelled variable is", {
