@@ -35,9 +35,8 @@ result_of_weights <- function(result, sampling) {
 #' The robust covariance matrix of all parameters at `theta`, the optimum
 #'
 #' @param clusters codes of the rows from 1 to `count`.
-#' @returns `covariance` of the kept coefficients and psi = (internal theta, sigma^2); `slopes`, a
-#'   column for each cluster, of its part of minus twice the log pseudo-likelihood; `jacobian` from
-#'   psi to the variance components, as [engine_satterthwaite()]
+#' @returns `covariance` of the kept coefficients and psi = (internal theta, sigma^2); `jacobian`
+#'   from psi to the variance components, as [engine_satterthwaite()]
 #' @noRd
 engine_pseudo_likelihood <- function(model, theta, reml, control, clusters, count) {
   engine_value(rs_pseudo_likelihood(

@@ -51,16 +51,15 @@ with_cluster_variance <- function(object) {
              "tests of all of them together."), "cluster"
     )
   }
-  found <- engine_pseudo_likelihood(
-    model_of(engine_inputs(object, in_place = TRUE)), theta_of(object), FALSE,
-    engine_control(object), clusters$codes, clusters$count
+  found <- engine_inference(
+    engine_pseudo_likelihood, object, clusters$codes, clusters$count
   )
   if (object$sampling$information == "fixed") {
     kept <- seq_len(object$rank)
-    times <- object$sampling$total / length(object$sampling$weights)
-    scores <- found$slopes[kept, , drop = FALSE] * (times / -2)
-    bread <- object$sigma^2 * matrix(object$vcov_unscaled, object$rank)
-    found$covariance[kept, kept] <- bread %*% tcrossprod(scores) %*% bread
+    own <- engine_inference(
+      engine_sampled_sandwich, object, clusters$codes, clusters$count, "none", FALSE, FALSE
+    )
+    found$covariance[kept, kept] <- tcrossprod(own$root %*% own$scores)
   }
   found$covariance <- found$covariance * (clusters$count / (clusters$count - 1))
   object$sampling$variance <- found[c("covariance", "jacobian")]

@@ -33,10 +33,6 @@ fn rs_pseudo_likelihood(model: Robj, options: Robj, clusters: Robj, count: Robj)
                 Matrix::new(&found.covariance, all, all).to_robj()?,
             ),
             (
-                "slopes",
-                Matrix::new(&found.slopes, all, clusters.count).to_robj()?,
-            ),
-            (
                 "jacobian",
                 Matrix::new(&found.jacobian, found.components, s).to_robj()?,
             ),

@@ -78,13 +78,38 @@ pub(crate) fn regular(theta: &InternalTheta, prepared: &Prepared) -> InternalThe
     InternalTheta::join(&out, parameters.of_residual(theta))
 }
 
-/// Rinv A Rinv' for a symmetric r x r matrix in the basis Q: the same in the basis of the kept columns of X.
-pub(crate) fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
+/// Rinv for the kept columns of X, r x r.
+fn kept_rinv(prepared: &Prepared) -> Vec<f64> {
     let fixed = &prepared.fixed;
     let r = fixed.rank();
-    let rinv: Vec<f64> = memory::collect(
+    memory::collect(
         (0..r * r).map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]]),
-    );
+    )
+}
+
+/// C^1/2 = Rinv Lx^-T for the kept columns, r x r: the root of (X'V^-1X)^-1, relative to sigma^2.
+pub(super) fn fixed_root(prepared: &Prepared, lx: &[f64]) -> Vec<f64> {
+    let r = prepared.fixed.rank();
+    let mut root = kept_rinv(prepared);
+    for a in 0..r {
+        let (done, rest) = root.split_at_mut((a + 1) * r);
+        let own = &mut done[a * r..];
+        own.iter_mut().for_each(|v| *v /= lx[a * (r + 1) + a]);
+        for (b, other) in (a + 1..r).zip(rest.chunks_exact_mut(r)) {
+            let factor = lx[a * (r + 1) + b];
+            other
+                .iter_mut()
+                .zip(own.iter())
+                .for_each(|(x, v)| *x -= factor * v);
+        }
+    }
+    root
+}
+
+/// Rinv A Rinv' for a symmetric r x r matrix in the basis Q: the same in the basis of the kept columns of X.
+pub(crate) fn to_user_basis(prepared: &Prepared, a: &[f64]) -> Vec<f64> {
+    let r = prepared.fixed.rank();
+    let rinv = kept_rinv(prepared);
     let mut out = memory::zeros(r * r);
     small::congruence((&rinv, Shape::Lower, true), a, r, &mut out);
     out

@@ -27,7 +27,7 @@ use crate::fit::estimates::{effects_of_factor, row_residuals};
 use crate::fit::prepare::prepare;
 use crate::fit::prepared::Prepared;
 use crate::fit::user_start::required_start;
-use crate::inference::evaluated::{evaluated, is_long, regular};
+use crate::inference::evaluated::{evaluated, fixed_root, is_long, regular};
 use crate::inference::sandwich_parts::Clusters;
 use crate::inference::satterthwaite::{covariance, full_hessian, jacobian, Size};
 use crate::linalg::small;
@@ -118,18 +118,12 @@ impl FixedPart {
         let solution = &latest.solution;
         let products = products(system, factor, &solution.h, directions, &solution.u, None);
         let (r, m) = (prepared.fixed.rank(), directions.len());
-        let lower: Vec<f64> =
-            memory::collect((0..r * r).map(|e| factor.lx[(e / r) * (r + 1) + e % r]));
-        let inverse = small::invert_lower(&lower, r);
-        let rinv: Vec<f64> =
-            memory::collect((0..r * r).map(|e| {
-                prepared.fixed.rinv[(e / r) * prepared.fixed.p + prepared.fixed.kept[e % r]]
-            }));
-        let mut root = memory::zeros(r * r);
-        small::mul_nt(&rinv, &inverse, r, r, r, &mut root);
         let mut along = memory::zeros(r * (m + 1));
         along[..r * m].copy_from_slice(&products.fixed[..r * m]);
-        Some(Self { root, along })
+        Some(Self {
+            root: fixed_root(prepared, &factor.lx),
+            along,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::basis::internal_theta::InternalTheta;
 use crate::criterion::objective::{Criterion, RESIDUAL};
 use crate::data::connected::connected_levels;
 use crate::fit::prepared::Prepared;
+use crate::inference::evaluated::fixed_root;
 use crate::inference::new_rows::Context;
 use crate::inference::sandwich_parts::Clusters;
 use crate::moments::level_precision::for_each_entry;
@@ -234,27 +235,9 @@ impl<'a> ClusterRows<'a> {
         (h, g)
     }
 
-    /// C^1/2 = Rinv Lx^-T for the kept columns, r x r.
+    /// C^1/2 for the kept columns, r x r.
     pub fn root(&self) -> Vec<f64> {
-        let (r, p1) = (self.rank, self.rank + 1);
-        let fixed = &self.prepared.fixed;
-        let lx = &self.context.factor.lx;
-        let mut root = memory::collect(
-            (0..r * r).map(|e| fixed.rinv[(e / r.max(1)) * fixed.p + fixed.kept[e % r.max(1)]]),
-        );
-        for a in 0..r {
-            let (done, rest) = root.split_at_mut((a + 1) * r);
-            let own = &mut done[a * r..];
-            own.iter_mut().for_each(|v| *v /= lx[a * p1 + a]);
-            for (b, other) in (a + 1..r).zip(rest.chunks_exact_mut(r)) {
-                let factor = lx[a * p1 + b];
-                other
-                    .iter_mut()
-                    .zip(own.iter())
-                    .for_each(|(x, v)| *x -= factor * v);
-            }
-        }
-        root
+        fixed_root(self.prepared, &self.context.factor.lx)
     }
 }
 

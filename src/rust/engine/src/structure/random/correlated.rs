@@ -467,6 +467,7 @@ impl Covariance for Correlated {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::structure::random::covariance::derivatives_are_differences;
 
     fn structures() -> Vec<Correlated> {
         let mut out = Vec::new();
@@ -490,28 +491,7 @@ mod tests {
     #[test]
     fn derivatives_are_those_of_g() {
         for s in structures() {
-            let theta = point(&s);
-            let g = |x: &[f64]| s.matrix(x);
-            for a in 0..s.len() {
-                let h = 1e-5;
-                let mut up = theta.clone();
-                let mut down = theta.clone();
-                up[a] += h;
-                down[a] -= h;
-                let first = s.derivative(&theta, a);
-                for e in 0..s.k * s.k {
-                    let difference = (g(&up)[e] - g(&down)[e]) / (2.0 * h);
-                    assert!((first[e] - difference).abs() < 1e-8, "{s:?} {a} {e}");
-                }
-                for b in 0..s.len() {
-                    let second = s.second(&theta, a, b);
-                    let (x, y) = (s.derivative(&up, b), s.derivative(&down, b));
-                    for e in 0..s.k * s.k {
-                        let difference = (x[e] - y[e]) / (2.0 * h);
-                        assert!((second[e] - difference).abs() < 1e-8, "{s:?} {a} {b} {e}");
-                    }
-                }
-            }
+            derivatives_are_differences(&s, &|theta| s.matrix(theta), &point(&s));
         }
     }
 

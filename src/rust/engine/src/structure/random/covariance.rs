@@ -140,3 +140,29 @@ pub trait Covariance: std::fmt::Debug + Send + Sync {
         Some(natural.iter().map(|v| v / scales[0]).collect())
     }
 }
+
+/// First and second derivatives of a structure against central differences of G, given as a function, and of the first.
+#[cfg(test)]
+pub(crate) fn derivatives_are_differences(
+    s: &dyn Covariance,
+    g: &dyn Fn(&[f64]) -> Vec<f64>,
+    theta: &[f64],
+) {
+    const H: f64 = 1e-5;
+    let close = |exact: &[f64], up: &[f64], down: &[f64], what: (usize, usize)| {
+        for (e, value) in exact.iter().enumerate() {
+            let difference = (up[e] - down[e]) / (2.0 * H);
+            assert!((value - difference).abs() < 1e-8, "{s:?} {what:?} {e}");
+        }
+    };
+    for a in 0..s.len() {
+        let (mut up, mut down) = (theta.to_vec(), theta.to_vec());
+        up[a] += H;
+        down[a] -= H;
+        close(&s.derivative(theta, a), &g(&up), &g(&down), (a, a));
+        for b in 0..s.len() {
+            let (x, y) = (s.derivative(&up, b), s.derivative(&down, b));
+            close(&s.second(theta, a, b), &x, &y, (a, b));
+        }
+    }
+}

@@ -297,6 +297,7 @@ impl Covariance for FactorAnalytic {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::structure::random::covariance::derivatives_are_differences;
 
     fn point(structure: &FactorAnalytic) -> Vec<f64> {
         let mut chance = [0.3, 0.9, 0.2, 0.6, 0.45, 0.7, 0.11].into_iter().cycle();
@@ -315,26 +316,7 @@ mod tests {
     #[test]
     fn derivatives_are_those_of_g() {
         for s in structures() {
-            let theta = point(&s);
-            for a in 0..s.len() {
-                let h = 1e-5;
-                let (mut up, mut down) = (theta.clone(), theta.clone());
-                up[a] += h;
-                down[a] -= h;
-                let (first, g) = (s.derivative(&theta, a), [s.matrix(&up), s.matrix(&down)]);
-                for e in 0..s.k * s.k {
-                    let difference = (g[0][e] - g[1][e]) / (2.0 * h);
-                    assert!((first[e] - difference).abs() < 1e-8, "{s:?} {a} {e}");
-                }
-                for b in 0..s.len() {
-                    let second = s.second(&theta, a, b);
-                    let (x, y) = (s.derivative(&up, b), s.derivative(&down, b));
-                    for e in 0..s.k * s.k {
-                        let difference = (x[e] - y[e]) / (2.0 * h);
-                        assert!((second[e] - difference).abs() < 1e-8, "{s:?} {a} {b} {e}");
-                    }
-                }
-            }
+            derivatives_are_differences(&s, &|theta| s.matrix(theta), &point(&s));
         }
     }
 
